@@ -1,0 +1,82 @@
+"""gatewise: an LSTM you can see through."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gatewise.activations import Activation
+from gatewise.cell import LSTMCell
+from gatewise.engine import engines
+from gatewise.errors import (
+    CapacityError,
+    FileError,
+    GatewiseError,
+    MissingExtraError,
+    NotKeptError,
+    OptionError,
+    ShapeError,
+)
+from gatewise.layers import LSTM, Stream, backward
+from gatewise.network import Linear, Network
+from gatewise.parameters import Masks, Parameters, Variant
+from gatewise.step import Labels, State, Step
+from gatewise.trace import Gradients, LSTMGradients, LSTMTrace, Trace
+
+if TYPE_CHECKING:
+    from gatewise.interop import load, load_network, load_trace, save
+    from gatewise.views.walkthrough import walk
+
+__version__ = "0.1.0"
+
+# What is imported only when it is asked for, and where it lies.
+_LAZY = {
+    "load": "gatewise.interop",
+    "load_network": "gatewise.interop",
+    "load_trace": "gatewise.interop",
+    "save": "gatewise.interop",
+    "walk": "gatewise.views.walkthrough",
+}
+
+__all__ = [
+    "LSTM",
+    "Activation",
+    "CapacityError",
+    "FileError",
+    "GatewiseError",
+    "Gradients",
+    "LSTMCell",
+    "LSTMGradients",
+    "LSTMTrace",
+    "Labels",
+    "Linear",
+    "Masks",
+    "MissingExtraError",
+    "Network",
+    "NotKeptError",
+    "OptionError",
+    "Parameters",
+    "ShapeError",
+    "State",
+    "Step",
+    "Stream",
+    "Trace",
+    "Variant",
+    "backward",
+    "engines",
+    "load",
+    "load_network",
+    "load_trace",
+    "save",
+    "walk",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

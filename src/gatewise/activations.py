@@ -1,0 +1,171 @@
+"""The nonlinearities of the gates, each with its derivative.
+
+Every derivative is a function of the activation's *output*: what a trace keeps is enough to go back. That leaves out
+functions that are not monotonic (SiLU, GELU, Mish). Formulas and default constants: the ONNX operator `LSTM`, Keras'
+`activations`, and Klambauer et al., "Self-Normalizing Neural Networks" (2017), for SELU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.errors import OptionError, one_of
+
+
+class _Kind(NamedTuple):
+    """One activation: its function of a, alpha, beta; its derivative of y, alpha, beta; its constants.
+
+    A constant of None is one the activation does not have; NaN marks one that must be given, since projects mean
+    different things by its name.
+    """
+
+    function: Callable[[Array, float, float], Array]
+    derivative: Callable[[Array, float, float], Array]
+    alpha: float | None = None
+    beta: float | None = None
+
+
+def sigmoid(a: Array) -> Array:
+    """Return 1 / (1 + exp(-a)), without overflow on either side."""
+    e = np.exp(-np.abs(a))
+    y: Array = np.where(a >= 0, 1, e) / (1 + e)
+    return y
+
+
+def _elu(a: Array, alpha: float) -> Array:
+    return np.where(a > 0, a, alpha * np.expm1(np.minimum(a, 0)))
+
+
+def _leaky_relu(a: Array, alpha: float, beta: float) -> Array:
+    return np.where(a >= 0, a, alpha * np.minimum(a, 0))
+
+
+REQUIRED = math.nan
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+KINDS: dict[str, _Kind] = {
+    "sigmoid": _Kind(lambda a, _, __: sigmoid(a), lambda y, _, __: y * (1 - y)),
+    "tanh": _Kind(lambda a, _, __: np.tanh(a), lambda y, _, __: 1 - y * y),
+    "hard_sigmoid": _Kind(
+        lambda a, alpha, beta: np.clip(alpha * a + beta, 0, 1),
+        lambda y, alpha, _: np.where((y > 0) & (y < 1), alpha, 0),
+        REQUIRED,
+        REQUIRED,
+    ),
+    "relu": _Kind(lambda a, _, __: np.maximum(a, 0), lambda y, _, __: np.where(y > 0, 1, 0)),
+    "leaky_relu": _Kind(_leaky_relu, lambda y, alpha, _: np.where(y > 0, 1, alpha), 0.01),
+    "thresholded_relu": _Kind(
+        lambda a, alpha, _: np.where(a <= alpha, 0, a), lambda y, _, __: np.where(y > 0, 1, 0), 1.0
+    ),
+    "affine": _Kind(lambda a, alpha, beta: alpha * a + beta, lambda y, alpha, _: np.full_like(y, alpha), 1.0, 0.0),
+    "scaled_tanh": _Kind(
+        lambda a, alpha, beta: alpha * np.tanh(beta * a),
+        lambda y, alpha, beta: beta * (alpha - y * y / alpha),
+        REQUIRED,
+        REQUIRED,
+    ),
+    "elu": _Kind(lambda a, alpha, _: _elu(a, alpha), lambda y, alpha, _: np.where(y > 0, 1, y + alpha), 1.0),
+    "selu": _Kind(
+        lambda a, alpha, beta: beta * _elu(a, alpha),
+        lambda y, alpha, beta: np.where(y > 0, beta, y + alpha * beta),
+        _SELU_ALPHA,
+        _SELU_SCALE,
+    ),
+    "softsign": _Kind(lambda a, _, __: a / (1 + np.abs(a)), lambda y, _, __: (1 - np.abs(y)) ** 2),
+    "softplus": _Kind(lambda a, _, __: np.logaddexp(0, a).astype(a.dtype), lambda y, _, __: -np.expm1(-y)),
+    "exponential": _Kind(lambda a, _, __: np.exp(a), lambda y, _, __: y),
+}
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One nonlinearity with its constants; call it on pre-activations.
+
+    Parameters
+    ----------
+    name : str
+        A key of `KINDS`.
+    alpha, beta : float, optional
+        Its constants. `hard_sigmoid` is clip(alpha a + beta, 0, 1) and has no default: Keras 3 means alpha = 1/6,
+        Keras 2 and ONNX mean alpha = 0.2 (beta is 0.5 in all of them).
+
+    Raises
+    ------
+    OptionError
+        If the name is unknown, a constant is missing, superfluous, not finite or out of its range.
+
+    Examples
+    --------
+    >>> Activation("hard_sigmoid", 0.2, 0.5)(np.array([-3.0, 0.0, 1.0]))
+    array([0. , 0.5, 0.7])
+    """
+
+    name: str
+    alpha: float | None = None
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        kind = KINDS[one_of("activation", self.name, tuple(KINDS))]
+        for constant in ("alpha", "beta"):
+            default, given = getattr(kind, constant), getattr(self, constant)
+            if given is None and default is not None:
+                if math.isnan(default):
+                    raise OptionError(f"{self.name} needs alpha and beta: frameworks differ in what they mean by it")
+                given = default
+            elif given is not None:
+                if default is None:
+                    raise OptionError(f"{self.name} has no {constant}; it was given {given!r}")
+                given = _constant(self.name, constant, given)
+            object.__setattr__(self, constant, given)
+
+    def __call__(self, a: Array) -> Array:
+        """Return the activation of pre-activations `a`, in their shape and dtype."""
+        return KINDS[self.name].function(a, self.alpha or 0.0, self.beta or 0.0)
+
+    def derivative(self, y: Array) -> Array:
+        """Return dy/da where y is this activation's output; at a kink, the derivative on its flat side."""
+        return KINDS[self.name].derivative(y, self.alpha or 0.0, self.beta or 0.0).astype(y.dtype, copy=False)
+
+    def __str__(self) -> str:
+        given = [f"{number:g}" for number in (self.alpha, self.beta) if number is not None]
+        return f"{self.name}:{','.join(given)}" if given else self.name
+
+    @classmethod
+    def parse(cls, text: str) -> Activation:
+        """Return the activation written as ``name`` or ``name:alpha`` or ``name:alpha,beta``.
+
+        Examples
+        --------
+        >>> Activation.parse("leaky_relu:0.2").alpha
+        0.2
+        """
+        name, _, constants = text.partition(":")
+        try:
+            return cls(name.strip(), *(float(constant) for constant in constants.split(",") if constants))
+        except (TypeError, ValueError) as problem:
+            if isinstance(problem, OptionError):
+                raise
+            raise OptionError(
+                f"cannot read the activation {text!r}; write name, name:alpha or name:alpha,beta"
+            ) from None
+
+
+def _constant(name: str, constant: str, given: object) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float, np.floating)) or not math.isfinite(given):
+        raise OptionError(f"{constant} of {name} must be a finite number, not {given!r}")
+    # The derivative is read off the output, which tells the branch only where slopes and scales are positive.
+    if name in {"leaky_relu", "thresholded_relu", "elu"} and given < 0:
+        raise OptionError(f"{constant} of {name} must not be negative, but is {given!r}")
+    if name in {"hard_sigmoid", "scaled_tanh", "selu"} and constant == "alpha" and given <= 0:
+        raise OptionError(f"{constant} of {name} must be positive, but is {given!r}")
+    return float(given)
+
+
+SIGMOID = Activation("sigmoid")
+TANH = Activation("tanh")

@@ -1,0 +1,159 @@
+"""One step of an LSTM backward: the derivative of each equation of `equations.Moment`, from the last to the first.
+
+Back-propagation through time (Werbos, "Backpropagation Through Time: What It Does and How to Do It", 1990) asks of
+one step: given dL/dh and dL/dc of what the step left behind, what are the derivatives by all that went into it?
+Written `dq` for dL/dq.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatewise.arrays import Array, Mask
+from gatewise.equations import Axis, Moment, inverse_deviation, standardize
+from gatewise.gates import LETTERS, PEEPHOLES, of
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """The derivatives of one step, each with the shape of what it belongs to; of parameters, summed over the batch.
+
+    `gates` are those by the gates after their nonlinearity, with the coupled gate's share passed on to the other;
+    `preactivations` those by the pre-activations; both (batch, 4, hidden).
+    """
+
+    x: Array
+    h_prev: Array
+    c_prev: Array
+    m: Array
+    c_new: Array
+    gates: Array
+    preactivations: Array
+    parameters: dict[str, Array]
+
+
+def unstandardize(dy: Array, q: Array, epsilon: float, axis: Axis = -1, where: Mask | bool = True) -> Array:
+    """Return dq of y = standardize(q): what remains of dy without its mean and its part along y."""
+    y, scale = standardize(q, epsilon, axis, where), inverse_deviation(q, epsilon, axis, where)
+    average = np.mean(dy, axis=axis, keepdims=True, where=where)
+    along = np.mean(dy * y, axis=axis, keepdims=True, where=where)
+    dq: Array = np.where(where, (dy - average - y * along) * scale, 0)
+    return dq
+
+
+def _within(q: Array, clip: float | None) -> Array | float:
+    """Return the derivative of clip(q, -clip, clip)."""
+    return 1.0 if clip is None else (np.abs(q) <= clip).astype(q.dtype)
+
+
+def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
+    """Return the derivatives of one step, given those of the states that it left behind.
+
+    Parameters
+    ----------
+    M : Moment
+        The step.
+    dh : array (batch, recurrent)
+    dc : array (batch, hidden)
+    """
+    p, variant, masks = M.p, M.p.variant, M.masks
+    found: dict[str, Array] = {}
+
+    # h = kept * h_prev + (1 - kept) * r
+    dr, dh_prev = dh, np.zeros_like(dh)
+    if (kept := masks.zoneout_hidden) is not None:
+        dr, dh_prev = (1 - kept) * dh, kept * dh
+
+    # r = clip(R m)
+    dm = dr
+    if p.projection is not None:
+        dr_raw = dr * _within(M.r_raw, variant.projection_clip)
+        found["projection"] = dr_raw.T @ M.m
+        dm = dr_raw @ p.projection
+
+    # m = o * t
+    do, dt = dm * M.t, dm * M.o
+
+    # t = tanh(v)
+    dv = dt * variant.cell_activation.derivative(M.t)  # type: ignore[union-attr]
+
+    # c = kept * c_prev + (1 - kept) * c_new
+    dc_new, dc_prev = dc, np.zeros_like(dc)
+    if (kept := masks.zoneout_cell) is not None:
+        dc_new, dc_prev = (1 - kept) * dc, kept * dc
+
+    # v = gain * standardize(c_new) + bias
+    if p.cell_norm is None:
+        dc_new = dc_new + dv
+    else:
+        found["cell_norm"] = np.stack([(dv * standardize(M.c_new, M.epsilon)).sum(0), dv.sum(0)])
+        dc_new = dc_new + unstandardize(dv * p.cell_norm[0], M.c_new, M.epsilon)
+
+    # o = σ(a_o), with the peephole p_o * c_new among its sums: before the cell state, since it sees the new one
+    da, dn, dq = dict[str, Array](), dict[str, Array](), dict[str, Array]()
+    da["o"], dn["o"], dq["o"] = _gate(M, "o", do)
+    if p.peephole is not None:
+        dc_new = dc_new + dq["o"] * of(p.peephole, "o", PEEPHOLES)
+
+    # c_new = clip(f * c_prev + i * g)
+    dc_raw = dc_new * _within(M.c_raw, variant.cell_clip)
+    df, di, dg = dc_raw * M.c_prev, dc_raw * M.g, dc_raw * M.i
+    dc_prev = dc_prev + dc_raw * M.f
+
+    # f = 1 - i, or i = 1 - f
+    if variant.coupled == "f":
+        di, df = di - df, np.zeros_like(df)
+    elif variant.coupled == "i":
+        df, di = df - di, np.zeros_like(di)
+
+    # i = σ(a_i), f = σ(a_f), g = tanh(a_g)
+    da["i"], dn["i"], dq["i"] = _gate(M, "i", di)
+    da["f"], dn["f"], dq["f"] = _gate(M, "f", df)
+    da["g"], dn["g"], dq["g"] = _gate(M, "g", dg)
+
+    # a_k = n_k + b_k;  n_k = gain * standardize(q_k);  q_k = s_k + p_k * c
+    found["bias"] = np.stack([da[k].sum(0) for k in LETTERS])
+    if variant.layer_norm == "gates":
+        found["norm_gain"] = np.stack([(dn[k] * standardize(M.q(k), M.epsilon)).sum(0) for k in LETTERS])
+    if p.peephole is not None:
+        found["peephole"] = np.stack([(dq[k] * M.seen(k)).sum(0) for k in PEEPHOLES])
+        for k in "if":
+            dc_prev = dc_prev + dq[k] * of(p.peephole, k, PEEPHOLES)
+
+    # s = W z, or gain_u * standardize(U h) + gain_w * standardize(W x)
+    ds = np.stack([dq[k] for k in LETTERS])
+    if p.norm_gain is not None and variant.layer_norm == "haste":
+        gain_u, gain_w = p.norm_gain[:, :, None]
+        found["norm_gain"] = np.stack([(ds * M.across_gates(sums)).sum(1) for sums in (M.u, M.w)])
+        du = unstandardize(ds * gain_u, M.u, M.epsilon, (0, 2), M.own)
+        dw = unstandardize(ds * gain_w, M.w, M.epsilon, (0, 2), M.own)
+        dW = np.concatenate([du.mT @ M.z_h, dw.mT @ M.z_x], axis=-1)
+        dz_h, dz_x = (du @ M.U).sum(0), (dw @ p.input_weight).sum(0)
+    else:
+        dW = ds.mT @ M.z
+        dz = (ds @ M.W).sum(0)
+        dz_h, dz_x = dz[:, : p.recurrent_size], dz[:, p.recurrent_size :]
+
+    # W = [U * mask, W_x];  z = [h_prev * mask; x * mask]
+    if masks.weight is not None:
+        dW[..., : p.recurrent_size] *= masks.weight
+    found["weight"] = dW
+    dx = dz_x if masks.input is None else dz_x * masks.input
+    dh_prev = dh_prev + (dz_h if masks.recurrent is None else dz_h * masks.recurrent)
+
+    gates = np.stack([di, df, dg, do], axis=1)
+    return Adjoint(dx, dh_prev, dc_prev, dm, dc_new, gates, np.stack([da[k] for k in LETTERS], axis=1), found)
+
+
+def _gate(M: Moment, k: str, dy: Array) -> tuple[Array, Array, Array]:
+    """Return dL by gate k's pre-activation a, its sum n as the bias meets it, and its weighted sum q."""
+    if k == M.p.variant.coupled:
+        return dy, dy, dy  # zero: the gate has no sum of its own
+    da = dy * M.p.variant.activation(k).derivative(getattr(M, k))
+    if M.p.variant.gate_clip is not None:
+        da = da * _within(M.unclipped(k), M.p.variant.gate_clip)
+    if M.p.norm_gain is None or M.p.variant.layer_norm != "gates":
+        return da, da, da
+    return da, da, unstandardize(da * of(M.p.norm_gain, k), M.q(k), M.epsilon)

@@ -1,0 +1,119 @@
+"""Arrays: their types, their checks at the door, and the question whether they fit into memory."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.errors import CapacityError, OptionError, ShapeError
+
+Array = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
+DTYPES = ("float32", "float64")
+
+
+def float_type(dtype: npt.DTypeLike) -> np.dtype[np.floating[Any]]:
+    """Return `dtype` as a NumPy type; only float32 and float64 are allowed."""
+    try:
+        found: np.dtype[Any] | None = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.name not in DTYPES:
+        raise OptionError(f"the dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
+    return found
+
+
+def size(what: str, value: object, *, least: int = 1) -> int:
+    """Return `value` as a whole number of at least `least`; `what` names it in the error."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise OptionError(f"{what} must be a whole number of at least {least}, not {value!r}")
+    if value < least:
+        raise OptionError(f"{what} must be at least {least}, not {value}")
+    return int(value)
+
+
+def numbers(what: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
+    """Return `value` as an array of real floating-point numbers; `what` names it in the error.
+
+    Whole numbers become floats, and where `dtype` is given the result has it.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"{what} must be an array whose rows have equal lengths") from None
+    if array.dtype.kind not in "fiub":
+        raise OptionError(f"{what} must hold real numbers, not {array.dtype}")
+    if dtype is None:
+        dtype = array.dtype if array.dtype.name in DTYPES else np.float64
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinity, as in NumPy
+        return array.astype(float_type(dtype), copy=False)
+
+
+def frozen(array: Array, shape: tuple[int, ...], what: str) -> Array:
+    """Return `array` as a read-only, C-ordered array of the given `shape`.
+
+    The caller's array stays writable and is never shared: a later change of it must not reach parameters in use.
+    """
+    if array.shape != shape:
+        raise ShapeError(f"{what} has shape {array.shape}; it must be {shape}")
+    if array.flags.writeable or not array.flags.c_contiguous:
+        array = np.array(array, order="C")
+        array.flags.writeable = False
+    return array
+
+
+def available_memory() -> int | None:
+    """Return the bytes that can still be taken on this machine, or None where the system does not tell.
+
+    The smaller of what the kernel calls available and what the control group leaves.
+    """
+    found = []
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    except OSError:
+        try:
+            found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        except (AttributeError, OSError, ValueError):
+            return None
+    try:
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+            limit = file.read().strip()
+        with open("/sys/fs/cgroup/memory.current", encoding="ascii") as file:
+            used = int(file.read())
+        if limit != "max":
+            found.append(max(int(limit) - used, 0))
+    except (OSError, ValueError):
+        pass
+    return min(found, default=None)
+
+
+def require_memory(elements: int, itemsize: int, what: str) -> None:
+    """Raise before memory is taken that is not there.
+
+    Parameters
+    ----------
+    elements, itemsize : int
+        How many numbers, and the bytes of each.
+    what : str
+        What the memory is for; the subject of the error's sentence.
+
+    Raises
+    ------
+    CapacityError
+        If the bytes exceed what `available_memory` reports.
+    """
+    needed, available = elements * itemsize, available_memory()
+    if available is not None and needed > available:
+        raise CapacityError(f"{what} would take {_bytes(needed)} of memory; {_bytes(available)} are available")
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:,.0f} PiB"

@@ -1,0 +1,301 @@
+"""One LSTM cell: its parameters, the verbs on them, and where its numbers come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise import gates
+from gatewise.arrays import Array, float_type, numbers, require_memory, size
+from gatewise.equations import Moment
+from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.parameters import Parameters, Variant, array_shapes
+from gatewise.step import Labels, State, Step
+
+INITS = ("notebook", "pytorch", "glorot", "chrono")
+Rng = int | np.random.Generator | None
+
+
+class LSTMCell:
+    """One LSTM cell.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    labels : Labels, optional
+        Names of its features and units.
+
+    Examples
+    --------
+    >>> cell = LSTMCell.random(input_size=3, hidden_size=2, init="notebook", scale=0.01, seed=1010)
+    >>> step = cell.step([0.5, 0.8, 0.2], State([0.3, 0.4], [0.2, 0.3]))
+    >>> step.forget_gate, step.hidden_state
+    (array([0.49336036, 0.49745089]), array([0.04826596, 0.0696416 ]))
+    """
+
+    def __init__(self, parameters: Parameters, labels: Labels | None = None) -> None:
+        self.parameters = parameters
+        self.labels = labels or Labels()
+        self.labels.require(features=parameters.input_size, units=parameters.hidden_size)
+
+    @classmethod
+    def random(
+        cls,
+        input_size: int,
+        hidden_size: int,
+        *,
+        projection_size: int | None = None,
+        variant: Variant | None = None,
+        init: str = "pytorch",
+        rng: Rng = None,
+        dtype: npt.DTypeLike = np.float64,
+        **options: Any,
+    ) -> LSTMCell:
+        """Return a cell with newly drawn parameters: see `draw`."""
+        return cls(
+            draw(
+                input_size,
+                hidden_size,
+                projection_size=projection_size,
+                variant=variant or Variant(),
+                init=init,
+                rng=rng,
+                dtype=dtype,
+                **options,
+            )
+        )
+
+    @property
+    def input_size(self) -> int:
+        """How many features the input has."""
+        return self.parameters.input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """How many units the cell has."""
+        return self.parameters.hidden_size
+
+    @property
+    def recurrent_size(self) -> int:
+        """The size of the hidden state: the projection's where there is one, else `hidden_size`."""
+        return self.parameters.recurrent_size
+
+    @property
+    def variant(self) -> Variant:
+        """The switches of the cell."""
+        return self.parameters.variant
+
+    @property
+    def dtype(self) -> np.dtype[np.floating[Any]]:
+        """float32 or float64."""
+        return self.parameters.dtype
+
+    def zero_state(self) -> State:
+        """Return the state that a run starts from when none is given."""
+        return State(np.zeros(self.recurrent_size, self.dtype), np.zeros(self.hidden_size, self.dtype))
+
+    def step(self, x: npt.ArrayLike, state: State | tuple[npt.ArrayLike, npt.ArrayLike] | None = None) -> Step:
+        """Return one step, with everything in it.
+
+        Parameters
+        ----------
+        x : array (input,)
+        state : State, optional
+            Arrays (recurrent,) and (hidden,); zeros by default.
+
+        Raises
+        ------
+        ShapeError
+            If a size does not agree with the cell's.
+        """
+        h, c = self.zero_state() if state is None else state
+        moment = Moment(
+            self.parameters,
+            self._row("x", x, self.input_size),
+            self._row("h", h, self.recurrent_size),
+            self._row("c", c, self.hidden_size),
+        )
+        with np.errstate(all="ignore"):  # NaN and infinity go through as they are
+            _ = moment.h, moment.c
+        return Step(moment, self.labels)
+
+    def _row(self, name: str, value: npt.ArrayLike, count: int) -> Array:
+        array = numbers(name, value, self.dtype)
+        if array.shape != (count,):
+            raise ShapeError(f"{name} has shape {array.shape}; this cell takes ({count},), one step of one row")
+        return array[None]
+
+    def __repr__(self) -> str:
+        return repr(self.parameters).replace("Parameters", "LSTMCell", 1)
+
+
+def draw(
+    input_size: int,
+    hidden_size: int,
+    *,
+    projection_size: int | None = None,
+    variant: Variant | None = None,
+    init: str = "pytorch",
+    rng: Rng = None,
+    dtype: npt.DTypeLike = np.float64,
+    **options: Any,
+) -> Parameters:
+    """Return new parameters.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    projection_size : int, optional
+        The size of the hidden state that recurs, where it is projected.
+    variant : Variant
+    init : {"pytorch", "glorot", "chrono", "notebook"}
+        ``pytorch``: all uniform within ±1/sqrt(hidden), the bias being the sum of two such, as in `torch.nn.LSTM`.
+        ``glorot``: Glorot's uniform input weights with Keras' fans, orthogonal recurrent weights, biases zero except
+        the forget gate's, `forget_bias` (1): Keras' defaults
+        (Glorot and Bengio 2010; Saxe, McClelland and Ganguli 2014; Jozefowicz, Zaremba and Sutskever 2015).
+        ``chrono``: the same with forget biases log(u), u uniform in [1, `longest` - 1], and input biases -log(u),
+        for memories of up to `longest` steps (Tallec and Ollivier, "Can Recurrent Neural Networks Warp Time?", 2018).
+        ``notebook``: `scale` (0.01) times standard normal numbers of NumPy's legacy generator, started with `seed`,
+        gate by gate in the order forget, input, candidate, output, then peepholes and projection; biases zero.
+    rng : int or numpy.random.Generator, optional
+        Where the numbers come from; not for ``notebook``, which takes `seed`.
+    dtype : float32 or float64
+    **options
+        `scale` and `seed` of ``notebook``, `forget_bias` of ``glorot``, `longest` of ``chrono``.
+
+    Raises
+    ------
+    OptionError
+        If a name, a size or an option is not allowed.
+    CapacityError
+        If the parameters would not fit into memory.
+    """
+    variant = variant or Variant()
+    one_of("initialiser", init, INITS)
+    known = {"notebook": {"scale", "seed"}, "glorot": {"forget_bias"}, "chrono": {"longest"}}.get(init, set())
+    for name in options:
+        if name not in known:
+            allowed = ", ".join(sorted(known)) or "no option of its own"
+            raise OptionError(f"the initialiser {init!r} does not take {name}; it takes {allowed}")
+    size("input_size", input_size), size("hidden_size", hidden_size)
+    recurrent = hidden_size if projection_size is None else size("projection_size", projection_size)
+    if recurrent > hidden_size:
+        raise OptionError(f"projection_size must be at most hidden_size, {hidden_size}, but is {projection_size}")
+    columns = recurrent + input_size
+    dtype = float_type(dtype)
+    # Twice: the drawn numbers and what they are made of, or converted to, stand side by side.
+    require_memory(2 * (4 * hidden_size * (columns + 1) + hidden_size * recurrent), 8, "a cell of these sizes")
+    shapes = array_shapes(variant, input_size, hidden_size, recurrent)
+    source: Any
+    if init == "notebook":
+        if rng is not None:
+            raise OptionError("the initialiser 'notebook' takes a seed, not an rng")
+        source = _legacy(options.get("seed", 1010))
+    else:
+        source = rng if isinstance(rng, np.random.Generator) else _generator(rng)
+    drawing: dict[str, Callable[..., dict[str, Array]]]
+    drawing = {"notebook": _notebook, "pytorch": _pytorch, "glorot": _glorot, "chrono": _chrono}
+    arrays = drawing[init](source, shapes, recurrent, projection_size is not None, options)
+    for letter in variant.coupled:
+        arrays["weight"][gates.index(letter)] = arrays["bias"][gates.index(letter)] = 0
+    if shapes["norm_gain"]:
+        arrays["norm_gain"] = np.ones(shapes["norm_gain"])
+    if shapes["cell_norm"]:
+        arrays["cell_norm"] = np.stack([np.ones(hidden_size), np.zeros(hidden_size)])
+    return Parameters(variant=variant, **{name: array.astype(dtype) for name, array in arrays.items()})
+
+
+def _generator(seed: object) -> np.random.Generator:
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise OptionError(f"rng must be a whole number from 0 on or a numpy.random.Generator, not {seed!r}")
+    return np.random.default_rng(seed)
+
+
+def _legacy(seed: object) -> np.random.RandomState:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise OptionError(f"seed must be a whole number from 0 to {2**32 - 1}, not {seed!r}")
+    return np.random.RandomState(int(seed))
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not math.isfinite(value):
+        raise OptionError(f"{name} must be a finite number, not {value!r}")
+    return float(value)
+
+
+Shapes = dict[str, tuple[int, ...] | None]
+
+
+def _notebook(
+    rng: np.random.RandomState, shapes: Shapes, recurrent: int, projected: bool, options: dict[str, Any]
+) -> dict[str, Array]:
+    scale = _number("scale", options.get("scale", 0.01))
+    _, hidden, columns = shapes["weight"] or ()
+    drawn = {gate: rng.randn(hidden, columns) * scale for gate in "figo"}  # the notebook's order
+    arrays: dict[str, Array] = {
+        "weight": np.stack([drawn[gate] for gate in gates.LETTERS]),
+        "bias": np.zeros((4, hidden)),
+    }
+    if shapes["peephole"]:
+        arrays["peephole"] = rng.randn(*shapes["peephole"]) * scale
+    if projected:
+        arrays["projection"] = rng.randn(recurrent, hidden) * scale
+    return arrays
+
+
+def _pytorch(
+    rng: np.random.Generator, shapes: Shapes, recurrent: int, projected: bool, options: dict[str, Any]
+) -> dict[str, Array]:
+    _, hidden, columns = shapes["weight"] or ()
+    bound = 1 / math.sqrt(hidden)
+    arrays = {
+        "weight": rng.uniform(-bound, bound, (4, hidden, columns)),
+        "bias": rng.uniform(-bound, bound, (2, 4, hidden)).sum(0),
+    }
+    if shapes["peephole"]:
+        arrays["peephole"] = rng.uniform(-bound, bound, shapes["peephole"])
+    if projected:
+        arrays["projection"] = rng.uniform(-bound, bound, (recurrent, hidden))
+    return arrays
+
+
+def _glorot(
+    rng: np.random.Generator, shapes: Shapes, recurrent: int, projected: bool, options: dict[str, Any]
+) -> dict[str, Array]:
+    _, hidden, columns = shapes["weight"] or ()
+    inputs = columns - recurrent
+    limit = math.sqrt(6 / (inputs + 4 * hidden))  # Keras draws one kernel (input, 4 hidden)
+    weight = np.empty((4, hidden, columns))
+    weight[..., recurrent:] = rng.uniform(-limit, limit, (4, hidden, inputs))
+    weight[..., :recurrent] = _orthogonal(rng, 4 * hidden, recurrent).reshape(4, hidden, recurrent)
+    bias = np.zeros((4, hidden))
+    bias[gates.index("f")] = _number("forget_bias", options.get("forget_bias", 1.0))
+    arrays: dict[str, Array] = {"weight": weight, "bias": bias}
+    if shapes["peephole"]:
+        limit = math.sqrt(6 / (hidden + hidden))
+        arrays["peephole"] = rng.uniform(-limit, limit, shapes["peephole"])
+    if projected:
+        limit = math.sqrt(6 / (hidden + recurrent))
+        arrays["projection"] = rng.uniform(-limit, limit, (recurrent, hidden))
+    return arrays
+
+
+def _chrono(
+    rng: np.random.Generator, shapes: Shapes, recurrent: int, projected: bool, options: dict[str, Any]
+) -> dict[str, Array]:
+    longest = size("longest", options.get("longest", 100), least=3)
+    arrays = _glorot(rng, shapes, recurrent, projected, {})
+    bias = np.log(rng.uniform(1, longest - 1, arrays["bias"].shape[1]))
+    arrays["bias"][gates.index("f")], arrays["bias"][gates.index("i")] = bias, -bias
+    return arrays
+
+
+def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    """Return a matrix with orthonormal columns, uniform over all such (rows >= columns)."""
+    q, r = np.linalg.qr(rng.standard_normal((rows, columns)))
+    found: Array = q * np.sign(np.diag(r))
+    return found

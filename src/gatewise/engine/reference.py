@@ -1,0 +1,123 @@
+"""The reference engine: NumPy, one step after another, every variant, in the precision of the parameters.
+
+It is the definition that every other engine is held against. A step costs 8 batch · hidden · (recurrent + input)
+floating-point operations forward and about twice as many backward, and some 50 µs of Python.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise import adjoints, gates
+from gatewise.arrays import Array, Mask
+from gatewise.equations import Moment
+from gatewise.parameters import Masks, Parameters
+from gatewise.step import State
+from gatewise.trace import Gradients, Keep, Trace
+
+NAME = "reference"
+
+
+def refusal(parameters: Parameters) -> str | None:
+    """Return why this engine cannot run a cell, or None: it can run every one."""
+    return None
+
+
+def run(
+    parameters: Parameters,
+    x: Array,
+    initial: State,
+    hidden: Array,
+    *,
+    reverse: bool,
+    live: Mask | None,
+    masks: Masks,
+    keep: Keep,
+    arrays: dict[str, Array],
+) -> State:
+    """Run a cell over time.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    x : array (time, batch, input)
+    initial : State
+        Arrays (batch, ·).
+    hidden : array (time, batch, recurrent)
+        Filled with the hidden state after each step, carried over where a step did not take place.
+    reverse : bool
+        From the last step to the first.
+    live : boolean array (time, batch) or None
+        Which steps take place. What is not live never enters the arithmetic.
+    masks : Masks
+        Fitted to the run.
+    keep, arrays : Keep, and dict of arrays
+        What to keep, and the arrays of `Keep.shapes`, which are filled.
+
+    Returns
+    -------
+    State
+        After the last step.
+    """
+    h, c = initial.h.copy(), initial.c.copy()
+    time = len(x)
+    units = slice(None) if keep.units is None else list(keep.units)
+    with np.errstate(all="ignore"):  # NaN and infinity go through as they are
+        for t in reversed(range(time)) if reverse else range(time):
+            rows = live_rows(live, t)
+            M = Moment(parameters, x[t, rows], h[rows], c[rows], masks.at((t, rows)))
+            h[rows], c[rows] = M.h, M.c
+            hidden[t] = h
+            if t % keep.every:
+                continue
+            slot = t // keep.every
+            if "gates" in arrays:
+                arrays["gates"][slot] = np.nan
+            for place, letter in enumerate(keep.gate_letters):
+                arrays["gates"][slot, rows, place] = getattr(M, letter)[:, units]
+            if "cell_state" in arrays:
+                arrays["cell_state"][slot] = c[:, units]
+            if "hidden_state" in arrays:
+                arrays["hidden_state"][slot] = h if parameters.projection is not None else h[:, units]
+            if "unprojected_state" in arrays:
+                arrays["unprojected_state"][slot] = np.nan
+                arrays["unprojected_state"][slot, rows] = M.m[:, units]
+    return State(h, c)
+
+
+def backward(trace: Trace, dhidden: Array, dfinal: State) -> Gradients:
+    """Return the derivatives of a loss by all that went into a run.
+
+    Parameters
+    ----------
+    trace : Trace
+        A whole one.
+    dhidden : array (time, batch, recurrent)
+        dL by the hidden state after each step.
+    dfinal : State
+        dL by the final state, in addition.
+    """
+    p = trace.parameters
+    dh, dc = dfinal.h.copy(), dfinal.c.copy()
+    dx = np.zeros((*dhidden.shape[:2], p.input_size), p.dtype)
+    total = {name: np.zeros_like(array) for name, array in p.arrays().items()}
+    steps = range(len(dhidden))
+    with np.errstate(all="ignore"):
+        for t in steps if trace.direction == "backward" else reversed(steps):
+            dh += dhidden[t]
+            rows = live_rows(trace.live, t)
+            found = adjoints.step(trace.moment((t, rows)), dh[rows], dc[rows])
+            dh[rows], dc[rows], dx[t, rows] = found.h_prev, found.c_prev, found.x
+            for name, array in found.parameters.items():
+                total[name] += array
+    for letter in p.variant.coupled:  # 0 · NaN of a row nobody uses is NaN
+        total["weight"][gates.index(letter)] = 0
+    return Gradients(total, dx, State(dh, dc))
+
+
+def live_rows(live: Mask | None, t: int) -> slice | npt.NDArray[np.intp]:
+    """Return the rows that take part in step t: all as a slice, which copies nothing, or some by index."""
+    if live is None or live[t].all():
+        return slice(None)
+    return np.flatnonzero(live[t])

@@ -1,0 +1,240 @@
+"""One step of an LSTM forward: the mathematics.
+
+The plain cell (Gers, Schmidhuber and Cummins, "Learning to Forget", 2000), which every variant changes in one place:
+
+    z = [h_prev; x]                 the combined input
+    a_k = W_k z + b_k               the pre-activation of each gate k = i, f, g, o
+    i, f, o = σ(a_i), σ(a_f), σ(a_o);  g = tanh(a_g)
+    c = f * c_prev + i * g          the cell state
+    h = o * tanh(c)                 the hidden state
+
+`Moment` has one property for each quantity, and the property is its equation. Whoever asks for `h` runs the step
+forward; whoever knows the gates and states already, as a trace does, gives them and asks for the rest.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from gatewise.arrays import Array, Mask
+from gatewise.gates import LETTERS, PEEPHOLES, of
+from gatewise.parameters import NO_MASKS, Masks, Parameters
+
+Axis = int | tuple[int, ...]
+
+
+def standardize(q: Array, epsilon: float, axis: Axis = -1, where: Mask | bool = True) -> Array:
+    """Return q with mean 0 and variance 1 over `axis` (Ba, Kiros and Hinton, "Layer Normalization", 2016)."""
+    return (q - mean(q, axis, where)) * inverse_deviation(q, epsilon, axis, where)
+
+
+def mean(q: Array, axis: Axis = -1, where: Mask | bool = True) -> Array:
+    """Return the mean over `axis`, which stays."""
+    found: Array = np.mean(q, axis=axis, keepdims=True, where=where)
+    return found
+
+
+def inverse_deviation(q: Array, epsilon: float, axis: Axis = -1, where: Mask | bool = True) -> Array:
+    """Return 1 / sqrt(variance + epsilon) over `axis`, which stays."""
+    variance = mean((q - mean(q, axis, where)) ** 2, axis, where)
+    found: Array = 1 / np.sqrt(variance + variance.dtype.type(epsilon))
+    return found
+
+
+class Moment:
+    """One step of a cell for a batch of rows, in the letters of the equations.
+
+    Parameters
+    ----------
+    p : Parameters
+    x : array (batch, input)
+    h_prev : array (batch, recurrent)
+    c_prev : array (batch, hidden)
+    masks : Masks
+        Of this step: without a time axis, except that the weights' mask is the same at every step.
+    **known : array
+        Quantities that are known already, by their letters; they are taken as they are.
+    """
+
+    def __init__(
+        self, p: Parameters, x: Array, h_prev: Array, c_prev: Array, masks: Masks = NO_MASKS, **known: Array
+    ) -> None:
+        self.p, self.x, self.h_prev, self.c_prev, self.masks = p, x, h_prev, c_prev, masks
+        self.__dict__.update(known)  # where a cached property looks first
+
+    # The combined input and the sums of its products with the weights.
+
+    @cached_property
+    def z_h(self) -> Array:
+        """The recurrent part of the combined input (batch, recurrent)."""
+        return self.h_prev if self.masks.recurrent is None else self.h_prev * self.masks.recurrent
+
+    @cached_property
+    def z_x(self) -> Array:
+        """The input's part of the combined input (batch, input)."""
+        return self.x if self.masks.input is None else self.x * self.masks.input
+
+    @cached_property
+    def z(self) -> Array:
+        """The combined input [h_prev; x] (batch, recurrent + input)."""
+        return np.concatenate([self.z_h, self.z_x], axis=-1)
+
+    @cached_property
+    def U(self) -> Array:
+        """The recurrent weights, under DropConnect where there is some (4, hidden, recurrent)."""
+        U = self.p.recurrent_weight
+        return U if self.masks.weight is None else U * self.masks.weight
+
+    @cached_property
+    def W(self) -> Array:
+        """The weights of the combined input (4, hidden, recurrent + input)."""
+        return self.p.weight if self.masks.weight is None else np.concatenate([self.U, self.p.input_weight], axis=-1)
+
+    @cached_property
+    def u(self) -> Array:
+        """The recurrent sums U h (4, batch, hidden); only Haste's layer norm needs them apart."""
+        u: Array = self.z_h @ self.U.mT
+        return u
+
+    @cached_property
+    def w(self) -> Array:
+        """The input's sums W x (4, batch, hidden); only Haste's layer norm needs them apart."""
+        w: Array = self.z_x @ self.p.input_weight.mT
+        return w
+
+    @cached_property
+    def s(self) -> Array:
+        """The weighted sums of the combined input W z (4, batch, hidden)."""
+        if self.p.norm_gain is None or self.p.variant.layer_norm != "haste":
+            s: Array = self.z @ self.W.mT
+            return s
+        gain_u, gain_w = self.p.norm_gain[:, :, None]
+        normed: Array = self.across_gates(self.u) * gain_u + self.across_gates(self.w) * gain_w
+        return normed
+
+    def across_gates(self, q: Array) -> Array:
+        """Return sums (4, batch, hidden) standardised across the units of all gates that have weights."""
+        return standardize(q, self.epsilon, (0, 2), self.own)
+
+    @property
+    def own(self) -> Mask:
+        """Which gates have weights of their own, on the gate axis of (4, batch, hidden)."""
+        return np.array([letter in self.p.variant.own for letter in LETTERS])[:, None, None]
+
+    @property
+    def epsilon(self) -> float:
+        """What layer norm adds to the variance."""
+        return self.p.variant.epsilon or 0.0
+
+    # The pre-activations.
+
+    def seen(self, k: str) -> Array:
+        """Return the cell state that the peephole of gate `k` sees: i and f the old one, o the new one."""
+        return self.c_new if k == "o" else self.c_prev
+
+    def q(self, k: str) -> Array:
+        """Return all that is weighted and summed for gate `k` (batch, hidden): W_k z, and p_k * c with peepholes."""
+        s = of(self.s, k)
+        if self.p.peephole is None or k not in PEEPHOLES:
+            return s
+        return s + of(self.p.peephole, k, PEEPHOLES) * self.seen(k)
+
+    def n(self, k: str) -> Array:
+        """Return the sum of gate `k` as its bias meets it: under layer norm of the gates, gain * standardised sum."""
+        if self.p.norm_gain is None or self.p.variant.layer_norm != "gates":
+            return self.q(k)
+        return of(self.p.norm_gain, k) * standardize(self.q(k), self.epsilon)
+
+    def unclipped(self, k: str) -> Array:
+        """Return the pre-activation of gate `k` before it is clipped."""
+        return self.n(k) + of(self.p.bias, k)
+
+    def a(self, k: str) -> Array:
+        """Return the pre-activation of gate `k` (batch, hidden)."""
+        clip = self.p.variant.gate_clip
+        return self.unclipped(k) if clip is None else np.clip(self.unclipped(k), -clip, clip)
+
+    # The gates.
+
+    def gate(self, k: str) -> Array:
+        """Return gate `k` from its own pre-activation."""
+        return self.p.variant.activation(k)(self.a(k))
+
+    @cached_property
+    def i(self) -> Array:
+        """The input gate."""
+        return 1 - self.f if self.p.variant.coupled == "i" else self.gate("i")
+
+    @cached_property
+    def f(self) -> Array:
+        """The forget gate."""
+        return 1 - self.i if self.p.variant.coupled == "f" else self.gate("f")
+
+    @cached_property
+    def g(self) -> Array:
+        """The candidate."""
+        return self.gate("g")
+
+    @cached_property
+    def o(self) -> Array:
+        """The output gate."""
+        return self.gate("o")
+
+    # The cell state.
+
+    @cached_property
+    def c_raw(self) -> Array:
+        """The new cell state before any clip: f * c_prev + i * g."""
+        return self.f * self.c_prev + self.i * self.g
+
+    @cached_property
+    def c_new(self) -> Array:
+        """The new cell state, as the output gate and the output see it."""
+        clip = self.p.variant.cell_clip
+        return self.c_raw if clip is None else np.clip(self.c_raw, -clip, clip)
+
+    @cached_property
+    def c(self) -> Array:
+        """The cell state that this step leaves behind."""
+        kept = self.masks.zoneout_cell
+        return self.c_new if kept is None else kept * self.c_prev + (1 - kept) * self.c_new
+
+    # The hidden state.
+
+    @cached_property
+    def v(self) -> Array:
+        """The new cell state as the output's nonlinearity meets it: standardised under Haste's layer norm."""
+        if self.p.cell_norm is None:
+            return self.c_new
+        gain, bias = self.p.cell_norm
+        v: Array = gain * standardize(self.c_new, self.epsilon) + bias
+        return v
+
+    @cached_property
+    def t(self) -> Array:
+        """The nonlinearity of the cell state: tanh(c) unless the variant says otherwise."""
+        return self.p.variant.cell_activation(self.v)  # type: ignore[operator]
+
+    @cached_property
+    def m(self) -> Array:
+        """The hidden state before any projection: o * tanh(c)."""
+        return self.o * self.t
+
+    @cached_property
+    def r_raw(self) -> Array:
+        """The projected hidden state before any clip; without a projection, m."""
+        return self.m if self.p.projection is None else self.m @ self.p.projection.T
+
+    @cached_property
+    def r(self) -> Array:
+        """The new hidden state (batch, recurrent)."""
+        clip = self.p.variant.projection_clip
+        return self.r_raw if clip is None else np.clip(self.r_raw, -clip, clip)
+
+    @cached_property
+    def h(self) -> Array:
+        """The hidden state that this step leaves behind."""
+        kept = self.masks.zoneout_hidden
+        return self.r if kept is None else kept * self.h_prev + (1 - kept) * self.r

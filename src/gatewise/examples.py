@@ -1,0 +1,51 @@
+"""Cells to learn from, with a run for each: the worked example, and a latch whose gates are seen to open and shut."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.cell import LSTMCell
+from gatewise.parameters import Parameters
+from gatewise.step import Labels, State
+
+
+class Example(NamedTuple):
+    """A cell, the inputs of its run (time, input), the state that it starts from, and what is to be known of it."""
+
+    cell: LSTMCell
+    x: Array
+    state: State
+    facts: dict[str, object]
+
+
+def notebook() -> Example:
+    """Return the worked example: one step of a cell with three features and two units, all gates near 0.5."""
+    seed, scale = 1010, 0.01
+    cell = LSTMCell.random(3, 2, init="notebook", scale=scale, seed=seed)
+    state = State(np.array([0.3, 0.4]), np.array([0.2, 0.3]))
+    return Example(cell, np.array([[0.5, 0.8, 0.2]]), state, {"init": "notebook", "scale": scale, "seed": seed})
+
+
+def latch() -> Example:
+    """Return a cell of one unit that writes a bit, holds it for five steps and releases it.
+
+    Of its three features, `bit` goes to the candidate; `write` opens the input gate and shuts the forget gate, so that
+    the new bit takes the old one's place; `release` opens the output gate. Weights are set by hand.
+    """
+    shut, swing = 6.0, 12.0  # σ(±6) is 0.9975 and 0.0025
+    weight, bias = np.zeros((4, 1, 4)), np.zeros((4, 1))  # gates i f g o; columns h, bit, write, release
+    weight[0, 0, 2], bias[0] = swing, -shut
+    weight[1, 0, 2], bias[1] = -swing, shut
+    weight[2, 0, 1] = 3.0
+    weight[3, 0, 3], bias[3] = swing, -shut
+    labels = Labels(features=("bit", "write", "release"), units=("latch",))
+    cell = LSTMCell(Parameters(weight, bias), labels)
+    x = np.zeros((7, 3))
+    x[0, :2], x[6, 2] = 1, 1
+    return Example(cell, x, State(np.zeros(1), np.zeros(1)), {"weights": "set by hand"})
+
+
+EXAMPLES = {"notebook": notebook, "latch": latch}

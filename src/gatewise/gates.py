@@ -1,0 +1,75 @@
+"""The gates of an LSTM: their names, and their order in every framework, as data.
+
+gatewise's own order is i, f, g, o (input gate, forget gate, candidate, output gate). Keras writes c for g and c̃ in
+papers is the same thing; every order below is in gatewise's letters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array
+from gatewise.errors import OptionError, one_of
+
+LETTERS = "ifgo"
+NAMES = ("input_gate", "forget_gate", "candidate", "output_gate")
+PEEPHOLES = "ifo"  # the gates that can see the cell state, in the order of the rows of a peephole array
+
+ORDERS = {
+    "gatewise": "ifgo",
+    "pytorch": "ifgo",
+    "cudnn": "ifgo",
+    "equinox": "ifgo",
+    "keras": "ifgo",
+    "onnx": "iofg",
+    "haste": "igfo",
+    "haiku": "igfo",
+    "tensorflow": "igfo",
+    "deeplearning4j": "gfoi",
+}
+
+
+def index(gate: str) -> int:
+    """Return the place of a gate, given by its name or its letter, on the gate axis.
+
+    Examples
+    --------
+    >>> index("forget_gate"), index("o")
+    (1, 3)
+    """
+    if gate in NAMES:
+        return NAMES.index(gate)
+    if len(gate) == 1 and gate in LETTERS:
+        return LETTERS.index(gate)
+    raise OptionError(f"there is no gate {gate!r}; allowed: {', '.join(NAMES)}")
+
+
+def of(array: Array, letter: str, order: str = LETTERS) -> Array:
+    """Return the part of an array that belongs to one gate; its first axis has the gates in `order`."""
+    part: Array = array[order.index(letter)]
+    return part
+
+
+def reorder(array: npt.NDArray[Any], source: str, target: str = "gatewise", *, axis: int = 0) -> npt.NDArray[Any]:
+    """Permute the gate axis of an array from one framework's order to another's.
+
+    Parameters
+    ----------
+    array : array
+        Its `axis` has one entry for each of the four gates.
+    source, target : str
+        Keys of `ORDERS`.
+    axis : int
+        The gate axis.
+
+    Examples
+    --------
+    >>> reorder(np.array(["i", "o", "f", "g"]), "onnx").tolist()
+    ['i', 'f', 'g', 'o']
+    """
+    one_of("framework", source, tuple(ORDERS))
+    one_of("framework", target, tuple(ORDERS))
+    return np.take(array, [ORDERS[source].index(gate) for gate in ORDERS[target]], axis=axis)

@@ -1,0 +1,124 @@
+"""The door to gatewise's own files: safetensors with one JSON header that names every convention."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from gatewise import storage
+from gatewise.cell import LSTMCell
+from gatewise.errors import FileError, OptionError
+from gatewise.layers import LSTM
+from gatewise.network import Linear, Network
+from gatewise.record import (
+    checked,
+    header,
+    lstm_trace_from,
+    lstm_trace_record,
+    parameters_from,
+    parameters_record,
+    trace_from,
+    trace_record,
+)
+from gatewise.step import Labels
+from gatewise.trace import LSTMTrace, Trace
+
+Path = str | os.PathLike[str]
+_KINDS = {
+    "lstm": "an LSTM",
+    "network": "a network",
+    "trace": "the trace of a cell",
+    "lstm_trace": "the trace of an LSTM",
+}
+
+
+def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> None:
+    """Write an LSTM, a cell (as an LSTM of one layer), a network or a trace.
+
+    Raises
+    ------
+    OptionError
+        If it is none of these.
+    FileError
+        If the file cannot be written; an existing one is then left as it was.
+    """
+    if isinstance(thing, LSTMCell):
+        thing = LSTM.from_cells(thing)
+    if isinstance(thing, LSTM):
+        arrays, content = _lstm_record(thing)
+        head = header("lstm", lstm=content)
+    elif isinstance(thing, Network):
+        arrays, content = _lstm_record(thing.lstm)
+        if thing.embedding is not None:
+            arrays["embedding"] = thing.embedding
+        if thing.head is not None:
+            arrays |= {"head.weight": thing.head.weight, "head.bias": thing.head.bias}
+        head = header("network", lstm=content, reads=thing.reads)
+    elif isinstance(thing, Trace):
+        arrays, content = trace_record(thing)
+        head = header("trace", trace=content)
+    elif isinstance(thing, LSTMTrace):
+        arrays, head = lstm_trace_record(thing)
+    else:
+        raise OptionError(f"save takes an LSTM, LSTMCell, Network, Trace or LSTMTrace, not {type(thing).__name__}")
+    storage.write(path, arrays, head)
+
+
+def read(path: Path) -> LSTM | Network | Trace | LSTMTrace:
+    """Return what a file holds.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or does not hold what its header says.
+    """
+    arrays, head = storage.read(path)
+    kind = head.get("kind")
+
+    def build() -> LSTM | Network | Trace | LSTMTrace:
+        if kind == "lstm":
+            return _lstm_from(arrays, head["lstm"])
+        if kind == "network":
+            linear = Linear(arrays["head.weight"], arrays["head.bias"]) if "head.weight" in arrays else None
+            lstm = _lstm_from(arrays, head["lstm"])
+            return Network(lstm, embedding=arrays.get("embedding"), head=linear, reads=head["reads"])
+        if kind == "trace":
+            return trace_from(arrays, head["trace"])
+        if kind == "lstm_trace":
+            return lstm_trace_from(arrays, head)
+        raise FileError(f"{os.fspath(path)} holds {kind!r}; this version reads {', '.join(_KINDS)}")
+
+    return checked(os.fspath(path), head, build)
+
+
+def describe(thing: object) -> str:
+    """Return in words which kind of content something read from a file is."""
+    kinds = {LSTM: "lstm", Network: "network", Trace: "trace", LSTMTrace: "lstm_trace"}
+    return _KINDS[kinds[type(thing)]]
+
+
+def _lstm_record(lstm: LSTM) -> tuple[dict[str, Any], dict[str, Any]]:
+    arrays: dict[str, Any] = {}
+    layers = []
+    for number, row in enumerate(lstm.layers):
+        cells = []
+        for cell, direction in zip(row, lstm.directions, strict=True):
+            found, variant = parameters_record(cell.parameters, f"layers.{number}.{direction}.")
+            arrays |= found
+            cells.append({"variant": variant, "labels": {n: v and list(v) for n, v in vars(cell.labels).items()}})
+        layers.append(cells)
+    return arrays, {"layers": layers, "directions": list(lstm.directions), "merge": list(lstm.merge)}
+
+
+def _lstm_from(arrays: dict[str, Any], content: dict[str, Any]) -> LSTM:
+    directions = content["directions"]
+    rows = [
+        tuple(
+            LSTMCell(
+                parameters_from(arrays, f"layers.{number}.{direction}.", cell["variant"]), Labels(**cell["labels"])
+            )
+            for direction, cell in zip(directions, cells, strict=True)
+        )
+        for number, cells in enumerate(content["layers"])
+    ]
+    return LSTM.from_cells(rows, direction=directions[0], merge=content["merge"])

@@ -1,0 +1,79 @@
+"""How the directions of a layer become one output, and how a gradient finds its way back to each of them.
+
+Also what a direction puts out at steps that did not take place. Every function here has its adjoint beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gatewise.arrays import Array, Mask
+
+MERGES = ("concat", "sum", "mul", "average", "none")
+MASKED_OUTPUTS = ("zeros", "repeat")
+
+
+def merged_size(how: str, sizes: Sequence[int]) -> int:
+    """Return how many features the next layer sees."""
+    return sum(sizes) if how == "concat" else sizes[0]
+
+
+def merge(outputs: Sequence[Array], how: str) -> Array:
+    """Return the directions' outputs (…, size) as one array.
+
+    ``concat``: side by side; ``sum``, ``mul``, ``average``: element by element (Keras' `Bidirectional`);
+    ``none``: unmerged, on an axis of their own before the last (…, direction, size). One direction is left as it is.
+    """
+    if len(outputs) == 1:
+        return outputs[0]
+    forward, backward = outputs
+    if how == "concat":
+        return np.concatenate([forward, backward], axis=-1)
+    if how == "sum":
+        return forward + backward
+    if how == "mul":
+        return forward * backward
+    if how == "average":
+        return (forward + backward) / 2
+    return np.stack([forward, backward], axis=-2)
+
+
+def unmerge(dy: Array, outputs: Sequence[Array], how: str) -> list[Array]:
+    """Return dL by each direction's output, given that by the merged one."""
+    if len(outputs) == 1:
+        return [dy]
+    forward, backward = outputs
+    if how == "concat":
+        split = forward.shape[-1]
+        return [dy[..., :split], dy[..., split:]]
+    if how == "sum":
+        return [dy, dy]
+    if how == "mul":
+        return [dy * backward, dy * forward]
+    if how == "average":
+        return [dy / 2, dy / 2]
+    return [dy[..., 0, :], dy[..., 1, :]]
+
+
+def shown(hidden: Array, live: Mask | None, how: str, *, reverse: bool) -> Array:
+    """Return what a direction puts out, given the hidden states (time, batch, ·) it carried from step to step.
+
+    Where a step did not take place: ``zeros`` (PyTorch's padding, ONNX), or ``repeat``, the last output of the
+    direction, zeros before its first (Keras' masks).
+    """
+    seen = _seen(live, how, reverse=reverse)
+    return hidden if seen is None else np.where(seen, hidden, hidden.dtype.type(0))
+
+
+def unshown(dy: Array, live: Mask | None, how: str, *, reverse: bool) -> Array:
+    """Return dL by the carried hidden states, given that by what was put out."""
+    return shown(dy, live, how, reverse=reverse)
+
+
+def _seen(live: Mask | None, how: str, *, reverse: bool) -> Mask | None:
+    if live is None or how == "zeros":
+        return None if live is None else live[..., None]
+    order = slice(None, None, -1 if reverse else 1)
+    return np.logical_or.accumulate(live[order], axis=0)[order][..., None]

@@ -1,0 +1,214 @@
+"""Network: an optional embedding, an LSTM, an optional linear head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, frozen, numbers
+from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.layers import LSTM, backward
+from gatewise.layers.lstm import States
+from gatewise.layers.merging import merge, unmerge
+from gatewise.step import State
+from gatewise.trace import LSTMGradients, LSTMTrace
+
+READS = ("every", "last")
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """y = W h + b, at each step alike.
+
+    Parameters
+    ----------
+    weight : array (output, features)
+    bias : array (output,), optional
+        Zeros by default.
+    """
+
+    weight: Array
+    bias: Array | None = None
+
+    def __post_init__(self) -> None:
+        weight = numbers("the head's weight", self.weight)
+        if weight.ndim != 2 or 0 in weight.shape:
+            raise ShapeError(f"the head's weight has shape {weight.shape}; it must be (output, features)")
+        bias = np.zeros(len(weight), weight.dtype) if self.bias is None else self.bias
+        object.__setattr__(self, "weight", frozen(weight, weight.shape, "the head's weight"))
+        bias = frozen(numbers("the head's bias", bias, weight.dtype), weight.shape[:1], "the head's bias")
+        object.__setattr__(self, "bias", bias)
+
+    def __call__(self, h: Array) -> Array:
+        """Return y (…, output) of features (…, features)."""
+        y: Array = h @ self.weight.T + np.asarray(self.bias)
+        return y
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkTrace:
+    """What a network's run leaves behind.
+
+    Attributes
+    ----------
+    lstm : LSTMTrace
+    tokens : array of int (time, batch) or None
+        What was embedded.
+    features : array (time, batch, ·) or (batch, ·)
+        What the head read.
+    output : array
+        What the network put out.
+    network : Network
+    """
+
+    network: Network
+    lstm: LSTMTrace
+    tokens: npt.NDArray[np.integer[Any]] | None
+    features: Array
+    output: Array
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkGradients:
+    """The derivatives of a loss by all that went into a network's run; None for a part that it does not have.
+
+    Attributes
+    ----------
+    lstm : LSTMGradients
+    embedding : array (vocabulary, input) or None
+    head_weight, head_bias : array or None
+    """
+
+    lstm: LSTMGradients
+    embedding: Array | None
+    head_weight: Array | None
+    head_bias: Array | None
+
+
+class Network:
+    """An LSTM with what usually stands before and after it.
+
+    Parameters
+    ----------
+    lstm : LSTM
+    embedding : array (vocabulary, input), optional
+        Where given, the network takes whole numbers instead of features.
+    head : Linear, optional
+    reads : {"every", "last"}
+        What the head reads (without one: what is put out): the output of every step, or the final hidden state of
+        each direction of the last layer, merged (Keras' ``return_sequences=False``).
+
+    Raises
+    ------
+    ShapeError
+        If the parts do not fit together.
+    """
+
+    def __init__(
+        self, lstm: LSTM, *, embedding: Array | None = None, head: Linear | None = None, reads: str = "every"
+    ) -> None:
+        self.lstm, self.head, self.reads = lstm, head, one_of("way to read", reads, READS)
+        self.embedding: Array | None = None
+        if embedding is not None:
+            table = numbers("the embedding", embedding, lstm.dtype)
+            if table.ndim != 2 or table.shape[1] != lstm.input_size or not len(table):
+                raise ShapeError(f"the embedding has shape {table.shape}; it must be (vocabulary, {lstm.input_size})")
+            self.embedding = frozen(table, table.shape, "the embedding")
+        if head is not None:
+            if lstm.bidirectional and lstm.merge[-1] == "none":
+                raise OptionError("a head reads one output; this LSTM's directions are not merged")
+            if head.weight.shape[1] != lstm.output_size:
+                raise ShapeError(
+                    f"the head takes {head.weight.shape[1]} features; the LSTM puts out {lstm.output_size}"
+                )
+            if head.weight.dtype != lstm.dtype:
+                raise ShapeError(f"the head is {head.weight.dtype}; the LSTM is {lstm.dtype}")
+
+    def __call__(self, x: npt.ArrayLike, state: States | None = None, **options: Any) -> tuple[Array, States]:
+        """Run over a sequence.
+
+        Parameters
+        ----------
+        x : array
+            Features (time, batch, input) or (time, input); with an embedding whole numbers (time, batch) or (time,).
+        state, **options
+            As in a call of `LSTM`.
+
+        Returns
+        -------
+        y : array
+            (time, batch, output) or (time, output); with ``reads="last"`` without the time.
+        state : tuple of tuple of State
+        """
+        features, _ = self._embed(x)
+        y, state = self.lstm(features, state, **options)
+        return self._head(self._read(y, state)), state
+
+    def trace(self, x: npt.ArrayLike, state: States | None = None, **options: Any) -> NetworkTrace:
+        """Run over a sequence and keep everything: see `LSTM.trace`."""
+        features, tokens = self._embed(x)
+        trace = self.lstm.trace(features, state, **options)
+        state = trace.state
+        y = trace.output
+        if not trace.batched:
+            y, state = y[:, 0], tuple(tuple(State(one.h[0], one.c[0]) for one in layer) for layer in state)
+        read = self._read(y, state)
+        return NetworkTrace(self, trace, tokens, read, self._head(read))
+
+    def _embed(self, x: npt.ArrayLike) -> tuple[npt.ArrayLike, npt.NDArray[np.integer[Any]] | None]:
+        if self.embedding is None:
+            return x, None
+        tokens = np.asarray(x)
+        if tokens.dtype.kind not in "iu" or tokens.ndim not in (1, 2):
+            raise ShapeError(f"x must be whole numbers (time, batch) or (time,), not {tokens.dtype} of {tokens.shape}")
+        if tokens.size and not 0 <= tokens.min() <= tokens.max() < len(self.embedding):
+            raise OptionError(
+                f"x must lie between 0 and {len(self.embedding) - 1}, but has {tokens.min()} to {tokens.max()}"
+            )
+        return self.embedding[tokens], tokens
+
+    def _read(self, y: Array, state: States) -> Array:
+        return y if self.reads == "every" else merge([one.h for one in state[-1]], self.lstm.merge[-1])
+
+    def _head(self, features: Array) -> Array:
+        return features if self.head is None else self.head(features)
+
+    def __repr__(self) -> str:
+        parts = [] if self.embedding is None else [f"embedding {self.embedding.shape}"]
+        parts += [repr(self.lstm)] + ([] if self.head is None else [f"head {self.head.weight.shape}"])
+        return f"<Network: {' → '.join(parts)}, reads {self.reads}>"
+
+
+@backward.register
+def _(trace: NetworkTrace, dy: npt.ArrayLike, dstate: Any = None) -> NetworkGradients:
+    network, lstm = trace.network, trace.lstm
+    dread = numbers("dy", dy, lstm.output.dtype)
+    if dread.shape != trace.output.shape:
+        raise ShapeError(f"dy has shape {dread.shape}; it must be {trace.output.shape}")
+    weight = bias = embedding = None
+    if network.head is not None:
+        flat = dread.reshape(-1, dread.shape[-1])
+        weight, bias = flat.T @ trace.features.reshape(len(flat), -1), flat.sum(0)
+        dread = dread @ network.head.weight
+    if network.reads == "every":
+        gradients = backward(lstm, dread, dstate)
+    else:
+        gradients = backward(lstm, None, _final(lstm, dread, dstate))
+    if network.embedding is not None and trace.tokens is not None:
+        embedding = np.zeros_like(network.embedding)
+        np.add.at(embedding, trace.tokens, gradients.x)
+    return NetworkGradients(gradients, embedding, weight, bias)
+
+
+def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> list[list[State]]:
+    """Return dL by the final states, `dread` being that by the merged hidden states of the last layer."""
+    states = trace.state
+    if not trace.batched:
+        states = tuple(tuple(State(one.h[0], one.c[0]) for one in layer) for layer in states)
+    given = dstate or [[State(*map(np.zeros_like, one)) for one in layer] for layer in states]
+    parts = unmerge(dread, [one.h for one in states[-1]], trace.merge[-1])
+    top = [State(np.asarray(end[0]) + part, end[1]) for end, part in zip(given[-1], parts, strict=True)]
+    return [*map(list, given[:-1]), top]

@@ -1,0 +1,287 @@
+"""One step of one row, with everything in it: State, Labels, Step, and the Terms of a sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gatewise import gates
+from gatewise.arrays import Array
+from gatewise.equations import Moment
+from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.parameters import Parameters
+
+
+class State(NamedTuple):
+    """What an LSTM cell carries from one step to the next.
+
+    Attributes
+    ----------
+    h : array (batch, recurrent) or (recurrent,)
+        The hidden state.
+    c : array (batch, hidden) or (hidden,)
+        The cell state.
+    """
+
+    h: Array
+    c: Array
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The names of features, units, series (rows of a batch) and times (steps); each may be absent.
+
+    Names reach every table and picture. Without them features are called x0, x1, … and the rest goes by its index.
+    """
+
+    features: Sequence[str] | None = None
+    units: Sequence[str] | None = None
+    series: Sequence[str] | None = None
+    times: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            given = getattr(self, field.name)
+            if given is not None:
+                if isinstance(given, str):
+                    raise OptionError(f"the labels of {field.name} must be a sequence of names, not {given!r}")
+                object.__setattr__(self, field.name, tuple(str(name) for name in given))
+
+    def require(self, **counts: int) -> None:
+        """Raise ShapeError unless each kind of name that is present has as many names as `counts` says."""
+        for kind, count in counts.items():
+            given = getattr(self, kind)
+            if given is not None and len(given) != count:
+                raise ShapeError(f"there are {len(given)} labels of {kind} for {count} {kind}")
+
+    def feature(self, index: int) -> str:
+        """Return the name of a feature."""
+        return f"x{index}" if self.features is None else self.features[index]
+
+    def unit(self, index: int) -> str:
+        """Return the name of a hidden unit."""
+        return str(index) if self.units is None else self.units[index]
+
+
+class Term(NamedTuple):
+    """One product in a sum: `weight` × `value`."""
+
+    name: str
+    weight: float
+    value: float
+    product: float
+
+
+@dataclass(frozen=True)
+class Terms(Sequence[Term]):
+    """The products whose sum is one number of a step, largest contribution first.
+
+    Attributes
+    ----------
+    terms : tuple of Term
+    total : float
+        Their sum.
+    of : str
+        What the sum is: ``pre-activation``, ``weighted sum`` (before layer norm), ``cell state`` or
+        ``hidden state``.
+    """
+
+    terms: tuple[Term, ...]
+    total: float
+    of: str
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.terms[index]
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self.terms)
+
+    def __str__(self) -> str:
+        width = max((len(term.name) for term in self.terms), default=0)
+        lines = [f"{t.name:<{width}}  {t.weight: .8f} × {t.value: .8f} = {t.product: .8f}" for t in self.terms]
+        return "\n".join([*lines, f"{self.of} = {self.total:.8f}"])
+
+
+class Step:
+    """One step of one row of an LSTM cell, with everything in it; all arrays without a batch axis.
+
+    Made by `LSTMCell.step` and `Trace.step`. What a trace kept is shown as it was computed; the rest follows from it
+    by `gatewise.equations`.
+
+    Parameters
+    ----------
+    moment : Moment
+        The step, with a batch of one row.
+    labels : Labels
+    time, row : int, optional
+        Where in its run the step was.
+    """
+
+    def __init__(
+        self, moment: Moment, labels: Labels | None = None, time: int | None = None, row: int | None = None
+    ) -> None:
+        self.moment, self.labels, self.time, self.row = moment, labels or Labels(), time, row
+
+    @property
+    def parameters(self) -> Parameters:
+        """The cell's parameters."""
+        return self.moment.p
+
+    @property
+    def x(self) -> Array:
+        """The input (input,)."""
+        return _only(self.moment.x)
+
+    @property
+    def previous(self) -> State:
+        """The state before this step."""
+        return State(self.moment.h_prev[0], self.moment.c_prev[0])
+
+    @property
+    def state(self) -> State:
+        """The state after this step."""
+        return State(self.hidden_state, self.cell_state)
+
+    @property
+    def combined_input(self) -> Array:
+        """[h; x] (recurrent + input,)."""
+        return _only(self.moment.z)
+
+    @property
+    def preactivations(self) -> Array:
+        """What goes into the nonlinearity of each gate (4, hidden); NaN for a coupled gate, which has none."""
+        own = self.parameters.variant.own
+        missing = np.full_like(self.cell_state, np.nan)
+        return np.stack([self.moment.a(k)[0] if k in own else missing for k in gates.LETTERS])
+
+    def preactivation(self, gate: str) -> Array:
+        """Return what goes into the nonlinearity of one gate (hidden,).
+
+        Raises
+        ------
+        OptionError
+            If there is no such gate, or it is coupled to another and has no pre-activation.
+        """
+        return _only(self.moment.a(_own_letter(self.parameters, gate)))
+
+    @property
+    def gates(self) -> Array:
+        """All gates, after their nonlinearities (4, hidden): input gate, forget gate, candidate, output gate."""
+        return np.stack([getattr(self.moment, k)[0] for k in gates.LETTERS])
+
+    @property
+    def input_gate(self) -> Array:
+        """The input gate (hidden,)."""
+        return _only(self.moment.i)
+
+    @property
+    def forget_gate(self) -> Array:
+        """The forget gate (hidden,)."""
+        return _only(self.moment.f)
+
+    @property
+    def candidate(self) -> Array:
+        """The candidate (hidden,)."""
+        return _only(self.moment.g)
+
+    @property
+    def output_gate(self) -> Array:
+        """The output gate (hidden,)."""
+        return _only(self.moment.o)
+
+    @property
+    def cell_state(self) -> Array:
+        """The new cell state (hidden,)."""
+        return _only(self.moment.c)
+
+    @property
+    def unprojected_state(self) -> Array:
+        """The hidden state before any projection (hidden,)."""
+        return _only(self.moment.m)
+
+    @property
+    def hidden_state(self) -> Array:
+        """The new hidden state (recurrent,)."""
+        return _only(self.moment.h)
+
+    def terms(self, quantity: str, unit: int) -> Terms:
+        """Return every product in the sum behind one number, largest contribution first.
+
+        Parameters
+        ----------
+        quantity : str
+            A gate, for its pre-activation (under layer norm, the weighted sum that is standardised);
+            ``cell_state`` for f * c_prev + i * g; ``hidden_state`` for the sum of a projection, or o * tanh(c).
+        unit : int
+            Which unit, from 0; negative counts from the end.
+
+        Returns
+        -------
+        Terms
+            The sum before any clip.
+
+        Raises
+        ------
+        OptionError
+            If there is no such quantity or unit, or the gate is coupled to another.
+        """
+        one_of("sum", quantity, (*gates.NAMES, "cell_state", "hidden_state"))
+        p, M = self.parameters, self.moment
+        count = p.recurrent_size if quantity == "hidden_state" else p.hidden_size
+        if isinstance(unit, bool) or not isinstance(unit, (int, np.integer)) or not -count <= unit < count:
+            raise OptionError(f"there is no unit {unit!r}; this cell has units 0 to {count - 1}")
+        unit = int(unit) % count
+        if quantity == "cell_state":
+            rows = [("old memory", M.f[0, unit], M.c_prev[0, unit]), ("new content", M.i[0, unit], M.g[0, unit])]
+            return _terms(rows, "cell state")
+        if quantity == "hidden_state":
+            if p.projection is None:
+                return _terms([("output", M.o[0, unit], M.t[0, unit])], "hidden state")
+            names = [f"m({self.labels.unit(k)})" if self.labels.units else f"m{k}" for k in range(p.hidden_size)]
+            return _terms(list(zip(names, p.projection[unit], M.m[0], strict=True)), "hidden state")
+        letter = _own_letter(p, quantity)
+        row = gates.LETTERS.index(letter)
+        rows = list(zip(self.column_names(), M.W[row, unit], M.z[0], strict=True))
+        if p.peephole is not None and letter in gates.PEEPHOLES:
+            weight = p.peephole[gates.PEEPHOLES.index(letter), unit]
+            rows.append(("new cell state" if letter == "o" else "old cell state", weight, M.seen(letter)[0, unit]))
+        if p.variant.layer_norm != "none":
+            return _terms(rows, "weighted sum")
+        return _terms([*rows, ("bias", p.bias[row, unit], p.dtype.type(1))], "pre-activation")
+
+    def column_names(self) -> list[str]:
+        """Return the names of the combined input's entries, the hidden state's first."""
+        p, labels = self.parameters, self.labels
+        named = labels.units is not None and p.projection is None
+        hidden = [f"h({labels.unit(k)})" if named else f"h{k}" for k in range(p.recurrent_size)]
+        return hidden + [labels.feature(k) for k in range(p.input_size)]
+
+    def __repr__(self) -> str:
+        place = "" if self.time is None else f" at time {self.time}, row {self.row},"
+        return f"<Step{place} of {self.parameters!r}>"
+
+
+def _only(rows: Array) -> Array:
+    """Return the one row of a moment's quantity."""
+    row: Array = rows[0]
+    return row
+
+
+def _own_letter(parameters: Parameters, gate: str) -> str:
+    letter = gates.LETTERS[gates.index(gate)]
+    if letter == parameters.variant.coupled:
+        raise OptionError(f"the {gate} is coupled ({parameters.variant.coupling}): it has no pre-activation of its own")
+    return letter
+
+
+def _terms(rows: list[tuple[str, Any, Any]], of: str) -> Terms:
+    with np.errstate(all="ignore"):  # infinity times nothing is NaN, and is shown as such
+        terms = [Term(name, float(weight), float(value), float(weight) * float(value)) for name, weight, value in rows]
+    ranked = sorted(terms, key=lambda term: -abs(term.product) if term.product == term.product else -np.inf)
+    return Terms(tuple(ranked), sum(term.product for term in terms), of)

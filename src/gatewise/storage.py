@@ -1,0 +1,153 @@
+"""Files: arrays by name and one JSON header, in safetensors, written beside and renamed.
+
+The header is the only metadata, under the key ``gatewise``: with a single key equal content gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.errors import FileError
+
+KEY = "gatewise"
+_TYPES = {"float32": "F32", "float64": "F64", "bool": "BOOL", "int64": "I64"}
+AnyArray = npt.NDArray[Any]
+Shape = tuple[tuple[int, ...], np.dtype[Any]]
+
+
+@contextmanager
+def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the name of a new file beside `path`; when the block ends well it takes the place of `path`, else it goes.
+
+    Raises
+    ------
+    FileError
+        If `path` is a folder, or the folder it lies in cannot be written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise FileError(f"cannot write {target}: it is a folder; give the name of a file")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(handle)
+    except OSError as problem:
+        raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp's files are private; an ordinary file is not
+        temporary.replace(target)
+    except OSError as problem:
+        raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], header: Mapping[str, Any]) -> None:
+    """Write arrays and a header; an existing file is replaced whole, or not at all.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written.
+    """
+    with writing(path, {name: (array.shape, array.dtype) for name, array in arrays.items()}, header) as views:
+        for name, array in arrays.items():
+            views[name][...] = array
+
+
+@contextmanager
+def writing(
+    path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Mapping[str, Any]
+) -> Iterator[dict[str, AnyArray]]:
+    """Give arrays of the named shapes and types that lie in the file; it appears at `path` when the block ends well.
+
+    Pages are written as they are filled, so what is written may be larger than memory.
+    """
+    with beside(path) as temporary:
+        preamble, offsets, total = _layout(shapes, header)
+        with open(temporary, "wb") as file:
+            file.write(preamble)
+            file.truncate(len(preamble) + total)
+        views = {name: _map(temporary, len(preamble) + offsets[name], *shapes[name], "r+") for name in shapes}
+        yield views
+        for view in views.values():
+            if isinstance(view, np.memmap):
+                view.flush()
+        views.clear()
+
+
+def _layout(shapes: Mapping[str, Shape], header: Mapping[str, Any]) -> tuple[bytes, dict[str, int], int]:
+    """Return the beginning of the file, where each array lies after it, and how long all of them are."""
+    # Widest first, so that every array starts at a multiple of its item's size.
+    names = sorted(shapes, key=lambda name: (-shapes[name][1].itemsize, name))
+    entries: dict[str, Any] = {"__metadata__": {KEY: json.dumps(header, sort_keys=True, allow_nan=False)}}
+    offsets, total = {}, 0
+    for name in names:
+        shape, dtype = shapes[name]
+        length = math.prod(shape) * dtype.itemsize
+        offsets[name] = total
+        entries[name] = {
+            "dtype": _TYPES[dtype.name],
+            "shape": list(shape),
+            "data_offsets": [total, total + length],
+        }
+        total += length
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, offsets, total
+
+
+def _map(path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], mode: Any) -> AnyArray:
+    if math.prod(shape) == 0:  # nothing to map
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype, mode, offset, shape)
+
+
+def mapped(path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Mapping[str, Any]) -> dict[str, AnyArray]:
+    """Return read-only views of the arrays in a file that `writing` made with the same shapes and header."""
+    preamble, offsets, _ = _layout(shapes, header)
+    return {name: _map(Path(path), len(preamble) + offsets[name], *shapes[name], "r") for name in shapes}
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+    """Return the arrays and the header of a file.
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or it is not whole, or it is not one of gatewise's.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    source = Path(path)
+    if source.is_dir():
+        raise FileError(f"cannot read {source}: it is a folder; give the name of a file")
+    if not source.exists():
+        raise FileError(f"cannot read {source}: there is no such file")
+    try:
+        with safe_open(source, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if KEY not in metadata:
+                raise FileError(f"cannot read {source}: it is safetensors, but not written by gatewise")
+            header = json.loads(metadata[KEY])
+            if not isinstance(header, dict):
+                raise FileError(f"cannot read {source}: its header is not a JSON object")
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118  (not a mapping)
+    except FileError:
+        raise
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as problem:
+        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        raise FileError(f"cannot read {source}: it is not a whole safetensors file ({reason})") from None

@@ -1,0 +1,495 @@
+"""What a run leaves behind: Keep, Trace (one cell), LSTMTrace (a stack of them), and the Gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gatewise import gates
+from gatewise.arrays import Array, Mask, size
+from gatewise.equations import Moment
+from gatewise.errors import MissingExtraError, NotKeptError, OptionError, one_of
+from gatewise.parameters import NO_MASKS, Masks, Parameters
+from gatewise.step import Labels, State, Step
+
+STATES = ("cell_state", "hidden_state", "unprojected_state")
+QUANTITIES = (*gates.NAMES, *STATES)
+DIRECTIONS = ("forward", "backward")
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What a trace keeps: everything, unless told otherwise.
+
+    Parameters
+    ----------
+    quantities : sequence of str
+        Of `QUANTITIES`.
+    units : sequence of int, optional
+        Which hidden units, from 0. A projected hidden state has no units and is kept whole.
+    every : int
+        Keep the steps 0, every, 2 every, … of the input's time.
+    """
+
+    quantities: tuple[str, ...] = QUANTITIES
+    units: tuple[int, ...] | None = None
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        given = (self.quantities,) if isinstance(self.quantities, str) else tuple(self.quantities)
+        for quantity in given:
+            one_of("quantity to keep", quantity, QUANTITIES)
+        object.__setattr__(self, "quantities", tuple(name for name in QUANTITIES if name in given))
+        size("every", self.every)
+        if self.units is not None:
+            try:
+                units = tuple(int(unit) for unit in np.asarray(self.units).reshape(-1))
+            except (TypeError, ValueError):
+                raise OptionError(f"units must be whole numbers, not {self.units!r}") from None
+            if not units or min(units) < 0:
+                raise OptionError(f"units must be one or more whole numbers from 0 on, not {self.units!r}")
+            object.__setattr__(self, "units", units)
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is left out, so that steps can be shown and gradients computed."""
+        return self.quantities == QUANTITIES and self.units is None and self.every == 1
+
+    @property
+    def gate_letters(self) -> str:
+        """The letters of the gates that are kept."""
+        return "".join(
+            letter for letter, name in zip(gates.LETTERS, gates.NAMES, strict=True) if name in self.quantities
+        )
+
+    def shapes(self, p: Parameters, time: int, batch: int) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each array that a trace of a run holds: the gates side by side, then the states."""
+        if self.units is not None and max(self.units) >= p.hidden_size:
+            raise OptionError(f"there is no unit {max(self.units)}; this cell has units 0 to {p.hidden_size - 1}")
+        units = p.hidden_size if self.units is None else len(self.units)
+        kept = len(range(0, time, self.every))
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.gate_letters:
+            shapes["gates"] = (kept, batch, len(self.gate_letters), units)
+        for name in STATES:
+            if name in self.quantities and (name != "unprojected_state" or p.projection is not None):
+                projected = name == "hidden_state" and p.projection is not None
+                shapes[name] = (kept, batch, p.recurrent_size if projected else units)
+        return shapes
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """All steps of one cell, with the parameters that made them: the cache of the backward pass, and plain data.
+
+    Axes are (time, batch, feature); time is the input's time in both directions. At steps that are masked or lie
+    beyond a row's length (`live` is False) the gates are NaN, and the states are those that were carried over.
+    A trace can be sliced by time and batch row: ``trace[10:20]``, ``trace[:, 2:3]``, and ``trace[t, row]`` is a `Step`.
+
+    Attributes
+    ----------
+    parameters : Parameters
+    initial, final : State
+        Before the first and after the last step of the trace's direction; arrays (batch, ·).
+    arrays : dict
+        What was kept: ``gates`` (time, batch, 4, hidden), ``cell_state`` and ``hidden_state`` (time, batch, ·), and
+        with a projection ``unprojected_state``; less where `keep` says less.
+    input : array (time, batch, input) or None
+        None where the trace does not keep everything.
+    direction : {"forward", "backward"}
+    live : boolean array (time, batch) or None
+        Which steps took place; None means all.
+    masks : Masks
+        The noise that was applied, fitted to the run.
+    keep : Keep
+    engine : str
+        Which engine ran.
+    labels : Labels
+    """
+
+    parameters: Parameters
+    initial: State
+    final: State
+    arrays: dict[str, Array]
+    input: Array | None
+    direction: str = "forward"
+    live: Mask | None = None
+    masks: Masks = NO_MASKS
+    keep: Keep = field(default_factory=Keep)
+    engine: str = "reference"
+    labels: Labels = field(default_factory=Labels)
+
+    # What was kept.
+
+    def _kept(self, name: str) -> Array:
+        if name not in self.arrays:
+            kept = ", ".join(self.keep.quantities) or "nothing"
+            raise NotKeptError(f"this trace did not keep {name}; it kept {kept}")
+        return self.arrays[name]
+
+    def _gate(self, name: str) -> Array:
+        letter = gates.LETTERS[gates.index(name)]
+        if letter not in self.keep.gate_letters:
+            self._kept(name)
+        return self._kept("gates")[:, :, self.keep.gate_letters.index(letter)]
+
+    def quantity(self, name: str) -> Array:
+        """Return one of `QUANTITIES` (time, batch, ·)."""
+        one_of("quantity", name, QUANTITIES)
+        found: Array = getattr(self, name)
+        return found
+
+    @property
+    def gates(self) -> Array:
+        """All kept gates after their nonlinearities (time, batch, 4, hidden): input, forget, candidate, output."""
+        return self._kept("gates")
+
+    @property
+    def input_gate(self) -> Array:
+        """The input gate (time, batch, hidden)."""
+        return self._gate("input_gate")
+
+    @property
+    def forget_gate(self) -> Array:
+        """The forget gate (time, batch, hidden)."""
+        return self._gate("forget_gate")
+
+    @property
+    def candidate(self) -> Array:
+        """The candidate (time, batch, hidden)."""
+        return self._gate("candidate")
+
+    @property
+    def output_gate(self) -> Array:
+        """The output gate (time, batch, hidden)."""
+        return self._gate("output_gate")
+
+    @property
+    def cell_state(self) -> Array:
+        """The cell state after each step (time, batch, hidden)."""
+        return self._kept("cell_state")
+
+    @property
+    def hidden_state(self) -> Array:
+        """The hidden state after each step (time, batch, recurrent)."""
+        return self._kept("hidden_state")
+
+    @property
+    def unprojected_state(self) -> Array:
+        """The hidden state before any projection (time, batch, hidden)."""
+        return self.hidden_state if self.parameters.projection is None else self._kept("unprojected_state")
+
+    @property
+    def batch(self) -> int:
+        """How many rows ran side by side."""
+        return int(self.initial.h.shape[0])
+
+    def __len__(self) -> int:
+        """How many steps are kept."""
+        return next((array.shape[0] for array in self.arrays.values()), 0)
+
+    # What follows from it.
+
+    def _require_everything(self, purpose: str) -> Array:
+        if self.input is None or not self.keep.everything:
+            raise NotKeptError(f"{purpose} needs a whole trace; this one kept less (keep, units or every)")
+        return self.input
+
+    @cached_property
+    def previous(self) -> State:
+        """The states before each step, in the trace's direction; arrays (time, batch, ·)."""
+        self._require_everything("the state before each step")
+        return State(self._shifted(self.initial.h, self.hidden_state), self._shifted(self.initial.c, self.cell_state))
+
+    def _shifted(self, first: Array, states: Array) -> Array:
+        if self.direction == "forward":
+            return np.concatenate([first[None], states[:-1]])[: len(states)]
+        return np.concatenate([states[1:], first[None]])[-len(states) or 1 :]
+
+    def moment(self, key: Any) -> Moment:
+        """Return the steps that `key` picks of (time, batch), as rows of one `Moment`, with what was kept filled in."""
+        x = self._require_everything("a step")
+        known = {letter: self.gates[key][..., row, :] for row, letter in enumerate(gates.LETTERS)}
+        known |= {"h": self.hidden_state[key], "c": self.cell_state[key]}
+        if self.masks.zoneout_cell is None:
+            known["c_new"] = known["c"]
+        if self.parameters.projection is not None:
+            known["m"] = self.unprojected_state[key]
+        elif self.masks.zoneout_hidden is None:
+            known["m"] = known["h"]
+        previous = self.previous
+        return Moment(self.parameters, x[key], previous.h[key], previous.c[key], self.masks.at(key), **known)
+
+    @cached_property
+    def _all_steps(self) -> Moment:
+        """Every step as a row of one moment."""
+        x = self._require_everything("a pre-activation")
+        time, row = np.divmod(np.arange(x.shape[0] * self.batch), max(self.batch, 1))
+        return self.moment((time, row))
+
+    @property
+    def combined_input(self) -> Array:
+        """[h; x] of each step (time, batch, recurrent + input)."""
+        return self._all_steps.z.reshape(len(self), self.batch, -1)
+
+    def preactivation(self, gate: str) -> Array:
+        """Return what went into one gate's nonlinearity (time, batch, hidden), recomputed; NaN where not live.
+
+        Raises
+        ------
+        OptionError
+            If there is no such gate, or it is coupled to another and has no pre-activation.
+        NotKeptError
+            If the trace did not keep everything.
+        """
+        letter = gates.LETTERS[gates.index(gate)]
+        variant = self.parameters.variant
+        if letter == variant.coupled:
+            raise OptionError(f"the {gate} is coupled ({variant.coupling}): it has no pre-activation of its own")
+        with np.errstate(all="ignore"):
+            a = self._all_steps.a(letter).reshape(len(self), self.batch, -1)
+        return a if self.live is None else np.where(self.live[..., None], a, np.nan)
+
+    @property
+    def preactivations(self) -> Array:
+        """What went into each gate's nonlinearity (time, batch, 4, hidden); NaN for a coupled gate, which has none."""
+        own = self.parameters.variant.own
+        missing = np.full_like(self.cell_state, np.nan)
+        pairs = zip(gates.LETTERS, gates.NAMES, strict=True)
+        return np.stack([self.preactivation(name) if letter in own else missing for letter, name in pairs], axis=2)
+
+    # Smaller pieces of it.
+
+    def step(self, t: int, batch: int = 0) -> Step:
+        """Return one step of one row, with everything in it.
+
+        Parameters
+        ----------
+        t, batch : int
+            The step in the input's time and the row; negative counts from the end.
+
+        Raises
+        ------
+        OptionError
+            If there is no such step or row, or the step did not take place (masked, or beyond the row's length).
+        NotKeptError
+            If the trace did not keep everything.
+        """
+        x = self._require_everything("a step")
+        t, row = _index("step", t, x.shape[0]), _index("row", batch, self.batch)
+        if self.live is not None and not self.live[t, row]:
+            raise OptionError(f"step {t} of row {row} did not take place: it is masked, or beyond the row's length")
+        return Step(self.moment((slice(t, t + 1), row)), self.labels, t, row)
+
+    def __getitem__(self, key: Any) -> Any:
+        when, row = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
+        if isinstance(when, (int, np.integer)) and isinstance(row, (int, np.integer)):
+            return self.step(int(when), int(row))
+        return self._slice(_as_slice(when, len(self)), _as_slice(row, self.batch))
+
+    def _slice(self, when: slice, row: slice) -> Trace:
+        x = self._require_everything("a slice")
+        first, stop, stride = when.indices(len(self))
+        if stride != 1 or row.step not in (None, 1):
+            raise OptionError("a slice of a trace must be contiguous; `every` of `Keep` keeps every nth step")
+        key = (slice(first, max(first, stop)), row)
+        initial, final = State(*(a[row] for a in self.initial)), State(*(a[row] for a in self.final))
+        h, c, previous = self.hidden_state[key], self.cell_state[key], self.previous
+        if len(h):
+            begin, end = (0, -1) if self.direction == "forward" else (-1, 0)
+            initial, final = State(previous.h[key][begin], previous.c[key][begin]), State(h[end], c[end])
+        elif len(self):
+            initial = final = State(*(array[min(first, len(self) - 1)][row] for array in previous))
+        labels = replace(
+            self.labels,
+            series=self.labels.series and self.labels.series[row],
+            times=self.labels.times and self.labels.times[key[0]],
+        )
+        masks = Masks(**{n: a if n == "weight" else a[key] for n, a in self.masks.arrays().items()})
+        return replace(
+            self,
+            initial=initial,
+            final=final,
+            arrays={name: array[key] for name, array in self.arrays.items()},
+            input=x[key],
+            live=None if self.live is None else self.live[key],
+            masks=masks,
+            labels=labels,
+        )
+
+    def to_xarray(self) -> Any:
+        """Return an `xarray.Dataset` of what was kept: a variable for each quantity, with named dimensions and labels.
+
+        Raises
+        ------
+        MissingExtraError
+            If xarray is not installed.
+        """
+        try:
+            import xarray
+        except ImportError:
+            raise MissingExtraError("to_xarray needs xarray: pip install 'gatewise[xarray]'") from None
+        projected = self.parameters.projection is not None
+        variables = {}
+        for name in self.keep.quantities:
+            if name == "unprojected_state" and not projected:
+                continue
+            last = "projected" if projected and name == "hidden_state" else "unit"
+            variables[name] = (("time", "batch", last), self.quantity(name))
+        if self.input is not None:
+            variables["input"] = (("time", "batch", "feature"), self.input)
+        if self.live is not None:
+            variables["live"] = (("time", "batch"), self.live[:: self.keep.every])  # type: ignore[assignment]
+        coordinates: dict[str, Any] = {"time": np.arange(len(self)) * self.keep.every}
+        if self.labels.times is not None:
+            coordinates["time"] = list(self.labels.times[:: self.keep.every])
+        if self.labels.series is not None:
+            coordinates["batch"] = list(self.labels.series)
+        if self.labels.features is not None and self.input is not None:
+            coordinates["feature"] = list(self.labels.features)
+        units = self.keep.units or range(self.parameters.hidden_size)
+        coordinates["unit"] = [self.labels.unit(unit) for unit in units] if self.labels.units else list(units)
+        used = {dimension for dimensions, _ in variables.values() for dimension in dimensions}
+        attributes = {"direction": self.direction, "engine": self.engine}
+        return xarray.Dataset(variables, {k: v for k, v in coordinates.items() if k in used}, attributes)
+
+    def __repr__(self) -> str:
+        kept = "" if self.keep.everything else f", kept {', '.join(self.keep.quantities)}"
+        return f"<Trace of {len(self)} steps, {self.batch} rows, {self.direction}, of {self.parameters!r}{kept}>"
+
+
+def _index(what: str, given: object, count: int) -> int:
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or not -count <= given < count:
+        allowed = f"0 to {count - 1}" if count else "none"
+        raise OptionError(f"there is no {what} {given!r}; this trace has {allowed}")
+    return int(given) % count
+
+
+def _as_slice(key: Any, count: int) -> slice:
+    if isinstance(key, slice):
+        return key
+    index = _index("step or row", key, count)
+    return slice(index, index + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class LSTMTrace:
+    """The traces of all cells of an LSTM: ``trace[layer]``, and ``trace[layer, "backward"]`` where there are two.
+
+    Attributes
+    ----------
+    layers : tuple of dict
+        The `Trace` of each direction, for each layer.
+    output : array (time, batch, ·)
+        What the LSTM put out.
+    merge : tuple of str
+        How each layer's directions were merged.
+    masked_output : {"zeros", "repeat"}
+        What was put out where a step did not take place.
+    batched : bool
+        Whether the input had a batch axis.
+    """
+
+    layers: tuple[dict[str, Trace], ...]
+    output: Array
+    merge: tuple[str, ...]
+    masked_output: str = "zeros"
+    batched: bool = True
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The directions that every layer has."""
+        return tuple(self.layers[0])
+
+    @property
+    def state(self) -> tuple[tuple[State, ...], ...]:
+        """The final state of each layer and direction."""
+        return tuple(tuple(trace.final for trace in layer.values()) for layer in self.layers)
+
+    def __len__(self) -> int:
+        """How many layers there are."""
+        return len(self.layers)
+
+    def __getitem__(self, key: int | tuple[int, str]) -> Trace:
+        layer, direction = key if isinstance(key, tuple) else (key, self.directions[0])
+        index = _index("layer", layer, len(self.layers))
+        return self.layers[index][one_of("direction", direction, self.directions)]
+
+    def __iter__(self) -> Iterator[Trace]:
+        return (trace for layer in self.layers for trace in layer.values())
+
+    def to_xarray(self) -> Any:
+        """Return one `xarray.Dataset` for each cell, by ``(layer, direction)``."""
+        return {(n, d): trace.to_xarray() for n, layer in enumerate(self.layers) for d, trace in layer.items()}
+
+    def __repr__(self) -> str:
+        return f"<LSTMTrace of {len(self.layers)} layers, {' and '.join(self.directions)}, output {self.output.shape}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """The derivatives of a loss by all that went into one cell's run.
+
+    Attributes
+    ----------
+    parameters : dict
+        By name, in the shapes of `Parameters`: ``weight``, ``bias``, and ``peephole``, ``projection``, ``norm_gain``,
+        ``cell_norm`` where the cell has them. Those of a coupled gate are zero.
+    x : array (time, batch, input)
+    state : State
+        By the initial state.
+    """
+
+    parameters: dict[str, Array]
+    x: Array
+    state: State
+
+    @property
+    def weight(self) -> Array:
+        """dL/dweight (4, hidden, recurrent + input)."""
+        return self.parameters["weight"]
+
+    @property
+    def bias(self) -> Array:
+        """dL/dbias (4, hidden)."""
+        return self.parameters["bias"]
+
+
+@dataclass(frozen=True, eq=False)
+class LSTMGradients:
+    """The derivatives of a loss by all that went into an LSTM's run: ``gradients[layer]``, and ``.x``, ``.state``.
+
+    Attributes
+    ----------
+    layers : tuple of dict
+        The `Gradients` of each direction, for each layer.
+    x : array
+        By the input, in its shape.
+    state : tuple of tuple of State
+        By the initial state, ``[layer][direction]``.
+    """
+
+    layers: tuple[dict[str, Gradients], ...]
+    x: Array
+    state: tuple[tuple[State, ...], ...]
+
+    def __len__(self) -> int:
+        """How many layers there are."""
+        return len(self.layers)
+
+    def __getitem__(self, key: int | tuple[int, str]) -> Gradients:
+        directions = tuple(self.layers[0])
+        layer, direction = key if isinstance(key, tuple) else (key, directions[0])
+        index = _index("layer", layer, len(self.layers))
+        return self.layers[index][one_of("direction", direction, directions)]
+
+
+def labels_of(given: Labels | Sequence[str] | None) -> Labels:
+    """Return labels; a bare sequence of names is taken as the features'."""
+    if given is None or isinstance(given, Labels):
+        return given or Labels()
+    return Labels(features=given)
