@@ -1,0 +1,38 @@
+"""The program `gatewise`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+import gatewise
+from gatewise.cli.walk import walk
+from gatewise.errors import GatewiseError
+
+app = App(
+    name="gatewise",
+    help="An LSTM you can see through: every gate of every step, exact.",
+    version=gatewise.__version__,
+    help_format="plaintext",
+)
+app.command(walk)
+
+
+def main(tokens: Sequence[str] | None = None) -> None:
+    """Run the program: exit code 0, or 2 with one sentence on standard error."""
+    try:
+        command, bound, _ = app.parse_args(
+            list(sys.argv[1:] if tokens is None else tokens), exit_on_error=False, print_error=False
+        )
+        command(*bound.args, **bound.kwargs)
+        sys.stdout.flush()
+    except (GatewiseError, CycloptsError, MemoryError) as problem:
+        print(f"gatewise: {' '.join(str(problem).split()) or 'out of memory'}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,259 @@
+"""gatewise walk: one step of a cell, or several, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Group, Parameter
+from rich.console import Console
+
+from gatewise.cli import reading
+from gatewise.errors import OptionError, ShapeError
+from gatewise.examples import EXAMPLES, Example, notebook
+from gatewise.interop import load
+from gatewise.step import Labels, State, Step
+
+RUN = Group("The run", sort_key=1)
+CELL = Group("A new cell", sort_key=2)
+VARIANT = Group("Its variant", sort_key=3)
+MODEL = Group("A saved model", sort_key=4)
+
+
+@Parameter(name="*", group=CELL)
+@dataclass(frozen=True)
+class CellOptions:
+    """Where a new cell's sizes and numbers come from."""
+
+    input_size: Annotated[int | None, Parameter(help="Features of the input; by default as many as x has, or 3.")] = (
+        None
+    )
+    hidden_size: Annotated[int | None, Parameter(help="Units; by default as many as c has, or 2.")] = None
+    projection_size: Annotated[int | None, Parameter(help="Size of the projected hidden state.")] = None
+    init: Annotated[
+        Literal["notebook", "pytorch", "glorot", "chrono"] | None,
+        Parameter(help="How weights are drawn: as in the worked example (the default), or as PyTorch or Keras do."),
+    ] = None
+    scale: Annotated[float | None, Parameter(help="Of init notebook: what standard normal numbers are times.")] = None
+    seed: Annotated[int | None, Parameter(help="Where drawing starts; 1010 by default.")] = None
+    forget_bias: Annotated[float | None, Parameter(help="Of init glorot: 1 by default.")] = None
+    longest: Annotated[int | None, Parameter(help="Of init chrono: the longest memory in steps, 100 by default.")] = (
+        None
+    )
+
+
+_Act = Annotated[str | None, Parameter(help="As name, name:alpha or name:alpha,beta.", metavar="ACTIVATION")]
+
+
+@Parameter(name="*", group=VARIANT)
+@dataclass(frozen=True)
+class VariantOptions:
+    """The switches of `gatewise.Variant`, under its names."""
+
+    peephole: Annotated[Literal["none", "full"] | None, Parameter(help="Whether gates see the cell state.")] = None
+    coupling: Annotated[
+        Literal["none", "forget=1-input", "input=1-forget"] | None, Parameter(help="One gate as 1 minus another.")
+    ] = None
+    gate_clip: Annotated[float | None, Parameter(help="Bound on the gates' pre-activations (ONNX).")] = None
+    cell_clip: Annotated[float | None, Parameter(help="Bound on the new cell state (TensorFlow, cuDNN).")] = None
+    projection_clip: Annotated[float | None, Parameter(help="Bound on the projected hidden state.")] = None
+    layer_norm: Annotated[
+        Literal["none", "gates", "haste"] | None, Parameter(help="Of each gate (TFLite), or as Haste has it.")
+    ] = None
+    epsilon: Annotated[float | None, Parameter(help="Added to the variance in layer norm.")] = None
+    input_activation: _Act = None
+    forget_activation: _Act = None
+    candidate_activation: _Act = None
+    output_activation: _Act = None
+    cell_activation: _Act = None
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True)
+class ModelOptions:
+    """One step of a saved model on a sequence."""
+
+    model: Annotated[Path | None, Parameter(help="A file that gatewise saved; --x gives the sequence.")] = None
+    layer: Annotated[int | None, Parameter(help="Which layer, from 0 (the default).")] = None
+    direction: Annotated[Literal["forward", "backward"] | None, Parameter(help="Of a bidirectional model.")] = None
+    at: Annotated[int | None, Parameter(help="Which step of the sequence, from 0 (the default); -1 is the last.")] = (
+        None
+    )
+
+
+_Numbers = Parameter(allow_leading_hyphen=True, metavar="NUMBERS", group=RUN)
+
+
+def walk(
+    *,
+    example: Annotated[
+        Literal["notebook", "latch"] | None,
+        Parameter(
+            group=RUN, help="The worked example (the default), or a latch that writes, holds and releases a bit."
+        ),
+    ] = None,
+    x: Annotated[str | None, _Numbers] = None,
+    h: Annotated[str | None, _Numbers] = None,
+    c: Annotated[str | None, _Numbers] = None,
+    steps: Annotated[int | None, Parameter(group=RUN)] = None,
+    unit: Annotated[int | None, Parameter(group=RUN)] = None,
+    cell: CellOptions | None = None,
+    variant: VariantOptions | None = None,
+    model: ModelOptions | None = None,
+) -> None:
+    """Walk through an LSTM cell line by line: each equation, its shapes, its numbers, and what they mean.
+
+    Without options: the worked example, a cell with three features and two units. Units, layers and steps are counted
+    from 0, as in Python.
+
+    Parameters
+    ----------
+    x
+        The input: numbers with commas between them, or a .csv or .npy file of one row or of a sequence, a row a step.
+        The first line of a .csv may name the features, its first column the times.
+    h
+        The previous hidden state.
+    c
+        The previous cell state.
+    steps
+        How many steps to walk through; a single x is the input of each of them.
+    unit
+        Open one unit: every product of its sums, largest contribution first.
+    """
+    cells, switches, files = _given(cell), _given(variant), _given(model)
+    if files:
+        if "model" not in files:
+            raise OptionError(f"--{next(iter(files))} belongs to a saved model; --model names its file")
+        _refuse("--model", {"example": example, "h": h, "c": c} | cells | switches)
+        walked, facts = _of_model(files, x, steps)
+    elif example == "latch":
+        _refuse("--example latch", {"x": x, "h": h, "c": c} | cells | switches)
+        walked, facts = _of_example(EXAMPLES[example](), steps)
+    else:
+        walked, facts = _of_new_cell(cells, switches, x, h, c, steps)
+    # Rich and the faces are imported with the first walk, not with the program's help.
+    from gatewise.views.walkthrough import text
+    from gatewise.views.walkthrough import walk as walk_through
+
+    text.show(walk_through(walked, unit=unit, facts=facts), _Output())
+
+
+class _Output(Console):
+    """Standard output, which a reader may leave early."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # the program ends quietly; Rich would end it with exit code 1
+
+
+Walked = tuple[list[Step], Mapping[str, object]]
+
+
+def _given(options: CellOptions | VariantOptions | ModelOptions | None) -> dict[str, Any]:
+    """Return the options that were given, by name."""
+    if options is None:
+        return {}
+    return {field.name: value for field in fields(options) if (value := getattr(options, field.name)) is not None}
+
+
+def _refuse(owner: str, options: Mapping[str, object]) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise OptionError(f"--{name.replace('_', '-')} does not go with {owner}, which has its own")
+
+
+def _of_example(example: Example, steps: int | None) -> Walked:
+    x = _rows(example.x, steps)
+    cell, state, walked = example.cell, example.state, []
+    for row in x:
+        walked.append(cell.step(row, state))
+        state = walked[-1].state
+    return walked, example.facts
+
+
+def _of_new_cell(
+    cells: dict[str, Any], switches: dict[str, Any], x: str | None, h: str | None, c: str | None, steps: int | None
+) -> Walked:
+    from gatewise.cell import LSTMCell
+    from gatewise.parameters import Variant
+
+    given = reading.Given(notebook().x[0]) if x is None else reading.read("x", x)
+    old_h, old_c = (None if text is None else reading.vector(name, text) for name, text in (("h", h), ("c", c)))
+    default = notebook()
+    inputs = cells.pop("input_size", 3 if x is None else given.values.shape[-1])
+    like = next((old for old in (old_c, old_h if "projection_size" not in cells else None) if old is not None), None)
+    hidden = cells.pop("hidden_size", 2 if like is None else len(like))
+    init, seed = cells.pop("init", "notebook"), cells.pop("seed", 1010)
+    start = {"seed": seed} if init == "notebook" else {"rng": seed}
+    if init == "notebook":
+        cells.setdefault("scale", 0.01)
+    cell = LSTMCell.random(inputs, hidden, variant=Variant(**switches), init=init, **start, **cells)
+    if x is None:
+        given = reading.Given(np.resize(default.x[0], inputs))
+    # Where no state is given, the worked example's numbers are repeated as often as it takes.
+    state = State(
+        np.resize(default.state.h, cell.recurrent_size) if old_h is None else old_h,
+        np.resize(default.state.c, hidden) if old_c is None else old_c,
+    )
+    cells.pop("projection_size", None)
+    facts = {"init": init, **cells, "seed": seed}
+    sequence = _sequence(given.values, cell.input_size)
+    cell = LSTMCell(cell.parameters, Labels(features=_features(given, cell.input_size), times=given.times))
+    return _of_example(Example(cell, sequence, state, facts), steps)
+
+
+def _of_model(files: dict[str, Any], x: str | None, steps: int | None) -> Walked:
+    path = files["model"]
+    lstm = load(path)
+    if x is None:
+        raise OptionError("--model needs --x, the sequence that it runs on")
+    given = reading.read("x", x)
+    sequence = _sequence(given.values, lstm.input_size)
+    own = lstm[0].labels
+    labels = Labels(_features(given, lstm.input_size) or own.features, None, None, given.times)
+    if lstm.num_layers == 1:
+        labels = Labels(labels.features, own.units, None, given.times)
+    trace = lstm.trace(sequence, labels=labels)
+    layer, direction = files.get("layer", 0), files.get("direction", lstm.directions[0])
+    cell = trace[layer, direction]
+    at = files.get("at", 0)
+    if not -len(sequence) <= at < len(sequence):
+        raise OptionError(f"there is no step {at}; x has steps 0 to {len(sequence) - 1}")
+    at %= len(sequence)
+    count = 1 if steps is None else _count(steps, len(sequence) - at, f"x has {len(sequence)} steps, from {at} on")
+    facts = {"model": path, "layer": layer, "direction": direction}
+    if count == 1:
+        facts["step"] = at if given.times is None else given.times[at]
+    walked = [cell.step(t) for t in range(at, at + count)]
+    return (walked if direction == "forward" else walked[::-1]), facts
+
+
+def _sequence(values: Any, features: int) -> Any:
+    """Return x as (time, feature); a plain row is one step, or with a single feature a step for each number."""
+    if values.ndim == 1:
+        values = values[:, None] if features == 1 else values[None]
+    if values.shape[1] != features:
+        raise ShapeError(f"x has {values.shape[1]} features; this cell takes {features}")
+    return values
+
+
+def _features(given: reading.Given, count: int) -> tuple[str, ...] | None:
+    return given.features if given.features is not None and len(given.features) == count else None
+
+
+def _rows(x: Any, steps: int | None) -> Any:
+    """Return the rows of x to walk through; a single row is repeated."""
+    if steps is None:
+        return x
+    if len(x) == 1:
+        return np.repeat(x, _count(steps, None, ""), axis=0)
+    return x[: _count(steps, len(x), f"x has {len(x)} steps")]
+
+
+def _count(steps: int, most: int | None, why: str) -> int:
+    if steps < 1 or (most is not None and steps > most):
+        allowed = "at least 1" if most is None else f"from 1 to {most}, since {why}"
+        raise OptionError(f"--steps must be {allowed}, not {steps}")
+    return steps

@@ -1,0 +1,380 @@
+"""The text face of a walkthrough: for a terminal of 80 columns, in colour where it can be, plain where not."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+from gatewise.views.walkthrough.formula import (
+    Above,
+    Call,
+    Formula,
+    MatMul,
+    Negative,
+    Number,
+    Power,
+    Product,
+    Quotient,
+    Stack,
+    Sum,
+    Symbol,
+    substitute,
+)
+from gatewise.views.walkthrough.numbers import DIGITS, aligned, number, percent
+from gatewise.views.walkthrough.parts import (
+    Block,
+    Definition,
+    Equation,
+    Facts,
+    Opened,
+    Section,
+    Sentence,
+    Table,
+    Walkthrough,
+)
+
+WIDTH, MOST_WIDTH = 80, 100
+MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
+MOST_TERMS = 12  # of one sum; beyond that the first ones, the last one, and how many between
+MOST_ROWS, MOST_COLUMNS = 8, 5
+SHUT, OPEN = 0.1, 0.9
+_GLUE = "\N{NO-BREAK SPACE}"
+_PLAIN = str.maketrans(
+    {
+        "σ": "sigmoid",
+        "·": "@",
+        "×": "*",
+        "−": "-",
+        "→": "->",
+        "…": "...",
+        "γ": "gamma",
+        "β": "beta",
+        "μ": "mu",
+        "ε": "eps",
+        "─": "-",
+        "√": "sqrt",
+        _GLUE: " ",
+    }
+)
+
+
+def plain(walkthrough: Walkthrough, width: int = WIDTH) -> str:
+    """Return the walkthrough as text without colour."""
+    buffer = io.StringIO()
+    show(walkthrough, Console(file=buffer, width=width, color_system=None, legacy_windows=False))
+    return buffer.getvalue().rstrip("\n")
+
+
+def show(walkthrough: Walkthrough, console: Console) -> None:
+    """Print the walkthrough to a console, in letters that its encoding has."""
+    ascii_only = not console.encoding.lower().startswith("utf")
+    blank = False
+    for line in _Face(min(console.width, MOST_WIDTH)).lines(walkthrough):
+        line.rstrip()
+        if not line.plain and blank:
+            continue
+        blank = not line.plain
+        if ascii_only:
+            line = Text(line.plain.translate(_PLAIN).encode("ascii", "replace").decode())
+        console.print(line, soft_wrap=True)
+
+
+# Formulas as text. A formula is shown with as few brackets as its reading needs.
+
+
+def formula(node: Formula) -> str:
+    """Return a formula as one line of text.
+
+    Examples
+    --------
+    >>> formula(Sum((Product((Symbol("f"), Symbol("c_prev"))), Negative(Number(0.5)))))
+    'f * c_prev - 0.5'
+    """
+    match node:
+        case Symbol(base, sub):
+            return f"{base}_{sub}" if sub else base
+        case Number(value):
+            return number(value)
+        case Sum():
+            return _sum(node)
+        case Negative(term):
+            return f"-{_tight(term)}"
+        case Product(factors):
+            numeric = all(isinstance(factor, Number) for factor in factors)
+            first, *rest = factors
+            shown = [formula(first) if isinstance(first, Number) else _tight(first)]
+            shown += [_tight(factor) for factor in rest]
+            return ("×" if numeric or isinstance(first, Number) else " * ").join(shown)
+        case MatMul(matrix, vector):
+            return f"{formula(matrix)} · {formula(vector)}"
+        case Quotient(over, under):
+            return f"{_tight(over)} / {_tight(under)}"
+        case Power(base, exponent):
+            return f"{_tight(base)}^{_tight(exponent)}"
+        case Call("exp", (argument,)):
+            return f"e^{_tight(argument)}"
+        case Call("abs", (argument,)):
+            return f"|{formula(argument)}|"
+        case Call(name, arguments):
+            return f"{name}({', '.join(formula(argument) for argument in arguments)})"
+        case Above(left, right):
+            return f"[{formula(left)} > {formula(right)}]"
+        case Stack(parts):
+            return f"[{'; '.join(formula(part) for part in parts)}]"
+        case _:
+            raise TypeError(f"not a formula: {node!r}")
+
+
+def _tight(node: Formula) -> str:
+    loose = isinstance(node, (Sum, Negative, Product, Quotient)) or (isinstance(node, Number) and node.value < 0)
+    return f"({formula(node)})" if loose else formula(node)
+
+
+def _sum(node: Sum) -> str:
+    terms = list(node.terms)
+    shown = [_term(term) for term in terms]
+    if len(shown) > MOST_TERMS:
+        left_out = len(shown) - 5
+        shown = [*shown[:4], ("+", f"…{_GLUE}{left_out}{_GLUE}more{_GLUE}…"), shown[-1]]
+    sign, first = shown[0]
+    return " ".join([first if sign == "+" else f"-{first}", *(f"{s}{_GLUE}{text}" for s, text in shown[1:])])
+
+
+def _term(node: Formula) -> tuple[str, str]:
+    """Return a term of a sum as its sign and the rest."""
+    match node:
+        case Negative(term):
+            return "-", formula(term) if isinstance(term, (Product, Quotient)) else _tight(term)
+        case Number(value) if value < 0 or (value == 0 and np.signbit(value)):
+            return "-", number(-value)
+        case Product((Number(value), *rest)) if value < 0:
+            return "-", formula(Product((Number(-value), *rest)))
+    shown = formula(node)
+    return "+", shown.replace(" ", _GLUE) if len(shown) < WIDTH // 3 else shown  # a short term stays on one line
+
+
+# The parts.
+
+
+class _Face:
+    """Renders the parts of a walkthrough as lines of at most `width` columns."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def lines(self, walk: Walkthrough) -> Iterator[Text]:
+        self.names = walk.unit_names
+        self.units = walk.units
+        yield Text(walk.title, style="bold")
+        time, place = None, 0
+        for section in walk.sections:
+            yield Text("")
+            if section.time != time:
+                time, place = section.time, 0
+                yield from (self._rule(f" step {time} "), Text(""))
+            place += 1
+            yield from self._section(place, section)
+
+    def _rule(self, title: str) -> Text:
+        return Text(f"{title:─^{self.width}}", style="bold")
+
+    def _section(self, place: int, section: Section) -> Iterator[Text]:
+        yield Text(f"{place}. {section.title}", style="bold cyan")
+        blocks = list(section.blocks)
+        while blocks:
+            group: list[Equation] = []
+            while blocks and isinstance(blocks[0], Equation):
+                group.append(blocks.pop(0))  # type: ignore[arg-type]
+            if group:
+                yield from self._equations(group)
+            else:
+                yield from self._block(blocks.pop(0))
+
+    def _block(self, block: Block) -> Iterator[Text]:
+        match block:
+            case Facts(items):
+                width = max(len(name) for name, _ in items)
+                for name, value in items:
+                    yield from self._wrapped(f"{name:<{width}}  {value}", 3, width + 5)
+            case Table():
+                yield from self._table(block)
+            case Definition(name, right):
+                yield from self._wrapped(f"{name}(a) = {formula(right)}", 3, 7)
+            case Opened():
+                yield from self._opened(block)
+            case Sentence(text):
+                yield from (Text(line, style="italic") for line in self._fill(text, 3, 3))
+
+    def _fill(self, text: str, indent: int, hanging: int) -> list[str]:
+        lines = textwrap.wrap(
+            text,
+            self.width,
+            initial_indent=" " * indent,
+            subsequent_indent=" " * hanging,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        return [line.replace(_GLUE, " ") for line in lines]
+
+    def _wrapped(self, text: str, indent: int, hanging: int) -> Iterator[Text]:
+        yield from (Text(line) for line in self._fill(text, indent, hanging))
+
+    # Equations: in symbols, with their shapes, then with the numbers of each unit.
+
+    def _equations(self, group: Sequence[Equation]) -> Iterator[Text]:
+        width = max(len(formula(equation.left)) for equation in group)
+        for equation in group:
+            yield from self._symbols(equation, width)
+        worked = [equation for equation in group if not equation.whole]
+        if not worked:
+            return
+        yield Text("")
+        # As they follow from each other: unit by unit up to a number of all units, that number, unit by unit again.
+        for length, run in groupby(worked, lambda equation: np.size(equation.value) if np.ndim(equation.value) else 0):
+            if length:
+                yield from self._by_unit(list(run), length, width)
+            else:
+                for equation in run:
+                    yield from self._numbers(equation, 0, "", 3, width)
+
+    def _symbols(self, equation: Equation, width: int) -> Iterator[Text]:
+        text = f"{formula(equation.left):<{width}} = {formula(equation.right)}"
+        shapes = _shapes(equation)
+        if shapes and len(text) + len(shapes) + 9 <= self.width:
+            yield Text.assemble(("   " + text.replace(_GLUE, " "), "bold"), "      ", (shapes, "dim"))
+            return
+        yield from (Text(line, style="bold") for line in self._fill(text, 3, width + 6))
+        if shapes:
+            yield from (Text(line, style="dim") for line in self._fill(shapes, width + 6, width + 6))
+
+    def _by_unit(self, equations: Sequence[Equation], length: int, width: int) -> Iterator[Text]:
+        is_units = length == len(self.names)
+        shown = list(self.units if is_units and self.units is not None else range(length))
+        rest = len(shown) - MOST_UNITS
+        if rest > 0:
+            shown = shown[:MOST_UNITS]
+        heads = [self.names[k] if is_units else f"h{k}" for k in shown]
+        margin = 3 + max(len(head) for head in heads) + 2
+        for k, head in zip(shown, heads, strict=True):
+            for place, equation in enumerate(equations):
+                yield from self._numbers(equation, k, "" if place else head, margin, width)
+        if rest > 0:
+            yield Text(f"   … and {rest} more (--unit K, or unit=K, opens one)", style="dim")
+
+    def _numbers(self, equation: Equation, k: int, head: str, margin: int, width: int) -> Iterator[Text]:
+        left = f"{formula(equation.left):<{width}} = "
+        middle = formula(substitute(equation.right, equation.env, k))
+        value = equation.value if np.ndim(equation.value) == 0 else equation.value[k]
+        result = f"={_GLUE}{number(value)}"
+        lines = self._fill(
+            f"{left}{middle} {result}".replace(left, left.replace(" ", _GLUE), 1), margin, margin + width + 3
+        )
+        if head:
+            lines[0] = f"   {head:<{margin - 3}}{lines[0][margin:]}"
+        for line in lines[:-1]:
+            yield Text(line)
+        last = Text(lines[-1])
+        if equation.openness and (style := _style(value)):
+            last.stylize(style, len(lines[-1]) - len(number(value)))
+        yield last
+
+    def _opened(self, opened: Opened) -> Iterator[Text]:
+        terms = opened.terms
+        total = sum(abs(term.product) for term in terms)
+        yield Text("")
+        yield from self._wrapped(f"{self.names[opened.unit]}: every product in its {terms.of}, largest first", 3, 3)
+        names = [term.name for term in terms]
+        width = max(len(name) for name in names)
+        columns = [aligned([getattr(t, what) for t in terms]) for what in ("weight", "value", "product")]
+        for name, term, weight, value, product in zip(names, terms, *columns, strict=True):
+            share = abs(term.product) / total if total else 0.0
+            bar = "" if not np.isfinite(share) else f"{percent(share) if share else '0 %':>9}"
+            yield Text(f"   {name:<{width}}  {weight} × {value} = {product} {bar}".rstrip())
+        yield Text(f"   {'sum':<{width}}  {number(terms.total)}", style="bold")
+        yield Text("")
+
+    # Tables: wide ones show their first and last columns, long ones their first and last rows.
+
+    def _table(self, table: Table) -> Iterator[Text]:
+        if table.title:
+            yield from self._wrapped(table.title, 3, 3)
+        rows = [*table.rows]
+        omitted = len(rows) - MOST_ROWS if table.digits == DIGITS else 0
+        if omitted > 0:
+            rows = [*rows[: MOST_ROWS - 1], rows[-1]]
+        texts = [aligned([row[1][k] for row in rows], table.digits) for k in range(len(table.columns))]
+        heads = list(table.columns)
+        widths = [max(len(head), *(len(text) for text in column)) for head, column in zip(heads, texts, strict=True)]
+        margin = 3 + max(len(name) for name, _ in rows)
+        keep = self._columns(widths, margin)
+        gap = next((n for n in range(1, len(keep)) if keep[n] != keep[n - 1] + 1), None)
+        line = Text(" " * margin)
+        for n, k in enumerate(keep):
+            line.append(("  …" if n == gap else "") + f"  {heads[k]:>{widths[k]}}", style="dim")
+        yield line
+        for place, (name, values) in enumerate(rows):
+            if omitted > 0 and place == MOST_ROWS - 1:
+                yield Text(f"   … {omitted} more rows …", style="dim")
+            line = Text(f"   {name:<{margin - 3}}")
+            for n, k in enumerate(keep):
+                line.append("  …" if n == gap else "")
+                style = _style(values[k]) if k in table.openness else ""
+                line.append(f"  {texts[k][place]:>{widths[k]}}", style=style)
+            yield line
+        if gap is not None:
+            yield Text(f"   {len(heads) - len(keep)} of {len(heads)} columns are left out", style="dim")
+        yield Text("")
+
+    def _columns(self, widths: Sequence[int], margin: int) -> list[int]:
+        """Return which columns fit: all, or the first ones and the last."""
+        if margin + sum(width + 2 for width in widths) <= self.width:
+            return list(range(len(widths)))
+        room = self.width - margin - 3 - (widths[-1] + 2)
+        keep = []
+        for k, width in enumerate(widths[:-1]):
+            room -= width + 2
+            if room < 0:
+                break
+            keep.append(k)
+        return [*keep, len(widths) - 1]
+
+
+def _style(value: Any) -> str:
+    if value <= SHUT:
+        return "bold red"
+    return "bold green" if value >= OPEN else ""
+
+
+def _shapes(equation: Equation) -> str:
+    """Return the shapes of an equation's symbols, as columns, where it holds a product with a matrix."""
+    matrices = [node for node in _nodes(equation.right) if isinstance(node, MatMul)]
+    if equation.whole:
+        parts = [_shape(value) for value in equation.env.values() if np.ndim(value)]
+        return f"{', '.join(parts)} → {_shape(equation.value)}"
+    if not matrices:
+        return ""
+    node = matrices[0]
+    return f"{_shape(equation.env[node.matrix])} · {_shape(equation.env[node.vector])} → {_shape(equation.value)}"
+
+
+def _shape(value: Any) -> str:
+    shape = np.shape(value)
+    return str((*shape, 1) if len(shape) == 1 else shape)
+
+
+def _nodes(node: Formula) -> Iterator[Formula]:
+    yield node
+    for value in vars(node).values():
+        if isinstance(value, Formula):
+            yield from _nodes(value)
+        elif isinstance(value, tuple):
+            for one in value:
+                if isinstance(one, Formula):
+                    yield from _nodes(one)

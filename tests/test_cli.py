@@ -1,0 +1,293 @@
+"""The program: what a person sees, and one sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.cli import main
+
+# What the worked example prints, in its order and as it prints it; sizes of arrays among the rest.
+PRINTED = """
+0.11920292 0.26894142 0.5 0.73105858 0.88079708 -0.96402758 -0.76159416 0 0.76159416 0.96402758
+3 2 0.01 1010
+-0.01175448 -0.00383148 -0.01471366 -0.01800569 0.001301 0
+0.01595619 0.00993161 -0.02363707 -0.00479592 -0.01650382 0
+-0.0054349 0.00779611 -0.00502609 0.0028589 0.02703237 0
+-0.00074517 -0.01370103 0.00358587 0.0059805 -0.00306799 0
+0.00762969 -0.00998878 0.01009264 -0.00247785 -0.02583517 0
+0.00757221 -0.01776461 -0.00779696 -0.00918535 -0.00394989 0
+0.00248006 0.00298038 0.00283817 -0.00471223 0.00952028 0
+-0.00638603 -0.01260901 -0.00558495 0.00172743 -0.00055948 0
+0.5 0.8 0.2 0.3 0.4 0.2 0.3 0.3 0.4 0.5 0.8 0.2
+(2, 5) (5, 1) (2, 1) 0.49336036 0.49745089
+0.50166712 0.50006494 -0.00380958 -0.01686931 0.50037238 0.49787955
+0.09676093 0.14079951 0.04826596 0.0696416
+"""
+
+
+def run(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
+    main(tokens)
+    return capsys.readouterr().out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
+    """Return the sentence that a call is refused with."""
+    with pytest.raises(SystemExit) as caught:
+        main(tokens)
+    assert caught.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("gatewise: ")
+    assert shown.err.count("\n") == 1
+    return shown.err[len("gatewise: ") : -1]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_walk_shows_every_number_of_the_worked_example_in_its_order(capsys):
+    shown = run(capsys, "walk")
+    place = 0
+    for token in re.findall(r"\([^)]*\)|\S+", PRINTED):
+        found = re.compile(rf"(?<![\w.-]){re.escape(token)}(?![\w.])").search(shown, place)
+        assert found, f"{token} is not shown after {shown[max(place - 200, 0) : place]!r}"
+        place = found.end()
+
+
+def test_walk_fits_80_columns_and_is_plain_when_piped(capsys):
+    shown = run(capsys, "walk")
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "\x1b" not in shown
+
+
+def test_walk_without_options_is_the_worked_example(capsys):
+    assert run(capsys, "walk") == run(capsys, "walk", "--example", "notebook")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--peephole", "full"],
+        ["--coupling", "forget=1-input"],
+        ["--coupling", "input=1-forget"],
+        ["--gate-clip", "0.01"],
+        ["--cell-clip", "0.1"],
+        ["--projection-size", "1", "--projection-clip", "0.001"],
+        ["--layer-norm", "gates", "--epsilon", "1e-8"],
+        ["--layer-norm", "haste", "--epsilon", "1e-5"],
+        ["--forget-activation", "hard_sigmoid:0.2,0.5", "--cell-activation", "softsign"],
+        ["--init", "pytorch"],
+        ["--init", "glorot", "--forget-bias", "2"],
+        ["--init", "chrono", "--longest", "50"],
+        ["--input-size", "7", "--hidden-size", "9", "--unit", "-1"],
+        ["--steps", "3"],
+    ],
+)
+def test_every_option_walks_and_fits(options, capsys):
+    shown = run(capsys, "walk", *options)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "The new hidden state" in shown
+
+
+def test_numbers_may_begin_with_a_minus_and_give_the_sizes(capsys):
+    shown = run(capsys, "walk", "--x", "-0.5,0.25", "--h", "-1,0,1", "--c", "-2,2,0")
+    assert "input size   2" in shown
+    assert "hidden size  3" in shown
+    assert re.search(r"x +-0\.5 +0\.25", shown)
+    assert re.search(r"c_prev +-2 +2 +0", shown)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npy"])
+def test_a_whole_sequence_is_walked_from_a_file(here, suffix, capsys):
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    if suffix == ".csv":
+        np.savetxt("x.csv", x, delimiter=",", fmt="%.17g")
+    else:
+        np.save("x.npy", x)
+    shown = run(capsys, "walk", "--x", f"x{suffix}", "--hidden-size", "1")
+    assert [f" step {t} " in shown for t in range(5)] == [True] * 4 + [False]
+    assert f" step {1} " in run(capsys, "walk", "--x", f"x{suffix}", "--hidden-size", "1", "--steps", "2")
+
+
+def test_names_and_dates_of_a_csv_reach_the_walk(here, capsys):
+    Path("x.csv").write_text("date,rain,snow\n2024-01-01,0.5,1\n2024-01-02,0.25,0\n", encoding="utf-8")
+    shown = run(capsys, "walk", "--x", "x.csv", "--hidden-size", "1")
+    for name in ("rain", "snow", "2024-01-01", "2024-01-02"):
+        assert name in shown
+
+
+def test_steps_of_a_single_input_repeat_it_and_carry_the_state(capsys):
+    shown = run(capsys, "walk", "--steps", "2")
+    again = run(capsys, "walk", "--h", "0.04826596,0.0696416", "--c", "0.09676093,0.14079951")
+    assert re.findall(r"h = .* = (\S+)", shown)[-1][:8] == re.findall(r"h = .* = (\S+)", again)[-1][:8]
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys):
+    lstm = gw.LSTM(3, 2, num_layers=2, bidirectional=True, rng=0, dtype=np.float64)
+    gw.save(lstm, "m.safetensors")
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    np.save("x.npy", x)
+    place = ["--layer", "1", "--direction", direction, "--at", "3"]
+    shown = run(capsys, "walk", "--model", "m.safetensors", "--x", "x.npy", *place)
+    step = lstm.trace(x)[1, direction].step(3)
+    facts = {"model": "m.safetensors", "layer": 1, "direction": direction, "step": 3}
+    assert shown == f"{gw.walk(step, facts=facts)}\n"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        (["--x", "1,2", "--input-size", "3"], "x has 2 features; this cell takes 3"),
+        (["--h", "1", "--hidden-size", "2"], "h has shape (1,); this cell takes (2,), one step of one row"),
+        (["--x", "1,nan,2"], "x must hold finite numbers, but entry 1 (counted from 0) is nan"),
+        (["--c", "inf,0"], "c must hold finite numbers, but entry 0 (counted from 0) is inf"),
+        (["--x", "one,two"], "x must be numbers with commas between them, or a .csv or .npy file, not 'one,two'"),
+        (["--hidden-size", "-2"], "hidden_size must be at least 1, not -2"),
+        (["--input-size", "0"], "input_size must be at least 1, not 0"),
+        (["--projection-size", "3"], "projection_size must be at most hidden_size, 2, but is 3"),
+        (["--seed", "-1"], "seed must be a whole number from 0 to 4294967295, not -1"),
+        (["--seed", "4294967296"], "seed must be a whole number from 0 to 4294967295, not 4294967296"),
+        (["--init", "pytorch", "--seed", "-1"], "rng must be a whole number from 0 on or a numpy.random.Generator"),
+        (["--init", "pytorch", "--scale", "2"], "the initialiser 'pytorch' does not take scale"),
+        (["--scale", "nan"], "scale must be a finite number, not nan"),
+        (["--unit", "2"], "there is no unit 2; this cell has units 0 to 1"),
+        (["--steps", "0"], "--steps must be at least 1, not 0"),
+        (["--gate-clip", "-1"], "gate_clip must be a positive, finite number, not -1.0"),
+        (["--projection-clip", "1"], "projection_clip is given, but there is no projection"),
+        (["--epsilon", "1"], "epsilon belongs to layer norm, which is none; it was given 1.0"),
+        (["--layer-norm", "gates"], "layer norm 'gates' needs an epsilon"),
+        (["--cell-activation", "gelu"], "there is no activation 'gelu'; allowed: sigmoid, tanh"),
+        (["--cell-activation", "elu:x"], "cannot read the activation 'elu:x'"),
+        (["--input-activation", "hard_sigmoid"], "hard_sigmoid needs alpha and beta"),
+        (["--at", "2"], "--at belongs to a saved model; --model names its file"),
+        (["--example", "latch", "--seed", "3"], "--seed does not go with --example latch, which has its own"),
+        (["--coupling", "both"], "Invalid value"),
+        (["--peephole", "half"], "Invalid value"),
+        (["--hidden-size", "two"], "Invalid value"),
+        (["--no-such-option"], "Unknown option"),
+        (["--x"], "--x"),
+        (["--x", "nowhere.csv"], "cannot read nowhere.csv: there is no such file"),
+        (["--x", "folder.npy"], "cannot read folder.npy: it is a folder; give the name of a file"),
+        (["--x", "empty.csv"], "cannot read empty.csv: it holds no row"),
+        (["--x", "empty.npy"], "cannot read empty.npy: it is not a whole .npy file"),
+        (["--x", "short.npy"], "cannot read short.npy: it is not a whole .npy file"),
+        (["--x", "pickled.npy"], "cannot read pickled.npy: it is not a whole .npy file"),
+        (["--x", "cube.npy"], "x has shape (2, 2, 3); it must be one row of numbers, or (time, feature)"),
+        (["--x", "words.npy"], "words.npy must hold real numbers"),
+        (["--x", "ragged.csv"], "cannot read ragged.csv: line 2 has 2 entries, not 3"),
+        (["--x", "text.csv"], "cannot read text.csv: line 2 has 'b', which is not a number"),
+        (["--x", "heads.csv"], "cannot read heads.csv: it holds names of columns and no row of numbers"),
+        (["--x", "binary.csv"], "cannot read binary.csv: it is not comma-separated text"),
+        (["--x", "holes.csv"], "x must hold finite numbers, but entry 1 of row 1 (counted from 0) is nan"),
+        (["--x", "good.csv", "--steps", "3"], "--steps must be from 1 to 2, since x has 2 steps, not 3"),
+        (["--model", "good.csv"], "it is not a whole safetensors file"),
+        (["--model", "."], "cannot read .: it is a folder; give the name of a file"),
+        (["--model", "gone"], "cannot read gone: there is no such file"),
+        (["--model", "m"], "--model needs --x, the sequence that it runs on"),
+        (["--model", "m", "--x", "1,2"], "x has 2 features; this cell takes 3"),
+        (["--model", "m", "--x", "good.csv", "--at", "2"], "there is no step 2; x has steps 0 to 1"),
+        (["--model", "m", "--x", "good.csv", "--layer", "1"], "there is no layer 1; this trace has 0 to 0"),
+        (["--model", "m", "--x", "good.csv", "--direction", "backward"], "there is no direction 'backward'"),
+        (["--model", "m", "--x", "good.csv", "--seed", "1"], "--seed does not go with --model, which has its own"),
+        (["--model", "cut", "--x", "good.csv"], "cannot read cut: it is not a whole safetensors file"),
+    ],
+)
+def test_whatever_is_wrong_gets_one_sentence_and_exit_code_2(here, tokens, sentence, capsys):
+    Path("folder.npy").mkdir()
+    Path("empty.csv").touch()
+    Path("empty.npy").touch()
+    np.save("short.npy", np.zeros((100, 3)))
+    Path("short.npy").write_bytes(Path("short.npy").read_bytes()[:-8])
+    np.save("pickled.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
+    np.save("cube.npy", np.zeros((2, 2, 3)))
+    np.save("words.npy", np.array(["a", "b", "c"]))
+    Path("ragged.csv").write_text("1,2,3\n4,5\n", encoding="utf-8")
+    Path("text.csv").write_text("1,2,3\n4,b,6\n", encoding="utf-8")
+    Path("heads.csv").write_text("a,b,c\n", encoding="utf-8")
+    Path("binary.csv").write_bytes(bytes(range(128, 256)))
+    Path("holes.csv").write_text("1,2,3\n4,nan,6\n", encoding="utf-8")
+    Path("good.csv").write_text("1,2,3\n4,5,6\n", encoding="utf-8")
+    gw.save(gw.LSTM(3, 2, rng=0), "m")
+    Path("cut").write_bytes(Path("m").read_bytes()[:-20])
+    assert sentence in refused(capsys, "walk", *tokens)
+
+
+def test_a_size_that_does_not_fit_into_memory_is_refused_before_it_is_taken(capsys):
+    sentence = refused(capsys, "walk", "--hidden-size", "10000000")
+    assert re.fullmatch(r"a cell of these sizes would take .* of memory; .* are available", sentence)
+
+
+def test_a_huge_shape_in_a_small_file_is_refused(here, capsys):
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 3), }"
+    header += b" " * (117 - len(header)) + b"\n"
+    Path("x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    assert "not a whole .npy file" in refused(capsys, "walk", "--x", "x.npy")
+
+
+def _program(*tokens: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "gatewise", *tokens], capture_output=True, env=os.environ | environment, check=False
+    )
+
+
+def test_the_program_speaks_ascii_where_it_must():
+    done = _program("walk", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert b"f   = sigmoid(a_f)" in done.stdout
+    assert done.stdout.decode("ascii")
+    assert max(map(len, done.stdout.splitlines())) <= 88  # a few words are longer than their letters
+
+
+def test_the_program_gives_its_version_and_its_help():
+    assert gw.__version__.encode() in _program("--version").stdout
+    shown = _program("walk", "--help", PYTHONIOENCODING="utf-8").stdout.decode()
+    for option in ("--example", "--unit", "--peephole", "--layer-norm", "--model", "--at"):
+        assert option in shown
+
+
+def test_a_reader_who_leaves_early_is_no_error():
+    program = subprocess.Popen(
+        [sys.executable, "-m", "gatewise", "walk", "--input-size", "3", "--hidden-size", "6", "--steps", "200"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert program.stdout is not None
+    assert program.stderr is not None
+    with program.stdout, program.stderr:
+        assert b"An LSTM cell" in program.stdout.readline()
+        program.stdout.close()
+        assert program.stderr.read() == b""
+    assert program.wait() == 0
+
+
+@pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_gates_nearly_open_or_shut_are_coloured_in_a_terminal_that_wants_it(environment, coloured, monkeypatch):
+    from rich.console import Console
+
+    from gatewise import examples
+    from gatewise.views.walkthrough import text
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    example = examples.latch()
+    buffer = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    console = Console(file=buffer, force_terminal=True, color_system="standard", width=80)
+    text.show(gw.walk(example.cell.step(example.x[0])), console)
+    buffer.seek(0)
+    shown = buffer.read()
+    assert ("\x1b[1;31m0.00247262" in shown) == coloured  # red: the forget gate is shut
+    assert ("\x1b[1;32m0.99752738" in shown) == coloured  # green: the input gate is open

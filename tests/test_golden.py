@@ -1,0 +1,33 @@
+"""Walkthroughs as they are read; a difference is looked at before GATEWISE_UPDATE_GOLDEN=1 writes it down."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gatewise.cli import main
+
+GOLDEN = Path(__file__).parent / "golden"
+
+WALKS = {
+    "notebook": "",
+    "latch": "--example latch",
+    "one unit": "--unit 1",
+    "every switch": "--peephole full --coupling input=1-forget --layer-norm gates --epsilon 1e-6 --gate-clip 1"
+    " --cell-clip 0.2 --projection-size 1 --projection-clip 0.001 --candidate-activation elu:0.7"
+    " --output-activation softsign",
+    "haste": "--layer-norm haste --epsilon 1e-5 --init glorot --seed 3 --x 1,-1 --c 2,-2,0.5",
+    "large": "--init chrono --input-size 30 --hidden-size 40 --seed 5",
+}
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_a_walk_reads_as_it_did(name, capsys):
+    main(["walk", *WALKS[name].split()])
+    shown = capsys.readouterr().out
+    path = GOLDEN / f"{name.replace(' ', '_')}.txt"
+    if os.environ.get("GATEWISE_UPDATE_GOLDEN"):
+        path.write_text(shown, encoding="utf-8")
+    assert shown == path.read_text(encoding="utf-8")

@@ -1,0 +1,77 @@
+"""README shows what a person sees: its commands are run and its examples compared."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gatewise.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+CONSOLE = [body for language, body in BLOCKS if language == "console"]
+SHELL = [line for language, body in BLOCKS if language == "sh" for line in body.splitlines() if line]
+
+
+@pytest.mark.parametrize("block", CONSOLE, ids=lambda block: block.splitlines()[0])
+def test_what_a_command_is_shown_to_print_is_what_it_prints(block, capsys):
+    command, *shown = block.splitlines()
+    main(shlex.split(command)[2:])
+    printed = capsys.readouterr().out.rstrip("\n").splitlines()
+    place = 0
+    for dots, group in groupby(shown, lambda line: line == "..."):
+        lines = list(group)
+        if dots:
+            continue
+        starts = [n for n in range(place, len(printed)) if printed[n : n + len(lines)] == lines]
+        assert starts, f"not printed in this order: {lines[0]}"
+        place = starts[0] + len(lines)
+
+
+@pytest.mark.parametrize("line", [line for line in SHELL if line.startswith("gatewise ")])
+def test_every_command_of_the_readme_runs(line, tmp_path, monkeypatch, capsys):
+    import gatewise as gw
+
+    monkeypatch.chdir(tmp_path)
+    table = np.random.default_rng(0).normal(size=(50, 3))
+    np.savetxt("rain.csv", table, delimiter=",", header="rain,snow,wind", comments="")
+    gw.save(gw.LSTM(3, 4, num_layers=2, bidirectional=True, rng=0), "my.safetensors")
+    tokens = shlex.split(line, comments=True)[1:]
+    main(tokens)
+    assert ("--unit" if tokens[-1] == "--help" else "The new hidden state") in capsys.readouterr().out
+
+
+def test_the_python_examples_of_the_readme_are_true():
+    found = doctest.DocTestParser().get_doctest(
+        "\n".join(body for language, body in BLOCKS if language == "python"), {}, "README", "README.md", 0
+    )
+    assert len(found.examples) > 12
+    result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(found)
+    assert result.failed == 0
+
+
+def test_the_tree_of_the_readme_has_one_line_for_each_room():
+    tree = next(body for language, body in BLOCKS if language == "" and "├──" in body)
+    named = re.findall(r"[├└]── ([\w.]+/?)\s+\S", tree)
+    house = ROOT / "src" / "gatewise"
+    rooms = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in house.iterdir()
+        if not path.name.startswith("_") and path.name != "py.typed"
+    }
+    assert len(named) == len(set(named))
+    assert set(named) == rooms
+
+
+def test_the_two_commands_of_the_readme_are_the_ones_that_ci_runs():
+    commands = [line for line in SHELL if line.startswith("python3 -m venv")]
+    assert len(commands) == 2
+    assert commands[0].endswith("gatewise walk")
+    assert commands[1].removeprefix("python3 -m venv .venv && ") in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -1,0 +1,270 @@
+"""A walkthrough shows what was computed: its equations give its numbers, in symbols and with numbers in their place."""
+
+from __future__ import annotations
+
+import re
+
+import cases
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise import examples
+from gatewise.activations import KINDS, Activation
+from gatewise.trace import Trace
+from gatewise.views.walkthrough import formula as f
+from gatewise.views.walkthrough import text
+from gatewise.views.walkthrough.numbers import aligned, number, percent
+from gatewise.views.walkthrough.parts import Equation, Opened, Sentence, Table
+
+NOISE = {
+    "no noise": {},
+    "dropout": {"input": 1.25, "recurrent": 2.0},
+    "zoneout": {"zoneout_cell": 0.3, "zoneout_hidden": 0.6},
+    "DropConnect": {"weight": 0.5},
+}
+
+
+def trace_of(variant: str, projection: int | None, noise: str = "no noise", *, dtype=np.float64, steps=2) -> Trace:
+    rng = np.random.default_rng(sum(map(ord, variant)))
+    p = cases.parameters(cases.VARIANTS[variant], rng, projection=projection, dtype=dtype)
+    masks = [[gw.Masks(**{name: np.asarray(share) for name, share in NOISE[noise].items()})]]
+    state = ((gw.State(rng.normal(size=(1, p.recurrent_size)), rng.normal(size=(1, p.hidden_size))),),)
+    return gw.LSTM.from_cells(p).trace(rng.normal(size=(steps, 1, p.input_size)), state, masks=masks)[0]
+
+
+def equations(walkthrough: gw.views.walkthrough.Walkthrough) -> list[Equation]:
+    return [block for section in walkthrough.sections for block in section.blocks if isinstance(block, Equation)]
+
+
+SUBJECTS = [
+    pytest.param(variant, projection, noise, id=f"{variant}, projection {projection}, {noise}")
+    for variant in cases.VARIANTS
+    for projection in (None, 3)
+    for noise in NOISE
+]
+
+
+@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+def test_every_equation_shown_gives_the_number_shown(variant, projection, noise):
+    trace = trace_of(variant, projection, noise)
+    for equation in equations(gw.walk(trace.step(1))):
+        found = f.evaluate(equation.right, equation.env)
+        np.testing.assert_allclose(found, equation.value, rtol=1e-12, atol=1e-13, err_msg=text.formula(equation.left))
+
+
+@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+def test_every_equation_with_numbers_in_it_gives_the_number_shown(variant, projection, noise):
+    for equation in equations(gw.walk(trace_of(variant, projection, noise).step(1))):
+        if equation.whole:
+            continue
+        values = np.atleast_1d(equation.value)
+        for k, value in enumerate(values):
+            found = f.evaluate(f.substitute(equation.right, equation.env, k), {})
+            np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-13, err_msg=text.formula(equation.left))
+
+
+@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+def test_every_equation_uses_only_numbers_that_were_shown_before_it(variant, projection, noise):
+    step = trace_of(variant, projection, noise).step(1)
+    given = re.compile(r"x|[hc]_prev|[WUbpRd]_?\w*|γ_\w+|β_c|k_[hc]|z_[hx]")
+    known: dict[str, np.ndarray] = {}
+    for equation in equations(gw.walk(step)):
+        for symbol, value in equation.env.items():
+            name = text.formula(symbol)
+            if name in known:
+                np.testing.assert_array_equal(known[name], value, err_msg=name)
+            else:
+                assert given.fullmatch(name), f"{name} comes from nowhere"
+                known[name] = value
+        known[text.formula(equation.left)] = equation.value
+
+
+@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+def test_a_walk_ends_in_the_gates_and_states_of_the_step(variant, projection, noise):
+    step = trace_of(variant, projection, noise).step(1)
+    last = {text.formula(equation.left): equation.value for equation in equations(gw.walk(step))}
+    names = {"i": "input_gate", "f": "forget_gate", "g": "candidate", "o": "output_gate"}
+    names |= {"c": "cell_state", "h": "hidden_state"}
+    for letter, name in names.items():
+        np.testing.assert_allclose(last[letter], getattr(step, name), rtol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_a_walk_fits_a_terminal_of_80_columns(variant):
+    for unit in (None, 0):
+        for projection in (None, 3):
+            shown = str(gw.walk(trace_of(variant, projection), unit=unit))
+            assert max(map(len, shown.splitlines())) <= 80
+            assert "\N{NO-BREAK SPACE}" not in shown
+
+
+@pytest.mark.parametrize("size", [1, 7, 40, 300])
+def test_a_large_cell_fits_a_terminal_of_80_columns_and_says_what_is_left_out(size):
+    lstm = gw.LSTM(size, size, rng=0, dtype=np.float64)
+    trace = lstm.trace(np.random.default_rng(1).normal(size=(1, size)))
+    shown = str(gw.walk(trace[0].step(0)))
+    assert max(map(len, shown.splitlines())) <= 80
+    assert ("more (--unit K" in shown) == (size > text.MOST_UNITS)
+    assert ("columns are left out" in shown) == (size > 3)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_definition_shown_of_a_nonlinearity_is_the_one_computed(name):
+    constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
+    activation = Activation(name, *constants)
+    a = np.linspace(-4, 4, 33)
+    found = f.evaluate(f.definition(activation), {f.Symbol("a"): a})
+    np.testing.assert_allclose(found, activation(a), rtol=1e-13, atol=1e-15)
+
+
+def test_opening_a_unit_shows_every_product_largest_first():
+    step = trace_of("peephole", None).step(0)
+    walk = gw.walk(step, unit=2)
+    opened = [block for section in walk.sections for block in section.blocks if isinstance(block, Opened)]
+    assert [text.formula(block.left) for block in opened] == ["a_f", "a_i", "a_g", "c", "a_o", "h"]
+    for block in opened:
+        assert block.unit == 2
+        sizes = [abs(term.product) for term in block.terms]
+        assert sizes == sorted(sizes, reverse=True)
+    shown = str(walk)
+    for term in opened[0].terms:
+        assert f"{number(term.weight)} × {number(term.value)}" in re.sub(r" +", " ", shown)
+
+
+def test_with_peepholes_the_output_gate_comes_after_the_cell_state_it_sees():
+    keys = [section.key for section in gw.walk(trace_of("peephole", None).step(0)).sections]
+    assert keys.index("cell_state") < keys.index("output_gate") < keys.index("hidden_state")
+    keys = [section.key for section in gw.walk(trace_of("plain", None).step(0)).sections]
+    assert keys.index("output_gate") < keys.index("cell_state")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.493, 0.5], "Unit 0 keeps 49.3 % of its old memory; unit 1 keeps 50.0 % of its old memory."),
+        ([0.0, 1.0], "Unit 0 keeps 0 % of its old memory (nearly shut); unit 1 keeps 100 % of its old memory"),
+        ([0.00004, 0.99996], "Unit 0 keeps 0.004 % of its old memory (nearly shut); unit 1 keeps 99.996 % of its old"),
+    ],
+)
+def test_a_sentence_says_what_a_forget_gate_does(values, expected):
+    bias = np.zeros((4, 2))
+    with np.errstate(divide="ignore"):
+        bias[1] = np.log(values) - np.log1p(-np.array(values))
+    step = gw.LSTMCell(gw.Parameters(np.zeros((4, 2, 3)), bias)).step([0.0])
+    section = next(s for s in gw.walk(step).sections if s.key == "forget_gate")
+    sentence = section.blocks[-1]
+    assert isinstance(sentence, Sentence)
+    assert sentence.text.startswith(expected)
+
+
+def test_the_latch_writes_holds_and_releases_its_bit():
+    example = examples.latch()
+    trace = gw.LSTM.from_cells(example.cell).trace(example.x)[0]
+    f_, i, o, h = (q[:, 0, 0] for q in (trace.forget_gate, trace.input_gate, trace.output_gate, trace.hidden_state))
+    assert i[0] > 0.99
+    assert f_[0] < 0.01
+    assert (i[1:] < 0.01).all()
+    assert (f_[1:] > 0.99).all()
+    assert (o[:6] < 0.01).all()
+    assert o[6] > 0.99
+    assert (np.abs(h[:6]) < 0.01).all()
+    assert h[6] > 0.7
+
+
+def test_a_walk_of_several_steps_begins_with_all_of_them_at_a_glance():
+    example = examples.latch()
+    trace = gw.LSTM.from_cells(example.cell).trace(example.x)[0]
+    walk = gw.walk(trace)
+    glance = next(section for section in walk.sections if section.key == "sequence").blocks[0]
+    assert isinstance(glance, Table)
+    assert [name for name, _ in glance.rows] == [f"step {t}" for t in range(7)]
+    assert glance.columns == ("bit", "write", "release", "i", "f", "g", "o", "c", "h")
+    found = np.array([values for _, values in glance.rows])
+    np.testing.assert_array_equal(found[:, 4], trace.forget_gate[:, 0, 0])
+    assert {section.time for section in walk.sections} == {None, *range(7)}
+
+
+def test_a_trace_is_walked_in_its_own_direction_and_over_its_live_steps():
+    lstm = gw.LSTM(3, 2, direction="backward", rng=0, dtype=np.float64)
+    trace = lstm.trace(np.ones((4, 2, 3)), lengths=[4, 2])[0]
+    times = [section.time for section in gw.walk(trace, batch=1).sections if section.time is not None]
+    assert list(dict.fromkeys(times)) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda step: gw.walk(step, unit=4), "there is no unit 4; this cell has units 0 to 3"),
+        (lambda step: gw.walk([]), "there is no step to walk through"),
+        (lambda step: gw.walk("step"), "walk takes a Step, a sequence of them or a Trace, not str"),
+        (lambda step: gw.walk(gw.LSTM(2, 2, rng=0).trace(np.ones((2, 2)))), "walk takes the trace of one cell"),
+    ],
+)
+def test_a_wrong_subject_gets_one_sentence(make, message):
+    with pytest.raises(gw.OptionError, match=re.escape(message)) as caught:
+        make(trace_of("plain", None).step(0))
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_reach_the_tables_and_the_terms():
+    example = examples.latch()
+    shown = str(gw.walk(example.cell.step(example.x[0]), unit=0))
+    for name in ("bit", "write", "release", "h(latch)", "latch keeps"):
+        assert name in shown
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nan_and_infinity_are_walked_through_as_they_are(dtype):
+    cell = gw.LSTMCell.random(3, 2, rng=0, dtype=dtype)
+    for value in (np.nan, np.inf):
+        shown = str(gw.walk(cell.step([value, 0, 0])))
+        assert str(value) in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "expected"),
+    [
+        (0.0, 8, "0"),
+        (-0.0, 8, "0"),
+        (0.00130100123, 8, "0.001301"),
+        (-0.0054349, 8, "-0.0054349"),
+        (1.0, 8, "1"),
+        (123456.5, 8, "123456.5"),
+        (1e-7, 8, "1e-07"),
+        (np.float32(0.1), 8, "0.1"),
+        (float("nan"), 8, "nan"),
+        (float("-inf"), 8, "-inf"),
+        (0.04826596, 4, "0.0483"),
+        (1e20, 8, "1e+20"),
+    ],
+)
+def test_a_number_is_written_as_numpy_writes_it(value, digits, expected):
+    assert number(value, digits) == expected
+
+
+def test_aligned_numbers_have_their_points_below_each_other():
+    texts = aligned([1.5, -22.25, 3, float("nan"), 1e-9])
+    assert len({len(entry) for entry in texts}) == 1
+    assert texts[0].index(".") == texts[1].index(".")
+
+
+def test_a_percentage_never_says_nothing_or_everything_when_it_is_not():
+    for share in (1e-6, 0.0004, 0.5, 0.9996, 1 - 1e-6):
+        assert percent(share) not in ("0 %", "0.0 %", "100 %", "100.0 %")
+    assert (percent(0.0), percent(1.0)) == ("0 %", "100 %")
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        (f.less(f.Symbol("q"), f.Number(-2.0)), "q - (-2)"),
+        (f.add(f.Number(-1.0), f.times(f.Number(-2.0), f.Number(-3.0))), "-1 - 2×(-3)"),
+        (f.times(f.less(f.ONE, f.Symbol("k", "c")), f.Symbol("c_new")), "(1 - k_c) * c_new"),
+        (f.Power(f.less(f.Symbol("q"), f.Symbol("μ", "q")), f.TWO), "(q - μ_q)^2"),
+        (f.definition(Activation("sigmoid")), "1 / (1 + e^(-a))"),
+        (f.definition(Activation("hard_sigmoid", 0.2, 0.5)), "max(0, min(1, 0.2×a + 0.5))"),
+    ],
+)
+def test_a_formula_is_written_with_the_brackets_it_needs(node, expected):
+    assert text.formula(node).replace("\N{NO-BREAK SPACE}", " ") == expected
