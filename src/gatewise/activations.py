@@ -77,7 +77,9 @@ KINDS: dict[str, _Kind] = {
         _SELU_ALPHA,
         _SELU_SCALE,
     ),
-    "softsign": _Kind(lambda a, _, __: a / (1 + np.abs(a)), lambda y, _, __: (1 - np.abs(y)) ** 2),
+    "softsign": _Kind(
+        lambda a, _, __: np.where(np.isinf(a), np.sign(a), a / (1 + np.abs(a))), lambda y, _, __: (1 - np.abs(y)) ** 2
+    ),
     "softplus": _Kind(lambda a, _, __: np.logaddexp(0, a).astype(a.dtype), lambda y, _, __: -np.expm1(-y)),
     "exponential": _Kind(lambda a, _, __: np.exp(a), lambda y, _, __: y),
 }
@@ -162,7 +164,7 @@ def _constant(name: str, constant: str, given: object) -> float:
     # The derivative is read off the output, which tells the branch only where slopes and scales are positive.
     if name in {"leaky_relu", "thresholded_relu", "elu"} and given < 0:
         raise OptionError(f"{constant} of {name} must not be negative, but is {given!r}")
-    if name in {"hard_sigmoid", "scaled_tanh", "selu"} and constant == "alpha" and given <= 0:
+    if (name == "selu" or (name in {"hard_sigmoid", "scaled_tanh"} and constant == "alpha")) and given <= 0:
         raise OptionError(f"{constant} of {name} must be positive, but is {given!r}")
     return float(given)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise.arrays import Array, Mask
-from gatewise.equations import Axis, Moment, inverse_deviation, standardize
+from gatewise.arrays import Array
+from gatewise.equations import Axis, Moment, inverse_deviation, mean, standardize
 from gatewise.gates import LETTERS, PEEPHOLES, of
 
 
@@ -34,12 +34,10 @@ class Adjoint:
     parameters: dict[str, Array]
 
 
-def unstandardize(dy: Array, q: Array, epsilon: float, axis: Axis = -1, where: Mask | bool = True) -> Array:
+def unstandardize(dy: Array, q: Array, epsilon: float, axis: Axis = -1) -> Array:
     """Return dq of y = standardize(q): what remains of dy without its mean and its part along y."""
-    y, scale = standardize(q, epsilon, axis, where), inverse_deviation(q, epsilon, axis, where)
-    average = np.mean(dy, axis=axis, keepdims=True, where=where)
-    along = np.mean(dy * y, axis=axis, keepdims=True, where=where)
-    dq: Array = np.where(where, (dy - average - y * along) * scale, 0)
+    y, scale = standardize(q, epsilon, axis), inverse_deviation(q, epsilon, axis)
+    dq: Array = (dy - mean(dy, axis) - y * mean(dy * y, axis)) * scale
     return dq
 
 
@@ -116,24 +114,33 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
     # a_k = n_k + b_k;  n_k = gain * standardize(q_k);  q_k = s_k + p_k * c
     found["bias"] = np.stack([da[k].sum(0) for k in LETTERS])
     if variant.layer_norm == "gates":
-        found["norm_gain"] = np.stack([(dn[k] * standardize(M.q(k), M.epsilon)).sum(0) for k in LETTERS])
+        found["norm_gain"] = np.zeros_like(p.bias)
+        for k in variant.own:
+            found["norm_gain"][LETTERS.index(k)] = (dn[k] * standardize(M.q(k), M.epsilon)).sum(0)
     if p.peephole is not None:
-        found["peephole"] = np.stack([(dq[k] * M.seen(k)).sum(0) for k in PEEPHOLES])
-        for k in "if":
-            dc_prev = dc_prev + dq[k] * of(p.peephole, k, PEEPHOLES)
+        found["peephole"] = np.zeros_like(p.peephole)
+        for k in PEEPHOLES.replace(variant.coupled or " ", ""):
+            found["peephole"][PEEPHOLES.index(k)] = (dq[k] * M.seen(k)).sum(0)
+            if k != "o":
+                dc_prev = dc_prev + dq[k] * of(p.peephole, k, PEEPHOLES)
 
     # s = W z, or gain_u * standardize(U h) + gain_w * standardize(W x)
-    ds = np.stack([dq[k] for k in LETTERS])
+    own = [LETTERS.index(k) for k in variant.own]  # what a coupled gate does not use may hold anything, NaN too
+    ds = np.stack([dq[k] for k in variant.own])
+    dW = np.zeros_like(p.weight)
     if p.norm_gain is not None and variant.layer_norm == "haste":
-        gain_u, gain_w = p.norm_gain[:, :, None]
-        found["norm_gain"] = np.stack([(ds * M.across_gates(sums)).sum(1) for sums in (M.u, M.w)])
-        du = unstandardize(ds * gain_u, M.u, M.epsilon, (0, 2), M.own)
-        dw = unstandardize(ds * gain_w, M.w, M.epsilon, (0, 2), M.own)
-        dW = np.concatenate([du.mT @ M.z_h, dw.mT @ M.z_x], axis=-1)
-        dz_h, dz_x = (du @ M.U).sum(0), (dw @ p.input_weight).sum(0)
+        found["norm_gain"] = np.zeros_like(p.norm_gain)
+        found["norm_gain"][0, own] = (ds * M.across_gates(M.u)[own]).sum(1)
+        found["norm_gain"][1, own] = (ds * M.across_gates(M.w)[own]).sum(1)
+        gain_u, gain_w = p.norm_gain[:, own, None]
+        du = unstandardize(ds * gain_u, M.u[own], M.epsilon, (0, 2))
+        dw = unstandardize(ds * gain_w, M.w[own], M.epsilon, (0, 2))
+        dW[own, :, : p.recurrent_size] = du.mT @ M.z_h
+        dW[own, :, p.recurrent_size :] = dw.mT @ M.z_x
+        dz_h, dz_x = (du @ M.U[own]).sum(0), (dw @ p.input_weight[own]).sum(0)
     else:
-        dW = ds.mT @ M.z
-        dz = (ds @ M.W).sum(0)
+        dW[own] = ds.mT @ M.z
+        dz = (ds @ M.W[own]).sum(0)
         dz_h, dz_x = dz[:, : p.recurrent_size], dz[:, p.recurrent_size :]
 
     # W = [U * mask, W_x];  z = [h_prev * mask; x * mask]

@@ -23,7 +23,7 @@ def float_type(dtype: npt.DTypeLike) -> np.dtype[np.floating[Any]]:
         found = None
     if found is None or found.name not in DTYPES:
         raise OptionError(f"the dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
-    return found
+    return np.dtype(found.name)  # in the machine's own byte order
 
 
 def size(what: str, value: object, *, least: int = 1) -> int:
@@ -59,7 +59,7 @@ def frozen(array: Array, shape: tuple[int, ...], what: str) -> Array:
     """
     if array.shape != shape:
         raise ShapeError(f"{what} has shape {array.shape}; it must be {shape}")
-    if array.flags.writeable or not array.flags.c_contiguous:
+    if array.flags.writeable or array.base is not None or not array.flags.c_contiguous:
         array = np.array(array, order="C")
         array.flags.writeable = False
     return array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from gatewise.parameters import Parameters, Variant, array_shapes
 from gatewise.step import Labels, State, Step
 
 INITS = ("notebook", "pytorch", "glorot", "chrono")
-Rng = int | np.random.Generator | None
+Rng = int | np.random.Generator | np.random.RandomState | None
 
 
 class LSTMCell:
@@ -112,15 +112,16 @@ class LSTMCell:
         ShapeError
             If a size does not agree with the cell's.
         """
-        h, c = self.zero_state() if state is None else state
+        try:
+            h, c = self.zero_state() if state is None else state
+        except (TypeError, ValueError):
+            raise ShapeError(f"the state must be a State(h, c), not {state!r}") from None
         moment = Moment(
             self.parameters,
             self._row("x", x, self.input_size),
             self._row("h", h, self.recurrent_size),
             self._row("c", c, self.hidden_size),
         )
-        with np.errstate(all="ignore"):  # NaN and infinity go through as they are
-            _ = moment.h, moment.c
         return Step(moment, self.labels)
 
     def _row(self, name: str, value: npt.ArrayLike, count: int) -> Array:
@@ -162,7 +163,7 @@ def draw(
         ``notebook``: `scale` (0.01) times standard normal numbers of NumPy's legacy generator, started with `seed`,
         gate by gate in the order forget, input, candidate, output, then peepholes and projection; biases zero.
     rng : int or numpy.random.Generator, optional
-        Where the numbers come from; not for ``notebook``, which takes `seed`.
+        Where the numbers come from; ``notebook`` takes a `seed` instead, or a `numpy.random.RandomState`.
     dtype : float32 or float64
     **options
         `scale` and `seed` of ``notebook``, `forget_bias` of ``glorot``, `longest` of ``chrono``.
@@ -181,7 +182,7 @@ def draw(
         if name not in known:
             allowed = ", ".join(sorted(known)) or "no option of its own"
             raise OptionError(f"the initialiser {init!r} does not take {name}; it takes {allowed}")
-    size("input_size", input_size), size("hidden_size", hidden_size)
+    input_size, hidden_size = size("input_size", input_size), size("hidden_size", hidden_size)
     recurrent = hidden_size if projection_size is None else size("projection_size", projection_size)
     if recurrent > hidden_size:
         raise OptionError(f"projection_size must be at most hidden_size, {hidden_size}, but is {projection_size}")
@@ -190,13 +191,7 @@ def draw(
     # Twice: the drawn numbers and what they are made of, or converted to, stand side by side.
     require_memory(2 * (4 * hidden_size * (columns + 1) + hidden_size * recurrent), 8, "a cell of these sizes")
     shapes = array_shapes(variant, input_size, hidden_size, recurrent)
-    source: Any
-    if init == "notebook":
-        if rng is not None:
-            raise OptionError("the initialiser 'notebook' takes a seed, not an rng")
-        source = _legacy(options.get("seed", 1010))
-    else:
-        source = rng if isinstance(rng, np.random.Generator) else _generator(rng)
+    source = generator(init, rng, options)
     drawing: dict[str, Callable[..., dict[str, Array]]]
     drawing = {"notebook": _notebook, "pytorch": _pytorch, "glorot": _glorot, "chrono": _chrono}
     arrays = drawing[init](source, shapes, recurrent, projection_size is not None, options)
@@ -209,10 +204,19 @@ def draw(
     return Parameters(variant=variant, **{name: array.astype(dtype) for name, array in arrays.items()})
 
 
-def _generator(seed: object) -> np.random.Generator:
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
-        raise OptionError(f"rng must be a whole number from 0 on or a numpy.random.Generator, not {seed!r}")
-    return np.random.default_rng(seed)
+def generator(init: str, rng: Rng, options: Mapping[str, Any]) -> np.random.Generator | np.random.RandomState:
+    """Return where an initialiser's numbers come from; one that draws for several cells goes on from cell to cell."""
+    if init == "notebook":
+        if isinstance(rng, np.random.RandomState):
+            return rng
+        if rng is not None:
+            raise OptionError("the initialiser 'notebook' takes a seed, not an rng")
+        return _legacy(options.get("seed", 1010))
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is not None and (isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0):
+        raise OptionError(f"rng must be a whole number from 0 on or a numpy.random.Generator, not {rng!r}")
+    return np.random.default_rng(rng)
 
 
 def _legacy(seed: object) -> np.random.RandomState:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from gatewise.arrays import Array, frozen, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers import LSTM, backward
-from gatewise.layers.lstm import States
+from gatewise.layers.backward import final_gradients, fitting
 from gatewise.layers.merging import merge, unmerge
+from gatewise.layers.settling import States, unbatched
 from gatewise.step import State
 from gatewise.trace import LSTMGradients, LSTMTrace
 
@@ -118,6 +119,8 @@ class Network:
                 raise ShapeError(f"the embedding has shape {table.shape}; it must be (vocabulary, {lstm.input_size})")
             self.embedding = frozen(table, table.shape, "the embedding")
         if head is not None:
+            if not isinstance(head, Linear):
+                raise OptionError(f"the head must be a Linear, not {type(head).__name__}")
             if lstm.bidirectional and lstm.merge[-1] == "none":
                 raise OptionError("a head reads one output; this LSTM's directions are not merged")
             if head.weight.shape[1] != lstm.output_size:
@@ -151,17 +154,19 @@ class Network:
         """Run over a sequence and keep everything: see `LSTM.trace`."""
         features, tokens = self._embed(x)
         trace = self.lstm.trace(features, state, **options)
-        state = trace.state
-        y = trace.output
+        y, state = trace.output, trace.state
         if not trace.batched:
-            y, state = y[:, 0], tuple(tuple(State(one.h[0], one.c[0]) for one in layer) for layer in state)
+            y, state = y[:, 0], unbatched(state)
         read = self._read(y, state)
         return NetworkTrace(self, trace, tokens, read, self._head(read))
 
     def _embed(self, x: npt.ArrayLike) -> tuple[npt.ArrayLike, npt.NDArray[np.integer[Any]] | None]:
         if self.embedding is None:
             return x, None
-        tokens = np.asarray(x)
+        try:
+            tokens = np.asarray(x)
+        except ValueError:
+            raise ShapeError("x must be whole numbers (time, batch) or (time,), in rows of equal lengths") from None
         if tokens.dtype.kind not in "iu" or tokens.ndim not in (1, 2):
             raise ShapeError(f"x must be whole numbers (time, batch) or (time,), not {tokens.dtype} of {tokens.shape}")
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < len(self.embedding):
@@ -183,15 +188,15 @@ class Network:
 
 
 @backward.register
-def _(trace: NetworkTrace, dy: npt.ArrayLike, dstate: Any = None) -> NetworkGradients:
+def _(trace: NetworkTrace, dy: npt.ArrayLike | None = None, dstate: Any = None) -> NetworkGradients:
     network, lstm = trace.network, trace.lstm
-    dread = numbers("dy", dy, lstm.output.dtype)
+    dread = np.zeros_like(trace.output) if dy is None else numbers("dy", dy, lstm.output.dtype)
     if dread.shape != trace.output.shape:
         raise ShapeError(f"dy has shape {dread.shape}; it must be {trace.output.shape}")
     weight = bias = embedding = None
     if network.head is not None:
         flat = dread.reshape(-1, dread.shape[-1])
-        weight, bias = flat.T @ trace.features.reshape(len(flat), -1), flat.sum(0)
+        weight, bias = flat.T @ trace.features.reshape(len(flat), trace.features.shape[-1]), flat.sum(0)
         dread = dread @ network.head.weight
     if network.reads == "every":
         gradients = backward(lstm, dread, dstate)
@@ -205,10 +210,11 @@ def _(trace: NetworkTrace, dy: npt.ArrayLike, dstate: Any = None) -> NetworkGrad
 
 def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> list[list[State]]:
     """Return dL by the final states, `dread` being that by the merged hidden states of the last layer."""
-    states = trace.state
-    if not trace.batched:
-        states = tuple(tuple(State(one.h[0], one.c[0]) for one in layer) for layer in states)
-    given = dstate or [[State(*map(np.zeros_like, one)) for one in layer] for layer in states]
-    parts = unmerge(dread, [one.h for one in states[-1]], trace.merge[-1])
-    top = [State(np.asarray(end[0]) + part, end[1]) for end, part in zip(given[-1], parts, strict=True)]
-    return [*map(list, given[:-1]), top]
+    found = [
+        [end or State(*map(np.zeros_like, one)) for one, end in zip(layer, ends, strict=True)]
+        for layer, ends in zip(trace.state, final_gradients(trace, dstate), strict=True)
+    ]
+    top = [one.h for one in trace.state[-1]]
+    parts = unmerge(dread if trace.batched else dread[None], top, trace.merge[-1])
+    found[-1] = [State(fitting("dh", e[0], h) + part, e[1]) for e, h, part in zip(found[-1], top, parts, strict=True)]
+    return found if trace.batched else [[State(one.h[0], one.c[0]) for one in layer] for layer in found]

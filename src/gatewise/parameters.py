@@ -192,6 +192,8 @@ class Parameters:
         weight = numbers("weight", self.weight)
         if weight.ndim != 3 or weight.shape[0] != 4 or 0 in weight.shape:
             raise ShapeError(f"weight has shape {weight.shape}; it must be (4, hidden, recurrent + input)")
+        if not isinstance(self.variant, Variant):
+            raise OptionError(f"variant must be a Variant, not {self.variant!r}")
         hidden, columns = weight.shape[1:]
         recurrent = hidden
         if self.projection is not None:
@@ -253,8 +255,11 @@ class Parameters:
     @cached_property
     def count(self) -> int:
         """How many numbers the cell has, without those of a coupled gate, which are not used."""
-        unused = self.weight[0].size + self.bias[0].size if self.variant.coupled else 0
-        return sum(int(array.size) for array in self.arrays().values()) - int(unused)
+        count = sum(int(array.size) for array in self.arrays().values())
+        if self.variant.coupled:
+            gains = 0 if self.norm_gain is None else self.norm_gain.size // self.bias.size
+            count -= self.hidden_size * (self.weight.shape[2] + 1 + (self.peephole is not None) + gains)
+        return count
 
     def replace(self, **changes: Any) -> Parameters:
         """Return new parameters in which the named arrays, or the variant, are others."""
@@ -344,11 +349,12 @@ class Masks:
         }
         fitted = {}
         for name, array in self.arrays().items():
+            copy = np.array(numbers(f"the mask {name!r}", array, parameters.dtype))
             try:
-                fitted[name] = np.broadcast_to(numbers(f"the mask {name!r}", array, parameters.dtype), sizes[name])
+                fitted[name] = np.broadcast_to(copy, sizes[name])
             except ValueError:
                 raise ShapeError(
-                    f"the mask {name!r} has shape {np.shape(array)}; it must broadcast to {sizes[name]}"
+                    f"the mask {name!r} has shape {copy.shape}; it must broadcast to {sizes[name]}"
                 ) from None
         return Masks(**fitted)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from gatewise.arrays import Array
-from gatewise.errors import FileError, GatewiseError
+from gatewise.arrays import Array, size
+from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, one_of
 from gatewise.parameters import ARRAYS, Masks, Parameters, Variant
 from gatewise.step import Labels, State
-from gatewise.trace import DIRECTIONS, Keep, LSTMTrace, Trace
+from gatewise.trace import DIRECTIONS, Keep, Trace
 
 FORMAT = 1
 CONVENTIONS = {
@@ -44,8 +44,6 @@ def checked(what: str, head: Mapping[str, Any], build: Callable[[], T]) -> T:
         raise FileError(f"{what} names other conventions than format {FORMAT} has")
     try:
         return build()
-    except FileError:
-        raise
     except GatewiseError as problem:
         raise FileError(f"{what} does not hold what its header says: {problem}") from None
     except KeyError as problem:
@@ -65,6 +63,9 @@ def parameters_from(arrays: Mapping[str, Array], prefix: str, variant: Mapping[s
     missing = {"weight", "bias"} - set(found)
     if missing:
         raise KeyError(f"{prefix}{sorted(missing)[0]}")
+    for name, array in found.items():
+        if array.dtype.kind != "f":
+            raise OptionError(f"{prefix}{name} holds {array.dtype}; it must hold floats")
     return Parameters(variant=Variant.from_json(variant), **found)
 
 
@@ -83,6 +84,7 @@ def trace_record(trace: Trace, prefix: str = "") -> tuple[Arrays, Header]:
     keep, labels = trace.keep, trace.labels
     return arrays, {
         "variant": variant,
+        "time": trace.time,
         "direction": trace.direction,
         "engine": trace.engine,
         "keep": {"quantities": list(keep.quantities), "units": keep.units and list(keep.units), "every": keep.every},
@@ -94,70 +96,47 @@ def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str
     """Return the trace that `trace_record` took apart."""
     p = parameters_from(arrays, f"{prefix}parameters.", head["variant"])
     keep = Keep(tuple(head["keep"]["quantities"]), head["keep"]["units"], head["keep"]["every"])
-    if head["direction"] not in DIRECTIONS:
-        raise FileError(f"there is no direction {head['direction']!r}")
-    states = [
-        State(arrays[f"{prefix}{w}.hidden_state"], arrays[f"{prefix}{w}.cell_state"]) for w in ("initial", "final")
-    ]
-    batch = states[0].h.shape[0]
-    sizes = {"h": (batch, p.recurrent_size), "c": (batch, p.hidden_size)}
-    x, live = arrays.get(f"{prefix}input"), arrays.get(f"{prefix}live")
-    kept = {name: arrays[f"{prefix}{name}"] for name in keep.shapes(p, 0, 0)}
-    if x is not None:
-        time = x.shape[0]
-    elif live is not None:
-        time = live.shape[0]
-    else:
-        time = max((array.shape[0] for array in kept.values()), default=0) * keep.every
-    shapes = {name: (array.shape, keep.shapes(p, time, batch)[name]) for name, array in kept.items()}
-    shapes |= {f"{name} of a state": (getattr(s, name).shape, sizes[name]) for s in states for name in ("h", "c")}
-    if x is not None:
-        shapes["input"] = (x.shape, (time, batch, p.input_size))
-    if live is not None:
-        shapes["live"] = (live.shape, (time, batch))
-    for name, (found, expected) in shapes.items():
-        if found != expected:
-            raise FileError(f"{prefix}{name} has shape {found}; it must be {expected}")
-    masks = {name: arrays[f"{prefix}masks.{name}"] for name in vars(Masks()) if f"{prefix}masks.{name}" in arrays}
+    time = size("the time of a trace", head["time"], least=0)
+    batch = len(taken(arrays, f"{prefix}initial.cell_state", (None, p.hidden_size)))
+    names = {name for name in vars(Masks()) if f"{prefix}masks.{name}" in arrays}
+    masks = Masks(**{name: arrays[f"{prefix}masks.{name}"] for name in names}).fit(p, time, batch)
+    initial, final = (
+        State(
+            taken(arrays, f"{prefix}{when}.hidden_state", (batch, p.recurrent_size)),
+            taken(arrays, f"{prefix}{when}.cell_state", (batch, p.hidden_size)),
+        )
+        for when in ("initial", "final")
+    )
+    live = None
+    if f"{prefix}live" in arrays:
+        live = taken(arrays, f"{prefix}live", (time, batch), kind="b")
+    labels = Labels(**head["labels"])
+    labels.require(features=p.input_size, units=p.hidden_size, series=batch, times=time)
     return Trace(
         parameters=p,
-        initial=states[0],
-        final=states[1],
-        arrays=kept,
-        input=x,
-        direction=head["direction"],
-        live=None if live is None else live.astype(bool),
-        masks=Masks(**masks).fit(p, time, batch),
+        initial=initial,
+        final=final,
+        time=time,
+        arrays={
+            name: taken(arrays, f"{prefix}{name}", shape) for name, shape in keep.shapes(p, time, batch, masks).items()
+        },
+        input=taken(arrays, f"{prefix}input", (time, batch, p.input_size)) if keep.everything else None,
+        direction=one_of("direction", head["direction"], DIRECTIONS),
+        live=live,
+        masks=masks,
         keep=keep,
         engine=str(head["engine"]),
-        labels=Labels(**head["labels"]),
+        labels=labels,
     )
 
 
-def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:
-    """Return the traces of an LSTM as arrays and a file's header."""
-    arrays: Arrays = {"output": trace.output}
-    layers: list[dict[str, Header]] = []
-    for number, layer in enumerate(trace.layers):
-        layers.append({})
-        for direction, cell in layer.items():
-            found, layers[-1][direction] = trace_record(cell, f"layers.{number}.{direction}.")
-            arrays |= found
-    return arrays, header(
-        "lstm_trace",
-        layers=layers,
-        merge=list(trace.merge),
-        masked_output=trace.masked_output,
-        batched=trace.batched,
-    )
-
-
-def lstm_trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any]) -> LSTMTrace:
-    """Return the traces that `lstm_trace_record` took apart."""
-    layers = tuple(
-        {direction: trace_from(arrays, cell, f"layers.{number}.{direction}.") for direction, cell in layer.items()}
-        for number, layer in enumerate(head["layers"])
-    )
-    if not layers or not all(layers):
-        raise FileError("there is no layer")
-    return LSTMTrace(layers, arrays["output"], tuple(head["merge"]), head["masked_output"], bool(head["batched"]))
+def taken(arrays: Mapping[str, Any], name: str, shape: tuple[int | None, ...], *, kind: str = "f") -> Any:
+    """Return the array called `name`, which must have the shape (None: of any length) and kind of number given."""
+    array = arrays[name]
+    fits = len(array.shape) == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
+    if not fits:
+        wanted = str(shape).replace("None", "any")
+        raise ShapeError(f"{name} has shape {array.shape}; it must be {wanted}")
+    if array.dtype.kind != kind:
+        raise OptionError(f"{name} holds {array.dtype}; it must hold {'booleans' if kind == 'b' else 'floats'}")
+    return array

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,9 +46,14 @@ class Labels:
         for field in fields(self):
             given = getattr(self, field.name)
             if given is not None:
-                if isinstance(given, str):
+                if isinstance(given, str) or not isinstance(given, Iterable):
                     raise OptionError(f"the labels of {field.name} must be a sequence of names, not {given!r}")
                 object.__setattr__(self, field.name, tuple(str(name) for name in given))
+
+    def or_else(self, other: Labels) -> Labels:
+        """Return these labels, and the other's where there are none."""
+        mine = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(other, **mine)
 
     def require(self, **counts: int) -> None:
         """Raise ShapeError unless each kind of name that is present has as many names as `counts` says."""

@@ -35,11 +35,13 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
         If `path` is a folder, or the folder it lies in cannot be written.
     """
     target = Path(path)
-    if target.is_dir():
-        raise FileError(f"cannot write {target}: it is a folder; give the name of a file")
     try:
+        if target.is_dir():
+            raise FileError(f"cannot write {target}: it is a folder; give the name of a file")
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         os.close(handle)
+    except FileError:
+        raise
     except OSError as problem:
         raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
     temporary = Path(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -40,19 +40,18 @@ class Keep:
     every: int = 1
 
     def __post_init__(self) -> None:
+        if not isinstance(self.quantities, Iterable):
+            raise OptionError(f"keep must be names of quantities, not {self.quantities!r}")
         given = (self.quantities,) if isinstance(self.quantities, str) else tuple(self.quantities)
         for quantity in given:
             one_of("quantity to keep", quantity, QUANTITIES)
         object.__setattr__(self, "quantities", tuple(name for name in QUANTITIES if name in given))
         size("every", self.every)
         if self.units is not None:
-            try:
-                units = tuple(int(unit) for unit in np.asarray(self.units).reshape(-1))
-            except (TypeError, ValueError):
-                raise OptionError(f"units must be whole numbers, not {self.units!r}") from None
-            if not units or min(units) < 0:
+            units = np.asarray(self.units)
+            if units.ndim != 1 or units.dtype.kind not in "iu" or not units.size or units.min() < 0:
                 raise OptionError(f"units must be one or more whole numbers from 0 on, not {self.units!r}")
-            object.__setattr__(self, "units", units)
+            object.__setattr__(self, "units", tuple(int(unit) for unit in units))
 
     @property
     def everything(self) -> bool:
@@ -66,8 +65,11 @@ class Keep:
             letter for letter, name in zip(gates.LETTERS, gates.NAMES, strict=True) if name in self.quantities
         )
 
-    def shapes(self, p: Parameters, time: int, batch: int) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each array that a trace of a run holds: the gates side by side, then the states."""
+    def shapes(self, p: Parameters, time: int, batch: int, masks: Masks = NO_MASKS) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each array that a trace of a run holds: the gates side by side, then the states.
+
+        The unprojected state is an array of its own only where something comes between it and the hidden state.
+        """
         if self.units is not None and max(self.units) >= p.hidden_size:
             raise OptionError(f"there is no unit {max(self.units)}; this cell has units 0 to {p.hidden_size - 1}")
         units = p.hidden_size if self.units is None else len(self.units)
@@ -75,8 +77,11 @@ class Keep:
         shapes: dict[str, tuple[int, ...]] = {}
         if self.gate_letters:
             shapes["gates"] = (kept, batch, len(self.gate_letters), units)
+        names = set(self.quantities)
+        if "unprojected_state" in names and p.projection is None and masks.zoneout_hidden is None:
+            names = names - {"unprojected_state"} | {"hidden_state"}
         for name in STATES:
-            if name in self.quantities and (name != "unprojected_state" or p.projection is not None):
+            if name in names:
                 projected = name == "hidden_state" and p.projection is not None
                 shapes[name] = (kept, batch, p.recurrent_size if projected else units)
         return shapes
@@ -95,6 +100,8 @@ class Trace:
     parameters : Parameters
     initial, final : State
         Before the first and after the last step of the trace's direction; arrays (batch, ·).
+    time : int
+        How many steps the run had.
     arrays : dict
         What was kept: ``gates`` (time, batch, 4, hidden), ``cell_state`` and ``hidden_state`` (time, batch, ·), and
         with a projection ``unprojected_state``; less where `keep` says less.
@@ -114,6 +121,7 @@ class Trace:
     parameters: Parameters
     initial: State
     final: State
+    time: int
     arrays: dict[str, Array]
     input: Array | None
     direction: str = "forward"
@@ -125,17 +133,19 @@ class Trace:
 
     # What was kept.
 
+    def _require(self, name: str, kept: bool) -> None:
+        if not kept:
+            found = ", ".join(self.keep.quantities) or "nothing"
+            raise NotKeptError(f"this trace did not keep {name}; it kept {found}")
+
     def _kept(self, name: str) -> Array:
-        if name not in self.arrays:
-            kept = ", ".join(self.keep.quantities) or "nothing"
-            raise NotKeptError(f"this trace did not keep {name}; it kept {kept}")
+        self._require(name, name in self.keep.quantities)
         return self.arrays[name]
 
     def _gate(self, name: str) -> Array:
+        self._require(name, name in self.keep.quantities)
         letter = gates.LETTERS[gates.index(name)]
-        if letter not in self.keep.gate_letters:
-            self._kept(name)
-        return self._kept("gates")[:, :, self.keep.gate_letters.index(letter)]
+        return self.arrays["gates"][:, :, self.keep.gate_letters.index(letter)]
 
     def quantity(self, name: str) -> Array:
         """Return one of `QUANTITIES` (time, batch, ·)."""
@@ -146,7 +156,8 @@ class Trace:
     @property
     def gates(self) -> Array:
         """All kept gates after their nonlinearities (time, batch, 4, hidden): input, forget, candidate, output."""
-        return self._kept("gates")
+        self._require("gates", bool(self.keep.gate_letters))
+        return self.arrays["gates"]
 
     @property
     def input_gate(self) -> Array:
@@ -180,8 +191,10 @@ class Trace:
 
     @property
     def unprojected_state(self) -> Array:
-        """The hidden state before any projection (time, batch, hidden)."""
-        return self.hidden_state if self.parameters.projection is None else self._kept("unprojected_state")
+        """The hidden state before any projection and zoneout (time, batch, hidden)."""
+        self._require("unprojected_state", "unprojected_state" in self.keep.quantities)
+        separate = "unprojected_state" in self.arrays  # else nothing comes between it and the hidden state
+        return self.arrays["unprojected_state" if separate else "hidden_state"]
 
     @property
     def batch(self) -> int:
@@ -190,7 +203,11 @@ class Trace:
 
     def __len__(self) -> int:
         """How many steps are kept."""
-        return next((array.shape[0] for array in self.arrays.values()), 0)
+        return len(range(0, self.time, self.keep.every))
+
+    def __iter__(self) -> Iterator[Trace]:
+        """Go through the trace in the input's time, each step a trace of its own."""
+        return (self[t : t + 1] for t in range(len(self)))
 
     # What follows from it.
 
@@ -217,10 +234,7 @@ class Trace:
         known |= {"h": self.hidden_state[key], "c": self.cell_state[key]}
         if self.masks.zoneout_cell is None:
             known["c_new"] = known["c"]
-        if self.parameters.projection is not None:
-            known["m"] = self.unprojected_state[key]
-        elif self.masks.zoneout_hidden is None:
-            known["m"] = known["h"]
+        known["m"] = self.unprojected_state[key]
         previous = self.previous
         return Moment(self.parameters, x[key], previous.h[key], previous.c[key], self.masks.at(key), **known)
 
@@ -234,7 +248,11 @@ class Trace:
     @property
     def combined_input(self) -> Array:
         """[h; x] of each step (time, batch, recurrent + input)."""
-        return self._all_steps.z.reshape(len(self), self.batch, -1)
+        return self._by_step(self._all_steps.z)
+
+    def _by_step(self, rows: Array) -> Array:
+        """Return the rows of `_all_steps` on the axes of time and batch."""
+        return rows.reshape(len(self), self.batch, rows.shape[-1])
 
     def preactivation(self, gate: str) -> Array:
         """Return what went into one gate's nonlinearity (time, batch, hidden), recomputed; NaN where not live.
@@ -250,13 +268,13 @@ class Trace:
         variant = self.parameters.variant
         if letter == variant.coupled:
             raise OptionError(f"the {gate} is coupled ({variant.coupling}): it has no pre-activation of its own")
-        with np.errstate(all="ignore"):
-            a = self._all_steps.a(letter).reshape(len(self), self.batch, -1)
+        a = self._by_step(self._all_steps.a(letter))
         return a if self.live is None else np.where(self.live[..., None], a, np.nan)
 
     @property
     def preactivations(self) -> Array:
         """What went into each gate's nonlinearity (time, batch, 4, hidden); NaN for a coupled gate, which has none."""
+        self._require_everything("a pre-activation")
         own = self.parameters.variant.own
         missing = np.full_like(self.cell_state, np.nan)
         pairs = zip(gates.LETTERS, gates.NAMES, strict=True)
@@ -297,13 +315,8 @@ class Trace:
         if stride != 1 or row.step not in (None, 1):
             raise OptionError("a slice of a trace must be contiguous; `every` of `Keep` keeps every nth step")
         key = (slice(first, max(first, stop)), row)
-        initial, final = State(*(a[row] for a in self.initial)), State(*(a[row] for a in self.final))
-        h, c, previous = self.hidden_state[key], self.cell_state[key], self.previous
-        if len(h):
-            begin, end = (0, -1) if self.direction == "forward" else (-1, 0)
-            initial, final = State(previous.h[key][begin], previous.c[key][begin]), State(h[end], c[end])
-        elif len(self):
-            initial = final = State(*(array[min(first, len(self) - 1)][row] for array in previous))
+        ends = self._between(first, row), self._between(max(first, stop), row)
+        initial, final = ends if self.direction == "forward" else reversed(ends)
         labels = replace(
             self.labels,
             series=self.labels.series and self.labels.series[row],
@@ -314,12 +327,21 @@ class Trace:
             self,
             initial=initial,
             final=final,
+            time=max(first, stop) - first,
             arrays={name: array[key] for name, array in self.arrays.items()},
             input=x[key],
             live=None if self.live is None else self.live[key],
             masks=masks,
             labels=labels,
         )
+
+    def _between(self, t: int, row: slice) -> State:
+        """Return the state that passes between steps t - 1 and t."""
+        before = t - 1 if self.direction == "forward" else t
+        if 0 <= before < len(self):
+            return State(self.hidden_state[before, row], self.cell_state[before, row])
+        outside = self.initial if (before < 0) == (self.direction == "forward") else self.final
+        return State(*(array[row] for array in outside))
 
     def to_xarray(self) -> Any:
         """Return an `xarray.Dataset` of what was kept: a variable for each quantity, with named dimensions and labels.
@@ -336,8 +358,8 @@ class Trace:
         projected = self.parameters.projection is not None
         variables = {}
         for name in self.keep.quantities:
-            if name == "unprojected_state" and not projected:
-                continue
+            if name == "unprojected_state" and name not in self.arrays and "hidden_state" in self.keep.quantities:
+                continue  # they are the same
             last = "projected" if projected and name == "hidden_state" else "unit"
             variables[name] = (("time", "batch", last), self.quantity(name))
         if self.input is not None:
@@ -481,15 +503,11 @@ class LSTMGradients:
         """How many layers there are."""
         return len(self.layers)
 
+    def __iter__(self) -> Iterator[Gradients]:
+        return (gradients for layer in self.layers for gradients in layer.values())
+
     def __getitem__(self, key: int | tuple[int, str]) -> Gradients:
         directions = tuple(self.layers[0])
         layer, direction = key if isinstance(key, tuple) else (key, directions[0])
         index = _index("layer", layer, len(self.layers))
         return self.layers[index][one_of("direction", direction, directions)]
-
-
-def labels_of(given: Labels | Sequence[str] | None) -> Labels:
-    """Return labels; a bare sequence of names is taken as the features'."""
-    if given is None or isinstance(given, Labels):
-        return given or Labels()
-    return Labels(features=given)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gatewise import adjoints, gates
+from gatewise import adjoints
 from gatewise.arrays import Array, Mask
 from gatewise.equations import Moment
 from gatewise.parameters import Masks, Parameters
@@ -111,8 +111,6 @@ def backward(trace: Trace, dhidden: Array, dfinal: State) -> Gradients:
             dh[rows], dc[rows], dx[t, rows] = found.h_prev, found.c_prev, found.x
             for name, array in found.parameters.items():
                 total[name] += array
-    for letter in p.variant.coupled:  # 0 · NaN of a row nobody uses is NaN
-        total["weight"][gates.index(letter)] = 0
     return Gradients(total, dx, State(dh, dc))
 
 

@@ -7,19 +7,11 @@ from typing import Any
 
 from gatewise import storage
 from gatewise.cell import LSTMCell
-from gatewise.errors import FileError, OptionError
+from gatewise.errors import OptionError
 from gatewise.layers import LSTM
+from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.network import Linear, Network
-from gatewise.record import (
-    checked,
-    header,
-    lstm_trace_from,
-    lstm_trace_record,
-    parameters_from,
-    parameters_record,
-    trace_from,
-    trace_record,
-)
+from gatewise.record import checked, header, parameters_from, parameters_record, trace_from, trace_record
 from gatewise.step import Labels
 from gatewise.trace import LSTMTrace, Trace
 
@@ -86,7 +78,7 @@ def read(path: Path) -> LSTM | Network | Trace | LSTMTrace:
             return trace_from(arrays, head["trace"])
         if kind == "lstm_trace":
             return lstm_trace_from(arrays, head)
-        raise FileError(f"{os.fspath(path)} holds {kind!r}; this version reads {', '.join(_KINDS)}")
+        raise OptionError(f"it holds {kind!r}; this version reads {', '.join(_KINDS)}")
 
     return checked(os.fspath(path), head, build)
 
@@ -112,6 +104,8 @@ def _lstm_record(lstm: LSTM) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _lstm_from(arrays: dict[str, Any], content: dict[str, Any]) -> LSTM:
     directions = content["directions"]
+    if directions not in (["forward"], ["backward"], ["forward", "backward"]):
+        raise OptionError(f"there are no directions {directions!r}")
     rows = [
         tuple(
             LSTMCell(

@@ -1,6 +1,7 @@
-"""LSTMs: cells stacked in layers, in one direction or two; and streams."""
+"""LSTMs: cells stacked in layers, in one direction or two; the way back; and streams."""
 
-from gatewise.layers.lstm import LSTM, backward
+from gatewise.layers.backward import backward
+from gatewise.layers.lstm import LSTM
 from gatewise.layers.stream import Stream
 
 __all__ = ["LSTM", "Stream", "backward"]

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import singledispatch
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise import storage
-from gatewise.arrays import Array, Mask, float_type, numbers, require_memory, size
-from gatewise.cell import LSTMCell, Rng, draw
+from gatewise.arrays import Array, require_memory, size
+from gatewise.cell import INITS, LSTMCell, Rng, draw, generator
 from gatewise.engine import choose
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.layers.merging import MASKED_OUTPUTS, MERGES, merge, merged_size, shown, unmerge, unshown
+from gatewise.layers.merging import merge, merged_size, merges, shown
+from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
+from gatewise.layers.settling import Noise, Settled, States, settle, unbatched
 from gatewise.layers.stream import Stream
-from gatewise.parameters import NO_MASKS, Masks, Parameters, Variant
-from gatewise.record import lstm_trace_from, lstm_trace_record
+from gatewise.parameters import NO_MASKS, Parameters, Variant
 from gatewise.step import Labels, State
-from gatewise.trace import DIRECTIONS, QUANTITIES, Gradients, Keep, LSTMGradients, LSTMTrace, Trace
+from gatewise.trace import DIRECTIONS, QUANTITIES, Keep, LSTMTrace, Trace
 
-States = tuple[tuple[State, ...], ...]
-Noise = Sequence[Sequence[Masks | None]]
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """One call's input, settled: axes (time, batch, feature), one dtype, every size checked."""
-
-    x: Array
-    state: States
-    live: Mask | None
-    masks: Noise | None
-    masked_output: str
-    batched: bool
-    engine: str
+Layers = tuple[dict[str, Trace], ...]
 
 
 class LSTM:
@@ -99,9 +85,8 @@ class LSTM:
         one_of("direction", direction, DIRECTIONS)
         if bidirectional and direction != "forward":
             raise OptionError("direction is for an LSTM of one direction; a bidirectional one has both")
-        if init != "notebook" and not isinstance(rng, np.random.Generator):
-            rng = np.random.default_rng(rng)  # one stream of numbers for all cells
-        ways = _merges(merge, num_layers)
+        source = generator(one_of("initialiser", init, INITS), rng, options)  # one stream of numbers for all cells
+        ways = merges(merge, num_layers)
         layers: list[tuple[LSTMCell, ...]] = []
         features = input_size
         for way in ways:
@@ -114,7 +99,7 @@ class LSTM:
                             projection_size=projection_size,
                             variant=variant,
                             init=init,
-                            rng=rng,
+                            rng=source,
                             dtype=dtype,
                             **options,
                         )
@@ -150,14 +135,12 @@ class LSTM:
             If the cells of a layer, or a layer and the next, do not fit together.
         """
         one_of("direction", direction, DIRECTIONS)
-        stack = [layers] if isinstance(layers, (LSTMCell, Parameters)) else list(layers)
-        rows = [
-            tuple(_cell(one) for one in ([row] if isinstance(row, (LSTMCell, Parameters)) else row)) for row in stack
-        ]
+        stack = layers if isinstance(layers, (list, tuple)) else [layers]
+        rows = [tuple(_cell(one) for one in (row if isinstance(row, (list, tuple)) else [row])) for row in stack]
         if not rows or len({len(row) for row in rows}) != 1 or len(rows[0]) not in (1, 2):
             raise ShapeError("layers must hold one or more layers, with one cell each, or two each")
         lstm = cls.__new__(cls)
-        lstm._settle(rows, DIRECTIONS if len(rows[0]) == 2 else (direction,), _merges(merge, len(rows)))
+        lstm._settle(rows, DIRECTIONS if len(rows[0]) == 2 else (direction,), merges(merge, len(rows)))
         return lstm
 
     def _settle(
@@ -279,11 +262,12 @@ class LSTM:
         OptionError
             If an option is not allowed, or the engine cannot run this LSTM.
         """
-        run = self._prepare(x, state, lengths, mask, masks, masked_output, engine)
-        plan = self._plan(run, Keep(()), [Labels()] * self.num_layers)
-        y, layers = self._run(run, plan, _in_memory)
+        run = settle(
+            self, x, state, lengths=lengths, mask=mask, masks=masks, masked_output=masked_output, engine=engine
+        )
+        y, layers = self._run(run, self._plan(run, Keep(()), [Labels()] * self.num_layers))
         finals = tuple(tuple(trace.final for trace in layer.values()) for layer in layers)
-        return (y, finals) if run.batched else (y[:, 0], _unbatched(finals))
+        return (y, finals) if run.batched else (y[:, 0], unbatched(finals))
 
     def trace(
         self,
@@ -326,30 +310,19 @@ class LSTM:
             If what is to be kept would not fit into memory; nothing has been computed then.
         """
         keeping = Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]
-        # Copies: a whole trace holds on to its input, and must not change when the caller's array does.
-        run = self._prepare(np.array(x), state, lengths, mask, masks, masked_output, engine)
+        run = settle(
+            self, x, state, lengths=lengths, mask=mask, masks=masks, masked_output=masked_output, engine=engine
+        )
+        if np.may_share_memory(run.x, x):  # a trace holds on to its input, and must not change when the caller's does
+            run = replace(run, x=run.x.copy())
         plan = self._plan(run, keeping, self._labels(labels, run))
-
-        def whole(layers: tuple[dict[str, Trace], ...], y: Array) -> LSTMTrace:
-            return LSTMTrace(layers, y, self.merge, masked_output, run.batched)
-
-        if out is None:
-            y, layers = self._run(run, plan, _in_memory)
-            for array in (
-                y,
-                *(array for layer in layers for trace in layer.values() for array in trace.arrays.values()),
-            ):
-                array.flags.writeable = False
-            return whole(layers, y)
-        arrays, head = lstm_trace_record(whole(plan, self._blank(run)))
-        shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
-        with storage.writing(out, shapes, head) as views:
-            y, layers = self._run(run, plan, lambda prefix, blank: {name: views[prefix + name] for name in blank})
-            for name, array in lstm_trace_record(whole(layers, y))[0].items():
-                if array is not views[name]:
-                    views[name][...] = array
-        arrays = storage.mapped(out, shapes, head)
-        return lstm_trace_from(arrays, head)
+        if out is not None:
+            return self._trace_on_file(run, plan, out)
+        y, layers = self._run(run, plan)
+        trace = LSTMTrace(layers, y, self.merge, masked_output, run.batched)
+        for array in (y, *(array for one in trace for array in one.arrays.values())):
+            array.flags.writeable = False
+        return trace
 
     def stream(self, batch: int | None = None, *, engine: str = "auto") -> Stream:
         """Return a stream: this LSTM with a state that is carried from call to call."""
@@ -366,67 +339,9 @@ class LSTM:
             for row in self.layers
         )
 
-    def checked_state(self, state: Any, batch: int | None) -> States:
-        """Return a state of this LSTM's nesting, sizes and dtype, or raise ShapeError."""
-        expected = self.zero_state(batch)
-        try:
-            counts = [len(layer) for layer in state]
-            nested = all(len(one) == 2 for layer in state for one in layer)
-        except TypeError:
-            counts, nested = [], False
-        if not nested or counts != [len(layer) for layer in expected]:
-            raise ShapeError(
-                f"the state must have {self.num_layers} layers of {len(self.directions)} directions, each a State(h, c)"
-            )
-        found: list[tuple[State, ...]] = []
-        for number, (given, zeros) in enumerate(zip(state, expected, strict=True)):
-            row = []
-            for one, zero, direction in zip(given, zeros, self.directions, strict=True):
-                h, c = (numbers(name, array, self.dtype) for name, array in zip(("h", "c"), one, strict=True))
-                for name, array, blank in (("h", h, zero.h), ("c", c, zero.c)):
-                    if array.shape != blank.shape:
-                        place = f"layer {number}, {direction}"
-                        raise ShapeError(f"{name} of {place} has shape {array.shape}; it must be {blank.shape}")
-                row.append(State(h, c))
-            found.append(tuple(row))
-        return tuple(found)
-
     # How it does it.
 
-    def _prepare(
-        self,
-        x: npt.ArrayLike,
-        state: States | None,
-        lengths: npt.ArrayLike | None,
-        mask: npt.ArrayLike | None,
-        masks: Noise | None,
-        masked_output: str,
-        engine: str,
-    ) -> _Run:
-        one_of("masked output", masked_output, MASKED_OUTPUTS)
-        sequence = numbers("x", x, self.dtype)
-        n = self.input_size
-        if sequence.ndim not in (2, 3) or sequence.shape[-1] != n:
-            raise ShapeError(f"x has shape {sequence.shape}; it must be (time, batch, {n}) or (time, {n})")
-        batched = sequence.ndim == 3
-        if not batched:
-            sequence = sequence[:, None]
-        time, batch = sequence.shape[:2]
-        if state is None:
-            whole = self.zero_state(batch)
-        elif batched:
-            whole = self.checked_state(state, batch)
-        else:
-            one = self.checked_state(state, None)
-            whole = tuple(tuple(State(s.h[None], s.c[None]) for s in layer) for layer in one)
-        if masks is not None and [len(row) for row in masks] != [len(row) for row in self.layers]:
-            raise ShapeError(
-                f"masks must have {self.num_layers} layers of {len(self.directions)} directions, each Masks or None"
-            )
-        live = _live(lengths, mask, time, batch)
-        return _Run(sequence, whole, live, masks, masked_output, batched, engine)
-
-    def _plan(self, run: _Run, keep: Keep, labels: Sequence[Labels]) -> tuple[dict[str, Trace], ...]:
+    def _plan(self, run: Settled, keep: Keep, labels: Sequence[Labels]) -> Layers:
         """Return the traces of a run before it has run: arrays in their shapes that take no memory yet."""
         time, batch = run.x.shape[:2]
         layers = []
@@ -434,16 +349,17 @@ class LSTM:
             layer = {}
             for place, (cell, direction) in enumerate(zip(row, self.directions, strict=True)):
                 p, initial = cell.parameters, run.state[number][place]
-                noise = (run.masks[number][place] if run.masks is not None else None) or NO_MASKS
+                noise = ((run.masks[number][place] if run.masks is not None else None) or NO_MASKS).fit(p, time, batch)
                 layer[direction] = Trace(
                     parameters=p,
                     initial=initial,
                     final=initial,
-                    arrays={name: self._blank_of(shape) for name, shape in keep.shapes(p, time, batch).items()},
+                    time=time,
+                    arrays={name: self._blank_of(shape) for name, shape in keep.shapes(p, time, batch, noise).items()},
                     input=self._blank_of((time, batch, p.input_size)) if keep.everything else None,
                     direction=direction,
                     live=run.live,
-                    masks=noise.fit(p, time, batch),
+                    masks=noise,
                     keep=keep,
                     engine=choose(run.engine, p).NAME,
                     labels=labels[number],
@@ -454,23 +370,37 @@ class LSTM:
     def _blank_of(self, shape: tuple[int, ...]) -> Array:
         return np.broadcast_to(self.dtype.type(0), shape)
 
-    def _blank(self, run: _Run) -> Array:
+    def _blank(self, run: Settled) -> Array:
         """Return an array in the shape of the output that takes no memory."""
         directions = (2,) if self.merge[-1] == "none" and self.bidirectional else ()
         return self._blank_of((*run.x.shape[:2], *directions, self.output_size))
 
-    def _run(
-        self, run: _Run, plan: tuple[dict[str, Trace], ...], provide: Provide
-    ) -> tuple[Array, tuple[dict[str, Trace], ...]]:
-        """Run every layer, filling the arrays that `provide` gives for the plan's; return the output and the traces."""
+    def _trace_on_file(self, run: Settled, plan: Layers, out: str | os.PathLike[str]) -> LSTMTrace:
+        """Run with all that is kept lying in a file."""
+        arrays, head = lstm_trace_record(LSTMTrace(plan, self._blank(run), self.merge, run.masked_output, run.batched))
+        shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+        with storage.writing(out, shapes, head) as views:
+            y, layers = self._run(run, plan, views)
+            whole = LSTMTrace(layers, y, self.merge, run.masked_output, run.batched)
+            for name, array in lstm_trace_record(whole)[0].items():
+                if array is not views[name]:
+                    views[name][...] = array
+        return lstm_trace_from(storage.mapped(out, shapes, head), head)
+
+    def _run(self, run: Settled, plan: Layers, views: dict[str, Any] | None = None) -> tuple[Array, Layers]:
+        """Run every layer as planned; return the output and the traces. What is kept goes to `views`, or new arrays."""
         x, layers = run.x, []
-        if provide is _in_memory:
-            _require_memory(plan, *x.shape[:2])
+        _require_memory(plan, *x.shape[:2], kept=views is None)
         for number, layer in enumerate(plan):
             outputs, done = [], {}
             for direction, trace in layer.items():
                 p, reverse = trace.parameters, direction == "backward"
-                arrays = provide(f"layers.{number}.{direction}.", trace.arrays)
+                arrays = {
+                    name: np.empty(blank.shape, blank.dtype)
+                    if views is None
+                    else views[f"layers.{number}.{direction}.{name}"]
+                    for name, blank in trace.arrays.items()
+                }
                 hidden = arrays.get("hidden_state")
                 if hidden is None or trace.keep.units is not None or trace.keep.every > 1:
                     hidden = np.empty((*x.shape[:2], p.recurrent_size), p.dtype)
@@ -491,42 +421,29 @@ class LSTM:
             x = merge(outputs, self.merge[number])
         return x, tuple(layers)
 
-    def _labels(self, given: Labels | Sequence[Labels] | None, run: _Run) -> Sequence[Labels]:
-        if given is None:
-            first = self.layers[0][0].labels
-            found = [first if number == 0 else Labels() for number in range(self.num_layers)]
-        elif isinstance(given, Labels):
-            if given.units is not None and self.num_layers > 1:
+    def _labels(self, given: Labels | Sequence[Labels] | None, run: Settled) -> Sequence[Labels]:
+        if given is None or isinstance(given, Labels):
+            one = given or Labels()
+            if one.units is not None and self.num_layers > 1:
                 raise OptionError("names of units need a Labels for each layer where there is more than one")
-            below = Labels(None, None, given.series, given.times)
-            found = [given if number == 0 else below for number in range(self.num_layers)]
-        else:
-            found = list(given)
-            if len(found) != self.num_layers:
-                raise ShapeError(f"there are {len(found)} labels for {self.num_layers} layers")
+            given = [one, *[replace(one, features=None)] * (self.num_layers - 1)]
+        if not isinstance(given, Sequence) or not all(isinstance(labels, Labels) for labels in given):
+            raise OptionError(f"labels must be Labels, or one for each layer, not {given!r}")
+        if len(given) != self.num_layers:
+            raise ShapeError(f"there are {len(given)} labels for {self.num_layers} layers")
+        found = [labels.or_else(row[0].labels) for labels, row in zip(given, self.layers, strict=True)]
         time, batch = run.x.shape[:2]
         for labels, row in zip(found, self.layers, strict=True):
             labels.require(features=row[0].input_size, units=row[0].hidden_size, series=batch, times=time)
         return found
 
 
-Provide = Callable[[str, dict[str, Array]], dict[str, Array]]
-
-
-def _in_memory(prefix: str, blank: dict[str, Array]) -> dict[str, Array]:
-    return {name: np.empty(array.shape, array.dtype) for name, array in blank.items()}
-
-
-def _require_memory(plan: tuple[dict[str, Trace], ...], time: int, batch: int) -> None:
+def _require_memory(plan: Layers, time: int, batch: int, *, kept: bool) -> None:
     traces = [trace for layer in plan for trace in layer.values()]
-    outputs = sum(time * batch * trace.parameters.recurrent_size for trace in traces)
-    kept = sum(array.size for trace in traces for array in trace.arrays.values())
-    what = f"a run of {time} steps of {batch} rows"
-    require_memory(outputs + kept, traces[0].parameters.dtype.itemsize, what)
-
-
-def _unbatched(state: States) -> States:
-    return tuple(tuple(State(one.h[0], one.c[0]) for one in layer) for layer in state)
+    count = sum(time * batch * trace.parameters.recurrent_size for trace in traces)
+    if kept:
+        count += sum(array.size for trace in traces for array in trace.arrays.values())
+    require_memory(count, traces[0].parameters.dtype.itemsize, f"a run of {time} steps of {batch} rows")
 
 
 def _cell(given: object) -> LSTMCell:
@@ -535,120 +452,3 @@ def _cell(given: object) -> LSTMCell:
     if not isinstance(given, LSTMCell):
         raise OptionError(f"a layer must hold LSTMCell or Parameters, not {type(given).__name__}")
     return given
-
-
-def _merges(given: str | Sequence[str], layers: int) -> tuple[str, ...]:
-    ways = (given,) * layers if isinstance(given, str) else tuple(given)
-    if len(ways) != layers:
-        raise ShapeError(f"there are {len(ways)} merges for {layers} layers")
-    for way in ways:
-        one_of("merge", way, MERGES)
-    if "none" in ways[:-1]:
-        raise OptionError("merge 'none' is for the last layer only: the next one needs a single input")
-    return ways
-
-
-def _live(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time: int, batch: int) -> Mask | None:
-    """Return which steps take place (time, batch), or None where all do."""
-    if lengths is not None and mask is not None:
-        raise OptionError("give lengths or a mask, not both")
-    if lengths is not None:
-        counts = np.asarray(lengths)
-        if counts.shape != (batch,) or counts.dtype.kind not in "iu":
-            raise ShapeError(f"lengths must be {batch} whole numbers, one for each row, not {np.asarray(lengths)!r}")
-        if counts.size and not 0 <= counts.min() <= counts.max() <= time:
-            raise OptionError(f"lengths must lie between 0 and {time}, the number of steps, but are {counts.tolist()}")
-        return np.arange(time)[:, None] < counts
-    if mask is not None:
-        live = np.asarray(mask)
-        if live.dtype != np.bool_ or live.shape not in {(time, batch), (time,)}:
-            raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), not {live.dtype} of {live.shape}")
-        return np.broadcast_to(live if live.ndim == 2 else live[:, None], (time, batch))
-    return None
-
-
-# The way back.
-
-
-@singledispatch
-def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None) -> Any:
-    """Return the derivatives of a loss by all that went into a run: back-propagation through time.
-
-    Parameters
-    ----------
-    trace : LSTMTrace or Trace
-        A whole one.
-    dy : array, optional
-        dL by the output, in its shape (of a `Trace`: by the hidden states); zeros by default.
-    dstate : nested tuple of State, or State, optional
-        dL by the final state, in the nesting of the trace's; zeros by default.
-
-    Returns
-    -------
-    LSTMGradients or Gradients
-
-    Raises
-    ------
-    NotKeptError
-        If the trace did not keep everything.
-    ShapeError
-        If a size does not agree.
-    """
-    raise OptionError(f"gradients come from a Trace or an LSTMTrace, not from {type(trace).__name__}")
-
-
-@backward.register
-def _(trace: Trace, dy: npt.ArrayLike | None = None, dstate: State | None = None) -> Gradients:
-    trace._require_everything("a gradient")
-    hidden, p = trace.hidden_state, trace.parameters
-    dhidden = np.zeros_like(hidden) if dy is None else _fitting("dy", dy, hidden)
-    final = State(*map(np.zeros_like, trace.final))
-    if dstate is not None:
-        final = State(_fitting("dh", dstate[0], final.h), _fitting("dc", dstate[1], final.c))
-    found: Gradients = choose(trace.engine, p).backward(trace, dhidden, final)
-    return found
-
-
-@backward.register
-def _(trace: LSTMTrace, dy: npt.ArrayLike | None = None, dstate: Any = None) -> LSTMGradients:
-    output = trace.output if trace.batched else trace.output[:, 0]
-    dx = np.zeros_like(trace.output)
-    if dy is not None:
-        dx = _fitting("dy", dy, output).reshape(trace.output.shape)
-    states = _final_gradients(trace, dstate)
-    layers: list[dict[str, Gradients]] = []
-    for layer, way, ends in zip(reversed(trace.layers), reversed(trace.merge), reversed(states), strict=True):
-        ways = {"how": trace.masked_output}
-        outputs = [shown(t.hidden_state, t.live, reverse=d == "backward", **ways) for d, t in layer.items()]
-        parts = unmerge(dx, outputs, way)
-        found = {}
-        for (direction, cell), part, end in zip(layer.items(), parts, ends, strict=True):
-            dhidden = unshown(part, cell.live, reverse=direction == "backward", **ways)
-            found[direction] = backward(cell, dhidden, end)
-        layers.insert(0, found)
-        dx = sum((gradients.x for gradients in found.values()), start=np.zeros((), dx.dtype))
-    state = tuple(tuple(g.state for g in layer.values()) for layer in layers)
-    return LSTMGradients(tuple(layers), *((dx, state) if trace.batched else (dx[:, 0], _unbatched(state))))
-
-
-def _final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
-    if dstate is None:
-        return [[None] * len(layer) for layer in trace.layers]
-    try:
-        counts = [len(layer) for layer in dstate]
-    except TypeError:
-        counts = []
-    if counts != [len(layer) for layer in trace.layers]:
-        raise ShapeError(
-            f"dstate must have {len(trace)} layers of {len(trace.directions)} directions, each a State(h, c)"
-        )
-    if trace.batched:
-        return [list(layer) for layer in dstate]
-    return [[State(*(np.asarray(array)[None] for array in one)) for one in layer] for layer in dstate]
-
-
-def _fitting(name: str, given: npt.ArrayLike, like: Array) -> Array:
-    array = numbers(name, given, float_type(like.dtype))
-    if array.shape != like.shape:
-        raise ShapeError(f"{name} has shape {array.shape}; it must be {like.shape}")
-    return array

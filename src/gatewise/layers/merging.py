@@ -10,9 +10,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.arrays import Array, Mask
+from gatewise.errors import OptionError, ShapeError, one_of
 
 MERGES = ("concat", "sum", "mul", "average", "none")
 MASKED_OUTPUTS = ("zeros", "repeat")
+
+
+def merges(given: str | Sequence[str], layers: int) -> tuple[str, ...]:
+    """Return how each layer merges its directions."""
+    if not isinstance(given, Sequence):
+        raise OptionError(f"merge must be one of {', '.join(MERGES)}, or one for each layer, not {given!r}")
+    ways = (given,) * layers if isinstance(given, str) else tuple(given)
+    if len(ways) != layers:
+        raise ShapeError(f"there are {len(ways)} merges for {layers} layers")
+    for way in ways:
+        one_of("merge", way, MERGES)
+    if "none" in ways[:-1]:
+        raise OptionError("merge 'none' is for the last layer only: the next one needs a single input")
+    return ways
 
 
 def merged_size(how: str, sizes: Sequence[int]) -> int:

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, numbers
+from gatewise.engine import choose
 from gatewise.errors import OptionError, ShapeError
-from gatewise.step import State
+from gatewise.layers.settling import States, settled_state
 
 if TYPE_CHECKING:
-    from gatewise.layers.lstm import LSTM, States
+    from gatewise.layers.lstm import LSTM
 
 
 class Stream:
@@ -42,8 +43,10 @@ class Stream:
     def __init__(self, lstm: LSTM, batch: int | None = None, engine: str = "auto") -> None:
         if lstm.directions != ("forward",):
             raise OptionError(f"a stream runs forward only; this LSTM runs {' and '.join(lstm.directions)}")
+        for row in lstm.layers:
+            choose(engine, row[0].parameters)
         self.lstm, self.batch, self.engine = lstm, batch, engine
-        self._state = lstm.zero_state(batch)
+        self._state: States = lstm.zero_state(batch)
 
     @property
     def state(self) -> States:
@@ -52,8 +55,7 @@ class Stream:
 
     @state.setter
     def state(self, state: States) -> None:
-        whole = self.lstm.checked_state(state, self.batch)
-        self._state = tuple(tuple(State(*(array.copy() for array in one)) for one in layer) for layer in whole)
+        self._state = settled_state(self.lstm, state, self.batch)
 
     def reset(self) -> None:
         """Forget everything: the next step starts from zeros."""

@@ -97,6 +97,11 @@ def formula(node: Formula) -> str:
     >>> formula(Sum((Product((Symbol("f"), Symbol("c_prev"))), Negative(Number(0.5)))))
     'f * c_prev - 0.5'
     """
+    return glued(node).replace(_GLUE, " ")
+
+
+def glued(node: Formula) -> str:
+    """Return a formula as text with no-break spaces where a line must not end."""
     match node:
         case Symbol(base, sub):
             return f"{base}_{sub}" if sub else base
@@ -109,11 +114,11 @@ def formula(node: Formula) -> str:
         case Product(factors):
             numeric = all(isinstance(factor, Number) for factor in factors)
             first, *rest = factors
-            shown = [formula(first) if isinstance(first, Number) else _tight(first)]
+            shown = [glued(first) if isinstance(first, Number) else _tight(first)]
             shown += [_tight(factor) for factor in rest]
             return ("×" if numeric or isinstance(first, Number) else " * ").join(shown)
         case MatMul(matrix, vector):
-            return f"{formula(matrix)} · {formula(vector)}"
+            return f"{glued(matrix)} · {glued(vector)}"
         case Quotient(over, under):
             return f"{_tight(over)} / {_tight(under)}"
         case Power(base, exponent):
@@ -121,20 +126,20 @@ def formula(node: Formula) -> str:
         case Call("exp", (argument,)):
             return f"e^{_tight(argument)}"
         case Call("abs", (argument,)):
-            return f"|{formula(argument)}|"
+            return f"|{glued(argument)}|"
         case Call(name, arguments):
-            return f"{name}({', '.join(formula(argument) for argument in arguments)})"
+            return f"{name}({', '.join(glued(argument) for argument in arguments)})"
         case Above(left, right):
-            return f"[{formula(left)} > {formula(right)}]"
+            return f"[{glued(left)} > {glued(right)}]"
         case Stack(parts):
-            return f"[{'; '.join(formula(part) for part in parts)}]"
+            return f"[{'; '.join(glued(part) for part in parts)}]"
         case _:
             raise TypeError(f"not a formula: {node!r}")
 
 
 def _tight(node: Formula) -> str:
     loose = isinstance(node, (Sum, Negative, Product, Quotient)) or (isinstance(node, Number) and node.value < 0)
-    return f"({formula(node)})" if loose else formula(node)
+    return f"({glued(node)})" if loose else glued(node)
 
 
 def _sum(node: Sum) -> str:
@@ -151,12 +156,12 @@ def _term(node: Formula) -> tuple[str, str]:
     """Return a term of a sum as its sign and the rest."""
     match node:
         case Negative(term):
-            return "-", formula(term) if isinstance(term, (Product, Quotient)) else _tight(term)
+            return "-", glued(term) if isinstance(term, (Product, Quotient)) else _tight(term)
         case Number(value) if value < 0 or (value == 0 and np.signbit(value)):
             return "-", number(-value)
         case Product((Number(value), *rest)) if value < 0:
-            return "-", formula(Product((Number(-value), *rest)))
-    shown = formula(node)
+            return "-", glued(Product((Number(-value), *rest)))
+    shown = glued(node)
     return "+", shown.replace(" ", _GLUE) if len(shown) < WIDTH // 3 else shown  # a short term stays on one line
 
 
@@ -206,7 +211,7 @@ class _Face:
             case Table():
                 yield from self._table(block)
             case Definition(name, right):
-                yield from self._wrapped(f"{name}(a) = {formula(right)}", 3, 7)
+                yield from self._wrapped(f"{name}(a) = {glued(right)}", 3, 7)
             case Opened():
                 yield from self._opened(block)
             case Sentence(text):
@@ -229,7 +234,7 @@ class _Face:
     # Equations: in symbols, with their shapes, then with the numbers of each unit.
 
     def _equations(self, group: Sequence[Equation]) -> Iterator[Text]:
-        width = max(len(formula(equation.left)) for equation in group)
+        width = max(len(glued(equation.left)) for equation in group)
         for equation in group:
             yield from self._symbols(equation, width)
         worked = [equation for equation in group if not equation.whole]
@@ -245,7 +250,7 @@ class _Face:
                     yield from self._numbers(equation, 0, "", 3, width)
 
     def _symbols(self, equation: Equation, width: int) -> Iterator[Text]:
-        text = f"{formula(equation.left):<{width}} = {formula(equation.right)}"
+        text = f"{glued(equation.left):<{width}} = {glued(equation.right)}"
         shapes = _shapes(equation)
         if shapes and len(text) + len(shapes) + 9 <= self.width:
             yield Text.assemble(("   " + text.replace(_GLUE, " "), "bold"), "      ", (shapes, "dim"))
@@ -269,8 +274,8 @@ class _Face:
             yield Text(f"   … and {rest} more (--unit K, or unit=K, opens one)", style="dim")
 
     def _numbers(self, equation: Equation, k: int, head: str, margin: int, width: int) -> Iterator[Text]:
-        left = f"{formula(equation.left):<{width}} = "
-        middle = formula(substitute(equation.right, equation.env, k))
+        left = f"{glued(equation.left):<{width}} = "
+        middle = glued(substitute(equation.right, equation.env, k))
         value = equation.value if np.ndim(equation.value) == 0 else equation.value[k]
         result = f"={_GLUE}{number(value)}"
         lines = self._fill(

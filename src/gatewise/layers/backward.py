@@ -1,0 +1,105 @@
+"""Back-propagation through time over an LSTM's trace: through merges and layers, one cell's engine at a time."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, float_type, numbers
+from gatewise.engine import choose
+from gatewise.errors import OptionError, ShapeError
+from gatewise.layers.merging import shown, unmerge, unshown
+from gatewise.layers.settling import unbatched
+from gatewise.step import State
+from gatewise.trace import Gradients, LSTMGradients, LSTMTrace, Trace
+
+
+@singledispatch
+def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None) -> Any:
+    """Return the derivatives of a loss by all that went into a run: back-propagation through time.
+
+    Parameters
+    ----------
+    trace : LSTMTrace or Trace
+        A whole one.
+    dy : array, optional
+        dL by the output, in its shape (of a `Trace`: by the hidden states); zeros by default.
+    dstate : nested tuple of State, or State, optional
+        dL by the final state, in the nesting of the trace's; zeros by default.
+
+    Returns
+    -------
+    LSTMGradients or Gradients
+
+    Raises
+    ------
+    NotKeptError
+        If the trace did not keep everything.
+    ShapeError
+        If a size does not agree.
+    """
+    raise OptionError(f"gradients come from a Trace or an LSTMTrace, not from {type(trace).__name__}")
+
+
+@backward.register
+def _(trace: Trace, dy: npt.ArrayLike | None = None, dstate: State | None = None) -> Gradients:
+    trace._require_everything("a gradient")
+    hidden, p = trace.hidden_state, trace.parameters
+    dhidden = np.zeros_like(hidden) if dy is None else fitting("dy", dy, hidden)
+    final = State(*map(np.zeros_like, trace.final))
+    if dstate is not None:
+        if not isinstance(dstate, (tuple, list)) or len(dstate) != 2:
+            raise ShapeError("dstate must be a State(h, c)")
+        final = State(fitting("dh", dstate[0], final.h), fitting("dc", dstate[1], final.c))
+    found: Gradients = choose(trace.engine, p).backward(trace, dhidden, final)
+    return found
+
+
+@backward.register
+def _(trace: LSTMTrace, dy: npt.ArrayLike | None = None, dstate: Any = None) -> LSTMGradients:
+    output = trace.output if trace.batched else trace.output[:, 0]
+    dx = np.zeros_like(trace.output)
+    if dy is not None:
+        dx = fitting("dy", dy, output).reshape(trace.output.shape)
+    states = final_gradients(trace, dstate)
+    layers: list[dict[str, Gradients]] = []
+    for layer, way, ends in zip(reversed(trace.layers), reversed(trace.merge), reversed(states), strict=True):
+        ways = {"how": trace.masked_output}
+        outputs = [shown(t.hidden_state, t.live, reverse=d == "backward", **ways) for d, t in layer.items()]
+        parts = unmerge(dx, outputs, way)
+        found = {}
+        for (direction, cell), part, end in zip(layer.items(), parts, ends, strict=True):
+            dhidden = unshown(part, cell.live, reverse=direction == "backward", **ways)
+            found[direction] = backward(cell, dhidden, end)
+        layers.insert(0, found)
+        dx = sum((gradients.x for gradients in found.values()), start=np.zeros((), dx.dtype))
+    state = tuple(tuple(g.state for g in layer.values()) for layer in layers)
+    return LSTMGradients(tuple(layers), *((dx, state) if trace.batched else (dx[:, 0], unbatched(state))))
+
+
+def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
+    """Return dL by each final state with a batch axis, or None for zeros; `dstate` is in the nesting of the trace's."""
+    if dstate is None:
+        return [[None] * len(layer) for layer in trace.layers]
+    try:
+        fits = [len(layer) for layer in dstate] == [len(layer) for layer in trace.layers]
+        fits = fits and all(len(one) == 2 for layer in dstate for one in layer)
+    except TypeError:
+        fits = False
+    if not fits:
+        nesting = f"{len(trace)} layers of {len(trace.directions)} directions"
+        raise ShapeError(f"dstate must have {nesting}, each a State(h, c)")
+    if trace.batched:
+        return [list(layer) for layer in dstate]
+    return [[State(*(np.asarray(array)[None] for array in one)) for one in layer] for layer in dstate]
+
+
+def fitting(name: str, given: npt.ArrayLike, like: Array) -> Array:
+    """Return dL by something in its dtype; it must have its shape."""
+    array = numbers(name, given, float_type(like.dtype))
+    if array.shape != like.shape:
+        raise ShapeError(f"{name} has shape {array.shape}; it must be {like.shape}")
+    return array

@@ -1,0 +1,136 @@
+"""What a call is given, settled: axes, precision, states, and which steps take place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask, numbers
+from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.layers.merging import MASKED_OUTPUTS
+from gatewise.parameters import Masks
+from gatewise.step import State
+
+if TYPE_CHECKING:
+    from gatewise.layers.lstm import LSTM
+
+States = tuple[tuple[State, ...], ...]
+Noise = Sequence[Sequence[Masks | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """One call's input: axes (time, batch, feature), one dtype, every size checked."""
+
+    x: Array
+    state: States
+    live: Mask | None
+    masks: Noise | None
+    masked_output: str
+    batched: bool
+    engine: str
+
+
+def settle(
+    lstm: LSTM,
+    x: npt.ArrayLike,
+    state: States | None,
+    *,
+    lengths: npt.ArrayLike | None,
+    mask: npt.ArrayLike | None,
+    masks: Noise | None,
+    masked_output: str,
+    engine: str,
+) -> Settled:
+    """Return what a call of an LSTM was given, settled; see there for what is allowed."""
+    one_of("masked output", masked_output, MASKED_OUTPUTS)
+    sequence = numbers("x", x, lstm.dtype)
+    n = lstm.input_size
+    if sequence.ndim not in (2, 3) or sequence.shape[-1] != n:
+        raise ShapeError(f"x has shape {sequence.shape}; it must be (time, batch, {n}) or (time, {n})")
+    batched = sequence.ndim == 3
+    if not batched:
+        sequence = sequence[:, None]
+    time, batch = sequence.shape[:2]
+    whole = lstm.zero_state(batch) if state is None else settled_state(lstm, state, batch if batched else None)
+    if state is not None and not batched:
+        whole = tuple(tuple(State(one.h[None], one.c[None]) for one in layer) for layer in whole)
+    if masks is not None:
+        _require_nested(lstm, masks)
+    return Settled(sequence, whole, live_steps(lengths, mask, time, batch), masks, masked_output, batched, engine)
+
+
+def _require_nested(lstm: LSTM, masks: Any) -> None:
+    try:
+        fits = [len(row) for row in masks] == [len(row) for row in lstm.layers]
+        fits = fits and all(one is None or isinstance(one, Masks) for row in masks for one in row)
+    except TypeError:
+        fits = False
+    if not fits:
+        raise ShapeError(f"masks must have {nesting(lstm)}, each Masks or None")
+
+
+def nesting(lstm: LSTM) -> str:
+    """Say how the states of an LSTM are nested."""
+    return f"{lstm.num_layers} layers of {len(lstm.directions)} directions"
+
+
+def settled_state(lstm: LSTM, state: Any, batch: int | None) -> States:
+    """Return a copy of a state in the LSTM's nesting, sizes and dtype, or raise ShapeError."""
+    expected = lstm.zero_state(batch)
+    try:
+        counts = [len(layer) for layer in state]
+        nested = all(len(one) == 2 for layer in state for one in layer)
+    except TypeError:
+        counts, nested = [], False
+    if not nested or counts != [len(layer) for layer in expected]:
+        raise ShapeError(f"the state must have {nesting(lstm)}, each a State(h, c)")
+    found: list[tuple[State, ...]] = []
+    for number, (given, zeros) in enumerate(zip(state, expected, strict=True)):
+        row = []
+        for one, zero, direction in zip(given, zeros, lstm.directions, strict=True):
+            copy = State(*(np.array(numbers(name, part, lstm.dtype)) for name, part in zip("hc", one, strict=True)))
+            for name in ("h", "c"):
+                shape, wanted = getattr(copy, name).shape, getattr(zero, name).shape
+                if shape != wanted:
+                    raise ShapeError(f"{name} of layer {number}, {direction}, has shape {shape}; it must be {wanted}")
+            row.append(copy)
+        found.append(tuple(row))
+    return tuple(found)
+
+
+def unbatched(state: States) -> States:
+    """Return the states of a batch of one without the batch axis."""
+    return tuple(tuple(State(one.h[0], one.c[0]) for one in layer) for layer in state)
+
+
+def live_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time: int, batch: int) -> Mask | None:
+    """Return which steps take place (time, batch), or None where all do."""
+    if lengths is not None and mask is not None:
+        raise OptionError("give lengths or a mask, not both")
+    if lengths is not None:
+        counts = _array(lengths)
+        if counts is None or counts.shape != (batch,) or counts.dtype.kind not in "iu":
+            raise ShapeError(f"lengths must be {batch} whole numbers, one for each row, not {lengths!r}")
+        if counts.size and not 0 <= counts.min() <= counts.max() <= time:
+            raise OptionError(f"lengths must lie between 0 and {time}, the number of steps, but are {counts.tolist()}")
+        return np.arange(time)[:, None] < counts
+    if mask is not None:
+        live = _array(mask)
+        if live is None:
+            raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), with rows of equal lengths")
+        if live.dtype != np.bool_ or live.shape not in {(time, batch), (time,)}:
+            raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), not {live.dtype} of {live.shape}")
+        return np.array(np.broadcast_to(live if live.ndim == 2 else live[:, None], (time, batch)))
+    return None
+
+
+def _array(given: npt.ArrayLike) -> npt.NDArray[Any] | None:
+    try:
+        return np.asarray(given)
+    except ValueError:  # rows of different lengths
+        return None

@@ -1,0 +1,68 @@
+"""What holds for every test: Hypothesis finds the same examples every time, and no test is skipped unnoticed.
+
+With GATEWISE_STRICT=1 a session fails if it skipped anything that allowed_skips.txt does not allow.
+"""
+
+from __future__ import annotations
+
+import os
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ALLOWED = Path(__file__).with_name("allowed_skips.txt")
+
+hypothesis.settings.register_profile("gatewise", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("gatewise")
+
+
+def allowed_patterns(text: str) -> list[str]:
+    """Return the patterns of a list of allowed skips; every line must give its reason behind a bar."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    for line in lines:
+        pattern, _, reason = (part.strip() for part in line.partition("|"))
+        if not pattern or not reason:
+            raise pytest.UsageError(f"{ALLOWED.name}: write 'pattern | reason', not {line!r}")
+    return [line.partition("|")[0].strip() for line in lines]
+
+
+class Skips:
+    """Takes note of every test and every module that a session skips, and in the end judges them."""
+
+    def __init__(self, patterns: list[str]) -> None:
+        self.patterns, self.forbidden = patterns, list[str]()
+
+    def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        """Keep a skip that no pattern allows, as ``node: reason``."""
+        if not report.skipped or hasattr(report, "wasxfail"):
+            return
+        where = report.longrepr
+        reason = str(where[2] if isinstance(where, tuple) else where).removeprefix("Skipped: ")
+        skip = f"{report.nodeid}: {reason}"
+        if not any(fnmatchcase(skip, pattern) for pattern in self.patterns):
+            self.forbidden.append(skip)
+
+    pytest_runtest_logreport = note
+    pytest_collectreport = note
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail a session that skipped what it must not."""
+        if self.forbidden and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter) -> None:
+        """Say which they were."""
+        if self.forbidden:
+            terminalreporter.section("skipped without permission", red=True, bold=True)
+            for skip in self.forbidden:
+                terminalreporter.line(skip)
+            terminalreporter.line(f"GATEWISE_STRICT=1 allows only the skips listed in {ALLOWED.name}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Be strict where the environment says so."""
+    if os.environ.get("GATEWISE_STRICT") == "1":
+        config.pluginmanager.register(Skips(allowed_patterns(ALLOWED.read_text(encoding="utf-8"))), "gatewise skips")

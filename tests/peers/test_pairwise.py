@@ -1,0 +1,38 @@
+"""The cover meets what it promises to meet."""
+
+from __future__ import annotations
+
+import pytest
+from peers.pairwise import cover, every_case, meetings
+
+FACTORS = {"a": (1, 2, 3), "b": (False, True), "c": ("x", "y"), "d": (None, 0, 7, 9), "e": (False, True)}
+
+
+def without_two_of_them(case):
+    return not (case["a"] == 1 and case["d"] == 9) and not (case["b"] and case["c"] == "y")
+
+
+@pytest.mark.parametrize("strength", [1, 2, 3, 5])
+@pytest.mark.parametrize("allowed", [None, without_two_of_them])
+def test_every_meeting_that_is_allowed_occurs(strength, allowed):
+    possible = {each for case in every_case(FACTORS, allowed) for each in meetings(case, strength)}
+    covered = {each for case in cover(FACTORS, strength, allowed) for each in meetings(case, strength)}
+    assert covered == possible
+
+
+def test_every_pair_of_values_occurs_where_all_is_allowed():
+    cases = cover(FACTORS)
+    for one, other in ((one, other) for one in FACTORS for other in FACTORS if one < other):
+        assert {(case[one], case[other]) for case in cases} == {(v, w) for v in FACTORS[one] for w in FACTORS[other]}
+
+
+def test_no_case_is_one_that_is_not_allowed():
+    assert all(without_two_of_them(case) for case in cover(FACTORS, 3, without_two_of_them))
+
+
+def test_a_cover_of_pairs_is_far_smaller_than_the_product():
+    assert len(cover(FACTORS)) <= 16 < len(every_case(FACTORS)) == 96
+
+
+def test_the_cover_is_the_same_every_time():
+    assert cover(FACTORS) == cover(FACTORS)

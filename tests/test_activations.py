@@ -1,0 +1,218 @@
+"""The nonlinearities: each against its formula, its derivative against central differences."""
+
+from __future__ import annotations
+
+import math
+
+import cases
+import numpy as np
+import oracle
+import pytest
+
+import gatewise as gw
+from gatewise.activations import KINDS
+
+SUBJECTS = [
+    gw.Activation("sigmoid"),
+    gw.Activation("tanh"),
+    gw.Activation("hard_sigmoid", 0.2, 0.5),
+    gw.Activation("hard_sigmoid", 1 / 6, 0.5),
+    gw.Activation("relu"),
+    gw.Activation("leaky_relu"),
+    gw.Activation("leaky_relu", 0.3),
+    gw.Activation("leaky_relu", 0.0),
+    gw.Activation("thresholded_relu"),
+    gw.Activation("thresholded_relu", 0.4),
+    gw.Activation("affine"),
+    gw.Activation("affine", -0.5, 2.0),
+    gw.Activation("scaled_tanh", 1.7159, 2 / 3),
+    gw.Activation("scaled_tanh", 1.7159, -2.0),
+    gw.Activation("elu"),
+    gw.Activation("elu", 0.5),
+    gw.Activation("selu"),
+    gw.Activation("selu", 1.5, 2.0),
+    gw.Activation("softsign"),
+    gw.Activation("softplus"),
+    gw.Activation("exponential"),
+]
+every_subject = pytest.mark.parametrize("activation", SUBJECTS, ids=str)
+every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+POINTS = np.concatenate([np.linspace(-9, 9, 721), [-1e-300, -1e-9, 0.0, 1e-9, 1e-300, 0.4, 1.0, -30, 30]])
+
+
+def test_every_kind_has_a_subject():
+    assert {activation.name for activation in SUBJECTS} == set(KINDS)
+
+
+@every_subject
+def test_an_activation_is_its_formula(activation):
+    expected = [oracle.nonlinearity(activation, float(a)) for a in POINTS]
+    np.testing.assert_allclose(activation(POINTS), expected, rtol=1e-14, atol=1e-15)
+
+
+@every_subject
+@every_dtype
+def test_shape_and_dtype_are_those_of_the_argument(activation, dtype):
+    a = POINTS.astype(dtype).reshape(2, -1, 5)
+    y = activation(a)
+    assert (y.shape, y.dtype) == (a.shape, a.dtype)
+    slope = activation.derivative(y)
+    assert (slope.shape, slope.dtype) == (a.shape, a.dtype)
+
+
+@every_subject
+def test_single_precision_rounds_and_no_more(activation):
+    a = POINTS.astype(np.float32)
+    a = a[~np.isin(a, np.array(oracle.kinks(activation), np.float32))]  # a threshold rounds, too
+    exact = activation(a.astype(np.float64))
+    epsilon = np.finfo(np.float32).eps
+    # tanh and exp are good to a few ulp of themselves; what is subtracted from 1 or added to a constant, of those.
+    scale = np.abs(exact) + (0 if activation.name in {"sigmoid", "tanh", "softsign", "exponential"} else 1)
+    assert (np.abs(activation(a) - exact) <= 8 * epsilon * scale).all()
+
+
+@every_subject
+def test_the_derivative_is_the_central_difference_and_a_function_of_the_output(activation):
+    a = POINTS[np.abs(POINTS) <= 9]
+    near = [np.abs(a - kink) < 1e-3 for kink in oracle.kinks(activation)]
+    a = a[~np.any(near, axis=0)] if near else a
+    by = 1e-5
+    expected = (activation(a + by) - activation(a - by)) / (2 * by)
+    np.testing.assert_allclose(activation.derivative(activation(a)), expected, rtol=1e-7, atol=1e-9)
+
+
+@every_subject
+def test_the_derivative_at_a_kink_is_that_of_one_side_and_of_the_flat_one_where_there_is_one(activation):
+    for kink in oracle.kinks(activation):
+        (at,) = activation.derivative(activation(np.array([kink])))
+        sides = activation.derivative(activation(np.array([kink - 1e-6, kink + 1e-6])))
+        assert np.abs(sides - at).min() < 1e-5
+        assert at == 0 or sides.all()
+
+
+@every_subject
+@every_dtype
+@pytest.mark.parametrize("size", [100.0, 1e4, 1e30])
+def test_large_numbers_pass_without_a_warning(activation, dtype, size):
+    """Warnings are errors here. The exponential is left out where overflow is its value."""
+    a = np.array([-size, size], dtype)
+    if activation.name == "exponential":
+        a = np.array([-size, math.log(np.finfo(dtype).max) - 1], dtype)
+    y = activation(a)
+    assert np.isfinite(y).all()
+    assert np.isfinite(activation.derivative(y)).all()
+    limits = {
+        "sigmoid": [0, 1],
+        "tanh": [-1, 1],
+        "hard_sigmoid": [0, 1],
+        "softsign": [-1, 1],
+        "relu": [0, a[1]],
+        "softplus": [0, a[1]],
+        "elu": [-(activation.alpha or 0), a[1]],
+    }
+    if activation.name in limits:
+        np.testing.assert_allclose(y, np.array(limits[activation.name], dtype), rtol=0.02, atol=1e-30)
+
+
+LIMITS = {
+    "sigmoid": (0, 1),
+    "tanh": (-1, 1),
+    "hard_sigmoid": (0, 1),
+    "relu": (0, np.inf),
+    "leaky_relu": (-np.inf, np.inf),
+    "thresholded_relu": (0, np.inf),
+    "affine": (-np.inf, np.inf),
+    "scaled_tanh": (-1.7, 1.7),
+    "elu": (-0.7, np.inf),
+    "selu": (-3.0, np.inf),
+    "softsign": (-1, 1),
+    "softplus": (0, np.inf),
+    "exponential": (0, np.inf),
+}
+CONSTANTS = {
+    "hard_sigmoid": (0.2, 0.5),
+    "scaled_tanh": (1.7, 0.6),
+    "elu": (0.7,),
+    "selu": (1.5, 2.0),
+    "affine": (2.0, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_infinity_gives_the_limit_and_nan_stays_nan(name):
+    activation = gw.Activation(name, *CONSTANTS.get(name, ()))
+    with np.errstate(all="ignore"):  # as the engines run
+        y = activation(np.array([-np.inf, np.inf, np.nan]))
+    np.testing.assert_allclose(y, [*LIMITS[name], np.nan])
+
+
+@pytest.mark.parametrize("constants", [(), (0.2,), (None, 0.5)])
+@pytest.mark.parametrize("name", ["hard_sigmoid", "scaled_tanh"])
+def test_what_projects_disagree_on_has_no_default(name, constants):
+    with pytest.raises(gw.OptionError) as caught:
+        gw.Activation(name, *constants)
+    cases.one_sentence(caught.value, name, "alpha", "beta")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("swish",), ["'swish'", "sigmoid", "hard_sigmoid"]),
+        ((5,), ["5", "sigmoid"]),
+        (("sigmoid", 1.0), ["sigmoid", "alpha", "1.0"]),
+        (("leaky_relu", 0.1, 0.2), ["leaky_relu", "beta", "0.2"]),
+        (("leaky_relu", math.nan), ["alpha", "leaky_relu", "nan"]),
+        (("affine", 1.0, math.inf), ["beta", "affine", "inf"]),
+        (("affine", "1"), ["alpha", "affine", "'1'"]),
+        (("affine", True), ["alpha", "affine", "True"]),
+        (("leaky_relu", -0.1), ["alpha", "leaky_relu", "-0.1"]),
+        (("elu", -1.0), ["alpha", "elu", "-1.0"]),
+        (("thresholded_relu", -0.5), ["alpha", "thresholded_relu", "-0.5"]),
+        (("hard_sigmoid", 0.0, 0.5), ["alpha", "hard_sigmoid", "0.0"]),
+        (("scaled_tanh", -1.0, 1.0), ["alpha", "scaled_tanh", "-1.0"]),
+        (("selu", 0.0, 1.0), ["alpha", "selu", "0.0"]),
+        (("selu", 1.6, -1.0), ["beta", "selu", "-1.0"]),
+        (("selu", 1.6, 0.0), ["beta", "selu", "0.0"]),
+    ],
+)
+def test_a_wrong_activation_is_refused_in_one_sentence(arguments, parts):
+    with pytest.raises(gw.OptionError) as caught:
+        gw.Activation(*arguments)
+    cases.one_sentence(caught.value, *parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tanh", gw.Activation("tanh")),
+        ("leaky_relu:0.2", gw.Activation("leaky_relu", 0.2)),
+        ("hard_sigmoid:0.2,0.5", gw.Activation("hard_sigmoid", 0.2, 0.5)),
+        ("hard_sigmoid: 0.2, 0.5", gw.Activation("hard_sigmoid", 0.2, 0.5)),
+        (" relu", gw.Activation("relu")),
+    ],
+)
+def test_an_activation_is_read_from_text(text, expected):
+    assert gw.Activation.parse(text) == expected
+
+
+@pytest.mark.parametrize("activation", [a for a in SUBJECTS if a.alpha != 1 / 6 and a.beta != 2 / 3], ids=str)
+def test_text_there_and_back_is_the_identity(activation):
+    if activation.name == "selu" and activation == gw.Activation("selu"):
+        assert gw.Activation.parse("selu") == activation
+    else:
+        assert gw.Activation.parse(str(activation)) == activation
+
+
+@pytest.mark.parametrize("text", ["leaky_relu:x", "affine:1,2,3", "affine:1,,2", "hard_sigmoid:0.2", "swish:1", ""])
+def test_text_that_is_no_activation_is_refused_in_one_sentence(text):
+    with pytest.raises(gw.OptionError) as caught:
+        gw.Activation.parse(text)
+    cases.one_sentence(caught.value)
+
+
+def test_constants_that_are_given_none_take_the_defaults():
+    assert gw.Activation("elu") == gw.Activation("elu", 1.0)
+    assert gw.Activation("thresholded_relu").alpha == 1.0
+    assert gw.Activation("affine") == gw.Activation("affine", 1.0, 0.0)
+    assert (gw.Activation("selu").alpha, gw.Activation("selu").beta) == oracle.SELU
+    assert gw.Activation("sigmoid").alpha is None

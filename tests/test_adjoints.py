@@ -1,0 +1,164 @@
+"""The adjoints equal central differences: every variant, projection, direction, mask and noise."""
+
+from __future__ import annotations
+
+import math
+
+import cases
+import numpy as np
+import oracle
+import pytest
+
+import gatewise as gw
+from gatewise import adjoints
+from gatewise.engine import choose
+from gatewise.equations import Moment, standardize
+from gatewise.trace import Keep
+
+APART = 1e-3  # a hundred times further from every kink than the differences reach
+
+
+def smooth_run(variant, **options):
+    """Return the first run of a variant that keeps away from all kinks while each of its clips bites somewhere."""
+    for seed in range(200):
+        run = cases.run_of(variant, seed=seed, **options)
+        moments = oracle.run(run.p, run.x, run.state, direction=run.direction, live=run.live, masks=run.masks)
+        clips = oracle.bites(run.p, moments)
+        if oracle.margin(run.p, moments) > APART and all(found == {True, False} for found in clips.values()):
+            return run
+    raise AssertionError(f"no seed keeps {variant} off its kinks")
+
+
+def assert_gradients_of(run):
+    """Assert that the gradients of a run, by all that went into it, are its central differences."""
+    rng = np.random.default_rng(7)
+    trace = run.trace()
+    dy = rng.normal(size=trace.hidden_state.shape)
+    dstate = gw.State(rng.normal(size=trace.final.h.shape), rng.normal(size=trace.final.c.shape))
+    found = gw.backward(trace, dy, dstate)
+
+    engine, hidden = choose("auto", run.p), np.empty_like(trace.hidden_state)
+    keep = {"masks": trace.masks, "keep": Keep(()), "arrays": {}}
+
+    def losses(p=run.p, x=run.x, state=run.state):
+        """Of each row; by the engine itself, which spares the checks at the door some hundred thousand times."""
+        end = engine.run(p, x, state, hidden, reverse=run.direction == "backward", live=run.live, **keep)
+        return np.sum(dy * hidden, axis=(0, 2)) + np.sum(dstate.h * end.h, axis=1) + np.sum(dstate.c * end.c, axis=1)
+
+    assert set(found.parameters) == set(run.p.arrays())
+    for name, array in run.p.arrays().items():
+
+        def by(changed, name=name):
+            return losses(p=run.p.replace(**{name: changed})).sum()
+
+        cases.assert_gradient(found.parameters[name], cases.differences(by, array), name)
+    h, c = run.state
+    cases.assert_gradient(found.x, cases.differences_by_row(lambda x: losses(x=x), run.x, axis=1), "x")
+    cases.assert_gradient(found.state.h, cases.differences_by_row(lambda h: losses(state=gw.State(h, c)), h), "h")
+    cases.assert_gradient(found.state.c, cases.differences_by_row(lambda c: losses(state=gw.State(h, c)), c), "c")
+    return found
+
+
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pytest.mark.parametrize("projection", cases.PROJECTIONS)
+@pytest.mark.parametrize("direction", cases.DIRECTIONS)
+@pytest.mark.parametrize(
+    ("live", "noise"),
+    [("all live", False), ("all live", True), ("lengths", False), ("mask", False), ("mask", True)],
+    ids=lambda value: {True: "noise", False: "no noise"}.get(value, value),
+)
+def test_the_adjoints_equal_central_differences(variant, projection, direction, live, noise):
+    run = smooth_run(variant, projection=projection, direction=direction, live=live, noise=noise, hidden=3)
+    found = assert_gradients_of(run)
+    for letter in run.p.variant.coupled:
+        row = oracle.LETTERS.index(letter)
+        assert not found.weight[row].any()
+        assert not found.bias[row].any()
+    if run.live is not None:
+        assert not found.x[~run.live].any()
+
+
+def test_the_subjects_bite_on_every_clip_and_keep_off_every_kink():
+    """What the law above relies on, shown on the runs that have most of both."""
+    run = smooth_run("peephole, coupling, clips", projection="projected and clipped", noise=True, live="mask")
+    moments = oracle.run(run.p, run.x, run.state, live=run.live, masks=run.masks)
+    clips = oracle.bites(run.p, moments)
+    assert set(clips) == {"gate_clip", "cell_clip", "projection_clip"}
+    assert all(found == {True, False} for found in clips.values())
+    assert APART < oracle.margin(run.p, moments) < math.inf
+
+
+@pytest.mark.parametrize("variant", [name for name, v in cases.VARIANTS.items() if "coupling" in v])
+def test_the_gradients_of_a_coupled_gate_are_zero_even_where_x_is_nan(variant):
+    run = cases.run_of(variant)
+    x = run.x.copy()
+    x[1, 0] = np.nan
+    trace = run.replace(x=x).trace()
+    found = gw.backward(trace, np.ones_like(trace.hidden_state))
+    row = oracle.LETTERS.index(run.p.variant.coupled)
+    assert np.isnan(found.weight).any()
+    np.testing.assert_array_equal(found.weight[row], 0)
+    np.testing.assert_array_equal(found.bias[row], 0)
+    if run.p.peephole is not None:
+        np.testing.assert_array_equal(found.parameters["peephole"][row], 0)
+    if run.p.norm_gain is not None:
+        gain = found.parameters["norm_gain"]
+        np.testing.assert_array_equal(gain[:, row] if gain.ndim == 3 else gain[row], 0)
+
+
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_the_gradients_are_linear_in_what_comes_from_above(variant):
+    run = cases.run_of(variant, live="mask", noise=True, time=4)
+    trace, rng = run.trace(), np.random.default_rng(3)
+    first, second = (rng.normal(size=trace.hidden_state.shape) for _ in range(2))
+    end = gw.State(*(rng.normal(size=array.shape) for array in trace.final))
+    both = gw.backward(trace, 2 * first + second, end)
+    parts = [gw.backward(trace, first), gw.backward(trace, second), gw.backward(trace, None, end)]
+    np.testing.assert_allclose(both.x, 2 * parts[0].x + parts[1].x + parts[2].x, atol=1e-11)
+    for name, array in both.parameters.items():
+        a, b, c = (part.parameters[name] for part in parts)
+        np.testing.assert_allclose(array, 2 * a + b + c, atol=1e-10, err_msg=name)
+    nothing = gw.backward(trace)
+    assert not any(array.any() for array in (*nothing.parameters.values(), nothing.x, *nothing.state))
+
+
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_the_derivatives_by_gates_and_preactivations_fit_each_other(variant):
+    """`Adjoint.preactivations` is `Adjoint.gates` times the slope of the nonlinearity, zero where a clip bites."""
+    run = cases.run_of(variant)
+    M = Moment(run.p, run.x[0], *run.state)
+    rng = np.random.default_rng(5)
+    found = adjoints.step(M, rng.normal(size=M.h.shape), rng.normal(size=M.c.shape))
+    v = run.p.variant
+    for row, letter in enumerate("ifgo"):
+        if letter == v.coupled:
+            assert not found.gates[:, row].any()
+            continue
+        slope = v.activation(letter).derivative(getattr(M, letter))
+        if v.gate_clip is not None:
+            slope = slope * (np.abs(M.unclipped(letter)) <= v.gate_clip)
+        np.testing.assert_allclose(found.preactivations[:, row], found.gates[:, row] * slope, atol=1e-14)
+    np.testing.assert_allclose(found.parameters["bias"], found.preactivations.sum(0), atol=1e-13)
+
+
+def test_what_standardizing_takes_away_has_no_gradient():
+    rng = np.random.default_rng(0)
+    q, dy = rng.normal(size=(3, 6)), rng.normal(size=(3, 6))
+    dq = adjoints.unstandardize(dy, q, 1e-3)
+    np.testing.assert_allclose(dq.sum(-1), 0, atol=1e-14)  # moving all alike changes nothing
+    expected = cases.differences(lambda moved: np.sum(dy * standardize(moved, 1e-3)), q)
+    cases.assert_gradient(dq, expected, "q")
+
+
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_single_precision_gradients_follow_the_double_ones(variant):
+    run = cases.run_of(variant, time=5, hidden=6, noise=True, live="lengths")
+    single = run.replace(p=run.p.astype(np.float32)).trace()
+    double = run.replace(p=single.parameters.astype(np.float64), x=single.input.astype(np.float64)).trace()
+    dy = np.random.default_rng(1).normal(size=double.hidden_state.shape).astype(np.float32)
+    found, expected = gw.backward(single, dy), gw.backward(double, dy.astype(np.float64))
+    for name in expected.parameters:
+        assert found.parameters[name].dtype == np.float32
+        cases.assert_gradient(found.parameters[name], expected.parameters[name], name, 2e-4)
+    assert found.x.dtype == found.state.h.dtype == found.state.c.dtype == np.float32
+    cases.assert_gradient(found.x, expected.x, "x", 2e-4)

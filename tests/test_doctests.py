@@ -1,0 +1,34 @@
+"""Every example in a docstring does what it says."""
+
+from __future__ import annotations
+
+import doctest
+import pkgutil
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+
+MODULES = ["gatewise", *(module.name for module in pkgutil.walk_packages(gw.__path__, "gatewise."))]
+
+
+def examples(name):
+    """Return the docstrings with examples in a module, `np` and `gw` being there."""
+    found = doctest.DocTestFinder().find(import_module(name), extraglobs={"np": np, "gw": gw})
+    return [one for one in found if one.examples]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("__main__")])
+def test_the_examples_of_a_module_do_what_they_say(name):
+    for example in examples(name):
+        report: list[str] = []
+        failed, _ = doctest.DocTestRunner().run(example, out=report.append)
+        assert not failed, "".join(report)
+
+
+def test_there_are_examples_and_they_are_found():
+    modules = ("gatewise.gates", "gatewise.cell", "gatewise.layers.stream")
+    found = {example.name for name in modules for example in examples(name)}
+    assert {"gatewise.gates.index", "gatewise.cell.LSTMCell", "gatewise.layers.stream.Stream"} <= found

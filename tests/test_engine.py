@@ -1,0 +1,340 @@
+"""What every engine must keep: sizes, bits, NaN and infinity, and the names by which it is chosen."""
+
+from __future__ import annotations
+
+import warnings
+
+import cases
+import numpy as np
+import oracle
+import pytest
+
+import gatewise as gw
+from gatewise.engine import choose, reference
+from gatewise.trace import Keep
+
+every_engine = pytest.mark.parametrize("engine", gw.engines())
+every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
+every_direction = pytest.mark.parametrize("direction", cases.DIRECTIONS)
+every_live = pytest.mark.parametrize("live", cases.LIVES)
+every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def assert_same_state(found, expected):
+    np.testing.assert_array_equal(found.h, expected.h)
+    np.testing.assert_array_equal(found.c, expected.c)
+
+
+def test_the_reference_engine_is_always_there_and_runs_everything():
+    assert gw.engines()[-1] == "reference"
+    for variant in cases.VARIANTS:
+        assert reference.refusal(cases.run_of(variant).p) is None
+
+
+def test_auto_takes_the_first_engine_that_does_not_refuse():
+    p = cases.run_of("plain").p
+    (first, *_) = gw.engines()
+    assert first == choose("auto", p).NAME
+    assert choose("reference", p) is reference
+
+
+def test_an_engine_that_does_not_exist_is_refused_by_name():
+    run = cases.run_of("plain")
+    for verb in (run.lstm, run.lstm.trace):
+        with pytest.raises(gw.OptionError) as caught:
+            verb(run.x, engine="warp")
+        cases.one_sentence(caught.value, "engine", "'warp'", "auto", "reference")
+
+
+def test_an_engine_that_cannot_run_the_cell_says_why_and_auto_passes_it_over(monkeypatch):
+    class Timid:
+        NAME = "timid"
+
+        @staticmethod
+        def refusal(parameters):
+            return "it is a Tuesday"
+
+    monkeypatch.setattr("gatewise.engine.ENGINES", {"timid": Timid, "reference": reference})
+    run = cases.run_of("plain")
+    assert gw.engines() == ("timid", "reference")
+    assert run.lstm.trace(run.x)[0].engine == "reference"
+    with pytest.raises(gw.OptionError) as caught:
+        run.lstm(run.x, engine="timid")
+    cases.one_sentence(caught.value, "timid", "it is a Tuesday")
+
+
+@every_engine
+def test_a_trace_records_which_engine_ran(engine):
+    run = cases.run_of("plain")
+    assert run.lstm.trace(run.x, engine=engine)[0].engine == engine
+
+
+@every_engine
+@every_variant
+@every_direction
+@pytest.mark.parametrize(
+    ("time", "batch", "inputs", "hidden"),
+    [(1, 1, 1, 1), (1, 3, 2, 4), (4, 1, 2, 1), (0, 2, 2, 3), (3, 0, 2, 3), (0, 0, 1, 1), (2, 2, 1, 9)],
+    ids=lambda size: str(size),
+)
+def test_every_size_runs_there_and_back(engine, variant, direction, time, batch, inputs, hidden):
+    run = cases.run_of(
+        variant, time=max(time, 1), batch=max(batch, 1), inputs=inputs, hidden=hidden, direction=direction
+    )
+    run = run.replace(x=run.x[:time, :batch], state=gw.State(*(array[:batch] for array in run.state)))
+    trace = run.trace(engine=engine)
+    expected = oracle.run(run.p, run.x, run.state, direction=direction)
+    assert trace.gates.shape == (time, batch, 4, hidden)
+    for (t, row), M in expected.items():
+        np.testing.assert_allclose(trace.hidden_state[t, row], M.h, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(trace.cell_state[t, row], M.c, rtol=1e-9, atol=1e-12)
+    if time:
+        last = -1 if direction == "forward" else 0
+        assert_same_state(trace.final, gw.State(trace.hidden_state[last], trace.cell_state[last]))
+    else:
+        assert_same_state(trace.final, run.state)
+    ones = gw.State(*map(np.ones_like, run.state))
+    found = gw.backward(trace, np.ones_like(trace.hidden_state), ones)
+    assert found.x.shape == run.x.shape
+    assert all(np.isfinite(array).all() for array in (*found.parameters.values(), found.x, *found.state))
+    if not time:
+        assert_same_state(found.state, ones)
+    if not time * batch:
+        assert not any(array.any() for array in found.parameters.values())
+
+
+@every_variant
+@pytest.mark.parametrize(("time", "batch"), [(0, 2), (3, 0), (0, 0)])
+def test_a_trace_of_nothing_answers_every_question_with_nothing(variant, time, batch):
+    run = cases.run_of(variant)
+    run = run.replace(
+        x=np.zeros((time, batch, 2)), state=gw.State(*(array[:1].repeat(batch, 0) for array in run.state))
+    )
+    trace = run.trace()
+    assert trace.previous.h.shape == (time, batch, 4)
+    assert trace.combined_input.shape == (time, batch, 6)
+    assert trace.preactivations.shape == (time, batch, 4, 4)
+    assert trace[:].gates.shape == (time, batch, 4, 4)
+
+
+@every_engine
+@every_variant
+@every_direction
+@every_live
+@every_dtype
+def test_keeping_a_trace_changes_no_bit(engine, variant, direction, live, dtype):
+    run = cases.run_of(variant, direction=direction, live=live, dtype=dtype, time=5, noise=True)
+    y, ((state,),) = run.lstm(run.x, **run.options(), engine=engine)
+    whole = run.lstm.trace(run.x, **run.options(), engine=engine)
+    np.testing.assert_array_equal(whole.output, y)
+    assert_same_state(whole.state[0][0], state)
+    assert y.dtype == state.h.dtype == state.c.dtype == dtype
+    less = run.lstm.trace(run.x, **run.options(), engine=engine, keep="forget_gate", units=[2], every=2)
+    np.testing.assert_array_equal(less.output, y)
+    np.testing.assert_array_equal(less[0].forget_gate, whole[0].forget_gate[::2, :, [2]])
+
+
+@every_engine
+@every_variant
+@every_direction
+@every_live
+@every_dtype
+def test_a_split_run_equals_the_whole_bit_for_bit(engine, variant, direction, live, dtype):
+    run = cases.run_of(variant, direction=direction, live=live, dtype=dtype, time=6, noise=True)
+    masks = run.masks.fit(run.p, 6, 3)
+    whole = run.trace(engine=engine)
+    y, ends = [], run.state
+    pieces = [slice(0, 1), slice(1, 4), slice(4, 6)]
+    for piece in pieces if direction == "forward" else reversed(pieces):
+        part = run.replace(
+            x=run.x[piece],
+            state=ends,
+            live=None if run.live is None else run.live[piece],
+            masks=masks.at(piece),
+        ).trace(engine=engine)
+        y.append(part.hidden_state)
+        ends = part.final
+        np.testing.assert_array_equal(part.gates, whole.gates[piece])
+    joined = np.concatenate(y if direction == "forward" else y[::-1])
+    np.testing.assert_array_equal(joined, whole.hidden_state)
+    assert_same_state(ends, whole.final)
+
+
+@every_engine
+@every_variant
+@every_direction
+@every_live
+@every_dtype
+def test_a_batch_equals_its_rows(engine, variant, direction, live, dtype):
+    """Within rounding on the reference engine, whose sums BLAS orders by the size of the batch; else bit for bit."""
+    run = cases.run_of(variant, direction=direction, live=live, dtype=dtype, time=5, batch=4, noise=True)
+    masks = run.masks.fit(run.p, 5, 4)
+    whole = run.trace(engine=engine)
+    tolerance = {"rtol": 0, "atol": 0} if engine != "reference" else {"atol": 200 * np.finfo(dtype).eps, "rtol": 0}
+    for row in range(4):
+        one = slice(row, row + 1)
+        alone = run.replace(
+            x=run.x[:, one],
+            state=gw.State(*(array[one] for array in run.state)),
+            live=None if run.live is None else run.live[:, one],
+            masks=masks.at((slice(None), one)),
+        ).trace(engine=engine)
+        np.testing.assert_allclose(alone.gates, whole.gates[:, one], **tolerance)
+        np.testing.assert_allclose(alone.cell_state, whole.cell_state[:, one], **tolerance)
+        np.testing.assert_allclose(alone.final.h, whole.final.h[one], **tolerance)
+
+
+@every_engine
+@every_variant
+def test_the_order_of_the_rows_does_not_matter(engine, variant):
+    run = cases.run_of(variant, live="mask", batch=4, time=4)
+    order = [2, 0, 3, 1]
+    moved = run.replace(x=run.x[:, order], state=gw.State(*(a[order] for a in run.state)), live=run.live[:, order])
+    np.testing.assert_allclose(
+        moved.trace(engine=engine).gates, run.trace(engine=engine).gates[:, order], rtol=0, atol=1e-13
+    )
+
+
+@every_engine
+@every_variant
+def test_running_backward_is_running_forward_over_time_reversed(engine, variant):
+    run = cases.run_of(variant, direction="backward", live="mask", time=5)
+    turned = run.replace(x=run.x[::-1], direction="forward", live=run.live[::-1])
+    there, back = turned.trace(engine=engine), run.trace(engine=engine)
+    np.testing.assert_array_equal(back.gates, there.gates[::-1])
+    assert_same_state(back.final, there.final)
+    dy = np.random.default_rng(0).normal(size=back.hidden_state.shape)
+    np.testing.assert_array_equal(gw.backward(back, dy).weight, gw.backward(there, dy[::-1]).weight)
+
+
+@every_engine
+@every_variant
+@every_direction
+@pytest.mark.parametrize("projection", ["unprojected", "projected and clipped"])
+def test_nan_in_gives_nan_out_in_its_row_and_in_no_other(engine, variant, direction, projection):
+    run = cases.run_of(variant, direction=direction, projection=projection, time=5, batch=4, inputs=3, hidden=5)
+    x = run.x.copy()
+    x[2, 1, 0] = np.nan
+    clean, trace = run.trace(engine=engine), run.replace(x=x).trace(engine=engine)
+    tainted = slice(2, None) if direction == "forward" else slice(None, 3)
+    before = slice(None, 2) if direction == "forward" else slice(3, None)
+    assert np.isnan(trace.hidden_state[tainted, 1]).all()
+    assert np.isnan(trace.cell_state[tainted, 1]).all()
+    assert np.isnan(trace.gates[tainted, 1]).all()
+    assert np.isnan(trace.final.h[1]).all()
+    np.testing.assert_array_equal(trace.hidden_state[before, 1], clean.hidden_state[before, 1])
+    others = [0, 2, 3]
+    np.testing.assert_array_equal(trace.gates[:, others], clean.gates[:, others])
+    np.testing.assert_array_equal(trace.final.c[others], clean.final.c[others])
+    dy = np.ones_like(trace.hidden_state)
+    np.testing.assert_array_equal(gw.backward(trace, dy).x[:, others], gw.backward(clean, dy).x[:, others])
+
+
+@every_engine
+@every_variant
+@every_direction
+@pytest.mark.parametrize("live", ["lengths", "mask"])
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_what_is_not_live_never_enters_the_arithmetic(engine, variant, direction, live, poison):
+    run = cases.run_of(variant, direction=direction, live=live, time=5, noise=True)
+    x = np.where(run.live[..., None], run.x, poison)
+    lstm, options = run.lstm, {**run.options(), "engine": engine}
+    clean, trace = lstm.trace(run.x, **options), lstm.trace(x, **options)
+    np.testing.assert_array_equal(trace.output, clean.output)
+    assert not np.isnan(trace.output).any()
+    assert_same_state(trace.state[0][0], clean.state[0][0])
+    np.testing.assert_array_equal(trace[0].gates, clean[0].gates)
+    dy = np.random.default_rng(2).normal(size=trace.output.shape)
+    found, expected = gw.backward(trace, dy), gw.backward(clean, dy)
+    np.testing.assert_array_equal(found.x, expected.x)
+    for name, array in found[0].parameters.items():
+        np.testing.assert_array_equal(array, expected[0].parameters[name])
+        assert np.isfinite(array).all()
+
+
+@every_engine
+@every_variant
+@every_dtype
+@pytest.mark.parametrize("huge", [np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize("dropout", [False, True], ids=["kept", "dropped"])
+def test_infinity_goes_through_without_a_warning(engine, variant, dtype, huge, dropout):
+    """`filterwarnings` is error: whatever NumPy would say fails this test."""
+    run = cases.run_of(variant, dtype=dtype, time=4, live="lengths")
+    x = run.x.copy()
+    x[1, 0, 0] = huge
+    run = run.replace(x=x, masks=gw.Masks(input=np.zeros((4, 3, 1))) if dropout else None)
+    trace = run.trace(engine=engine)
+    gw.backward(trace, np.ones_like(trace.hidden_state))
+    assert trace.preactivations.shape == trace.gates.shape
+    assert trace.combined_input.shape == (4, 3, 6)
+    step = trace.step(1, batch=0)
+    assert step.combined_input.shape == (6,)
+    assert step.preactivations.shape == step.gates.shape
+    for gate in run.p.variant.own:
+        assert len(step.terms(gw.gates.NAMES[oracle.LETTERS.index(gate)], unit=0)) >= 6
+    step = gw.LSTMCell(run.p).step(x[1, 0], gw.State(*(array[0] for array in run.state)))
+    assert step.preactivations.shape == step.gates.shape
+    np.testing.assert_array_equal(np.isfinite(trace.hidden_state[:, 1:]), True)
+
+
+@every_engine
+@every_dtype
+def test_infinite_input_saturates_the_gates_of_a_plain_cell(engine, dtype):
+    run = cases.run_of("plain", dtype=dtype, inputs=1)
+    run = run.replace(x=np.full((3, 3, 1), np.inf, dtype))
+    gates = run.trace(engine=engine).gates
+    sign = run.p.weight[..., -1]
+    expected = np.where(sign > 0, 1, np.array([0, 0, -1, 0])[:, None])
+    np.testing.assert_array_equal(gates, np.broadcast_to(expected, gates.shape))
+
+
+@every_engine
+def test_the_caller_s_error_state_is_left_as_it_was(engine):
+    run = cases.run_of("plain")
+    run = run.replace(x=np.full_like(run.x, np.inf))
+    with np.errstate(all="raise"):
+        trace = run.trace(engine=engine)
+        gw.backward(trace, np.ones_like(trace.hidden_state))
+        assert set(np.geterr().values()) == {"raise"}
+
+
+@every_engine
+@every_variant
+@every_live
+def test_an_engine_changes_nothing_that_it_was_given(engine, variant, live):
+    run = cases.run_of(variant, live=live, noise=True)
+    given = [run.x, *run.state, *run.p.arrays().values(), *run.masks.arrays().values()]
+    before = [array.copy() for array in given]
+    trace = run.trace(engine=engine)
+    dy = np.ones_like(trace.hidden_state)
+    gw.backward(trace, dy, gw.State(*map(np.ones_like, run.state)))
+    assert (dy == 1).all()
+    for array, old in zip(given, before, strict=True):
+        np.testing.assert_array_equal(array, old)
+
+
+@every_engine
+@every_variant
+@every_live
+@pytest.mark.parametrize("projection", ["unprojected", "projected"])
+@pytest.mark.parametrize("keep", [Keep(), Keep(("hidden_state",), (3, 1)), Keep(("candidate", "cell_state"), None, 2)])
+def test_an_engine_fills_every_number_it_is_asked_for(engine, variant, live, projection, keep):
+    """Arrays are handed over full of a sentinel; none of it may be left."""
+    run = cases.run_of(variant, live=live, projection=projection, time=5)
+    hidden = np.full((5, 3, run.p.recurrent_size), 1e300)
+    arrays = {name: np.full(shape, 1e300) for name, shape in keep.shapes(run.p, 5, 3).items()}
+    chosen = choose(engine, run.p)
+    chosen.run(
+        run.p, run.x, run.state, hidden, reverse=False, live=run.live, masks=gw.Masks(), keep=keep, arrays=arrays
+    )
+    for name, array in {"hidden": hidden, **arrays}.items():
+        assert not (array == 1e300).any(), name
+
+
+def test_a_run_warns_of_nothing_in_itself():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = cases.run_of("peephole, coupling, layer norm of Haste", live="mask", noise=True)
+        trace = run.trace()
+        gw.backward(trace, np.ones_like(trace.hidden_state))
+    assert not caught

@@ -1,0 +1,300 @@
+"""The equations, held against an LSTM written out in plain Python and against themselves in every trace."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import oracle
+import pytest
+
+import gatewise as gw
+from gatewise.equations import Moment, standardize
+
+every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
+every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)
+every_direction = pytest.mark.parametrize("direction", cases.DIRECTIONS)
+every_live = pytest.mark.parametrize("live", cases.LIVES)
+with_and_without_noise = pytest.mark.parametrize("noise", [False, True], ids=["no noise", "noise"])
+
+
+@every_variant
+@every_projection
+@every_direction
+@every_live
+@with_and_without_noise
+def test_every_step_is_what_plain_python_makes_of_it(variant, projection, direction, live, noise):
+    run = cases.run_of(variant, projection=projection, direction=direction, live=live, noise=noise, time=5)
+    trace = run.trace()
+    moments = oracle.run(run.p, run.x, run.state, direction=direction, live=run.live, masks=run.masks)
+    assert len(moments) == (run.x.shape[0] * run.x.shape[1] if run.live is None else run.live.sum())
+    for (t, row), M in moments.items():
+        found = {
+            **{name: getattr(trace, name)[t, row] for name in gw.trace.QUANTITIES},
+            "combined_input": trace.combined_input[t, row],
+        }
+        expected = {
+            "input_gate": M.gate["i"],
+            "forget_gate": M.gate["f"],
+            "candidate": M.gate["g"],
+            "output_gate": M.gate["o"],
+            "cell_state": M.c,
+            "unprojected_state": M.m,
+            "hidden_state": M.h,
+            "combined_input": M.z,
+        }
+        if noise and run.p.projection is None:
+            del expected["unprojected_state"]  # nothing is kept before the zoneout: see test_trace
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-12, err_msg=f"{name} at {t}, {row}")
+        for k, a in M.a.items():
+            name = gw.gates.NAMES[oracle.LETTERS.index(k)]
+            np.testing.assert_allclose(trace.preactivation(name)[t, row], a, rtol=1e-9, atol=1e-12)
+
+
+def activation(which, a):
+    """Return an activation of an array, number by number, by the formula its name stands for."""
+    return np.vectorize(lambda number: oracle.nonlinearity(which, number), otypes=[float])(a)
+
+
+def normed(q, epsilon, axis=-1):
+    """Return q with mean 0 and variance 1."""
+    q = q - q.mean(axis, keepdims=True)
+    return q / np.sqrt((q * q).mean(axis, keepdims=True) + epsilon)
+
+
+@every_variant
+@every_projection
+@every_direction
+@every_live
+def test_the_equations_hold_inside_every_trace(variant, projection, direction, live):
+    """On live steps: from the pre-activations to the gates, from those to the states; nothing is taken on trust."""
+    run = cases.run_of(variant, projection=projection, direction=direction, live=live, time=5)
+    p, v, trace = run.p, run.p.variant, run.trace()
+    on = np.ones(run.x.shape[:2], bool) if run.live is None else run.live
+    before = trace.previous
+    h, c, x = before.h[on], before.c[on], run.x[on]
+    a = trace.preactivations[on]
+    i, f, g, o = (trace.gates[on][:, row] for row in range(4))
+
+    for row, gate in enumerate((i, f, g, o)):
+        if "ifgo"[row] != v.coupled:
+            np.testing.assert_allclose(gate, activation(v.activation("ifgo"[row]), a[:, row]), atol=1e-13)
+        else:
+            assert np.isnan(a[:, row]).all()
+    if v.coupling == "forget=1-input":
+        np.testing.assert_array_equal(f, 1 - i)
+    if v.coupling == "input=1-forget":
+        np.testing.assert_array_equal(i, 1 - f)
+
+    raw = f * c + i * g
+    new = raw if v.cell_clip is None else np.clip(raw, -v.cell_clip, v.cell_clip)
+    np.testing.assert_allclose(trace.cell_state[on], new, atol=1e-13)
+    seen = new if v.layer_norm != "haste" else p.cell_norm[0] * normed(new, v.epsilon) + p.cell_norm[1]
+    m = o * activation(v.cell_activation, seen)
+    np.testing.assert_allclose(trace.unprojected_state[on], m, atol=1e-13)
+    r = m if p.projection is None else m @ p.projection.T
+    r = r if v.projection_clip is None else np.clip(r, -v.projection_clip, v.projection_clip)
+    np.testing.assert_allclose(trace.hidden_state[on], r, atol=1e-13)
+
+    z = np.concatenate([h, x], axis=-1)
+    np.testing.assert_array_equal(trace.combined_input[on], z)
+    own = [row for row in range(4) if "ifgo"[row] != v.coupled]
+    if v.layer_norm == "haste":
+        u = np.stack([h @ p.recurrent_weight[row].T for row in own], axis=1)
+        w = np.stack([x @ p.input_weight[row].T for row in own], axis=1)
+        u, w = (normed(q, v.epsilon, (1, 2)) * p.norm_gain[n][own] for n, q in enumerate((u, w)))
+        sums = u + w
+    else:
+        sums = np.stack([z @ p.weight[row].T for row in own], axis=1)
+    for place, row in enumerate(own):
+        q = sums[:, place]
+        if v.peephole == "full" and row != 2:
+            q = q + p.peephole[{0: 0, 1: 1, 3: 2}[row]] * (new if row == 3 else c)
+        if v.layer_norm == "gates":
+            q = p.norm_gain[row] * normed(q, v.epsilon)
+        q = q + p.bias[row]
+        q = q if v.gate_clip is None else np.clip(q, -v.gate_clip, v.gate_clip)
+        np.testing.assert_allclose(a[:, row], q, atol=1e-12)
+
+
+@every_variant
+@every_live
+def test_a_gate_under_a_sigmoid_lies_between_zero_and_one(variant, live):
+    run = cases.run_of(variant, live=live, time=6)
+    run = run.replace(x=run.x * 1e3)
+    trace, v = run.trace(), run.p.variant
+    on = np.ones(run.x.shape[:2], bool) if run.live is None else run.live
+    for row, letter in enumerate("ifgo"):
+        source = {"f": "i", "i": "f"}[letter] if letter == v.coupled else letter
+        gate = trace.gates[on][:, row]
+        if v.activation(source).name in {"sigmoid", "hard_sigmoid"}:
+            assert gate.min() >= 0
+            assert gate.max() <= 1
+        if v.activation(letter).name == "tanh" and letter != v.coupled:
+            assert np.abs(gate).max() <= 1
+
+
+@every_variant
+def test_steps_that_do_not_take_place_have_no_gates_and_carry_the_state(variant):
+    run = cases.run_of(variant, live="mask", time=6, batch=4)
+    trace = run.trace()
+    off = ~run.live
+    assert off.any()
+    assert np.isnan(trace.gates[off]).all()
+    assert np.isnan(trace.preactivations[off]).all()
+    assert not np.isnan(trace.gates[run.live]).any()
+    np.testing.assert_array_equal(trace.cell_state[off], trace.previous.c[off])
+    np.testing.assert_array_equal(trace.hidden_state[off], trace.previous.h[off])
+    np.testing.assert_array_equal(trace.previous.h[0], run.state.h)
+    np.testing.assert_array_equal(trace.previous.c[1:], trace.cell_state[:-1])
+
+
+def plain(hidden=2, inputs=1):
+    """Return the arrays of a plain cell of zeros."""
+    return {"weight": np.zeros((4, hidden, hidden + inputs)), "bias": np.zeros((4, hidden))}
+
+
+def test_a_closed_forget_gate_erases_the_cell():
+    arrays = plain()
+    arrays["bias"][1] = -1e4
+    step = gw.LSTMCell(gw.Parameters(**arrays)).step([1.0], gw.State([0.1, 0.2], [30.0, -40.0]))
+    np.testing.assert_array_equal(step.forget_gate, [0, 0])
+    np.testing.assert_array_equal(step.cell_state, step.input_gate * step.candidate)
+
+
+def test_an_open_forget_gate_and_a_closed_input_gate_keep_the_cell():
+    arrays = plain()
+    arrays["bias"][0], arrays["bias"][1] = -1e4, 1e4
+    c = np.array([30.0, -0.004])
+    step = gw.LSTMCell(gw.Parameters(**arrays)).step([1.0], gw.State([0.1, 0.2], c))
+    np.testing.assert_array_equal(step.cell_state, c)
+
+
+def test_a_closed_output_gate_hides_the_cell():
+    arrays = plain()
+    arrays["bias"][3] = -1e4
+    step = gw.LSTMCell(gw.Parameters(**arrays)).step([1.0], gw.State([0.1, 0.2], [3.0, 4.0]))
+    np.testing.assert_array_equal(step.hidden_state, [0, 0])
+    assert (step.cell_state != 0).all()
+
+
+def test_only_the_output_gate_sees_the_new_cell_state_through_its_peephole():
+    arrays = plain(hidden=1)
+    arrays["bias"][2] = 0.5
+    arrays["peephole"] = np.array([[1.0], [10.0], [100.0]])
+    cell = gw.LSTMCell(gw.Parameters(**arrays, variant=gw.Variant(peephole="full")))
+    step = cell.step([0.0], gw.State([0.0], [0.25]))
+    assert step.preactivation("input_gate") == 1 * 0.25
+    assert step.preactivation("forget_gate") == 10 * 0.25
+    assert step.preactivation("candidate") == 0.5
+    assert step.preactivation("output_gate") == 100 * step.cell_state
+
+
+def test_the_gates_see_the_clipped_cell_state():
+    arrays = plain(hidden=1)
+    arrays["peephole"] = np.array([[0.0], [0.0], [1.0]])
+    arrays["bias"][1] = 1e4
+    variant = gw.Variant(peephole="full", cell_clip=0.5)
+    step = gw.LSTMCell(gw.Parameters(**arrays, variant=variant)).step([0.0], gw.State([0.0], [7.0]))
+    assert step.cell_state == 0.5
+    assert step.preactivation("output_gate") == 0.5
+    assert step.hidden_state == step.output_gate * np.tanh(0.5)
+
+
+@pytest.mark.parametrize(("coupling", "coupled"), [("forget=1-input", 1), ("input=1-forget", 0)])
+@pytest.mark.parametrize("layer_norm", ["none", "gates", "haste"])
+def test_the_weights_of_a_coupled_gate_are_not_used(coupling, coupled, layer_norm):
+    epsilon = None if layer_norm == "none" else 1e-5
+    run = cases.run_of({"coupling": coupling, "layer_norm": layer_norm, "epsilon": epsilon, "peephole": "full"})
+    changed = {"weight": run.p.weight.copy(), "bias": run.p.bias.copy(), "peephole": run.p.peephole.copy()}
+    for array in changed.values():
+        array[coupled] = np.nan
+    dy = np.ones_like(run.trace().hidden_state)
+    plain, other = run.trace(), run.replace(p=run.p.replace(**changed)).trace()
+    np.testing.assert_array_equal(other.gates, plain.gates)
+    np.testing.assert_array_equal(other.hidden_state, plain.hidden_state)
+    found, expected = gw.backward(other, dy), gw.backward(plain, dy)
+    np.testing.assert_array_equal(found.x, expected.x)
+    np.testing.assert_array_equal(found.state.h, expected.state.h)
+    np.testing.assert_array_equal(found.state.c, expected.state.c)
+    for name, array in found.parameters.items():
+        np.testing.assert_array_equal(array, expected.parameters[name])
+
+
+def test_zoneout_of_one_freezes_the_states_and_of_zero_changes_nothing():
+    run = cases.run_of("plain", time=4)
+    frozen = run.replace(masks=gw.Masks(zoneout_cell=np.ones(1), zoneout_hidden=np.ones(1))).trace()
+    np.testing.assert_array_equal(frozen.cell_state, np.broadcast_to(run.state.c, frozen.cell_state.shape))
+    np.testing.assert_array_equal(frozen.hidden_state, np.broadcast_to(run.state.h, frozen.hidden_state.shape))
+    free = run.replace(masks=gw.Masks(zoneout_cell=np.zeros(1), zoneout_hidden=np.zeros(1))).trace()
+    np.testing.assert_array_equal(free.gates, run.trace().gates)
+
+
+def test_dropout_of_everything_leaves_the_biases_alone():
+    run = cases.run_of("plain", time=4)
+    trace = run.replace(masks=gw.Masks(input=np.zeros(1), recurrent=np.zeros(1))).trace()
+    np.testing.assert_array_equal(trace.preactivations, np.broadcast_to(run.p.bias, trace.preactivations.shape))
+
+
+def test_dropconnect_multiplies_the_recurrent_weights_and_no_others():
+    run = cases.run_of("plain", time=4)
+    mask = np.random.default_rng(1).choice([0.0, 2.0], run.p.recurrent_weight.shape)
+    weight = run.p.weight.copy()
+    weight[..., : run.p.recurrent_size] *= mask
+    expected = run.replace(p=run.p.replace(weight=weight)).trace()
+    np.testing.assert_array_equal(run.replace(masks=gw.Masks(weight=mask)).trace().gates, expected.gates)
+
+
+def test_standardized_numbers_have_mean_zero_and_variance_one():
+    q = np.random.default_rng(0).normal(3, 5, (4, 7))
+    y = standardize(q, 0.0)
+    np.testing.assert_allclose(y.mean(-1), 0, atol=1e-14)
+    np.testing.assert_allclose(y.var(-1), 1, atol=1e-13)
+    np.testing.assert_allclose(standardize(q + 100, 0.0), y, atol=1e-12)
+    np.testing.assert_allclose(standardize(q, 11.0), (q - q.mean(-1)[:, None]) / np.sqrt(q.var(-1) + 11)[:, None])
+
+
+@every_variant
+def test_what_is_known_already_is_taken_and_the_rest_follows_from_it(variant):
+    run = cases.run_of(variant)
+    whole = Moment(run.p, run.x[0], *run.state)
+    again = Moment(run.p, run.x[0], *run.state, i=whole.i, f=whole.f, g=whole.g, o=whole.o)
+    np.testing.assert_array_equal(again.h, whole.h)
+    told = Moment(run.p, run.x[0], *run.state, f=np.zeros_like(whole.f), i=np.ones_like(whole.i))
+    np.testing.assert_array_equal(told.c_raw, told.g)
+
+
+def reach(M, letter):
+    """Return the sum of the absolute values that were added up to the pre-activations of a gate."""
+    row = oracle.LETTERS.index(letter)
+    found = np.abs(M.z) @ np.abs(M.W[row]).T + np.abs(M.p.bias[row])
+    if M.p.peephole is not None and letter in "ifo":
+        found = found + np.abs(M.p.peephole["ifo".index(letter)] * M.seen(letter))
+    return found
+
+
+@pytest.mark.parametrize("variant", [name for name, v in cases.VARIANTS.items() if "layer_norm" not in v])
+@pytest.mark.parametrize("projection", ["unprojected", "projected"])
+@pytest.mark.parametrize(("hidden", "inputs"), [(1, 1), (7, 5), (33, 3), (16, 129)])
+def test_single_precision_differs_from_double_by_its_rounding_and_no_more(variant, projection, hidden, inputs):
+    """Each step of a float32 trace, computed again in float64: errors are at most k · ε · Σ|terms|."""
+    run = cases.run_of(
+        variant, projection=projection, dtype=np.float32, time=4, hidden=hidden, inputs=inputs, seed=hidden
+    )
+    trace = run.trace()
+    assert {trace.gates.dtype, trace.hidden_state.dtype, trace.final.c.dtype} == {np.dtype(np.float32)}
+    exact = run.p.astype(np.float64)
+    previous, epsilon = trace.previous, np.finfo(np.float32).eps
+    for t in range(len(trace)):
+        x, h, c = (array[t].astype(np.float64) for array in (run.x, previous.h, previous.c))
+        known = {"c_new": trace.cell_state[t].astype(np.float64)}  # what the output gate's peephole saw
+        M = Moment(exact, x, h, c, **known)
+        for letter in run.p.variant.own:
+            row = oracle.LETTERS.index(letter)
+            bound = 4 * epsilon * reach(M, letter) * np.sqrt(1 + hidden + inputs)
+            assert (np.abs(trace.preactivations[t, :, row] - M.a(letter)) <= bound).all()
+        i, f, g, o = (trace.gates[t, :, row].astype(np.float64) for row in range(4))
+        error = np.abs(Moment(exact, x, h, c, i=i, f=f, g=g).c_new - trace.cell_state[t])
+        assert (error <= 4 * epsilon * (np.abs(f * c) + np.abs(i * g))).all()
+        m = o * Moment(exact, x, h, c, **known).t
+        assert (np.abs(trace.unprojected_state[t] - m) <= 8 * epsilon * np.maximum(np.abs(m), np.abs(o))).all()

@@ -1,0 +1,315 @@
+"""Embedding → LSTM → head: forward by hand, the way back by central differences."""
+
+from __future__ import annotations
+
+import itertools
+
+import cases
+import numpy as np
+import pytest
+
+import gatewise as gw
+
+RNG = 11
+
+
+def random_network(*, embedding=True, head=True, reads="every", **options):
+    """Return a small network in float64."""
+    rng = np.random.default_rng(RNG)
+    options = {"input_size": 2, "hidden_size": 3, "dtype": np.float64, **options}
+    lstm = gw.LSTM(**options, rng=rng)
+    return gw.Network(
+        lstm,
+        embedding=rng.normal(size=(5, 2)) if embedding else None,
+        head=gw.Linear(rng.normal(size=(2, lstm.output_size)), rng.normal(size=2)) if head else None,
+        reads=reads,
+    )
+
+
+TOKENS = np.array([[0, 3], [3, 3], [1, 4], [0, 2]])
+every_reading = pytest.mark.parametrize("reads", ["every", "last"])
+both_ways = pytest.mark.parametrize("bidirectional", [False, True])
+
+
+@every_reading
+@both_ways
+@pytest.mark.parametrize("head", [False, True])
+def test_a_network_is_its_parts_one_after_another(reads, bidirectional, head):
+    network = random_network(reads=reads, bidirectional=bidirectional, head=head)
+    y, state = network(TOKENS)
+    features = np.array([[network.embedding[token] for token in row] for row in TOKENS])
+    expected, ends = network.lstm(features)
+    if reads == "last":
+        expected = np.concatenate([one.h for one in ends[-1]], axis=-1)
+    if head:
+        expected = np.einsum("...f,of->...o", expected, network.head.weight) + network.head.bias
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-15)
+    for one, other in zip(itertools.chain(*state), itertools.chain(*ends), strict=True):
+        np.testing.assert_array_equal(one.c, other.c)
+    trace = network.trace(TOKENS)
+    np.testing.assert_array_equal(trace.output, y)
+    np.testing.assert_array_equal(trace.tokens, TOKENS)
+    np.testing.assert_array_equal(trace.lstm[0].input, features)
+
+
+def test_a_network_without_embedding_takes_features():
+    network = random_network(embedding=False)
+    x = np.random.default_rng(0).normal(size=(4, 2, 2))
+    np.testing.assert_array_equal(network(x)[0], network.head(network.lstm(x)[0]))
+    assert network.trace(x).tokens is None
+
+
+@every_reading
+def test_a_network_passes_on_what_its_lstm_is_told(reads):
+    network = random_network(reads=reads)
+    start = [[gw.State(np.ones((2, 3)), -np.ones((2, 3)))]]
+    options = {"lengths": [4, 2], "masked_output": "repeat"}
+    y, _ = network(TOKENS, start, **options)
+    features, ends = network.lstm(network.embedding[TOKENS], start, **options)
+    np.testing.assert_array_equal(y, network.head(features if reads == "every" else ends[0][0].h))
+    less = network.trace(TOKENS, start, **options, keep="forget_gate")
+    np.testing.assert_array_equal(less.output, y)
+
+
+@both_ways
+def test_the_last_state_read_is_that_of_each_row_s_own_end(bidirectional):
+    network = random_network(reads="last", bidirectional=bidirectional)
+    y, _ = network(TOKENS, lengths=[4, 2])
+    alone, _ = network(TOKENS[:2, 1])
+    np.testing.assert_allclose(y[1], alone, rtol=0, atol=1e-14)
+    assert alone.shape == (2,)
+
+
+@every_reading
+def test_tokens_without_a_batch_are_a_batch_of_one(reads):
+    network = random_network(reads=reads, bidirectional=True)
+    y, state = network(TOKENS[:, 0])
+    batched, _ = network(TOKENS[:, :1])
+    expected = batched[:, 0] if reads == "every" else batched[0]
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-15)
+    assert state[0][0].h.shape == (3,)
+    np.testing.assert_array_equal(network(TOKENS[:, 0].tolist())[0], y)
+    trace = network.trace(TOKENS[:, 0])
+    np.testing.assert_array_equal(trace.output, y)
+    one = gw.backward(trace, np.ones_like(y))
+    whole = gw.backward(network.trace(TOKENS[:, :1]), np.ones_like(batched))
+    np.testing.assert_allclose(one.embedding, whole.embedding, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(one.head_weight, whole.head_weight, rtol=0, atol=1e-14)
+
+
+@every_reading
+@both_ways
+@pytest.mark.parametrize("lengths", [None, [4, 2], [0, 3]])
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "average"])
+def test_the_gradients_of_a_network_equal_central_differences(reads, bidirectional, lengths, merge):
+    """Token 3 comes again and again, in one row and across rows: its gradients add up."""
+    network = random_network(reads=reads, bidirectional=bidirectional, num_layers=2, merge=merge)
+    rng = np.random.default_rng(4)
+    start = [[gw.State(*(rng.normal(size=a.shape) for a in s)) for s in row] for row in network.lstm.zero_state(2)]
+    dend = [[gw.State(*(rng.normal(size=a.shape) for a in s)) for s in row] for row in start]
+    trace = network.trace(TOKENS, start, lengths=lengths)
+    dy = rng.normal(size=trace.output.shape)
+    found = gw.backward(trace, dy, dend)
+
+    def loss(start=start, lstm=network.lstm, **parts):
+        parts = {"embedding": network.embedding, "head": network.head, "reads": reads, **parts}
+        y, ends = gw.Network(lstm, **parts)(TOKENS, start, lengths=lengths)
+        pairs = zip(itertools.chain(*dend), itertools.chain(*ends), strict=True)
+        return np.sum(dy * y) + sum(np.sum(d.h * s.h) + np.sum(d.c * s.c) for d, s in pairs)
+
+    head = network.head
+    expected = cases.differences(lambda table: loss(embedding=table), network.embedding)
+    cases.assert_gradient(found.embedding, expected, "embedding")
+    assert found.embedding[3].any()
+    expected = cases.differences(lambda weight: loss(head=gw.Linear(weight, head.bias)), head.weight)
+    cases.assert_gradient(found.head_weight, expected, "head weight")
+    expected = cases.differences(lambda bias: loss(head=gw.Linear(head.weight, bias)), head.bias)
+    cases.assert_gradient(found.head_bias, expected, "head bias")
+
+    def with_bias(bias):
+        rows = [list(row) for row in network.lstm.layers]
+        rows[0][-1] = rows[0][-1].parameters.replace(bias=bias)
+        return loss(lstm=gw.LSTM.from_cells(rows, merge=merge))
+
+    direction = network.lstm.directions[-1]
+    expected = cases.differences(with_bias, network.lstm[0, direction].parameters.bias)
+    cases.assert_gradient(found.lstm[0, direction].bias, expected, "bias")
+
+    def with_h(h):
+        return loss(start=[[gw.State(h, start[0][0].c), *start[0][1:]], *start[1:]])
+
+    expected = cases.differences(with_h, start[0][0].h)
+    cases.assert_gradient(found.lstm.state[0][0].h, expected, "h")
+
+
+def test_a_token_that_does_not_come_has_no_gradient_and_one_that_comes_twice_the_sum_of_both():
+    network = random_network()
+    trace = network.trace(TOKENS)
+    found = gw.backward(trace, np.ones_like(trace.output))
+    for token in range(5):
+        np.testing.assert_allclose(found.embedding[token], found.lstm.x[token == TOKENS].sum(0), rtol=0, atol=1e-15)
+    less = gw.backward(network.trace([1, 1, 1]), np.ones((3, 2)))
+    assert not less.embedding[[0, 2, 3, 4]].any()
+
+
+@every_reading
+def test_a_network_without_a_part_has_no_gradient_of_it(reads):
+    network = random_network(embedding=False, head=False, reads=reads)
+    x = np.random.default_rng(0).normal(size=(4, 2, 2))
+    trace = network.trace(x)
+    found = gw.backward(trace, np.ones_like(trace.output))
+    assert found.embedding is found.head_weight is found.head_bias is None
+    if reads == "every":
+        inner = gw.backward(trace.lstm, np.ones((4, 2, 3)))
+    else:
+        inner = gw.backward(trace.lstm, None, [[gw.State(np.ones((2, 3)), np.zeros((2, 3)))]])
+    np.testing.assert_array_equal(found.lstm.x, inner.x)
+
+
+@every_reading
+@pytest.mark.parametrize("shape", [(0, 2), (3, 0), (0, 0)])
+def test_a_network_runs_over_nothing_there_and_back(reads, shape):
+    network = random_network(reads=reads)
+    trace = network.trace(np.zeros(shape, int))
+    assert trace.output.shape == (*(shape if reads == "every" else shape[1:]), 2)
+    found = gw.backward(trace, np.ones_like(trace.output))
+    assert not found.embedding.any()
+    assert found.head_weight.shape == network.head.weight.shape
+    if shape[1] == 0:
+        assert not found.head_weight.any()
+
+
+def test_the_output_of_unmerged_directions_is_the_network_s_where_there_is_no_head():
+    network = random_network(head=False, bidirectional=True, merge="none", reads="last")
+    y, state = network(TOKENS)
+    np.testing.assert_array_equal(y, np.stack([one.h for one in state[-1]], axis=1))
+    trace = network.trace(TOKENS)
+    dy = np.random.default_rng(0).normal(size=y.shape)
+    expected = cases.differences(
+        lambda table: np.sum(dy * gw.Network(network.lstm, embedding=table, reads="last")(TOKENS)[0]), network.embedding
+    )
+    cases.assert_gradient(gw.backward(trace, dy).embedding, expected, "embedding")
+
+
+# The parts.
+
+
+def test_a_head_is_linear_with_a_bias_of_zeros_unless_told():
+    head = gw.Linear([[1, 2], [3, 4], [5, 6]])
+    np.testing.assert_array_equal(head(np.array([[1.0, 10.0]])), [[21, 43, 65]])
+    np.testing.assert_array_equal(head.bias, [0, 0, 0])
+    np.testing.assert_array_equal(gw.Linear([[1, 2]], [5])(np.array([1.0, 1.0])), [8])
+
+
+def test_the_parts_are_read_only_and_not_the_caller_s():
+    weight, bias, table = np.ones((2, 3)), np.ones(2), np.ones((5, 2))
+    network = gw.Network(random_network().lstm, embedding=table, head=gw.Linear(weight, bias))
+    for mine in (weight, bias, table):
+        mine[...] = 9
+    for array in (network.embedding, network.head.weight, network.head.bias):
+        assert (array == 1).all()
+        assert not array.flags.writeable
+
+
+def test_a_head_in_single_precision_takes_its_bias_along():
+    head = gw.Linear(np.ones((2, 3), np.float32), np.ones(2))
+    assert head.bias.dtype == np.float32
+    assert random_network(dtype=np.float32, head=False).embedding.dtype == np.float32
+
+
+def test_a_network_says_what_it_is():
+    network = random_network(reads="last")
+    assert repr(network) == f"<Network: embedding (5, 2) → {network.lstm!r} → head (2, 3), reads last>"
+    assert repr(random_network(embedding=False, head=False)) == f"<Network: {random_network().lstm!r}, reads every>"
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "words"),
+    [
+        ({"embedding": np.ones((5, 3))}, gw.ShapeError, ["embedding", "(5, 3)", "(vocabulary, 2)"]),
+        ({"embedding": np.ones(5)}, gw.ShapeError, ["embedding", "(5,)"]),
+        ({"embedding": np.ones((0, 2))}, gw.ShapeError, ["embedding", "(0, 2)"]),
+        ({"embedding": [["a", "b"]]}, gw.OptionError, ["embedding", "real numbers"]),
+        ({"head": gw.Linear(np.ones((2, 4)))}, gw.ShapeError, ["head", "4", "3"]),
+        ({"head": gw.Linear(np.ones((2, 3), np.float32))}, gw.ShapeError, ["head", "float32", "float64"]),
+        ({"head": np.ones((2, 3))}, gw.OptionError, ["head", "Linear"]),
+        ({"reads": "first"}, gw.OptionError, ["'first'", "every, last"]),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_in_one_sentence(parts, kind, words):
+    with pytest.raises(kind) as caught:
+        gw.Network(random_network().lstm, **parts)
+    cases.one_sentence(caught.value, *words)
+
+
+def test_a_head_needs_one_output_to_read():
+    lstm = gw.LSTM(2, 3, bidirectional=True, merge="none", dtype=np.float64, rng=0)
+    with pytest.raises(gw.OptionError) as caught:
+        gw.Network(lstm, head=gw.Linear(np.ones((1, 3))))
+    cases.one_sentence(caught.value, "head", "not merged")
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "kind", "words"),
+    [
+        (np.ones(3), None, gw.ShapeError, ["weight", "(3,)", "(output, features)"]),
+        (np.ones((0, 3)), None, gw.ShapeError, ["weight", "(0, 3)"]),
+        (np.ones((2, 3)), np.ones(3), gw.ShapeError, ["bias", "(3,)", "(2,)"]),
+        ("text", None, gw.OptionError, ["weight", "real numbers"]),
+    ],
+)
+def test_a_wrong_head_is_refused_in_one_sentence(weight, bias, kind, words):
+    with pytest.raises(kind) as caught:
+        gw.Linear(weight, bias)
+    cases.one_sentence(caught.value, "head", *words)
+
+
+@pytest.mark.parametrize(
+    ("x", "kind", "words"),
+    [
+        ([[0.0, 1.0]], gw.ShapeError, ["whole numbers", "float64"]),
+        ([[True, False]], gw.ShapeError, ["whole numbers", "bool"]),
+        (3, gw.ShapeError, ["()", "(time, batch)"]),
+        (np.zeros((2, 2, 2), int), gw.ShapeError, ["(2, 2, 2)"]),
+        ([[0, 5]], gw.OptionError, ["0 and 4", "0 to 5"]),
+        ([[-1, 4]], gw.OptionError, ["0 and 4", "-1 to 4"]),
+        ([[0, 1], [2]], gw.ShapeError, ["x"]),
+        ("text", gw.ShapeError, ["x", "whole numbers"]),
+    ],
+)
+def test_wrong_tokens_are_refused_in_one_sentence(x, kind, words):
+    for verb in (random_network(), random_network().trace):
+        with pytest.raises(kind) as caught:
+            verb(x)
+        cases.one_sentence(caught.value, *words)
+
+
+@every_reading
+@pytest.mark.parametrize(
+    ("dy", "dstate", "words"),
+    [
+        (np.ones((4, 2, 3)), None, ["dy", "(4, 2, 3)"]),
+        (np.ones(3), None, ["dy", "(3,)"]),
+        (..., 5, ["dstate"]),
+        (..., [[]], ["dstate", "1 layers of 1 directions"]),
+        (..., [[gw.State(np.ones((1, 3)), np.ones((2, 3)))]], ["dh", "(1, 3)", "(2, 3)"]),
+        (..., [[gw.State(np.ones((2, 3)), np.ones((2, 4)))]], ["dc", "(2, 4)", "(2, 3)"]),
+    ],
+)
+def test_a_wrong_gradient_is_refused_in_one_sentence(reads, dy, dstate, words):
+    trace = random_network(reads=reads).trace(TOKENS)
+    with pytest.raises(gw.GatewiseError) as caught:
+        gw.backward(trace, np.ones_like(trace.output) if dy is ... else dy, dstate)
+    cases.one_sentence(caught.value, *words)
+
+
+@every_reading
+def test_a_network_s_gradient_of_nothing_is_zero(reads):
+    """As of every other trace: what is not given from above is zero."""
+    trace = random_network(reads=reads).trace(TOKENS)
+    found = gw.backward(trace)
+    assert not found.embedding.any()
+    assert not found.head_weight.any()
