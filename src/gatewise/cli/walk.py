@@ -45,7 +45,7 @@ class CellOptions:
     )
 
 
-_Act = Annotated[str | None, Parameter(help="As name, name:alpha or name:alpha,beta.", metavar="ACTIVATION")]
+_Act = Annotated[str | None, Parameter(help="As name, name:alpha or name:alpha,beta.")]
 
 
 @Parameter(name="*", group=VARIANT)
@@ -84,7 +84,7 @@ class ModelOptions:
     )
 
 
-_Numbers = Parameter(allow_leading_hyphen=True, metavar="NUMBERS", group=RUN)
+_Numbers = Parameter(allow_leading_hyphen=True, group=RUN)
 
 
 def walk(
