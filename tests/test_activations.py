@@ -216,3 +216,9 @@ def test_constants_that_are_given_none_take_the_defaults():
     assert gw.Activation("affine") == gw.Activation("affine", 1.0, 0.0)
     assert (gw.Activation("selu").alpha, gw.Activation("selu").beta) == oracle.SELU
     assert gw.Activation("sigmoid").alpha is None
+
+
+@pytest.mark.parametrize("constants", [(1 / 6, 0.5), (0.2, 0.5), (1.0, -3.0), (1e-9, 1e9)])
+def test_an_activation_as_text_can_be_read_again(constants):
+    activation = gw.Activation("hard_sigmoid", *constants)
+    assert gw.Activation.parse(str(activation)) == activation

@@ -84,9 +84,9 @@ def test_arrays_in_any_order_of_memory_are_written_as_they_read(tmp_path):
     assert_same_arrays(storage.read(tmp_path / "file")[0], views)
 
 
-def test_equal_content_gives_equal_bytes_in_whatever_order_its_arrays_come(tmp_path):
+def test_equal_content_gives_equal_bytes_in_whatever_order_it_comes(tmp_path):
     storage.write(tmp_path / "one", ARRAYS, HEADER)
-    storage.write(tmp_path / "two", dict(reversed(ARRAYS.items())), HEADER)
+    storage.write(tmp_path / "two", dict(reversed(ARRAYS.items())), dict(reversed(HEADER.items())))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     storage.write(tmp_path / "three", ARRAYS, {**HEADER, "kind": "else"})
     assert (tmp_path / "one").read_bytes() != (tmp_path / "three").read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import cases
 import numpy as np
@@ -198,7 +199,7 @@ def test_a_trace_can_be_gone_through():
 @every_live
 def test_the_steps_of_a_slice_are_those_of_the_whole(variant, direction, live):
     run = cases.run_of(variant, direction=direction, live=live, noise=True, time=6, batch=4)
-    trace = run.trace(labels=gw.Labels(LABELS.features, LABELS.units, "abcd" and tuple("abcd"), tuple("012345")))
+    trace = run.trace(labels=gw.Labels(LABELS.features, LABELS.units, tuple("abcd"), tuple("012345")))
     part = trace[1:4, 1:3]
     assert (len(part), part.batch) == (3, 2)
     np.testing.assert_array_equal(part.gates, trace.gates[1:4, 1:3])
@@ -405,7 +406,7 @@ def test_one_set_of_labels_names_the_features_of_the_first_layer_and_the_rows_of
     trace = lstm.trace(np.zeros((5, 3, 2)), labels=labels)
     assert trace[0].labels == trace[0, "backward"].labels == labels
     assert trace[1].labels == gw.Labels(series=("a", "b", "c"), times=range(5))
-    each = [gw.Labels(units="pqrs" and tuple("pqrs")), gw.Labels(units=tuple("wxyz"))]
+    each = [gw.Labels(units=tuple("pqrs")), gw.Labels(units=tuple("wxyz"))]
     trace = lstm.trace(np.zeros((5, 3, 2)), labels=each)
     assert [trace[layer].labels.units for layer in (0, 1)] == [tuple("pqrs"), tuple("wxyz")]
 
@@ -614,7 +615,7 @@ def test_tables_of_an_lstm_go_by_layer_and_direction():
 
 
 def test_without_xarray_one_sentence_tells_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "xarray", None)
+    monkeypatch.setitem(sys.modules, "xarray", None)
     with pytest.raises(gw.MissingExtraError) as caught:
         cases.run_of("plain").trace().to_xarray()
     cases.one_sentence(caught.value, "xarray", "pip install 'gatewise[xarray]'")
@@ -791,3 +792,20 @@ def test_keep_is_settled_once():
     assert Keep(("hidden_state", "input_gate")).quantities == ("input_gate", "hidden_state")  # in the order of all
     assert Keep().everything
     assert not Keep(units=(0,)).everything
+
+
+def test_everything_a_trace_holds_is_read_only():
+    run = cases.run_of("plain", projection="projected", time=3)
+    trace = gw.LSTM.from_cells(run.p).trace(run.x)[0]
+    for array in (trace.input, *trace.arrays.values()):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+
+
+def test_the_input_counts_before_a_trace_takes_memory_for_it(monkeypatch):
+    monkeypatch.setattr("gatewise.arrays.available_memory", lambda: 10**6)
+    lstm, x = gw.LSTM(1000, 1, rng=0), np.zeros((1000, 1, 1000), np.float32)
+    with pytest.raises(gw.CapacityError) as caught:
+        lstm.trace(x)
+    cases.one_sentence(caught.value, "a run of 1000 steps of 1 rows", "976.6 KiB are available")
+    assert lstm(x)[0].shape == (1000, 1, 1)

@@ -7,6 +7,7 @@ import re
 import cases
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 import gatewise as gw
 from gatewise import examples
@@ -212,6 +213,24 @@ def test_labels_reach_the_tables_and_the_terms():
     shown = str(gw.walk(example.cell.step(example.x[0]), unit=0))
     for name in ("bit", "write", "release", "h(latch)", "latch keeps"):
         assert name in shown
+
+
+def test_names_that_are_long_wide_or_orders_to_the_terminal_are_shown_as_harmless_names():
+    p = gw.LSTMCell.random(3, 2, rng=0).parameters
+    labels = gw.Labels(features=["a" * 100, "rain\n[mm]", "\x1b[31mred\x07"], units=["u" * 90, "日本語" * 30])
+    step = gw.LSTMCell(p, labels).step([1, 2, 3])
+    for unit in (None, 0, 1):
+        lines = str(gw.walk(step, unit=unit, facts={"file": "\x1b]0;title\x07"})).splitlines()
+        assert not any("\x1b" in line or "\x07" in line for line in lines)
+        told = [line for line in lines if "u" * 90 in line or "日本語" * 30 in line]
+        assert max(cell_len(line) for line in lines if line not in told) <= 80
+        assert any("rain [mm]" in line for line in lines)
+
+
+def test_a_projection_as_wide_as_the_cell_does_not_call_its_outputs_units():
+    trace = trace_of("plain", 4)
+    last = str(gw.walk(trace.step(0), unit=2)).split("The new hidden state")[1]
+    assert [f"   h{k}  h " in last for k in range(4)] == [True] * 4
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

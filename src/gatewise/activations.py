@@ -135,7 +135,7 @@ class Activation:
         return KINDS[self.name].derivative(y, self.alpha or 0.0, self.beta or 0.0).astype(y.dtype, copy=False)
 
     def __str__(self) -> str:
-        given = [f"{number:g}" for number in (self.alpha, self.beta) if number is not None]
+        given = [repr(number).removesuffix(".0") for number in (self.alpha, self.beta) if number is not None]
         return f"{self.name}:{','.join(given)}" if given else self.name
 
     @classmethod

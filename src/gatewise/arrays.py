@@ -13,6 +13,7 @@ from gatewise.errors import CapacityError, OptionError, ShapeError
 Array = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 DTYPES = ("float32", "float64")
+quiet = np.errstate(all="ignore")  # NaN and infinity go through as they are, and without a word
 
 
 def float_type(dtype: npt.DTypeLike) -> np.dtype[np.floating[Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise import gates
-from gatewise.arrays import Array, float_type, numbers, require_memory, size
+from gatewise.arrays import Array, float_type, numbers, quiet, require_memory, size
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.parameters import Parameters, Variant, array_shapes
@@ -122,7 +122,7 @@ class LSTMCell:
             self._row("h", h, self.recurrent_size),
             self._row("c", c, self.hidden_size),
         )
-        return Step(moment, self.labels)
+        return _stepped(moment, self.labels)
 
     def _row(self, name: str, value: npt.ArrayLike, count: int) -> Array:
         array = numbers(name, value, self.dtype)
@@ -132,6 +132,12 @@ class LSTMCell:
 
     def __repr__(self) -> str:
         return repr(self.parameters).replace("Parameters", "LSTMCell", 1)
+
+
+@quiet
+def _stepped(moment: Moment, labels: Labels) -> Step:
+    _ = moment.h, moment.c  # computed here, and kept
+    return Step(moment, labels)
 
 
 def draw(

@@ -43,18 +43,6 @@ def inverse_deviation(q: Array, epsilon: float, axis: Axis = -1, where: Mask | b
     return found
 
 
-quiet = np.errstate(all="ignore")  # NaN and infinity go through as they are, and without a word
-
-
-class quantity(cached_property[Array]):
-    """A quantity of a moment: computed when it is first asked for, then kept."""
-
-    @quiet
-    def __get__(self, instance: object, owner: type | None = None) -> Array:  # type: ignore[override]
-        found: Array = super().__get__(instance, owner)
-        return found
-
-
 class Moment:
     """One step of a cell for a batch of rows, in the letters of the equations.
 
@@ -78,45 +66,45 @@ class Moment:
 
     # The combined input and the sums of its products with the weights.
 
-    @quantity
+    @cached_property
     def z_h(self) -> Array:
         """The recurrent part of the combined input (batch, recurrent)."""
         return self.h_prev if self.masks.recurrent is None else self.h_prev * self.masks.recurrent
 
-    @quantity
+    @cached_property
     def z_x(self) -> Array:
         """The input's part of the combined input (batch, input)."""
         return self.x if self.masks.input is None else self.x * self.masks.input
 
-    @quantity
+    @cached_property
     def z(self) -> Array:
         """The combined input [h_prev; x] (batch, recurrent + input)."""
         return np.concatenate([self.z_h, self.z_x], axis=-1)
 
-    @quantity
+    @cached_property
     def U(self) -> Array:
         """The recurrent weights, under DropConnect where there is some (4, hidden, recurrent)."""
         U = self.p.recurrent_weight
         return U if self.masks.weight is None else U * self.masks.weight
 
-    @quantity
+    @cached_property
     def W(self) -> Array:
         """The weights of the combined input (4, hidden, recurrent + input)."""
         return self.p.weight if self.masks.weight is None else np.concatenate([self.U, self.p.input_weight], axis=-1)
 
-    @quantity
+    @cached_property
     def u(self) -> Array:
         """The recurrent sums U h (4, batch, hidden); only Haste's layer norm needs them apart."""
         u: Array = self.z_h @ self.U.mT
         return u
 
-    @quantity
+    @cached_property
     def w(self) -> Array:
         """The input's sums W x (4, batch, hidden); only Haste's layer norm needs them apart."""
         w: Array = self.z_x @ self.p.input_weight.mT
         return w
 
-    @quantity
+    @cached_property
     def s(self) -> Array:
         """The weighted sums of the combined input W z (4, batch, hidden)."""
         if self.p.norm_gain is None or self.p.variant.layer_norm != "haste":
@@ -126,7 +114,6 @@ class Moment:
         normed: Array = self.across_gates(self.u) * gain_u + self.across_gates(self.w) * gain_w
         return normed
 
-    @quiet
     def across_gates(self, q: Array) -> Array:
         """Return sums (4, batch, hidden) standardised across the units of all gates that have weights."""
         return standardize(q, self.epsilon, (0, 2), self.own)
@@ -147,7 +134,6 @@ class Moment:
         """Return the cell state that the peephole of gate `k` sees: i and f the old one, o the new one."""
         return self.c_new if k == "o" else self.c_prev
 
-    @quiet
     def q(self, k: str) -> Array:
         """Return all that is weighted and summed for gate `k` (batch, hidden): W_k z, and p_k * c with peepholes."""
         s = of(self.s, k)
@@ -155,19 +141,16 @@ class Moment:
             return s
         return s + of(self.p.peephole, k, PEEPHOLES) * self.seen(k)
 
-    @quiet
     def n(self, k: str) -> Array:
         """Return the sum of gate `k` as its bias meets it: under layer norm of the gates, gain * standardised sum."""
         if self.p.norm_gain is None or self.p.variant.layer_norm != "gates":
             return self.q(k)
         return of(self.p.norm_gain, k) * standardize(self.q(k), self.epsilon)
 
-    @quiet
     def unclipped(self, k: str) -> Array:
         """Return the pre-activation of gate `k` before it is clipped."""
         return self.n(k) + of(self.p.bias, k)
 
-    @quiet
     def a(self, k: str) -> Array:
         """Return the pre-activation of gate `k` (batch, hidden)."""
         clip = self.p.variant.gate_clip
@@ -175,45 +158,44 @@ class Moment:
 
     # The gates.
 
-    @quiet
     def gate(self, k: str) -> Array:
         """Return gate `k` from its own pre-activation."""
         return self.p.variant.activation(k)(self.a(k))
 
-    @quantity
+    @cached_property
     def i(self) -> Array:
         """The input gate."""
         return 1 - self.f if self.p.variant.coupled == "i" else self.gate("i")
 
-    @quantity
+    @cached_property
     def f(self) -> Array:
         """The forget gate."""
         return 1 - self.i if self.p.variant.coupled == "f" else self.gate("f")
 
-    @quantity
+    @cached_property
     def g(self) -> Array:
         """The candidate."""
         return self.gate("g")
 
-    @quantity
+    @cached_property
     def o(self) -> Array:
         """The output gate."""
         return self.gate("o")
 
     # The cell state.
 
-    @quantity
+    @cached_property
     def c_raw(self) -> Array:
         """The new cell state before any clip: f * c_prev + i * g."""
         return self.f * self.c_prev + self.i * self.g
 
-    @quantity
+    @cached_property
     def c_new(self) -> Array:
         """The new cell state, as the output gate and the output see it."""
         clip = self.p.variant.cell_clip
         return self.c_raw if clip is None else np.clip(self.c_raw, -clip, clip)
 
-    @quantity
+    @cached_property
     def c(self) -> Array:
         """The cell state that this step leaves behind."""
         kept = self.masks.zoneout_cell
@@ -221,7 +203,7 @@ class Moment:
 
     # The hidden state.
 
-    @quantity
+    @cached_property
     def v(self) -> Array:
         """The new cell state as the output's nonlinearity meets it: standardised under Haste's layer norm."""
         if self.p.cell_norm is None:
@@ -230,28 +212,28 @@ class Moment:
         v: Array = gain * standardize(self.c_new, self.epsilon) + bias
         return v
 
-    @quantity
+    @cached_property
     def t(self) -> Array:
         """The nonlinearity of the cell state: tanh(c) unless the variant says otherwise."""
         return self.p.variant.cell_activation(self.v)  # type: ignore[operator]
 
-    @quantity
+    @cached_property
     def m(self) -> Array:
         """The hidden state before any projection: o * tanh(c)."""
         return self.o * self.t
 
-    @quantity
+    @cached_property
     def r_raw(self) -> Array:
         """The projected hidden state before any clip; without a projection, m."""
         return self.m if self.p.projection is None else self.m @ self.p.projection.T
 
-    @quantity
+    @cached_property
     def r(self) -> Array:
         """The new hidden state (batch, recurrent)."""
         clip = self.p.variant.projection_clip
         return self.r_raw if clip is None else np.clip(self.r_raw, -clip, clip)
 
-    @quantity
+    @cached_property
     def h(self) -> Array:
         """The hidden state that this step leaves behind."""
         kept = self.masks.zoneout_hidden

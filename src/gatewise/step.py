@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array
+from gatewise.arrays import Array, quiet
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.parameters import Parameters
@@ -154,17 +154,20 @@ class Step:
         return State(self.hidden_state, self.cell_state)
 
     @property
+    @quiet
     def combined_input(self) -> Array:
         """[h; x] (recurrent + input,)."""
         return _only(self.moment.z)
 
     @property
+    @quiet
     def preactivations(self) -> Array:
         """What goes into the nonlinearity of each gate (4, hidden); NaN for a coupled gate, which has none."""
         own = self.parameters.variant.own
         missing = np.full_like(self.cell_state, np.nan)
         return np.stack([self.moment.a(k)[0] if k in own else missing for k in gates.LETTERS])
 
+    @quiet
     def preactivation(self, gate: str) -> Array:
         """Return what goes into the nonlinearity of one gate (hidden,).
 
@@ -215,6 +218,7 @@ class Step:
         """The new hidden state (recurrent,)."""
         return _only(self.moment.h)
 
+    @quiet
     def terms(self, quantity: str, unit: int) -> Terms:
         """Return every product in the sum behind one number, largest contribution first.
 

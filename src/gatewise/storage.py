@@ -82,13 +82,21 @@ def writing(
         preamble, offsets, total = _layout(shapes, header)
         with open(temporary, "wb") as file:
             file.write(preamble)
-            file.truncate(len(preamble) + total)
+            _reserve(file.fileno(), len(preamble) + total)
         views = {name: _map(temporary, len(preamble) + offsets[name], *shapes[name], "r+") for name in shapes}
         yield views
         for view in views.values():
             if isinstance(view, np.memmap):
                 view.flush()
         views.clear()
+
+
+def _reserve(file: int, length: int) -> None:
+    """Make a file so long, with blocks of its own: on a full disk a mapped file without them ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, length)
+    else:
+        os.ftruncate(file, length)
 
 
 def _layout(shapes: Mapping[str, Shape], header: Mapping[str, Any]) -> tuple[bytes, dict[str, int], int]:

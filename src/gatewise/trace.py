@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask, size
+from gatewise.arrays import Array, Mask, quiet, size
 from gatewise.equations import Moment
 from gatewise.errors import MissingExtraError, NotKeptError, OptionError, one_of
 from gatewise.parameters import NO_MASKS, Masks, Parameters
@@ -246,6 +246,7 @@ class Trace:
         return self.moment((time, row))
 
     @property
+    @quiet
     def combined_input(self) -> Array:
         """[h; x] of each step (time, batch, recurrent + input)."""
         return self._by_step(self._all_steps.z)
@@ -254,6 +255,7 @@ class Trace:
         """Return the rows of `_all_steps` on the axes of time and batch."""
         return rows.reshape(len(self), self.batch, rows.shape[-1])
 
+    @quiet
     def preactivation(self, gate: str) -> Array:
         """Return what went into one gate's nonlinearity (time, batch, hidden), recomputed; NaN where not live.
 

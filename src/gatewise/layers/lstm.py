@@ -265,7 +265,9 @@ class LSTM:
         run = settle(
             self, x, state, lengths=lengths, mask=mask, masks=masks, masked_output=masked_output, engine=engine
         )
-        y, layers = self._run(run, self._plan(run, Keep(()), [Labels()] * self.num_layers))
+        plan = self._plan(run, Keep(()), [Labels()] * self.num_layers)
+        _require_memory(run, plan)
+        y, layers = self._run(run, plan)
         finals = tuple(tuple(trace.final for trace in layer.values()) for layer in layers)
         return (y, finals) if run.batched else (y[:, 0], unbatched(finals))
 
@@ -313,15 +315,17 @@ class LSTM:
         run = settle(
             self, x, state, lengths=lengths, mask=mask, masks=masks, masked_output=masked_output, engine=engine
         )
-        if np.may_share_memory(run.x, x):  # a trace holds on to its input, and must not change when the caller's does
-            run = replace(run, x=run.x.copy())
         plan = self._plan(run, keeping, self._labels(labels, run))
+        _require_memory(run, plan, kept=out is None)
         if out is not None:
             return self._trace_on_file(run, plan, out)
+        if keeping.everything and np.may_share_memory(run.x, x):
+            run = replace(run, x=run.x.copy())  # the trace holds on to it, and must not change when the caller's does
         y, layers = self._run(run, plan)
         trace = LSTMTrace(layers, y, self.merge, masked_output, run.batched)
-        for array in (y, *(array for one in trace for array in one.arrays.values())):
-            array.flags.writeable = False
+        for array in (y, *(array for one in trace for array in (one.input, *one.arrays.values()))):
+            if array is not None:
+                array.flags.writeable = False
         return trace
 
     def stream(self, batch: int | None = None, *, engine: str = "auto") -> Stream:
@@ -390,7 +394,6 @@ class LSTM:
     def _run(self, run: Settled, plan: Layers, views: dict[str, Any] | None = None) -> tuple[Array, Layers]:
         """Run every layer as planned; return the output and the traces. What is kept goes to `views`, or new arrays."""
         x, layers = run.x, []
-        _require_memory(plan, *x.shape[:2], kept=views is None)
         for number, layer in enumerate(plan):
             outputs, done = [], {}
             for direction, trace in layer.items():
@@ -438,12 +441,15 @@ class LSTM:
         return found
 
 
-def _require_memory(plan: Layers, time: int, batch: int, *, kept: bool) -> None:
+def _require_memory(run: Settled, plan: Layers, *, kept: bool = True) -> None:
+    """Raise where the outputs of a run, and what its traces keep, would not fit."""
+    time, batch = run.x.shape[:2]
     traces = [trace for layer in plan for trace in layer.values()]
     count = sum(time * batch * trace.parameters.recurrent_size for trace in traces)
     if kept:
         count += sum(array.size for trace in traces for array in trace.arrays.values())
-    require_memory(count, traces[0].parameters.dtype.itemsize, f"a run of {time} steps of {batch} rows")
+        count += 0 if traces[0].input is None else traces[0].input.size
+    require_memory(count, run.x.itemsize, f"a run of {time} steps of {batch} rows")
 
 
 def _cell(given: object) -> LSTMCell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -436,10 +437,13 @@ class _StepWalk:
                 blocks.append(Equation(after, _clip(raw, clip), {raw: M.r_raw[0]}, M.r[0]))
         if zoned and self.masks.zoneout_hidden is not None:
             blocks.append(self._zoneout(H, H_PREV, after, self.masks.zoneout_hidden[0], M.h_prev[0], M.r[0], M.h[0]))
-        units = self.units if p.projection is None else tuple(range(p.recurrent_size))
+        units, name = self.units, self._named
         if p.projection is None:
             blocks += self._opened(H, "hidden_state")
-        name = self._named if p.projection is None else lambda k: f"h{k}"
+        else:
+            units, name = tuple(range(p.recurrent_size)), "h{}".format
+            below = {H, after, Symbol("h_raw")}
+            blocks = [replace(b, projected=True) if isinstance(b, Equation) and b.left in below else b for b in blocks]
         blocks.append(self._meaning(meaning.hidden_state(self.step, units, name)))
         return self._section("hidden_state", "The new hidden state: what the cell puts out", blocks)
 

@@ -26,6 +26,8 @@ class Equation:
         Whether the value tells how far a gate is open, from 0 to 1.
     whole : bool
         Whether the equation makes one vector as a whole, so that no numbers go into it unit by unit.
+    projected : bool
+        Whether the value belongs to the projected hidden state, not to the units.
     """
 
     left: Symbol
@@ -34,6 +36,7 @@ class Equation:
     value: Any
     openness: bool = False
     whole: bool = False
+    projected: bool = False
 
 
 @dataclass(frozen=True, eq=False)

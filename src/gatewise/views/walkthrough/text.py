@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import textwrap
+import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
@@ -44,6 +45,7 @@ WIDTH, MOST_WIDTH = 80, 100
 MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
 MOST_TERMS = 12  # of one sum; beyond that the first ones, the last one, and how many between
 MOST_ROWS, MOST_COLUMNS = 8, 5
+MOST_NAME = 18  # columns of a name
 SHUT, OPEN = 0.1, 0.9
 _GLUE = "\N{NO-BREAK SPACE}"
 _PLAIN = str.maketrans(
@@ -165,6 +167,32 @@ def _term(node: Formula) -> tuple[str, str]:
     return "+", shown.replace(" ", _GLUE) if len(shown) < WIDTH // 3 else shown  # a short term stays on one line
 
 
+# Names come from files and from people: they may be long, wide, or an order to the terminal.
+
+
+def clean(text: str) -> str:
+    """Return text on one line without control characters."""
+    return "".join(
+        c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split())
+    )
+
+
+def short(name: str) -> str:
+    """Return a name of at most `MOST_NAME` columns."""
+    name = clean(name)
+    return name if cell_len(name) <= MOST_NAME else f"{set_cell_size(name, MOST_NAME - 1).rstrip()}…"
+
+
+def left_of(text: str, width: int) -> str:
+    """Return text at the left of a field of so many columns."""
+    return text + " " * (width - cell_len(text))
+
+
+def right_of(text: str, width: int) -> str:
+    """Return text at the right of a field of so many columns."""
+    return " " * (width - cell_len(text)) + text
+
+
 # The parts.
 
 
@@ -175,7 +203,7 @@ class _Face:
         self.width = width
 
     def lines(self, walk: Walkthrough) -> Iterator[Text]:
-        self.names = walk.unit_names
+        self.names = [short(name) for name in walk.unit_names]
         self.units = walk.units
         yield Text(walk.title, style="bold")
         time, place = None, 0
@@ -207,7 +235,7 @@ class _Face:
             case Facts(items):
                 width = max(len(name) for name, _ in items)
                 for name, value in items:
-                    yield from self._wrapped(f"{name:<{width}}  {value}", 3, width + 5)
+                    yield from self._wrapped(f"{name:<{width}}  {clean(value)}", 3, width + 5)
             case Table():
                 yield from self._table(block)
             case Definition(name, right):
@@ -215,18 +243,18 @@ class _Face:
             case Opened():
                 yield from self._opened(block)
             case Sentence(text):
-                yield from (Text(line, style="italic") for line in self._fill(text, 3, 3))
+                yield from (Text(line, style="italic") for line in self._fill(clean(text), 3, 3))
 
     def _fill(self, text: str, indent: int, hanging: int) -> list[str]:
-        lines = textwrap.wrap(
-            text,
-            self.width,
-            initial_indent=" " * indent,
-            subsequent_indent=" " * hanging,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        return [line.replace(_GLUE, " ") for line in lines]
+        """Break text at its spaces into lines that fit, the first indented by `indent`, the others by `hanging`."""
+        words = text.split(" ")
+        lines = [" " * indent + words[0]]
+        for word in words[1:]:
+            if cell_len(lines[-1]) + 1 + cell_len(word) <= self.width:
+                lines[-1] += f" {word}"
+            elif word:
+                lines.append(" " * hanging + word)
+        return [line.replace(_GLUE, " ").rstrip() for line in lines]
 
     def _wrapped(self, text: str, indent: int, hanging: int) -> Iterator[Text]:
         yield from (Text(line) for line in self._fill(text, indent, hanging))
@@ -242,9 +270,9 @@ class _Face:
             return
         yield Text("")
         # As they follow from each other: unit by unit up to a number of all units, that number, unit by unit again.
-        for length, run in groupby(worked, lambda equation: np.size(equation.value) if np.ndim(equation.value) else 0):
-            if length:
-                yield from self._by_unit(list(run), length, width)
+        for (vector, _), run in groupby(worked, lambda one: (np.ndim(one.value), one.projected)):
+            if vector:
+                yield from self._by_unit(list(run), width)
             else:
                 for equation in run:
                     yield from self._numbers(equation, 0, "", 3, width)
@@ -259,14 +287,15 @@ class _Face:
         if shapes:
             yield from (Text(line, style="dim") for line in self._fill(shapes, width + 6, width + 6))
 
-    def _by_unit(self, equations: Sequence[Equation], length: int, width: int) -> Iterator[Text]:
-        is_units = length == len(self.names)
-        shown = list(self.units if is_units and self.units is not None else range(length))
+    def _by_unit(self, equations: Sequence[Equation], width: int) -> Iterator[Text]:
+        length = len(equations[0].value)
+        projected = equations[0].projected
+        shown = list(range(length) if projected or self.units is None else self.units)
         rest = len(shown) - MOST_UNITS
         if rest > 0:
             shown = shown[:MOST_UNITS]
-        heads = [self.names[k] if is_units else f"h{k}" for k in shown]
-        margin = 3 + max(len(head) for head in heads) + 2
+        heads = [f"h{k}" if projected else self.names[k] for k in shown]
+        margin = 3 + max(map(cell_len, heads)) + 2
         for k, head in zip(shown, heads, strict=True):
             for place, equation in enumerate(equations):
                 yield from self._numbers(equation, k, "" if place else head, margin, width)
@@ -282,7 +311,7 @@ class _Face:
             f"{left}{middle} {result}".replace(left, left.replace(" ", _GLUE), 1), margin, margin + width + 3
         )
         if head:
-            lines[0] = f"   {head:<{margin - 3}}{lines[0][margin:]}"
+            lines[0] = f"   {left_of(head, margin - 3)}{lines[0][margin:]}"
         for line in lines[:-1]:
             yield Text(line)
         last = Text(lines[-1])
@@ -295,13 +324,13 @@ class _Face:
         total = sum(abs(term.product) for term in terms)
         yield Text("")
         yield from self._wrapped(f"{self.names[opened.unit]}: every product in its {terms.of}, largest first", 3, 3)
-        names = [term.name for term in terms]
-        width = max(len(name) for name in names)
+        names = [short(term.name) for term in terms]
+        width = max(map(cell_len, names))
         columns = [aligned([getattr(t, what) for t in terms]) for what in ("weight", "value", "product")]
         for name, term, weight, value, product in zip(names, terms, *columns, strict=True):
             share = abs(term.product) / total if total else 0.0
             bar = "" if not np.isfinite(share) else f"{percent(share) if share else '0 %':>9}"
-            yield Text(f"   {name:<{width}}  {weight} × {value} = {product} {bar}".rstrip())
+            yield Text(f"   {left_of(name, width)}  {weight} × {value} = {product} {bar}".rstrip())
         yield Text(f"   {'sum':<{width}}  {number(terms.total)}", style="bold")
         yield Text("")
 
@@ -309,25 +338,27 @@ class _Face:
 
     def _table(self, table: Table) -> Iterator[Text]:
         if table.title:
-            yield from self._wrapped(table.title, 3, 3)
-        rows = [*table.rows]
+            yield from self._wrapped(clean(table.title), 3, 3)
+        rows = [(short(name), values) for name, values in table.rows]
         omitted = len(rows) - MOST_ROWS if table.digits == DIGITS else 0
         if omitted > 0:
             rows = [*rows[: MOST_ROWS - 1], rows[-1]]
         texts = [aligned([row[1][k] for row in rows], table.digits) for k in range(len(table.columns))]
-        heads = list(table.columns)
-        widths = [max(len(head), *(len(text) for text in column)) for head, column in zip(heads, texts, strict=True)]
-        margin = 3 + max(len(name) for name, _ in rows)
+        heads = [short(head) for head in table.columns]
+        widths = [
+            max(cell_len(head), *(len(text) for text in column)) for head, column in zip(heads, texts, strict=True)
+        ]
+        margin = 3 + max(cell_len(name) for name, _ in rows)
         keep = self._columns(widths, margin)
         gap = next((n for n in range(1, len(keep)) if keep[n] != keep[n - 1] + 1), None)
         line = Text(" " * margin)
         for n, k in enumerate(keep):
-            line.append(("  …" if n == gap else "") + f"  {heads[k]:>{widths[k]}}", style="dim")
+            line.append(("  …" if n == gap else "") + f"  {right_of(heads[k], widths[k])}", style="dim")
         yield line
         for place, (name, values) in enumerate(rows):
             if omitted > 0 and place == MOST_ROWS - 1:
                 yield Text(f"   … {omitted} more rows …", style="dim")
-            line = Text(f"   {name:<{margin - 3}}")
+            line = Text(f"   {left_of(name, margin - 3)}")
             for n, k in enumerate(keep):
                 line.append("  …" if n == gap else "")
                 style = _style(values[k]) if k in table.openness else ""
