@@ -189,7 +189,13 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--x", "words.npy"], "words.npy must hold real numbers"),
         (["--x", "ragged.csv"], "cannot read ragged.csv: line 2 has 2 entries, not 3"),
         (["--x", "text.csv"], "cannot read text.csv: line 2 has 'b', which is not a number"),
-        (["--x", "heads.csv"], "cannot read heads.csv: it holds names of columns and no row of numbers"),
+        (["--x", "heads.csv"], "cannot read heads.csv: it holds names of columns and no row of numbers with commas"),
+        (
+            ["--x", "semicolons.csv"],
+            "semicolons.csv: it holds names of columns and no row of numbers with commas",
+        ),
+        (["--seed", "1.5"], "Invalid value for --seed: it must be a whole number, not '1.5'"),
+        (["--hidden-size", "1e3"], "--hidden-size: it must be a whole number, not '1e3'"),
         (["--x", "binary.csv"], "cannot read binary.csv: it is not comma-separated text"),
         (["--x", "holes.csv"], "x must hold finite numbers, but entry 1 of row 1 (counted from 0) is nan"),
         (["--x", "good.csv", "--steps", "3"], "--steps must be from 1 to 2, since x has 2 steps, not 3"),
@@ -217,6 +223,7 @@ def test_whatever_is_wrong_gets_one_sentence_and_exit_code_2(here, tokens, sente
     Path("ragged.csv").write_text("1,2,3\n4,5\n", encoding="utf-8")
     Path("text.csv").write_text("1,2,3\n4,b,6\n", encoding="utf-8")
     Path("heads.csv").write_text("a,b,c\n", encoding="utf-8")
+    Path("semicolons.csv").write_text("1;2;3\n", encoding="utf-8")
     Path("binary.csv").write_bytes(bytes(range(128, 256)))
     Path("holes.csv").write_text("1,2,3\n4,nan,6\n", encoding="utf-8")
     Path("good.csv").write_text("1,2,3\n4,5,6\n", encoding="utf-8")
@@ -271,6 +278,13 @@ def test_a_reader_who_leaves_early_is_no_error():
         program.stdout.close()
         assert program.stderr.read() == b""
     assert program.wait() == 0
+
+
+def test_a_program_without_an_output_has_nothing_to_say():
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -m gatewise walk >&-', sys.executable], stderr=subprocess.PIPE, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])

@@ -28,7 +28,8 @@ def main(tokens: Sequence[str] | None = None) -> None:
             list(sys.argv[1:] if tokens is None else tokens), exit_on_error=False, print_error=False
         )
         command(*bound.args, **bound.kwargs)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may be closed
+            sys.stdout.flush()
     except (GatewiseError, CycloptsError, MemoryError) as problem:
         print(f"gatewise: {' '.join(str(problem).split()) or 'out of memory'}", file=sys.stderr)
         sys.exit(2)

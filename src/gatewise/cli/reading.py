@@ -93,7 +93,7 @@ def _csv(path: Path) -> Given:
     if not any(_is_number(cell) for cell in rows[0][1]):
         heads, rows = rows[0][1], rows[1:]
         if not rows:
-            raise FileError(f"cannot read {path}: it holds names of columns and no row of numbers")
+            raise FileError(f"cannot read {path}: it holds names of columns and no row of numbers with commas")
     width = len(heads or rows[0][1])
     times: list[str] | None = [] if heads is not None and width > 1 and not _is_number(rows[0][1][0]) else None
     values = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
 from rich.console import Console
 
 from gatewise.cli import reading
@@ -23,26 +23,33 @@ VARIANT = Group("Its variant", sort_key=3)
 MODEL = Group("A saved model", sort_key=4)
 
 
+def _whole(kind: object, tokens: Sequence[Token]) -> int:
+    """Read a whole number as Python does; 1.5 is none."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"it must be a whole number, not {tokens[0].value!r}") from None
+
+
+Whole = Annotated[int | None, Parameter(converter=_whole)]
+
+
 @Parameter(name="*", group=CELL)
 @dataclass(frozen=True)
 class CellOptions:
     """Where a new cell's sizes and numbers come from."""
 
-    input_size: Annotated[int | None, Parameter(help="Features of the input; by default as many as x has, or 3.")] = (
-        None
-    )
-    hidden_size: Annotated[int | None, Parameter(help="Units; by default as many as c has, or 2.")] = None
-    projection_size: Annotated[int | None, Parameter(help="Size of the projected hidden state.")] = None
+    input_size: Annotated[Whole, Parameter(help="Features of the input; by default as many as x has, or 3.")] = None
+    hidden_size: Annotated[Whole, Parameter(help="Units; by default as many as c has, or 2.")] = None
+    projection_size: Annotated[Whole, Parameter(help="Size of the projected hidden state.")] = None
     init: Annotated[
         Literal["notebook", "pytorch", "glorot", "chrono"] | None,
         Parameter(help="How weights are drawn: as in the worked example (the default), or as PyTorch or Keras do."),
     ] = None
     scale: Annotated[float | None, Parameter(help="Of init notebook: what standard normal numbers are times.")] = None
-    seed: Annotated[int | None, Parameter(help="Where drawing starts; 1010 by default.")] = None
+    seed: Annotated[Whole, Parameter(help="Where drawing starts; 1010 by default.")] = None
     forget_bias: Annotated[float | None, Parameter(help="Of init glorot: 1 by default.")] = None
-    longest: Annotated[int | None, Parameter(help="Of init chrono: the longest memory in steps, 100 by default.")] = (
-        None
-    )
+    longest: Annotated[Whole, Parameter(help="Of init chrono: the longest memory in steps, 100 by default.")] = None
 
 
 _Act = Annotated[str | None, Parameter(help="As name, name:alpha or name:alpha,beta.")]
@@ -77,11 +84,9 @@ class ModelOptions:
     """One step of a saved model on a sequence."""
 
     model: Annotated[Path | None, Parameter(help="A file that gatewise saved; --x gives the sequence.")] = None
-    layer: Annotated[int | None, Parameter(help="Which layer, from 0 (the default).")] = None
+    layer: Annotated[Whole, Parameter(help="Which layer, from 0 (the default).")] = None
     direction: Annotated[Literal["forward", "backward"] | None, Parameter(help="Of a bidirectional model.")] = None
-    at: Annotated[int | None, Parameter(help="Which step of the sequence, from 0 (the default); -1 is the last.")] = (
-        None
-    )
+    at: Annotated[Whole, Parameter(help="Which step of the sequence, from 0 (the default); -1 is the last.")] = None
 
 
 _Numbers = Parameter(allow_leading_hyphen=True, group=RUN)
@@ -98,8 +103,8 @@ def walk(
     x: Annotated[str | None, _Numbers] = None,
     h: Annotated[str | None, _Numbers] = None,
     c: Annotated[str | None, _Numbers] = None,
-    steps: Annotated[int | None, Parameter(group=RUN)] = None,
-    unit: Annotated[int | None, Parameter(group=RUN)] = None,
+    steps: Annotated[Whole, Parameter(group=RUN)] = None,
+    unit: Annotated[Whole, Parameter(group=RUN)] = None,
     cell: CellOptions | None = None,
     variant: VariantOptions | None = None,
     model: ModelOptions | None = None,
