@@ -160,7 +160,10 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--projection-size", "3"], "projection_size must be at most hidden_size, 2, but is 3"),
         (["--seed", "-1"], "seed must be a whole number from 0 to 4294967295, not -1"),
         (["--seed", "4294967296"], "seed must be a whole number from 0 to 4294967295, not 4294967296"),
-        (["--init", "pytorch", "--seed", "-1"], "rng must be a whole number from 0 on or a numpy.random.Generator"),
+        (
+            ["--init", "pytorch", "--seed", "-1"],
+            "rng (the seed) must be a whole number from 0 on, or a numpy.random.Generator",
+        ),
         (["--init", "pytorch", "--scale", "2"], "the initialiser 'pytorch' does not take scale"),
         (["--scale", "nan"], "scale must be a finite number, not nan"),
         (["--unit", "2"], "there is no unit 2; this cell has units 0 to 1"),
@@ -205,7 +208,7 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--model", "m"], "--model needs --x, the sequence that it runs on"),
         (["--model", "m", "--x", "1,2"], "x has 2 features; this cell takes 3"),
         (["--model", "m", "--x", "good.csv", "--at", "2"], "there is no step 2; x has steps 0 to 1"),
-        (["--model", "m", "--x", "good.csv", "--layer", "1"], "there is no layer 1; this trace has 0 to 0"),
+        (["--model", "m", "--x", "good.csv", "--layer", "1"], "there is no layer 1; this trace has layers 0 to 0"),
         (["--model", "m", "--x", "good.csv", "--direction", "backward"], "there is no direction 'backward'"),
         (["--model", "m", "--x", "good.csv", "--seed", "1"], "--seed does not go with --model, which has its own"),
         (["--model", "cut", "--x", "good.csv"], "cannot read cut: it is not a whole safetensors file"),
@@ -305,3 +308,48 @@ def test_gates_nearly_open_or_shut_are_coloured_in_a_terminal_that_wants_it(envi
     shown = buffer.read()
     assert ("\x1b[1;31m0.00247262" in shown) == coloured  # red: the forget gate is shut
     assert ("\x1b[1;32m0.99752738" in shown) == coloured  # green: the input gate is open
+
+
+@pytest.mark.parametrize("head", ["time,rain\n0,1\n1,2\n", ",rain\n0,1\n1,2\n"])
+def test_a_first_column_of_times_is_no_feature(here, head, capsys):
+    Path("x.csv").write_text(head, encoding="utf-8")
+    shown = run(capsys, "walk", "--x", "x.csv", "--hidden-size", "1")
+    assert "input size   1" in shown
+
+
+def test_a_model_that_embeds_is_given_whole_numbers(here, capsys):
+    table = np.arange(30.0, dtype=np.float32).reshape(10, 3) / 30
+    gw.save(gw.Network(gw.LSTM(3, 2, rng=0), embedding=table), "net")
+    shown = run(capsys, "walk", "--model", "net", "--x", "3,1,2", "--at", "1")
+    assert re.search(r"x  0\.1 +0\.13333334 +0\.16666667", shown)
+    assert "x must be whole numbers" in refused(capsys, "walk", "--model", "net", "--x", "0.5,1")
+    assert "x must lie between 0 and 9" in refused(capsys, "walk", "--model", "net", "--x", "10,1")
+
+
+def test_a_model_with_weights_that_are_not_numbers_is_refused(here, capsys):
+    p = gw.LSTM(3, 2, rng=0)[0].parameters
+    gw.save(gw.LSTM.from_cells(p.replace(bias=np.full((4, 2), np.nan))), "m")
+    assert "holds weights that are not finite numbers" in refused(capsys, "walk", "--model", "m", "--x", "1,2,3")
+
+
+def test_no_system_error_ends_in_a_traceback(here, capsys):
+    os.mkfifo("pipe.csv")
+    assert "not an ordinary file" in refused(capsys, "walk", "--x", "pipe.csv")
+    for name in ("a" * 300 + ".csv", "a" * 300 + ".npy"):
+        assert "no such file" in refused(capsys, "walk", "--x", name)
+    assert "no such file" in refused(capsys, "walk", "--model", "a" * 300)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gatewise", "walk"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, b"gatewise: [Errno 28] No space left on device\n")
+
+
+def test_a_clip_and_zoneout_are_named_where_they_change_the_memory():
+    p = gw.LSTMCell.random(3, 2, init="notebook", variant=gw.Variant(cell_clip=0.05)).parameters
+    masks = [[gw.Masks(zoneout_cell=np.array(0.9))]]
+    state = ((gw.State(np.array([[0.3, 0.4]]), np.array([[0.2, 0.3]])),),)
+    trace = gw.LSTM.from_cells(p).trace(np.array([[[0.5, 0.8, 0.2]]]), state, masks=masks)
+    shown = " ".join(str(gw.walk(trace[0].step(0))).split())
+    assert "-0.0019 is new, clipped to 0.05, and zoneout keeps 90.0 % of the old state" in shown
+    assert trace[0].step(0).terms("cell_state", 0).of == "cell state before its clip"

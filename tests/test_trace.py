@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import sys
 
 import cases
@@ -309,9 +311,13 @@ def test_the_terms_sum_to_the_preactivation_largest_first(variant, projection, n
             assert all(term.product == term.weight * term.value for term in terms)
             np.testing.assert_allclose(sum(term.product for term in terms), terms.total, atol=1e-14)
             peeps = v.peephole == "full" and letter in "ifo"
-            assert len(terms) == run.p.recurrent_size + 2 + peeps + (v.layer_norm == "none")
-            if v.layer_norm == "none":
-                assert terms.of == "pre-activation"
+            products = 2 if v.layer_norm == "haste" else run.p.recurrent_size + 2
+            assert len(terms) == products + peeps + (v.layer_norm != "gates")
+            for part, count in (("recurrent", run.p.recurrent_size), ("input", 2)):
+                assert step.terms(name, unit, part=part).of == f"{part} sum"
+                assert len(step.terms(name, unit, part=part)) == count
+            if v.layer_norm != "gates":
+                assert terms.of == "pre-activation" + (" before its clip" if v.gate_clip else "")
                 np.testing.assert_allclose(terms.total, M.unclipped[letter][unit], atol=1e-13)
             else:
                 assert terms.of == "weighted sum"
@@ -809,3 +815,44 @@ def test_the_input_counts_before_a_trace_takes_memory_for_it(monkeypatch):
         lstm.trace(x)
     cases.one_sentence(caught.value, "a run of 1000 steps of 1 rows", "976.6 KiB are available")
     assert lstm(x)[0].shape == (1000, 1, 1)
+
+
+def test_a_step_keeps_what_it_was_made_of_when_the_caller_s_arrays_change():
+    p = cases.run_of("peephole").p
+    x, h, c = np.ones(2), np.full(4, 0.1), np.full(4, 0.2)
+    step = gw.LSTMCell(p).step(x, gw.State(h, c))
+    kept = [step.x.copy(), step.preactivations, step.terms("cell_state", 0).total]
+    x[:], h[:], c[:] = 9, 9, 9
+    np.testing.assert_array_equal(step.x, kept[0])
+    np.testing.assert_array_equal(step.preactivations, kept[1])
+    assert step.terms("cell_state", 0).total == kept[2]
+    for array in (step.x, step.forget_gate, step.cell_state, *step.previous):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 0
+
+
+def test_the_two_directions_of_a_layer_have_names_and_sizes_of_their_own(tmp_path):
+    cells = [
+        gw.LSTMCell(cases.run_of("plain", hidden=hidden).p, gw.Labels(units=tuple(names)))
+        for hidden, names in ((2, "ab"), (3, "cde"))
+    ]
+    trace = gw.LSTM.from_cells([tuple(cells)]).trace(np.zeros((2, 1, 2)), out=tmp_path / "trace")
+    assert trace[0].labels.units == ("a", "b")
+    assert trace[0, "backward"].labels.units == ("c", "d", "e")
+    assert gw.load_trace(tmp_path / "trace")[0, "backward"].labels.units == ("c", "d", "e")
+
+
+def test_a_slice_remembers_when_its_steps_were():
+    trace = cases.run_of("plain", time=6).trace()
+    assert trace[2:5][1:3].step(0).time == 3
+    assert trace[2:5].to_xarray().time.values.tolist() == [2, 3, 4]
+
+
+def test_parameters_stay_read_only_when_copied_and_pickled():
+    p = cases.run_of("plain").p
+    for again in (copy.deepcopy(p), pickle.loads(pickle.dumps(p))):
+        np.testing.assert_array_equal(again.weight, p.weight)
+        with pytest.raises(ValueError, match="read-only"):
+            again.weight[...] = 0
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        p.weight.flags.writeable = True

@@ -75,7 +75,7 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
     do, dt = dm * M.t, dm * M.o
 
     # t = tanh(v)
-    dv = dt * variant.cell_activation.derivative(M.t)  # type: ignore[union-attr]
+    dv = dt * variant.activation("c").derivative(M.t)
 
     # c = kept * c_prev + (1 - kept) * c_new
     dc_new, dc_prev = dc, np.zeros_like(dc)

@@ -60,10 +60,24 @@ def frozen(array: Array, shape: tuple[int, ...], what: str) -> Array:
     """
     if array.shape != shape:
         raise ShapeError(f"{what} has shape {array.shape}; it must be {shape}")
-    if array.flags.writeable or array.base is not None or not array.flags.c_contiguous:
-        array = np.array(array, order="C")
-        array.flags.writeable = False
-    return array
+    copy = np.array(array, order="C")
+    copy.flags.writeable = False
+    return copy[...]  # a view of what is locked cannot be unlocked
+
+
+def index(what: str, given: object, count: int, owner: str) -> int:
+    """Return a place from 0 to `count` - 1; negative counts from the end. `what` and `owner` name it in the error."""
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or not -count <= given < count:
+        allowed = f"{what}s 0 to {count - 1}" if count else f"no {what}s"
+        raise OptionError(f"there is no {what} {given!r}; {owner} has {allowed}")
+    return int(given) % count
+
+
+def lock(*arrays: npt.NDArray[Any] | None) -> None:
+    """Make arrays read-only, where there are any."""
+    for array in arrays:
+        if array is not None:
+            array.flags.writeable = False
 
 
 def available_memory() -> int | None:

@@ -38,6 +38,10 @@ class LSTMCell:
     """
 
     def __init__(self, parameters: Parameters, labels: Labels | None = None) -> None:
+        if not isinstance(parameters, Parameters):
+            raise OptionError(f"a cell is made of Parameters, not of {type(parameters).__name__}")
+        if labels is not None and not isinstance(labels, Labels):
+            raise OptionError(f"labels must be Labels, not {type(labels).__name__}")
         self.parameters = parameters
         self.labels = labels or Labels()
         self.labels.require(features=parameters.input_size, units=parameters.hidden_size)
@@ -61,7 +65,7 @@ class LSTMCell:
                 input_size,
                 hidden_size,
                 projection_size=projection_size,
-                variant=variant or Variant(),
+                variant=variant,
                 init=init,
                 rng=rng,
                 dtype=dtype,
@@ -125,7 +129,7 @@ class LSTMCell:
         return _stepped(moment, self.labels)
 
     def _row(self, name: str, value: npt.ArrayLike, count: int) -> Array:
-        array = numbers(name, value, self.dtype)
+        array = np.array(numbers(name, value, self.dtype))  # a copy: a step is shown later, and must not change
         if array.shape != (count,):
             raise ShapeError(f"{name} has shape {array.shape}; this cell takes ({count},), one step of one row")
         return array[None]
@@ -181,7 +185,9 @@ def draw(
     CapacityError
         If the parameters would not fit into memory.
     """
-    variant = variant or Variant()
+    variant = Variant() if variant is None else variant
+    if not isinstance(variant, Variant):
+        raise OptionError(f"variant must be a Variant, not {variant!r}")
     one_of("initialiser", init, INITS)
     known = {"notebook": {"scale", "seed"}, "glorot": {"forget_bias"}, "chrono": {"longest"}}.get(init, set())
     for name in options:
@@ -200,7 +206,10 @@ def draw(
     source = generator(init, rng, options)
     drawing: dict[str, Callable[..., dict[str, Array]]]
     drawing = {"notebook": _notebook, "pytorch": _pytorch, "glorot": _glorot, "chrono": _chrono}
-    arrays = drawing[init](source, shapes, recurrent, projection_size is not None, options)
+    with np.errstate(over="ignore"):
+        arrays = drawing[init](source, shapes, recurrent, projection_size is not None, options)
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise OptionError("the numbers drawn are not finite: a scale or bias is too large")
     for letter in variant.coupled:
         arrays["weight"][gates.index(letter)] = arrays["bias"][gates.index(letter)] = 0
     if shapes["norm_gain"]:
@@ -221,7 +230,7 @@ def generator(init: str, rng: Rng, options: Mapping[str, Any]) -> np.random.Gene
     if isinstance(rng, np.random.Generator):
         return rng
     if rng is not None and (isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0):
-        raise OptionError(f"rng must be a whole number from 0 on or a numpy.random.Generator, not {rng!r}")
+        raise OptionError(f"rng (the seed) must be a whole number from 0 on, or a numpy.random.Generator, not {rng!r}")
     return np.random.default_rng(rng)
 
 

@@ -215,7 +215,7 @@ class Moment:
     @cached_property
     def t(self) -> Array:
         """The nonlinearity of the cell state: tanh(c) unless the variant says otherwise."""
-        return self.p.variant.cell_activation(self.v)  # type: ignore[operator]
+        return self.p.variant.activation("c")(self.v)
 
     @cached_property
     def m(self) -> Array:

@@ -146,13 +146,13 @@ class Network:
             (time, batch, output) or (time, output); with ``reads="last"`` without the time.
         state : tuple of tuple of State
         """
-        features, _ = self._embed(x)
+        features, _ = self.embed(x)
         y, state = self.lstm(features, state, **options)
         return self._head(self._read(y, state)), state
 
     def trace(self, x: npt.ArrayLike, state: States | None = None, **options: Any) -> NetworkTrace:
         """Run over a sequence and keep everything: see `LSTM.trace`."""
-        features, tokens = self._embed(x)
+        features, tokens = self.embed(x)
         trace = self.lstm.trace(features, state, **options)
         y, state = trace.output, trace.state
         if not trace.batched:
@@ -160,11 +160,12 @@ class Network:
         read = self._read(y, state)
         return NetworkTrace(self, trace, tokens, read, self._head(read))
 
-    def _embed(self, x: npt.ArrayLike) -> tuple[npt.ArrayLike, npt.NDArray[np.integer[Any]] | None]:
+    def embed(self, x: npt.ArrayLike) -> tuple[npt.ArrayLike, npt.NDArray[np.integer[Any]] | None]:
+        """Return what the LSTM is given for `x`, and the tokens where there is an embedding."""
         if self.embedding is None:
             return x, None
         try:
-            tokens = np.asarray(x)
+            tokens = np.array(x)  # a copy: a trace holds on to it
         except ValueError:
             raise ShapeError("x must be whole numbers (time, batch) or (time,), in rows of equal lengths") from None
         if tokens.dtype.kind not in "iu" or tokens.ndim not in (1, 2):

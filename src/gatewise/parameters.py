@@ -12,7 +12,7 @@ import numpy as np
 
 from gatewise import gates
 from gatewise.activations import SIGMOID, TANH, Activation
-from gatewise.arrays import Array, Mask, float_type, frozen, numbers
+from gatewise.arrays import Array, float_type, frozen, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
 
 PEEPHOLES = ("none", "full")
@@ -23,6 +23,7 @@ _ACTIVATIONS = {
     "f": "forget_activation",
     "g": "candidate_activation",
     "o": "output_activation",
+    "c": "cell_activation",
 }
 
 
@@ -79,7 +80,7 @@ class Variant:
         one_of("layer norm", self.layer_norm, LAYER_NORMS)
         for clip in ("gate_clip", "cell_clip", "projection_clip"):
             self._require_positive(clip)
-        for name in (*_ACTIVATIONS.values(), "cell_activation"):
+        for name in _ACTIVATIONS.values():
             given = getattr(self, name)
             if isinstance(given, str):
                 object.__setattr__(self, name, Activation.parse(given))
@@ -102,7 +103,7 @@ class Variant:
         object.__setattr__(self, name, float(value))
 
     def activation(self, letter: str) -> Activation:
-        """Return the nonlinearity of the gate `i`, `f`, `g` or `o`."""
+        """Return the nonlinearity of the gate `i`, `f`, `g` or `o`, or of the cell state `c`."""
         found: Activation = getattr(self, _ACTIVATIONS[letter])
         return found
 
@@ -248,6 +249,9 @@ class Parameters:
         """The columns of `weight` that the input meets, a view (4, hidden, input)."""
         return self.weight[..., self.recurrent_size :]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Parameters, tuple(getattr(self, field.name) for field in fields(self))  # read-only again when unpickled
+
     def arrays(self) -> dict[str, Array]:
         """Return the arrays that are present, by name."""
         return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
@@ -365,4 +369,4 @@ class Masks:
 
 NO_MASKS = Masks()
 
-__all__ = ["ARRAYS", "NO_MASKS", "Mask", "Masks", "Parameters", "Variant", "array_shapes"]
+__all__ = ["ARRAYS", "NO_MASKS", "Masks", "Parameters", "Variant", "array_shapes"]

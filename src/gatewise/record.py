@@ -48,7 +48,7 @@ def checked(what: str, head: Mapping[str, Any], build: Callable[[], T]) -> T:
         raise FileError(f"{what} does not hold what its header says: {problem}") from None
     except KeyError as problem:
         raise FileError(f"{what} does not hold what its header says: {problem} is missing") from None
-    except (TypeError, ValueError, AttributeError, IndexError) as problem:
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as problem:
         raise FileError(f"{what} does not hold what its header says ({type(problem).__name__}: {problem})") from None
 
 
@@ -85,6 +85,7 @@ def trace_record(trace: Trace, prefix: str = "") -> tuple[Arrays, Header]:
     return arrays, {
         "variant": variant,
         "time": trace.time,
+        "start": trace.start,
         "direction": trace.direction,
         "engine": trace.engine,
         "keep": {"quantities": list(keep.quantities), "units": keep.units and list(keep.units), "every": keep.every},
@@ -127,7 +128,8 @@ def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str
         keep=keep,
         engine=str(head["engine"]),
         labels=labels,
-    )
+        start=size("the start of a trace", head["start"], least=0),
+    ).locked()
 
 
 def taken(arrays: Mapping[str, Any], name: str, shape: tuple[int | None, ...], *, kind: str = "f") -> Any:

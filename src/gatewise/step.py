@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array, quiet
+from gatewise.arrays import Array, index, lock, quiet
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.parameters import Parameters
@@ -126,12 +126,19 @@ class Step:
     labels : Labels
     time, row : int, optional
         Where in its run the step was.
+    name : str, optional
+        What its time is called.
     """
 
     def __init__(
-        self, moment: Moment, labels: Labels | None = None, time: int | None = None, row: int | None = None
+        self,
+        moment: Moment,
+        labels: Labels | None = None,
+        time: int | None = None,
+        row: int | None = None,
+        name: str | None = None,
     ) -> None:
-        self.moment, self.labels, self.time, self.row = moment, labels or Labels(), time, row
+        self.moment, self.labels, self.time, self.row, self.name = moment, labels or Labels(), time, row, name
 
     @property
     def parameters(self) -> Parameters:
@@ -146,7 +153,7 @@ class Step:
     @property
     def previous(self) -> State:
         """The state before this step."""
-        return State(self.moment.h_prev[0], self.moment.c_prev[0])
+        return State(_only(self.moment.h_prev), _only(self.moment.c_prev))
 
     @property
     def state(self) -> State:
@@ -219,50 +226,65 @@ class Step:
         return _only(self.moment.h)
 
     @quiet
-    def terms(self, quantity: str, unit: int) -> Terms:
+    def terms(self, quantity: str, unit: int, *, part: str | None = None) -> Terms:
         """Return every product in the sum behind one number, largest contribution first.
 
         Parameters
         ----------
         quantity : str
-            A gate, for its pre-activation (under layer norm, the weighted sum that is standardised);
-            ``cell_state`` for f * c_prev + i * g; ``hidden_state`` for the sum of a projection, or o * tanh(c).
+            A gate, for its pre-activation (under layer norm of the gates, for the weighted sum that is standardised;
+            under Haste's, of its two standardised sums, peephole and bias); ``cell_state`` for f * c_prev + i * g;
+            ``hidden_state`` for the sum of a projection, or o * tanh(c).
         unit : int
             Which unit, from 0; negative counts from the end.
+        part : {"recurrent", "input"}, optional
+            Of a gate: only the products of the hidden state, or of the input.
 
         Returns
         -------
         Terms
-            The sum before any clip.
+            The sum before any clip and zoneout.
 
         Raises
         ------
         OptionError
-            If there is no such quantity or unit, or the gate is coupled to another.
+            If there is no such quantity, unit or part, or the gate is coupled to another.
         """
         one_of("sum", quantity, (*gates.NAMES, "cell_state", "hidden_state"))
         p, M = self.parameters, self.moment
-        count = p.recurrent_size if quantity == "hidden_state" else p.hidden_size
-        if isinstance(unit, bool) or not isinstance(unit, (int, np.integer)) or not -count <= unit < count:
-            raise OptionError(f"there is no unit {unit!r}; this cell has units 0 to {count - 1}")
-        unit = int(unit) % count
+        unit = index("unit", unit, p.recurrent_size if quantity == "hidden_state" else p.hidden_size, "this cell")
+        if quantity in gates.NAMES:
+            return self._gate_terms(_own_letter(p, quantity), unit, part)
+        if part is not None:
+            raise OptionError(f"part belongs to a gate, not to {quantity}")
         if quantity == "cell_state":
             rows = [("old memory", M.f[0, unit], M.c_prev[0, unit]), ("new content", M.i[0, unit], M.g[0, unit])]
-            return _terms(rows, "cell state")
-        if quantity == "hidden_state":
-            if p.projection is None:
-                return _terms([("output", M.o[0, unit], M.t[0, unit])], "hidden state")
-            names = [f"m({self.labels.unit(k)})" if self.labels.units else f"m{k}" for k in range(p.hidden_size)]
-            return _terms(list(zip(names, p.projection[unit], M.m[0], strict=True)), "hidden state")
-        letter = _own_letter(p, quantity)
-        row = gates.LETTERS.index(letter)
-        rows = list(zip(self.column_names(), M.W[row, unit], M.z[0], strict=True))
+            return _terms(rows, "cell state" + _before(p.variant.cell_clip, M.masks.zoneout_cell))
+        of = "hidden state" + _before(p.variant.projection_clip, M.masks.zoneout_hidden)
+        if p.projection is None:
+            return _terms([("output", M.o[0, unit], M.t[0, unit])], of)
+        names = [f"m({self.labels.unit(k)})" if self.labels.units else f"m{k}" for k in range(p.hidden_size)]
+        return _terms(list(zip(names, p.projection[unit], M.m[0], strict=True)), of)
+
+    def _gate_terms(self, letter: str, unit: int, part: str | None) -> Terms:
+        p, M, row = self.parameters, self.moment, gates.LETTERS.index(letter)
+        products = list(zip(self.column_names(), M.W[row, unit], M.z[0], strict=True))
+        if part is not None:
+            one_of("part", part, ("recurrent", "input"))
+            split = p.recurrent_size
+            return _terms(products[:split] if part == "recurrent" else products[split:], f"{part} sum")
+        if p.norm_gain is not None and p.variant.layer_norm == "haste":
+            u, w = M.across_gates(M.u), M.across_gates(M.w)
+            products = [
+                ("recurrent sum", p.norm_gain[0, row, unit], u[row, 0, unit]),
+                ("input sum", p.norm_gain[1, row, unit], w[row, 0, unit]),
+            ]
         if p.peephole is not None and letter in gates.PEEPHOLES:
             weight = p.peephole[gates.PEEPHOLES.index(letter), unit]
-            rows.append(("new cell state" if letter == "o" else "old cell state", weight, M.seen(letter)[0, unit]))
-        if p.variant.layer_norm != "none":
-            return _terms(rows, "weighted sum")
-        return _terms([*rows, ("bias", p.bias[row, unit], p.dtype.type(1))], "pre-activation")
+            products.append(("new cell state" if letter == "o" else "old cell state", weight, M.seen(letter)[0, unit]))
+        if p.variant.layer_norm == "gates":
+            return _terms(products, "weighted sum")
+        return _terms([*products, ("bias", p.bias[row, unit], 1.0)], "pre-activation" + _before(p.variant.gate_clip))
 
     def column_names(self) -> list[str]:
         """Return the names of the combined input's entries, the hidden state's first."""
@@ -279,7 +301,13 @@ class Step:
 def _only(rows: Array) -> Array:
     """Return the one row of a moment's quantity."""
     row: Array = rows[0]
+    lock(row)
     return row
+
+
+def _before(clip: float | None, zoneout: Array | None = None) -> str:
+    """Say what still happens to a sum."""
+    return " before its clip" if clip is not None else " before zoneout" if zoneout is not None else ""
 
 
 def _own_letter(parameters: Parameters, gate: str) -> str:

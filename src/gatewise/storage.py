@@ -34,22 +34,25 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     FileError
         If `path` is a folder, or the folder it lies in cannot be written.
     """
-    target = Path(path)
     try:
+        target = Path(os.path.realpath(path))  # a link is followed, not replaced
+        if target.exists() and not target.is_dir() and not target.is_file():
+            raise FileError(f"cannot write {path}: it is not an ordinary file")
         if target.is_dir():
             raise FileError(f"cannot write {target}: it is a folder; give the name of a file")
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         os.close(handle)
     except FileError:
         raise
-    except OSError as problem:
-        raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
+    except (OSError, ValueError) as problem:
+        raise FileError(f"cannot write {os.fspath(path)!r}: {getattr(problem, 'strerror', None) or problem}") from None
     temporary = Path(name)
     try:
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's files are private; an ordinary file is not
+        # mkstemp's files are private; a new file is as open as any, and a replaced one as open as it was.
+        temporary.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~umask)
         temporary.replace(target)
     except OSError as problem:
         raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
@@ -132,6 +135,22 @@ def mapped(path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Ma
     return {name: _map(Path(path), len(preamble) + offsets[name], *shapes[name], "r") for name in shapes}
 
 
+def readable(path: str | os.PathLike[str]) -> Path:
+    """Return a path that can be read, or raise FileError: no such file, a folder, a device, no permission."""
+    source = Path(path)
+    if os.path.isdir(source):
+        raise FileError(f"cannot read {source}: it is a folder; give the name of a file")
+    if not os.path.exists(source):
+        raise FileError(f"cannot read {source}: there is no such file")
+    if not os.path.isfile(source):
+        raise FileError(f"cannot read {source}: it is not an ordinary file")
+    try:
+        with open(source, "rb"):
+            return source
+    except OSError as problem:
+        raise FileError(f"cannot read {source}: {problem.strerror or problem}") from None
+
+
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     """Return the arrays and the header of a file.
 
@@ -142,11 +161,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, A
     """
     from safetensors import SafetensorError, safe_open
 
-    source = Path(path)
-    if source.is_dir():
-        raise FileError(f"cannot read {source}: it is a folder; give the name of a file")
-    if not source.exists():
-        raise FileError(f"cannot read {source}: there is no such file")
+    source = readable(path)
     try:
         with safe_open(source, framework="numpy") as file:
             metadata = file.metadata() or {}

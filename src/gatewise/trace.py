@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask, quiet, size
+from gatewise.arrays import Array, Mask, index, lock, quiet, size
 from gatewise.equations import Moment
 from gatewise.errors import MissingExtraError, NotKeptError, OptionError, one_of
 from gatewise.parameters import NO_MASKS, Masks, Parameters
@@ -116,6 +116,8 @@ class Trace:
     engine : str
         Which engine ran.
     labels : Labels
+    start : int
+        When the first step was: 0, but in a slice of a trace.
     """
 
     parameters: Parameters
@@ -130,6 +132,12 @@ class Trace:
     keep: Keep = field(default_factory=Keep)
     engine: str = "reference"
     labels: Labels = field(default_factory=Labels)
+    start: int = 0
+
+    def locked(self) -> Trace:
+        """Make every array read-only, and return the trace."""
+        lock(self.input, self.live, *self.initial, *self.final, *self.arrays.values())
+        return self
 
     # What was kept.
 
@@ -300,10 +308,11 @@ class Trace:
             If the trace did not keep everything.
         """
         x = self._require_everything("a step")
-        t, row = _index("step", t, x.shape[0]), _index("row", batch, self.batch)
+        t, row = index("step", t, x.shape[0], "this trace"), index("row", batch, self.batch, "this trace")
         if self.live is not None and not self.live[t, row]:
             raise OptionError(f"step {t} of row {row} did not take place: it is masked, or beyond the row's length")
-        return Step(self.moment((slice(t, t + 1), row)), self.labels, t, row)
+        name = None if self.labels.times is None else self.labels.times[t]
+        return Step(self.moment((slice(t, t + 1), row)), self.labels, self.start + t, row, name)
 
     def __getitem__(self, key: Any) -> Any:
         when, row = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
@@ -330,6 +339,7 @@ class Trace:
             initial=initial,
             final=final,
             time=max(first, stop) - first,
+            start=self.start + first,
             arrays={name: array[key] for name, array in self.arrays.items()},
             input=x[key],
             live=None if self.live is None else self.live[key],
@@ -368,7 +378,7 @@ class Trace:
             variables["input"] = (("time", "batch", "feature"), self.input)
         if self.live is not None:
             variables["live"] = (("time", "batch"), self.live[:: self.keep.every])  # type: ignore[assignment]
-        coordinates: dict[str, Any] = {"time": np.arange(len(self)) * self.keep.every}
+        coordinates: dict[str, Any] = {"time": self.start + np.arange(len(self)) * self.keep.every}
         if self.labels.times is not None:
             coordinates["time"] = list(self.labels.times[:: self.keep.every])
         if self.labels.series is not None:
@@ -386,18 +396,11 @@ class Trace:
         return f"<Trace of {len(self)} steps, {self.batch} rows, {self.direction}, of {self.parameters!r}{kept}>"
 
 
-def _index(what: str, given: object, count: int) -> int:
-    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or not -count <= given < count:
-        allowed = f"0 to {count - 1}" if count else "none"
-        raise OptionError(f"there is no {what} {given!r}; this trace has {allowed}")
-    return int(given) % count
-
-
 def _as_slice(key: Any, count: int) -> slice:
     if isinstance(key, slice):
         return key
-    index = _index("step or row", key, count)
-    return slice(index, index + 1)
+    place = index("step or row", key, count, "this trace")
+    return slice(place, place + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -440,8 +443,8 @@ class LSTMTrace:
 
     def __getitem__(self, key: int | tuple[int, str]) -> Trace:
         layer, direction = key if isinstance(key, tuple) else (key, self.directions[0])
-        index = _index("layer", layer, len(self.layers))
-        return self.layers[index][one_of("direction", direction, self.directions)]
+        place = index("layer", layer, len(self.layers), "this trace")
+        return self.layers[place][one_of("direction", direction, self.directions)]
 
     def __iter__(self) -> Iterator[Trace]:
         return (trace for layer in self.layers for trace in layer.values())
@@ -511,5 +514,5 @@ class LSTMGradients:
     def __getitem__(self, key: int | tuple[int, str]) -> Gradients:
         directions = tuple(self.layers[0])
         layer, direction = key if isinstance(key, tuple) else (key, directions[0])
-        index = _index("layer", layer, len(self.layers))
-        return self.layers[index][one_of("direction", direction, directions)]
+        place = index("layer", layer, len(self.layers), "this trace")
+        return self.layers[place][one_of("direction", direction, directions)]

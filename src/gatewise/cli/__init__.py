@@ -30,10 +30,19 @@ def main(tokens: Sequence[str] | None = None) -> None:
         command(*bound.args, **bound.kwargs)
         if sys.stdout is not None:  # it may be closed
             sys.stdout.flush()
-    except (GatewiseError, CycloptsError, MemoryError) as problem:
-        print(f"gatewise: {' '.join(str(problem).split()) or 'out of memory'}", file=sys.stderr)
-        sys.exit(2)
     except BrokenPipeError:  # whoever reads the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+    except (GatewiseError, CycloptsError, MemoryError, OSError) as problem:
+        from gatewise.views.walkthrough.text import clean
+
+        print(f"gatewise: {clean(str(problem)) or 'out of memory'}", file=sys.stderr)
+        if isinstance(problem, OSError) and not isinstance(problem, GatewiseError):
+            _drop_output()
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _drop_output() -> None:
+    """Send what is still to be written nowhere, so that the interpreter does not try again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,8 +10,10 @@ import numpy as np
 
 from gatewise.arrays import Array, numbers
 from gatewise.errors import FileError, OptionError, ShapeError
+from gatewise.storage import readable
 
 SUFFIXES = (".csv", ".npy")
+TIMES = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")  # heads of a column of times
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ def vector(what: str, text: str) -> Array:
 
 
 def _npy(path: Path) -> Array:
-    _require_file(path)
+    readable(path)
     try:
         # Mapped, so that a shape the file cannot hold is refused before memory is taken for it.
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -80,22 +82,22 @@ def _npy(path: Path) -> Array:
 
 
 def _csv(path: Path) -> Given:
-    _require_file(path)
+    readable(path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(file), 1)]
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise FileError(f"cannot read {path}: it is not comma-separated text ({_first_line(problem)})") from None
-    rows = [(number, row) for number, row in rows if any(row)]
+    rows = [(number, row) for number, row in rows if row not in ([], [""])]
     if not rows:
         raise FileError(f"cannot read {path}: it holds no row")
     heads = None
-    if not any(_is_number(cell) for cell in rows[0][1]):
+    if not any(_is_number(cell) for cell in rows[0][1]) and any(rows[0][1]):
         heads, rows = rows[0][1], rows[1:]
         if not rows:
             raise FileError(f"cannot read {path}: it holds names of columns and no row of numbers with commas")
     width = len(heads or rows[0][1])
-    times: list[str] | None = [] if heads is not None and width > 1 and not _is_number(rows[0][1][0]) else None
+    times: list[str] | None = [] if heads is not None and width > 1 and _are_times(heads[0], rows[0][1][0]) else None
     values = []
     for number, row in rows:
         if len(row) != width:
@@ -113,19 +115,17 @@ def _csv(path: Path) -> Given:
     return Given(np.array(values), tuple(heads) if heads else None, tuple(times) if times is not None else None)
 
 
+def _are_times(head: str, first: str) -> bool:
+    """Tell whether a first column holds times and not a feature: by its name, by having none, or by its entries."""
+    return head.lower() in TIMES or not _is_number(first)
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
         return False
     return True
-
-
-def _require_file(path: Path) -> None:
-    if path.is_dir():
-        raise FileError(f"cannot read {path}: it is a folder; give the name of a file")
-    if not path.exists():
-        raise FileError(f"cannot read {path}: there is no such file")
 
 
 def _first_line(problem: BaseException) -> str:

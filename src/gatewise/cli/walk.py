@@ -11,10 +11,12 @@ import numpy as np
 from cyclopts import Group, Parameter, Token
 from rich.console import Console
 
+from gatewise.arrays import require_memory
 from gatewise.cli import reading
 from gatewise.errors import OptionError, ShapeError
 from gatewise.examples import EXAMPLES, Example, notebook
-from gatewise.interop import load
+from gatewise.interop import load, own
+from gatewise.network import Network
 from gatewise.step import Labels, State, Step
 
 RUN = Group("The run", sort_key=1)
@@ -118,7 +120,7 @@ def walk(
     ----------
     x
         The input: numbers with commas between them, or a .csv or .npy file of one row or of a sequence, a row a step.
-        The first line of a .csv may name the features, its first column the times.
+        The first line of a .csv may name the features; a first column called time or date gives the times.
     h
         The previous hidden state.
     c
@@ -153,6 +155,7 @@ class _Output(Console):
         raise BrokenPipeError  # the program ends quietly; Rich would end it with exit code 1
 
 
+STEP = 25_000  # bytes that a step of a small cell takes until it is shown
 Walked = tuple[list[Step], Mapping[str, object]]
 
 
@@ -172,9 +175,12 @@ def _refuse(owner: str, options: Mapping[str, object]) -> None:
 def _of_example(example: Example, steps: int | None) -> Walked:
     x = _rows(example.x, steps)
     cell, state, walked = example.cell, example.state, []
-    for row in x:
-        walked.append(cell.step(row, state))
-        state = walked[-1].state
+    times = cell.labels.times
+    for n, row in enumerate(x):
+        step = cell.step(row, state)
+        step.time, step.name = n, None if times is None else times[n]
+        walked.append(step)
+        state = step.state
     return walked, example.facts
 
 
@@ -211,15 +217,24 @@ def _of_new_cell(
 
 def _of_model(files: dict[str, Any], x: str | None, steps: int | None) -> Walked:
     path = files["model"]
-    lstm = load(path)
+    found = own.read(path)
+    network = found if isinstance(found, Network) else None
+    lstm = load(path) if network is None else network.lstm
+    if not all(np.isfinite(a).all() for row in lstm.layers for cell in row for a in cell.parameters.arrays().values()):
+        raise OptionError(f"{path} holds weights that are not finite numbers")
     if x is None:
         raise OptionError("--model needs --x, the sequence that it runs on")
     given = reading.read("x", x)
+    if network is not None and network.embedding is not None:
+        tokens = given.values.reshape(-1)
+        if (tokens != np.rint(tokens)).any():
+            raise OptionError("x must be whole numbers: the model embeds them")
+        given = reading.Given(np.asarray(network.embed(tokens.astype(np.int64))[0]))
     sequence = _sequence(given.values, lstm.input_size)
-    own = lstm[0].labels
-    labels = Labels(_features(given, lstm.input_size) or own.features, None, None, given.times)
+    names = lstm[0].labels
+    labels = Labels(_features(given, lstm.input_size) or names.features, None, None, given.times)
     if lstm.num_layers == 1:
-        labels = Labels(labels.features, own.units, None, given.times)
+        labels = Labels(labels.features, names.units, None, given.times)
     trace = lstm.trace(sequence, labels=labels)
     layer, direction = files.get("layer", 0), files.get("direction", lstm.directions[0])
     cell = trace[layer, direction]
@@ -253,7 +268,9 @@ def _rows(x: Any, steps: int | None) -> Any:
     if steps is None:
         return x
     if len(x) == 1:
-        return np.repeat(x, _count(steps, None, ""), axis=0)
+        count = _count(steps, None, "")
+        require_memory(count, STEP, f"a walk of {count} steps")
+        return np.repeat(x, count, axis=0)
     return x[: _count(steps, len(x), f"x has {len(x)} steps")]
 
 

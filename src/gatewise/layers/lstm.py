@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise import storage
-from gatewise.arrays import Array, require_memory, size
+from gatewise.arrays import Array, index, lock, require_memory, size
 from gatewise.cell import INITS, LSTMCell, Rng, draw, generator
 from gatewise.engine import choose
 from gatewise.errors import OptionError, ShapeError, one_of
@@ -200,9 +200,8 @@ class LSTM:
 
     def __getitem__(self, key: int | tuple[int, str]) -> LSTMCell:
         layer, direction = key if isinstance(key, tuple) else (key, self.directions[0])
-        if isinstance(layer, bool) or not isinstance(layer, int) or not -self.num_layers <= layer < self.num_layers:
-            raise OptionError(f"there is no layer {layer!r}; this LSTM has layers 0 to {self.num_layers - 1}")
-        return self.layers[layer][self.directions.index(one_of("direction", direction, self.directions))]
+        row = self.layers[index("layer", layer, self.num_layers, "this LSTM")]
+        return row[self.directions.index(one_of("direction", direction, self.directions))]
 
     def astype(self, dtype: npt.DTypeLike) -> LSTM:
         """Return the same LSTM in float32 or float64."""
@@ -265,7 +264,7 @@ class LSTM:
         run = settle(
             self, x, state, lengths=lengths, mask=mask, masks=masks, masked_output=masked_output, engine=engine
         )
-        plan = self._plan(run, Keep(()), [Labels()] * self.num_layers)
+        plan = self._plan(run, Keep(()), [[Labels()] * len(row) for row in self.layers])
         _require_memory(run, plan)
         y, layers = self._run(run, plan)
         finals = tuple(tuple(trace.final for trace in layer.values()) for layer in layers)
@@ -323,9 +322,9 @@ class LSTM:
             run = replace(run, x=run.x.copy())  # the trace holds on to it, and must not change when the caller's does
         y, layers = self._run(run, plan)
         trace = LSTMTrace(layers, y, self.merge, masked_output, run.batched)
-        for array in (y, *(array for one in trace for array in (one.input, *one.arrays.values()))):
-            if array is not None:
-                array.flags.writeable = False
+        for one in trace:
+            one.locked()
+        lock(y)
         return trace
 
     def stream(self, batch: int | None = None, *, engine: str = "auto") -> Stream:
@@ -345,7 +344,7 @@ class LSTM:
 
     # How it does it.
 
-    def _plan(self, run: Settled, keep: Keep, labels: Sequence[Labels]) -> Layers:
+    def _plan(self, run: Settled, keep: Keep, labels: Sequence[Sequence[Labels]]) -> Layers:
         """Return the traces of a run before it has run: arrays in their shapes that take no memory yet."""
         time, batch = run.x.shape[:2]
         layers = []
@@ -366,7 +365,7 @@ class LSTM:
                     masks=noise,
                     keep=keep,
                     engine=choose(run.engine, p).NAME,
-                    labels=labels[number],
+                    labels=labels[number][place],
                 )
             layers.append(layer)
         return tuple(layers)
@@ -424,7 +423,7 @@ class LSTM:
             x = merge(outputs, self.merge[number])
         return x, tuple(layers)
 
-    def _labels(self, given: Labels | Sequence[Labels] | None, run: Settled) -> Sequence[Labels]:
+    def _labels(self, given: Labels | Sequence[Labels] | None, run: Settled) -> Sequence[Sequence[Labels]]:
         if given is None or isinstance(given, Labels):
             one = given or Labels()
             if one.units is not None and self.num_layers > 1:
@@ -434,10 +433,11 @@ class LSTM:
             raise OptionError(f"labels must be Labels, or one for each layer, not {given!r}")
         if len(given) != self.num_layers:
             raise ShapeError(f"there are {len(given)} labels for {self.num_layers} layers")
-        found = [labels.or_else(row[0].labels) for labels, row in zip(given, self.layers, strict=True)]
+        found = [[labels.or_else(cell.labels) for cell in row] for labels, row in zip(given, self.layers, strict=True)]
         time, batch = run.x.shape[:2]
-        for labels, row in zip(found, self.layers, strict=True):
-            labels.require(features=row[0].input_size, units=row[0].hidden_size, series=batch, times=time)
+        for names, row in zip(found, self.layers, strict=True):
+            for labels, cell in zip(names, row, strict=True):
+                labels.require(features=cell.input_size, units=cell.hidden_size, series=batch, times=time)
         return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.activations import Activation
+from gatewise.arrays import index as index_of
 from gatewise.equations import mean
 from gatewise.errors import OptionError
 from gatewise.gates import LETTERS, NAMES, PEEPHOLES, index
@@ -102,18 +102,12 @@ def walk(
     first = steps[0]
     p, units = first.parameters, None
     if unit is not None:
-        if (
-            isinstance(unit, bool)
-            or not isinstance(unit, (int, np.integer))
-            or not -p.hidden_size <= unit < p.hidden_size
-        ):
-            raise OptionError(f"there is no unit {unit!r}; this cell has units 0 to {p.hidden_size - 1}")
-        units = (int(unit) % p.hidden_size,)
+        units = (index_of("unit", unit, p.hidden_size, "this cell"),)
     sections = [_activations(p), _sizes(first, facts or {}), _weights(first, units)]
     if len(steps) > 1:
         sections.append(_sequence(steps, units))
     for number, step in enumerate(steps):
-        time = (number if step.time is None else step.time) if len(steps) > 1 else None
+        time = _time_name(step, number) if len(steps) > 1 else None
         sections += _StepWalk(step, units, time).sections()
     many = f"{len(steps)} steps" if len(steps) > 1 else "one step"
     names = tuple(_unit_name(first, k) for k in range(p.hidden_size))
@@ -124,6 +118,7 @@ def _steps(thing: object, batch: int) -> list[Step]:
     if isinstance(thing, Step):
         return [thing]
     if isinstance(thing, Trace):
+        batch = index_of("row", batch, thing.batch, "this trace")
         times = range(len(thing)) if thing.live is None else np.flatnonzero(thing.live[:, batch]).tolist()
         order = times if thing.direction == "forward" else list(reversed(times))
         steps = [thing.step(t, batch) for t in order]
@@ -148,7 +143,7 @@ def _unit_name(step: Step, k: int) -> str:
 
 def _activations(p: Parameters) -> Section:
     used = [p.variant.activation(letter) for letter in LETTERS if letter in p.variant.own]
-    used.append(_cell_activation(p))
+    used.append(p.variant.activation("c"))
     distinct = list(dict.fromkeys(used))
     blocks: list[Block] = []
     rows = []
@@ -161,12 +156,6 @@ def _activations(p: Parameters) -> Section:
             rows.append((f"{name}(a)", tuple(float(value) for value in values)))
     blocks.append(Table("", tuple(f"a = {at}" for at in TABLE), tuple(rows)))
     return Section("activations", "The nonlinearities", tuple(blocks))
-
-
-def _cell_activation(p: Parameters) -> Activation:
-    found = p.variant.cell_activation
-    assert isinstance(found, Activation)  # Variant has turned names into activations
-    return found
 
 
 def _sizes(step: Step, facts: Mapping[str, object]) -> Section:
@@ -186,7 +175,7 @@ def _weights(step: Step, units: tuple[int, ...] | None) -> Section:
     blocks: list[Block] = []
 
     def matrix(title: str, array: Any, heads: tuple[str, ...], rows: Sequence[int], name: Any) -> None:
-        blocks.append(Table(title, heads, tuple((name(k), tuple(array[k])) for k in rows)))
+        blocks.append(Table(title, heads, tuple((name(k), array[k]) for k in rows)))
 
     def unit(k: int) -> str:
         return _unit_name(step, k)
@@ -232,14 +221,13 @@ def _sequence(steps: Sequence[Step], units: tuple[int, ...] | None) -> Section:
 
 
 def _time_name(step: Step, number: int) -> str:
-    time = number if step.time is None else step.time
-    return f"step {time}" if step.labels.times is None else step.labels.times[time]
+    return step.name or f"step {number if step.time is None else step.time}"
 
 
 class _StepWalk:
     """The sections of one step. Each equation is written in symbols, with what they stand for in this step."""
 
-    def __init__(self, step: Step, units: tuple[int, ...] | None, time: int | None) -> None:
+    def __init__(self, step: Step, units: tuple[int, ...] | None, time: str | None) -> None:
         self.step, self.p, self.M, self.time = step, step.parameters, step.moment, time
         self.units = tuple(range(self.p.hidden_size)) if units is None else units
         self.opened = units is not None
@@ -302,6 +290,7 @@ class _StepWalk:
         M, p = self.M, self.p
         own = [k for k in LETTERS if k in p.variant.own]
         blocks: list[Block] = []
+        opened: list[Block] = []
         for base, matrix, vector, value in (("u", "U", H_PREV, M.u), ("w", "W", X, M.w)):
             seen = M.z_h[0] if vector is H_PREV else M.z_x[0]
             weights = M.U if vector is H_PREV else p.input_weight
@@ -310,11 +299,17 @@ class _StepWalk:
                 env = {Symbol(matrix, k): weights[index(k)], vector: seen}
                 formula = MatMul(Symbol(matrix, k), vector)
                 blocks.append(Equation(Symbol(base, k), formula, env, value[index(k), 0]))
+                if self.opened:
+                    part = "recurrent" if base == "u" else "input"
+                    opened += [
+                        Opened(Symbol(base, k), n, self.step.terms(NAMES[index(k)], n, part=part)) for n in self.units
+                    ]
             everything = np.concatenate([value[index(k), 0] for k in own])
             parts = Stack(tuple(Symbol(base, k) for k in own))
             env = {Symbol(base, k): value[index(k), 0] for k in own}
             blocks.append(Equation(Symbol(base), parts, env, everything, whole=True))
             blocks += self._moments(base, everything)
+        blocks += opened
         return self._section("sums", "The recurrent sums u and the input's sums w, across all gates", blocks)
 
     def _dropped(self, vector: Symbol) -> bool:
@@ -427,7 +422,7 @@ class _StepWalk:
         names = [m] if p.projection is not None else []
         zoned, clip = self.masks.zoneout_hidden is not None, p.variant.projection_clip
         after = Symbol("h_new") if zoned else H
-        formula = times(O, apply(_cell_activation(p), c))
+        formula = times(O, apply(p.variant.activation("c"), c))
         blocks.append(Equation(names[0] if names else after, formula, {O: M.o[0], c: value}, M.m[0]))
         if p.projection is not None:
             raw = Symbol("h_raw")

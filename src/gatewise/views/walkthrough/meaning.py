@@ -63,7 +63,12 @@ def cell_state(step: Step, units: Sequence[int], names: Names) -> str:
     old, new, c, before = (M.f * M.c_prev)[0], (M.i * M.g)[0], M.c[0], M.c_prev[0]
 
     def say(k: int) -> str:
-        return f"goes from {short(before[k])} to {short(c[k])}: {short(old[k])} is old memory, {short(new[k])} is new"
+        made = f"{short(old[k])} is old memory, {short(new[k])} is new"
+        if M.c_new[0, k] != M.c_raw[0, k]:
+            made += f", clipped to {short(M.c_new[0, k])}"
+        if (kept := M.masks.zoneout_cell) is not None:
+            made += f", and zoneout keeps {percent(kept[0, k])} of the old state"
+        return f"goes from {short(before[k])} to {short(c[k])}: {made}"
 
     return _each(units, c, say, names, "new cell state")
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 DIGITS = 8
+GLUE = "\N{NO-BREAK SPACE}"
 
 
 def number(value: Any, digits: int = DIGITS) -> str:
@@ -24,7 +25,7 @@ def number(value: Any, digits: int = DIGITS) -> str:
         return str(float(value))
     if value == 0:
         return "0"
-    if 10.0 ** -(digits // 2 + 1) <= abs(value) < 1e7:  # three digits or more are left
+    if 10.0 ** -(digits // 2 + 1) <= abs(value) < 1e7:  # below, too few digits would be left
         return np.format_float_positional(value, precision=digits, unique=True, trim="-")
     return np.format_float_scientific(value, precision=digits, unique=True, trim="-", exp_digits=2)
 
@@ -38,16 +39,20 @@ def aligned(values: Sequence[Any], digits: int = DIGITS) -> list[str]:
 
 
 def percent(value: Any) -> str:
-    """Return a share as a percentage: one decimal, more only where it would read as nothing or everything.
+    r"""Return a share as a percentage: one decimal, more only where it would read as nothing or everything.
 
     Examples
     --------
     >>> percent(0.49336), percent(0.99997), percent(1.0)
-    ('49.3 %', '99.997 %', '100 %')
+    ('49.3\xa0%', '99.997\xa0%', '100\xa0%')
     """
     share = 100 * float(value)
+    if 0 < share < 1e-4:
+        return f"less than {GLUE.join(('0.0001', '%'))}"
+    if 100 - 1e-4 < share < 100:
+        return f"more than {GLUE.join(('99.9999', '%'))}"
     for digits in range(1, 7):
         text = f"{share:.{digits}f}"
         if 0 < float(text) < 100 or share in (0, 100):
             break
-    return f"{float(text):.{digits}f} %" if share not in (0, 100) else f"{share:.0f} %"
+    return f"{text}{GLUE}%" if share not in (0, 100) else f"{share:.0f}{GLUE}%"

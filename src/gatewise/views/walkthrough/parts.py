@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +48,7 @@ class Table:
     title : str
         A symbol or a few words.
     columns : tuple of str
-    rows : tuple of (str, tuple of float)
+    rows : tuple of (str, sequence of float)
         Each row's name and numbers.
     openness : tuple of int
         Which columns tell how far a gate is open.
@@ -58,7 +58,7 @@ class Table:
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[float, ...]], ...]
+    rows: tuple[tuple[str, Sequence[Any]], ...]
     openness: tuple[int, ...] = ()
     digits: int = 8
 
@@ -108,14 +108,14 @@ class Section:
         ``cell_state``, ``hidden_state``, ``sums``.
     title : str
     blocks : tuple of Block
-    time : int or None
-        Which step it belongs to, where there are several.
+    time : str or None
+        The name of the step it belongs to, where there are several.
     """
 
     key: str
     title: str
     blocks: tuple[Block, ...]
-    time: int | None = None
+    time: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ from gatewise.views.walkthrough.formula import (
     Symbol,
     substitute,
 )
-from gatewise.views.walkthrough.numbers import DIGITS, aligned, number, percent
+from gatewise.views.walkthrough.numbers import DIGITS, GLUE, aligned, number, percent
 from gatewise.views.walkthrough.parts import (
     Block,
     Definition,
@@ -41,13 +41,12 @@ from gatewise.views.walkthrough.parts import (
     Walkthrough,
 )
 
-WIDTH, MOST_WIDTH = 80, 100
+LEAST_WIDTH, WIDTH, MOST_WIDTH = 60, 80, 100
 MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
 MOST_TERMS = 12  # of one sum; beyond that the first ones, the last one, and how many between
-MOST_ROWS, MOST_COLUMNS = 8, 5
+MOST_ROWS = 8
 MOST_NAME = 18  # columns of a name
 SHUT, OPEN = 0.1, 0.9
-_GLUE = "\N{NO-BREAK SPACE}"
 _PLAIN = str.maketrans(
     {
         "σ": "sigmoid",
@@ -62,7 +61,7 @@ _PLAIN = str.maketrans(
         "ε": "eps",
         "─": "-",
         "√": "sqrt",
-        _GLUE: " ",
+        GLUE: " ",
     }
 )
 
@@ -78,13 +77,14 @@ def show(walkthrough: Walkthrough, console: Console) -> None:
     """Print the walkthrough to a console, in letters that its encoding has."""
     ascii_only = not console.encoding.lower().startswith("utf")
     blank = False
-    for line in _Face(min(console.width, MOST_WIDTH)).lines(walkthrough):
+    console.width = min(max(console.width, LEAST_WIDTH), MOST_WIDTH)
+    for line in _Face(console.width).lines(walkthrough):
         line.rstrip()
         if not line.plain and blank:
             continue
         blank = not line.plain
         if ascii_only:
-            line = Text(line.plain.translate(_PLAIN).encode("ascii", "replace").decode())
+            line = Text(line.plain.translate(_PLAIN).encode(console.encoding, "replace").decode(console.encoding))
         console.print(line, soft_wrap=True)
 
 
@@ -99,7 +99,7 @@ def formula(node: Formula) -> str:
     >>> formula(Sum((Product((Symbol("f"), Symbol("c_prev"))), Negative(Number(0.5)))))
     'f * c_prev - 0.5'
     """
-    return glued(node).replace(_GLUE, " ")
+    return glued(node).replace(GLUE, " ")
 
 
 def glued(node: Formula) -> str:
@@ -149,9 +149,9 @@ def _sum(node: Sum) -> str:
     shown = [_term(term) for term in terms]
     if len(shown) > MOST_TERMS:
         left_out = len(shown) - 5
-        shown = [*shown[:4], ("+", f"…{_GLUE}{left_out}{_GLUE}more{_GLUE}…"), shown[-1]]
+        shown = [*shown[:4], ("+", f"…{GLUE}{left_out}{GLUE}more{GLUE}…"), shown[-1]]
     sign, first = shown[0]
-    return " ".join([first if sign == "+" else f"-{first}", *(f"{s}{_GLUE}{text}" for s, text in shown[1:])])
+    return " ".join([first if sign == "+" else f"-{first}", *(f"{s}{GLUE}{text}" for s, text in shown[1:])])
 
 
 def _term(node: Formula) -> tuple[str, str]:
@@ -164,7 +164,7 @@ def _term(node: Formula) -> tuple[str, str]:
         case Product((Number(value), *rest)) if value < 0:
             return "-", glued(Product((Number(-value), *rest)))
     shown = glued(node)
-    return "+", shown.replace(" ", _GLUE) if len(shown) < WIDTH // 3 else shown  # a short term stays on one line
+    return "+", shown.replace(" ", GLUE) if len(shown) < WIDTH // 3 else shown  # a short term stays on one line
 
 
 # Names come from files and from people: they may be long, wide, or an order to the terminal.
@@ -172,9 +172,8 @@ def _term(node: Formula) -> tuple[str, str]:
 
 def clean(text: str) -> str:
     """Return text on one line without control characters."""
-    return "".join(
-        c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split())
-    )
+    words = " ".join(text.split(None if GLUE not in text else " "))
+    return "".join(c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in words)
 
 
 def short(name: str) -> str:
@@ -211,7 +210,7 @@ class _Face:
             yield Text("")
             if section.time != time:
                 time, place = section.time, 0
-                yield from (self._rule(f" step {time} "), Text(""))
+                yield from (self._rule(f" {short(time or '')} "), Text(""))
             place += 1
             yield from self._section(place, section)
 
@@ -254,7 +253,7 @@ class _Face:
                 lines[-1] += f" {word}"
             elif word:
                 lines.append(" " * hanging + word)
-        return [line.replace(_GLUE, " ").rstrip() for line in lines]
+        return [line.replace(GLUE, " ").rstrip() for line in lines]
 
     def _wrapped(self, text: str, indent: int, hanging: int) -> Iterator[Text]:
         yield from (Text(line) for line in self._fill(text, indent, hanging))
@@ -281,7 +280,7 @@ class _Face:
         text = f"{glued(equation.left):<{width}} = {glued(equation.right)}"
         shapes = _shapes(equation)
         if shapes and len(text) + len(shapes) + 9 <= self.width:
-            yield Text.assemble(("   " + text.replace(_GLUE, " "), "bold"), "      ", (shapes, "dim"))
+            yield Text.assemble(("   " + text.replace(GLUE, " "), "bold"), "      ", (shapes, "dim"))
             return
         yield from (Text(line, style="bold") for line in self._fill(text, 3, width + 6))
         if shapes:
@@ -306,9 +305,9 @@ class _Face:
         left = f"{glued(equation.left):<{width}} = "
         middle = glued(substitute(equation.right, equation.env, k))
         value = equation.value if np.ndim(equation.value) == 0 else equation.value[k]
-        result = f"={_GLUE}{number(value)}"
+        result = f"={GLUE}{number(value)}"
         lines = self._fill(
-            f"{left}{middle} {result}".replace(left, left.replace(" ", _GLUE), 1), margin, margin + width + 3
+            f"{left}{middle} {result}".replace(left, left.replace(" ", GLUE), 1), margin, margin + width + 3
         )
         if head:
             lines[0] = f"   {left_of(head, margin - 3)}{lines[0][margin:]}"
@@ -329,7 +328,7 @@ class _Face:
         columns = [aligned([getattr(t, what) for t in terms]) for what in ("weight", "value", "product")]
         for name, term, weight, value, product in zip(names, terms, *columns, strict=True):
             share = abs(term.product) / total if total else 0.0
-            bar = "" if not np.isfinite(share) else f"{percent(share) if share else '0 %':>9}"
+            bar = "" if not np.isfinite(share) else f"{percent(share).replace(GLUE, ' ') if share else '0 %':>9}"
             yield Text(f"   {left_of(name, width)}  {weight} × {value} = {product} {bar}".rstrip())
         yield Text(f"   {'sum':<{width}}  {number(terms.total)}", style="bold")
         yield Text("")
