@@ -56,6 +56,7 @@ PURPOSES = {
 }
 X, H_PREV, C_PREV, Z = Symbol("x"), Symbol("h_prev"), Symbol("c_prev"), Symbol("z")
 I, F, G, O, C, H = (Symbol(letter) for letter in "ifgoch")
+OPENNESS = ("sigmoid", "hard_sigmoid")  # nonlinearities that lie between 0 and 1
 TABLE = (-2, -1, 0, 1, 2)  # where the worked example prints the activations
 
 
@@ -155,6 +156,8 @@ def _activations(p: Parameters) -> Section:
             values = activation(np.array(TABLE, np.float64))
             rows.append((f"{name}(a)", tuple(float(value) for value in values)))
     blocks.append(Table("", tuple(f"a = {at}" for at in TABLE), tuple(rows)))
+    if "sigmoid" in {activation.name for activation in distinct}:
+        blocks.append(Sentence("A gate through σ lies between 0, shut, and 1, open; a sum of 0 opens it by half."))
     return Section("activations", "The nonlinearities", tuple(blocks))
 
 
@@ -166,7 +169,10 @@ def _sizes(step: Step, facts: Mapping[str, object]) -> Section:
     items.append(("parameters", f"{p.count:,}"))
     items += [(name.replace("_", " "), str(value)) for name, value in p.variant.differences().items()]
     items += [(name, str(value)) for name, value in facts.items()]
-    return Section("sizes", "The cell", (Facts(tuple(items)),))
+    seen = p.recurrent_size + p.input_size
+    each = f"Each of the {p.hidden_size} units" if p.hidden_size > 1 else "The unit"
+    says = f"{each} has a cell state, its memory, and gates that see {seen} numbers: h_prev and x."
+    return Section("sizes", "The cell", (Facts(tuple(items)), Sentence(says)))
 
 
 def _weights(step: Step, units: tuple[int, ...] | None) -> Section:
@@ -197,6 +203,7 @@ def _weights(step: Step, units: tuple[int, ...] | None) -> Section:
     if p.projection is not None:
         heads = tuple(f"m{k}" for k in range(p.hidden_size))
         matrix("Projection: R", p.projection, heads, range(p.recurrent_size), lambda k: f"h{k}")
+    blocks.append(Sentence("A row belongs to a unit, a column to the entry of the combined input it multiplies."))
     return Section("weights", "The weights and biases of each gate", tuple(blocks))
 
 
@@ -268,6 +275,7 @@ class _StepWalk:
             blocks.append(Table("The previous hidden state", heads, (("h_prev", tuple(step.previous.h)),)))
             cells = (("c_prev", tuple(step.previous.c)),)
             blocks.append(Table("The previous cell state", tuple(map(self._named, units)), cells))
+        blocks.append(Sentence("x is new; h_prev is what the cell put out one step ago, c_prev what it remembers."))
         return self._section("input", "The input and the previous state", blocks)
 
     def _combined(self) -> Section:
@@ -283,6 +291,9 @@ class _StepWalk:
                 blocks.append(Sentence(f"d_{name} is the dropout mask of the {which} part."))
         blocks.append(Equation(Z, Stack((h, x)), env, M.z[0], whole=True))
         blocks.append(Table("", tuple(self.step.column_names()), (("z", tuple(M.z[0])),)))
+        above, below = self.p.recurrent_size, self.p.input_size
+        says = f"Above is what the cell put out one step ago ({above}), below what is new ({below})."
+        blocks.append(Sentence(says))
         return self._section("combined_input", "The combined input: what every gate sees", blocks)
 
     def _sums(self) -> Section:
@@ -310,6 +321,7 @@ class _StepWalk:
             blocks.append(Equation(Symbol(base), parts, env, everything, whole=True))
             blocks += self._moments(base, everything)
         blocks += opened
+        blocks.append(Sentence("Layer norm brings u and w, each by itself, to mean 0 and variance 1."))
         return self._section("sums", "The recurrent sums u and the input's sums w, across all gates", blocks)
 
     def _dropped(self, vector: Symbol) -> bool:
@@ -350,7 +362,7 @@ class _StepWalk:
             blocks += self._preactivation(k)
             activation = variant.activation(k)
             a = Symbol("a", k)
-            openness = activation.name in ("sigmoid", "hard_sigmoid")
+            openness = activation.name in OPENNESS
             blocks.append(Equation(gate, apply(activation, a), {a: M.a(k)[0]}, value, openness))
             blocks += self._opened(a, NAMES[index(k)])
         blocks.append(self._meaning(meaning.gate(self.step, k, self.units, self._named)))

@@ -388,13 +388,13 @@ def _style(value: Any) -> str:
 
 
 def _shapes(equation: Equation) -> str:
-    """Return the shapes of an equation's symbols, as columns, where it holds a product with a matrix."""
+    """Return the shape of what an equation gives, and of what a product with a matrix takes; vectors are columns."""
     matrices = [node for node in _nodes(equation.right) if isinstance(node, MatMul)]
     if equation.whole:
         parts = [_shape(value) for value in equation.env.values() if np.ndim(value)]
         return f"{', '.join(parts)} → {_shape(equation.value)}"
     if not matrices:
-        return ""
+        return f"→ {_shape(equation.value)}" if np.ndim(equation.value) else "→ one number"
     node = matrices[0]
     return f"{_shape(equation.env[node.matrix])} · {_shape(equation.env[node.vector])} → {_shape(equation.value)}"
 
