@@ -133,6 +133,13 @@ def test_opening_a_unit_shows_every_product_largest_first():
         assert f"{number(term.weight)} × {number(term.value)}" in re.sub(r" +", " ", shown)
 
 
+def test_opening_a_unit_of_a_projected_cell_opens_what_the_projection_takes_of_it():
+    shown = str(gw.walk(trace_of("plain", 3).step(0), unit=1))
+    for k in range(3):
+        assert f"h{k}: every product in its hidden state, largest first" in shown
+    assert len(re.findall(r"^   m1 ", shown, re.MULTILINE)) == 3
+
+
 def test_with_peepholes_the_output_gate_comes_after_the_cell_state_it_sees():
     keys = [section.key for section in gw.walk(trace_of("peephole", None).step(0)).sections]
     assert keys.index("cell_state") < keys.index("output_gate") < keys.index("hidden_state")

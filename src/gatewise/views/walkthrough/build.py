@@ -449,6 +449,8 @@ class _StepWalk:
             blocks += self._opened(H, "hidden_state")
         else:
             units, name = tuple(range(p.recurrent_size)), "h{}".format
+            if self.opened:  # a projected entry takes from every unit: all are opened
+                blocks += [Opened(H, k, self.step.terms("hidden_state", k), projected=True) for k in units]
             below = {H, after, Symbol("h_raw")}
             blocks = [replace(b, projected=True) if isinstance(b, Equation) and b.left in below else b for b in blocks]
         blocks.append(self._meaning(meaning.hidden_state(self.step, units, name)))

@@ -80,11 +80,12 @@ class Definition:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """Every product in the sum behind one number of one unit."""
+    """Every product in the sum behind one number of one unit, or of one entry of the projected hidden state."""
 
     left: Symbol
     unit: int
     terms: Terms
+    projected: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -322,7 +322,8 @@ class _Face:
         terms = opened.terms
         total = sum(abs(term.product) for term in terms)
         yield Text("")
-        yield from self._wrapped(f"{self.names[opened.unit]}: every product in its {terms.of}, largest first", 3, 3)
+        name = f"h{opened.unit}" if opened.projected else self.names[opened.unit]
+        yield from self._wrapped(f"{name}: every product in its {terms.of}, largest first", 3, 3)
         names = [short(term.name) for term in terms]
         width = max(map(cell_len, names))
         columns = [aligned([getattr(t, what) for t in terms]) for what in ("weight", "value", "product")]
