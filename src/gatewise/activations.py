@@ -1,8 +1,11 @@
 """The nonlinearities of the gates, each with its derivative.
 
 Every derivative is a function of the activation's *output*: what a trace keeps is enough to go back. That leaves out
-functions that are not monotonic (SiLU, GELU, Mish). Formulas and default constants: the ONNX operator `LSTM`, Keras'
-`activations`, and Klambauer et al., "Self-Normalizing Neural Networks" (2017), for SELU.
+functions that are not monotonic (SiLU, GELU, Mish). Far out in saturation the output no longer tells the derivative
+exactly: in float32 that of softsign is 0.3 % off at a = 1e5, and that of elu is 0 from about a = -18 on.
+
+Formulas and default constants: the ONNX operator `LSTM`, Keras' `activations`, and Klambauer et al.,
+"Self-Normalizing Neural Networks" (2017), for SELU.
 """
 
 from __future__ import annotations
