@@ -176,7 +176,7 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--cell-activation", "elu:x"], "cannot read the activation 'elu:x'"),
         (["--input-activation", "hard_sigmoid"], "hard_sigmoid needs alpha and beta"),
         (["--at", "2"], "--at belongs to a saved model; --model names its file"),
-        (["--example", "latch", "--seed", "3"], "--seed does not go with --example latch, which has its own"),
+        (["--example", "latch", "--seed", "3"], "--seed does not go with --example latch"),
         (["--coupling", "both"], "Invalid value"),
         (["--peephole", "half"], "Invalid value"),
         (["--hidden-size", "two"], "Invalid value"),
@@ -210,7 +210,7 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--model", "m", "--x", "good.csv", "--at", "2"], "there is no step 2; x has steps 0 to 1"),
         (["--model", "m", "--x", "good.csv", "--layer", "1"], "there is no layer 1; this trace has layers 0 to 0"),
         (["--model", "m", "--x", "good.csv", "--direction", "backward"], "there is no direction 'backward'"),
-        (["--model", "m", "--x", "good.csv", "--seed", "1"], "--seed does not go with --model, which has its own"),
+        (["--model", "m", "--x", "good.csv", "--seed", "1"], "--seed does not go with --model"),
         (["--model", "cut", "--x", "good.csv"], "cannot read cut: it is not a whole safetensors file"),
     ],
 )

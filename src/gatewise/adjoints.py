@@ -20,6 +20,8 @@ from gatewise.gates import LETTERS, PEEPHOLES, of
 class Adjoint:
     """The derivatives of one step, each with the shape of what it belongs to; of parameters, summed over the batch.
 
+    By the input x (batch, input), the previous states h_prev (batch, recurrent) and c_prev (batch, hidden), the
+    unprojected hidden state m and the new cell state c_new (batch, hidden).
     `gates` are those by the gates after their nonlinearity, with the coupled gate's share passed on to the other;
     `preactivations` those by the pre-activations; both (batch, 4, hidden).
     """

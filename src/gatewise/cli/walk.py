@@ -169,7 +169,7 @@ def _given(options: CellOptions | VariantOptions | ModelOptions | None) -> dict[
 def _refuse(owner: str, options: Mapping[str, object]) -> None:
     for name, value in options.items():
         if value is not None:
-            raise OptionError(f"--{name.replace('_', '-')} does not go with {owner}, which has its own")
+            raise OptionError(f"--{name.replace('_', '-')} does not go with {owner}")
 
 
 def _of_example(example: Example, steps: int | None) -> Walked:
