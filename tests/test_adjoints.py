@@ -64,7 +64,7 @@ def assert_gradients_of(run):
 @pytest.mark.parametrize("direction", cases.DIRECTIONS)
 @pytest.mark.parametrize(
     ("live", "noise"),
-    [("all live", False), ("all live", True), ("lengths", False), ("mask", False), ("mask", True)],
+    [("all live", False), ("all live", True), ("lengths", False), ("lengths", True), ("mask", False), ("mask", True)],
     ids=lambda value: {True: "noise", False: "no noise"}.get(value, value),
 )
 def test_the_adjoints_equal_central_differences(variant, projection, direction, live, noise):

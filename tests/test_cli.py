@@ -343,13 +343,3 @@ def test_no_system_error_ends_in_a_traceback(here, capsys):
             [sys.executable, "-m", "gatewise", "walk"], stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert (done.returncode, done.stderr) == (2, b"gatewise: [Errno 28] No space left on device\n")
-
-
-def test_a_clip_and_zoneout_are_named_where_they_change_the_memory():
-    p = gw.LSTMCell.random(3, 2, init="notebook", variant=gw.Variant(cell_clip=0.05)).parameters
-    masks = [[gw.Masks(zoneout_cell=np.array(0.9))]]
-    state = ((gw.State(np.array([[0.3, 0.4]]), np.array([[0.2, 0.3]])),),)
-    trace = gw.LSTM.from_cells(p).trace(np.array([[[0.5, 0.8, 0.2]]]), state, masks=masks)
-    shown = " ".join(str(gw.walk(trace[0].step(0))).split())
-    assert "-0.0019 is new, clipped to 0.05, and zoneout keeps 90.0 % of the old state" in shown
-    assert trace[0].step(0).terms("cell_state", 0).of == "cell state before its clip"

@@ -166,6 +166,16 @@ def test_a_sentence_says_what_a_forget_gate_does(values, expected):
     assert sentence.text.replace("\xa0", " ").startswith(expected)
 
 
+def test_a_clip_and_zoneout_are_named_where_they_change_the_memory():
+    p = gw.LSTMCell.random(3, 2, init="notebook", variant=gw.Variant(cell_clip=0.05)).parameters
+    masks = [[gw.Masks(zoneout_cell=np.array(0.9))]]
+    state = ((gw.State(np.array([[0.3, 0.4]]), np.array([[0.2, 0.3]])),),)
+    trace = gw.LSTM.from_cells(p).trace(np.array([[[0.5, 0.8, 0.2]]]), state, masks=masks)
+    shown = " ".join(str(gw.walk(trace[0].step(0))).split())
+    assert "-0.0019 is new, clipped to 0.05, and zoneout keeps 90.0 % of the old state" in shown
+    assert trace[0].step(0).terms("cell_state", 0).of == "cell state before its clip"
+
+
 def test_the_latch_writes_holds_and_releases_its_bit():
     example = examples.latch()
     trace = gw.LSTM.from_cells(example.cell).trace(example.x)[0]
