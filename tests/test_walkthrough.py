@@ -14,7 +14,8 @@ from gatewise import examples
 from gatewise.activations import KINDS, Activation
 from gatewise.trace import Trace
 from gatewise.views.walkthrough import formula as f
-from gatewise.views.walkthrough import text
+from gatewise.views.walkthrough import layout, text
+from gatewise.views.walkthrough.notation import NOTATIONS
 from gatewise.views.walkthrough.numbers import aligned, number, percent
 from gatewise.views.walkthrough.parts import Equation, Opened, Sentence, Table
 
@@ -46,18 +47,30 @@ SUBJECTS = [
 ]
 
 
+@pytest.fixture(params=["forward", "backward", "backward over two steps"])
+def way(request):
+    return request.param
+
+
+def walk_of(way: str, trace: Trace, **options) -> gw.views.walkthrough.Walkthrough:
+    steps = [trace.step(0), trace.step(1)]
+    return gw.walk(steps if "two" in way else steps[1], backward=way != "forward", **options)
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
 @pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
-def test_every_equation_shown_gives_the_number_shown(variant, projection, noise):
-    trace = trace_of(variant, projection, noise)
-    for equation in equations(gw.walk(trace.step(1))):
+def test_every_equation_shown_gives_the_number_shown(variant, projection, noise, way, notation):
+    walk = walk_of(way, trace_of(variant, projection, noise), notation=notation)
+    for equation in equations(walk):
         found = f.evaluate(equation.right, equation.env)
         np.testing.assert_allclose(found, equation.value, rtol=1e-12, atol=1e-13, err_msg=text.formula(equation.left))
 
 
+@pytest.mark.parametrize("notation", ["gatewise", "keras"])
 @pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
-def test_every_equation_with_numbers_in_it_gives_the_number_shown(variant, projection, noise):
-    for equation in equations(gw.walk(trace_of(variant, projection, noise).step(1))):
-        if equation.whole:
+def test_every_equation_with_numbers_in_it_gives_the_number_shown(variant, projection, noise, way, notation):
+    for equation in equations(walk_of(way, trace_of(variant, projection, noise), notation=notation)):
+        if not equation.worked:
             continue
         values = np.atleast_1d(equation.value)
         for k, value in enumerate(values):
@@ -106,7 +119,7 @@ def test_a_large_cell_fits_a_terminal_of_80_columns_and_says_what_is_left_out(si
     trace = lstm.trace(np.random.default_rng(1).normal(size=(1, size)))
     shown = str(gw.walk(trace[0].step(0)))
     assert max(map(len, shown.splitlines())) <= 80
-    assert ("more (--unit K" in shown) == (size > text.MOST_UNITS)
+    assert ("more (--unit K" in shown) == (size > layout.MOST_UNITS)
     assert ("columns are left out" in shown) == (size > 3)
 
 
@@ -197,7 +210,7 @@ def test_a_walk_of_several_steps_begins_with_all_of_them_at_a_glance():
     glance = next(section for section in walk.sections if section.key == "sequence").blocks[0]
     assert isinstance(glance, Table)
     assert [name for name, _ in glance.rows] == [f"step {t}" for t in range(7)]
-    assert glance.columns == ("bit", "write", "release", "i", "f", "g", "o", "c", "h")
+    assert glance.columns == ("bit", "write", "release", *map(f.Symbol, "ifgoch"))
     found = np.array([values for _, values in glance.rows])
     np.testing.assert_array_equal(found[:, 4], trace.forget_gate[:, 0, 0])
     assert {section.time for section in walk.sections} == {None, *(f"step {t}" for t in range(7))}
@@ -247,7 +260,7 @@ def test_names_that_are_long_wide_or_orders_to_the_terminal_are_shown_as_harmles
 def test_a_projection_as_wide_as_the_cell_does_not_call_its_outputs_units():
     trace = trace_of("plain", 4)
     last = str(gw.walk(trace.step(0), unit=2)).split("The new hidden state")[1]
-    assert [f"   h{k}  h " in last for k in range(4)] == [True] * 4
+    assert re.findall(r"^   (h\d) +h = ", last, re.MULTILINE) == ["h0", "h1", "h2", "h3"]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -304,3 +317,59 @@ def test_a_percentage_never_says_nothing_or_everything_when_it_is_not():
 )
 def test_a_formula_is_written_with_the_brackets_it_needs(node, expected):
     assert text.formula(node).replace("\N{NO-BREAK SPACE}", " ") == expected
+
+
+# The way back.
+
+
+@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+def test_a_walk_back_ends_in_the_gradients_of_back_propagation(variant, projection, noise):
+    trace = trace_of(variant, projection, noise, steps=3)
+    p, rng = trace.parameters, np.random.default_rng(5)
+    dh, dc = rng.normal(size=p.recurrent_size), rng.normal(size=p.hidden_size)
+    walk = gw.walk(trace, backward=True, dh=dh, dc=dc)
+    dy = np.zeros((3, 1, p.recurrent_size))
+    expected = gw.backward(trace, dy, gw.State(dh[None], dc[None]))
+    found, inputs = {}, []
+    for equation in equations(walk):
+        found[text.formula(equation.left)] = equation.value
+        if text.formula(equation.left) == "dx":
+            inputs.append(equation.value)
+    tolerance = {"rtol": 1e-9, "atol": 1e-12}
+    np.testing.assert_allclose(inputs[::-1], expected.x[:, 0], **tolerance)
+    np.testing.assert_allclose(found["dh_prev"], expected.state.h[0], **tolerance)
+    np.testing.assert_allclose(found["dc_prev"], expected.state.c[0], **tolerance)
+    for letter, weight, bias in zip("ifgo", expected.weight, expected.bias, strict=True):
+        if letter not in p.variant.own:
+            continue
+        if f"dU_{letter}" in found:
+            whole = np.concatenate([found[f"dU_{letter}"], found[f"dW_{letter}"]], axis=1)
+        else:
+            whole = found[f"dW_{letter}"]
+        np.testing.assert_allclose(whole, weight, **tolerance)
+        np.testing.assert_allclose(found[f"db_{letter}"], bias, **tolerance)
+        if p.variant.layer_norm == "gates":
+            np.testing.assert_allclose(
+                found[f"dγ_{letter}"], expected.parameters["norm_gain"]["ifgo".index(letter)], **tolerance
+            )
+        if p.variant.layer_norm == "haste":
+            for base, gain in zip("uw", expected.parameters["norm_gain"], strict=True):
+                row = gain["ifgo".index(letter)]
+                np.testing.assert_allclose(found[f"dγ_{base}{letter}"], row, **tolerance)
+    if p.peephole is not None:
+        for row, letter in enumerate("ifo"):
+            if letter in p.variant.own:
+                np.testing.assert_allclose(found[f"dp_{letter}"], expected.parameters["peephole"][row], **tolerance)
+    if p.cell_norm is not None:
+        np.testing.assert_allclose([found["dγ_c"], found["dβ_c"]], expected.parameters["cell_norm"], **tolerance)
+    if p.projection is not None:
+        np.testing.assert_allclose(found["dR"], expected.parameters["projection"], **tolerance)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_derivative_shown_of_a_nonlinearity_is_the_one_computed(name):
+    constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
+    activation = Activation(name, *constants)
+    y = activation(np.linspace(-4, 4, 33))
+    found = f.evaluate(f.slope(activation, f.Symbol("y")), {f.Symbol("y"): y})
+    np.testing.assert_allclose(np.broadcast_to(found, y.shape), activation.derivative(y), rtol=1e-13, atol=1e-15)

@@ -60,6 +60,18 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write text in UTF-8; an existing file is replaced whole, or not at all.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written.
+    """
+    with beside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
 def write(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], header: Mapping[str, Any]) -> None:
     """Write arrays and a header; an existing file is replaced whole, or not at all.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,9 +21,11 @@ from gatewise.network import Network
 from gatewise.step import Labels, State, Step
 
 RUN = Group("The run", sort_key=1)
-CELL = Group("A new cell", sort_key=2)
-VARIANT = Group("Its variant", sort_key=3)
-MODEL = Group("A saved model", sort_key=4)
+BACK = Group("The way back", sort_key=2)
+PAGE = Group("The page", sort_key=3)
+CELL = Group("A new cell", sort_key=4)
+VARIANT = Group("Its variant", sort_key=5)
+MODEL = Group("A saved model", sort_key=6)
 
 
 def _whole(kind: object, tokens: Sequence[Token]) -> int:
@@ -107,6 +110,16 @@ def walk(
     c: Annotated[str | None, _Numbers] = None,
     steps: Annotated[Whole, Parameter(group=RUN)] = None,
     unit: Annotated[Whole, Parameter(group=RUN)] = None,
+    backward: Annotated[bool, Parameter(group=BACK, negative="")] = False,
+    dh: Annotated[str | None, Parameter(allow_leading_hyphen=True, group=BACK)] = None,
+    dc: Annotated[str | None, Parameter(allow_leading_hyphen=True, group=BACK)] = None,
+    format: Annotated[
+        Literal["text", "markdown", "latex", "html", "notebook", "json"] | None, Parameter(group=PAGE)
+    ] = None,
+    output: Annotated[Path | None, Parameter(group=PAGE)] = None,
+    notation: Annotated[
+        Literal["gatewise", "notebook", "olah", "pytorch", "keras"], Parameter(group=PAGE)
+    ] = "gatewise",
     cell: CellOptions | None = None,
     variant: VariantOptions | None = None,
     model: ModelOptions | None = None,
@@ -129,6 +142,19 @@ def walk(
         How many steps to walk through; a single x is the input of each of them.
     unit
         Open one unit: every product of its sums, largest contribution first.
+    backward
+        Walk back, from the loss to every weight, input and previous state; over several steps, through time.
+    dh
+        The derivatives of the loss by the last hidden state; by default 1 each: the loss is its sum.
+    dc
+        The derivatives of the loss by the last cell state; 0 by default.
+    format
+        By default what the name of --output ends in, else text.
+    output
+        A file to write instead of printing.
+    notation
+        Whose symbols and shapes of matrices: those of gatewise, of the worked example, of Olah's "Understanding LSTM
+        Networks", of PyTorch's documentation or of Keras' source.
     """
     cells, switches, files = _given(cell), _given(variant), _given(model)
     if files:
@@ -142,10 +168,21 @@ def walk(
     else:
         walked, facts = _of_new_cell(cells, switches, x, h, c, steps)
     # Rich and the faces are imported with the first walk, not with the program's help.
-    from gatewise.views.walkthrough import text
+    from gatewise.views.walkthrough import faces, text
     from gatewise.views.walkthrough import walk as walk_through
 
-    text.show(walk_through(walked, unit=unit, facts=facts), _Output())
+    if output is not None and format is None:
+        format = faces.format_of(output)  # type: ignore[assignment]  # refused before anything is computed
+    d_h, d_c = (None if given is None else reading.vector(name, given) for name, given in (("dh", dh), ("dc", dc)))
+    if not backward and (dh is not None or dc is not None):
+        raise OptionError(f"--{'dh' if dh is not None else 'dc'} belongs to the walk back: --backward")
+    made = walk_through(walked, unit=unit, facts=facts, backward=backward, dh=d_h, dc=d_c, notation=notation)
+    if output is not None:
+        made.save(output, format)
+    elif format in (None, "text"):
+        text.show(made, _Output())
+    else:
+        sys.stdout.buffer.write(f"{made.render(format)}\n".encode())  # UTF-8, whatever the terminal's
 
 
 class _Output(Console):

@@ -6,8 +6,8 @@ A walkthrough holds each equation as a tree of symbols and what every symbol sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,12 @@ class Formula:
 
 @dataclass(frozen=True)
 class Symbol(Formula):
-    """A named quantity, like W_f or h_prev."""
+    """A named quantity, like W_f or h_prev; with `d`, the derivative of the loss by it; `time`, at which step."""
 
     base: str
     sub: str = ""
+    d: bool = False
+    time: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,13 @@ class Number(Formula):
     """A number: a constant of an equation, or one put in a symbol's place."""
 
     value: float
+
+
+@dataclass(frozen=True)
+class Row(Formula):
+    """Numbers side by side: a row of a matrix, put in a symbol's place."""
+
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -58,10 +67,34 @@ class Product(Formula):
 
 @dataclass(frozen=True)
 class MatMul(Formula):
-    """A matrix times a vector."""
+    """A matrix times a vector, or a vector times a matrix."""
+
+    left: Formula
+    right: Formula
+
+
+@dataclass(frozen=True)
+class Transpose(Formula):
+    """A matrix whose rows are the columns of another."""
 
     matrix: Symbol
+
+
+@dataclass(frozen=True)
+class Outer(Formula):
+    """Each entry of one vector times each of another: a column times a row."""
+
+    left: Formula
+    right: Formula
+
+
+@dataclass(frozen=True)
+class Part(Formula):
+    """The entries of a vector from `start` on, before `stop`."""
+
     vector: Symbol
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True)
@@ -90,11 +123,19 @@ class Call(Formula):
 
 
 @dataclass(frozen=True)
-class Above(Formula):
-    """1 where a formula is greater than another, else 0."""
+class Holds(Formula):
+    """1 where a relation of two formulas, a key of `RELATIONS`, holds, else 0."""
 
     left: Formula
+    relation: str
     right: Formula
+
+
+@dataclass(frozen=True)
+class Slope(Formula):
+    """The derivative of a nonlinearity, as a formula of its output."""
+
+    body: Formula
 
 
 @dataclass(frozen=True)
@@ -119,6 +160,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "clip": np.clip,
 }
 
+RELATIONS: dict[str, Callable[..., Any]] = {">": np.greater, "<": np.less, "≤": np.less_equal}
+
 
 def evaluate(formula: Formula, env: Env) -> Any:
     """Return what a formula is, given what its symbols stand for."""
@@ -127,6 +170,8 @@ def evaluate(formula: Formula, env: Env) -> Any:
             return env[formula]
         case Number(value):
             return value
+        case Row(values):
+            return np.array(values)
         case Sum(terms):
             return sum(evaluate(term, env) for term in terms)
         case Negative(term):
@@ -136,8 +181,16 @@ def evaluate(formula: Formula, env: Env) -> Any:
             for factor in factors[1:]:
                 product = product * evaluate(factor, env)
             return product
-        case MatMul(matrix, vector):
-            return env[matrix] @ env[vector]
+        case MatMul(left, right):
+            return evaluate(left, env) @ evaluate(right, env)
+        case Transpose(matrix):
+            return env[matrix].T
+        case Outer(left, right):
+            return np.outer(evaluate(left, env), evaluate(right, env))
+        case Part(vector, start, stop):
+            return env[vector][start:stop]
+        case Slope(body):
+            return evaluate(body, env)
         case Quotient(over, under):
             return evaluate(over, env) / evaluate(under, env)
         case Power(base, exponent):
@@ -145,8 +198,8 @@ def evaluate(formula: Formula, env: Env) -> Any:
         case Call(name, arguments, activation):
             function = activation or FUNCTIONS[name]
             return function(*(evaluate(argument, env) for argument in arguments))
-        case Above(left, right):
-            return np.where(evaluate(left, env) > evaluate(right, env), 1.0, 0.0)
+        case Holds(left, relation, right):
+            return np.where(RELATIONS[relation](evaluate(left, env), evaluate(right, env)), 1.0, 0.0)
         case Stack(parts):
             return np.concatenate([evaluate(part, env) for part in parts])
         case _:
@@ -156,13 +209,16 @@ def evaluate(formula: Formula, env: Env) -> Any:
 def substitute(formula: Formula, env: Env, unit: int) -> Formula:
     """Return the formula with the numbers of one unit in place of its symbols.
 
-    A matrix times a vector becomes the sum of the unit's products, a mean the sum of all units over their count.
+    A matrix times a vector becomes the sum of the unit's products, a mean the sum of all units over their count, and
+    what makes a matrix shows the unit's row.
     """
     match formula:
         case Symbol():
             value = env[formula]
+            if np.ndim(value) == 2:
+                return Row(tuple(value[unit]))
             return Number(value if np.ndim(value) == 0 else value[unit])
-        case Number():
+        case Number() | Row():
             return formula
         case Sum(terms):
             flat: list[Formula] = []
@@ -174,9 +230,18 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
             return Negative(substitute(term, env, unit))
         case Product(factors):
             return Product(tuple(substitute(factor, env, unit) for factor in factors))
-        case MatMul(matrix, vector):
-            pairs = zip(env[matrix][unit], env[vector], strict=True)
-            return Sum(tuple(Product((Number(weight), Number(value))) for weight, value in pairs))
+        case MatMul(left, right):
+            first, second = evaluate(left, env), evaluate(right, env)
+            pairs = (
+                zip(first[unit], second, strict=True) if first.ndim == 2 else zip(first, second[:, unit], strict=True)
+            )
+            return Sum(tuple(Product((Number(one), Number(other))) for one, other in pairs))
+        case Outer(left, right):
+            return Product((Number(evaluate(left, env)[unit]), Row(tuple(evaluate(right, env)))))
+        case Part(vector, start):
+            return Number(env[vector][start + unit])
+        case Slope(body):
+            return Slope(substitute(body, env, unit))
         case Quotient(over, under):
             return Quotient(substitute(over, env, unit), substitute(under, env, unit))
         case Power(base, exponent):
@@ -187,8 +252,8 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
             return Quotient(Sum(terms), Number(count))
         case Call(name, arguments, activation):
             return Call(name, tuple(substitute(argument, env, unit) for argument in arguments), activation)
-        case Above(left, right):
-            return Above(substitute(left, env, unit), substitute(right, env, unit))
+        case Holds(left, relation, right):
+            return Holds(substitute(left, env, unit), relation, substitute(right, env, unit))
         case _:
             raise TypeError(f"no numbers go into {formula!r}")
 
@@ -228,7 +293,7 @@ def definition(activation: Activation) -> Formula:
         "hard_sigmoid": Call("max", (ZERO, Call("min", (ONE, add(times(alpha, _A), beta))))),
         "relu": positive,
         "leaky_relu": add(positive, times(alpha, negative)),
-        "thresholded_relu": times(_A, Above(_A, alpha)),
+        "thresholded_relu": times(_A, Holds(_A, ">", alpha)),
         "affine": add(times(alpha, _A), beta),
         "scaled_tanh": times(alpha, Call("tanh", (times(beta, _A),))),
         "elu": elu,
@@ -237,6 +302,59 @@ def definition(activation: Activation) -> Formula:
         "softplus": Call("ln", (add(ONE, _E),)),
         "exponential": _E,
     }[activation.name]
+
+
+def slope(activation: Activation, y: Formula) -> Slope:
+    """Return an activation's derivative as a formula of its output y, as `Activation.derivative` has it."""
+    alpha, beta = Number(activation.alpha or 0.0), Number(activation.beta or 0.0)
+    positive, flat = Holds(y, ">", ZERO), Holds(y, "≤", ZERO)
+    bodies: dict[str, Callable[[], Formula]] = {
+        "sigmoid": lambda: times(y, less(ONE, y)),
+        "tanh": lambda: less(ONE, Power(y, TWO)),
+        "hard_sigmoid": lambda: times(alpha, positive, Holds(y, "<", ONE)),
+        "relu": lambda: positive,
+        "leaky_relu": lambda: add(positive, times(alpha, flat)),
+        "thresholded_relu": lambda: positive,
+        "affine": lambda: alpha,
+        "scaled_tanh": lambda: times(beta, less(alpha, Quotient(Power(y, TWO), alpha))),
+        "elu": lambda: add(positive, times(add(y, alpha), flat)),
+        "selu": lambda: add(times(beta, positive), times(add(y, times(alpha, beta)), flat)),
+        "softsign": lambda: Power(less(ONE, Call("abs", (y,))), TWO),
+        "softplus": lambda: less(ONE, Call("exp", (Negative(y),))),
+        "exponential": lambda: y,
+    }
+    return Slope(bodies[activation.name]())
+
+
+def factors(product: Product) -> tuple[Formula, ...]:
+    """Return the factors of a product, with those of a derivative that is itself a product among them."""
+    flat: list[Formula] = []
+    for factor in product.factors:
+        body = factor.body if isinstance(factor, Slope) else factor
+        flat += factors(body) if isinstance(body, Product) else (body,)
+    return tuple(flat)
+
+
+def nodes(formula: Formula) -> Iterator[Formula]:
+    """Go through a formula and all that it is made of, from the left."""
+    yield formula
+    for value in vars(formula).values():
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, Formula):
+                yield from nodes(one)
+
+
+def rebuild(formula: Formula, change: Callable[[Formula], Formula | None]) -> Formula:
+    """Return a formula in which each part that `change` has another for is that other, from the outside in."""
+    if (other := change(formula)) is not None:
+        return other
+    parts: dict[str, Any] = {}
+    for name, value in vars(formula).items():
+        if isinstance(value, Formula):
+            parts[name] = rebuild(value, change)
+        elif isinstance(value, tuple):
+            parts[name] = tuple(rebuild(one, change) if isinstance(one, Formula) else one for one in value)
+    return replace(formula, **parts) if parts else formula
 
 
 def apply(activation: Activation, argument: Formula) -> Call:

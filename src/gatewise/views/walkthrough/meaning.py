@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.gates import NAMES, index
 from gatewise.step import Step
 from gatewise.views.walkthrough.numbers import number, percent
+from gatewise.views.walkthrough.parts import Equation
 
 Names = Callable[[int], str]
 _MOST = 4  # units named one by one; beyond that, the extremes
@@ -22,13 +24,18 @@ def short(value: float) -> str:
 def _each(units: Sequence[int], values: Array, say: Callable[[int], str], names: Names, what: str) -> str:
     """Say it of every unit where they are few, else of the least and the greatest."""
     if len(units) <= _MOST:
-        return "; ".join(f"{names(k)} {say(k)}" for k in units) + "."
+        return _begin("; ".join(f"{names(k)} {say(k)}" for k in units) + ".")
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        return f"of {len(units)} units at least one is not finite, {names(bad)}."
+        return f"Of {len(units)} units at least one is not finite, {names(bad)}."
     least, most = int(np.argmin(values)), int(np.argmax(values))
     extremes = f"{names(most)} {say(most)}, the most, and {names(least)} {say(least)}, the least"
-    return f"of {len(units)} units, {extremes} ({what})."
+    return f"Of {len(units)} units, {extremes} ({what})."
+
+
+def _begin(text: str) -> str:
+    """Begin a sentence; a unit's own name stays as it is."""
+    return text[0].upper() + text[1:] if text.startswith("unit ") else text
 
 
 def gate(step: Step, letter: str, units: Sequence[int], names: Names) -> str:
@@ -77,3 +84,68 @@ def hidden_state(step: Step, units: Sequence[int], names: Names) -> str:
     """Say what each unit puts out."""
     h = step.hidden_state
     return _each(units, h, lambda k: f"puts out {short(h[k])}", names, "new hidden state")
+
+
+# The way back.
+
+
+def _share(value: float) -> str:
+    return percent(value) if 0 <= value <= 1 else f"{short(value)} times as much"
+
+
+def gate_back(step: Step, letter: str, before: Array, after: Array, units: Sequence[int], names: Names) -> str:
+    """Say what a gate's opening does to the loss, and how much its nonlinearity passes on."""
+    slopes = step.parameters.variant.activation(letter).derivative(getattr(step.moment, letter)[0])
+
+    def say(k: int) -> str:
+        if not np.isfinite(before[k]):
+            return "has no number here: something before it is not finite"
+        what = "a wider gate" if letter != "g" else "a larger candidate"
+        does = "raises" if before[k] > 0 else "lowers" if before[k] < 0 else "does not move"
+        return f"passes on {_share(slopes[k])} of {short(before[k])} ({what} {does} the loss)"
+
+    return _each(units, after, say, names, "derivative by the pre-activation")
+
+
+def cell_back(later: Array, total: Array, units: Sequence[int], names: Names) -> str:
+    """Say from where the gradient of a cell state comes."""
+
+    def say(k: int) -> str:
+        return f"gets {short(total[k])}: {short(later[k])} from later steps, {short(total[k] - later[k])} from this one"
+
+    return _each(units, total, say, names, "derivative by the cell state")
+
+
+def weights_back(equations: Sequence[Equation], names: Mapping[str, tuple[str, ...]]) -> str:
+    """Say which weight moves the loss most."""
+    least: tuple[float, str] = (-1.0, "")
+    for equation in equations:
+        sizes = np.abs(np.nan_to_num(equation.value))
+        at = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
+        if sizes[at] > least[0]:
+            unit, column = names[equation.over][at[0]], names[equation.across][at[1]]
+            gate_of = NAMES[index(equation.left.sub)].replace("_", " ")
+            least = (float(sizes[at]), f"that of {column} in the {gate_of} of {unit} ({short(equation.value[at])})")
+    return f"The weight that moves the loss most is {least[1]}."
+
+
+def previous_back(arrived: Array, passed: Array, units: Sequence[int], names: Names) -> str:
+    """Say how much of the cell state's gradient goes on to the step before."""
+
+    def say(k: int) -> str:
+        if not arrived[k] or not np.isfinite(passed[k] / arrived[k]):
+            return f"hands {short(passed[k])} to the step before"
+        return f"hands {_share(passed[k] / arrived[k])} of {short(arrived[k])} to the step before"
+
+    return _each(units, passed, say, names, "derivative by the previous cell state")
+
+
+def carried(last: str, first: str, share: Array, units: Sequence[int], names: Names) -> str:
+    """Say how much of a gradient the forget gates carry back over all steps."""
+
+    def say(k: int) -> str:
+        fate = " (it survives)" if share[k] >= 0.5 else " (it fades)" if share[k] <= 0.1 else ""
+        return f"carries {_share(share[k])}{fate}"
+
+    told = _each(units, share, say, names, "product of the later forget gates")
+    return f"Of a gradient at the cell state of {last}, this much reaches that of {first}: {told}"

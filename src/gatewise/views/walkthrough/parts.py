@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 from gatewise.step import Terms
 from gatewise.views.walkthrough.formula import Formula, Symbol
+
+Words = str | Symbol | tuple[str | Symbol, ...]  # text, with symbols in it
+# What a vector goes over: units, entries of the hidden state, features, entries of the combined input, or the units of
+# every gate one after the other.
+UNITS, RECURRENT, FEATURES, COLUMNS, ALL_GATES = "units", "recurrent", "features", "columns", "all gates"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,22 +27,28 @@ class Equation:
     env : dict of Symbol to array
         Vectors (n,), matrices (n, m) and single numbers.
     value : array or number
-        What `left` stands for.
+        What `left` stands for: a vector, a number, or a matrix.
+    over : str
+        What the entries of a vector, or the rows of a matrix, belong to: a key of `Walkthrough.names`.
+    across : str
+        What the columns of a matrix belong to.
+    worked : bool
+        Whether numbers go into it, entry by entry.
     openness : bool
         Whether the value tells how far a gate is open, from 0 to 1.
-    whole : bool
-        Whether the equation makes one vector as a whole, so that no numbers go into it unit by unit.
-    projected : bool
-        Whether the value belongs to the projected hidden state, not to the units.
+    products : tuple of str
+        What the products with a matrix are called, in the order in which they are summed.
     """
 
     left: Symbol
     right: Formula
     env: Mapping[Symbol, Any]
     value: Any
+    over: str = UNITS
+    across: str = COLUMNS
+    worked: bool = True
     openness: bool = False
-    whole: bool = False
-    projected: bool = False
+    products: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,22 +57,24 @@ class Table:
 
     Attributes
     ----------
-    title : str
-        A symbol or a few words.
-    columns : tuple of str
-    rows : tuple of (str, sequence of float)
+    title : Words
+    columns : tuple of Words
+    rows : tuple of (Words, sequence of float)
         Each row's name and numbers.
     openness : tuple of int
         Which columns tell how far a gate is open.
     digits : int
         Decimals to show.
+    whole : bool
+        Whether every row is shown, however many there are.
     """
 
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, Sequence[Any]], ...]
+    title: Words
+    columns: tuple[Words, ...]
+    rows: tuple[tuple[Words, Sequence[Any]], ...]
     openness: tuple[int, ...] = ()
     digits: int = 8
+    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +86,7 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)
 class Definition:
-    """The formula of a nonlinearity."""
+    """The formula of a nonlinearity, or of its derivative."""
 
     name: str
     right: Formula
@@ -80,19 +94,19 @@ class Definition:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """Every product in the sum behind one number of one unit, or of one entry of the projected hidden state."""
+    """Every product in the sum behind one number: of a unit, or of another entry (`over`, a key of the names)."""
 
     left: Symbol
     unit: int
     terms: Terms
-    projected: bool = False
+    over: str = UNITS
 
 
 @dataclass(frozen=True, eq=False)
 class Sentence:
     """What a number means here, in plain words."""
 
-    text: str
+    text: Words
 
 
 Block = Equation | Table | Facts | Definition | Opened | Sentence
@@ -106,17 +120,22 @@ class Section:
     ----------
     key : str
         What it is about: ``activations``, ``sizes``, ``weights``, ``sequence``, ``input``, ``combined_input``, a gate,
-        ``cell_state``, ``hidden_state``, ``sums``.
+        ``cell_state``, ``hidden_state``, ``sums``; on the way back ``forward``, ``loss``, ``arriving``, ``d_output``,
+        ``d_cell_state``, ``d_`` and a gate, ``d_sums``, ``d_weights``, ``d_input``, ``d_previous``, ``all_steps``,
+        ``through_time``, ``gradient_check``.
     title : str
     blocks : tuple of Block
     time : str or None
         The name of the step it belongs to, where there are several.
+    at : int or None
+        Which of the steps it belongs to, from 0.
     """
 
     key: str
     title: str
     blocks: tuple[Block, ...]
     time: str | None = None
+    at: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,19 +146,70 @@ class Walkthrough:
     ----------
     title : str
     sections : tuple of Section
+    names : dict of str to tuple of str
+        What vectors and matrices go over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
+        where it is projected), ``features``, ``columns`` (of the combined input) and ``all gates``.
     units : tuple of int or None
         The units that are opened, or None for all.
-    unit_names : tuple of str
+    backward : bool
+        Whether it is a walk back.
+    notation : str
+        Whose symbols it is written in.
+    rows : bool
+        Whether vectors are rows, as in Keras, and not columns.
     """
 
     title: str
     sections: tuple[Section, ...]
+    names: Mapping[str, tuple[str, ...]]
     units: tuple[int, ...] | None = None
-    unit_names: tuple[str, ...] = field(default=())
+    backward: bool = False
+    notation: str = "gatewise"
+    rows: bool = False
+
+    def render(self, format: str = "text") -> str:
+        """Return the walkthrough as text, Markdown, LaTeX, a web page, a notebook or JSON.
+
+        Parameters
+        ----------
+        format : {"text", "markdown", "latex", "html", "notebook", "json"}
+
+        Raises
+        ------
+        OptionError
+            If there is no such format.
+        """
+        from gatewise.views.walkthrough.faces import render
+
+        return render(self, format)
+
+    def save(self, path: str | PathLike[str], format: str | None = None) -> None:
+        """Write the walkthrough to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+        format : str, optional
+            As for `render`; by default what the name ends in: .txt, .md, .tex, .html, .ipynb or .json.
+
+        Raises
+        ------
+        OptionError
+            If there is no such format, or the name does not tell it.
+        FileError
+            If the file cannot be written.
+        """
+        from gatewise.views.walkthrough.faces import save
+
+        save(self, path, format)
 
     def __str__(self) -> str:
-        from gatewise.views.walkthrough import text
-
-        return text.plain(self)
+        return self.render("text")
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from gatewise.views.walkthrough import html
+
+        return html.fragment(self)

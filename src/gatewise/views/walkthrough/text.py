@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import unicodedata
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,21 +13,27 @@ from rich.console import Console
 from rich.text import Text
 
 from gatewise.views.walkthrough.formula import (
-    Above,
     Call,
     Formula,
+    Holds,
     MatMul,
     Negative,
     Number,
+    Outer,
+    Part,
     Power,
     Product,
     Quotient,
+    Row,
+    Slope,
     Stack,
     Sum,
     Symbol,
-    substitute,
+    Transpose,
+    factors,
 )
-from gatewise.views.walkthrough.numbers import DIGITS, GLUE, aligned, number, percent
+from gatewise.views.walkthrough.layout import MOST_ROWS, MOST_TERMS, Line, Rest, grouped, said, shapes, worked
+from gatewise.views.walkthrough.numbers import GLUE, aligned, number, percent
 from gatewise.views.walkthrough.parts import (
     Block,
     Definition,
@@ -42,9 +47,6 @@ from gatewise.views.walkthrough.parts import (
 )
 
 LEAST_WIDTH, WIDTH, MOST_WIDTH = 60, 80, 100
-MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
-MOST_TERMS = 12  # of one sum; beyond that the first ones, the last one, and how many between
-MOST_ROWS = 8
 MOST_NAME = 18  # columns of a name
 SHUT, OPEN = 0.1, 0.9
 _PLAIN = str.maketrans(
@@ -61,9 +63,17 @@ _PLAIN = str.maketrans(
         "ε": "eps",
         "─": "-",
         "√": "sqrt",
+        "ᵀ": "^T",
+        "≤": "<=",
+        "\N{COMBINING TILDE}": "~",
         GLUE: " ",
     }
 )
+
+
+def render(walkthrough: Walkthrough) -> str:
+    """Return the walkthrough as plain text of 80 columns."""
+    return plain(walkthrough)
 
 
 def plain(walkthrough: Walkthrough, width: int = WIDTH) -> str:
@@ -105,22 +115,33 @@ def formula(node: Formula) -> str:
 def glued(node: Formula) -> str:
     """Return a formula as text with no-break spaces where a line must not end."""
     match node:
-        case Symbol(base, sub):
-            return f"{base}_{sub}" if sub else base
+        case Symbol():
+            return _symbol(node)
         case Number(value):
             return number(value)
+        case Row(values):
+            return _row(values)
         case Sum():
             return _sum(node)
         case Negative(term):
             return f"-{_tight(term)}"
-        case Product(factors):
-            numeric = all(isinstance(factor, Number) for factor in factors)
-            first, *rest = factors
+        case Product():
+            parts = factors(node)
+            numeric = all(isinstance(factor, (Number, Row)) for factor in parts)
+            first, *rest = parts
             shown = [glued(first) if isinstance(first, Number) else _tight(first)]
             shown += [_tight(factor) for factor in rest]
             return ("×" if numeric or isinstance(first, Number) else " * ").join(shown)
-        case MatMul(matrix, vector):
-            return f"{glued(matrix)} · {glued(vector)}"
+        case MatMul(left, right):
+            return f"{_tight(left)} · {_tight(right)}"
+        case Transpose(matrix):
+            return f"{glued(matrix)}ᵀ"
+        case Outer(left, right):
+            return f"{_tight(left)} · {_tight(right)}ᵀ"
+        case Part(vector, start, stop):
+            return f"{glued(vector)}[{start}:{stop}]"
+        case Slope(body):
+            return glued(body)
         case Quotient(over, under):
             return f"{_tight(over)} / {_tight(under)}"
         case Power(base, exponent):
@@ -131,15 +152,30 @@ def glued(node: Formula) -> str:
             return f"|{glued(argument)}|"
         case Call(name, arguments):
             return f"{name}({', '.join(glued(argument) for argument in arguments)})"
-        case Above(left, right):
-            return f"[{glued(left)} > {glued(right)}]"
+        case Holds(left, relation, right):
+            return f"[{glued(left)} {relation} {glued(right)}]"
         case Stack(parts):
             return f"[{'; '.join(glued(part) for part in parts)}]"
         case _:
             raise TypeError(f"not a formula: {node!r}")
 
 
+def _symbol(symbol: Symbol) -> str:
+    sub = symbol.sub if symbol.sub.isalnum() or "," in symbol.sub else f"{{{symbol.sub}}}"
+    name = ("d" if symbol.d else "") + symbol.base + (f"_{sub}" if symbol.sub else "")
+    return name if symbol.time is None else f"{name}[{symbol.time}]"
+
+
+def _row(values: Sequence[Any]) -> str:
+    shown = [number(value) for value in values]
+    if len(shown) > MOST_TERMS:
+        shown = [*shown[:4], f"…{GLUE}{len(shown) - 5}{GLUE}more{GLUE}…", shown[-1]]
+    return f"[{', '.join(shown)}]"
+
+
 def _tight(node: Formula) -> str:
+    if isinstance(node, Slope):
+        return _tight(node.body)
     loose = isinstance(node, (Sum, Negative, Product, Quotient)) or (isinstance(node, Number) and node.value < 0)
     return f"({glued(node)})" if loose else glued(node)
 
@@ -202,8 +238,7 @@ class _Face:
         self.width = width
 
     def lines(self, walk: Walkthrough) -> Iterator[Text]:
-        self.names = [short(name) for name in walk.unit_names]
-        self.units = walk.units
+        self.walk = walk
         yield Text(walk.title, style="bold")
         time, place = None, 0
         for section in walk.sections:
@@ -219,15 +254,8 @@ class _Face:
 
     def _section(self, place: int, section: Section) -> Iterator[Text]:
         yield Text(f"{place}. {section.title}", style="bold cyan")
-        blocks = list(section.blocks)
-        while blocks:
-            group: list[Equation] = []
-            while blocks and isinstance(blocks[0], Equation):
-                group.append(blocks.pop(0))  # type: ignore[arg-type]
-            if group:
-                yield from self._equations(group)
-            else:
-                yield from self._block(blocks.pop(0))
+        for block in grouped(section.blocks):
+            yield from self._equations(block) if isinstance(block, tuple) else self._block(block)
 
     def _block(self, block: Block) -> Iterator[Text]:
         match block:
@@ -242,7 +270,7 @@ class _Face:
             case Opened():
                 yield from self._opened(block)
             case Sentence(text):
-                yield from (Text(line, style="italic") for line in self._fill(clean(text), 3, 3))
+                yield from (Text(line, style="italic") for line in self._fill(clean(said(text, glued)), 3, 3))
 
     def _fill(self, text: str, indent: int, hanging: int) -> list[str]:
         """Break text at its spaces into lines that fit, the first indented by `indent`, the others by `hanging`."""
@@ -261,68 +289,51 @@ class _Face:
     # Equations: in symbols, with their shapes, then with the numbers of each unit.
 
     def _equations(self, group: Sequence[Equation]) -> Iterator[Text]:
-        width = max(len(glued(equation.left)) for equation in group)
+        width = max(cell_len(glued(equation.left)) for equation in group)
         for equation in group:
             yield from self._symbols(equation, width)
-        worked = [equation for equation in group if not equation.whole]
-        if not worked:
-            return
         yield Text("")
-        # As they follow from each other: unit by unit up to a number of all units, that number, unit by unit again.
-        for (vector, _), run in groupby(worked, lambda one: (np.ndim(one.value), one.projected)):
-            if vector:
-                yield from self._by_unit(list(run), width)
-            else:
-                for equation in run:
-                    yield from self._numbers(equation, 0, "", 3, width)
+        entries = list(worked(group, self.walk))
+        heads = [short(entry.head) for entry in entries if not isinstance(entry, Rest) and entry.head is not None]
+        margin = 3 + max(map(cell_len, heads), default=0) + 2
+        for entry in entries:
+            if isinstance(entry, Rest):
+                yield Text(f"   … and {entry.count} more (--unit K, or unit=K, opens one)", style="dim")
+                continue
+            for place, line in enumerate(entry.lines):
+                head = short(entry.head) if entry.head is not None and not place else ""
+                yield from self._line(line, head, 3 if entry.head is None else margin, width)
 
     def _symbols(self, equation: Equation, width: int) -> Iterator[Text]:
-        text = f"{glued(equation.left):<{width}} = {glued(equation.right)}"
-        shapes = _shapes(equation)
-        if shapes and len(text) + len(shapes) + 9 <= self.width:
-            yield Text.assemble(("   " + text.replace(GLUE, " "), "bold"), "      ", (shapes, "dim"))
+        text = f"{left_of(glued(equation.left), width)} = {glued(equation.right)}"
+        shape = shapes(equation, self.walk.rows)
+        if len(text) + len(shape) + 9 <= self.width:
+            yield Text.assemble(("   " + text.replace(GLUE, " "), "bold"), "      ", (shape, "dim"))
             return
         yield from (Text(line, style="bold") for line in self._fill(text, 3, width + 6))
-        if shapes:
-            yield from (Text(line, style="dim") for line in self._fill(shapes, width + 6, width + 6))
+        yield from (Text(line, style="dim") for line in self._fill(shape, width + 6, width + 6))
 
-    def _by_unit(self, equations: Sequence[Equation], width: int) -> Iterator[Text]:
-        length = len(equations[0].value)
-        projected = equations[0].projected
-        shown = list(range(length) if projected or self.units is None else self.units)
-        rest = len(shown) - MOST_UNITS
-        if rest > 0:
-            shown = shown[:MOST_UNITS]
-        heads = [f"h{k}" if projected else self.names[k] for k in shown]
-        margin = 3 + max(map(cell_len, heads)) + 2
-        for k, head in zip(shown, heads, strict=True):
-            for place, equation in enumerate(equations):
-                yield from self._numbers(equation, k, "" if place else head, margin, width)
-        if rest > 0:
-            yield Text(f"   … and {rest} more (--unit K, or unit=K, opens one)", style="dim")
-
-    def _numbers(self, equation: Equation, k: int, head: str, margin: int, width: int) -> Iterator[Text]:
-        left = f"{glued(equation.left):<{width}} = "
-        middle = glued(substitute(equation.right, equation.env, k))
-        value = equation.value if np.ndim(equation.value) == 0 else equation.value[k]
-        result = f"={GLUE}{number(value)}"
-        lines = self._fill(
-            f"{left}{middle} {result}".replace(left, left.replace(" ", GLUE), 1), margin, margin + width + 3
-        )
+    def _line(self, line: Line, head: str, margin: int, width: int) -> Iterator[Text]:
+        equation, value = line.equation, line.value
+        left = f"{left_of(glued(equation.left), width)} = "
+        result = number(value) if np.ndim(value) == 0 else _row(value)
+        middle = glued(line.right)
+        whole = left + result if middle == result else f"{left}{middle} ={GLUE}{result}"
+        lines = self._fill(whole.replace(left, left.replace(" ", GLUE), 1), margin, margin + width + 3)
         if head:
             lines[0] = f"   {left_of(head, margin - 3)}{lines[0][margin:]}"
-        for line in lines[:-1]:
-            yield Text(line)
+        for one in lines[:-1]:
+            yield Text(one)
         last = Text(lines[-1])
         if equation.openness and (style := _style(value)):
-            last.stylize(style, len(lines[-1]) - len(number(value)))
+            last.stylize(style, len(lines[-1]) - len(result))
         yield last
 
     def _opened(self, opened: Opened) -> Iterator[Text]:
         terms = opened.terms
         total = sum(abs(term.product) for term in terms)
         yield Text("")
-        name = f"h{opened.unit}" if opened.projected else self.names[opened.unit]
+        name = short(self.walk.names[opened.over][opened.unit])
         yield from self._wrapped(f"{name}: every product in its {terms.of}, largest first", 3, 3)
         names = [short(term.name) for term in terms]
         width = max(map(cell_len, names))
@@ -338,13 +349,13 @@ class _Face:
 
     def _table(self, table: Table) -> Iterator[Text]:
         if table.title:
-            yield from self._wrapped(clean(table.title), 3, 3)
-        rows = [(short(name), values) for name, values in table.rows]
-        omitted = len(rows) - MOST_ROWS if table.digits == DIGITS else 0
+            yield from self._wrapped(clean(said(table.title, glued)), 3, 3)
+        rows = [(short(said(name, glued)), values) for name, values in table.rows]
+        omitted = 0 if table.whole else len(rows) - MOST_ROWS
         if omitted > 0:
             rows = [*rows[: MOST_ROWS - 1], rows[-1]]
         texts = [aligned([row[1][k] for row in rows], table.digits) for k in range(len(table.columns))]
-        heads = [short(head) for head in table.columns]
+        heads = [short(said(head, glued)) for head in table.columns]
         widths = [
             max(cell_len(head), *(len(text) for text in column)) for head, column in zip(heads, texts, strict=True)
         ]
@@ -386,31 +397,3 @@ def _style(value: Any) -> str:
     if value <= SHUT:
         return "bold red"
     return "bold green" if value >= OPEN else ""
-
-
-def _shapes(equation: Equation) -> str:
-    """Return the shape of what an equation gives, and of what a product with a matrix takes; vectors are columns."""
-    matrices = [node for node in _nodes(equation.right) if isinstance(node, MatMul)]
-    if equation.whole:
-        parts = [_shape(value) for value in equation.env.values() if np.ndim(value)]
-        return f"{', '.join(parts)} → {_shape(equation.value)}"
-    if not matrices:
-        return f"→ {_shape(equation.value)}" if np.ndim(equation.value) else "→ one number"
-    node = matrices[0]
-    return f"{_shape(equation.env[node.matrix])} · {_shape(equation.env[node.vector])} → {_shape(equation.value)}"
-
-
-def _shape(value: Any) -> str:
-    shape = np.shape(value)
-    return str((*shape, 1) if len(shape) == 1 else shape)
-
-
-def _nodes(node: Formula) -> Iterator[Formula]:
-    yield node
-    for value in vars(node).values():
-        if isinstance(value, Formula):
-            yield from _nodes(value)
-        elif isinstance(value, tuple):
-            for one in value:
-                if isinstance(one, Formula):
-                    yield from _nodes(one)

@@ -1,0 +1,132 @@
+"""Are the gradients right? Back-propagation against central differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatewise import adjoints
+from gatewise.arrays import Array, quiet
+from gatewise.equations import Moment
+from gatewise.parameters import Parameters
+from gatewise.step import Step
+
+BY = 1e-5  # where the error of the difference, BY^2, and that of its rounding, 1e-16 / BY, are alike
+MOST = 64  # entries of one array; beyond that they are drawn
+WORK = 40_000  # steps that may be computed in all
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The gradient of one array against central differences.
+
+    Attributes
+    ----------
+    name : str
+        ``x``, ``h_prev`` and ``c_prev`` (before the first step), or a name of the parameters.
+    entries, of : int
+        How many entries were compared, of how many.
+    largest : float
+        The largest of their gradients.
+    error : float
+        The largest difference.
+    """
+
+    name: str
+    entries: int
+    of: int
+    largest: float
+    error: float
+
+    @property
+    def relative(self) -> float:
+        """The largest difference over the largest gradient; where that is nothing, the difference itself."""
+        return self.error / self.largest if self.largest else self.error
+
+
+@quiet
+def gradient_check(steps: Sequence[Step], dh: Array, dc: Array, *, seed: int = 0) -> tuple[Compared, ...]:
+    """Compare the gradients of a run with central differences (f(q + e) - f(q - e)) / 2e of its loss.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        Of one row, in the order in which they ran.
+    dh, dc : array (recurrent,), (hidden,)
+        The derivatives of the loss by the states after the last step; the loss is taken to be linear in them.
+    seed : int
+        Where drawing starts, of arrays with more than 64 entries (fewer where there are very many steps).
+
+    Returns
+    -------
+    tuple of Compared
+        Of the inputs, the states before the first step, and every array of the parameters.
+
+    Notes
+    -----
+    Differences are computed in float64 whatever the cell's precision. At a kink (of a clip, or a relu) the two may
+    rightly differ. Costs two runs for each entry that is compared.
+    """
+    p = steps[0].parameters
+    found = _gradients(steps, dh, dc)
+    arrays = {
+        "x": np.stack([step.x for step in steps]).astype(np.float64),
+        "h_prev": steps[0].previous.h.astype(np.float64),
+        "c_prev": steps[0].previous.c.astype(np.float64),
+        **{name: array.astype(np.float64) for name, array in p.arrays().items()},
+    }
+    most = max(4, min(MOST, WORK // (2 * len(steps) * len(arrays))))
+    rng, compared = np.random.default_rng(seed), []
+    for name, array in arrays.items():
+        size = array.size
+        places = np.arange(size) if size <= most else np.sort(rng.choice(size, most, replace=False))
+        differences = _differences(_loss(steps, arrays, dh, dc), arrays, name, places)
+        gradients = found[name].reshape(-1)[places]
+        largest, error = np.max(np.abs(gradients), initial=0), np.max(np.abs(gradients - differences), initial=0)
+        compared.append(Compared(name, len(places), size, float(largest), float(error)))
+    return tuple(compared)
+
+
+def _gradients(steps: Sequence[Step], dh: Array, dc: Array) -> dict[str, Array]:
+    found: dict[str, Array] = {}
+    inputs = []
+    d_h, d_c = np.asarray(dh)[None], np.asarray(dc)[None]
+    for step in reversed(steps):
+        back = adjoints.step(step.moment, d_h, d_c)
+        d_h, d_c = back.h_prev, back.c_prev
+        inputs.append(back.x[0])
+        for name, array in back.parameters.items():
+            found[name] = found.get(name, 0) + array
+    return {"x": np.stack(inputs[::-1]), "h_prev": d_h[0], "c_prev": d_c[0], **found}
+
+
+def _loss(steps: Sequence[Step], arrays: dict[str, Array], dh: Array, dc: Array) -> Callable[[dict[str, Array]], float]:
+    names = steps[0].parameters.arrays()
+
+    def loss(arrays: dict[str, Array]) -> float:
+        p = Parameters(variant=steps[0].parameters.variant, **{name: arrays[name] for name in names})
+        h, c = arrays["h_prev"][None], arrays["c_prev"][None]
+        for step, x in zip(steps, arrays["x"], strict=True):
+            M = Moment(p, x[None], h, c, step.moment.masks)
+            h, c = M.h, M.c
+        return float((dh * h).sum() + (dc * c).sum())
+
+    return loss
+
+
+def _differences(
+    loss: Callable[[dict[str, Array]], float], arrays: dict[str, Array], name: str, places: Array
+) -> Array:
+    found = np.empty(len(places))
+    for n, place in enumerate(places):
+        at, apart = np.unravel_index(place, arrays[name].shape), []
+        for sign in (1, -1):
+            moved = arrays[name].copy()
+            by = BY * max(1.0, abs(moved[at]))
+            moved[at] += sign * by
+            apart.append((loss({**arrays, name: moved}), moved[at]))
+        (up, above), (down, below) = apart
+        found[n] = (up - down) / (above - below)
+    return found
