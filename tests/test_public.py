@@ -38,6 +38,7 @@ NAMES = [
     "Trace",
     "Variant",
     "backward",
+    "check",
     "engines",
     "load",
     "load_network",

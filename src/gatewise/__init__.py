@@ -25,12 +25,14 @@ from gatewise.trace import Gradients, LSTMGradients, LSTMTrace, Trace
 
 if TYPE_CHECKING:
     from gatewise.interop import load, load_network, load_trace, save
+    from gatewise.views.checking import check
     from gatewise.views.walkthrough import walk
 
 __version__ = "0.1.0"
 
 # What is imported only when it is asked for, and where it lies.
 _LAZY = {
+    "check": "gatewise.views.checking",
     "load": "gatewise.interop",
     "load_network": "gatewise.interop",
     "load_trace": "gatewise.interop",
@@ -63,6 +65,7 @@ __all__ = [
     "Trace",
     "Variant",
     "backward",
+    "check",
     "engines",
     "load",
     "load_network",

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 import gatewise
+from gatewise.cli.check import check
+from gatewise.cli.exercise import exercise
 from gatewise.cli.walk import walk
 from gatewise.errors import GatewiseError
 
@@ -19,6 +21,8 @@ app = App(
     help_format="plaintext",
 )
 app.command(walk)
+app.command(check)
+app.command(exercise)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:

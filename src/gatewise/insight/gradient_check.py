@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from gatewise import adjoints
 from gatewise.arrays import Array, quiet
@@ -71,7 +72,7 @@ def gradient_check(steps: Sequence[Step], dh: Array, dc: Array, *, seed: int = 0
     """
     p = steps[0].parameters
     found = _gradients(steps, dh, dc)
-    arrays = {
+    arrays: dict[str, Array] = {
         "x": np.stack([step.x for step in steps]).astype(np.float64),
         "h_prev": steps[0].previous.h.astype(np.float64),
         "c_prev": steps[0].previous.c.astype(np.float64),
@@ -82,7 +83,7 @@ def gradient_check(steps: Sequence[Step], dh: Array, dc: Array, *, seed: int = 0
     for name, array in arrays.items():
         size = array.size
         places = np.arange(size) if size <= most else np.sort(rng.choice(size, most, replace=False))
-        differences = _differences(_loss(steps, arrays, dh, dc), arrays, name, places)
+        differences = _differences(_loss(steps, dh, dc), arrays, name, places)
         gradients = found[name].reshape(-1)[places]
         largest, error = np.max(np.abs(gradients), initial=0), np.max(np.abs(gradients - differences), initial=0)
         compared.append(Compared(name, len(places), size, float(largest), float(error)))
@@ -90,6 +91,7 @@ def gradient_check(steps: Sequence[Step], dh: Array, dc: Array, *, seed: int = 0
 
 
 def _gradients(steps: Sequence[Step], dh: Array, dc: Array) -> dict[str, Array]:
+    """Return the gradients of a run by back-propagation through time."""
     found: dict[str, Array] = {}
     inputs = []
     d_h, d_c = np.asarray(dh)[None], np.asarray(dc)[None]
@@ -102,7 +104,8 @@ def _gradients(steps: Sequence[Step], dh: Array, dc: Array) -> dict[str, Array]:
     return {"x": np.stack(inputs[::-1]), "h_prev": d_h[0], "c_prev": d_c[0], **found}
 
 
-def _loss(steps: Sequence[Step], arrays: dict[str, Array], dh: Array, dc: Array) -> Callable[[dict[str, Array]], float]:
+def _loss(steps: Sequence[Step], dh: Array, dc: Array) -> Callable[[dict[str, Array]], float]:
+    """Return the loss of a run as a function of all that goes into it."""
     names = steps[0].parameters.arrays()
 
     def loss(arrays: dict[str, Array]) -> float:
@@ -117,16 +120,16 @@ def _loss(steps: Sequence[Step], arrays: dict[str, Array], dh: Array, dc: Array)
 
 
 def _differences(
-    loss: Callable[[dict[str, Array]], float], arrays: dict[str, Array], name: str, places: Array
+    loss: Callable[[dict[str, Array]], float], arrays: dict[str, Array], name: str, places: npt.NDArray[np.int64]
 ) -> Array:
+    """Return the central differences of the loss by the entries of one array at `places`."""
     found = np.empty(len(places))
     for n, place in enumerate(places):
-        at, apart = np.unravel_index(place, arrays[name].shape), []
+        at, ends = np.unravel_index(place, arrays[name].shape), []
         for sign in (1, -1):
             moved = arrays[name].copy()
-            by = BY * max(1.0, abs(moved[at]))
-            moved[at] += sign * by
-            apart.append((loss({**arrays, name: moved}), moved[at]))
-        (up, above), (down, below) = apart
+            moved[at] += sign * BY * np.maximum(1.0, np.abs(moved[at]))
+            ends.append((loss({**arrays, name: moved}), moved[at]))
+        (up, above), (down, below) = ends
         found[n] = (up - down) / (above - below)
     return found

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gatewise.arrays import Array, numbers
 from gatewise.errors import OptionError, ShapeError
@@ -64,8 +65,11 @@ DH, DH_PREV, DC_PREV, DX, DZ = (d(symbol) for symbol in (H, H_PREV, C_PREV, X, Z
 class BackwardWalk:
     """The sections of a run, from its last step to its first."""
 
-    def __init__(self, walks: Sequence[ForwardWalk], times: Sequence[str], dh: object, dc: object) -> None:
+    def __init__(
+        self, walks: Sequence[ForwardWalk], times: Sequence[str], dh: npt.ArrayLike | None, dc: npt.ArrayLike | None
+    ) -> None:
         first = walks[0]
+        self.parameters: frozenset[Symbol] = frozenset()  # the derivatives by parameters
         self.walks, self.times, self.names = walks, times, first.names
         self.given = dh is not None or dc is not None
         p = first.p
@@ -81,6 +85,11 @@ class BackwardWalk:
     def sections(self) -> list[Section]:
         """Return what happened forward, in brief; the loss; the steps back; what comes of all of them; the check."""
         with np.errstate(all="ignore"):
+            return [*self.run(), self._check()]
+
+    def run(self) -> list[Section]:
+        """Return the sections without the check."""
+        with np.errstate(all="ignore"):
             steps = [_StepBack(walk) for walk in self.walks]
             sections = [step.forward() for step in steps]
             sections.append(self._loss())
@@ -88,10 +97,8 @@ class BackwardWalk:
             for step in reversed(steps):
                 sections += step.sections(dh, dc)
                 dh, dc = step.env[DH_PREV], step.env[DC_PREV]
-            if len(steps) > 1:
-                sections += [self._all_steps(steps), self._through_time(steps)]
-            sections.append(self._check())
-            return sections
+            self.parameters = frozenset(equation.left for equation in steps[0].parameters)
+            return [*sections, self._all_steps(steps), self._through_time(steps)] if len(steps) > 1 else sections
 
     def _loss(self) -> Section:
         loss = (
@@ -152,7 +159,7 @@ class BackwardWalk:
         return Section("gradient_check", "The check: against central differences of the loss", blocks)
 
 
-def _arriving(name: str, given: object, default: Array) -> Array:
+def _arriving(name: str, given: npt.ArrayLike | None, default: Array) -> Array:
     if given is None:
         return default
     array = numbers(name, given)
@@ -179,6 +186,8 @@ class _StepBack:
     def line(self, left: Symbol, right: Formula, over: str = UNITS, **more: Any) -> Equation:
         """Return an equation, and keep what it gives for the next ones."""
         env = {node: self.env[node] for node in nodes(right) if isinstance(node, Symbol)}
+        if not any(isinstance(node, MatMul) for node in nodes(right)):
+            more.pop("products", None)
         self.env[left] = value = evaluate(right, env)
         return Equation(left, right, env, value, over, **more)
 
@@ -432,9 +441,8 @@ class _StepBack:
             x = times(x, D_X)
         if self.masks.zoneout_hidden is not None:
             h = add(h, times(Symbol("k", "h"), DH))
-        more = {"products": products if self.walk.split else ()}
-        blocks.append(self.line(DX, x, features, **more))
-        blocks.append(self.line(DH_PREV, h, recurrent, **more))
+        blocks.append(self.line(DX, x, features, products=products))
+        blocks.append(self.line(DH_PREV, h, recurrent, products=products))
         c: list[Formula] = [times(self.raw, F)]
         if self.p.peephole is not None:
             c += [times(self.weighted(k), Symbol("p", k)) for k in "fi" if k in self.variant.own]

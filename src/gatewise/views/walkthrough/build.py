@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from gatewise.arrays import Array
 from gatewise.arrays import index as index_of
 from gatewise.errors import OptionError
 from gatewise.step import Step
@@ -25,8 +25,8 @@ def walk(
     batch: int = 0,
     facts: Mapping[str, object] | None = None,
     backward: bool = False,
-    dh: Array | None = None,
-    dc: Array | None = None,
+    dh: npt.ArrayLike | None = None,
+    dc: npt.ArrayLike | None = None,
     notation: str = "gatewise",
 ) -> Walkthrough:
     """Walk through one step, or several, line by line: equation, shapes, numbers, meaning.

@@ -82,10 +82,11 @@ class Transpose(Formula):
 
 @dataclass(frozen=True)
 class Outer(Formula):
-    """Each entry of one vector times each of another: a column times a row."""
+    """Each entry of one vector times each of another: a column times a row; `rows` says that vectors are rows."""
 
     left: Formula
     right: Formula
+    rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,10 @@ class Slope(Formula):
 
 @dataclass(frozen=True)
 class Stack(Formula):
-    """Vectors, one below the other: [h; x]."""
+    """Vectors, one below the other: [h; x]; what stands between them."""
 
     parts: tuple[Formula, ...]
+    mark: str = ";"
 
 
 Env = Mapping[Symbol, Any]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import one_of
-from gatewise.views.walkthrough.formula import Formula, MatMul, Outer, Symbol, rebuild
+from gatewise.views.walkthrough.formula import Formula, MatMul, Outer, Stack, Symbol, rebuild
 from gatewise.views.walkthrough.parts import Block, Definition, Equation, Opened, Section, Sentence, Table, Words
 
 
@@ -73,8 +73,10 @@ class Notation:
                 case MatMul(left, right) if self.rows:
                     # W z is z W' with W' = W^T, and W^T q is q W'^T: the sides change, the marks stay.
                     return MatMul(self.formula(right), self.formula(left))
+                case Stack(parts) if self.inline:
+                    return Stack(tuple(self.formula(part) for part in parts), ",")
                 case Outer(left, right) if self.rows:
-                    return Outer(self.formula(right), self.formula(left))
+                    return Outer(self.formula(right), self.formula(left), rows=True)
             return None
 
         return rebuild(formula, change)

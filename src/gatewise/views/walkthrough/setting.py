@@ -101,8 +101,8 @@ def weights(step: Step, units: tuple[int, ...] | None, notation: Notation) -> Se
     if notation.two_biases:
         blocks.append(Sentence(("gatewise keeps the sum of the two biases: ", Symbol("b2"), " is 0 here.")))
     if p.peephole is not None:
-        heads = [Symbol("p", k) for k in PEEPHOLES]
-        of_units("Peepholes: what each gate takes of the cell state", p.peephole.T, heads)
+        peepholes = [Symbol("p", k) for k in PEEPHOLES]
+        of_units("Peepholes: what each gate takes of the cell state", p.peephole.T, peepholes)
     if p.variant.layer_norm == "gates" and p.norm_gain is not None:
         of_units("Gains of the layer norm", p.norm_gain.T, [Symbol("γ", k) for k in LETTERS])
     if p.cell_norm is not None and p.norm_gain is not None:
@@ -124,6 +124,7 @@ def sequence(steps: Sequence[Step], times: Sequence[str], units: tuple[int, ...]
     shown = list(range(p.hidden_size) if units is None else units)[:FEW]
     inputs = range(p.input_size) if p.input_size <= 3 else ()
     blocks: list[Block] = []
+    heads: tuple[Words, ...]
     last = H if p.projection is None else Symbol("m")
     for k in shown:
         rows = []

@@ -83,6 +83,13 @@ def plain(walkthrough: Walkthrough, width: int = WIDTH) -> str:
     return buffer.getvalue().rstrip("\n")
 
 
+def worked_lines(group: Sequence[Equation], walkthrough: Walkthrough, width: int = WIDTH) -> list[str]:
+    """Return equations that follow each other with the numbers of each entry in them, as lines of text."""
+    face = _Face(width)
+    face.walk = walkthrough
+    return [line.plain for line in face._worked(group, max(cell_len(glued(equation.left)) for equation in group))]
+
+
 def show(walkthrough: Walkthrough, console: Console) -> None:
     """Print the walkthrough to a console, in letters that its encoding has."""
     ascii_only = not console.encoding.lower().startswith("utf")
@@ -136,8 +143,8 @@ def glued(node: Formula) -> str:
             return f"{_tight(left)} · {_tight(right)}"
         case Transpose(matrix):
             return f"{glued(matrix)}ᵀ"
-        case Outer(left, right):
-            return f"{_tight(left)} · {_tight(right)}ᵀ"
+        case Outer(left, right, rows):
+            return f"{_tight(left)}ᵀ · {_tight(right)}" if rows else f"{_tight(left)} · {_tight(right)}ᵀ"
         case Part(vector, start, stop):
             return f"{glued(vector)}[{start}:{stop}]"
         case Slope(body):
@@ -154,8 +161,8 @@ def glued(node: Formula) -> str:
             return f"{name}({', '.join(glued(argument) for argument in arguments)})"
         case Holds(left, relation, right):
             return f"[{glued(left)} {relation} {glued(right)}]"
-        case Stack(parts):
-            return f"[{'; '.join(glued(part) for part in parts)}]"
+        case Stack(parts, mark):
+            return f"[{f'{mark} '.join(glued(part) for part in parts)}]"
         case _:
             raise TypeError(f"not a formula: {node!r}")
 
@@ -194,6 +201,8 @@ def _term(node: Formula) -> tuple[str, str]:
     """Return a term of a sum as its sign and the rest."""
     match node:
         case Negative(term):
+            if isinstance(term, Product) and isinstance(first := term.factors[0], Number) and first.value < 0:
+                return "-", _tight(first) + glued(term).removeprefix(glued(first))
             return "-", glued(term) if isinstance(term, (Product, Quotient)) else _tight(term)
         case Number(value) if value < 0 or (value == 0 and np.signbit(value)):
             return "-", number(-value)
@@ -293,6 +302,9 @@ class _Face:
         for equation in group:
             yield from self._symbols(equation, width)
         yield Text("")
+        yield from self._worked(group, width)
+
+    def _worked(self, group: Sequence[Equation], width: int) -> Iterator[Text]:
         entries = list(worked(group, self.walk))
         heads = [short(entry.head) for entry in entries if not isinstance(entry, Rest) and entry.head is not None]
         margin = 3 + max(map(cell_len, heads), default=0) + 2

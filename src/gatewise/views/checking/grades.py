@@ -1,0 +1,143 @@
+"""The marks of a class: what came back, against the keys of an exercise."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.cells import cell_len
+
+from gatewise import storage
+from gatewise.errors import FileError, GatewiseError
+from gatewise.views.checking import problem, sheet
+from gatewise.views.checking.chain import Chain
+from gatewise.views.checking.exercise import ANSWERS, KEY, KEYS, MARKS, asked
+from gatewise.views.checking.marking import FOLLOWS, RIGHT, WRONG, Marking, check
+from gatewise.views.walkthrough import text
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """What is to be said of one student.
+
+    Attributes
+    ----------
+    student : str
+    of : int
+        How many quantities were asked for.
+    marking : Marking or None
+        None where nothing was handed in, or what was cannot be read.
+    fault : str
+        Why it cannot be read.
+    """
+
+    student: str
+    of: int
+    marking: Marking | None
+    fault: str = ""
+
+    @property
+    def correct(self) -> bool:
+        """Whether there is nothing wrong."""
+        return not self.fault and (self.marking is None or self.marking.correct)
+
+    @property
+    def marks(self) -> int:
+        """One for each quantity that is right or follows correctly."""
+        return 0 if self.marking is None else self.marking.marks
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the line of the table."""
+        if self.marking is None:
+            return self.student, "0", str(self.of), "0", "0", "0", "", self.fault or "nothing handed in"
+        counts = (self.marks, self.of, *(self.marking.count(status) for status in (RIGHT, FOLLOWS, WRONG)))
+        first = self.marking.first
+        cause = "" if first is None else " or ".join(first.causes) or "no known mistake"
+        return self.student, *map(str, counts), "" if first is None else first.name, cause
+
+
+HEADS = ("student", "marks", "of", "right", "follows", "wrong", "first wrong", "likely cause")
+
+
+def mark(folder: Path) -> list[Mark]:
+    """Mark the answers in the folder of an exercise, and write the marks beside them.
+
+    Raises
+    ------
+    FileError
+        If the folder holds no keys, or a key cannot be read.
+    """
+    keys = sorted((folder / KEYS).glob("*.json"))
+    if not keys:
+        raise FileError(
+            f"cannot mark {folder}: there is no key in {folder / KEYS}; gatewise exercise makes such a folder"
+        )
+    names = {path.stem for path in keys}
+    handed = {path: path.stem for path in sorted((folder / ANSWERS).glob("*")) if path.suffix.lower() in sheet.SUFFIXES}
+    stray = [path.name for path, stem in handed.items() if stem not in names]
+    if stray:
+        raise FileError(
+            f"cannot mark {folder}: there is no key for {stray[0]} in {ANSWERS}/; name it after the student"
+        )
+    marks = [_mark_one(path, [given for given, stem in handed.items() if stem == path.stem]) for path in keys]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(HEADS)
+    writer.writerows([_harmless(cell) for cell in one.cells()] for one in marks)
+    storage.write_text(folder / MARKS, buffer.getvalue())
+    return marks
+
+
+def _harmless(cell: str) -> str:
+    """Return text that a spreadsheet does not take for a formula."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t") else cell
+
+
+def _mark_one(path: Path, handed: Sequence[Path]) -> Mark:
+    key = sheet.read(path, "given")
+    if key.more.get("format") != KEY["format"] or key.more.get("version") != KEY["version"]:
+        raise FileError(f"cannot read {path}: it is not a key of this version of gatewise")
+    student = str(key.more.get("student", path.stem))
+    made = problem.of_sheet(key)
+    chain = Chain(made.rows(), made.dh, made.dc)
+    of = len(asked(chain, bool(key.more.get("backward"))))
+    if not handed:
+        return Mark(student, of, None)
+    if len(handed) > 1:
+        return Mark(student, of, None, f"handed in twice: {', '.join(one.name for one in handed)}")
+    try:
+        return Mark(student, of, check(sheet.read(handed[0]), chain))
+    except GatewiseError as fault:
+        return Mark(student, of, None, str(fault))
+
+
+def table(marks: Sequence[Mark]) -> Iterator[str]:
+    """Give the marks as a table of at most 80 columns; a cause that is long goes on below."""
+    rows = [HEADS, *(one.cells() for one in marks)]
+    heads = len(HEADS) - 1
+    widths = [max(cell_len(text.short(row[k])) for row in rows) for k in range(heads)]
+    for row in rows:
+        cells = [text.short(cell) for cell in row[:heads]]
+        shown = [
+            text.left_of(cell, width) if k in (0, heads - 1) else text.right_of(cell, width)
+            for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        yield from _wrapped("  ".join(shown), text.clean(row[heads]))
+
+
+def _wrapped(line: str, rest: str) -> Iterator[str]:
+    if cell_len(line) + 2 + cell_len(rest) <= text.WIDTH:
+        yield f"{line}  {rest}".rstrip()
+        return
+    yield line.rstrip()
+    words, indent = rest.split(" "), "      "
+    current = indent
+    for word in words:
+        if current != indent and cell_len(current) + 1 + cell_len(word) > text.WIDTH:
+            yield current
+            current = indent
+        current += word if current == indent else f" {word}"
+    yield current

@@ -1,0 +1,144 @@
+"""A small client of Chromium's DevTools protocol, over a pipe: nothing but the standard library is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+WAIT = 30  # seconds for an answer
+
+
+def found() -> str | None:
+    """Return where a browser is, if there is one."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+class Page:
+    """One tab. What the browser reports of it is kept in `events`."""
+
+    def __init__(self, to: int, from_: int) -> None:
+        self._to, self._from, self._read, self._last = to, from_, b"", 0
+        self.session: str | None = None
+        self.events: list[dict[str, Any]] = []
+
+    def _message(self, until: float) -> dict[str, Any]:
+        while b"\0" not in self._read:
+            if not select.select([self._from], [], [], max(until - time.monotonic(), 0))[0]:
+                raise TimeoutError("the browser does not answer")
+            more = os.read(self._from, 1 << 20)
+            if not more:
+                raise ConnectionError("the browser went away")
+            self._read += more
+        message, _, self._read = self._read.partition(b"\0")
+        return json.loads(message)
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Have the browser do something, and return its answer."""
+        self._last += 1
+        request = {"id": self._last, "method": method, "params": params}
+        if self.session is not None:
+            request["sessionId"] = self.session
+        data = json.dumps(request).encode() + b"\0"
+        while data:
+            data = data[os.write(self._to, data) :]
+        until = time.monotonic() + WAIT
+        while (message := self._message(until)).get("id") != self._last:
+            self.events.append(message)
+        if "error" in message:
+            raise RuntimeError(f"{method}: {message['error']}")
+        return message["result"]
+
+    def wait_for(self, method: str) -> None:
+        """Wait for an event that has not been seen yet."""
+        until = time.monotonic() + WAIT
+        while all(event.get("method") != method for event in self.events):
+            self.events.append(self._message(until))
+
+    def open(self, url: str) -> None:
+        """Open an address, and forget what was reported of the one before."""
+        self.events.clear()
+        self.call("Page.navigate", url=url)
+        self.wait_for("Page.loadEventFired")
+
+    def evaluate(self, script: str) -> Any:
+        """Return what an expression of JavaScript is on the page."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(answer["exceptionDetails"])
+        return answer["result"].get("value")
+
+    def look(self, *, width: int = 900, height: int = 900, scheme: str = "light") -> None:
+        """Set the size of the window, and whether the reader wants it light or dark."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.call("Emulation.setEmulatedMedia", features=[feature])
+
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """Press a key and let it go."""
+        about = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **about, **({"text": text} if text else {}))
+        self.call("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def reported(self, *methods: str) -> list[dict[str, Any]]:
+        """Return the events of some kinds."""
+        return [event for event in self.events if event.get("method") in methods]
+
+
+@contextlib.contextmanager
+def page() -> Iterator[Page]:
+    """Start a browser without a window, and end it with all that it started."""
+    program = found()
+    if program is None:
+        raise FileNotFoundError(f"none of {', '.join(NAMES)} is here")
+    to_read, to_write = os.pipe()
+    from_read, from_write = os.pipe()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        flags = [
+            "--headless=new",
+            "--remote-debugging-pipe",
+            f"--user-data-dir={Path(profile)}",
+            "--no-first-run",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+        ]
+        # The browser reads its file descriptor 3 and writes to its 4.
+        wiring = f'exec "$@" 3<&{to_read} 4>&{from_write}'
+        browser = subprocess.Popen(
+            ["bash", "-c", wiring, "bash", program, *flags, "about:blank"],
+            pass_fds=(to_read, from_write),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": profile},
+            start_new_session=True,
+        )
+        os.close(to_read)
+        os.close(from_write)
+        try:
+            tab = Page(to_write, from_read)
+            target = tab.call("Target.createTarget", url="about:blank")["targetId"]
+            tab.session = tab.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Network", "Log"):
+                tab.call(f"{domain}.enable")
+            yield tab
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(browser.pid, signal.SIGKILL)
+            browser.wait(WAIT)
+            os.close(to_write)
+            os.close(from_read)

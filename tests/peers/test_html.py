@@ -1,0 +1,234 @@
+"""Pages in a browser: they ask for nothing, fit a telephone, can be read in light and dark, and open by keyboard."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from peers import browser
+
+import gatewise as gw
+from gatewise import examples
+from gatewise.views.walkthrough import html
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.skipif(browser.found() is None, reason=f"none of {', '.join(browser.NAMES)} is here"),
+]
+
+
+def one_step(**switches):
+    projected = switches.pop("projection_size", None)
+    variant = gw.Variant(**switches, **({"projection_clip": None} if projected else {}))
+    cell = gw.LSTMCell.random(3, 2, init="notebook", scale=0.01, seed=1010, variant=variant, projection_size=projected)
+    return cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4][: projected or 2], [0.2, 0.3]))
+
+
+def latch(steps):
+    example = examples.latch()
+    return gw.LSTM.from_cells(example.cell).trace(example.x[:steps])[0]
+
+
+def large():
+    return gw.LSTM(30, 40, rng=0, dtype=np.float64).trace(np.random.default_rng(1).normal(size=(1, 30)))[0].step(0)
+
+
+def long_names():
+    labels = gw.Labels(features=["a name of many words " * 4, "x" * 90, "<b>"], units=["unit " * 20, "u" * 90])
+    return gw.LSTM(3, 2, rng=0).trace(np.ones((1, 3)), labels=labels)[0]
+
+
+HASTE = {"layer_norm": "haste", "epsilon": 1e-5, "projection_size": 1}
+EVERY = {
+    "peephole": "full",
+    "coupling": "input=1-forget",
+    "layer_norm": "gates",
+    "epsilon": 1e-6,
+    "gate_clip": 1,
+    "cell_clip": 0.2,
+    "candidate_activation": "elu:0.7",
+    "output_activation": "softsign",
+}
+WALKS = {
+    "forward": lambda: gw.walk(one_step()),
+    "one unit": lambda: gw.walk(one_step(), unit=1),
+    "backward": lambda: gw.walk(one_step(), backward=True),
+    "latch": lambda: gw.walk(latch(3)),
+    "latch, backward": lambda: gw.walk(latch(7), backward=True),
+    "Haste": lambda: gw.walk(one_step(**HASTE)),
+    "Haste, backward": lambda: gw.walk(one_step(**HASTE), backward=True),
+    "every switch": lambda: gw.walk(one_step(**EVERY), backward=True),
+    "large": lambda: gw.walk(large()),
+    "long names": lambda: gw.walk(long_names(), unit=0),
+    "worked example's notation": lambda: gw.walk(one_step(), notation="notebook"),
+    "Keras": lambda: gw.walk(one_step(), notation="keras", backward=True),
+    "Olah": lambda: gw.walk(one_step(), notation="olah"),
+}
+
+
+@pytest.fixture(scope="module")
+def tab():
+    with browser.page() as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Return a function that writes a page, each once, and returns its address."""
+    folder, written = tmp_path_factory.mktemp("pages"), {}
+
+    def address(name):
+        if name not in written:
+            path = folder / f"{len(written)}.html"
+            path.write_text(html.render(WALKS[name]()), encoding="utf-8")
+            written[name] = path.as_uri()
+        return written[name]
+
+    return address
+
+
+OPEN_ALL = "for (const one of document.querySelectorAll('details')) one.open = true;"
+# Text whose colour is too near to what is behind it, by the formula of WCAG 2.2; what is large may be nearer.
+FAINT = """(() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const rgb = colour => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = colour => {
+    const [r, g, b] = rgb(colour).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = element => {
+    for (let one = element; one; one = one.parentElement) {
+      const colour = getComputedStyle(one).backgroundColor;
+      if (rgb(colour)[3] === 255) return colour;
+    }
+    return 'white';
+  };
+  const seen = new Map();
+  for (const element of document.querySelectorAll('.gatewise *')) {
+    if (![...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
+    if (element.closest('style')) continue;
+    const colours = [getComputedStyle(element).color, behind(element)];
+    if (seen.has(colours.join())) continue;
+    const [a, b] = colours.map(light).sort((x, y) => y - x);
+    seen.set(colours.join(), [(a + 0.05) / (b + 0.05), element.outerHTML.slice(0, 80)]);
+  }
+  return [...seen.values()];
+})()"""
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_a_page_asks_for_nothing_reports_nothing_and_fits_a_telephone(tab, pages, name):
+    tab.look(width=360, height=800)
+    tab.open(pages(name))
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    tab.evaluate(OPEN_ALL)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    assert tab.evaluate("[...document.querySelectorAll('.formulas')].every(e => e.scrollWidth <= e.clientWidth)")
+    asked = [event["params"]["request"]["url"] for event in tab.reported("Network.requestWillBeSent")]
+    assert asked == [pages(name)]
+    assert not tab.reported("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["one unit", "latch", "latch, backward", "Haste"])
+def test_all_text_can_be_told_from_what_is_behind_it(tab, pages, name, scheme):
+    tab.look(width=1400, scheme=scheme)
+    tab.open(pages(name))
+    tab.evaluate(OPEN_ALL)
+    found = tab.evaluate(FAINT)
+    assert len(found) >= 3
+    assert not [one for one in found if one[0] < 4.5]
+
+
+def test_light_and_dark_are_different_and_paper_is_white(tab, pages):
+    ground = "getComputedStyle(document.querySelector('.gatewise')).backgroundColor"
+    tab.open(pages("forward"))
+    found = {}
+    for scheme in ("light", "dark"):
+        tab.look(scheme=scheme)
+        found[scheme] = tab.evaluate(ground)
+    assert found["light"] != found["dark"]
+    tab.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    try:
+        assert tab.evaluate(ground) == "rgb(255, 255, 255)"
+    finally:
+        tab.call("Emulation.setEmulatedMedia", media="")
+
+
+def test_every_line_opens_by_keyboard_and_shows_what_it_is_made_of(tab, pages):
+    tab.look()
+    tab.open(pages("forward"))
+    lines = tab.evaluate("document.querySelectorAll('details.line').length")
+    assert lines == 20
+    focused = "document.activeElement"
+    tab.press("Tab", 9)
+    assert tab.evaluate(f"{focused}.className") == "skip"
+    opened = 0
+    for _ in range(100):
+        tab.press("Tab", 9)
+        if tab.evaluate(f"{focused} === document.body"):
+            break
+        if tab.evaluate(f"{focused}.matches('details.line > summary')"):
+            assert tab.evaluate(f"getComputedStyle({focused}).outlineStyle") != "none"
+            tab.press("Enter", 13, "\r")
+            opened += tab.evaluate(f"{focused}.parentElement.open && {focused}.nextElementSibling.offsetHeight > 0")
+    assert opened == lines
+
+
+def test_wide_tables_scroll_in_boxes_that_the_keyboard_reaches(tab, pages):
+    tab.look(width=360)
+    tab.open(pages("large"))
+    wide = "[...document.querySelectorAll('.box')].filter(box => box.scrollWidth > box.clientWidth)"
+    assert tab.evaluate(f"{wide}.length") > 4
+    assert tab.evaluate(f"{wide}.every(box => box.tabIndex === 0 && box.getAttribute('aria-label'))")
+
+
+def test_formulas_are_laid_out_as_mathematics(tab, pages):
+    tab.look()
+    tab.open(pages("forward"))
+    over, under = tab.evaluate(
+        "[...document.querySelector('mfrac').children].map(one => one.getBoundingClientRect().top)"
+    )
+    assert over < under
+    assert tab.evaluate("document.querySelector('math').namespaceURI") == "http://www.w3.org/1998/Math/MathML"
+
+
+NOTEBOOK = """<!DOCTYPE html><html><head><style>
+  body {{ background: {ground}; color: {ink}; font: 13px sans-serif; }}
+  .jp-RenderedHTMLCommon table {{ table-layout: fixed; font-size: 12px; }}
+  .jp-RenderedHTMLCommon td, .jp-RenderedHTMLCommon th {{ color: red; }}
+  .jp-RenderedHTMLCommon tbody tr:nth-child(odd) {{ background: rgb(255, 0, 0); }}
+</style></head><body data-jp-theme-light="{light}">
+<h1 id="before">Before</h1><table id="own"><tr><td>1</td></tr></table>
+<div class="jp-RenderedHTMLCommon">{shown}</div></body></html>"""
+
+
+@pytest.mark.parametrize("preferred", ["light", "dark"])
+@pytest.mark.parametrize("light", [True, False])
+def test_in_a_notebook_it_follows_the_theme_and_leaves_the_rest_alone(tab, tmp_path, light, preferred):
+    tab.look(scheme=preferred)
+    ground, ink = ("white", "black") if light else ("#111", "white")
+    looks = []
+    for shown in ("", html.fragment(WALKS["latch"]())):
+        page = NOTEBOOK.format(ground=ground, ink=ink, light=json.dumps(light), shown=shown)
+        path = tmp_path / f"{len(looks)}.html"
+        path.write_text(page, encoding="utf-8")
+        tab.open(path.as_uri())
+        looks.append(
+            tab.evaluate(
+                "['body', '#before', '#own', '#own td'].map(name => {"
+                " const style = getComputedStyle(document.querySelector(name));"
+                " return [...style].filter(name => !/size|origin|height|width/.test(name))"
+                ".map(name => style.getPropertyValue(name)).join() })"
+            )
+        )
+    assert looks[0] == looks[1]
+    red, green, blue = tab.evaluate(
+        "getComputedStyle(document.querySelector('.gatewise')).backgroundColor.match(/\\d+/g).map(Number)"
+    )
+    assert (min(red, green, blue) > 200) == light
+    assert not [one for one in tab.evaluate(FAINT) if one[0] < 4.5]

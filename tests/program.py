@@ -1,0 +1,16 @@
+"""The program as a shell sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gatewise.cli import main
+
+
+def exit_code(tokens: Sequence[str]) -> int:
+    """Run the program and return what it exits with."""
+    try:
+        main(list(tokens))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0

@@ -1,0 +1,173 @@
+"""The program's faces, its way back and its check: files, formats, exit codes, one sentence for what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from program import exit_code
+
+import gatewise as gw
+from gatewise import examples
+from gatewise.views.walkthrough.faces import FACES
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(capsys, *tokens: str) -> str:
+    capsys.readouterr()
+    assert exit_code(tokens) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert len(shown.err.splitlines()) == 1
+    return shown.err
+
+
+def walk_of_the_example(**options) -> gw.views.walkthrough.Walkthrough:
+    example = examples.notebook()
+    return gw.walk(example.cell.step(example.x[0], example.state), facts=example.facts, **options)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("face", FACES)
+def test_a_face_is_printed_and_written_and_rendered_alike(face, backward, capfdbinary):
+    tokens = ["walk", "--format", face, *(["--backward"] if backward else [])]
+    assert exit_code(tokens) == 0
+    printed = capfdbinary.readouterr().out.decode()
+    expected = walk_of_the_example(backward=backward).render(face)
+    assert printed == f"{expected}\n"
+    path = Path(f"walk{FACES[face][1]}")
+    assert exit_code(["walk", "--output", str(path), *(["--backward"] if backward else [])]) == 0
+    assert path.read_text(encoding="utf-8") == expected
+    assert capfdbinary.readouterr().out == b""
+
+
+def test_a_format_that_is_named_wins_over_the_name_of_the_file():
+    assert exit_code(["walk", "--format", "json", "--output", "walk.txt"]) == 0
+    assert json.loads(Path("walk.txt").read_text(encoding="utf-8"))["format"] == "gatewise walkthrough"
+
+
+def test_an_existing_file_is_replaced_whole_and_nothing_is_left_beside_it():
+    Path("walk.md").write_text("x" * 10**6, encoding="utf-8")
+    assert exit_code(["walk", "--output", "walk.md"]) == 0
+    assert Path("walk.md").read_text(encoding="utf-8").startswith("# ")
+    assert [path.name for path in Path().iterdir()] == ["walk.md"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["walk", "--output", "walk"], "the name 'walk' tells no format; let it end in .txt, .md, .tex, .html"),
+        (["walk", "--output", "no/walk.md"], "cannot write 'no/walk.md'"),
+        (["walk", "--output", ".", "--format", "html"], "it is a folder"),
+        (["walk", "--format", "pdf"], 'Invalid value "pdf" for --format'),
+        (["walk", "--notation", "tex"], 'Invalid value "tex" for --notation'),
+        (["walk", "--dh", "1,1"], "--dh belongs to the walk back: --backward"),
+        (["walk", "--backward", "--dh", "1,1,1"], "dh has shape (3,); this cell takes (2,)"),
+        (["walk", "--backward", "--dc", "nan,1"], "dc must hold finite numbers"),
+        (["walk", "--row", "1"], "there is no row 1; the batch has rows 0 to 0"),
+        (["walk", "--given", "none.json"], "cannot read none.json: there is no such file"),
+        (["walk", "--given", "x.json", "--x", "1"], "--x does not go with --given"),
+        (["check", "none.csv"], "cannot read none.csv: there is no such file"),
+        (["check", "answers.txt"], "cannot read answers.txt: there is no such file"),
+        (["check", "answers.csv", "--backward"], "--backward belongs to --template"),
+        (["check", "answers.txt", "--template"], "there is no kind of sheet '.txt'; allowed: .json, .csv, .npz"),
+        (["check", ".", "--template"], "--template does not go with a folder of answers"),
+        (["check", "."], "there is no key in"),
+    ],
+)
+def test_bad_input_gets_one_sentence(tokens, message, capsys):
+    assert message in refused(capsys, *tokens)
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv", "npz"])
+@pytest.mark.parametrize("options", [[], ["--backward"], ["--steps", "2"], ["--example", "latch"]])
+def test_a_template_is_an_empty_sheet_and_is_not_written_over(suffix, options, capsys):
+    path = f"sheet.{suffix}"
+    assert exit_code(["check", path, "--template", *options]) == 0
+    run = [one for one in options if one != "--backward"]
+    capsys.readouterr()
+    assert exit_code(["check", path, *run]) == 0
+    assert capsys.readouterr().out.startswith("Nothing is written yet.")
+    before = Path(path).read_bytes()
+    assert "there is such a file" in refused(capsys, "check", path, "--template", *options)
+    assert Path(path).read_bytes() == before
+
+
+def test_the_exit_code_says_whether_something_is_wrong(capsys):
+    for numbers, code in (("0.4934,0.4975", 0), ("0.4934,0.5000", 1)):
+        Path("a.csv").write_text(f"f,{numbers}\n", encoding="utf-8")
+        assert exit_code(["check", "a.csv"]) == code
+    shown = capsys.readouterr().out
+    assert "The first wrong quantity is f: at unit 1, 0.5 was written where 0.49745089 is" in shown
+
+
+def test_weights_of_ones_own_are_walked_and_checked(capsys):
+    rng = np.random.default_rng(0)
+    given = {f"{base}_{k}": rng.normal(size=(2, 3) if base == "W" else 2).tolist() for k in "ifgo" for base in "Wb"}
+    given |= {"x": [0.5], "h_prev": [0.1, 0.2], "c_prev": [0.3, -0.4]}
+    Path("mine.json").write_text(json.dumps(given), encoding="utf-8")
+    weight, bias = (np.stack([given[f"{base}_{k}"] for k in "ifgo"]) for base in "Wb")
+    step = gw.LSTMCell(gw.Parameters(weight, bias)).step([0.5], gw.State([0.1, 0.2], [0.3, -0.4]))
+    assert exit_code(["walk", "--given", "mine.json"]) == 0
+    assert gw.views.walkthrough.numbers.number(step.hidden_state[0]) in capsys.readouterr().out
+    for right in (True, False):
+        answers = {"h": (step.hidden_state * (1 if right else 1.1)).tolist()}
+        Path("answers.json").write_text(json.dumps(answers), encoding="utf-8")
+        assert exit_code(["check", "answers.json", "--given", "mine.json"]) == (0 if right else 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"W_f": None}, "W_f is missing"),
+        ({"b_g": [1, 2, 3]}, "b_g has shape (3,); it must be (2,)"),
+        ({"W_o": [[1, 2], [3, 4]]}, "W_o has shape (2, 2); it must be (2, 3)"),
+        ({"x": [1, 2]}, "x has shape (2,); it must be (1,), (time, 1) or (time, batch, 1)"),
+        ({"h_prev": [1]}, "h_prev has shape (1,); it must be (2,)"),
+        ({"c": [1, 2]}, "'c' is not given; allowed: W_i, b_i"),
+        ({"x": ["a"]}, "'x' holds \"a\", which is not a number"),
+        ({"x": [None]}, "'x' is not filled in"),
+        ({"W_f": 3}, "W_f has shape (); it must be (2, 3)"),
+    ],
+)
+def test_weights_that_do_not_fit_get_one_sentence(change, message, capsys):
+    given = {f"{base}_{k}": np.ones((2, 3) if base == "W" else 2).tolist() for k in "ifgo" for base in "Wb"}
+    given |= {"x": [0.5], "h_prev": [0.1, 0.2], "c_prev": [0.3, -0.4]}
+    given = {name: value for name, value in {**given, **change}.items() if value is not None}
+    Path("mine.json").write_text(json.dumps(given), encoding="utf-8")
+    assert message in refused(capsys, "walk", "--given", "mine.json")
+
+
+def test_jupyter_shows_the_web_page():
+    shown = walk_of_the_example()._repr_html_()
+    assert shown.startswith("<div class=")
+    assert "0.49336036" in shown
+
+
+@pytest.mark.parametrize("notation", ["notebook", "olah", "pytorch", "keras"])
+def test_a_walk_in_another_notation_has_the_same_numbers(notation):
+    def numbers(walk) -> list[float]:
+        blocks = [block for section in walk.sections for block in section.blocks]
+        found = [block for block in blocks if isinstance(block, gw.views.walkthrough.parts.Equation)]
+        return sorted(np.concatenate([np.ravel(one.value) for one in found]).tolist())
+
+    ours = set(np.round(numbers(walk_of_the_example()), 12))
+    theirs = set(np.round(numbers(walk_of_the_example(notation=notation)), 12))
+    combined = {0.3, 0.4, 0.5, 0.8, 0.2}  # where x and h go apart there is no combined input
+    assert ours - combined == theirs - combined
+
+
+def test_a_walk_back_needs_the_steps_of_one_run():
+    example = examples.notebook()
+    step = example.cell.step(example.x[0], example.state)
+    with pytest.raises(gw.OptionError, match="steps of one run"):
+        gw.walk([step, step], backward=True)
+    with pytest.raises(gw.OptionError, match="belong to the walk back"):
+        gw.walk(step, dh=[1, 1])

@@ -1,0 +1,249 @@
+"""The JSON of a walkthrough holds all of it: a reader without gatewise computes every number again."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import cases
+import numpy as np
+import pytest
+from test_walkthrough import NOISE, equations, trace_of
+
+import gatewise as gw
+from gatewise.activations import Activation
+from gatewise.views.walkthrough import data
+from gatewise.views.walkthrough.notation import NOTATIONS
+from gatewise.views.walkthrough.parts import Opened
+
+DOCS = Path(__file__).parents[1] / "docs"
+MOST = ("peephole, coupling, clips", "peephole, layer norm of the gates", "layer norm of Haste", "elu, scaled tanh")
+WAYS = {"forward": (1, False), "backward": (1, True), "two steps back": (2, True)}
+
+
+def walk_of(variant, projection=None, noise="no noise", way="backward", notation="gatewise", **options):
+    steps, backward = WAYS[way]
+    trace = trace_of(variant, projection, noise, steps=steps, dtype=options.pop("dtype", np.float64))
+    return gw.walk(trace if steps > 1 else trace.step(0), backward=backward, notation=notation, **options)
+
+
+def read(walk):
+    """Read a walk's JSON as strictly as JSON is defined."""
+
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(walk.render("json"), parse_constant=refuse)
+
+
+def blocks(document, kind):
+    return [block for section in document["sections"] for block in section["blocks"] if block["type"] == kind]
+
+
+def number(value):
+    """Return an array of what JSON has for it."""
+    return np.array(value, dtype=np.float64)  # "nan", "inf" and "-inf" are numbers to NumPy
+
+
+FUNCTIONS = {"max": np.maximum, "min": np.minimum, "ln": np.log} | {
+    name: getattr(np, name) for name in ("tanh", "exp", "abs", "sqrt", "mean", "clip")
+}
+RELATIONS = {">": np.greater, "<": np.less, "≤": np.less_equal}
+
+
+def computed(node, symbols):
+    """Compute a formula from the JSON alone, as docs/walkthrough-json.md has it."""
+
+    def of(part):
+        return computed(part, symbols)
+
+    match node["node"]:
+        case "symbol":
+            return number(symbols[node["text"]])
+        case "number":
+            return number(node["value"])
+        case "sum":
+            return sum(map(of, node["terms"]))
+        case "negative":
+            return -of(node["term"])
+        case "product":
+            found = 1.0
+            for factor in node["factors"]:
+                found = found * of(factor)
+            return found
+        case "matmul":
+            return of(node["left"]) @ of(node["right"])
+        case "transpose":
+            return of(node["matrix"]).T
+        case "outer":
+            return of(node["left"])[:, None] * of(node["right"])
+        case "part":
+            return of(node["vector"])[node["start"] : node["stop"]]
+        case "quotient":
+            return of(node["over"]) / of(node["under"])
+        case "power":
+            return of(node["base"]) ** of(node["exponent"])
+        case "call":
+            arguments = [of(argument) for argument in node["arguments"]]
+            if node["activation"] is not None:
+                return Activation(*node["activation"].values())(*arguments)
+            return FUNCTIONS[node["name"]](*arguments)
+        case "holds":
+            return RELATIONS[node["relation"]](of(node["left"]), of(node["right"])).astype(float)
+        case "slope":
+            return of(node["body"])
+        case "stack":
+            return np.concatenate([of(part) for part in node["parts"]])
+    raise AssertionError(node)
+
+
+def subjects():
+    """Every variant in every way, projected or not, the noise and the notations in turn."""
+    names, noises, turn = list(NOTATIONS), list(NOISE), 0
+    for variant in cases.VARIANTS:
+        for projection in (None, 3):
+            for way in WAYS:
+                yield variant, projection, noises[turn % 4], way, names[turn % 5]
+                turn += 1
+
+
+@pytest.mark.parametrize(("variant", "projection", "noise", "way", "notation"), list(subjects()))
+def test_a_reader_computes_every_value_again_from_the_file_alone(variant, projection, noise, way, notation):
+    walk = walk_of(variant, projection, noise, way, notation)
+    document = read(walk)
+    for block, equation in zip(blocks(document, "equation"), equations(walk), strict=True):
+        found = computed(block["right"]["tree"], block["symbols"])
+        np.testing.assert_allclose(found, number(block["value"]), rtol=1e-12, atol=1e-13)
+        np.testing.assert_array_equal(number(block["value"]), equation.value)
+        for line in block["worked"]:
+            whole = block["value"] if line["entry"] is None else block["value"][line["entry"]]
+            assert line["value"] == whole
+            names = document["names"][block["over"]]
+            assert line["name"] == (None if line["entry"] is None else names[line["entry"]])
+        if equation.worked:
+            assert len(block["worked"]) == np.atleast_1d(equation.value).shape[0]
+        else:
+            assert block["worked"] == []
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_number_comes_back_bit_for_bit(dtype):
+    walk = walk_of("peephole", 3, dtype=dtype)
+    for block, equation in zip(blocks(read(walk), "equation"), equations(walk), strict=True):
+        np.testing.assert_array_equal(np.array(block["value"], dtype=np.asarray(equation.value).dtype), equation.value)
+        for symbol, value in equation.env.items():
+            if (name := data._symbol(symbol)["text"]) in block["symbols"]:
+                np.testing.assert_array_equal(number(block["symbols"][name]), np.asarray(value, np.float64))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_finite_number_is_a_string(value):
+    walk = gw.walk(gw.LSTMCell.random(3, 2, rng=0).step([value, 0, 0]), backward=True)
+    table = next(
+        block
+        for block in blocks(read(gw.walk(gw.LSTMCell.random(3, 2, rng=0).step([value, 0, 0]))), "table")
+        if block["title"] == "The input x"
+    )
+    assert table["rows"][0]["values"] == [str(value), 0, 0]
+    assert read(walk)["backward"]
+
+
+def test_nothing_is_left_out_of_a_large_cell():
+    lstm = gw.LSTM(30, 20, rng=0, dtype=np.float64)
+    step = lstm.trace(np.random.default_rng(1).normal(size=(1, 30)))[0].step(0)
+    document = read(gw.walk(step, backward=True))
+    assert "…" not in json.dumps([block["worked"] for block in blocks(document, "equation")], ensure_ascii=False)
+    forget = next(block for block in blocks(read(gw.walk(step)), "equation") if block["left"]["text"] == "a_f")
+    assert [line["entry"] for line in forget["worked"]] == list(range(20))
+    for line in forget["worked"]:
+        assert line["right"].count("×") == 50
+        terms = re.sub(r" - ", " + -", line["right"]).replace("(", "").replace(")", "").split(" + ")
+        products = [np.prod([float(factor) for factor in term.split("×")]) for term in terms]
+        np.testing.assert_allclose(sum(products), line["value"], atol=1e-6)
+    outer = next(block for block in blocks(document, "equation") if block["left"]["text"] == "dW_f")
+    assert outer["worked"][0]["right"].count(",") == 49
+
+
+def test_where_units_are_opened_the_numbers_of_those_are_put_in():
+    walk = walk_of("plain", None, way="forward", unit=2)
+    document = read(walk)
+    assert document["units"] == [2]
+    for block in blocks(document, "equation"):
+        if block["over"] == "units" and isinstance(block["value"], list) and block["worked"]:
+            assert [line["entry"] for line in block["worked"]] == [2]
+    found = blocks(document, "opened")
+    parts = [block for section in walk.sections for block in section.blocks if isinstance(block, Opened)]
+    for block, part in zip(found, parts, strict=True):
+        assert [term["name"] for term in block["terms"]] == [term.name for term in part.terms]
+        assert block["total"] == float(part.terms.total)
+        assert block["name"] == document["names"][block["over"]][block["entry"]]
+        np.testing.assert_allclose(sum(term["product"] for term in block["terms"]), block["total"], atol=1e-12)
+
+
+def test_the_text_of_a_symbol_is_one_symbol_within_an_equation():
+    for notation in NOTATIONS:
+        for variant in MOST:
+            for equation in equations(walk_of(variant, 3, "zoneout", notation=notation)):
+                texts = [data._symbol(symbol)["text"] for symbol in equation.env]
+                assert len(texts) == len(set(texts))
+
+
+def test_names_are_what_they_are_in_the_file_and_the_text_is_json_still():
+    names = ['"', "\\", "\n\x1b\u2028", "日本語"]
+    labels = gw.Labels(features=names[:3], units=names)
+    p = trace_of("plain", None).parameters
+    walk = gw.walk(gw.LSTMCell(p, labels).step([1, 2, 3]), facts={"file": "\udcff"})
+    document = read(walk)
+    assert document["names"]["units"] == names
+    assert document["names"]["features"] == names[:3]
+
+
+def test_a_file_with_any_name_in_it_is_read_again(tmp_path):
+    walk = gw.walk(trace_of("plain", None).step(0), facts={"file": "\udcff.safetensors"})
+    walk.save(tmp_path / "walk.json")
+    found = json.loads((tmp_path / "walk.json").read_text(encoding="utf-8"))
+    assert blocks(found, "facts")[0]["items"][-1] == {"name": "file", "value": "\udcff.safetensors"}
+
+
+def test_the_json_is_the_document_and_readable():
+    walk = walk_of("plain", None, way="forward")
+    shown = walk.render("json")
+    assert json.loads(shown) == data.document(walk)
+    assert shown.endswith("}\n")
+    lines = shown.splitlines()
+    assert '   "key": "forget_gate",' in lines
+    assert any(re.fullmatch(r' *"f": \[(-?[\d.e-]+, ){3}-?[\d.e-]+\],?', line) for line in lines)
+
+
+def keys(value):
+    """Go through all keys of a document that are the schema's own, and not names of symbols or axes."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield key
+            yield from () if key in ("symbols", "names") else keys(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from keys(one)
+
+
+def test_every_key_and_every_kind_of_block_and_node_is_documented():
+    page = (DOCS / "walkthrough-json.md").read_text(encoding="utf-8")
+    schema = json.loads((DOCS / "walkthrough.schema.json").read_text(encoding="utf-8"))
+    told = set(re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", page, flags=re.DOTALL)))
+    in_schema = json.dumps(schema, ensure_ascii=False)
+    for variant in MOST:
+        for way in WAYS:
+            walks = [walk_of(variant, 3, "DropConnect", way), walk_of(variant, None, "dropout", way, "keras", unit=1)]
+            for document in map(read, walks):
+                assert document["version"] == schema["properties"]["version"]["const"] == data.VERSION
+                assert document["notation"] in told
+                for key in set(keys(document)):
+                    assert key in told
+                    assert f'"{key}"' in in_schema
+                kinds = {block["type"] for section in document["sections"] for block in section["blocks"]}
+                kinds |= set(re.findall(r'"node": "(\w+)"', json.dumps(document)))
+                assert kinds <= told
+                assert all(f'"{kind}"' in in_schema for kind in kinds)
+                sections = {section["key"] for section in document["sections"]}
+                assert {key for key in sections if key not in told} <= {"d_forget_gate", "d_input_gate", "d_candidate"}

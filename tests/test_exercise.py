@@ -1,0 +1,269 @@
+"""An exercise: everyone gets numbers of their own, and what comes back is marked by the keys."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import cases
+import numpy as np
+import pytest
+from program import exit_code
+
+import gatewise as gw
+from gatewise.views.checking import Chain, exercise, grades, problem, sheet
+from gatewise.views.checking.exercise import Plan
+
+ROSTER = "student,course\nAda Lovelace,1\nGrace,2\n\nŁukasz,2\n日本,3\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("roster.csv").write_text(ROSTER, encoding="utf-8")
+    return tmp_path
+
+
+def made(*options: str) -> Path:
+    assert exit_code(["exercise", "--students", "roster.csv", "-o", "out", *options]) == 0
+    return Path("out")
+
+
+def key_of(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+OPTIONS = {
+    "one step": [],
+    "back": ["--backward"],
+    "steps and a batch, back": ["--backward", "--steps", "2", "--batch", "3"],
+    "projected, peepholes": ["--hidden-size", "3", "--projection-size", "2", "--peephole", "full", "--backward"],
+    "coupled": ["--coupling", "forget=1-input", "--backward"],
+    "layer norm": ["--layer-norm", "gates", "--epsilon", "1e-5", "--backward", "--hidden-size", "3"],
+    "haste": ["--layer-norm", "haste", "--epsilon", "1e-5", "--backward", "--hidden-size", "3"],
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_a_key_handed_in_gets_full_marks(folder, options, capsys):
+    out = made(*options)
+    names = sorted(path.stem for path in (out / "keys").glob("*.json"))
+    assert names == ["Ada_Lovelace", "Grace", "Łukasz", "日本"]
+    for name in names:
+        answers = key_of(out / "keys" / f"{name}.json")["answers"]
+        rounded = {key: np.round(value, 5).tolist() for key, value in answers.items()}
+        (out / "answers" / f"{name}.json").write_text(json.dumps(rounded), encoding="utf-8")
+    capsys.readouterr()
+    assert exit_code(["check", "out"]) == 0
+    rows = list(csv.DictReader((out / "marks.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["student"] for row in rows] == ["Ada Lovelace", "Grace", "Łukasz", "日本"]
+    for row in rows:
+        assert row["marks"] == row["of"] == row["right"], row
+    assert capsys.readouterr().out.count("\n") == 5
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_a_key_is_the_run_of_what_it_gives(folder, options):
+    out = made(*options)
+    path = out / "keys" / "Grace.json"
+    given = problem.of_sheet(sheet.read(path, "given"))
+    p, answers = given.parameters, key_of(path)["answers"]
+    trace = gw.LSTM.from_cells(p).trace(given.x, ((given.state,),))
+    dy = np.zeros_like(trace.output)
+    gradients = gw.backward(trace, dy, ((gw.State(given.dh, given.dc),),))
+    rows = given.x.shape[1]
+    last = f"[{len(given.x) - 1}]" if len(given.x) > 1 else ""
+    hidden = trace[0].final.h if rows > 1 else trace[0].final.h[0]
+    np.testing.assert_allclose(answers[f"h{last}"], hidden, rtol=1e-12)
+    if "--backward" in options:
+        for k, bias in zip("ifgo", gradients[0].bias, strict=True):
+            if k in p.variant.own:
+                np.testing.assert_allclose(answers[f"db_{k}"], bias, rtol=1e-9, atol=1e-14)
+
+
+def test_everyone_has_numbers_of_their_own_and_the_same_seed_gives_the_same_again(folder):
+    out = made("--seed", "7")
+    given = {path.stem: key_of(path)["given"] for path in (out / "keys").glob("*.json")}
+    assert len({json.dumps(one) for one in given.values()}) == 4
+    Path("roster.csv").write_text("Grace\nsomebody else\n", encoding="utf-8")
+    assert exit_code(["exercise", "--students", "roster.csv", "-o", "again", "--seed", "7"]) == 0
+    assert key_of(Path("again/keys/Grace.json"))["given"] == given["Grace"]
+    assert exit_code(["exercise", "--students", "roster.csv", "-o", "other", "--seed", "8"]) == 0
+    assert key_of(Path("other/keys/Grace.json"))["given"] != given["Grace"]
+
+
+def test_what_is_given_is_written_in_full_and_nothing_of_it_is_zero():
+    given = Plan(decimals=2, hidden_size=4, steps=3, batch=2).problem("anyone").given()
+    for name, array in given.items():
+        if name not in ("dh", "dc_next"):
+            assert (array != 0).all(), name
+            assert (np.round(array, 2) == array).all(), name
+
+
+def test_a_sheet_holds_what_is_given_and_none_of_the_answers(folder):
+    out = made("--backward")
+    key = key_of(out / "keys" / "Grace.json")
+    for kind in ("md", "ipynb"):
+        shown = (out / "sheets" / f"Grace.{kind}").read_text(encoding="utf-8")
+        for value in np.ravel(key["given"]["W_f"]):
+            assert repr(float(value)) in shown
+        for name, values in key["answers"].items():
+            if name != "z":  # which is made of what is given
+                assert not [value for value in np.ravel(values) if f"{abs(value):.4f}" in shown], name
+    assert (out / "sheets" / "Grace.csv").read_text(encoding="utf-8").splitlines()[1] == "z,,,,,"
+
+
+def test_the_notebook_of_a_sheet_writes_what_was_filled_in_and_check_takes_it(folder, capsys):
+    out = made("--backward", "--steps", "2")
+    notebook = json.loads((out / "sheets" / "Grace.ipynb").read_text(encoding="utf-8"))
+    key = key_of(out / "keys" / "Grace.json")["answers"]
+    space: dict = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        source = "".join(cell["source"])
+        if cell["id"].startswith("answer-"):
+            name = "".join(notebook["cells"][notebook["cells"].index(cell) - 1]["source"]).split("`")[1]
+            assert source.endswith(" = None")
+            if name != "dx[0]":
+                source = source.replace("None", f"np.array({key[name]})")
+        exec(source, space)
+    Path("Grace.json").rename(out / "answers" / "Grace.json")
+    capsys.readouterr()
+    assert exit_code(["check", "out"]) == 0
+    assert re.search(r"Grace +(\d+) +(\d+) +\1 +0 +0", capsys.readouterr().out)
+
+
+def test_a_mistake_shows_in_the_table_and_in_the_csv_and_in_the_exit_code(folder, capsys):
+    out = made()
+    key = key_of(out / "keys" / "Grace.json")
+    answers = {name: np.array(value) for name, value in key["answers"].items()}
+    answers["h"] = answers["o"] * answers["c"]
+    rows = "\n".join(",".join([name, *(f"{value:.6f}" for value in values)]) for name, values in answers.items())
+    (out / "answers" / "Grace.csv").write_text(rows, encoding="utf-8")
+    (out / "answers" / "Łukasz.json").write_text("{", encoding="utf-8")
+    capsys.readouterr()
+    assert exit_code(["check", "out"]) == 1
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "nothing handed in" in shown
+    assert "line 1 is not JSON" in " ".join(shown.split())
+    rows = {row["student"]: row for row in csv.DictReader((out / "marks.csv").read_text("utf-8").splitlines())}
+    assert rows["Grace"]["first wrong"] == "h"
+    assert rows["Grace"]["likely cause"] == "the cell state goes into h without its tanh"
+    assert (rows["Grace"]["marks"], rows["Grace"]["of"], rows["Grace"]["wrong"]) == ("10", "11", "1")
+
+
+@pytest.mark.parametrize(
+    ("roster", "message"),
+    [
+        ("", "there is nobody in its first column"),
+        ("student\n", "there is nobody in its first column"),
+        ("Ada\nGrace\nada\n", "line 3, 'ada', is the same as line 1"),
+        ("a/b\na b\n", "line 2, 'a b', is the same as line 1"),
+    ],
+)
+def test_a_roster_that_is_none_gets_one_sentence(folder, roster, message, capsys):
+    Path("roster.csv").write_text(roster, encoding="utf-8")
+    assert exit_code(["exercise", "--students", "roster.csv", "-o", "out"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not Path("out").exists()
+    assert [path.name for path in Path().iterdir()] == ["roster.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--hidden-size", "0"], "hidden_size must be at least 1, not 0"),
+        (["--decimals", "9"], "decimals must be from 1 to 8, not 9"),
+        (["--seed", "-1"], "seed must be a whole number from 0 on, not -1"),
+        (["--hidden-size", "100"], "at most 20,000 weights"),
+        (["--projection-size", "5"], "projection"),
+        (["--layer-norm", "gates"], "epsilon"),
+    ],
+)
+def test_a_plan_that_is_none_gets_one_sentence_and_leaves_nothing(folder, options, message, capsys):
+    assert exit_code(["exercise", "--students", "roster.csv", "-o", "out", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert [path.name for path in Path().iterdir()] == ["roster.csv"]
+
+
+def test_names_cannot_lead_out_of_the_folder_or_into_a_page(folder):
+    hostile = ["../../etc/passwd", "<script>alert(1)</script>", "=1+1", ".hidden", "CON", "a" * 300, "x\ty"]
+    with open("roster.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([name] for name in hostile)
+    out = made()
+    assert [path.name for path in Path().iterdir() if path.name not in ("roster.csv", "out")] == []
+    sheets = sorted((out / "sheets").glob("*.md"))
+    assert len(sheets) == len(hostile)
+    assert all(path.parent == out / "sheets" and not path.name.startswith(".") for path in sheets)
+    assert not any("<script" in path.read_text(encoding="utf-8") for path in sheets)
+    assert exit_code(["check", "out"]) == 0
+    assert "\n'=1+1," in (out / "marks.csv").read_text(encoding="utf-8")
+
+
+def test_a_folder_with_something_in_it_is_not_written_over(folder, capsys):
+    made()
+    before = sorted(Path("out").rglob("*"))
+    assert exit_code(["exercise", "--students", "roster.csv", "-o", "out"]) == 2
+    assert "there is something there already" in capsys.readouterr().err
+    assert sorted(Path("out").rglob("*")) == before
+
+
+def test_an_exercise_that_is_broken_off_leaves_nothing(folder):
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        exercise.make(folder / "out", {"a": "a", "b": "b"}, Plan(), stop)
+    assert [path.name for path in folder.iterdir()] == ["roster.csv"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda out: [path.unlink() for path in (out / "keys").glob("*.json")], "there is no key in"),
+        (lambda out: (out / "answers" / "Nobody.csv").write_text("f,1,2"), "there is no key for Nobody.csv"),
+        (lambda out: (out / "keys" / "Grace.json").write_text('{"f": [1]}'), "it is not a key"),
+        (lambda out: (out / "keys" / "Grace.json").write_text("not"), "line 1 is not JSON"),
+    ],
+)
+def test_a_folder_that_cannot_be_marked_gets_one_sentence(folder, spoil, message, capsys):
+    spoil(made())
+    capsys.readouterr()
+    assert exit_code(["check", "out"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_what_is_handed_in_twice_is_not_marked(folder):
+    out = made()
+    for suffix in ("csv", "json"):
+        (out / "answers" / f"Grace.{suffix}").write_text('{"f": [1, 1]}' if suffix == "json" else "f,1,1")
+    mark = next(one for one in grades.mark(out) if one.student == "Grace")
+    assert mark.fault == "handed in twice: Grace.csv, Grace.json"
+    assert not mark.correct
+
+
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_a_problem_goes_into_a_file_and_out_again(variant, tmp_path):
+    run = cases.run_of(variant, projection="projected", time=2, batch=2)
+    p = run.p
+    there = problem.Problem(p, run.x, run.state, np.full((2, p.recurrent_size), 2.0), np.ones((2, p.hidden_size)))
+    path = tmp_path / "given.json"
+    switches = {name: str(value) for name, value in p.variant.differences().items() if isinstance(value, str)}
+    switches |= {name: value for name, value in p.variant.differences().items() if isinstance(value, float)}
+    switches |= {k: str(v) for k, v in p.variant.differences().items() if isinstance(v, gw.Activation)}
+    given = {name: np.asarray(array).tolist() for name, array in there.given().items()}
+    path.write_text(json.dumps({"variant": switches, "given": given}), encoding="utf-8")
+    back = problem.of_sheet(sheet.read(path, "given"))
+    ours, theirs = (Chain(one.rows(), one.dh, one.dc) for one in (there, back))
+    for one, other in zip(ours.quantities, theirs.quantities, strict=True):
+        np.testing.assert_array_equal(one.key, other.key, err_msg=one.name)

@@ -1,0 +1,301 @@
+"""The web page of a walkthrough: well-formed, complete in itself, and with the numbers of the text."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import cases
+import numpy as np
+import pytest
+from test_walkthrough import NOISE, trace_of
+
+import gatewise as gw
+from gatewise import examples
+from gatewise.views.walkthrough import formula as f
+from gatewise.views.walkthrough import html, layout, mathml, text
+from gatewise.views.walkthrough.notation import NOTATIONS
+from gatewise.views.walkthrough.numbers import number
+from gatewise.views.walkthrough.parts import Equation, Opened, Table
+
+# Of MathML Core, and what each may have.
+MATHML = {"math", "mi", "mn", "mo", "mrow", "mtext", "mfrac", "msqrt", "msub", "msup", "msubsup", "mover"}
+ARITY = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "mover": 2}
+EVERY = [(variant, projection, noise) for variant in cases.VARIANTS for projection in (None, 3) for noise in NOISE]
+HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>&amp;\x1b[31m\0\ud800'
+WAYS = ("forward", "backward", "opened")
+SUBJECTS = [(*subject, way) for k, way in enumerate(WAYS) for subject in (EVERY[k::3] if k else EVERY)]
+
+
+def walk_of(variant, projection, noise, way="forward", steps=1, **options):
+    trace = trace_of(variant, projection, noise)
+    chosen = trace.step(0) if steps == 1 else [trace.step(t) for t in range(steps)]
+    return gw.walk(chosen, backward=way == "backward", unit=1 if way == "opened" else None, **options)
+
+
+def parsed(page: str) -> ElementTree.Element:
+    return ElementTree.fromstring(page)
+
+
+def worked_values(walk) -> list[str]:
+    """Return the number of every worked line as the text face writes it, row by row of a matrix."""
+    return [
+        ",".join(number(value) for value in np.ravel(line.value))
+        for section in walk.sections
+        for group in layout.grouped(section.blocks)
+        if isinstance(group, tuple)
+        for entry in layout.worked(group, walk)
+        if not isinstance(entry, layout.Rest)
+        for line in entry.lines
+    ]
+
+
+def check(page: ElementTree.Element) -> None:
+    """Assert what holds for every page."""
+    every = list(page.iter())
+    ids = [element.get("id") for element in every if element.get("id")]
+    assert len(ids) == len(set(ids))
+    for element in every:
+        assert element.tag not in ("script", "img", "iframe", "link", "object", "embed", "base", "form")
+        assert not any(name.startswith("on") or name in ("src", "srcset", "action") for name in element.attrib)
+        if element.tag == "a":
+            assert element.get("href", "").removeprefix("#") in ids
+        if element.tag == "table":
+            assert element.find("caption") is not None or element.get("aria-label")
+            assert all(head.get("scope") for head in element.iter("th"))
+        if "aria-labelledby" in element.attrib:
+            assert element.get("aria-labelledby") in ids
+        if element.tag == "details":
+            assert element[0].tag == "summary"
+        if element.tag == "math":
+            assert element.get("alttext")
+            assert {inner.tag for inner in element.iter()} <= MATHML
+            for inner in element.iter():
+                assert len(inner) == ARITY.get(inner.tag, len(inner)), ElementTree.tostring(inner)
+    assert all(element.get("aria-labelledby") for element in page.iter("section"))
+
+
+def check_whole(page: ElementTree.Element) -> None:
+    """Assert what holds for a page that is more than a fragment."""
+    counted = Counter(element.tag for element in page.iter())
+    assert (counted["main"], counted["h1"], counted["nav"], counted["title"]) == (1, 1, 1, 1)
+    assert page.get("lang") == "en"
+    levels = [int(element.tag[1]) for element in page.iter() if re.fullmatch(r"h\d", element.tag)]
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+@pytest.mark.parametrize(("variant", "projection", "noise", "way"), SUBJECTS)
+def test_every_page_is_well_formed_and_has_the_number_of_every_worked_line(variant, projection, noise, way):
+    walk = walk_of(variant, projection, noise, way)
+    page = parsed(html.render(walk))
+    check(page)
+    check_whole(page)
+    found = [element.get("data-value") for element in page.iter("span") if element.get("class") == "value"]
+    assert found == worked_values(walk)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("variant", ["plain", "peephole, layer norm of the gates", "layer norm of Haste"])
+def test_every_notation_has_its_page(variant, notation, way):
+    check(parsed(html.render(walk_of(variant, 3, "dropout", way, notation=notation))))
+
+
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_the_numbers_that_the_text_ends_its_lines_with_are_those_of_the_page(variant):
+    walk = walk_of(variant, None, "no noise")
+    values = [one for one in worked_values(walk) if "," not in one]
+    joined = " ".join(str(walk).partition("The input and the previous state")[2].split())
+    ends = re.findall(r"[\d)] = (-?\d[\d.]*(?:e[+-]\d+)?)(?= |$)", joined)
+    shown = iter(values)
+    assert len(ends) > 20
+    assert all(one in shown for one in ends)  # in order
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_cell_of_a_table_has_its_number(way):
+    walk = walk_of("peephole", 3, "dropout", way, 2 if way == "backward" else 1)
+    page = parsed(html.render(walk))
+    expected = []
+    for section in walk.sections:
+        for block in section.blocks:
+            if isinstance(block, Table):
+                rows = block.rows if block.whole or len(block.rows) <= 8 else [*block.rows[:7], block.rows[-1]]
+                expected.append([[number(value, block.digits) for value in values] for _, values in rows])
+            elif isinstance(block, Opened):
+                rows = [[number(one) for one in term[1:]] for term in block.terms]
+                expected.append([*rows, [number(block.terms.total)]])
+    found = [
+        [[cell.get("data-value") for cell in row if cell.get("data-value")] for row in table.find("tbody")]
+        for table in page.iter("table")
+    ]
+    assert found == expected
+
+
+def content(element: ElementTree.Element) -> str:
+    return "".join(element.itertext())
+
+
+def read(shown: str) -> float:
+    """Return the number that is shown."""
+    return float(shown.replace("−", "-").replace("×10", "e").strip("=\u2007\u2008 "))
+
+
+@pytest.mark.parametrize(("variant", "projection", "noise"), EVERY[:: len(NOISE)])
+def test_an_opened_sum_shows_every_term_and_they_add_up(variant, projection, noise):
+    page = parsed(html.render(walk_of(variant, projection, noise)))
+    sums = [one for one in page.iter("ul") if one.get("class") == "terms" and one[-1].get("class") == "total"]
+    assert sums
+    for one in sums:
+        *terms, total = (read(content(item.find("span[@class='product']"))) for item in one)
+        np.testing.assert_allclose(sum(terms), total, rtol=1e-6, atol=1e-7 * len(terms))
+
+
+def test_the_products_with_a_matrix_have_the_names_of_what_is_multiplied():
+    page = parsed(html.render(walk_of("plain", None, "no noise")))
+    first = next(one for one in page.iter("ul") if one.get("class") == "terms")
+    assert [content(item.find("b")) for item in first] == ["h0", "h1", "h2", "h3", "x0", "x1", "x2", "bf", "sum"]
+
+
+def test_opened_the_terms_left_out_of_a_long_sum_are_there():
+    lstm = gw.LSTM(30, 40, rng=0, dtype=np.float64)
+    page = parsed(html.render(gw.walk(lstm.trace(np.ones((1, 30)))[0].step(0))))
+    line = next(one for one in page.iter("details") if one.get("class") == "line")
+    assert "… 66 more …" in content(line[0])
+    assert len(list(line.iter("li"))) == 30 + 40 + 1 + 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("variant", "projection", "noise"), EVERY[::3])
+def test_the_pieces_of_a_formula_are_together_the_text(variant, projection, noise, way):
+    for section in walk_of(variant, projection, noise, way).sections:
+        for equation in section.blocks:
+            if isinstance(equation, Equation):
+                formulas = [equation.right]
+                if equation.worked and np.ndim(equation.value):
+                    formulas.append(f.substitute(equation.right, equation.env, 0))
+                for formula in formulas:
+                    told = []
+                    found = " ".join(piece.text for piece in mathml.pieces(formula))
+                    for shown in (found, text.formula(formula)):  # a minus may have brackets that it needs not
+                        told.append(re.sub(r"- \((-[\d.e-]+)\)", r"- \1", shown).replace(" ", ""))
+                    assert told[-1] == told[-2]
+                    for piece in mathml.pieces(formula):
+                        parsed(mathml.element(piece))
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        (f.Symbol("W", "f"), "<msub><mi>W</mi><mi>f</mi></msub>"),
+        (f.Symbol("h_prev"), "<msub><mi>h</mi><mi>prev</mi></msub>"),
+        (f.Symbol("c_tilde"), '<mover accent="true"><mi>c</mi><mo stretchy="false">˜</mo></mover>'),
+        (f.Symbol("c_new"), "<msub><mi>c</mi><mi>new</mi></msub>"),
+        (f.Symbol("combined_input"), "<mi>combined_input</mi>"),
+        (f.Symbol("h", "t-1"), "<msub><mi>h</mi><mrow><mi>t</mi><mo>−</mo><mn>1</mn></mrow></msub>"),
+        (f.Symbol("h", d=True), '<mrow><mi mathvariant="normal">d</mi><mi>h</mi></mrow>'),
+        (f.Transpose(f.Symbol("W", "f")), '<msubsup><mi>W</mi><mi>f</mi><mi mathvariant="normal">T</mi></msubsup>'),
+        (f.Number(-0.5), "<mrow><mo>−</mo><mn>0.5</mn></mrow>"),
+        (
+            f.Number(1.2e-9),
+            "<mrow><mn>1.2</mn><mo>×</mo><msup><mn>10</mn><mrow><mo>−</mo><mn>9</mn></mrow></msup></mrow>",
+        ),
+        (f.Quotient(f.ONE, f.Symbol("a")), "<mfrac><mn>1</mn><mi>a</mi></mfrac>"),
+        (f.times(f.Symbol("f"), f.Symbol("c")), "<mi>f</mi><mo>⊙</mo><mi>c</mi>"),
+        (f.times(f.Number(2.0), f.Number(3.0)), "<mn>2</mn><mo>×</mo><mn>3</mn>"),
+        (f.MatMul(f.Symbol("W"), f.Symbol("z")), "<mi>W</mi><mo>·</mo><mi>z</mi>"),
+        (f.Call("sqrt", (f.Symbol("v"),)), "<msqrt><mi>v</mi></msqrt>"),
+    ],
+)
+def test_a_formula_is_written_as_it_is_printed(node, expected):
+    assert mathml.markup(node) == expected
+
+
+def named(name: str) -> gw.views.walkthrough.Walkthrough:
+    """Return a walk over two steps, in which every name is this one."""
+    labels = gw.Labels(features=[name] * 3, units=[name] * 2, times=[name, f"{name} again"])
+    cell = gw.LSTMCell.random(3, 2, rng=0)
+    trace = gw.LSTM.from_cells(cell).trace(np.ones((2, 3)), labels=labels)
+    return gw.walk(trace[0], facts={name: name}, unit=0)
+
+
+@pytest.mark.parametrize("make", [html.render, html.fragment])
+def test_a_hostile_name_is_text(make):
+    shown = make(named(HOSTILE))
+    page = parsed(shown)
+    check(page)
+    assert "<script>alert(1)</script>" in content(page)
+    assert not re.search(r"[\0\x1b\ud800]", shown)
+    plain = parsed(make(named("unit")))
+    assert Counter(one.tag for one in page.iter()) == Counter(one.tag for one in plain.iter())
+
+
+@pytest.mark.parametrize("make", [html.render, html.fragment])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_page_asks_for_nothing(make, way):
+    shown = make(walk_of("peephole", 3, "dropout", way))
+    assert not re.search(r"//|url\(|@import|<script|javascript:", shown)
+    if make is html.render:
+        assert "content=\"default-src 'none'; style-src 'unsafe-inline'\"" in shown
+
+
+def test_a_fragment_is_one_element_whose_style_reaches_nothing_else():
+    shown = html.fragment(walk_of("plain", None, "no noise"))
+    page = parsed(shown)
+    check(page)
+    assert (page.tag, page.get("class")) == ("div", "gatewise")
+    assert not list(page.iter("main"))
+    (style,) = page.iter("style")
+    rules = re.sub(r"@(media|container) [^{]*\{", "", re.sub(r"/\*.*?\*/", "", style.text))
+    selectors = [one.strip() for group in re.findall(r"([^{}]+)\{", rules) for one in group.split(",")]
+    assert len(selectors) > 50
+    assert all(re.match(r"(\[[^\]]*\] |\.[\w-]+ )?\.gatewise\b", one) for one in selectors), selectors
+
+
+def test_two_fragments_on_one_page_share_no_id():
+    shown = [html.fragment(walk_of(variant, None, "no noise")) for variant in ("plain", "peephole")]
+    first, second = ({one.get("id") for one in parsed(page).iter() if one.get("id")} for page in shown)
+    assert first
+    assert not first & second
+
+
+def test_a_page_of_several_steps_has_a_heading_for_each():
+    example = examples.latch()
+    walk = gw.walk(gw.LSTM.from_cells(example.cell).trace(example.x[:3])[0])
+    page = parsed(html.render(walk))
+    steps = [one for one in page.iter("section") if one.get("class") == "step"]
+    assert [content(one.find("h2")) for one in steps] == ["step 0", "step 1", "step 2"]
+    assert all(len(one.findall("section/h3")) == 8 for one in steps)
+
+
+def test_a_gate_that_is_nearly_shut_or_open_says_so():
+    example = examples.latch()
+    page = parsed(html.render(gw.walk(gw.LSTM.from_cells(example.cell).trace(example.x)[0])))
+    told = {"gate shut": "nearly shut", "gate open": "nearly open"}
+    found = [element for element in page.iter() if element.get("class") in told]
+    assert all(told[element.get("class")] in content(element) for element in found)
+    assert Counter(element.tag for element in found) == {"td": 3 * 7, "span": 3 * 7}  # at a glance, and in each step
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_has_its_page_too(value):
+    step = gw.LSTMCell.random(3, 2, rng=0).step([value, 0, 0])
+    for options in ({}, {"unit": 0}):
+        check(parsed(html.render(gw.walk(step, **options))))
+
+
+def test_pages_are_small():
+    cell = gw.LSTMCell.random(3, 2, init="notebook", scale=0.01, seed=1010)
+    step = cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4], [0.2, 0.3]))
+    assert len(html.render(gw.walk(step)).encode()) < 150_000
+    example = examples.latch()
+    back = gw.walk(gw.LSTM.from_cells(example.cell).trace(example.x)[0], backward=True)
+    assert len(html.render(back).encode()) < 1_500_000
+
+
+def test_the_page_is_the_same_every_time():
+    walk = walk_of("plain", None, "no noise")
+    assert html.render(walk) == html.render(walk) == walk.render("html")
+    assert html.fragment(walk) == html.fragment(walk) == walk._repr_html_()
