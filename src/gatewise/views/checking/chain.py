@@ -119,7 +119,9 @@ class Chain:
         sections = [back.run() for back in backs]
         self.quantities = tuple(self._quantities(sections, backs[0].parameters))
         self.makers = {(quantity.symbol, quantity.at): quantity for quantity in self.quantities}
+        self.inputs = {one.name: tuple(self._inputs(one)) for one in self.quantities}  # what each equation takes
         self.names = axes(self.rows[0][0])
+        self.memo: dict[Any, Any] = {}  # of whoever asks much of the same chain
         self.by_name = {quantity.name: quantity for quantity in self.quantities}
         for quantity in self.quantities:
             if not np.isfinite(quantity.key).all():
@@ -204,6 +206,43 @@ class Chain:
                 value = np.asarray(evaluate(formula, env), dtype=np.float64)
                 found.append((value, spread(formula, env, tolerances, value) if slack else np.zeros_like(value)))
         return found
+
+    def _inputs(self, quantity: Quantity) -> Iterator[Quantity]:
+        """Go through the quantities that an equation takes."""
+        for symbol in dict.fromkeys(node for node in nodes(quantity.equations[0].right) if isinstance(node, Symbol)):
+            maker = self.maker(symbol, quantity.at)
+            if maker is not None:
+                yield maker
+
+    def together(self, quantity: Quantity, computed: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+        """Return the rows of a quantity as one array: summed, stacked, or the only one."""
+        values, slacks = ([one[n] for one in computed] for n in (0, 1))
+        if quantity.summed or quantity.total:
+            return np.asarray(sum(values)), np.asarray(sum(slacks))
+        if self.batch == 1:
+            return values[0], slacks[0]
+        return np.stack(values), np.stack(slacks)
+
+    def keep(
+        self,
+        kept: Values,
+        quantity: Quantity,
+        rows: Sequence[tuple[Array, Array]],
+        together: Array,
+        tolerance: Array,
+    ) -> None:
+        """Take a quantity to be what is given: row by row, or as a whole where it is a sum over the rows."""
+        places = self.places(quantity)
+        if quantity.summed:
+            rows, places = [(together, tolerance)], [None]
+        for row, (value, room) in zip(places, rows, strict=True):
+            kept.value[quantity.symbol, quantity.at, row] = value
+            kept.tolerance[quantity.symbol, quantity.at, row] = room
+
+
+def rounding(value: Array) -> Array:
+    """Return how far a number may be off by the rounding of doubles."""
+    return 1e-9 * (np.abs(value) + 1e-3)
 
 
 def _back(steps: Sequence[Step], dh: npt.ArrayLike | None, dc: npt.ArrayLike | None) -> BackwardWalk:

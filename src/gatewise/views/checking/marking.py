@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,11 @@ from gatewise.errors import FileError
 from gatewise.step import Step
 from gatewise.trace import Trace
 from gatewise.views.checking import sheet as sheets
-from gatewise.views.checking.chain import Chain, Quantity, Values
-from gatewise.views.checking.mistakes import Mistake, mistakes
+from gatewise.views.checking.causes import Search
+from gatewise.views.checking.chain import Chain, Quantity, Values, rounding
 from gatewise.views.checking.sheet import Answer, Sheet
-from gatewise.views.walkthrough.formula import Symbol, nodes
 
 RIGHT, FOLLOWS, WRONG, COARSE, BLANK = "right", "follows", "wrong", "too coarse", "blank"
-CHANCE = 0.002  # a cause is named when an unrelated number would fit one of all mistakes tried less often than this
-MOST_PAIRS = 400  # of mistakes tried together
-SLACK = 1e-9  # of a number, for the rounding of doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +161,6 @@ class _Marker:
         self.answers = {quantity.name: fitted for quantity, fitted in self._matched()}
         self.own = Values()
         self.tainted: set[str] = set()
-        self.known = tuple(mistakes(chain.rows[0][0].parameters.recurrent_size))
 
     def verdicts(self) -> Iterator[Verdict]:
         last = max((n for n, q in enumerate(self.chain.quantities) if q.name in self.answers), default=-1)
@@ -174,11 +168,11 @@ class _Marker:
             answer = self.answers.get(quantity.name)
             computed = self.chain.compute(quantity, self.own)
             assert computed is not None, quantity.name
-            own, slack = self._together(quantity, computed)
-            if any(maker.name in self.tainted for maker in self._inputs(quantity)):
+            own, slack = self.chain.together(quantity, computed)
+            if any(maker.name in self.tainted for maker in self.chain.inputs[quantity.name]):
                 self.tainted.add(quantity.name)
             if answer is None or answer.blank:
-                self._keep(quantity, computed, own, slack)
+                self.chain.keep(self.own, quantity, computed, own, slack)
                 if answer is not None:
                     yield Verdict(quantity.name, BLANK)
                 continue
@@ -236,7 +230,7 @@ class _Marker:
         if answer.values.shape != key.shape:
             return self._misshapen(quantity, answer)
         written = np.isfinite(answer.values)
-        tolerance = answer.tolerance + SLACK * (np.abs(key) + 1e-3)
+        tolerance = answer.tolerance + rounding(key)
         off_key = np.where(written, np.abs(answer.values - key) - tolerance, -1.0)
         off_own = np.where(written, np.abs(answer.values - own) - tolerance - slack, -1.0)
         if (off_key <= 0).all() or (off_own <= 0).all():
@@ -246,7 +240,7 @@ class _Marker:
                 return Verdict(name, FOLLOWS if follows else RIGHT)
             return Verdict(name, COARSE)
         place = tuple(int(n) for n in np.unravel_index(int(np.argmax(off_own)), key.shape)) if key.ndim else ()
-        found = list(self._causes(quantity, answer, own, slack, written))
+        found = Search(self.chain, self.own, self.answers, quantity, own, slack).causes()
         return Verdict(
             name,
             WRONG,
@@ -262,10 +256,10 @@ class _Marker:
         """Judge a matrix that lies on its side, or the gradients of rows that were not summed."""
         name, key, values = quantity.name, quantity.key, answer.values
         if quantity.summed and values.shape == (self.chain.batch, *key.shape):
-            close = np.abs(values.sum(0) - key) <= answer.tolerance.sum(0) + SLACK
+            close = np.abs(values.sum(0) - key) <= answer.tolerance.sum(0) + rounding(key)
             cause = ("sum over the batch missing", f"the sum over the batch is missing from {name}")
         else:
-            close = np.abs(values.T - key) <= answer.tolerance.T + SLACK
+            close = np.abs(values.T - key) <= answer.tolerance.T + rounding(key)
             cause = ("transposed weights", f"{name} is transposed")
         causes = ((cause[1],), (cause[0],)) if close.all() else ((), ())
         return Verdict(name, WRONG, f"its shape, {values.shape} for {key.shape}", None, None, None, *causes)
@@ -281,147 +275,16 @@ class _Marker:
             names.append(self.chain.names[over][k])
         return ", ".join(names)
 
-    # Why.
-
-    def _causes(
-        self, quantity: Quantity, answer: Answer, own: Array, slack: Array, written: Any
-    ) -> Iterator[tuple[str, str]]:
-        """Go through the mistakes that, made again, give what was written; only where that proves something."""
-        cone = self._cone(quantity)
-        candidates = list(self._candidates(cone))
-        room = answer.tolerance + slack + SLACK * (np.abs(own) + 1e-3)
-        away = np.maximum(np.abs(answer.values - own), room)
-        # How likely would an unrelated number fit? In each entry, as likely as the room is in the distance moved.
-        chance = float(np.prod(np.where(written, room / away, 1.0)))
-
-        def fits(made: Array | None) -> bool:
-            return made is not None and bool((np.abs(answer.values - made) <= room)[written].all())
-
-        if chance * (len(candidates) + 1) < CHANCE:
-            tried = [(kind, says, fits(self._made(quantity, cone, changes))) for kind, says, changes in candidates]
-            tried += [(kind, says, fits(made)) for kind, says, made in self._without_rows(quantity, cone)]
-            found = [(kind, says) for kind, says, fit in tried if fit]
-            if found:
-                yield found[0]
-                yield from (one for one in found[1:] if one[0] != found[0][0])
-                return
-        pairs = [
-            (one, other)
-            for one, other in combinations(candidates, 2)
-            if one[0] != other[0] and len(one[2]) == len(other[2]) == 1
-        ]
-        if len(pairs) > MOST_PAIRS or chance * len(pairs) >= CHANCE:
-            return
-        for one, other in pairs:
-            changes = {name: [*one[2].get(name, []), *other[2].get(name, [])] for name in {**one[2], **other[2]}}
-            if fits(self._made(quantity, cone, changes)):
-                yield one[0], f"{one[1]}, and {other[1]}"
-                return
-
-    def _cone(self, quantity: Quantity) -> list[Quantity]:
-        """Return the quantities that lead to one from the last numbers written, itself last."""
-        wanted, found = [quantity], {quantity.name}
-        while wanted:
-            for maker in self._inputs(wanted.pop()):
-                answer = self.answers.get(maker.name)
-                if maker.name not in found and (answer is None or answer.blank):
-                    found.add(maker.name)
-                    wanted.append(maker)
-        return [one for one in self.chain.quantities if one.name in found]
-
-    def _inputs(self, quantity: Quantity) -> Iterator[Quantity]:
-        """Go through the quantities that an equation takes."""
-        for symbol in dict.fromkeys(node for node in nodes(quantity.equations[0].right) if isinstance(node, Symbol)):
-            maker = self.chain.maker(symbol, quantity.at)
-            if maker is not None:
-                yield maker
-
-    def _candidates(self, cone: Sequence[Quantity]) -> Iterator[tuple[str, str, dict[str, list[Mistake]]]]:
-        """Go through the known mistakes, each made in one equation, or in all where it can be made."""
-        for mistake in self.known:
-            places = [one.name for one in cone if mistake(one.equations[0]) is not None]
-            for name in places:
-                yield mistake.name, mistake.says.format(name), {name: [mistake]}
-            if len(places) > 1:
-                everywhere = mistake.says.format("every equation of its kind")
-                yield mistake.name, everywhere, {name: [mistake] for name in places}
-
-    def _made(
-        self, quantity: Quantity, cone: Sequence[Quantity], changes: Mapping[str, Sequence[Mistake]]
-    ) -> Array | None:
-        """Return a quantity as some mistakes in the equations that lead to it make it."""
-        values = Values(dict(self.own.value), dict(self.own.tolerance))
-        begun = False
-        for one in cone:
-            made = changes.get(one.name, ())
-            begun = begun or bool(made)
-            if not begun:
-                continue
-
-            def rewrite(equation: Any, made: Sequence[Mistake] = made) -> Any:
-                formula: Any = equation.right
-                extra: dict[Symbol, Any] = {}
-                for mistake in made:
-                    changed = mistake(replace(equation, right=formula))
-                    if changed is None:
-                        return None
-                    formula, extra = changed[0], extra | dict(changed[1])
-                return formula, extra
-
-            computed = self.chain.compute(one, values, rewrite if made else None, slack=False)
-            if computed is None:
-                return None
-            together, slack = self._together(one, computed)
-            if together.shape != one.key.shape:
-                return None
-            if one is quantity:
-                return together
-            self._keep(one, computed, together, slack, values)
-        return None
-
-    def _without_rows(self, quantity: Quantity, cone: Sequence[Quantity]) -> Iterator[tuple[str, str, Array]]:
-        """Go through what a sum over the batch is when it is not taken."""
-        if self.chain.batch == 1 or not (quantity.summed or quantity.total):
-            return
-        kind = "sum over the batch missing"
-        parts = [self.chain.compute(one, self.own, slack=False) for one in cone if one.summed and not one.total]
-        if quantity.total and len(parts) != self.chain.steps:
-            return
-        for row in range(self.chain.batch):
-            shares = [part[row][0] for part in parts if part is not None]
-            yield kind, f"the sum over the batch is missing from {quantity.name}: it is row {row} alone", sum(shares)
-        whole = self._together(quantity, self.chain.compute(quantity, self.own, slack=False) or [])[0]
-        yield kind, f"{quantity.name} is the mean over the batch, not the sum", whole / self.chain.batch
-
     # What the person's own numbers make of each quantity.
-
-    def _together(self, quantity: Quantity, computed: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
-        """Return the rows of a quantity as one array: summed, stacked, or the only one."""
-        values, slacks = ([one[n] for one in computed] for n in (0, 1))
-        if quantity.summed or quantity.total:
-            return np.asarray(sum(values)), np.asarray(sum(slacks))
-        if self.chain.batch == 1:
-            return values[0], slacks[0]
-        return np.stack(values), np.stack(slacks)
 
     def _answered(self, quantity: Quantity, answer: Answer, computed: Any, own: Array, slack: Array) -> None:
         """Keep what was written, and where nothing was, what follows from the numbers before."""
         if answer.values.shape != quantity.key.shape:
-            self._keep(quantity, computed, own, slack)
+            self.chain.keep(self.own, quantity, computed, own, slack)
             return
         written = np.isfinite(answer.values)
         values, tolerance = np.where(written, answer.values, own), np.where(written, answer.tolerance, slack)
         rows = [(values, tolerance)]
         if self.chain.batch > 1 and not quantity.summed and not quantity.total:
             rows = list(zip(values, tolerance, strict=True))
-        self._keep(quantity, rows, values, tolerance)
-
-    def _keep(self, quantity: Quantity, rows: Any, together: Array, slack: Array, values: Values | None = None) -> None:
-        kept = self.own if values is None else values
-        if quantity.summed or quantity.total:
-            rows, places = [(together, slack)], list[int | None]([None])
-        else:
-            places = self.chain.places(quantity)
-        for row, (value, tolerance) in zip(places, rows, strict=True):
-            kept.value[quantity.symbol, quantity.at, row] = value
-            kept.tolerance[quantity.symbol, quantity.at, row] = tolerance
+        self.chain.keep(self.own, quantity, rows, values, tolerance)
