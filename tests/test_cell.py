@@ -71,7 +71,7 @@ def test_the_forget_bias_of_glorot_is_the_one_asked_for(bias):
 
 @pytest.mark.parametrize("longest", [3, 10, 1000])
 def test_chrono_s_biases_are_logarithms_of_uniform_times(longest):
-    p = drawn("chrono", hidden=400, longest=longest)
+    p = drawn("chrono", hidden=150, longest=longest)
     forget, given = p.bias[1], p.bias[0]
     np.testing.assert_array_equal(given, -forget)
     np.testing.assert_array_equal(p.bias[2:], 0)

@@ -17,6 +17,8 @@ from gatewise.views.walkthrough import data
 from gatewise.views.walkthrough.notation import NOTATIONS
 from gatewise.views.walkthrough.parts import Opened
 
+pytestmark = pytest.mark.usefixtures("few_differences")
+
 DOCS = Path(__file__).parents[1] / "docs"
 MOST = ("peephole, coupling, clips", "peephole, layer norm of the gates", "layer norm of Haste", "elu, scaled tanh")
 WAYS = {"forward": (1, False), "backward": (1, True), "two steps back": (2, True)}

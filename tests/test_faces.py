@@ -19,6 +19,8 @@ from gatewise.views.walkthrough.faces import FACES
 from gatewise.views.walkthrough.notation import NOTATIONS
 from gatewise.views.walkthrough.numbers import number
 
+pytestmark = pytest.mark.usefixtures("few_differences")
+
 WAYS = {"forward": (1, False), "backward": (1, True), "three steps": (3, False), "three steps back": (3, True)}
 
 

@@ -20,6 +20,8 @@ from gatewise.views.walkthrough.notation import NOTATIONS
 from gatewise.views.walkthrough.numbers import number
 from gatewise.views.walkthrough.parts import Equation, Opened, Table
 
+pytestmark = pytest.mark.usefixtures("few_differences")
+
 # Of MathML Core, and what each may have.
 MATHML = {"math", "mi", "mn", "mo", "mrow", "mtext", "mfrac", "msqrt", "msub", "msup", "msubsup", "mover"}
 ARITY = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "mover": 2}

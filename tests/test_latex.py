@@ -18,6 +18,8 @@ from gatewise.views.walkthrough import latex, layout, text
 from gatewise.views.walkthrough.layout import Rest
 from gatewise.views.walkthrough.notation import NOTATIONS
 
+pytestmark = pytest.mark.usefixtures("few_differences")
+
 # Of every variant one, and of the plain one all.
 SOME = [one for one in SUBJECTS if one.values[0] == "plain" or one.values[1:] == (None, "no noise")]
 HOSTILE = (

@@ -17,6 +17,8 @@ from gatewise.views.walkthrough import markdown, text
 from gatewise.views.walkthrough.notation import NOTATIONS
 from gatewise.views.walkthrough.parts import Table
 
+pytestmark = pytest.mark.usefixtures("few_differences")
+
 __all__ = ["way"]
 
 NAMES = (

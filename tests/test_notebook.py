@@ -23,6 +23,8 @@ from gatewise.views.walkthrough import formula as f
 from gatewise.views.walkthrough.notation import NOTATIONS
 from gatewise.views.walkthrough.parts import Equation
 
+pytestmark = pytest.mark.usefixtures("few_differences")
+
 WAYS = {"forward": (1, False), "backward": (1, True), "three steps": (3, False), "three steps back": (3, True)}
 
 
