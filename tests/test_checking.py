@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from student import MISTAKES, PARAMETERS, Line, Mistake, Subject, sigmoid
+from cases import VARIANTS, run_of
+from student import MISTAKES, PARAMETERS, Line, Mistake, Page, Subject, sigmoid
 
 import gatewise as gw
 from gatewise.views.checking import Chain, Marking
+from gatewise.views.checking.chain import Values
 
 CLEAR = 60  # units of the last digit by which a wrong number is off, so that no rounding before it explains it
 PROVEN = 7  # digits that the wrong numbers tell together: enough to tell one mistake among hundreds from chance
@@ -358,3 +360,242 @@ def test_of_two_mistakes_on_a_full_sheet_the_first_is_named():
             told = f"{n}: {one.kind} ({one.says}) and {other.kind} ({other.says}), {digits} digits"
             failed.append(f"{told}: {places[0]} is wrong, found {shown(marking)}")
     assert not failed, f"{len(failed)}\n" + "\n".join(failed)
+
+
+# Several steps.
+
+
+def with_kind(kind: str) -> list[Mistake]:
+    return [mistake for mistake in MISTAKES if mistake.kind == kind]
+
+
+KINDS = tuple(dict.fromkeys(mistake.kind for mistake in MISTAKES))
+OF_TWO_STEPS = {
+    "only the last h": ("h[1]",),
+    "both h": ("h[0]", "h[1]"),
+    "only the gradients over all steps": PARAMETERS,
+}
+
+
+def sheets_of_two_steps(kind: str, rng: np.random.Generator) -> Iterator[tuple[str, Mistake, Subject, Numbers, str]]:
+    """Go through sparse sheets of runs in which a mistake is made at both steps: five of each sort that shows it."""
+    for sheet, names in OF_TWO_STEPS.items():
+        made = 0
+        for _ in range(60):
+            mistake = with_kind(kind)[rng.integers(len(with_kind(kind)))]
+            hidden, batch = int(rng.integers(3, 6)), 2 if mistake.batch else 1
+            inputs = hidden if mistake.square else int(rng.integers(1, 5))
+            subject = Subject.random(rng, inputs=inputs, hidden=hidden, batch=batch, steps=2)
+            right, worked = subject.work(), subject.work(mistake.lines)
+            written = rounded({name: worked[name] for name in names}, 8)
+            if any(written[name].shape != right[name].shape for name in names):
+                continue
+            expected, told = first_off(written, right, 8)
+            if expected is not None and told >= PROVEN:
+                yield sheet, mistake, subject, written, expected
+                made += 1
+            if made == 5:
+                break
+
+
+def test_a_mistake_made_at_every_step_is_found_on_sparse_sheets_and_named_nine_times_in_ten():
+    lost, unnamed, count, of = [], [], 0, dict.fromkeys(KINDS, 0)
+    for kind in KINDS:
+        rng = np.random.default_rng(sum(map(ord, kind)))
+        for sheet, mistake, subject, written, expected in sheets_of_two_steps(kind, rng):
+            count, of[kind] = count + 1, of[kind] + 1
+            marking = gw.check(written, subject.trace(), digits=8)
+            size = f"{subject.inputs} inputs, {subject.hidden} hidden, batch {subject.batch}"
+            told = f"{kind} ({mistake.says}), {sheet}, {size}: {expected} is wrong, found {shown(marking)}"
+            if marking.first is None or marking.first.name != expected:
+                lost.append(told)
+            elif not {kind, *mistake.also} & set(marking.first.classes):
+                unnamed.append(told)
+    assert min(of.values()) >= 5, of
+    assert not lost, f"{len(lost)} of {count}\n" + "\n".join(lost)
+    assert len(unnamed) <= count / 10, f"{len(unnamed)} of {count} are unnamed\n" + "\n".join(unnamed)
+
+
+@pytest.mark.parametrize(("step", "which"), [(1, "last"), (0, "first")])
+def test_a_gradient_of_one_step_for_that_of_all_is_named(step, which):
+    rng = np.random.default_rng(step)
+    for _ in range(10):
+        subject = Subject.random(rng, hidden=3, steps=2)
+        worked = subject.work()
+        for sheet in (subject.names, PARAMETERS):
+            name = str(rng.choice(PARAMETERS))
+            written = rounded({one: worked[one] for one in sheet} | {name: worked[f"{name}[{step}]"]}, 8)
+            marking = gw.check(written, subject.trace(), digits=8)
+            assert marking.count("wrong") == 1
+            assert marking.first.name == name
+            assert marking.first.classes == ("sum over the steps missing",)
+            assert marking.first.causes == (f"{name} is that of the {which} step only",)
+
+
+# Two mistakes in one equation.
+
+
+def square_turned(s: Page, k: str) -> np.ndarray:
+    return s.h_prev @ s.W[k][:, : s.hidden] + s.x @ s.W[k][:, s.hidden :].T
+
+
+def in_one_equation() -> dict[str, tuple[dict[str, Line], set[str]]]:
+    """Return lines with two mistakes each, and the classes of both."""
+    old, swap, bare = "h from the old cell", "two gates swapped", "no tanh on the cell"
+    wrong, order, turned = "sigmoid for tanh", "order of [h; x]", "transposed weights"
+    exchanged, hidden, nothing, twice = "forget and input exchanged", "hidden for cell", "missing bias", "doubled bias"
+    found: dict[str, tuple[dict[str, Line], set[str]]] = {
+        "h = f c": ({"h": lambda s: s["f"] * s["c"]}, {swap, bare}),
+        "h = i σ(c)": ({"h": lambda s: s["i"] * sigmoid(s["c"])}, {swap, wrong}),
+        "h = o c_prev": ({"h": lambda s: s["o"] * s.c_prev}, {old, bare}),
+        "h = o σ(c_prev)": ({"h": lambda s: s["o"] * sigmoid(s.c_prev)}, {old, wrong}),
+        "h = f tanh(c_prev)": ({"h": lambda s: s["f"] * np.tanh(s.c_prev)}, {old, swap}),
+        "c = i h_prev + f g": ({"c": lambda s: s["i"] * s.h_prev + s["f"] * s["g"]}, {exchanged, hidden}),
+        "c = o h_prev + i g": ({"c": lambda s: s["o"] * s.h_prev + s["i"] * s["g"]}, {swap, hidden}),
+        "do = dh c_prev": ({"do": lambda s: s.dh * s.c_prev}, {"old cell for the new", bare}),
+        "do = dh σ(c_prev)": ({"do": lambda s: s.dh * sigmoid(s.c_prev)}, {"old cell for the new", wrong}),
+    }
+    for k, other in zip("figo", "igof", strict=True):
+        lines: dict[str, tuple[Line, set[str]]] = {
+            "[x; h], no bias": (lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W[k].T, {order, nothing}),
+            "[x; h], two biases": (lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W[k].T + 2 * s.b[k], {order, twice}),
+            f"weights of {other}, no bias": (lambda s, j=other: s["z"] @ s.W[j].T, {swap, nothing}),
+            f"weights of {other}, [x; h]": (
+                lambda s, j=other: np.hstack([s.x, s.h_prev]) @ s.W[j].T + s.b[j],
+                {swap, order},
+            ),
+            "transposed, no bias": (lambda s, k=k: square_turned(s, k), {turned, nothing}),
+            "transposed, two biases": (lambda s, k=k: square_turned(s, k) + 2 * s.b[k], {turned, twice}),
+        }
+        found |= {f"a_{k}: {says}": ({f"a_{k}": line}, kinds) for says, (line, kinds) in lines.items()}
+    return found
+
+
+IN_ONE_EQUATION = in_one_equation()
+
+
+@pytest.mark.parametrize("says", IN_ONE_EQUATION)
+def test_two_mistakes_in_one_equation_are_named_as_two_or_not_at_all(says):
+    (lines, kinds), rng = IN_ONE_EQUATION[says], np.random.default_rng(sum(map(ord, says)))
+    (name,) = lines
+    wrong = []
+    for _ in range(3):
+        subject = Subject.random(rng, hidden=int(rng.integers(3, 7)))
+        right, worked = subject.work(), subject.work(lines)
+        before = subject.names[: subject.names.index(name)]
+        for names in ((name,), ("h",), ("c", "h"), ("f", "i", "g", "o", "c", "h"), (*before[-3:], name), (name[-1],)):
+            written = rounded({one: worked[one] for one in names}, 8)
+            expected, told = first_off(written, right, 8)
+            if expected is None or told < PROVEN:
+                continue
+            first = gw.check(written, subject.trace(), digits=8).first
+            paired = all(", and " in cause for cause in first.causes) and {*first.classes} <= kinds
+            if first.name != expected or not paired:
+                wrong.append(f"{subject.inputs} inputs, {subject.hidden} hidden, {names}: {first.name} {first.causes}")
+    assert not wrong, "\n".join(wrong)
+
+
+# Blanks.
+
+
+def test_none_is_a_blank_as_nan_is():
+    subject = Subject.random(np.random.default_rng(8), inputs=2, hidden=2)
+    chain, worked = Chain(subject.trace()), rounded(subject.work(MISTAKES[0].lines), 6)
+    nan = worked | {"f": np.array([np.nan, worked["f"][1]]), "c": np.full(2, np.nan)}
+    for f in ([None, worked["f"][1]], (None, worked["f"][1]), np.array([None, worked["f"][1]], dtype=object)):
+        for c in (None, [None, None], np.nan, [np.nan, None]):
+            one, other = gw.check(worked | {"f": f, "c": c}, chain, digits=6), gw.check(nan, chain, digits=6)
+            assert str(one) == str(other)
+            assert "   c        blank" in str(one)
+
+
+def test_of_a_partly_blank_array_only_what_is_written_is_judged():
+    rng = np.random.default_rng(9)
+    for subject, chain in subjects(rng, 30):
+        right = subject.work()
+        for name in rng.choice(subject.names, 8, replace=False):
+            value = right[name]
+            if value.size < 2:
+                continue
+            blank = rng.random(value.shape) < 0.5
+            blank.flat[rng.integers(blank.size)] = True
+            blank.flat[rng.permutation(np.flatnonzero(~blank))[:1]] = False
+            if blank.all():
+                continue
+            holes = np.where(blank, np.nan, value)
+            written = rounded(right, 6) | {name: np.round(holes, 6)}
+            marking = gw.check(written, chain, digits=6)
+            assert marking.correct, shown(marking)
+            assert not marking.count("follows", "blank")
+            worked = subject.work(spoiled={name: lambda q, blank=blank: np.where(blank.reshape(q.shape), q, q + 0.3)})
+            written = rounded(worked, 6) | {name: np.round(np.where(blank, np.nan, worked[name]), 6)}
+            marking = gw.check(written, chain, digits=6)
+            assert marking.first.name == name
+            assert marking.count("wrong") == 1, shown(marking)
+            for verdict in marking.verdicts:
+                if verdict.name != name and off(written[verdict.name], right[verdict.name], 6).max() >= CLEAR:
+                    assert verdict.status == "follows", f"{verdict.name} after {name}"
+
+
+def test_what_is_blank_between_two_written_quantities_is_carried_from_the_one_to_the_other():
+    rng = np.random.default_rng(10)
+    for subject, chain in subjects(rng, 30):
+        right = subject.work()
+        for _ in range(5):
+            at = int(rng.integers(len(subject.names)))
+            worked = subject.work(spoiled={subject.names[at]: lambda q: q + 0.3})
+            after = [one for one in subject.names if off(worked[one], right[one], 8).max() >= CLEAR]
+            later = str(rng.choice(after))
+            written = rounded({one: worked[one] for one in {subject.names[at], later}}, 8)
+            blanks = {one: None for one in subject.names if one not in written and rng.random() < 0.5}
+            marking = gw.check(written | blanks, chain, digits=8)
+            status = {v.name: v.status for v in marking.verdicts if v.status != "blank"}
+            assert status == {subject.names[at]: "wrong"} | ({} if later == subject.names[at] else {later: "follows"})
+            assert marking.count("blank") == len(blanks)
+
+
+# Every variant.
+
+
+def carried_on(chain: Chain, name: str | None, spoil: Callable[[np.ndarray], np.ndarray]) -> Numbers:
+    """Return every quantity as the equations make it, where one of them is spoiled."""
+    values, found = Values(), {}
+    for quantity in chain.quantities:
+        rows = chain.compute(quantity, values, slack=False)
+        together, none = chain.together(quantity, rows)
+        if quantity.name == name:
+            together = spoil(together)
+            parts = [together] if chain.batch == 1 or quantity.summed or quantity.total else list(together)
+            rows = [(part, np.zeros_like(part)) for part in parts]
+        chain.keep(values, quantity, rows, together, none)
+        found[quantity.name] = together
+    return found
+
+
+@pytest.mark.parametrize("projection", ["unprojected", "projected"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_of_every_variant_a_right_sheet_is_right_and_one_wrong_number_is_found(variant, projection):
+    rng = np.random.default_rng(sum(map(ord, variant + projection)))
+    for batch in (1, 2):
+        chain = Chain(run_of(variant, projection=projection, time=2, batch=batch).trace())
+        right = {quantity.name: quantity.key for quantity in chain.quantities}
+        marking = gw.check(rounded(right, 8), chain, digits=8)
+        assert marking.correct, shown(marking)
+        assert not marking.count("follows")
+        for name in rng.choice(list(right), 15, replace=False):
+            place = tuple(int(rng.integers(n)) for n in right[name].shape)
+
+            def spoil(value, place=place):
+                spoiled = value.copy()
+                spoiled[place] += np.copysign(max(0.03 * abs(value[place]), 1e-4), value[place])
+                return spoiled
+
+            marking = gw.check(rounded(right, 8) | {name: np.round(spoil(right[name]), 8)}, chain, digits=8)
+            assert [v.name for v in marking.verdicts if v.status == "wrong"][:1] == [name], shown(marking)
+            worked = rounded(carried_on(chain, name, spoil), 8)
+            marking = gw.check(worked, chain, digits=8)
+            assert marking.count("wrong") == 1
+            assert marking.first.name == name
+            for verdict in marking.verdicts:
+                if verdict.name != name and off(worked[verdict.name], right[verdict.name], 8).max() >= CLEAR:
+                    assert verdict.status == "follows", f"{verdict.name} after {name}"
