@@ -368,7 +368,7 @@ class _StepBack:
             if apart:
                 for matrix, _, vector, _, over in reversed(sides):
                     q = d(Symbol("u" if over == RECURRENT else "w", k)) if haste else self.weighted(k)
-                    self._outer(blocks, replace(matrix, sub=k), q, vector, self.walk.recurrent(over))
+                    self._outer(blocks, replace(matrix, sub=k), q, vector, over)
             else:
                 self._outer(blocks, Symbol("W", k), self.weighted(k), Z, COLUMNS)
             blocks.append(self.line(d(Symbol("b", k)), self.inner(k)))
