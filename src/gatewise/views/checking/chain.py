@@ -203,7 +203,12 @@ class Chain:
                     except KeyError:
                         return None  # it takes something that this step does not have yet
             with np.errstate(all="ignore"):
-                value = np.asarray(evaluate(formula, env), dtype=np.float64)
+                try:
+                    value = np.asarray(evaluate(formula, env), dtype=np.float64)
+                except ValueError:
+                    if rewrite is None:
+                        raise
+                    return None  # what another formula takes may be of another size
                 found.append((value, spread(formula, env, tolerances, value) if slack else np.zeros_like(value)))
         return found
 

@@ -284,6 +284,9 @@ class _Marker:
             return
         written = np.isfinite(answer.values)
         values, tolerance = np.where(written, answer.values, own), np.where(written, answer.tolerance, slack)
+        tolerance = np.where(
+            (values == 0) & (quantity.key == 0), 0.0, tolerance
+        )  # a relu's 0 is exact: no kink is near
         rows = [(values, tolerance)]
         if self.chain.batch > 1 and not quantity.summed and not quantity.total:
             rows = list(zip(values, tolerance, strict=True))

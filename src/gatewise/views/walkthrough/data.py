@@ -12,8 +12,8 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.views.walkthrough import layout, text
-from gatewise.views.walkthrough.formula import Formula, Row, Sum, Symbol, nodes, rebuild
-from gatewise.views.walkthrough.numbers import GLUE, number
+from gatewise.views.walkthrough.formula import Formula, Symbol, nodes
+from gatewise.views.walkthrough.numbers import GLUE
 from gatewise.views.walkthrough.parts import (
     Block,
     Definition,
@@ -104,24 +104,9 @@ def _worked(equation: Equation, walk: Walkthrough) -> list[Object]:
         if isinstance(entry, layout.Entry):
             for line in entry.lines:
                 place = None if entry.head is None else line.entry
-                right = text.formula(_whole(line.right))
+                right = text.formula(line.right, most=None)
                 found.append({"entry": place, "name": entry.head, "right": right, "value": numbers(line.value)})
     return found
-
-
-def _whole(node: Formula) -> Formula:
-    """Return a formula of which the text face leaves nothing out: sums of few terms, rows that are already text."""
-
-    def change(part: Formula) -> Formula | None:
-        match part:
-            case Sum(terms) if len(terms) > layout.MOST_TERMS:
-                first, rest = terms[: layout.MOST_TERMS], terms[layout.MOST_TERMS :]
-                return _whole(Sum((Sum(tuple(map(_whole, first))), *rest)))
-            case Row(values):
-                return Symbol(f"[{', '.join(number(value) for value in values)}]")
-        return None
-
-    return rebuild(node, change)
 
 
 def _opened(opened: Opened, walk: Walkthrough) -> Object:
@@ -150,7 +135,7 @@ def _symbol(symbol: Symbol) -> Object:
 
 
 def _formula(node: Formula) -> Object:
-    return {"text": text.formula(_whole(node)), "tree": _tree(node)}
+    return {"text": text.formula(node, most=None), "tree": _tree(node)}
 
 
 def _tree(node: Any) -> Any:

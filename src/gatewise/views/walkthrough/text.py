@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -108,108 +109,119 @@ def show(walkthrough: Walkthrough, console: Console) -> None:
 # Formulas as text. A formula is shown with as few brackets as its reading needs.
 
 
-def formula(node: Formula) -> str:
-    """Return a formula as one line of text.
+def formula(node: Formula, most: int | None = MOST_TERMS) -> str:
+    """Return a formula as one line of text; of a sum or a row with more than `most` terms, the first and the last.
 
     Examples
     --------
     >>> formula(Sum((Product((Symbol("f"), Symbol("c_prev"))), Negative(Number(0.5)))))
     'f * c_prev - 0.5'
     """
-    return glued(node).replace(GLUE, " ")
+    return _Writer(most).write(node).replace(GLUE, " ")
 
 
 def glued(node: Formula) -> str:
     """Return a formula as text with no-break spaces where a line must not end."""
-    match node:
-        case Symbol():
-            return _symbol(node)
-        case Number(value):
-            return number(value)
-        case Row(values):
-            return _row(values)
-        case Sum():
-            return _sum(node)
-        case Negative(term):
-            return f"-{_tight(term)}"
-        case Product():
-            parts = factors(node)
-            numeric = all(isinstance(factor, (Number, Row)) for factor in parts)
-            first, *rest = parts
-            shown = [glued(first) if isinstance(first, Number) else _tight(first)]
-            shown += [_tight(factor) for factor in rest]
-            return ("×" if numeric or isinstance(first, Number) else " * ").join(shown)
-        case MatMul(left, right):
-            return f"{_tight(left)} · {_tight(right)}"
-        case Transpose(matrix):
-            return f"{glued(matrix)}ᵀ"
-        case Outer(left, right, rows):
-            return f"{_tight(left)}ᵀ · {_tight(right)}" if rows else f"{_tight(left)} · {_tight(right)}ᵀ"
-        case Part(vector, start, stop):
-            return f"{glued(vector)}[{start}:{stop}]"
-        case Slope(body):
-            return glued(body)
-        case Quotient(over, under):
-            return f"{_tight(over)} / {_tight(under)}"
-        case Power(base, exponent):
-            return f"{_tight(base)}^{_tight(exponent)}"
-        case Call("exp", (argument,)):
-            return f"e^{_tight(argument)}"
-        case Call("abs", (argument,)):
-            return f"|{glued(argument)}|"
-        case Call(name, arguments):
-            return f"{name}({', '.join(glued(argument) for argument in arguments)})"
-        case Holds(left, relation, right):
-            return f"[{glued(left)} {relation} {glued(right)}]"
-        case Stack(parts, mark):
-            return f"[{f'{mark} '.join(glued(part) for part in parts)}]"
-        case _:
-            raise TypeError(f"not a formula: {node!r}")
+    return _Writer(MOST_TERMS).write(node)
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Writes formulas; of long sums and rows the first terms and the last one."""
+
+    most: int | None
+
+    def write(self, node: Formula) -> str:
+        match node:
+            case Symbol():
+                return _symbol(node)
+            case Number(value):
+                return number(value)
+            case Row(values):
+                return self.row(values)
+            case Sum():
+                return self.sum(node)
+            case Negative(term):
+                return f"-{self.tight(term)}"
+            case Product():
+                parts = factors(node)
+                numeric = all(isinstance(factor, (Number, Row)) for factor in parts)
+                first, *rest = parts
+                shown = [self.write(first) if isinstance(first, Number) else self.tight(first)]
+                shown += [self.tight(factor) for factor in rest]
+                return ("×" if numeric or isinstance(first, Number) else " * ").join(shown)
+            case MatMul(left, right):
+                return f"{self.tight(left)} · {self.tight(right)}"
+            case Transpose(matrix):
+                return f"{self.write(matrix)}ᵀ"
+            case Outer(left, right, rows):
+                return (
+                    f"{self.tight(left)}ᵀ · {self.tight(right)}"
+                    if rows
+                    else f"{self.tight(left)} · {self.tight(right)}ᵀ"
+                )
+            case Part(vector, start, stop):
+                return f"{self.write(vector)}[{start}:{stop}]"
+            case Slope(body):
+                return self.write(body)
+            case Quotient(over, under):
+                return f"{self.tight(over)} / {self.tight(under)}"
+            case Power(base, exponent):
+                return f"{self.tight(base)}^{self.tight(exponent)}"
+            case Call("exp", (argument,)):
+                return f"e^{self.tight(argument)}"
+            case Call("abs", (argument,)):
+                return f"|{self.write(argument)}|"
+            case Call(name, arguments):
+                return f"{name}({', '.join(self.write(argument) for argument in arguments)})"
+            case Holds(left, relation, right):
+                return f"[{self.write(left)} {relation} {self.write(right)}]"
+            case Stack(parts, mark):
+                return f"[{f'{mark} '.join(self.write(part) for part in parts)}]"
+            case _:
+                raise TypeError(f"not a formula: {node!r}")
+
+    def tight(self, node: Formula) -> str:
+        if isinstance(node, Slope):
+            return self.tight(node.body)
+        loose = isinstance(node, (Sum, Negative, Product, Quotient)) or (isinstance(node, Number) and node.value < 0)
+        return f"({self.write(node)})" if loose else self.write(node)
+
+    def row(self, values: Sequence[Any]) -> str:
+        shown = [number(value) for value in values]
+        if self.most is not None and len(shown) > self.most:
+            shown = [*shown[:4], f"…{GLUE}{len(shown) - 5}{GLUE}more{GLUE}…", shown[-1]]
+        return f"[{', '.join(shown)}]"
+
+    def sum(self, node: Sum) -> str:
+        terms = node.terms
+        if self.most is not None and len(terms) > self.most:
+            left_out = ("+", f"…{GLUE}{len(terms) - 5}{GLUE}more{GLUE}…")
+            shown = [*map(self.term, terms[:4]), left_out, self.term(terms[-1])]
+        else:
+            shown = [self.term(term) for term in terms]
+        sign, first = shown[0]
+        return " ".join([first if sign == "+" else f"-{first}", *(f"{s}{GLUE}{text}" for s, text in shown[1:])])
+
+    def term(self, node: Formula) -> tuple[str, str]:
+        """Return a term of a sum as its sign and the rest."""
+        match node:
+            case Negative(term):
+                if isinstance(term, Product) and isinstance(first := term.factors[0], Number) and first.value < 0:
+                    return "-", self.tight(first) + self.write(term).removeprefix(self.write(first))
+                return "-", self.write(term) if isinstance(term, (Product, Quotient)) else self.tight(term)
+            case Number(value) if value < 0 or (value == 0 and np.signbit(value)):
+                return "-", number(-value)
+            case Product((Number(value), *rest)) if value < 0:
+                return "-", self.write(Product((Number(-value), *rest)))
+        shown = self.write(node)
+        return "+", shown.replace(" ", GLUE) if len(shown) < WIDTH // 3 else shown  # a short term stays on one line
 
 
 def _symbol(symbol: Symbol) -> str:
     sub = symbol.sub if symbol.sub.isalnum() or "," in symbol.sub else f"{{{symbol.sub}}}"
     name = ("d" if symbol.d else "") + symbol.base + (f"_{sub}" if symbol.sub else "")
     return name if symbol.time is None else f"{name}[{symbol.time}]"
-
-
-def _row(values: Sequence[Any]) -> str:
-    shown = [number(value) for value in values]
-    if len(shown) > MOST_TERMS:
-        shown = [*shown[:4], f"…{GLUE}{len(shown) - 5}{GLUE}more{GLUE}…", shown[-1]]
-    return f"[{', '.join(shown)}]"
-
-
-def _tight(node: Formula) -> str:
-    if isinstance(node, Slope):
-        return _tight(node.body)
-    loose = isinstance(node, (Sum, Negative, Product, Quotient)) or (isinstance(node, Number) and node.value < 0)
-    return f"({glued(node)})" if loose else glued(node)
-
-
-def _sum(node: Sum) -> str:
-    terms = list(node.terms)
-    shown = [_term(term) for term in terms]
-    if len(shown) > MOST_TERMS:
-        left_out = len(shown) - 5
-        shown = [*shown[:4], ("+", f"…{GLUE}{left_out}{GLUE}more{GLUE}…"), shown[-1]]
-    sign, first = shown[0]
-    return " ".join([first if sign == "+" else f"-{first}", *(f"{s}{GLUE}{text}" for s, text in shown[1:])])
-
-
-def _term(node: Formula) -> tuple[str, str]:
-    """Return a term of a sum as its sign and the rest."""
-    match node:
-        case Negative(term):
-            if isinstance(term, Product) and isinstance(first := term.factors[0], Number) and first.value < 0:
-                return "-", _tight(first) + glued(term).removeprefix(glued(first))
-            return "-", glued(term) if isinstance(term, (Product, Quotient)) else _tight(term)
-        case Number(value) if value < 0 or (value == 0 and np.signbit(value)):
-            return "-", number(-value)
-        case Product((Number(value), *rest)) if value < 0:
-            return "-", glued(Product((Number(-value), *rest)))
-    shown = glued(node)
-    return "+", shown.replace(" ", GLUE) if len(shown) < WIDTH // 3 else shown  # a short term stays on one line
 
 
 # Names come from files and from people: they may be long, wide, or an order to the terminal.
@@ -328,7 +340,7 @@ class _Face:
     def _line(self, line: Line, head: str, margin: int, width: int) -> Iterator[Text]:
         equation, value = line.equation, line.value
         left = f"{left_of(glued(equation.left), width)} = "
-        result = number(value) if np.ndim(value) == 0 else _row(value)
+        result = number(value) if np.ndim(value) == 0 else glued(Row(tuple(value)))
         middle = glued(line.right)
         whole = left + result if middle == result else f"{left}{middle} ={GLUE}{result}"
         lines = self._fill(whole.replace(left, left.replace(" ", GLUE), 1), margin, margin + width + 3)
