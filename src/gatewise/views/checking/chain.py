@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,8 +89,8 @@ class Quantity:
 class Values:
     """What quantities are taken to be, and how far from that they may be."""
 
-    value: dict[Key, Any] = field(default_factory=dict)
-    tolerance: dict[Key, Any] = field(default_factory=dict)
+    value: MutableMapping[Key, Any] = field(default_factory=dict)
+    tolerance: MutableMapping[Key, Any] = field(default_factory=dict)
 
 
 class Chain:
@@ -121,7 +121,7 @@ class Chain:
         self.makers = {(quantity.symbol, quantity.at): quantity for quantity in self.quantities}
         self.inputs = {one.name: tuple(self._inputs(one)) for one in self.quantities}  # what each equation takes
         self.names = axes(self.rows[0][0])
-        self.memo: dict[Any, Any] = {}  # of whoever asks much of the same chain
+        self.memo: dict[Any, Any] = {}  # of the search for causes, which asks the same of every sheet
         self.by_name = {quantity.name: quantity for quantity in self.quantities}
         for quantity in self.quantities:
             if not np.isfinite(quantity.key).all():
@@ -150,12 +150,15 @@ class Chain:
         if name in self.by_name:
             return self.by_name[name]
         base, bracket, rest = name.partition("[")
-        base = base.removesuffix("_t") if base not in self.by_name else base
+        if self.steps == 1 and rest == "0]":  # the only step
+            bracket = rest = ""
+        base = base.removesuffix("_t") if base + bracket + rest not in self.by_name else base
+        base = base.replace("gamma", "γ").replace("beta", "β").replace("mu", "μ")
         return self.by_name.get(ALIASES.get(base, base) + bracket + rest)
 
     def places(self, quantity: Quantity) -> list[int | None]:
-        """Return for which rows a quantity has an equation of its own."""
-        return [None] if quantity.total else list(range(self.batch))
+        """Return for which rows a quantity is kept: for all of them together, where it is a sum over them."""
+        return [None] if quantity.summed or quantity.total else list(range(self.batch))
 
     def find(self, symbol: Symbol, at: int | None, row: int | None, values: Values) -> tuple[Any, Any]:
         """Return what a symbol of an equation is taken to be, and how far from that it may be."""
@@ -187,7 +190,8 @@ class Chain:
         `rewrite` may put another formula in the place of its own; None is returned where it has none to put.
         """
         found = []
-        for row, equation in zip(self.places(quantity), quantity.equations, strict=True):
+        rows: Sequence[int | None] = [None] if quantity.total else range(self.batch)
+        for row, equation in zip(rows, quantity.equations, strict=True):
             formula: Formula = equation.right
             extra: dict[Symbol, Any] = {}
             if rewrite is not None:
@@ -228,20 +232,16 @@ class Chain:
             return values[0], slacks[0]
         return np.stack(values), np.stack(slacks)
 
-    def keep(
-        self,
-        kept: Values,
-        quantity: Quantity,
-        rows: Sequence[tuple[Array, Array]],
-        together: Array,
-        tolerance: Array,
-    ) -> None:
-        """Take a quantity to be what is given: row by row, or as a whole where it is a sum over the rows."""
-        places = self.places(quantity)
-        if quantity.summed:
-            rows, places = [(together, tolerance)], [None]
-        for row, (value, room) in zip(places, rows, strict=True):
-            kept.value[quantity.symbol, quantity.at, row] = value
+    def keep(self, kept: Values, quantity: Quantity, value: Array, tolerance: Array) -> None:
+        """Take a quantity to be what is given, row by row; as a whole where it is a sum over the rows."""
+        if quantity.summed or quantity.total:
+            places: list[tuple[int | None, Array, Array]] = [(None, value, tolerance)]
+        elif self.batch == 1:
+            places = [(0, value, tolerance)]
+        else:
+            places = [(row, value[row], tolerance[row]) for row in range(self.batch)]
+        for row, one, room in places:
+            kept.value[quantity.symbol, quantity.at, row] = one
             kept.tolerance[quantity.symbol, quantity.at, row] = room
 
 

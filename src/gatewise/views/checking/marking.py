@@ -6,21 +6,24 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError
+from gatewise.errors import FileError, OptionError
 from gatewise.step import Step
 from gatewise.trace import Trace
 from gatewise.views.checking import sheet as sheets
 from gatewise.views.checking.causes import Search
-from gatewise.views.checking.chain import Chain, Quantity, Values, rounding
-from gatewise.views.checking.sheet import Answer, Sheet
+from gatewise.views.checking.chain import ALIASES, Chain, Quantity, Values, rounding
+from gatewise.views.checking.sheet import Answer, Sheet, single
+from gatewise.views.walkthrough.formula import Part, Stack
+from gatewise.views.walkthrough.text import clean
 
-RIGHT, FOLLOWS, WRONG, COARSE, BLANK = "right", "follows", "wrong", "too coarse", "blank"
+RIGHT, CLOSE, FOLLOWS, WRONG, COARSE, BLANK = "right", "close", "follows", "wrong", "too coarse", "blank"
+VAGUE = 0.05  # half of the last digit, where less than two decimals are written: nothing can follow from those
+GIVEN = ("x", "h_prev", "c_prev", "dh", "dc_next")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +33,9 @@ class Verdict:
     Attributes
     ----------
     name : str
-    status : {"right", "follows", "wrong", "too coarse", "blank"}
-        It follows where it is what the equation makes of the numbers before it, of which one is wrong; it is too coarse
+    status : {"right", "close", "follows", "wrong", "too coarse", "blank"}
+        Right within half of the last digit; close where the rounding of the numbers before it explains the rest;
+        it follows where it is what the equation makes of the numbers before it, of which one is wrong; it is too coarse
         where so few digits are written that they tell nothing.
     entry : str
         Of a wrong one: which of its entries is the furthest off.
@@ -85,8 +89,8 @@ class Marking:
 
     @property
     def marks(self) -> int:
-        """One for each quantity that is right, or follows correctly from what was wrong before it."""
-        return self.count(RIGHT, FOLLOWS)
+        """One for each quantity that is right, close, or follows correctly from what was wrong before it."""
+        return self.count(RIGHT, CLOSE, FOLLOWS)
 
     def __str__(self) -> str:
         from gatewise.views.checking import report
@@ -132,8 +136,11 @@ def check(
     A number is right within half of its last digit. One that is not, but is what its equation makes of the person's own
     numbers before it (within what their rounding does to it), follows from an earlier mistake. Otherwise it is wrong,
     and the known mistakes are made on purpose, one by one, in its equation and in those that lead to it from the last
-    numbers written; a mistake is named if it gives what was written, in all entries, and if the chance that an
-    unrelated number would fit any of those tried is below 0.2 %.
+    numbers written; a mistake is named if it gives what was written, in all entries and within what rounding does to
+    it, if it does not speak against another number that is right, and if the chance that an unrelated number would fit
+    any of those tried is below 0.2 %. The search is thorough for the first wrong quantity; of later ones it tries the
+    mistakes that can be made in their own equations. It takes milliseconds for a step, seconds for a sheet that leaves
+    out most of many steps.
 
     Examples
     --------
@@ -148,8 +155,10 @@ def check(
         sheet = answers
     elif isinstance(answers, Mapping):
         sheet = sheets.of_mapping(answers, digits)
-    else:
+    elif isinstance(answers, (str, os.PathLike)):
         sheet = sheets.read(answers)
+    else:
+        raise OptionError(f"answers must be arrays by name or the path of a sheet, not {type(answers).__name__}")
     return Marking(tuple(_Marker(chain, sheet).verdicts()), sheet.source)
 
 
@@ -161,6 +170,10 @@ class _Marker:
         self.answers = {quantity.name: fitted for quantity, fitted in self._matched()}
         self.own = Values()
         self.tainted: set[str] = set()
+        self.searched = False
+        written = [answer.tolerance[np.isfinite(answer.values)].reshape(-1) for answer in self.answers.values()]
+        everything = np.concatenate([*written, np.zeros(0)])
+        self.unit = float(everything[everything > 0].min(initial=1.0)) if everything.any() else 0.0
 
     def verdicts(self) -> Iterator[Verdict]:
         last = max((n for n, q in enumerate(self.chain.quantities) if q.name in self.answers), default=-1)
@@ -172,17 +185,28 @@ class _Marker:
             if any(maker.name in self.tainted for maker in self.chain.inputs[quantity.name]):
                 self.tainted.add(quantity.name)
             if answer is None or answer.blank:
-                self.chain.keep(self.own, quantity, computed, own, slack)
+                self.chain.keep(self.own, quantity, own, slack + self._unwritten(quantity, own))
                 if answer is not None:
                     yield Verdict(quantity.name, BLANK)
                 continue
             verdict = self._verdict(quantity, answer, own, slack)
-            if verdict.status == RIGHT:
+            if verdict.status in (RIGHT, CLOSE, COARSE):
                 self.tainted.discard(quantity.name)
             elif verdict.status == WRONG:
                 self.tainted.add(quantity.name)
             yield verdict
-            self._answered(quantity, answer, computed, own, slack)
+            kept = self.answers[quantity.name]
+            vague = verdict.status == COARSE and (kept.tolerance >= VAGUE).any()
+            if vague or kept.values.shape != quantity.key.shape:
+                self.chain.keep(self.own, quantity, own, slack)
+            else:
+                self._answered(quantity, kept, own, slack)
+
+    def _unwritten(self, quantity: Quantity, own: Array) -> Array | float:
+        """Return how a number that is not on the sheet may have been rounded: like those that are."""
+        if isinstance(quantity.equations[0].right, (Stack, Part)):  # nothing is computed
+            return 0.0
+        return single(own) if self.sheet.single else self.unit
 
     # What the sheet says.
 
@@ -192,19 +216,21 @@ class _Marker:
             quantity = self.chain.named(name)
             where = f"{self.sheet.source}: {answer.place}" if answer.place.startswith("line") else self.sheet.source
             if quantity is None:
-                raise FileError(f"{where}: there is no quantity {name!r}{self._instead(name)}")
+                raise FileError(f"{where}: {self._unknown(clean(name))}")
             if quantity.name in found:
                 raise FileError(f"{where}: {name!r} and {found[quantity.name]!r} are the same quantity")
             found[quantity.name] = name
             yield quantity, self._fitted(quantity, name, answer, where)
 
-    def _instead(self, name: str) -> str:
-        names = list(self.chain.by_name)
-        close = get_close_matches(name, names, 1, 0.6)
+    def _unknown(self, name: str) -> str:
+        names, shown = list(self.chain.by_name), name if len(name) <= 40 else f"{name[:40]}…"
+        if name.partition("[")[0] in GIVEN or name[:2] in ("W_", "b_"):
+            return f"{shown!r} is given, not asked"
+        close = get_close_matches(shown, [*names, *ALIASES], 1, 0.6)
         if close:
-            return f"; did you mean {close[0]!r}?"
-        shown = names if len(names) <= 24 else [*names[:20], "…", names[-1]]
-        return f"; allowed: {', '.join(shown)}"
+            return f"there is no quantity {shown!r}; did you mean {close[0]!r}?"
+        allowed = names if len(names) <= 24 else [*names[:20], "…", names[-1]]
+        return f"there is no quantity {shown!r}; allowed: {', '.join(allowed)}"
 
     def _fitted(self, quantity: Quantity, name: str, answer: Answer, where: str) -> Answer:
         """Return an answer in its quantity's shape: a column may be written as a row, and blanks may be left away."""
@@ -228,19 +254,23 @@ class _Marker:
     def _verdict(self, quantity: Quantity, answer: Answer, own: Array, slack: Array) -> Verdict:
         name, key = quantity.name, quantity.key
         if answer.values.shape != key.shape:
-            return self._misshapen(quantity, answer)
+            return self._misshapen(quantity, answer, own, slack)
         written = np.isfinite(answer.values)
         tolerance = answer.tolerance + rounding(key)
         off_key = np.where(written, np.abs(answer.values - key) - tolerance, -1.0)
         off_own = np.where(written, np.abs(answer.values - own) - tolerance - slack, -1.0)
-        if (off_key <= 0).all() or (off_own <= 0).all():
-            follows = (off_key > 0).any() and name in self.tainted
-            coarse = written & (key != 0) & (answer.tolerance >= np.abs(key))
-            if follows or not (coarse | (key == 0))[written].all() or not coarse.any():
-                return Verdict(name, FOLLOWS if follows else RIGHT)
-            return Verdict(name, COARSE)
-        place = tuple(int(n) for n in np.unravel_index(int(np.argmax(off_own)), key.shape)) if key.ndim else ()
-        found = Search(self.chain, self.own, self.answers, quantity, own, slack).causes()
+        off = np.minimum(off_key, off_own)
+        if (off <= 0).all():
+            telling = written & (key != 0)
+            if (off_key <= 0).all():
+                large = np.abs(key) >= 0.1 * np.max(np.abs(key[telling]), initial=0)
+                coarse = telling & large & (answer.tolerance >= np.abs(key))
+                return Verdict(name, COARSE if coarse.any() else RIGHT)
+            return Verdict(name, FOLLOWS if name in self.tainted else CLOSE)
+        place = tuple(int(n) for n in np.unravel_index(int(np.argmax(off)), key.shape)) if key.ndim else ()
+        search = Search(self.chain, self.own, self.answers, quantity, own, slack, thorough=not self.searched)
+        self.searched = True
+        found = search.causes()
         return Verdict(
             name,
             WRONG,
@@ -252,17 +282,22 @@ class _Marker:
             tuple(dict.fromkeys(kind for kind, _ in found)),
         )
 
-    def _misshapen(self, quantity: Quantity, answer: Answer) -> Verdict:
-        """Judge a matrix that lies on its side, or the gradients of rows that were not summed."""
-        name, key, values = quantity.name, quantity.key, answer.values
-        if quantity.summed and values.shape == (self.chain.batch, *key.shape):
-            close = np.abs(values.sum(0) - key) <= answer.tolerance.sum(0) + rounding(key)
+    def _misshapen(self, quantity: Quantity, answer: Answer, own: Array, slack: Array) -> Verdict:
+        """Judge numbers that lie on their side, or the gradients of rows that were not summed: as if they were not."""
+        name, shape = quantity.name, f"its shape, {answer.values.shape} for {quantity.key.shape}"
+        if quantity.summed and answer.values.shape == (self.chain.batch, *quantity.key.shape):
+            mended = Answer(answer.values.sum(0), answer.tolerance.sum(0), answer.place)
             cause = ("sum over the batch missing", f"the sum over the batch is missing from {name}")
         else:
-            close = np.abs(values.T - key) <= answer.tolerance.T + rounding(key)
-            cause = ("transposed weights", f"{name} is transposed")
-        causes = ((cause[1],), (cause[0],)) if close.all() else ((), ())
-        return Verdict(name, WRONG, f"its shape, {values.shape} for {key.shape}", None, None, None, *causes)
+            mended = Answer(answer.values.T, answer.tolerance.T, answer.place)
+            matrix = quantity.summed and quantity.symbol.base in "WUR"
+            said = f"{name} is transposed" if matrix else f"{name} lies on its side, rows for columns"
+            cause = ("transposed weights" if matrix else "on its side", said)
+        self.answers[name] = mended
+        judged = self._verdict(quantity, mended, own, slack)
+        if judged.status == WRONG:
+            return judged
+        return Verdict(name, WRONG, shape, None, None, None, (cause[1],), (cause[0],))
 
     def _entry(self, quantity: Quantity, place: tuple[int, ...]) -> str:
         """Say which entry of a quantity it is."""
@@ -277,17 +312,9 @@ class _Marker:
 
     # What the person's own numbers make of each quantity.
 
-    def _answered(self, quantity: Quantity, answer: Answer, computed: Any, own: Array, slack: Array) -> None:
+    def _answered(self, quantity: Quantity, answer: Answer, own: Array, slack: Array) -> None:
         """Keep what was written, and where nothing was, what follows from the numbers before."""
-        if answer.values.shape != quantity.key.shape:
-            self.chain.keep(self.own, quantity, computed, own, slack)
-            return
         written = np.isfinite(answer.values)
         values, tolerance = np.where(written, answer.values, own), np.where(written, answer.tolerance, slack)
-        tolerance = np.where(
-            (values == 0) & (quantity.key == 0), 0.0, tolerance
-        )  # a relu's 0 is exact: no kink is near
-        rows = [(values, tolerance)]
-        if self.chain.batch > 1 and not quantity.summed and not quantity.total:
-            rows = list(zip(values, tolerance, strict=True))
-        self.chain.keep(self.own, quantity, rows, values, tolerance)
+        exact = (values == 0) & (quantity.key == 0)  # as a relu's 0 is: no kink is near
+        self.chain.keep(self.own, quantity, values, np.where(exact, 0.0, tolerance))

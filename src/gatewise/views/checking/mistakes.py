@@ -101,6 +101,9 @@ def mistakes(size: int) -> Iterator[Mistake]:
     yield Mistake(
         "derivative of the other nonlinearity", "{} has the derivative of a tanh for that of a sigmoid", _tanh_slope
     )
+    yield Mistake("derivative of the sum", "{} has the derivative at a, not at the gate itself", _slope_of_sum)
+    yield Mistake("derivative twice", "the derivative of the nonlinearity is in {} twice", _slope_twice)
+    yield Mistake("missing output gate", "the output gate is missing from {}", _no_output_gate)
     yield Mistake("sum over the steps missing", "{} is that of the last step only", lambda e: _one_step(e, 0))
     yield Mistake("sum over the steps missing", "{} is that of the first step only", lambda e: _one_step(e, -1))
 
@@ -295,6 +298,34 @@ def _other_slope(equation: Equation, right: Any, wrong: Any) -> Changed | None:
         return None
 
     return rebuild(equation.right, change), {}
+
+
+def _slope_of_sum(equation: Equation) -> Changed | None:
+    """The derivative told by the output, given the pre-activation in its place."""
+    left = equation.left
+    if left.base != "a" or not left.d or left.sub not in LETTERS:
+        return None
+
+    def change(node: Formula) -> Formula | None:
+        if isinstance(node, Slope):
+            return rebuild(node, lambda one: Symbol("a", left.sub) if one == Symbol(left.sub) else None)
+        return None
+
+    return rebuild(equation.right, change), {}
+
+
+def _slope_twice(equation: Equation) -> Changed | None:
+    return rebuild(equation.right, lambda node: Product((node, node)) if isinstance(node, Slope) else None), {}
+
+
+def _no_output_gate(equation: Equation) -> Changed | None:
+    def change(node: Formula) -> Formula | None:
+        if isinstance(node, Product) and Symbol("o") in node.factors and len(node.factors) > 1:
+            kept = tuple(factor for factor in node.factors if factor != Symbol("o"))
+            return Product(kept) if len(kept) > 1 else kept[0]
+        return None
+
+    return (rebuild(equation.right, change), {}) if equation.left.sub != "o" else None
 
 
 def _one_step(equation: Equation, which: int) -> Changed | None:

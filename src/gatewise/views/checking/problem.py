@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -107,10 +108,8 @@ def _variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
     written = sheet.more.get("variant", {})
     if not isinstance(written, dict) or not all(isinstance(key, str) for key in written):
         raise FileError(f'{sheet.source}: its variant must be an object of switches, like {{"peephole": "full"}}')
-    plain = {
-        name: value if isinstance(value, str) or value is None else float(value) for name, value in written.items()
-    }
     try:
+        plain = {key: float(one) if isinstance(one, Decimal) else one for key, one in written.items()}
         return Variant(**{**plain, **switches})
     except (TypeError, ValueError, OptionError) as problem:
         said = str(problem).replace("Variant.__init__() got an unexpected keyword argument", "there is no switch")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gatewise.views.checking.marking import BLANK, COARSE, FOLLOWS, RIGHT, WRONG, Marking, Verdict
+from gatewise.views.checking.marking import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Marking, Verdict
 from gatewise.views.walkthrough.numbers import number
 
 WIDTH = 80
@@ -37,12 +37,14 @@ def summary(marking: Marking) -> Iterator[str]:
 
 
 def _all_right(marking: Marking) -> str:
-    right, coarse, blank = (marking.count(status) for status in (RIGHT, COARSE, BLANK))
-    if not right and not coarse:
+    right, close, coarse, blank = (marking.count(status) for status in (RIGHT, CLOSE, COARSE, BLANK))
+    if not right + close + coarse:
         return "Nothing is written yet."
     told = f"All {right} quantities that are written are right." if right > 1 else "What is written is right."
-    if not right:
-        told = "Nothing is wrong."
+    if close or coarse:
+        told = f"Nothing is wrong: {_counted(right, 'quantity is', 'quantities are')} right."
+    if close:
+        told += f" {_counted(close, 'is', 'are')} off in the last digit, as by rounding on the way."
     if coarse:
         told += f" {_counted(coarse, 'is', 'are')} written with too few digits to tell."
     if blank:
@@ -51,16 +53,28 @@ def _all_right(marking: Marking) -> str:
 
 
 def _rest(after: Sequence[Verdict]) -> str:
+    """Say what became of all that is written after the first wrong quantity."""
     wrong = [one.name for one in after if one.status == WRONG]
     follows = sum(one.status == FOLLOWS for one in after)
+    right = sum(one.status in (RIGHT, CLOSE) for one in after)
     if not after:
         return "Nothing that is written comes after it."
-    if not wrong:
-        return "The rest follows correctly from it." if follows else "The rest is right in spite of it."
-    again = f"{wrong[0]} is wrong again" if len(wrong) == 1 else f"{', '.join(wrong)} are wrong again"
-    if not follows:
-        return f"After it, {again}."
-    return f"Of what comes after it, {_counted(follows, 'follows', 'follow')} correctly from it; {again}."
+    parts = []
+    if follows:
+        parts.append(
+            "the rest follows correctly from it" if follows == len(after) else f"{follows} of {len(after)} follow"
+        )
+    if right:
+        parts.append(f"{_counted(right, 'is', 'are')} right")
+    if wrong:
+        shown = wrong if len(wrong) <= 6 else [*wrong[:5], "…", wrong[-1]]
+        parts.append(
+            f"{', '.join(shown)} {'is' if len(wrong) == 1 else 'are'} wrong by a mistake of {'its' if len(wrong) == 1 else 'their'} own"
+        )
+    if not parts:
+        return "What comes after it has too few digits to tell."
+    told = ", ".join(parts)
+    return f"{told[0].upper()}{told[1:]}." if follows == len(after) else f"Of what is written after it, {told}."
 
 
 def _counted(count: int, one: str, many: str) -> str:

@@ -10,7 +10,8 @@ import os
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,19 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, one_of
+from gatewise.errors import FileError, OptionError, one_of
 from gatewise.storage import readable
+from gatewise.views.walkthrough.text import clean
 
 SUFFIXES = (".json", ".csv", ".npz")
-LARGEST = 64 << 20  # bytes of a sheet; no person fills a larger one
+LARGEST = 16 << 20  # bytes of a sheet; no person fills a larger one
+MOST_NUMBERS = 2_000_000  # of one quantity
+SINGLE = 16 * float(np.finfo(np.float32).eps)  # how far off, relatively, single precision may be
+SMALL = 1e-2  # below, the error of a sum in single precision is that of its terms
 MOST_DIGITS = 15  # that a double holds
 _HEADS = ("quantity", "name")  # of a first line of column heads
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")  # no nan, no inf, no underscores
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")  # no nan, no inf, no underscores
+_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +68,15 @@ class Sheet:
     answers : dict of str to Answer
     source : str
         The file's name.
+    single : bool
+        Whether it was computed in single precision.
     more : dict
         Of a JSON file that holds more than answers: the rest.
     """
 
     answers: dict[str, Answer]
     source: str
+    single: bool = False
     more: dict[str, Any] = field(default_factory=dict)
 
 
@@ -86,13 +95,13 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
     if source.stat().st_size > LARGEST:
         raise FileError(f"cannot read {source}: a sheet has at most {LARGEST >> 20} MiB")
     if suffix == ".npz":
-        sheet = Sheet(_npz(source), str(source))
+        sheet = _npz(source)
     else:
         try:
             text = source.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             raise FileError(f"cannot read {source}: it is not text in UTF-8") from None
-        sheet = Sheet(_csv(source, text), str(source)) if suffix == ".csv" else _json(source, text, part)
+        sheet = _settled(Sheet(_csv(source, text), str(source)) if suffix == ".csv" else _json(source, text, part))
     if not sheet.answers:
         raise FileError(f"cannot read {source}: it holds no quantity")
     return sheet
@@ -100,62 +109,112 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
 
 def of_mapping(given: Mapping[str, npt.ArrayLike], digits: int | None = None) -> Sheet:
     """Return a sheet of arrays by name; `digits` says to how many decimals they are rounded."""
+    if digits is not None and (isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= 300):
+        raise OptionError(f"digits must be a whole number from 0 to 300, not {digits!r}")
     arrays = {}
-    for name, values in given.items():
+    for key, values in given.items():
+        name = _shown(str(key))
         try:
             array = np.asarray(values)
-            arrays[str(name)] = array if array.dtype.kind == "f" else array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise FileError(f"the answer {name!r} must be numbers, all rows equally long") from None
-        if np.isinf(arrays[str(name)]).any():
-            raise FileError(f"the answer {name!r} must hold finite numbers")
-    return Sheet(_of_arrays(arrays, digits), "the answers")
+            if array.dtype.kind in "iuO":  # None stands for a blank
+                array = array.astype(np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise FileError(f"the answer {name} must be numbers, all rows equally long") from None
+        if array.dtype.kind != "f":
+            raise FileError(f"the answer {name} must be numbers, but is of type {array.dtype}")
+        if np.isinf(array).any():
+            raise FileError(f"the answer {name} must hold finite numbers")
+        arrays[str(key)] = array
+    return _of_arrays(arrays, "the answers", digits)
 
 
-def _of_arrays(arrays: Mapping[str, npt.NDArray[Any]], digits: int | None = None) -> dict[str, Answer]:
-    """Return the answers that arrays hold.
+def _of_arrays(arrays: Mapping[str, npt.NDArray[Any]], source: str, digits: int | None = None) -> Sheet:
+    """Return the sheet that arrays make.
 
-    How many decimals were written is not kept in an array; they are taken to be as many as the longest number of all
-    needs. What was computed in single precision is right within its rounding.
+    How many decimals were written is not kept in an array; they are taken to be as many as its longest number needs,
+    or where there is nothing but zeros, as the longest number of all.
     """
-    if digits is None:
-        written = [_decimals(str(value)) for array in arrays.values() for value in array.reshape(-1) if value == value]
-        digits = min(max(written, default=0), MOST_DIGITS)
+    needed = {
+        name: max((_decimals(str(value)) for value in array.reshape(-1) if value == value and value), default=None)
+        for name, array in arrays.items()
+    }
+    most = max((one for one in needed.values() if one is not None), default=0)
     answers = {}
     for name, array in arrays.items():
-        tolerance = np.full(array.shape, 0.5 * 10.0**-digits)
-        if array.dtype.itemsize < 8:
-            tolerance = np.maximum(tolerance, 16 * np.finfo(array.dtype).eps * np.maximum(np.abs(array), 1e-2))
-        answers[name] = Answer(array.astype(np.float64), tolerance.astype(np.float64), name)
-    return answers
+        found = needed[name] if digits is None else digits
+        decimals = min(most if found is None else found, MOST_DIGITS)
+        with np.errstate(over="ignore"):
+            values = array.astype(np.float64)
+        if np.isinf(values).any():
+            raise FileError(f"{source}: {_shown(name)} holds a number that is too large")
+        answers[name] = Answer(values, np.full(array.shape, 0.5 * 10.0**-decimals), name)
+    single = bool(arrays) and all(array.dtype.itemsize < 8 for array in arrays.values())
+    return _in_single(Sheet(answers, source)) if single else _settled(Sheet(answers, source))
+
+
+def _settled(sheet: Sheet) -> Sheet:
+    """Return a sheet with the tolerance of single precision, where all of it is written as that precision writes."""
+    values = np.concatenate([answer.values.reshape(-1) for answer in sheet.answers.values()] or [np.zeros(0)])
+    tolerances = np.concatenate([answer.tolerance.reshape(-1) for answer in sheet.answers.values()] or [np.zeros(0)])
+    written = np.isfinite(values) & (values != 0)
+    values, tolerances = values[written], tolerances[written]
+    if len(values) < 2 or tolerances.min() > 1e-7 or np.abs(values).max() > 1e30:
+        return sheet
+    rounded = values.astype(np.float32)
+    shortest = np.array([float(str(value)) for value in rounded])
+    return _in_single(sheet) if ((values == rounded) | (values == shortest)).all() else sheet
+
+
+def _in_single(sheet: Sheet) -> Sheet:
+    answers = {
+        name: replace(answer, tolerance=np.maximum(answer.tolerance, single(answer.values)))
+        for name, answer in sheet.answers.items()
+    }
+    return replace(sheet, answers=answers, single=True)
+
+
+def single(values: Array) -> Array:
+    """Return how far off numbers may be that were computed in single precision."""
+    found: Array = SINGLE * np.maximum(np.nan_to_num(np.abs(values)), SMALL)
+    return found
+
+
+def _shown(text: str) -> str:
+    """Return text in quotes, not too much of it."""
+    return repr(clean(text[:60]) + ("…" if len(text) > 60 else ""))
 
 
 def _decimals(text: str) -> int:
+    """Return how many decimals a number has; a whole number has none."""
     exponent = Decimal(text).as_tuple().exponent
-    return -exponent if isinstance(exponent, int) else 0
+    whole = text.endswith(".0")
+    return 0 if whole or not isinstance(exponent, int) else -exponent
 
 
 # JSON.
 
 
 def _json(source: Path, text: str, part: str) -> Sheet:
-    def number(token: str) -> Decimal:
-        return Decimal(token)
-
     def constant(token: str) -> Any:
-        raise FileError(f"cannot read {source}: {token} is not a finite number (null stands for a blank)")
+        line = text.count("\n", 0, text.find(token)) + 1
+        raise FileError(
+            f"cannot read {source}: line {line} has {token}, which is not a finite number (null stands for a blank)"
+        )
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in items]
-        for name in names:
-            if names.count(name) > 1:
-                raise FileError(f"cannot read {source}: line {_line_of(text, name, last=True)} has {name!r} again")
+        seen: set[str] = set()
+        for name, _ in items:
+            if name in seen:
+                raise FileError(f"cannot read {source}: line {_lines(text).get(name, 1)} has {_shown(name)} again")
+            seen.add(name)
         return dict(items)
 
     if not text.strip():
         raise FileError(f"cannot read {source}: it is empty")
     try:
-        data = json.loads(text, parse_float=number, parse_int=number, parse_constant=constant, object_pairs_hook=pairs)
+        data = json.loads(
+            text, parse_float=Decimal, parse_int=Decimal, parse_constant=constant, object_pairs_hook=pairs
+        )
     except json.JSONDecodeError as problem:
         raise FileError(f"cannot read {source}: line {problem.lineno} is not JSON ({problem.msg})") from None
     except (RecursionError, InvalidOperation, ValueError) as problem:
@@ -166,21 +225,20 @@ def _json(source: Path, text: str, part: str) -> Sheet:
     if isinstance(data.get(part), dict):
         more = {key: value for key, value in data.items() if key != part}
         data = data[part]
-    answers = {}
-    for name, value in data.items():
-        place = f"line {_line_of(text, name)}"
-        answers[name] = _nested(source, name, value, place)
-    return Sheet(answers, str(source), more)
+    lines = _lines(text)
+    answers = {name: _nested(source, name, value, f"line {lines.get(name, 1)}") for name, value in data.items()}
+    return Sheet(answers, str(source), more=more)
 
 
-def _line_of(text: str, name: str, last: bool = False) -> int:
-    """Return the line in which a key of a JSON text stands."""
-    token = json.dumps(name)
-    found = text.rfind(token) if last else text.find(token)
-    if found < 0:
-        token = json.dumps(name, ensure_ascii=False)
-        found = text.rfind(token) if last else text.find(token)
-    return text.count("\n", 0, max(found, 0)) + 1
+def _lines(text: str) -> dict[str, int]:
+    """Return the line in which each key of a JSON text stands; of several of one name, the last."""
+    found, line, at = dict[str, int](), 1, 0
+    for match in _KEY.finditer(text):
+        line += text.count("\n", at, match.start())
+        at = match.start()
+        with suppress(ValueError):  # within a text that only looks like a key
+            found[json.loads(f'"{match[1]}"')] = line
+    return found
 
 
 def _nested(source: Path, name: str, value: Any, place: str) -> Answer:
@@ -195,19 +253,19 @@ def _nested(source: Path, name: str, value: Any, place: str) -> Answer:
     flat = value if shape else [value]
     for size in shape[1:]:
         if not all(isinstance(row, list) and len(row) == size for row in flat):
-            raise FileError(f"cannot read {source}: {place}: the rows of {name!r} are not equally long")
+            raise FileError(f"cannot read {source}: {place}: the rows of {_shown(name)} are not equally long")
         flat = [one for row in flat for one in row]
     for one in flat:
         if one is not None and not isinstance(one, Decimal):
-            kind = "a list" if isinstance(one, list) else json.dumps(one, default=str)
-            raise FileError(f"cannot read {source}: {place}: {name!r} holds {kind}, which is not a number")
+            kind = "a list" if isinstance(one, list) else json.dumps(one, default=str)[:60]
+            raise FileError(f"cannot read {source}: {place}: {_shown(name)} holds {kind}, which is not a number")
     return _answer(source, name, flat, tuple(shape), place)
 
 
 def _answer(source: Path, name: str, flat: list[Decimal | None], shape: tuple[int, ...], place: str) -> Answer:
     values = np.array([math.nan if one is None else float(one) for one in flat], dtype=np.float64)
     if np.isinf(values).any():
-        raise FileError(f"cannot read {source}: {place}: {name!r} holds a number that is too large")
+        raise FileError(f"cannot read {source}: {place}: {_shown(name)} holds a number that is too large")
     tolerance = np.array([0.0 if one is None else 0.5 * 10.0 ** -_written(one) for one in flat], dtype=np.float64)
     return Answer(values.reshape(shape), tolerance.reshape(shape), place)
 
@@ -215,6 +273,8 @@ def _answer(source: Path, name: str, flat: list[Decimal | None], shape: tuple[in
 def _written(number: Decimal) -> int:
     """Return how many decimals are written of a number; negative where its last digit stands for tens or more."""
     exponent = number.as_tuple().exponent
+    if number == 0 and isinstance(exponent, int):
+        exponent = min(exponent, 0)
     return max(-300, min(-exponent, 300)) if isinstance(exponent, int) else 0
 
 
@@ -225,24 +285,36 @@ def _csv(source: Path, text: str) -> dict[str, Answer]:
     lines: dict[str, list[tuple[int, list[Decimal | None]]]] = {}
     last = None
     try:
-        rows = list(csv.reader(io.StringIO(text, newline="")))
+        reader = csv.reader(io.StringIO(text, newline=""))
+        rows = [(reader.line_num, row) for row in reader]
     except csv.Error as problem:
         raise FileError(f"cannot read {source}: it is not comma-separated text ({problem})") from None
-    for number, row in enumerate(rows, 1):
+    for number, row in rows:
         cells = [cell.strip() for cell in row]
         if not any(cells) or cells[0].startswith("#") or (not lines and cells[0].lower() in _HEADS):
             continue
         name = cells[0]
+        other = next((mark for mark in ";\t" if mark in name), None)
+        if other is not None:
+            told = "semicolons" if other == ";" else "tabs"
+            raise FileError(
+                f"cannot read {source}: line {number} has {told} between its columns; save it with commas, and points"
+                " in the numbers"
+            )
         if not name:
             raise FileError(f"cannot read {source}: line {number} has no name of a quantity before its numbers")
         if name in lines and name != last:
-            raise FileError(f"cannot read {source}: line {number} has {name!r} again")
+            raise FileError(f"cannot read {source}: line {number} has {_shown(name)} again")
         last = name
         lines.setdefault(name, []).append((number, [_cell(source, number, cell) for cell in cells[1:]]))
     answers = {}
     for name, found in lines.items():
         first = found[0][0]
         width = max(len(row) for _, row in found)
+        if width * len(found) > MOST_NUMBERS:
+            raise FileError(
+                f"cannot read {source}: line {first}: {_shown(name)} has more than {MOST_NUMBERS:,} numbers"
+            )
         if width == 0:
             answers[name] = Answer(np.array(np.nan), np.array(0.0), f"line {first}")
             continue
@@ -257,14 +329,14 @@ def _cell(source: Path, number: int, cell: str) -> Decimal | None:
     if cell.strip("_ ") == "":
         return None
     if not _NUMBER.fullmatch(cell):
-        raise FileError(f"cannot read {source}: line {number} has {cell!r}, which is not a number")
+        raise FileError(f"cannot read {source}: line {number} has {_shown(cell)}, which is not a number")
     return Decimal(cell)
 
 
 # NumPy archives.
 
 
-def _npz(source: Path) -> dict[str, Answer]:
+def _npz(source: Path) -> Sheet:
     try:
         with zipfile.ZipFile(source) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
@@ -273,17 +345,17 @@ def _npz(source: Path) -> dict[str, Answer]:
             arrays = {name: found[name] for name in found.files}
     except FileError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError, MemoryError) as problem:
+    except Exception as problem:  # whatever zipfile, zlib, tokenize and numpy raise at what is no archive of arrays
         reason = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise FileError(f"cannot read {source}: it is not a whole .npz file ({reason})") from None
+        raise FileError(f"cannot read {source}: it is not a whole .npz file ({clean(reason)})") from None
     for name, array in arrays.items():
-        if array.dtype.kind not in "fiu":
-            raise FileError(f"cannot read {source}: {name!r} must be numbers, but is of type {array.dtype}")
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+            kind = array.dtype if isinstance(array, np.ndarray) else "no array"
+            raise FileError(f"cannot read {source}: {_shown(name)} must be numbers, but is of type {kind}")
         if np.isinf(array).any():
-            raise FileError(f"cannot read {source}: {name!r} must hold finite numbers")
-    return _of_arrays(
-        {name: array if array.dtype.kind == "f" else array.astype(np.float64) for name, array in arrays.items()}
-    )
+            raise FileError(f"cannot read {source}: {_shown(name)} must hold finite numbers")
+    floats = {name: array if array.dtype.kind == "f" else array.astype(np.float64) for name, array in arrays.items()}
+    return _of_arrays(floats, str(source))
 
 
 def suffix_of(path: Path) -> str:

@@ -1,0 +1,735 @@
+"""Sheets and problems as files: the same numbers are marked alike in every format, and what is none gets a sentence."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import VARIANTS, one_sentence, run_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from program import exit_code
+
+import gatewise as gw
+from gatewise import examples
+from gatewise.views.checking import Chain, problem, sheet
+
+TOLD = 600  # characters of the longest sentence, besides the file's name
+
+
+def of_example() -> gw.Step:
+    example = examples.notebook()
+    return example.cell.step(example.x[0], example.state)
+
+
+STEP = of_example()
+CHAIN = Chain(STEP)
+KEY = {quantity.name: quantity.key for quantity in CHAIN.quantities}
+F = "0.4934, 0.4975"  # f, to four decimals
+
+
+def outcome(answers, chain=CHAIN) -> list[tuple]:
+    """Return what is said of each quantity."""
+    return [(v.name, v.status, v.entry, v.causes) for v in gw.check(answers, chain).verdicts]
+
+
+def status(text: str, tmp_path: Path, suffix: str = "csv") -> dict[str, str]:
+    return {v.name: v.status for v in gw.check(saved(tmp_path, f"sheet.{suffix}", text), CHAIN).verdicts}
+
+
+def saved(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def as_csv(numbers: dict[str, np.ndarray], digits: int) -> str:
+    rows = ((name, row) for name, value in numbers.items() for row in np.atleast_2d(value))
+    return "\n".join(",".join([name, *(f"{one:.{digits}f}" for one in row)]) for name, row in rows)
+
+
+def as_json(numbers: dict[str, np.ndarray], digits: int) -> str:
+    fields = []
+    for name, value in numbers.items():
+        rows = [f"[{', '.join(f'{one:.{digits}f}' for one in row)}]" for row in np.atleast_2d(value)]
+        fields.append(f'"{name}": {rows[0] if value.ndim == 1 else "[" + ", ".join(rows) + "]"}')
+    return "{\n" + ",\n".join(fields) + "\n}"
+
+
+def as_npz(**arrays) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+# The same numbers.
+
+
+def with_a_mistake() -> dict[str, np.ndarray]:
+    return KEY | {"h": KEY["o"] * np.tanh(STEP.previous.c), "dW_f": KEY["dW_f"] * 1.5}
+
+
+@pytest.mark.parametrize("digits", [4, 6, 8])
+@pytest.mark.parametrize("numbers", [KEY, with_a_mistake()], ids=["right", "wrong"])
+def test_every_format_is_marked_alike(numbers, digits, tmp_path):
+    whole = {name: np.round(value, digits) for name, value in numbers.items()}
+    json_text = as_json(numbers, digits)
+    marked = [
+        outcome(saved(tmp_path, "a.csv", as_csv(numbers, digits))),
+        outcome(saved(tmp_path, "a.json", json_text)),
+        outcome(saved(tmp_path, "b.json", f'{{"course": 7, "answers": {json_text}}}')),
+        outcome(saved(tmp_path, "A.JSON", json_text)),
+        outcome(saved(tmp_path, "a.npz", as_npz(**whole))),
+        outcome(whole),
+        [(v.name, v.status, v.entry, v.causes) for v in gw.check(numbers, CHAIN, digits=digits).verdicts],
+    ]
+    assert all(one == marked[0] for one in marked)
+    wrong = [name for name, status, *_ in marked[0] if status == "wrong"]
+    assert wrong == ([] if numbers is KEY else ["h", "dW_f"])
+
+
+def test_of_single_precision_its_own_rounding_is_forgiven_and_no_more(tmp_path):
+    single = {name: value.astype(np.float32) for name, value in KEY.items()}
+    assert {status for _, status, *_ in outcome(saved(tmp_path, "a.npz", as_npz(**single)))} == {"right"}
+    single["f"] = single["f"] * np.float32(1 + 1e-4)
+    wrong = [one for one in outcome(saved(tmp_path, "a.npz", as_npz(**single))) if one[1] != "right"]
+    assert [one[:2] for one in wrong] == [("f", "wrong")]
+
+
+WRITTEN = {
+    "0.493": "right",  # it is 0.49336…
+    "0.4934": "right",
+    "0.49336": "right",
+    "0.49": "right",
+    "4.9e-1": "right",
+    "49E-2": "right",
+    ".493": "right",
+    "0.5": "right",
+    "0.494": "wrong",
+    "0.492": "wrong",
+    "0.48": "wrong",
+    "0.493000": "wrong",
+    "4.90e-1": "wrong",
+    "0.4938": "wrong",
+    "-0.493": "wrong",
+    "2": "wrong",
+}
+
+
+@pytest.mark.parametrize("number", WRITTEN)
+def test_a_number_is_right_within_half_of_its_last_digit(number, tmp_path):
+    assert status(f"f,{number},0.4975", tmp_path) == {"f": WRITTEN[number]}
+    if not number.startswith("."):
+        assert status(f'{{"f": [{number}, 0.4975]}}', tmp_path, "json") == {"f": WRITTEN[number]}
+
+
+def test_a_zero_with_a_large_exponent_is_not_right_for_anything(tmp_path):
+    assert status("f,0e9,0.4975", tmp_path)["f"] != "right"
+    assert status('{"f": [0e9, 0.4975]}', tmp_path, "json")["f"] != "right"
+
+
+@pytest.mark.parametrize("suffix", ["json", "npz"])
+def test_a_vector_may_be_a_column_or_a_row(suffix, tmp_path):
+    for name in ("f", "db_f", "z"):
+        value = np.round(KEY[name], 4)
+        for shape in ((-1, 1), (1, -1)):
+            turned = value.reshape(shape)
+            content = as_npz(**{name: turned}) if suffix == "npz" else json.dumps({name: turned.tolist()})
+            assert outcome(saved(tmp_path, f"a.{suffix}", content)) == [(name, "right", "", ())]
+    lines = "\n".join(f"f,{value:.4f}" for value in KEY["f"])
+    assert status(lines, tmp_path) == {"f": "right"}
+
+
+def test_a_matrix_on_its_side_is_transposed_in_every_format(tmp_path):
+    turned = {"dW_f": np.round(KEY["dW_f"].T, 6)}
+    for path in (
+        saved(tmp_path, "a.csv", as_csv(turned, 6)),
+        saved(tmp_path, "a.json", as_json(turned, 6)),
+        saved(tmp_path, "a.npz", as_npz(**turned)),
+    ):
+        (verdict,) = gw.check(path, CHAIN).verdicts
+        assert (verdict.status, verdict.classes) == ("wrong", ("transposed weights",))
+        assert "(5, 2) for (2, 5)" in str(gw.check(path, CHAIN))
+
+
+# What may stand in a file besides.
+
+
+LENIENT = {
+    "a head": f"quantity,0,1\nf,{F}",
+    "a head of names": f"Name,unit 0,unit 1\nf,{F}",
+    "comments": f"# by hand\nf,{F}\n# that was all, and 7 more\n",
+    "empty lines": f"\n\nf,{F}\n\n,,\n",
+    "more columns": f"f,{F},,,",
+    "Windows' line ends": f"quantity,0,1\r\nf,{F}\r\n",
+    "old line ends": f"f,{F}\r",
+    "a BOM": f"\ufefff,{F}",
+    "quotes": '"f","0.4934","0.4975"',
+    "spaces": " f , 0.4934 , 0.4975 ",
+}
+
+
+@pytest.mark.parametrize("text", LENIENT.values(), ids=LENIENT)
+def test_what_spreadsheets_and_people_add_to_a_csv_does_not_matter(text, tmp_path):
+    assert status(text, tmp_path) == {"f": "right"}
+
+
+@pytest.mark.parametrize("text", [f'\ufeff{{"f": [{F}]}}', f'\r\n{{\r\n"f": [{F}]\r\n}}\r\n'], ids=["BOM", "CRLF"])
+def test_a_json_file_may_have_a_bom_and_windows_line_ends(text, tmp_path):
+    assert status(text, tmp_path, "json") == {"f": "right"}
+
+
+@pytest.mark.parametrize("blank", ["", "_", "___", " ", "__ __"])
+def test_a_blank_is_nothing_or_a_line_to_write_on(blank, tmp_path):
+    assert status(f"f,{blank},0.4975\nc,{blank},{blank}\nh,{blank}\no", tmp_path) == {
+        "f": "right",
+        "o": "blank",
+        "c": "blank",
+        "h": "blank",
+    }
+    assert status(f"f,{blank},0.4875", tmp_path) == {"f": "wrong"}
+
+
+def test_a_blank_in_json_is_null_and_in_an_archive_nan(tmp_path):
+    for path in (
+        saved(tmp_path, "a.json", '{"f": [null, 0.4875], "c": null, "h": [null, null], "o": []}'),
+        saved(tmp_path, "a.npz", as_npz(f=[np.nan, 0.4875], c=np.nan, h=[np.nan, np.nan], o=[])),
+    ):
+        assert [one[:2] for one in outcome(path)] == [("f", "wrong"), ("o", "blank"), ("c", "blank"), ("h", "blank")]
+
+
+# What is no sheet.
+
+
+def npy_head(shape: str, kind: str = "'<f8'") -> bytes:
+    """Return the head of an array in a file, of any shape that it claims to have."""
+    head = f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    head += b" " * (-(len(head) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head
+
+
+def zipped(*entries: tuple[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def npy(array) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.asarray(array))
+    return buffer.getvalue()
+
+
+def changed(content: bytes, *places: tuple[int, int]) -> bytes:
+    found = bytearray(content)
+    for at, value in places:
+        found[at] = value
+    return bytes(found)
+
+
+def encrypted() -> bytes:
+    content = zipped(("f.npy", npy([1.0, 2.0])))
+    return changed(content, (6, 1), (content.find(b"PK\x01\x02") + 8, 1))
+
+
+GOOD = as_npz(f=np.array([0.4934, 0.4975]))
+PACKED = {
+    name: zipped(("f.npy", npy(np.arange(2000.0))), method=method)
+    for name, method in (("deflate", zipfile.ZIP_DEFLATED), ("bzip2", zipfile.ZIP_BZIP2), ("lzma", zipfile.ZIP_LZMA))
+}
+LONG = "f" * 1_000_000
+
+BAD: dict[str, tuple[str, str | bytes, tuple[str, ...]]] = {
+    # Names and sizes.
+    "json, unknown name": ("a.json", '{\n"c": [1, 2],\n"dW_ff": [1]}', ("line 3", "'dW_ff'", "did you mean 'dW_f'?")),
+    "csv, unknown name": ("a.csv", "c,1,2\n\ndb-f,1,2", ("line 3", "'db-f'", "did you mean 'db_f'?")),
+    "npz, unknown name": ("a.npz", as_npz(dz_prev=[1]), ("'dz_prev'", "did you mean")),
+    "csv, nothing like it": ("a.csv", "xyzzy,1", ("line 1", "'xyzzy'", "allowed: z, a_f")),
+    "csv, a word nearly right": ("a.csv", "forget_gat,1", ("line 1", "did you mean 'forget_gate'?")),
+    "json, no name": ("a.json", '{"": [1]}', ("line 1", "''")),
+    "json, control characters": ("a.json", json.dumps({"\x1b[2J\n": [1]}), ("line 1",)),
+    "json, half a character": ("a.json", '{"\\ud800": [1]}', ("line 1",)),
+    "json, another size": ("a.json", '{"c": [1, 2],\n"f": [1, 2, 3]}', ("line 2", "'f'", "(3,)", "(2,)")),
+    "csv, another size": ("a.csv", "c,1,2\nf,1,2,3", ("line 2", "'f'", "(3,)", "(2,)")),
+    "npz, another size": ("a.npz", as_npz(f=np.ones(3)), ("'f'", "(3,)", "(2,)")),
+    "json, one number": ("a.json", '{"f": 0.4934}', ("line 1", "'f'")),
+    "json, a flat matrix": ("a.json", json.dumps({"dW_f": [0.1] * 10}), ("(10,)", "(2, 5)")),
+    "json, three axes": ("a.json", '{"f": [[[1, 2]]]}', ("line 1", "(1, 1, 2)")),
+    "json, same name": ("a.json", '{"f": [1, 2],\n"f": [1, 2]}', ("line 2", "'f' again")),
+    "json, same name within": ("a.json", '{"answers":\n{"f": [1, 2],\n"f": [1, 2]}}', ("line 3", "'f' again")),
+    "json, same quantity": ("a.json", '{"f": [1, 2],\n"forget_gate": [1, 2]}', ("line 2", "'forget_gate' and 'f'")),
+    "csv, same name": ("a.csv", "f,1,2\nc,1,2\nf,1,2", ("line 3", "'f' again")),
+    "csv, same name at once": ("a.csv", "f,1,2\nf,1,2", ("line 1", "(2, 2)", "(2,)")),
+    "npz, same quantity": ("a.npz", as_npz(f=[1, 2], forget_gate=[1, 2]), ("'forget_gate' and 'f'",)),
+    # No numbers.
+    "json, text": ("a.json", '{\n"f": ["half", 1]}', ("line 2", "'f'", '"half"')),
+    "json, numbers in quotes": ("a.json", '{"f": ["0.4934", "0.4975"]}', ("line 1", '"0.4934"')),
+    "json, truth": ("a.json", '{"f": [true, 1]}', ("line 1", "true")),
+    "json, an object": ("a.json", '{"f": {"a": 1}}', ("line 1", "'f'")),
+    "json, NaN": ("a.json", '{"f": [NaN, 1]}', ("NaN", "null stands for a blank")),
+    "json, Infinity": ("a.json", '{"f": [-Infinity, 1]}', ("-Infinity",)),
+    "json, 1e999": ("a.json", '{\n"f": [1e999, 1]}', ("line 2", "too large")),
+    "json, an exponent of no end": ("a.json", '{"f": [1e99999999999999999999, 1]}', ("not JSON that holds numbers",)),
+    "json, a number of 5000 digits": ("a.json", f'{{"f": [{"9" * 5000}, 1]}}', ("too large",)),
+    "json, ragged": ("a.json", '{"c": [1, 2],\n"dW_f": [[1, 2], [1]]}', ("line 2", "not equally long")),
+    "json, a list among numbers": ("a.json", '{"f": [1, [2]]}', ("line 1", "a list")),
+    "json, a number among lists": ("a.json", '{"f": [[1], 2]}', ("line 1", "not equally long")),
+    "json, nested deeper": ("a.json", '{"f": [[[[[1, 2]]]]]}', ("line 1", "'f' holds a list")),
+    "json, nested without end": ("a.json", f'{{"f": {"[" * 100_000}{"]" * 100_000}}}', ("not JSON",)),
+    "json, objects without end": ("a.json", '{"f":' * 100_000, ("not JSON",)),
+    "csv, text": ("a.csv", "c,1,2\nf,0.4934,half", ("line 2", "'half'")),
+    "csv, text after two lines in quotes": ("a.csv", '"#\nhere"\nf,0.4934,half', ("line 3", "'half'")),
+    "csv, nan": ("a.csv", "f,nan,1", ("line 1", "'nan'")),
+    "csv, inf": ("a.csv", "f,1,-inf", ("line 1", "'-inf'")),
+    "csv, 1e999": ("a.csv", "c,1,1\nf,1e999,1", ("line 2", "too large")),
+    "csv, 0e999999": ("a.csv", "f,0e999999,1", ("line 1", "'0e999999'")),
+    "csv, underscores": ("a.csv", "f,0_4934,1", ("line 1", "'0_4934'")),
+    "csv, no name": ("a.csv", "f,1,2\n,1,2", ("line 2", "no name")),
+    "csv, semicolons": ("a.csv", "f;0,4934;0,4975", ("line 1",)),
+    "csv, an open quote": ("a.csv", 'f,"0.4934,0.4975\nc,1,2', ("line",)),
+    "csv, a NUL": ("a.csv", "f,0.49\0,1", ("not",)),
+    "npz, infinity": ("a.npz", as_npz(f=[np.inf, 1]), ("'f'", "finite")),
+    "npz, text": ("a.npz", as_npz(f=["a", "b"]), ("'f'", "numbers")),
+    "npz, complex": ("a.npz", as_npz(f=[1j, 1]), ("'f'", "complex128")),
+    "npz, truth": ("a.npz", as_npz(f=[True, False]), ("'f'", "bool")),
+    "npz, dates": ("a.npz", as_npz(f=np.array(["2020", "2021"], "M8[D]")), ("'f'",)),
+    "npz, records": ("a.npz", as_npz(f=np.zeros(2, [("a", "f8")])), ("'f'",)),
+    "npz, more than doubles hold": ("a.npz", as_npz(f=np.array([np.longdouble("1e4000"), 1])), ("'f'",)),
+    # Nothing.
+    "json, empty": ("a.json", "", ("it is empty",)),
+    "json, blank": ("a.json", " \n", ("it is empty",)),
+    "json, empty object": ("a.json", "{}", ("it holds no quantity",)),
+    "json, empty answers": ("a.json", '{"answers": {}, "name": "x"}', ("it holds no quantity",)),
+    "json, a list": ("a.json", "[1, 2]", ("it must be an object",)),
+    "json, a number": ("a.json", "1", ("it must be an object",)),
+    "json, broken": ("a.json", '{"f": [1,\n2}', ("line 2 is not JSON",)),
+    "csv, empty": ("a.csv", "", ("it holds no quantity",)),
+    "csv, only a head": ("a.csv", "quantity,0,1\n# and a comment\n", ("it holds no quantity",)),
+    "npz, empty": ("a.npz", b"", ("not a whole .npz file",)),
+    "npz, no arrays": ("a.npz", as_npz(), ("it holds no quantity",)),
+    # Other files.
+    "csv, UTF-16": ("a.csv", f"f,{F}".encode("utf-16"), ("not text in UTF-8",)),
+    "json, UTF-16": ("a.json", f'{{"f": [{F}]}}'.encode("utf-16"), ("not text in UTF-8",)),
+    "csv, UTF-16 without a BOM": ("a.csv", f"f,{F}".encode("utf-16-le"), ()),
+    "json, UTF-16 without a BOM": ("a.json", f'{{"f": [{F}]}}'.encode("utf-16-le"), ("not JSON",)),
+    "csv, binary": ("a.csv", bytes(range(256)), ("not text in UTF-8",)),
+    "json, binary": ("a.json", bytes(range(256)), ("not text in UTF-8",)),
+    "npz, binary": ("a.npz", bytes(range(256)), ("not a whole .npz file",)),
+    "npz, text in it": ("a.npz", b"f,0.49,0.50", ("not a whole .npz file",)),
+    "npz, an .npy": ("a.npz", npy([1.0, 2.0]), ("not a whole .npz file",)),
+    "npz, a pickle": ("a.npz", pickle.dumps({"f": [1, 2]}), ("not a whole .npz file",)),
+    "npz, objects": ("a.npz", as_npz(f=np.array([1, None], dtype=object)), ("not a whole .npz file",)),
+    "npz, something else in it": ("a.npz", zipped(("readme.txt", b"hello")), ()),
+    "npz, a name without an array": ("a.npz", zipped(("f.npy", b"hello")), ()),
+    "npz, a folder in it": ("a.npz", zipped(("f/", b"")), ()),
+    "npz, encrypted": ("a.npz", encrypted(), ()),
+    "npz, unknown packing": ("a.npz", changed(GOOD, (8, 77), (GOOD.find(b"PK\x01\x02") + 10, 77)), ("whole .npz",)),
+    "npz, a newer format": ("a.npz", zipped(("f.npy", b"\x93NUMPY\x09\x00" + b"\0" * 100)), ("whole .npz",)),
+    "npz, a head without end": ("a.npz", zipped(("f.npy", npy_head("(" * 300))), ()),
+    "npz, no head": ("a.npz", zipped(("f.npy", npy_head("}{"))), ()),
+    "npz, a shape of truth": ("a.npz", zipped(("f.npy", npy_head("(True,)") + b"\0" * 16)), ()),
+    "npz, a negative shape": ("a.npz", zipped(("f.npy", npy_head("(-1,)") + b"\0" * 16)), ()),
+    "npz, a shape too short": ("a.npz", zipped(("f.npy", npy_head("(9,)") + b"\0" * 16)), ("whole .npz",)),
+    "npz, a shape of 8 TB": ("a.npz", zipped(("f.npy", npy_head("(1000000000000,)") + b"\0" * 16)), ("whole .npz",)),
+    "npz, a shape beyond all": ("a.npz", zipped(("f.npy", npy_head(f"({'9' * 30},)") + b"\0" * 16)), ()),
+    "txt": ("a.txt", f"f,{F}", ("a sheet is a file ending in .json, .csv, .npz",)),
+    "no suffix": ("sheet", f"f,{F}", ("a sheet is a file ending in .json, .csv, .npz",)),
+    # Too much.
+    "json, a name of 1 MB": ("a.json", f'{{"{LONG}": [1]}}', ("line 1",)),
+    "csv, a name of 1 MB": ("a.csv", f"{LONG},1", ()),
+    "csv, a name of 100 KB": ("a.csv", f"{LONG[:100_000]},1", ("line 1",)),
+    "json, a text of 1 MB": ("a.json", f'{{"f": ["{LONG}"]}}', ("line 1",)),
+    "csv, a text of 100 KB": ("a.csv", f"f,{LONG[:100_000]}", ("line 1",)),
+    "csv, a number of 100 KB": ("a.csv", f"f,{'1' * 100_000}", ("line 1", "too large")),
+    "npz, a name of 50 KB": ("a.npz", zipped((f"{LONG[:50_000]}.npy", npy([1.0]))), ()),
+}
+
+
+def refused(path: Path, *parts: str, told: int = TOLD) -> str:
+    """Return the sentence that a file gets."""
+    with pytest.raises(gw.FileError) as problem:
+        gw.check(path, CHAIN)
+    one_sentence(problem.value, *parts)
+    text = str(problem.value)
+    assert path.name in text
+    assert len(text) - len(str(path)) <= told, f"{len(text)} characters: {text[:200]}"
+    return text
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_is_no_sheet_gets_one_short_sentence(what, tmp_path):
+    name, content, parts = BAD[what]
+    refused(saved(tmp_path, name, content), *parts)
+
+
+def test_a_folder_a_missing_file_and_a_pipe_get_one_sentence(tmp_path):
+    (tmp_path / "a.csv").mkdir()
+    refused(tmp_path / "a.csv", "it is a folder")
+    refused(tmp_path / "b.csv", "there is no such file")
+    os.mkfifo(tmp_path / "c.csv")
+    refused(tmp_path / "c.csv", "not an ordinary file")
+
+
+def test_an_archive_that_ends_anywhere_or_is_spoilt_anywhere_reads_or_gets_one_sentence(tmp_path):
+    rng = np.random.default_rng(0)
+    for cut in range(0, len(GOOD), 7):
+        refused(saved(tmp_path, "a.npz", GOOD[:cut]))
+    for content in (GOOD, *PACKED.values()):
+        for _ in range(150):
+            places = rng.integers(len(content), size=int(rng.integers(1, 20)))
+            spoilt = changed(content, *((int(at), int(rng.integers(256))) for at in places))
+            path = saved(tmp_path, "a.npz", spoilt)
+            try:
+                gw.check(path, CHAIN)
+            except gw.FileError as fault:
+                one_sentence(fault)
+
+
+class Payload:
+    """What leaves a file behind when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+def test_nothing_in_a_file_is_executed(tmp_path):
+    trace = tmp_path / "executed"
+    payload = pickle.dumps(Payload(trace))
+    pickle.loads(payload)
+    assert trace.exists()
+    trace.unlink()
+    objects = as_npz(f=np.array([Payload(trace), 1], dtype=object))
+    for content in (
+        objects,
+        payload,
+        zipped(("f.npy", npy_head("(2,)", "'|O'") + payload)),
+        zipped(("f.npy", payload)),
+        zipped(("f", payload)),
+    ):
+        refused(saved(tmp_path, "a.npz", content))
+        assert not trace.exists()
+
+
+def test_what_is_large_packed_or_not_is_refused_before_it_is_read(tmp_path):
+    for suffix in ("csv", "json", "npz"):
+        path = tmp_path / f"a.{suffix}"
+        with open(path, "wb") as file:
+            file.truncate(100_000_000)
+        refused(path, "at most")
+    path = tmp_path / "bomb.npz"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("f.npy", "w", force_zip64=True) as file,
+    ):
+        file.write(npy_head("(134217728,)"))
+        for _ in range(256):
+            file.write(bytes(1 << 22))
+    assert path.stat().st_size < 10_000_000
+    refused(path, "unpacked", "at most")
+    content = path.read_bytes()
+    entry = content.rfind(b"PK\x01\x02")
+    liar = content[: entry + 24] + struct.pack("<I", 1000) + content[entry + 28 :]
+    refused(saved(tmp_path, "liar.npz", liar), "not a whole .npz file")
+
+
+@settings(max_examples=300)
+@given(text=st.text())
+def test_any_text_as_json_reads_or_gets_one_sentence(text, tmp_path_factory):
+    reads_or_not(tmp_path_factory.getbasetemp() / "any.json", text)
+
+
+@settings(max_examples=300)
+@given(text=st.text(alphabet="fcho_,;\n\r\"'#0123456789.eE+- \t\0é") | st.text())
+def test_any_text_as_csv_reads_or_gets_one_sentence(text, tmp_path_factory):
+    reads_or_not(tmp_path_factory.getbasetemp() / "any.csv", text)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=12,
+)
+NAMES = st.sampled_from([*list(KEY)[:14], "dW_f", "answers", "forget_gate"]) | st.text(max_size=4)
+
+
+@settings(max_examples=300)
+@given(data=st.dictionaries(NAMES, VALUES, max_size=4) | VALUES)
+def test_any_json_reads_or_gets_one_sentence(data, tmp_path_factory):
+    reads_or_not(tmp_path_factory.getbasetemp() / "data.json", json.dumps(data))
+
+
+def reads_or_not(path: Path, text: str) -> None:
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        found = sheet.read(path)
+    except gw.FileError as fault:
+        one_sentence(fault)
+        return
+    assert found.answers
+    for answer in found.answers.values():
+        assert not np.isinf(answer.values).any()
+        assert answer.values.shape == answer.tolerance.shape
+    try:
+        str(gw.check(found, CHAIN))
+    except gw.FileError as fault:
+        one_sentence(fault)
+
+
+# Answers as arrays.
+
+
+MAPPINGS = {
+    "text": {"f": ["half", 1]},
+    "ragged": {"f": [1, [2]]},
+    "complex": {"f": np.array([1j, 1])},
+    "infinite": {"f": [np.inf, 1]},
+    "too large": {"f": [10**400, 1]},
+    "an object": {"f": object()},
+    "a dictionary": {"f": {"a": 1}},
+    "dates": {"f": np.array(["2020", "2021"], "M8[D]")},
+    "another size": {"f": [1, 2, 3]},
+    "unknown": {"ff": [1, 2]},
+    "the same": {"f": [1, 2], "forget_gate": [1, 2]},
+}
+
+
+@pytest.mark.parametrize("answers", MAPPINGS.values(), ids=MAPPINGS)
+def test_answers_that_are_none_get_one_sentence(answers):
+    with pytest.raises(gw.GatewiseError) as problem:
+        gw.check(answers, STEP)
+    one_sentence(problem.value, repr(next(reversed(answers))))
+
+
+@pytest.mark.parametrize("answers", [None, 5, [1, 2], b"sheet.csv"])
+def test_what_is_neither_a_mapping_nor_a_path_gets_one_sentence(answers):
+    with pytest.raises(gw.GatewiseError) as problem:
+        gw.check(answers, STEP)
+    one_sentence(problem.value)
+
+
+@pytest.mark.parametrize("digits", [-400, "4", 1.5])
+def test_digits_that_are_none_get_one_sentence(digits):
+    with pytest.raises(gw.GatewiseError) as problem:
+        gw.check({"f": [0.4934, 0.4975]}, STEP, digits=digits)
+    one_sentence(problem.value, "digits")
+
+
+def test_whole_numbers_in_an_array_have_no_decimals():
+    assert (
+        gw.check({"f": [1, 1]}, STEP).verdicts[0].status == gw.check({"f": [1, 1]}, STEP, digits=0).verdicts[0].status
+    )
+
+
+# Problems.
+
+
+def problem_of(variant: str, projection: str) -> tuple[dict, dict[str, np.ndarray]]:
+    """Return the switches of a problem and what it gives."""
+    run = run_of(variant, projection=projection, time=2, batch=2)
+    p = run.p
+    made = problem.Problem(p, run.x, run.state, np.full((2, p.recurrent_size), 2.0), np.ones((2, p.hidden_size)))
+    switches = {name: value for name, value in p.variant.differences().items() if value is not None}
+    return {name: value if isinstance(value, float) else str(value) for name, value in switches.items()}, made.given()
+
+
+def taken(path: Path, switches: object, numbers: dict) -> bool:
+    """Return whether a problem is taken; if not, it has got one sentence."""
+    plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in numbers.items()}
+    path.write_text(json.dumps({"variant": switches, "given": plain}), encoding="utf-8")
+    try:
+        made = problem.of_sheet(sheet.read(path, "given"))
+        Chain(made.rows(), made.dh, made.dc)
+    except gw.GatewiseError as fault:
+        one_sentence(fault)
+        return False
+    return True
+
+
+@pytest.mark.parametrize("projection", ["unprojected", "projected"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_problem_with_something_missing_or_of_another_size_is_taken_or_gets_one_sentence(
+    variant, projection, tmp_path
+):
+    rng, path = np.random.default_rng(sum(map(ord, variant))), tmp_path / "given.json"
+    switches, numbers = problem_of(variant, projection)
+    assert taken(path, switches, numbers)
+    for name in numbers:
+        without = {other: value for other, value in numbers.items() if other != name}
+        optional = name in ("h_prev", "c_prev", "dh", "dc_next")
+        assert taken(path, switches, without) is optional, name
+        for shape in ((), (1,), (4,), (7,), (0,), (1, 1), (4, 1), (1, 7), (7, 4), (2, 2, 7)):
+            taken(path, switches, numbers | {name: rng.normal(0, 0.5, shape)})
+        assert not taken(path, switches, numbers | {name: np.full((7, 3), 0.1)}), name
+        assert not taken(path, switches, numbers | {name: None}), name
+    for _ in range(20):
+        some = [name for name in numbers if rng.random() < 0.8]
+        taken(path, switches, {name: numbers[name] for name in some})
+
+
+SWITCHES = (
+    {"peephole": 1},
+    {"peephole": None},
+    {"peephole": ["full"]},
+    {"peephole": "half"},
+    {"nothing": 1},
+    {"": 1},
+    {"gate_clip": "a"},
+    {"gate_clip": -1},
+    {"gate_clip": []},
+    {"gate_clip": [1]},
+    {"gate_clip": {}},
+    {"gate_clip": True},
+    {"layer_norm": "gates"},
+    {"epsilon": 1},
+    {"coupling": "forget=1-input"},
+    {"input_activation": 3},
+    {"cell_activation": "nothing"},
+    {"cell_activation": "tanh:1"},
+    {"cell_activation": "leaky_relu:nan"},
+    [],
+    5,
+    "peephole",
+    None,
+)
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=repr)
+def test_a_variant_that_is_none_gets_one_sentence(switches, tmp_path):
+    assert not taken(tmp_path / "given.json", switches, problem_of("plain", "unprojected")[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({"W_f": None}, ("'W_f' is not filled in",)),
+        ({"W_f": "text"}, ("'W_f'", "not a number")),
+        ({"W_f": [[1, 2], [3]]}, ("'W_f'", "not equally long")),
+        ({"W_x": [1]}, ("'W_x'", "allowed: W_i")),
+        ({"x": []}, ("x has shape (0,)",)),
+        ({"h_prev": [1, 2, 3, 4, 5]}, ("h_prev has shape (5,)", "(4,)")),
+        ({"W_f": [[1e300] * 6] * 4, "x": [[[1e300, 1e300]] * 2]}, ("not finite",)),
+    ],
+)
+def test_a_bad_problem_is_refused_by_name_on_every_command(change, parts, tmp_path, capsys):
+    numbers = {name: value.tolist() for name, value in problem_of("plain", "unprojected")[1].items()}
+    path = saved(tmp_path, "given.json", json.dumps({"given": numbers | change}))
+    answers = saved(tmp_path, "a.csv", "f[0],1,2,3,4")
+    for command in (["walk", "--given", str(path)], ["check", str(answers), "--given", str(path)]):
+        if "not finite" in parts and command[0] == "walk":
+            continue
+        assert exit_code(command) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert len(said.err.splitlines()) == 1
+        assert all(part in said.err for part in parts), said.err
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv", "npz"])
+def test_a_problem_may_be_any_kind_of_file(suffix, tmp_path, capsys):
+    numbers = {
+        name: np.round(value[:, 0] if name == "x" else value[0] if value.ndim == 2 and name[0] != "W" else value, 3)
+        for name, value in problem_of("plain", "unprojected")[1].items()
+    }
+    content = {"json": as_json(numbers, 3), "csv": as_csv(numbers, 3), "npz": as_npz(**numbers)}[suffix]
+    path = saved(tmp_path, f"given.{suffix}", content)
+    made = problem.of_sheet(sheet.read(path, "given"))
+    for name, value in made.given().items():
+        np.testing.assert_array_equal(value, numbers[name], err_msg=name)
+    assert exit_code(["walk", "--given", str(path), "--backward"]) == 0
+    assert "W_f" in capsys.readouterr().out
+
+
+# The command.
+
+
+@pytest.mark.parametrize("what", [what for what in BAD if len(BAD[what][1]) < 100_000])
+def test_the_command_says_one_line_of_what_is_no_sheet(what, tmp_path, capsys):
+    name, content, _ = BAD[what]
+    assert exit_code(["check", str(saved(tmp_path, name, content))]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert said.err.startswith("gatewise: ")
+    assert not [c for c in said.err[:-1] if ord(c) < 32]
+
+
+def test_the_command_says_one_line_of_a_file_that_is_missing(tmp_path, capsys):
+    assert exit_code(["check", str(tmp_path / "a.csv")]) == 2
+    said = capsys.readouterr()
+    assert (said.out, len(said.err.splitlines())) == ("", 1)
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv", "npz"])
+def test_the_exit_code_is_0_for_right_and_1_for_wrong(suffix, tmp_path, capsys):
+    for numbers, code in ((KEY, 0), (with_a_mistake(), 1)):
+        rounded = {name: np.round(value, 5) for name, value in numbers.items()}
+        content = {"json": as_json(numbers, 5), "csv": as_csv(numbers, 5), "npz": as_npz(**rounded)}[suffix]
+        path = saved(tmp_path, f"a.{suffix}", content)
+        assert exit_code(["check", str(path)]) == code
+        said = capsys.readouterr()
+        assert said.err == ""
+        assert said.out.rstrip("\n") == str(gw.check(path, STEP)).rstrip("\n")
+        assert max(map(len, said.out.splitlines())) <= 80
+
+
+def saved_model(folder: Path) -> Path:
+    path = folder / "model.safetensors"
+    gw.save(gw.LSTM(3, 4, rng=0), path)
+    return path
+
+
+RUNS = {
+    "latch": lambda folder: ["--example", "latch"],
+    "latch, three steps": lambda folder: ["--example", "latch", "--steps", "3"],
+    "three steps": lambda folder: ["--steps", "3"],
+    "a new cell": lambda folder: ["--input-size", "2", "--hidden-size", "3", "--seed", "7"],
+    "a variant": lambda folder: ["--peephole", "full", "--coupling", "forget=1-input", "--steps", "2"],
+    "projected": lambda folder: ["--hidden-size", "3", "--projection-size", "2", "--steps", "2"],
+    "a model": lambda folder: ["--model", str(saved_model(folder)), "--x", "0.5,0.8,0.2"],
+    "given": lambda folder: [
+        "--given",
+        str(
+            saved(
+                folder,
+                "given.json",
+                json.dumps({n: v.tolist() for n, v in problem_of("plain", "unprojected")[1].items()}),
+            )
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
+def test_a_sheet_for_any_run_is_marked_in_80_columns(options, tmp_path, capsys):
+    options = options(tmp_path)
+    empty = tmp_path / "empty.json"
+    assert exit_code(["check", str(empty), "--template", "--backward", *options]) == 0
+    capsys.readouterr()
+    assert exit_code(["check", str(empty), *options]) == 0
+    assert capsys.readouterr().out.startswith("Nothing is written yet.")
+    names = list(json.loads(empty.read_text(encoding="utf-8")))
+    halves = {
+        name: np.full(np.shape(value), 0.123456).tolist() for name, value in json.loads(empty.read_text()).items()
+    }
+    path = saved(tmp_path, "a.json", json.dumps(halves))
+    assert exit_code(["check", str(path), *options]) == 1
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.startswith(f"The first wrong quantity is {names[0]}: at ")
+    assert max(map(len, said.out.splitlines())) <= 80
+    shown = {
+        line.split()[0] for line in said.out.splitlines() if line.startswith("   ") and not line.startswith("    ")
+    }
+    assert shown == set(names)
