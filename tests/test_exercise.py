@@ -57,7 +57,7 @@ def test_a_key_handed_in_gets_full_marks(folder, options, capsys):
         (out / "answers" / f"{name}.json").write_text(json.dumps(rounded), encoding="utf-8")
     capsys.readouterr()
     assert exit_code(["check", "out"]) == 0
-    rows = list(csv.DictReader((out / "marks.csv").read_text(encoding="utf-8").splitlines()))
+    rows = list(csv.DictReader((out / "marks.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert [row["student"] for row in rows] == ["Ada Lovelace", "Grace", "Łukasz", "日本"]
     for row in rows:
         assert row["marks"] == row["of"] == row["right"], row
@@ -150,7 +150,7 @@ def test_a_mistake_shows_in_the_table_and_in_the_csv_and_in_the_exit_code(folder
     assert max(map(len, shown.splitlines())) <= 80
     assert "nothing handed in" in shown
     assert "line 1 is not JSON" in " ".join(shown.split())
-    rows = {row["student"]: row for row in csv.DictReader((out / "marks.csv").read_text("utf-8").splitlines())}
+    rows = {row["student"]: row for row in csv.DictReader((out / "marks.csv").read_text("utf-8-sig").splitlines())}
     assert rows["Grace"]["first wrong"] == "h"
     assert rows["Grace"]["likely cause"] == "the cell state goes into h without its tanh"
     assert (rows["Grace"]["marks"], rows["Grace"]["of"], rows["Grace"]["wrong"]) == ("10", "11", "1")
@@ -229,7 +229,6 @@ def test_an_exercise_that_is_broken_off_leaves_nothing(folder):
     ("spoil", "message"),
     [
         (lambda out: [path.unlink() for path in (out / "keys").glob("*.json")], "there is no key in"),
-        (lambda out: (out / "answers" / "Nobody.csv").write_text("f,1,2"), "there is no key for Nobody.csv"),
         (lambda out: (out / "keys" / "Grace.json").write_text('{"f": [1]}'), "it is not a key"),
         (lambda out: (out / "keys" / "Grace.json").write_text("not"), "line 1 is not JSON"),
     ],
@@ -247,7 +246,7 @@ def test_what_is_handed_in_twice_is_not_marked(folder):
     out = made()
     for suffix in ("csv", "json"):
         (out / "answers" / f"Grace.{suffix}").write_text('{"f": [1, 1]}' if suffix == "json" else "f,1,1")
-    mark = next(one for one in grades.mark(out) if one.student == "Grace")
+    mark = next(one for one in grades.mark(out).marks if one.student == "Grace")
     assert mark.fault == "handed in twice: Grace.csv, Grace.json"
     assert not mark.correct
 
@@ -267,3 +266,38 @@ def test_a_problem_goes_into_a_file_and_out_again(variant, tmp_path):
     ours, theirs = (Chain(one.rows(), one.dh, one.dc) for one in (there, back))
     for one, other in zip(ours.quantities, theirs.quantities, strict=True):
         np.testing.assert_array_equal(one.key, other.key, err_msg=one.name)
+
+
+def test_odd_files_among_the_answers_are_named_and_the_rest_is_marked(folder, capsys):
+    out = made()
+    right = json.dumps(key_of(out / "keys" / "Grace.json")["answers"])
+    for name in ("._Grace.json", "Nobody.json", "Ada_Lovelace.xlsx", "grace.json"):
+        (out / "answers" / name).write_text(right, encoding="utf-8")
+    (out / "answers" / "Łukasz.json").symlink_to(out / "keys" / "Grace.json")
+    capsys.readouterr()
+    assert exit_code(["check", "out"]) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"Grace 11 11 11 0 0", shown)
+    assert "a link was handed in, not a file" in shown
+    assert "Not marked, since no key has the name or it is no sheet: Ada_Lovelace.xlsx, Nobody.json" in shown
+
+
+def test_a_roster_may_have_semicolons_and_a_head_in_another_language(folder):
+    Path("roster.csv").write_text("Nachname;Vorname\nMeier;Max\nMüller;Eva\n", encoding="utf-8")
+    out = made()
+    assert sorted(path.stem for path in (out / "keys").glob("*.json")) == ["Meier", "Müller"]
+
+
+def test_a_new_seed_is_drawn_unless_one_is_given(folder):
+    made()
+    assert exit_code(["exercise", "--students", "roster.csv", "-o", "again"]) == 0
+    first, second = (key_of(Path(name, "keys", "Grace.json"))["given"] for name in ("out", "again"))
+    assert first != second
+
+
+def test_a_notebook_in_single_precision_is_right_too(folder):
+    out = made("--backward")
+    key = key_of(out / "keys" / "Grace.json")["answers"]
+    single = {name: np.asarray(value, np.float32).tolist() for name, value in key.items()}
+    (out / "answers" / "Grace.json").write_text(json.dumps(single), encoding="utf-8")
+    assert exit_code(["check", "out"]) == 0

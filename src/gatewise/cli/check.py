@@ -49,6 +49,8 @@ def check(
     backward
         Of a template: ask for the way back too.
     """
+    from rich.progress import track
+
     from gatewise.errors import OptionError
     from gatewise.views.checking import Chain, check, exercise, grades, report, sheet
 
@@ -57,11 +59,13 @@ def check(
         for one in (run, back, cell, variant, model):
             options |= given(one)
         refuse("a folder of answers", options)
-        marks = grades.mark(answers)
-        for line in grades.table(marks):
+        keys = grades.keys_of(answers)
+        ticks = iter(track(range(len(keys)), description="marking", disable=not sys.stderr.isatty(), transient=True))
+        marked = grades.mark(answers, done=lambda: next(ticks, None))
+        for line in grades.table(marked):
             print(line)
         sys.stdout.flush()
-        sys.exit(0 if all(one.correct for one in marks) else 1)
+        sys.exit(0 if marked.correct else 1)
     if backward and not template:
         raise OptionError("--backward belongs to --template; what a sheet holds tells by itself whether it goes back")
     made = build(run, back, cell, variant, model)

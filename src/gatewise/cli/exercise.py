@@ -17,7 +17,7 @@ def exercise(
     *,
     students: Annotated[Path, Parameter(group=CLASS)],
     output: Annotated[Path, Parameter(name=["--output", "-o"], group=CLASS)],
-    seed: Annotated[Count, Parameter(group=CLASS)] = 0,
+    seed: Annotated[Whole, Parameter(group=CLASS)] = None,
     input_size: Annotated[Count, Parameter(group=ASKED)] = 3,
     hidden_size: Annotated[Count, Parameter(group=ASKED)] = 2,
     projection_size: Annotated[Whole, Parameter(group=ASKED)] = None,
@@ -39,7 +39,8 @@ def exercise(
     output
         The folder to make.
     seed
-        Where drawing starts; the same seed and name give the same numbers again.
+        Where drawing starts; the same seed and name give the same numbers again. By default a new one, which is kept
+        in the folder.
     input_size
         Features of the input.
     hidden_size
@@ -55,6 +56,7 @@ def exercise(
     decimals
         Of the numbers that are given.
     """
+    import secrets
     import sys
 
     from rich.progress import track
@@ -71,7 +73,7 @@ def exercise(
         projection_size=projection_size,
         backward=backward,
         decimals=decimals,
-        seed=seed,
+        seed=secrets.randbelow(2**32) if seed is None else seed,
         variant=Variant(**given(variant)),
     )
     ticks = iter(track(range(len(found)), description="sheets", disable=not sys.stderr.isatty(), transient=True))

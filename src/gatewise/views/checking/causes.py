@@ -67,12 +67,14 @@ class Search:
         self.away = np.abs(self.values - expected)
         self.thorough = thorough
         self.cone = self._cone(quantity) if thorough else [quantity]
+        self.telling = True  # whether there are digits enough to prove anything
 
     def causes(self) -> list[tuple[str, str]]:
         """Return the mistakes that, made again, give what was written; none, where that would prove nothing."""
         candidates = list(islice(self._candidates(), max(LEAST, MOST_WORK // len(self.cone))))
         chance = self._chance(self.room)
         if chance * (len(candidates) + self.chain.batch + 1) >= CHANCE:
+            self.telling = False
             return []
         tried = len(candidates) + self.chain.batch + 1
         fitting = [one for one in candidates if self._fits([one], tried) and not self._contradicts(one)]

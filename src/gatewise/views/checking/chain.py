@@ -30,6 +30,7 @@ from gatewise.views.walkthrough.formula import (
     Symbol,
     evaluate,
     nodes,
+    rebuild,
 )
 from gatewise.views.walkthrough.forward import C_PREV, H_PREV, C, ForwardWalk, H, axes
 from gatewise.views.walkthrough.notation import DEFAULT
@@ -264,6 +265,18 @@ _BY_ENTRY = (Symbol, Number, Sum, Negative, Product, Quotient, Power, Holds, Slo
 
 def spread(formula: Formula, env: Mapping[Symbol, Any], tolerances: Mapping[Symbol, Any], value: Array) -> Array:
     """Return how far a formula may be from its value when its symbols may be so far from theirs: to first order."""
+    held: dict[Symbol, Any] = {}
+
+    def hold(node: Formula) -> Formula | None:
+        """Which side of a kink a number is on is not a matter of its rounding."""
+        if not isinstance(node, Holds):
+            return None
+        symbol = Symbol("held", str(len(held)))
+        held[symbol] = evaluate(node, env)
+        return symbol
+
+    formula = rebuild(formula, hold)
+    env = {**env, **held}
     total = np.zeros_like(value)
     by_entry = all(
         isinstance(node, _BY_ENTRY) or (isinstance(node, Call) and node.name != "mean") for node in nodes(formula)

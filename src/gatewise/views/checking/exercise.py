@@ -30,17 +30,10 @@ from gatewise.views.walkthrough import markdown, notebook, text
 from gatewise.views.walkthrough import walk as walk_through
 from gatewise.views.walkthrough.parts import COLUMNS, FEATURES, RECURRENT, UNITS
 
-HEADS = (
-    "id",
-    "student",
-    "students",
-    "name",
-    "email",
-    "e-mail",
-    "user",
-    "username",
-    "number",
-)  # of a roster's first line
+HEADS = (  # of a roster's first line
+    *("id", "student", "student id", "students", "name", "names", "first name", "last name", "surname", "number"),
+    *("email", "e-mail", "user", "username", "vorname", "nachname", "matrikelnummer", "prénom", "nom", "nombre"),
+)
 MOST_STUDENTS = 10_000
 KEY = {"format": "gatewise key", "version": 1}
 SHEETS, KEYS, ANSWERS, MARKS = "sheets", "keys", "answers", "marks.csv"
@@ -59,7 +52,8 @@ class Plan:
     decimals : int
         Of the numbers that are given, so that they can be worked with by hand.
     seed : int
-        Where drawing starts; each student's numbers are drawn from it and the student's name.
+        Where drawing starts; each student's numbers are drawn from it and the student's name. Whoever knows it can
+        make the keys.
     variant : Variant
     """
 
@@ -257,7 +251,8 @@ def key_json(student: str, made: Problem, quantities: Sequence[Quantity], plan: 
         name: value if value is None or isinstance(value, float) else str(value)
         for name, value in plan.variant.differences().items()
     }
-    fields: dict[str, Any] = {**KEY, "student": student, "backward": plan.backward, "variant": variant}
+    fields: dict[str, Any] = {**KEY, "student": student, "backward": plan.backward, "asked": len(quantities)}
+    fields["variant"] = variant
     given = {name: _nested(array) for name, array in made.given().items()}
     answers = {one.name: _nested(one.key) for one in quantities}
     return _json({**fields, "given": given, "answers": answers})
@@ -291,7 +286,9 @@ def roster(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     source = storage.readable(path)
     try:
-        rows = list(csv.reader(io.StringIO(source.read_text(encoding="utf-8-sig"), newline="")))
+        content = source.read_text(encoding="utf-8-sig")
+        mark = max(",;\t", key=content.partition("\n")[0].count)  # what stands between the columns
+        rows = list(csv.reader(io.StringIO(content, newline=""), delimiter=mark))
     except (UnicodeDecodeError, csv.Error) as fault:
         raise FileError(f"cannot read {source}: it is not comma-separated text in UTF-8 ({fault})") from None
     found: dict[str, str] = {}
@@ -318,7 +315,7 @@ def file_name(student: str) -> str:
     """Return a student's name as one that a file can have, in any folder and on any system."""
     plain = unicodedata.normalize("NFC", student)
     name = re.sub(r"[^\w.@+-]+", "_", plain).strip("._")[:80]
-    if not name or name.upper() in ("CON", "PRN", "AUX", "NUL"):
+    if not name or re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", name):
         name = f"student_{zlib.crc32(student.encode()):08x}"
     return name
 

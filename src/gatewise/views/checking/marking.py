@@ -47,6 +47,8 @@ class Verdict:
         The mistakes that, made again, give exactly what was written, in words.
     classes : tuple of str
         What they are called.
+    telling : bool
+        Whether enough digits are written to prove a cause.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Verdict:
     expected: float | None = None
     causes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    telling: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,6 +269,8 @@ class _Marker:
                 large = np.abs(key) >= 0.1 * np.max(np.abs(key[telling]), initial=0)
                 coarse = telling & large & (answer.tolerance >= np.abs(key))
                 return Verdict(name, COARSE if coarse.any() else RIGHT)
+            if (answer.tolerance >= np.abs(answer.values))[written & (off_key > 0)].any():
+                return Verdict(name, COARSE)
             return Verdict(name, FOLLOWS if name in self.tainted else CLOSE)
         place = tuple(int(n) for n in np.unravel_index(int(np.argmax(off)), key.shape)) if key.ndim else ()
         search = Search(self.chain, self.own, self.answers, quantity, own, slack, thorough=not self.searched)
@@ -280,6 +285,7 @@ class _Marker:
             float(own[place]) if name in self.tainted else None,
             tuple(dict.fromkeys(says for _, says in found)),
             tuple(dict.fromkeys(kind for kind, _ in found)),
+            search.telling,
         )
 
     def _misshapen(self, quantity: Quantity, answer: Answer, own: Array, slack: Array) -> Verdict:
@@ -316,5 +322,6 @@ class _Marker:
         """Keep what was written, and where nothing was, what follows from the numbers before."""
         written = np.isfinite(answer.values)
         values, tolerance = np.where(written, answer.values, own), np.where(written, answer.tolerance, slack)
-        exact = (values == 0) & (quantity.key == 0)  # as a relu's 0 is: no kink is near
+        # What is written exactly, like a 0.5 that was given or a relu's 0, was not rounded.
+        exact = ((slack == 0) & (np.abs(values - own) <= 1e-12 * np.abs(own))) | ((values == 0) & (quantity.key == 0))
         self.chain.keep(self.own, quantity, values, np.where(exact, 0.0, tolerance))

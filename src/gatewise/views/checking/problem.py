@@ -100,7 +100,9 @@ def of_sheet(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem
     if unknown:
         name = min(unknown)
         allowed = ", ".join([*(name for name, _ in _named(p)), *RUN])
-        raise FileError(f"{sheet.source}: {sheet.answers[name].place}: {name!r} is not given; allowed: {allowed}")
+        raise FileError(
+            f"{sheet.source}: {sheet.answers[name].place}: there is no {name!r} among what is given; allowed: {allowed}"
+        )
     return Problem(p, x, state, dh, dc)
 
 

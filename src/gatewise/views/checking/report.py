@@ -21,28 +21,50 @@ def summary(marking: Marking) -> Iterator[str]:
     if first is None:
         yield from _fill(_all_right(marking))
         return
-    if first.written is None:
+    if first.written is None or first.right is None:
         yield from _fill(f"The first wrong quantity is {first.name}, by {first.entry}.")
     else:
-        told = f"{number(first.written)} was written where {number(first.right)} is right."
-        yield from _fill(f"The first wrong quantity is {first.name}: at {first.entry or 'its only entry'}, {told}")
-        if first.expected is not None:
-            yield from _fill(f"From the numbers written before it, {number(first.expected)} would follow.")
-    if first.causes:
-        yield from _fill(f"Its likely cause: {' or '.join(first.causes)}. Made again, this gives what was written.")
-    else:
-        yield from _fill("No known mistake gives what was written.")
+        written, right = told(first.written, first.right)
+        where = f" (at {first.entry})" if first.entry else ""
+        yield from _fill(
+            f"The first wrong quantity is {first.name}{where}: {written} was written where {right} is right."
+        )
+    yield from _fill(why(first))
     after = marking.verdicts[marking.verdicts.index(first) + 1 :]
     yield from _fill(_rest([one for one in after if one.status != BLANK]))
+
+
+def why(verdict: Verdict) -> str:
+    """Say what may have caused a wrong quantity."""
+    if verdict.causes:
+        return f"Its likely cause: {' or '.join(verdict.causes)}. Making that mistake gives what was written."
+    if not verdict.telling:
+        return "With so few digits no cause can be proven."
+    return "No known mistake gives what was written."
+
+
+def told(written: float, right: float) -> tuple[str, str]:
+    """Return what was written and what is right, with two digits more, or as many as it takes to tell them apart."""
+    decimals = len(repr(written).partition(".")[2])
+    for digits in (*range(min(decimals, 6) + 2, 9), 12, 16):
+        first, second = number(written, max(digits, decimals)), number(right, digits)
+        if first != second:
+            break
+    return first, second
 
 
 def _all_right(marking: Marking) -> str:
     right, close, coarse, blank = (marking.count(status) for status in (RIGHT, CLOSE, COARSE, BLANK))
     if not right + close + coarse:
         return "Nothing is written yet."
-    told = f"All {right} quantities that are written are right." if right > 1 else "What is written is right."
+    counted = "Both" if right == 2 else f"All {right}"
+    told = f"{counted} quantities that are written are right." if right > 1 else "What is written is right."
     if close or coarse:
-        told = f"Nothing is wrong: {_counted(right, 'quantity is', 'quantities are')} right."
+        told = (
+            f"Nothing is wrong: {_counted(right, 'quantity is', 'quantities are')} right."
+            if right
+            else "Nothing is wrong."
+        )
     if close:
         told += f" {_counted(close, 'is', 'are')} off in the last digit, as by rounding on the way."
     if coarse:
@@ -59,22 +81,20 @@ def _rest(after: Sequence[Verdict]) -> str:
     right = sum(one.status in (RIGHT, CLOSE) for one in after)
     if not after:
         return "Nothing that is written comes after it."
+    if follows == len(after):
+        return "The rest follows correctly from it."
     parts = []
     if follows:
-        parts.append(
-            "the rest follows correctly from it" if follows == len(after) else f"{follows} of {len(after)} follow"
-        )
+        parts.append(f"{_counted(follows, 'follows', 'follow')} correctly from it")
     if right:
         parts.append(f"{_counted(right, 'is', 'are')} right")
     if wrong:
-        shown = wrong if len(wrong) <= 6 else [*wrong[:5], "…", wrong[-1]]
-        parts.append(
-            f"{', '.join(shown)} {'is' if len(wrong) == 1 else 'are'} wrong by a mistake of {'its' if len(wrong) == 1 else 'their'} own"
-        )
+        shown = ", ".join(wrong if len(wrong) <= 6 else [*wrong[:5], "…", wrong[-1]])
+        parts.append(f"{shown} {'is' if len(wrong) == 1 else 'are'} also wrong")
     if not parts:
         return "What comes after it has too few digits to tell."
-    told = ", ".join(parts)
-    return f"{told[0].upper()}{told[1:]}." if follows == len(after) else f"Of what is written after it, {told}."
+    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"Of what is written after it, {listed}."
 
 
 def _counted(count: int, one: str, many: str) -> str:
@@ -87,9 +107,11 @@ def table(marking: Marking) -> Iterator[str]:
     for one in marking.verdicts:
         line = f"{one.name:<{width}}  {one.status}"
         if one.status == WRONG:
-            if one.written is not None:
+            if one.written is not None and one.right is not None:
                 line += f"  {one.entry}: " if one.entry else "  "
-                line += f"{number(one.written)} for {number(one.right)}"
+                line += " for ".join(told(one.written, one.right))
+                if one.expected is not None:
+                    line += f"; from the numbers before it, {told(one.written, one.expected)[1]}"
             if one.causes:
                 line += f" ({' or '.join(one.causes)})"
         yield from _fill(line, 3, 3 + width + 2)

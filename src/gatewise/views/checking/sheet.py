@@ -158,7 +158,7 @@ def _settled(sheet: Sheet) -> Sheet:
     tolerances = np.concatenate([answer.tolerance.reshape(-1) for answer in sheet.answers.values()] or [np.zeros(0)])
     written = np.isfinite(values) & (values != 0)
     values, tolerances = values[written], tolerances[written]
-    if len(values) < 2 or tolerances.min() > 1e-7 or np.abs(values).max() > 1e30:
+    if len(values) < 2 or np.median(tolerances) > 1e-8 or np.abs(values).max() > 1e30:
         return sheet
     rounded = values.astype(np.float32)
     shortest = np.array([float(str(value)) for value in rounded])
@@ -217,7 +217,9 @@ def _json(source: Path, text: str, part: str) -> Sheet:
         )
     except json.JSONDecodeError as problem:
         raise FileError(f"cannot read {source}: line {problem.lineno} is not JSON ({problem.msg})") from None
-    except (RecursionError, InvalidOperation, ValueError) as problem:
+    except RecursionError:
+        raise FileError(f"cannot read {source}: it is not JSON of numbers: its lists are nested too deeply") from None
+    except (InvalidOperation, ValueError) as problem:
         raise FileError(f"cannot read {source}: it is not JSON that holds numbers ({type(problem).__name__})") from None
     if not isinstance(data, dict):
         raise FileError(f'cannot read {source}: it must be an object of quantities, like {{"f": [0.49, 0.5]}}')
@@ -328,6 +330,7 @@ def _csv(source: Path, text: str) -> dict[str, Answer]:
 def _cell(source: Path, number: int, cell: str) -> Decimal | None:
     if cell.strip("_ ") == "":
         return None
+    cell = cell.replace("\N{MINUS SIGN}", "-")
     if not _NUMBER.fullmatch(cell):
         raise FileError(f"cannot read {source}: line {number} has {_shown(cell)}, which is not a number")
     return Decimal(cell)
