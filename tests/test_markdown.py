@@ -144,14 +144,13 @@ def test_a_step_has_its_time_as_a_heading_and_its_sections_are_counted_anew():
     headings = re.findall("^(#+ .*|---)$", markdown.render(gw.walk(trace_of("plain", None), backward=True)), re.M)
     assert headings[0] == "# An LSTM cell, 2 steps back, line by line"
     assert [one for one in headings if not one.startswith("###")][1:] == [
-        "## step 0",
-        "## step 1",
-        "---",
-        "## step 1",
-        "## step 0",
-        "---",
+        "## step 0, forward",
+        "## step 1, forward",
+        "## step 1, back",
+        "## step 0, back",
+        "## all steps",
     ]
-    assert headings[headings.index("## step 0") + 1].startswith("### 1. ")
+    assert headings[headings.index("## step 0, back") + 1].startswith("### 1. ")
 
 
 def test_a_fence_is_longer_than_any_backticks_in_it():

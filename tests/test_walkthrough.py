@@ -92,7 +92,7 @@ def test_every_equation_with_numbers_in_it_gives_the_number_shown(variant, proje
 @pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
 def test_every_equation_uses_only_numbers_that_were_shown_before_it(variant, projection, noise):
     step = trace_of(variant, projection, noise).step(1)
-    given = re.compile(r"x|[hc]_prev|[WUbpRd]_?\w*|γ_\w+|β_c|k_[hc]|z_[hx]")
+    given = re.compile(r"x|[hc]_prev|[WUbpR]_?\w*|mask_[hx]|D_?\w*|γ_\w+|β_c|k_[hc]|z_[hx]")
     known: dict[str, np.ndarray] = {}
     for equation in equations(gw.walk(step)):
         for symbol, value in equation.env.items():

@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from rich.console import Console
 
+from gatewise.arrays import require_memory
 from gatewise.cli.run import (
     BACK,
     PAGE,
     RUN,
+    STEP,
     BackOptions,
     CellOptions,
     ModelOptions,
@@ -62,7 +64,7 @@ def walk(
         A file to write instead of printing.
     notation
         Whose symbols and shapes of matrices: those of gatewise, of the worked example, of Olah's "Understanding LSTM
-        Networks", of PyTorch's documentation or of Keras' source.
+        Networks", of PyTorch's documentation or of Keras.
     """
     # Rich and the faces are imported with the first walk, not with the program's help.
     from gatewise.views.walkthrough import faces, text
@@ -78,6 +80,8 @@ def walk(
     if not 0 <= number < len(made.rows):
         raise OptionError(f"there is no row {number}; the batch has rows 0 to {len(made.rows) - 1}")
     dh, dc = ((each[number] if each is not None and each.ndim == 2 else each) for each in (made.dh, made.dc))
+    count, size = len(made.rows[number]), STEP * (8 if backward else 1) * (5 if face not in (None, "text") else 1)
+    require_memory(count, size, f"a walk of {count} steps")
     walked = walk_through(
         made.rows[number],
         unit=unit,
@@ -91,7 +95,7 @@ def walk(
         walked.save(output, face)
     elif face in (None, "text"):
         text.show(walked, Output())
-    else:
+    elif sys.stdout is not None:  # it may be closed
         sys.stdout.buffer.write(f"{walked.render(face or 'text')}\n".encode())  # UTF-8, whatever the terminal's
 
 

@@ -33,6 +33,8 @@ class Compared:
         The largest of their gradients.
     error : float
         The largest difference.
+    noise : float
+        What differences cannot tell apart: the rounding of the loss, over the step.
     """
 
     name: str
@@ -40,11 +42,22 @@ class Compared:
     of: int
     largest: float
     error: float
+    noise: float
 
     @property
     def relative(self) -> float:
         """The largest difference over the largest gradient; where that is nothing, the difference itself."""
         return self.error / self.largest if self.largest else self.error
+
+    @property
+    def visible(self) -> bool:
+        """Whether the gradient is large enough to be seen in differences."""
+        return self.largest > 1e3 * self.noise
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two are the same but for the error of differences."""
+        return self.error <= 1e-5 * self.largest + 10 * self.noise
 
 
 @quiet
@@ -80,13 +93,17 @@ def gradient_check(steps: Sequence[Step], dh: Array, dc: Array, *, seed: int = 0
     }
     most = max(4, min(MOST, WORK // (2 * len(steps) * len(arrays))))
     rng, compared = np.random.default_rng(seed), []
+    last = steps[-1].state
+    scale = float((np.abs(dh * last.h)).sum() + np.abs(dc * last.c).sum())
+    precise = steps[0].parameters.weight.dtype
+    noise = np.finfo(np.float64).eps * scale / BY + np.finfo(precise).eps * (0 if precise == np.float64 else scale)
     for name, array in arrays.items():
         size = array.size
         places = np.arange(size) if size <= most else np.sort(rng.choice(size, most, replace=False))
         differences = _differences(_loss(steps, dh, dc), arrays, name, places)
         gradients = found[name].reshape(-1)[places]
         largest, error = np.max(np.abs(gradients), initial=0), np.max(np.abs(gradients - differences), initial=0)
-        compared.append(Compared(name, len(places), size, float(largest), float(error)))
+        compared.append(Compared(name, len(places), size, float(largest), float(error), float(noise)))
     return tuple(compared)
 
 

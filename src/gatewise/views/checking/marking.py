@@ -269,9 +269,10 @@ class _Marker:
                 large = np.abs(key) >= 0.1 * np.max(np.abs(key[telling]), initial=0)
                 coarse = telling & large & (answer.tolerance >= np.abs(key))
                 return Verdict(name, COARSE if coarse.any() else RIGHT)
-            if (answer.tolerance >= np.abs(answer.values))[written & (off_key > 0)].any():
-                return Verdict(name, COARSE)
-            return Verdict(name, FOLLOWS if name in self.tainted else CLOSE)
+            if name in self.tainted:
+                return Verdict(name, FOLLOWS)
+            vague = (answer.tolerance >= np.abs(answer.values)) & written & (off_key > 0)
+            return Verdict(name, COARSE if vague.any() else CLOSE)
         place = tuple(int(n) for n in np.unravel_index(int(np.argmax(off)), key.shape)) if key.ndim else ()
         search = Search(self.chain, self.own, self.answers, quantity, own, slack, thorough=not self.searched)
         self.searched = True

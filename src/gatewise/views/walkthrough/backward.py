@@ -14,6 +14,7 @@ from gatewise.arrays import Array, numbers
 from gatewise.errors import OptionError, ShapeError
 from gatewise.gates import NAMES, PEEPHOLES, index
 from gatewise.insight import gradient_check
+from gatewise.step import Term, Terms
 from gatewise.views.walkthrough import meaning
 from gatewise.views.walkthrough.formula import (
     ONE,
@@ -25,8 +26,10 @@ from gatewise.views.walkthrough.formula import (
     Number,
     Outer,
     Part,
+    Product,
     Quotient,
     Stack,
+    Sum,
     Symbol,
     Transpose,
     add,
@@ -35,6 +38,7 @@ from gatewise.views.walkthrough.formula import (
     less,
     nodes,
     slope,
+    substitute,
     times,
 )
 from gatewise.views.walkthrough.forward import C_PREV, D_H, D_X, H_PREV, Z_H, Z_X, F, ForwardWalk, G, H, I, O, X, Z
@@ -46,9 +50,11 @@ from gatewise.views.walkthrough.parts import (
     UNITS,
     Block,
     Equation,
+    Opened,
     Section,
     Sentence,
     Table,
+    Words,
 )
 
 DC_NEXT = Symbol("c_next", d=True)
@@ -72,6 +78,7 @@ class BackwardWalk:
         self.parameters: frozenset[Symbol] = frozenset()  # the derivatives by parameters
         self.walks, self.times, self.names = walks, times, first.names
         self.given = dh is not None or dc is not None
+        self.after = "all steps" if len(walks) > 1 else None  # the heading of what comes of all of them
         p = first.p
         self.dh = _arriving("dh", dh, np.ones(p.recurrent_size))
         self.dc = _arriving("dc", dc, np.zeros(p.hidden_size))
@@ -91,8 +98,7 @@ class BackwardWalk:
         """Return the sections without the check."""
         with np.errstate(all="ignore"):
             steps = [_StepBack(walk) for walk in self.walks]
-            sections = [step.forward() for step in steps]
-            sections.append(self._loss())
+            sections = [self._loss(), *(step.forward() for step in steps)]
             dh, dc = self.dh, self.dc
             for step in reversed(steps):
                 sections += step.sections(dh, dc)
@@ -106,22 +112,22 @@ class BackwardWalk:
             if self.given
             else ("The loss is the sum of the last ", H, ", so that its derivative by each entry is 1.")
         )
-        blocks: list[Block] = [
-            Sentence(loss),
-            Sentence(("A d before a symbol stands for the derivative of the loss by it: ", DH, " is dL/dh.")),
-        ]
-        return Section("loss", "The loss: where the way back begins", tuple(blocks))
+        derivative = ("A d before a symbol stands for the derivative of the loss by it: ", DH, " is that by ", H, ".")
+        part = (DC_PREV, " is the part along the cell state; what goes through ", H_PREV, " joins it a step earlier.")
+        blocks = (Sentence(loss), Sentence(derivative), Sentence(part))
+        return Section("loss", "The loss: where the way back begins", blocks)
 
     def _all_steps(self, steps: Sequence[_StepBack]) -> Section:
         """The gradients of the parameters: the sums over all steps."""
-        blocks: list[Block] = [Sentence("The parameters are the same at every step: their gradients add up.")]
+        told = "The parameters are the same at every step: their gradients add up. In brackets stands which step it is."
+        blocks: list[Block] = [Sentence(told)]
         for equation in steps[0].parameters:
             env = {
                 replace(equation.left, time=n): step.env[equation.left] for n, step in reversed(list(enumerate(steps)))
             }
             total = sum(env.values())
             blocks.append(replace(equation, right=add(*env), env=env, value=total, products=()))
-        return Section("all_steps", f"The gradients of all {len(steps)} steps", tuple(blocks))
+        return Section("all_steps", f"The gradients of all {len(steps)} steps", tuple(blocks), self.after)
 
     def _through_time(self, steps: Sequence[_StepBack]) -> Section:
         """How much of the cell state's gradient the forget gates let through."""
@@ -129,34 +135,36 @@ class BackwardWalk:
         carried = np.ones(len(self.names[UNITS]))
         rows: dict[int, list[Any]] = {k: [] for k in shown}
         for step, time in reversed(list(zip(steps, self.times, strict=True))):
-            reached, carried = carried, carried * step.env[F]
+            reached, carried = carried, carried * step.kept
             for k in shown:
-                numbers = (step.env[F][k], carried[k], step.env[step.new][k], step.env[DC_PREV][k])
+                numbers = (step.kept[k], carried[k], step.env[step.new][k], step.env[DC_PREV][k])
                 rows[k].append((time, numbers))
-        heads = (F, ("product of ", F), steps[0].new, DC_PREV)
+        plain = steps[0].keeps_by_gate
+        heads = (F if plain else "kept", ("product of ", F if plain else "it"), steps[0].new, DC_PREV)
         blocks: list[Block] = [
             Table(self.names[UNITS][k], heads, tuple(rows[k]), (0,), digits=6, whole=True) for k in shown
         ]
-        told = meaning.carried(self.times[-1], self.times[0], reached, shown, self.names[UNITS].__getitem__)
-        blocks += [
-            Sentence(told),
-            Sentence(("Along the cell state alone, ", DC_PREV, " is ", F, " times what arrives.")),
-        ]
-        return Section("through_time", "The way through time: the running product of forget gates", tuple(blocks))
+        rest = len(self.walks[0].units) - len(shown)
+        if rest:
+            blocks.append(Sentence(f"… and {rest} more units (--unit K, or unit=K, shows one)."))
+        named = self.names[UNITS].__getitem__
+        blocks.append(Sentence(meaning.carried(self.times[-1], self.times[0], reached, shown, named)))
+        told: Words
+        if plain:
+            told = ("Along the cell state alone, ", DC_PREV, " is ", F, " times what arrives.")
+        else:
+            told = ("Kept is what ", F, ", the clip and zoneout together let through along the cell state alone.")
+        blocks.append(Sentence(told))
+        title = "The way through time: the running product of forget gates"
+        return Section("through_time", title, tuple(blocks), self.after)
 
     def _check(self) -> Section:
         compared = gradient_check([walk.step for walk in self.walks], self.dh, self.dc)
-        rows = tuple((one.name, (one.entries, one.of, one.largest, one.error)) for one in compared)
+        names: dict[str, Symbol] = {"x": X, "h_prev": H_PREV, "c_prev": C_PREV}
+        rows = tuple((names.get(one.name, one.name), (one.entries, one.of, one.largest, one.error)) for one in compared)
         heads = ("compared", "of", "largest gradient", "largest error")
-        worst = max((one.relative for one in compared), default=0.0)
-        told = f"The gradients are those of central differences, to {worst:.1e} of each array's largest."
-        if not worst <= 1e-4:
-            told = (
-                f"The gradients differ from central differences by up to {worst:.1e} of an array's largest: a kink"
-                " of a nonlinearity or a clip is near, or the numbers are too large or too small for differences."
-            )
-        blocks = (Table("", heads, rows, digits=3, whole=True), Sentence(told))
-        return Section("gradient_check", "The check: against central differences of the loss", blocks)
+        blocks = (Table("", heads, rows, digits=3, whole=True), Sentence(meaning.compared(compared)))
+        return Section("gradient_check", "The check: against central differences of the loss", blocks, self.after)
 
 
 def _arriving(name: str, given: npt.ArrayLike | None, default: Array) -> Array:
@@ -183,6 +191,22 @@ class _StepBack:
         self.named = self.names[UNITS].__getitem__
         self.parameters: list[Equation] = []
 
+    @property
+    def keeps_by_gate(self) -> bool:
+        """Whether the forget gate alone says how much of the cell state's gradient goes on."""
+        return self.variant.cell_clip is None and self.masks.zoneout_cell is None
+
+    @property
+    def kept(self) -> Any:
+        """How much of the cell state's gradient goes on to the step before, along the cell state alone."""
+        kept = self.env[F]
+        if self.variant.cell_clip is not None:
+            kept = kept * evaluate(within(Symbol("c_raw"), self.variant.cell_clip), self.env)
+        if self.masks.zoneout_cell is not None:
+            share = self.env[Symbol("k", "c")]
+            kept = share + (1 - share) * kept
+        return kept
+
     def line(self, left: Symbol, right: Formula, over: str = UNITS, **more: Any) -> Equation:
         """Return an equation, and keep what it gives for the next ones."""
         env = {node: self.env[node] for node in nodes(right) if isinstance(node, Symbol)}
@@ -200,10 +224,11 @@ class _StepBack:
             )
             if rows:
                 blocks.append(Table("", self.names[over], rows, whole=True))
+        time = None if self.walk.time is None else f"{self.walk.time}, forward"
         single = tuple((one.left, (one.value,)) for one in self.made if np.ndim(one.value) == 0)
         if single:
             blocks.append(Table("", ("over all units",), single, whole=True))
-        return Section("forward", "What the step did forward, in brief", tuple(blocks), self.walk.time, self.walk.at)
+        return Section("forward", "What the step did forward, in brief", tuple(blocks), time, self.walk.at)
 
     def sections(self, dh: Array, dc: Array) -> list[Section]:
         """Return the way back through the step, given what arrives at its hidden state and its cell state."""
@@ -233,7 +258,8 @@ class _StepBack:
         return found
 
     def _section(self, key: str, title: str, blocks: Iterable[Block]) -> Section:
-        return Section(key, title, tuple(blocks), self.walk.time, self.walk.at)
+        time = None if self.walk.time is None else f"{self.walk.time}, back"
+        return Section(key, title, tuple(blocks), time, self.walk.at)
 
     @property
     def shown(self) -> Symbol:
@@ -275,7 +301,10 @@ class _StepBack:
             blocks.append(self.line(d(inner), times(d(a), within(inner, self.variant.gate_clip))))
         if self.variant.layer_norm == "gates":
             blocks += self._standardised(Symbol("q", k), Symbol("n", k), Symbol("γ", k), d(inner), k)
-        told = meaning.gate_back(self.walk.step, k, self.env[d(gate)], self.env[d(a)], self.units, self.named)
+        slopes = evaluate(slope(activation, gate), self.env) * np.ones_like(self.env[gate])
+        if self.variant.gate_clip is not None:
+            slopes = slopes * evaluate(within(inner, self.variant.gate_clip), self.env)
+        told = meaning.gate_back(k, self.env[d(gate)], slopes, self.units, self.named)
         blocks.append(Sentence(told))
         title = f"Back through the {NAMES[index(k)].replace('_', ' ')}"
         return self._section(f"d_{NAMES[index(k)]}", title, blocks)
@@ -432,7 +461,8 @@ class _StepBack:
         else:
             terms = [MatMul(Transpose(Symbol("W", k)), self.weighted(k)) for k in own]
             products = tuple(f"{k}: {name}" for k in own for name in self.names[UNITS])
-            blocks.append(self.line(DZ, add(*terms), COLUMNS, products=products))
+            whole = self.line(DZ, add(*terms), COLUMNS, products=products)
+            blocks.append(whole)
             size = self.p.recurrent_size
             h, x = Part(DZ, 0, size), Part(DZ, size, size + self.p.input_size)
         if D_H in self.walk.seen:
@@ -442,7 +472,8 @@ class _StepBack:
         if self.masks.zoneout_hidden is not None:
             h = add(h, times(Symbol("k", "h"), DH))
         blocks.append(self.line(DX, x, features, products=products))
-        blocks.append(self.line(DH_PREV, h, recurrent, products=products))
+        back = self.line(DH_PREV, h, recurrent, products=products)
+        blocks.append(back)
         c: list[Formula] = [times(self.raw, F)]
         if self.p.peephole is not None:
             c += [times(self.weighted(k), Symbol("p", k)) for k in "fi" if k in self.variant.own]
@@ -450,7 +481,25 @@ class _StepBack:
             c.append(times(Symbol("k", "c"), DC_NEXT))
         blocks.append(self.line(DC_PREV, add(*c)))
         told = meaning.previous_back(self.env[self.raw], self.env[DC_PREV], self.units, self.named)
-        return [*blocks, Sentence(told)]
+        return [*blocks, *self._opened(back if self.walk.split else whole), Sentence(told)]
+
+    def _opened(self, equation: Equation) -> list[Block]:
+        """Every product in the derivative by the hidden states of the units that are opened; projected, by all."""
+        if not self.walk.opened or not equation.products:
+            return []
+        entries = self.units if self.p.projection is None else range(self.p.recurrent_size)
+        found: list[Block] = []
+        for k in entries:
+            terms = []
+            shown = substitute(equation.right, equation.env, k)
+            factors = [one for one in shown.terms if isinstance(one, Product)] if isinstance(shown, Sum) else []
+            for name, product in zip(equation.products, factors, strict=False):
+                weight, value = (float(evaluate(factor, {})) for factor in product.factors)
+                terms.append(Term(name, weight, value, weight * value))
+            terms.sort(key=lambda term: -abs(term.product))
+            total = sum(term.product for term in terms)
+            found.append(Opened(equation.left, k, Terms(tuple(terms), total, "derivative"), equation.over))
+        return found
 
 
 def within(symbol: Symbol, bound: float) -> Holds:

@@ -52,7 +52,7 @@ PURPOSES = {
     "o": "how much of its memory each unit shows",
 }
 X, H_PREV, C_PREV, Z = Symbol("x"), Symbol("h_prev"), Symbol("c_prev"), Symbol("z")
-Z_H, Z_X, D_H, D_X = Symbol("z", "h"), Symbol("z", "x"), Symbol("d", "h"), Symbol("d", "x")
+Z_H, Z_X, D_H, D_X = Symbol("z", "h"), Symbol("z", "x"), Symbol("mask", "h"), Symbol("mask", "x")
 I, F, G, O, C, H = (Symbol(letter) for letter in "ifgoch")
 OPENNESS = ("sigmoid", "hard_sigmoid")  # nonlinearities that lie between 0 and 1
 
@@ -255,9 +255,12 @@ class ForwardWalk:
             terms, env, products = [times(gamma, formula)], {gamma: p.norm_gain[row], **symbols}, ()
         a, raw = Symbol("a", k), Symbol("a", f"{k},raw")
         bound = variant.gate_clip
-        yield Equation(
-            a if bound is None else raw, add(*terms, *biases), env | biases, M.unclipped(k)[0], products=products
-        )
+        if len(biases) > 1 and len(terms) > 1 and isinstance(terms[1], MatMul):  # each beside its own product
+            first, second = biases
+            terms = [terms[0], first, terms[1], second, *terms[2:]]
+        else:
+            terms += biases
+        yield Equation(a if bound is None else raw, add(*terms), env | biases, M.unclipped(k)[0], products=products)
         if bound is not None:
             yield Equation(a, clip(raw, bound), {raw: M.unclipped(k)[0]}, M.a(k)[0])
 

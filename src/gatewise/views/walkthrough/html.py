@@ -365,9 +365,7 @@ class _Face:
         width = max(mathml.width(equation.left) for equation in group)
         style = f'style="--w:{min(0.62 * width + 0.6, 8):.3g}em"'
         found = "".join(
-            f'<p class="rest">… and {entry.count} more (--unit K, or unit=K, opens one)</p>'
-            if isinstance(entry, Rest)
-            else self._entry(entry)
+            f'<p class="rest">{entry}</p>' if isinstance(entry, Rest) else self._entry(entry)
             for entry in worked(group, self.walk)
         )
         lines = f'<div class="worked" {style}>{found}</div>' if found else ""

@@ -486,7 +486,7 @@ def _equations(group: Sequence[Equation], walk: Walkthrough) -> Iterator[str]:
     yield from (rf"\widest{{\leftwidth}}{{${formula(one.left)}$}}" for one in group if one.worked)
     for entry in entries:
         if isinstance(entry, Rest):
-            yield rf"\says{{{escape(f'… and {entry.count} more (--unit K, or unit=K, opens one)')}}}"
+            yield rf"\says{{{escape(str(entry))}}}"
             continue
         for place, line in enumerate(entry.lines):
             head = "" if place or entry.head is None else _head(entry.head)

@@ -37,9 +37,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Rest:
-    """How many entries are not shown."""
+    """How many entries are not shown; units can be opened one by one."""
 
     count: int
+    over: str = UNITS
+
+    def __str__(self) -> str:
+        hint = " (--unit K, or unit=K, opens one)" if self.over == UNITS else ""
+        return f"… and {self.count} more{hint}"
 
 
 def grouped(blocks: Sequence[Block]) -> Iterator[Block | tuple[Equation, ...]]:
@@ -66,7 +71,7 @@ def worked(group: Sequence[Equation], walk: Walkthrough, most: int | None = MOST
         for k in entries[:most]:
             yield Entry(names[k], tuple(_line(equation, k) for equation in equations))
         if most is not None and len(entries) > most:
-            yield Rest(len(entries) - most)
+            yield Rest(len(entries) - most, over)
 
 
 def _line(equation: Equation, k: int) -> Line:

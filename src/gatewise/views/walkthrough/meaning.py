@@ -8,6 +8,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.gates import NAMES, index
+from gatewise.insight import Compared
 from gatewise.step import Step
 from gatewise.views.walkthrough.numbers import number, percent
 from gatewise.views.walkthrough.parts import Equation
@@ -21,10 +22,13 @@ def short(value: float) -> str:
     return number(value, 4)
 
 
-def _each(units: Sequence[int], values: Array, say: Callable[[int], str], names: Names, what: str) -> str:
+def _each(
+    units: Sequence[int], values: Array, say: Callable[[int], str], names: Names, what: str, begins: bool = True
+) -> str:
     """Say it of every unit where they are few, else of the least and the greatest."""
     if len(units) <= _MOST:
-        return _begin("; ".join(f"{names(k)} {say(k)}" for k in units) + ".")
+        told = "; ".join(f"{names(k)} {say(k)}" for k in units) + "."
+        return _begin(told) if begins else told
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         return f"Of {len(units)} units at least one is not finite, {names(bad)}."
@@ -93,40 +97,48 @@ def _share(value: float) -> str:
     return percent(value) if 0 <= value <= 1 else f"{short(value)} times as much"
 
 
-def gate_back(step: Step, letter: str, before: Array, after: Array, units: Sequence[int], names: Names) -> str:
-    """Say what a gate's opening does to the loss, and how much its nonlinearity passes on."""
-    slopes = step.parameters.variant.activation(letter).derivative(getattr(step.moment, letter)[0])
+def gate_back(letter: str, before: Array, slopes: Array, units: Sequence[int], names: Names) -> str:
+    """Say how much of a gate's derivative goes on, and what opening the gate would do to the loss."""
 
     def say(k: int) -> str:
-        if not np.isfinite(before[k]):
+        if not np.isfinite(before[k]) or not np.isfinite(slopes[k]):
             return "has no number here: something before it is not finite"
         what = "a wider gate" if letter != "g" else "a larger candidate"
         does = "raises" if before[k] > 0 else "lowers" if before[k] < 0 else "does not move"
-        return f"passes on {_share(slopes[k])} of {short(before[k])} ({what} {does} the loss)"
+        return f"{_passes(slopes[k], before[k])} ({what} {does} the loss)"
 
-    return _each(units, after, say, names, "derivative by the pre-activation")
+    return _each(units, before * slopes, say, names, "derivative by the pre-activation")
+
+
+def _passes(share: float, value: float) -> str:
+    if 0 <= share <= 1:
+        return f"passes on {percent(share)} of {short(value)}"
+    return f"passes on {short(share)} times {short(value)}"
 
 
 def cell_back(later: Array, total: Array, units: Sequence[int], names: Names) -> str:
     """Say from where the gradient of a cell state comes."""
 
     def say(k: int) -> str:
-        return f"gets {short(total[k])}: {short(later[k])} from later steps, {short(total[k] - later[k])} from this one"
+        through = short(total[k] - later[k])
+        return f"gets {short(total[k])}: {short(later[k])} along the cell state, {through} through this step's h"
 
     return _each(units, total, say, names, "derivative by the cell state")
 
 
 def weights_back(equations: Sequence[Equation], names: Mapping[str, tuple[str, ...]]) -> str:
     """Say which weight moves the loss most."""
-    least: tuple[float, str] = (-1.0, "")
+    largest: tuple[float, str] = (0.0, "")
     for equation in equations:
-        sizes = np.abs(np.nan_to_num(equation.value))
+        sizes = np.abs(equation.value)
+        if not np.isfinite(sizes).all():
+            return "Not all of these derivatives are finite numbers."
         at = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
-        if sizes[at] > least[0]:
+        if sizes[at] > largest[0]:
             unit, column = names[equation.over][at[0]], names[equation.across][at[1]]
             gate_of = NAMES[index(equation.left.sub)].replace("_", " ")
-            least = (float(sizes[at]), f"that of {column} in the {gate_of} of {unit} ({short(equation.value[at])})")
-    return f"The weight that moves the loss most is {least[1]}."
+            largest = (float(sizes[at]), f"that of {column} in the {gate_of} of {unit} ({short(equation.value[at])})")
+    return f"The weight that moves the loss most is {largest[1]}." if largest[1] else "No weight moves the loss."
 
 
 def previous_back(arrived: Array, passed: Array, units: Sequence[int], names: Names) -> str:
@@ -141,11 +153,31 @@ def previous_back(arrived: Array, passed: Array, units: Sequence[int], names: Na
 
 
 def carried(last: str, first: str, share: Array, units: Sequence[int], names: Names) -> str:
-    """Say how much of a gradient the forget gates carry back over all steps."""
+    """Say how much of a gradient is carried back over all steps along the cell state."""
 
     def say(k: int) -> str:
-        fate = " (it survives)" if share[k] >= 0.5 else " (it fades)" if share[k] <= 0.1 else ""
+        fate = " (it survives)" if abs(share[k]) >= 0.5 else " (it fades)" if abs(share[k]) <= 0.1 else ""
         return f"carries {_share(share[k])}{fate}"
 
-    told = _each(units, share, say, names, "product of the later forget gates")
+    told = _each(units, share, say, names, "product over the later steps", begins=False)
     return f"Of a gradient at the cell state of {last}, this much reaches that of {first}: {told}"
+
+
+def compared(found: Sequence[Compared]) -> str:
+    """Say whether gradients are those of central differences."""
+    if not all(np.isfinite(one.error) for one in found):
+        return "Not all numbers are finite: there is nothing to compare."
+    apart = [one.name for one in found if not one.agrees]
+    if apart:
+        return (
+            f"The gradients by {', '.join(apart)} differ from central differences: a kink of a nonlinearity or of a"
+            " clip is near, or the loss bends too much for differences."
+        )
+    entries = "" if all(one.entries == one.of for one in found) else "of the entries that were drawn "
+    seen = [one.relative for one in found if one.visible]
+    told = f"The gradients {entries}are those of central differences"
+    if not seen:
+        return f"{told}, as far as those can tell: they are too small to be seen."
+    small = ", ".join(one.name for one in found if not one.visible and one.largest)
+    more = f" ({small}: too small to be seen in differences)" if small else ""
+    return f"{told}, to {max(seen):.1e} of each array's largest{more}."

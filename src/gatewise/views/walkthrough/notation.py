@@ -59,8 +59,9 @@ class Notation:
         return replace(symbol, base=base, sub=self._sub(symbol.base, symbol.sub))
 
     def _sub(self, base: str, sub: str) -> str:
-        gate, comma, rest = sub.partition(",")
-        letter = self.letters.get(gate, gate) + comma + rest
+        sums, gate = (sub[0], sub[1:]) if len(sub) == 2 and sub[0] in "uw" else ("", sub)  # of Haste's layer norm
+        gate, comma, rest = gate.partition(",")
+        letter = sums + self.letters.get(gate, gate) + comma + rest
         return letter if not self.two_biases or base not in SIDES or not sub else SIDES[base] + letter
 
     def formula(self, formula: Formula) -> Formula:
@@ -161,14 +162,14 @@ NOTATIONS = {
             "pytorch",
             "the documentation of torch.nn.LSTM",
             order="ifgo",
-            symbols=_states(_T, _BEFORE),
+            symbols=_states(_T, _BEFORE) | {("R", ""): ("W", "hr")},
             bases={"U": "W", "b2": "b"},
             split=True,
             two_biases=True,
         ),
         Notation(
             "keras",
-            "the source of keras.layers.LSTMCell",
+            "Keras: vectors as rows, kernels W and recurrent kernels U, h_tm1 and c_tm1 as in keras.layers.LSTMCell",
             order="ifgo",
             symbols={
                 ("h_prev", ""): ("h_tm1", ""),

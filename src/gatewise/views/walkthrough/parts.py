@@ -16,6 +16,9 @@ Words = str | Symbol | tuple[str | Symbol, ...]  # text, with symbols in it
 UNITS, RECURRENT, FEATURES, COLUMNS, ALL_GATES = "units", "recurrent", "features", "columns", "all gates"
 
 
+MOST_SHOWN = 400  # sections in a cell of a notebook
+
+
 @dataclass(frozen=True, eq=False)
 class Equation:
     """One equation, what its symbols stand for, and what it gives.
@@ -120,9 +123,9 @@ class Section:
     ----------
     key : str
         What it is about: ``activations``, ``sizes``, ``weights``, ``sequence``, ``input``, ``combined_input``, a gate,
-        ``cell_state``, ``hidden_state``, ``sums``; on the way back ``forward``, ``loss``, ``arriving``, ``d_output``,
-        ``d_cell_state``, ``d_`` and a gate, ``d_sums``, ``d_weights``, ``d_input``, ``d_previous``, ``all_steps``,
-        ``through_time``, ``gradient_check``.
+        ``cell_state``, ``hidden_state``, ``sums``; on the way back ``loss``, ``forward``, ``arriving``,
+        ``d_hidden_state``, ``d_cell_state``, ``d_`` and a gate, ``d_sums``, ``d_weights``, ``d_previous``,
+        ``all_steps``, ``through_time``, ``gradient_check``.
     title : str
     blocks : tuple of Block
     time : str or None
@@ -209,7 +212,9 @@ class Walkthrough:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
+        """Return what a notebook shows; of a long walk, how to read it."""
+        if len(self.sections) > MOST_SHOWN:
+            return f"<p>{len(self.sections)} sections are too many for a notebook: save('walk.html') makes a page.</p>"
         from gatewise.views.walkthrough import html
 
         return html.fragment(self)

@@ -99,7 +99,9 @@ def weights(step: Step, units: tuple[int, ...] | None, notation: Notation) -> Se
         else:
             of_units((f"{TITLES[k]}: ", W, " and ", b), whole[index(k)], (*names[COLUMNS], "bias"))
     if notation.two_biases:
-        blocks.append(Sentence(("gatewise keeps the sum of the two biases: ", Symbol("b2"), " is 0 here.")))
+        second = [word for k in notation.order if k in p.variant.own for word in (Symbol("b2", k), ", ")][:-1]
+        told = ("gatewise keeps the sum of the two biases in the first of them: ", *second, " are 0 here.")
+        blocks.append(Sentence(told))
     if p.peephole is not None:
         peepholes = [Symbol("p", k) for k in PEEPHOLES]
         of_units("Peepholes: what each gate takes of the cell state", p.peephole.T, peepholes)

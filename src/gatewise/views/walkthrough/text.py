@@ -322,7 +322,7 @@ class _Face:
         margin = 3 + max(map(cell_len, heads), default=0) + 2
         for entry in entries:
             if isinstance(entry, Rest):
-                yield Text(f"   … and {entry.count} more (--unit K, or unit=K, opens one)", style="dim")
+                yield Text(f"   {entry}", style="dim")
                 continue
             for place, line in enumerate(entry.lines):
                 head = short(entry.head) if entry.head is not None and not place else ""
