@@ -171,3 +171,17 @@ def test_a_walk_back_needs_the_steps_of_one_run():
         gw.walk([step, step], backward=True)
     with pytest.raises(gw.OptionError, match="belong to the walk back"):
         gw.walk(step, dh=[1, 1])
+
+
+def test_a_closed_output_is_no_crash(monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    assert exit_code(["walk", "--format", "json"]) == 0
+
+
+def test_a_walk_that_cannot_fit_into_memory_is_refused_before_it_is_begun(capsys):
+    assert "memory" in refused(capsys, "walk", "--steps", "10000000", "--backward", "--format", "html")
+
+
+def test_a_sum_of_thousands_of_products_is_written_in_full_as_json(capfdbinary):
+    assert exit_code(["walk", "--input-size", "3000", "--hidden-size", "1", "--format", "json"]) == 0
+    assert capfdbinary.readouterr().out.count(b"more") == 0

@@ -384,3 +384,74 @@ def test_the_derivative_shown_of_a_nonlinearity_is_the_one_computed(name):
     y = activation(np.linspace(-4, 4, 33))
     found = f.evaluate(f.slope(activation, f.Symbol("y")), {f.Symbol("y"): y})
     np.testing.assert_allclose(np.broadcast_to(found, y.shape), activation.derivative(y), rtol=1e-13, atol=1e-15)
+
+
+def sentences(walk: gw.views.walkthrough.Walkthrough, key: str) -> str:
+    blocks = next(section for section in walk.sections if section.key == key).blocks
+    told = " ".join(layout.said(block.text, text.formula) for block in blocks if isinstance(block, Sentence))
+    return told.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def run_of(p: gw.Parameters, steps: int, masks: gw.Masks | None = None) -> Trace:
+    x = np.random.default_rng(3).normal(size=(steps, 1, p.input_size))
+    state = ((gw.State(np.full((1, p.recurrent_size), 0.3), np.full((1, p.hidden_size), 0.4)),),)
+    return gw.LSTM.from_cells(p).trace(x, state, masks=None if masks is None else [[masks]])[0]
+
+
+def test_a_gradient_that_vanishes_is_no_alarm_of_the_check():
+    p = gw.LSTMCell.random(3, 2, init="notebook").parameters
+    for steps in (8, 40, 120):
+        told = sentences(gw.walk(run_of(p, steps), backward=True), "gradient_check")
+        assert "are those of central differences" in told
+        assert "kink" not in told
+
+
+@pytest.mark.parametrize(
+    ("switches", "noise", "expected"),
+    [
+        ({}, {}, "carries"),
+        ({"cell_clip": 1e-4}, {}, "carries 0 % (it fades)"),
+        ({}, {"zoneout_cell": np.array(1.0)}, "carries 100 % (it survives)"),
+    ],
+)
+def test_what_is_carried_through_time_is_what_the_cell_state_lets_through(switches, noise, expected):
+    p = gw.LSTMCell.random(3, 2, rng=0, dtype=np.float64, variant=gw.Variant(**switches)).parameters
+    trace = run_of(p, 4, gw.Masks(**noise) if noise else None)
+    walk = gw.walk(trace, backward=True, dh=np.zeros(2), dc=np.ones(2))
+    assert expected in sentences(walk, "through_time")
+    if not noise:  # along the cell state alone, dc by dc: a unit's share is the product of what each step keeps
+        table = next(s for s in walk.sections if s.key == "through_time").blocks[0]
+        kept = np.array([values[0] for _, values in table.rows])
+        np.testing.assert_allclose([values[1] for _, values in table.rows], np.cumprod(kept), rtol=1e-12)
+
+
+def test_a_unit_is_opened_on_the_way_back_too():
+    for notation in ("gatewise", "keras"):
+        walk = gw.walk(trace_of("plain", None).step(1), backward=True, unit=2, notation=notation)
+        opened = [block for section in walk.sections for block in section.blocks if isinstance(block, Opened)]
+        assert len(opened) == 1
+        value = next(one for one in equations(walk) if text.formula(one.left) in ("dh_prev", "dh_tm1")).value[2]
+        assert len(opened[0].terms) == 16
+        np.testing.assert_allclose(opened[0].terms.total, value, rtol=1e-12)
+
+
+def test_what_is_given_of_the_loss_is_where_the_way_back_begins():
+    step = trace_of("plain", None).step(0)
+    walk = gw.walk(step, backward=True, dh=[1, 2, 3, 4], dc=[4, 3, 2, 1])
+    arriving = next(section for section in walk.sections if section.key == "arriving")
+    rows = [row for block in arriving.blocks if isinstance(block, Table) for row in block.rows]
+    assert [tuple(values) for _, values in rows] == [(1, 2, 3, 4), (4, 3, 2, 1)]
+    with pytest.raises(gw.ShapeError, match=re.escape("dh has shape (3,); this cell takes (4,)")):
+        gw.walk(step, backward=True, dh=[1, 2, 3])
+
+
+def test_no_weight_moves_a_loss_that_nothing_moves():
+    step = trace_of("plain", None).step(0)
+    assert sentences(gw.walk(step, backward=True, dh=np.zeros(4)), "d_weights") == "No weight moves the loss."
+
+
+@pytest.mark.parametrize("bound", [1e-6, None])
+def test_a_gate_that_is_clipped_passes_on_nothing(bound):
+    p = gw.LSTMCell.random(3, 2, rng=0, dtype=np.float64, variant=gw.Variant(gate_clip=bound)).parameters
+    told = sentences(gw.walk(run_of(p, 1).step(0), backward=True), "d_forget_gate")
+    assert ("passes on 0 % of" in told) == (bound is not None)
