@@ -21,7 +21,7 @@ from gatewise.activations import Activation
 from gatewise.views.walkthrough import code
 from gatewise.views.walkthrough import formula as f
 from gatewise.views.walkthrough.notation import NOTATIONS
-from gatewise.views.walkthrough.parts import Equation
+from gatewise.views.walkthrough.parts import Equation, Table
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -161,6 +161,21 @@ def test_a_step_takes_its_state_from_the_step_before_and_its_derivatives_from_th
         assert f"\n{line}\n" in shown
     assert len(re.findall(r"^(?:h_prev|C_prev|dh|dC_next)_\d = np\.array", shown, re.MULTILINE)) == 4
     assert len(re.findall(r"^W_f = np\.array", shown, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("noise", ["no noise", "zoneout"])
+@pytest.mark.parametrize("variant", ["plain", "cell clip", "forget=1-input"])
+def test_the_running_product_is_computed_only_where_it_is_that_of_the_gates(variant, noise):
+    walk = walk_of(variant, None, noise, "three steps back")
+    found = [cell for cell in cells(walk) if cell["id"].endswith("-through_time-code")]
+    gates_alone = variant != "cell clip" and noise == "no noise"
+    assert bool(found) == gates_alone
+    if found:
+        names = executed(walk)
+        [section] = [section for section in walk.sections if section.key == "through_time"]
+        tables = [block for block in section.blocks if isinstance(block, Table)]
+        products = [[numbers[1] for _, numbers in table.rows] for table in tables]
+        np.testing.assert_allclose([names[f"carried_{at}"][: len(tables)] for at in (2, 1, 0)], np.transpose(products))
 
 
 def test_steps_that_do_not_follow_from_each_other_get_their_states_as_numbers():

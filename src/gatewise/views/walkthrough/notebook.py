@@ -228,7 +228,7 @@ class _Program:
                 for symbol, value in self.shared.items():
                     if symbol not in self.masked:
                         self._given(symbol, None, value)
-            case "through_time":
+            case "through_time" if self._is_of_gates(section):
                 self._through_time()
             case "gradient_check":
                 self._check()
@@ -301,6 +301,10 @@ class _Program:
                 self.given.append(f"def {short}_slope(y):\n    return {body}\n\n")
                 slopes = np.broadcast_to(code.value(formula, {y: values}), values.shape)
                 self._show(f"{short}_slope", f"{short}_slope({name}(a))", slopes)
+
+    def _is_of_gates(self, section: Section) -> bool:
+        """Whether what is kept along the cell state is the forget gate, with no clip or zoneout beside it."""
+        return any(isinstance(block, Table) and self.of(F) in block.columns for block in section.blocks)
 
     def _through_time(self) -> None:
         """The running product of the forget gates, from the last step to the first."""
