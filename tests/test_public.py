@@ -17,6 +17,7 @@ NAMES = [
     "LSTM",
     "Activation",
     "CapacityError",
+    "Engine",
     "FileError",
     "GatewiseError",
     "Gradients",
@@ -44,6 +45,7 @@ NAMES = [
     "load_network",
     "load_trace",
     "save",
+    "set_num_threads",
     "walk",
 ]
 

@@ -93,7 +93,7 @@ def all_answers(trace):
     return found
 
 
-@pytest.mark.parametrize("engine", gw.engines())
+@pytest.mark.parametrize("engine", [one.name for one in gw.engines() if one.available])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", GATE_CASES)
 def test_every_gate_of_every_step_is_as_tensorflows_kernel_has_it(name, dtype, engine):

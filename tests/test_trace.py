@@ -527,10 +527,11 @@ def test_memory_is_estimated_before_anything_is_computed(monkeypatch):
         raise AssertionError("the engine ran")
 
     monkeypatch.setattr("gatewise.arrays.available_memory", lambda: 2**16)
+    monkeypatch.setattr("gatewise.arrays.SMALL", 0)
     assert run.trace(keep="forget_gate", every=10).forget_gate.shape == (20, 3, 4)
     monkeypatch.setattr("gatewise.engine.reference.run", never)
     with pytest.raises(gw.CapacityError) as caught:
-        run.trace()
+        run.trace(engine="reference")
     cases.one_sentence(caught.value, "200 steps of 3 rows", "KiB", "64 KiB are available")
 
 
@@ -777,7 +778,7 @@ def test_a_run_that_fails_midway_leaves_the_folder_as_it_was(before, call, tmp_p
     if before is not None:
         path.write_bytes(before)
     with pytest.raises(ZeroDivisionError):
-        gw.LSTM(**BIDIRECTIONAL, num_layers=2, rng=0).trace(np.ones((3, 1, 2)), out=path)
+        gw.LSTM(**BIDIRECTIONAL, num_layers=2, rng=0).trace(np.ones((3, 1, 2)), out=path, engine="reference")
     assert len(calls) == call
     assert [file.name for file in tmp_path.iterdir()] == ([] if before is None else ["trace"])
     if before is not None:
@@ -810,6 +811,7 @@ def test_everything_a_trace_holds_is_read_only():
 
 def test_the_input_counts_before_a_trace_takes_memory_for_it(monkeypatch):
     monkeypatch.setattr("gatewise.arrays.available_memory", lambda: 10**6)
+    monkeypatch.setattr("gatewise.arrays.SMALL", 0)
     lstm, x = gw.LSTM(1000, 1, rng=0), np.zeros((1000, 1, 1000), np.float32)
     with pytest.raises(gw.CapacityError) as caught:
         lstm.trace(x)

@@ -34,7 +34,8 @@ def trace_of(variant: str, projection: int | None, noise: str = "no noise", *, d
     p = cases.parameters(cases.VARIANTS[variant], rng, projection=projection, dtype=dtype)
     masks = [[gw.Masks(**{name: np.asarray(share) for name, share in NOISE[noise].items()})]]
     state = ((gw.State(rng.normal(size=(1, p.recurrent_size)), rng.normal(size=(1, p.hidden_size))),),)
-    return gw.LSTM.from_cells(p).trace(rng.normal(size=(steps, 1, p.input_size)), state, masks=masks)[0]
+    lstm = gw.LSTM.from_cells(p)
+    return lstm.trace(rng.normal(size=(steps, 1, p.input_size)), state, masks=masks, engine="reference")[0]
 
 
 def equations(walkthrough: gw.views.walkthrough.Walkthrough) -> list[Equation]:

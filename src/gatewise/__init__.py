@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.activations import Activation
 from gatewise.cell import LSTMCell
-from gatewise.engine import engines
+from gatewise.engine import Engine, engines, set_num_threads
 from gatewise.errors import (
     CapacityError,
     FileError,
@@ -44,6 +44,7 @@ __all__ = [
     "LSTM",
     "Activation",
     "CapacityError",
+    "Engine",
     "FileError",
     "GatewiseError",
     "Gradients",
@@ -71,6 +72,7 @@ __all__ = [
     "load_network",
     "load_trace",
     "save",
+    "set_num_threads",
     "walk",
 ]
 

@@ -13,6 +13,8 @@ from gatewise.errors import CapacityError, OptionError, ShapeError
 Array = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 DTYPES = ("float32", "float64")
+_FOUND = {np.dtype(name): np.dtype(name) for name in DTYPES}  # the quick way: asked at every call
+SMALL = 2**24  # bytes for which nobody asks how much memory there is
 quiet = np.errstate(all="ignore")  # NaN and infinity go through as they are, and without a word
 
 
@@ -22,6 +24,8 @@ def float_type(dtype: npt.DTypeLike) -> np.dtype[np.floating[Any]]:
         found: np.dtype[Any] | None = np.dtype(dtype)
     except TypeError:
         found = None
+    if found in _FOUND:
+        return _FOUND[found]
     if found is None or found.name not in DTYPES:
         raise OptionError(f"the dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
     return np.dtype(found.name)  # in the machine's own byte order
@@ -48,7 +52,7 @@ def numbers(what: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None)
     if array.dtype.kind not in "fiub":
         raise OptionError(f"{what} must hold real numbers, not {array.dtype}")
     if dtype is None:
-        dtype = array.dtype if array.dtype.name in DTYPES else np.float64
+        dtype = array.dtype if array.dtype in _FOUND or array.dtype.name in DTYPES else np.float64
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinity, as in NumPy
         return array.astype(float_type(dtype), copy=False)
 
@@ -119,9 +123,10 @@ def require_memory(elements: int, itemsize: int, what: str) -> None:
     Raises
     ------
     CapacityError
-        If the bytes exceed what `available_memory` reports.
+        If the bytes exceed what `available_memory` reports; it is not asked for less than `SMALL`.
     """
-    needed, available = elements * itemsize, available_memory()
+    needed = elements * itemsize
+    available = None if needed < SMALL else available_memory()
     if available is not None and needed > available:
         raise CapacityError(f"{what} would take {_bytes(needed)} of memory; {_bytes(available)} are available")
 

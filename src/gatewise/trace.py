@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from gatewise import gates
 from gatewise.arrays import Array, Mask, index, lock, quiet, size
 from gatewise.equations import Moment
-from gatewise.errors import MissingExtraError, NotKeptError, OptionError, one_of
+from gatewise.errors import MissingExtraError, NotKeptError, OptionError, ShapeError, one_of
 from gatewise.parameters import NO_MASKS, Masks, Parameters
 from gatewise.step import Labels, State, Step
 
@@ -457,6 +457,20 @@ class LSTMTrace:
         return f"<LSTMTrace of {len(self.layers)} layers, {' and '.join(self.directions)}, output {self.output.shape}>"
 
 
+def require_reusable(
+    wanted: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]], given: Mapping[str, Array], what: str
+) -> None:
+    """Raise ShapeError unless what is `given` as `out` has just the arrays that are wanted, and can be written to."""
+    found = {name: (array.shape, array.dtype) for name, array in given.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            texts = [f"{one[0]} of {one[1]}" if one else "none" for one in (found.get(name), wanted.get(name))]
+            raise ShapeError(f"out does not fit: its {what} have for {name} {texts[0]}; this run needs {texts[1]}")
+    for name, array in given.items():
+        if not (array.flags.writeable and array.flags.c_contiguous):
+            raise OptionError(f"out cannot be reused: the array {name} of its {what} lies in a file, or is a slice")
+
+
 @dataclass(frozen=True, eq=False)
 class Gradients:
     """The derivatives of a loss by all that went into one cell's run.
@@ -474,6 +488,28 @@ class Gradients:
     parameters: dict[str, Array]
     x: Array
     state: State
+
+    @classmethod
+    def zeros(cls, parameters: Parameters, time: int, batch: int, out: Gradients | None = None) -> Gradients:
+        """Return zeros in the shapes of a run's gradients, in the arrays of `out` where it is given.
+
+        Raises
+        ------
+        ShapeError
+            If `out` is not of such a run.
+        """
+        p, dtype = parameters, parameters.dtype
+        shapes = {name: array.shape for name, array in p.arrays().items()}
+        shapes |= {"x": (time, batch, p.input_size), "h": (batch, p.recurrent_size), "c": (batch, p.hidden_size)}
+        if out is None:
+            arrays = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
+        else:
+            arrays = {**out.parameters, "x": out.x, **out.state._asdict()}
+            require_reusable({name: (shape, dtype) for name, shape in shapes.items()}, arrays, "gradients")
+            for array in arrays.values():
+                array[...] = 0
+        x, state = arrays.pop("x"), State(arrays.pop("h"), arrays.pop("c"))
+        return cls(arrays, x, state)
 
     @property
     def weight(self) -> Array:

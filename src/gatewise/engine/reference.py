@@ -86,7 +86,7 @@ def run(
     return State(h, c)
 
 
-def backward(trace: Trace, dhidden: Array, dfinal: State) -> Gradients:
+def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None = None) -> Gradients:
     """Return the derivatives of a loss by all that went into a run.
 
     Parameters
@@ -97,21 +97,22 @@ def backward(trace: Trace, dhidden: Array, dfinal: State) -> Gradients:
         dL by the hidden state after each step.
     dfinal : State
         dL by the final state, in addition.
+    out : Gradients, optional
+        Earlier ones of the same shapes, whose arrays are used again.
     """
-    p = trace.parameters
-    dh, dc = dfinal.h.copy(), dfinal.c.copy()
-    dx = np.zeros((*dhidden.shape[:2], p.input_size), p.dtype)
-    total = {name: np.zeros_like(array) for name, array in p.arrays().items()}
+    total = Gradients.zeros(trace.parameters, len(dhidden), dhidden.shape[1], out)
+    dh, dc = total.state
+    dh[...], dc[...] = dfinal
     steps = range(len(dhidden))
     with np.errstate(all="ignore"):
         for t in steps if trace.direction == "backward" else reversed(steps):
             dh += dhidden[t]
             rows = live_rows(trace.live, t)
             found = adjoints.step(trace.moment((t, rows)), dh[rows], dc[rows])
-            dh[rows], dc[rows], dx[t, rows] = found.h_prev, found.c_prev, found.x
+            dh[rows], dc[rows], total.x[t, rows] = found.h_prev, found.c_prev, found.x
             for name, array in found.parameters.items():
-                total[name] += array
-    return Gradients(total, dx, State(dh, dc))
+                total.parameters[name] += array
+    return total
 
 
 def live_rows(live: Mask | None, t: int) -> slice | npt.NDArray[np.intp]:

@@ -18,7 +18,7 @@ from gatewise.trace import Gradients, LSTMGradients, LSTMTrace, Trace
 
 
 @singledispatch
-def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None) -> Any:
+def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: Any = None) -> Any:
     """Return the derivatives of a loss by all that went into a run: back-propagation through time.
 
     Parameters
@@ -29,6 +29,8 @@ def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None) ->
         dL by the output, in its shape (of a `Trace`: by the hidden states); zeros by default.
     dstate : nested tuple of State, or State, optional
         dL by the final state, in the nesting of the trace's; zeros by default.
+    out : LSTMGradients or Gradients, optional
+        What an earlier call with a trace of the same shapes returned: its arrays are written over, no new ones made.
 
     Returns
     -------
@@ -45,7 +47,9 @@ def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None) ->
 
 
 @backward.register
-def _(trace: Trace, dy: npt.ArrayLike | None = None, dstate: State | None = None) -> Gradients:
+def _(
+    trace: Trace, dy: npt.ArrayLike | None = None, dstate: State | None = None, *, out: Gradients | None = None
+) -> Gradients:
     trace._require_everything("a gradient")
     hidden, p = trace.hidden_state, trace.parameters
     dhidden = np.zeros_like(hidden) if dy is None else fitting("dy", dy, hidden)
@@ -54,28 +58,39 @@ def _(trace: Trace, dy: npt.ArrayLike | None = None, dstate: State | None = None
         if not isinstance(dstate, (tuple, list)) or len(dstate) != 2:
             raise ShapeError("dstate must be a State(h, c)")
         final = State(fitting("dh", dstate[0], final.h), fitting("dc", dstate[1], final.c))
-    found: Gradients = choose(trace.engine, p).backward(trace, dhidden, final)
+    if out is not None and not isinstance(out, Gradients):
+        raise OptionError(f"out must be the Gradients of an earlier call, not {type(out).__name__}")
+    found: Gradients = choose(trace.engine, p).backward(trace, dhidden, final, out)
     return found
 
 
 @backward.register
-def _(trace: LSTMTrace, dy: npt.ArrayLike | None = None, dstate: Any = None) -> LSTMGradients:
+def _(
+    trace: LSTMTrace, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: LSTMGradients | None = None
+) -> LSTMGradients:
+    if out is not None and (
+        not isinstance(out, LSTMGradients)
+        or [set(layer) for layer in out.layers] != [set(layer) for layer in trace.layers]
+    ):
+        raise OptionError("out must be the LSTMGradients of an earlier call with as many layers and directions")
     output = trace.output if trace.batched else trace.output[:, 0]
     dx = np.zeros_like(trace.output)
     if dy is not None:
         dx = fitting("dy", dy, output).reshape(trace.output.shape)
     states = final_gradients(trace, dstate)
     layers: list[dict[str, Gradients]] = []
-    for layer, way, ends in zip(reversed(trace.layers), reversed(trace.merge), reversed(states), strict=True):
+    for number, (layer, way, ends) in reversed(list(enumerate(zip(trace.layers, trace.merge, states, strict=True)))):
         ways = {"how": trace.masked_output}
         outputs = [shown(t.hidden_state, t.live, reverse=d == "backward", **ways) for d, t in layer.items()]
         parts = unmerge(dx, outputs, way)
         found = {}
         for (direction, cell), part, end in zip(layer.items(), parts, ends, strict=True):
             dhidden = unshown(part, cell.live, reverse=direction == "backward", **ways)
-            found[direction] = backward(cell, dhidden, end)
+            found[direction] = backward(cell, dhidden, end, out=out and out[number, direction])
         layers.insert(0, found)
-        dx = sum((gradients.x for gradients in found.values()), start=np.zeros((), dx.dtype))
+        dx, *more = (gradients.x for gradients in found.values())
+        for other in more:
+            dx = dx + other
     state = tuple(tuple(g.state for g in layer.values()) for layer in layers)
     return LSTMGradients(tuple(layers), *((dx, state) if trace.batched else (dx[:, 0], unbatched(state))))
 

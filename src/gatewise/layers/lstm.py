@@ -21,7 +21,7 @@ from gatewise.layers.settling import Noise, Settled, States, settle, unbatched
 from gatewise.layers.stream import Stream
 from gatewise.parameters import NO_MASKS, Parameters, Variant
 from gatewise.step import Labels, State
-from gatewise.trace import DIRECTIONS, QUANTITIES, Keep, LSTMTrace, Trace
+from gatewise.trace import DIRECTIONS, QUANTITIES, Keep, LSTMTrace, Trace, require_reusable
 
 Layers = tuple[dict[str, Trace], ...]
 
@@ -228,6 +228,7 @@ class LSTM:
         masks: Noise | None = None,
         masked_output: str = "zeros",
         engine: str = "auto",
+        out: Array | None = None,
     ) -> tuple[Array, States]:
         """Run over a sequence.
 
@@ -246,7 +247,9 @@ class LSTM:
             What is put out where a step does not take place: zeros (PyTorch, ONNX), or the last output again, and
             zeros before the first (Keras).
         engine : str
-            ``auto``, or one of `gatewise.engines()`.
+            ``auto``, or the name of one of `gatewise.engines()`.
+        out : array in the shape and dtype of y, optional
+            Where y is written, so that repeated calls take no new memory.
 
         Returns
         -------
@@ -266,7 +269,7 @@ class LSTM:
         )
         plan = self._plan(run, Keep(()), [[Labels()] * len(row) for row in self.layers])
         _require_memory(run, plan)
-        y, layers = self._run(run, plan)
+        y, layers = self._run(run, plan, out=None if out is None else self._output(out, run))
         finals = tuple(tuple(trace.final for trace in layer.values()) for layer in layers)
         return (y, finals) if run.batched else (y[:, 0], unbatched(finals))
 
@@ -283,7 +286,7 @@ class LSTM:
         keep: str | Sequence[str] | None = None,
         units: Sequence[int] | None = None,
         every: int = 1,
-        out: str | os.PathLike[str] | None = None,
+        out: str | os.PathLike[str] | LSTMTrace | None = None,
         labels: Labels | Sequence[Labels] | None = None,
     ) -> LSTMTrace:
         """Run over a sequence and keep every gate of every step.
@@ -295,8 +298,9 @@ class LSTM:
         keep, units, every
             Keep less: which of `gatewise.trace.QUANTITIES`, which hidden units, every nth step. Steps can be shown and
             gradients computed only of a trace that keeps everything.
-        out : path, optional
-            A safetensors file that is written as the run goes; the trace returned reads from it.
+        out : path or LSTMTrace, optional
+            A safetensors file that is written as the run goes; the trace returned reads from it. Or the trace of an
+            earlier call of the same shapes: its arrays are written over, so that repeated calls take no new memory.
         labels : Labels, or one for each layer, optional
             The features' names belong to the first layer; names of units need a `Labels` for each layer where there
             is more than one.
@@ -316,11 +320,16 @@ class LSTM:
         )
         plan = self._plan(run, keeping, self._labels(labels, run))
         _require_memory(run, plan, kept=out is None)
-        if out is not None:
+        if out is not None and not isinstance(out, LSTMTrace):
             return self._trace_on_file(run, plan, out)
-        if keeping.everything and np.may_share_memory(run.x, x):
-            run = replace(run, x=run.x.copy())  # the trace holds on to it, and must not change when the caller's does
-        y, layers = self._run(run, plan)
+        views = None if out is None else self._taken_again(out, plan, run)
+        if keeping.everything:  # the trace holds on to its input, which must not change when the caller's does
+            if views is not None:
+                np.copyto(views["input"], run.x)
+                run = replace(run, x=views["input"])
+            elif np.may_share_memory(run.x, x):
+                run = replace(run, x=run.x.copy())
+        y, layers = self._run(run, plan, views, None if views is None else views["output"])
         trace = LSTMTrace(layers, y, self.merge, masked_output, run.batched)
         for one in trace:
             one.locked()
@@ -378,6 +387,27 @@ class LSTM:
         directions = (2,) if self.merge[-1] == "none" and self.bidirectional else ()
         return self._blank_of((*run.x.shape[:2], *directions, self.output_size))
 
+    def _output(self, out: Array, run: Settled) -> Array:
+        """Return the caller's array for the output, with a batch axis."""
+        wanted = self._blank(run)
+        shape = wanted.shape if run.batched else (wanted.shape[0], *wanted.shape[2:])
+        if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, wanted.dtype):
+            given = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+            raise ShapeError(f"out must be an array of {wanted.dtype} of shape {shape}, not {given}")
+        if not (out.flags.writeable and out.flags.c_contiguous):
+            raise OptionError("out must be writable and lie in one piece")
+        return out.reshape(wanted.shape)
+
+    def _taken_again(self, earlier: LSTMTrace, plan: Layers, run: Settled) -> dict[str, Array]:
+        """Return the arrays of an earlier trace, unlocked, by the names that `_run` gives them."""
+        wanted = _written(LSTMTrace(plan, self._blank(run), self.merge, run.masked_output, run.batched))
+        given = _written(earlier)
+        for array in given.values():
+            if array.flags.owndata:
+                array.flags.writeable = True
+        require_reusable({name: (array.shape, array.dtype) for name, array in wanted.items()}, given, "arrays")
+        return given
+
     def _trace_on_file(self, run: Settled, plan: Layers, out: str | os.PathLike[str]) -> LSTMTrace:
         """Run with all that is kept lying in a file."""
         arrays, head = lstm_trace_record(LSTMTrace(plan, self._blank(run), self.merge, run.masked_output, run.batched))
@@ -390,8 +420,13 @@ class LSTM:
                     views[name][...] = array
         return lstm_trace_from(storage.mapped(out, shapes, head), head)
 
-    def _run(self, run: Settled, plan: Layers, views: dict[str, Any] | None = None) -> tuple[Array, Layers]:
-        """Run every layer as planned; return the output and the traces. What is kept goes to `views`, or new arrays."""
+    def _run(
+        self, run: Settled, plan: Layers, views: dict[str, Any] | None = None, out: Array | None = None
+    ) -> tuple[Array, Layers]:
+        """Run every layer as planned; return the output and the traces.
+
+        What is kept goes to `views`, the output to `out`, or each to new arrays.
+        """
         x, layers = run.x, []
         for number, layer in enumerate(plan):
             outputs, done = [], {}
@@ -405,7 +440,9 @@ class LSTM:
                 }
                 hidden = arrays.get("hidden_state")
                 if hidden is None or trace.keep.units is not None or trace.keep.every > 1:
-                    hidden = np.empty((*x.shape[:2], p.recurrent_size), p.dtype)
+                    straight = number + 1 == len(plan) and len(layer) == 1 and run.live is None
+                    shape = (*x.shape[:2], p.recurrent_size)
+                    hidden = out if out is not None and straight else np.empty(shape, p.dtype)
                 final = choose(trace.engine, p).run(
                     p,
                     x,
@@ -421,6 +458,11 @@ class LSTM:
                 outputs.append(shown(hidden, run.live, run.masked_output, reverse=reverse))
             layers.append(done)
             x = merge(outputs, self.merge[number])
+        if out is not None and not np.shares_memory(out, x):
+            if any(np.shares_memory(out, array) for array in layers[-1][self.directions[0]].arrays.values()):
+                return x, tuple(layers)  # once the output was a trace's hidden state, which now is another
+            np.copyto(out, x)
+            x = out
         return x, tuple(layers)
 
     def _labels(self, given: Labels | Sequence[Labels] | None, run: Settled) -> Sequence[Sequence[Labels]]:
@@ -439,6 +481,17 @@ class LSTM:
             for labels, cell in zip(names, row, strict=True):
                 labels.require(features=cell.input_size, units=cell.hidden_size, series=batch, times=time)
         return found
+
+
+def _written(trace: LSTMTrace) -> dict[str, Array]:
+    """Return the arrays that a run writes: its output, what its traces keep, and a copy of what it was given."""
+    found = {"output": trace.output}
+    for number, layer in enumerate(trace.layers):
+        for direction, cell in layer.items():
+            found |= {f"layers.{number}.{direction}.{name}": array for name, array in cell.arrays.items()}
+    if (x := trace[0].input) is not None:
+        found["input"] = x
+    return found
 
 
 def _require_memory(run: Settled, plan: Layers, *, kept: bool = True) -> None:

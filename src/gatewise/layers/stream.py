@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, numbers
-from gatewise.engine import choose
+from gatewise.arrays import Array, numbers, size
+from gatewise.engine import choose, native
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.settling import States, settled_state
+from gatewise.step import State
 
 if TYPE_CHECKING:
     from gatewise.layers.lstm import LSTM
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 class Stream:
     """An LSTM that is fed step by step, and remembers.
 
+    On the native engine the packed weights, which all streams of an LSTM share, and the state live in C++: a step of 32
+    units costs less than a microsecond. A stream is used by one thread at a time; many streams run side by side.
+    Streams can be pickled and copied, with their state.
+
     Parameters
     ----------
     lstm : LSTM
@@ -26,9 +31,12 @@ class Stream:
     batch : int, optional
         How many sequences run side by side; without it there is one, and arrays have no batch axis.
     engine : str
+        ``auto``, or the name of one of `gatewise.engines()`.
 
     Attributes
     ----------
+    engine : str
+        Which engine runs: the slowest that a layer needs.
     state : tuple of tuple of State
         What the next step starts from; it can be set.
 
@@ -43,30 +51,47 @@ class Stream:
     def __init__(self, lstm: LSTM, batch: int | None = None, engine: str = "auto") -> None:
         if lstm.directions != ("forward",):
             raise OptionError(f"a stream runs forward only; this LSTM runs {' and '.join(lstm.directions)}")
-        for row in lstm.layers:
-            choose(engine, row[0].parameters)
-        self.lstm, self.batch, self.engine = lstm, batch, engine
+        self.lstm, self._asked = lstm, engine
+        self.batch = None if batch is None else size("batch", batch, least=0)
+        cells = [row[0].parameters for row in lstm.layers]
+        chosen = {choose(engine, p).NAME for p in cells}
+        self.engine = native.NAME if chosen == {native.NAME} else "reference"
         self._state: States = lstm.zero_state(batch)
+        self._native: Any = native.stream(cells, self.batch) if self.engine == native.NAME else None
 
     @property
     def state(self) -> States:
-        """What the next step starts from, ``[layer][direction]``."""
-        return self._state
+        """What the next step starts from, ``[layer][direction]``: arrays of its own, that no step will change."""
+        if self._native is None:
+            return settled_state(self.lstm, self._state, self.batch)
+        found = self.lstm.zero_state(self.batch)
+        for layer, (one,) in enumerate(found):
+            self._native.get(layer, *self._rows(one))
+        return found
 
     @state.setter
     def state(self, state: States) -> None:
         self._state = settled_state(self.lstm, state, self.batch)
+        if self._native is not None:
+            for layer, (one,) in enumerate(self._state):
+                self._native.set(layer, *self._rows(one))
+
+    def _rows(self, state: State) -> State:
+        return State(*(array[None] for array in state)) if self.batch is None else state
 
     def reset(self) -> None:
         """Forget everything: the next step starts from zeros."""
-        self._state = self.lstm.zero_state(self.batch)
+        self.state = self.lstm.zero_state(self.batch)
 
-    def push(self, x: npt.ArrayLike) -> Array:
+    def push(self, x: npt.ArrayLike, *, out: Array | None = None) -> Array:
         """Feed one step, or a chunk of several, and return what the LSTM puts out.
 
         Parameters
         ----------
         x : array (input,) or (time, input); with a batch (batch, input) or (time, batch, input)
+            An array of the LSTM's dtype that lies in one piece is taken as it is; anything else is converted first.
+        out : array in the shape of what is returned, optional
+            Where it is written, in the LSTM's dtype.
 
         Returns
         -------
@@ -78,11 +103,43 @@ class Stream:
         ShapeError
             If the shape is none of these; the state is left as it was.
         """
-        chunk = numbers("x", x, self.lstm.dtype)
+        if self._native is not None and (y := self._native.push(x, out)) is not None:
+            found: Array = y
+            return found
+        return self._push(x, out)
+
+    def _push(self, given: npt.ArrayLike, out: Array | None) -> Array:
+        """Do what `push` does, with any engine and any input, and say what is wrong with it."""
+        x = np.ascontiguousarray(numbers("x", given, self.lstm.dtype))
         step = (self.lstm.input_size,) if self.batch is None else (self.batch, self.lstm.input_size)
-        one = chunk.shape == step
-        if not one and chunk.shape[1:] != step:
+        one = np.shape(given) == step
+        if not one and np.shape(given)[1:] != step:
             what = " or ".join(str(shape) for shape in (step, ("time", *step))).replace("'", "")
-            raise ShapeError(f"x has shape {np.shape(x)}; this stream takes {what}")
-        y, self._state = self.lstm(chunk[None] if one else chunk, self._state, engine=self.engine)
-        return y[0] if one else y
+            raise ShapeError(f"x has shape {np.shape(given)}; this stream takes {what}")
+        shape = (*x.shape[:-1], self.lstm.output_size)
+        if out is not None:
+            if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, self.lstm.dtype):
+                found = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+                raise ShapeError(f"out must be an array of {self.lstm.dtype} of shape {shape}, not {found}")
+            if not out.flags.writeable:
+                raise OptionError("out must be writable")
+        if self._native is not None:
+            y: Array = self._native.push(x, None)
+        else:
+            y, self._state = self.lstm(x[None] if one else x, self._state, engine=self.engine)
+            y = y[0] if one else y
+        if out is None:
+            return y
+        out[...] = y
+        return out
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"lstm": self.lstm, "batch": self.batch, "engine": self._asked, "state": self.state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["lstm"], state["batch"], state["engine"])  # type: ignore[misc]
+        self.state = state["state"]
+
+    def __repr__(self) -> str:
+        rows = "" if self.batch is None else f", batch={self.batch}"
+        return f"Stream({self.lstm!r}{rows}, engine={self.engine!r})"

@@ -41,7 +41,7 @@ class Problem:
 
     def rows(self) -> list[list[Step]]:
         """Return the steps of every row."""
-        trace = LSTM.from_cells(self.parameters).trace(self.x, ((self.state,),))[0]
+        trace = LSTM.from_cells(self.parameters).trace(self.x, ((self.state,),), engine="reference")[0]
         return [[trace.step(t, row) for t in range(len(trace))] for row in range(trace.batch)]
 
     def given(self) -> dict[str, Array]:

@@ -1,0 +1,1 @@
+"""How fast gatewise is, beside its rivals: `python -m bench`. Nothing of the package depends on it."""

@@ -1,0 +1,214 @@
+"""The results as Markdown: what was reached, every time and ratio, and where gatewise loses.
+
+``python -m bench.report RESULTS…`` prints it; with ``--write`` it takes the place of the last one in README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.cases import GOALS, WORKLOADS, Case, Goal
+from bench.measures import Measure
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- the last table -->", "<!-- the end of the last table -->"
+US = "gatewise"
+TITLES = {
+    "W1": "W1: a stream, one step a call",
+    "W2": "W2: one sequence",
+    "W3": "W3: a batch of sequences",
+    "W4": "W4: a training step",
+    "W5": "W5: every gate of every step",
+    "W6": "W6: cold start",
+}
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of all ways in one case.
+
+    Parameters
+    ----------
+    case : Case
+    threads : int
+    entries : tuple of dict
+        From `bench.race.race`.
+    """
+
+    case: Case
+    threads: int
+    entries: tuple[Entry, ...]
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Result:
+        """Return a result as the results file has it."""
+        return cls(Case(**data["case"]), data["threads"], tuple(data["entries"]))
+
+    def entry(self, label: str) -> Entry | None:
+        """Return the entry of a way, where it took part and was timed."""
+        return next((entry for entry in self.entries if entry["label"] == label and "fault" not in entry), None)
+
+    def ratio(self, entry: Entry) -> float | None:
+        """Return how many times as long as gatewise a way takes: the median over the rounds."""
+        ours = self.entry(US)
+        if ours is None or "fault" in entry:
+            return None
+        return median(theirs / own for theirs, own in zip(entry["rounds"], ours["rounds"], strict=True))
+
+    def rivals(self) -> dict[str, float]:
+        """Return the ratio of each way of another package that does the whole work exactly."""
+        counted = (entry for entry in self.entries if entry["rival"] != US and not entry["remark"])
+        return {entry["label"]: ratio for entry in counted if (ratio := self.ratio(entry)) is not None}
+
+    def measured(self, goal: Goal) -> tuple[float, str] | None:
+        """Return what a goal is about, and against which way; None where one of the two did not run."""
+        if goal.at_most is not None:
+            value = (self.entry(US) or {}).get(goal.measure)
+            return None if value is None else (value, goal.measure)
+        if goal.against == Goal.against:
+            return min(((ratio, label) for label, ratio in self.rivals().items()), default=None)
+        entry = self.entry(goal.against)
+        ratio = None if entry is None else self.ratio(entry)
+        return None if ratio is None else (ratio, goal.against)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table, or a dash where it has no rows."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines]) if lines else "–"
+
+
+def goals(results: Sequence[Result]) -> str:
+    """Return what must be reached, and whether it was."""
+    rows = []
+    for goal in GOALS:
+        for result in results:
+            if result.case not in goal.cases or result.threads not in goal.threads:
+                continue
+            found = result.measured(goal)
+            if goal.at_most is not None:
+                wanted, shown = f"≤ {goal.measure.text(goal.at_most)}", goal.measure.text
+            else:
+                wanted, shown = f"≥ {goal.at_least:.3g}×", "{:.2f}×".format
+            value, against = found or (None, goal.against if goal.at_most is None else goal.measure)
+            reached = "not measured" if value is None else "reached" if _reached(goal, value) else "**not reached**"
+            measured = "–" if value is None else shown(value)
+            rows.append([str(result.case), str(result.threads), against, wanted, measured, reached])
+    return table(["case", "threads", "against", "wanted", "measured", ""], rows)
+
+
+def _reached(goal: Goal, value: float) -> bool:
+    return value >= goal.at_least if goal.at_least is not None else value <= goal.at_most
+
+
+def times(results: Sequence[Result]) -> str:
+    """Return the median of every way, with its ratio to gatewise's."""
+
+    def cell(result: Result, entry: Entry) -> str:
+        ratio = result.ratio(entry)
+        text = Measure.MEDIAN.text(entry[Measure.MEDIAN])
+        if entry["label"] == US and result.case.time > 1:
+            text += f" ({result.case.flops / entry[Measure.MEDIAN] / 1e9:.3g} GFLOP/s)"
+        elif entry["label"] != US and ratio is not None:
+            text += f" ({ratio:.2f}×)"
+        return text + (" †" if entry["cores"] > 1.1 * result.threads else "")
+
+    return _wide(results, cell)
+
+
+def tails(results: Sequence[Result]) -> str:
+    """Return the slow calls of every way."""
+    return _wide(results, lambda _, entry: " / ".join(m.text(entry[m]) for m in (Measure.TAIL, Measure.MAXIMUM)))
+
+
+def sizes(results: Sequence[Result]) -> str:
+    """Return what every way takes in memory and on disk."""
+    kinds = Measure.MEMORY, Measure.DISK, Measure.WHEEL
+    return _wide(results, lambda _, entry: " / ".join(m.text(entry[m]) if m in entry else "–" for m in kinds))
+
+
+def _wide(results: Sequence[Result], cell: Callable[[Result, Entry], str]) -> str:
+    """Return a table with a row for each case and number of threads, and a column for each way."""
+    labels = list(dict.fromkeys(entry["label"] for result in results for entry in result.entries))
+    rows = []
+    for result in results:
+        shown = {e["label"]: "fault" if "fault" in e else cell(result, e) for e in result.entries}
+        cells = [shown.get(label, "–") for label in labels]
+        rows.append([str(result.case), str(result.threads), *cells])
+    return table(["case", "threads", *labels], rows)
+
+
+def losses(results: Sequence[Result]) -> str:
+    """Return every case in which another package is faster, the clearest first."""
+    lost = [
+        (ratio, [str(result.case), str(result.threads), label, f"{ratio:.2f}×"])
+        for result in results
+        for label, ratio in result.rivals().items()
+        if ratio < 1
+    ]
+    return table(["case", "threads", "faster", "its time"], [row for _, row in sorted(lost)])
+
+
+def faults(results: Sequence[Result]) -> str:
+    """Return who could not be timed, and why."""
+    rows = [
+        [str(result.case), str(result.threads), entry["label"], entry["fault"]]
+        for result in results
+        for entry in result.entries
+        if "fault" in entry
+    ]
+    return table(["case", "threads", "way", "fault"], rows)
+
+
+def markdown(files: Sequence[dict[str, Any]]) -> str:
+    """Return everything about one or more results files."""
+    results = [Result.from_json(data) for file in files for data in file["results"]]
+    order = [case for cases in WORKLOADS.values() for case in cases]
+    results.sort(key=lambda result: (order.index(result.case), result.threads))
+    parts = ["## Where and with what", *map(_setting, files)]
+    parts += ["## What must be reached", goals(results), "## Where gatewise loses", losses(results)]
+    for workload, title in TITLES.items():
+        if here := [result for result in results if result.case.workload == workload]:
+            parts += [f"## {title}", "Median of a call (× gatewise's):", times(here)]
+            if workload == "W1":
+                parts += ["The slow calls (p99.9 / maximum):", tails(here)]
+            if workload == "W6":
+                parts += ["Memory / disk with all that is required / own files compressed:", sizes(here)]
+    if any("fault" in entry for result in results for entry in result.entries):
+        parts += ["## Who could not be timed", faults(results)]
+    if any(entry.get("cores", 0) > 1.1 * result.threads for result in results for entry in result.entries):
+        parts.append("† It kept more processors busy than it was given.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _setting(file: dict[str, Any]) -> str:
+    machine = ", ".join(f"{key} {value}" for key, value in file["machine"].items())
+    rows = [[rival, version] for rival, version in file["rivals"].items()]
+    text = f"{file['date']}: {machine}; {file['seconds']} s for each way and case, in {file['rounds']} rounds."
+    return f"{text}\n\n{table(['rival', 'version'], rows)}"
+
+
+def main() -> None:
+    """Read results files; print the report, or put it into README.md."""
+    parser = argparse.ArgumentParser(prog="python -m bench.report", description="Show results of python -m bench.")
+    parser.add_argument("results", nargs="+", type=Path)
+    parser.add_argument("--write", action="store_true", help="put the report into bench/README.md")
+    given = parser.parse_args()
+    text = markdown([json.loads(path.read_text()) for path in given.results])
+    if not given.write:
+        print(text, end="")
+        return
+    before, rest = README.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    README.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+// One cell backward over time: the derivatives of src/gatewise/adjoints.py, and the products that gather them.
+
+#include "simd.hpp"
+
+namespace gatewise::GATEWISE_ISA {
+namespace {
+
+template <class T> class Back {
+    using V = Vec<T>;
+    static constexpr int L = LANES<T>;
+
+    const Backward<T>& f;
+    const Cell<T>& p;
+    const int64_t I = p.input, H = p.hidden, R = p.recurrent, B = f.batch;
+    const int64_t tiles = vectors<T>(H), width = tiles * L, width_r = padded<T>(R);
+    const bool plain = p.plain && !f.zoneout_cell;
+    const bool projection_clips = p.projection && p.projection_clip < T(__builtin_inf());
+
+    int64_t* const rows = (int64_t*)f.workspace;
+    T* const dm = f.workspace + words<T>(f.rows);                      // (rows, width)
+    T* const dr = dm + f.rows * width;                                 // (rows, width_r)
+    const T** const sources = (const T**)(dr + f.rows * width_r);      // (steps · rows): what dx comes from
+    T** const targets = (T**)(sources + (f.last - f.first) * f.rows);  // and where it goes
+    T low[4], high[4];                                                 // the outputs of gates whose sums were clipped
+
+    // Of one step:
+    int64_t t = 0, place = 0, count = 0, found = 0;
+    const T* c_before = nullptr;
+
+public:
+    explicit Back(const Backward<T>& given) : f(given), p(*given.cell) {
+        for (int k = 0; k < 4; ++k) {
+            low[k] = apply<T>(p.activation[k], all<T>(-p.gate_clip))[0];
+            high[k] = apply<T>(p.activation[k], all<T>(p.gate_clip))[0];
+        }
+    }
+
+    void operator()() {
+        for (int64_t step = f.first; step < f.last; ++step) {
+            begin(step);
+            arrive();
+            if (p.projection) unproject();
+            for (int64_t n = 0; n < count; ++n)
+                for (int64_t tile = 0; tile < tiles; ++tile)
+                    plain ? equations<true>(tile, n) : equations<false>(tile, n);
+            leave();
+        }
+        product<T>(
+            p.back_x, I, 4 * H, found, [&](int64_t n) { return sources[n]; },
+            [&](int64_t n, int64_t column, V v) { store(targets[n] + column, v, I - column); }, 0, groups<T>(I));
+    }
+
+private:
+    void begin(int64_t step) {
+        const int64_t in_order = f.time - 1 - step;
+        t = f.reverse ? step : in_order;
+        place = step - f.first;
+        c_before = in_order ? f.cells + (f.reverse ? t + 1 : t - 1) * B * H : f.c0;
+        count = rows_alive(f.live ? f.live + t * B : nullptr, f.row, f.row + f.rows, rows);
+    }
+
+    T* by_sums(int64_t row) const { return f.da + (place * B + row) * 4 * H; }
+
+    // dh of each row: what comes from the next step and from the output. What zoneout kept passes by; dr goes on.
+    void arrive() {
+        const T* const from_output = f.dhidden + t * B * R;
+        for (int64_t row = f.row; row < f.row + f.rows; ++row)
+            for (int64_t k = 0; k < R; k += L) {
+                T* const dh = f.dh + row * width_r + k;
+                store(dh, load(dh) + load(from_output + row * R + k, R - k));
+            }
+        for (int64_t n = 0; n < count; ++n)
+            for (int64_t k = 0; k < R; k += L) {
+                T* const dh = f.dh + rows[n] * width_r + k;
+                V passed = {}, by_r = load(dh);
+                if (f.zoneout_hidden) {
+                    const V kept = load(f.zoneout_hidden + (t * B + rows[n]) * R + k, R - k);
+                    passed = kept * by_r;
+                    by_r = (T(1) - kept) * by_r;
+                }
+                store(dh, passed);
+                store((p.projection ? dr + n * width_r : dm + n * width) + k, by_r);
+            }
+    }
+
+    // r = clip(R m): dm from dr.
+    void unproject() {
+        if (projection_clips)
+            product<T>(
+                p.projection, R, H, count, [&](int64_t n) { return f.unprojected + (t * B + rows[n]) * H; },
+                [&](int64_t n, int64_t column, V r) {
+                    T* const by_r = dr + n * width_r + column;
+                    store(by_r, load(by_r) * within(r, p.projection_clip));
+                },
+                0, groups<T>(R));
+        for (int64_t n = 0; n < count; ++n)
+            for (int64_t k = 0; k < R; k += L)
+                store(f.dr + (place * B + rows[n]) * R + k, load(dr + n * width_r + k), R - k);
+        product<T>(
+            p.back_projection, H, R, count, [&](int64_t n) { return dr + n * width_r; },
+            [&](int64_t n, int64_t column, V v) { store(dm + n * width + column, v); }, 0, groups<T>(H));
+    }
+
+    static V within(V v, T clip) {  // the derivative of clip(v, -clip, clip)
+        return magnitude<T>(v) <= clip ? all<T>(T(1)) : V{};
+    }
+
+    template <bool PLAIN> V by_sum(int k, V y, V derivative) const {  // of gate k, from that of its output y
+        if constexpr (PLAIN) return derivative * (k == CANDIDATE ? mad(-y, y, all<T>(T(1))) : y * (T(1) - y));
+        const V d = derivative * slope<T>(p.activation[k], y);
+        if (p.gate_clip == T(__builtin_inf())) return d;
+        return d * ((y > low[k]) & (y < high[k]) ? all<T>(T(1)) : V{});
+    }
+
+    template <bool PLAIN> inline void equations(int64_t tile, int64_t n) {
+        const int64_t row = rows[n], unit = tile * L, units = H - unit, at = t * B + row;
+        const T* const gates = f.gates + at * 4 * H + unit;
+        const V i = load(gates, units), f_ = load(gates + H, units);
+        const V g = load(gates + 2 * H, units), o = load(gates + 3 * H, units);
+        const V c_prev = load(c_before + row * H + unit, units), by_m = load(dm + n * width + unit);
+        T* const carried = f.dc + row * width + unit;
+        V dc = load(carried), dc_prev = {}, da_i, da_f, da_g, da_o;
+
+        // m = o * φ(c)
+        V c, y;
+        if constexpr (PLAIN) {
+            c = load(f.cells + at * H + unit, units);
+            y = tanh<T>(c);
+            da_o = by_sum<PLAIN>(OUTPUT, o, by_m * y);
+            dc = mad(by_m * o, mad(-y, y, all<T>(T(1))), dc);
+        } else {
+            const V c_raw = mad(f_, c_prev, i * g);
+            c = clip<T>(c_raw, -p.cell_clip, p.cell_clip);
+            y = apply<T>(p.activation[CELL], c);
+            da_o = by_sum<PLAIN>(OUTPUT, o, by_m * y);
+            if (f.zoneout_cell) {
+                const V kept = load(f.zoneout_cell + at * H + unit, units);
+                dc_prev = kept * dc;
+                dc = (T(1) - kept) * dc;
+            }
+            dc = mad(by_m * o, slope<T>(p.activation[CELL], y), dc);
+            if (p.peephole) dc = mad(da_o, load(p.peephole + (tile * 3 + 2) * L), dc);
+            if (p.cell_clip < T(__builtin_inf())) dc *= within(c_raw, p.cell_clip);
+        }
+
+        // c = f * c_prev + i * g
+        V df = dc * c_prev, di = dc * g;
+        dc_prev = mad(dc, f_, dc_prev);
+        da_g = by_sum<PLAIN>(CANDIDATE, g, dc * i);
+        if constexpr (PLAIN) {
+            da_i = by_sum<PLAIN>(INPUT, i, di);
+            da_f = by_sum<PLAIN>(FORGET, f_, df);
+        } else {
+            if (p.coupling == Coupling::forget) di -= df;
+            if (p.coupling == Coupling::input) df -= di;
+            da_i = p.coupling == Coupling::input ? V{} : by_sum<PLAIN>(INPUT, i, di);
+            da_f = p.coupling == Coupling::forget ? V{} : by_sum<PLAIN>(FORGET, f_, df);
+            if (p.peephole) {
+                if (p.coupling != Coupling::input) dc_prev = mad(da_i, load(p.peephole + tile * 3 * L), dc_prev);
+                if (p.coupling != Coupling::forget) dc_prev = mad(da_f, load(p.peephole + (tile * 3 + 1) * L), dc_prev);
+            }
+        }
+        store(carried, dc_prev);
+        T* const da = by_sums(row) + unit;
+        store(da, da_i, units);
+        store(da + H, da_f, units);
+        store(da + 2 * H, da_g, units);
+        store(da + 3 * H, da_o, units);
+    }
+
+    // dz = da W: what goes to the step before now, what goes to the input when all steps are done.
+    void leave() {
+        product<T>(
+            p.back_h, R, 4 * H, count, [&](int64_t n) { return by_sums(rows[n]); },
+            [&](int64_t n, int64_t column, V v) {
+                T* const dh = f.dh + rows[n] * width_r + column;
+                if (f.recurrent_mask) v *= load(f.recurrent_mask + (t * B + rows[n]) * R + column, R - column);
+                store(dh, load(dh) + v);
+            },
+            0, groups<T>(R));
+        for (int64_t n = 0; n < count; ++n, ++found) {
+            sources[found] = by_sums(rows[n]);
+            targets[found] = f.dx + (t * B + rows[n]) * I;
+        }
+    }
+};
+
+constexpr int64_t DEEP = 256;  // rows that are added up in registers before they go to the target
+
+}  // namespace
+
+template <class T> void backward(const Backward<T>& f) {
+    const Flush flush;
+    Back<T>{f}();
+}
+
+template <class T> int64_t backward_workspace(const Cell<T>& p, int64_t rows, int64_t steps) {
+    return words<T>(rows) + rows * (padded<T>(p.hidden) + padded<T>(p.recurrent)) + 2 * words<T>(steps * rows);
+}
+
+// Both sides are packed, DEEP rows of them at a time: the left as blocks of ROWS, the right as groups of 4 vectors.
+template <class T> void outer(const Outer<T>& f) {
+    constexpr int L = LANES<T>;
+    const Flush flush;
+    const int64_t size = f.last - f.first, blocks = (size + ROWS - 1) / ROWS;
+    for (int64_t begin = 0; begin < f.rows; begin += DEEP) {
+        const int64_t rows = f.rows - begin < DEEP ? f.rows - begin : DEEP;
+        T* const left = f.workspace;               // (blocks, rows, ROWS)
+        T* const right = left + blocks * DEEP * ROWS;  // (rows, 4, L)
+        for (int64_t row = 0; row < rows; ++row)
+            for (int64_t block = 0; block < blocks; ++block) {
+                const T* const from = f.left[begin + row] + f.first + block * ROWS;
+                T* const to = left + (block * rows + row) * ROWS;
+                for (int64_t n = 0; n < ROWS; ++n) to[n] = block * ROWS + n < size ? from[n] : T(0);
+            }
+        for (int64_t group = 0; group < groups<T>(f.right_size); ++group) {
+            const int64_t column = group * 4 * L;
+            const auto with = [&](auto vectors) {
+                constexpr int N = decltype(vectors)::value;
+                for (int64_t row = 0; row < rows; ++row)
+                    UNROLL for (int n = 0; n < N; ++n) {
+                        const int64_t at = column + n * L;
+                        store(right + (row * N + n) * L, load(f.right[begin + row] + at, f.right_size - at));
+                    }
+                for (int64_t block = 0; block < blocks; ++block) {
+                    Vec<T> acc[ROWS][N] = {};
+                    const T *w = right, *s = left + block * rows * ROWS;
+                    for (int64_t row = 0; row < rows; ++row, w += N * L, s += ROWS) {
+                        Vec<T> v[N];
+                        UNROLL for (int n = 0; n < N; ++n) v[n] = load(w + n * L);
+                        UNROLL for (int r = 0; r < ROWS; ++r) {
+                            const Vec<T> z = all<T>(s[r]);
+                            UNROLL for (int n = 0; n < N; ++n) acc[r][n] = mad(v[n], z, acc[r][n]);
+                        }
+                    }
+                    for (int64_t r = 0; r < ROWS && block * ROWS + r < size; ++r)
+                        for (int n = 0; n < N; ++n) {
+                            const int64_t at = column + n * L;
+                            T* const to = f.target + (f.first + block * ROWS + r) * f.stride + at;
+                            store(to, load(to, f.right_size - at) + acc[r][n], f.right_size - at);
+                        }
+                }
+            };
+            switch ((f.right_size - column + L - 1) / L) {
+                case 1: with(Number<1>()); break;
+                case 2: with(Number<2>()); break;
+                case 3: with(Number<3>()); break;
+                default: with(Number<4>());
+            }
+        }
+    }
+}
+
+template <class T> int64_t outer_workspace(int64_t left_size) {
+    return (left_size + ROWS) * DEEP + DEEP * 4 * LANES<T>;
+}
+
+template void backward(const Backward<float>&);
+template void backward(const Backward<double>&);
+template int64_t backward_workspace(const Cell<float>&, int64_t, int64_t);
+template int64_t backward_workspace(const Cell<double>&, int64_t, int64_t);
+template void outer(const Outer<float>&);
+template void outer(const Outer<double>&);
+template int64_t outer_workspace<float>(int64_t);
+template int64_t outer_workspace<double>(int64_t);
+
+}  // namespace gatewise::GATEWISE_ISA

@@ -1,0 +1,346 @@
+// What Python sees. Sizes are checked here once more before any pointer is handed over; the sentences that a person
+// reads come from Python, which has looked before.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#include <numpy/arrayobject.h>
+
+#include <atomic>
+#include <chrono>
+#include <limits>
+
+#include "engine.hpp"
+#include "team.hpp"
+
+namespace nb = nanobind;
+using namespace gatewise;
+
+namespace {
+
+template <class T> using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
+template <class T> using Out = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
+template <class Array> using Maybe = std::optional<Array>;
+using Sizes = std::initializer_list<int64_t>;
+
+template <class Array> auto checked(const char* name, const Array& array, Sizes sizes) {
+    bool fits = array.ndim() == sizes.size();
+    size_t axis = 0;
+    for (int64_t size : sizes) fits = fits && int64_t(array.shape(axis++)) == size;
+    if (!fits) throw nb::value_error((std::string("the array ") + name + " does not have its shape").c_str());
+    return array.data();
+}
+
+template <class Array> auto checked(const char* name, const Maybe<Array>& array, Sizes sizes) {
+    return array ? checked(name, *array, sizes) : nullptr;
+}
+
+const Kernel& kernel_called(const std::string& name) {
+    const Kernel* found[4];
+    const int count = available(found);
+    for (int n = 0; n < count; ++n)
+        if (name == found[n]->name) return *found[n];
+    throw nb::value_error(("this machine has no kernel '" + name + "'").c_str());
+}
+
+std::vector<std::string> kernels() {
+    const Kernel* found[4];
+    const int count = available(found);
+    std::vector<std::string> names;
+    for (int n = 0; n < count; ++n) names.emplace_back(found[n]->name);
+    return names;
+}
+
+// Whether a signal has come that Python wants to answer; the GIL is not held.
+bool interrupted() {
+    using Clock = std::chrono::steady_clock;
+    static thread_local Clock::time_point next;
+    const auto now = Clock::now();
+    if (now < next) return false;
+    next = now + std::chrono::milliseconds(50);
+    const nb::gil_scoped_acquire held;
+    return PyErr_CheckSignals() != 0;
+}
+
+template <class Work> void without_gil(Work work) {
+    bool whole;
+    {
+        const nb::gil_scoped_release released;
+        whole = work();
+    }
+    if (!whole) throw nb::python_error();
+}
+
+Function function_called(const std::string& name) {
+    if (name == "sigmoid") return Function::sigmoid;
+    if (name == "tanh") return Function::tanh;
+    if (name == "hard_sigmoid") return Function::hard_sigmoid;
+    if (name == "exponential") return Function::exponential;
+    throw nb::value_error(("there is no nonlinearity '" + name + "' here").c_str());
+}
+
+using Activations = std::vector<std::tuple<std::string, double, double>>;
+
+template <class T> class PyCell {
+public:
+    PyCell(const std::string& kernel, In<T> weight, In<T> bias, Maybe<In<T>> peephole, Maybe<In<T>> projection,
+           const Activations& activations, const std::string& coupling, double gate_clip, double cell_clip,
+           double projection_clip)
+        : weight(weight), bias(bias), peephole(peephole), projection(projection) {
+        if (weight.ndim() != 3 || activations.size() != 5) throw nb::value_error("a cell has 3 axes of weights, 5 nonlinearities");
+        given.hidden = int64_t(weight.shape(1));
+        given.recurrent = projection ? int64_t(projection->shape(0)) : given.hidden;
+        given.input = int64_t(weight.shape(2)) - given.recurrent;
+        if (given.input < 1) throw nb::value_error("a cell has at least one input");
+        for (int k = 0; k < 5; ++k) {
+            const auto& [name, slope, shift] = activations[size_t(k)];
+            given.activation[k] = {function_called(name), T(slope), T(shift)};
+        }
+        given.coupling = coupling == "forget" ? Coupling::forget : coupling == "input" ? Coupling::input : Coupling::none;
+        given.gate_clip = T(gate_clip), given.cell_clip = T(cell_clip), given.projection_clip = T(projection_clip);
+        given.weight = checked("weight", weight, {4, given.hidden, given.recurrent + given.input});
+        given.bias = checked("bias", bias, {4, given.hidden});
+        given.peephole = checked("peephole", peephole, {3, given.hidden});
+        given.projection = checked("projection", projection, {given.recurrent, given.hidden});
+        packed = std::make_shared<Packed<T>>(kernel_called(kernel), given);
+    }
+
+    void forward(In<T> x, In<T> h0, Out<T> h, Out<T> c, bool reverse, Maybe<In<bool>> live, Maybe<In<T>> recurrent_mask,
+                 Maybe<In<T>> zoneout_cell, Maybe<In<T>> zoneout_hidden, int64_t every, const std::vector<int>& places,
+                 Maybe<Out<T>> gates, Maybe<Out<T>> cells, Maybe<Out<T>> unprojected,
+                 const Maybe<std::vector<int64_t>>& units) const {
+        const int64_t I = given.input, H = given.hidden, R = given.recurrent;
+        if (x.ndim() != 3 || places.size() != 4 || every < 1) throw nb::value_error("x has 3 axes, there are 4 gates, every is at least 1");
+        const int64_t time = int64_t(x.shape(0)), batch = int64_t(x.shape(1)), kept = (time + every - 1) / every;
+        Forward<T> call{};
+        call.time = time, call.batch = batch, call.reverse = reverse;
+        call.x = checked("x", x, {time, batch, I});
+        call.h0 = checked("h0", h0, {batch, R});
+        call.h = checked("h", h, {time, batch, R});
+        T* const states = checked("c", c, {batch, H});
+        call.live = (const uint8_t*)checked("live", live, {time, batch});
+        call.recurrent_mask = checked("recurrent_mask", recurrent_mask, {time, batch, R});
+        call.zoneout_cell = checked("zoneout_cell", zoneout_cell, {time, batch, H});
+        call.zoneout_hidden = checked("zoneout_hidden", zoneout_hidden, {time, batch, R});
+        call.every = every, call.units = units ? int64_t(units->size()) : H;
+        for (int k = 0; k < 4; ++k) call.place[k] = places[size_t(k)], call.gates_kept += places[size_t(k)] >= 0;
+        for (int place : places)
+            if (place >= call.gates_kept) throw nb::value_error("the gates that are kept lie side by side");
+        call.kept_gates = checked("gates", gates, {kept, batch, call.gates_kept, call.units});
+        call.kept_cell = checked("cells", cells, {kept, batch, call.units});
+        call.kept_unprojected = checked("unprojected", unprojected, {kept, batch, call.units});
+        std::vector<int64_t> start, lane, place;
+        Pick pick{};
+        if (units) {
+            const int64_t lanes = packed->kernel().lanes;
+            for (int64_t tile = 0; tile * lanes < H; ++tile) {
+                start.push_back(int64_t(lane.size()));
+                for (size_t n = 0; n < units->size(); ++n) {
+                    const int64_t unit = (*units)[n];
+                    if (unit < 0 || unit >= H) throw nb::value_error("there is no such unit");
+                    if (unit / lanes == tile) lane.push_back(unit % lanes), place.push_back(int64_t(n));
+                }
+            }
+            start.push_back(int64_t(lane.size()));
+            pick = {start.data(), lane.data(), place.data()};
+            call.pick = &pick;
+        }
+        without_gil([&] { return gatewise::forward(*packed, call, states, interrupted); });
+    }
+
+    void backward(In<T> x, In<T> h, In<T> h0, In<T> c0, In<T> gates, In<T> cells, In<T> unprojected, bool reverse,
+                  Maybe<In<bool>> live, Maybe<In<T>> recurrent_mask, Maybe<In<T>> zoneout_cell,
+                  Maybe<In<T>> zoneout_hidden, In<T> dhidden, Out<T> dh, Out<T> dc, Out<T> dx, Out<T> dweight,
+                  Out<T> dbias, Maybe<Out<T>> dpeephole, Maybe<Out<T>> dprojection) const {
+        const int64_t I = given.input, H = given.hidden, R = given.recurrent;
+        if (x.ndim() != 3) throw nb::value_error("x has 3 axes");
+        if (bool(dpeephole) != bool(peephole) || bool(dprojection) != bool(projection))
+            throw nb::value_error("what the cell has, and nothing else, has a gradient");
+        const int64_t time = int64_t(x.shape(0)), batch = int64_t(x.shape(1));
+        Backward<T> call{};
+        call.time = time, call.batch = batch, call.reverse = reverse;
+        call.gates = checked("gates", gates, {time, batch, 4, H});
+        call.cells = checked("cells", cells, {time, batch, H});
+        call.unprojected = checked("unprojected", unprojected, {time, batch, H});
+        call.c0 = checked("c0", c0, {batch, H});
+        call.live = (const uint8_t*)checked("live", live, {time, batch});
+        call.recurrent_mask = checked("recurrent_mask", recurrent_mask, {time, batch, R});
+        call.zoneout_cell = checked("zoneout_cell", zoneout_cell, {time, batch, H});
+        call.zoneout_hidden = checked("zoneout_hidden", zoneout_hidden, {time, batch, R});
+        call.dhidden = checked("dhidden", dhidden, {time, batch, R});
+        call.dx = checked("dx", dx, {time, batch, I});
+        const T* const inputs = checked("x", x, {time, batch, I});
+        const T* const hidden = checked("h", h, {time, batch, R});
+        const T* const initial = checked("h0", h0, {batch, R});
+        T* const by_h = checked("dh", dh, {batch, R});
+        T* const by_c = checked("dc", dc, {batch, H});
+        const Gradients<T> gradients{
+            checked("dweight", dweight, {4, H, R + I}), checked("dbias", dbias, {4, H}),
+            checked("dpeephole", dpeephole, {3, H}), checked("dprojection", dprojection, {R, H})};
+        without_gil([&] {
+            packed->pack_way_back(given);
+            return gatewise::backward(*packed, call, inputs, hidden, initial, by_h, by_c, gradients, interrupted);
+        });
+    }
+
+    std::shared_ptr<const Packed<T>> packed;
+
+private:
+    In<T> weight, bias;  // held, so that `given` stays valid
+    Maybe<In<T>> peephole, projection;
+    Given<T> given{};
+};
+
+template <class T> constexpr int NUMPY_TYPE = sizeof(T) == 4 ? NPY_FLOAT32 : NPY_FLOAT64;
+
+template <class T> class PyStream {
+public:
+    PyStream(const std::vector<const PyCell<T>*>& cells, int64_t batch, bool with_batch) : batched(with_batch), stream(taken(cells), batch) {
+        input = stream.cell(0).input, output = stream.cell(stream.layers() - 1).recurrent;
+    }
+
+    // The output for x (input,) or (time, input), with a batch axis before the last where there is one; None where x
+    // is not such an array as it stands, or `out` not what its output fits into. The GIL is kept while the work is
+    // shorter than letting it go.
+    nb::object push(nb::handle x, nb::handle out) {
+        const int fixed = batched ? 2 : 1;
+        if (!PyArray_Check(x.ptr())) return nb::none();
+        auto* const in = (PyArrayObject*)x.ptr();
+        const int axes = PyArray_NDIM(in);
+        if (PyArray_TYPE(in) != NUMPY_TYPE<T> || !PyArray_ISCARRAY_RO(in) || axes < fixed || axes > fixed + 1) return nb::none();
+        const npy_intp* const shape = PyArray_DIMS(in);
+        if (shape[axes - 1] != input || (batched && shape[axes - 2] != stream.batch())) return nb::none();
+        npy_intp sizes[3];
+        for (int axis = 0; axis < axes; ++axis) sizes[axis] = shape[axis];
+        sizes[axes - 1] = output;
+        nb::object y;
+        if (out.is_none()) {
+            y = nb::steal(PyArray_SimpleNew(axes, sizes, NUMPY_TYPE<T>));
+            if (!y.is_valid()) throw nb::python_error();
+        } else {
+            auto* const to = (PyArrayObject*)out.ptr();
+            if (!PyArray_Check(out.ptr()) || PyArray_TYPE(to) != NUMPY_TYPE<T> || !PyArray_ISCARRAY(to) ||
+                PyArray_NDIM(to) != axes || !PyArray_CompareLists(PyArray_DIMS(to), sizes, axes))
+                return nb::none();
+            y = nb::borrow(out);
+        }
+        const int64_t time = axes > fixed ? shape[0] : 1;
+        const T* const from = (const T*)PyArray_DATA(in);
+        T* const to = (T*)PyArray_DATA((PyArrayObject*)y.ptr());
+        const Busy alone(busy);
+        if (stream.work() * double(time) < 1e6) stream.push(from, time, to, nullptr);
+        else push_long(from, time, to);
+        return y;
+    }
+
+    void get(int64_t layer, Out<T> h, Out<T> c) {
+        const Busy alone(busy);
+        stream.get(layer, checked("h", h, {stream.batch(), at(layer).recurrent}), checked("c", c, {stream.batch(), at(layer).hidden}));
+    }
+
+    void set(int64_t layer, In<T> h, In<T> c) {
+        const Busy alone(busy);
+        stream.set(layer, checked("h", h, {stream.batch(), at(layer).recurrent}), checked("c", c, {stream.batch(), at(layer).hidden}));
+    }
+
+private:
+    // Two threads in one stream at once are an error of the caller's, and must be no more than that.
+    struct Busy {
+        explicit Busy(std::atomic<bool>& flag) : flag(flag) {
+            if (flag.exchange(true)) throw std::runtime_error("a stream is used by one thread at a time");
+        }
+        ~Busy() { flag = false; }
+        std::atomic<bool>& flag;
+    };
+
+    // Without the GIL; a signal that ends it leaves the state as it was.
+    void push_long(const T* from, int64_t time, T* to) {
+        std::vector<std::vector<T>> before;
+        for (int64_t layer = 0; layer < stream.layers(); ++layer) {
+            before.emplace_back(size_t(stream.batch() * at(layer).recurrent));
+            before.emplace_back(size_t(stream.batch() * at(layer).hidden));
+            stream.get(layer, before[size_t(2 * layer)].data(), before[size_t(2 * layer + 1)].data());
+        }
+        try {
+            without_gil([&] { return stream.push(from, time, to, interrupted); });
+        } catch (...) {
+            for (int64_t layer = 0; layer < stream.layers(); ++layer)
+                stream.set(layer, before[size_t(2 * layer)].data(), before[size_t(2 * layer + 1)].data());
+            throw;
+        }
+    }
+
+    static std::vector<std::shared_ptr<const Packed<T>>> taken(const std::vector<const PyCell<T>*>& cells) {
+        if (cells.empty()) throw nb::value_error("a stream has at least one layer");
+        std::vector<std::shared_ptr<const Packed<T>>> found;
+        for (const auto* cell : cells) {
+            if (!found.empty() && cell->packed->cell().input != found.back()->cell().recurrent)
+                throw nb::value_error("the layers of a stream fit together");
+            found.push_back(cell->packed);
+        }
+        return found;
+    }
+
+    const Cell<T>& at(int64_t layer) const {
+        if (layer < 0 || layer >= stream.layers()) throw nb::index_error("there is no such layer");
+        return stream.cell(layer);
+    }
+
+    std::atomic<bool> busy{false};
+    bool batched;
+    Stream<T> stream;
+    int64_t input, output;
+};
+
+template <class T> void apply(const std::string& kernel, const std::string& name, double slope, double shift, In<T> a, Out<T> y) {
+    const Kernel& chosen = kernel_called(kernel);
+    const int64_t count = int64_t(a.size());
+    if (a.ndim() != 1) throw nb::value_error("a has one axis");
+    const T* const from = checked("a", a, {count});
+    T* const to = checked("y", y, {count});
+    const Activation<T> by{function_called(name), T(slope), T(shift)};
+    if constexpr (sizeof(T) == 4) chosen.float32.apply(by, from, to, count);
+    else chosen.float64.apply(by, from, to, count);
+}
+
+template <class T> void bind(nb::module_& m, const char* cell, const char* stream) {
+    using namespace nb::literals;
+    nb::class_<PyCell<T>>(m, cell)
+        .def(nb::init<const std::string&, In<T>, In<T>, Maybe<In<T>>, Maybe<In<T>>, const Activations&, const std::string&, double, double, double>(),
+             "kernel"_a, "weight"_a.noconvert(), "bias"_a.noconvert(), "peephole"_a.noconvert().none(),
+             "projection"_a.noconvert().none(), "activations"_a, "coupling"_a, "gate_clip"_a, "cell_clip"_a, "projection_clip"_a)
+        .def("forward", &PyCell<T>::forward, "x"_a.noconvert(), "h0"_a.noconvert(), "h"_a.noconvert(), "c"_a.noconvert(),
+             "reverse"_a, "live"_a.noconvert().none(), "recurrent_mask"_a.noconvert().none(),
+             "zoneout_cell"_a.noconvert().none(), "zoneout_hidden"_a.noconvert().none(), "every"_a, "places"_a,
+             "gates"_a.noconvert().none(), "cells"_a.noconvert().none(), "unprojected"_a.noconvert().none(), "units"_a.none())
+        .def("backward", &PyCell<T>::backward, "x"_a.noconvert(), "h"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
+             "gates"_a.noconvert(), "cells"_a.noconvert(), "unprojected"_a.noconvert(), "reverse"_a,
+             "live"_a.noconvert().none(), "recurrent_mask"_a.noconvert().none(), "zoneout_cell"_a.noconvert().none(),
+             "zoneout_hidden"_a.noconvert().none(), "dhidden"_a.noconvert(), "dh"_a.noconvert(), "dc"_a.noconvert(),
+             "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "dpeephole"_a.noconvert().none(),
+             "dprojection"_a.noconvert().none());
+    nb::class_<PyStream<T>>(m, stream)
+        .def(nb::init<const std::vector<const PyCell<T>*>&, int64_t, bool>(), "cells"_a, "batch"_a, "batched"_a)
+        .def("push", &PyStream<T>::push, "x"_a, "out"_a.none() = nb::none())
+        .def("get", &PyStream<T>::get, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert())
+        .def("set", &PyStream<T>::set, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert());
+    m.def("apply", &apply<T>, "kernel"_a, "name"_a, "slope"_a, "shift"_a, "a"_a.noconvert(), "y"_a.noconvert());
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+    if (_import_array() < 0) throw nb::python_error();
+    m.doc() = "The native kernels; gatewise.engine.native is their face.";
+    m.def("kernels", &kernels);
+    m.def("threads", &threads);
+    m.def("set_threads", &set_threads, nb::arg("count"));
+    bind<float>(m, "CellFloat32", "StreamFloat32");
+    bind<double>(m, "CellFloat64", "StreamFloat64");
+}

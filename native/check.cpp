@@ -1,0 +1,381 @@
+// Every kernel of this machine, in float and double, on random cells and runs: there and back as the plain loops of
+// plain.hpp, and bit for bit the same however a run is cut, shared out among threads, or kept.
+//
+//   check [how many runs [seed]]
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <stdexcept>
+#include <string>
+
+#include "plain.hpp"
+#include "team.hpp"
+
+using namespace gatewise;
+
+namespace {
+
+double largest = 0;  // of all errors, as a part of what is allowed
+
+class Dice {
+    std::mt19937_64 bits;
+
+public:
+    explicit Dice(uint64_t seed) : bits(seed) {}
+    int64_t to(int64_t most) { return int64_t(bits() % uint64_t(most + 1)); }  // 0 … most
+    int64_t from(int64_t least, int64_t most) { return least + to(most - least); }
+    bool once_in(int64_t times) { return to(times - 1) == 0; }
+    double real(double low, double high) { return low + (high - low) * double(bits() >> 11) * 0x1p-53; }
+    template <class T> Array<T> array(std::initializer_list<int64_t> sizes, double most) {
+        Array<T> made(sizes);
+        for (int64_t n = 0; n < made.size(); ++n) made[n] = T(real(-most, most));
+        return made;
+    }
+};
+
+// ---- a random subject
+
+template <class T> Activation<T> random_activation(Dice& dice, int gate) {
+    const bool tanh = gate == CANDIDATE || gate == CELL;
+    switch (dice.to(7)) {
+        case 0: return {Function::hard_sigmoid, T(0.2), T(0.5)};
+        case 1: return {Function::hard_sigmoid, T(1) / 6, T(0.5)};
+        case 2: return {tanh ? Function::sigmoid : Function::tanh, 0, 0};
+        case 3: if (gate == INPUT) return {Function::exponential, 0, 0}; [[fallthrough]];
+        default: return {tanh ? Function::tanh : Function::sigmoid, 0, 0};
+    }
+}
+
+template <class T> Array<T> random_mask(Dice& dice, std::initializer_list<int64_t> sizes) {
+    Array<T> mask(sizes);
+    for (int64_t n = 0; n < mask.size(); ++n) mask[n] = dice.once_in(4) ? T(0) : T(dice.real(0, 1));
+    return mask;
+}
+
+template <class T> Subject<T> random_subject(Dice& dice, int64_t number) {
+    Subject<T> s;
+    Given<T>& cell = s.cell;
+    const bool wide = number % 16 == 0, lengthy = number % 16 == 8;  // worth threads; worth several rounds of the way back
+    s.time = lengthy ? dice.from(150, 300) : dice.to(7);
+    s.batch = lengthy ? dice.from(1, 4) : dice.to(wide ? 20 : 9);
+    s.reverse = dice.once_in(2);
+    cell.input = wide ? dice.from(30, 60) : dice.from(1, lengthy ? 9 : 40);
+    cell.hidden = wide ? dice.from(64, 90) : dice.from(1, lengthy ? 20 : 40);
+    const bool projects = dice.once_in(3), varies = dice.once_in(2), noisy = dice.once_in(3);
+    cell.recurrent = projects ? dice.from(1, cell.hidden) : cell.hidden;
+    const T none = std::numeric_limits<T>::infinity();
+    cell.gate_clip = cell.cell_clip = cell.projection_clip = none;
+    for (int k = 0; k < 5; ++k) cell.activation[k] = {k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid, 0, 0};
+    if (varies) {
+        for (int k = 0; k < 5; ++k) cell.activation[k] = random_activation<T>(dice, k);
+        cell.coupling = Coupling(dice.to(2));
+        if (dice.once_in(3) || cell.activation[INPUT].function == Function::exponential) cell.gate_clip = T(0.6);  // or it may run away
+        if (dice.once_in(3)) cell.cell_clip = T(0.25);
+        if (projects && dice.once_in(2)) cell.projection_clip = T(0.15);
+        if (dice.once_in(2)) s.peephole = dice.array<T>({3, cell.hidden}, 0.7);
+    }
+    const int64_t I = cell.input, H = cell.hidden, R = cell.recurrent, TIME = s.time, B = s.batch;
+    const double columns = double(R + I), size = lengthy || wide ? 2 / columns : 2 / std::sqrt(columns);
+    s.weight = dice.array<T>({4, H, R + I}, size);
+    s.bias = dice.array<T>({4, H}, 1);
+    if (projects) s.projection = dice.array<T>({R, H}, 2 / std::sqrt(double(H)));
+    s.x = dice.array<T>({TIME, B, I}, 2);
+    s.h0 = dice.array<T>({B, R}, 1);
+    s.c0 = dice.array<T>({B, H}, 1);
+    s.dhidden = dice.array<T>({TIME, B, R}, 1);
+    s.dh = dice.array<T>({B, R}, 1);
+    s.dc = dice.array<T>({B, H}, 1);
+    if (noisy) {
+        if (dice.once_in(2)) s.recurrent_mask = random_mask<T>(dice, {TIME, B, R});
+        if (dice.once_in(2)) s.zoneout_cell = random_mask<T>(dice, {TIME, B, H});
+        if (dice.once_in(2)) s.zoneout_hidden = random_mask<T>(dice, {TIME, B, R});
+    }
+    if (dice.once_in(3)) {
+        s.live = Array<uint8_t>({TIME, B}, 1);
+        for (int64_t n = 0; n < s.live.size(); ++n) s.live[n] = !dice.once_in(3);
+    }
+    if (cell.coupling != Coupling::none) {  // what a coupled gate does not use may hold anything
+        const int gate = cell.coupling == Coupling::forget ? FORGET : INPUT;
+        for (int64_t u = 0; u < H; ++u) {
+            for (int64_t j = 0; j < R + I; ++j) s.weight(gate, u, j) = T(NAN);
+            s.bias(gate, u) = T(NAN);
+            if (s.peephole) s.peephole(gate, u) = T(NAN);
+        }
+    }
+    return s;
+}
+
+template <class T> Given<T> given(const Subject<T>& s) {
+    Given<T> cell = s.cell;
+    cell.weight = s.weight.data(), cell.bias = s.bias.data();
+    cell.peephole = s.peephole.data(), cell.projection = s.projection.data();
+    return cell;
+}
+
+// ---- the engine on it
+
+template <class T> struct Result {
+    Array<T> hidden, h, c, gates, cells, unprojected;
+};
+
+// Steps [first, last) of the input's time, from the state (h, c); what they leave behind goes to its place in `result`.
+template <class T> void run(const Packed<T>& cell, const Subject<T>& s, int64_t first, int64_t last, Result<T>& result) {
+    const int64_t I = s.cell.input, H = s.cell.hidden, R = s.cell.recurrent, B = s.batch;
+    Forward<T> call{};
+    call.time = last - first, call.batch = B, call.reverse = s.reverse;
+    call.x = s.x.data() + first * B * I;
+    call.h0 = result.h.data();
+    call.h = result.hidden.data() + first * B * R;
+    if (s.live) call.live = s.live.data() + first * B;
+    if (s.recurrent_mask) call.recurrent_mask = s.recurrent_mask.data() + first * B * R;
+    if (s.zoneout_cell) call.zoneout_cell = s.zoneout_cell.data() + first * B * H;
+    if (s.zoneout_hidden) call.zoneout_hidden = s.zoneout_hidden.data() + first * B * R;
+    call.every = 1, call.units = H;
+    if (result.gates) {
+        call.kept_gates = result.gates.data() + first * B * 4 * H, call.gates_kept = 4;
+        for (int k = 0; k < 4; ++k) call.place[k] = k;
+        call.kept_cell = result.cells.data() + first * B * H;
+        call.kept_unprojected = result.unprojected.data() + first * B * H;
+    }
+    forward(cell, call, result.c.data(), nullptr);
+    if (first == last) return;
+    const T* const end = call.h + (s.reverse ? 0 : last - first - 1) * B * R;
+    std::copy(end, end + B * R, result.h.data());
+}
+
+template <class T> Result<T> empty(const Subject<T>& s, bool keeps) {
+    const int64_t H = s.cell.hidden, TIME = s.time, B = s.batch;
+    Result<T> made{Array<T>({TIME, B, s.cell.recurrent}, T(7)), s.h0, s.c0, {}, {}, {}};
+    if (keeps) made.gates = Array<T>({TIME, B, 4, H}, T(7)), made.cells = made.unprojected = Array<T>({TIME, B, H}, T(7));
+    return made;
+}
+
+template <class T> Result<T> whole_run(const Packed<T>& cell, const Subject<T>& s, bool keeps = true) {
+    Result<T> made = empty(s, keeps);
+    run(cell, s, 0, s.time, made);
+    return made;
+}
+
+template <class T> struct Derivatives {
+    Array<T> weight, bias, peephole, projection, x, h, c;
+};
+
+template <class T> Derivatives<T> way_back(const Packed<T>& cell, const Subject<T>& s, const Result<T>& run) {
+    const int64_t I = s.cell.input, H = s.cell.hidden, R = s.cell.recurrent;
+    Derivatives<T> d{Array<T>({4, H, R + I}), Array<T>({4, H}), {}, {}, Array<T>({s.time, s.batch, I}), s.dh, s.dc};
+    if (s.peephole) d.peephole = Array<T>({3, H});
+    if (s.projection) d.projection = Array<T>({R, H});
+    Backward<T> call{};
+    call.time = s.time, call.batch = s.batch, call.reverse = s.reverse;
+    call.gates = run.gates.data(), call.cells = run.cells.data(), call.unprojected = run.unprojected.data();
+    call.c0 = s.c0.data(), call.dhidden = s.dhidden.data(), call.dx = d.x.data();
+    if (s.live) call.live = s.live.data();
+    if (s.recurrent_mask) call.recurrent_mask = s.recurrent_mask.data();
+    if (s.zoneout_cell) call.zoneout_cell = s.zoneout_cell.data();
+    if (s.zoneout_hidden) call.zoneout_hidden = s.zoneout_hidden.data();
+    cell.pack_way_back(given(s));
+    backward(cell, call, s.x.data(), run.hidden.data(), s.h0.data(), d.h.data(), d.c.data(),
+             Gradients<T>{d.weight.data(), d.bias.data(), d.peephole.data(), d.projection.data()}, nullptr);
+    return d;
+}
+
+// ---- what must hold
+
+template <class... Words> [[noreturn]] void fail(const char* form, Words... words) {
+    char text[300];
+    std::snprintf(text, sizeof text, form, words...);
+    throw std::runtime_error(text);
+}
+
+template <class T> void check_close(const char* name, const Array<T>& found, const Array<Number<T>>& expected) {
+    if (!found) return;
+    for (int64_t n = 0; n < found.size(); ++n) {
+        const double allowed = double(std::numeric_limits<T>::epsilon() * expected[n].error + 1e3 * std::numeric_limits<T>::min());
+        const double error = double(std::abs(found[n] - expected[n].value));
+        if (!(error <= allowed))
+            fail("%s at %lld is %.17g, but must be %.17g, at most %.3g off", name, (long long)n, double(found[n]),
+                 double(expected[n].value), allowed);
+        largest = std::max(largest, error / allowed);
+    }
+}
+
+template <class T> void check_same(const char* name, const Array<T>& found, const Array<T>& expected) {
+    for (int64_t n = 0; n < found.size(); ++n)
+        if (std::memcmp(&found[n], &expected[n], sizeof(T)) != 0)
+            fail("%s at %lld is %.17g, but must be %.17g to the last bit", name, (long long)n, double(found[n]), double(expected[n]));
+}
+
+template <class T> void check_same(const char* name, const Result<T>& found, const Result<T>& expected) {
+    check_same(name, found.hidden, expected.hidden);
+    check_same(name, found.h, expected.h);
+    check_same(name, found.c, expected.c);
+    check_same(name, found.gates, expected.gates);
+    check_same(name, found.cells, expected.cells);
+    check_same(name, found.unprojected, expected.unprojected);
+}
+
+template <class T> void check_there(const Subject<T>& s, const Result<T>& found, const Plain<T>& plain) {
+    check_close("the hidden state", found.hidden, plain.hidden);
+    check_close("the final hidden state", found.h, plain.h);
+    check_close("the final cell state", found.c, plain.c);
+    check_close("the cell state", found.cells, plain.cells);
+    Array<T> gates = found.gates, unprojected = found.unprojected;
+    for (int64_t row = 0; row < s.time * s.batch; ++row)  // a step that did not take place has none: they are NaN
+        if (s.live && !s.live[row])
+            for (int64_t n = 0; n < 5 * s.cell.hidden; ++n) {
+                T& kept = n < 4 * s.cell.hidden ? gates[row * 4 * s.cell.hidden + n] : unprojected[row * s.cell.hidden + n % s.cell.hidden];
+                if (!std::isnan(kept)) fail("a gate of a step that did not take place is %.17g, but must be NaN", double(kept));
+                kept = 0;
+            }
+    check_close("a gate", gates, plain.gates);
+    check_close("the unprojected state", unprojected, plain.unprojected);
+}
+
+// Some gates of some units of every so many steps are those of the whole trace.
+template <class T> void check_kept(Dice& dice, const Packed<T>& cell, const Subject<T>& s, const Result<T>& whole) {
+    const int64_t H = s.cell.hidden, lanes = cell.kernel().lanes;
+    std::vector<int64_t> units, start{0}, lane, place;
+    for (int64_t u = H; u-- > 0;)
+        if (dice.once_in(2)) units.push_back(u);
+    for (int64_t tile = 0; tile * lanes < H; ++tile) {
+        for (size_t n = 0; n < units.size(); ++n)
+            if (units[n] / lanes == tile) lane.push_back(units[n] % lanes), place.push_back(int64_t(n));
+        start.push_back(int64_t(lane.size()));
+    }
+    const Pick pick{start.data(), lane.data(), place.data()};
+    const int64_t every = dice.from(1, 3), kept = (s.time + every - 1) / every, count = int64_t(units.size());
+    Forward<T> call{};
+    call.time = s.time, call.batch = s.batch, call.reverse = s.reverse, call.x = s.x.data(), call.h0 = s.h0.data();
+    call.live = s.live.data(), call.recurrent_mask = s.recurrent_mask.data();
+    call.zoneout_cell = s.zoneout_cell.data(), call.zoneout_hidden = s.zoneout_hidden.data();
+    call.every = every, call.units = count, call.pick = &pick;
+    for (int& at : call.place) at = dice.once_in(3) ? -1 : call.gates_kept++;
+    Array<T> hidden({s.time, s.batch, s.cell.recurrent}), gates({kept, s.batch, call.gates_kept, count}), cells({kept, s.batch, count}), c = s.c0;
+    call.h = hidden.data(), call.kept_gates = gates.data(), call.kept_cell = cells.data();
+    forward(cell, call, c.data(), nullptr);
+    Array<T> expected_gates = gates, expected_cells = cells;
+    for (int64_t slot = 0; slot < kept; ++slot)
+        for (int64_t b = 0; b < s.batch; ++b)
+            for (int64_t n = 0; n < count; ++n) {
+                for (int k = 0; k < 4; ++k)
+                    if (call.place[k] >= 0) expected_gates(slot, b, call.place[k], n) = whole.gates(slot * every, b, k, units[size_t(n)]);
+                expected_cells(slot, b, n) = whole.cells(slot * every, b, units[size_t(n)]);
+            }
+    check_same("a gate that was kept alone", gates, expected_gates);
+    check_same("a cell state that was kept alone", cells, expected_cells);
+}
+
+// A stream that is fed in pieces is the run.
+template <class T> void check_stream(Dice& dice, std::shared_ptr<const Packed<T>> cell, const Subject<T>& s, const Result<T>& whole) {
+    Stream<T> stream({cell}, s.batch);
+    stream.set(0, s.h0.data(), s.c0.data());
+    Result<T> found = empty(s, false);
+    for (int64_t t = 0; t < s.time;) {
+        const int64_t steps = dice.from(1, std::min<int64_t>(s.time - t, 9));
+        stream.push(s.x.data() + t * s.batch * s.cell.input, steps, found.hidden.data() + t * s.batch * s.cell.recurrent, nullptr);
+        t += steps;
+    }
+    stream.get(0, found.h.data(), found.c.data());
+    check_same("what a stream gives", found, whole);
+}
+
+template <class T> void check_kernel(Dice& dice, const Kernel& kernel, const Subject<T>& s, const Plain<T>& plain) {
+    const auto cell = std::make_shared<const Packed<T>>(kernel, given(s));
+    set_threads(1);
+    const Result<T> found = whole_run(*cell, s);
+    check_there(s, found, plain);
+    const Derivatives<T> back = way_back(*cell, s, found);
+    check_close("the gradient of the weights", back.weight, plain.dweight);
+    check_close("the gradient of the bias", back.bias, plain.dbias);
+    check_close("the gradient of the peepholes", back.peephole, plain.dpeephole);
+    check_close("the gradient of the projection", back.projection, plain.dprojection);
+    check_close("the gradient of the input", back.x, plain.dx);
+    check_close("the gradient of the initial hidden state", back.h, plain.dh);
+    check_close("the gradient of the initial cell state", back.c, plain.dc);
+
+    Result<T> pieces = empty(s, true);
+    const int64_t cut = dice.to(s.time);
+    if (s.reverse) run(*cell, s, cut, s.time, pieces), run(*cell, s, 0, cut, pieces);
+    else run(*cell, s, 0, cut, pieces), run(*cell, s, cut, s.time, pieces);
+    check_same("what a run in two pieces gives", pieces, found);
+    Result<T> unkept = whole_run(*cell, s, false);
+    unkept.gates = found.gates, unkept.cells = found.cells, unkept.unprojected = found.unprojected;
+    check_same("what a run that keeps nothing gives", unkept, found);
+    check_kept(dice, *cell, s, found);
+    if (!s.reverse && !s.live && !s.recurrent_mask && !s.zoneout_cell && !s.zoneout_hidden) check_stream(dice, cell, s, found);
+
+    for (int threads = 2; threads <= 3; ++threads) {
+        set_threads(threads);
+        check_same("what a run by several threads gives", whole_run(*cell, s), found);
+        const Derivatives<T> shared = way_back(*cell, s, found);
+        check_same("the gradient of the weights by several threads", shared.weight, back.weight);
+        check_same("the gradient of the bias by several threads", shared.bias, back.bias);
+        check_same("the gradient of the peepholes by several threads", shared.peephole, back.peephole);
+        check_same("the gradient of the projection by several threads", shared.projection, back.projection);
+        check_same("the gradient of the input by several threads", shared.x, back.x);
+        check_same("the gradient of the initial hidden state by several threads", shared.h, back.h);
+        check_same("the gradient of the initial cell state by several threads", shared.c, back.c);
+    }
+}
+
+// The nonlinearities by themselves, over their range and at its ends.
+template <class T> void check_nonlinearities(Dice& dice, const Kernel& kernel) {
+    const T inf = std::numeric_limits<T>::infinity(), least = std::numeric_limits<T>::min();
+    std::vector<T> a{0, -inf, inf, T(NAN), least, -least, T(1e-6), T(-1e-6), 1000, -1000};
+    while (a.size() < 5003) a.push_back(T(dice.real(-1, 1) * std::exp2(dice.real(-30, 6.5))));
+    for (Function function : {Function::sigmoid, Function::tanh, Function::exponential, Function::hard_sigmoid}) {
+        const Activation<T> by{function, T(0.2), T(0.5)};
+        std::vector<T> y(a.size());
+        if constexpr (sizeof(T) == 4) kernel.float32.apply(by, a.data(), y.data(), int64_t(a.size()));
+        else kernel.float64.apply(by, a.data(), y.data(), int64_t(a.size()));
+        for (size_t n = 0; n < a.size(); ++n) {
+            const Number<T> exact = apply<T>(by, Number<T>(a[n]));
+            const double ulp = std::exp2(std::ilogb(double(exact.value))) * std::numeric_limits<T>::epsilon();
+            const double allowed = by.function == Function::hard_sigmoid ? double(exact.error) * std::numeric_limits<T>::epsilon() : 2 * ulp;
+            if (std::isnan(a[n]) ? std::isnan(y[n]) : y[n] == exact.value || std::abs(y[n] - exact.value) <= allowed + least) continue;
+            fail("the nonlinearity %d of %.17g is %.17g, but must be %.17g", int(by.function), double(a[n]), double(y[n]), double(exact.value));
+        }
+    }
+}
+
+template <class T> int check_type(const Kernel* const* kernels, int count, int64_t runs, uint64_t seed) {
+    const char* type = sizeof(T) == 4 ? "float" : "double";
+    int passed = 0;
+    const auto check = [&](const Kernel& kernel, const char* what, int64_t number, auto work) {
+        try {
+            work();
+        } catch (const std::runtime_error& wrong) {
+            fail("%s, %s, %s %lld of seed %llu: %s", kernel.name, type, what, (long long)number, (unsigned long long)seed, wrong.what());
+        }
+        ++passed;
+    };
+    for (int k = 0; k < count; ++k)
+        check(*kernels[k], "nonlinearities", 0, [&] { Dice dice(seed); check_nonlinearities<T>(dice, *kernels[k]); });
+    for (int64_t number = 0; number < runs; ++number) {
+        Dice dice(seed * 1000003 + uint64_t(number));
+        const Subject<T> subject = random_subject<T>(dice, number);
+        const Plain<T> plain(subject);
+        for (int k = 0; k < count; ++k)
+            check(*kernels[k], "run", number, [&] { check_kernel(dice, *kernels[k], subject, plain); });
+    }
+    return passed;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    const int64_t runs = count > 1 ? std::atoll(words[1]) : 200;
+    const uint64_t seed = count > 2 ? uint64_t(std::atoll(words[2])) : 0;
+    const Kernel* kernels[4];
+    const int found = available(kernels);
+    for (int k = 0; k < found; ++k) std::printf("%s%s", kernels[k]->name, k + 1 < found ? ", " : "\n");
+    try {
+        const int passed = check_type<float>(kernels, found, runs, seed) + check_type<double>(kernels, found, runs, seed);
+        std::printf("errors were at most %.2f of what is allowed\n%d passed, 0 failed\n", largest, passed);
+    } catch (const std::exception& wrong) {
+        std::fprintf(stderr, "%s\n", wrong.what());
+        return 1;
+    }
+}

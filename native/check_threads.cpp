@@ -1,0 +1,101 @@
+// Many threads at once: streams of one model, and whole runs there and back for which the team has threads of its own.
+// Each must give what it gives alone. Meant to be compiled with -fsanitize=thread as well.
+
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <thread>
+
+#include "engine.hpp"
+#include "team.hpp"
+
+using namespace gatewise;
+
+namespace {
+
+using Numbers = std::vector<float>;
+
+constexpr int64_t I = 24, H = 64, TIME = 20, COLUMNS = H + I;
+
+struct Model {
+    Numbers weight, bias;
+    Given<float> given{};
+    std::shared_ptr<const Packed<float>> cell;
+
+    explicit Model(const Kernel& kernel) : weight(4 * H * COLUMNS), bias(4 * H) {
+        for (size_t n = 0; n < weight.size(); ++n) weight[n] = 0.2f * std::sin(float(n));
+        given.input = I, given.hidden = given.recurrent = H;
+        for (int k = 0; k < 5; ++k) given.activation[k].function = k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid;
+        given.gate_clip = given.cell_clip = given.projection_clip = INFINITY;
+        given.weight = weight.data(), given.bias = bias.data();
+        cell = std::make_shared<const Packed<float>>(kernel, given);
+    }
+};
+
+Numbers inputs(int64_t batch) {
+    Numbers x(size_t(TIME * batch * I));
+    for (size_t n = 0; n < x.size(); ++n) x[n] = std::cos(float(n));
+    return x;
+}
+
+Numbers streamed(const Model& model, int64_t batch) {
+    const Numbers x = inputs(batch);
+    Numbers y(size_t(TIME * batch * H));
+    Stream<float> stream({model.cell}, batch);
+    for (int64_t t = 0; t < TIME; ++t) stream.push(&x[size_t(t * batch * I)], 1, &y[size_t(t * batch * H)], nullptr);
+    return y;
+}
+
+// A run and its way back: the hidden states, and the gradient of the weights for dL/dh = 1.
+Numbers there_and_back(const Model& model, int64_t batch) {
+    const Numbers x = inputs(batch), h0(size_t(batch * H)), dhidden(size_t(TIME * batch * H), 1.0f);
+    Numbers found(size_t(TIME * batch * H + 4 * H * COLUMNS));
+    Numbers c(h0), gates(size_t(TIME * batch * 4 * H)), cells(size_t(TIME * batch * H)), unprojected(cells);
+    Numbers dh(h0), dc(h0), dx(x.size()), dbias(4 * H);
+    float* const hidden = found.data();
+    Forward<float> run{};
+    run.time = TIME, run.batch = batch, run.every = 1, run.units = H, run.gates_kept = 4;
+    for (int k = 0; k < 4; ++k) run.place[k] = k;
+    run.x = x.data(), run.h0 = h0.data(), run.h = hidden;
+    run.kept_gates = gates.data(), run.kept_cell = cells.data(), run.kept_unprojected = unprojected.data();
+    forward(*model.cell, run, c.data(), nullptr);
+    Backward<float> back{};
+    back.time = TIME, back.batch = batch;
+    back.gates = gates.data(), back.cells = cells.data(), back.unprojected = unprojected.data(), back.c0 = h0.data();
+    back.dhidden = dhidden.data(), back.dx = dx.data();
+    model.cell->pack_way_back(model.given);
+    backward(*model.cell, back, x.data(), hidden, h0.data(), dh.data(), dc.data(),
+             Gradients<float>{hidden + TIME * batch * H, dbias.data(), nullptr, nullptr}, nullptr);
+    return found;
+}
+
+bool same(const Numbers& a, const Numbers& b) { return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0; }
+
+}  // namespace
+
+int main() {
+    const Kernel* kernels[4];
+    const int count = available(kernels);
+    std::atomic<int> passed{0}, failed{0};
+    for (int k = 0; k < count; ++k) {
+        const Model alone(*kernels[k]), model(*kernels[k]);  // of `model` the threads pack the way back, too
+        set_threads(1);
+        const Numbers stream = streamed(alone, 1), few = there_and_back(alone, 2), many = there_and_back(alone, 16);
+        set_threads(3);
+        std::vector<std::thread> threads;
+        for (int number = 0; number < 8; ++number)
+            threads.emplace_back([&, number] {
+                for (int round = 0; round < 5; ++round) {
+                    const bool holds = number < 4   ? same(streamed(model, 1), stream)
+                                       : number < 6 ? same(there_and_back(model, 2), few)
+                                                    : same(there_and_back(model, 16), many);
+                    ++(holds ? passed : failed);
+                }
+            });
+        for (auto& thread : threads) thread.join();
+    }
+    std::printf("%d passed, %d failed\n", passed.load(), failed.load());
+    if (failed) std::fprintf(stderr, "threads that run one model at once do not give what each gives alone\n");
+    return failed ? 1 : 0;
+}

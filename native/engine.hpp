@@ -1,0 +1,112 @@
+// An LSTM cell ready to run: packed weights, work shared out among threads, and streams. What a C++ program includes.
+//
+// Nothing here is compiled for one instruction set; the kernels are reached through the table of kernel.hpp.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "kernel.hpp"
+
+namespace gatewise {
+
+// Numbers at the start of a cache line; they are not set.
+template <class T> class Buffer {
+public:
+    Buffer() = default;
+    explicit Buffer(int64_t count);
+    T* get() const { return numbers.get(); }
+    T* at_least(int64_t count);  // grows if it must; what was in it is lost then
+
+private:
+    struct Free { void operator()(T*) const; };
+    std::unique_ptr<T[], Free> numbers;
+    int64_t size = 0;
+};
+
+// One cell as it is given: gate order i f g o, columns [h; x], C order.
+template <class T> struct Given {
+    int64_t input, hidden, recurrent;
+    Activation<T> activation[5];
+    Coupling coupling;
+    T gate_clip, cell_clip, projection_clip;  // infinity: none
+    const T* weight;                          // (4, hidden, recurrent + input)
+    const T* bias;                            // (4, hidden)
+    const T* peephole;                        // (3, hidden), of the gates i f o, or null
+    const T* projection;                      // (recurrent, hidden), or null
+};
+
+// A cell with its weights packed for one kernel. Immutable: any number of threads may run it at once.
+template <class T> class Packed {
+public:
+    Packed(const Kernel&, const Given<T>&);
+    Packed(const Packed&) = delete;
+
+    void pack_way_back(const Given<T>&) const;  // needed before backward(); the second time it does nothing
+
+    const Functions<T>& kernel() const { return functions; }
+    const Cell<T>& cell() const { return packed; }
+    int64_t padded(int64_t count) const { return (count + functions.lanes - 1) / functions.lanes * functions.lanes; }
+    double work() const;  // floating-point operations of one step of one row
+
+private:
+    const Functions<T>& functions;
+    mutable Cell<T> packed;
+    Buffer<T> gates, bias, peephole, projection;
+    mutable Buffer<T> back_h, back_x, back_projection;
+    mutable std::once_flag packed_way_back;
+};
+
+// Asked now and then during a long run; true ends it, and what it has written by then is of no use.
+using Poll = bool (*)();
+
+// A whole run: `call` says what; cell, row, rows, first, last, c, workspace, unprojected and team are settled here. `c`
+// is (batch, hidden), in and out. Returns whether it came to its end.
+template <class T> bool forward(const Packed<T>&, Forward<T> call, T* c, Poll poll);
+
+// The way back over a whole run.
+template <class T> struct Gradients {
+    T* weight;      // (4, hidden, recurrent + input)
+    T* bias;        // (4, hidden)
+    T* peephole;    // (3, hidden) or null
+    T* projection;  // (recurrent, hidden) or null
+};
+
+// `call` likewise; x, h and h0 as in the run; dh (batch, recurrent) and dc (batch, hidden), in and out. dx and the
+// gradients are out, and must hold zeros.
+template <class T>
+bool backward(const Packed<T>&, Backward<T> call, const T* x, const T* h, const T* h0, T* dh, T* dc, const Gradients<T>&,
+              Poll poll);
+
+// Stacked cells with a state that is carried from call to call. One thread at a time.
+template <class T> class Stream {
+public:
+    Stream(std::vector<std::shared_ptr<const Packed<T>>> layers, int64_t batch);
+
+    // Feed steps x (time, batch, input); y (time, batch, recurrent of the last layer) is out.
+    bool push(const T* x, int64_t time, T* y, Poll poll);
+
+    // The state of a layer: h (batch, recurrent) and c (batch, hidden).
+    void get(int64_t layer, T* h, T* c) const;
+    void set(int64_t layer, const T* h, const T* c);
+    void reset();
+
+    int64_t layers() const { return int64_t(cells.size()); }
+    const Cell<T>& cell(int64_t layer) const { return cells[layer]->cell(); }
+    int64_t batch() const { return rows; }
+    double work() const;  // floating-point operations of one step
+
+private:
+    std::vector<std::shared_ptr<const Packed<T>>> cells;
+    int64_t rows;
+    std::vector<Buffer<T>> h, c;  // (batch, recurrent), (batch, padded hidden)
+    Buffer<T> between[2];
+};
+
+extern template class Packed<float>;
+extern template class Packed<double>;
+extern template class Stream<float>;
+extern template class Stream<double>;
+
+}  // namespace gatewise

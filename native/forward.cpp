@@ -1,0 +1,249 @@
+// One cell forward over time: the equations of src/gatewise/equations.py, a tile of units of some rows at once.
+
+#include "simd.hpp"
+
+namespace gatewise::GATEWISE_ISA {
+namespace {
+
+constexpr int64_t HOISTED = 512 * 1024;  // bytes of the input's sums that are made beforehand, where rows are few
+
+template <class T> int64_t hoisted_steps(const Cell<T>& p, int64_t rows) {
+    const int64_t step = rows * padded<T>(p.hidden) * 4 * int64_t(sizeof(T));
+    const int64_t steps = rows < ROWS ? HOISTED / step : 0;
+    return steps < 4 ? 0 : steps;
+}
+
+template <class T> class Run {
+    using V = Vec<T>;
+    static constexpr int L = LANES<T>;
+
+    const Forward<T>& f;
+    const Cell<T>& p;
+    const int64_t I = p.input, H = p.hidden, R = p.recurrent;
+    const int64_t tiles = vectors<T>(H), width = tiles * L;
+    const int64_t first_tile = tiles * f.team.part / f.team.parts;
+    const int64_t last_tile = tiles * (f.team.part + 1) / f.team.parts;
+    const bool plain = p.plain && !f.zoneout_cell && !f.zoneout_hidden;
+
+    int64_t* const rows = (int64_t*)f.workspace;              // those that take part in this step
+    T* const seen = f.workspace + words<T>(f.rows);           // (rows, recurrent): h under the recurrent mask
+    T* const hoisted = seen + (f.recurrent_mask ? f.rows * R : 0);  // (steps, rows, tiles, 4, L): bias and W x
+    const int64_t hoisting = hoisted_steps(p, f.rows);
+    int64_t hoisted_from = 0, hoisted_to = 0;
+
+    // Of one step:
+    int64_t t = 0, count = 0, slot = -1;
+    const T *x = nullptr, *h_prev = nullptr, *sums = nullptr;
+
+public:
+    explicit Run(const Forward<T>& given) : f(given), p(*given.cell) {}
+
+    void operator()() {
+        for (int64_t step = f.first; step < f.last; ++step) {
+            begin(step);
+            for (int64_t tile = first_tile; tile < last_tile;) tile += count == 1 && tile + 1 < last_tile ? tiles_at_once<2>(tile) : tiles_at_once<1>(tile);
+            if (p.projection) {
+                meet();
+                project();
+            }
+            carry();
+            meet();
+        }
+    }
+
+private:
+    void meet() const {
+        if (f.team.parts > 1) f.team.wait(f.team.barrier);
+    }
+
+    void begin(int64_t step) {
+        t = time(step);
+        const int64_t before = f.reverse ? t + 1 : t - 1;
+        h_prev = step ? f.h + before * f.batch * R : f.h0;
+        x = f.x + t * f.batch * I;
+        slot = t % f.every ? -1 : t / f.every;
+        count = rows_alive(f.live ? f.live + t * f.batch : nullptr, f.row, f.row + f.rows, rows);
+        if (f.recurrent_mask)
+            for (int64_t n = 0; n < count; ++n)
+                for (int64_t k = 0; k < R; ++k) {
+                    const int64_t at = rows[n] * R + k;
+                    seen[(rows[n] - f.row) * R + k] = h_prev[at] * f.recurrent_mask[t * f.batch * R + at];
+                }
+        if (hoisting && f.last - f.first >= 4) {
+            if (step >= hoisted_to) hoist(step);
+            sums = hoisted + (step - hoisted_from) * f.rows * width * 4;
+        }
+    }
+
+    int64_t time(int64_t step) const { return f.reverse ? f.time - 1 - step : step; }
+
+    const T* panel(int64_t tile) const { return p.gates + tile * (I + R) * 4 * L; }
+
+    // The sums of bias and input of the next steps, so many rows at once that the weights are read but once for all.
+    void hoist(int64_t step) {
+        hoisted_from = step;
+        hoisted_to = step + hoisting < f.last ? step + hoisting : f.last;
+        for (int64_t tile = first_tile; tile < last_tile; ++tile)
+            in_blocks((hoisted_to - hoisted_from) * f.rows, [&](auto size, int64_t first) {
+                constexpr int N = decltype(size)::value;
+                V acc[1][N][4];
+                const T* source[N];
+                UNROLL for (int n = 0; n < N; ++n) {
+                    const int64_t at = time(hoisted_from + (first + n) / f.rows), row = f.row + (first + n) % f.rows;
+                    source[n] = f.x + (at * f.batch + row) * I;
+                    UNROLL for (int k = 0; k < 4; ++k) acc[0][n][k] = load(p.bias + (tile * 4 + k) * L);
+                }
+                accumulate<T, 1, N, 4>(acc, panel(tile), 0, source, I);
+                for (int n = 0; n < N; ++n)
+                    for (int k = 0; k < 4; ++k)
+                        store(hoisted + (((first + n) * tiles + tile) * 4 + k) * L, acc[0][n][k]);
+            });
+    }
+
+    // All rows at S neighbouring tiles: pre-activations, gates, states.
+    template <int S> int64_t tiles_at_once(int64_t tile) {
+        if constexpr (S > 1) block<S, 1>(tile, 0);
+        else in_blocks(count, [&](auto size, int64_t first) { block<1, decltype(size)::value>(tile, first); });
+        return S;
+    }
+
+    template <int S, int N> void block(int64_t tile, int64_t first) {
+        V acc[S][N][4];
+        const T *from_x[N], *from_h[N];
+        UNROLL for (int n = 0; n < N; ++n) {
+            const int64_t row = rows[first + n];
+            from_x[n] = x + row * I;
+            from_h[n] = f.recurrent_mask ? seen + (row - f.row) * R : h_prev + row * R;
+            UNROLL for (int s = 0; s < S; ++s)
+                UNROLL for (int k = 0; k < 4; ++k)
+                    acc[s][n][k] = load(sums ? sums + (((row - f.row) * tiles + tile + s) * 4 + k) * L
+                                             : p.bias + ((tile + s) * 4 + k) * L);
+        }
+        const int64_t apart = (I + R) * 4 * L;
+        if (!sums) accumulate<T, S, N, 4>(acc, panel(tile), apart, from_x, I);
+        accumulate<T, S, N, 4>(acc, panel(tile) + I * 4 * L, apart, from_h, R);
+        if (plain)
+            for (int s = 0; s < S; ++s)
+                for (int n = 0; n < N; ++n) equations<true>(tile + s, rows[first + n], acc[s][n]);
+        else
+            for (int s = 0; s < S; ++s)
+                for (int n = 0; n < N; ++n) equations<false>(tile + s, rows[first + n], acc[s][n]);
+    }
+
+    template <bool PLAIN> V gate(int k, V a) const {
+        if constexpr (PLAIN) return k == CANDIDATE || k == CELL ? tanh<T>(a) : sigmoid<T>(a);
+        else return apply<T>(p.activation[k], k == CELL ? a : clip<T>(a, -p.gate_clip, p.gate_clip));
+    }
+
+    template <bool PLAIN> inline void equations(int64_t tile, int64_t row, const V (&a)[4]) {
+        const int64_t unit = tile * L, units = H - unit;
+        T* const state = f.c + row * width + unit;
+        const V c_prev = load(state);
+        V a_i = a[INPUT], a_f = a[FORGET], a_g = a[CANDIDATE], a_o = a[OUTPUT];
+        V i, f_, g, o, c;
+        if constexpr (PLAIN) {
+            i = gate<PLAIN>(INPUT, a_i), f_ = gate<PLAIN>(FORGET, a_f), g = gate<PLAIN>(CANDIDATE, a_g);
+            c = mad(f_, c_prev, i * g);
+        } else {
+            const T* const peephole = p.peephole ? p.peephole + tile * 3 * L : nullptr;
+            if (peephole) a_i = mad(load(peephole), c_prev, a_i), a_f = mad(load(peephole + L), c_prev, a_f);
+            g = gate<PLAIN>(CANDIDATE, a_g);
+            i = p.coupling == Coupling::input ? a_i : gate<PLAIN>(INPUT, a_i);
+            f_ = p.coupling == Coupling::forget ? T(1) - i : gate<PLAIN>(FORGET, a_f);
+            if (p.coupling == Coupling::input) i = T(1) - f_;
+            c = clip<T>(mad(f_, c_prev, i * g), -p.cell_clip, p.cell_clip);
+            if (peephole) a_o = mad(load(peephole + 2 * L), c, a_o);
+        }
+        o = gate<PLAIN>(OUTPUT, a_o);
+        const V m = o * gate<PLAIN>(CELL, c);
+        V r = m;
+        if constexpr (!PLAIN) {
+            const int64_t at = t * f.batch + row;
+            if (f.zoneout_cell) {
+                const V kept = load(f.zoneout_cell + at * H + unit, units);
+                c = mad(kept, c_prev, (T(1) - kept) * c);
+            }
+            if (f.zoneout_hidden && !p.projection) r = zoned_out(row, unit, units, r);
+        }
+        store(state, c);
+        if (p.projection) store(f.unprojected + row * width + unit, m);
+        else store(f.h + (t * f.batch + row) * R + unit, r, units);
+        if (slot >= 0) keep(tile, row, i, f_, g, o, c, m);
+    }
+
+    V zoned_out(int64_t row, int64_t unit, int64_t units, V r) const {
+        const V kept = load(f.zoneout_hidden + (t * f.batch + row) * R + unit, units);
+        return mad(kept, load(h_prev + row * R + unit, units), (T(1) - kept) * r);
+    }
+
+    inline void keep(int64_t tile, int64_t row, V i, V f_, V g, V o, V c, V m) const {
+        const int64_t at = slot * f.batch + row;
+        if (f.kept_gates) {
+            T* const to = f.kept_gates + at * f.gates_kept * f.units;
+            if (f.place[INPUT] >= 0) keep(to + f.place[INPUT] * f.units, tile, i);
+            if (f.place[FORGET] >= 0) keep(to + f.place[FORGET] * f.units, tile, f_);
+            if (f.place[CANDIDATE] >= 0) keep(to + f.place[CANDIDATE] * f.units, tile, g);
+            if (f.place[OUTPUT] >= 0) keep(to + f.place[OUTPUT] * f.units, tile, o);
+        }
+        if (f.kept_cell) keep(f.kept_cell + at * f.units, tile, c);
+        if (f.kept_unprojected) keep(f.kept_unprojected + at * f.units, tile, m);
+    }
+
+    inline void keep(T* to, int64_t tile, V v) const {
+        if (!f.pick) return store(to + tile * L, v, H - tile * L);
+        for (int64_t n = f.pick->start[tile]; n < f.pick->start[tile + 1]; ++n) to[f.pick->place[n]] = v[f.pick->lane[n]];
+    }
+
+    // h = R m, for the columns of this part.
+    void project() {
+        const int64_t all_groups = groups<T>(R);
+        product<T>(
+            p.projection, R, H, count, [&](int64_t n) { return f.unprojected + rows[n] * width; },
+            [&](int64_t n, int64_t column, V r) {
+                const int64_t row = rows[n], columns = R - column;
+                r = clip<T>(r, -p.projection_clip, p.projection_clip);
+                if (f.zoneout_hidden) r = zoned_out(row, column, columns, r);
+                store(f.h + (t * f.batch + row) * R + column, r, columns);
+            },
+            all_groups * f.team.part / f.team.parts, all_groups * (f.team.part + 1) / f.team.parts);
+    }
+
+    // Rows whose step does not take place carry their states over.
+    void carry() {
+        if (count == f.rows || f.team.part) return;
+        const uint8_t* const live = f.live + t * f.batch;
+        const V nothing = all<T>(T(__builtin_nan("")));
+        for (int64_t row = f.row; row < f.row + f.rows; ++row) {
+            if (live[row]) continue;
+            for (int64_t k = 0; k < R; ++k) f.h[(t * f.batch + row) * R + k] = h_prev[row * R + k];
+            if (slot < 0) continue;
+            for (int64_t tile = 0; tile < tiles; ++tile)
+                keep(tile, row, nothing, nothing, nothing, nothing, load(f.c + row * width + tile * L), nothing);
+        }
+    }
+};
+
+}  // namespace
+
+template <class T> void forward(const Forward<T>& f) {
+    const Flush flush;
+    Run<T>{f}();
+}
+
+template <class T> int64_t forward_workspace(const Cell<T>& p, int64_t rows) {
+    return words<T>(rows) + rows * p.recurrent + hoisted_steps(p, rows) * rows * padded<T>(p.hidden) * 4;
+}
+
+template <class T> void apply(const Activation<T>& by, const T* a, T* y, int64_t count) {
+    const Flush flush;
+    for (int64_t n = 0; n < count; n += LANES<T>) store(y + n, apply<T>(by, load(a + n, count - n)), count - n);
+}
+
+template void forward(const Forward<float>&);
+template void forward(const Forward<double>&);
+template int64_t forward_workspace(const Cell<float>&, int64_t);
+template int64_t forward_workspace(const Cell<double>&, int64_t);
+template void apply(const Activation<float>&, const float*, float*, int64_t);
+template void apply(const Activation<double>&, const double*, double*, int64_t);
+
+}  // namespace gatewise::GATEWISE_ISA

@@ -1,0 +1,302 @@
+// One vector type, and the nonlinearities on it. Compiled anew for every instruction set; see native/README.md.
+//
+// Everything here is static, in the namespace of its instruction set, and no standard header with code in it is
+// included: an inline function compiled for AVX-512 must never be the one that the linker keeps for all.
+#pragma once
+
+#include <stdint.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>  // all of it is always inlined
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#include "kernel.hpp"
+
+#ifndef GATEWISE_BYTES
+#error "GATEWISE_BYTES, the width of a vector, and GATEWISE_ISA, the name of the kernel, come from the build"
+#endif
+
+#define UNROLL _Pragma("GCC unroll 8")
+
+namespace gatewise::GATEWISE_ISA {
+namespace {
+
+template <class T> struct Type;
+template <> struct Type<float> {
+    typedef float vector __attribute__((vector_size(GATEWISE_BYTES)));
+    typedef int32_t integer;
+    typedef int32_t integers __attribute__((vector_size(GATEWISE_BYTES)));
+};
+template <> struct Type<double> {
+    typedef double vector __attribute__((vector_size(GATEWISE_BYTES)));
+    typedef int64_t integer;
+    typedef int64_t integers __attribute__((vector_size(GATEWISE_BYTES)));
+};
+template <class T> using Vec = typename Type<T>::vector;
+template <class T> using Ints = typename Type<T>::integers;
+
+template <class T> constexpr int LANES = GATEWISE_BYTES / sizeof(T);
+
+// How many rows one product takes at once: 4 accumulators each, beside 4 vectors of weights and one of the input.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int ROWS = 6;  // 32 registers
+#else
+constexpr int ROWS = 3;  // 16
+#endif
+
+template <class T> inline Vec<T> load(const T* from) {
+    Vec<T> v;
+    __builtin_memcpy(&v, from, sizeof v);
+    return v;
+}
+
+template <class T> inline void store(T* to, Vec<T> v) { __builtin_memcpy(to, &v, sizeof v); }
+
+template <class T> inline Vec<T> load(const T* from, int64_t count) {  // the first `count` lanes; the others are 0
+    if (count >= LANES<T>) return load(from);
+    T lanes[LANES<T>] = {};
+    for (int64_t n = 0; n < count; ++n) lanes[n] = from[n];
+    return load(lanes);
+}
+
+template <class T> inline void store(T* to, Vec<T> v, int64_t count) {
+    if (count >= LANES<T>) return store(to, v);
+    for (int64_t n = 0; n < count; ++n) to[n] = v[n];
+}
+
+template <class T> inline Vec<T> all(T value) { return value - Vec<T>{}; }
+template <class T> inline Ints<T> bits(Vec<T> v) { return (Ints<T>)v; }
+template <class T> inline Vec<T> number(Ints<T> v) { return (Vec<T>)v; }
+
+// a b + c, rounded once where the instruction set can. It is written out wherever it is meant, and the compiler makes
+// none of its own (-ffp-contract=off): so the bits do not depend on how many rows or tiles a loop was unrolled for.
+inline Vec<float> mad(Vec<float> a, Vec<float> b, Vec<float> c) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+    return _mm256_fmadd_ps(a, b, c);
+#elif defined(__aarch64__)
+    return vfmaq_f32(c, a, b);
+#else
+    return a * b + c;
+#endif
+}
+
+inline Vec<double> mad(Vec<double> a, Vec<double> b, Vec<double> c) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_pd(a, b, c);
+#elif defined(__FMA__)
+    return _mm256_fmadd_pd(a, b, c);
+#elif defined(__aarch64__)
+    return vfmaq_f64(c, a, b);
+#else
+    return a * b + c;
+#endif
+}
+
+// NaN compares false: it goes through.
+template <class T> inline Vec<T> clip(Vec<T> v, T low, T high) {
+    v = v < low ? all<T>(low) : v;
+    return v > high ? all<T>(high) : v;
+}
+
+template <class T> inline Vec<T> magnitude(Vec<T> v) {
+    return number<T>(bits<T>(v) & ~bits<T>(all<T>(T(-0.0))));
+}
+
+// e^x = 2^n (high + low): x = n ln 2 + r with |r| <= ln 2 / 2, and high + low = e^r to more digits than T has.
+//
+// ln 2 is subtracted in two parts, the first so short that its product with n is exact; what the second takes away
+// goes into `low`, with what 1 + r loses when it is rounded. The rest of e^r is Taylor's series: its first term left
+// out is below a quarter of an ulp.
+template <class T> struct Format;
+template <> struct Format<float> {
+    static constexpr float magic = 0x1.8p23f, log2_e = 0x1.715476p0f, ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f;
+    static constexpr float least = -0x1.5d589ep6f, most = 0x1.62e42ep6f;  // powers that are normal numbers
+    static constexpr int terms = 7, mantissa = 23;
+};
+template <> struct Format<double> {
+    static constexpr double magic = 0x1.8p52, log2_e = 0x1.71547652b82fep0;
+    static constexpr double ln2_high = 0x1.62e42fee00000p-1, ln2_low = 0x1.a39ef35793c76p-33;
+    static constexpr double least = -0x1.6232bdd7abcd2p9, most = 0x1.62e42fefa39efp9;
+    static constexpr int terms = 13, mantissa = 52;
+};
+
+template <class T> struct Exponential { Vec<T> high, low; Ints<T> n; };
+
+constexpr double factorial(int n) { return n < 2 ? 1.0 : n * factorial(n - 1); }
+
+template <class T, int N> inline Vec<T> series(Vec<T> r) {  // 1/2 + r/6 + … up to the term 1 / terms!
+    if constexpr (N == Format<T>::terms) return all<T>(T(1 / factorial(N)));
+    else return mad(series<T, N + 1>(r), r, all<T>(T(1 / factorial(N))));
+}
+
+template <class T> inline Exponential<T> exponential(Vec<T> x) {
+    using F = Format<T>;
+    const Vec<T> shifted = mad(x, all<T>(F::log2_e), all<T>(F::magic));  // its last bits are n
+    const Vec<T> n = shifted - F::magic;
+    const Vec<T> most = mad(n, all<T>(-F::ln2_high), x), r = mad(n, all<T>(-F::ln2_low), most);
+    const Vec<T> high = T(1) + most, lost = most - (high - T(1));
+    const Vec<T> low = mad(r * r, series<T, 2>(r), mad(n, all<T>(-F::ln2_low), lost));
+    return {high, low, bits<T>(shifted) - bits<T>(all<T>(F::magic))};
+}
+
+template <class T> inline Vec<T> two_to(Ints<T> n) {  // a normal number
+    return number<T>((n << Format<T>::mantissa) + bits<T>(all<T>(T(1))));
+}
+
+// At most 0.6 ulp off. e^0 = 1, e^inf = inf; a result below the smallest normal number is 0.
+template <class T> inline Vec<T> power(Vec<T> x) {
+    const Exponential<T> e = exponential<T>(x);
+    const Ints<T> half = e.n >> 1;
+    const Vec<T> y = (e.high + e.low) * two_to<T>(half) * two_to<T>(e.n - half);
+    return x < Format<T>::least ? all<T>(T(0)) : x > Format<T>::most ? all<T>(T(__builtin_inf())) : y;
+}
+
+// At most 2 ulp off. σ(0) = 1/2, σ(-inf) = 0, σ(inf) = 1; a result below the smallest normal number is 0.
+// With e = e^-|x| it is 1 / (1 + e), or e / (1 + e), or where that would round thrice in a row, e - e e / (1 + e).
+template <class T> inline Vec<T> sigmoid(Vec<T> x) {
+    const Vec<T> below = -magnitude<T>(x);
+    const Exponential<T> parts = exponential<T>(below < Format<T>::least ? all<T>(Format<T>::least) : below);
+    const Vec<T> e = (parts.high + parts.low) * two_to<T>(parts.n);
+    const Vec<T> ratio = (x < T(0) ? e : all<T>(T(1))) / (T(1) + e);
+    const Vec<T> y = x < T(-1.375) ? mad(-e, ratio, e) : ratio;
+    return x < Format<T>::least ? all<T>(T(0)) : y;
+}
+
+// At most 2 ulp off. Odd; exact at 0; tanh(±inf) = ±1. With e = e^(-2|x|) it is (1 - e) / (1 + e), the difference
+// taken before e is rounded; or where e is small, 1 - 2 e / (1 + e).
+template <class T> inline Vec<T> tanh(Vec<T> x) {
+    const Vec<T> z = T(-2) * magnitude<T>(x);
+    const Exponential<T> parts = exponential<T>(z < T(-40) ? all<T>(T(-40)) : z);
+    const Vec<T> scale = two_to<T>(parts.n), less = (T(1) - parts.high) - parts.low;
+    const Vec<T> difference = mad(scale, less, T(1) - scale), sum = mad(-scale, less, T(1) + scale);
+    const auto small = z < T(-1.1);
+    const Vec<T> ratio = (small ? (parts.high + parts.low) * (scale + scale) : difference) / sum;
+    const Vec<T> y = small ? T(1) - ratio : ratio;
+    const Ints<T> sign = bits<T>(all<T>(T(-0.0)));
+    return number<T>((bits<T>(y) & ~sign) | (bits<T>(x) & sign));
+}
+
+template <class T> inline Vec<T> apply(const Activation<T>& by, Vec<T> a) {
+    switch (by.function) {
+        case Function::sigmoid: return sigmoid<T>(a);
+        case Function::tanh: return tanh<T>(a);
+        case Function::hard_sigmoid: return clip<T>(mad(a, all<T>(by.slope), all<T>(by.shift)), T(0), T(1));
+        case Function::exponential: return power<T>(a);
+    }
+    __builtin_unreachable();
+}
+
+// dy/da, told from y.
+template <class T> inline Vec<T> slope(const Activation<T>& by, Vec<T> y) {
+    switch (by.function) {
+        case Function::sigmoid: return y * (T(1) - y);
+        case Function::tanh: return mad(-y, y, all<T>(T(1)));
+        case Function::exponential: return y;
+        case Function::hard_sigmoid: return (y > T(0)) & (y < T(1)) ? all<T>(by.slope) : all<T>(T(0));
+    }
+    __builtin_unreachable();
+}
+
+// While one lives, numbers below the smallest normal one count as 0, going in and coming out.
+class Flush {
+#if defined(__x86_64__)
+    uint32_t before = __builtin_ia32_stmxcsr();
+public:
+    Flush() { __builtin_ia32_ldmxcsr(before | 0x8040); }
+    ~Flush() { __builtin_ia32_ldmxcsr(before); }
+#elif defined(__aarch64__)
+    uint64_t before;
+public:
+    Flush() {
+        __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+        __asm__ volatile("msr fpcr, %0" : : "r"(before | (1ull << 24)));
+    }
+    ~Flush() { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
+#endif
+};
+
+// acc += panel · source: of R rows with N vectors of columns, at S panels that lie `apart`. One column after another,
+// so that no sum depends on how many rows or panels are taken at once.
+template <class T, int S, int R, int N>
+inline void accumulate(Vec<T> (&acc)[S][R][N], const T* panel, int64_t apart, const T* const (&source)[R], int64_t depth) {
+    for (int64_t k = 0; k < depth; ++k, panel += N * LANES<T>) {
+        UNROLL for (int s = 0; s < S; ++s) {
+            Vec<T> w[N];
+            UNROLL for (int n = 0; n < N; ++n) w[n] = load(panel + s * apart + n * LANES<T>);
+            UNROLL for (int r = 0; r < R; ++r) {
+                const Vec<T> z = all<T>(source[r][k]);
+                UNROLL for (int n = 0; n < N; ++n) acc[s][r][n] = mad(w[n], z, acc[s][r][n]);
+            }
+        }
+    }
+}
+
+// Call `block` with `count` rows, at most ROWS at once, as block(Number<R>(), first row).
+template <int R> struct Number { static constexpr int value = R; };
+
+template <class Block> inline void in_blocks(int64_t count, Block block) {
+    int64_t row = 0;
+    for (; row + ROWS <= count; row += ROWS) block(Number<ROWS>(), row);
+    if (row == count) return;
+    switch (count - row) {
+        case 1: return block(Number<1>(), row);
+        case 2: return block(Number<2>(), row);
+#if defined(__AVX512F__) || defined(__aarch64__)
+        case 3: return block(Number<3>(), row);
+        case 4: return block(Number<4>(), row);
+        case 5: return block(Number<5>(), row);
+#endif
+    }
+}
+
+// The products of rows with all groups of a packed matrix: finish(row, column, vector) for every vector of each row.
+// `source(row)` tells where a row's numbers lie.
+template <class T, class Source, class Finish>
+inline void product(const T* groups, int64_t columns, int64_t depth, int64_t rows, Source source, Finish finish,
+                    int64_t first_group, int64_t last_group) {
+    constexpr int L = LANES<T>;
+    for (int64_t group = first_group; group < last_group; ++group) {
+        const T* panel = groups + group * 4 * L * depth;
+        const int64_t column = group * 4 * L;
+        const auto with = [&](auto vectors) {
+            constexpr int N = decltype(vectors)::value;
+            in_blocks(rows, [&](auto size, int64_t row) {
+                constexpr int R = decltype(size)::value;
+                Vec<T> acc[1][R][N] = {};
+                const T* from[R];
+                UNROLL for (int r = 0; r < R; ++r) from[r] = source(row + r);
+                accumulate<T, 1, R, N>(acc, panel, 0, from, depth);
+                for (int r = 0; r < R; ++r)
+                    for (int n = 0; n < N; ++n) finish(row + r, column + n * L, acc[0][r][n]);
+            });
+        };
+        switch ((columns - column + L - 1) / L) {
+            case 1: with(Number<1>()); break;
+            case 2: with(Number<2>()); break;
+            case 3: with(Number<3>()); break;
+            default: with(Number<4>());
+        }
+    }
+}
+
+template <class T> inline int64_t vectors(int64_t count) { return (count + LANES<T> - 1) / LANES<T>; }
+template <class T> inline int64_t padded(int64_t count) { return vectors<T>(count) * LANES<T>; }
+template <class T> inline int64_t groups(int64_t columns) { return (vectors<T>(columns) + 3) / 4; }
+
+// Pointers and row numbers live in workspaces of T.
+template <class T> inline int64_t words(int64_t count) { return count * int64_t(sizeof(int64_t) / sizeof(T)); }
+
+// Write down which of the rows [first, last) take part in a step; return how many they are.
+inline int64_t rows_alive(const uint8_t* live, int64_t first, int64_t last, int64_t* rows) {
+    int64_t count = 0;
+    for (int64_t row = first; row < last; ++row)
+        if (!live || live[row]) rows[count++] = row;
+    return count;
+}
+
+}  // namespace
+}  // namespace gatewise::GATEWISE_ISA

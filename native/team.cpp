@@ -1,0 +1,178 @@
+#include "team.hpp"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#if !defined(_WIN32)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <vector>
+
+namespace gatewise {
+namespace {
+
+void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+// Return when `ready` says so: spin for a while, then give the CPU to others between looks.
+template <class Ready> void spin_until(Ready ready) {
+    for (int round = 0; !ready(); ++round)
+        if (round < 20000) pause();
+        else std::this_thread::yield();
+}
+
+int from_environment() {
+    const char* text = getenv("GATEWISE_NUM_THREADS");
+    const int count = text ? atoi(text) : 0;
+    return count > 0 ? count : 0;
+}
+
+int cpus() {
+    int count = int(std::thread::hardware_concurrency());
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
+    if (FILE* file = fopen("/sys/fs/cgroup/cpu.max", "r")) {  // "max 100000" or "150000 100000"
+        long long quota, period;
+        if (fscanf(file, "%lld %lld", &quota, &period) == 2 && period > 0) {
+            const int whole = int((quota + period - 1) / period);
+            if (whole < count) count = whole;
+        }
+        fclose(file);
+    }
+#endif
+    return count > 0 ? count : 1;
+}
+
+std::atomic<int> limit{0};
+
+// Workers 1, 2, …; the thread that has the lease is part 0.
+struct Workers {
+    std::mutex in_use, asleep;
+    std::condition_variable wake;
+    std::vector<std::thread> threads;
+    alignas(64) std::atomic<uint64_t> round{0};  // counts the runs; the last 16 bits: how many parts this one has
+    alignas(64) std::atomic<int> running{0};
+    std::atomic<int> sleepers{0};
+    void (*work)(void*, int) = nullptr;
+    void* data = nullptr;
+
+    void grow(int count) {
+        while (int(threads.size()) + 1 < count) {
+            const int part = int(threads.size()) + 1;
+            const uint64_t seen = round.load();
+            threads.emplace_back([this, part, seen] { serve(part, seen); });
+            threads.back().detach();
+        }
+    }
+
+    void serve(int part, uint64_t seen) {
+        for (;;) {
+            await(seen);
+            seen = round.load(std::memory_order_acquire);
+            if (part >= int(seen & 0xffff)) continue;
+            work(data, part);
+            running.fetch_sub(1, std::memory_order_release);
+        }
+    }
+
+    void await(uint64_t seen) {  // spin for about 0.1 ms, then sleep
+        const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
+        do
+            for (int n = 0; n < 64; ++n) {
+                if (round.load(std::memory_order_acquire) != seen) return;
+                pause();
+            }
+        while (std::chrono::steady_clock::now() < until);
+        std::unique_lock<std::mutex> lock(asleep);
+        sleepers.fetch_add(1);
+        wake.wait(lock, [&] { return round.load() != seen; });
+        sleepers.fetch_sub(1);
+    }
+
+    void run(int count, void (*what)(void*, int), void* with) {
+        work = what, data = with;
+        running.store(count - 1, std::memory_order_relaxed);
+        round.store((((round.load() >> 16) + 1) << 16) | uint64_t(count));
+        if (sleepers.load()) {
+            { std::lock_guard<std::mutex> lock(asleep); }
+            wake.notify_all();
+        }
+        what(with, 0);
+        spin_until([&] { return running.load(std::memory_order_acquire) == 0; });
+    }
+};
+
+Workers* workers = nullptr;
+std::mutex making;
+
+Workers& all_workers() {
+    std::lock_guard<std::mutex> lock(making);
+    if (!workers) {
+        workers = new Workers;  // never deleted: its threads live as long as the process
+#if !defined(_WIN32)
+        [[maybe_unused]] static const int once = pthread_atfork(nullptr, nullptr, [] {
+            workers = nullptr;  // the child has none of the threads
+            new (&making) std::mutex;
+        });
+#endif
+    }
+    return *workers;
+}
+
+}  // namespace
+
+int threads() {
+    int count = limit.load();
+    if (!count) limit.store(count = from_environment() ? from_environment() : cpus());
+    return count;
+}
+
+void set_threads(int count) { limit.store(count); }
+
+Lease::Lease(int wanted) {
+    if (wanted < 2) return;
+    Workers& all = all_workers();
+    held = all.in_use.try_lock();
+    if (!held) return;
+    try {
+        all.grow(wanted);
+    } catch (...) {  // no more threads to be had: as many as there are
+    }
+    count = int(all.threads.size()) + 1 < wanted ? int(all.threads.size()) + 1 : wanted;
+}
+
+Lease::~Lease() {
+    if (held) all_workers().in_use.unlock();
+}
+
+void Lease::start(void (*work)(void*, int), void* data) {
+    if (count == 1) return work(data, 0);
+    all_workers().run(count, work, data);
+}
+
+void Lease::meet(void* lease) {
+    Lease& all = *(Lease*)lease;
+    const uint32_t before = __atomic_load_n(&all.passed, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&all.arrived, 1, __ATOMIC_ACQ_REL) == uint32_t(all.count)) {
+        __atomic_store_n(&all.arrived, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&all.passed, before + 1, __ATOMIC_RELEASE);
+    } else {
+        spin_until([&] { return __atomic_load_n(&all.passed, __ATOMIC_ACQUIRE) != before; });
+    }
+}
+
+}  // namespace gatewise

@@ -1,0 +1,38 @@
+// Threads that wait for work, and go through it together.
+#pragma once
+
+#include <stdint.h>
+
+namespace gatewise {
+
+// How many threads a run may use at most. At first: GATEWISE_NUM_THREADS, or the CPUs that this process may use
+// (affinity and the control group's quota respected).
+int threads();
+void set_threads(int count);
+
+// The right to the threads of this process, of which there is one set: while one run has it, others work alone.
+// After a fork the child has threads of its own.
+class Lease {
+public:
+    explicit Lease(int wanted);
+    ~Lease();
+    Lease(const Lease&) = delete;
+
+    int parts() const { return count; }  // at most what was wanted, at least 1
+
+    template <class Work> void run(Work work) {  // work(part) for every part, at the same time; returns when all are done
+        start([](void* data, int part) { (*(Work*)data)(part); }, &work);
+    }
+
+    static void meet(void* lease);  // for the parts of one run: returns when all have come here
+
+private:
+    void start(void (*work)(void*, int), void* data);
+
+    int count = 1;
+    bool held = false;
+    alignas(64) uint32_t arrived = 0;
+    alignas(64) uint32_t passed = 0;
+};
+
+}  // namespace gatewise

@@ -1,0 +1,208 @@
+"""The native engine: the C++ kernels of `native/`, in float32 and float64, on as many threads as are allowed.
+
+It does every variant but layer norm and the rarer nonlinearities. Its sums go bias, input, hidden state, in this order
+and one after another, so that a run cut in pieces, a batch taken row by row and any number of threads give the same
+bits. Numbers below the smallest normal one count as zero in it. What the kernels compute, and how, is told in
+`native/README.md`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from gatewise.arrays import Array, Mask, quiet
+from gatewise.errors import OptionError, one_of
+from gatewise.gates import LETTERS, NAMES
+from gatewise.parameters import Masks, Parameters
+from gatewise.step import State
+from gatewise.trace import Gradients, Keep, Trace
+
+MISSING: str | None = None
+try:
+    _native: Any = import_module("gatewise._native")
+except ImportError as problem:
+    MISSING = (
+        f"the extension gatewise._native is not there ({problem}); it needs a C++ compiler when gatewise is installed"
+    )
+
+NAME = "native"
+MOST_THREADS = 1024
+FUNCTIONS = ("sigmoid", "tanh", "hard_sigmoid", "exponential")
+_packed: WeakKeyDictionary[Parameters, dict[str, Any]] = WeakKeyDictionary()
+
+
+def refusal(parameters: Parameters) -> str | None:
+    """Return why this engine cannot run a cell, or None."""
+    if MISSING is not None:
+        return MISSING
+    variant = parameters.variant
+    if variant.layer_norm != "none":
+        return "layer norm is left to the reference engine"
+    for letter in variant.own + "c":
+        if (name := variant.activation(letter).name) not in FUNCTIONS:
+            return f"the nonlinearity {name} is left to the reference engine"
+    return None
+
+
+def kernels() -> tuple[str, ...]:
+    """Return the kernels that this machine can run, fastest first."""
+    return tuple(_native.kernels()) if MISSING is None else ()
+
+
+def kernel() -> str:
+    """Return the kernel that is used: the fastest, or the one that GATEWISE_KERNEL names."""
+    name = os.environ.get("GATEWISE_KERNEL")
+    return one_of("kernel (GATEWISE_KERNEL)", name, kernels()) if name else kernels()[0]
+
+
+def num_threads() -> int:
+    """Return how many threads a run may use at most."""
+    _heed_environment()
+    return int(_native.threads())
+
+
+def set_num_threads(count: int) -> None:
+    """Say how many threads a run may use at most."""
+    if count > MOST_THREADS:
+        raise OptionError(f"the number of threads must be at most {MOST_THREADS}, not {count}")
+    if MISSING is None:
+        _heed_environment()
+        _native.set_threads(count)
+
+
+@cache
+def _heed_environment() -> None:
+    """Raise where GATEWISE_NUM_THREADS is not a number; the extension has read it by itself, and takes nothing else."""
+    given = os.environ.get("GATEWISE_NUM_THREADS")
+    if given and not (given.isdecimal() and 1 <= int(given) <= MOST_THREADS):
+        raise OptionError(f"GATEWISE_NUM_THREADS must be a whole number from 1 to {MOST_THREADS}, not {given!r}")
+
+
+def packed(parameters: Parameters, masks: Masks | None = None) -> Any:
+    """Return the cell with its weights packed for the kernel; it is kept with the parameters."""
+    _heed_environment()
+    name = kernel()
+    if masks is not None and masks.weight is not None:
+        dropped = np.concatenate([parameters.recurrent_weight * masks.weight, parameters.input_weight], axis=-1)
+        return _pack(parameters, name, dropped)
+    cells = _packed.setdefault(parameters, {})
+    if name not in cells:
+        cells[name] = _pack(parameters, name, parameters.weight)
+    return cells[name]
+
+
+def stream(cells: Sequence[Parameters], batch: int | None) -> Any:
+    """Return a native stream through stacked cells."""
+    kind = _native.StreamFloat32 if cells[0].dtype == np.float32 else _native.StreamFloat64
+    return kind([packed(p) for p in cells], 1 if batch is None else batch, batch is not None)
+
+
+def _pack(p: Parameters, name: str, weight: Array) -> Any:
+    variant = p.variant
+    cell = _native.CellFloat32 if p.dtype == np.float32 else _native.CellFloat64
+    activations = []
+    for letter in LETTERS + "c":
+        activation = variant.activation(letter if letter in variant.own + "c" else "i" if letter == "f" else "f")
+        activations.append((activation.name, activation.alpha or 0.0, activation.beta or 0.0))
+    return cell(
+        name,
+        weight,
+        p.bias,
+        p.peephole,
+        p.projection,
+        activations,
+        variant.coupling.partition("=")[0],
+        *(
+            math.inf if clip is None else clip
+            for clip in (variant.gate_clip, variant.cell_clip, variant.projection_clip)
+        ),
+    )
+
+
+@quiet
+def run(
+    parameters: Parameters,
+    x: Array,
+    initial: State,
+    hidden: Array,
+    *,
+    reverse: bool,
+    live: Mask | None,
+    masks: Masks,
+    keep: Keep,
+    arrays: dict[str, Array],
+) -> State:
+    """Run a cell over time; see `gatewise.engine.reference.run`."""
+    c = np.array(initial.c, order="C")
+    kept = [name in keep.quantities for name in NAMES]
+    places = [sum(kept[:place]) if is_kept else -1 for place, is_kept in enumerate(kept)]
+    packed(parameters, masks).forward(
+        _whole(x if masks.input is None else x * masks.input),
+        _whole(initial.h),
+        hidden,
+        c,
+        reverse,
+        _whole(live),
+        _whole(masks.recurrent),
+        _whole(masks.zoneout_cell),
+        _whole(masks.zoneout_hidden),
+        keep.every,
+        places,
+        arrays.get("gates"),
+        arrays.get("cell_state"),
+        arrays.get("unprojected_state"),
+        None if keep.units is None else list(keep.units),
+    )
+    if (found := arrays.get("hidden_state")) is not None and found is not hidden:
+        units = slice(None) if keep.units is None or parameters.projection is not None else list(keep.units)
+        found[...] = hidden[:: keep.every, :, units]
+    last = hidden[0 if reverse else -1] if len(hidden) else initial.h
+    return State(last.copy(), c)
+
+
+@quiet
+def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None = None) -> Gradients:
+    """Return the derivatives of a loss by all that went into a run; see `gatewise.engine.reference.backward`."""
+    p, masks, x = trace.parameters, trace.masks, trace._require_everything("a gradient")
+    total = Gradients.zeros(p, len(dhidden), dhidden.shape[1], out)
+    dh, dc = total.state
+    dh[...], dc[...] = dfinal
+    packed(p, masks).backward(
+        _whole(x if masks.input is None else x * masks.input),
+        _whole(trace.hidden_state),
+        _whole(trace.initial.h),
+        _whole(trace.initial.c),
+        _whole(trace.gates),
+        _whole(trace.cell_state),
+        _whole(trace.unprojected_state),
+        trace.direction == "backward",
+        _whole(trace.live),
+        _whole(masks.recurrent),
+        _whole(masks.zoneout_cell),
+        _whole(masks.zoneout_hidden),
+        _whole(dhidden),
+        dh,
+        dc,
+        total.x,
+        total.weight,
+        total.bias,
+        total.parameters.get("peephole"),
+        total.parameters.get("projection"),
+    )
+    if masks.weight is not None:
+        total.weight[..., : p.recurrent_size] *= masks.weight
+    if masks.input is not None:
+        np.multiply(total.x, masks.input, out=total.x)
+    return total
+
+
+def _whole(array: Any) -> Any:
+    return None if array is None else np.ascontiguousarray(array)
