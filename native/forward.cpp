@@ -85,19 +85,21 @@ private:
         hoisted_to = step + hoisting < f.last ? step + hoisting : f.last;
         for (int64_t tile = first_tile; tile < last_tile; ++tile)
             in_blocks((hoisted_to - hoisted_from) * f.rows, [&](auto size, int64_t first) {
-                constexpr int N = decltype(size)::value;
-                V acc[1][N][4];
-                const T* source[N];
-                UNROLL for (int n = 0; n < N; ++n) {
-                    const int64_t at = time(hoisted_from + (first + n) / f.rows), row = f.row + (first + n) % f.rows;
-                    source[n] = f.x + (at * f.batch + row) * I;
-                    UNROLL for (int k = 0; k < 4; ++k) acc[0][n][k] = load(p.bias + (tile * 4 + k) * L);
-                }
-                accumulate<T, 1, N, 4>(acc, panel(tile), 0, source, I);
-                for (int n = 0; n < N; ++n)
-                    for (int k = 0; k < 4; ++k)
-                        store(hoisted + (((first + n) * tiles + tile) * 4 + k) * L, acc[0][n][k]);
+                hoisted_block<decltype(size)::value>(tile, first);
             });
+    }
+
+    template <int N> APART void hoisted_block(int64_t tile, int64_t first) {
+        V acc[1][N][4];
+        const T* source[N];
+        UNROLL for (int n = 0; n < N; ++n) {
+            const int64_t at = time(hoisted_from + (first + n) / f.rows), row = f.row + (first + n) % f.rows;
+            source[n] = f.x + (at * f.batch + row) * I;
+            UNROLL for (int k = 0; k < 4; ++k) acc[0][n][k] = load(p.bias + (tile * 4 + k) * L);
+        }
+        accumulate<T, 1, N, 4>(acc, panel(tile), 0, source, I);
+        UNROLL for (int n = 0; n < N; ++n)
+            UNROLL for (int k = 0; k < 4; ++k) store(hoisted + (((first + n) * tiles + tile) * 4 + k) * L, acc[0][n][k]);
     }
 
     // All rows at S neighbouring tiles: pre-activations, gates, states.
@@ -107,7 +109,7 @@ private:
         return S;
     }
 
-    template <int S, int N> void block(int64_t tile, int64_t first) {
+    template <int S, int N> APART void block(int64_t tile, int64_t first) {
         V acc[S][N][4];
         const T *from_x[N], *from_h[N];
         UNROLL for (int n = 0; n < N; ++n) {

@@ -19,6 +19,7 @@
 #endif
 
 #define UNROLL _Pragma("GCC unroll 8")
+#define APART __attribute__((noinline))  // so that the registers are given out anew
 
 namespace gatewise::GATEWISE_ISA {
 namespace {
@@ -96,88 +97,100 @@ inline Vec<double> mad(Vec<double> a, Vec<double> b, Vec<double> c) {
 #endif
 }
 
-// NaN compares false: it goes through.
-template <class T> inline Vec<T> clip(Vec<T> v, T low, T high) {
-    v = v < low ? all<T>(low) : v;
+// NaN goes through each of these: it compares false, and the instructions for it give their last operand then.
+template <class T> inline Vec<T> smaller(Vec<T> v, T high) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) return _mm512_min_ps(all<T>(high), v);
+    else return _mm512_min_pd(all<T>(high), v);
+#else
     return v > high ? all<T>(high) : v;
+#endif
 }
+
+template <class T> inline Vec<T> larger(Vec<T> v, T low) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) return _mm512_max_ps(all<T>(low), v);
+    else return _mm512_max_pd(all<T>(low), v);
+#else
+    return v < low ? all<T>(low) : v;
+#endif
+}
+
+template <class T> inline Vec<T> clip(Vec<T> v, T low, T high) { return smaller<T>(larger<T>(v, low), high); }
 
 template <class T> inline Vec<T> magnitude(Vec<T> v) {
     return number<T>(bits<T>(v) & ~bits<T>(all<T>(T(-0.0))));
 }
 
-// e^x = 2^n (high + low): x = n ln 2 + r with |r| <= ln 2 / 2, and high + low = e^r to more digits than T has.
+// e^x = 2^n (1 + p): x = n ln 2 + r with |r| <= ln 2 / 2, and p = e^r - 1 = r + r^2 q(r).
 //
-// ln 2 is subtracted in two parts, the first so short that its product with n is exact; what the second takes away
-// goes into `low`, with what 1 + r loses when it is rounded. The rest of e^r is Taylor's series: its first term left
-// out is below a quarter of an ulp.
+// ln 2 is subtracted in two parts, the first so short that its product with n is exact. The polynomials are Chebyshev's
+// interpolations (native/README.md says how to compute them): q of (e^r - 1 - r) / r^2, and `near` of
+// (tanh(x) / x - 1) / x^2 in powers of x^2, for |x| <= 0.55. They are off by less than a tenth of an ulp of what they
+// end in.
 template <class T> struct Format;
 template <> struct Format<float> {
     static constexpr float magic = 0x1.8p23f, log2_e = 0x1.715476p0f, ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f;
-    static constexpr float least = -0x1.5d589ep6f, most = 0x1.62e42ep6f;  // powers that are normal numbers
-    static constexpr int terms = 7, mantissa = 23;
+    static constexpr float least = -88, most = 88;  // of the powers; those beyond, and their reciprocals, are below any normal number
+    static constexpr int mantissa = 23;
+    static constexpr float q[] = {0x1.0p-1f, 0x1.5554ddp-3f, 0x1.55551ap-5f, 0x1.120b6ep-7f, 0x1.6d1109p-10f};
+    static constexpr float near[] = {-0x1.555554p-2f, 0x1.110feap-3f, -0x1.b9a044p-5f, 0x1.5d220ep-6f, -0x1.b13536p-8f};
 };
 template <> struct Format<double> {
     static constexpr double magic = 0x1.8p52, log2_e = 0x1.71547652b82fep0;
     static constexpr double ln2_high = 0x1.62e42fee00000p-1, ln2_low = 0x1.a39ef35793c76p-33;
-    static constexpr double least = -0x1.6232bdd7abcd2p9, most = 0x1.62e42fefa39efp9;
-    static constexpr int terms = 13, mantissa = 52;
+    static constexpr double least = -709, most = 709;
+    static constexpr int mantissa = 52;
+    static constexpr double q[] = {
+        0x1.0000000000001p-1,  0x1.5555555555556p-3,  0x1.5555555553d63p-5,  0x1.11111111109b3p-7,  0x1.6c16c1788bd90p-10,
+        0x1.a01a01a7c41d5p-13, 0x1.a019b90d2ae7ap-16, 0x1.71de0dae63bb3p-19, 0x1.289185613a3d6p-22, 0x1.af38a9b0ec855p-26};
+    static constexpr double near[] = {-0x1.5555555555555p-2, 0x1.1111111111032p-3, -0x1.ba1ba1b9fec84p-5, 0x1.664f487713373p-6, -0x1.226e32f00cf0cp-7, 0x1.d6d339333f329p-9, -0x1.7d97cfd138c28p-10, 0x1.34c5a8a996cd3p-11, -0x1.ec1091436eb19p-13, 0x1.64fd88e990070p-14, -0x1.59a834187cd9fp-16};
 };
 
-template <class T> struct Exponential { Vec<T> high, low; Ints<T> n; };
-
-constexpr double factorial(int n) { return n < 2 ? 1.0 : n * factorial(n - 1); }
-
-template <class T, int N> inline Vec<T> series(Vec<T> r) {  // 1/2 + r/6 + … up to the term 1 / terms!
-    if constexpr (N == Format<T>::terms) return all<T>(T(1 / factorial(N)));
-    else return mad(series<T, N + 1>(r), r, all<T>(T(1 / factorial(N))));
+template <class T, int N, int K = 0> inline Vec<T> polynomial(const T (&c)[N], Vec<T> x) {  // c0 + c1 x + c2 x^2 + …
+    if constexpr (K + 1 == N) return all<T>(c[K]);
+    else return mad(polynomial<T, N, K + 1>(c, x), x, all<T>(c[K]));
 }
+
+template <class T> struct Exponential { Vec<T> p; Ints<T> n; };  // n in the bits that its shift to an exponent keeps
 
 template <class T> inline Exponential<T> exponential(Vec<T> x) {
     using F = Format<T>;
     const Vec<T> shifted = mad(x, all<T>(F::log2_e), all<T>(F::magic));  // its last bits are n
     const Vec<T> n = shifted - F::magic;
-    const Vec<T> most = mad(n, all<T>(-F::ln2_high), x), r = mad(n, all<T>(-F::ln2_low), most);
-    const Vec<T> high = T(1) + most, lost = most - (high - T(1));
-    const Vec<T> low = mad(r * r, series<T, 2>(r), mad(n, all<T>(-F::ln2_low), lost));
-    return {high, low, bits<T>(shifted) - bits<T>(all<T>(F::magic))};
+    const Vec<T> r = mad(n, all<T>(-F::ln2_low), mad(n, all<T>(-F::ln2_high), x));
+    return {mad(r * r, polynomial(F::q, r), r), bits<T>(shifted)};
 }
 
-template <class T> inline Vec<T> two_to(Ints<T> n) {  // a normal number
+template <class T> inline Vec<T> two_to(Ints<T> n) {  // a normal number, or 0 for the exponent just below
     return number<T>((n << Format<T>::mantissa) + bits<T>(all<T>(T(1))));
 }
 
-// At most 0.6 ulp off. e^0 = 1, e^inf = inf; a result below the smallest normal number is 0.
+// At most 1.5 ulp off. e^0 = 1, e^inf = inf; a result below the smallest normal number is 0.
 template <class T> inline Vec<T> power(Vec<T> x) {
-    const Exponential<T> e = exponential<T>(x);
-    const Ints<T> half = e.n >> 1;
-    const Vec<T> y = (e.high + e.low) * two_to<T>(half) * two_to<T>(e.n - half);
-    return x < Format<T>::least ? all<T>(T(0)) : x > Format<T>::most ? all<T>(T(__builtin_inf())) : y;
+    const Exponential<T> e = exponential<T>(clip<T>(x, Format<T>::least, Format<T>::most + T(1)));
+    const Ints<T> n = e.n - bits<T>(all<T>(Format<T>::magic)), half = n >> 1;
+    return (T(1) + e.p) * two_to<T>(half) * two_to<T>(n - half);
 }
 
-// At most 2 ulp off. σ(0) = 1/2, σ(-inf) = 0, σ(inf) = 1; a result below the smallest normal number is 0.
-// With e = e^-|x| it is 1 / (1 + e), or e / (1 + e), or where that would round thrice in a row, e - e e / (1 + e).
+// 1 / (1 + e^-x), at most 2 ulp off. σ(0) = 1/2, σ(-inf) = 0, σ(inf) = 1; a result below the smallest normal number is 0.
 template <class T> inline Vec<T> sigmoid(Vec<T> x) {
-    const Vec<T> below = -magnitude<T>(x);
-    const Exponential<T> parts = exponential<T>(below < Format<T>::least ? all<T>(Format<T>::least) : below);
-    const Vec<T> e = (parts.high + parts.low) * two_to<T>(parts.n);
-    const Vec<T> ratio = (x < T(0) ? e : all<T>(T(1))) / (T(1) + e);
-    const Vec<T> y = x < T(-1.375) ? mad(-e, ratio, e) : ratio;
-    return x < Format<T>::least ? all<T>(T(0)) : y;
+    const Exponential<T> e = exponential<T>(clip<T>(-x, Format<T>::least, Format<T>::most));
+    const Vec<T> scale = two_to<T>(e.n), sum = T(1) + scale, lost = T(1) - (sum - scale);
+    return T(1) / (sum + mad(scale, e.p, lost));
 }
 
-// At most 2 ulp off. Odd; exact at 0; tanh(±inf) = ±1. With e = e^(-2|x|) it is (1 - e) / (1 + e), the difference
-// taken before e is rounded; or where e is small, 1 - 2 e / (1 + e).
+// At most 2 ulp off. Odd; exact at 0; tanh(±inf) = ±1. Near 0 a polynomial, which loses no digit there as
+// 2 σ(2x) - 1 would; farther out 1 - 2 / (1 + e^2|x|).
 template <class T> inline Vec<T> tanh(Vec<T> x) {
-    const Vec<T> z = T(-2) * magnitude<T>(x);
-    const Exponential<T> parts = exponential<T>(z < T(-40) ? all<T>(T(-40)) : z);
-    const Vec<T> scale = two_to<T>(parts.n), less = (T(1) - parts.high) - parts.low;
-    const Vec<T> difference = mad(scale, less, T(1) - scale), sum = mad(-scale, less, T(1) + scale);
-    const auto small = z < T(-1.1);
-    const Vec<T> ratio = (small ? (parts.high + parts.low) * (scale + scale) : difference) / sum;
-    const Vec<T> y = small ? T(1) - ratio : ratio;
     const Ints<T> sign = bits<T>(all<T>(T(-0.0)));
-    return number<T>((bits<T>(y) & ~sign) | (bits<T>(x) & sign));
+    const Vec<T> size = magnitude<T>(x), square = x * x;
+    const Exponential<T> e = exponential<T>(smaller<T>(size + size, T(40)));
+    const Vec<T> scale = two_to<T>(e.n);
+    const Vec<T> far = T(1) - T(2) / mad(scale, e.p, T(1) + scale);
+    const Vec<T> near = mad(size * square, polynomial(Format<T>::near, square), size);
+    const Vec<T> y = size > T(0.55) ? far : near;
+    return number<T>(bits<T>(y) | (bits<T>(x) & sign));
 }
 
 template <class T> inline Vec<T> apply(const Activation<T>& by, Vec<T> a) {
