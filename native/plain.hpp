@@ -18,9 +18,10 @@ namespace gatewise {
 // itself is computed with more digits.
 template <class T> struct Number {
     using Wide = std::conditional_t<sizeof(T) == 4, double, long double>;
+    static constexpr Wide ANYTHING = 1e30;  // an error beyond which one counts no further: infinity times 0 is NaN
     Wide value, error;
 
-    Number(Wide value = 0, Wide error = 0) : value(value), error(error) {}
+    Number(Wide value = 0, Wide error = 0) : value(value), error(std::min(error, ANYTHING)) {}
 
     friend Number operator+(Number a, Number b) { return {a.value + b.value, a.error + b.error + std::abs(a.value) + std::abs(b.value)}; }
     friend Number operator-(Number a, Number b) { return a + Number(-b.value, b.error); }
@@ -31,14 +32,19 @@ template <class T> struct Number {
     Number& operator+=(Number b) { return *this = *this + b; }
 };
 
+// Whether v is so far from a limit that no rounding takes it across.
+template <class T> bool clear_of(Number<T> v, T limit) {
+    return std::abs(v.value - limit) > std::numeric_limits<T>::epsilon() * (4 * v.error + 64 * (1 + std::abs(v.value)));
+}
+
 template <class T> Number<T> clip(Number<T> v, T low, T high) {
-    return {std::clamp<typename Number<T>::Wide>(v.value, low, high), v.error};
+    const auto y = std::clamp<typename Number<T>::Wide>(v.value, low, high);
+    return {y, y != v.value && clear_of<T>(v, T(y)) ? 0 : v.error};
 }
 
 // 1 if v < limit, else 0: a derivative. So near the limit that rounding decides, it may be off by anything.
 template <class T> Number<T> below(Number<T> v, T limit) {
-    const bool decided = std::abs(v.value - limit) > std::numeric_limits<T>::epsilon() * (4 * v.error + 64 * (1 + std::abs(v.value)));
-    return {v.value < limit ? 1.0 : 0.0, decided ? 0.0 : 1e30};
+    return {v.value < limit ? 1.0 : 0.0, v.error == 0 || clear_of<T>(v, limit) ? 0.0 : Number<T>::ANYTHING};
 }
 
 template <class T> Number<T> within(Number<T> v, T limit) { return below<T>(v, limit) * below<T>(Number<T>(-v.value, v.error), limit); }
@@ -63,7 +69,7 @@ template <class T> Number<T> derivative(const Activation<T>& by, Number<T> y) {
         case Function::exponential: return y;
         case Function::hard_sigmoid: break;
     }
-    return Number<T>(by.slope) * below<T>(y, 1) * (Number<T>(1) - below<T>(y, 0));
+    return Number<T>(by.slope) * below<T>(y, 1) * below<T>(Number<T>(-y.value, y.error), 0);
 }
 
 // Numbers with axes, in C order.
