@@ -1,7 +1,10 @@
-"""What README and the pages of docs show is what a person sees: their consoles are run, from top to bottom."""
+"""What README and the pages of docs show is what a person sees: their consoles and their Python are run, from top to
+bottom, and the code that they quote is in the files that they name.
+"""
 
 from __future__ import annotations
 
+import doctest
 import re
 import shlex
 from itertools import groupby
@@ -9,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from program import exit_code
+
+import gatewise as gw
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -56,6 +61,52 @@ def test_what_a_page_shows_a_command_to_print_is_what_it_prints(page, tmp_path, 
             assert dots or starts[0] == place, f"{command}: something is printed before {lines[0]}, and no dots say so"
             place, dots = starts[0] + len(lines), False
         assert dots or place == len(printed), f"{command}: something is printed after the last line shown"
+
+
+class AnyMachine(doctest.OutputChecker):
+    """What an engine says of its kernels and threads depends on the machine, as does whether there is a native one."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        if "Engine(name='native', available=False" in got:
+            want, got = (re.sub(r"Engine\(name='native'.*", "", text) for text in (want, got))
+        want, got = (re.sub(r"(kernels?|threads)=(\(.*?\)|[\w']+)", r"\1=", text) for text in (want, got))
+        return super().check_output(want, got, optionflags)
+
+
+def python(page: Path) -> doctest.DocTest:
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, page.name, 0)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if python(page).examples], ids=lambda page: page.stem)
+def test_the_python_of_a_page_is_true(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GATEWISE_KERNEL", raising=False)
+    native = gw.engines()[0]
+    if page.stem == "engines" and not native.available:
+        pytest.skip(native.why_not)
+    result = doctest.DocTestRunner(AnyMachine(), optionflags=doctest.NORMALIZE_WHITESPACE).run(python(page))
+    gw.set_num_threads(native.threads)
+    assert result.attempted > 12
+    assert result.failed == 0
+
+
+def quotes(page: Path) -> list[tuple[Path, str]]:
+    """Return the code in the columns of a page's tables whose heads link to a source file, each with its file."""
+    found = []
+    for table in re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), re.MULTILINE):
+        head, _, *rows = ([cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines())
+        for place, title in enumerate(head):
+            if link := re.search(r"\]\(([^)]+\.(?:py|cpp|hpp))\)", title):
+                found += [(page.parent / link[1], row[place].strip("`")) for row in rows]
+    return found
+
+
+def test_the_equations_that_a_page_quotes_are_in_the_files_that_it_names():
+    found = [quote for page in PAGES for quote in quotes(page)]
+    assert len(found) >= 12
+    for path, code in found:
+        assert code in path.read_text(encoding="utf-8"), f"{path.name} does not say: {code}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
