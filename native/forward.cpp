@@ -124,12 +124,17 @@ private:
         const int64_t apart = (I + R) * 4 * L;
         if (!sums) accumulate<T, S, N, 4>(acc, panel(tile), apart, from_x, I);
         accumulate<T, S, N, 4>(acc, panel(tile) + I * 4 * L, apart, from_h, R);
-        if (plain)
-            for (int s = 0; s < S; ++s)
-                for (int n = 0; n < N; ++n) equations<true>(tile + s, rows[first + n], acc[s][n]);
-        else
-            for (int s = 0; s < S; ++s)
-                for (int n = 0; n < N; ++n) equations<false>(tile + s, rows[first + n], acc[s][n]);
+        if (plain) states<S, N, true>(tile, first, acc);
+        else states<S, N, false>(tile, first, acc);
+    }
+
+    // First all cell states, then what depends on them: two short chains, of which the processor takes many at once.
+    template <int S, int N, bool PLAIN> inline void states(int64_t tile, int64_t first, V (&a)[S][N][4]) {
+        V c[S][N];
+        for (int s = 0; s < S; ++s)
+            for (int n = 0; n < N; ++n) c[s][n] = new_cell<PLAIN>(tile + s, rows[first + n], a[s][n]);
+        for (int s = 0; s < S; ++s)
+            for (int n = 0; n < N; ++n) new_hidden<PLAIN>(tile + s, rows[first + n], a[s][n], c[s][n]);
     }
 
     template <bool PLAIN> V gate(int k, V a) const {
@@ -137,40 +142,45 @@ private:
         else return apply<T>(p.activation[k], k == CELL ? a : clip<T>(a, -p.gate_clip, p.gate_clip));
     }
 
-    template <bool PLAIN> inline void equations(int64_t tile, int64_t row, const V (&a)[4]) {
-        const int64_t unit = tile * L, units = H - unit;
-        T* const state = f.c + row * width + unit;
-        const V c_prev = load(state);
-        V a_i = a[INPUT], a_f = a[FORGET], a_g = a[CANDIDATE], a_o = a[OUTPUT];
-        V i, f_, g, o, c;
+    // The pre-activations become gates; the new cell state is returned.
+    template <bool PLAIN> inline V new_cell(int64_t tile, int64_t row, V (&a)[4]) const {
+        const V c_prev = load(f.c + row * width + tile * L);
+        V i, f_, g, c;
         if constexpr (PLAIN) {
-            i = gate<PLAIN>(INPUT, a_i), f_ = gate<PLAIN>(FORGET, a_f), g = gate<PLAIN>(CANDIDATE, a_g);
+            i = gate<PLAIN>(INPUT, a[INPUT]), f_ = gate<PLAIN>(FORGET, a[FORGET]), g = gate<PLAIN>(CANDIDATE, a[CANDIDATE]);
             c = mad(f_, c_prev, i * g);
         } else {
             const T* const peephole = p.peephole ? p.peephole + tile * 3 * L : nullptr;
+            V a_i = a[INPUT], a_f = a[FORGET];
             if (peephole) a_i = mad(load(peephole), c_prev, a_i), a_f = mad(load(peephole + L), c_prev, a_f);
-            g = gate<PLAIN>(CANDIDATE, a_g);
+            g = gate<PLAIN>(CANDIDATE, a[CANDIDATE]);
             i = p.coupling == Coupling::input ? a_i : gate<PLAIN>(INPUT, a_i);
             f_ = p.coupling == Coupling::forget ? T(1) - i : gate<PLAIN>(FORGET, a_f);
             if (p.coupling == Coupling::input) i = T(1) - f_;
             c = clip<T>(mad(f_, c_prev, i * g), -p.cell_clip, p.cell_clip);
-            if (peephole) a_o = mad(load(peephole + 2 * L), c, a_o);
+            if (peephole) a[OUTPUT] = mad(load(peephole + 2 * L), c, a[OUTPUT]);
         }
-        o = gate<PLAIN>(OUTPUT, a_o);
-        const V m = o * gate<PLAIN>(CELL, c);
+        a[INPUT] = i, a[FORGET] = f_, a[CANDIDATE] = g, a[OUTPUT] = gate<PLAIN>(OUTPUT, a[OUTPUT]);
+        return c;
+    }
+
+    template <bool PLAIN> inline void new_hidden(int64_t tile, int64_t row, const V (&y)[4], V c) const {
+        const int64_t unit = tile * L, units = H - unit;
+        T* const state = f.c + row * width + unit;
+        const V m = y[OUTPUT] * gate<PLAIN>(CELL, c);
         V r = m;
         if constexpr (!PLAIN) {
             const int64_t at = t * f.batch + row;
             if (f.zoneout_cell) {
                 const V kept = load(f.zoneout_cell + at * H + unit, units);
-                c = mad(kept, c_prev, (T(1) - kept) * c);
+                c = mad(kept, load(state), (T(1) - kept) * c);
             }
             if (f.zoneout_hidden && !p.projection) r = zoned_out(row, unit, units, r);
         }
         store(state, c);
         if (p.projection) store(f.unprojected + row * width + unit, m);
         else store(f.h + (t * f.batch + row) * R + unit, r, units);
-        if (slot >= 0) keep(tile, row, i, f_, g, o, c, m);
+        if (slot >= 0) keep(tile, row, y, c, m);
     }
 
     V zoned_out(int64_t row, int64_t unit, int64_t units, V r) const {
@@ -178,14 +188,12 @@ private:
         return mad(kept, load(h_prev + row * R + unit, units), (T(1) - kept) * r);
     }
 
-    inline void keep(int64_t tile, int64_t row, V i, V f_, V g, V o, V c, V m) const {
+    inline void keep(int64_t tile, int64_t row, const V (&y)[4], V c, V m) const {
         const int64_t at = slot * f.batch + row;
         if (f.kept_gates) {
             T* const to = f.kept_gates + at * f.gates_kept * f.units;
-            if (f.place[INPUT] >= 0) keep(to + f.place[INPUT] * f.units, tile, i);
-            if (f.place[FORGET] >= 0) keep(to + f.place[FORGET] * f.units, tile, f_);
-            if (f.place[CANDIDATE] >= 0) keep(to + f.place[CANDIDATE] * f.units, tile, g);
-            if (f.place[OUTPUT] >= 0) keep(to + f.place[OUTPUT] * f.units, tile, o);
+            UNROLL for (int k = 0; k < 4; ++k)
+                if (f.place[k] >= 0) keep(to + f.place[k] * f.units, tile, y[k]);
         }
         if (f.kept_cell) keep(f.kept_cell + at * f.units, tile, c);
         if (f.kept_unprojected) keep(f.kept_unprojected + at * f.units, tile, m);
@@ -214,13 +222,13 @@ private:
     void carry() {
         if (count == f.rows || f.team.part) return;
         const uint8_t* const live = f.live + t * f.batch;
-        const V nothing = all<T>(T(__builtin_nan("")));
+        const V nan = all<T>(T(__builtin_nan(""))), nothing[4] = {nan, nan, nan, nan};
         for (int64_t row = f.row; row < f.row + f.rows; ++row) {
             if (live[row]) continue;
             for (int64_t k = 0; k < R; ++k) f.h[(t * f.batch + row) * R + k] = h_prev[row * R + k];
             if (slot < 0) continue;
             for (int64_t tile = 0; tile < tiles; ++tile)
-                keep(tile, row, nothing, nothing, nothing, nothing, load(f.c + row * width + tile * L), nothing);
+                keep(tile, row, nothing, load(f.c + row * width + tile * L), nan);
         }
     }
 };

@@ -344,6 +344,8 @@ class Masks:
         ShapeError
             If an array cannot be broadcast to its shape.
         """
+        if self is NO_MASKS:
+            return self
         sizes = {
             "input": (time, batch, parameters.input_size),
             "recurrent": (time, batch, parameters.recurrent_size),

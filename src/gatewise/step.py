@@ -53,7 +53,7 @@ class Labels:
     def or_else(self, other: Labels) -> Labels:
         """Return these labels, and the other's where there are none."""
         mine = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(other, **mine)
+        return replace(other, **mine) if mine else other
 
     def require(self, **counts: int) -> None:
         """Raise ShapeError unless each kind of name that is present has as many names as `counts` says."""
@@ -69,6 +69,9 @@ class Labels:
     def unit(self, index: int) -> str:
         """Return the name of a hidden unit."""
         return str(index) if self.units is None else self.units[index]
+
+
+NO_LABELS = Labels()
 
 
 class Term(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.layers.settling import Noise, Settled, States, settle, unbatched
 from gatewise.layers.stream import Stream
 from gatewise.parameters import NO_MASKS, Parameters, Variant
-from gatewise.step import Labels, State
+from gatewise.step import NO_LABELS, Labels, State
 from gatewise.trace import DIRECTIONS, QUANTITIES, Keep, LSTMTrace, Trace, require_reusable
 
 Layers = tuple[dict[str, Trace], ...]
@@ -188,7 +189,7 @@ class LSTM:
         """Whether every layer runs both ways."""
         return len(self.directions) == 2
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[np.floating[Any]]:
         """float32 or float64."""
         return self.layers[0][0].dtype
@@ -267,9 +268,9 @@ class LSTM:
         run = settle(
             self, x, state, lengths=lengths, mask=mask, masks=masks, masked_output=masked_output, engine=engine
         )
-        plan = self._plan(run, Keep(()), [[Labels()] * len(row) for row in self.layers])
+        plan = self._plan(run, Keep(()), [[NO_LABELS] * len(row) for row in self.layers])
         _require_memory(run, plan)
-        y, layers = self._run(run, plan, out=None if out is None else self._output(out, run))
+        y, layers = self._run(run, plan, run.x, out=None if out is None else self._output(out, run))
         finals = tuple(tuple(trace.final for trace in layer.values()) for layer in layers)
         return (y, finals) if run.batched else (y[:, 0], unbatched(finals))
 
@@ -322,14 +323,15 @@ class LSTM:
         _require_memory(run, plan, kept=out is None)
         if out is not None and not isinstance(out, LSTMTrace):
             return self._trace_on_file(run, plan, out)
-        views = None if out is None else self._taken_again(out, plan, run)
+        views = {} if out is None else self._taken_again(out, plan, run)
+        given = run.x
         if keeping.everything:  # the trace holds on to its input, which must not change when the caller's does
-            if views is not None:
-                np.copyto(views["input"], run.x)
-                run = replace(run, x=views["input"])
-            elif np.may_share_memory(run.x, x):
-                run = replace(run, x=run.x.copy())
-        y, layers = self._run(run, plan, views, None if views is None else views["output"])
+            if "input" in views:
+                np.copyto(views["input"], given)
+                given = views["input"]
+            elif np.may_share_memory(given, x):
+                given = given.copy()
+        y, layers = self._run(run, plan, given, views, views.get("output"))
         trace = LSTMTrace(layers, y, self.merge, masked_output, run.batched)
         for one in trace:
             one.locked()
@@ -380,7 +382,7 @@ class LSTM:
         return tuple(layers)
 
     def _blank_of(self, shape: tuple[int, ...]) -> Array:
-        return np.broadcast_to(self.dtype.type(0), shape)
+        return np.ndarray(shape, self.dtype, bytes(self.dtype.itemsize), strides=(0,) * len(shape))
 
     def _blank(self, run: Settled) -> Array:
         """Return an array in the shape of the output that takes no memory."""
@@ -413,7 +415,7 @@ class LSTM:
         arrays, head = lstm_trace_record(LSTMTrace(plan, self._blank(run), self.merge, run.masked_output, run.batched))
         shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
         with storage.writing(out, shapes, head) as views:
-            y, layers = self._run(run, plan, views)
+            y, layers = self._run(run, plan, run.x, views)
             whole = LSTMTrace(layers, y, self.merge, run.masked_output, run.batched)
             for name, array in lstm_trace_record(whole)[0].items():
                 if array is not views[name]:
@@ -421,21 +423,19 @@ class LSTM:
         return lstm_trace_from(storage.mapped(out, shapes, head), head)
 
     def _run(
-        self, run: Settled, plan: Layers, views: dict[str, Any] | None = None, out: Array | None = None
+        self, run: Settled, plan: Layers, x: Array, views: dict[str, Any] | None = None, out: Array | None = None
     ) -> tuple[Array, Layers]:
-        """Run every layer as planned; return the output and the traces.
+        """Run every layer as planned, the first over `x`; return the output and the traces.
 
         What is kept goes to `views`, the output to `out`, or each to new arrays.
         """
-        x, layers = run.x, []
+        layers = []
         for number, layer in enumerate(plan):
             outputs, done = [], {}
             for direction, trace in layer.items():
                 p, reverse = trace.parameters, direction == "backward"
                 arrays = {
-                    name: np.empty(blank.shape, blank.dtype)
-                    if views is None
-                    else views[f"layers.{number}.{direction}.{name}"]
+                    name: views[f"layers.{number}.{direction}.{name}"] if views else np.empty(blank.shape, blank.dtype)
                     for name, blank in trace.arrays.items()
                 }
                 hidden = arrays.get("hidden_state")
@@ -466,8 +466,10 @@ class LSTM:
         return x, tuple(layers)
 
     def _labels(self, given: Labels | Sequence[Labels] | None, run: Settled) -> Sequence[Sequence[Labels]]:
-        if given is None or isinstance(given, Labels):
-            one = given or Labels()
+        if given is None:
+            given = [NO_LABELS] * self.num_layers
+        if isinstance(given, Labels):
+            one = given
             if one.units is not None and self.num_layers > 1:
                 raise OptionError("names of units need a Labels for each layer where there is more than one")
             given = [one, *[replace(one, features=None)] * (self.num_layers - 1)]
