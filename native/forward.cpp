@@ -24,6 +24,7 @@ template <class T> class Run {
     const int64_t first_tile = tiles * f.team.part / f.team.parts;
     const int64_t last_tile = tiles * (f.team.part + 1) / f.team.parts;
     const bool plain = p.plain && !f.zoneout_cell && !f.zoneout_hidden;
+    const bool usual = f.kept_gates && f.kept_cell && !f.kept_unprojected && !f.pick && f.gates_kept == 4;
 
     int64_t* const rows = (int64_t*)f.workspace;              // those that take part in this step
     T* const seen = f.workspace + words<T>(f.rows);           // (rows, recurrent): h under the recurrent mask
@@ -189,7 +190,11 @@ private:
     }
 
     inline void keep(int64_t tile, int64_t row, const V (&y)[4], V c, V m) const {
-        const int64_t at = slot * f.batch + row;
+        const int64_t at = slot * f.batch + row, unit = tile * L;
+        if (usual) {
+            UNROLL for (int k = 0; k < 4; ++k) store(f.kept_gates + (at * 4 + k) * H + unit, y[k], H - unit);
+            return store(f.kept_cell + at * H + unit, c, H - unit);
+        }
         if (f.kept_gates) {
             T* const to = f.kept_gates + at * f.gates_kept * f.units;
             UNROLL for (int k = 0; k < 4; ++k)
