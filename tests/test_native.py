@@ -568,8 +568,8 @@ def test_a_signal_ends_a_long_run_and_breaks_nothing(call):
 
 
 def test_a_run_that_would_not_fit_into_memory_is_refused_before_it_is_begun():
-    lstm = gw.LSTM(1, 2**14, rng=0)
-    x = np.broadcast_to(np.float32(0), (2**20, 2**10, 1))
+    lstm = gw.LSTM(1, 2**8, rng=0)
+    x = np.broadcast_to(np.float32(0), (2**24, 2**12, 1))
     with pytest.raises(gw.CapacityError):
         lstm.trace(x, engine="native")
 
