@@ -185,7 +185,88 @@ private:
     }
 };
 
-constexpr int64_t DEEP = 256;  // rows that are added up in registers before they go to the target
+constexpr int64_t DEEP = 128;  // rows that are added up in registers before they go to the target
+constexpr int64_t STRIDE = ROWS < 4 ? 4 : 8;  // what a packed row of ROWS columns takes, so that it is copied at once
+constexpr int64_t BLOCKS = 32;                // of ROWS columns of the left side that are packed at once
+
+// Both sides are packed, DEEP rows of them at a time: the left in blocks of ROWS columns, the right in groups of 4
+// vectors. So a group stays in the first cache, and the blocks that meet it in the second.
+template <class T> class Sums {
+    using V = Vec<T>;
+    static constexpr int L = LANES<T>;
+
+    const Outer<T>& f;
+    const int64_t before = f.right_size[0], width = before + f.right_size[1];
+    T* const left = f.workspace;                     // (blocks, rows, STRIDE)
+    T* const right = left + BLOCKS * DEEP * STRIDE;  // (rows, vectors, L)
+    int64_t row = 0, rows = 0, first = 0, size = 0;  // what is packed: rows, and columns of the left
+
+public:
+    explicit Sums(const Outer<T>& given) : f(given) {}
+
+    void operator()() {
+        const int64_t columns = width + (f.sum ? 1 : 0);
+        for (row = 0; row < f.rows; row += DEEP)
+            for (first = f.first; first < f.last; first += BLOCKS * ROWS) {
+                rows = least(f.rows - row, DEEP), size = least(f.last - first, BLOCKS * ROWS);
+                for (int64_t n = 0; n < rows; n += 8) pack_left(n, least(n + 8, rows));
+                for (int64_t column = 0; column < columns; column += 4 * L) switch (vectors<T>(columns - column)) {
+                    case 1: group<1>(column); break;
+                    case 2: group<2>(column); break;
+                    case 3: group<3>(column); break;
+                    default: group<4>(column);
+                }
+            }
+    }
+
+private:
+    static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+    void pack_left(int64_t from_row, int64_t to_row) {  // few rows, so that whole lines of the cache are written
+        for (int64_t column = 0; column < size; column += ROWS)
+            for (int64_t n = from_row; n < to_row; ++n) {
+                const T* const from = f.left[row + n] + first + column;
+                T* const to = left + (column / ROWS * rows + n) * STRIDE;
+                if (column + STRIDE <= size) __builtin_memcpy(to, from, STRIDE * sizeof(T));
+                else for (int64_t k = 0; k < ROWS; ++k) to[k] = column + k < size ? from[k] : T(0);
+            }
+    }
+
+    V of_right(int64_t at, int64_t column) const {
+        if (column + L <= before) return load(f.right[0][at] + column);
+        if (column >= before && column + L <= width) return load(f.right[1][at] + column - before);
+        T lanes[L];
+        for (int n = 0; n < L; ++n, ++column)
+            lanes[n] = column < before ? f.right[0][at][column] : column < width ? f.right[1][at][column - before] : T(1);
+        return load(lanes);
+    }
+
+    template <int N> APART void group(int64_t column) {
+        for (int64_t n = 0; n < rows; ++n)
+            UNROLL for (int k = 0; k < N; ++k) store(right + (n * N + k) * L, of_right(row + n, column + k * L));
+        for (int64_t block = 0; block < size; block += ROWS) {
+            V acc[ROWS][N] = {};
+            const T *w = right, *s = left + block / ROWS * rows * STRIDE;
+            for (int64_t n = 0; n < rows; ++n, w += N * L, s += STRIDE) {
+                V v[N];
+                UNROLL for (int k = 0; k < N; ++k) v[k] = load(w + k * L);
+                UNROLL for (int r = 0; r < ROWS; ++r) {
+                    const V z = all<T>(s[r]);
+                    UNROLL for (int k = 0; k < N; ++k) acc[r][k] = mad(v[k], z, acc[r][k]);
+                }
+            }
+            for (int64_t r = 0; r < ROWS && block + r < size; ++r)
+                for (int k = 0; k < N; ++k) add(first + block + r, column + k * L, acc[r][k]);
+        }
+    }
+
+    void add(int64_t of_left, int64_t column, V v) const {
+        T* const to = f.target + of_left * width + column;
+        const int64_t count = width - column;
+        store(to, load(to, count) + v, count);
+        if (f.sum && count < L) f.sum[of_left] += v[count];
+    }
+};
 
 }  // namespace
 
@@ -198,62 +279,12 @@ template <class T> int64_t backward_workspace(const Cell<T>& p, int64_t rows, in
     return words<T>(rows) + rows * (padded<T>(p.hidden) + padded<T>(p.recurrent)) + 2 * words<T>(steps * rows);
 }
 
-// Both sides are packed, DEEP rows of them at a time: the left as blocks of ROWS, the right as groups of 4 vectors.
 template <class T> void outer(const Outer<T>& f) {
-    constexpr int L = LANES<T>;
     const Flush flush;
-    const int64_t size = f.last - f.first, blocks = (size + ROWS - 1) / ROWS;
-    for (int64_t begin = 0; begin < f.rows; begin += DEEP) {
-        const int64_t rows = f.rows - begin < DEEP ? f.rows - begin : DEEP;
-        T* const left = f.workspace;               // (blocks, rows, ROWS)
-        T* const right = left + blocks * DEEP * ROWS;  // (rows, 4, L)
-        for (int64_t row = 0; row < rows; ++row)
-            for (int64_t block = 0; block < blocks; ++block) {
-                const T* const from = f.left[begin + row] + f.first + block * ROWS;
-                T* const to = left + (block * rows + row) * ROWS;
-                for (int64_t n = 0; n < ROWS; ++n) to[n] = block * ROWS + n < size ? from[n] : T(0);
-            }
-        for (int64_t group = 0; group < groups<T>(f.right_size); ++group) {
-            const int64_t column = group * 4 * L;
-            const auto with = [&](auto vectors) {
-                constexpr int N = decltype(vectors)::value;
-                for (int64_t row = 0; row < rows; ++row)
-                    UNROLL for (int n = 0; n < N; ++n) {
-                        const int64_t at = column + n * L;
-                        store(right + (row * N + n) * L, load(f.right[begin + row] + at, f.right_size - at));
-                    }
-                for (int64_t block = 0; block < blocks; ++block) {
-                    Vec<T> acc[ROWS][N] = {};
-                    const T *w = right, *s = left + block * rows * ROWS;
-                    for (int64_t row = 0; row < rows; ++row, w += N * L, s += ROWS) {
-                        Vec<T> v[N];
-                        UNROLL for (int n = 0; n < N; ++n) v[n] = load(w + n * L);
-                        UNROLL for (int r = 0; r < ROWS; ++r) {
-                            const Vec<T> z = all<T>(s[r]);
-                            UNROLL for (int n = 0; n < N; ++n) acc[r][n] = mad(v[n], z, acc[r][n]);
-                        }
-                    }
-                    for (int64_t r = 0; r < ROWS && block * ROWS + r < size; ++r)
-                        for (int n = 0; n < N; ++n) {
-                            const int64_t at = column + n * L;
-                            T* const to = f.target + (f.first + block * ROWS + r) * f.stride + at;
-                            store(to, load(to, f.right_size - at) + acc[r][n], f.right_size - at);
-                        }
-                }
-            };
-            switch ((f.right_size - column + L - 1) / L) {
-                case 1: with(Number<1>()); break;
-                case 2: with(Number<2>()); break;
-                case 3: with(Number<3>()); break;
-                default: with(Number<4>());
-            }
-        }
-    }
+    Sums<T>{f}();
 }
 
-template <class T> int64_t outer_workspace(int64_t left_size) {
-    return (left_size + ROWS) * DEEP + DEEP * 4 * LANES<T>;
-}
+template <class T> int64_t outer_workspace() { return DEEP * (BLOCKS * STRIDE + 4 * LANES<T>); }
 
 template void backward(const Backward<float>&);
 template void backward(const Backward<double>&);
@@ -261,7 +292,7 @@ template int64_t backward_workspace(const Cell<float>&, int64_t, int64_t);
 template int64_t backward_workspace(const Cell<double>&, int64_t, int64_t);
 template void outer(const Outer<float>&);
 template void outer(const Outer<double>&);
-template int64_t outer_workspace<float>(int64_t);
-template int64_t outer_workspace<double>(int64_t);
+template int64_t outer_workspace<float>();
+template int64_t outer_workspace<double>();
 
 }  // namespace gatewise::GATEWISE_ISA

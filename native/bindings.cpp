@@ -206,7 +206,7 @@ public:
     }
 
     // The output for x (input,) or (time, input), with a batch axis before the last where there is one; None where x
-    // is not such an array as it stands, or `out` not what its output fits into. The GIL is kept while the work is
+    // is not such an array as it stands, or `out` not what its output fits into, or the same memory. The GIL is kept while the work is
     // shorter than letting it go.
     nb::object push(nb::handle x, nb::handle out) {
         const int fixed = batched ? 2 : 1;
@@ -233,6 +233,8 @@ public:
         const int64_t time = axes > fixed ? shape[0] : 1;
         const T* const from = (const T*)PyArray_DATA(in);
         T* const to = (T*)PyArray_DATA((PyArrayObject*)y.ptr());
+        const auto rows = uintptr_t(time * stream.batch()), in_at = uintptr_t(from), out_at = uintptr_t(to);
+        if (in_at < out_at + rows * uintptr_t(output) * sizeof(T) && out_at < in_at + rows * uintptr_t(input) * sizeof(T)) return nb::none();
         const Busy alone(busy);
         if (stream.work() * double(time) < 1e6) stream.push(from, time, to, nullptr);
         else push_long(from, time, to);

@@ -200,11 +200,11 @@ template <class T> bool forward(const Packed<T>& packed, Forward<T> call, T* c, 
 
 namespace {
 
-constexpr int64_t ROWS_BACK = 512;  // steps · batch that the way back takes before it adds up the weights' gradients
+constexpr int64_t ROWS_BACK = 256;  // steps · batch that the way back takes before it adds up the weights' gradients
 
 template <class T> struct Pointers {
-    std::vector<const T*> by_sums, by_projected, x, h, unprojected, one;
-    void clear() { by_sums.clear(), by_projected.clear(), x.clear(), h.clear(), unprojected.clear(), one.clear(); }
+    std::vector<const T*> by_sums, by_projected, x, h, unprojected;
+    void clear() { by_sums.clear(), by_projected.clear(), x.clear(), h.clear(), unprojected.clear(); }
 };
 
 }  // namespace
@@ -228,20 +228,18 @@ bool backward(const Packed<T>& packed, Backward<T> call, const T* x, const T* h,
     call.dr = p.projection ? call.da + steps * B * 4 * H : nullptr;
     widen(call.dh, dh, B, R, width_r);
     widen(call.dc, dc, B, H, width);
-    const T one = 1;
     Pointers<T> rows;
 
-    // Add up left ᵀ right for the columns [from, to) of the left, each part for some of them.
-    const auto add = [&](const std::vector<const T*>& left, int64_t from, int64_t to, const std::vector<const T*>& right,
-                         int64_t right_size, T* target, int64_t stride) {
-        const int64_t piece = parts * at_once(to - from, 2.0 * double(left.size()) * double(right_size));
+    // Add up for the columns [from, to) of the left, each part for some of them.
+    const auto add = [&](int64_t from, int64_t to, const Outer<T>& sums) {
+        const int64_t piece = parts * at_once(to - from, 2.0 * double(sums.rows) * double(sums.right_size[0] + sums.right_size[1]));
         for (int64_t first = from; first < to; first += piece) {
             const int64_t count = std::min(piece, to - first);
             lease.run([&](int part) {
-                Outer<T> mine{int64_t(left.size()), first + count * part / parts, first + count * (part + 1) / parts,
-                              right_size, left.data(), right.data(), target, stride, nullptr};
+                Outer<T> mine = sums;
+                mine.first = first + count * part / parts, mine.last = first + count * (part + 1) / parts;
                 if (mine.first == mine.last) return;
-                mine.workspace = scratch<T>(kernel.outer_workspace(mine.last - mine.first));
+                mine.workspace = scratch<T>(kernel.outer_workspace());
                 kernel.outer(mine);
             });
             if (poll && poll()) return false;
@@ -281,7 +279,6 @@ bool backward(const Packed<T>& packed, Backward<T> call, const T* x, const T* h,
                 rows.by_sums.push_back(call.da + place * 4 * H);
                 rows.h.push_back(h_prev);
                 rows.x.push_back(x + at * I);
-                rows.one.push_back(&one);
                 if (p.projection) {
                     rows.by_projected.push_back(call.dr + place * R);
                     rows.unprojected.push_back(call.unprojected + at * H);
@@ -302,12 +299,13 @@ bool backward(const Packed<T>& packed, Backward<T> call, const T* x, const T* h,
         // A coupled gate has no weights of its own, and what it would be multiplied with may be NaN.
         const int64_t end = p.coupling == Coupling::forget ? H : p.coupling == Coupling::input ? 0 : 4 * H;
         const int64_t begin = p.coupling == Coupling::none ? 4 * H : end + H;
-        for (const auto& [from, to] : {std::pair{int64_t(0), end}, std::pair{begin, 4 * H}})
-            if (!add(rows.by_sums, from, to, rows.h, R, gradients.weight, R + I) ||
-                !add(rows.by_sums, from, to, rows.x, I, gradients.weight + R, R + I) ||
-                !add(rows.by_sums, from, to, rows.one, 1, gradients.bias, 1))
-                return false;
-        if (p.projection && !add(rows.by_projected, 0, R, rows.unprojected, H, gradients.projection, H)) return false;
+        const int64_t count = int64_t(rows.x.size());
+        const Outer<T> by_weight{count, 0, 0, rows.by_sums.data(), {rows.h.data(), rows.x.data()}, {R, I},
+                                 gradients.weight, gradients.bias, nullptr};
+        if (!add(0, end, by_weight) || !add(begin, 4 * H, by_weight)) return false;
+        const Outer<T> by_projection{count, 0, 0, rows.by_projected.data(), {rows.unprojected.data(), nullptr}, {H, 0},
+                                     gradients.projection, nullptr, nullptr};
+        if (p.projection && !add(0, R, by_projection)) return false;
     }
     narrow(dh, call.dh, B, R, width_r);
     narrow(dc, call.dc, B, H, width);

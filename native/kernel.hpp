@@ -22,7 +22,7 @@ struct Activation {
     T slope, shift;
 };
 
-// One cell: its sizes, its switches, and its weights as the kernels read them (pack.hpp makes them).
+// One cell: its sizes, its switches, and its weights as the kernels read them (engine.cpp makes them).
 //
 // A group is `vectors` (1 to 4) vectors of neighbouring columns, packed (depth, vectors, lanes): what one product
 // streams through. Only the last group of a matrix has fewer than 4.
@@ -106,15 +106,17 @@ struct Backward {
     T* workspace;                                // backward_workspace() numbers of this part's own
 };
 
-// target[l, r] += the sum over rows of left[row][l] right[row][r], for l from `first` to `last` (exclusive). Rows are
+// target[l, r] += the sum over rows of left[row][l] right[row][r], for l from `first` to `last` (exclusive). The right
+// side lies in two arrays of one width each, and may end with a 1, whose sum is that of the left side alone. Rows are
 // added in their order, so that no bit depends on who does which part.
 template <class T>
 struct Outer {
-    int64_t rows, first, last, right_size;
+    int64_t rows, first, last;
     const T* const* left;                        // (rows) pointers to numbers
-    const T* const* right;                       // (rows) pointers to right_size numbers
-    T* target;                                   // (·, stride): in and out
-    int64_t stride;
+    const T* const* right[2];                    // (rows) pointers to right_size numbers each; the second may be null
+    int64_t right_size[2];
+    T* target;                                   // (·, both right sizes): in and out
+    T* sum;                                      // (·): in and out, or null
     T* workspace;                                // outer_workspace() numbers of this part's own
 };
 
@@ -127,7 +129,7 @@ struct Functions {
     void (*apply)(const Activation<T>&, const T* a, T* y, int64_t count);  // a nonlinearity by itself: y = φ(a)
     int64_t (*forward_workspace)(const Cell<T>&, int64_t rows);            // of a part that does so many rows
     int64_t (*backward_workspace)(const Cell<T>&, int64_t rows, int64_t steps);
-    int64_t (*outer_workspace)(int64_t left_size);                         // of a part that does so many of the left
+    int64_t (*outer_workspace)();
 };
 
 struct Kernel {

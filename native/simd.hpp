@@ -126,8 +126,8 @@ template <class T> inline Vec<T> magnitude(Vec<T> v) {
 //
 // ln 2 is subtracted in two parts, the first so short that its product with n is exact. The polynomials are Chebyshev's
 // interpolations (native/README.md says how to compute them): q of (e^r - 1 - r) / r^2, and `near` of
-// (tanh(x) / x - 1) / x^2 in powers of x^2, for |x| <= 0.55. They are off by less than a tenth of an ulp of what they
-// end in.
+// (tanh(x) / x - 1) / x^2 in powers of x^2, for |x| <= 0.55. They are off by at most an eighth of an ulp of what
+// they end in.
 template <class T> struct Format;
 template <> struct Format<float> {
     static constexpr float magic = 0x1.8p23f, log2_e = 0x1.715476p0f, ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f;

@@ -301,6 +301,28 @@ def test_out_without_a_batch_axis_keeps_the_caller_s_shape():
     np.testing.assert_array_equal(y, lstm(x)[0])
 
 
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_out_may_be_what_is_read(engine, num_layers):
+    lstm = gw.LSTM(40, 40, num_layers=num_layers, rng=0)
+    x = np.random.default_rng(0).normal(size=(6, 7, 40)).astype(np.float32)
+    expected, options = lstm.trace(x, engine=engine), {"engine": engine}
+    y = x.copy()
+    assert np.shares_memory(lstm(y, out=y, **options)[0], y)
+    np.testing.assert_array_equal(y, expected.output)
+    for keep in (None, "hidden_state"):
+        earlier = lstm.trace(x, keep=keep, **options)
+        again = lstm.trace(earlier.output, keep=keep, out=earlier, **options)
+        np.testing.assert_array_equal(again.output, lstm(expected.output, **options)[0])
+    dy = np.ones_like(x)
+    gradients = gw.backward(expected, dy)
+    twice = gw.backward(expected, gradients.x, gradients.state)
+    found = gw.backward(expected, gradients.x, gradients.state, out=gradients)
+    np.testing.assert_array_equal(found.x, twice.x)
+    np.testing.assert_array_equal(found[0].weight, twice[0].weight)
+    np.testing.assert_array_equal(found.state[0][0].c, twice.state[0][0].c)
+
+
 @pytest.mark.parametrize(
     ("out", "parts"),
     [
@@ -325,6 +347,7 @@ def test_a_trace_or_gradients_of_another_shape_are_refused_as_out(tmp_path):
         with pytest.raises(gw.ShapeError) as caught:
             lstm.trace(x, out=other)
         cases.one_sentence(caught.value, "out does not fit")
+        assert not any(array.flags.writeable for array in other[0].arrays.values())
     with pytest.raises(gw.ShapeError) as caught:
         gw.backward(lstm.trace(x[:4]), out=gradients)
     cases.one_sentence(caught.value, "out does not fit", "gradients", "x")
@@ -351,6 +374,14 @@ def test_keeping_less_keeps_the_same_numbers(variant, keep):
 
 
 # Streams.
+
+
+@pytest.mark.parametrize("first", [0, 3, 40, 77])
+def test_push_may_write_over_what_it_reads(first):
+    lstm, other = gw.LSTM(40, 40, rng=0), gw.LSTM(40, 40, rng=0)
+    memory = np.random.default_rng(0).normal(size=120).astype(np.float32)
+    expected = other.stream().push(memory[40:80].copy())
+    np.testing.assert_array_equal(lstm.stream().push(memory[40:80], out=memory[first : first + 40]), expected)
 
 
 def test_push_writes_where_it_is_told():

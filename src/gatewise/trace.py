@@ -458,16 +458,24 @@ class LSTMTrace:
 
 
 def require_reusable(
-    wanted: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]], given: Mapping[str, Array], what: str
+    wanted: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
+    given: Mapping[str, Array],
+    what: str,
+    *,
+    locked: bool = False,
 ) -> None:
-    """Raise ShapeError unless what is `given` as `out` has just the arrays that are wanted, and can be written to."""
+    """Raise ShapeError unless what is `given` as `out` has just the arrays that are wanted, and can be written to.
+
+    They may be `locked` where the lock is our own, which the caller opens then.
+    """
     found = {name: (array.shape, array.dtype) for name, array in given.items()}
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
             texts = [f"{one[0]} of {one[1]}" if one else "none" for one in (found.get(name), wanted.get(name))]
             raise ShapeError(f"out does not fit: its {what} have for {name} {texts[0]}; this run needs {texts[1]}")
     for name, array in given.items():
-        if not (array.flags.writeable and array.flags.c_contiguous):
+        writable = array.flags.writeable or (locked and array.flags.owndata)
+        if not (writable and array.flags.c_contiguous):
             raise OptionError(f"out cannot be reused: the array {name} of its {what} lies in a file, or is a slice")
 
 

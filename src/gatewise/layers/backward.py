@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import singledispatch
 from typing import Any
 
@@ -60,6 +61,8 @@ def _(
         final = State(fitting("dh", dstate[0], final.h), fitting("dc", dstate[1], final.c))
     if out is not None and not isinstance(out, Gradients):
         raise OptionError(f"out must be the Gradients of an earlier call, not {type(out).__name__}")
+    if out is not None:
+        dhidden, final = apart(dhidden, [out]), State(*(apart(array, [out]) for array in final))
     found: Gradients = choose(trace.engine, p).backward(trace, dhidden, final, out)
     return found
 
@@ -78,6 +81,9 @@ def _(
     if dy is not None:
         dx = fitting("dy", dy, output).reshape(trace.output.shape)
     states = final_gradients(trace, dstate)
+    if out is not None:
+        dx = apart(dx, out)
+        states = [[one and State(*(apart(array, out) for array in one)) for one in layer] for layer in states]
     layers: list[dict[str, Gradients]] = []
     for number, (layer, way, ends) in reversed(list(enumerate(zip(trace.layers, trace.merge, states, strict=True)))):
         ways = {"how": trace.masked_output}
@@ -110,6 +116,13 @@ def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
     if trace.batched:
         return [list(layer) for layer in dstate]
     return [[State(*(np.asarray(array)[None] for array in one)) for one in layer] for layer in dstate]
+
+
+def apart(array: npt.ArrayLike, out: Iterable[Gradients]) -> Array:
+    """Return an array, or a copy where it lies in what will be written over: the gradients of the steps that follow."""
+    written = [one for gradients in out for one in (gradients.x, *gradients.state)]
+    array = np.asarray(array)
+    return array.copy() if any(np.may_share_memory(array, one) for one in written) else array
 
 
 def fitting(name: str, given: npt.ArrayLike, like: Array) -> Array:

@@ -324,13 +324,14 @@ class LSTM:
         if out is not None and not isinstance(out, LSTMTrace):
             return self._trace_on_file(run, plan, out)
         views = {} if out is None else self._taken_again(out, plan, run)
-        given = run.x
-        if keeping.everything:  # the trace holds on to its input, which must not change when the caller's does
+        given, others = run.x, list(views.values())  # what is read must be none of what is written
+        if keeping.everything:  # and the trace holds on to its input, which must not change when the caller's does
             if "input" in views:
                 np.copyto(views["input"], given)
-                given = views["input"]
-            elif np.may_share_memory(given, x):
-                given = given.copy()
+                given, others = views["input"], []
+            others.append(np.asarray(x))
+        if any(np.may_share_memory(given, one) for one in others):
+            given = given.copy()
         y, layers = self._run(run, plan, given, views, views.get("output"))
         trace = LSTMTrace(layers, y, self.merge, masked_output, run.batched)
         for one in trace:
@@ -404,10 +405,10 @@ class LSTM:
         """Return the arrays of an earlier trace, unlocked, by the names that `_run` gives them."""
         wanted = _written(LSTMTrace(plan, self._blank(run), self.merge, run.masked_output, run.batched))
         given = _written(earlier)
+        shapes = {name: (array.shape, array.dtype) for name, array in wanted.items()}
+        require_reusable(shapes, given, "arrays", locked=True)
         for array in given.values():
-            if array.flags.owndata:
-                array.flags.writeable = True
-        require_reusable({name: (array.shape, array.dtype) for name, array in wanted.items()}, given, "arrays")
+            array.flags.writeable = True
         return given
 
     def _trace_on_file(self, run: Settled, plan: Layers, out: str | os.PathLike[str]) -> LSTMTrace:
@@ -441,8 +442,10 @@ class LSTM:
                 hidden = arrays.get("hidden_state")
                 if hidden is None or trace.keep.units is not None or trace.keep.every > 1:
                     straight = number + 1 == len(plan) and len(layer) == 1 and run.live is None
-                    shape = (*x.shape[:2], p.recurrent_size)
-                    hidden = out if out is not None and straight else np.empty(shape, p.dtype)
+                    if out is not None and straight and not np.may_share_memory(out, x):
+                        hidden = out
+                    else:
+                        hidden = np.empty((*x.shape[:2], p.recurrent_size), p.dtype)
                 final = choose(trace.engine, p).run(
                     p,
                     x,
