@@ -135,7 +135,7 @@ struct Sharing {
 Sharing share(int parts, int64_t rows, int64_t tiles, double step) {
     if (parts < 2) return {1, false};
     if (rows >= 4 * parts) return {parts, false};
-    if (tiles >= 2 * parts && step >= 1e5) return {parts, true};
+    if (tiles >= 2 * parts && step >= 1e5) return {crowded() ? 1 : parts, !crowded()};
     return {int(std::min<int64_t>(parts, std::max<int64_t>(rows, 1))), false};
 }
 
@@ -146,7 +146,7 @@ template <class T> bool run_forward(const Packed<T>& packed, Forward<T> call, Po
     const Cell<T>& p = packed.cell();
     const double row = packed.work(), step = row * double(call.batch);
     Lease lease(step * double(call.time) < WORTH_SHARING ? 1 : threads());
-    const Sharing sharing = share(lease.parts(), call.batch, packed.padded(p.hidden) / kernel.lanes, step);
+    Sharing sharing = share(lease.parts(), call.batch, packed.padded(p.hidden) / kernel.lanes, step);
     call.cell = &p;
 
     // Rows do not know of each other: where even one step of all is long, some rows go first.
@@ -154,20 +154,27 @@ template <class T> bool run_forward(const Packed<T>& packed, Forward<T> call, Po
     for (int64_t first_row = 0; first_row < call.batch; first_row += rows_at_once) {
         const int64_t rows = std::min(rows_at_once, call.batch - first_row);
         const int64_t steps = at_once(call.time, row * double(rows) / sharing.parts);
-        for (int64_t first = 0; first < call.time; first += steps) {
-            lease.run([&](int part) {
+        for (int64_t first = 0; first < call.time;) {
+            const int64_t last = std::min(first + steps, call.time);
+            int64_t reached = last;
+            const auto work = [&](int part) {
                 if (part >= sharing.parts) return;
                 Forward<T> mine = call;
                 const int64_t parts = sharing.units ? 1 : sharing.parts, number = sharing.units ? 0 : part;
                 mine.row = first_row + rows * number / parts;
                 mine.rows = first_row + rows * (number + 1) / parts - mine.row;
                 if (!mine.rows) return;
-                mine.first = first, mine.last = std::min(first + steps, call.time);
+                mine.first = first, mine.last = last;
                 mine.team = {0, 1, nullptr, nullptr};
                 if (sharing.units) mine.team = {part, sharing.parts, Lease::meet, &lease};
                 mine.workspace = scratch<T>(kernel.forward_workspace(p, mine.rows));
-                kernel.forward(mine);
-            });
+                const int64_t done = kernel.forward(mine);
+                if (!part) reached = done;
+            };
+            if (sharing.parts == 1) work(0);
+            else lease.run(work);
+            first = reached;
+            if (reached < last) sharing = {1, false};
             if (poll && poll()) return false;
         }
     }

@@ -39,7 +39,7 @@ template <class T> class Run {
 public:
     explicit Run(const Forward<T>& given) : f(given), p(*given.cell) {}
 
-    void operator()() {
+    int64_t operator()() {
         for (int64_t step = f.first; step < f.last; ++step) {
             begin(step);
             for (int64_t tile = first_tile; tile < last_tile;) tile += count == 1 && tile + 1 < last_tile ? tiles_at_once<2>(tile) : tiles_at_once<1>(tile);
@@ -48,14 +48,13 @@ public:
                 project();
             }
             carry();
-            meet();
+            if (!meet()) return step + 1;
         }
+        return f.last;
     }
 
 private:
-    void meet() const {
-        if (f.team.parts > 1) f.team.wait(f.team.barrier);
-    }
+    bool meet() const { return f.team.parts == 1 || f.team.wait(f.team.barrier); }
 
     void begin(int64_t step) {
         t = time(step);
@@ -240,9 +239,9 @@ private:
 
 }  // namespace
 
-template <class T> void forward(const Forward<T>& f) {
+template <class T> int64_t forward(const Forward<T>& f) {
     const Flush flush;
-    Run<T>{f}();
+    return Run<T>{f}();
 }
 
 template <class T> int64_t forward_workspace(const Cell<T>& p, int64_t rows) {
@@ -254,8 +253,8 @@ template <class T> void apply(const Activation<T>& by, const T* a, T* y, int64_t
     for (int64_t n = 0; n < count; n += LANES<T>) store(y + n, apply<T>(by, load(a + n, count - n)), count - n);
 }
 
-template void forward(const Forward<float>&);
-template void forward(const Forward<double>&);
+template int64_t forward(const Forward<float>&);
+template int64_t forward(const Forward<double>&);
 template int64_t forward_workspace(const Cell<float>&, int64_t);
 template int64_t forward_workspace(const Cell<double>&, int64_t);
 template void apply(const Activation<float>&, const float*, float*, int64_t);

@@ -46,7 +46,7 @@ struct Cell {
 // Several threads that take the steps of one run together, each with a share of the units.
 struct Team {
     int32_t part, parts;                         // who this is, and how many there are; one alone does everything
-    void (*wait)(void* barrier);                 // returns when all have come here
+    bool (*wait)(void* barrier);                 // returns when all have come here; false, to all, where one came late
     void* barrier;
 };
 
@@ -123,7 +123,8 @@ struct Outer {
 template <class T>
 struct Functions {
     int64_t lanes;
-    void (*forward)(const Forward<T>&);
+    int64_t (*forward)(const Forward<T>&);       // returns after which step it ended: `last`, or before, where one of
+                                                 // the team came late; then somebody does the rest alone
     void (*backward)(const Backward<T>&);
     void (*outer)(const Outer<T>&);
     void (*apply)(const Activation<T>&, const T* a, T* y, int64_t count);  // a nonlinearity by itself: y = φ(a)

@@ -4,7 +4,7 @@
 
 namespace gatewise::GATEWISE_ISA {
 
-template <class T> void forward(const Forward<T>&);
+template <class T> int64_t forward(const Forward<T>&);
 template <class T> void backward(const Backward<T>&);
 template <class T> void outer(const Outer<T>&);
 template <class T> void apply(const Activation<T>&, const T*, T*, int64_t);

@@ -27,12 +27,26 @@ void pause() {
 #endif
 }
 
-// Return when `ready` says so: spin for a while, then give the CPU to others between looks.
-template <class Ready> void spin_until(Ready ready) {
-    for (int round = 0; !ready(); ++round)
-        if (round < 20000) pause();
-        else std::this_thread::yield();
+using Clock = std::chrono::steady_clock;
+
+// Return when `ready` says so: spin for a while, then call `impatient`, and give the CPU to others between looks.
+template <class Ready, class Impatient> void spin_until(Ready ready, Impatient impatient) {
+    constexpr auto patience = std::chrono::microseconds(200);
+    Clock::time_point until{};
+    for (bool waited = false; !ready();) {
+        if (waited) {
+            std::this_thread::yield();
+            continue;
+        }
+        for (int n = 0; n < 64 && !ready(); ++n) pause();
+        if (until == Clock::time_point{}) until = Clock::now() + patience;
+        else if (Clock::now() > until) impatient(), waited = true;
+    }
 }
+
+std::atomic<int64_t> crowded_until{0};  // nanoseconds of the clock
+
+int64_t now() { return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count(); }
 
 int from_environment() {
     const char* text = getenv("GATEWISE_NUM_THREADS");
@@ -112,7 +126,7 @@ struct Workers {
             wake.notify_all();
         }
         what(with, 0);
-        spin_until([&] { return running.load(std::memory_order_acquire) == 0; });
+        spin_until([&] { return running.load(std::memory_order_acquire) == 0; }, [] {});
     }
 };
 
@@ -143,6 +157,11 @@ int threads() {
 
 void set_threads(int count) { limit.store(count); }
 
+bool crowded() {
+    const int64_t until = crowded_until.load(std::memory_order_relaxed);
+    return until && now() < until;
+}
+
 Lease::Lease(int wanted) {
     if (wanted < 2) return;
     Workers& all = all_workers();
@@ -164,15 +183,22 @@ void Lease::start(void (*work)(void*, int), void* data) {
     all_workers().run(count, work, data);
 }
 
-void Lease::meet(void* lease) {
+// The last to come tells all alike whether one came late, so that none goes on where another stops.
+bool Lease::meet(void* lease) {
+    constexpr int64_t crowd = 100'000'000;  // nanoseconds for which it is remembered
     Lease& all = *(Lease*)lease;
     const uint32_t before = __atomic_load_n(&all.passed, __ATOMIC_ACQUIRE);
     if (__atomic_add_fetch(&all.arrived, 1, __ATOMIC_ACQ_REL) == uint32_t(all.count)) {
+        const bool late = __atomic_exchange_n(&all.late, 0, __ATOMIC_ACQ_REL);
+        if (late) crowded_until.store(now() + crowd, std::memory_order_relaxed);
+        __atomic_store_n(&all.on_time, uint32_t(!late), __ATOMIC_RELAXED);
         __atomic_store_n(&all.arrived, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&all.passed, before + 1, __ATOMIC_RELEASE);
     } else {
-        spin_until([&] { return __atomic_load_n(&all.passed, __ATOMIC_ACQUIRE) != before; });
+        spin_until([&] { return __atomic_load_n(&all.passed, __ATOMIC_ACQUIRE) != before; },
+                   [&] { __atomic_store_n(&all.late, 1, __ATOMIC_RELEASE); });
     }
+    return __atomic_load_n(&all.on_time, __ATOMIC_RELAXED);
 }
 
 }  // namespace gatewise

@@ -10,6 +10,10 @@ namespace gatewise {
 int threads();
 void set_threads(int count);
 
+// Whether, a moment ago, threads that take every step together had to wait for one that had no CPU: other programs want
+// them too. Then each step costs a turn of the scheduler, and one thread alone is faster.
+bool crowded();
+
 // The right to the threads of this process, of which there is one set: while one run has it, others work alone.
 // After a fork the child has threads of its own.
 class Lease {
@@ -24,7 +28,7 @@ public:
         start([](void* data, int part) { (*(Work*)data)(part); }, &work);
     }
 
-    static void meet(void* lease);  // for the parts of one run: returns when all have come here
+    static bool meet(void* lease);  // for the parts of one run: returns when all have come here; false if it took long
 
 private:
     void start(void (*work)(void*, int), void* data);
@@ -33,6 +37,7 @@ private:
     bool held = false;
     alignas(64) uint32_t arrived = 0;
     alignas(64) uint32_t passed = 0;
+    uint32_t late = 0, on_time = 1;  // what one has seen who waits; what the last to come has told all
 };
 
 }  // namespace gatewise
