@@ -56,10 +56,33 @@ int64_t at_once(int64_t count, double operations) {
     return std::clamp(int64_t(PIECE / std::max(operations, 1.0)), int64_t(1), std::max<int64_t>(count, 1));
 }
 
-template <class T> T* scratch(int64_t count) {  // of this thread; grows, and stays
-    static thread_local Buffer<T> buffer;
-    return buffer.at_least(count);
-}
+// What one run of this thread works in: it grows, and stays. While one lives, another run of the thread, by a signal
+// handler between two pieces say, gets memory of its own.
+template <class T, int USE> class Scratch {
+    static Buffer<T>& kept() {
+        static thread_local Buffer<T> buffer;
+        return buffer;
+    }
+    Buffer<T> mine = std::move(kept());
+
+public:
+    ~Scratch() { kept() = std::move(mine); }
+    T* at_least(int64_t count) { return mine.at_least(count); }
+};
+
+// The workspaces of all parts: taken by who starts them, so that no part can fail.
+template <class T> class Workspaces {
+    Scratch<T, 0> scratch;
+    T* all = nullptr;
+    int64_t each = 0;
+
+public:
+    void take(int parts, int64_t count) {
+        each = (count + 15) / 16 * 16;
+        all = scratch.at_least(parts * each);
+    }
+    T* of(int part) const { return all + part * each; }
+};
 
 }  // namespace
 
@@ -145,17 +168,19 @@ template <class T> bool run_forward(const Packed<T>& packed, Forward<T> call, Po
     const Functions<T>& kernel = packed.kernel();
     const Cell<T>& p = packed.cell();
     const double row = packed.work(), step = row * double(call.batch);
-    Lease lease(step * double(call.time) < WORTH_SHARING ? 1 : threads());
+    Lease lease(step * double(call.time) < WORTH_SHARING ? 1 : threads(), step);
     Sharing sharing = share(lease.parts(), call.batch, packed.padded(p.hidden) / kernel.lanes, step);
     call.cell = &p;
+    Workspaces<T> workspaces;
 
     // Rows do not know of each other: where even one step of all is long, some rows go first.
     const int64_t rows_at_once = at_once(call.batch, row / sharing.parts);
     for (int64_t first_row = 0; first_row < call.batch; first_row += rows_at_once) {
         const int64_t rows = std::min(rows_at_once, call.batch - first_row);
-        const int64_t steps = at_once(call.time, row * double(rows) / sharing.parts);
         for (int64_t first = 0; first < call.time;) {
-            const int64_t last = std::min(first + steps, call.time);
+            if (!lease.alive()) sharing = {1, false};
+            const int64_t last = std::min(first + at_once(call.time, row * double(rows) / sharing.parts), call.time);
+            workspaces.take(sharing.parts, kernel.forward_workspace(p, sharing.units ? rows : (rows + sharing.parts - 1) / sharing.parts));
             int64_t reached = last;
             const auto work = [&](int part) {
                 if (part >= sharing.parts) return;
@@ -167,7 +192,7 @@ template <class T> bool run_forward(const Packed<T>& packed, Forward<T> call, Po
                 mine.first = first, mine.last = last;
                 mine.team = {0, 1, nullptr, nullptr};
                 if (sharing.units) mine.team = {part, sharing.parts, Lease::meet, &lease};
-                mine.workspace = scratch<T>(kernel.forward_workspace(p, mine.rows));
+                mine.workspace = workspaces.of(part);
                 const int64_t done = kernel.forward(mine);
                 if (!part) reached = done;
             };
@@ -196,7 +221,7 @@ template <class T> void narrow(T* to, const T* from, int64_t rows, int64_t count
 
 template <class T> bool forward(const Packed<T>& packed, Forward<T> call, T* c, Poll poll) {
     const int64_t H = packed.cell().hidden, width = packed.padded(H);
-    static thread_local Buffer<T> states;
+    Scratch<T, 1> states;
     call.c = states.at_least(2 * call.batch * width);
     call.unprojected = call.c + call.batch * width;
     widen(call.c, c, call.batch, H, width);
@@ -228,7 +253,9 @@ bool backward(const Packed<T>& packed, Backward<T> call, const T* x, const T* h,
     Lease lease(row * double(B) * double(call.time) < WORTH_SHARING ? 1 : threads());
     const int parts = lease.parts();
 
-    static thread_local Buffer<T> buffer, masked;
+    Scratch<T, 1> buffer;
+    Scratch<T, 2> masked;
+    Workspaces<T> workspaces;
     T* const space = buffer.at_least(B * (width + width_r) + steps * B * (4 * H + (p.projection ? R : 0)));
     call.cell = &p;
     call.dh = space, call.dc = call.dh + B * width_r, call.da = call.dc + B * width;
@@ -242,11 +269,12 @@ bool backward(const Packed<T>& packed, Backward<T> call, const T* x, const T* h,
         const int64_t piece = parts * at_once(to - from, 2.0 * double(sums.rows) * double(sums.right_size[0] + sums.right_size[1]));
         for (int64_t first = from; first < to; first += piece) {
             const int64_t count = std::min(piece, to - first);
+            workspaces.take(parts, kernel.outer_workspace());
             lease.run([&](int part) {
                 Outer<T> mine = sums;
                 mine.first = first + count * part / parts, mine.last = first + count * (part + 1) / parts;
                 if (mine.first == mine.last) return;
-                mine.workspace = scratch<T>(kernel.outer_workspace());
+                mine.workspace = workspaces.of(part);
                 kernel.outer(mine);
             });
             if (poll && poll()) return false;
@@ -259,12 +287,13 @@ bool backward(const Packed<T>& packed, Backward<T> call, const T* x, const T* h,
         const int64_t piece = std::min(B, parts * at_once(B, row * double(call.last - first)));
         for (int64_t first_row = 0; first_row < B; first_row += piece) {
             const int64_t count = std::min(piece, B - first_row);
+            workspaces.take(parts, kernel.backward_workspace(p, (count + parts - 1) / parts, call.last - call.first));
             lease.run([&](int part) {
                 Backward<T> mine = call;
                 mine.row = first_row + count * part / parts;
                 mine.rows = first_row + count * (part + 1) / parts - mine.row;
                 if (!mine.rows) return;
-                mine.workspace = scratch<T>(kernel.backward_workspace(p, mine.rows, mine.last - mine.first));
+                mine.workspace = workspaces.of(part);
                 kernel.backward(mine);
             });
             if (poll && poll()) return false;

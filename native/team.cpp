@@ -27,26 +27,28 @@ void pause() {
 #endif
 }
 
-using Clock = std::chrono::steady_clock;
+int64_t now() {  // nanoseconds
+    using namespace std::chrono;
+    return duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+constexpr int64_t PATIENCE = 200'000;
 
 // Return when `ready` says so: spin for a while, then call `impatient`, and give the CPU to others between looks.
-template <class Ready, class Impatient> void spin_until(Ready ready, Impatient impatient) {
-    constexpr auto patience = std::chrono::microseconds(200);
-    Clock::time_point until{};
+template <class Ready, class Impatient> void spin_until(Ready ready, int64_t patience, Impatient impatient) {
+    int64_t until = 0;
     for (bool waited = false; !ready();) {
         if (waited) {
             std::this_thread::yield();
             continue;
         }
         for (int n = 0; n < 64 && !ready(); ++n) pause();
-        if (until == Clock::time_point{}) until = Clock::now() + patience;
-        else if (Clock::now() > until) impatient(), waited = true;
+        if (!until) until = now() + patience;
+        else if (now() > until) impatient(), waited = true;
     }
 }
 
-std::atomic<int64_t> crowded_until{0};  // nanoseconds of the clock
-
-int64_t now() { return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count(); }
+std::atomic<int64_t> crowded_until{0};
 
 int from_environment() {
     const char* text = getenv("GATEWISE_NUM_THREADS");
@@ -75,7 +77,8 @@ std::atomic<int> limit{0};
 
 // Workers 1, 2, …; the thread that has the lease is part 0.
 struct Workers {
-    std::mutex in_use, asleep;
+    std::atomic<bool> in_use{false};
+    std::mutex asleep;
     std::condition_variable wake;
     std::vector<std::thread> threads;
     alignas(64) std::atomic<uint64_t> round{0};  // counts the runs; the last 16 bits: how many parts this one has
@@ -126,11 +129,11 @@ struct Workers {
             wake.notify_all();
         }
         what(with, 0);
-        spin_until([&] { return running.load(std::memory_order_acquire) == 0; }, [] {});
+        spin_until([&] { return running.load(std::memory_order_acquire) == 0; }, PATIENCE, [] {});
     }
 };
 
-Workers* workers = nullptr;
+std::atomic<Workers*> workers{nullptr};
 std::mutex making;
 
 Workers& all_workers() {
@@ -144,7 +147,7 @@ Workers& all_workers() {
         });
 #endif
     }
-    return *workers;
+    return *workers.load();
 }
 
 }  // namespace
@@ -162,25 +165,29 @@ bool crowded() {
     return until && now() < until;
 }
 
-Lease::Lease(int wanted) {
+Lease::Lease(int wanted, double step) {
     if (wanted < 2) return;
     Workers& all = all_workers();
-    held = all.in_use.try_lock();
-    if (!held) return;
+    if (all.in_use.exchange(true, std::memory_order_acquire)) return;
+    workers = &all;
     try {
         all.grow(wanted);
     } catch (...) {  // no more threads to be had: as many as there are
     }
     count = int(all.threads.size()) + 1 < wanted ? int(all.threads.size()) + 1 : wanted;
+    const auto slow = int64_t(step / count / 4);  // 4 operations in a nanosecond: of a step so slow none is late
+    patience = slow > PATIENCE ? slow : PATIENCE;
 }
 
 Lease::~Lease() {
-    if (held) all_workers().in_use.unlock();
+    if (workers && alive()) ((Workers*)workers)->in_use.store(false, std::memory_order_release);
 }
 
+bool Lease::alive() const { return !workers || workers == gatewise::workers.load(); }
+
 void Lease::start(void (*work)(void*, int), void* data) {
-    if (count == 1) return work(data, 0);
-    all_workers().run(count, work, data);
+    if (count > 1 && alive()) return ((Workers*)workers)->run(count, work, data);
+    for (int part = 0; part < count; ++part) work(data, part);
 }
 
 // The last to come tells all alike whether one came late, so that none goes on where another stops.
@@ -195,7 +202,7 @@ bool Lease::meet(void* lease) {
         __atomic_store_n(&all.arrived, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&all.passed, before + 1, __ATOMIC_RELEASE);
     } else {
-        spin_until([&] { return __atomic_load_n(&all.passed, __ATOMIC_ACQUIRE) != before; },
+        spin_until([&] { return __atomic_load_n(&all.passed, __ATOMIC_ACQUIRE) != before; }, all.patience,
                    [&] { __atomic_store_n(&all.late, 1, __ATOMIC_RELEASE); });
     }
     return __atomic_load_n(&all.on_time, __ATOMIC_RELAXED);

@@ -18,11 +18,12 @@ bool crowded();
 // After a fork the child has threads of its own.
 class Lease {
 public:
-    explicit Lease(int wanted);
+    explicit Lease(int wanted, double step = 0);  // operations of a step that the parts take together
     ~Lease();
     Lease(const Lease&) = delete;
 
     int parts() const { return count; }  // at most what was wanted, at least 1
+    bool alive() const;                  // false in a child of a fork: its parts are done in turn, and must not meet
 
     template <class Work> void run(Work work) {  // work(part) for every part, at the same time; returns when all are done
         start([](void* data, int part) { (*(Work*)data)(part); }, &work);
@@ -34,7 +35,8 @@ private:
     void start(void (*work)(void*, int), void* data);
 
     int count = 1;
-    bool held = false;
+    int64_t patience = 0;     // nanoseconds
+    void* workers = nullptr;  // whose threads it has, or null
     alignas(64) uint32_t arrived = 0;
     alignas(64) uint32_t passed = 0;
     uint32_t late = 0, on_time = 1;  // what one has seen who waits; what the last to come has told all

@@ -376,6 +376,60 @@ def test_keeping_less_keeps_the_same_numbers(variant, keep):
 # Streams.
 
 
+def unaligned(array):
+    return np.frombuffer(b"\0" + array.tobytes(), array.dtype, offset=1).reshape(array.shape)
+
+
+def test_numbers_at_odd_addresses_are_as_good_as_others():
+    lstm, x = gw.LSTM(3, 5, rng=0), np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    np.testing.assert_array_equal(lstm(unaligned(x))[0], lstm(x)[0])
+    out = np.empty((4, 5), np.float32)
+    np.testing.assert_array_equal(lstm.stream().push(unaligned(x), out=out), lstm(x)[0])
+    with pytest.raises(gw.OptionError) as caught:
+        lstm(x, out=np.frombuffer(bytearray(81), np.float32, offset=1).reshape(4, 5))
+    cases.one_sentence(caught.value, "out", "aligned")
+
+
+def test_a_trace_of_converted_numbers_serves_as_out():
+    lstm, x = gw.LSTM(3, 5, rng=0), np.ones((4, 3))
+    np.testing.assert_array_equal(lstm.trace(x, out=lstm.trace(x * 2)).output, lstm.trace(x).output)
+
+
+def test_every_may_be_larger_than_any_run():
+    trace = gw.LSTM(3, 5, rng=0).trace(np.ones((4, 1, 3)), keep="forget_gate", every=2**63)
+    assert trace[0].forget_gate.shape == (1, 1, 5)
+
+
+NESTED = """
+import os, signal, numpy as np, gatewise as gw
+lstm, small = gw.LSTM(64, 256, rng=0), gw.LSTM(2, 300, rng=1)
+x, other = (np.random.default_rng(0).normal(size=s).astype(np.float32) for s in ((3000, 16, 64), (3, 200, 2)))
+trace = lstm.trace(x)
+dx = gw.backward(trace, trace.output).x
+inner = small.trace(other)
+calls = []
+def handler(*_):
+    calls.append(np.array_equal(small.trace(other).output, inner.output))
+    if len(calls) == FORKS:
+        os.fork()
+    gw.backward(inner, inner.output)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+good = np.array_equal(lstm(x)[0], trace.output) and np.array_equal(gw.backward(trace, trace.output).x, dx)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(good, all(calls), len(calls) > 0, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("forks", [0, 1])
+def test_a_signal_handler_may_run_an_lstm_and_fork_amid_a_run(forks):
+    program = NESTED.replace("FORKS", str(forks))
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["True"] * 3 * (1 + forks)
+
+
 @pytest.mark.parametrize("first", [0, 3, 40, 77])
 def test_push_may_write_over_what_it_reads(first):
     lstm, other = gw.LSTM(40, 40, rng=0), gw.LSTM(40, 40, rng=0)

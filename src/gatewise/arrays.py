@@ -54,7 +54,8 @@ def numbers(what: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None)
     if dtype is None:
         dtype = array.dtype if array.dtype in _FOUND or array.dtype.name in DTYPES else np.float64
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinity, as in NumPy
-        return array.astype(float_type(dtype), copy=False)
+        found = array.astype(float_type(dtype), copy=False)
+    return found if found.flags.aligned else found.copy()
 
 
 def frozen(array: Array, shape: tuple[int, ...], what: str) -> Array:

@@ -154,7 +154,7 @@ def run(
         _whole(masks.recurrent),
         _whole(masks.zoneout_cell),
         _whole(masks.zoneout_hidden),
-        keep.every,
+        min(keep.every, max(len(x), 1)),
         places,
         arrays.get("gates"),
         arrays.get("cell_state"),

@@ -120,7 +120,7 @@ def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
 
 def apart(array: npt.ArrayLike, out: Iterable[Gradients]) -> Array:
     """Return an array, or a copy where it lies in what will be written over: the gradients of the steps that follow."""
-    written = [one for gradients in out for one in (gradients.x, *gradients.state)]
+    written = [one for gradients in out for one in (gradients.x, *gradients.state, *gradients.parameters.values())]
     array = np.asarray(array)
     return array.copy() if any(np.may_share_memory(array, one) for one in written) else array
 

@@ -330,7 +330,7 @@ class LSTM:
                 np.copyto(views["input"], given)
                 given, others = views["input"], []
             others.append(np.asarray(x))
-        if any(np.may_share_memory(given, one) for one in others):
+        if any(np.may_share_memory(given, one) for one in others) or (keeping.everything and not given.flags.owndata):
             given = given.copy()
         y, layers = self._run(run, plan, given, views, views.get("output"))
         trace = LSTMTrace(layers, y, self.merge, masked_output, run.batched)
@@ -397,8 +397,8 @@ class LSTM:
         if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, wanted.dtype):
             given = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
             raise ShapeError(f"out must be an array of {wanted.dtype} of shape {shape}, not {given}")
-        if not (out.flags.writeable and out.flags.c_contiguous):
-            raise OptionError("out must be writable and lie in one piece")
+        if not out.flags.carray:
+            raise OptionError("out must be writable, aligned and lie in one piece")
         return out.reshape(wanted.shape)
 
     def _taken_again(self, earlier: LSTMTrace, plan: Layers, run: Settled) -> dict[str, Array]:
