@@ -180,7 +180,8 @@ template <class T> bool run_forward(const Packed<T>& packed, Forward<T> call, Po
         for (int64_t first = 0; first < call.time;) {
             if (!lease.alive()) sharing = {1, false};
             const int64_t last = std::min(first + at_once(call.time, row * double(rows) / sharing.parts), call.time);
-            workspaces.take(sharing.parts, kernel.forward_workspace(p, sharing.units ? rows : (rows + sharing.parts - 1) / sharing.parts));
+            const int64_t most = sharing.units ? rows : (rows + sharing.parts - 1) / sharing.parts;  // or one less
+            workspaces.take(sharing.parts, std::max(kernel.forward_workspace(p, most), most > 1 ? kernel.forward_workspace(p, most - 1) : 0));
             int64_t reached = last;
             const auto work = [&](int part) {
                 if (part >= sharing.parts) return;
