@@ -168,7 +168,7 @@ template <class T> bool run_forward(const Packed<T>& packed, Forward<T> call, Po
     const Functions<T>& kernel = packed.kernel();
     const Cell<T>& p = packed.cell();
     const double row = packed.work(), step = row * double(call.batch);
-    Lease lease(step * double(call.time) < WORTH_SHARING ? 1 : threads(), step);
+    Lease lease(step * double(call.time) < WORTH_SHARING ? 1 : threads(), step, call.time);
     Sharing sharing = share(lease.parts(), call.batch, packed.padded(p.hidden) / kernel.lanes, step);
     call.cell = &p;
     Workspaces<T> workspaces;

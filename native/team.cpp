@@ -32,7 +32,7 @@ int64_t now() {  // nanoseconds
     return duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count();
 }
 
-constexpr int64_t PATIENCE = 200'000;
+constexpr int64_t PATIENCE = 200'000, WAKING = 2'000'000;
 
 // Return when `ready` says so: spin for a while, then call `impatient`, and give the CPU to others between looks.
 template <class Ready, class Impatient> void spin_until(Ready ready, int64_t patience, Impatient impatient) {
@@ -165,7 +165,7 @@ bool crowded() {
     return until && now() < until;
 }
 
-Lease::Lease(int wanted, double step) {
+Lease::Lease(int wanted, double step, int64_t steps) {
     if (wanted < 2) return;
     Workers& all = all_workers();
     if (all.in_use.exchange(true, std::memory_order_acquire)) return;
@@ -177,6 +177,7 @@ Lease::Lease(int wanted, double step) {
     count = int(all.threads.size()) + 1 < wanted ? int(all.threads.size()) + 1 : wanted;
     const auto slow = int64_t(step / count / 4);  // 4 operations in a nanosecond: of a step so slow none is late
     patience = slow > PATIENCE ? slow : PATIENCE;
+    at_first = steps > 1 ? patience + WAKING : patience;  // for one step alone nobody is worth waking
 }
 
 Lease::~Lease() {
@@ -202,7 +203,7 @@ bool Lease::meet(void* lease) {
         __atomic_store_n(&all.arrived, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&all.passed, before + 1, __ATOMIC_RELEASE);
     } else {
-        spin_until([&] { return __atomic_load_n(&all.passed, __ATOMIC_ACQUIRE) != before; }, all.patience,
+        spin_until([&] { return __atomic_load_n(&all.passed, __ATOMIC_ACQUIRE) != before; }, before ? all.patience : all.at_first,
                    [&] { __atomic_store_n(&all.late, 1, __ATOMIC_RELEASE); });
     }
     return __atomic_load_n(&all.on_time, __ATOMIC_RELAXED);

@@ -18,7 +18,8 @@ bool crowded();
 // After a fork the child has threads of its own.
 class Lease {
 public:
-    explicit Lease(int wanted, double step = 0);  // operations of a step that the parts take together
+    // `step`: operations of a step that the parts take together; `steps`: how many there are.
+    explicit Lease(int wanted, double step = 0, int64_t steps = 1);
     ~Lease();
     Lease(const Lease&) = delete;
 
@@ -35,7 +36,7 @@ private:
     void start(void (*work)(void*, int), void* data);
 
     int count = 1;
-    int64_t patience = 0;     // nanoseconds
+    int64_t patience = 0, at_first = 0;  // nanoseconds
     void* workers = nullptr;  // whose threads it has, or null
     alignas(64) uint32_t arrived = 0;
     alignas(64) uint32_t passed = 0;
