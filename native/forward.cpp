@@ -190,9 +190,9 @@ private:
 
     inline void keep(int64_t tile, int64_t row, const V (&y)[4], V c, V m) const {
         const int64_t at = slot * f.batch + row, unit = tile * L;
-        if (usual) {
-            UNROLL for (int k = 0; k < 4; ++k) store(f.kept_gates + (at * 4 + k) * H + unit, y[k], H - unit);
-            return store(f.kept_cell + at * H + unit, c, H - unit);
+        if (usual && H - unit >= L) {
+            UNROLL for (int k = 0; k < 4; ++k) store(f.kept_gates + (at * 4 + k) * H + unit, y[k]);
+            return store(f.kept_cell + at * H + unit, c);
         }
         if (f.kept_gates) {
             T* const to = f.kept_gates + at * f.gates_kept * f.units;

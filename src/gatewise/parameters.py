@@ -107,12 +107,12 @@ class Variant:
         found: Activation = getattr(self, _ACTIVATIONS[letter])
         return found
 
-    @property
+    @cached_property
     def coupled(self) -> str:
         """The letter of the gate that is 1 minus another and has no weights of its own; empty where none is."""
         return {"none": "", "forget=1-input": "f", "input=1-forget": "i"}[self.coupling]
 
-    @property
+    @cached_property
     def own(self) -> str:
         """The letters of the gates that have weights of their own, in gatewise's order."""
         return gates.LETTERS.replace(self.coupled, "") if self.coupled else gates.LETTERS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from gatewise.arrays import Array, Mask, index, lock, quiet, size
 from gatewise.equations import Moment
 from gatewise.errors import MissingExtraError, NotKeptError, OptionError, ShapeError, one_of
 from gatewise.parameters import NO_MASKS, Masks, Parameters
-from gatewise.step import Labels, State, Step
+from gatewise.step import NO_LABELS, Labels, State, Step
 
 STATES = ("cell_state", "hidden_state", "unprojected_state")
 QUANTITIES = (*gates.NAMES, *STATES)
@@ -87,6 +87,9 @@ class Keep:
         return shapes
 
 
+EVERYTHING, NOTHING = Keep(), Keep(())
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """All steps of one cell, with the parameters that made them: the cache of the backward pass, and plain data.
@@ -129,9 +132,9 @@ class Trace:
     direction: str = "forward"
     live: Mask | None = None
     masks: Masks = NO_MASKS
-    keep: Keep = field(default_factory=Keep)
+    keep: Keep = EVERYTHING
     engine: str = "reference"
-    labels: Labels = field(default_factory=Labels)
+    labels: Labels = NO_LABELS
     start: int = 0
 
     def locked(self) -> Trace:
@@ -469,13 +472,13 @@ def require_reusable(
     They may be `locked` where the lock is our own, which the caller opens then.
     """
     found = {name: (array.shape, array.dtype) for name, array in given.items()}
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
+    if found != wanted:
+        for name in sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
             texts = [f"{one[0]} of {one[1]}" if one else "none" for one in (found.get(name), wanted.get(name))]
             raise ShapeError(f"out does not fit: its {what} have for {name} {texts[0]}; this run needs {texts[1]}")
     for name, array in given.items():
-        writable = array.flags.writeable or (locked and array.flags.owndata)
-        if not (writable and array.flags.c_contiguous):
+        flags = array.flags
+        if not (flags.c_contiguous and (flags.writeable or (locked and flags.owndata))):
             raise OptionError(f"out cannot be reused: the array {name} of its {what} lies in a file, or is a slice")
 
 

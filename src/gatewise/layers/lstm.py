@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gatewise import storage
 from gatewise.arrays import Array, index, lock, require_memory, size
 from gatewise.cell import INITS, LSTMCell, Rng, draw, generator
-from gatewise.engine import choose
+from gatewise.engine import ENGINES, choose
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.merging import merge, merged_size, merges, shown
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
@@ -22,7 +22,7 @@ from gatewise.layers.settling import Noise, Settled, States, settle, unbatched
 from gatewise.layers.stream import Stream
 from gatewise.parameters import NO_MASKS, Parameters, Variant
 from gatewise.step import NO_LABELS, Labels, State
-from gatewise.trace import DIRECTIONS, QUANTITIES, Keep, LSTMTrace, Trace, require_reusable
+from gatewise.trace import DIRECTIONS, EVERYTHING, NOTHING, QUANTITIES, Keep, LSTMTrace, Trace, require_reusable
 
 Layers = tuple[dict[str, Trace], ...]
 
@@ -268,7 +268,7 @@ class LSTM:
         run = settle(
             self, x, state, lengths=lengths, mask=mask, masks=masks, masked_output=masked_output, engine=engine
         )
-        plan = self._plan(run, Keep(()), [[NO_LABELS] * len(row) for row in self.layers])
+        plan = self._plan(run, NOTHING, [[NO_LABELS] * len(row) for row in self.layers])
         _require_memory(run, plan)
         y, layers = self._run(run, plan, run.x, out=None if out is None else self._output(out, run))
         finals = tuple(tuple(trace.final for trace in layer.values()) for layer in layers)
@@ -315,7 +315,8 @@ class LSTM:
         CapacityError
             If what is to be kept would not fit into memory; nothing has been computed then.
         """
-        keeping = Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]
+        whole = keep is None and units is None and every == 1
+        keeping = EVERYTHING if whole else Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]
         run = settle(
             self, x, state, lengths=lengths, mask=mask, masks=masks, masked_output=masked_output, engine=engine
         )
@@ -403,8 +404,7 @@ class LSTM:
 
     def _taken_again(self, earlier: LSTMTrace, plan: Layers, run: Settled) -> dict[str, Array]:
         """Return the arrays of an earlier trace, unlocked, by the names that `_run` gives them."""
-        wanted = _written(LSTMTrace(plan, self._blank(run), self.merge, run.masked_output, run.batched))
-        given = _written(earlier)
+        wanted, given = _written(plan, self._blank(run)), _written(earlier.layers, earlier.output)
         shapes = {name: (array.shape, array.dtype) for name, array in wanted.items()}
         require_reusable(shapes, given, "arrays", locked=True)
         for array in given.values():
@@ -446,7 +446,7 @@ class LSTM:
                         hidden = out
                     else:
                         hidden = np.empty((*x.shape[:2], p.recurrent_size), p.dtype)
-                final = choose(trace.engine, p).run(
+                final = ENGINES[trace.engine].run(
                     p,
                     x,
                     trace.initial,
@@ -470,7 +470,21 @@ class LSTM:
 
     def _labels(self, given: Labels | Sequence[Labels] | None, run: Settled) -> Sequence[Sequence[Labels]]:
         if given is None:
-            given = [NO_LABELS] * self.num_layers
+            found = [[cell.labels for cell in row] for row in self.layers]
+        else:
+            found = [
+                [labels.or_else(cell.labels) for cell in row]
+                for labels, row in zip(self._labels_given(given), self.layers, strict=True)
+            ]
+        time, batch = run.x.shape[:2]
+        for names, row in zip(found, self.layers, strict=True):
+            for labels, cell in zip(names, row, strict=True):
+                if labels is not NO_LABELS:
+                    labels.require(features=cell.input_size, units=cell.hidden_size, series=batch, times=time)
+        return found
+
+    def _labels_given(self, given: Labels | Sequence[Labels]) -> Sequence[Labels]:
+        """Return the caller's labels, one for each layer."""
         if isinstance(given, Labels):
             one = given
             if one.units is not None and self.num_layers > 1:
@@ -480,21 +494,17 @@ class LSTM:
             raise OptionError(f"labels must be Labels, or one for each layer, not {given!r}")
         if len(given) != self.num_layers:
             raise ShapeError(f"there are {len(given)} labels for {self.num_layers} layers")
-        found = [[labels.or_else(cell.labels) for cell in row] for labels, row in zip(given, self.layers, strict=True)]
-        time, batch = run.x.shape[:2]
-        for names, row in zip(found, self.layers, strict=True):
-            for labels, cell in zip(names, row, strict=True):
-                labels.require(features=cell.input_size, units=cell.hidden_size, series=batch, times=time)
-        return found
+        return given
 
 
-def _written(trace: LSTMTrace) -> dict[str, Array]:
+def _written(layers: Layers, output: Array) -> dict[str, Array]:
     """Return the arrays that a run writes: its output, what its traces keep, and a copy of what it was given."""
-    found = {"output": trace.output}
-    for number, layer in enumerate(trace.layers):
-        for direction, cell in layer.items():
-            found |= {f"layers.{number}.{direction}.{name}": array for name, array in cell.arrays.items()}
-    if (x := trace[0].input) is not None:
+    found = {"output": output}
+    for number, layer in enumerate(layers):
+        for direction, trace in layer.items():
+            for name, array in trace.arrays.items():
+                found[f"layers.{number}.{direction}.{name}"] = array
+    if (x := next(iter(layers[0].values())).input) is not None:
         found["input"] = x
     return found
 
