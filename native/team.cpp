@@ -48,7 +48,18 @@ template <class Ready, class Impatient> void spin_until(Ready ready, int64_t pat
     }
 }
 
-std::atomic<int64_t> crowded_until{0};
+// After a thread came late one goes on alone for a while: a short one at first, and a longer one each time that another
+// comes late soon after.
+constexpr int64_t SHORTEST = 10'000'000, LONGEST = 100'000'000;
+std::atomic<int64_t> crowded_until{0}, crowded_for{0};
+
+void remember_crowd() {
+    const int64_t time = now(), before = crowded_for.load(std::memory_order_relaxed);
+    const bool again = time - crowded_until.load(std::memory_order_relaxed) < 8 * before;
+    const int64_t longer = 2 * before < LONGEST ? 2 * before : LONGEST, span = again ? longer : SHORTEST;
+    crowded_for.store(span, std::memory_order_relaxed);
+    crowded_until.store(time + span, std::memory_order_relaxed);
+}
 
 int from_environment() {
     const char* text = getenv("GATEWISE_NUM_THREADS");
@@ -193,12 +204,11 @@ void Lease::start(void (*work)(void*, int), void* data) {
 
 // The last to come tells all alike whether one came late, so that none goes on where another stops.
 bool Lease::meet(void* lease) {
-    constexpr int64_t crowd = 100'000'000;  // nanoseconds for which it is remembered
     Lease& all = *(Lease*)lease;
     const uint32_t before = __atomic_load_n(&all.passed, __ATOMIC_ACQUIRE);
     if (__atomic_add_fetch(&all.arrived, 1, __ATOMIC_ACQ_REL) == uint32_t(all.count)) {
         const bool late = __atomic_exchange_n(&all.late, 0, __ATOMIC_ACQ_REL);
-        if (late) crowded_until.store(now() + crowd, std::memory_order_relaxed);
+        if (late) remember_crowd();
         __atomic_store_n(&all.on_time, uint32_t(!late), __ATOMIC_RELAXED);
         __atomic_store_n(&all.arrived, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&all.passed, before + 1, __ATOMIC_RELEASE);
