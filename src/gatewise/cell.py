@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from gatewise.parameters import Parameters, Variant, array_shapes
 from gatewise.step import Labels, State, Step
 
 INITS = ("notebook", "pytorch", "glorot", "chrono")
-Rng = int | np.random.Generator | np.random.RandomState | None
+Rng: TypeAlias = "int | np.random.Generator | np.random.RandomState | None"  # a text: who draws nothing imports no more
 
 
 class LSTMCell:

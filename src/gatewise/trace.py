@@ -53,17 +53,22 @@ class Keep:
                 raise OptionError(f"units must be one or more whole numbers from 0 on, not {self.units!r}")
             object.__setattr__(self, "units", tuple(int(unit) for unit in units))
 
-    @property
+    @cached_property
     def everything(self) -> bool:
         """Whether nothing is left out, so that steps can be shown and gradients computed."""
         return self.quantities == QUANTITIES and self.units is None and self.every == 1
 
-    @property
+    @cached_property
     def gate_letters(self) -> str:
         """The letters of the gates that are kept."""
         return "".join(
             letter for letter, name in zip(gates.LETTERS, gates.NAMES, strict=True) if name in self.quantities
         )
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Where each gate lies among those that are kept; -1 for one that is not."""
+        return tuple(self.gate_letters.find(letter) for letter in gates.LETTERS)
 
     def shapes(self, p: Parameters, time: int, batch: int, masks: Masks = NO_MASKS) -> dict[str, tuple[int, ...]]:
         """Return the shape of each array that a trace of a run holds: the gates side by side, then the states.
@@ -136,6 +141,23 @@ class Trace:
     engine: str = "reference"
     labels: Labels = NO_LABELS
     start: int = 0
+
+    def ran(self, final: State, arrays: dict[str, Array], x: Array | None) -> Trace:
+        """Return the trace of a run that was planned so, with what it left behind."""
+        return Trace(
+            self.parameters,
+            self.initial,
+            final,
+            self.time,
+            arrays,
+            x,
+            self.direction,
+            self.live,
+            self.masks,
+            self.keep,
+            self.engine,
+            self.labels,
+        )
 
     def locked(self) -> Trace:
         """Make every array read-only, and return the trace."""

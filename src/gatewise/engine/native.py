@@ -20,7 +20,7 @@ import numpy as np
 
 from gatewise.arrays import Array, Mask, quiet
 from gatewise.errors import OptionError, one_of
-from gatewise.gates import LETTERS, NAMES
+from gatewise.gates import LETTERS
 from gatewise.parameters import Masks, Parameters
 from gatewise.step import State
 from gatewise.trace import Gradients, Keep, Trace
@@ -142,8 +142,6 @@ def run(
 ) -> State:
     """Run a cell over time; see `gatewise.engine.reference.run`."""
     c = np.array(initial.c, order="C")
-    kept = [name in keep.quantities for name in NAMES]
-    places = [sum(kept[:place]) if is_kept else -1 for place, is_kept in enumerate(kept)]
     packed(parameters, masks).forward(
         _whole(x if masks.input is None else x * masks.input),
         _whole(initial.h),
@@ -155,7 +153,7 @@ def run(
         _whole(masks.zoneout_cell),
         _whole(masks.zoneout_hidden),
         min(keep.every, max(len(x), 1)),
-        places,
+        keep.places,
         arrays.get("gates"),
         arrays.get("cell_state"),
         arrays.get("unprojected_state"),

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise import storage
 from gatewise.arrays import Array, index, lock, require_memory, size
 from gatewise.cell import INITS, LSTMCell, Rng, draw, generator
 from gatewise.engine import ENGINES, choose
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.merging import merge, merged_size, merges, shown
-from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.layers.settling import Noise, Settled, States, settle, unbatched
 from gatewise.layers.stream import Stream
 from gatewise.parameters import NO_MASKS, Parameters, Variant
@@ -371,8 +369,10 @@ class LSTM:
                     initial=initial,
                     final=initial,
                     time=time,
-                    arrays={name: self._blank_of(shape) for name, shape in keep.shapes(p, time, batch, noise).items()},
-                    input=self._blank_of((time, batch, p.input_size)) if keep.everything else None,
+                    arrays={
+                        name: _blank(shape, self.dtype) for name, shape in keep.shapes(p, time, batch, noise).items()
+                    },
+                    input=_blank((time, batch, p.input_size), self.dtype) if keep.everything else None,
                     direction=direction,
                     live=run.live,
                     masks=noise,
@@ -383,17 +383,14 @@ class LSTM:
             layers.append(layer)
         return tuple(layers)
 
-    def _blank_of(self, shape: tuple[int, ...]) -> Array:
-        return np.ndarray(shape, self.dtype, bytes(self.dtype.itemsize), strides=(0,) * len(shape))
-
-    def _blank(self, run: Settled) -> Array:
-        """Return an array in the shape of the output that takes no memory."""
+    def _blank_output(self, run: Settled) -> Array:
+        """Return a blank array in the shape of the output."""
         directions = (2,) if self.merge[-1] == "none" and self.bidirectional else ()
-        return self._blank_of((*run.x.shape[:2], *directions, self.output_size))
+        return _blank((*run.x.shape[:2], *directions, self.output_size), self.dtype)
 
     def _output(self, out: Array, run: Settled) -> Array:
         """Return the caller's array for the output, with a batch axis."""
-        wanted = self._blank(run)
+        wanted = self._blank_output(run)
         shape = wanted.shape if run.batched else (wanted.shape[0], *wanted.shape[2:])
         if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, wanted.dtype):
             given = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
@@ -404,7 +401,7 @@ class LSTM:
 
     def _taken_again(self, earlier: LSTMTrace, plan: Layers, run: Settled) -> dict[str, Array]:
         """Return the arrays of an earlier trace, unlocked, by the names that `_run` gives them."""
-        wanted, given = _written(plan, self._blank(run)), _written(earlier.layers, earlier.output)
+        wanted, given = _written(plan, self._blank_output(run)), _written(earlier.layers, earlier.output)
         shapes = {name: (array.shape, array.dtype) for name, array in wanted.items()}
         require_reusable(shapes, given, "arrays", locked=True)
         for array in given.values():
@@ -413,7 +410,11 @@ class LSTM:
 
     def _trace_on_file(self, run: Settled, plan: Layers, out: str | os.PathLike[str]) -> LSTMTrace:
         """Run with all that is kept lying in a file."""
-        arrays, head = lstm_trace_record(LSTMTrace(plan, self._blank(run), self.merge, run.masked_output, run.batched))
+        from gatewise import storage  # what files need is imported with the first of them
+        from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
+
+        blank = LSTMTrace(plan, self._blank_output(run), self.merge, run.masked_output, run.batched)
+        arrays, head = lstm_trace_record(blank)
         shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
         with storage.writing(out, shapes, head) as views:
             y, layers = self._run(run, plan, run.x, views)
@@ -457,7 +458,7 @@ class LSTM:
                     keep=trace.keep,
                     arrays=arrays,
                 )
-                done[direction] = replace(trace, final=final, arrays=arrays, input=None if trace.input is None else x)
+                done[direction] = trace.ran(final, arrays, None if trace.input is None else x)
                 outputs.append(shown(hidden, run.live, run.masked_output, reverse=reverse))
             layers.append(done)
             x = merge(outputs, self.merge[number])
@@ -495,6 +496,12 @@ class LSTM:
         if len(given) != self.num_layers:
             raise ShapeError(f"there are {len(given)} labels for {self.num_layers} layers")
         return given
+
+
+@lru_cache(256)
+def _blank(shape: tuple[int, ...], dtype: np.dtype[np.floating[Any]]) -> Array:
+    """Return an array of a shape that takes no memory, and cannot be written to."""
+    return np.ndarray(shape, dtype, bytes(dtype.itemsize), strides=(0,) * len(shape))
 
 
 def _written(layers: Layers, output: Array) -> dict[str, Array]:
