@@ -191,6 +191,135 @@ def test_the_output_of_unmerged_directions_is_the_network_s_where_there_is_no_he
     cases.assert_gradient(gw.backward(trace, dy).embedding, expected, "embedding")
 
 
+ACTIVATIONS = ["softmax", "sigmoid", "tanh", "softplus", "elu:0.7", "exponential", "softsign"]
+
+
+@every_reading
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_gradients_through_the_head_s_activation_equal_central_differences(reads, activation):
+    plain = random_network(reads=reads)
+    head = gw.Linear(plain.head.weight, plain.head.bias, activation)
+    network = gw.Network(plain.lstm, embedding=plain.embedding, head=head, reads=reads)
+    rng = np.random.default_rng(4)
+    trace = network.trace(TOKENS)
+    dy = rng.normal(size=trace.output.shape)
+    found = gw.backward(trace, dy)
+
+    def loss(**parts):
+        parts = {"embedding": network.embedding, "head": head, "reads": reads, **parts}
+        return np.sum(dy * gw.Network(network.lstm, **parts)(TOKENS)[0])
+
+    expected = cases.differences(lambda table: loss(embedding=table), network.embedding)
+    cases.assert_gradient(found.embedding, expected, "embedding")
+    expected = cases.differences(lambda weight: loss(head=gw.Linear(weight, head.bias, activation)), head.weight)
+    cases.assert_gradient(found.head_weight, expected, "head weight")
+    expected = cases.differences(lambda bias: loss(head=gw.Linear(head.weight, bias, activation)), head.bias)
+    cases.assert_gradient(found.head_bias, expected, "head bias")
+
+
+@pytest.mark.parametrize("masked_output", ["zeros", "repeat"])
+@every_reading
+def test_the_gradients_of_a_network_that_masks_equal_central_differences(reads, masked_output):
+    plain = random_network(bidirectional=True)
+    options = {"reads": reads, "masked": 3, "masked_output": masked_output}
+    network = gw.Network(plain.lstm, embedding=plain.embedding, head=plain.head, **options)
+    trace = network.trace(TOKENS)
+    dy = np.random.default_rng(4).normal(size=trace.output.shape)
+    found = gw.backward(trace, dy)
+
+    def loss(table):
+        return np.sum(dy * gw.Network(plain.lstm, embedding=table, head=plain.head, **options)(TOKENS)[0])
+
+    cases.assert_gradient(found.embedding, cases.differences(loss, network.embedding), "embedding")
+    assert not found.embedding[3].any()
+
+
+# Activations of the head, and steps that do not take place.
+
+
+def test_a_softmax_head_puts_out_shares_even_of_huge_numbers():
+    head = gw.Linear(np.array([[1000.0], [999.0], [-1000.0]]), None, "softmax")
+    y = head(np.array([[1.0], [0.0]]))
+    np.testing.assert_allclose(y, [[1 / (1 + np.exp(-1)), 1 / (1 + np.e), 0], [1 / 3] * 3], rtol=1e-12)
+
+
+def test_a_head_with_an_activation_applies_it_to_what_it_would_put_out_without():
+    plain, rng = random_network().head, np.random.default_rng(0)
+    h = rng.normal(size=(4, 3))
+    for name in ("tanh", "relu", "hard_sigmoid:0.2,0.5"):
+        activation = gw.Activation.parse(name)
+        np.testing.assert_array_equal(gw.Linear(plain.weight, plain.bias, name)(h), activation(plain(h)))
+        np.testing.assert_array_equal(gw.Linear(plain.weight, plain.bias, activation)(h), activation(plain(h)))
+    assert "softmax" in repr(gw.Network(random_network().lstm, head=gw.Linear(plain.weight, activation="softmax")))
+
+
+@pytest.mark.parametrize(("activation", "words"), [("gelu", ["gelu"]), (5, ["5"]), ("hard_sigmoid", ["alpha"])])
+def test_an_activation_that_there_is_not_is_refused_in_one_sentence(activation, words):
+    with pytest.raises(gw.OptionError) as caught:
+        gw.Linear(np.ones((2, 3)), activation=activation)
+    cases.one_sentence(caught.value, *words)
+
+
+@every_reading
+@both_ways
+@pytest.mark.parametrize("masked_output", ["zeros", "repeat"])
+@pytest.mark.parametrize("embedding", [True, False])
+def test_steps_that_are_marked_are_those_of_a_mask(reads, bidirectional, masked_output, embedding):
+    plain = random_network(bidirectional=bidirectional, reads=reads, embedding=embedding, num_layers=2)
+    options = {"masked": 3 if embedding else -1.5, "masked_output": masked_output}
+    network = gw.Network(plain.lstm, embedding=plain.embedding, head=plain.head, reads=reads, **options)
+    x, live = TOKENS, TOKENS != 3
+    if not embedding:
+        x = np.random.default_rng(0).normal(size=(4, 2, 2))
+        x[~live] = -1.5
+        x[0, 0, 0] = -1.5  # one feature alone marks nothing
+    given = {"mask": live, "masked_output": masked_output}
+    np.testing.assert_array_equal(network(x)[0], plain(x, **given)[0])
+    np.testing.assert_array_equal(network.trace(x).output, plain(x, **given)[0])
+    np.testing.assert_array_equal(network(x[:, 0])[0], plain(x[:, 0], mask=live[:, 0], masked_output=masked_output)[0])
+    np.testing.assert_array_equal(network(x, lengths=[4, 2])[0], plain(x, lengths=[4, 2])[0])
+    everywhere = np.ones((4, 2), bool)
+    np.testing.assert_array_equal(network(x, mask=everywhere)[0], plain(x)[0])
+
+
+@pytest.mark.parametrize("masked", ["0", True, [0]])
+def test_a_mark_that_is_no_number_is_refused_in_one_sentence(masked):
+    with pytest.raises(gw.OptionError) as caught:
+        gw.Network(random_network().lstm, masked=masked)
+    cases.one_sentence(caught.value, "masked", repr(masked))
+
+
+@pytest.mark.parametrize("activation", [None, "softmax", "hard_sigmoid:0.2,0.5"])
+@pytest.mark.parametrize("masked", [None, 0, 2.5])
+def test_the_head_s_activation_and_the_mark_are_kept_in_files(activation, masked, tmp_path):
+    plain = random_network()
+    head = gw.Linear(plain.head.weight, plain.head.bias, activation)
+    network = gw.Network(plain.lstm, embedding=plain.embedding, head=head, masked=masked, masked_output="repeat")
+    gw.save(network, tmp_path / "network")
+    loaded = gw.load_network(tmp_path / "network")
+    assert loaded.head.activation == head.activation
+    assert (loaded.masked, loaded.masked_output) == (masked, "zeros" if masked is None else "repeat")
+    np.testing.assert_array_equal(loaded(TOKENS)[0], network(TOKENS)[0])
+    if activation is masked is None:  # nothing is written that is at its default: files from before are the same
+        from gatewise import storage
+
+        assert set(storage.read(tmp_path / "network")[1]) == {"format", "kind", "conventions", "lstm", "reads"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"activation": "gelu"}, {"activation": {"name": "tanh", "gamma": 1}}, {"masked": "x"}]
+)
+def test_a_file_with_an_activation_that_there_is_not_is_refused_in_one_sentence(wrong, tmp_path):
+    from gatewise import storage
+
+    gw.save(random_network(), tmp_path / "network")
+    arrays, head = storage.read(tmp_path / "network")
+    storage.write(tmp_path / "network", arrays, head | wrong)
+    with pytest.raises(gw.FileError) as caught:
+        gw.load_network(tmp_path / "network")
+    cases.one_sentence(caught.value)
+
+
 # The parts.
 
 

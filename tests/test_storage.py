@@ -285,11 +285,14 @@ def test_a_file_with_some_bytes_changed_is_refused_or_read_and_nothing_else(whol
             cases.one_sentence(problem, os.fspath(path))
 
 
-def test_a_foreign_safetensors_file_is_refused_as_foreign(tmp_path):
+def test_a_foreign_safetensors_file_without_an_lstm_is_refused_by_what_it_holds(tmp_path):
     save_file({"weight": np.ones(3)}, tmp_path / "plain")
     save_file({"weight": np.ones(3)}, tmp_path / "pytorch", metadata={"format": "pt"})
     for name in ("plain", "pytorch"):
-        assert_refused(tmp_path / name, "not written by gatewise")
+        with pytest.raises(gw.FileError, match=r"none of its 1 tensors has a name of an LSTM's \(weight\)"):
+            gw.load(tmp_path / name)
+        with pytest.raises(gw.FileError, match="not written by gatewise"):
+            gw.load_trace(tmp_path / name)
 
 
 @pytest.mark.parametrize("header", ["[]", "5", "null", '"text"', "[{}]"])

@@ -16,6 +16,7 @@ from gatewise.errors import (
     NotKeptError,
     OptionError,
     ShapeError,
+    WeightsWarning,
 )
 from gatewise.layers import LSTM, Stream, backward
 from gatewise.network import Linear, Network
@@ -24,7 +25,7 @@ from gatewise.step import Labels, State, Step
 from gatewise.trace import Gradients, LSTMGradients, LSTMTrace, Trace
 
 if TYPE_CHECKING:
-    from gatewise.interop import load, load_network, load_trace, save
+    from gatewise.interop import inspect, load, load_network, load_trace, save
     from gatewise.views.checking import check
     from gatewise.views.walkthrough import walk
 
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 # What is imported only when it is asked for, and where it lies.
 _LAZY = {
     "check": "gatewise.views.checking",
+    "inspect": "gatewise.interop",
     "load": "gatewise.interop",
     "load_network": "gatewise.interop",
     "load_trace": "gatewise.interop",
@@ -65,9 +67,11 @@ __all__ = [
     "Stream",
     "Trace",
     "Variant",
+    "WeightsWarning",
     "backward",
     "check",
     "engines",
+    "inspect",
     "load",
     "load_network",
     "load_trace",

@@ -31,6 +31,22 @@ class MissingExtraError(GatewiseError, ImportError):
     """An optional package that is needed here and is not installed."""
 
 
+class WeightsWarning(UserWarning):
+    """Weights were read that are not finite numbers, or only nearly those that the file's own runtime computes with."""
+
+
+def shown(text: str, most: int = 120) -> str:
+    """Return a text out of a file fit for a line: what cannot be printed becomes ?, and what is long is cut."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in text[:most])
+    return line if len(text) <= most else f"{line}…"
+
+
+def reason(problem: BaseException) -> str:
+    """Return what an error of another library says, in one short line, to stand in brackets in a sentence of ours."""
+    lines = str(problem).splitlines() or [""]
+    return shown(lines[0]) or type(problem).__name__
+
+
 def one_of(what: str, given: object, allowed: tuple[str, ...]) -> str:
     """Return `given` where it is one of `allowed`; otherwise say so in one sentence.
 

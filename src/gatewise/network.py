@@ -1,4 +1,4 @@
-"""Network: an optional embedding, an LSTM, an optional linear head."""
+"""Network: an optional embedding, an LSTM, an optional linear head with its activation."""
 
 from __future__ import annotations
 
@@ -8,31 +8,43 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, frozen, numbers
+from gatewise.activations import Activation
+from gatewise.arrays import Array, Mask, frozen, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers import LSTM, backward
 from gatewise.layers.backward import final_gradients, fitting
-from gatewise.layers.merging import merge, unmerge
+from gatewise.layers.merging import MASKED_OUTPUTS, merge, unmerge
 from gatewise.layers.settling import States, unbatched
 from gatewise.step import State
 from gatewise.trace import LSTMGradients, LSTMTrace
 
 READS = ("every", "last")
+SOFTMAX = "softmax"
 
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """y = W h + b, at each step alike.
+    """y = φ(W h + b), at each step alike.
 
     Parameters
     ----------
     weight : array (output, features)
     bias : array (output,), optional
         Zeros by default.
+    activation : Activation or str, optional
+        φ: one that works on each number, or ``softmax``, across all outputs of a step; the identity by default.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not agree.
+    OptionError
+        If there is no such activation.
     """
 
     weight: Array
     bias: Array | None = None
+    activation: Activation | str | None = None
 
     def __post_init__(self) -> None:
         weight = numbers("the head's weight", self.weight)
@@ -42,11 +54,30 @@ class Linear:
         object.__setattr__(self, "weight", frozen(weight, weight.shape, "the head's weight"))
         bias = frozen(numbers("the head's bias", bias, weight.dtype), weight.shape[:1], "the head's bias")
         object.__setattr__(self, "bias", bias)
+        if isinstance(self.activation, str) and self.activation != SOFTMAX:
+            object.__setattr__(self, "activation", Activation.parse(self.activation))
+        elif self.activation is not None and not isinstance(self.activation, (str, Activation)):
+            raise OptionError(f"the head's activation must be an Activation or its name, not {self.activation!r}")
 
     def __call__(self, h: Array) -> Array:
         """Return y (…, output) of features (…, features)."""
-        y: Array = h @ self.weight.T + np.asarray(self.bias)
+        a: Array = h @ self.weight.T + np.asarray(self.bias)
+        if self.activation is None:
+            return a
+        if isinstance(self.activation, Activation):
+            return self.activation(a)
+        e = np.exp(a - a.max(-1, keepdims=True))
+        y: Array = e / e.sum(-1, keepdims=True)
         return y
+
+    def unactivated(self, dy: Array, y: Array) -> Array:
+        """Return dL by W h + b, given that by the output, and the output y."""
+        if self.activation is None:
+            return dy
+        if isinstance(self.activation, Activation):
+            return dy * self.activation.derivative(y)
+        da: Array = y * (dy - (dy * y).sum(-1, keepdims=True))
+        return da
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +132,12 @@ class Network:
     reads : {"every", "last"}
         What the head reads (without one: what is put out): the output of every step, or the final hidden state of
         each direction of the last layer, merged (Keras' ``return_sequences=False``).
+    masked : float, optional
+        What marks a step that does not take place, where a call is given neither lengths nor a mask: the token of this
+        number (Keras' ``mask_zero`` means 0); without an embedding, a step all of whose features equal it (Keras'
+        ``Masking``).
+    masked_output : {"zeros", "repeat"}
+        What the LSTM puts out at such a step, unless a call says otherwise; see `LSTM`.
 
     Raises
     ------
@@ -109,9 +146,20 @@ class Network:
     """
 
     def __init__(
-        self, lstm: LSTM, *, embedding: Array | None = None, head: Linear | None = None, reads: str = "every"
+        self,
+        lstm: LSTM,
+        *,
+        embedding: Array | None = None,
+        head: Linear | None = None,
+        reads: str = "every",
+        masked: float | None = None,
+        masked_output: str = "zeros",
     ) -> None:
         self.lstm, self.head, self.reads = lstm, head, one_of("way to read", reads, READS)
+        self.masked_output = one_of("masked output", masked_output, MASKED_OUTPUTS)
+        if masked is not None and (isinstance(masked, bool) or not isinstance(masked, (int, float, np.number))):
+            raise OptionError(f"masked must be a number, not {masked!r}")
+        self.masked: float | None = None if masked is None else float(masked)
         self.embedding: Array | None = None
         if embedding is not None:
             table = numbers("the embedding", embedding, lstm.dtype)
@@ -146,14 +194,14 @@ class Network:
             (time, batch, output) or (time, output); with ``reads="last"`` without the time.
         state : tuple of tuple of State
         """
-        features, _ = self.embed(x)
-        y, state = self.lstm(features, state, **options)
+        features, tokens = self.embed(x)
+        y, state = self.lstm(features, state, **self._masking(features, tokens, options))
         return self._head(self._read(y, state)), state
 
     def trace(self, x: npt.ArrayLike, state: States | None = None, **options: Any) -> NetworkTrace:
         """Run over a sequence and keep everything: see `LSTM.trace`."""
         features, tokens = self.embed(x)
-        trace = self.lstm.trace(features, state, **options)
+        trace = self.lstm.trace(features, state, **self._masking(features, tokens, options))
         y, state = trace.output, trace.state
         if not trace.batched:
             y, state = y[:, 0], unbatched(state)
@@ -176,6 +224,21 @@ class Network:
             )
         return self.embedding[tokens], tokens
 
+    def _masking(
+        self, features: npt.ArrayLike, tokens: npt.NDArray[np.integer[Any]] | None, options: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the options of a call with the mask that the marked steps make, where they are to be looked for."""
+        if self.masked is None or not (options.get("mask") is None and options.get("lengths") is None):
+            return options
+        if tokens is None:
+            x = numbers("x", features, self.lstm.dtype)
+            live: Mask = (x != x.dtype.type(self.masked)).any(-1)
+        else:
+            live = np.asarray(tokens != self.masked)
+        if live.ndim not in (1, 2):  # the LSTM says what is wrong with it
+            return options
+        return {"masked_output": self.masked_output, **options, "lengths": None, "mask": live}
+
     def _read(self, y: Array, state: States) -> Array:
         return y if self.reads == "every" else merge([one.h for one in state[-1]], self.lstm.merge[-1])
 
@@ -184,7 +247,10 @@ class Network:
 
     def __repr__(self) -> str:
         parts = [] if self.embedding is None else [f"embedding {self.embedding.shape}"]
-        parts += [repr(self.lstm)] + ([] if self.head is None else [f"head {self.head.weight.shape}"])
+        parts.append(repr(self.lstm))
+        if self.head is not None:
+            activation = "" if self.head.activation is None else f" {self.head.activation}"
+            parts.append(f"head {self.head.weight.shape}{activation}")
         return f"<Network: {' → '.join(parts)}, reads {self.reads}>"
 
 
@@ -196,6 +262,7 @@ def _(trace: NetworkTrace, dy: npt.ArrayLike | None = None, dstate: Any = None) 
         raise ShapeError(f"dy has shape {dread.shape}; it must be {trace.output.shape}")
     weight = bias = embedding = None
     if network.head is not None:
+        dread = network.head.unactivated(dread, trace.output)
         flat = dread.reshape(-1, dread.shape[-1])
         weight, bias = flat.T @ trace.features.reshape(len(flat), trace.features.shape[-1]), flat.sum(0)
         dread = dread @ network.head.weight

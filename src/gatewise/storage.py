@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from gatewise.errors import FileError
 
+LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 KEY = "gatewise"
 _TYPES = {"float32": "F32", "float64": "F64", "bool": "BOOL", "int64": "I64"}
 AnyArray = npt.NDArray[Any]
@@ -161,6 +162,22 @@ def readable(path: str | os.PathLike[str]) -> Path:
             return source
     except OSError as problem:
         raise FileError(f"cannot read {source}: {problem.strerror or problem}") from None
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Say whether a file that begins so can be safetensors: the length of a JSON object, and the object."""
+    return len(head) > 8 and head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= LONGEST_HEADER
+
+
+def written_here(path: str | os.PathLike[str]) -> bool:
+    """Say whether a safetensors file has gatewise's own header; one that is not whole has none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return KEY in (file.metadata() or {})
+    except (SafetensorError, OSError, ValueError, TypeError):
+        return False
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, Any]]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from gatewise import storage
+from gatewise.activations import Activation
 from gatewise.cell import LSTMCell
-from gatewise.errors import OptionError
+from gatewise.errors import FileError, OptionError
+from gatewise.interop.found import Contents, Found, Part, Refused, omissions
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.network import Linear, Network
@@ -16,6 +21,7 @@ from gatewise.step import Labels
 from gatewise.trace import LSTMTrace, Trace
 
 Path = str | os.PathLike[str]
+FORMAT = "gatewise"
 _KINDS = {
     "lstm": "an LSTM",
     "network": "a network",
@@ -45,7 +51,7 @@ def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> N
             arrays["embedding"] = thing.embedding
         if thing.head is not None:
             arrays |= {"head.weight": thing.head.weight, "head.bias": thing.head.bias}
-        head = header("network", lstm=content, reads=thing.reads)
+        head = header("network", lstm=content, reads=thing.reads, **_network_record(thing))
     elif isinstance(thing, Trace):
         arrays, content = trace_record(thing)
         head = header("trace", trace=content)
@@ -71,9 +77,7 @@ def read(path: Path) -> LSTM | Network | Trace | LSTMTrace:
         if kind == "lstm":
             return _lstm_from(arrays, head["lstm"])
         if kind == "network":
-            linear = Linear(arrays["head.weight"], arrays["head.bias"]) if "head.weight" in arrays else None
-            lstm = _lstm_from(arrays, head["lstm"])
-            return Network(lstm, embedding=arrays.get("embedding"), head=linear, reads=head["reads"])
+            return _network_from(arrays, head)
         if kind == "trace":
             return trace_from(arrays, head["trace"])
         if kind == "lstm_trace":
@@ -81,6 +85,36 @@ def read(path: Path) -> LSTM | Network | Trace | LSTMTrace:
         raise OptionError(f"it holds {kind!r}; this version reads {', '.join(_KINDS)}")
 
     return checked(os.fspath(path), head, build)
+
+
+def recognises(path: os.PathLike[str], head: bytes) -> bool:
+    """Say whether a file is safetensors with gatewise's header."""
+    return storage.is_safetensors(head) and storage.written_here(path)
+
+
+def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
+    """Return what is in a file; see `gatewise.interop.inspect`."""
+    omissions(os.fspath(path), omitted, ())
+    name, thing = os.fspath(path), read(path)
+
+    def no_network() -> Network:
+        raise FileError(f"{name} holds {describe(thing)}, not a network")
+
+    if isinstance(thing, (Trace, LSTMTrace)):
+        refused = Refused("trace", f"it is {describe(thing)}, not an LSTM; load_trace reads it")
+        return Contents(name, FORMAT, refused=(refused,), network=no_network)
+    network = thing if isinstance(thing, Network) else Network(thing)
+    found = Found("lstm", network.lstm, "gatewise: gates i f g o, one bias", "the whole file")
+    parts = []
+    if (table := network.embedding) is not None:
+        parts.append(Part("embedding", "embedding", table.shape, lambda: table))
+    if (linear := network.head) is not None:
+        bias = np.asarray(linear.bias)
+        parts.append(
+            Part("head", "linear layer", linear.weight.shape, lambda: linear.weight, lambda: bias, linear.activation)
+        )
+    whole = network if thing is network else None
+    return Contents(name, FORMAT, (found,), tuple(parts), network=no_network if whole is None else lambda: whole)
 
 
 def describe(thing: object) -> str:
@@ -100,6 +134,38 @@ def _lstm_record(lstm: LSTM) -> tuple[dict[str, Any], dict[str, Any]]:
             cells.append({"variant": variant, "labels": {n: v and list(v) for n, v in vars(cell.labels).items()}})
         layers.append(cells)
     return arrays, {"layers": layers, "directions": list(lstm.directions), "merge": list(lstm.merge)}
+
+
+def _network_record(network: Network) -> dict[str, Any]:
+    """Return what a network has besides its arrays and the head's way to read; nothing that is at its default."""
+    found: dict[str, Any] = {}
+    activation = None if network.head is None else network.head.activation
+    if isinstance(activation, Activation):
+        found["activation"] = {"name": activation.name, "alpha": activation.alpha, "beta": activation.beta}
+    elif activation is not None:
+        found["activation"] = activation
+    if network.masked is not None:
+        found |= {"masked": network.masked, "masked_output": network.masked_output}
+    return found
+
+
+def _network_from(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
+    activation = head.get("activation")
+    if isinstance(activation, Mapping):
+        activation = Activation(**activation)
+    linear = None
+    if "head.weight" in arrays:
+        linear = Linear(arrays["head.weight"], arrays["head.bias"], activation)
+    elif activation is not None:
+        raise OptionError("it names an activation, but has no head")
+    return Network(
+        _lstm_from(arrays, head["lstm"]),
+        embedding=arrays.get("embedding"),
+        head=linear,
+        reads=head["reads"],
+        masked=head.get("masked"),
+        masked_output=head.get("masked_output", "zeros"),
+    )
 
 
 def _lstm_from(arrays: dict[str, Any], content: dict[str, Any]) -> LSTM:

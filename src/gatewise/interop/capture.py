@@ -1,0 +1,36 @@
+"""What capturing a live model gives: the trace of each call of each LSTM in it, held against the model's numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatewise.trace import LSTMTrace
+
+
+@dataclass(frozen=True, eq=False)
+class Captured:
+    """One call of one LSTM in a model that ran.
+
+    Attributes
+    ----------
+    name : str
+        Of the LSTM, as the model calls it.
+    call : int
+        The how manieth call of this LSTM in the run, from 0.
+    trace : LSTMTrace
+        At the inputs that the LSTM was given.
+    difference : float
+        The largest absolute difference between the trace's outputs and final states and the model's own; NaN where
+        the model put out NaN.
+    notes : tuple of str
+        What was not compared, and why.
+    """
+
+    name: str
+    call: int
+    trace: LSTMTrace
+    difference: float
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Captured {self.name!r}, call {self.call}: {self.trace!r}, off by {self.difference:.3g}>"

@@ -1,0 +1,234 @@
+"""What a door finds in a file: each LSTM with its name and conventions, what else is there, and what cannot be read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise.activations import Activation
+from gatewise.arrays import Array
+from gatewise.errors import FileError, OptionError, WeightsWarning, shown
+from gatewise.layers import LSTM
+from gatewise.layers.settling import States
+from gatewise.network import Linear, Network
+
+LINE = 500  # characters of a note, a reason or a place
+
+
+def _print_safely(record: Any, *names: str) -> None:
+    """Make texts of a record fit for one line: most of them come out of a file."""
+    for name in names:
+        most = 120 if name in ("name", "kind", "format") else LINE
+        object.__setattr__(record, name, shown(getattr(record, name), most))
+
+
+def _listed(names: list[str]) -> str:
+    """Return names side by side: not more than twenty."""
+    more = [f"and {len(names) - 20} more"] if len(names) > 20 else []
+    return ", ".join([*map(repr, names[:20]), *more])
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """One LSTM in a file.
+
+    Attributes
+    ----------
+    name : str
+        What `gatewise.load` takes as `name`.
+    lstm : LSTM
+        In gatewise's conventions.
+    convention : str
+        Those of the file: the framework, its order of the gates, its biases, in words.
+    where : str
+        Where in the file the numbers lie.
+    notes : tuple of str
+        What was assumed or left out, and what to know before the numbers are compared.
+    state : tuple of tuple of State, optional
+        The initial state (batch, ·) that the file holds.
+    batch_first : bool, optional
+        Whether the file says that its framework's axes are (batch, time, feature); None where it does not say.
+    time_reversed : bool
+        Whether the framework puts its outputs out last step first (Keras' ``go_backwards``); gatewise's are always in
+        the input's time.
+    """
+
+    name: str
+    lstm: LSTM
+    convention: str
+    where: str
+    notes: tuple[str, ...] = ()
+    state: States | None = None
+    batch_first: bool | None = None
+    time_reversed: bool = False
+
+    def __post_init__(self) -> None:
+        _print_safely(self, "name", "convention", "where")
+        object.__setattr__(self, "notes", tuple(shown(note, LINE) for note in self.notes))
+
+    @property
+    def bad(self) -> tuple[str, ...]:
+        """Say which of its arrays hold NaN or infinity, and how many."""
+        sentences = []
+        for number, row in enumerate(self.lstm.layers):
+            for cell, direction in zip(row, self.lstm.directions, strict=True):
+                for name, array in cell.parameters.arrays().items():
+                    if count := int(np.count_nonzero(~np.isfinite(array))):
+                        sentences.append(f"{count} of {array.size} numbers in {name} of layer {number}, {direction}")
+        return tuple(sentences)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Something else in a file that a network may be made with.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        In words: ``linear layer``, ``embedding``, ``embedding or linear layer without bias``, or the framework's word.
+    shape : tuple of int
+        Of its weight: (output, input), or (vocabulary, size) of an embedding.
+    weight : callable, optional
+        Returns the weight so; None where a network cannot be made with it.
+    bias : callable, optional
+        Returns the bias, where there is one.
+    activation : Activation or str, optional
+        The nonlinearity of a linear layer, where the file tells it: see `Linear`.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    weight: Callable[[], Array] | None = None
+    bias: Callable[[], Array] | None = None
+    activation: Activation | str | None = None
+
+    def __post_init__(self) -> None:
+        _print_safely(self, "name", "kind")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Something in a file that would be of interest, and why it cannot be read: half a sentence after its name."""
+
+    name: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        _print_safely(self, "name", "reason")
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What is in a file.
+
+    Attributes
+    ----------
+    path : str
+    format : str
+        In words, with the version where the file tells it.
+    found : tuple of Found
+    parts : tuple of Part
+    refused : tuple of Refused
+    network : callable, optional
+        Returns the whole network where the file tells the way through it, and raises `FileError` for what a `Network`
+        cannot express.
+    holds : str
+        In half a sentence, what a file holds in which nothing of the above is.
+    """
+
+    path: str
+    format: str
+    found: tuple[Found, ...] = ()
+    parts: tuple[Part, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    network: Callable[[], Network] | None = None
+    holds: str = "it holds no weights"
+
+    def __post_init__(self) -> None:
+        _print_safely(self, "format", "holds")
+
+    def pick(self, name: str | None = None) -> Found:
+        """Return the LSTM of that name, or the only one; it warns of weights that are not finite numbers.
+
+        Raises
+        ------
+        FileError
+            If there is none, or it is one that cannot be read.
+        OptionError
+            If there are several and no name is given, or none has the name.
+        """
+        names = _listed([one.name for one in self.found])
+        if name is not None:
+            for refused in self.refused:
+                if refused.name == name and not any(one.name == name for one in self.found):
+                    raise FileError(f"cannot read {name!r} in {self.path}: {refused.reason}")
+        if not self.found:
+            raise FileError(f"{self.path} ({self.format}) holds no LSTM that can be read: {self._instead()}")
+        if name is None and len(self.found) > 1:
+            raise OptionError(f"{self.path} holds {len(self.found)} LSTMs; name one of them: {names}")
+        chosen = [one for one in self.found if name in (None, one.name)]
+        if not chosen:
+            raise OptionError(f"there is no LSTM {name!r} in {self.path}; it has {names}")
+        if bad := chosen[0].bad:
+            warnings.warn(
+                f"{self.path}: {chosen[0].name} has weights that are not finite: {'; '.join(bad)}",
+                WeightsWarning,
+                stacklevel=3,
+            )
+        return chosen[0]
+
+    def _instead(self) -> str:
+        said = [f"{one.name}: {one.reason}" for one in self.refused[:5]]
+        if len(self.refused) > 5:
+            said.append(f"and {len(self.refused) - 5} more")
+        if not said and self.parts:
+            said = [f"{one.name} is a {one.kind} {one.shape}" for one in self.parts[:5]]
+            if len(self.parts) > 5:
+                said.append(f"and {len(self.parts) - 5} more")
+        return "; ".join(said) or self.holds
+
+    def made(self, name: str | None, embedding: str | None, head: str | None, reads: str) -> Network:
+        """Return a network of the LSTM and the parts that are named."""
+        lstm = self.pick(name).lstm
+        table = linear = None
+        if embedding is not None:
+            table, _ = self._read(embedding, "embedding", lstm)
+        if head is not None:
+            weight, part = self._read(head, "head", lstm)
+            bias = None if part.bias is None else part.bias().astype(lstm.dtype)
+            linear = Linear(weight, bias, part.activation)
+        return Network(lstm, embedding=table, head=linear, reads=reads)
+
+    def _read(self, name: str, purpose: str, lstm: LSTM) -> tuple[Array, Part]:
+        usable = [one for one in self.parts if one.weight is not None]
+        for one in usable:
+            if one.name == name and one.weight is not None:
+                return one.weight().astype(lstm.dtype), one
+        names = _listed([one.name for one in usable]) or "none"
+        raise OptionError(f"there is no {purpose} {name!r} in {self.path}; it has {names}")
+
+
+def distinct(found: Iterable[Found]) -> tuple[Found, ...]:
+    """Return what was found with names that differ, by #2, #3 … after those that are there already."""
+    from dataclasses import replace
+
+    seen: dict[str, int] = {}
+    result = []
+    for one in found:
+        count = seen[one.name] = seen.get(one.name, 0) + 1
+        result.append(one if count == 1 else replace(one, name=f"{one.name}#{count}"))
+    return tuple(result)
+
+
+def omissions(path: str, given: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
+    """Raise OptionError for an option that a file of this format does not leave out."""
+    for name in given:
+        if name not in allowed:
+            what = f"allowed: {', '.join(allowed)}" if allowed else "a file of its format leaves nothing out"
+            raise OptionError(f"there is no option {name!r} for {path}; {what}")

@@ -1,0 +1,166 @@
+"""Arrays of an HDF5 file: contiguous, compact, or in chunks that may be compressed."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import require_memory
+from gatewise.errors import FileError
+from gatewise.interop.hdf5.cursor import Cursor, Message, Type
+
+if TYPE_CHECKING:
+    from gatewise.interop.hdf5 import File
+
+FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
+EXPANSION = 1100  # deflate makes no more of a byte
+AnyArray = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """An array in a file; `read` takes it from there.
+
+    Attributes
+    ----------
+    path : str
+    shape : tuple of int
+    type : Type
+    """
+
+    file: File
+    path: str
+    shape: tuple[int, ...]
+    type: Type
+    messages: list[Message] = field(repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+    def read(self) -> AnyArray:
+        """Return the numbers: bfloat16 as float32, all others as they are stored.
+
+        Raises
+        ------
+        FileError
+            If they are no numbers, are not whole, or are stored in a way that is not read.
+        CapacityError
+            If they would not fit into memory.
+        """
+        if self.type.kind not in ("float", "bfloat16", "int"):
+            raise FileError(f"{self.path} holds {self.type.kind}, not numbers")
+        require_memory(self.count, max(self.type.size, 4), self.path)
+        numbers = np.frombuffer(self._bytes(), self.type.numpy)
+        if self.type.kind == "bfloat16":
+            numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
+        native = numbers.dtype.newbyteorder("=")
+        return numbers.astype(native, copy=False).reshape(self.shape)
+
+    def _bytes(self) -> bytes:
+        length = self.count * self.type.size
+        if length > self.file.size * EXPANSION:
+            raise FileError(f"{self.path} would have {length} bytes; its file has {self.file.size}")
+        if any(one.kind == 7 for one in self.messages):
+            raise FileError(f"{self.path} lies in another file, which is not followed")
+        layouts = [one for one in self.messages if one.kind == 8]
+        if not layouts:
+            raise FileError(f"{self.path} has no data")
+        at = self.file.cursor(layouts[0].data)
+        version, kind = at.version("the layout of a dataset", 3, 4), at.number(1)
+        if kind == 0:
+            found = at.take(at.number(2))
+        elif kind == 1:
+            address = at.offset()
+            if address is None:
+                return bytes(length if length < 2**16 else self._missing())  # never written: zeros
+            found = self.file.raw(self.file.base + address, length)
+        elif kind == 2 and version == 3:
+            found = self._chunks(at, length)
+        else:
+            raise FileError(f"{self.path} is stored as {'chunks of a newer kind' if kind == 2 else 'a view of others'}")
+        if len(found) < length:
+            raise FileError(f"{self.path} has {len(found)} bytes; it must have {length}")
+        return found[:length]
+
+    def _missing(self) -> int:
+        raise FileError(f"{self.path} has no data")
+
+    def _chunks(self, at: Cursor, length: int) -> bytes:
+        rank = at.number(1) - 1
+        tree = at.offset()
+        sizes = [at.number(4) for _ in range(rank + 1)]
+        item = sizes.pop()
+        chunk = math.prod(sizes) * item
+        if rank != len(self.shape) or item != self.type.size or not 0 < chunk <= max(4 * length, 2**20):
+            raise FileError(f"{self.path} has chunks of shape {tuple(sizes)}, which do not fit its shape {self.shape}")
+        whole = np.zeros(self.shape, f"V{item}")
+        filters = self._filters()
+        if tree is None:
+            return bytes(length)
+        seen = 0
+        for key, address in self.file.tree_1(tree, 1, 8 + 8 * (rank + 1)):
+            of = self.file.cursor(key)
+            stored, mask = of.number(4), of.number(4)
+            starts = [of.number(8) for _ in range(rank)]
+            seen += chunk
+            if seen > 4 * length + 2**24:
+                raise FileError(f"{self.path} has more chunks than its shape {self.shape} takes")
+            if stored > 2 * chunk + 1024:
+                raise FileError(f"{self.path} has a chunk of {chunk} bytes that says it is stored in {stored}")
+            data = self.file.raw(self.file.base + address, stored)
+            for place in reversed(range(len(filters))):
+                if not mask >> place & 1:
+                    data = _unfiltered(data, filters[place], item, chunk, self.path)
+            if len(data) != chunk or any(start >= size for start, size in zip(starts, self.shape, strict=True)):
+                raise FileError(f"{self.path} has a chunk that does not fit its shape {self.shape}")
+            part = np.frombuffer(data, f"V{item}").reshape(sizes)
+            where = tuple(
+                slice(start, min(start + step, size))
+                for start, step, size in zip(starts, sizes, self.shape, strict=True)
+            )
+            whole[where] = part[tuple(slice(0, one.stop - one.start) for one in where)]
+        return whole.tobytes()
+
+    def _filters(self) -> list[int]:
+        found: list[int] = []
+        for one in self.messages:
+            if one.kind != 0xB:
+                continue
+            at = self.file.cursor(one.data)
+            version, count = at.version("filters", 1, 2), at.number(1)
+            at.take(6 if version == 1 else 0)
+            for _ in range(count):
+                number = at.number(2)
+                name = at.number(2) if version == 1 or number >= 256 else 0
+                at.number(2)
+                values = at.number(2)
+                at.take(name + (-name % 8 if version == 1 else 0) + 4 * values)
+                at.take(4 if version == 1 and values % 2 else 0)
+                found.append(number)
+        for number in found:
+            if number not in FILTERS:
+                raise FileError(
+                    f"{self.path} is compressed by filter {number}; this reads {', '.join(FILTERS.values())}"
+                )
+        return found
+
+
+def _unfiltered(data: bytes, number: int, item: int, chunk: int, path: str) -> bytes:
+    if number == 3:
+        return data[:-4]
+    if number == 2:
+        count = len(data) // item
+        turned = np.frombuffer(data[: count * item], np.uint8).reshape(item, count).T.tobytes()
+        return turned + data[count * item :]
+    machine = zlib.decompressobj()
+    try:
+        return machine.decompress(data, chunk + 8)
+    except zlib.error as problem:
+        raise FileError(f"{path} cannot be decompressed ({problem})") from None

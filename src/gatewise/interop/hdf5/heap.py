@@ -1,0 +1,92 @@
+"""Where HDF5 keeps many names or attributes: heaps of pieces, found by numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatewise.errors import FileError
+from gatewise.interop.hdf5.cursor import ATTRIBUTE, DEPTH, Cursor
+
+if TYPE_CHECKING:
+    from gatewise.interop.hdf5 import File
+
+
+class Heap:
+    """A fractal heap: pieces of data by numbers that say where they lie."""
+
+    def __init__(self, file: File, address: int) -> None:
+        self.file = file
+        at = file.piece(address, 22 + 12 * file.length_size + 3 * file.offset_size)
+        at.signature(b"FRHP")
+        at.version("a heap", 0)
+        self.id_size = at.number(2)
+        if at.number(2):
+            raise FileError("it keeps its names or attributes compressed, which is not read")
+        at.number(1)
+        most = at.number(4)
+        at.length()
+        self.huge = at.offset()
+        at.length()
+        at.offset()
+        at.take(8 * file.length_size)
+        self.width, self.start, largest, bits = at.number(2), at.length(), at.length(), at.number(2)
+        at.number(2)
+        self.root, self.rows = at.offset(), at.number(2)
+        if not (self.start > 0 and largest >= self.start and self.width > 0 and bits <= 64):
+            raise FileError("a heap in it has impossible sizes")
+        self.offset_size = (bits + 7) // 8
+        self.length_size = min((largest.bit_length() - 1 + 7) // 8, (most.bit_length() - 1) // 8 + 1)
+        self.direct_rows = largest.bit_length() - self.start.bit_length() + 2
+
+    def get(self, number: bytes) -> bytes:
+        """Return the data of a number."""
+        at = self.file.cursor(number)
+        kind = at.number(1) >> 4 & 3
+        if kind == 2:
+            return at.take((number[0] & 15) + 1)
+        if kind == 1:
+            return self._huge(at)
+        start, length = at.number(self.offset_size), at.number(self.length_size)
+        address, first, size = self._block(start)
+        if start + length > first + size:
+            raise FileError("a heap in it holds less than it says")
+        return self.file.piece(address + start - first, length).data
+
+    def _huge(self, at: Cursor) -> bytes:
+        wanted = at.number(min(self.file.length_size, at.left))
+        for record in self.file.tree_2(self.file.address(self.huge), 1):
+            one = self.file.cursor(record)
+            address, length, number = self.file.address(one.offset()), one.length(), one.length()
+            if number == wanted:
+                if length > ATTRIBUTE:
+                    break
+                return self.file.piece(address, length).data
+        raise FileError("a heap in it holds less than it says")
+
+    def _block(self, place: int) -> tuple[int, int, int]:
+        """Return where the block lies that holds a place of the heap, where in the heap it begins, and its size."""
+        root = self.file.address(self.root)
+        if not self.rows:
+            return root, 0, self.start
+        address, first, rows = root, 0, self.rows
+        for _ in range(DEPTH):
+            row, column, begin, size = self._spot(place - first)
+            if row >= rows:
+                break
+            entry = row * self.width + column
+            head = 5 + self.file.offset_size + self.offset_size
+            child = self.file.piece(address + head + entry * self.file.offset_size, self.file.offset_size).offset()
+            address, first = self.file.address(child), first + begin
+            if row < self.direct_rows:
+                return address, first, size
+            rows = max(size.bit_length() - (self.start * self.width).bit_length() + 1, 0)
+        raise FileError("a heap in it holds less than it says")
+
+    def _spot(self, place: int) -> tuple[int, int, int, int]:
+        """Return the row and column of the block that holds a place, where it begins, and its size."""
+        whole = self.start * self.width
+        row = max((place // whole).bit_length(), 0)
+        size = self.start << max(row - 1, 0)
+        begin = whole << (row - 1) if row else 0
+        column = (place - begin) // size
+        return row, column, begin + column * size, size

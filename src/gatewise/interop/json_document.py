@@ -1,0 +1,130 @@
+"""JSON from a file that nobody vouches for: parsed with limits, and its nested lists as arrays.
+
+Every error here is the fact alone; the door says which file it is about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array, require_memory
+from gatewise.errors import FileError, ShapeError
+
+LARGEST = 2**28  # bytes; models in JSON are a few megabytes
+GROWTH = 40  # bytes that Python's objects take for each byte of text, at worst: a document of nothing but "{},"
+DEEPEST = 8  # axes of an array
+
+
+def begins(head: bytes) -> bool:
+    """Say whether a file that begins so can be a JSON object or list."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")[:1] in (b"{", b"[")
+
+
+def read(path: Path) -> Any:
+    """Return what a JSON file holds; NaN and Infinity, as Python and JavaScript write them, are numbers.
+
+    Raises
+    ------
+    FileError
+        If it is too large, no JSON, nested too deeply, or names something twice.
+    CapacityError
+        If it would not fit into memory.
+    """
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise FileError(f"it has {size} bytes of JSON; at most {LARGEST} are read")
+    require_memory(size, GROWTH, f"reading {path}")
+    try:
+        return json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_distinct)
+    except FileError:
+        raise
+    except RecursionError:
+        raise FileError("its JSON is nested too deeply") from None
+    except json.JSONDecodeError as problem:
+        raise FileError(f"it is no whole JSON: {problem}") from None
+    except UnicodeDecodeError:
+        raise FileError("it is no JSON: its text is not UTF-8") from None
+    except ValueError:  # a whole number of thousands of digits
+        raise FileError("its JSON holds a number that is too long") from None
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise FileError(f"its JSON has {said(twice)} twice in one object")
+    return found
+
+
+def said(value: object) -> str:
+    """Return a value of a document in a few words, for an error."""
+    if isinstance(value, dict):
+        return f"an object of {len(value)}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    try:
+        text = "nothing" if value is None else ascii(value)
+    except ValueError:  # a whole number of thousands of digits
+        return "a long number"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def entry(owner: Mapping[str, Any], name: str, kind: type, what: str) -> Any:
+    """Return an entry of an object, which must be there and of a kind; `what` names the object in the error."""
+    if name not in owner:
+        raise FileError(f"{what} has no {name!r}")
+    value = owner[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        kinds = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
+        raise FileError(f"{name!r} of {what} must be {kinds[kind]}, not {said(value)}")
+    return value
+
+
+def count(owner: Mapping[str, Any], name: str, what: str) -> int:
+    """Return an entry that must be a whole number of at least 1."""
+    value: int = entry(owner, name, int, what)
+    if value < 1:
+        raise FileError(f"{name!r} of {what} must be at least 1, not {said(value)}")
+    return value
+
+
+def array(what: str, value: object) -> Array:
+    """Return nested lists of numbers as a float64 array; `what` names them in the error.
+
+    Raises
+    ------
+    ShapeError
+        If the lists of one depth differ in their lengths.
+    FileError
+        If there is anything but numbers in them.
+    """
+    shape: list[int] = []
+    level: list[Any] = [value]
+    while any(isinstance(one, list) for one in level):
+        if len(shape) == DEEPEST or not all(isinstance(one, list) for one in level):
+            raise ShapeError(f"{what} must be lists of equal depth, of {DEEPEST} at most")
+        lengths = {len(one) for one in level}
+        if len(lengths) > 1:
+            raise ShapeError(f"{what} must have rows of equal lengths, not of {min(lengths)} to {max(lengths)}")
+        shape.append(lengths.pop())
+        level = list(chain.from_iterable(level))
+    if odd := set(map(type, level)) - {int, float}:
+        other = next(one for one in level if type(one) in odd)
+        raise FileError(f"{what} must hold numbers, not {said(other)}")
+    try:
+        return np.array(level, np.float64).reshape(shape)
+    except OverflowError:
+        raise FileError(f"{what} holds a whole number that is too large") from None
+
+
+def single(found: Array) -> Array:
+    """Return an array as float32; what is beyond it becomes infinity."""
+    with np.errstate(over="ignore", under="ignore"):
+        return found.astype(np.float32)

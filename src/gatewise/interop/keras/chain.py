@@ -1,0 +1,288 @@
+"""The way through a Keras model, where it is one that a `Network` has: embedding, LSTMs, a linear head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gatewise.activations import Activation
+from gatewise.arrays import Array
+from gatewise.cell import LSTMCell
+from gatewise.errors import FileError, GatewiseError
+from gatewise.interop.found import Found, Part, Refused
+from gatewise.interop.keras.config import Layer, Version, activation, clean, zero_output
+from gatewise.layers import LSTM
+from gatewise.network import SOFTMAX, Linear, Network
+
+NOTHING = {  # layers that leave their input as it is when a network is run, and let masks through
+    *("InputLayer", "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout"),
+    *("ActivityRegularization", "Identity"),
+}
+MASK_MAKERS = {"NotEqual", "Any"}  # operations that only say which steps are masked
+RECURRENT = ("LSTM", "CuDNNLSTM", "RNN", "Bidirectional")
+
+
+def network(
+    path: str,
+    root: Layer,
+    version: Version,
+    found: Sequence[Found],
+    parts: Sequence[Part],
+    refused: Sequence[Refused],
+) -> Network:
+    """Return the network that a configuration describes.
+
+    Raises
+    ------
+    FileError
+        If it holds what a `Network` cannot express, by the name and class of the layer.
+    """
+    try:
+        way = _Way(version, found, parts, refused)
+        for name, layer in _chain(root, ""):
+            way.go(name, layer)
+        return way.arrive()
+    except FileError as problem:
+        raise FileError(f"cannot read {path} as a network: {problem}") from None
+    except GatewiseError as problem:
+        raise FileError(f"cannot read {path} as a network: its parts do not fit together: {problem}") from None
+
+
+# The layers in the order in which they run.
+
+
+def _chain(model: Layer, prefix: str) -> list[tuple[str, Layer]]:
+    children = [child for _, child in model.children]
+    ordered = children if model.kind == "Sequential" else _followed(model, children)
+    chain: list[tuple[str, Layer]] = []
+    for child in ordered:
+        name = f"{prefix}/{child.name}" if prefix else child.name
+        chain += _chain(child, name) if child.holds_layers else [(name, child)]
+    return chain
+
+
+def _followed(model: Layer, children: Sequence[Layer]) -> list[Layer]:
+    """Return the layers of a functional model from its input to its output, where each has just one before it."""
+    by_name = {child.name: child for child in children}
+    if len(by_name) != len(children):
+        raise FileError("two of its layers have the same name")
+    ends = {clean(name) for name in _named(model.config.get("output_layers"))}
+    starts = {clean(name) for name in _named(model.config.get("input_layers"))}
+    if len(ends) != 1 or len(starts) != 1:
+        raise FileError(f"it has {len(starts)} inputs and {len(ends)} outputs; a network has one of each")
+    here, chain = ends.pop(), list[Layer]()
+    while True:
+        layer = by_name.get(here)
+        if layer is None or layer in chain:
+            raise FileError(f"its layers do not lead from an input to {chain[0].name if chain else here!r}")
+        chain.append(layer)
+        sources = _sources(layer)
+        if not sources:
+            break
+        if len(sources) > 1:
+            raise FileError(f"{layer.name!r} (a {layer.kind}) has {len(sources)} inputs; a network has no branches")
+        here = sources[0]
+    for child in children:
+        if child not in chain and child.kind not in MASK_MAKERS:
+            raise FileError(f"{child.name!r} (a {child.kind}) is not on the way; a network has no branches")
+    return chain[::-1]
+
+
+def _named(given: Any) -> list[str]:
+    """Return the layers that a list of inputs or outputs names: [name, 0, 0] or a list of such."""
+    if isinstance(given, dict):
+        given = list(given.values())
+    if isinstance(given, list) and given and isinstance(given[0], str):
+        given = [given]
+    if not isinstance(given, list):
+        return []
+    return [one[0] for one in given if isinstance(one, list) and one and isinstance(one[0], str)]
+
+
+def _sources(layer: Layer) -> list[str]:
+    """Return the layers whose outputs a layer takes, without those that only make its mask."""
+    nodes = layer.inbound
+    if not isinstance(nodes, list):
+        raise FileError(f"{layer.name!r} does not say what comes before it")
+    if len(nodes) > 1:
+        raise FileError(f"{layer.name!r} (a {layer.kind}) is used {len(nodes)} times")
+    if not nodes:
+        return []
+    node = nodes[0]
+    if isinstance(node, list):  # Keras 1 and 2: [[name, node, tensor, arguments], …]
+        entries = [node] if node and isinstance(node[0], str) else node
+        for one in entries:
+            if isinstance(one, list) and len(one) > 3 and isinstance(one[3], dict):
+                _require_plain(layer, one[3])
+        return [clean(name) for name in _named(entries)]
+    if not isinstance(node, dict):
+        raise FileError(f"{layer.name!r} does not say what comes before it")
+    _require_plain(layer, node.get("kwargs"))
+    return [clean(one) for one in _histories(node.get("args"), 0)]
+
+
+def _require_plain(layer: Layer, arguments: Any) -> None:
+    for name, value in (arguments if isinstance(arguments, dict) else {}).items():
+        if name not in ("mask", "training") and value is not None:
+            raise FileError(f"{layer.name!r} (a {layer.kind}) is also given {clean(name)!r}")
+
+
+def _histories(given: Any, depth: int) -> list[str]:
+    if depth > 8:
+        raise FileError("its configuration is nested too deeply")
+    if isinstance(given, list):
+        return [name for one in given for name in _histories(one, depth + 1)]
+    if isinstance(given, dict) and given.get("class_name") == "__keras_tensor__":
+        config = given.get("config")
+        history = config.get("keras_history") if isinstance(config, dict) else None
+        if isinstance(history, list) and history and isinstance(history[0], str):
+            return [history[0]]
+        raise FileError("its configuration has an input that leads nowhere")
+    return []
+
+
+# What they make.
+
+
+class _Way:
+    """A network in the making: what has been passed so far."""
+
+    def __init__(
+        self, version: Version, found: Sequence[Found], parts: Sequence[Part], refused: Sequence[Refused]
+    ) -> None:
+        self.version = version
+        self.found = {one.name: one for one in found}
+        self.parts = {one.name: one for one in parts}
+        self.refused = {one.name: one for one in refused}
+        self.embedding: Array | None = None
+        self.masked: float | None = None
+        self.rows: list[tuple[LSTMCell, ...]] = []
+        self.merges: list[str] = []
+        self.directions: tuple[str, ...] = ()
+        self.last: tuple[str, Layer] | None = None
+        self.forward = True  # whether the steps come in the input's order
+        self.head: Linear | None = None
+        self.plain_head = False  # whether the head may still be given its activation by a layer of its own
+
+    def go(self, name: str, layer: Layer) -> None:
+        """Pass a layer."""
+        kind = layer.kind
+        if not layer.own and kind not in MASK_MAKERS | {"Flip"}:
+            raise FileError(f"{name!r} is a {kind}, whose code is not in the file")
+        if kind in NOTHING or (kind == "Activation" and layer.config.get("activation") == "linear"):
+            return
+        if kind == "Embedding" and not self.rows and self.embedding is None and self.masked is None:
+            self._embed(name, layer)
+        elif kind == "Masking" and not self.rows and self.embedding is None:
+            self.masked = _number(layer, "mask_value")
+        elif kind in RECURRENT and self.head is None:
+            self._run(name, layer)
+        elif kind == "Flip" and self.rows and self.head is None and layer.config.get("axis") in (1, [1], -2):
+            if self.masked is not None or not self._sequences():
+                raise FileError(f"{name!r} turns the steps around, which a network does not")
+            self.forward = not self.forward
+        elif kind in ("Dense", "TimeDistributed") and self.rows and self.head is None:
+            self._add_head(name, layer)
+        elif kind in ("Activation", "Softmax") and self.head is not None and self.plain_head:
+            given = SOFTMAX if kind == "Softmax" else layer.config.get("activation")
+            self.head = Linear(self.head.weight, self.head.bias, self._activation(name, given))
+            self.plain_head = False
+        else:
+            where = "after the head" if self.head is not None else "after the LSTM" if self.rows else "before the LSTM"
+            raise FileError(f"{name!r} is a {kind}, which a network does not have {where}")
+
+    def _embed(self, name: str, layer: Layer) -> None:
+        part = self.parts.get(name)
+        if part is None or part.weight is None:
+            raise FileError(f"the weights of {name!r} cannot be read")
+        self.embedding = part.weight()
+        if layer.flag("mask_zero"):
+            self.masked = 0.0
+
+    def _sequences(self) -> bool:
+        if self.last is None:
+            return True
+        layer = self.last[1]
+        return (layer.children[0][1] if layer.kind == "Bidirectional" else layer).flag("return_sequences")
+
+    def _run(self, name: str, layer: Layer) -> None:
+        found = self.found.get(name)
+        if found is None:
+            reason = self.refused[name].reason if name in self.refused else "its weights are not there"
+            raise FileError(f"{name!r} cannot be read: {reason}")
+        if not self._sequences():
+            raise FileError(f"{name!r} follows an LSTM that puts out only its last step")
+        inner = layer.children[0][1] if layer.kind == "Bidirectional" else layer
+        if inner.flag("return_state"):
+            raise FileError(f"{name!r} (a {layer.kind}) puts out its states too")
+        lstm = found.lstm
+        if lstm.bidirectional:
+            if not self.forward:
+                raise FileError(f"{name!r} is given its steps last first")
+            directions = lstm.directions
+        else:
+            if self.masked is not None and self.rows and not self.forward:
+                raise FileError(f"{name!r} is given its steps last first, but the mask in their own order")
+            self.forward = self.forward != (lstm.directions == ("backward",))
+            directions = ("forward",) if self.forward else ("backward",)
+        if self.rows and directions != self.directions:
+            words = " and ".join(directions), " and ".join(self.directions)
+            raise FileError(f"{name!r} runs {words[0]}, the LSTM before it {words[1]}; a network has one LSTM")
+        self.directions = directions
+        self.rows += lstm.layers
+        self.merges += lstm.merge
+        self.last = (name, layer)
+
+    def _add_head(self, name: str, layer: Layer) -> None:
+        dense = layer.children[0][1] if layer.kind == "TimeDistributed" and layer.children else layer
+        if dense.kind != "Dense" or not dense.own:
+            raise FileError(f"{name!r} is a TimeDistributed {dense.kind}, which a network does not have")
+        part = self.parts.get(name)
+        if part is None or part.weight is None:
+            raise FileError(f"the weights of {name!r} cannot be read")
+        given = dense.config.get("activation")
+        self.plain_head = given in (None, "linear")
+        bias = None if part.bias is None else part.bias()
+        self.head = Linear(part.weight(), bias, self._activation(name, given))
+
+    def _activation(self, name: str, given: Any) -> Activation | str | None:
+        word = given.get("config") if isinstance(given, dict) and given.get("class_name") == "function" else given
+        if word == SOFTMAX or (isinstance(given, dict) and given.get("class_name") == "Softmax"):
+            return SOFTMAX
+        try:
+            return activation(given, self.version)
+        except FileError as problem:
+            raise FileError(f"the activation of {name!r} cannot be had: {problem}") from None
+
+    def arrive(self) -> Network:
+        """Return the network."""
+        if self.last is None:
+            raise FileError("there is no LSTM on the way")
+        layer = self.last[1]
+        sequences = self._sequences()
+        if sequences and not self.forward:
+            raise FileError(f"{self.last[0]!r} puts out its steps last first (go_backwards)")
+        dtype = self.rows[0][0].dtype
+        rows = [[LSTMCell(cell.parameters.astype(dtype)) for cell in row] for row in self.rows]
+        both = len(self.directions) == 2
+        lstm = LSTM.from_cells(rows, direction=self.directions[0], merge=self.merges if both else "concat")
+        head = self.head
+        if head is not None and head.weight.dtype != dtype:
+            head = Linear(
+                head.weight.astype(dtype), None if head.bias is None else head.bias.astype(dtype), head.activation
+            )
+        return Network(
+            lstm,
+            embedding=None if self.embedding is None else self.embedding.astype(dtype),
+            head=head,
+            reads="every" if sequences else "last",
+            masked=self.masked,
+            masked_output="zeros" if zero_output(layer, self.version) else "repeat",
+        )
+
+
+def _number(layer: Layer, name: str) -> float:
+    value = layer.config.get(name, 0.0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise FileError(f"the {name} of {layer.name!r} is {clean(value)}, which is not a number")
+    return float(value)

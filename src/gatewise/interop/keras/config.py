@@ -1,0 +1,300 @@
+"""Keras' configurations: layers by class and name, and what a version of Keras means by the words in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gatewise.activations import KINDS, SIGMOID, TANH, Activation
+from gatewise.errors import FileError, OptionError
+from gatewise.parameters import Variant
+
+MERGES = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "average", "average": "average", None: "none"}
+DEEPEST = 50  # layers within each other
+OWN_MODULES = ("keras", "tensorflow", "tf_keras", "builtins")
+LONGEST = 200  # characters of a name
+
+
+def clean(name: object) -> str:
+    """Return a name from a file so that it can stand in a line of text."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(name)[:LONGEST])
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """A version of Keras: `text` is None where the file does not tell it."""
+
+    text: str | None
+    numbers: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, text: str | None) -> Version:
+        """Return the version written so."""
+        found = re.match(r"(\d{1,4})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?", text or "")
+        if found is None:
+            return cls(None, ())
+        return cls(clean(text), tuple(int(one or 0) for one in found.groups()))
+
+    @property
+    def tensorflow(self) -> bool:
+        """Whether it is the Keras within TensorFlow: marked so, or of a number that only this had."""
+        return self.text is not None and ("-tf" in self.text or (2, 4) <= self.numbers < (3,))
+
+    @property
+    def major(self) -> int:
+        """1, 2 or 3; Keras 1 did not always say."""
+        return self.numbers[0] if self.numbers else 0
+
+    def __str__(self) -> str:
+        return f"Keras {self.text}" if self.text else "Keras (version not told)"
+
+    def recurrent_activation(self) -> str:
+        """Return what the gates' activation was where none was given."""
+        if self.major >= 3 or not self.numbers:
+            return "sigmoid"
+        first = (2, 2, 4) if self.tensorflow else (2, 3)  # of those that take the sigmoid
+        return "sigmoid" if self.numbers >= first else "hard_sigmoid"
+
+    def hard_sigmoid(self) -> Activation:
+        """Return what `hard_sigmoid` means."""
+        return Activation("hard_sigmoid", 1 / 6 if self.major >= 3 else 0.2, 0.5)
+
+
+PLAIN = ("sigmoid", "tanh", "relu", "softsign", "softplus", "elu", "selu", "exponential")
+
+
+def activation(given: Any, version: Version) -> Activation | None:
+    """Return an activation of a configuration, None for the identity.
+
+    Raises
+    ------
+    FileError
+        If it is none that gatewise has; nothing in it is executed.
+    """
+    if given is None or given == "linear":
+        return None
+    if isinstance(given, str):
+        name = given.rpartition(">")[2] if given.startswith("keras") else given
+        if name in PLAIN:
+            return Activation(name)
+        if name == "hard_sigmoid":
+            return version.hard_sigmoid()
+        if name in ("leaky_relu", "leakyrelu"):
+            return Activation("leaky_relu", 0.2)
+        raise FileError(f"its activation {clean(given)!r} is none that gatewise has ({', '.join(PLAIN)} and others)")
+    if isinstance(given, dict):
+        return _from_object(given, version)
+    raise FileError(f"its activation is {clean(repr(given)[:80])}, which is not the name of one")
+
+
+def _from_object(given: dict[str, Any], version: Version) -> Activation | None:
+    kind, config = given.get("class_name"), given.get("config")
+    module = given.get("module")
+    registered = given.get("registered_name")
+    if (isinstance(module, str) and module.split(".")[0] not in OWN_MODULES) or ">" in str(registered):
+        raise FileError(f"its activation {clean(registered or kind)!r} is a class or function of its own")
+    if kind == "function" and isinstance(config, str):
+        return activation(config, version)
+    of = config if isinstance(config, dict) else {}
+    if kind == "Activation":
+        return activation(of.get("activation"), version)
+    slope = of.get("negative_slope", of.get("alpha"))
+    if isinstance(slope, dict):  # an array, as Keras 2 writes one
+        slope = slope.get("value")
+    if not (slope is None or (isinstance(slope, (int, float)) and not isinstance(slope, bool))):
+        raise FileError(f"its activation {clean(kind)!r} has the slope {clean(slope)}, which is not a number")
+    try:
+        if kind == "LeakyReLU":
+            return Activation("leaky_relu", float(0.3 if slope is None else slope))
+        if kind == "ELU":
+            return Activation("elu", float(1.0 if slope is None else slope))
+        if kind == "ReLU" and of.get("max_value") is None and not of.get("threshold"):
+            return Activation("leaky_relu", float(slope)) if slope else Activation("relu")
+    except (OptionError, OverflowError) as problem:
+        raise FileError(f"its activation {clean(kind)!r} cannot be had: {problem}") from None
+    raise FileError(f"its activation {clean(kind)!r} is none that gatewise has")
+
+
+def chosen(given: Any, version: Version) -> Activation | None:
+    """Return an activation that a caller names, in Keras' words or gatewise's.
+
+    Raises
+    ------
+    OptionError
+        If there is none of this name.
+    """
+    if isinstance(given, Activation):
+        return given
+    if not isinstance(given, str):
+        raise OptionError(f"an activation must be an Activation or its name, not {given!r}")
+    if given == "hard_sigmoid" and not version.numbers:
+        raise OptionError(
+            "the file does not tell its version, and hard_sigmoid changed: give hard_sigmoid:0.2,0.5 (Keras 1 and 2)"
+            " or Activation('hard_sigmoid', 1 / 6, 0.5) (Keras 3)"
+        )
+    try:
+        return activation(given, version)
+    except FileError:
+        if given.partition(":")[0] in KINDS:
+            return Activation.parse(given)
+        raise OptionError(f"there is no activation {given!r}; allowed: {', '.join(KINDS)}") from None
+
+
+def variant_of(inner: Activation | None, outer: Activation | None) -> Variant:
+    """Return the variant whose gates have one activation, and whose candidate and output have the other."""
+    identity = Activation("affine", 1.0, 0.0)
+    gate, squash = outer or identity, inner or identity
+    if (gate, squash) == (SIGMOID, TANH):
+        return Variant()
+    return Variant(
+        input_activation=gate,
+        forget_activation=gate,
+        output_activation=gate,
+        candidate_activation=squash,
+        cell_activation=squash,
+    )
+
+
+# Layers.
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A layer of a configuration.
+
+    Attributes
+    ----------
+    name, kind : str
+        Its class without the module; ``Sequential`` or ``Functional`` for everything that holds layers.
+    config : dict
+    own : bool
+        Whether its class is Keras' own, as far as the file tells.
+    children : tuple of (str, Layer)
+        What it holds, by the attribute under which it does.
+    inbound : object
+        Where a functional model says that its inputs come from.
+    trainable : bool
+    """
+
+    name: str
+    kind: str
+    config: dict[str, Any]
+    own: bool = True
+    children: tuple[tuple[str, Layer], ...] = ()
+    inbound: Any = None
+    trainable: bool = True
+
+    @property
+    def holds_layers(self) -> bool:
+        """Whether it is a model of layers."""
+        return self.kind in ("Sequential", "Functional")
+
+    @property
+    def cells(self) -> tuple[Layer, ...]:
+        """The cells of a recurrent layer, first to last; the layer itself where it is one of a single cell."""
+        if self.kind != "RNN":
+            return (self,)
+        (cell,) = (child for _, child in self.children)
+        return tuple(child for _, child in cell.children) if cell.kind == "StackedRNNCells" else (cell,)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Return a switch of its configuration."""
+        return bool(self.config.get(name, default))
+
+    def leaves(self) -> Iterator[Layer]:
+        """Yield the layers in it that hold no others, in order."""
+        if not self.children:
+            yield self
+        for _, child in self.children:
+            yield from child.leaves()
+
+
+def model(given: Any) -> Layer:
+    """Return the model that a configuration describes.
+
+    Raises
+    ------
+    FileError
+        If it is not what Keras writes.
+    """
+    return _layer(given, 0)
+
+
+def _layer(given: Any, depth: int, trainable: bool = True) -> Layer:
+    if depth > DEEPEST:
+        raise FileError(f"its configuration has more than {DEEPEST} layers within each other")
+    if not isinstance(given, dict) or not isinstance(given.get("class_name"), str):
+        raise FileError(f"its configuration has {clean(repr(given)[:60])} where a layer must be")
+    kind, config = given["class_name"].rpartition(">")[2], given.get("config")
+    if isinstance(config, list):  # of a Sequential in Keras 1 and early 2
+        config = {"layers": config}
+    if not isinstance(config, dict):
+        raise FileError(f"its configuration has {clean(repr(config)[:60])} for a {clean(kind)}")
+    name = config.get("name", given.get("name"))
+    trainable = trainable and config.get("trainable", True) is not False
+    module, registered = given.get("module"), given.get("registered_name")
+    own = (module is None and registered is None) or str(module).split(".")[0] in OWN_MODULES
+    children: list[tuple[str, Layer]] = []
+
+    def inner(attribute: str, one: Any) -> None:
+        children.append((attribute, _layer(one, depth + 1, trainable)))
+
+    layers = config.get("layers")
+    if isinstance(layers, list):
+        kind = "Functional" if "input_layers" in config else "Sequential"
+        for one in layers:
+            inner("layers", one)
+    elif kind == "Bidirectional":
+        inner("forward_layer", config.get("layer"))
+        backward = config.get("backward_layer")
+        children.append(
+            ("backward_layer", _mirrored(children[0][1]) if backward is None else _layer(backward, depth + 1))
+        )
+    elif kind == "RNN":
+        inner("cell", config.get("cell"))
+    elif kind == "StackedRNNCells":
+        cells = config.get("cells")
+        if not isinstance(cells, list) or not cells:
+            raise FileError("its configuration has StackedRNNCells without a cell")
+        for one in cells:
+            inner("cells", one)
+    elif isinstance(config.get("layer"), dict) and "class_name" in config["layer"]:
+        inner("layer", config["layer"])
+    return Layer(
+        clean(name or kind.lower()), clean(kind), config, own, tuple(children), given.get("inbound_nodes"), trainable
+    )
+
+
+def _mirrored(forward: Layer) -> Layer:
+    """Return the other direction of a Bidirectional that names only one."""
+    name = f"backward_{forward.name.removeprefix('forward_')}"
+    config = forward.config | {"go_backwards": not forward.flag("go_backwards"), "name": name}
+    twins = tuple((attribute, _copied(child)) for attribute, child in forward.children)
+    return Layer(name, forward.kind, config, forward.own, twins, None, forward.trainable)
+
+
+def _copied(one: Layer) -> Layer:
+    children = tuple((attribute, _copied(child)) for attribute, child in one.children)
+    return Layer(one.name, one.kind, one.config, one.own, children, one.inbound, one.trainable)
+
+
+def computed_in(layer: Layer) -> str:
+    """Return the type that a layer computes in, where its policy tells; else nothing."""
+    policy = layer.config.get("dtype")
+    for _ in range(3):
+        if isinstance(policy, dict):
+            policy = policy.get("config", policy)
+        if isinstance(policy, dict):
+            policy = policy.get("name")
+    name = policy if isinstance(policy, str) else ""
+    return clean(name.removeprefix("mixed_"))
+
+
+def zero_output(layer: Layer, version: Version) -> bool:
+    """Say whether a recurrent layer, or a Bidirectional, puts out zeros at masked steps, not its last output."""
+    if layer.kind == "Bidirectional":
+        inner = layer.children[0][1]
+        return inner.flag("return_sequences") and (version.major >= 3 or version.tensorflow)
+    return layer.flag("zero_output_for_mask")

@@ -1,0 +1,323 @@
+"""What Keras' files hold: a configuration, where there is one, and the weights of each layer in order.
+
+Four layouts. ``.keras``: a zip archive with ``config.json``, ``metadata.json`` and ``model.weights.h5``. ``.h5`` of a
+whole model: the configuration is the attribute ``model_config``, the weights lie under ``model_weights``. Weights
+alone of Keras 1 and 2: the attributes ``layer_names`` and, in each layer, ``weight_names`` give their order. Weights
+alone of Keras 3 (and the ``model.weights.h5`` in an archive): a tree of objects, each with its arrays ``vars/0`` …
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gatewise.arrays import Array, require_memory
+from gatewise.errors import FileError, reason
+from gatewise.interop import conventions
+from gatewise.interop.hdf5 import MAGIC, File, Group
+from gatewise.interop.hdf5.array import EXPANSION, Dataset
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+LONGEST = 2**26  # bytes of a configuration
+DEPTH = 60  # of groups within each other
+CONTAINERS = (
+    "layers",
+    "_layer_checkpoint_dependencies",
+)  # of Keras 3, of Keras 2.12
+SKIPPED = {"optimizer", "optimizer_weights", "_distribute_strategy"}
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """An array in a file: `name` says where, `read` takes it from there as float32 or float64."""
+
+    name: str
+    dataset: Dataset
+    source: Source
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return self.dataset.shape
+
+    @property
+    def kind(self) -> str:
+        """What it is stored as: float16, bfloat16, float32, float64, or in words."""
+        one = self.dataset.type
+        return f"float{8 * one.size}" if one.kind == "float" else one.kind
+
+    def read(self) -> Array:
+        """Return its numbers; those of fewer bits become float32."""
+        if self.dataset.type.kind not in ("float", "bfloat16"):
+            raise FileError(f"{self.name} holds {self.dataset.type.kind}, not floats: it may be quantised")
+        with self.source.opened() as stream:
+            found: Array = replace(self.dataset, file=File(stream)).read()
+        return conventions.real(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """An object in a tree of weights: its own arrays in order, and the objects it has by name."""
+
+    path: str
+    name: str | None = None
+    tensors: tuple[Tensor, ...] = ()
+    children: dict[str, Node] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Source:
+    """A file, taken apart.
+
+    Attributes
+    ----------
+    path : path
+    kind : str
+        ``keras``, ``h5``, ``weights`` (Keras 1 and 2) or ``tree`` (weights alone, of Keras 3).
+    version : str or None
+        Keras', where the file tells it.
+    config : object
+        The configuration, as it lies in the file; None where there is none.
+    layers : dict of str to tuple of Tensor, or None
+        The weights by layer, of an ``.h5``.
+    tree : Node or None
+        The weights of all else.
+    """
+
+    path: Path
+    kind: str = "tree"
+    version: str | None = None
+    config: Any = None
+    layers: dict[str, tuple[Tensor, ...]] | None = None
+    tree: Node | None = None
+    _live: list[BinaryIO] = field(default_factory=list, repr=False)
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """Give a file of the HDF5 part; one that is open already is used again."""
+        if self._live:
+            yield self._live[-1]
+            return
+        with ExitStack() as stack:
+            if self.kind == "keras":
+                with _archive(self.path) as archive:
+                    stream: BinaryIO = io.BytesIO(_member(archive, WEIGHTS, None))
+            else:
+                stream = stack.enter_context(open(self.path, "rb"))
+            self._live.append(stream)
+            stack.callback(self._live.pop)
+            yield stream
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Say whether a file is HDF5, or a zip archive of Keras'."""
+    if head.startswith(MAGIC):
+        return True
+    if not head.startswith(b"PK\x03\x04"):
+        return False
+    if WEIGHTS.encode() in head or (CONFIG.encode() in head and METADATA.encode() in head):
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {CONFIG, WEIGHTS} <= set(archive.namelist())
+    except ZIP_ERRORS:
+        return False
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Source]:
+    """Take a file apart; while the block lasts, it stays open.
+
+    Raises
+    ------
+    FileError
+        If it is not whole, or links lead out of it: the fact alone, without the file's name.
+    """
+    with open(path, "rb") as file:
+        zipped = not file.read(len(MAGIC)).startswith(MAGIC)
+    source = Source(path, "keras" if zipped else "h5")
+    if zipped:
+        with _archive(path) as archive:
+            source.config = document(_member(archive, CONFIG, LONGEST))
+            names = set(archive.namelist())
+            metadata = document(_member(archive, METADATA, LONGEST)) if METADATA in names else {}
+        if isinstance(metadata, dict) and isinstance(metadata.get("keras_version"), str):
+            source.version = metadata["keras_version"]
+    with source.opened() as stream:
+        root = File(stream).root
+        if zipped:
+            source.tree = _node(source, root, 0)
+        else:
+            _legacy(source, root)
+        yield source
+
+
+def document(text: bytes | str) -> Any:
+    """Return a JSON document."""
+    if len(text) > LONGEST:
+        raise FileError(f"its configuration has {len(text)} bytes; there may be {LONGEST}")
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise FileError("its configuration is nested too deeply") from None
+    except ValueError as problem:
+        raise FileError(f"its configuration is not JSON ({reason(problem)})") from None
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except ZIP_ERRORS as problem:
+        raise FileError(f"it is not a whole zip archive ({reason(problem)})") from None
+    with archive:
+        yield archive
+
+
+def _member(archive: zipfile.ZipFile, name: str, most: int | None) -> bytes:
+    """Return a member of an archive; one that would become much larger than it is stored is refused before that."""
+    infos = [one for one in archive.infolist() if one.filename == name]
+    if len(infos) != 1:
+        there = ", ".join(repr(one) for one in archive.namelist()[:8])
+        raise FileError(f"it has {len(infos)} members {name!r}, and must have one; it has {there}"[:300])
+    info = infos[0]
+    if (most is not None and info.file_size > most) or info.file_size > EXPANSION * info.compress_size + 2**16:
+        raise FileError(f"its {name} would have {info.file_size} bytes, of {info.compress_size} in the archive")
+    if archive.fp is None or info.compress_size > archive.fp.seek(0, 2):
+        raise FileError(f"its {name} would have {info.compress_size} bytes in the archive, which is shorter")
+    require_memory(info.file_size, 1, name)
+    try:
+        with archive.open(info) as file:
+            found = file.read(info.file_size + 1)
+    except ZIP_ERRORS as problem:
+        raise FileError(f"its {name} cannot be read ({reason(problem)})") from None
+    if len(found) != info.file_size:
+        raise FileError(f"its {name} is not whole")
+    return found
+
+
+# HDF5 of Keras 1 and 2, and of whole models.
+
+
+def _legacy(source: Source, root: Group) -> None:
+    """Fill in what an HDF5 file holds."""
+    weights = root
+    if "model_weights" in root:
+        member = root["model_weights"]
+        if isinstance(member, Dataset):
+            raise FileError("its 'model_weights' is an array, not a group")
+        weights = member
+    elif "nb_layers" in root.attributes:
+        raise FileError("it was written by Keras before 1.0, which is not read")
+    config = root.attributes.get("model_config")
+    if isinstance(config, str):
+        source.config = document(config)
+    for holder in (root, weights):
+        version = holder.attributes.get("keras_version")
+        if isinstance(version, str) and source.version is None:
+            source.version = version[:40]
+    names = _names(weights, "layer_names")
+    if names is None:
+        source.kind = "tree" if source.config is None else "h5"
+        source.tree = _node(source, root, 0)
+        return
+    source.kind = "weights" if source.config is None else "h5"
+    source.layers = {}
+    for name in names:
+        group = _at(weights, name)
+        if isinstance(group, Dataset):
+            raise FileError(f"the layer {name[:100]!r} is an array, not a group")
+        found = []
+        for one in _names(group, "weight_names") or ():
+            dataset = _at(group, one)
+            if not isinstance(dataset, Dataset):
+                raise FileError(f"the weight {one[:100]!r} of the layer {name[:100]!r} is a group, not an array")
+            found.append(Tensor(dataset.path, dataset, source))
+        source.layers[name] = tuple(found)
+
+
+def _names(group: Group, attribute: str) -> list[str] | None:
+    """Return a list of names, which Keras cuts into numbered pieces where it is long; None where there is none."""
+    found = group.attributes.get(attribute)
+    if found is None and f"{attribute}0" not in group.attributes:
+        return None if attribute not in group.attributes else []
+    pieces = [found] if found is not None else []
+    while not pieces or (found is None and f"{attribute}{len(pieces)}" in group.attributes):
+        pieces.append(group.attributes[f"{attribute}{len(pieces)}"])
+    names: list[str] = []
+    for piece in pieces:
+        if isinstance(piece, list):
+            names += piece
+        elif getattr(piece, "size", 1):  # an empty list is stored as an empty array of numbers
+            raise FileError(f"the {attribute} of {group.path or 'the file'} are not names")
+    return names
+
+
+def _at(group: Group, path: str) -> Group | Dataset:
+    here: Group | Dataset = group
+    for name in path.strip("/").split("/"):
+        if isinstance(here, Dataset):
+            raise FileError(f"there is no {path[:200]!r} in {group.path or 'the file'}")
+        here = here[name]
+    return here
+
+
+# The tree of objects of Keras 3.
+
+
+def _node(source: Source, group: Group, depth: int) -> Node:
+    if depth > DEPTH:
+        raise FileError(f"it has more than {DEPTH} groups within each other")
+    name: str | None = None
+    tensors: tuple[Tensor, ...] = ()
+    children: dict[str, Node] = {}
+    for key in group.links:
+        if key in SKIPPED:
+            continue
+        member = group[key]
+        if isinstance(member, Dataset):
+            continue
+        if key == "vars":
+            given = member.attributes.get("name")
+            name = given if isinstance(given, str) else None
+            tensors = _numbered(source, member)
+        else:
+            _put(children, key.split("\\")[:DEPTH], _node(source, member, depth + 1))
+    return Node(group.path, name, tensors, children)
+
+
+def _put(children: dict[str, Node], path: list[str], node: Node) -> None:
+    """Put an object among others; one saved on Windows may have a whole path as its name."""
+    if len(path) > 1:
+        inner = children.setdefault(path[0], Node(node.path))
+        _put(inner.children, path[1:], node)
+    else:
+        there = children.get(path[0])
+        children[path[0]] = node if there is None else replace(node, children=there.children | node.children)
+
+
+def _numbered(source: Source, group: Group) -> tuple[Tensor, ...]:
+    found = []
+    for key in sorted((key for key in group.links if key.isdecimal() and len(key) < 6), key=int):
+        dataset = group[key]
+        if isinstance(dataset, Dataset):
+            found.append(Tensor(dataset.path, dataset, source))
+    return tuple(found)

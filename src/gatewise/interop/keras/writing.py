@@ -1,0 +1,264 @@
+"""An LSTM as a Keras 3 model: its configuration and weights, in a file or alive. A file is written without Keras."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gatewise import storage
+from gatewise.activations import Activation
+from gatewise.arrays import Array
+from gatewise.cell import LSTMCell
+from gatewise.errors import MissingExtraError, OptionError
+from gatewise.interop import conventions
+from gatewise.interop.keras.files import CONFIG, METADATA, WEIGHTS
+from gatewise.layers import LSTM
+from gatewise.parameters import Variant
+
+VERSION = "3.0.0"  # whose words and meanings are written
+MODEL = "gatewise"  # what the models that are written here are called
+NAMES = {  # Keras' words for the activations that it has
+    Activation("sigmoid"): "sigmoid",
+    Activation("tanh"): "tanh",
+    Activation("relu"): "relu",
+    Activation("softsign"): "softsign",
+    Activation("softplus"): "softplus",
+    Activation("elu"): "elu",
+    Activation("selu"): "selu",
+    Activation("exponential"): "exponential",
+    Activation("affine"): "linear",
+    Activation("leaky_relu", 0.2): "leaky_relu",
+    Activation("hard_sigmoid", 1 / 6, 0.5): "hard_sigmoid",
+}
+MERGES = {"concat": "concat", "sum": "sum", "mul": "mul", "average": "ave", "none": None}
+Config = dict[str, Any]
+
+
+def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
+    """Write an LSTM as a Keras 3 model: an input (batch, time, feature), then its layers, every output put out.
+
+    Parameters
+    ----------
+    lstm : LSTM
+    path : path, optional
+        Ending in ``.keras`` or ``.h5``; h5py writes it, without Keras. An LSTM of several layers becomes as many
+        layers, and `gatewise.load_network` puts them together again.
+
+    Returns
+    -------
+    keras.Model or None
+        The live model, where no path is given.
+
+    Raises
+    ------
+    OptionError
+        If Keras cannot express it; nothing is written then.
+    MissingExtraError
+        If h5py, or without a path Keras, is not installed.
+    FileError
+        If the file cannot be written; an existing one is left as it was.
+    """
+    if not isinstance(lstm, LSTM):
+        raise OptionError(f"write takes an LSTM, not {type(lstm).__name__}")
+    require_expressible(lstm)
+    if path is None:
+        return _live(lstm)
+    name = os.fspath(path)
+    if not isinstance(name, str) or not name.endswith((".keras", ".h5")):
+        raise OptionError(f"the name of a Keras file must end in .keras or .h5, not {name!r}")
+    try:
+        import h5py
+    except ImportError:
+        raise MissingExtraError('writing Keras files needs h5py: pip install "gatewise[keras]"') from None
+    with storage.beside(path) as temporary:
+        if name.endswith(".h5"):
+            with h5py.File(temporary, "w") as file:
+                _whole_model(file, lstm)
+        else:
+            _archive(temporary, lstm, h5py)
+    return None
+
+
+def require_expressible(lstm: LSTM) -> None:
+    """Raise OptionError for what Keras' LSTM does not have."""
+    for number, row in enumerate(lstm.layers):
+        for cell in row:
+            if (what := _inexpressible(cell)) is not None:
+                raise OptionError(f"Keras' LSTM has no {what}, which layer {number} has")
+
+
+def _inexpressible(cell: LSTMCell) -> str | None:
+    p, v = cell.parameters, cell.variant
+    if v.peephole != "none":
+        return "peepholes"
+    if v.coupling != "none":
+        return "coupled gates"
+    for clip in ("gate_clip", "cell_clip", "projection_clip"):
+        if getattr(v, clip) is not None:
+            return clip.replace("_", " ")
+    if p.projection is not None:
+        return "projection"
+    if v.layer_norm != "none":
+        return "layer norm"
+    if len({v.activation(letter) for letter in "ifo"}) > 1:
+        return "activation of each gate of its own"
+    if v.activation("g") != v.activation("c"):
+        return "activation of the cell state other than the candidate's"
+    for letter in "ig":
+        if v.activation(letter) not in NAMES:
+            has = ", ".join(dict.fromkeys(NAMES.values()))
+            return f"activation {v.activation(letter)} (it has {has}, each with constants of its own)"
+    return None
+
+
+# The configuration.
+
+
+def _object(module: str, kind: str, config: Config, **more: Any) -> Config:
+    return {"module": module, "class_name": kind, "config": config, "registered_name": None, **more}
+
+
+def _dtype(lstm: LSTM) -> Config:
+    return _object("keras", "DTypePolicy", {"name": lstm.dtype.name})
+
+
+def _lstm_config(lstm: LSTM, cell: LSTMCell, name: str, backwards: bool) -> Config:
+    v: Variant = cell.variant
+    return {
+        "name": name,
+        "trainable": True,
+        "dtype": _dtype(lstm),
+        "return_sequences": True,
+        "return_state": False,
+        "go_backwards": backwards,
+        "stateful": False,
+        "unroll": False,
+        "units": cell.hidden_size,
+        "activation": NAMES[v.activation("g")],
+        "recurrent_activation": NAMES[v.activation("i")],
+        "use_bias": True,
+        "unit_forget_bias": True,
+    }
+
+
+def _layers(lstm: LSTM) -> Iterator[tuple[str, str, Config]]:
+    """Yield the class, the name and the configuration of each layer."""
+    for number, (row, way) in enumerate(zip(lstm.layers, lstm.merge, strict=True)):
+        tail = f"_{number}" if number else ""
+        if not lstm.bidirectional:
+            # Where the first goes backwards, the others are given its steps last first: they go backward by themselves.
+            backwards = lstm.directions == ("backward",) and number == 0
+            yield "LSTM", f"lstm{tail}", _lstm_config(lstm, row[0], f"lstm{tail}", backwards)
+            continue
+        inner = [
+            _object("keras.layers", "LSTM", _lstm_config(lstm, cell, f"{way_}_lstm{tail}", way_ == "backward"))
+            for cell, way_ in zip(row, lstm.directions, strict=True)
+        ]
+        config = {
+            "name": f"bidirectional{tail}",
+            "trainable": True,
+            "dtype": _dtype(lstm),
+            "merge_mode": MERGES[way],
+            "layer": inner[0],
+            "backward_layer": inner[1],
+        }
+        yield "Bidirectional", f"bidirectional{tail}", config
+
+
+def configuration(lstm: LSTM) -> Config:
+    """Return the configuration of a functional model of Keras 3."""
+    features, name = lstm.input_size, "input"
+    dtype = lstm.dtype.name
+    first = {"batch_shape": [None, None, features], "dtype": dtype, "sparse": False, "ragged": False, "name": name}
+    layers = [_object("keras.layers", "InputLayer", first, name=name, inbound_nodes=[])]
+
+    def after(module: str, kind: str, config: Config, size: int, **more: Any) -> None:
+        history = {"shape": [None, None, features], "dtype": dtype, "keras_history": [name, 0, 0]}
+        node = {"args": [{"class_name": "__keras_tensor__", "config": history}], "kwargs": {}}
+        layers.append(_object(module, kind, config, name=config["name"], inbound_nodes=[node], **more))
+
+    for (kind, own, config), row, way in zip(_layers(lstm), lstm.layers, lstm.merge, strict=True):
+        size = sum(cell.hidden_size for cell in row) if way == "concat" else row[0].hidden_size
+        after("keras.layers", kind, config, size, build_config={"input_shape": [None, None, features]})
+        features, name = size, own
+    if lstm.directions == ("backward",):
+        after("keras.src.ops.numpy", "Flip", {"name": "flip", "axis": 1}, features)
+        layers[-1]["registered_name"] = "Flip"
+        name = "flip"
+    outputs: list[Any] = [name, 0, 0]
+    if lstm.bidirectional and lstm.merge[-1] == "none":
+        outputs = [[name, 0, 0], [name, 0, 1]]
+    config = {
+        "name": MODEL,
+        "trainable": True,
+        "layers": layers,
+        "input_layers": ["input", 0, 0],
+        "output_layers": outputs,
+    }
+    return _object("keras.src.models.functional", "Functional", config) | {"registered_name": "Functional"}
+
+
+# The weights.
+
+
+def arrays(cell: LSTMCell) -> list[Array]:
+    """Return a cell's kernel, recurrent kernel and bias, as Keras has them."""
+    found = conventions.stacked("keras", cell.parameters)
+    return [np.ascontiguousarray(found.input_weight.T), np.ascontiguousarray(found.recurrent_weight.T), found.bias]
+
+
+def _archive(path: Any, lstm: LSTM, h5py: Any) -> None:
+    target = io.BytesIO()
+    with h5py.File(target, "w") as file:
+        for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
+            sides = [f"{one}_layer/" for one in lstm.directions] if lstm.bidirectional else [""]
+            for side, cell in zip(sides, row, strict=True):
+                group = file.create_group(f"layers/{name}/{side}cell/vars")
+                for number, array in enumerate(arrays(cell)):
+                    group.create_dataset(str(number), data=array)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        members = {
+            METADATA: json.dumps({"keras_version": VERSION}).encode(),
+            CONFIG: json.dumps(configuration(lstm)).encode(),
+            WEIGHTS: target.getvalue(),
+        }
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name), data)  # always of the same date: the same bytes each time
+
+
+def _whole_model(file: Any, lstm: LSTM) -> None:
+    file.attrs["backend"] = "numpy"
+    file.attrs["keras_version"] = VERSION
+    file.attrs["model_config"] = json.dumps(configuration(lstm))
+    weights = file.create_group("model_weights")
+    weights.attrs["backend"], weights.attrs["keras_version"] = "numpy", VERSION
+    names = ["input", *(name for _, name, _ in _layers(lstm))]
+    weights.attrs["layer_names"] = [name.encode() for name in names]
+    weights.create_group("input").attrs["weight_names"] = np.zeros(0)
+    for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
+        group = weights.create_group(name)
+        held = []
+        for direction, cell in zip(lstm.directions, row, strict=True):
+            side = f"{direction}_{name.replace('bidirectional', 'lstm')}/" if lstm.bidirectional else ""
+            for role, array in zip(("kernel", "recurrent_kernel", "bias"), arrays(cell), strict=True):
+                held.append(f"{name}/{side}lstm_cell/{role}")
+                group.create_dataset(held[-1], data=array)
+        group.attrs["weight_names"] = [one.encode() for one in held]
+    weights.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0)
+
+
+def _live(lstm: LSTM) -> Any:
+    try:
+        import keras
+    except ImportError:
+        raise MissingExtraError("a live Keras model needs Keras 3: pip install keras, and a backend of it") from None
+    model = keras.saving.deserialize_keras_object(configuration(lstm))
+    for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
+        model.get_layer(name).set_weights([array for cell in row for array in arrays(cell)])
+    return model

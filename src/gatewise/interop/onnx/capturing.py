@@ -1,0 +1,210 @@
+"""An ONNX model run in onnxruntime, with what every LSTM in it is given and puts out added to the model's outputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import require_memory
+from gatewise.errors import FileError, GatewiseError, OptionError
+from gatewise.interop.capture import Captured
+from gatewise.interop.found import Contents
+from gatewise.interop.onnx.constants import AnyArray, library
+from gatewise.interop.onnx.lstm import QUANTISED
+from gatewise.step import State
+
+TAKEN = ("X", "sequence_lens", "initial_h", "initial_c")
+PUT_OUT = ("Y", "Y_h", "Y_c")
+_INPUTS = {"X": 0, "sequence_lens": 4, "initial_h": 5, "initial_c": 6}
+
+
+class _Shown(NamedTuple):
+    """Something of a node that the model is made to put out: of which, what, under which name."""
+
+    node: int
+    what: str
+    name: str
+
+
+def captured(model: Any, path: Path, inputs: Mapping[str, npt.ArrayLike]) -> tuple[Captured, ...]:
+    """Return what `gatewise.interop.onnx.capture` promises."""
+    from gatewise.interop.onnx import _contents
+
+    onnx, runtime = library("onnx"), library("onnxruntime")
+    if any(one.data_location for one in model.graph.initializer):
+        model = _with_all_tensors(onnx, path, model)
+    contents = _contents(model, path, {}, single=True)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    exposing = _Exposing(onnx, copy)
+    shown = exposing.graph(copy.graph)
+    why = f"; out of reach: {', '.join(exposing.hidden[:5])}" if exposing.hidden else ""
+    if not shown:
+        raise FileError(f"no LSTM in {path} can be captured: there is none where it can be looked at{why}")
+    for one in shown:
+        copy.graph.output.append(onnx.ValueInfoProto(name=one.name))
+    results = _run(runtime, copy, path, inputs, [one.name for one in shown])
+    records: dict[int, dict[str, AnyArray]] = {}
+    for one, array in zip(shown, results, strict=True):
+        records.setdefault(one.node, {})[one.what] = array
+    found = []
+    for number, record in sorted(records.items()):
+        if record["X"].size and record["Y"].size:
+            found.append(_captured(contents, exposing.nodes[number], record))
+    if not found:
+        raise FileError(f"no LSTM in {path} could be captured: none ran{why}")
+    return tuple(found)
+
+
+def _with_all_tensors(onnx: Any, path: Path, model: Any) -> Any:
+    """Return the model of a file with the tensors that lie beside it."""
+    entries = [entry for one in model.graph.initializer for entry in one.external_data]
+    locations = {entry.value for entry in entries if entry.key == "location"}
+    try:
+        require_memory(2 * sum(os.stat(path.parent / one).st_size for one in locations), 1, f"loading {path}")
+        return onnx.load(os.fspath(path))
+    except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as problem:
+        raise FileError(f"cannot read {path}: {str(problem).splitlines()[0]}") from None
+
+
+class _Exposing:
+    """Adds outputs to graphs; in the branches of an If, to both, since they must have as many."""
+
+    def __init__(self, onnx: Any, model: Any) -> None:
+        self.onnx, self.nodes, self.hidden, self._count = onnx, list[Any](), list[str](), 0
+        self.functions = {(one.domain, one.name) for one in model.functions}
+
+    def graph(self, graph: Any) -> list[_Shown]:
+        """Make a graph's nodes show what they are given and put out; return the names that it can put out now."""
+        shown: list[_Shown] = []
+        added: list[Any] = []
+        for node in graph.node:
+            added.append(node)
+            if node.op_type in ("LSTM", QUANTISED):
+                shown += self._lstm(node, added)
+            elif node.op_type == "If":
+                shown += self._if(node)
+            else:
+                self._note_hidden(node)
+        if shown:
+            copies = [self._copy(one) for one in added]
+            del graph.node[:]
+            graph.node.extend(copies)
+        return shown
+
+    def _copy(self, node: Any) -> Any:
+        copy = self.onnx.NodeProto()
+        copy.CopyFrom(node)
+        return copy
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"gatewise/shown/{self._count}"
+
+    def _lstm(self, node: Any, added: list[Any]) -> list[_Shown]:
+        number = len(self.nodes)
+        self.nodes.append(self._copy(node))
+        while len(node.output) < 3:
+            node.output.append("")
+        for place in range(3):
+            node.output[place] = node.output[place] or self._name()
+        names = {what: node.input[place] for what, place in _INPUTS.items() if place < len(node.input)}
+        names |= dict(zip(PUT_OUT, node.output, strict=True))
+        shown = []
+        for what, name in names.items():
+            if name:
+                shown.append(_Shown(number, what, self._name()))
+                added.append(self.onnx.helper.make_node("Identity", [name], [shown[-1].name]))
+        return shown
+
+    def _if(self, node: Any) -> list[_Shown]:
+        """Let both branches put out what either shows: the one that does not have it, an empty array."""
+        helper = self.onnx.helper
+        branches = {one.name: one.g for one in node.attribute if one.name in ("then_branch", "else_branch")}
+        shown = {name: self.graph(branch) for name, branch in branches.items()}
+        result: list[_Shown] = []
+        for name, own in shown.items():
+            for one in own:
+                for other, branch in branches.items():
+                    inner = one.name
+                    if other != name:
+                        inner = self._name()
+                        rank = {"sequence_lens": 1, "Y": 4}.get(one.what, 3)
+                        kind = "INT32" if one.what == "sequence_lens" else "FLOAT"
+                        empty = helper.make_tensor("", getattr(self.onnx.TensorProto, kind), [0] * rank, [])
+                        branch.node.append(helper.make_node("Constant", [], [inner], value=empty))
+                    branch.output.append(self.onnx.ValueInfoProto(name=inner))
+                node.output.append(self._name())
+                result.append(one._replace(name=node.output[-1]))
+        return result
+
+    def _note_hidden(self, node: Any) -> None:
+        """Keep the names of LSTMs in bodies that run many times, or in functions."""
+        if (node.domain, node.op_type) in self.functions:
+            self.hidden.append(f"what is in the function {node.op_type}")
+        for attribute in node.attribute:
+            for inner in attribute.g.node if attribute.HasField("g") else []:
+                if inner.op_type == "LSTM":
+                    self.hidden.append(f"{inner.name or inner.op_type} in a {node.op_type}")
+
+
+def _run(
+    runtime: Any, model: Any, path: Path, inputs: Mapping[str, npt.ArrayLike], outputs: list[str]
+) -> list[AnyArray]:
+    names = [one.name for one in model.graph.input]
+    held = {one.name for one in model.graph.initializer}
+    for name in inputs:
+        if name not in names:
+            raise OptionError(f"{path} has no input {name!r}; it has {', '.join(names)}")
+    for name in names:
+        if name not in inputs and name not in held:
+            raise OptionError(f"{path} needs an input {name!r}; given: {', '.join(inputs) or 'none'}")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4  # the same numbers on every machine
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        found: list[AnyArray] = session.run(outputs, {name: np.asarray(array) for name, array in inputs.items()})
+    except Exception as problem:  # onnxruntime's errors have no base of their own
+        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        raise FileError(f"onnxruntime cannot run {path}: {reason[:300]}") from None
+    return found
+
+
+def _captured(contents: Contents, node: Any, record: Mapping[str, AnyArray]) -> Captured:
+    label = node.name or next((one for one in node.output if one), "LSTM")
+    matching = [one for one in contents.found if one.name == label or one.name.endswith(f"/{label}")]
+    if not matching:
+        contents.pick(label)  # which says why it cannot be read
+        raise FileError(f"cannot read {label!r} in {contents.path}")
+    found = matching[0]
+    lstm, directions = found.lstm, len(found.lstm.directions)
+    notes: list[str] = []
+    x, y = record["X"], record["Y"]
+    state = None
+    if "initial_h" in record or "initial_c" in record:
+        zeros = np.zeros((directions, x.shape[1], lstm.hidden_size), lstm.dtype)
+        h, c = record.get("initial_h", zeros), record.get("initial_c", zeros)
+        state = (tuple(State(h[one], c[one]) for one in range(directions)),)
+    lengths = record.get("sequence_lens")
+    try:
+        trace = lstm.trace(x, state, lengths=lengths)
+    except GatewiseError as problem:
+        raise FileError(f"{label!r} cannot be run at its inputs: {problem}") from None
+    finals = trace.state[0]
+    got = [np.stack([trace[0, one].hidden_state for one in lstm.directions], axis=1)]
+    if lengths is not None:
+        got[0] = np.where((np.arange(len(x))[:, None] < lengths)[:, None, :, None], got[0], 0)
+    got += [np.stack([one.h for one in finals]), np.stack([one.c for one in finals])]
+    want = [y, record["Y_h"], record["Y_c"]]
+    if lengths is not None and (lengths == 0).any():
+        notes.append("final states of rows of length 0 were not compared: onnxruntime's are zeros")
+        got, want = ([a[0], *(one[:, lengths > 0] for one in a[1:])] for a in (got, want))
+    pairs = zip(got, want, strict=True)
+    difference = max(float(np.abs(a - b).max(initial=0)) if a.shape == b.shape else np.inf for a, b in pairs)
+    return Captured(found.name, 0, trace, difference, tuple(notes))

@@ -1,0 +1,403 @@
+"""ONNX's operator LSTM: where its nodes are, and what one of them says in gatewise's words.
+
+Its gates come in the order i, o, f, g; two biases, for the input's and the recurrent sums, are added; the peepholes
+come in the order i, o, f. `clip` bounds the pre-activation of each gate, its peephole and its bias in it, and nothing
+else: neither the cell state before the output nor the gates of a coupled cell after 1 - i, in onnxruntime too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise.activations import Activation
+from gatewise.arrays import Array
+from gatewise.errors import FileError
+from gatewise.interop import conventions
+from gatewise.interop.found import Found
+from gatewise.interop.onnx.constants import DEEPEST, AnyArray, Attributes, File, NotConstant, Scope
+from gatewise.layers import LSTM
+from gatewise.layers.settling import States
+from gatewise.parameters import Parameters, Variant
+from gatewise.step import State
+
+INPUTS = (
+    *("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
+    *("W_scale", "W_zero_point", "R_scale", "R_zero_point"),  # of the quantised kind alone
+)
+ATTRIBUTES = {
+    *("activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "input_forget"),
+    *("layout", "output_sequence"),
+}
+DIRECTIONS = {"forward": ("forward",), "reverse": ("backward",), "bidirectional": ("forward", "backward")}
+APART = "its output keeps the directions apart on an axis of their own; here they lie side by side"
+QUANTISED = "DynamicQuantizeLSTM"
+# gatewise's name of each activation and its constants. ONNX has no defaults for Affine and ScaledTanh, and where that
+# of ThresholdedRelu is 1, onnxruntime computes with 0 in an LSTM: those have to be in the file.
+ACTIVATIONS: dict[str, tuple[str, dict[str, float | None]]] = {
+    "Sigmoid": ("sigmoid", {}),
+    "Tanh": ("tanh", {}),
+    "Relu": ("relu", {}),
+    "Softsign": ("softsign", {}),
+    "Softplus": ("softplus", {}),
+    "HardSigmoid": ("hard_sigmoid", {"alpha": 0.2, "beta": 0.5}),
+    "LeakyRelu": ("leaky_relu", {"alpha": 0.01}),
+    "ThresholdedRelu": ("thresholded_relu", {"alpha": None}),
+    "Elu": ("elu", {"alpha": 1.0}),
+    "Affine": ("affine", {"alpha": None, "beta": None}),
+    "ScaledTanh": ("scaled_tanh", {"alpha": None, "beta": None}),
+}
+# Operators that make nothing new of what they are given.
+_MOVING = ("Gather", "Slice", "Identity", "Expand", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Split", "Cast")
+_BY_NAME = {name.lower(): name for name in ACTIVATIONS}  # onnxruntime does not look at the case
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One node, and the graph that it stands in."""
+
+    scope: Scope
+    node: Any
+
+    @property
+    def label(self) -> str:
+        """The node's name, or that of its first output."""
+        return str(self.node.name or next((one for one in self.node.output if one), self.node.op_type))
+
+    @property
+    def full_label(self) -> str:
+        """The same after the names of the nodes in whose bodies it stands."""
+        return "/".join((*self.scope.way, self.label))
+
+    @property
+    def attributes(self) -> Attributes:
+        """Its attributes."""
+        return Attributes(self.node, self.scope.attributes)
+
+    def input(self, name: str) -> str:
+        """Return what one of its `INPUTS` is called in the graph; empty where it is left out."""
+        place = INPUTS.index(name)
+        return self.node.input[place] if place < len(self.node.input) else ""
+
+    def constant(self, name: str) -> AnyArray | None:
+        """Return the value of one of its `INPUTS`; None where it is left out."""
+        given = self.input(name)
+        if not given:
+            return None
+        try:
+            return self.scope.value(given)
+        except NotConstant as problem:
+            try:
+                scope, inner = self.scope.owner(given)
+            except NotConstant:
+                raise NotConstant(f"of its {name}: {problem}") from None
+            if scope.parent is None and inner in scope.inputs and inner not in scope.file.omitted:
+                raise NotConstant(
+                    f"its {name} comes in from outside, as the input {inner!r}; give the array by that name"
+                ) from None
+            raise NotConstant(f"of its {name}: {problem}") from None
+
+
+def scope_of(file: File, graph: Any, parent: Scope | None = None, way: tuple[str, ...] = ()) -> Scope:
+    """Return the scope of a graph."""
+    file.visit(len(graph.node))
+    return Scope(
+        file,
+        graph.node,
+        graph.initializer,
+        [one.name for one in graph.input],
+        [one.values.name for one in graph.sparse_initializer],
+        parent,
+        attributes=None if parent is None else parent.attributes,
+        way=way,
+    )
+
+
+def sites(scope: Scope, depth: int = 0) -> Iterator[Site]:
+    """Give every node of a graph, of the bodies of its nodes, and of the functions that it calls."""
+    if depth > DEEPEST:
+        raise FileError(f"its graphs lie in one another more than {DEEPEST} deep")
+    file = scope.file
+    for node in scope.nodes:
+        site = Site(scope, node)
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        function = file.functions.get((domain, node.op_type))
+        if function is not None:
+            file.visit(len(function.node))
+            bound = {inner: (scope, outer) for inner, outer in zip(function.input, node.input, strict=False)}
+            yield from sites(
+                Scope(
+                    file,
+                    function.node,
+                    bound=bound,
+                    attributes=site.attributes,
+                    way=(*scope.way, site.label),
+                ),
+                depth + 1,
+            )
+            continue
+        yield site
+        for name, graph in site.attributes.graphs():
+            yield from sites(scope_of(file, graph, scope, (*scope.way, f"{site.label}.{name}")), depth + 1)
+
+
+def found_of(site: Site, name: str) -> Found:
+    """Return the LSTM of a node.
+
+    Raises
+    ------
+    NotConstant
+        If it has weights, or an attribute, that cannot be read.
+    GatewiseError
+        If its arrays or its switches do not make a cell.
+    """
+    attributes, quantised = site.attributes, site.node.op_type == QUANTISED
+    if unknown := sorted(attributes.names() - ATTRIBUTES):
+        raise NotConstant(f"it has an attribute {unknown[0]!r}, which the operator has not")
+    directions = DIRECTIONS.get(_text(attributes.get("direction", "s", b"forward")))
+    if directions is None:
+        raise NotConstant(f"its direction is {_text(attributes.get('direction', 's'))!r}, none of {[*DIRECTIONS]}")
+    notes: list[str] = []
+    arrays = _arrays(site, len(directions), notes)
+    hidden = arrays["R"].shape[2]
+    if attributes.get("hidden_size", "i", hidden) != hidden:
+        raise NotConstant(f"its hidden_size is {attributes.get('hidden_size', 'i')}; its R is for {hidden} units")
+    variants = _variants(attributes, len(directions), "P" in arrays, notes)
+    cells = [
+        _cell(arrays, place, hidden, variant) for place, variant in zip(range(len(directions)), variants, strict=True)
+    ]
+    lstm = LSTM.from_cells([cells], direction=directions[0])
+    layout = attributes.get("layout", "i", 0)
+    if layout not in (0, 1):
+        raise NotConstant(f"its layout is {layout}; allowed: 0 and 1")
+    if len(cells) == 2:
+        notes.append(APART)
+    _note_lengths(site, notes)
+    state = _state(site, lstm, layout, notes)
+    if quantised:
+        notes.append(_error_to_expect(cells))
+    domain = "com.microsoft" if quantised else f"opset {site.scope.file.opset}"
+    return Found(
+        name,
+        lstm,
+        f"ONNX {site.node.op_type} ({domain}): gates i o f g, two biases, which are summed",
+        " → ".join([*site.scope.way, f"node {site.label!r}"]),
+        tuple(notes),
+        state,
+        bool(layout),
+    )
+
+
+def _text(given: Any) -> str:
+    return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
+
+
+def number(value: float) -> float:
+    """Return a float32 of the file as the shortest decimal that is the same float32: 0.2, not 0.20000000298."""
+    return float(str(np.float32(value)))
+
+
+# The numbers.
+
+
+def _arrays(site: Site, directions: int, notes: list[str]) -> dict[str, Array]:
+    """Return W, R and, where there are any, B and P, in shapes that fit each other, as float32 or float64."""
+    quantised = site.node.op_type == QUANTISED
+    given: dict[str, AnyArray] = {}
+    for name in ("W", "R", "B", "P"):
+        array = site.constant(name)
+        if array is not None:
+            given[name] = _dequantised(site, name, array, directions) if quantised and name in "WR" else array
+    for name in ("W", "R"):
+        if name not in given:
+            raise NotConstant(f"it lacks its {name}")
+        if given[name].ndim != 3 or 0 in given[name].shape:
+            raise NotConstant(f"its {name} has shape {given[name].shape}; it must have three axes")
+    hidden, inputs = given["R"].shape[2], given["W"].shape[2]
+    wanted = {
+        "W": (directions, 4 * hidden, inputs),
+        "R": (directions, 4 * hidden, hidden),
+        "B": (directions, 8 * hidden),
+        "P": (directions, 3 * hidden),
+    }
+    types = {name: array.dtype.name for name, array in given.items()}
+    if len(set(types.values())) > 1 or types["W"] not in ("float16", "bfloat16", "float32", "float64"):
+        raise NotConstant(f"its arrays are of types {types}; they must be of one floating-point type")
+    for name, array in given.items():
+        if array.shape != wanted[name]:
+            raise NotConstant(f"its {name} has shape {array.shape}; it must be {wanted[name]}")
+    # Many nodes may share one array, but each cell has arrays of its own.
+    site.scope.file.spend(sum(array.size for array in given.values()), 8 if types["W"] == "float64" else 4)
+    if types["W"] in ("float16", "bfloat16"):
+        notes.append(f"its weights are stored as {types['W']}; here all is computed in float32")
+    return {name: conventions.real(array) for name, array in given.items()}
+
+
+def _cell(arrays: dict[str, Array], place: int, hidden: int, variant: Variant) -> Parameters:
+    """Return one direction's cell."""
+    biases = arrays["B"][place].reshape(2, 4 * hidden) if "B" in arrays else []
+    peephole = arrays["P"][place] if "P" in arrays else None
+    w, r = arrays["W"][place], arrays["R"][place]
+    return conventions.parameters("onnx", w, r, list(biases), peephole=peephole, variant=variant)
+
+
+def _variants(attributes: Attributes, directions: int, peepholes: bool, notes: list[str]) -> list[Variant]:
+    """Return the switches of each direction's cell."""
+    names = [_text(one) for one in attributes.get("activations", "strings", [])] or [
+        "Sigmoid",
+        "Tanh",
+        "Tanh",
+    ] * directions
+    if len(names) != 3 * directions:
+        raise NotConstant(f"it has {len(names)} activations; it must have {3 * directions}")
+    constants = {letter: list(attributes.get(f"activation_{letter}", "floats", [])) for letter in ("alpha", "beta")}
+    # The lists go by the activations that have such a constant at all, in their order, as onnxruntime reads them.
+    found = [_activation(name, constants) for name in names]
+    if left := [f"activation_{letter}" for letter, values in constants.items() if values]:
+        notes.append(f"it has more {' and '.join(left)} than its activations take; onnxruntime does not use the rest")
+    clip, coupled = attributes.get("clip", "f"), attributes.get("input_forget", "i", 0)
+    return [
+        Variant(
+            peephole="full" if peepholes else "none",
+            coupling="forget=1-input" if coupled else "none",
+            gate_clip=None if clip is None else number(clip),
+            input_activation=gate,
+            forget_activation=gate,
+            output_activation=gate,
+            candidate_activation=candidate,
+            cell_activation=cell,
+        )
+        for gate, candidate, cell in (found[3 * one : 3 * one + 3] for one in range(directions))
+    ]
+
+
+def _activation(name: str, constants: dict[str, list[float]]) -> Activation:
+    if name.lower() not in _BY_NAME:
+        raise NotConstant(f"it has an activation {name!r}; known: {', '.join(ACTIVATIONS)}")
+    ours, defaults = ACTIVATIONS[_BY_NAME[name.lower()]]
+    values: dict[str, float] = {}
+    for letter, default in defaults.items():
+        if constants[letter]:
+            values[letter] = number(constants[letter].pop(0))
+        elif default is not None:
+            values[letter] = default
+        else:
+            raise NotConstant(f"its {name} has no {letter} in activation_{letter}; runtimes differ in what they take")
+    return Activation(ours, **values)
+
+
+# What it starts from.
+
+
+def _note_lengths(site: Site, notes: list[str]) -> None:
+    if not site.input("sequence_lens"):
+        return
+    try:
+        lengths = site.constant("sequence_lens")
+        given = "" if lengths is None else f", here always {lengths.reshape(-1)[:8].tolist()}"
+    except NotConstant:
+        given = ""
+    notes.append(
+        f"it takes the lengths of its rows{given}: give them as lengths; of a row of length 0 gatewise's final state is"
+        " its initial one, onnxruntime's is zeros"
+    )
+
+
+def _state(site: Site, lstm: LSTM, layout: int, notes: list[str]) -> States | None:
+    """Return the initial state that the file holds; what comes in as the model runs gives a note."""
+    directions, hidden = len(lstm.directions), lstm.hidden_size
+    parts: dict[str, Array] = {}
+    missing: list[str] = []
+    for name in ("initial_h", "initial_c"):
+        try:
+            array = site.constant(name)
+        except NotConstant as problem:
+            if not _is_zero(site.scope, site.input(name)):
+                missing.append(str(problem))
+            continue
+        if array is not None:
+            array = array.swapaxes(0, 1) if layout == 1 and array.ndim == 3 else array
+            if array.ndim != 3 or array.shape[::2] != (directions, hidden):
+                raise NotConstant(f"its {name} has shape {array.shape}; it must be ({directions}, batch, {hidden})")
+            parts[name] = conventions.real(array).astype(lstm.dtype)
+    if missing:
+        notes.append(f"it starts from a state that the file does not hold ({'; '.join(missing)})")
+    if missing or not parts or len({one.shape for one in parts.values()}) > 1:
+        return None
+    zeros = np.zeros_like(next(iter(parts.values())))
+    h, c = parts.get("initial_h", zeros), parts.get("initial_c", zeros)
+    return (tuple(State(h[one], c[one]) for one in range(directions)),)
+
+
+def _is_zero(scope: Scope, name: str) -> bool:
+    """Say whether a name is zeros of a shape that comes in as the model runs, as exporters write a missing state."""
+    for _ in range(DEEPEST):
+        source = scope.source(name)
+        if source is None or not (source[1].input and source[1].op_type in ("ConstantOfShape", *_MOVING)):
+            break
+        scope, node, _ = source
+        if node.op_type == "ConstantOfShape":
+            try:
+                value = Attributes(node, scope.attributes).get("value", "t")
+                return value is None or not scope.file.array(value).any()
+            except NotConstant:
+                return False
+        name = node.input[0]
+    try:
+        return not scope.value(name).any()
+    except NotConstant:
+        return False
+
+
+# The quantised kind.
+
+
+def _dequantised(site: Site, name: str, array: AnyArray, directions: int) -> AnyArray:
+    """Return (W - zero point) · scale, with the axes of the operator LSTM: the quantised one has inputs before gates.
+
+    Scales and zero points are one for each direction, or one for each direction and column.
+    """
+    if array.ndim != 3 or array.dtype.name not in ("int8", "uint8"):
+        raise NotConstant(f"its {name} is {array.dtype} of shape {array.shape}; it must be int8 or uint8 of three axes")
+    scale, zero = site.constant(f"{name}_scale"), site.constant(f"{name}_zero_point")
+    if scale is None or scale.dtype != np.float32:
+        raise NotConstant(f"it lacks its {name}_scale in float32")
+    if zero is None:
+        zero = np.zeros(scale.shape, array.dtype)
+    allowed = {(directions,), (directions, array.shape[2])} | ({(), (1,)} if directions == 1 else set())
+    if scale.shape not in allowed or zero.shape not in allowed or zero.dtype != array.dtype:
+        raise NotConstant(
+            f"its {name}_scale of shape {scale.shape} and {name}_zero_point of {zero.dtype} {zero.shape} do not fit its"
+            f" {name} of {array.dtype} {array.shape}"
+        )
+
+    def spread(one: AnyArray) -> AnyArray:
+        return one.reshape(directions, 1, -1)
+
+    site.scope.file.spend(array.size, 4)
+    numbers = (array.astype(np.int32) - spread(zero.astype(np.int32))).astype(np.float32) * spread(scale)
+    return np.ascontiguousarray(numbers.swapaxes(1, 2))
+
+
+def _error_to_expect(cells: Sequence[Parameters]) -> str:
+    """Say how far the runtime's own numbers lie from those of the dequantised weights.
+
+    Before each product it rounds the input, and the hidden state, to 256 steps over their range at that moment. One
+    rounding is off by half a step at most, and by a step / √12 on average; in a sum of products, independent roundings
+    add by the root of the sum of the squares of the weights. The hidden state lies within -1 and 1: 2/255 a step.
+    """
+
+    def typical(weights: list[Array]) -> float:
+        return max(float(np.sqrt(np.square(one, dtype=np.float64).sum(-1).max())) for one in weights) / (255 * 12**0.5)
+
+    of_h = 2 * typical([one.recurrent_weight for one in cells])
+    of_x = typical([one.input_weight for one in cells])
+    return (
+        "its weights are 8-bit integers, which are read as they are meant; its runtime also rounds the input and the"
+        " hidden state to 8 bits at every step, so that its pre-activations differ from these by about"
+        f" {of_x:.2g} times the range of the input and {of_h:.2g} of the hidden state, in the unit with the largest"
+        " weights"
+    )

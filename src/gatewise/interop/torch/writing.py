@@ -1,0 +1,79 @@
+"""A state dict as the zip archive that `torch.load` reads, written without PyTorch.
+
+The archive holds the numbers of each tensor in a member of its own, and a pickle that describes them. The pickle is
+put together from its few operations (see the standard library's `pickletools`): the classes that it names need not
+exist where it is written.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from collections.abc import Mapping
+
+import numpy as np
+
+from gatewise import storage
+from gatewise.arrays import Array
+
+MAGIC = 0x1950A86A20F9469CFC6C  # how a stream of pickles from before 1.6 begins
+STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage"}
+FOLDER = "archive"
+
+
+def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
+    """Write arrays by name; an existing file is replaced whole, or not at all.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written.
+    """
+    with storage.beside(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        _add(archive, "data.pkl", description(arrays))
+        _add(archive, "byteorder", b"little")
+        for key, array in enumerate(arrays.values()):
+            _add(archive, f"data/{key}", np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+        _add(archive, "version", b"3\n")
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(f"{FOLDER}/{name}"), data)  # always of the same date: the same bytes each time
+
+
+def description(arrays: Mapping[str, Array]) -> bytes:
+    """Return the pickle of an OrderedDict of tensors."""
+    parts = [b"\x80\x02", _global("collections", "OrderedDict"), b")R("]  # protocol 2; an empty one; a mark
+    for key, (name, array) in enumerate(arrays.items()):
+        strides = [int(np.prod(array.shape[n + 1 :])) for n in range(array.ndim)]
+        stored = (
+            b"("
+            + _text("storage")
+            + _global("torch", STORAGES[array.dtype.name])
+            + _text(str(key))
+            + _text("cpu")
+            + _number(array.size)
+            + b"tQ"  # the tuple is the identity of a storage
+        )
+        sizes, steps = (b"(" + b"".join(map(_number, numbers)) + b"t" for numbers in (array.shape, strides))
+        hooks = _global("collections", "OrderedDict") + b")R"
+        rebuilt = _global("torch._utils", "_rebuild_tensor_v2") + b"(" + stored + _number(0) + sizes + steps
+        parts.append(_text(name) + rebuilt + b"\x89" + hooks + b"tR")  # requires no gradient
+    return b"".join(parts) + b"u."
+
+
+def _global(module: str, name: str) -> bytes:
+    return f"c{module}\n{name}\n".encode()
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return b"X" + struct.pack("<I", len(data)) + data
+
+
+def _number(value: int) -> bytes:
+    if value < 2**31:
+        return b"J" + struct.pack("<i", value)
+    data = value.to_bytes(9, "little")
+    return b"\x8a" + bytes([len(data)]) + data

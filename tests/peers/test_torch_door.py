@@ -1,0 +1,324 @@
+"""PyTorch's own files and live modules: what is read from them runs as they do, and what we write it reads."""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zipfile
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from agreement import assert_agree
+from peers.pairwise import cover
+
+import gatewise as gw
+from gatewise.interop import torch as door
+
+torch = pytest.importorskip("torch")
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning"),
+]
+
+FORMS = ("zip", "stream", "safetensors", "script", "module", "checkpoint")
+CASES = cover(
+    {
+        "layers": (1, 2, 3),
+        "bidirectional": (False, True),
+        "projected": (False, True),
+        "bias": (True, False),
+        "batch_first": (False, True),
+        "packed": (False, True),
+        "dtype": ("float32", "float64"),
+        "form": FORMS,
+    },
+    strength=4,
+)
+TOLERANCE = {"float64": 1e-12, "float32": 32 * float(np.finfo(np.float32).eps)}
+
+
+class Net(torch.nn.Module):
+    """An LSTM inside of something else."""
+
+    def __init__(self, rnn):
+        super().__init__()
+        self.rnn = rnn
+        self.head = torch.nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.rnn(x)[0]
+
+
+def saved(module, form, path):
+    """Save a module as PyTorch's users do, and return the name of its LSTM in the file."""
+    net = Net(module).to(next(module.parameters()).dtype)
+    if form == "zip":
+        torch.save(module.state_dict(), path)
+        return "lstm"
+    if form == "stream":
+        torch.save(net.state_dict(), path, _use_new_zipfile_serialization=False)
+    elif form == "safetensors":
+        from safetensors.torch import save_file
+
+        save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
+    elif form == "script":
+        example = torch.zeros(2, 1, module.input_size, dtype=next(module.parameters()).dtype)
+        with _quiet():
+            torch.jit.trace(net, example).save(str(path))
+    elif form == "module":
+        torch.save(net, path)
+    else:
+        optimizer = torch.optim.Adam(net.parameters())
+        net(torch.zeros(2, 1, module.input_size, dtype=next(module.parameters()).dtype)).sum().backward()
+        optimizer.step()
+        torch.save({"epoch": 1, "state_dict": net.state_dict(), "optimizer_states": [optimizer.state_dict()]}, path)
+        module.zero_grad()
+        return "state_dict.rnn"
+    return "rnn"
+
+
+@contextmanager
+def _quiet():
+    """Let PyTorch say what it has against its own older ways."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def made(case):
+    torch.manual_seed(0)
+    return torch.nn.LSTM(
+        4,
+        6,
+        case["layers"],
+        bias=case["bias"],
+        batch_first=case["batch_first"],
+        bidirectional=case["bidirectional"],
+        proj_size=3 if case["projected"] else 0,
+        dtype=getattr(torch, case["dtype"]),
+    )
+
+
+def named(case):
+    return ", ".join(f"{name}={value}" for name, value in case.items())
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_a_file_of_pytorchs_runs_and_learns_as_its_module_does(case, tmp_path):
+    module = made(case)
+    name = saved(module, case["form"], tmp_path / "file")
+    lstm = gw.load(tmp_path / "file", name)
+    assert_same_run(module, lstm, case)
+
+
+def test_the_cover_has_at_least_sixty_cases():
+    assert len(CASES) >= 60
+
+
+def assert_same_run(module, lstm, case):
+    chance = np.random.default_rng(0)
+    time, batch = 7, 3
+    lengths = np.array([7, 2, 5]) if case["packed"] else None
+    directions = 2 if case["bidirectional"] else 1
+    recurrent = 3 if case["projected"] else 6
+    x = torch.tensor(chance.normal(size=(time, batch, 4)), dtype=module.weight_ih_l0.dtype, requires_grad=True)
+    h0, c0 = (
+        torch.tensor(chance.normal(size=(directions * case["layers"], batch, size)), dtype=x.dtype, requires_grad=True)
+        for size in (recurrent, 6)
+    )
+    given = x.transpose(0, 1) if case["batch_first"] else x
+    if case["packed"]:
+        pack, pad = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
+        packed, (h, c) = module(pack(given, lengths, case["batch_first"], enforce_sorted=False), (h0, c0))
+        y = pad(packed, case["batch_first"])[0]
+    else:
+        y, (h, c) = module(given, (h0, c0))
+    y = y.transpose(0, 1) if case["batch_first"] else y
+    weights = [torch.tensor(chance.normal(size=part.shape), dtype=x.dtype) for part in (y, h, c)]
+    sum((part * weight).sum() for part, weight in zip((y, h, c), weights, strict=True)).backward()
+
+    def nested(hidden, cell):
+        pairs = [gw.State(*(part.detach().numpy() for part in pair)) for pair in zip(hidden, cell, strict=True)]
+        return [pairs[n : n + directions] for n in range(0, len(pairs), directions)]
+
+    trace = lstm.trace(x.detach().numpy(), nested(h0, c0), lengths=lengths)
+    gradients = gw.backward(trace, weights[0].numpy(), nested(*weights[1:]))
+    got = {"y": trace.output, "dx": gradients.x}
+    want = {"y": y, "dx": x.grad}
+    for number, (hidden, cell) in enumerate(zip(h, c, strict=True)):
+        layer, place = divmod(number, directions)
+        state, way = trace.state[layer][place], lstm.directions[place]
+        found, p = gradients[layer, way], lstm[layer, way].parameters
+        got |= {f"h{number}": state.h, f"c{number}": state.c}
+        got |= {f"dh{number}": found.state.h, f"dc{number}": found.state.c}
+        want |= {
+            f"h{number}": hidden,
+            f"c{number}": cell,
+            f"dh{number}": h0.grad[number],
+            f"dc{number}": c0.grad[number],
+        }
+        end = f"_l{layer}{'_reverse' if place else ''}"
+        got[f"weight_ih{end}"] = found.weight[..., p.recurrent_size :].reshape(24, -1)
+        got[f"weight_hh{end}"] = found.weight[..., : p.recurrent_size].reshape(24, -1)
+        if case["bias"]:
+            got[f"bias_ih{end}"] = got[f"bias_hh{end}"] = found.bias.reshape(-1)
+        if case["projected"]:
+            got[f"weight_hr{end}"] = found.parameters["projection"]
+    want |= {name: parameter.grad for name, parameter in module.named_parameters()}
+    want = {name: tensor.detach().numpy() for name, tensor in want.items()}
+    assert_agree(got, want, TOLERANCE[case["dtype"]])
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("case", CASES[::4], ids=named)
+def test_what_is_written_pytorch_loads_and_its_output_is_ours(case, suffix, tmp_path):
+    lstm = door.read(made(case))
+    path = tmp_path / f"file{suffix}"
+    door.write(lstm, path)
+    if suffix == ".pt":
+        state = torch.load(path, weights_only=True)
+    else:
+        from safetensors.torch import load_file
+
+        state = load_file(path)
+    module = made(case | {"bias": True, "batch_first": False})
+    module.load_state_dict(state)
+    live = door.write(lstm)
+    x = torch.randn(5, 2, 4, dtype=module.weight_ih_l0.dtype)
+    for one in (module, live):
+        y, (h, c) = one(x)
+        ours, states = lstm(x.numpy())
+        got = {"y": ours, "h": np.stack([s.h for row in states for s in row])}
+        got["c"] = np.stack([s.c for row in states for s in row])
+        want = {name: part.detach().numpy() for name, part in (("y", y), ("h", h), ("c", c))}
+        assert_agree(got, want, TOLERANCE[case["dtype"]])
+
+
+@pytest.mark.parametrize("case", CASES[::6], ids=named)
+def test_live_modules_are_read_and_written_bit_for_bit(case):
+    lstm = door.read(made(case))
+    again = door.read(door.write(lstm))
+    for ours, theirs in zip(lstm.layers, again.layers, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            for name, array in a.parameters.arrays().items():
+                np.testing.assert_array_equal(array, b.parameters.arrays()[name], strict=True)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("new", [True, False])
+def test_halves_and_strided_storages_are_read(dtype, new, tmp_path):
+    module = torch.nn.LSTM(3, 4, dtype=getattr(torch, dtype))
+    state = {name: tensor.detach() for name, tensor in module.state_dict().items()}
+    all_in_one = torch.cat([tensor.reshape(-1) for tensor in state.values()])
+    pieces, at = {}, 0
+    for name, tensor in state.items():
+        pieces[name] = all_in_one[at : at + tensor.numel()].view(tensor.shape)  # an offset into a shared storage
+        at += tensor.numel()
+    pieces["weight_hh_l0"] = pieces["weight_hh_l0"].t().contiguous().t()  # columns first
+    torch.save(pieces, tmp_path / "file", _use_new_zipfile_serialization=new)
+    found = gw.inspect(tmp_path / "file").pick()
+    assert dtype in found.notes[0]
+    for name, array in door.state_dict(found.lstm).items():
+        want = state[name].float() if "bias" not in name else None
+        if want is not None:
+            np.testing.assert_array_equal(array, want.numpy(), strict=True)
+
+
+def test_a_module_on_another_device_is_read_as_it_is_described(tmp_path):
+    module = torch.nn.LSTM(3, 4)
+    torch.save(module.state_dict(), tmp_path / "cpu.pt")
+    data = (tmp_path / "cpu.pt").read_bytes()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(tmp_path / "cuda.pt", "w") as new:
+        for name in old.namelist():
+            part = old.read(name)
+            if name.endswith("data.pkl"):
+                assert b"X\x03\x00\x00\x00cpu" in part
+                part = part.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
+            new.writestr(name, part)
+    np.testing.assert_array_equal(
+        gw.load(tmp_path / "cuda.pt")[0].parameters.weight, gw.load(tmp_path / "cpu.pt")[0].parameters.weight
+    )
+
+
+def test_a_quantised_lstm_is_refused_by_name(tmp_path):
+    net = Net(torch.nn.LSTM(3, 3))
+    with _quiet():
+        quantised = torch.ao.quantization.quantize_dynamic(net, {torch.nn.LSTM, torch.nn.Linear})
+        torch.save(quantised.state_dict(), tmp_path / "state.pt")
+        torch.save(quantised, tmp_path / "module.pt")
+    with pytest.raises(gw.FileError, match="quantised"):
+        gw.load(tmp_path / "module.pt")
+    with pytest.raises(gw.FileError, match="quantised"):
+        gw.load(tmp_path / "state.pt")
+
+
+@pytest.mark.parametrize("kind", [torch.nn.GRU, torch.nn.RNN])
+def test_other_recurrent_layers_are_refused_by_name(kind, tmp_path):
+    torch.save(kind(3, 4).state_dict(), tmp_path / "file.pt")
+    with pytest.raises(gw.FileError, match="GRU" if kind is torch.nn.GRU else "without gates"):
+        gw.load(tmp_path / "file.pt")
+    with pytest.raises(gw.OptionError, match="not " + kind.__name__):
+        door.read(kind(3, 4))
+
+
+# A live model, seen through.
+
+
+class Captured(torch.nn.Module):
+    """Several LSTMs that are called in several ways."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = torch.nn.LSTM(4, 5, 2, bidirectional=True, batch_first=True, dropout=0.5)
+        self.decoder = torch.nn.LSTM(10, 6, proj_size=3)
+        self.cell = torch.nn.LSTMCell(3, 7)
+
+    def forward(self, x, lengths):
+        packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, True, enforce_sorted=False)
+        y, _ = torch.nn.utils.rnn.pad_packed_sequence(self.encoder(packed)[0])
+        y, state = self.decoder(y)
+        y, state = self.decoder(torch.ones(2, x.shape[0], 10), hx=state)
+        h = c = torch.zeros(x.shape[0], 7)
+        for row in y:
+            h, c = self.cell(row, (h, c))
+        self.decoder(torch.ones(3, 10))  # without a batch
+        self.cell(torch.ones(3))
+        return h
+
+
+def test_every_call_of_every_lstm_in_a_live_model_is_captured_at_its_real_inputs():
+    torch.manual_seed(0)
+    model = Captured().eval()
+    lengths = torch.tensor([3, 6, 1])
+    seen = door.capture(model, torch.randn(3, 6, 4), lengths=lengths)
+    names = [(one.name, one.call) for one in seen]
+    calls = [("encoder", 0), ("decoder", 0), ("decoder", 1), ("cell", 0), ("cell", 1), ("decoder", 2), ("cell", 2)]
+    assert names == calls
+    assert all(one.difference < 1e-6 for one in seen)
+    assert seen[0].trace[1, "backward"].forget_gate.shape == (6, 3, 5)
+    np.testing.assert_array_equal(seen[0].trace[0].live.sum(0), lengths)
+    assert all(not module._forward_hooks for module in model.modules())
+
+
+def test_a_difference_is_told_and_not_hidden():
+    model = Net(torch.nn.LSTM(4, 3))
+    model.rnn.register_forward_hook(lambda module, args, output: (output[0] + 0.25, output[1]))
+    (seen,) = door.capture(model, torch.randn(5, 2, 4))
+    assert seen.difference == pytest.approx(0.25, abs=1e-6)
+
+
+def test_random_dropout_between_layers_is_refused_since_nobody_could_repeat_it():
+    with pytest.raises(gw.OptionError, match=r"encoder drops out 0.5 .* model.eval\(\)"):
+        door.capture(Captured(), torch.randn(3, 6, 4), torch.tensor([3, 6, 1]))
+
+
+def test_a_model_without_an_lstm_or_that_calls_none_is_refused():
+    with pytest.raises(gw.OptionError, match="there is no torch"):
+        door.capture(torch.nn.Linear(2, 2), torch.zeros(1, 2))
+    model = Net(torch.nn.LSTM(4, 3))
+    model.forward = lambda x: x
+    with pytest.raises(gw.OptionError, match="called none of its LSTMs: rnn"):
+        door.capture(model, torch.zeros(1, 2))
+    with pytest.raises(gw.OptionError, match=r"takes a torch\.nn\.Module, not str"):
+        door.capture("model")

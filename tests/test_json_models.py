@@ -1,0 +1,630 @@
+"""Models in JSON: what RTNeural, Neural Amp Modeler, ICU and dumps of a state dict hold, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import cases
+import numpy as np
+import pytest
+from agreement import assert_agree
+from fuzzing import everything, fuzz, in_json
+
+import gatewise as gw
+from gatewise.interop import json_models
+
+REFEREES = Path(os.environ.get("GATEWISE_REFEREES") or Path(__file__).parents[2] / "shared" / "referees") / "cases"
+CLOSE = 2e-5  # float32, two runtimes that sum in different orders
+
+
+def contents(path, document=None):
+    if document is not None:
+        path.write_text(json.dumps(document), encoding="utf-8")
+    assert json_models.recognises(path, path.read_bytes()[:4096])
+    return json_models.contents(path, {})
+
+
+# Documents of each format, written number by number.
+
+
+def drawn(seed, *shape):
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, shape).astype(np.float32)
+
+
+def keras_arrays(p):
+    """Return the kernel, the recurrent kernel and the bias of a cell as Keras has them: gates along the columns."""
+    kernel = [
+        [float(p.input_weight[g, u, n]) for g in range(4) for u in range(p.hidden_size)] for n in range(p.input_size)
+    ]
+    recurrent = [
+        [float(p.recurrent_weight[g, u, n]) for g in range(4) for u in range(p.hidden_size)]
+        for n in range(p.recurrent_size)
+    ]
+    return [kernel, recurrent, [float(p.bias[g, u]) for g in range(4) for u in range(p.hidden_size)]]
+
+
+def rtneural(cells, head=None, before=()):
+    """Return a document of RTNeural's: LSTM layers and a dense one."""
+    layers = list(before)
+    for p in cells:
+        layer = {"type": "lstm", "activation": "tanh", "shape": [None, None, p.hidden_size]}
+        layers.append(layer | {"weights": keras_arrays(p)})
+    if head is not None:
+        weights = [head.weight.T.tolist(), head.bias.tolist()]
+        layers.append({"type": "dense", "activation": "", "shape": [None, None, len(head.weight)], "weights": weights})
+    return {"in_shape": [None, None, cells[0].input_size], "layers": layers}
+
+
+def nam(cells, states, head):
+    """Return a document of Neural Amp Modeler's."""
+    flat = []
+    for p, state in zip(cells, states, strict=True):
+        for gate in range(4):
+            for unit in range(p.hidden_size):
+                flat += p.input_weight[gate, unit].tolist() + p.recurrent_weight[gate, unit].tolist()
+        flat += p.bias.reshape(-1).tolist() + state.h[0].tolist() + state.c[0].tolist()
+    flat += head.weight[0].tolist() + head.bias.tolist()
+    config = {"num_layers": len(cells), "input_size": cells[0].input_size, "hidden_size": cells[0].hidden_size}
+    return {"version": "0.5.4", "architecture": "LSTM", "config": config, "weights": flat, "sample_rate": 48000}
+
+
+def icu(table, forward, backward, head):
+    """Return a document of ICU's."""
+    arrays = [table, *map(np.array, keras_arrays(forward) + keras_arrays(backward)), head.weight.T, head.bias]
+    matrices = {
+        f"mat{number}": {"v": 1, "dim": list(one.shape), "data": one.reshape(-1).tolist()}
+        for number, one in enumerate(arrays, 1)
+    }
+    return {"model": "Some_model_heavy", "dic": {"a": 0}} | matrices
+
+
+def cells_of(*sizes):
+    """Return the parameters of a stack of cells, of (input, hidden, hidden, …) units."""
+    return [
+        gw.Parameters(drawn(n, 4, hidden, hidden + inputs), drawn(n + 100, 4, hidden))
+        for n, (inputs, hidden) in enumerate(pairwise(sizes))
+    ]
+
+
+def head_of(features, outputs):
+    return gw.Linear(drawn(50, outputs, features), drawn(51, outputs))
+
+
+def states_of(cells):
+    return [gw.State(drawn(n + 200, 1, p.hidden_size), drawn(n + 300, 1, p.hidden_size)) for n, p in enumerate(cells)]
+
+
+def state_dict():
+    arrays = {}
+    for layer, p in enumerate(cells_of(2, 3, 3)):
+        arrays |= {
+            f"rec.weight_ih_l{layer}": p.input_weight.reshape(12, -1).tolist(),
+            f"rec.weight_hh_l{layer}": p.recurrent_weight.reshape(12, -1).tolist(),
+            f"rec.bias_ih_l{layer}": p.bias.reshape(-1).tolist(),
+            f"rec.bias_hh_l{layer}": [0] * 12,
+        }
+    head = head_of(3, 1)
+    return arrays | {"lin.weight": head.weight.tolist(), "lin.bias": head.bias.tolist()}
+
+
+def a_nam():
+    cells = cells_of(1, 3, 3)
+    return nam(cells, states_of(cells), head_of(3, 1))
+
+
+def an_icu():
+    forward, backward = cells_of(4, 3)[0], cells_of(9, 3, 4, 3)[-1]
+    return icu(drawn(5, 6, 4), forward, backward, head_of(6, 4))
+
+
+FORMATS = {
+    "RTNeural": lambda: rtneural(cells_of(1, 4, 3), head_of(3, 2)),
+    "Neural Amp Modeler": a_nam,
+    "ICU": an_icu,
+    "state dict": state_dict,
+}
+
+
+def assert_cells(lstm, *rows):
+    assert lstm.dtype == np.float32
+    assert len(lstm.layers) == len(rows)
+    for row, expected in zip(lstm.layers, rows, strict=True):
+        for cell, p in zip(row, expected, strict=True):
+            assert cell.variant == gw.Variant()
+            np.testing.assert_array_equal(cell.parameters.weight, p.weight)
+            np.testing.assert_array_equal(cell.parameters.bias, p.bias)
+
+
+# What is read.
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 8), (3, 2), (2, 5, 3), (4, 4, 4, 4)], ids=str)
+@pytest.mark.parametrize("head", [True, False])
+def test_rtneurals_layers_are_read_one_by_one_and_as_a_network(sizes, head, tmp_path):
+    cells = cells_of(*sizes)
+    linear = head_of(sizes[-1], 2) if head else None
+    found = contents(tmp_path / "model", rtneural(cells, linear))
+    assert found.format == "RTNeural"
+    assert [one.name for one in found.found] == [f"layers.{n}" for n in range(len(cells))]
+    for one, p in zip(found.found, cells, strict=True):
+        assert_cells(one.lstm, [p])
+        assert one.notes == ()
+    network = found.network()
+    assert_cells(network.lstm, *([p] for p in cells))
+    assert (network.head is None, network.embedding, network.reads) == (not head, None, "every")
+    if head:
+        (part,) = found.parts
+        assert (part.name, part.kind, part.shape) == (f"layers.{len(cells)}", "linear layer", (2, sizes[-1]))
+        for weight, bias in ((part.weight(), part.bias()), (network.head.weight, network.head.bias)):
+            np.testing.assert_array_equal(weight, linear.weight)
+            np.testing.assert_array_equal(bias, linear.bias)
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    {
+        "tanh": np.tanh,
+        "relu": lambda a: np.maximum(a, 0),
+        "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
+        "elu": lambda a: np.where(a > 0, a, np.expm1(a)),
+        "softmax": lambda a: np.exp(a) / np.exp(a).sum(-1, keepdims=True),
+    }.items(),
+)
+def test_rtneurals_head_has_its_activation(activation, function, tmp_path):
+    document = rtneural(cells_of(1, 4), head_of(4, 3))
+    x = drawn(0, 9, 1, 1)
+    scores, _ = contents(tmp_path / "model", document).network()(x)
+    document["layers"][1]["activation"] = activation
+    found = contents(tmp_path / "model", document)
+    for network in (found.network(), found.made(None, None, "layers.1", "every")):
+        assert_agree({"y": network(x)[0]}, {"y": function(scores)}, 1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 3), (2, 4, 4), (1, 2, 2, 2)], ids=str)
+def test_an_amp_model_is_read_with_its_learned_state(sizes, tmp_path):
+    cells = cells_of(*sizes)
+    states, head = states_of(cells), head_of(sizes[-1], 1)
+    found = contents(tmp_path / "model", nam(cells, states, head))
+    assert found.format == "Neural Amp Modeler 0.5.4"
+    (one,) = found.found
+    assert_cells(one.lstm, *([p] for p in cells))
+    for (state,), expected in zip(one.state, states, strict=True):
+        np.testing.assert_array_equal(state.h, expected.h)
+        np.testing.assert_array_equal(state.c, expected.c)
+    assert any("state" in note for note in one.notes)
+    network = found.network()
+    np.testing.assert_array_equal(network.head.weight, head.weight)
+    np.testing.assert_array_equal(network.head.bias, head.bias)
+    x = drawn(0, 7, 1, sizes[0])
+    expected, _ = gw.LSTM.from_cells(cells)(x, tuple((state,) for state in states))
+    np.testing.assert_array_equal(network(x, one.state)[0], head(expected))
+
+
+def test_a_word_segmenter_is_read_with_its_embedding_and_both_directions(tmp_path):
+    forward, backward = cells_of(4, 3)[0], cells_of(9, 3, 4, 3)[-1]
+    table, head = drawn(5, 6, 4), head_of(6, 4)
+    found = contents(tmp_path / "model", icu(table, forward, backward, head))
+    assert found.format == "ICU word segmenter Some_model_heavy"
+    (one,) = found.found
+    assert (one.lstm.directions, one.lstm.merge) == (("forward", "backward"), ("concat",))
+    assert_cells(one.lstm, [forward, backward])
+    assert [part.name for part in found.parts] == ["embedding", "head"]
+    network = found.network()
+    np.testing.assert_array_equal(network.embedding, table)
+    np.testing.assert_array_equal(network.head.weight, head.weight)
+    np.testing.assert_array_equal(found.parts[0].weight(), table)
+    for one in (network, found.made(None, "embedding", "head", "every")):
+        probabilities, _ = one([[0], [5], [2]])
+        np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_dump_of_a_state_dict_is_read_as_pytorchs_own_files_are(nested, tmp_path):
+    document = {"model_data": {"skip": 1}, "state_dict": state_dict()} if nested else state_dict()
+    found = contents(tmp_path / "model", document)
+    (one,) = found.found
+    assert one.name == "rec"
+    assert_cells(one.lstm, *([p] for p in cells_of(2, 3, 3)))
+    assert any("skip" in note for note in one.notes) == nested
+    (part,) = found.parts
+    assert (part.name, part.shape) == ("lin", (1, 3))
+    assert found.network is None  # names alone do not tell the way
+    np.testing.assert_array_equal(found.made("rec", None, "lin", "every").head.weight, head_of(3, 1).weight)
+
+
+def test_numbers_that_float32_does_not_hold_stay_as_they_are(tmp_path):
+    document = state_dict()
+    document["rec.bias_ih_l1"][0] = 0.1
+    (one,) = contents(tmp_path / "model", document).found
+    assert one.lstm.dtype == np.float64
+    assert one.lstm[1].parameters.bias[0, 0] == 0.1
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_weights_that_are_not_finite_are_read_with_a_warning(kind, value, tmp_path):
+    document = FORMATS[kind]()
+    spoil = {
+        "RTNeural": lambda: document["layers"][0]["weights"][1][2],
+        "Neural Amp Modeler": lambda: document["weights"],
+        "ICU": lambda: document["mat2"]["data"],
+        "state dict": lambda: document["rec.weight_hh_l0"][1],
+    }[kind]()
+    spoil[1] = value
+    found = contents(tmp_path / "model", document)
+    name = found.found[0].name
+    if kind == "state dict" and value == 1e300:
+        assert found.pick(name).lstm.dtype == np.float64
+        return
+    with pytest.warns(gw.WeightsWarning, match="not finite: 1 of"):
+        found.pick(name)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_blanks_and_a_byte_order_mark_before_the_document_do_no_harm(kind, tmp_path):
+    (tmp_path / "model").write_bytes(b"\xef\xbb\xbf \r\n\t" + json.dumps(FORMATS[kind](), indent=1).encode())
+    assert contents(tmp_path / "model").found
+
+
+def test_a_model_for_another_activation_is_refused_and_an_empty_one_is_tanh(tmp_path):
+    document = rtneural(cells_of(1, 2))
+    document["layers"][0]["activation"] = ""
+    (one,) = contents(tmp_path / "model", document).found
+    assert one.lstm[0].variant == gw.Variant()
+    assert "tanh" in one.notes[0]
+    document["layers"][0]["activation"] = "relu"
+    found = contents(tmp_path / "model", document)
+    assert not found.found
+    with pytest.raises(gw.FileError) as caught:
+        found.pick()
+    cases.one_sentence(caught.value, "relu", "tanh")
+
+
+# Ways that a network cannot go.
+
+DENSE = {"type": "dense", "activation": "", "shape": [None, None, 1], "weights": [[[1.0]], [0.0]]}
+OTHER = {"type": "conv1d", "activation": "", "shape": [None, None, 1], "weights": []}
+GRU = {"type": "gru", "activation": "tanh", "shape": [None, None, 1], "weights": []}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ([DENSE], [], ["layers.0", "'dense'"]),
+        ([DENSE | {"type": "time-distributed-dense"}], [], ["layers.0", "'time-distributed-dense'"]),
+        ([OTHER], [], ["layers.0", "'conv1d'"]),
+        ([GRU], [], ["layers.0", "GRU"]),
+        ([], [OTHER], ["layers.1", "'conv1d'"]),
+        ([], [GRU], ["layers.1", "GRU"]),
+        ([], [DENSE, DENSE], ["layers.2", "'dense'"]),
+        ([], [DENSE | {"activation": "swish"}], ["layers.1", "'swish'"]),
+        ([], [DENSE, OTHER], ["layers.2", "'conv1d'"]),
+    ],
+)
+def test_what_a_network_cannot_express_is_refused_by_name_and_its_lstm_is_read(before, after, words, tmp_path):
+    document = rtneural(cells_of(1, 1), before=before)
+    document["layers"] += after
+    found = contents(tmp_path / "model", document)
+    assert [one.name for one in found.found] == [f"layers.{len(before)}"]
+    assert len(found.parts) + len(found.refused) == len(before) + len(after)
+    with pytest.raises(gw.FileError) as caught:
+        found.network()
+    cases.one_sentence(caught.value, str(tmp_path / "model"), *words)
+
+
+@pytest.mark.parametrize("name", ["in_skip", "in_gain", "out_gain"])
+def test_what_a_player_does_beside_the_layers_is_told_and_is_no_network(name, tmp_path):
+    document = rtneural(cells_of(1, 1)) | {name: 1}
+    found = contents(tmp_path / "model", document)
+    assert name in found.found[0].notes[0]
+    with pytest.raises(gw.FileError) as caught:
+        found.network()
+    cases.one_sentence(caught.value, f"{name} 1")
+    assert contents(tmp_path / "model", document | {name: 0}).network() is not None
+
+
+@pytest.mark.parametrize("architecture", ["WaveNet", "ConvNet", "Linear", "lstm", "an odd\none"])
+def test_an_amp_model_of_another_architecture_is_refused_by_its_name(architecture, tmp_path):
+    found = contents(tmp_path / "model", a_nam() | {"architecture": architecture})
+    with pytest.raises(gw.FileError) as caught:
+        found.pick()
+    cases.one_sentence(caught.value, repr(architecture), "Neural Amp Modeler")
+
+
+# Spoiled documents.
+
+
+def put(*keys_and_value):
+    *keys, last, value = keys_and_value
+
+    def change(document):
+        for key in keys:
+            document = document[key]
+        if value is None:
+            del document[last]
+        else:
+            document[last] = value(document[last]) if callable(value) else value
+
+    return change
+
+
+SPOILED = {
+    "rtneural without layers": ("RTNeural", put("layers", 5), ["layers", "a list", "5"]),
+    "rtneural with a layer that is none": ("RTNeural", put("layers", 0, "lstm"), ["layers.0", "'lstm'"]),
+    "rtneural without a type": ("RTNeural", put("layers", 0, "type", None), ["layers.0", "'type'"]),
+    "rtneural without a shape": ("RTNeural", put("layers", 0, "shape", None), ["layers.0", "'shape'"]),
+    "rtneural with an empty shape": ("RTNeural", put("in_shape", lambda _: []), ["shape", "nothing"]),
+    "rtneural with a shape of a fraction": ("RTNeural", put("in_shape", 2, 1.5), ["shape", "1.5"]),
+    "rtneural with a shape of nothing": ("RTNeural", put("in_shape", 2, 0), ["shape", "0"]),
+    "rtneural with an odd activation": ("RTNeural", put("layers", 0, "activation", 3), ["'activation'", "3"]),
+    "nam without config": ("Neural Amp Modeler", put("config", None), ["'config'"]),
+    "nam with config that is none": ("Neural Amp Modeler", put("config", [1]), ["'config'", "a list of 1"]),
+    "nam without a size": ("Neural Amp Modeler", put("config", "hidden_size", None), ["'hidden_size'"]),
+    "nam with a negative size": ("Neural Amp Modeler", put("config", "hidden_size", -3), ["'hidden_size'", "-3"]),
+    "nam with a true size": ("Neural Amp Modeler", put("config", "num_layers", True), ["'num_layers'", "True"]),
+    "nam with a huge size": ("Neural Amp Modeler", put("config", "hidden_size", 10**15), ["weights", str(10**15)]),
+    "nam with huge layers": ("Neural Amp Modeler", put("config", "num_layers", 2**70), ["weights", str(2**70)]),
+    "nam with a weight less": ("Neural Amp Modeler", put("weights", lambda w: w[:-1]), ["weights", "of 3 units"]),
+    "nam with a weight more": ("Neural Amp Modeler", put("weights", lambda w: [*w, 1]), ["weights", "of 3 units"]),
+    "nam with nested weights": ("Neural Amp Modeler", put("weights", lambda w: [w]), ["weights"]),
+    "nam with a text among its weights": ("Neural Amp Modeler", put("weights", 4, "1.5"), ["weights", "'1.5'"]),
+    "nam with null among its weights": ("Neural Amp Modeler", put("weights", 4, lambda _: None), ["nothing"]),
+    "nam with true among its weights": ("Neural Amp Modeler", put("weights", 4, True), ["weights", "True"]),
+    "nam with a list among its weights": ("Neural Amp Modeler", put("weights", 4, [1.0]), ["weights", "depth"]),
+    "nam with a huge whole number": ("Neural Amp Modeler", put("weights", 4, 10**400), ["weights", "too large"]),
+    "icu without dim": ("ICU", put("mat3", "dim", None), ["mat3", "'dim'"]),
+    "icu with dim of three": ("ICU", put("mat3", "dim", [1, 3, 12]), ["mat3", "dim"]),
+    "icu with negative dim": ("ICU", put("mat3", "dim", [-3, -12]), ["mat3", "dim"]),
+    "icu with huge dim": ("ICU", put("mat3", "dim", [10**12, 10**12]), ["mat3", str(10**24)]),
+    "icu with dim that disagrees": ("ICU", put("mat3", "dim", [3, 11]), ["mat3", "33"]),
+    "icu with data less": ("ICU", put("mat5", "data", lambda d: d[:-1]), ["mat5", "48"]),
+    "icu with a matrix that is none": ("ICU", put("mat1", 7), ["'mat1'", "7"]),
+    "icu turned": ("ICU", put("mat2", "dim", [12, 4]), ["shapes"]),
+    "icu with another table": ("ICU", put("mat1", "dim", [4, 6]), ["embedding", "(4, 6)"]),
+    "icu with another head": ("ICU", put("mat8", "dim", [4, 6]), ["head"]),
+    "state dict with a text": ("state dict", put("rec.bias_ih_l0", "zeros"), ["'rec.bias_ih_l0'", "'zeros'"]),
+    "state dict with ragged rows": (
+        "state dict",
+        put("lin.weight", 0, lambda r: [r, [1]]),
+        ["'lin.weight'", "lengths"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_a_document_that_disagrees_with_itself_is_refused_in_one_sentence(case, tmp_path):
+    kind, change, words = SPOILED[case]
+    document = FORMATS[kind]()
+    change(document)
+    with pytest.raises(gw.FileError) as caught:
+        contents(tmp_path / "model", document)
+    cases.one_sentence(caught.value, str(tmp_path / "model"), *words)
+
+
+REFUSED = {
+    "a bias less": ("RTNeural", put("layers", 1, "weights", lambda w: w[:2]), ["2 arrays"]),
+    "a ragged kernel": ("RTNeural", put("layers", 1, "weights", 0, 1, lambda row: row[:-1]), ["lengths", "11 to 12"]),
+    "a kernel turned": ("RTNeural", put("layers", 1, "weights", 0, lambda k: np.array(k).T.tolist()), ["shapes"]),
+    "a kernel flat": ("RTNeural", put("layers", 1, "weights", 0, lambda k: k[0]), ["two axes"]),
+    "a kernel for other features": ("RTNeural", put("layers", 1, "weights", 0, lambda k: k[:-1]), ["3 features"]),
+    "another shape": ("RTNeural", put("layers", 1, "shape", [None, None, 2]), ["3 units", "2"]),
+    "a text": ("RTNeural", put("layers", 1, "weights", 2, 0, "0.5"), ["weights[2]", "'0.5'"]),
+    "an empty bias": ("RTNeural", put("layers", 1, "weights", 2, lambda _: []), ["bias"]),
+    "a dict for a bias": ("RTNeural", put("layers", 1, "weights", 2, {}), ["weights[2]", "an object"]),
+    "a matrix of the state dict less": ("state dict", put("rec.weight_hh_l1", None), ["weight_hh_l1"]),
+    "a shorter bias of the state dict": ("state dict", put("rec.bias_hh_l1", lambda b: b[:-1]), ["bias"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_an_lstm_whose_arrays_disagree_is_refused_and_the_rest_is_read(case, tmp_path):
+    kind, change, words = REFUSED[case]
+    document = FORMATS[kind]()
+    change(document)
+    found = contents(tmp_path / "model", document)
+    (refused,) = [one for one in found.refused if one.name in ("layers.1", "rec")]
+    with pytest.raises(gw.FileError) as caught:
+        found.pick(refused.name)
+    cases.one_sentence(caught.value, *words)
+    if kind == "RTNeural":
+        assert [one.name for one in found.found] == ["layers.0"]
+        with pytest.raises(gw.FileError) as caught:
+            found.network()
+        cases.one_sentence(caught.value, "layers.1")
+    assert found.parts or case == "another shape"  # with which the next layer disagrees in turn
+
+
+TEXTS = {
+    "nothing known": (b'{"a": 1, "b": 2}', ["'a', 'b'", "RTNeural", "ICU"]),
+    "an empty object": (b"{}", ["nothing", "RTNeural"]),
+    "a list": (b"[1, 2, 3]", ["a list of 3"]),
+    "a description of Keras": (b'{"class_name": "Sequential", "config": {}}', ["Keras", "without its weights"]),
+    "half of it": (b'{"in_shape": [1,', ["no whole JSON"]),
+    "two of it": (b"{} {}", ["no whole JSON"]),
+    "a name twice": (b'{"weights": [], "weights": [1]}', ["'weights' twice"]),
+    "a deep list": (b"[" * 200_000, ["deep"]),
+    "a deep object": (b'{"a":' * 200_000, ["deep"]),
+    "a long number": (b'{"a": ' + b"9" * 5000 + b"}", ["too long"]),
+    "no text": (b'{"a": "\xff\xfe"}', ["UTF-8"]),
+    "an odd name": (b'{"a\\nb\\u2028": 1}', ["RTNeural"]),
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_what_is_no_model_is_refused_in_one_sentence_that_says_what_it_is(case, tmp_path):
+    text, words = TEXTS[case]
+    (tmp_path / "model").write_bytes(text)
+    with pytest.raises(gw.FileError) as caught:
+        contents(tmp_path / "model")
+    cases.one_sentence(caught.value, str(tmp_path / "model"), *words)
+
+
+@pytest.mark.parametrize("head", [b"", b" ", b"\x00{", b"PK\x03\x04{", b"\x93NUMPY", b"<html>{", b"5", b'"{"'])
+def test_what_does_not_begin_like_json_is_not_recognised(head, tmp_path):
+    assert not json_models.recognises(tmp_path / "model", head)
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):
+    with open(tmp_path / "model", "wb") as file:
+        file.write(b"{")
+        file.truncate(2**40)
+    with pytest.raises(gw.FileError) as caught:
+        json_models.contents(tmp_path / "model", {})
+    cases.one_sentence(caught.value, str(2**40), str(2**28))
+
+
+def test_an_option_that_the_formats_do_not_leave_out_is_refused(tmp_path):
+    (tmp_path / "model").write_text(json.dumps(a_nam()), encoding="utf-8")
+    with pytest.raises(gw.OptionError) as caught:
+        json_models.contents(tmp_path / "model", {"hidden_size": 3})
+    cases.one_sentence(caught.value, "hidden_size")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("name", ["model.json", "model.nam", "model.h5", "model"])
+def test_a_model_is_known_by_its_beginning_and_not_by_its_name(kind, name, tmp_path):
+    (tmp_path / name).write_text(json.dumps(FORMATS[kind]()), encoding="utf-8")
+    first = gw.inspect(tmp_path / name).found[0]
+    expected = first.lstm[0].parameters.weight
+    np.testing.assert_array_equal(gw.load(tmp_path / name, first.name)[0].parameters.weight, expected)
+    head = {"head": "lin"} if kind == "state dict" else {}
+    np.testing.assert_array_equal(gw.load_network(tmp_path / name, **head).lstm[0].parameters.weight, expected)
+
+
+class Runs:
+    """What leaves a mark where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (os.fspath(self.path),)
+
+
+def test_a_pickled_array_of_objects_is_refused_and_nothing_in_it_runs(tmp_path):
+    np.save(tmp_path / "weights.npy", np.array([Runs(tmp_path / "mark"), None], object))
+    with pytest.raises(gw.FileError) as caught:
+        gw.inspect(tmp_path / "weights.npy")
+    cases.one_sentence(caught.value, "weights.npy")
+    assert not (tmp_path / "mark").exists()
+    np.load(tmp_path / "weights.npy", allow_pickle=True)
+    assert (tmp_path / "mark").exists()  # it would have run
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_spoiled_files_are_answered_or_refused(kind, tmp_path):
+    subjects = [json.dumps(FORMATS[kind]()).encode()]
+    tally = fuzz(subjects, partial(everything, door="json_models"), 2000, tmp_path, also=[in_json])
+    assert min(tally.answered, tally.refused) > 100
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "count"),
+    [
+        ("rtneural_lstm_1d", "lstm_1d.json", 2000),
+        ("rtneural_lstm_torch", "lstm_torch.json", 2000),
+        ("nam_lstm", "lstm.nam", 2000),
+        ("icu_thai_graphclust", "weights.json", 300),
+    ],
+)
+def test_spoiled_copies_of_other_peoples_models_are_answered_or_refused(name, file, count, referee, tmp_path):
+    subjects = [(REFEREES / name / file).read_bytes()]
+    tally = fuzz(subjects, partial(everything, door="json_models"), count, tmp_path, also=[in_json])
+    assert min(tally.answered, tally.refused) > count // 20
+
+
+# Other people's models.
+
+
+@pytest.fixture
+def referee():
+    if not REFEREES.is_dir():
+        pytest.skip("referees not present: they are not part of this project; GATEWISE_REFEREES says where they are")
+
+    def find(name, file):
+        with np.load(REFEREES / name / "case.npz", allow_pickle=False) as case:
+            return {key: case[key] for key in case.files}, contents(REFEREES / name / file)
+
+    return find
+
+
+def test_the_one_dimensional_network_of_rtneural_gives_its_stored_answer(referee):
+    case, found = referee("rtneural_lstm_1d", "lstm_1d.json")
+    y, _ = found.network()(case["x"][:, None])
+    assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
+
+
+def test_the_network_of_rtneural_that_begins_with_a_dense_layer_gives_its_answer_from_its_parts(referee):
+    case, found = referee("rtneural_lstm", "lstm.json")
+    before, after = found.parts
+    assert (before.kind, before.activation) == ("linear layer", "tanh")
+    x = gw.Linear(before.weight(), before.bias(), before.activation)(case["x"][:, None])
+    y, _ = found.made(None, None, after.name, "every")(x)
+    assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
+    with pytest.raises(gw.FileError) as caught:
+        found.network()
+    cases.one_sentence(caught.value, "layers.0", "time-distributed-dense")
+
+
+def test_the_bad_network_of_rtneural_is_refused(referee):
+    _, found = referee("rtneural_lstm_1d", "bad_lstm.json")
+    for read in (found.pick, found.network):
+        with pytest.raises(gw.FileError) as caught:
+            read()
+        cases.one_sentence(caught.value, "20 units", "16")
+
+
+def test_the_state_dict_of_rtneural_gives_its_stored_answer(referee):
+    case, found = referee("rtneural_lstm_torch", "lstm_torch.json")
+    first, second = found.found
+    assert [(one.name, one.lstm.num_layers) for one in found.found] == [("lstm", 1), ("lstm2", 3)]
+    network = found.made("lstm2", None, "dense", "every")
+    y, _ = network(first.lstm(case["x"][:, None])[0])
+    assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
+    assert second.lstm.dtype == np.float32
+
+
+def test_the_amp_model_gives_its_audio_from_its_learned_state(referee):
+    case, found = referee("nam_lstm", "lstm.nam")
+    (one,) = found.found
+    start = {name: getattr(one.state[0][0], name) for name in "hc"}
+    assert_agree(start, {name: case[f"L0.{name}0"][0] for name in "hc"}, 1e-7)
+    trace = found.network().trace(case["L0.x"].swapaxes(0, 1), one.state)
+    got = {"y": trace.features, "audio": trace.output[..., 0]} | trace.lstm.state[0][0]._asdict()
+    want = {"y": case["L0.y"].swapaxes(0, 1), "audio": case["audio_out"].T}
+    assert_agree(got, want | {"h": case["L0.hn"][0], "c": case["L0.cn"][0]}, CLOSE)
+    np.testing.assert_array_equal(
+        one.lstm[0].parameters.weight.reshape(12, 4),
+        np.concatenate([case["weight.weight_hh_l0"], case["weight.weight_ih_l0"]], axis=1),
+    )
+
+
+@pytest.mark.parametrize("name", ["icu_thai_graphclust", "icu_burmese_codepoints"])
+def test_the_pickled_arrays_beside_unicodes_models_are_refused(name, referee):
+    with pytest.raises(gw.FileError) as caught:
+        gw.inspect(REFEREES / name / "weights.npy")
+    cases.one_sentence(caught.value, "weights.npy")
+
+
+@pytest.mark.parametrize("name", ["icu_thai_graphclust", "icu_burmese_codepoints"])
+def test_unicodes_word_segmenters_give_their_outputs_states_and_probabilities(name, referee):
+    case, found = referee(name, "weights.json")
+    network = found.network()
+    # In float64: over 300 steps the rounding of both runtimes together is more than what is allowed.
+    head = gw.Linear(np.float64(network.head.weight), np.float64(network.head.bias), network.head.activation)
+    network = gw.Network(network.lstm.astype(np.float64), embedding=np.float64(network.embedding), head=head)
+    trace = network.trace(case["ids"].T)
+    forward, backward = trace.lstm[0], trace.lstm[0, "backward"]
+    got = {"x": forward.input, "fwd.y": forward.hidden_state, "bwd.y": backward.hidden_state[::-1]}
+    want = {part: case[f"L0.{part}"].swapaxes(0, 1) for part in got}  # the backward run is stored in its own time
+    for direction, run in (("fwd", forward), ("bwd", backward)):
+        got |= {f"{direction}.hn": run.final.h, f"{direction}.cn": run.final.c}
+        want |= {f"{direction}.{end}": case[f"L0.{direction}.{end}"] for end in ("hn", "cn")}
+    assert_agree(got, want, CLOSE)
+    for ids, probabilities in (("ids", "softmax"), ("savedmodel_ids", "savedmodel_softmax")):
+        y, _ = network(case[ids].T)
+        assert_agree({"p": y.swapaxes(0, 1)}, {"p": case[probabilities]}, CLOSE)
