@@ -17,6 +17,7 @@ import gatewise as gw
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUN = [page for page in PAGES if page.stem != "doors"]  # that one needs a trained model: see peers/test_doors_page.py
 
 
 def commands(page: Path) -> list[tuple[str, list[str]]]:
@@ -45,9 +46,14 @@ def run(command: str, shown: list[str], capsys: pytest.CaptureFixture[str]) -> l
     return capsys.readouterr().out.rstrip("\n").splitlines()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in RUN if commands(page)], ids=lambda page: page.stem)
 def test_what_a_page_shows_a_command_to_print_is_what_it_prints(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    hold_commands(page, capsys)
+
+
+def hold_commands(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run a page's commands, and hold what they print against what the page shows."""
     for command, shown in commands(page):
         printed = run(command, shown, capsys)
         place, dots = 0, False
@@ -78,7 +84,7 @@ def python(page: Path) -> doctest.DocTest:
     return doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, page.name, 0)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if python(page).examples], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in RUN if python(page).examples], ids=lambda page: page.stem)
 def test_the_python_of_a_page_is_true(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GATEWISE_KERNEL", raising=False)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from program import exit_code
 
+from gatewise.interop import onnx
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -23,6 +25,10 @@ def test_every_command_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     np.savetxt("rain.csv", table, delimiter=",", header="rain,snow,wind", comments="")
     gw.save(gw.LSTM(3, 4, num_layers=2, bidirectional=True, rng=0), "my.safetensors")
     Path("roster.csv").write_text("student\nAda\nGrace\n", encoding="utf-8")
+    lstm = gw.LSTM(3, 4, rng=0)
+    onnx.write(lstm, "model.onnx")
+    np.save("input.npy", table)
+    np.savez("answers.npz", x=table, y=lstm(table)[0])
     lines = [line for line in SHELL if line.startswith("gatewise ")]
     assert len(lines) > 10
     for line in lines:

@@ -10,7 +10,11 @@ from cyclopts import App, CycloptsError
 
 import gatewise
 from gatewise.cli.check import check
+from gatewise.cli.convert import convert
 from gatewise.cli.exercise import exercise
+from gatewise.cli.inspect import inspect
+from gatewise.cli.trace import trace
+from gatewise.cli.verify import verify
 from gatewise.cli.walk import walk
 from gatewise.errors import GatewiseError
 
@@ -23,6 +27,10 @@ app = App(
 app.command(walk)
 app.command(check)
 app.command(exercise)
+app.command(inspect)
+app.command(trace)
+app.command(convert)
+app.command(verify)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import csv
+import sys
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-from gatewise.arrays import Array, numbers
+from gatewise.arrays import Array, numbers, require_memory
 from gatewise.errors import FileError, OptionError, ShapeError
+from gatewise.interop.found import Contents, Found
+from gatewise.layers import LSTM
+from gatewise.layers.settling import States
+from gatewise.network import Network
+from gatewise.step import State
 from gatewise.storage import readable
 
+T = TypeVar("T")
 SUFFIXES = (".csv", ".npy")
 TIMES = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")  # heads of a column of times
 
@@ -67,6 +79,250 @@ def vector(what: str, text: str) -> Array:
     if values.ndim == 2 and 1 not in values.shape:
         raise ShapeError(f"{what} has shape {values.shape}; it must be one row of numbers")
     return values.reshape(-1)
+
+
+# A file with LSTMs in it.
+
+
+def omitted(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Return what a file leaves out, given as NAME=VALUE: true and false, numbers, else text.
+
+    Raises
+    ------
+    OptionError
+        If one is written otherwise, or given twice.
+    """
+    found: dict[str, Any] = {}
+    for setting in settings or ():
+        name, equals, value = setting.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name.isidentifier():
+            raise OptionError(f"--set must be NAME=VALUE, as in --set recurrent_activation=sigmoid, not {setting!r}")
+        if name in found:
+            raise OptionError(f"--set gives {name} twice")
+        found[name] = _value(value.strip())
+    return found
+
+
+def _value(text: str) -> bool | int | float | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def inspected(path: Path, settings: Sequence[str] | None) -> Contents:
+    """Return what is in a file; what is to be known of its weights is said on standard error."""
+    from gatewise import interop
+
+    return aloud(lambda: interop.inspect(path, **omitted(settings)))
+
+
+def aloud(work: Callable[[], T]) -> T:
+    """Return what `work` returns, and print its warnings, each on a line, on standard error."""
+    from gatewise.views.walkthrough.text import clean
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = work()
+    for message in dict.fromkeys(str(one.message) for one in caught):
+        print(f"gatewise: {clean(message)}", file=sys.stderr)
+    return result
+
+
+def picked(path: Path, name: str | None, settings: Sequence[str] | None) -> tuple[Contents, Found]:
+    """Return what is in a file, and the LSTM of that name in it, or the only one."""
+    contents = inspected(path, settings)
+    return contents, aloud(lambda: contents.pick(name))
+
+
+def network_of(contents: Contents, found: Found) -> Network | None:
+    """Return the network that an LSTM belongs to, where the file tells the whole way through it."""
+    if contents.network is None:
+        return None
+    try:
+        network = contents.network()
+    except FileError:  # it tells the way, but it is none that a Network can go
+        return None
+    same = network.lstm is found.lstm or (len(contents.found) == 1 and repr(network.lstm) == repr(found.lstm))
+    return network if same else None
+
+
+def starting(found: Found, batch: int) -> States | None:
+    """Return the initial state that a file gives, for each of `batch` rows; None for zeros."""
+    if found.state is None:
+        return None
+
+    def rows(array: Array) -> Array:
+        array = np.atleast_2d(array)
+        if len(array) not in (1, batch):
+            raise ShapeError(f"the file's initial state is for {len(array)} rows; there are {batch}")
+        return np.broadcast_to(array, (batch, array.shape[1]))
+
+    return tuple(tuple(State(rows(one.h), rows(one.c)) for one in row) for row in found.state)
+
+
+def states(lstm: LSTM, h: Any, c: Any, batch: int, names: tuple[str, str] = ("h0", "c0")) -> Any:
+    """Return states ``[layer][direction]`` of two arrays as frameworks stack them; None for one that is not given.
+
+    Parameters
+    ----------
+    lstm : LSTM
+    h, c : array or None
+        (layers · directions, batch, size), or (batch, layers · directions, size); with one layer and direction also
+        (batch, size); with one row also without the batch.
+    batch : int
+    names : tuple of str
+        Of the arrays, in errors.
+    """
+    count, ways = lstm.num_layers * len(lstm.directions), len(lstm.directions)
+    cells = [cell for row in lstm.layers for cell in row]
+    found: list[list[Any]] = []
+    for name, given, sizes in (
+        (names[0], h, [cell.recurrent_size for cell in cells]),
+        (names[1], c, [cell.hidden_size for cell in cells]),
+    ):
+        if given is None:
+            found.append([None] * count)
+            continue
+        array, size = np.asarray(given), sizes[0]
+        if len(set(sizes)) != 1:
+            raise ShapeError(f"{name} cannot hold the states of layers of different sizes: {sizes}")
+        allowed: list[tuple[int, ...]] = [(count, batch, size), (batch, count, size)]
+        allowed += [(batch, size)] * (count == 1) + [(count, size)] * (batch == 1) + [(size,)] * (count * batch == 1)
+        if array.shape not in allowed:
+            raise ShapeError(
+                f"{name} has shape {array.shape}; it must be {allowed[0]} (layers and directions, row, unit)"
+            )
+        if array.shape == allowed[1] != allowed[0]:
+            array = array.swapaxes(0, 1)
+        found.append(list(array.reshape(count, batch, size)))
+    pairs = [(one, other) for one, other in zip(*found, strict=True)]
+    return tuple(tuple(pairs[start : start + ways]) for start in range(0, count, ways))
+
+
+def whole_numbers(what: str, array: Any) -> Any:
+    """Return an array as int64, or raise OptionError where a number is not whole."""
+    array = np.asarray(array)
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all() or (array != np.rint(array)).any():
+        raise OptionError(f"{what} must hold whole numbers: the network embeds them")
+    if array.size and np.abs(array).max() > 2**53:
+        raise OptionError(f"{what} must hold whole numbers that an embedding has rows for")
+    return array.astype(np.int64)
+
+
+# Sequences.
+
+
+def axes(text: str | None, batch_first: bool | None) -> tuple[str, ...]:
+    """Return the names of the axes of a sequence: as they are typed, else in the order that the file's framework has.
+
+    Raises
+    ------
+    OptionError
+        If the names are others than time, batch and feature.
+    """
+    if text is None:
+        return ("batch", "time", "feature") if batch_first else ("time", "batch", "feature")
+    names = tuple(name.strip() for name in text.split(","))
+    if sorted(names) not in (["batch", "feature", "time"], ["feature", "time"], ["batch", "time"], ["time"]):
+        raise OptionError(f"--axes must be time,batch,feature in the order that the numbers have, not {text!r}")
+    return names
+
+
+def sequence(path: Path, key: str | None) -> Given:
+    """Return the numbers of a .npy, .npz or .csv file, of one to three axes.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read.
+    OptionError
+        If an archive holds several arrays and no `key` names one, or a name ends otherwise.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".npy", ".npz", ".csv"):
+        raise OptionError(f"the input must be a .npy, .npz or .csv file, not {path}")
+    if key is not None and suffix != ".npz":
+        raise OptionError(f"--key belongs to an .npz file, not to {path}")
+    if suffix == ".npz":
+        names = npz_names(path)
+        if key is None and len(names) != 1:
+            held = ", ".join(names[:20]) or "none"
+            raise OptionError(f"{path} holds {len(names)} arrays; --key names one of them: {held}")
+        if key is not None and key not in names:
+            raise OptionError(f"there is no array {key!r} in {path}; it has {', '.join(names[:20]) or 'none'}")
+        name = names[0] if key is None else key
+        given = Given(numbers(name, npz(path, [name])[name]))
+    else:
+        given = _csv(path) if suffix == ".csv" else Given(_npy(path))
+    if given.values.ndim not in (1, 2, 3):
+        raise ShapeError(f"the input has shape {given.values.shape}; it must have one to three axes")
+    return given
+
+
+def npz_names(path: Path) -> list[str]:
+    """Return the names of the arrays in an .npz file."""
+    with _zip(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def npz(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Return arrays of an .npz file by their names.
+
+    Raises
+    ------
+    FileError
+        If the file is not whole, or an array holds objects.
+    CapacityError
+        If an array does not fit into memory.
+    """
+    found = {}
+    for name in names:
+        try:
+            with _zip(path) as archive:
+                entry = archive.getinfo(f"{name}.npy")
+                require_memory(entry.file_size, 1, f"{name} in {path}")
+                with archive.open(entry) as file:
+                    found[name] = _array(file, entry.file_size)
+        except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, SyntaxError, OverflowError) as problem:
+            if isinstance(problem, FileError):
+                raise
+            raise FileError(f"cannot read {name} in {path}: {_first_line(problem)}") from None
+        except (KeyError, NotImplementedError, RuntimeError, TypeError, MemoryError) as problem:
+            if isinstance(problem, MemoryError) and str(problem):
+                raise
+            raise FileError(f"cannot read {name} in {path}: {_first_line(problem)}") from None
+    return found
+
+
+def _zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(readable(path))
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
+        if isinstance(problem, FileError):
+            raise
+        raise FileError(f"cannot read {path}: it is not a whole .npz file ({_first_line(problem)})") from None
+
+
+def _array(file: Any, size: int) -> Any:
+    """Return the array of an open .npy file of so many bytes; what its header declares must be what is there."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    if dtype.hasobject or dtype.kind not in "fiub":
+        raise ValueError(f"it holds {dtype}, not numbers")
+    data = file.read(size + 1)
+    count = 1
+    for length in shape:
+        count *= length
+    if len(data) != count * dtype.itemsize:
+        raise ValueError(f"it declares shape {shape} of {dtype} and holds {len(data)} bytes")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _npy(path: Path) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,10 +13,8 @@ from cyclopts import Group, Parameter, Token
 
 from gatewise.arrays import Array, require_memory
 from gatewise.cli import reading
-from gatewise.errors import OptionError, ShapeError
+from gatewise.errors import OptionError, ShapeError, WeightsWarning
 from gatewise.examples import EXAMPLES, Example, notebook
-from gatewise.interop import load, own
-from gatewise.network import Network
 from gatewise.step import Labels, State, Step
 
 RUN = Group("The run", sort_key=1)
@@ -23,7 +22,7 @@ BACK = Group("The way back", sort_key=2)
 PAGE = Group("The page", sort_key=3)
 CELL = Group("A new cell", sort_key=4)
 VARIANT = Group("Its variant", sort_key=5)
-MODEL = Group("A saved model", sort_key=6)
+MODEL = Group("A trained model", sort_key=6)
 
 
 def _whole(kind: object, tokens: Sequence[Token]) -> int:
@@ -85,9 +84,15 @@ class VariantOptions:
 @Parameter(name="*", group=MODEL)
 @dataclass(frozen=True)
 class ModelOptions:
-    """One step of a saved model on a sequence."""
+    """One step of a trained model on a sequence."""
 
-    model: Annotated[Path | None, Parameter(help="A file that gatewise saved; --x gives the sequence.")] = None
+    model: Annotated[
+        Path | None, Parameter(help="Of gatewise, PyTorch, Keras, ONNX, or a JSON model; --x gives the sequence.")
+    ] = None
+    name: Annotated[str | None, Parameter(help="Which LSTM, where the file holds several.")] = None
+    settings: Annotated[
+        list[str] | None, Parameter(name="--set", negative="", help="What the file leaves out, as NAME=VALUE.")
+    ] = None
     layer: Annotated[Whole, Parameter(help="Which layer, from 0 (the default).")] = None
     direction: Annotated[Literal["forward", "backward"] | None, Parameter(help="Of a bidirectional model.")] = None
     at: Annotated[Whole, Parameter(help="Which step of the sequence, from 0 (the default); -1 is the last.")] = None
@@ -168,7 +173,9 @@ def build(
         return Run(made.rows, made.facts, made.dh if dh is None else dh, made.dc if dc is None else dc)
     if files:
         if "model" not in files:
-            raise OptionError(f"--{next(iter(files))} belongs to a saved model; --model names its file")
+            raise OptionError(
+                f"--{next(iter(files)).replace('settings', 'set')} belongs to a saved model; --model names its file"
+            )
         refuse("--model", {"example": example, "h": h, "c": c} | cells | switches)
         walked, facts = _of_model(files, x, steps)
     elif example == "latch":
@@ -249,11 +256,13 @@ def _of_new_cell(
 
 def _of_model(files: dict[str, Any], x: str | None, steps: int | None) -> Walked:
     path = files["model"]
-    found = own.read(path)
-    network = found if isinstance(found, Network) else None
-    lstm = load(path) if network is None else network.lstm
-    if not all(np.isfinite(a).all() for row in lstm.layers for cell in row for a in cell.parameters.arrays().values()):
-        raise OptionError(f"{path} holds weights that are not finite numbers")
+    contents = reading.inspected(path, files.get("settings"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeightsWarning)
+        found = contents.pick(files.get("name"))
+    if found.bad:
+        raise OptionError(f"{path} holds weights that are not finite numbers: {'; '.join(found.bad)}")
+    lstm, network = found.lstm, reading.network_of(contents, found)
     if x is None:
         raise OptionError("--model needs --x, the sequence that it runs on")
     given = reading.read("x", x)

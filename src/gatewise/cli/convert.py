@@ -1,0 +1,112 @@
+"""gatewise convert: an LSTM from one framework's file to another's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from gatewise.cli import reading
+from gatewise.cli.inspect import FILE, Settings
+from gatewise.errors import OptionError
+from gatewise.interop.found import Contents, Found
+from gatewise.layers import LSTM
+from gatewise.network import Network
+from gatewise.step import NO_LABELS
+
+TARGET = Group("What is written", sort_key=2)
+SUFFIXES = {
+    "gatewise": (".safetensors",),
+    "torch": (".pt", ".pth", ".safetensors"),
+    "keras": (".keras", ".h5"),
+    "onnx": (".onnx",),
+}
+
+
+def convert(
+    file: Annotated[Path, Parameter(help="Of gatewise, PyTorch, Keras, ONNX, or a JSON model.")],
+    output: Annotated[Path, Parameter(help="The file to write: .safetensors, .pt, .pth, .keras, .h5 or .onnx.")],
+    *,
+    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    settings: Settings = None,
+    to: Annotated[Literal["gatewise", "torch", "keras", "onnx"] | None, Parameter(group=TARGET)] = None,
+    gates: Annotated[bool, Parameter(group=TARGET, negative="")] = False,
+) -> None:
+    """Write an LSTM that a file holds as a file of another framework, exactly, or not at all.
+
+    No framework is needed. What the target cannot express is refused by its name before anything is written. A file of
+    gatewise's own takes the whole network where the file tells it; the others take the LSTM alone.
+
+    Parameters
+    ----------
+    name
+        Which LSTM, where the file holds several.
+    to
+        The framework, where the name of the file does not tell: .safetensors is gatewise's own unless this says torch.
+    gates
+        Of ONNX: a graph of standard operators that also puts out every gate of every step.
+    """
+    target = _target(output, to)
+    if gates and target != "onnx":
+        raise OptionError(f"--gates belongs to ONNX; {output} is written for {target}")
+    contents, found = reading.picked(file, name, settings)
+    network = reading.network_of(contents, found) if target == "gatewise" else None
+    _write(target, found.lstm if network is None else network, output, gates)
+    from gatewise.views.walkthrough.text import clean
+
+    left = left_behind(contents, found, network, target)
+    print(clean(f"{file}: {found.name} ({contents.format}) -> {output} ({target}{', with every gate' * gates}){left}"))
+
+
+def _target(output: Path, to: str | None) -> str:
+    suffix = output.suffix.lower()
+    fits = [target for target, suffixes in SUFFIXES.items() if suffix in suffixes]
+    if to is None:
+        if not fits:
+            every = ", ".join(dict.fromkeys(suffix for suffixes in SUFFIXES.values() for suffix in suffixes))
+            raise OptionError(f"the name of {output} does not tell its format; it must end in one of {every}")
+        return fits[0]
+    if to not in fits:
+        raise OptionError(f"a file for {to} must end in {' or '.join(SUFFIXES[to])}, not as {output.name}")
+    return to
+
+
+def _write(target: str, thing: LSTM | Network, output: Path, gates: bool) -> None:
+    if target == "gatewise":
+        from gatewise.interop import save
+
+        save(thing, output)
+        return
+    lstm = thing.lstm if isinstance(thing, Network) else thing
+    if target == "torch":
+        from gatewise.interop import torch
+
+        torch.write(lstm, output)
+    elif target == "keras":
+        from gatewise.interop import keras
+
+        keras.write(lstm, output)
+    else:
+        from gatewise.interop import onnx
+
+        onnx.write(lstm, output, gates=gates)
+
+
+def left_behind(contents: Contents, found: Found, network: Network | None, target: str) -> str:
+    """Say in words what a file holds that is not in the one that was written."""
+    left = []
+    if network is None:
+        left += [f"{one.name} ({one.kind})" for one in contents.parts]
+    left += [f"{one.name} (another LSTM)" for one in contents.found if one.name != found.name]
+    if target != "gatewise" and any(cell.labels != NO_LABELS for row in found.lstm.layers for cell in row):
+        left.append("the labels")
+    if found.state is not None:
+        left.append("the initial state")
+    if found.time_reversed:
+        left.append("that its outputs have the last step first")
+    if not left:
+        return ""
+    shown = left if len(left) <= 8 else [*left[:7], f"{len(left) - 7} more"]
+    return f"; not carried over: {', '.join(map(os.fspath, shown))}"

@@ -1,0 +1,318 @@
+"""gatewise trace: every gate of every step of a file's LSTM on a person's own input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from cyclopts import Group, Parameter
+
+from gatewise.cli import reading
+from gatewise.cli.inspect import FILE, Settings
+from gatewise.cli.run import Count
+from gatewise.errors import OptionError, ShapeError
+from gatewise.insight.verification import time_first
+from gatewise.interop.found import Contents, Found
+from gatewise.layers import LSTM
+from gatewise.layers.settling import States
+from gatewise.network import Network
+from gatewise.step import Labels
+from gatewise.trace import QUANTITIES, Keep, LSTMTrace
+
+INPUT = Group("The input", sort_key=2)
+KEPT = Group("What is kept", sort_key=3)
+LARGE = 64 * 2**20  # bytes from which on the size is said beforehand
+RATE = 5e9  # additions and multiplications a second: what the native engine does on one core, about
+
+
+def trace(
+    file: Annotated[Path, Parameter(help="Of gatewise, PyTorch, Keras, ONNX, or a JSON model.")],
+    input: Annotated[
+        Path,
+        Parameter(
+            help="A .npy, .npz or .csv file: what goes into the LSTM; whole numbers where the file holds a network with"
+            " an embedding. Of a .csv file a row is a step; the first line may name the features; a first column"
+            " called time or date gives the times."
+        ),
+    ],
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], group=KEPT)],
+    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    settings: Settings = None,
+    axes: Annotated[str | None, Parameter(group=INPUT)] = None,
+    key: Annotated[str | None, Parameter(group=INPUT)] = None,
+    lengths: Annotated[str | None, Parameter(group=INPUT)] = None,
+    state: Annotated[Path | None, Parameter(group=INPUT)] = None,
+    keep: Annotated[str | None, Parameter(group=KEPT)] = None,
+    units: Annotated[str | None, Parameter(group=KEPT)] = None,
+    every: Annotated[Count, Parameter(group=KEPT)] = 1,
+) -> None:
+    """Run an LSTM over an input and write every gate of every step to a file.
+
+    A .safetensors file is written as the run goes, so that it may be larger than memory; gatewise.load_trace reads it.
+    An .npz file has plain arrays (time, batch, unit) by names such as layer0.forward.forget_gate, with the input, the
+    output, and the steps that are kept.
+
+    Parameters
+    ----------
+    output
+        The file to write, .safetensors or .npz.
+    name
+        Which LSTM, where the file holds several.
+    axes
+        The order of the input's axes, for instance batch,time,feature; by default that of the file's framework where
+        the file tells it, else time,batch,feature. An input of two axes has no batch.
+    key
+        Which array of an .npz file.
+    lengths
+        How many steps of each row are real, with commas between them; the rest is padding.
+    state
+        An .npz file with the initial states h0 and c0, stacked as PyTorch and ONNX have them: (layers and directions,
+        batch, unit). By default those of the file, where it holds any, else zeros.
+    keep
+        Only these quantities, with commas between them: input_gate, forget_gate, candidate, output_gate, cell_state,
+        hidden_state, unprojected_state.
+    units
+        Only these hidden units, with commas between them, from 0.
+    every
+        Only every nth step.
+    """
+    from gatewise.views.walkthrough.text import clean
+
+    if output.suffix.lower() not in (".safetensors", ".npz"):
+        raise OptionError(f"the name of {output} must end in .safetensors or .npz, which tells the format")
+    contents, found = reading.picked(file, name, settings)
+    given = reading.sequence(input, key)
+    lstm = found.lstm
+    names = reading.axes(axes, found.batch_first)
+    column = input.suffix.lower() == ".csv" and given.values.shape[1] == 1
+    x, masking = features(contents, found, given.values[:, 0] if column else given.values, names)
+    rows = 1 if x.ndim == 2 else x.shape[1]
+    counts = None if lengths is None else np.array(_whole("lengths", lengths))
+    if counts is not None and x.ndim == 2:
+        x = x[:, None]
+    _require_finite(x, counts, input)
+    start = _start(found, state, rows)
+    if start is not None and x.ndim == 2:
+        start = tuple(tuple(type(one)(one.h[0], one.c[0]) for one in row) for row in start)
+    quantities = QUANTITIES if keep is None else tuple(part.strip() for part in keep.split(","))
+    chosen = None if units is None else tuple(_whole("units", units))
+    keeping = Keep(quantities, chosen, every)
+    options: dict[str, Any] = {"keep": quantities, "units": chosen, "every": every}
+    if keeping.everything:
+        options = {}
+    options |= masking if counts is None else {}
+    options |= {"lengths": counts, "labels": _labels(given, lstm, len(x))}
+    on_file = output.suffix.lower() == ".safetensors"
+    kept = bytes_kept(lstm, keeping, len(x), rows, on_file=on_file)
+    if kept > LARGE:
+        where = f", which are written to {output} as the run goes" if on_file else ""
+        print(f"gatewise: this keeps {in_bytes(kept)} of {len(x):,} steps{where}", file=sys.stderr)
+    with waiting(seconds(lstm, len(x), rows), f"{len(x):,} steps, {in_bytes(kept)}"):
+        if on_file:
+            made = lstm.trace(x, start, out=output, **options)
+        else:
+            made = lstm.trace(x, start, **options)
+            write_npz(made, output)
+    print(clean(f"{output}: {described(found.name, made, rows, every)}, {in_bytes(output.stat().st_size)}"))
+
+
+def features(contents: Contents, found: Found, values: Any, names: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+    """Return an input as (time, batch, feature), or (time, feature) where it has no batch; embedded where it must be.
+
+    Where the file's network marks steps that do not take place, the options of a run say which.
+
+    Raises
+    ------
+    ShapeError
+        If its sizes are others than the LSTM takes.
+    OptionError
+        If it holds no whole numbers where the network embeds them.
+    """
+    lstm, network = found.lstm, reading.network_of(contents, found)
+    if network is not None and network.embedding is not None and not _are_features(values, lstm):
+        tokens = reading.whole_numbers("the input", values)
+        if tokens.ndim > 1:
+            tokens = time_first(tokens, [one for one in names if one != "feature"], "the input")
+        return network.embed(tokens)[0], _masking(network, tokens == network.masked)
+    if values.ndim == 1:
+        values = values[:, None] if lstm.input_size == 1 else values[None]
+    order = names if values.ndim == 3 else tuple(one for one in names if one != "batch")
+    x = time_first(values, order, "the input")
+    if x.shape[-1] != lstm.input_size:
+        raise ShapeError(
+            f"the input has {x.shape[-1]} features, on the axes {', '.join(order)} of its shape {values.shape};"
+            f" the LSTM takes {lstm.input_size}"
+        )
+    if network is None or network.masked is None or network.embedding is not None:
+        return x, {}
+    return x, _masking(network, (x == network.masked).all(-1))
+
+
+def _masking(network: Network, masked: Any) -> dict[str, Any]:
+    """Return the options of a run in which masked steps do not take place, where there are any."""
+    if network.masked is None or not masked.any():
+        return {}
+    return {"mask": ~masked, "masked_output": network.masked_output}
+
+
+def _are_features(values: Any, lstm: LSTM) -> bool:
+    """Whether an input for a network with an embedding is what the embedding would give: no whole numbers."""
+    return values.ndim >= 2 and values.shape[-1] == lstm.input_size and bool((values != np.rint(values)).any())
+
+
+def _require_finite(x: Any, lengths: Any, path: Path) -> None:
+    bad = ~np.isfinite(x)
+    if lengths is not None and lengths.shape == (x.shape[1],):
+        bad &= (np.arange(len(x))[:, None] < lengths)[..., None]
+    if bad.any():
+        place = np.argwhere(bad)[0]
+        row = f" of row {place[1]}" if x.ndim == 3 else ""
+        raise OptionError(
+            f"the input must hold finite numbers, but feature {place[-1]} of step {place[0]}{row} (counted from 0) in"
+            f" {path} is {x[tuple(place)]}"
+        )
+
+
+def _start(found: Found, path: Path | None, batch: int) -> States | None:
+    """Return the initial state (batch, ·) of a file, else that of the LSTM's own file."""
+    if path is None:
+        return reading.starting(found, batch)
+    names = set(reading.npz_names(path)) & {"h0", "c0"}
+    if not names:
+        raise OptionError(f"{path} must hold h0, c0 or both; it has {', '.join(reading.npz_names(path)) or 'none'}")
+    return initial(found.lstm, reading.npz(path, sorted(names)), batch)
+
+
+def initial(lstm: LSTM, arrays: dict[str, Any], batch: int) -> States:
+    """Return the initial states of an .npz file; zeros for one that it does not hold."""
+    zeros = lstm.zero_state(batch)
+    given = reading.states(lstm, arrays.get("h0"), arrays.get("c0"), batch)
+    return tuple(
+        tuple(
+            type(zero)(*(there if part is None else part for part, there in zip(one, zero, strict=True)))
+            for one, zero in zip(row, blank, strict=True)
+        )
+        for row, blank in zip(given, zeros, strict=True)
+    )
+
+
+def _labels(given: reading.Given, lstm: LSTM, time: int) -> Labels | list[Labels] | None:
+    """Return the names that came with the input, and those of the LSTM's own where it gave none."""
+    heads = given.features if given.features is not None and len(given.features) == lstm.input_size else None
+    times = given.times if given.times is not None and len(given.times) == time else None
+    if heads is None and times is None:
+        return None
+    rest = Labels(None, None, None, times)
+    return [Labels(heads, None, None, times), *[rest] * (lstm.num_layers - 1)]
+
+
+def _whole(what: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise OptionError(f"--{what} must be whole numbers with commas between them, not {text!r}") from None
+
+
+# What it takes.
+
+
+def bytes_kept(lstm: LSTM, keep: Keep, time: int, batch: int, *, on_file: bool) -> int:
+    """Return how many bytes a trace keeps; in a file, each cell's input lies beside what it kept."""
+    apart = 2 if lstm.bidirectional and lstm.merge[-1] == "none" else 1
+    count = time * batch * lstm.output_size * apart
+    for number, row in enumerate(lstm.layers):
+        for cell in row:
+            if keep.everything and (on_file or (number == 0 and cell is row[0])):
+                count += time * batch * cell.input_size
+            shapes = keep.shapes(cell.parameters, time, batch)
+            count += sum(int(np.prod([float(length) for length in shape])) for shape in shapes.values())
+    return count * lstm.dtype.itemsize
+
+
+def seconds(lstm: LSTM, time: int, batch: int) -> float:
+    """Return about how long a run takes."""
+    work = sum(8.0 * cell.parameters.weight.size / 4 for row in lstm.layers for cell in row)
+    return time * batch * work / RATE
+
+
+def in_bytes(count: float) -> str:
+    """Return a number of bytes in words."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:,.1f} GiB"
+
+
+@contextmanager
+def waiting(expected: float, what: str) -> Iterator[None]:
+    """Show on a terminal that work is going on, and since when, where it takes more than about a second."""
+    if expected < 1 or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(f"tracing {what}", total=None)
+        yield
+
+
+# What comes of it.
+
+
+def write_npz(trace: LSTMTrace, path: Path) -> None:
+    """Write a trace as an .npz file of plain arrays; an existing file is replaced whole, or not at all."""
+    from gatewise.storage import beside
+
+    with beside(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **npz_arrays(trace))
+
+
+def npz_arrays(trace: LSTMTrace) -> dict[str, Any]:
+    """Return the arrays of a trace by plain names."""
+    arrays: dict[str, Any] = {"output": trace.output}
+    for number, layer in enumerate(trace.layers):
+        for direction, cell in layer.items():
+            start = f"layer{number}.{direction}."
+            for name in cell.keep.quantities:
+                projected = "unprojected_state" in cell.arrays or "hidden_state" not in cell.keep.quantities
+                if name != "unprojected_state" or projected:
+                    arrays[start + name] = cell.quantity(name)
+            for when in ("initial", "final"):
+                state = getattr(cell, when)
+                arrays |= {f"{start}{when}_hidden_state": state.h, f"{start}{when}_cell_state": state.c}
+    first = next(iter(trace.layers[0].values()))
+    arrays["steps"] = np.arange(0, first.time, first.keep.every)
+    if first.input is not None:
+        arrays["input"] = first.input
+    if first.live is not None:
+        arrays["live"] = first.live
+    if first.keep.units is not None:
+        arrays["units"] = np.array(first.keep.units)
+    for what in ("features", "units", "series", "times"):
+        if (names := getattr(first.labels, what)) is not None:
+            arrays[f"names.{what}"] = np.array(names, dtype=np.str_)
+    return arrays
+
+
+def described(name: str, trace: LSTMTrace, rows: int, every: int) -> str:
+    """Say in words what a trace holds."""
+    first: Any = next(iter(trace.layers[0].values()))
+    layers = len(trace.layers)
+    said = [f"{name}, {layers} layer{'s' * (layers > 1)}, {' and '.join(trace.directions)}"]
+    said.append(f"{first.time:,} step{'s' * (first.time != 1)} of {rows:,} row{'s' * (rows != 1)}")
+    if every > 1:
+        said.append(f"one step in {every:,} kept")
+    kept: Sequence[str] = first.keep.quantities
+    if kept != QUANTITIES:
+        said.append(", ".join(kept))
+    if first.keep.units is not None:
+        said.append(f"{len(first.keep.units)} of {first.parameters.hidden_size:,} units")
+    return ", ".join(said)

@@ -1,0 +1,175 @@
+"""gatewise verify: a file's LSTM against the answers of its own runtime."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from cyclopts import Group, Parameter
+
+from gatewise.cli import reading
+from gatewise.cli.inspect import FILE, Settings, wrapped
+from gatewise.cli.trace import features, initial
+from gatewise.errors import OptionError
+from gatewise.insight.verification import Verification, in_words, time_first
+from gatewise.insight.verification import verify as hold
+from gatewise.interop.found import Contents, Found
+
+ANSWERS = Group("The answers", sort_key=2)
+KEYS = ("x", "y", "h0", "c0", "hn", "cn", "lengths")
+
+
+def verify(
+    file: Annotated[Path, Parameter(help="Of gatewise, PyTorch, Keras, ONNX, or a JSON model.")],
+    *,
+    io: Annotated[Path, Parameter(group=ANSWERS)],
+    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    settings: Settings = None,
+    prefix: Annotated[str, Parameter(group=ANSWERS)] = "",
+    axes: Annotated[str | None, Parameter(group=ANSWERS)] = None,
+) -> None:
+    """Hold an LSTM against what its own runtime put out: how far apart they are, where, and whether that is rounding.
+
+    Two runtimes differ in the last bits. How far rounding alone carries them apart on this very input is measured; what
+    differs by more is a mistake, and its likeliest causes are tried: the order of the gates, a bias that is left out,
+    the hard sigmoid of another framework, reversed time, axes or states that have changed places … A cause is named
+    only if nothing but rounding is left with it. Exit code 1 if there is a mistake.
+
+    Parameters
+    ----------
+    io
+        An .npz file: x, what went into the LSTM; y, what came out; where there are any the initial states h0 and c0,
+        the final states hn and cn (layers and directions, batch, unit), and the lengths of the rows.
+    name
+        Which LSTM, where the file holds several.
+    prefix
+        What the names of the arrays begin with.
+    axes
+        The order of the axes of x and y, for instance batch,time,feature; by default that of the file's framework where
+        the file tells it, else time,batch,feature.
+    """
+    contents, found = reading.picked(file, name, settings)
+    arrays = _arrays(io, prefix)
+    lstm, notes = found.lstm, []
+    batch_first = found.batch_first
+    if axes is None and (fitting := _batch_first(arrays)) not in (None, bool(batch_first)):
+        batch_first = fitting
+        order = "batch,time,feature" if fitting else "time,batch,feature"
+        notes.append(f"the axes are taken to be {order}: so the rows of the states, or the lengths, fit")
+    names = reading.axes(axes, batch_first)
+    x, masking = features(contents, found, arrays["x"], names)
+    rows = 1 if x.ndim == 2 else x.shape[1]
+    y = arrays.get("y")
+    if y is not None:
+        y = _in_time(found, y, x, names)
+    state = initial(lstm, arrays, rows) if {"h0", "c0"} & set(arrays) else reading.starting(found, rows)
+    final = None
+    if {"hn", "cn"} & set(arrays):
+        final = reading.states(lstm, arrays.get("hn"), arrays.get("cn"), rows, ("hn", "cn"))
+    lengths = arrays.get("lengths")
+    if x.ndim == 2 and lengths is not None:
+        x = x[:, None]
+    options: dict[str, Any] = {
+        "state": state,
+        "final": final,
+        "lengths": lengths,
+        "mask": None if lengths is not None else masking.get("mask"),
+    }
+    verification = hold(lstm, x, y, **options)
+    if not verification.agrees and not verification.causes:
+        verification = replace(verification, causes=tuple(_others(contents, found, x, y, options)))
+    notes += [*verification.notes, *found.notes]
+    for line in lines(f"{file}: {found.name}", io, verification, notes):
+        print(line)
+    sys.stdout.flush()
+    sys.exit(0 if verification.agrees else 1)
+
+
+def _others(contents: Contents, found: Found, x: Any, y: Any, options: dict[str, Any]) -> Iterator[str]:
+    """Find other LSTMs of the file whose answers these are."""
+    for other in contents.found:
+        if (
+            other.name != found.name
+            and repr(other.lstm) == repr(found.lstm)
+            and hold(other.lstm, x, y, **options).agrees
+        ):
+            yield f"these are the answers of {other.name}, another LSTM of the file"
+
+
+def _arrays(path: Path, prefix: str) -> dict[str, Any]:
+    """Return the arrays of a case by their names without the prefix."""
+    if path.suffix.lower() != ".npz":
+        raise OptionError(f"--io must be an .npz file, not {path}")
+    names = reading.npz_names(path)
+    there = [key for key in KEYS if prefix + key in names]
+    held = ", ".join(names[:20]) or "nothing"
+    if "x" not in there:
+        prefixes = [name[:-1] for name in names if name.endswith(".x")]
+        hint = f"; --prefix {prefixes[0]} gives one of its cases" if prefixes else ""
+        raise OptionError(f"{path} must hold {prefix}x, what went into the LSTM; it holds {held}{hint}")
+    if not {"y", "hn", "cn"} & set(there):
+        raise OptionError(f"{path} must hold {prefix}y, {prefix}hn or {prefix}cn, what came out; it holds {held}")
+    found = dict(zip(there, reading.npz(path, [prefix + key for key in there]).values(), strict=True))
+    if "lengths" in found:
+        found["lengths"] = np.atleast_1d(found["lengths"])
+    return found
+
+
+def _in_time(found: Found, y: Any, x: Any, names: tuple[str, ...]) -> Any:
+    """Return an output with time first, and the first step first."""
+    first = "batch" not in names or names.index("time") < names.index("batch")
+    if y.ndim == 4:
+        y = y if first else y.transpose(1, 2, 0, 3)
+    elif y.ndim == 3:
+        y = time_first(y, names if len(names) == 3 else (*names, "feature"), "y")
+    whole = y.ndim >= 3 or (y.ndim == 2 and (x.ndim == 2 or x.shape[1] == 1) and len(y) == len(x))
+    return y[::-1] if found.time_reversed and whole else y
+
+
+def _batch_first(arrays: dict[str, Any]) -> bool | None:
+    """Whether x has the rows of the states, or of the lengths, on its first axis; None where that does not tell."""
+    x = arrays["x"]
+    if x.ndim != 3 or x.shape[0] == x.shape[1]:
+        return None
+    counts = {len(arrays["lengths"])} if "lengths" in arrays else set()
+    counts |= {arrays[key].shape[-2] for key in ("h0", "c0", "hn", "cn") if key in arrays and arrays[key].ndim > 1}
+    return {x.shape[0]: True, x.shape[1]: False}.get(counts.pop()) if len(counts) == 1 else None
+
+
+def lines(what: str, io: Path, verification: Verification, notes: Sequence[str]) -> Iterator[str]:
+    """Return what was found as lines of at most 80 columns, but for words that are longer."""
+    yield from wrapped(f"{what}, against {io}: {verification.verdict}", "", "  ")
+    yield ""
+    rows = [("", "difference", "allowed", "largest", "where")]
+    for one in verification.differences:
+        where = in_words(one.index)
+        rows.append((one.name, f"{one.largest:.2e}", f"{one.allowance:.2e}", f"{one.scale:.4g}", where))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        numbers = "  ".join(f"{text:>{width}}" for text, width in zip(row[1:4], widths[1:], strict=True))
+        line = f"{row[0]:<{widths[0]}}  {numbers}  {row[4]}".rstrip()
+        yield from [line] if len(line) <= 80 else [line[: -len(row[4])].rstrip(), f"    {row[4]}"]
+    for one in verification.differences:
+        if one.beyond and one.first is not None:
+            yield ""
+            yield from wrapped(
+                f"{one.name}: {one.beyond:,} of {one.entries:,} numbers are further off than rounding in"
+                f" {verification.precision} takes them, {one.excess:.3g} times as far at most; the first is at"
+                f" {in_words(one.first)}.",
+                "",
+                "  ",
+            )
+    if not verification.agrees:
+        yield ""
+        if verification.causes:
+            yield "Nothing but rounding is left where"
+            for cause in verification.causes:
+                yield from wrapped(cause, "  ", "      ")
+        else:
+            yield from wrapped("None of the causes that were tried explains it.", "", "  ")
+    for note in notes:
+        yield from wrapped(f"note: {note}", "", "  ")
