@@ -258,6 +258,8 @@ def test_what_cannot_be_traced_is_refused_in_one_sentence(here, capsys):
     np.save("wide.npy", sequence(5, 1, 4))
     np.save("nan.npy", np.where(np.arange(15).reshape(5, 1, 3) == 7, np.nan, 1.0))
     np.save("four.npy", sequence(1, 1, 1, 3))
+    np.save("large.npy", np.full((5, 1, 3), 1e300))
+    np.savez("own.npz", a=sequence(5, 1, 3))
     np.savez("two.npz", a=1, b=2)
     np.savez("objects.npz", a=np.array([{}], dtype=object))
     np.savez("state.npz", h0=sequence(1, 2, 4))
@@ -270,6 +272,9 @@ def test_what_cannot_be_traced_is_refused_in_one_sentence(here, capsys):
         ([*trace, "wide.npy", "-o", "out.npz"], "4 features"),
         ([*trace, "nan.npy", "-o", "out.npz"], "feature 1 of step 2 of row 0"),
         ([*trace, "four.npy", "-o", "out.npz"], "one to three axes"),
+        ([*trace, "large.npy", "-o", "out.npz"], "finite numbers of float32, but feature 0 of step 0 of row 0"),
+        ([*trace, "x.npy", "-o", "model.safetensors"], "model.safetensors is what is read"),
+        ([*trace, "own.npz", "-o", "own.npz"], "own.npz is what is read"),
         ([*trace, "two.npz", "-o", "out.npz"], "--key names one of them: a, b"),
         ([*trace, "two.npz", "--key", "c", "-o", "out.npz"], "no array 'c'"),
         ([*trace, "objects.npz", "-o", "out.npz"], "object"),
@@ -410,6 +415,7 @@ def test_what_the_target_cannot_express_is_refused_and_nothing_is_written(here, 
         (["model.safetensors", "out.pt", "--gates"], "--gates belongs to ONNX"),
         (["model.safetensors", "out.pt", "--name", "x"], "'x'"),
         (["no.pt", "out.safetensors"], "no such file"),
+        (["model.safetensors", "model.safetensors"], "model.safetensors is what is read"),
         (["out.pt", "out.safetensors"], "out.pt"),
     ]:
         assert words in refused(capsys, "convert", *tokens)

@@ -102,6 +102,35 @@ def test_a_network_is_the_same_after_saving_and_loading(embedding, head, reads, 
     assert_same_lstm(gw.load(tmp_path / "network"), network.lstm)  # of a network, its LSTM
 
 
+def test_a_learned_initial_state_is_what_every_row_of_a_network_starts_from(tmp_path):
+    lstm, chance = gw.LSTM(2, 3, num_layers=2, bidirectional=True, rng=0), np.random.default_rng(0)
+    initial = [[gw.State(*chance.normal(size=(2, 3)).astype(np.float32)) for _ in range(2)] for _ in range(2)]
+    gw.save(gw.Network(lstm, initial=initial), tmp_path / "network")
+    network, x = gw.load_network(tmp_path / "network"), np.ones((4, 5, 2), np.float32)
+    rows = [[gw.State(*(np.tile(part, (5, 1)) for part in one)) for one in row] for row in initial]
+    np.testing.assert_array_equal(network(x)[0], lstm(x, rows)[0])
+    np.testing.assert_array_equal(network.trace(x).output, lstm(x, rows)[0])
+    np.testing.assert_array_equal(network(x[:, 0])[0], lstm(x[:, 0], initial)[0])
+    zeros = lstm.zero_state(5)
+    np.testing.assert_array_equal(network(x, zeros)[0], lstm(x)[0])
+    with pytest.raises(gw.ShapeError):
+        gw.Network(lstm, initial=initial[:1])
+
+
+@pytest.mark.parametrize("name", ["m.pt", "m.PTH", "m.onnx", "m.keras", "m.h5"])
+def test_the_name_of_another_frameworks_file_is_not_given_to_ours(name, tmp_path):
+    with pytest.raises(gw.OptionError, match=r"save writes gatewise's own safetensors.* has a write for it"):
+        gw.save(gw.LSTM(2, 3, rng=0), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("thing", [None, 5, {}, [1]])
+def test_what_is_no_path_is_refused_in_one_sentence(thing):
+    with pytest.raises(gw.GatewiseError) as caught:
+        gw.load(thing)
+    cases.one_sentence(caught.value, "path")
+
+
 def things():
     lstm = gw.LSTM(2, 3, rng=0)
     trace = lstm.trace(np.ones((4, 1, 2)))

@@ -265,7 +265,7 @@ def test_only_a_tensor_that_depends_on_an_unknown_global_is_refused(tmp_path):
         for key, array in enumerate(arrays.values()):
             archive.writestr(f"archive/data/{key}", array.tobytes())
     path = written(tmp_path, data.getvalue())
-    with pytest.raises(gw.FileError, match="weight_ih_l0: it holds numbers of a kind that is not known"):
+    with pytest.raises(gw.FileError, match=r"weight_ih_l0: its numbers are evil\.Storage, which is not read"):
         gw.load(path)
 
 
@@ -318,6 +318,84 @@ def test_what_does_not_fit_together_is_told_in_one_sentence(tmp_path, sentence):
         gw.load(tmp_path / "file.pt")
 
 
+def test_one_layer_or_direction_without_the_biases_of_the_others_is_refused(tmp_path):
+    for options, lacking in (({"num_layers": 2}, "_l1"), ({"bidirectional": True}, "_reverse")):
+        arrays = torch.state_dict(gw.LSTM(2, 3, rng=0, **options))
+        kept = {name: array for name, array in arrays.items() if not ("bias" in name and name.endswith(lacking))}
+        writing.write_archive(tmp_path / "file.pt", kept)
+        with pytest.raises(gw.FileError, match=f"bias_ih.*{lacking} is missing"):
+            gw.load(tmp_path / "file.pt")
+
+
+def test_a_cell_with_a_norm_inside_is_no_plain_lstm(tmp_path):
+    plain = torch.state_dict(gw.LSTM(2, 3, rng=0))
+    arrays = {f"cell.{name.removesuffix('_l0')}": array for name, array in plain.items()}
+    arrays["cell.layernorm_i.weight"] = np.ones(12, np.float32)
+    writing.write_archive(tmp_path / "file.pt", arrays)
+    with pytest.raises(gw.FileError, match=r"cell: it has a norm inside \(cell.layernorm_i.weight\): it is no plain"):
+        gw.load(tmp_path / "file.pt")
+
+
+@pytest.mark.parametrize("owner", ["rnn.module", "rnn"])
+def test_weights_are_read_as_they_are_without_dropconnect(tmp_path, owner):
+    lstm = gw.LSTM(2, 3, rng=0)
+    arrays = {f"rnn.module.{name}": array for name, array in torch.state_dict(lstm).items()}
+    arrays[f"{owner}.weight_hh_l0_raw"] = arrays["rnn.module.weight_hh_l0"]
+    arrays["rnn.module.weight_hh_l0"] = arrays["rnn.module.weight_hh_l0"] * np.array([0, 2, 0], np.float32)
+    writing.write_archive(tmp_path / "file.pt", arrays)
+    found = gw.inspect(tmp_path / "file.pt").pick("rnn.module")
+    assert_same(found.lstm, lstm)
+    assert "without DropConnect" in found.notes[0]
+
+
+def test_a_text_in_a_checkpoint_does_not_make_it_a_file_of_keras(tmp_path):
+    arrays = torch.state_dict(gw.LSTM(2, 3, rng=0))
+    writing.write_archive(tmp_path / "file.pt", {f"runs/config.json/metadata.json.{n}": a for n, a in arrays.items()})
+    assert gw.load(tmp_path / "file.pt").hidden_size == 3
+
+
+def test_what_a_network_is_made_without_is_named(tmp_path):
+    arrays = {f"lstm.{name}": array for name, array in torch.state_dict(gw.LSTM(2, 3, rng=0)).items()}
+    more = {"conv.weight": np.zeros((4, 2, 3)), "fc.weight": np.full((2, 3), np.nan), "fc.bias": np.zeros(2)}
+    writing.write_archive(tmp_path / "file.pt", arrays | more)
+    assert [part.kind for part in gw.inspect(tmp_path / "file.pt").parts] == ["convolution or the like", "linear layer"]
+    with pytest.warns(gw.WeightsWarning) as caught:
+        gw.load_network(tmp_path / "file.pt", head="fc")
+    assert [str(one.message).partition(": ")[2] for one in caught] == [
+        "fc has weights that are not finite: 6 of 6 numbers",
+        "the network is made without 'conv', which the file holds too",
+    ]
+
+
+def test_the_same_name_twice_is_told_apart(tmp_path):
+    arrays = torch.state_dict(gw.LSTM(2, 3, rng=0))
+    arrays |= {f"lstm.{name}": array for name, array in torch.state_dict(gw.LSTM(2, 4, rng=0)).items()}
+    writing.write_archive(tmp_path / "file.pt", arrays)
+    assert gw.load(tmp_path / "file.pt", "lstm").hidden_size == 3
+    assert gw.load(tmp_path / "file.pt", "lstm#2").hidden_size == 4
+
+
+def test_a_bias_that_stands_for_many_alike_is_read(tmp_path):
+    arrays = torch.state_dict(gw.LSTM(2, 4, rng=0))
+    data = writing.description(arrays)
+    last = data.rindex(b"bias_hh_l0")
+    strided = data[last:].replace(b"(J\x01\x00\x00\x00t", b"(J\x00\x00\x00\x00t")
+    strided = strided.replace(b"J\x10\x00\x00\x00tQ", b"J\x01\x00\x00\x00tQ")
+    assert strided != data[last:]
+    with zipfile.ZipFile(tmp_path / "file.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", data[:last] + strided)
+        for key, array in enumerate(arrays.values()):
+            archive.writestr(f"archive/data/{key}", array.tobytes()[: 4 if key == 3 else None])
+    assert_same(gw.load(tmp_path / "file.pt"), gw.LSTM(2, 4, rng=0))
+
+
+def test_numbers_of_a_kind_that_is_not_read_are_named(tmp_path):
+    arrays = {name: array.astype(np.uint8) for name, array in torch.state_dict(gw.LSTM(2, 3, rng=0)).items()}
+    path = written(tmp_path, raw_safetensors(arrays, dict.fromkeys(arrays, "F8_E4M3")), "file.safetensors")
+    with pytest.raises(gw.FileError, match="weight_ih_l0: its numbers are F8_E4M3, which is not read"):
+        gw.load(path)
+
+
 def test_an_lstm_without_biases_is_read_with_zeros(tmp_path):
     arrays = broken(lambda a: [a.pop(name) for name in list(a) if "bias" in name])
     writing.write_archive(tmp_path / "file.pt", arrays)
@@ -336,7 +414,7 @@ def test_weights_that_are_not_numbers_are_read_with_a_warning_that_names_them(tm
 
 def test_a_file_without_an_lstm_says_what_it_holds(tmp_path):
     writing.write_archive(tmp_path / "file.pt", {"fc.weight": np.zeros((2, 3)), "fc.bias": np.zeros(2)})
-    with pytest.raises(gw.FileError, match=r"holds no LSTM that can be read: fc is a linear layer \(2, 3\)"):
+    with pytest.raises(gw.FileError, match=r"holds no LSTM that can be read: fc \(linear layer, \(2, 3\)\)"):
         gw.load(tmp_path / "file.pt")
 
 

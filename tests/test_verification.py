@@ -123,6 +123,33 @@ def test_answers_kept_in_float16_are_held_to_float16(seed):
     assert not verify(lstm, x, 1.1 * y.astype(np.float16), state=state).agrees
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_answers_in_half_the_bits_are_known_for_what_they_are_in_any_type(seed, kind):
+    lstm, x, _, _ = drawn(seed, layers=1, bidirectional=False)
+    exact, _ = lstm(x)
+    near = exact.astype(np.float16).astype(np.float32)
+    if kind == "bfloat16":
+        near = ((exact.view(np.uint32) + 0x8000) & np.uint32(0xFFFF0000)).view(np.float32)
+    found = verify(lstm, x, near)
+    assert (found.verdict, found.precision) == ("rounding", kind)
+    assert verify(lstm, x[::-1], near).verdict == "mistake"
+
+
+def test_where_no_number_tells_anything_the_verdict_is_neither():
+    lstm = gw.LSTM(3, 4, rng=0)
+    empty = verify(lstm, np.zeros((0, 1, 3)), np.zeros((0, 1, 4)))
+    assert (empty.verdict, empty.agrees) == ("undecided", False)
+    wild = gw.LSTM(8, 32, rng=0)
+    p = wild[0].parameters
+    wild = gw.LSTM.from_cells(p.replace(weight=p.weight * 20))
+    x = np.random.default_rng(0).normal(size=(60, 1, 8)).astype(np.float32)
+    _, (((h, c),),) = wild(x)
+    found = verify(wild, x, final=[[(-h, -c)]])
+    assert found.verdict in ("undecided", "mistake")
+    assert not found.agrees
+
+
 def test_where_rounding_hides_everything_that_is_said():
     rng = np.random.default_rng(0)
     p = gw.Parameters(rng.normal(0, 6, (4, 60, 62)).astype(np.float32), np.zeros((4, 60), np.float32))
@@ -367,7 +394,7 @@ def test_sequences_of_no_step_and_of_one_are_verified_too(time):
     y, final = lstm(x[:time], state)
     assert verify(lstm, x[:time], y, state=state, final=final).agrees
     y, final = lstm(x[:, :0])
-    assert verify(lstm, x[:, :0], y, final=final).agrees
+    assert verify(lstm, x[:, :0], y, final=final).verdict == "undecided"
 
 
 def test_what_does_not_fit_is_refused_in_one_sentence():

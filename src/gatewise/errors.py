@@ -41,10 +41,10 @@ def shown(text: str, most: int = 120) -> str:
     return line if len(text) <= most else f"{line}…"
 
 
-def reason(problem: BaseException) -> str:
+def reason(problem: BaseException, most: int = 120) -> str:
     """Return what an error of another library says, in one short line, to stand in brackets in a sentence of ours."""
-    lines = str(problem).splitlines() or [""]
-    return shown(lines[0]) or type(problem).__name__
+    lines = str(problem).strip().splitlines() or [""]
+    return shown(lines[0], most) or type(problem).__name__
 
 
 def one_of(what: str, given: object, allowed: tuple[str, ...]) -> str:

@@ -14,7 +14,7 @@ from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers import LSTM, backward
 from gatewise.layers.backward import final_gradients, fitting
 from gatewise.layers.merging import MASKED_OUTPUTS, merge, unmerge
-from gatewise.layers.settling import States, unbatched
+from gatewise.layers.settling import States, settled_state, unbatched
 from gatewise.step import State
 from gatewise.trace import LSTMGradients, LSTMTrace
 
@@ -138,6 +138,8 @@ class Network:
         ``Masking``).
     masked_output : {"zeros", "repeat"}
         What the LSTM puts out at such a step, unless a call says otherwise; see `LSTM`.
+    initial : nested sequence of State, ``[layer][direction]``, optional
+        What every row starts from where a call gives no state: a state that was learned. Zeros by default.
 
     Raises
     ------
@@ -154,12 +156,14 @@ class Network:
         reads: str = "every",
         masked: float | None = None,
         masked_output: str = "zeros",
+        initial: States | None = None,
     ) -> None:
         self.lstm, self.head, self.reads = lstm, head, one_of("way to read", reads, READS)
         self.masked_output = one_of("masked output", masked_output, MASKED_OUTPUTS)
         if masked is not None and (isinstance(masked, bool) or not isinstance(masked, (int, float, np.number))):
             raise OptionError(f"masked must be a number, not {masked!r}")
         self.masked: float | None = None if masked is None else float(masked)
+        self.initial = None if initial is None else settled_state(lstm, initial, None)
         self.embedding: Array | None = None
         if embedding is not None:
             table = numbers("the embedding", embedding, lstm.dtype)
@@ -195,13 +199,14 @@ class Network:
         state : tuple of tuple of State
         """
         features, tokens = self.embed(x)
-        y, state = self.lstm(features, state, **self._masking(features, tokens, options))
+        start = self._start(features, state)
+        y, state = self.lstm(features, start, **self._masking(features, tokens, options))
         return self._head(self._read(y, state)), state
 
     def trace(self, x: npt.ArrayLike, state: States | None = None, **options: Any) -> NetworkTrace:
         """Run over a sequence and keep everything: see `LSTM.trace`."""
         features, tokens = self.embed(x)
-        trace = self.lstm.trace(features, state, **self._masking(features, tokens, options))
+        trace = self.lstm.trace(features, self._start(features, state), **self._masking(features, tokens, options))
         y, state = trace.output, trace.state
         if not trace.batched:
             y, state = y[:, 0], unbatched(state)
@@ -223,6 +228,16 @@ class Network:
                 f"x must lie between 0 and {len(self.embedding) - 1}, but has {tokens.min()} to {tokens.max()}"
             )
         return self.embedding[tokens], tokens
+
+    def _start(self, features: npt.ArrayLike, state: States | None) -> States | None:
+        """Return what a run starts from: the state that is given, or the network's own for every row."""
+        if state is not None or self.initial is None or np.ndim(features) not in (2, 3):
+            return state
+        rows = np.shape(features)[1:2] if np.ndim(features) == 3 else ()
+        return tuple(
+            tuple(State(*(np.broadcast_to(part, (*rows, *part.shape)) for part in one)) for one in row)
+            for row in self.initial
+        )
 
     def _masking(
         self, features: npt.ArrayLike, tokens: npt.NDArray[np.integer[Any]] | None, options: dict[str, Any]

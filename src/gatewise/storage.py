@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import FileError
+from gatewise.errors import FileError, OptionError, reason
 
 LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 KEY = "gatewise"
@@ -150,7 +150,10 @@ def mapped(path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Ma
 
 def readable(path: str | os.PathLike[str]) -> Path:
     """Return a path that can be read, or raise FileError: no such file, a folder, a device, no permission."""
-    source = Path(path)
+    try:
+        source = Path(path)
+    except TypeError:
+        raise OptionError(f"a path must be text or a path, not {type(path).__name__}") from None
     if os.path.isdir(source):
         raise FileError(f"cannot read {source}: it is a folder; give the name of a file")
     if not os.path.exists(source):
@@ -203,5 +206,4 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, A
     except FileError:
         raise
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as problem:
-        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise FileError(f"cannot read {source}: it is not a whole safetensors file ({reason})") from None
+        raise FileError(f"cannot read {source}: it is not a whole safetensors file ({reason(problem)})") from None

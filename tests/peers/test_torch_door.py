@@ -247,10 +247,10 @@ def test_a_quantised_lstm_is_refused_by_name(tmp_path):
         quantised = torch.ao.quantization.quantize_dynamic(net, {torch.nn.LSTM, torch.nn.Linear})
         torch.save(quantised.state_dict(), tmp_path / "state.pt")
         torch.save(quantised, tmp_path / "module.pt")
-    with pytest.raises(gw.FileError, match="quantised"):
-        gw.load(tmp_path / "module.pt")
-    with pytest.raises(gw.FileError, match="quantised"):
-        gw.load(tmp_path / "state.pt")
+    for name in ("module.pt", "state.pt"):
+        reasons = [one.reason for one in gw.inspect(tmp_path / name).refused]
+        assert reasons
+        assert all("of PyTorch's quantised kind" in reason for reason in reasons)
 
 
 @pytest.mark.parametrize("kind", [torch.nn.GRU, torch.nn.RNN])
@@ -303,9 +303,80 @@ def test_every_call_of_every_lstm_in_a_live_model_is_captured_at_its_real_inputs
 
 def test_a_difference_is_told_and_not_hidden():
     model = Net(torch.nn.LSTM(4, 3))
-    model.rnn.register_forward_hook(lambda module, args, output: (output[0] + 0.25, output[1]))
+    plain = model.rnn.forward
+    model.rnn.forward = lambda *args: (plain(*args)[0] + 0.25, plain(*args)[1])
     (seen,) = door.capture(model, torch.randn(5, 2, 4))
     assert seen.difference == pytest.approx(0.25, abs=1e-6)
+
+
+def test_what_a_file_tells_of_the_order_of_its_axes_is_read(tmp_path):
+    for batch_first in (False, True):
+        net = Net(torch.nn.LSTM(4, 3, batch_first=batch_first))
+        torch.save(net, tmp_path / "whole.pt")
+        torch.save(net.state_dict(), tmp_path / "state.pt")
+        with _quiet():
+            torch.jit.script(net.rnn).save(str(tmp_path / "scripted.pt"))
+        for name, told in (("whole", batch_first), ("state", None), ("scripted", batch_first)):
+            assert gw.inspect(tmp_path / f"{name}.pt").pick().batch_first is told, name
+
+
+class Subclass(torch.nn.LSTM):
+    """May compute anything."""
+
+
+def test_a_class_that_may_compute_something_else_is_refused_by_name(tmp_path):
+    torch.save(Net(Subclass(4, 3)), tmp_path / "file.pt")
+    with pytest.raises(gw.FileError, match=r"rnn: its class is .*Subclass, which may compute something else"):
+        gw.load(tmp_path / "file.pt")
+
+
+def test_a_compiled_model_is_seen_through():
+    with _quiet():
+        (seen,) = door.capture(torch.compile(Net(torch.nn.LSTM(4, 3))), torch.randn(5, 2, 4))
+    assert seen.difference < 1e-6
+
+
+def test_an_lstm_with_parametrised_weights_is_captured_with_the_weights_it_has():
+    rnn = torch.nn.utils.parametrizations.weight_norm(torch.nn.LSTM(4, 3), "weight_hh_l0")
+    (seen,) = door.capture(Net(rnn), torch.randn(5, 2, 4))
+    assert seen.difference < 1e-6
+    assert door.read(rnn).hidden_size == 3
+
+
+class OutputAlone(torch.nn.LSTM):
+    """Keeps its states to itself."""
+
+    def forward(self, x):
+        return super().forward(x)[0]
+
+
+class Head(torch.nn.Module):
+    def __init__(self, rnn):
+        super().__init__()
+        self.rnn = rnn
+
+    def forward(self, x):
+        return self.rnn(x)
+
+
+def test_a_subclass_that_puts_out_no_states_is_compared_in_its_output():
+    (seen,) = door.capture(Head(OutputAlone(4, 3)), torch.randn(5, 2, 4))
+    assert seen.difference < 1e-6
+    assert seen.notes == ("it put out no states to compare with",)
+
+
+def test_what_cannot_be_looked_into_is_refused_in_a_sentence():
+    with _quiet():
+        script = torch.jit.script(torch.nn.LSTM(4, 3))
+    with pytest.raises(gw.OptionError, match="TorchScript"):
+        door.capture(script, torch.zeros(1, 1, 4))
+    with pytest.raises(gw.OptionError, match="no numbers"):
+        door.read(torch.nn.LSTM(4, 3, device="meta"))
+    module = torch.nn.LSTM(4, 3)
+    with torch.no_grad():
+        module.bias_hh_l0[0] = np.nan
+    with pytest.warns(gw.WeightsWarning, match="1 of 12 numbers in bias"):
+        door.read(module)
 
 
 def test_random_dropout_between_layers_is_refused_since_nobody_could_repeat_it():

@@ -51,6 +51,7 @@ def convert(
     target = _target(output, to)
     if gates and target != "onnx":
         raise OptionError(f"--gates belongs to ONNX; {output} is written for {target}")
+    reading.require_other(output, file)
     contents, found = reading.picked(file, name, settings)
     network = reading.network_of(contents, found) if target == "gatewise" else None
     _write(target, found.lstm if network is None else network, output, gates)
@@ -108,5 +109,5 @@ def left_behind(contents: Contents, found: Found, network: Network | None, targe
         left.append("that its outputs have the last step first")
     if not left:
         return ""
-    shown = left if len(left) <= 8 else [*left[:7], f"{len(left) - 7} more"]
+    shown = left if len(left) <= 4 else [*left[:3], f"{len(left) - 3} more"]
     return f"; not carried over: {', '.join(map(os.fspath, shown))}"

@@ -334,11 +334,13 @@ def _npy(path: Path) -> Array:
         raise FileError(f"cannot read {path}: it is not a whole .npy file ({_first_line(problem)})") from None
     if not isinstance(loaded, np.ndarray):
         raise FileError(f"cannot read {path}: it is an archive of several arrays; give a .npy file with one")
+    require_memory(loaded.size, 4 if loaded.dtype == np.float32 else 8, f"reading {path}")
     return np.array(numbers(str(path), loaded))
 
 
 def _csv(path: Path) -> Given:
     readable(path)
+    require_memory(path.stat().st_size, 40, f"reading {path}")  # bytes of Python's own for each of text
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(file), 1)]
@@ -386,3 +388,10 @@ def _is_number(text: str) -> bool:
 
 def _first_line(problem: BaseException) -> str:
     return (str(problem).splitlines() or [type(problem).__name__])[0]
+
+
+def require_other(output: Path, *sources: Path | None) -> None:
+    """Raise OptionError where a file would be written over one that is read."""
+    for source in sources:
+        if source is not None and output.exists() and source.exists() and output.samefile(source):
+            raise OptionError(f"{output} is what is read; give the output another name")

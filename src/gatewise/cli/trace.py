@@ -21,11 +21,13 @@ from gatewise.layers import LSTM
 from gatewise.layers.settling import States
 from gatewise.network import Network
 from gatewise.step import Labels
+from gatewise.storage import beside
 from gatewise.trace import QUANTITIES, Keep, LSTMTrace
 
 INPUT = Group("The input", sort_key=2)
 KEPT = Group("What is kept", sort_key=3)
 LARGE = 64 * 2**20  # bytes from which on the size is said beforehand
+LONG = 10.0  # seconds from which on they are said, too
 RATE = 5e9  # additions and multiplications a second: what the native engine does on one core, about
 
 
@@ -85,6 +87,7 @@ def trace(
 
     if output.suffix.lower() not in (".safetensors", ".npz"):
         raise OptionError(f"the name of {output} must end in .safetensors or .npz, which tells the format")
+    reading.require_other(output, file, input, state)
     contents, found = reading.picked(file, name, settings)
     given = reading.sequence(input, key)
     lstm = found.lstm
@@ -95,7 +98,7 @@ def trace(
     counts = None if lengths is None else np.array(_whole("lengths", lengths))
     if counts is not None and x.ndim == 2:
         x = x[:, None]
-    _require_finite(x, counts, input)
+    _require_finite(x, lstm, counts, input)
     start = _start(found, state, rows)
     if start is not None and x.ndim == 2:
         start = tuple(tuple(type(one)(one.h[0], one.c[0]) for one in row) for row in start)
@@ -109,15 +112,18 @@ def trace(
     options |= {"lengths": counts, "labels": _labels(given, lstm, len(x))}
     on_file = output.suffix.lower() == ".safetensors"
     kept = bytes_kept(lstm, keeping, len(x), rows, on_file=on_file)
-    if kept > LARGE:
+    about = seconds(lstm, len(x), rows)
+    if kept > LARGE or about > LONG:
         where = f", which are written to {output} as the run goes" if on_file else ""
-        print(f"gatewise: this keeps {in_bytes(kept)} of {len(x):,} steps{where}", file=sys.stderr)
-    with waiting(seconds(lstm, len(x), rows), f"{len(x):,} steps, {in_bytes(kept)}"):
+        long = f", and takes about {about:.0f} s" if about > 1 else ""
+        print(f"gatewise: this keeps {in_bytes(kept)} of {len(x):,} steps{where}{long}", file=sys.stderr)
+    with waiting(about, f"{len(x):,} steps, {in_bytes(kept)}"):
         if on_file:
             made = lstm.trace(x, start, out=output, **options)
         else:
-            made = lstm.trace(x, start, **options)
-            write_npz(made, output)
+            with beside(output) as temporary, open(temporary, "wb") as target:  # before the run, which may be long
+                made = lstm.trace(x, start, **options)
+                np.savez(target, **npz_arrays(made))
     print(clean(f"{output}: {described(found.name, made, rows, every)}, {in_bytes(output.stat().st_size)}"))
 
 
@@ -165,16 +171,18 @@ def _are_features(values: Any, lstm: LSTM) -> bool:
     return values.ndim >= 2 and values.shape[-1] == lstm.input_size and bool((values != np.rint(values)).any())
 
 
-def _require_finite(x: Any, lengths: Any, path: Path) -> None:
-    bad = ~np.isfinite(x)
+def _require_finite(x: Any, lstm: LSTM, lengths: Any, path: Path) -> None:
+    """Raise OptionError where a number is none, or too large for the LSTM's precision."""
+    with np.errstate(over="ignore"):
+        bad = ~np.isfinite(np.asarray(x, lstm.dtype))
     if lengths is not None and lengths.shape == (x.shape[1],):
         bad &= (np.arange(len(x))[:, None] < lengths)[..., None]
     if bad.any():
         place = np.argwhere(bad)[0]
         row = f" of row {place[1]}" if x.ndim == 3 else ""
         raise OptionError(
-            f"the input must hold finite numbers, but feature {place[-1]} of step {place[0]}{row} (counted from 0) in"
-            f" {path} is {x[tuple(place)]}"
+            f"the input must hold finite numbers of {lstm.dtype}, but feature {place[-1]} of step {place[0]}{row}"
+            f" (counted from 0) in {path} is {x[tuple(place)]}"
         )
 
 
@@ -265,14 +273,6 @@ def waiting(expected: float, what: str) -> Iterator[None]:
 
 
 # What comes of it.
-
-
-def write_npz(trace: LSTMTrace, path: Path) -> None:
-    """Write a trace as an .npz file of plain arrays; an existing file is replaced whole, or not at all."""
-    from gatewise.storage import beside
-
-    with beside(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **npz_arrays(trace))
 
 
 def npz_arrays(trace: LSTMTrace) -> dict[str, Any]:

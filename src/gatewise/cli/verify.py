@@ -37,7 +37,8 @@ def verify(
     Two runtimes differ in the last bits. How far rounding alone carries them apart on this very input is measured; what
     differs by more is a mistake, and its likeliest causes are tried: the order of the gates, a bias that is left out,
     the hard sigmoid of another framework, reversed time, axes or states that have changed places … A cause is named
-    only if nothing but rounding is left with it. Exit code 1 if there is a mistake.
+    only if nothing but rounding is left with it. Exit code 1 if there is a mistake, or nothing
+    can be told.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def verify(
         "mask": None if lengths is not None else masking.get("mask"),
     }
     verification = hold(lstm, x, y, **options)
-    if not verification.agrees and not verification.causes:
+    if verification.verdict == "mistake" and not verification.causes:
         verification = replace(verification, causes=tuple(_others(contents, found, x, y, options)))
     notes += [*verification.notes, *found.notes]
     for line in lines(f"{file}: {found.name}", io, verification, notes):

@@ -33,7 +33,7 @@ from gatewise.step import State
 SAMPLES = 16, 6  # runs in which everything is moved; in large ones, whose many numbers tell more
 LARGE = 1e9  # additions and multiplications of one run, from which on it is large
 AT_ONCE = 2**25  # numbers of one array of such runs that are held at a time
-DIGITS = {"float16": 2.0**-11, "float32": 2.0**-24, "float64": 2.0**-53}  # unit roundoff
+DIGITS = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "float64": 2.0**-53}  # unit roundoff
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +89,8 @@ class _Rounded(Moment):
     def _sum(self, value: Array, z: Array, weight: Array, name: str) -> Array:
         """Return a sum of the products of z and a weight, moved."""
         if name not in self.sizes:
-            self.sizes[name] = np.abs(weight.mT).astype(np.float32)
-        terms = np.abs(z[: len(z) // self.runs]).astype(np.float32) @ self.sizes[name]
+            self.sizes[name] = np.abs(weight.mT)
+        terms = np.abs(z[: len(z) // self.runs]) @ self.sizes[name]
         terms = np.concatenate([terms] * self.runs, axis=-2)
         return self._moved(value, np.sqrt(terms**2 / 2 + weight.shape[-1] / 3 * value**2))
 

@@ -52,6 +52,8 @@ class Difference:
         How many entries differ by more than their allowance.
     entries : int
         How many were compared.
+    hidden : int
+        How many of them rounding alone may move as far as a mistake would: they tell nothing.
     first : tuple of int or None
         The first place, in the order of time, of a difference that is no rounding.
     """
@@ -66,6 +68,7 @@ class Difference:
     excess: float
     beyond: int
     entries: int
+    hidden: int = 0
     first: tuple[int, ...] | None = None
 
     @property
@@ -75,8 +78,8 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """``rounding`` or ``mistake``."""
-        return "mistake" if self.beyond else "rounding"
+        """``rounding``, ``mistake``, or ``undecided`` where there is no number that tells."""
+        return "mistake" if self.beyond else "undecided" if self.hidden == self.entries else "rounding"
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,14 @@ class Verification:
 
     @property
     def agrees(self) -> bool:
-        """Whether every difference is rounding."""
-        return all(one.verdict == "rounding" for one in self.differences)
+        """Whether every difference is rounding, and there is one."""
+        return self.verdict == "rounding"
 
     @property
     def verdict(self) -> str:
-        """``rounding`` or ``mistake``."""
-        return "rounding" if self.agrees else "mistake"
+        """``rounding``, ``mistake``, or ``undecided`` where no array shows a mistake and one tells nothing."""
+        verdicts = [one.verdict for one in self.differences if one.entries] or ["undecided"]
+        return next((one for one in ("mistake", "undecided") if one in verdicts), "rounding")
 
 
 def in_words(index: Sequence[int]) -> str:
@@ -195,8 +199,9 @@ def verify(
 
     Notes
     -----
-    The runtime is taken to have computed in the precision of its answers, or in that of the weights where they have
-    fewer digits. A change too small to be seen through rounding is not found.
+    The runtime is taken to have computed in the narrowest precision that holds its answers (bfloat16, float16, float32,
+    float64), or in that of the weights where they have fewer digits. A change too small to be seen through rounding is
+    not found.
 
     Examples
     --------
@@ -228,7 +233,7 @@ def verify(
     differences, blind = _compared(case, claims, u, seed)
     notes += blind
     found = Verification(differences, precision, (), tuple(notes))
-    if found.agrees:
+    if found.verdict != "mistake":
         return found
     return replace(found, causes=tuple(_causes(case, claims, u, seed)))
 
@@ -253,8 +258,12 @@ def _claims(lstm: LSTM, y: Any, final: Any, time: int, batch: int, axes: Sequenc
         name, claims_y = _output(lstm, _array("y", y), time, batch, axes)
         claims[name] = claims_y
     if final is not None:
-        if [len(row) for row in final] != [len(lstm.directions)] * lstm.num_layers:
-            raise ShapeError(f"the final state must have {nesting(lstm)}")
+        try:
+            fits = [[len(pair) for pair in row] for row in final] == [[2] * len(lstm.directions)] * lstm.num_layers
+        except TypeError:
+            fits = False
+        if not fits:
+            raise ShapeError(f"the final state must have {nesting(lstm)}, each a pair (h, c)")
         zeros = lstm.zero_state(batch)
         for number, row in enumerate(final):
             for place, direction in enumerate(lstm.directions):
@@ -281,12 +290,17 @@ def _array(what: str, given: Any) -> npt.NDArray[Any]:
 
 
 def _precision(array: npt.NDArray[Any]) -> str:
-    """Return the type that an array was computed in: float64 only where a number needs it."""
-    if array.dtype == np.float64:
-        with np.errstate(over="ignore"):
-            short = array.astype(np.float32)
-        return "float32" if np.array_equal(short, array, equal_nan=True) else "float64"
-    return array.dtype.name
+    """Return the type that an array was computed in: the narrowest that holds all of its numbers."""
+    with np.errstate(all="ignore"):
+        single = array.astype(np.float32)
+        if not np.array_equal(single, array, equal_nan=True):
+            return "float64"
+        half = single.astype(np.float16)
+    if array.dtype == np.float16 or not array.any():
+        return "float16" if array.dtype == np.float16 else "float32"
+    if not (single.view(np.uint32) & 0xFFFF).any():  # the bits that bfloat16 has not
+        return "bfloat16"
+    return "float16" if np.array_equal(half, array, equal_nan=True) else "float32"
 
 
 def _output(lstm: LSTM, y: Any, time: int, batch: int, axes: Sequence[str]) -> tuple[str, Any]:
@@ -341,7 +355,8 @@ def _compared(case: Case, claims: dict[str, Array], u: float, seed: int) -> tupl
         allowed = np.where(np.isfinite(allowed), allowed, 0)
         ratio = np.divide(away, allowed, out=np.where(away > 0, np.inf, 0.0), where=allowed > 0)
         scale = float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected)))
-        hidden = np.all(allowed > (BLIND + 100 * u) * scale, axis=-1, keepdims=True) & np.isfinite(away)
+        blinding = np.all(allowed > (BLIND + 100 * u) * scale, axis=-1, keepdims=True)
+        hidden = blinding & np.isfinite(away) & (scale > 0)
         ratio = np.where(hidden, np.minimum(ratio, 1), ratio)
         if scale and hidden.any():
             blind.append(
@@ -364,6 +379,7 @@ def _compared(case: Case, claims: dict[str, Array], u: float, seed: int) -> tupl
                 excess=float(np.max(ratio, initial=0)),
                 beyond=len(beyond),
                 entries=int(away.size),
+                hidden=int(np.count_nonzero(np.broadcast_to(hidden, away.shape))),
                 first=tuple(map(int, beyond[0])) if len(beyond) else None,
             )
         )

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from gatewise import storage
-from gatewise.errors import FileError, GatewiseError
+from gatewise.errors import CapacityError, FileError, GatewiseError
 from gatewise.interop import own
 from gatewise.interop.found import Contents
 from gatewise.interop.own import write as save
@@ -60,8 +60,10 @@ def inspect(path: Path, **omitted: Any) -> Contents:
 def _found(door: Any, source: Any, omitted: dict[str, Any]) -> Contents:
     try:
         contents: Contents = door.contents(source, omitted)
-    except (GatewiseError, MemoryError):
+    except GatewiseError:
         raise
+    except MemoryError:
+        raise CapacityError(f"reading {source} takes more memory than there is") from None
     except RecursionError:
         raise FileError(f"cannot read {source}: it is nested too deeply") from None
     return contents

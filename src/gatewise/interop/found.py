@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,10 @@ class Found:
         The initial state (batch, ·) that the file holds.
     batch_first : bool, optional
         Whether the file says that its framework's axes are (batch, time, feature); None where it does not say.
+    warns : tuple of str
+        What `pick` warns of: why its numbers are only nearly those that the file's own runtime computes.
+    whole : bool
+        Whether it is all the other LSTMs of the file, one upon another: it is taken where none is named.
     time_reversed : bool
         Whether the framework puts its outputs out last step first (Keras' ``go_backwards``); gatewise's are always in
         the input's time.
@@ -65,10 +69,13 @@ class Found:
     state: States | None = None
     batch_first: bool | None = None
     time_reversed: bool = False
+    warns: tuple[str, ...] = ()
+    whole: bool = False
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "convention", "where")
-        object.__setattr__(self, "notes", tuple(shown(note, LINE) for note in self.notes))
+        for name in ("notes", "warns"):
+            object.__setattr__(self, name, tuple(shown(text, LINE) for text in getattr(self, name)))
 
     @property
     def bad(self) -> tuple[str, ...]:
@@ -154,7 +161,9 @@ class Contents:
         _print_safely(self, "format", "holds")
 
     def pick(self, name: str | None = None) -> Found:
-        """Return the LSTM of that name, or the only one; it warns of weights that are not finite numbers.
+        """Return the LSTM of that name, or the only one, or the one that is all others together.
+
+        It warns of weights that are not finite numbers, or only nearly those that the file's own runtime computes with.
 
         Raises
         ------
@@ -170,17 +179,15 @@ class Contents:
                     raise FileError(f"cannot read {name!r} in {self.path}: {refused.reason}")
         if not self.found:
             raise FileError(f"{self.path} ({self.format}) holds no LSTM that can be read: {self._instead()}")
-        if name is None and len(self.found) > 1:
+        whole = [one for one in self.found if one.whole] if name is None else []
+        if name is None and len(self.found) > 1 and len(whole) != 1:
             raise OptionError(f"{self.path} holds {len(self.found)} LSTMs; name one of them: {names}")
-        chosen = [one for one in self.found if name in (None, one.name)]
+        chosen = whole if len(whole) == 1 else [one for one in self.found if name in (None, one.name)]
         if not chosen:
             raise OptionError(f"there is no LSTM {name!r} in {self.path}; it has {names}")
-        if bad := chosen[0].bad:
-            warnings.warn(
-                f"{self.path}: {chosen[0].name} has weights that are not finite: {'; '.join(bad)}",
-                WeightsWarning,
-                stacklevel=3,
-            )
+        warn_of(f"{self.path}: {chosen[0].name}", chosen[0].bad)
+        for text in chosen[0].warns:
+            warnings.warn(f"{self.path}: {chosen[0].name}: {text}", WeightsWarning, stacklevel=3)
         return chosen[0]
 
     def _instead(self) -> str:
@@ -188,7 +195,7 @@ class Contents:
         if len(self.refused) > 5:
             said.append(f"and {len(self.refused) - 5} more")
         if not said and self.parts:
-            said = [f"{one.name} is a {one.kind} {one.shape}" for one in self.parts[:5]]
+            said = [f"{one.name} ({one.kind}, {one.shape})" for one in self.parts[:5]]
             if len(self.parts) > 5:
                 said.append(f"and {len(self.parts) - 5} more")
         return "; ".join(said) or self.holds
@@ -203,21 +210,35 @@ class Contents:
             weight, part = self._read(head, "head", lstm)
             bias = None if part.bias is None else part.bias().astype(lstm.dtype)
             linear = Linear(weight, bias, part.activation)
+        used = {embedding, head}
+        if left := [one.name for one in self.parts if one.name not in used]:
+            warnings.warn(
+                f"{self.path}: the network is made without {_listed(left)}, which the file holds too",
+                WeightsWarning,
+                stacklevel=3,
+            )
         return Network(lstm, embedding=table, head=linear, reads=reads)
 
     def _read(self, name: str, purpose: str, lstm: LSTM) -> tuple[Array, Part]:
         usable = [one for one in self.parts if one.weight is not None]
         for one in usable:
             if one.name == name and one.weight is not None:
-                return one.weight().astype(lstm.dtype), one
+                weight = one.weight().astype(lstm.dtype)
+                bad = int(np.count_nonzero(~np.isfinite(weight)))
+                warn_of(f"{self.path}: {name}", [f"{bad} of {weight.size} numbers"] * bool(bad))
+                return weight, one
         names = _listed([one.name for one in usable]) or "none"
         raise OptionError(f"there is no {purpose} {name!r} in {self.path}; it has {names}")
 
 
+def warn_of(what: str, bad: Sequence[str]) -> None:
+    """Warn of weights that are not finite numbers."""
+    if bad:
+        warnings.warn(f"{what} has weights that are not finite: {'; '.join(bad)}", WeightsWarning, stacklevel=4)
+
+
 def distinct(found: Iterable[Found]) -> tuple[Found, ...]:
     """Return what was found with names that differ, by #2, #3 … after those that are there already."""
-    from dataclasses import replace
-
     seen: dict[str, int] = {}
     result = []
     for one in found:

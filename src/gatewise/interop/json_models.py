@@ -24,10 +24,11 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
-from gatewise.interop import conventions, torch
+from gatewise.interop import conventions
 from gatewise.interop.found import Contents, Found, Part, Refused, omissions
 from gatewise.interop.json_document import array, begins, count, entry, said, single
 from gatewise.interop.json_document import read as read_document
+from gatewise.interop.torch import grouping
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network
 from gatewise.parameters import Parameters
@@ -237,13 +238,15 @@ def _nam(document: dict[str, Any], path: str) -> Contents:
         "Neural Amp Modeler: gates i f g o, one matrix of [x; h], one bias",
         "weights",
         (
-            "the model starts from a state that was learned, not from zeros: give it as the state of a run",
+            "the model starts from a state that was learned, not from zeros: its network does, and the LSTM alone where"
+            " it is given as the state of a run",
             "its player may run half a second of silence first",
         ),
         tuple(states),
     )
     parts = (_part("head", "linear layer", head.weight, head.bias),)
-    return Contents(path, kind, (found,), parts, network=lambda: Network(lstm, head=head))
+    start = tuple(tuple(State(one.h[0], one.c[0]) for one in row) for row in states)
+    return Contents(path, kind, (found,), parts, network=lambda: Network(lstm, head=head, initial=start))
 
 
 # ICU.
@@ -285,7 +288,7 @@ def _state_dict(document: dict[str, Any], path: str) -> Contents:
     # What was float32 is so again; numbers that float32 does not hold stay as they are.
     if all(np.array_equal(single(one), one, equal_nan=True) for one in tensors.values()):
         tensors = {name: single(one) for name, one in tensors.items()}
-    found, parts, refused = torch.grouped(tensors)
+    found, parts, refused = grouping.grouped(tensors)
     data = document.get("model_data")
     if isinstance(data, dict) and data.get("skip"):
         note = "the network adds its input to its output (skip)"
@@ -294,7 +297,7 @@ def _state_dict(document: dict[str, Any], path: str) -> Contents:
 
 
 def _is_tensor(name: str) -> bool:
-    return name.rpartition(".")[2] in ("weight", "bias") or torch.NAME.fullmatch(name) is not None
+    return name.rpartition(".")[2] in ("weight", "bias") or grouping.NAME.fullmatch(name) is not None
 
 
 def _has_tensors(document: dict[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,15 @@ from gatewise.errors import FileError, OptionError
 from gatewise.interop.found import Contents, Found, Part, Refused, omissions
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
+from gatewise.layers.settling import States
 from gatewise.network import Linear, Network
 from gatewise.record import checked, header, parameters_from, parameters_record, trace_from, trace_record
-from gatewise.step import Labels
+from gatewise.step import Labels, State
 from gatewise.trace import LSTMTrace, Trace
 
 Path = str | os.PathLike[str]
 FORMAT = "gatewise"
+FOREIGN = {".pt": "torch", ".pth": "torch", ".onnx": "onnx", ".keras": "keras", ".h5": "keras"}
 _KINDS = {
     "lstm": "an LSTM",
     "network": "a network",
@@ -36,10 +38,15 @@ def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> N
     Raises
     ------
     OptionError
-        If it is none of these.
+        If it is none of these, or the name is that of another framework's file.
     FileError
         If the file cannot be written; an existing one is then left as it was.
     """
+    if (suffix := os.path.splitext(os.fspath(path))[1].lower()) in FOREIGN:
+        raise OptionError(
+            f"save writes gatewise's own safetensors, which {suffix} is not the name of;"
+            f" gatewise.interop.{FOREIGN[suffix]} has a write for it"
+        )
     if isinstance(thing, LSTMCell):
         thing = LSTM.from_cells(thing)
     if isinstance(thing, LSTM):
@@ -51,6 +58,8 @@ def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> N
             arrays["embedding"] = thing.embedding
         if thing.head is not None:
             arrays |= {"head.weight": thing.head.weight, "head.bias": thing.head.bias}
+        for place, one in _places(thing.lstm, thing.initial):
+            arrays |= {f"initial.{place}.hidden_state": one.h, f"initial.{place}.cell_state": one.c}
         head = header("network", lstm=content, reads=thing.reads, **_network_record(thing))
     elif isinstance(thing, Trace):
         arrays, content = trace_record(thing)
@@ -149,6 +158,13 @@ def _network_record(network: Network) -> dict[str, Any]:
     return found
 
 
+def _places(lstm: LSTM, states: States | None) -> Iterator[tuple[str, State]]:
+    """Go through states with the name of each one's place."""
+    for number, row in enumerate(states or ()):
+        for direction, one in zip(lstm.directions, row, strict=True):
+            yield f"{number}.{direction}", one
+
+
 def _network_from(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
     activation = head.get("activation")
     if isinstance(activation, Mapping):
@@ -158,13 +174,23 @@ def _network_from(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
         linear = Linear(arrays["head.weight"], arrays["head.bias"], activation)
     elif activation is not None:
         raise OptionError("it names an activation, but has no head")
+    lstm, initial = _lstm_from(arrays, head["lstm"]), None
+    if any(name.startswith("initial.") for name in arrays):
+        initial = tuple(
+            tuple(
+                State(*(arrays[f"initial.{n}.{d}.{part}"] for part in ("hidden_state", "cell_state")))
+                for d in lstm.directions
+            )
+            for n in range(lstm.num_layers)
+        )
     return Network(
-        _lstm_from(arrays, head["lstm"]),
+        lstm,
         embedding=arrays.get("embedding"),
         head=linear,
         reads=head["reads"],
         masked=head.get("masked"),
         masked_output=head.get("masked_output", "zeros"),
+        initial=initial,
     )
 
 

@@ -8,6 +8,7 @@ costs nothing. The layouts follow `torch.serialization` and `torch._utils`.
 from __future__ import annotations
 
 import io
+import json
 import re
 import struct
 import zipfile
@@ -34,11 +35,14 @@ TYPES = {  # by the names of storages and of dtypes
     "float": "<f4", "double": "<f8", "half": "<f2", "long": "<i8", "int": "<i4", "short": "<i2",
 }  # fmt: skip
 FLOATS = ("<f2", "<f4", "<f8", "bf16")
+SAFE = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}
 REBUILD = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3")
 PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
 FILLED = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 AT_ONCE = ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer")
+SHARED = 1 << 20  # numbers that a tensor may have even where its storage has fewer, and they stand for several
 DEEPEST = 100  # levels of dictionaries and modules within each other
+LARGEST_CODE = 1 << 24  # bytes of the code of one class
 LARGEST_PICKLE = 1 << 30  # bytes; what describes tensors is far smaller than they are
 
 
@@ -99,7 +103,7 @@ class Tensor:
         size = int(np.prod([int(n) for n in self.shape], dtype=object)) if self.shape else 1
         if size == 0:
             return np.zeros(self.shape, np.float32)
-        if size > self.storage.count:
+        if size > max(self.storage.count, SHARED):
             raise FileError(f"it has {size} numbers, and its storage {self.storage.count}")
         last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
         if last >= self.storage.count:
@@ -129,11 +133,14 @@ class Archive:
     tensors : dict of str to Tensor
     classes : dict of str to str
         The class of each object on the way, by path.
+    batch_first : dict of str to bool
+        What an object says of the order of its axes, by path.
     """
 
     format: str
     tensors: Mapping[str, Tensor]
     classes: Mapping[str, str] = field(default_factory=dict)
+    batch_first: Mapping[str, bool] = field(default_factory=dict)
 
 
 def open_archive(path: Path, head: bytes) -> Archive:
@@ -177,8 +184,26 @@ def _zip(path: Path) -> Archive:
         name = f"{folder}/data/{key}"
         return Storage(_storage_kind(kind), count, lambda size: _native(member(path, name, size), kind, order))
 
-    tensors, classes = _flatten(pickles.read(io.BytesIO(description)), storage)
-    return Archive("TorchScript" if script else "PyTorch", tensors, classes)
+    found = _flatten(pickles.read(io.BytesIO(description)), storage)
+    if not script:
+        return Archive("PyTorch", *found)
+    tensors, classes, said = found
+    code = {at: _constant(path, f"{folder}/code", kind) for at, kind in classes.items() if kind.endswith(".LSTM")}
+    return Archive(
+        "TorchScript", tensors, classes, said | {at: value for at, value in code.items() if value is not None}
+    )
+
+
+def _constant(path: Path, folder: str, kind: str) -> bool | None:
+    """Return what the code of a class says that its batch_first is; the code is text here, and is not run."""
+    module, _, name = kind.rpartition(".")
+    try:
+        text = member(path, f"{folder}/{module.replace('.', '/')}.py", LARGEST_CODE).decode("utf-8", "replace")
+    except FileError:
+        return None
+    body = re.search(rf"^class {re.escape(name)}\(.*?(?=^class |\Z)", text, re.MULTILINE | re.DOTALL)
+    said = body and re.search(r"^ +batch_first : Final\[bool\] = (True|False)$", body[0], re.MULTILINE)
+    return said[1] == "True" if said else None
 
 
 def _native(data: bytes, kind: Any, order: bytes) -> bytes:
@@ -237,8 +262,7 @@ def member(path: Path, name: str, most: int, *, whole: bool = False) -> bytes:
 def _stream(file: BinaryIO) -> Archive:
     first = pickles.read(file)
     if first != MAGIC:
-        tensors, classes = _flatten(first, lambda _: None)
-        return Archive("pickle", tensors, classes)
+        return Archive("pickle", *_flatten(first, lambda _: None))
     pickles.read(file)  # the version of the protocol
     system = pickles.read(file)
     order = b"big" if isinstance(system, dict) and system.get("little_endian") is False else b"little"
@@ -281,8 +305,7 @@ def _stream(file: BinaryIO) -> Archive:
 
         return Storage(_storage_kind(kind), count, read)
 
-    tensors, classes = _flatten(content, storage)
-    return Archive("PyTorch, the form before 1.6", tensors, classes)
+    return Archive("PyTorch, the form before 1.6", *_flatten(content, storage))
 
 
 def _is_storage(identity: Any) -> bool:
@@ -332,9 +355,13 @@ def _parts(one: Any) -> list[Any]:
 # From nested objects to a flat dictionary.
 
 
-def _flatten(content: Any, storage: Callable[[Any], Storage | None]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _flatten(
+    content: Any, storage: Callable[[Any], Storage | None]
+) -> tuple[dict[str, Tensor], dict[str, str], dict[str, bool]]:
+    """Return the tensors by their paths, the classes of the objects on the way, and what they say of batch_first."""
     tensors: dict[str, Tensor] = {}
     classes: dict[str, str] = {}
+    batch_first: dict[str, bool] = {}
     seen: set[int] = set()
     ahead: list[tuple[str, int, Any]] = [("", 0, content)]
     while ahead:
@@ -357,6 +384,8 @@ def _flatten(content: Any, storage: Callable[[Any], Storage | None]) -> tuple[di
                 if isinstance(held := pairs.pop(inner, None), dict):
                     pairs |= held
             pairs |= dict(enumerate(one.items))
+            if isinstance(said := pairs.get("batch_first"), bool):
+                batch_first[path] = said
         elif isinstance(one, dict):
             pairs = one
         else:
@@ -364,7 +393,7 @@ def _flatten(content: Any, storage: Callable[[Any], Storage | None]) -> tuple[di
         for key, value in reversed(pairs.items()):
             if isinstance(key, (str, int)) and isinstance(value, (dict, list, tuple, Object)):
                 ahead.append((f"{path}.{key}" if path else str(key), depth + 1, value))
-    return tensors, classes
+    return tensors, classes, batch_first
 
 
 def _tensor(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor | None:
@@ -396,11 +425,15 @@ def _dense(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor:
     whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 32
     if not whole or not all(map(_is_count, (offset, *shape, *strides))):
         return _unreadable("its shape or its strides make no sense")
-    kind = found.kind
+    kind, named = found.kind, held.identity[1] if isinstance(held, Persistent) else None
     if one.made_by("torch._utils._rebuild_tensor_v3"):
-        kind = TYPES.get(args[6].name) if len(args) > 6 and isinstance(args[6], Global) else None
+        named = args[6] if len(args) > 6 else None
+        kind = TYPES.get(named.name) if isinstance(named, Global) else None
         if kind is not None:
             found = Storage(kind, found.count // _width(kind), found.read)
+    if kind is None:
+        name = ".".join(named) if isinstance(named, Global) else "of a kind that is not known"
+        return _unreadable(f"its numbers are {name}, which is not read")
     return Tensor(shape, strides, offset, kind, found)
 
 
@@ -479,32 +512,31 @@ def open_safetensors(path: Path) -> Archive:
     """Return the tensors of a safetensors file by their names."""
     from safetensors import SafetensorError, safe_open
 
-    wanted = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}
     tensors = {}
     try:
-        with safe_open(path, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118  (not a mapping)
-                part = file.get_slice(name)
-                shape, kind = tuple(part.get_shape()), part.get_dtype()
-                strides = tuple(int(np.prod(shape[n + 1 :], dtype=object)) for n in range(len(shape)))
-                count = int(np.prod(shape, dtype=object)) if shape else 1
-                tensors[name] = Tensor(
-                    shape, strides, 0, wanted.get(kind), Storage(wanted.get(kind), count, _safely(path, name, kind))
-                )
-    except (SafetensorError, OSError, ValueError, TypeError, OverflowError) as problem:
+        with safe_open(path, framework="numpy") as file:  # which looks at the whole header
+            names = list(file.keys())
+        with open(path, "rb") as raw:
+            length = int.from_bytes(raw.read(8), "little")
+            header = json.loads(raw.read(length))
+        for name in names:
+            kind, (begin, end) = SAFE.get(header[name]["dtype"]), header[name]["data_offsets"]
+            shape = tuple(header[name]["shape"])
+            strides = tuple(int(np.prod(shape[n + 1 :], dtype=object)) for n in range(len(shape)))
+            if kind is None:
+                tensors[name] = _unreadable(f"its numbers are {header[name]['dtype']}, which is not read")
+                continue
+            held = Storage(kind, (end - begin) // _width(kind), _at(path, 8 + length + begin, end - begin))
+            tensors[name] = Tensor(shape, strides, 0, kind, held)
+    except (SafetensorError, OSError, ValueError, TypeError, OverflowError, KeyError, RecursionError) as problem:
         raise FileError(f"it is not a whole safetensors file ({reason(problem)})") from None
     return Archive("safetensors", tensors)
 
 
-def _safely(path: Path, name: str, kind: str) -> Callable[[int], bytes]:
-    def read(_: int) -> bytes:
-        import safetensors
-
-        if kind != "BF16":
-            with safetensors.safe_open(path, framework="numpy") as file:
-                return bytes(np.ascontiguousarray(file.get_tensor(name)).tobytes())
-        with open(path, "rb") as raw:  # NumPy has no such numbers
-            found: dict[str, Any] = dict(safetensors.deserialize(raw.read()))  # type: ignore[no-untyped-call]
-        return bytes(found[name]["data"])
+def _at(path: Path, begin: int, length: int) -> Callable[[int], bytes]:
+    def read(size: int) -> bytes:
+        with open(path, "rb") as file:
+            file.seek(begin)
+            return file.read(min(size, length))
 
     return read

@@ -13,6 +13,7 @@ import struct
 import warnings
 from typing import Any, BinaryIO, NamedTuple, cast
 
+from gatewise.arrays import require_memory
 from gatewise.errors import FileError, reason
 
 
@@ -59,6 +60,8 @@ class Object:
 
 
 _MAPPINGS = {("collections", "OrderedDict"), ("collections", "defaultdict"), ("builtins", "dict")}
+MILLION = 1_000_000
+LONGEST = 20 * MILLION  # operations; the largest checkpoints take some hundred thousand
 _KEYS = (str, int, float, bytes)
 _MARK = object()
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -103,7 +106,11 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self, file: _Rest) -> Any:
-        for operation, argument, _ in pickletools.genops(cast(BinaryIO, file)):
+        for count, (operation, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, file)), 1):
+            if count % MILLION == 0:
+                require_memory(MILLION, 200, "what a pickle describes")
+                if count > LONGEST:
+                    raise ValueError(f"it has more than {LONGEST:,} operations")
             name = operation.name
             if name == "STOP":
                 return self.stack.pop()
