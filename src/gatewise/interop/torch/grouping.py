@@ -1,0 +1,208 @@
+"""From tensors by PyTorch's names to LSTMs, what else they are of, and what is no LSTM though it is called so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.errors import FileError, GatewiseError
+from gatewise.interop import conventions
+from gatewise.interop.found import Found, Part, Refused, distinct
+from gatewise.interop.torch.files import Tensor
+from gatewise.layers import LSTM
+from gatewise.parameters import Parameters
+
+CONVENTION = "PyTorch: gates i f g o, two biases, which are summed"
+NAME = re.compile(r"(?:(.*)\.)?(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?", re.DOTALL)
+PLAIN = re.compile(r"(?:__torch__\.)?torch\.nn\.modules\.rnn\.(?:___torch_mangle_\d+\.)?LSTM(?:Cell)?")
+CELL = -1  # the layer that an LSTMCell's names stand for
+Key = tuple[str, int, bool]  # weight_ih and the like, the layer, and whether it is of the backward direction
+
+
+def grouped(
+    tensors: Mapping[str, Tensor | Array],
+    classes: Mapping[str, str] | None = None,
+    batch_first: Mapping[str, bool] | None = None,
+) -> tuple[tuple[Found, ...], tuple[Part, ...], tuple[Refused, ...]]:
+    """Return the LSTMs that lie among named tensors, what else matters, and what cannot be read.
+
+    Parameters
+    ----------
+    tensors : mapping of str to tensor or array
+        A state dict: PyTorch's names after any prefix.
+    classes : mapping of str to str, optional
+        The class of the object at each prefix, where the file tells it.
+    batch_first : mapping of str to bool, optional
+        The order of the axes that each of them has, where the file tells it.
+    """
+    classes = classes or {}
+    found: list[Found] = []
+    refused: list[Refused] = []
+    groups: dict[str, dict[Key, str]] = {}
+    for name in tensors:
+        if (match := NAME.fullmatch(name)) is not None:
+            prefix, kind, layer, reverse = match.groups()
+            groups.setdefault(prefix or "", {})[_key(kind, layer, reverse)] = name
+    for prefix, names in groups.items():
+        label = prefix or "lstm"
+        try:
+            if (reason := _not_an_lstm(tensors, names) or _not_plain(prefix, tensors, classes)) is not None:
+                refused.append(Refused(label, reason))
+                continue
+            notes = _undropped(prefix, tensors, names)
+            lstm, more = _lstm(tensors, names)
+        except (GatewiseError, ValueError) as problem:
+            refused.append(Refused(label, str(problem)))
+            continue
+        first = next(iter(names.values()))
+        where = f"{len(names)} tensors, {first} and on" if len(names) > 1 else first
+        said = (batch_first or {}).get(prefix)
+        found.append(Found(label, lstm, CONVENTION, where, (*notes, *more), batch_first=said))
+    refused += _quantised(tensors, classes, groups)
+    return distinct(found), _parts(tensors, groups), tuple(refused)
+
+
+def _key(kind: str, layer: str | None, reverse: str | None) -> Key:
+    return kind, CELL if layer is None else int(layer[:6]), reverse is not None
+
+
+def _not_plain(prefix: str, tensors: Mapping[str, Tensor | Array], classes: Mapping[str, str]) -> str | None:
+    """Return why a class that has an LSTM's names is none that is known to compute as one, or None."""
+    if (kind := classes.get(prefix)) is not None and prefix and not PLAIN.fullmatch(kind):
+        return f"its class is {kind}, which may compute something else"
+    norms = [name for name in tensors if prefix and name.startswith(f"{prefix}.") and "norm" in name[len(prefix) :]]
+    return f"it has a norm inside ({norms[0]}): it is no plain LSTM" if norms else None
+
+
+def _undropped(prefix: str, tensors: Mapping[str, Tensor | Array], names: dict[Key, str]) -> tuple[str, ...]:
+    """Take weights as they are without DropConnect, where they lie beside those that numbers were dropped from."""
+    raw = 0
+    for owner in (prefix, prefix.removesuffix(".module")) if prefix else ("",):
+        for name in tensors:
+            match = NAME.fullmatch(name.removesuffix("_raw"))
+            if name.endswith("_raw") and match is not None and (match[1] or "") == owner:
+                names[_key(*match.groups()[1:])] = name
+                raw += 1
+    return (f"{raw} of its arrays are those without DropConnect (…_raw)",) if raw else ()
+
+
+def _quantised(
+    tensors: Mapping[str, Tensor | Array], classes: Mapping[str, str], groups: Mapping[str, object]
+) -> list[Refused]:
+    """Return what is an LSTM of PyTorch's quantised kind, by its class, or by the names of its arrays."""
+    prefixes = {
+        at: f"it is a {kind.rpartition('.')[2]} of PyTorch's quantised kind"
+        for at, kind in classes.items()
+        if at not in groups and "quantized" in kind and "LSTM" in kind
+    }
+    for name in [*tensors, *classes]:
+        prefix, packed, _ = name.partition("._all_weight_values")
+        if packed and not any(prefix.startswith(at) for at in prefixes):
+            prefixes[prefix] = "it is a recurrent layer of PyTorch's quantised kind"
+    return [Refused(at or "lstm", reason) for at, reason in prefixes.items()]
+
+
+def _not_an_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str]) -> str | None:
+    """Return why tensors of these names are none of an LSTM's, or None."""
+    for (kind, layer, reverse), name in names.items():
+        other = names.get(("weight_ih", layer, reverse))
+        if kind != "weight_hh" or other is None or ("weight_hr", layer, reverse) in names:
+            continue
+        one = tensors[name]
+        if len(one.shape) == 2 and one.shape[1]:
+            rows, columns = one.shape
+            if rows == 3 * columns:
+                return f"it is a GRU: {name} has 3 gates of {columns} units"
+            if rows == columns:
+                return f"it is a simple recurrent layer without gates: {name} has shape ({rows}, {columns})"
+    return None
+
+
+def _lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str]) -> tuple[LSTM, tuple[str, ...]]:
+    keys = {(layer, reverse) for kind, layer, reverse in names if kind in ("weight_ih", "weight_hh")}
+    layers = sorted({layer for layer, _ in keys})
+    if (layers != [CELL] and layers != list(range(len(layers)))) or not layers:
+        raise FileError(f"it has layers {[n for n in layers if n >= 0]}; they must be 0, 1, … without a gap")
+    both = any(reverse for _, reverse in keys)
+    biased = {(layer, reverse) for kind, layer, reverse in names if kind.startswith("bias")}
+    if biased and (lacking := sorted(keys - biased)):
+        raise FileError(f"bias_ih{_suffix(*lacking[0])} is missing")
+    notes: list[str] = []
+    dtypes: set[str] = set()
+    rows = []
+    for layer in layers:
+        rows.append(
+            [_cell(tensors, names, layer, reverse, dtypes) for reverse in ((False, True) if both else (False,))]
+        )
+    if not any(kind.startswith("bias") for kind, _, _ in names):
+        notes.append("it has no biases: they are zeros")
+    if narrow := dtypes & {"<f2", "bf16"}:
+        stored = "bfloat16" if "bf16" in narrow else "float16"
+        notes.append(f"it is stored in {stored}; the numbers are the same in float32")
+    if len({cell.dtype for row in rows for cell in row}) > 1:
+        rows = [[cell.astype(np.float64) for cell in row] for row in rows]
+    return LSTM.from_cells(rows), tuple(notes)
+
+
+def _suffix(layer: int, reverse: bool) -> str:
+    return f"{'' if layer == CELL else f'_l{layer}'}{'_reverse' if reverse else ''}"
+
+
+def _cell(
+    tensors: Mapping[str, Tensor | Array],
+    names: Mapping[Key, str],
+    layer: int,
+    reverse: bool,
+    dtypes: set[str],
+) -> Parameters:
+    def array(kind: str) -> Array:
+        name = names.get((kind, layer, reverse))
+        if name is None:
+            raise FileError(f"{kind}{_suffix(layer, reverse)} is missing")
+        one = tensors[name]
+        if isinstance(one, Tensor):
+            dtypes.add(one.kind or "")
+            try:
+                return one.array()
+            except FileError as problem:
+                raise FileError(f"{name}: {problem}") from None
+        return conventions.real(one)
+
+    biases = [kind for kind in ("bias_ih", "bias_hh") if (kind, layer, reverse) in names]
+    if len(biases) == 1:
+        array("bias_hh" if biases == ["bias_ih"] else "bias_ih")  # says that it is missing
+    projected = ("weight_hr", layer, reverse) in names
+    return conventions.parameters(
+        "pytorch",
+        array("weight_ih"),
+        array("weight_hh"),
+        [array(kind) for kind in biases],
+        projection=array("weight_hr") if projected else None,
+    )
+
+
+def _parts(tensors: Mapping[str, Tensor | Array], groups: Mapping[str, object]) -> tuple[Part, ...]:
+    """Return the layers that hold an array by the name of weight: linear ones, embeddings, convolutions."""
+    parts = []
+    for name, one in tensors.items():
+        prefix, _, last = name.rpartition(".")
+        if last != "weight" or len(one.shape) < 2 or prefix in groups or not getattr(one, "floating", True):
+            continue
+        prefix = prefix or name
+        if len(one.shape) > 2:
+            parts.append(Part(prefix, "convolution or the like", tuple(one.shape)))
+            continue
+        bias = tensors.get(name.removesuffix("weight") + "bias")
+        whole = bias is not None and tuple(bias.shape) == (one.shape[0],)
+        kind = "linear layer" if whole else "embedding or linear layer without bias"
+        parts.append(
+            Part(prefix, kind, tuple(one.shape), _reader(one), _reader(bias) if whole and bias is not None else None)
+        )
+    return tuple(parts)
+
+
+def _reader(one: Tensor | Array) -> Callable[[], Array]:
+    return one.array if isinstance(one, Tensor) else lambda: conventions.real(one)
