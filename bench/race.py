@@ -15,7 +15,7 @@ from typing import Any
 from bench.cases import Case
 
 ROOT = Path(__file__).parents[1]
-PAUSE = 0.02  # seconds between two bursts, for helper threads that wait for work to fall asleep
+PAUSE = 0.1  # seconds between two bursts, for helper threads that wait for work to fall asleep: OpenBLAS takes 0.03
 COUNTS = (
     "GATEWISE_NUM_THREADS",
     "OMP_NUM_THREADS",
