@@ -201,21 +201,28 @@ template <class T> constexpr int NUMPY_TYPE = sizeof(T) == 4 ? NPY_FLOAT32 : NPY
 
 template <class T> class PyStream {
 public:
-    PyStream(const std::vector<const PyCell<T>*>& cells, int64_t batch, bool with_batch) : batched(with_batch), stream(taken(cells), batch) {
+    PyStream(const std::vector<const PyCell<T>*>& cells, int64_t batch, bool with_batch, nb::object other)
+        : batched(with_batch), stream(taken(cells), batch), other(other) {
         input = stream.cell(0).input, output = stream.cell(stream.layers() - 1).recurrent;
     }
 
-    // The output for x (input,) or (time, input), with a batch axis before the last where there is one; None where x
-    // is not such an array as it stands, or `out` not what its output fits into, or the same memory. The GIL is kept while the work is
-    // shorter than letting it go.
-    nb::object push(nb::handle x, nb::handle out) {
+    // The output for x (input,) or (time, input), with a batch axis before the last where there is one. Where x is not
+    // such an array as it stands, or `out` not what its output fits into, or the same memory, `other(self, x, out)` says
+    // what it is.
+    static nb::object push(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle out) {
+        nb::object y = self.p->pushed(x, out);
+        return y.is_valid() ? y : self.p->other(self.h, x, out);
+    }
+
+    // As `push`, or nothing. The GIL is kept while the work is shorter than letting it go.
+    nb::object pushed(nb::handle x, nb::handle out) {
         const int fixed = batched ? 2 : 1;
-        if (!PyArray_Check(x.ptr())) return nb::none();
+        if (!PyArray_Check(x.ptr())) return {};
         auto* const in = (PyArrayObject*)x.ptr();
         const int axes = PyArray_NDIM(in);
-        if (PyArray_TYPE(in) != NUMPY_TYPE<T> || !PyArray_ISCARRAY_RO(in) || axes < fixed || axes > fixed + 1) return nb::none();
+        if (PyArray_TYPE(in) != NUMPY_TYPE<T> || !PyArray_ISCARRAY_RO(in) || axes < fixed || axes > fixed + 1) return {};
         const npy_intp* const shape = PyArray_DIMS(in);
-        if (shape[axes - 1] != input || (batched && shape[axes - 2] != stream.batch())) return nb::none();
+        if (shape[axes - 1] != input || (batched && shape[axes - 2] != stream.batch())) return {};
         npy_intp sizes[3];
         for (int axis = 0; axis < axes; ++axis) sizes[axis] = shape[axis];
         sizes[axes - 1] = output;
@@ -227,14 +234,14 @@ public:
             auto* const to = (PyArrayObject*)out.ptr();
             if (!PyArray_Check(out.ptr()) || PyArray_TYPE(to) != NUMPY_TYPE<T> || !PyArray_ISCARRAY(to) ||
                 PyArray_NDIM(to) != axes || !PyArray_CompareLists(PyArray_DIMS(to), sizes, axes))
-                return nb::none();
+                return {};
             y = nb::borrow(out);
         }
         const int64_t time = axes > fixed ? shape[0] : 1;
         const T* const from = (const T*)PyArray_DATA(in);
         T* const to = (T*)PyArray_DATA((PyArrayObject*)y.ptr());
         const auto rows = uintptr_t(time * stream.batch()), in_at = uintptr_t(from), out_at = uintptr_t(to);
-        if (in_at < out_at + rows * uintptr_t(output) * sizeof(T) && out_at < in_at + rows * uintptr_t(input) * sizeof(T)) return nb::none();
+        if (in_at < out_at + rows * uintptr_t(output) * sizeof(T) && out_at < in_at + rows * uintptr_t(input) * sizeof(T)) return {};
         const Busy alone(busy);
         if (stream.work() * double(time) < 1e6) stream.push(from, time, to, nullptr);
         else push_long(from, time, to);
@@ -297,6 +304,7 @@ private:
     std::atomic<bool> busy{false};
     bool batched;
     Stream<T> stream;
+    nb::object other;
     int64_t input, output;
 };
 
@@ -328,8 +336,8 @@ template <class T> void bind(nb::module_& m, const char* cell, const char* strea
              "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "dpeephole"_a.noconvert().none(),
              "dprojection"_a.noconvert().none());
     nb::class_<PyStream<T>>(m, stream)
-        .def(nb::init<const std::vector<const PyCell<T>*>&, int64_t, bool>(), "cells"_a, "batch"_a, "batched"_a)
-        .def("push", &PyStream<T>::push, "x"_a, "out"_a.none() = nb::none())
+        .def(nb::init<const std::vector<const PyCell<T>*>&, int64_t, bool, nb::object>(), "cells"_a, "batch"_a, "batched"_a, "other"_a)
+        .def("push", &PyStream<T>::push, "x"_a, nb::kw_only(), "out"_a.none() = nb::none(), "As gatewise.Stream.push tells.")
         .def("get", &PyStream<T>::get, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert())
         .def("set", &PyStream<T>::set, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert());
     m.def("apply", &apply<T>, "kernel"_a, "name"_a, "slope"_a, "shift"_a, "a"_a.noconvert(), "y"_a.noconvert());

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -99,10 +99,14 @@ def packed(parameters: Parameters, masks: Masks | None = None) -> Any:
     return cells[name]
 
 
-def stream(cells: Sequence[Parameters], batch: int | None) -> Any:
-    """Return a native stream through stacked cells."""
+def stream(cells: Sequence[Parameters], batch: int | None, other: Callable[[Any, Any, Any], Array]) -> Any:
+    """Return a native stream through stacked cells.
+
+    Its ``push(x, out=None)`` takes an array as it stands, of the cells' dtype and in one piece; for anything else it
+    returns what ``other(stream, x, out)`` does.
+    """
     kind = _native.StreamFloat32 if cells[0].dtype == np.float32 else _native.StreamFloat64
-    return kind([packed(p) for p in cells], 1 if batch is None else batch, batch is not None)
+    return kind([packed(p) for p in cells], 1 if batch is None else batch, batch is not None, other)
 
 
 def _pack(p: Parameters, name: str, weight: Array) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +58,10 @@ class Stream:
         chosen = {choose(engine, p).NAME for p in cells}
         self.engine = native.NAME if chosen == {native.NAME} else "reference"
         self._state: States = lstm.zero_state(batch)
-        self._native: Any = native.stream(cells, self.batch) if self.engine == native.NAME else None
+        self._native: Any = None
+        if self.engine == native.NAME:
+            self._native = native.stream(cells, self.batch, partial(_push_converted, lstm, self.batch))
+            self.push = self._native.push  # type: ignore[method-assign]  # straight into C++: the call is half the time
 
     @property
     def state(self) -> States:
@@ -103,35 +107,9 @@ class Stream:
         ShapeError
             If the shape is none of these; the state is left as it was.
         """
-        if self._native is not None and (y := self._native.push(x, out)) is not None:
-            found: Array = y
-            return found
-        return self._push(x, out)
-
-    def _push(self, given: npt.ArrayLike, out: Array | None) -> Array:
-        """Do what `push` does, with any engine and any input, and say what is wrong with it."""
-        x = np.ascontiguousarray(numbers("x", given, self.lstm.dtype))
-        step = (self.lstm.input_size,) if self.batch is None else (self.batch, self.lstm.input_size)
-        one = np.shape(given) == step
-        if not one and np.shape(given)[1:] != step:
-            what = " or ".join(str(shape) for shape in (step, ("time", *step))).replace("'", "")
-            raise ShapeError(f"x has shape {np.shape(given)}; this stream takes {what}")
-        shape = (*x.shape[:-1], self.lstm.output_size)
-        if out is not None:
-            if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, self.lstm.dtype):
-                found = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-                raise ShapeError(f"out must be an array of {self.lstm.dtype} of shape {shape}, not {found}")
-            if not out.flags.writeable:
-                raise OptionError("out must be writable")
-        if self._native is not None:
-            y: Array = self._native.push(x, None)
-        else:
-            y, self._state = self.lstm(x[None] if one else x, self._state, engine=self.engine)
-            y = y[0] if one else y
-        if out is None:
-            return y
-        out[...] = y
-        return out
+        settled, one = _settled(self.lstm, self.batch, x, out)
+        y, self._state = self.lstm(settled[None] if one else settled, self._state, engine=self.engine)
+        return _put(y[0] if one else y, out)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"lstm": self.lstm, "batch": self.batch, "engine": self._asked, "state": self.state}
@@ -143,3 +121,35 @@ class Stream:
     def __repr__(self) -> str:
         rows = "" if self.batch is None else f", batch={self.batch}"
         return f"Stream({self.lstm!r}{rows}, engine={self.engine!r})"
+
+
+def _push_converted(lstm: LSTM, batch: int | None, stream: Any, given: npt.ArrayLike, out: Array | None) -> Array:
+    """Feed a native stream what it does not take as it stands, or say what is wrong with it."""
+    x, _ = _settled(lstm, batch, given, out)
+    return _put(stream.push(x), out)
+
+
+def _settled(lstm: LSTM, batch: int | None, given: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:
+    """Return an input converted, and whether it is a single step; input and `out` must have the right shapes."""
+    x = np.ascontiguousarray(numbers("x", given, lstm.dtype))
+    step = (lstm.input_size,) if batch is None else (batch, lstm.input_size)
+    one = np.shape(given) == step
+    if not one and np.shape(given)[1:] != step:
+        what = " or ".join(str(shape) for shape in (step, ("time", *step))).replace("'", "")
+        raise ShapeError(f"x has shape {np.shape(given)}; this stream takes {what}")
+    if out is not None:
+        shape = (*x.shape[:-1], lstm.output_size)
+        if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, lstm.dtype):
+            found = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+            raise ShapeError(f"out must be an array of {lstm.dtype} of shape {shape}, not {found}")
+        if not out.flags.writeable:
+            raise OptionError("out must be writable")
+    return x, one
+
+
+def _put(y: Array, out: Array | None) -> Array:
+    """Return an output, in the caller's array where there is one."""
+    if out is None:
+        return y
+    out[...] = y
+    return out
