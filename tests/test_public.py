@@ -48,6 +48,7 @@ NAMES = [
     "load_trace",
     "save",
     "set_num_threads",
+    "verify",
     "walk",
 ]
 

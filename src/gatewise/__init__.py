@@ -25,6 +25,7 @@ from gatewise.step import Labels, State, Step
 from gatewise.trace import Gradients, LSTMGradients, LSTMTrace, Trace
 
 if TYPE_CHECKING:
+    from gatewise.insight.verification import verify
     from gatewise.interop import inspect, load, load_network, load_trace, save
     from gatewise.views.checking import check
     from gatewise.views.walkthrough import walk
@@ -39,6 +40,7 @@ _LAZY = {
     "load_network": "gatewise.interop",
     "load_trace": "gatewise.interop",
     "save": "gatewise.interop",
+    "verify": "gatewise.insight.verification",
     "walk": "gatewise.views.walkthrough",
 }
 
@@ -77,6 +79,7 @@ __all__ = [
     "load_trace",
     "save",
     "set_num_threads",
+    "verify",
     "walk",
 ]
 
