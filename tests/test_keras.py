@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import random
+import struct
+import tracemalloc
 import zipfile
 
 import cases
@@ -393,6 +395,8 @@ def with_layer(path, config, found=None):
 
 RNN = {"return_sequences": True}
 LAMBDA = {"class_name": "__lambda__", "config": {"code": "4wEAAAAAAAAA", "defaults": None, "closure": None}}
+CODE = {"value": ["4wEAAAAAAAAA", None, None]}  # a lambda, as Keras 3 writes it
+CAPPED = {"module": "keras.layers", "class_name": "ReLU", "config": {"max_value": 0.0, "negative_slope": 0.0}}
 CUSTOM = {
     "module": "my.code",
     "class_name": "LSTM",
@@ -414,6 +418,12 @@ CUSTOM = {
         (layer("RNN", "odd", cell=layer("MyCell", "cell", units=UNITS)), "'MyCell'"),
         (layer("RNN", "odd", cell=layer("GRUCell", "cell", units=UNITS)), "GRU"),
         (CUSTOM, "not Keras' own"),
+        (lstm_layer("odd") | {"class_name": "Mine>LSTM"}, "not Keras' own"),
+        (lstm_layer("odd") | {"class_name": "keras_hub>LSTM"}, "not Keras' own"),
+        (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": "keras_hub>tanh"}}, "hub>tanh"),
+        (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": "Mine>tanh"}}, "Mine>tanh"),
+        (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": CAPPED}}, "a maximum"),
+        (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": CODE}}, "a function whose code"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": 7, "activation": "tanh"}}, "7 units"),
         (layer("Bidirectional", "odd", layer=lstm_layer("x", go_backwards=True)), "backwards"),
         (layer("Bidirectional", "odd", layer=layer("GRU", "x", units=UNITS)), "GRU"),
@@ -483,6 +493,24 @@ def test_the_notes_tell_what_a_caller_must_do(tmp_path):
     for words in ("'repeat'", "stateful", "outer step", "last step first", "(time, batch, feature)", "float16"):
         assert words in notes
     assert (found.batch_first, found.time_reversed, found.lstm.directions) == (False, True, ("backward",))
+
+
+def test_a_mask_is_noted_only_where_it_reaches(tmp_path):
+    """Keras 2 writes down no masks: they are followed from layer to layer."""
+    layers = [
+        layer("InputLayer", "in") | {"inbound_nodes": []},
+        layer("Masking", "mask") | {"inbound_nodes": [[["in", 0, 0, {}]]]},
+        lstm_layer("a", return_sequences=True) | {"inbound_nodes": [[["mask", 0, 0, {}]]]},
+        lstm_layer("b", return_state=True) | {"inbound_nodes": [[["a", 0, 0, {}]]]},
+        lstm_layer("c") | {"inbound_nodes": [[["in", 0, 0, {}], ["b", 0, 1, {}], ["b", 0, 2, {}]]]},
+        lstm_layer("d") | {"inbound_nodes": [[["in", 0, 0, {"mask": ["odd", 0, 0]}]]]},
+        lstm_layer("e") | {"inbound_nodes": [[["in", 0, 0, {"mask": None}]]]},
+    ]
+    weights = {one["config"]["name"]: {} for one in layers}
+    weights |= {name: named(f"{name}/", kernels(new()[0]), ":0") for name in "abcde"}
+    contents = interop.inspect(legacy(tmp_path / "file", weights, "2.9.0", functional(*layers, ends=["c", "d", "e"])))
+    told = {one.name: [word for word in ("mask", "state that") if word in "".join(one.notes)] for one in contents.found}
+    assert told == {"a": ["mask"], "b": ["mask"], "c": ["state that"], "d": ["mask"], "e": []}
 
 
 # Whole networks.
@@ -556,7 +584,7 @@ def test_steps_that_masking_marks_do_not_take_place(tmp_path):
     x[1:3, 0] = -1
     y, _ = network(x)
     short, _ = network.lstm(x[[0, 3], :1])
-    np.testing.assert_array_equal(y[[0, 3], 0], short[:, 0])
+    np.testing.assert_allclose(y[[0, 3], 0], short[:, 0], rtol=0, atol=1e-6)
     np.testing.assert_array_equal(y[1, 0], y[0, 0])
 
 
@@ -614,6 +642,12 @@ def test_a_functional_model_is_followed_from_its_input_to_its_output(way, tmp_pa
     assert_same_lstm(interop.load_network(path).lstm, new())
     branched = [*layers, lstm_layer("b") | after("in")]
     path = legacy(tmp_path / "file", weights, "2.9.0", functional(*branched, ends=["a", "b"]))
+    own = [*layers[:1], lstm_layer("a") | after("in")]
+    node = own[1]["inbound_nodes"][0]
+    (node[0][3] if way == "old" else node["kwargs"])["mask"] = ["drop", 0, 0]
+    path_ = legacy(tmp_path / "own", weights, "2.9.0", functional(*own))
+    with pytest.raises(gw.FileError, match=r"'a'.*a mask of its own"):
+        interop.load_network(path_)
     with pytest.raises(gw.FileError, match="2 outputs"):
         interop.load_network(path)
     path = legacy(tmp_path / "file", weights, "2.9.0", functional(*branched, ends=["drop"]))
@@ -743,6 +777,108 @@ def test_every_kind_of_group_attribute_and_array_is_read_as_the_hdf5_library_doe
             file.create_dataset("sums", data=np.arange(100), chunks=(9,), fletcher32=True)
     with h5py.File(tmp_path / "file") as theirs, open(tmp_path / "file", "rb") as stream:
         assert_same_group(File(stream).root, theirs)
+
+
+@pytest.mark.parametrize("library", ["earliest", "v108"])
+@pytest.mark.parametrize("type_", ["<f4", ">f8", "f2"])
+def test_what_was_never_written_of_an_array_is_its_fill_value(library, type_, tmp_path):
+    with h5py.File(tmp_path / "file", "w", libver=(library, "v108")) as file:
+        for number, value in enumerate((None, 0.0, 2.5)):
+            for chunks in (None, (2, 3)):
+                options = {"shape": (5, 4), "dtype": type_, "fillvalue": value, "chunks": chunks}
+                name = f"{number} {'in chunks' if chunks else 'whole'}"
+                file.create_dataset(f"{name} not written", **options)
+                file.create_dataset(f"{name} written", **options)[:] = 1
+                file.create_dataset(f"{name} partly written", **options)[:2, :2] = 1
+        file.create_dataset("large", (2**16,), "f4", fillvalue=0.5)
+    with h5py.File(tmp_path / "file") as theirs, open(tmp_path / "file", "rb") as stream:
+        root = File(stream).root
+        for name in set(theirs) - {"large"}:
+            np.testing.assert_array_equal(root[name].read(), theirs[name][()], err_msg=name)
+        with pytest.raises(gw.FileError, match="large has no data"):
+            root["large"].read()
+
+
+def overlapping_headers():
+    """Return 4 MB of HDF5 whose root's header goes on in 900 blocks that lie one over another."""
+    target = io.BytesIO()
+    with h5py.File(target, "w") as file:
+        file.attrs["a"] = 1
+    data = bytearray(target.getvalue())
+    data += bytes(-len(data) % 16)
+    header, count, step = len(data), 900, 2**16
+    blocks = header + 16 + 24 * count
+    data += struct.pack("<BBHII4x", 1, 0, count, 1, 24 * count)
+    stretches = sorted((end - start, start) for start in range(64) for end in range(start + 1, 65))[-count:]
+    for length, start in stretches:
+        data += struct.pack("<HHB3xQQ", 0x10, 16, 0, blocks + step * start, step * length)
+    data += (struct.pack("<HHB3x", 0, step - 8, 0) + bytes(step - 8)) * 64
+    struct.pack_into("<Q", data, 0x40, header)
+    struct.pack_into("<Q", data, 0x28, len(data))
+    return bytes(data)
+
+
+def overlapping_texts(heaps, times):
+    """Return HDF5 with names that lie in heaps of 1 MB, one over another, or are one long text many times."""
+    target = io.BytesIO()
+    with h5py.File(target, "w") as file:
+        file.attrs.create("layer_names", ["x"] * heaps * times, dtype=h5py.string_dtype())
+    data, size = bytearray(target.getvalue()), 2**20
+    at = next(n for n in range(len(data)) if data[n : n + 4] == data[n + 16 : n + 20] == b"\1\0\0\0" and data[n + 12])
+    data += bytes(-len(data) % 16)
+    base = len(data)
+    for number in range(heaps * times):
+        length = 1 if times == 1 else size - 64
+        struct.pack_into("<IQI", data, at + 16 * number, length, base + 32 * (number // times), 1)
+    data += (b"GCOL\1\0\0\0" + struct.pack("<QHH4xQ", size, 1, 1, size - 32)) * heaps + b"y" * size
+    struct.pack_into("<Q", data, 0x28, len(data))
+    return bytes(data)
+
+
+def endless_names():
+    """Return HDF5 of a group with many members, whose names begin one letter after another in one long text."""
+    target = io.BytesIO()
+    with h5py.File(target, "w") as file:
+        for number in range(2000):
+            file.create_group(f"{number:0500d}")
+    data = bytearray(target.getvalue())
+    heap = data.find(b"HEAP")
+    (size,) = struct.unpack_from("<Q", data, heap + 8)
+    (names,) = struct.unpack_from("<Q", data, heap + 24)
+    data[names : names + size - 1] = b"n" * (size - 1)
+    return bytes(data)
+
+
+def short_texts():
+    """Return HDF5 with an attribute of many texts of four letters."""
+    target = io.BytesIO()
+    with h5py.File(target, "w", libver="v108") as file:
+        file.attrs["a"] = np.full(500_000, b"abcd")
+    return target.getvalue()
+
+
+STRUCTURES = {
+    "headers": overlapping_headers,
+    "heaps": lambda: overlapping_texts(1000, 1),
+    "one text": lambda: overlapping_texts(1, 3000),
+    "short texts": short_texts,
+    "names": endless_names,
+}
+
+
+@pytest.mark.parametrize("kind", STRUCTURES)
+def test_structure_takes_no_more_memory_than_a_file_of_its_length_can_need(kind, tmp_path):
+    data = STRUCTURES[kind]()
+    (tmp_path / "file").write_bytes(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(gw.FileError) as caught:
+            interop.inspect(tmp_path / "file")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    cases.one_sentence(caught.value, "its structure takes", str(len(data)))
+    assert peak < 32 * len(data) + 2**26
 
 
 def outside(kind, folder):
@@ -969,6 +1105,23 @@ def test_versions_are_parsed_and_compared():
     assert not Version.parse("2.3.1").tensorflow
     assert Version.parse("2.11.0").tensorflow
     assert Version.parse(None).major == Version.parse("odd").major == 0
+
+
+def test_read_takes_what_a_file_leaves_out(tmp_path):
+    path = two_weights(tmp_path / "file", new())
+    lstm = door.read(path, recurrent_activation="softsign", go_backwards=True)
+    assert_same_lstm(lstm, interop.load(path, recurrent_activation="softsign", go_backwards=True))
+    assert lstm.directions == ("backward",)
+
+
+def test_of_several_layers_one_upon_another_the_whole_is_taken_where_none_is_named(tmp_path):
+    path = network_file(tmp_path / "file", lstm_layer("a", return_sequences=True), lstm_layer("b"), dense("head"))
+    assert [(one.name, one.whole) for one in interop.inspect(path).found] == [
+        ("a", False),
+        ("b", False),
+        ("a → b", True),
+    ]
+    assert_same_lstm(interop.load(path), interop.load_network(path).lstm)
 
 
 def test_a_stack_that_was_written_here_is_read_as_one_lstm(tmp_path):

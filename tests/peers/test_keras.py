@@ -186,7 +186,8 @@ def test_layers_within_models_within_models_are_found_by_their_names(tmp_path):
         for name in names:
             y, _ = interop.load(path, name)(y)
         np.testing.assert_allclose(y[-1], want, rtol=0, atol=CLOSE)
-        assert interop.load(path, all_of_them).num_layers == 5
+        assert interop.load(path, all_of_them).num_layers == interop.load(path).num_layers == 5
+        assert [one.whole for one in interop.inspect(path).found] == [False] * 4 + [True]
         whole = interop.load_network(path)
         assert whole.lstm.num_layers == 5
         np.testing.assert_allclose(whole(data.swapaxes(0, 1))[0], want, rtol=0, atol=CLOSE)
@@ -238,6 +239,139 @@ def test_a_whole_network_gives_keras_s_output(case, tmp_path):
     got, _ = network(x.swapaxes(0, 1))
     got = got if case["last"] else got.swapaxes(0, 1)
     assert_agree({"y": got}, {"y": flat(model(x))[0]}, CLOSE)
+
+
+TOKENS = np.array([[1, 5, 2, 5, 0], [5, 3, 0, 0, 5], [4, 0, 5, 6, 1]])
+
+
+def masked_by_hand(zero_too, number, *at):
+    """Return a model of two LSTMs over an embedding; some of them are given the mask of a token by its number."""
+    tokens = keras.Input((TIME,), dtype="int32")
+    mask = keras.ops.not_equal(tokens, number)
+    y = L.Embedding(7, INPUTS, mask_zero=zero_too)(tokens)
+    for place, sequences in enumerate((True, False)):
+        y = L.LSTM(UNITS, return_sequences=sequences)(y, **({"mask": mask} if place in at else {}))
+    return random_weights(keras.Model(tokens, y))
+
+
+def random_weights(model):
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(0, 0.6, one.shape).astype(np.float32) for one in model.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize("form", [".keras", ".h5"])
+def test_a_mask_that_somebody_gives_is_not_taken_for_the_one_that_a_layer_makes(form, tmp_path):
+    for case in ((False, 5, 0), (False, 0, 1), (True, 5, 0), (True, 5, 1), (True, 5, 0, 1)):
+        path = saved(masked_by_hand(*case), tmp_path, form)
+        with pytest.raises(gw.FileError, match="a mask of its own") as caught:
+            interop.load_network(path)
+        assert len(str(caught.value).splitlines()) == 1
+        assert [one.whole for one in interop.inspect(path).found] == [False, False]
+    for case in ((True, 0), (True, 0, 0), (True, 0, 1)):  # the embedding's own, by hand or not
+        model = masked_by_hand(*case)
+        network = interop.load_network(saved(model, tmp_path, form))
+        np.testing.assert_allclose(network(TOKENS.T)[0], flat(model(TOKENS))[0], rtol=0, atol=CLOSE)
+
+
+@pytest.mark.parametrize("form", [".keras", ".h5"])
+@pytest.mark.parametrize("over", ["axis", "value", "source"])
+def test_a_mask_that_is_only_like_masking_s_is_not_taken_for_it(over, form, tmp_path):
+    inputs = keras.Input((TIME, TIME if over == "axis" else INPUTS))
+    y = L.Masking(MASKED)(inputs)
+    axis, value = (1 if over == "axis" else -1), (0.5 if over == "value" else MASKED)
+    mask = keras.ops.any(keras.ops.not_equal(y if over == "source" else inputs, value), axis=axis)
+    model = keras.Model(inputs, L.LSTM(UNITS)(y, mask=mask))
+    with pytest.raises(gw.FileError, match="a mask of its own"):
+        interop.load_network(saved(model, tmp_path, form))
+
+
+@pytest.mark.parametrize("form", [".keras", ".h5"])
+def test_masks_that_come_into_models_within_models_or_out_of_them_are_followed(form, tmp_path):
+    def within(*layers):
+        inputs = y = keras.Input((TIME, INPUTS))
+        for layer in layers:
+            y = layer(y)
+        return keras.Model(inputs, y)
+
+    def lstm():
+        return L.LSTM(INPUTS, return_sequences=True)
+
+    x = np.random.default_rng(0).normal(size=(BATCH, TIME, INPUTS)).astype(np.float32)
+    x[0, [0, 2]] = x[1, 3:] = 0
+    for layers in (
+        (L.Masking(), within(lstm()), lstm()),
+        (within(L.Masking()), lstm()),
+        (within(L.Masking(), lstm()), lstm()),
+        (keras.Sequential([keras.Input((TIME, INPUTS)), L.Masking(), lstm()]), lstm()),
+    ):
+        model = random_weights(within(*layers))
+        path = saved(model, tmp_path, form)
+        assert all(any("mask" in note for note in one.notes) for one in interop.inspect(path).found)
+        got = interop.load_network(path)(x.swapaxes(0, 1))[0].swapaxes(0, 1)
+        np.testing.assert_allclose(got, flat(model(x))[0], rtol=0, atol=CLOSE)
+
+
+@pytest.mark.parametrize("form", [".keras", ".h5"])
+def test_the_notes_tell_a_mask_or_a_state_where_one_comes_and_only_there(form, tmp_path):
+    first, second = keras.Input((TIME, INPUTS)), keras.Input((TIME, INPUTS))
+    steps = keras.Input((TIME,), dtype="bool")
+    _, *state = L.LSTM(UNITS, return_state=True, name="encoder")(L.Masking()(first))
+    y = L.LSTM(UNITS, return_sequences=True, name="decoder")(second, initial_state=state)
+    y = L.LSTM(UNITS, name="given")(y, mask=steps)
+    y = L.LSTM(UNITS, name="repeated")(L.RepeatVector(TIME)(y))
+    found = interop.inspect(saved(keras.Model([first, second, steps], y), tmp_path, form)).found
+    told = {one.name: [any(word in note for note in one.notes) for word in ("mask", "state that")] for one in found}
+    assert told == {
+        "encoder": [True, False],
+        "decoder": [False, True],
+        "given": [True, False],
+        "repeated": [False, False],
+    }
+    layers = [L.Masking(), L.LSTM(3, name="a"), L.RepeatVector(TIME), L.LSTM(3, name="b")]
+    found = interop.inspect(saved(keras.Sequential([keras.Input((TIME, INPUTS)), *layers]), tmp_path, form)).found
+    assert {one.name: bool(one.notes) for one in found} == {"a": True, "b": False}
+
+
+@pytest.mark.parametrize("form", [".keras", ".h5"])
+@pytest.mark.parametrize("kind", ["LSTM", "Dense", "Flip"])
+def test_a_class_of_somebody_s_own_is_not_taken_for_keras_s_of_the_same_name(kind, form, tmp_path):
+    base = {"LSTM": Louder, "Dense": L.Dense, "Flip": L.Layer}[kind]
+    config = {"get_config": lambda self: base.get_config(self) | {"axis": 1}} if kind == "Flip" else {}
+    own = keras.saving.register_keras_serializable("Mine")(type(kind, (base,), config))
+    plain = L.LSTM(UNITS, return_sequences=True)
+    layers = {"LSTM": lambda: [own(UNITS)], "Dense": lambda: [plain, own(2)], "Flip": lambda: [plain, own()]}[kind]()
+    path = saved(keras.Sequential([keras.Input((TIME, INPUTS)), *layers]), tmp_path, form)
+    with pytest.raises(gw.FileError, match=f"{kind}, whose code is not in the file"):
+        interop.load_network(path)
+    assert len(interop.inspect(path).found) == (kind != "LSTM")
+
+
+@pytest.mark.parametrize("form", [".keras", ".h5"])
+def test_a_model_of_a_class_of_somebody_s_own_has_lstms_but_no_network(form, tmp_path):
+    class Twice(keras.Model):
+        def call(self, x, **options):
+            return 2 * super().call(x, **options)
+
+    inputs = keras.Input((TIME, INPUTS))
+    within = Twice(inputs, L.LSTM(INPUTS, name="lstm")(inputs), name="within")
+    for model, name in ((within, "lstm"), (keras.Sequential([inputs, within]), "within/lstm")):
+        path = saved(model, tmp_path, form)
+        np.testing.assert_array_equal(
+            interop.load(path, name)[0].parameters.weight, door.read(model, name)[0].parameters.weight
+        )
+        with pytest.raises(gw.FileError, match="'within' is a model of a class of its own"):
+            interop.load_network(path)
+
+
+def test_a_layer_that_stands_in_two_models_is_refused_where_the_file_has_no_weights_of_it(tmp_path):
+    shared = L.LSTM(INPUTS, return_sequences=True, name="shared")
+    inputs, inner = keras.Input((TIME, INPUTS)), keras.Input((TIME, INPUTS))
+    model = keras.Model(inputs, shared(keras.Model(inner, shared(inner), name="inner")(inputs)))
+    contents = interop.inspect(saved(model, tmp_path, ".keras"))
+    assert [one.name for one in contents.found] == ["inner/shared"]
+    assert "stands elsewhere too" in contents.refused[0].reason
+    assert len(interop.inspect(saved(model, tmp_path, ".h5")).found) == 3  # which has them twice, and the two as one
 
 
 # What gatewise writes.
@@ -330,7 +464,7 @@ def encoder_decoder():
 
 def distributed():
     inputs = keras.Input((TIME, 2, INPUTS))
-    y = L.LSTM(UNITS, name="outer")(L.TimeDistributed(L.LSTM(UNITS, name="inner"))(inputs))
+    y = L.LSTM(UNITS, name="outer")(L.TimeDistributed(L.LSTM(UNITS), name="inner")(inputs))
     return keras.Model(inputs, y), ["inner"] * TIME + ["outer"]
 
 
@@ -379,16 +513,94 @@ def test_a_layer_that_computes_in_half_precision_is_captured_with_a_note():
     assert "float16" in captured.notes[0]
 
 
-def test_capture_tells_a_layer_that_does_something_else():
-    class Louder(L.LSTM):
-        def call(self, *args, **options):
-            return 2 * super().call(*args, **options)
+class Louder(L.LSTM):
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        return 2 * super().call(sequences, initial_state, mask, training)
 
-    layer = Louder(UNITS)
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Louder(UNITS, name="odd"), "'Louder' is not Keras' own"),
+        (lambda: L.LSTM(UNITS, activation=L.ReLU(max_value=1.0), name="odd"), "ReLU with a maximum"),
+        (lambda: L.LSTM(UNITS, activation=lambda x: x / 2, name="odd"), "a function whose code"),
+        (lambda: L.Bidirectional(L.RNN([L.LSTMCell(2), L.LSTMCell(2)]), name="odd"), "a stack of cells"),
+    ],
+)
+def test_capture_tells_a_layer_that_does_something_else_in_one_sentence(make, words):
+    layer = make()
     x = np.ones((BATCH, TIME, INPUTS), np.float32)
     layer.build(x.shape)
-    with pytest.raises(gw.OptionError, match="Louder"):
-        door.capture(layer, x)
+    for model in (layer, keras.Sequential([keras.Input((TIME, INPUTS)), layer])):
+        with pytest.raises(gw.OptionError, match=words) as caught:
+            door.capture(model, x)
+        assert len(str(caught.value).splitlines()) == 1
+        assert "odd" in str(caught.value)
+        assert "call" not in vars(layer)
+
+
+def hard_sigmoid(x):
+    return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["activation", "recurrent_activation"])
+@pytest.mark.parametrize("make", [L.LSTM, lambda *given, **options: L.RNN(L.LSTMCell(*given, **options))])
+def test_a_function_of_somebody_s_own_is_not_taken_for_keras_s_of_the_same_name(make, kind):
+    x = np.ones((BATCH, TIME, INPUTS), np.float32)
+    layer = make(UNITS, **{kind: hard_sigmoid})
+    layer.build(x.shape)
+    for ask in (lambda: door.read(layer), lambda: door.capture(layer, x)):
+        with pytest.raises(gw.OptionError, match=f" {kind} 'hard_sigmoid' is a function of its own"):
+            ask()
+    layer = make(UNITS, **{kind: keras.activations.hard_sigmoid})
+    layer.build(x.shape)
+    assert door.read(layer)[0].variant.activation("g" if kind == "activation" else "f") == HARD
+
+
+def test_capture_leaves_the_call_that_somebody_put_into_a_layer():
+    layer = L.LSTM(UNITS)
+    x = np.ones((BATCH, TIME, INPUTS), np.float32)
+    layer.build(x.shape)
+    original = layer.call
+    layer.call = patched = lambda *given, **options: original(*given, **options)
+    door.capture(layer, x)
+    assert layer.call is patched
+
+
+def test_outputs_that_are_infinite_in_both_do_not_differ():
+    layer = L.LSTM(UNITS, activation="linear", recurrent_activation="relu", return_sequences=True)
+    x = np.full((BATCH, TIME, INPUTS), 1e30, np.float32)
+    layer.build(x.shape)
+    layer.set_weights([np.ones(one.shape, np.float32) for one in layer.get_weights()])
+    with np.errstate(all="ignore"):
+        (captured,) = door.capture(layer, x)
+    assert np.isinf(captured.trace.output).all()
+    assert captured.difference == 0
+
+
+def test_layers_of_one_name_in_several_models_are_told_apart(tmp_path):
+    def within(name):
+        inputs = keras.Input((TIME, INPUTS))
+        return keras.Model(inputs, L.LSTM(INPUTS, return_sequences=True, name="lstm")(inputs), name=name)
+
+    inputs = keras.Input((TIME, INPUTS))
+    model = random_weights(keras.Model(inputs, L.LSTM(UNITS, name="lstm")(within("b")(within("a")(inputs)))))
+    x = np.random.default_rng(0).normal(size=(BATCH, TIME, INPUTS)).astype(np.float32)
+    captured = door.capture(model, x)
+    assert [(one.name, one.call) for one in captured] == [("a/lstm", 0), ("b/lstm", 0), ("lstm", 0)]
+    path = saved(model, tmp_path, ".keras")
+    for one in captured:
+        live, filed = door.read(model, one.name), interop.load(path, one.name)
+        np.testing.assert_array_equal(live[0].parameters.weight, filed[0].parameters.weight)
+        np.testing.assert_array_equal(live[0].parameters.weight, one.trace[0].parameters.weight)
+    with pytest.raises(gw.OptionError, match="'a/lstm', 'b/lstm', 'lstm'"):
+        door.read(model)
+
+
+def test_a_live_layer_leaves_nothing_out():
+    _, layer = model_of(CASES[0] | {"merge": "one way", "form": ".weights.h5"})
+    with pytest.raises(gw.OptionError, match="activation"):
+        door.read(layer, activation="tanh")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from gatewise.interop.hdf5.heap import Heap
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 NODES = 200_000  # how many pieces of structure a file may have
+SPARE, MOST = 2**24, 2**28  # bytes of structure: those that any file may have, and the most, however large it is
+TEXT = 64  # bytes that a text takes here, however short it is
 
 
 class File:
@@ -45,11 +47,17 @@ class File:
         self.source = source
         self.size = source.seek(0, 2)
         self.base, self.offset_size, self.length_size = 0, 8, 8
-        self.nodes = 0
+        self.nodes = self.kept = 0
         self.heaps: dict[int, dict[int, bytes]] = {}
-        self.root = self._superblock()
+        self._root = self._superblock()
 
-    def _superblock(self) -> Group:
+    @cached_property
+    def root(self) -> Group:
+        """The first group."""
+        return Group(self, self._root, "")
+
+    def _superblock(self) -> int:
+        """Return where the first group lies."""
         head = Cursor(self.raw(0, min(self.size, 128)))
         if head.take(8) != MAGIC:
             raise FileError("it does not begin as HDF5 does")
@@ -65,7 +73,7 @@ class File:
         head.take((3 if version < 2 else 2) * self.offset_size)
         if version < 2:
             head.take(self.offset_size)  # of the root's name
-        return Group(self, self.address(head.offset()), "")
+        return self.address(head.offset())
 
     def address(self, value: int | None) -> int:
         """Return an address that must be there."""
@@ -86,7 +94,9 @@ class File:
     def piece(self, address: int, count: int) -> Cursor:
         """Return a piece of the file's structure."""
         self.count()
-        return Cursor(self.raw(self.base + address, count), self.offset_size, self.length_size)
+        found = self.raw(self.base + address, count)
+        self.keep(count)
+        return self.cursor(found)
 
     def to_end(self, address: int, most: int) -> Cursor:
         """Return a piece of that many bytes, or fewer where the file ends."""
@@ -97,6 +107,13 @@ class File:
         self.nodes += 1
         if self.nodes > NODES:
             raise FileError(f"it has more than {NODES} pieces of structure")
+
+    def keep(self, count: int) -> None:
+        """Count bytes that are kept of the structure: pieces that lie one over another, or name one text many times."""
+        self.kept += count
+        most = min(8 * self.size, MOST) + SPARE
+        if self.kept > most:
+            raise FileError(f"its structure takes {self.kept} bytes or more; with {self.size} it may take {most}")
 
     # Object headers.
 
@@ -219,6 +236,7 @@ class File:
     def _value(self, kind: Type, shape: tuple[int, ...], data: bytes) -> Any:
         if kind.kind in ("string", "text"):
             size = max(kind.size, 1)
+            self.keep(TEXT * (len(data) // size))
             items = [data[n : n + size] for n in range(0, len(data), size)]
             words = [self._text(one) if kind.kind == "text" else one.split(b"\0")[0] for one in items]
             found = [word.decode("utf-8", "replace") for word in words]
@@ -236,6 +254,7 @@ class File:
         found = self._global_heap(address).get(index)
         if found is None or len(found) < length:
             raise FileError("it names a text that is not there")
+        self.keep(length)
         return found[:length].rstrip(b"\0")
 
     def _global_heap(self, address: int) -> dict[int, bytes]:
@@ -308,7 +327,11 @@ class File:
                 at.take(20)
                 if start >= len(names):
                     raise FileError("it names a member whose name is not there")
-                name = names[start : names.find(b"\0", start)].decode("utf-8", "replace")
+                end = names.find(b"\0", start)
+                if end < 0:
+                    raise FileError("it names a member whose name has no end")
+                self.keep(end - start)
+                name = names[start:end].decode("utf-8", "replace")
                 found[name] = "soft" if cache == 2 else self.address(address)
         return found
 
@@ -410,6 +433,7 @@ class Group:
     def __getitem__(self, name: str) -> Group | Dataset:
         """Return a member; links that lead elsewhere are refused."""
         path = f"{self.path}/{name}" if self.path else name
+        self.file.keep(len(path))
         address = self.links.get(name)
         if address is None:
             raise FileError(f"there is no {path[:200]!r} in it")

@@ -79,7 +79,7 @@ class Dataset:
         elif kind == 1:
             address = at.offset()
             if address is None:
-                return bytes(length if length < 2**16 else self._missing())  # never written: zeros
+                return self._fill_value() * (self.count if length < 2**16 else self._missing())  # never written
             found = self.file.raw(self.file.base + address, length)
         elif kind == 2 and version == 3:
             found = self._chunks(at, length)
@@ -88,6 +88,27 @@ class Dataset:
         if len(found) < length:
             raise FileError(f"{self.path} has {len(found)} bytes; it must have {length}")
         return found[:length]
+
+    def _fill_value(self) -> bytes:
+        """Return what stands, as one number of the array, where nothing was written."""
+        zero = bytes(self.type.size)
+        for one in sorted((one for one in self.messages if one.kind in (4, 5)), key=lambda one: -one.kind):
+            if one.flags & 2:
+                raise FileError(f"{self.path} has a fill value that lies elsewhere, which is not read")
+            at = self.file.cursor(one.data)
+            if one.kind == 5:
+                version = at.version("a fill value", 1, 2, 3)
+                flags = at.number(1) if version == 3 else at.number(3) >> 16  # when it is written; whether it is there
+                if not (flags & 0x20 if version == 3 else flags):
+                    return zero
+            count = at.number(4)
+            if count == self.type.size:
+                return at.take(count)
+            if count not in (0, 2**32 - 1):
+                raise FileError(f"{self.path} has a fill value of {count} bytes; its numbers have {self.type.size}")
+            if one.kind == 5:
+                return zero
+        return zero
 
     def _missing(self) -> int:
         raise FileError(f"{self.path} has no data")
@@ -100,10 +121,10 @@ class Dataset:
         chunk = math.prod(sizes) * item
         if rank != len(self.shape) or item != self.type.size or not 0 < chunk <= max(4 * length, 2**20):
             raise FileError(f"{self.path} has chunks of shape {tuple(sizes)}, which do not fit its shape {self.shape}")
-        whole = np.zeros(self.shape, f"V{item}")
-        filters = self._filters()
+        filters, fill = self._filters(), self._fill_value()
         if tree is None:
-            return bytes(length)
+            return fill * self.count
+        whole = np.full(self.shape, np.void(fill), f"V{item}")
         seen = 0
         for key, address in self.file.tree_1(tree, 1, 8 + 8 * (rank + 1)):
             of = self.file.cursor(key)

@@ -8,7 +8,7 @@ library is needed to read a file: see `files` and `gatewise.interop.hdf5`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from gatewise.interop.keras.config import (
     zero_output,
 )
 from gatewise.interop.keras.files import Source, Tensor
+from gatewise.interop.keras.inbound import Call, calls
 from gatewise.interop.keras.live import capture, live_tensors, model_layer
 from gatewise.interop.keras.weights import bind_layers, bind_tree, cell
 from gatewise.interop.keras.writing import MODEL, write
@@ -118,6 +119,7 @@ def _with_stack(found: tuple[Found, ...], root: Layer, network: Callable[[], Net
         ", ".join(one.where for one in found),
         tuple(dict.fromkeys(note for one in found for note in one.notes)),
         batch_first=found[0].batch_first,
+        whole=True,
     )
     return (stack,) if ours else (*found, stack)
 
@@ -126,7 +128,7 @@ def _guessed(root: Layer | None, config: Any) -> Version:
     """Return the generation of a file that does not say its version, by the words of its configuration."""
     if isinstance(config, dict) and "module" in config:
         return Version(None, (3,))
-    leaves = [] if root is None else [one for leaf in root.leaves() for one in [leaf.config]]
+    leaves = [] if root is None else [leaf.config for leaf in root.leaves()]
     old = any("inner_activation" in one or ("output_dim" in one and "units" not in one) for one in leaves)
     return Version(None, (1,)) if old and any("inner_activation" in one for one in leaves) else Version(None, (2, 4))
 
@@ -136,12 +138,16 @@ def _guessed(root: Layer | None, config: Any) -> Version:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A layer of a model: its name with those of the models that it lies in, and what comes before it."""
+    """A layer of a model: its name with those of the models that it lies in, and what it is given."""
 
     name: str
     layer: Layer
     masked: bool = False
     distributed: bool = False
+    started: bool = False
+
+
+Places = Generator[Place, None, bool]
 
 
 def _listed(source: Source, options: Options, root: Layer | None) -> Listed:
@@ -159,7 +165,7 @@ def _listed(source: Source, options: Options, root: Layer | None) -> Listed:
     for place in _places(root):
         layer = place.layer
         try:
-            if layer in _recurrent(layer):
+            if _is_recurrent(layer):
                 found.append(_configured(place, bound, options, problems.get(layer)))
             else:
                 parts.append(_part(place, bound.get(layer, ())))
@@ -168,36 +174,58 @@ def _listed(source: Source, options: Options, root: Layer | None) -> Listed:
     return distinct(found), tuple(parts), tuple(refused)
 
 
-def _recurrent(layer: Layer) -> tuple[Layer, ...]:
-    """Return the layer where it is a recurrent one: of interest, whether it can be read or not."""
+def _is_recurrent(layer: Layer) -> bool:
+    """Say whether a layer is of interest, whether it can be read or not."""
     kind = layer.kind
-    known = kind in ("LSTM", "CuDNNLSTM", "LSTMCell", "RNN") or kind in RECURRENT or "LSTM" in kind
-    if kind == "Bidirectional":
-        known = True
-    return (layer,) if known else ()
+    return kind in ("Bidirectional", "LSTMCell", "RNN") or kind in RECURRENT or "LSTM" in kind
 
 
-def _places(root: Layer) -> Iterator[Place]:
-    masked = False
-
-    def walk(layer: Layer, prefix: str, distributed: bool) -> Iterator[Place]:
-        nonlocal masked
+def _places(model: Layer, prefix: str = "", distributed: bool = False, masked: bool = False) -> Places:
+    """Yield the layers of a model, and return whether a mask leaves it, where one may come in."""
+    leaving: dict[str, bool] = {}  # whether a mask leaves a layer; all that a layer takes comes before it
+    models = {child.name for _, child in model.children if child.holds_layers}
+    came_in = masked
+    for _, layer in model.children:
         name = f"{prefix}/{layer.name}" if prefix else layer.name
+        started = False
+        if model.kind == "Functional":
+            uses = _calls(layer)
+            # Keras 3 tells each mask, but not those that come into a model within, or out of one.
+            flows = {
+                source for call in uses for source in call.sources if came_in or not call.masks_told or source in models
+            }
+            told = any(call.arguments.get("mask") is not None for call in uses)
+            masked = told or any(leaving.get(source, False) for source in flows) or (came_in and not uses)
+            started = any(len(call.sources) > 1 or call.arguments.get("initial_state") is not None for call in uses)
         if layer.holds_layers:
-            for _, child in layer.children:
-                yield from walk(child, name, distributed)
+            masked = yield from _places(layer, name, distributed, masked)
         elif layer.kind == "TimeDistributed" and layer.children:
             inner = layer.children[0][1]
             if inner.holds_layers:
-                yield from walk(inner, name, True)
+                yield from _places(inner, name, True)
             else:
                 yield Place(name, inner, masked, True)
         else:
-            masked = masked or layer.kind == "Masking" or (layer.kind == "Embedding" and layer.flag("mask_zero"))
-            yield Place(name, layer, masked, distributed)
+            yield Place(name, layer, masked, distributed, started)
+            masked = _mask_after(layer, masked)
+        leaving[layer.name] = masked
+    return masked
 
-    for _, child in root.children:
-        yield from walk(child, "", False)
+
+def _calls(layer: Layer) -> list[Call]:
+    """Return the calls of a layer, as far as the file tells them."""
+    try:
+        return calls(layer)
+    except FileError:
+        return []
+
+
+def _mask_after(layer: Layer, masked: bool) -> bool:
+    """Say whether a layer puts out a mask: the one that reached it, or one that it makes."""
+    if _is_recurrent(layer):
+        inner = layer.children[0][1] if layer.kind == "Bidirectional" else layer
+        return masked and inner.flag("return_sequences")
+    return masked or layer.kind == "Masking" or (layer.kind == "Embedding" and layer.flag("mask_zero"))
 
 
 def _part(place: Place, tensors: Sequence[Tensor]) -> Part:
@@ -294,6 +322,8 @@ def _notes(place: Place, outer: Layer, layer: Layer, version: Version) -> list[s
     if place.masked:
         way = "zeros" if zero_output(layer, version) else "repeat"
         notes.append(f"a mask reaches it: its calls need mask=… and masked_output={way!r}")
+    if place.started:
+        notes.append("it starts from a state that the file does not hold (initial_state)")
     if place.distributed:
         notes.append("it runs for each outer step of its input anew (TimeDistributed)")
     if outer.flag("stateful"):
@@ -307,15 +337,17 @@ def _notes(place: Place, outer: Layer, layer: Layer, version: Version) -> list[s
     return notes
 
 
-def read(source: Any, name: str | None = None) -> LSTM:
+def read(source: Any, name: str | None = None, **omitted: Any) -> LSTM:
     """Return the LSTM of a live Keras layer, or of a file.
 
     Parameters
     ----------
-    source : LSTM, Bidirectional or RNN layer of Keras 3, or path
+    source : LSTM, Bidirectional or RNN layer of Keras 3, a model of such, or path
         A layer must have been built.
     name : str, optional
-        Which one of a file, where there are several.
+        Which one of a file or a model, where there are several.
+    **omitted
+        Of a file of weights alone: as in `contents`.
 
     Raises
     ------
@@ -327,7 +359,9 @@ def read(source: Any, name: str | None = None) -> LSTM:
     if isinstance(source, (str, os.PathLike)):
         from gatewise import storage
 
-        return contents(storage.readable(source), {}).pick(name).lstm
+        return contents(storage.readable(source), omitted).pick(name).lstm
+    if omitted:
+        raise OptionError(f"a live layer leaves nothing out, and {', '.join(omitted)} is given")
     described, bound, version = live_tensors(model_layer(source, name))
     try:
         return _configured(Place(described.name, described), bound, Options({}, version)).lstm

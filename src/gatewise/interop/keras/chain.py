@@ -11,6 +11,7 @@ from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop.found import Found, Part, Refused
 from gatewise.interop.keras.config import Layer, Version, activation, clean, zero_output
+from gatewise.interop.keras.inbound import calls, made_masks, named, tensors
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network
 
@@ -52,6 +53,8 @@ def network(
 
 
 def _chain(model: Layer, prefix: str) -> list[tuple[str, Layer]]:
+    if not model.own:
+        raise FileError(f"{model.name!r} is a model of a class of its own, whose code is not in the file")
     children = [child for _, child in model.children]
     ordered = children if model.kind == "Sequential" else _followed(model, children)
     chain: list[tuple[str, Layer]] = []
@@ -66,16 +69,16 @@ def _followed(model: Layer, children: Sequence[Layer]) -> list[Layer]:
     by_name = {child.name: child for child in children}
     if len(by_name) != len(children):
         raise FileError("two of its layers have the same name")
-    ends = {clean(name) for name in _named(model.config.get("output_layers"))}
-    starts = {clean(name) for name in _named(model.config.get("input_layers"))}
+    ends = {clean(name) for name in named(model.config.get("output_layers"))}
+    starts = {clean(name) for name in named(model.config.get("input_layers"))}
     if len(ends) != 1 or len(starts) != 1:
         raise FileError(f"it has {len(starts)} inputs and {len(ends)} outputs; a network has one of each")
-    here, chain = ends.pop(), list[Layer]()
+    here, chain = ends.pop(), dict[Layer, None]()
     while True:
         layer = by_name.get(here)
         if layer is None or layer in chain:
-            raise FileError(f"its layers do not lead from an input to {chain[0].name if chain else here!r}")
-        chain.append(layer)
+            raise FileError(f"its layers do not lead from an input to {next(iter(chain)).name if chain else here!r}")
+        chain[layer] = None
         sources = _sources(layer)
         if not sources:
             break
@@ -85,60 +88,26 @@ def _followed(model: Layer, children: Sequence[Layer]) -> list[Layer]:
     for child in children:
         if child not in chain and child.kind not in MASK_MAKERS:
             raise FileError(f"{child.name!r} (a {child.kind}) is not on the way; a network has no branches")
-    return chain[::-1]
+    made = made_masks(children, chain)
+    for layer in chain:
+        for call in calls(layer):
+            mask = call.arguments.get("mask")
+            masks = tensors(mask)
+            if mask is not None and (len(masks) != 1 or masks[0] not in made):
+                raise FileError(f"{layer.name!r} (a {layer.kind}) is given a mask of its own")
+    return list(chain)[::-1]
 
 
-def _named(given: Any) -> list[str]:
-    """Return the layers that a list of inputs or outputs names: [name, 0, 0] or a list of such."""
-    if isinstance(given, dict):
-        given = list(given.values())
-    if isinstance(given, list) and given and isinstance(given[0], str):
-        given = [given]
-    if not isinstance(given, list):
-        return []
-    return [one[0] for one in given if isinstance(one, list) and one and isinstance(one[0], str)]
-
-
-def _sources(layer: Layer) -> list[str]:
+def _sources(layer: Layer) -> tuple[str, ...]:
     """Return the layers whose outputs a layer takes, without those that only make its mask."""
-    nodes = layer.inbound
-    if not isinstance(nodes, list):
-        raise FileError(f"{layer.name!r} does not say what comes before it")
-    if len(nodes) > 1:
-        raise FileError(f"{layer.name!r} (a {layer.kind}) is used {len(nodes)} times")
-    if not nodes:
-        return []
-    node = nodes[0]
-    if isinstance(node, list):  # Keras 1 and 2: [[name, node, tensor, arguments], …]
-        entries = [node] if node and isinstance(node[0], str) else node
-        for one in entries:
-            if isinstance(one, list) and len(one) > 3 and isinstance(one[3], dict):
-                _require_plain(layer, one[3])
-        return [clean(name) for name in _named(entries)]
-    if not isinstance(node, dict):
-        raise FileError(f"{layer.name!r} does not say what comes before it")
-    _require_plain(layer, node.get("kwargs"))
-    return [clean(one) for one in _histories(node.get("args"), 0)]
-
-
-def _require_plain(layer: Layer, arguments: Any) -> None:
-    for name, value in (arguments if isinstance(arguments, dict) else {}).items():
-        if name not in ("mask", "training") and value is not None:
-            raise FileError(f"{layer.name!r} (a {layer.kind}) is also given {clean(name)!r}")
-
-
-def _histories(given: Any, depth: int) -> list[str]:
-    if depth > 8:
-        raise FileError("its configuration is nested too deeply")
-    if isinstance(given, list):
-        return [name for one in given for name in _histories(one, depth + 1)]
-    if isinstance(given, dict) and given.get("class_name") == "__keras_tensor__":
-        config = given.get("config")
-        history = config.get("keras_history") if isinstance(config, dict) else None
-        if isinstance(history, list) and history and isinstance(history[0], str):
-            return [history[0]]
-        raise FileError("its configuration has an input that leads nowhere")
-    return []
+    found = calls(layer)
+    if len(found) > 1:
+        raise FileError(f"{layer.name!r} (a {layer.kind}) is used {len(found)} times")
+    for call in found:
+        for name, value in call.arguments.items():
+            if name not in ("mask", "training") and value is not None:
+                raise FileError(f"{layer.name!r} (a {layer.kind}) is also given {clean(name)!r}")
+    return found[0].sources if found else ()
 
 
 # What they make.
@@ -167,7 +136,7 @@ class _Way:
     def go(self, name: str, layer: Layer) -> None:
         """Pass a layer."""
         kind = layer.kind
-        if not layer.own and kind not in MASK_MAKERS | {"Flip"}:
+        if not layer.own:
             raise FileError(f"{name!r} is a {kind}, whose code is not in the file")
         if kind in NOTHING or (kind == "Activation" and layer.config.get("activation") == "linear"):
             return

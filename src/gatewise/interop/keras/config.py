@@ -14,6 +14,7 @@ from gatewise.parameters import Variant
 MERGES = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "average", "average": "average", None: "none"}
 DEEPEST = 50  # layers within each other
 OWN_MODULES = ("keras", "tensorflow", "tf_keras", "builtins")
+MODELS = ("Sequential", "Functional", "Model")
 LONGEST = 200  # characters of a name
 
 
@@ -76,7 +77,7 @@ def activation(given: Any, version: Version) -> Activation | None:
     if given is None or given == "linear":
         return None
     if isinstance(given, str):
-        name = given.rpartition(">")[2] if given.startswith("keras") else given
+        name = given.removeprefix("keras>")
         if name in PLAIN:
             return Activation(name)
         if name == "hard_sigmoid":
@@ -110,10 +111,14 @@ def _from_object(given: dict[str, Any], version: Version) -> Activation | None:
             return Activation("leaky_relu", float(0.3 if slope is None else slope))
         if kind == "ELU":
             return Activation("elu", float(1.0 if slope is None else slope))
-        if kind == "ReLU" and of.get("max_value") is None and not of.get("threshold"):
+        if kind == "ReLU":
+            if of.get("max_value") is not None or of.get("threshold"):
+                raise FileError("its activation is a ReLU with a maximum or a threshold, which gatewise's has not")
             return Activation("leaky_relu", float(slope)) if slope else Activation("relu")
     except (OptionError, OverflowError) as problem:
         raise FileError(f"its activation {clean(kind)!r} cannot be had: {problem}") from None
+    if kind is None:  # what Keras writes for a lambda is its code
+        raise FileError("its activation is a function whose code is in the file, and is not read")
     raise FileError(f"its activation {clean(kind)!r} is none that gatewise has")
 
 
@@ -235,7 +240,10 @@ def _layer(given: Any, depth: int, trainable: bool = True) -> Layer:
     name = config.get("name", given.get("name"))
     trainable = trainable and config.get("trainable", True) is not False
     module, registered = given.get("module"), given.get("registered_name")
-    own = (module is None and registered is None) or str(module).split(".")[0] in OWN_MODULES
+    # A class that somebody registered has its package before its name: Mine>LSTM.
+    own = ">" not in f"{given['class_name']}{registered}" and (
+        (module is None and registered is None) or str(module).split(".")[0] in OWN_MODULES
+    )
     children: list[tuple[str, Layer]] = []
 
     def inner(attribute: str, one: Any) -> None:
@@ -243,6 +251,7 @@ def _layer(given: Any, depth: int, trainable: bool = True) -> Layer:
 
     layers = config.get("layers")
     if isinstance(layers, list):
+        own = own and kind in MODELS
         kind = "Functional" if "input_layers" in config else "Sequential"
         for one in layers:
             inner("layers", one)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import GatewiseError, MissingExtraError, OptionError
+from gatewise.errors import GatewiseError, MissingExtraError, OptionError, reason
 from gatewise.interop import conventions
 from gatewise.interop.capture import Captured
 from gatewise.interop.keras.config import Layer, Version, model, zero_output
@@ -60,18 +61,30 @@ def _is_lstm(layer: Any) -> bool:
     return False
 
 
-def recurrent_layers(source: Any) -> list[Any]:
-    """Return the LSTM layers of a live model, without those within a Bidirectional."""
+def recurrent_layers(source: Any) -> dict[str, list[Any]]:
+    """Return the LSTM layers of a live model by their names, which are those that a file of it has.
+
+    A layer within a model bears the model's name too: model/layer. One within a TimeDistributed bears that one's name;
+    those within a Bidirectional are not listed.
+    """
     keras = _keras()
-    found: list[Any] = []
-    inner = set[int]()
-    layers = [source, *source._flatten_layers()] if hasattr(source, "_flatten_layers") else [source]
-    for layer in layers:
-        if id(layer) in inner or any(layer is one for one in found) or not _is_lstm(layer):
-            continue
-        found.append(layer)
-        if isinstance(layer, keras.layers.Bidirectional):
-            inner |= {id(layer.forward_layer), id(layer.backward_layer)}
+    found: dict[str, list[Any]] = {}
+    seen = set[int]()
+
+    def walk(layer: Any, name: str, prefix: str) -> None:
+        if id(layer) in seen:
+            return
+        seen.add(id(layer))
+        if _is_lstm(layer):
+            found.setdefault(name, []).append(layer)
+            return
+        for child in layer._flatten_layers(recursive=False, include_self=False):
+            if isinstance(layer, keras.layers.TimeDistributed):
+                walk(child, name, f"{name}/")
+            else:
+                walk(child, f"{prefix}{child.name}", f"{prefix}{child.name}/")
+
+    walk(source, source.name, "")
     return found
 
 
@@ -86,9 +99,10 @@ def model_layer(source: Any, name: str | None) -> Any:
     keras = _keras()
     if not isinstance(source, keras.layers.Layer):
         raise OptionError(f"read takes a Keras layer, a model or a path, not {type(source).__name__}")
-    layers = [one for one in recurrent_layers(source) if name in (None, one.name)]
+    by_name = recurrent_layers(source)
+    layers = [one for key, same in by_name.items() for one in same if name in (None, key)]
     if len(layers) != 1:
-        names = ", ".join(repr(one.name) for one in recurrent_layers(source)) or "none"
+        names = ", ".join(repr(key) for key in by_name) or "none"
         raise OptionError(f"there are {len(layers)} LSTM layers to read in {source.name!r}; it has {names}")
     if not layers[0].built:
         raise OptionError(f"the layer {layers[0].name!r} has no weights yet: build it, or call it once")
@@ -102,7 +116,7 @@ def live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Versi
     try:
         described = model(keras.saving.serialize_keras_object(layer))
     except (GatewiseError, TypeError, ValueError, NotImplementedError) as problem:
-        raise OptionError(f"the layer {layer.name!r} cannot be described: {str(problem).splitlines()[0]}") from None
+        raise OptionError(f"the layer {layer.name!r} cannot be described: {reason(problem)}") from None
     bound: dict[Layer, tuple[Any, ...]] = {}
     sides = [layer]
     wanted = [described]
@@ -111,12 +125,24 @@ def live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Versi
     for side, one in zip(sides, wanted, strict=True):
         cells = side.cell.cells if isinstance(side.cell, keras.layers.StackedRNNCells) else [side.cell]
         for cell, leaf in zip(cells, one.cells, strict=True):
+            _require_keras_activations(layer.name, cell, leaf)
             names = ("kernel", "recurrent_kernel", "bias")
             variables = [getattr(cell, name) for name in names if getattr(cell, name, None) is not None]
             bound[leaf] = tuple(
                 LiveTensor(f"{layer.name}/{name}", variable) for name, variable in zip(names, variables, strict=False)
             )
     return described, bound, version
+
+
+def _require_keras_activations(name: str, cell: Any, described: Layer) -> None:
+    """Raise OptionError for a function of somebody's own: its configuration has no more of it than its name."""
+    activations = _keras().activations
+    for kind in ("activation", "recurrent_activation"):
+        word = described.config.get(kind)
+        if isinstance(word, dict) and word.get("class_name") == "function":
+            word = word.get("config")
+        if isinstance(word, str) and getattr(activations, word, activations.linear) is not getattr(cell, kind):
+            raise OptionError(f"cannot read {name!r}: its {kind} {word!r} is a function of its own")
 
 
 # What a model does as it runs.
@@ -149,33 +175,40 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     if not isinstance(model, keras.layers.Layer):
         raise OptionError(f"capture takes a Keras model, not {type(model).__name__}")
     seen: list[Captured] = []
-    calls: dict[str, int] = {}
-    watched: list[Any] = []
+    problems: list[GatewiseError] = []
+    restored: list[tuple[Any, dict[str, Any]]] = []
 
-    def watch(layer: Any) -> Callable[..., Any]:
+    def watch(layer: Any, name: str) -> Callable[..., Any]:
         original = layer.call
+        numbers = count()
 
         def call(sequences: Any, initial_state: Any = None, mask: Any = None, **more: Any) -> Any:
             before = _initial(layer, initial_state)
             result = original(sequences, initial_state=initial_state, mask=mask, **more)
-            number = calls[layer.name] = calls.get(layer.name, -1) + 1
-            lstm = read(layer)
-            trace, difference, notes = _seen(layer, lstm, _numpy(sequences), before, mask, result)
+            try:
+                trace, difference, notes = _seen(layer, read(layer), _numpy(sequences), before, mask, result)
+            except GatewiseError as problem:  # Keras would make many lines of it: it is raised after the run
+                problems.append(problem)
+                return result
             if more.get("training"):
                 notes = (*notes, "it ran as in training: noise of its dropout is not in the trace")
-            seen.append(Captured(layer.name, number, trace, difference, notes))
+            seen.append(Captured(name, next(numbers), trace, difference, notes))
             return result
 
         return call
 
     try:
-        for layer in recurrent_layers(model):
-            layer.__dict__["call"] = watch(layer)
-            watched.append(layer)
+        for name, layers in recurrent_layers(model).items():
+            for layer in layers:
+                restored.append((layer, {key: layer.__dict__[key] for key in ("call",) if key in layer.__dict__}))
+                layer.__dict__["call"] = watch(layer, name)
         model(*inputs, **named)
     finally:
-        for layer in watched:
+        for layer, before in restored:
             del layer.__dict__["call"]
+            layer.__dict__.update(before)
+    if problems:
+        raise problems[0]
     return tuple(seen)
 
 
@@ -221,7 +254,10 @@ def _seen(
     if len(given_back) < outputs or len(wanted) != len(given_back):
         notes.append("what it put out has another form than Keras' own")
         wanted = wanted[: len(given_back)]
-    differences = [float(np.abs(a - b).max(initial=0)) for a, b in zip(wanted, given_back, strict=False)]
+    with np.errstate(invalid="ignore"):  # infinity less infinity, where both agree
+        differences = [
+            float(np.where(a == b, 0, np.abs(a - b)).max(initial=0)) for a, b in zip(wanted, given_back, strict=False)
+        ]
     worst = float("nan") if any(np.isnan(one) for one in differences) else max(differences, default=0.0)
     return trace, worst, tuple(notes)
 

@@ -12,7 +12,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.interop import conventions
-from gatewise.interop.keras.config import Layer
+from gatewise.interop.keras.config import Layer, clean
 from gatewise.interop.keras.files import CONTAINERS, Node, Tensor
 from gatewise.parameters import Parameters, Variant
 
@@ -102,8 +102,6 @@ def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]]) -> tuple[Bo
     Within a layer that holds others, they are told apart by names, else by their order. Where neither can be, the
     layer is among the problems, with the reason.
     """
-    from gatewise.interop.keras.config import clean
-
     bound: Bound = {}
     problems: dict[Layer, str] = {}
     for _, child in root.children:
@@ -228,6 +226,8 @@ def cell(tensors: Sequence[Tensor], variant: Variant, config: Mapping[str, Any])
         arrays, style = _twelve(tensors)
     elif len(tensors) in (2, 3):
         arrays, style = _three(tensors)
+    elif not tensors:
+        raise FileError("the file has no weights in its place: they may be those of a layer that stands elsewhere too")
     else:
         raise FileError(f"it has {len(tensors)} arrays in the file; an LSTM has 2, 3 or, in Keras 1, 12")
     kernel, recurrent, biases = arrays

@@ -78,8 +78,10 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
         raise MissingExtraError('writing Keras files needs h5py: pip install "gatewise[keras]"') from None
     with storage.beside(path) as temporary:
         if name.endswith(".h5"):
-            with h5py.File(temporary, "w") as file:
+            held = io.BytesIO()  # libhdf5 does not get over a disk that is full
+            with h5py.File(held, "w") as file:
                 _whole_model(file, lstm)
+            temporary.write_bytes(held.getvalue())
         else:
             _archive(temporary, lstm, h5py)
     return None
@@ -178,17 +180,17 @@ def configuration(lstm: LSTM) -> Config:
     first = {"batch_shape": [None, None, features], "dtype": dtype, "sparse": False, "ragged": False, "name": name}
     layers = [_object("keras.layers", "InputLayer", first, name=name, inbound_nodes=[])]
 
-    def after(module: str, kind: str, config: Config, size: int, **more: Any) -> None:
+    def after(module: str, kind: str, config: Config, **more: Any) -> None:
         history = {"shape": [None, None, features], "dtype": dtype, "keras_history": [name, 0, 0]}
         node = {"args": [{"class_name": "__keras_tensor__", "config": history}], "kwargs": {}}
         layers.append(_object(module, kind, config, name=config["name"], inbound_nodes=[node], **more))
 
     for (kind, own, config), row, way in zip(_layers(lstm), lstm.layers, lstm.merge, strict=True):
-        size = sum(cell.hidden_size for cell in row) if way == "concat" else row[0].hidden_size
-        after("keras.layers", kind, config, size, build_config={"input_shape": [None, None, features]})
-        features, name = size, own
+        after("keras.layers", kind, config, build_config={"input_shape": [None, None, features]})
+        features = sum(cell.hidden_size for cell in row) if way == "concat" else row[0].hidden_size
+        name = own
     if lstm.directions == ("backward",):
-        after("keras.src.ops.numpy", "Flip", {"name": "flip", "axis": 1}, features)
+        after("keras.src.ops.numpy", "Flip", {"name": "flip", "axis": 1})
         layers[-1]["registered_name"] = "Flip"
         name = "flip"
     outputs: list[Any] = [name, 0, 0]
