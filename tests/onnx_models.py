@@ -240,3 +240,50 @@ def run_ours(found, arrays, *, layout=0):
 def save(model, path):
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def graph_model(nodes, held, given, outputs=("Y",), *, functions=(), opset=17):
+    """Return a model of nodes; `held` are arrays that lie in the file, `given` those that come in, by their names."""
+    inputs = [info(name, array, np.shape(array)) for name, array in given.items()]
+    tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in held.items()]
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("local", 1)]
+    graph = helper.make_graph(nodes, "g", inputs, infos, tensors)
+    return helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=10)
+
+
+def one_upon_another(between, *, directions=1, states=(), outside=(), inputs=None, reached="joined", seed=0):
+    """Return a model of the nodes LSTM "a" and "b", with other nodes between, and what may be asked of it.
+
+    `between` are (operator, inputs, outputs, attributes), from the name Y0, or turned (time, batch, direction, ·) or
+    the directions forth and back, to the name `reached`; `states` says which of the two have an initial state in the
+    file, `outside` which have one that comes in. `inputs` are those of b: as many as a puts out side by side, where
+    nothing else is said.
+    """
+    rng, hidden = np.random.default_rng(seed), 3
+    given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
+    held = {"one": np.array([1]), "first": np.array(0), "second": np.array(1), "half": np.float32(0.5)}
+    held |= {"two": np.float32(2), "yes": np.array(True), "ints": np.array([1.0, 2.0], np.float32)}
+    held |= {"swapped": np.array([2, 4, -1]), "kept": np.array([0, 0, -1]), "counted": np.array([4, 2, -1])}
+    nodes = []
+    for name, x, y, width in (("a", "X", "Y0", 3), ("b", reached, "Y", inputs or hidden * directions)):
+        for what, columns in (("W", width), ("R", hidden)):
+            held[f"{what}{name}"] = rng.normal(0, 0.5, (directions, 4 * hidden, columns)).astype(np.float32)
+        names = [x, f"W{name}", f"R{name}"]
+        if name in states or name in outside:
+            start = rng.normal(size=(2, directions, 2, hidden)).astype(np.float32)
+            (held if name in states else given).update({f"h{name}": start[0], f"c{name}": start[1]})
+            names += ["", "", f"h{name}", f"c{name}"]
+        direction = "bidirectional" if directions == 2 else "forward"
+        nodes.append(helper.make_node("LSTM", names, [y], name=name, hidden_size=hidden, direction=direction))
+    middle = [
+        helper.make_node("Squeeze", ["Y0", "one"], ["flat"])
+        if directions == 1
+        else helper.make_node("Transpose", ["Y0"], ["turned"], perm=[0, 2, 1, 3])
+    ]
+    middle += [helper.make_node("Gather", ["Y0", n], [name], axis=1) for n, name in PLACES] if directions == 2 else []
+    middle += [helper.make_node(operator, ins, outs, **more) for operator, ins, outs, more in between]
+    return graph_model([nodes[0], *middle, nodes[1]], held, given), given
+
+
+PLACES = (("first", "forth"), ("second", "back"))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import os
-import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import cases
 import numpy as np
 import pytest
 from agreement import assert_agree
+from fuzzing import everything, fuzz
 
 import gatewise as gw
 from gatewise.interop.onnx.constants import NODES
@@ -21,8 +22,10 @@ onnx = pytest.importorskip("onnx")
 
 import onnx_models as models  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx_fuzz import in_model, messages  # noqa: E402
 
 from gatewise.interop import onnx as door  # noqa: E402
+from gatewise.interop.onnx import parsing  # noqa: E402
 
 REFEREES = Path(os.environ.get("GATEWISE_REFEREES") or Path(__file__).parents[2] / "shared" / "referees")
 CLOSE = 2e-5  # float32, two runtimes that sum in different orders
@@ -406,6 +409,15 @@ def test_the_quantised_lstm_is_read_as_the_numbers_that_its_integers_stand_for(d
     (note,) = (one for one in found.notes if "8 bits" in one)
     worst = max(np.sqrt((meant["R"] ** 2).sum(-1)).max(axis=None), 0) * 2 / 255 / np.sqrt(12)
     assert f"{worst:.2g} of the hidden state" in note
+    assert found.warns == (note,)
+
+
+def test_loading_a_quantised_lstm_warns_of_the_error_to_expect(tmp_path):
+    path = models.save(quantised()[0], tmp_path / "model.onnx")
+    with pytest.warns(gw.WeightsWarning, match=r"rnn: its weights are 8-bit integers.*differ from these by about"):
+        gw.load(path)
+    with pytest.warns(gw.WeightsWarning, match="8-bit integers"):
+        door.read(path)
 
 
 @pytest.mark.parametrize(
@@ -638,6 +650,10 @@ WRONG_FILES = {
     "no graph": (onnx.ModelProto(ir_version=8).SerializeToString(), ["no graph"]),
     "onnxruntime's own format": (b"\x08\x00\x00\x00ORTM" + bytes(60), ["onnxruntime's own format"]),
     "nested without end": (nested_bytes(5000), ["no whole ONNX model"]),
+    "a name that is no text": (
+        models.lstm_model(small(), hidden_size=4).SerializeToString().replace(b"rnn", b"\xff\xfe\xfd"),
+        ["no whole ONNX model", "not text"],
+    ),
 }
 
 
@@ -650,6 +666,42 @@ def test_a_file_that_is_no_model_is_refused_in_one_sentence(case, tmp_path):
     with pytest.raises(gw.FileError) as caught:
         door.read(path)
     cases.one_sentence(caught.value, str(path), *words)
+
+
+def pieces(message):
+    """Count the stretches of bytes that a message is made of: messages, texts, bytes, arrays that are packed."""
+    count = 0
+    for one in messages(message):
+        count += one is not message
+        for field, value in one.ListFields():
+            if field.type in (field.TYPE_STRING, field.TYPE_BYTES):
+                count += len(value) if hasattr(value, "append") else 1
+            elif field.message_type is None and field.GetOptions().packed:
+                count += 1
+    return count
+
+
+@pytest.mark.parametrize("how", models.STORED)
+def test_the_pieces_of_a_file_are_counted_before_they_take_memory(how, tmp_path, monkeypatch):
+    wrapped = models.WRAPPED[models.STORED.index(how) % len(models.WRAPPED)]
+    model = models.lstm_model(small(), how=how, wrapped=wrapped, hidden_size=4)
+    path, count = models.save(model, tmp_path / "model.onnx"), pieces(model)
+    monkeypatch.setattr(parsing, "PIECES", count)
+    assert door.read(path).hidden_size == 4
+    monkeypatch.setattr(parsing, "PIECES", count - 1)
+    with pytest.raises(gw.FileError) as caught:
+        door.read(path)
+    cases.one_sentence(caught.value, str(path), f"more than {count - 1:,} pieces")
+
+
+def test_a_small_file_of_millions_of_messages_is_refused_before_it_is_parsed(tmp_path):
+    size = 8 * 10**6  # four million empty nodes, which would take more than a gigabyte
+    length = bytes([size >> 7 * n & 127 | 128 * (n < 3) for n in range(4)])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"\x08\x08\x3a" + length + b"\x0a\x00" * (size // 2))
+    with pytest.raises(gw.FileError) as caught:
+        door.read(path)
+    cases.one_sentence(caught.value, str(path), f"more than {parsing.PIECES:,} pieces")
 
 
 def test_a_model_is_recognised_by_its_first_bytes_whatever_its_name():
@@ -820,7 +872,8 @@ def test_linear_layers_and_embeddings_make_a_network(head, tmp_path):
         ("fc.weight", "linear layer", (2, 8)),
         ("gemm.weight", "linear layer", (2, 8)),
     }
-    whole = contents.made(None, "words", head, "every")
+    with pytest.warns(gw.WeightsWarning, match="made without"):  # the other of the two
+        whole = contents.made(None, "words", head, "every")
     tokens = np.array([[1, 2], [3, 6], [0, 5]])
     y, _ = contents.pick().lstm(table[tokens])
     np.testing.assert_allclose(whole(tokens)[0], y @ weight + bias, atol=1e-6)
@@ -831,7 +884,8 @@ def test_the_doors_lead_to_onnx_files_whatever_they_are_called(tmp_path):
     path = models.save(model, tmp_path / "model.net")
     assert gw.inspect(path).format.startswith("ONNX, opset 15")
     y, _ = gw.load(path)(table[[[1], [2]]])
-    whole = gw.load_network(path, embedding="words", head="fc.weight")
+    with pytest.warns(gw.WeightsWarning, match=r"made without 'gemm\.weight'"):
+        whole = gw.load_network(path, embedding="words", head="fc.weight")
     np.testing.assert_allclose(whole(np.array([[1], [2]]))[0], y @ weight + bias, atol=1e-6)
     arrays = small()
     path = models.save(models.lstm_model(arrays, given=("W", "R"), hidden_size=4), tmp_path / "outside")
@@ -845,6 +899,32 @@ def test_a_head_whose_numbers_are_missing_is_refused_when_it_is_wanted():
     with pytest.raises(gw.FileError) as caught:
         contents.made(None, None, "gemm.weight", "every")
     cases.one_sentence(caught.value, "gemm.weight")
+
+
+def test_directions_that_are_merged_in_two_ways_are_told_as_apart():
+    pair = [("Concat", ["forth", "back"], ["joined"], {"axis": 2}), ("Add", ["forth", "back"], ["sum"], {})]
+    contents = contents_of(models.one_upon_another(pair, directions=2)[0])
+    assert [one.name for one in contents.found] == ["a", "b", "a → b"]
+    assert any("apart" in note for note in contents.found[0].notes)
+    assert contents.found[2].notes == contents.found[1].notes  # in the stack it is known which of them was taken
+
+
+def test_a_stack_is_taken_without_its_name_where_it_is_all_of_the_files_lstms():
+    lstm = gw.LSTM(3, 4, num_layers=3, rng=0)
+    model = door.write(lstm)
+    model.producer_name = "another"
+    assert_same_lstm(door.read(model), lstm)
+    for change in ("another", "refused"):  # one more that stands apart, or one that cannot be read
+        more = onnx.ModelProto.FromString(model.SerializeToString())
+        node = more.graph.node.add()
+        node.CopyFrom(more.graph.node[0])
+        node.name, node.input[0] = "more", "other"
+        node.output[:] = ["z"]
+        if change == "refused":
+            node.input[1] = "nothing"
+        with pytest.raises(gw.OptionError) as caught:
+            door.read(more)
+        cases.one_sentence(caught.value, "lstm_0 → lstm_1 → lstm_2", "name one")
 
 
 # What is written.
@@ -903,6 +983,32 @@ def test_a_stack_of_another_exporter_is_found_whole_and_by_its_nodes():
     assert names == ["lstm_0", "lstm_1", "lstm_0 → lstm_1"]
     assert_same_lstm(door.read(model, names[-1]), lstm)
     assert_same_lstm(door.read(model, "lstm_1"), gw.LSTM.from_cells([lstm.layers[1]], merge="sum"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("direction", cases.DIRECTIONS)
+@pytest.mark.parametrize("inputs", [3, 4])  # as many as units: then only what a Scan carries tells what recurs
+def test_every_cell_that_is_written_with_its_gates_is_what_is_read(inputs, direction, dtype, tmp_path):
+    lstm = gw.LSTM(inputs, 4, direction=direction, rng=0, dtype=dtype)
+    path = tmp_path / "lstm.onnx"
+    door.write(lstm, path, gates=True)
+    assert_same_lstm(gw.load(path), lstm)
+    (found,) = gw.inspect(path).found
+    assert found.name == "cell"
+    assert "in the body of a Scan" in found.notes[0]
+    lstm = gw.LSTM(inputs, 4, num_layers=2, bidirectional=True, rng=0, dtype=dtype)
+    contents = contents_of(door.write(lstm, gates=True))
+    assert [one.name for one in contents.found] == [
+        f"cell_{n}_{one}" for n in (0, 1) for one in ("forward", "backward")
+    ]
+    cells = [(cell, one) for row in lstm.layers for cell, one in zip(row, lstm.directions, strict=True)]
+    for found, (cell, one) in zip(contents.found, cells, strict=True):
+        assert_same_lstm(found.lstm, gw.LSTM.from_cells(cell, direction=one))
+
+
+def test_a_variant_that_is_written_with_its_gates_is_none_that_is_recognised():
+    lstm = gw.LSTM(3, 4, rng=0, variant=gw.Variant(peephole="full"))
+    refused_in(door.write(lstm, gates=True), "may be an LSTM cell written out")
 
 
 CANNOT = {
@@ -1012,16 +1118,6 @@ def test_silero_gives_the_outputs_and_states_of_its_own_runtime(silero, name):
 # Fuzzing.
 
 
-def fuzz(seed, count, *paths):
-    """Run the mutations in a process of their own; return how many were answered, and how many refused."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(one for one in sys.path if one)}
-    script = Path(__file__).with_name("onnx_fuzz.py")
-    command = [sys.executable, str(script), str(seed), str(count), *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return {name: int(number) for name, number in (one.split("=") for one in done.stdout.split())}
-
-
 def test_mutated_files_are_answered_or_refused_and_nothing_else(tmp_path):
     paths = []
     for number, how in enumerate(models.STORED):
@@ -1041,13 +1137,15 @@ def test_mutated_files_are_answered_or_refused_and_nothing_else(tmp_path):
         door.write(lstm, paths[-1], gates=gates)
     for model in (network()[0], written_out()[0], quantised(directions=2)[0]):
         paths.append(models.save(model, tmp_path / f"more{len(paths)}.onnx"))
-    counts = fuzz(0, 2500, *paths)
-    assert sum(counts.values()) == 2500
-    assert min(counts["answered"], counts["refused"]) > 250
+    subjects = [path.read_bytes() for path in paths]
+    tally = fuzz(subjects, partial(everything, door="onnx"), 2000, tmp_path, also=[in_model])
+    assert tally.answered + tally.refused == 2000
+    assert min(tally.answered, tally.refused) > 250
 
 
-def test_mutations_of_silero_are_answered_or_refused(silero):
+def test_mutations_of_silero_are_answered_or_refused(silero, tmp_path):
     folder, _ = silero
-    counts = fuzz(1, 120, *sorted(folder.glob("*.onnx")))
-    assert sum(counts.values()) == 120
-    assert min(counts["answered"], counts["refused"]) > 10
+    subjects = [path.read_bytes() for path in sorted(folder.glob("*.onnx"))]
+    tally = fuzz(subjects, partial(everything, door="onnx"), 2000, tmp_path, seed=1, also=[in_model])
+    assert tally.answered + tally.refused == 2000
+    assert min(tally.answered, tally.refused) > 250

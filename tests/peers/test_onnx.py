@@ -307,6 +307,233 @@ def test_a_written_file_may_be_run_with_any_time_and_batch(tmp_path):
         assert_agree(ask(str(tmp_path / "lstm.onnx"), given), expected(lstm, given["X"], state, gates=False), CLOSE)
 
 
+# Graphs around the operator.
+
+
+def function_of(name="F", *, overload="", defaults=(), **attributes):
+    """Return a function (x, w, r) of one LSTM; its direction is the caller's where none is given here."""
+    node = onnx.helper.make_node("LSTM", ["x", "w", "r"], ["y"], name="rnn", hidden_size=3, **attributes)
+    if "direction" not in attributes:
+        taken = node.attribute.add(name="direction", ref_attr_name="direction")
+        taken.type = onnx.AttributeProto.STRING
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    made = onnx.helper.make_function(
+        "local", name, ["x", "w", "r"], ["y"], [node], opsets, [], list(defaults), overload=overload
+    )
+    if "direction" not in attributes and not defaults:
+        made.attribute.append("direction")
+    return made
+
+
+def weights(rng, *names, inputs=3):
+    return {name: rng.normal(0, 0.5, (1, 12, 3 if "r" in name else inputs)).astype(np.float32) for name in names}
+
+
+@pytest.mark.parametrize("said", [{}, {"direction": "forward"}, {"direction": "reverse"}], ids=str)
+def test_a_functions_own_attributes_hold_where_its_caller_gives_none(said):
+    rng = np.random.default_rng(0)
+    default = onnx.helper.make_attribute("direction", "reverse")
+    call = onnx.helper.make_node("F", ["X", "w", "r"], ["Y"], name="call", domain="local", **said)
+    given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
+    held = weights(rng, "w", "r")
+    model = models.graph_model([call], held, given, functions=[function_of(defaults=[default])])
+    (found,) = door._contents(model, None, {}).found
+    assert found.lstm.directions == (("forward",) if said.get("direction") == "forward" else ("backward",))
+    assert_agree({"Y": found.lstm(given["X"])[0]}, {"Y": ask(model, given)["Y"][:, 0]}, CLOSE)
+
+
+@pytest.mark.parametrize("called", ["", "other"])
+def test_functions_of_one_name_are_told_apart_by_their_overload(called):
+    rng = np.random.default_rng(0)
+    functions = [function_of(direction="reverse"), function_of(overload="other", direction="forward")]
+    call = onnx.helper.make_node("F", ["X", "w", "r"], ["Y"], name="call", domain="local", overload=called)
+    given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
+    for order in (functions, functions[::-1]):
+        model = models.graph_model([call], weights(rng, "w", "r"), given, functions=order)
+        (found,) = door._contents(model, None, {}).found
+        assert_agree({"Y": found.lstm(given["X"])[0]}, {"Y": ask(model, given)["Y"][:, 0]}, CLOSE)
+
+
+def test_each_call_of_a_function_has_a_stack_of_its_own():
+    rng, make = np.random.default_rng(0), onnx.helper.make_node
+    nodes = [make("LSTM", ["x", "w", "r"], ["y0"], name="a", hidden_size=3), make("Squeeze", ["y0", "axes"], ["s"])]
+    nodes += [make("LSTM", ["s", "v", "q"], ["y"], name="b", hidden_size=3)]
+    nodes.insert(0, make("Constant", [], ["axes"], value_ints=[1]))
+    function = onnx.helper.make_function(
+        "local", "Two", ["x", "w", "r", "v", "q"], ["y"], nodes, [onnx.helper.make_opsetid("", 17)]
+    )
+    held = weights(rng, *(f"{one}{n}" for n in (1, 2) for one in ("w", "r", "v", "rq")))
+    calls = [
+        make("Two", ["X", f"w{n}", f"r{n}", f"v{n}", f"rq{n}"], [f"Y{n}"], name=f"call{n}", domain="local")
+        for n in (1, 2)
+    ]
+    given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
+    model = models.graph_model(calls, held, given, ("Y1", "Y2"), functions=[function])
+    contents, want = door._contents(model, None, {}), ask(model, given)
+    assert len(contents.found) == 6
+    for n in (1, 2):
+        lstm = contents.pick(f"call{n}/a → call{n}/b").lstm
+        assert_agree({"Y": lstm(given["X"])[0]}, {"Y": want[f"Y{n}"][:, 0]}, CLOSE)
+
+
+@pytest.mark.parametrize("states", ["", "a", "b", "ab"])
+def test_a_stack_starts_from_zeros_in_the_layers_whose_state_the_file_does_not_tell(states):
+    model, given = models.one_upon_another([("Identity", ["flat"], ["joined"], {})], states=states)
+    found = door._contents(model, None, {}).pick("a → b")
+    assert (found.state is None) == (not states)
+    assert_agree({"Y": found.lstm(given["X"], found.state)[0]}, {"Y": ask(model, given)["Y"][:, 0]}, CLOSE)
+    model, given = models.one_upon_another(
+        [("Identity", ["flat"], ["joined"], {})], states=states.replace("b", ""), outside="b"
+    )
+    found = door._contents(model, None, {}).pick("a → b")
+    assert found.state is None
+    assert "'hb'" in str(found.notes)
+
+
+BOTH = ["forth", "back"]
+SUM = ("Add", BOTH, ["sum"], {})
+STACKED = {  # what stands between two LSTMs: the directions, the inputs of the upper one, and how they are merged
+    "squeezed": (1, 3, "concat", [("Cast", ["flat"], ["cast"], {"to": 11}), ("Cast", ["cast"], ["joined"], {"to": 1})]),
+    "dropout": (1, 3, "concat", [("Dropout", ["flat", "half"], ["joined"], {})]),
+    "reshaped": (2, 6, "concat", [("Reshape", ["turned", "kept"], ["joined"], {})]),
+    "side by side": (2, 6, "concat", [("Concat", BOTH, ["joined"], {"axis": 2})]),
+    "sum": (2, 3, "sum", [("Add", BOTH, ["joined"], {})]),
+    "half of it": (2, 3, "average", [SUM, ("Mul", ["sum", "half"], ["joined"], {})]),
+    "half first": (2, 3, "average", [SUM, ("Mul", ["half", "sum"], ["joined"], {})]),
+    "divided": (2, 3, "average", [SUM, ("Div", ["sum", "two"], ["joined"], {})]),
+}
+
+
+@pytest.mark.parametrize("case", STACKED)
+def test_what_only_moves_or_merges_numbers_stands_between_two_lstms_of_a_stack(case):
+    directions, inputs, merge, between = STACKED[case]
+    model, given = models.one_upon_another(between, directions=directions, inputs=inputs)
+    contents, want = door._contents(model, None, {}), ask(model, given)["Y"]
+    found = contents.pick()
+    assert found.name == "a → b"
+    assert found.lstm.merge == (merge, "concat")
+    y = np.split(found.lstm(given["X"])[0], directions, axis=2)
+    assert_agree({"Y": np.stack(y, axis=1)}, {"Y": want}, CLOSE)
+
+
+APART = {
+    "rounded": (1, 3, [("Cast", ["flat"], ["cast"], {"to": 6}), ("Cast", ["cast"], ["joined"], {"to": 1})]),
+    "training": (1, 3, [("Dropout", ["flat", "half", "yes"], ["joined"], {})]),
+    "exchanged": (2, 6, [("Reshape", ["turned", "swapped"], ["joined"], {})]),
+    "divides by it": (2, 3, [SUM, ("Div", ["two", "sum"], ["joined"], {})]),
+    "doubled": (2, 3, [SUM, ("Mul", ["sum", "two"], ["joined"], {})]),
+    "squared": (2, 3, [SUM, ("Mul", ["sum", "sum"], ["joined"], {})]),
+}
+
+
+@pytest.mark.parametrize("case", APART)
+def test_what_changes_the_numbers_between_two_lstms_makes_no_stack(case):
+    directions, inputs, between = APART[case]
+    model, given = models.one_upon_another(between, directions=directions, inputs=inputs)
+    assert [one.name for one in door._contents(model, None, {}).found] == ["a", "b"]
+    assert ask(model, given)["Y"].shape[1:] == (directions, 4 if case == "exchanged" else 2, 3)
+
+
+# Heads.
+
+FLAT = [("Reshape", ["flat", "rows"], ["f"], {}), ("MatMul", ["f", "w"], ["p"], {})]
+HEADS = {  # nodes from flat to Z, the activation that is found, and what is said besides
+    "alone": ([("MatMul", ["flat", "w"], ["Z"], {})], None, ""),
+    "bias": ([("MatMul", ["flat", "w"], ["p"], {}), ("Add", ["p", "b"], ["Z"], {})], None, ""),
+    "sigmoid": (
+        [("MatMul", ["flat", "w"], ["p"], {}), ("Add", ["b", "p"], ["a"], {}), ("Sigmoid", ["a"], ["Z"], {})],
+        "sigmoid",
+        "",
+    ),
+    "reshaped": (
+        [*FLAT, ("Reshape", ["p", "back"], ["q"], {}), ("Add", ["q", "b"], ["a"], {}), ("Tanh", ["a"], ["Z"], {})],
+        "tanh",
+        "",
+    ),
+    "reshaped after": (
+        [*FLAT, ("Add", ["p", "b"], ["a"], {}), ("Reshape", ["a", "back"], ["q"], {}), ("Softmax", ["q"], ["Z"], {})],
+        "softmax",
+        "",
+    ),
+    "gemm": (
+        [
+            ("Reshape", ["flat", "rows"], ["f"], {}),
+            ("Gemm", ["f", "w", "b"], ["a"], {}),
+            ("Softmax", ["a"], ["s"], {"axis": 1}),
+            ("Reshape", ["s", "back"], ["Z"], {}),
+        ],
+        "softmax",
+        "",
+    ),
+    "turned": (
+        [
+            ("MatMul", ["flat", "w"], ["p"], {}),
+            ("Transpose", ["p"], ["t"], {"perm": [1, 0, 2]}),
+            ("Add", ["t", "b"], ["a"], {}),
+            ("Relu", ["a"], ["on"], {}),
+            ("Transpose", ["on"], ["Z"], {"perm": [1, 0, 2]}),
+        ],
+        "relu",
+        "",
+    ),
+}
+UNTOLD = {
+    "another function": (
+        [("MatMul", ["flat", "w"], ["p"], {}), ("Add", ["p", "b"], ["a"], {}), ("Elu", ["a"], ["Z"], {})],
+        "Elu",
+    ),
+    "across time": (
+        [("MatMul", ["flat", "w"], ["p"], {}), ("Add", ["p", "b"], ["a"], {}), ("Softmax", ["a"], ["Z"], {"axis": 0})],
+        "Softmax",
+    ),
+    "two readers": (
+        [
+            ("MatMul", ["flat", "w"], ["p"], {}),
+            ("Add", ["p", "b"], ["a"], {}),
+            ("Sigmoid", ["a"], ["s"], {}),
+            ("Mul", ["a", "s"], ["Z"], {}),
+        ],
+        "Sigmoid, Mul",
+    ),
+}
+
+
+def headed(steps, outputs=("Z",)):
+    rng, make = np.random.default_rng(0), onnx.helper.make_node
+    held = weights(rng, "wx", "r") | {"axes": np.array([1]), "rows": np.array([-1, 3]), "back": np.array([4, 2, 2])}
+    held |= {"w": rng.normal(size=(3, 2)).astype(np.float32), "b": rng.normal(size=2).astype(np.float32)}
+    nodes = [make("LSTM", ["X", "wx", "r"], ["Y"], name="rnn", hidden_size=3), make("Squeeze", ["Y", "axes"], ["flat"])]
+    nodes += [make(operator, ins, outs, **more) for operator, ins, outs, more in steps]
+    given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
+    return models.graph_model(nodes, held, given, outputs), given
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_a_head_is_read_with_its_bias_and_its_nonlinearity(case, tmp_path):
+    steps, activation, said = HEADS[case]
+    model, given = headed(steps)
+    path = models.save(model, tmp_path / "model.onnx")
+    (part,) = gw.inspect(path).parts
+    assert (part.name, part.kind, part.activation) == ("w", f"linear layer{said}", activation)
+    network = gw.load_network(path, head="w")
+    assert_agree({"Z": network(given["X"])[0]}, {"Z": ask(model, given)["Z"]}, CLOSE)
+
+
+@pytest.mark.parametrize("case", UNTOLD)
+def test_a_head_says_where_its_output_goes_if_that_is_no_nonlinearity_that_it_can_have(case):
+    steps, words = UNTOLD[case]
+    (part,) = door._contents(headed(steps)[0], None, {}).parts
+    assert (part.kind, part.activation) == (f"linear layer, whose output goes to {words}", None)
+    assert part.bias is not None
+
+
+def test_a_head_whose_logits_the_model_puts_out_has_no_nonlinearity():
+    steps = HEADS["sigmoid"][0]
+    (part,) = door._contents(headed(steps, ("Z", "a"))[0], None, {}).parts
+    assert part.activation is None
+    assert "Sigmoid" in part.kind
+
+
 # Capture.
 
 
@@ -365,6 +592,55 @@ def test_capture_names_an_lstm_that_it_cannot_look_at(tmp_path):
     with pytest.raises(gw.FileError) as caught:
         door.capture(path, {"X": arrays["X"]})
     cases.one_sentence(caught.value, "no LSTM", "the function Recurrent")
+
+
+def branches_of_one_name(rng):
+    """Return an If both of whose branches have an LSTM of the same name."""
+    held = weights(rng, "w1", "r1", "w2", "r2")
+    graphs = {}
+    for n, branch in ((1, "then_branch"), (2, "else_branch")):
+        node = onnx.helper.make_node("LSTM", ["X", f"w{n}", f"r{n}"], [f"T{n}"], name="n", hidden_size=3)
+        out = onnx.helper.make_tensor_value_info(f"T{n}", 1, None)
+        graphs[branch] = onnx.helper.make_graph([node], branch, [], [out])
+    nodes = [onnx.helper.make_node("If", ["c"], ["Y"], name="if", **graphs)]
+    return nodes, held
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_capture_takes_the_weights_of_the_branch_that_ran(taken, tmp_path):
+    rng = np.random.default_rng(0)
+    nodes, held = branches_of_one_name(rng)
+    given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32), "c": np.array(taken)}
+    path = models.save(models.graph_model(nodes, held, given), tmp_path / "model.onnx")
+    (record,) = door.capture(path, given)
+    assert record.name == f"if.{'then' if taken else 'else'}_branch/n"
+    assert record.difference <= CLOSE
+
+
+@pytest.mark.parametrize("names", [("x/n", "n"), ("n", "x/n"), ("", "")], ids=str)
+def test_capture_takes_each_nodes_own_weights_whatever_their_names(names, tmp_path):
+    rng = np.random.default_rng(0)
+    nodes = [
+        onnx.helper.make_node("LSTM", ["X", f"w{n}", f"r{n}"], [f"Y{n}"], name=name, hidden_size=3)
+        for n, name in enumerate(names)
+    ]
+    given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
+    model = models.graph_model(nodes, weights(rng, "w0", "r0", "w1", "r1"), given, ("Y0", "Y1"))
+    path = models.save(model, tmp_path / "model.onnx")
+    records = door.capture(path, given)
+    assert [one.name for one in records] == [one.name for one in door.contents(path, {}).found]
+    assert max(one.difference for one in records) <= CLOSE
+    assert np.abs(records[0].trace.output - records[1].trace.output).max() > 0.01
+
+
+@pytest.mark.parametrize("default", [False, True])
+def test_capture_takes_the_weights_that_are_among_the_inputs(default, tmp_path):
+    arrays = models.random_arrays(np.random.default_rng(0))
+    options = {"how": "an input with a value"} if default else {"given": ("W",)}
+    path = models.save(models.lstm_model(arrays, hidden_size=4, **options), tmp_path / "model.onnx")
+    given = {"X": arrays["X"], "W": 2 * arrays["W"]}
+    (record,) = door.capture(path, given)
+    assert record.difference <= CLOSE
 
 
 # A published model.
@@ -450,6 +726,7 @@ def test_a_network_that_pytorch_exports_is_read_whole(bidirectional, batch_first
     assert len(names) == 3
     assert names[2] == " → ".join(names[:2])
     assert not any("state" in note for one in contents.found for note in one.notes)  # it starts from zeros
+    assert contents.pick() is contents.found[2]
     table, head = (next(one.name for one in contents.parts if kind in one.kind) for kind in ("embedding", "linear"))
     given = tokens.numpy().T if batch_first else tokens.numpy()
     y, _ = contents.made(names[2], table, head, "every")(given)
@@ -478,6 +755,7 @@ def test_a_quantised_lstm_is_read_and_lies_as_near_as_its_note_says(direction, s
     (found,) = door.contents(target, {}).found
     assert "DynamicQuantizeLSTM" in found.convention
     (note,) = [one for one in found.notes if "8 bits" in one]
+    assert found.warns == (note,)
     of_x, of_h = map(float, re.search(r"by about (\S+) times .* and (\S+) of the hidden", note).groups())
     exact = door.read(source)
     for cell, that, place in zip(found.lstm.layers[0], exact.layers[0], range(2), strict=False):

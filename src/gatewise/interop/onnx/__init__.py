@@ -10,6 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise import storage
-from gatewise.arrays import require_memory
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
 from gatewise.interop.capture import Captured
 from gatewise.interop.found import Contents, Found, Refused, distinct, omissions
 from gatewise.interop.onnx.cells import cell_at, unrecognised
 from gatewise.interop.onnx.constants import AnyArray, File, NotConstant, library
 from gatewise.interop.onnx.lstm import QUANTISED, Site, found_of, scope_of, sites
+from gatewise.interop.onnx.parsing import parsed
 from gatewise.interop.onnx.parts import parts_of
 from gatewise.interop.onnx.stacks import arranged
 from gatewise.layers import LSTM
@@ -51,7 +52,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     from outside.
     """
     source = storage.readable(path)
-    return _contents(_parsed(source), source, omitted)
+    return _contents(parsed(source), source, omitted)
 
 
 def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = None, **omitted: npt.ArrayLike) -> LSTM:
@@ -144,62 +145,30 @@ def capture(path: str | os.PathLike[str], inputs: Mapping[str, npt.ArrayLike]) -
     from gatewise.interop.onnx.capturing import captured
 
     source = storage.readable(path)
-    return captured(_parsed(source), source, inputs)
+    return captured(parsed(source), source, inputs)
 
 
-def _parsed(source: Path) -> Any:
-    """Return the model of a file; tensors that lie outside it are not loaded."""
-    onnx, message = library("onnx"), library("google.protobuf.message")
-    try:
-        size = source.stat().st_size
-        require_memory(2 * size, 1, f"reading {source}")
-        data = source.read_bytes()
-    except CapacityError:
-        raise
-    except OSError as problem:
-        raise FileError(f"cannot read {source}: {problem.strerror or problem}") from None
-    if data[4:8] == b"ORTM":
-        raise FileError(f"cannot read {source}: it is in onnxruntime's own format; give the ONNX model it was made of")
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(data)
-    except (message.DecodeError, RuntimeError, ValueError, UnicodeDecodeError) as problem:
-        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise FileError(f"cannot read {source}: it is no whole ONNX model ({reason[:200]})") from None
-    if not _is_text(model):
-        raise FileError(f"cannot read {source}: it is no whole ONNX model (a name in it is not text)")
-    if not model.HasField("graph"):
-        raise FileError(f"cannot read {source}: it is no ONNX model, it has no graph")
-    return model
+def _contents(model: Any, source: Path | None, omitted: Mapping[str, Any]) -> Contents:
+    """Return what is in a model."""
+    return looked_at(model, source, omitted)[0]
 
 
-def _is_text(model: Any) -> bool:
-    """Say whether all strings in a model are: what is not UTF-8 comes out of protobuf as bytes."""
-    waiting = [model]
-    while waiting:
-        for field, value in waiting.pop().ListFields():
-            if field.message_type is not None:
-                waiting += [value] if hasattr(value, "ListFields") else value
-                continue
-            texts = [value] if isinstance(value, (str, bytes)) else value
-            if field.type == field.TYPE_STRING and not all(isinstance(one, str) for one in texts):
-                return False
-    return True
-
-
-def _contents(model: Any, source: Path | None, omitted: Mapping[str, Any], *, single: bool = False) -> Contents:
-    """Return what is in a model; with `single` no LSTM is made of several nodes."""
+def looked_at(
+    model: Any, source: Path | None, omitted: Mapping[str, Any], *, single: bool = False
+) -> tuple[Contents, list[Site]]:
+    """Return what is in a model, and the nodes of the first LSTMs in it; with `single` none is made of several."""
     name = "the model" if source is None else str(source)
     held = {one.name for one in model.graph.initializer}
     names = [one.name for one in model.graph.input]
     omissions(name, omitted, tuple(sorted(names, key=lambda one: one in held)))
+    outputs = [one.name for one in model.graph.output]
     file = File(model, source, {key: _given(key, value) for key, value in omitted.items()})
     try:
         everything = list(sites(scope_of(file, model.graph)))
         with np.errstate(all="ignore"):  # NaN and infinity go through as they are
-            found, stacks, refused, read_in = _lstms(everything, [one.name for one in model.graph.output])
+            found, stacks, refused, places, read_in = _lstms(everything, outputs)
         refused += unrecognised(everything, read_in)
-        parts = parts_of(everything)
+        parts = parts_of(everything, outputs)
     except GatewiseError as problem:
         if isinstance(problem, CapacityError):
             raise
@@ -208,12 +177,14 @@ def _contents(model: Any, source: Path | None, omitted: Mapping[str, Any], *, si
         raise FileError(f"cannot read {name}: it is nested too deeply") from None
     if single:
         stacks = []
-    if model.producer_name == PRODUCER and len(stacks) == 1 and len(found) == stacks[0].lstm.num_layers:
-        found, stacks = [], [_renamed(stacks[0], "lstm")]  # what gatewise wrote as one is one
+    if len(stacks) == 1 and stacks[0].lstm.num_layers == len(found) and not refused:
+        stacks = [replace(stacks[0], whole=True)]
+    if not single and model.producer_name == PRODUCER and len(stacks) == 1 and len(found) == stacks[0].lstm.num_layers:
+        found, stacks = [], [replace(stacks[0], name="lstm", whole=False)]  # what gatewise wrote as one is one
     version = f"ONNX, opset {file.opset}"
     if producer := " ".join(one for one in (model.producer_name, model.producer_version) if one):
         version += f", by {producer[:80]}"
-    return Contents(name, version, distinct([*found, *stacks]), parts, tuple(refused))
+    return Contents(name, version, distinct([*found, *stacks]), parts, tuple(refused)), places
 
 
 def _given(name: str, value: Any) -> AnyArray:
@@ -226,14 +197,12 @@ def _given(name: str, value: Any) -> AnyArray:
     return array
 
 
-def _renamed(found: Found, name: str) -> Found:
-    from dataclasses import replace
-
-    return replace(found, name=name)
-
-
-def _lstms(everything: Sequence[Site], outputs: list[str]) -> tuple[list[Found], list[Found], list[Refused], set[int]]:
-    """Return the LSTMs of single nodes, those that stand one upon another, what cannot be read, and where they are."""
+def _lstms(
+    everything: Sequence[Site], outputs: list[str]
+) -> tuple[list[Found], list[Found], list[Refused], list[Site], set[int]]:
+    """Return the LSTMs of single nodes and the written-out ones, those that stand one upon another, what cannot be
+    read, the single nodes themselves, and the scopes in which any of these are.
+    """
     found: list[Found] = []
     refused: list[Refused] = []
     places: list[Site] = []
@@ -264,7 +233,7 @@ def _lstms(everything: Sequence[Site], outputs: list[str]) -> tuple[list[Found],
         except MemoryError:
             raise CapacityError(f"{name} would take more memory than there is") from None
     singles, stacks = arranged(places, found, outputs)
-    return [*singles, *cells], stacks, refused, read_in
+    return [*singles, *cells], stacks, refused, places, read_in
 
 
 def _is_recurrent(site: Site) -> bool:

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import require_memory
-from gatewise.errors import FileError, GatewiseError, OptionError
+from gatewise.errors import FileError, GatewiseError, OptionError, reason
 from gatewise.interop.capture import Captured
-from gatewise.interop.found import Contents
+from gatewise.interop.found import Contents, Found
 from gatewise.interop.onnx.constants import AnyArray, library
-from gatewise.interop.onnx.lstm import QUANTISED
+from gatewise.interop.onnx.lstm import QUANTISED, Site
 from gatewise.step import State
 
 TAKEN = ("X", "sequence_lens", "initial_h", "initial_c")
@@ -33,14 +33,20 @@ class _Shown(NamedTuple):
 
 def captured(model: Any, path: Path, inputs: Mapping[str, npt.ArrayLike]) -> tuple[Captured, ...]:
     """Return what `gatewise.interop.onnx.capture` promises."""
-    from gatewise.interop.onnx import _contents
+    from gatewise.interop.onnx import looked_at
 
     onnx, runtime = library("onnx"), library("onnxruntime")
     if any(one.data_location for one in model.graph.initializer):
         model = _with_all_tensors(onnx, path, model)
-    contents = _contents(model, path, {}, single=True)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    _require_inputs(copy, path, inputs)
+    try:
+        given = {name: np.asarray(array) for name, array in inputs.items()}
+    except ValueError:
+        raise OptionError("inputs must be arrays whose rows have equal lengths") from None
+    real = {name: array for name, array in given.items() if array.dtype.kind in "fiub"}
+    contents, places = looked_at(copy, path, real, single=True)  # weights may be among the inputs
     exposing = _Exposing(onnx, copy)
     shown = exposing.graph(copy.graph)
     why = f"; out of reach: {', '.join(exposing.hidden[:5])}" if exposing.hidden else ""
@@ -48,14 +54,14 @@ def captured(model: Any, path: Path, inputs: Mapping[str, npt.ArrayLike]) -> tup
         raise FileError(f"no LSTM in {path} can be captured: there is none where it can be looked at{why}")
     for one in shown:
         copy.graph.output.append(onnx.ValueInfoProto(name=one.name))
-    results = _run(runtime, copy, path, inputs, [one.name for one in shown])
+    results = _run(runtime, copy, path, given, [one.name for one in shown])
     records: dict[int, dict[str, AnyArray]] = {}
     for one, array in zip(shown, results, strict=True):
         records.setdefault(one.node, {})[one.what] = array
     found = []
     for number, record in sorted(records.items()):
         if record["X"].size and record["Y"].size:
-            found.append(_captured(contents, exposing.nodes[number], record))
+            found.append(_captured(_found(contents, places, *exposing.nodes[number]), record))
     if not found:
         raise FileError(f"no LSTM in {path} could be captured: none ran{why}")
     return tuple(found)
@@ -69,15 +75,15 @@ def _with_all_tensors(onnx: Any, path: Path, model: Any) -> Any:
         require_memory(2 * sum(os.stat(path.parent / one).st_size for one in locations), 1, f"loading {path}")
         return onnx.load(os.fspath(path))
     except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as problem:
-        raise FileError(f"cannot read {path}: {str(problem).splitlines()[0]}") from None
+        raise FileError(f"cannot read {path}: {reason(problem)}") from None
 
 
 class _Exposing:
     """Adds outputs to graphs; in the branches of an If, to both, since they must have as many."""
 
     def __init__(self, onnx: Any, model: Any) -> None:
-        self.onnx, self.nodes, self.hidden, self._count = onnx, list[Any](), list[str](), 0
-        self.functions = {(one.domain, one.name) for one in model.functions}
+        self.onnx, self.nodes, self.hidden, self._count = onnx, list[tuple[Any, str]](), list[str](), 0
+        self.functions = {(one.domain, one.name) for one in model.functions}  # of whatever overload
 
     def graph(self, graph: Any) -> list[_Shown]:
         """Make a graph's nodes show what they are given and put out; return the names that it can put out now."""
@@ -108,7 +114,7 @@ class _Exposing:
 
     def _lstm(self, node: Any, added: list[Any]) -> list[_Shown]:
         number = len(self.nodes)
-        self.nodes.append(self._copy(node))
+        self.nodes.append((node, node.name or next((one for one in node.output if one), node.op_type)))
         while len(node.output) < 3:
             node.output.append("")
         for place in range(3):
@@ -153,9 +159,8 @@ class _Exposing:
                     self.hidden.append(f"{inner.name or inner.op_type} in a {node.op_type}")
 
 
-def _run(
-    runtime: Any, model: Any, path: Path, inputs: Mapping[str, npt.ArrayLike], outputs: list[str]
-) -> list[AnyArray]:
+def _require_inputs(model: Any, path: Path, inputs: Mapping[str, npt.ArrayLike]) -> None:
+    """Raise OptionError where an input is missing, or one is given that the model has not."""
     names = [one.name for one in model.graph.input]
     held = {one.name for one in model.graph.initializer}
     for name in inputs:
@@ -164,25 +169,30 @@ def _run(
     for name in names:
         if name not in inputs and name not in held:
             raise OptionError(f"{path} needs an input {name!r}; given: {', '.join(inputs) or 'none'}")
+
+
+def _run(runtime: Any, model: Any, path: Path, inputs: dict[str, AnyArray], outputs: list[str]) -> list[AnyArray]:
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4  # the same numbers on every machine
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        found: list[AnyArray] = session.run(outputs, {name: np.asarray(array) for name, array in inputs.items()})
+        found: list[AnyArray] = session.run(outputs, inputs)
     except Exception as problem:  # onnxruntime's errors have no base of their own
-        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise FileError(f"onnxruntime cannot run {path}: {reason[:300]}") from None
+        raise FileError(f"onnxruntime cannot run {path}: {reason(problem, 300)}") from None
     return found
 
 
-def _captured(contents: Contents, node: Any, record: Mapping[str, AnyArray]) -> Captured:
-    label = node.name or next((one for one in node.output if one), "LSTM")
-    matching = [one for one in contents.found if one.name == label or one.name.endswith(f"/{label}")]
-    if not matching:
-        contents.pick(label)  # which says why it cannot be read
-        raise FileError(f"cannot read {label!r} in {contents.path}")
-    found = matching[0]
+def _found(contents: Contents, places: list[Site], node: Any, label: str) -> Found:
+    """Return the LSTM of a node: names need not be unique, not even in one graph."""
+    for site, found in zip(places, contents.found, strict=False):
+        if site.node is node:
+            return found
+    why = [one.reason for one in contents.refused if one.name == label or one.name.endswith(f"/{label}")]
+    raise FileError(f"cannot read {label!r} in {contents.path}: {why[0] if why else 'it is none that was found'}")
+
+
+def _captured(found: Found, record: Mapping[str, AnyArray]) -> Captured:
     lstm, directions = found.lstm, len(found.lstm.directions)
     notes: list[str] = []
     x, y = record["X"], record["Y"]
@@ -195,7 +205,7 @@ def _captured(contents: Contents, node: Any, record: Mapping[str, AnyArray]) -> 
     try:
         trace = lstm.trace(x, state, lengths=lengths)
     except GatewiseError as problem:
-        raise FileError(f"{label!r} cannot be run at its inputs: {problem}") from None
+        raise FileError(f"{found.name!r} cannot be run at its inputs: {problem}") from None
     finals = trace.state[0]
     got = [np.stack([trace[0, one].hidden_state for one in lstm.directions], axis=1)]
     if lengths is not None:

@@ -7,7 +7,7 @@ a come out of one Split into equal parts; which part goes where says the order o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -77,19 +77,20 @@ def _read(site: Site, name: str, order: str, split: _Made, c_prev: tuple[Scope, 
         lengths = [int(one) for one in split.scope.value(split.node.input[1]).reshape(-1)]
     if len(split.node.output) != 4 or lengths not in ([], [hidden] * 4):
         raise NotConstant(f"its Split makes parts of {lengths[:8]}, not four equal ones")
-    recurrent, inputs = _told_apart(terms, hidden, split.scope, c_prev)
+    recurrent, inputs = _told_apart(terms, hidden, lambda name: _is_state(site, c_prev, split.scope, name), split.scope)
 
     def rows(array: Array) -> Array:  # (·, 4 · hidden) to (4 · hidden, ·) in the order i f g o
         parts = conventions.real(array.T).reshape(4, hidden, -1)
         return parts[[order.index(letter) for letter in "ifgo"]].reshape(4 * hidden, -1)
 
     p = conventions.parameters("gatewise", rows(inputs), rows(recurrent), [rows(one)[:, 0] for one in biases])
+    what = "it is a cell in the body of a Scan" if site.scope.carried else "it is one step of a cell"
     return Found(
         name,
-        LSTM.from_cells(p),
+        LSTM.from_cells(p, direction="backward" if site.scope.backward else "forward"),
         f"ONNX, an LSTM cell written out of standard operators: gates {' '.join(order)}, the biases summed",
         " → ".join([*site.scope.way, f"node {site.label!r}"]),
-        ("it is one step of a cell, recognised by its equations; the file has no node LSTM for it",),
+        (f"{what}, recognised by its equations; the file has no node LSTM for it",),
     )
 
 
@@ -145,25 +146,36 @@ def _terms(split: _Made) -> tuple[list[tuple[Array, str]], list[Array]]:
 
 
 def _told_apart(
-    terms: list[tuple[Array, str]], hidden: int, scope: Scope, c_prev: tuple[Scope, str]
+    terms: list[tuple[Array, str]], hidden: int, is_state: Callable[[str], bool], scope: Scope
 ) -> tuple[Array, Array]:
-    """Return the recurrent weights and the input's: those that meet what the old cell state comes with recur."""
+    """Return the recurrent weights and the input's: those that meet a state recur."""
     if len(terms) == 1:  # of h and x, one behind the other
         weight, name = terms[0]
         both = _made(scope, name, "Concat")
         if both is None or len(both.node.input) != 2:
             raise NotConstant("its one product is not of the hidden state and the input")
-        first = _root(scope, both.node.input[0]) == _root(*c_prev)
-        if first == (_root(scope, both.node.input[1]) == _root(*c_prev)):
+        first, second = (is_state(one) for one in both.node.input)
+        if first == second:
             raise NotConstant("the file does not tell its hidden state from its input")
         return (weight[:hidden], weight[hidden:]) if first else (weight[-hidden:], weight[:-hidden])
     square = [weight.shape[0] == hidden for weight, _ in terms]
     if all(square):
-        square = [_root(scope, name) == _root(*c_prev) for _, name in terms]
+        square = [is_state(name) for _, name in terms]
     if sum(square) != 1:
         raise NotConstant("the file does not tell its hidden state from its input")
     place = square.index(True)
     return terms[place][0], terms[1 - place][0]
+
+
+def _is_state(site: Site, c_prev: tuple[Scope, str], scope: Scope, name: str) -> bool:
+    """Say whether a name is the old hidden state: a part of what the old cell state comes with, or, in the body of a
+    Scan, what the new hidden state is at the next step.
+    """
+    root, body = _root(scope, name), site.scope
+    if root == _root(*c_prev):
+        return True
+    after = body.carried.get(root[1]) if root[0] == id(body) else None
+    return after is not None and _root(body, after) == (id(body), site.node.output[0])
 
 
 def _root(scope: Scope, name: str) -> tuple[int, str]:

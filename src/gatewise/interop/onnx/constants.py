@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import require_memory
-from gatewise.errors import FileError, MissingExtraError
+from gatewise.errors import FileError, MissingExtraError, reason
 
 AnyArray = npt.NDArray[Any]
 DEEPEST = 100  # how many operators may stand one behind another, and graphs inside one another
@@ -53,10 +53,13 @@ def library(name: str) -> Any:
 
 
 class Attributes:
-    """The attributes of a node, by name; inside a function those that it takes over from its caller."""
+    """The attributes of a node, by name; inside a function those that it takes over from its caller.
 
-    def __init__(self, node: Any, given: Attributes | None = None) -> None:
-        self._of: dict[str, Any] = {}
+    Of the call of a function, `defaults` are those that hold where the caller gives none.
+    """
+
+    def __init__(self, node: Any, given: Attributes | None = None, defaults: Iterable[Any] = ()) -> None:
+        self._of: dict[str, Any] = {one.name: one for one in defaults}
         for one in node.attribute:
             if not one.ref_attr_name:
                 self._of[one.name] = one
@@ -109,11 +112,11 @@ class File:
         self.numpy_helper = library("onnx.numpy_helper")
         self.model, self.omitted = model, omitted
         self.beside = None if path is None else Path(os.path.abspath(path)).parent
-        self.functions = {(one.domain or "", one.name): one for one in model.functions}
+        self._functions = {(one.domain, one.name, one.overload): one for one in model.functions}
         versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
         self.opset = int(versions[0]) if versions else 1
         self._visits, self._outside = 0, set[str]()
-        self._left = max(LEAST, GROWTH * model.ByteSize())
+        self._left = max(LEAST, GROWTH * (model.ByteSize() + sum(one.nbytes for one in omitted.values())))
         self._types = {
             number: np.dtype(self.onnx.helper.tensor_dtype_to_np_dtype(number))
             for number in (getattr(self.onnx.TensorProto, name) for name in TYPES)
@@ -124,6 +127,11 @@ class File:
         self._visits += nodes
         if self._visits > NODES:
             raise FileError(f"it has more than {NODES:,} nodes, those of its functions counted at every call")
+
+    def function(self, node: Any) -> Any | None:
+        """Return the function of the file that a node calls, if it calls one."""
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        return self._functions.get((domain, node.op_type, node.overload))
 
     def dtype(self, number: int) -> np.dtype[Any]:
         """Return ONNX's type of that number as NumPy's."""
@@ -184,8 +192,7 @@ class File:
         try:
             found: AnyArray = self.numpy_helper.to_array(tensor, folder)
         except (ValueError, TypeError, OSError, RuntimeError, OverflowError, self.onnx.checker.ValidationError) as one:
-            reason = str(one).strip().splitlines()[0] if str(one).strip() else type(one).__name__
-            raise NotConstant(f"its numbers cannot be read ({reason[:200]})") from None
+            raise NotConstant(f"its numbers cannot be read ({reason(one)})") from None
         return found
 
 
@@ -208,6 +215,10 @@ class Scope:
         What a function is called with.
     way : tuple of str
         How one gets here from the main graph.
+    carried : mapping of str to str, optional
+        Of the body of a Scan: which of its outputs each state that comes in is at the next step.
+    backward : bool
+        Of the body of a Scan: whether it goes through its sequence from the end.
     """
 
     def __init__(
@@ -221,8 +232,11 @@ class Scope:
         bound: Mapping[str, tuple[Scope, str]] | None = None,
         attributes: Attributes | None = None,
         way: tuple[str, ...] = (),
+        carried: Mapping[str, str] | None = None,
+        backward: bool = False,
     ) -> None:
         self.file, self.parent, self.way, self.attributes, self.nodes = file, parent, way, attributes, nodes
+        self.carried, self.backward = dict(carried or {}), backward
         self.inputs, self.sparse, self.bound = set(inputs), set(sparse), dict(bound or {})
         self.held = {one.name: one for one in initializers}
         self.made = {name: (node, place) for node in nodes for place, name in enumerate(node.output) if name}
@@ -293,8 +307,7 @@ class Scope:
         try:
             return OPERATORS[node.op_type](Call(self.file, node, Attributes(node, self.attributes), inputs, place))
         except (ValueError, IndexError, TypeError, OverflowError) as problem:
-            reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-            raise NotConstant(f"{node.op_type} cannot be computed ({reason[:200]})") from None
+            raise NotConstant(f"{node.op_type} cannot be computed ({reason(problem)})") from None
 
 
 class Call:

@@ -8,6 +8,7 @@ else: neither the cell state before the output nor the gates of a coupled cell a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,7 @@ ATTRIBUTES = {
 }
 DIRECTIONS = {"forward": ("forward",), "reverse": ("backward",), "bidirectional": ("forward", "backward")}
 APART = "its output keeps the directions apart on an axis of their own; here they lie side by side"
+OUTSIDE = "it starts from a state that the file does not hold"
 QUANTISED = "DynamicQuantizeLSTM"
 # gatewise's name of each activation and its constants. ONNX has no defaults for Affine and ScaledTanh, and where that
 # of ThresholdedRelu is 1, onnxruntime computes with 0 in an LSTM: those have to be in the file.
@@ -73,6 +75,11 @@ class Site:
         return "/".join((*self.scope.way, self.label))
 
     @property
+    def key(self) -> tuple[int, int]:
+        """What it is known by: all calls of one function share its nodes."""
+        return id(self.scope), id(self.node)
+
+    @property
     def attributes(self) -> Attributes:
         """Its attributes."""
         return Attributes(self.node, self.scope.attributes)
@@ -101,9 +108,19 @@ class Site:
             raise NotConstant(f"of its {name}: {problem}") from None
 
 
-def scope_of(file: File, graph: Any, parent: Scope | None = None, way: tuple[str, ...] = ()) -> Scope:
-    """Return the scope of a graph."""
+def scope_of(
+    file: File, graph: Any, parent: Scope | None = None, way: tuple[str, ...] = (), owner: Site | None = None
+) -> Scope:
+    """Return the scope of a graph; where it is the body of a node, `owner` is that node."""
     file.visit(len(graph.node))
+    carried: dict[str, str] = {}
+    backward = False
+    if owner is not None and owner.node.op_type == "Scan":
+        with suppress(NotConstant):  # attributes of other types than the operator's
+            sequences = owner.attributes.get("num_scan_inputs", "i", 0)
+            backward = set(owner.attributes.get("scan_input_directions", "ints", [])) == {1}
+            states = max(0, len(graph.input) - sequences)
+            carried = {a.name: b.name for a, b in zip(graph.input[:states], graph.output[:states], strict=False)}
     return Scope(
         file,
         graph.node,
@@ -113,6 +130,8 @@ def scope_of(file: File, graph: Any, parent: Scope | None = None, way: tuple[str
         parent,
         attributes=None if parent is None else parent.attributes,
         way=way,
+        carried=carried,
+        backward=backward,
     )
 
 
@@ -123,8 +142,7 @@ def sites(scope: Scope, depth: int = 0) -> Iterator[Site]:
     file = scope.file
     for node in scope.nodes:
         site = Site(scope, node)
-        domain = "" if node.domain == "ai.onnx" else node.domain
-        function = file.functions.get((domain, node.op_type))
+        function = file.function(node)
         if function is not None:
             file.visit(len(function.node))
             bound = {inner: (scope, outer) for inner, outer in zip(function.input, node.input, strict=False)}
@@ -133,7 +151,7 @@ def sites(scope: Scope, depth: int = 0) -> Iterator[Site]:
                     file,
                     function.node,
                     bound=bound,
-                    attributes=site.attributes,
+                    attributes=Attributes(node, scope.attributes, function.attribute_proto),
                     way=(*scope.way, site.label),
                 ),
                 depth + 1,
@@ -141,7 +159,7 @@ def sites(scope: Scope, depth: int = 0) -> Iterator[Site]:
             continue
         yield site
         for name, graph in site.attributes.graphs():
-            yield from sites(scope_of(file, graph, scope, (*scope.way, f"{site.label}.{name}")), depth + 1)
+            yield from sites(scope_of(file, graph, scope, (*scope.way, f"{site.label}.{name}"), site), depth + 1)
 
 
 def found_of(site: Site, name: str) -> Found:
@@ -177,8 +195,8 @@ def found_of(site: Site, name: str) -> Found:
         notes.append(APART)
     _note_lengths(site, notes)
     state = _state(site, lstm, layout, notes)
-    if quantised:
-        notes.append(_error_to_expect(cells))
+    warns = (_error_to_expect(cells),) if quantised else ()
+    notes += warns
     domain = "com.microsoft" if quantised else f"opset {site.scope.file.opset}"
     return Found(
         name,
@@ -188,6 +206,7 @@ def found_of(site: Site, name: str) -> Found:
         tuple(notes),
         state,
         bool(layout),
+        warns=warns,
     )
 
 
@@ -324,7 +343,7 @@ def _state(site: Site, lstm: LSTM, layout: int, notes: list[str]) -> States | No
                 raise NotConstant(f"its {name} has shape {array.shape}; it must be ({directions}, batch, {hidden})")
             parts[name] = conventions.real(array).astype(lstm.dtype)
     if missing:
-        notes.append(f"it starts from a state that the file does not hold ({'; '.join(missing)})")
+        notes.append(f"{OUTSIDE} ({'; '.join(missing)})")
     if missing or not parts or len({one.shape for one in parts.values()}) > 1:
         return None
     zeros = np.zeros_like(next(iter(parts.values())))

@@ -1,31 +1,40 @@
-"""What else in an ONNX graph a network may be made with: linear layers and embeddings, by their tensors' names."""
+"""What else in an ONNX graph a network may be made with: linear layers and embeddings, by their tensors' names.
+
+A linear layer's bias and its nonlinearity may come after operators that move its numbers without changing them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.interop import conventions
 from gatewise.interop.found import Part
-from gatewise.interop.onnx.constants import NotConstant, Scope
+from gatewise.interop.onnx.constants import DEEPEST, NotConstant, Scope
 from gatewise.interop.onnx.lstm import Site
 
 QUANTISED = ("QLinearMatMul", "MatMulInteger", "QGemm", "DynamicQuantizeMatMul", "MatMulNBits")
+ACTIVATIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Softmax": "softmax"}
+Readers = Mapping[str, list[Site]]
 
 
-def parts_of(sites: Iterable[Site]) -> tuple[Part, ...]:
-    """Return every Gemm, MatMul with what is added to it, and Gather whose tensors lie in the file."""
+def parts_of(sites: Iterable[Site], outputs: Collection[str]) -> tuple[Part, ...]:
+    """Return every Gemm, MatMul with what is added to it, and Gather whose tensors lie in the file.
+
+    `outputs` are those of the main graph.
+    """
     found: dict[str, Part] = {}
     readers: dict[int, dict[str, list[Site]]] = {}
     every = list(sites)
     for site in every:
         of_scope = readers.setdefault(id(site.scope), {})
         for name in site.node.input:
-            of_scope.setdefault(name, []).append(site)
+            if name and site.node.op_type != "Shape":  # which does not look at the numbers
+                of_scope.setdefault(name, []).append(site)
     for site in every:
         try:
-            part = _part(site, readers[id(site.scope)])
+            part = _part(site, readers[id(site.scope)], () if site.scope.parent else outputs)
         except (NotConstant, IndexError):
             continue
         if part is not None:
@@ -33,13 +42,14 @@ def parts_of(sites: Iterable[Site]) -> tuple[Part, ...]:
     return tuple(found.values())
 
 
-def _part(site: Site, readers: dict[str, list[Site]]) -> Part | None:
+def _part(site: Site, readers: Readers, outputs: Collection[str]) -> Part | None:
     node, attributes, scope = site.node, site.attributes, site.scope
     if node.op_type in QUANTISED:
         return Part(site.label, f"quantised linear layer ({node.op_type})", ())
     if node.op_type == "Gather" and attributes.get("axis", "i", 0) == 0:
         name, shape = _matrix(scope, node.input[0])
         return Part(name, "embedding", shape, _reader(scope, node.input[0], False))
+    last = site
     if node.op_type == "Gemm":
         name, shape = _matrix(scope, node.input[1])
         turned = not attributes.get("transB", "i", 0)
@@ -49,19 +59,77 @@ def _part(site: Site, readers: dict[str, list[Site]]) -> Part | None:
         added = node.input[2] if len(node.input) > 2 else ""
     elif node.op_type == "MatMul":
         (name, shape), turned, added = _matrix(scope, node.input[1]), True, ""
-        after = [one for one in readers.get(node.output[0], [])[:8] if one.node.op_type == "Add"]
-        for other in (one for reader in after for one in reader.node.input if one != node.output[0]):
-            if _is_bias(scope, other, shape[1]):
-                added = other
+        moved, after = _moved(site, readers, outputs, shape[1])
+        if len(after) == 1 and after[0].node.op_type == "Add" and len(after[0].node.input) == 2:
+            others = [one for one in after[0].node.input if one != moved.node.output[0]]
+            if len(others) == 1 and _is_bias(scope, others[0], shape[1]):
+                added, last = others[0], after[0]
     else:
         return None
     shape = shape[::-1] if turned else shape
     if added and not _is_bias(scope, added, shape[0]):
         return None
     bias = _reader(scope, added, False) if added else None
+    last, after = _moved(last, readers, outputs, shape[0])
+    activation = None
+    if len(after) == 1 and last.node.output[0] not in outputs:
+        activation = _activation(after[0], flat=last is site and node.op_type == "Gemm", size=shape[0])
+    kind = "linear layer"
+    if after and activation is None:
+        kind += f", whose output goes to {', '.join(dict.fromkeys(one.node.op_type for one in after[:8]))}"
     return Part(
-        name, "linear layer", shape, _reader(scope, node.input[1], turned), bias and (lambda: bias().reshape(-1))
+        name,
+        kind,
+        shape,
+        _reader(scope, node.input[1], turned),
+        bias and (lambda: bias().reshape(-1)),
+        activation,
     )
+
+
+def _moved(site: Site, readers: Readers, outputs: Collection[str], size: int) -> tuple[Site, list[Site]]:
+    """Return the last node that puts out a node's numbers, its last axis where it was, and what reads it there."""
+    made = site.scope.made.get(site.node.output[0])
+    if made is None or made[0] is not site.node:  # another node makes that name again
+        return site, []
+    for _ in range(DEEPEST):
+        name = site.node.output[0]
+        after = readers.get(name, [])
+        if name in outputs or len(after) != 1 or not _keeps_last_axis(after[0], name, size):
+            break
+        site = after[0]
+    return site, after
+
+
+def _keeps_last_axis(site: Site, name: str, size: int) -> bool:
+    node = site.node
+    if node.input[0] != name:  # asked first: a hostile node may have many inputs, and many attributes
+        return False
+    attributes = site.attributes
+    if node.op_type == "Transpose":
+        order = attributes.get("perm", "ints", [])
+        return bool(order) and order[-1] == len(order) - 1
+    if node.op_type == "Reshape":
+        try:
+            shape = attributes.get("shape", "ints") or site.scope.value(node.input[1]).reshape(-1)
+        except NotConstant:
+            return True  # made as the model runs, of the sizes before the last
+        return len(shape) > 0 and shape[-1] in (-1, size)
+    return node.op_type in ("Identity", "Squeeze")  # an axis of one number may go
+
+
+def _activation(site: Site, *, flat: bool, size: int) -> str | None:
+    """Return the nonlinearity of a node as `Linear` calls it, if it is one: softmax over the last axis alone.
+
+    `flat` says that the node is given two axes.
+    """
+    if len(site.node.input) != 1:
+        return None
+    if site.node.op_type == "Softmax":
+        axis = site.attributes.get("axis", "i", -1 if site.scope.file.opset >= 13 else 1)
+        if size == 1 or not (axis == -1 or (flat and axis == 1)):
+            return None
+    return ACTIVATIONS.get(site.node.op_type)
 
 
 def _matrix(scope: Scope, given: str) -> tuple[str, tuple[int, int]]:

@@ -10,14 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gatewise.errors import GatewiseError
 from gatewise.interop.found import Found
 from gatewise.interop.onnx.constants import Attributes, NotConstant, Scope
-from gatewise.interop.onnx.lstm import APART, Site
+from gatewise.interop.onnx.lstm import APART, OUTSIDE, Site
 from gatewise.layers import LSTM
 from gatewise.layers.settling import States
+from gatewise.step import State
 
 TALLEST = 256  # how many LSTMs may stand one upon another
+MERGED = ("concat", "sum", "mul", "average")
+Key = tuple[int, int]  # of a `Site`
 
 
 class _From(NamedTuple):
@@ -43,24 +48,44 @@ def _ints(scope: Scope, node: Any, attribute: str) -> list[float] | None:
     return _constant(scope, node.input[1]) if len(node.input) > 1 else None
 
 
-def _follow(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[int, Found]) -> _From | None:
+def _passes(scope: Scope, node: Any) -> bool:
+    """Say whether a node puts out the very numbers that it is given, but for rounding."""
+    if node.op_type == "Cast":
+        types = scope.file.onnx.TensorProto
+        floating = (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
+        return Attributes(node, scope.attributes).get("to", "i") in floating
+    if node.op_type == "Dropout":  # which drops nothing unless it is told that this is training
+        return len(node.input) < 3 or not node.input[2] or not scope.value(node.input[2]).any()
+    return bool(node.op_type == "Identity")
+
+
+def _side_by_side(scope: Scope, node: Any, wide: int) -> bool:
+    """Say whether a Reshape of turned (time, batch, direction, ·) leaves time and batch as they are.
+
+    Sizes that are written out do not tell time from batch.
+    """
+    shape = _ints(scope, node, "shape")
+    if shape is None or len(shape) != 3 or Attributes(node, scope.attributes).get("allowzero", "i", 0):
+        return False
+    return shape[:2] in ([0, 0], [0, -1], [-1, 0]) and shape[2] in (-1, wide)
+
+
+def _follow(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[Key, Found]) -> _From | None:
     """Return what the first output of a node is of an LSTM's output, given what its inputs are."""
     given = [known.get(name) for name in node.input]
     first = next((one for one in given if one is not None), None)
     if first is None:
         return None
     site, what = first
-    lstm = lstms[id(site.node)].lstm
+    lstm = lstms[site.key].lstm
     wide = len(lstm.directions) * lstm.hidden_size
     attributes = Attributes(node, scope.attributes)
     if node.op_type in ("Identity", "Dropout", "Cast"):
-        return first
+        return first if given[0] is not None and _passes(scope, node) else None
     if node.op_type == "Transpose" and what == "y" and attributes.get("perm", "ints") == [0, 2, 1, 3]:
         return _From(site, "turned")
-    if node.op_type == "Reshape" and what == "turned":
-        shape = _ints(scope, node, "shape")
-        if shape is not None and len(shape) == 3 and shape[2] in (-1, wide):
-            return _From(site, "concat")
+    if node.op_type == "Reshape" and what == "turned" and _side_by_side(scope, node, wide):
+        return _From(site, "concat")
     if node.op_type == "Squeeze" and len(lstm.directions) == 1:
         axes = _ints(scope, node, "axes")
         if (what, axes) in (("y", [1]), ("y", [-3]), ("turned", [2]), ("turned", [-2])):
@@ -78,8 +103,10 @@ def _follow(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[
         return _From(site, "concat")
     if node.op_type in ("Add", "Mul") and given == both:
         return _From(site, "sum" if node.op_type == "Add" else "mul")
-    if node.op_type == "Mul" and what == "sum" and _constant(scope, node.input[1]) == [0.5]:
-        return _From(site, "average")
+    if what == "sum" and len(given) == 2 and None in given:
+        half = _constant(scope, node.input[given.index(None)])
+        if (node.op_type, half) == ("Mul", [0.5]) or (node.op_type, half, given[1]) == ("Div", [2], None):
+            return _From(site, "average")
     return None
 
 
@@ -92,86 +119,99 @@ def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[st
     outputs : sequence of str
         Of the main graph.
     """
-    lstms = {id(site.node): one for site, one in zip(sites, found, strict=True) if not one.batch_first}
+    lstms = {site.key: one for site, one in zip(sites, found, strict=True) if not one.batch_first}
     of_scope: dict[int, tuple[Scope, list[Site]]] = {}
     for site in sites:
-        if id(site.node) in lstms:
+        if site.key in lstms:
             of_scope.setdefault(id(site.scope), (site.scope, []))[1].append(site)
-    ways: dict[int, str] = {}
-    below: dict[int, _From] = {}
+    ways: dict[Key, set[str]] = {}
+    below: dict[Key, _From] = {}
     for scope, here in of_scope.values():
         known = {site.node.output[0]: _From(site, "y") for site in here if site.node.output and site.node.output[0]}
         nodes = {id(site.node): site for site in here}
         for node in scope.nodes:
             if id(node) in nodes:
-                if (feeds := known.get(node.input[0])) is not None and feeds.what in (
-                    "concat",
-                    "sum",
-                    "mul",
-                    "average",
-                ):
-                    below[id(node)] = feeds
+                if (feeds := known.get(node.input[0])) is not None and feeds.what in MERGED:
+                    below[nodes[id(node)].key] = feeds
                 continue
             followed = _quietly(scope, node, known, lstms)
             if followed is not None and node.output:
                 known[node.output[0]] = followed
-                if followed.what in ("concat", "sum", "mul", "average"):
-                    ways[id(followed.site.node)] = followed.what
+                if followed.what in MERGED:
+                    ways.setdefault(followed.site.key, set()).add(followed.what)
         if scope.parent is None:
             for name in outputs:
-                if name in known and known[name].what == "turned" and id(known[name].site.node) not in ways:
-                    ways[id(known[name].site.node)] = "none"
-    singles = [_merged(one, ways.get(id(site.node))) for site, one in zip(sites, found, strict=True)]
-    by_node = {id(site.node): one for site, one in zip(sites, singles, strict=True)}
-    carrying = {id(feeds.site.node) for feeds in below.values()}
+                if name in known and known[name].what == "turned":
+                    ways.setdefault(known[name].site.key, {"none"})
+    singles = [_merged(one, ways.get(site.key, set())) for site, one in zip(sites, found, strict=True)]
+    by_key = {site.key: one for site, one in zip(sites, singles, strict=True)}
+    carrying = {feeds.site.key for feeds in below.values()}
     stacks = []
     for site in sites:
-        if id(site.node) in below and id(site.node) not in carrying:
+        if site.key in below and site.key not in carrying:
             chain = [site]
-            while id(chain[0].node) in below and len(chain) < TALLEST:
-                chain.insert(0, below[id(chain[0].node)][0])
-            if (stack := _stack(chain, [by_node[id(one.node)] for one in chain], below)) is not None:
+            while chain[0].key in below and len(chain) < TALLEST:
+                chain.insert(0, below[chain[0].key].site)
+            if (stack := _stack(chain, [by_key[one.key] for one in chain], below)) is not None:
                 stacks.append(stack)
     return singles, stacks
 
 
-def _quietly(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[int, Found]) -> _From | None:
+def _quietly(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[Key, Found]) -> _From | None:
     try:
         return _follow(scope, node, known, lstms)
     except (NotConstant, IndexError):
         return None
 
 
-def _merged(found: Found, way: str | None) -> Found:
-    """Return an LSTM whose directions are merged as the graph does it."""
-    if way is None or not found.lstm.bidirectional:
+def _merged(found: Found, ways: set[str]) -> Found:
+    """Return an LSTM whose directions are merged as the graph does it, where it does it in one way."""
+    if "average" in ways:
+        ways = ways - {"sum"}  # a step on the way there
+    if len(ways) != 1 or not found.lstm.bidirectional:
         return found
     notes = tuple(one for one in found.notes if one != APART)
-    return replace(found, lstm=LSTM.from_cells(found.lstm.layers, merge=way), notes=notes)
+    return replace(found, lstm=LSTM.from_cells(found.lstm.layers, merge=next(iter(ways))), notes=notes)
 
 
-def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[int, _From]) -> Found | None:
+def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[Key, _From]) -> Found | None:
     """Return several LSTMs of one direction or of two, one upon another, as one; None where they do not make one."""
-    if id(chain[0].node) in below:  # taller, or one upon itself
+    if chain[0].key in below:  # taller, or one upon itself
         return None
     if len({one.lstm.directions for one in found}) > 1 or len({site.input("sequence_lens") for site in chain}) > 1:
         return None
-    merges = [below[id(site.node)][1] for site in chain[1:]] + [found[-1].lstm.merge[-1]]
+    merges = [below[site.key].what for site in chain[1:]] + [found[-1].lstm.merge[-1]]
     try:
         lstm = LSTM.from_cells(
             [one.lstm.layers[0] for one in found], direction=found[0].lstm.directions[0], merge=merges
         )
     except GatewiseError:
         return None
-    state: States | None = None
-    if all(one.state is not None for one in found):
-        state = tuple(one.state[0] for one in found if one.state is not None)
+    notes = dict.fromkeys(note for one in found[:-1] for note in one.notes if note != APART)
     return Found(
         " → ".join(one.name for one in found),
         lstm,
         found[0].convention,
         ", ".join(one.where for one in found),
-        tuple(dict.fromkeys(note for one in found for note in one.notes)),
-        state,
+        tuple(notes | dict.fromkeys(found[-1].notes)),
+        _state(found),
         found[0].batch_first,
+        warns=tuple(dict.fromkeys(text for one in found for text in one.warns)),
     )
+
+
+def _state(found: Sequence[Found]) -> States | None:
+    """Return the initial state of a stack; layers for which the file holds none start from zeros.
+
+    None where no layer has one, or one has it from outside, of which a note tells.
+    """
+    given = [one.state[0] for one in found if one.state is not None]
+    if not given or any(note.startswith(OUTSIDE) for one in found for note in one.notes):
+        return None
+    batch = len(given[0][0].h)
+
+    def zeros(lstm: LSTM) -> tuple[State, ...]:
+        zero = np.zeros((batch, lstm.hidden_size), lstm.dtype)
+        return tuple(State(zero, zero) for _ in lstm.directions)
+
+    return tuple(zeros(one.lstm) if one.state is None else one.state[0] for one in found)

@@ -276,7 +276,7 @@ def _steps(graph: _Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[str]
     for place, (cell, direction) in enumerate(zip(row, lstm.directions, strict=True)):
         suffix = "" if alone else f"_{layer}_{direction}"
         body = _Graph(graph.dtype, graph, f"cell_{layer}_{direction}_")
-        results = _body(body, cell.parameters)
+        results = _body(body, cell.parameters, f"cell{suffix}")
         start = [graph.node("Gather", [given[one], graph.constant(place)], axis=0) for one in "hc"]
         names = [f"{one}{suffix}" for one in (*gate_names.NAMES, "cell_state", "hidden_state")]
         final = (graph.new("final_h"), graph.new("final_c"))
@@ -304,7 +304,7 @@ def _steps(graph: _Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[str]
     return outputs
 
 
-def _body(body: _Graph, p: Parameters) -> list[str]:
+def _body(body: _Graph, p: Parameters, name: str) -> list[str]:
     """Fill the body of a Scan with the equations of one step; return the names of what is kept of each step."""
     variant, hidden = p.variant, p.hidden_size
     h, c = body.input("h_prev", ["batch", p.recurrent_size]), body.input("c_prev", ["batch", hidden])
@@ -323,7 +323,8 @@ def _body(body: _Graph, p: Parameters) -> list[str]:
         if variant.layer_norm == "gates":
             gain = row(gate_names.of(np.asarray(p.norm_gain), letter))
             found = body.mul(gain, body.standardized(found, variant.epsilon or 0.0, hidden))
-        found = body.add(found, row(gate_names.of(p.bias, letter)))
+        if not _bias_comes_first(p):
+            found = body.add(found, row(gate_names.of(p.bias, letter)))
         return body.activation(variant.activation(letter), body.clip(found, variant.gate_clip))
 
     made: dict[str, str] = {letter: q(letter, c) for letter in variant.own if letter != "o"}
@@ -336,22 +337,29 @@ def _body(body: _Graph, p: Parameters) -> list[str]:
     if p.cell_norm is not None:
         gain, bias = (row(one) for one in p.cell_norm)
         shown = body.add(body.mul(gain, body.standardized(new, variant.epsilon or 0.0, hidden)), bias)
-    out = body.mul(made["o"], body.activation(variant.activation("c"), shown))
+    out = body.node("Mul", [made["o"], body.activation(variant.activation("c"), shown)], name=name)
     if p.projection is not None:
         out = body.clip(body.node("MatMul", [out, body.constant(p.projection.T)]), variant.projection_clip)
     body.node("Identity", [out], "h_next")
     body.node("Identity", [new], "c_next")
     results = [*(made[letter] for letter in "ifgo"), new, out]
     names = [body.node("Identity", [one], f"kept_{number_}") for number_, one in enumerate(results)]
-    for name, width in zip(
+    for one, width in zip(
         ("h_next", "c_next", *names), (p.recurrent_size, *[hidden] * 6, p.recurrent_size), strict=True
     ):
-        body.output(name, ["batch", width])
+        body.output(one, ["batch", width])
     return names
 
 
+def _bias_comes_first(p: Parameters) -> bool:
+    """Say whether nothing stands between a gate's weighted sum and its bias: then one Add serves all gates."""
+    return p.peephole is None and p.variant.layer_norm != "gates"
+
+
 def _sums(body: _Graph, p: Parameters, h: str, x: str) -> dict[str, str]:
-    """Return the weighted sum of each gate that has weights of its own, before peephole and bias."""
+    """Return the weighted sum of each gate that has weights of its own, before its peephole, and its bias if that is
+    not added here already.
+    """
     own, hidden = p.variant.own, p.hidden_size
     places = [gate_names.LETTERS.index(letter) for letter in own]
 
@@ -368,6 +376,8 @@ def _sums(body: _Graph, p: Parameters, h: str, x: str) -> dict[str, str]:
         )
     else:
         whole = product(p.weight, body.node("Concat", [h, x], axis=1))
+    if _bias_comes_first(p):
+        whole = body.add(whole, body.constant(p.bias[places].reshape(1, -1)))
     parts = [body.new(letter) for letter in own]
     body.node("Split", [whole, body.constant([hidden] * len(own))], *parts, axis=1)
     return dict(zip(own, parts, strict=True))
