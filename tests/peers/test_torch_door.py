@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from agreement import assert_agree
+from fuzzing import everything, fuzz, in_archive
 from peers.pairwise import cover
 
 import gatewise as gw
@@ -260,6 +261,15 @@ def test_other_recurrent_layers_are_refused_by_name(kind, tmp_path):
         gw.load(tmp_path / "file.pt")
     with pytest.raises(gw.OptionError, match="not " + kind.__name__):
         door.read(kind(3, 4))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_spoiled_files_of_pytorchs_own_are_answered_or_refused(form, tmp_path):
+    saved(torch.nn.LSTM(4, 3, 2), form, tmp_path / "whole")
+    also = [] if form in ("stream", "safetensors") else [in_archive]
+    tally = fuzz([(tmp_path / "whole").read_bytes()], everything, 2_000, tmp_path, also=also)
+    assert tally.answered
+    assert tally.refused
 
 
 # A live model, seen through.
