@@ -11,7 +11,7 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop import conventions
 from gatewise.interop.found import Found, Part, Refused, distinct
-from gatewise.interop.torch.files import Tensor
+from gatewise.interop.torch.files import DEEPEST, Tensor
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
 
@@ -42,25 +42,33 @@ def grouped(
     found: list[Found] = []
     refused: list[Refused] = []
     groups: dict[str, dict[Key, str]] = {}
+    undropped: dict[str, dict[Key, str]] = {}
+    norms: dict[str, str] = {}
     for name in tensors:
-        if (match := NAME.fullmatch(name)) is not None:
+        raw = name.endswith("_raw")
+        if (match := NAME.fullmatch(name.removesuffix("_raw"))) is not None:
             prefix, kind, layer, reverse = match.groups()
-            groups.setdefault(prefix or "", {})[_key(kind, layer, reverse)] = name
+            (undropped if raw else groups).setdefault(prefix or "", {})[_key(kind, layer, reverse)] = name
+        for owner in _owners(name.rpartition("norm")[0]):
+            norms.setdefault(owner, name)
     for prefix, names in groups.items():
         label = prefix or "lstm"
         try:
-            if (reason := _not_an_lstm(tensors, names) or _not_plain(prefix, tensors, classes)) is not None:
+            reason = _not_an_lstm(tensors, names) or _not_plain(prefix, classes, norms)
+            if reason is not None:
                 refused.append(Refused(label, reason))
                 continue
-            notes = _undropped(prefix, tensors, names)
-            lstm, more = _lstm(tensors, names)
+            raw_ones = undropped.get(prefix, {}) | undropped.get(prefix.removesuffix(".module"), {})
+            lstm, notes = _lstm(tensors, names | raw_ones)
+            if raw_ones:
+                notes = (f"{len(raw_ones)} of its arrays are those without DropConnect (…_raw)", *notes)
         except (GatewiseError, ValueError) as problem:
             refused.append(Refused(label, str(problem)))
             continue
         first = next(iter(names.values()))
         where = f"{len(names)} tensors, {first} and on" if len(names) > 1 else first
         said = (batch_first or {}).get(prefix)
-        found.append(Found(label, lstm, CONVENTION, where, (*notes, *more), batch_first=said))
+        found.append(Found(label, lstm, CONVENTION, where, notes, batch_first=said))
     refused += _quantised(tensors, classes, groups)
     return distinct(found), _parts(tensors, groups), tuple(refused)
 
@@ -69,24 +77,17 @@ def _key(kind: str, layer: str | None, reverse: str | None) -> Key:
     return kind, CELL if layer is None else int(layer[:6]), reverse is not None
 
 
-def _not_plain(prefix: str, tensors: Mapping[str, Tensor | Array], classes: Mapping[str, str]) -> str | None:
-    """Return why a class that has an LSTM's names is none that is known to compute as one, or None."""
-    if (kind := classes.get(prefix)) is not None and prefix and not PLAIN.fullmatch(kind):
+def _owners(name: str) -> list[str]:
+    """Return the prefixes of a name, but for the empty one, up to a depth that names have."""
+    parts = name.split(".")[:DEEPEST]
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _not_plain(prefix: str, classes: Mapping[str, str], norms: Mapping[str, str]) -> str | None:
+    """Return why what has an LSTM's names is nothing that is known to compute as one, or None."""
+    if (kind := classes.get(prefix)) is not None and not PLAIN.fullmatch(kind):
         return f"its class is {kind}, which may compute something else"
-    norms = [name for name in tensors if prefix and name.startswith(f"{prefix}.") and "norm" in name[len(prefix) :]]
-    return f"it has a norm inside ({norms[0]}): it is no plain LSTM" if norms else None
-
-
-def _undropped(prefix: str, tensors: Mapping[str, Tensor | Array], names: dict[Key, str]) -> tuple[str, ...]:
-    """Take weights as they are without DropConnect, where they lie beside those that numbers were dropped from."""
-    raw = 0
-    for owner in (prefix, prefix.removesuffix(".module")) if prefix else ("",):
-        for name in tensors:
-            match = NAME.fullmatch(name.removesuffix("_raw"))
-            if name.endswith("_raw") and match is not None and (match[1] or "") == owner:
-                names[_key(*match.groups()[1:])] = name
-                raw += 1
-    return (f"{raw} of its arrays are those without DropConnect (…_raw)",) if raw else ()
+    return f"it has a norm inside ({norms[prefix]}): it is no plain LSTM" if prefix in norms else None
 
 
 def _quantised(
@@ -100,7 +101,7 @@ def _quantised(
     }
     for name in [*tensors, *classes]:
         prefix, packed, _ = name.partition("._all_weight_values")
-        if packed and not any(prefix.startswith(at) for at in prefixes):
+        if packed and not any(at in prefixes for at in (prefix, *_owners(prefix))):
             prefixes[prefix] = "it is a recurrent layer of PyTorch's quantised kind"
     return [Refused(at or "lstm", reason) for at, reason in prefixes.items()]
 
