@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
+from gatewise.arrays import Array
 from gatewise.trace import LSTMTrace
 
 
@@ -16,7 +20,7 @@ class Captured:
     name : str
         Of the LSTM, as the model calls it.
     call : int
-        The how manieth call of this LSTM in the run, from 0.
+        Which call of this LSTM in the run, from 0.
     trace : LSTMTrace
         At the inputs that the LSTM was given.
     difference : float
@@ -34,3 +38,17 @@ class Captured:
 
     def __repr__(self) -> str:
         return f"<Captured {self.name!r}, call {self.call}: {self.trace!r}, off by {self.difference:.3g}>"
+
+
+def difference(pairs: Iterable[tuple[Array, Array]]) -> float:
+    """Return the largest absolute difference within pairs of arrays; NaN if there is one anywhere.
+
+    The same infinity on both sides is no difference; arrays of different shapes are infinitely apart.
+    """
+    worst = 0.0
+    for one, other in pairs:
+        if one.shape != other.shape:
+            return float("inf")
+        with np.errstate(invalid="ignore"):
+            worst = np.maximum(worst, np.where(one == other, 0, np.abs(one - other)).max(initial=0))  # which keeps NaN
+    return float(worst)

@@ -12,7 +12,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import GatewiseError, MissingExtraError, OptionError, reason
 from gatewise.interop import conventions
-from gatewise.interop.capture import Captured
+from gatewise.interop.capture import Captured, difference
 from gatewise.interop.keras.config import Layer, Version, model, zero_output
 from gatewise.layers import LSTM
 from gatewise.layers.settling import States
@@ -186,13 +186,13 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
             before = _initial(layer, initial_state)
             result = original(sequences, initial_state=initial_state, mask=mask, **more)
             try:
-                trace, difference, notes = _seen(layer, read(layer), _numpy(sequences), before, mask, result)
+                trace, off, notes = _seen(layer, read(layer), _numpy(sequences), before, mask, result)
             except GatewiseError as problem:  # Keras would make many lines of it: it is raised after the run
                 problems.append(problem)
                 return result
             if more.get("training"):
                 notes = (*notes, "it ran as in training: noise of its dropout is not in the trace")
-            seen.append(Captured(name, next(numbers), trace, difference, notes))
+            seen.append(Captured(name, next(numbers), trace, off, notes))
             return result
 
         return call
@@ -254,12 +254,7 @@ def _seen(
     if len(given_back) < outputs or len(wanted) != len(given_back):
         notes.append("what it put out has another form than Keras' own")
         wanted = wanted[: len(given_back)]
-    with np.errstate(invalid="ignore"):  # infinity less infinity, where both agree
-        differences = [
-            float(np.where(a == b, 0, np.abs(a - b)).max(initial=0)) for a, b in zip(wanted, given_back, strict=False)
-        ]
-    worst = float("nan") if any(np.isnan(one) for one in differences) else max(differences, default=0.0)
-    return trace, worst, tuple(notes)
+    return trace, difference(zip(wanted, given_back, strict=False)), tuple(notes)
 
 
 def _as_keras(lstm: LSTM, trace: LSTMTrace, inner: Any) -> list[Array]:

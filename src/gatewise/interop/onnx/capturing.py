@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import require_memory
 from gatewise.errors import FileError, GatewiseError, OptionError, reason
-from gatewise.interop.capture import Captured
+from gatewise.interop.capture import Captured, difference
 from gatewise.interop.found import Contents, Found
 from gatewise.interop.onnx.constants import AnyArray, library
 from gatewise.interop.onnx.lstm import QUANTISED, Site
@@ -215,6 +215,4 @@ def _captured(found: Found, record: Mapping[str, AnyArray]) -> Captured:
     if lengths is not None and (lengths == 0).any():
         notes.append("final states of rows of length 0 were not compared: onnxruntime's are zeros")
         got, want = ([a[0], *(one[:, lengths > 0] for one in a[1:])] for a in (got, want))
-    pairs = zip(got, want, strict=True)
-    difference = max(float(np.abs(a - b).max(initial=0)) if a.shape == b.shape else np.inf for a, b in pairs)
-    return Captured(found.name, 0, trace, difference, tuple(notes))
+    return Captured(found.name, 0, trace, difference(zip(got, want, strict=True)), tuple(notes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import MissingExtraError, OptionError
-from gatewise.interop.capture import Captured
+from gatewise.interop.capture import Captured, difference
 from gatewise.interop.found import warn_of
 from gatewise.interop.torch.grouping import grouped
 from gatewise.layers import LSTM
@@ -153,8 +153,8 @@ def _see_cell(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
     trace = lstm.trace(rows(x)[None], state)
     final = trace.state[0][0]
     if isinstance(output, torch.Tensor):
-        return trace, _difference([(final.h, rows(output))]), (WITHOUT_STATES,)
-    return trace, _difference([(final.h, rows(output[0])), (final.c, rows(output[1]))]), ()
+        return trace, difference([(final.h, rows(output))]), (WITHOUT_STATES,)
+    return trace, difference([(final.h, rows(output[0])), (final.c, rows(output[1]))]), ()
 
 
 def _see_lstm(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
@@ -178,7 +178,7 @@ def _see_lstm(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
     for ours, theirs in zip(trace.state, () if states is None else _states(lstm, *states), strict=states is not None):
         for one, other in zip(ours, theirs, strict=True):
             pairs += [(one.h, other.h), (one.c, other.c)]
-    return trace, _difference(pairs), () if whole else (WITHOUT_STATES,)
+    return trace, difference(pairs), () if whole else (WITHOUT_STATES,)
 
 
 def _states(lstm: LSTM, h: Any, c: Any) -> tuple[tuple[State, ...], ...]:
@@ -187,11 +187,3 @@ def _states(lstm: LSTM, h: Any, c: Any) -> tuple[tuple[State, ...], ...]:
     flat = [State(*pair) for pair in zip(hidden, cell, strict=True)]
     count = len(lstm.directions)
     return tuple(tuple(flat[n : n + count]) for n in range(0, len(flat), count))
-
-
-def _difference(pairs: Sequence[tuple[Array, Array]]) -> float:
-    with np.errstate(invalid="ignore"):
-        apart = [
-            np.where(one == other, 0, np.abs(one - other)) for one, other in pairs
-        ]  # the same infinity is no difference
-    return float(max((np.max(one, initial=0.0) for one in apart), default=0.0))
