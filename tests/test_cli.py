@@ -14,6 +14,8 @@ import pytest
 
 import gatewise as gw
 from gatewise.cli import main
+from gatewise.interop import torch
+from gatewise.interop.torch import writing
 
 # What the worked example prints, in its order and as it prints it; sizes of arrays among the rest.
 PRINTED = """
@@ -327,6 +329,16 @@ def test_a_model_that_embeds_is_given_whole_numbers(here, capsys):
     assert re.search(r"x  0\.1 +0\.13333334 +0\.16666667", shown)
     assert "x must be whole numbers" in refused(capsys, "walk", "--model", "net", "--x", "0.5,1")
     assert "x must lie between 0 and 9" in refused(capsys, "walk", "--model", "net", "--x", "10,1")
+
+
+def test_a_walk_names_its_lstm_where_the_file_holds_several(here, capsys):
+    lstms = {"encoder": gw.LSTM(3, 2, rng=0), "decoder": gw.LSTM(3, 4, rng=1)}
+    arrays = {f"{which}.{name}": a for which, lstm in lstms.items() for name, a in torch.state_dict(lstm).items()}
+    writing.write_archive("both.pt", arrays)
+    shown = run(capsys, "walk", "--model", "both.pt", "--name", "decoder", "--x", "1,2,3")
+    assert "LSTM         decoder\n" in shown
+    assert "hidden size  4\n" in shown
+    assert "name one of them: 'encoder', 'decoder'" in refused(capsys, "walk", "--model", "both.pt", "--x", "1,2,3")
 
 
 def test_a_model_with_weights_that_are_not_numbers_is_refused(here, capsys):

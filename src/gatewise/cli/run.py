@@ -284,7 +284,8 @@ def _of_model(files: dict[str, Any], x: str | None, steps: int | None) -> Walked
         raise OptionError(f"there is no step {at}; x has steps 0 to {len(sequence) - 1}")
     at %= len(sequence)
     count = 1 if steps is None else _count(steps, len(sequence) - at, f"x has {len(sequence)} steps, from {at} on")
-    facts = {"model": path, "layer": layer, "direction": direction}
+    which = {"LSTM": found.name} if len(contents.found) > 1 else {}
+    facts = {"model": path, **which, "layer": layer, "direction": direction}
     if count == 1:
         facts["step"] = at if given.times is None else given.times[at]
     walked = [cell.step(t) for t in range(at, at + count)]
