@@ -12,7 +12,6 @@
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #include <numpy/arrayobject.h>
 
-#include <atomic>
 #include <chrono>
 #include <limits>
 
@@ -259,13 +258,15 @@ public:
     }
 
 private:
-    // Two threads in one stream at once are an error of the caller's, and must be no more than that.
+    // Two threads in one stream at once are an error of the caller's, and must be no more than that. The flag is read
+    // and set with the GIL held.
     struct Busy {
-        explicit Busy(std::atomic<bool>& flag) : flag(flag) {
-            if (flag.exchange(true)) throw std::runtime_error("a stream is used by one thread at a time");
+        explicit Busy(bool& flag) : flag(flag) {
+            if (flag) throw std::runtime_error("a stream is used by one thread at a time");
+            flag = true;
         }
         ~Busy() { flag = false; }
-        std::atomic<bool>& flag;
+        bool& flag;
     };
 
     // Without the GIL; a signal that ends it leaves the state as it was.
@@ -301,8 +302,7 @@ private:
         return stream.cell(layer);
     }
 
-    std::atomic<bool> busy{false};
-    bool batched;
+    bool busy = false, batched;
     Stream<T> stream;
     nb::object other;
     int64_t input, output;

@@ -58,12 +58,13 @@ template <class T> Array<T> random_mask(Dice& dice, std::initializer_list<int64_
 template <class T> Subject<T> random_subject(Dice& dice, int64_t number) {
     Subject<T> s;
     Given<T>& cell = s.cell;
-    const bool wide = number % 16 == 0, lengthy = number % 16 == 8;  // worth threads; worth several rounds of the way back
+    // Worth threads, or more than the first cache holds; worth several rounds of the way back.
+    const bool wide = number % 16 == 0, lengthy = number % 16 == 8;
     s.time = lengthy ? dice.from(150, 300) : dice.to(7);
-    s.batch = lengthy ? dice.from(1, 4) : dice.to(wide ? 20 : 9);
+    s.batch = lengthy ? dice.from(1, 4) : wide && dice.once_in(2) ? 1 : dice.to(wide ? 20 : 9);
     s.reverse = dice.once_in(2);
     cell.input = wide ? dice.from(30, 60) : dice.from(1, lengthy ? 9 : 40);
-    cell.hidden = wide ? dice.from(64, 90) : dice.from(1, lengthy ? 20 : 40);
+    cell.hidden = wide ? dice.from(64, 130) : dice.from(1, lengthy ? 20 : 40);
     const bool projects = dice.once_in(3), varies = dice.once_in(2), noisy = dice.once_in(3);
     cell.recurrent = projects ? dice.from(1, cell.hidden) : cell.hidden;
     const T none = std::numeric_limits<T>::infinity();

@@ -98,6 +98,7 @@ Packed<T>::Packed(const Kernel& kernel, const Given<T>& given) : functions([&]()
     packed.coupling = given.coupling;
     packed.gate_clip = given.gate_clip, packed.cell_clip = given.cell_clip, packed.projection_clip = given.projection_clip;
     packed.plain = is_plain(given);
+    operations = 2 * (4.0 * double(H) * double(I + R + 8) + (given.projection ? double(H) * double(R) : 0));
     packed.peephole = packed.projection = packed.back_h = packed.back_x = packed.back_projection = nullptr;
 
     T* to = gates.at_least(tiles * (I + R) * 4 * L);
@@ -140,11 +141,6 @@ template <class T> void Packed<T>::pack_way_back(const Given<T>& given) const {
             packed.back_projection = back_projection.get();
         }
     });
-}
-
-template <class T> double Packed<T>::work() const {
-    const double products = 4.0 * packed.hidden * (packed.input + packed.recurrent + 8);
-    return 2 * (products + (packed.projection ? double(packed.hidden) * packed.recurrent : 0));
 }
 
 namespace {
@@ -353,7 +349,13 @@ template <class T>
 Stream<T>::Stream(std::vector<std::shared_ptr<const Packed<T>>> layers, int64_t batch) : cells(std::move(layers)), rows(batch) {
     for (const auto& cell : cells) {
         h.emplace_back(rows * cell->cell().recurrent);
-        c.emplace_back(rows * cell->padded(cell->cell().hidden) * 2);  // and the unprojected states
+        const int64_t width = cell->padded(cell->cell().hidden);
+        c.emplace_back(rows * width * 2);  // and the unprojected states
+        Forward<T> call{};
+        call.batch = rows, call.every = 1;
+        call.h0 = h.back().get(), call.c = c.back().get(), call.unprojected = call.c + rows * width;
+        steps.push_back(call);
+        operations += cell->work() * double(rows);
     }
     reset();
 }
@@ -375,24 +377,17 @@ template <class T> void Stream<T>::set(int64_t layer, const T* from_h, const T* 
     widen(c[layer].get(), from_c, rows, cell(layer).hidden, cells[layer]->padded(cell(layer).hidden));
 }
 
-template <class T> double Stream<T>::work() const {
-    double sum = 0;
-    for (const auto& cell : cells) sum += cell->work() * double(rows);
-    return sum;
-}
-
 template <class T> bool Stream<T>::push(const T* x, int64_t time, T* y, Poll poll) {
     for (int64_t layer = 0; layer < layers(); ++layer) {
         const int64_t R = cell(layer).recurrent;
         T* const out = layer + 1 == layers() ? y : between[layer % 2].at_least(time * rows * R);
-        Forward<T> call{};
-        call.time = time, call.batch = rows, call.every = 1;
-        call.x = x, call.h0 = h[layer].get(), call.h = out, call.c = c[layer].get();
-        call.unprojected = call.c + rows * cells[layer]->padded(cell(layer).hidden);
+        Forward<T> call = steps[layer];
+        call.time = time, call.taken = taken, call.x = x, call.h = out;
         if (!run_forward(*cells[layer], call, poll)) return false;
         if (time) std::copy_n(out + (time - 1) * rows * R, rows * R, h[layer].get());
         x = out;
     }
+    taken += time;
     return true;
 }
 

@@ -48,11 +48,12 @@ public:
     const Functions<T>& kernel() const { return functions; }
     const Cell<T>& cell() const { return packed; }
     int64_t padded(int64_t count) const { return (count + functions.lanes - 1) / functions.lanes * functions.lanes; }
-    double work() const;  // floating-point operations of one step of one row
+    double work() const { return operations; }  // floating-point operations of one step of one row
 
 private:
     const Functions<T>& functions;
     mutable Cell<T> packed;
+    double operations;
     Buffer<T> gates, bias, peephole, projection;
     mutable Buffer<T> back_h, back_x, back_projection;
     mutable std::once_flag packed_way_back;
@@ -95,11 +96,13 @@ public:
     int64_t layers() const { return int64_t(cells.size()); }
     const Cell<T>& cell(int64_t layer) const { return cells[layer]->cell(); }
     int64_t batch() const { return rows; }
-    double work() const;  // floating-point operations of one step
+    double work() const { return operations; }  // floating-point operations of one step
 
 private:
     std::vector<std::shared_ptr<const Packed<T>>> cells;
-    int64_t rows;
+    std::vector<Forward<T>> steps;  // of each layer: what is the same in every call
+    int64_t rows, taken = 0;
+    double operations = 0;
     std::vector<Buffer<T>> h, c;  // (batch, recurrent), (batch, padded hidden)
     Buffer<T> between[2];
 };

@@ -5,6 +5,7 @@
 namespace gatewise::GATEWISE_ISA {
 namespace {
 
+constexpr int64_t PAIRED = 24 * 1024;    // bytes of a panel of weights, so that two stay in the first cache
 constexpr int64_t HOISTED = 512 * 1024;  // bytes of the input's sums that are made beforehand, where rows are few
 
 template <class T> int64_t hoisted_steps(const Cell<T>& p, int64_t rows) {
@@ -42,7 +43,8 @@ public:
     int64_t operator()() {
         for (int64_t step = f.first; step < f.last; ++step) {
             begin(step);
-            for (int64_t tile = first_tile; tile < last_tile;) tile += count == 1 && tile + 1 < last_tile ? tiles_at_once<2>(tile) : tiles_at_once<1>(tile);
+            if (count == 1) one_row((f.taken + step) % 2);
+            else all_rows();
             if (p.projection) {
                 meet();
                 project();
@@ -102,11 +104,22 @@ private:
             UNROLL for (int k = 0; k < 4; ++k) store(hoisted + (((first + n) * tiles + tile) * 4 + k) * L, acc[0][n][k]);
     }
 
-    // All rows at S neighbouring tiles: pre-activations, gates, states.
-    template <int S> int64_t tiles_at_once(int64_t tile) {
-        if constexpr (S > 1) block<S, 1>(tile, 0);
-        else in_blocks(count, [&](auto size, int64_t first) { block<1, decltype(size)::value>(tile, first); });
-        return S;
+    // Pre-activations, gates and states of all tiles of this part.
+    void all_rows() {
+        for (int64_t tile = first_tile; tile < last_tile; ++tile)
+            in_blocks(count, [&](auto size, int64_t first) { block<1, decltype(size)::value>(tile, first); });
+    }
+
+    // Of a single row two tiles at once, to have more sums under way, as long as two panels stay in the first cache.
+    // Larger ones are read as one stream, every other step from the last to the first: what was read last is still near.
+    void one_row(bool back) {
+        int64_t tile = first_tile;
+        if (R * 4 * int64_t(sizeof(V)) <= PAIRED) {
+            for (; tile + 1 < last_tile; tile += 2) block<2, 1>(tile, 0);
+            if (tile < last_tile) block<1, 1>(tile, 0);
+        } else {
+            for (; tile < last_tile; ++tile) block<1, 1>(back ? last_tile - 1 - (tile - first_tile) : tile, 0);
+        }
     }
 
     template <int S, int N> APART void block(int64_t tile, int64_t first) {
