@@ -7,6 +7,7 @@ namespace {
 
 constexpr int64_t PAIRED = 24 * 1024;    // bytes of a panel of weights, so that two stay in the first cache
 constexpr int64_t HOISTED = 512 * 1024;  // bytes of the input's sums that are made beforehand, where rows are few
+constexpr int64_t STAYING = 12 << 20;    // bytes of a trace that may still be in a cache when somebody reads it
 
 template <class T> int64_t hoisted_steps(const Cell<T>& p, int64_t rows) {
     const int64_t step = rows * padded<T>(p.hidden) * 4 * int64_t(sizeof(T));
@@ -26,6 +27,8 @@ template <class T> class Run {
     const int64_t last_tile = tiles * (f.team.part + 1) / f.team.parts;
     const bool plain = p.plain && !f.zoneout_cell && !f.zoneout_hidden;
     const bool usual = f.kept_gates && f.kept_cell && !f.kept_unprojected && !f.pick && f.gates_kept == 4;
+    const bool past = usual && H % L == 0 && whole_line(f.kept_gates) && whole_line(f.kept_cell) &&
+                      f.time / f.every * f.batch * 5 * H * int64_t(sizeof(T)) > STAYING;
 
     int64_t* const rows = (int64_t*)f.workspace;              // those that take part in this step
     T* const seen = f.workspace + words<T>(f.rows);           // (rows, recurrent): h under the recurrent mask
@@ -41,7 +44,8 @@ public:
     explicit Run(const Forward<T>& given) : f(given), p(*given.cell) {}
 
     int64_t operator()() {
-        for (int64_t step = f.first; step < f.last; ++step) {
+        int64_t step = f.first;
+        for (bool together = true; together && step < f.last; ++step) {
             begin(step);
             if (count == 1) one_row((f.taken + step) % 2);
             else all_rows();
@@ -50,9 +54,10 @@ public:
                 project();
             }
             carry();
-            if (!meet()) return step + 1;
+            together = meet();
         }
-        return f.last;
+        if (past) wait_for_stores();
+        return step;
     }
 
 private:
@@ -204,8 +209,13 @@ private:
     inline void keep(int64_t tile, int64_t row, const V (&y)[4], V c, V m) const {
         const int64_t at = slot * f.batch + row, unit = tile * L;
         if (usual && H - unit >= L) {
-            UNROLL for (int k = 0; k < 4; ++k) store(f.kept_gates + (at * 4 + k) * H + unit, y[k]);
-            return store(f.kept_cell + at * H + unit, c);
+            T *const gates = f.kept_gates + at * 4 * H + unit, *const cell = f.kept_cell + at * H + unit;
+            if (past) {
+                UNROLL for (int k = 0; k < 4; ++k) store_past_caches(gates + k * H, y[k]);
+                return store_past_caches(cell, c);
+            }
+            UNROLL for (int k = 0; k < 4; ++k) store(gates + k * H, y[k]);
+            return store(cell, c);
         }
         if (f.kept_gates) {
             T* const to = f.kept_gates + at * f.gates_kept * f.units;

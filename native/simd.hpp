@@ -67,6 +67,25 @@ template <class T> inline void store(T* to, Vec<T> v, int64_t count) {
     for (int64_t n = 0; n < count; ++n) to[n] = v[n];
 }
 
+// A vector that is a line of the caches can go past them: what would be read much later, if ever, drives nothing else
+// out, and its old content is not fetched before it is written over.
+template <class T> inline bool whole_line(const T* at) { return GATEWISE_BYTES == 64 && (uintptr_t)at % 64 == 0; }
+
+template <class T> inline void store_past_caches(T* to, Vec<T> v) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) _mm512_stream_ps(to, v);
+    else _mm512_stream_pd(to, v);
+#else
+    store(to, v);
+#endif
+}
+
+inline void wait_for_stores() {  // until others see what went past the caches
+#if defined(__AVX512F__)
+    _mm_sfence();
+#endif
+}
+
 template <class T> inline Vec<T> all(T value) { return value - Vec<T>{}; }
 template <class T> inline Ints<T> bits(Vec<T> v) { return (Ints<T>)v; }
 template <class T> inline Vec<T> number(Ints<T> v) { return (Vec<T>)v; }

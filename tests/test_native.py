@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cases
 import numpy as np
@@ -371,6 +372,31 @@ def test_keeping_less_keeps_the_same_numbers(variant, keep):
         kept = whole.quantity(name)[:: keep.every]
         expected = kept if keep.units is None else kept[..., list(keep.units)]
         np.testing.assert_array_equal(less.quantity(name), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_trace_larger_than_the_caches_is_that_of_its_parts_and_serves_as_out(dtype, threads):
+    lstm, time = gw.LSTM(3, 64, rng=0, dtype=dtype), 800
+    x = np.random.default_rng(0).normal(size=(time, 16, 3)).astype(dtype)
+    before = next(engine for engine in gw.engines() if engine.available).threads
+    gw.set_num_threads(threads)
+    try:
+        whole = lstm.trace(x)
+        again = lstm.trace(x, out=lstm.trace(-x))
+        first = lstm.trace(x[: time // 3])
+        second = lstm.trace(x[time // 3 : 2 * time // 3], first.state)
+        third = lstm.trace(x[2 * time // 3 :], second.state)
+    finally:
+        gw.set_num_threads(before)
+    for name, array in whole[0].arrays.items():
+        np.testing.assert_array_equal(array, np.concatenate([part[0].arrays[name] for part in (first, second, third)]))
+        np.testing.assert_array_equal(array, again[0].arrays[name])
+        assert not again[0].arrays[name].flags.writeable
+    part = replace(whole, layers=({"forward": whole[0][1:]},), output=whole.output[1:])
+    with pytest.raises(gw.OptionError) as caught:
+        lstm.trace(x[1:], out=part)
+    cases.one_sentence(caught.value, "out", "slice")
 
 
 # Streams.

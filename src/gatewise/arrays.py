@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -15,6 +16,7 @@ Mask = npt.NDArray[np.bool_]
 DTYPES = ("float32", "float64")
 _FOUND = {np.dtype(name): np.dtype(name) for name in DTYPES}  # the quick way: asked at every call
 SMALL = 2**24  # bytes for which nobody asks how much memory there is
+LINE = 64  # bytes of a line of the processor's caches
 quiet = np.errstate(all="ignore")  # NaN and infinity go through as they are, and without a word
 
 
@@ -70,6 +72,27 @@ def frozen(array: Array, shape: tuple[int, ...], what: str) -> Array:
     return copy[...]  # a view of what is locked cannot be unlocked
 
 
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an array that is not set; a large one begins where a line of the caches does, and is written in lines."""
+    count = math.prod(shape) * dtype.itemsize
+    if count < 1024 * LINE:
+        return np.empty(shape, dtype)
+    memory = np.empty(count + LINE, np.uint8)
+    start = -memory.__array_interface__["data"][0] % LINE
+    return memory[start : start + count].view(dtype).reshape(shape)
+
+
+def owns_memory(array: Array) -> bool:
+    """Return whether an array is all that lies in its memory; those of `empty` are."""
+    base = array.base
+    return array.flags.owndata or (
+        type(base) is np.ndarray
+        and base.flags.owndata
+        and base.dtype == np.uint8
+        and base.nbytes == array.nbytes + LINE
+    )
+
+
 def index(what: str, given: object, count: int, owner: str) -> int:
     """Return a place from 0 to `count` - 1; negative counts from the end. `what` and `owner` name it in the error."""
     if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or not -count <= given < count:
@@ -82,7 +105,7 @@ def lock(*arrays: npt.NDArray[Any] | None) -> None:
     """Make arrays read-only, where there are any."""
     for array in arrays:
         if array is not None:
-            array.flags.writeable = False
+            array.setflags(write=False)
 
 
 def available_memory() -> int | None:

@@ -14,7 +14,7 @@ from gatewise.arrays import Array, float_type, numbers, quiet, require_memory, s
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.parameters import Parameters, Variant, array_shapes
-from gatewise.step import Labels, State, Step
+from gatewise.step import NO_LABELS, Labels, State, Step
 
 INITS = ("notebook", "pytorch", "glorot", "chrono")
 Rng: TypeAlias = "int | np.random.Generator | np.random.RandomState | None"  # a text: who draws nothing imports no more
@@ -43,7 +43,7 @@ class LSTMCell:
         if labels is not None and not isinstance(labels, Labels):
             raise OptionError(f"labels must be Labels, not {type(labels).__name__}")
         self.parameters = parameters
-        self.labels = labels or Labels()
+        self.labels = labels or NO_LABELS
         self.labels.require(features=parameters.input_size, units=parameters.hidden_size)
 
     @classmethod

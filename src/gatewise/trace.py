@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask, index, lock, quiet, size
+from gatewise.arrays import Array, Mask, index, lock, owns_memory, quiet, size
 from gatewise.equations import Moment
 from gatewise.errors import MissingExtraError, NotKeptError, OptionError, ShapeError, one_of
 from gatewise.parameters import NO_MASKS, Masks, Parameters
@@ -500,7 +500,7 @@ def require_reusable(
             raise ShapeError(f"out does not fit: its {what} have for {name} {texts[0]}; this run needs {texts[1]}")
     for name, array in given.items():
         flags = array.flags
-        if not (flags.c_contiguous and (flags.writeable or (locked and flags.owndata))):
+        if not (flags.c_contiguous and (flags.writeable or (locked and owns_memory(array)))):
             raise OptionError(f"out cannot be reused: the array {name} of its {what} lies in a file, or is a slice")
 
 
