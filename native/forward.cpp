@@ -26,6 +26,7 @@ template <class T> class Run {
     const int64_t first_tile = tiles * f.team.part / f.team.parts;
     const int64_t last_tile = tiles * (f.team.part + 1) / f.team.parts;
     const bool plain = p.plain && !f.zoneout_cell && !f.zoneout_hidden;
+    const bool keeps = f.kept_gates || f.kept_cell || f.kept_unprojected;
     const bool usual = f.kept_gates && f.kept_cell && !f.kept_unprojected && !f.pick && f.gates_kept == 4;
     const bool past = usual && H % L == 0 && whole_line(f.kept_gates) && whole_line(f.kept_cell) &&
                       f.time / f.every * f.batch * 5 * H * int64_t(sizeof(T)) > STAYING;
@@ -68,7 +69,7 @@ private:
         const int64_t before = f.reverse ? t + 1 : t - 1;
         h_prev = step ? f.h + before * f.batch * R : f.h0;
         x = f.x + t * f.batch * I;
-        slot = t % f.every ? -1 : t / f.every;
+        slot = !keeps || t % f.every ? -1 : t / f.every;
         count = rows_alive(f.live ? f.live + t * f.batch : nullptr, f.row, f.row + f.rows, rows);
         if (f.recurrent_mask)
             for (int64_t n = 0; n < count; ++n)
@@ -142,26 +143,42 @@ private:
         const int64_t apart = (I + R) * 4 * L;
         if (!sums) accumulate<T, S, N, 4>(acc, panel(tile), apart, from_x, I);
         accumulate<T, S, N, 4>(acc, panel(tile) + I * 4 * L, apart, from_h, R);
-        if (plain) states<S, N, true>(tile, first, acc);
-        else states<S, N, false>(tile, first, acc);
+        const bool whole = (tile + S) * L <= H;
+        if (plain && whole && slot < 0) return quick_states<S, N, false>(tile, first, acc);
+        if (plain && whole && usual) return quick_states<S, N, true>(tile, first, acc);
+        for (int s = 0; s < S; ++s) plain ? states<true>(tile + s, first, N, acc[s]) : states<false>(tile + s, first, N, acc[s]);
     }
 
     // First all cell states, then what depends on them: two short chains, of which the processor takes many at once.
-    template <int S, int N, bool PLAIN> inline void states(int64_t tile, int64_t first, V (&a)[S][N][4]) {
+    // Whole tiles of a plain cell that keeps nothing, or the usual, are done in place: a call costs as much as a gate.
+    template <int S, int N, bool KEEPS> INLINE void quick_states(int64_t tile, int64_t first, V (&a)[S][N][4]) {
         V c[S][N];
-        for (int s = 0; s < S; ++s)
-            for (int n = 0; n < N; ++n) c[s][n] = new_cell<PLAIN>(tile + s, rows[first + n], a[s][n]);
-        for (int s = 0; s < S; ++s)
-            for (int n = 0; n < N; ++n) new_hidden<PLAIN>(tile + s, rows[first + n], a[s][n], c[s][n]);
+        ROLLED for (int s = 0; s < S; ++s)
+            ROLLED for (int n = 0; n < N; ++n) c[s][n] = new_cell<true>(tile + s, rows[first + n], a[s][n]);
+        ROLLED for (int s = 0; s < S; ++s)
+            ROLLED for (int n = 0; n < N; ++n) {
+                const int64_t row = rows[first + n];
+                new_hidden<true>(tile + s, row, L, a[s][n], c[s][n]);
+                if constexpr (KEEPS) keep_usual(tile + s, row, a[s][n], c[s][n]);
+            }
     }
 
-    template <bool PLAIN> V gate(int k, V a) const {
+    template <bool PLAIN> APART void states(int64_t tile, int64_t first, int64_t many, V (*a)[4]) {
+        V c[ROWS];
+        for (int64_t n = 0; n < many; ++n) c[n] = new_cell<PLAIN>(tile, rows[first + n], a[n]);
+        for (int64_t n = 0; n < many; ++n) {
+            const V m = new_hidden<PLAIN>(tile, rows[first + n], H - tile * L, a[n], c[n]);
+            if (slot >= 0) keep(tile, rows[first + n], a[n], c[n], m);
+        }
+    }
+
+    template <bool PLAIN> INLINE V gate(int k, V a) const {
         if constexpr (PLAIN) return k == CANDIDATE || k == CELL ? tanh<T>(a) : sigmoid<T>(a);
         else return apply<T>(p.activation[k], k == CELL ? a : clip<T>(a, -p.gate_clip, p.gate_clip));
     }
 
     // The pre-activations become gates; the new cell state is returned.
-    template <bool PLAIN> inline V new_cell(int64_t tile, int64_t row, V (&a)[4]) const {
+    template <bool PLAIN> INLINE V new_cell(int64_t tile, int64_t row, V (&a)[4]) const {
         const V c_prev = load(f.c + row * width + tile * L);
         V i, f_, g, c;
         if constexpr (PLAIN) {
@@ -182,8 +199,9 @@ private:
         return c;
     }
 
-    template <bool PLAIN> inline void new_hidden(int64_t tile, int64_t row, const V (&y)[4], V c) const {
-        const int64_t unit = tile * L, units = H - unit;
+    // The states are stored; the unprojected one is returned.
+    template <bool PLAIN> INLINE V new_hidden(int64_t tile, int64_t row, int64_t units, const V (&y)[4], V& c) const {
+        const int64_t unit = tile * L;
         T* const state = f.c + row * width + unit;
         const V m = y[OUTPUT] * gate<PLAIN>(CELL, c);
         V r = m;
@@ -198,7 +216,7 @@ private:
         store(state, c);
         if (p.projection) store(f.unprojected + row * width + unit, m);
         else store(f.h + (t * f.batch + row) * R + unit, r, units);
-        if (slot >= 0) keep(tile, row, y, c, m);
+        return m;
     }
 
     V zoned_out(int64_t row, int64_t unit, int64_t units, V r) const {
@@ -206,17 +224,20 @@ private:
         return mad(kept, load(h_prev + row * R + unit, units), (T(1) - kept) * r);
     }
 
-    inline void keep(int64_t tile, int64_t row, const V (&y)[4], V c, V m) const {
+    INLINE void keep_usual(int64_t tile, int64_t row, const V (&y)[4], V c) const {
         const int64_t at = slot * f.batch + row, unit = tile * L;
-        if (usual && H - unit >= L) {
-            T *const gates = f.kept_gates + at * 4 * H + unit, *const cell = f.kept_cell + at * H + unit;
-            if (past) {
-                UNROLL for (int k = 0; k < 4; ++k) store_past_caches(gates + k * H, y[k]);
-                return store_past_caches(cell, c);
-            }
+        T *const gates = f.kept_gates + at * 4 * H + unit, *const cell = f.kept_cell + at * H + unit;
+        if (past) {
+            UNROLL for (int k = 0; k < 4; ++k) store_past_caches(gates + k * H, y[k]);
+            store_past_caches(cell, c);
+        } else {
             UNROLL for (int k = 0; k < 4; ++k) store(gates + k * H, y[k]);
-            return store(cell, c);
+            store(cell, c);
         }
+    }
+
+    void keep(int64_t tile, int64_t row, const V (&y)[4], V c, V m) const {
+        const int64_t at = slot * f.batch + row;
         if (f.kept_gates) {
             T* const to = f.kept_gates + at * f.gates_kept * f.units;
             UNROLL for (int k = 0; k < 4; ++k)

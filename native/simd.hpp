@@ -19,7 +19,9 @@
 #endif
 
 #define UNROLL _Pragma("GCC unroll 8")
+#define ROLLED _Pragma("GCC unroll 1")
 #define APART __attribute__((noinline))  // so that the registers are given out anew
+#define INLINE inline __attribute__((always_inline))
 
 namespace gatewise::GATEWISE_ISA {
 namespace {
@@ -173,7 +175,7 @@ template <class T, int N, int K = 0> inline Vec<T> polynomial(const T (&c)[N], V
 
 template <class T> struct Exponential { Vec<T> p; Ints<T> n; };  // n in the bits that its shift to an exponent keeps
 
-template <class T> inline Exponential<T> exponential(Vec<T> x) {
+template <class T> INLINE Exponential<T> exponential(Vec<T> x) {
     using F = Format<T>;
     const Vec<T> shifted = mad(x, all<T>(F::log2_e), all<T>(F::magic));  // its last bits are n
     const Vec<T> n = shifted - F::magic;
@@ -193,7 +195,7 @@ template <class T> inline Vec<T> power(Vec<T> x) {
 }
 
 // 1 / (1 + e^-x), at most 2 ulp off. σ(0) = 1/2, σ(-inf) = 0, σ(inf) = 1; a result below the smallest normal number is 0.
-template <class T> inline Vec<T> sigmoid(Vec<T> x) {
+template <class T> INLINE Vec<T> sigmoid(Vec<T> x) {
     const Exponential<T> e = exponential<T>(clip<T>(-x, Format<T>::least, Format<T>::most));
     const Vec<T> scale = two_to<T>(e.n), sum = T(1) + scale, lost = T(1) - (sum - scale);
     return T(1) / (sum + mad(scale, e.p, lost));
@@ -201,7 +203,7 @@ template <class T> inline Vec<T> sigmoid(Vec<T> x) {
 
 // At most 2 ulp off. Odd; exact at 0; tanh(±inf) = ±1. Near 0 a polynomial, which loses no digit there as
 // 2 σ(2x) - 1 would; farther out 1 - 2 / (1 + e^2|x|).
-template <class T> inline Vec<T> tanh(Vec<T> x) {
+template <class T> INLINE Vec<T> tanh(Vec<T> x) {
     const Ints<T> sign = bits<T>(all<T>(T(-0.0)));
     const Vec<T> size = magnitude<T>(x), square = x * x;
     const Exponential<T> e = exponential<T>(smaller<T>(size + size, T(40)));
