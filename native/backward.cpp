@@ -232,32 +232,44 @@ private:
             }
     }
 
+    // A vector of the right side; beyond its end there are zeros.
     V of_right(int64_t at, int64_t column) const {
         if (column + L <= before) return load(f.right[0][at] + column);
-        if (column >= before && column + L <= width) return load(f.right[1][at] + column - before);
+        if (column >= before) return load(f.right[1][at] + column - before, width - column);
         T lanes[L];
         for (int n = 0; n < L; ++n, ++column)
-            lanes[n] = column < before ? f.right[0][at][column] : column < width ? f.right[1][at][column - before] : T(1);
+            lanes[n] = column < before ? f.right[0][at][column] : column < width ? f.right[1][at][column - before] : T(0);
         return load(lanes);
     }
 
     template <int N> APART void group(int64_t column) {
+        T one[N * L] = {};  // at the end of the right side, for the sum of the left one alone
+        if (f.sum && width - column < N * L) one[width - column] = 1;
         for (int64_t n = 0; n < rows; ++n)
-            UNROLL for (int k = 0; k < N; ++k) store(right + (n * N + k) * L, of_right(row + n, column + k * L));
-        for (int64_t block = 0; block < size; block += ROWS) {
-            V acc[ROWS][N] = {};
-            const T *w = right, *s = left + block / ROWS * rows * STRIDE;
-            for (int64_t n = 0; n < rows; ++n, w += N * L, s += STRIDE) {
-                V v[N];
-                UNROLL for (int k = 0; k < N; ++k) v[k] = load(w + k * L);
+            UNROLL for (int k = 0; k < N; ++k) store(right + (n * N + k) * L, of_right(row + n, column + k * L) + load(one + k * L));
+        int64_t from = 0;
+        if constexpr (N == 1)  // or too few sums were under way
+            for (; from + ROWS < size; from += 2 * ROWS) blocks<2, N>(from, column);
+        for (; from < size; from += ROWS) blocks<1, N>(from, column);
+    }
+
+    // M blocks of the left side, which begin at its column `from`, with N vectors of the right.
+    template <int M, int N> void blocks(int64_t from, int64_t column) {
+        V acc[M][ROWS][N] = {};
+        const T *w = right, *s = left + from / ROWS * rows * STRIDE;
+        const int64_t apart = rows * STRIDE;
+        for (int64_t n = 0; n < rows; ++n, w += N * L, s += STRIDE) {
+            V v[N];
+            UNROLL for (int k = 0; k < N; ++k) v[k] = load(w + k * L);
+            UNROLL for (int m = 0; m < M; ++m)
                 UNROLL for (int r = 0; r < ROWS; ++r) {
-                    const V z = all<T>(s[r]);
-                    UNROLL for (int k = 0; k < N; ++k) acc[r][k] = mad(v[k], z, acc[r][k]);
+                    const V z = all<T>(s[m * apart + r]);
+                    UNROLL for (int k = 0; k < N; ++k) acc[m][r][k] = mad(v[k], z, acc[m][r][k]);
                 }
-            }
-            for (int64_t r = 0; r < ROWS && block + r < size; ++r)
-                for (int k = 0; k < N; ++k) add(first + block + r, column + k * L, acc[r][k]);
         }
+        for (int m = 0; m < M; ++m)
+            for (int64_t r = 0, at = from + m * ROWS; r < ROWS && at < size; ++r, ++at)
+                for (int k = 0; k < N; ++k) add(first + at, column + k * L, acc[m][r][k]);
     }
 
     void add(int64_t of_left, int64_t column, V v) const {

@@ -18,7 +18,7 @@
 #error "GATEWISE_BYTES, the width of a vector, and GATEWISE_ISA, the name of the kernel, come from the build"
 #endif
 
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 12")
 #define ROLLED _Pragma("GCC unroll 1")
 #define APART __attribute__((noinline))  // so that the registers are given out anew
 #define INLINE inline __attribute__((always_inline))
@@ -57,16 +57,29 @@ template <class T> inline Vec<T> load(const T* from) {
 
 template <class T> inline void store(T* to, Vec<T> v) { __builtin_memcpy(to, &v, sizeof v); }
 
-template <class T> inline Vec<T> load(const T* from, int64_t count) {  // the first `count` lanes; the others are 0
+// The first `count` lanes, from 0 to all; the others are 0, or not stored.
+template <class T> inline Vec<T> load(const T* from, int64_t count) {
     if (count >= LANES<T>) return load(from);
+#if defined(__AVX512F__)
+    const auto mask = (1u << count) - 1;
+    if constexpr (sizeof(T) == 4) return _mm512_maskz_loadu_ps(__mmask16(mask), from);
+    else return _mm512_maskz_loadu_pd(__mmask8(mask), from);
+#else
     T lanes[LANES<T>] = {};
     for (int64_t n = 0; n < count; ++n) lanes[n] = from[n];
     return load(lanes);
+#endif
 }
 
 template <class T> inline void store(T* to, Vec<T> v, int64_t count) {
     if (count >= LANES<T>) return store(to, v);
+#if defined(__AVX512F__)
+    const auto mask = (1u << count) - 1;
+    if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(to, __mmask16(mask), v);
+    else _mm512_mask_storeu_pd(to, __mmask8(mask), v);
+#else
     for (int64_t n = 0; n < count; ++n) to[n] = v[n];
+#endif
 }
 
 // A vector that is a line of the caches can go past them: what would be read much later, if ever, drives nothing else
@@ -147,7 +160,7 @@ template <class T> inline Vec<T> magnitude(Vec<T> v) {
 //
 // ln 2 is subtracted in two parts, the first so short that its product with n is exact. The polynomials are Chebyshev's
 // interpolations (native/README.md says how to compute them): q of (e^r - 1 - r) / r^2, and `near` of
-// (tanh(x) / x - 1) / x^2 in powers of x^2, for |x| <= 0.55. They are off by at most an eighth of an ulp of what
+// (tanh(x) / x - 1) / x^2 in powers of x^2, for |x| <= 0.27. They are off by at most a quarter of an ulp of what
 // they end in.
 template <class T> struct Format;
 template <> struct Format<float> {
@@ -155,7 +168,7 @@ template <> struct Format<float> {
     static constexpr float least = -88, most = 88;  // of the powers; those beyond, and their reciprocals, are below any normal number
     static constexpr int mantissa = 23;
     static constexpr float q[] = {0x1.0p-1f, 0x1.5554ddp-3f, 0x1.55551ap-5f, 0x1.120b6ep-7f, 0x1.6d1109p-10f};
-    static constexpr float near[] = {-0x1.555554p-2f, 0x1.110feap-3f, -0x1.b9a044p-5f, 0x1.5d220ep-6f, -0x1.b13536p-8f};
+    static constexpr float near[] = {-0x1.555544p-2f, 0x1.10f036p-3f, -0x1.a72642p-5f};
 };
 template <> struct Format<double> {
     static constexpr double magic = 0x1.8p52, log2_e = 0x1.71547652b82fep0;
@@ -165,7 +178,9 @@ template <> struct Format<double> {
     static constexpr double q[] = {
         0x1.0000000000001p-1,  0x1.5555555555556p-3,  0x1.5555555553d63p-5,  0x1.11111111109b3p-7,  0x1.6c16c1788bd90p-10,
         0x1.a01a01a7c41d5p-13, 0x1.a019b90d2ae7ap-16, 0x1.71de0dae63bb3p-19, 0x1.289185613a3d6p-22, 0x1.af38a9b0ec855p-26};
-    static constexpr double near[] = {-0x1.5555555555555p-2, 0x1.1111111111032p-3, -0x1.ba1ba1b9fec84p-5, 0x1.664f487713373p-6, -0x1.226e32f00cf0cp-7, 0x1.d6d339333f329p-9, -0x1.7d97cfd138c28p-10, 0x1.34c5a8a996cd3p-11, -0x1.ec1091436eb19p-13, 0x1.64fd88e990070p-14, -0x1.59a834187cd9fp-16};
+    static constexpr double near[] = {
+        -0x1.5555555555555p-2, 0x1.1111111110fc9p-3, -0x1.ba1ba1b9bf569p-5, 0x1.664f4833723b6p-6, -0x1.226e13d9d8be4p-7,
+        0x1.d6c4647dc9f1ep-9,  -0x1.7ba9b30ebe6a4p-10, 0x1.1337b70313b49p-11};
 };
 
 template <class T, int N, int K = 0> inline Vec<T> polynomial(const T (&c)[N], Vec<T> x) {  // c0 + c1 x + c2 x^2 + …
@@ -201,16 +216,15 @@ template <class T> INLINE Vec<T> sigmoid(Vec<T> x) {
     return T(1) / (sum + mad(scale, e.p, lost));
 }
 
-// At most 2 ulp off. Odd; exact at 0; tanh(±inf) = ±1. Near 0 a polynomial, which loses no digit there as
-// 2 σ(2x) - 1 would; farther out 1 - 2 / (1 + e^2|x|).
+// At most 2 ulp off. Odd; exact at 0; tanh(±inf) = ±1. With e = e^2|x| - 1 it is e / (e + 2), and near 0, where that
+// would lose digits, a polynomial.
 template <class T> INLINE Vec<T> tanh(Vec<T> x) {
     const Ints<T> sign = bits<T>(all<T>(T(-0.0)));
     const Vec<T> size = magnitude<T>(x), square = x * x;
-    const Exponential<T> e = exponential<T>(smaller<T>(size + size, T(40)));
-    const Vec<T> scale = two_to<T>(e.n);
-    const Vec<T> far = T(1) - T(2) / mad(scale, e.p, T(1) + scale);
+    const Exponential<T> power = exponential<T>(smaller<T>(size + size, T(40)));
+    const Vec<T> scale = two_to<T>(power.n), e = mad(scale, power.p, scale - T(1)), far = e / (e + T(2));
     const Vec<T> near = mad(size * square, polynomial(Format<T>::near, square), size);
-    const Vec<T> y = size > T(0.55) ? far : near;
+    const Vec<T> y = size > T(0.27) ? far : near;
     return number<T>(bits<T>(y) | (bits<T>(x) & sign));
 }
 
@@ -298,7 +312,7 @@ inline void product(const T* groups, int64_t columns, int64_t depth, int64_t row
         const int64_t column = group * 4 * L;
         const auto with = [&](auto vectors) {
             constexpr int N = decltype(vectors)::value;
-            in_blocks(rows, [&](auto size, int64_t row) {
+            const auto block = [&](auto size, int64_t row) {
                 constexpr int R = decltype(size)::value;
                 Vec<T> acc[1][R][N] = {};
                 const T* from[R];
@@ -306,7 +320,11 @@ inline void product(const T* groups, int64_t columns, int64_t depth, int64_t row
                 accumulate<T, 1, R, N>(acc, panel, 0, from, depth);
                 for (int r = 0; r < R; ++r)
                     for (int n = 0; n < N; ++n) finish(row + r, column + n * L, acc[0][r][n]);
-            });
+            };
+            int64_t row = 0;
+            if constexpr (N == 1)  // or too few sums were under way
+                for (; row + 2 * ROWS <= rows; row += 2 * ROWS) block(Number<2 * ROWS>(), row);
+            in_blocks(rows - row, [&](auto size, int64_t more) { block(size, row + more); });
         };
         switch ((columns - column + L - 1) / L) {
             case 1: with(Number<1>()); break;
