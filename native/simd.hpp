@@ -283,21 +283,24 @@ inline void accumulate(Vec<T> (&acc)[S][R][N], const T* panel, int64_t apart, co
     }
 }
 
-// Call `block` with `count` rows, at most ROWS at once, as block(Number<R>(), first row).
+// Call `block` with `count` rows, at most ROWS at once, as block(Number<R>(), first row). The last ones go in two like
+// parts: with one row or two there are too few sums under way.
 template <int R> struct Number { static constexpr int value = R; };
 
 template <class Block> inline void in_blocks(int64_t count, Block block) {
-    int64_t row = 0;
-    for (; row + ROWS <= count; row += ROWS) block(Number<ROWS>(), row);
-    if (row == count) return;
-    switch (count - row) {
-        case 1: return block(Number<1>(), row);
-        case 2: return block(Number<2>(), row);
+    for (int64_t row = 0; row < count;) {
+        const int64_t left = count - row, some = left <= ROWS ? left : left < 2 * ROWS ? (left + 1) / 2 : ROWS;
+        switch (some) {
+            case 1: block(Number<1>(), row); break;
+            case 2: block(Number<2>(), row); break;
+            case 3: block(Number<3>(), row); break;
 #if defined(__AVX512F__) || defined(__aarch64__)
-        case 3: return block(Number<3>(), row);
-        case 4: return block(Number<4>(), row);
-        case 5: return block(Number<5>(), row);
+            case 4: block(Number<4>(), row); break;
+            case 5: block(Number<5>(), row); break;
+            case 6: block(Number<6>(), row); break;
 #endif
+        }
+        row += some;
     }
 }
 

@@ -77,9 +77,8 @@ def _(
     ):
         raise OptionError("out must be the LSTMGradients of an earlier call with as many layers and directions")
     output = trace.output if trace.batched else trace.output[:, 0]
-    dx = np.zeros_like(trace.output)
-    if dy is not None:
-        dx = fitting("dy", dy, output).reshape(trace.output.shape)
+    dx = np.zeros_like(output) if dy is None else fitting("dy", dy, output)
+    dx = dx.reshape(trace.output.shape)
     states = final_gradients(trace, dstate)
     if out is not None:
         dx = apart(dx, out)
