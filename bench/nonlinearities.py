@@ -118,7 +118,7 @@ def float64_sample(count: int) -> Iterator[Floats]:
     for _ in range(0, count, CHUNK):
         quarter = CHUNK // 4
         edges = (rng.integers(0, 1500, quarter) + 0.5) * np.log(2) / 2  # where e^x, or e^2x, takes the next power of 2
-        edges[::4] = 0.55  # where tanh is no longer a polynomial
+        edges[::4] = 0.27  # where tanh is no longer a polynomial
         yield np.concatenate(
             [
                 rng.uniform(0, 3, quarter),

@@ -248,7 +248,7 @@ private:
         for (int64_t n = 0; n < rows; ++n)
             UNROLL for (int k = 0; k < N; ++k) store(right + (n * N + k) * L, of_right(row + n, column + k * L) + load(one + k * L));
         int64_t from = 0;
-        if constexpr (N == 1)  // or too few sums were under way
+        if constexpr (N == 1)  // else too few sums would be under way
             for (; from + ROWS < size; from += 2 * ROWS) blocks<2, N>(from, column);
         for (; from < size; from += ROWS) blocks<1, N>(from, column);
     }

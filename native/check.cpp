@@ -55,6 +55,11 @@ template <class T> Array<T> random_mask(Dice& dice, std::initializer_list<int64_
     return mask;
 }
 
+template <class T> void make_plain(Given<T>& cell) {
+    cell.gate_clip = cell.cell_clip = cell.projection_clip = std::numeric_limits<T>::infinity();
+    for (int k = 0; k < 5; ++k) cell.activation[k] = {k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid, 0, 0};
+}
+
 template <class T> Subject<T> random_subject(Dice& dice, int64_t number) {
     Subject<T> s;
     Given<T>& cell = s.cell;
@@ -67,9 +72,7 @@ template <class T> Subject<T> random_subject(Dice& dice, int64_t number) {
     cell.hidden = wide ? dice.from(64, 130) : dice.from(1, lengthy ? 20 : 40);
     const bool projects = dice.once_in(3), varies = dice.once_in(2), noisy = dice.once_in(3);
     cell.recurrent = projects ? dice.from(1, cell.hidden) : cell.hidden;
-    const T none = std::numeric_limits<T>::infinity();
-    cell.gate_clip = cell.cell_clip = cell.projection_clip = none;
-    for (int k = 0; k < 5; ++k) cell.activation[k] = {k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid, 0, 0};
+    make_plain(cell);
     if (varies) {
         for (int k = 0; k < 5; ++k) cell.activation[k] = random_activation<T>(dice, k);
         cell.coupling = Coupling(dice.to(2));
@@ -139,7 +142,7 @@ template <class T> void run(const Packed<T>& cell, const Subject<T>& s, int64_t 
         call.kept_gates = result.gates.data() + first * B * 4 * H, call.gates_kept = 4;
         for (int k = 0; k < 4; ++k) call.place[k] = k;
         call.kept_cell = result.cells.data() + first * B * H;
-        call.kept_unprojected = result.unprojected.data() + first * B * H;
+        if (result.unprojected) call.kept_unprojected = result.unprojected.data() + first * B * H;
     }
     forward(cell, call, result.c.data(), nullptr);
     if (first == last) return;
@@ -272,6 +275,34 @@ template <class T> void check_kept(Dice& dice, const Packed<T>& cell, const Subj
     check_same("a cell state that was kept alone", cells, expected_cells);
 }
 
+// A trace so large, and whose arrays so begin, that it goes past the caches is what another is.
+template <class T> void check_large(Dice& dice, const Kernel& kernel) {
+    const int64_t TIME = 800, B = 16, I = 2, H = 64;
+    Subject<T> s;
+    s.time = TIME, s.batch = B, s.reverse = dice.once_in(2);
+    s.cell.input = I, s.cell.hidden = s.cell.recurrent = H;
+    make_plain(s.cell);
+    s.weight = dice.array<T>({4, H, H + I}, 0.2), s.bias = dice.array<T>({4, H}, 1), s.x = dice.array<T>({TIME, B, I}, 2);
+    s.h0 = dice.array<T>({B, H}, 1), s.c0 = dice.array<T>({B, H}, 1);
+    const Packed<T> cell(kernel, given(s));
+    const Result<T> expected = whole_run(cell, s);
+    Buffer<T> gates(TIME * B * 4 * H), cells(TIME * B * H);  // they begin with a line of the caches
+    Array<T> hidden({TIME, B, H}), c = s.c0;
+    Forward<T> call{};
+    call.time = TIME, call.batch = B, call.reverse = s.reverse, call.x = s.x.data(), call.h0 = s.h0.data(), call.h = hidden.data();
+    call.every = 1, call.units = H, call.gates_kept = 4, call.kept_gates = gates.get(), call.kept_cell = cells.get();
+    for (int k = 0; k < 4; ++k) call.place[k] = k;
+    for (int threads = 1; threads <= 2; ++threads) {
+        set_threads(threads);
+        c = s.c0;
+        std::fill_n(gates.get(), TIME * B * 4 * H, T(7)), std::fill_n(cells.get(), TIME * B * H, T(7));
+        forward(cell, call, c.data(), nullptr);
+        check_same("the hidden state of a large trace", hidden, expected.hidden);
+        if (!std::equal(gates.get(), gates.get() + TIME * B * 4 * H, expected.gates.data())) fail("the gates of a large trace are others");
+        if (!std::equal(cells.get(), cells.get() + TIME * B * H, expected.cells.data())) fail("the cell states of a large trace are others");
+    }
+}
+
 // A stream that is fed in pieces is the run.
 template <class T> void check_stream(Dice& dice, std::shared_ptr<const Packed<T>> cell, const Subject<T>& s, const Result<T>& whole) {
     Stream<T> stream({cell}, s.batch);
@@ -308,6 +339,11 @@ template <class T> void check_kernel(Dice& dice, const Kernel& kernel, const Sub
     Result<T> unkept = whole_run(*cell, s, false);
     unkept.gates = found.gates, unkept.cells = found.cells, unkept.unprojected = found.unprojected;
     check_same("what a run that keeps nothing gives", unkept, found);
+    Result<T> usual = empty(s, true);
+    usual.unprojected = {};
+    run(*cell, s, 0, s.time, usual);
+    usual.unprojected = found.unprojected;
+    check_same("what a run that keeps gates and cell states gives", usual, found);
     check_kept(dice, *cell, s, found);
     if (!s.reverse && !s.live && !s.recurrent_mask && !s.zoneout_cell && !s.zoneout_hidden) check_stream(dice, cell, s, found);
 
@@ -358,6 +394,9 @@ template <class T> int check_type(const Kernel* const* kernels, int count, int64
     };
     for (int k = 0; k < count; ++k)
         check(*kernels[k], "nonlinearities", 0, [&] { Dice dice(seed); check_nonlinearities<T>(dice, *kernels[k]); });
+    for (int k = 0; k < count; ++k)
+        if (kernels[k]->float32.lanes * sizeof(float) == 64)
+            check(*kernels[k], "large trace", 0, [&] { Dice dice(seed); check_large<T>(dice, *kernels[k]); });
     for (int64_t number = 0; number < runs; ++number) {
         Dice dice(seed * 1000003 + uint64_t(number));
         const Subject<T> subject = random_subject<T>(dice, number);

@@ -354,7 +354,7 @@ Stream<T>::Stream(std::vector<std::shared_ptr<const Packed<T>>> layers, int64_t 
         Forward<T> call{};
         call.batch = rows, call.every = 1;
         call.h0 = h.back().get(), call.c = c.back().get(), call.unprojected = call.c + rows * width;
-        steps.push_back(call);
+        calls.push_back(call);
         operations += cell->work() * double(rows);
     }
     reset();
@@ -381,7 +381,7 @@ template <class T> bool Stream<T>::push(const T* x, int64_t time, T* y, Poll pol
     for (int64_t layer = 0; layer < layers(); ++layer) {
         const int64_t R = cell(layer).recurrent;
         T* const out = layer + 1 == layers() ? y : between[layer % 2].at_least(time * rows * R);
-        Forward<T> call = steps[layer];
+        Forward<T> call = calls[layer];
         call.time = time, call.taken = taken, call.x = x, call.h = out;
         if (!run_forward(*cells[layer], call, poll)) return false;
         if (time) std::copy_n(out + (time - 1) * rows * R, rows * R, h[layer].get());

@@ -100,7 +100,7 @@ public:
 
 private:
     std::vector<std::shared_ptr<const Packed<T>>> cells;
-    std::vector<Forward<T>> steps;  // of each layer: what is the same in every call
+    std::vector<Forward<T>> calls;  // of each layer: what is the same in every push
     int64_t rows, taken = 0;
     double operations = 0;
     std::vector<Buffer<T>> h, c;  // (batch, recurrent), (batch, padded hidden)

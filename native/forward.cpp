@@ -5,7 +5,7 @@
 namespace gatewise::GATEWISE_ISA {
 namespace {
 
-constexpr int64_t PAIRED = 24 * 1024;    // bytes of a panel of weights, so that two stay in the first cache
+constexpr int64_t PAIRED = 24 * 1024;    // bytes of a panel of weights up to which two are read at once; found by trying
 constexpr int64_t HOISTED = 512 * 1024;  // bytes of the input's sums that are made beforehand, where rows are few
 constexpr int64_t STAYING = 12 << 20;    // bytes of a trace that may still be in a cache when somebody reads it
 
@@ -27,7 +27,8 @@ template <class T> class Run {
     const int64_t last_tile = tiles * (f.team.part + 1) / f.team.parts;
     const bool plain = p.plain && !f.zoneout_cell && !f.zoneout_hidden;
     const bool keeps = f.kept_gates || f.kept_cell || f.kept_unprojected;
-    const bool usual = f.kept_gates && f.kept_cell && !f.kept_unprojected && !f.pick && f.gates_kept == 4;
+    const bool usual = f.kept_gates && f.kept_cell && !f.kept_unprojected && !f.pick && f.gates_kept == 4 &&
+                       f.place[INPUT] == 0 && f.place[FORGET] == 1 && f.place[CANDIDATE] == 2;
     const bool past = usual && H % L == 0 && whole_line(f.kept_gates) && whole_line(f.kept_cell) &&
                       f.time / f.every * f.batch * 5 * H * int64_t(sizeof(T)) > STAYING;
 
@@ -116,11 +117,11 @@ private:
             in_blocks(count, [&](auto size, int64_t first) { block<1, decltype(size)::value>(tile, first); });
     }
 
-    // Of a single row two tiles at once, to have more sums under way, as long as two panels stay in the first cache.
-    // Larger ones are read as one stream, every other step from the last to the first: what was read last is still near.
+    // Of a single row two tiles at once, to have more sums under way, while panels are small. Larger ones are read as one
+    // stream, every other step from the last to the first: what was read last is still in the caches.
     void one_row(bool back) {
         int64_t tile = first_tile;
-        if (R * 4 * int64_t(sizeof(V)) <= PAIRED) {
+        if ((sums ? R : I + R) * 4 * int64_t(sizeof(V)) <= PAIRED) {
             for (; tile + 1 < last_tile; tile += 2) block<2, 1>(tile, 0);
             if (tile < last_tile) block<1, 1>(tile, 0);
         } else {

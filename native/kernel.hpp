@@ -63,7 +63,7 @@ template <class T>
 struct Forward {
     const Cell<T>* cell;
     int64_t time, batch, row, rows, first, last;
-    int64_t taken;                               // steps that were taken before this run, by whoever goes on with it
+    int64_t taken;                               // steps taken before this run: in which direction weights are read next
     bool reverse;
     const T* x;                                  // (time, batch, input)
     const T* h0;                                 // (batch, recurrent): before the first step

@@ -290,6 +290,7 @@ template <int R> struct Number { static constexpr int value = R; };
 template <class Block> inline void in_blocks(int64_t count, Block block) {
     for (int64_t row = 0; row < count;) {
         const int64_t left = count - row, some = left <= ROWS ? left : left < 2 * ROWS ? (left + 1) / 2 : ROWS;
+        static_assert(ROWS <= 6);
         switch (some) {
             case 1: block(Number<1>(), row); break;
             case 2: block(Number<2>(), row); break;
@@ -325,7 +326,7 @@ inline void product(const T* groups, int64_t columns, int64_t depth, int64_t row
                     for (int n = 0; n < N; ++n) finish(row + r, column + n * L, acc[0][r][n]);
             };
             int64_t row = 0;
-            if constexpr (N == 1)  // or too few sums were under way
+            if constexpr (N == 1)  // else too few sums would be under way
                 for (; row + 2 * ROWS <= rows; row += 2 * ROWS) block(Number<2 * ROWS>(), row);
             in_blocks(rows - row, [&](auto size, int64_t more) { block(size, row + more); });
         };

@@ -801,12 +801,16 @@ def test_keep_is_settled_once():
     assert not Keep(units=(0,)).everything
 
 
-def test_everything_a_trace_holds_is_read_only():
-    run = cases.run_of("plain", projection="projected", time=3)
-    trace = gw.LSTM.from_cells(run.p).trace(run.x)[0]
+@pytest.mark.parametrize("time", [3, 3000])
+@pytest.mark.parametrize("again", [False, True])
+def test_everything_a_trace_holds_is_read_only_and_no_view_opens_it(time, again):
+    lstm, x = gw.LSTM(3, 8, rng=0), np.ones((time, 1, 3), np.float32)
+    trace = lstm.trace(x, out=lstm.trace(x) if again else None)[0]
     for array in (trace.input, *trace.arrays.values()):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array[:, 0].flags.writeable = True
 
 
 def test_the_input_counts_before_a_trace_takes_memory_for_it(monkeypatch):

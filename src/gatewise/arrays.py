@@ -73,17 +73,22 @@ def frozen(array: Array, shape: tuple[int, ...], what: str) -> Array:
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return an array that is not set; a large one begins where a line of the caches does, and is written in lines."""
+    """Return an array that is not set; a large one begins where a line of the caches does.
+
+    The memory of a large one is locked, so that an array that is locked later cannot be opened by way of a view.
+    """
     count = math.prod(shape) * dtype.itemsize
     if count < 1024 * LINE:
         return np.empty(shape, dtype)
     memory = np.empty(count + LINE, np.uint8)
     start = -memory.__array_interface__["data"][0] % LINE
-    return memory[start : start + count].view(dtype).reshape(shape)
+    array = memory[start : start + count].view(dtype).reshape(shape)
+    memory.setflags(write=False)
+    return array
 
 
 def owns_memory(array: Array) -> bool:
-    """Return whether an array is all that lies in its memory; those of `empty` are."""
+    """Return whether an array is all that lies in its memory, as far as can be seen; those of `empty` are."""
     base = array.base
     return array.flags.owndata or (
         type(base) is np.ndarray
@@ -106,6 +111,15 @@ def lock(*arrays: npt.NDArray[Any] | None) -> None:
     for array in arrays:
         if array is not None:
             array.setflags(write=False)
+
+
+def unlock(array: Array) -> None:
+    """Make an array that owns its memory writable again."""
+    memory = array if array.base is None else array.base
+    memory.setflags(write=True)
+    array.setflags(write=True)
+    if memory is not array:
+        memory.setflags(write=False)
 
 
 def available_memory() -> int | None:

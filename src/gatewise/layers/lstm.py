@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, empty, index, lock, require_memory, size
+from gatewise.arrays import Array, empty, index, lock, require_memory, size, unlock
 from gatewise.cell import INITS, LSTMCell, Rng, draw, generator
 from gatewise.engine import ENGINES, choose
 from gatewise.errors import OptionError, ShapeError, one_of
@@ -405,7 +405,7 @@ class LSTM:
         shapes = {name: (array.shape, array.dtype) for name, array in wanted.items()}
         require_reusable(shapes, given, "arrays", locked=True)
         for array in given.values():
-            array.setflags(write=True)
+            unlock(array)
         return given
 
     def _trace_on_file(self, run: Settled, plan: Layers, out: str | os.PathLike[str]) -> LSTMTrace:
@@ -446,7 +446,7 @@ class LSTM:
                     if out is not None and straight and not np.may_share_memory(out, x):
                         hidden = out
                     else:
-                        hidden = empty((*x.shape[:2], p.recurrent_size), p.dtype)
+                        hidden = np.empty((*x.shape[:2], p.recurrent_size), p.dtype)
                 final = ENGINES[trace.engine].run(
                     p,
                     x,
