@@ -201,6 +201,13 @@ def test_a_clip_and_zoneout_are_named_where_they_change_the_memory():
     assert trace[0].step(0).terms("cell_state", 0).of == "cell state before its clip"
 
 
+def test_what_an_engine_rounds_otherwise_is_not_called_a_clip():
+    lstm, x = gw.LSTM(3, 16, rng=0, dtype=np.float64), np.random.default_rng(0).normal(size=(8, 3))
+    for engine in ("native", "reference"):
+        trace = lstm.trace(x, engine=engine)[0]
+        assert not any("clipped" in f"{gw.walk(trace.step(t))}" for t in range(8))
+
+
 def test_the_latch_writes_holds_and_releases_its_bit():
     example = examples.latch()
     trace = gw.LSTM.from_cells(example.cell).trace(example.x)[0]

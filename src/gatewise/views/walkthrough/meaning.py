@@ -72,10 +72,11 @@ def cell_state(step: Step, units: Sequence[int], names: Names) -> str:
     """Say how each unit's memory changes, and what of it is old and new."""
     M = step.moment
     old, new, c, before = (M.f * M.c_prev)[0], (M.i * M.g)[0], M.c[0], M.c_prev[0]
+    clip = M.p.variant.cell_clip
 
     def say(k: int) -> str:
         made = f"{short(old[k])} is old memory, {short(new[k])} is new"
-        if M.c_new[0, k] != M.c_raw[0, k]:
+        if clip is not None and abs(M.c_raw[0, k]) > clip:
             made += f", clipped to {short(M.c_new[0, k])}"
         if (kept := M.masks.zoneout_cell) is not None:
             made += f", and zoneout keeps {percent(kept[0, k])} of the old state"
