@@ -444,7 +444,7 @@ signal.signal(signal.SIGALRM, handler)
 signal.setitimer(signal.ITIMER_REAL, 0.02)
 good = np.array_equal(lstm(x)[0], trace.output) and np.array_equal(gw.backward(trace, trace.output).x, dx)
 signal.setitimer(signal.ITIMER_REAL, 0)
-print(good, all(calls), len(calls) > 0, flush=True)
+os.write(1, f"{good} {all(calls)} {len(calls) > 0}\\n".encode())  # in one piece: parent and child share it
 """
 
 
