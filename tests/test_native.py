@@ -399,6 +399,18 @@ def test_a_trace_larger_than_the_caches_is_that_of_its_parts_and_serves_as_out(d
     cases.one_sentence(caught.value, "out", "slice")
 
 
+def test_a_trace_in_the_caller_s_own_memory_serves_as_out_and_leaves_that_open():
+    lstm, x = gw.LSTM(3, 64, rng=0), np.ones((900, 16, 3), np.float32)
+    first, memory = lstm.trace(x), {}
+    for name, array in first[0].arrays.items():
+        memory[name] = np.empty((1, *array.shape), np.float32)
+    cell = replace(first[0], arrays={name: array[0] for name, array in memory.items()})
+    lstm.trace(x, out=replace(first, layers=({"forward": cell},), output=cell.hidden_state))
+    for name, array in first[0].arrays.items():
+        np.testing.assert_array_equal(memory[name][0], array)
+        assert memory[name].flags.writeable
+
+
 # Streams.
 
 

@@ -114,7 +114,9 @@ def lock(*arrays: npt.NDArray[Any] | None) -> None:
 
 
 def unlock(array: Array) -> None:
-    """Make an array that owns its memory writable again."""
+    """Make an array that owns its memory writable again; one that is writable stays as it is, and its memory too."""
+    if array.flags.writeable:
+        return
     memory = array if array.base is None else array.base
     memory.setflags(write=True)
     array.setflags(write=True)
