@@ -22,7 +22,7 @@ hypothesis.settings.load_profile("gatewise")
 @pytest.fixture
 def few_differences(monkeypatch):
     """Let the gradient check of a walk back compare few entries: where a test is of something else."""
-    monkeypatch.setattr(sys.modules["gatewise.insight.gradient_check"], "MOST", 4)
+    monkeypatch.setattr(sys.modules["gatewise.diagnostics.gradient_check"], "MOST", 4)
 
 
 def allowed_patterns(text: str) -> list[str]:

@@ -10,8 +10,8 @@ from cases import VARIANTS, run_of
 from student import MISTAKES, PARAMETERS, Line, Mistake, Page, Subject, sigmoid
 
 import gatewise as gw
-from gatewise.views.checking import Chain, Marking
-from gatewise.views.checking.chain import Values
+from gatewise.grading.chain import Chain, Values
+from gatewise.grading.marking import Marking
 
 CLEAR = 60  # units of the last digit by which a wrong number is off, so that no rounding before it explains it
 PROVEN = 7  # digits that the wrong numbers tell together: enough to tell one mistake among hundreds from chance

@@ -300,7 +300,7 @@ def test_gates_nearly_open_or_shut_are_coloured_in_a_terminal_that_wants_it(envi
     from rich.console import Console
 
     from gatewise import examples
-    from gatewise.views.walkthrough import text
+    from gatewise.render import text
 
     monkeypatch.delenv("NO_COLOR", raising=False)
     for name, value in environment.items():

@@ -11,7 +11,9 @@ from program import exit_code
 
 import gatewise as gw
 from gatewise import examples
-from gatewise.views.walkthrough.faces import FACES
+from gatewise.showing import ENDINGS
+from gatewise.walkthrough.numbers import number
+from gatewise.walkthrough.parts import Equation, Walkthrough
 
 
 @pytest.fixture(autouse=True)
@@ -29,20 +31,20 @@ def refused(capsys, *tokens: str) -> str:
     return shown.err
 
 
-def walk_of_the_example(**options) -> gw.views.walkthrough.Walkthrough:
+def walk_of_the_example(**options) -> Walkthrough:
     example = examples.notebook()
     return gw.walk(example.cell.step(example.x[0], example.state), facts=example.facts, **options)
 
 
 @pytest.mark.parametrize("backward", [False, True])
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", ENDINGS)
 def test_a_face_is_printed_and_written_and_rendered_alike(face, backward, capfdbinary):
     tokens = ["walk", "--format", face, *(["--backward"] if backward else [])]
     assert exit_code(tokens) == 0
     printed = capfdbinary.readouterr().out.decode()
     expected = walk_of_the_example(backward=backward).render(face)
     assert printed == f"{expected}\n"
-    path = Path(f"walk{FACES[face][1]}")
+    path = Path(f"walk{ENDINGS[face]}")
     assert exit_code(["walk", "--output", str(path), *(["--backward"] if backward else [])]) == 0
     assert path.read_text(encoding="utf-8") == expected
     assert capfdbinary.readouterr().out == b""
@@ -116,7 +118,7 @@ def test_weights_of_ones_own_are_walked_and_checked(capsys):
     weight, bias = (np.stack([given[f"{base}_{k}"] for k in "ifgo"]) for base in "Wb")
     step = gw.LSTMCell(gw.Parameters(weight, bias)).step([0.5], gw.State([0.1, 0.2], [0.3, -0.4]))
     assert exit_code(["walk", "--given", "mine.json"]) == 0
-    assert gw.views.walkthrough.numbers.number(step.hidden_state[0]) in capsys.readouterr().out
+    assert number(step.hidden_state[0]) in capsys.readouterr().out
     for right in (True, False):
         answers = {"h": (step.hidden_state * (1 if right else 1.1)).tolist()}
         Path("answers.json").write_text(json.dumps(answers), encoding="utf-8")
@@ -155,7 +157,7 @@ def test_jupyter_shows_the_web_page():
 def test_a_walk_in_another_notation_has_the_same_numbers(notation):
     def numbers(walk) -> list[float]:
         blocks = [block for section in walk.sections for block in section.blocks]
-        found = [block for block in blocks if isinstance(block, gw.views.walkthrough.parts.Equation)]
+        found = [block for block in blocks if isinstance(block, Equation)]
         return sorted(np.concatenate([np.ravel(one.value) for one in found]).tolist())
 
     ours = set(np.round(numbers(walk_of_the_example()), 12))

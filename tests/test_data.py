@@ -13,9 +13,9 @@ from test_walkthrough import NOISE, equations, trace_of
 
 import gatewise as gw
 from gatewise.activations import Activation
-from gatewise.views.walkthrough import data
-from gatewise.views.walkthrough.notation import NOTATIONS
-from gatewise.views.walkthrough.parts import Opened
+from gatewise.render import data
+from gatewise.walkthrough.notation import NOTATIONS
+from gatewise.walkthrough.parts import Opened
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 

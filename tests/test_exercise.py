@@ -13,8 +13,9 @@ import pytest
 from program import exit_code
 
 import gatewise as gw
-from gatewise.views.checking import Chain, exercise, grades, problem, sheet
-from gatewise.views.checking.exercise import Plan
+from gatewise.grading import exercise, grades, problem, sheet
+from gatewise.grading.chain import Chain
+from gatewise.grading.exercise import Plan
 
 ROSTER = "student,course\nAda Lovelace,1\nGrace,2\n\nŁukasz,2\n日本,3\n"
 

@@ -14,10 +14,10 @@ import pytest
 from test_walkthrough import NOISE
 
 import gatewise as gw
-from gatewise.views.walkthrough import text
-from gatewise.views.walkthrough.faces import FACES
-from gatewise.views.walkthrough.notation import NOTATIONS
-from gatewise.views.walkthrough.numbers import number
+from gatewise.render import text
+from gatewise.showing import ENDINGS, FORMATS
+from gatewise.walkthrough.notation import NOTATIONS
+from gatewise.walkthrough.numbers import number
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -267,10 +267,10 @@ def subjects():
 @pytest.mark.parametrize(("variant", "projection", "noise", "way", "notation"), list(subjects()))
 def test_all_faces_show_the_same_numbers(variant, projection, noise, way, notation, monkeypatch):
     monkeypatch.setattr(text, "MOST_WIDTH", 1000)  # so that no table leaves out columns, or rows
-    for module, _ in FACES.values():
-        monkeypatch.setattr(f"gatewise.views.walkthrough.{module}.MOST_ROWS", 100, raising=False)
+    for place in FORMATS["Walkthrough"].values():
+        monkeypatch.setattr(f"{place.partition(':')[0]}.MOST_ROWS", 100, raising=False)
     walk = walk_of(variant, projection, noise, way, notation)
-    shown = {face: walk.render(face) for face in FACES if face != "text"} | {"text": text.plain(walk, 1000)}
+    shown = {face: walk.render(face) for face in ENDINGS if face != "text"} | {"text": text.plain(walk, 1000)}
     found = {face: read(shown[face]) for face, read in READERS.items()}
     for face, sections in found.items():
         assert len(sections) == len(walk.sections), face
@@ -282,4 +282,4 @@ def test_all_faces_show_the_same_numbers(variant, projection, noise, way, notati
 
 
 def test_there_is_a_reader_of_every_face():
-    assert {*READERS, "notebook"} == set(FACES)
+    assert {*READERS, "notebook"} == set(ENDINGS)

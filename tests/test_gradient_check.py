@@ -8,7 +8,7 @@ import pytest
 
 import gatewise as gw
 from gatewise import adjoints
-from gatewise.insight import gradient_check
+from gatewise.diagnostics.gradient_check import gradient_check
 from gatewise.parameters import array_shapes
 
 

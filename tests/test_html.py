@@ -14,11 +14,11 @@ from test_walkthrough import NOISE, trace_of
 
 import gatewise as gw
 from gatewise import examples
-from gatewise.views.walkthrough import formula as f
-from gatewise.views.walkthrough import html, layout, mathml, text
-from gatewise.views.walkthrough.notation import NOTATIONS
-from gatewise.views.walkthrough.numbers import number
-from gatewise.views.walkthrough.parts import Equation, Opened, Table
+from gatewise.render import html, layout, mathml, text
+from gatewise.symbolic import formula as f
+from gatewise.walkthrough.notation import NOTATIONS
+from gatewise.walkthrough.numbers import number
+from gatewise.walkthrough.parts import Equation, Opened, Table, Walkthrough
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -215,7 +215,7 @@ def test_a_formula_is_written_as_it_is_printed(node, expected):
     assert mathml.markup(node) == expected
 
 
-def named(name: str) -> gw.views.walkthrough.Walkthrough:
+def named(name: str) -> Walkthrough:
     """Return a walk over two steps, in which every name is this one."""
     labels = gw.Labels(features=[name] * 3, units=[name] * 2, times=[name, f"{name} again"])
     cell = gw.LSTMCell.random(3, 2, rng=0)

@@ -13,10 +13,10 @@ from test_walkthrough import SUBJECTS, equations, trace_of, walk_of
 
 import gatewise as gw
 from gatewise.activations import KINDS, Activation, sigmoid
-from gatewise.views.walkthrough import formula as f
-from gatewise.views.walkthrough import latex, layout, text
-from gatewise.views.walkthrough.layout import Rest
-from gatewise.views.walkthrough.notation import NOTATIONS
+from gatewise.render import latex, layout, text
+from gatewise.render.layout import Rest
+from gatewise.symbolic import formula as f
+from gatewise.walkthrough.notation import NOTATIONS
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 

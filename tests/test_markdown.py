@@ -13,9 +13,9 @@ from test_latex import HOSTILE, SOME, balanced, way
 from test_walkthrough import trace_of, walk_of
 
 import gatewise as gw
-from gatewise.views.walkthrough import markdown, text
-from gatewise.views.walkthrough.notation import NOTATIONS
-from gatewise.views.walkthrough.parts import Table
+from gatewise.render import markdown, text
+from gatewise.walkthrough.notation import NOTATIONS
+from gatewise.walkthrough.parts import Table
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 

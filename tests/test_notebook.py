@@ -18,10 +18,10 @@ from test_walkthrough import KINDS, NOISE, trace_of
 import gatewise as gw
 from gatewise import examples
 from gatewise.activations import Activation
-from gatewise.views.walkthrough import code
-from gatewise.views.walkthrough import formula as f
-from gatewise.views.walkthrough.notation import NOTATIONS
-from gatewise.views.walkthrough.parts import Equation, Table
+from gatewise.render import code
+from gatewise.symbolic import formula as f
+from gatewise.walkthrough.notation import NOTATIONS
+from gatewise.walkthrough.parts import Equation, Table
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 

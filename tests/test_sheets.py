@@ -19,7 +19,8 @@ from program import exit_code
 
 import gatewise as gw
 from gatewise import examples
-from gatewise.views.checking import Chain, problem, sheet
+from gatewise.grading import problem, sheet
+from gatewise.grading.chain import Chain
 
 TOLD = 600  # characters of the longest sentence, besides the file's name
 

@@ -8,8 +8,8 @@ import pytest
 
 import gatewise as gw
 from gatewise import gates
-from gatewise.insight import rounding, suspects
-from gatewise.insight.verification import verify
+from gatewise.diagnostics import rounding, suspects
+from gatewise.diagnostics.verification import verify
 
 ENGINES = [one.name for one in gw.engines() if one.available]
 

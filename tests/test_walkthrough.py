@@ -12,12 +12,12 @@ from rich.cells import cell_len
 import gatewise as gw
 from gatewise import examples
 from gatewise.activations import KINDS, Activation
+from gatewise.render import layout, text
+from gatewise.symbolic import formula as f
 from gatewise.trace import Trace
-from gatewise.views.walkthrough import formula as f
-from gatewise.views.walkthrough import layout, text
-from gatewise.views.walkthrough.notation import NOTATIONS
-from gatewise.views.walkthrough.numbers import aligned, number, percent
-from gatewise.views.walkthrough.parts import Equation, Opened, Sentence, Table
+from gatewise.walkthrough.notation import NOTATIONS
+from gatewise.walkthrough.numbers import aligned, number, percent
+from gatewise.walkthrough.parts import Equation, Opened, Sentence, Table
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 

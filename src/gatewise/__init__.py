@@ -25,23 +25,23 @@ from gatewise.step import Labels, State, Step
 from gatewise.trace import Gradients, LSTMGradients, LSTMTrace, Trace
 
 if TYPE_CHECKING:
-    from gatewise.insight.verification import verify
+    from gatewise.diagnostics.verification import verify
+    from gatewise.grading.marking import check
     from gatewise.interop import inspect, load, load_network, load_trace, save
-    from gatewise.views.checking import check
-    from gatewise.views.walkthrough import walk
+    from gatewise.walkthrough.build import walk
 
 __version__ = "0.1.0"
 
 # What is imported only when it is asked for, and where it lies.
 _LAZY = {
-    "check": "gatewise.views.checking",
+    "check": "gatewise.grading.marking",
     "inspect": "gatewise.interop",
     "load": "gatewise.interop",
     "load_network": "gatewise.interop",
     "load_trace": "gatewise.interop",
     "save": "gatewise.interop",
-    "verify": "gatewise.insight.verification",
-    "walk": "gatewise.views.walkthrough",
+    "verify": "gatewise.diagnostics.verification",
+    "walk": "gatewise.walkthrough.build",
 }
 
 __all__ = [

@@ -10,7 +10,7 @@ from peers import browser
 
 import gatewise as gw
 from gatewise import examples
-from gatewise.views.walkthrough import html
+from gatewise.render import html
 
 pytestmark = [
     pytest.mark.peers,

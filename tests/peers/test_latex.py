@@ -14,8 +14,8 @@ from test_walkthrough import NOISE, trace_of
 
 import gatewise as gw
 from gatewise import examples
-from gatewise.views.walkthrough import latex
-from gatewise.views.walkthrough.notation import NOTATIONS
+from gatewise.render import latex
+from gatewise.walkthrough.notation import NOTATIONS
 
 pytestmark = pytest.mark.peers
 ENGINES = ("pdflatex", "lualatex")

@@ -45,7 +45,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # whoever reads the output has seen enough
         _drop_output()
     except (GatewiseError, CycloptsError, MemoryError, OSError) as problem:
-        from gatewise.views.walkthrough.text import clean
+        from gatewise.render.text import clean
 
         print(f"gatewise: {clean(str(problem)) or 'out of memory'}", file=sys.stderr)
         if isinstance(problem, OSError) and not isinstance(problem, GatewiseError):

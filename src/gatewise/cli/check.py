@@ -52,7 +52,9 @@ def check(
     from rich.progress import track
 
     from gatewise.errors import OptionError
-    from gatewise.views.checking import Chain, check, exercise, grades, report, sheet
+    from gatewise.grading import exercise, grades, report, sheet
+    from gatewise.grading.chain import Chain
+    from gatewise.grading.marking import check
 
     if answers.is_dir():
         options = {"template": template or None, "backward": backward or None}

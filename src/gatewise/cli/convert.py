@@ -55,7 +55,7 @@ def convert(
     contents, found = reading.picked(file, name, settings)
     network = reading.network_of(contents, found) if target == "gatewise" else None
     _write(target, found.lstm if network is None else network, output, gates)
-    from gatewise.views.walkthrough.text import clean
+    from gatewise.render.text import clean
 
     left = left_behind(contents, found, network, target)
     print(clean(f"{file}: {found.name} ({contents.format}) -> {output} ({target}{', with every gate' * gates}){left}"))

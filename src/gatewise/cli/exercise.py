@@ -61,8 +61,8 @@ def exercise(
 
     from rich.progress import track
 
+    from gatewise.grading import exercise as exercises
     from gatewise.parameters import Variant
-    from gatewise.views.checking import exercise as exercises
 
     found = exercises.roster(students)
     plan = exercises.Plan(

@@ -171,7 +171,7 @@ def _count(number: int, what: str) -> str:
 
 def wrapped(text: str, first: str, rest: str) -> list[str]:
     """Return text in lines of 80 columns that begin as given; a word is never cut."""
-    from gatewise.views.walkthrough.text import clean
+    from gatewise.render.text import clean
 
     return textwrap.wrap(
         clean(text) or "(no name)",

@@ -124,7 +124,7 @@ def inspected(path: Path, settings: Sequence[str] | None) -> Contents:
 
 def aloud(work: Callable[[], T]) -> T:
     """Return what `work` returns, and print its warnings, each on a line, on standard error."""
-    from gatewise.views.walkthrough.text import clean
+    from gatewise.render.text import clean
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -187,7 +187,7 @@ def build(
 
 
 def _of_given(path: Path, switches: Mapping[str, Any]) -> Run:
-    from gatewise.views.checking import problem, sheet
+    from gatewise.grading import problem, sheet
 
     found = problem.of_sheet(sheet.read(path, "given"), switches)
     return Run(found.rows(), {"numbers": f"given in {path}"}, found.dh, found.dc)

@@ -14,8 +14,8 @@ from cyclopts import Group, Parameter
 from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.run import Count
+from gatewise.diagnostics.verification import time_first
 from gatewise.errors import OptionError, ShapeError
-from gatewise.insight.verification import time_first
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
 from gatewise.layers.settling import States
@@ -83,7 +83,7 @@ def trace(
     every
         Only every nth step.
     """
-    from gatewise.views.walkthrough.text import clean
+    from gatewise.render.text import clean
 
     if output.suffix.lower() not in (".safetensors", ".npz"):
         raise OptionError(f"the name of {output} must end in .safetensors or .npz, which tells the format")

@@ -14,9 +14,9 @@ from cyclopts import Group, Parameter
 from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, Settings, wrapped
 from gatewise.cli.trace import features, initial
+from gatewise.diagnostics.verification import Verification, in_words, time_first
+from gatewise.diagnostics.verification import verify as hold
 from gatewise.errors import OptionError
-from gatewise.insight.verification import Verification, in_words, time_first
-from gatewise.insight.verification import verify as hold
 from gatewise.interop.found import Contents, Found
 
 ANSWERS = Group("The answers", sort_key=2)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from rich.console import Console
 
+from gatewise import showing
 from gatewise.arrays import require_memory
 from gatewise.cli.run import (
     BACK,
@@ -66,13 +67,13 @@ def walk(
         Whose symbols and shapes of matrices: those of gatewise, of the worked example, of Olah's "Understanding LSTM
         Networks", of PyTorch's documentation or of Keras.
     """
-    # Rich and the faces are imported with the first walk, not with the program's help.
-    from gatewise.views.walkthrough import faces, text
-    from gatewise.views.walkthrough import walk as walk_through
+    # Rich and the renderers are imported with the first walk, not with the program's help.
+    from gatewise.render import text
+    from gatewise.walkthrough.build import walk as walk_through
 
     face = format
     if output is not None and face is None:  # a name that tells nothing is refused before anything is computed
-        face = faces.format_of(output)  # type: ignore[assignment]
+        face = showing.format_of(output)  # type: ignore[assignment]
     if not backward and (unused := given(back)):
         raise OptionError(f"--{next(iter(unused))} belongs to the walk back: --backward")
     made = build(run, back, cell, variant, model)

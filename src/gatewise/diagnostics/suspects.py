@@ -1,0 +1,290 @@
+"""What a runtime may have done otherwise: the mistakes that are made with an LSTM's weights, axes and states.
+
+Each is a case that differs from the one at hand in one thing only, to be held against the same answers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gatewise import gates
+from gatewise.activations import Activation
+from gatewise.arrays import Array
+from gatewise.cell import LSTMCell
+from gatewise.diagnostics.rounding import DIGITS, Case
+from gatewise.equations import Moment
+from gatewise.errors import OptionError, ShapeError
+from gatewise.layers import LSTM
+from gatewise.parameters import Parameters
+from gatewise.step import State
+
+STEPS = 48  # over which biases are fitted
+ROUNDS = 40  # at most
+Supposed = Iterator[tuple[str, Case, dict[str, Array]]]
+
+
+def mistakes(case: Case, claims: dict[str, Array]) -> Supposed:
+    """Yield each mistake in words, with the case in which it is made, and the answers as they stand then."""
+    for said, change in _of_weights(case.lstm):
+        try:
+            cells = [tuple(LSTMCell(change(cell.parameters)) for cell in row) for row in case.lstm.layers]
+            other = LSTM.from_cells(cells, direction=case.lstm.directions[0], merge=case.lstm.merge)
+        except (ShapeError, OptionError):
+            continue
+        yield said, replace(case, lstm=other), claims
+    yield from _of_directions(case, claims)
+    yield from _of_axes(case, claims)
+    yield from _of_states(case, claims)
+
+
+def _of_weights(lstm: LSTM) -> Iterator[tuple[str, Any]]:
+    names = dict(zip(gates.LETTERS, gates.NAMES, strict=True))
+    words = {letter: names[letter].replace("_", " ") for letter in names}
+    frameworks: dict[str, list[str]] = {}
+    for framework, order in gates.ORDERS.items():
+        frameworks.setdefault(order, []).append(framework)
+    for order in map("".join, itertools.permutations(gates.LETTERS)):
+        if order == gates.LETTERS:
+            continue
+        whose = f" (the order of {', '.join(frameworks[order])})" if order in frameworks else ""
+        yield f"the gates lie in the order {' '.join(order)}, not i f g o{whose}", _reordered(order)
+    for order in map("".join, itertools.permutations(gates.PEEPHOLES)):
+        if order != gates.PEEPHOLES:
+            yield f"the peepholes lie in the order {' '.join(order)}, not i f o", _peepholes(order)
+
+    def bias(by: Any) -> Any:
+        return lambda p: p.replace(bias=by(p.bias.copy()))
+
+    def forget(by: float) -> Any:
+        def moved(b: Array) -> Array:
+            b[gates.index("f")] += by
+            return b
+
+        return bias(moved)
+
+    yield "the runtime has no biases", bias(np.zeros_like)
+    yield "the runtime adds the biases twice", bias(lambda b: 2 * b)
+    yield "the runtime adds only one of two equal biases", bias(lambda b: b / 2)
+    yield "the runtime adds 1 to the forget gate's bias", forget(1.0)
+    yield "the runtime does not have the 1 that was added to the forget gate's bias", forget(-1.0)
+    yield "the recurrent weights are transposed", lambda p: _columns(p, p.recurrent_weight.mT, p.input_weight)
+    yield "the input's weights are transposed", lambda p: _columns(p, p.recurrent_weight, p.input_weight.mT)
+    yield (
+        "all weights are transposed",
+        lambda p: _columns(p, p.recurrent_weight.mT, p.input_weight.mT),
+    )
+    yield (
+        "the input's and the recurrent weights have changed places",
+        lambda p: _columns(p, p.input_weight, p.recurrent_weight),
+    )
+
+    def variant(**changes: Any) -> Any:
+        return lambda p: p.replace(variant=replace(p.variant, **changes))
+
+    sigmoids = ("input_activation", "forget_activation", "output_activation")
+    now = lstm[0].parameters.variant
+    for whose, alpha in (("Keras 2 and ONNX", 0.2), ("Keras 3 and PyTorch", 1 / 6)):
+        hard = Activation("hard_sigmoid", alpha, 0.5)
+        changes: dict[str, Any] = {name: hard for name in sigmoids if getattr(now, name).name.endswith("sigmoid")}
+        if any(getattr(now, name) != hard for name in changes):
+            yield f"the gates' nonlinearity is the hard sigmoid of {whose}, {hard}", variant(**changes)
+    if any(getattr(now, name).name == "hard_sigmoid" for name in sigmoids):
+        soft = {name: "sigmoid" for name in sigmoids if getattr(now, name).name == "hard_sigmoid"}
+        yield "the gates' nonlinearity is sigmoid, not hard_sigmoid", variant(**soft)
+    for name in ("candidate_activation", "cell_activation"):
+        if getattr(now, name).name != "tanh":
+            yield f"the {name.replace('_', ' ')} is tanh", variant(**{name: "tanh"})
+    for clip in ("gate_clip", "cell_clip", "projection_clip"):
+        if getattr(now, clip) is not None:
+            yield f"the runtime does not clip ({clip})", variant(**{clip: None})
+    for coupling in ("none", "forget=1-input", "input=1-forget"):
+        if now.coupling not in ("none", coupling):
+            yield f"the coupling of the gates is {coupling}, not {now.coupling}", variant(coupling=coupling)
+    if now.peephole != "none":
+
+        def without(p: Parameters) -> Parameters:
+            return p.replace(variant=replace(p.variant, peephole="none"), peephole=None)
+
+        yield "the runtime has no peepholes", without
+    for letter in gates.LETTERS:
+        yield f"the weights of the {words[letter]} are negated", partial(_negated, gate=gates.index(letter))
+
+
+def _reordered(order: str) -> Any:
+    def change(p: Parameters) -> Parameters:
+        places = [order.index(letter) for letter in gates.LETTERS]
+        changed = {"weight": p.weight[places], "bias": p.bias[places]}
+        if p.peephole is not None:
+            without = order.replace("g", "")
+            changed["peephole"] = p.peephole[[without.index(letter) for letter in gates.PEEPHOLES]]
+        if p.norm_gain is not None:
+            changed["norm_gain"] = p.norm_gain[..., places, :]
+        return p.replace(**changed)
+
+    return change
+
+
+def _peepholes(order: str) -> Any:
+    def change(p: Parameters) -> Parameters:
+        if p.peephole is None:
+            raise OptionError("there are no peepholes")
+        return p.replace(peephole=p.peephole[[order.index(letter) for letter in gates.PEEPHOLES]])
+
+    return change
+
+
+def _negated(p: Parameters, gate: int) -> Parameters:
+    weight, bias = p.weight.copy(), p.bias.copy()
+    weight[gate] *= -1
+    bias[gate] *= -1
+    return p.replace(weight=weight, bias=bias)
+
+
+def _columns(p: Parameters, recurrent: Array, inputs: Array) -> Parameters:
+    if recurrent.shape != p.recurrent_weight.shape or inputs.shape != p.input_weight.shape:
+        raise ShapeError("the weights are not square")
+    return p.replace(weight=np.concatenate([recurrent, inputs], axis=-1))
+
+
+def _of_directions(case: Case, claims: dict[str, Array]) -> Supposed:
+    lstm = case.lstm
+    flipped = {name: claim[::-1] if name == "y" else claim for name, claim in claims.items()}
+    back = replace(case, x=case.x[::-1], live=None if case.live is None else case.live[::-1])
+    yield "the runtime was given the steps in the reverse order", back, claims
+    if "y" in claims:
+        yield "y has the last step first", case, flipped
+    if not lstm.bidirectional:
+        other = "backward" if lstm.directions[0] == "forward" else "forward"
+        turned = LSTM.from_cells([row[0] for row in lstm.layers], direction=other)
+        yield f"the runtime goes {other} in time", replace(case, lstm=turned), claims
+        return
+    ways = {
+        "the directions' weights have changed places": (1, 0),
+        "both directions have the forward weights": (0, 0),
+        "both directions have the backward weights": (1, 1),
+    }
+    for said, places in ways.items():
+        rows = [tuple(row[place] for place in places) for row in lstm.layers]
+        try:
+            yield said, replace(case, lstm=LSTM.from_cells(rows, merge=lstm.merge)), claims
+        except ShapeError:
+            continue
+    if lstm.merge[-1] == "concat" and "y" in claims:
+        half = claims["y"].shape[-1] // 2
+        yield "y has the backward direction first", case, {**claims, "y": np.roll(claims["y"], half, -1)}
+        turned_back = np.concatenate([claims["y"][..., :half], claims["y"][::-1, :, half:]], -1)
+        yield "the backward direction of y has the last step first", case, {**claims, "y": turned_back}
+
+
+def _of_axes(case: Case, claims: dict[str, Array]) -> Supposed:
+    time, batch = case.x.shape[:2]
+    if case.live is not None or (time, batch) == (1, 1):
+        return
+    said = "the axes of time and batch have changed places (axes)"
+    swapped = {name: claim.swapaxes(0, 1) if name == "y" else claim for name, claim in claims.items()}
+    sizes = {len(claim) for name, claim in claims.items() if name != "y"}
+    if sizes <= {time} and (case.state is None or time == batch):
+        yield said, replace(case, x=case.x.swapaxes(0, 1)), swapped
+
+
+def _of_states(case: Case, claims: dict[str, Array]) -> Supposed:
+    if case.state is not None:
+        zeros = case.lstm.zero_state(case.x.shape[1])
+        pairs = [list(zip(*rows, strict=True)) for rows in zip(case.state, zeros, strict=True)]
+        yield "the runtime starts from zeros: the initial state is not carried", replace(case, state=None), claims
+        only_c = tuple(tuple(State(zero.h, one.c) for one, zero in row) for row in pairs)
+        yield "the runtime starts from a hidden state of zeros", replace(case, state=only_c), claims
+        only_h = tuple(tuple(State(one.h, zero.c) for one, zero in row) for row in pairs)
+        yield "the runtime starts from a cell state of zeros", replace(case, state=only_h), claims
+        if all(one.h.shape == one.c.shape for row in case.state for one in row):
+            turned = tuple(tuple(State(one.c, one.h) for one in row) for row in case.state)
+            yield "the initial hidden and cell states have changed places", replace(case, state=turned), claims
+    names = {name: f"c{name[1:]}" if name[0] == "h" else f"h{name[1:]}" for name in claims if name[0] in "hc"}
+    if names and all(other in claims and claims[other].shape == claims[name].shape for name, other in names.items()):
+        turned_claims = {name: claims[names.get(name, name)] for name in claims}
+        yield "the final hidden and cell states have changed places", case, turned_claims
+    if case.live is not None:
+        yield "the runtime runs on beyond the lengths", replace(case, live=None), claims
+
+
+# Biases, which are found without being guessed.
+
+
+def other_biases(case: Case, claims: dict[str, Array], u: float) -> str | None:
+    """Return in words by how much the biases differ, where nothing else does.
+
+    One layer's own outputs are its hidden states, so that all that goes into each unit is known but four numbers, its
+    biases. They are fitted (Levenberg and Marquardt) with the hidden states given, and believed where what is left is
+    rounding.
+    """
+    lstm, y = case.lstm, claims.get("y")
+    p = lstm[0].parameters
+    if y is None or lstm.num_layers > 1 or case.live is not None or u > DIGITS["float32"] or not np.isfinite(y).all():
+        return None
+    if p.projection is not None or p.variant.layer_norm != "none" or (lstm.bidirectional and lstm.merge[0] != "concat"):
+        return None
+    found: list[tuple[float, str]] = []
+    explained: list[bool] = []
+    for place, direction in enumerate(lstm.directions):
+        p = lstm[0, direction].parameters
+        part = y[..., place * p.hidden_size : (place + 1) * p.hidden_size]
+        order = slice(None, None, -1 if direction == "backward" else 1)
+        x, h = case.x[order][:STEPS], part[order][:STEPS]
+        start = (lstm.zero_state(x.shape[1]) if case.state is None else case.state)[0][place]
+        if x.shape[0] * x.shape[1] < 6:
+            return None
+        by, before, after = _fitted(p, x, h, start)
+        off = before > 3000 * u
+        fits = off & (after < np.maximum(300 * u, before * 1e-4))
+        explained += fits[off].tolist()
+        if fits.any():
+            gate, unit = np.unravel_index(np.argmax(np.where(fits & (np.abs(by) < 20), np.abs(by), 0)), by.shape)
+            whose = f" of the {direction} direction" if lstm.bidirectional else ""
+            said = f"the {gates.NAMES[gate].replace('_', ' ')} of unit {unit}{whose} by {by[gate, unit]:+.4g}"
+            found.append((float(np.abs(by[gate, unit])), said))
+    # A unit whose gates are saturated may hide its biases; where anything else is wrong, hardly a unit can be fitted.
+    if not explained or np.mean(explained) < 0.8:
+        return None
+    return f"the runtime has other biases (one of two is missing, say), most of all that of {max(found)[1]}"
+
+
+def _fitted(p: Parameters, x: Array, h: Array, start: State) -> tuple[Array, Array, Array]:
+    """Return by how much each bias must change (4, hidden), and each unit's largest error before and after."""
+    previous = np.concatenate([start.h[None], h[:-1]])
+    sums = np.concatenate([previous, x], -1)[:, None] @ p.weight.mT  # (time, 4, batch, hidden)
+
+    def error(by: Array) -> Array:
+        c, errors = start.c, []
+        for t in range(len(x)):
+            M = Moment(p, x[t], previous[t], c, s=sums[t] + by[:, None])
+            c = M.c
+            errors.append(M.h - h[t])
+        return np.stack(errors).reshape(-1, h.shape[-1])
+
+    by, damping = np.zeros_like(p.bias), np.full(h.shape[-1], 1e-3)
+    now = error(by)
+    first = np.abs(now).max(axis=0)
+    for _ in range(ROUNDS):
+        slopes = []
+        for gate in range(4):
+            moved = by.copy()
+            moved[gate] += 1e-6
+            slopes.append((error(moved) - now) / 1e-6)
+        J = np.stack(slopes, -1)  # (time and batch, hidden, 4)
+        normal = np.einsum("nua,nub->uab", J, J)
+        ridge = damping[:, None, None] * (np.eye(4) * np.einsum("uaa->ua", normal)[..., None] + 1e-12 * np.eye(4))
+        step = np.linalg.solve(normal + ridge + 1e-30 * np.eye(4), np.einsum("nua,nu->ua", J, now)[..., None])[..., 0]
+        tried = by - step.T
+        then = error(tried)
+        better = (then**2).sum(0) < (now**2).sum(0)
+        by, now = np.where(better, tried, by), np.where(better, then, now)
+        damping = np.clip(np.where(better, damping / 5, damping * 5), 1e-12, 1e6)
+        if not better.any() or np.abs(now).max() < 1e-9:
+            break
+    return by, first, np.abs(now).max(axis=0)

@@ -1,0 +1,442 @@
+"""Does an LSTM compute what its own runtime computed? Rounding told from a mistake, and the mistake by its name.
+
+The LSTM is run in float64, which is taken as the truth. `rounding` measures by how much the rounding of a runtime moves
+each number on this very input. Where an answer differs from the truth by more than `FACTOR` times that, it is a
+mistake, and those that `suspects` knows are made in turn, to see which of them leaves nothing but rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, numbers
+from gatewise.diagnostics.rounding import DIGITS, Case, name_of, spread
+from gatewise.diagnostics.suspects import mistakes, other_biases
+from gatewise.errors import OptionError, ShapeError
+from gatewise.layers import LSTM
+from gatewise.layers.settling import States, live_steps, nesting, settled_state
+from gatewise.step import State
+
+FACTOR = 10.0  # how many times what rounding does to a number is still rounding
+BLIND = 0.03  # of the largest number of an array: where rounding may move others by so much, nothing can be told
+AXES = ("time", "batch", "feature")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One array of answers against what the LSTM computes.
+
+    Attributes
+    ----------
+    name : str
+        ``y``, or ``hn`` or ``cn`` with its layer and direction.
+    largest : float
+        The largest difference; infinite where one is a finite number and the other is not.
+    index : tuple of int
+        Where it is: (step, row, unit) or (row, unit).
+    given, computed : float
+        The two numbers there.
+    scale : float
+        The largest number of the array.
+    allowance : float
+        How much of a difference would be rounding there.
+    excess : float
+        The largest ratio of a difference to its allowance: above 1 it is a mistake.
+    beyond : int
+        How many entries differ by more than their allowance.
+    entries : int
+        How many were compared.
+    hidden : int
+        How many of them rounding alone may move as far as a mistake would: they tell nothing.
+    first : tuple of int or None
+        The first place, in the order of time, of a difference that is no rounding.
+    """
+
+    name: str
+    largest: float
+    index: tuple[int, ...]
+    given: float
+    computed: float
+    scale: float
+    allowance: float
+    excess: float
+    beyond: int
+    entries: int
+    hidden: int = 0
+    first: tuple[int, ...] | None = None
+
+    @property
+    def where(self) -> str:
+        """The place of the largest difference in words."""
+        return in_words(self.index)
+
+    @property
+    def verdict(self) -> str:
+        """``rounding``, ``mistake``, or ``undecided`` where there is no number that tells."""
+        return "mistake" if self.beyond else "undecided" if self.hidden == self.entries else "rounding"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """An LSTM held against the answers of a runtime.
+
+    Attributes
+    ----------
+    differences : tuple of Difference
+        One for each array that was given.
+    precision : str
+        In which the runtime is taken to have computed.
+    causes : tuple of str
+        Each is a mistake that, made in the other direction, leaves nothing but rounding; empty where none was found.
+    notes : tuple of str
+        What was assumed.
+    """
+
+    differences: tuple[Difference, ...]
+    precision: str
+    causes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every difference is rounding, and there is one."""
+        return self.verdict == "rounding"
+
+    @property
+    def verdict(self) -> str:
+        """``rounding``, ``mistake``, or ``undecided`` where no array shows a mistake and one tells nothing."""
+        verdicts = [one.verdict for one in self.differences if one.entries] or ["undecided"]
+        return next((one for one in ("mistake", "undecided") if one in verdicts), "rounding")
+
+
+def in_words(index: Sequence[int]) -> str:
+    """Return a place (step, row, unit) or (row, unit) in words."""
+    return ", ".join(f"{name} {n}" for name, n in zip(("step", "row", "unit")[-len(index) :], index, strict=True))
+
+
+def time_first(array: npt.NDArray[Any], axes: Sequence[str], what: str = "x") -> npt.NDArray[Any]:
+    """Return an array on the axes (time, batch, feature), whatever their order was, as a view.
+
+    Parameters
+    ----------
+    array : array
+        With as many axes as are named, or without the one called batch, which is then put in.
+    axes : sequence of str
+        A permutation of ``time, batch, feature``, or of ``time, batch``.
+    what : str
+        Names it in the error.
+
+    Raises
+    ------
+    OptionError
+        If the names are others.
+    ShapeError
+        If there are more axes or fewer.
+    """
+    names = list(axes)
+    if len(set(names)) != len(names) or not {"time"} <= set(names) <= set(AXES):
+        raise OptionError(f"the axes must be time, batch and feature in some order, not {','.join(map(str, names))}")
+    wanted = [name for name in AXES if name in names]
+    if array.ndim == len(names) - 1 and "batch" in names:
+        names.remove("batch")
+        array, names = array[None], ["batch", *names]
+    if array.ndim != len(names):
+        raise ShapeError(f"{what} has shape {array.shape}; its axes must be {', '.join(axes)}")
+    return array.transpose([names.index(name) for name in wanted])
+
+
+def verify(
+    lstm: LSTM,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike | None = None,
+    *,
+    state: States | None = None,
+    final: Sequence[Sequence[tuple[npt.ArrayLike | None, npt.ArrayLike | None]]] | None = None,
+    lengths: npt.ArrayLike | None = None,
+    mask: npt.ArrayLike | None = None,
+    axes: Sequence[str] = AXES,
+    seed: int = 0,
+) -> Verification:
+    """Hold an LSTM against the answers that its own runtime gave, and tell rounding from a mistake.
+
+    Parameters
+    ----------
+    lstm : LSTM
+    x : array
+        What went in, on the `axes`; or (time, feature).
+    y : array, optional
+        What came out, on the same axes; or what came out last (batch, output) or (output,); or with the directions
+        apart, (time, direction, batch, size) or (batch, time, direction, size), as ONNX has them.
+    state : tuple of tuple of State, optional
+        What the runtime started from, ``[layer][direction]``; zeros by default.
+    final : nested sequence of (h, c), optional
+        Its states in the end, ``[layer][direction]``; either of a pair may be None.
+    lengths : array of int (batch,), optional
+        How many steps of each row are real. What is put out beyond may be zeros or the last output again.
+    mask : boolean array (time, batch) or (time,), optional
+        Which steps take place, where padding is not only on the right.
+    axes : sequence of str
+        The order of the axes of `x` and `y`: a permutation of ``time, batch, feature``.
+    seed : int
+        Where the draws of rounding start; the same seed gives the same verdict.
+
+    Returns
+    -------
+    Verification
+
+    Raises
+    ------
+    ShapeError
+        If sizes do not agree.
+    OptionError
+        If there is no answer to compare with.
+
+    Notes
+    -----
+    The runtime is taken to have computed in the narrowest precision that holds its answers (bfloat16, float16, float32,
+    float64), or in that of the weights where they have fewer digits. A change too small to be seen through rounding is
+    not found.
+
+    Examples
+    --------
+    >>> lstm = LSTM(3, 4, rng=0)
+    >>> x = np.random.default_rng(0).normal(size=(5, 2, 3))
+    >>> y, _ = lstm(x)
+    >>> verify(lstm, x, y).verdict
+    'rounding'
+    >>> verify(lstm, x[::-1], y).causes
+    ('the runtime was given the steps in the reverse order',)
+    """
+    given = np.asarray(numbers("x", x))
+    sequence = time_first(given, axes).astype(np.float64)
+    if sequence.shape[-1] != lstm.input_size:
+        raise ShapeError(f"x has shape {given.shape}; its features must be {lstm.input_size} (axes {', '.join(axes)})")
+    time, batch = sequence.shape[:2]
+    wide = lstm.astype(np.float64)
+    start = None if state is None else _start(wide, state, batch)
+    live = live_steps(lengths, mask, time, batch)
+    claims, precision = _claims(wide, y, final, time, batch, axes)
+    if lstm.dtype == np.float32 and precision == "float64":
+        precision = "float32"
+    case, u, notes = Case(wide, sequence, start, live), DIGITS[precision], []
+    if live is not None and "y" in claims:
+        repeats = replace(case, masked_output="repeat")
+        if _furthest(repeats.answers(), claims) < _furthest(case.answers(), claims):
+            case = repeats
+            notes.append("where a step does not take place, the last output is repeated")
+    differences, blind = _compared(case, claims, u, seed)
+    notes += blind
+    found = Verification(differences, precision, (), tuple(notes))
+    if found.verdict != "mistake":
+        return found
+    return replace(found, causes=tuple(_causes(case, claims, u, seed)))
+
+
+# What was given.
+
+
+def _start(lstm: LSTM, state: States, batch: int) -> States:
+    try:
+        single = all(np.ndim(part) == 1 for row in state for one in row for part in one)
+    except TypeError:
+        single = False
+    if single and batch == 1:
+        state = tuple(tuple(State(*(np.asarray(part)[None] for part in one)) for one in row) for row in state)
+    return settled_state(lstm, state, batch)
+
+
+def _claims(lstm: LSTM, y: Any, final: Any, time: int, batch: int, axes: Sequence[str]) -> tuple[dict[str, Array], str]:
+    """Return the answers by the names of `named`, and their precision."""
+    claims: dict[str, npt.NDArray[Any]] = {}
+    if y is not None:
+        name, claims_y = _output(lstm, _array("y", y), time, batch, axes)
+        claims[name] = claims_y
+    if final is not None:
+        try:
+            fits = [[len(pair) for pair in row] for row in final] == [[2] * len(lstm.directions)] * lstm.num_layers
+        except TypeError:
+            fits = False
+        if not fits:
+            raise ShapeError(f"the final state must have {nesting(lstm)}, each a pair (h, c)")
+        zeros = lstm.zero_state(batch)
+        for number, row in enumerate(final):
+            for place, direction in enumerate(lstm.directions):
+                for letter, part in zip("hc", row[place], strict=True):
+                    if part is None:
+                        continue
+                    name = name_of(f"{letter}n", lstm, number, direction)
+                    array, shape = _array(name, part), getattr(zeros[number][place], letter).shape
+                    if array.ndim == 1 and batch == 1:
+                        array = array[None]
+                    if array.shape != shape:
+                        raise ShapeError(f"{name} has shape {np.shape(part)}; it must be {shape}")
+                    claims[name] = array
+    if not claims:
+        raise OptionError("there is nothing to verify: give y, or the final states")
+    names = {_precision(array) for array in claims.values()}
+    precision = next(name for name in DIGITS if name in names)
+    return {name: array.astype(np.float64) for name, array in claims.items()}, precision
+
+
+def _array(what: str, given: Any) -> npt.NDArray[Any]:
+    array = np.asarray(given)
+    return array if array.dtype == np.float16 else numbers(what, array)
+
+
+def _precision(array: npt.NDArray[Any]) -> str:
+    """Return the type that an array was computed in: the narrowest that holds all of its numbers."""
+    with np.errstate(all="ignore"):
+        single = array.astype(np.float32)
+        if not np.array_equal(single, array, equal_nan=True):
+            return "float64"
+        half = single.astype(np.float16)
+    if array.dtype == np.float16 or not array.any():
+        return "float16" if array.dtype == np.float16 else "float32"
+    if not (single.view(np.uint32) & 0xFFFF).any():  # the bits that bfloat16 has not
+        return "bfloat16"
+    return "float16" if np.array_equal(half, array, equal_nan=True) else "float32"
+
+
+def _output(lstm: LSTM, y: Any, time: int, batch: int, axes: Sequence[str]) -> tuple[str, Any]:
+    """Return the output as (time, batch, ·), or the last one as (batch, ·), and its name."""
+    size = lstm.output_size * (2 if lstm.merge[-1] == "none" and lstm.bidirectional else 1)
+    first = list(axes).index("time") < (list(axes).index("batch") if "batch" in axes else len(axes))
+    if y.ndim == 4:
+        apart = y.transpose(0, 2, 1, 3) if first else y.transpose(1, 0, 2, 3)
+        if apart.shape == (time, batch, len(lstm.directions), size // len(lstm.directions)):
+            return "y", apart.reshape(time, batch, size)
+    elif y.ndim in (2, 3):
+        names = [name for name in axes if y.ndim == 3 or name != "batch"]
+        if y.ndim == 3 or batch == 1:
+            whole = time_first(y, [*names, "batch"] if "batch" not in names else names, "y")
+            if whole.shape == (time, batch, size):
+                return "y", whole
+    if y.shape == (batch, size) or (batch == 1 and y.shape == (size,)):
+        return "last y", y.reshape(batch, size)
+    shape = [{"time": time, "batch": batch, "feature": size}[name] for name in axes]
+    raise ShapeError(f"y has shape {y.shape}; it must be ({', '.join(map(str, shape))}) ({', '.join(axes)})")
+
+
+# How far apart.
+
+
+def _furthest(found: dict[str, Array], claims: dict[str, Array]) -> float:
+    """Return the largest difference, relative to each array's largest number."""
+    worst = 0.0
+    for name, claim in claims.items():
+        if claim.shape != found[name].shape:
+            return math.inf
+        scale = np.max(np.abs(found[name]), initial=0, where=np.isfinite(found[name])) or 1.0
+        worst = max(worst, float(np.max(_apart(claim, found[name]), initial=0)) / float(scale))
+    return worst
+
+
+def _apart(claim: Array, truth: Array) -> Array:
+    """Return |claim - truth|: 0 where both are the same infinity or NaN, infinite where only one is finite."""
+    same = (claim == truth) | (np.isnan(claim) & np.isnan(truth))
+    away = np.abs(claim - truth)
+    return np.where(same, 0, np.where(np.isnan(away), np.inf, away))
+
+
+def _compared(case: Case, claims: dict[str, Array], u: float, seed: int) -> tuple[tuple[Difference, ...], list[str]]:
+    """Return the difference of every claim, and in words where rounding hides everything."""
+    truth = case.answers("reference")
+    rounded = spread(case, truth, [*claims], u, seed)
+    found, blind = [], []
+    for name, claim in claims.items():
+        expected, away = truth[name], _apart(claim, truth[name])
+        allowed = FACTOR * rounded[name] + u * np.abs(expected) + np.finfo(np.float32 if u > 1e-10 else float).tiny
+        allowed = np.where(np.isfinite(allowed), allowed, 0)
+        ratio = np.divide(away, allowed, out=np.where(away > 0, np.inf, 0.0), where=allowed > 0)
+        scale = float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected)))
+        blinding = np.all(allowed > (BLIND + 100 * u) * scale, axis=-1, keepdims=True)
+        hidden = blinding & np.isfinite(away) & (scale > 0)
+        ratio = np.where(hidden, np.minimum(ratio, 1), ratio)
+        if scale and hidden.any():
+            blind.append(
+                f"from step {np.argwhere(hidden)[0][0]} on, rounding alone moves y as much as a mistake would"
+                if name == "y"
+                else f"rounding alone moves {name} as much as a mistake would"
+            )
+        beyond = np.argwhere(ratio > 1)
+        at: tuple[int, ...] = np.unravel_index(np.argmax(away), away.shape) if away.size else (0,) * away.ndim  # type: ignore[assignment]
+        at = tuple(map(int, at))
+        found.append(
+            Difference(
+                name=name,
+                largest=float(away[at]) if away.size else 0.0,
+                index=at,
+                given=float(claim[at]) if away.size else 0.0,
+                computed=float(expected[at]) if away.size else 0.0,
+                scale=scale,
+                allowance=float(allowed[at]) if away.size else 0.0,
+                excess=float(np.max(ratio, initial=0)),
+                beyond=len(beyond),
+                entries=int(away.size),
+                hidden=int(np.count_nonzero(np.broadcast_to(hidden, away.shape))),
+                first=tuple(map(int, beyond[0])) if len(beyond) else None,
+            )
+        )
+    return tuple(found), blind
+
+
+# What went wrong.
+
+
+def _causes(case: Case, claims: dict[str, Array], u: float, seed: int) -> Iterator[str]:
+    """Find the mistakes that leave nothing but rounding when they are made here too."""
+    truth = case.answers()
+    row = _worst_row(truth, claims)
+    before = _furthest(*_row(truth, claims, row))
+    seen: list[str] = []
+    for said, other, others in mistakes(case, claims):
+        try:
+            after = _furthest(*_one_row(other, others, row))
+        except (ShapeError, OptionError):  # it does not fit together so
+            continue
+        near = after < before / 20 or (after < before / 2 and before < 1e4 * u)
+        if near or not math.isfinite(before):
+            differences, _ = _compared(other, others, u, seed)
+            if all(one.verdict == "rounding" for one in differences) and said not in seen:
+                seen.append(said)
+                yield said
+    if not seen and (biases := other_biases(case, claims, u)):
+        yield biases
+
+
+def _worst_row(truth: dict[str, Array], claims: dict[str, Array]) -> int:
+    """Return the row that is furthest off, relative to each array's largest number."""
+    found: dict[int, float] = {0: 0.0}
+    for name, claim in claims.items():
+        away = _apart(claim, truth[name]).max(axis=-1, initial=0)
+        away = away.max(axis=0, initial=0) if name == "y" else away
+        if away.size:
+            row = int(np.argmax(away))
+            found[row] = max(found.get(row, 0.0), float(away[row]) / float(np.abs(truth[name]).max() or 1))
+    return max(found, key=lambda row: found[row])
+
+
+def _row(truth: dict[str, Array], claims: dict[str, Array], row: int) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return one row of what was computed, and of what was given."""
+
+    def cut(arrays: dict[str, Array]) -> dict[str, Array]:
+        return {n: a[:, row : row + 1] if n == "y" else a[row : row + 1] for n, a in arrays.items()}
+
+    return cut({name: truth[name] for name in claims}), cut(claims)
+
+
+def _one_row(case: Case, claims: dict[str, Array], row: int) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return one row of the answers of a case, and of what was given: rows do not meet, and one tells enough."""
+    row = min(row, case.x.shape[1] - 1)
+    state, rows = case.state, slice(row, row + 1)
+    if state is not None:
+        state = tuple(tuple(State(one.h[rows], one.c[rows]) for one in layer) for layer in state)
+    live = None if case.live is None else case.live[:, rows]
+    alone = replace(case, x=case.x[:, rows], state=state, live=live).answers()
+    return {name: alone[name] for name in claims}, _row(claims, claims, row)[1]

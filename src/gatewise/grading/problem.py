@@ -1,0 +1,184 @@
+"""What a sheet is about: a cell, its inputs and its states, as named numbers that files hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.errors import FileError, OptionError, ShapeError
+from gatewise.gates import LETTERS, PEEPHOLES, index
+from gatewise.grading.sheet import Sheet
+from gatewise.layers import LSTM
+from gatewise.parameters import Parameters, Variant
+from gatewise.step import State, Step
+
+RUN = ("x", "h_prev", "c_prev", "dh", "dc_next")  # what is given besides the parameters
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A run of one cell, and the derivatives of a loss by the states that it ends in.
+
+    Attributes
+    ----------
+    parameters : Parameters
+    x : array (time, batch, input)
+    state : State
+        Before the first step; arrays (batch, ·).
+    dh, dc : array (batch, recurrent), (batch, hidden)
+    """
+
+    parameters: Parameters
+    x: Array
+    state: State
+    dh: Array
+    dc: Array
+
+    def rows(self) -> list[list[Step]]:
+        """Return the steps of every row."""
+        trace = LSTM.from_cells(self.parameters).trace(self.x, ((self.state,),), engine="reference")[0]
+        return [[trace.step(t, row) for t in range(len(trace))] for row in range(trace.batch)]
+
+    def given(self) -> dict[str, Array]:
+        """Return everything that is given, by name; a single row and a single step are not axes."""
+        found = dict(_named(self.parameters))
+        one, row = len(self.x) == 1, self.x.shape[1] == 1
+        found["x"] = self.x[0, 0] if one and row else self.x[:, 0] if row else self.x
+        states = {"h_prev": self.state.h, "c_prev": self.state.c, "dh": self.dh, "dc_next": self.dc}
+        for name, array in states.items():
+            found[name] = array[0] if row else array
+        return found
+
+
+def of_sheet(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem:
+    """Return the problem that a file gives: its weights, inputs and states, and in JSON its variant.
+
+    Raises
+    ------
+    FileError
+        If something is missing, unknown, blank or of another size.
+    """
+    variant = _variant(sheet, switches or {})
+    given = {name: answer.values for name, answer in sheet.answers.items()}
+    for name, values in given.items():
+        if np.isnan(values).any():
+            raise FileError(f"{sheet.source}: {sheet.answers[name].place}: {name!r} is not filled in")
+    arrays = dict(_assembled(sheet, given, variant))
+    try:
+        p = Parameters(variant=variant, **arrays)
+    except (ShapeError, OptionError) as problem:
+        raise FileError(f"{sheet.source}: {problem}") from None
+    x = _taken(sheet, given, "x")
+    if x.ndim == 2 and x.shape == (p.input_size, 1) and p.input_size > 1:  # a column
+        x = x.T
+    x = x[None, None] if x.ndim == 1 else x[:, None] if x.ndim == 2 else x
+    if x.ndim != 3 or x.shape[-1] != p.input_size or not x.size:
+        told = f"({p.input_size},), (time, {p.input_size}) or (time, batch, {p.input_size})"
+        raise FileError(f"{sheet.source}: x has shape {given['x'].shape}; it must be {told}")
+    batch = x.shape[1]
+
+    def rows(name: str, size: int, default: float | None) -> Array:
+        if name not in given and default is not None:
+            return np.full((batch, size), default)
+        found = _taken(sheet, given, name)
+        if found.shape in ((size,), (size, 1)):
+            return np.tile(found.reshape(size), (batch, 1))
+        if found.shape != (batch, size):
+            raise FileError(
+                f"{sheet.source}: {name} has shape {found.shape}; it must be ({size},) or ({batch}, {size})"
+            )
+        return found
+
+    state = State(rows("h_prev", p.recurrent_size, 0.0), rows("c_prev", p.hidden_size, 0.0))
+    dh, dc = rows("dh", p.recurrent_size, 1.0), rows("dc_next", p.hidden_size, 0.0)
+    unknown = set(given) - {name for name, _ in _named(p)} - {*RUN}
+    if unknown:
+        name = min(unknown)
+        allowed = ", ".join([*(name for name, _ in _named(p)), *RUN])
+        raise FileError(
+            f"{sheet.source}: {sheet.answers[name].place}: there is no {name!r} among what is given; allowed: {allowed}"
+        )
+    return Problem(p, x, state, dh, dc)
+
+
+def _variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
+    written = sheet.more.get("variant", {})
+    if not isinstance(written, dict) or not all(isinstance(key, str) for key in written):
+        raise FileError(f'{sheet.source}: its variant must be an object of switches, like {{"peephole": "full"}}')
+    try:
+        plain = {key: float(one) if isinstance(one, Decimal) else one for key, one in written.items()}
+        return Variant(**{**plain, **switches})
+    except (TypeError, ValueError, OptionError) as problem:
+        said = str(problem).replace("Variant.__init__() got an unexpected keyword argument", "there is no switch")
+        raise FileError(f"{sheet.source}: {said}") from None
+
+
+def _names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
+    """Go through the names of a variant's parameters: of which array each is which part."""
+    for k in LETTERS:
+        if k in variant.own:
+            yield f"W_{k}", "weight", (index(k),)
+            yield f"b_{k}", "bias", (index(k),)
+    if variant.peephole == "full":
+        for row, k in enumerate(PEEPHOLES):
+            if k in variant.own:
+                yield f"p_{k}", "peephole", (row,)
+    if variant.layer_norm == "gates":
+        for k in variant.own:
+            yield f"gamma_{k}", "norm_gain", (index(k),)
+    if variant.layer_norm == "haste":
+        for row, base in enumerate("uw"):
+            for k in variant.own:
+                yield f"gamma_{base}{k}", "norm_gain", (row, index(k))
+        yield "gamma_c", "cell_norm", (0,)
+        yield "beta_c", "cell_norm", (1,)
+
+
+def _named(p: Parameters) -> Iterable[tuple[str, Array]]:
+    """Go through the parameters by the names that they have in the equations."""
+    arrays = p.arrays()
+    for name, owner, place in _names(p.variant):
+        yield name, np.asarray(arrays[owner][place])
+    if p.projection is not None:
+        yield "R", p.projection
+
+
+def _assembled(sheet: Sheet, given: Mapping[str, Array], variant: Variant) -> Iterable[tuple[str, Array]]:
+    """Put the named numbers of a file together to the arrays of Parameters."""
+    first = next(iter(variant.own))
+    shape = _taken(sheet, given, f"W_{first}").shape
+    if len(shape) != 2:
+        raise FileError(f"{sheet.source}: W_{first} has shape {shape}; it must be (hidden, recurrent + input)")
+    hidden = shape[0]
+    whole = {
+        "weight": np.zeros((4, *shape)),
+        "bias": np.zeros((4, hidden)),
+        "peephole": np.zeros((3, hidden)),
+        "norm_gain": np.zeros((2, 4, hidden) if variant.layer_norm == "haste" else (4, hidden)),
+        "cell_norm": np.zeros((2, hidden)),
+    }
+    used = set()
+    for name, owner, place in _names(variant):
+        expected = whole[owner][place].shape
+        values = _taken(sheet, given, name)
+        if len(expected) == 1 and values.shape == (hidden, 1):
+            values = values[:, 0]
+        if values.shape != expected:
+            where = sheet.answers[name].place
+            raise FileError(f"{sheet.source}: {where}: {name} has shape {values.shape}; it must be {expected}")
+        whole[owner][place] = values
+        used.add(owner)
+    yield from ((owner, whole[owner]) for owner in used)
+    if "R" in given:
+        yield "projection", given["R"]
+
+
+def _taken(sheet: Sheet, given: Mapping[str, Array], name: str) -> Array:
+    if name not in given:
+        raise FileError(f"{sheet.source}: {name} is missing")
+    return given[name]

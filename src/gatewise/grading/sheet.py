@@ -1,0 +1,366 @@
+"""Sheets of numbers by name: JSON, CSV and NumPy archives, with the digits that were written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array
+from gatewise.errors import FileError, OptionError, one_of
+from gatewise.render.text import clean
+from gatewise.storage import readable
+
+SUFFIXES = (".json", ".csv", ".npz")
+LARGEST = 16 << 20  # bytes of a sheet; no person fills a larger one
+MOST_NUMBERS = 2_000_000  # of one quantity
+SINGLE = 16 * float(np.finfo(np.float32).eps)  # how far off, relatively, single precision may be
+SMALL = 1e-2  # below, the error of a sum in single precision is that of its terms
+MOST_DIGITS = 15  # that a double holds
+_HEADS = ("quantity", "name")  # of a first line of column heads
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")  # no nan, no inf, no underscores
+_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The numbers written for one quantity.
+
+    Attributes
+    ----------
+    values : array
+        NaN where nothing is written.
+    tolerance : array
+        Half of the last digit written, of each.
+    place : str
+        Where they stand: ``line 3``, or the quantity's name.
+    """
+
+    values: Array
+    tolerance: Array
+    place: str
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is written."""
+        return bool(np.isnan(self.values).all())
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """What a file holds: answers by name, and what stands beside them.
+
+    Attributes
+    ----------
+    answers : dict of str to Answer
+    source : str
+        The file's name.
+    single : bool
+        Whether it was computed in single precision.
+    more : dict
+        Of a JSON file that holds more than answers: the rest.
+    """
+
+    answers: dict[str, Answer]
+    source: str
+    single: bool = False
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
+    """Return the numbers of a sheet; of a JSON file with an object called `part`, those in it.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or holds something that is not a finite number.
+    """
+    source = readable(path)
+    suffix = source.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise FileError(f"cannot read {source}: a sheet is a file ending in {', '.join(SUFFIXES)}")
+    if source.stat().st_size > LARGEST:
+        raise FileError(f"cannot read {source}: a sheet has at most {LARGEST >> 20} MiB")
+    if suffix == ".npz":
+        sheet = _npz(source)
+    else:
+        try:
+            text = source.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise FileError(f"cannot read {source}: it is not text in UTF-8") from None
+        sheet = _settled(Sheet(_csv(source, text), str(source)) if suffix == ".csv" else _json(source, text, part))
+    if not sheet.answers:
+        raise FileError(f"cannot read {source}: it holds no quantity")
+    return sheet
+
+
+def of_mapping(given: Mapping[str, npt.ArrayLike], digits: int | None = None) -> Sheet:
+    """Return a sheet of arrays by name; `digits` says to how many decimals they are rounded."""
+    if digits is not None and (isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= 300):
+        raise OptionError(f"digits must be a whole number from 0 to 300, not {digits!r}")
+    arrays = {}
+    for key, values in given.items():
+        name = _shown(str(key))
+        try:
+            array = np.asarray(values)
+            if array.dtype.kind in "iuO":  # None stands for a blank
+                array = array.astype(np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise FileError(f"the answer {name} must be numbers, all rows equally long") from None
+        if array.dtype.kind != "f":
+            raise FileError(f"the answer {name} must be numbers, but is of type {array.dtype}")
+        if np.isinf(array).any():
+            raise FileError(f"the answer {name} must hold finite numbers")
+        arrays[str(key)] = array
+    return _of_arrays(arrays, "the answers", digits)
+
+
+def _of_arrays(arrays: Mapping[str, npt.NDArray[Any]], source: str, digits: int | None = None) -> Sheet:
+    """Return the sheet that arrays make.
+
+    How many decimals were written is not kept in an array; they are taken to be as many as its longest number needs,
+    or where there is nothing but zeros, as the longest number of all.
+    """
+    needed = {
+        name: max((_decimals(str(value)) for value in array.reshape(-1) if value == value and value), default=None)
+        for name, array in arrays.items()
+    }
+    most = max((one for one in needed.values() if one is not None), default=0)
+    answers = {}
+    for name, array in arrays.items():
+        found = needed[name] if digits is None else digits
+        decimals = min(most if found is None else found, MOST_DIGITS)
+        with np.errstate(over="ignore"):
+            values = array.astype(np.float64)
+        if np.isinf(values).any():
+            raise FileError(f"{source}: {_shown(name)} holds a number that is too large")
+        answers[name] = Answer(values, np.full(array.shape, 0.5 * 10.0**-decimals), name)
+    single = bool(arrays) and all(array.dtype.itemsize < 8 for array in arrays.values())
+    return _in_single(Sheet(answers, source)) if single else _settled(Sheet(answers, source))
+
+
+def _settled(sheet: Sheet) -> Sheet:
+    """Return a sheet with the tolerance of single precision, where all of it is written as that precision writes."""
+    values = np.concatenate([answer.values.reshape(-1) for answer in sheet.answers.values()] or [np.zeros(0)])
+    tolerances = np.concatenate([answer.tolerance.reshape(-1) for answer in sheet.answers.values()] or [np.zeros(0)])
+    written = np.isfinite(values) & (values != 0)
+    values, tolerances = values[written], tolerances[written]
+    if len(values) < 2 or np.median(tolerances) > 1e-8 or np.abs(values).max() > 1e30:
+        return sheet
+    rounded = values.astype(np.float32)
+    shortest = np.array([float(str(value)) for value in rounded])
+    return _in_single(sheet) if ((values == rounded) | (values == shortest)).all() else sheet
+
+
+def _in_single(sheet: Sheet) -> Sheet:
+    answers = {
+        name: replace(answer, tolerance=np.maximum(answer.tolerance, single(answer.values)))
+        for name, answer in sheet.answers.items()
+    }
+    return replace(sheet, answers=answers, single=True)
+
+
+def single(values: Array) -> Array:
+    """Return how far off numbers may be that were computed in single precision."""
+    found: Array = SINGLE * np.maximum(np.nan_to_num(np.abs(values)), SMALL)
+    return found
+
+
+def _shown(text: str) -> str:
+    """Return text in quotes, not too much of it."""
+    return repr(clean(text[:60]) + ("…" if len(text) > 60 else ""))
+
+
+def _decimals(text: str) -> int:
+    """Return how many decimals a number has; a whole number has none."""
+    exponent = Decimal(text).as_tuple().exponent
+    whole = text.endswith(".0")
+    return 0 if whole or not isinstance(exponent, int) else -exponent
+
+
+# JSON.
+
+
+def _json(source: Path, text: str, part: str) -> Sheet:
+    def constant(token: str) -> Any:
+        line = text.count("\n", 0, text.find(token)) + 1
+        raise FileError(
+            f"cannot read {source}: line {line} has {token}, which is not a finite number (null stands for a blank)"
+        )
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen: set[str] = set()
+        for name, _ in items:
+            if name in seen:
+                raise FileError(f"cannot read {source}: line {_lines(text).get(name, 1)} has {_shown(name)} again")
+            seen.add(name)
+        return dict(items)
+
+    if not text.strip():
+        raise FileError(f"cannot read {source}: it is empty")
+    try:
+        data = json.loads(
+            text, parse_float=Decimal, parse_int=Decimal, parse_constant=constant, object_pairs_hook=pairs
+        )
+    except json.JSONDecodeError as problem:
+        raise FileError(f"cannot read {source}: line {problem.lineno} is not JSON ({problem.msg})") from None
+    except RecursionError:
+        raise FileError(f"cannot read {source}: it is not JSON of numbers: its lists are nested too deeply") from None
+    except (InvalidOperation, ValueError) as problem:
+        raise FileError(f"cannot read {source}: it is not JSON that holds numbers ({type(problem).__name__})") from None
+    if not isinstance(data, dict):
+        raise FileError(f'cannot read {source}: it must be an object of quantities, like {{"f": [0.49, 0.5]}}')
+    more: dict[str, Any] = {}
+    if isinstance(data.get(part), dict):
+        more = {key: value for key, value in data.items() if key != part}
+        data = data[part]
+    lines = _lines(text)
+    answers = {name: _nested(source, name, value, f"line {lines.get(name, 1)}") for name, value in data.items()}
+    return Sheet(answers, str(source), more=more)
+
+
+def _lines(text: str) -> dict[str, int]:
+    """Return the line in which each key of a JSON text stands; of several of one name, the last."""
+    found, line, at = dict[str, int](), 1, 0
+    for match in _KEY.finditer(text):
+        line += text.count("\n", at, match.start())
+        at = match.start()
+        with suppress(ValueError):  # within a text that only looks like a key
+            found[json.loads(f'"{match[1]}"')] = line
+    return found
+
+
+def _nested(source: Path, name: str, value: Any, place: str) -> Answer:
+    """Return the answer that nested lists of numbers and nulls hold."""
+    if value is None:
+        return Answer(np.array(np.nan), np.array(0.0), place)
+    shape: list[int] = []
+    inner = value
+    while isinstance(inner, list) and len(shape) < 4:
+        shape.append(len(inner))
+        inner = inner[0] if inner else None
+    flat = value if shape else [value]
+    for size in shape[1:]:
+        if not all(isinstance(row, list) and len(row) == size for row in flat):
+            raise FileError(f"cannot read {source}: {place}: the rows of {_shown(name)} are not equally long")
+        flat = [one for row in flat for one in row]
+    for one in flat:
+        if one is not None and not isinstance(one, Decimal):
+            kind = "a list" if isinstance(one, list) else json.dumps(one, default=str)[:60]
+            raise FileError(f"cannot read {source}: {place}: {_shown(name)} holds {kind}, which is not a number")
+    return _answer(source, name, flat, tuple(shape), place)
+
+
+def _answer(source: Path, name: str, flat: list[Decimal | None], shape: tuple[int, ...], place: str) -> Answer:
+    values = np.array([math.nan if one is None else float(one) for one in flat], dtype=np.float64)
+    if np.isinf(values).any():
+        raise FileError(f"cannot read {source}: {place}: {_shown(name)} holds a number that is too large")
+    tolerance = np.array([0.0 if one is None else 0.5 * 10.0 ** -_written(one) for one in flat], dtype=np.float64)
+    return Answer(values.reshape(shape), tolerance.reshape(shape), place)
+
+
+def _written(number: Decimal) -> int:
+    """Return how many decimals are written of a number; negative where its last digit stands for tens or more."""
+    exponent = number.as_tuple().exponent
+    if number == 0 and isinstance(exponent, int):
+        exponent = min(exponent, 0)
+    return max(-300, min(-exponent, 300)) if isinstance(exponent, int) else 0
+
+
+# CSV: a line a vector, its name first; lines of one name that follow each other are the rows of a matrix.
+
+
+def _csv(source: Path, text: str) -> dict[str, Answer]:
+    lines: dict[str, list[tuple[int, list[Decimal | None]]]] = {}
+    last = None
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""))
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as problem:
+        raise FileError(f"cannot read {source}: it is not comma-separated text ({problem})") from None
+    for number, row in rows:
+        cells = [cell.strip() for cell in row]
+        if not any(cells) or cells[0].startswith("#") or (not lines and cells[0].lower() in _HEADS):
+            continue
+        name = cells[0]
+        other = next((mark for mark in ";\t" if mark in name), None)
+        if other is not None:
+            told = "semicolons" if other == ";" else "tabs"
+            raise FileError(
+                f"cannot read {source}: line {number} has {told} between its columns; save it with commas, and points"
+                " in the numbers"
+            )
+        if not name:
+            raise FileError(f"cannot read {source}: line {number} has no name of a quantity before its numbers")
+        if name in lines and name != last:
+            raise FileError(f"cannot read {source}: line {number} has {_shown(name)} again")
+        last = name
+        lines.setdefault(name, []).append((number, [_cell(source, number, cell) for cell in cells[1:]]))
+    answers = {}
+    for name, found in lines.items():
+        first = found[0][0]
+        width = max(len(row) for _, row in found)
+        if width * len(found) > MOST_NUMBERS:
+            raise FileError(
+                f"cannot read {source}: line {first}: {_shown(name)} has more than {MOST_NUMBERS:,} numbers"
+            )
+        if width == 0:
+            answers[name] = Answer(np.array(np.nan), np.array(0.0), f"line {first}")
+            continue
+        table = [[*row, *[None] * (width - len(row))] for _, row in found]
+        flat = [cell for row in table for cell in row]
+        shape = (width,) if len(table) == 1 else (len(table), width)
+        answers[name] = _answer(source, name, flat, shape, f"line {first}")
+    return answers
+
+
+def _cell(source: Path, number: int, cell: str) -> Decimal | None:
+    if cell.strip("_ ") == "":
+        return None
+    cell = cell.replace("\N{MINUS SIGN}", "-")
+    if not _NUMBER.fullmatch(cell):
+        raise FileError(f"cannot read {source}: line {number} has {_shown(cell)}, which is not a number")
+    return Decimal(cell)
+
+
+# NumPy archives.
+
+
+def _npz(source: Path) -> Sheet:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
+                raise FileError(f"cannot read {source}: unpacked, a sheet has at most {LARGEST >> 20} MiB")
+        with np.load(source, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+    except FileError:
+        raise
+    except Exception as problem:  # whatever zipfile, zlib, tokenize and numpy raise at what is no archive of arrays
+        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
+        raise FileError(f"cannot read {source}: it is not a whole .npz file ({clean(reason)})") from None
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+            kind = array.dtype if isinstance(array, np.ndarray) else "no array"
+            raise FileError(f"cannot read {source}: {_shown(name)} must be numbers, but is of type {kind}")
+        if np.isinf(array).any():
+            raise FileError(f"cannot read {source}: {_shown(name)} must hold finite numbers")
+    floats = {name: array if array.dtype.kind == "f" else array.astype(np.float64) for name, array in arrays.items()}
+    return _of_arrays(floats, str(source))
+
+
+def suffix_of(path: Path) -> str:
+    """Return which kind of sheet a name asks for."""
+    return one_of("kind of sheet", path.suffix.lower(), SUFFIXES)

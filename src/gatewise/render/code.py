@@ -1,0 +1,224 @@
+"""Formulas as NumPy source, and what that source computes: operation by operation the same."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import textwrap
+import unicodedata
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from gatewise.activations import Activation
+from gatewise.symbolic.formula import (
+    Call,
+    Env,
+    Formula,
+    Holds,
+    MatMul,
+    Negative,
+    Number,
+    Outer,
+    Part,
+    Power,
+    Product,
+    Quotient,
+    Slope,
+    Stack,
+    Sum,
+    Symbol,
+    Transpose,
+    definition,
+    evaluate,
+    factors,
+    rebuild,
+)
+
+Names = Mapping[Symbol, str]  # what symbols are called in the source
+Functions = Mapping[Activation, str]  # and what nonlinearities are
+NONE: Functions = MappingProxyType({})
+WIDTH = 100
+FUNCTIONS = {
+    "σ": "sigmoid",
+    "max": "np.maximum",
+    "min": "np.minimum",
+    "ln": "np.log",
+    **{name: f"np.{name}" for name in ("tanh", "exp", "abs", "sqrt", "mean", "clip")},
+}
+RELATIONS = {">": ">", "<": "<", "≤": "<="}
+SUM, PRODUCT, MINUS, POWER, ATOM = range(5)  # how tightly an expression holds together
+
+
+def expression(node: Formula, names: Names, functions: Functions = NONE) -> str:
+    """Return a formula as a Python expression over NumPy arrays.
+
+    Examples
+    --------
+    >>> f, c = Symbol("f"), Symbol("c_prev")
+    >>> expression(Sum((Product((f, c)), Negative(Power(c, Number(2))))), {f: "f", c: "c_prev"})
+    'f * c_prev - c_prev ** 2'
+    """
+    return _written(flat(node), names, functions)[0]
+
+
+def flat(node: Formula) -> Formula:
+    """Return a formula as it is written and computed: the factors of a product side by side."""
+
+    def change(part: Formula) -> Formula | None:
+        match part:
+            case Slope(body):
+                return flat(body)
+            case Product():
+                return Product(tuple(flat(factor) for factor in factors(part)))
+        return None
+
+    return rebuild(node, change)
+
+
+def computed(node: Formula) -> Formula:
+    """Return a formula whose evaluation does what its source does: with the definitions of its nonlinearities."""
+
+    def change(part: Formula) -> Formula | None:
+        match part:
+            case Call(name, (argument,), Activation() as activation) if name != "tanh":
+                inner = computed(argument)
+                return rebuild(flat(definition(activation)), lambda one: inner if isinstance(one, Symbol) else None)
+        return None
+
+    return rebuild(flat(node), change)
+
+
+def value(node: Formula, env: Env) -> Any:
+    """Return what the source of a formula computes."""
+    return evaluate(computed(node), env)
+
+
+def _written(node: Formula, names: Names, functions: Functions) -> tuple[str, int]:
+    """Return a formula's source, and how tightly it holds together."""
+
+    def inside(part: Formula, least: int) -> str:
+        text, holds = _written(part, names, functions)
+        return text if holds >= least else f"({text})"
+
+    match node:
+        case Symbol():
+            return names[node], ATOM
+        case Number(number):
+            return literal(number), MINUS if number < 0 else ATOM
+        case Sum((first, *rest)):
+            text = inside(first, SUM)
+            for term in rest:
+                match term:
+                    case Negative(positive):
+                        text += f" - {inside(positive, PRODUCT)}"
+                    case Number(number) if number < 0:
+                        text += f" - {literal(-number)}"
+                    case _:
+                        text += f" + {inside(term, PRODUCT)}"
+            return text, SUM
+        case Negative(term):
+            return f"-{inside(term, POWER)}", MINUS
+        case Product((first, *rest)):
+            return " * ".join([inside(first, PRODUCT), *(inside(factor, MINUS) for factor in rest)]), PRODUCT
+        case MatMul(left, right):
+            return f"{inside(left, MINUS)} @ {inside(right, MINUS)}", PRODUCT
+        case Quotient(over, under):
+            return f"{inside(over, PRODUCT)} / {inside(under, MINUS)}", PRODUCT
+        case Power(base, exponent):
+            return f"{inside(base, ATOM)} ** {inside(exponent, ATOM)}", POWER
+        case Transpose(matrix):
+            return f"{names[matrix]}.T", ATOM
+        case Outer(left, right):
+            return f"np.outer({inside(left, SUM)}, {inside(right, SUM)})", ATOM
+        case Part(vector, start, stop):
+            return f"{names[vector]}[{start}:{stop}]", ATOM
+        case Call(name, arguments, activation):
+            function = FUNCTIONS[name] if activation is None or name == "tanh" else functions[activation]
+            return f"{function}({', '.join(inside(argument, SUM) for argument in arguments)})", ATOM
+        case Holds(left, relation, right):
+            return f"np.where({inside(left, SUM)} {RELATIONS[relation]} {inside(right, SUM)}, 1.0, 0.0)", ATOM
+        case Stack(parts):
+            return f"np.concatenate([{', '.join(inside(part, SUM) for part in parts)}])", ATOM
+        case _:
+            raise TypeError(f"not a formula of symbols: {node!r}")
+
+
+def literal(number: Any) -> str:
+    """Return the source of a number, exactly.
+
+    Examples
+    --------
+    >>> literal(2), literal(np.float64(0.1)), literal(-np.inf)
+    ('2', '0.1', '-np.inf')
+    """
+    if isinstance(number, (int, np.integer)):
+        return str(int(number))
+    text = repr(float(number))
+    return text if np.isfinite(number) else text.replace("inf", "np.inf").replace("nan", "np.nan")
+
+
+def array(numbers: Any) -> str:
+    """Return the source of an array, exactly.
+
+    Examples
+    --------
+    >>> array(np.array([0.5, -1.0]))
+    'np.array([0.5, -1.0])'
+    """
+    numbers = np.asarray(numbers)
+    if numbers.ndim == 0:
+        return literal(numbers[()])
+    rows = [_row(row) for row in (numbers if numbers.ndim == 2 else [numbers])]
+    if numbers.ndim == 2:
+        return f"np.array([\n{textwrap.indent(''.join(f'{row},{chr(10)}' for row in rows), '    ')}])"
+    return f"np.array({rows[0]})"
+
+
+def _row(numbers: Any) -> str:
+    text = f"[{', '.join(map(literal, numbers))}]"
+    return textwrap.fill(text, WIDTH, subsequent_indent=" ", break_on_hyphens=False, break_long_words=False)
+
+
+SPELLED = {"\N{COMBINING TILDE}": "_tilde", "{t-1}": "prev", "t-1": "prev"}
+
+
+def identifier(symbol: Symbol) -> str:
+    """Return a symbol as letters that a name in Python may have.
+
+    Examples
+    --------
+    >>> identifier(Symbol("γ", "f")), identifier(Symbol("C̃", "t", d=True)), identifier(Symbol("h", "t-1"))
+    ('gamma_f', 'dC_tilde_t', 'h_prev')
+    """
+    text = ("d" if symbol.d else "") + symbol.base + (f"_{symbol.sub}" if symbol.sub else "")
+    for sign, spelled in SPELLED.items():
+        text = text.replace(sign, spelled)
+    return "".join(map(_spelled, text))
+
+
+def _spelled(letter: str) -> str:
+    if letter.isascii():
+        return letter if letter.isalnum() else "_"
+    name = unicodedata.name(letter, "").split()
+    return name[-1].lower() if name[:1] == ["GREEK"] else "_"
+
+
+class Allotted:
+    """Gives every thing a name of its own, none of which Python or the notebook uses already."""
+
+    def __init__(self, *taken: str) -> None:
+        self.names: dict[Any, str] = {}
+        self.taken = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "np", *taken}
+
+    def name(self, thing: Any, wanted: str) -> str:
+        """Return the name of a thing, at first the one that is wanted or the nearest that is free."""
+        if thing not in self.names:
+            free, number = wanted, 2
+            while free in self.taken:
+                free, number = f"{wanted}_{number}", number + 1
+            self.taken.add(free)
+            self.names[thing] = free
+        return self.names[thing]

@@ -1,0 +1,194 @@
+"""The JSON face of a walkthrough: all of its parts, every number as it is; docs/walkthrough-json.md describes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from gatewise.activations import Activation
+from gatewise.render import layout, text
+from gatewise.symbolic.formula import Formula, Symbol, nodes
+from gatewise.walkthrough.numbers import GLUE
+from gatewise.walkthrough.parts import (
+    Block,
+    Definition,
+    Equation,
+    Facts,
+    Opened,
+    Section,
+    Sentence,
+    Table,
+    Walkthrough,
+    Words,
+)
+
+FORMAT, VERSION = "gatewise walkthrough", 1  # one version only ever gets keys added
+WIDTH = 120
+Object = dict[str, Any]
+
+
+def render(walk: Walkthrough) -> str:
+    """Return the walkthrough as JSON, one vector or small object a line."""
+    return _written(document(walk), 0) + "\n"
+
+
+def document(walk: Walkthrough) -> Object:
+    """Return the walkthrough as plain data that JSON has: objects, lists, strings, numbers, booleans, null."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "title": walk.title,
+        "backward": walk.backward,
+        "notation": walk.notation,
+        "rows": walk.rows,
+        "units": None if walk.units is None else list(walk.units),
+        "names": {axis: list(names) for axis, names in walk.names.items()},
+        "sections": [_section(section, walk) for section in walk.sections],
+    }
+
+
+def _section(section: Section, walk: Walkthrough) -> Object:
+    blocks = [_block(block, walk) for block in section.blocks]
+    return {"key": section.key, "title": section.title, "time": section.time, "at": section.at, "blocks": blocks}
+
+
+def _block(block: Block, walk: Walkthrough) -> Object:
+    match block:
+        case Equation():
+            return _equation(block, walk)
+        case Table():
+            return {
+                "type": "table",
+                "title": _said(block.title),
+                "columns": [_said(head) for head in block.columns],
+                "rows": [{"name": _said(name), "values": numbers(values)} for name, values in block.rows],
+                "openness": list(block.openness),
+                "digits": block.digits,
+            }
+        case Facts(items):
+            return {"type": "facts", "items": [{"name": name, "value": value} for name, value in items]}
+        case Definition(name, right):
+            return {"type": "definition", "name": name, "right": _formula(right)}
+        case Opened():
+            return _opened(block, walk)
+        case Sentence(words):
+            return {"type": "sentence", "text": _said(words)}
+
+
+def _equation(equation: Equation, walk: Walkthrough) -> Object:
+    used = dict.fromkeys(node for node in nodes(equation.right) if isinstance(node, Symbol))
+    return {
+        "type": "equation",
+        "left": _symbol(equation.left),
+        "right": _formula(equation.right),
+        "symbols": {text.formula(symbol): numbers(equation.env[symbol]) for symbol in used},
+        "value": numbers(equation.value),
+        "over": equation.over,
+        "across": equation.across,
+        "openness": equation.openness,
+        "products": list(equation.products),
+        "shapes": layout.shapes(equation, walk.rows),
+        "worked": _worked(equation, walk),
+    }
+
+
+def _worked(equation: Equation, walk: Walkthrough) -> list[Object]:
+    """Return the equation with the numbers of every entry that is walked through in it."""
+    found = []
+    for entry in layout.worked([equation], walk, most=None):
+        if isinstance(entry, layout.Entry):
+            for line in entry.lines:
+                place = None if entry.head is None else line.entry
+                right = text.formula(line.right, most=None)
+                found.append({"entry": place, "name": entry.head, "right": right, "value": numbers(line.value)})
+    return found
+
+
+def _opened(opened: Opened, walk: Walkthrough) -> Object:
+    terms = opened.terms
+    return {
+        "type": "opened",
+        "left": _symbol(opened.left),
+        "entry": opened.unit,
+        "name": walk.names[opened.over][opened.unit],
+        "over": opened.over,
+        "of": terms.of,
+        "terms": [
+            {"name": term.name, **{key: numbers(getattr(term, key)) for key in ("weight", "value", "product")}}
+            for term in terms
+        ],
+        "total": numbers(terms.total),
+    }
+
+
+def _said(words: Words) -> str:
+    return layout.said(words, text.formula).replace(GLUE, " ")
+
+
+def _symbol(symbol: Symbol) -> Object:
+    return {"text": text.formula(symbol), **{field.name: getattr(symbol, field.name) for field in fields(symbol)}}
+
+
+def _formula(node: Formula) -> Object:
+    return {"text": text.formula(node, most=None), "tree": _tree(node)}
+
+
+def _tree(node: Any) -> Any:
+    """Return a formula as nested objects: what kind of node each is, and its fields."""
+    match node:
+        case Symbol():
+            return {"node": "symbol", **_symbol(node)}
+        case Formula():
+            inner = {field.name: _tree(getattr(node, field.name)) for field in fields(node)}
+            return {"node": type(node).__name__.lower(), **inner}
+        case Activation():
+            return {"name": node.name, "alpha": node.alpha, "beta": node.beta}
+        case tuple():
+            return [_tree(one) for one in node]
+        case str() | bool() | None:
+            return node
+    return numbers(node)
+
+
+def numbers(value: Any) -> Any:
+    """Return a number, a vector or a matrix as JSON's numbers; those that JSON has not, as strings.
+
+    Examples
+    --------
+    >>> numbers(np.array([0.1, np.nan, -np.inf])), numbers(np.float32(0.1))
+    ([0.1, 'nan', '-inf'], 0.10000000149011612)
+    """
+    if np.ndim(value):
+        return [numbers(one) for one in value]
+    plain = value.item() if isinstance(value, (np.generic, np.ndarray)) else value
+    return plain if math.isfinite(plain) else str(plain)
+
+
+def _written(value: Any, indent: int) -> str:
+    """Return JSON: on one line where it fits or where it is a vector, else one line for each of its parts."""
+    match value:
+        case dict():
+            parts = [f"{_plain(key)}: {_written(one, indent + 1)}" for key, one in value.items()]
+            opening, closing, vector = "{", "}", False
+        case list():
+            parts = [_written(one, indent + 1) for one in value]
+            opening, closing, vector = "[", "]", not any(isinstance(one, (dict, list)) for one in value)
+        case _:
+            return _plain(value)
+    if vector or _fits(parts, indent):
+        return f"{opening}{', '.join(parts)}{closing}"
+    margin = "\n" + " " * (indent + 1)
+    return f"{opening}{margin}{f',{margin}'.join(parts)}{margin[:-1]}{closing}"
+
+
+def _fits(parts: Sequence[str], indent: int) -> bool:
+    return indent + sum(len(part) + 2 for part in parts) <= WIDTH and not any("\n" in part for part in parts)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

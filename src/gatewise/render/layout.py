@@ -1,0 +1,112 @@
+"""What every face of a walkthrough has in common: which equations go together, and which of their entries are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from gatewise.symbolic.formula import Formula, MatMul, Outer, Stack, Symbol, evaluate, nodes, substitute
+from gatewise.walkthrough.parts import UNITS, Block, Equation, Walkthrough, Words
+
+MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
+MOST_TERMS = 12  # of one sum; beyond that the first ones, the last one, and how many between
+MOST_ROWS = 8  # of one table
+
+
+@dataclass(frozen=True)
+class Line:
+    """An equation with the numbers of one entry in it, and what it gives: a number, or a row of a matrix."""
+
+    equation: Equation
+    entry: int
+    right: Formula
+    value: Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The lines of one unit, or of another entry; `head` is its name, or None for a number of all units."""
+
+    head: str | None
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """How many entries are not shown; units can be opened one by one."""
+
+    count: int
+    over: str = UNITS
+
+    def __str__(self) -> str:
+        hint = " (--unit K, or unit=K, opens one)" if self.over == UNITS else ""
+        return f"… and {self.count} more{hint}"
+
+
+def grouped(blocks: Sequence[Block]) -> Iterator[Block | tuple[Equation, ...]]:
+    """Go through the blocks of a section, equations that follow each other together."""
+    for together, run in groupby(blocks, lambda block: isinstance(block, Equation)):
+        if together:
+            yield tuple(run)  # type: ignore[arg-type]
+        else:
+            yield from run
+
+
+def worked(group: Sequence[Equation], walk: Walkthrough, most: int | None = MOST_UNITS) -> Iterator[Entry | Rest]:
+    """Go through the lines of equations with numbers in them, in the order in which they follow from each other:
+    unit by unit up to a number of all units, that number, unit by unit again.
+    """
+    shown = [equation for equation in group if equation.worked]
+    for (vector, over), run in groupby(shown, lambda one: (np.ndim(one.value) > 0, one.over)):
+        equations = list(run)
+        if not vector:
+            yield from (Entry(None, (_line(equation, 0),)) for equation in equations)
+            continue
+        names = walk.names[over]
+        entries = walk.units if over == UNITS and walk.units is not None else range(len(names))
+        for k in entries[:most]:
+            yield Entry(names[k], tuple(_line(equation, k) for equation in equations))
+        if most is not None and len(entries) > most:
+            yield Rest(len(entries) - most, over)
+
+
+def _line(equation: Equation, k: int) -> Line:
+    value = equation.value if np.ndim(equation.value) == 0 else equation.value[k]
+    return Line(equation, k, substitute(equation.right, equation.env, k), value)
+
+
+def shapes(equation: Equation, rows: bool) -> str:
+    """Return the shape of what an equation gives, and of what a product with a matrix takes."""
+    products = [node for node in nodes(equation.right) if isinstance(node, (MatMul, Outer))]
+    given = shape(equation.value, rows)
+    if isinstance(equation.right, Stack):
+        parts = [shape(equation.env[part], rows) for part in equation.env if np.ndim(equation.env[part])]
+        return f"{', '.join(parts)} → {given}"
+    if not products:
+        return f"→ {given}" if np.ndim(equation.value) else "→ one number"
+    first = products[0]
+    if isinstance(first, Outer):
+        left, right = (len(_of(side, equation)) for side in (first.left, first.right))
+        return f"({left}, 1) · (1, {right}) → {given}"
+    left, right = (shape(_of(side, equation), rows) for side in (first.left, first.right))  # type: ignore[assignment]
+    return f"{left} · {right} → {given}"
+
+
+def _of(side: Formula, equation: Equation) -> Any:
+    return evaluate(side, equation.env)
+
+
+def shape(value: Any, rows: bool) -> str:
+    """Return a shape; a vector is a column, or where vectors are rows, a row."""
+    found = np.shape(value)
+    return str(found if len(found) != 1 else (1, *found) if rows else (*found, 1))
+
+
+def said(words: Words, symbol: Callable[[Symbol], str]) -> str:
+    """Return text, its symbols written by a function."""
+    parts = words if isinstance(words, tuple) else (words,)
+    return "".join(one if isinstance(one, str) else symbol(one) for one in parts)

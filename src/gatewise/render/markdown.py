@@ -1,0 +1,156 @@
+"""The Markdown face of a walkthrough, for GitHub and notebooks: formulas as LaTeX, with numbers in them as text.
+
+Names come from files and from people: whatever is in them, they are text, and neither HTML nor mathematics.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import numpy as np
+from rich.cells import cell_len
+
+from gatewise.render import latex, text
+from gatewise.render.layout import MOST_ROWS
+from gatewise.walkthrough.numbers import number, percent
+from gatewise.walkthrough.parts import (
+    Block,
+    Definition,
+    Equation,
+    Facts,
+    Opened,
+    Section,
+    Sentence,
+    Table,
+    Walkthrough,
+    Words,
+)
+
+# In an element of its own, a dollar or a backslash begins no mathematics, whoever renders the page.
+_SPECIAL = {"$": r"<span>\$</span>", "\\": r"<span>\\</span>", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_SPECIAL |= {c: f"\\{c}" for c in "`*_{}[]|~@"}
+_BEGINNING = re.compile(r"^(\d*)(?=[-+#=.)])")  # of a list, of a heading, of a rule
+
+
+def render(walkthrough: Walkthrough) -> str:
+    """Return the walkthrough as Markdown."""
+    parts = [f"# {escape(walkthrough.title)}"]
+    time, place = None, 0
+    for one in walkthrough.sections:
+        if one.time != time:
+            time, place = one.time, 0
+            parts.append("---" if time is None else f"## {escape(text.short(time))}")
+        place += 1
+        parts.append(section(walkthrough, one, place))
+    return "\n\n".join(parts)
+
+
+def section(walk: Walkthrough, section: Section, place: int, *, worked: bool = True) -> str:
+    """Return one section under its heading; without `worked`, no equation is shown with numbers in it."""
+    parts = [f"### {place}. {escape(section.title)}"]
+    for kind, run in groupby(section.blocks, type):
+        if kind is Equation:
+            parts += _equations(list(run), walk, worked)  # type: ignore[arg-type]
+        elif kind is Definition:
+            parts.append(_displayed([latex.defined(block) for block in run]))  # type: ignore[arg-type]
+        else:
+            parts += [part for block in run for part in _block(block, walk)]
+    return "\n\n".join(parts)
+
+
+def escape(name: str) -> str:
+    r"""Return any text as Markdown that shows it and does nothing else.
+
+    Examples
+    --------
+    >>> print(escape("<b> | *x_1*"))
+    &lt;b&gt; \| \*x\_1\*
+    """
+    shown = "".join(_SPECIAL.get(c, c) for c in text.clean(name))
+    return re.sub("(www)(?=[.])", r"\1\\", shown.replace("://", r"\://"), flags=re.IGNORECASE)  # no links
+
+
+def prose(words: Words) -> str:
+    """Return text with symbols in it."""
+    parts = words if isinstance(words, tuple) else (words,)
+    shown = "".join(_between(one) if isinstance(one, str) else f"${latex.formula(one)}$" for one in parts)
+    return _begun(shown.strip())
+
+
+def _begun(shown: str) -> str:
+    """Return text that begins a paragraph as such, whatever it begins with."""
+    return _BEGINNING.sub(r"\1\\", shown)
+
+
+def _between(part: str) -> str:
+    """Return a part of a text with the spaces at its ends."""
+    return f"{' ' * part[:1].isspace()}{escape(part)}{' ' * part[-1:].isspace()}"
+
+
+def _name(words: Words) -> str:
+    """Return the name of a row or of a column, as long as names are."""
+    return escape(text.short(words)) if isinstance(words, str) else prose(words)
+
+
+def _block(block: Block, walk: Walkthrough) -> Iterator[str]:
+    match block:
+        case Facts(items):
+            yield "\n".join(f"- {_begun(escape(name))}: {escape(value)}" for name, value in items)
+        case Table(title):
+            if title:
+                yield prose(title)
+            yield _table(block)
+        case Opened():
+            yield from _opened(block, walk)
+        case Sentence(words):
+            yield prose(words)
+
+
+def _equations(group: Sequence[Equation], walk: Walkthrough, worked: bool) -> Iterator[str]:
+    yield _displayed([row for equation in group for row in latex.symbols(equation, walk.rows)])
+    if worked and (lines := text.worked_lines(group, walk)):
+        yield _fenced([line[3:] for line in lines])  # without the margin that text has
+
+
+def _displayed(rows: Sequence[str]) -> str:
+    return "\n".join(["$$", r"\begin{aligned}", " \\\\\n".join(rows), r"\end{aligned}", "$$"])
+
+
+def _fenced(lines: Sequence[str]) -> str:
+    """Return lines between fences, longer than any row of backticks that a name has."""
+    longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([f"{fence}text", *lines, fence])
+
+
+def _table(table: Table) -> str:
+    rows = [[_name(name), *(number(value, table.digits) for value in values)] for name, values in table.rows]
+    omitted = 0 if table.whole else len(rows) - MOST_ROWS
+    if omitted > 0:
+        between = [f"… {omitted} more rows …", *("" for _ in table.columns)]
+        rows = [*rows[: MOST_ROWS - 1], between, rows[-1]]
+    return _grid(["", *map(_name, table.columns)], rows)
+
+
+def _opened(opened: Opened, walk: Walkthrough) -> Iterator[str]:
+    terms = opened.terms
+    total = sum(abs(term.product) for term in terms)
+    name = text.short(walk.names[opened.over][opened.unit])
+    yield prose(f"{name}: every product in its {terms.of}, largest first")
+    rows = []
+    for term in terms:
+        share = abs(term.product) / total if total else 0.0
+        told = percent(share) if np.isfinite(share) else ""
+        rows.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), told])
+    rows.append(["**sum**", "", "", f"**{number(terms.total)}**", ""])
+    yield _grid(["", "weight", "value", "product", "share"], rows)
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table, its first column on the left, the others on the right; aligned in its source too."""
+    widths = [max(3, *(cell_len(row[k]) for row in (head, *rows))) for k in range(len(head))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [[text.left_of(row[0], widths[0]), *map(text.right_of, row[1:], widths[1:])] for row in (head, rule, *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,1 +1,0 @@
-"""Ways to look at a run: walkthroughs in words and numbers."""

@@ -1,0 +1,192 @@
+"""Whose symbols a walkthrough is written in: gatewise's own, or those of the reader's textbook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import one_of
+from gatewise.symbolic.formula import Formula, MatMul, Outer, Stack, Symbol, rebuild
+from gatewise.walkthrough.parts import Block, Definition, Equation, Opened, Section, Sentence, Table, Words
+
+
+@dataclass(frozen=True)
+class Notation:
+    """The symbols of a source and the shapes of its matrices.
+
+    Attributes
+    ----------
+    name : str
+    source : str
+        Where it is written so.
+    order : str
+        In which it goes through the gates.
+    symbols : mapping of (base, sub) to (base, sub)
+        What gatewise's symbols are called.
+    bases : mapping of str to str
+        What their bases are called, whatever the gate.
+    letters : mapping of str to str
+        What the gates are called below a symbol.
+    split : bool
+        Whether x and h have each a matrix of their own, so that there is no combined input.
+    rows : bool
+        Whether vectors are rows, and matrices the transposes of gatewise's.
+    inline : bool
+        Whether the combined input is written out in each gate.
+    two_biases : bool
+        Whether the parts of x and of h have each a bias.
+    """
+
+    name: str
+    source: str
+    order: str = "figo"
+    symbols: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    bases: Mapping[str, str] = field(default_factory=dict)
+    letters: Mapping[str, str] = field(default_factory=dict)
+    split: bool = False
+    rows: bool = False
+    inline: bool = False
+    two_biases: bool = False
+
+    def symbol(self, symbol: Symbol) -> Symbol:
+        """Return what a symbol of gatewise's is here."""
+        if (found := self.symbols.get((symbol.base, symbol.sub))) is not None:
+            return replace(symbol, base=found[0], sub=found[1])
+        base = self.bases.get(symbol.base, symbol.base)
+        return replace(symbol, base=base, sub=self._sub(symbol.base, symbol.sub))
+
+    def _sub(self, base: str, sub: str) -> str:
+        sums, gate = (sub[0], sub[1:]) if len(sub) == 2 and sub[0] in "uw" else ("", sub)  # of Haste's layer norm
+        gate, comma, rest = gate.partition(",")
+        letter = sums + self.letters.get(gate, gate) + comma + rest
+        return letter if not self.two_biases or base not in SIDES or not sub else SIDES[base] + letter
+
+    def formula(self, formula: Formula) -> Formula:
+        """Return a formula of gatewise's in these symbols and shapes."""
+
+        def change(node: Formula) -> Formula | None:
+            match node:
+                case Symbol():
+                    return self.symbol(node)
+                case MatMul(left, right) if self.rows:
+                    # W z is z W' with W' = W^T, and W^T q is q W'^T: the sides change, the marks stay.
+                    return MatMul(self.formula(right), self.formula(left))
+                case Stack(parts) if self.inline:
+                    return Stack(tuple(self.formula(part) for part in parts), ",")
+                case Outer(left, right) if self.rows:
+                    return Outer(self.formula(right), self.formula(left), rows=True)
+            return None
+
+        return rebuild(formula, change)
+
+    def value(self, value: Any) -> Any:
+        """Return a matrix in the shape it has here."""
+        return value.T if self.rows and np.ndim(value) == 2 else value
+
+    def words(self, words: Words) -> Words:
+        """Return text with its symbols as they are here."""
+        if isinstance(words, tuple):
+            return tuple(one if isinstance(one, str) else self.symbol(one) for one in words)
+        return words if isinstance(words, str) else self.symbol(words)
+
+    def equation(self, equation: Equation) -> Equation:
+        """Return an equation in these symbols and shapes."""
+        matrix = np.ndim(equation.value) == 2 and self.rows
+        return replace(
+            equation,
+            left=self.symbol(equation.left),
+            right=self.formula(equation.right),
+            env={self.symbol(name): self.value(value) for name, value in equation.env.items()},
+            value=self.value(equation.value),
+            over=equation.across if matrix else equation.over,
+            across=equation.over if matrix else equation.across,
+        )
+
+    def block(self, block: Block) -> Block:
+        """Return any part in these symbols and shapes."""
+        match block:
+            case Equation():
+                return self.equation(block)
+            case Table():
+                rows = tuple((self.words(name), values) for name, values in block.rows)
+                columns = tuple(self.words(head) for head in block.columns)
+                return replace(block, title=self.words(block.title), columns=columns, rows=rows)
+            case Opened():
+                return replace(block, left=self.symbol(block.left))
+            case Sentence():
+                return replace(block, text=self.words(block.text))
+            case Definition():
+                return block
+        return block
+
+    def section(self, section: Section) -> Section:
+        """Return a section in these symbols and shapes."""
+        return replace(section, blocks=tuple(self.block(block) for block in section.blocks))
+
+
+SIDES = {"W": "i", "U": "h", "b": "i", "b2": "h"}  # of PyTorch: of the input, of the hidden state
+
+
+def _states(now: Callable[[str], tuple[str, str]], before: Callable[[str], tuple[str, str]]) -> dict[Any, Any]:
+    """Return the symbols of the input, the states and the gates, each made by `now` or `before`."""
+    old = {("h_prev", ""): before("h"), ("c_prev", ""): before("c")}
+    return {(letter, ""): now(letter) for letter in "xhcifgoz"} | old
+
+
+_T, _BEFORE = (lambda letter: (letter, "t")), (lambda letter: (letter, "t-1"))
+
+NOTATIONS = {
+    one.name: one
+    for one in (
+        Notation("gatewise", "gatewise's equations"),
+        Notation(
+            "notebook",
+            "the worked example",
+            symbols={(letter, ""): (letter, "t") for letter in "xhcifo"}
+            | {("g", ""): ("c_tilde", ""), ("z", ""): ("combined_input", "")}
+            | {(matrix, k): (matrix + name, "") for matrix in "Wb" for k, name in zip("fiogc", "fiocc", strict=True)},
+            letters={"g": "c"},
+        ),
+        Notation(
+            "olah",
+            'Christopher Olah, "Understanding LSTM Networks", 2015',
+            symbols=_states(_T, _BEFORE) | {("c", ""): ("C", "t"), ("c_prev", ""): ("C", "t-1"), ("g", ""): ("C̃", "t")},
+            bases={"c_new": "C_new", "c_raw": "C_raw", "c_norm": "C_norm", "c_next": "C_next"},
+            letters={"g": "C", "c": "C"},
+            inline=True,
+        ),
+        Notation(
+            "pytorch",
+            "the documentation of torch.nn.LSTM",
+            order="ifgo",
+            symbols=_states(_T, _BEFORE) | {("R", ""): ("W", "hr")},
+            bases={"U": "W", "b2": "b"},
+            split=True,
+            two_biases=True,
+        ),
+        Notation(
+            "keras",
+            "Keras: vectors as rows, kernels W and recurrent kernels U, h_tm1 and c_tm1 as in keras.layers.LSTMCell",
+            order="ifgo",
+            symbols={
+                ("h_prev", ""): ("h_tm1", ""),
+                ("c_prev", ""): ("c_tm1", ""),
+                ("g", ""): ("c̃", ""),
+                ("z", ""): ("z", ""),
+            },
+            bases={"a": "z"},
+            letters={"g": "c"},
+            split=True,
+            rows=True,
+        ),
+    )
+}
+DEFAULT = NOTATIONS["gatewise"]
+
+
+def notation(name: str) -> Notation:
+    """Return the notation of a name, or raise OptionError."""
+    return NOTATIONS[one_of("notation", name, tuple(NOTATIONS))]

@@ -1,0 +1,209 @@
+"""The parts of a walkthrough: plain data that every face renders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+from gatewise import showing, storage
+from gatewise.step import Terms
+from gatewise.symbolic.formula import Formula, Symbol
+
+Words = str | Symbol | tuple[str | Symbol, ...]  # text, with symbols in it
+# What a vector goes over: units, entries of the hidden state, features, entries of the combined input, or the units of
+# every gate one after the other.
+UNITS, RECURRENT, FEATURES, COLUMNS, ALL_GATES = "units", "recurrent", "features", "columns", "all gates"
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """One equation, what its symbols stand for, and what it gives.
+
+    Attributes
+    ----------
+    left : Symbol
+    right : Formula
+    env : dict of Symbol to array
+        Vectors (n,), matrices (n, m) and single numbers.
+    value : array or number
+        What `left` stands for: a vector, a number, or a matrix.
+    over : str
+        What the entries of a vector, or the rows of a matrix, belong to: a key of `Walkthrough.names`.
+    across : str
+        What the columns of a matrix belong to.
+    worked : bool
+        Whether numbers go into it, entry by entry.
+    openness : bool
+        Whether the value tells how far a gate is open, from 0 to 1.
+    products : tuple of str
+        What the products with a matrix are called, in the order in which they are summed.
+    """
+
+    left: Symbol
+    right: Formula
+    env: Mapping[Symbol, Any]
+    value: Any
+    over: str = UNITS
+    across: str = COLUMNS
+    worked: bool = True
+    openness: bool = False
+    products: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of numbers under column heads.
+
+    Attributes
+    ----------
+    title : Words
+    columns : tuple of Words
+    rows : tuple of (Words, sequence of float)
+        Each row's name and numbers.
+    openness : tuple of int
+        Which columns tell how far a gate is open.
+    digits : int
+        Decimals to show.
+    whole : bool
+        Whether every row is shown, however many there are.
+    """
+
+    title: Words
+    columns: tuple[Words, ...]
+    rows: tuple[tuple[Words, Sequence[Any]], ...]
+    openness: tuple[int, ...] = ()
+    digits: int = 8
+    whole: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """Names and what they are: sizes, switches, where the numbers come from."""
+
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Definition:
+    """The formula of a nonlinearity, or of its derivative."""
+
+    name: str
+    right: Formula
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """Every product in the sum behind one number: of a unit, or of another entry (`over`, a key of the names)."""
+
+    left: Symbol
+    unit: int
+    terms: Terms
+    over: str = UNITS
+
+
+@dataclass(frozen=True, eq=False)
+class Sentence:
+    """What a number means here, in plain words."""
+
+    text: Words
+
+
+Block = Equation | Table | Facts | Definition | Opened | Sentence
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One station of the walk.
+
+    Attributes
+    ----------
+    key : str
+        What it is about: ``activations``, ``sizes``, ``weights``, ``sequence``, ``input``, ``combined_input``, a gate,
+        ``cell_state``, ``hidden_state``, ``sums``; on the way back ``loss``, ``forward``, ``arriving``,
+        ``d_hidden_state``, ``d_cell_state``, ``d_`` and a gate, ``d_sums``, ``d_weights``, ``d_previous``,
+        ``all_steps``, ``through_time``, ``gradient_check``.
+    title : str
+    blocks : tuple of Block
+    time : str or None
+        The name of the step it belongs to, where there are several.
+    at : int or None
+        Which of the steps it belongs to, from 0.
+    """
+
+    key: str
+    title: str
+    blocks: tuple[Block, ...]
+    time: str | None = None
+    at: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Walkthrough:
+    """A run of a cell, worked through line by line. Printed, it is text.
+
+    Attributes
+    ----------
+    title : str
+    sections : tuple of Section
+    names : dict of str to tuple of str
+        What vectors and matrices go over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
+        where it is projected), ``features``, ``columns`` (of the combined input) and ``all gates``.
+    units : tuple of int or None
+        The units that are opened, or None for all.
+    backward : bool
+        Whether it is a walk back.
+    notation : str
+        Whose symbols it is written in.
+    rows : bool
+        Whether vectors are rows, as in Keras, and not columns.
+    """
+
+    title: str
+    sections: tuple[Section, ...]
+    names: Mapping[str, tuple[str, ...]]
+    units: tuple[int, ...] | None = None
+    backward: bool = False
+    notation: str = "gatewise"
+    rows: bool = False
+
+    def render(self, format: str = "text") -> str:
+        """Return the walkthrough as text, Markdown, LaTeX, a web page, a notebook or JSON.
+
+        Parameters
+        ----------
+        format : {"text", "markdown", "latex", "html", "notebook", "json"}
+
+        Raises
+        ------
+        OptionError
+            If there is no such format.
+        """
+        return showing.show(self, format)
+
+    def save(self, path: str | PathLike[str], format: str | None = None) -> None:
+        """Write the walkthrough to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+        format : str, optional
+            As for `render`; by default what the name ends in: .txt, .md, .tex, .html, .ipynb or .json.
+
+        Raises
+        ------
+        OptionError
+            If there is no such format, or the name does not tell it.
+        FileError
+            If the file cannot be written.
+        """
+        storage.write_text(path, self.render(format or showing.format_of(path)))
+
+    def __str__(self) -> str:
+        return self.render("text")
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return showing.inline(self)

@@ -1,0 +1,143 @@
+"""What is the same at every step: the nonlinearities, the sizes, the weights; and all steps at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gatewise.gates import LETTERS, PEEPHOLES, index
+from gatewise.parameters import Parameters
+from gatewise.step import Step
+from gatewise.symbolic.formula import Symbol, apply, definition, slope
+from gatewise.walkthrough.forward import H_PREV, TITLES, C, F, G, H, I, O, X, axes, split
+from gatewise.walkthrough.notation import Notation
+from gatewise.walkthrough.parts import (
+    COLUMNS,
+    FEATURES,
+    RECURRENT,
+    UNITS,
+    Block,
+    Definition,
+    Facts,
+    Section,
+    Sentence,
+    Table,
+    Words,
+)
+
+TABLE = (-2, -1, 0, 1, 2)  # where the worked example prints the activations
+FEW = 4  # units whose steps are shown at a glance
+
+
+def activations(p: Parameters, backward: bool) -> Section:
+    """Return the formulas of the nonlinearities, on the way back those of their derivatives too."""
+    used = [p.variant.activation(letter) for letter in LETTERS if letter in p.variant.own]
+    used.append(p.variant.activation("c"))
+    distinct = list(dict.fromkeys(used))
+    blocks: list[Block] = []
+    rows = []
+    a = Symbol("a")
+    with np.errstate(all="ignore"):
+        for activation in distinct:
+            name = apply(activation, a).name
+            blocks.append(Definition(name, definition(activation)))
+            values = activation(np.array(TABLE, np.float64))
+            rows.append((f"{name}(a)", tuple(float(value) for value in values)))
+            if backward:
+                blocks.append(Definition(f"{name}'", slope(activation, Symbol("y"))))
+                slopes = activation.derivative(values)
+                rows.append((f"{name}'(a)", tuple(float(value) for value in slopes)))
+    blocks.append(Table("", tuple(f"a = {at}" for at in TABLE), tuple(rows)))
+    if "sigmoid" in {activation.name for activation in distinct}:
+        blocks.append(Sentence("A gate through σ lies between 0, shut, and 1, open; a sum of 0 opens it by half."))
+    if backward:
+        blocks.append(Sentence(("The derivatives are told by the output, ", Symbol("y"), ".")))
+    title = "The nonlinearities and their derivatives" if backward else "The nonlinearities"
+    return Section("activations", title, tuple(blocks))
+
+
+def sizes(step: Step, facts: Mapping[str, object]) -> Section:
+    """Return the sizes of the cell, its switches and whatever else is known of it."""
+    p = step.parameters
+    items = [("input size", str(p.input_size)), ("hidden size", str(p.hidden_size))]
+    if p.projection is not None:
+        items.append(("projected to", str(p.recurrent_size)))
+    items.append(("parameters", f"{p.count:,}"))
+    items += [(name.replace("_", " "), str(value)) for name, value in p.variant.differences().items()]
+    items += [(name, str(value)) for name, value in facts.items()]
+    seen = p.recurrent_size + p.input_size
+    each = f"Each of the {p.hidden_size} units" if p.hidden_size > 1 else "The unit"
+    says = (f"{each} has a cell state, its memory, and gates that see {seen} numbers: ", H_PREV, " and ", X, ".")
+    return Section("sizes", "The cell", (Facts(tuple(items)), Sentence(says)))
+
+
+def weights(step: Step, units: tuple[int, ...] | None, notation: Notation) -> Section:
+    """Return the tables of the parameters, as the notation shapes them."""
+    p, names, blocks = step.parameters, axes(step), list[Block]()
+    shown = tuple(range(p.hidden_size) if units is None else units)
+    whole = np.concatenate([p.weight, p.bias[..., None]], axis=-1)
+
+    def table(title: Words, array: Any, rows: Sequence[Words], columns: Sequence[Words]) -> None:
+        """Add a matrix; where vectors are rows, it lies on its side."""
+        if notation.rows:
+            array, rows, columns = array.T, columns, rows
+        blocks.append(Table(title, tuple(columns), tuple(zip(rows, map(tuple, array), strict=True))))
+
+    def of_units(title: Words, array: Any, columns: Sequence[Words]) -> None:
+        table(title, array[list(shown)], [names[UNITS][k] for k in shown], columns)
+
+    for k in notation.order:
+        if k not in p.variant.own:
+            continue
+        W, U, b = (Symbol(base, k) for base in "WUb")
+        if split(step, notation):
+            start, row = p.recurrent_size, whole[index(k)]
+            of_units((f"{TITLES[k]}: ", W, " and ", b), row[:, start:], (*names[FEATURES], "bias"))
+            of_units((f"{TITLES[k]}: ", U), row[:, :start], names[RECURRENT])
+        else:
+            of_units((f"{TITLES[k]}: ", W, " and ", b), whole[index(k)], (*names[COLUMNS], "bias"))
+    if notation.two_biases:
+        second = [word for k in notation.order if k in p.variant.own for word in (Symbol("b2", k), ", ")][:-1]
+        told = ("gatewise keeps the sum of the two biases in the first of them: ", *second, " are 0 here.")
+        blocks.append(Sentence(told))
+    if p.peephole is not None:
+        peepholes = [Symbol("p", k) for k in PEEPHOLES]
+        of_units("Peepholes: what each gate takes of the cell state", p.peephole.T, peepholes)
+    if p.variant.layer_norm == "gates" and p.norm_gain is not None:
+        of_units("Gains of the layer norm", p.norm_gain.T, [Symbol("γ", k) for k in LETTERS])
+    if p.cell_norm is not None and p.norm_gain is not None:
+        both = np.concatenate([p.norm_gain[0], p.norm_gain[1], p.cell_norm]).T
+        gains = [Symbol("γ", f"{sums}{k}") for sums in "uw" for k in LETTERS]
+        of_units("Gains of the layer norm", both, [*gains, Symbol("γ", "c"), Symbol("β", "c")])
+    if p.projection is not None:
+        heads = [f"m{k}" for k in range(p.hidden_size)]
+        table(("Projection: ", Symbol("R")), p.projection, names[RECURRENT], heads)
+    one, other = ("column", "row") if notation.rows else ("row", "column")
+    of = "the entry of x or h" if split(step, notation) else "the entry of the combined input"
+    blocks.append(Sentence(f"A {one} belongs to a unit, a {other} to {of} it multiplies."))
+    return Section("weights", "The weights and biases of each gate", tuple(blocks))
+
+
+def sequence(steps: Sequence[Step], times: Sequence[str], units: tuple[int, ...] | None) -> Section:
+    """Return what goes in and what comes out at every step, unit by unit."""
+    p, names = steps[0].parameters, axes(steps[0])
+    shown = list(range(p.hidden_size) if units is None else units)[:FEW]
+    inputs = range(p.input_size) if p.input_size <= 3 else ()
+    blocks: list[Block] = []
+    heads: tuple[Words, ...]
+    last = H if p.projection is None else Symbol("m")
+    for k in shown:
+        rows = []
+        for time, step in zip(times, steps, strict=True):
+            M = step.moment
+            gates = [M.i[0, k], M.f[0, k], M.g[0, k], M.o[0, k], M.c[0, k], (M.h if last is H else M.m)[0, k]]
+            rows.append((time, (*(step.x[n] for n in inputs), *gates)))
+        heads = (*(names[FEATURES][n] for n in inputs), I, F, G, O, C, last)
+        start = len(inputs)
+        openness = (start, start + 1, start + 3)
+        blocks.append(Table(names[UNITS][k], heads, tuple(rows), openness, digits=4, whole=True))
+    if len(shown) < p.hidden_size and units is None:
+        blocks.append(Sentence(f"… and {p.hidden_size - len(shown)} more units (--unit K, or unit=K, shows one)."))
+    return Section("sequence", f"The {len(steps)} steps at a glance", tuple(blocks))
