@@ -1,0 +1,87 @@
+"""How the packages lie: no circles, even of lazy imports, and files of a size to read."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import gatewise as gw
+
+ROOT = Path(__file__).parent.parent
+SOURCE = Path(gw.__file__).parent
+MODULES = {".".join(path.relative_to(SOURCE.parent).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
+SOURCES = sorted(
+    path
+    for folder in (ROOT / "src", ROOT / "native")
+    for path in folder.rglob("*")
+    if path.suffix in {".py", ".cpp", ".hpp"}
+)
+MOST_LINES, MOST_OF_A_FUNCTION, MOST_OF_A_TEST = 400, 60, 600
+BECAUSE = "in one piece"  # what the first lines of a longer one say, and why
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(module: str) -> set[str]:
+    """Return the modules that a module imports, wherever in it: at its top, in a function, or for its types."""
+    found = set()
+    for node in ast.walk(tree(MODULES[module])):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{module} imports by dots"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in MODULES or f"{inner}.__init__" in MODULES else node.module)
+    names = {name if name in MODULES else f"{name}.__init__" for name in found if name.partition(".")[0] == "gatewise"}
+    return {name for name in names if name in MODULES} - {module}
+
+
+def test_no_two_files_import_each_other_in_a_circle():
+    try:
+        TopologicalSorter({module: imported(module) for module in MODULES}).prepare()
+    except CycleError as circle:
+        pytest.fail(" → ".join(reversed(circle.args[1])))
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.endswith(".__init__")])
+def test_a_package_is_imported_by_none_of_its_own_files(module):
+    inside = module.removesuffix("__init__")
+    assert [name for name in MODULES if name.startswith(inside) and module in imported(name)] == []
+
+
+def test_modules_are_imported_by_name_in_the_tables_alone():
+    """A circle of those could not be seen: names of modules stand where things are looked up by a format or a name."""
+    tables = {"gatewise.__init__", "gatewise.showing", "gatewise.interop.__init__"}
+    found = {name for name, path in MODULES.items() if "import_module(" in path.read_text(encoding="utf-8")}
+    own = {"gatewise.engine.native"}  # the extension, which has no source in Python
+    assert {name for name in found - tables - own if '"gatewise' in MODULES[name].read_text(encoding="utf-8")} == set()
+
+
+def test_no_package_has_the_name_of_a_public_function():
+    packages = {path.parent.name for path in SOURCE.rglob("__init__.py")} - {"gatewise"}
+    assert packages.isdisjoint(gw.__all__)
+
+
+@pytest.mark.skipif(not SOURCES, reason="the sources are not here")
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_has_a_size_to_read(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MOST_LINES or BECAUSE in "\n".join(lines[:10])
+    for node in ast.walk(tree(path)) if path.suffix == ".py" else ():
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            told = ast.get_docstring(node, clean=False)
+            body = node.end_lineno - (node.body[0].end_lineno if told else node.lineno)
+            assert body <= MOST_OF_A_FUNCTION or BECAUSE in (told or ""), f"{node.name} has {body} lines"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("tests/**/*.py")), ids=lambda path: path.name)
+def test_a_file_of_tests_is_of_one_subject(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_OF_A_TEST
