@@ -140,7 +140,7 @@ def test_the_definition_shown_of_a_nonlinearity_is_the_one_computed(name):
     constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
     activation = Activation(name, *constants)
     a = np.linspace(-4, 4, 33)
-    found = f.evaluate(f.definition(activation), {f.Symbol("a"): a})
+    found = f.evaluate(f.textbook(activation), {f.Symbol("a"): a})
     np.testing.assert_allclose(found, activation(a), rtol=1e-13, atol=1e-15)
 
 
@@ -330,8 +330,8 @@ def test_a_percentage_never_says_nothing_or_everything_when_it_is_not():
         (f.add(f.Number(-1.0), f.times(f.Number(-2.0), f.Number(-3.0))), "-1 - 2×(-3)"),
         (f.times(f.less(f.ONE, f.Symbol("k", "c")), f.Symbol("c_new")), "(1 - k_c) * c_new"),
         (f.Power(f.less(f.Symbol("q"), f.Symbol("μ", "q")), f.TWO), "(q - μ_q)^2"),
-        (f.definition(Activation("sigmoid")), "1 / (1 + e^(-a))"),
-        (f.definition(Activation("hard_sigmoid", 0.2, 0.5)), "max(0, min(1, 0.2×a + 0.5))"),
+        (f.textbook(Activation("sigmoid")), "1 / (1 + e^(-a))"),
+        (f.textbook(Activation("hard_sigmoid", 0.2, 0.5)), "max(0, min(1, 0.2×a + 0.5))"),
     ],
 )
 def test_a_formula_is_written_with_the_brackets_it_needs(node, expected):

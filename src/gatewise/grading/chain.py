@@ -14,6 +14,7 @@ from gatewise.errors import OptionError
 from gatewise.gates import LETTERS, NAMES
 from gatewise.render import text
 from gatewise.step import Step
+from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import (
     Call,
     Formula,
@@ -26,7 +27,6 @@ from gatewise.symbolic.formula import (
     Slope,
     Sum,
     Symbol,
-    evaluate,
     nodes,
     rebuild,
 )

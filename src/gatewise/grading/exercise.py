@@ -27,8 +27,8 @@ from gatewise.grading.problem import Problem
 from gatewise.parameters import Parameters, Variant, array_shapes
 from gatewise.render import markdown, notebook, text
 from gatewise.step import State
+from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.build import walk as walk_through
-from gatewise.walkthrough.parts import COLUMNS, FEATURES, RECURRENT, UNITS
 
 HEADS = (  # of a roster's first line
     *("id", "student", "student id", "students", "name", "names", "first name", "last name", "surname", "number"),

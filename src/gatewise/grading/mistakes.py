@@ -23,11 +23,10 @@ from gatewise.symbolic.formula import (
     Symbol,
     Transpose,
     add,
-    apply,
     nodes,
     rebuild,
-    slope,
 )
+from gatewise.symbolic.nonlinearities import apply, slope
 from gatewise.walkthrough.forward import C_PREV, H_PREV, C, F, G, H, I, Z
 from gatewise.walkthrough.parts import Equation
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.activations import Activation
+from gatewise.symbolic.evaluation import Env, evaluate
 from gatewise.symbolic.formula import (
     Call,
-    Env,
     Formula,
     Holds,
     MatMul,
@@ -31,11 +31,10 @@ from gatewise.symbolic.formula import (
     Sum,
     Symbol,
     Transpose,
-    definition,
-    evaluate,
     factors,
     rebuild,
 )
+from gatewise.symbolic.nonlinearities import textbook
 
 Names = Mapping[Symbol, str]  # what symbols are called in the source
 Functions = Mapping[Activation, str]  # and what nonlinearities are
@@ -85,7 +84,7 @@ def computed(node: Formula) -> Formula:
         match part:
             case Call(name, (argument,), Activation() as activation) if name != "tanh":
                 inner = computed(argument)
-                return rebuild(flat(definition(activation)), lambda one: inner if isinstance(one, Symbol) else None)
+                return rebuild(flat(textbook(activation)), lambda one: inner if isinstance(one, Symbol) else None)
         return None
 
     return rebuild(flat(node), change)

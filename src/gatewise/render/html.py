@@ -18,6 +18,7 @@ import numpy as np
 from gatewise.render import mathml
 from gatewise.render.layout import MOST_ROWS, Entry, Line, Rest, grouped, said, shapes, worked
 from gatewise.render.text import OPEN, SHUT, clean, formula
+from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import (
     Call,
     Formula,
@@ -29,15 +30,13 @@ from gatewise.symbolic.formula import (
     Slope,
     Sum,
     Symbol,
-    definition,
-    evaluate,
     factors,
     rebuild,
 )
+from gatewise.symbolic.nonlinearities import textbook
+from gatewise.symbolic.symbols import ALL_GATES, UNITS
 from gatewise.walkthrough.numbers import DIGITS, number, percent
 from gatewise.walkthrough.parts import (
-    ALL_GATES,
-    UNITS,
     Block,
     Definition,
     Equation,
@@ -206,7 +205,7 @@ def _defined(call: Call, value: Any) -> list[_Done | _Terms]:
         return []
     (argument,), a = call.arguments, Symbol("a")
     found: list[_Done | _Terms] = []
-    whole = rebuild(definition(call.activation), lambda node: argument if node == a else None)
+    whole = rebuild(textbook(call.activation), lambda node: argument if node == a else None)
     last = _simple(whole, found, {})
     close = np.isclose(evaluate(whole, {}), value, rtol=1e-6, atol=1e-12)
     return [*dict.fromkeys(found), _Done(last, value)] if close and not isinstance(last, Number) else []

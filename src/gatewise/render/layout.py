@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.symbolic.formula import Formula, MatMul, Outer, Stack, Symbol, evaluate, nodes, substitute
-from gatewise.walkthrough.parts import UNITS, Block, Equation, Walkthrough, Words
+from gatewise.symbolic.evaluation import evaluate, substitute
+from gatewise.symbolic.formula import Formula, MatMul, Outer, Stack, Symbol, nodes
+from gatewise.symbolic.symbols import UNITS
+from gatewise.walkthrough.parts import Block, Equation, Walkthrough, Words
 
 MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
 MOST_TERMS = 12  # of one sum; beyond that the first ones, the last one, and how many between

@@ -16,9 +16,10 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.render import code, markdown, text
-from gatewise.symbolic.formula import Call, Formula, Product, Symbol, definition, evaluate, nodes, slope
-from gatewise.walkthrough.backward import DC_NEXT, d
-from gatewise.walkthrough.forward import C_PREV, H_PREV, C, F, H, X
+from gatewise.symbolic.evaluation import evaluate
+from gatewise.symbolic.formula import Call, Formula, Product, Symbol, nodes
+from gatewise.symbolic.nonlinearities import slope, textbook
+from gatewise.symbolic.symbols import C_PREV, DC_NEXT, H_PREV, C, F, H, X, d
 from gatewise.walkthrough.notation import notation
 from gatewise.walkthrough.parts import Definition, Equation, Section, Sentence, Table, Walkthrough
 from gatewise.walkthrough.setting import TABLE
@@ -176,7 +177,7 @@ class _Program:
         calls = [node for equation in self.equations for node in nodes(equation.right) if isinstance(node, Call)]
         used = list(dict.fromkeys(call.activation for call in calls if call.activation is not None))
         defined = [block.right for block in self.walk.sections[0].blocks if isinstance(block, Definition)]
-        used.sort(key=lambda activation: defined.index(definition(activation)))
+        used.sort(key=lambda activation: defined.index(textbook(activation)))
         return {one: "np.tanh" if one.name == "tanh" else self.allotted.name(one, one.name) for one in used}
 
     def _shared(self) -> dict[Symbol, Any]:
@@ -287,7 +288,7 @@ class _Program:
         at = np.array(TABLE, np.float64)
         for activation, name in self.functions.items():
             if activation.name != "tanh":
-                body = code.expression(definition(activation), {a: "a"})
+                body = code.expression(textbook(activation), {a: "a"})
                 self.given.append(f"def {name}(a):\n    return {body}\n\n")
         self.made.append(f"a = {code.array(at)}")
         for activation, name in self.functions.items():

@@ -35,17 +35,7 @@ from gatewise.symbolic.formula import (
     factors,
 )
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
-from gatewise.walkthrough.parts import (
-    Block,
-    Definition,
-    Equation,
-    Facts,
-    Opened,
-    Section,
-    Sentence,
-    Table,
-    Walkthrough,
-)
+from gatewise.walkthrough.parts import Block, Definition, Equation, Facts, Opened, Section, Sentence, Table, Walkthrough
 
 LEAST_WIDTH, WIDTH, MOST_WIDTH = 60, 80, 100
 MOST_NAME = 18  # columns of a name

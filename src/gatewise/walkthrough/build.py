@@ -11,9 +11,9 @@ from gatewise.arrays import index as index_of
 from gatewise.errors import OptionError
 from gatewise.step import Step
 from gatewise.trace import LSTMTrace, Trace
-from gatewise.walkthrough import setting
+from gatewise.walkthrough import forward, setting
 from gatewise.walkthrough.backward import BackwardWalk
-from gatewise.walkthrough.forward import ForwardWalk, axes
+from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.notation import notation as notation_of
 from gatewise.walkthrough.parts import Walkthrough
 
@@ -80,27 +80,23 @@ def walk(
         units = (index_of("unit", unit, p.hidden_size, "this cell"),)
     if not backward and (dh is not None or dc is not None):
         raise OptionError("dh and dc belong to the walk back: backward=True")
-    sections = [
-        setting.activations(p, backward),
-        setting.sizes(first, facts or {}),
-        setting.weights(first, units, written),
-    ]
     many = len(steps) > 1
     times = [_time_name(step, number) for number, step in enumerate(steps)]
-    if many:
-        sections.append(setting.sequence(steps, times, units))
-    walks = [
-        ForwardWalk(step, units, written, time if many else None, at)
+    bound = [
+        BoundStep(step, units, written, time if many else None, at)
         for at, (step, time) in enumerate(zip(steps, times, strict=True))
     ]
+    sections = [setting.activations(p, backward), setting.sizes(first, facts or {}), setting.weights(bound[0])]
+    if many:
+        sections.append(setting.sequence(bound, times))
     if backward:
-        sections += BackwardWalk(walks, times, dh, dc).sections()
+        sections += BackwardWalk(bound, times, dh, dc).sections()
     else:
-        sections += [section for walk in walks for section in walk.sections()]
+        sections += [section for step in bound for section in forward.sections(step)]
     counted = f"{len(steps)} steps" if many else "one step"
     title = f"An LSTM cell, {counted} back, line by line" if backward else f"An LSTM cell, {counted} line by line"
     shown = tuple(written.section(section) for section in sections)
-    return Walkthrough(title, shown, axes(first), units, backward, written.name, written.rows)
+    return Walkthrough(title, shown, bound[0].names, units, backward, written.name, written.rows)
 
 
 def _steps(thing: object, batch: int) -> list[Step]:

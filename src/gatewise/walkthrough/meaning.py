@@ -68,10 +68,10 @@ def gate(step: Step, letter: str, units: Sequence[int], names: Names) -> str:
     return _each(units, values, say, names, what)
 
 
-def cell_state(step: Step, units: Sequence[int], names: Names) -> str:
+def cell_state(step: Step, old: Array, new: Array, units: Sequence[int], names: Names) -> str:
     """Say how each unit's memory changes, and what of it is old and new."""
     M = step.moment
-    old, new, c, before = (M.f * M.c_prev)[0], (M.i * M.g)[0], M.c[0], M.c_prev[0]
+    c, before = M.c[0], M.c_prev[0]
     clip = M.p.variant.cell_clip
 
     def say(k: int) -> str:

@@ -51,6 +51,11 @@ class Notation:
     inline: bool = False
     two_biases: bool = False
 
+    @property
+    def form(self) -> dict[str, Any]:
+        """How a program is written in this notation: see `gatewise.symbolic.program.Form`."""
+        return {name: getattr(self, name) for name in ("split", "inline", "two_biases", "order")}
+
     def symbol(self, symbol: Symbol) -> Symbol:
         """Return what a symbol of gatewise's is here."""
         if (found := self.symbols.get((symbol.base, symbol.sub))) is not None:

@@ -10,11 +10,9 @@ from typing import Any
 from gatewise import showing, storage
 from gatewise.step import Terms
 from gatewise.symbolic.formula import Formula, Symbol
+from gatewise.symbolic.symbols import COLUMNS, UNITS
 
 Words = str | Symbol | tuple[str | Symbol, ...]  # text, with symbols in it
-# What a vector goes over: units, entries of the hidden state, features, entries of the combined input, or the units of
-# every gate one after the other.
-UNITS, RECURRENT, FEATURES, COLUMNS, ALL_GATES = "units", "recurrent", "features", "columns", "all gates"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.gates import LETTERS, PEEPHOLES, index
+from gatewise.gates import LETTERS, NAMES, PEEPHOLES, index
 from gatewise.parameters import Parameters
 from gatewise.step import Step
-from gatewise.symbolic.formula import Symbol, apply, definition, slope
-from gatewise.walkthrough.forward import H_PREV, TITLES, C, F, G, H, I, O, X, axes, split
-from gatewise.walkthrough.notation import Notation
+from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.nonlinearities import apply, slope, textbook
+from gatewise.symbolic.symbols import COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, F, G, H, I, M, O, X
+from gatewise.walkthrough.bound import BoundStep
+from gatewise.walkthrough.forward import TITLES
 from gatewise.walkthrough.parts import (
-    COLUMNS,
-    FEATURES,
-    RECURRENT,
-    UNITS,
     Block,
     Definition,
     Facts,
@@ -42,7 +40,7 @@ def activations(p: Parameters, backward: bool) -> Section:
     with np.errstate(all="ignore"):
         for activation in distinct:
             name = apply(activation, a).name
-            blocks.append(Definition(name, definition(activation)))
+            blocks.append(Definition(name, textbook(activation)))
             values = activation(np.array(TABLE, np.float64))
             rows.append((f"{name}(a)", tuple(float(value) for value in values)))
             if backward:
@@ -73,10 +71,9 @@ def sizes(step: Step, facts: Mapping[str, object]) -> Section:
     return Section("sizes", "The cell", (Facts(tuple(items)), Sentence(says)))
 
 
-def weights(step: Step, units: tuple[int, ...] | None, notation: Notation) -> Section:
+def weights(bound: BoundStep) -> Section:
     """Return the tables of the parameters, as the notation shapes them."""
-    p, names, blocks = step.parameters, axes(step), list[Block]()
-    shown = tuple(range(p.hidden_size) if units is None else units)
+    p, names, notation, shown, blocks = bound.p, bound.names, bound.notation, bound.units, list[Block]()
     whole = np.concatenate([p.weight, p.bias[..., None]], axis=-1)
 
     def table(title: Words, array: Any, rows: Sequence[Words], columns: Sequence[Words]) -> None:
@@ -91,13 +88,13 @@ def weights(step: Step, units: tuple[int, ...] | None, notation: Notation) -> Se
     for k in notation.order:
         if k not in p.variant.own:
             continue
-        W, U, b = (Symbol(base, k) for base in "WUb")
-        if split(step, notation):
+        title, (W, U, b) = TITLES[NAMES[index(k)]], (Symbol(base, k) for base in "WUb")
+        if bound.apart:
             start, row = p.recurrent_size, whole[index(k)]
-            of_units((f"{TITLES[k]}: ", W, " and ", b), row[:, start:], (*names[FEATURES], "bias"))
-            of_units((f"{TITLES[k]}: ", U), row[:, :start], names[RECURRENT])
+            of_units((f"{title}: ", W, " and ", b), row[:, start:], (*names[FEATURES], "bias"))
+            of_units((f"{title}: ", U), row[:, :start], names[RECURRENT])
         else:
-            of_units((f"{TITLES[k]}: ", W, " and ", b), whole[index(k)], (*names[COLUMNS], "bias"))
+            of_units((f"{title}: ", W, " and ", b), whole[index(k)], (*names[COLUMNS], "bias"))
     if notation.two_biases:
         second = [word for k in notation.order if k in p.variant.own for word in (Symbol("b2", k), ", ")][:-1]
         told = ("gatewise keeps the sum of the two biases in the first of them: ", *second, " are 0 here.")
@@ -115,29 +112,30 @@ def weights(step: Step, units: tuple[int, ...] | None, notation: Notation) -> Se
         heads = [f"m{k}" for k in range(p.hidden_size)]
         table(("Projection: ", Symbol("R")), p.projection, names[RECURRENT], heads)
     one, other = ("column", "row") if notation.rows else ("row", "column")
-    of = "the entry of x or h" if split(step, notation) else "the entry of the combined input"
+    of = "the entry of x or h" if bound.apart else "the entry of the combined input"
     blocks.append(Sentence(f"A {one} belongs to a unit, a {other} to {of} it multiplies."))
     return Section("weights", "The weights and biases of each gate", tuple(blocks))
 
 
-def sequence(steps: Sequence[Step], times: Sequence[str], units: tuple[int, ...] | None) -> Section:
+def sequence(steps: Sequence[BoundStep], times: Sequence[str]) -> Section:
     """Return what goes in and what comes out at every step, unit by unit."""
-    p, names = steps[0].parameters, axes(steps[0])
-    shown = list(range(p.hidden_size) if units is None else units)[:FEW]
+    first = steps[0]
+    p, names, shown = first.p, first.names, first.units[:FEW]
     inputs = range(p.input_size) if p.input_size <= 3 else ()
     blocks: list[Block] = []
     heads: tuple[Words, ...]
-    last = H if p.projection is None else Symbol("m")
+    last = H if p.projection is None else M
     for k in shown:
         rows = []
         for time, step in zip(times, steps, strict=True):
-            M = step.moment
-            gates = [M.i[0, k], M.f[0, k], M.g[0, k], M.o[0, k], M.c[0, k], (M.h if last is H else M.m)[0, k]]
-            rows.append((time, (*(step.x[n] for n in inputs), *gates)))
+            made = step.M
+            gates = [getattr(made, letter)[0, k] for letter in "ifgoc"]
+            gates.append((made.h if last is H else made.m)[0, k])
+            rows.append((time, (*(step.step.x[n] for n in inputs), *gates)))
         heads = (*(names[FEATURES][n] for n in inputs), I, F, G, O, C, last)
         start = len(inputs)
         openness = (start, start + 1, start + 3)
         blocks.append(Table(names[UNITS][k], heads, tuple(rows), openness, digits=4, whole=True))
-    if len(shown) < p.hidden_size and units is None:
+    if len(shown) < len(first.units):
         blocks.append(Sentence(f"… and {p.hidden_size - len(shown)} more units (--unit K, or unit=K, shows one)."))
     return Section("sequence", f"The {len(steps)} steps at a glance", tuple(blocks))

@@ -1,0 +1,234 @@
+"""The equations of one step backward: the derivative of each equation of `forward`, from the last to the first.
+
+They are those of `gatewise.adjoints`, as formulas (back-propagation through time: Werbos, 1990).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gatewise.gates import PEEPHOLES
+from gatewise.symbolic.formula import (
+    ONE,
+    Call,
+    Formula,
+    Holds,
+    MatMul,
+    Negative,
+    Number,
+    Outer,
+    Part,
+    Quotient,
+    Stack,
+    Symbol,
+    Transpose,
+    add,
+    less,
+    times,
+)
+from gatewise.symbolic.forward import deviation, standardised, vectors, weights
+from gatewise.symbolic.nonlinearities import apply, slope
+from gatewise.symbolic.program import Assignment, Form
+from gatewise.symbolic.symbols import (
+    ALL_GATES,
+    C_NORM,
+    C_PREV,
+    COLUMNS,
+    D_H,
+    D_X,
+    DC_NEXT,
+    DC_PREV,
+    DH,
+    DH_NEXT,
+    DH_PREV,
+    DX,
+    DY,
+    DZ,
+    FEATURES,
+    H_NEW,
+    K_C,
+    K_H,
+    RECURRENT,
+    UNITS,
+    Z_H,
+    Z_X,
+    F,
+    G,
+    I,
+    M,
+    O,
+    R,
+    Z,
+    d,
+)
+
+
+def backward(form: Form) -> tuple[Assignment, ...]:
+    """Return the equations of a step back, each after those that it needs.
+
+    First what arrives at the hidden state, from this step's output and from the step after; then back through the
+    hidden state, the output gate (before the cell state, since it may see the new one), the cell state and the other
+    gates; then the gradients of the parameters; at last those of the input and the previous state.
+    """
+    gates = [k for k in form.own if k != "o"]
+    return (
+        Assignment(DH, add(DY, DH_NEXT), (form.hidden,)),
+        *_hidden_state(form),
+        Assignment(d(O), times(d(form.produced), _output(form))),
+        *_gate(form, "o"),
+        *_cell_state(form),
+        *(one for k in gates for one in _gate(form, k)),
+        *(one for base in "uw" if form.haste for one in _sums(form, base)),
+        *_parameters(form),
+        *_previous(form),
+    )
+
+
+def _output(form: Form) -> Formula:
+    """Return the nonlinearity of the cell state."""
+    return apply(form.variant.activation("c"), form.shown)
+
+
+def _within(symbol: Symbol, bound: float) -> Holds:
+    """Return 1 where a number was not clipped: the derivative of a clip."""
+    return Holds(Call("abs", (symbol,)), "≤", Number(bound))
+
+
+def _hidden_state(form: Form) -> Iterator[Assignment]:
+    """Zoneout, the projection and its clip."""
+    if "zoneout_hidden" in form.masks:
+        yield Assignment(d(H_NEW), times(less(ONE, K_H), DH), (form.hidden,))
+    if not form.projected:
+        return
+    if (bound := form.variant.projection_clip) is not None:
+        right = times(d(form.hidden_new), _within(form.raw_hidden, bound))
+        yield Assignment(d(form.raw_hidden), right, (form.hidden,))
+    yield Assignment(d(M), MatMul(Transpose(R), d(form.raw_hidden)))
+
+
+def _gate(form: Form, k: str) -> Iterator[Assignment]:
+    """From a gate to its weighted sum."""
+    gate, a, raw = Symbol(k), Symbol("a", k), form.unclipped(k)
+    yield Assignment(d(a), times(d(gate), slope(form.variant.activation(k), gate)))
+    if form.variant.gate_clip is not None:
+        yield Assignment(d(raw), times(d(a), _within(raw, form.variant.gate_clip)))
+    if form.variant.layer_norm == "gates":
+        q = Symbol("q", k)
+        yield from _standardised(form, q, Symbol("n", k), Symbol("γ", k), d(raw), k, d(q))
+
+
+def _standardised(
+    form: Form, q: Symbol, n: Symbol, gain: Symbol, arrived: Symbol, name: str, left: Symbol
+) -> Iterator[Assignment]:
+    """Back through gain * (q - mean) / sqrt(variance + ε): what remains without its mean and its part along n."""
+    yield Assignment(n, standardised(form, q, name))
+    yield Assignment(d(n), times(gain, arrived))
+    along = times(n, Call("mean", (times(d(n), n),)))
+    over = add(d(n), Negative(Call("mean", (d(n),))), Negative(along))
+    yield Assignment(left, Quotient(over, deviation(form, name)))
+
+
+def _cell_state(form: Form) -> Iterator[Assignment]:
+    variant, cell = form.variant, form.cell
+    through: Formula = times(d(form.produced), O, slope(variant.activation("c"), _output(form)))
+    if form.haste:
+        yield Assignment(d(C_NORM), through)
+        share = d(Symbol("c_seen"))
+        yield from _standardised(form, cell, Symbol("n", cell.base), Symbol("γ", "c"), d(C_NORM), cell.base, share)
+        through = share
+    arrived: Formula = times(less(ONE, K_C), DC_NEXT) if "zoneout_cell" in form.masks else DC_NEXT
+    terms = [arrived, through]
+    if variant.peephole != "none":
+        terms.append(times(d(form.weighted("o")), Symbol("p", "o")))
+    yield Assignment(d(cell), add(*terms))
+    raw = d(form.raw_cell)
+    if variant.cell_clip is not None:
+        yield Assignment(raw, times(d(cell), _within(form.raw_cell, variant.cell_clip)))
+    if variant.coupled == "f":
+        yield Assignment(d(I), times(raw, less(G, C_PREV)))
+    elif variant.coupled == "i":
+        yield Assignment(d(F), times(raw, less(C_PREV, G)))
+    else:
+        yield Assignment(d(F), times(raw, C_PREV))
+        yield Assignment(d(I), times(raw, G))
+    yield Assignment(d(G), times(raw, I))
+
+
+def _sums(form: Form, base: str) -> Iterator[Assignment]:
+    """Back through Haste's layer norm of the recurrent sums u, or of the input's sums w, across all gates."""
+    whole = Symbol("n", base)
+    for k in form.own:
+        n = Symbol("n", f"{base}{k}")
+        yield Assignment(n, standardised(form, Symbol(base, k), base))
+        yield Assignment(d(n), times(Symbol("γ", f"{base}{k}"), d(form.unclipped(k))))
+    every = tuple(Symbol("n", f"{base}{k}") for k in form.own)
+    yield Assignment(whole, Stack(every), (ALL_GATES,))
+    yield Assignment(d(whole), Stack(tuple(d(n) for n in every)), (ALL_GATES,))
+    first, second = Symbol("m", f"1,{base}"), Symbol("m", f"2,{base}")
+    yield Assignment(first, Call("mean", (d(whole),)), ())
+    yield Assignment(second, Call("mean", (times(d(whole), whole),)), ())
+    for k, n in zip(form.own, every, strict=True):
+        over = add(d(n), Negative(first), Negative(times(n, second)))
+        yield Assignment(d(Symbol(base, k)), Quotient(over, deviation(form, base)))
+
+
+def _parameters(form: Form) -> Iterator[Assignment]:
+    """Every gradient of a parameter, as an outer product or a product of two vectors."""
+    h, x = vectors(form)
+    for k in form.own:
+        if form.haste:
+            yield _matrix(form, "W", k, d(Symbol("w", k)), x, FEATURES)
+            yield _matrix(form, "U", k, d(Symbol("u", k)), h, RECURRENT)
+        else:
+            yield _matrix(form, "W", k, d(form.weighted(k)), Z, COLUMNS)
+        yield Assignment(d(Symbol("b", k)), d(form.unclipped(k)), sums=True)
+        if form.variant.peephole != "none" and k in PEEPHOLES:
+            seen = form.cell if k == "o" else C_PREV
+            yield Assignment(d(Symbol("p", k)), times(d(form.weighted(k)), seen), sums=True)
+        names = {"none": (), "gates": (k,), "haste": (f"u{k}", f"w{k}")}[form.variant.layer_norm]
+        for name in names:
+            gain = times(d(form.unclipped(k)), Symbol("n", name))
+            yield Assignment(d(Symbol("γ", name)), gain, sums=True)
+    if form.haste:
+        yield Assignment(d(Symbol("γ", "c")), times(d(C_NORM), Symbol("n", form.cell.base)), sums=True)
+        yield Assignment(d(Symbol("β", "c")), d(C_NORM), sums=True)
+    if form.projected:
+        yield Assignment(d(R), Outer(d(form.raw_hidden), M), (RECURRENT, UNITS), sums=True)
+
+
+def _matrix(form: Form, base: str, k: str, arrived: Symbol, seen: Symbol, across: str) -> Assignment:
+    """The gradient of weights; under DropConnect it passes where they acted."""
+    right: Formula = Outer(arrived, seen)
+    if weights(form, base, k) != Symbol(base, k):
+        right = times(right, Symbol("D", k))
+    return Assignment(d(Symbol(base, k)), right, (UNITS, across), sums=True)
+
+
+def _previous(form: Form) -> Iterator[Assignment]:
+    if form.haste:
+        h, x = (
+            add(*(MatMul(Transpose(weights(form, matrix, k)), d(Symbol(base, k))) for k in form.own))
+            for base, matrix in zip("uw", "UW", strict=True)
+        )
+        if "recurrent" in form.masks:
+            yield Assignment(d(Z_H), h, (form.hidden,))
+            h = d(Z_H)
+        if "input" in form.masks:
+            yield Assignment(d(Z_X), x, (FEATURES,))
+            x = d(Z_X)
+    else:
+        terms = [MatMul(Transpose(weights(form, "W", k)), d(form.weighted(k))) for k in form.own]
+        yield Assignment(DZ, add(*terms), (COLUMNS,))
+        h, x = Part(DZ, 0, RECURRENT), Part(DZ, RECURRENT, COLUMNS)
+    h = times(h, D_H) if "recurrent" in form.masks else h
+    x = times(x, D_X) if "input" in form.masks else x
+    if "zoneout_hidden" in form.masks:
+        h = add(h, times(K_H, DH))
+    yield Assignment(DX, x, (FEATURES,))
+    yield Assignment(DH_PREV, h, (form.hidden,))
+    terms_of_c: list[Formula] = [times(d(form.raw_cell), F)]
+    if form.variant.peephole != "none":
+        terms_of_c += [times(d(form.weighted(k)), Symbol("p", k)) for k in "fi" if k in form.variant.own]
+    if "zoneout_cell" in form.masks:
+        terms_of_c.append(times(K_C, DC_NEXT))
+    yield Assignment(DC_PREV, add(*terms_of_c))

@@ -1,0 +1,158 @@
+"""What the symbols of a program stand for: parameters and masks, and in a step what it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.equations import Moment
+from gatewise.gates import PEEPHOLES, index
+from gatewise.parameters import Masks, Parameters
+from gatewise.symbolic.cell import program
+from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.program import MASK, PARAMETER, Form, Program
+from gatewise.symbolic.symbols import (
+    ALL_GATES,
+    C_PREV,
+    COLUMNS,
+    D_H,
+    D_X,
+    FEATURES,
+    H_PREV,
+    K_C,
+    K_H,
+    RECURRENT,
+    UNITS,
+    X,
+    d,
+)
+
+Place = tuple[str, tuple[Any, ...]]
+_PARTS = {D_H: "recurrent", D_X: "input", K_C: "zoneout_cell", K_H: "zoneout_hidden"}
+
+
+def form_of(p: Parameters, masks: Masks, **written: Any) -> Form:
+    """Return the form of a cell's program; `written` says how: split, inline, two_biases, order."""
+    return Form(p.variant, p.projection is not None, frozenset(masks.arrays()), **written)
+
+
+def sizes(p: Parameters) -> dict[str, int]:
+    """Return how long each kind of axis is."""
+    return {
+        UNITS: p.hidden_size,
+        RECURRENT: p.recurrent_size,
+        FEATURES: p.input_size,
+        COLUMNS: p.recurrent_size + p.input_size,
+        ALL_GATES: len(p.variant.own) * p.hidden_size,
+    }
+
+
+def places(form: Form, recurrent: int) -> Iterator[tuple[Symbol, Place]]:
+    """Go through a program's parameters: each with the array of `Parameters` that it lies in, and where.
+
+    A second bias lies nowhere: gatewise keeps the sum of the two in the first.
+    """
+    for symbol in program(form).of_kind(PARAMETER):
+        if (found := place(form, symbol, recurrent)) is not None:
+            yield symbol, found
+
+
+def place(form: Form, symbol: Symbol, recurrent: int) -> Place | None:
+    """Return in which array of `Parameters` a symbol lies, and where."""
+    k = symbol.sub[-1:]
+    match symbol.base:
+        case "W":
+            start = recurrent if form.split or form.haste else 0
+            return "weight", (index(k), slice(None), slice(start, None))
+        case "U":
+            return "weight", (index(k), slice(None), slice(recurrent))
+        case "b":
+            return "bias", (index(k),)
+        case "p":
+            return "peephole", (PEEPHOLES.index(k),)
+        case "R":
+            return "projection", ()
+        case "γ" | "β" if k == "c":
+            return "cell_norm", (0 if symbol.base == "γ" else 1,)
+        case "γ":
+            return "norm_gain", ("uw".index(symbol.sub[0]), index(k)) if form.haste else (index(k),)
+    return None
+
+
+def parameters(form: Form, p: Parameters) -> dict[Symbol, Array]:
+    """Return what the parameters of a program stand for."""
+    arrays, found = p.arrays(), dict[Symbol, Array]()
+    for symbol in program(form).of_kind(PARAMETER):
+        where = place(form, symbol, p.recurrent_size)
+        found[symbol] = np.zeros_like(p.bias[0]) if where is None else arrays[where[0]][where[1]]
+    return found
+
+
+def masks(form: Form, p: Parameters, given: Masks) -> dict[Symbol, Array]:
+    """Return what the masks of a program stand for, with whatever leading axes they have."""
+    arrays, found = given.arrays(), dict[Symbol, Array]()
+    for symbol in program(form).of_kind(MASK):
+        if symbol in _PARTS:
+            found[symbol] = arrays[_PARTS[symbol]]
+            continue
+        dropped = np.broadcast_to(arrays["weight"], p.recurrent_weight.shape)[index(symbol.sub)]
+        if not (form.split or form.haste):  # of the combined input's weights, those of x are all there
+            dropped = np.concatenate([dropped, np.ones_like(p.input_weight[0])], axis=-1)
+        found[symbol] = dropped
+    return found
+
+
+def of_step(moment: Moment, program: Program) -> dict[Symbol, Any]:
+    """Return what the symbols of a program stand for in one step of one sequence, as far as the step itself has them:
+    what a trace kept is taken as it was computed. Weights are those that act, under DropConnect where there is some.
+    """
+    form, p = program.form, moment.p
+    found: dict[Symbol, Any] = {X: moment.x[0], H_PREV: moment.h_prev[0], C_PREV: moment.c_prev[0]}
+    found |= parameters(form, p)
+    for symbol, mask in masks(form, p, moment.masks).items():
+        found[symbol] = mask if symbol.base == "D" else mask[0]
+    if moment.masks.weight is not None:
+        base, acting = ("U", moment.U) if form.split or form.haste else ("W", moment.W)
+        found |= {Symbol(base, k): acting[index(k)] for k in p.variant.own}
+    for one in program.forward:
+        if (value := _of_moment(moment, one.left)) is not None:
+            found[one.left] = value[0]
+    return found
+
+
+def _of_moment(M: Moment, symbol: Symbol) -> Any:
+    """Return a quantity of a step, or None where the step has no such quantity: means, variances, sums of all gates."""
+    base, k = symbol.base, symbol.sub.partition(",")[0]
+    match base:
+        case "z":
+            return {"": M.z, "h": M.z_h, "x": M.z_x}[k]
+        case "u" | "w":
+            return getattr(M, base)[index(k)] if k else None
+        case "q":
+            return M.q(k)
+        case "a":
+            return M.a(k) if k == symbol.sub else M.unclipped(k)
+        case "i" | "f" | "g" | "o" | "c_raw" | "c_new" | "m":
+            return getattr(M, base)
+        case "c":
+            return M.c_new if M.masks.zoneout_cell is None else M.c
+        case "c_norm":
+            return M.v
+        case "h_raw":
+            return M.r_raw
+        case "h_new":
+            return M.r
+        case "h":
+            return M.r if M.masks.zoneout_hidden is None else M.h
+    return None
+
+
+def gathered(form: Form, p: Parameters, gradients: Mapping[Symbol, Array]) -> dict[str, Array]:
+    """Return the gradients of a program's parameters in the shapes of `Parameters`; zeros for a coupled gate."""
+    found = {name: np.zeros_like(array) for name, array in p.arrays().items()}
+    for symbol, (name, where) in places(form, p.recurrent_size):
+        found[name][where] = gradients[d(symbol)]
+    return found

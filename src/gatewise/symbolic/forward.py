@@ -1,0 +1,185 @@
+"""The equations of one step forward, from the input to the hidden state: those of `gatewise.equations`, as formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gatewise.gates import LETTERS, PEEPHOLES
+from gatewise.symbolic.formula import (
+    ONE,
+    TWO,
+    Call,
+    Formula,
+    MatMul,
+    Number,
+    Power,
+    Product,
+    Quotient,
+    Stack,
+    Symbol,
+    add,
+    less,
+    times,
+)
+from gatewise.symbolic.nonlinearities import apply
+from gatewise.symbolic.program import Assignment, Form
+from gatewise.symbolic.symbols import (
+    ALL_GATES,
+    C_NORM,
+    C_PREV,
+    COLUMNS,
+    D_H,
+    D_X,
+    FEATURES,
+    H_PREV,
+    K_C,
+    K_H,
+    Z_H,
+    Z_X,
+    C,
+    F,
+    G,
+    H,
+    I,
+    M,
+    O,
+    R,
+    X,
+    Z,
+)
+
+
+def forward(form: Form) -> tuple[Assignment, ...]:
+    """Return the equations of a step, each after those that it needs.
+
+    The gates come in the form's order; a coupled gate after the other, and with peepholes the output gate after the new
+    cell state, which it sees.
+    """
+    gates = {k: tuple(_gate(form, k)) for k in form.order}
+    late = gates.pop("o") if form.variant.peephole != "none" else ()
+    one, other = form.variant.coupled, "i" if form.variant.coupled == "f" else "f"
+    if one and list(gates).index(one) < list(gates).index(other):
+        gates[one] = gates.pop(one)
+    found = [*_combined(form), *(_sums(form) if form.haste else ())]
+    for equations in gates.values():
+        found += equations
+    return (*found, *_cell_state(form), *late, *_hidden_state(form))
+
+
+def parts(form: Form) -> tuple[Formula, Formula]:
+    """Return the two parts of the combined input, each under its dropout mask where there is one."""
+    h = times(H_PREV, D_H) if "recurrent" in form.masks else H_PREV
+    x = times(X, D_X) if "input" in form.masks else X
+    return h, x
+
+
+def vectors(form: Form) -> tuple[Symbol, Symbol]:
+    """Return what h and x are called where they are multiplied apart."""
+    return (Z_H if "recurrent" in form.masks else H_PREV), (Z_X if "input" in form.masks else X)
+
+
+def weights(form: Form, base: str, k: str) -> Formula:
+    """Return the weights of a gate as they act: those of h under DropConnect, where there is some."""
+    dropped = "weight" in form.masks and base == ("U" if form.haste else "W")
+    return times(Symbol(base, k), Symbol("D", k)) if dropped else Symbol(base, k)
+
+
+def _combined(form: Form) -> Iterator[Assignment]:
+    h, x = parts(form)
+    if not form.haste:
+        yield Assignment(Z, Stack((h, x)), (COLUMNS,))
+        return
+    yield from apart(form)
+
+
+def apart(form: Form) -> Iterator[Assignment]:
+    """Go through h and x under their dropout masks: where they are multiplied apart."""
+    for left, right, axis in zip((Z_H, Z_X), parts(form), (form.hidden, FEATURES), strict=True):
+        if isinstance(right, Product):
+            yield Assignment(left, right, (axis,))
+
+
+def _sums(form: Form) -> Iterator[Assignment]:
+    """The sums of all gates, which Haste's layer norm standardises together."""
+    own = [k for k in LETTERS if k in form.variant.own]
+    for base, matrix, vector in zip("uw", "UW", vectors(form), strict=True):
+        for k in own:
+            yield Assignment(Symbol(base, k), MatMul(weights(form, matrix, k), vector))
+        yield Assignment(Symbol(base), Stack(tuple(Symbol(base, k) for k in own)), (ALL_GATES,))
+        yield from _moments(Symbol(base), base)
+
+
+def _moments(q: Symbol, name: str) -> Iterator[Assignment]:
+    """The mean μ and the variance v of a vector."""
+    mu = Symbol("μ", name)
+    yield Assignment(mu, Call("mean", (q,)), ())
+    yield Assignment(Symbol("v", name), Call("mean", (Power(less(q, mu), TWO),)), ())
+
+
+def standardised(form: Form, q: Symbol, name: str) -> Quotient:
+    """Return (q - μ) / sqrt(v + ε) (Ba, Kiros and Hinton, "Layer Normalization", 2016)."""
+    return Quotient(less(q, Symbol("μ", name)), deviation(form, name))
+
+
+def deviation(form: Form, name: str) -> Formula:
+    """Return sqrt(v + ε)."""
+    return Call("sqrt", (add(Symbol("v", name), Number(form.variant.epsilon or 0.0)),))
+
+
+def _gate(form: Form, k: str) -> Iterator[Assignment]:
+    variant, gate = form.variant, Symbol(k)
+    if k == variant.coupled:
+        yield Assignment(gate, less(ONE, I if k == "f" else F))
+        return
+    if form.haste:
+        terms: list[Formula] = [
+            times(Symbol("γ", f"{base}{k}"), standardised(form, Symbol(base, k), base)) for base in "uw"
+        ]
+    else:
+        terms = [MatMul(weights(form, "W", k), Z)]
+    if variant.peephole != "none" and k in PEEPHOLES:
+        terms.append(times(Symbol("p", k), form.cell if k == "o" else C_PREV))
+    if variant.layer_norm == "gates":
+        q = Symbol("q", k)
+        yield Assignment(q, add(*terms))
+        yield from _moments(q, k)
+        terms = [times(Symbol("γ", k), standardised(form, q, k))]
+    a, raw = Symbol("a", k), form.unclipped(k)
+    yield Assignment(raw, add(*terms, Symbol("b", k)))
+    if variant.gate_clip is not None:
+        yield Assignment(a, _clip(raw, variant.gate_clip))
+    yield Assignment(gate, apply(variant.activation(k), a))
+
+
+def _cell_state(form: Form) -> Iterator[Assignment]:
+    new = form.cell
+    yield Assignment(form.raw_cell, add(times(F, C_PREV), times(I, G)))
+    if form.variant.cell_clip is not None:
+        yield Assignment(new, _clip(form.raw_cell, form.variant.cell_clip))
+    if new != C:
+        yield Assignment(C, _zoneout(K_C, C_PREV, new))
+
+
+def _hidden_state(form: Form) -> Iterator[Assignment]:
+    variant, new = form.variant, form.hidden_new
+    if form.haste:
+        name = form.cell.base
+        yield from _moments(form.cell, name)
+        normed = times(Symbol("γ", "c"), standardised(form, form.cell, name))
+        yield Assignment(C_NORM, add(normed, Symbol("β", "c")))
+    axes = (form.hidden,)
+    yield Assignment(form.produced, times(O, apply(variant.activation("c"), form.shown)))
+    if form.projected:
+        yield Assignment(form.raw_hidden, MatMul(R, M), axes)
+        if variant.projection_clip is not None:
+            yield Assignment(new, _clip(form.raw_hidden, variant.projection_clip), axes)
+    if new != H:
+        yield Assignment(H, _zoneout(K_H, H_PREV, new), axes)
+
+
+def _zoneout(kept: Symbol, old: Symbol, new: Symbol) -> Formula:
+    return add(times(kept, old), times(less(ONE, kept), new))
+
+
+def _clip(symbol: Symbol, bound: float) -> Call:
+    return Call("clip", (symbol, Number(-bound), Number(bound)))

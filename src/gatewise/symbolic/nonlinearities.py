@@ -1,0 +1,101 @@
+"""The nonlinearities as formulas: what each is, how books write it, and its derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gatewise.activations import Activation
+from gatewise.symbolic.formula import (
+    ONE,
+    TWO,
+    ZERO,
+    Call,
+    Formula,
+    Holds,
+    Negative,
+    Number,
+    Power,
+    Quotient,
+    Slope,
+    Symbol,
+    add,
+    less,
+    times,
+)
+
+ARGUMENT = Symbol("a")
+NAMES = {"sigmoid": "σ"}  # of functions that are called otherwise than the activation
+_E, _E_MINUS = Call("exp", (ARGUMENT,)), Call("exp", (Negative(ARGUMENT),))
+_POSITIVE, _NEGATIVE = Call("max", (ZERO, ARGUMENT)), Call("min", (ZERO, ARGUMENT))
+_SIZE = Call("abs", (ARGUMENT,))
+_FADING = Call("exp", (Negative(_SIZE),))  # between 0 and 1, however large the argument is
+
+
+def apply(activation: Activation, argument: Formula) -> Call:
+    """Return the call of an activation."""
+    return Call(NAMES.get(activation.name, activation.name), (argument,), activation)
+
+
+def definition(activation: Activation) -> Formula:
+    """Return an activation as a formula of `ARGUMENT`, with its constants in it, whose parts overflow nowhere that the
+    activation itself does not.
+
+    tanh is a function of its own: what exponentials make of it loses its digits near 0.
+    """
+    alpha, beta = _constants(activation)
+    elu = add(_POSITIVE, times(alpha, less(Call("exp", (_NEGATIVE,)), ONE)))
+    return {
+        "sigmoid": Quotient(Call("exp", (_NEGATIVE,)), add(ONE, _FADING)),
+        "tanh": Call("tanh", (ARGUMENT,)),
+        "hard_sigmoid": Call("max", (ZERO, Call("min", (ONE, add(times(alpha, ARGUMENT), beta))))),
+        "relu": _POSITIVE,
+        "leaky_relu": add(_POSITIVE, times(alpha, _NEGATIVE)),
+        "thresholded_relu": times(ARGUMENT, Holds(ARGUMENT, ">", alpha)),
+        "affine": add(times(alpha, ARGUMENT), beta),
+        "scaled_tanh": times(alpha, Call("tanh", (times(beta, ARGUMENT),))),
+        "elu": elu,
+        "selu": times(beta, elu),
+        "softsign": Quotient(ARGUMENT, add(ONE, _SIZE)),
+        "softplus": add(_POSITIVE, Call("ln", (add(ONE, _FADING),))),
+        "exponential": _E,
+    }[activation.name]
+
+
+def textbook(activation: Activation) -> Formula:
+    """Return an activation as books write it, to be read; parts of it may overflow where the definition does not."""
+    alpha, beta = _constants(activation)
+    elu = add(_POSITIVE, times(alpha, Call("min", (ZERO, less(_E, ONE)))))
+    written: dict[str, Formula] = {
+        "sigmoid": Quotient(ONE, add(ONE, _E_MINUS)),
+        "tanh": Quotient(less(_E, _E_MINUS), add(_E, _E_MINUS)),
+        "elu": elu,
+        "selu": times(beta, elu),
+        "softplus": Call("ln", (add(ONE, _E),)),
+    }
+    return written.get(activation.name) or definition(activation)
+
+
+def slope(activation: Activation, y: Formula) -> Slope:
+    """Return an activation's derivative as a formula of its output y, as `Activation.derivative` has it."""
+    alpha, beta = _constants(activation)
+    positive, flat = Holds(y, ">", ZERO), Holds(y, "≤", ZERO)
+    bodies: dict[str, Callable[[], Formula]] = {
+        "sigmoid": lambda: times(y, less(ONE, y)),
+        "tanh": lambda: less(ONE, Power(y, TWO)),
+        "hard_sigmoid": lambda: times(alpha, positive, Holds(y, "<", ONE)),
+        "relu": lambda: positive,
+        "leaky_relu": lambda: add(positive, times(alpha, flat)),
+        "thresholded_relu": lambda: positive,
+        "affine": lambda: alpha,
+        "scaled_tanh": lambda: times(beta, less(alpha, Quotient(Power(y, TWO), alpha))),
+        "elu": lambda: add(positive, times(add(y, alpha), flat)),
+        "selu": lambda: add(times(beta, positive), times(add(y, times(alpha, beta)), flat)),
+        "softsign": lambda: Power(less(ONE, Call("abs", (y,))), TWO),
+        "softplus": lambda: less(ONE, Call("exp", (Negative(y),))),
+        "exponential": lambda: y,
+    }
+    return Slope(bodies[activation.name]())
+
+
+def _constants(activation: Activation) -> tuple[Number, Number]:
+    return Number(activation.alpha or 0.0), Number(activation.beta or 0.0)

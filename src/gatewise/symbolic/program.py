@@ -1,0 +1,187 @@
+"""The program of a cell: ordered assignments, symbol ← formula, forward and backward, as data.
+
+A program is what a variant computes in one step, with what it carries from step to step. It holds no data, no titles
+and no sentences; its constants are those of the variant's switches. `cell.program` makes one of a `Form`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from gatewise.parameters import Variant
+from gatewise.symbolic.formula import Formula, Symbol
+from gatewise.symbolic.symbols import C_NEW, C_NORM, C_RAW, H_NEW, H_RAW, RECURRENT, UNITS, C, H, M
+
+INPUT, STATE, PARAMETER, MASK, GRADIENT = "input", "state", "parameter", "mask", "gradient"  # kinds of what is given
+
+
+@dataclass(frozen=True)
+class Given:
+    """A quantity that comes from outside.
+
+    Attributes
+    ----------
+    symbol : Symbol
+    axes : tuple of str
+        What its own axes go over: of `symbols`.
+    kind : {"input", "state", "parameter", "mask", "gradient"}
+    """
+
+    symbol: Symbol
+    axes: tuple[str, ...]
+    kind: str
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A quantity, and the formula that gives it.
+
+    Attributes
+    ----------
+    left : Symbol
+    right : Formula
+        Of symbols that are given, carried or assigned before.
+    axes : tuple of str
+        What its own axes go over; none for a single number.
+    sums : bool
+        Whether it is added over time and batch: the gradient of a parameter.
+    """
+
+    left: Symbol
+    right: Formula
+    axes: tuple[str, ...] = (UNITS,)
+    sums: bool = False
+
+
+@dataclass(frozen=True)
+class Carry:
+    """What a step takes from the one before it (backward: after it): `into` there is `source` here."""
+
+    into: Symbol
+    source: Symbol
+
+
+@dataclass(frozen=True)
+class Form:
+    """Which equations a program has, and how they are written.
+
+    Attributes
+    ----------
+    variant : Variant
+    projected : bool
+        Whether the hidden state is projected.
+    masks : frozenset of str
+        Which of the masks of `gatewise.parameters.Masks` there are.
+    split : bool
+        Whether x and h have each a matrix of their own, so that there is no combined input.
+    inline : bool
+        Whether the combined input is written out in each gate.
+    two_biases : bool
+        Whether the parts of x and of h have each a bias.
+    order : str
+        In which it goes through the gates.
+    """
+
+    variant: Variant
+    projected: bool = False
+    masks: frozenset[str] = frozenset()
+    split: bool = False
+    inline: bool = False
+    two_biases: bool = False
+    order: str = "ifgo"
+
+    @property
+    def haste(self) -> bool:
+        """Whether layer norm standardises the sums of all gates together: then x and h are multiplied apart."""
+        return self.variant.layer_norm == "haste"
+
+    @property
+    def own(self) -> str:
+        """The gates that have weights of their own, in this form's order."""
+        return "".join(k for k in self.order if k in self.variant.own)
+
+    @property
+    def hidden(self) -> str:
+        """What the hidden state goes over: the units, unless it is projected."""
+        return RECURRENT if self.projected else UNITS
+
+    # What quantities are called where something may come between them.
+
+    @property
+    def cell(self) -> Symbol:
+        """The new cell state before any zoneout, as the output gate sees it."""
+        return C_NEW if "zoneout_cell" in self.masks else C
+
+    @property
+    def raw_cell(self) -> Symbol:
+        """The new cell state before any clip: f * c_prev + i * g."""
+        return self.cell if self.variant.cell_clip is None else C_RAW
+
+    @property
+    def shown(self) -> Symbol:
+        """The new cell state as the output's nonlinearity meets it."""
+        return C_NORM if self.haste else self.cell
+
+    @property
+    def hidden_new(self) -> Symbol:
+        """The new hidden state before any zoneout."""
+        return H_NEW if "zoneout_hidden" in self.masks else H
+
+    @property
+    def raw_hidden(self) -> Symbol:
+        """The new hidden state before the clip of a projection."""
+        return self.hidden_new if self.variant.projection_clip is None else H_RAW
+
+    @property
+    def produced(self) -> Symbol:
+        """The output gate times the nonlinearity of the cell state, before any projection."""
+        return M if self.projected else self.hidden_new
+
+    def unclipped(self, k: str) -> Symbol:
+        """Return the pre-activation of a gate before any clip."""
+        return Symbol("a", k if self.variant.gate_clip is None else f"{k},raw")
+
+    def weighted(self, k: str) -> Symbol:
+        """Return the sum of a gate's products with its weights, as far as it has a name of its own."""
+        return Symbol("q", k) if self.variant.layer_norm == "gates" else self.unclipped(k)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a cell computes in one step, and what it carries from step to step.
+
+    Attributes
+    ----------
+    form : Form
+    given : tuple of Given
+    forward, backward : tuple of Assignment
+        Each after those that it needs.
+    carry, carry_back : tuple of Carry
+    """
+
+    form: Form
+    given: tuple[Given, ...]
+    forward: tuple[Assignment, ...]
+    backward: tuple[Assignment, ...]
+    carry: tuple[Carry, ...]
+    carry_back: tuple[Carry, ...]
+
+    @cached_property
+    def assignments(self) -> dict[Symbol, Assignment]:
+        """Every assignment by what it gives."""
+        return {one.left: one for one in (*self.forward, *self.backward)}
+
+    @cached_property
+    def axes(self) -> dict[Symbol, tuple[str, ...]]:
+        """What the axes of every quantity go over."""
+        return {one.symbol: one.axes for one in self.given} | {s: one.axes for s, one in self.assignments.items()}
+
+    @cached_property
+    def ranks(self) -> dict[Symbol, int]:
+        """How many axes every quantity has of its own."""
+        return {symbol: len(axes) for symbol, axes in self.axes.items()}
+
+    def of_kind(self, kind: str) -> tuple[Symbol, ...]:
+        """Return what is given of one kind."""
+        return tuple(one.symbol for one in self.given if one.kind == kind)

@@ -1,0 +1,213 @@
+"""Programs rewritten: the same quantities in other equations, as other sources write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+
+from gatewise.symbolic.formula import (
+    Formula,
+    MatMul,
+    Outer,
+    Part,
+    Product,
+    Sum,
+    Symbol,
+    Transpose,
+    add,
+    rebuild,
+    times,
+)
+from gatewise.symbolic.forward import apart, vectors
+from gatewise.symbolic.program import MASK, Assignment, Carry, Given, Program
+from gatewise.symbolic.symbols import (
+    COLUMNS,
+    DH,
+    DH_NEXT,
+    DY,
+    DZ,
+    FEATURES,
+    RECURRENT,
+    UNITS,
+    Z_H,
+    Z_X,
+    Z,
+    d,
+)
+
+
+def with_h_and_x_apart(program: Program) -> Program:
+    """Return a program in which h and x have each a matrix of their own, U and W, and there is no combined input."""
+    form = replace(program.form, split=True)
+    if form.haste:  # they are apart already
+        return replace(program, form=form)
+    h, x = vectors(form)
+
+    def forward(formula: Formula) -> Formula:
+        match formula:
+            case Sum(terms):
+                return add(*(one for term in terms for one in _terms(term)))
+            case MatMul(right=vector) if vector == Z:
+                return add(*_terms(formula))
+        return formula
+
+    def _terms(term: Formula) -> tuple[Formula, ...]:
+        match term:
+            case MatMul(left, right) if right == Z:
+                return MatMul(_matrix_of(left, "W"), x), MatMul(_matrix_of(left, "U"), h)
+        return (term,)
+
+    def backward(one: Assignment) -> Iterator[Assignment]:
+        match one:
+            case Assignment(left, Outer(arrived, vector) | Product((Outer(arrived, vector), *_))) if vector == Z:
+                dropped = one.right.factors[1:] if isinstance(one.right, Product) else ()
+                recurrent = Outer(arrived, h)
+                yield replace(one, right=Outer(arrived, x), axes=(UNITS, FEATURES))
+                yield replace(
+                    one,
+                    left=replace(left, base="U"),
+                    right=times(recurrent, *dropped) if dropped else recurrent,
+                    axes=(UNITS, RECURRENT),
+                )
+            case Assignment(left) if left == DZ:
+                yield from dz.values()
+            case _:
+                yield replace(one, right=rebuild(one.right, part))
+
+    whole = program.assignments[DZ].right
+    sides = {base: rebuild(whole, lambda node, base=base: _side(node, base)) for base in "UW"}  # type: ignore[misc]
+    dz = {  # where dropout comes between, the parts have names of their own
+        left: Assignment(left, sides[base], (axis,))
+        for left, base, mask, axis in (
+            (d(Z_H), "U", "recurrent", form.hidden),
+            (d(Z_X), "W", "input", FEATURES),
+        )
+        if mask in form.masks
+    }
+
+    def part(node: Formula) -> Formula | None:
+        match node:
+            case Part(vector, start) if vector == DZ:
+                base, left = ("U", d(Z_H)) if start == 0 else ("W", d(Z_X))
+                return left if left in dz else sides[base]
+        return None
+
+    return Program(
+        form,
+        tuple(one for given in program.given for one in _given_apart(given)),
+        (*apart(form), *(replace(one, right=forward(one.right)) for one in program.forward if one.left != Z)),
+        tuple(one for line in program.backward for one in backward(line)),
+        program.carry,
+        program.carry_back,
+    )
+
+
+def _matrix_of(left: Formula, base: str) -> Formula:
+    """Return the part of the weights that meets x (W) or h (U); DropConnect is of those that meet h."""
+    match left:
+        case Product((Symbol() as weights, mask)):
+            return times(replace(weights, base=base), mask) if base == "U" else replace(weights, base=base)
+        case Symbol():
+            return replace(left, base=base)
+    raise TypeError(f"no weights: {left!r}")
+
+
+def _side(node: Formula, base: str) -> Formula | None:
+    return Transpose(_matrix_of(node.matrix, base)) if isinstance(node, Transpose) else None
+
+
+def _given_apart(given: Given) -> Iterator[Given]:
+    if given.axes != (UNITS, COLUMNS):
+        yield given
+        return
+    if given.kind != MASK:
+        yield replace(given, axes=(UNITS, FEATURES))
+        yield replace(given, symbol=replace(given.symbol, base="U"), axes=(UNITS, RECURRENT))
+    else:
+        yield replace(given, axes=(UNITS, RECURRENT))
+
+
+def with_z_inlined(program: Program) -> Program:
+    """Return a program whose gates write the combined input out."""
+    form = replace(program.form, inline=True)
+    if form.haste or form.split:  # there is none
+        return replace(program, form=form)
+    z = program.assignments[Z].right
+
+    def change(node: Formula) -> Formula | None:
+        return MatMul(node.left, z) if isinstance(node, MatMul) and node.right == Z else None
+
+    return replace(program, form=form, forward=_changed(program.forward, change))
+
+
+def with_two_biases(program: Program) -> Program:
+    """Return a program in which the parts of x and of h have each a bias: b beside W x and b2 beside U h."""
+
+    def change(node: Formula) -> Formula | None:
+        if not isinstance(node, Sum):
+            return None
+        match node.terms:
+            case (MatMul() as x, MatMul() as h, *rest, Symbol("b") as bias):
+                return Sum((x, bias, h, _second(bias), *rest))
+            case (*rest, Symbol("b") as bias):
+                return Sum((*rest, bias, _second(bias)))
+        return None
+
+    return replace(
+        program,
+        form=replace(program.form, two_biases=True),
+        given=tuple(
+            two for one in program.given for two in dict.fromkeys((one, replace(one, symbol=_second(one.symbol))))
+        ),
+        forward=_changed(program.forward, change),
+        backward=tuple(
+            two for one in program.backward for two in dict.fromkeys((one, replace(one, left=_second(one.left))))
+        ),
+    )
+
+
+def _second(symbol: Symbol) -> Symbol:
+    """Return the second bias of a bias; any other symbol as it is."""
+    return replace(symbol, base="b2") if symbol.base == "b" else symbol
+
+
+@lru_cache(256)
+def of_last_states(program: Program) -> Program:
+    """Return a program for a loss that depends on the last states alone: all that arrives at h is carried to it."""
+    return replace(
+        program,
+        given=tuple(
+            replace(one, symbol=DH) if one.symbol == DH_NEXT else one for one in program.given if one.symbol != DY
+        ),
+        backward=tuple(one for one in program.backward if one.left != DH),
+        carry_back=tuple(Carry(DH, one.source) if one.into == DH_NEXT else one for one in program.carry_back),
+    )
+
+
+@lru_cache(256)
+def with_weights_as_they_act(program: Program) -> Program:
+    """Return a program whose weights stand for what DropConnect leaves of them; their gradients are as they were."""
+
+    def change(node: Formula) -> Formula | None:
+        match node:
+            case Product((Symbol("W" | "U") as weights, Symbol("D"))):
+                return weights
+        return None
+
+    return replace(program, forward=_changed(program.forward, change), backward=_changed(program.backward, change))
+
+
+@lru_cache(256)
+def sized(program: Program, recurrent: int, columns: int) -> Program:
+    """Return a program for a cell of these sizes: what is cut from a vector begins and ends at numbers."""
+    sizes: dict[int | str, int] = {0: 0, RECURRENT: recurrent, COLUMNS: columns}
+
+    def change(node: Formula) -> Formula | None:
+        return Part(node.vector, sizes[node.start], sizes[node.stop]) if isinstance(node, Part) else None
+
+    return replace(program, backward=_changed(program.backward, change))
+
+
+def _changed(assignments: Iterable[Assignment], change: Callable[[Formula], Formula | None]) -> tuple[Assignment, ...]:
+    return tuple(replace(one, right=rebuild(one.right, change)) for one in assignments)

@@ -1,0 +1,119 @@
+"""A step with its program: every quantity as a part of a walkthrough, in symbols and with the step's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gatewise.gates import LETTERS
+from gatewise.step import Step
+from gatewise.symbolic import binding, rewrites
+from gatewise.symbolic.cell import program
+from gatewise.symbolic.formula import Call, Formula, MatMul, Stack, Symbol, Transpose, nodes, symbols
+from gatewise.symbolic.program import Assignment
+from gatewise.symbolic.run import Scope
+from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, FEATURES, RECURRENT, UNITS
+from gatewise.walkthrough.notation import Notation
+from gatewise.walkthrough.parts import Block, Equation, Opened, Section
+
+OPENNESS = ("sigmoid", "hard_sigmoid")  # nonlinearities that lie between 0 and 1
+
+
+class BoundStep:
+    """A step, the program that it ran in the form of a notation, and the numbers of both.
+
+    Parameters
+    ----------
+    step : Step
+    units : tuple of int or None
+        The units that are opened, or None for all.
+    notation : Notation
+    time : str or None
+        What the step is called, where there are several.
+    at : int
+        Which of the steps it is.
+    """
+
+    def __init__(
+        self, step: Step, units: tuple[int, ...] | None, notation: Notation, time: str | None = None, at: int = 0
+    ) -> None:
+        self.step, self.p, self.M, self.time, self.at = step, step.parameters, step.moment, time, at
+        self.units = tuple(range(self.p.hidden_size)) if units is None else units
+        self.opened = units is not None
+        self.masks, self.notation = step.moment.masks, notation
+        self.names = axes(step)
+        form = binding.form_of(self.p, self.masks, **notation.form)
+        written = rewrites.with_weights_as_they_act(rewrites.of_last_states(program(form)))
+        self.scope = Scope(written, self.p, binding.of_step(self.M, written))
+        self.program, self.form = self.scope.program, form
+
+    @property
+    def apart(self) -> bool:
+        """Whether h and x are multiplied apart, so that there is no combined input."""
+        return self.form.split or self.form.haste
+
+    def named(self, k: int) -> str:
+        """Return the name of a unit."""
+        return self.names[UNITS][k]
+
+    def equation(self, one: Assignment, value: Any = None) -> Equation:
+        """Return an assignment with its numbers."""
+        # Masks come last: that is how the shapes of what they multiply are told.
+        used = sorted(symbols(one.right), key=lambda symbol: symbol.base == "mask")
+        over, across = (*one.axes, *(UNITS, COLUMNS)[len(one.axes) :])
+        return Equation(
+            one.left,
+            one.right,
+            {symbol: self.scope[symbol] for symbol in used},
+            self.scope[one.left] if value is None else value,
+            over,
+            across,
+            worked=not isinstance(one.right, Stack),
+            openness=one.left.base in LETTERS and not one.left.d and self._lies_between_0_and_1(one.right),
+            products=tuple(self._products(one.right)),
+        )
+
+    def equations(self, assignments: Sequence[Assignment]) -> list[Block]:
+        """Return assignments with their numbers."""
+        return [self.equation(one) for one in assignments]
+
+    def _lies_between_0_and_1(self, right: Formula) -> bool:
+        return not isinstance(right, Call) or (right.activation is not None and right.activation.name in OPENNESS)
+
+    def _products(self, right: Formula) -> list[str]:
+        """Return what the products of matrices and vectors are called, in the order in which they are summed."""
+        found: list[str] = []
+        for node in nodes(right):
+            match node:
+                case MatMul(Transpose(Symbol(sub=k) as matrix)):
+                    over = self.program.axes[matrix][0]
+                    found += [f"{k}: {name}" if k else name for name in self.names[over]]
+                case MatMul(Symbol() as matrix):
+                    found += self.names[self.program.axes[matrix][1]]
+        return found
+
+    def section(self, key: str, title: str, blocks: Sequence[Block], way: str = "") -> Section:
+        """Return a section of this step; `way` is said of its time, where there are several."""
+        time = self.time if self.time is None or not way else f"{self.time}, {way}"
+        return Section(key, title, tuple(blocks), time, self.at)
+
+    def terms(self, left: Symbol, quantity: str) -> list[Block]:
+        """Return every product in a quantity of the units that are opened."""
+        if not self.opened:
+            return []
+        return [Opened(left, k, self.step.terms(quantity, k)) for k in self.units]
+
+
+def axes(step: Step) -> Mapping[str, tuple[str, ...]]:
+    """Return what vectors and matrices of a step go over, and what each entry is called."""
+    p, labels = step.parameters, step.labels
+    units = tuple(labels.unit(k) if labels.units is not None else f"unit {k}" for k in range(p.hidden_size))
+    columns = tuple(step.column_names())
+    every = tuple(f"{k}: {unit}" for k in LETTERS if k in p.variant.own for unit in units)
+    return {
+        UNITS: units,
+        RECURRENT: columns[: p.recurrent_size],
+        FEATURES: columns[p.recurrent_size :],
+        COLUMNS: columns,
+        ALL_GATES: every,
+    }

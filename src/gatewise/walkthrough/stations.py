@@ -1,0 +1,60 @@
+"""Which section of a walkthrough shows a quantity, and in which order a program comes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from gatewise.gates import LETTERS, NAMES, index
+from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.program import Assignment
+
+Stations = dict[str, tuple[Assignment, ...]]
+
+
+def forward(assignments: Iterable[Assignment]) -> Stations:
+    """Return the equations of a step forward by the key of their section, in the order of the program."""
+    return _by_station(assignments, _forward)
+
+
+def backward(assignments: Iterable[Assignment]) -> Stations:
+    """Return the equations of a step back by the key of their section, in the order of the program."""
+    return _by_station(assignments, _backward)
+
+
+def _by_station(assignments: Iterable[Assignment], key: Callable[[Assignment], str]) -> Stations:
+    found: dict[str, list[Assignment]] = {}
+    for one in assignments:
+        found.setdefault(key(one), []).append(one)
+    return {name: tuple(equations) for name, equations in found.items()}
+
+
+def _forward(one: Assignment) -> str:
+    base, sub = one.left.base, one.left.sub
+    if base == "z":
+        return "combined_input"
+    if base in ("u", "w") or (base in ("μ", "v") and sub in ("u", "w")):
+        return "sums"
+    if k := _gate_of(one.left):
+        return NAMES[index(k)]
+    return "cell_state" if base in ("c", "c_raw", "c_new") else "hidden_state"
+
+
+def _backward(one: Assignment) -> str:
+    left = one.left
+    if one.sums:
+        return "d_weights"
+    if left.base in ("h", "h_new", "h_raw") or (left.base == "m" and left.d):
+        return "d_hidden_state"
+    if left.base in ("z", "x", "h_prev", "c_prev"):
+        return "d_previous"
+    if left.base in ("u", "w", "m") or (left.base == "n" and left.sub[0] in "uw"):
+        return "d_sums"
+    if left.base == "o" or (left.base not in LETTERS and _gate_of(left)):
+        return f"d_{NAMES[index(left.sub[:1] or left.base)]}"
+    return "d_cell_state"
+
+
+def _gate_of(symbol: Symbol) -> str:
+    """Return the letter of the gate that a quantity belongs to; nothing where it belongs to none."""
+    letter = symbol.sub.partition(",")[0] or symbol.base
+    return letter if len(letter) == 1 and letter in LETTERS else ""

@@ -1,0 +1,133 @@
+"""One step backward, in sections: from what arrives at its states to everything that went into it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.step import Term, Terms
+from gatewise.symbolic.evaluation import evaluate, substitute
+from gatewise.symbolic.formula import Product, Sum, Symbol
+from gatewise.symbolic.program import Assignment
+from gatewise.symbolic.symbols import COLUMNS, DC_NEXT, DC_PREV, DH, DH_PREV, DZ, FEATURES, K_C, RECURRENT, UNITS, F, d
+from gatewise.walkthrough import meaning, stations
+from gatewise.walkthrough.bound import BoundStep
+from gatewise.walkthrough.parts import Block, Equation, Opened, Section, Sentence, Table
+
+TITLES = {
+    "d_hidden_state": "Back through the hidden state",
+    "d_cell_state": "Back through the cell state, to all it is made of",
+    "d_sums": "Back through the layer norm, across all gates",
+    "d_weights": "To the weights and biases",
+    "d_previous": "To the input and the previous state",
+}
+
+
+def forward_in_brief(step: BoundStep) -> Section:
+    """Return the step forward in brief: its equations, and what they gave."""
+    made = [
+        step.equation(one, step.M.c_raw[0] if one.left == step.form.raw_cell else None) for one in step.program.forward
+    ]
+    blocks: list[Block] = [replace(equation, worked=False) for equation in made]
+    for over in (COLUMNS, FEATURES, RECURRENT, UNITS):
+        rows = tuple((one.left, tuple(one.value)) for one in made if one.over == over and np.ndim(one.value) == 1)
+        if rows:
+            blocks.append(Table("", step.names[over], rows, whole=True))
+    single = tuple((one.left, (one.value,)) for one in made if np.ndim(one.value) == 0)
+    if single:
+        blocks.append(Table("", ("over all units",), single, whole=True))
+    return step.section("forward", "What the step did forward, in brief", blocks, "forward")
+
+
+def sections(step: BoundStep) -> list[Section]:
+    """Return the way back through a step, given what arrives at its hidden state and its cell state."""
+    found = [_arriving(step)]
+    for key, assignments in stations.backward(step.program.backward).items():
+        blocks = step.equations(assignments)
+        blocks += _told(step, key, [one for one in blocks if isinstance(one, Equation)])
+        title = TITLES.get(key) or f"Back through the {key.removeprefix('d_').replace('_', ' ')}"
+        found.append(step.section(key, title, blocks, "back"))
+    return found
+
+
+def _arriving(step: BoundStep) -> Section:
+    blocks: list[Block] = [
+        Table("", step.names[step.form.hidden], ((DH, tuple(step.scope[DH])),)),
+        Table("", step.names[UNITS], ((DC_NEXT, tuple(step.scope[DC_NEXT])),)),
+        Sentence((DH, " arrives at the hidden state, ", DC_NEXT, " at the cell state, from what comes after.")),
+    ]
+    return step.section("arriving", "What arrives", blocks, "back")
+
+
+def _told(step: BoundStep, key: str, equations: list[Equation]) -> list[Block]:
+    """Return what follows the equations of a section: products opened, and what it means."""
+    scope, units, named = step.scope, step.units, step.named
+    match key:
+        case "d_hidden_state" | "d_sums":
+            return []
+        case "d_cell_state":
+            whole = _of(step, d(step.form.cell)).right
+            assert isinstance(whole, Sum)
+            later = evaluate(whole.terms[0], scope)
+            return [Sentence(meaning.cell_back(later, scope[d(step.form.cell)], units, named))]
+        case "d_weights":
+            weights = [one for one in equations if np.ndim(one.value) == 2 and one.left.base in "WU"]
+            return [Sentence(meaning.weights_back(weights, step.names))]
+        case "d_previous":
+            left = DH_PREV if step.apart else DZ
+            opened = _opened(step, next(one for one in equations if one.left == left))
+            said = meaning.previous_back(scope[d(step.form.raw_cell)], scope[DC_PREV], units, named)
+            return [*opened, Sentence(said)]
+    k = equations[-1].left.sub[:1]
+    slopes = _factor(step, d(Symbol("a", k))) * np.ones_like(scope[Symbol(k)])
+    if step.form.variant.gate_clip is not None:
+        slopes = slopes * _factor(step, d(step.form.unclipped(k)))
+    return [Sentence(meaning.gate_back(k, scope[d(Symbol(k))], slopes, units, named))]
+
+
+def _of(step: BoundStep, symbol: Symbol) -> Assignment:
+    return step.program.assignments[symbol]
+
+
+def _factor(step: BoundStep, symbol: Symbol) -> Any:
+    """Return the last factor of a product: what is passed on of the first."""
+    right = _of(step, symbol).right
+    assert isinstance(right, Product)
+    return evaluate(right.factors[-1], step.scope)
+
+
+def keeps_by_gate(step: BoundStep) -> bool:
+    """Whether the forget gate alone says how much of the cell state's gradient goes on."""
+    return step.form.variant.cell_clip is None and step.masks.zoneout_cell is None
+
+
+def kept(step: BoundStep) -> Any:
+    """Return how much of the cell state's gradient goes on to the step before, along the cell state alone."""
+    share = step.scope[F]
+    if step.form.variant.cell_clip is not None:
+        share = share * _factor(step, d(step.form.raw_cell))
+    if step.masks.zoneout_cell is not None:
+        old = step.scope[K_C]
+        share = old + (1 - old) * share
+    return share
+
+
+def _opened(step: BoundStep, equation: Equation) -> list[Block]:
+    """Every product in the derivative by the hidden states of the units that are opened; projected, by all."""
+    if not step.opened or not equation.products:
+        return []
+    entries = step.units if step.p.projection is None else range(step.p.recurrent_size)
+    found: list[Block] = []
+    for k in entries:
+        terms = []
+        shown = substitute(equation.right, equation.env, k)
+        factors = [one for one in shown.terms if isinstance(one, Product)] if isinstance(shown, Sum) else []
+        for name, product in zip(equation.products, factors, strict=False):
+            weight, value = (float(evaluate(factor, {})) for factor in product.factors)
+            terms.append(Term(name, weight, value, weight * value))
+        terms.sort(key=lambda term: -abs(term.product))
+        total = sum(term.product for term in terms)
+        found.append(Opened(equation.left, k, Terms(tuple(terms), total, "derivative"), equation.over))
+    return found
