@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,17 +27,16 @@ from gatewise.symbolic.formula import (
     Slope,
     Sum,
     Symbol,
+    add,
     nodes,
     rebuild,
 )
+from gatewise.symbolic.program import Assignment
 from gatewise.trace import Trace
-from gatewise.walkthrough.backward import DC_NEXT, DC_PREV, DH, DH_PREV, BackwardWalk
-from gatewise.walkthrough.forward import C_PREV, H_PREV, C, ForwardWalk, H, axes
+from gatewise.walkthrough.bound import BoundStep, bind_backward
 from gatewise.walkthrough.notation import DEFAULT
-from gatewise.walkthrough.parts import Equation, Section
+from gatewise.walkthrough.parts import Equation
 
-# What a step takes from the step before it, or on the way back from the step after it.
-LINKS = {H_PREV: (H, -1), C_PREV: (C, -1), DH: (DH_PREV, 1), DC_NEXT: (DC_PREV, 1)}
 ALIASES = {name: letter for letter, name in zip(LETTERS, NAMES, strict=True)} | {
     "combined_input": "z",
     "cell_state": "c",
@@ -115,36 +114,52 @@ class Chain:
         self.batch, self.steps = len(self.rows), len(self.rows[0])
         if self.rows[0][0].moment.masks.arrays():
             raise OptionError("a sheet has no place for the noise of training: check a run without masks")
-        backs = [_back(steps, *(_of_row(given, row) for given in (dh, dc))) for row, steps in enumerate(self.rows)]
+        self.bound = [[BoundStep(step, None, DEFAULT, None, at) for at, step in enumerate(row)] for row in self.rows]
+        for row, steps in enumerate(self.bound):
+            bind_backward(steps, *(_of_row(given, row) for given in (dh, dc)))
+        self.program = self.bound[0][0].program
+        self.links = {one.into: (one.source, -1) for one in self.program.carry}
+        self.links |= {one.into: (one.source, 1) for one in self.program.carry_back}
         self.given: dict[Key, Any] = {}
-        sections = [back.run() for back in backs]
-        self.quantities = tuple(self._quantities(sections, backs[0].parameters))
+        with np.errstate(all="ignore"):
+            self.quantities = tuple(self._quantities())
         self.makers = {(quantity.symbol, quantity.at): quantity for quantity in self.quantities}
         self.inputs = {one.name: tuple(self._inputs(one)) for one in self.quantities}  # what each equation takes
-        self.names = axes(self.rows[0][0])
+        self.names = self.bound[0][0].names
         self.memo: dict[Any, Any] = {}  # of the search for causes, which asks the same of every sheet
         self.by_name = {quantity.name: quantity for quantity in self.quantities}
         for quantity in self.quantities:
             if not np.isfinite(quantity.key).all():
                 raise OptionError(f"{quantity.name} is not finite in this run: no sheet can be checked against it")
 
-    def _quantities(self, sections: Sequence[Sequence[Section]], parameters: frozenset[Symbol]) -> Iterator[Quantity]:
-        made: set[tuple[Symbol, int | None]] = set()
-        for together in zip(*sections, strict=True):
-            at, backward = together[0].at, together[0].key != "forward"
-            equations = [[one for one in section.blocks if isinstance(one, Equation)] for section in together]
-            for rows in zip(*equations, strict=True):
-                symbol = rows[0].left
-                total, summed = at is None, symbol in parameters
-                for row, equation in enumerate(rows):
-                    for name, value in equation.env.items():
-                        if (name, at) not in made and name.time is None:
-                            self.given.setdefault((name, at, row), value)
-                made.add((symbol, at))
-                values = [equation.value for equation in rows]
-                key = sum(values) if summed else values[0] if self.batch == 1 else np.stack(values)
-                name = text.formula(symbol) + (f"[{at}]" if self.steps > 1 and not total else "")
-                yield Quantity(name, rows[:1] if total else rows, at, summed, backward, np.asarray(key))
+    def _quantities(self) -> Iterator[Quantity]:
+        """Go through the run: every step forward, every step back, and the sums over all steps."""
+        for at in range(self.steps):
+            yield from (self._quantity(one, at) for one in self.program.forward)
+        for at in reversed(range(self.steps)):
+            yield from (self._quantity(one, at) for one in self.program.backward)
+        if self.steps > 1:
+            yield from (self._total(one) for one in self.program.backward if one.sums)
+
+    def _quantity(self, one: Assignment, at: int) -> Quantity:
+        rows = tuple(steps[at].equation(one) for steps in self.bound)
+        for row, equation in enumerate(rows):
+            for symbol, value in equation.env.items():
+                if symbol not in self.program.assignments:
+                    self.given.setdefault((symbol, at, row), value)
+        values = [equation.value for equation in rows]
+        key = sum(values) if one.sums else values[0] if self.batch == 1 else np.stack(values)
+        name = text.formula(one.left) + (f"[{at}]" if self.steps > 1 else "")
+        return Quantity(name, rows, at, one.sums, one in self.program.backward, np.asarray(key))
+
+    def _total(self, one: Assignment) -> Quantity:
+        """The gradient of a parameter: the sum over all steps, the last step first."""
+        steps = [list(reversed(list(enumerate(row)))) for row in self.bound]
+        times = {replace(one.left, time=at): step.scope[one.left] for at, step in steps[0]}
+        key = sum(sum(step.scope[one.left] for _, step in row) for row in steps)
+        equation = self.bound[0][0].equation(one)
+        equation = replace(equation, right=add(*times), env=times, value=key, products=())
+        return Quantity(text.formula(one.left), (equation,), None, True, True, np.asarray(key))
 
     def named(self, name: str) -> Quantity | None:
         """Return the quantity of a name, or of one of the words that mean it."""
@@ -168,8 +183,8 @@ class Chain:
             return values.value[key], values.tolerance[key]
         if (symbol, at, row) in values.value:
             return values.value[symbol, at, row], values.tolerance[symbol, at, row]
-        if at is not None and symbol in LINKS:
-            source, by = LINKS[symbol]
+        if at is not None and symbol in self.links:
+            source, by = self.links[symbol]
             if 0 <= at + by < self.steps:
                 return values.value[source, at + by, row], values.tolerance[source, at + by, row]
         return self.given[symbol, at, row], 0.0
@@ -178,9 +193,9 @@ class Chain:
         """Return the quantity that a symbol in an equation of a step stands for, or None where it is given."""
         if symbol.time is not None:
             return self.makers.get((Symbol(symbol.base, symbol.sub, symbol.d), symbol.time))
-        if (symbol, at) in self.makers or at is None or symbol not in LINKS:
+        if (symbol, at) in self.makers or at is None or symbol not in self.links:
             return self.makers.get((symbol, at))
-        source, by = LINKS[symbol]
+        source, by = self.links[symbol]
         return self.makers.get((source, at + by))
 
     def compute(
@@ -249,11 +264,6 @@ class Chain:
 def rounding(value: Array) -> Array:
     """Return how far a number may be off by the rounding of doubles."""
     return 1e-9 * (np.abs(value) + 1e-3)
-
-
-def _back(steps: Sequence[Step], dh: npt.ArrayLike | None, dc: npt.ArrayLike | None) -> BackwardWalk:
-    times = [str(at) for at in range(len(steps))]
-    return BackwardWalk([ForwardWalk(step, None, DEFAULT, None, at) for at, step in enumerate(steps)], times, dh, dc)
 
 
 def _of_row(given: npt.ArrayLike | None, row: int) -> npt.ArrayLike | None:

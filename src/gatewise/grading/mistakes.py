@@ -27,11 +27,10 @@ from gatewise.symbolic.formula import (
     rebuild,
 )
 from gatewise.symbolic.nonlinearities import apply, slope
-from gatewise.walkthrough.forward import C_PREV, H_PREV, C, F, G, H, I, Z
+from gatewise.symbolic.symbols import C_PREV, DZ, H_PREV, C, F, G, H, I, Z
 from gatewise.walkthrough.parts import Equation
 
 Changed = tuple[Formula, Mapping[Symbol, Any]]  # a formula, and what its new symbols stand for
-DZ = Symbol("z", d=True)
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def _reversed(equation: Equation, size: int) -> Changed | None:
             case Symbol() if node == Z:
                 columns = len(equation.env[Z])
                 return Stack((Part(Z, size, columns), Part(Z, 0, size)))
-            case Part(vector, start, stop) if vector == DZ:
+            case Part(vector, int(start), int(stop)) if vector == DZ:
                 columns = len(equation.env[DZ])
                 return Part(DZ, 0, stop - start) if start else Part(DZ, columns - stop, columns)
         return None

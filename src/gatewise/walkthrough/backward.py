@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, numbers
 from gatewise.diagnostics.gradient_check import gradient_check
-from gatewise.errors import OptionError, ShapeError
 from gatewise.symbolic.formula import Symbol, add
 from gatewise.symbolic.symbols import C_PREV, DC_PREV, DH, H_PREV, UNITS, F, H, X, d
 from gatewise.walkthrough import meaning, stepback
-from gatewise.walkthrough.bound import BoundStep
+from gatewise.walkthrough.bound import BoundStep, bind_backward
 from gatewise.walkthrough.parts import Block, Equation, Section, Sentence, Table, Words
 
 
@@ -40,25 +37,13 @@ class BackwardWalk:
         self.steps, self.times, self.names = steps, times, first.names
         self.given = dh is not None or dc is not None
         self.after = "all steps" if len(steps) > 1 else None  # the heading of what comes of all of them
-        self.dh = _arriving("dh", dh, np.ones(first.p.recurrent_size))
-        self.dc = _arriving("dc", dc, np.zeros(first.p.hidden_size))
-        for before, after in pairwise(steps):
-            follows = before.p is after.p
-            for was, now in zip(before.step.state, after.step.previous, strict=True):
-                follows = follows and np.array_equal(was, now, equal_nan=True)
-            if not follows:
-                raise OptionError("the walk back needs steps of one run, each beginning where the one before it ended")
+        self.dh, self.dc = bind_backward(steps, dh, dc)
 
     def sections(self) -> list[Section]:
         """Return what happened forward, in brief; the loss; the steps back; what comes of all of them; the check."""
         with np.errstate(all="ignore"):
             found = [self._loss(), *(stepback.forward_in_brief(step) for step in self.steps)]
-            carry = self.steps[0].program.carry_back
-            arriving = dict(zip((one.into for one in carry), (self.dh, self.dc), strict=True))
-            for step in reversed(self.steps):
-                step.scope.known.update(arriving)
-                found += stepback.sections(step)
-                arriving = {one.into: step.scope[one.source] for one in carry}
+            found += [section for step in reversed(self.steps) for section in stepback.sections(step)]
             if len(self.steps) > 1:
                 found += [self._all_steps(), self._through_time()]
             return [*found, self._check()]
@@ -124,12 +109,3 @@ class BackwardWalk:
         heads = ("compared", "of", "largest gradient", "largest error")
         blocks = (Table("", heads, rows, digits=3, whole=True), Sentence(meaning.compared(compared)))
         return Section("gradient_check", "The check: against central differences of the loss", blocks, self.after)
-
-
-def _arriving(name: str, given: npt.ArrayLike | None, default: Array) -> Array:
-    if given is None:
-        return default
-    array = numbers(name, given)
-    if array.shape != default.shape:
-        raise ShapeError(f"{name} has shape {array.shape}; this cell takes {default.shape}")
-    return array

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import pairwise
 
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, numbers
+from gatewise.errors import OptionError, ShapeError
 from gatewise.gates import LETTERS
 from gatewise.step import Step
 from gatewise.symbolic import binding, rewrites
@@ -56,8 +61,11 @@ class BoundStep:
         """Return the name of a unit."""
         return self.names[UNITS][k]
 
-    def equation(self, one: Assignment, value: Any = None) -> Equation:
+    def equation(self, one: Assignment) -> Equation:
         """Return an assignment with its numbers."""
+        value = self.scope[one.left]
+        if one.left == self.form.raw_cell:  # the sum itself: an engine may have rounded what it kept in another way
+            value = self.M.c_raw[0]
         # Masks come last: that is how the shapes of what they multiply are told.
         used = sorted(symbols(one.right), key=lambda symbol: symbol.base == "mask")
         over, across = (*one.axes, *(UNITS, COLUMNS)[len(one.axes) :])
@@ -65,7 +73,7 @@ class BoundStep:
             one.left,
             one.right,
             {symbol: self.scope[symbol] for symbol in used},
-            self.scope[one.left] if value is None else value,
+            value,
             over,
             across,
             worked=not isinstance(one.right, Stack),
@@ -102,6 +110,44 @@ class BoundStep:
         if not self.opened:
             return []
         return [Opened(left, k, self.step.terms(quantity, k)) for k in self.units]
+
+
+def bind_backward(
+    steps: Sequence[BoundStep], dh: npt.ArrayLike | None, dc: npt.ArrayLike | None
+) -> tuple[Array, Array]:
+    """Bind to each step of a run what arrives at it from the step after, and return what arrives at the last one.
+
+    Parameters
+    ----------
+    steps : sequence of BoundStep
+        Each begins where the one before it ended.
+    dh, dc : array, optional
+        The derivatives of the loss with respect to the last states; ones and zeros by default.
+    """
+    p = steps[0].p
+    last = _arriving("dh", dh, np.ones(p.recurrent_size)), _arriving("dc", dc, np.zeros(p.hidden_size))
+    for before, after in pairwise(steps):
+        follows = before.p is after.p
+        for was, now in zip(before.step.state, after.step.previous, strict=True):
+            follows = follows and np.array_equal(was, now, equal_nan=True)
+        if not follows:
+            raise OptionError("the walk back needs steps of one run, each beginning where the one before it ended")
+    carry = steps[0].program.carry_back
+    arriving = dict(zip((one.into for one in carry), last, strict=True))
+    with np.errstate(all="ignore"):
+        for step in reversed(steps):
+            step.scope.known.update(arriving)
+            arriving = {one.into: step.scope[one.source] for one in carry}
+    return last
+
+
+def _arriving(name: str, given: npt.ArrayLike | None, default: Array) -> Array:
+    if given is None:
+        return default
+    array = numbers(name, given)
+    if array.shape != default.shape:
+        raise ShapeError(f"{name} has shape {array.shape}; this cell takes {default.shape}")
+    return array
 
 
 def axes(step: Step) -> Mapping[str, tuple[str, ...]]:

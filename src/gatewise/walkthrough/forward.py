@@ -102,12 +102,11 @@ def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
 
 
 def _cell_state(bound: BoundStep, equations: Equations) -> Section:
-    whole = equations[0]
-    # The sum of what was kept and what is new: an engine may have rounded the cell state itself in another way.
-    blocks: list[Block] = [bound.equation(whole, bound.M.c_raw[0]), *bound.equations(equations[1:])]
+    blocks = bound.equations(equations)
     blocks += bound.terms(C, "cell_state")
-    assert isinstance(whole.right, Sum)
-    old, new = (evaluate(term, bound.scope) for term in whole.right.terms)
+    kept_and_new = equations[0].right
+    assert isinstance(kept_and_new, Sum)
+    old, new = (evaluate(term, bound.scope) for term in kept_and_new.terms)
     blocks.append(Sentence(meaning.cell_state(bound.step, old, new, bound.units, bound.named)))
     return bound.section("cell_state", "The new cell state: what is kept and what is new", blocks)
 

@@ -27,9 +27,7 @@ TITLES = {
 
 def forward_in_brief(step: BoundStep) -> Section:
     """Return the step forward in brief: its equations, and what they gave."""
-    made = [
-        step.equation(one, step.M.c_raw[0] if one.left == step.form.raw_cell else None) for one in step.program.forward
-    ]
+    made = [step.equation(one) for one in step.program.forward]
     blocks: list[Block] = [replace(equation, worked=False) for equation in made]
     for over in (COLUMNS, FEATURES, RECURRENT, UNITS):
         rows = tuple((one.left, tuple(one.value)) for one in made if one.over == over and np.ndim(one.value) == 1)
