@@ -15,6 +15,7 @@ from test_walkthrough import NOISE, trace_of
 import gatewise as gw
 from gatewise import examples
 from gatewise.render import html, layout, mathml, text
+from gatewise.symbolic import evaluation
 from gatewise.symbolic import formula as f
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import number
@@ -177,7 +178,7 @@ def test_the_pieces_of_a_formula_are_together_the_text(variant, projection, nois
             if isinstance(equation, Equation):
                 formulas = [equation.right]
                 if equation.worked and np.ndim(equation.value):
-                    formulas.append(f.substitute(equation.right, equation.env, 0))
+                    formulas.append(evaluation.substitute(equation.right, equation.env, 0))
                 for formula in formulas:
                     told = []
                     found = " ".join(piece.text for piece in mathml.pieces(formula))

@@ -16,6 +16,7 @@ from gatewise.activations import KINDS, Activation, sigmoid
 from gatewise.render import latex, layout, text
 from gatewise.render.layout import Rest
 from gatewise.symbolic import formula as f
+from gatewise.symbolic import nonlinearities
 from gatewise.walkthrough.notation import NOTATIONS
 
 pytestmark = pytest.mark.usefixtures("few_differences")
@@ -217,10 +218,10 @@ def test_the_definition_of_a_nonlinearity_computed_as_its_latex_says_is_the_one_
     constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
     activation = Activation(name, *constants)
     a = np.linspace(-4, 4, 33)
-    found = computed(latex.formula(f.textbook(activation)), {"a": a})
+    found = computed(latex.formula(nonlinearities.textbook(activation)), {"a": a})
     np.testing.assert_allclose(found, activation(a), rtol=1e-13, atol=1e-15)
     y = activation(a)
-    found = computed(latex.formula(f.slope(activation, f.Symbol("y"))), {"y": y})
+    found = computed(latex.formula(nonlinearities.slope(activation, f.Symbol("y"))), {"y": y})
     np.testing.assert_allclose(np.broadcast_to(found, y.shape), activation.derivative(y), rtol=1e-13, atol=1e-15)
 
 
@@ -245,7 +246,7 @@ def test_the_definition_of_a_nonlinearity_computed_as_its_latex_says_is_the_one_
         (f.times(f.less(f.ONE, f.Symbol("k", "c")), f.Symbol("c_new")), r"(1 - k_{c}) \odot c_{\mathrm{new}}"),
         (f.Power(f.less(f.Symbol("q"), f.Symbol("μ", "q")), f.TWO), r"(q - \mu_{q})^{2}"),
         (f.Power(f.Number(1e-9), f.TWO), r"({10^{-9}})^{2}"),
-        (f.textbook(Activation("sigmoid")), r"\frac{1}{1 + e^{-a}}"),
+        (nonlinearities.textbook(Activation("sigmoid")), r"\frac{1}{1 + e^{-a}}"),
         (f.MatMul(f.Transpose(f.Symbol("W", "f")), f.Symbol("a", "f", d=True)), r"W_{f}^{\top} \cdot \mathrm{d}a_{f}"),
         (f.Outer(f.Symbol("z"), f.Symbol("a", "f", d=True), True), r"z^{\top} \cdot \mathrm{d}a_{f}"),
         (f.times(f.Outer(f.Symbol("a"), f.Symbol("z")), f.Symbol("D")), r"(a \cdot z^{\top}) \odot D"),

@@ -20,6 +20,7 @@ from gatewise import examples
 from gatewise.activations import Activation
 from gatewise.render import code
 from gatewise.symbolic import formula as f
+from gatewise.symbolic import nonlinearities
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.parts import Equation, Table
 
@@ -98,7 +99,7 @@ def test_a_nonlinearity_in_code_is_the_one_computed(name):
     constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
     activation = Activation(name, *constants)
     at, symbol = np.linspace(-4, 4, 33), f.Symbol("a")
-    found = eval(code.expression(f.textbook(activation), {symbol: "a"}), {"np": np, "a": at})
+    found = eval(code.expression(nonlinearities.textbook(activation), {symbol: "a"}), {"np": np, "a": at})
     np.testing.assert_allclose(found, activation(at), rtol=1e-13, atol=1e-15)
 
 

@@ -13,6 +13,7 @@ import gatewise as gw
 from gatewise import examples
 from gatewise.activations import KINDS, Activation
 from gatewise.render import layout, text
+from gatewise.symbolic import evaluation, nonlinearities
 from gatewise.symbolic import formula as f
 from gatewise.trace import Trace
 from gatewise.walkthrough.notation import NOTATIONS
@@ -72,7 +73,7 @@ def walk_of(way: str, trace: Trace, **options) -> gw.views.walkthrough.Walkthrou
 def test_every_equation_shown_gives_the_number_shown(variant, projection, noise, way, notation):
     walk = walk_of(way, trace_of(variant, projection, noise), notation=notation)
     for equation in equations(walk):
-        found = f.evaluate(equation.right, equation.env)
+        found = evaluation.evaluate(equation.right, equation.env)
         np.testing.assert_allclose(found, equation.value, rtol=1e-12, atol=1e-13, err_msg=text.formula(equation.left))
 
 
@@ -86,7 +87,7 @@ def test_every_equation_with_numbers_in_it_gives_the_number_shown(variant, proje
             continue
         values = np.atleast_1d(equation.value)
         for k, value in enumerate(values):
-            found = f.evaluate(f.substitute(equation.right, equation.env, k), {})
+            found = evaluation.evaluate(evaluation.substitute(equation.right, equation.env, k), {})
             np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-13, err_msg=text.formula(equation.left))
 
 
@@ -140,7 +141,7 @@ def test_the_definition_shown_of_a_nonlinearity_is_the_one_computed(name):
     constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
     activation = Activation(name, *constants)
     a = np.linspace(-4, 4, 33)
-    found = f.evaluate(f.textbook(activation), {f.Symbol("a"): a})
+    found = evaluation.evaluate(nonlinearities.textbook(activation), {f.Symbol("a"): a})
     np.testing.assert_allclose(found, activation(a), rtol=1e-13, atol=1e-15)
 
 
@@ -330,8 +331,8 @@ def test_a_percentage_never_says_nothing_or_everything_when_it_is_not():
         (f.add(f.Number(-1.0), f.times(f.Number(-2.0), f.Number(-3.0))), "-1 - 2×(-3)"),
         (f.times(f.less(f.ONE, f.Symbol("k", "c")), f.Symbol("c_new")), "(1 - k_c) * c_new"),
         (f.Power(f.less(f.Symbol("q"), f.Symbol("μ", "q")), f.TWO), "(q - μ_q)^2"),
-        (f.textbook(Activation("sigmoid")), "1 / (1 + e^(-a))"),
-        (f.textbook(Activation("hard_sigmoid", 0.2, 0.5)), "max(0, min(1, 0.2×a + 0.5))"),
+        (nonlinearities.textbook(Activation("sigmoid")), "1 / (1 + e^(-a))"),
+        (nonlinearities.textbook(Activation("hard_sigmoid", 0.2, 0.5)), "max(0, min(1, 0.2×a + 0.5))"),
     ],
 )
 def test_a_formula_is_written_with_the_brackets_it_needs(node, expected):
@@ -390,7 +391,7 @@ def test_the_derivative_shown_of_a_nonlinearity_is_the_one_computed(name):
     constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
     activation = Activation(name, *constants)
     y = activation(np.linspace(-4, 4, 33))
-    found = f.evaluate(f.slope(activation, f.Symbol("y")), {f.Symbol("y"): y})
+    found = evaluation.evaluate(nonlinearities.slope(activation, f.Symbol("y")), {f.Symbol("y"): y})
     np.testing.assert_allclose(np.broadcast_to(found, y.shape), activation.derivative(y), rtol=1e-13, atol=1e-15)
 
 

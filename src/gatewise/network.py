@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from gatewise.layers.merging import MASKED_OUTPUTS, merge, unmerge
 from gatewise.layers.settling import States, settled_state, unbatched
 from gatewise.step import State
 from gatewise.trace import LSTMGradients, LSTMTrace
+
+if TYPE_CHECKING:
+    from gatewise.symbolic.wiring import Wiring
 
 READS = ("every", "last")
 SOFTMAX = "softmax"
@@ -301,3 +304,19 @@ def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> list[list[State]]:
     parts = unmerge(dread if trace.batched else dread[None], top, trace.merge[-1])
     found[-1] = [State(fitting("dh", e[0], h) + part, e[1]) for e, h, part in zip(found[-1], top, parts, strict=True)]
     return found if trace.batched else [[State(one.h[0], one.c[0]) for one in layer] for layer in found]
+
+
+def wiring_of(network: Network) -> Wiring:
+    """Return the wiring of a network."""
+    from gatewise.layers.wired import wiring_of as lstm_wiring  # who only runs networks needs no formulas
+    from gatewise.symbolic.wiring import Head
+
+    head = network.head
+    return replace(
+        lstm_wiring(network.lstm, masked_output=network.masked_output),
+        embedding=network.embedding,
+        marked=network.masked,
+        initial=network.initial,
+        reads=network.reads,
+        head=None if head is None else Head(head.weight, np.asarray(head.bias), head.activation),
+    )

@@ -35,8 +35,8 @@ ENDINGS = {  # of the files that a walkthrough is written to
 }
 
 
-def show(record: Any, format: str = "text") -> str:
-    """Return a record in one of the formats of its kind.
+def show(record: Any, format: str = "text", **options: Any) -> str:
+    """Return a record in one of the formats of its kind; `options` are those of its renderer.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def show(record: Any, format: str = "text") -> str:
         If there is no such format.
     """
     formats = FORMATS[type(record).__name__]
-    return _rendered(formats[one_of("format", format, tuple(formats))], record)
+    return _rendered(formats[one_of("format", format, tuple(formats))], record, **options)
 
 
 def inline(record: Any) -> str:
@@ -52,9 +52,9 @@ def inline(record: Any) -> str:
     return _rendered(INLINE[type(record).__name__], record)
 
 
-def _rendered(place: str, record: Any) -> str:
+def _rendered(place: str, record: Any, **options: Any) -> str:
     module, _, function = place.partition(":")
-    rendered: str = getattr(import_module(module), function)(record)
+    rendered: str = getattr(import_module(module), function)(record, **options)
     return rendered
 
 

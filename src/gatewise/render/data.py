@@ -12,6 +12,7 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.render import layout, text
+from gatewise.render.program import documents
 from gatewise.symbolic.formula import Formula, Symbol, nodes
 from gatewise.walkthrough.numbers import GLUE
 from gatewise.walkthrough.parts import (
@@ -32,13 +33,22 @@ WIDTH = 120
 Object = dict[str, Any]
 
 
-def render(walk: Walkthrough) -> str:
-    """Return the walkthrough as JSON, one vector or small object a line."""
-    return _written(document(walk), 0) + "\n"
+def render(walk: Walkthrough, *, program: bool = False) -> str:
+    """Return the walkthrough as JSON, one vector or small object a line.
+
+    With `program` the program, its wiring, parameters and inputs stand in the place of the sections: everything that
+    those show can be computed from it.
+    """
+    return _written(document(walk, program=program), 0) + "\n"
 
 
-def document(walk: Walkthrough) -> Object:
+def document(walk: Walkthrough, *, program: bool = False) -> Object:
     """Return the walkthrough as plain data that JSON has: objects, lists, strings, numbers, booleans, null."""
+    whole = (
+        documents(walk.source, _tree, numbers, backward=walk.backward)
+        if program
+        else {"sections": [_section(section, walk) for section in walk.sections]}
+    )
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -48,7 +58,7 @@ def document(walk: Walkthrough) -> Object:
         "rows": walk.rows,
         "units": None if walk.units is None else list(walk.units),
         "names": {axis: list(names) for axis, names in walk.names.items()},
-        "sections": [_section(section, walk) for section in walk.sections],
+        **whole,
     }
 
 

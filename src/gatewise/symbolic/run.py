@@ -159,6 +159,10 @@ class Run:
     def _passed_over(self, t: int) -> Rows:
         return slice(0) if self.valid is None else np.flatnonzero(~self.valid[t])
 
+    def end(self, dy: Array, dfinal: State) -> None:
+        """Say how the loss depends on a run that has not gone back yet: `dy` and `dfinal` as for the run itself."""
+        self.dy, self.dfinal = dy, dfinal
+
     @property
     def final(self) -> State:
         """The states that the run ends in."""

@@ -15,7 +15,7 @@ from gatewise.walkthrough import forward, setting
 from gatewise.walkthrough.backward import BackwardWalk
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.notation import notation as notation_of
-from gatewise.walkthrough.parts import Walkthrough
+from gatewise.walkthrough.parts import Source, Walkthrough
 
 
 def walk(
@@ -96,7 +96,8 @@ def walk(
     counted = f"{len(steps)} steps" if many else "one step"
     title = f"An LSTM cell, {counted} back, line by line" if backward else f"An LSTM cell, {counted} line by line"
     shown = tuple(written.section(section) for section in sections)
-    return Walkthrough(title, shown, bound[0].names, units, backward, written.name, written.rows)
+    source = Source(bound[0].program, tuple(step.scope for step in bound))
+    return Walkthrough(title, shown, source, bound[0].names, units, backward, written.name, written.rows)
 
 
 def _steps(thing: object, batch: int) -> list[Step]:

@@ -8,8 +8,10 @@ from os import PathLike
 from typing import Any
 
 from gatewise import showing, storage
+from gatewise.errors import OptionError
 from gatewise.step import Terms
 from gatewise.symbolic.formula import Formula, Symbol
+from gatewise.symbolic.program import Program
 from gatewise.symbolic.symbols import COLUMNS, UNITS
 
 Words = str | Symbol | tuple[str | Symbol, ...]  # text, with symbols in it
@@ -138,6 +140,22 @@ class Section:
 
 
 @dataclass(frozen=True, eq=False)
+class Source:
+    """What a walkthrough is made of.
+
+    Attributes
+    ----------
+    program : Program
+        Of the cell, in the form of the walkthrough's notation, but in gatewise's own symbols.
+    steps : tuple of mapping of Symbol to array
+        What they stand for at every step.
+    """
+
+    program: Program
+    steps: tuple[Mapping[Symbol, Any], ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Walkthrough:
     """A run of a cell, worked through line by line. Printed, it is text.
 
@@ -145,6 +163,7 @@ class Walkthrough:
     ----------
     title : str
     sections : tuple of Section
+    source : Source
     names : dict of str to tuple of str
         What vectors and matrices go over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
         where it is projected), ``features``, ``columns`` (of the combined input) and ``all gates``.
@@ -160,34 +179,40 @@ class Walkthrough:
 
     title: str
     sections: tuple[Section, ...]
+    source: Source
     names: Mapping[str, tuple[str, ...]]
     units: tuple[int, ...] | None = None
     backward: bool = False
     notation: str = "gatewise"
     rows: bool = False
 
-    def render(self, format: str = "text") -> str:
+    def render(self, format: str = "text", *, program: bool = False) -> str:
         """Return the walkthrough as text, Markdown, LaTeX, a web page, a notebook or JSON.
 
         Parameters
         ----------
         format : {"text", "markdown", "latex", "html", "notebook", "json"}
+        program : bool
+            In JSON, write the program of the cell with its wiring, parameters and inputs instead of the sections: a
+            reader can compute from it what those show, and it is much smaller.
 
         Raises
         ------
         OptionError
-            If there is no such format.
+            If there is no such format, or `program` is asked of another than JSON, or of steps that are no run.
         """
-        return showing.show(self, format)
+        if program and format != "json":
+            raise OptionError(f"the program is written in JSON only, not as {format!r}")
+        return showing.show(self, format, **({"program": True} if program else {}))
 
-    def save(self, path: str | PathLike[str], format: str | None = None) -> None:
+    def save(self, path: str | PathLike[str], format: str | None = None, *, program: bool = False) -> None:
         """Write the walkthrough to a file, whole or not at all.
 
         Parameters
         ----------
         path : path
-        format : str, optional
-            As for `render`; by default what the name ends in: .txt, .md, .tex, .html, .ipynb or .json.
+        format, program
+            As for `render`; the format is by default what the name ends in: .txt, .md, .tex, .html, .ipynb or .json.
 
         Raises
         ------
@@ -196,7 +221,7 @@ class Walkthrough:
         FileError
             If the file cannot be written.
         """
-        storage.write_text(path, self.render(format or showing.format_of(path)))
+        storage.write_text(path, self.render(format or showing.format_of(path), program=program))
 
     def __str__(self) -> str:
         return self.render("text")

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.activations import Activation
 from gatewise.gates import LETTERS, NAMES, PEEPHOLES, index
-from gatewise.parameters import Parameters
+from gatewise.parameters import Parameters, Variant
 from gatewise.step import Step
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.nonlinearities import apply, slope, textbook
@@ -31,14 +32,11 @@ FEW = 4  # units whose steps are shown at a glance
 
 def activations(p: Parameters, backward: bool) -> Section:
     """Return the formulas of the nonlinearities, on the way back those of their derivatives too."""
-    used = [p.variant.activation(letter) for letter in LETTERS if letter in p.variant.own]
-    used.append(p.variant.activation("c"))
-    distinct = list(dict.fromkeys(used))
     blocks: list[Block] = []
     rows = []
     a = Symbol("a")
     with np.errstate(all="ignore"):
-        for activation in distinct:
+        for activation in (used := activations_of(p.variant)):
             name = apply(activation, a).name
             blocks.append(Definition(name, textbook(activation)))
             values = activation(np.array(TABLE, np.float64))
@@ -48,12 +46,18 @@ def activations(p: Parameters, backward: bool) -> Section:
                 slopes = activation.derivative(values)
                 rows.append((f"{name}'(a)", tuple(float(value) for value in slopes)))
     blocks.append(Table("", tuple(f"a = {at}" for at in TABLE), tuple(rows)))
-    if "sigmoid" in {activation.name for activation in distinct}:
+    if "sigmoid" in {activation.name for activation in used}:
         blocks.append(Sentence("A gate through σ lies between 0, shut, and 1, open; a sum of 0 opens it by half."))
     if backward:
         blocks.append(Sentence(("The derivatives are told by the output, ", Symbol("y"), ".")))
     title = "The nonlinearities and their derivatives" if backward else "The nonlinearities"
     return Section("activations", title, tuple(blocks))
+
+
+def activations_of(variant: Variant) -> tuple[Activation, ...]:
+    """Return the nonlinearities of a cell, each once."""
+    used = [variant.activation(letter) for letter in (*variant.own, "c")]
+    return tuple(dict.fromkeys(used))
 
 
 def sizes(step: Step, facts: Mapping[str, object]) -> Section:

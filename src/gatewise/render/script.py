@@ -1,0 +1,335 @@
+"""The code of a walkthrough: its equations as NumPy, and what that prints, operation by operation the same."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gatewise.activations import Activation
+from gatewise.render import code
+from gatewise.symbolic.evaluation import evaluate
+from gatewise.symbolic.formula import Call, Formula, Product, Symbol, symbols
+from gatewise.symbolic.nonlinearities import slope, textbook
+from gatewise.symbolic.program import PARAMETER
+from gatewise.symbolic.symbols import C_PREV, DC_NEXT, H_PREV, C, F, H, X, d
+from gatewise.walkthrough.notation import notation
+from gatewise.walkthrough.parts import Equation, Section, Table, Walkthrough
+from gatewise.walkthrough.setting import TABLE, activations_of
+
+WIDTH = 88
+PRINTED: Mapping[str, Any] = {"precision": 8, "floatmode": "maxprec", "linewidth": WIDTH}
+SETUP = '''\
+import numpy as np
+
+np.set_printoptions({printed})
+np.seterr({quiet}="ignore")
+
+
+def show(**named):
+    """Print numbers, vectors and matrices with up to 8 decimals."""
+    for name, value in named.items():
+        value = np.asarray(value) + 0.0  # so that no zero has a minus
+        print(name, "=", np.array2string(value, prefix=f"{{name}} = "))'''
+BY, RELATIVE, ABSOLUTE = 1e-5, 1e-5, 1e-9
+AGREES = f'''\
+def agrees(name, gradient, loss_near):
+    """Print whether a gradient is that of central differences, its entries moved at once, each by another amount."""
+    along = np.cos(np.arange(gradient.size)).reshape(gradient.shape)
+    along = along / np.linalg.norm(along)
+    difference = (loss_near({BY} * along) - loss_near(-{BY} * along)) / (2 * {BY})
+    error = np.abs(np.sum(gradient * along) - difference)
+    print(name, "agrees:", bool(error <= {RELATIVE} * np.linalg.norm(gradient) + {ABSOLUTE}))'''
+TAKEN = ("show", "agrees", "loss", "a", "y", "e")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A name, the formula assigned to it, and what the formula's symbols are called."""
+
+    name: str
+    right: Formula
+    names: Mapping[Symbol, str]
+
+    def source(self, functions: Mapping[Activation, str]) -> str:
+        return f"{self.name} = {code.expression(self.right, self.names, functions)}"
+
+    @cached_property
+    def _computed(self) -> Formula:
+        return code.computed(self.right)
+
+    def value(self, values: Mapping[str, Any]) -> Any:
+        return evaluate(self._computed, {symbol: values[name] for symbol, name in self.names.items()})
+
+
+class Script:
+    """The code of a walk, cell by cell, and what each prints."""
+
+    def __init__(self, walk: Walkthrough) -> None:
+        self.walk, self.program = walk, walk.source.program
+        self.of = of = notation(walk.notation).symbol
+        self.steps = walk.source.steps
+        self.last = len(self.steps) - 1
+        self.many = self.last > 0
+        self.single = self.steps[0][X].dtype == np.float32
+        self.allotted = code.Allotted(*TAKEN)
+        self.functions = {
+            one: "np.tanh" if one.name == "tanh" else self.allotted.name(one, one.name)
+            for one in activations_of(self.program.form.variant)
+        }
+        self.values: dict[str, Any] = {}  # what each name stands for
+        self.told: dict[str, Any] = {}  # what it stands for in the walk
+        self.forward: list[_Line] = []  # from all that goes in to the last states
+        self.gradients: dict[Symbol, str] = {}  # of the parameters
+        self.of_forward = {of(one.left) for one in self.program.forward}
+        self.of_parameters = {of(one.left) for one in self.program.backward if one.sums}
+        self.dropped = self._dropped()
+        self.shared = self._shared()
+        self.before = {of(one.into): (of(one.source), -1) for one in self.program.carry}  # what a step takes from its
+        self.before |= {
+            of(one.into): (of(one.source), 1) for one in self.program.carry_back
+        }  # neighbours, and of which
+
+    def _dropped(self) -> dict[Symbol, Symbol]:
+        """Return the weights that are seen under DropConnect, and their masks."""
+        form = self.program.form
+        base = "U" if form.split or form.haste else "W"
+        pairs = {Symbol(base, k): Symbol("D", k) for k in form.own if "weight" in form.masks}
+        return {self.of(weights): self.of(mask) for weights, mask in pairs.items()}
+
+    def _shared(self) -> dict[Symbol, Any]:
+        """Return the parameters and masks that are the same at every step, in the order in which they are used."""
+        lines = (*self.program.forward, *(self.program.backward if self.walk.backward else ()))
+        shaped = notation(self.walk.notation).value
+        found: dict[Symbol, Any] = {}
+        for symbol in dict.fromkeys(symbol for one in lines for symbol in symbols(one.right)):
+            if symbol not in self.program.of_kind(PARAMETER) and symbol.base != "D":
+                continue
+            first, *later = (step[symbol] for step in self.steps)
+            if all(np.array_equal(first, other, equal_nan=True) for other in later):
+                found[self.of(symbol)] = shaped(first)
+        return found
+
+    def name(self, symbol: Symbol, at: int | None) -> str:
+        """Return what a symbol is called, at one of the steps if there are several."""
+        at = at if symbol.time is None else symbol.time
+        symbol = replace(symbol, time=None)
+        if not self.many or at is None or symbol in self.shared:
+            return self.allotted.name((symbol, None), code.identifier(symbol))
+        bare = replace(symbol, sub="") if symbol.sub == "t" else symbol
+        return self.allotted.name((symbol, at), f"{code.identifier(bare)}_{at}")
+
+    def setup(self) -> str:
+        """Return the first cell."""
+        quiet = "over" if all(np.isfinite(value).all() for value in self.values.values()) else "all"
+        return SETUP.format(
+            printed=", ".join(f"{key}={json.dumps(value)}" for key, value in PRINTED.items()), quiet=quiet
+        )
+
+    def cell(self, section: Section) -> tuple[str, str]:
+        """Return the code of a section, and what it prints."""
+        self.given: list[str] = []
+        self.made: list[str] = []
+        self.shown: list[tuple[str, str]] = []
+        self.printed = ""
+        match section.key:
+            case "activations":
+                self._activations()
+            case "weights":
+                for symbol, value in self.shared.items():
+                    if symbol not in self.dropped and symbol not in self.dropped.values():
+                        self._given(symbol, None, value)
+            case "through_time" if self._keeps_by_gate:
+                self._through_time()
+            case "gradient_check":
+                self._check()
+        for block in section.blocks:
+            match block:
+                case Table(rows=rows) if section.key in ("input", "arriving"):
+                    for name, numbers in rows:
+                        if isinstance(name, Symbol):
+                            self._given(name, section.at, np.array(numbers))
+                case Equation():
+                    self._equation(block, section)
+        shown = f"show({', '.join(f'{name}={source}' for name, source in self.shown)})" if self.shown else ""
+        return "\n".join(part for part in (*self.given, *self.made, _wrapped(shown, 5)) if part), self.printed
+
+    def _show(self, name: str, source: str, value: Any) -> None:
+        self.shown.append((name, source))
+        self.printed += f"{name} = {np.array2string(np.asarray(value) + 0.0, prefix=f'{name} = ')}\n"
+
+    def _line(self, line: _Line) -> None:
+        self.made.append(line.source(self.functions))
+        self.values[line.name] = line.value(self.values)
+
+    def _given(self, symbol: Symbol, at: int | None, told: Any) -> str:
+        """Return the name of what an equation takes; what none has made yet comes from a neighbour, or from outside."""
+        name = self.name(symbol, at)
+        if name in self.values:
+            return name
+        self.told[name] = told
+        if symbol in self.before and at is not None:
+            other, step = self.before[symbol]
+            source = self.allotted.names.get((other, at + step), "")
+            if source in self.told and np.array_equal(self.told[source], told, equal_nan=True):
+                line = _Line(name, other, {other: source})
+                if step < 0:
+                    self.forward.append(line)
+                self.given.append(line.source(self.functions))
+                self.values[name] = self.values[source]
+                return name
+        self.values[name] = np.array(told, np.float64, order="C")
+        self.given.append(f"{name} = {code.array(self.values[name])}")
+        return name
+
+    def _equation(self, equation: Equation, section: Section) -> None:
+        names = {symbol: self._given(symbol, section.at, equation.env[symbol]) for symbol in symbols(equation.right)}
+        line = _Line(self.name(equation.left, section.at), equation.right, names)
+        self._line(line)
+        self.told[line.name] = equation.value
+        self._show(line.name, line.name, self.values[line.name])
+        if equation.left in self.of_forward:
+            self.forward.append(line)
+        if equation.left in self.of_parameters:  # where there are several steps, their sum comes last
+            self.gradients[replace(equation.left, d=False)] = line.name
+
+    def _activations(self) -> None:
+        a, y = Symbol("a"), Symbol("y")
+        at = np.array(TABLE, np.float64)
+        for activation, name in self.functions.items():
+            if activation.name != "tanh":
+                body = code.expression(textbook(activation), {a: "a"})
+                self.given.append(f"def {name}(a):\n    return {body}\n\n")
+        self.made.append(f"a = {code.array(at)}")
+        for activation, name in self.functions.items():
+            short = name.removeprefix("np.")
+            values = code.value(Call(short, (a,), activation), {a: at})
+            self._show(short, f"{name}(a)", values)
+            if self.walk.backward:
+                formula = slope(activation, y)
+                body = code.expression(formula, {y: "y"})
+                body = body if symbols(formula) else f"np.full_like(y, {body})"
+                self.given.append(f"def {short}_slope(y):\n    return {body}\n\n")
+                slopes = np.broadcast_to(code.value(formula, {y: values}), values.shape)
+                self._show(f"{short}_slope", f"{short}_slope({name}(a))", slopes)
+
+    @property
+    def _keeps_by_gate(self) -> bool:
+        """Whether the forget gate alone says what is kept along the cell state, with no clip or zoneout beside it."""
+        form = self.program.form
+        return form.variant.cell_clip is None and "zoneout_cell" not in form.masks
+
+    def _through_time(self) -> None:
+        """The running product of the forget gates, from the last step to the first."""
+        gate, carried = self.of(F), Symbol("carried")
+        for at in range(self.last, -1, -1):
+            names = {gate: self.name(gate, at)}
+            right: Formula = gate
+            if at < self.last:
+                names[carried] = self.allotted.names["carried", at + 1]
+                right = Product((carried, gate))
+            line = _Line(self.allotted.name(("carried", at), f"carried_{at}"), right, names)
+            self._line(line)
+            self._show(line.name, line.name, self.values[line.name])
+
+    # The check: the loss as a function of all that goes in, and its central differences.
+
+    def _check(self) -> None:
+        steps = range(self.last + 1)
+        checks = [self._of_parameter(symbol, name) for symbol, name in self.gradients.items()]
+        x, dx = self.of(X), self.of(d(X))
+        if self.many:
+            stacked = f"np.stack([{', '.join(self.name(dx, at) for at in steps)}])"
+            value = np.stack([self.values[self.name(dx, at)] for at in steps])
+            checks.append(_Check("dx", stacked, value, tuple(_Move(self.name(x, at), place=at) for at in steps)))
+        else:
+            checks.append(self._of_state(x))
+        checks += [self._of_state(self.of(H_PREV)), self._of_state(self.of(C_PREV))]
+        moved = dict.fromkeys(move.name for check in checks for move in check.moves)
+        self.made += [self._loss(moved), f"{AGREES}\n\n"]
+        for check in checks:
+            call = f'agrees("{check.name}", {check.source}, lambda e: loss({check.arguments}))'
+            self.made.append(_wrapped(call, 7))
+            self.printed += f"{check.name} agrees: {self._agrees(check)}\n"
+
+    def _of_parameter(self, symbol: Symbol, gradient: str) -> _Check:
+        names = dict.fromkeys(self.name(symbol, at) for at in range(self.last + 1))
+        mask = self.dropped.get(symbol)
+        moves = tuple(_Move(name, self.name(mask, at) if mask else None) for at, name in enumerate(names))
+        return _Check(gradient, gradient, self.values[gradient], moves)
+
+    def _of_state(self, symbol: Symbol) -> _Check:
+        name, gradient = self.name(symbol, 0), self.name(d(symbol), 0)
+        return _Check(gradient, gradient, self.values[gradient], (_Move(name),))
+
+    def _ends(self) -> list[tuple[str, str]]:
+        """Return the last states, each with the derivative of the loss by it."""
+        pairs = ((d(H), H), (DC_NEXT, C))
+        return [(self.name(self.of(by), self.last), self.name(self.of(state), self.last)) for by, state in pairs]
+
+    def _loss(self, moved: Iterable[str]) -> str:
+        """Return the source of the loss as a function of what is moved; the rest is as it is."""
+        head = _wrapped(f"def loss({', '.join(f'{name}={name}' for name in moved)}):", 9)
+        told = '    """Return the loss, all steps being computed anew."""'
+        body = [f"    {line.source(self.functions)}" for line in self.forward]
+        total = " + ".join(f"{by} @ {state}" for by, state in self._ends())
+        return "\n".join([head, told, *body, f"    return {total}\n\n"])
+
+    def _agrees(self, check: _Check) -> bool:
+        """Return what `AGREES` finds."""
+
+        def loss(moved: Any) -> Any:
+            values = {**self.values, **{move.name: move.value(self.values, moved) for move in check.moves}}
+            for line in self.forward:
+                values[line.name] = line.value(values)
+            (dh, h), (dc, c) = self._ends()
+            return values[dh] @ values[h] + values[dc] @ values[c]
+
+        gradient = check.value
+        along = np.cos(np.arange(gradient.size)).reshape(gradient.shape)
+        along = along / np.linalg.norm(along)
+        difference = (loss(BY * along) - loss(-BY * along)) / (2 * BY)
+        error = np.abs(np.sum(gradient * along) - difference)
+        return bool(error <= RELATIVE * np.linalg.norm(gradient) + ABSOLUTE)
+
+
+@dataclass(frozen=True)
+class _Move:
+    """How one array moves with e: under a mask, or with one entry of e."""
+
+    name: str
+    mask: str | None = None
+    place: int | None = None
+
+    def __str__(self) -> str:
+        by = "e" if self.place is None else f"e[{self.place}]"
+        return f"{self.name}={self.name} + {by}" + (f" * {self.mask}" if self.mask else "")
+
+    def value(self, values: Mapping[str, Any], e: Any) -> Any:
+        by = e if self.place is None else e[self.place]
+        return values[self.name] + (by * values[self.mask] if self.mask else by)
+
+
+@dataclass(frozen=True, eq=False)
+class _Check:
+    """A gradient, and what moves with it."""
+
+    name: str
+    source: str
+    value: Any
+    moves: tuple[_Move, ...]
+
+    @property
+    def arguments(self) -> str:
+        """What the loss is called with."""
+        return ", ".join(map(str, self.moves))
+
+
+def _wrapped(line: str, indent: int) -> str:
+    """Return a line of code as several, broken within its brackets."""
+    return textwrap.fill(line, WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False)

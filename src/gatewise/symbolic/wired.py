@@ -1,0 +1,212 @@
+"""A wiring with numbers in it: every cell a run of its program, layer after layer, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask
+from gatewise.parameters import NO_MASKS, Masks
+from gatewise.step import State
+from gatewise.symbolic.evaluation import evaluate
+from gatewise.symbolic.formula import Formula, Part, Symbol, rebuild
+from gatewise.symbolic.program import Assignment
+from gatewise.symbolic.run import Run
+from gatewise.symbolic.symbols import DX, H, d
+from gatewise.symbolic.wiring import (
+    B_Y,
+    BACKWARD,
+    FORWARD,
+    MERGED,
+    MERGED_AXIS,
+    ONE_WAY,
+    READ,
+    E,
+    V,
+    Wiring,
+    merging,
+    reading,
+    unmerging,
+    unreading,
+)
+
+States = tuple[tuple[State, ...], ...]
+
+
+class WiredRun:
+    """A wiring run over a batch of sequences.
+
+    Parameters
+    ----------
+    wiring : Wiring
+    x : array (time, batch, input), or of int (time, batch) where there is an embedding
+    state : tuple of tuple of State, optional
+        Arrays (batch, ·); by default the wiring's own, or zeros.
+    valid : boolean array (time, batch), optional
+        By default all steps are but those that the wiring's mark marks.
+    masks : nested sequence of Masks, optional
+        Fitted to the run.
+    dy : array, optional
+        The derivatives of the loss with respect to the output; zeros by default.
+
+    Attributes
+    ----------
+    cells : list of list of Run
+        ``[layer][direction]``.
+    output : array
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        x: npt.NDArray[Any],
+        state: States | None = None,
+        *,
+        valid: Mask | None = None,
+        masks: Sequence[Sequence[Masks]] | None = None,
+        dy: Array | None = None,
+    ) -> None:
+        self.wiring, self.given = wiring, x
+        self.features: Array = x if wiring.embedding is None else wiring.embedding[x]
+        self.valid = self._marked() if valid is None else valid
+        self.batch = self.features.shape[1]
+        self.state = self._start() if state is None else state
+        self.masks = masks
+        self.cells: list[list[Run]] = []
+        self.outputs: list[list[Array]] = []  # of each direction, of each layer
+        self.merged: list[Array] = [self.features]
+        for layer in range(len(wiring.cells)):
+            self._layer(layer)
+        self.read = self.merged[-1] if wiring.reads == "every" else self._last()
+        self.values: dict[Symbol, Any] = {READ: self.read, MERGED: self.read}
+        self.ranks = {READ: 1, MERGED: 1, d(MERGED): 1}
+        if (head := wiring.head) is not None:
+            self.values |= {V: head.weight, B_Y: head.bias}
+            self._assign(reading(head.activation), {V: 2, B_Y: 1})
+        self.output: Array = self.values[MERGED]
+        self.dy = np.zeros_like(self.output) if dy is None else dy
+
+    @property
+    def final(self) -> States:
+        """The states that the run ends in."""
+        return tuple(tuple(run.final for run in layer) for layer in self.cells)
+
+    def _marked(self) -> Mask | None:
+        if self.wiring.marked is None:
+            return None
+        if self.wiring.embedding is not None:
+            return np.asarray(self.given != self.wiring.marked)
+        return np.asarray((self.features != self.features.dtype.type(self.wiring.marked)).any(-1))
+
+    def _start(self) -> States:
+        def zeros(layer: int, place: int) -> State:
+            p = self.wiring.cells[layer][place].parameters
+            return State(*(np.zeros((self.batch, size), p.dtype) for size in (p.recurrent_size, p.hidden_size)))
+
+        if self.wiring.initial is None:
+            return tuple(
+                tuple(zeros(layer, place) for place in range(len(row))) for layer, row in enumerate(self.wiring.cells)
+            )
+        return tuple(
+            tuple(State(*(np.tile(part, (self.batch, 1)) for part in one)) for one in row)
+            for row in self.wiring.initial
+        )
+
+    def _layer(self, layer: int) -> None:
+        runs, outputs = [], []
+        for place, cell in enumerate(self.wiring.cells[layer]):
+            run = Run(
+                cell.program,
+                cell.parameters,
+                self.merged[-1],
+                self.state[layer][place],
+                masks=NO_MASKS if self.masks is None else self.masks[layer][place],
+                valid=self.valid,
+                reverse=cell.direction == "backward",
+            )
+            runs.append(run)
+            outputs.append(self._shown(run[H], cell.direction))
+        self.cells.append(runs)
+        self.outputs.append(outputs)
+        self.merged.append(self._joined(outputs, layer))
+
+    def _joined(self, outputs: Sequence[Array], layer: int) -> Array:
+        """Return the outputs of a layer's directions as one; those that stay apart, on an axis of their own."""
+        equations = merging(self.wiring.merge[layer], len(outputs))
+        if not equations:
+            return np.stack(outputs, axis=-2)
+        ways = dict(zip((FORWARD, BACKWARD), outputs, strict=False))
+        joined: Array = evaluate(equations[0].right, ways, dict.fromkeys(ways, 1))
+        return joined
+
+    def _shown(self, hidden: Array, direction: str) -> Array:
+        """Return what a direction puts out: at steps that are not valid zeros, or the last output again."""
+        if self.valid is None:
+            return hidden
+        seen = self.valid
+        if self.wiring.masked_output == "repeat":
+            order = slice(None, None, -1 if direction == "backward" else 1)
+            seen = np.logical_or.accumulate(seen[order], axis=0)[order]
+        return np.where(seen[..., None], hidden, 0)
+
+    def _last(self) -> Array:
+        return self._joined([run.final.h for run in self.cells[-1]], len(self.cells) - 1)
+
+    def _assign(self, equations: Iterable[Assignment], ranks: Mapping[Symbol, int]) -> None:
+        """Compute equations one after the other."""
+        self.ranks |= ranks
+        for one in equations:
+            self.ranks[one.left] = len(one.axes)
+            value = evaluate(one.right, self.values, self.ranks)
+            if one.sums:
+                value = value.sum(tuple(range(value.ndim - len(one.axes))))
+            self.values[one.left] = value
+
+    # Backward.
+
+    def back(self) -> dict[Symbol, Array]:
+        """Run back, and return the gradients of the head's weight and bias and of the embedding, by `V`, `B_Y`, `E`."""
+        self.values[d(MERGED)] = self.dy
+        dread = self.dy
+        found: dict[Symbol, Array] = {}
+        if self.wiring.head is not None:
+            self._assign(unreading(self.wiring.head.activation), {})
+            found = {symbol: self.values[d(symbol)] for symbol in (V, B_Y)}
+            dread = self.values[d(READ)]
+        last = [run.final.h for run in self.cells[-1]]
+        dlast = [np.zeros_like(h) for h in last]
+        dmerged = dread
+        if self.wiring.reads == "last":
+            dlast = self._unjoined(dread, last, len(self.cells) - 1)
+            dmerged = np.zeros_like(self.merged[-1])
+        for layer in reversed(range(len(self.cells))):
+            parts = self._unjoined(dmerged, self.outputs[layer], layer)
+            dmerged = np.zeros_like(self.merged[layer])
+            for place, (run, part) in enumerate(zip(self.cells[layer], parts, strict=True)):
+                top = layer == len(self.cells) - 1
+                dfinal = State(dlast[place], np.zeros_like(run.final.c)) if top else run.dfinal
+                run.end(self._shown(part, self.wiring.cells[layer][place].direction), dfinal)
+                dx = run[DX] if self.valid is None else np.where(self.valid[..., None], run[DX], 0)
+                dmerged = dmerged + dx
+        self.dfeatures = dmerged
+        if self.wiring.embedding is not None:
+            table = np.zeros_like(self.wiring.embedding)
+            np.add.at(table, self.given, dmerged)
+            found[E] = table
+        return found
+
+    def _unjoined(self, dy: Array, outputs: Sequence[Array], layer: int) -> list[Array]:
+        """Return the derivatives with respect to what the directions put out."""
+        equations = unmerging(self.wiring.merge[layer], len(outputs))
+        if not equations:
+            return [dy[..., place, :] for place in range(len(outputs))]
+        ways = {**dict(zip((FORWARD, BACKWARD), outputs, strict=False)), d(MERGED): dy}
+        sizes: dict[int | str, int] = {0: 0, ONE_WAY: outputs[0].shape[-1], MERGED_AXIS: dy.shape[-1]}
+
+        def sized(node: Formula) -> Formula | None:
+            return Part(node.vector, sizes[node.start], sizes[node.stop]) if isinstance(node, Part) else None
+
+        return [evaluate(rebuild(one.right, sized), ways, dict.fromkeys(ways, 1)) for one in equations]

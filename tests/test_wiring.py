@@ -1,0 +1,113 @@
+"""Wirings equal LSTMs and networks: outputs, states and every gradient."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.layers.wired import wiring_of
+from gatewise.network import wiring_of as wiring_of_network
+from gatewise.symbolic import binding
+from gatewise.symbolic.wired import WiredRun
+from gatewise.symbolic.wiring import B_Y, E, V
+
+
+def assert_close(found, expected, name):
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape, name
+    error, largest = np.max(np.abs(found - expected), initial=0), np.max(np.abs(expected), initial=0)
+    assert error <= 1e-12 * largest, f"{name}: {error:.3g} off, of {largest:.3g}"
+
+
+def assert_cells(run: WiredRun, gradients: gw.LSTMGradients) -> None:
+    for layer, row in enumerate(run.cells):
+        for place, (direction, one) in enumerate(gradients.layers[layer].items()):
+            made = binding.gathered(row[place].program.form, row[place].parameters, row[place])
+            for name, array in one.parameters.items():
+                assert_close(made[name], array, f"{name} of layer {layer}, {direction}")
+            assert_close(row[place].dinitial.h, gradients.state[layer][place].h, "dh of the initial state")
+            assert_close(row[place].dinitial.c, gradients.state[layer][place].c, "dc of the initial state")
+
+
+LSTMS = {
+    "one layer": {},
+    "one layer backward": {"direction": "backward"},
+    "three layers": {"num_layers": 3},
+    **{
+        f"two ways, {merge}": {"bidirectional": True, "num_layers": 2, "merge": merge}
+        for merge in ("concat", "sum", "mul", "average")
+    },
+    "two ways, none": {"bidirectional": True, "num_layers": 2, "merge": ["concat", "none"]},
+    "two ways, projected": {"bidirectional": True, "num_layers": 2, "projection_size": 2},
+}
+
+
+@pytest.mark.parametrize("live", cases.LIVES)
+@pytest.mark.parametrize("masked_output", ["zeros", "repeat"])
+@pytest.mark.parametrize("kind", LSTMS)
+def test_a_wiring_equals_its_lstm(kind, live, masked_output):
+    rng = np.random.default_rng(3)
+    variant = gw.Variant(peephole="full") if "layers" in kind else None
+    lstm = gw.LSTM(2, 3, variant=variant, rng=0, dtype=np.float64, **LSTMS[kind])
+    x = rng.normal(size=(5, 3, 2))
+    valid = cases.live_of(live, 5, 3, rng)
+    state = [[gw.State(*(rng.normal(size=part.shape) for part in one)) for one in row] for row in lstm.zero_state(3)]
+    masks = [[cases.noise_of(c.parameters, 5, 3, rng) for c in row] for row in lstm.layers] if "sum" in kind else None
+    trace = lstm.trace(x, state, mask=valid, masks=masks, masked_output=masked_output, engine="reference")
+    dy = rng.normal(size=trace.output.shape)
+    gradients = gw.backward(trace, dy)
+    fitted = masks and [
+        [m.fit(c.parameters, 5, 3) for m, c in zip(*two, strict=True)] for two in zip(masks, lstm.layers, strict=True)
+    ]
+    run = WiredRun(wiring_of(lstm, masks, masked_output), x, state, valid=valid, masks=fitted, dy=dy)
+    assert_close(run.output, trace.output, "output")
+    for made, one in zip(run.final, trace.state, strict=True):
+        for a, b in zip(made, one, strict=True):
+            assert_close(a.h, b.h, "h")
+            assert_close(a.c, b.c, "c")
+    run.back()
+    assert_close(run.dfeatures, gradients.x, "dx")
+    assert_cells(run, gradients)
+
+
+NETWORKS = {
+    "a head": {"head": "identity"},
+    "a head that reads the last": {"head": "sigmoid", "reads": "last"},
+    "softmax of every step": {"head": "softmax", "embedding": True},
+    "softmax of the last": {"head": "softmax", "embedding": True, "reads": "last", "masked": 0},
+    "no head, the last": {"reads": "last"},
+    "marked features": {"masked": 0.0, "head": "tanh"},
+    "a learned state": {"initial": True, "head": "identity", "embedding": True, "masked": 1},
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("two_ways", [False, True], ids=["one way", "two ways"])
+def test_a_wiring_equals_its_network(kind, two_ways):
+    rng, switches = np.random.default_rng(4), dict(NETWORKS[kind])
+    lstm = gw.LSTM(3, 4, bidirectional=two_ways, num_layers=2, rng=1, dtype=np.float64)
+    if activation := switches.pop("head", None):
+        weight, bias = rng.normal(size=(5, lstm.output_size)), rng.normal(size=5)
+        switches["head"] = gw.Linear(weight, bias, None if activation == "identity" else activation)
+    x = rng.normal(size=(6, 3, 3))
+    if switches.pop("embedding", None):
+        switches["embedding"], x = rng.normal(size=(7, 3)), rng.integers(0, 7, (6, 3))
+    elif "masked" in switches:
+        x[1, 0] = x[4:, 2] = 0
+    if switches.pop("initial", None):
+        switches["initial"] = [[gw.State(rng.normal(size=4), rng.normal(size=4)) for _ in row] for row in lstm.layers]
+    network = gw.Network(lstm, **switches)
+    trace = network.trace(x, engine="reference")
+    dy = rng.normal(size=trace.output.shape)
+    gradients = gw.backward(trace, dy)
+    run = WiredRun(wiring_of_network(network), x, dy=dy)
+    assert_close(run.output, trace.output, "output")
+    found = run.back()
+    assert_cells(run, gradients.lstm)
+    assert_close(run.dfeatures, gradients.lstm.x, "dx")
+    for symbol, expected in ((V, gradients.head_weight), (B_Y, gradients.head_bias), (E, gradients.embedding)):
+        assert (symbol in found) == (expected is not None)
+        if expected is not None:
+            assert_close(found[symbol], expected, symbol.base)
