@@ -5,34 +5,55 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
+from pairwise import pairs
 
 import gatewise as gw
+from gatewise.activations import KINDS, Activation
+from gatewise.gates import LETTERS, NAMES
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
-from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.run import Run
+from gatewise.symbolic.evaluation import evaluate
+from gatewise.symbolic.formula import Symbol, symbols
+from gatewise.symbolic.nonlinearities import ARGUMENT, definition, slope, textbook
+from gatewise.symbolic.program import Form
+from gatewise.symbolic.run import Run, Scope
+from gatewise.symbolic.symbols import C_PREV, DX, H_PREV, C, H, M, X
+
+FORMS = {
+    "gatewise's own": {"order": "figo"},
+    "z inlined": {"inline": True},
+    "x and h apart": {"split": True, "order": "ofgi"},
+    "x and h apart, two biases": {"split": True, "two_biases": True},
+    "two biases": {"two_biases": True},
+}
 
 
-@pytest.mark.parametrize("variant", cases.VARIANTS)
-@pytest.mark.parametrize("projection", cases.PROJECTIONS)
-@pytest.mark.parametrize("noise", [False, True])
-@pytest.mark.parametrize(
-    "written",
-    [{}, {"split": True, "two_biases": True}, {"inline": True, "order": "figo"}, {"split": True, "order": "figo"}],
+def assert_close(found: np.ndarray, expected: np.ndarray, name: str) -> None:
+    """Assert that two tensors are NaN in the same places, and agree within 1e-12 of the largest entry elsewhere."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape, name
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected), name)
+    error, largest = (np.nanmax(np.abs(one), initial=0) for one in (found - expected, expected))
+    assert error <= 1e-12 * largest, f"{name}: {error:.3g} off, of {largest:.3g}"
+
+
+@pairs(
+    variant=cases.VARIANTS,
+    projection=cases.PROJECTIONS,
+    noise=(False, True),
+    live=cases.LIVES,
+    direction=cases.DIRECTIONS,
+    form=FORMS,
 )
-@pytest.mark.parametrize("live", ["all live", "mask"])
-def test_program(variant, projection, noise, written, live):
-    run = cases.run_of(
-        variant, projection=projection, noise=noise, live=live, time=4, direction="backward" if noise else "forward"
-    )
+def test_the_program_equals_the_equations_and_their_adjoints(variant, projection, noise, live, direction, form):
+    run = cases.run_of(variant, projection=projection, noise=noise, live=live, direction=direction, time=4)
     trace = run.trace(engine="reference")
     rng = np.random.default_rng(1)
     dy = rng.normal(size=trace.hidden_state.shape)
-    dfinal = gw.State(*(rng.normal(size=a.shape) for a in trace.final))
-    grads = gw.backward(trace, dy, dfinal)
-    form = binding.form_of(run.p, trace.masks, **written)
+    dfinal = gw.State(*(rng.normal(size=part.shape) for part in trace.final))
+    gradients = gw.backward(trace, dy, dfinal)
     made = Run(
-        program(form),
+        program(binding.form_of(run.p, trace.masks, **FORMS[form])),
         run.p,
         run.x,
         run.state,
@@ -40,26 +61,67 @@ def test_program(variant, projection, noise, written, live):
         valid=run.live,
         dy=dy,
         dfinal=dfinal,
-        reverse=run.direction == "backward",
+        reverse=direction == "backward",
     )
+    for letter, name in zip(LETTERS, NAMES, strict=True):
+        assert_close(made[Symbol(letter)], trace.quantity(name), name)
+        if letter in run.p.variant.own:
+            assert_close(made[Symbol("a", letter)], trace.preactivation(name), f"pre-activation of the {name}")
+    for symbol, expected in ((C, trace.cell_state), (H, trace.hidden_state)):
+        assert_close(made[symbol], expected, symbol.base)
+    if projection != "unprojected":
+        assert_close(made[M], trace.unprojected_state, "the unprojected state")
+    for before, expected in ((H_PREV, trace.previous.h), (C_PREV, trace.previous.c)):
+        assert_close(made[before], expected, before.base)
+    dx = made[DX] if run.live is None else np.where(run.live[..., None], made[DX], 0)
+    pairs_of = [(dx, gradients.x, "dx"), *zip(made.final, trace.final, ("h", "c"), strict=True)]
+    pairs_of += zip(made.dinitial, gradients.state, ("dh", "dc"), strict=True)
+    for found, expected, name in pairs_of:
+        assert_close(found, expected, name)
+    for name, array in binding.gathered(made.program.form, run.p, made).items():
+        assert_close(array, gradients.parameters[name], f"the gradient of {name}")
 
-    def close(a, b, name):
-        a, b = np.asarray(a), np.asarray(b)
-        assert a.shape == b.shape, name
-        assert np.array_equal(np.isnan(a), np.isnan(b)), name
-        assert np.nanmax(np.abs(a - b), initial=0) <= 1e-12 * np.nanmax(np.abs(b), initial=0), name
 
-    for k, name in zip(
-        "ifgo", gw.gates.NAMES if hasattr(gw, "gates") else ("input_gate", "forget_gate", "candidate", "output_gate")
-    ):
-        close(made[Symbol(k)], trace.quantity(name), name)
-    close(made[Symbol("c")], trace.cell_state, "c")
-    close(made[Symbol("h")], trace.hidden_state, "h")
-    close(made.final.h, trace.final.h, "final")
-    close(made.final.c, trace.final.c, "final")
-    close(made.dinitial.h, grads.state.h, "dh")
-    close(made.dinitial.c, grads.state.c, "dc")
-    dx = made[Symbol("x", d=True)]
-    close(np.nan_to_num(dx), grads.x, "dx")
-    for name, array in binding.gathered(form, run.p, made).items():
-        close(array, grads.parameters[name], name)
+@pairs(variant=cases.VARIANTS, projection=cases.PROJECTIONS, noise=(False, True), form=FORMS)
+def test_every_equation_takes_only_what_is_given_carried_or_made_before(variant, projection, noise, form):
+    run = cases.run_of(variant, projection=projection, noise=noise)
+    made = program(binding.form_of(run.p, run.masks or gw.Masks(), **FORMS[form]))
+    there = {one.symbol for one in made.given}
+    for one in (*made.forward, *made.backward):
+        assert set(symbols(one.right)) <= there, one.left
+        assert one.left not in there, f"{one.left} is made twice"
+        there.add(one.left)
+    for carry in (*made.carry, *made.carry_back):
+        assert {carry.into, carry.source} <= there
+    assert {one.left.base for one in made.backward if one.sums} >= {"W", "b"}
+
+
+def test_what_is_known_of_a_step_is_taken_as_it_is():
+    run = cases.run_of("plain", batch=1, time=1)
+    step = run.trace()[0, 0]
+    scope = Scope(made := program(Form(run.p.variant)), run.p, binding.of_step(step.moment, made))
+    assert scope[Symbol("f")] is not None
+    scope.known[Symbol("f")] = np.full(run.p.hidden_size, 0.25)
+    del scope.known[C]
+    expected = 0.25 * step.previous.c + step.input_gate * step.candidate
+    np.testing.assert_allclose(scope[C], expected, rtol=1e-15)
+    assert {X, C, DX} < set(scope)
+
+
+CONSTANTS = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6), "affine": (0.5, 0.1), "leaky_relu": (0.2,)}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_nonlinearity_s_definition_and_slope_equal_it_and_overflow_nowhere_else(name):
+    activation = Activation(name, *CONSTANTS.get(name, ()))
+    a = np.concatenate([np.linspace(-30, 30, 2001), [-1e308, -1e4, 1e-300, -1e-300, 700.0]])
+    a = a if name == "exponential" else np.append(a, [1e4, 1e307])
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        found = evaluate(definition(activation), {ARGUMENT: a})
+        slopes = evaluate(slope(activation, Symbol("y")), {Symbol("y"): activation(a[:2001])}) * np.ones(2001)
+    np.testing.assert_allclose(found, activation(a), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(slopes, activation.derivative(activation(a[:2001])), rtol=1e-12, atol=1e-15)
+    moderate = np.linspace(-30, 30, 100)
+    np.testing.assert_allclose(
+        evaluate(textbook(activation), {ARGUMENT: moderate}), activation(moderate), rtol=1e-12, atol=1e-12
+    )

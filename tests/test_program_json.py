@@ -1,0 +1,85 @@
+"""The program in JSON is enough: a reader without gatewise computes from it what the sections show."""
+
+from __future__ import annotations
+
+import json
+
+import cases
+import numpy as np
+import pytest
+from pairwise import pairs
+from test_data import computed
+from test_walkthrough import NOISE, trace_of
+
+import gatewise as gw
+from gatewise.render import text
+from gatewise.walkthrough.notation import NOTATIONS
+from gatewise.walkthrough.parts import Equation
+
+STACKED = ("n_u", "n_w")  # of all gates, one after the other
+pytestmark = pytest.mark.usefixtures("few_differences")
+
+
+def run(document: dict) -> tuple[list[dict], dict]:
+    """Run a program as docs/walkthrough-json.md has it; return what every step made, and the sums over all steps."""
+    (program,), inputs = document["program"], document["inputs"]
+    (parameters,) = document["parameters"]
+    before, made, totals = inputs["before"], [], {}
+    for t in range(len(inputs["steps"]["x"])):
+        step = {**parameters, **inputs["always"], **before, **{name: rows[t] for name, rows in inputs["steps"].items()}}
+        for one in program["forward"]:
+            step[one["left"]] = computed(one["right"], step)
+        made.append(step)
+        before = {one["into"]: step[one["source"]] for one in program["carry"]}
+    after = inputs["after"]
+    for step in reversed(made) if after else ():
+        step |= after
+        for one in program["backward"]:
+            step[one["left"]] = found = computed(one["right"], step)
+            if one["sums"]:
+                totals[one["left"]] = totals.get(one["left"], 0) + found
+        after = {one["into"]: step[one["source"]] for one in program["carry_back"]}
+    return made, totals
+
+
+@pairs(
+    variant=cases.VARIANTS,
+    projection=(None, 3),
+    noise=NOISE,
+    notation=NOTATIONS,
+    backward=(False, True),
+    steps=(1, 3),
+)
+def test_what_the_sections_show_follows_from_the_program(variant, projection, noise, notation, backward, steps):
+    walk = gw.walk(trace_of(variant, projection, noise, steps=steps), backward=backward)
+    own = gw.walk(trace_of(variant, projection, noise, steps=steps), backward=backward, notation=notation)
+    made, totals = run(json.loads(own.render("json", program=True)))
+    compared = 0
+    for section in walk.sections:
+        for block in section.blocks:
+            if not isinstance(block, Equation):
+                continue
+            name, whole = text.formula(block.left), totals if section.key == "all_steps" else made[section.at]
+            # Other notations have other weights and biases, and go through the gates in another order.
+            if name in whole and np.shape(whole[name]) == np.shape(block.value) and name.strip("d") not in STACKED:
+                found = np.array(whole[name], np.float64)
+                np.testing.assert_allclose(found, block.value, rtol=1e-9, atol=1e-12, err_msg=name)
+                compared += 1
+    assert compared > (12 if backward else 8) * steps
+
+
+def test_a_program_is_small():
+    trace = gw.LSTM(3, 16, rng=0, dtype=np.float64).trace(np.random.default_rng(0).normal(size=(20, 3)))
+    walk = gw.walk(trace[0], backward=True)
+    assert len(walk.render("json", program=True)) < 100_000 < len(walk.render("json")) / 10
+
+
+def test_a_program_is_written_of_one_run_and_in_json_alone(tmp_path):
+    trace = trace_of("plain", None, "no noise", steps=3)
+    walk = gw.walk([trace.step(0), trace.step(2)])
+    with pytest.raises(gw.OptionError, match="of one run"):
+        walk.render("json", program=True)
+    with pytest.raises(gw.OptionError, match="in JSON only"):
+        gw.walk(trace).render("text", program=True)
+    gw.walk(trace).save(tmp_path / "walk.json", program=True)
+    assert "program" in json.loads((tmp_path / "walk.json").read_text(encoding="utf-8"))
