@@ -13,7 +13,7 @@ import oracle
 import pytest
 
 import gatewise as gw
-from gatewise.trace import QUANTITIES, Keep
+from gatewise.keep import QUANTITIES, Keep
 
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)

@@ -18,11 +18,12 @@ from gatewise.errors import (
     ShapeError,
     WeightsWarning,
 )
+from gatewise.gradients import Gradients, LSTMGradients
 from gatewise.layers import LSTM, Stream, backward
 from gatewise.network import Linear, Network
 from gatewise.parameters import Masks, Parameters, Variant
 from gatewise.step import Labels, State, Step
-from gatewise.trace import Gradients, LSTMGradients, LSTMTrace, Trace
+from gatewise.trace import LSTMTrace, Trace
 
 if TYPE_CHECKING:
     from gatewise.diagnostics.verification import verify

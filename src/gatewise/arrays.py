@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,28 @@ def unlock(array: Array) -> None:
     array.setflags(write=True)
     if memory is not array:
         memory.setflags(write=False)
+
+
+def require_reusable(
+    wanted: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
+    given: Mapping[str, Array],
+    what: str,
+    *,
+    locked: bool = False,
+) -> None:
+    """Raise ShapeError unless what is `given` as `out` has just the arrays that are wanted, and can be written to.
+
+    They may be `locked` where the lock is our own, which the caller opens then.
+    """
+    found = {name: (array.shape, array.dtype) for name, array in given.items()}
+    if found != wanted:
+        for name in sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
+            texts = [f"{one[0]} of {one[1]}" if one else "none" for one in (found.get(name), wanted.get(name))]
+            raise ShapeError(f"out does not fit: its {what} have for {name} {texts[0]}; this run needs {texts[1]}")
+    for name, array in given.items():
+        flags = array.flags
+        if not (flags.c_contiguous and (flags.writeable or (locked and owns_memory(array)))):
+            raise OptionError(f"out cannot be reused: the array {name} of its {what} lies in a file, or is a slice")
 
 
 def available_memory() -> int | None:

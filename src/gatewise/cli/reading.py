@@ -18,7 +18,7 @@ from gatewise.arrays import Array, numbers, require_memory
 from gatewise.errors import FileError, OptionError, ShapeError
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
-from gatewise.layers.settling import States
+from gatewise.layers.stack import States
 from gatewise.network import Network
 from gatewise.step import State
 from gatewise.storage import readable

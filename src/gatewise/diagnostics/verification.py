@@ -20,7 +20,8 @@ from gatewise.diagnostics.rounding import DIGITS, Case, name_of, spread
 from gatewise.diagnostics.suspects import mistakes, other_biases
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
-from gatewise.layers.settling import States, live_steps, nesting, settled_state
+from gatewise.layers.arguments import live_steps, nesting, settled_state
+from gatewise.layers.stack import States
 from gatewise.step import State
 
 FACTOR = 10.0  # how many times what rounding does to a number is still rounding
