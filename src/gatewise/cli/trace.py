@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import numpy as np
 from cyclopts import Group, Parameter
 
+from gatewise.arrays import time_first
 from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.run import Count
-from gatewise.diagnostics.verification import time_first
 from gatewise.errors import OptionError, ShapeError
 from gatewise.interop.found import Contents, Found
 from gatewise.keep import QUANTITIES, Keep
