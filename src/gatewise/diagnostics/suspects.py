@@ -21,7 +21,7 @@ from gatewise.diagnostics.rounding import DIGITS, Case
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
-from gatewise.parameters import Parameters, Variant
+from gatewise.parameters import COUPLINGS, Parameters, Variant
 from gatewise.step import State
 
 STEPS = 48  # over which biases are fitted
@@ -115,7 +115,7 @@ def _of_variants(now: Variant) -> Changes:
     for clip in ("gate_clip", "cell_clip", "projection_clip"):
         if getattr(now, clip) is not None:
             yield f"the runtime does not clip ({clip})", variant(**{clip: None})
-    for coupling in ("none", "forget=1-input", "input=1-forget"):
+    for coupling in COUPLINGS:
         if now.coupling not in ("none", coupling):
             yield f"the coupling of the gates is {coupling}, not {now.coupling}", variant(coupling=coupling)
     if now.peephole != "none":
