@@ -10,6 +10,10 @@ import pytest
 from stacks import BIDIRECTIONAL, LABELS
 
 import gatewise as gw
+from gatewise.keep import Keep
+from gatewise.layers.arguments import settle
+from gatewise.layers.recording import lstm_trace_record, plan_record
+from gatewise.layers.run import planned, traced
 
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)
@@ -184,3 +188,31 @@ def test_the_two_directions_of_a_layer_have_names_and_sizes_of_their_own(tmp_pat
     assert trace[0].labels.units == ("a", "b")
     assert trace[0, "backward"].labels.units == ("c", "d", "e")
     assert gw.load_trace(tmp_path / "trace")[0, "backward"].labels.units == ("c", "d", "e")
+
+
+@cases.meeting(
+    keep=[Keep(), Keep(("hidden_state", "forget_gate"), (3, 1), 2), Keep(("unprojected_state",)), Keep(())],
+    merge=["concat", "average", "none"],
+    bidirectional=[False, True],
+    projection_size=[None, 3],
+    lengths=[None, (5, 0, 2)],
+    noise=[False, True],
+)
+def test_a_plan_tells_beforehand_what_the_run_leaves_behind(
+    keep, merge, bidirectional, projection_size, lengths, noise
+):
+    ways = ("concat", merge)
+    lstm = gw.LSTM(2, 4, num_layers=2, bidirectional=bidirectional, merge=ways, projection_size=projection_size, rng=0)
+    x, rng = np.random.default_rng(0).normal(size=(5, 3, 2)), np.random.default_rng(1)
+    masks = [[cases.noise_of(cell.parameters, 5, 3, rng) for cell in row] for row in lstm.layers] if noise else None
+    plan = planned(lstm, settle(lstm, x, lengths=lengths, masks=masks), keep)
+    trace = traced(plan, x)
+    left = {
+        f"layers.{n}.{cell.direction}.{k}": a
+        for n in (0, 1)
+        for cell in trace.layers[n].values()
+        for k, a in cell.arrays.items()
+    }
+    assert plan.kept() == {name: array.shape for name, array in {"output": trace.output, **left}.items()}
+    arrays, head = lstm_trace_record(trace)
+    assert plan_record(plan) == ({name: (array.shape, array.dtype) for name, array in arrays.items()}, head)
