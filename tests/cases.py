@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import pytest
+from pairwise import cover
 
 import gatewise as gw
 from gatewise.parameters import array_shapes
@@ -198,3 +202,9 @@ def assert_gradient(found: np.ndarray, expected: np.ndarray, name: str, toleranc
     assert found.shape == expected.shape, name
     error, largest = np.max(np.abs(found - expected), initial=0), np.max(np.abs(expected), initial=0)
     assert error <= tolerance * largest + 1e-9, f"{name}: {error:.3g} off, of {largest:.3g}"
+
+
+def meeting(strength: int = 2, **factors: Sequence[Any]) -> pytest.MarkDecorator:
+    """Return the mark of a test in whose cases every value of a factor meets every value of `strength` - 1 others."""
+    factors = {name: list(values) for name, values in factors.items()}
+    return pytest.mark.parametrize(tuple(factors), [tuple(case.values()) for case in cover(factors, strength)])

@@ -13,7 +13,7 @@ import gatewise as gw
 from gatewise import adjoints
 from gatewise.engine import choose
 from gatewise.equations import Moment, standardize
-from gatewise.trace import Keep
+from gatewise.keep import Keep
 
 APART = 1e-3  # a hundred times further from every kink than the differences reach
 

@@ -13,9 +13,16 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.cell import INITS
 from gatewise.cli import main
+from gatewise.cli.convert import SUFFIXES
+from gatewise.examples import EXAMPLES
 from gatewise.interop import torch
 from gatewise.interop.torch import writing
+from gatewise.keep import DIRECTIONS, QUANTITIES
+from gatewise.parameters import COUPLINGS, LAYER_NORMS, PEEPHOLES
+from gatewise.showing import FORMATS
+from gatewise.walkthrough.notation import NOTATIONS
 
 # What the worked example prints, in its order and as it prints it; sizes of arrays among the rest.
 PRINTED = """
@@ -264,6 +271,20 @@ def test_the_program_speaks_ascii_where_it_must():
     assert b"f   = sigmoid(a_f)" in done.stdout
     assert done.stdout.decode("ascii")
     assert max(map(len, done.stdout.splitlines())) <= 88  # a few words are longer than their letters
+
+
+@pytest.mark.parametrize(
+    ("tokens", "names"),
+    [
+        (("walk", "--help"), [*INITS, *EXAMPLES, *FORMATS["Walkthrough"], *NOTATIONS, *DIRECTIONS]),
+        (("walk", "--help"), [*PEEPHOLES, *COUPLINGS, *LAYER_NORMS]),
+        (("convert", "--help"), [*SUFFIXES, *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)]),
+        (("trace", "--help"), QUANTITIES),
+    ],
+)
+def test_the_help_lists_what_there_is_to_choose_from(tokens, names, capsys):
+    shown = re.split(r"[\s,\[\]|│().:]+", run(capsys, *tokens))
+    assert {name.lstrip(".") for name in names} <= set(shown)
 
 
 def test_the_program_gives_its_version_and_its_help():

@@ -17,7 +17,7 @@ from program import exit_code
 import gatewise as gw
 from gatewise.cli import main
 from gatewise.cli.trace import bytes_kept, in_bytes
-from gatewise.trace import QUANTITIES, Keep
+from gatewise.keep import QUANTITIES, Keep
 
 REFEREES = Path(os.environ.get("GATEWISE_REFEREES") or Path(__file__).parents[2] / "shared" / "referees")
 

@@ -8,20 +8,28 @@ import cases
 import numpy as np
 import oracle
 import pytest
+from pairwise import cover
 
 import gatewise as gw
 from gatewise.engine import ENGINES as ENGINE_MODULES
 from gatewise.engine import choose, reference
-from gatewise.trace import Keep
+from gatewise.keep import Keep
 
 ENGINES = [one.name for one in gw.engines() if one.available]
 PAIRS = [(e, v) for e in ENGINES for v in cases.VARIANTS if ENGINE_MODULES[e].refusal(cases.run_of(v).p) is None]
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 every_engine_and_variant = pytest.mark.parametrize(("engine", "variant"), PAIRS)
+DTYPES = (np.float32, np.float64)
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
-every_direction = pytest.mark.parametrize("direction", cases.DIRECTIONS)
 every_live = pytest.mark.parametrize("live", cases.LIVES)
-every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def met_by_every_engine(**factors):
+    """Return the mark of a test in whose cases every engine, with each variant, meets all values of the factors."""
+    found = cover({"pair": PAIRS, **factors})
+    rows = [(*pair, *values) for pair, *values in (case.values() for case in found)]
+    return pytest.mark.parametrize(("engine", "variant", *factors), rows)
 
 
 def assert_same_state(found, expected):
@@ -73,14 +81,12 @@ def test_a_trace_records_which_engine_ran(engine):
     assert run.lstm.trace(run.x, engine=engine)[0].engine == engine
 
 
-@every_engine_and_variant
-@every_direction
-@pytest.mark.parametrize(
-    ("time", "batch", "inputs", "hidden"),
-    [(1, 1, 1, 1), (1, 3, 2, 4), (4, 1, 2, 1), (0, 2, 2, 3), (3, 0, 2, 3), (0, 0, 1, 1), (2, 2, 1, 9)],
-    ids=lambda size: str(size),
+@met_by_every_engine(
+    direction=cases.DIRECTIONS,
+    sizes=[(1, 1, 1, 1), (1, 3, 2, 4), (4, 1, 2, 1), (0, 2, 2, 3), (3, 0, 2, 3), (0, 0, 1, 1), (2, 2, 1, 9)],
 )
-def test_every_size_runs_there_and_back(engine, variant, direction, time, batch, inputs, hidden):
+def test_every_size_runs_there_and_back(engine, variant, direction, sizes):
+    time, batch, inputs, hidden = sizes
     run = cases.run_of(
         variant, time=max(time, 1), batch=max(batch, 1), inputs=inputs, hidden=hidden, direction=direction
     )
@@ -120,10 +126,7 @@ def test_a_trace_of_nothing_answers_every_question_with_nothing(variant, time, b
     assert trace[:].gates.shape == (time, batch, 4, 4)
 
 
-@every_engine_and_variant
-@every_direction
-@every_live
-@every_dtype
+@met_by_every_engine(direction=cases.DIRECTIONS, live=cases.LIVES, dtype=DTYPES)
 def test_keeping_a_trace_changes_no_bit(engine, variant, direction, live, dtype):
     run = cases.run_of(variant, direction=direction, live=live, dtype=dtype, time=5, noise=True)
     y, ((state,),) = run.lstm(run.x, **run.options(), engine=engine)
@@ -136,10 +139,7 @@ def test_keeping_a_trace_changes_no_bit(engine, variant, direction, live, dtype)
     np.testing.assert_array_equal(less[0].forget_gate, whole[0].forget_gate[::2, :, [2]])
 
 
-@every_engine_and_variant
-@every_direction
-@every_live
-@every_dtype
+@met_by_every_engine(direction=cases.DIRECTIONS, live=cases.LIVES, dtype=DTYPES)
 def test_a_split_run_equals_the_whole_bit_for_bit(engine, variant, direction, live, dtype):
     run = cases.run_of(variant, direction=direction, live=live, dtype=dtype, time=6, noise=True)
     masks = run.masks.fit(run.p, 6, 3)
@@ -161,10 +161,7 @@ def test_a_split_run_equals_the_whole_bit_for_bit(engine, variant, direction, li
     assert_same_state(ends, whole.final)
 
 
-@every_engine_and_variant
-@every_direction
-@every_live
-@every_dtype
+@met_by_every_engine(direction=cases.DIRECTIONS, live=cases.LIVES, dtype=DTYPES)
 def test_a_batch_equals_its_rows(engine, variant, direction, live, dtype):
     """Within rounding on the reference engine, whose sums BLAS orders by the size of the batch; else bit for bit."""
     run = cases.run_of(variant, direction=direction, live=live, dtype=dtype, time=5, batch=4, noise=True)
@@ -205,9 +202,7 @@ def test_running_backward_is_running_forward_over_time_reversed(engine, variant)
     np.testing.assert_array_equal(gw.backward(back, dy).weight, gw.backward(there, dy[::-1]).weight)
 
 
-@every_engine_and_variant
-@every_direction
-@pytest.mark.parametrize("projection", ["unprojected", "projected and clipped"])
+@met_by_every_engine(direction=cases.DIRECTIONS, projection=["unprojected", "projected and clipped"])
 def test_nan_in_gives_nan_out_in_its_row_and_in_no_other(engine, variant, direction, projection):
     run = cases.run_of(variant, direction=direction, projection=projection, time=5, batch=4, inputs=3, hidden=5)
     x = run.x.copy()
@@ -227,10 +222,7 @@ def test_nan_in_gives_nan_out_in_its_row_and_in_no_other(engine, variant, direct
     np.testing.assert_array_equal(gw.backward(trace, dy).x[:, others], gw.backward(clean, dy).x[:, others])
 
 
-@every_engine_and_variant
-@every_direction
-@pytest.mark.parametrize("live", ["lengths", "mask"])
-@pytest.mark.parametrize("poison", [np.nan, np.inf])
+@met_by_every_engine(direction=cases.DIRECTIONS, live=["lengths", "mask"], poison=[np.nan, np.inf])
 def test_what_is_not_live_never_enters_the_arithmetic(engine, variant, direction, live, poison):
     run = cases.run_of(variant, direction=direction, live=live, time=5, noise=True)
     x = np.where(run.live[..., None], run.x, poison)
@@ -248,10 +240,7 @@ def test_what_is_not_live_never_enters_the_arithmetic(engine, variant, direction
         assert np.isfinite(array).all()
 
 
-@every_engine_and_variant
-@every_dtype
-@pytest.mark.parametrize("huge", [np.inf, -np.inf, 3e38])
-@pytest.mark.parametrize("dropout", [False, True], ids=["kept", "dropped"])
+@met_by_every_engine(dtype=DTYPES, huge=[np.inf, -np.inf, 3e38], dropout=[False, True])
 def test_infinity_goes_through_without_a_warning(engine, variant, dtype, huge, dropout):
     """`filterwarnings` is error: whatever NumPy would say fails this test."""
     run = cases.run_of(variant, dtype=dtype, time=4, live="lengths")
@@ -309,10 +298,11 @@ def test_an_engine_changes_nothing_that_it_was_given(engine, variant, live):
         np.testing.assert_array_equal(array, old)
 
 
-@every_engine_and_variant
-@every_live
-@pytest.mark.parametrize("projection", ["unprojected", "projected"])
-@pytest.mark.parametrize("keep", [Keep(), Keep(("hidden_state",), (3, 1)), Keep(("candidate", "cell_state"), None, 2)])
+@met_by_every_engine(
+    live=cases.LIVES,
+    projection=["unprojected", "projected"],
+    keep=[Keep(), Keep(("hidden_state",), (3, 1)), Keep(("candidate", "cell_state"), None, 2)],
+)
 def test_an_engine_fills_every_number_it_is_asked_for(engine, variant, live, projection, keep):
     """Arrays are handed over full of a sentinel; none of it may be left."""
     run = cases.run_of(variant, live=live, projection=projection, time=5)

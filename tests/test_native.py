@@ -20,7 +20,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.engine import native
-from gatewise.trace import Keep
+from gatewise.keep import Keep
 
 pytestmark = pytest.mark.skipif(native.MISSING is not None, reason=f"no native engine: {native.MISSING}")
 

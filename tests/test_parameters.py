@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
 from dataclasses import FrozenInstanceError
 
 import cases
@@ -321,3 +323,13 @@ def test_noise_in_another_nesting_is_refused_in_one_sentence(noise):
     with pytest.raises(gw.GatewiseError) as caught:
         run.lstm(run.x, masks=noise)
     cases.one_sentence(caught.value, "masks", "Masks")
+
+
+def test_parameters_stay_read_only_when_copied_and_pickled():
+    p = cases.run_of("plain").p
+    for again in (copy.deepcopy(p), pickle.loads(pickle.dumps(p))):
+        np.testing.assert_array_equal(again.weight, p.weight)
+        with pytest.raises(ValueError, match="read-only"):
+            again.weight[...] = 0
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        p.weight.flags.writeable = True

@@ -5,90 +5,93 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gatewise.activations import Activation
-from gatewise.cell import LSTMCell
-from gatewise.engine import Engine, engines, set_num_threads
-from gatewise.errors import (
-    CapacityError,
-    FileError,
-    GatewiseError,
-    MissingExtraError,
-    NotKeptError,
-    OptionError,
-    ShapeError,
-    WeightsWarning,
-)
-from gatewise.layers import LSTM, Stream, backward
-from gatewise.network import Linear, Network
-from gatewise.parameters import Masks, Parameters, Variant
-from gatewise.step import Labels, State, Step
-from gatewise.trace import Gradients, LSTMGradients, LSTMTrace, Trace
-
-if TYPE_CHECKING:
-    from gatewise.diagnostics.verification import verify
-    from gatewise.grading.marking import check
-    from gatewise.interop import inspect, load, load_network, load_trace, save
-    from gatewise.walkthrough.build import walk
+if TYPE_CHECKING:  # the names of the table below, as type checkers read them
+    from gatewise.activations import Activation as Activation
+    from gatewise.cell import LSTMCell as LSTMCell
+    from gatewise.diagnostics.verification import verify as verify
+    from gatewise.engine import Engine as Engine
+    from gatewise.engine import engines as engines
+    from gatewise.engine import set_num_threads as set_num_threads
+    from gatewise.errors import CapacityError as CapacityError
+    from gatewise.errors import FileError as FileError
+    from gatewise.errors import GatewiseError as GatewiseError
+    from gatewise.errors import MissingExtraError as MissingExtraError
+    from gatewise.errors import NotKeptError as NotKeptError
+    from gatewise.errors import OptionError as OptionError
+    from gatewise.errors import ShapeError as ShapeError
+    from gatewise.errors import WeightsWarning as WeightsWarning
+    from gatewise.gradients import Gradients as Gradients
+    from gatewise.gradients import LSTMGradients as LSTMGradients
+    from gatewise.grading.marking import check as check
+    from gatewise.interop import inspect as inspect
+    from gatewise.interop import load as load
+    from gatewise.interop import load_network as load_network
+    from gatewise.interop import load_trace as load_trace
+    from gatewise.interop import save as save
+    from gatewise.layers.backward import backward as backward
+    from gatewise.layers.lstm import LSTM as LSTM
+    from gatewise.layers.stream import Stream as Stream
+    from gatewise.network import Linear as Linear
+    from gatewise.network import Network as Network
+    from gatewise.parameters import Masks as Masks
+    from gatewise.parameters import Parameters as Parameters
+    from gatewise.parameters import Variant as Variant
+    from gatewise.step import Labels as Labels
+    from gatewise.step import State as State
+    from gatewise.step import Step as Step
+    from gatewise.trace import LSTMTrace as LSTMTrace
+    from gatewise.trace import Trace as Trace
+    from gatewise.walkthrough.build import walk as walk
 
 __version__ = "0.1.0"
 
-# What is imported only when it is asked for, and where it lies.
-_LAZY = {
+PUBLIC = {  # each name that the package gives out, and where it lies: imported when it is first asked for
+    "LSTM": "gatewise.layers.lstm",
+    "Activation": "gatewise.activations",
+    "CapacityError": "gatewise.errors",
+    "Engine": "gatewise.engine",
+    "FileError": "gatewise.errors",
+    "GatewiseError": "gatewise.errors",
+    "Gradients": "gatewise.gradients",
+    "LSTMCell": "gatewise.cell",
+    "LSTMGradients": "gatewise.gradients",
+    "LSTMTrace": "gatewise.trace",
+    "Labels": "gatewise.step",
+    "Linear": "gatewise.network",
+    "Masks": "gatewise.parameters",
+    "MissingExtraError": "gatewise.errors",
+    "Network": "gatewise.network",
+    "NotKeptError": "gatewise.errors",
+    "OptionError": "gatewise.errors",
+    "Parameters": "gatewise.parameters",
+    "ShapeError": "gatewise.errors",
+    "State": "gatewise.step",
+    "Step": "gatewise.step",
+    "Stream": "gatewise.layers.stream",
+    "Trace": "gatewise.trace",
+    "Variant": "gatewise.parameters",
+    "WeightsWarning": "gatewise.errors",
+    "backward": "gatewise.layers.backward",
     "check": "gatewise.grading.marking",
+    "engines": "gatewise.engine",
     "inspect": "gatewise.interop",
     "load": "gatewise.interop",
     "load_network": "gatewise.interop",
     "load_trace": "gatewise.interop",
     "save": "gatewise.interop",
+    "set_num_threads": "gatewise.engine",
     "verify": "gatewise.diagnostics.verification",
     "walk": "gatewise.walkthrough.build",
 }
-
-__all__ = [
-    "LSTM",
-    "Activation",
-    "CapacityError",
-    "Engine",
-    "FileError",
-    "GatewiseError",
-    "Gradients",
-    "LSTMCell",
-    "LSTMGradients",
-    "LSTMTrace",
-    "Labels",
-    "Linear",
-    "Masks",
-    "MissingExtraError",
-    "Network",
-    "NotKeptError",
-    "OptionError",
-    "Parameters",
-    "ShapeError",
-    "State",
-    "Step",
-    "Stream",
-    "Trace",
-    "Variant",
-    "WeightsWarning",
-    "backward",
-    "check",
-    "engines",
-    "inspect",
-    "load",
-    "load_network",
-    "load_trace",
-    "save",
-    "set_num_threads",
-    "verify",
-    "walk",
-]
+__all__ = list(PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(PUBLIC[name]), name)
+    return found
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*PUBLIC, "__version__"])

@@ -51,6 +51,8 @@ def _within(q: Array, clip: float | None) -> Array | float:
 def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
     """Return the derivatives of one step, given those of the states that it left behind.
 
+    It stands in one piece: its lines are the chain rule in order, each with names that the lines above it bring.
+
     Parameters
     ----------
     M : Moment

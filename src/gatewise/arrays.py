@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ Mask = npt.NDArray[np.bool_]
 DTYPES = ("float32", "float64")
 _FOUND = {np.dtype(name): np.dtype(name) for name in DTYPES}  # the quick way: asked at every call
 SMALL = 2**24  # bytes for which nobody asks how much memory there is
+AXES = ("time", "batch", "feature")
 LINE = 64  # bytes of a line of the processor's caches
 quiet = np.errstate(all="ignore")  # NaN and infinity go through as they are, and without a word
 
@@ -106,6 +108,42 @@ def index(what: str, given: object, count: int, owner: str) -> int:
     return int(given) % count
 
 
+def in_words(index: Sequence[int]) -> str:
+    """Return a place (step, row, unit) or (row, unit) in words."""
+    return ", ".join(f"{name} {n}" for name, n in zip(("step", "row", "unit")[-len(index) :], index, strict=True))
+
+
+def time_first(array: npt.NDArray[Any], axes: Sequence[str], what: str = "x") -> npt.NDArray[Any]:
+    """Return an array on the axes (time, batch, feature), whatever their order was, as a view.
+
+    Parameters
+    ----------
+    array : array
+        With as many axes as are named, or without the one called batch, which is then put in.
+    axes : sequence of str
+        A permutation of ``time, batch, feature``, or of ``time, batch``.
+    what : str
+        Names it in the error.
+
+    Raises
+    ------
+    OptionError
+        If the names are others.
+    ShapeError
+        If there are more axes or fewer.
+    """
+    names = list(axes)
+    if len(set(names)) != len(names) or not {"time"} <= set(names) <= set(AXES):
+        raise OptionError(f"the axes must be time, batch and feature in some order, not {','.join(map(str, names))}")
+    wanted = [name for name in AXES if name in names]
+    if array.ndim == len(names) - 1 and "batch" in names:
+        names.remove("batch")
+        array, names = array[None], ["batch", *names]
+    if array.ndim != len(names):
+        raise ShapeError(f"{what} has shape {array.shape}; its axes must be {', '.join(axes)}")
+    return array.transpose([names.index(name) for name in wanted])
+
+
 def lock(*arrays: npt.NDArray[Any] | None) -> None:
     """Make arrays read-only, where there are any."""
     for array in arrays:
@@ -122,6 +160,28 @@ def unlock(array: Array) -> None:
     array.setflags(write=True)
     if memory is not array:
         memory.setflags(write=False)
+
+
+def require_reusable(
+    wanted: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
+    given: Mapping[str, Array],
+    what: str,
+    *,
+    locked: bool = False,
+) -> None:
+    """Raise ShapeError unless what is `given` as `out` has just the arrays that are wanted, and can be written to.
+
+    They may be `locked` where the lock is our own, which the caller opens then.
+    """
+    found = {name: (array.shape, array.dtype) for name, array in given.items()}
+    if found != wanted:
+        for name in sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
+            texts = [f"{one[0]} of {one[1]}" if one else "none" for one in (found.get(name), wanted.get(name))]
+            raise ShapeError(f"out does not fit: its {what} have for {name} {texts[0]}; this run needs {texts[1]}")
+    for name, array in given.items():
+        flags = array.flags
+        if not (flags.c_contiguous and (flags.writeable or (locked and owns_memory(array)))):
+            raise OptionError(f"out cannot be reused: the array {name} of its {what} lies in a file, or is a slice")
 
 
 def available_memory() -> int | None:

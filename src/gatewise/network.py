@@ -11,12 +11,14 @@ import numpy.typing as npt
 from gatewise.activations import Activation
 from gatewise.arrays import Array, Mask, frozen, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.gradients import LSTMGradients
 from gatewise.layers import LSTM, backward
+from gatewise.layers.arguments import settled_state, unbatched
 from gatewise.layers.backward import final_gradients, fitting
 from gatewise.layers.merging import MASKED_OUTPUTS, merge, unmerge
-from gatewise.layers.settling import States, settled_state, unbatched
+from gatewise.layers.stack import States
 from gatewise.step import State
-from gatewise.trace import LSTMGradients, LSTMTrace
+from gatewise.trace import LSTMTrace
 
 if TYPE_CHECKING:
     from gatewise.symbolic.wiring import Wiring

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from gatewise.arrays import Array, size
+from gatewise.arrays import Array, Mask, size
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, one_of
+from gatewise.keep import DIRECTIONS, Keep
 from gatewise.parameters import ARRAYS, Masks, Parameters, Variant
 from gatewise.step import Labels, State
-from gatewise.trace import DIRECTIONS, Keep, Trace
+from gatewise.trace import Trace
 
 FORMAT = 1
 CONVENTIONS = {
@@ -71,26 +72,59 @@ def parameters_from(arrays: Mapping[str, Array], prefix: str, variant: Mapping[s
 
 def trace_record(trace: Trace, prefix: str = "") -> tuple[Arrays, Header]:
     """Return one cell's trace as arrays and plain data."""
-    arrays, variant = parameters_record(trace.parameters, f"{prefix}parameters.")
+    arrays, head = known_record(
+        trace.parameters,
+        trace.initial,
+        trace.masks,
+        trace.live,
+        prefix,
+        keep=trace.keep,
+        labels=trace.labels,
+        time=trace.time,
+        start=trace.start,
+        direction=trace.direction,
+        engine=trace.engine,
+    )
     arrays |= {f"{prefix}{name}": array for name, array in trace.arrays.items()}
-    arrays |= {f"{prefix}masks.{name}": array for name, array in trace.masks.arrays().items()}
-    for when in ("initial", "final"):
-        state = getattr(trace, when)
-        arrays |= {f"{prefix}{when}.hidden_state": state.h, f"{prefix}{when}.cell_state": state.c}
+    arrays |= _state(trace.final, f"{prefix}final.")
     if trace.input is not None:
         arrays[f"{prefix}input"] = trace.input
-    if trace.live is not None:
-        arrays[f"{prefix}live"] = trace.live
-    keep, labels = trace.keep, trace.labels
+    return arrays, head
+
+
+def known_record(
+    parameters: Parameters,
+    initial: State,
+    masks: Masks,
+    live: Mask | None,
+    prefix: str,
+    *,
+    keep: Keep,
+    labels: Labels,
+    time: int,
+    start: int = 0,
+    direction: str,
+    engine: str,
+) -> tuple[Arrays, Header]:
+    """Return what is known of a cell's trace before the run: the arrays that go into it, and the whole header."""
+    arrays, variant = parameters_record(parameters, f"{prefix}parameters.")
+    arrays |= {f"{prefix}masks.{name}": array for name, array in masks.arrays().items()}
+    arrays |= _state(initial, f"{prefix}initial.")
+    if live is not None:
+        arrays[f"{prefix}live"] = live
     return arrays, {
         "variant": variant,
-        "time": trace.time,
-        "start": trace.start,
-        "direction": trace.direction,
-        "engine": trace.engine,
+        "time": time,
+        "start": start,
+        "direction": direction,
+        "engine": engine,
         "keep": {"quantities": list(keep.quantities), "units": keep.units and list(keep.units), "every": keep.every},
         "labels": {name: value and list(value) for name, value in vars(labels).items()},
     }
+
+
+def _state(state: State, prefix: str) -> Arrays:
+    return {f"{prefix}hidden_state": state.h, f"{prefix}cell_state": state.c}
 
 
 def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str = "") -> Trace:

@@ -1,8 +1,8 @@
-"""What a run leaves behind: Keep, Trace (one cell), LSTMTrace (a stack of them), and the Gradients."""
+"""What a run leaves behind: the Trace of one cell, and the LSTMTrace of a stack of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,89 +10,13 @@ from typing import Any
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask, index, lock, owns_memory, quiet, size
+from gatewise.arrays import Array, Mask, index, lock, quiet
 from gatewise.equations import Moment
-from gatewise.errors import MissingExtraError, NotKeptError, OptionError, ShapeError, one_of
+from gatewise.errors import NotKeptError, OptionError, one_of
+from gatewise.keep import EVERYTHING, QUANTITIES, Keep
+from gatewise.labelled import dataset
 from gatewise.parameters import NO_MASKS, Masks, Parameters
 from gatewise.step import NO_LABELS, Labels, State, Step
-
-STATES = ("cell_state", "hidden_state", "unprojected_state")
-QUANTITIES = (*gates.NAMES, *STATES)
-DIRECTIONS = ("forward", "backward")
-
-
-@dataclass(frozen=True)
-class Keep:
-    """What a trace keeps: everything, unless told otherwise.
-
-    Parameters
-    ----------
-    quantities : sequence of str
-        Of `QUANTITIES`.
-    units : sequence of int, optional
-        Which hidden units, from 0. A projected hidden state has no units and is kept whole.
-    every : int
-        Keep the steps 0, every, 2 every, … of the input's time.
-    """
-
-    quantities: tuple[str, ...] = QUANTITIES
-    units: tuple[int, ...] | None = None
-    every: int = 1
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.quantities, Iterable):
-            raise OptionError(f"keep must be names of quantities, not {self.quantities!r}")
-        given = (self.quantities,) if isinstance(self.quantities, str) else tuple(self.quantities)
-        for quantity in given:
-            one_of("quantity to keep", quantity, QUANTITIES)
-        object.__setattr__(self, "quantities", tuple(name for name in QUANTITIES if name in given))
-        size("every", self.every)
-        if self.units is not None:
-            units = np.asarray(self.units)
-            if units.ndim != 1 or units.dtype.kind not in "iu" or not units.size or units.min() < 0:
-                raise OptionError(f"units must be one or more whole numbers from 0 on, not {self.units!r}")
-            object.__setattr__(self, "units", tuple(int(unit) for unit in units))
-
-    @cached_property
-    def everything(self) -> bool:
-        """Whether nothing is left out, so that steps can be shown and gradients computed."""
-        return self.quantities == QUANTITIES and self.units is None and self.every == 1
-
-    @cached_property
-    def gate_letters(self) -> str:
-        """The letters of the gates that are kept."""
-        return "".join(
-            letter for letter, name in zip(gates.LETTERS, gates.NAMES, strict=True) if name in self.quantities
-        )
-
-    @cached_property
-    def places(self) -> tuple[int, ...]:
-        """Where each gate lies among those that are kept; -1 for one that is not."""
-        return tuple(self.gate_letters.find(letter) for letter in gates.LETTERS)
-
-    def shapes(self, p: Parameters, time: int, batch: int, masks: Masks = NO_MASKS) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each array that a trace of a run holds: the gates side by side, then the states.
-
-        The unprojected state is an array of its own only where something comes between it and the hidden state.
-        """
-        if self.units is not None and max(self.units) >= p.hidden_size:
-            raise OptionError(f"there is no unit {max(self.units)}; this cell has units 0 to {p.hidden_size - 1}")
-        units = p.hidden_size if self.units is None else len(self.units)
-        kept = len(range(0, time, self.every))
-        shapes: dict[str, tuple[int, ...]] = {}
-        if self.gate_letters:
-            shapes["gates"] = (kept, batch, len(self.gate_letters), units)
-        names = set(self.quantities)
-        if "unprojected_state" in names and p.projection is None and masks.zoneout_hidden is None:
-            names = names - {"unprojected_state"} | {"hidden_state"}
-        for name in STATES:
-            if name in names:
-                projected = name == "hidden_state" and p.projection is not None
-                shapes[name] = (kept, batch, p.recurrent_size if projected else units)
-        return shapes
-
-
-EVERYTHING, NOTHING = Keep(), Keep(())
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,23 +65,6 @@ class Trace:
     engine: str = "reference"
     labels: Labels = NO_LABELS
     start: int = 0
-
-    def ran(self, final: State, arrays: dict[str, Array], x: Array | None) -> Trace:
-        """Return the trace of a run that was planned so, with what it left behind."""
-        return Trace(
-            self.parameters,
-            self.initial,
-            final,
-            self.time,
-            arrays,
-            x,
-            self.direction,
-            self.live,
-            self.masks,
-            self.keep,
-            self.engine,
-            self.labels,
-        )
 
     def locked(self) -> Trace:
         """Make every array read-only, and return the trace."""
@@ -388,33 +295,21 @@ class Trace:
         MissingExtraError
             If xarray is not installed.
         """
-        try:
-            import xarray
-        except ImportError:
-            raise MissingExtraError("to_xarray needs xarray: pip install 'gatewise[xarray]'") from None
-        projected = self.parameters.projection is not None
-        variables = {}
-        for name in self.keep.quantities:
-            if name == "unprojected_state" and name not in self.arrays and "hidden_state" in self.keep.quantities:
-                continue  # they are the same
-            last = "projected" if projected and name == "hidden_state" else "unit"
-            variables[name] = (("time", "batch", last), self.quantity(name))
-        if self.input is not None:
-            variables["input"] = (("time", "batch", "feature"), self.input)
-        if self.live is not None:
-            variables["live"] = (("time", "batch"), self.live[:: self.keep.every])  # type: ignore[assignment]
-        coordinates: dict[str, Any] = {"time": self.start + np.arange(len(self)) * self.keep.every}
-        if self.labels.times is not None:
-            coordinates["time"] = list(self.labels.times[:: self.keep.every])
-        if self.labels.series is not None:
-            coordinates["batch"] = list(self.labels.series)
-        if self.labels.features is not None and self.input is not None:
-            coordinates["feature"] = list(self.labels.features)
+        same = "hidden_state" in self.keep.quantities and "unprojected_state" not in self.arrays
+        names = [name for name in self.keep.quantities if not (same and name == "unprojected_state")]
+        kept, labels = slice(None, None, self.keep.every), self.labels
         units = self.keep.units or range(self.parameters.hidden_size)
-        coordinates["unit"] = [self.labels.unit(unit) for unit in units] if self.labels.units else list(units)
-        used = {dimension for dimensions, _ in variables.values() for dimension in dimensions}
-        attributes = {"direction": self.direction, "engine": self.engine}
-        return xarray.Dataset(variables, {k: v for k, v in coordinates.items() if k in used}, attributes)
+        return dataset(
+            {name: self.quantity(name) for name in names},
+            input=self.input,
+            live=None if self.live is None else self.live[kept],
+            projected=self.parameters.projection is not None,
+            times=self.start + np.arange(len(self)) * self.keep.every if labels.times is None else labels.times[kept],
+            rows=labels.series,
+            features=labels.features,
+            units=[labels.unit(unit) for unit in units] if labels.units else units,
+            attributes={"direction": self.direction, "engine": self.engine},
+        )
 
     def __repr__(self) -> str:
         kept = "" if self.keep.everything else f", kept {', '.join(self.keep.quantities)}"
@@ -480,108 +375,3 @@ class LSTMTrace:
 
     def __repr__(self) -> str:
         return f"<LSTMTrace of {len(self.layers)} layers, {' and '.join(self.directions)}, output {self.output.shape}>"
-
-
-def require_reusable(
-    wanted: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
-    given: Mapping[str, Array],
-    what: str,
-    *,
-    locked: bool = False,
-) -> None:
-    """Raise ShapeError unless what is `given` as `out` has just the arrays that are wanted, and can be written to.
-
-    They may be `locked` where the lock is our own, which the caller opens then.
-    """
-    found = {name: (array.shape, array.dtype) for name, array in given.items()}
-    if found != wanted:
-        for name in sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
-            texts = [f"{one[0]} of {one[1]}" if one else "none" for one in (found.get(name), wanted.get(name))]
-            raise ShapeError(f"out does not fit: its {what} have for {name} {texts[0]}; this run needs {texts[1]}")
-    for name, array in given.items():
-        flags = array.flags
-        if not (flags.c_contiguous and (flags.writeable or (locked and owns_memory(array)))):
-            raise OptionError(f"out cannot be reused: the array {name} of its {what} lies in a file, or is a slice")
-
-
-@dataclass(frozen=True, eq=False)
-class Gradients:
-    """The derivatives of a loss by all that went into one cell's run.
-
-    Attributes
-    ----------
-    parameters : dict
-        By name, in the shapes of `Parameters`: ``weight``, ``bias``, and ``peephole``, ``projection``, ``norm_gain``,
-        ``cell_norm`` where the cell has them. Those of a coupled gate are zero.
-    x : array (time, batch, input)
-    state : State
-        By the initial state.
-    """
-
-    parameters: dict[str, Array]
-    x: Array
-    state: State
-
-    @classmethod
-    def zeros(cls, parameters: Parameters, time: int, batch: int, out: Gradients | None = None) -> Gradients:
-        """Return zeros in the shapes of a run's gradients, in the arrays of `out` where it is given.
-
-        Raises
-        ------
-        ShapeError
-            If `out` is not of such a run.
-        """
-        p, dtype = parameters, parameters.dtype
-        shapes = {name: array.shape for name, array in p.arrays().items()}
-        shapes |= {"x": (time, batch, p.input_size), "h": (batch, p.recurrent_size), "c": (batch, p.hidden_size)}
-        if out is None:
-            arrays = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
-        else:
-            arrays = {**out.parameters, "x": out.x, **out.state._asdict()}
-            require_reusable({name: (shape, dtype) for name, shape in shapes.items()}, arrays, "gradients")
-            for array in arrays.values():
-                array[...] = 0
-        x, state = arrays.pop("x"), State(arrays.pop("h"), arrays.pop("c"))
-        return cls(arrays, x, state)
-
-    @property
-    def weight(self) -> Array:
-        """dL/dweight (4, hidden, recurrent + input)."""
-        return self.parameters["weight"]
-
-    @property
-    def bias(self) -> Array:
-        """dL/dbias (4, hidden)."""
-        return self.parameters["bias"]
-
-
-@dataclass(frozen=True, eq=False)
-class LSTMGradients:
-    """The derivatives of a loss by all that went into an LSTM's run: ``gradients[layer]``, and ``.x``, ``.state``.
-
-    Attributes
-    ----------
-    layers : tuple of dict
-        The `Gradients` of each direction, for each layer.
-    x : array
-        By the input, in its shape.
-    state : tuple of tuple of State
-        By the initial state, ``[layer][direction]``.
-    """
-
-    layers: tuple[dict[str, Gradients], ...]
-    x: Array
-    state: tuple[tuple[State, ...], ...]
-
-    def __len__(self) -> int:
-        """How many layers there are."""
-        return len(self.layers)
-
-    def __iter__(self) -> Iterator[Gradients]:
-        return (gradients for layer in self.layers for gradients in layer.values())
-
-    def __getitem__(self, key: int | tuple[int, str]) -> Gradients:
-        directions = tuple(self.layers[0])
-        layer, direction = key if isinstance(key, tuple) else (key, directions[0])
-        place = index("layer", layer, len(self.layers), "this trace")
-        return self.layers[place][one_of("direction", direction, directions)]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-import gatewise
 from gatewise.cli.check import check
 from gatewise.cli.convert import convert
 from gatewise.cli.exercise import exercise
@@ -18,10 +17,17 @@ from gatewise.cli.verify import verify
 from gatewise.cli.walk import walk
 from gatewise.errors import GatewiseError
 
+
+def _version() -> str:
+    from importlib.metadata import version  # as much as a third of the program's start
+
+    return version("gatewise")
+
+
 app = App(
     name="gatewise",
     help="An LSTM you can see through: every gate of every step, exact.",
-    version=gatewise.__version__,
+    version=_version,
     help_format="plaintext",
 )
 app.command(walk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
@@ -23,6 +23,10 @@ SUFFIXES = {
     "keras": (".keras", ".h5"),
     "onnx": (".onnx",),
 }
+if TYPE_CHECKING:
+    Target = str
+else:
+    Target = Literal[tuple(SUFFIXES)]
 
 
 def convert(
@@ -31,7 +35,7 @@ def convert(
     *,
     name: Annotated[str | None, Parameter(group=FILE)] = None,
     settings: Settings = None,
-    to: Annotated[Literal["gatewise", "torch", "keras", "onnx"] | None, Parameter(group=TARGET)] = None,
+    to: Annotated[Target | None, Parameter(group=TARGET)] = None,
     gates: Annotated[bool, Parameter(group=TARGET, negative="")] = False,
 ) -> None:
     """Write an LSTM that a file holds as a file of another framework, exactly, or not at all.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 import warnings
 import zipfile
@@ -14,11 +13,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from gatewise import tables
 from gatewise.arrays import Array, numbers, require_memory
 from gatewise.errors import FileError, OptionError, ShapeError
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
-from gatewise.layers.settling import States
+from gatewise.layers.stack import States
 from gatewise.network import Network
 from gatewise.step import State
 from gatewise.storage import readable
@@ -339,14 +339,9 @@ def _npy(path: Path) -> Array:
 
 
 def _csv(path: Path) -> Given:
-    readable(path)
-    require_memory(path.stat().st_size, 40, f"reading {path}")  # bytes of Python's own for each of text
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(file), 1)]
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        raise FileError(f"cannot read {path}: it is not comma-separated text ({_first_line(problem)})") from None
-    rows = [(number, row) for number, row in rows if row not in ([], [""])]
+    size = readable(path).stat().st_size
+    require_memory(size, 40, f"reading {path}")  # bytes of Python's own for each of text
+    rows = tables.rows(path)
     if not rows:
         raise FileError(f"cannot read {path}: it holds no row")
     heads = None

@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from cyclopts import Group, Parameter, Token
 
 from gatewise.arrays import Array, require_memory
 from gatewise.cli import reading
+from gatewise.cli.choices import Coupling, Direction, ExampleName, Init, LayerNorm, Peephole
 from gatewise.errors import OptionError, ShapeError, WeightsWarning
 from gatewise.examples import EXAMPLES, Example, notebook
 from gatewise.step import Labels, State, Step
@@ -46,7 +47,7 @@ class CellOptions:
     hidden_size: Annotated[Whole, Parameter(help="Units; by default as many as c has, or 2.")] = None
     projection_size: Annotated[Whole, Parameter(help="Size of the projected hidden state.")] = None
     init: Annotated[
-        Literal["notebook", "pytorch", "glorot", "chrono"] | None,
+        Init | None,
         Parameter(help="How weights are drawn: as in the worked example (the default), or as PyTorch or Keras do."),
     ] = None
     scale: Annotated[float | None, Parameter(help="Of init notebook: what standard normal numbers are times.")] = None
@@ -63,16 +64,12 @@ _Act = Annotated[str | None, Parameter(help="As name, name:alpha or name:alpha,b
 class VariantOptions:
     """The switches of `gatewise.Variant`, under its names."""
 
-    peephole: Annotated[Literal["none", "full"] | None, Parameter(help="Whether gates see the cell state.")] = None
-    coupling: Annotated[
-        Literal["none", "forget=1-input", "input=1-forget"] | None, Parameter(help="One gate as 1 minus another.")
-    ] = None
+    peephole: Annotated[Peephole | None, Parameter(help="Whether gates see the cell state.")] = None
+    coupling: Annotated[Coupling | None, Parameter(help="One gate as 1 minus another.")] = None
     gate_clip: Annotated[float | None, Parameter(help="Bound on the gates' pre-activations (ONNX).")] = None
     cell_clip: Annotated[float | None, Parameter(help="Bound on the new cell state (TensorFlow, cuDNN).")] = None
     projection_clip: Annotated[float | None, Parameter(help="Bound on the projected hidden state.")] = None
-    layer_norm: Annotated[
-        Literal["none", "gates", "haste"] | None, Parameter(help="Of each gate (TFLite), or as Haste has it.")
-    ] = None
+    layer_norm: Annotated[LayerNorm | None, Parameter(help="Of each gate (TFLite), or as Haste has it.")] = None
     epsilon: Annotated[float | None, Parameter(help="Added to the variance in layer norm.")] = None
     input_activation: _Act = None
     forget_activation: _Act = None
@@ -94,7 +91,7 @@ class ModelOptions:
         list[str] | None, Parameter(name="--set", negative="", help="What the file leaves out, as NAME=VALUE.")
     ] = None
     layer: Annotated[Whole, Parameter(help="Which layer, from 0 (the default).")] = None
-    direction: Annotated[Literal["forward", "backward"] | None, Parameter(help="Of a bidirectional model.")] = None
+    direction: Annotated[Direction | None, Parameter(help="Of a bidirectional model.")] = None
     at: Annotated[Whole, Parameter(help="Which step of the sequence, from 0 (the default); -1 is the last.")] = None
 
 
@@ -107,7 +104,7 @@ class RunOptions:
     """What runs, on what."""
 
     example: Annotated[
-        Literal["notebook", "latch"] | None,
+        ExampleName | None,
         Parameter(help="The worked example (the default), or a latch that writes, holds and releases a bit."),
     ] = None
     given: Annotated[

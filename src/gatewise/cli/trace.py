@@ -11,18 +11,19 @@ from typing import Annotated, Any
 import numpy as np
 from cyclopts import Group, Parameter
 
+from gatewise.arrays import time_first
 from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.run import Count
-from gatewise.diagnostics.verification import time_first
 from gatewise.errors import OptionError, ShapeError
 from gatewise.interop.found import Contents, Found
+from gatewise.keep import QUANTITIES, Keep
 from gatewise.layers import LSTM
-from gatewise.layers.settling import States
+from gatewise.layers.stack import States
 from gatewise.network import Network
 from gatewise.step import Labels
 from gatewise.storage import beside
-from gatewise.trace import QUANTITIES, Keep, LSTMTrace
+from gatewise.trace import LSTMTrace
 
 INPUT = Group("The input", sort_key=2)
 KEPT = Group("What is kept", sort_key=3)

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import numpy as np
 from cyclopts import Group, Parameter
 
+from gatewise.arrays import in_words, time_first
 from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, Settings, wrapped
 from gatewise.cli.trace import features, initial
-from gatewise.diagnostics.verification import Verification, in_words, time_first
+from gatewise.diagnostics.verification import Verification
 from gatewise.diagnostics.verification import verify as hold
 from gatewise.errors import OptionError
 from gatewise.interop.found import Contents, Found

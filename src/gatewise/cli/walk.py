@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from gatewise import showing
 from gatewise.arrays import require_memory
+from gatewise.cli.choices import Format, NotationName
 from gatewise.cli.run import (
     BACK,
     PAGE,
@@ -35,13 +36,9 @@ def walk(
     row: Annotated[Whole, Parameter(group=RUN)] = None,
     backward: Annotated[bool, Parameter(group=BACK, negative="")] = False,
     back: BackOptions | None = None,
-    format: Annotated[
-        Literal["text", "markdown", "latex", "html", "notebook", "json"] | None, Parameter(group=PAGE)
-    ] = None,
+    format: Annotated[Format | None, Parameter(group=PAGE)] = None,
     output: Annotated[Path | None, Parameter(group=PAGE)] = None,
-    notation: Annotated[
-        Literal["gatewise", "notebook", "olah", "pytorch", "keras"], Parameter(group=PAGE)
-    ] = "gatewise",
+    notation: Annotated[NotationName, Parameter(group=PAGE)] = "gatewise",
     cell: CellOptions | None = None,
     variant: VariantOptions | None = None,
     model: ModelOptions | None = None,
@@ -73,7 +70,7 @@ def walk(
 
     face = format
     if output is not None and face is None:  # a name that tells nothing is refused before anything is computed
-        face = showing.format_of(output)  # type: ignore[assignment]
+        face = showing.format_of(output)
     if not backward and (unused := given(back)):
         raise OptionError(f"--{next(iter(unused))} belongs to the walk back: --backward")
     made = build(run, back, cell, variant, model)

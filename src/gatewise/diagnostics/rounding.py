@@ -27,7 +27,7 @@ from gatewise.engine.reference import live_rows
 from gatewise.equations import Moment
 from gatewise.layers import LSTM
 from gatewise.layers.merging import merge, shown
-from gatewise.layers.settling import States
+from gatewise.layers.stack import States
 from gatewise.step import State
 
 SAMPLES = 16, 6  # runs in which everything is moved; in large ones, whose many numbers tell more

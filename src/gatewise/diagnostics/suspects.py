@@ -6,7 +6,7 @@ Each is a case that differs from the one at hand in one thing only, to be held a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,12 +21,14 @@ from gatewise.diagnostics.rounding import DIGITS, Case
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
-from gatewise.parameters import Parameters
+from gatewise.parameters import COUPLINGS, Parameters, Variant
 from gatewise.step import State
 
 STEPS = 48  # over which biases are fitted
 ROUNDS = 40  # at most
 Supposed = Iterator[tuple[str, Case, dict[str, Array]]]
+Change = Callable[[Parameters], Parameters]
+Changes = Iterator[tuple[str, Change]]
 
 
 def mistakes(case: Case, claims: dict[str, Array]) -> Supposed:
@@ -43,9 +45,16 @@ def mistakes(case: Case, claims: dict[str, Array]) -> Supposed:
     yield from _of_states(case, claims)
 
 
-def _of_weights(lstm: LSTM) -> Iterator[tuple[str, Any]]:
-    names = dict(zip(gates.LETTERS, gates.NAMES, strict=True))
-    words = {letter: names[letter].replace("_", " ") for letter in names}
+def _of_weights(lstm: LSTM) -> Changes:
+    yield from _of_orders()
+    yield from _of_biases()
+    yield from _of_matrices()
+    yield from _of_variants(lstm[0].parameters.variant)
+    for letter, name in zip(gates.LETTERS, gates.NAMES, strict=True):
+        yield f"the weights of the {name.replace('_', ' ')} are negated", partial(_negated, gate=gates.index(letter))
+
+
+def _of_orders() -> Changes:
     frameworks: dict[str, list[str]] = {}
     for framework, order in gates.ORDERS.items():
         frameworks.setdefault(order, []).append(framework)
@@ -58,10 +67,12 @@ def _of_weights(lstm: LSTM) -> Iterator[tuple[str, Any]]:
         if order != gates.PEEPHOLES:
             yield f"the peepholes lie in the order {' '.join(order)}, not i f o", _peepholes(order)
 
-    def bias(by: Any) -> Any:
+
+def _of_biases() -> Changes:
+    def bias(by: Callable[[Array], Array]) -> Change:
         return lambda p: p.replace(bias=by(p.bias.copy()))
 
-    def forget(by: float) -> Any:
+    def forget(by: float) -> Change:
         def moved(b: Array) -> Array:
             b[gates.index("f")] += by
             return b
@@ -73,22 +84,23 @@ def _of_weights(lstm: LSTM) -> Iterator[tuple[str, Any]]:
     yield "the runtime adds only one of two equal biases", bias(lambda b: b / 2)
     yield "the runtime adds 1 to the forget gate's bias", forget(1.0)
     yield "the runtime does not have the 1 that was added to the forget gate's bias", forget(-1.0)
+
+
+def _of_matrices() -> Changes:
     yield "the recurrent weights are transposed", lambda p: _columns(p, p.recurrent_weight.mT, p.input_weight)
     yield "the input's weights are transposed", lambda p: _columns(p, p.recurrent_weight, p.input_weight.mT)
-    yield (
-        "all weights are transposed",
-        lambda p: _columns(p, p.recurrent_weight.mT, p.input_weight.mT),
-    )
+    yield "all weights are transposed", lambda p: _columns(p, p.recurrent_weight.mT, p.input_weight.mT)
     yield (
         "the input's and the recurrent weights have changed places",
         lambda p: _columns(p, p.input_weight, p.recurrent_weight),
     )
 
-    def variant(**changes: Any) -> Any:
+
+def _of_variants(now: Variant) -> Changes:
+    def variant(**changes: Any) -> Change:
         return lambda p: p.replace(variant=replace(p.variant, **changes))
 
     sigmoids = ("input_activation", "forget_activation", "output_activation")
-    now = lstm[0].parameters.variant
     for whose, alpha in (("Keras 2 and ONNX", 0.2), ("Keras 3 and PyTorch", 1 / 6)):
         hard = Activation("hard_sigmoid", alpha, 0.5)
         changes: dict[str, Any] = {name: hard for name in sigmoids if getattr(now, name).name.endswith("sigmoid")}
@@ -103,7 +115,7 @@ def _of_weights(lstm: LSTM) -> Iterator[tuple[str, Any]]:
     for clip in ("gate_clip", "cell_clip", "projection_clip"):
         if getattr(now, clip) is not None:
             yield f"the runtime does not clip ({clip})", variant(**{clip: None})
-    for coupling in ("none", "forget=1-input", "input=1-forget"):
+    for coupling in COUPLINGS:
         if now.coupling not in ("none", coupling):
             yield f"the coupling of the gates is {coupling}, not {now.coupling}", variant(coupling=coupling)
     if now.peephole != "none":
@@ -112,11 +124,9 @@ def _of_weights(lstm: LSTM) -> Iterator[tuple[str, Any]]:
             return p.replace(variant=replace(p.variant, peephole="none"), peephole=None)
 
         yield "the runtime has no peepholes", without
-    for letter in gates.LETTERS:
-        yield f"the weights of the {words[letter]} are negated", partial(_negated, gate=gates.index(letter))
 
 
-def _reordered(order: str) -> Any:
+def _reordered(order: str) -> Change:
     def change(p: Parameters) -> Parameters:
         places = [order.index(letter) for letter in gates.LETTERS]
         changed = {"weight": p.weight[places], "bias": p.bias[places]}
@@ -130,7 +140,7 @@ def _reordered(order: str) -> Any:
     return change
 
 
-def _peepholes(order: str) -> Any:
+def _peepholes(order: str) -> Change:
     def change(p: Parameters) -> Parameters:
         if p.peephole is None:
             raise OptionError("there are no peepholes")

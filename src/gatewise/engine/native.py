@@ -21,9 +21,11 @@ import numpy as np
 from gatewise.arrays import Array, Mask, quiet
 from gatewise.errors import OptionError, one_of
 from gatewise.gates import LETTERS
+from gatewise.gradients import Gradients
+from gatewise.keep import Keep
 from gatewise.parameters import Masks, Parameters
 from gatewise.step import State
-from gatewise.trace import Gradients, Keep, Trace
+from gatewise.trace import Trace
 
 MISSING: str | None = None
 try:

@@ -12,9 +12,11 @@ import numpy.typing as npt
 from gatewise import adjoints
 from gatewise.arrays import Array, Mask
 from gatewise.equations import Moment
+from gatewise.gradients import Gradients
+from gatewise.keep import Keep
 from gatewise.parameters import Masks, Parameters
 from gatewise.step import State
-from gatewise.trace import Gradients, Keep, Trace
+from gatewise.trace import Trace
 
 NAME = "reference"
 

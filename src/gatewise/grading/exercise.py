@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise import storage
+from gatewise import storage, tables
 from gatewise.arrays import Array
 from gatewise.arrays import size as size_of
 from gatewise.errors import CapacityError, FileError, OptionError
@@ -285,16 +284,11 @@ def roster(path: str | os.PathLike[str]) -> dict[str, str]:
         If it cannot be read, holds nobody, or two students' files would have the same name.
     """
     source = storage.readable(path)
-    try:
-        content = source.read_text(encoding="utf-8-sig")
-        mark = max(",;\t", key=content.partition("\n")[0].count)  # what stands between the columns
-        rows = list(csv.reader(io.StringIO(content, newline=""), delimiter=mark))
-    except (UnicodeDecodeError, csv.Error) as fault:
-        raise FileError(f"cannot read {source}: it is not comma-separated text in UTF-8 ({fault})") from None
+    rows = tables.rows(source, marks=",;\t", what="comma-separated text in UTF-8")
     found: dict[str, str] = {}
     taken: dict[str, int] = {}
-    for number, row in enumerate(rows, 1):
-        student = text.clean(row[0].strip()) if row else ""
+    for number, row in rows:
+        student = text.clean(row[0])
         if not student or (not found and student.lower() in HEADS and number == 1):
             continue
         name = file_name(student)

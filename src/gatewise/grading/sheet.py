@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gatewise import tables
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, one_of
 from gatewise.render.text import clean
@@ -286,13 +285,7 @@ def _written(number: Decimal) -> int:
 def _csv(source: Path, text: str) -> dict[str, Answer]:
     lines: dict[str, list[tuple[int, list[Decimal | None]]]] = {}
     last = None
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""))
-        rows = [(reader.line_num, row) for row in reader]
-    except csv.Error as problem:
-        raise FileError(f"cannot read {source}: it is not comma-separated text ({problem})") from None
-    for number, row in rows:
-        cells = [cell.strip() for cell in row]
+    for number, cells in tables.rows(source, text):
         if not any(cells) or cells[0].startswith("#") or (not lines and cells[0].lower() in _HEADS):
             continue
         name = cells[0]

@@ -13,7 +13,7 @@ from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, WeightsWarning, shown
 from gatewise.layers import LSTM
-from gatewise.layers.settling import States
+from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
 
 LINE = 500  # characters of a note, a reason or a place

@@ -15,7 +15,7 @@ from gatewise.errors import FileError, OptionError
 from gatewise.interop.found import Contents, Found, Part, Refused, omissions
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
-from gatewise.layers.settling import States
+from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
 from gatewise.record import checked, header, parameters_from, parameters_record, trace_from, trace_record
 from gatewise.step import Labels, State

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from gatewise.arrays import Array, float_type, numbers
 from gatewise.engine import choose
 from gatewise.errors import OptionError, ShapeError
+from gatewise.gradients import Gradients, LSTMGradients
+from gatewise.layers.arguments import unbatched
 from gatewise.layers.merging import shown, unmerge, unshown
-from gatewise.layers.settling import unbatched
 from gatewise.step import State
-from gatewise.trace import Gradients, LSTMGradients, LSTMTrace, Trace
+from gatewise.trace import LSTMTrace, Trace
 
 
 @singledispatch

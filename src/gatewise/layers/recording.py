@@ -1,15 +1,19 @@
-"""The traces of an LSTM as named arrays and plain data: what `storage` writes."""
+"""The traces of an LSTM as named arrays and plain data: what `storage` writes, afterwards or as the run goes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gatewise import storage
 from gatewise.arrays import Array
 from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.keep import DIRECTIONS
 from gatewise.layers.merging import MASKED_OUTPUTS, merged_size, merges
-from gatewise.record import Arrays, Header, header, taken, trace_from, trace_record
-from gatewise.trace import DIRECTIONS, LSTMTrace
+from gatewise.layers.run import Plan, run
+from gatewise.record import Arrays, Header, header, known_record, taken, trace_from, trace_record
+from gatewise.trace import LSTMTrace
 
 
 def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:
@@ -21,13 +25,51 @@ def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:
         for direction, cell in layer.items():
             found, layers[-1][direction] = trace_record(cell, f"layers.{number}.{direction}.")
             arrays |= found
-    return arrays, header(
-        "lstm_trace",
-        layers=layers,
-        merge=list(trace.merge),
-        masked_output=trace.masked_output,
-        batched=trace.batched,
-    )
+    return arrays, _head(layers, trace.merge, trace.masked_output, batched=trace.batched)
+
+
+def plan_record(plan: Plan) -> tuple[dict[str, storage.Shape], Header]:
+    """Return the shapes and types of the arrays that a run will leave behind, and the header of their file."""
+    given, dtype = plan.given, plan.given.x.dtype
+    shapes: dict[str, storage.Shape] = {name: (shape, dtype) for name, shape in plan.kept().items()}
+    layers: list[dict[str, Header]] = []
+    for number, layer in enumerate(plan.layers):
+        layers.append({})
+        for direction, cell in layer.items():
+            prefix = f"layers.{number}.{direction}."
+            known, layers[-1][direction] = known_record(
+                cell.parameters,
+                cell.initial,
+                cell.masks,
+                cell.live,
+                prefix,
+                keep=cell.keep,
+                labels=cell.labels,
+                time=cell.time,
+                direction=direction,
+                engine=cell.engine,
+            )
+            shapes |= {name: (array.shape, array.dtype) for name, array in known.items()}
+            shapes[f"{prefix}final.hidden_state"] = (cell.initial.h.shape, dtype)
+            shapes[f"{prefix}final.cell_state"] = (cell.initial.c.shape, dtype)
+            if cell.keep.everything:
+                shapes[f"{prefix}input"] = ((*given.x.shape[:2], cell.parameters.input_size), dtype)
+    return shapes, _head(layers, plan.merge, given.masked_output, batched=given.batched)
+
+
+def _head(layers: list[dict[str, Header]], merge: Sequence[str], masked_output: str, *, batched: bool) -> Header:
+    return header("lstm_trace", layers=layers, merge=list(merge), masked_output=masked_output, batched=batched)
+
+
+def traced_to_file(plan: Plan, path: str | os.PathLike[str]) -> LSTMTrace:
+    """Run with all that is kept lying in a file, and return the traces that read from it."""
+    shapes, head = plan_record(plan)
+    with storage.writing(path, shapes, head) as views:
+        trace = plan.trace(*run(plan, plan.given.x, views))
+        for name, array in lstm_trace_record(trace)[0].items():
+            if array is not views[name]:
+                views[name][...] = array
+    return lstm_trace_from(storage.mapped(path, shapes, head), head)
 
 
 def lstm_trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any]) -> LSTMTrace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,10 @@ import numpy.typing as npt
 from gatewise.arrays import Array, numbers, size
 from gatewise.engine import choose, native
 from gatewise.errors import OptionError, ShapeError
-from gatewise.layers.settling import States, settled_state
+from gatewise.layers.arguments import settle, settled_state
+from gatewise.layers.run import called
+from gatewise.layers.stack import Stack, States
 from gatewise.step import State
-
-if TYPE_CHECKING:
-    from gatewise.layers.lstm import LSTM
 
 
 class Stream:
@@ -49,7 +48,7 @@ class Stream:
     (2,)
     """
 
-    def __init__(self, lstm: LSTM, batch: int | None = None, engine: str = "auto") -> None:
+    def __init__(self, lstm: Stack, batch: int | None = None, engine: str = "auto") -> None:
         if lstm.directions != ("forward",):
             raise OptionError(f"a stream runs forward only; this LSTM runs {' and '.join(lstm.directions)}")
         self.lstm, self._asked = lstm, engine
@@ -108,7 +107,8 @@ class Stream:
             If the shape is none of these; the state is left as it was.
         """
         settled, one = _settled(self.lstm, self.batch, x, out)
-        y, self._state = self.lstm(settled[None] if one else settled, self._state, engine=self.engine)
+        given = settle(self.lstm, settled[None] if one else settled, self._state, engine=self.engine)
+        y, self._state = called(self.lstm, given)
         return _put(y[0] if one else y, out)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -123,13 +123,13 @@ class Stream:
         return f"Stream({self.lstm!r}{rows}, engine={self.engine!r})"
 
 
-def _push_converted(lstm: LSTM, batch: int | None, stream: Any, given: npt.ArrayLike, out: Array | None) -> Array:
+def _push_converted(lstm: Stack, batch: int | None, stream: Any, given: npt.ArrayLike, out: Array | None) -> Array:
     """Feed a native stream what it does not take as it stands, or say what is wrong with it."""
     x, _ = _settled(lstm, batch, given, out)
     return _put(stream.push(x), out)
 
 
-def _settled(lstm: LSTM, batch: int | None, given: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:
+def _settled(lstm: Stack, batch: int | None, given: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:
     """Return an input converted, and whether it is a single step; input and `out` must have the right shapes."""
     x = np.ascontiguousarray(numbers("x", given, lstm.dtype))
     step = (lstm.input_size,) if batch is None else (batch, lstm.input_size)

@@ -15,7 +15,7 @@ from gatewise.interop import conventions
 from gatewise.interop.capture import Captured, difference
 from gatewise.interop.keras.config import Layer, Version, model, zero_output
 from gatewise.layers import LSTM
-from gatewise.layers.settling import States
+from gatewise.layers.stack import States
 from gatewise.step import State
 from gatewise.trace import LSTMTrace
 

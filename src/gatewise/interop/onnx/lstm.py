@@ -21,7 +21,7 @@ from gatewise.interop import conventions
 from gatewise.interop.found import Found
 from gatewise.interop.onnx.constants import DEEPEST, AnyArray, Attributes, File, NotConstant, Scope
 from gatewise.layers import LSTM
-from gatewise.layers.settling import States
+from gatewise.layers.stack import States
 from gatewise.parameters import Parameters, Variant
 from gatewise.step import State
 

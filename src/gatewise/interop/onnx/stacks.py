@@ -17,7 +17,7 @@ from gatewise.interop.found import Found
 from gatewise.interop.onnx.constants import Attributes, NotConstant, Scope
 from gatewise.interop.onnx.lstm import APART, OUTSIDE, Site
 from gatewise.layers import LSTM
-from gatewise.layers.settling import States
+from gatewise.layers.stack import States
 from gatewise.step import State
 
 TALLEST = 256  # how many LSTMs may stand one upon another

@@ -1,10 +1,10 @@
-"""What a call is given, settled: axes, precision, states, and which steps take place."""
+"""What a call is given, settled: axes, precision, states, which steps take place, and the labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +12,14 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.merging import MASKED_OUTPUTS
+from gatewise.layers.stack import Stack, States
 from gatewise.parameters import Masks
-from gatewise.step import State
+from gatewise.step import NO_LABELS, Labels, State
 
-if TYPE_CHECKING:
-    from gatewise.layers.lstm import LSTM
-
-States = tuple[tuple[State, ...], ...]
 Noise = Sequence[Sequence[Masks | None]]
 
 
-@dataclass(frozen=True, eq=False)
-class Settled:
+class Arguments(NamedTuple):
     """One call's input: axes (time, batch, feature), one dtype, every size checked."""
 
     x: Array
@@ -36,64 +32,64 @@ class Settled:
 
 
 def settle(
-    lstm: LSTM,
+    stack: Stack,
     x: npt.ArrayLike,
-    state: States | None,
+    state: States | None = None,
     *,
-    lengths: npt.ArrayLike | None,
-    mask: npt.ArrayLike | None,
-    masks: Noise | None,
-    masked_output: str,
-    engine: str,
-) -> Settled:
+    lengths: npt.ArrayLike | None = None,
+    mask: npt.ArrayLike | None = None,
+    masks: Noise | None = None,
+    masked_output: str = "zeros",
+    engine: str = "auto",
+) -> Arguments:
     """Return what a call of an LSTM was given, settled; see there for what is allowed."""
     one_of("masked output", masked_output, MASKED_OUTPUTS)
-    sequence = numbers("x", x, lstm.dtype)
-    n = lstm.input_size
+    sequence = numbers("x", x, stack.dtype)
+    n = stack.input_size
     if sequence.ndim not in (2, 3) or sequence.shape[-1] != n:
         raise ShapeError(f"x has shape {sequence.shape}; it must be (time, batch, {n}) or (time, {n})")
     batched = sequence.ndim == 3
     if not batched:
         sequence = sequence[:, None]
     time, batch = sequence.shape[:2]
-    whole = lstm.zero_state(batch) if state is None else settled_state(lstm, state, batch if batched else None)
+    whole = stack.zero_state(batch) if state is None else settled_state(stack, state, batch if batched else None)
     if state is not None and not batched:
         whole = tuple(tuple(State(one.h[None], one.c[None]) for one in layer) for layer in whole)
     if masks is not None:
-        _require_nested(lstm, masks)
-    return Settled(sequence, whole, live_steps(lengths, mask, time, batch), masks, masked_output, batched, engine)
+        _require_nested(stack, masks)
+    return Arguments(sequence, whole, live_steps(lengths, mask, time, batch), masks, masked_output, batched, engine)
 
 
-def _require_nested(lstm: LSTM, masks: Any) -> None:
+def _require_nested(stack: Stack, masks: Any) -> None:
     try:
-        fits = [len(row) for row in masks] == [len(row) for row in lstm.layers]
+        fits = [len(row) for row in masks] == [len(row) for row in stack.layers]
         fits = fits and all(one is None or isinstance(one, Masks) for row in masks for one in row)
     except TypeError:
         fits = False
     if not fits:
-        raise ShapeError(f"masks must have {nesting(lstm)}, each Masks or None")
+        raise ShapeError(f"masks must have {nesting(stack)}, each Masks or None")
 
 
-def nesting(lstm: LSTM) -> str:
+def nesting(stack: Stack) -> str:
     """Say how the states of an LSTM are nested."""
-    return f"{lstm.num_layers} layers of {len(lstm.directions)} directions"
+    return f"{stack.num_layers} layers of {len(stack.directions)} directions"
 
 
-def settled_state(lstm: LSTM, state: Any, batch: int | None) -> States:
+def settled_state(stack: Stack, state: Any, batch: int | None) -> States:
     """Return a copy of a state in the LSTM's nesting, sizes and dtype, or raise ShapeError."""
-    expected = lstm.zero_state(batch)
+    expected = stack.zero_state(batch)
     try:
         counts = [len(layer) for layer in state]
         nested = all(len(one) == 2 for layer in state for one in layer)
     except TypeError:
         counts, nested = [], False
     if not nested or counts != [len(layer) for layer in expected]:
-        raise ShapeError(f"the state must have {nesting(lstm)}, each a State(h, c)")
+        raise ShapeError(f"the state must have {nesting(stack)}, each a State(h, c)")
     found: list[tuple[State, ...]] = []
     for number, (given, zeros) in enumerate(zip(state, expected, strict=True)):
         row = []
-        for one, zero, direction in zip(given, zeros, lstm.directions, strict=True):
-            copy = State(*(np.array(numbers(name, part, lstm.dtype)) for name, part in zip("hc", one, strict=True)))
+        for one, zero, direction in zip(given, zeros, stack.directions, strict=True):
+            copy = State(*(np.array(numbers(name, part, stack.dtype)) for name, part in zip("hc", one, strict=True)))
             for name in ("h", "c"):
                 shape, wanted = getattr(copy, name).shape, getattr(zero, name).shape
                 if shape != wanted:
@@ -134,3 +130,35 @@ def _array(given: npt.ArrayLike) -> npt.NDArray[Any] | None:
         return np.asarray(given)
     except ValueError:  # rows of different lengths
         return None
+
+
+def settled_labels(
+    stack: Stack, given: Labels | Sequence[Labels] | None, time: int, batch: int
+) -> Sequence[Sequence[Labels]]:
+    """Return the labels of each cell of a run: those that are given, else the cell's own."""
+    if given is None:
+        found = [[cell.labels for cell in row] for row in stack.layers]
+    else:
+        found = [
+            [labels.or_else(cell.labels) for cell in row]
+            for labels, row in zip(_of_each_layer(stack, given), stack.layers, strict=True)
+        ]
+    for names, row in zip(found, stack.layers, strict=True):
+        for labels, cell in zip(names, row, strict=True):
+            if labels is not NO_LABELS:
+                labels.require(features=cell.input_size, units=cell.hidden_size, series=batch, times=time)
+    return found
+
+
+def _of_each_layer(stack: Stack, given: Labels | Sequence[Labels]) -> Sequence[Labels]:
+    """Return the caller's labels, one for each layer."""
+    if isinstance(given, Labels):
+        one = given
+        if one.units is not None and stack.num_layers > 1:
+            raise OptionError("names of units need a Labels for each layer where there is more than one")
+        given = [one, *[replace(one, features=None)] * (stack.num_layers - 1)]
+    if not isinstance(given, Sequence) or not all(isinstance(labels, Labels) for labels in given):
+        raise OptionError(f"labels must be Labels, or one for each layer, not {given!r}")
+    if len(given) != stack.num_layers:
+        raise ShapeError(f"there are {len(given)} labels for {stack.num_layers} layers")
+    return given

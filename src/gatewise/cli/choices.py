@@ -1,0 +1,31 @@
+"""What the program's options choose from: the library's own tables, as types that the program reads and lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from gatewise.cell import INITS
+from gatewise.examples import EXAMPLES
+from gatewise.keep import DIRECTIONS
+from gatewise.parameters import COUPLINGS, LAYER_NORMS, PEEPHOLES
+from gatewise.showing import FORMATS
+from gatewise.walkthrough.notation import NOTATIONS
+
+if TYPE_CHECKING:  # which names there are is known when the program runs
+    Coupling = str
+    Direction = str
+    ExampleName = str
+    Format = str
+    Init = str
+    LayerNorm = str
+    NotationName = str
+    Peephole = str
+else:
+    Coupling = Literal[COUPLINGS]
+    Direction = Literal[DIRECTIONS]
+    ExampleName = Literal[tuple(EXAMPLES)]
+    Format = Literal[tuple(FORMATS["Walkthrough"])]
+    Init = Literal[INITS]
+    LayerNorm = Literal[LAYER_NORMS]
+    NotationName = Literal[tuple(NOTATIONS)]
+    Peephole = Literal[PEEPHOLES]

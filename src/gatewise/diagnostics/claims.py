@@ -1,0 +1,100 @@
+"""What a runtime answered, checked: each array by its name, the precision it was computed in, and the initial state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, numbers, time_first
+from gatewise.diagnostics.rounding import DIGITS, name_of
+from gatewise.errors import OptionError, ShapeError
+from gatewise.layers import LSTM
+from gatewise.layers.arguments import nesting, settled_state
+from gatewise.layers.stack import States
+from gatewise.step import State
+
+
+def started(lstm: LSTM, state: States, batch: int) -> States:
+    """Return the state that the runtime started from with a batch axis, as the LSTM takes it."""
+    try:
+        single = all(np.ndim(part) == 1 for row in state for one in row for part in one)
+    except TypeError:
+        single = False
+    if single and batch == 1:
+        state = tuple(tuple(State(*(np.asarray(part)[None] for part in one)) for one in row) for row in state)
+    return settled_state(lstm, state, batch)
+
+
+def claimed(lstm: LSTM, y: Any, final: Any, time: int, batch: int, axes: Sequence[str]) -> tuple[dict[str, Array], str]:
+    """Return the answers by the names of `named`, and their precision."""
+    claims: dict[str, npt.NDArray[Any]] = {}
+    if y is not None:
+        name, claims_y = _output(lstm, _array("y", y), time, batch, axes)
+        claims[name] = claims_y
+    if final is not None:
+        try:
+            fits = [[len(pair) for pair in row] for row in final] == [[2] * len(lstm.directions)] * lstm.num_layers
+        except TypeError:
+            fits = False
+        if not fits:
+            raise ShapeError(f"the final state must have {nesting(lstm)}, each a pair (h, c)")
+        zeros = lstm.zero_state(batch)
+        for number, row in enumerate(final):
+            for place, direction in enumerate(lstm.directions):
+                for letter, part in zip("hc", row[place], strict=True):
+                    if part is None:
+                        continue
+                    name = name_of(f"{letter}n", lstm, number, direction)
+                    array, shape = _array(name, part), getattr(zeros[number][place], letter).shape
+                    if array.ndim == 1 and batch == 1:
+                        array = array[None]
+                    if array.shape != shape:
+                        raise ShapeError(f"{name} has shape {np.shape(part)}; it must be {shape}")
+                    claims[name] = array
+    if not claims:
+        raise OptionError("there is nothing to verify: give y, or the final states")
+    names = {_precision(array) for array in claims.values()}
+    precision = next(name for name in DIGITS if name in names)
+    return {name: array.astype(np.float64) for name, array in claims.items()}, precision
+
+
+def _array(what: str, given: Any) -> npt.NDArray[Any]:
+    array = np.asarray(given)
+    return array if array.dtype == np.float16 else numbers(what, array)
+
+
+def _precision(array: npt.NDArray[Any]) -> str:
+    """Return the type that an array was computed in: the narrowest that holds all of its numbers."""
+    with np.errstate(all="ignore"):
+        single = array.astype(np.float32)
+        if not np.array_equal(single, array, equal_nan=True):
+            return "float64"
+        half = single.astype(np.float16)
+    if array.dtype == np.float16 or not array.any():
+        return "float16" if array.dtype == np.float16 else "float32"
+    if not (single.view(np.uint32) & 0xFFFF).any():  # the bits that bfloat16 has not
+        return "bfloat16"
+    return "float16" if np.array_equal(half, array, equal_nan=True) else "float32"
+
+
+def _output(lstm: LSTM, y: Any, time: int, batch: int, axes: Sequence[str]) -> tuple[str, Any]:
+    """Return the output as (time, batch, ·), or the last one as (batch, ·), and its name."""
+    size = lstm.output_size * (2 if lstm.merge[-1] == "none" and lstm.bidirectional else 1)
+    first = list(axes).index("time") < (list(axes).index("batch") if "batch" in axes else len(axes))
+    if y.ndim == 4:
+        apart = y.transpose(0, 2, 1, 3) if first else y.transpose(1, 0, 2, 3)
+        if apart.shape == (time, batch, len(lstm.directions), size // len(lstm.directions)):
+            return "y", apart.reshape(time, batch, size)
+    elif y.ndim in (2, 3):
+        names = [name for name in axes if y.ndim == 3 or name != "batch"]
+        if y.ndim == 3 or batch == 1:
+            whole = time_first(y, [*names, "batch"] if "batch" not in names else names, "y")
+            if whole.shape == (time, batch, size):
+                return "y", whole
+    if y.shape == (batch, size) or (batch == 1 and y.shape == (size,)):
+        return "last y", y.reshape(batch, size)
+    shape = [{"time": time, "batch": batch, "feature": size}[name] for name in axes]
+    raise ShapeError(f"y has shape {y.shape}; it must be ({', '.join(map(str, shape))}) ({', '.join(axes)})")

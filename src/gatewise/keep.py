@@ -1,0 +1,92 @@
+"""What a trace keeps: which quantities, of which units, at which steps; and the shapes of the arrays that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gatewise import gates
+from gatewise.arrays import size
+from gatewise.errors import OptionError, one_of
+from gatewise.parameters import NO_MASKS, Masks, Parameters
+
+STATES = ("cell_state", "hidden_state", "unprojected_state")
+QUANTITIES = (*gates.NAMES, *STATES)
+DIRECTIONS = ("forward", "backward")
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What a trace keeps: everything, unless told otherwise.
+
+    Parameters
+    ----------
+    quantities : sequence of str
+        Of `QUANTITIES`.
+    units : sequence of int, optional
+        Which hidden units, from 0. A projected hidden state has no units and is kept whole.
+    every : int
+        Keep the steps 0, every, 2 every, … of the input's time.
+    """
+
+    quantities: tuple[str, ...] = QUANTITIES
+    units: tuple[int, ...] | None = None
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.quantities, Iterable):
+            raise OptionError(f"keep must be names of quantities, not {self.quantities!r}")
+        given = (self.quantities,) if isinstance(self.quantities, str) else tuple(self.quantities)
+        for quantity in given:
+            one_of("quantity to keep", quantity, QUANTITIES)
+        object.__setattr__(self, "quantities", tuple(name for name in QUANTITIES if name in given))
+        size("every", self.every)
+        if self.units is not None:
+            units = np.asarray(self.units)
+            if units.ndim != 1 or units.dtype.kind not in "iu" or not units.size or units.min() < 0:
+                raise OptionError(f"units must be one or more whole numbers from 0 on, not {self.units!r}")
+            object.__setattr__(self, "units", tuple(int(unit) for unit in units))
+
+    @cached_property
+    def everything(self) -> bool:
+        """Whether nothing is left out, so that steps can be shown and gradients computed."""
+        return self.quantities == QUANTITIES and self.units is None and self.every == 1
+
+    @cached_property
+    def gate_letters(self) -> str:
+        """The letters of the gates that are kept."""
+        return "".join(
+            letter for letter, name in zip(gates.LETTERS, gates.NAMES, strict=True) if name in self.quantities
+        )
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Where each gate lies among those that are kept; -1 for one that is not."""
+        return tuple(self.gate_letters.find(letter) for letter in gates.LETTERS)
+
+    def shapes(self, p: Parameters, time: int, batch: int, masks: Masks = NO_MASKS) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each array that a trace of a run holds: the gates side by side, then the states.
+
+        The unprojected state is an array of its own only where something comes between it and the hidden state.
+        """
+        if self.units is not None and max(self.units) >= p.hidden_size:
+            raise OptionError(f"there is no unit {max(self.units)}; this cell has units 0 to {p.hidden_size - 1}")
+        units = p.hidden_size if self.units is None else len(self.units)
+        kept = len(range(0, time, self.every))
+        names, separate = self.quantities, p.projection is not None or masks.zoneout_hidden is not None
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.gate_letters:
+            shapes["gates"] = (kept, batch, len(self.gate_letters), units)
+        if "cell_state" in names:
+            shapes["cell_state"] = (kept, batch, units)
+        if "hidden_state" in names or ("unprojected_state" in names and not separate):
+            shapes["hidden_state"] = (kept, batch, units if p.projection is None else p.recurrent_size)
+        if "unprojected_state" in names and separate:
+            shapes["unprojected_state"] = (kept, batch, units)
+        return shapes
+
+
+EVERYTHING, NOTHING = Keep(), Keep(())

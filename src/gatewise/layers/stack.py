@@ -1,0 +1,109 @@
+"""What a run needs to know of an LSTM: its cells in layers, their directions, how these are merged, and the sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import index, size
+from gatewise.cell import LSTMCell
+from gatewise.errors import ShapeError, one_of
+from gatewise.layers.merging import merged_size
+from gatewise.step import State
+
+States = tuple[tuple[State, ...], ...]  # [layer][direction]
+
+
+class Stack:
+    """Cells in layers, in one direction or two: what an LSTM is.
+
+    Parameters
+    ----------
+    layers : sequence of tuple of LSTMCell
+        A cell for each direction of each layer.
+    directions : tuple of str
+        ``forward``, ``backward`` or both.
+    merge : tuple of str
+        How each layer merges its directions.
+
+    Raises
+    ------
+    ShapeError
+        If the cells of a layer, or a layer and the next, do not fit together.
+    """
+
+    layers: tuple[tuple[LSTMCell, ...], ...]
+    directions: tuple[str, ...]
+    merge: tuple[str, ...]
+
+    def __init__(
+        self, layers: Sequence[tuple[LSTMCell, ...]], directions: tuple[str, ...], merge: tuple[str, ...]
+    ) -> None:
+        features = layers[0][0].input_size
+        for number, (row, way) in enumerate(zip(layers, merge, strict=True)):
+            for cell in row:
+                if cell.input_size != features:
+                    raise ShapeError(
+                        f"a cell of layer {number} takes {cell.input_size} features; it is given {features}"
+                    )
+                if cell.dtype != layers[0][0].dtype:
+                    raise ShapeError(f"a cell of layer {number} is {cell.dtype}; the first is {layers[0][0].dtype}")
+            sizes = [cell.recurrent_size for cell in row]
+            if way != "concat" and len(set(sizes)) != 1:
+                raise ShapeError(f"the directions of layer {number} have sizes {sizes}; merge {way!r} needs equal ones")
+            features = merged_size(way, sizes)
+        self.layers, self.directions, self.merge = tuple(layers), directions, merge
+
+    @property
+    def input_size(self) -> int:
+        """How many features the input has."""
+        return self.layers[0][0].input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """How many units each cell of the first layer has."""
+        return self.layers[0][0].hidden_size
+
+    @property
+    def output_size(self) -> int:
+        """How many features the output has on its last axis."""
+        return merged_size(self.merge[-1], [cell.recurrent_size for cell in self.layers[-1]])
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers there are."""
+        return len(self.layers)
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether every layer runs both ways."""
+        return len(self.directions) == 2
+
+    @cached_property
+    def dtype(self) -> np.dtype[np.floating[Any]]:
+        """float32 or float64."""
+        return self.layers[0][0].dtype
+
+    @property
+    def count(self) -> int:
+        """How many numbers it has in all."""
+        return sum(cell.parameters.count for row in self.layers for cell in row)
+
+    def __getitem__(self, key: int | tuple[int, str]) -> LSTMCell:
+        layer, direction = key if isinstance(key, tuple) else (key, self.directions[0])
+        row = self.layers[index("layer", layer, self.num_layers, "this LSTM")]
+        return row[self.directions.index(one_of("direction", direction, self.directions))]
+
+    def zero_state(self, batch: int | None = None) -> States:
+        """Return the state that a run starts from when none is given."""
+        rows = () if batch is None else (size("batch", batch, least=0),)
+        return tuple(
+            tuple(
+                State(np.zeros((*rows, c.recurrent_size), self.dtype), np.zeros((*rows, c.hidden_size), self.dtype))
+                for c in row
+            )
+            for row in self.layers
+        )

@@ -1,0 +1,119 @@
+"""Streams: an LSTM fed step by step is the whole call."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+from stacks import ZEROS, assert_same_state, random_lstm, random_x
+
+import gatewise as gw
+
+
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_a_stream_fed_step_by_step_is_the_whole_call(variant):
+    lstm = gw.LSTM(2, 4, num_layers=2, variant=gw.Variant(**cases.VARIANTS[variant]), dtype=np.float64, rng=0)
+    x = np.random.default_rng(0).normal(size=(6, 2))
+    whole, end = lstm(x)
+    stream = lstm.stream()
+    np.testing.assert_array_equal(np.stack([stream.push(step) for step in x]), whole)
+    assert_same_state(stream.state, end)
+
+
+@cases.meeting(sizes=[(6,), (1, 5), (2, 0, 4), (3, 3)], batch=[None, 1, 3], dtype=[np.float32, np.float64])
+def test_a_stream_fed_in_chunks_is_the_whole_call(sizes, batch, dtype):
+    lstm = random_lstm(num_layers=2, projection_size=2, dtype=dtype)
+    x = np.random.default_rng(0).normal(size=(6, 2) if batch is None else (6, batch, 2)).astype(dtype)
+    whole, end = lstm(x)
+    stream, found, at = lstm.stream(batch), [], 0
+    for size in sizes:
+        found.append(stream.push(x[at : at + size]))
+        at += size
+    np.testing.assert_array_equal(np.concatenate(found), whole)
+    assert_same_state(stream.state, end)
+
+
+def test_a_stream_of_a_batch_takes_a_step_of_all_rows():
+    lstm = random_lstm()
+    x = random_x(lstm)
+    stream = lstm.stream(batch=3)
+    found = np.stack([stream.push(step) for step in x])
+    np.testing.assert_array_equal(found, lstm(x)[0])
+
+
+def test_a_stream_that_is_reset_starts_from_zeros():
+    stream = random_lstm().stream()
+    first = stream.push([1, 2])
+    second = stream.push([1, 2])
+    assert (first != second).all()
+    stream.reset()
+    np.testing.assert_array_equal(stream.push([1, 2]), first)
+
+
+def test_the_state_of_a_stream_can_be_taken_and_put_back():
+    stream = random_lstm(num_layers=2).stream()
+    stream.push([1, 2])
+    taken = stream.state
+    copy = [[gw.State(one.h.copy(), one.c.copy()) for one in layer] for layer in taken]
+    later = stream.push([3, 4])
+    assert_same_state(taken, copy)  # pushing on does not change what was taken
+    stream.state = taken
+    np.testing.assert_array_equal(stream.push([3, 4]), later)
+
+
+def test_a_state_that_is_set_is_no_longer_the_caller_s():
+    stream = random_lstm().stream()
+    mine = [[gw.State(np.ones(3), np.ones(3))]]
+    stream.state = mine
+    expected = stream.push([1, 2])
+    stream.state = mine
+    mine[0][0].h[...] = 99
+    np.testing.assert_array_equal(stream.push([1, 2]), expected)
+
+
+@pytest.mark.parametrize(
+    ("batch", "x", "parts"),
+    [
+        (None, np.zeros(3), ["(3,)", "(2,) or (time, 2)"]),
+        (None, np.zeros((4, 1, 2)), ["(4, 1, 2)", "(2,) or (time, 2)"]),
+        (None, 5.0, ["()", "(2,)"]),
+        (3, np.zeros(2), ["(2,)", "(3, 2) or (time, 3, 2)"]),
+        (3, np.zeros((2, 2)), ["(2, 2)", "(3, 2) or (time, 3, 2)"]),
+        (3, np.zeros((4, 2, 2)), ["(4, 2, 2)", "(time, 3, 2)"]),
+        (None, "text", ["x", "real numbers"]),
+        (None, [[1, 2], [3]], ["x", "equal lengths"]),
+    ],
+)
+def test_a_stream_refuses_a_wrong_step_in_one_sentence_and_keeps_its_state(batch, x, parts):
+    stream = random_lstm().stream(batch)
+    stream.push(np.ones(2) if batch is None else np.ones((3, 2)))
+    before = stream.state
+    with pytest.raises(gw.GatewiseError) as caught:
+        stream.push(x)
+    cases.one_sentence(caught.value, *parts)
+    assert_same_state(stream.state, before)
+
+
+@pytest.mark.parametrize("state", [5, [], [[gw.State(np.zeros(2), np.zeros(3))]], [[ZEROS]]])
+def test_a_stream_refuses_a_wrong_state_in_one_sentence_and_keeps_its_own(state):
+    stream = random_lstm().stream()
+    stream.push([1, 2])
+    before = stream.state
+    with pytest.raises(gw.ShapeError) as caught:
+        stream.state = state
+    cases.one_sentence(caught.value)
+    assert_same_state(stream.state, before)
+
+
+@pytest.mark.parametrize("options", [{"bidirectional": True}, {"direction": "backward"}])
+def test_a_stream_runs_forward_only(options):
+    with pytest.raises(gw.OptionError) as caught:
+        random_lstm(**options).stream()
+    cases.one_sentence(caught.value, "forward only", "backward")
+
+
+@pytest.mark.parametrize("options", [{"engine": "fast"}, {"batch": -1}, {"batch": 1.5}])
+def test_a_wrong_stream_is_refused_when_it_is_made(options):
+    with pytest.raises(gw.OptionError) as caught:
+        random_lstm().stream(**options)
+    cases.one_sentence(caught.value, *options, repr(next(iter(options.values()))))
