@@ -212,13 +212,14 @@ def spoiled(subjects: Sequence[bytes], number: int, seed: int, also: Sequence[Mu
 
 def everything(path: Path, door: str | None = None) -> None:
     """Inspect a file by the door that recognises it, or by a given one, and read all that is found in it."""
-    from gatewise import GatewiseError, interop
+    from gatewise import GatewiseError
+    from gatewise.interop.formats import HEAD, inspect
 
     if door is None:
-        contents = interop.inspect(path)
+        contents = inspect(path)
     else:
         module = import_module(f"gatewise.interop.{door}")
-        module.recognises(path, path.read_bytes()[: interop.HEAD])
+        module.recognises(path, path.read_bytes()[:HEAD])
         contents = module.contents(path, {})
     for found in contents.found:
         _ = found.bad

@@ -16,7 +16,7 @@ from agreement import assert_agree
 from fuzzing import everything, fuzz
 
 import gatewise as gw
-from gatewise.interop.onnx.constants import NODES
+from gatewise.interop.onnx.file import NODES
 
 onnx = pytest.importorskip("onnx")
 
@@ -25,7 +25,8 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from onnx_fuzz import in_model, messages  # noqa: E402
 
 from gatewise.interop import onnx as door  # noqa: E402
-from gatewise.interop.onnx import parsing  # noqa: E402
+from gatewise.interop.containers import protobuf  # noqa: E402
+from gatewise.interop.onnx.reading import looked_at  # noqa: E402
 
 REFEREES = Path(os.environ.get("GATEWISE_REFEREES") or Path(__file__).parents[2] / "shared" / "referees")
 CLOSE = 2e-5  # float32, two runtimes that sum in different orders
@@ -33,7 +34,7 @@ CLOSE = 2e-5  # float32, two runtimes that sum in different orders
 
 def contents_of(model, **omitted):
     """Return what is in a model that lies in memory."""
-    return door._contents(model, None, omitted)
+    return looked_at(model, None, omitted)[0]
 
 
 def found_in(model, **omitted):
@@ -686,9 +687,9 @@ def test_the_pieces_of_a_file_are_counted_before_they_take_memory(how, tmp_path,
     wrapped = models.WRAPPED[models.STORED.index(how) % len(models.WRAPPED)]
     model = models.lstm_model(small(), how=how, wrapped=wrapped, hidden_size=4)
     path, count = models.save(model, tmp_path / "model.onnx"), pieces(model)
-    monkeypatch.setattr(parsing, "PIECES", count)
+    monkeypatch.setattr(protobuf, "PIECES", count)
     assert door.read(path).hidden_size == 4
-    monkeypatch.setattr(parsing, "PIECES", count - 1)
+    monkeypatch.setattr(protobuf, "PIECES", count - 1)
     with pytest.raises(gw.FileError) as caught:
         door.read(path)
     cases.one_sentence(caught.value, str(path), f"more than {count - 1:,} pieces")
@@ -701,7 +702,7 @@ def test_a_small_file_of_millions_of_messages_is_refused_before_it_is_parsed(tmp
     path.write_bytes(b"\x08\x08\x3a" + length + b"\x0a\x00" * (size // 2))
     with pytest.raises(gw.FileError) as caught:
         door.read(path)
-    cases.one_sentence(caught.value, str(path), f"more than {parsing.PIECES:,} pieces")
+    cases.one_sentence(caught.value, str(path), f"more than {protobuf.PIECES:,} pieces")
 
 
 def test_a_model_is_recognised_by_its_first_bytes_whatever_its_name():
@@ -756,7 +757,7 @@ def test_tensors_beside_the_file_are_read(more, tmp_path):
 
 
 def test_what_lies_beside_the_file_counts_as_its_constants(tmp_path, monkeypatch):
-    monkeypatch.setattr("gatewise.interop.onnx.constants.LEAST", 0)
+    monkeypatch.setattr("gatewise.interop.onnx.file.LEAST", 0)
     arrays = small(inputs=20_000, hidden=1, time=1, batch=1)
     path, data = external(tmp_path, "weights.bin", arrays=arrays, hidden_size=1)
     (path.parent / "weights.bin").write_bytes(data)

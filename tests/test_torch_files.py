@@ -16,7 +16,9 @@ from fuzzing import everything, fuzz, in_archive
 
 import gatewise as gw
 from gatewise.interop import torch
-from gatewise.interop.torch import pickles, writing
+from gatewise.interop.containers import pickles
+from gatewise.interop.torch import writing
+from gatewise.interop.torch.described import MAGIC
 
 SUFFIXES = (".pt", ".safetensors")
 LSTMS = {
@@ -53,7 +55,7 @@ def assert_same(one, other):
 
 def stream(arrays, *, system=None):
     """Return arrays as PyTorch wrote them before 1.6: pickles one after another, then the numbers of each storage."""
-    parts = [writing.MAGIC, 1001, system or {"protocol_version": 1001, "little_endian": True}]
+    parts = [MAGIC, 1001, system or {"protocol_version": 1001, "little_endian": True}]
     data = b"".join(pickle.dumps(part, 2) for part in parts) + writing.description(arrays)
     data += pickle.dumps([str(key) for key in range(len(arrays))], 2)
     return data + b"".join(struct.pack("<q", array.size) + array.tobytes() for array in arrays.values())
@@ -248,7 +250,7 @@ def test_no_operation_of_a_pickle_calls_or_imports_anything(tmp_path, monkeypatc
             archive.writestr("archive/data.pkl", code)
         code = data.getvalue()
     elif way == "stream":
-        code = b"".join(pickle.dumps(part, 2) for part in (writing.MAGIC, 1001, {})) + code + pickle.dumps([])
+        code = b"".join(pickle.dumps(part, 2) for part in (MAGIC, 1001, {})) + code + pickle.dumps([])
     with pytest.raises(gw.FileError):
         gw.load(written(tmp_path, code, "file.pkl"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file.pkl"]
