@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from peers.pairwise import cover, every_case, meetings
+from pairwise import cover, every_case, meetings
 
 FACTORS = {"a": (1, 2, 3), "b": (False, True), "c": ("x", "y"), "d": (None, 0, 7, 9), "e": (False, True)}
 
