@@ -2,11 +2,11 @@
 
 How a test uses it::
 
-    from fuzzing import everything, fuzz
+    from fuzzing import SOME, everything, fuzz
 
     def test_spoiled_files_are_answered_or_refused(tmp_path):
         subjects = [path.read_bytes() for path in ...]           # whole files, all small ones together
-        tally = fuzz(subjects, everything, 2_000, tmp_path)      # fails where a mutation breaks the reader
+        tally = fuzz(subjects, everything, SOME, tmp_path)       # fails where a mutation breaks the reader
         assert tally.answered and tally.refused                  # else the fuzzing reached nothing
 
 - `everything` inspects a file by whichever door knows it, and reads all that it finds: each weight, each part, the
@@ -49,6 +49,7 @@ from typing import Any
 Read = Callable[[Path], object]
 Mutator = Callable[[bytes, random.Random], bytes]
 LONGEST = 2000  # characters of an error: a name in a file may be long, but not a whole file
+SOME = 600  # mutations of each kind in the fast tests; tests/peers/test_spoiled.py reads thousands
 FEW = 5  # failures after which nobody goes on; errors raised in one place count as one
 PATIENCE = 60.0  # seconds for a new process to import what it needs
 WHOLE = "whole file"

@@ -9,7 +9,7 @@ import zipfile
 import cases
 import numpy as np
 import pytest
-from fuzzing import everything, fuzz, in_archive, in_json
+from fuzzing import SOME, everything, fuzz, in_archive, in_json
 from keras_files import (
     EMBEDDING,
     GENERATIONS,
@@ -209,17 +209,22 @@ KINDS = {
 }
 
 
+def spoil(kind, folder, count=SOME, seed=0):
+    """Read so many spoiled files of a kind."""
+    generations, also = KINDS[kind]
+    subjects = [one(folder / "file", new(**GENERATIONS[one])).read_bytes() for one in generations]
+    if kind == "archives":
+        door.write(new(bidirectional=True, num_layers=2), folder / "own.keras")
+        subjects.append((folder / "own.keras").read_bytes())
+    if kind == "whole models in HDF5":
+        path = network_file(folder / "file", EMBEDDING, lstm_layer("a"), dense("head", activation="softmax"))
+        subjects.append(path.read_bytes())
+    return fuzz(subjects, everything, count, folder, seed=seed, also=also)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_spoiled_files_are_answered_or_refused(kind, tmp_path):
-    generations, also = KINDS[kind]
-    subjects = [one(tmp_path / "file", new(**GENERATIONS[one])).read_bytes() for one in generations]
-    if kind == "archives":
-        door.write(new(bidirectional=True, num_layers=2), tmp_path / "own.keras")
-        subjects.append((tmp_path / "own.keras").read_bytes())
-    if kind == "whole models in HDF5":
-        path = network_file(tmp_path / "file", EMBEDDING, lstm_layer("a"), dense("head", activation="softmax"))
-        subjects.append(path.read_bytes())
-    tally = fuzz(subjects, everything, 2_000, tmp_path, also=also)
+    tally = spoil(kind, tmp_path)
     assert tally.answered
     assert tally.refused
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 
 import cases
 import numpy as np
@@ -22,6 +23,7 @@ from gatewise.interop import onnx as door  # noqa: E402
 # The operator.
 
 
+@cache
 def node_tests():
     """Return every node test of LSTM that the installed onnx package has."""
     with warnings.catch_warnings():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
+from pairwise import cover
 from test_interop import assert_same_lstm
 
 import gatewise as gw
@@ -16,13 +17,20 @@ from onnx_reading import contents_of, found_in, network, refused_in, small, tens
 
 from gatewise.interop import onnx as door  # noqa: E402
 
+FORMS = {"Gemm": {}, "MatMul": {"product": "MatMul"}, "one matrix": {"apart": False}}
+WRITTEN_OUT = cover(
+    {
+        "order": ("ifgo", "iofg", "gfoi"),
+        "inputs": (3, 4),  # as many as units: then only the state tells what recurs
+        "form": tuple(FORMS),
+        "swap": (False, True),
+    }
+)
 
-@pytest.mark.parametrize("order", ["ifgo", "iofg", "gfoi"])
-@pytest.mark.parametrize("inputs", [3, 4])  # as many as units: then only the state tells what recurs
-@pytest.mark.parametrize("form", [{}, {"product": "MatMul"}, {"apart": False}], ids=str)
-@pytest.mark.parametrize("swap", [False, True])
-def test_a_written_out_cell_is_recognised_by_its_equations(order, inputs, form, swap):
-    model, lstm = written_out(order, inputs=inputs, swap=swap, **form)
+
+@pytest.mark.parametrize("case", WRITTEN_OUT, ids=lambda case: "-".join(map(str, case.values())))
+def test_a_written_out_cell_is_recognised_by_its_equations(case):
+    model, lstm = written_out(case["order"], inputs=case["inputs"], swap=case["swap"], **FORMS[case["form"]])
     found = found_in(model)
     np.testing.assert_array_equal(found.lstm[0].parameters.weight, lstm[0].parameters.weight)
     np.testing.assert_array_equal(found.lstm[0].parameters.bias, lstm[0].parameters.bias)

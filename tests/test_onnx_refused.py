@@ -8,7 +8,7 @@ from functools import partial
 import cases
 import numpy as np
 import pytest
-from fuzzing import everything, fuzz
+from fuzzing import SOME, everything, fuzz
 
 import gatewise as gw
 
@@ -21,7 +21,6 @@ from onnx_reading import contents_of, edited, found_in, network, quantised, refu
 
 from gatewise.interop import onnx as door  # noqa: E402
 from gatewise.interop.containers import protobuf  # noqa: E402
-from gatewise.interop.onnx.file import NODES  # noqa: E402
 
 # What cannot be read.
 
@@ -214,11 +213,12 @@ def test_nodes_that_share_their_weights_do_not_fill_the_memory():
     [
         (many_nodes(5000, 1), ["5,000 recurrent nodes", "4,096"]),
         (calling_itself(), ["100 deep"]),
-        (many_functions(40, 4), [f"{NODES:,} nodes"]),
+        (many_functions(40, 4), ["20,000 nodes"]),
     ],
     ids=["many nodes", "calling itself", "many functions"],
 )
-def test_graphs_without_end_are_refused(model, words):
+def test_graphs_without_end_are_refused(model, words, monkeypatch):
+    monkeypatch.setattr("gatewise.interop.onnx.file.NODES", 20_000)  # a tenth of what may be: it ends the same way
     with pytest.raises(gw.FileError) as caught:
         contents_of(model)
     cases.one_sentence(caught.value, *words)
@@ -368,7 +368,8 @@ def test_a_declared_length_is_held_against_the_shape(tmp_path):
 # Fuzzing.
 
 
-def test_mutated_files_are_answered_or_refused_and_nothing_else(tmp_path):
+def spoil(folder, count=SOME, seed=0):
+    """Read so many spoiled files, of every form that weights have in a file."""
     paths = []
     for number, how in enumerate(models.STORED):
         arrays = small(number, directions=2, peepholes=True, state=True, hidden=2, inputs=2, lengths=(5, 2, 1))
@@ -380,14 +381,18 @@ def test_mutated_files_are_answered_or_refused_and_nothing_else(tmp_path):
             activations=["HardSigmoid", "Tanh", "Elu"] * 2,
             **options,
         )
-        paths.append(models.save(model, tmp_path / f"{number}.onnx"))
+        paths.append(models.save(model, folder / f"{number}.onnx"))
     lstm = gw.LSTM(3, 2, num_layers=2, bidirectional=True, rng=0)
     for gates in (False, True):
-        paths.append(tmp_path / f"written{gates}.onnx")
+        paths.append(folder / f"written{gates}.onnx")
         door.write(lstm, paths[-1], gates=gates)
     for model in (network()[0], written_out()[0], quantised(directions=2)[0]):
-        paths.append(models.save(model, tmp_path / f"more{len(paths)}.onnx"))
+        paths.append(models.save(model, folder / f"more{len(paths)}.onnx"))
     subjects = [path.read_bytes() for path in paths]
-    tally = fuzz(subjects, partial(everything, door="onnx"), 2000, tmp_path, also=[in_model])
-    assert tally.answered + tally.refused == 2000
-    assert min(tally.answered, tally.refused) > 250
+    return fuzz(subjects, partial(everything, door="onnx"), count, folder, seed=seed, also=[in_model])
+
+
+def test_mutated_files_are_answered_or_refused_and_nothing_else(tmp_path):
+    tally = spoil(tmp_path)
+    assert tally.answered + tally.refused == SOME
+    assert min(tally.answered, tally.refused) > SOME // 8

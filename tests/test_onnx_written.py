@@ -6,6 +6,7 @@ import cases
 import numpy as np
 import pytest
 from agreement import assert_agree
+from pairwise import cover
 from test_interop import assert_same_lstm
 
 import gatewise as gw
@@ -30,11 +31,12 @@ SHAPES = [
 EXPRESSIBLE = ("plain", "peephole", "forget=1-input", "gate clip", "hard sigmoid of Keras 2", "softsign, relu")
 
 
-@pytest.mark.parametrize("opset", [14, 17, 22])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_what_is_written_is_what_is_read(shape, dtype, opset, tmp_path):
-    lstm = gw.LSTM(3, 4, rng=0, dtype=dtype, **shape)
+WRITTEN = cover({"shape": range(len(SHAPES)), "dtype": ("float32", "float64"), "opset": (14, 17, 22)})
+
+
+@pytest.mark.parametrize("case", WRITTEN, ids=lambda case: "-".join(map(str, [SHAPES[case["shape"]], *case.values()])))
+def test_what_is_written_is_what_is_read(case, tmp_path):
+    lstm, opset = gw.LSTM(3, 4, rng=0, dtype=case["dtype"], **SHAPES[case["shape"]]), case["opset"]
     model = door.write(lstm, tmp_path / "lstm.onnx", opset=opset)
     onnx.checker.check_model(model, full_check=True)
     assert_same_lstm(door.read(tmp_path / "lstm.onnx"), lstm)
