@@ -34,7 +34,7 @@ def library() -> Any:
 
 def numbers(tensor: Any) -> Array:
     """Return a tensor of any backend's as float32 or float64."""
-    return real(np.asarray(library().ops.convert_tonumbers(tensor)))
+    return real(np.asarray(library().ops.convert_to_numpy(tensor)))
 
 
 @dataclass(frozen=True, eq=False)
