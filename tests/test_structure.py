@@ -65,6 +65,15 @@ def test_modules_are_imported_by_name_in_the_tables_alone():
     assert {name for name in found - tables - own if '"gatewise' in MODULES[name].read_text(encoding="utf-8")} == set()
 
 
+def test_containers_know_nothing_of_what_lies_in_them():
+    """Only what all of gatewise rests on, and one another."""
+    below = {"gatewise.errors", "gatewise.arrays"}
+    inside = "gatewise.interop.containers."
+    found = {name: imported(name) - below for name in MODULES if name.startswith(inside)}
+    assert found
+    assert {one for names in found.values() for one in names if not one.startswith(inside)} == set()
+
+
 def test_no_package_has_the_name_of_a_public_function():
     packages = {path.parent.name for path in SOURCE.rglob("__init__.py")} - {"gatewise"}
     assert packages.isdisjoint(gw.__all__)

@@ -8,6 +8,15 @@ from gatewise.errors import FileError
 from gatewise.interop.containers.hdf5.cursor import Type
 from gatewise.interop.containers.hdf5.file import File
 
+# By where the sign is, the bits begin, how many they are, where and how long the exponent and the mantissa are, and the
+# exponent's bias.
+FLOATS: dict[tuple[int, ...], tuple[str, int]] = {
+    (15, 0, 16, 10, 5, 0, 10, 15): ("float", 2),
+    (31, 0, 32, 23, 8, 0, 23, 127): ("float", 4),
+    (63, 0, 64, 52, 11, 0, 52, 1023): ("float", 8),
+    (15, 0, 16, 7, 8, 0, 7, 127): ("bfloat16", 2),
+}
+
 
 def datatype(file: File, data: bytes) -> Type:
     """Return what a datatype message says."""
@@ -18,13 +27,13 @@ def datatype(file: File, data: bytes) -> Type:
     order = ">" if bits & 1 else "<"
     if kind == 0:
         name = f"{order}{'i' if bits & 8 else 'u'}{size}"
-        return Type("int", size, name) if size in (1, 2, 4, 8) else Type("integers of odd sizes", size)
+        whole = (at.number(2), at.number(2)) == (0, 8 * size)  # where its bits begin, and how many they are
+        return Type("int", size, name) if size in (1, 2, 4, 8) and whole else Type("integers of odd sizes", size)
     if kind == 1:
-        at.take(5)
-        exponent = at.number(1)
-        if (size, exponent) in {(2, 5), (4, 8), (8, 11)}:
-            return Type("float", size, f"{order}f{size}")
-        return Type("bfloat16", 2, f"{order}u2") if (size, exponent) == (2, 8) else Type("odd floats", size)
+        found = FLOATS.get((bits >> 8 & 255, *(at.number(count) for count in (2, 2, 1, 1, 1, 1, 4))))
+        if found is None or size != found[1] or bits & 0x70 != 0x20:  # a leading 1 is implied, and it is no VAX
+            return Type("odd floats", size)
+        return Type(found[0], size, f"{order}{'u' if found[0] == 'bfloat16' else 'f'}{size}")
     if kind == 3:
         return Type("string", size)
     if kind == 5 and size == 2:
