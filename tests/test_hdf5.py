@@ -18,9 +18,6 @@ from gatewise.interop.containers.hdf5 import Dataset
 h5py = pytest.importorskip("h5py")
 
 
-# HDF5.
-
-
 def assert_same_group(mine, theirs):
     assert set(mine.links) == set(theirs)
     assert set(mine.attributes) == set(theirs.attrs)

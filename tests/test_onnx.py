@@ -20,8 +20,6 @@ from onnx_reading import contents_of, found_in, quantised, refused_in, small, te
 
 from gatewise.interop import onnx as door  # noqa: E402
 
-# The operator.
-
 
 @cache
 def node_tests():

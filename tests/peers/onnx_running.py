@@ -29,9 +29,6 @@ def ask(model, inputs):
     return dict(zip(names, live.run(None, {k: v for k, v in inputs.items() if k in wanted}), strict=True))
 
 
-# What gatewise writes.
-
-
 def inputs_of(lstm, rng, time=5, batch=3):
     """Return a model's inputs by their names, and the state that they make."""
     draw = lambda *shape: rng.normal(size=shape).astype(lstm.dtype)  # noqa: E731

@@ -19,9 +19,6 @@ pytestmark = [
 ]
 
 
-# Several layers, nested, and whole networks.
-
-
 def test_layers_within_models_within_models_are_found_by_their_names(tmp_path):
     inner = keras.Sequential(
         [L.LSTM(3, return_sequences=True, name="a"), L.LSTM(2, return_sequences=True, name="b")], name="in"

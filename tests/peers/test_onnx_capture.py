@@ -19,9 +19,6 @@ onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.peers
 
 
-# Capture.
-
-
 GIVEN = {"x alone": {}, "lengths and a state": {"lengths": (3, 0, 5), "state": True}, "peepholes": {"peepholes": True}}
 CAPTURED = cover(
     {"wrapped": ("no", "If", "If in If"), "direction": ("forward", "bidirectional"), "given": tuple(GIVEN)}
