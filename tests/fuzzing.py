@@ -2,11 +2,11 @@
 
 How a test uses it::
 
-    from fuzzing import everything, fuzz
+    from fuzzing import SOME, everything, fuzz
 
     def test_spoiled_files_are_answered_or_refused(tmp_path):
         subjects = [path.read_bytes() for path in ...]           # whole files, all small ones together
-        tally = fuzz(subjects, everything, 2_000, tmp_path)      # fails where a mutation breaks the reader
+        tally = fuzz(subjects, everything, SOME, tmp_path)       # fails where a mutation breaks the reader
         assert tally.answered and tally.refused                  # else the fuzzing reached nothing
 
 - `everything` inspects a file by whichever door knows it, and reads all that it finds: each weight, each part, the
@@ -49,6 +49,7 @@ from typing import Any
 Read = Callable[[Path], object]
 Mutator = Callable[[bytes, random.Random], bytes]
 LONGEST = 2000  # characters of an error: a name in a file may be long, but not a whole file
+SOME = 600  # mutations of each kind in the fast tests; tests/peers/test_spoiled.py reads thousands
 FEW = 5  # failures after which nobody goes on; errors raised in one place count as one
 PATIENCE = 60.0  # seconds for a new process to import what it needs
 WHOLE = "whole file"
@@ -212,13 +213,14 @@ def spoiled(subjects: Sequence[bytes], number: int, seed: int, also: Sequence[Mu
 
 def everything(path: Path, door: str | None = None) -> None:
     """Inspect a file by the door that recognises it, or by a given one, and read all that is found in it."""
-    from gatewise import GatewiseError, interop
+    from gatewise import GatewiseError
+    from gatewise.interop.formats import HEAD, inspect
 
     if door is None:
-        contents = interop.inspect(path)
+        contents = inspect(path)
     else:
         module = import_module(f"gatewise.interop.{door}")
-        module.recognises(path, path.read_bytes()[: interop.HEAD])
+        module.recognises(path, path.read_bytes()[:HEAD])
         contents = module.contents(path, {})
     for found in contents.found:
         _ = found.bad

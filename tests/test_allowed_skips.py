@@ -71,3 +71,12 @@ def test_a_line_without_a_pattern_or_a_reason_is_refused(session, line):
 def test_examples_are_the_same_every_time_and_have_no_deadline():
     settings = hypothesis.settings()
     assert (settings.derandomize, settings.deadline, settings.database) == (True, None, None)
+
+
+@pytest.mark.parametrize(("asked", "skips"), {"not peers and not referees": 0, "referees": 0, "peers": 1}.items())
+def test_a_peer_that_is_missing_is_a_skip_only_where_peers_are_asked_for(session, pytester, asked, skips):
+    (pytester.mkdir("peers") / "test_peer.py").write_text("import pytest\n\npytest.importorskip('no_such_peer')\n")
+    hooks = (HERE / "peers" / "conftest.py").read_text(encoding="utf-8")
+    (pytester.path / "peers" / "conftest.py").write_text(hooks, encoding="utf-8")
+    module = "@pytest.mark.peers\n@pytest.mark.referees\ndef test_it():\n    pass"
+    session(module, strict=False, arguments=["-m", asked]).assert_outcomes(skipped=skips, passed=1, deselected=1)

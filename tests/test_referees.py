@@ -1,43 +1,17 @@
-"""Other people's trained LSTMs, with the answers of their own runtimes.
-
-They are not part of this project. They are looked for where the environment variable GATEWISE_REFEREES says, else
-beside the project in ../shared/referees. What needs more than NumPy and safetensors to be read is left out here.
-"""
+"""Other people's trained LSTMs, as cells put together by hand, give the answers of their own runtimes."""
 
 from __future__ import annotations
-
-import json
-import os
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 from agreement import assert_agree
+from referees import CLOSE, REFEREES, arrays, document
 from safetensors.numpy import load_file
 
 import gatewise as gw
 from gatewise import gates
 
-REFEREES = Path(os.environ.get("GATEWISE_REFEREES") or Path(__file__).parents[2] / "shared" / "referees")
-CLOSE = 2e-5  # float32, two runtimes that sum in different orders
-
-
-@pytest.fixture(autouse=True)
-def _referees():
-    if not (REFEREES / "cases").is_dir():
-        pytest.skip("referees not present: they are not part of this project; GATEWISE_REFEREES says where they are")
-
-
-@cache
-def arrays(*path):
-    with np.load(REFEREES.joinpath(*path), allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-@cache
-def document(*path):
-    return json.loads(REFEREES.joinpath(*path).read_text(encoding="utf-8"))
+pytestmark = pytest.mark.referees
 
 
 def from_rows(weight_ih, weight_hh, bias, **more):
@@ -241,67 +215,3 @@ def test_rtneurals_stack_of_pytorch_layers_gives_its_stored_answer():
     network = gw.Network(gw.LSTM.from_cells(cells), head=gw.Linear(of["dense.weight"], of["dense.bias"]))
     y, _ = network(case["x"][:, None])
     assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
-
-
-# Files as their frameworks wrote them, through the door of PyTorch. In float64: what is left is the runtime's rounding.
-
-PYTORCH = [
-    ("beatnet", "model_1_weights.pt", "lstm", 0, "batch, time"),
-    ("beatnet", "model_1_weights.pt", "lstm", 1, "batch, time"),
-    ("chinesener", "lstmTrue", "lstm", 0, "batch, time"),
-    ("noaa_nh_hourly", "nh_model_epoch009.pt", "lstm", 0, "time, batch"),
-    ("silero_safetensors", "silero_vad_16k.safetensors", "lstm_cell", 0, "time, batch"),
-    ("silero_vad", "silero_vad.jit", "_model.decoder.rnn", 0, "time, direction, batch"),
-    ("silero_vad", "silero_vad.jit", "_model.decoder.rnn", 1, "time, direction, batch"),
-]
-
-
-@pytest.mark.parametrize(("name", "file", "lstm", "run", "axes"), PYTORCH)
-def test_a_file_of_pytorchs_gives_the_numbers_of_its_own_runtime(name, file, lstm, run, axes):
-    case = {key[3:]: array for key, array in arrays("cases", name, "case.npz").items() if key.startswith(f"L{run}.")}
-    model = gw.load(REFEREES / "cases" / name / file, lstm).astype(np.float64)
-    x, y = case["x"], case["y"]
-    if axes == "batch, time":
-        x, y = x.swapaxes(0, 1), y.swapaxes(0, 1)
-    y = y[:, 0] if "direction" in axes else y
-
-    def nested(hidden, cell):
-        pairs = [gw.State(*pair) for pair in zip(hidden, cell, strict=True)]
-        return [pairs[n : n + len(model.directions)] for n in range(0, len(pairs), len(model.directions))]
-
-    trace = model.trace(x, nested(case["h0"], case["c0"]) if "h0" in case else None, lengths=case.get("lengths"))
-    got, want = {"y": trace.output}, {"y": y}
-    for number, (ours, theirs) in enumerate(
-        zip(trace.state, nested(case["hn"], case["cn"]), strict=True) if "hn" in case else ()
-    ):
-        for one, other in zip(ours, theirs, strict=True):
-            got |= {f"h{number}": one.h, f"c{number}": one.c}
-            want |= {f"h{number}": other.h, f"c{number}": other.c}
-    if "c_seq" in case:
-        got["c_seq"], want["c_seq"] = trace[0].cell_state, case["c_seq"]
-    for quantity, array in want.items():
-        absolute = 4e-4 if name == "noaa_nh_hourly" and quantity.startswith("c") else CLOSE  # cell states of up to 226
-        np.testing.assert_allclose(got[quantity], array, rtol=0, atol=absolute, err_msg=quantity)
-
-
-def test_a_pickle_of_numpy_arrays_gives_both_directions_of_its_own_runtime():
-    case = arrays("cases", "g2pm", "case.npz")
-    lstm = gw.load(REFEREES / "cases" / "g2pm" / "np_ckpt.pkl").astype(np.float64)
-    trace = lstm.trace(case["L0.fw.x"].swapaxes(0, 1))
-    for direction, key, order in (("forward", "fw", 1), ("backward", "bw", -1)):
-        want = {name: case[f"L0.{key}.{name}"].swapaxes(0, 1)[::order] for name in ("y", "c_seq")}
-        cell = trace[0, direction]
-        assert_agree({"y": cell.hidden_state, "c_seq": cell.cell_state}, want, CLOSE)
-
-
-def test_a_network_of_noaas_weights_gives_its_streamflow():
-    case = arrays("cases", "noaa_nh_hourly", "case.npz")
-    network = gw.load_network(REFEREES / "cases" / "noaa_nh_hourly" / "nh_model_epoch009.pt", head="head.net.0")
-    assert_agree({"q": network(case["L0.x"])[0]}, {"q": case["streamflow_normalised"]}, CLOSE)
-
-
-@pytest.mark.parametrize("file", ["chars2vec_eng50/model.pkl", "icu_thai_graphclust/weights.npy"])
-def test_a_file_without_an_lstm_that_can_be_read_is_refused_in_a_sentence(file):
-    with pytest.raises(gw.GatewiseError) as caught:
-        gw.load(REFEREES / "cases" / file)
-    assert "\n" not in str(caught.value)

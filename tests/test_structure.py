@@ -59,10 +59,19 @@ def test_a_package_is_imported_by_none_of_its_own_files(module):
 
 def test_modules_are_imported_by_name_in_the_tables_alone():
     """A circle of those could not be seen: names of modules stand where things are looked up by a format or a name."""
-    tables = {"gatewise.__init__", "gatewise.showing", "gatewise.interop.__init__"}
+    tables = {"gatewise.__init__", "gatewise.showing", "gatewise.interop.formats"}
     found = {name for name, path in MODULES.items() if "import_module(" in path.read_text(encoding="utf-8")}
     own = {"gatewise.engine.native"}  # the extension, which has no source in Python
     assert {name for name in found - tables - own if '"gatewise' in MODULES[name].read_text(encoding="utf-8")} == set()
+
+
+def test_containers_know_nothing_of_what_lies_in_them():
+    """Only what all of gatewise rests on, and one another."""
+    below = {"gatewise.errors", "gatewise.arrays"}
+    inside = "gatewise.interop.containers."
+    found = {name: imported(name) - below for name in MODULES if name.startswith(inside)}
+    assert found
+    assert {one for names in found.values() for one in names if not one.startswith(inside)} == set()
 
 
 def test_no_package_has_the_name_of_a_public_function():

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 from agreement import assert_agree
 from fuzzing import everything, fuzz
 from pairwise import cover
+from peers.keras_live import BATCH, CLOSE, INPUTS, MASKED, TIME, UNITS, L, Louder, flat, keras, random_weights, saved
 
 import gatewise as gw
 from gatewise import interop
 from gatewise.interop import keras as door
 from gatewise.layers.merging import merge
 
-pytest.importorskip("torch")
-os.environ.setdefault("KERAS_BACKEND", "torch")
-keras = pytest.importorskip("keras")
 pytestmark = [
     pytest.mark.peers,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
-L = keras.layers
-MASKED = -7.0
-TIME, BATCH, INPUTS, UNITS = 5, 3, 4, 3
-CLOSE = 2e-5
-HARD = gw.Activation("hard_sigmoid", 1 / 6, 0.5)
 
+HARD = gw.Activation("hard_sigmoid", 1 / 6, 0.5)
 CASES = cover(
     {
         "merge": ("one way", "concat", "sum", "mul", "ave", None),
@@ -75,18 +67,6 @@ def input_of(case, rng):
         live = np.array([[1, 0, 1, 1, 0], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]], bool)
     x[~live] = MASKED
     return x, live
-
-
-def flat(given):
-    if isinstance(given, (list, tuple)):
-        return [array for one in given for array in flat(one)]
-    return [keras.ops.convert_to_numpy(given)]
-
-
-def saved(model, path, form):
-    where = path / f"model{form}"
-    model.save_weights(where) if form == ".weights.h5" else model.save(where)
-    return where
 
 
 def omitted_of(case):
@@ -163,215 +143,6 @@ def test_a_captured_call_is_the_layer_s_own(case):
     moved = any(part.any() for one in captured.trace[0].initial for part in [one])
     assert moved == case["stateful"]
     assert "call" not in vars(layer)
-
-
-# Several layers, nested, and whole networks.
-
-
-def test_layers_within_models_within_models_are_found_by_their_names(tmp_path):
-    inner = keras.Sequential(
-        [L.LSTM(3, return_sequences=True, name="a"), L.LSTM(2, return_sequences=True, name="b")], name="in"
-    )
-    inputs = keras.Input((TIME, INPUTS))
-    x = L.RNN([L.LSTMCell(3), L.LSTMCell(INPUTS)], return_sequences=True, name="stack")(inputs)
-    model = keras.Model(inputs, L.LSTM(2, name="top")(inner(x)))
-    data = np.random.default_rng(0).normal(size=(BATCH, TIME, INPUTS)).astype(np.float32)
-    want = flat(model(data))[0]
-    for form in (".keras", ".h5"):
-        path = saved(model, tmp_path, form)
-        *names, all_of_them = [one.name for one in interop.inspect(path).found]
-        assert names == ["stack", "in/a", "in/b", "top"]
-        assert all_of_them == "stack → in/a → in/b → top"
-        y = data.swapaxes(0, 1)
-        for name in names:
-            y, _ = interop.load(path, name)(y)
-        np.testing.assert_allclose(y[-1], want, rtol=0, atol=CLOSE)
-        assert interop.load(path, all_of_them).num_layers == interop.load(path).num_layers == 5
-        assert [one.whole for one in interop.inspect(path).found] == [False] * 4 + [True]
-        whole = interop.load_network(path)
-        assert whole.lstm.num_layers == 5
-        np.testing.assert_allclose(whole(data.swapaxes(0, 1))[0], want, rtol=0, atol=CLOSE)
-
-
-NETWORKS = cover(
-    {
-        "embedding": ("none", "plain", "mask_zero"),
-        "merge": ("one way", "concat", "ave"),
-        "last": (False, True),
-        "backwards": (False, True),
-        "head": (None, "softmax", "sigmoid", "linear", "hard_sigmoid"),
-        "form": (".keras", ".h5"),
-        "api": ("sequential", "functional"),
-        "layers": (1, 2),
-    },
-    allowed=lambda case: not case["backwards"] or (case["last"] and case["merge"] == "one way" and case["layers"] == 1),
-)
-
-
-@pytest.mark.parametrize("case", NETWORKS, ids=lambda case: "-".join(str(value) for value in case.values()))
-def test_a_whole_network_gives_keras_s_output(case, tmp_path):
-    layers = []
-    if case["embedding"] != "none":
-        layers.append(L.Embedding(7, INPUTS, mask_zero=case["embedding"] == "mask_zero"))
-    for number in range(case["layers"]):
-        sequences = number < case["layers"] - 1 or not case["last"]
-        layer = L.LSTM(UNITS, return_sequences=sequences, go_backwards=case["backwards"])
-        layers.append(layer if case["merge"] == "one way" else L.Bidirectional(layer, merge_mode=case["merge"]))
-        layers.append(L.Dropout(0.3))
-    if case["head"] is not None:
-        dense = L.Dense(2, activation=case["head"])
-        layers.append(dense if case["last"] else L.TimeDistributed(dense))
-    inputs = keras.Input((TIME,) if case["embedding"] != "none" else (TIME, INPUTS))
-    if case["api"] == "sequential":
-        model = keras.Sequential([inputs, *layers])
-    else:
-        y = inputs
-        for layer in layers:
-            y = layer(y)
-        model = keras.Model(inputs, y)
-    rng = np.random.default_rng(NETWORKS.index(case))
-    model.set_weights([rng.normal(0, 0.5, one.shape).astype(np.float32) for one in model.get_weights()])
-    if case["embedding"] == "none":
-        x = rng.normal(size=(BATCH, TIME, INPUTS)).astype(np.float32)
-    else:
-        x = np.array([[1, 2, 3, 0, 0], [4, 0, 5, 6, 1], [0, 0, 2, 2, 6]])
-    network = interop.load_network(saved(model, tmp_path, case["form"]))
-    got, _ = network(x.swapaxes(0, 1))
-    got = got if case["last"] else got.swapaxes(0, 1)
-    assert_agree({"y": got}, {"y": flat(model(x))[0]}, CLOSE)
-
-
-TOKENS = np.array([[1, 5, 2, 5, 0], [5, 3, 0, 0, 5], [4, 0, 5, 6, 1]])
-
-
-def masked_by_hand(zero_too, number, *at):
-    """Return a model of two LSTMs over an embedding; some of them are given the mask of a token by its number."""
-    tokens = keras.Input((TIME,), dtype="int32")
-    mask = keras.ops.not_equal(tokens, number)
-    y = L.Embedding(7, INPUTS, mask_zero=zero_too)(tokens)
-    for place, sequences in enumerate((True, False)):
-        y = L.LSTM(UNITS, return_sequences=sequences)(y, **({"mask": mask} if place in at else {}))
-    return random_weights(keras.Model(tokens, y))
-
-
-def random_weights(model):
-    rng = np.random.default_rng(0)
-    model.set_weights([rng.normal(0, 0.6, one.shape).astype(np.float32) for one in model.get_weights()])
-    return model
-
-
-@pytest.mark.parametrize("form", [".keras", ".h5"])
-def test_a_mask_that_somebody_gives_is_not_taken_for_the_one_that_a_layer_makes(form, tmp_path):
-    for case in ((False, 5, 0), (False, 0, 1), (True, 5, 0), (True, 5, 1), (True, 5, 0, 1)):
-        path = saved(masked_by_hand(*case), tmp_path, form)
-        with pytest.raises(gw.FileError, match="a mask of its own") as caught:
-            interop.load_network(path)
-        assert len(str(caught.value).splitlines()) == 1
-        assert [one.whole for one in interop.inspect(path).found] == [False, False]
-    for case in ((True, 0), (True, 0, 0), (True, 0, 1)):  # the embedding's own, by hand or not
-        model = masked_by_hand(*case)
-        network = interop.load_network(saved(model, tmp_path, form))
-        np.testing.assert_allclose(network(TOKENS.T)[0], flat(model(TOKENS))[0], rtol=0, atol=CLOSE)
-
-
-@pytest.mark.parametrize("form", [".keras", ".h5"])
-@pytest.mark.parametrize("over", ["axis", "value", "source"])
-def test_a_mask_that_is_only_like_masking_s_is_not_taken_for_it(over, form, tmp_path):
-    inputs = keras.Input((TIME, TIME if over == "axis" else INPUTS))
-    y = L.Masking(MASKED)(inputs)
-    axis, value = (1 if over == "axis" else -1), (0.5 if over == "value" else MASKED)
-    mask = keras.ops.any(keras.ops.not_equal(y if over == "source" else inputs, value), axis=axis)
-    model = keras.Model(inputs, L.LSTM(UNITS)(y, mask=mask))
-    with pytest.raises(gw.FileError, match="a mask of its own"):
-        interop.load_network(saved(model, tmp_path, form))
-
-
-@pytest.mark.parametrize("form", [".keras", ".h5"])
-def test_masks_that_come_into_models_within_models_or_out_of_them_are_followed(form, tmp_path):
-    def within(*layers):
-        inputs = y = keras.Input((TIME, INPUTS))
-        for layer in layers:
-            y = layer(y)
-        return keras.Model(inputs, y)
-
-    def lstm():
-        return L.LSTM(INPUTS, return_sequences=True)
-
-    x = np.random.default_rng(0).normal(size=(BATCH, TIME, INPUTS)).astype(np.float32)
-    x[0, [0, 2]] = x[1, 3:] = 0
-    for layers in (
-        (L.Masking(), within(lstm()), lstm()),
-        (within(L.Masking()), lstm()),
-        (within(L.Masking(), lstm()), lstm()),
-        (keras.Sequential([keras.Input((TIME, INPUTS)), L.Masking(), lstm()]), lstm()),
-    ):
-        model = random_weights(within(*layers))
-        path = saved(model, tmp_path, form)
-        assert all(any("mask" in note for note in one.notes) for one in interop.inspect(path).found)
-        got = interop.load_network(path)(x.swapaxes(0, 1))[0].swapaxes(0, 1)
-        np.testing.assert_allclose(got, flat(model(x))[0], rtol=0, atol=CLOSE)
-
-
-@pytest.mark.parametrize("form", [".keras", ".h5"])
-def test_the_notes_tell_a_mask_or_a_state_where_one_comes_and_only_there(form, tmp_path):
-    first, second = keras.Input((TIME, INPUTS)), keras.Input((TIME, INPUTS))
-    steps = keras.Input((TIME,), dtype="bool")
-    _, *state = L.LSTM(UNITS, return_state=True, name="encoder")(L.Masking()(first))
-    y = L.LSTM(UNITS, return_sequences=True, name="decoder")(second, initial_state=state)
-    y = L.LSTM(UNITS, name="given")(y, mask=steps)
-    y = L.LSTM(UNITS, name="repeated")(L.RepeatVector(TIME)(y))
-    found = interop.inspect(saved(keras.Model([first, second, steps], y), tmp_path, form)).found
-    told = {one.name: [any(word in note for note in one.notes) for word in ("mask", "state that")] for one in found}
-    assert told == {
-        "encoder": [True, False],
-        "decoder": [False, True],
-        "given": [True, False],
-        "repeated": [False, False],
-    }
-    layers = [L.Masking(), L.LSTM(3, name="a"), L.RepeatVector(TIME), L.LSTM(3, name="b")]
-    found = interop.inspect(saved(keras.Sequential([keras.Input((TIME, INPUTS)), *layers]), tmp_path, form)).found
-    assert {one.name: bool(one.notes) for one in found} == {"a": True, "b": False}
-
-
-@pytest.mark.parametrize("form", [".keras", ".h5"])
-@pytest.mark.parametrize("kind", ["LSTM", "Dense", "Flip"])
-def test_a_class_of_somebody_s_own_is_not_taken_for_keras_s_of_the_same_name(kind, form, tmp_path):
-    base = {"LSTM": Louder, "Dense": L.Dense, "Flip": L.Layer}[kind]
-    config = {"get_config": lambda self: base.get_config(self) | {"axis": 1}} if kind == "Flip" else {}
-    own = keras.saving.register_keras_serializable("Mine")(type(kind, (base,), config))
-    plain = L.LSTM(UNITS, return_sequences=True)
-    layers = {"LSTM": lambda: [own(UNITS)], "Dense": lambda: [plain, own(2)], "Flip": lambda: [plain, own()]}[kind]()
-    path = saved(keras.Sequential([keras.Input((TIME, INPUTS)), *layers]), tmp_path, form)
-    with pytest.raises(gw.FileError, match=f"{kind}, whose code is not in the file"):
-        interop.load_network(path)
-    assert len(interop.inspect(path).found) == (kind != "LSTM")
-
-
-@pytest.mark.parametrize("form", [".keras", ".h5"])
-def test_a_model_of_a_class_of_somebody_s_own_has_lstms_but_no_network(form, tmp_path):
-    class Twice(keras.Model):
-        def call(self, x, **options):
-            return 2 * super().call(x, **options)
-
-    inputs = keras.Input((TIME, INPUTS))
-    within = Twice(inputs, L.LSTM(INPUTS, name="lstm")(inputs), name="within")
-    for model, name in ((within, "lstm"), (keras.Sequential([inputs, within]), "within/lstm")):
-        path = saved(model, tmp_path, form)
-        np.testing.assert_array_equal(
-            interop.load(path, name)[0].parameters.weight, door.read(model, name)[0].parameters.weight
-        )
-        with pytest.raises(gw.FileError, match="'within' is a model of a class of its own"):
-            interop.load_network(path)
-
-
-def test_a_layer_that_stands_in_two_models_is_refused_where_the_file_has_no_weights_of_it(tmp_path):
-    shared = L.LSTM(INPUTS, return_sequences=True, name="shared")
-    inputs, inner = keras.Input((TIME, INPUTS)), keras.Input((TIME, INPUTS))
-    model = keras.Model(inputs, shared(keras.Model(inner, shared(inner), name="inner")(inputs)))
-    contents = interop.inspect(saved(model, tmp_path, ".keras"))
-    assert [one.name for one in contents.found] == ["inner/shared"]
-    assert "stands elsewhere too" in contents.refused[0].reason
-    assert len(interop.inspect(saved(model, tmp_path, ".h5")).found) == 3  # which has them twice, and the two as one
 
 
 # What gatewise writes.
@@ -511,11 +282,6 @@ def test_a_layer_that_computes_in_half_precision_is_captured_with_a_note():
     (captured,) = door.capture(model, np.random.default_rng(0).normal(size=(BATCH, TIME, INPUTS)).astype(np.float32))
     assert 0 < captured.difference < 5e-3
     assert "float16" in captured.notes[0]
-
-
-class Louder(L.LSTM):
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        return 2 * super().call(sequences, initial_state, mask, training)
 
 
 @pytest.mark.parametrize(

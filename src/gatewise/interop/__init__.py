@@ -3,70 +3,17 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from typing import Any
 
-from gatewise import storage
-from gatewise.errors import CapacityError, FileError, GatewiseError
+from gatewise.errors import FileError
 from gatewise.interop import own
-from gatewise.interop.found import Contents
+from gatewise.interop.formats import Path, inspect
 from gatewise.interop.own import write as save
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.trace import LSTMTrace, Trace
 
 __all__ = ["inspect", "load", "load_network", "load_trace", "save"]
-
-Path = str | os.PathLike[str]
-HEAD = 4096  # bytes that a door is shown of a file, to say whether it is one of its own
-DOORS = ("own", "torch", "keras", "json_models", "onnx")  # in the order in which they are asked
-
-
-def inspect(path: Path, **omitted: Any) -> Contents:
-    """Return what is in a file: every LSTM, what else matters, and what cannot be read and why.
-
-    Parameters
-    ----------
-    path : path
-        Of gatewise, PyTorch (``.pt``, ``.pth``, ``.bin``, ``.pkl``, TorchScript, ``.safetensors``), Keras (``.keras``,
-        ``.h5``), ONNX, or JSON as RTNeural, Neural Amp Modeler and ICU write it. Its name does not matter: the first
-        bytes say what it is.
-    **omitted
-        What the file leaves out, by the names that the door of its format knows.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be read.
-    OptionError
-        If an option is given that files of this format do not leave out.
-    MissingExtraError
-        If the library that reads its container is not installed.
-    """
-    source = storage.readable(path)
-    with open(source, "rb") as file:
-        head = file.read(HEAD)
-    if not head:
-        raise FileError(f"cannot read {source}: it is empty")
-    for name in DOORS:
-        door = import_module(f"gatewise.interop.{name}")
-        if door.recognises(source, head):
-            return _found(door, source, omitted)
-    raise FileError(
-        f"cannot read {source}: it is none of gatewise, PyTorch, safetensors, Keras, ONNX or a JSON model that is known"
-    )
-
-
-def _found(door: Any, source: Any, omitted: dict[str, Any]) -> Contents:
-    try:
-        contents: Contents = door.contents(source, omitted)
-    except GatewiseError:
-        raise
-    except MemoryError:
-        raise CapacityError(f"reading {source} takes more memory than there is") from None
-    except RecursionError:
-        raise FileError(f"cannot read {source}: it is nested too deeply") from None
-    return contents
 
 
 def load(path: Path, name: str | None = None, **omitted: Any) -> LSTM:

@@ -112,8 +112,3 @@ def stacked(framework: str, p: Parameters) -> Stacked:
         order = gates.ORDERS[framework].replace("g", "")
         peephole = p.peephole[[gates.PEEPHOLES.index(letter) for letter in order]].reshape(-1)
     return Stacked(in_order(p.input_weight), in_order(p.recurrent_weight), in_order(p.bias), peephole, p.projection)
-
-
-def real(array: Array) -> Array:
-    """Return an array as float32 or float64: what is narrower becomes float32, which changes no number."""
-    return np.asarray(array, np.float64 if array.dtype == np.float64 else np.float32)

@@ -25,9 +25,9 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
 from gatewise.interop import conventions
+from gatewise.interop.containers.json_document import array, begins, count, entry, said, single
+from gatewise.interop.containers.json_document import read as read_document
 from gatewise.interop.found import Contents, Found, Part, Refused, omissions
-from gatewise.interop.json_document import array, begins, count, entry, said, single
-from gatewise.interop.json_document import read as read_document
 from gatewise.interop.torch import grouping
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import io
 import json
-import lzma
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gatewise.arrays import Array, require_memory
+from gatewise.arrays import Array
 from gatewise.errors import FileError, reason
-from gatewise.interop import conventions
-from gatewise.interop.hdf5 import MAGIC, File, Group
-from gatewise.interop.hdf5.array import EXPANSION, Dataset
+from gatewise.interop.containers import hdf5, zips
+from gatewise.interop.containers.floats import real
+from gatewise.interop.containers.hdf5 import MAGIC, Dataset, File, Group
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 LONGEST = 2**26  # bytes of a configuration
@@ -33,16 +31,6 @@ CONTAINERS = (
     "_layer_checkpoint_dependencies",
 )  # of Keras 3, of Keras 2.12
 SKIPPED = {"optimizer", "optimizer_weights", "_distribute_strategy"}
-ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OSError,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +58,7 @@ class Tensor:
             raise FileError(f"{self.name} holds {self.dataset.type.kind}, not floats: it may be quantised")
         with self.source.opened() as stream:
             found: Array = replace(self.dataset, file=File(stream)).read()
-        return conventions.real(found)
+        return real(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +106,8 @@ class Source:
             return
         with ExitStack() as stack:
             if self.kind == "keras":
-                with _archive(self.path) as archive:
-                    stream: BinaryIO = io.BytesIO(_member(archive, WEIGHTS, None))
+                with zips.opened(self.path) as archive:
+                    stream: BinaryIO = io.BytesIO(zips.sole_member(archive, WEIGHTS, None))
             else:
                 stream = stack.enter_context(open(self.path, "rb"))
             self._live.append(stream)
@@ -138,7 +126,7 @@ def recognises(path: Path, head: bytes) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return {CONFIG, WEIGHTS} <= set(archive.namelist())
-    except ZIP_ERRORS:
+    except zips.ZIP_ERRORS:
         return False
 
 
@@ -155,14 +143,14 @@ def reading(path: Path) -> Iterator[Source]:
         zipped = not file.read(len(MAGIC)).startswith(MAGIC)
     source = Source(path, "keras" if zipped else "h5")
     if zipped:
-        with _archive(path) as archive:
-            source.config = document(_member(archive, CONFIG, LONGEST))
+        with zips.opened(path) as archive:
+            source.config = document(zips.sole_member(archive, CONFIG, LONGEST))
             names = set(archive.namelist())
-            metadata = document(_member(archive, METADATA, LONGEST)) if METADATA in names else {}
+            metadata = document(zips.sole_member(archive, METADATA, LONGEST)) if METADATA in names else {}
         if isinstance(metadata, dict) and isinstance(metadata.get("keras_version"), str):
             source.version = metadata["keras_version"]
     with source.opened() as stream:
-        root = File(stream).root
+        root = hdf5.root(stream)
         if zipped:
             source.tree = _node(source, root, 0)
         else:
@@ -180,38 +168,6 @@ def document(text: bytes | str) -> Any:
         raise FileError("its configuration is nested too deeply") from None
     except ValueError as problem:
         raise FileError(f"its configuration is not JSON ({reason(problem)})") from None
-
-
-@contextmanager
-def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except ZIP_ERRORS as problem:
-        raise FileError(f"it is not a whole zip archive ({reason(problem)})") from None
-    with archive:
-        yield archive
-
-
-def _member(archive: zipfile.ZipFile, name: str, most: int | None) -> bytes:
-    """Return a member of an archive; one that would become much larger than it is stored is refused before that."""
-    infos = [one for one in archive.infolist() if one.filename == name]
-    if len(infos) != 1:
-        there = ", ".join(repr(one) for one in archive.namelist()[:8])
-        raise FileError(f"it has {len(infos)} members {name!r}, and must have one; it has {there}"[:300])
-    info = infos[0]
-    if (most is not None and info.file_size > most) or info.file_size > EXPANSION * info.compress_size + 2**16:
-        raise FileError(f"its {name} would have {info.file_size} bytes, of {info.compress_size} in the archive")
-    if archive.fp is None or info.compress_size > archive.fp.seek(0, 2):
-        raise FileError(f"its {name} would have {info.compress_size} bytes in the archive, which is shorter")
-    require_memory(info.file_size, 1, name)
-    try:
-        with archive.open(info) as file:
-            found = file.read(info.file_size + 1)
-    except ZIP_ERRORS as problem:
-        raise FileError(f"its {name} cannot be read ({reason(problem)})") from None
-    if len(found) != info.file_size:
-        raise FileError(f"its {name} is not whole")
-    return found
 
 
 # HDF5 of Keras 1 and 2, and of whole models.

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from gatewise import storage
-from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
+from gatewise.errors import OptionError
 from gatewise.interop.capture import Captured
-from gatewise.interop.found import Contents, Found, Refused, distinct, omissions
-from gatewise.interop.onnx.cells import cell_at, unrecognised
-from gatewise.interop.onnx.constants import AnyArray, File, NotConstant, library
-from gatewise.interop.onnx.lstm import QUANTISED, Site, found_of, scope_of, sites
+from gatewise.interop.found import Contents
+from gatewise.interop.onnx import packages
+from gatewise.interop.onnx.capturing import captured
 from gatewise.interop.onnx.parsing import parsed
-from gatewise.interop.onnx.parts import parts_of
-from gatewise.interop.onnx.stacks import arranged
+from gatewise.interop.onnx.reading import looked_at
+from gatewise.interop.onnx.writing import model_of
 from gatewise.layers import LSTM
 
 if TYPE_CHECKING:
@@ -34,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["capture", "contents", "read", "recognises", "write"]
 
-PRODUCER = "gatewise"
-MOST = 4096  # how many LSTMs of one file are looked at
 # ModelProto: ir_version, a small whole number, and the tag of another of its fields.
 _HEAD = re.compile(rb"\x08[\x01-\x40](?:[\x12\x1a\x22\x28\x32\x3a\x42\x72]|\xa2\x01|\xca\x01|\xd2\x01|$)", re.DOTALL)
 
@@ -52,7 +46,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     from outside.
     """
     source = storage.readable(path)
-    return _contents(parsed(source), source, omitted)
+    return looked_at(parsed(source), source, omitted)[0]
 
 
 def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = None, **omitted: npt.ArrayLike) -> LSTM:
@@ -75,9 +69,9 @@ def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = No
     """
     if isinstance(source, (str, os.PathLike)):
         return contents(Path(source), omitted).pick(name).lstm
-    if not isinstance(source, library("onnx").ModelProto):
+    if not isinstance(source, packages.reader().ModelProto):
         raise OptionError(f"read takes a path or an onnx.ModelProto, not {type(source).__name__}")
-    return _contents(source, None, omitted).pick(name).lstm
+    return looked_at(source, None, omitted)[0].pick(name).lstm
 
 
 def write(
@@ -111,8 +105,6 @@ def write(
     FileError
         If the file cannot be written; an existing one is then left as it was.
     """
-    from gatewise.interop.onnx.writing import model_of
-
     model: onnx.ModelProto = model_of(lstm, gates=gates, opset=opset)
     if path is not None:
         with storage.beside(path) as temporary:
@@ -142,108 +134,5 @@ def capture(path: str | os.PathLike[str], inputs: Mapping[str, npt.ArrayLike]) -
     MissingExtraError
         If onnxruntime is not installed.
     """
-    from gatewise.interop.onnx.capturing import captured
-
     source = storage.readable(path)
     return captured(parsed(source), source, inputs)
-
-
-def _contents(model: Any, source: Path | None, omitted: Mapping[str, Any]) -> Contents:
-    """Return what is in a model."""
-    return looked_at(model, source, omitted)[0]
-
-
-def looked_at(
-    model: Any, source: Path | None, omitted: Mapping[str, Any], *, single: bool = False
-) -> tuple[Contents, list[Site]]:
-    """Return what is in a model, and the nodes of the first LSTMs in it; with `single` none is made of several."""
-    name = "the model" if source is None else str(source)
-    held = {one.name for one in model.graph.initializer}
-    names = [one.name for one in model.graph.input]
-    omissions(name, omitted, tuple(sorted(names, key=lambda one: one in held)))
-    outputs = [one.name for one in model.graph.output]
-    file = File(model, source, {key: _given(key, value) for key, value in omitted.items()})
-    try:
-        everything = list(sites(scope_of(file, model.graph)))
-        with np.errstate(all="ignore"):  # NaN and infinity go through as they are
-            found, stacks, refused, places, read_in = _lstms(everything, outputs)
-        refused += unrecognised(everything, read_in)
-        parts = parts_of(everything, outputs)
-    except GatewiseError as problem:
-        if isinstance(problem, CapacityError):
-            raise
-        raise FileError(f"cannot read {name}: {problem}") from None
-    except RecursionError:
-        raise FileError(f"cannot read {name}: it is nested too deeply") from None
-    if single:
-        stacks = []
-    if len(stacks) == 1 and stacks[0].lstm.num_layers == len(found) and not refused:
-        stacks = [replace(stacks[0], whole=True)]
-    if not single and model.producer_name == PRODUCER and len(stacks) == 1 and len(found) == stacks[0].lstm.num_layers:
-        found, stacks = [], [replace(stacks[0], name="lstm", whole=False)]  # what gatewise wrote as one is one
-    version = f"ONNX, opset {file.opset}"
-    if producer := " ".join(one for one in (model.producer_name, model.producer_version) if one):
-        version += f", by {producer[:80]}"
-    return Contents(name, version, distinct([*found, *stacks]), parts, tuple(refused)), places
-
-
-def _given(name: str, value: Any) -> AnyArray:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise OptionError(f"{name} must be an array whose rows have equal lengths") from None
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        raise OptionError(f"{name} must hold real numbers, not {array.dtype}")
-    return array
-
-
-def _lstms(
-    everything: Sequence[Site], outputs: list[str]
-) -> tuple[list[Found], list[Found], list[Refused], list[Site], set[int]]:
-    """Return the LSTMs of single nodes and the written-out ones, those that stand one upon another, what cannot be
-    read, the single nodes themselves, and the scopes in which any of these are.
-    """
-    found: list[Found] = []
-    refused: list[Refused] = []
-    places: list[Site] = []
-    cells: list[Found] = []
-    read_in: set[int] = set()
-    labels = Counter(site.label for site in everything if _is_recurrent(site))
-    if labels.total() > MOST:
-        raise FileError(f"it has {labels.total():,} recurrent nodes; at most {MOST:,} are read")
-    for site in everything:
-        recurrent, node = _is_recurrent(site), site.node
-        name = site.label if labels[site.label] < 2 else site.full_label
-        try:
-            if recurrent and node.op_type in ("LSTM", QUANTISED):
-                found.append(found_of(site, name))
-                places.append(site)
-            elif recurrent:
-                refused.append(Refused(name, _why(node)))
-            elif node.op_type == "Mul" and (cell := cell_at(site, name)) is not None:
-                cells.append(cell)
-                read_in.add(id(site.scope))
-        except CapacityError:
-            raise
-        except (NotConstant, GatewiseError) as problem:
-            refused.append(
-                Refused(name, f"{'its LSTM' if recurrent else 'its written-out LSTM'} cannot be read: {problem}")
-            )
-            read_in.add(id(site.scope))
-        except MemoryError:
-            raise CapacityError(f"{name} would take more memory than there is") from None
-    singles, stacks = arranged(places, found, outputs)
-    return [*singles, *cells], stacks, refused, places, read_in
-
-
-def _is_recurrent(site: Site) -> bool:
-    node = site.node
-    if node.domain in ("", "ai.onnx"):
-        return node.op_type in ("LSTM", "GRU", "RNN")
-    return any(word in node.op_type for word in ("LSTM", "GRU", "RNN"))
-
-
-def _why(node: Any) -> str:
-    if node.op_type in ("GRU", "RNN") and node.domain in ("", "ai.onnx"):
-        return f"it is a {node.op_type}, not an LSTM"
-    return f"it is an operator {node.op_type} of {node.domain}, which is not known"

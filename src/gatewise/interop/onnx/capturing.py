@@ -14,8 +14,11 @@ from gatewise.arrays import require_memory
 from gatewise.errors import FileError, GatewiseError, OptionError, reason
 from gatewise.interop.capture import Captured, difference
 from gatewise.interop.found import Contents, Found
-from gatewise.interop.onnx.constants import AnyArray, library
-from gatewise.interop.onnx.lstm import QUANTISED, Site
+from gatewise.interop.onnx import packages
+from gatewise.interop.onnx.file import AnyArray
+from gatewise.interop.onnx.lstm import QUANTISED
+from gatewise.interop.onnx.reading import looked_at
+from gatewise.interop.onnx.sites import Site
 from gatewise.step import State
 
 TAKEN = ("X", "sequence_lens", "initial_h", "initial_c")
@@ -33,9 +36,7 @@ class _Shown(NamedTuple):
 
 def captured(model: Any, path: Path, inputs: Mapping[str, npt.ArrayLike]) -> tuple[Captured, ...]:
     """Return what `gatewise.interop.onnx.capture` promises."""
-    from gatewise.interop.onnx import looked_at
-
-    onnx, runtime = library("onnx"), library("onnxruntime")
+    onnx, runtime = packages.reader(), packages.runtime()
     if any(one.data_location for one in model.graph.initializer):
         model = _with_all_tensors(onnx, path, model)
     copy = onnx.ModelProto()

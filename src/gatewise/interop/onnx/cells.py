@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 from gatewise.arrays import Array
 from gatewise.errors import GatewiseError
 from gatewise.interop import conventions
+from gatewise.interop.containers.floats import real
 from gatewise.interop.found import Found, Refused
-from gatewise.interop.onnx.constants import NotConstant, Scope
-from gatewise.interop.onnx.lstm import Site
+from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.interop.onnx.scopes import Scope
+from gatewise.interop.onnx.sites import Site
 from gatewise.layers import LSTM
 
 _PASSING = ("Gather", "Slice", "Squeeze", "Unsqueeze", "Identity", "Reshape", "Split", "Transpose", "Cast")
@@ -80,7 +82,7 @@ def _read(site: Site, name: str, order: str, split: _Made, c_prev: tuple[Scope, 
     recurrent, inputs = _told_apart(terms, hidden, lambda name: _is_state(site, c_prev, split.scope, name), split.scope)
 
     def rows(array: Array) -> Array:  # (·, 4 · hidden) to (4 · hidden, ·) in the order i f g o
-        parts = conventions.real(array.T).reshape(4, hidden, -1)
+        parts = real(array.T).reshape(4, hidden, -1)
         return parts[[order.index(letter) for letter in "ifgo"]].reshape(4 * hidden, -1)
 
     p = conventions.parameters("gatewise", rows(inputs), rows(recurrent), [rows(one)[:, 0] for one in biases])

@@ -1,4 +1,4 @@
-"""ONNX's operator LSTM: where its nodes are, and what one of them says in gatewise's words.
+"""ONNX's operator LSTM: what a node says in gatewise's words.
 
 Its gates come in the order i, o, f, g; two biases, for the input's and the recurrent sums, are added; the peepholes
 come in the order i, o, f. `clip` bounds the pre-activation of each gate, its peephole and its bias in it, and nothing
@@ -7,28 +7,25 @@ else: neither the cell state before the output nor the gates of a coupled cell a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array
-from gatewise.errors import FileError
 from gatewise.interop import conventions
+from gatewise.interop.containers.floats import real
 from gatewise.interop.found import Found
-from gatewise.interop.onnx.constants import DEEPEST, AnyArray, Attributes, File, NotConstant, Scope
+from gatewise.interop.onnx.attributes import Attributes, NotConstant
+from gatewise.interop.onnx.file import AnyArray
+from gatewise.interop.onnx.scopes import DEEPEST, Scope
+from gatewise.interop.onnx.sites import Site
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.parameters import Parameters, Variant
 from gatewise.step import State
 
-INPUTS = (
-    *("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
-    *("W_scale", "W_zero_point", "R_scale", "R_zero_point"),  # of the quantised kind alone
-)
 ATTRIBUTES = {
     *("activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "input_forget"),
     *("layout", "output_sequence"),
@@ -55,111 +52,6 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, float | None]]] = {
 # Operators that make nothing new of what they are given.
 _MOVING = ("Gather", "Slice", "Identity", "Expand", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Split", "Cast")
 _BY_NAME = {name.lower(): name for name in ACTIVATIONS}  # onnxruntime does not look at the case
-
-
-@dataclass(frozen=True, eq=False)
-class Site:
-    """One node, and the graph that it stands in."""
-
-    scope: Scope
-    node: Any
-
-    @property
-    def label(self) -> str:
-        """The node's name, or that of its first output."""
-        return str(self.node.name or next((one for one in self.node.output if one), self.node.op_type))
-
-    @property
-    def full_label(self) -> str:
-        """The same after the names of the nodes in whose bodies it stands."""
-        return "/".join((*self.scope.way, self.label))
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """What it is known by: all calls of one function share its nodes."""
-        return id(self.scope), id(self.node)
-
-    @property
-    def attributes(self) -> Attributes:
-        """Its attributes."""
-        return Attributes(self.node, self.scope.attributes)
-
-    def input(self, name: str) -> str:
-        """Return what one of its `INPUTS` is called in the graph; empty where it is left out."""
-        place = INPUTS.index(name)
-        return self.node.input[place] if place < len(self.node.input) else ""
-
-    def constant(self, name: str) -> AnyArray | None:
-        """Return the value of one of its `INPUTS`; None where it is left out."""
-        given = self.input(name)
-        if not given:
-            return None
-        try:
-            return self.scope.value(given)
-        except NotConstant as problem:
-            try:
-                scope, inner = self.scope.owner(given)
-            except NotConstant:
-                raise NotConstant(f"of its {name}: {problem}") from None
-            if scope.parent is None and inner in scope.inputs and inner not in scope.file.omitted:
-                raise NotConstant(
-                    f"its {name} comes in from outside, as the input {inner!r}; give the array by that name"
-                ) from None
-            raise NotConstant(f"of its {name}: {problem}") from None
-
-
-def scope_of(
-    file: File, graph: Any, parent: Scope | None = None, way: tuple[str, ...] = (), owner: Site | None = None
-) -> Scope:
-    """Return the scope of a graph; where it is the body of a node, `owner` is that node."""
-    file.visit(len(graph.node))
-    carried: dict[str, str] = {}
-    backward = False
-    if owner is not None and owner.node.op_type == "Scan":
-        with suppress(NotConstant):  # attributes of other types than the operator's
-            sequences = owner.attributes.get("num_scan_inputs", "i", 0)
-            backward = set(owner.attributes.get("scan_input_directions", "ints", [])) == {1}
-            states = max(0, len(graph.input) - sequences)
-            carried = {a.name: b.name for a, b in zip(graph.input[:states], graph.output[:states], strict=False)}
-    return Scope(
-        file,
-        graph.node,
-        graph.initializer,
-        [one.name for one in graph.input],
-        [one.values.name for one in graph.sparse_initializer],
-        parent,
-        attributes=None if parent is None else parent.attributes,
-        way=way,
-        carried=carried,
-        backward=backward,
-    )
-
-
-def sites(scope: Scope, depth: int = 0) -> Iterator[Site]:
-    """Give every node of a graph, of the bodies of its nodes, and of the functions that it calls."""
-    if depth > DEEPEST:
-        raise FileError(f"its graphs lie in one another more than {DEEPEST} deep")
-    file = scope.file
-    for node in scope.nodes:
-        site = Site(scope, node)
-        function = file.function(node)
-        if function is not None:
-            file.visit(len(function.node))
-            bound = {inner: (scope, outer) for inner, outer in zip(function.input, node.input, strict=False)}
-            yield from sites(
-                Scope(
-                    file,
-                    function.node,
-                    bound=bound,
-                    attributes=Attributes(node, scope.attributes, function.attribute_proto),
-                    way=(*scope.way, site.label),
-                ),
-                depth + 1,
-            )
-            continue
-        yield site
-        for name, graph in site.attributes.graphs():
-            yield from sites(scope_of(file, graph, scope, (*scope.way, f"{site.label}.{name}"), site), depth + 1)
 
 
 def found_of(site: Site, name: str) -> Found:
@@ -252,7 +144,7 @@ def _arrays(site: Site, directions: int, notes: list[str]) -> dict[str, Array]:
     site.scope.file.spend(sum(array.size for array in given.values()), 8 if types["W"] == "float64" else 4)
     if types["W"] in ("float16", "bfloat16"):
         notes.append(f"its weights are stored as {types['W']}; here all is computed in float32")
-    return {name: conventions.real(array) for name, array in given.items()}
+    return {name: real(array) for name, array in given.items()}
 
 
 def _cell(arrays: dict[str, Array], place: int, hidden: int, variant: Variant) -> Parameters:
@@ -341,7 +233,7 @@ def _state(site: Site, lstm: LSTM, layout: int, notes: list[str]) -> States | No
             array = array.swapaxes(0, 1) if layout == 1 and array.ndim == 3 else array
             if array.ndim != 3 or array.shape[::2] != (directions, hidden):
                 raise NotConstant(f"its {name} has shape {array.shape}; it must be ({directions}, batch, {hidden})")
-            parts[name] = conventions.real(array).astype(lstm.dtype)
+            parts[name] = real(array).astype(lstm.dtype)
     if missing:
         notes.append(f"{OUTSIDE} ({'; '.join(missing)})")
     if missing or not parts or len({one.shape for one in parts.values()}) > 1:

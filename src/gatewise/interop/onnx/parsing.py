@@ -1,8 +1,4 @@
-"""The bytes of an ONNX file, looked through before they become a model: how many pieces they are, and their texts.
-
-A message of protobuf takes two bytes in a file and some hundred in memory, so that a small file may fill it. What is
-counted are the stretches of bytes that a file is made of: messages, texts, arrays, each as one.
-"""
+"""From the bytes of an ONNX file to a model, after they have been looked through."""
 
 from __future__ import annotations
 
@@ -11,15 +7,15 @@ from typing import Any
 
 from gatewise.arrays import require_memory
 from gatewise.errors import CapacityError, FileError, reason
-from gatewise.interop.onnx.constants import library
-
-PIECES = 2_000_000  # an ordinary model has some ten for each node, and may have forty
-_TEXT = "text"
+from gatewise.interop.containers.protobuf import look_through
+from gatewise.interop.onnx import packages
 
 
 def parsed(source: Path) -> Any:
     """Return the model of a file; tensors that lie outside it are not loaded."""
-    onnx, message = library("onnx"), library("google.protobuf.message")
+    onnx = packages.reader()
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
     try:
         size = source.stat().st_size
         require_memory(2 * size, 1, f"reading {source}")
@@ -32,93 +28,15 @@ def parsed(source: Path) -> Any:
         raise FileError(f"cannot read {source}: it is in onnxruntime's own format; give the ONNX model it was made of")
     model = onnx.ModelProto()
     try:
-        _look_through(data, model.DESCRIPTOR)
-        model.ParseFromString(data)
+        look_through(data, model.DESCRIPTOR)
     except FileError as problem:
         raise FileError(f"cannot read {source}: {problem}") from None
-    except (message.DecodeError, RuntimeError, ValueError) as problem:
+    except UnicodeDecodeError:
+        raise FileError(f"cannot read {source}: it is no whole ONNX model (a name in it is not text)") from None
+    try:
+        model.ParseFromString(data)
+    except (DecodeError, RuntimeError, ValueError) as problem:
         raise FileError(f"cannot read {source}: it is no whole ONNX model ({reason(problem)})") from None
     if not model.HasField("graph"):
         raise FileError(f"cannot read {source}: it is no ONNX model, it has no graph")
     return model
-
-
-def _look_through(data: bytes, descriptor: Any) -> None:
-    """Count the pieces of a message, in the order in which they are parsed, and require that its texts are UTF-8.
-
-    Bytes that make no message end the count: where parsing ends as well.
-
-    Raises
-    ------
-    FileError
-        If there are too many, or one is no text where there must be one.
-    """
-    fields = _Fields()
-    around: list[tuple[int, Any]] = []  # of the messages that this place lies in: their ends, and their fields
-    place, end, known, count = 0, len(data), fields.of(descriptor), 0
-    try:
-        while True:
-            while place >= end:
-                if not around:
-                    return
-                end, known = around.pop()
-            tag, place = _number(data, place)
-            match tag & 7:
-                case 0:
-                    _, place = _number(data, place)
-                case 1:
-                    place += 8
-                case 5:
-                    place += 4
-                case 2:
-                    length, place = _number(data, place)
-                    count += 1
-                    if count > PIECES:
-                        raise FileError(f"it is made of more than {PIECES:,} pieces")
-                    if place + length > end:
-                        return
-                    kind = known.get(tag >> 3)
-                    if kind is _TEXT:
-                        data[place : place + length].decode()
-                    if kind is None or kind is _TEXT:
-                        place += length
-                    else:
-                        around.append((end, known))
-                        end, known = place + length, fields.of(kind)
-    except IndexError:
-        return
-    except UnicodeDecodeError:
-        raise FileError("it is no whole ONNX model (a name in it is not text)") from None
-
-
-def _number(data: bytes, place: int) -> tuple[int, int]:
-    """Return a whole number of variable length, and the place behind it."""
-    found = data[place]
-    place += 1
-    if found < 128:
-        return found, place
-    found &= 127
-    for shift in range(7, 70, 7):
-        more = data[place]
-        place += 1
-        found |= (more & 127) << shift
-        if more < 128:
-            break
-    return found, place
-
-
-class _Fields:
-    """What the fields of each message are, by number: a message's descriptor, or text; others are not asked for."""
-
-    def __init__(self) -> None:
-        self._of: dict[str, dict[int, Any]] = {}
-
-    def of(self, descriptor: Any) -> dict[int, Any]:
-        """Return the fields of a message."""
-        if descriptor.full_name not in self._of:
-            self._of[descriptor.full_name] = {
-                number: one.message_type or _TEXT
-                for number, one in descriptor.fields_by_number.items()
-                if one.message_type is not None or one.type == one.TYPE_STRING
-            }
-        return self._of[descriptor.full_name]

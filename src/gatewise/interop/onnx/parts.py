@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError
-from gatewise.interop import conventions
+from gatewise.interop.containers.floats import real
 from gatewise.interop.found import Part
-from gatewise.interop.onnx.constants import DEEPEST, NotConstant, Scope
-from gatewise.interop.onnx.lstm import Site
+from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.interop.onnx.scopes import DEEPEST, Scope
+from gatewise.interop.onnx.sites import Site
 
 QUANTISED = ("QLinearMatMul", "MatMulInteger", "QGemm", "DynamicQuantizeMatMul", "MatMulNBits")
 ACTIVATIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Softmax": "softmax"}
@@ -161,7 +162,7 @@ def _reader(scope: Scope, name: str, turned: bool) -> Callable[[], Array]:
 
     def read() -> Array:
         try:
-            array = conventions.real(scope.value(name))
+            array = real(scope.value(name))
         except NotConstant as problem:
             raise FileError(f"cannot read {name!r}: {problem}") from None
         return array.T if turned else array

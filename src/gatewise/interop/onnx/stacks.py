@@ -14,8 +14,10 @@ import numpy as np
 
 from gatewise.errors import GatewiseError
 from gatewise.interop.found import Found
-from gatewise.interop.onnx.constants import Attributes, NotConstant, Scope
-from gatewise.interop.onnx.lstm import APART, OUTSIDE, Site
+from gatewise.interop.onnx.attributes import Attributes, NotConstant
+from gatewise.interop.onnx.lstm import APART, OUTSIDE
+from gatewise.interop.onnx.scopes import Scope
+from gatewise.interop.onnx.sites import Site
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.step import State

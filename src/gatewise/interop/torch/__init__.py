@@ -18,6 +18,7 @@ from gatewise import storage
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError
 from gatewise.interop import conventions
+from gatewise.interop.formats import inspect
 from gatewise.interop.found import Contents, omissions
 from gatewise.interop.torch.files import Archive, open_archive, open_safetensors
 from gatewise.interop.torch.grouping import grouped
@@ -83,8 +84,6 @@ def read(source: torch.nn.Module | str | os.PathLike[str], name: str | None = No
         If the file cannot be read.
     """
     if isinstance(source, (str, os.PathLike)):
-        from gatewise.interop import inspect
-
         return inspect(source).pick(name).lstm
     return lstm_of(source)
 

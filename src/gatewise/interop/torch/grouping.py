@@ -10,8 +10,10 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop import conventions
+from gatewise.interop.containers.floats import real
+from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.found import Found, Part, Refused, distinct
-from gatewise.interop.torch.files import DEEPEST, Tensor
+from gatewise.interop.torch.described import DEEPEST
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
 
@@ -170,7 +172,7 @@ def _cell(
                 return one.array()
             except FileError as problem:
                 raise FileError(f"{name}: {problem}") from None
-        return conventions.real(one)
+        return real(one)
 
     biases = [kind for kind in ("bias_ih", "bias_hh") if (kind, layer, reverse) in names]
     if len(biases) == 1:
@@ -206,4 +208,4 @@ def _parts(tensors: Mapping[str, Tensor | Array], groups: Mapping[str, object]) 
 
 
 def _reader(one: Tensor | Array) -> Callable[[], Array]:
-    return one.array if isinstance(one, Tensor) else lambda: conventions.real(one)
+    return one.array if isinstance(one, Tensor) else lambda: real(one)

@@ -17,7 +17,6 @@ import numpy as np
 from gatewise import storage
 from gatewise.arrays import Array
 
-MAGIC = 0x1950A86A20F9469CFC6C  # how a stream of pickles from before 1.6 begins
 STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage"}
 FOLDER = "archive"
 

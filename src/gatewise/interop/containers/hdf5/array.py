@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import require_memory
 from gatewise.errors import FileError
-from gatewise.interop.hdf5.cursor import Cursor, Message, Type
-
-if TYPE_CHECKING:
-    from gatewise.interop.hdf5 import File
+from gatewise.interop.containers.floats import from_bfloat16
+from gatewise.interop.containers.hdf5.cursor import Cursor, Message, Type
+from gatewise.interop.containers.hdf5.file import File
+from gatewise.interop.containers.hdf5.trees import tree_1
+from gatewise.interop.containers.zips import EXPANSION
 
 FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
-EXPANSION = 1100  # deflate makes no more of a byte
 AnyArray = npt.NDArray[Any]
 
 
@@ -59,7 +59,7 @@ class Dataset:
         require_memory(self.count, max(self.type.size, 4), self.path)
         numbers = np.frombuffer(self._bytes(), self.type.numpy)
         if self.type.kind == "bfloat16":
-            numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
+            numbers = from_bfloat16(numbers)
         native = numbers.dtype.newbyteorder("=")
         return numbers.astype(native, copy=False).reshape(self.shape)
 
@@ -126,7 +126,7 @@ class Dataset:
             return fill * self.count
         whole = np.full(self.shape, np.void(fill), f"V{item}")
         seen = 0
-        for key, address in self.file.tree_1(tree, 1, 8 + 8 * (rank + 1)):
+        for key, address in tree_1(self.file, tree, 1, 8 + 8 * (rank + 1)):
             of = self.file.cursor(key)
             stored, mask = of.number(4), of.number(4)
             starts = [of.number(8) for _ in range(rank)]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gatewise.errors import FileError
-from gatewise.interop.hdf5.cursor import ATTRIBUTE, DEPTH, Cursor
-
-if TYPE_CHECKING:
-    from gatewise.interop.hdf5 import File
+from gatewise.interop.containers.hdf5.cursor import ATTRIBUTE, DEPTH, Cursor
+from gatewise.interop.containers.hdf5.file import File
+from gatewise.interop.containers.hdf5.trees import tree_2
 
 
 class Heap:
@@ -54,7 +51,7 @@ class Heap:
 
     def _huge(self, at: Cursor) -> bytes:
         wanted = at.number(min(self.file.length_size, at.left))
-        for record in self.file.tree_2(self.file.address(self.huge), 1):
+        for record in tree_2(self.file, self.file.address(self.huge), 1):
             one = self.file.cursor(record)
             address, length, number = self.file.address(one.offset()), one.length(), one.length()
             if number == wanted:
@@ -90,3 +87,10 @@ class Heap:
         begin = whole << (row - 1) if row else 0
         column = (place - begin) // size
         return row, column, begin + column * size, size
+
+
+def dense(file: File, heap: int, tree: int, kind: int) -> list[bytes]:
+    """Return what lies in a heap, in the order of the tree that leads there: of kind 5 links, of kind 8 attributes."""
+    store = Heap(file, heap)
+    skip = {5: 4, 8: 0}[kind]  # bytes of a record that stand before the heap's number
+    return [store.get(record[skip : skip + store.id_size]) for record in tree_2(file, tree, kind)]

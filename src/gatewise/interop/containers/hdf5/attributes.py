@@ -1,0 +1,108 @@
+"""The attributes of an HDF5 file's groups and arrays, and the texts that lie in its global heaps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import FileError
+from gatewise.interop.containers.hdf5.cursor import ATTRIBUTE, Message, Type
+from gatewise.interop.containers.hdf5.datatypes import dataspace, datatype
+from gatewise.interop.containers.hdf5.file import File
+from gatewise.interop.containers.hdf5.heap import dense
+
+TEXT = 64  # bytes that a text takes here, however short it is
+
+
+def attributes(file: File, messages: list[Message]) -> dict[str, Any]:
+    """Return the attributes among messages: str, list of str, array; None for one that is not read."""
+    found: dict[str, Any] = {}
+    for one in messages:
+        if one.kind == 0xC and not one.flags & 2:
+            found |= [_attribute(file, one.data)]
+        elif one.kind == 0x15:
+            found |= [_attribute(file, data) for data in _dense_attributes(file, one.data)]
+    return found
+
+
+def _dense_attributes(file: File, data: bytes) -> list[bytes]:
+    """Return the attribute messages that an attribute info message leads to."""
+    at = file.cursor(data)
+    at.version("an index of attributes", 0)
+    at.take(2 if at.number(1) & 1 else 0)
+    heap, tree = at.offset(), at.offset()
+    return [] if heap is None or tree is None else dense(file, heap, tree, 8)
+
+
+def _attribute(file: File, data: bytes) -> tuple[str, Any]:
+    """Return the name and the value of an attribute message."""
+    at = file.cursor(data)
+    version, flags = at.version("an attribute", 1, 2, 3), at.number(1)
+    sizes = [at.number(2) for _ in range(3)]
+    if version == 3:
+        at.take(1)
+    parts = []
+    for size in sizes:
+        parts.append(at.take(size))
+        if version == 1:
+            at.take(-size % 8)
+    name = parts[0].split(b"\0")[0].decode("utf-8", "replace")
+    if version > 1 and flags & 3:
+        return name, None  # its type lies elsewhere
+    kind, shape = datatype(file, parts[1]), dataspace(file, parts[2])
+    count = math.prod(shape)
+    if count * kind.size > min(at.left, ATTRIBUTE):
+        raise FileError(f"the attribute {name[:40]!r} is longer than what is there of it")
+    return name, _value(file, kind, shape, at.take(count * kind.size))
+
+
+def _value(file: File, kind: Type, shape: tuple[int, ...], data: bytes) -> Any:
+    if kind.kind in ("string", "text"):
+        size = max(kind.size, 1)
+        file.keep(TEXT * (len(data) // size))
+        items = [data[n : n + size] for n in range(0, len(data), size)]
+        words = [_text(file, one) if kind.kind == "text" else one.split(b"\0")[0] for one in items]
+        found = [word.decode("utf-8", "replace") for word in words]
+        return found if shape else next(iter(found), "")  # a type of no bytes has no items
+    if kind.kind in ("int", "float"):
+        return np.frombuffer(data, kind.numpy).reshape(shape)
+    return None
+
+
+def _text(file: File, reference: bytes) -> bytes:
+    at = file.cursor(reference)
+    length = at.number(4)
+    address, index = at.offset(), at.number(4)
+    if not length or not address:
+        return b""
+    found = _global_heap(file, address).get(index)
+    if found is None or len(found) < length:
+        raise FileError("it names a text that is not there")
+    file.keep(length)
+    return found[:length].rstrip(b"\0")
+
+
+def _global_heap(file: File, address: int) -> dict[int, bytes]:
+    if address in file.heaps:
+        return file.heaps[address]
+    head = file.piece(address, 8 + file.length_size)
+    head.signature(b"GCOL")
+    head.take(4)
+    size = head.length()
+    if size > ATTRIBUTE:
+        raise FileError(f"it has texts of {size} bytes; there may be {ATTRIBUTE}")
+    block = file.piece(address, size)
+    block.take(head.at)
+    found: dict[int, bytes] = {}
+    while block.left >= 8 + file.length_size:
+        index = block.number(2)
+        block.take(6)
+        length = block.length()
+        if index == 0:
+            break
+        found[index] = block.take(length)
+        block.take(min(-length % 8, block.left))
+    file.heaps[address] = found
+    return found

@@ -1,0 +1,61 @@
+"""What an HDF5 file says of numbers and texts before it gives them: their type, and the shape that they have."""
+
+from __future__ import annotations
+
+import math
+
+from gatewise.errors import FileError
+from gatewise.interop.containers.hdf5.cursor import Type
+from gatewise.interop.containers.hdf5.file import File
+
+# By where the sign is, the bits begin, how many they are, where and how long the exponent and the mantissa are, and the
+# exponent's bias.
+FLOATS: dict[tuple[int, ...], tuple[str, int]] = {
+    (15, 0, 16, 10, 5, 0, 10, 15): ("float", 2),
+    (31, 0, 32, 23, 8, 0, 23, 127): ("float", 4),
+    (63, 0, 64, 52, 11, 0, 52, 1023): ("float", 8),
+    (15, 0, 16, 7, 8, 0, 7, 127): ("bfloat16", 2),
+}
+
+
+def datatype(file: File, data: bytes) -> Type:
+    """Return what a datatype message says."""
+    at = file.cursor(data)
+    kind = at.number(1) & 15
+    bits = at.number(3)
+    size = at.number(4)
+    order = ">" if bits & 1 else "<"
+    if kind == 0:
+        name = f"{order}{'i' if bits & 8 else 'u'}{size}"
+        whole = (at.number(2), at.number(2)) == (0, 8 * size)  # where its bits begin, and how many they are
+        return Type("int", size, name) if size in (1, 2, 4, 8) and whole else Type("integers of odd sizes", size)
+    if kind == 1:
+        found = FLOATS.get((bits >> 8 & 255, *(at.number(count) for count in (2, 2, 1, 1, 1, 1, 4))))
+        if found is None or size != found[1] or bits & 0x70 != 0x20:  # a leading 1 is implied, and it is no VAX
+            return Type("odd floats", size)
+        return Type(found[0], size, f"{order}{'u' if found[0] == 'bfloat16' else 'f'}{size}")
+    if kind == 3:
+        return Type("string", size)
+    if kind == 5 and size == 2:
+        return Type("bfloat16", 2, "<u2")  # as NumPy's extension types are stored; an attribute says so
+    if kind == 9 and bits & 15 == 1:
+        return Type("text", size)
+    names = {2: "times", 4: "bits", 5: "bytes", 6: "records", 7: "references", 8: "names of numbers", 9: "lists"}
+    return Type(names.get(kind, "an unknown type"), size)
+
+
+def dataspace(file: File, data: bytes) -> tuple[int, ...]:
+    """Return the shape that a dataspace message says."""
+    at = file.cursor(data)
+    version, rank = at.version("a dataspace", 1, 2), at.number(1)
+    at.take(1)
+    if version == 1:
+        at.take(5)
+    elif at.number(1) == 2:
+        return (0,)
+    if rank > 32:
+        raise FileError(f"it has a dataset of {rank} axes; there may be 32")
+    shape = tuple(at.length() for _ in range(rank))
+    if math.prod(size for size in shape if size) > 2**60:
+        raise FileError(f"it has a dataset of shape {shape}, which nobody could hold")
+    return shape

@@ -1,0 +1,105 @@
+"""The bytes of an HDF5 file: every place is held against its length, and all that is read of its structure counts."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from gatewise.errors import FileError
+from gatewise.interop.containers.hdf5.cursor import Cursor
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+NODES = 200_000  # how many pieces of structure a file may have
+SPARE, MOST = 2**24, 2**28  # bytes of structure: those that any file may have, and the most, however large it is
+
+
+class File:
+    """An HDF5 file, as pieces of bytes.
+
+    Parameters
+    ----------
+    source : binary file
+        That can be sought in; it must stay open.
+
+    Attributes
+    ----------
+    root : int
+        Where its first group lies.
+    heaps : dict of int to dict of int to bytes
+        The texts of the global heaps that have been read, by the places of the heaps.
+
+    Raises
+    ------
+    FileError
+        Here and wherever the file is read: if it is not what the format demands, or uses what is not read.
+    """
+
+    def __init__(self, source: BinaryIO) -> None:
+        self.source = source
+        self.size = source.seek(0, 2)
+        self.base, self.offset_size, self.length_size = 0, 8, 8
+        self.nodes = self.kept = 0
+        self.heaps: dict[int, dict[int, bytes]] = {}
+        self.root = self._superblock()
+
+    def _superblock(self) -> int:
+        """Return where the first group lies."""
+        head = Cursor(self.raw(0, min(self.size, 128)))
+        if head.take(8) != MAGIC:
+            raise FileError("it does not begin as HDF5 does")
+        version = head.version("a superblock", 0, 1, 2, 3)
+        if version < 2:
+            head.take(4)
+        widths = head.number(1), head.number(1)
+        if not set(widths) <= {2, 4, 8}:
+            raise FileError(f"its addresses and lengths have {widths} bytes; they must have 2, 4 or 8")
+        self.offset_size, self.length_size = head.offset_size, head.length_size = widths
+        head.take({0: 9, 1: 13, 2: 1, 3: 1}[version])
+        self.base = head.offset() or 0
+        head.take((3 if version < 2 else 2) * self.offset_size)
+        if version < 2:
+            head.take(self.offset_size)  # of the root's name
+        return self.address(head.offset())
+
+    def address(self, value: int | None) -> int:
+        """Return an address that must be there."""
+        if value is None:
+            raise FileError("a part of its structure is missing")
+        return value
+
+    def raw(self, start: int, count: int) -> bytes:
+        """Return bytes of the file, counted from its beginning."""
+        if start < 0 or count < 0 or start + count > self.size:
+            raise FileError(f"it names a place beyond its end of {self.size} bytes")
+        self.source.seek(start)
+        found = self.source.read(count)
+        if len(found) != count:
+            raise FileError("it ends too early")
+        return found
+
+    def piece(self, address: int, count: int) -> Cursor:
+        """Return a piece of the file's structure."""
+        self.count()
+        found = self.raw(self.base + address, count)
+        self.keep(count)
+        return self.cursor(found)
+
+    def to_end(self, address: int, most: int) -> Cursor:
+        """Return a piece of that many bytes, or fewer where the file ends."""
+        return self.piece(address, max(0, min(most, self.size - self.base - address)))
+
+    def count(self) -> None:
+        """Count a piece of structure: a file that leads round in circles has no end."""
+        self.nodes += 1
+        if self.nodes > NODES:
+            raise FileError(f"it has more than {NODES} pieces of structure")
+
+    def keep(self, count: int) -> None:
+        """Count bytes that are kept of the structure: pieces that lie one over another, or name one text many times."""
+        self.kept += count
+        most = min(8 * self.size, MOST) + SPARE
+        if self.kept > most:
+            raise FileError(f"its structure takes {self.kept} bytes or more; with {self.size} it may take {most}")
+
+    def cursor(self, data: bytes) -> Cursor:
+        """Return a cursor over bytes that have been read."""
+        return Cursor(data, self.offset_size, self.length_size)

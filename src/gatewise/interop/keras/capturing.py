@@ -1,0 +1,138 @@
+"""A live Keras model as it runs: the trace of each call of each LSTM in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.errors import GatewiseError, OptionError
+from gatewise.interop.capture import Captured, difference
+from gatewise.interop.keras.config import zero_output
+from gatewise.interop.keras.live import library, live_tensors, lstm_of, numbers, recurrent_layers
+from gatewise.layers import LSTM
+from gatewise.layers.merging import merge
+from gatewise.layers.stack import States
+from gatewise.step import State
+from gatewise.trace import LSTMTrace
+
+
+def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
+    """Run a live Keras model once and return the trace of each call of each LSTM in it.
+
+    Parameters
+    ----------
+    model : keras.Model or layer
+        With `LSTM`, `Bidirectional` LSTM or `RNN` layers of LSTM cells. It is left as it was, but for the states of
+        stateful layers, which move on as in any run.
+    *inputs, **named
+        What it is called with.
+
+    Returns
+    -------
+    tuple of Captured
+        In the order of the calls.
+
+    Raises
+    ------
+    OptionError
+        If it is not a Keras layer, or an LSTM in it cannot be read.
+    """
+    keras = library()
+    if not isinstance(model, keras.layers.Layer):
+        raise OptionError(f"capture takes a Keras model, not {type(model).__name__}")
+    seen: list[Captured] = []
+    problems: list[GatewiseError] = []
+    restored: list[tuple[Any, dict[str, Any]]] = []
+
+    def watch(layer: Any, name: str) -> Callable[..., Any]:
+        original = layer.call
+        order = count()
+
+        def call(sequences: Any, initial_state: Any = None, mask: Any = None, **more: Any) -> Any:
+            before = _initial(layer, initial_state)
+            result = original(sequences, initial_state=initial_state, mask=mask, **more)
+            try:
+                trace, off, notes = _seen(layer, lstm_of(layer), numbers(sequences), before, mask, result)
+            except GatewiseError as problem:  # Keras would make many lines of it: it is raised after the run
+                problems.append(problem)
+                return result
+            if more.get("training"):
+                notes = (*notes, "it ran as in training: noise of its dropout is not in the trace")
+            seen.append(Captured(name, next(order), trace, off, notes))
+            return result
+
+        return call
+
+    try:
+        for name, layers in recurrent_layers(model).items():
+            for layer in layers:
+                restored.append((layer, {key: layer.__dict__[key] for key in ("call",) if key in layer.__dict__}))
+                layer.__dict__["call"] = watch(layer, name)
+        model(*inputs, **named)
+    finally:
+        for layer, before in restored:
+            del layer.__dict__["call"]
+            layer.__dict__.update(before)
+    if problems:
+        raise problems[0]
+    return tuple(seen)
+
+
+def _flat(given: Any) -> Iterator[Any]:
+    if isinstance(given, (list, tuple)):
+        for one in given:
+            yield from _flat(one)
+    elif given is not None:
+        yield given
+
+
+def _initial(layer: Any, given: Any) -> list[Array] | None:
+    """Return what a call starts from, h and c of each cell; None for zeros."""
+    states = list(_flat(given))
+    if not states and layer.stateful:
+        states = list(_flat(layer.states))
+    return [numbers(one) for one in states] or None
+
+
+def _nested(lstm: LSTM, flat: list[Array]) -> States:
+    pairs = [State(*flat[n : n + 2]) for n in range(0, len(flat), 2)]
+    count = len(lstm.directions)
+    return tuple(tuple(pairs[n : n + count]) for n in range(0, len(pairs), count))
+
+
+def _seen(
+    layer: Any, lstm: LSTM, x: Array, before: list[Array] | None, mask: Any, result: Any
+) -> tuple[LSTMTrace, float, tuple[str, ...]]:
+    described, _, version = live_tensors(layer)
+    live = None
+    if (given := next(_flat(mask), None)) is not None:
+        live = np.asarray(library().ops.convert_to_numpy(given)).astype(bool).T
+    way = "zeros" if zero_output(described, version) else "repeat"
+    state = None if before is None else _nested(lstm, before)
+    trace = lstm.trace(x.swapaxes(0, 1), state, mask=live, masked_output=way)
+    given_back = [numbers(one) for one in _flat(result)]
+    inner = layer.forward_layer if described.kind == "Bidirectional" else layer
+    outputs = 2 if lstm.bidirectional and lstm.merge[-1] == "none" else 1
+    own, notes = _as_keras(lstm, trace, inner), []
+    wanted = [*own, *(part for one in trace.state for end in one for part in end)] if layer.return_state else own
+    if x.dtype != numbers(given_back[0]).dtype or "16" in str(inner.compute_dtype):
+        notes.append(f"the model computes in {inner.compute_dtype}, the trace in {lstm.dtype}")
+    if len(given_back) < outputs or len(wanted) != len(given_back):
+        notes.append("what it put out has another form than Keras' own")
+        wanted = wanted[: len(given_back)]
+    return trace, difference(zip(wanted, given_back, strict=False)), tuple(notes)
+
+
+def _as_keras(lstm: LSTM, trace: LSTMTrace, inner: Any) -> list[Array]:
+    """Return a trace's outputs as the layer puts them out: batch first, in its own order, or the last alone."""
+    if inner.return_sequences:
+        y = trace.output.swapaxes(0, 1)
+        if lstm.directions == ("backward",):
+            y = y[:, ::-1]
+    else:
+        y = merge([one.h for one in trace.state[-1]], lstm.merge[-1])
+    return [y[..., 0, :], y[..., 1, :]] if lstm.bidirectional and lstm.merge[-1] == "none" else [y]

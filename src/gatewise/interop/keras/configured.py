@@ -1,0 +1,127 @@
+"""One recurrent layer of Keras with its configuration: what makes it an LSTM here, or why it is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gatewise.errors import FileError
+from gatewise.interop.found import Found
+from gatewise.interop.keras.bare import Options, common, joined
+from gatewise.interop.keras.config import (
+    MERGES,
+    Layer,
+    Version,
+    activation,
+    clean,
+    computed_in,
+    variant_of,
+    zero_output,
+)
+from gatewise.interop.keras.files import Tensor
+from gatewise.interop.keras.places import RECURRENT, Place
+from gatewise.interop.keras.weights import cell
+from gatewise.parameters import Variant
+
+
+def configured(
+    place: Place, bound: Mapping[Layer, Sequence[Tensor]], options: Options, problem: str | None = None
+) -> Found:
+    """Return the LSTM of a layer with the arrays that are bound to it and to what it wraps.
+
+    Raises
+    ------
+    FileError
+        If it is none that can be read, or what was found of its weights is a `problem`.
+    """
+    layer, version = place.layer, options.version
+    outer = layer
+    notes: list[str] = []
+    if layer.kind == "Bidirectional":
+        forward, backward = (child for _, child in layer.children)
+        if forward.flag("go_backwards") or not backward.flag("go_backwards"):
+            raise FileError("its forward layer goes backwards")
+        if len(forward.cells) > 1 or len(backward.cells) > 1:
+            raise FileError("each of its directions is a stack of cells, which meet only at the end")
+        directions = [forward, backward]
+        merge = layer.config.get("merge_mode", "concat")
+        if merge not in MERGES:
+            raise FileError(f"it merges its directions by {clean(merge)!r}, which is not known")
+        way = MERGES[merge]
+        outer = forward
+    else:
+        directions, way = [layer], "concat"
+    for one in (layer, *directions):
+        if not one.own:
+            raise FileError(f"its class {one.kind!r} is not Keras' own, and its code is not read")
+        if one.kind in RECURRENT:
+            raise FileError(RECURRENT[one.kind])
+        if one.kind not in ("LSTM", "CuDNNLSTM", "LSTMCell", "RNN", "Bidirectional"):
+            raise FileError(f"it is a {one.kind}, which is not read")
+        for single in one.cells:
+            if one.kind == "RNN" and (single.kind != "LSTMCell" or not single.own):
+                raise FileError(RECURRENT.get(single.kind, f"its cell {single.kind!r} is not an LSTM cell of Keras'"))
+    if problem is not None:
+        raise FileError(problem)
+    columns = []
+    styles = set[str]()
+    tensors: list[Tensor] = []
+    for one in directions:
+        column = []
+        for single in one.cells:
+            own = bound.get(single, ())
+            variant = _variant(single, options, notes)
+            parameters, style = cell(own, variant, single.config)
+            column.append(parameters)
+            styles.add(style)
+            tensors += own
+        columns.append(column)
+    backward_only = len(directions) == 1 and layer.flag("go_backwards")
+    lstm = joined(columns, way, backward_only)
+    notes += _notes(place, outer, layer, version)
+    if narrow := {one.kind for one in tensors} & {"float16", "bfloat16"}:
+        notes.append(f"it is stored in {min(narrow)}; the numbers are the same in float32")
+    return Found(
+        place.name,
+        lstm,
+        f"{version}: {', '.join(sorted(styles))}",
+        common(tensors),
+        tuple(dict.fromkeys(notes)),
+        batch_first=not outer.flag("time_major"),
+        time_reversed=backward_only,
+    )
+
+
+def _variant(single: Layer, options: Options, notes: list[str]) -> Variant:
+    config, version = single.config, options.version
+    if single.kind == "CuDNNLSTM":
+        return Variant()
+    if "activation" in config:
+        inner = activation(config["activation"], version)
+    else:
+        inner = options.activation("activation", "tanh", notes)
+    told = next((name for name in ("recurrent_activation", "inner_activation") if name in config), None)
+    if told is not None:
+        outer = activation(config[told], version)
+    else:
+        outer = options.activation("recurrent_activation", version.recurrent_activation(), notes)
+    return variant_of(inner, outer)
+
+
+def _notes(place: Place, outer: Layer, layer: Layer, version: Version) -> list[str]:
+    notes = []
+    if place.masked:
+        way = "zeros" if zero_output(layer, version) else "repeat"
+        notes.append(f"a mask reaches it: its calls need mask=… and masked_output={way!r}")
+    if place.started:
+        notes.append("it starts from a state that the file does not hold (initial_state)")
+    if place.distributed:
+        notes.append("it runs for each outer step of its input anew (TimeDistributed)")
+    if outer.flag("stateful"):
+        notes.append("it is stateful: Keras begins each batch in the state in which the last one ended")
+    if outer.flag("time_major"):
+        notes.append("its axes are (time, batch, feature), as gatewise's are")
+    if layer.flag("go_backwards"):
+        notes.append("it goes backwards: Keras puts its outputs out last step first")
+    if (kind := computed_in(outer)) in ("float16", "bfloat16"):
+        notes.append(f"Keras computes it in {kind}, which is less exact")
+    return notes

@@ -1,0 +1,131 @@
+"""Keras' files of every generation: every LSTM in them, the layers around it, and the network that they make."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gatewise.errors import FileError, GatewiseError
+from gatewise.interop.found import Contents, Found, Part, Refused, distinct, omissions
+from gatewise.interop.keras import chain, files
+from gatewise.interop.keras.bare import Listed, Options, from_runs, from_tree, linear
+from gatewise.interop.keras.config import Layer, Version, model
+from gatewise.interop.keras.configured import configured
+from gatewise.interop.keras.files import Source, Tensor
+from gatewise.interop.keras.places import Place, is_recurrent, places
+from gatewise.interop.keras.weights import bind_layers, bind_tree
+from gatewise.interop.keras.writing import MODEL
+
+if TYPE_CHECKING:
+    from gatewise.network import Network
+
+OPTIONS = ("activation", "recurrent_activation", "go_backwards", "merge")
+
+
+def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
+    """Return what is in a file; see `gatewise.interop.inspect`.
+
+    Parameters
+    ----------
+    path : path
+    omitted : mapping
+        What a file of weights alone leaves out. ``activation`` and ``recurrent_activation``: an `Activation` or the
+        name of one in Keras' words; without them, those that were the file's version's defaults. ``go_backwards``:
+        bool. ``merge``: of the directions of a Bidirectional, ``concat``, ``sum``, ``mul``, ``ave`` or None.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read.
+    OptionError
+        If an option has a value that is not allowed, or the file itself says what it names.
+    """
+    name = os.fspath(path)
+    omissions(name, omitted, OPTIONS)
+    try:
+        with files.reading(Path(path)) as source:
+            version = Version.parse(source.version)
+            options = Options(omitted, version)
+            config = source.config
+            root = None if config is None else model(config)
+            if config is not None and not version.numbers:
+                version = options.version = _guessed(root, config)
+            found, parts, refused = _listed(source, options, root)
+    except FileError as problem:
+        raise FileError(f"cannot read {name}: {problem}") from None
+    options.require_used(name)
+    kinds = {"keras": "model", "h5": "model in HDF5", "weights": "weights alone", "tree": "weights alone"}
+    label = f"{version}, {kinds[source.kind]}"
+    if root is None or not root.holds_layers:
+        return Contents(name, label, found, parts, refused)
+    network = partial(chain.network, name, root, version, found, parts, refused)
+    return Contents(name, label, _with_stack(found, root, network), parts, refused, network)
+
+
+def _with_stack(found: tuple[Found, ...], root: Layer, network: Callable[[], Network]) -> tuple[Found, ...]:
+    """Return what was found, and the layers as one LSTM where they stand one upon another in a single chain.
+
+    Of a file that was written here there is the stack alone.
+    """
+    if len(found) < 2:
+        return found
+    try:
+        lstm = network().lstm
+    except FileError:
+        return found
+    ours = root.name == MODEL
+    stack = Found(
+        "lstm" if ours else " → ".join(one.name for one in found),
+        lstm,
+        found[0].convention,
+        ", ".join(one.where for one in found),
+        tuple(dict.fromkeys(note for one in found for note in one.notes)),
+        batch_first=found[0].batch_first,
+        whole=True,
+    )
+    return (stack,) if ours else (*found, stack)
+
+
+def _guessed(root: Layer | None, config: Any) -> Version:
+    """Return the generation of a file that does not say its version, by the words of its configuration."""
+    if isinstance(config, dict) and "module" in config:
+        return Version(None, (3,))
+    leaves = [] if root is None else [leaf.config for leaf in root.leaves()]
+    old = any("inner_activation" in one or ("output_dim" in one and "units" not in one) for one in leaves)
+    return Version(None, (1,)) if old and any("inner_activation" in one for one in leaves) else Version(None, (2, 4))
+
+
+def _listed(source: Source, options: Options, root: Layer | None) -> Listed:
+    if root is None or not root.holds_layers:  # weights alone, or a class whose code is not in the file
+        if source.layers is not None:
+            return from_runs(options, source.layers)
+        return from_tree(source, options)
+    if source.layers is not None:
+        bound, problems = bind_layers(root, source.layers)
+    elif source.tree is not None:
+        bound, problems = bind_tree(root, source.tree), {}
+    found: list[Found] = []
+    parts: list[Part] = []
+    refused: list[Refused] = []
+    for place in places(root):
+        layer = place.layer
+        try:
+            if is_recurrent(layer):
+                found.append(configured(place, bound, options, problems.get(layer)))
+            else:
+                parts.append(_part(place, bound.get(layer, ())))
+        except (GatewiseError, ValueError, OverflowError) as problem:
+            refused.append(Refused(place.name, str(problem)))
+    return distinct(found), tuple(parts), tuple(refused)
+
+
+def _part(place: Place, tensors: Sequence[Tensor]) -> Part:
+    layer = place.layer
+    if layer.own and layer.kind == "Embedding" and tensors and len(tensors[0].shape) == 2:
+        return Part(place.name, "embedding", tensors[0].shape, tensors[0].read)
+    if layer.own and layer.kind == "Dense" and tensors and len(tensors[0].shape) == 2:
+        return linear(place.name, tensors)
+    return Part(place.name, layer.kind, ())

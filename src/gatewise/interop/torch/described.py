@@ -1,0 +1,172 @@
+"""From what a pickle of PyTorch's describes to a flat dictionary of tensors, by the path through what holds them.
+
+The layouts follow `torch._utils`: of tensors and parameters, and NumPy's of arrays.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import FileError
+from gatewise.interop.containers import pickles
+from gatewise.interop.containers.pickles import Global, Object, Persistent, as_bytes
+from gatewise.interop.containers.tensors import Storage, Tensor, itemsize, unreadable
+from gatewise.interop.torch.storages import TYPES, is_count, is_storage, storage_kind
+
+MAGIC = 0x1950A86A20F9469CFC6C  # how a stream of pickles from before 1.6 begins
+REBUILD = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3")
+PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
+FILLED = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
+AT_ONCE = ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer")
+DEEPEST = 100  # levels of dictionaries and modules within each other
+
+
+def flatten(
+    content: Any, storage: Callable[[Any], Storage | None]
+) -> tuple[dict[str, Tensor], dict[str, str], dict[str, bool]]:
+    """Return the tensors by their paths, the classes of the objects on the way, and what they say of batch_first."""
+    tensors: dict[str, Tensor] = {}
+    classes: dict[str, str] = {}
+    batch_first: dict[str, bool] = {}
+    seen: set[int] = set()
+    ahead: list[tuple[str, int, Any]] = [("", 0, content)]
+    while ahead:
+        path, depth, one = ahead.pop()
+        if isinstance(one, Object) and (tensor := _tensor(one, storage)) is not None:
+            tensors[path or "tensor"] = tensor
+            continue
+        if not isinstance(one, (dict, list, tuple, Object)) or id(one) in seen or depth > DEEPEST:
+            continue
+        seen.add(id(one))  # what is shared, or holds itself, is gone through once
+        pairs: dict[Any, Any] = {}
+        if isinstance(one, Object):
+            if isinstance(one.maker, Global):
+                classes[path] = ".".join(one.maker)
+            state = one.state[0] if isinstance(one.state, tuple) and len(one.state) == 2 else one.state
+            for source in (state, one.pairs):
+                if isinstance(source, dict):
+                    pairs |= source
+            for inner in ("_buffers", "_parameters", "_modules"):  # a whole module, with its weights inside
+                if isinstance(held := pairs.pop(inner, None), dict):
+                    pairs |= held
+            pairs |= dict(enumerate(one.items))
+            if isinstance(said := pairs.get("batch_first"), bool):
+                batch_first[path] = said
+        elif isinstance(one, dict):
+            pairs = one
+        else:
+            pairs = dict(enumerate(one))
+        for key, value in reversed(pairs.items()):
+            if isinstance(key, (str, int)) and isinstance(value, (dict, list, tuple, Object)):
+                ahead.append((f"{path}.{key}" if path else str(key), depth + 1, value))
+    return tensors, classes, batch_first
+
+
+def _tensor(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor | None:
+    """Return the tensor or array that an object stands for, or None."""
+    for _ in range(4):  # a parameter holds its tensor
+        if not one.made_by(*PARAMETER):
+            break
+        if not (isinstance(one.args, tuple) and one.args and isinstance(one.args[0], Object)):
+            return unreadable("its parameter is not whole")
+        one = one.args[0]
+    if one.made_by(*FILLED, *AT_ONCE):
+        return _numpy(one)
+    if isinstance(one.maker, Global) and one.maker.module == "torch._utils" and "_rebuild" in one.maker.name:
+        if not one.made_by(*REBUILD):
+            kind = one.maker.name.removeprefix("_rebuild_").replace("qtensor", "quantised tensor").replace("_", " ")
+            return unreadable(f"it is a {kind}")
+        return _dense(one, storage)
+    return None
+
+
+def _dense(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor:
+    args = one.args if isinstance(one.args, tuple) else ()
+    if len(args) < 4:
+        return unreadable("its description is not whole")
+    held, offset, shape, strides = args[:4]
+    found = storage(held.identity) if isinstance(held, Persistent) else _inner_storage(held)
+    if found is None:
+        return unreadable(f"it depends on {_said(held)}")
+    whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 32
+    if not whole or not all(map(is_count, (offset, *shape, *strides))):
+        return unreadable("its shape or its strides make no sense")
+    kind, named = found.kind, held.identity[1] if isinstance(held, Persistent) else None
+    if one.made_by("torch._utils._rebuild_tensor_v3"):
+        named = args[6] if len(args) > 6 else None
+        kind = TYPES.get(named.name) if isinstance(named, Global) else None
+        if kind is not None:
+            found = Storage(kind, found.count // itemsize(kind), found.read)
+    if kind is None:
+        name = ".".join(named) if isinstance(named, Global) else "of a kind that is not known"
+        return unreadable(f"its numbers are {name}, which is not read")
+    return Tensor(shape, strides, offset, kind, found)
+
+
+def _said(held: Any) -> str:
+    if isinstance(held, Object) and isinstance(held.maker, Global):
+        return ".".join(held.maker)[:100]
+    return "a storage that is not described" if isinstance(held, Persistent) else f"a {type(held).__name__}"
+
+
+def _inner_storage(held: Any) -> Storage | None:
+    """Return a storage that was pickled by itself: as bytes which are a file of PyTorch's in turn."""
+    if not (isinstance(held, Object) and held.made_by("torch.storage._load_from_bytes") and held.args):
+        return None
+    data = as_bytes(held.args[0])
+    if data is None:
+        return None
+    file = io.BytesIO(data)
+    try:
+        parts = [pickles.read(file) for _ in range(5)]
+    except FileError:
+        return None
+    identity: Any = getattr(parts[3], "identity", None)
+    if parts[0] != MAGIC or not is_storage(identity):
+        return None
+    begin = file.tell() + 8
+    return Storage(storage_kind(identity[1]), identity[4], lambda size: data[begin : begin + size])
+
+
+def _numpy(one: Object) -> Tensor:
+    """Return the tensor that a pickled array stands for: built and then filled, or made of its bytes at once."""
+    if one.made_by(*FILLED):
+        if not (isinstance(one.state, tuple) and len(one.state) == 5):
+            return unreadable("its array is not whole")
+        _, shape, dtype, fortran, held = one.state
+    else:
+        if not (isinstance(one.args, tuple) and len(one.args) == 4):
+            return unreadable("its array is not whole")
+        held, dtype, shape, fortran = one.args
+        fortran = fortran == "F"
+    if not (isinstance(dtype, Object) and isinstance(dtype.args, tuple) and dtype.args):
+        return unreadable("its array is of a kind that is not known")
+    kind, data = dtype.args[0], as_bytes(held)
+    if isinstance(kind, str) and kind.startswith("O"):
+        return unreadable("it is an array of Python objects")
+    if not isinstance(kind, str) or not re.fullmatch(r"[fiub][1248]", kind) or data is None:
+        return unreadable("its array is of a kind that is not known")
+    described: Any = dtype.state
+    order = described[1] if isinstance(described, tuple) and len(described) > 1 else "<"
+    if not isinstance(shape, tuple) or len(shape) > 32 or not all(map(is_count, shape)):
+        return unreadable("its shape makes no sense")
+    width = int(kind[1:])
+    if order == ">":
+        data = np.frombuffer(data[: len(data) // width * width], f">u{width}").astype(f"<u{width}").tobytes()
+    strides, step = [], 1
+    for n in shape if fortran else reversed(shape):
+        strides.append(step)
+        step *= n
+    numbers, known = data, f"<{kind}" if f"<{kind}" in TYPES.values() else None
+    return Tensor(
+        shape,
+        tuple(strides if fortran else reversed(strides)),
+        0,
+        known,
+        Storage(known, len(numbers) // width, lambda size: numbers[:size]),
+    )

@@ -1,0 +1,279 @@
+"""onnxruntime, live: functions, stacks and heads around the operator LSTM compute there what they do here."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import onnx_models as models
+import pytest
+from agreement import assert_agree
+from peers.onnx_running import CLOSE, ask, weights
+
+import gatewise as gw
+from gatewise.interop import onnx as door
+from gatewise.interop.onnx.reading import looked_at
+
+onnx = pytest.importorskip("onnx")
+pytestmark = pytest.mark.peers
+
+
+# Graphs around the operator.
+
+
+def function_of(name="F", *, overload="", defaults=(), **attributes):
+    """Return a function (x, w, r) of one LSTM; its direction is the caller's where none is given here."""
+    node = onnx.helper.make_node("LSTM", ["x", "w", "r"], ["y"], name="rnn", hidden_size=3, **attributes)
+    if "direction" not in attributes:
+        taken = node.attribute.add(name="direction", ref_attr_name="direction")
+        taken.type = onnx.AttributeProto.STRING
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    made = onnx.helper.make_function(
+        "local", name, ["x", "w", "r"], ["y"], [node], opsets, [], list(defaults), overload=overload
+    )
+    if "direction" not in attributes and not defaults:
+        made.attribute.append("direction")
+    return made
+
+
+@pytest.mark.parametrize("said", [{}, {"direction": "forward"}, {"direction": "reverse"}], ids=str)
+def test_a_functions_own_attributes_hold_where_its_caller_gives_none(said):
+    rng = np.random.default_rng(0)
+    default = onnx.helper.make_attribute("direction", "reverse")
+    call = onnx.helper.make_node("F", ["X", "w", "r"], ["Y"], name="call", domain="local", **said)
+    given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
+    held = weights(rng, "w", "r")
+    model = models.graph_model([call], held, given, functions=[function_of(defaults=[default])])
+    (found,) = looked_at(model, None, {})[0].found
+    assert found.lstm.directions == (("forward",) if said.get("direction") == "forward" else ("backward",))
+    assert_agree({"Y": found.lstm(given["X"])[0]}, {"Y": ask(model, given)["Y"][:, 0]}, CLOSE)
+
+
+@pytest.mark.parametrize("called", ["", "other"])
+def test_functions_of_one_name_are_told_apart_by_their_overload(called):
+    rng = np.random.default_rng(0)
+    functions = [function_of(direction="reverse"), function_of(overload="other", direction="forward")]
+    call = onnx.helper.make_node("F", ["X", "w", "r"], ["Y"], name="call", domain="local", overload=called)
+    given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
+    for order in (functions, functions[::-1]):
+        model = models.graph_model([call], weights(rng, "w", "r"), given, functions=order)
+        (found,) = looked_at(model, None, {})[0].found
+        assert_agree({"Y": found.lstm(given["X"])[0]}, {"Y": ask(model, given)["Y"][:, 0]}, CLOSE)
+
+
+def test_each_call_of_a_function_has_a_stack_of_its_own():
+    rng, make = np.random.default_rng(0), onnx.helper.make_node
+    nodes = [make("LSTM", ["x", "w", "r"], ["y0"], name="a", hidden_size=3), make("Squeeze", ["y0", "axes"], ["s"])]
+    nodes += [make("LSTM", ["s", "v", "q"], ["y"], name="b", hidden_size=3)]
+    nodes.insert(0, make("Constant", [], ["axes"], value_ints=[1]))
+    function = onnx.helper.make_function(
+        "local", "Two", ["x", "w", "r", "v", "q"], ["y"], nodes, [onnx.helper.make_opsetid("", 17)]
+    )
+    held = weights(rng, *(f"{one}{n}" for n in (1, 2) for one in ("w", "r", "v", "rq")))
+    calls = [
+        make("Two", ["X", f"w{n}", f"r{n}", f"v{n}", f"rq{n}"], [f"Y{n}"], name=f"call{n}", domain="local")
+        for n in (1, 2)
+    ]
+    given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
+    model = models.graph_model(calls, held, given, ("Y1", "Y2"), functions=[function])
+    contents, want = looked_at(model, None, {})[0], ask(model, given)
+    assert len(contents.found) == 6
+    for n in (1, 2):
+        lstm = contents.pick(f"call{n}/a → call{n}/b").lstm
+        assert_agree({"Y": lstm(given["X"])[0]}, {"Y": want[f"Y{n}"][:, 0]}, CLOSE)
+
+
+@pytest.mark.parametrize("states", ["", "a", "b", "ab"])
+def test_a_stack_starts_from_zeros_in_the_layers_whose_state_the_file_does_not_tell(states):
+    model, given = models.one_upon_another([("Identity", ["flat"], ["joined"], {})], states=states)
+    found = looked_at(model, None, {})[0].pick("a → b")
+    assert (found.state is None) == (not states)
+    assert_agree({"Y": found.lstm(given["X"], found.state)[0]}, {"Y": ask(model, given)["Y"][:, 0]}, CLOSE)
+    model, given = models.one_upon_another(
+        [("Identity", ["flat"], ["joined"], {})], states=states.replace("b", ""), outside="b"
+    )
+    found = looked_at(model, None, {})[0].pick("a → b")
+    assert found.state is None
+    assert "'hb'" in str(found.notes)
+
+
+BOTH = ["forth", "back"]
+SUM = ("Add", BOTH, ["sum"], {})
+STACKED = {  # what stands between two LSTMs: the directions, the inputs of the upper one, and how they are merged
+    "squeezed": (1, 3, "concat", [("Cast", ["flat"], ["cast"], {"to": 11}), ("Cast", ["cast"], ["joined"], {"to": 1})]),
+    "dropout": (1, 3, "concat", [("Dropout", ["flat", "half"], ["joined"], {})]),
+    "reshaped": (2, 6, "concat", [("Reshape", ["turned", "kept"], ["joined"], {})]),
+    "side by side": (2, 6, "concat", [("Concat", BOTH, ["joined"], {"axis": 2})]),
+    "sum": (2, 3, "sum", [("Add", BOTH, ["joined"], {})]),
+    "half of it": (2, 3, "average", [SUM, ("Mul", ["sum", "half"], ["joined"], {})]),
+    "half first": (2, 3, "average", [SUM, ("Mul", ["half", "sum"], ["joined"], {})]),
+    "divided": (2, 3, "average", [SUM, ("Div", ["sum", "two"], ["joined"], {})]),
+}
+
+
+@pytest.mark.parametrize("case", STACKED)
+def test_what_only_moves_or_merges_numbers_stands_between_two_lstms_of_a_stack(case):
+    directions, inputs, merge, between = STACKED[case]
+    model, given = models.one_upon_another(between, directions=directions, inputs=inputs)
+    contents, want = looked_at(model, None, {})[0], ask(model, given)["Y"]
+    found = contents.pick()
+    assert found.name == "a → b"
+    assert found.lstm.merge == (merge, "concat")
+    y = np.split(found.lstm(given["X"])[0], directions, axis=2)
+    assert_agree({"Y": np.stack(y, axis=1)}, {"Y": want}, CLOSE)
+
+
+APART = {
+    "rounded": (1, 3, [("Cast", ["flat"], ["cast"], {"to": 6}), ("Cast", ["cast"], ["joined"], {"to": 1})]),
+    "training": (1, 3, [("Dropout", ["flat", "half", "yes"], ["joined"], {})]),
+    "exchanged": (2, 6, [("Reshape", ["turned", "swapped"], ["joined"], {})]),
+    "divides by it": (2, 3, [SUM, ("Div", ["two", "sum"], ["joined"], {})]),
+    "doubled": (2, 3, [SUM, ("Mul", ["sum", "two"], ["joined"], {})]),
+    "squared": (2, 3, [SUM, ("Mul", ["sum", "sum"], ["joined"], {})]),
+}
+
+
+@pytest.mark.parametrize("case", APART)
+def test_what_changes_the_numbers_between_two_lstms_makes_no_stack(case):
+    directions, inputs, between = APART[case]
+    model, given = models.one_upon_another(between, directions=directions, inputs=inputs)
+    assert [one.name for one in looked_at(model, None, {})[0].found] == ["a", "b"]
+    assert ask(model, given)["Y"].shape[1:] == (directions, 4 if case == "exchanged" else 2, 3)
+
+
+# Heads.
+
+FLAT = [("Reshape", ["flat", "rows"], ["f"], {}), ("MatMul", ["f", "w"], ["p"], {})]
+HEADS = {  # nodes from flat to Z, the activation that is found, and what is said besides
+    "alone": ([("MatMul", ["flat", "w"], ["Z"], {})], None, ""),
+    "bias": ([("MatMul", ["flat", "w"], ["p"], {}), ("Add", ["p", "b"], ["Z"], {})], None, ""),
+    "sigmoid": (
+        [("MatMul", ["flat", "w"], ["p"], {}), ("Add", ["b", "p"], ["a"], {}), ("Sigmoid", ["a"], ["Z"], {})],
+        "sigmoid",
+        "",
+    ),
+    "reshaped": (
+        [*FLAT, ("Reshape", ["p", "back"], ["q"], {}), ("Add", ["q", "b"], ["a"], {}), ("Tanh", ["a"], ["Z"], {})],
+        "tanh",
+        "",
+    ),
+    "reshaped after": (
+        [*FLAT, ("Add", ["p", "b"], ["a"], {}), ("Reshape", ["a", "back"], ["q"], {}), ("Softmax", ["q"], ["Z"], {})],
+        "softmax",
+        "",
+    ),
+    "gemm": (
+        [
+            ("Reshape", ["flat", "rows"], ["f"], {}),
+            ("Gemm", ["f", "w", "b"], ["a"], {}),
+            ("Softmax", ["a"], ["s"], {"axis": 1}),
+            ("Reshape", ["s", "back"], ["Z"], {}),
+        ],
+        "softmax",
+        "",
+    ),
+    "turned": (
+        [
+            ("MatMul", ["flat", "w"], ["p"], {}),
+            ("Transpose", ["p"], ["t"], {"perm": [1, 0, 2]}),
+            ("Add", ["t", "b"], ["a"], {}),
+            ("Relu", ["a"], ["on"], {}),
+            ("Transpose", ["on"], ["Z"], {"perm": [1, 0, 2]}),
+        ],
+        "relu",
+        "",
+    ),
+}
+UNTOLD = {
+    "another function": (
+        [("MatMul", ["flat", "w"], ["p"], {}), ("Add", ["p", "b"], ["a"], {}), ("Elu", ["a"], ["Z"], {})],
+        "Elu",
+    ),
+    "across time": (
+        [("MatMul", ["flat", "w"], ["p"], {}), ("Add", ["p", "b"], ["a"], {}), ("Softmax", ["a"], ["Z"], {"axis": 0})],
+        "Softmax",
+    ),
+    "two readers": (
+        [
+            ("MatMul", ["flat", "w"], ["p"], {}),
+            ("Add", ["p", "b"], ["a"], {}),
+            ("Sigmoid", ["a"], ["s"], {}),
+            ("Mul", ["a", "s"], ["Z"], {}),
+        ],
+        "Sigmoid, Mul",
+    ),
+}
+
+
+def headed(steps, outputs=("Z",)):
+    rng, make = np.random.default_rng(0), onnx.helper.make_node
+    held = weights(rng, "wx", "r") | {"axes": np.array([1]), "rows": np.array([-1, 3]), "back": np.array([4, 2, 2])}
+    held |= {"w": rng.normal(size=(3, 2)).astype(np.float32), "b": rng.normal(size=2).astype(np.float32)}
+    nodes = [make("LSTM", ["X", "wx", "r"], ["Y"], name="rnn", hidden_size=3), make("Squeeze", ["Y", "axes"], ["flat"])]
+    nodes += [make(operator, ins, outs, **more) for operator, ins, outs, more in steps]
+    given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
+    return models.graph_model(nodes, held, given, outputs), given
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_a_head_is_read_with_its_bias_and_its_nonlinearity(case, tmp_path):
+    steps, activation, said = HEADS[case]
+    model, given = headed(steps)
+    path = models.save(model, tmp_path / "model.onnx")
+    (part,) = gw.inspect(path).parts
+    assert (part.name, part.kind, part.activation) == ("w", f"linear layer{said}", activation)
+    network = gw.load_network(path, head="w")
+    assert_agree({"Z": network(given["X"])[0]}, {"Z": ask(model, given)["Z"]}, CLOSE)
+
+
+@pytest.mark.parametrize("case", UNTOLD)
+def test_a_head_says_where_its_output_goes_if_that_is_no_nonlinearity_that_it_can_have(case):
+    steps, words = UNTOLD[case]
+    (part,) = looked_at(headed(steps)[0], None, {})[0].parts
+    assert (part.kind, part.activation) == (f"linear layer, whose output goes to {words}", None)
+    assert part.bias is not None
+
+
+def test_a_head_whose_logits_the_model_puts_out_has_no_nonlinearity():
+    steps = HEADS["sigmoid"][0]
+    (part,) = looked_at(headed(steps, ("Z", "a"))[0], None, {})[0].parts
+    assert part.activation is None
+    assert "Sigmoid" in part.kind
+
+
+# What PyTorch exports.
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_a_network_that_pytorch_exports_is_read_whole(bidirectional, batch_first, tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words = torch.nn.Embedding(11, 5)
+            self.rnn = torch.nn.LSTM(5, 6, 2, bidirectional=bidirectional, batch_first=batch_first)
+            self.head = torch.nn.Linear(6 + 6 * bidirectional, 3)
+
+        def forward(self, tokens):
+            return self.head(self.rnn(self.words(tokens))[0])
+
+    torch.manual_seed(0)
+    model, tokens, path = Model().eval(), torch.randint(0, 11, (7, 2)), tmp_path / "model.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch speaks of its next exporter, which needs another package
+        torch.onnx.export(
+            model, (tokens,), path, dynamo=False, input_names=["tokens"], dynamic_axes={"tokens": {0: "a", 1: "b"}}
+        )
+    contents = door.contents(path, {})
+    names = [one.name for one in contents.found]
+    assert len(names) == 3
+    assert names[2] == " → ".join(names[:2])
+    assert not any("state" in note for one in contents.found for note in one.notes)  # it starts from zeros
+    assert contents.pick() is contents.found[2]
+    table, head = (next(one.name for one in contents.parts if kind in one.kind) for kind in ("embedding", "linear"))
+    given = tokens.numpy().T if batch_first else tokens.numpy()
+    y, _ = contents.made(names[2], table, head, "every")(given)
+    want = model(tokens).detach().numpy()
+    assert_agree({"y": y.swapaxes(0, 1) if batch_first else y}, {"y": want}, CLOSE)

@@ -1,0 +1,143 @@
+"""Whole networks of Keras: their layers one after another, what a network cannot express, and the parts by name."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+from keras_files import (
+    EMBEDDING,
+    INPUTS,
+    UNITS,
+    dense,
+    functional,
+    kernels,
+    layer,
+    legacy,
+    lstm_layer,
+    named,
+    network_file,
+    new,
+)
+from test_interop import assert_same_lstm
+
+import gatewise as gw
+from gatewise import interop
+
+
+def test_a_network_is_its_layers_one_after_another(tmp_path):
+    path = network_file(
+        tmp_path / "file",
+        layer("InputLayer", "input"),
+        EMBEDDING,
+        lstm_layer("a", return_sequences=True),
+        layer("Dropout", "drop", rate=0.5),
+        lstm_layer("b"),
+        dense("head", activation="softmax"),
+    )
+    network = interop.load_network(path)
+    assert (network.lstm.num_layers, network.reads, network.masked) == (2, "last", 0.0)
+    tokens = np.array([[1, 2], [3, 0], [0, 0]])
+    x = network.embedding[tokens]
+    for name in ("a", "b"):
+        x, state = interop.load(path, name)(x, mask=tokens != 0, masked_output="repeat")
+    a = state[0][0].h @ network.head.weight.T + network.head.bias
+    expected = np.exp(a) / np.exp(a).sum(-1, keepdims=True)
+    np.testing.assert_allclose(network(tokens)[0], expected, rtol=0, atol=1e-6)
+    kept = gw.save(network, tmp_path / "own") or interop.load_network(tmp_path / "own")
+    np.testing.assert_array_equal(kept(tokens)[0], network(tokens)[0])
+
+
+def test_steps_that_masking_marks_do_not_take_place(tmp_path):
+    path = network_file(
+        tmp_path / "file", layer("Masking", "m", mask_value=-1.0), lstm_layer("a", return_sequences=True)
+    )
+    network = interop.load_network(path)
+    x = np.random.default_rng(0).normal(size=(4, 2, INPUTS)).astype(np.float32)
+    x[1:3, 0] = -1
+    y, _ = network(x)
+    short, _ = network.lstm(x[[0, 3], :1])
+    np.testing.assert_allclose(y[[0, 3], 0], short[:, 0], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(y[1, 0], y[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ([layer("Conv1D", "conv"), lstm_layer("a")], ["'conv'", "Conv1D", "before the LSTM"]),
+        ([lstm_layer("a"), layer("Attention", "look")], ["'look'", "Attention"]),
+        ([lstm_layer("a"), dense("one"), dense("two")], ["'two'", "Dense", "after the head"]),
+        ([lstm_layer("a"), dense("one", activation="gelu")], ["'one'", "gelu"]),
+        ([lstm_layer("a", return_sequences=True, go_backwards=True)], ["'a'", "go_backwards"]),
+        ([lstm_layer("a"), lstm_layer("b")], ["'b'", "only its last step"]),
+        ([lstm_layer("a", return_state=True)], ["'a'", "states"]),
+        ([lstm_layer("a", return_sequences=True), lstm_layer("b", go_backwards=True)], ["'b'", "backward", "forward"]),
+        ([dense("one")], ["'one'", "before the LSTM"]),
+        ([layer("GRU", "g", units=2)], ["'g'", "GRU"]),
+        ([], ["no LSTM"]),
+    ],
+)
+def test_what_a_network_cannot_express_is_refused_by_the_layer_s_name(layers, words, tmp_path):
+    with pytest.raises(gw.FileError) as caught:
+        interop.load_network(network_file(tmp_path / "file", *layers))
+    cases.one_sentence(caught.value, *words)
+
+
+@pytest.mark.parametrize("way", ["old", "new"])
+def test_a_functional_model_is_followed_from_its_input_to_its_output(way, tmp_path):
+    def after(*names):
+        if way == "old":
+            return {"inbound_nodes": [[[name, 0, 0, {}] for name in names]] if names else []}
+        tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}} for name in names]
+        return {"inbound_nodes": [{"args": tensors, "kwargs": {"mask": None}}] if names else []}
+
+    layers = [
+        lstm_layer("a") | after("in"),  # not in the order of the way
+        layer("InputLayer", "in") | after(),
+        layer("Dropout", "drop") | after("a"),
+    ]
+    layers = [layers[1], layers[0], layers[2]]
+    weights = {"in": {}, "a": named("a/", kernels(new()[0]), ":0"), "drop": {}, "b": named("b/", kernels(new(1)[0]))}
+    path = legacy(tmp_path / "file", weights, "2.9.0", functional(*layers))
+    assert_same_lstm(interop.load_network(path).lstm, new())
+    branched = [*layers, lstm_layer("b") | after("in")]
+    path = legacy(tmp_path / "file", weights, "2.9.0", functional(*branched, ends=["a", "b"]))
+    own = [*layers[:1], lstm_layer("a") | after("in")]
+    node = own[1]["inbound_nodes"][0]
+    (node[0][3] if way == "old" else node["kwargs"])["mask"] = ["drop", 0, 0]
+    path_ = legacy(tmp_path / "own", weights, "2.9.0", functional(*own))
+    with pytest.raises(gw.FileError, match=r"'a'.*a mask of its own"):
+        interop.load_network(path_)
+    with pytest.raises(gw.FileError, match="2 outputs"):
+        interop.load_network(path)
+    path = legacy(tmp_path / "file", weights, "2.9.0", functional(*branched, ends=["drop"]))
+    with pytest.raises(gw.FileError, match=r"'b'.*no branches"):
+        interop.load_network(path)
+    joined = [*branched, layer("Add", "sum") | after("drop", "b")]
+    path = legacy(tmp_path / "file", weights | {"sum": {}}, "2.9.0", functional(*joined))
+    with pytest.raises(gw.FileError, match=r"'sum'.*2 inputs"):
+        interop.load_network(path)
+    circle = [layer("InputLayer", "in") | after("drop"), *layers[1:]]
+    with pytest.raises(gw.FileError):
+        interop.load_network(legacy(tmp_path / "file", weights, "2.9.0", functional(*circle)))
+
+
+def test_the_parts_of_a_file_can_be_named_for_a_network(tmp_path):
+    path = network_file(tmp_path / "file", EMBEDDING, lstm_layer("a"), dense("head"))
+    contents = interop.inspect(path)
+    kinds = {one.name: (one.kind, one.shape) for one in contents.parts}
+    assert kinds == {"embed": ("embedding", (7, INPUTS)), "head": ("linear layer", (2, UNITS))}
+    whole = interop.load_network(path)
+    named_ = interop.load_network(path, embedding="embed", head="head", reads="last")
+    np.testing.assert_array_equal(named_.head.weight, whole.head.weight)
+    np.testing.assert_array_equal(named_.embedding, whole.embedding)
+
+
+def test_of_several_layers_one_upon_another_the_whole_is_taken_where_none_is_named(tmp_path):
+    path = network_file(tmp_path / "file", lstm_layer("a", return_sequences=True), lstm_layer("b"), dense("head"))
+    assert [(one.name, one.whole) for one in interop.inspect(path).found] == [
+        ("a", False),
+        ("b", False),
+        ("a → b", True),
+    ]
+    assert_same_lstm(interop.load(path), interop.load_network(path).lstm)

@@ -1,0 +1,311 @@
+"""Other people's files, by the readers of their formats, give the answers of the runtimes that they were made for."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from functools import partial
+from pathlib import Path
+
+import cases
+import numpy as np
+import pytest
+from agreement import assert_agree
+from fuzzing import everything, fuzz, in_json
+from program import exit_code
+from referees import CLOSE, REFEREES, arrays
+
+import gatewise as gw
+from gatewise import interop
+from gatewise.interop import json_models
+
+onnx = pytest.importorskip("onnx")
+
+import onnx_models as models  # noqa: E402
+from onnx_fuzz import in_model  # noqa: E402
+
+from gatewise.interop import onnx as door  # noqa: E402
+
+pytestmark = pytest.mark.referees
+
+# PyTorch's. In float64: what is left is the runtime's rounding.
+
+PYTORCH = [
+    ("beatnet", "model_1_weights.pt", "lstm", 0, "batch, time"),
+    ("beatnet", "model_1_weights.pt", "lstm", 1, "batch, time"),
+    ("chinesener", "lstmTrue", "lstm", 0, "batch, time"),
+    ("noaa_nh_hourly", "nh_model_epoch009.pt", "lstm", 0, "time, batch"),
+    ("silero_safetensors", "silero_vad_16k.safetensors", "lstm_cell", 0, "time, batch"),
+    ("silero_vad", "silero_vad.jit", "_model.decoder.rnn", 0, "time, direction, batch"),
+    ("silero_vad", "silero_vad.jit", "_model.decoder.rnn", 1, "time, direction, batch"),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "lstm", "run", "axes"), PYTORCH)
+def test_a_file_of_pytorchs_gives_the_numbers_of_its_own_runtime(name, file, lstm, run, axes):
+    case = {key[3:]: array for key, array in arrays("cases", name, "case.npz").items() if key.startswith(f"L{run}.")}
+    model = gw.load(REFEREES / "cases" / name / file, lstm).astype(np.float64)
+    x, y = case["x"], case["y"]
+    if axes == "batch, time":
+        x, y = x.swapaxes(0, 1), y.swapaxes(0, 1)
+    y = y[:, 0] if "direction" in axes else y
+
+    def nested(hidden, cell):
+        pairs = [gw.State(*pair) for pair in zip(hidden, cell, strict=True)]
+        return [pairs[n : n + len(model.directions)] for n in range(0, len(pairs), len(model.directions))]
+
+    trace = model.trace(x, nested(case["h0"], case["c0"]) if "h0" in case else None, lengths=case.get("lengths"))
+    got, want = {"y": trace.output}, {"y": y}
+    for number, (ours, theirs) in enumerate(
+        zip(trace.state, nested(case["hn"], case["cn"]), strict=True) if "hn" in case else ()
+    ):
+        for one, other in zip(ours, theirs, strict=True):
+            got |= {f"h{number}": one.h, f"c{number}": one.c}
+            want |= {f"h{number}": other.h, f"c{number}": other.c}
+    if "c_seq" in case:
+        got["c_seq"], want["c_seq"] = trace[0].cell_state, case["c_seq"]
+    for quantity, array in want.items():
+        absolute = 4e-4 if name == "noaa_nh_hourly" and quantity.startswith("c") else CLOSE  # cell states of up to 226
+        np.testing.assert_allclose(got[quantity], array, rtol=0, atol=absolute, err_msg=quantity)
+
+
+def test_a_pickle_of_numpy_arrays_gives_both_directions_of_its_own_runtime():
+    case = arrays("cases", "g2pm", "case.npz")
+    lstm = gw.load(REFEREES / "cases" / "g2pm" / "np_ckpt.pkl").astype(np.float64)
+    trace = lstm.trace(case["L0.fw.x"].swapaxes(0, 1))
+    for direction, key, order in (("forward", "fw", 1), ("backward", "bw", -1)):
+        want = {name: case[f"L0.{key}.{name}"].swapaxes(0, 1)[::order] for name in ("y", "c_seq")}
+        cell = trace[0, direction]
+        assert_agree({"y": cell.hidden_state, "c_seq": cell.cell_state}, want, CLOSE)
+
+
+def test_a_network_of_noaas_weights_gives_its_streamflow():
+    case = arrays("cases", "noaa_nh_hourly", "case.npz")
+    network = gw.load_network(REFEREES / "cases" / "noaa_nh_hourly" / "nh_model_epoch009.pt", head="head.net.0")
+    assert_agree({"q": network(case["L0.x"])[0]}, {"q": case["streamflow_normalised"]}, CLOSE)
+
+
+@pytest.mark.parametrize("file", ["chars2vec_eng50/model.pkl", "icu_thai_graphclust/weights.npy"])
+def test_a_file_without_an_lstm_that_can_be_read_is_refused_in_a_sentence(file):
+    with pytest.raises(gw.GatewiseError) as caught:
+        gw.load(REFEREES / "cases" / file)
+    assert "\n" not in str(caught.value)
+
+
+# Keras'.
+
+
+@pytest.mark.parametrize(
+    ("case", "file", "names", "options", "prefix"),
+    [
+        ("textgenrnn", "textgenrnn_weights.hdf5", ["rnn_1", "rnn_2"], {}, ""),
+        ("chars2vec_eng50", "weights.h5", ["lstm_1", "lstm_2"], {}, ""),
+        ("chars2vec_eng50", "weights.h5", ["lstm_1", "lstm_2"], {"recurrent_activation": "sigmoid"}, "sigmoid."),
+        ("dgaintel", "domain_classifier_model.h5", ["lstm_4"], {}, ""),
+    ],
+)
+def test_other_people_s_models_give_the_answers_of_their_own_runtime(case, file, names, options, prefix):
+    want = arrays("cases", case, "case.npz")
+    x = want["L0.x"].swapaxes(0, 1)
+    for number, name in enumerate(names):
+        lstm = interop.load(REFEREES / "cases" / case / file, name, **options)
+        x, ((state,),) = lstm(x)
+        key = f"{prefix}L{number}."
+        got = {"y": x.swapaxes(0, 1), "hn": state.h, "cn": state.c}
+        assert_agree(got, {one: want[key + one] for one in got}, CLOSE)
+
+
+# ONNX.
+
+
+def test_the_referees_suite_passes(tmp_path):
+    spec = importlib.util.spec_from_file_location("onnx_suite", REFEREES / "onnx_suite.py")
+    suite = importlib.util.module_from_spec(spec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the onnx package's own tests divide by zero, and the like
+        spec.loader.exec_module(suite)
+
+        def run(path, inputs):
+            model = onnx.load(path)
+            given = {one.name: array for one, array in zip(model.graph.input, inputs, strict=True) if array is not None}
+            (node,) = (one for one in model.graph.node if one.op_type == "LSTM")
+            weights = {node.input[n] for n in (1, 2, 3, 7) if n < len(node.input)}
+            found = door.contents(Path(path), {name: one for name, one in given.items() if name in weights}).found[0]
+            formal = {models.INPUTS[n]: given[one] for n, one in enumerate(node.input) if one in given}
+            answers = models.run_ours(found, formal, layout=int(found.batch_first))
+            by_name = dict(zip(node.output, answers, strict=False))
+            return [by_name[one.name] for one in model.graph.output]
+
+        results = suite.run_suite(run)
+    assert len(results) >= 8
+    assert all(passed for _, _, passed, _ in results), results
+
+
+@pytest.fixture
+def silero():
+    return REFEREES / "cases" / "silero_vad", arrays("cases", "silero_vad", "case.npz")
+
+
+@pytest.mark.parametrize("name", ["silero_vad_16k_sequence.onnx", "silero_vad.onnx", "silero_vad_op18_ifless.onnx"])
+def test_silero_gives_the_outputs_and_states_of_its_own_runtime(silero, name):
+    folder, case = silero
+    found = door.contents(folder / name, {}).found
+    agreeing = 0
+    for one in found:
+        trace = one.lstm.trace(case["L0.x"], ((gw.State(case["L0.h0"][0], case["L0.c0"][0]),),))
+        if np.abs(trace.output - case["L0.y"][:, 0]).max() <= CLOSE:
+            agreeing += 1
+            for call in (0, 1):
+                of = {key[3:]: array for key, array in case.items() if key.startswith(f"L{call}.")}
+                y, ((state,),) = one.lstm(of["x"], ((gw.State(of["h0"][0], of["c0"][0]),),))
+                want = {"y": of["y"][:, 0], "h": of["hn"][0], "c": of["cn"][0]}
+                assert_agree({"y": y, **state._asdict()}, want, CLOSE)
+            steps = np.stack([trace[0].hidden_state[:, 0], trace[0].cell_state[:, 0]], axis=1)
+            assert_agree({"steps": steps}, {"steps": case["step_states"]}, CLOSE)
+    # Those for 8 kHz have other weights; in the nested file each rate has its cell twice.
+    assert (agreeing, len(found)) == {"silero_vad.onnx": (2, 4), "silero_vad_op18_ifless.onnx": (1, 2)}.get(
+        name, (1, 1)
+    )
+
+
+def test_mutations_of_silero_are_answered_or_refused(silero, tmp_path):
+    folder, _ = silero
+    subjects = [path.read_bytes() for path in sorted(folder.glob("*.onnx"))]
+    tally = fuzz(subjects, partial(everything, door="onnx"), 2000, tmp_path, seed=1, also=[in_model])
+    assert tally.answered + tally.refused == 2000
+    assert min(tally.answered, tally.refused) > 250
+
+
+# Models in JSON.
+
+
+def with_case(name, file):
+    """Return the answers of a model's own runtime, and what is in its file."""
+    path = REFEREES / "cases" / name / file
+    assert json_models.recognises(path, path.read_bytes()[:4096])
+    return arrays("cases", name, "case.npz"), json_models.contents(path, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "count"),
+    [
+        ("rtneural_lstm_1d", "lstm_1d.json", 2000),
+        ("rtneural_lstm_torch", "lstm_torch.json", 2000),
+        ("nam_lstm", "lstm.nam", 2000),
+        ("icu_thai_graphclust", "weights.json", 300),
+    ],
+)
+def test_spoiled_copies_of_other_peoples_models_are_answered_or_refused(name, file, count, tmp_path):
+    subjects = [(REFEREES / "cases" / name / file).read_bytes()]
+    tally = fuzz(subjects, partial(everything, door="json_models"), count, tmp_path, also=[in_json])
+    assert min(tally.answered, tally.refused) > count // 20
+
+
+def test_the_one_dimensional_network_of_rtneural_gives_its_stored_answer():
+    case, found = with_case("rtneural_lstm_1d", "lstm_1d.json")
+    y, _ = found.network()(case["x"][:, None])
+    assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
+
+
+def test_the_network_of_rtneural_that_begins_with_a_dense_layer_gives_its_answer_from_its_parts():
+    case, found = with_case("rtneural_lstm", "lstm.json")
+    before, after = found.parts
+    assert (before.kind, before.activation) == ("linear layer", "tanh")
+    x = gw.Linear(before.weight(), before.bias(), before.activation)(case["x"][:, None])
+    with pytest.warns(gw.WeightsWarning, match=r"made without 'layers\.0'"):
+        network = found.made(None, None, after.name, "every")
+    y, _ = network(x)
+    assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
+    with pytest.raises(gw.FileError) as caught:
+        found.network()
+    cases.one_sentence(caught.value, "layers.0", "time-distributed-dense")
+
+
+def test_the_bad_network_of_rtneural_is_refused():
+    _, found = with_case("rtneural_lstm_1d", "bad_lstm.json")
+    for read in (found.pick, found.network):
+        with pytest.raises(gw.FileError) as caught:
+            read()
+        cases.one_sentence(caught.value, "20 units", "16")
+
+
+def test_the_state_dict_of_rtneural_gives_its_stored_answer():
+    case, found = with_case("rtneural_lstm_torch", "lstm_torch.json")
+    first, second = found.found
+    assert [(one.name, one.lstm.num_layers) for one in found.found] == [("lstm", 1), ("lstm2", 3)]
+    network = found.made("lstm2", None, "dense", "every")
+    y, _ = network(first.lstm(case["x"][:, None])[0])
+    assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
+    assert second.lstm.dtype == np.float32
+
+
+def test_the_amp_model_gives_its_audio_from_its_learned_state():
+    case, found = with_case("nam_lstm", "lstm.nam")
+    (one,) = found.found
+    start = {name: getattr(one.state[0][0], name) for name in "hc"}
+    assert_agree(start, {name: case[f"L0.{name}0"][0] for name in "hc"}, 1e-7)
+    trace = found.network().trace(case["L0.x"].swapaxes(0, 1), one.state)
+    got = {"y": trace.features, "audio": trace.output[..., 0]} | trace.lstm.state[0][0]._asdict()
+    want = {"y": case["L0.y"].swapaxes(0, 1), "audio": case["audio_out"].T}
+    assert_agree(got, want | {"h": case["L0.hn"][0], "c": case["L0.cn"][0]}, CLOSE)
+    np.testing.assert_array_equal(
+        one.lstm[0].parameters.weight.reshape(12, 4),
+        np.concatenate([case["weight.weight_hh_l0"], case["weight.weight_ih_l0"]], axis=1),
+    )
+
+
+@pytest.mark.parametrize("name", ["icu_thai_graphclust", "icu_burmese_codepoints"])
+def test_the_pickled_arrays_beside_unicodes_models_are_refused(name):
+    with pytest.raises(gw.FileError) as caught:
+        gw.inspect(REFEREES / "cases" / name / "weights.npy")
+    cases.one_sentence(caught.value, "weights.npy")
+
+
+@pytest.mark.parametrize("name", ["icu_thai_graphclust", "icu_burmese_codepoints"])
+def test_unicodes_word_segmenters_give_their_outputs_states_and_probabilities(name):
+    case, found = with_case(name, "weights.json")
+    network = found.network()
+    # In float64: over 300 steps the rounding of both runtimes together is more than what is allowed.
+    head = gw.Linear(np.float64(network.head.weight), np.float64(network.head.bias), network.head.activation)
+    network = gw.Network(network.lstm.astype(np.float64), embedding=np.float64(network.embedding), head=head)
+    trace = network.trace(case["ids"].T)
+    forward, backward = trace.lstm[0], trace.lstm[0, "backward"]
+    got = {"x": forward.input, "fwd.y": forward.hidden_state, "bwd.y": backward.hidden_state[::-1]}
+    want = {part: case[f"L0.{part}"].swapaxes(0, 1) for part in got}  # the backward run is stored in its own time
+    for direction, run in (("fwd", forward), ("bwd", backward)):
+        got |= {f"{direction}.hn": run.final.h, f"{direction}.cn": run.final.c}
+        want |= {f"{direction}.{end}": case[f"L0.{direction}.{end}"] for end in ("hn", "cn")}
+    assert_agree(got, want, CLOSE)
+    for ids, probabilities in (("ids", "softmax"), ("savedmodel_ids", "savedmodel_softmax")):
+        y, _ = network(case[ids].T)
+        assert_agree({"p": y.swapaxes(0, 1)}, {"p": case[probabilities]}, CLOSE)
+
+
+# The program on them.
+
+VERIFIED = [
+    ("noaa_nh_hourly", "nh_model_epoch009.pt", "L0.", None),
+    ("chinesener", "lstmTrue", "L0.", None),
+    ("beatnet", "model_1_weights.pt", "L0.", None),
+    ("beatnet", "model_1_weights.pt", "L1.", None),
+    ("nam_lstm", "lstm.nam", "L0.", None),
+    ("silero_safetensors", "silero_vad_16k.safetensors", "L0.", None),
+    ("silero_vad", "silero_vad.jit", "L0.", "_model.decoder.rnn"),
+    ("silero_vad", "silero_vad.jit", "L1.", "_model.decoder.rnn"),
+]
+
+
+@pytest.mark.parametrize(("case", "file", "prefix", "name"), VERIFIED)
+def test_other_peoples_models_differ_from_their_own_runtimes_by_rounding(case, file, prefix, name, capsys):
+    folder = REFEREES / "cases" / case
+    options = [] if name is None else ["--name", name]
+    tokens = ["verify", folder / file, "--io", folder / "case.npz", "--prefix", prefix, *options]
+    assert exit_code(list(map(str, tokens))) == 0, capsys.readouterr().out
+    assert "rounding" in capsys.readouterr().out
+
+
+def test_the_answers_of_another_lstm_of_the_file_are_known_for_what_they_are(capsys):
+    folder = REFEREES / "cases" / "silero_vad"
+    tokens = ["verify", folder / "silero_vad.jit", "--io", folder / "case.npz", "--prefix", "L0."]
+    assert exit_code([*map(str, tokens), "--name", "_model_8k.decoder.rnn"]) == 1
+    assert "these are the answers of _model.decoder.rnn" in capsys.readouterr().out
