@@ -1,4 +1,4 @@
-// One cell backward over time: the derivatives of src/gatewise/adjoints.py, and the products that gather them.
+// One cell backward over time: the derivatives of src/gatewise/adjoints.py, and the sums over steps and rows of them.
 
 #include "simd.hpp"
 
@@ -185,6 +185,57 @@ private:
     }
 };
 
+// What the gradients of the parameters take from the steps besides the products: step by step and row by row, so that
+// each sum has one order. Products are rounded by themselves, without `mad`, and nothing is flushed.
+template <class T> class Gather {
+    using V = Vec<T>;
+    static constexpr int L = LANES<T>;
+
+    const Backward<T>& f;
+    const Cell<T>& p;
+    const int64_t H = p.hidden, R = p.recurrent, B = f.batch;
+
+public:
+    explicit Gather(const Backward<T>& given) : f(given), p(*given.cell) {}
+
+    void operator()() const {
+        for (int64_t step = f.first; step < f.last; ++step) {
+            const int64_t in_order = f.time - 1 - step, t = f.reverse ? step : in_order, before = f.reverse ? t + 1 : t - 1;
+            for (int64_t row = f.row; row < f.row + f.rows; ++row) {
+                const int64_t at = t * B + row, place = (step - f.first) * B + row;
+                if (f.live && !f.live[at]) continue;
+                if (f.seen) see(in_order ? f.h + (before * B + row) * R : f.h0 + row * R, at, place);
+                if (f.dpeephole) peepholes(in_order ? f.cells + (before * B + row) * H : f.c0 + row * H, at, place);
+            }
+        }
+    }
+
+private:
+    // h_prev as the gates saw it.
+    void see(const T* h_prev, int64_t at, int64_t place) const {
+        for (int64_t k = 0; k < R; k += L)
+            store(f.seen + place * R + k, load(h_prev + k, R - k) * load(f.recurrent_mask + at * R + k, R - k), R - k);
+    }
+
+    // a = … + p c: i and f see c_prev, o sees c.
+    void peepholes(const T* c_prev, int64_t at, int64_t place) const {
+        const T *const gates = f.gates + at * 4 * H, *const by_sums = f.da + place * 4 * H;
+        for (int64_t unit = 0; unit < H; unit += L) {
+            const int64_t units = H - unit;
+            const auto gate = [&](int k) { return load(gates + k * H + unit, units); };
+            const auto add = [&](int which, int k, V seen) {
+                T* const sum = f.dpeephole + which * H + unit;
+                store(sum, load(sum, units) + load(by_sums + k * H + unit, units) * seen, units);
+            };
+            const V before = load(c_prev + unit, units);
+            const V c = clip<T>(gate(FORGET) * before + gate(INPUT) * gate(CANDIDATE), -p.cell_clip, p.cell_clip);
+            if (p.coupling != Coupling::input) add(0, INPUT, before);
+            if (p.coupling != Coupling::forget) add(1, FORGET, before);
+            add(2, OUTPUT, c);
+        }
+    }
+};
+
 constexpr int64_t DEEP = 128;  // rows that are added up in registers before they go to the target
 constexpr int64_t STRIDE = ROWS < 4 ? 4 : 8;  // what a packed row of ROWS columns takes, so that it is copied at once
 constexpr int64_t BLOCKS = 32;                // of ROWS columns of the left side that are packed at once
@@ -287,6 +338,10 @@ template <class T> void backward(const Backward<T>& f) {
     Back<T>{f}();
 }
 
+template <class T> void gather(const Backward<T>& f) {
+    if (f.seen || f.dpeephole) Gather<T>{f}();
+}
+
 template <class T> int64_t backward_workspace(const Cell<T>& p, int64_t rows, int64_t steps) {
     return words<T>(rows) + rows * (padded<T>(p.hidden) + padded<T>(p.recurrent)) + 2 * words<T>(steps * rows);
 }
@@ -300,6 +355,8 @@ template <class T> int64_t outer_workspace() { return DEEP * (BLOCKS * STRIDE + 
 
 template void backward(const Backward<float>&);
 template void backward(const Backward<double>&);
+template void gather(const Backward<float>&);
+template void gather(const Backward<double>&);
 template int64_t backward_workspace(const Cell<float>&, int64_t, int64_t);
 template int64_t backward_workspace(const Cell<double>&, int64_t, int64_t);
 template void outer(const Outer<float>&);

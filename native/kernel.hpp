@@ -22,7 +22,7 @@ struct Activation {
     T slope, shift;
 };
 
-// One cell: its sizes, its switches, and its weights as the kernels read them (engine.cpp makes them).
+// One cell: its sizes, its switches, and its weights as the kernels read them (packing.cpp makes them).
 //
 // A group is `vectors` (1 to 4) vectors of neighbouring columns, packed (depth, vectors, lanes): what one product
 // streams through. Only the last group of a matrix has fewer than 4.
@@ -105,6 +105,11 @@ struct Backward {
     T* dr;                                       // (last - first, batch, recurrent): out, by the projected state, or null
     T* dx;                                       // (time, batch, input): out
     T* workspace;                                // backward_workspace() numbers of this part's own
+
+    // Of gather(), which one part calls for all rows when their steps are done:
+    const T *h, *h0;                             // as in the run
+    T* seen;                                     // (last - first, batch, recurrent): out, h_prev through its mask, or null
+    T* dpeephole;                                // (3, hidden): in and out, or null
 };
 
 // target[l, r] += the sum over rows of left[row][l] right[row][r], for l from `first` to `last` (exclusive). The right
@@ -127,6 +132,7 @@ struct Functions {
     int64_t (*forward)(const Forward<T>&);       // returns after which step it ended: `last`, or before, where one of
                                                  // the team came late; then somebody does the rest alone
     void (*backward)(const Backward<T>&);
+    void (*gather)(const Backward<T>&);          // what the parameters' gradients take besides the products of outer()
     void (*outer)(const Outer<T>&);
     void (*apply)(const Activation<T>&, const T* a, T* y, int64_t count);  // a nonlinearity by itself: y = φ(a)
     int64_t (*forward_workspace)(const Cell<T>&, int64_t rows);            // of a part that does so many rows

@@ -1,0 +1,131 @@
+// A run over time: cut into pieces, and shared out among threads; and streams, which are runs that go on.
+
+#include <algorithm>
+
+#include "pieces.hpp"
+#include "team.hpp"
+
+namespace gatewise {
+namespace {
+
+// How the work of a run is shared out: rows among the parts, or units where rows are few and steps are worth meeting for.
+struct Sharing {
+    int parts;
+    bool units;
+};
+
+Sharing share(int parts, int64_t rows, int64_t tiles, double step) {
+    if (parts < 2) return {1, false};
+    if (rows >= 4 * parts) return {parts, false};
+    if (tiles >= 2 * parts && step >= 1e5) return {crowded() ? 1 : parts, !crowded()};
+    return {int(std::min<int64_t>(parts, std::max<int64_t>(rows, 1))), false};
+}
+
+template <class T> bool run_forward(const Packed<T>& packed, Forward<T> call, Poll poll) {
+    const Functions<T>& kernel = packed.kernel();
+    const Cell<T>& p = packed.cell();
+    const double row = packed.work(), step = row * double(call.batch);
+    Lease lease(step * double(call.time) < WORTH_SHARING ? 1 : threads(), step, call.time);
+    Sharing sharing = share(lease.parts(), call.batch, packed.padded(p.hidden) / kernel.lanes, step);
+    call.cell = &p;
+    Workspaces<T> workspaces;
+
+    // Rows do not know of each other: where even one step of all is long, some rows go first.
+    const int64_t rows_at_once = at_once(call.batch, row / sharing.parts);
+    for (int64_t first_row = 0; first_row < call.batch; first_row += rows_at_once) {
+        const int64_t rows = std::min(rows_at_once, call.batch - first_row);
+        for (int64_t first = 0; first < call.time;) {
+            if (!lease.alive()) sharing = {1, false};
+            const int64_t last = std::min(first + at_once(call.time, row * double(rows) / sharing.parts), call.time);
+            const int64_t most = sharing.units ? rows : (rows + sharing.parts - 1) / sharing.parts;  // or one less
+            workspaces.take(sharing.parts, std::max(kernel.forward_workspace(p, most), most > 1 ? kernel.forward_workspace(p, most - 1) : 0));
+            int64_t reached = last;
+            const auto work = [&](int part) {
+                if (part >= sharing.parts) return;
+                Forward<T> mine = call;
+                const int64_t parts = sharing.units ? 1 : sharing.parts, number = sharing.units ? 0 : part;
+                mine.row = first_row + rows * number / parts;
+                mine.rows = first_row + rows * (number + 1) / parts - mine.row;
+                if (!mine.rows) return;
+                mine.first = first, mine.last = last;
+                mine.team = {0, 1, nullptr, nullptr};
+                if (sharing.units) mine.team = {part, sharing.parts, Lease::meet, &lease};
+                mine.workspace = workspaces.of(part);
+                const int64_t done = kernel.forward(mine);
+                if (!part) reached = done;
+            };
+            if (sharing.parts == 1) work(0);
+            else lease.run(work);
+            first = reached;
+            if (reached < last) sharing = {1, false};
+            if (poll && poll()) return false;
+        }
+    }
+    return true;
+}
+
+}  // namespace
+
+template <class T> bool forward(const Packed<T>& packed, Forward<T> call, T* c, Poll poll) {
+    const int64_t H = packed.cell().hidden, width = packed.padded(H);
+    Scratch<T, 1> states;
+    call.c = states.at_least(2 * call.batch * width);
+    call.unprojected = call.c + call.batch * width;
+    widen(call.c, c, call.batch, H, width);
+    const bool whole = run_forward(packed, call, poll);
+    narrow(c, call.c, call.batch, H, width);
+    return whole;
+}
+
+template <class T>
+Stream<T>::Stream(std::vector<std::shared_ptr<const Packed<T>>> layers, int64_t batch) : cells(std::move(layers)), rows(batch) {
+    for (const auto& cell : cells) {
+        h.emplace_back(rows * cell->cell().recurrent);
+        const int64_t width = cell->padded(cell->cell().hidden);
+        c.emplace_back(rows * width * 2);  // and the unprojected states
+        Forward<T> call{};
+        call.batch = rows, call.every = 1;
+        call.h0 = h.back().get(), call.c = c.back().get(), call.unprojected = call.c + rows * width;
+        calls.push_back(call);
+        operations += cell->work() * double(rows);
+    }
+    reset();
+}
+
+template <class T> void Stream<T>::reset() {
+    for (int64_t layer = 0; layer < layers(); ++layer) {
+        std::fill_n(h[layer].get(), rows * cell(layer).recurrent, T(0));
+        std::fill_n(c[layer].get(), rows * cells[layer]->padded(cell(layer).hidden), T(0));
+    }
+}
+
+template <class T> void Stream<T>::get(int64_t layer, T* to_h, T* to_c) const {
+    std::copy_n(h[layer].get(), rows * cell(layer).recurrent, to_h);
+    narrow(to_c, c[layer].get(), rows, cell(layer).hidden, cells[layer]->padded(cell(layer).hidden));
+}
+
+template <class T> void Stream<T>::set(int64_t layer, const T* from_h, const T* from_c) {
+    std::copy_n(from_h, rows * cell(layer).recurrent, h[layer].get());
+    widen(c[layer].get(), from_c, rows, cell(layer).hidden, cells[layer]->padded(cell(layer).hidden));
+}
+
+template <class T> bool Stream<T>::push(const T* x, int64_t time, T* y, Poll poll) {
+    for (int64_t layer = 0; layer < layers(); ++layer) {
+        const int64_t R = cell(layer).recurrent;
+        T* const out = layer + 1 == layers() ? y : between[layer % 2].at_least(time * rows * R);
+        Forward<T> call = calls[layer];
+        call.time = time, call.taken = taken, call.x = x, call.h = out;
+        if (!run_forward(*cells[layer], call, poll)) return false;
+        if (time) std::copy_n(out + (time - 1) * rows * R, rows * R, h[layer].get());
+        x = out;
+    }
+    taken += time;
+    return true;
+}
+
+template class Stream<float>;
+template class Stream<double>;
+template bool forward(const Packed<float>&, Forward<float>, float*, Poll);
+template bool forward(const Packed<double>&, Forward<double>, double*, Poll);
+
+}  // namespace gatewise

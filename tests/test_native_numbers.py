@@ -1,0 +1,182 @@
+"""Every kernel of the native engine computes the reference, at every size; its nonlinearities are exact."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+from native_subjects import (
+    DTYPES,
+    KERNELS,
+    VARIANTS,
+    covering,
+    every_dtype,
+    every_kernel,
+    every_variant,
+    everything,
+    needs_native,
+    threads,
+)
+
+import gatewise as gw
+from gatewise.engine import native
+from gatewise.keep import Keep
+
+pytestmark = needs_native
+
+# Around the lanes of every instruction set (2 to 16), the rows of a block (3, 6), and where units are shared out.
+SIZES = [
+    (1, 1, 1),
+    (1, 2, 3),
+    (2, 3, 4),
+    (3, 7, 5),
+    (7, 8, 2),
+    (12, 15, 9),
+    (1, 16, 17),
+    (6, 31, 1),
+    (13, 33, 20),
+    (2, 65, 70),
+]
+
+
+def assert_close(found, expected, dtype):
+    """Hold every array against the float64 reference's: within rounding, relative to its largest entry."""
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        scale = np.nanmax(np.abs(array), initial=1)
+        np.testing.assert_allclose(
+            found[name], array, rtol=0, atol=2000 * np.finfo(dtype).eps * scale, err_msg=name, equal_nan=True
+        )
+
+
+def in_float64(run):
+    masks = run.masks and gw.Masks(**{n: np.asarray(a, np.float64) for n, a in run.masks.arrays().items()})
+    state = gw.State(*(array.astype(np.float64) for array in run.state))
+    return run.replace(p=run.p.astype(np.float64), x=run.x.astype(np.float64), state=state, masks=masks)
+
+
+@covering(
+    strength=3,
+    kernel=KERNELS,
+    dtype=DTYPES,
+    variant=VARIANTS,
+    projection=list(cases.PROJECTIONS),
+    direction=cases.DIRECTIONS,
+    live=cases.LIVES,
+    noise=[False, True],
+)
+def test_every_kernel_computes_the_reference(monkeypatch, kernel, dtype, variant, projection, direction, live, noise):
+    monkeypatch.setenv("GATEWISE_KERNEL", kernel)
+    run = cases.run_of(
+        variant, projection=projection, direction=direction, live=live, noise=noise, dtype=dtype, batch=7, hidden=21
+    )
+    found = everything(run, engine="native")
+    assert_close(found, everything(in_float64(run), engine="reference"), dtype)
+    assert all(array.dtype == dtype for array in found.values())
+
+
+@covering(
+    kernel=KERNELS,
+    dtype=DTYPES,
+    size=SIZES,
+    projection=["unprojected", "projected"],
+    variant=["plain", "peephole, coupling, clips"],
+)
+def test_every_kernel_computes_the_reference_at_every_size(monkeypatch, kernel, dtype, size, projection, variant):
+    monkeypatch.setenv("GATEWISE_KERNEL", kernel)
+    inputs, hidden, batch = size
+    run = cases.run_of(variant, inputs=inputs, hidden=hidden, batch=batch, projection=projection, dtype=dtype, time=4)
+    assert_close(everything(run, engine="native"), everything(in_float64(run), engine="reference"), dtype)
+
+
+@every_dtype
+@pytest.mark.parametrize("subject", range(40))
+def test_any_shape_and_variant_computes_the_reference(monkeypatch, dtype, subject):
+    rng = np.random.default_rng(subject)
+    monkeypatch.setenv("GATEWISE_KERNEL", str(rng.choice(KERNELS)))
+    count = int(rng.integers(1, 4))
+    run = cases.run_of(
+        str(rng.choice(VARIANTS)),
+        projection=str(rng.choice(list(cases.PROJECTIONS))),
+        direction=str(rng.choice(cases.DIRECTIONS)),
+        live=str(rng.choice(cases.LIVES)),
+        noise=bool(rng.integers(2)),
+        time=int(rng.integers(2, 12)),
+        batch=int(rng.integers(1, 40)),
+        inputs=int(rng.integers(1, 70)),
+        hidden=int(rng.integers(2, 140)),
+        dtype=dtype,
+        seed=subject,
+    )
+    with threads(count):
+        found = everything(run, engine="native")
+    assert_close(found, everything(in_float64(run), engine="reference"), dtype)
+
+
+@every_variant
+@pytest.mark.parametrize(
+    "keep", [Keep(("forget_gate",), (20, 3, 3, 0), 2), Keep(("output_gate", "candidate"), None, 3)]
+)
+def test_keeping_less_keeps_the_same_numbers(variant, keep):
+    run = cases.run_of(variant, hidden=21, time=7, live="mask")
+    whole = run.trace(engine="native")
+    less = run.trace(engine="native", keep=keep.quantities, units=keep.units, every=keep.every)
+    for name in keep.quantities:
+        kept = whole.quantity(name)[:: keep.every]
+        expected = kept if keep.units is None else kept[..., list(keep.units)]
+        np.testing.assert_array_equal(less.quantity(name), expected)
+
+
+def test_every_may_be_larger_than_any_run():
+    trace = gw.LSTM(3, 5, rng=0).trace(np.ones((4, 1, 3)), keep="forget_gate", every=2**63)
+    assert trace[0].forget_gate.shape == (1, 1, 5)
+
+
+def applied(kernel, name, a):
+    y = np.empty_like(a)
+    native._native.apply(kernel, name, 0.0, 0.0, a, y)
+    return y
+
+
+@every_kernel
+@every_dtype
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "exponential"])
+def test_a_nonlinearity_is_at_most_2_ulp_off(kernel, dtype, name):
+    rng = np.random.default_rng(0)
+    tiny = np.finfo(dtype).tiny
+    reach = 90 if dtype == np.float32 else 710
+    a = np.concatenate([rng.uniform(-reach, reach, 40_000), rng.uniform(-2, 2, 40_000), rng.uniform(-30, 30, 40_000)])
+    a = np.concatenate([a, np.exp(rng.uniform(np.log(tiny), 3, 40_000)) * rng.choice([-1, 1], 40_000)]).astype(dtype)
+    wide = a.astype(np.longdouble if dtype == np.float64 else np.float64)
+    with np.errstate(all="ignore"):
+        expected = {"sigmoid": 1 / (1 + np.exp(-wide)), "tanh": np.tanh(wide), "exponential": np.exp(wide)}[name]
+        rounded = expected.astype(dtype)
+        found = applied(kernel, name, a)
+        normal = (np.abs(rounded) >= tiny) & np.isfinite(rounded)
+        error = np.abs(found[normal] - expected[normal]) / np.spacing(np.abs(rounded[normal]))
+    assert error.max() <= 2
+    np.testing.assert_array_equal(found[~normal & (np.abs(rounded) < tiny)], 0)
+
+
+@every_kernel
+@every_dtype
+def test_nonlinearities_are_exact_where_they_are_known(kernel, dtype):
+    a = np.array([0.0, -0.0, np.inf, -np.inf, np.nan], dtype)
+    np.testing.assert_array_equal(applied(kernel, "sigmoid", a), np.array([0.5, 0.5, 1, 0, np.nan], dtype))
+    np.testing.assert_array_equal(applied(kernel, "tanh", a), np.array([0, 0, 1, -1, np.nan], dtype))
+    np.testing.assert_array_equal(applied(kernel, "exponential", a), np.array([1, 1, np.inf, 0, np.nan], dtype))
+    assert np.signbit(applied(kernel, "tanh", a)[:2]).tolist() == [False, True]
+    x = np.random.default_rng(0).normal(0, 3, 1000).astype(dtype)
+    np.testing.assert_array_equal(applied(kernel, "tanh", -x), -applied(kernel, "tanh", x))
+
+
+@every_kernel
+@every_dtype
+def test_a_state_that_decays_ends_in_zero_and_the_caller_keeps_his_small_numbers(monkeypatch, kernel, dtype):
+    monkeypatch.setenv("GATEWISE_KERNEL", kernel)
+    tiny = np.finfo(dtype).tiny
+    p = gw.Parameters(np.zeros((4, 3, 4), dtype), np.zeros((4, 3), dtype))  # every gate is 1/2: c halves at each step
+    state = gw.State(np.zeros((1, 3), dtype), np.full((1, 3), 4 * tiny, dtype))
+    trace = gw.LSTM.from_cells(p).trace(np.zeros((8, 1, 1), dtype), [[state]], engine="native")[0]
+    assert trace.cell_state[:, 0, 0].tolist() == [2 * tiny, tiny, 0, 0, 0, 0, 0, 0]
+    assert dtype(tiny) / 4 > 0  # the caller's arithmetic is as it was

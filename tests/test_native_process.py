@@ -1,0 +1,215 @@
+"""The native engine and the process around it: its environment, its threads, its forks, its signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import cases
+import numpy as np
+import pytest
+from native_subjects import every_kernel, needs_native, threads
+
+import gatewise as gw
+
+pytestmark = needs_native
+
+
+def python(code, **environment):
+    """Run code in a process of its own; return its exit code, output and errors."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout.strip(), done.stderr
+
+
+@every_kernel
+def test_the_environment_names_the_kernel(kernel):
+    code, out, err = python("import gatewise as gw; print(gw.engines()[0].kernel)", GATEWISE_KERNEL=kernel)
+    assert (code, out) == (0, kernel), err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GATEWISE_KERNEL", "sse9"),
+        ("GATEWISE_NUM_THREADS", "many"),
+        ("GATEWISE_NUM_THREADS", "0"),
+        ("GATEWISE_NUM_THREADS", "2x"),
+    ],
+)
+def test_an_environment_that_asks_for_what_is_not_there_is_told_so(name, value):
+    code, out, err = python(
+        """
+        import gatewise as gw
+        for asked in (gw.engines, lambda: gw.LSTM(2, 2, rng=0)([[1, 2]])):
+            try:
+                asked()
+            except gw.OptionError as problem:
+                print(problem)
+        """,
+        **{name: value},
+    )
+    assert code == 0, err
+    assert len(out.splitlines()) == 2
+    assert all(name in line and value in line for line in out.splitlines())
+
+
+def test_the_number_of_threads_is_that_of_the_environment_or_of_the_cpus():
+    assert python("import gatewise as gw; print(gw.engines()[0].threads)", GATEWISE_NUM_THREADS="3")[1] == "3"
+    if hasattr(os, "sched_setaffinity"):
+        code = """
+            import os
+            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+            import gatewise as gw
+            print(gw.engines()[0].threads)
+        """
+        environment = {name: value for name, value in os.environ.items() if name != "GATEWISE_NUM_THREADS"}
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize("count", [0, -1, 1025, 1.5, "2", True])
+def test_a_number_of_threads_that_cannot_be_is_refused(count):
+    with pytest.raises(gw.OptionError) as caught:
+        gw.set_num_threads(count)
+    cases.one_sentence(caught.value, "threads", str(count))
+
+
+def test_many_streams_of_one_model_run_in_many_threads():
+    lstm = gw.LSTM(8, 64, num_layers=2, rng=0)
+    inputs = np.random.default_rng(0).normal(size=(8, 300, 8)).astype(np.float32)
+    expected = [lstm(x)[0] for x in inputs]
+    start = threading.Barrier(8)
+
+    def feed(x):
+        stream = lstm.stream()
+        start.wait()
+        return np.stack([stream.push(step) for step in x[:200]] + list(stream.push(x[200:])))
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(feed, inputs))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_whole_runs_of_one_model_run_in_many_threads():
+    lstm = gw.LSTM(8, 64, rng=0)
+    inputs = np.random.default_rng(0).normal(size=(6, 50, 12, 8)).astype(np.float32)
+    expected = [lstm(x)[0] for x in inputs]
+    with threads(2), ThreadPoolExecutor(6) as pool:
+        for found, right in zip(pool.map(lambda x: lstm(x)[0], inputs), expected, strict=True):
+            np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_has_threads_of_its_own():
+    code, out, err = python(
+        """
+        import os, sys
+        import numpy as np, gatewise as gw
+        gw.set_num_threads(2)
+        lstm, x = gw.LSTM(8, 64, rng=0), np.ones((100, 16, 8), np.float32)
+        before = lstm(x)[0]
+        child = os.fork()
+        same = np.array_equal(lstm(x)[0], before)
+        if child == 0:
+            os._exit(0 if same else 1)
+        print(same, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """
+    )
+    assert (code, out) == (0, "True 0"), err
+
+
+NESTED = """
+import os, signal, numpy as np, gatewise as gw
+gw.set_num_threads(2)  # with more, however many there are, a run might be over too soon
+lstm, small = gw.LSTM(64, 256, rng=0), gw.LSTM(2, 300, rng=1)
+x, other = (np.random.default_rng(0).normal(size=s).astype(np.float32) for s in ((1500, 16, 64), (3, 200, 2)))
+trace = lstm.trace(x)
+dx = gw.backward(trace, trace.output).x
+inner = small.trace(other)
+calls = []
+def handler(*_):
+    calls.append(np.array_equal(small.trace(other).output, inner.output))
+    if len(calls) == FORKS:
+        os.fork()
+    gw.backward(inner, inner.output)
+    signal.setitimer(signal.ITIMER_REAL, 0.02)  # the run goes on in between, however slow the machine
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.02)
+good = np.array_equal(lstm(x)[0], trace.output) and np.array_equal(gw.backward(trace, trace.output).x, dx)
+signal.setitimer(signal.ITIMER_REAL, 0)
+os.write(1, f"{good} {all(calls)} {len(calls) > 0}\\n".encode())  # in one piece: parent and child share it
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("forks", [0, 1])
+def test_a_signal_handler_may_run_an_lstm_and_fork_amid_a_run(forks):
+    program = NESTED.replace("FORKS", str(forks))
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["True"] * 3 * (1 + forks)
+
+
+LONG = """
+import sys
+import numpy as np, gatewise as gw
+{body}
+print("ready", flush=True)
+try:
+    while True:
+        call()
+except KeyboardInterrupt:
+    print("stopped", {after}, flush=True)
+"""
+
+
+LONG_CALLS = {
+    "one row": ("lstm, x = gw.LSTM(64, 256, rng=0), np.ones((400_000, 64), np.float32); call = lambda: lstm(x)", "0"),
+    "one long step": (
+        "lstm, x = gw.LSTM(2048, 2048, rng=0), np.ones((1, 4000, 2048), np.float32); call = lambda: lstm(x)",
+        "0",
+    ),
+    "back": (
+        "lstm = gw.LSTM(256, 512, rng=0); trace = lstm.trace(np.ones((40, 512, 256), np.float32))\n"
+        "call = lambda: gw.backward(trace, trace.output)",
+        "0",
+    ),
+    "stream": (
+        "stream, x = gw.LSTM(64, 256, rng=0).stream(), np.ones((400_000, 64), np.float32)\n"
+        "stream.push(x[0]); before = stream.state\n"
+        "call = lambda: (setattr(stream, 'state', before), stream.push(x))",
+        "int(np.array_equal(stream.state[0][0].c, before[0][0].c) - 1)",
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent another way there")
+@pytest.mark.parametrize("call", LONG_CALLS)
+def test_a_signal_ends_a_long_run_and_breaks_nothing(call):
+    body, after = LONG_CALLS[call]
+    process = subprocess.Popen(
+        [sys.executable, "-c", LONG.format(body=body, after=after)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n", process.stderr.read()
+    time.sleep(0.3)  # into the run; whatever it is doing then, the signal ends it
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert out == "stopped 0\n", err
