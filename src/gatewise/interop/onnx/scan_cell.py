@@ -1,141 +1,285 @@
 """The equations of one step of a cell, written out in ONNX's standard operators: the body of a Scan.
 
-They follow `gatewise.equations` line by line, and have every variant.
+They are those of the cell's program, translated formula by formula. What all gates compute alike is computed once, for
+all of them side by side, and then split: one product with the weights of four gates is faster than four products.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from gatewise import gates as gate_names
-from gatewise.activations import Activation
 from gatewise.arrays import Array
-from gatewise.errors import OptionError
 from gatewise.interop.onnx.building import Graph
-from gatewise.parameters import Parameters
+from gatewise.parameters import NO_MASKS, Parameters
+from gatewise.symbolic import binding
+from gatewise.symbolic.cell import program
+from gatewise.symbolic.formula import (
+    Call,
+    Formula,
+    Holds,
+    MatMul,
+    Negative,
+    Number,
+    Power,
+    Product,
+    Quotient,
+    Stack,
+    Sum,
+    Symbol,
+    add,
+    rebuild,
+    symbols,
+)
+from gatewise.symbolic.nonlinearities import ARGUMENT, definition
+from gatewise.symbolic.program import Assignment
+from gatewise.symbolic.symbols import C_PREV, H_PREV, C, H, X
+
+_FUNCTIONS = {
+    "σ": "Sigmoid",
+    "tanh": "Tanh",
+    "exp": "Exp",
+    "ln": "Log",
+    "abs": "Abs",
+    "sqrt": "Sqrt",
+    "max": "Max",
+    "min": "Min",
+    "clip": "Clip",
+}
+_RELATIONS = {">": "Greater", "<": "Less", "≤": "LessOrEqual"}
+_ANY = "any gate"
 
 
 def fill(body: Graph, p: Parameters, name: str) -> list[str]:
-    """Fill the body of a Scan with the equations of one step; return the names of what is kept of each step."""
-    variant, hidden = p.variant, p.hidden_size
-    h, c = body.input("h_prev", ["batch", p.recurrent_size]), body.input("c_prev", ["batch", hidden])
-    x = body.input("x", ["batch", p.input_size])
+    """Fill the body of a Scan with the equations of one step; return the names of what is kept of each step.
 
-    def row(array: Any) -> str:
-        return body.constant(np.asarray(array).reshape(1, -1))
-
-    s = _sums(body, p, h, x)
-
-    def q(letter: str, seen: str) -> str:
-        """The pre-activation of a gate whose peephole sees a cell state."""
-        found = s[letter]
-        if p.peephole is not None and letter in gate_names.PEEPHOLES:
-            found = body.add(found, body.mul(row(gate_names.of(p.peephole, letter, gate_names.PEEPHOLES)), seen))
-        if variant.layer_norm == "gates":
-            gain = row(gate_names.of(np.asarray(p.norm_gain), letter))
-            found = body.mul(gain, _standardized(body, found, variant.epsilon or 0.0, hidden))
-        if not _bias_comes_first(p):
-            found = body.add(found, row(gate_names.of(p.bias, letter)))
-        return _activation(body, variant.activation(letter), body.clip(found, variant.gate_clip))
-
-    made: dict[str, str] = {letter: q(letter, c) for letter in variant.own if letter != "o"}
-    if variant.coupled:
-        other = {"f": "i", "i": "f"}[variant.coupled]
-        made[variant.coupled] = body.sub(body.constant(1.0), made[other])
-    new = body.clip(body.add(body.mul(made["f"], c), body.mul(made["i"], made["g"])), variant.cell_clip)
-    made["o"] = q("o", new)
-    shown = new
-    if p.cell_norm is not None:
-        gain, bias = (row(one) for one in p.cell_norm)
-        shown = body.add(body.mul(gain, _standardized(body, new, variant.epsilon or 0.0, hidden)), bias)
-    out = body.node("Mul", [made["o"], _activation(body, variant.activation("c"), shown)], name=name)
-    if p.projection is not None:
-        out = body.clip(body.node("MatMul", [out, body.constant(p.projection.T)]), variant.projection_clip)
-    body.node("Identity", [out], "h_next")
-    body.node("Identity", [new], "c_next")
-    results = [*(made[letter] for letter in "ifgo"), new, out]
-    names = [body.node("Identity", [one], f"kept_{number_}") for number_, one in enumerate(results)]
-    for one, width in zip(
-        ("h_next", "c_next", *names), (p.recurrent_size, *[hidden] * 6, p.recurrent_size), strict=True
-    ):
-        body.output(one, ["batch", width])
-    return names
-
-
-def _bias_comes_first(p: Parameters) -> bool:
-    """Say whether nothing stands between a gate's weighted sum and its bias: then one Add serves all gates."""
-    return p.peephole is None and p.variant.layer_norm != "gates"
-
-
-def _sums(body: Graph, p: Parameters, h: str, x: str) -> dict[str, str]:
-    """Return the weighted sum of each gate that has weights of its own, before its peephole, and its bias if that is
-    not added here already.
+    The node that makes the hidden state before any projection is called `name`.
     """
-    own, hidden = p.variant.own, p.hidden_size
-    places = [gate_names.LETTERS.index(letter) for letter in own]
-
-    def product(weight: Array, name: str) -> str:
-        return body.node("MatMul", [name, body.constant(weight[places].reshape(len(own) * hidden, -1).T)])
-
-    if p.variant.layer_norm == "haste":
-        gains = np.asarray(p.norm_gain)[:, places].reshape(2, 1, -1)
-        epsilon, count = p.variant.epsilon or 0.0, len(own) * hidden
-        u, w = product(p.recurrent_weight, h), product(p.input_weight, x)
-        whole = body.add(
-            body.mul(_standardized(body, u, epsilon, count), body.constant(gains[0])),
-            body.mul(_standardized(body, w, epsilon, count), body.constant(gains[1])),
-        )
-    else:
-        whole = product(p.weight, body.node("Concat", [h, x], axis=1))
-    if _bias_comes_first(p):
-        whole = body.add(whole, body.constant(p.bias[places].reshape(1, -1)))
-    parts = [body.new(letter) for letter in own]
-    body.node("Split", [whole, body.constant([hidden] * len(own))], *parts, axis=1)
-    return dict(zip(own, parts, strict=True))
+    return _Translation(body, p, name).results()
 
 
-def _standardized(body: Graph, q: str, epsilon: float, count: int) -> str:
-    """Return q (batch, count) with mean 0 and variance 1 over its last axis."""
-    share, last = body.constant(1 / count), body.constant([-1])
+class _Translation:
+    """A program on its way into a graph: each symbol has the name of what stands for it there."""
 
-    def mean(a: str) -> str:
-        return body.mul(body.node("ReduceSum", [a, last], keepdims=1), share)
+    def __init__(self, body: Graph, p: Parameters, name: str) -> None:
+        self.body, self.p, self.name = body, p, name
+        self.program = program(binding.form_of(p, NO_MASKS))
+        self.own = self.program.form.own
+        self.sizes = binding.sizes(p)
+        self.parameters = binding.parameters(self.program.form, p)
+        self.names: dict[Symbol, str] = {}
+        self.together: dict[Symbol, str] = {}  # what there is of all gates side by side, by the symbol of any gate
+        self.parts: dict[Symbol, dict[str, str]] = {}  # what was computed so and split, for each gate
+        self.made: dict[tuple[str, ...], str] = {}  # nodes by operator and inputs: nothing is computed twice
 
-    centred = body.sub(q, mean(q))
-    deviation = body.node("Sqrt", [body.add(mean(body.mul(centred, centred)), body.constant(epsilon))])
-    return body.node("Div", [centred, deviation])
+    def results(self) -> list[str]:
+        """Translate every equation; return the names of the gates, the cell state and the hidden state."""
+        body, p = self.body, self.p
+        for symbol, width in ((H_PREV, p.recurrent_size), (C_PREV, p.hidden_size), (X, p.input_size)):
+            self.names[symbol] = body.input(symbol.base, ["batch", width])
+        for one in self.program.forward:
+            named = {"name": self.name} if one.left == self.program.form.produced else {}
+            if not self._shared(one):
+                self.names[one.left] = self._written(one.right, **named)
+        body.node("Identity", [self.names[H]], "h_next")
+        body.node("Identity", [self.names[C]], "c_next")
+        kept = [self.names[one] for one in (*(Symbol(k) for k in "ifgo"), C, H)]
+        names = [body.node("Identity", [one], f"kept_{number}") for number, one in enumerate(kept)]
+        widths = (p.recurrent_size, *[p.hidden_size] * 6, p.recurrent_size)
+        for made, width in zip(("h_next", "c_next", *names), widths, strict=True):
+            body.output(made, ["batch", width])
+        return names
+
+    # What all gates compute alike.
+
+    def _shared(self, one: Assignment) -> bool:
+        """Compute a gate's quantity for all gates at once, as far as all have alike terms in it; tell whether so."""
+        k = _parts(one.left.sub)[1]
+        lines = [self.program.assignments.get(_of(_any(one.left), gate)) for gate in self.own] if k else [None]
+        terms = {gate: _terms(line) for gate, line in zip(self.own, lines, strict=False) if line is not None}
+        if len(terms) != len(self.own):
+            return False
+        shapes = {gate: [_shape(term, gate) for term in found] for gate, found in terms.items()}
+        common = [
+            shape
+            for shape in shapes[k]
+            if all(shape in others for others in shapes.values()) and all(map(self._side_by_side, _beside(shape)))
+        ]
+        if all(isinstance(term, Symbol) for term in common):  # a bias alone is better added where it is
+            return False
+        sums = _any(replace(one.left, base=f"{one.left.base}·"))
+        if sums not in self.together:
+            self.together[sums] = self._written(add(*common))
+            if all(len(found) == len(common) for found in shapes.values()):
+                self.together[_any(one.left)] = self.together[sums]
+        if _any(one.left) not in self.together:
+            rest = [term for term, shape in zip(terms[k], shapes[k], strict=True) if shape not in common]
+            self.names[one.left] = self._folded(self._part(sums, k), rest)
+        return True
+
+    def _side_by_side(self, symbol: Symbol) -> bool:
+        """Whether a symbol of any gate can stand for all of them, or is one number, the same for all."""
+        if _ANY not in symbol.sub:
+            return not self.program.ranks[symbol]
+        return symbol in self.together or self._stacked(symbol) is not None
+
+    def _stacked(self, symbol: Symbol) -> Array | None:
+        """Return a parameter of all gates side by side."""
+        every = [_of(symbol, k) for k in self.own]
+        if not all(one in self.parameters for one in every):
+            return None
+        return np.concatenate([self.parameters[one] for one in every])
+
+    def _part(self, symbol: Symbol, k: str) -> str:
+        """Return the part of one gate of what there is of all; it is split when a part is first asked for."""
+        if symbol not in self.parts:
+            names = [self.body.new(gate) for gate in self.own]
+            sizes = self.body.constant([self.p.hidden_size] * len(names))
+            self.body.node("Split", [self.together[symbol], sizes], *names, axis=1)
+            self.parts[symbol] = dict(zip(self.own, names, strict=True))
+        return self.parts[symbol][k]
+
+    # Formulas.
+
+    def _written(self, formula: Formula, **named: Any) -> str:
+        """Return the name of what a formula gives."""
+        body = self.body
+        match formula:
+            case Symbol():
+                return self._symbol(formula)
+            case Number(value):
+                return self._number(value)
+            case Sum((first, *rest)):
+                return self._folded(self._written(first), rest)
+            case Negative(term):
+                return self._node("Neg", self._written(term))
+            case Product((first, *rest)):
+                found = self._written(first)
+                for factor in rest[:-1]:
+                    found = self._node("Mul", found, self._written(factor))
+                last = self._written(rest[-1])
+                return body.node("Mul", [found, last], **named) if named else self._node("Mul", found, last)
+            case Quotient(over, under):
+                return self._node("Div", self._written(over), self._written(under))
+            case Power(base, Number(2)):
+                found = self._written(base)
+                return self._node("Mul", found, found)
+            case MatMul(Symbol() as matrix, vector):
+                return self._product(matrix, vector)
+            case Stack(parts):
+                return self._concatenated(parts)
+            case Holds(left, relation, right):
+                truth = self._node(_RELATIONS[relation], self._written(left), self._written(right))
+                return self._node("Where", truth, self._number(1), self._number(0))
+            case Call("mean", (argument,)):
+                return self._mean(argument)
+            case Call(name, arguments) if name in _FUNCTIONS:
+                return self._node(_FUNCTIONS[name], *(self._written(argument) for argument in arguments))
+            case Call(_, (argument,), activation) if activation is not None:
+                whole = rebuild(definition(activation), lambda node: argument if node == ARGUMENT else None)
+                return self._written(whole)
+        raise TypeError(f"no operators for {formula!r}")
+
+    def _folded(self, found: str, terms: Sequence[Formula]) -> str:
+        for term in terms:
+            negative = isinstance(term, Negative)
+            other = self._written(term.term if isinstance(term, Negative) else term)
+            found = self._node("Sub" if negative else "Add", found, other)
+        return found
+
+    def _symbol(self, symbol: Symbol) -> str:
+        if symbol in self.together:
+            return self.together[symbol]
+        if symbol in self.names:
+            return self.names[symbol]
+        if _any(symbol) in self.together:
+            return self._part(_any(symbol), _parts(symbol.sub)[1])
+        # A parameter; what is of any gate, that of all.
+        array = self._stacked(symbol) if _ANY in symbol.sub else self.parameters[symbol]
+        self.names[symbol] = self.body.constant(np.asarray(array).reshape(1, -1))
+        return self.names[symbol]
+
+    def _product(self, matrix: Symbol, vector: Formula) -> str:
+        array = self._stacked(matrix) if _ANY in matrix.sub else self.parameters[matrix]
+        return self._node("MatMul", self._written(vector), self.body.constant(np.asarray(array).T))
+
+    def _node(self, operator: str, *inputs: str) -> str:
+        """Return the name of what a node gives: of an earlier one, where there is one like it."""
+        if (operator, *inputs) not in self.made:
+            self.made[operator, *inputs] = self.body.node(operator, inputs)
+        return self.made[operator, *inputs]
+
+    def _number(self, value: float) -> str:
+        key = ("constant", repr(float(value)))
+        if key not in self.made:
+            self.made[key] = self.body.constant(float(value))
+        return self.made[key]
+
+    def _concatenated(self, parts: Sequence[Formula]) -> str:
+        first = parts[0]
+        if isinstance(first, Symbol) and first.sub and list(parts) == [_of(_any(first), k) for k in self.own]:
+            return self.together.get(_any(first)) or self._concat(parts)  # it was whole before it was split
+        return self._concat(parts)
+
+    def _concat(self, parts: Sequence[Formula]) -> str:
+        return self.body.node("Concat", [self._written(part) for part in parts], axis=1)
+
+    def _mean(self, argument: Formula) -> str:
+        longest = max(symbols(argument), key=lambda symbol: self.program.ranks[symbol])
+        count = self.sizes[self.program.axes[longest][0]]
+        whole = self.body.node("ReduceSum", [self._written(argument), self.body.constant([-1])], keepdims=1)
+        return self._node("Mul", whole, self._number(1 / count))
 
 
-def _activation(body: Graph, activation: Activation, a: str) -> str:
-    """Return an activation of a; its constants are tensors, since attributes have 32 bits."""
-    alpha, beta = (None if one is None else body.constant(one) for one in (activation.alpha, activation.beta))
-    one, zero = body.constant(1.0), body.constant(0.0)
-    match activation.name:
-        case "sigmoid" | "tanh":
-            return body.node(activation.name.capitalize(), [a])
-        case "relu":
-            return body.node("Max", [a, zero])
-        case "exponential":
-            return body.node("Exp", [a])
-        case "softsign":
-            return body.node("Div", [a, body.add(one, body.node("Abs", [a]))])
-        case "softplus":
-            e = body.node("Exp", [body.node("Neg", [body.node("Abs", [a])])])
-            return body.add(body.node("Max", [a, zero]), body.node("Log", [body.add(one, e)]))
-        case "affine":
-            return body.add(body.mul(str(alpha), a), str(beta))
-        case "scaled_tanh":
-            return body.mul(str(alpha), body.node("Tanh", [body.mul(str(beta), a)]))
-        case "hard_sigmoid":
-            return body.node("Clip", [body.add(body.mul(str(alpha), a), str(beta)), zero, one])
-        case "leaky_relu":
-            return body.add(body.node("Max", [a, zero]), body.mul(str(alpha), body.node("Min", [a, zero])))
-        case "thresholded_relu":
-            return body.node("Where", [body.node("Greater", [a, str(alpha)]), a, zero])
-        case "elu" | "selu":
-            low = body.mul(str(alpha), body.sub(body.node("Exp", [body.node("Min", [a, zero])]), one))
-            whole = body.add(body.node("Max", [a, zero]), low)
-            return whole if beta is None else body.mul(beta, whole)
-    raise OptionError(f"there is no way to write the activation {activation.name} in ONNX")
+def _terms(line: Assignment) -> tuple[Formula, ...]:
+    """Return the terms of an equation that is a sum, or a product with a matrix."""
+    match line.right:
+        case Sum(terms):
+            return terms
+        case MatMul():
+            return (line.right,)
+    return ()
+
+
+def _any(symbol: Symbol) -> Symbol:
+    """Return the symbol of any gate for that of one."""
+    before, k, after = _parts(symbol.sub)
+    return replace(symbol, sub=f"{before}{_ANY}{after}") if k else symbol
+
+
+def _of(symbol: Symbol, k: str) -> Symbol:
+    return replace(symbol, sub=symbol.sub.replace(_ANY, k))
+
+
+def _parts(sub: str) -> tuple[str, str, str]:
+    """Return what stands before the letter of a gate, the letter, and what stands behind it."""
+    gate, comma, rest = sub.partition(",")
+    return (gate[:-1], gate[-1], comma + rest) if gate and gate[-1] in "ifgo" else (sub, "", "")
+
+
+def _shape(formula: Formula, k: str) -> Formula:
+    """Return a gate's formula with the symbols of any gate in the place of its own."""
+
+    def change(node: Formula) -> Formula | None:
+        return _any(node) if isinstance(node, Symbol) and _parts(node.sub)[1] == k else None
+
+    return rebuild(formula, change)
+
+
+def _beside(formula: Formula) -> list[Symbol]:
+    """Return the symbols of a formula but for the vectors that matrices multiply: those may be of any size."""
+    found: list[Symbol] = []
+
+    def change(node: Formula) -> Formula | None:
+        if isinstance(node, MatMul):
+            found.extend(symbols(node.left))
+            return node
+        if isinstance(node, Symbol):
+            found.append(node)
+        return None
+
+    rebuild(formula, change)
+    return found
