@@ -71,21 +71,3 @@ class Graph:
         )
         made.ir_version = 8 if opset < 20 else 10  # what runtimes of their time read
         return made
-
-    # Numbers: each returns the name of its result.
-
-    def add(self, a: str, b: str) -> str:
-        """Return a + b."""
-        return self.node("Add", [a, b])
-
-    def sub(self, a: str, b: str) -> str:
-        """Return a − b."""
-        return self.node("Sub", [a, b])
-
-    def mul(self, a: str, b: str) -> str:
-        """Return a · b."""
-        return self.node("Mul", [a, b])
-
-    def clip(self, a: str, bound: float | None) -> str:
-        """Return a within ±bound; a itself where there is none."""
-        return a if bound is None else self.node("Clip", [a, self.constant(-bound), self.constant(bound)])

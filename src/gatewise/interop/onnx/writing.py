@@ -50,7 +50,7 @@ def _merged(graph: Graph, outputs: list[str], how: str, name: str, directions: i
     if how in ("sum", "mul"):
         return graph.node("Add" if how == "sum" else "Mul", outputs, f"{name}_output")
     if how == "average":
-        return graph.node("Mul", [graph.add(*outputs), graph.constant(0.5)], f"{name}_output")
+        return graph.node("Mul", [graph.node("Add", outputs), graph.constant(0.5)], f"{name}_output")
     axis = graph.constant([2])
     parts = [graph.node("Unsqueeze", [one, axis]) for one in outputs]
     return graph.node("Concat", parts, f"{name}_apart", axis=2)
