@@ -49,7 +49,7 @@ class Gradients:
             arrays = {**out.parameters, "x": out.x, **out.state._asdict()}
             require_reusable({name: (shape, dtype) for name, shape in shapes.items()}, arrays, "gradients")
             for array in arrays.values():
-                array[...] = 0
+                array.fill(0)
         x, state = arrays.pop("x"), State(arrays.pop("h"), arrays.pop("c"))
         return cls(arrays, x, state)
 
