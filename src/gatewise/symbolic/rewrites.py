@@ -20,7 +20,7 @@ from gatewise.symbolic.formula import (
     times,
 )
 from gatewise.symbolic.forward import apart, vectors
-from gatewise.symbolic.program import MASK, Assignment, Carry, Given, Program
+from gatewise.symbolic.program import MASK, Assignment, Carry, Form, Given, Program
 from gatewise.symbolic.symbols import (
     COLUMNS,
     DH,
@@ -42,65 +42,68 @@ def with_h_and_x_apart(program: Program) -> Program:
     form = replace(program.form, split=True)
     if form.haste:  # they are apart already
         return replace(program, form=form)
+    gradients = _apart(program, form)
+    return Program(
+        form,
+        tuple(one for given in program.given for one in _given_apart(given)),
+        (*apart(form), *(_line_apart(one, form) for one in program.forward if one.left != Z)),
+        tuple(one for line in program.backward for one in _lines_back(line, form, gradients)),
+        program.carry,
+        program.carry_back,
+    )
+
+
+def _line_apart(line: Assignment, form: Form) -> Assignment:
+    """Return an equation with W x + U h in the place of W z."""
     h, x = vectors(form)
 
-    def forward(formula: Formula) -> Formula:
-        match formula:
-            case Sum(terms):
-                return add(*(one for term in terms for one in _terms(term)))
-            case MatMul(right=vector) if vector == Z:
-                return add(*_terms(formula))
-        return formula
-
-    def _terms(term: Formula) -> tuple[Formula, ...]:
+    def terms(term: Formula) -> tuple[Formula, ...]:
         match term:
             case MatMul(left, right) if right == Z:
                 return MatMul(_matrix_of(left, "W"), x), MatMul(_matrix_of(left, "U"), h)
         return (term,)
 
-    def backward(one: Assignment) -> Iterator[Assignment]:
-        match one:
-            case Assignment(left, Outer(arrived, vector) | Product((Outer(arrived, vector), *_))) if vector == Z:
-                dropped = one.right.factors[1:] if isinstance(one.right, Product) else ()
-                recurrent = Outer(arrived, h)
-                yield replace(one, right=Outer(arrived, x), axes=(UNITS, FEATURES))
-                yield replace(
-                    one,
-                    left=replace(left, base="U"),
-                    right=times(recurrent, *dropped) if dropped else recurrent,
-                    axes=(UNITS, RECURRENT),
-                )
-            case Assignment(left) if left == DZ:
-                yield from dz.values()
-            case _:
-                yield replace(one, right=rebuild(one.right, part))
+    match line.right:
+        case Sum(found):
+            return replace(line, right=add(*(one for term in found for one in terms(term))))
+        case MatMul(right=vector) if vector == Z:
+            return replace(line, right=add(*terms(line.right)))
+    return line
 
+
+def _apart(program: Program, form: Form) -> dict[Symbol, Assignment]:
+    """Return the gradients of h and of x as the weights pass them on, in the place of that of z."""
     whole = program.assignments[DZ].right
-    sides = {base: rebuild(whole, lambda node, base=base: _side(node, base)) for base in "UW"}  # type: ignore[misc]
-    dz = {  # where dropout comes between, the parts have names of their own
-        left: Assignment(left, sides[base], (axis,))
-        for left, base, mask, axis in (
-            (d(Z_H), "U", "recurrent", form.hidden),
-            (d(Z_X), "W", "input", FEATURES),
-        )
-        if mask in form.masks
-    }
+    found = {}
+    for left, base, axis in ((d(Z_H), "U", form.hidden), (d(Z_X), "W", FEATURES)):
+        side = rebuild(whole, lambda node, base=base: _side(node, base))  # type: ignore[misc]
+        found[left] = Assignment(left, side, (axis,))
+    return found
+
+
+def _lines_back(line: Assignment, form: Form, gradients: dict[Symbol, Assignment]) -> Iterator[Assignment]:
+    """Go through what an equation of the step back becomes; under dropout the gradients of h and x have names."""
+    h, x = vectors(form)
+    named = {d(Z_H): "recurrent" in form.masks, d(Z_X): "input" in form.masks}
 
     def part(node: Formula) -> Formula | None:
         match node:
             case Part(vector, start) if vector == DZ:
-                base, left = ("U", d(Z_H)) if start == 0 else ("W", d(Z_X))
-                return left if left in dz else sides[base]
+                left = d(Z_H) if start == 0 else d(Z_X)
+                return left if named[left] else gradients[left].right
         return None
 
-    return Program(
-        form,
-        tuple(one for given in program.given for one in _given_apart(given)),
-        (*apart(form), *(replace(one, right=forward(one.right)) for one in program.forward if one.left != Z)),
-        tuple(one for line in program.backward for one in backward(line)),
-        program.carry,
-        program.carry_back,
-    )
+    match line:
+        case Assignment(left, Outer(arrived, vector) | Product((Outer(arrived, vector), *_))) if vector == Z:
+            dropped = line.right.factors[1:] if isinstance(line.right, Product) else ()
+            of_h: Formula = Outer(arrived, h)
+            yield replace(line, right=Outer(arrived, x), axes=(UNITS, FEATURES))
+            right = times(of_h, *dropped) if dropped else of_h
+            yield replace(line, left=replace(left, base="U"), right=right, axes=(UNITS, RECURRENT))
+        case Assignment(left) if left == DZ:
+            yield from (one for name, one in gradients.items() if named[name])
+        case _:
+            yield replace(line, right=rebuild(line.right, part))
 
 
 def _matrix_of(left: Formula, base: str) -> Formula:
