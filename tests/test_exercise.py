@@ -7,14 +7,12 @@ import json
 import re
 from pathlib import Path
 
-import cases
 import numpy as np
 import pytest
 from program import exit_code
 
 import gatewise as gw
 from gatewise.grading import exercise, grades, problem, sheet
-from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import Plan
 
 ROSTER = "student,course\nAda Lovelace,1\nGrace,2\n\nŁukasz,2\n日本,3\n"
@@ -250,23 +248,6 @@ def test_what_is_handed_in_twice_is_not_marked(folder):
     mark = next(one for one in grades.mark(out).marks if one.student == "Grace")
     assert mark.fault == "handed in twice: Grace.csv, Grace.json"
     assert not mark.correct
-
-
-@pytest.mark.parametrize("variant", cases.VARIANTS)
-def test_a_problem_goes_into_a_file_and_out_again(variant, tmp_path):
-    run = cases.run_of(variant, projection="projected", time=2, batch=2)
-    p = run.p
-    there = problem.Problem(p, run.x, run.state, np.full((2, p.recurrent_size), 2.0), np.ones((2, p.hidden_size)))
-    path = tmp_path / "given.json"
-    switches = {name: str(value) for name, value in p.variant.differences().items() if isinstance(value, str)}
-    switches |= {name: value for name, value in p.variant.differences().items() if isinstance(value, float)}
-    switches |= {k: str(v) for k, v in p.variant.differences().items() if isinstance(v, gw.Activation)}
-    given = {name: np.asarray(array).tolist() for name, array in there.given().items()}
-    path.write_text(json.dumps({"variant": switches, "given": given}), encoding="utf-8")
-    back = problem.of_sheet(sheet.read(path, "given"))
-    ours, theirs = (Chain(one.rows(), one.dh, one.dc) for one in (there, back))
-    for one, other in zip(ours.quantities, theirs.quantities, strict=True):
-        np.testing.assert_array_equal(one.key, other.key, err_msg=one.name)
 
 
 def test_odd_files_among_the_answers_are_named_and_the_rest_is_marked(folder, capsys):
