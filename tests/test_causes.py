@@ -126,7 +126,7 @@ def sheets_of_two_steps(
     shows = 0
     for sheet, there in OF_TWO_STEPS.items():
         made, wanted = 0, count if there != PARAMETERS else 1 if shows else 2 * count - 1
-        for _ in range(60):
+        for _ in range(20 * count):
             mistake = with_kind(kind)[rng.integers(len(with_kind(kind)))]
             hidden, batch = int(rng.integers(3, 6)), 2 if mistake.batch else 1
             inputs = hidden if mistake.square else int(rng.integers(1, 5))

@@ -45,9 +45,18 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_a_key_handed_in_gets_full_marks(folder, options, capsys):
-    out = made(*options)
+@pytest.fixture(scope="module", params=OPTIONS)
+def exercise_made(request, tmp_path_factory) -> tuple[Path, bool]:
+    """Return the folder of an exercise, and whether it goes back."""
+    folder, options = tmp_path_factory.mktemp("exercise"), OPTIONS[request.param]
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(folder)
+        Path("roster.csv").write_text(ROSTER, encoding="utf-8")
+        return folder / made(*options), "--backward" in options
+
+
+def test_a_key_handed_in_gets_full_marks(exercise_made, capsys):
+    out, _ = exercise_made
     names = sorted(path.stem for path in (out / "keys").glob("*.json"))
     assert names == ["Ada_Lovelace", "Grace", "Łukasz", "日本"]
     for name in names:
@@ -55,7 +64,7 @@ def test_a_key_handed_in_gets_full_marks(folder, options, capsys):
         rounded = {key: np.round(value, 5).tolist() for key, value in answers.items()}
         (out / "answers" / f"{name}.json").write_text(json.dumps(rounded), encoding="utf-8")
     capsys.readouterr()
-    assert exit_code(["check", "out"]) == 0
+    assert exit_code(["check", str(out)]) == 0
     rows = list(csv.DictReader((out / "marks.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert [row["student"] for row in rows] == ["Ada Lovelace", "Grace", "Łukasz", "日本"]
     for row in rows:
@@ -63,9 +72,8 @@ def test_a_key_handed_in_gets_full_marks(folder, options, capsys):
     assert capsys.readouterr().out.count("\n") == 5
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_a_key_is_the_run_of_what_it_gives(folder, options):
-    out = made(*options)
+def test_a_key_is_the_run_of_what_it_gives(exercise_made):
+    out, backward = exercise_made
     path = out / "keys" / "Grace.json"
     given = problem.of_sheet(sheet.read(path, "given"))
     p, answers = given.parameters, key_of(path)["answers"]
@@ -76,7 +84,7 @@ def test_a_key_is_the_run_of_what_it_gives(folder, options):
     last = f"[{len(given.x) - 1}]" if len(given.x) > 1 else ""
     hidden = trace[0].final.h if rows > 1 else trace[0].final.h[0]
     np.testing.assert_allclose(answers[f"h{last}"], hidden, rtol=1e-12)
-    if "--backward" in options:
+    if backward:
         for k, bias in zip("ifgo", gradients[0].bias, strict=True):
             if k in p.variant.own:
                 np.testing.assert_allclose(answers[f"db_{k}"], bias, rtol=1e-9, atol=1e-14)

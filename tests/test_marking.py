@@ -37,7 +37,7 @@ WAYS = ("from memory", "from paper", "from both")
 
 @pytest.mark.parametrize("how", WAYS)
 def test_no_right_sheet_is_accused(how):
-    hold_right_sheets(how, cells(), 10)
+    hold_right_sheets(how, cells(), 7)
 
 
 def hold_right_sheets(how: str, some: Cells, each: int) -> None:

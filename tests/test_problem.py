@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,8 @@ def test_a_problem_goes_into_a_file_and_out_again(variant, tmp_path):
         np.testing.assert_array_equal(one.key, other.key, err_msg=one.name)
 
 
-SHAPES = ((), (1,), (4,), (7,), (0,), (1, 1), (4, 1), (1, 7), (7, 4), (2, 2, 7))
+MAYBE = ((), (1,), (4,), (7,), (0,), (1, 1), (4, 1), (1, 7), (7, 4), (2, 2, 7))  # some have one of these shapes
+NEVER = (None, (7, 3))
 
 
 @pairs(variant=VARIANTS, projection=("unprojected", "projected"), steps=(1, 2), rows=(1, 2))
@@ -51,17 +52,16 @@ def test_a_problem_with_something_missing_or_of_another_size_is_taken_or_gets_on
     made, switches = problem_of(variant, projection, steps, rows)
     numbers = made.given()
     assert taken(path, switches, numbers)
-    shapes = cycle(SHAPES)  # two for each number, so that all are met here and each by each number elsewhere
-    for _ in range(list(VARIANTS).index(variant)):
-        next(shapes)
+    turn = 2 * list(VARIANTS).index(variant) + (projection == "projected")
+    wrong = islice(cycle(NEVER + MAYBE), 5 * turn, None)  # some for every number: all are met here, and all by each
+    everywhere = problem_of("plain", "unprojected")[0].given()
     for name in numbers:
         without = {other: value for other, value in numbers.items() if other != name}
         optional = name in ("h_prev", "c_prev", "dh", "dc_next")
         assert taken(path, switches, without) is optional, name
-        for shape in (next(shapes), next(shapes)):
-            taken(path, switches, numbers | {name: rng.normal(0, 0.5, shape)})
-        assert not taken(path, switches, numbers | {name: np.full((7, 3), 0.1)}), name
-        assert not taken(path, switches, numbers | {name: None}), name
+        for shape in islice(wrong, 2 if name in everywhere else 7):
+            value = None if shape is None else rng.normal(0, 0.5, shape)
+            assert not taken(path, switches, numbers | {name: value}) or shape not in NEVER, name
     for _ in range(5):
         some = [name for name in numbers if rng.random() < 0.8]
         taken(path, switches, {name: numbers[name] for name in some})
