@@ -8,6 +8,7 @@ import cases
 import numpy as np
 import oracle
 import pytest
+from pairwise import pairs
 
 import gatewise as gw
 from gatewise import adjoints
@@ -59,13 +60,12 @@ def assert_gradients_of(run):
     return found
 
 
-@pytest.mark.parametrize("variant", cases.VARIANTS)
-@pytest.mark.parametrize("projection", cases.PROJECTIONS)
-@pytest.mark.parametrize("direction", cases.DIRECTIONS)
-@pytest.mark.parametrize(
-    ("live", "noise"),
-    [("all live", False), ("all live", True), ("lengths", False), ("lengths", True), ("mask", False), ("mask", True)],
-    ids=lambda value: {True: "noise", False: "no noise"}.get(value, value),
+@pairs(
+    variant=cases.VARIANTS,
+    projection=cases.PROJECTIONS,
+    direction=cases.DIRECTIONS,
+    live=cases.LIVES,
+    noise=(False, True),
 )
 def test_the_adjoints_equal_central_differences(variant, projection, direction, live, noise):
     run = smooth_run(variant, projection=projection, direction=direction, live=live, noise=noise, hidden=3)

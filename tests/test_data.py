@@ -9,11 +9,12 @@ from pathlib import Path
 import cases
 import numpy as np
 import pytest
-from test_walkthrough import NOISE, equations, trace_of
+from pairwise import cover, pairs
+from test_walkthrough import NOISE, PROJECTIONS, equations, trace_of
 
 import gatewise as gw
 from gatewise.activations import Activation
-from gatewise.render import data
+from gatewise.render import data, text
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.parts import Opened
 
@@ -100,17 +101,7 @@ def computed(node, symbols):
     raise AssertionError(node)
 
 
-def subjects():
-    """Every variant in every way, projected or not, the noise and the notations in turn."""
-    names, noises, turn = list(NOTATIONS), list(NOISE), 0
-    for variant in cases.VARIANTS:
-        for projection in (None, 3):
-            for way in WAYS:
-                yield variant, projection, noises[turn % 4], way, names[turn % 5]
-                turn += 1
-
-
-@pytest.mark.parametrize(("variant", "projection", "noise", "way", "notation"), list(subjects()))
+@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE, way=WAYS, notation=NOTATIONS)
 def test_a_reader_computes_every_value_again_from_the_file_alone(variant, projection, noise, way, notation):
     walk = walk_of(variant, projection, noise, way, notation)
     document = read(walk)
@@ -135,7 +126,7 @@ def test_every_number_comes_back_bit_for_bit(dtype):
     for block, equation in zip(blocks(read(walk), "equation"), equations(walk), strict=True):
         np.testing.assert_array_equal(np.array(block["value"], dtype=np.asarray(equation.value).dtype), equation.value)
         for symbol, value in equation.env.items():
-            if (name := data._symbol(symbol)["text"]) in block["symbols"]:
+            if (name := text.formula(symbol)) in block["symbols"]:
                 np.testing.assert_array_equal(number(block["symbols"][name]), np.asarray(value, np.float64))
 
 
@@ -187,7 +178,7 @@ def test_the_text_of_a_symbol_is_one_symbol_within_an_equation():
     for notation in NOTATIONS:
         for variant in MOST:
             for equation in equations(walk_of(variant, 3, "zoneout", notation=notation)):
-                texts = [data._symbol(symbol)["text"] for symbol in equation.env]
+                texts = [text.formula(symbol) for symbol in equation.env]
                 assert len(texts) == len(set(texts))
 
 
@@ -234,18 +225,18 @@ def test_every_key_and_every_kind_of_block_and_node_is_documented():
     schema = json.loads((DOCS / "walkthrough.schema.json").read_text(encoding="utf-8"))
     told = set(re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", page, flags=re.DOTALL)))
     in_schema = json.dumps(schema, ensure_ascii=False)
-    for variant in MOST:
-        for way in WAYS:
-            walks = [walk_of(variant, 3, "DropConnect", way), walk_of(variant, None, "dropout", way, "keras", unit=1)]
-            for document in map(read, walks):
-                assert document["version"] == schema["properties"]["version"]["const"] == data.VERSION
-                assert document["notation"] in told
-                for key in set(keys(document)):
-                    assert key in told
-                    assert f'"{key}"' in in_schema
-                kinds = {block["type"] for section in document["sections"] for block in section["blocks"]}
-                kinds |= set(re.findall(r'"node": "(\w+)"', json.dumps(document)))
-                assert kinds <= told
-                assert all(f'"{kind}"' in in_schema for kind in kinds)
-                sections = {section["key"] for section in document["sections"]}
-                assert {key for key in sections if key not in told} <= {"d_forget_gate", "d_input_gate", "d_candidate"}
+    more = {"projected": (3, "DropConnect", "gatewise", None), "a unit in Keras": (None, "dropout", "keras", 1)}
+    for case in cover({"variant": MOST, "way": WAYS, "more": more}):
+        projection, noise, notation, unit = more[case["more"]]
+        document = read(walk_of(case["variant"], projection, noise, case["way"], notation, unit=unit))
+        assert document["version"] == schema["properties"]["version"]["const"] == data.VERSION
+        assert document["notation"] in told
+        for key in set(keys(document)):
+            assert key in told
+            assert f'"{key}"' in in_schema
+        kinds = {block["type"] for section in document["sections"] for block in section["blocks"]}
+        kinds |= set(re.findall(r'"node": "(\w+)"', json.dumps(document)))
+        assert kinds <= told
+        assert all(f'"{kind}"' in in_schema for kind in kinds)
+        sections = {section["key"] for section in document["sections"]}
+        assert {key for key in sections if key not in told} <= {"d_forget_gate", "d_input_gate", "d_candidate"}

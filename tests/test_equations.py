@@ -6,22 +6,16 @@ import cases
 import numpy as np
 import oracle
 import pytest
+from pairwise import pairs
 
 import gatewise as gw
 from gatewise.equations import Moment, standardize
 
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
-every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)
-every_direction = pytest.mark.parametrize("direction", cases.DIRECTIONS)
-every_live = pytest.mark.parametrize("live", cases.LIVES)
-with_and_without_noise = pytest.mark.parametrize("noise", [False, True], ids=["no noise", "noise"])
+RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "live": cases.LIVES}
 
 
-@every_variant
-@every_projection
-@every_direction
-@every_live
-@with_and_without_noise
+@pairs(variant=cases.VARIANTS, **RUNS, noise=(False, True))
 def test_every_step_is_what_plain_python_makes_of_it(variant, projection, direction, live, noise):
     run = cases.run_of(variant, projection=projection, direction=direction, live=live, noise=noise, time=5)
     trace = run.trace()
@@ -62,10 +56,7 @@ def normed(q, epsilon, axis=-1):
     return q / np.sqrt((q * q).mean(axis, keepdims=True) + epsilon)
 
 
-@every_variant
-@every_projection
-@every_direction
-@every_live
+@pairs(variant=cases.VARIANTS, **RUNS)
 def test_the_equations_hold_inside_every_trace(variant, projection, direction, live):
     """On live steps: from the pre-activations to the gates, from those to the states; nothing is taken on trust."""
     run = cases.run_of(variant, projection=projection, direction=direction, live=live, time=5)
@@ -117,8 +108,7 @@ def test_the_equations_hold_inside_every_trace(variant, projection, direction, l
         np.testing.assert_allclose(a[:, row], q, atol=1e-12)
 
 
-@every_variant
-@every_live
+@pairs(variant=cases.VARIANTS, live=cases.LIVES)
 def test_a_gate_under_a_sigmoid_lies_between_zero_and_one(variant, live):
     run = cases.run_of(variant, live=live, time=6)
     run = run.replace(x=run.x * 1e3)
@@ -273,11 +263,14 @@ def reach(M, letter):
     return found
 
 
-@pytest.mark.parametrize("variant", [name for name, v in cases.VARIANTS.items() if "layer_norm" not in v])
-@pytest.mark.parametrize("projection", ["unprojected", "projected"])
-@pytest.mark.parametrize(("hidden", "inputs"), [(1, 1), (7, 5), (33, 3), (16, 129)])
-def test_single_precision_differs_from_double_by_its_rounding_and_no_more(variant, projection, hidden, inputs):
+@pairs(
+    variant=[name for name, v in cases.VARIANTS.items() if "layer_norm" not in v],
+    projection=("unprojected", "projected"),
+    sizes=[(1, 1), (7, 5), (33, 3), (16, 129)],
+)
+def test_single_precision_differs_from_double_by_its_rounding_and_no_more(variant, projection, sizes):
     """Each step of a float32 trace, computed again in float64: errors are at most k · ε · Σ|terms|."""
+    hidden, inputs = sizes
     run = cases.run_of(
         variant, projection=projection, dtype=np.float32, time=4, hidden=hidden, inputs=inputs, seed=hidden
     )

@@ -7,14 +7,12 @@ import json
 import re
 from pathlib import Path
 
-import cases
 import numpy as np
 import pytest
 from program import exit_code
 
 import gatewise as gw
 from gatewise.grading import exercise, grades, problem, sheet
-from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import Plan
 
 ROSTER = "student,course\nAda Lovelace,1\nGrace,2\n\nŁukasz,2\n日本,3\n"
@@ -47,9 +45,18 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_a_key_handed_in_gets_full_marks(folder, options, capsys):
-    out = made(*options)
+@pytest.fixture(scope="module", params=OPTIONS)
+def exercise_made(request, tmp_path_factory) -> tuple[Path, bool]:
+    """Return the folder of an exercise, and whether it goes back."""
+    folder, options = tmp_path_factory.mktemp("exercise"), OPTIONS[request.param]
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(folder)
+        Path("roster.csv").write_text(ROSTER, encoding="utf-8")
+        return folder / made(*options), "--backward" in options
+
+
+def test_a_key_handed_in_gets_full_marks(exercise_made, capsys):
+    out, _ = exercise_made
     names = sorted(path.stem for path in (out / "keys").glob("*.json"))
     assert names == ["Ada_Lovelace", "Grace", "Łukasz", "日本"]
     for name in names:
@@ -57,7 +64,7 @@ def test_a_key_handed_in_gets_full_marks(folder, options, capsys):
         rounded = {key: np.round(value, 5).tolist() for key, value in answers.items()}
         (out / "answers" / f"{name}.json").write_text(json.dumps(rounded), encoding="utf-8")
     capsys.readouterr()
-    assert exit_code(["check", "out"]) == 0
+    assert exit_code(["check", str(out)]) == 0
     rows = list(csv.DictReader((out / "marks.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert [row["student"] for row in rows] == ["Ada Lovelace", "Grace", "Łukasz", "日本"]
     for row in rows:
@@ -65,9 +72,8 @@ def test_a_key_handed_in_gets_full_marks(folder, options, capsys):
     assert capsys.readouterr().out.count("\n") == 5
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_a_key_is_the_run_of_what_it_gives(folder, options):
-    out = made(*options)
+def test_a_key_is_the_run_of_what_it_gives(exercise_made):
+    out, backward = exercise_made
     path = out / "keys" / "Grace.json"
     given = problem.of_sheet(sheet.read(path, "given"))
     p, answers = given.parameters, key_of(path)["answers"]
@@ -78,7 +84,7 @@ def test_a_key_is_the_run_of_what_it_gives(folder, options):
     last = f"[{len(given.x) - 1}]" if len(given.x) > 1 else ""
     hidden = trace[0].final.h if rows > 1 else trace[0].final.h[0]
     np.testing.assert_allclose(answers[f"h{last}"], hidden, rtol=1e-12)
-    if "--backward" in options:
+    if backward:
         for k, bias in zip("ifgo", gradients[0].bias, strict=True):
             if k in p.variant.own:
                 np.testing.assert_allclose(answers[f"db_{k}"], bias, rtol=1e-9, atol=1e-14)
@@ -250,23 +256,6 @@ def test_what_is_handed_in_twice_is_not_marked(folder):
     mark = next(one for one in grades.mark(out).marks if one.student == "Grace")
     assert mark.fault == "handed in twice: Grace.csv, Grace.json"
     assert not mark.correct
-
-
-@pytest.mark.parametrize("variant", cases.VARIANTS)
-def test_a_problem_goes_into_a_file_and_out_again(variant, tmp_path):
-    run = cases.run_of(variant, projection="projected", time=2, batch=2)
-    p = run.p
-    there = problem.Problem(p, run.x, run.state, np.full((2, p.recurrent_size), 2.0), np.ones((2, p.hidden_size)))
-    path = tmp_path / "given.json"
-    switches = {name: str(value) for name, value in p.variant.differences().items() if isinstance(value, str)}
-    switches |= {name: value for name, value in p.variant.differences().items() if isinstance(value, float)}
-    switches |= {k: str(v) for k, v in p.variant.differences().items() if isinstance(v, gw.Activation)}
-    given = {name: np.asarray(array).tolist() for name, array in there.given().items()}
-    path.write_text(json.dumps({"variant": switches, "given": given}), encoding="utf-8")
-    back = problem.of_sheet(sheet.read(path, "given"))
-    ours, theirs = (Chain(one.rows(), one.dh, one.dc) for one in (there, back))
-    for one, other in zip(ours.quantities, theirs.quantities, strict=True):
-        np.testing.assert_array_equal(one.key, other.key, err_msg=one.name)
 
 
 def test_odd_files_among_the_answers_are_named_and_the_rest_is_marked(folder, capsys):

@@ -13,7 +13,8 @@ import re
 import cases
 import numpy as np
 import pytest
-from test_walkthrough import KINDS, NOISE, trace_of
+from pairwise import pairs
+from test_walkthrough import KINDS, NOISE, PROJECTIONS, trace_of
 
 import gatewise as gw
 from gatewise import examples
@@ -33,21 +34,6 @@ def walk_of(variant, projection, noise, way, notation="gatewise", **options):
     steps, backward = WAYS[way]
     trace = trace_of(variant, projection, noise, steps=steps, dtype=options.pop("dtype", np.float64))
     return gw.walk(trace if steps > 1 else trace.step(0), backward=backward, notation=notation, **options)
-
-
-def subjects():
-    """Every variant in every way, projected or not, the noise and the notations in turn; and all of those of one."""
-    names, noises = list(NOTATIONS), list(NOISE)
-    turn = 0
-    for variant in cases.VARIANTS:
-        for projection in (None, 3):
-            for way in WAYS:
-                yield variant, projection, noises[turn % 4], way, names[turn % 5]
-                turn += 1 + (turn % 20 == 19)
-    for noise in noises:
-        for way in ("backward", "three steps back"):
-            for notation in names:
-                yield "peephole", 3, noise, way, notation
 
 
 def cells(walk, kind="code"):
@@ -79,7 +65,7 @@ def run(code_cells):
     return names
 
 
-@pytest.mark.parametrize(("variant", "projection", "noise", "way", "notation"), list(subjects()))
+@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE, way=WAYS, notation=NOTATIONS)
 def test_the_cells_of_a_notebook_print_what_is_saved_in_them(variant, projection, noise, way, notation):
     walk = walk_of(variant, projection, noise, way, notation)
     code_cells = cells(walk)

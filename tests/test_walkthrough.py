@@ -7,6 +7,7 @@ import re
 import cases
 import numpy as np
 import pytest
+from pairwise import pairs
 from rich.cells import cell_len
 
 import gatewise as gw
@@ -18,7 +19,7 @@ from gatewise.symbolic import formula as f
 from gatewise.trace import Trace
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import aligned, number, percent
-from gatewise.walkthrough.parts import Equation, Opened, Sentence, Table
+from gatewise.walkthrough.parts import Equation, Opened, Sentence, Table, Walkthrough
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -39,59 +40,38 @@ def trace_of(variant: str, projection: int | None, noise: str = "no noise", *, d
     return lstm.trace(rng.normal(size=(steps, 1, p.input_size)), state, masks=masks, engine="reference")[0]
 
 
-def equations(walkthrough: gw.views.walkthrough.Walkthrough) -> list[Equation]:
+def equations(walkthrough: Walkthrough) -> list[Equation]:
     return [block for section in walkthrough.sections for block in section.blocks if isinstance(block, Equation)]
 
 
-SUBJECTS = [
+PROJECTIONS = (None, 3)
+WAYS = ("forward", "backward", "backward over two steps")
+SUBJECTS = [  # all of them, of which other faces take some
     pytest.param(variant, projection, noise, id=f"{variant}, projection {projection}, {noise}")
     for variant in cases.VARIANTS
-    for projection in (None, 3)
+    for projection in PROJECTIONS
     for noise in NOISE
 ]
+subjects = pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE)
 
 
-WRITTEN = [  # in gatewise's notation every kind of noise, in the others two
-    pytest.param(*one.values, notation, id=f"{one.id}, {notation}")
-    for notation in NOTATIONS
-    for one in SUBJECTS
-    if notation == "gatewise" or one.values[2] in ("no noise", "DropConnect")
-]
-
-
-@pytest.fixture(params=["forward", "backward", "backward over two steps"])
-def way(request):
-    return request.param
-
-
-def walk_of(way: str, trace: Trace, **options) -> gw.views.walkthrough.Walkthrough:
+def walk_of(way: str, trace: Trace, **options) -> Walkthrough:
     steps = [trace.step(0), trace.step(1)]
     return gw.walk(steps if "two" in way else steps[1], backward=way != "forward", **options)
 
 
-@pytest.mark.parametrize(("variant", "projection", "noise", "notation"), WRITTEN)
-def test_every_equation_shown_gives_the_number_shown(variant, projection, noise, way, notation):
+@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE, way=WAYS, notation=NOTATIONS)
+def test_every_equation_gives_the_number_shown_in_symbols_and_with_numbers(variant, projection, noise, way, notation):
     walk = walk_of(way, trace_of(variant, projection, noise), notation=notation)
     for equation in equations(walk):
         found = evaluation.evaluate(equation.right, equation.env)
         np.testing.assert_allclose(found, equation.value, rtol=1e-12, atol=1e-13, err_msg=text.formula(equation.left))
-
-
-@pytest.mark.parametrize(
-    ("variant", "projection", "noise", "notation"),
-    [one for one in WRITTEN if one.values[3] == "gatewise" or one.values[2:] == ("no noise", "keras")],
-)
-def test_every_equation_with_numbers_in_it_gives_the_number_shown(variant, projection, noise, way, notation):
-    for equation in equations(walk_of(way, trace_of(variant, projection, noise), notation=notation)):
-        if not equation.worked:
-            continue
-        values = np.atleast_1d(equation.value)
-        for k, value in enumerate(values):
+        for k, value in enumerate(np.atleast_1d(equation.value) if equation.worked else ()):
             found = evaluation.evaluate(evaluation.substitute(equation.right, equation.env, k), {})
             np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-13, err_msg=text.formula(equation.left))
 
 
-@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+@subjects
 def test_every_equation_uses_only_numbers_that_were_shown_before_it(variant, projection, noise):
     step = trace_of(variant, projection, noise).step(1)
     given = re.compile(r"x|[hc]_prev|[WUbpR]_?\w*|mask_[hx]|D_?\w*|γ_\w+|β_c|k_[hc]|z_[hx]")
@@ -107,7 +87,7 @@ def test_every_equation_uses_only_numbers_that_were_shown_before_it(variant, pro
         known[text.formula(equation.left)] = equation.value
 
 
-@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+@subjects
 def test_a_walk_ends_in_the_gates_and_states_of_the_step(variant, projection, noise):
     step = trace_of(variant, projection, noise).step(1)
     last = {text.formula(equation.left): equation.value for equation in equations(gw.walk(step))}
@@ -117,13 +97,11 @@ def test_a_walk_ends_in_the_gates_and_states_of_the_step(variant, projection, no
         np.testing.assert_allclose(last[letter], getattr(step, name), rtol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("variant", cases.VARIANTS)
-def test_a_walk_fits_a_terminal_of_80_columns(variant):
-    for unit in (None, 0):
-        for projection in (None, 3):
-            shown = str(gw.walk(trace_of(variant, projection), unit=unit))
-            assert max(map(len, shown.splitlines())) <= 80
-            assert "\N{NO-BREAK SPACE}" not in shown
+@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, unit=(None, 0))
+def test_a_walk_fits_a_terminal_of_80_columns(variant, projection, unit):
+    shown = str(gw.walk(trace_of(variant, projection), unit=unit))
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "\N{NO-BREAK SPACE}" not in shown
 
 
 @pytest.mark.parametrize("size", [1, 7, 40, 300])
@@ -342,7 +320,7 @@ def test_a_formula_is_written_with_the_brackets_it_needs(node, expected):
 # The way back.
 
 
-@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+@subjects
 def test_a_walk_back_ends_in_the_gradients_of_back_propagation(variant, projection, noise):
     trace = trace_of(variant, projection, noise, steps=3)
     p, rng = trace.parameters, np.random.default_rng(5)
@@ -395,7 +373,7 @@ def test_the_derivative_shown_of_a_nonlinearity_is_the_one_computed(name):
     np.testing.assert_allclose(np.broadcast_to(found, y.shape), activation.derivative(y), rtol=1e-13, atol=1e-15)
 
 
-def sentences(walk: gw.views.walkthrough.Walkthrough, key: str) -> str:
+def sentences(walk: Walkthrough, key: str) -> str:
     blocks = next(section for section in walk.sections if section.key == key).blocks
     told = " ".join(layout.said(block.text, text.formula) for block in blocks if isinstance(block, Sentence))
     return told.replace("\N{NO-BREAK SPACE}", " ")

@@ -1,4 +1,4 @@
-"""Sheets and problems as files: the same numbers are marked alike in every format, and what is none gets a sentence."""
+"""Sheets as files: the same numbers are marked alike in every format, and what is none gets a sentence."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import VARIANTS, one_sentence, run_of
+from cases import one_sentence
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from program import exit_code
+from written import as_csv, as_json, as_npz, saved
 
 import gatewise as gw
 from gatewise import examples
-from gatewise.grading import problem, sheet
+from gatewise.grading import sheet
 from gatewise.grading.chain import Chain
 
 TOLD = 600  # characters of the longest sentence, besides the file's name
@@ -43,31 +43,6 @@ def outcome(answers, chain=CHAIN) -> list[tuple]:
 
 def status(text: str, tmp_path: Path, suffix: str = "csv") -> dict[str, str]:
     return {v.name: v.status for v in gw.check(saved(tmp_path, f"sheet.{suffix}", text), CHAIN).verdicts}
-
-
-def saved(folder: Path, name: str, content: str | bytes) -> Path:
-    path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-def as_csv(numbers: dict[str, np.ndarray], digits: int) -> str:
-    rows = ((name, row) for name, value in numbers.items() for row in np.atleast_2d(value))
-    return "\n".join(",".join([name, *(f"{one:.{digits}f}" for one in row)]) for name, row in rows)
-
-
-def as_json(numbers: dict[str, np.ndarray], digits: int) -> str:
-    fields = []
-    for name, value in numbers.items():
-        rows = [f"[{', '.join(f'{one:.{digits}f}' for one in row)}]" for row in np.atleast_2d(value)]
-        fields.append(f'"{name}": {rows[0] if value.ndim == 1 else "[" + ", ".join(rows) + "]"}')
-    return "{\n" + ",\n".join(fields) + "\n}"
-
-
-def as_npz(**arrays) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
 
 
 # The same numbers.
@@ -434,8 +409,8 @@ def test_what_is_large_packed_or_not_is_refused_before_it_is_read(tmp_path):
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open("f.npy", "w", force_zip64=True) as file,
     ):
-        file.write(npy_head("(134217728,)"))
-        for _ in range(256):
+        file.write(npy_head("(33554432,)"))
+        for _ in range(64):
             file.write(bytes(1 << 22))
     assert path.stat().st_size < 10_000_000
     refused(path, "unpacked", "at most")
@@ -472,9 +447,8 @@ def test_any_json_reads_or_gets_one_sentence(data, tmp_path_factory):
 
 
 def reads_or_not(path: Path, text: str) -> None:
-    path.write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
-        found = sheet.read(path)
+        found = sheet.read(saved(path.parent, path.name, text))
     except gw.FileError as fault:
         one_sentence(fault)
         return
@@ -531,206 +505,3 @@ def test_whole_numbers_in_an_array_have_no_decimals():
     assert (
         gw.check({"f": [1, 1]}, STEP).verdicts[0].status == gw.check({"f": [1, 1]}, STEP, digits=0).verdicts[0].status
     )
-
-
-# Problems.
-
-
-def problem_of(variant: str, projection: str) -> tuple[dict, dict[str, np.ndarray]]:
-    """Return the switches of a problem and what it gives."""
-    run = run_of(variant, projection=projection, time=2, batch=2)
-    p = run.p
-    made = problem.Problem(p, run.x, run.state, np.full((2, p.recurrent_size), 2.0), np.ones((2, p.hidden_size)))
-    switches = {name: value for name, value in p.variant.differences().items() if value is not None}
-    return {name: value if isinstance(value, float) else str(value) for name, value in switches.items()}, made.given()
-
-
-def taken(path: Path, switches: object, numbers: dict) -> bool:
-    """Return whether a problem is taken; if not, it has got one sentence."""
-    plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in numbers.items()}
-    path.write_text(json.dumps({"variant": switches, "given": plain}), encoding="utf-8")
-    try:
-        made = problem.of_sheet(sheet.read(path, "given"))
-        Chain(made.rows(), made.dh, made.dc)
-    except gw.GatewiseError as fault:
-        one_sentence(fault)
-        return False
-    return True
-
-
-@pytest.mark.parametrize("projection", ["unprojected", "projected"])
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_a_problem_with_something_missing_or_of_another_size_is_taken_or_gets_one_sentence(
-    variant, projection, tmp_path
-):
-    rng, path = np.random.default_rng(sum(map(ord, variant))), tmp_path / "given.json"
-    switches, numbers = problem_of(variant, projection)
-    assert taken(path, switches, numbers)
-    for name in numbers:
-        without = {other: value for other, value in numbers.items() if other != name}
-        optional = name in ("h_prev", "c_prev", "dh", "dc_next")
-        assert taken(path, switches, without) is optional, name
-        for shape in ((), (1,), (4,), (7,), (0,), (1, 1), (4, 1), (1, 7), (7, 4), (2, 2, 7)):
-            taken(path, switches, numbers | {name: rng.normal(0, 0.5, shape)})
-        assert not taken(path, switches, numbers | {name: np.full((7, 3), 0.1)}), name
-        assert not taken(path, switches, numbers | {name: None}), name
-    for _ in range(20):
-        some = [name for name in numbers if rng.random() < 0.8]
-        taken(path, switches, {name: numbers[name] for name in some})
-
-
-SWITCHES = (
-    {"peephole": 1},
-    {"peephole": None},
-    {"peephole": ["full"]},
-    {"peephole": "half"},
-    {"nothing": 1},
-    {"": 1},
-    {"gate_clip": "a"},
-    {"gate_clip": -1},
-    {"gate_clip": []},
-    {"gate_clip": [1]},
-    {"gate_clip": {}},
-    {"gate_clip": True},
-    {"layer_norm": "gates"},
-    {"epsilon": 1},
-    {"coupling": "forget=1-input"},
-    {"input_activation": 3},
-    {"cell_activation": "nothing"},
-    {"cell_activation": "tanh:1"},
-    {"cell_activation": "leaky_relu:nan"},
-    [],
-    5,
-    "peephole",
-    None,
-)
-
-
-@pytest.mark.parametrize("switches", SWITCHES, ids=repr)
-def test_a_variant_that_is_none_gets_one_sentence(switches, tmp_path):
-    assert not taken(tmp_path / "given.json", switches, problem_of("plain", "unprojected")[1])
-
-
-@pytest.mark.parametrize(
-    ("change", "parts"),
-    [
-        ({"W_f": None}, ("'W_f' is not filled in",)),
-        ({"W_f": "text"}, ("'W_f'", "not a number")),
-        ({"W_f": [[1, 2], [3]]}, ("'W_f'", "not equally long")),
-        ({"W_x": [1]}, ("'W_x'", "allowed: W_i")),
-        ({"x": []}, ("x has shape (0,)",)),
-        ({"h_prev": [1, 2, 3, 4, 5]}, ("h_prev has shape (5,)", "(4,)")),
-        ({"W_f": [[1e300] * 6] * 4, "x": [[[1e300, 1e300]] * 2]}, ("not finite",)),
-    ],
-)
-def test_a_bad_problem_is_refused_by_name_on_every_command(change, parts, tmp_path, capsys):
-    numbers = {name: value.tolist() for name, value in problem_of("plain", "unprojected")[1].items()}
-    path = saved(tmp_path, "given.json", json.dumps({"given": numbers | change}))
-    answers = saved(tmp_path, "a.csv", "f[0],1,2,3,4")
-    for command in (["walk", "--given", str(path)], ["check", str(answers), "--given", str(path)]):
-        if "not finite" in parts and command[0] == "walk":
-            continue
-        assert exit_code(command) == 2
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert len(said.err.splitlines()) == 1
-        assert all(part in said.err for part in parts), said.err
-
-
-@pytest.mark.parametrize("suffix", ["json", "csv", "npz"])
-def test_a_problem_may_be_any_kind_of_file(suffix, tmp_path, capsys):
-    numbers = {
-        name: np.round(value[:, 0] if name == "x" else value[0] if value.ndim == 2 and name[0] != "W" else value, 3)
-        for name, value in problem_of("plain", "unprojected")[1].items()
-    }
-    content = {"json": as_json(numbers, 3), "csv": as_csv(numbers, 3), "npz": as_npz(**numbers)}[suffix]
-    path = saved(tmp_path, f"given.{suffix}", content)
-    made = problem.of_sheet(sheet.read(path, "given"))
-    for name, value in made.given().items():
-        np.testing.assert_array_equal(value, numbers[name], err_msg=name)
-    assert exit_code(["walk", "--given", str(path), "--backward"]) == 0
-    assert "W_f" in capsys.readouterr().out
-
-
-# The command.
-
-
-@pytest.mark.parametrize("what", [what for what in BAD if len(BAD[what][1]) < 100_000])
-def test_the_command_says_one_line_of_what_is_no_sheet(what, tmp_path, capsys):
-    name, content, _ = BAD[what]
-    assert exit_code(["check", str(saved(tmp_path, name, content))]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert len(said.err.splitlines()) == 1
-    assert said.err.startswith("gatewise: ")
-    assert not [c for c in said.err[:-1] if ord(c) < 32]
-
-
-def test_the_command_says_one_line_of_a_file_that_is_missing(tmp_path, capsys):
-    assert exit_code(["check", str(tmp_path / "a.csv")]) == 2
-    said = capsys.readouterr()
-    assert (said.out, len(said.err.splitlines())) == ("", 1)
-
-
-@pytest.mark.parametrize("suffix", ["json", "csv", "npz"])
-def test_the_exit_code_is_0_for_right_and_1_for_wrong(suffix, tmp_path, capsys):
-    for numbers, code in ((KEY, 0), (with_a_mistake(), 1)):
-        rounded = {name: np.round(value, 5) for name, value in numbers.items()}
-        content = {"json": as_json(numbers, 5), "csv": as_csv(numbers, 5), "npz": as_npz(**rounded)}[suffix]
-        path = saved(tmp_path, f"a.{suffix}", content)
-        assert exit_code(["check", str(path)]) == code
-        said = capsys.readouterr()
-        assert said.err == ""
-        assert said.out.rstrip("\n") == str(gw.check(path, STEP)).rstrip("\n")
-        assert max(map(len, said.out.splitlines())) <= 80
-
-
-def saved_model(folder: Path) -> Path:
-    path = folder / "model.safetensors"
-    gw.save(gw.LSTM(3, 4, rng=0), path)
-    return path
-
-
-RUNS = {
-    "latch": lambda folder: ["--example", "latch"],
-    "latch, three steps": lambda folder: ["--example", "latch", "--steps", "3"],
-    "three steps": lambda folder: ["--steps", "3"],
-    "a new cell": lambda folder: ["--input-size", "2", "--hidden-size", "3", "--seed", "7"],
-    "a variant": lambda folder: ["--peephole", "full", "--coupling", "forget=1-input", "--steps", "2"],
-    "projected": lambda folder: ["--hidden-size", "3", "--projection-size", "2", "--steps", "2"],
-    "a model": lambda folder: ["--model", str(saved_model(folder)), "--x", "0.5,0.8,0.2"],
-    "given": lambda folder: [
-        "--given",
-        str(
-            saved(
-                folder,
-                "given.json",
-                json.dumps({n: v.tolist() for n, v in problem_of("plain", "unprojected")[1].items()}),
-            )
-        ),
-    ],
-}
-
-
-@pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
-def test_a_sheet_for_any_run_is_marked_in_80_columns(options, tmp_path, capsys):
-    options = options(tmp_path)
-    empty = tmp_path / "empty.json"
-    assert exit_code(["check", str(empty), "--template", "--backward", *options]) == 0
-    capsys.readouterr()
-    assert exit_code(["check", str(empty), *options]) == 0
-    assert capsys.readouterr().out.startswith("Nothing is written yet.")
-    names = list(json.loads(empty.read_text(encoding="utf-8")))
-    halves = {
-        name: np.full(np.shape(value), 0.123456).tolist() for name, value in json.loads(empty.read_text()).items()
-    }
-    path = saved(tmp_path, "a.json", json.dumps(halves))
-    assert exit_code(["check", str(path), *options]) == 1
-    said = capsys.readouterr()
-    assert said.err == ""
-    assert said.out.startswith(f"The first wrong quantity is {names[0]} (at ")
-    assert max(map(len, said.out.splitlines())) <= 80
-    shown = {
-        line.split()[0] for line in said.out.splitlines() if line.startswith("   ") and not line.startswith("    ")
-    }
-    assert shown == set(names)

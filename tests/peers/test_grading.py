@@ -1,0 +1,95 @@
+"""The laws of grading once more, over as many sheets as they promise: nothing but time is heavy here."""
+
+from __future__ import annotations
+
+import pytest
+from cases import VARIANTS
+from test_causes import (
+    IN_ONE_EQUATION,
+    every_mistake,
+    hold_a_gradient_of_one_step,
+    hold_a_known_mistake,
+    hold_a_mistake_at_every_step,
+    hold_two_mistakes,
+    hold_two_mistakes_in_one_equation,
+    steps_taken_for_all,
+)
+from test_marking import (
+    WAYS,
+    hold_a_variant,
+    hold_blanks,
+    hold_partly_blank_arrays,
+    hold_right_files,
+    hold_right_sheets,
+    hold_unknown_mistakes,
+    hold_what_follows,
+    hold_what_goes_wrong_again,
+    hold_what_is_carried,
+)
+from written import cells
+
+pytestmark = pytest.mark.peers
+
+
+@every_mistake
+def test_a_known_mistake_is_found_and_named_in_twenty_cells(mistake):
+    hold_a_known_mistake(mistake, 20)
+
+
+def test_of_two_mistakes_on_hundreds_of_sheets_the_first_is_named():
+    hold_two_mistakes(200)
+
+
+def test_a_mistake_made_at_every_step_is_named_nine_times_in_ten():
+    hold_a_mistake_at_every_step(3)
+
+
+@steps_taken_for_all
+def test_a_gradient_of_one_step_for_that_of_all_is_named_in_five_cells(step, which):
+    hold_a_gradient_of_one_step(step, which, 5)
+
+
+@pytest.mark.parametrize("says", IN_ONE_EQUATION)
+def test_two_mistakes_in_an_equation_of_three_cells_are_named_as_two_or_not_at_all(says):
+    hold_two_mistakes_in_one_equation(says, 3)
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_none_of_a_thousand_right_sheets_is_accused(how):
+    hold_right_sheets(how, cells(50, WAYS.index(how)), 20)
+
+
+def test_none_of_a_hundred_right_files_is_accused(tmp_path):
+    hold_right_files(tmp_path, cells(20, 11), 5)
+
+
+def test_of_a_thousand_unknown_mistakes_each_is_found_and_at_most_one_in_a_hundred_gets_a_cause():
+    hold_unknown_mistakes(cells(50, 3), 20)
+
+
+@pytest.mark.parametrize("digits", [4, 6, 8])
+def test_what_is_computed_from_any_of_eight_wrong_quantities_follows_from_it(digits):
+    hold_what_follows(digits, cells(10, digits), 8)
+
+
+def test_what_goes_wrong_again_is_wrong_a_hundred_times():
+    hold_what_goes_wrong_again(cells(20, 5), 5)
+
+
+def test_blanks_carry_nothing_a_hundred_times():
+    hold_blanks(cells(20, 6), 5)
+
+
+def test_only_what_is_written_is_judged_of_a_hundred_partly_blank_arrays():
+    hold_partly_blank_arrays(cells(12, 9), 8)
+
+
+def test_what_is_blank_is_carried_from_the_one_to_the_other_thirty_times():
+    hold_what_is_carried(cells(10, 10), 3)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("projection", ["unprojected", "projected"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_of_every_variant_five_wrong_numbers_are_found(variant, projection, batch):
+    hold_a_variant(variant, projection, batch, 5)

@@ -1,0 +1,260 @@
+"""Why a quantity is wrong: known mistakes are found where they were made, and named only where they are proven."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from student import MISTAKES, PARAMETERS, Line, Mistake, Page, Subject, sigmoid
+from written import PROVEN, Numbers, first_off, rounded, shown
+
+import gatewise as gw
+
+SHEETS = {
+    "full": None,
+    "gates and states": ("f", "i", "g", "o", "c", "h"),
+    "c and h": ("c", "h"),
+    "h": ("h",),
+    "gradients of parameters": PARAMETERS,
+}
+FULL, GRADIENTS = "full", "gradients of parameters"
+
+
+def subject_for(mistake: Mistake, rng: np.random.Generator) -> Subject:
+    """Return a cell in which a mistake can be made."""
+    hidden = int(rng.integers(2, 7 if mistake.square else 8))
+    batch = int(rng.integers(2, 5)) if mistake.batch else int(rng.choice([1, 1, 2]))
+    return Subject.random(rng, inputs=hidden if mistake.square else 0, hidden=hidden, batch=batch)
+
+
+def spoiled_sheets(
+    mistake: Mistake, rng: np.random.Generator, count: int
+) -> Iterator[tuple[str, Subject, Numbers, Numbers, int]]:
+    """Go through cells with a mistake: half of the sheets full, half of them sparse, those that show it in turn.
+
+    Where nothing but the gradients of parameters is written, everything before them may be wrong: the last sheet.
+    """
+    turn = len(mistake.says)
+    for n in range(count):
+        while True:
+            subject = subject_for(mistake, rng)
+            right, worked = subject.work(), subject.work(mistake.lines)
+            digits = {sheet: int(rng.integers(4 if sheet == FULL else 5, 9)) for sheet in SHEETS}
+            proven = {}
+            for sheet, names in SHEETS.items():
+                written = rounded({name: worked[name] for name in names or worked}, digits[sheet])
+                if first_off(written, right, digits[sheet])[1] >= PROVEN:
+                    proven[sheet] = written
+            if FULL in proven:
+                break
+        sparse = [sheet for sheet in list(SHEETS)[1:4] if sheet in proven]
+        sheet = sparse[(n // 2 + turn) % len(sparse)] if n % 2 and sparse else FULL
+        sheet = GRADIENTS if n == count - 1 and GRADIENTS in proven else sheet
+        yield sheet, subject, right, proven[sheet], digits[sheet]
+
+
+every_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: f"{mistake.kind}: {mistake.says}")
+
+
+@every_mistake
+def test_a_known_mistake_is_found_where_it_was_made_and_named(mistake):
+    hold_a_known_mistake(mistake, 3)
+
+
+def hold_a_known_mistake(mistake: Mistake, count: int) -> None:
+    """Make a mistake in so many cells, and assert that it is found in each."""
+    rng = np.random.default_rng(sum(map(ord, mistake.kind + mistake.says)))
+    failed = []
+    for sheet, subject, right, written, digits in spoiled_sheets(mistake, rng, count):
+        marking = gw.check(written, subject.trace(), digits=digits)
+        expected, _ = first_off(written, right, digits)
+        named = {mistake.kind, *mistake.also} & set(marking.first.classes if marking.first else ())
+        if marking.first is None or marking.first.name != expected or not named:
+            size = f"{subject.inputs} inputs, {subject.hidden} hidden, batch {subject.batch}, {digits} digits"
+            failed.append(f"{sheet} sheet, {size}: {expected} is wrong, found {shown(marking)}")
+    assert not failed, f"{len(failed)} of {count}\n" + "\n".join(failed)
+
+
+# Two mistakes.
+
+
+def test_of_two_mistakes_on_a_full_sheet_the_first_is_named():
+    hold_two_mistakes(50)
+
+
+def hold_two_mistakes(count: int) -> None:
+    """Draw two mistakes so many times."""
+    rng, failed = np.random.default_rng(4), []
+    single = [one for one in MISTAKES if not one.batch and not one.square]
+    for n in range(count):
+        one, other = (single[k] for k in rng.choice(len(single), 2, replace=False))
+        if {*one.lines} & {*other.lines}:
+            continue
+        subject, digits = Subject.random(rng), int(rng.integers(5, 9))
+        worked = subject.work(other.lines | one.lines)
+        written = rounded(worked, digits)
+        places = [name for name in subject.names if name in one.lines | other.lines]
+        made = one if places[0] in one.lines else other
+        alone = first_off(rounded(subject.work(made.lines), digits), subject.work(), digits)
+        if alone[0] != places[0] or alone[1] < PROVEN:
+            continue
+        marking = gw.check(written, subject.trace(), digits=digits)
+        if marking.first is None or marking.first.name != places[0] or made.kind not in marking.first.classes:
+            told = f"{n}: {one.kind} ({one.says}) and {other.kind} ({other.says}), {digits} digits"
+            failed.append(f"{told}: {places[0]} is wrong, found {shown(marking)}")
+    assert not failed, f"{len(failed)}\n" + "\n".join(failed)
+
+
+# Several steps.
+
+
+def with_kind(kind: str) -> list[Mistake]:
+    return [mistake for mistake in MISTAKES if mistake.kind == kind]
+
+
+KINDS = tuple(dict.fromkeys(mistake.kind for mistake in MISTAKES))
+OF_TWO_STEPS = {"only the last h": ("h[1]",), "both h": ("h[0]", "h[1]"), "gradients over all steps": PARAMETERS}
+
+
+def sheets_of_two_steps(
+    kind: str, rng: np.random.Generator, count: int
+) -> Iterator[tuple[str, Mistake, Subject, Numbers, str]]:
+    """Go through sparse sheets of runs in which a mistake is made at both steps, so many with each of the h that show
+    it, and one with gradients, or more where no h shows it.
+    """
+    shows = 0
+    for sheet, there in OF_TWO_STEPS.items():
+        made, wanted = 0, count if there != PARAMETERS else 1 if shows else 2 * count - 1
+        for _ in range(20 * count):
+            mistake = with_kind(kind)[rng.integers(len(with_kind(kind)))]
+            hidden, batch = int(rng.integers(3, 6)), 2 if mistake.batch else 1
+            inputs = hidden if mistake.square else int(rng.integers(1, 5))
+            subject = Subject.random(rng, inputs=inputs, hidden=hidden, batch=batch, steps=2)
+            right, worked = subject.work(), subject.work(mistake.lines)
+            names = (
+                there if there != PARAMETERS else [f"dW_{rng.choice(list('figo'))}", f"db_{rng.choice(list('figo'))}"]
+            )
+            written = rounded({name: worked[name] for name in names}, 8)
+            expected, told = first_off(written, right, 8)
+            if expected is not None and told >= PROVEN and written[expected].shape == right[expected].shape:
+                yield sheet, mistake, subject, written, expected
+                made += 1
+            if made == wanted:
+                break
+        shows += made
+
+
+def test_a_mistake_made_at_every_step_is_found_on_sparse_sheets_and_named_nine_times_in_ten():
+    hold_a_mistake_at_every_step(1)
+
+
+def hold_a_mistake_at_every_step(each: int) -> None:
+    """Make every kind of mistake on so many sheets of each sort."""
+    lost, unnamed, count, of = [], [], 0, dict.fromkeys(KINDS, 0)
+    for kind in KINDS:
+        rng = np.random.default_rng(sum(map(ord, kind)))
+        for sheet, mistake, subject, written, expected in sheets_of_two_steps(kind, rng, each):
+            count, of[kind] = count + 1, of[kind] + 1
+            marking = gw.check(written, subject.trace(), digits=8)
+            size = f"{subject.inputs} inputs, {subject.hidden} hidden, batch {subject.batch}"
+            told = f"{kind} ({mistake.says}), {sheet}, {size}: {expected} is wrong, found {shown(marking)}"
+            if marking.first is None or marking.first.name != expected:
+                lost.append(told)
+            elif not {kind, *mistake.also} & set(marking.first.classes):
+                unnamed.append(told)
+    assert min(of.values()) >= 2 * each - 1, of
+    assert not lost, f"{len(lost)} of {count}\n" + "\n".join(lost)
+    assert len(unnamed) <= count / 10, f"{len(unnamed)} of {count} are unnamed\n" + "\n".join(unnamed)
+
+
+steps_taken_for_all = pytest.mark.parametrize(("step", "which"), [(1, "last"), (0, "first")])
+
+
+@steps_taken_for_all
+def test_a_gradient_of_one_step_for_that_of_all_is_named(step, which):
+    hold_a_gradient_of_one_step(step, which, 1)
+
+
+def hold_a_gradient_of_one_step(step: int, which: str, count: int) -> None:
+    """Take the gradient of one step for that of all in so many cells."""
+    rng = np.random.default_rng(step)
+    for _ in range(count):
+        subject = Subject.random(rng, hidden=3, steps=2)
+        worked = subject.work()
+        for sheet in (subject.names, PARAMETERS):  # with all that leads to it, and without
+            name = str(rng.choice(PARAMETERS))
+            written = rounded({one: worked[one] for one in sheet} | {name: worked[f"{name}[{step}]"]}, 8)
+            marking = gw.check(written, subject.trace(), digits=8)
+            assert marking.count("wrong") == 1
+            assert marking.first.name == name
+            assert marking.first.classes == ("sum over the steps missing",)
+            assert marking.first.causes == (f"{name} is that of the {which} step only",)
+
+
+# Two mistakes in one equation.
+
+
+def square_turned(s: Page, k: str) -> np.ndarray:
+    return s.h_prev @ s.W[k][:, : s.hidden] + s.x @ s.W[k][:, s.hidden :].T
+
+
+def in_one_equation() -> dict[str, tuple[dict[str, Line], set[str]]]:
+    """Return lines with two mistakes each, and the classes of both."""
+    old, swap, bare = "h from the old cell", "two gates swapped", "no tanh on the cell"
+    wrong, order, turned = "sigmoid for tanh", "order of [h; x]", "transposed weights"
+    exchanged, hidden, nothing, twice = "forget and input exchanged", "hidden for cell", "missing bias", "doubled bias"
+    found: dict[str, tuple[dict[str, Line], set[str]]] = {
+        "h = f c": ({"h": lambda s: s["f"] * s["c"]}, {swap, bare}),
+        "h = i σ(c)": ({"h": lambda s: s["i"] * sigmoid(s["c"])}, {swap, wrong}),
+        "h = o c_prev": ({"h": lambda s: s["o"] * s.c_prev}, {old, bare}),
+        "h = o σ(c_prev)": ({"h": lambda s: s["o"] * sigmoid(s.c_prev)}, {old, wrong}),
+        "h = f tanh(c_prev)": ({"h": lambda s: s["f"] * np.tanh(s.c_prev)}, {old, swap}),
+        "c = i h_prev + f g": ({"c": lambda s: s["i"] * s.h_prev + s["f"] * s["g"]}, {exchanged, hidden}),
+        "c = o h_prev + i g": ({"c": lambda s: s["o"] * s.h_prev + s["i"] * s["g"]}, {swap, hidden}),
+        "do = dh c_prev": ({"do": lambda s: s.dh * s.c_prev}, {"old cell for the new", bare}),
+        "do = dh σ(c_prev)": ({"do": lambda s: s.dh * sigmoid(s.c_prev)}, {"old cell for the new", wrong}),
+    }
+    for k, other in zip("figo", "igof", strict=True):
+        lines: dict[str, tuple[Line, set[str]]] = {
+            "[x; h], no bias": (lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W[k].T, {order, nothing}),
+            "[x; h], two biases": (lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W[k].T + 2 * s.b[k], {order, twice}),
+            f"weights of {other}, no bias": (lambda s, j=other: s["z"] @ s.W[j].T, {swap, nothing}),
+            f"weights of {other}, [x; h]": (
+                lambda s, j=other: np.hstack([s.x, s.h_prev]) @ s.W[j].T + s.b[j],
+                {swap, order},
+            ),
+            "transposed, no bias": (lambda s, k=k: square_turned(s, k), {turned, nothing}),
+            "transposed, two biases": (lambda s, k=k: square_turned(s, k) + 2 * s.b[k], {turned, twice}),
+        }
+        found |= {f"a_{k}: {says}": ({f"a_{k}": line}, kinds) for says, (line, kinds) in lines.items()}
+    return found
+
+
+IN_ONE_EQUATION = in_one_equation()
+
+
+@pytest.mark.parametrize("says", IN_ONE_EQUATION)
+def test_two_mistakes_in_one_equation_are_named_as_two_or_not_at_all(says):
+    hold_two_mistakes_in_one_equation(says, 1)
+
+
+def hold_two_mistakes_in_one_equation(says: str, count: int) -> None:
+    """Make two mistakes in an equation of so many cells."""
+    (lines, kinds), rng = IN_ONE_EQUATION[says], np.random.default_rng(sum(map(ord, says)))
+    (name,) = lines
+    wrong = []
+    for _ in range(count):
+        subject = Subject.random(rng, hidden=int(rng.integers(3, 7)))
+        right, worked = subject.work(), subject.work(lines)
+        before = subject.names[: subject.names.index(name)]
+        for names in ((name,), ("h",), ("c", "h"), ("f", "i", "g", "o", "c", "h"), (*before[-3:], name), (name[-1],)):
+            written = rounded({one: worked[one] for one in names}, 8)
+            expected, told = first_off(written, right, 8)
+            if expected is None or told < PROVEN:
+                continue
+            first = gw.check(written, subject.trace(), digits=8).first
+            paired = all(", and " in cause for cause in first.causes) and {*first.classes} <= kinds
+            if first.name != expected or not paired:
+                wrong.append(f"{subject.inputs} inputs, {subject.hidden} hidden, {names}: {first.name} {first.causes}")
+    assert not wrong, "\n".join(wrong)

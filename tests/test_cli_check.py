@@ -1,0 +1,89 @@
+"""The command that checks a sheet: exit codes, one line for what is none, and a marking in 80 columns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from program import exit_code
+from test_sheet import BAD, KEY, STEP, with_a_mistake
+from written import as_csv, as_json, as_npz, as_problem, problem_of, saved
+
+import gatewise as gw
+
+
+@pytest.mark.parametrize("what", [what for what in BAD if len(BAD[what][1]) < 100_000])
+def test_the_command_says_one_line_of_what_is_no_sheet(what, tmp_path, capsys):
+    name, content, _ = BAD[what]
+    assert exit_code(["check", str(saved(tmp_path, name, content))]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert said.err.startswith("gatewise: ")
+    assert not [c for c in said.err[:-1] if ord(c) < 32]
+
+
+def test_the_command_says_one_line_of_a_file_that_is_missing(tmp_path, capsys):
+    assert exit_code(["check", str(tmp_path / "a.csv")]) == 2
+    said = capsys.readouterr()
+    assert (said.out, len(said.err.splitlines())) == ("", 1)
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv", "npz"])
+def test_the_exit_code_is_0_for_right_and_1_for_wrong(suffix, tmp_path, capsys):
+    for numbers, code in ((KEY, 0), (with_a_mistake(), 1)):
+        rounded = {name: np.round(value, 5) for name, value in numbers.items()}
+        content = {"json": as_json(numbers, 5), "csv": as_csv(numbers, 5), "npz": as_npz(**rounded)}[suffix]
+        path = saved(tmp_path, f"a.{suffix}", content)
+        assert exit_code(["check", str(path)]) == code
+        said = capsys.readouterr()
+        assert said.err == ""
+        assert said.out.rstrip("\n") == str(gw.check(path, STEP)).rstrip("\n")
+        assert max(map(len, said.out.splitlines())) <= 80
+
+
+def saved_model(folder: Path) -> Path:
+    path = folder / "model.safetensors"
+    gw.save(gw.LSTM(3, 4, rng=0), path)
+    return path
+
+
+RUNS = {
+    "latch": lambda folder: ["--example", "latch"],
+    "latch, three steps": lambda folder: ["--example", "latch", "--steps", "3"],
+    "three steps": lambda folder: ["--steps", "3"],
+    "a new cell": lambda folder: ["--input-size", "2", "--hidden-size", "3", "--seed", "7"],
+    "a variant": lambda folder: ["--peephole", "full", "--coupling", "forget=1-input", "--steps", "2"],
+    "projected": lambda folder: ["--hidden-size", "3", "--projection-size", "2", "--steps", "2"],
+    "a model": lambda folder: ["--model", str(saved_model(folder)), "--x", "0.5,0.8,0.2"],
+    "given": lambda folder: [
+        "--given",
+        str(saved(folder, "given.json", as_problem({}, problem_of("plain", "unprojected")[0].given()))),
+    ],
+}
+
+
+@pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
+def test_a_sheet_for_any_run_is_marked_in_80_columns(options, tmp_path, capsys):
+    options = options(tmp_path)
+    empty = tmp_path / "empty.json"
+    assert exit_code(["check", str(empty), "--template", "--backward", *options]) == 0
+    capsys.readouterr()
+    assert exit_code(["check", str(empty), *options]) == 0
+    assert capsys.readouterr().out.startswith("Nothing is written yet.")
+    names = list(json.loads(empty.read_text(encoding="utf-8")))
+    halves = {
+        name: np.full(np.shape(value), 0.123456).tolist() for name, value in json.loads(empty.read_text()).items()
+    }
+    path = saved(tmp_path, "a.json", json.dumps(halves))
+    assert exit_code(["check", str(path), *options]) == 1
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.startswith(f"The first wrong quantity is {names[0]} (at ")
+    assert max(map(len, said.out.splitlines())) <= 80
+    shown = {
+        line.split()[0] for line in said.out.splitlines() if line.startswith("   ") and not line.startswith("    ")
+    }
+    assert shown == set(names)

@@ -1,0 +1,384 @@
+"""A student's numbers: no right sheet is accused, and the first wrong quantity is found, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import VARIANTS, run_of
+from pairwise import pairs
+from student import MISTAKES, Line, Subject, sigmoid
+from written import CLEAR, Numbers, cells, first_off, off, rounded, saved, shown, subset
+
+import gatewise as gw
+from gatewise.grading.chain import Chain, Values
+
+Cells = Sequence[tuple[Subject, Chain]]
+
+# What is right is not accused.
+
+
+def carried(
+    how: str, written: list[str], digits: int, rng: np.random.Generator
+) -> Callable[[str, np.ndarray], np.ndarray]:
+    """Return what is carried on of a quantity: what was written, or also what the pocket calculator still holds."""
+
+    def carry(name: str, value: np.ndarray) -> np.ndarray:
+        from_paper = how == "from paper" or (how == "from both" and rng.random() < 0.5)
+        return np.round(value, digits) if from_paper and name in written else value
+
+    return carry
+
+
+WAYS = ("from memory", "from paper", "from both")
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_no_right_sheet_is_accused(how):
+    hold_right_sheets(how, cells(), 7)
+
+
+def hold_right_sheets(how: str, some: Cells, each: int) -> None:
+    """Write so many right sheets of every cell."""
+    rng = np.random.default_rng(WAYS.index(how))
+    accused = []
+    for subject, chain in some:
+        for _ in range(each):
+            names, digits = subset(subject.names, rng), int(rng.integers(3, 9))
+            worked = subject.work(paper=carried(how, names, digits, rng))
+            marking = gw.check(rounded({name: worked[name] for name in names}, digits), chain, digits=digits)
+            if not marking.correct or marking.count("follows"):
+                size = f"{subject.inputs} inputs, {subject.hidden} hidden, batch {subject.batch}"
+                accused.append(f"{size}, {subject.steps} steps, {digits} digits: {shown(marking)}")
+    assert not accused, f"{len(accused)} accused\n" + "\n".join(accused)
+
+
+def significant(value: float, digits: int) -> str:
+    """Return a number with so many significant digits, zeros at the end kept."""
+    return f"{value:#.{digits}g}".rstrip(".")
+
+
+def by_digits(value: np.ndarray, digits: int) -> np.ndarray:
+    return np.array([float(significant(one, digits)) for one in value.reshape(-1)]).reshape(value.shape)
+
+
+def test_no_right_file_with_significant_digits_is_accused(tmp_path):
+    hold_right_files(tmp_path, cells(), 2)
+
+
+def hold_right_files(folder: Path, some: Cells, each: int) -> None:
+    """Write so many right files of every cell."""
+    rng, accused = np.random.default_rng(11), []
+    for subject, chain in some:
+        for n in range(each):
+            names, digits = subset(subject.names, rng), int(rng.integers(3, 9))
+
+            def carry(name, value, names=names, digits=digits, n=n):
+                return by_digits(value, digits) if n % 2 and name in names else value
+
+            worked = subject.work(paper=carry)
+            lines = [
+                ",".join([name, *(significant(one, digits) for one in row)])
+                for name in names
+                for row in np.atleast_2d(worked[name])
+            ]
+            marking = gw.check(saved(folder, "sheet.csv", "\n".join(lines)), chain)
+            if not marking.correct or marking.count("follows"):
+                accused.append(f"{digits} digits, {'from paper' if n % 2 else 'from memory'}: {shown(marking)}")
+    assert not accused, f"{len(accused)} accused\n" + "\n".join(accused)
+
+
+# What is wrong for no known reason is found, and gets no cause.
+
+
+def one_entry(value: np.ndarray, rng: np.random.Generator, change: Callable[[float], float]) -> np.ndarray:
+    changed = value.copy()
+    place = tuple(int(rng.integers(n)) for n in value.shape)
+    changed[place] = change(float(value[place]))
+    return changed
+
+
+def swapped_digits(number: float, rng: np.random.Generator) -> float:
+    """Return a number with two neighbouring digits exchanged."""
+    text = f"{number:.6f}"
+    at = text.index(".") + int(rng.integers(1, 4))
+    return float(text[:at] + text[at + 1] + text[at] + text[at + 2 :])
+
+
+def wrong_entries(rng: np.random.Generator) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Return ways in which the numbers of any quantity go wrong that no known mistake explains."""
+    by = float(rng.uniform(0.05, 2) * rng.choice([-1, 1]))
+    return {
+        "one entry off": lambda q: one_entry(q, rng, lambda one: one * (1 + by)),
+        "a sign lost": lambda q: one_entry(q, rng, lambda one: -one),
+        "digits exchanged": lambda q: one_entry(q, rng, lambda one: swapped_digits(one, rng)),
+        "rolled": lambda q: np.roll(q, 1, axis=-1),
+        "squared": lambda q: q**2,
+        "one less": lambda q: 1 - q,
+        "cosine": np.cos,
+        "all signs": lambda q: -q,
+        "something else": lambda q: rng.normal(0, 0.5, q.shape),
+        "a constant too much": lambda q: q + by,
+        "times a constant": lambda q: q * (1 + by),
+    }
+
+
+def wrong_lines(rng: np.random.Generator) -> dict[str, dict[str, Line]]:
+    """Return lines in place of the right ones that no known mistake explains."""
+    return {
+        "h = o + tanh(c)": {"h": lambda s: s["o"] + np.tanh(s["c"])},
+        "h = o tanh(c)²": {"h": lambda s: s["o"] * np.tanh(s["c"]) ** 2},
+        "h = o cos(c)": {"h": lambda s: s["o"] * np.cos(s["c"])},
+        "c = f c_prev - i g": {"c": lambda s: s["f"] * s.c_prev - s["i"] * s["g"]},
+        "c = f c_prev + g": {"c": lambda s: s["f"] * s.c_prev + s["g"]},
+        "c = f + i g": {"c": lambda s: s["f"] + s["i"] * s["g"]},
+        "f = 1 - σ": {"f": lambda s: 1 - sigmoid(s["a_f"])},
+        "g = σ tanh": {"g": lambda s: sigmoid(s["a_g"]) * np.tanh(s["a_g"])},
+        "i = 1 / (1 + e^2a)": {"i": lambda s: 1 / (1 + np.exp(2 * s["a_i"]))},
+        "dc with 1 + tanh(c)²": {"dc": lambda s: s.dc_next + s.dh * s["o"] * (1 + np.tanh(s["c"]) ** 2)},
+        "da_o with 1 + o": {"da_o": lambda s: s["do"] * s["o"] * (1 + s["o"])},
+        "dz of one gate": {"dz": lambda s: s["da_g"] @ s.W["g"]},
+    }
+
+
+def unknown_sheets(rng: np.random.Generator, some: Cells, each: int) -> Iterator[tuple]:
+    """Go through sheets with a mistake of no known class in one quantity; what comes after it follows."""
+    whole = {1: 0.6, 2: 0.9, 3: 1.0}  # what little is written of many steps has much before it that may be wrong
+    for subject, chain in some:
+        right, made = subject.work(), 0
+        while made < each:
+            if rng.random() < 0.75:
+                ways = wrong_entries(rng)
+                name, says = subject.names[rng.integers(len(subject.names))], str(rng.choice(list(ways)))
+                if says == "rolled" and (name.startswith("z") and subject.inputs == 1):
+                    continue  # that is [x; h] for [h; x]
+                worked, says = subject.work(spoiled={name: ways[says]}), f"{name} {says}"
+            else:
+                lines = wrong_lines(rng)
+                says = str(rng.choice(list(lines)))
+                worked = subject.work(lines[says])
+            names, digits = subset(subject.names, rng, whole[subject.steps]), int(rng.integers(3, 9))
+            written = rounded({name: worked[name] for name in names}, digits)
+            expected, digits_told = first_off(written, right, digits)
+            if digits_told >= 0:
+                made += 1
+                yield says, subject, chain, expected, written, digits
+
+
+def test_every_unknown_mistake_is_found_and_at_most_one_in_a_hundred_gets_a_cause():
+    hold_unknown_mistakes(cells(20), 10)
+
+
+def hold_unknown_mistakes(some: Cells, each: int) -> None:
+    """Make so many mistakes of no known class in every cell."""
+    rng, lost, caused, count = np.random.default_rng(3), [], [], 0
+    for says, subject, chain, expected, written, digits in unknown_sheets(rng, some, each):
+        count += 1
+        marking = gw.check(written, chain, digits=digits)
+        told = f"{says} ({subject.inputs} inputs, {subject.hidden} hidden, batch {subject.batch}, {subject.steps} steps"
+        told += f", {digits} digits, {len(written)} written): {expected} is wrong, found {shown(marking)}"
+        if marking.first is None or marking.first.name != expected:
+            lost.append(told)
+        if any(verdict.causes for verdict in marking.verdicts):
+            caused.append(told)
+    assert count == len(some) * each
+    assert not lost, f"{len(lost)} of {count} were not found\n" + "\n".join(lost)
+    assert len(caused) <= count / 100, f"{len(caused)} of {count} got a cause\n" + "\n".join(caused)
+
+
+# What comes after.
+
+
+@pytest.mark.parametrize("digits", [4, 6, 8])
+def test_what_is_computed_from_a_wrong_quantity_follows_from_it(digits):
+    hold_what_follows(digits, cells(), 2)
+
+
+def hold_what_follows(digits: int, some: Cells, each: int) -> None:
+    """Spoil so many quantities of every cell, one by one."""
+    rng = np.random.default_rng(digits)
+    for subject, chain in some:
+        right = subject.work()
+        for name in rng.choice(subject.names, each, replace=False):
+            worked = subject.work(spoiled={name: lambda q: q + 0.3})
+            written = rounded(worked, digits)
+            marking = gw.check(written, chain, digits=digits)
+            assert marking.first.name == name
+            assert marking.count("wrong") == 1
+            for verdict in marking.verdicts:
+                units = off(written[verdict.name], right[verdict.name], digits).max()
+                if verdict.name != name and units >= CLEAR:
+                    assert verdict.status == "follows", f"{verdict.name} after {name}"
+                elif verdict.name != name and units <= 0.5:
+                    assert verdict.status in ("right", "too coarse"), f"{verdict.name} after {name}"
+
+
+def test_what_goes_wrong_again_is_wrong_and_what_is_right_in_spite_of_it_stays_right():
+    hold_what_goes_wrong_again(cells(), 2)
+
+
+def hold_what_goes_wrong_again(some: Cells, each: int) -> None:
+    """Spoil two quantities and spare one, so many times in every cell."""
+    rng = np.random.default_rng(5)
+    for subject, chain in some:
+        right, names = subject.work(), subject.names
+        for _ in range(each):
+            one, other, spared = sorted(rng.choice(len(names), 3, replace=False))
+            worked = subject.work(spoiled={names[one]: lambda q: q + 0.3, names[other]: lambda q: q - 0.4})
+            worked[names[spared]] = right[names[spared]]
+            status = {v.name: v.status for v in gw.check(rounded(worked, 8), chain, digits=8).verdicts}
+            assert status[names[one]] == status[names[other]] == "wrong"
+            assert status[names[spared]] == "right", names[spared]
+
+
+def test_blanks_are_blank_and_carry_nothing():
+    hold_blanks(cells(), 2)
+
+
+def hold_blanks(some: Cells, each: int) -> None:
+    """Leave a third of the quantities blank, so many times in every cell."""
+    rng = np.random.default_rng(6)
+    for subject, chain in some:
+        names = subject.names
+        for _ in range(each):
+            at = int(rng.integers(len(names)))
+            written = rounded(subject.work(spoiled={names[at]: lambda q: q + 0.3}), 6)
+            blanks = rng.choice([n for n in range(len(names)) if n != at], len(names) // 3, replace=False)
+            for n in blanks:
+                written[names[n]] = np.full_like(written[names[n]], np.nan)
+            marking = gw.check(written, chain, digits=6)
+            assert marking.first.name == names[at]
+            assert marking.count("wrong") == 1
+            assert {v.name for v in marking.verdicts if v.status == "blank"} == {names[n] for n in blanks}
+
+
+def test_long_names_mean_the_same():
+    subject = Subject.random(np.random.default_rng(7))
+    long = {"z": "combined_input", "f": "forget_gate", "i": "input_gate", "g": "candidate", "o": "output_gate"}
+    long |= {"c": "cell_state", "h": "hidden_state"}
+    for words in (long, {"f": "f_t", "i": "i_t", "g": "c_tilde", "o": "o_t", "c": "c_t", "h": "h_t"}):
+        worked = rounded({name: subject.work(MISTAKES[0].lines)[name] for name in words}, 6)
+        short = gw.check(worked, subject.trace(), digits=6)
+        again = gw.check({words[name]: value for name, value in worked.items()}, subject.trace(), digits=6)
+        assert [(v.name, v.status, v.causes) for v in again.verdicts] == [
+            (v.name, v.status, v.causes) for v in short.verdicts
+        ]
+
+
+# Blanks.
+
+
+def test_none_is_a_blank_as_nan_is():
+    subject = Subject.random(np.random.default_rng(8), inputs=2, hidden=2)
+    chain, worked = Chain(subject.trace()), rounded(subject.work(MISTAKES[0].lines), 6)
+    nan = worked | {"f": np.array([np.nan, worked["f"][1]]), "c": np.full(2, np.nan)}
+    for f in ([None, worked["f"][1]], (None, worked["f"][1]), np.array([None, worked["f"][1]], dtype=object)):
+        for c in (None, [None, None], np.nan, [np.nan, None]):
+            one, other = gw.check(worked | {"f": f, "c": c}, chain, digits=6), gw.check(nan, chain, digits=6)
+            assert str(one) == str(other)
+            assert "   c        blank" in str(one)
+
+
+def test_of_a_partly_blank_array_only_what_is_written_is_judged():
+    hold_partly_blank_arrays(cells(), 2)
+
+
+def hold_partly_blank_arrays(some: Cells, each: int) -> None:
+    """Leave holes in so many quantities of every cell, one by one."""
+    rng = np.random.default_rng(9)
+    for subject, chain in some:
+        right = subject.work()
+        for name in rng.choice(subject.names, each, replace=False):
+            value = right[name]
+            if value.size < 2:
+                continue
+            blank = rng.random(value.shape) < 0.5
+            blank.flat[rng.integers(blank.size)] = True
+            blank.flat[rng.permutation(np.flatnonzero(~blank))[:1]] = False
+            if blank.all():
+                continue
+            holes = np.where(blank, np.nan, value)
+            written = rounded(right, 6) | {name: np.round(holes, 6)}
+            marking = gw.check(written, chain, digits=6)
+            assert marking.correct, shown(marking)
+            assert not marking.count("follows", "blank")
+            worked = subject.work(spoiled={name: lambda q, blank=blank: np.where(blank.reshape(q.shape), q, q + 0.3)})
+            written = rounded(worked, 6) | {name: np.round(np.where(blank, np.nan, worked[name]), 6)}
+            marking = gw.check(written, chain, digits=6)
+            assert marking.first.name == name
+            assert marking.count("wrong") == 1, shown(marking)
+            for verdict in marking.verdicts:
+                if verdict.name != name and off(written[verdict.name], right[verdict.name], 6).max() >= CLEAR:
+                    assert verdict.status == "follows", f"{verdict.name} after {name}"
+
+
+def test_what_is_blank_between_two_written_quantities_is_carried_from_the_one_to_the_other():
+    hold_what_is_carried(cells(), 1)
+
+
+def hold_what_is_carried(some: Cells, each: int) -> None:
+    """Write two quantities alone, so many times of every cell."""
+    rng = np.random.default_rng(10)
+    for subject, chain in some:
+        right = subject.work()
+        for _ in range(each):
+            at = int(rng.integers(len(subject.names)))
+            worked = subject.work(spoiled={subject.names[at]: lambda q: q + 0.3})
+            after = [one for one in subject.names if off(worked[one], right[one], 8).max() >= CLEAR]
+            later = str(rng.choice(after))
+            written = rounded({one: worked[one] for one in {subject.names[at], later}}, 8)
+            blanks = {one: None for one in subject.names if one not in written and rng.random() < 0.5}
+            marking = gw.check(written | blanks, chain, digits=8)
+            status = {v.name: v.status for v in marking.verdicts if v.status != "blank"}
+            assert status == {subject.names[at]: "wrong"} | ({} if later == subject.names[at] else {later: "follows"})
+            assert marking.count("blank") == len(blanks)
+
+
+# Every variant.
+
+
+def carried_on(chain: Chain, name: str, spoil: Callable[[np.ndarray], np.ndarray]) -> Numbers:
+    """Return every quantity as the equations make it, where one of them is spoiled."""
+    values, found = Values(), {}
+    for quantity in chain.quantities:
+        together, _ = chain.together(quantity, chain.compute(quantity, values, slack=False))
+        found[quantity.name] = spoil(together) if quantity.name == name else together
+        rows = found[quantity.name] if chain.batch > 1 and not quantity.summed else [found[quantity.name]]
+        for row, value in enumerate(rows):
+            key = (quantity.symbol, quantity.at, None if quantity.summed else row)
+            values.value[key], values.tolerance[key] = value, np.zeros_like(value)
+    return found
+
+
+@pairs(variant=VARIANTS, projection=("unprojected", "projected"), batch=(1, 2))
+def test_of_every_variant_a_right_sheet_is_right_and_one_wrong_number_is_found(variant, projection, batch):
+    hold_a_variant(variant, projection, batch, 1)
+
+
+def hold_a_variant(variant: str, projection: str, batch: int, count: int) -> None:
+    """Spoil so many quantities of a cell of two steps, one by one."""
+    rng = np.random.default_rng(sum(map(ord, variant + projection)) + batch)
+    chain = Chain(run_of(variant, projection=projection, time=2, batch=batch).trace())
+    right = {quantity.name: quantity.key for quantity in chain.quantities}
+    marking = gw.check(rounded(right, 8), chain, digits=8)
+    assert marking.correct, shown(marking)
+    assert not marking.count("follows")
+    for name in rng.choice(list(right), count, replace=False):
+        place = tuple(int(rng.integers(n)) for n in right[name].shape)
+
+        def spoil(value, place=place):
+            spoiled = value.copy()
+            spoiled[place] += np.copysign(max(0.03 * abs(value[place]), 1e-4), value[place])
+            return spoiled
+
+        marking = gw.check(rounded(right, 8) | {name: np.round(spoil(right[name]), 8)}, chain, digits=8)
+        assert [v.name for v in marking.verdicts if v.status == "wrong"][:1] == [name], shown(marking)
+        worked = rounded(carried_on(chain, name, spoil), 8)
+        marking = gw.check(worked, chain, digits=8)
+        assert marking.count("wrong") == 1
+        assert marking.first.name == name
+        for verdict in marking.verdicts:
+            if verdict.name != name and off(worked[verdict.name], right[verdict.name], 8).max() >= CLEAR:
+                assert verdict.status == "follows", f"{verdict.name} after {name}"

@@ -1,0 +1,115 @@
+"""Sheets of numbers as students write them: rounded, in part, of cells of all sizes, in files of every kind."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from cases import run_of
+from student import Subject
+
+from gatewise.grading import problem
+from gatewise.grading.chain import Chain
+from gatewise.grading.marking import Marking
+
+CLEAR = 60  # units of the last digit by which a wrong number is off, so that no rounding before it explains it
+PROVEN = 7  # digits that the wrong numbers tell together: enough to tell one mistake among hundreds from chance
+
+Numbers = dict[str, np.ndarray]
+
+
+def rounded(numbers: Numbers, digits: int) -> Numbers:
+    return {name: np.round(value, digits) for name, value in numbers.items()}
+
+
+def off(written: np.ndarray, right: np.ndarray, digits: int) -> np.ndarray:
+    """Return by how many units of the last digit each number is off."""
+    if written.shape != right.shape:
+        return np.full(right.shape, 1e9)
+    return np.abs(written - right) * 10.0**digits
+
+
+def first_off(written: Numbers, right: Numbers, digits: int) -> tuple[str | None, float]:
+    """Return the first quantity that rounding alone does not explain, and how many digits its numbers tell.
+
+    Where it is off by so little that the rounding of what comes before it may explain it, there are -1 digits.
+    """
+    for name in right:
+        if name in written:
+            units = off(written[name], right[name], digits)
+            if units.max() > 0.5 + 1e-6:
+                return name, float(np.log10(np.maximum(units, 1)).sum()) if units.max() >= CLEAR else -1.0
+    return None, -1.0
+
+
+def shown(marking: Marking) -> str:
+    first = marking.first
+    return "nothing" if first is None else f"{first.name} {first.classes} ({first.written} for {first.right})"
+
+
+def subset(names: list[str], rng: np.random.Generator, whole: float = 1 / 3) -> list[str]:
+    """Return some of the names, in any order; so often all of them."""
+    if rng.random() < whole:
+        return list(names)
+    return [names[n] for n in rng.permutation(len(names))[: rng.integers(1, len(names) + 1)]]
+
+
+@cache
+def cells(count: int = 10, seed: int = 0) -> tuple[tuple[Subject, Chain], ...]:
+    """Return random cells of random runs, each with all that is checked against it: among ten, of every length."""
+    rng, found = np.random.default_rng(seed), []
+    for n in range(count):
+        steps = (1, 1, 1, 1, 2, 1, 1, 1, 2, 3)[n % 10]
+        subject = Subject.random(rng, batch=(1, 1, 2, 1, 3)[n % 5], steps=steps)
+        found.append((subject, Chain(subject.trace())))
+    return tuple(found)
+
+
+# In files.
+
+
+def saved(folder: Path, name: str, content: str | bytes) -> Path:
+    """Write a file, over what is there: to empty it first takes some file systems a hundred times as long."""
+    path = folder / name
+    with open(path, "r+b" if path.exists() else "wb") as file:
+        file.write(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+        file.truncate()
+    return path
+
+
+def as_csv(numbers: dict[str, np.ndarray], digits: int) -> str:
+    rows = ((name, row) for name, value in numbers.items() for row in np.atleast_2d(value))
+    return "\n".join(",".join([name, *(f"{one:.{digits}f}" for one in row)]) for name, row in rows)
+
+
+def as_json(numbers: dict[str, np.ndarray], digits: int) -> str:
+    fields = []
+    for name, value in numbers.items():
+        rows = [f"[{', '.join(f'{one:.{digits}f}' for one in row)}]" for row in np.atleast_2d(value)]
+        fields.append(f'"{name}": {rows[0] if value.ndim == 1 else "[" + ", ".join(rows) + "]"}')
+    return "{\n" + ",\n".join(fields) + "\n}"
+
+
+def as_npz(**arrays) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def problem_of(variant: str, projection: str, steps: int = 2, rows: int = 2) -> tuple[problem.Problem, dict]:
+    """Return a problem, and its variant's switches as JSON has them."""
+    run = run_of(variant, projection=projection, time=steps, batch=rows)
+    p = run.p
+    made = problem.Problem(p, run.x, run.state, np.full((rows, p.recurrent_size), 2.0), np.ones((rows, p.hidden_size)))
+    switches = {name: value for name, value in p.variant.differences().items() if value is not None}
+    return made, {name: value if isinstance(value, float) else str(value) for name, value in switches.items()}
+
+
+def as_problem(switches: object, numbers: Mapping[str, object]) -> str:
+    """Return what a problem gives as JSON."""
+    plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in numbers.items()}
+    return json.dumps({"variant": switches, "given": plain})
