@@ -49,7 +49,8 @@ class BoundStep:
         self.names = axes(step)
         form = binding.form_of(self.p, self.masks, **notation.form)
         written = rewrites.with_weights_as_they_act(rewrites.of_last_states(program(form)))
-        self.scope = Scope(written, self.p, binding.of_step(self.M, written))
+        with np.errstate(all="ignore"):  # infinity and NaN go through as they are
+            self.scope = Scope(written, self.p, binding.of_step(self.M, written))
         self.program, self.form = self.scope.program, form
 
     @property

@@ -11,7 +11,7 @@ from gatewise.arrays import index as index_of
 from gatewise.errors import OptionError
 from gatewise.step import Step
 from gatewise.trace import LSTMTrace, Trace
-from gatewise.walkthrough import forward, setting
+from gatewise.walkthrough import forward, setting, written
 from gatewise.walkthrough.backward import BackwardWalk
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.notation import notation as notation_of
@@ -74,7 +74,7 @@ def walk(
     Forget gate: how much of its old memory each unit keeps
     """
     steps = _steps(thing, batch)
-    first, written = steps[0], notation_of(notation)
+    first, symbols = steps[0], notation_of(notation)
     p, units = first.parameters, None
     if unit is not None:
         units = (index_of("unit", unit, p.hidden_size, "this cell"),)
@@ -83,7 +83,7 @@ def walk(
     many = len(steps) > 1
     times = [_time_name(step, number) for number, step in enumerate(steps)]
     bound = [
-        BoundStep(step, units, written, time if many else None, at)
+        BoundStep(step, units, symbols, time if many else None, at)
         for at, (step, time) in enumerate(zip(steps, times, strict=True))
     ]
     sections = [setting.activations(p, backward), setting.sizes(first, facts or {}), setting.weights(bound[0])]
@@ -95,9 +95,9 @@ def walk(
         sections += [section for step in bound for section in forward.sections(step)]
     counted = f"{len(steps)} steps" if many else "one step"
     title = f"An LSTM cell, {counted} back, line by line" if backward else f"An LSTM cell, {counted} line by line"
-    shown = tuple(written.section(section) for section in sections)
+    shown = tuple(written.section(section, symbols) for section in sections)
     source = Source(bound[0].program, tuple(step.scope for step in bound))
-    return Walkthrough(title, shown, source, bound[0].names, units, backward, written.name, written.rows)
+    return Walkthrough(title, shown, source, bound[0].names, units, backward, symbols.name, symbols.rows)
 
 
 def _steps(thing: object, batch: int) -> list[Step]:

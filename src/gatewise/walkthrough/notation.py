@@ -10,7 +10,6 @@ import numpy as np
 
 from gatewise.errors import one_of
 from gatewise.symbolic.formula import Formula, MatMul, Outer, Stack, Symbol, rebuild
-from gatewise.walkthrough.parts import Block, Definition, Equation, Opened, Section, Sentence, Table, Words
 
 
 @dataclass(frozen=True)
@@ -90,46 +89,6 @@ class Notation:
     def value(self, value: Any) -> Any:
         """Return a matrix in the shape it has here."""
         return value.T if self.rows and np.ndim(value) == 2 else value
-
-    def words(self, words: Words) -> Words:
-        """Return text with its symbols as they are here."""
-        if isinstance(words, tuple):
-            return tuple(one if isinstance(one, str) else self.symbol(one) for one in words)
-        return words if isinstance(words, str) else self.symbol(words)
-
-    def equation(self, equation: Equation) -> Equation:
-        """Return an equation in these symbols and shapes."""
-        matrix = np.ndim(equation.value) == 2 and self.rows
-        return replace(
-            equation,
-            left=self.symbol(equation.left),
-            right=self.formula(equation.right),
-            env={self.symbol(name): self.value(value) for name, value in equation.env.items()},
-            value=self.value(equation.value),
-            over=equation.across if matrix else equation.over,
-            across=equation.over if matrix else equation.across,
-        )
-
-    def block(self, block: Block) -> Block:
-        """Return any part in these symbols and shapes."""
-        match block:
-            case Equation():
-                return self.equation(block)
-            case Table():
-                rows = tuple((self.words(name), values) for name, values in block.rows)
-                columns = tuple(self.words(head) for head in block.columns)
-                return replace(block, title=self.words(block.title), columns=columns, rows=rows)
-            case Opened():
-                return replace(block, left=self.symbol(block.left))
-            case Sentence():
-                return replace(block, text=self.words(block.text))
-            case Definition():
-                return block
-        return block
-
-    def section(self, section: Section) -> Section:
-        """Return a section in these symbols and shapes."""
-        return replace(section, blocks=tuple(self.block(block) for block in section.blocks))
 
 
 SIDES = {"W": "i", "U": "h", "b": "i", "b2": "h"}  # of PyTorch: of the input, of the hidden state

@@ -1,0 +1,50 @@
+"""The parts of a walkthrough as a notation writes them: symbols, shapes, and the order of what is multiplied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from gatewise.walkthrough.notation import Notation
+from gatewise.walkthrough.parts import Block, Equation, Opened, Section, Sentence, Table, Words
+
+
+def section(section: Section, notation: Notation) -> Section:
+    """Return a section in the symbols and shapes of a notation."""
+    return replace(section, blocks=tuple(_block(block, notation) for block in section.blocks))
+
+
+def _block(block: Block, notation: Notation) -> Block:
+    match block:
+        case Equation():
+            return _equation(block, notation)
+        case Table():
+            rows = tuple((_words(name, notation), values) for name, values in block.rows)
+            columns = tuple(_words(head, notation) for head in block.columns)
+            return replace(block, title=_words(block.title, notation), columns=columns, rows=rows)
+        case Opened():
+            return replace(block, left=notation.symbol(block.left))
+        case Sentence():
+            return replace(block, text=_words(block.text, notation))
+    return block
+
+
+def _words(words: Words, notation: Notation) -> Words:
+    """Return text with its symbols as they are in a notation."""
+    if isinstance(words, tuple):
+        return tuple(one if isinstance(one, str) else notation.symbol(one) for one in words)
+    return words if isinstance(words, str) else notation.symbol(words)
+
+
+def _equation(equation: Equation, notation: Notation) -> Equation:
+    matrix = np.ndim(equation.value) == 2 and notation.rows
+    return replace(
+        equation,
+        left=notation.symbol(equation.left),
+        right=notation.formula(equation.right),
+        env={notation.symbol(name): notation.value(value) for name, value in equation.env.items()},
+        value=notation.value(equation.value),
+        over=equation.across if matrix else equation.over,
+        across=equation.over if matrix else equation.across,
+    )
