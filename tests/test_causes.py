@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from student import MISTAKES, PARAMETERS, Line, Mistake, Page, Subject, sigmoid
 from written import PROVEN, Numbers, first_off, rounded, shown
 
 import gatewise as gw
+from gatewise.grading.chain import Chain
 
 SHEETS = {
     "full": None,
@@ -28,9 +30,31 @@ def subject_for(mistake: Mistake, rng: np.random.Generator) -> Subject:
     return Subject.random(rng, inputs=hidden if mistake.square else 0, hidden=hidden, batch=batch)
 
 
+@cache
+def shared(square: bool, batch: bool) -> list[tuple[Subject, Chain]]:
+    """Return some cells in which the mistakes of the suite are made."""
+    rng = np.random.default_rng(1)
+    found = [subject_for(Mistake("", "", {}, batch=batch, square=square), rng) for _ in range(8)]
+    return [(subject, Chain(subject.trace())) for subject in found]
+
+
+def shared_cell(mistake: Mistake, rng: np.random.Generator) -> tuple[Subject, Chain]:
+    """Return one of those."""
+    return shared(mistake.square, mistake.batch)[rng.integers(8)]
+
+
+def new_cell(mistake: Mistake, rng: np.random.Generator) -> tuple[Subject, gw.Trace]:
+    """Return a cell that has no other mistake made in it."""
+    subject = subject_for(mistake, rng)
+    return subject, subject.trace()
+
+
+Cell = Callable[[Mistake, np.random.Generator], tuple[Subject, Chain | gw.Trace]]
+
+
 def spoiled_sheets(
-    mistake: Mistake, rng: np.random.Generator, count: int
-) -> Iterator[tuple[str, Subject, Numbers, Numbers, int]]:
+    mistake: Mistake, rng: np.random.Generator, count: int, cell: Cell
+) -> Iterator[tuple[str, Subject, Chain | gw.Trace, Numbers, Numbers, int]]:
     """Go through cells with a mistake: half of the sheets full, half of them sparse, those that show it in turn.
 
     Where nothing but the gradients of parameters is written, everything before them may be wrong: the last sheet.
@@ -38,7 +62,7 @@ def spoiled_sheets(
     turn = len(mistake.says)
     for n in range(count):
         while True:
-            subject = subject_for(mistake, rng)
+            subject, run = cell(mistake, rng)
             right, worked = subject.work(), subject.work(mistake.lines)
             digits = {sheet: int(rng.integers(4 if sheet == FULL else 5, 9)) for sheet in SHEETS}
             proven = {}
@@ -51,7 +75,7 @@ def spoiled_sheets(
         sparse = [sheet for sheet in list(SHEETS)[1:4] if sheet in proven]
         sheet = sparse[(n // 2 + turn) % len(sparse)] if n % 2 and sparse else FULL
         sheet = GRADIENTS if n == count - 1 and GRADIENTS in proven else sheet
-        yield sheet, subject, right, proven[sheet], digits[sheet]
+        yield sheet, subject, run, right, proven[sheet], digits[sheet]
 
 
 every_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: f"{mistake.kind}: {mistake.says}")
@@ -59,15 +83,15 @@ every_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake:
 
 @every_mistake
 def test_a_known_mistake_is_found_where_it_was_made_and_named(mistake):
-    hold_a_known_mistake(mistake, 3)
+    hold_a_known_mistake(mistake, 3, shared_cell)
 
 
-def hold_a_known_mistake(mistake: Mistake, count: int) -> None:
+def hold_a_known_mistake(mistake: Mistake, count: int, cell: Cell) -> None:
     """Make a mistake in so many cells, and assert that it is found in each."""
     rng = np.random.default_rng(sum(map(ord, mistake.kind + mistake.says)))
     failed = []
-    for sheet, subject, right, written, digits in spoiled_sheets(mistake, rng, count):
-        marking = gw.check(written, subject.trace(), digits=digits)
+    for sheet, subject, run, right, written, digits in spoiled_sheets(mistake, rng, count, cell):
+        marking = gw.check(written, run, digits=digits)
         expected, _ = first_off(written, right, digits)
         named = {mistake.kind, *mistake.also} & set(marking.first.classes if marking.first else ())
         if marking.first is None or marking.first.name != expected or not named:

@@ -37,7 +37,7 @@ WAYS = ("from memory", "from paper", "from both")
 
 @pytest.mark.parametrize("how", WAYS)
 def test_no_right_sheet_is_accused(how):
-    hold_right_sheets(how, cells(), 7)
+    hold_right_sheets(how, cells(), 5)
 
 
 def hold_right_sheets(how: str, some: Cells, each: int) -> None:
@@ -168,7 +168,7 @@ def unknown_sheets(rng: np.random.Generator, some: Cells, each: int) -> Iterator
 
 
 def test_every_unknown_mistake_is_found_and_at_most_one_in_a_hundred_gets_a_cause():
-    hold_unknown_mistakes(cells(20), 10)
+    hold_unknown_mistakes(cells(), 15)
 
 
 def hold_unknown_mistakes(some: Cells, each: int) -> None:

@@ -12,6 +12,7 @@ from test_causes import (
     hold_a_mistake_at_every_step,
     hold_two_mistakes,
     hold_two_mistakes_in_one_equation,
+    new_cell,
     steps_taken_for_all,
 )
 from test_marking import (
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.peers
 
 @every_mistake
 def test_a_known_mistake_is_found_and_named_in_twenty_cells(mistake):
-    hold_a_known_mistake(mistake, 20)
+    hold_a_known_mistake(mistake, 20, new_cell)
 
 
 def test_of_two_mistakes_on_hundreds_of_sheets_the_first_is_named():
