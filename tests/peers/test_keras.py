@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from agreement import assert_agree
 from fuzzing import everything, fuzz
-from peers.pairwise import cover
+from pairwise import cover
 
 import gatewise as gw
 from gatewise import interop

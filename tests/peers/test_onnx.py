@@ -11,7 +11,7 @@ import numpy as np
 import onnx_models as models
 import pytest
 from agreement import assert_agree
-from peers.pairwise import cover, meetings
+from pairwise import cover, meetings
 
 import gatewise as gw
 from gatewise.gates import NAMES

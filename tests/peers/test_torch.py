@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from agreement import assert_agree
-from peers.pairwise import cover
+from pairwise import cover
 
 import gatewise as gw
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from agreement import assert_agree
 from fuzzing import everything, fuzz, in_archive
-from peers.pairwise import cover
+from pairwise import cover
 
 import gatewise as gw
 from gatewise.interop import torch as door

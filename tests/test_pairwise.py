@@ -1,15 +1,19 @@
-"""The cover meets what it promises to meet."""
+"""A cover meets what it promises to meet."""
 
 from __future__ import annotations
 
 import pytest
-from peers.pairwise import cover, every_case, meetings
+from pairwise import cover, every_case, meetings, pairs
 
 FACTORS = {"a": (1, 2, 3), "b": (False, True), "c": ("x", "y"), "d": (None, 0, 7, 9), "e": (False, True)}
 
 
 def without_two_of_them(case):
     return not (case["a"] == 1 and case["d"] == 9) and not (case["b"] and case["c"] == "y")
+
+
+def without_both(case):
+    return not (case["b"] and case["c"] == "y")
 
 
 @pytest.mark.parametrize("strength", [1, 2, 3, 5])
@@ -36,3 +40,25 @@ def test_a_cover_of_pairs_is_far_smaller_than_the_product():
 
 def test_the_cover_is_the_same_every_time():
     assert cover(FACTORS) == cover(FACTORS)
+
+
+def test_a_cover_of_more_cases_than_anyone_could_go_through_is_found():
+    factors = {f"factor {n}": range(6) for n in range(20)}
+    cases = cover(factors)
+    assert 36 <= len(cases) <= 100
+    assert len({each for case in cases for each in meetings(case, 2)}) == 190 * 36
+
+
+def test_values_that_are_equal_or_cannot_be_hashed_are_values_of_their_own():
+    assert len(cover({"a": [1, True, 1.0], "b": [[], [], {}]})) == 9
+
+
+@pairs(a={"one": 1, "two": 2}, b=(False, True), c=("x", "y"), allowed=without_both)
+def test_a_test_is_given_a_cover(a, b, c):
+    assert without_both({"a": a, "b": b, "c": c})
+    assert a in ("one", "two")
+
+
+def test_the_cases_of_a_test_are_named_by_their_values():
+    ids = pairs(a={"one": 1}, b=(False, True), c=[len]).kwargs["ids"]
+    assert ids == ["one-False-len", "one-True-len"]
