@@ -15,6 +15,7 @@ from test_walkthrough import NOISE, trace_of
 import gatewise as gw
 from gatewise import examples
 from gatewise.render import html, layout, mathml, text
+from gatewise.render.mathml_pieces import pieces
 from gatewise.symbolic import formula as f
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import number
@@ -180,12 +181,12 @@ def test_the_pieces_of_a_formula_are_together_the_text(variant, projection, nois
                     formulas.append(f.substitute(equation.right, equation.env, 0))
                 for formula in formulas:
                     told = []
-                    found = " ".join(piece.text for piece in mathml.pieces(formula))
+                    found = " ".join(piece.text for piece in pieces(formula))
                     for shown in (found, text.formula(formula)):  # a minus may have brackets that it needs not
                         told.append(re.sub(r"- \((-[\d.e-]+)\)", r"- \1", shown).replace(" ", ""))
                     assert told[-1] == told[-2]
-                    for piece in mathml.pieces(formula):
-                        parsed(mathml.element(piece))
+                    for piece in pieces(formula):
+                        parsed(mathml.element(piece.markup, piece.text))
 
 
 @pytest.mark.parametrize(

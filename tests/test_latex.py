@@ -13,7 +13,7 @@ from test_walkthrough import SUBJECTS, equations, trace_of, walk_of
 
 import gatewise as gw
 from gatewise.activations import KINDS, Activation, sigmoid
-from gatewise.render import latex, layout, text
+from gatewise.render import latex, latex_formula, latex_text, layout, terminal, text
 from gatewise.render.layout import Rest
 from gatewise.symbolic import formula as f
 from gatewise.walkthrough.notation import NOTATIONS
@@ -124,7 +124,7 @@ def way(request):
 @pytest.fixture
 def every_digit(monkeypatch):
     """Numbers are shown with every digit they have."""
-    monkeypatch.setattr(latex, "number", lambda value: repr(float(value)))
+    monkeypatch.setattr(latex_formula, "number", lambda value: repr(float(value)))
 
 
 def vector(value, rows: bool):
@@ -139,8 +139,8 @@ def test_an_equation_in_symbols_computed_as_its_latex_says_gives_the_number_show
 ):
     walk = walk_of("backward", trace_of(variant, projection, noise), notation=notation)  # forward too, in brief
     for equation in equations(walk):
-        values = {latex.formula(symbol): vector(value, walk.rows) for symbol, value in equation.env.items()}
-        shown = " ".join(latex.broken(equation.right)).replace("{} ", "")
+        values = {latex_formula.formula(symbol): vector(value, walk.rows) for symbol, value in equation.env.items()}
+        shown = " ".join(latex_formula.broken(equation.right)).replace("{} ", "")
         found = computed(shown, values, functions_of(equation.right))
         np.testing.assert_allclose(found, vector(equation.value, walk.rows), rtol=1e-12, atol=1e-13, err_msg=shown)
 
@@ -153,8 +153,8 @@ def test_a_line_with_numbers_in_it_computed_as_its_latex_says_gives_the_number_s
     for equation in equations(walk):
         for entry in layout.worked([equation], walk):
             for line in () if isinstance(entry, Rest) else entry.lines:
-                *_, shown = latex.right_side(line).split(r"\gives")
-                whole = latex.formula(line.right)
+                *_, shown = latex_formula.right_side(line).split(r"\gives")
+                whole = latex_formula.formula(line.right)
                 if "more" in whole:
                     continue
                 found = computed(whole, {}, functions_of(line.right))
@@ -180,10 +180,10 @@ def test_every_number_of_a_worked_line_of_text_is_in_the_latex_of_that_line_in_t
     walk = walk_of(way, trace_of(variant, projection, noise))
     document = latex.render(walk)
     for equation in equations(walk):
-        lines = figures(" ".join(text.worked_lines([equation], walk)))
+        lines = figures(" ".join(terminal.worked_lines([equation], walk)))
         for entry in layout.worked([equation], walk):
             for line in () if isinstance(entry, Rest) else entry.lines:
-                right = latex.right_side(line)
+                right = latex_formula.right_side(line)
                 assert f"{{{right}}}" in document
                 middle = figures(text.glued(line.right))
                 found = figures(plain_numbers(right))
@@ -205,7 +205,7 @@ def balanced(shown: str) -> bool:
 def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(variant, projection, noise, notation):
     walk = walk_of("backward over two steps", trace_of(variant, projection, noise), notation=notation)
     for equation in equations(walk):
-        for shown in (latex.formula(equation.left), latex.formula(equation.right)):
+        for shown in (latex_formula.formula(equation.left), latex_formula.formula(equation.right)):
             assert shown.isascii(), shown
             assert balanced(shown), shown
             assert not re.search(r"[#$%&\"]|__|\^\^|_\{\}|\}_\{[^}]*\}_", shown), shown
@@ -217,10 +217,10 @@ def test_the_definition_of_a_nonlinearity_computed_as_its_latex_says_is_the_one_
     constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
     activation = Activation(name, *constants)
     a = np.linspace(-4, 4, 33)
-    found = computed(latex.formula(f.definition(activation)), {"a": a})
+    found = computed(latex_formula.formula(f.definition(activation)), {"a": a})
     np.testing.assert_allclose(found, activation(a), rtol=1e-13, atol=1e-15)
     y = activation(a)
-    found = computed(latex.formula(f.slope(activation, f.Symbol("y"))), {"y": y})
+    found = computed(latex_formula.formula(f.slope(activation, f.Symbol("y"))), {"y": y})
     np.testing.assert_allclose(np.broadcast_to(found, y.shape), activation.derivative(y), rtol=1e-13, atol=1e-15)
 
 
@@ -256,14 +256,14 @@ def test_the_definition_of_a_nonlinearity_computed_as_its_latex_says_is_the_one_
     ],
 )
 def test_a_formula_is_written_with_the_brackets_it_needs(node, expected):
-    assert latex.formula(node) == expected
+    assert latex_formula.formula(node) == expected
 
 
 def test_a_long_sum_and_a_long_row_leave_out_what_text_leaves_out():
     values = tuple(range(1, 21))
     terms = f.Sum(tuple(f.times(f.Number(k), f.Number(2)) for k in values))
     for node in (terms, f.Row(values)):
-        shown = latex.formula(node)
+        shown = latex_formula.formula(node)
         assert r"\text{ 15 more }" in shown
         assert "15 more" in text.formula(node)
         assert figures(shown) == figures(text.formula(node))
@@ -271,14 +271,14 @@ def test_a_long_sum_and_a_long_row_leave_out_what_text_leaves_out():
 
 def test_a_long_sum_goes_on_on_the_next_line_with_its_sign():
     terms = [f.MatMul(f.Transpose(f.Symbol("W", k)), f.Symbol("a", k, d=True)) for k in "figopq"]
-    first, second = latex.broken(f.less(f.add(*terms), f.ONE).terms[0])
+    first, second = latex_formula.broken(f.less(f.add(*terms), f.ONE).terms[0])
     assert (first.count("+"), second.count("+")) == (3, 2)
     assert second.startswith("{} +")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_is_text_whatever_is_in_it(name):
-    shown = latex.escape(name)
+    shown = latex_text.escape(name)
     bare = re.sub(r"\\[\\{}#$%&_]", "", shown)
     commands = set(re.findall(r"\\[a-z]+", bare))
     harmless = ("backslash", "asciitilde", "asciicircum", "less", "greater", "bar")

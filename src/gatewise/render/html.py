@@ -19,10 +19,11 @@ import numpy as np
 
 from gatewise.palette import PALETTE
 from gatewise.render import mathml
-from gatewise.render.layout import MOST_ROWS, Entry, Line, Rest, grouped, said, shapes, worked
-from gatewise.render.text import OPEN, SHUT, clean, formula
+from gatewise.render.layout import OPEN, SHUT, Entry, Line, Rest, grouped, rows, said, shapes, shares, worked
+from gatewise.render.mathml_pieces import run, width
+from gatewise.render.text import clean, formula
 from gatewise.render.unfolding import Done, Term, Terms, unfolded
-from gatewise.symbolic.formula import Formula, Number, Product, Row, Symbol
+from gatewise.symbolic.formula import Formula, Number, Product, Row
 from gatewise.walkthrough.numbers import DIGITS, number, percent
 from gatewise.walkthrough.parts import (
     Block,
@@ -135,7 +136,7 @@ def _expression(node: Formula) -> str:
         case Product((Number(one), Number(other))):
             second = f"({_shown(number(other))})" if number(other).startswith("-") else _shown(number(other))
             return f"{_shown(number(one))} × {second}"
-    return mathml.run(node)
+    return run(node)
 
 
 # The parts.
@@ -151,8 +152,8 @@ class _Face:
         """Return all of it in an element for the reading, behind the links to its sections."""
         ids = (f"{self.prefix}{n}" for n in count())
         steps = [
-            (time, next(ids), [(next(ids), section) for section in run])
-            for time, run in groupby(self.walk.sections, lambda section: section.time)
+            (time, next(ids), [(next(ids), section) for section in together])
+            for time, together in groupby(self.walk.sections, lambda section: section.time)
         ]
         with np.errstate(all="ignore"):
             shown = "\n".join(self._step(*step) for step in steps)
@@ -204,8 +205,8 @@ class _Face:
                 return self._table(block)
             case Definition(name, right):
                 inner = f"{mathml.fence('(')}<mi>a</mi>{mathml.fence(')')}"
-                left = mathml.element(mathml.Piece(f"{mathml.function(name)}{inner}", f"{name}(a)"))
-                return _equation(left, mathml.run(right, "="))
+                left = mathml.element(f"{mathml.function(name)}{inner}", f"{name}(a)")
+                return _equation(left, run(right, "="))
             case Opened():
                 return self._opened(block)
             case Sentence(text):
@@ -218,12 +219,12 @@ class _Face:
         symbols = "".join(
             _equation(
                 mathml.math(equation.left),
-                f'{mathml.run(equation.right, "=")} <span class="shape">{shapes(equation, self.walk.rows)}</span>',
+                f'{run(equation.right, "=")} <span class="shape">{shapes(equation, self.walk.rows)}</span>',
             )
             for equation in group
         )
-        width = max(mathml.width(equation.left) for equation in group)
-        style = f'style="--w:{min(0.62 * width + 0.6, 8):.3g}em"'
+        widest = max(width(equation.left) for equation in group)
+        style = f'style="--w:{min(0.62 * widest + 0.6, 8):.3g}em"'
         found = "".join(
             f'<p class="rest">{entry}</p>' if isinstance(entry, Rest) else self._entry(entry)
             for entry in worked(group, self.walk)
@@ -243,9 +244,9 @@ class _Face:
 
     def _line(self, line: Line) -> str:
         plain, right, value = _plain(line.value), line.right, line.value
-        result = _shown(plain) if np.ndim(value) == 0 else mathml.run(Row(tuple(value)))
+        result = _shown(plain) if np.ndim(value) == 0 else run(Row(tuple(value)))
         same = formula(right) == (plain if np.ndim(value) == 0 else formula(Row(tuple(value))))
-        middle = "" if same else f"{mathml.run(right, '=')} "
+        middle = "" if same else f"{run(right, '=')} "
         state = ""
         if line.equation.openness and not np.isnan(value):
             kind, words = _gate(value)
@@ -273,13 +274,10 @@ class _Face:
         """The terms of a sum, a line each, with their shares of the sum of absolute values."""
         values = [term.done.value for term in found.terms]
         results = _column([number(value) for value in (*values, *([] if found.total is None else [found.total]))])
-        shares = [""] * len(values)
-        if found.total is not None:
-            shares = list(map(_share, values, [sum(map(abs, values))] * len(values)))
+        bars = [""] * len(values) if found.total is None else list(map(_share, shares(values)))
         items = "".join(
-            f"<li><b>{_called(term.name)}</b> {self._computed(term)} "
-            f'<span class="product">= {result}</span> {share}</li>'
-            for term, result, share in zip(found.terms, results, shares, strict=False)
+            f'<li><b>{_called(term.name)}</b> {self._computed(term)} <span class="product">= {result}</span> {bar}</li>'
+            for term, result, bar in zip(found.terms, results, bars, strict=False)
         )
         if found.total is not None:
             items += f'<li class="total"><b>sum</b> <span></span> <span class="product">= {results[-1]}</span></li>'
@@ -293,20 +291,22 @@ class _Face:
     def _opened(self, opened: Opened) -> str:
         terms = opened.terms
         name = _text(self.walk.names[opened.over][opened.unit])
-        total = sum(abs(term.product) for term in terms)
         plains = [[number(getattr(term, what)) for term in terms] for what in ("weight", "value", "product")]
-        rows = "".join(
+        body = "".join(
             f"<tr>{_head(term.name, 'row')}"
             + "".join(f'<td data-value="{plain}">{text}</td>' for plain, text in cells)
-            + f"<td>{_share(term.product, total)}</td></tr>"
-            for term, *cells in zip(
-                terms, *(zip(column, _column(column), strict=True) for column in plains), strict=True
+            + f"<td>{_share(share)}</td></tr>"
+            for term, share, *cells in zip(
+                terms,
+                shares([term.product for term in terms]),
+                *(zip(column, _column(column), strict=True) for column in plains),
+                strict=True,
             )
         )
         plain = number(terms.total)
         last = f'<th scope="row">sum</th><td></td><td></td><td data-value="{plain}">{_shown(plain)}</td><td></td>'
         heads = "".join(f'<th scope="col">{head}</th>' for head in ("name", "weight", "value", "product", "share"))
-        body = f'{rows}<tr class="total">{last}</tr>'
+        body += f'<tr class="total">{last}</tr>'
         caption = f"{name}: every product in its {terms.of}, {mathml.math(opened.left)}, largest first"
         table = f"<table><caption>{caption}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
         return _scrolled(table, f"{name}: {terms.of}", NARROW + 1)
@@ -315,15 +315,13 @@ class _Face:
 
     def _table(self, table: Table) -> str:
         title = clean(said(table.title, formula))
-        rows, omitted = list(table.rows), 0 if table.whole else len(table.rows) - MOST_ROWS
-        if omitted > 0:
-            rows = [*rows[: MOST_ROWS - 1], rows[-1]]
-        plains = [[number(row[k], table.digits) for _, row in rows] for k in range(len(table.columns))]
+        shown, omitted = rows(table)
+        plains = [[number(row[k], table.digits) for _, row in shown] for k in range(len(table.columns))]
         columns = [_column(plain) for plain in plains]
         heads = "".join(_head(head, "col") for head in table.columns)
         body = []
-        for place, (name, values) in enumerate(rows):
-            if omitted > 0 and place == MOST_ROWS - 1:
+        for place, (name, values) in enumerate(shown):
+            if omitted and place == len(shown) - 1:
                 body.append(f'<tr class="rest"><td colspan="{len(columns) + 1}">… {omitted} more rows …</td></tr>')
             cells = "".join(
                 _cell(plain[place], column[place], values[k] if k in table.openness else None)
@@ -337,7 +335,7 @@ class _Face:
         width = sum(
             2 + max(map(len, [said(head, formula), *plain])) for head, plain in zip(table.columns, plains, strict=True)
         )
-        width += max((len(said(name, formula)) for name, _ in rows), default=0)
+        width += max((len(said(name, formula)) for name, _ in shown), default=0)
         whole = f"{opening}{caption}<thead><tr><td></td>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
         return _scrolled(whole, label, width) + key
 
@@ -352,13 +350,12 @@ def _equation(left: str, right: str) -> str:
 
 
 def _done(done: Done) -> str:
-    return f'<span>{mathml.run(done.formula)}</span> <span class="product">= {_shown(number(done.value))}</span>'
+    return f'<span>{run(done.formula)}</span> <span class="product">= {_shown(number(done.value))}</span>'
 
 
-def _share(value: Any, total: Any) -> str:
+def _share(share: float | None) -> str:
     """Return what part of a sum of absolute values a term has, with a bar; nothing where there is none."""
-    share = abs(value) / total if total else 0.0
-    if not np.isfinite(share):
+    if share is None:
         return ""
     return f'<span class="share" style="{_part(share)}">{percent(share) if share else "0 %"}</span>'
 
@@ -386,8 +383,7 @@ def _scrolled(table: str, label: str, width: float) -> str:
 
 def _words(words: Words) -> str:
     """Return text with symbols in it."""
-    parts = words if isinstance(words, tuple) else (words,)
-    return "".join(mathml.math(one) if isinstance(one, Symbol) else _kept(one) for one in parts)
+    return said(words, mathml.math, _kept)
 
 
 def _kept(text: str) -> str:

@@ -14,8 +14,8 @@ import pytest
 from test_walkthrough import NOISE
 
 import gatewise as gw
-from gatewise.render import text
-from gatewise.showing import ENDINGS, FORMATS
+from gatewise.render import layout, terminal
+from gatewise.showing import ENDINGS
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import number
 
@@ -266,11 +266,10 @@ def subjects():
 
 @pytest.mark.parametrize(("variant", "projection", "noise", "way", "notation"), list(subjects()))
 def test_all_faces_show_the_same_numbers(variant, projection, noise, way, notation, monkeypatch):
-    monkeypatch.setattr(text, "MOST_WIDTH", 1000)  # so that no table leaves out columns, or rows
-    for place in FORMATS["Walkthrough"].values():
-        monkeypatch.setattr(f"{place.partition(':')[0]}.MOST_ROWS", 100, raising=False)
+    monkeypatch.setattr(terminal, "MOST_WIDTH", 1000)  # so that no table leaves out columns, or rows
+    monkeypatch.setattr(layout, "MOST_ROWS", 100)
     walk = walk_of(variant, projection, noise, way, notation)
-    shown = {face: walk.render(face) for face in ENDINGS if face != "text"} | {"text": text.plain(walk, 1000)}
+    shown = {face: walk.render(face) for face in ENDINGS if face != "text"} | {"text": terminal.plain(walk, 1000)}
     found = {face: read(shown[face]) for face, read in READERS.items()}
     for face, sections in found.items():
         assert len(sections) == len(walk.sections), face
