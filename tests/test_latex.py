@@ -1,4 +1,4 @@
-"""The LaTeX face: its formulas, read as LaTeX and computed, give the numbers shown; its text is text and no commands.
+"""The LaTeX format: its formulas, read as LaTeX and computed, give the numbers shown; its text is text and no commands.
 
 That documents compile is tested in tests/peers/test_latex.py, by TeX.
 """
@@ -9,7 +9,9 @@ import re
 
 import numpy as np
 import pytest
-from test_walkthrough import SUBJECTS, equations, trace_of, walk_of
+from pairwise import pairs
+from test_walkthrough import equations, trace_of
+from walks import SUBJECTS, some, walk_of
 
 import gatewise as gw
 from gatewise.activations import KINDS, Activation, sigmoid
@@ -20,8 +22,7 @@ from gatewise.walkthrough.notation import NOTATIONS
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
-# Of every variant one, and of the plain one all.
-SOME = [one for one in SUBJECTS if one.values[0] == "plain" or one.values[1:] == (None, "no noise")]
+WAYS = ("forward", "two steps back")
 HOSTILE = (
     r"\input{/etc/passwd}",
     "$x",
@@ -116,11 +117,6 @@ def functions_of(node: f.Formula) -> dict[str, object]:
     return {call.name: lambda a, function=call.activation: function(np.asarray(a)) for call in calls}
 
 
-@pytest.fixture(params=["forward", "backward over two steps"])
-def way(request):
-    return request.param
-
-
 @pytest.fixture
 def every_digit(monkeypatch):
     """Numbers are shown with every digit they have."""
@@ -132,12 +128,11 @@ def vector(value, rows: bool):
     return np.reshape(value, (1, -1) if rows else (-1, 1)) if np.ndim(value) == 1 else value
 
 
-@pytest.mark.parametrize("notation", ["gatewise", "keras"])
-@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+@pairs(**SUBJECTS, notation=["gatewise", "keras"])
 def test_an_equation_in_symbols_computed_as_its_latex_says_gives_the_number_shown(
     variant, projection, noise, notation, every_digit
 ):
-    walk = walk_of("backward", trace_of(variant, projection, noise), notation=notation)  # forward too, in brief
+    walk = walk_of(variant, projection, noise, "backward", notation)  # forward too, in brief
     for equation in equations(walk):
         values = {latex_formula.formula(symbol): vector(value, walk.rows) for symbol, value in equation.env.items()}
         shown = " ".join(latex_formula.broken(equation.right)).replace("{} ", "")
@@ -145,11 +140,11 @@ def test_an_equation_in_symbols_computed_as_its_latex_says_gives_the_number_show
         np.testing.assert_allclose(found, vector(equation.value, walk.rows), rtol=1e-12, atol=1e-13, err_msg=shown)
 
 
-@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+@pairs(**SUBJECTS, way=WAYS)
 def test_a_line_with_numbers_in_it_computed_as_its_latex_says_gives_the_number_shown(
     variant, projection, noise, way, every_digit
 ):
-    walk = walk_of(way, trace_of(variant, projection, noise))
+    walk = walk_of(variant, projection, noise, way)
     for equation in equations(walk):
         for entry in layout.worked([equation], walk):
             for line in () if isinstance(entry, Rest) else entry.lines:
@@ -173,11 +168,11 @@ def plain_numbers(shown: str) -> str:
     )
 
 
-@pytest.mark.parametrize(("variant", "projection", "noise"), SOME)
+@pairs(**SUBJECTS, way=WAYS, allowed=some)
 def test_every_number_of_a_worked_line_of_text_is_in_the_latex_of_that_line_in_the_same_order(
     variant, projection, noise, way
 ):
-    walk = walk_of(way, trace_of(variant, projection, noise))
+    walk = walk_of(variant, projection, noise, way)
     document = latex.render(walk)
     for equation in equations(walk):
         lines = figures(" ".join(terminal.worked_lines([equation], walk)))
@@ -200,10 +195,9 @@ def balanced(shown: str) -> bool:
     return depth == 0
 
 
-@pytest.mark.parametrize("notation", NOTATIONS)
-@pytest.mark.parametrize(("variant", "projection", "noise"), SOME)
-def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(variant, projection, noise, notation):
-    walk = walk_of("backward over two steps", trace_of(variant, projection, noise), notation=notation)
+@pairs(**SUBJECTS, way=("backward", "two steps back"), notation=NOTATIONS, allowed=some)
+def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(variant, projection, noise, way, notation):
+    walk = walk_of(variant, projection, noise, way, notation)
     for equation in equations(walk):
         for shown in (latex_formula.formula(equation.left), latex_formula.formula(equation.right)):
             assert shown.isascii(), shown
