@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree
 
 import cases
@@ -15,6 +16,7 @@ from walks import SUBJECTS, walk_of
 
 import gatewise as gw
 from gatewise import examples
+from gatewise.palette import PALETTE
 from gatewise.render import html, layout, mathml, text
 from gatewise.render.mathml_pieces import pieces
 from gatewise.symbolic import formula as f
@@ -37,7 +39,7 @@ def parsed(page: str) -> ElementTree.Element:
 
 
 def worked_values(walk) -> list[str]:
-    """Return the number of every worked line as the text face writes it, row by row of a matrix."""
+    """Return the number of every worked line as the text format writes it, row by row of a matrix."""
     return [
         ",".join(number(value) for value in np.ravel(line.value))
         for section in walk.sections
@@ -258,6 +260,13 @@ def test_a_fragment_is_one_element_whose_style_reaches_nothing_else():
     selectors = [one.strip() for group in re.findall(r"([^{}]+)\{", rules) for one in group.split(",")]
     assert len(selectors) > 50
     assert all(re.match(r"(\[[^\]]*\] |\.[\w-]+ )?\.gatewise\b", one) for one in selectors), selectors
+
+
+def test_style_sheets_have_their_colours_from_the_palette_and_use_all_of_it():
+    folder = Path(html.__file__).parent
+    whole = "".join((folder / name).read_text(encoding="utf-8") for name in ("walk.css", "page.css"))
+    assert not re.search(r"#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsla?\(|light-dark\(", whole)
+    assert set(re.findall(r"\$(\w+);", whole)) == set(PALETTE)
 
 
 def test_two_fragments_on_one_page_share_no_id():

@@ -21,7 +21,12 @@ from gatewise.walkthrough.numbers import number
 pytestmark = pytest.mark.usefixtures("few_differences")
 
 
-WAYS = ("forward", "backward", "two steps", "three steps back")
+WAYS = ("forward", "backward", "two steps", "two steps back", "three steps back")
+
+
+def affordable(case):
+    """Leave three steps back, which take longest, to one variant."""
+    return case["way"] != "three steps back" or case["variant"] == "peephole"
 
 
 @dataclass
@@ -238,17 +243,18 @@ def assert_notebook(shown, document):
             assert (np.abs(found - value) <= half + 1e-12).all(), equation["left"]["text"]
 
 
-@pairs(**SUBJECTS, way=WAYS, notation=NOTATIONS)
+@pairs(**SUBJECTS, way=WAYS, notation=NOTATIONS, allowed=affordable)
 def test_all_formats_show_the_same_numbers(variant, projection, noise, way, notation, monkeypatch):
     monkeypatch.setattr(terminal, "MOST_WIDTH", 1000)  # so that no table leaves out columns, or rows
     monkeypatch.setattr(layout, "MOST_ROWS", 100)
     walk = walk_of(variant, projection, noise, way, notation)
-    shown = {face: walk.render(face) for face in ENDINGS if face != "text"} | {"text": terminal.plain(walk, 1000)}
-    found = {face: read(shown[face]) for face, read in READERS.items()}
-    for face, sections in found.items():
-        assert len(sections) == len(walk.sections), face
+    shown = {format: walk.render(format) for format in ENDINGS if format != "text"}
+    shown["text"] = terminal.plain(walk, 1000)
+    found = {format: read(shown[format]) for format, read in READERS.items()}
+    for format, sections in found.items():
+        assert len(sections) == len(walk.sections), format
         for section, numbers, others in zip(walk.sections, sections, found["json"], strict=True):
-            assert numbers == others, f"{face}: {section.title}"
+            assert numbers == others, f"{format}: {section.title}"
     assert sum(len(numbers.worked) for numbers in found["json"]) > 8
     assert sum(len(numbers.cells) for numbers in found["json"]) > 20
     assert_notebook(shown["notebook"], json.loads(shown["json"]))

@@ -1,7 +1,7 @@
-"""The web face of a walkthrough: one page that asks for nothing, or a part of one for a notebook.
+"""The web format of a walkthrough: one page that asks for nothing, or a part of one for a notebook.
 
 Every line with numbers in it opens, and shows all that it is made of; <details> does that without a script. The markup
-is well-formed XML too. Numbers lie in data-value as the text face writes them, whatever they look like.
+is well-formed XML too. Numbers lie in data-value as the text format writes them, whatever they look like.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ MOST_SHOWN = 400  # sections in a cell of a notebook
 
 def render(walk: Walkthrough) -> str:
     """Return the walkthrough as a web page, complete in itself."""
-    title, face = escape(clean(walk.title)), _Face(walk, "s")
-    body = face.body("main", f'<a class="skip" href="#{face.top}">Skip to the walk</a>\n')
+    title, writer = escape(clean(walk.title)), _Writer(walk, "s")
+    body = writer.body("main", f'<a class="skip" href="#{writer.top}">Skip to the walk</a>\n')
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -72,7 +72,7 @@ def fragment(walk: Walkthrough) -> str:
     """Return the walkthrough as a part of another page, such as a notebook; of a long walk, how to read it."""
     if len(walk.sections) > MOST_SHOWN:
         return f"<p>{len(walk.sections)} sections are too many for a notebook: save('walk.html') makes a page.</p>"
-    body = _Face(walk, UNNAMED).body("article")
+    body = _Writer(walk, UNNAMED).body("article")
     seal = sha256(body.encode()).hexdigest()[:8]  # the ids of two walks in one notebook differ in it
     return f'<div class="gatewise">\n<style>{style("walk.css")}</style>\n{body.replace(UNNAMED, f"w{seal}-")}\n</div>'
 
@@ -92,7 +92,7 @@ def _text(name: str) -> str:
 
 
 def _shown(plain: str) -> str:
-    """Return a number as it is read, given as the text face has it."""
+    """Return a number as it is read, given as the text format has it."""
     digits, e, exponent = plain.replace("-", mathml.MINUS).partition("e")
     return (
         digits
@@ -114,7 +114,7 @@ def _column(plains: Sequence[str]) -> list[str]:
 
 
 def _plain(value: Any, digits: int = DIGITS) -> str:
-    """Return a number as the text face has it, or several with commas between them."""
+    """Return a number as the text format has it, or several with commas between them."""
     return ",".join(number(one, digits) for one in np.ravel(value)) if np.ndim(value) else number(value, digits)
 
 
@@ -142,7 +142,7 @@ def _expression(node: Formula) -> str:
 # The parts.
 
 
-class _Face:
+class _Writer:
     """Renders the parts of a walkthrough; `prefix` begins every id."""
 
     def __init__(self, walk: Walkthrough, prefix: str) -> None:

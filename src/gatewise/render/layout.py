@@ -1,4 +1,4 @@
-"""What every face of a walkthrough has in common: which equations go together, and which of their entries are shown."""
+"""What the formats of a walkthrough have in common: which equations go together, and what of them is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Markdown face of a walkthrough, for GitHub and notebooks: formulas as LaTeX, with numbers in them as text.
+"""The Markdown format of a walkthrough, for GitHub and notebooks: formulas as LaTeX, with numbers in them as text.
 
 Names come from files and from people: whatever is in them, they are text, and neither HTML nor mathematics.
 """

@@ -48,7 +48,7 @@ ROOM = 22  # digits that fit side by side on the narrowest page
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a formula in which no line ends: as markup, and as the text face has it."""
+    """A part of a formula in which no line ends: as markup, and as the text format has it."""
 
     markup: str
     text: str
@@ -121,7 +121,7 @@ def _sum(node: Sum) -> Iterator[Piece]:
 
 
 def _tightly(node: Formula) -> Iterator[Piece]:
-    """The pieces of a factor: with the brackets that the text face has, a fraction's among them if it is broken."""
+    """The pieces of a factor: with the brackets that the text format has, a fraction's among them if it is broken."""
     brackets = loose(node) or isinstance(node, Quotient)
     if width(node) <= ROOM:
         yield Piece(tight(node), text.formula(node) if not brackets else f"({text.formula(node)})")

@@ -64,9 +64,9 @@ def plain(walkthrough: Walkthrough, width: int = WIDTH) -> str:
 
 def worked_lines(group: Sequence[Equation], walkthrough: Walkthrough, width: int = WIDTH) -> list[str]:
     """Return equations that follow each other with the numbers of each entry in them, as lines of text."""
-    face = _Face(width)
-    face.walk = walkthrough
-    return [line.plain for line in face._worked(group, max(cell_len(glued(equation.left)) for equation in group))]
+    writer = _Writer(width)
+    writer.walk = walkthrough
+    return [line.plain for line in writer._worked(group, max(cell_len(glued(equation.left)) for equation in group))]
 
 
 def show(walkthrough: Walkthrough, console: Console) -> None:
@@ -74,7 +74,7 @@ def show(walkthrough: Walkthrough, console: Console) -> None:
     ascii_only = not console.encoding.lower().startswith("utf")
     blank = False
     console.width = min(max(console.width, LEAST_WIDTH), MOST_WIDTH)
-    for line in _Face(console.width).lines(walkthrough):
+    for line in _Writer(console.width).lines(walkthrough):
         line.rstrip()
         if not line.plain and blank:
             continue
@@ -87,7 +87,7 @@ def show(walkthrough: Walkthrough, console: Console) -> None:
 # The parts.
 
 
-class _Face:
+class _Writer:
     """Renders the parts of a walkthrough as lines of at most `width` columns."""
 
     def __init__(self, width: int) -> None:
