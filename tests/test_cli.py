@@ -321,7 +321,7 @@ def test_gates_nearly_open_or_shut_are_coloured_in_a_terminal_that_wants_it(envi
     from rich.console import Console
 
     from gatewise import examples
-    from gatewise.render import text
+    from gatewise.render import terminal
 
     monkeypatch.delenv("NO_COLOR", raising=False)
     for name, value in environment.items():
@@ -329,7 +329,7 @@ def test_gates_nearly_open_or_shut_are_coloured_in_a_terminal_that_wants_it(envi
     example = examples.latch()
     buffer = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     console = Console(file=buffer, force_terminal=True, color_system="standard", width=80)
-    text.show(gw.walk(example.cell.step(example.x[0])), console)
+    terminal.show(gw.walk(example.cell.step(example.x[0])), console)
     buffer.seek(0)
     shown = buffer.read()
     assert ("\x1b[1;31m0.00247262" in shown) == coloured  # red: the forget gate is shut

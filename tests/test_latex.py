@@ -1,4 +1,4 @@
-"""The LaTeX face: its formulas, read as LaTeX and computed, give the numbers shown; its text is text and no commands.
+"""The LaTeX format: its formulas, read as LaTeX and computed, give the numbers shown; its text is text and no commands.
 
 That documents compile is tested in tests/peers/test_latex.py, by TeX.
 """
@@ -9,11 +9,13 @@ import re
 
 import numpy as np
 import pytest
-from test_walkthrough import SUBJECTS, equations, trace_of, walk_of
+from pairwise import pairs
+from test_walkthrough import equations, trace_of
+from walks import SUBJECTS, some, walk_of
 
 import gatewise as gw
 from gatewise.activations import KINDS, Activation, sigmoid
-from gatewise.render import latex, layout, text
+from gatewise.render import latex, latex_formula, latex_text, layout, terminal, text
 from gatewise.render.layout import Rest
 from gatewise.symbolic import formula as f
 from gatewise.symbolic import nonlinearities
@@ -21,8 +23,7 @@ from gatewise.walkthrough.notation import NOTATIONS
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
-# Of every variant one, and of the plain one all.
-SOME = [one for one in SUBJECTS if one.values[0] == "plain" or one.values[1:] == (None, "no noise")]
+WAYS = ("forward", "two steps back")
 HOSTILE = (
     r"\input{/etc/passwd}",
     "$x",
@@ -117,15 +118,10 @@ def functions_of(node: f.Formula) -> dict[str, object]:
     return {call.name: lambda a, function=call.activation: function(np.asarray(a)) for call in calls}
 
 
-@pytest.fixture(params=["forward", "backward over two steps"])
-def way(request):
-    return request.param
-
-
 @pytest.fixture
 def every_digit(monkeypatch):
     """Numbers are shown with every digit they have."""
-    monkeypatch.setattr(latex, "number", lambda value: repr(float(value)))
+    monkeypatch.setattr(latex_formula, "number", lambda value: repr(float(value)))
 
 
 def vector(value, rows: bool):
@@ -133,29 +129,28 @@ def vector(value, rows: bool):
     return np.reshape(value, (1, -1) if rows else (-1, 1)) if np.ndim(value) == 1 else value
 
 
-@pytest.mark.parametrize("notation", ["gatewise", "keras"])
-@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+@pairs(**SUBJECTS, notation=["gatewise", "keras"])
 def test_an_equation_in_symbols_computed_as_its_latex_says_gives_the_number_shown(
     variant, projection, noise, notation, every_digit
 ):
-    walk = walk_of("backward", trace_of(variant, projection, noise), notation=notation)  # forward too, in brief
+    walk = walk_of(variant, projection, noise, "backward", notation)  # forward too, in brief
     for equation in equations(walk):
-        values = {latex.formula(symbol): vector(value, walk.rows) for symbol, value in equation.env.items()}
-        shown = " ".join(latex.broken(equation.right)).replace("{} ", "")
+        values = {latex_formula.formula(symbol): vector(value, walk.rows) for symbol, value in equation.env.items()}
+        shown = " ".join(latex_formula.broken(equation.right)).replace("{} ", "")
         found = computed(shown, values, functions_of(equation.right))
         np.testing.assert_allclose(found, vector(equation.value, walk.rows), rtol=1e-12, atol=1e-13, err_msg=shown)
 
 
-@pytest.mark.parametrize(("variant", "projection", "noise"), SUBJECTS)
+@pairs(**SUBJECTS, way=WAYS)
 def test_a_line_with_numbers_in_it_computed_as_its_latex_says_gives_the_number_shown(
     variant, projection, noise, way, every_digit
 ):
-    walk = walk_of(way, trace_of(variant, projection, noise))
+    walk = walk_of(variant, projection, noise, way)
     for equation in equations(walk):
         for entry in layout.worked([equation], walk):
             for line in () if isinstance(entry, Rest) else entry.lines:
-                *_, shown = latex.right_side(line).split(r"\gives")
-                whole = latex.formula(line.right)
+                *_, shown = latex_formula.right_side(line).split(r"\gives")
+                whole = latex_formula.formula(line.right)
                 if "more" in whole:
                     continue
                 found = computed(whole, {}, functions_of(line.right))
@@ -174,17 +169,17 @@ def plain_numbers(shown: str) -> str:
     )
 
 
-@pytest.mark.parametrize(("variant", "projection", "noise"), SOME)
+@pairs(**SUBJECTS, way=WAYS, allowed=some)
 def test_every_number_of_a_worked_line_of_text_is_in_the_latex_of_that_line_in_the_same_order(
     variant, projection, noise, way
 ):
-    walk = walk_of(way, trace_of(variant, projection, noise))
+    walk = walk_of(variant, projection, noise, way)
     document = latex.render(walk)
     for equation in equations(walk):
-        lines = figures(" ".join(text.worked_lines([equation], walk)))
+        lines = figures(" ".join(terminal.worked_lines([equation], walk)))
         for entry in layout.worked([equation], walk):
             for line in () if isinstance(entry, Rest) else entry.lines:
-                right = latex.right_side(line)
+                right = latex_formula.right_side(line)
                 assert f"{{{right}}}" in document
                 middle = figures(text.glued(line.right))
                 found = figures(plain_numbers(right))
@@ -201,12 +196,11 @@ def balanced(shown: str) -> bool:
     return depth == 0
 
 
-@pytest.mark.parametrize("notation", NOTATIONS)
-@pytest.mark.parametrize(("variant", "projection", "noise"), SOME)
-def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(variant, projection, noise, notation):
-    walk = walk_of("backward over two steps", trace_of(variant, projection, noise), notation=notation)
+@pairs(**SUBJECTS, way=("backward", "two steps back"), notation=NOTATIONS, allowed=some)
+def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(variant, projection, noise, way, notation):
+    walk = walk_of(variant, projection, noise, way, notation)
     for equation in equations(walk):
-        for shown in (latex.formula(equation.left), latex.formula(equation.right)):
+        for shown in (latex_formula.formula(equation.left), latex_formula.formula(equation.right)):
             assert shown.isascii(), shown
             assert balanced(shown), shown
             assert not re.search(r"[#$%&\"]|__|\^\^|_\{\}|\}_\{[^}]*\}_", shown), shown
@@ -218,10 +212,10 @@ def test_the_definition_of_a_nonlinearity_computed_as_its_latex_says_is_the_one_
     constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
     activation = Activation(name, *constants)
     a = np.linspace(-4, 4, 33)
-    found = computed(latex.formula(nonlinearities.textbook(activation)), {"a": a})
+    found = computed(latex_formula.formula(nonlinearities.textbook(activation)), {"a": a})
     np.testing.assert_allclose(found, activation(a), rtol=1e-13, atol=1e-15)
     y = activation(a)
-    found = computed(latex.formula(nonlinearities.slope(activation, f.Symbol("y"))), {"y": y})
+    found = computed(latex_formula.formula(nonlinearities.slope(activation, f.Symbol("y"))), {"y": y})
     np.testing.assert_allclose(np.broadcast_to(found, y.shape), activation.derivative(y), rtol=1e-13, atol=1e-15)
 
 
@@ -257,14 +251,14 @@ def test_the_definition_of_a_nonlinearity_computed_as_its_latex_says_is_the_one_
     ],
 )
 def test_a_formula_is_written_with_the_brackets_it_needs(node, expected):
-    assert latex.formula(node) == expected
+    assert latex_formula.formula(node) == expected
 
 
 def test_a_long_sum_and_a_long_row_leave_out_what_text_leaves_out():
     values = tuple(range(1, 21))
     terms = f.Sum(tuple(f.times(f.Number(k), f.Number(2)) for k in values))
     for node in (terms, f.Row(values)):
-        shown = latex.formula(node)
+        shown = latex_formula.formula(node)
         assert r"\text{ 15 more }" in shown
         assert "15 more" in text.formula(node)
         assert figures(shown) == figures(text.formula(node))
@@ -272,14 +266,14 @@ def test_a_long_sum_and_a_long_row_leave_out_what_text_leaves_out():
 
 def test_a_long_sum_goes_on_on_the_next_line_with_its_sign():
     terms = [f.MatMul(f.Transpose(f.Symbol("W", k)), f.Symbol("a", k, d=True)) for k in "figopq"]
-    first, second = latex.broken(f.less(f.add(*terms), f.ONE).terms[0])
+    first, second = latex_formula.broken(f.less(f.add(*terms), f.ONE).terms[0])
     assert (first.count("+"), second.count("+")) == (3, 2)
     assert second.startswith("{} +")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_is_text_whatever_is_in_it(name):
-    shown = latex.escape(name)
+    shown = latex_text.escape(name)
     bare = re.sub(r"\\[\\{}#$%&_]", "", shown)
     commands = set(re.findall(r"\\[a-z]+", bare))
     harmless = ("backslash", "asciitilde", "asciicircum", "less", "greater", "bar")

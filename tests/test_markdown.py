@@ -1,4 +1,4 @@
-"""The Markdown face, read by a Markdown parser: tables stay tables, mathematics is balanced, names are only text."""
+"""The Markdown format, read by a Markdown parser: tables stay tables, mathematics is balanced, names are only text."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from functools import cache
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from pairwise import pairs
 from rich.cells import cell_len
-from test_latex import HOSTILE, SOME, balanced, way
-from test_walkthrough import trace_of, walk_of
+from test_latex import HOSTILE, WAYS, balanced
+from test_walkthrough import trace_of
+from walks import SUBJECTS, some, walk_of
 
 import gatewise as gw
 from gatewise.render import markdown, text
@@ -18,8 +20,6 @@ from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.parts import Table
 
 pytestmark = pytest.mark.usefixtures("few_differences")
-
-__all__ = ["way"]
 
 NAMES = (
     *HOSTILE,
@@ -84,10 +84,9 @@ def structure(name: str, unit: int | None) -> list[str]:
     return [kind for kind in kinds if kind not in ("text", "text_special", "html_inline")]
 
 
-@pytest.mark.parametrize("notation", NOTATIONS)
-@pytest.mark.parametrize(("variant", "projection", "noise"), SOME)
-def test_mathematics_is_balanced_and_stands_between_its_signs(variant, projection, noise, notation):
-    walk = walk_of("backward over two steps", trace_of(variant, projection, noise), notation=notation)
+@pairs(**SUBJECTS, way=("backward", "two steps back"), notation=NOTATIONS, allowed=some)
+def test_mathematics_is_balanced_and_stands_between_its_signs(variant, projection, noise, way, notation):
+    walk = walk_of(variant, projection, noise, way, notation)
     shown = markdown.render(walk)
     blocks = re.findall(r"^\$\$\n(.*?)\n\$\$$", shown, re.MULTILINE | re.DOTALL)
     assert blocks
@@ -99,9 +98,9 @@ def test_mathematics_is_balanced_and_stands_between_its_signs(variant, projectio
     assert all(line.count("$") % 2 == 0 for line in rest.splitlines())
 
 
-@pytest.mark.parametrize(("variant", "projection", "noise"), SOME)
+@pairs(**SUBJECTS, way=WAYS, allowed=some)
 def test_the_worked_lines_are_those_of_text_in_80_columns(variant, projection, noise, way):
-    walk = walk_of(way, trace_of(variant, projection, noise))
+    walk = walk_of(variant, projection, noise, way)
     lines = [line.strip() for line in str(walk).splitlines()]
     fences = [token for token in PARSER.parse(markdown.render(walk)) if token.type == "fence"]
     assert fences
@@ -114,9 +113,9 @@ def test_the_worked_lines_are_those_of_text_in_80_columns(variant, projection, n
     assert {line for line in lines if re.match(r"unit \d +\S+ += ", line)} <= found
 
 
-@pytest.mark.parametrize(("variant", "projection", "noise"), SOME)
-def test_every_table_has_its_rows_and_columns(variant, projection, noise):
-    walk = walk_of("backward over two steps", trace_of(variant, projection, noise))
+@pairs(**SUBJECTS, way=("two steps back",), allowed=some)
+def test_every_table_has_its_rows_and_columns(variant, projection, noise, way):
+    walk = walk_of(variant, projection, noise, way)
     tables = [block for section in walk.sections for block in section.blocks if isinstance(block, Table)]
     found = [token for token in PARSER.parse(markdown.render(walk)) if token.type.startswith(("t", "inline"))]
     rows = [n for n, token in enumerate(found) if token.type == "tr_open"]

@@ -15,7 +15,7 @@ from gatewise.errors import OptionError, one_of
 
 FORMATS = {  # of each kind of record: the function that renders it, in module:function
     "Walkthrough": {
-        "text": "gatewise.render.text:render",
+        "text": "gatewise.render.terminal:render",
         "markdown": "gatewise.render.markdown:render",
         "latex": "gatewise.render.latex:render",
         "html": "gatewise.render.html:render",

@@ -14,7 +14,7 @@ from test_walkthrough import NOISE, trace_of
 
 import gatewise as gw
 from gatewise import examples
-from gatewise.render import latex
+from gatewise.render import latex, latex_text
 from gatewise.walkthrough.notation import NOTATIONS
 
 pytestmark = pytest.mark.peers
@@ -106,7 +106,7 @@ def test_hostile_names_compile_and_are_shown(engine, tmp_path):
 
 
 def test_letters_that_are_written_as_they_are_compile(tmp_path):
-    every = "".join(sorted(latex._LETTERS | set(latex._TEXT)))
+    every = "".join(sorted(latex_text._LETTERS | set(latex_text._TEXT)))
     cell = gw.LSTMCell.random(2, 2, rng=0)
     facts = {f"{start}": " ".join(every[start : start + 10]) for start in range(0, len(every), 10)}
     assert fits(compiled([gw.walk(cell.step([1, 2]), facts=facts)], tmp_path))

@@ -65,7 +65,7 @@ def walk(
         Networks", of PyTorch's documentation or of Keras.
     """
     # Rich and the renderers are imported with the first walk, not with the program's help.
-    from gatewise.render import text
+    from gatewise.render import terminal
     from gatewise.walkthrough.build import walk as walk_through
 
     face = format
@@ -92,7 +92,7 @@ def walk(
     if output is not None:
         walked.save(output, face)
     elif face in (None, "text"):
-        text.show(walked, Output())
+        terminal.show(walked, Output())
     elif sys.stdout is not None:  # it may be closed
         sys.stdout.buffer.write(f"{walked.render(face or 'text')}\n".encode())  # UTF-8, whatever the terminal's
 

@@ -128,7 +128,7 @@ def _written(node: Formula, names: Names, functions: Functions) -> tuple[str, in
             return f"{inside(over, PRODUCT)} / {inside(under, MINUS)}", PRODUCT
         case Power(base, exponent):
             return f"{inside(base, ATOM)} ** {inside(exponent, ATOM)}", POWER
-        case Transpose(matrix):
+        case Transpose(Symbol() as matrix):
             return f"{names[matrix]}.T", ATOM
         case Outer(left, right):
             return f"np.outer({inside(left, SUM)}, {inside(right, SUM)})", ATOM

@@ -1,4 +1,4 @@
-"""What every face of a walkthrough has in common: which equations go together, and which of their entries are shown."""
+"""What the formats of a walkthrough have in common: which equations go together, and what of them is shown."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Formula, MatMul, Outer, Stack, Symbol, nodes
 from gatewise.symbolic.symbols import UNITS
-from gatewise.walkthrough.parts import Block, Equation, Walkthrough, Words
+from gatewise.walkthrough.parts import Block, Equation, Section, Table, Walkthrough, Words
 
 MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
-MOST_TERMS = 12  # of one sum; beyond that the first ones, the last one, and how many between
-MOST_ROWS = 8  # of one table
+MOST_ROWS = 8  # of one table; beyond that the first ones, the last one, and how many between
+SHUT, OPEN = 0.1, 0.9  # up to where a gate is nearly shut, and from where it is nearly open
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,17 @@ class Rest:
     def __str__(self) -> str:
         hint = " (--unit K, or unit=K, opens one)" if self.over == UNITS else ""
         return f"… and {self.count} more{hint}"
+
+
+def numbered(walk: Walkthrough) -> Iterator[tuple[int, Section, bool]]:
+    """Go through the sections, each with its place, and whether a step begins with it (or what comes after them all);
+    in every step places are counted anew.
+    """
+    time, place = None, 0
+    for section in walk.sections:
+        begins = section.time != time
+        time, place = section.time, 1 if begins else place + 1
+        yield place, section, begins
 
 
 def grouped(blocks: Sequence[Block]) -> Iterator[Block | tuple[Equation, ...]]:
@@ -108,7 +119,20 @@ def shape(value: Any, rows: bool) -> str:
     return str(found if len(found) != 1 else (1, *found) if rows else (*found, 1))
 
 
-def said(words: Words, symbol: Callable[[Symbol], str]) -> str:
-    """Return text, its symbols written by a function."""
+def said(words: Words, symbol: Callable[[Symbol], str], plain: Callable[[str], str] = str) -> str:
+    """Return text, its symbols written by one function and what is between them by another."""
     parts = words if isinstance(words, tuple) else (words,)
-    return "".join(one if isinstance(one, str) else symbol(one) for one in parts)
+    return "".join(plain(one) if isinstance(one, str) else symbol(one) for one in parts)
+
+
+def rows(table: Table) -> tuple[list[tuple[Words, Sequence[Any]]], int]:
+    """Return the rows of a table that are shown, and how many are not, which lie before the last one."""
+    omitted = 0 if table.whole else max(len(table.rows) - MOST_ROWS, 0)
+    return [*table.rows[: MOST_ROWS - 1], table.rows[-1]] if omitted else list(table.rows), omitted
+
+
+def shares(values: Sequence[Any]) -> list[float | None]:
+    """Return what part of the sum of their absolute values each value is; None where that is no number."""
+    total = sum(abs(value) for value in values)
+    parts = (abs(value) / total if total else 0.0 for value in values)
+    return [part if np.isfinite(part) else None for part in parts]

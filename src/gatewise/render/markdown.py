@@ -1,4 +1,4 @@
-"""The Markdown face of a walkthrough, for GitHub and notebooks: formulas as LaTeX, with numbers in them as text.
+"""The Markdown format of a walkthrough, for GitHub and notebooks: formulas as LaTeX, with numbers in them as text.
 
 Names come from files and from people: whatever is in them, they are text, and neither HTML nor mathematics.
 """
@@ -9,11 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-import numpy as np
 from rich.cells import cell_len
 
-from gatewise.render import latex, text
-from gatewise.render.layout import MOST_ROWS
+from gatewise.render import latex_formula, terminal, text
+from gatewise.render.layout import numbered, rows, said, shares
 from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import (
     Block,
@@ -37,12 +36,9 @@ _BEGINNING = re.compile(r"^(\d*)(?=[-+#=.)])")  # of a list, of a heading, of a 
 def render(walkthrough: Walkthrough) -> str:
     """Return the walkthrough as Markdown."""
     parts = [f"# {escape(walkthrough.title)}"]
-    time, place = None, 0
-    for one in walkthrough.sections:
-        if one.time != time:
-            time, place = one.time, 0
-            parts.append("---" if time is None else f"## {escape(text.short(time))}")
-        place += 1
+    for place, one, begins in numbered(walkthrough):
+        if begins:
+            parts.append("---" if one.time is None else f"## {escape(text.short(one.time))}")
         parts.append(section(walkthrough, one, place))
     return "\n\n".join(parts)
 
@@ -54,7 +50,7 @@ def section(walk: Walkthrough, section: Section, place: int, *, worked: bool = T
         if kind is Equation:
             parts += _equations(list(run), walk, worked)  # type: ignore[arg-type]
         elif kind is Definition:
-            parts.append(_displayed([latex.defined(block) for block in run]))  # type: ignore[arg-type]
+            parts.append(_displayed([latex_formula.defined(block) for block in run]))  # type: ignore[arg-type]
         else:
             parts += [part for block in run for part in _block(block, walk)]
     return "\n\n".join(parts)
@@ -74,9 +70,7 @@ def escape(name: str) -> str:
 
 def prose(words: Words) -> str:
     """Return text with symbols in it."""
-    parts = words if isinstance(words, tuple) else (words,)
-    shown = "".join(_between(one) if isinstance(one, str) else f"${latex.formula(one)}$" for one in parts)
-    return _begun(shown.strip())
+    return _begun(said(words, lambda symbol: f"${latex_formula.formula(symbol)}$", _between).strip())
 
 
 def _begun(shown: str) -> str:
@@ -109,8 +103,8 @@ def _block(block: Block, walk: Walkthrough) -> Iterator[str]:
 
 
 def _equations(group: Sequence[Equation], walk: Walkthrough, worked: bool) -> Iterator[str]:
-    yield _displayed([row for equation in group for row in latex.symbols(equation, walk.rows)])
-    if worked and (lines := text.worked_lines(group, walk)):
+    yield _displayed([row for equation in group for row in latex_formula.symbols(equation, walk.rows)])
+    if worked and (lines := terminal.worked_lines(group, walk)):
         yield _fenced([line[3:] for line in lines])  # without the margin that text has
 
 
@@ -126,26 +120,22 @@ def _fenced(lines: Sequence[str]) -> str:
 
 
 def _table(table: Table) -> str:
-    rows = [[_name(name), *(number(value, table.digits) for value in values)] for name, values in table.rows]
-    omitted = 0 if table.whole else len(rows) - MOST_ROWS
-    if omitted > 0:
-        between = [f"… {omitted} more rows …", *("" for _ in table.columns)]
-        rows = [*rows[: MOST_ROWS - 1], between, rows[-1]]
-    return _grid(["", *map(_name, table.columns)], rows)
+    shown, omitted = rows(table)
+    cells = [[_name(name), *(number(value, table.digits) for value in values)] for name, values in shown]
+    if omitted:
+        cells.insert(-1, [f"… {omitted} more rows …", *("" for _ in table.columns)])
+    return _grid(["", *map(_name, table.columns)], cells)
 
 
 def _opened(opened: Opened, walk: Walkthrough) -> Iterator[str]:
     terms = opened.terms
-    total = sum(abs(term.product) for term in terms)
-    name = text.short(walk.names[opened.over][opened.unit])
-    yield prose(f"{name}: every product in its {terms.of}, largest first")
-    rows = []
-    for term in terms:
-        share = abs(term.product) / total if total else 0.0
-        told = percent(share) if np.isfinite(share) else ""
-        rows.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), told])
-    rows.append(["**sum**", "", "", f"**{number(terms.total)}**", ""])
-    yield _grid(["", "weight", "value", "product", "share"], rows)
+    yield prose(text.caption(opened, walk))
+    cells = []
+    for term, share in zip(terms, shares([term.product for term in terms]), strict=True):
+        told = "" if share is None else percent(share)
+        cells.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), told])
+    cells.append(["**sum**", "", "", f"**{number(terms.total)}**", ""])
+    yield _grid(["", "weight", "value", "product", "share"], cells)
 
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

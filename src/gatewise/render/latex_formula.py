@@ -1,0 +1,260 @@
+"""Formulas and equations as LaTeX, to stand in mathematics."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gatewise.render import text
+from gatewise.render.layout import Line, shapes
+from gatewise.render.writing import LeftOut, elided, entrywise, loose, signed
+from gatewise.symbolic.formula import (
+    Call,
+    Formula,
+    Holds,
+    MatMul,
+    Negative,
+    Number,
+    Outer,
+    Part,
+    Power,
+    Product,
+    Quotient,
+    Row,
+    Slope,
+    Stack,
+    Sum,
+    Symbol,
+    Transpose,
+    factors,
+)
+from gatewise.walkthrough.numbers import number
+from gatewise.walkthrough.parts import Definition, Equation
+
+LONG = 60  # letters, as the text format counts them, of a line of a displayed sum
+TALL = 46  # of each side of a fraction that is written on two levels, where TeX can break no line
+
+GREEK = {
+    letter: "\\" + unicodedata.name(letter).split()[-1].lower().replace("lamda", "lambda")
+    for letter in "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ"
+}
+GREEK |= {letter: command.title() for letter, command in GREEK.items() if letter.isupper()}
+_FUNCTIONS = ("tanh", "max", "min", "ln")
+_RELATIONS = {">": ">", "<": "<", "≤": r"\le"}
+_TILDE = "\N{COMBINING TILDE}"
+
+
+def formula(node: Formula) -> str:
+    r"""Return a formula as LaTeX, to stand in mathematics, with as few brackets as its reading needs.
+
+    Examples
+    --------
+    >>> print(formula(Sum((Product((Symbol("f"), Symbol("c_prev"))), Negative(Number(0.5))))))
+    f \odot c_{\mathrm{prev}} - 0.5
+    """
+    match node:
+        case Symbol():
+            return _symbol(node)
+        case Number(value):
+            return figure(number(value))
+        case Row(values):
+            return _row(values)
+        case Sum():
+            return _joined(_terms(node))
+        case Negative(term):
+            return f"-{_tight(term, Sum, Negative)}"
+        case Product():
+            return _product(node)
+        case MatMul(left, right):
+            return rf"{_tight(left, Sum, Negative, Product)} \cdot {_tight(right, Sum, Negative, Product)}"
+        case Transpose(matrix):
+            return f"{_base(matrix)}^{{\\top}}"
+        case Outer(left, right, rows):
+            if rows:
+                return rf"{_base(left)}^{{\top}} \cdot {_tight(right, Sum, Negative, Product)}"
+            return rf"{_tight(left, Sum, Negative, Product)} \cdot {_base(right)}^{{\top}}"
+        case Part(vector, start, stop):
+            return f"{formula(vector)}[{start}{{:}}{stop}]"
+        case Slope(inner):
+            return formula(inner)
+        case Quotient(over, under):
+            if not _tall(node):
+                kinds = (Sum, Negative, Product, Quotient)
+                return f"{_tight(over, *kinds)} / {_tight(under, *kinds)}"
+            return rf"\frac{{{formula(over)}}}{{{formula(under)}}}"
+        case Power(base, exponent):
+            return f"{_base(base)}^{{{formula(exponent)}}}"
+        case Call("exp", (argument,)):
+            return f"e^{{{formula(argument)}}}"
+        case Call("abs", (argument,)):
+            return rf"\lvert {formula(argument)} \rvert"
+        case Call("sqrt", (argument,)):
+            return rf"\sqrt{{{formula(argument)}}}"
+        case Call(name, arguments):
+            return function(name) + _brackets(", ".join(formula(argument) for argument in arguments), node)
+        case Holds(left, relation, right):
+            return f"[{formula(left)} {_RELATIONS[relation]} {formula(right)}]"
+        case Stack(parts, mark):
+            return f"[{f'{mark} '.join(formula(part) for part in parts)}]"
+        case _:
+            raise TypeError(f"not a formula: {node!r}")
+
+
+def figure(shown: str) -> str:
+    r"""Return a number, as `numbers.number` writes it, as LaTeX.
+
+    Examples
+    --------
+    >>> print(figure("-0.5"), figure("-1.2e-09"), figure("1e+20"), figure("-inf"))
+    -0.5 {-1.2 \times 10^{-9}} {10^{20}} -\infty
+    """
+    digits, e, exponent = shown.partition("e")
+    if e:
+        power = f"10^{{{int(exponent)}}}"
+        return f"{{{digits.removesuffix('1')}{power}}}" if digits in ("1", "-1") else rf"{{{digits} \times {power}}}"
+    return shown.replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
+
+
+def function(name: str) -> str:
+    """Return the name of a function, or of its derivative."""
+    bare = name.rstrip("'")
+    if bare in GREEK:
+        shown = GREEK[bare]
+    else:
+        shown = f"\\{bare}" if bare in _FUNCTIONS else rf"\operatorname{{{bare.replace('_', '~')}}}"
+    return shown + name[len(bare) :]
+
+
+def broken(node: Formula, most: int = LONG) -> list[str]:
+    """Return a formula as lines; a long sum goes on, with a sign, on the next one."""
+    if not isinstance(node, Sum):
+        return [formula(node)]
+    lines: list[list[tuple[str, str]]] = [[]]
+    length = 0
+    terms = _terms(node)
+    for term, width in zip(terms, _widths(node), strict=True):
+        if lines[-1] and length + width > most:
+            lines.append([])
+            length = 0
+        lines[-1].append(term)
+        length += width
+    first, *more = lines
+    return [_joined(first), *("{} " + " ".join(f"{sign} {shown}" for sign, shown in line) for line in more)]
+
+
+def _symbol(symbol: Symbol) -> str:
+    head, _, tail = symbol.base.partition("_")
+    below = [] if tail == "tilde" else [tail]
+    letter, wavy = head.replace(_TILDE, ""), tail == "tilde" or _TILDE in head
+    if letter[1:].isdigit():
+        letter, below = letter[0], [*below, letter[1:]]
+    shown = GREEK.get(letter, letter if len(letter) == 1 else rf"\math{'rm' if tail else 'it'}{{{letter}}}")
+    shown = rf"\tilde{{{shown}}}" if wavy else shown
+    marks = ",".join(_mark(mark) for mark in (*below, *symbol.sub.split(",")) if mark)
+    shown = (r"\mathrm{d}" if symbol.d else "") + shown + (f"_{{{marks}}}" if marks else "")
+    return shown if symbol.time is None else f"{shown}^{{({symbol.time})}}"
+
+
+def _mark(mark: str) -> str:
+    """Return what stands below a symbol: letters and numbers, a word, or another symbol."""
+    if "_" in mark:
+        return _symbol(Symbol(mark))
+    return rf"\mathrm{{{mark}}}" if mark.isalnum() and len(mark) > 2 else mark
+
+
+def _product(node: Product) -> str:
+    first, *rest = factors(node)
+    kinds = (Sum, Negative, Product, MatMul, Outer)
+    shown = [formula(first) if isinstance(first, Number) else _tight(first, *kinds)]
+    shown += [_tight(factor, *kinds) for factor in rest]
+    return (r" \odot " if entrywise(node) else r" \times ").join(shown)
+
+
+def _row(values: Sequence[Any]) -> str:
+    shown = (_left_out(one) if isinstance(one, LeftOut) else figure(number(one)) for one in elided(values))
+    return "[" + r", \allowbreak ".join(shown) + "]"
+
+
+def _left_out(found: LeftOut) -> str:
+    return rf"\dots\text{{ {found.count} more }}\dots"
+
+
+def _terms(node: Sum) -> list[tuple[str, str]]:
+    """Return the terms of a sum that are shown, each as its sign and the rest."""
+    return [("+", _left_out(one)) if isinstance(one, LeftOut) else _term(one) for one in elided(node.terms)]
+
+
+def _widths(node: Sum) -> list[int]:
+    return [20 if isinstance(one, LeftOut) else _width(one) + 3 for one in elided(node.terms)]
+
+
+def _joined(terms: Sequence[tuple[str, str]]) -> str:
+    (sign, first), *rest = terms
+    return " ".join([first if sign == "+" else f"-{first}", *(f"{s} {shown}" for s, shown in rest)])
+
+
+def _term(node: Formula) -> tuple[str, str]:
+    sign, rest = signed(node)
+    shown = _tight(rest, Sum, Negative) if sign == "-" else formula(rest)
+    return sign, shown if not shown.startswith("-") else _brackets(shown, rest)
+
+
+def _tight(node: Formula, *kinds: type[Formula]) -> str:
+    """Return a formula, in brackets if it is one of the loose kinds, or a negative number."""
+    if isinstance(node, Slope):
+        return _tight(node.body, *kinds)
+    divided = isinstance(node, Quotient) and Quotient not in kinds and not _tall(node)
+    return _brackets(formula(node), node) if divided or loose(node, *kinds) else formula(node)
+
+
+def _base(node: Formula) -> str:
+    """Return what a power is taken of, or what is transposed."""
+    if isinstance(node, Slope):
+        return _base(node.body)
+    plain = isinstance(node, Symbol) and node.time is None
+    plain = plain or (isinstance(node, Number) and node.value >= 0 and "e" not in number(node.value))
+    plain = plain or isinstance(node, (Row, Holds, Stack)) or (isinstance(node, Call) and node.name not in ("exp",))
+    return formula(node) if plain else _brackets(formula(node), node)
+
+
+def _brackets(shown: str, node: Formula) -> str:
+    """Return what a formula is shown as in brackets; in those that grow with it TeX could break no line."""
+    grow = r"\frac" in shown and _width(node) <= TALL
+    return rf"\left({shown}\right)" if grow else f"({shown})"
+
+
+def _width(node: Formula) -> int:
+    return len(text.glued(node))
+
+
+def _tall(node: Quotient) -> bool:
+    """Tell whether a quotient is written on two levels."""
+    return max(_width(node.over), _width(node.under)) <= TALL
+
+
+# Equations.
+
+
+def defined(definition: Definition) -> str:
+    """Return the definition of a nonlinearity as a row of a display."""
+    right = formula(definition.right).replace(r"\odot", r"\cdot")  # of single numbers
+    return f"{function(definition.name)}(a) &= {right}"
+
+
+def symbols(equation: Equation, rows: bool) -> list[str]:
+    """Return an equation in symbols, and its shapes, as rows of a display."""
+    first, *more = broken(equation.right)
+    found = [f"{formula(equation.left)} &= {first}", *(rf"&\quad {line}" for line in more)]
+    shape = shapes(equation, rows).replace("·", r"\cdot").replace("→", r"\to")
+    shape = shape.replace("one number", r"\text{one number}")
+    return [*found[:-1], rf"{found[-1]} &\qquad& {shape}"]
+
+
+def right_side(line: Line) -> str:
+    """Return the right side of an equation with numbers in it, and what it gives."""
+    result = _row(line.value) if np.ndim(line.value) else figure(number(line.value))
+    middle = formula(line.right)
+    return result if middle == result else rf"{middle}\gives {result}"

@@ -1,0 +1,186 @@
+"""Formulas as MathML in pieces, between which a line of a narrow page may end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gatewise.render import text
+from gatewise.render.mathml import (
+    MINUS,
+    TILDE,
+    element,
+    fence,
+    figure,
+    function,
+    loose,
+    markup,
+    operator,
+    parts,
+    row,
+    tight,
+    times,
+)
+from gatewise.render.writing import MOST_TERMS, LeftOut, elided, loose_behind, of_numbers, signed
+from gatewise.symbolic.formula import (
+    Call,
+    Formula,
+    Holds,
+    MatMul,
+    Negative,
+    Number,
+    Outer,
+    Power,
+    Product,
+    Quotient,
+    Row,
+    Slope,
+    Stack,
+    Sum,
+    Symbol,
+    factors,
+)
+from gatewise.walkthrough.numbers import number
+
+ROOM = 22  # digits that fit side by side on the narrowest page
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a formula in which no line ends: as markup, and as the text format has it."""
+
+    markup: str
+    text: str
+
+    def __add__(self, other: Piece) -> Piece:
+        return Piece(self.markup + other.markup, self.text + other.text)
+
+
+_NOTHING, _SIGN = Piece("", ""), Piece(f'<mo form="prefix">{MINUS}</mo>', "-")
+_OPENING, _CLOSING = (Piece(fence(bracket), bracket) for bracket in "()")
+_LEFT, _RIGHT = (Piece(fence(bracket), bracket) for bracket in "[]")
+
+
+def run(formula: Formula, before: str = "") -> str:
+    """Return a formula as elements between which a line may end, and `before` it an operator such as =."""
+    return "<wbr/>".join(element(piece.markup, piece.text) for piece in pieces(formula, before))
+
+
+def pieces(formula: Formula, before: str = "") -> list[Piece]:
+    """Return a formula in pieces, none much wider than `ROOM`; of a long sum or row the first ones and the last."""
+    found = list(_sum(formula) if isinstance(formula, Sum) else _pieces(formula))
+    return _between(Piece(operator(before), f"{before} "), found, _NOTHING) if before else found
+
+
+def width(node: Formula) -> float:
+    """Return about how wide a formula is, in digits."""
+    match node:
+        case Symbol():
+            head, below = parts(node)
+            return len(head.rstrip(TILDE)) + 0.7 * sum(map(len, below)) + node.d + (node.time is not None) * 2
+        case Number(value):
+            return len(shown := number(value)) + 2 * ("e" in shown)
+        case Row(values):
+            return 1 + sum(len(number(value)) + 1.5 for value in values)
+        case Quotient(over, under):
+            return 1 + max(width(over), width(under))
+        case Call("exp" | "abs" | "sqrt", (argument,)):
+            return 1.5 + width(argument)
+        case Call(name, arguments):
+            return len(name) + 1 + sum(width(argument) + 1 for argument in arguments)
+        case Sum() | Product() | Holds() | MatMul() | Outer():
+            within = list(_within(node))
+            return sum(width(one) + 2 + loose(one) for one in within) - 2
+    return 1 + sum(map(width, _within(node)))
+
+
+def _within(node: Formula) -> Iterator[Formula]:
+    """Go through what a formula is made of, one level down."""
+    for field in fields(node):
+        value: Any = getattr(node, field.name)
+        yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Formula))
+
+
+def _left_out(found: LeftOut) -> Piece:
+    return Piece(f"<mtext>{found}</mtext>", str(found))
+
+
+def _sum(node: Sum) -> Iterator[Piece]:
+    for place, term in enumerate(elided(node.terms)):
+        if isinstance(term, LeftOut):
+            yield Piece(operator("+"), "+ ") + _left_out(term)
+            continue
+        sign, rest = signed(term)
+        found = list(_pieces(rest))
+        if loose_behind(sign, rest):
+            found = _between(_OPENING, found, _CLOSING)
+        plain = _SIGN if sign == "-" else _NOTHING
+        before = Piece(operator(sign), f"{sign} ") if place else plain
+        yield from _between(before, found, _NOTHING)
+
+
+def _tightly(node: Formula) -> Iterator[Piece]:
+    """The pieces of a factor: with the brackets that the text format has, a fraction's among them if it is broken."""
+    brackets = loose(node) or isinstance(node, Quotient)
+    if width(node) <= ROOM:
+        yield Piece(tight(node), text.formula(node) if not brackets else f"({text.formula(node)})")
+    else:
+        yield from _between(_OPENING, list(_pieces(node)), _CLOSING) if brackets else _pieces(node)
+
+
+def _pieces(node: Formula) -> Iterator[Piece]:
+    """The pieces of a formula: one, if there is room for it."""
+    if width(node) <= ROOM and not (isinstance(node, Row) and len(node.values) > MOST_TERMS):
+        yield Piece(markup(node), text.formula(node))
+        return
+    match node:
+        case Sum():
+            yield from _sum(node)
+        case Row(values):
+            yield from _entries(values)
+        case Negative(term):
+            yield from _between(_SIGN, list(_tightly(term)), _NOTHING)
+        case Slope(body):
+            yield from _pieces(body)
+        case Product():
+            first, *others = factors(node)
+            yield from _pieces(first) if isinstance(first, Number) else _tightly(first)
+            for factor in others:
+                sign = Piece(operator(times(node)), "×" if of_numbers(node, bracketed=True) else "* ")
+                yield from _between(sign, list(_tightly(factor)), _NOTHING)
+        case Quotient(over, under):
+            yield from _tightly(over)
+            yield from _between(Piece(operator("/"), "/ "), list(_tightly(under)), _NOTHING)
+        case Power(base, exponent) if loose(base) or isinstance(base, Quotient):
+            power = Piece(f"<msup>{_CLOSING.markup}{row(markup(exponent))}</msup>", f")^{text.formula(exponent)}")
+            yield from _between(_OPENING, list(_pieces(base)), power)
+        case Call(name, arguments):
+            found = [list(_pieces(argument)) for argument in arguments]
+            for one in found[:-1]:
+                one[-1] += Piece("<mo>,</mo>", ",")
+            named = "<mo>√</mo>" if name == "sqrt" else function(name)
+            opening = Piece(f"{named}{_OPENING.markup}", f"{name}(")
+            yield from _between(opening, [piece for one in found for piece in one], _CLOSING)
+        case Stack(parts, mark):
+            found = [list(_pieces(part)) for part in parts]
+            for one in found[:-1]:
+                one[-1] += Piece(f"<mo>{mark}</mo>", mark)
+            yield from _between(_LEFT, [piece for one in found for piece in one], _RIGHT)
+        case _:
+            yield Piece(markup(node), text.formula(node))
+
+
+def _entries(values: Sequence[Any]) -> Iterator[Piece]:
+    found = [
+        _left_out(one) if isinstance(one, LeftOut) else Piece(figure(number(one)), number(one))
+        for one in elided(values)
+    ]
+    comma = Piece("<mo>,</mo>", ",")
+    yield from _between(_LEFT, [*(one + comma for one in found[:-1]), found[-1]], _RIGHT)
+
+
+def _between(before: Piece, found: list[Piece], after: Piece) -> list[Piece]:
+    """Return pieces with something before the first of them and after the last."""
+    found = [before + found[0], *found[1:]]
+    return [*found[:-1], found[-1] + after]

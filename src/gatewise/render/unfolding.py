@@ -1,0 +1,164 @@
+"""What a line with numbers in it is made of: formulas of numbers, each computed from those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.render.layout import Line
+from gatewise.symbolic.evaluation import evaluate
+from gatewise.symbolic.formula import (
+    Call,
+    Formula,
+    MatMul,
+    Negative,
+    Number,
+    Product,
+    Row,
+    Slope,
+    Sum,
+    Symbol,
+    factors,
+    rebuild,
+)
+from gatewise.symbolic.nonlinearities import textbook
+from gatewise.symbolic.symbols import ALL_GATES, UNITS
+from gatewise.walkthrough.parts import Equation
+
+
+@dataclass(frozen=True)
+class Done:
+    """A formula of numbers, and what it gives."""
+
+    formula: Formula
+    value: Any
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of a sum: its name or its symbols, what is computed before it, and its formula and value."""
+
+    name: str | Formula
+    before: tuple[Done | Terms, ...]
+    done: Done
+
+
+@dataclass(frozen=True)
+class Terms:
+    """All terms of a sum, or the entries of a row, which have no total."""
+
+    terms: tuple[Term, ...]
+    total: Any = None
+
+
+def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Done | Terms]:
+    """Return what a line is made of, in the order in which it is computed."""
+    equation, right = line.equation, line.right
+    if np.ndim(line.value):
+        across = names[equation.across]
+        return [Terms(tuple(_term(name, _entry(right, k)) for k, name in enumerate(across)))]
+    if isinstance(right, Sum):
+        return [_terms(right.terms, _term_names(equation), line.value)]
+    found: list[Done | Terms] = list(_given(equation.right, right))
+    simple = _simple(right, found, names)
+    if isinstance(simple, (Number, Row)):
+        return found
+    if isinstance(simple, Call) and simple.activation is not None and (steps := _defined(simple, line.value)):
+        return [*found, *steps]
+    return [*found, Done(simple, line.value)]
+
+
+def _given(symbols: Formula, numbers: Formula) -> Iterator[Done]:
+    """Go through the factors of a product that are numbers: which symbol each of them stands for."""
+    if isinstance(symbols, Product) and isinstance(numbers, Product):
+        for symbol, factor in zip(factors(symbols), factors(numbers), strict=True):
+            if isinstance(factor, Number) and not isinstance(symbol, Number):
+                yield Done(symbol, factor.value)
+
+
+def _entry(node: Formula, k: int) -> Formula:
+    """Return a formula of rows for one of their entries."""
+    return rebuild(node, lambda one: Number(one.values[k]) if isinstance(one, Row) else None)
+
+
+def _term(name: str | Formula, node: Formula, names: Mapping[str, tuple[str, ...]] | None = None) -> Term:
+    before: list[Done | Terms] = []
+    simple = _simple(node, before, names or {})
+    return Term(name, tuple(before), Done(simple, _value(node)))
+
+
+def _terms(terms: Sequence[Formula], names: Sequence[str | Formula], total: Any) -> Terms:
+    every = [*names, *[""] * (len(terms) - len(names))]
+    return Terms(tuple(map(_term, every, terms)), total)
+
+
+def _simple(node: Formula, found: list[Done | Terms], names: Mapping[str, tuple[str, ...]]) -> Formula:
+    """Return a formula whose parts are numbers; what they were before is added to what was found."""
+    match node:
+        case Number() | Row():
+            return node
+        case Slope(body):
+            return _simple(body, found, names)
+        case Negative(term):
+            return Negative(_simple(term, found, names))
+        case Product():
+            return Product(tuple(_reduced(factor, found, names) for factor in factors(node)))
+    parts: dict[str, Any] = {}
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if isinstance(value, Formula):
+            parts[field.name] = _reduced(value, found, names)
+        elif isinstance(value, tuple):
+            parts[field.name] = tuple(_reduced(one, found, names) if isinstance(one, Formula) else one for one in value)
+    return replace(node, **parts)
+
+
+def _reduced(node: Formula, found: list[Done | Terms], names: Mapping[str, tuple[str, ...]]) -> Formula:
+    """Return the number that a formula is."""
+    if isinstance(node, Negative) and isinstance(inner := _reduced(node.term, found, names), Number):
+        return Number(-inner.value)
+    value = _value(node)
+    if isinstance(node, Sum) and len(node.terms) > 2:  # a mean, before it is divided
+        over = [names[axis] for axis in (UNITS, ALL_GATES) if len(names.get(axis, ())) == len(node.terms)]
+        found.append(_terms(node.terms, over[0] if over else (), value))
+        return Number(value)
+    simple = _simple(node, found, names)
+    if isinstance(simple, (Number, Row)):
+        return simple
+    found.append(Done(simple, value))
+    return Number(value)
+
+
+def _value(node: Formula) -> Any:
+    """Return what a formula of numbers is: a number, or the entries of a row."""
+    return np.asarray(evaluate(node, {}))[()]
+
+
+def _defined(call: Call, value: Any) -> list[Done | Terms]:
+    """Return the steps of a nonlinearity's formula, where they end in its value, as with large numbers they do not."""
+    if call.activation is None:
+        return []
+    (argument,), a = call.arguments, Symbol("a")
+    found: list[Done | Terms] = []
+    whole = rebuild(textbook(call.activation), lambda node: argument if node == a else None)
+    last = _simple(whole, found, {})
+    close = np.isclose(evaluate(whole, {}), value, rtol=1e-6, atol=1e-12)
+    return [*dict.fromkeys(found), Done(last, value)] if close and not isinstance(last, Number) else []
+
+
+def _term_names(equation: Equation) -> list[str | Formula]:
+    """Return what each term of an equation with numbers in it is called: products with a matrix by their names, others
+    by their symbols.
+    """
+    products, found = iter(equation.products), list[str | Formula]()
+    for term in equation.right.terms if isinstance(equation.right, Sum) else (equation.right,):
+        if isinstance(term, MatMul):
+            sides = (evaluate(side, equation.env) for side in (term.left, term.right))
+            size = min((side for side in sides), key=np.ndim).size
+            found += [next(products, "") for _ in range(size)]
+        else:
+            found.append(term.term if isinstance(term, Negative) else term)
+    return found

@@ -1,0 +1,83 @@
+"""What the writers of formulas decide alike: which sign a term has, what needs brackets, what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from gatewise.symbolic.formula import Formula, Negative, Number, Product, Row, Slope, Sum, Symbol, factors, nodes
+
+MOST_TERMS = 12  # of one sum or row; beyond that the first ones, the last one, and how many between
+_One = TypeVar("_One")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Parts of a formula that are not shown: how many."""
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"… {self.count} more …"
+
+
+def elided(parts: Sequence[_One], most: int | None = MOST_TERMS) -> list[_One | LeftOut]:
+    """Return parts as they are shown: where there are more than `most`, the first ones and the last one.
+
+    Examples
+    --------
+    >>> print(*elided("abcdefg", 6))
+    a b c d … 2 more … g
+    """
+    if most is None or len(parts) <= most:
+        return [*parts]
+    return [*parts[:4], LeftOut(len(parts) - 5), parts[-1]]
+
+
+def signed(term: Formula) -> tuple[str, Formula]:
+    """Return a term of a sum as its sign and the rest; a negative number behind a minus is a sum, to have brackets."""
+    match term:
+        case Negative(Product((Number(value), *rest))) if value < 0:
+            return "-", Product((Sum((Number(value),)), *rest))
+        case Negative(inner):
+            return "-", inner
+        case Number(value) if value < 0 or (value == 0 and np.signbit(value)):
+            return "-", Number(-value)
+        case Product((Number(value), *rest)) if value < 0:
+            return "-", Product((Number(-value), *rest))
+    return "+", term
+
+
+def loose(node: Formula, *kinds: type[Formula]) -> bool:
+    """Tell whether a formula needs brackets, as one of some kinds does; a negative number does anywhere."""
+    if isinstance(node, Slope):
+        return loose(node.body, *kinds)
+    return isinstance(node, kinds) or (isinstance(node, Number) and node.value < 0)
+
+
+def loose_behind(sign: str, rest: Formula) -> bool:
+    """Tell whether a term needs brackets behind its sign: a sum does behind a minus, and what has a sign itself."""
+    return sign == "-" and loose(rest, Sum, Negative)
+
+
+def of_numbers(product: Product, *, bracketed: bool = False) -> bool:
+    """Tell whether a product begins with a number, if need be a `bracketed` one, or has numbers alone: × in text."""
+    first, *others = factors(product)
+    return _is_number(first, bracketed) or all(isinstance(factor, (Number, Row)) for factor in (first, *others))
+
+
+def entrywise(product: Product) -> bool:
+    """Tell whether a product is of vectors, multiplied entry by entry: in mathematics, ⊙ shows that, and else ×."""
+    return not _is_number(factors(product)[0]) and any(isinstance(one, Symbol) for one in nodes(product))
+
+
+def _is_number(node: Formula, bracketed: bool = True) -> bool:
+    match node:
+        case Number():
+            return True
+        case Sum((Number(),)):
+            return bracketed
+    return False
