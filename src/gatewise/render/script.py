@@ -107,7 +107,7 @@ class Script:
         lines = (*self.program.forward, *(self.program.backward if self.walk.backward else ()))
         shaped = notation(self.walk.notation).value
         found: dict[Symbol, Any] = {}
-        for symbol in dict.fromkeys(symbol for one in lines for symbol in symbols(one.right)):
+        for symbol in dict.fromkeys(symbol for one in lines for symbol in self.program.symbols[one.left]):
             if symbol not in self.program.of_kind(PARAMETER) and symbol.base != "D":
                 continue
             first, *later = (step[symbol] for step in self.steps)

@@ -31,6 +31,7 @@ from gatewise.symbolic.formula import (
     Sum,
     Symbol,
     Transpose,
+    parts,
 )
 
 Env = Mapping[Symbol, Any]
@@ -61,84 +62,103 @@ def evaluate(formula: Formula, env: Env, ranks: Ranks | None = None) -> Any:
     ranks : mapping of Symbol to int, optional
         How many axes of each are its own, where there are leading axes; by default all are.
     """
-    return Evaluator(env, ranks).value(formula)
+    return (_Evaluator(env) if ranks is None else _Broadcasting(env, ranks)).value(formula)
 
 
-class Evaluator:
-    """Evaluates formulas in one environment."""
+class _Evaluator:
+    """Evaluates formulas whose symbols stand for numbers, vectors and matrices."""
 
-    def __init__(self, env: Env, ranks: Ranks | None = None) -> None:
-        self.env, self.ranks = env, ranks
+    def __init__(self, env: Env) -> None:
+        self.env = env
 
     def value(self, formula: Formula) -> Any:
         """Return what a formula is."""
-        return self._ranked(formula)[0]
-
-    def _ranked(self, formula: Formula) -> tuple[Any, int]:
-        """Return what a formula is, and its rank."""
         match formula:
             case Symbol():
-                value = self.env[formula]
-                return value, np.ndim(value) if self.ranks is None else self.ranks[formula]
+                return self.env[formula]
             case Number(number):
-                return number, 0
-            case Row(values):
-                return np.array(values), 1
+                return number
             case Sum(terms):
-                found, rank = self._together(terms)
-                return sum(found), rank
-            case Negative(term):
-                value, rank = self._ranked(term)
-                return -value, rank
+                return sum(self.together(terms))
             case Product(factors):
-                found, rank = self._together(factors)
-                product = found[0]
-                for factor in found[1:]:
+                product, *others = self.together(factors)
+                for factor in others:
                     product = product * factor
-                return product, rank
-            case Slope(body):
-                return self._ranked(body)
-            case Quotient(over, under):
-                (first, second), rank = self._together((over, under))
-                return first / second, rank
-            case Power(base, exponent):
-                (first, second), rank = self._together((base, exponent))
-                return first**second, rank
-            case Holds(left, relation, right):
-                (first, second), rank = self._together((left, right))
-                return np.where(RELATIONS[relation](first, second), 1.0, 0.0), rank
-            case Call(name, (argument,)) if name in OVER_A_VECTOR:
-                return OVER_A_VECTOR[name](self.value(argument), axis=-1), 0
-            case Call(name, arguments, activation):
-                found, rank = self._together(arguments)
-                function: Callable[..., Any] = activation or FUNCTIONS[name]
-                return function(*found), rank
-            case _:
-                return self._of_matrices(formula)
-
-    def _of_matrices(self, formula: Formula) -> tuple[Any, int]:
-        match formula:
+                return product
+            case Negative(term):
+                return -self.value(term)
             case MatMul(left, right):
-                (first, rank), (second, other) = self._ranked(left), self._ranked(right)
-                if rank == 2 and np.ndim(second) > other:  # a matrix times vectors with leading axes
-                    return second @ first.mT, 1
-                return first @ second, rank + other - 2
-            case Transpose(matrix):
-                return np.swapaxes(self.value(matrix), -1, -2), 2
-            case Outer(left, right):
-                return self.value(left)[..., :, None] * self.value(right)[..., None, :], 2
-            case Part(vector, start, stop):
-                return self.value(vector)[..., start:stop], 1
-            case Stack(parts):
-                return np.concatenate([self.value(part) for part in parts], axis=-1), 1
-            case _:
-                raise TypeError(f"not a formula: {formula!r}")
+                return self.product(left, right)
+            case Slope(body):
+                return self.value(body)
+            case Quotient(over, under):
+                first, second = self.together((over, under))
+                return first / second
+            case Power(base, exponent):
+                first, second = self.together((base, exponent))
+                return first**second
+            case Call(name, (argument,)) if name in OVER_A_VECTOR:
+                return OVER_A_VECTOR[name](self.value(argument), axis=-1)
+            case Call(name, arguments, activation):
+                function: Callable[..., Any] = activation or FUNCTIONS[name]
+                return function(*self.together(arguments))
+            case Holds(left, relation, right):
+                return np.where(RELATIONS[relation](*self.together((left, right))), 1.0, 0.0)
+        return self._of_vectors(formula)
 
-    def _together(self, formulas: Sequence[Formula]) -> tuple[list[Any], int]:
-        """Return what formulas are, so that one broadcasts against another: fewer own axes are filled up."""
-        found = [self._ranked(formula) for formula in formulas]
-        rank = max(own for _, own in found)
-        return [_filled(value, rank - own) for value, own in found], rank
+    def _of_vectors(self, formula: Formula) -> Any:
+        match formula:
+            case Row(values):
+                return np.array(values)
+            case Transpose(matrix):
+                return np.swapaxes(self.value(matrix), -1, -2)
+            case Outer(left, right):
+                return self.value(left)[..., :, None] * self.value(right)[..., None, :]
+            case Part(vector, start, stop):
+                return self.value(vector)[..., start:stop]
+            case Stack(parts):
+                return np.concatenate([self.value(part) for part in parts], axis=-1)
+        raise TypeError(f"not a formula: {formula!r}")
+
+    def together(self, formulas: Sequence[Formula]) -> list[Any]:
+        """Return what formulas are that meet entry by entry."""
+        return [self.value(formula) for formula in formulas]
+
+    def product(self, left: Formula, right: Formula) -> Any:
+        """Return the product of a matrix and a vector, or of a vector and a matrix."""
+        return self.value(left) @ self.value(right)
+
+
+class _Broadcasting(_Evaluator):
+    """Evaluates formulas whose symbols stand for arrays with leading axes."""
+
+    def __init__(self, env: Env, ranks: Ranks) -> None:
+        super().__init__(env)
+        self.ranks = ranks
+
+    def together(self, formulas: Sequence[Formula]) -> list[Any]:
+        """Return what formulas are, one to broadcast against another: fewer own axes are filled up."""
+        ranks = [self.rank(formula) for formula in formulas]
+        return [_filled(self.value(one), max(ranks) - own) for one, own in zip(formulas, ranks, strict=True)]
+
+    def product(self, left: Formula, right: Formula) -> Any:
+        """Return the product of a matrix and vectors."""
+        return self.value(right) @ self.value(left).mT
+
+    def rank(self, formula: Formula) -> int:
+        """Return how many axes of a formula's value are its own."""
+        match formula:
+            case Symbol():
+                return self.ranks[formula]
+            case Number():
+                return 0
+            case MatMul() | Part() | Stack() | Row():
+                return 1
+            case Transpose() | Outer():
+                return 2
+            case Call(name) if name in OVER_A_VECTOR:
+                return 0
+        return max(self.rank(value) for value in parts(formula))
 
 
 def _filled(value: Any, missing: int) -> Any:

@@ -174,13 +174,19 @@ def factors(product: Product) -> tuple[Formula, ...]:
     return tuple(flat)
 
 
-def nodes(formula: Formula) -> Iterator[Formula]:
-    """Go through a formula and all that it is made of, from the left."""
-    yield formula
+def parts(formula: Formula) -> Iterator[Formula]:
+    """Go through what a formula is directly made of, from the left."""
     for value in vars(formula).values():
         for one in value if isinstance(value, tuple) else (value,):
             if isinstance(one, Formula):
-                yield from nodes(one)
+                yield one
+
+
+def nodes(formula: Formula) -> Iterator[Formula]:
+    """Go through a formula and all that it is made of, from the left."""
+    yield formula
+    for part in parts(formula):
+        yield from nodes(part)
 
 
 def rebuild(formula: Formula, change: Callable[[Formula], Formula | None]) -> Formula:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gatewise.parameters import Variant
-from gatewise.symbolic.formula import Formula, Symbol
+from gatewise.symbolic.formula import Formula, Symbol, symbols
 from gatewise.symbolic.symbols import C_NEW, C_NORM, C_RAW, H_NEW, H_RAW, RECURRENT, UNITS, C, H, M
 
 INPUT, STATE, PARAMETER, MASK, GRADIENT = "input", "state", "parameter", "mask", "gradient"  # kinds of what is given
@@ -147,7 +147,7 @@ class Form:
         return Symbol("q", k) if self.variant.layer_norm == "gates" else self.unclipped(k)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a form has one program: the same object each time it is asked for
 class Program:
     """What a cell computes in one step, and what it carries from step to step.
 
@@ -171,6 +171,11 @@ class Program:
     def assignments(self) -> dict[Symbol, Assignment]:
         """Every assignment by what it gives."""
         return {one.left: one for one in (*self.forward, *self.backward)}
+
+    @cached_property
+    def symbols(self) -> dict[Symbol, tuple[Symbol, ...]]:
+        """What every assignment takes, by what it gives."""
+        return {left: symbols(one.right) for left, one in self.assignments.items()}
 
     @cached_property
     def axes(self) -> dict[Symbol, tuple[str, ...]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -14,8 +15,8 @@ from gatewise.gates import LETTERS
 from gatewise.step import Step
 from gatewise.symbolic import binding, rewrites
 from gatewise.symbolic.cell import program
-from gatewise.symbolic.formula import Call, Formula, MatMul, Stack, Symbol, Transpose, nodes, symbols
-from gatewise.symbolic.program import Assignment
+from gatewise.symbolic.formula import Call, Formula, MatMul, Stack, Symbol, Transpose, nodes
+from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.run import Scope
 from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.notation import Notation
@@ -68,7 +69,7 @@ class BoundStep:
         if one.left == self.form.raw_cell:  # the sum itself: an engine may have rounded what it kept in another way
             value = self.M.c_raw[0]
         # Masks come last: that is how the shapes of what they multiply are told.
-        used = sorted(symbols(one.right), key=lambda symbol: symbol.base == "mask")
+        used = sorted(self.program.symbols[one.left], key=lambda symbol: symbol.base == "mask")
         over, across = (*one.axes, *(UNITS, COLUMNS)[len(one.axes) :])
         return Equation(
             one.left,
@@ -79,7 +80,7 @@ class BoundStep:
             across,
             worked=not isinstance(one.right, Stack),
             openness=one.left.base in LETTERS and not one.left.d and self._lies_between_0_and_1(one.right),
-            products=tuple(self._products(one.right)),
+            products=tuple(self._products(one)),
         )
 
     def equations(self, assignments: Sequence[Assignment]) -> list[Block]:
@@ -89,17 +90,10 @@ class BoundStep:
     def _lies_between_0_and_1(self, right: Formula) -> bool:
         return not isinstance(right, Call) or (right.activation is not None and right.activation.name in OPENNESS)
 
-    def _products(self, right: Formula) -> list[str]:
-        """Return what the products of matrices and vectors are called, in the order in which they are summed."""
-        found: list[str] = []
-        for node in nodes(right):
-            match node:
-                case MatMul(Transpose(Symbol(sub=k) as matrix)):
-                    over = self.program.axes[matrix][0]
-                    found += [f"{k}: {name}" if k else name for name in self.names[over]]
-                case MatMul(Symbol() as matrix):
-                    found += self.names[self.program.axes[matrix][1]]
-        return found
+    def _products(self, one: Assignment) -> Iterator[str]:
+        """Go through what the products of matrices and vectors are called, in the order in which they are summed."""
+        for k, axis in _summed(self.program)[one.left]:
+            yield from (f"{k}: {name}" for name in self.names[axis]) if k else self.names[axis]
 
     def section(self, key: str, title: str, blocks: Sequence[Block], way: str = "") -> Section:
         """Return a section of this step; `way` is said of its time, where there are several."""
@@ -111,6 +105,21 @@ class BoundStep:
         if not self.opened:
             return []
         return [Opened(left, k, self.step.terms(quantity, k)) for k in self.units]
+
+
+@lru_cache(256)
+def _summed(program: Program) -> dict[Symbol, list[tuple[str, str]]]:
+    """Return what each product with a matrix is summed over, by what it goes into; and of which gate, going back."""
+    found: dict[Symbol, list[tuple[str, str]]] = {}
+    for left, one in program.assignments.items():
+        found[left] = []
+        for node in nodes(one.right):
+            match node:
+                case MatMul(Transpose(Symbol(sub=k) as matrix)):
+                    found[left].append((k, program.axes[matrix][0]))
+                case MatMul(Symbol() as matrix):
+                    found[left].append(("", program.axes[matrix][1]))
+    return found
 
 
 def bind_backward(

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from gatewise.walkthrough.notation import Notation
+from gatewise.walkthrough.notation import DEFAULT, Notation
 from gatewise.walkthrough.parts import Block, Equation, Opened, Section, Sentence, Table, Words
 
 
 def section(section: Section, notation: Notation) -> Section:
-    """Return a section in the symbols and shapes of a notation."""
+    """Return a section in the symbols and shapes of a notation; it has gatewise's own already."""
+    if notation is DEFAULT:
+        return section
     return replace(section, blocks=tuple(_block(block, notation) for block in section.blocks))
 
 
