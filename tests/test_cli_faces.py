@@ -187,3 +187,18 @@ def test_a_walk_that_cannot_fit_into_memory_is_refused_before_it_is_begun(capsys
 def test_a_sum_of_thousands_of_products_is_written_in_full_as_json(capfdbinary):
     assert exit_code(["walk", "--input-size", "3000", "--hidden-size", "1", "--format", "json"]) == 0
     assert capfdbinary.readouterr().out.count(b"more") == 0
+
+
+def test_the_program_stands_in_json_instead_of_the_sections(capsys):
+    assert exit_code(["walk", "--format", "json", "--program", "--backward"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert "sections" not in document
+    assert [one["left"] for one in document["program"][0]["forward"]][-2:] == ["c", "h"]
+    assert exit_code(["walk", "--program", "--output", "walk.json"]) == 0
+    assert json.loads(Path("walk.json").read_text(encoding="utf-8"))["inputs"]["steps"]["x"] == [[0.5, 0.8, 0.2]]
+
+
+@pytest.mark.parametrize("more", [[], ["--format", "html"], ["--output", "walk.md"]], ids=" ".join)
+def test_the_program_is_refused_in_other_formats(capsys, more):
+    assert "--program belongs to JSON" in refused(capsys, "walk", "--program", *more)
+    assert not list(Path().iterdir())

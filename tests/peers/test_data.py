@@ -29,6 +29,7 @@ def test_every_walkthrough_is_as_the_schema_says(variant):
         walks = [gw.walk(trace.step(0), unit=0), gw.walk(trace, backward=True, notation="keras")]
         for walk in walks:
             validator.validate(json.loads(walk.render("json")))
+            validator.validate(json.loads(walk.render("json", program=True)))
 
 
 @pytest.mark.parametrize("place", ["version", "left", "value", "number"])

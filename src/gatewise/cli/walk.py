@@ -37,6 +37,7 @@ def walk(
     backward: Annotated[bool, Parameter(group=BACK, negative="")] = False,
     back: BackOptions | None = None,
     format: Annotated[Format | None, Parameter(group=PAGE)] = None,
+    program: Annotated[bool, Parameter(group=PAGE, negative="")] = False,
     output: Annotated[Path | None, Parameter(group=PAGE)] = None,
     notation: Annotated[NotationName, Parameter(group=PAGE)] = "gatewise",
     cell: CellOptions | None = None,
@@ -58,6 +59,8 @@ def walk(
         Walk back, from the loss to every weight, input and previous state; over several steps, through time.
     format
         By default what the name of --output ends in, else text.
+    program
+        In JSON, write the program of the cell with its parameters and inputs instead of the sections.
     output
         A file to write instead of printing.
     notation
@@ -71,6 +74,8 @@ def walk(
     face = format
     if output is not None and face is None:  # a name that tells nothing is refused before anything is computed
         face = showing.format_of(output)
+    if program and face != "json":
+        raise OptionError(f"--program belongs to JSON, not to {face or 'text'}: --format json")
     if not backward and (unused := given(back)):
         raise OptionError(f"--{next(iter(unused))} belongs to the walk back: --backward")
     made = build(run, back, cell, variant, model)
@@ -90,11 +95,13 @@ def walk(
         notation=notation,
     )
     if output is not None:
-        walked.save(output, face)
+        walked.save(output, face, program=program)
     elif face in (None, "text"):
         terminal.show(walked, Output())
     elif sys.stdout is not None:  # it may be closed
-        sys.stdout.buffer.write(f"{walked.render(face or 'text')}\n".encode())  # UTF-8, whatever the terminal's
+        sys.stdout.buffer.write(
+            f"{walked.render(face or 'text', program=program)}\n".encode()
+        )  # UTF-8, whatever the terminal's
 
 
 class Output(Console):
