@@ -9,7 +9,7 @@ from gatewise.examples import EXAMPLES
 from gatewise.keep import DIRECTIONS
 from gatewise.parameters import COUPLINGS, LAYER_NORMS, PEEPHOLES
 from gatewise.showing import FORMATS
-from gatewise.walkthrough.notation import NOTATIONS
+from gatewise.walkthrough.notations import NOTATIONS
 
 if TYPE_CHECKING:  # which names there are is known when the program runs
     Coupling = str

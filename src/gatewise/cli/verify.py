@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from cyclopts import Group, Parameter
@@ -15,10 +15,12 @@ from gatewise.arrays import in_words, time_first
 from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, Settings, wrapped
 from gatewise.cli.trace import features, initial
-from gatewise.diagnostics.verification import Verification
-from gatewise.diagnostics.verification import verify as hold
 from gatewise.errors import OptionError
 from gatewise.interop.found import Contents, Found
+
+if TYPE_CHECKING:
+    from gatewise.diagnostics.verification import Verification
+    from gatewise.layers import LSTM
 
 ANSWERS = Group("The answers", sort_key=2)
 KEYS = ("x", "y", "h0", "c0", "hn", "cn", "lengths")
@@ -81,7 +83,7 @@ def verify(
         "lengths": lengths,
         "mask": None if lengths is not None else masking.get("mask"),
     }
-    verification = hold(lstm, x, y, **options)
+    verification = _held(lstm, x, y, options)
     if verification.verdict == "mistake" and not verification.causes:
         verification = replace(verification, causes=tuple(_others(contents, found, x, y, options)))
     notes += [*verification.notes, *found.notes]
@@ -91,13 +93,20 @@ def verify(
     sys.exit(0 if verification.agrees else 1)
 
 
+def _held(lstm: LSTM, x: Any, y: Any, options: dict[str, Any]) -> Verification:
+    """Hold an LSTM against answers; what does it is imported with the first one, not with the program's help."""
+    from gatewise.diagnostics.verification import verify as hold
+
+    return hold(lstm, x, y, **options)
+
+
 def _others(contents: Contents, found: Found, x: Any, y: Any, options: dict[str, Any]) -> Iterator[str]:
     """Find other LSTMs of the file whose answers these are."""
     for other in contents.found:
         if (
             other.name != found.name
             and repr(other.lstm) == repr(found.lstm)
-            and hold(other.lstm, x, y, **options).agrees
+            and _held(other.lstm, x, y, options).agrees
         ):
             yield f"these are the answers of {other.name}, another LSTM of the file"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from gatewise.errors import one_of
 from gatewise.symbolic.formula import Formula, MatMul, Outer, Stack, Symbol, rebuild
+from gatewise.walkthrough import notations
 
 
 @dataclass(frozen=True)
@@ -94,60 +95,7 @@ class Notation:
 SIDES = {"W": "i", "U": "h", "b": "i", "b2": "h"}  # of PyTorch: of the input, of the hidden state
 
 
-def _states(now: Callable[[str], tuple[str, str]], before: Callable[[str], tuple[str, str]]) -> dict[Any, Any]:
-    """Return the symbols of the input, the states and the gates, each made by `now` or `before`."""
-    old = {("h_prev", ""): before("h"), ("c_prev", ""): before("c")}
-    return {(letter, ""): now(letter) for letter in "xhcifgoz"} | old
-
-
-_T, _BEFORE = (lambda letter: (letter, "t")), (lambda letter: (letter, "t-1"))
-
-NOTATIONS = {
-    one.name: one
-    for one in (
-        Notation("gatewise", "gatewise's equations"),
-        Notation(
-            "notebook",
-            "the worked example",
-            symbols={(letter, ""): (letter, "t") for letter in "xhcifo"}
-            | {("g", ""): ("c_tilde", ""), ("z", ""): ("combined_input", "")}
-            | {(matrix, k): (matrix + name, "") for matrix in "Wb" for k, name in zip("fiogc", "fiocc", strict=True)},
-            letters={"g": "c"},
-        ),
-        Notation(
-            "olah",
-            'Christopher Olah, "Understanding LSTM Networks", 2015',
-            symbols=_states(_T, _BEFORE) | {("c", ""): ("C", "t"), ("c_prev", ""): ("C", "t-1"), ("g", ""): ("C̃", "t")},
-            bases={"c_new": "C_new", "c_raw": "C_raw", "c_norm": "C_norm", "c_next": "C_next"},
-            letters={"g": "C", "c": "C"},
-            inline=True,
-        ),
-        Notation(
-            "pytorch",
-            "the documentation of torch.nn.LSTM",
-            order="ifgo",
-            symbols=_states(_T, _BEFORE) | {("R", ""): ("W", "hr")},
-            bases={"U": "W", "b2": "b"},
-            split=True,
-            two_biases=True,
-        ),
-        Notation(
-            "keras",
-            "Keras: vectors as rows, kernels W and recurrent kernels U, h_tm1 and c_tm1 as in keras.layers.LSTMCell",
-            order="ifgo",
-            symbols={
-                ("h_prev", ""): ("h_tm1", ""),
-                ("c_prev", ""): ("c_tm1", ""),
-                ("g", ""): ("c̃", ""),
-                ("z", ""): ("z", ""),
-            },
-            bases={"a": "z"},
-            letters={"g": "c"},
-            split=True,
-            rows=True,
-        ),
-    )
-}
+NOTATIONS = {name: Notation(name, **fields) for name, fields in notations.NOTATIONS.items()}
 DEFAULT = NOTATIONS["gatewise"]
 
 
