@@ -12,7 +12,9 @@ from test_data import computed
 from test_walkthrough import NOISE, trace_of
 
 import gatewise as gw
-from gatewise.render import text
+from gatewise.network import wiring_of
+from gatewise.render import data, text
+from gatewise.render.program import of_wiring
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.parts import Equation
 
@@ -66,6 +68,37 @@ def test_what_the_sections_show_follows_from_the_program(variant, projection, no
                 np.testing.assert_allclose(found, block.value, rtol=1e-9, atol=1e-12, err_msg=name)
                 compared += 1
     assert compared > (12 if backward else 8) * steps
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "average"])
+def test_a_network_follows_from_its_wiring(merge):
+    """A reader goes through layers, directions and head, as docs/walkthrough-json.md has them."""
+    rng = np.random.default_rng(6)
+    lstm = gw.LSTM(2, 3, num_layers=2, bidirectional=True, merge=merge, rng=0, dtype=np.float64)
+    head = gw.Linear(rng.normal(size=(2, lstm.output_size)), rng.normal(size=2), "sigmoid")
+    network = gw.Network(lstm, embedding=rng.normal(size=(5, 2)), head=head)
+    written = json.loads(json.dumps(of_wiring(wiring_of(network), data.tree, data.numbers)))
+    tokens = rng.integers(0, 5, 4)
+    wiring, x = written["wiring"], np.array(written["wiring"]["embedding"])[tokens]
+    assert len(written["program"]) == 2, "cells of one form and size share a program"
+    for row, how in zip(wiring["layers"], wiring["merge"], strict=True):
+        outputs = []
+        for cell in row:
+            order = slice(None, None, -1 if cell["direction"] == "backward" else 1)
+            zeros = {"h_prev": [0.0] * 3, "c_prev": [0.0] * 3}
+            inputs = {"before": zeros, "steps": {"x": x[order].tolist()}, "always": {}, "after": {}}
+            picked = {"program": [written["program"][cell["program"]]], "inputs": inputs}
+            made, _ = run({**picked, "parameters": [written["parameters"][cell["parameters"]]]})
+            outputs.append(np.array([step["h"] for step in made])[order])
+        joined = {"concat": np.concatenate(outputs, 1), "sum": sum(outputs), "mul": outputs[0] * outputs[1]}
+        x = (joined | {"average": sum(outputs) / 2})[how]
+    found = []
+    for r in x:
+        symbols = {"V": wiring["head"]["weight"], "b_y": wiring["head"]["bias"], "r": r}
+        for one in wiring["head"]["equations"][:2]:
+            symbols[one["left"]] = computed(one["right"], symbols)
+        found.append(symbols["y"])
+    np.testing.assert_allclose(found, network(tokens)[0], rtol=1e-12)
 
 
 def test_a_program_is_small():

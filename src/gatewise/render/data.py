@@ -12,7 +12,7 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.render import layout, text
-from gatewise.render.program import documents
+from gatewise.render.program import of_walk
 from gatewise.symbolic.formula import Formula, Symbol, nodes
 from gatewise.walkthrough.numbers import GLUE
 from gatewise.walkthrough.parts import (
@@ -45,7 +45,7 @@ def render(walk: Walkthrough, *, program: bool = False) -> str:
 def document(walk: Walkthrough, *, program: bool = False) -> Object:
     """Return the walkthrough as plain data that JSON has: objects, lists, strings, numbers, booleans, null."""
     whole = (
-        documents(walk.source, _tree, numbers, backward=walk.backward)
+        of_walk(walk.source, tree, numbers, backward=walk.backward)
         if program
         else {"sections": [_section(section, walk) for section in walk.sections]}
     )
@@ -145,21 +145,21 @@ def _symbol(symbol: Symbol) -> Object:
 
 
 def _formula(node: Formula) -> Object:
-    return {"text": text.formula(node, most=None), "tree": _tree(node)}
+    return {"text": text.formula(node, most=None), "tree": tree(node)}
 
 
-def _tree(node: Any) -> Any:
+def tree(node: Any) -> Any:
     """Return a formula as nested objects: what kind of node each is, and its fields."""
     match node:
         case Symbol():
             return {"node": "symbol", **_symbol(node)}
         case Formula():
-            inner = {field.name: _tree(getattr(node, field.name)) for field in fields(node)}
+            inner = {field.name: tree(getattr(node, field.name)) for field in fields(node)}
             return {"node": type(node).__name__.lower(), **inner}
         case Activation():
             return {"name": node.name, "alpha": node.alpha, "beta": node.beta}
         case tuple():
-            return [_tree(one) for one in node]
+            return [tree(one) for one in node]
         case str() | bool() | None:
             return node
     return numbers(node)

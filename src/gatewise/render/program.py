@@ -1,4 +1,4 @@
-"""A program, how it is wired, and the numbers that go into it, as plain data: all that a reader needs to run it."""
+"""Programs, how they are wired, and the numbers that go into them, as plain data: all it takes to run them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ import numpy as np
 
 from gatewise.errors import OptionError
 from gatewise.render import text
+from gatewise.symbolic import binding
+from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.nonlinearities import apply, definition, slope
-from gatewise.symbolic.program import GRADIENT, MASK, PARAMETER, Assignment, Carry, Form, Program
-from gatewise.symbolic.symbols import C_PREV, H_PREV, X
+from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition, slope
+from gatewise.symbolic.program import MASK, PARAMETER, Assignment, Carry, Form, Program
+from gatewise.symbolic.rewrites import sized
+from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DH_NEXT, DY, H_PREV, X
+from gatewise.symbolic.wiring import Head, WiredCell, Wiring, reading, unreading
 from gatewise.walkthrough.parts import Source
 from gatewise.walkthrough.setting import activations_of
 
 Object = dict[str, Any]
-Trees = Callable[[Any], Any]  # of formulas and numbers as JSON has them
+Plain = Callable[[Any], Any]  # a formula, or numbers, as JSON has them
 
 
-def documents(source: Source, tree: Trees, numbers: Trees, *, backward: bool) -> Object:
+def of_walk(source: Source, tree: Plain, numbers: Plain, *, backward: bool) -> Object:
     """Return the program of a walkthrough, its wiring, its parameters and its inputs.
 
     Raises
@@ -30,21 +34,44 @@ def documents(source: Source, tree: Trees, numbers: Trees, *, backward: bool) ->
         If the steps are not those of one run.
     """
     _require_one_run(source)
-    program = source.program
-    return {
-        "program": [document(program, tree)],
-        "wiring": {
-            "layers": [[{"program": 0, "parameters": 0, "direction": "forward"}]],
-            "merge": ["concat"],
-            "embedding": None,
-            "head": None,
-        },
-        "parameters": [_values(program.of_kind(PARAMETER), source.steps[0], numbers)],
-        "inputs": _inputs(source, numbers, backward=backward),
+    cell = WiredCell(program(source.program.form), source.parameters)
+    return {**of_wiring(Wiring(((cell,),)), tree, numbers), "inputs": _inputs(source, numbers, backward=backward)}
+
+
+def of_wiring(wiring: Wiring, tree: Plain, numbers: Plain) -> Object:
+    """Return a wiring, its programs and its parameters; cells of one form and size share a program."""
+    programs: dict[Program, Object] = {}
+    parameters: list[Object] = []
+    layers: list[list[Object]] = []
+    for row in wiring.cells:
+        layers.append([])
+        for cell in row:
+            p = cell.parameters
+            made = sized(cell.program, p.recurrent_size, p.recurrent_size + p.input_size)
+            programs.setdefault(made, document(made, tree))
+            place = {"program": list(programs).index(made), "parameters": len(parameters)}
+            layers[-1].append({**place, "direction": cell.direction})
+            parameters.append(_values(binding.parameters(made.form, p), numbers))
+    embedding, initial = wiring.embedding, wiring.initial
+    wired = {
+        "layers": layers,
+        "merge": list(wiring.merge),
+        "masked_output": wiring.masked_output,
+        "marked": wiring.marked,
+        "embedding": None if embedding is None else numbers(embedding),
+        "initial": initial and [[{"h": numbers(one.h), "c": numbers(one.c)} for one in row] for row in initial],
+        "reads": wiring.reads,
+        "head": wiring.head and _head(wiring.head, tree, numbers),
     }
+    return {"program": list(programs.values()), "wiring": wired, "parameters": parameters}
 
 
-def document(program: Program, tree: Trees) -> Object:
+def _head(head: Head, tree: Plain, numbers: Plain) -> Object:
+    equations = [_assignment(one, tree) for one in (*reading(head.activation), *unreading(head.activation))]
+    return {"weight": numbers(head.weight), "bias": numbers(head.bias), "equations": equations}
+
+
+def document(program: Program, tree: Plain) -> Object:
     """Return a program as plain data; `tree` gives a formula as nested objects."""
     return {
         "form": _form(program.form),
@@ -55,7 +82,7 @@ def document(program: Program, tree: Trees) -> Object:
         "carry_back": [_carry(one) for one in program.carry_back],
         "nonlinearities": [
             {
-                "name": apply(one, Symbol("a")).name,
+                "name": apply(one, ARGUMENT).name,
                 "alpha": one.alpha,
                 "beta": one.beta,
                 "definition": tree(definition(one)),
@@ -71,7 +98,7 @@ def _form(form: Form) -> Object:
     return plain | {"variant": form.variant.to_json(), "masks": sorted(form.masks)}
 
 
-def _assignment(one: Assignment, tree: Trees) -> Object:
+def _assignment(one: Assignment, tree: Plain) -> Object:
     return {"left": _name(one.left), "right": tree(one.right), "axes": list(one.axes), "sums": one.sums}
 
 
@@ -83,20 +110,27 @@ def _name(symbol: Symbol) -> str:
     return text.formula(symbol)
 
 
-def _values(symbols: Iterable[Symbol], step: Mapping[Symbol, Any], numbers: Trees) -> Object:
-    return {_name(symbol): numbers(step[symbol]) for symbol in symbols}
+def _values(values: Mapping[Symbol, Any], numbers: Plain) -> Object:
+    return {_name(symbol): numbers(value) for symbol, value in values.items()}
 
 
-def _inputs(source: Source, numbers: Trees, *, backward: bool) -> Object:
+def _inputs(source: Source, numbers: Plain, *, backward: bool) -> Object:
     """Return what goes into the first step from before, into every step from outside, and into the last from after."""
-    program, steps = source.program, source.steps
-    shared = [symbol for symbol in program.of_kind(MASK) if symbol.base == "D"]
-    own = [X, *(symbol for symbol in program.of_kind(MASK) if symbol not in shared)]
+    steps, first, last = source.steps, source.steps[0], source.steps[-1]
+    masks = source.program.of_kind(MASK)
+    always = [symbol for symbol in masks if symbol.base == "D"]
+
+    def every(symbols: Iterable[Symbol]) -> Mapping[Symbol, Any]:
+        return {symbol: np.stack([step[symbol] for step in steps]) for symbol in symbols}
+
+    outside = {**every([X]), **every(symbol for symbol in masks if symbol not in always)}
+    if backward:  # the loss of a walk depends on the last states alone
+        outside[DY] = np.zeros((len(steps), *np.shape(last[DH])))
     return {
-        "before": _values((H_PREV, C_PREV), steps[0], numbers),
-        "steps": {_name(symbol): numbers(np.stack([step[symbol] for step in steps])) for symbol in own},
-        "always": _values(shared, steps[0], numbers),
-        "after": _values(program.of_kind(GRADIENT), steps[-1], numbers) if backward else {},
+        "before": _values({symbol: first[symbol] for symbol in (H_PREV, C_PREV)}, numbers),
+        "steps": _values(outside, numbers),
+        "always": _values({symbol: first[symbol] for symbol in always}, numbers),
+        "after": _values({DH_NEXT: last[DH], DC_NEXT: last[DC_NEXT]}, numbers) if backward else {},
     }
 
 

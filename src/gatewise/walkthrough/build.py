@@ -96,7 +96,7 @@ def walk(
     counted = f"{len(steps)} steps" if many else "one step"
     title = f"An LSTM cell, {counted} back, line by line" if backward else f"An LSTM cell, {counted} line by line"
     shown = tuple(written.section(section, symbols) for section in sections)
-    source = Source(bound[0].program, tuple(step.scope for step in bound))
+    source = Source(bound[0].program, p, tuple(step.scope for step in bound))
     return Walkthrough(title, shown, source, bound[0].names, units, backward, symbols.name, symbols.rows)
 
 

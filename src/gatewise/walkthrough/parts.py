@@ -9,6 +9,7 @@ from typing import Any
 
 from gatewise import showing, storage
 from gatewise.errors import OptionError
+from gatewise.parameters import Parameters
 from gatewise.step import Terms
 from gatewise.symbolic.formula import Formula, Symbol
 from gatewise.symbolic.program import Program
@@ -147,11 +148,14 @@ class Source:
     ----------
     program : Program
         Of the cell, in the form of the walkthrough's notation, but in gatewise's own symbols.
+    parameters : Parameters
+        Of the first step.
     steps : tuple of mapping of Symbol to array
         What they stand for at every step.
     """
 
     program: Program
+    parameters: Parameters
     steps: tuple[Mapping[Symbol, Any], ...]
 
 
