@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import gatewise as gw
 from gatewise.cell import INITS
 from gatewise.cli import main
 from gatewise.cli.convert import SUFFIXES
+from gatewise.cli.run import VariantOptions
 from gatewise.examples import EXAMPLES
 from gatewise.interop import torch
 from gatewise.interop.torch import writing
@@ -108,6 +110,10 @@ def test_every_option_walks_and_fits(options, capsys):
     shown = run(capsys, "walk", *options)
     assert max(map(len, shown.splitlines())) <= 80
     assert "The new hidden state" in shown
+
+
+def test_every_switch_of_a_cell_is_an_option():
+    assert {one.name for one in fields(VariantOptions)} == {one.name for one in fields(gw.Variant)}
 
 
 def test_numbers_may_begin_with_a_minus_and_give_the_sizes(capsys):

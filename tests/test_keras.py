@@ -321,6 +321,18 @@ def test_what_keras_cannot_express_is_refused_before_anything_is_written(options
     assert path is None or path.read_bytes() == b"before"
 
 
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_every_variant_is_what_is_read_or_keras_does_not_have_it(variant, tmp_path):
+    lstm = cases.run_of(variant).lstm
+    if variant in ("plain", "hard sigmoid of Keras 3"):
+        door.write(lstm, tmp_path / "lstm.keras")
+        assert_same_lstm(interop.load(tmp_path / "lstm.keras"), lstm)
+        return
+    with pytest.raises(gw.OptionError) as caught:
+        door.write(lstm, tmp_path / "lstm.keras")
+    cases.one_sentence(caught.value, "Keras' LSTM has no")
+
+
 def test_a_name_that_is_no_keras_file_s_is_refused(tmp_path):
     with pytest.raises(gw.OptionError, match=r"\.keras or \.h5"):
         door.write(new(), tmp_path / "lstm.pt")

@@ -11,19 +11,20 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from gatewise.activations import Activation
 from gatewise.arrays import Array, Mask, quiet
 from gatewise.errors import OptionError, one_of
 from gatewise.gates import LETTERS
 from gatewise.gradients import Gradients
 from gatewise.keep import Keep
-from gatewise.parameters import Masks, Parameters
+from gatewise.parameters import Masks, Parameters, Variant
 from gatewise.step import State
 from gatewise.trace import Trace
 
@@ -37,17 +38,22 @@ except ImportError as problem:
 
 NAME = "native"
 MOST_THREADS = 1024
+SWITCHES = ("peephole", "coupling", "gate_clip", "cell_clip", "projection_clip")  # beside the nonlinearities
 FUNCTIONS = ("sigmoid", "tanh", "hard_sigmoid", "exponential")
 _packed: WeakKeyDictionary[Parameters, dict[str, Any]] = WeakKeyDictionary()
 
 
 def refusal(parameters: Parameters) -> str | None:
     """Return why this engine cannot run a cell, or None."""
-    if MISSING is not None:
-        return MISSING
-    variant = parameters.variant
-    if variant.layer_norm != "none":
-        return "layer norm is left to the reference engine"
+    return _refusal(parameters.variant) if MISSING is None else MISSING
+
+
+@lru_cache(256)
+def _refusal(variant: Variant) -> str | None:
+    """Return which switch or nonlinearity of a variant the kernels do not know; a new one is unknown to them."""
+    for switch, value in variant.differences().items():
+        if switch not in SWITCHES and not isinstance(value, Activation):
+            return f"{switch.replace('_', ' ')} is left to the reference engine"
     for letter in variant.own + "c":
         if (name := variant.activation(letter).name) not in FUNCTIONS:
             return f"the nonlinearity {name} is left to the reference engine"

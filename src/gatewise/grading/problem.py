@@ -14,7 +14,7 @@ from gatewise.errors import FileError, OptionError, ShapeError
 from gatewise.gates import LETTERS, PEEPHOLES, index
 from gatewise.grading.sheet import Sheet
 from gatewise.layers import LSTM
-from gatewise.parameters import Parameters, Variant
+from gatewise.parameters import Parameters, Variant, array_shapes
 from gatewise.step import State, Step
 
 RUN = ("x", "h_prev", "c_prev", "dh", "dc_next")  # what is given besides the parameters
@@ -155,13 +155,8 @@ def _assembled(sheet: Sheet, given: Mapping[str, Array], variant: Variant) -> It
     if len(shape) != 2:
         raise FileError(f"{sheet.source}: W_{first} has shape {shape}; it must be (hidden, recurrent + input)")
     hidden = shape[0]
-    whole = {
-        "weight": np.zeros((4, *shape)),
-        "bias": np.zeros((4, hidden)),
-        "peephole": np.zeros((3, hidden)),
-        "norm_gain": np.zeros((2, 4, hidden) if variant.layer_norm == "haste" else (4, hidden)),
-        "cell_norm": np.zeros((2, hidden)),
-    }
+    shapes = array_shapes(variant, shape[1], hidden, 0)  # how its columns are shared is told by the states
+    whole = {name: np.zeros(size) for name, size in shapes.items() if size}
     used = set()
     for name, owner, place in _names(variant):
         expected = whole[owner][place].shape

@@ -162,7 +162,9 @@ def _mark(mark: str) -> str:
     """Return what stands below a symbol: letters and numbers, a word, or another symbol."""
     if "_" in mark:
         return _symbol(Symbol(mark))
-    return rf"\mathrm{{{mark}}}" if mark.isalnum() and len(mark) > 2 else mark
+    if mark.isalnum() and len(mark) > 2:
+        return rf"\mathrm{{{mark}}}"
+    return "".join(f"{GREEK[letter]} " if letter in GREEK else letter for letter in mark).rstrip()
 
 
 def _product(node: Product) -> str:

@@ -144,7 +144,7 @@ class Script:
                 for symbol, value in self.shared.items():
                     if symbol not in self.dropped and symbol not in self.dropped.values():
                         self._given(symbol, None, value)
-            case "through_time" if self._keeps_by_gate:
+            case "through_time" if self.program.form.keeps_by_gate:
                 self._through_time()
             case "gradient_check":
                 self._check()
@@ -217,12 +217,6 @@ class Script:
                 self.given.append(f"def {short}_slope(y):\n    return {body}\n\n")
                 slopes = np.broadcast_to(code.value(formula, {y: values}), values.shape)
                 self._show(f"{short}_slope", f"{short}_slope({name}(a))", slopes)
-
-    @property
-    def _keeps_by_gate(self) -> bool:
-        """Whether the forget gate alone says what is kept along the cell state, with no clip or zoneout beside it."""
-        form = self.program.form
-        return form.variant.cell_clip is None and "zoneout_cell" not in form.masks
 
     def _through_time(self) -> None:
         """The running product of the forget gates, from the last step to the first."""

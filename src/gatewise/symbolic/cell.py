@@ -45,12 +45,9 @@ def program(form: Form) -> Program:
         (Carry(H_PREV, H), Carry(C_PREV, C)),
         (Carry(DH_NEXT, DH_PREV), Carry(DC_NEXT, DC_PREV)),
     )
-    if form.split:
-        made = rewrites.with_h_and_x_apart(made)
-    if form.inline:
-        made = rewrites.with_z_inlined(made)
-    if form.two_biases:
-        made = rewrites.with_two_biases(made)
+    for switch, rewrite in rewrites.REWRITES.items():
+        if getattr(form, switch):
+            made = rewrite(made)
     return made
 
 

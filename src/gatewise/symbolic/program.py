@@ -119,6 +119,11 @@ class Form:
         return self.cell if self.variant.cell_clip is None else C_RAW
 
     @property
+    def keeps_by_gate(self) -> bool:
+        """Whether the forget gate alone says what is kept along the cell state, with no clip or zoneout beside it."""
+        return self.raw_cell == C
+
+    @property
     def shown(self) -> Symbol:
         """The new cell state as the output's nonlinearity meets it."""
         return C_NORM if self.haste else self.cell

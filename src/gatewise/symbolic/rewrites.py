@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -173,6 +173,13 @@ def with_two_biases(program: Program) -> Program:
 def _second(symbol: Symbol) -> Symbol:
     """Return the second bias of a bias; any other symbol as it is."""
     return replace(symbol, base="b2") if symbol.base == "b" else symbol
+
+
+REWRITES: Mapping[str, Callable[[Program], Program]] = {  # by the switches of a form that ask for them, in this order
+    "split": with_h_and_x_apart,
+    "inline": with_z_inlined,
+    "two_biases": with_two_biases,
+}
 
 
 @lru_cache(256)

@@ -84,7 +84,7 @@ class BackwardWalk:
             reached, carried = carried, carried * kept
             for k in shown:
                 rows[k].append((time, (kept[k], carried[k], step.scope[new][k], step.scope[DC_PREV][k])))
-        plain = stepback.keeps_by_gate(first)
+        plain = first.form.keeps_by_gate
         heads = (F if plain else "kept", ("product of ", F if plain else "it"), new, DC_PREV)
         blocks: list[Block] = [
             Table(self.names[UNITS][k], heads, tuple(rows[k]), (0,), digits=6, whole=True) for k in shown

@@ -10,6 +10,7 @@ import numpy as np
 
 from gatewise.errors import one_of
 from gatewise.symbolic.formula import Formula, MatMul, Outer, Stack, Symbol, rebuild
+from gatewise.symbolic.rewrites import REWRITES
 from gatewise.walkthrough import notations
 
 
@@ -54,7 +55,7 @@ class Notation:
     @property
     def form(self) -> dict[str, Any]:
         """How a program is written in this notation: see `gatewise.symbolic.program.Form`."""
-        return {name: getattr(self, name) for name in ("split", "inline", "two_biases", "order")}
+        return {name: getattr(self, name) for name in (*REWRITES, "order")}
 
     def symbol(self, symbol: Symbol) -> Symbol:
         """Return what a symbol of gatewise's is here."""

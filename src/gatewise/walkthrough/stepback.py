@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewise.step import Term, Terms
 from gatewise.symbolic.evaluation import evaluate, substitute
-from gatewise.symbolic.formula import Product, Sum, Symbol
+from gatewise.symbolic.formula import Product, Sum, Symbol, times
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import COLUMNS, DC_NEXT, DC_PREV, DH, DH_PREV, DZ, FEATURES, K_C, RECURRENT, UNITS, F, d
 from gatewise.walkthrough import meaning, stations
@@ -79,9 +79,9 @@ def _told(step: BoundStep, key: str, equations: list[Equation]) -> list[Block]:
             said = meaning.previous_back(scope[d(step.form.raw_cell)], scope[DC_PREV], units, named)
             return [*opened, Sentence(said)]
     k = equations[-1].left.sub[:1]
-    slopes = _factor(step, d(Symbol("a", k))) * np.ones_like(scope[Symbol(k)])
+    slopes = _passed_on(step, d(Symbol("a", k))) * np.ones_like(scope[Symbol(k)])
     if step.form.variant.gate_clip is not None:
-        slopes = slopes * _factor(step, d(step.form.unclipped(k)))
+        slopes = slopes * _passed_on(step, d(step.form.unclipped(k)))
     return [Sentence(meaning.gate_back(k, scope[d(Symbol(k))], slopes, units, named))]
 
 
@@ -89,23 +89,18 @@ def _of(step: BoundStep, symbol: Symbol) -> Assignment:
     return step.program.assignments[symbol]
 
 
-def _factor(step: BoundStep, symbol: Symbol) -> Any:
-    """Return the last factor of a product: what is passed on of the first."""
+def _passed_on(step: BoundStep, symbol: Symbol) -> Any:
+    """Return what a product has beside its first factor: how much of that is passed on."""
     right = _of(step, symbol).right
     assert isinstance(right, Product)
-    return evaluate(right.factors[-1], step.scope)
-
-
-def keeps_by_gate(step: BoundStep) -> bool:
-    """Whether the forget gate alone says how much of the cell state's gradient goes on."""
-    return step.form.variant.cell_clip is None and step.masks.zoneout_cell is None
+    return evaluate(times(*right.factors[1:]), step.scope)
 
 
 def kept(step: BoundStep) -> Any:
     """Return how much of the cell state's gradient goes on to the step before, along the cell state alone."""
     share = step.scope[F]
     if step.form.variant.cell_clip is not None:
-        share = share * _factor(step, d(step.form.raw_cell))
+        share = share * _passed_on(step, d(step.form.raw_cell))
     if step.masks.zoneout_cell is not None:
         old = step.scope[K_C]
         share = old + (1 - old) * share

@@ -101,9 +101,9 @@ def _inexpressible(cell: LSTMCell) -> str | None:
         return "peepholes"
     if v.coupling != "none":
         return "coupled gates"
-    for clip in ("gate_clip", "cell_clip", "projection_clip"):
-        if getattr(v, clip) is not None:
-            return clip.replace("_", " ")
+    for switch, value in v.differences().items():
+        if switch not in ("layer_norm", "epsilon") and not isinstance(value, Activation):
+            return switch.replace("_", " ")
     if p.projection is not None:
         return "projection"
     if v.layer_norm != "none":

@@ -14,6 +14,8 @@ from gatewise.interop.onnx.lstm import ACTIVATIONS, DIRECTIONS, number
 from gatewise.layers import LSTM
 
 _ONNX_NAMES = {ours: name for name, (ours, _) in ACTIVATIONS.items()}
+_SWITCHES = ("peephole", "coupling", "gate_clip")  # of ours, those that the operator has, beside its activations
+_LAYER_NORM = ("layer_norm", "epsilon")
 _DIRECTION = {directions: name for name, directions in DIRECTIONS.items()}
 
 
@@ -25,9 +27,9 @@ def plain_reason(lstm: LSTM) -> str:
             p, variant = cell.parameters, cell.variant
             if p.projection is not None:
                 return f"{where}a projection"
-            for switch in ("cell_clip", "projection_clip"):
-                if getattr(variant, switch) is not None:
-                    return f"{where}{switch} = {getattr(variant, switch)}"
+            for switch, value in variant.differences().items():
+                if switch not in (*_SWITCHES, *_LAYER_NORM) and not isinstance(value, Activation):
+                    return f"{where}{switch} = {value}"
             if variant.coupling == "input=1-forget":
                 return f"{where}coupling {variant.coupling!r}"
             if variant.layer_norm != "none":
