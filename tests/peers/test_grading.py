@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cases import VARIANTS
+from pairwise import pairs
 from test_causes import (
     IN_ONE_EQUATION,
     every_mistake,
@@ -27,6 +28,7 @@ from test_marking import (
     hold_what_goes_wrong_again,
     hold_what_is_carried,
 )
+from test_problem import hold_a_problem
 from written import cells
 
 pytestmark = pytest.mark.peers
@@ -87,6 +89,11 @@ def test_only_what_is_written_is_judged_of_a_hundred_partly_blank_arrays():
 
 def test_what_is_blank_is_carried_from_the_one_to_the_other_thirty_times():
     hold_what_is_carried(cells(10, 10), 3)
+
+
+@pairs(variant=VARIANTS, projection=("unprojected", "projected"), steps=(1, 2), rows=(1, 2))
+def test_a_problem_of_any_variant_and_size_is_taken_or_gets_one_sentence(variant, projection, steps, rows, tmp_path):
+    hold_a_problem(variant, projection, steps, rows, tmp_path)
 
 
 @pytest.mark.parametrize("batch", [1, 2])
