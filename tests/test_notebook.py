@@ -14,7 +14,7 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs
-from walks import NOISE, PROJECTIONS, some, trace_of
+from walks import NOISE, PROJECTIONS, fewer, trace_of
 
 import gatewise as gw
 from gatewise import examples
@@ -69,7 +69,7 @@ def run(code_cells):
     return names
 
 
-@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE, way=WAYS, notation=NOTATIONS, allowed=some)
+@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE, way=WAYS, notation=NOTATIONS, allowed=fewer)
 def test_the_cells_of_a_notebook_print_what_is_saved_in_them(variant, projection, noise, way, notation):
     hold_a_notebook(variant, projection, noise, way, notation)
 

@@ -24,7 +24,13 @@ EVERY_PART = (  # between them they have every part of an equation; the others a
     "peephole, layer norm of the gates",
     "peephole, coupling, layer norm of Haste",
 )
-PLAINEST = {"projection": (None,), "noise": ("no noise",), "notation": ("gatewise",), "way": ("forward", "backward")}
+PLAINEST = {
+    "projection": (None,),
+    "noise": ("no noise",),
+    "notation": ("gatewise",),
+    "way": ("forward", "backward"),
+    "unit": (None,),
+}
 
 
 def some(case: dict) -> bool:
@@ -33,6 +39,11 @@ def some(case: dict) -> bool:
     Which is what a walk shows of the others: tests/peers/test_formats.py has all pairs.
     """
     return case["variant"] in EVERY_PART or all(case.get(name, plain[0]) in plain for name, plain in PLAINEST.items())
+
+
+def fewer(case: dict) -> bool:
+    """Tell of those the ones that are enough where rendering is dear: one step back has the forward equations too."""
+    return some(case) and (case["variant"] in EVERY_PART or case["way"] == "backward")
 
 
 @cache

@@ -73,3 +73,9 @@ def test_the_formulas_of_latex_and_markdown_are_in_order(variant, projection, no
 def test_every_page_and_every_piece_of_a_formula_is_that_of_the_text(variant, projection, noise, way):
     test_html.hold_a_page(variant, projection, noise, way)
     test_html.hold_pieces(variant, projection, noise, way)
+    test_html.hold_an_opened_sum(variant, projection)
+
+
+@pairs(variant=VARIANTS, projection=PROJECTIONS, unit=(None, 0))
+def test_a_walk_fits_a_terminal_of_80_columns(variant, projection, unit):
+    test_walkthrough.hold_80_columns(variant, projection, unit)

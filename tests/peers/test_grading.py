@@ -16,6 +16,7 @@ from test_causes import (
     new_cell,
     steps_taken_for_all,
 )
+from test_cli_check import SMALL, hold_one_line
 from test_marking import (
     WAYS,
     hold_a_variant,
@@ -101,3 +102,8 @@ def test_a_problem_of_any_variant_and_size_is_taken_or_gets_one_sentence(variant
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_of_every_variant_five_wrong_numbers_are_found(variant, projection, batch):
     hold_a_variant(variant, projection, batch, 5)
+
+
+@pytest.mark.parametrize("what", SMALL)
+def test_the_command_says_one_line_of_whatever_is_no_sheet(what, tmp_path, capsys):
+    hold_one_line(what, tmp_path, capsys)
