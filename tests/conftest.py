@@ -24,6 +24,19 @@ def few_differences(monkeypatch):
     monkeypatch.setattr("gatewise.diagnostics.gradient_check.MOST", 4)
 
 
+@pytest.fixture
+def every_digit(monkeypatch):
+    """Let LaTeX show numbers with every digit they have."""
+    monkeypatch.setattr("gatewise.render.latex_formula.number", lambda value: repr(float(value)))
+
+
+@pytest.fixture
+def whole_tables(monkeypatch):
+    """Let no table leave out columns, or rows."""
+    monkeypatch.setattr("gatewise.render.terminal.MOST_WIDTH", 1000)
+    monkeypatch.setattr("gatewise.render.layout.MOST_ROWS", 100)
+
+
 def allowed_patterns(text: str) -> list[str]:
     """Return the patterns of a list of allowed skips; every line must give its reason behind a bar."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]

@@ -37,12 +37,13 @@ def test_reordering_brings_every_gate_to_its_place(framework):
 
 
 @pytest.mark.parametrize("source", gates.ORDERS)
-@pytest.mark.parametrize("target", gates.ORDERS)
-def test_reordering_there_and_back_is_the_identity(source, target):
+def test_reordering_there_and_back_is_the_identity(source):
     array = np.random.default_rng(0).normal(size=(3, 4, 2))
-    there = gates.reorder(array, source, target, axis=1)
-    np.testing.assert_array_equal(gates.reorder(there, target, source, axis=1), array)
-    assert (there[:, WRITTEN[target].index("candidate")] == array[:, WRITTEN[source].index("candidate")]).all()
+    candidate = array[:, WRITTEN[source].index("candidate")]
+    for target in gates.ORDERS:
+        there = gates.reorder(array, source, target, axis=1)
+        np.testing.assert_array_equal(gates.reorder(there, target, source, axis=1), array, err_msg=target)
+        np.testing.assert_array_equal(there[:, WRITTEN[target].index("candidate")], candidate, err_msg=target)
 
 
 def test_a_gate_is_found_by_its_name_and_by_its_letter():

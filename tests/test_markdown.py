@@ -11,8 +11,7 @@ from markdown_it import MarkdownIt
 from pairwise import pairs
 from rich.cells import cell_len
 from test_latex import HOSTILE, WAYS, balanced
-from test_walkthrough import trace_of
-from walks import SUBJECTS, some, walk_of
+from walks import SUBJECTS, fewer, some, trace_of, walk_of
 
 import gatewise as gw
 from gatewise.render import markdown, text
@@ -86,6 +85,11 @@ def structure(name: str, unit: int | None) -> list[str]:
 
 @pairs(**SUBJECTS, way=("backward", "two steps back"), notation=NOTATIONS, allowed=some)
 def test_mathematics_is_balanced_and_stands_between_its_signs(variant, projection, noise, way, notation):
+    hold_mathematics(variant, projection, noise, way, notation)
+
+
+def hold_mathematics(variant, projection, noise, way, notation):
+    """Look at the formulas of a walk in Markdown."""
     walk = walk_of(variant, projection, noise, way, notation)
     shown = markdown.render(walk)
     blocks = re.findall(r"^\$\$\n(.*?)\n\$\$$", shown, re.MULTILINE | re.DOTALL)
@@ -98,8 +102,13 @@ def test_mathematics_is_balanced_and_stands_between_its_signs(variant, projectio
     assert all(line.count("$") % 2 == 0 for line in rest.splitlines())
 
 
-@pairs(**SUBJECTS, way=WAYS, allowed=some)
+@pairs(**SUBJECTS, way=WAYS, allowed=fewer)
 def test_the_worked_lines_are_those_of_text_in_80_columns(variant, projection, noise, way):
+    hold_worked_lines(variant, projection, noise, way)
+
+
+def hold_worked_lines(variant, projection, noise, way):
+    """Look for the worked lines of Markdown in the text."""
     walk = walk_of(variant, projection, noise, way)
     lines = [line.strip() for line in str(walk).splitlines()]
     fences = [token for token in PARSER.parse(markdown.render(walk)) if token.type == "fence"]
@@ -113,8 +122,13 @@ def test_the_worked_lines_are_those_of_text_in_80_columns(variant, projection, n
     assert {line for line in lines if re.match(r"unit \d +\S+ += ", line)} <= found
 
 
-@pairs(**SUBJECTS, way=("two steps back",), allowed=some)
+@pairs(**SUBJECTS, way=("backward", "two steps back"), allowed=fewer)
 def test_every_table_has_its_rows_and_columns(variant, projection, noise, way):
+    hold_tables(variant, projection, noise, way)
+
+
+def hold_tables(variant, projection, noise, way):
+    """Count the rows and columns of a walk's tables in Markdown."""
     walk = walk_of(variant, projection, noise, way)
     tables = [block for section in walk.sections for block in section.blocks if isinstance(block, Table)]
     found = [token for token in PARSER.parse(markdown.render(walk)) if token.type.startswith(("t", "inline"))]

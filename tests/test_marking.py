@@ -10,6 +10,7 @@ import pytest
 from cases import VARIANTS, run_of
 from pairwise import pairs
 from student import MISTAKES, Line, Subject, sigmoid
+from walks import EVERY_PART
 from written import CLEAR, Numbers, cells, first_off, off, rounded, saved, shown, subset
 
 import gatewise as gw
@@ -37,7 +38,7 @@ WAYS = ("from memory", "from paper", "from both")
 
 @pytest.mark.parametrize("how", WAYS)
 def test_no_right_sheet_is_accused(how):
-    hold_right_sheets(how, cells(), 5)
+    hold_right_sheets(how, cells(), 3)
 
 
 def hold_right_sheets(how: str, some: Cells, each: int) -> None:
@@ -168,7 +169,7 @@ def unknown_sheets(rng: np.random.Generator, some: Cells, each: int) -> Iterator
 
 
 def test_every_unknown_mistake_is_found_and_at_most_one_in_a_hundred_gets_a_cause():
-    hold_unknown_mistakes(cells(), 15)
+    hold_unknown_mistakes(cells(), 10)
 
 
 def hold_unknown_mistakes(some: Cells, each: int) -> None:
@@ -339,6 +340,11 @@ def hold_what_is_carried(some: Cells, each: int) -> None:
 # Every variant.
 
 
+def plain_enough(case: dict) -> bool:
+    """Leave all projections and batches to the variants that have every part of an equation."""
+    return case["variant"] in EVERY_PART or (case["projection"], case["batch"]) == ("projected", 2)
+
+
 def carried_on(chain: Chain, name: str, spoil: Callable[[np.ndarray], np.ndarray]) -> Numbers:
     """Return every quantity as the equations make it, where one of them is spoiled."""
     values, found = Values(), {}
@@ -352,7 +358,7 @@ def carried_on(chain: Chain, name: str, spoil: Callable[[np.ndarray], np.ndarray
     return found
 
 
-@pairs(variant=VARIANTS, projection=("unprojected", "projected"), batch=(1, 2))
+@pairs(variant=VARIANTS, projection=("unprojected", "projected"), batch=(1, 2), allowed=plain_enough)
 def test_of_every_variant_a_right_sheet_is_right_and_one_wrong_number_is_found(variant, projection, batch):
     hold_a_variant(variant, projection, batch, 1)
 

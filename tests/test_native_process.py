@@ -137,7 +137,7 @@ NESTED = """
 import os, signal, numpy as np, gatewise as gw
 gw.set_num_threads(2)  # with more, however many there are, a run might be over too soon
 lstm, small = gw.LSTM(64, 256, rng=0), gw.LSTM(2, 300, rng=1)
-x, other = (np.random.default_rng(0).normal(size=s).astype(np.float32) for s in ((1500, 16, 64), (3, 200, 2)))
+x, other = (np.random.default_rng(0).normal(size=s).astype(np.float32) for s in ((500, 16, 64), (3, 100, 2)))
 trace = lstm.trace(x)
 dx = gw.backward(trace, trace.output).x
 inner = small.trace(other)
@@ -147,9 +147,9 @@ def handler(*_):
     if len(calls) == FORKS:
         os.fork()
     gw.backward(inner, inner.output)
-    signal.setitimer(signal.ITIMER_REAL, 0.02)  # the run goes on in between, however slow the machine
+    signal.setitimer(signal.ITIMER_REAL, 0.01)  # the run goes on in between, however slow the machine
 signal.signal(signal.SIGALRM, handler)
-signal.setitimer(signal.ITIMER_REAL, 0.02)
+signal.setitimer(signal.ITIMER_REAL, 0.01)
 good = np.array_equal(lstm(x)[0], trace.output) and np.array_equal(gw.backward(trace, trace.output).x, dx)
 signal.setitimer(signal.ITIMER_REAL, 0)
 os.write(1, f"{good} {all(calls)} {len(calls) > 0}\\n".encode())  # in one piece: parent and child share it
@@ -181,11 +181,11 @@ except KeyboardInterrupt:
 LONG_CALLS = {
     "one row": ("lstm, x = gw.LSTM(64, 256, rng=0), np.ones((400_000, 64), np.float32); call = lambda: lstm(x)", "0"),
     "one long step": (
-        "lstm, x = gw.LSTM(2048, 2048, rng=0), np.ones((1, 4000, 2048), np.float32); call = lambda: lstm(x)",
+        "lstm, x = gw.LSTM(1024, 1024, rng=0), np.ones((1, 16000, 1024), np.float32); call = lambda: lstm(x)",
         "0",
     ),
     "back": (
-        "lstm = gw.LSTM(256, 512, rng=0); trace = lstm.trace(np.ones((40, 512, 256), np.float32))\n"
+        "lstm = gw.LSTM(256, 512, rng=0); trace = lstm.trace(np.ones((30, 256, 256), np.float32))\n"
         "call = lambda: gw.backward(trace, trace.output)",
         "0",
     ),
@@ -209,7 +209,7 @@ def test_a_signal_ends_a_long_run_and_breaks_nothing(call):
         text=True,
     )
     assert process.stdout.readline() == "ready\n", process.stderr.read()
-    time.sleep(0.3)  # into the run; whatever it is doing then, the signal ends it
+    time.sleep(0.1)  # into the run; whatever it is doing then, the signal ends it
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert out == "stopped 0\n", err

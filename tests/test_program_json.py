@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pairwise import pairs
 from test_data import computed
-from test_walkthrough import NOISE, trace_of
+from walks import NOISE, PROJECTIONS, fewer, trace_of
 
 import gatewise as gw
 from gatewise.network import wiring_of
@@ -18,6 +18,7 @@ from gatewise.render.program import of_wiring
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.parts import Equation
 
+WAYS = {"forward": (1, False), "backward": (1, True), "three steps": (3, False), "three steps back": (3, True)}
 STACKED = ("n_u", "n_w")  # of all gates, one after the other
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -44,17 +45,16 @@ def run(document: dict) -> tuple[list[dict], dict]:
     return made, totals
 
 
-@pairs(
-    variant=cases.VARIANTS,
-    projection=(None, 3),
-    noise=NOISE,
-    notation=NOTATIONS,
-    backward=(False, True),
-    steps=(1, 3),
-)
-def test_what_the_sections_show_follows_from_the_program(variant, projection, noise, notation, backward, steps):
-    walk = gw.walk(trace_of(variant, projection, noise, steps=steps), backward=backward)
-    own = gw.walk(trace_of(variant, projection, noise, steps=steps), backward=backward, notation=notation)
+@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE, notation=NOTATIONS, way=WAYS, allowed=fewer)
+def test_what_the_sections_show_follows_from_the_program(variant, projection, noise, notation, way):
+    hold_a_program(variant, projection, noise, notation, way)
+
+
+def hold_a_program(variant, projection, noise, notation, way):
+    """Compute from a walk's program what its sections show."""
+    steps, backward = WAYS[way]
+    trace = trace_of(variant, projection, noise, steps=steps)
+    walk, own = (gw.walk(trace, backward=backward, notation=one) for one in ("gatewise", notation))
     made, totals = run(json.loads(own.render("json", program=True)))
     compared = 0
     for section in walk.sections:
@@ -102,7 +102,7 @@ def test_a_network_follows_from_its_wiring(merge):
 
 
 def test_a_program_is_small():
-    trace = gw.LSTM(3, 16, rng=0, dtype=np.float64).trace(np.random.default_rng(0).normal(size=(20, 3)))
+    trace = gw.LSTM(3, 16, rng=0, dtype=np.float64).trace(np.random.default_rng(0).normal(size=(8, 3)))
     walk = gw.walk(trace[0], backward=True)
     assert len(walk.render("json", program=True)) < 100_000 < len(walk.render("json")) / 10
 

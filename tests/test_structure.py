@@ -80,17 +80,22 @@ def test_no_package_has_the_name_of_a_public_function():
 
 
 @pytest.mark.skipif(not SOURCES, reason="the sources are not here")
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_has_a_size_to_read(path):
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= MOST_LINES or BECAUSE in "\n".join(lines[:10])
-    for node in ast.walk(tree(path)) if path.suffix == ".py" else ():
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            told = ast.get_docstring(node, clean=False)
-            body = node.end_lineno - (node.body[0].end_lineno if told else node.lineno)
-            assert body <= MOST_OF_A_FUNCTION or BECAUSE in (told or ""), f"{node.name} has {body} lines"
+def test_a_file_has_a_size_to_read():
+    long = []
+    for path in SOURCES:
+        name, lines = path.relative_to(ROOT), path.read_text(encoding="utf-8").splitlines()
+        if len(lines) > MOST_LINES and BECAUSE not in "\n".join(lines[:10]):
+            long.append(f"{name} has {len(lines)} lines")
+        for node in ast.walk(tree(path)) if path.suffix == ".py" else ():
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                told = ast.get_docstring(node, clean=False)
+                body = node.end_lineno - (node.body[0].end_lineno if told else node.lineno)
+                if body > MOST_OF_A_FUNCTION and BECAUSE not in (told or ""):
+                    long.append(f"{name}: {node.name} has {body} lines")
+    assert not long, "\n".join(long)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("tests/**/*.py")), ids=lambda path: path.name)
-def test_a_file_of_tests_is_of_one_subject(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_OF_A_TEST
+def test_a_file_of_tests_is_of_one_subject():
+    sizes = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in ROOT.glob("tests/**/*.py")}
+    assert sizes
+    assert {name: size for name, size in sizes.items() if size > MOST_OF_A_TEST} == {}

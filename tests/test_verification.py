@@ -234,8 +234,13 @@ def supposed(seed):
     return case, claims, suspects.mistakes(case, claims)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))  # not square, square, of two layers, of two directions
 def test_every_mistake_that_is_looked_for_is_found_when_a_runtime_makes_it(seed):
+    hold_every_mistake(seed)
+
+
+def hold_every_mistake(seed):
+    """Make every mistake of a runtime in an LSTM that is drawn."""
     lstm, x, state, _ = drawn(seed)
     _, claims, mistakes = supposed(seed)
     right = lstm(x, state)[0]

@@ -1,13 +1,72 @@
-"""Small walks of every kind, which the tests of the formats render: two units, two features, projected to one."""
+"""Small walks of every kind, which the tests of the walkthrough and of its formats are held against."""
 
 from __future__ import annotations
 
+from functools import cache
+
 import cases
 import numpy as np
-from test_walkthrough import NOISE
 
 import gatewise as gw
-from gatewise.walkthrough.parts import Walkthrough
+from gatewise.trace import Trace
+from gatewise.walkthrough.parts import Equation, Walkthrough
+
+NOISE = {
+    "no noise": {},
+    "dropout": {"input": 1.25, "recurrent": 2.0},
+    "zoneout": {"zoneout_cell": 0.3, "zoneout_hidden": 0.6},
+    "DropConnect": {"weight": 0.5},
+}
+PROJECTIONS = (None, 3)
+EVERY_PART = (  # between them they have every part of an equation; the others are apart by their nonlinearities
+    "plain",
+    "peephole, coupling, clips",
+    "peephole, layer norm of the gates",
+    "peephole, coupling, layer norm of Haste",
+)
+PLAINEST = {
+    "projection": (None,),
+    "noise": ("no noise",),
+    "notation": ("gatewise",),
+    "way": ("forward", "backward"),
+    "unit": (None,),
+}
+
+
+def some(case: dict) -> bool:
+    """Tell of the pairs' cases those of the variants with every part, and of any other the plainest, of one step.
+
+    Which is what a walk shows of the others: tests/peers/test_formats.py has all pairs.
+    """
+    return case["variant"] in EVERY_PART or all(case.get(name, plain[0]) in plain for name, plain in PLAINEST.items())
+
+
+def fewer(case: dict) -> bool:
+    """Tell of those the ones that are enough where rendering is dear: one step back has the forward equations too."""
+    return some(case) and (case["variant"] in EVERY_PART or case["way"] == "backward")
+
+
+@cache
+def trace_of(variant: str, projection: int | None, noise: str = "no noise", *, dtype=np.float64, steps=2) -> Trace:
+    """Return the trace of a run that is drawn from the name of its variant: three features, four units."""
+    rng = np.random.default_rng(sum(map(ord, variant)))
+    p = cases.parameters(cases.VARIANTS[variant], rng, projection=projection, dtype=dtype)
+    state = ((gw.State(rng.normal(size=(1, p.recurrent_size)), rng.normal(size=(1, p.hidden_size))),),)
+    x = rng.normal(size=(steps, 1, p.input_size))
+    return gw.LSTM.from_cells(p).trace(x, state, masks=masks_of(noise), engine="reference")[0]
+
+
+def masks_of(noise: str) -> list[list[gw.Masks]]:
+    """Return noise as a run takes it."""
+    return [[gw.Masks(**{name: np.asarray(share) for name, share in NOISE[noise].items()})]]
+
+
+def equations(walkthrough: Walkthrough) -> list[Equation]:
+    """Return the equations of all sections."""
+    return [block for section in walkthrough.sections for block in section.blocks if isinstance(block, Equation)]
+
+
+# Two units and two features, projected to one: whatever is rendered of them.
 
 SUBJECTS = {"variant": cases.VARIANTS, "projection": (None, 1), "noise": NOISE}
 WAYS = {  # how many steps, whether backward, and whether one unit is opened
@@ -20,17 +79,18 @@ WAYS = {  # how many steps, whether backward, and whether one unit is opened
 }
 
 
-def some(case: dict) -> bool:
-    """Tell of the pairs' cases those of the plain variant, and of every other one the plainest."""
-    return case["variant"] == "plain" or (case["projection"], case["noise"]) == (None, "no noise")
+@cache
+def small_trace(variant: str, projection: int | None, noise: str, steps: int) -> Trace:
+    """Return the trace of a small run that is drawn from the name of its variant."""
+    rng = np.random.default_rng(sum(map(ord, variant)))
+    p = cases.parameters(cases.VARIANTS[variant], rng, inputs=2, hidden=2, projection=projection)
+    state = ((gw.State(rng.normal(size=(1, p.recurrent_size)), rng.normal(size=(1, 2))),),)
+    x = rng.normal(size=(steps, 1, p.input_size))
+    return gw.LSTM.from_cells(p).trace(x, state, masks=masks_of(noise), engine="reference")[0]
 
 
 def walk_of(variant: str, projection: int | None, noise: str, way: str, notation: str = "gatewise") -> Walkthrough:
-    """Return a walk through a run that is drawn from the name of its variant."""
+    """Return a walk through such a run."""
     steps, backward, unit = WAYS[way]
-    rng = np.random.default_rng(sum(map(ord, variant)))
-    p = cases.parameters(cases.VARIANTS[variant], rng, inputs=2, hidden=2, projection=projection)
-    masks = [[gw.Masks(**{name: np.asarray(share) for name, share in NOISE[noise].items()})]]
-    state = ((gw.State(rng.normal(size=(1, p.recurrent_size)), rng.normal(size=(1, 2))),),)
-    trace = gw.LSTM.from_cells(p).trace(rng.normal(size=(steps, 1, 2)), state, masks=masks, engine="reference")[0]
+    trace = small_trace(variant, projection, noise, steps)
     return gw.walk(trace if steps > 1 else trace.step(0), unit=unit, backward=backward, notation=notation)

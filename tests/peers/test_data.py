@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cases import VARIANTS
-from test_walkthrough import trace_of
+from walks import trace_of
 
 import gatewise as gw
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cases import VARIANTS
+from pairwise import pairs
 from test_causes import (
     IN_ONE_EQUATION,
     every_mistake,
@@ -15,6 +16,7 @@ from test_causes import (
     new_cell,
     steps_taken_for_all,
 )
+from test_cli_check import SMALL, hold_one_line
 from test_marking import (
     WAYS,
     hold_a_variant,
@@ -27,6 +29,7 @@ from test_marking import (
     hold_what_goes_wrong_again,
     hold_what_is_carried,
 )
+from test_problem import hold_a_problem
 from written import cells
 
 pytestmark = pytest.mark.peers
@@ -89,8 +92,18 @@ def test_what_is_blank_is_carried_from_the_one_to_the_other_thirty_times():
     hold_what_is_carried(cells(10, 10), 3)
 
 
+@pairs(variant=VARIANTS, projection=("unprojected", "projected"), steps=(1, 2), rows=(1, 2))
+def test_a_problem_of_any_variant_and_size_is_taken_or_gets_one_sentence(variant, projection, steps, rows, tmp_path):
+    hold_a_problem(variant, projection, steps, rows, tmp_path)
+
+
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("projection", ["unprojected", "projected"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_of_every_variant_five_wrong_numbers_are_found(variant, projection, batch):
     hold_a_variant(variant, projection, batch, 5)
+
+
+@pytest.mark.parametrize("what", SMALL)
+def test_the_command_says_one_line_of_whatever_is_no_sheet(what, tmp_path, capsys):
+    hold_one_line(what, tmp_path, capsys)

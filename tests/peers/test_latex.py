@@ -10,7 +10,7 @@ import cases
 import numpy as np
 import pytest
 from test_latex import HOSTILE
-from test_walkthrough import NOISE, trace_of
+from walks import NOISE, trace_of
 
 import gatewise as gw
 from gatewise import examples

@@ -1,0 +1,21 @@
+"""The laws of diagnostics once more, over LSTMs and cells that the fast tests leave out: only time is heavy here."""
+
+from __future__ import annotations
+
+import pytest
+from cases import VARIANTS
+from test_gradient_check import hold_right_gradients
+from test_verification import hold_every_mistake
+
+pytestmark = pytest.mark.peers
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_mistake_that_is_looked_for_is_found_in_a_dozen_lstms(seed):
+    hold_every_mistake(seed)
+
+
+@pytest.mark.parametrize("projection", ["unprojected", "projected"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_right_gradients_of_every_variant_agree_with_central_differences(variant, projection):
+    hold_right_gradients(variant, projection)
