@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,12 @@ from gatewise.symbolic.formula import (
     Slope,
     Sum,
     Symbol,
-    add,
     nodes,
     rebuild,
 )
 from gatewise.symbolic.program import Assignment
 from gatewise.trace import Trace
-from gatewise.walkthrough.bound import BoundStep, bind_backward
+from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
 from gatewise.walkthrough.notation import DEFAULT
 from gatewise.walkthrough.parts import Equation
 
@@ -118,8 +117,6 @@ class Chain:
         for row, steps in enumerate(self.bound):
             bind_backward(steps, *(_of_row(given, row) for given in (dh, dc)))
         self.program = self.bound[0][0].program
-        self.links = {one.into: (one.source, -1) for one in self.program.carry}
-        self.links |= {one.into: (one.source, 1) for one in self.program.carry_back}
         self.given: dict[Key, Any] = {}
         with np.errstate(all="ignore"):
             self.quantities = tuple(self._quantities())
@@ -153,13 +150,10 @@ class Chain:
         return Quantity(name, rows, at, one.sums, one in self.program.backward, np.asarray(key))
 
     def _total(self, one: Assignment) -> Quantity:
-        """The gradient of a parameter: the sum over all steps, the last step first."""
-        steps = [list(reversed(list(enumerate(row)))) for row in self.bound]
-        times = {replace(one.left, time=at): step.scope[one.left] for at, step in steps[0]}
-        key = sum(sum(step.scope[one.left] for _, step in row) for row in steps)
-        equation = self.bound[0][0].equation(one)
-        equation = replace(equation, right=add(*times), env=times, value=key, products=())
-        return Quantity(text.formula(one.left), (equation,), None, True, True, np.asarray(key))
+        """The gradient of a parameter: the sum over all steps."""
+        every = [over_all_steps(steps, one) for steps in self.bound]
+        key = sum(equation.value for equation in every)
+        return Quantity(text.formula(one.left), (every[0],), None, True, True, np.asarray(key))
 
     def named(self, name: str) -> Quantity | None:
         """Return the quantity of a name, or of one of the words that mean it."""
@@ -183,8 +177,8 @@ class Chain:
             return values.value[key], values.tolerance[key]
         if (symbol, at, row) in values.value:
             return values.value[symbol, at, row], values.tolerance[symbol, at, row]
-        if at is not None and symbol in self.links:
-            source, by = self.links[symbol]
+        if at is not None and symbol in self.program.links:
+            source, by = self.program.links[symbol]
             if 0 <= at + by < self.steps:
                 return values.value[source, at + by, row], values.tolerance[source, at + by, row]
         return self.given[symbol, at, row], 0.0
@@ -193,9 +187,9 @@ class Chain:
         """Return the quantity that a symbol in an equation of a step stands for, or None where it is given."""
         if symbol.time is not None:
             return self.makers.get((Symbol(symbol.base, symbol.sub, symbol.d), symbol.time))
-        if (symbol, at) in self.makers or at is None or symbol not in self.links:
+        if (symbol, at) in self.makers or at is None or symbol not in self.program.links:
             return self.makers.get((symbol, at))
-        source, by = self.links[symbol]
+        source, by = self.program.links[symbol]
         return self.makers.get((source, at + by))
 
     def compute(

@@ -45,7 +45,7 @@ def render(walk: Walkthrough, *, program: bool = False) -> str:
 def document(walk: Walkthrough, *, program: bool = False) -> Object:
     """Return the walkthrough as plain data that JSON has: objects, lists, strings, numbers, booleans, null."""
     whole = (
-        of_walk(walk.source, tree, numbers, backward=walk.backward)
+        of_walk(walk.steps, tree, numbers, backward=walk.backward)
         if program
         else {"sections": [_section(section, walk) for section in walk.sections]}
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -14,28 +14,30 @@ from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition, slope
-from gatewise.symbolic.program import MASK, PARAMETER, Assignment, Carry, Form, Program
+from gatewise.symbolic.program import MASK, Assignment, Carry, Form, Program
 from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DH_NEXT, DY, H_PREV, X
 from gatewise.symbolic.wiring import Head, WiredCell, Wiring, reading, unreading
-from gatewise.walkthrough.parts import Source
+from gatewise.walkthrough.bound import are_one_run
+from gatewise.walkthrough.parts import Bound
 from gatewise.walkthrough.setting import activations_of
 
 Object = dict[str, Any]
 Plain = Callable[[Any], Any]  # a formula, or numbers, as JSON has them
 
 
-def of_walk(source: Source, tree: Plain, numbers: Plain, *, backward: bool) -> Object:
-    """Return the program of a walkthrough, its wiring, its parameters and its inputs.
+def of_walk(steps: Sequence[Bound], tree: Plain, numbers: Plain, *, backward: bool) -> Object:
+    """Return the program of a walkthrough's steps, its wiring, its parameters and its inputs.
 
     Raises
     ------
     OptionError
         If the steps are not those of one run.
     """
-    _require_one_run(source)
-    cell = WiredCell(program(source.program.form), source.parameters)
-    return {**of_wiring(Wiring(((cell,),)), tree, numbers), "inputs": _inputs(source, numbers, backward=backward)}
+    if not are_one_run(steps):
+        raise OptionError("a program is written of the steps of one run, each beginning where the last one ended")
+    cell = WiredCell(program(steps[0].form), steps[0].p)
+    return {**of_wiring(Wiring(((cell,),)), tree, numbers), "inputs": _inputs(steps, numbers, backward=backward)}
 
 
 def of_wiring(wiring: Wiring, tree: Plain, numbers: Plain) -> Object:
@@ -114,10 +116,10 @@ def _values(values: Mapping[Symbol, Any], numbers: Plain) -> Object:
     return {_name(symbol): numbers(value) for symbol, value in values.items()}
 
 
-def _inputs(source: Source, numbers: Plain, *, backward: bool) -> Object:
+def _inputs(bound: Sequence[Bound], numbers: Plain, *, backward: bool) -> Object:
     """Return what goes into the first step from before, into every step from outside, and into the last from after."""
-    steps, first, last = source.steps, source.steps[0], source.steps[-1]
-    masks = source.program.of_kind(MASK)
+    steps = [step.scope for step in bound]
+    first, last, masks = steps[0], steps[-1], bound[0].program.of_kind(MASK)
     always = [symbol for symbol in masks if symbol.base == "D"]
 
     def every(symbols: Iterable[Symbol]) -> Mapping[Symbol, Any]:
@@ -132,12 +134,3 @@ def _inputs(source: Source, numbers: Plain, *, backward: bool) -> Object:
         "always": _values({symbol: first[symbol] for symbol in always}, numbers),
         "after": _values({DH_NEXT: last[DH], DC_NEXT: last[DC_NEXT]}, numbers) if backward else {},
     }
-
-
-def _require_one_run(source: Source) -> None:
-    first = source.steps[0]
-    for before, after in zip(source.steps, source.steps[1:], strict=False):
-        same = all(np.array_equal(first[one], after[one], equal_nan=True) for one in source.program.of_kind(PARAMETER))
-        links = ((before[one.source], after[one.into]) for one in source.program.carry)
-        if not same or not all(np.array_equal(*pair, equal_nan=True) for pair in links):
-            raise OptionError("a program is written of the steps of one run, each beginning where the last one ended")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,10 +16,12 @@ from gatewise.render import code
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Call, Formula, Product, Symbol, symbols
 from gatewise.symbolic.nonlinearities import slope, textbook
-from gatewise.symbolic.program import PARAMETER
+from gatewise.symbolic.program import GRADIENT, INPUT, PARAMETER, STATE, Assignment, Program
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, H_PREV, C, F, H, X, d
+from gatewise.walkthrough import stations, written
+from gatewise.walkthrough.bound import over_all_steps
 from gatewise.walkthrough.notation import notation
-from gatewise.walkthrough.parts import Equation, Section, Table, Walkthrough
+from gatewise.walkthrough.parts import Equation, Section, Walkthrough
 from gatewise.walkthrough.setting import TABLE, activations_of
 
 WIDTH = 88
@@ -71,49 +73,47 @@ class Script:
     """The code of a walk, cell by cell, and what each prints."""
 
     def __init__(self, walk: Walkthrough) -> None:
-        self.walk, self.program = walk, walk.source.program
-        self.of = of = notation(walk.notation).symbol
-        self.steps = walk.source.steps
+        self.walk, self.steps, self.notation = walk, walk.steps, notation(walk.notation)
+        self.of = self.notation.symbol
         self.last = len(self.steps) - 1
         self.many = self.last > 0
-        self.single = self.steps[0][X].dtype == np.float32
+        self.single = self.steps[0].p.dtype == np.float32
         self.allotted = code.Allotted(*TAKEN)
         self.functions = {
             one: "np.tanh" if one.name == "tanh" else self.allotted.name(one, one.name)
-            for one in activations_of(self.program.form.variant)
+            for one in dict.fromkeys(one for step in self.steps for one in activations_of(step.form.variant))
         }
         self.values: dict[str, Any] = {}  # what each name stands for
         self.told: dict[str, Any] = {}  # what it stands for in the walk
         self.forward: list[_Line] = []  # from all that goes in to the last states
         self.gradients: dict[Symbol, str] = {}  # of the parameters
-        self.of_forward = {of(one.left) for one in self.program.forward}
-        self.of_parameters = {of(one.left) for one in self.program.backward if one.sums}
         self.dropped = self._dropped()
         self.shared = self._shared()
-        self.before = {of(one.into): (of(one.source), -1) for one in self.program.carry}  # what a step takes from its
-        self.before |= {
-            of(one.into): (of(one.source), 1) for one in self.program.carry_back
-        }  # neighbours, and of which
+        links = self.steps[0].program.links
+        self.links = {self.of(into): (self.of(source), by) for into, (source, by) in links.items()}
 
     def _dropped(self) -> dict[Symbol, Symbol]:
         """Return the weights that are seen under DropConnect, and their masks."""
-        form = self.program.form
+        form = self.steps[0].form
         base = "U" if form.split or form.haste else "W"
         pairs = {Symbol(base, k): Symbol("D", k) for k in form.own if "weight" in form.masks}
         return {self.of(weights): self.of(mask) for weights, mask in pairs.items()}
 
     def _shared(self) -> dict[Symbol, Any]:
         """Return the parameters and masks that are the same at every step, in the order in which they are used."""
-        lines = (*self.program.forward, *(self.program.backward if self.walk.backward else ()))
-        shaped = notation(self.walk.notation).value
         found: dict[Symbol, Any] = {}
-        for symbol in dict.fromkeys(symbol for one in lines for symbol in self.program.symbols[one.left]):
-            if symbol not in self.program.of_kind(PARAMETER) and symbol.base != "D":
-                continue
-            first, *later = (step[symbol] for step in self.steps)
+        for symbol in dict.fromkeys(symbol for step in self.steps for symbol in self._used(step.program)):
+            first, *later = (step.scope[symbol] for step in self.steps if symbol in step.program.axes)
             if all(np.array_equal(first, other, equal_nan=True) for other in later):
-                found[self.of(symbol)] = shaped(first)
+                found[self.of(symbol)] = self.notation.value(first)
         return found
+
+    def _used(self, program: Program) -> Iterator[Symbol]:
+        """Go through the parameters of a program, and its masks of weights, as its equations use them."""
+        for one in (*program.forward, *(program.backward if self.walk.backward else ())):
+            for symbol in program.symbols[one.left]:
+                if symbol in program.of_kind(PARAMETER) or symbol.base == "D":
+                    yield symbol
 
     def name(self, symbol: Symbol, at: int | None) -> str:
         """Return what a symbol is called, at one of the steps if there are several."""
@@ -144,18 +144,20 @@ class Script:
                 for symbol, value in self.shared.items():
                     if symbol not in self.dropped and symbol not in self.dropped.values():
                         self._given(symbol, None, value)
-            case "through_time" if self.program.form.keeps_by_gate:
+            case "input":
+                self._from_outside(section.at, INPUT, STATE)
+            case "arriving":
+                self._from_outside(section.at, GRADIENT)
+            case "all_steps":
+                for one in (one for one in self.steps[0].program.backward if one.sums):
+                    self._equation(one, over_all_steps(self.steps, one), None)
+            case "through_time" if self.steps[0].form.keeps_by_gate:
                 self._through_time()
             case "gradient_check":
                 self._check()
-        for block in section.blocks:
-            match block:
-                case Table(rows=rows) if section.key in ("input", "arriving"):
-                    for name, numbers in rows:
-                        if isinstance(name, Symbol):
-                            self._given(name, section.at, np.array(numbers))
-                case Equation():
-                    self._equation(block, section)
+        step = self.steps[section.at or 0]
+        for one in stations.of_section(step.program, section.key):
+            self._equation(one, step.equation(one), section.at)
         shown = f"show({', '.join(f'{name}={source}' for name, source in self.shown)})" if self.shown else ""
         return "\n".join(part for part in (*self.given, *self.made, _wrapped(shown, 5)) if part), self.printed
 
@@ -173,8 +175,8 @@ class Script:
         if name in self.values:
             return name
         self.told[name] = told
-        if symbol in self.before and at is not None:
-            other, step = self.before[symbol]
+        if symbol in self.links and at is not None:
+            other, step = self.links[symbol]
             source = self.allotted.names.get((other, at + step), "")
             if source in self.told and np.array_equal(self.told[source], told, equal_nan=True):
                 line = _Line(name, other, {other: source})
@@ -187,15 +189,22 @@ class Script:
         self.given.append(f"{name} = {code.array(self.values[name])}")
         return name
 
-    def _equation(self, equation: Equation, section: Section) -> None:
-        names = {symbol: self._given(symbol, section.at, equation.env[symbol]) for symbol in symbols(equation.right)}
-        line = _Line(self.name(equation.left, section.at), equation.right, names)
+    def _from_outside(self, at: int | None, *kinds: str) -> None:
+        """Write down what a step is given, of some kinds."""
+        step = self.steps[at or 0]
+        for symbol in (symbol for kind in kinds for symbol in step.program.of_kind(kind)):
+            self._given(self.of(symbol), at, step.scope[symbol])
+
+    def _equation(self, one: Assignment, bound: Equation, at: int | None) -> None:
+        equation = written.equation(bound, self.notation)
+        names = {symbol: self._given(symbol, at, equation.env[symbol]) for symbol in symbols(equation.right)}
+        line = _Line(self.name(equation.left, at), equation.right, names)
         self._line(line)
         self.told[line.name] = equation.value
         self._show(line.name, line.name, self.values[line.name])
-        if equation.left in self.of_forward:
+        if one in self.steps[at or 0].program.forward:
             self.forward.append(line)
-        if equation.left in self.of_parameters:  # where there are several steps, their sum comes last
+        if one.sums:  # where there are several steps, their sum comes last
             self.gradients[replace(equation.left, d=False)] = line.name
 
     def _activations(self) -> None:

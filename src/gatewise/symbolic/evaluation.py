@@ -8,7 +8,7 @@ one number, such as a mean over all units, 1 for a vector, 2 for a matrix.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,7 +34,13 @@ from gatewise.symbolic.formula import (
     parts,
 )
 
-Env = Mapping[Symbol, Any]
+
+class Env(Protocol):
+    """What symbols stand for."""
+
+    def __getitem__(self, symbol: Symbol, /) -> Any: ...
+
+
 Ranks = Mapping[Symbol, int]
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -152,7 +152,7 @@ class Form:
         return Symbol("q", k) if self.variant.layer_norm == "gates" else self.unclipped(k)
 
 
-@dataclass(frozen=True, eq=False)  # a form has one program: the same object each time it is asked for
+@dataclass(frozen=True, eq=False)  # each is made once, and told from others by what it is
 class Program:
     """What a cell computes in one step, and what it carries from step to step.
 
@@ -191,6 +191,12 @@ class Program:
     def ranks(self) -> dict[Symbol, int]:
         """How many axes every quantity has of its own."""
         return {symbol: len(axes) for symbol, axes in self.axes.items()}
+
+    @cached_property
+    def links(self) -> dict[Symbol, tuple[Symbol, int]]:
+        """What a step takes from its neighbours: by its symbol here, the one there, and where that step lies."""
+        before = {one.into: (one.source, -1) for one in self.carry}
+        return before | {one.into: (one.source, 1) for one in self.carry_back}
 
     def of_kind(self, kind: str) -> tuple[Symbol, ...]:
         """Return what is given of one kind."""

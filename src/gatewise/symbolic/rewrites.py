@@ -211,10 +211,12 @@ def with_weights_as_they_act(program: Program) -> Program:
 @lru_cache(256)
 def sized(program: Program, recurrent: int, columns: int) -> Program:
     """Return a program for a cell of these sizes: what is cut from a vector begins and ends at numbers."""
-    sizes: dict[int | str, int] = {0: 0, RECURRENT: recurrent, COLUMNS: columns}
+    sizes: dict[int | str, int] = {RECURRENT: recurrent, COLUMNS: columns}
 
     def change(node: Formula) -> Formula | None:
-        return Part(node.vector, sizes[node.start], sizes[node.stop]) if isinstance(node, Part) else None
+        if not isinstance(node, Part):
+            return None
+        return Part(node.vector, *(sizes.get(end, end) for end in (node.start, node.stop)))
 
     return replace(program, backward=_changed(program.backward, change))
 

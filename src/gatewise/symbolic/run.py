@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH_NEXT, DY, H_PREV, X
 Rows = slice | npt.NDArray[np.intp]
 
 
-class Scope(Mapping[Symbol, Any]):
+class Scope:
     """What the symbols of one step stand for: what is known, and all that follows from it, computed when asked for.
 
     Parameters
@@ -43,12 +43,6 @@ class Scope(Mapping[Symbol, Any]):
         if symbol not in self.known:
             self.known[symbol] = evaluate(self.program.assignments[symbol].right, self, self.ranks)
         return self.known[symbol]
-
-    def __iter__(self) -> Iterator[Symbol]:
-        return iter(self.program.axes)
-
-    def __len__(self) -> int:
-        return len(self.program.axes)
 
 
 class _Taken(NamedTuple):
@@ -161,6 +155,8 @@ class Run:
 
     def end(self, dy: Array, dfinal: State) -> None:
         """Say how the loss depends on a run that has not gone back yet: `dy` and `dfinal` as for the run itself."""
+        if "_backward" in vars(self):
+            raise RuntimeError("this run has gone back already, from another loss")
         self.dy, self.dfinal = dy, dfinal
 
     @property

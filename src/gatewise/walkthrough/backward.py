@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.diagnostics.gradient_check import gradient_check
-from gatewise.symbolic.formula import Symbol, add
+from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.symbols import C_PREV, DC_PREV, DH, H_PREV, UNITS, F, H, X, d
 from gatewise.walkthrough import meaning, stepback
-from gatewise.walkthrough.bound import BoundStep, bind_backward
-from gatewise.walkthrough.parts import Block, Equation, Section, Sentence, Table, Words
+from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
+from gatewise.walkthrough.parts import Block, Section, Sentence, Table, Words
 
 
 class BackwardWalk:
@@ -63,15 +62,8 @@ class BackwardWalk:
         """The gradients of the parameters: the sums over all steps."""
         told = "The parameters are the same at every step: their gradients add up. In brackets stands which step it is."
         blocks: list[Block] = [Sentence(told)]
-        first = self.steps[0]
-        blocks += [self._summed(first.equation(one)) for one in first.program.backward if one.sums]
+        blocks += [over_all_steps(self.steps, one) for one in self.steps[0].program.backward if one.sums]
         return Section("all_steps", f"The gradients of all {len(self.steps)} steps", tuple(blocks), self.after)
-
-    def _summed(self, equation: Equation) -> Equation:
-        """Return the sum of a gradient over all steps, the last step first."""
-        left = equation.left
-        env = {replace(left, time=n): step.scope[left] for n, step in reversed(list(enumerate(self.steps)))}
-        return replace(equation, right=add(*env), env=env, value=sum(env.values()), products=())
 
     def _through_time(self) -> Section:
         """How much of the cell state's gradient the forget gates let through."""

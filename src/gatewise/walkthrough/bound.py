@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -15,12 +16,12 @@ from gatewise.gates import LETTERS
 from gatewise.step import Step
 from gatewise.symbolic import binding, rewrites
 from gatewise.symbolic.cell import program
-from gatewise.symbolic.formula import Call, Formula, MatMul, Stack, Symbol, Transpose, nodes
+from gatewise.symbolic.formula import Call, Formula, MatMul, Stack, Symbol, Transpose, add, nodes
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.run import Scope
 from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.notation import Notation
-from gatewise.walkthrough.parts import Block, Equation, Opened, Section
+from gatewise.walkthrough.parts import Block, Bound, Equation, Opened, Section
 
 OPENNESS = ("sigmoid", "hard_sigmoid")  # nonlinearities that lie between 0 and 1
 
@@ -136,12 +137,8 @@ def bind_backward(
     """
     p = steps[0].p
     last = _arriving("dh", dh, np.ones(p.recurrent_size)), _arriving("dc", dc, np.zeros(p.hidden_size))
-    for before, after in pairwise(steps):
-        follows = before.p is after.p
-        for was, now in zip(before.step.state, after.step.previous, strict=True):
-            follows = follows and np.array_equal(was, now, equal_nan=True)
-        if not follows:
-            raise OptionError("the walk back needs steps of one run, each beginning where the one before it ended")
+    if not are_one_run(steps):
+        raise OptionError("the walk back needs steps of one run, each beginning where the one before it ended")
     carry = steps[0].program.carry_back
     arriving = dict(zip((one.into for one in carry), last, strict=True))
     with np.errstate(all="ignore"):
@@ -149,6 +146,25 @@ def bind_backward(
             step.scope.known.update(arriving)
             arriving = {one.into: step.scope[one.source] for one in carry}
     return last
+
+
+def over_all_steps(steps: Sequence[Bound], one: Assignment) -> Equation:
+    """Return the gradient of a parameter: the sum of what it is at every step, the last step first."""
+    env = {replace(one.left, time=at): step.scope[one.left] for at, step in reversed(list(enumerate(steps)))}
+    equation = steps[0].equation(one)
+    return replace(equation, right=add(*env), env=env, value=sum(env.values()), products=())
+
+
+def are_one_run(steps: Sequence[Bound]) -> bool:
+    """Tell whether each step begins where the one before it ended, in the same cell."""
+    return all(
+        before.p is after.p
+        and all(
+            np.array_equal(was, now, equal_nan=True)
+            for was, now in zip(before.step.state, after.step.previous, strict=True)
+        )
+        for before, after in pairwise(steps)
+    )
 
 
 def _arriving(name: str, given: npt.ArrayLike | None, default: Array) -> Array:

@@ -15,7 +15,7 @@ from gatewise.walkthrough import forward, setting, written
 from gatewise.walkthrough.backward import BackwardWalk
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.notation import notation as notation_of
-from gatewise.walkthrough.parts import Source, Walkthrough
+from gatewise.walkthrough.parts import Walkthrough
 
 
 def walk(
@@ -96,8 +96,7 @@ def walk(
     counted = f"{len(steps)} steps" if many else "one step"
     title = f"An LSTM cell, {counted} back, line by line" if backward else f"An LSTM cell, {counted} line by line"
     shown = tuple(written.section(section, symbols) for section in sections)
-    source = Source(bound[0].program, p, tuple(step.scope for step in bound))
-    return Walkthrough(title, shown, source, bound[0].names, units, backward, symbols.name, symbols.rows)
+    return Walkthrough(title, shown, tuple(bound), bound[0].names, units, backward, symbols.name, symbols.rows)
 
 
 def _steps(thing: object, batch: int) -> list[Step]:

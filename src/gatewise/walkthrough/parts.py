@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, Protocol
 
 from gatewise import showing, storage
 from gatewise.errors import OptionError
 from gatewise.parameters import Parameters
-from gatewise.step import Terms
+from gatewise.step import Step, Terms
+from gatewise.symbolic.evaluation import Env
 from gatewise.symbolic.formula import Formula, Symbol
-from gatewise.symbolic.program import Program
+from gatewise.symbolic.program import Assignment, Form, Program
 from gatewise.symbolic.symbols import COLUMNS, UNITS
 
 Words = str | Symbol | tuple[str | Symbol, ...]  # text, with symbols in it
@@ -140,23 +141,22 @@ class Section:
     at: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
-    """What a walkthrough is made of.
+class Bound(Protocol):
+    """A step with its program, in gatewise's own symbols: see `gatewise.walkthrough.bound.BoundStep`."""
 
-    Attributes
-    ----------
-    program : Program
-        Of the cell, in the form of the walkthrough's notation, but in gatewise's own symbols.
-    parameters : Parameters
-        Of the first step.
-    steps : tuple of mapping of Symbol to array
-        What they stand for at every step.
-    """
-
+    step: Step
+    p: Parameters
+    form: Form
     program: Program
-    parameters: Parameters
-    steps: tuple[Mapping[Symbol, Any], ...]
+
+    @property
+    def scope(self) -> Env:
+        """What its symbols stand for."""
+        ...
+
+    def equation(self, one: Assignment) -> Equation:
+        """Return an assignment of the program with its numbers."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +167,8 @@ class Walkthrough:
     ----------
     title : str
     sections : tuple of Section
-    source : Source
+    steps : tuple of Bound
+        The steps that it is of: the program of each, and what its symbols stand for.
     names : dict of str to tuple of str
         What vectors and matrices go over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
         where it is projected), ``features``, ``columns`` (of the combined input) and ``all gates``.
@@ -183,7 +184,7 @@ class Walkthrough:
 
     title: str
     sections: tuple[Section, ...]
-    source: Source
+    steps: tuple[Bound, ...]
     names: Mapping[str, tuple[str, ...]]
     units: tuple[int, ...] | None = None
     backward: bool = False

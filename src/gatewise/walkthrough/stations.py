@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from gatewise.gates import LETTERS, NAMES, index
 from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.program import Assignment
+from gatewise.symbolic.program import Assignment, Program
 
 Stations = dict[str, tuple[Assignment, ...]]
 
@@ -19,6 +20,14 @@ def forward(assignments: Iterable[Assignment]) -> Stations:
 def backward(assignments: Iterable[Assignment]) -> Stations:
     """Return the equations of a step back by the key of their section, in the order of the program."""
     return _by_station(assignments, _backward)
+
+
+@lru_cache(256)
+def of_section(program: Program, key: str) -> tuple[Assignment, ...]:
+    """Return the equations that a section of a step shows; none, where it is about something else."""
+    if key == "forward":  # all of them, in brief
+        return program.forward
+    return (forward(program.forward) | backward(program.backward)).get(key, ())
 
 
 def _by_station(assignments: Iterable[Assignment], key: Callable[[Assignment], str]) -> Stations:

@@ -9,9 +9,10 @@ import numpy as np
 
 from gatewise.step import Term, Terms
 from gatewise.symbolic.evaluation import evaluate, substitute
-from gatewise.symbolic.formula import Product, Sum, Symbol, times
+from gatewise.symbolic.formula import Formula, Product, Sum, Symbol, times
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import COLUMNS, DC_NEXT, DC_PREV, DH, DH_PREV, DZ, FEATURES, K_C, RECURRENT, UNITS, F, d
+from gatewise.symbolic.run import Scope
+from gatewise.symbolic.symbols import COLUMNS, DC_NEXT, DC_PREV, DH, DH_PREV, DZ, FEATURES, RECURRENT, UNITS, F, d
 from gatewise.walkthrough import meaning, stations
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Equation, Opened, Section, Sentence, Table
@@ -66,9 +67,7 @@ def _told(step: BoundStep, key: str, equations: list[Equation]) -> list[Block]:
         case "d_hidden_state" | "d_sums":
             return []
         case "d_cell_state":
-            whole = _of(step, d(step.form.cell)).right
-            assert isinstance(whole, Sum)
-            later = evaluate(whole.terms[0], scope)
+            later = evaluate(_along_the_cell(step), scope)
             return [Sentence(meaning.cell_back(later, scope[d(step.form.cell)], units, named))]
         case "d_weights":
             weights = [one for one in equations if np.ndim(one.value) == 2 and one.left.base in "WU"]
@@ -97,14 +96,21 @@ def _passed_on(step: BoundStep, symbol: Symbol) -> Any:
 
 
 def kept(step: BoundStep) -> Any:
-    """Return how much of the cell state's gradient goes on to the step before, along the cell state alone."""
-    share = step.scope[F]
-    if step.form.variant.cell_clip is not None:
-        share = share * _passed_on(step, d(step.form.raw_cell))
-    if step.masks.zoneout_cell is not None:
-        old = step.scope[K_C]
-        share = old + (1 - old) * share
-    return share
+    """Return how much of the cell state's gradient goes on to the step before, along the cell state alone: the
+    gradient of the previous cell state when 1 arrives at this one, and nothing at the hidden state and the gates.
+    """
+    cell, ones = d(step.form.cell), np.ones_like(step.scope[F])
+    known = {symbol: value for symbol, value in step.scope.known.items() if not symbol.d}
+    known |= {DC_NEXT: ones, **{d(step.form.weighted(k)): 0 * ones for k in step.form.own}}
+    known[cell] = evaluate(_along_the_cell(step), known)
+    return Scope(step.program, step.p, known)[DC_PREV]
+
+
+def _along_the_cell(step: BoundStep) -> Formula:
+    """Return what arrives at the new cell state from the step after; the rest comes by way of this step's h."""
+    right = _of(step, d(step.form.cell)).right
+    assert isinstance(right, Sum)
+    return right.terms[0]
 
 
 def _opened(step: BoundStep, equation: Equation) -> list[Block]:

@@ -20,7 +20,7 @@ def section(section: Section, notation: Notation) -> Section:
 def _block(block: Block, notation: Notation) -> Block:
     match block:
         case Equation():
-            return _equation(block, notation)
+            return equation(block, notation)
         case Table():
             rows = tuple((_words(name, notation), values) for name, values in block.rows)
             columns = tuple(_words(head, notation) for head in block.columns)
@@ -39,7 +39,8 @@ def _words(words: Words, notation: Notation) -> Words:
     return words if isinstance(words, str) else notation.symbol(words)
 
 
-def _equation(equation: Equation, notation: Notation) -> Equation:
+def equation(equation: Equation, notation: Notation) -> Equation:
+    """Return an equation in the symbols and shapes of a notation."""
     matrix = np.ndim(equation.value) == 2 and notation.rows
     return replace(
         equation,
