@@ -33,7 +33,8 @@ def every_digit(monkeypatch):
 @pytest.fixture
 def whole_tables(monkeypatch):
     """Let no table leave out columns, or rows."""
-    monkeypatch.setattr("gatewise.render.terminal.MOST_WIDTH", 1000)
+    for width in ("WIDTH", "MOST_WIDTH"):
+        monkeypatch.setattr(f"gatewise.render.terminal.{width}", 1000)
     monkeypatch.setattr("gatewise.render.layout.MOST_ROWS", 100)
 
 

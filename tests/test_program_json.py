@@ -13,7 +13,7 @@ from walks import NOISE, PROJECTIONS, fewer, trace_of
 
 import gatewise as gw
 from gatewise.network import wiring_of
-from gatewise.render import data, text
+from gatewise.render import text
 from gatewise.render.program import of_wiring
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.parts import Equation
@@ -77,7 +77,7 @@ def test_a_network_follows_from_its_wiring(merge):
     lstm = gw.LSTM(2, 3, num_layers=2, bidirectional=True, merge=merge, rng=0, dtype=np.float64)
     head = gw.Linear(rng.normal(size=(2, lstm.output_size)), rng.normal(size=2), "sigmoid")
     network = gw.Network(lstm, embedding=rng.normal(size=(5, 2)), head=head)
-    written = json.loads(json.dumps(of_wiring(wiring_of(network), data.tree, data.numbers)))
+    written = json.loads(json.dumps(of_wiring(wiring_of(network))))
     tokens = rng.integers(0, 5, 4)
     wiring, x = written["wiring"], np.array(written["wiring"]["embedding"])[tokens]
     assert len(written["program"]) == 2, "cells of one form and size share a program"
@@ -90,8 +90,8 @@ def test_a_network_follows_from_its_wiring(merge):
             picked = {"program": [written["program"][cell["program"]]], "inputs": inputs}
             made, _ = run({**picked, "parameters": [written["parameters"][cell["parameters"]]]})
             outputs.append(np.array([step["h"] for step in made])[order])
-        joined = {"concat": np.concatenate(outputs, 1), "sum": sum(outputs), "mul": outputs[0] * outputs[1]}
-        x = (joined | {"average": sum(outputs) / 2})[how]
+        ways = [{"h_forward": one, "h_backward": other} for one, other in zip(*outputs, strict=True)]
+        x = np.array([computed(how["equations"][0]["right"], way) for way in ways])
     found = []
     for r in x:
         symbols = {"V": wiring["head"]["weight"], "b_y": wiring["head"]["bias"], "r": r}

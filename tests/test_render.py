@@ -13,7 +13,6 @@ import pytest
 from pairwise import pairs
 from walks import SUBJECTS, fewer, walk_of
 
-from gatewise.render import terminal
 from gatewise.showing import ENDINGS
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import number
@@ -258,7 +257,7 @@ def hold_all_formats(variant, projection, noise, way, notation):
     """Read every format of a walk back."""
     walk = walk_of(variant, projection, noise, way, notation)
     shown = {format: walk.render(format) for format in ENDINGS if format != "text"}
-    shown["text"] = terminal.plain(walk, 1000)
+    shown["text"] = walk.render("text")
     found = {format: read(shown[format]) for format, read in READERS.items()}
     for format, sections in found.items():
         assert len(sections) == len(walk.sections), format

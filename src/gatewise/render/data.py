@@ -1,17 +1,14 @@
-"""The JSON face of a walkthrough: all of its parts, every number as it is; docs/walkthrough-json.md describes it."""
+"""A walkthrough as JSON: all of its parts, every number as it is; docs/walkthrough-json.md describes it."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
-
-from gatewise.activations import Activation
 from gatewise.render import layout, text
+from gatewise.render.plain import numbers, tree
 from gatewise.render.program import of_walk
 from gatewise.symbolic.formula import Formula, Symbol, nodes
 from gatewise.walkthrough.numbers import GLUE
@@ -45,7 +42,7 @@ def render(walk: Walkthrough, *, program: bool = False) -> str:
 def document(walk: Walkthrough, *, program: bool = False) -> Object:
     """Return the walkthrough as plain data that JSON has: objects, lists, strings, numbers, booleans, null."""
     whole = (
-        of_walk(walk.steps, tree, numbers, backward=walk.backward)
+        of_walk(walk.steps, backward=walk.backward)
         if program
         else {"sections": [_section(section, walk) for section in walk.sections]}
     )
@@ -145,38 +142,7 @@ def _symbol(symbol: Symbol) -> Object:
 
 
 def _formula(node: Formula) -> Object:
-    return {"text": text.formula(node, most=None), "tree": tree(node)}
-
-
-def tree(node: Any) -> Any:
-    """Return a formula as nested objects: what kind of node each is, and its fields."""
-    match node:
-        case Symbol():
-            return {"node": "symbol", **_symbol(node)}
-        case Formula():
-            inner = {field.name: tree(getattr(node, field.name)) for field in fields(node)}
-            return {"node": type(node).__name__.lower(), **inner}
-        case Activation():
-            return {"name": node.name, "alpha": node.alpha, "beta": node.beta}
-        case tuple():
-            return [tree(one) for one in node]
-        case str() | bool() | None:
-            return node
-    return numbers(node)
-
-
-def numbers(value: Any) -> Any:
-    """Return a number, a vector or a matrix as JSON's numbers; those that JSON has not, as strings.
-
-    Examples
-    --------
-    >>> numbers(np.array([0.1, np.nan, -np.inf])), numbers(np.float32(0.1))
-    ([0.1, 'nan', '-inf'], 0.10000000149011612)
-    """
-    if np.ndim(value):
-        return [numbers(one) for one in value]
-    plain = value.item() if isinstance(value, (np.generic, np.ndarray)) else value
-    return plain if math.isfinite(plain) else str(plain)
+    return {"text": text.formula(node, most=None), "tree": tree(node, _symbol)}
 
 
 def _written(value: Any, indent: int) -> str:

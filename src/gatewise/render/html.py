@@ -24,7 +24,7 @@ from gatewise.render.mathml_pieces import run, width
 from gatewise.render.text import clean, formula
 from gatewise.render.unfolding import Done, Term, Terms, unfolded
 from gatewise.symbolic.formula import Formula, Number, Product, Row
-from gatewise.walkthrough.numbers import DIGITS, number, percent
+from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import (
     Block,
     Definition,
@@ -113,9 +113,9 @@ def _column(plains: Sequence[str]) -> list[str]:
     ]
 
 
-def _plain(value: Any, digits: int = DIGITS) -> str:
+def _plain(value: Any) -> str:
     """Return a number as the text format has it, or several with commas between them."""
-    return ",".join(number(one, digits) for one in np.ravel(value)) if np.ndim(value) else number(value, digits)
+    return ",".join(map(number, np.ravel(value))) if np.ndim(value) else number(value)
 
 
 def _gate(value: Any) -> tuple[str, str]:

@@ -128,7 +128,7 @@ def function(name: str) -> str:
     return shown + name[len(bare) :]
 
 
-def broken(node: Formula, most: int = LONG) -> list[str]:
+def broken(node: Formula) -> list[str]:
     """Return a formula as lines; a long sum goes on, with a sign, on the next one."""
     if not isinstance(node, Sum):
         return [formula(node)]
@@ -136,7 +136,7 @@ def broken(node: Formula, most: int = LONG) -> list[str]:
     length = 0
     terms = _terms(node)
     for term, width in zip(terms, _widths(node), strict=True):
-        if lines[-1] and length + width > most:
+        if lines[-1] and length + width > LONG:
             lines.append([])
             length = 0
         lines[-1].append(term)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -10,23 +10,23 @@ import numpy as np
 
 from gatewise.errors import OptionError
 from gatewise.render import text
+from gatewise.render.plain import numbers, tree
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
-from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.formula import Formula, Symbol
 from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition, slope
 from gatewise.symbolic.program import MASK, Assignment, Carry, Form, Program
 from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DH_NEXT, DY, H_PREV, X
-from gatewise.symbolic.wiring import Head, WiredCell, Wiring, reading, unreading
+from gatewise.symbolic.wiring import Head, WiredCell, Wiring, merging, reading, unmerging, unreading
 from gatewise.walkthrough.bound import are_one_run
 from gatewise.walkthrough.parts import Bound
 from gatewise.walkthrough.setting import activations_of
 
 Object = dict[str, Any]
-Plain = Callable[[Any], Any]  # a formula, or numbers, as JSON has them
 
 
-def of_walk(steps: Sequence[Bound], tree: Plain, numbers: Plain, *, backward: bool) -> Object:
+def of_walk(steps: Sequence[Bound], *, backward: bool) -> Object:
     """Return the program of a walkthrough's steps, its wiring, its parameters and its inputs.
 
     Raises
@@ -37,10 +37,10 @@ def of_walk(steps: Sequence[Bound], tree: Plain, numbers: Plain, *, backward: bo
     if not are_one_run(steps):
         raise OptionError("a program is written of the steps of one run, each beginning where the last one ended")
     cell = WiredCell(program(steps[0].form), steps[0].p)
-    return {**of_wiring(Wiring(((cell,),)), tree, numbers), "inputs": _inputs(steps, numbers, backward=backward)}
+    return {**of_wiring(Wiring(((cell,),))), "inputs": _inputs(steps, backward=backward)}
 
 
-def of_wiring(wiring: Wiring, tree: Plain, numbers: Plain) -> Object:
+def of_wiring(wiring: Wiring) -> Object:
     """Return a wiring, its programs and its parameters; cells of one form and size share a program."""
     programs: dict[Program, Object] = {}
     parameters: list[Object] = []
@@ -50,36 +50,41 @@ def of_wiring(wiring: Wiring, tree: Plain, numbers: Plain) -> Object:
         for cell in row:
             p = cell.parameters
             made = sized(cell.program, p.recurrent_size, p.recurrent_size + p.input_size)
-            programs.setdefault(made, document(made, tree))
+            programs.setdefault(made, document(made))
             place = {"program": list(programs).index(made), "parameters": len(parameters)}
             layers[-1].append({**place, "direction": cell.direction})
-            parameters.append(_values(binding.parameters(made.form, p), numbers))
+            parameters.append(_values(binding.parameters(made.form, p)))
     embedding, initial = wiring.embedding, wiring.initial
     wired = {
         "layers": layers,
-        "merge": list(wiring.merge),
+        "merge": [_merging(how, len(row)) for how, row in zip(wiring.merge, wiring.cells, strict=True)],
         "masked_output": wiring.masked_output,
         "marked": wiring.marked,
         "embedding": None if embedding is None else numbers(embedding),
         "initial": initial and [[{"h": numbers(one.h), "c": numbers(one.c)} for one in row] for row in initial],
         "reads": wiring.reads,
-        "head": wiring.head and _head(wiring.head, tree, numbers),
+        "head": wiring.head and _head(wiring.head),
     }
     return {"program": list(programs.values()), "wiring": wired, "parameters": parameters}
 
 
-def _head(head: Head, tree: Plain, numbers: Plain) -> Object:
-    equations = [_assignment(one, tree) for one in (*reading(head.activation), *unreading(head.activation))]
+def _merging(how: str, directions: int) -> Object:
+    equations = (*merging(how, directions), *unmerging(how, directions))
+    return {"how": how, "equations": [_assignment(one) for one in equations]}
+
+
+def _head(head: Head) -> Object:
+    equations = [_assignment(one) for one in (*reading(head.activation), *unreading(head.activation))]
     return {"weight": numbers(head.weight), "bias": numbers(head.bias), "equations": equations}
 
 
-def document(program: Program, tree: Plain) -> Object:
-    """Return a program as plain data; `tree` gives a formula as nested objects."""
+def document(program: Program) -> Object:
+    """Return a program as plain data."""
     return {
         "form": _form(program.form),
         "given": [{"symbol": _name(one.symbol), "axes": list(one.axes), "kind": one.kind} for one in program.given],
-        "forward": [_assignment(one, tree) for one in program.forward],
-        "backward": [_assignment(one, tree) for one in program.backward],
+        "forward": [_assignment(one) for one in program.forward],
+        "backward": [_assignment(one) for one in program.backward],
         "carry": [_carry(one) for one in program.carry],
         "carry_back": [_carry(one) for one in program.carry_back],
         "nonlinearities": [
@@ -87,8 +92,8 @@ def document(program: Program, tree: Plain) -> Object:
                 "name": apply(one, ARGUMENT).name,
                 "alpha": one.alpha,
                 "beta": one.beta,
-                "definition": tree(definition(one)),
-                "derivative": tree(slope(one, Symbol("y"))),
+                "definition": _tree(definition(one)),
+                "derivative": _tree(slope(one, Symbol("y"))),
             }
             for one in activations_of(program.form.variant)
         ],
@@ -100,8 +105,14 @@ def _form(form: Form) -> Object:
     return plain | {"variant": form.variant.to_json(), "masks": sorted(form.masks)}
 
 
-def _assignment(one: Assignment, tree: Plain) -> Object:
-    return {"left": _name(one.left), "right": tree(one.right), "axes": list(one.axes), "sums": one.sums}
+def _assignment(one: Assignment) -> Object:
+    return {"left": _name(one.left), "right": _tree(one.right), "axes": list(one.axes), "sums": one.sums}
+
+
+def _tree(formula: Formula) -> Object:
+    """Return a formula as nested objects; a symbol by its name alone, which is the one that values go by."""
+    nested: Object = tree(formula, lambda symbol: {"text": _name(symbol)})
+    return nested
 
 
 def _carry(one: Carry) -> Object:
@@ -112,11 +123,11 @@ def _name(symbol: Symbol) -> str:
     return text.formula(symbol)
 
 
-def _values(values: Mapping[Symbol, Any], numbers: Plain) -> Object:
+def _values(values: Mapping[Symbol, Any]) -> Object:
     return {_name(symbol): numbers(value) for symbol, value in values.items()}
 
 
-def _inputs(bound: Sequence[Bound], numbers: Plain, *, backward: bool) -> Object:
+def _inputs(bound: Sequence[Bound], *, backward: bool) -> Object:
     """Return what goes into the first step from before, into every step from outside, and into the last from after."""
     steps = [step.scope for step in bound]
     first, last, masks = steps[0], steps[-1], bound[0].program.of_kind(MASK)
@@ -129,8 +140,8 @@ def _inputs(bound: Sequence[Bound], numbers: Plain, *, backward: bool) -> Object
     if backward:  # the loss of a walk depends on the last states alone
         outside[DY] = np.zeros((len(steps), *np.shape(last[DH])))
     return {
-        "before": _values({symbol: first[symbol] for symbol in (H_PREV, C_PREV)}, numbers),
-        "steps": _values(outside, numbers),
-        "always": _values({symbol: first[symbol] for symbol in always}, numbers),
-        "after": _values({DH_NEXT: last[DH], DC_NEXT: last[DC_NEXT]}, numbers) if backward else {},
+        "before": _values({symbol: first[symbol] for symbol in (H_PREV, C_PREV)}),
+        "steps": _values(outside),
+        "always": _values({symbol: first[symbol] for symbol in always}),
+        "after": _values({DH_NEXT: last[DH], DC_NEXT: last[DC_NEXT]}) if backward else {},
     }

@@ -41,20 +41,15 @@ _PLAIN = str.maketrans(
 
 
 def render(walkthrough: Walkthrough) -> str:
-    """Return the walkthrough as plain text of 80 columns."""
-    return plain(walkthrough)
-
-
-def plain(walkthrough: Walkthrough, width: int = WIDTH) -> str:
-    """Return the walkthrough as text without colour."""
+    """Return the walkthrough as text of 80 columns, without colour."""
     buffer = io.StringIO()
-    show(walkthrough, Console(file=buffer, width=width, color_system=None, legacy_windows=False))
+    show(walkthrough, Console(file=buffer, width=WIDTH, color_system=None, legacy_windows=False))
     return buffer.getvalue().rstrip("\n")
 
 
-def worked_lines(group: Sequence[Equation], walkthrough: Walkthrough, width: int = WIDTH) -> list[str]:
+def worked_lines(group: Sequence[Equation], walkthrough: Walkthrough) -> list[str]:
     """Return equations that follow each other with the numbers of each entry in them, as lines of text."""
-    writer = _Writer(width)
+    writer = _Writer(WIDTH)
     writer.walk = walkthrough
     return [line.plain for line in writer._worked(group, max(cell_len(glued(equation.left)) for equation in group))]
 

@@ -84,9 +84,9 @@ def _entry(node: Formula, k: int) -> Formula:
     return rebuild(node, lambda one: Number(one.values[k]) if isinstance(one, Row) else None)
 
 
-def _term(name: str | Formula, node: Formula, names: Mapping[str, tuple[str, ...]] | None = None) -> Term:
+def _term(name: str | Formula, node: Formula) -> Term:
     before: list[Done | Terms] = []
-    simple = _simple(node, before, names or {})
+    simple = _simple(node, before, {})
     return Term(name, tuple(before), Done(simple, _value(node)))
 
 

@@ -19,7 +19,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class Symbol(Formula):
-    """A named quantity, like W_f or h_prev; with `d`, the derivative of the loss by it; `time`, at which step."""
+    """A named quantity, like W_f or h_prev; `d`: the derivative of the loss with respect to it; `time`: at which step."""
 
     base: str
     sub: str = ""
@@ -113,7 +113,7 @@ class Power(Formula):
 
 @dataclass(frozen=True)
 class Call(Formula):
-    """A function of formulas: a key of `evaluation.FUNCTIONS`, or an activation of gatewise."""
+    """A function of formulas: a key of `evaluation.FUNCTIONS` or `OVER_A_VECTOR`, or an activation of gatewise."""
 
     name: str
     arguments: tuple[Formula, ...]

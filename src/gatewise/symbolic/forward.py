@@ -66,7 +66,7 @@ def forward(form: Form) -> tuple[Assignment, ...]:
     return (*found, *_cell_state(form), *late, *_hidden_state(form))
 
 
-def parts(form: Form) -> tuple[Formula, Formula]:
+def masked(form: Form) -> tuple[Formula, Formula]:
     """Return the two parts of the combined input, each under its dropout mask where there is one."""
     h = times(H_PREV, D_H) if "recurrent" in form.masks else H_PREV
     x = times(X, D_X) if "input" in form.masks else X
@@ -85,7 +85,7 @@ def weights(form: Form, base: str, k: str) -> Formula:
 
 
 def _combined(form: Form) -> Iterator[Assignment]:
-    h, x = parts(form)
+    h, x = masked(form)
     if not form.haste:
         yield Assignment(Z, Stack((h, x)), (COLUMNS,))
         return
@@ -94,7 +94,7 @@ def _combined(form: Form) -> Iterator[Assignment]:
 
 def apart(form: Form) -> Iterator[Assignment]:
     """Go through h and x under their dropout masks: where they are multiplied apart."""
-    for left, right, axis in zip((Z_H, Z_X), parts(form), (form.hidden, FEATURES), strict=True):
+    for left, right, axis in zip((Z_H, Z_X), masked(form), (form.hidden, FEATURES), strict=True):
         if isinstance(right, Product):
             yield Assignment(left, right, (axis,))
 

@@ -1,4 +1,8 @@
-"""The nonlinearities as formulas: what each is, how books write it, and its derivative."""
+"""The nonlinearities as formulas: what each is, how books write it, and its derivative.
+
+`definition` is the one to compute with: it overflows nowhere that the nonlinearity does not. `textbook` is what a
+walkthrough prints, since that is how readers know them; the two differ in six rows.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +54,7 @@ def definition(activation: Activation) -> Formula:
         "hard_sigmoid": Call("max", (ZERO, Call("min", (ONE, add(times(alpha, ARGUMENT), beta))))),
         "relu": _POSITIVE,
         "leaky_relu": add(_POSITIVE, times(alpha, _NEGATIVE)),
-        "thresholded_relu": times(ARGUMENT, Holds(ARGUMENT, ">", alpha)),
+        "thresholded_relu": times(_POSITIVE, Holds(ARGUMENT, ">", alpha)),
         "affine": add(times(alpha, ARGUMENT), beta),
         "scaled_tanh": times(alpha, Call("tanh", (times(beta, ARGUMENT),))),
         "elu": elu,
@@ -71,6 +75,7 @@ def textbook(activation: Activation) -> Formula:
         "elu": elu,
         "selu": times(beta, elu),
         "softplus": Call("ln", (add(ONE, _E),)),
+        "thresholded_relu": times(ARGUMENT, Holds(ARGUMENT, ">", alpha)),
     }
     return written.get(activation.name) or definition(activation)
 

@@ -1,6 +1,6 @@
 """How cells are wired: layers and directions, their merging, and what stands before and after them, as data.
 
-A wiring says of an LSTM or a network what a program says of a cell. `wired.Run` computes one.
+A wiring says of an LSTM or a network what a program says of a cell; `wired.WiredRun` computes one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parts of a walkthrough: plain data that every face renders."""
+"""The parts of a walkthrough: plain data that every format renders."""
 
 from __future__ import annotations
 

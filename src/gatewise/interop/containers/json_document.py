@@ -1,6 +1,6 @@
 """JSON from a file that nobody vouches for: parsed with limits, and its nested lists as arrays.
 
-Every error here is the fact alone; the door says which file it is about.
+Every error here is the fact alone; the reader says which file it is about.
 """
 
 from __future__ import annotations

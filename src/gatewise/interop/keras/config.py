@@ -204,9 +204,9 @@ class Layer:
         (cell,) = (child for _, child in self.children)
         return tuple(child for _, child in cell.children) if cell.kind == "StackedRNNCells" else (cell,)
 
-    def flag(self, name: str, default: bool = False) -> bool:
+    def flag(self, name: str) -> bool:
         """Return a switch of its configuration."""
-        return bool(self.config.get(name, default))
+        return bool(self.config.get(name))
 
     def leaves(self) -> Iterator[Layer]:
         """Yield the layers in it that hold no others, in order."""

@@ -26,7 +26,7 @@ class Call:
             raise NotConstant(f"{self.node.op_type} lacks its input {number}")
         return found
 
-    def ints(self, attribute: str, number: int, default: list[int] | None = None) -> list[int] | None:
+    def ints(self, attribute: str, number: int) -> list[int] | None:
         """Return whole numbers that are an attribute in older opsets, and an input in newer ones."""
         if attribute in self.attributes:
             found: list[int] = self.attributes.get(attribute, "ints")
@@ -35,7 +35,7 @@ class Call:
             if array.dtype.kind not in "iu" or array.size > 1024:
                 raise NotConstant(f"{self.node.op_type} is given {attribute} of type {array.dtype}")
             return [int(one) for one in array.reshape(-1)]
-        return default
+        return None
 
     def room(self, count: int, itemsize: int) -> None:
         """Ask for the memory that the result takes."""

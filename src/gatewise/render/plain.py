@@ -1,0 +1,44 @@
+"""Formulas and numbers as JSON has them: objects, lists, strings, numbers, booleans, null."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from gatewise.activations import Activation
+from gatewise.symbolic.formula import Formula, Symbol
+
+
+def tree(node: Any, symbol: Callable[[Symbol], dict[str, Any]]) -> Any:
+    """Return a formula as nested objects: what kind of node each is, and its fields; `symbol` says what a symbol is."""
+    match node:
+        case Symbol():
+            return {"node": "symbol", **symbol(node)}
+        case Formula():
+            inner = {field.name: tree(getattr(node, field.name), symbol) for field in fields(node)}
+            return {"node": type(node).__name__.lower(), **inner}
+        case Activation():
+            return {"name": node.name, "alpha": node.alpha, "beta": node.beta}
+        case tuple():
+            return [tree(one, symbol) for one in node]
+        case str() | bool() | None:
+            return node
+    return numbers(node)
+
+
+def numbers(value: Any) -> Any:
+    """Return a number, a vector or a matrix as JSON's numbers; those that JSON has not, as strings.
+
+    Examples
+    --------
+    >>> numbers(np.array([0.1, np.nan, -np.inf])), numbers(np.float32(0.1))
+    ([0.1, 'nan', '-inf'], 0.10000000149011612)
+    """
+    if np.ndim(value):
+        return [numbers(one) for one in value]
+    plain = value.item() if isinstance(value, (np.generic, np.ndarray)) else value
+    return plain if math.isfinite(plain) else str(plain)
