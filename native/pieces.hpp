@@ -1,4 +1,4 @@
-// What a run and the way back over it have in common: how their work is cut into pieces, and what they work in.
+// What a run and its backward pass have in common: how their work is cut into pieces, and what they work in.
 #pragma once
 
 #include <algorithm>

@@ -16,9 +16,12 @@ from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Symbol, symbols
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition, slope, textbook
 from gatewise.symbolic.program import Form
+from gatewise.symbolic.rewrites import of_last_states, with_weights_as_they_act
 from gatewise.symbolic.run import Run, Scope
-from gatewise.symbolic.symbols import C_PREV, DX, H_PREV, C, H, M, X
+from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DX, H_PREV, C, H, M, d
 
+MASKS = ("input", "recurrent", "zoneout_cell", "zoneout_hidden", "weight")
+MASKED = ("no mask", *MASKS, "all of them")  # each alone, too: names change where one comes between
 FORMS = {
     "gatewise's own": {"order": "figo"},
     "z inlined": {"inline": True},
@@ -37,16 +40,22 @@ def assert_close(found: np.ndarray, expected: np.ndarray, name: str) -> None:
     assert error <= 1e-12 * largest, f"{name}: {error:.3g} off, of {largest:.3g}"
 
 
+def run_of(variant: str, projection: str, masked: str, **options) -> cases.Run:
+    """Return a run with one kind of mask, all or none."""
+    run = cases.run_of(variant, projection=projection, noise=masked != "no mask", **options)
+    return run.replace(masks=gw.Masks(**{masked: getattr(run.masks, masked)})) if masked in MASKS else run
+
+
 @pairs(
     variant=cases.VARIANTS,
     projection=cases.PROJECTIONS,
-    noise=(False, True),
+    masked=MASKED,
     live=cases.LIVES,
     direction=cases.DIRECTIONS,
     form=FORMS,
 )
-def test_the_program_equals_the_equations_and_their_adjoints(variant, projection, noise, live, direction, form):
-    run = cases.run_of(variant, projection=projection, noise=noise, live=live, direction=direction, time=4)
+def test_the_program_equals_the_equations_and_their_adjoints(variant, projection, masked, live, direction, form):
+    run = run_of(variant, projection, masked, live=live, direction=direction, time=4)
     trace = run.trace(engine="reference")
     rng = np.random.default_rng(1)
     dy = rng.normal(size=trace.hidden_state.shape)
@@ -80,6 +89,8 @@ def test_the_program_equals_the_equations_and_their_adjoints(variant, projection
         assert_close(found, expected, name)
     for name, array in binding.gathered(made.program.form, run.p, made).items():
         assert_close(array, gradients.parameters[name], f"the gradient of {name}")
+    for k in made.program.form.own if made.program.form.two_biases else "":
+        assert_close(made[d(Symbol("b2", k))], made[d(Symbol("b", k))], "the gradient of the second bias")
 
 
 @pairs(variant=cases.VARIANTS, projection=cases.PROJECTIONS, noise=(False, True), form=FORMS)
@@ -96,6 +107,42 @@ def test_every_equation_takes_only_what_is_given_carried_or_made_before(variant,
     assert {one.left.base for one in made.backward if one.sums} >= {"W", "b"}
 
 
+@pairs(variant=cases.VARIANTS, projection=cases.PROJECTIONS, masked=MASKED, form=FORMS)
+def test_a_rewritten_program_computes_the_same(variant, projection, masked, form):
+    """For a loss of the last states alone, and with the weights as they act, every quantity is what it was."""
+    run = run_of(variant, projection, masked, time=3)
+    trace = run.trace(engine="reference")
+    whole = program(binding.form_of(run.p, trace.masks, **FORMS[form]))
+    dfinal = gw.State(*(np.random.default_rng(2).normal(size=part.shape) for part in trace.final))
+    expected = Run(whole, run.p, run.x, run.state, masks=trace.masks, dfinal=dfinal)
+    rewritten = with_weights_as_they_act(of_last_states(whole))
+    known = {DH: expected[DH][-1, 0], DC_NEXT: expected[DC_NEXT][-1, 0]}
+    scope = Scope(rewritten, run.p, binding.of_step(trace[2, 0].moment, rewritten) | known)
+    for one in rewritten.assignments.values():
+        if not one.sums:
+            tensor = expected[one.left]
+            error = np.max(np.abs(scope[one.left] - tensor[-1, 0]))
+            assert error <= 1e-12 * np.max(np.abs(tensor)), f"{one.left}: {error:.3g} off"
+    assert DH not in rewritten.assignments
+
+
+def test_a_run_goes_back_from_one_loss_alone():
+    run = cases.run_of("plain")
+    made = Run(program(Form(run.p.variant)), run.p, run.x, run.state)
+    assert not made[DX].any()
+    with pytest.raises(RuntimeError, match="has gone back already"):
+        made.end(np.ones_like(made.dy), made.final)
+
+
+@pytest.mark.parametrize(("time", "batch"), [(0, 2), (2, 0), (1, 1)])
+def test_a_run_may_be_empty(time, batch):
+    run = cases.run_of("peephole", time=max(time, 1), batch=max(batch, 1))
+    state = gw.State(*(part[:batch] for part in run.state))
+    made = Run(program(Form(run.p.variant)), run.p, run.x[:time, :batch], state)
+    assert made[H].shape == (time, batch, run.p.hidden_size)
+    assert made[d(Symbol("W", "f"))].shape == run.p.weight[0].shape
+
+
 def test_what_is_known_of_a_step_is_taken_as_it_is():
     run = cases.run_of("plain", batch=1, time=1)
     step = run.trace()[0, 0]
@@ -105,7 +152,6 @@ def test_what_is_known_of_a_step_is_taken_as_it_is():
     del scope.known[C]
     expected = 0.25 * step.previous.c + step.input_gate * step.candidate
     np.testing.assert_allclose(scope[C], expected, rtol=1e-15)
-    assert {X, C, DX} < set(scope)
 
 
 CONSTANTS = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6), "affine": (0.5, 0.1), "leaky_relu": (0.2,)}

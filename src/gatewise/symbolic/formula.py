@@ -19,7 +19,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class Symbol(Formula):
-    """A named quantity, like W_f or h_prev; `d`: the derivative of the loss with respect to it; `time`: at which step."""
+    """A named quantity, like W_f; `d`: the derivative of the loss with respect to it; `time`: at which step."""
 
     base: str
     sub: str = ""

@@ -1,4 +1,4 @@
-// The way back over a run: steps at a time, shared out among threads, and the sums of the parameters' gradients.
+// The backward pass over a run: steps at a time, shared out among threads, and the sums of the parameters' gradients.
 
 #include <algorithm>
 
@@ -8,14 +8,14 @@
 namespace gatewise {
 namespace {
 
-constexpr int64_t ROWS_BACK = 256;  // steps · batch that the way back takes before it adds up the weights' gradients
+constexpr int64_t ROWS_BACK = 256;  // steps · batch that the backward pass takes before it adds up the weights' gradients
 
 template <class T> struct Pointers {
     std::vector<const T*> by_sums, by_projected, x, h, unprojected;
     void clear() { by_sums.clear(), by_projected.clear(), x.clear(), h.clear(), unprojected.clear(); }
 };
 
-template <class T> class WayBack {
+template <class T> class BackwardRun {
     const Functions<T>& kernel;
     const Cell<T>& p;
     Backward<T> call;
@@ -34,7 +34,7 @@ template <class T> class WayBack {
     Pointers<T> rows;  // of the steps that are to be summed
 
 public:
-    WayBack(const Packed<T>& packed, const Backward<T>& given, const T* x, const T* h, const T* h0,
+    BackwardRun(const Packed<T>& packed, const Backward<T>& given, const T* x, const T* h, const T* h0,
             const Gradients<T>& gradients, Poll poll)
         : kernel(packed.kernel()), p(packed.cell()), call(given), x(x), gradients(gradients), poll(poll),
           width(packed.padded(H)), width_r(packed.padded(R)), row(2 * packed.work()),
@@ -142,7 +142,7 @@ private:
 template <class T>
 bool backward(const Packed<T>& packed, Backward<T> call, const T* x, const T* h, const T* h0, T* dh, T* dc,
               const Gradients<T>& gradients, Poll poll) {
-    return WayBack<T>(packed, call, x, h, h0, gradients, poll)(dh, dc);
+    return BackwardRun<T>(packed, call, x, h, h0, gradients, poll)(dh, dc);
 }
 
 template bool backward(const Packed<float>&, Backward<float>, const float*, const float*, const float*, float*, float*,
