@@ -185,6 +185,7 @@ private:
 
     static N mixed(T kept, N before, N after) { return N(kept) * before + (N(1) - N(kept)) * after; }
 
+    // In one piece, like adjoints.step: the derivatives follow each other as the equations do, from the last to the first.
     void backward(int64_t step, int64_t b) {
         const int64_t t = time(step);
         for (int64_t k = 0; k < R; ++k) dh(b, k) += N(s.dhidden(t, b, k));

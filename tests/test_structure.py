@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -79,19 +81,38 @@ def test_no_package_has_the_name_of_a_public_function():
     assert packages.isdisjoint(gw.__all__)
 
 
+def python_functions(path: Path) -> Iterator[tuple[str, int, str]]:
+    """Go through the functions of a file: their names, their lines without the docstring, and the docstring."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            told = ast.get_docstring(node, clean=False)
+            yield node.name, node.end_lineno - (node.body[0].end_lineno if told else node.lineno), told or ""
+
+
+def native_functions(path: Path) -> Iterator[tuple[str, int, str]]:
+    """Go through the functions of a formatted C++ file: their first lines, their lengths, and the line before them."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if re.search(r"\b(namespace|struct|class|enum|if|for|while|else|switch|do|return)\b|=", line):
+            continue
+        if opened := re.match(r"( *)\S.*\{$", line):
+            ends = (n for n in range(number + 1, len(lines)) if lines[n].startswith(f"{opened[1]}}}"))
+            end = next(ends, number + 1)  # what is no function may end otherwise
+            yield line.strip(), end - number - 1, lines[number - 1]
+
+
 @pytest.mark.skipif(not SOURCES, reason="the sources are not here")
-def test_a_file_has_a_size_to_read():
-    long = []
+def test_a_file_and_a_function_have_a_size_to_read():
+    long, seen = [], 0
     for path in SOURCES:
         name, lines = path.relative_to(ROOT), path.read_text(encoding="utf-8").splitlines()
-        if len(lines) > MOST_LINES and BECAUSE not in "\n".join(lines[:10]):
+        if len(lines) > MOST_LINES and BECAUSE not in "\n".join(lines[:10]).lower():
             long.append(f"{name} has {len(lines)} lines")
-        for node in ast.walk(tree(path)) if path.suffix == ".py" else ():
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                told = ast.get_docstring(node, clean=False)
-                body = node.end_lineno - (node.body[0].end_lineno if told else node.lineno)
-                if body > MOST_OF_A_FUNCTION and BECAUSE not in (told or ""):
-                    long.append(f"{name}: {node.name} has {body} lines")
+        for function, length, told in (python_functions if path.suffix == ".py" else native_functions)(path):
+            seen += 1
+            if length > MOST_OF_A_FUNCTION and BECAUSE not in told.lower():
+                long.append(f"{name}: {function} has {length} lines")
+    assert seen > 1000
     assert not long, "\n".join(long)
 
 
