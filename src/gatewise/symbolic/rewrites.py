@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from gatewise.symbolic.formula import (
     Formula,
@@ -76,7 +76,7 @@ def _apart(program: Program, form: Form) -> dict[Symbol, Assignment]:
     whole = program.assignments[DZ].right
     found = {}
     for left, base, axis in ((d(Z_H), "U", form.hidden), (d(Z_X), "W", FEATURES)):
-        side = rebuild(whole, lambda node, base=base: _side(node, base))  # type: ignore[misc]
+        side = rebuild(whole, partial(_side, base=base))
         found[left] = Assignment(left, side, (axis,))
     return found
 
