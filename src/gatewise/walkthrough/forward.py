@@ -89,7 +89,8 @@ def _sums(bound: BoundStep, equations: Equations) -> Section:
 
 
 def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
-    k, coupled = equations[-1].left.base, len(equations) == 1
+    k = equations[-1].left.base
+    coupled = k == bound.p.variant.coupled
     blocks: list[Block] = []
     if bound.masks.weight is not None and not coupled:
         matrix = Symbol("U" if bound.apart else "W", k)
@@ -104,7 +105,7 @@ def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
 def _cell_state(bound: BoundStep, equations: Equations) -> Section:
     blocks = bound.equations(equations)
     blocks += bound.terms(C, "cell_state")
-    kept_and_new = equations[0].right
+    kept_and_new = bound.program.assignments[bound.form.raw_cell].right
     assert isinstance(kept_and_new, Sum)
     old, new = (evaluate(term, bound.scope) for term in kept_and_new.terms)
     blocks.append(Sentence(meaning.cell_state(bound.step, old, new, bound.units, bound.named)))
