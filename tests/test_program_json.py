@@ -101,10 +101,14 @@ def test_a_network_follows_from_its_wiring(merge):
     np.testing.assert_allclose(found, network(tokens)[0], rtol=1e-12)
 
 
-def test_a_program_is_small():
-    trace = gw.LSTM(3, 16, rng=0, dtype=np.float64).trace(np.random.default_rng(0).normal(size=(8, 3)))
-    walk = gw.walk(trace[0], backward=True)
-    assert len(walk.render("json", program=True)) < 100_000 < len(walk.render("json")) / 10
+@pytest.mark.parametrize("variant", ["plain", "peephole, coupling, clips", "peephole, coupling, layer norm of Haste"])
+@pytest.mark.parametrize("noise", [False, True], ids=["no masks", "every mask"])
+def test_a_program_of_16_units_and_20_steps_is_small(variant, noise):
+    trace = cases.run_of(variant, noise=noise, inputs=3, hidden=16, time=20, batch=1).trace(engine="reference")
+    size = len(gw.walk(trace, backward=True).render("json", program=True))
+    assert size < 100_000
+    if not noise and variant == "plain":
+        assert size < len(gw.walk(trace).render("json")) / 20, "sections of the steps forward alone"
 
 
 def test_a_program_is_written_of_one_run_and_in_json_alone(tmp_path):
