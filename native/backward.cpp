@@ -56,7 +56,7 @@ private:
         t = f.reverse ? step : in_order;
         place = step - f.first;
         c_before = in_order ? f.cells + (f.reverse ? t + 1 : t - 1) * B * H : f.c0;
-        count = rows_alive(f.live ? f.live + t * B : nullptr, f.row, f.row + f.rows, rows);
+        count = rows_alive(f.valid ? f.valid + t * B : nullptr, f.row, f.row + f.rows, rows);
     }
 
     T* by_sums(int64_t row) const { return f.da + (place * B + row) * 4 * H; }
@@ -203,7 +203,7 @@ public:
             const int64_t in_order = f.time - 1 - step, t = f.reverse ? step : in_order, before = f.reverse ? t + 1 : t - 1;
             for (int64_t row = f.row; row < f.row + f.rows; ++row) {
                 const int64_t at = t * B + row, place = (step - f.first) * B + row;
-                if (f.live && !f.live[at]) continue;
+                if (f.valid && !f.valid[at]) continue;
                 if (f.seen) see(in_order ? f.h + (before * B + row) * R : f.h0 + row * R, at, place);
                 if (f.dpeephole) peepholes(in_order ? f.cells + (before * B + row) * H : f.c0 + row * H, at, place);
             }

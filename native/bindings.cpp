@@ -110,7 +110,7 @@ public:
         packed = std::make_shared<Packed<T>>(kernel_called(kernel), given);
     }
 
-    void forward(In<T> x, In<T> h0, Out<T> h, Out<T> c, bool reverse, Maybe<In<bool>> live, Maybe<In<T>> recurrent_mask,
+    void forward(In<T> x, In<T> h0, Out<T> h, Out<T> c, bool reverse, Maybe<In<bool>> valid, Maybe<In<T>> recurrent_mask,
                  Maybe<In<T>> zoneout_cell, Maybe<In<T>> zoneout_hidden, int64_t every, const std::vector<int>& places,
                  Maybe<Out<T>> gates, Maybe<Out<T>> cells, Maybe<Out<T>> unprojected,
                  const Maybe<std::vector<int64_t>>& units) const {
@@ -123,7 +123,7 @@ public:
         call.h0 = checked("h0", h0, {batch, R});
         call.h = checked("h", h, {time, batch, R});
         T* const states = checked("c", c, {batch, H});
-        call.live = (const uint8_t*)checked("live", live, {time, batch});
+        call.valid = (const uint8_t*)checked("valid", valid, {time, batch});
         call.recurrent_mask = checked("recurrent_mask", recurrent_mask, {time, batch, R});
         call.zoneout_cell = checked("zoneout_cell", zoneout_cell, {time, batch, H});
         call.zoneout_hidden = checked("zoneout_hidden", zoneout_hidden, {time, batch, R});
@@ -154,7 +154,7 @@ public:
     }
 
     void backward(In<T> x, In<T> h, In<T> h0, In<T> c0, In<T> gates, In<T> cells, In<T> unprojected, bool reverse,
-                  Maybe<In<bool>> live, Maybe<In<T>> recurrent_mask, Maybe<In<T>> zoneout_cell,
+                  Maybe<In<bool>> valid, Maybe<In<T>> recurrent_mask, Maybe<In<T>> zoneout_cell,
                   Maybe<In<T>> zoneout_hidden, In<T> dhidden, Out<T> dh, Out<T> dc, Out<T> dx, Out<T> dweight,
                   Out<T> dbias, Maybe<Out<T>> dpeephole, Maybe<Out<T>> dprojection) const {
         const int64_t I = given.input, H = given.hidden, R = given.recurrent;
@@ -168,7 +168,7 @@ public:
         call.cells = checked("cells", cells, {time, batch, H});
         call.unprojected = checked("unprojected", unprojected, {time, batch, H});
         call.c0 = checked("c0", c0, {batch, H});
-        call.live = (const uint8_t*)checked("live", live, {time, batch});
+        call.valid = (const uint8_t*)checked("valid", valid, {time, batch});
         call.recurrent_mask = checked("recurrent_mask", recurrent_mask, {time, batch, R});
         call.zoneout_cell = checked("zoneout_cell", zoneout_cell, {time, batch, H});
         call.zoneout_hidden = checked("zoneout_hidden", zoneout_hidden, {time, batch, R});
@@ -208,9 +208,9 @@ public:
     // The output for x (input,) or (time, input), with a batch axis before the last where there is one. Where x is not
     // such an array as it stands, or `out` not what its output fits into, or the same memory, `other(self, x, out)` says
     // what it is.
-    static nb::object push(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle out) {
-        nb::object y = self.p->pushed(x, out);
-        return y.is_valid() ? y : self.p->other(self.h, x, out);
+    static nb::object push(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle mask, nb::handle out) {
+        nb::object y = mask.is_none() ? self.p->pushed(x, out) : nb::object();
+        return y.is_valid() ? y : self.p->other(self.h, x, mask, out);
     }
 
     // As `push`, or nothing. The GIL is kept while the work is shorter than letting it go.
@@ -326,18 +326,18 @@ template <class T> void bind(nb::module_& m, const char* cell, const char* strea
              "kernel"_a, "weight"_a.noconvert(), "bias"_a.noconvert(), "peephole"_a.noconvert().none(),
              "projection"_a.noconvert().none(), "activations"_a, "coupling"_a, "gate_clip"_a, "cell_clip"_a, "projection_clip"_a)
         .def("forward", &PyCell<T>::forward, "x"_a.noconvert(), "h0"_a.noconvert(), "h"_a.noconvert(), "c"_a.noconvert(),
-             "reverse"_a, "live"_a.noconvert().none(), "recurrent_mask"_a.noconvert().none(),
+             "reverse"_a, "valid"_a.noconvert().none(), "recurrent_mask"_a.noconvert().none(),
              "zoneout_cell"_a.noconvert().none(), "zoneout_hidden"_a.noconvert().none(), "every"_a, "places"_a,
              "gates"_a.noconvert().none(), "cells"_a.noconvert().none(), "unprojected"_a.noconvert().none(), "units"_a.none())
         .def("backward", &PyCell<T>::backward, "x"_a.noconvert(), "h"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
              "gates"_a.noconvert(), "cells"_a.noconvert(), "unprojected"_a.noconvert(), "reverse"_a,
-             "live"_a.noconvert().none(), "recurrent_mask"_a.noconvert().none(), "zoneout_cell"_a.noconvert().none(),
+             "valid"_a.noconvert().none(), "recurrent_mask"_a.noconvert().none(), "zoneout_cell"_a.noconvert().none(),
              "zoneout_hidden"_a.noconvert().none(), "dhidden"_a.noconvert(), "dh"_a.noconvert(), "dc"_a.noconvert(),
              "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "dpeephole"_a.noconvert().none(),
              "dprojection"_a.noconvert().none());
     nb::class_<PyStream<T>>(m, stream)
         .def(nb::init<const std::vector<const PyCell<T>*>&, int64_t, bool, nb::object>(), "cells"_a, "batch"_a, "batched"_a, "other"_a)
-        .def("push", &PyStream<T>::push, "x"_a, nb::kw_only(), "out"_a.none() = nb::none(), "As gatewise.Stream.push tells.")
+        .def("push", &PyStream<T>::push, "x"_a, nb::kw_only(), "mask"_a.none() = nb::none(), "out"_a.none() = nb::none(), "As gatewise.Stream.push tells.")
         .def("get", &PyStream<T>::get, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert())
         .def("set", &PyStream<T>::set, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert());
     m.def("apply", &apply<T>, "kernel"_a, "name"_a, "slope"_a, "shift"_a, "a"_a.noconvert(), "y"_a.noconvert());

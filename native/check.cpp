@@ -20,7 +20,7 @@ template <class T> void check_there(const Subject<T>& s, const Result<T>& found,
     check_close("the cell state", found.cells, plain.cells);
     Array<T> gates = found.gates, unprojected = found.unprojected;
     for (int64_t row = 0; row < s.time * s.batch; ++row)  // a step that did not take place has none: they are NaN
-        if (s.live && !s.live[row])
+        if (s.valid && !s.valid[row])
             for (int64_t n = 0; n < 5 * s.cell.hidden; ++n) {
                 T& kept = n < 4 * s.cell.hidden ? gates[row * 4 * s.cell.hidden + n] : unprojected[row * s.cell.hidden + n % s.cell.hidden];
                 if (!std::isnan(kept)) fail("a gate of a step that did not take place is %.17g, but must be NaN", double(kept));
@@ -45,7 +45,7 @@ template <class T> void check_kept(Dice& dice, const Packed<T>& cell, const Subj
     const int64_t every = dice.from(1, 3), kept = (s.time + every - 1) / every, count = int64_t(units.size());
     Forward<T> call{};
     call.time = s.time, call.batch = s.batch, call.reverse = s.reverse, call.x = s.x.data(), call.h0 = s.h0.data();
-    call.live = s.live.data(), call.recurrent_mask = s.recurrent_mask.data();
+    call.valid = s.valid.data(), call.recurrent_mask = s.recurrent_mask.data();
     call.zoneout_cell = s.zoneout_cell.data(), call.zoneout_hidden = s.zoneout_hidden.data();
     call.every = every, call.units = count, call.pick = &pick;
     for (int& at : call.place) at = dice.once_in(3) ? -1 : call.gates_kept++;
@@ -134,7 +134,7 @@ template <class T> void check_kernel(Dice& dice, const Kernel& kernel, const Sub
     usual.unprojected = found.unprojected;
     check_same("what a run that keeps gates and cell states gives", usual, found);
     check_kept(dice, *cell, s, found);
-    if (!s.reverse && !s.live && !s.recurrent_mask && !s.zoneout_cell && !s.zoneout_hidden) check_stream(dice, cell, s, found);
+    if (!s.reverse && !s.valid && !s.recurrent_mask && !s.zoneout_cell && !s.zoneout_hidden) check_stream(dice, cell, s, found);
 
     for (int threads = 2; threads <= 3; ++threads) {
         set_threads(threads);

@@ -83,8 +83,8 @@ template <class T> Subject<T> random_subject(Dice& dice, int64_t number) {
         if (dice.once_in(2)) s.zoneout_hidden = random_mask<T>(dice, {TIME, B, R});
     }
     if (dice.once_in(3)) {
-        s.live = Array<uint8_t>({TIME, B}, 1);
-        for (int64_t n = 0; n < s.live.size(); ++n) s.live[n] = !dice.once_in(3);
+        s.valid = Array<uint8_t>({TIME, B}, 1);
+        for (int64_t n = 0; n < s.valid.size(); ++n) s.valid[n] = !dice.once_in(3);
     }
     if (cell.coupling != Coupling::none) {  // what a coupled gate does not use may hold anything
         const int gate = cell.coupling == Coupling::forget ? FORGET : INPUT;
@@ -116,7 +116,7 @@ template <class T> void run(const Packed<T>& cell, const Subject<T>& s, int64_t 
     call.x = s.x.data() + first * B * I;
     call.h0 = result.h.data();
     call.h = result.hidden.data() + first * B * R;
-    if (s.live) call.live = s.live.data() + first * B;
+    if (s.valid) call.valid = s.valid.data() + first * B;
     if (s.recurrent_mask) call.recurrent_mask = s.recurrent_mask.data() + first * B * R;
     if (s.zoneout_cell) call.zoneout_cell = s.zoneout_cell.data() + first * B * H;
     if (s.zoneout_hidden) call.zoneout_hidden = s.zoneout_hidden.data() + first * B * R;
@@ -159,7 +159,7 @@ template <class T> Derivatives<T> way_back(const Packed<T>& cell, const Subject<
     call.time = s.time, call.batch = s.batch, call.reverse = s.reverse;
     call.gates = run.gates.data(), call.cells = run.cells.data(), call.unprojected = run.unprojected.data();
     call.c0 = s.c0.data(), call.dhidden = s.dhidden.data(), call.dx = d.x.data();
-    if (s.live) call.live = s.live.data();
+    if (s.valid) call.valid = s.valid.data();
     if (s.recurrent_mask) call.recurrent_mask = s.recurrent_mask.data();
     if (s.zoneout_cell) call.zoneout_cell = s.zoneout_cell.data();
     if (s.zoneout_hidden) call.zoneout_hidden = s.zoneout_hidden.data();

@@ -71,7 +71,7 @@ private:
         h_prev = step ? f.h + before * f.batch * R : f.h0;
         x = f.x + t * f.batch * I;
         slot = !keeps || t % f.every ? -1 : t / f.every;
-        count = rows_alive(f.live ? f.live + t * f.batch : nullptr, f.row, f.row + f.rows, rows);
+        count = rows_alive(f.valid ? f.valid + t * f.batch : nullptr, f.row, f.row + f.rows, rows);
         if (f.recurrent_mask)
             for (int64_t n = 0; n < count; ++n)
                 for (int64_t k = 0; k < R; ++k) {
@@ -270,10 +270,10 @@ private:
     // Rows whose step does not take place carry their states over.
     void carry() {
         if (count == f.rows || f.team.part) return;
-        const uint8_t* const live = f.live + t * f.batch;
+        const uint8_t* const valid = f.valid + t * f.batch;
         const V nan = all<T>(T(__builtin_nan(""))), nothing[4] = {nan, nan, nan, nan};
         for (int64_t row = f.row; row < f.row + f.rows; ++row) {
-            if (live[row]) continue;
+            if (valid[row]) continue;
             for (int64_t k = 0; k < R; ++k) f.h[(t * f.batch + row) * R + k] = h_prev[row * R + k];
             if (slot < 0) continue;
             for (int64_t tile = 0; tile < tiles; ++tile)

@@ -69,7 +69,7 @@ struct Forward {
     const T* h0;                                 // (batch, recurrent): before the first step
     T* c;                                        // (batch, padded hidden): in and out
     T* h;                                        // (time, batch, recurrent): out, after each step
-    const uint8_t* live;                         // (time, batch): which steps take place, or null: all
+    const uint8_t* valid;                         // (time, batch): which steps take place, or null: all
     const T* recurrent_mask;                     // (time, batch, recurrent) or null
     const T* zoneout_cell;                       // (time, batch, hidden) or null
     const T* zoneout_hidden;                     // (time, batch, recurrent) or null
@@ -96,7 +96,7 @@ struct Backward {
     bool reverse;
     const T *gates, *cells, *unprojected;        // what the run left behind: (time, batch, 4, hidden), (time, batch, hidden)
     const T* c0;                                 // (batch, hidden): before the first step
-    const uint8_t* live;
+    const uint8_t* valid;
     const T *recurrent_mask, *zoneout_cell, *zoneout_hidden;
     const T* dhidden;                            // (time, batch, recurrent)
     T* dh;                                       // (batch, padded recurrent): in, after the steps; out, before them

@@ -104,7 +104,7 @@ template <class T> struct Subject {
     int64_t time, batch;
     bool reverse;
     Array<T> weight, bias, peephole, projection, x, h0, c0, recurrent_mask, zoneout_cell, zoneout_hidden;
-    Array<uint8_t> live;
+    Array<uint8_t> valid;
     Array<T> dhidden, dh, dc;
 };
 
@@ -136,7 +136,7 @@ private:
     N h_seen(int64_t step, int64_t b, int64_t k) const {
         return s.recurrent_mask ? h_before(step, b, k) * N(s.recurrent_mask(time(step), b, k)) : h_before(step, b, k);
     }
-    bool alive(int64_t t, int64_t b) const { return !s.live || s.live(t, b); }
+    bool alive(int64_t t, int64_t b) const { return !s.valid || s.valid(t, b); }
 
     N gate(int k, int64_t t, int64_t b, int64_t u) const {
         return apply<T>(s.cell.activation[k], clip<T>(sums(t, b, k, u), -s.cell.gate_clip, s.cell.gate_clip));

@@ -90,7 +90,7 @@ private:
             const int64_t in_order = call.time - 1 - step, t = call.reverse ? step : in_order;
             const int64_t before = call.reverse ? t + 1 : t - 1;
             for (int64_t b = 0; b < B; ++b) {
-                if (call.live && !call.live[t * B + b]) continue;
+                if (call.valid && !call.valid[t * B + b]) continue;
                 const int64_t at = t * B + b, place = (step - call.first) * B + b;
                 rows.by_sums.push_back(call.da + place * 4 * H);
                 rows.h.push_back(call.seen  ? call.seen + place * R

@@ -347,10 +347,10 @@ template <class T> inline int64_t groups(int64_t columns) { return (vectors<T>(c
 template <class T> inline int64_t words(int64_t count) { return count * int64_t(sizeof(int64_t) / sizeof(T)); }
 
 // Write down which of the rows [first, last) take part in a step; return how many they are.
-inline int64_t rows_alive(const uint8_t* live, int64_t first, int64_t last, int64_t* rows) {
+inline int64_t rows_alive(const uint8_t* valid, int64_t first, int64_t last, int64_t* rows) {
     int64_t count = 0;
     for (int64_t row = first; row < last; ++row)
-        if (!live || live[row]) rows[count++] = row;
+        if (!valid || valid[row]) rows[count++] = row;
     return count;
 }
 

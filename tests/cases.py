@@ -75,7 +75,7 @@ PROJECTIONS: dict[str, tuple[int | None, float | None]] = {
     "projected": (3, None),
     "projected and clipped": (3, 0.15),
 }
-LIVES = ("all live", "lengths", "mask")
+VALID = ("all valid", "lengths", "mask")
 DIRECTIONS = ("forward", "backward")
 
 
@@ -87,8 +87,8 @@ class Run:
     x: np.ndarray
     state: gw.State
     direction: str = "forward"
-    live: np.ndarray | None = None
-    masks: gw.Masks | None = None
+    valid: np.ndarray | None = None
+    dropout: gw.DropoutMasks | None = None
 
     @property
     def lstm(self) -> gw.LSTM:
@@ -97,8 +97,8 @@ class Run:
 
     def options(self) -> dict:
         """What a call of the LSTM is given besides x."""
-        noise = None if self.masks is None else [[self.masks]]
-        return {"state": [[self.state]], "mask": self.live, "masks": noise}
+        dropout = None if self.dropout is None else [[self.dropout]]
+        return {"state": [[self.state]], "mask": self.valid, "dropout": dropout}
 
     def trace(self, **options) -> gw.Trace:
         """Run it and keep everything, unless told otherwise."""
@@ -109,21 +109,21 @@ class Run:
         return replace(self, **changes)
 
 
-def live_of(kind: str, time: int, batch: int, rng: np.random.Generator) -> np.ndarray | None:
+def valid_of(kind: str, time: int, batch: int, rng: np.random.Generator) -> np.ndarray | None:
     """Return which steps take place: all, those within each row's length, or any."""
-    if kind == "all live":
+    if kind == "all valid":
         return None
     if kind == "lengths":
         lengths = np.concatenate([[time, 0], rng.integers(1, time, max(batch - 2, 0))])[:batch]
         return np.arange(time)[:, None] < lengths
-    live = rng.random((time, batch)) < 0.6
-    live[0, 0], live[1 % time, 0], live[-1, 0] = True, time <= 2, True  # a gap, where there is room for one
-    return live
+    valid = rng.random((time, batch)) < 0.6
+    valid[0, 0], valid[1 % time, 0], valid[-1, 0] = True, time <= 2, True  # a gap, where there is room for one
+    return valid
 
 
-def noise_of(p: gw.Parameters, time: int, batch: int, rng: np.random.Generator) -> gw.Masks:
-    """Return every kind of noise at once; the recurrent dropout is the same at every step, as Gal's."""
-    return gw.Masks(
+def dropout_of(p: gw.Parameters, time: int, batch: int, rng: np.random.Generator) -> gw.DropoutMasks:
+    """Return every kind of dropout at once; the recurrent dropout is the same at every step, as Gal's."""
+    return gw.DropoutMasks(
         input=rng.choice([0.0, 1.25], (time, batch, p.input_size), p=[0.2, 0.8]),
         recurrent=rng.choice([0.0, 1.25], (1, batch, p.recurrent_size), p=[0.2, 0.8]),
         zoneout_cell=rng.uniform(0, 1, (time, batch, p.hidden_size)),
@@ -137,8 +137,8 @@ def run_of(
     *,
     projection: str = "unprojected",
     direction: str = "forward",
-    live: str = "all live",
-    noise: bool = False,
+    valid: str = "all valid",
+    dropout: bool = False,
     time: int = 3,
     batch: int = 3,
     inputs: int = 2,
@@ -158,8 +158,8 @@ def run_of(
     state = gw.State(
         *(rng.uniform(-0.5, 0.5, (batch, size)).astype(dtype) for size in (p.recurrent_size, p.hidden_size))
     )
-    living = live_of(live, time, batch, rng)
-    return Run(p, x, state, direction, living, noise_of(p, time, batch, rng) if noise else None)
+    living = valid_of(valid, time, batch, rng)
+    return Run(p, x, state, direction, living, dropout_of(p, time, batch, rng) if dropout else None)
 
 
 def one_sentence(problem: BaseException, *parts: str) -> None:

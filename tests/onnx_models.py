@@ -141,8 +141,8 @@ def lstm_model(arrays, *, how="raw", wrapped="no", given=(), opset=15, name="rnn
 def answers(lstm, x, state=None, lengths=None, *, layout=0):
     """Return Y, Y_h and Y_c as the operator puts them out, of one layer; x and the state in gatewise's axes."""
     trace = lstm.trace(x, state, lengths=lengths)
-    live = np.ones(x.shape[:2], bool) if lengths is None else np.arange(len(x))[:, None] < lengths
-    hidden = [np.where(live[..., None], trace[0, one].hidden_state, 0) for one in lstm.directions]
+    valid = np.ones(x.shape[:2], bool) if lengths is None else np.arange(len(x))[:, None] < lengths
+    hidden = [np.where(valid[..., None], trace[0, one].hidden_state, 0) for one in lstm.directions]
     y = np.stack(hidden, axis=1)
     finals = [np.stack([getattr(one, what) for one in trace.state[0]]) for what in "hc"]
     if layout:

@@ -96,7 +96,7 @@ class Moment:
 
 
 def step(p, x, h, c, *, input=None, recurrent=None, zoneout_cell=None, zoneout_hidden=None, weight=None) -> Moment:
-    """Return one step of one row; all arguments are lists, the noise's of this step."""
+    """Return one step of one row; all arguments are lists, the dropout's of this step."""
     variant = p.variant
     W, b = p.weight.tolist(), p.bias.tolist()
     hidden, n_h, n_x = len(c), len(h), len(x)
@@ -166,17 +166,17 @@ def step(p, x, h, c, *, input=None, recurrent=None, zoneout_cell=None, zoneout_h
     return M
 
 
-def run(p, x, state, *, direction="forward", live=None, masks=None) -> dict[tuple[int, int], Moment]:
+def run(p, x, state, *, direction="forward", valid=None, dropout=None) -> dict[tuple[int, int], Moment]:
     """Return the moments of a run by (time, row); steps that do not take place are absent."""
     time, batch = x.shape[:2]
-    noise = {} if masks is None else masks.fit(p, time, batch).arrays()
+    dropout = {} if dropout is None else dropout.fit(p, time, batch).arrays()
     found = {}
     for row in range(batch):
         h, c = state[0][row].tolist(), state[1][row].tolist()
         for t in range(time) if direction == "forward" else reversed(range(time)):
-            if live is not None and not live[t, row]:
+            if valid is not None and not valid[t, row]:
                 continue
-            given = {n: (array if n == "weight" else array[t, row]).tolist() for n, array in noise.items()}
+            given = {n: (array if n == "weight" else array[t, row]).tolist() for n, array in dropout.items()}
             found[t, row] = M = step(p, x[t, row].tolist(), h, c, **given)
             h, c = M.h, M.c
     return found

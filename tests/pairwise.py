@@ -87,7 +87,7 @@ def cover(
 def pairs(
     strength: int = 2, allowed: Callable[[Case], bool] | None = None, **factors: Collection
 ) -> pytest.MarkDecorator:
-    """Parametrize a test with a cover of its arguments' values, of a mapping its keys: ``@pairs(live=LIVES, ...)``."""
+    """Parametrize a test with a cover of its arguments' values, of a mapping its keys: ``@pairs(valid=VALID, ...)``."""
     cases = cover(factors, strength, allowed)
     ids = ["-".join(getattr(value, "__name__", str(value)) for value in case.values()) for case in cases]
     return pytest.mark.parametrize(tuple(factors), [tuple(case.values()) for case in cases], ids=ids)

@@ -11,7 +11,7 @@ import gatewise as gw
 LABELS = gw.Labels(
     features=("rain", "sun"),
     units=("u", "v", "w", "z"),
-    series=("north", "south", "west"),
+    sequences=("north", "south", "west"),
     times=[f"day {day}" for day in range(5)],
 )
 BIDIRECTIONAL = {"input_size": 2, "hidden_size": 4, "bidirectional": True, "dtype": np.float64}

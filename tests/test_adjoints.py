@@ -1,4 +1,4 @@
-"""The adjoints equal central differences: every variant, projection, direction, mask and noise."""
+"""The adjoints equal central differences: every variant, projection, direction, mask and dropout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def smooth_run(variant, **options):
     """Return the first run of a variant that keeps away from all kinks while each of its clips bites somewhere."""
     for seed in range(200):
         run = cases.run_of(variant, seed=seed, **options)
-        moments = oracle.run(run.p, run.x, run.state, direction=run.direction, live=run.live, masks=run.masks)
+        moments = oracle.run(run.p, run.x, run.state, direction=run.direction, valid=run.valid, dropout=run.dropout)
         clips = oracle.bites(run.p, moments)
         if oracle.margin(run.p, moments) > APART and all(found == {True, False} for found in clips.values()):
             return run
@@ -39,11 +39,11 @@ def assert_gradients_of(run):
     found = gw.backward(trace, dy, dstate)
 
     engine, hidden = choose("auto", run.p), np.empty_like(trace.hidden_state)
-    keep = {"masks": trace.masks, "keep": Keep(()), "arrays": {}}
+    keep = {"dropout": trace.dropout, "keep": Keep(()), "arrays": {}}
 
     def losses(p=run.p, x=run.x, state=run.state):
         """Of each row; by the engine itself, which spares the checks at the door some hundred thousand times."""
-        end = engine.run(p, x, state, hidden, reverse=run.direction == "backward", live=run.live, **keep)
+        end = engine.run(p, x, state, hidden, reverse=run.direction == "backward", valid=run.valid, **keep)
         return np.sum(dy * hidden, axis=(0, 2)) + np.sum(dstate.h * end.h, axis=1) + np.sum(dstate.c * end.c, axis=1)
 
     assert set(found.parameters) == set(run.p.arrays())
@@ -64,24 +64,24 @@ def assert_gradients_of(run):
     variant=cases.VARIANTS,
     projection=cases.PROJECTIONS,
     direction=cases.DIRECTIONS,
-    live=cases.LIVES,
-    noise=(False, True),
+    valid=cases.VALID,
+    dropout=(False, True),
 )
-def test_the_adjoints_equal_central_differences(variant, projection, direction, live, noise):
-    run = smooth_run(variant, projection=projection, direction=direction, live=live, noise=noise, hidden=3)
+def test_the_adjoints_equal_central_differences(variant, projection, direction, valid, dropout):
+    run = smooth_run(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, hidden=3)
     found = assert_gradients_of(run)
     for letter in run.p.variant.coupled:
         row = oracle.LETTERS.index(letter)
         assert not found.weight[row].any()
         assert not found.bias[row].any()
-    if run.live is not None:
-        assert not found.x[~run.live].any()
+    if run.valid is not None:
+        assert not found.x[~run.valid].any()
 
 
 def test_the_subjects_bite_on_every_clip_and_keep_off_every_kink():
     """What the law above relies on, shown on the runs that have most of both."""
-    run = smooth_run("peephole, coupling, clips", projection="projected and clipped", noise=True, live="mask")
-    moments = oracle.run(run.p, run.x, run.state, live=run.live, masks=run.masks)
+    run = smooth_run("peephole, coupling, clips", projection="projected and clipped", dropout=True, valid="mask")
+    moments = oracle.run(run.p, run.x, run.state, valid=run.valid, dropout=run.dropout)
     clips = oracle.bites(run.p, moments)
     assert set(clips) == {"gate_clip", "cell_clip", "projection_clip"}
     assert all(found == {True, False} for found in clips.values())
@@ -108,7 +108,7 @@ def test_the_gradients_of_a_coupled_gate_are_zero_even_where_x_is_nan(variant):
 
 @pytest.mark.parametrize("variant", cases.VARIANTS)
 def test_the_gradients_are_linear_in_what_comes_from_above(variant):
-    run = cases.run_of(variant, live="mask", noise=True, time=4)
+    run = cases.run_of(variant, valid="mask", dropout=True, time=4)
     trace, rng = run.trace(), np.random.default_rng(3)
     first, second = (rng.normal(size=trace.hidden_state.shape) for _ in range(2))
     end = gw.State(*(rng.normal(size=array.shape) for array in trace.final))
@@ -152,7 +152,7 @@ def test_what_standardizing_takes_away_has_no_gradient():
 
 @pytest.mark.parametrize("variant", cases.VARIANTS)
 def test_single_precision_gradients_follow_the_double_ones(variant):
-    run = cases.run_of(variant, time=5, hidden=6, noise=True, live="lengths")
+    run = cases.run_of(variant, time=5, hidden=6, dropout=True, valid="lengths")
     single = run.replace(p=run.p.astype(np.float32)).trace()
     double = run.replace(p=single.parameters.astype(np.float64), x=single.input.astype(np.float64)).trace()
     dy = np.random.default_rng(1).normal(size=double.hidden_state.shape).astype(np.float32)

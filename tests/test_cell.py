@@ -177,7 +177,7 @@ def test_single_precision_numbers_are_the_double_ones_rounded(init):
         ({"init": "notebook", "scale": np.inf}, ["scale", "finite", "inf"]),
     ],
 )
-@pytest.mark.parametrize("make", [gw.LSTMCell.random, gw.LSTM], ids=["LSTMCell.random", "LSTM"])
+@pytest.mark.parametrize("make", [gw.LSTMCell, gw.LSTM])
 def test_a_wrong_wish_is_refused_in_one_sentence(make, arguments, parts):
     with pytest.raises(gw.OptionError) as caught:
         make(**{"input_size": 3, "hidden_size": 4, **arguments})
@@ -211,7 +211,7 @@ def test_memory_is_asked_for_what_is_drawn_and_not_for_more(monkeypatch):
 @pytest.mark.parametrize("projection", cases.PROJECTIONS)
 def test_a_step_is_the_first_of_a_run(variant, projection):
     run = cases.run_of(variant, projection=projection, time=1, batch=1)
-    step = gw.LSTMCell(run.p).step(run.x[0, 0], gw.State(run.state.h[0], run.state.c[0]))
+    step = gw.LSTMCell.from_parameters(run.p).step(run.x[0, 0], gw.State(run.state.h[0], run.state.c[0]))
     trace = run.trace(engine="reference")
     for name in (*gw.keep.QUANTITIES, "gates", "combined_input", "preactivations"):
         np.testing.assert_array_equal(getattr(step, name), getattr(trace, name)[0, 0], err_msg=name)
@@ -220,7 +220,7 @@ def test_a_step_is_the_first_of_a_run(variant, projection):
 
 
 def test_a_step_starts_from_zeros_unless_told():
-    cell = gw.LSTMCell.random(3, 2, rng=0, projection_size=1)
+    cell = gw.LSTMCell(3, 2, rng=0, projection_size=1)
     step = cell.step([1, 2, 3])
     np.testing.assert_array_equal(step.previous.h, [0])
     np.testing.assert_array_equal(step.previous.c, [0, 0])
@@ -231,7 +231,7 @@ def test_a_step_starts_from_zeros_unless_told():
 
 def test_steps_follow_each_other():
     run = cases.run_of("plain", time=4, batch=1)
-    cell, state = gw.LSTMCell(run.p), gw.State(run.state.h[0], run.state.c[0])
+    cell, state = gw.LSTMCell.from_parameters(run.p), gw.State(run.state.h[0], run.state.c[0])
     for x in run.x[:, 0]:
         state = cell.step(x, state).state
     np.testing.assert_allclose(state.h, run.trace().final.h[0], rtol=0, atol=1e-15)
@@ -253,7 +253,7 @@ def test_steps_follow_each_other():
 )
 def test_a_step_of_the_wrong_size_is_refused_in_one_sentence(x, state, parts):
     with pytest.raises(gw.GatewiseError) as caught:
-        gw.LSTMCell.random(3, 2, rng=0).step(x, state)
+        gw.LSTMCell(3, 2, rng=0).step(x, state)
     cases.one_sentence(caught.value, *parts)
 
 
@@ -267,7 +267,7 @@ def test_a_step_of_the_wrong_size_is_refused_in_one_sentence(x, state, parts):
 def test_a_cell_takes_as_many_names_as_it_has_features_and_units(labels, parts):
     p = draw(3, 2, rng=0)
     with pytest.raises(gw.ShapeError) as caught:
-        gw.LSTMCell(p, gw.Labels(**labels))
+        gw.LSTMCell.from_parameters(p, gw.Labels(**labels))
     cases.one_sentence(caught.value, *parts)
 
 
@@ -279,7 +279,7 @@ def test_names_are_a_sequence(labels):
 
 
 def test_a_cell_says_what_it_is():
-    cell = gw.LSTMCell.random(3, 2, rng=0, variant=gw.Variant(peephole="full"))
+    cell = gw.LSTMCell(3, 2, rng=0, dtype=np.float64, variant=gw.Variant(peephole="full"))
     assert repr(cell) == "LSTMCell(input_size=3, hidden_size=2, peephole=full, dtype=float64)"
     assert (cell.input_size, cell.hidden_size, cell.recurrent_size, cell.dtype) == (3, 2, 2, np.float64)
     assert cell.variant.peephole == "full"

@@ -75,7 +75,7 @@ def test_inspect_tells_what_an_lstm_is_in_words_and_as_json(name, here, capsys):
     (found,) = json.loads(run(capsys, "inspect", "model.safetensors", "--json"))["lstms"]
     assert (found["input_size"], found["hidden_size"], found["output_size"]) == (3, 4, lstm.output_size)
     assert (found["num_layers"], found["directions"]) == (lstm.num_layers, list(lstm.directions))
-    assert (found["parameters"], found["dtype"]) == (lstm.count, lstm.dtype.name)
+    assert (found["parameters"], found["dtype"]) == (lstm.num_parameters, lstm.dtype.name)
     assert found["projection_size"] == LSTMS[name].get("projection_size")
     assert found["variant"] == {
         key: value if isinstance(value, (str, float)) else str(value)
@@ -83,7 +83,7 @@ def test_inspect_tells_what_an_lstm_is_in_words_and_as_json(name, here, capsys):
     }
     assert f"3 features in, 4 units, {lstm.output_size} out" in shown
     assert f"{lstm.num_layers}, {' and '.join(lstm.directions)}" in shown
-    assert f"{lstm.count:,}, {lstm.dtype.name}" in shown
+    assert f"{lstm.num_parameters:,}, {lstm.dtype.name}" in shown
     for key, value in lstm[0].variant.differences().items():
         assert f"{key}={value}" in " ".join(shown.split())
     assert ("variant" in shown) == (name == "variant")
@@ -231,7 +231,7 @@ def test_steps_that_a_network_marks_do_not_take_place(here, capsys):
     run(capsys, "trace", "net.safetensors", "tokens.npy", "-o", "out.npz")
     arrays = np.load("out.npz")
     np.testing.assert_array_equal(arrays["output"], network(tokens)[0])
-    np.testing.assert_array_equal(arrays["live"], tokens != 0)
+    np.testing.assert_array_equal(arrays["valid"], tokens != 0)
 
 
 @pytest.mark.parametrize("name", LSTMS)
@@ -398,7 +398,7 @@ def test_there_and_back_again_is_the_same_lstm(name, here, capsys):
 
 def test_what_is_left_behind_is_said(here, capsys):
     names = gw.Labels(features=("a", "b", "c"))
-    lstm = gw.LSTM.from_cells(gw.LSTMCell(gw.LSTM(3, 4, rng=0)[0].parameters, names))
+    lstm = gw.LSTM.from_cells(gw.LSTMCell.from_parameters(gw.LSTM(3, 4, rng=0)[0].parameters, names))
     gw.save(gw.Network(lstm, embedding=sequence(7, 3), head=gw.Linear(sequence(2, 4))), "net.safetensors")
     shown = run(capsys, "convert", "net.safetensors", "out.pt")
     assert "not carried over: embedding (embedding), head (linear layer), the labels" in shown

@@ -116,7 +116,7 @@ def test_weights_of_ones_own_are_walked_and_checked(capsys):
     given |= {"x": [0.5], "h_prev": [0.1, 0.2], "c_prev": [0.3, -0.4]}
     Path("mine.json").write_text(json.dumps(given), encoding="utf-8")
     weight, bias = (np.stack([given[f"{base}_{k}"] for k in "ifgo"]) for base in "Wb")
-    step = gw.LSTMCell(gw.Parameters(weight, bias)).step([0.5], gw.State([0.1, 0.2], [0.3, -0.4]))
+    step = gw.LSTMCell.from_parameters(gw.Parameters(weight, bias)).step([0.5], gw.State([0.1, 0.2], [0.3, -0.4]))
     assert exit_code(["walk", "--given", "mine.json"]) == 0
     assert number(step.hidden_state[0]) in capsys.readouterr().out
     for right in (True, False):

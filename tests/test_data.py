@@ -10,7 +10,7 @@ import cases
 import numpy as np
 import pytest
 from pairwise import cover, pairs
-from walks import NOISE, PROJECTIONS, equations, some, trace_of
+from walks import DROPOUT, PROJECTIONS, equations, some, trace_of
 
 import gatewise as gw
 from gatewise.activations import Activation
@@ -25,9 +25,9 @@ MOST = ("peephole, coupling, clips", "peephole, layer norm of the gates", "layer
 WAYS = {"forward": (1, False), "backward": (1, True), "two steps back": (2, True)}
 
 
-def walk_of(variant, projection=None, noise="no noise", way="backward", notation="gatewise", **options):
+def walk_of(variant, projection=None, dropout="no dropout", way="backward", notation="gatewise", **options):
     steps, backward = WAYS[way]
-    trace = trace_of(variant, projection, noise, steps=steps, dtype=options.pop("dtype", np.float64))
+    trace = trace_of(variant, projection, dropout, steps=steps, dtype=options.pop("dtype", np.float64))
     return gw.walk(trace if steps > 1 else trace.step(0), backward=backward, notation=notation, **options)
 
 
@@ -101,14 +101,14 @@ def computed(node, symbols):
     raise AssertionError(node)
 
 
-@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE, way=WAYS, notation=NOTATIONS, allowed=some)
-def test_a_reader_computes_every_value_again_from_the_file_alone(variant, projection, noise, way, notation):
-    hold_a_reader(variant, projection, noise, way, notation)
+@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, way=WAYS, notation=NOTATIONS, allowed=some)
+def test_a_reader_computes_every_value_again_from_the_file_alone(variant, projection, dropout, way, notation):
+    hold_a_reader(variant, projection, dropout, way, notation)
 
 
-def hold_a_reader(variant, projection, noise, way, notation):
+def hold_a_reader(variant, projection, dropout, way, notation):
     """Compute every value of a walk again from its JSON."""
-    walk = walk_of(variant, projection, noise, way, notation)
+    walk = walk_of(variant, projection, dropout, way, notation)
     document = read(walk)
     for block, equation in zip(blocks(document, "equation"), equations(walk), strict=True):
         found = computed(block["right"]["tree"], block["symbols"])
@@ -137,10 +137,10 @@ def test_every_number_comes_back_bit_for_bit(dtype):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_no_finite_number_is_a_string(value):
-    walk = gw.walk(gw.LSTMCell.random(3, 2, rng=0).step([value, 0, 0]), backward=True)
+    walk = gw.walk(gw.LSTMCell(3, 2, rng=0, dtype=np.float64).step([value, 0, 0]), backward=True)
     table = next(
         block
-        for block in blocks(read(gw.walk(gw.LSTMCell.random(3, 2, rng=0).step([value, 0, 0]))), "table")
+        for block in blocks(read(gw.walk(gw.LSTMCell(3, 2, rng=0, dtype=np.float64).step([value, 0, 0]))), "table")
         if block["title"] == "The input x"
     )
     assert table["rows"][0]["values"] == [str(value), 0, 0]
@@ -191,7 +191,7 @@ def test_names_are_what_they_are_in_the_file_and_the_text_is_json_still():
     names = ['"', "\\", "\n\x1b\u2028", "日本語"]
     labels = gw.Labels(features=names[:3], units=names)
     p = trace_of("plain", None).parameters
-    walk = gw.walk(gw.LSTMCell(p, labels).step([1, 2, 3]), facts={"file": "\udcff"})
+    walk = gw.walk(gw.LSTMCell.from_parameters(p, labels).step([1, 2, 3]), facts={"file": "\udcff"})
     document = read(walk)
     assert document["names"]["units"] == names
     assert document["names"]["features"] == names[:3]
@@ -232,8 +232,8 @@ def test_every_key_and_every_kind_of_block_and_node_is_documented():
     in_schema = json.dumps(schema, ensure_ascii=False)
     more = {"projected": (3, "DropConnect", "gatewise", None), "a unit in Keras": (None, "dropout", "keras", 1)}
     for case in cover({"variant": MOST, "way": WAYS, "more": more}):
-        projection, noise, notation, unit = more[case["more"]]
-        document = read(walk_of(case["variant"], projection, noise, case["way"], notation, unit=unit))
+        projection, dropout, notation, unit = more[case["more"]]
+        document = read(walk_of(case["variant"], projection, dropout, case["way"], notation, unit=unit))
         assert document["version"] == schema["properties"]["version"]["const"] == data.VERSION
         assert document["notation"] in told
         for key in set(keys(document)):

@@ -21,7 +21,7 @@ every_engine = pytest.mark.parametrize("engine", ENGINES)
 every_engine_and_variant = pytest.mark.parametrize(("engine", "variant"), PAIRS)
 DTYPES = (np.float32, np.float64)
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
-every_live = pytest.mark.parametrize("live", cases.LIVES)
+every_valid = pytest.mark.parametrize("valid", cases.VALID)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
@@ -126,9 +126,9 @@ def test_a_trace_of_nothing_answers_every_question_with_nothing(variant, time, b
     assert trace[:].gates.shape == (time, batch, 4, 4)
 
 
-@met_by_every_engine(direction=cases.DIRECTIONS, live=cases.LIVES, dtype=DTYPES)
-def test_keeping_a_trace_changes_no_bit(engine, variant, direction, live, dtype):
-    run = cases.run_of(variant, direction=direction, live=live, dtype=dtype, time=5, noise=True)
+@met_by_every_engine(direction=cases.DIRECTIONS, valid=cases.VALID, dtype=DTYPES)
+def test_keeping_a_trace_changes_no_bit(engine, variant, direction, valid, dtype):
+    run = cases.run_of(variant, direction=direction, valid=valid, dtype=dtype, time=5, dropout=True)
     y, ((state,),) = run.lstm(run.x, **run.options(), engine=engine)
     whole = run.lstm.trace(run.x, **run.options(), engine=engine)
     np.testing.assert_array_equal(whole.output, y)
@@ -139,10 +139,10 @@ def test_keeping_a_trace_changes_no_bit(engine, variant, direction, live, dtype)
     np.testing.assert_array_equal(less[0].forget_gate, whole[0].forget_gate[::2, :, [2]])
 
 
-@met_by_every_engine(direction=cases.DIRECTIONS, live=cases.LIVES, dtype=DTYPES)
-def test_a_split_run_equals_the_whole_bit_for_bit(engine, variant, direction, live, dtype):
-    run = cases.run_of(variant, direction=direction, live=live, dtype=dtype, time=6, noise=True)
-    masks = run.masks.fit(run.p, 6, 3)
+@met_by_every_engine(direction=cases.DIRECTIONS, valid=cases.VALID, dtype=DTYPES)
+def test_a_split_run_equals_the_whole_bit_for_bit(engine, variant, direction, valid, dtype):
+    run = cases.run_of(variant, direction=direction, valid=valid, dtype=dtype, time=6, dropout=True)
+    dropout = run.dropout.fit(run.p, 6, 3)
     whole = run.trace(engine=engine)
     y, ends = [], run.state
     pieces = [slice(0, 1), slice(1, 4), slice(4, 6)]
@@ -150,8 +150,8 @@ def test_a_split_run_equals_the_whole_bit_for_bit(engine, variant, direction, li
         part = run.replace(
             x=run.x[piece],
             state=ends,
-            live=None if run.live is None else run.live[piece],
-            masks=masks.at(piece),
+            valid=None if run.valid is None else run.valid[piece],
+            dropout=dropout.at(piece),
         ).trace(engine=engine)
         y.append(part.hidden_state)
         ends = part.final
@@ -161,11 +161,11 @@ def test_a_split_run_equals_the_whole_bit_for_bit(engine, variant, direction, li
     assert_same_state(ends, whole.final)
 
 
-@met_by_every_engine(direction=cases.DIRECTIONS, live=cases.LIVES, dtype=DTYPES)
-def test_a_batch_equals_its_rows(engine, variant, direction, live, dtype):
+@met_by_every_engine(direction=cases.DIRECTIONS, valid=cases.VALID, dtype=DTYPES)
+def test_a_batch_equals_its_rows(engine, variant, direction, valid, dtype):
     """Within rounding on the reference engine, whose sums BLAS orders by the size of the batch; else bit for bit."""
-    run = cases.run_of(variant, direction=direction, live=live, dtype=dtype, time=5, batch=4, noise=True)
-    masks = run.masks.fit(run.p, 5, 4)
+    run = cases.run_of(variant, direction=direction, valid=valid, dtype=dtype, time=5, batch=4, dropout=True)
+    dropout = run.dropout.fit(run.p, 5, 4)
     whole = run.trace(engine=engine)
     tolerance = {"rtol": 0, "atol": 0} if engine != "reference" else {"atol": 200 * np.finfo(dtype).eps, "rtol": 0}
     for row in range(4):
@@ -173,8 +173,8 @@ def test_a_batch_equals_its_rows(engine, variant, direction, live, dtype):
         alone = run.replace(
             x=run.x[:, one],
             state=gw.State(*(array[one] for array in run.state)),
-            live=None if run.live is None else run.live[:, one],
-            masks=masks.at((slice(None), one)),
+            valid=None if run.valid is None else run.valid[:, one],
+            dropout=dropout.at((slice(None), one)),
         ).trace(engine=engine)
         np.testing.assert_allclose(alone.gates, whole.gates[:, one], **tolerance)
         np.testing.assert_allclose(alone.cell_state, whole.cell_state[:, one], **tolerance)
@@ -183,9 +183,9 @@ def test_a_batch_equals_its_rows(engine, variant, direction, live, dtype):
 
 @every_engine_and_variant
 def test_the_order_of_the_rows_does_not_matter(engine, variant):
-    run = cases.run_of(variant, live="mask", batch=4, time=4)
+    run = cases.run_of(variant, valid="mask", batch=4, time=4)
     order = [2, 0, 3, 1]
-    moved = run.replace(x=run.x[:, order], state=gw.State(*(a[order] for a in run.state)), live=run.live[:, order])
+    moved = run.replace(x=run.x[:, order], state=gw.State(*(a[order] for a in run.state)), valid=run.valid[:, order])
     np.testing.assert_allclose(
         moved.trace(engine=engine).gates, run.trace(engine=engine).gates[:, order], rtol=0, atol=1e-13
     )
@@ -193,8 +193,8 @@ def test_the_order_of_the_rows_does_not_matter(engine, variant):
 
 @every_engine_and_variant
 def test_running_backward_is_running_forward_over_time_reversed(engine, variant):
-    run = cases.run_of(variant, direction="backward", live="mask", time=5)
-    turned = run.replace(x=run.x[::-1], direction="forward", live=run.live[::-1])
+    run = cases.run_of(variant, direction="backward", valid="mask", time=5)
+    turned = run.replace(x=run.x[::-1], direction="forward", valid=run.valid[::-1])
     there, back = turned.trace(engine=engine), run.trace(engine=engine)
     np.testing.assert_array_equal(back.gates, there.gates[::-1])
     assert_same_state(back.final, there.final)
@@ -222,10 +222,10 @@ def test_nan_in_gives_nan_out_in_its_row_and_in_no_other(engine, variant, direct
     np.testing.assert_array_equal(gw.backward(trace, dy).x[:, others], gw.backward(clean, dy).x[:, others])
 
 
-@met_by_every_engine(direction=cases.DIRECTIONS, live=["lengths", "mask"], poison=[np.nan, np.inf])
-def test_what_is_not_live_never_enters_the_arithmetic(engine, variant, direction, live, poison):
-    run = cases.run_of(variant, direction=direction, live=live, time=5, noise=True)
-    x = np.where(run.live[..., None], run.x, poison)
+@met_by_every_engine(direction=cases.DIRECTIONS, valid=["lengths", "mask"], poison=[np.nan, np.inf])
+def test_what_is_not_live_never_enters_the_arithmetic(engine, variant, direction, valid, poison):
+    run = cases.run_of(variant, direction=direction, valid=valid, time=5, dropout=True)
+    x = np.where(run.valid[..., None], run.x, poison)
     lstm, options = run.lstm, {**run.options(), "engine": engine}
     clean, trace = lstm.trace(run.x, **options), lstm.trace(x, **options)
     np.testing.assert_array_equal(trace.output, clean.output)
@@ -243,22 +243,22 @@ def test_what_is_not_live_never_enters_the_arithmetic(engine, variant, direction
 @met_by_every_engine(dtype=DTYPES, huge=[np.inf, -np.inf, 3e38], dropout=[False, True])
 def test_infinity_goes_through_without_a_warning(engine, variant, dtype, huge, dropout):
     """`filterwarnings` is error: whatever NumPy would say fails this test."""
-    run = cases.run_of(variant, dtype=dtype, time=4, live="lengths")
+    run = cases.run_of(variant, dtype=dtype, time=4, valid="lengths")
     x = run.x.copy()
     x[1, 0, 0] = huge
-    run = run.replace(x=x, masks=gw.Masks(input=np.zeros((4, 3, 1))) if dropout else None)
+    run = run.replace(x=x, dropout=gw.DropoutMasks(input=np.zeros((4, 3, 1))) if dropout else None)
     trace = run.trace(engine=engine)
     gw.backward(trace, np.ones_like(trace.hidden_state))
     assert trace.preactivations.shape == trace.gates.shape
     assert trace.combined_input.shape == (4, 3, 6)
-    step = trace.step(1, batch=0)
+    step = trace.step(1, sequence=0)
     assert step.combined_input.shape == (6,)
     assert step.preactivations.shape == step.gates.shape
     for gate in run.p.variant.own:
         for part, count in (("recurrent", 4), ("input", 2)):
             assert len(step.terms(gw.gates.NAMES[oracle.LETTERS.index(gate)], unit=0, part=part)) == count
         assert len(step.terms(gw.gates.NAMES[oracle.LETTERS.index(gate)], unit=0)) >= 3
-    step = gw.LSTMCell(run.p).step(x[1, 0], gw.State(*(array[0] for array in run.state)))
+    step = gw.LSTMCell.from_parameters(run.p).step(x[1, 0], gw.State(*(array[0] for array in run.state)))
     assert step.preactivations.shape == step.gates.shape
     np.testing.assert_array_equal(np.isfinite(trace.hidden_state[:, 1:]), True)
 
@@ -285,10 +285,10 @@ def test_the_caller_s_error_state_is_left_as_it_was(engine):
 
 
 @every_engine_and_variant
-@every_live
-def test_an_engine_changes_nothing_that_it_was_given(engine, variant, live):
-    run = cases.run_of(variant, live=live, noise=True)
-    given = [run.x, *run.state, *run.p.arrays().values(), *run.masks.arrays().values()]
+@every_valid
+def test_an_engine_changes_nothing_that_it_was_given(engine, variant, valid):
+    run = cases.run_of(variant, valid=valid, dropout=True)
+    given = [run.x, *run.state, *run.p.arrays().values(), *run.dropout.arrays().values()]
     before = [array.copy() for array in given]
     trace = run.trace(engine=engine)
     dy = np.ones_like(trace.hidden_state)
@@ -299,18 +299,18 @@ def test_an_engine_changes_nothing_that_it_was_given(engine, variant, live):
 
 
 @met_by_every_engine(
-    live=cases.LIVES,
+    valid=cases.VALID,
     projection=["unprojected", "projected"],
     keep=[Keep(), Keep(("hidden_state",), (3, 1)), Keep(("candidate", "cell_state"), None, 2)],
 )
-def test_an_engine_fills_every_number_it_is_asked_for(engine, variant, live, projection, keep):
+def test_an_engine_fills_every_number_it_is_asked_for(engine, variant, valid, projection, keep):
     """Arrays are handed over full of a sentinel; none of it may be left."""
-    run = cases.run_of(variant, live=live, projection=projection, time=5)
+    run = cases.run_of(variant, valid=valid, projection=projection, time=5)
     hidden = np.full((5, 3, run.p.recurrent_size), 1e300)
     arrays = {name: np.full(shape, 1e300) for name, shape in keep.shapes(run.p, 5, 3).items()}
     chosen = choose(engine, run.p)
     chosen.run(
-        run.p, run.x, run.state, hidden, reverse=False, live=run.live, masks=gw.Masks(), keep=keep, arrays=arrays
+        run.p, run.x, run.state, hidden, reverse=False, valid=run.valid, dropout=gw.DropoutMasks(), keep=keep, arrays=arrays
     )
     for name, array in {"hidden": hidden, **arrays}.items():
         assert not (array == 1e300).any(), name
@@ -319,7 +319,7 @@ def test_an_engine_fills_every_number_it_is_asked_for(engine, variant, live, pro
 def test_a_run_warns_of_nothing_in_itself():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        run = cases.run_of("peephole, coupling, layer norm of Haste", live="mask", noise=True)
+        run = cases.run_of("peephole, coupling, layer norm of Haste", valid="mask", dropout=True)
         trace = run.trace()
         gw.backward(trace, np.ones_like(trace.hidden_state))
     assert not caught

@@ -12,15 +12,15 @@ import gatewise as gw
 from gatewise.equations import Moment, standardize
 
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
-RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "live": cases.LIVES}
+RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID}
 
 
-@pairs(variant=cases.VARIANTS, **RUNS, noise=(False, True))
-def test_every_step_is_what_plain_python_makes_of_it(variant, projection, direction, live, noise):
-    run = cases.run_of(variant, projection=projection, direction=direction, live=live, noise=noise, time=5)
+@pairs(variant=cases.VARIANTS, **RUNS, dropout=(False, True))
+def test_every_step_is_what_plain_python_makes_of_it(variant, projection, direction, valid, dropout):
+    run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=5)
     trace = run.trace()
-    moments = oracle.run(run.p, run.x, run.state, direction=direction, live=run.live, masks=run.masks)
-    assert len(moments) == (run.x.shape[0] * run.x.shape[1] if run.live is None else run.live.sum())
+    moments = oracle.run(run.p, run.x, run.state, direction=direction, valid=run.valid, dropout=run.dropout)
+    assert len(moments) == (run.x.shape[0] * run.x.shape[1] if run.valid is None else run.valid.sum())
     for (t, row), M in moments.items():
         found = {
             **{name: getattr(trace, name)[t, row] for name in gw.keep.QUANTITIES},
@@ -36,7 +36,7 @@ def test_every_step_is_what_plain_python_makes_of_it(variant, projection, direct
             "hidden_state": M.h,
             "combined_input": M.z,
         }
-        if noise and run.p.projection is None:
+        if dropout and run.p.projection is None:
             del expected["unprojected_state"]  # nothing is kept before the zoneout: see test_trace
         for name, values in expected.items():
             np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-12, err_msg=f"{name} at {t}, {row}")
@@ -57,11 +57,11 @@ def normed(q, epsilon, axis=-1):
 
 
 @pairs(variant=cases.VARIANTS, **RUNS)
-def test_the_equations_hold_inside_every_trace(variant, projection, direction, live):
-    """On live steps: from the pre-activations to the gates, from those to the states; nothing is taken on trust."""
-    run = cases.run_of(variant, projection=projection, direction=direction, live=live, time=5)
+def test_the_equations_hold_inside_every_trace(variant, projection, direction, valid):
+    """On valid steps: from the pre-activations to the gates, from those to the states; nothing is taken on trust."""
+    run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, time=5)
     p, v, trace = run.p, run.p.variant, run.trace()
-    on = np.ones(run.x.shape[:2], bool) if run.live is None else run.live
+    on = np.ones(run.x.shape[:2], bool) if run.valid is None else run.valid
     before = trace.previous
     h, c, x = before.h[on], before.c[on], run.x[on]
     a = trace.preactivations[on]
@@ -108,12 +108,12 @@ def test_the_equations_hold_inside_every_trace(variant, projection, direction, l
         np.testing.assert_allclose(a[:, row], q, atol=1e-12)
 
 
-@pairs(variant=cases.VARIANTS, live=cases.LIVES)
-def test_a_gate_under_a_sigmoid_lies_between_zero_and_one(variant, live):
-    run = cases.run_of(variant, live=live, time=6)
+@pairs(variant=cases.VARIANTS, valid=cases.VALID)
+def test_a_gate_under_a_sigmoid_lies_between_zero_and_one(variant, valid):
+    run = cases.run_of(variant, valid=valid, time=6)
     run = run.replace(x=run.x * 1e3)
     trace, v = run.trace(), run.p.variant
-    on = np.ones(run.x.shape[:2], bool) if run.live is None else run.live
+    on = np.ones(run.x.shape[:2], bool) if run.valid is None else run.valid
     for row, letter in enumerate("ifgo"):
         source = {"f": "i", "i": "f"}[letter] if letter == v.coupled else letter
         gate = trace.gates[on][:, row]
@@ -126,13 +126,13 @@ def test_a_gate_under_a_sigmoid_lies_between_zero_and_one(variant, live):
 
 @every_variant
 def test_steps_that_do_not_take_place_have_no_gates_and_carry_the_state(variant):
-    run = cases.run_of(variant, live="mask", time=6, batch=4)
+    run = cases.run_of(variant, valid="mask", time=6, batch=4)
     trace = run.trace()
-    off = ~run.live
+    off = ~run.valid
     assert off.any()
     assert np.isnan(trace.gates[off]).all()
     assert np.isnan(trace.preactivations[off]).all()
-    assert not np.isnan(trace.gates[run.live]).any()
+    assert not np.isnan(trace.gates[run.valid]).any()
     np.testing.assert_array_equal(trace.cell_state[off], trace.previous.c[off])
     np.testing.assert_array_equal(trace.hidden_state[off], trace.previous.h[off])
     np.testing.assert_array_equal(trace.previous.h[0], run.state.h)
@@ -147,7 +147,7 @@ def plain(hidden=2, inputs=1):
 def test_a_closed_forget_gate_erases_the_cell():
     arrays = plain()
     arrays["bias"][1] = -1e4
-    step = gw.LSTMCell(gw.Parameters(**arrays)).step([1.0], gw.State([0.1, 0.2], [30.0, -40.0]))
+    step = gw.LSTMCell.from_parameters(gw.Parameters(**arrays)).step([1.0], gw.State([0.1, 0.2], [30.0, -40.0]))
     np.testing.assert_array_equal(step.forget_gate, [0, 0])
     np.testing.assert_array_equal(step.cell_state, step.input_gate * step.candidate)
 
@@ -156,14 +156,14 @@ def test_an_open_forget_gate_and_a_closed_input_gate_keep_the_cell():
     arrays = plain()
     arrays["bias"][0], arrays["bias"][1] = -1e4, 1e4
     c = np.array([30.0, -0.004])
-    step = gw.LSTMCell(gw.Parameters(**arrays)).step([1.0], gw.State([0.1, 0.2], c))
+    step = gw.LSTMCell.from_parameters(gw.Parameters(**arrays)).step([1.0], gw.State([0.1, 0.2], c))
     np.testing.assert_array_equal(step.cell_state, c)
 
 
 def test_a_closed_output_gate_hides_the_cell():
     arrays = plain()
     arrays["bias"][3] = -1e4
-    step = gw.LSTMCell(gw.Parameters(**arrays)).step([1.0], gw.State([0.1, 0.2], [3.0, 4.0]))
+    step = gw.LSTMCell.from_parameters(gw.Parameters(**arrays)).step([1.0], gw.State([0.1, 0.2], [3.0, 4.0]))
     np.testing.assert_array_equal(step.hidden_state, [0, 0])
     assert (step.cell_state != 0).all()
 
@@ -172,7 +172,7 @@ def test_only_the_output_gate_sees_the_new_cell_state_through_its_peephole():
     arrays = plain(hidden=1)
     arrays["bias"][2] = 0.5
     arrays["peephole"] = np.array([[1.0], [10.0], [100.0]])
-    cell = gw.LSTMCell(gw.Parameters(**arrays, variant=gw.Variant(peephole="full")))
+    cell = gw.LSTMCell.from_parameters(gw.Parameters(**arrays, variant=gw.Variant(peephole="full")))
     step = cell.step([0.0], gw.State([0.0], [0.25]))
     assert step.preactivation("input_gate") == 1 * 0.25
     assert step.preactivation("forget_gate") == 10 * 0.25
@@ -185,7 +185,7 @@ def test_the_gates_see_the_clipped_cell_state():
     arrays["peephole"] = np.array([[0.0], [0.0], [1.0]])
     arrays["bias"][1] = 1e4
     variant = gw.Variant(peephole="full", cell_clip=0.5)
-    step = gw.LSTMCell(gw.Parameters(**arrays, variant=variant)).step([0.0], gw.State([0.0], [7.0]))
+    step = gw.LSTMCell.from_parameters(gw.Parameters(**arrays, variant=variant)).step([0.0], gw.State([0.0], [7.0]))
     assert step.cell_state == 0.5
     assert step.preactivation("output_gate") == 0.5
     assert step.hidden_state == step.output_gate * np.tanh(0.5)
@@ -213,16 +213,16 @@ def test_the_weights_of_a_coupled_gate_are_not_used(coupling, coupled, layer_nor
 
 def test_zoneout_of_one_freezes_the_states_and_of_zero_changes_nothing():
     run = cases.run_of("plain", time=4)
-    frozen = run.replace(masks=gw.Masks(zoneout_cell=np.ones(1), zoneout_hidden=np.ones(1))).trace()
+    frozen = run.replace(dropout=gw.DropoutMasks(zoneout_cell=np.ones(1), zoneout_hidden=np.ones(1))).trace()
     np.testing.assert_array_equal(frozen.cell_state, np.broadcast_to(run.state.c, frozen.cell_state.shape))
     np.testing.assert_array_equal(frozen.hidden_state, np.broadcast_to(run.state.h, frozen.hidden_state.shape))
-    free = run.replace(masks=gw.Masks(zoneout_cell=np.zeros(1), zoneout_hidden=np.zeros(1))).trace()
+    free = run.replace(dropout=gw.DropoutMasks(zoneout_cell=np.zeros(1), zoneout_hidden=np.zeros(1))).trace()
     np.testing.assert_array_equal(free.gates, run.trace().gates)
 
 
 def test_dropout_of_everything_leaves_the_biases_alone():
     run = cases.run_of("plain", time=4)
-    trace = run.replace(masks=gw.Masks(input=np.zeros(1), recurrent=np.zeros(1))).trace()
+    trace = run.replace(dropout=gw.DropoutMasks(input=np.zeros(1), recurrent=np.zeros(1))).trace()
     np.testing.assert_array_equal(trace.preactivations, np.broadcast_to(run.p.bias, trace.preactivations.shape))
 
 
@@ -232,7 +232,7 @@ def test_dropconnect_multiplies_the_recurrent_weights_and_no_others():
     weight = run.p.weight.copy()
     weight[..., : run.p.recurrent_size] *= mask
     expected = run.replace(p=run.p.replace(weight=weight)).trace()
-    np.testing.assert_array_equal(run.replace(masks=gw.Masks(weight=mask)).trace().gates, expected.gates)
+    np.testing.assert_array_equal(run.replace(dropout=gw.DropoutMasks(weight=mask)).trace().gates, expected.gates)
 
 
 def test_standardized_numbers_have_mean_zero_and_variance_one():

@@ -36,13 +36,13 @@ WALKS = {
     "html": "--format html",
 }
 # How far central differences are off is noise, another one on another machine.
-NOISE = re.compile(r"( +)\d(?:\.\d+)?e-(?:0[89]|1\d)(?= *$)|(?<=differences, to )\S+", re.MULTILINE)
+DROPOUT = re.compile(r"( +)\d(?:\.\d+)?e-(?:0[89]|1\d)(?= *$)|(?<=differences, to )\S+", re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", WALKS)
 def test_a_walk_reads_as_it_did(name, capsys):
     main(["walk", *WALKS[name].split()])
-    shown = NOISE.sub(r"\1~", capsys.readouterr().out)
+    shown = DROPOUT.sub(r"\1~", capsys.readouterr().out)
     path = GOLDEN / f"{name.replace(' ', '_')}.txt"
     if os.environ.get("GATEWISE_UPDATE_GOLDEN"):
         path.write_text(shown, encoding="utf-8")

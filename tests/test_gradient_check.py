@@ -67,5 +67,5 @@ def test_a_cell_in_single_precision_is_compared_within_its_rounding():
 
 
 def test_what_has_no_gradient_has_no_error():
-    step = gw.LSTMCell(gw.Parameters(np.zeros((4, 2, 3)), np.zeros((4, 2)))).step([1.0])
+    step = gw.LSTMCell.from_parameters(gw.Parameters(np.zeros((4, 2, 3)), np.zeros((4, 2)))).step([1.0])
     assert all(one.error == one.relative == 0 for one in gradient_check([step], np.zeros(2), np.zeros(2)))

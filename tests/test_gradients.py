@@ -14,18 +14,18 @@ from gatewise.layers.merging import MASKED_OUTPUTS, MERGES
 
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 every_direction = pytest.mark.parametrize("direction", cases.DIRECTIONS)
-every_live = pytest.mark.parametrize("live", cases.LIVES)
+every_valid = pytest.mark.parametrize("valid", cases.VALID)
 every_merge = pytest.mark.parametrize("merge", MERGES)
 every_masked_output = pytest.mark.parametrize("masked_output", ["zeros", "repeat"])
 
 
-@cases.meeting(3, merge=MERGES, masked_output=MASKED_OUTPUTS, live=cases.LIVES, projection=[None, 2])
-def test_the_gradients_of_a_stack_equal_central_differences(merge, masked_output, live, projection):
+@cases.meeting(3, merge=MERGES, masked_output=MASKED_OUTPUTS, valid=cases.VALID, projection=[None, 2])
+def test_the_gradients_of_a_stack_equal_central_differences(merge, masked_output, valid, projection):
     ways = ("concat" if merge == "none" else merge, merge)
     lstm = random_lstm(num_layers=2, bidirectional=True, projection_size=projection, merge=ways, input_size=1)
     x, state = random_x(lstm, time=3, batch=2), random_state(lstm, 2)
     rng = np.random.default_rng(5)
-    mask = cases.live_of(live, 3, 2, rng)
+    mask = cases.valid_of(valid, 3, 2, rng)
     options = {"mask": mask, "masked_output": masked_output}
     trace = lstm.trace(x, state, **options)
     dy, dstate = rng.normal(size=trace.output.shape), random_state(lstm, 2, seed=6)
@@ -64,9 +64,9 @@ def test_the_gradients_of_a_stack_equal_central_differences(merge, masked_output
         cases.assert_gradient(found[layer, direction].bias, expected, f"bias of {layer}, {direction}")
 
 
-@cases.meeting(variant=cases.VARIANTS, direction=cases.DIRECTIONS, live=cases.LIVES)
-def test_the_gradient_goes_through_slices_as_through_the_whole(variant, direction, live):
-    run = cases.run_of(variant, direction=direction, live=live, noise=True, time=6)
+@cases.meeting(variant=cases.VARIANTS, direction=cases.DIRECTIONS, valid=cases.VALID)
+def test_the_gradient_goes_through_slices_as_through_the_whole(variant, direction, valid):
+    run = cases.run_of(variant, direction=direction, valid=valid, dropout=True, time=6)
     trace, rng = run.trace(), np.random.default_rng(4)
     dy = rng.normal(size=trace.hidden_state.shape)
     end = gw.State(*(rng.normal(size=array.shape) for array in trace.final))
@@ -86,7 +86,7 @@ def test_the_gradient_goes_through_slices_as_through_the_whole(variant, directio
 
 @every_variant
 def test_the_gradients_of_a_batch_are_the_sum_over_its_rows(variant):
-    run = cases.run_of(variant, live="mask", noise=True, time=4)
+    run = cases.run_of(variant, valid="mask", dropout=True, time=4)
     trace = run.trace()
     dy = np.random.default_rng(4).normal(size=trace.hidden_state.shape)
     whole = gw.backward(trace, dy)

@@ -87,13 +87,13 @@ def check_whole(page: ElementTree.Element) -> None:
 
 
 @every
-def test_every_page_is_well_formed_and_has_the_number_of_every_worked_line(variant, projection, noise, way):
-    hold_a_page(variant, projection, noise, way)
+def test_every_page_is_well_formed_and_has_the_number_of_every_worked_line(variant, projection, dropout, way):
+    hold_a_page(variant, projection, dropout, way)
 
 
-def hold_a_page(variant, projection, noise, way):
+def hold_a_page(variant, projection, dropout, way):
     """Look at the page of a walk, and read the numbers of its worked lines."""
-    walk = walk_of(variant, projection, noise, way)
+    walk = walk_of(variant, projection, dropout, way)
     page = parsed(html.render(walk))
     check(page)
     check_whole(page)
@@ -108,7 +108,7 @@ def test_every_notation_has_its_page(variant, notation, way):
 
 @pytest.mark.parametrize("variant", cases.VARIANTS)
 def test_the_numbers_that_the_text_ends_its_lines_with_are_those_of_the_page(variant):
-    walk = walk_of(variant, None, "no noise", "two steps")
+    walk = walk_of(variant, None, "no dropout", "two steps")
     values = [one for one in worked_values(walk) if "," not in one]
     joined = " ".join(str(walk).partition("The input and the previous state")[2].split())
     ends = re.findall(r"[\d)] = (-?\d[\d.]*(?:e[+-]\d+)?)(?= |$)", joined)
@@ -153,7 +153,7 @@ def test_an_opened_sum_shows_every_term_and_they_add_up(variant, projection):
 
 def hold_an_opened_sum(variant, projection):
     """Add up the terms of every sum on a page."""
-    page = parsed(html.render(walk_of(variant, projection, "no noise", "forward")))
+    page = parsed(html.render(walk_of(variant, projection, "no dropout", "forward")))
     sums = [one for one in page.iter("ul") if one.get("class") == "terms" and one[-1].get("class") == "total"]
     assert sums
     for one in sums:
@@ -162,7 +162,7 @@ def hold_an_opened_sum(variant, projection):
 
 
 def test_the_products_with_a_matrix_have_the_names_of_what_is_multiplied():
-    page = parsed(html.render(walk_of("plain", None, "no noise", "forward")))
+    page = parsed(html.render(walk_of("plain", None, "no dropout", "forward")))
     first = next(one for one in page.iter("ul") if one.get("class") == "terms")
     assert [content(item.find("b")) for item in first] == ["h0", "h1", "x0", "x1", "bf", "sum"]
 
@@ -176,13 +176,13 @@ def test_opened_the_terms_left_out_of_a_long_sum_are_there():
 
 
 @every
-def test_the_pieces_of_a_formula_are_together_the_text(variant, projection, noise, way):
-    hold_pieces(variant, projection, noise, way)
+def test_the_pieces_of_a_formula_are_together_the_text(variant, projection, dropout, way):
+    hold_pieces(variant, projection, dropout, way)
 
 
-def hold_pieces(variant, projection, noise, way):
+def hold_pieces(variant, projection, dropout, way):
     """Hold the pieces of every formula of a walk against its text."""
-    for section in walk_of(variant, projection, noise, way).sections:
+    for section in walk_of(variant, projection, dropout, way).sections:
         for equation in section.blocks:
             if isinstance(equation, Equation):
                 formulas = [equation.right]
@@ -240,7 +240,7 @@ def test_a_formula_is_written_as_it_is_printed(node, expected):
 def named(name: str) -> Walkthrough:
     """Return a walk over two steps, in which every name is this one."""
     labels = gw.Labels(features=[name] * 3, units=[name] * 2, times=[name, f"{name} again"])
-    cell = gw.LSTMCell.random(3, 2, rng=0)
+    cell = gw.LSTMCell(3, 2, rng=0, dtype=np.float64)
     trace = gw.LSTM.from_cells(cell).trace(np.ones((2, 3)), labels=labels)
     return gw.walk(trace[0], facts={name: name}, unit=0)
 
@@ -266,7 +266,7 @@ def test_a_page_asks_for_nothing(make, way):
 
 
 def test_a_fragment_is_one_element_whose_style_reaches_nothing_else():
-    shown = html.fragment(walk_of("plain", None, "no noise", "forward"))
+    shown = html.fragment(walk_of("plain", None, "no dropout", "forward"))
     page = parsed(shown)
     check(page)
     assert (page.tag, page.get("class")) == ("div", "gatewise")
@@ -286,7 +286,7 @@ def test_style_sheets_have_their_colours_from_the_palette_and_use_all_of_it():
 
 
 def test_two_fragments_on_one_page_share_no_id():
-    shown = [html.fragment(walk_of(variant, None, "no noise", "forward")) for variant in ("plain", "peephole")]
+    shown = [html.fragment(walk_of(variant, None, "no dropout", "forward")) for variant in ("plain", "peephole")]
     first, second = ({one.get("id") for one in parsed(page).iter() if one.get("id")} for page in shown)
     assert first
     assert not first & second
@@ -312,13 +312,13 @@ def test_a_gate_that_is_nearly_shut_or_open_says_so():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_has_its_page_too(value):
-    step = gw.LSTMCell.random(3, 2, rng=0).step([value, 0, 0])
+    step = gw.LSTMCell(3, 2, rng=0, dtype=np.float64).step([value, 0, 0])
     for options in ({}, {"unit": 0}):
         check(parsed(html.render(gw.walk(step, **options))))
 
 
 def test_pages_are_small():
-    cell = gw.LSTMCell.random(3, 2, init="notebook", scale=0.01, seed=1010)
+    cell = gw.LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float64)
     step = cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4], [0.2, 0.3]))
     assert len(html.render(gw.walk(step)).encode()) < 150_000
     example = examples.latch()
@@ -327,6 +327,6 @@ def test_pages_are_small():
 
 
 def test_the_page_is_the_same_every_time():
-    walk = walk_of("plain", None, "no noise", "forward")
+    walk = walk_of("plain", None, "no dropout", "forward")
     assert html.render(walk) == html.render(walk) == walk.render("html")
     assert html.fragment(walk) == html.fragment(walk) == walk._repr_html_()

@@ -57,7 +57,7 @@ CELLS = cover(
 @pytest.mark.parametrize("case", CELLS, ids=lambda case: "-".join(map(str, case.values())))
 def test_a_cell_is_the_same_after_saving_and_loading(case, tmp_path):
     run = cases.run_of(case["variant"], projection=case["projection"], dtype=case["dtype"])
-    cell = gw.LSTMCell(run.p, gw.Labels(features=("räin", "sun"), units=tuple("abcd")))
+    cell = gw.LSTMCell.from_parameters(run.p, gw.Labels(features=("räin", "sun"), units=tuple("abcd")))
     gw.save(cell, tmp_path / "cell.safetensors")
     loaded = gw.load(tmp_path / "cell.safetensors")
     assert_same_lstm(loaded, gw.LSTM.from_cells(cell))

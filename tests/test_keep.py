@@ -28,7 +28,7 @@ def test_keep_is_settled_once():
     every=[1, 2, 7],
 )
 def test_what_is_kept_is_exactly_that_part_of_the_whole(projection, direction, keep, units, every):
-    run = cases.run_of("plain", projection=projection, live="mask", direction=direction, time=5)
+    run = cases.run_of("plain", projection=projection, valid="mask", direction=direction, time=5)
     whole, part = run.trace(), run.trace(keep=keep, units=units, every=every)
     names = QUANTITIES if keep is None else (keep,) if isinstance(keep, str) else keep
     assert len(part) == len(range(0, 5, every))

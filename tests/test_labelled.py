@@ -14,22 +14,22 @@ from gatewise.keep import QUANTITIES
 
 
 def test_a_table_names_its_axes_and_their_entries():
-    run = cases.run_of("plain", time=5, live="mask")
+    run = cases.run_of("plain", time=5, valid="mask")
     trace = run.trace(labels=LABELS)
     table = trace.to_xarray()
-    assert set(table.variables) - set(table.coords) == {*QUANTITIES, "input", "live"} - {"unprojected_state"}
+    assert set(table.variables) - set(table.coords) == {*QUANTITIES, "input", "valid"} - {"unprojected_state"}
     assert table.forget_gate.dims == ("time", "batch", "unit")
     assert table.hidden_state.dims == ("time", "batch", "unit")
     assert table.input.dims == ("time", "batch", "feature")
-    assert table.live.dims == ("time", "batch")
+    assert table.valid.dims == ("time", "batch")
     assert table.unit.values.tolist() == list(LABELS.units)
     assert table.feature.values.tolist() == list(LABELS.features)
-    assert table.batch.values.tolist() == list(LABELS.series)
+    assert table.batch.values.tolist() == list(LABELS.sequences)
     assert table.time.values.tolist() == list(LABELS.times)
     assert table.attrs == {"direction": "forward", "engine": trace.engine}
     one = table.forget_gate.sel(time="day 3", batch="south", unit="w")
     np.testing.assert_array_equal(one, trace.forget_gate[3, 1, 2])
-    np.testing.assert_array_equal(table.live, run.live)
+    np.testing.assert_array_equal(table.valid, run.valid)
     np.testing.assert_array_equal(table.input, run.x)
 
 
@@ -41,9 +41,9 @@ def test_a_table_of_a_projected_cell_tells_units_from_what_is_projected():
     assert table.unit.values.tolist() == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("live", ["all live", "mask"])
-def test_a_table_of_less_keeps_the_names_of_what_is_left(live):
-    run = cases.run_of("plain", time=5, live=live)
+@pytest.mark.parametrize("valid", ["all valid", "mask"])
+def test_a_table_of_less_keeps_the_names_of_what_is_left(valid):
+    run = cases.run_of("plain", time=5, valid=valid)
     table = run.trace(keep="cell_state", units=[3, 1], every=2, labels=LABELS).to_xarray()
     assert table.unit.values.tolist() == ["z", "v"]
     assert table.time.values.tolist() == ["day 0", "day 2", "day 4"]
@@ -53,7 +53,7 @@ def test_a_table_of_less_keeps_the_names_of_what_is_left(live):
     assert bare.unit.values.tolist() == [3, 1]
     assert "input" not in bare
     nothing = run.trace(keep=()).to_xarray()
-    assert not set(nothing.variables) - {"live", "time"}
+    assert not set(nothing.variables) - {"valid", "time"}
 
 
 def test_tables_of_an_lstm_go_by_layer_and_direction():

@@ -124,14 +124,14 @@ def vector(value, rows: bool):
 
 @pairs(**SUBJECTS, notation=["gatewise", "keras"], allowed=some)
 def test_an_equation_in_symbols_computed_as_its_latex_says_gives_the_number_shown(
-    variant, projection, noise, notation, every_digit
+    variant, projection, dropout, notation, every_digit
 ):
-    hold_equations_in_symbols(variant, projection, noise, notation)
+    hold_equations_in_symbols(variant, projection, dropout, notation)
 
 
-def hold_equations_in_symbols(variant, projection, noise, notation):
+def hold_equations_in_symbols(variant, projection, dropout, notation):
     """Compute the equations of a walk as their LaTeX says."""
-    walk = walk_of(variant, projection, noise, "backward", notation)  # forward too, in brief
+    walk = walk_of(variant, projection, dropout, "backward", notation)  # forward too, in brief
     for equation in equations(walk):
         values = {latex_formula.formula(symbol): vector(value, walk.rows) for symbol, value in equation.env.items()}
         shown = " ".join(latex_formula.broken(equation.right)).replace("{} ", "")
@@ -141,14 +141,14 @@ def hold_equations_in_symbols(variant, projection, noise, notation):
 
 @pairs(**SUBJECTS, way=WAYS, allowed=some)
 def test_a_line_with_numbers_in_it_computed_as_its_latex_says_gives_the_number_shown(
-    variant, projection, noise, way, every_digit
+    variant, projection, dropout, way, every_digit
 ):
-    hold_lines_with_numbers(variant, projection, noise, way)
+    hold_lines_with_numbers(variant, projection, dropout, way)
 
 
-def hold_lines_with_numbers(variant, projection, noise, way):
+def hold_lines_with_numbers(variant, projection, dropout, way):
     """Compute the worked lines of a walk as their LaTeX says."""
-    walk = walk_of(variant, projection, noise, way)
+    walk = walk_of(variant, projection, dropout, way)
     for equation in equations(walk):
         for entry in layout.worked([equation], walk):
             for line in () if isinstance(entry, Rest) else entry.lines:
@@ -174,14 +174,14 @@ def plain_numbers(shown: str) -> str:
 
 @pairs(**SUBJECTS, way=WAYS, allowed=some)
 def test_every_number_of_a_worked_line_of_text_is_in_the_latex_of_that_line_in_the_same_order(
-    variant, projection, noise, way
+    variant, projection, dropout, way
 ):
-    hold_the_order_of_numbers(variant, projection, noise, way)
+    hold_the_order_of_numbers(variant, projection, dropout, way)
 
 
-def hold_the_order_of_numbers(variant, projection, noise, way):
+def hold_the_order_of_numbers(variant, projection, dropout, way):
     """Look for the numbers of the worked lines of text in LaTeX."""
-    walk = walk_of(variant, projection, noise, way)
+    walk = walk_of(variant, projection, dropout, way)
     document = latex.render(walk)
     for equation in equations(walk):
         lines = figures(" ".join(terminal.worked_lines([equation], walk)))
@@ -205,13 +205,13 @@ def balanced(shown: str) -> bool:
 
 
 @pairs(**SUBJECTS, way=("backward", "two steps back"), notation=NOTATIONS, allowed=some)
-def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(variant, projection, noise, way, notation):
-    hold_formulas(variant, projection, noise, way, notation)
+def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(variant, projection, dropout, way, notation):
+    hold_formulas(variant, projection, dropout, way, notation)
 
 
-def hold_formulas(variant, projection, noise, way, notation):
+def hold_formulas(variant, projection, dropout, way, notation):
     """Look at the formulas of a walk as LaTeX."""
-    walk = walk_of(variant, projection, noise, way, notation)
+    walk = walk_of(variant, projection, dropout, way, notation)
     for equation in equations(walk):
         for shown in (latex_formula.formula(equation.left), latex_formula.formula(equation.right)):
             assert shown.isascii(), shown
@@ -298,9 +298,9 @@ def test_a_name_is_text_whatever_is_in_it(name):
 
 
 def test_every_name_of_a_walk_is_escaped():
-    p = gw.LSTMCell.random(3, 2, rng=0).parameters
+    p = gw.LSTMCell(3, 2, rng=0, dtype=np.float64).parameters
     labels = gw.Labels(features=[r"\input{x}", "$y", "%"], units=["a_b & c", "#1"])
-    step = gw.LSTMCell(p, labels).step([1, 2, 3])
+    step = gw.LSTMCell.from_parameters(p, labels).step([1, 2, 3])
     for unit in (None, 0, 1):
         document = latex.render(gw.walk(step, unit=unit, facts={r"\file": "C:\\new_%1"}))
         for raw in (r"\input", "$y", "a_b", "& c", "#1", r"\file", "_%"):

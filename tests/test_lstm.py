@@ -11,7 +11,7 @@ import gatewise as gw
 
 
 def cell(inputs=2, hidden=3, dtype=np.float64):
-    return gw.LSTMCell.random(inputs, hidden, rng=0, dtype=dtype)
+    return gw.LSTMCell(inputs, hidden, rng=0, dtype=dtype)
 
 
 # What it is.
@@ -34,7 +34,7 @@ def test_an_lstm_tells_its_sizes():
     assert (lstm.input_size, lstm.hidden_size, lstm.output_size, lstm.num_layers) == (2, 4, 6, 2)
     assert (lstm.bidirectional, lstm.dtype) == (True, np.float32)
     first, second = 4 * 4 * (3 + 2 + 1) + 3 * 4, 4 * 4 * (3 + 6 + 1) + 3 * 4
-    assert lstm.count == 2 * (first + second)
+    assert lstm.num_parameters == 2 * (first + second)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_every_cell_of_a_new_lstm_is_drawn_anew():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_another_precision_keeps_everything_else(dtype):
     labels = gw.Labels(units=("a", "b", "c"))
-    cells = [(gw.LSTMCell(cell().parameters, labels), cell())]
+    cells = [(gw.LSTMCell.from_parameters(cell().parameters, labels), cell())]
     lstm = gw.LSTM.from_cells(cells, merge="sum").astype(dtype)
     assert (lstm.dtype, lstm.merge, lstm.directions) == (dtype, ("sum",), cases.DIRECTIONS)
     assert lstm[0].labels == labels

@@ -55,7 +55,7 @@ def read(shown: str) -> str:
 
 def walk_with(name: str, **options):
     labels = gw.Labels(features=[name, "b", "c"], units=[name, "v"])
-    cell = gw.LSTMCell(gw.LSTMCell.random(3, 2, rng=0).parameters, labels)
+    cell = gw.LSTMCell.from_parameters(gw.LSTMCell(3, 2, rng=0, dtype=np.float64).parameters, labels)
     return gw.walk(cell.step([1, 2, 3]), facts={name: name}, **options)
 
 
@@ -84,13 +84,13 @@ def structure(name: str, unit: int | None) -> list[str]:
 
 
 @pairs(**SUBJECTS, way=("backward", "two steps back"), notation=NOTATIONS, allowed=some)
-def test_mathematics_is_balanced_and_stands_between_its_signs(variant, projection, noise, way, notation):
-    hold_mathematics(variant, projection, noise, way, notation)
+def test_mathematics_is_balanced_and_stands_between_its_signs(variant, projection, dropout, way, notation):
+    hold_mathematics(variant, projection, dropout, way, notation)
 
 
-def hold_mathematics(variant, projection, noise, way, notation):
+def hold_mathematics(variant, projection, dropout, way, notation):
     """Look at the formulas of a walk in Markdown."""
-    walk = walk_of(variant, projection, noise, way, notation)
+    walk = walk_of(variant, projection, dropout, way, notation)
     shown = markdown.render(walk)
     blocks = re.findall(r"^\$\$\n(.*?)\n\$\$$", shown, re.MULTILINE | re.DOTALL)
     assert blocks
@@ -103,13 +103,13 @@ def hold_mathematics(variant, projection, noise, way, notation):
 
 
 @pairs(**SUBJECTS, way=WAYS, allowed=fewer)
-def test_the_worked_lines_are_those_of_text_in_80_columns(variant, projection, noise, way):
-    hold_worked_lines(variant, projection, noise, way)
+def test_the_worked_lines_are_those_of_text_in_80_columns(variant, projection, dropout, way):
+    hold_worked_lines(variant, projection, dropout, way)
 
 
-def hold_worked_lines(variant, projection, noise, way):
+def hold_worked_lines(variant, projection, dropout, way):
     """Look for the worked lines of Markdown in the text."""
-    walk = walk_of(variant, projection, noise, way)
+    walk = walk_of(variant, projection, dropout, way)
     lines = [line.strip() for line in str(walk).splitlines()]
     fences = [token for token in PARSER.parse(markdown.render(walk)) if token.type == "fence"]
     assert fences
@@ -123,13 +123,13 @@ def hold_worked_lines(variant, projection, noise, way):
 
 
 @pairs(**SUBJECTS, way=("backward", "two steps back"), allowed=fewer)
-def test_every_table_has_its_rows_and_columns(variant, projection, noise, way):
-    hold_tables(variant, projection, noise, way)
+def test_every_table_has_its_rows_and_columns(variant, projection, dropout, way):
+    hold_tables(variant, projection, dropout, way)
 
 
-def hold_tables(variant, projection, noise, way):
+def hold_tables(variant, projection, dropout, way):
     """Count the rows and columns of a walk's tables in Markdown."""
-    walk = walk_of(variant, projection, noise, way)
+    walk = walk_of(variant, projection, dropout, way)
     tables = [block for section in walk.sections for block in section.blocks if isinstance(block, Table)]
     found = [token for token in PARSER.parse(markdown.render(walk)) if token.type.startswith(("t", "inline"))]
     rows = [n for n, token in enumerate(found) if token.type == "tr_open"]

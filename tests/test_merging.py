@@ -44,8 +44,8 @@ def test_unmerging_is_the_derivative_of_merging(merge):
 @pytest.mark.parametrize("reverse", [False, True])
 def test_unshowing_is_the_derivative_of_showing(masked_output, reverse):
     rng = np.random.default_rng(0)
-    hidden, live = rng.normal(size=(4, 3, 2)), cases.live_of("mask", 4, 3, rng)
+    hidden, valid = rng.normal(size=(4, 3, 2)), cases.valid_of("mask", 4, 3, rng)
     dy = rng.normal(size=hidden.shape)
-    expected = cases.differences(lambda h: np.sum(dy * shown(h, live, masked_output, reverse=reverse)), hidden)
-    cases.assert_gradient(unshown(dy, live, masked_output, reverse=reverse), expected, "hidden")
+    expected = cases.differences(lambda h: np.sum(dy * shown(h, valid, masked_output, reverse=reverse)), hidden)
+    cases.assert_gradient(unshown(dy, valid, masked_output, reverse=reverse), expected, "hidden")
     np.testing.assert_array_equal(shown(hidden, None, masked_output, reverse=reverse), hidden)

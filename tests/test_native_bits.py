@@ -29,9 +29,9 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, kernel, dtype, v
     """Of one row, whose units are shared out; of many, which are themselves."""
     monkeypatch.setenv("GATEWISE_KERNEL", kernel)
     steps, batch, inputs, hidden = shape
-    live = "mask" if batch > 1 else "all live"
+    valid = "mask" if batch > 1 else "all valid"
     run = cases.run_of(
-        variant, time=steps, batch=batch, inputs=inputs, hidden=hidden, dtype=dtype, live=live, noise=batch > 1
+        variant, time=steps, batch=batch, inputs=inputs, hidden=hidden, dtype=dtype, valid=valid, dropout=batch > 1
     )
     found = []
     for count in (1, 2, 3):
@@ -45,7 +45,7 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, kernel, dtype, v
 @every_dtype
 @every_variant
 def test_kernels_that_round_once_give_the_same_bits(monkeypatch, dtype, variant):
-    run = cases.run_of(variant, time=20, batch=7, inputs=5, hidden=37, dtype=dtype, noise=True, projection="projected")
+    run = cases.run_of(variant, time=20, batch=7, inputs=5, hidden=37, dtype=dtype, dropout=True, projection="projected")
     found = []
     for kernel in KERNELS[:2]:
         monkeypatch.setenv("GATEWISE_KERNEL", kernel)

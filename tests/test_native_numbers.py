@@ -50,9 +50,9 @@ def assert_close(found, expected, dtype):
 
 
 def in_float64(run):
-    masks = run.masks and gw.Masks(**{n: np.asarray(a, np.float64) for n, a in run.masks.arrays().items()})
+    dropout = run.dropout and gw.DropoutMasks(**{n: np.asarray(a, np.float64) for n, a in run.dropout.arrays().items()})
     state = gw.State(*(array.astype(np.float64) for array in run.state))
-    return run.replace(p=run.p.astype(np.float64), x=run.x.astype(np.float64), state=state, masks=masks)
+    return run.replace(p=run.p.astype(np.float64), x=run.x.astype(np.float64), state=state, dropout=dropout)
 
 
 @covering(
@@ -62,13 +62,13 @@ def in_float64(run):
     variant=VARIANTS,
     projection=list(cases.PROJECTIONS),
     direction=cases.DIRECTIONS,
-    live=cases.LIVES,
-    noise=[False, True],
+    valid=cases.VALID,
+    dropout=[False, True],
 )
-def test_every_kernel_computes_the_reference(monkeypatch, kernel, dtype, variant, projection, direction, live, noise):
+def test_every_kernel_computes_the_reference(monkeypatch, kernel, dtype, variant, projection, direction, valid, dropout):
     monkeypatch.setenv("GATEWISE_KERNEL", kernel)
     run = cases.run_of(
-        variant, projection=projection, direction=direction, live=live, noise=noise, dtype=dtype, batch=7, hidden=21
+        variant, projection=projection, direction=direction, valid=valid, dropout=dropout, dtype=dtype, batch=7, hidden=21
     )
     found = everything(run, engine="native")
     assert_close(found, everything(in_float64(run), engine="reference"), dtype)
@@ -99,8 +99,8 @@ def test_any_shape_and_variant_computes_the_reference(monkeypatch, dtype, subjec
         str(rng.choice(VARIANTS)),
         projection=str(rng.choice(list(cases.PROJECTIONS))),
         direction=str(rng.choice(cases.DIRECTIONS)),
-        live=str(rng.choice(cases.LIVES)),
-        noise=bool(rng.integers(2)),
+        valid=str(rng.choice(cases.VALID)),
+        dropout=bool(rng.integers(2)),
         time=int(rng.integers(2, 12)),
         batch=int(rng.integers(1, 40)),
         inputs=int(rng.integers(1, 70)),
@@ -118,7 +118,7 @@ def test_any_shape_and_variant_computes_the_reference(monkeypatch, dtype, subjec
     "keep", [Keep(("forget_gate",), (20, 3, 3, 0), 2), Keep(("output_gate", "candidate"), None, 3)]
 )
 def test_keeping_less_keeps_the_same_numbers(variant, keep):
-    run = cases.run_of(variant, hidden=21, time=7, live="mask")
+    run = cases.run_of(variant, hidden=21, time=7, valid="mask")
     whole = run.trace(engine="native")
     less = run.trace(engine="native", keep=keep.quantities, units=keep.units, every=keep.every)
     for name in keep.quantities:

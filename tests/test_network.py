@@ -268,15 +268,15 @@ def test_steps_that_are_marked_are_those_of_a_mask(reads, bidirectional, masked_
     plain = random_network(bidirectional=bidirectional, reads=reads, embedding=embedding, num_layers=2)
     options = {"masked": 3 if embedding else -1.5, "masked_output": masked_output}
     network = gw.Network(plain.lstm, embedding=plain.embedding, head=plain.head, reads=reads, **options)
-    x, live = TOKENS, TOKENS != 3
+    x, valid = TOKENS, TOKENS != 3
     if not embedding:
         x = np.random.default_rng(0).normal(size=(4, 2, 2))
-        x[~live] = -1.5
+        x[~valid] = -1.5
         x[0, 0, 0] = -1.5  # one feature alone marks nothing
-    given = {"mask": live, "masked_output": masked_output}
+    given = {"mask": valid, "masked_output": masked_output}
     np.testing.assert_array_equal(network(x)[0], plain(x, **given)[0])
     np.testing.assert_array_equal(network.trace(x).output, plain(x, **given)[0])
-    np.testing.assert_array_equal(network(x[:, 0])[0], plain(x[:, 0], mask=live[:, 0], masked_output=masked_output)[0])
+    np.testing.assert_array_equal(network(x[:, 0])[0], plain(x[:, 0], mask=valid[:, 0], masked_output=masked_output)[0])
     np.testing.assert_array_equal(network(x, lengths=[4, 2])[0], plain(x, lengths=[4, 2])[0])
     everywhere = np.ones((4, 2), bool)
     np.testing.assert_array_equal(network(x, mask=everywhere)[0], plain(x)[0])

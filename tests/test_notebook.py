@@ -14,7 +14,7 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs
-from walks import NOISE, PROJECTIONS, fewer, trace_of
+from walks import DROPOUT, PROJECTIONS, fewer, trace_of
 
 import gatewise as gw
 from gatewise import examples
@@ -30,9 +30,9 @@ pytestmark = pytest.mark.usefixtures("few_differences")
 WAYS = {"forward": (1, False), "backward": (1, True), "three steps": (3, False), "three steps back": (3, True)}
 
 
-def walk_of(variant, projection, noise, way, notation="gatewise", **options):
+def walk_of(variant, projection, dropout, way, notation="gatewise", **options):
     steps, backward = WAYS[way]
-    trace = trace_of(variant, projection, noise, steps=steps, dtype=options.pop("dtype", np.float64))
+    trace = trace_of(variant, projection, dropout, steps=steps, dtype=options.pop("dtype", np.float64))
     return gw.walk(trace if steps > 1 else trace.step(0), backward=backward, notation=notation, **options)
 
 
@@ -69,14 +69,14 @@ def run(code_cells):
     return names
 
 
-@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE, way=WAYS, notation=NOTATIONS, allowed=fewer)
-def test_the_cells_of_a_notebook_print_what_is_saved_in_them(variant, projection, noise, way, notation):
-    hold_a_notebook(variant, projection, noise, way, notation)
+@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, way=WAYS, notation=NOTATIONS, allowed=fewer)
+def test_the_cells_of_a_notebook_print_what_is_saved_in_them(variant, projection, dropout, way, notation):
+    hold_a_notebook(variant, projection, dropout, way, notation)
 
 
-def hold_a_notebook(variant, projection, noise, way, notation):
+def hold_a_notebook(variant, projection, dropout, way, notation):
     """Run the cells of a walk's notebook."""
-    walk = walk_of(variant, projection, noise, way, notation)
+    walk = walk_of(variant, projection, dropout, way, notation)
     code_cells = cells(walk)
     hold_code(code_cells)
     names = run(code_cells)
@@ -157,19 +157,19 @@ def hold_code(code_cells):
 
 
 def test_a_step_takes_its_state_from_the_step_before_and_its_derivatives_from_the_step_after():
-    shown = source(walk_of("plain", None, "no noise", "three steps back", "olah"))
+    shown = source(walk_of("plain", None, "no dropout", "three steps back", "olah"))
     for line in ("h_prev_1 = h_0", "C_prev_2 = C_1", "dh_1 = dh_prev_2", "dC_next_0 = dC_prev_1"):
         assert f"\n{line}\n" in shown
     assert len(re.findall(r"^(?:h_prev|C_prev|dh|dC_next)_\d = np\.array", shown, re.MULTILINE)) == 4
     assert len(re.findall(r"^W_f = np\.array", shown, re.MULTILINE)) == 1
 
 
-@pytest.mark.parametrize("noise", ["no noise", "zoneout"])
+@pytest.mark.parametrize("dropout", ["no dropout", "zoneout"])
 @pytest.mark.parametrize("variant", ["plain", "cell clip", "forget=1-input"])
-def test_the_running_product_is_computed_only_where_it_is_that_of_the_gates(variant, noise):
-    walk = walk_of(variant, None, noise, "three steps back")
+def test_the_running_product_is_computed_only_where_it_is_that_of_the_gates(variant, dropout):
+    walk = walk_of(variant, None, dropout, "three steps back")
     found = [cell for cell in cells(walk) if cell["id"].endswith("-through_time-code")]
-    gates_alone = variant != "cell clip" and noise == "no noise"
+    gates_alone = variant != "cell clip" and dropout == "no dropout"
     assert bool(found) == gates_alone
     if found:
         names = executed(walk)
@@ -190,7 +190,7 @@ def test_steps_that_do_not_follow_from_each_other_get_their_states_as_numbers():
 
 
 def test_a_notebook_is_one_of_nbformat_4_5():
-    walk = walk_of("plain", None, "no noise", "three steps back")
+    walk = walk_of("plain", None, "no dropout", "three steps back")
     shown = walk.render("notebook")
     notebook = json.loads(shown)
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
@@ -203,11 +203,11 @@ def test_a_notebook_is_one_of_nbformat_4_5():
     for cell in notebook["cells"]:
         assert cell["source"]
         assert all("\n" not in line[:-1] for line in cell["source"])
-    assert shown == walk_of("plain", None, "no noise", "three steps back").render("notebook")
+    assert shown == walk_of("plain", None, "no dropout", "three steps back").render("notebook")
 
 
 def test_every_section_has_its_words_and_every_step_its_heading():
-    walk = walk_of("plain", None, "no noise", "three steps")
+    walk = walk_of("plain", None, "no dropout", "three steps")
     words = ["".join(cell["source"]) for cell in cells(walk, "markdown")]
     assert len(words) == len(walk.sections) + 1
     assert words[0].startswith("# An LSTM cell, 3 steps line by line\n")
@@ -236,14 +236,14 @@ def test_names_whatever_is_in_them_never_become_code(way):
 
 
 def test_a_float32_cell_is_computed_in_float64_and_the_notebook_says_so():
-    walk = walk_of("plain", None, "no noise", "three steps back", dtype=np.float32)
+    walk = walk_of("plain", None, "no dropout", "three steps back", dtype=np.float32)
     assert executed(walk)["W_f"].dtype == np.float64
     assert "float32" in "".join(cells(walk, "markdown")[0]["source"])
-    assert "float32" not in "".join(cells(walk_of("plain", None, "no noise", "forward"), "markdown")[0]["source"])
+    assert "float32" not in "".join(cells(walk_of("plain", None, "no dropout", "forward"), "markdown")[0]["source"])
 
 
 def test_the_outputs_do_not_depend_on_how_this_process_prints():
-    walk = walk_of("plain", None, "no noise", "backward")
+    walk = walk_of("plain", None, "no dropout", "backward")
     before = walk.render("notebook")
     with np.printoptions(precision=2, suppress=True, threshold=3, sign="+", floatmode="fixed", nanstr="?"):
         assert walk.render("notebook") == before
@@ -252,7 +252,7 @@ def test_the_outputs_do_not_depend_on_how_this_process_prints():
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])
 def test_nan_infinity_and_large_numbers_are_printed_without_a_warning(value, backward):
-    cell = gw.LSTMCell.random(3, 2, rng=0, dtype=np.float64)
+    cell = gw.LSTMCell(3, 2, rng=0, dtype=np.float64)
     executed(gw.walk(cell.step([value, 0, -value]), backward=backward))
 
 
@@ -267,7 +267,7 @@ def test_the_examples_are_notebooks(name, backward):
 def test_two_nonlinearities_of_one_name_are_two_functions():
     switches = {"candidate_activation": "elu:0.7", "cell_activation": "elu:1"}
     p = cases.parameters(switches, np.random.default_rng(0))
-    walk = gw.walk(gw.LSTMCell(p).step([1.0, -1.0, 0.5]), backward=True)
+    walk = gw.walk(gw.LSTMCell.from_parameters(p).step([1.0, -1.0, 0.5]), backward=True)
     assert {"elu", "elu_2"} <= executed(walk).keys()
 
 

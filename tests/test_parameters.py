@@ -1,4 +1,4 @@
-"""What a cell is made of: its switches, its arrays, the noise; and how wrong ones are refused."""
+"""What a cell is made of: its switches, its arrays, the dropout; and how wrong ones are refused."""
 
 from __future__ import annotations
 
@@ -161,9 +161,9 @@ def test_the_count_leaves_out_what_a_coupled_gate_does_not_use(variant, projecti
         used += np.count_nonzero(array)
     clipped = any(p.variant.to_json()[clip] for clip in ("gate_clip", "cell_clip", "projection_clip"))
     kinked = any("relu" in str(a) or "hard" in str(a) for a in p.variant.differences().values())
-    assert used <= p.count
+    assert used <= p.num_parameters
     if not clipped and not kinked:
-        assert used == p.count
+        assert used == p.num_parameters
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -180,7 +180,7 @@ def test_one_type_holds_for_every_array(dtype):
 def test_plain_lists_and_whole_numbers_are_taken():
     p = gw.Parameters(np.ones((4, 2, 5), int).tolist(), [[0, 0]] * 4, projection=[[1, 0], [0, 1]])
     assert {array.dtype for array in p.arrays().values()} == {np.dtype(np.float64)}
-    step = gw.LSTMCell(p).step([1, 2, 3])
+    step = gw.LSTMCell.from_parameters(p).step([1, 2, 3])
     assert step.candidate[0] == np.tanh(6)
 
 
@@ -189,7 +189,7 @@ def test_numbers_in_another_byte_order_are_taken_for_what_they_are(tmp_path):
     p = cases.run_of("plain").p
     swapped = gw.Parameters(p.weight.astype(">f8"), p.bias.astype(">f8"))
     assert swapped.weight.dtype.isnative
-    gw.save(gw.LSTMCell(swapped), tmp_path / "cell.safetensors")
+    gw.save(gw.LSTMCell.from_parameters(swapped), tmp_path / "cell.safetensors")
     np.testing.assert_array_equal(gw.load(tmp_path / "cell.safetensors")[0].parameters.weight, p.weight)
 
 
@@ -274,19 +274,19 @@ def test_the_shapes_written_down_are_those_of_the_arrays(variant, projection):
         assert np.shape(getattr(p, name)) == (shape or ())
 
 
-# The noise.
+# The dropout.
 
 
 def test_noise_is_broadcast_to_the_run_in_the_cell_s_type():
     p = cases.run_of("plain", projection="projected", dtype=np.float32).p
-    masks = gw.Masks(
+    dropout = gw.DropoutMasks(
         input=[1, 0],
         recurrent=np.ones((5, 1)),
         zoneout_cell=0.5,
         zoneout_hidden=np.zeros((3, 1, 1)),
         weight=np.ones((4, 1, 3)),
     )
-    shapes = {name: array.shape for name, array in masks.fit(p, 3, 5).arrays().items()}
+    shapes = {name: array.shape for name, array in dropout.fit(p, 3, 5).arrays().items()}
     assert shapes == {
         "input": (3, 5, 2),
         "recurrent": (3, 5, 3),
@@ -294,12 +294,12 @@ def test_noise_is_broadcast_to_the_run_in_the_cell_s_type():
         "zoneout_hidden": (3, 5, 3),
         "weight": (4, 4, 3),
     }
-    assert {array.dtype for array in masks.fit(p, 3, 5).arrays().values()} == {np.dtype(np.float32)}
-    np.testing.assert_array_equal(masks.fit(p, 3, 5).input[2, 4], [1, 0])
+    assert {array.dtype for array in dropout.fit(p, 3, 5).arrays().values()} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(dropout.fit(p, 3, 5).input[2, 4], [1, 0])
 
 
 @pytest.mark.parametrize(
-    ("masks", "kind", "parts"),
+    ("dropout", "kind", "parts"),
     [
         ({"input": np.ones((3, 5, 4))}, gw.ShapeError, ["'input'", "(3, 5, 4)", "(3, 5, 2)"]),
         ({"recurrent": np.ones((2, 5, 4))}, gw.ShapeError, ["'recurrent'", "(2, 5, 4)", "(3, 5, 4)"]),
@@ -309,20 +309,20 @@ def test_noise_is_broadcast_to_the_run_in_the_cell_s_type():
         ({"input": [[1, 2], [3]]}, gw.ShapeError, ["'input'", "equal lengths"]),
     ],
 )
-def test_noise_that_does_not_fit_is_refused_in_one_sentence(masks, kind, parts):
+def test_noise_that_does_not_fit_is_refused_in_one_sentence(dropout, kind, parts):
     run = cases.run_of("plain", time=3, batch=5)
     with pytest.raises(kind) as caught:
-        run.replace(masks=gw.Masks(**masks)).trace()
+        run.replace(dropout=gw.DropoutMasks(**dropout)).trace()
     assert type(caught.value) is kind
     cases.one_sentence(caught.value, *parts)
 
 
-@pytest.mark.parametrize("noise", [[], [[]], [[None], [None]], [[None, None]], 5, [[5]], gw.Masks()])
-def test_noise_in_another_nesting_is_refused_in_one_sentence(noise):
+@pytest.mark.parametrize("dropout", [[], [[]], [[None], [None]], [[None, None]], 5, [[5]], gw.DropoutMasks()])
+def test_noise_in_another_nesting_is_refused_in_one_sentence(dropout):
     run = cases.run_of("plain")
     with pytest.raises(gw.GatewiseError) as caught:
-        run.lstm(run.x, masks=noise)
-    cases.one_sentence(caught.value, "masks", "Masks")
+        run.lstm(run.x, dropout=dropout)
+    cases.one_sentence(caught.value, "dropout", "DropoutMasks")
 
 
 def test_parameters_stay_read_only_when_copied_and_pickled():

@@ -42,32 +42,32 @@ def assert_close(found: np.ndarray, expected: np.ndarray, name: str) -> None:
 
 def run_of(variant: str, projection: str, masked: str, **options) -> cases.Run:
     """Return a run with one kind of mask, all or none."""
-    run = cases.run_of(variant, projection=projection, noise=masked != "no mask", **options)
-    return run.replace(masks=gw.Masks(**{masked: getattr(run.masks, masked)})) if masked in MASKS else run
+    run = cases.run_of(variant, projection=projection, dropout=masked != "no mask", **options)
+    return run.replace(dropout=gw.DropoutMasks(**{masked: getattr(run.dropout, masked)})) if masked in MASKS else run
 
 
 @pairs(
     variant=cases.VARIANTS,
     projection=cases.PROJECTIONS,
     masked=MASKED,
-    live=cases.LIVES,
+    valid=cases.VALID,
     direction=cases.DIRECTIONS,
     form=FORMS,
 )
-def test_the_program_equals_the_equations_and_their_adjoints(variant, projection, masked, live, direction, form):
-    run = run_of(variant, projection, masked, live=live, direction=direction, time=4)
+def test_the_program_equals_the_equations_and_their_adjoints(variant, projection, masked, valid, direction, form):
+    run = run_of(variant, projection, masked, valid=valid, direction=direction, time=4)
     trace = run.trace(engine="reference")
     rng = np.random.default_rng(1)
     dy = rng.normal(size=trace.hidden_state.shape)
     dfinal = gw.State(*(rng.normal(size=part.shape) for part in trace.final))
     gradients = gw.backward(trace, dy, dfinal)
     made = Run(
-        program(binding.form_of(run.p, trace.masks, **FORMS[form])),
+        program(binding.form_of(run.p, trace.dropout, **FORMS[form])),
         run.p,
         run.x,
         run.state,
-        masks=trace.masks,
-        valid=run.live,
+        dropout=trace.dropout,
+        valid=run.valid,
         dy=dy,
         dfinal=dfinal,
         reverse=direction == "backward",
@@ -82,7 +82,7 @@ def test_the_program_equals_the_equations_and_their_adjoints(variant, projection
         assert_close(made[M], trace.unprojected_state, "the unprojected state")
     for before, expected in ((H_PREV, trace.previous.h), (C_PREV, trace.previous.c)):
         assert_close(made[before], expected, before.base)
-    dx = made[DX] if run.live is None else np.where(run.live[..., None], made[DX], 0)
+    dx = made[DX] if run.valid is None else np.where(run.valid[..., None], made[DX], 0)
     pairs_of = [(dx, gradients.x, "dx"), *zip(made.final, trace.final, ("h", "c"), strict=True)]
     pairs_of += zip(made.dinitial, gradients.state, ("dh", "dc"), strict=True)
     for found, expected, name in pairs_of:
@@ -93,10 +93,10 @@ def test_the_program_equals_the_equations_and_their_adjoints(variant, projection
         assert_close(made[d(Symbol("b2", k))], made[d(Symbol("b", k))], "the gradient of the second bias")
 
 
-@pairs(variant=cases.VARIANTS, projection=cases.PROJECTIONS, noise=(False, True), form=FORMS)
-def test_every_equation_takes_only_what_is_given_carried_or_made_before(variant, projection, noise, form):
-    run = cases.run_of(variant, projection=projection, noise=noise)
-    made = program(binding.form_of(run.p, run.masks or gw.Masks(), **FORMS[form]))
+@pairs(variant=cases.VARIANTS, projection=cases.PROJECTIONS, dropout=(False, True), form=FORMS)
+def test_every_equation_takes_only_what_is_given_carried_or_made_before(variant, projection, dropout, form):
+    run = cases.run_of(variant, projection=projection, dropout=dropout)
+    made = program(binding.form_of(run.p, run.dropout or gw.DropoutMasks(), **FORMS[form]))
     there = {one.symbol for one in made.given}
     for one in (*made.forward, *made.backward):
         assert set(symbols(one.right)) <= there, one.left
@@ -112,9 +112,9 @@ def test_a_rewritten_program_computes_the_same(variant, projection, masked, form
     """For a loss of the last states alone, and with the weights as they act, every quantity is what it was."""
     run = run_of(variant, projection, masked, time=3)
     trace = run.trace(engine="reference")
-    whole = program(binding.form_of(run.p, trace.masks, **FORMS[form]))
+    whole = program(binding.form_of(run.p, trace.dropout, **FORMS[form]))
     dfinal = gw.State(*(np.random.default_rng(2).normal(size=part.shape) for part in trace.final))
-    expected = Run(whole, run.p, run.x, run.state, masks=trace.masks, dfinal=dfinal)
+    expected = Run(whole, run.p, run.x, run.state, dropout=trace.dropout, dfinal=dfinal)
     rewritten = with_weights_as_they_act(of_last_states(whole))
     known = {DH: expected[DH][-1, 0], DC_NEXT: expected[DC_NEXT][-1, 0]}
     scope = Scope(rewritten, run.p, binding.of_step(trace[2, 0].moment, rewritten) | known)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pairwise import pairs
 from test_data import computed
-from walks import NOISE, PROJECTIONS, fewer, trace_of
+from walks import DROPOUT, PROJECTIONS, fewer, trace_of
 
 import gatewise as gw
 from gatewise.network import wiring_of
@@ -45,15 +45,15 @@ def run(document: dict) -> tuple[list[dict], dict]:
     return made, totals
 
 
-@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE, notation=NOTATIONS, way=WAYS, allowed=fewer)
-def test_what_the_sections_show_follows_from_the_program(variant, projection, noise, notation, way):
-    hold_a_program(variant, projection, noise, notation, way)
+@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, notation=NOTATIONS, way=WAYS, allowed=fewer)
+def test_what_the_sections_show_follows_from_the_program(variant, projection, dropout, notation, way):
+    hold_a_program(variant, projection, dropout, notation, way)
 
 
-def hold_a_program(variant, projection, noise, notation, way):
+def hold_a_program(variant, projection, dropout, notation, way):
     """Compute from a walk's program what its sections show."""
     steps, backward = WAYS[way]
-    trace = trace_of(variant, projection, noise, steps=steps)
+    trace = trace_of(variant, projection, dropout, steps=steps)
     walk, own = (gw.walk(trace, backward=backward, notation=one) for one in ("gatewise", notation))
     made, totals = run(json.loads(own.render("json", program=True)))
     compared = 0
@@ -102,17 +102,17 @@ def test_a_network_follows_from_its_wiring(merge):
 
 
 @pytest.mark.parametrize("variant", ["plain", "peephole, coupling, clips", "peephole, coupling, layer norm of Haste"])
-@pytest.mark.parametrize("noise", [False, True], ids=["no masks", "every mask"])
-def test_a_program_of_16_units_and_20_steps_is_small(variant, noise):
-    trace = cases.run_of(variant, noise=noise, inputs=3, hidden=16, time=20, batch=1).trace(engine="reference")
+@pytest.mark.parametrize("dropout", [False, True], ids=["no masks", "every mask"])
+def test_a_program_of_16_units_and_20_steps_is_small(variant, dropout):
+    trace = cases.run_of(variant, dropout=dropout, inputs=3, hidden=16, time=20, batch=1).trace(engine="reference")
     size = len(gw.walk(trace, backward=True).render("json", program=True))
     assert size < 100_000
-    if not noise and variant == "plain":
+    if not dropout and variant == "plain":
         assert size < len(gw.walk(trace).render("json")) / 20, "sections of the steps forward alone"
 
 
 def test_a_program_is_written_of_one_run_and_in_json_alone(tmp_path):
-    trace = trace_of("plain", None, "no noise", steps=3)
+    trace = trace_of("plain", None, "no dropout", steps=3)
     walk = gw.walk([trace.step(0), trace.step(2)])
     with pytest.raises(gw.OptionError, match="of one run"):
         walk.render("json", program=True)

@@ -21,11 +21,11 @@ every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)
 
 def assert_same_trace(found, expected):
     """Assert that two traces of a cell are the same, bit for bit and name for name."""
-    for name in ("arrays", "initial", "final", "input", "live", "masks"):
+    for name in ("arrays", "initial", "final", "input", "valid", "dropout"):
         pair = [getattr(trace, name) for trace in (found, expected)]
         pair = [
             one if isinstance(one, dict) else one._asdict() if isinstance(one, gw.State) else
-            one.arrays() if isinstance(one, gw.Masks) else {name: one}
+            one.arrays() if isinstance(one, gw.DropoutMasks) else {name: one}
             for one in pair
         ]  # fmt: skip
         assert set(pair[0]) == set(pair[1]), name
@@ -60,7 +60,7 @@ def assert_same_traces(found, expected):
 @cases.meeting(variant=cases.VARIANTS, projection=cases.PROJECTIONS, dtype=[np.float32, np.float64])
 def test_a_cell_s_trace_is_the_same_after_saving_and_loading(variant, projection, dtype, tmp_path):
     run = cases.run_of(
-        variant, projection=projection, live="mask", noise=True, time=5, dtype=dtype, direction="backward"
+        variant, projection=projection, valid="mask", dropout=True, time=5, dtype=dtype, direction="backward"
     )
     trace = run.trace(labels=LABELS)
     gw.save(trace, tmp_path / "trace.safetensors")
@@ -72,7 +72,7 @@ def test_a_cell_s_trace_is_the_same_after_saving_and_loading(variant, projection
 
 OPTIONS = {
     "whole": {},
-    "labels": {"labels": gw.Labels(series=["a", "b", "c"], times=range(5))},
+    "labels": {"labels": gw.Labels(sequences=["a", "b", "c"], times=range(5))},
     "lengths": {"lengths": [5, 0, 3], "masked_output": "repeat"},
     "less": {"keep": ["forget_gate", "hidden_state"], "units": [1, 3], "every": 2},
     "less of lengths": {"keep": ["cell_state"], "lengths": [5, 2, 3], "every": 3},
@@ -135,7 +135,7 @@ def test_any_reader_of_safetensors_reads_a_trace(tmp_path):
         np.testing.assert_array_equal(arrays[f"layers.0.{direction}.gates"], cell.gates)
         np.testing.assert_array_equal(arrays[f"layers.0.{direction}.cell_state"], cell.cell_state)
         np.testing.assert_array_equal(arrays[f"layers.0.{direction}.parameters.weight"], cell.parameters.weight)
-        np.testing.assert_array_equal(arrays[f"layers.0.{direction}.live"], cell.live)
+        np.testing.assert_array_equal(arrays[f"layers.0.{direction}.valid"], cell.valid)
     np.testing.assert_array_equal(arrays["output"], trace.output)
     with safe_open(tmp_path / "trace", framework="numpy") as file:
         metadata = file.metadata()
@@ -181,7 +181,7 @@ def test_a_trace_that_is_written_over_does_not_change_under_its_reader(tmp_path)
 
 def test_the_two_directions_of_a_layer_have_names_and_sizes_of_their_own(tmp_path):
     cells = [
-        gw.LSTMCell(cases.run_of("plain", hidden=hidden).p, gw.Labels(units=tuple(names)))
+        gw.LSTMCell.from_parameters(cases.run_of("plain", hidden=hidden).p, gw.Labels(units=tuple(names)))
         for hidden, names in ((2, "ab"), (3, "cde"))
     ]
     trace = gw.LSTM.from_cells([tuple(cells)]).trace(np.zeros((2, 1, 2)), out=tmp_path / "trace")
@@ -196,16 +196,16 @@ def test_the_two_directions_of_a_layer_have_names_and_sizes_of_their_own(tmp_pat
     bidirectional=[False, True],
     projection_size=[None, 3],
     lengths=[None, (5, 0, 2)],
-    noise=[False, True],
+    dropout=[False, True],
 )
 def test_a_plan_tells_beforehand_what_the_run_leaves_behind(
-    keep, merge, bidirectional, projection_size, lengths, noise
+    keep, merge, bidirectional, projection_size, lengths, dropout
 ):
     ways = ("concat", merge)
     lstm = gw.LSTM(2, 4, num_layers=2, bidirectional=bidirectional, merge=ways, projection_size=projection_size, rng=0)
     x, rng = np.random.default_rng(0).normal(size=(5, 3, 2)), np.random.default_rng(1)
-    masks = [[cases.noise_of(cell.parameters, 5, 3, rng) for cell in row] for row in lstm.layers] if noise else None
-    plan = planned(lstm, settle(lstm, x, lengths=lengths, masks=masks), keep)
+    dropout = [[cases.dropout_of(cell.parameters, 5, 3, rng) for cell in row] for row in lstm.layers] if dropout else None
+    plan = planned(lstm, settle(lstm, x, lengths=lengths, dropout=dropout), keep)
     trace = traced(plan, x)
     left = {
         f"layers.{n}.{cell.direction}.{k}": a

@@ -249,13 +249,13 @@ def assert_notebook(shown, document):
 
 
 @pairs(**SUBJECTS, way=WAYS, notation=NOTATIONS, allowed=enough)
-def test_all_formats_show_the_same_numbers(variant, projection, noise, way, notation, whole_tables):
-    hold_all_formats(variant, projection, noise, way, notation)
+def test_all_formats_show_the_same_numbers(variant, projection, dropout, way, notation, whole_tables):
+    hold_all_formats(variant, projection, dropout, way, notation)
 
 
-def hold_all_formats(variant, projection, noise, way, notation):
+def hold_all_formats(variant, projection, dropout, way, notation):
     """Read every format of a walk back."""
-    walk = walk_of(variant, projection, noise, way, notation)
+    walk = walk_of(variant, projection, dropout, way, notation)
     shown = {format: walk.render(format) for format in ENDINGS if format != "text"}
     shown["text"] = walk.render("text")
     found = {format: read(shown[format]) for format, read in READERS.items()}

@@ -71,7 +71,7 @@ def test_every_layer_may_merge_in_its_own_way():
 
 
 def test_the_directions_may_have_different_sizes_where_they_are_put_side_by_side():
-    small, large = gw.LSTMCell.random(2, 3, rng=0), gw.LSTMCell.random(2, 5, rng=1)
+    small, large = gw.LSTMCell(2, 3, rng=0, dtype=np.float64), gw.LSTMCell(2, 5, rng=1, dtype=np.float64)
     lstm = gw.LSTM.from_cells([(small, large)])
     x = np.random.default_rng(0).normal(size=(4, 2, 2))
     trace = lstm.trace(x)
@@ -84,16 +84,16 @@ def test_the_directions_may_have_different_sizes_where_they_are_put_side_by_side
 def test_noise_is_given_to_each_cell_apart():
     lstm = random_lstm(num_layers=2, bidirectional=True)
     x, rng = random_x(lstm), np.random.default_rng(3)
-    noise = [[cases.noise_of(cell.parameters, 4, 3, rng) for cell in row] for row in lstm.layers]
-    noise[0][1] = None
-    trace = lstm.trace(x, masks=noise)
+    dropout = [[cases.dropout_of(cell.parameters, 4, 3, rng) for cell in row] for row in lstm.layers]
+    dropout[0][1] = None
+    trace = lstm.trace(x, dropout=dropout)
     y = x
-    for row, given in zip(lstm.layers, noise, strict=True):
-        there = gw.LSTM.from_cells(row[0])(y, masks=[[given[0]]])[0]
-        back = gw.LSTM.from_cells(row[1], direction="backward")(y, masks=[[given[1]]])[0]
+    for row, given in zip(lstm.layers, dropout, strict=True):
+        there = gw.LSTM.from_cells(row[0])(y, dropout=[[given[0]]])[0]
+        back = gw.LSTM.from_cells(row[1], direction="backward")(y, dropout=[[given[1]]])[0]
         y = np.concatenate([there, back], axis=-1)
     np.testing.assert_array_equal(trace.output, y)
-    assert not trace[0, "backward"].masks.arrays()
+    assert not trace[0, "backward"].dropout.arrays()
 
 
 # Shapes and states.
@@ -143,7 +143,7 @@ def test_plain_lists_are_taken():
     np.testing.assert_array_equal(y, lstm(np.array([[[1.0, 2.0]], [[3.0, 4.0]]]))[0])
 
 
-# Lengths and masks.
+# Lengths and dropout.
 
 
 @every_masked_output
@@ -155,7 +155,7 @@ def test_lengths_are_the_mask_of_the_first_steps(masked_output, bidirectional):
     found, other = (lstm.trace(x, **o, masked_output=masked_output) for o in ({"lengths": lengths}, {"mask": mask}))
     np.testing.assert_array_equal(found.output, other.output)
     assert_same_state(found.state, other.state)
-    np.testing.assert_array_equal(found[0].live, other[0].live)
+    np.testing.assert_array_equal(found[0].valid, other[0].valid)
     dy = np.ones_like(found.output)
     np.testing.assert_array_equal(gw.backward(found, dy).x, gw.backward(other, dy).x)
 

@@ -13,16 +13,16 @@ from gatewise.keep import QUANTITIES
 
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)
-with_and_without_noise = pytest.mark.parametrize("noise", [False, True], ids=["no noise", "noise"])
+with_and_without_noise = pytest.mark.parametrize("dropout", [False, True], ids=["no dropout", "dropout"])
 
 
-@cases.meeting(variant=cases.VARIANTS, projection=cases.PROJECTIONS, noise=[False, True])
-def test_a_step_shows_what_the_trace_kept(variant, projection, noise):
-    run = cases.run_of(variant, projection=projection, noise=noise, live="mask", time=5)
+@cases.meeting(variant=cases.VARIANTS, projection=cases.PROJECTIONS, dropout=[False, True])
+def test_a_step_shows_what_the_trace_kept(variant, projection, dropout):
+    run = cases.run_of(variant, projection=projection, dropout=dropout, valid="mask", time=5)
     trace = run.trace()
-    for t, row in np.argwhere(run.live):
-        step = trace.step(t, batch=row)
-        assert (step.time, step.row) == (t, row)
+    for t, row in np.argwhere(run.valid):
+        step = trace.step(t, sequence=row)
+        assert (step.time, step.sequence) == (t, row)
         for name in (*QUANTITIES, "gates", "combined_input", "preactivations"):
             expected = getattr(trace, name)[t, row]
             np.testing.assert_allclose(getattr(step, name), expected, rtol=0, atol=1e-14, err_msg=name)
@@ -50,7 +50,7 @@ def test_a_coupled_gate_has_no_preactivation(gate):
 def test_a_step_keeps_what_it_was_made_of_when_the_caller_s_arrays_change():
     p = cases.run_of("peephole").p
     x, h, c = np.ones(2), np.full(4, 0.1), np.full(4, 0.2)
-    step = gw.LSTMCell(p).step(x, gw.State(h, c))
+    step = gw.LSTMCell.from_parameters(p).step(x, gw.State(h, c))
     kept = [step.x.copy(), step.preactivations, step.terms("cell_state", 0).total]
     x[:], h[:], c[:] = 9, 9, 9
     np.testing.assert_array_equal(step.x, kept[0])
@@ -64,12 +64,12 @@ def test_a_step_keeps_what_it_was_made_of_when_the_caller_s_arrays_change():
 # Terms.
 
 
-@cases.meeting(variant=cases.VARIANTS, projection=cases.PROJECTIONS, noise=[False, True])
-def test_the_terms_sum_to_the_preactivation_largest_first(variant, projection, noise):
-    run = cases.run_of(variant, projection=projection, noise=noise)
+@cases.meeting(variant=cases.VARIANTS, projection=cases.PROJECTIONS, dropout=[False, True])
+def test_the_terms_sum_to_the_preactivation_largest_first(variant, projection, dropout):
+    run = cases.run_of(variant, projection=projection, dropout=dropout)
     trace, v = run.trace(), run.p.variant
-    moments = oracle.run(run.p, run.x, run.state, masks=run.masks)
-    step, M = trace.step(1, batch=2), moments[1, 2]
+    moments = oracle.run(run.p, run.x, run.state, dropout=run.dropout)
+    step, M = trace.step(1, sequence=2), moments[1, 2]
     for row, name in enumerate(gw.gates.NAMES):
         letter = oracle.LETTERS[row]
         if letter not in v.own:
@@ -103,7 +103,7 @@ def test_the_terms_sum_to_the_preactivation_largest_first(variant, projection, n
 
 def test_every_product_is_its_weight_times_its_value():
     run = cases.run_of("peephole")
-    step = run.trace().step(2, batch=1)
+    step = run.trace().step(2, sequence=1)
     found = {term.name: term for term in step.terms("output_gate", unit=3)}
     weight = run.p.weight[3, 3]
     previous = step.previous.h
@@ -161,7 +161,7 @@ def test_labels_reach_the_terms():
 
 def test_the_labels_of_a_cell_travel_with_it():
     run = cases.run_of("plain", time=5)
-    cell = gw.LSTMCell(run.p, gw.Labels(LABELS.features, LABELS.units))
+    cell = gw.LSTMCell.from_parameters(run.p, gw.Labels(LABELS.features, LABELS.units))
     assert {term.name for term in cell.step([1, 2]).terms("candidate", 0)} >= {"h(u)", "rain"}
     trace = gw.LSTM.from_cells(cell).trace(run.x)[0]
     assert trace.labels == cell.labels
@@ -171,17 +171,17 @@ def test_the_labels_of_a_cell_travel_with_it():
 
 def test_the_labels_of_every_cell_travel_with_it_to_its_own_layer():
     first, second = cases.run_of("plain").p, cases.run_of("plain", inputs=4).p
-    cells = [gw.LSTMCell(first), gw.LSTMCell(second, gw.Labels(units=LABELS.units))]
+    cells = [gw.LSTMCell.from_parameters(first), gw.LSTMCell.from_parameters(second, gw.Labels(units=LABELS.units))]
     trace = gw.LSTM.from_cells(cells).trace(np.zeros((2, 1, 2)))
     assert trace[1].labels.units == LABELS.units
 
 
 def test_one_set_of_labels_names_the_features_of_the_first_layer_and_the_rows_of_all():
     lstm = gw.LSTM(**BIDIRECTIONAL, num_layers=2, rng=0)
-    labels = gw.Labels(features=("rain", "sun"), series=("a", "b", "c"), times=range(5))
+    labels = gw.Labels(features=("rain", "sun"), sequences=("a", "b", "c"), times=range(5))
     trace = lstm.trace(np.zeros((5, 3, 2)), labels=labels)
     assert trace[0].labels == trace[0, "backward"].labels == labels
-    assert trace[1].labels == gw.Labels(series=("a", "b", "c"), times=range(5))
+    assert trace[1].labels == gw.Labels(sequences=("a", "b", "c"), times=range(5))
     each = [gw.Labels(units=tuple("pqrs")), gw.Labels(units=tuple("wxyz"))]
     trace = lstm.trace(np.zeros((5, 3, 2)), labels=each)
     assert [trace[layer].labels.units for layer in (0, 1)] == [tuple("pqrs"), tuple("wxyz")]
@@ -192,7 +192,7 @@ def test_one_set_of_labels_names_the_features_of_the_first_layer_and_the_rows_of
     [
         (gw.Labels(features=["a"]), gw.ShapeError, ["1 labels of features", "2"]),
         (gw.Labels(times=["a"]), gw.ShapeError, ["1 labels of times", "5"]),
-        (gw.Labels(series=["a"]), gw.ShapeError, ["1 labels of series", "3"]),
+        (gw.Labels(sequences=["a"]), gw.ShapeError, ["1 labels of sequences", "3"]),
         (gw.Labels(units=list("abcd")), gw.OptionError, ["units", "each layer"]),
         ([gw.Labels()], gw.ShapeError, ["1 labels", "2 layers"]),
         (["rain", "sun"], gw.OptionError, ["labels", "Labels", "'rain'"]),

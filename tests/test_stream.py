@@ -36,7 +36,7 @@ def test_a_stream_fed_in_chunks_is_the_whole_call(sizes, batch, dtype):
 def test_a_stream_of_a_batch_takes_a_step_of_all_rows():
     lstm = random_lstm()
     x = random_x(lstm)
-    stream = lstm.stream(batch=3)
+    stream = lstm.stream(batch_size=3)
     found = np.stack([stream.push(step) for step in x])
     np.testing.assert_array_equal(found, lstm(x)[0])
 

@@ -13,7 +13,7 @@ from gatewise.keep import QUANTITIES
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)
 every_direction = pytest.mark.parametrize("direction", cases.DIRECTIONS)
-every_live = pytest.mark.parametrize("live", cases.LIVES)
+every_valid = pytest.mark.parametrize("valid", cases.VALID)
 
 
 # Names.
@@ -28,7 +28,7 @@ def test_every_quantity_goes_by_its_name(projection):
         np.testing.assert_array_equal(trace.quantity(name), getattr(trace, name))
     for row, name in enumerate(gw.gates.NAMES):
         np.testing.assert_array_equal(trace.preactivation(name), trace.preactivations[:, :, row])
-    assert (len(trace), trace.batch) == (3, 3)
+    assert (len(trace), trace.batch_size) == (3, 3)
 
 
 @pytest.mark.parametrize("name", ["gates", "h", "forget", ""])
@@ -56,8 +56,8 @@ def test_the_state_before_a_step_respects_the_direction(direction):
 
 def test_steps_are_counted_from_the_end_by_negative_numbers():
     trace = cases.run_of("plain", time=4).trace()
-    step = trace.step(-1, batch=-2)
-    assert (step.time, step.row) == (3, 1)
+    step = trace.step(-1, sequence=-2)
+    assert (step.time, step.sequence) == (3, 1)
     np.testing.assert_array_equal(trace[-1, -2].gates, trace.gates[3, 1])
 
 
@@ -66,7 +66,7 @@ def test_steps_are_counted_from_the_end_by_negative_numbers():
     [
         (lambda trace: trace.step(5), ["step", "5", "0 to 4"]),
         (lambda trace: trace.step(-6), ["step", "-6", "0 to 4"]),
-        (lambda trace: trace.step(0, batch=3), ["row", "3", "0 to 2"]),
+        (lambda trace: trace.step(0, sequence=3), ["row", "3", "0 to 2"]),
         (lambda trace: trace.step(1.0), ["step", "1.0"]),
         (lambda trace: trace.step("2024-01-01"), ["step", "2024-01-01"]),
         (lambda trace: trace.step(True), ["step", "True"]),
@@ -86,12 +86,12 @@ def test_a_step_or_slice_that_does_not_exist_is_refused_in_one_sentence(ask, par
     cases.one_sentence(caught.value, *parts)
 
 
-@pytest.mark.parametrize("live", ["lengths", "mask"])
-def test_a_step_that_did_not_take_place_cannot_be_shown(live):
-    run = cases.run_of("plain", live=live, time=5)
-    t, row = np.argwhere(~run.live)[0]
+@pytest.mark.parametrize("valid", ["lengths", "mask"])
+def test_a_step_that_did_not_take_place_cannot_be_shown(valid):
+    run = cases.run_of("plain", valid=valid, time=5)
+    t, row = np.argwhere(~run.valid)[0]
     with pytest.raises(gw.OptionError) as caught:
-        run.trace().step(t, batch=row)
+        run.trace().step(t, sequence=row)
     cases.one_sentence(caught.value, f"step {t}", f"row {row}", "did not take place")
 
 
@@ -111,9 +111,9 @@ def test_a_trace_can_be_gone_through():
 # Slices.
 
 
-@cases.meeting(variant=cases.VARIANTS, direction=cases.DIRECTIONS, live=cases.LIVES)
-def test_the_steps_of_a_slice_are_those_of_the_whole(variant, direction, live):
-    run = cases.run_of(variant, direction=direction, live=live, noise=True, time=6, batch=4)
+@cases.meeting(variant=cases.VARIANTS, direction=cases.DIRECTIONS, valid=cases.VALID)
+def test_the_steps_of_a_slice_are_those_of_the_whole(variant, direction, valid):
+    run = cases.run_of(variant, direction=direction, valid=valid, dropout=True, time=6, batch=4)
     trace = run.trace(labels=gw.Labels(LABELS.features, LABELS.units, tuple("abcd"), tuple("012345")))
     part = trace[1:4, 1:3]
     assert (len(part), part.batch) == (3, 2)
@@ -125,11 +125,11 @@ def test_the_steps_of_a_slice_are_those_of_the_whole(variant, direction, live):
     first, last = (0, -1) if direction == "forward" else (-1, 0)
     np.testing.assert_array_equal(part.initial.h, trace.previous.h[1:4, 1:3][first])
     np.testing.assert_array_equal(part.final.c, trace.cell_state[1:4, 1:3][last])
-    assert part.labels.series == ("b", "c")
+    assert part.labels.sequences == ("b", "c")
     assert part.labels.times == ("1", "2", "3")
     assert part.labels.features == LABELS.features
-    for t, row in np.argwhere(run.live[1:4, 1:3] if run.live is not None else np.ones((3, 2), bool)):
-        one, other = part.step(t, batch=row), trace.step(t + 1, batch=row + 1)
+    for t, row in np.argwhere(run.valid[1:4, 1:3] if run.valid is not None else np.ones((3, 2), bool)):
+        one, other = part.step(t, sequence=row), trace.step(t + 1, sequence=row + 1)
         np.testing.assert_array_equal(one.gates, other.gates)
         np.testing.assert_array_equal(one.hidden_state, other.hidden_state)
         if variant == "plain":
@@ -148,10 +148,10 @@ def test_a_number_in_brackets_keeps_its_axis(key):
     np.testing.assert_array_equal(part.gates, trace.gates[as_slices])
 
 
-@cases.meeting(direction=cases.DIRECTIONS, live=cases.LIVES, cut=range(6))
-def test_a_cut_trace_meets_itself_at_the_cut(direction, live, cut):
+@cases.meeting(direction=cases.DIRECTIONS, valid=cases.VALID, cut=range(6))
+def test_a_cut_trace_meets_itself_at_the_cut(direction, valid, cut):
     """Also where one side is empty: the state there is what the one leaves behind and the other starts from."""
-    trace = cases.run_of("plain", direction=direction, live=live, time=5).trace()
+    trace = cases.run_of("plain", direction=direction, valid=valid, time=5).trace()
     sides = [trace[:cut], trace[cut:]]
     earlier, later = sides if direction == "forward" else reversed(sides)
     for found, expected in (
@@ -194,18 +194,18 @@ def test_everything_a_trace_holds_is_read_only_and_no_view_opens_it(time, again)
             array[:, 0].flags.writeable = True
 
 
-@pytest.mark.parametrize("changed", ["x", "h", "c", "live", "noise", "weight"])
+@pytest.mark.parametrize("changed", ["x", "h", "c", "valid", "dropout", "weight"])
 def test_a_trace_does_not_change_when_the_caller_s_arrays_do(changed):
-    run = cases.run_of("plain", live="mask", noise=True, time=4)
+    run = cases.run_of("plain", valid="mask", dropout=True, time=4)
     expected = gw.backward(run.trace(), np.ones((4, 3, 4)))
-    given = cases.run_of("plain", live="mask", noise=True, time=4)
+    given = cases.run_of("plain", valid="mask", dropout=True, time=4)
     trace = given.trace()
     array = {
         "x": given.x,
         "h": given.state.h,
         "c": given.state.c,
-        "live": given.live,
-        "noise": given.masks.recurrent,
+        "valid": given.valid,
+        "dropout": given.dropout.recurrent,
     }.get(changed)
     if array is None:
         array = np.array(given.p.weight)

@@ -36,7 +36,7 @@ def drawn(seed, *, bidirectional=None, layers=None, square=None, dtype=np.float3
 
 def changed(lstm, change):
     """Return an LSTM with other parameters."""
-    rows = [tuple(gw.LSTMCell(change(cell.parameters)) for cell in row) for row in lstm.layers]
+    rows = [tuple(gw.LSTMCell.from_parameters(change(cell.parameters)) for cell in row) for row in lstm.layers]
     return gw.LSTM.from_cells(rows, direction=lstm.directions[0], merge=lstm.merge)
 
 
@@ -93,8 +93,8 @@ def test_a_sum_in_any_order_is_rounding(seed, scale):
 @pytest.mark.parametrize("variant", cases.VARIANTS)
 @pytest.mark.parametrize("projection", cases.PROJECTIONS)
 def test_every_variant_is_held_against_itself(variant, projection):
-    run = cases.run_of(variant, projection=projection, live="lengths", dtype=np.float32, time=6)
-    counts = run.live.sum(0)
+    run = cases.run_of(variant, projection=projection, valid="lengths", dtype=np.float32, time=6)
+    counts = run.valid.sum(0)
     y, final = run.lstm(run.x, [[run.state]], lengths=counts, engine="reference")
     found = verify(run.lstm, run.x, y, state=[[run.state]], final=final, lengths=counts)
     assert found.agrees, found

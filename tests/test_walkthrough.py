@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pairwise import pairs
 from rich.cells import cell_len
-from walks import NOISE, PROJECTIONS, equations, some, trace_of
+from walks import DROPOUT, PROJECTIONS, equations, some, trace_of
 
 import gatewise as gw
 from gatewise import examples
@@ -25,7 +25,7 @@ from gatewise.walkthrough.parts import Opened, Sentence, Table, Walkthrough
 pytestmark = pytest.mark.usefixtures("few_differences")
 
 WAYS = ("forward", "backward", "backward over two steps")
-subjects = pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE, allowed=some)
+subjects = pairs(variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, allowed=some)
 
 
 def walk_of(way: str, trace: Trace, **options) -> Walkthrough:
@@ -33,14 +33,14 @@ def walk_of(way: str, trace: Trace, **options) -> Walkthrough:
     return gw.walk(steps if "two" in way else steps[1], backward=way != "forward", **options)
 
 
-@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, noise=NOISE, way=WAYS, notation=NOTATIONS, allowed=some)
-def test_every_equation_gives_the_number_shown_in_symbols_and_with_numbers(variant, projection, noise, way, notation):
-    hold_every_equation(variant, projection, noise, way, notation)
+@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, way=WAYS, notation=NOTATIONS, allowed=some)
+def test_every_equation_gives_the_number_shown_in_symbols_and_with_numbers(variant, projection, dropout, way, notation):
+    hold_every_equation(variant, projection, dropout, way, notation)
 
 
-def hold_every_equation(variant, projection, noise, way, notation):
+def hold_every_equation(variant, projection, dropout, way, notation):
     """Compute the equations of a walk, in symbols and with numbers in their place."""
-    walk = walk_of(way, trace_of(variant, projection, noise), notation=notation)
+    walk = walk_of(way, trace_of(variant, projection, dropout), notation=notation)
     for equation in equations(walk):
         found = evaluation.evaluate(equation.right, equation.env)
         np.testing.assert_allclose(found, equation.value, rtol=1e-12, atol=1e-13, err_msg=text.formula(equation.left))
@@ -50,13 +50,13 @@ def hold_every_equation(variant, projection, noise, way, notation):
 
 
 @subjects
-def test_every_equation_uses_only_numbers_that_were_shown_before_it(variant, projection, noise):
-    hold_what_was_shown_before(variant, projection, noise)
+def test_every_equation_uses_only_numbers_that_were_shown_before_it(variant, projection, dropout):
+    hold_what_was_shown_before(variant, projection, dropout)
 
 
-def hold_what_was_shown_before(variant, projection, noise):
+def hold_what_was_shown_before(variant, projection, dropout):
     """Look for what the equations of a walk use among what it has shown."""
-    step = trace_of(variant, projection, noise).step(1)
+    step = trace_of(variant, projection, dropout).step(1)
     given = re.compile(r"x|[hc]_prev|[WUbpR]_?\w*|mask_[hx]|D_?\w*|γ_\w+|β_c|k_[hc]|z_[hx]")
     known: dict[str, np.ndarray] = {}
     for equation in equations(gw.walk(step)):
@@ -71,13 +71,13 @@ def hold_what_was_shown_before(variant, projection, noise):
 
 
 @subjects
-def test_a_walk_ends_in_the_gates_and_states_of_the_step(variant, projection, noise):
-    hold_the_end_of_a_walk(variant, projection, noise)
+def test_a_walk_ends_in_the_gates_and_states_of_the_step(variant, projection, dropout):
+    hold_the_end_of_a_walk(variant, projection, dropout)
 
 
-def hold_the_end_of_a_walk(variant, projection, noise):
+def hold_the_end_of_a_walk(variant, projection, dropout):
     """Hold the end of a walk against the step."""
-    step = trace_of(variant, projection, noise).step(1)
+    step = trace_of(variant, projection, dropout).step(1)
     last = {text.formula(equation.left): equation.value for equation in equations(gw.walk(step))}
     names = {"i": "input_gate", "f": "forget_gate", "g": "candidate", "o": "output_gate"}
     names |= {"c": "cell_state", "h": "hidden_state"}
@@ -156,7 +156,7 @@ def test_a_sentence_says_what_a_forget_gate_does(values, expected):
     bias = np.zeros((4, 2))
     with np.errstate(divide="ignore"):
         bias[1] = np.log(values) - np.log1p(-np.array(values))
-    step = gw.LSTMCell(gw.Parameters(np.zeros((4, 2, 3)), bias)).step([0.0])
+    step = gw.LSTMCell.from_parameters(gw.Parameters(np.zeros((4, 2, 3)), bias)).step([0.0])
     section = next(s for s in gw.walk(step).sections if s.key == "forget_gate")
     sentence = section.blocks[-1]
     assert isinstance(sentence, Sentence)
@@ -164,10 +164,10 @@ def test_a_sentence_says_what_a_forget_gate_does(values, expected):
 
 
 def test_a_clip_and_zoneout_are_named_where_they_change_the_memory():
-    p = gw.LSTMCell.random(3, 2, init="notebook", variant=gw.Variant(cell_clip=0.05)).parameters
-    masks = [[gw.Masks(zoneout_cell=np.array(0.9))]]
+    p = gw.LSTMCell(3, 2, init="notebook", variant=gw.Variant(cell_clip=0.05), dtype=np.float64).parameters
+    dropout = [[gw.DropoutMasks(zoneout_cell=np.array(0.9))]]
     state = ((gw.State(np.array([[0.3, 0.4]]), np.array([[0.2, 0.3]])),),)
-    trace = gw.LSTM.from_cells(p).trace(np.array([[[0.5, 0.8, 0.2]]]), state, masks=masks)
+    trace = gw.LSTM.from_cells(p).trace(np.array([[[0.5, 0.8, 0.2]]]), state, dropout=dropout)
     shown = " ".join(str(gw.walk(trace[0].step(0))).split())
     assert "-0.0019 is new, clipped to 0.05, and zoneout keeps 90.0 % of the old state" in shown
     assert trace[0].step(0).terms("cell_state", 0).of == "cell state before its clip"
@@ -210,7 +210,7 @@ def test_a_walk_of_several_steps_begins_with_all_of_them_at_a_glance():
 def test_a_trace_is_walked_in_its_own_direction_and_over_its_live_steps():
     lstm = gw.LSTM(3, 2, direction="backward", rng=0, dtype=np.float64)
     trace = lstm.trace(np.ones((4, 2, 3)), lengths=[4, 2])[0]
-    times = [section.time for section in gw.walk(trace, batch=1).sections if section.time is not None]
+    times = [section.time for section in gw.walk(trace, sequence=1).sections if section.time is not None]
     assert list(dict.fromkeys(times)) == ["step 1", "step 0"]
 
 
@@ -237,9 +237,9 @@ def test_labels_reach_the_tables_and_the_terms():
 
 
 def test_names_that_are_long_wide_or_orders_to_the_terminal_are_shown_as_harmless_names():
-    p = gw.LSTMCell.random(3, 2, rng=0).parameters
+    p = gw.LSTMCell(3, 2, rng=0, dtype=np.float64).parameters
     labels = gw.Labels(features=["a" * 100, "rain\n[mm]", "\x1b[31mred\x07"], units=["u" * 90, "日本語" * 30])
-    step = gw.LSTMCell(p, labels).step([1, 2, 3])
+    step = gw.LSTMCell.from_parameters(p, labels).step([1, 2, 3])
     for unit in (None, 0, 1):
         lines = str(gw.walk(step, unit=unit, facts={"file": "\x1b]0;title\x07"})).splitlines()
         assert not any("\x1b" in line or "\x07" in line for line in lines)
@@ -256,7 +256,7 @@ def test_a_projection_as_wide_as_the_cell_does_not_call_its_outputs_units():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_nan_and_infinity_are_walked_through_as_they_are(dtype):
-    cell = gw.LSTMCell.random(3, 2, rng=0, dtype=dtype)
+    cell = gw.LSTMCell(3, 2, rng=0, dtype=dtype)
     for value in (np.nan, np.inf):
         shown = str(gw.walk(cell.step([value, 0, 0])))
         assert str(value) in shown
@@ -314,13 +314,13 @@ def test_a_formula_is_written_with_the_brackets_it_needs(node, expected):
 
 
 @subjects
-def test_a_walk_back_ends_in_the_gradients_of_back_propagation(variant, projection, noise):
-    hold_a_walk_back(variant, projection, noise)
+def test_a_walk_back_ends_in_the_gradients_of_back_propagation(variant, projection, dropout):
+    hold_a_walk_back(variant, projection, dropout)
 
 
-def hold_a_walk_back(variant, projection, noise):
+def hold_a_walk_back(variant, projection, dropout):
     """Hold the end of a walk back over three steps against back-propagation."""
-    trace = trace_of(variant, projection, noise, steps=3)
+    trace = trace_of(variant, projection, dropout, steps=3)
     p, rng = trace.parameters, np.random.default_rng(5)
     dh, dc = rng.normal(size=p.recurrent_size), rng.normal(size=p.hidden_size)
     walk = gw.walk(trace, backward=True, dh=dh, dc=dc)
@@ -377,14 +377,14 @@ def sentences(walk: Walkthrough, key: str) -> str:
     return told.replace("\N{NO-BREAK SPACE}", " ")
 
 
-def run_of(p: gw.Parameters, steps: int, masks: gw.Masks | None = None) -> Trace:
+def run_of(p: gw.Parameters, steps: int, dropout: gw.DropoutMasks | None = None) -> Trace:
     x = np.random.default_rng(3).normal(size=(steps, 1, p.input_size))
     state = ((gw.State(np.full((1, p.recurrent_size), 0.3), np.full((1, p.hidden_size), 0.4)),),)
-    return gw.LSTM.from_cells(p).trace(x, state, masks=None if masks is None else [[masks]])[0]
+    return gw.LSTM.from_cells(p).trace(x, state, dropout=None if dropout is None else [[dropout]])[0]
 
 
 def test_a_gradient_that_vanishes_is_no_alarm_of_the_check():
-    p = gw.LSTMCell.random(3, 2, init="notebook").parameters
+    p = gw.LSTMCell(3, 2, init="notebook", dtype=np.float64).parameters
     for steps in (8, 40, 120):
         told = sentences(gw.walk(run_of(p, steps), backward=True), "gradient_check")
         assert "are those of central differences" in told
@@ -392,19 +392,19 @@ def test_a_gradient_that_vanishes_is_no_alarm_of_the_check():
 
 
 @pytest.mark.parametrize(
-    ("switches", "noise", "expected"),
+    ("switches", "dropout", "expected"),
     [
         ({}, {}, "carries"),
         ({"cell_clip": 1e-4}, {}, "carries 0 % (it fades)"),
         ({}, {"zoneout_cell": np.array(1.0)}, "carries 100 % (it survives)"),
     ],
 )
-def test_what_is_carried_through_time_is_what_the_cell_state_lets_through(switches, noise, expected):
-    p = gw.LSTMCell.random(3, 2, rng=0, dtype=np.float64, variant=gw.Variant(**switches)).parameters
-    trace = run_of(p, 4, gw.Masks(**noise) if noise else None)
+def test_what_is_carried_through_time_is_what_the_cell_state_lets_through(switches, dropout, expected):
+    p = gw.LSTMCell(3, 2, rng=0, dtype=np.float64, variant=gw.Variant(**switches)).parameters
+    trace = run_of(p, 4, gw.DropoutMasks(**dropout) if dropout else None)
     walk = gw.walk(trace, backward=True, dh=np.zeros(2), dc=np.ones(2))
     assert expected in sentences(walk, "through_time")
-    if not noise:  # along the cell state alone, dc by dc: a unit's share is the product of what each step keeps
+    if not dropout:  # along the cell state alone, dc by dc: a unit's share is the product of what each step keeps
         table = next(s for s in walk.sections if s.key == "through_time").blocks[0]
         kept = np.array([values[0] for _, values in table.rows])
         np.testing.assert_allclose([values[1] for _, values in table.rows], np.cumprod(kept), rtol=1e-12)
@@ -437,6 +437,6 @@ def test_no_weight_moves_a_loss_that_nothing_moves():
 
 @pytest.mark.parametrize("bound", [1e-6, None])
 def test_a_gate_that_is_clipped_passes_on_nothing(bound):
-    p = gw.LSTMCell.random(3, 2, rng=0, dtype=np.float64, variant=gw.Variant(gate_clip=bound)).parameters
+    p = gw.LSTMCell(3, 2, rng=0, dtype=np.float64, variant=gw.Variant(gate_clip=bound)).parameters
     told = sentences(gw.walk(run_of(p, 1).step(0), backward=True), "d_forget_gate")
     assert ("passes on 0 % of" in told) == (bound is not None)

@@ -44,24 +44,24 @@ LSTMS = {
 }
 
 
-@pytest.mark.parametrize("live", cases.LIVES)
+@pytest.mark.parametrize("valid", cases.VALID)
 @pytest.mark.parametrize("masked_output", ["zeros", "repeat"])
 @pytest.mark.parametrize("kind", LSTMS)
-def test_a_wiring_equals_its_lstm(kind, live, masked_output):
+def test_a_wiring_equals_its_lstm(kind, valid, masked_output):
     rng = np.random.default_rng(3)
     variant = gw.Variant(peephole="full") if "layers" in kind else None
     lstm = gw.LSTM(2, 3, variant=variant, rng=0, dtype=np.float64, **LSTMS[kind])
     x = rng.normal(size=(5, 3, 2))
-    valid = cases.live_of(live, 5, 3, rng)
+    valid = cases.valid_of(valid, 5, 3, rng)
     state = [[gw.State(*(rng.normal(size=part.shape) for part in one)) for one in row] for row in lstm.zero_state(3)]
-    masks = [[cases.noise_of(c.parameters, 5, 3, rng) for c in row] for row in lstm.layers] if "sum" in kind else None
-    trace = lstm.trace(x, state, mask=valid, masks=masks, masked_output=masked_output, engine="reference")
+    dropout = [[cases.dropout_of(c.parameters, 5, 3, rng) for c in row] for row in lstm.layers] if "sum" in kind else None
+    trace = lstm.trace(x, state, mask=valid, dropout=dropout, masked_output=masked_output, engine="reference")
     dy = rng.normal(size=trace.output.shape)
     gradients = gw.backward(trace, dy)
-    fitted = masks and [
-        [m.fit(c.parameters, 5, 3) for m, c in zip(*two, strict=True)] for two in zip(masks, lstm.layers, strict=True)
+    fitted = dropout and [
+        [m.fit(c.parameters, 5, 3) for m, c in zip(*two, strict=True)] for two in zip(dropout, lstm.layers, strict=True)
     ]
-    run = WiredRun(wiring_of(lstm, masks, masked_output), x, state, valid=valid, masks=fitted, dy=dy)
+    run = WiredRun(wiring_of(lstm, dropout, masked_output), x, state, valid=valid, dropout=fitted, dy=dy)
     assert_close(run.output, trace.output, "output")
     for made, one in zip(run.final, trace.state, strict=True):
         for a, b in zip(made, one, strict=True):

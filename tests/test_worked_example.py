@@ -54,7 +54,7 @@ def assert_prints(array: np.ndarray, text: str) -> None:
 
 @pytest.fixture
 def cell() -> gw.LSTMCell:
-    return gw.LSTMCell.random(input_size=3, hidden_size=2, init="notebook", scale=0.01, seed=1010)
+    return gw.LSTMCell(input_size=3, hidden_size=2, init="notebook", scale=0.01, seed=1010, dtype=np.float64)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_every_quantity_of_the_step_prints_as_in_the_notebook(step, quantity, re
 
 
 def test_single_precision_prints_six_of_the_digits():
-    cell = gw.LSTMCell.random(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float32)
+    cell = gw.LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float32)
     step = cell.step(X, gw.State(H, C))
     assert step.hidden_state.dtype == np.float32
     for quantity, text in STEP.items():
@@ -116,5 +116,5 @@ def test_single_precision_prints_six_of_the_digits():
 
 
 def test_the_defaults_of_the_initialiser_are_the_notebook_s():
-    again = gw.LSTMCell.random(3, 2, init="notebook")
+    again = gw.LSTMCell(3, 2, init="notebook", dtype=np.float64)
     assert_prints(again.parameters.weight[1], WEIGHTS["forget_gate"])

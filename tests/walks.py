@@ -11,8 +11,8 @@ import gatewise as gw
 from gatewise.trace import Trace
 from gatewise.walkthrough.parts import Equation, Walkthrough
 
-NOISE = {
-    "no noise": {},
+DROPOUT = {
+    "no dropout": {},
     "dropout": {"input": 1.25, "recurrent": 2.0},
     "zoneout": {"zoneout_cell": 0.3, "zoneout_hidden": 0.6},
     "DropConnect": {"weight": 0.5},
@@ -26,7 +26,7 @@ EVERY_PART = (  # between them they have every part of an equation; the others a
 )
 PLAINEST = {
     "projection": (None,),
-    "noise": ("no noise",),
+    "dropout": ("no dropout",),
     "notation": ("gatewise",),
     "way": ("forward", "backward"),
     "unit": (None,),
@@ -47,18 +47,18 @@ def fewer(case: dict) -> bool:
 
 
 @cache
-def trace_of(variant: str, projection: int | None, noise: str = "no noise", *, dtype=np.float64, steps=2) -> Trace:
+def trace_of(variant: str, projection: int | None, dropout: str = "no dropout", *, dtype=np.float64, steps=2) -> Trace:
     """Return the trace of a run that is drawn from the name of its variant: three features, four units."""
     rng = np.random.default_rng(sum(map(ord, variant)))
     p = cases.parameters(cases.VARIANTS[variant], rng, projection=projection, dtype=dtype)
     state = ((gw.State(rng.normal(size=(1, p.recurrent_size)), rng.normal(size=(1, p.hidden_size))),),)
     x = rng.normal(size=(steps, 1, p.input_size))
-    return gw.LSTM.from_cells(p).trace(x, state, masks=masks_of(noise), engine="reference")[0]
+    return gw.LSTM.from_cells(p).trace(x, state, dropout=masks_of(dropout), engine="reference")[0]
 
 
-def masks_of(noise: str) -> list[list[gw.Masks]]:
-    """Return noise as a run takes it."""
-    return [[gw.Masks(**{name: np.asarray(share) for name, share in NOISE[noise].items()})]]
+def masks_of(dropout: str) -> list[list[gw.DropoutMasks]]:
+    """Return dropout as a run takes it."""
+    return [[gw.DropoutMasks(**{name: np.asarray(share) for name, share in DROPOUT[dropout].items()})]]
 
 
 def equations(walkthrough: Walkthrough) -> list[Equation]:
@@ -68,7 +68,7 @@ def equations(walkthrough: Walkthrough) -> list[Equation]:
 
 # Two units and two features, projected to one: whatever is rendered of them.
 
-SUBJECTS = {"variant": cases.VARIANTS, "projection": (None, 1), "noise": NOISE}
+SUBJECTS = {"variant": cases.VARIANTS, "projection": (None, 1), "dropout": DROPOUT}
 WAYS = {  # how many steps, whether backward, and whether one unit is opened
     "forward": (1, False, None),
     "opened": (1, False, 1),
@@ -80,17 +80,17 @@ WAYS = {  # how many steps, whether backward, and whether one unit is opened
 
 
 @cache
-def small_trace(variant: str, projection: int | None, noise: str, steps: int) -> Trace:
+def small_trace(variant: str, projection: int | None, dropout: str, steps: int) -> Trace:
     """Return the trace of a small run that is drawn from the name of its variant."""
     rng = np.random.default_rng(sum(map(ord, variant)))
     p = cases.parameters(cases.VARIANTS[variant], rng, inputs=2, hidden=2, projection=projection)
     state = ((gw.State(rng.normal(size=(1, p.recurrent_size)), rng.normal(size=(1, 2))),),)
     x = rng.normal(size=(steps, 1, p.input_size))
-    return gw.LSTM.from_cells(p).trace(x, state, masks=masks_of(noise), engine="reference")[0]
+    return gw.LSTM.from_cells(p).trace(x, state, dropout=masks_of(dropout), engine="reference")[0]
 
 
-def walk_of(variant: str, projection: int | None, noise: str, way: str, notation: str = "gatewise") -> Walkthrough:
+def walk_of(variant: str, projection: int | None, dropout: str, way: str, notation: str = "gatewise") -> Walkthrough:
     """Return a walk through such a run."""
     steps, backward, unit = WAYS[way]
-    trace = small_trace(variant, projection, noise, steps)
+    trace = small_trace(variant, projection, dropout, steps)
     return gw.walk(trace if steps > 1 else trace.step(0), unit=unit, backward=backward, notation=notation)

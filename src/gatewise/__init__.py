@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.layers.stream import Stream as Stream
     from gatewise.network import Linear as Linear
     from gatewise.network import Network as Network
-    from gatewise.parameters import Masks as Masks
+    from gatewise.parameters import DropoutMasks as DropoutMasks
     from gatewise.parameters import Parameters as Parameters
     from gatewise.parameters import Variant as Variant
     from gatewise.step import Labels as Labels
@@ -58,7 +58,7 @@ PUBLIC = {  # each name that the package gives out, and where it lies: imported 
     "LSTMTrace": "gatewise.trace",
     "Labels": "gatewise.step",
     "Linear": "gatewise.network",
-    "Masks": "gatewise.parameters",
+    "DropoutMasks": "gatewise.parameters",
     "MissingExtraError": "gatewise.errors",
     "Network": "gatewise.network",
     "NotKeptError": "gatewise.errors",

@@ -31,7 +31,7 @@ class CellFloat32:
         h: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu")],
         c: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu")],
         reverse: bool,
-        live: Annotated[NDArray[numpy.bool_], dict(order="C", device="cpu", writable=False)] | None,
+        valid: Annotated[NDArray[numpy.bool_], dict(order="C", device="cpu", writable=False)] | None,
         recurrent_mask: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)] | None,
         zoneout_cell: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)] | None,
         zoneout_hidden: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)] | None,
@@ -52,7 +52,7 @@ class CellFloat32:
         cells: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)],
         unprojected: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)],
         reverse: bool,
-        live: Annotated[NDArray[numpy.bool_], dict(order="C", device="cpu", writable=False)] | None,
+        valid: Annotated[NDArray[numpy.bool_], dict(order="C", device="cpu", writable=False)] | None,
         recurrent_mask: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)] | None,
         zoneout_cell: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)] | None,
         zoneout_hidden: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)] | None,
@@ -68,7 +68,7 @@ class CellFloat32:
 
 class StreamFloat32:
     def __init__(self, cells: Sequence[CellFloat32], batch: int, batched: bool, other: object) -> None: ...
-    def push(self, x: object, *, out: object | None = None) -> object:
+    def push(self, x: object, *, mask: object | None = None, out: object | None = None) -> object:
         """As gatewise.Stream.push tells."""
 
     def get(
@@ -124,7 +124,7 @@ class CellFloat64:
         h: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu")],
         c: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu")],
         reverse: bool,
-        live: Annotated[NDArray[numpy.bool_], dict(order="C", device="cpu", writable=False)] | None,
+        valid: Annotated[NDArray[numpy.bool_], dict(order="C", device="cpu", writable=False)] | None,
         recurrent_mask: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)] | None,
         zoneout_cell: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)] | None,
         zoneout_hidden: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)] | None,
@@ -145,7 +145,7 @@ class CellFloat64:
         cells: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)],
         unprojected: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)],
         reverse: bool,
-        live: Annotated[NDArray[numpy.bool_], dict(order="C", device="cpu", writable=False)] | None,
+        valid: Annotated[NDArray[numpy.bool_], dict(order="C", device="cpu", writable=False)] | None,
         recurrent_mask: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)] | None,
         zoneout_cell: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)] | None,
         zoneout_hidden: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)] | None,
@@ -161,7 +161,7 @@ class CellFloat64:
 
 class StreamFloat64:
     def __init__(self, cells: Sequence[CellFloat64], batch: int, batched: bool, other: object) -> None: ...
-    def push(self, x: object, *, out: object | None = None) -> object:
+    def push(self, x: object, *, mask: object | None = None, out: object | None = None) -> object:
         """As gatewise.Stream.push tells."""
 
     def get(

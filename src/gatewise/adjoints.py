@@ -60,12 +60,12 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
     dh : array (batch, recurrent)
     dc : array (batch, hidden)
     """
-    p, variant, masks = M.p, M.p.variant, M.masks
+    p, variant, dropout = M.p, M.p.variant, M.dropout
     found: dict[str, Array] = {}
 
     # h = kept * h_prev + (1 - kept) * r
     dr, dh_prev = dh, np.zeros_like(dh)
-    if (kept := masks.zoneout_hidden) is not None:
+    if (kept := dropout.zoneout_hidden) is not None:
         dr, dh_prev = (1 - kept) * dh, kept * dh
 
     # r = clip(R m)
@@ -83,7 +83,7 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
 
     # c = kept * c_prev + (1 - kept) * c_new
     dc_new, dc_prev = dc, np.zeros_like(dc)
-    if (kept := masks.zoneout_cell) is not None:
+    if (kept := dropout.zoneout_cell) is not None:
         dc_new, dc_prev = (1 - kept) * dc, kept * dc
 
     # v = gain * standardize(c_new) + bias
@@ -148,11 +148,11 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
         dz_h, dz_x = dz[:, : p.recurrent_size], dz[:, p.recurrent_size :]
 
     # W = [U * mask, W_x];  z = [h_prev * mask; x * mask]
-    if masks.weight is not None:
-        dW[..., : p.recurrent_size] *= masks.weight
+    if dropout.weight is not None:
+        dW[..., : p.recurrent_size] *= dropout.weight
     found["weight"] = dW
-    dx = dz_x if masks.input is None else dz_x * masks.input
-    dh_prev = dh_prev + (dz_h if masks.recurrent is None else dz_h * masks.recurrent)
+    dx = dz_x if dropout.input is None else dz_x * dropout.input
+    dh_prev = dh_prev + (dz_h if dropout.recurrent is None else dz_h * dropout.recurrent)
 
     gates = np.stack([di, df, dg, do], axis=1)
     return Adjoint(dx, dh_prev, dc_prev, dm, dc_new, gates, np.stack([da[k] for k in LETTERS], axis=1), found)

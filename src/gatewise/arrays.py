@@ -1,19 +1,20 @@
-"""Arrays: their types, their checks at the door, and the question whether they fit into memory."""
+"""Arrays: their types, the checks of what is given, and whether they fit into memory."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import CapacityError, OptionError, ShapeError
+from gatewise.errors import CapacityError, OptionError, ShapeError, one_of
 
 Array = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
+T = TypeVar("T")
 DTYPES = ("float32", "float64")
 _FOUND = {np.dtype(name): np.dtype(name) for name in DTYPES}  # the quick way: asked at every call
 SMALL = 2**24  # bytes for which nobody asks how much memory there is
@@ -106,6 +107,38 @@ def index(what: str, given: object, count: int, owner: str) -> int:
         allowed = f"{what}s 0 to {count - 1}" if count else f"no {what}s"
         raise OptionError(f"there is no {what} {given!r}; {owner} has {allowed}")
     return int(given) % count
+
+
+def cell_at(layers: Sequence[Mapping[str, T]], key: int | tuple[int, str], owner: str) -> T:
+    """Return what belongs to one cell of a stack, out of what each layer has for each direction.
+
+    Parameters
+    ----------
+    layers : sequence of mapping
+        For each layer, by direction.
+    key : int or (int, str)
+        A layer, or a layer and a direction. A layer alone names a cell only where there is one direction.
+    owner : str
+        Names what has the layers in the error.
+
+    Raises
+    ------
+    OptionError
+        If there is no such layer or direction, or the layer has two directions and the key names none.
+    """
+    layer, direction = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
+    found = layers[index("layer", layer, len(layers), owner)]
+    if direction is None:
+        if len(found) > 1:
+            either = " or ".join(f"[{layer}, {name!r}]" for name in found)
+            raise OptionError(f"layer {layer} of {owner} has {len(found)} directions: name one, {either}")
+        return next(iter(found.values()))
+    return found[one_of("direction", direction, tuple(found))]
+
+
+def by_cell(layers: Sequence[Mapping[str, T]]) -> dict[tuple[int, str], T]:
+    """Return what belongs to each cell of a stack, by layer and direction."""
+    return {(number, direction): one for number, layer in enumerate(layers) for direction, one in layer.items()}
 
 
 def in_words(index: Sequence[int]) -> str:

@@ -21,34 +21,35 @@ Rng: TypeAlias = "int | np.random.Generator | np.random.RandomState | None"  # a
 
 
 class LSTMCell:
-    """One LSTM cell.
+    """One LSTM cell with newly drawn parameters; `from_parameters` makes one of given parameters.
 
     Parameters
     ----------
-    parameters : Parameters
+    input_size, hidden_size : int
+    projection_size : int, optional
+        The size of the hidden state, where it is projected.
+    variant : Variant, optional
+    init, rng, **options
+        How the parameters are drawn: see `draw`.
+    dtype : float32 or float64
     labels : Labels, optional
         Names of its features and units.
 
+    Raises
+    ------
+    OptionError
+        If a size, a name or an option is not allowed.
+
     Examples
     --------
-    >>> cell = LSTMCell.random(input_size=3, hidden_size=2, init="notebook", scale=0.01, seed=1010)
+    >>> cell = LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float64)
     >>> step = cell.step([0.5, 0.8, 0.2], State([0.3, 0.4], [0.2, 0.3]))
     >>> step.forget_gate, step.hidden_state
     (array([0.49336036, 0.49745089]), array([0.04826596, 0.0696416 ]))
     """
 
-    def __init__(self, parameters: Parameters, labels: Labels | None = None) -> None:
-        if not isinstance(parameters, Parameters):
-            raise OptionError(f"a cell is made of Parameters, not of {type(parameters).__name__}")
-        if labels is not None and not isinstance(labels, Labels):
-            raise OptionError(f"labels must be Labels, not {type(labels).__name__}")
-        self.parameters = parameters
-        self.labels = labels or NO_LABELS
-        self.labels.require(features=parameters.input_size, units=parameters.hidden_size)
-
-    @classmethod
-    def random(
-        cls,
+    def __init__(
+        self,
         input_size: int,
         hidden_size: int,
         *,
@@ -56,22 +57,51 @@ class LSTMCell:
         variant: Variant | None = None,
         init: str = "pytorch",
         rng: Rng = None,
-        dtype: npt.DTypeLike = np.float64,
+        dtype: npt.DTypeLike = np.float32,
+        labels: Labels | None = None,
         **options: Any,
-    ) -> LSTMCell:
-        """Return a cell with newly drawn parameters: see `draw`."""
-        return cls(
-            draw(
-                input_size,
-                hidden_size,
-                projection_size=projection_size,
-                variant=variant,
-                init=init,
-                rng=rng,
-                dtype=dtype,
-                **options,
-            )
+    ) -> None:
+        drawn = draw(
+            input_size,
+            hidden_size,
+            projection_size=projection_size,
+            variant=variant,
+            init=init,
+            rng=rng,
+            dtype=dtype,
+            **options,
         )
+        self._set(drawn, labels)
+
+    @classmethod
+    def from_parameters(cls, parameters: Parameters, labels: Labels | None = None) -> LSTMCell:
+        """Return the cell that has these parameters.
+
+        Parameters
+        ----------
+        parameters : Parameters
+        labels : Labels, optional
+            Names of its features and units.
+
+        Raises
+        ------
+        OptionError
+            If either is something else.
+        ShapeError
+            If there are not as many names as features or units.
+        """
+        if not isinstance(parameters, Parameters):
+            raise OptionError(f"a cell is made of Parameters, not of {type(parameters).__name__}")
+        cell = cls.__new__(cls)
+        cell._set(parameters, labels)
+        return cell
+
+    def _set(self, parameters: Parameters, labels: Labels | None) -> None:
+        if labels is not None and not isinstance(labels, Labels):
+            raise OptionError(f"labels must be Labels, not {type(labels).__name__}")
+        self.parameters = parameters
+        self.labels = labels or NO_LABELS
+        self.labels.require(features=parameters.input_size, units=parameters.hidden_size)
 
     @property
     def input_size(self) -> int:
@@ -87,6 +117,11 @@ class LSTMCell:
     def recurrent_size(self) -> int:
         """The size of the hidden state: the projection's where there is one, else `hidden_size`."""
         return self.parameters.recurrent_size
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the cell has: see `Parameters.num_parameters`."""
+        return self.parameters.num_parameters
 
     @property
     def variant(self) -> Variant:
@@ -131,7 +166,7 @@ class LSTMCell:
     def _row(self, name: str, value: npt.ArrayLike, count: int) -> Array:
         array = np.array(numbers(name, value, self.dtype))  # a copy: a step is shown later, and must not change
         if array.shape != (count,):
-            raise ShapeError(f"{name} has shape {array.shape}; this cell takes ({count},), one step of one row")
+            raise ShapeError(f"{name} has shape {array.shape}; this cell takes ({count},), one step of one sequence")
         return array[None]
 
     def __repr__(self) -> str:
@@ -152,7 +187,7 @@ def draw(
     variant: Variant | None = None,
     init: str = "pytorch",
     rng: Rng = None,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: npt.DTypeLike = np.float32,
     **options: Any,
 ) -> Parameters:
     """Return new parameters.

@@ -20,7 +20,7 @@ import numpy as np
 
 from gatewise.arrays import Array, Mask
 from gatewise.gates import LETTERS, PEEPHOLES, of
-from gatewise.parameters import NO_MASKS, Masks, Parameters
+from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
 
 Axis = int | tuple[int, ...]
 
@@ -52,16 +52,16 @@ class Moment:
     x : array (batch, input)
     h_prev : array (batch, recurrent)
     c_prev : array (batch, hidden)
-    masks : Masks
+    dropout : DropoutMasks
         Of this step: without a time axis, except that the weights' mask is the same at every step.
     **known : array
         Quantities that are known already, by their letters; they are taken as they are.
     """
 
     def __init__(
-        self, p: Parameters, x: Array, h_prev: Array, c_prev: Array, masks: Masks = NO_MASKS, **known: Array
+        self, p: Parameters, x: Array, h_prev: Array, c_prev: Array, dropout: DropoutMasks = NO_DROPOUT, **known: Array
     ) -> None:
-        self.p, self.x, self.h_prev, self.c_prev, self.masks = p, x, h_prev, c_prev, masks
+        self.p, self.x, self.h_prev, self.c_prev, self.dropout = p, x, h_prev, c_prev, dropout
         self.__dict__.update(known)  # where a cached property looks first
 
     # The combined input and the sums of its products with the weights.
@@ -69,12 +69,12 @@ class Moment:
     @cached_property
     def z_h(self) -> Array:
         """The recurrent part of the combined input (batch, recurrent)."""
-        return self.h_prev if self.masks.recurrent is None else self.h_prev * self.masks.recurrent
+        return self.h_prev if self.dropout.recurrent is None else self.h_prev * self.dropout.recurrent
 
     @cached_property
     def z_x(self) -> Array:
         """The input's part of the combined input (batch, input)."""
-        return self.x if self.masks.input is None else self.x * self.masks.input
+        return self.x if self.dropout.input is None else self.x * self.dropout.input
 
     @cached_property
     def z(self) -> Array:
@@ -85,12 +85,12 @@ class Moment:
     def U(self) -> Array:
         """The recurrent weights, under DropConnect where there is some (4, hidden, recurrent)."""
         U = self.p.recurrent_weight
-        return U if self.masks.weight is None else U * self.masks.weight
+        return U if self.dropout.weight is None else U * self.dropout.weight
 
     @cached_property
     def W(self) -> Array:
         """The weights of the combined input (4, hidden, recurrent + input)."""
-        return self.p.weight if self.masks.weight is None else np.concatenate([self.U, self.p.input_weight], axis=-1)
+        return self.p.weight if self.dropout.weight is None else np.concatenate([self.U, self.p.input_weight], axis=-1)
 
     @cached_property
     def u(self) -> Array:
@@ -198,7 +198,7 @@ class Moment:
     @cached_property
     def c(self) -> Array:
         """The cell state that this step leaves behind."""
-        kept = self.masks.zoneout_cell
+        kept = self.dropout.zoneout_cell
         return self.c_new if kept is None else kept * self.c_prev + (1 - kept) * self.c_new
 
     # The hidden state.
@@ -236,5 +236,5 @@ class Moment:
     @cached_property
     def h(self) -> Array:
         """The hidden state that this step leaves behind."""
-        kept = self.masks.zoneout_hidden
+        kept = self.dropout.zoneout_hidden
         return self.r if kept is None else kept * self.h_prev + (1 - kept) * self.r

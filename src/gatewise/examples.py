@@ -24,7 +24,7 @@ class Example(NamedTuple):
 def notebook() -> Example:
     """Return the worked example: one step of a cell with three features and two units, all gates near 0.5."""
     seed, scale = 1010, 0.01
-    cell = LSTMCell.random(3, 2, init="notebook", scale=scale, seed=seed)
+    cell = LSTMCell(3, 2, init="notebook", scale=scale, seed=seed, dtype=np.float64)
     state = State(np.array([0.3, 0.4]), np.array([0.2, 0.3]))
     return Example(cell, np.array([[0.5, 0.8, 0.2]]), state, {"init": "notebook", "scale": scale, "seed": seed})
 
@@ -42,7 +42,7 @@ def latch() -> Example:
     weight[2, 0, 1] = 3.0
     weight[3, 0, 3], bias[3] = swing, -shut
     labels = Labels(features=("bit", "write", "release"), units=("latch",))
-    cell = LSTMCell(Parameters(weight, bias), labels)
+    cell = LSTMCell.from_parameters(Parameters(weight, bias), labels)
     x = np.zeros((7, 3))
     x[0, :2], x[6, 2] = 1, 1
     return Example(cell, x, State(np.zeros(1), np.zeros(1)), {"weights": "set by hand"})

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise.arrays import Array, index, require_reusable
-from gatewise.errors import one_of
+from gatewise.arrays import Array, by_cell, cell_at, require_reusable
 from gatewise.parameters import Parameters
 from gatewise.step import State
 
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """The derivatives of a loss by all that went into one cell's run.
+    """The gradients of a loss with respect to all that went into one cell's run.
 
     Attributes
     ----------
@@ -24,7 +22,7 @@ class Gradients:
         ``cell_norm`` where the cell has them. Those of a coupled gate are zero.
     x : array (time, batch, input)
     state : State
-        By the initial state.
+        With respect to the initial state.
     """
 
     parameters: dict[str, Array]
@@ -55,42 +53,46 @@ class Gradients:
 
     @property
     def weight(self) -> Array:
-        """dL/dweight (4, hidden, recurrent + input)."""
+        """∂L/∂weight (4, hidden, recurrent + input)."""
         return self.parameters["weight"]
 
     @property
     def bias(self) -> Array:
-        """dL/dbias (4, hidden)."""
+        """∂L/∂bias (4, hidden)."""
         return self.parameters["bias"]
 
 
 @dataclass(frozen=True, eq=False)
 class LSTMGradients:
-    """The derivatives of a loss by all that went into an LSTM's run: ``gradients[layer]``, and ``.x``, ``.state``.
+    """The gradients of a loss with respect to all that went into an LSTM's run.
+
+    ``gradients[layer, direction]`` are the `Gradients` of one cell; ``gradients[layer]`` is enough where there is one
+    direction.
 
     Attributes
     ----------
     layers : tuple of dict
         The `Gradients` of each direction, for each layer.
     x : array
-        By the input, in its shape.
+        With respect to the input, in its shape.
     state : tuple of tuple of State
-        By the initial state, ``[layer][direction]``.
+        With respect to the initial state, ``[layer][direction]``.
     """
 
     layers: tuple[dict[str, Gradients], ...]
     x: Array
     state: tuple[tuple[State, ...], ...]
 
-    def __len__(self) -> int:
+    @property
+    def num_layers(self) -> int:
         """How many layers there are."""
         return len(self.layers)
 
-    def __iter__(self) -> Iterator[Gradients]:
-        return (gradients for layer in self.layers for gradients in layer.values())
-
     def __getitem__(self, key: int | tuple[int, str]) -> Gradients:
-        directions = tuple(self.layers[0])
-        layer, direction = key if isinstance(key, tuple) else (key, directions[0])
-        place = index("layer", layer, len(self.layers), "this trace")
-        return self.layers[place][one_of("direction", direction, directions)]
+        return cell_at(self.layers, key, "these gradients")
+
+    __iter__ = None  # over layers, or over cells? `cells` says
+
+    def cells(self) -> dict[tuple[int, str], Gradients]:
+        """Return the gradients of every cell, by layer and direction."""
+        return by_cell(self.layers)

@@ -11,7 +11,7 @@ import numpy as np
 from gatewise import gates
 from gatewise.arrays import size
 from gatewise.errors import OptionError, one_of
-from gatewise.parameters import NO_MASKS, Masks, Parameters
+from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
 
 STATES = ("cell_state", "hidden_state", "unprojected_state")
 QUANTITIES = (*gates.NAMES, *STATES)
@@ -67,7 +67,7 @@ class Keep:
         """Where each gate lies among those that are kept; -1 for one that is not."""
         return tuple(self.gate_letters.find(letter) for letter in gates.LETTERS)
 
-    def shapes(self, p: Parameters, time: int, batch: int, masks: Masks = NO_MASKS) -> dict[str, tuple[int, ...]]:
+    def shapes(self, p: Parameters, time: int, batch: int, dropout: DropoutMasks = NO_DROPOUT) -> dict[str, tuple[int, ...]]:
         """Return the shape of each array that a trace of a run holds: the gates side by side, then the states.
 
         The unprojected state is an array of its own only where something comes between it and the hidden state.
@@ -76,7 +76,7 @@ class Keep:
             raise OptionError(f"there is no unit {max(self.units)}; this cell has units 0 to {p.hidden_size - 1}")
         units = p.hidden_size if self.units is None else len(self.units)
         kept = len(range(0, time, self.every))
-        names, separate = self.quantities, p.projection is not None or masks.zoneout_hidden is not None
+        names, separate = self.quantities, p.projection is not None or dropout.zoneout_hidden is not None
         shapes: dict[str, tuple[int, ...]] = {}
         if self.gate_letters:
             shapes["gates"] = (kept, batch, len(self.gate_letters), units)

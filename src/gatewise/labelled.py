@@ -16,7 +16,7 @@ def dataset(
     quantities: Mapping[str, Array],
     *,
     input: Array | None,
-    live: Mask | None,
+    valid: Mask | None,
     projected: bool,
     times: npt.NDArray[Any] | Sequence[str],
     rows: Sequence[str] | None,
@@ -31,7 +31,7 @@ def dataset(
     quantities : dict of arrays (time, batch, unit)
         By name; of a `projected` cell, the hidden state has an axis of its own in place of the units.
     input : array (time, batch, feature) or None
-    live : boolean array (time, batch) or None
+    valid : boolean array (time, batch) or None
     times, rows, features, units : sequence
         What stands at each place of the four axes; None where an axis has no labels.
     attributes : dict of str
@@ -51,8 +51,8 @@ def dataset(
         variables[name] = (("time", "batch", last), array)
     if input is not None:
         variables["input"] = (("time", "batch", "feature"), input)
-    if live is not None:
-        variables["live"] = (("time", "batch"), live)
+    if valid is not None:
+        variables["valid"] = (("time", "batch"), valid)
     labels = {"time": times, "batch": rows, "feature": features, "unit": units}
     used = {dimension for dimensions, _ in variables.values() for dimension in dimensions}
     coordinates = {

@@ -252,12 +252,12 @@ class Network:
             return options
         if tokens is None:
             x = numbers("x", features, self.lstm.dtype)
-            live: Mask = (x != x.dtype.type(self.masked)).any(-1)
+            valid: Mask = (x != x.dtype.type(self.masked)).any(-1)
         else:
-            live = np.asarray(tokens != self.masked)
-        if live.ndim not in (1, 2):  # the LSTM says what is wrong with it
+            valid = np.asarray(tokens != self.masked)
+        if valid.ndim not in (1, 2):  # the LSTM says what is wrong with it
             return options
-        return {"masked_output": self.masked_output, **options, "lengths": None, "mask": live}
+        return {"masked_output": self.masked_output, **options, "lengths": None, "mask": valid}
 
     def _read(self, y: Array, state: States) -> Array:
         return y if self.reads == "every" else merge([one.h for one in state[-1]], self.lstm.merge[-1])

@@ -1,4 +1,4 @@
-"""What a cell is made of: its switches (Variant), its numbers (Parameters), and the noise of training (Masks)."""
+"""What a cell is made of: its switches (Variant), its numbers (Parameters), and the noise of training (DropoutMasks)."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ class Parameters:
         return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
 
     @cached_property
-    def count(self) -> int:
+    def num_parameters(self) -> int:
         """How many numbers the cell has, without those of a coupled gate, which are not used."""
         count = sum(int(array.size) for array in self.arrays().values())
         if self.variant.coupled:
@@ -302,7 +302,7 @@ def array_shapes(
 
 
 @dataclass(frozen=True, eq=False)
-class Masks:
+class DropoutMasks:
     """The noise of training, as given arrays, so that equations, engines and traces stay deterministic.
 
     Each array can be broadcast to the shape named; the axes of time and batch are those of the input. Dropout masks
@@ -336,7 +336,7 @@ class Masks:
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: array for name, array in named.items() if array is not None}
 
-    def fit(self, parameters: Parameters, time: int, batch: int) -> Masks:
+    def fit(self, parameters: Parameters, time: int, batch: int) -> DropoutMasks:
         """Return the masks in the cell's dtype and broadcast to a run of `time` steps of `batch` rows.
 
         Raises
@@ -344,7 +344,7 @@ class Masks:
         ShapeError
             If an array cannot be broadcast to its shape.
         """
-        if self is NO_MASKS:
+        if self is NO_DROPOUT:
             return self
         sizes = {
             "input": (time, batch, parameters.input_size),
@@ -362,13 +362,13 @@ class Masks:
                 raise ShapeError(
                     f"the mask {name!r} has shape {copy.shape}; it must broadcast to {sizes[name]}"
                 ) from None
-        return Masks(**fitted)
+        return DropoutMasks(**fitted)
 
-    def at(self, key: Any) -> Masks:
+    def at(self, key: Any) -> DropoutMasks:
         """Return the fitted masks of one moment: `key` indexes (time, batch); the weights' mask is always the same."""
-        return Masks(**{n: array if n == "weight" else array[key] for n, array in self.arrays().items()})
+        return DropoutMasks(**{n: array if n == "weight" else array[key] for n, array in self.arrays().items()})
 
 
-NO_MASKS = Masks()
+NO_DROPOUT = DropoutMasks()
 
-__all__ = ["ARRAYS", "NO_MASKS", "Masks", "Parameters", "Variant", "array_shapes"]
+__all__ = ["ARRAYS", "NO_DROPOUT", "DropoutMasks", "Parameters", "Variant", "array_shapes"]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from gatewise.arrays import Array, Mask, size
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, one_of
 from gatewise.keep import DIRECTIONS, Keep
-from gatewise.parameters import ARRAYS, Masks, Parameters, Variant
+from gatewise.parameters import ARRAYS, DropoutMasks, Parameters, Variant
 from gatewise.step import Labels, State
 from gatewise.trace import Trace
 
@@ -75,12 +75,12 @@ def trace_record(trace: Trace, prefix: str = "") -> tuple[Arrays, Header]:
     arrays, head = known_record(
         trace.parameters,
         trace.initial,
-        trace.masks,
-        trace.live,
+        trace.dropout,
+        trace.valid,
         prefix,
         keep=trace.keep,
         labels=trace.labels,
-        time=trace.time,
+        num_steps=trace.num_steps,
         start=trace.start,
         direction=trace.direction,
         engine=trace.engine,
@@ -95,26 +95,26 @@ def trace_record(trace: Trace, prefix: str = "") -> tuple[Arrays, Header]:
 def known_record(
     parameters: Parameters,
     initial: State,
-    masks: Masks,
-    live: Mask | None,
+    dropout: DropoutMasks,
+    valid: Mask | None,
     prefix: str,
     *,
     keep: Keep,
     labels: Labels,
-    time: int,
+    num_steps: int,
     start: int = 0,
     direction: str,
     engine: str,
 ) -> tuple[Arrays, Header]:
     """Return what is known of a cell's trace before the run: the arrays that go into it, and the whole header."""
     arrays, variant = parameters_record(parameters, f"{prefix}parameters.")
-    arrays |= {f"{prefix}masks.{name}": array for name, array in masks.arrays().items()}
+    arrays |= {f"{prefix}dropout.{name}": array for name, array in dropout.arrays().items()}
     arrays |= _state(initial, f"{prefix}initial.")
-    if live is not None:
-        arrays[f"{prefix}live"] = live
+    if valid is not None:
+        arrays[f"{prefix}valid"] = valid
     return arrays, {
         "variant": variant,
-        "time": time,
+        "num_steps": num_steps,
         "start": start,
         "direction": direction,
         "engine": engine,
@@ -131,10 +131,10 @@ def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str
     """Return the trace that `trace_record` took apart."""
     p = parameters_from(arrays, f"{prefix}parameters.", head["variant"])
     keep = Keep(tuple(head["keep"]["quantities"]), head["keep"]["units"], head["keep"]["every"])
-    time = size("the time of a trace", head["time"], least=0)
+    time = size("the time of a trace", head["num_steps"], least=0)
     batch = len(taken(arrays, f"{prefix}initial.cell_state", (None, p.hidden_size)))
-    names = {name for name in vars(Masks()) if f"{prefix}masks.{name}" in arrays}
-    masks = Masks(**{name: arrays[f"{prefix}masks.{name}"] for name in names}).fit(p, time, batch)
+    names = {name for name in vars(DropoutMasks()) if f"{prefix}dropout.{name}" in arrays}
+    dropout = DropoutMasks(**{name: arrays[f"{prefix}dropout.{name}"] for name in names}).fit(p, time, batch)
     initial, final = (
         State(
             taken(arrays, f"{prefix}{when}.hidden_state", (batch, p.recurrent_size)),
@@ -142,23 +142,23 @@ def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str
         )
         for when in ("initial", "final")
     )
-    live = None
-    if f"{prefix}live" in arrays:
-        live = taken(arrays, f"{prefix}live", (time, batch), kind="b")
+    valid = None
+    if f"{prefix}valid" in arrays:
+        valid = taken(arrays, f"{prefix}valid", (time, batch), kind="b")
     labels = Labels(**head["labels"])
-    labels.require(features=p.input_size, units=p.hidden_size, series=batch, times=time)
+    labels.require(features=p.input_size, units=p.hidden_size, sequences=batch, times=time)
     return Trace(
         parameters=p,
         initial=initial,
         final=final,
-        time=time,
+        num_steps=time,
         arrays={
-            name: taken(arrays, f"{prefix}{name}", shape) for name, shape in keep.shapes(p, time, batch, masks).items()
+            name: taken(arrays, f"{prefix}{name}", shape) for name, shape in keep.shapes(p, time, batch, dropout).items()
         },
         input=taken(arrays, f"{prefix}input", (time, batch, p.input_size)) if keep.everything else None,
         direction=one_of("direction", head["direction"], DIRECTIONS),
-        live=live,
-        masks=masks,
+        valid=valid,
+        dropout=dropout,
         keep=keep,
         engine=str(head["engine"]),
         labels=labels,

@@ -1,4 +1,4 @@
-"""One step of one row, with everything in it: State, Labels, Step, and the Terms of a sum."""
+"""One step of one sequence, with everything in it: State, Labels, Step, and the Terms of a sum."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Labels:
 
     features: Sequence[str] | None = None
     units: Sequence[str] | None = None
-    series: Sequence[str] | None = None
+    sequences: Sequence[str] | None = None
     times: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ class Terms(Sequence[Term]):
 
 
 class Step:
-    """One step of one row of an LSTM cell, with everything in it; all arrays without a batch axis.
+    """One step of one sequence in an LSTM cell, with everything in it; all arrays without a batch axis.
 
     Made by `LSTMCell.step` and `Trace.step`. What a trace kept is shown as it was computed; the rest follows from it
     by `gatewise.equations`.
@@ -125,9 +125,9 @@ class Step:
     Parameters
     ----------
     moment : Moment
-        The step, with a batch of one row.
+        The step, with a batch of one.
     labels : Labels
-    time, row : int, optional
+    time, sequence : int, optional
         Where in its run the step was.
     name : str, optional
         What its time is called.
@@ -138,10 +138,10 @@ class Step:
         moment: Moment,
         labels: Labels | None = None,
         time: int | None = None,
-        row: int | None = None,
+        sequence: int | None = None,
         name: str | None = None,
     ) -> None:
-        self.moment, self.labels, self.time, self.row, self.name = moment, labels or Labels(), time, row, name
+        self.moment, self.labels, self.time, self.sequence, self.name = moment, labels or Labels(), time, sequence, name
 
     @property
     def parameters(self) -> Parameters:
@@ -262,8 +262,8 @@ class Step:
             raise OptionError(f"part belongs to a gate, not to {quantity}")
         if quantity == "cell_state":
             rows = [("old memory", M.f[0, unit], M.c_prev[0, unit]), ("new content", M.i[0, unit], M.g[0, unit])]
-            return _terms(rows, "cell state" + _before(p.variant.cell_clip, M.masks.zoneout_cell))
-        of = "hidden state" + _before(p.variant.projection_clip, M.masks.zoneout_hidden)
+            return _terms(rows, "cell state" + _before(p.variant.cell_clip, M.dropout.zoneout_cell))
+        of = "hidden state" + _before(p.variant.projection_clip, M.dropout.zoneout_hidden)
         if p.projection is None:
             return _terms([("output", M.o[0, unit], M.t[0, unit])], of)
         names = [f"m({self.labels.unit(k)})" if self.labels.units else f"m{k}" for k in range(p.hidden_size)]
@@ -297,7 +297,7 @@ class Step:
         return hidden + [labels.feature(k) for k in range(p.input_size)]
 
     def __repr__(self) -> str:
-        place = "" if self.time is None else f" at time {self.time}, row {self.row},"
+        place = "" if self.time is None else f" at time {self.time}, sequence {self.sequence},"
         return f"<Step{place} of {self.parameters!r}>"
 
 

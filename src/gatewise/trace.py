@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask, index, lock, quiet
+from gatewise.arrays import Array, Mask, by_cell, cell_at, index, lock, quiet
 from gatewise.equations import Moment
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.keep import EVERYTHING, QUANTITIES, Keep
 from gatewise.labelled import dataset
-from gatewise.parameters import NO_MASKS, Masks, Parameters
+from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
 from gatewise.step import NO_LABELS, Labels, State, Step
 
 
@@ -24,15 +24,16 @@ class Trace:
     """All steps of one cell, with the parameters that made them: the cache of the backward pass, and plain data.
 
     Axes are (time, batch, feature); time is the input's time in both directions. At steps that are masked or lie
-    beyond a row's length (`live` is False) the gates are NaN, and the states are those that were carried over.
-    A trace can be sliced by time and batch row: ``trace[10:20]``, ``trace[:, 2:3]``, and ``trace[t, row]`` is a `Step`.
+    beyond a sequence's length (`valid` is False) the gates are NaN, and the states are those that were carried over.
+    A trace can be sliced by time and by sequence: ``trace[10:20]``, ``trace[:, 2:3]``; ``trace[t, sequence]`` is a
+    `Step`.
 
     Attributes
     ----------
     parameters : Parameters
     initial, final : State
         Before the first and after the last step of the trace's direction; arrays (batch, ·).
-    time : int
+    num_steps : int
         How many steps the run had.
     arrays : dict
         What was kept: ``gates`` (time, batch, 4, hidden), ``cell_state`` and ``hidden_state`` (time, batch, ·), and
@@ -40,10 +41,10 @@ class Trace:
     input : array (time, batch, input) or None
         None where the trace does not keep everything.
     direction : {"forward", "backward"}
-    live : boolean array (time, batch) or None
-        Which steps took place; None means all.
-    masks : Masks
-        The noise that was applied, fitted to the run.
+    valid : boolean array (time, batch) or None
+        Which steps are valid, that is, took place; None means all.
+    dropout : DropoutMasks
+        The dropout masks that were applied, broadcast to the run.
     keep : Keep
     engine : str
         Which engine ran.
@@ -55,12 +56,12 @@ class Trace:
     parameters: Parameters
     initial: State
     final: State
-    time: int
+    num_steps: int
     arrays: dict[str, Array]
     input: Array | None
     direction: str = "forward"
-    live: Mask | None = None
-    masks: Masks = NO_MASKS
+    valid: Mask | None = None
+    dropout: DropoutMasks = NO_DROPOUT
     keep: Keep = EVERYTHING
     engine: str = "reference"
     labels: Labels = NO_LABELS
@@ -68,7 +69,7 @@ class Trace:
 
     def locked(self) -> Trace:
         """Make every array read-only, and return the trace."""
-        lock(self.input, self.live, *self.initial, *self.final, *self.arrays.values())
+        lock(self.input, self.valid, *self.initial, *self.final, *self.arrays.values())
         return self
 
     # What was kept.
@@ -137,13 +138,13 @@ class Trace:
         return self.arrays["unprojected_state" if separate else "hidden_state"]
 
     @property
-    def batch(self) -> int:
-        """How many rows ran side by side."""
+    def batch_size(self) -> int:
+        """How many sequences the batch has."""
         return int(self.initial.h.shape[0])
 
     def __len__(self) -> int:
         """How many steps are kept."""
-        return len(range(0, self.time, self.keep.every))
+        return len(range(0, self.num_steps, self.keep.every))
 
     def __iter__(self) -> Iterator[Trace]:
         """Go through the trace in the input's time, each step a trace of its own."""
@@ -168,22 +169,22 @@ class Trace:
         return np.concatenate([states[1:], first[None]])[-len(states) or 1 :]
 
     def moment(self, key: Any) -> Moment:
-        """Return the steps that `key` picks of (time, batch), as rows of one `Moment`, with what was kept filled in."""
+        """Return the steps that `key` picks of (time, batch), one after another in a `Moment`, with what was kept filled in."""
         x = self._require_everything("a step")
-        known = {letter: self.gates[key][..., row, :] for row, letter in enumerate(gates.LETTERS)}
+        known = {letter: self.gates[key][..., place, :] for place, letter in enumerate(gates.LETTERS)}
         known |= {"h": self.hidden_state[key], "c": self.cell_state[key]}
-        if self.masks.zoneout_cell is None:
+        if self.dropout.zoneout_cell is None:
             known["c_new"] = known["c"]
         known["m"] = self.unprojected_state[key]
         previous = self.previous
-        return Moment(self.parameters, x[key], previous.h[key], previous.c[key], self.masks.at(key), **known)
+        return Moment(self.parameters, x[key], previous.h[key], previous.c[key], self.dropout.at(key), **known)
 
     @cached_property
     def _all_steps(self) -> Moment:
-        """Every step as a row of one moment."""
+        """Every step of every sequence, as the batch of one moment."""
         x = self._require_everything("a pre-activation")
-        time, row = np.divmod(np.arange(x.shape[0] * self.batch), max(self.batch, 1))
-        return self.moment((time, row))
+        time, sequence = np.divmod(np.arange(x.shape[0] * self.batch_size), max(self.batch_size, 1))
+        return self.moment((time, sequence))
 
     @property
     @quiet
@@ -191,13 +192,13 @@ class Trace:
         """[h; x] of each step (time, batch, recurrent + input)."""
         return self._by_step(self._all_steps.z)
 
-    def _by_step(self, rows: Array) -> Array:
-        """Return the rows of `_all_steps` on the axes of time and batch."""
-        return rows.reshape(len(self), self.batch, rows.shape[-1])
+    def _by_step(self, flat: Array) -> Array:
+        """Return a quantity of `_all_steps` on the axes of time and batch."""
+        return flat.reshape(len(self), self.batch_size, flat.shape[-1])
 
     @quiet
     def preactivation(self, gate: str) -> Array:
-        """Return what went into one gate's nonlinearity (time, batch, hidden), recomputed; NaN where not live.
+        """Return what went into one gate's nonlinearity (time, batch, hidden), recomputed; NaN where not valid.
 
         Raises
         ------
@@ -211,7 +212,7 @@ class Trace:
         if letter == variant.coupled:
             raise OptionError(f"the {gate} is coupled ({variant.coupling}): it has no pre-activation of its own")
         a = self._by_step(self._all_steps.a(letter))
-        return a if self.live is None else np.where(self.live[..., None], a, np.nan)
+        return a if self.valid is None else np.where(self.valid[..., None], a, np.nan)
 
     @property
     def preactivations(self) -> Array:
@@ -224,68 +225,73 @@ class Trace:
 
     # Smaller pieces of it.
 
-    def step(self, t: int, batch: int = 0) -> Step:
-        """Return one step of one row, with everything in it.
+    def step(self, t: int, sequence: int = 0) -> Step:
+        """Return one step of one sequence, with everything in it.
 
         Parameters
         ----------
-        t, batch : int
-            The step in the input's time and the row; negative counts from the end.
+        t : int
+            The step, in the input's time; negative counts from the end.
+        sequence : int
+            Which sequence of the batch; negative counts from the end.
 
         Raises
         ------
         OptionError
-            If there is no such step or row, or the step did not take place (masked, or beyond the row's length).
+            If there is no such step or sequence, or the step is not valid: masked, or beyond the sequence's length.
         NotKeptError
             If the trace did not keep everything.
         """
         x = self._require_everything("a step")
-        t, row = index("step", t, x.shape[0], "this trace"), index("row", batch, self.batch, "this trace")
-        if self.live is not None and not self.live[t, row]:
-            raise OptionError(f"step {t} of row {row} did not take place: it is masked, or beyond the row's length")
-        name = None if self.labels.times is None else self.labels.times[t]
-        return Step(self.moment((slice(t, t + 1), row)), self.labels, self.start + t, row, name)
+        t = index("step", t, x.shape[0], "this trace")
+        sequence = index("sequence", sequence, self.batch_size, "this trace")
+        if self.valid is not None and not self.valid[t, sequence]:
+            raise OptionError(
+                f"step {t} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
+            )
+        name = None if self.labels.times is None else str(self.labels.times[t])
+        return Step(self.moment((slice(t, t + 1), sequence)), self.labels, self.start + t, sequence, name)
 
     def __getitem__(self, key: Any) -> Any:
-        when, row = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
-        if isinstance(when, (int, np.integer)) and isinstance(row, (int, np.integer)):
-            return self.step(int(when), int(row))
-        return self._slice(_as_slice(when, len(self)), _as_slice(row, self.batch))
+        when, which = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
+        if isinstance(when, (int, np.integer)) and isinstance(which, (int, np.integer)):
+            return self.step(int(when), int(which))
+        return self._slice(_as_slice(when, len(self)), _as_slice(which, self.batch_size))
 
-    def _slice(self, when: slice, row: slice) -> Trace:
+    def _slice(self, when: slice, which: slice) -> Trace:
         x = self._require_everything("a slice")
         first, stop, stride = when.indices(len(self))
-        if stride != 1 or row.step not in (None, 1):
+        if stride != 1 or which.step not in (None, 1):
             raise OptionError("a slice of a trace must be contiguous; `every` of `Keep` keeps every nth step")
-        key = (slice(first, max(first, stop)), row)
-        ends = self._between(first, row), self._between(max(first, stop), row)
+        key = (slice(first, max(first, stop)), which)
+        ends = self._between(first, which), self._between(max(first, stop), which)
         initial, final = ends if self.direction == "forward" else reversed(ends)
         labels = replace(
             self.labels,
-            series=self.labels.series and self.labels.series[row],
+            sequences=self.labels.sequences and self.labels.sequences[which],
             times=self.labels.times and self.labels.times[key[0]],
         )
-        masks = Masks(**{n: a if n == "weight" else a[key] for n, a in self.masks.arrays().items()})
+        dropout = DropoutMasks(**{n: a if n == "weight" else a[key] for n, a in self.dropout.arrays().items()})
         return replace(
             self,
             initial=initial,
             final=final,
-            time=max(first, stop) - first,
+            num_steps=max(first, stop) - first,
             start=self.start + first,
             arrays={name: array[key] for name, array in self.arrays.items()},
             input=x[key],
-            live=None if self.live is None else self.live[key],
-            masks=masks,
+            valid=None if self.valid is None else self.valid[key],
+            dropout=dropout,
             labels=labels,
         )
 
-    def _between(self, t: int, row: slice) -> State:
+    def _between(self, t: int, which: slice) -> State:
         """Return the state that passes between steps t - 1 and t."""
         before = t - 1 if self.direction == "forward" else t
         if 0 <= before < len(self):
-            return State(self.hidden_state[before, row], self.cell_state[before, row])
+            return State(self.hidden_state[before, which], self.cell_state[before, which])
         outside = self.initial if (before < 0) == (self.direction == "forward") else self.final
-        return State(*(array[row] for array in outside))
+        return State(*(array[which] for array in outside))
 
     def to_xarray(self) -> Any:
         """Return an `xarray.Dataset` of what was kept: a variable for each quantity, with named dimensions and labels.
@@ -302,10 +308,10 @@ class Trace:
         return dataset(
             {name: self.quantity(name) for name in names},
             input=self.input,
-            live=None if self.live is None else self.live[kept],
+            valid=None if self.valid is None else self.valid[kept],
             projected=self.parameters.projection is not None,
             times=self.start + np.arange(len(self)) * self.keep.every if labels.times is None else labels.times[kept],
-            rows=labels.series,
+            rows=labels.sequences,
             features=labels.features,
             units=[labels.unit(unit) for unit in units] if labels.units else units,
             attributes={"direction": self.direction, "engine": self.engine},
@@ -313,19 +319,21 @@ class Trace:
 
     def __repr__(self) -> str:
         kept = "" if self.keep.everything else f", kept {', '.join(self.keep.quantities)}"
-        return f"<Trace of {len(self)} steps, {self.batch} rows, {self.direction}, of {self.parameters!r}{kept}>"
+        return f"<Trace of {len(self)} steps, {self.batch_size} rows, {self.direction}, of {self.parameters!r}{kept}>"
 
 
 def _as_slice(key: Any, count: int) -> slice:
     if isinstance(key, slice):
         return key
-    place = index("step or row", key, count, "this trace")
+    place = index("step or sequence", key, count, "this trace")
     return slice(place, place + 1)
 
 
 @dataclass(frozen=True, eq=False)
 class LSTMTrace:
-    """The traces of all cells of an LSTM: ``trace[layer]``, and ``trace[layer, "backward"]`` where there are two.
+    """The traces of all cells of an LSTM.
+
+    ``trace[layer, direction]`` is the `Trace` of one cell; ``trace[layer]`` is enough where there is one direction.
 
     Attributes
     ----------
@@ -336,7 +344,7 @@ class LSTMTrace:
     merge : tuple of str
         How each layer's directions were merged.
     masked_output : {"zeros", "repeat"}
-        What was put out where a step did not take place.
+        What was put out at steps that are not valid.
     batched : bool
         Whether the input had a batch axis.
     """
@@ -357,17 +365,29 @@ class LSTMTrace:
         """The final state of each layer and direction."""
         return tuple(tuple(trace.final for trace in layer.values()) for layer in self.layers)
 
-    def __len__(self) -> int:
+    @property
+    def num_layers(self) -> int:
         """How many layers there are."""
         return len(self.layers)
 
-    def __getitem__(self, key: int | tuple[int, str]) -> Trace:
-        layer, direction = key if isinstance(key, tuple) else (key, self.directions[0])
-        place = index("layer", layer, len(self.layers), "this trace")
-        return self.layers[place][one_of("direction", direction, self.directions)]
+    @property
+    def num_steps(self) -> int:
+        """How many steps the run had."""
+        return int(self.output.shape[0])
 
-    def __iter__(self) -> Iterator[Trace]:
-        return (trace for layer in self.layers for trace in layer.values())
+    @property
+    def batch_size(self) -> int:
+        """How many sequences the batch has."""
+        return int(self.output.shape[1])
+
+    def __getitem__(self, key: int | tuple[int, str]) -> Trace:
+        return cell_at(self.layers, key, "this trace")
+
+    __iter__ = None  # over layers, or over cells? `cells` says
+
+    def cells(self) -> dict[tuple[int, str], Trace]:
+        """Return the trace of every cell, by layer and direction."""
+        return by_cell(self.layers)
 
     def to_xarray(self) -> Any:
         """Return one `xarray.Dataset` for each cell, by ``(layer, direction)``."""

@@ -51,7 +51,7 @@ def lstm_of(variant, *, projection=None, directions=1, layers=1, merge="concat",
             )
             for _ in range(directions)
         ]
-        rows.append([gw.LSTMCell(p) for p in row])
+        rows.append([gw.LSTMCell.from_parameters(p) for p in row])
         out = row[0].recurrent_size
         inputs = out * (directions if merge == "concat" or layer + 1 == layers else 1)
     ways = merge if merge != "none" else ["concat"] * (layers - 1) + ["none"]

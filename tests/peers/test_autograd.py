@@ -1,4 +1,4 @@
-"""Every variant under every noise, against a loop in PyTorch: forward, and autograd for all that went in."""
+"""Every variant under every dropout, against a loop in PyTorch: forward, and autograd for all that went in."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from peers.torch_cell import TorchCell, nonlinearity  # noqa: E402  (needs PyTor
 TIME, BATCH, INPUTS, HIDDEN, PROJECTED = 5, 3, 3, 4, 2
 FORWARD, BACKWARD = 1e-12, 1e-10
 
-NOISE = {
-    "no noise": (),
+DROPOUT = {
+    "no dropout": (),
     "zoneout": ("zoneout_cell", "zoneout_hidden"),
     "dropout": ("input", "recurrent"),
     "DropConnect": ("weight",),
-    "all noise": ("input", "recurrent", "zoneout_cell", "zoneout_hidden", "weight"),
+    "all dropout": ("input", "recurrent", "zoneout_cell", "zoneout_hidden", "weight"),
 }
 
 
-def noise(names, recurrent, rng, time=TIME, batch=BATCH, inputs=INPUTS):
-    """Return masks as they are drawn in training; zoneout of the hidden state as afterwards, a share of 0.3."""
+def drawn_masks(names, recurrent, rng, time=TIME, batch=BATCH, inputs=INPUTS):
+    """Return dropout masks as they are drawn in training; zoneout of the hidden state as afterwards, a share of 0.3."""
 
     def dropout(*shape):
         return rng.integers(0, 2, shape) / 0.5
@@ -51,15 +51,15 @@ def constants(arrays):
     return {name: torch.tensor(np.array(array)) for name, array in arrays.items()}
 
 
-@pytest.mark.parametrize("masks", NOISE.values(), ids=NOISE)
+@pytest.mark.parametrize("dropout", DROPOUT.values(), ids=DROPOUT)
 @pytest.mark.parametrize("projection", [None, PROJECTED, "clipped"])
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-def test_every_variant_is_what_autograd_makes_of_its_definition(variant, projection, masks):
+def test_every_variant_is_what_autograd_makes_of_its_definition(variant, projection, dropout):
     rng = np.random.default_rng(7)
     if projection == "clipped":
         variant, projection = variant | {"projection_clip": 0.3}, PROJECTED
     p = parameters(variant, rng, inputs=INPUTS, hidden=HIDDEN, projection=projection)
-    drawn = noise(masks, p.recurrent_size, rng)
+    drawn = drawn_masks(dropout, p.recurrent_size, rng)
     x = rng.normal(size=(TIME, BATCH, INPUTS))
     h0, c0 = rng.normal(size=(BATCH, p.recurrent_size)), rng.normal(size=(BATCH, HIDDEN))
     dy, dh, dc = rng.normal(size=(TIME, BATCH, p.recurrent_size)), rng.normal(size=h0.shape), rng.normal(size=c0.shape)
@@ -70,7 +70,7 @@ def test_every_variant_is_what_autograd_makes_of_its_definition(variant, project
     ((steps["h"] * torch.tensor(dy)).sum() + (h * torch.tensor(dh)).sum() + (c * torch.tensor(dc)).sum()).backward()
 
     lstm = gw.LSTM.from_cells(p)
-    trace = lstm.trace(x, ((gw.State(h0, c0),),), masks=[[gw.Masks(**drawn)]])
+    trace = lstm.trace(x, ((gw.State(h0, c0),),), dropout=[[gw.DropoutMasks(**drawn)]])
     kept = {letter: trace[0].gates[:, :, place] for place, letter in enumerate("ifgo")}
     kept |= {"c": trace[0].cell_state, "h": trace[0].hidden_state}
     if projection is not None:
@@ -92,7 +92,7 @@ def test_stacks_with_masked_steps_merges_and_noise_are_what_autograd_makes_of_th
     sizes = {"hidden": HIDDEN, "projection": PROJECTED}
     inputs = (INPUTS, 2 * PROJECTED if merge[0] == "concat" else PROJECTED)
     cells = [[parameters(VARIANTS[variant], rng, inputs=count, **sizes) for _ in "fb"] for count in inputs]
-    drawn = [[noise(NOISE["all noise"], PROJECTED, rng, inputs=p.input_size) for p in row] for row in cells]
+    drawn = [[drawn_masks(DROPOUT["all dropout"], PROJECTED, rng, inputs=p.input_size) for p in row] for row in cells]
     mask = rng.random((TIME, BATCH)) < 0.6
     mask[:, 0], mask[:, 1] = [False, True, True, False, True], False  # holes at both ends, and a row without a step
     x = rng.normal(size=(TIME, BATCH, INPUTS))
@@ -108,24 +108,24 @@ def test_stacks_with_masked_steps_merges_and_noise_are_what_autograd_makes_of_th
     for number, direction in np.ndindex(2, 2):
         arrays = cells[number][direction].arrays() | first[number][direction]._asdict()
         leaves |= {(number, direction, name): leaf(array) for name, array in arrays.items()}
-    live, loss, features = torch.tensor(mask), 0, leaves["x"]
+    valid, loss, features = torch.tensor(mask), 0, leaves["x"]
     for number in range(2):
         outputs = []
         for direction in range(2):
             own = {key[2]: tensor for key, tensor in leaves.items() if key[:2] == (number, direction)}
             cell = TorchCell(cells[number][direction].variant, own)
-            masks = constants(drawn[number][direction])
-            steps, h, c = cell.run(features, own["h"], own["c"], masks, live=live, reverse=direction == 1)
+            dropout = constants(drawn[number][direction])
+            steps, h, c = cell.run(features, own["h"], own["c"], dropout, valid=valid, reverse=direction == 1)
             end = constants(last[number][direction]._asdict())
             loss = loss + (h * end["h"]).sum() + (c * end["c"]).sum()
-            outputs.append(put_out(steps["h"], live, masked_output, reverse=direction == 1))
+            outputs.append(put_out(steps["h"], valid, masked_output, reverse=direction == 1))
         features = merged(*outputs, merge[number])
     dy = rng.normal(size=features.shape)
     (loss + (features * torch.tensor(dy)).sum()).backward()
 
     lstm = gw.LSTM.from_cells(cells, merge=merge)
-    masks = [[gw.Masks(**one) for one in row] for row in drawn]
-    trace = lstm.trace(x, first, mask=mask, masks=masks, masked_output=masked_output)
+    dropout = [[gw.DropoutMasks(**one) for one in row] for row in drawn]
+    trace = lstm.trace(x, first, mask=mask, dropout=dropout, masked_output=masked_output)
     assert_agree({"y": trace.output}, {"y": features.detach()}, FORWARD)
     gradients = gw.backward(trace, dy, last)
     got = {"x": gradients.x}
@@ -136,12 +136,12 @@ def test_stacks_with_masked_steps_merges_and_noise_are_what_autograd_makes_of_th
     assert_agree(got, {name: tensor.grad for name, tensor in leaves.items()}, BACKWARD)
 
 
-def put_out(hidden, live, masked_output, *, reverse):
+def put_out(hidden, valid, masked_output, *, reverse):
     """Return what a direction puts out: its hidden state, and at masked steps zeros or its last output again."""
     shown, before = [None] * len(hidden), torch.zeros_like(hidden[0])
     for t in reversed(range(len(hidden))) if reverse else range(len(hidden)):
         otherwise = before if masked_output == "repeat" else torch.zeros_like(before)
-        shown[t] = before = torch.where(live[t][:, None], hidden[t], otherwise)
+        shown[t] = before = torch.where(valid[t][:, None], hidden[t], otherwise)
     return torch.stack(shown)
 
 

@@ -24,8 +24,8 @@ def test_the_schema_is_one():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_walkthrough_is_as_the_schema_says(variant):
     validator = jsonschema.Draft202012Validator(SCHEMA)
-    for projection, noise in ((None, "dropout"), (3, "DropConnect")):
-        trace = trace_of(variant, projection, noise)
+    for projection, dropout in ((None, "dropout"), (3, "DropConnect")):
+        trace = trace_of(variant, projection, dropout)
         walks = [gw.walk(trace.step(0), unit=0), gw.walk(trace, backward=True, notation="keras")]
         for walk in walks:
             validator.validate(json.loads(walk.render("json")))

@@ -109,26 +109,26 @@ def local_derivatives(entries: Entries, right: Formula) -> dict[Symbol, np.ndarr
     return found
 
 
-def every_entry_left(masks: gw.Masks, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def every_entry_left(dropout: gw.DropoutMasks, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Return dropout masks without a zero."""
-    return {name: rng.uniform(0.5, 1.5, getattr(masks, name).shape) for name in ("input", "recurrent")}
+    return {name: rng.uniform(0.5, 1.5, getattr(dropout, name).shape) for name in ("input", "recurrent")}
 
 
 @pairs(
     variant=cases.VARIANTS,
     projection=cases.PROJECTIONS,
-    noise=(False, True),
+    dropout=(False, True),
     apart=(False, True),
 )
-def test_the_backward_program_is_the_mechanical_derivative_of_the_forward_one(variant, projection, noise, apart):
-    run = cases.run_of(variant, projection=projection, noise=noise, time=1, batch=1, inputs=2, hidden=3, seed=7)
+def test_the_backward_program_is_the_mechanical_derivative_of_the_forward_one(variant, projection, dropout, apart):
+    run = cases.run_of(variant, projection=projection, dropout=dropout, time=1, batch=1, inputs=2, hidden=3, seed=7)
     rng = np.random.default_rng(5)
     # Where dropout leaves one entry of a vector, its standardised sums do not change with it: gradients cancel out.
-    given = {} if run.masks is None else {**run.masks.arrays(), **every_entry_left(run.masks, rng)}
-    masks = gw.Masks(**given).fit(run.p, 1, 1)
-    form = binding.form_of(run.p, masks, split=apart)
+    given = {} if run.dropout is None else {**run.dropout.arrays(), **every_entry_left(run.dropout, rng)}
+    dropout = gw.DropoutMasks(**given).fit(run.p, 1, 1)
+    form = binding.form_of(run.p, dropout, split=apart)
     known = {X: run.x[0, 0], H_PREV: run.state.h[0], C_PREV: run.state.c[0], **binding.parameters(form, run.p)}
-    given = binding.masks(form, run.p, masks)
+    given = binding.dropout_masks(form, run.p, dropout)
     known |= {symbol: mask if symbol.base == "D" else mask[0, 0] for symbol, mask in given.items()}
     known |= {DY: rng.normal(size=run.p.recurrent_size), DH_NEXT: rng.normal(size=run.p.recurrent_size)}
     known[DC_NEXT] = rng.normal(size=run.p.hidden_size)

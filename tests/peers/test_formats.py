@@ -13,66 +13,66 @@ import test_render
 import test_walkthrough
 from cases import VARIANTS
 from pairwise import pairs
-from walks import NOISE, PROJECTIONS, SUBJECTS
+from walks import DROPOUT, PROJECTIONS, SUBJECTS
 
 from gatewise.walkthrough.notation import NOTATIONS
 
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("few_differences")]
 
-LARGER = {"variant": VARIANTS, "projection": PROJECTIONS, "noise": NOISE}  # three features, four units
+LARGER = {"variant": VARIANTS, "projection": PROJECTIONS, "dropout": DROPOUT}  # three features, four units
 
 
 @pairs(**LARGER, way=test_walkthrough.WAYS, notation=NOTATIONS)
-def test_every_equation_gives_the_number_shown(variant, projection, noise, way, notation):
-    test_walkthrough.hold_every_equation(variant, projection, noise, way, notation)
+def test_every_equation_gives_the_number_shown(variant, projection, dropout, way, notation):
+    test_walkthrough.hold_every_equation(variant, projection, dropout, way, notation)
 
 
 @pairs(**LARGER)
-def test_a_walk_shows_what_it_uses_and_ends_where_the_run_does(variant, projection, noise):
-    test_walkthrough.hold_what_was_shown_before(variant, projection, noise)
-    test_walkthrough.hold_the_end_of_a_walk(variant, projection, noise)
-    test_walkthrough.hold_a_walk_back(variant, projection, noise)
+def test_a_walk_shows_what_it_uses_and_ends_where_the_run_does(variant, projection, dropout):
+    test_walkthrough.hold_what_was_shown_before(variant, projection, dropout)
+    test_walkthrough.hold_the_end_of_a_walk(variant, projection, dropout)
+    test_walkthrough.hold_a_walk_back(variant, projection, dropout)
 
 
 @pairs(**LARGER, way=test_data.WAYS, notation=NOTATIONS)
-def test_a_reader_computes_every_value_again_from_the_json(variant, projection, noise, way, notation):
-    test_data.hold_a_reader(variant, projection, noise, way, notation)
+def test_a_reader_computes_every_value_again_from_the_json(variant, projection, dropout, way, notation):
+    test_data.hold_a_reader(variant, projection, dropout, way, notation)
 
 
 @pairs(**LARGER, way=test_program_json.WAYS, notation=NOTATIONS)
-def test_what_the_sections_show_follows_from_the_program(variant, projection, noise, way, notation):
-    test_program_json.hold_a_program(variant, projection, noise, notation, way)
+def test_what_the_sections_show_follows_from_the_program(variant, projection, dropout, way, notation):
+    test_program_json.hold_a_program(variant, projection, dropout, notation, way)
 
 
 @pairs(**LARGER, way=test_notebook.WAYS, notation=NOTATIONS)
-def test_the_cells_of_a_notebook_print_what_is_saved_in_them(variant, projection, noise, way, notation):
-    test_notebook.hold_a_notebook(variant, projection, noise, way, notation)
+def test_the_cells_of_a_notebook_print_what_is_saved_in_them(variant, projection, dropout, way, notation):
+    test_notebook.hold_a_notebook(variant, projection, dropout, way, notation)
 
 
 @pairs(**SUBJECTS, way=test_render.WAYS, notation=NOTATIONS, allowed=test_render.affordable)
-def test_all_formats_show_the_same_numbers(variant, projection, noise, way, notation, whole_tables):
-    test_render.hold_all_formats(variant, projection, noise, way, notation)
+def test_all_formats_show_the_same_numbers(variant, projection, dropout, way, notation, whole_tables):
+    test_render.hold_all_formats(variant, projection, dropout, way, notation)
 
 
 @pairs(**SUBJECTS, way=test_latex.WAYS, notation=["gatewise", "keras"])
-def test_what_is_computed_as_latex_says_is_the_number_shown(variant, projection, noise, way, notation, every_digit):
-    test_latex.hold_equations_in_symbols(variant, projection, noise, notation)
-    test_latex.hold_lines_with_numbers(variant, projection, noise, way)
+def test_what_is_computed_as_latex_says_is_the_number_shown(variant, projection, dropout, way, notation, every_digit):
+    test_latex.hold_equations_in_symbols(variant, projection, dropout, notation)
+    test_latex.hold_lines_with_numbers(variant, projection, dropout, way)
 
 
 @pairs(**SUBJECTS, way=test_latex.WAYS, notation=NOTATIONS)
-def test_the_formulas_of_latex_and_markdown_are_in_order(variant, projection, noise, way, notation):
-    test_latex.hold_formulas(variant, projection, noise, way, notation)
-    test_latex.hold_the_order_of_numbers(variant, projection, noise, way)
-    test_markdown.hold_mathematics(variant, projection, noise, way, notation)
-    test_markdown.hold_worked_lines(variant, projection, noise, way)
-    test_markdown.hold_tables(variant, projection, noise, way)
+def test_the_formulas_of_latex_and_markdown_are_in_order(variant, projection, dropout, way, notation):
+    test_latex.hold_formulas(variant, projection, dropout, way, notation)
+    test_latex.hold_the_order_of_numbers(variant, projection, dropout, way)
+    test_markdown.hold_mathematics(variant, projection, dropout, way, notation)
+    test_markdown.hold_worked_lines(variant, projection, dropout, way)
+    test_markdown.hold_tables(variant, projection, dropout, way)
 
 
 @pairs(**SUBJECTS, way=test_html.WAYS)
-def test_every_page_and_every_piece_of_a_formula_is_that_of_the_text(variant, projection, noise, way):
-    test_html.hold_a_page(variant, projection, noise, way)
-    test_html.hold_pieces(variant, projection, noise, way)
+def test_every_page_and_every_piece_of_a_formula_is_that_of_the_text(variant, projection, dropout, way):
+    test_html.hold_a_page(variant, projection, dropout, way)
+    test_html.hold_pieces(variant, projection, dropout, way)
     test_html.hold_an_opened_sum(variant, projection)
 
 

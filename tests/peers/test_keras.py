@@ -60,13 +60,13 @@ def model_of(case):
 
 def input_of(case, rng):
     x = rng.normal(0, 1, (BATCH, TIME, INPUTS)).astype(np.float32)
-    live = np.ones((BATCH, TIME), bool)
+    valid = np.ones((BATCH, TIME), bool)
     if case["mask"] == "right":
-        live = np.arange(TIME) < np.array([[TIME], [2], [1]])
+        valid = np.arange(TIME) < np.array([[TIME], [2], [1]])
     elif case["mask"] == "any":
-        live = np.array([[1, 0, 1, 1, 0], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]], bool)
-    x[~live] = MASKED
-    return x, live
+        valid = np.array([[1, 0, 1, 1, 0], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]], bool)
+    x[~valid] = MASKED
+    return x, valid
 
 
 def omitted_of(case):
@@ -102,9 +102,9 @@ def test_a_file_that_keras_saved_gives_keras_s_outputs_and_states(case, tmp_path
     state = None
     zeros = case["merge"] != "one way" and case["return_sequences"]
     for _ in range(2 if case["stateful"] else 1):
-        x, live = input_of(case, rng)
+        x, valid = input_of(case, rng)
         want = flat(model(x))
-        mask = None if case["mask"] == "none" else live.T
+        mask = None if case["mask"] == "none" else valid.T
         way = "zeros" if zeros else "repeat"
         y, state = found.lstm(x.swapaxes(0, 1), state, mask=mask, masked_output=way)
         got = as_keras(found.lstm, y, state, case)
@@ -133,13 +133,13 @@ def test_a_captured_call_is_the_layer_s_own(case):
     model, layer = model_of(case)
     rng = np.random.default_rng(6)
     for _ in range(2):
-        x, live = input_of(case, rng)
+        x, valid = input_of(case, rng)
         (captured,) = door.capture(model, x)
         assert (captured.name, captured.call, captured.notes) == (layer.name, 0, ())
         assert captured.difference <= CLOSE * max(1, float(np.abs(captured.trace.output).max()))
-        np.testing.assert_array_equal(captured.trace[0].input, np.where(live[..., None], x, 0).swapaxes(0, 1))
+        np.testing.assert_array_equal(captured.trace[0].input, np.where(valid[..., None], x, 0).swapaxes(0, 1))
         if case["mask"] != "none":
-            np.testing.assert_array_equal(captured.trace[0].live, live.T)
+            np.testing.assert_array_equal(captured.trace[0].valid, valid.T)
     moved = any(part.any() for one in captured.trace[0].initial for part in [one])
     assert moved == case["stateful"]
     assert "call" not in vars(layer)
@@ -274,7 +274,7 @@ def test_every_lstm_of_a_model_of_any_form_is_captured_at_its_real_inputs(make):
     if make is encoder_decoder:
         np.testing.assert_allclose(captured[1].trace[0].initial.h, captured[0].trace[0].final.h, rtol=0, atol=CLOSE)
     if make is stack_of_cells:
-        assert captured[0].trace[0].live[:, 0].tolist() == [True, False, False, True, True]
+        assert captured[0].trace[0].valid[:, 0].tolist() == [True, False, False, True, True]
 
 
 def test_a_layer_that_computes_in_half_precision_is_captured_with_a_note():

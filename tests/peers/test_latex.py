@@ -10,7 +10,7 @@ import cases
 import numpy as np
 import pytest
 from test_latex import HOSTILE
-from walks import NOISE, trace_of
+from walks import DROPOUT, trace_of
 
 import gatewise as gw
 from gatewise import examples
@@ -45,7 +45,7 @@ def fits(log: str) -> bool:
 
 
 def worked_example(**options):
-    cell = gw.LSTMCell.random(3, 2, init="notebook", scale=0.01, seed=1010)
+    cell = gw.LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float64)
     return gw.walk(cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4], [0.2, 0.3])), **options)
 
 
@@ -64,9 +64,9 @@ def test_every_notation_compiles(notation, tmp_path):
 
 @pytest.mark.parametrize("variant", cases.VARIANTS)
 def test_every_variant_compiles_forward_and_back(variant, tmp_path):
-    noise = list(NOISE)[list(cases.VARIANTS).index(variant) % len(NOISE)]
-    projection = None if noise == "dropout" else 3
-    trace = trace_of(variant, projection, noise, steps=2)
+    dropout = list(DROPOUT)[list(cases.VARIANTS).index(variant) % len(DROPOUT)]
+    projection = None if dropout == "dropout" else 3
+    trace = trace_of(variant, projection, dropout, steps=2)
     walks = [gw.walk(trace, unit=0), gw.walk(trace, backward=True)]
     assert fits(compiled(walks, tmp_path))
 
@@ -86,7 +86,7 @@ def test_a_large_cell_and_very_small_and_large_numbers_compile(scale, tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_nan_and_infinity_compile(value, tmp_path):
-    step = gw.LSTMCell.random(3, 2, rng=0).step([value, 0, 0])
+    step = gw.LSTMCell(3, 2, rng=0, dtype=np.float64).step([value, 0, 0])
     assert fits(compiled([gw.walk(step), gw.walk(step, unit=0)], tmp_path))
 
 
@@ -97,7 +97,7 @@ def test_hostile_names_compile_and_are_shown(engine, tmp_path):
     walks = []
     for name in names:
         labels = gw.Labels(features=[name, "b"], units=[name, "v"])
-        step = gw.LSTMCell(gw.LSTMCell.random(2, 2, rng=0).parameters, labels).step([1, 2])
+        step = gw.LSTMCell.from_parameters(gw.LSTMCell(2, 2, rng=0, dtype=np.float64).parameters, labels).step([1, 2])
         walks.append(gw.walk(step, unit=0, facts={name: name}))
     log = compiled(walks, tmp_path, engine)
     assert fits(log)
@@ -107,6 +107,6 @@ def test_hostile_names_compile_and_are_shown(engine, tmp_path):
 
 def test_letters_that_are_written_as_they_are_compile(tmp_path):
     every = "".join(sorted(latex_text._LETTERS | set(latex_text._TEXT)))
-    cell = gw.LSTMCell.random(2, 2, rng=0)
+    cell = gw.LSTMCell(2, 2, rng=0, dtype=np.float64)
     facts = {f"{start}": " ".join(every[start : start + 10]) for start in range(0, len(every), 10)}
     assert fits(compiled([gw.walk(cell.step([1, 2]), facts=facts)], tmp_path))

@@ -29,7 +29,7 @@ def worked_example():
 
 
 def every_switch():
-    cell = gw.LSTMCell.random(3, 4, rng=0, projection_size=2, variant=EVERY_SWITCH, dtype=np.float64)
+    cell = gw.LSTMCell(3, 4, rng=0, projection_size=2, variant=EVERY_SWITCH, dtype=np.float64)
     labels = gw.Labels(features=["rain\nimport os", '\'"""', "$x$"])
     trace = gw.LSTM.from_cells(cell.parameters).trace(np.ones((2, 1, 3)), labels=labels)[0]
     return gw.walk(trace, backward=True, notation="keras")

@@ -190,7 +190,7 @@ def test_a_sequence_without_a_batch_axis_is_pytorchs_too():
 @pytest.mark.parametrize("hidden", [1, 6])
 def test_a_cell_stepped_by_hand_is_pytorchs_lstmcell(hidden):
     rng = np.random.default_rng(hidden)
-    cell = gw.LSTMCell.random(INPUTS, hidden, rng=rng)
+    cell = gw.LSTMCell(INPUTS, hidden, rng=rng, dtype=np.float64)
     p = cell.parameters
     module = torch.nn.LSTMCell(INPUTS, hidden, dtype=torch.float64)
     with torch.no_grad():

@@ -307,7 +307,7 @@ def test_every_call_of_every_lstm_in_a_live_model_is_captured_at_its_real_inputs
     assert names == calls
     assert all(one.difference < 1e-6 for one in seen)
     assert seen[0].trace[1, "backward"].forget_gate.shape == (6, 3, 5)
-    np.testing.assert_array_equal(seen[0].trace[0].live.sum(0), lengths)
+    np.testing.assert_array_equal(seen[0].trace[0].valid.sum(0), lengths)
     assert all(not module._forward_hooks for module in model.modules())
 
 

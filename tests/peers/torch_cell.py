@@ -85,9 +85,9 @@ class TorchCell:
         names = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
         return nonlinearity(getattr(self.variant, names[k] + "_activation"))(clipped(total, self.variant.gate_clip))
 
-    def step(self, x, h, c, masks):
+    def step(self, x, h, c, dropout):
         """Return the gates and the new states of one step: i, f, g, o, m (before any projection), c, h."""
-        sums = self.sums(h * masks.get("recurrent", 1), x * masks.get("input", 1), masks.get("weight"))
+        sums = self.sums(h * dropout.get("recurrent", 1), x * dropout.get("input", 1), dropout.get("weight"))
         g = self.gate("g", sums, None)
         i = None if self.coupled == "i" else self.gate("i", sums, c)
         f = 1 - i if self.coupled == "f" else self.gate("f", sums, c)
@@ -102,20 +102,20 @@ class TorchCell:
         new_h = m
         if "projection" in self.leaves:
             new_h = clipped(F.linear(m, self.leaves["projection"]), self.variant.projection_clip)
-        keep_c, keep_h = masks.get("zoneout_cell", 0), masks.get("zoneout_hidden", 0)
+        keep_c, keep_h = dropout.get("zoneout_cell", 0), dropout.get("zoneout_hidden", 0)
         c, h = keep_c * c + (1 - keep_c) * new_c, keep_h * h + (1 - keep_h) * new_h
         return {"i": i, "f": f, "g": g, "o": o, "m": m, "c": c, "h": h}
 
-    def run(self, x, h, c, masks=None, *, live=None, reverse=False):
+    def run(self, x, h, c, dropout=None, *, valid=None, reverse=False):
         """Run over time; return each quantity (time, batch, ·) in the input's time, and the final h and c."""
         kept = [None] * len(x)
         for t in reversed(range(len(x))) if reverse else range(len(x)):
-            noise = {name: mask if name == "weight" else mask[t] for name, mask in (masks or {}).items()}
-            kept[t] = self.step(x[t], h, c, noise)
-            if live is not None:
+            dropout = {name: mask if name == "weight" else mask[t] for name, mask in (dropout or {}).items()}
+            kept[t] = self.step(x[t], h, c, dropout)
+            if valid is not None:
                 kept[t] |= {
-                    "h": torch.where(live[t][:, None], kept[t]["h"], h),
-                    "c": torch.where(live[t][:, None], kept[t]["c"], c),
+                    "h": torch.where(valid[t][:, None], kept[t]["h"], h),
+                    "c": torch.where(valid[t][:, None], kept[t]["c"], c),
                 }
             h, c = kept[t]["h"], kept[t]["c"]
         return {name: torch.stack([step[name] for step in kept]) for name in kept[0]}, h, c

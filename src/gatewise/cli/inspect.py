@@ -70,7 +70,7 @@ def as_json(contents: Contents) -> dict[str, Any]:
 
 def _as_json(found: Found) -> dict[str, Any]:
     lstm = found.lstm
-    p = lstm[0].parameters
+    p = lstm.layers[0][0].parameters
     return {
         "name": found.name,
         "input_size": lstm.input_size,
@@ -92,7 +92,7 @@ def _as_json(found: Found) -> dict[str, Any]:
             name: str(value) if isinstance(value, Activation) else value
             for name, value in p.variant.differences().items()
         },
-        "parameters": lstm.count,
+        "parameters": lstm.num_parameters,
         "dtype": lstm.dtype.name,
         "convention": found.convention,
         "where": found.where,
@@ -146,7 +146,7 @@ def _facts(found: Found) -> Iterator[tuple[str, str]]:
     variants = dict.fromkeys(_variant(cell.variant) for row in lstm.layers for cell in row)
     if any(variants):
         yield "variant", "; or ".join(said or "plain" for said in variants)
-    yield "parameters", f"{lstm.count:,}, {lstm.dtype.name}"
+    yield "parameters", f"{lstm.num_parameters:,}, {lstm.dtype.name}"
     yield "stored as", found.convention
     yield "lies in", found.where
     if found.state is not None:

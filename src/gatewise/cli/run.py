@@ -236,7 +236,7 @@ def _of_new_cell(
     start = {"seed": seed} if init == "notebook" else {"rng": seed}
     if init == "notebook":
         cells.setdefault("scale", 0.01)
-    cell = LSTMCell.random(inputs, hidden, variant=Variant(**switches), init=init, **start, **cells)
+    cell = LSTMCell(inputs, hidden, variant=Variant(**switches), init=init, **start, **cells, dtype=np.float64)
     if x is None:
         given = reading.Given(np.resize(default.x[0], inputs))
     # Where no state is given, the worked example's numbers are repeated as often as it takes.
@@ -247,7 +247,7 @@ def _of_new_cell(
     cells.pop("projection_size", None)
     facts = {"init": init, **cells, "seed": seed}
     sequence = _sequence(given.values, cell.input_size)
-    cell = LSTMCell(cell.parameters, Labels(features=_features(given, cell.input_size), times=given.times))
+    cell = LSTMCell.from_parameters(cell.parameters, Labels(features=_features(given, cell.input_size), times=given.times))
     return _of_example(Example(cell, sequence, state, facts), steps)
 
 
@@ -269,7 +269,7 @@ def _of_model(files: dict[str, Any], x: str | None, steps: int | None) -> Walked
             raise OptionError("x must be whole numbers: the model embeds them")
         given = reading.Given(np.asarray(network.embed(tokens.astype(np.int64))[0]))
     sequence = _sequence(given.values, lstm.input_size)
-    names = lstm[0].labels
+    names = lstm.layers[0][0].labels
     labels = Labels(_features(given, lstm.input_size) or names.features, None, None, given.times)
     if lstm.num_layers == 1:
         labels = Labels(labels.features, names.units, None, given.times)

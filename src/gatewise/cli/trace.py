@@ -290,14 +290,14 @@ def npz_arrays(trace: LSTMTrace) -> dict[str, Any]:
                 state = getattr(cell, when)
                 arrays |= {f"{start}{when}_hidden_state": state.h, f"{start}{when}_cell_state": state.c}
     first = next(iter(trace.layers[0].values()))
-    arrays["steps"] = np.arange(0, first.time, first.keep.every)
+    arrays["steps"] = np.arange(0, first.num_steps, first.keep.every)
     if first.input is not None:
         arrays["input"] = first.input
-    if first.live is not None:
-        arrays["live"] = first.live
+    if first.valid is not None:
+        arrays["valid"] = first.valid
     if first.keep.units is not None:
         arrays["units"] = np.array(first.keep.units)
-    for what in ("features", "units", "series", "times"):
+    for what in ("features", "units", "sequences", "times"):
         if (names := getattr(first.labels, what)) is not None:
             arrays[f"names.{what}"] = np.array(names, dtype=np.str_)
     return arrays

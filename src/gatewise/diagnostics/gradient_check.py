@@ -129,7 +129,7 @@ def _loss(steps: Sequence[Step], dh: Array, dc: Array) -> Callable[[dict[str, Ar
         p = Parameters(variant=steps[0].parameters.variant, **{name: arrays[name] for name in names})
         h, c = arrays["h_prev"][None], arrays["c_prev"][None]
         for step, x in zip(steps, arrays["x"], strict=True):
-            M = Moment(p, x[None], h, c, step.moment.masks)
+            M = Moment(p, x[None], h, c, step.moment.dropout)
             h, c = M.h, M.c
         return float((dh * h).sum() + (dc * c).sum())
 

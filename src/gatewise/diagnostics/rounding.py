@@ -43,12 +43,12 @@ class Case:
     lstm: LSTM
     x: Array
     state: States | None
-    live: Mask | None
+    valid: Mask | None
     masked_output: str = "zeros"
 
     def answers(self, engine: str = "auto") -> dict[str, Array]:
         """Return all that a run may be asked for, by name."""
-        y, final = self.lstm(self.x, self.state, mask=self.live, masked_output=self.masked_output, engine=engine)
+        y, final = self.lstm(self.x, self.state, mask=self.valid, masked_output=self.masked_output, engine=engine)
         return named(self.lstm, y, final)
 
 
@@ -172,7 +172,7 @@ def spread(case: Case, truth: dict[str, Array], names: Sequence[str], u: float, 
 def _moved_run(case: Case, count: int, u: float, rng: np.random.Generator) -> dict[str, Array]:
     """Return the answers of `count` runs in which everything is moved, side by side as rows."""
     lstm, x = case.lstm, np.tile(case.x, (1, count, 1))
-    live = None if case.live is None else np.tile(case.live, (1, count))
+    valid = None if case.valid is None else np.tile(case.valid, (1, count))
     start = case.lstm.zero_state(case.x.shape[1]) if case.state is None else case.state
     finals = []
     for number, row in enumerate(lstm.layers):
@@ -181,12 +181,12 @@ def _moved_run(case: Case, count: int, u: float, rng: np.random.Generator) -> di
             reverse, (h, c) = direction == "backward", (np.tile(part, (count, 1)) for part in initial)
             hidden, sizes = np.empty((*x.shape[:2], cell.recurrent_size)), dict[str, Array]()
             for t in reversed(range(len(x))) if reverse else range(len(x)):
-                rows = live_rows(live, t)
+                rows = live_rows(valid, t)
                 M = _Rounded(cell.parameters, x[t, rows], h[rows], c[rows])
                 M.rng, M.roundoff, M.runs, M.sizes = rng, u, count, sizes
                 h[rows], c[rows] = M.h, M.c
                 hidden[t] = h
-            outputs.append(shown(hidden, live, case.masked_output, reverse=reverse))
+            outputs.append(shown(hidden, valid, case.masked_output, reverse=reverse))
             ends.append(State(h, c))
         x = merge(outputs, lstm.merge[number])
         finals.append(tuple(ends))

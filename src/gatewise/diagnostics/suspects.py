@@ -35,7 +35,7 @@ def mistakes(case: Case, claims: dict[str, Array]) -> Supposed:
     """Yield each mistake in words, with the case in which it is made, and the answers as they stand then."""
     for said, change in _of_weights(case.lstm):
         try:
-            cells = [tuple(LSTMCell(change(cell.parameters)) for cell in row) for row in case.lstm.layers]
+            cells = [tuple(LSTMCell.from_parameters(change(cell.parameters)) for cell in row) for row in case.lstm.layers]
             other = LSTM.from_cells(cells, direction=case.lstm.directions[0], merge=case.lstm.merge)
         except (ShapeError, OptionError):
             continue
@@ -49,7 +49,7 @@ def _of_weights(lstm: LSTM) -> Changes:
     yield from _of_orders()
     yield from _of_biases()
     yield from _of_matrices()
-    yield from _of_variants(lstm[0].parameters.variant)
+    yield from _of_variants(lstm.layers[0][0].parameters.variant)
     for letter, name in zip(gates.LETTERS, gates.NAMES, strict=True):
         yield f"the weights of the {name.replace('_', ' ')} are negated", partial(_negated, gate=gates.index(letter))
 
@@ -165,7 +165,7 @@ def _columns(p: Parameters, recurrent: Array, inputs: Array) -> Parameters:
 def _of_directions(case: Case, claims: dict[str, Array]) -> Supposed:
     lstm = case.lstm
     flipped = {name: claim[::-1] if name == "y" else claim for name, claim in claims.items()}
-    back = replace(case, x=case.x[::-1], live=None if case.live is None else case.live[::-1])
+    back = replace(case, x=case.x[::-1], valid=None if case.valid is None else case.valid[::-1])
     yield "the runtime was given the steps in the reverse order", back, claims
     if "y" in claims:
         yield "y has the last step first", case, flipped
@@ -194,7 +194,7 @@ def _of_directions(case: Case, claims: dict[str, Array]) -> Supposed:
 
 def _of_axes(case: Case, claims: dict[str, Array]) -> Supposed:
     time, batch = case.x.shape[:2]
-    if case.live is not None or (time, batch) == (1, 1):
+    if case.valid is not None or (time, batch) == (1, 1):
         return
     said = "the axes of time and batch have changed places (axes)"
     swapped = {name: claim.swapaxes(0, 1) if name == "y" else claim for name, claim in claims.items()}
@@ -219,8 +219,8 @@ def _of_states(case: Case, claims: dict[str, Array]) -> Supposed:
     if names and all(other in claims and claims[other].shape == claims[name].shape for name, other in names.items()):
         turned_claims = {name: claims[names.get(name, name)] for name in claims}
         yield "the final hidden and cell states have changed places", case, turned_claims
-    if case.live is not None:
-        yield "the runtime runs on beyond the lengths", replace(case, live=None), claims
+    if case.valid is not None:
+        yield "the runtime runs on beyond the lengths", replace(case, valid=None), claims
 
 
 # Biases, which are found without being guessed.
@@ -234,8 +234,8 @@ def other_biases(case: Case, claims: dict[str, Array], u: float) -> str | None:
     rounding.
     """
     lstm, y = case.lstm, claims.get("y")
-    p = lstm[0].parameters
-    if y is None or lstm.num_layers > 1 or case.live is not None or u > DIGITS["float32"] or not np.isfinite(y).all():
+    p = lstm.layers[0][0].parameters
+    if y is None or lstm.num_layers > 1 or case.valid is not None or u > DIGITS["float32"] or not np.isfinite(y).all():
         return None
     if p.projection is not None or p.variant.layer_norm != "none" or (lstm.bidirectional and lstm.merge[0] != "concat"):
         return None

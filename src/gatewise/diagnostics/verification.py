@@ -20,7 +20,7 @@ from gatewise.diagnostics.rounding import DIGITS, Case, spread
 from gatewise.diagnostics.suspects import mistakes, other_biases
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
-from gatewise.layers.arguments import live_steps
+from gatewise.layers.arguments import valid_steps
 from gatewise.layers.stack import States
 from gatewise.step import State
 
@@ -184,12 +184,12 @@ def verify(
     time, batch = sequence.shape[:2]
     wide = lstm.astype(np.float64)
     start = None if state is None else started(wide, state, batch)
-    live = live_steps(lengths, mask, time, batch)
+    valid = valid_steps(lengths, mask, time, batch)
     claims, precision = claimed(wide, y, final, time, batch, axes)
     if lstm.dtype == np.float32 and precision == "float64":
         precision = "float32"
-    case, u, notes = Case(wide, sequence, start, live), DIGITS[precision], []
-    if live is not None and "y" in claims:
+    case, u, notes = Case(wide, sequence, start, valid), DIGITS[precision], []
+    if valid is not None and "y" in claims:
         repeats = replace(case, masked_output="repeat")
         if _furthest(repeats.answers(), claims) < _furthest(case.answers(), claims):
             case = repeats
@@ -316,6 +316,6 @@ def _one_row(case: Case, claims: dict[str, Array], row: int) -> tuple[dict[str, 
     state, rows = case.state, slice(row, row + 1)
     if state is not None:
         state = tuple(tuple(State(one.h[rows], one.c[rows]) for one in layer) for layer in state)
-    live = None if case.live is None else case.live[:, rows]
-    alone = replace(case, x=case.x[:, rows], state=state, live=live).answers()
+    valid = None if case.valid is None else case.valid[:, rows]
+    alone = replace(case, x=case.x[:, rows], state=state, valid=valid).answers()
     return {name: alone[name] for name in claims}, _row(claims, claims, row)[1]

@@ -24,7 +24,7 @@ from gatewise.errors import OptionError, one_of
 from gatewise.gates import LETTERS
 from gatewise.gradients import Gradients
 from gatewise.keep import Keep
-from gatewise.parameters import Masks, Parameters, Variant
+from gatewise.parameters import DropoutMasks, Parameters, Variant
 from gatewise.step import State
 from gatewise.trace import Trace
 
@@ -94,12 +94,12 @@ def _heed_environment() -> None:
         raise OptionError(f"GATEWISE_NUM_THREADS must be a whole number from 1 to {MOST_THREADS}, not {given!r}")
 
 
-def packed(parameters: Parameters, masks: Masks | None = None) -> Any:
+def packed(parameters: Parameters, dropout: DropoutMasks | None = None) -> Any:
     """Return the cell with its weights packed for the kernel; it is kept with the parameters."""
     _heed_environment()
     name = kernel()
-    if masks is not None and masks.weight is not None:
-        dropped = np.concatenate([parameters.recurrent_weight * masks.weight, parameters.input_weight], axis=-1)
+    if dropout is not None and dropout.weight is not None:
+        dropped = np.concatenate([parameters.recurrent_weight * dropout.weight, parameters.input_weight], axis=-1)
         return _pack(parameters, name, dropped)
     cells = _packed.setdefault(parameters, {})
     if name not in cells:
@@ -107,11 +107,11 @@ def packed(parameters: Parameters, masks: Masks | None = None) -> Any:
     return cells[name]
 
 
-def stream(cells: Sequence[Parameters], batch: int | None, other: Callable[[Any, Any, Any], Array]) -> Any:
+def stream(cells: Sequence[Parameters], batch: int | None, other: Callable[[Any, Any, Any, Any], Array]) -> Any:
     """Return a native stream through stacked cells.
 
-    Its ``push(x, out=None)`` takes an array as it stands, of the cells' dtype and in one piece; for anything else it
-    returns what ``other(stream, x, out)`` does.
+    Its ``push(x, mask=None, out=None)`` takes a C-contiguous array of the cells' dtype as it stands, without a mask;
+    for anything else it returns what ``other(stream, x, mask, out)`` does.
     """
     kind = _native.StreamFloat32 if cells[0].dtype == np.float32 else _native.StreamFloat64
     return kind([packed(p) for p in cells], 1 if batch is None else batch, batch is not None, other)
@@ -147,23 +147,23 @@ def run(
     hidden: Array,
     *,
     reverse: bool,
-    live: Mask | None,
-    masks: Masks,
+    valid: Mask | None,
+    dropout: DropoutMasks,
     keep: Keep,
     arrays: dict[str, Array],
 ) -> State:
     """Run a cell over time; see `gatewise.engine.reference.run`."""
     c = np.array(initial.c, order="C")
-    packed(parameters, masks).forward(
-        _whole(x if masks.input is None else x * masks.input),
+    packed(parameters, dropout).forward(
+        _whole(x if dropout.input is None else x * dropout.input),
         _whole(initial.h),
         hidden,
         c,
         reverse,
-        _whole(live),
-        _whole(masks.recurrent),
-        _whole(masks.zoneout_cell),
-        _whole(masks.zoneout_hidden),
+        _whole(valid),
+        _whole(dropout.recurrent),
+        _whole(dropout.zoneout_cell),
+        _whole(dropout.zoneout_hidden),
         min(keep.every, max(len(x), 1)),
         keep.places,
         arrays.get("gates"),
@@ -181,12 +181,12 @@ def run(
 @quiet
 def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None = None) -> Gradients:
     """Return the derivatives of a loss by all that went into a run; see `gatewise.engine.reference.backward`."""
-    p, masks, x = trace.parameters, trace.masks, trace._require_everything("a gradient")
+    p, dropout, x = trace.parameters, trace.dropout, trace._require_everything("a gradient")
     total = Gradients.zeros(p, len(dhidden), dhidden.shape[1], out)
     dh, dc = total.state
     dh[...], dc[...] = dfinal
-    packed(p, masks).backward(
-        _whole(x if masks.input is None else x * masks.input),
+    packed(p, dropout).backward(
+        _whole(x if dropout.input is None else x * dropout.input),
         _whole(trace.hidden_state),
         _whole(trace.initial.h),
         _whole(trace.initial.c),
@@ -194,10 +194,10 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
         _whole(trace.cell_state),
         _whole(trace.unprojected_state),
         trace.direction == "backward",
-        _whole(trace.live),
-        _whole(masks.recurrent),
-        _whole(masks.zoneout_cell),
-        _whole(masks.zoneout_hidden),
+        _whole(trace.valid),
+        _whole(dropout.recurrent),
+        _whole(dropout.zoneout_cell),
+        _whole(dropout.zoneout_hidden),
         _whole(dhidden),
         dh,
         dc,
@@ -207,10 +207,10 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
         total.parameters.get("peephole"),
         total.parameters.get("projection"),
     )
-    if masks.weight is not None:
-        total.weight[..., : p.recurrent_size] *= masks.weight
-    if masks.input is not None:
-        np.multiply(total.x, masks.input, out=total.x)
+    if dropout.weight is not None:
+        total.weight[..., : p.recurrent_size] *= dropout.weight
+    if dropout.input is not None:
+        np.multiply(total.x, dropout.input, out=total.x)
     return total
 
 

@@ -14,7 +14,7 @@ from gatewise.arrays import Array, Mask
 from gatewise.equations import Moment
 from gatewise.gradients import Gradients
 from gatewise.keep import Keep
-from gatewise.parameters import Masks, Parameters
+from gatewise.parameters import DropoutMasks, Parameters
 from gatewise.step import State
 from gatewise.trace import Trace
 
@@ -33,8 +33,8 @@ def run(
     hidden: Array,
     *,
     reverse: bool,
-    live: Mask | None,
-    masks: Masks,
+    valid: Mask | None,
+    dropout: DropoutMasks,
     keep: Keep,
     arrays: dict[str, Array],
 ) -> State:
@@ -50,9 +50,9 @@ def run(
         Filled with the hidden state after each step, carried over where a step did not take place.
     reverse : bool
         From the last step to the first.
-    live : boolean array (time, batch) or None
-        Which steps take place. What is not live never enters the arithmetic.
-    masks : Masks
+    valid : boolean array (time, batch) or None
+        Which steps take place. What is not valid never enters the arithmetic.
+    dropout : DropoutMasks
         Fitted to the run.
     keep, arrays : Keep, and dict of arrays
         What to keep, and the arrays of `Keep.shapes`, which are filled.
@@ -67,8 +67,8 @@ def run(
     units = slice(None) if keep.units is None else list(keep.units)
     with np.errstate(all="ignore"):  # NaN and infinity go through as they are
         for t in reversed(range(time)) if reverse else range(time):
-            rows = live_rows(live, t)
-            M = Moment(parameters, x[t, rows], h[rows], c[rows], masks.at((t, rows)))
+            rows = live_rows(valid, t)
+            M = Moment(parameters, x[t, rows], h[rows], c[rows], dropout.at((t, rows)))
             h[rows], c[rows] = M.h, M.c
             hidden[t] = h
             if t % keep.every:
@@ -109,7 +109,7 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
     with np.errstate(all="ignore"):
         for t in steps if trace.direction == "backward" else reversed(steps):
             dh += dhidden[t]
-            rows = live_rows(trace.live, t)
+            rows = live_rows(trace.valid, t)
             found = adjoints.step(trace.moment((t, rows)), dh[rows], dc[rows])
             dh[rows], dc[rows], total.x[t, rows] = found.h_prev, found.c_prev, found.x
             for name, array in found.parameters.items():
@@ -117,8 +117,8 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
     return total
 
 
-def live_rows(live: Mask | None, t: int) -> slice | npt.NDArray[np.intp]:
+def live_rows(valid: Mask | None, t: int) -> slice | npt.NDArray[np.intp]:
     """Return the rows that take part in step t: all as a slice, which copies nothing, or some by index."""
-    if live is None or live[t].all():
+    if valid is None or valid[t].all():
         return slice(None)
-    return np.flatnonzero(live[t])
+    return np.flatnonzero(valid[t])

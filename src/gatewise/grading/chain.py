@@ -98,7 +98,7 @@ class Chain:
     Parameters
     ----------
     thing : Step, sequence of Step, rows of them, or Trace
-        Of a trace, all rows, which must all be live.
+        Of a trace, all rows, which must all be valid.
     dh, dc : array, optional
         As for `gatewise.walk`; for every row the same, or (batch, ·).
     """
@@ -111,7 +111,7 @@ class Chain:
     ) -> None:
         self.rows = rows_of(thing)
         self.batch, self.steps = len(self.rows), len(self.rows[0])
-        if self.rows[0][0].moment.masks.arrays():
+        if self.rows[0][0].moment.dropout.arrays():
             raise OptionError("a sheet has no place for the noise of training: check a run without masks")
         self.bound = [[BoundStep(step, None, DEFAULT, None, at) for at, step in enumerate(row)] for row in self.rows]
         for row, steps in enumerate(self.bound):
@@ -304,10 +304,10 @@ def rows_of(thing: Step | Sequence[Step] | Sequence[Sequence[Step]] | Trace) -> 
     if isinstance(thing, Step):
         return [[thing]]
     if isinstance(thing, Trace):
-        if thing.live is not None and not thing.live.all():
+        if thing.valid is not None and not thing.valid.all():
             raise OptionError("a sheet is for rows that are equally long: check a run without lengths or a mask")
         order = range(len(thing)) if thing.direction == "forward" else range(len(thing) - 1, -1, -1)
-        rows = [[thing.step(t, row) for t in order] for row in range(thing.batch)]
+        rows = [[thing.step(t, row) for t in order] for row in range(thing.batch_size)]
     elif isinstance(thing, Sequence) and thing and all(isinstance(one, Step) for one in thing):
         rows = [list(thing)]  # type: ignore[arg-type]
     elif isinstance(thing, Sequence) and all(isinstance(row, Sequence) for row in thing):

@@ -146,7 +146,7 @@ def check(
 
     Examples
     --------
-    >>> cell = gw.LSTMCell.random(3, 2, init="notebook", scale=0.01, seed=1010)
+    >>> cell = gw.LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float64)
     >>> step = cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4], [0.2, 0.3]))
     >>> marking = check({"f": [0.4934, 0.4975], "c": [0.0968, 0.1408], "h": [0.0988, 0.1450]}, step)
     >>> marking.first.name, marking.first.causes

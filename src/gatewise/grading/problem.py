@@ -42,7 +42,7 @@ class Problem:
     def rows(self) -> list[list[Step]]:
         """Return the steps of every row."""
         trace = LSTM.from_cells(self.parameters).trace(self.x, ((self.state,),), engine="reference")[0]
-        return [[trace.step(t, row) for t in range(len(trace))] for row in range(trace.batch)]
+        return [[trace.step(t, row) for t in range(len(trace))] for row in range(trace.batch_size)]
 
     def given(self) -> dict[str, Array]:
         """Return everything that is given, by name; a single row and a single step are not axes."""

@@ -200,7 +200,7 @@ def _lstm_from(arrays: dict[str, Any], content: dict[str, Any]) -> LSTM:
         raise OptionError(f"there are no directions {directions!r}")
     rows = [
         tuple(
-            LSTMCell(
+            LSTMCell.from_parameters(
                 parameters_from(arrays, f"layers.{number}.{direction}.", cell["variant"]), Labels(**cell["labels"])
             )
             for direction, cell in zip(directions, cells, strict=True)

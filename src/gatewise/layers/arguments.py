@@ -1,4 +1,4 @@
-"""What a call is given, settled: axes, precision, states, which steps take place, and the labels."""
+"""What a call is given, settled: axes, precision, states, which steps are valid, and the labels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gatewise.arrays import Array, Mask, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import Stack, States
-from gatewise.parameters import Masks
+from gatewise.parameters import DropoutMasks
 from gatewise.step import NO_LABELS, Labels, State
 
-Noise = Sequence[Sequence[Masks | None]]
+NestedDropout = Sequence[Sequence[DropoutMasks | None]]
 
 
 class Arguments(NamedTuple):
@@ -24,8 +24,8 @@ class Arguments(NamedTuple):
 
     x: Array
     state: States
-    live: Mask | None
-    masks: Noise | None
+    valid: Mask | None
+    dropout: NestedDropout | None
     masked_output: str
     batched: bool
     engine: str
@@ -38,7 +38,7 @@ def settle(
     *,
     lengths: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
-    masks: Noise | None = None,
+    dropout: NestedDropout | None = None,
     masked_output: str = "zeros",
     engine: str = "auto",
 ) -> Arguments:
@@ -55,19 +55,19 @@ def settle(
     whole = stack.zero_state(batch) if state is None else settled_state(stack, state, batch if batched else None)
     if state is not None and not batched:
         whole = tuple(tuple(State(one.h[None], one.c[None]) for one in layer) for layer in whole)
-    if masks is not None:
-        _require_nested(stack, masks)
-    return Arguments(sequence, whole, live_steps(lengths, mask, time, batch), masks, masked_output, batched, engine)
+    if dropout is not None:
+        _require_nested(stack, dropout)
+    return Arguments(sequence, whole, valid_steps(lengths, mask, time, batch), dropout, masked_output, batched, engine)
 
 
-def _require_nested(stack: Stack, masks: Any) -> None:
+def _require_nested(stack: Stack, dropout: Any) -> None:
     try:
-        fits = [len(row) for row in masks] == [len(row) for row in stack.layers]
-        fits = fits and all(one is None or isinstance(one, Masks) for row in masks for one in row)
+        fits = [len(row) for row in dropout] == [len(row) for row in stack.layers]
+        fits = fits and all(one is None or isinstance(one, DropoutMasks) for row in dropout for one in row)
     except TypeError:
         fits = False
     if not fits:
-        raise ShapeError(f"masks must have {nesting(stack)}, each Masks or None")
+        raise ShapeError(f"dropout must have {nesting(stack)}, each DropoutMasks or None")
 
 
 def nesting(stack: Stack) -> str:
@@ -104,24 +104,24 @@ def unbatched(state: States) -> States:
     return tuple(tuple(State(one.h[0], one.c[0]) for one in layer) for layer in state)
 
 
-def live_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time: int, batch: int) -> Mask | None:
-    """Return which steps take place (time, batch), or None where all do."""
+def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time: int, batch: int) -> Mask | None:
+    """Return which steps are valid (time, batch), or None where all are."""
     if lengths is not None and mask is not None:
         raise OptionError("give lengths or a mask, not both")
     if lengths is not None:
         counts = _array(lengths)
         if counts is None or counts.shape != (batch,) or counts.dtype.kind not in "iu":
-            raise ShapeError(f"lengths must be {batch} whole numbers, one for each row, not {lengths!r}")
+            raise ShapeError(f"lengths must be {batch} whole numbers, one for each sequence, not {lengths!r}")
         if counts.size and not 0 <= counts.min() <= counts.max() <= time:
             raise OptionError(f"lengths must lie between 0 and {time}, the number of steps, but are {counts.tolist()}")
         return np.arange(time)[:, None] < counts
     if mask is not None:
-        live = _array(mask)
-        if live is None:
+        valid = _array(mask)
+        if valid is None:
             raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), with rows of equal lengths")
-        if live.dtype != np.bool_ or live.shape not in {(time, batch), (time,)}:
-            raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), not {live.dtype} of {live.shape}")
-        return np.array(np.broadcast_to(live if live.ndim == 2 else live[:, None], (time, batch)))
+        if valid.dtype != np.bool_ or valid.shape not in {(time, batch), (time,)}:
+            raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), not {valid.dtype} of {valid.shape}")
+        return np.array(np.broadcast_to(valid if valid.ndim == 2 else valid[:, None], (time, batch)))
     return None
 
 
@@ -146,7 +146,7 @@ def settled_labels(
     for names, row in zip(found, stack.layers, strict=True):
         for labels, cell in zip(names, row, strict=True):
             if labels is not NO_LABELS:
-                labels.require(features=cell.input_size, units=cell.hidden_size, series=batch, times=time)
+                labels.require(features=cell.input_size, units=cell.hidden_size, sequences=batch, times=time)
     return found
 
 

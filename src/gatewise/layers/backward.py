@@ -82,16 +82,17 @@ def _(
     dx = dx.reshape(trace.output.shape)
     states = final_gradients(trace, dstate)
     if out is not None:
-        dx = apart(dx, out)
-        states = [[one and State(*(apart(array, out) for array in one)) for one in layer] for layer in states]
+        written = out.cells().values()
+        dx = apart(dx, written)
+        states = [[one and State(*(apart(array, written) for array in one)) for one in layer] for layer in states]
     layers: list[dict[str, Gradients]] = []
     for number, (layer, way, ends) in reversed(list(enumerate(zip(trace.layers, trace.merge, states, strict=True)))):
         ways = {"how": trace.masked_output}
-        outputs = [shown(t.hidden_state, t.live, reverse=d == "backward", **ways) for d, t in layer.items()]
+        outputs = [shown(t.hidden_state, t.valid, reverse=d == "backward", **ways) for d, t in layer.items()]
         parts = unmerge(dx, outputs, way)
         found = {}
         for (direction, cell), part, end in zip(layer.items(), parts, ends, strict=True):
-            dhidden = unshown(part, cell.live, reverse=direction == "backward", **ways)
+            dhidden = unshown(part, cell.valid, reverse=direction == "backward", **ways)
             found[direction] = backward(cell, dhidden, end, out=out and out[number, direction])
         layers.insert(0, found)
         dx, *more = (gradients.x for gradients in found.values())
@@ -111,7 +112,7 @@ def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
     except TypeError:
         fits = False
     if not fits:
-        nesting = f"{len(trace)} layers of {len(trace.directions)} directions"
+        nesting = f"{trace.num_layers} layers of {len(trace.directions)} directions"
         raise ShapeError(f"dstate must have {nesting}, each a State(h, c)")
     if trace.batched:
         return [list(layer) for layer in dstate]

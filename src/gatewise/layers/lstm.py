@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, size
-from gatewise.cell import INITS, LSTMCell, Rng, draw, generator
+from gatewise.cell import INITS, LSTMCell, Rng, generator
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.keep import DIRECTIONS, EVERYTHING, QUANTITIES, Keep
-from gatewise.layers.arguments import Noise, settle, settled_labels
+from gatewise.layers.arguments import NestedDropout, settle, settled_labels
 from gatewise.layers.merging import merged_size, merges
 from gatewise.layers.run import called, planned, require_room, traced
 from gatewise.layers.stack import Stack, States
@@ -86,16 +86,14 @@ class LSTM(Stack):
             layers.append(
                 tuple(
                     LSTMCell(
-                        draw(
-                            features,
-                            hidden_size,
-                            projection_size=projection_size,
-                            variant=variant,
-                            init=init,
-                            rng=source,
-                            dtype=dtype,
-                            **options,
-                        )
+                        features,
+                        hidden_size,
+                        projection_size=projection_size,
+                        variant=variant,
+                        init=init,
+                        rng=source,
+                        dtype=dtype,
+                        **options,
                     )
                     for _ in range(1 + bool(bidirectional))
                 )
@@ -138,11 +136,11 @@ class LSTM(Stack):
 
     def astype(self, dtype: npt.DTypeLike) -> LSTM:
         """Return the same LSTM in float32 or float64."""
-        rows = [tuple(LSTMCell(cell.parameters.astype(dtype), cell.labels) for cell in row) for row in self.layers]
+        rows = [tuple(LSTMCell.from_parameters(cell.parameters.astype(dtype), cell.labels) for cell in row) for row in self.layers]
         return LSTM.from_cells(rows, direction=self.directions[0], merge=self.merge)
 
     def __repr__(self) -> str:
-        cell = self[0]
+        cell = self.layers[0][0]
         options = f", num_layers={self.num_layers}" if self.num_layers > 1 else ""
         options += ", bidirectional=True" if self.bidirectional else ""
         options += ", direction='backward'" if self.directions == ("backward",) else ""
@@ -158,7 +156,7 @@ class LSTM(Stack):
         *,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
-        masks: Noise | None = None,
+        dropout: NestedDropout | None = None,
         masked_output: str = "zeros",
         engine: str = "auto",
         out: Array | None = None,
@@ -171,14 +169,14 @@ class LSTM(Stack):
         state : tuple of tuple of State, optional
             What each layer and direction starts from, ``[layer][direction]``; zeros by default.
         lengths : array of int (batch,), optional
-            How many steps of each row are real; the rest is padding on the right.
+            How many steps of each sequence are valid; the rest is padding on the right.
         mask : boolean array (time, batch) or (time,), optional
-            Which steps take place, where padding is not only on the right. Not together with `lengths`.
-        masks : nested sequence of Masks or None, ``[layer][direction]``, optional
-            The noise of training.
+            Which steps are valid, where padding is not only on the right. Not together with `lengths`.
+        dropout : nested sequence of DropoutMasks or None, ``[layer][direction]``, optional
+            The dropout, zoneout and DropConnect masks of each cell.
         masked_output : {"zeros", "repeat"}
-            What is put out where a step does not take place: zeros (PyTorch, ONNX), or the last output again, and
-            zeros before the first (Keras).
+            What is put out at steps that are not valid: zeros (PyTorch, ONNX), or the last output again, and zeros
+            before the first (Keras).
         engine : str
             ``auto``, or the name of one of `gatewise.engines()`.
         out : array in the shape and dtype of y, optional
@@ -198,7 +196,7 @@ class LSTM(Stack):
             If an option is not allowed, or the engine cannot run this LSTM.
         """
         given = settle(
-            self, x, state, lengths=lengths, mask=mask, masks=masks, masked_output=masked_output, engine=engine
+            self, x, state, lengths=lengths, mask=mask, dropout=dropout, masked_output=masked_output, engine=engine
         )
         return called(self, given, out)
 
@@ -209,7 +207,7 @@ class LSTM(Stack):
         *,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
-        masks: Noise | None = None,
+        dropout: NestedDropout | None = None,
         masked_output: str = "zeros",
         engine: str = "auto",
         keep: str | Sequence[str] | None = None,
@@ -222,7 +220,7 @@ class LSTM(Stack):
 
         Parameters
         ----------
-        x, state, lengths, mask, masks, masked_output, engine
+        x, state, lengths, mask, dropout, masked_output, engine
             As in a call.
         keep, units, every
             Keep less: which of `gatewise.keep.QUANTITIES`, which hidden units, every nth step. Steps can be shown and
@@ -246,7 +244,7 @@ class LSTM(Stack):
         whole = keep is None and units is None and every == 1
         keeping = EVERYTHING if whole else Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]
         given = settle(
-            self, x, state, lengths=lengths, mask=mask, masks=masks, masked_output=masked_output, engine=engine
+            self, x, state, lengths=lengths, mask=mask, dropout=dropout, masked_output=masked_output, engine=engine
         )
         plan = planned(self, given, keeping, settled_labels(self, labels, *given.x.shape[:2]))
         require_room(plan, kept=out is None)
@@ -256,14 +254,14 @@ class LSTM(Stack):
 
         return traced_to_file(plan, out)
 
-    def stream(self, batch: int | None = None, *, engine: str = "auto") -> Stream:
-        """Return a stream: this LSTM with a state that is carried from call to call."""
-        return Stream(self, batch, engine)
+    def stream(self, batch_size: int | None = None, *, engine: str = "auto") -> Stream:
+        """Return a stream: this LSTM with a state that is carried from call to call; see `Stream`."""
+        return Stream(self, batch_size, engine=engine)
 
 
 def _cell(given: object) -> LSTMCell:
     if isinstance(given, Parameters):
-        return LSTMCell(given)
+        return LSTMCell.from_parameters(given)
     if not isinstance(given, LSTMCell):
         raise OptionError(f"a layer must hold LSTMCell or Parameters, not {type(given).__name__}")
     return given

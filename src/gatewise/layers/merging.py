@@ -72,23 +72,23 @@ def unmerge(dy: Array, outputs: Sequence[Array], how: str) -> list[Array]:
     return [dy[..., 0, :], dy[..., 1, :]]
 
 
-def shown(hidden: Array, live: Mask | None, how: str, *, reverse: bool) -> Array:
+def shown(hidden: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
     """Return what a direction puts out, given the hidden states (time, batch, ·) it carried from step to step.
 
     Where a step did not take place: ``zeros`` (PyTorch's padding, ONNX), or ``repeat``, the last output of the
-    direction, zeros before its first (Keras' masks).
+    direction, zeros before its first (Keras' dropout).
     """
-    seen = _seen(live, how, reverse=reverse)
+    seen = _seen(valid, how, reverse=reverse)
     return hidden if seen is None else np.where(seen, hidden, hidden.dtype.type(0))
 
 
-def unshown(dy: Array, live: Mask | None, how: str, *, reverse: bool) -> Array:
+def unshown(dy: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
     """Return dL by the carried hidden states, given that by what was put out."""
-    return shown(dy, live, how, reverse=reverse)
+    return shown(dy, valid, how, reverse=reverse)
 
 
-def _seen(live: Mask | None, how: str, *, reverse: bool) -> Mask | None:
-    if live is None or how == "zeros":
-        return None if live is None else live[..., None]
+def _seen(valid: Mask | None, how: str, *, reverse: bool) -> Mask | None:
+    if valid is None or how == "zeros":
+        return None if valid is None else valid[..., None]
     order = slice(None, None, -1 if reverse else 1)
-    return np.logical_or.accumulate(live[order], axis=0)[order][..., None]
+    return np.logical_or.accumulate(valid[order], axis=0)[order][..., None]

@@ -40,12 +40,12 @@ def plan_record(plan: Plan) -> tuple[dict[str, storage.Shape], Header]:
             known, layers[-1][direction] = known_record(
                 cell.parameters,
                 cell.initial,
-                cell.masks,
-                cell.live,
+                cell.dropout,
+                cell.valid,
                 prefix,
                 keep=cell.keep,
                 labels=cell.labels,
-                time=cell.time,
+                num_steps=cell.num_steps,
                 direction=direction,
                 engine=cell.engine,
             )
@@ -91,7 +91,7 @@ def lstm_trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any]) -> LST
     last = merged_size(ways[-1], [trace.parameters.recurrent_size for trace in top])
     return LSTMTrace(
         tuple(layers),
-        taken(arrays, "output", (top[0].time, top[0].batch, *apart, last)),
+        taken(arrays, "output", (top[0].num_steps, top[0].batch_size, *apart, last)),
         ways,
         one_of("masked output", head["masked_output"], MASKED_OUTPUTS),
         bool(head["batched"]),

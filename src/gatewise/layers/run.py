@@ -17,7 +17,7 @@ from gatewise.keep import NOTHING, Keep
 from gatewise.layers.arguments import Arguments, unbatched
 from gatewise.layers.merging import merge, merged_size, shown
 from gatewise.layers.stack import Stack, States
-from gatewise.parameters import NO_MASKS, Masks, Parameters
+from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
 from gatewise.step import NO_LABELS, Labels, State
 from gatewise.trace import LSTMTrace, Trace
 
@@ -36,9 +36,9 @@ class CellPlan(NamedTuple):
     parameters: Parameters
     direction: str
     initial: State
-    time: int
-    live: Mask | None
-    masks: Masks
+    num_steps: int
+    valid: Mask | None
+    dropout: DropoutMasks
     keep: Keep
     engine: str
     labels: Labels
@@ -50,12 +50,12 @@ class CellPlan(NamedTuple):
             parameters=self.parameters,
             initial=self.initial,
             final=left.final,
-            time=self.time,
+            num_steps=self.num_steps,
             arrays=left.arrays,
             input=left.input if self.keep.everything else None,
             direction=self.direction,
-            live=self.live,
-            masks=self.masks,
+            valid=self.valid,
+            dropout=self.dropout,
             keep=self.keep,
             engine=self.engine,
             labels=self.labels,
@@ -112,19 +112,19 @@ def planned(
     for number, row in enumerate(stack.layers):
         layer = {}
         for place, (cell, direction) in enumerate(zip(row, stack.directions, strict=True)):
-            p, noise = cell.parameters, NO_MASKS if given.masks is None else given.masks[number][place] or NO_MASKS
-            masks = noise.fit(p, time, batch)
+            p, own = cell.parameters, NO_DROPOUT if given.dropout is None else given.dropout[number][place] or NO_DROPOUT
+            dropout = own.fit(p, time, batch)
             layer[direction] = CellPlan(
                 parameters=p,
                 direction=direction,
                 initial=given.state[number][place],
-                time=time,
-                live=given.live,
-                masks=masks,
+                num_steps=time,
+                valid=given.valid,
+                dropout=dropout,
                 keep=keep,
                 engine=choose(given.engine, p).NAME,
                 labels=NO_LABELS if labels is None else labels[number][place],
-                shapes=keep.shapes(p, time, batch, masks),
+                shapes=keep.shapes(p, time, batch, dropout),
             )
         layers.append(layer)
     return Plan(given, keep, tuple(layers), stack.merge)
@@ -160,7 +160,7 @@ def run(
             }
             hidden = arrays.get("hidden_state")
             if hidden is None or keep.units is not None or keep.every > 1:
-                straight = number + 1 == len(plan.layers) and len(layer) == 1 and given.live is None
+                straight = number + 1 == len(plan.layers) and len(layer) == 1 and given.valid is None
                 if out is not None and straight and not np.may_share_memory(out, x):
                     hidden = out
                 else:
@@ -171,13 +171,13 @@ def run(
                 cell.initial,
                 hidden,
                 reverse=reverse,
-                live=given.live,
-                masks=cell.masks,
+                valid=given.valid,
+                dropout=cell.dropout,
                 keep=keep,
                 arrays=arrays,
             )
             done[direction] = Left(final, arrays, x)
-            outputs.append(shown(hidden, given.live, given.masked_output, reverse=reverse))
+            outputs.append(shown(hidden, given.valid, given.masked_output, reverse=reverse))
         left.append(done)
         x = merge(outputs, plan.merge[number])
     if out is not None and not np.shares_memory(out, x):
@@ -228,7 +228,7 @@ def traced(plan: Plan, x: npt.ArrayLike, out: LSTMTrace | None = None) -> LSTMTr
     if any(np.may_share_memory(read, one) for one in written) or (plan.keep.everything and not read.flags.owndata):
         read = read.copy()
     trace = plan.trace(*run(plan, read, views, views.get("output")))
-    for one in trace:
+    for one in trace.cells().values():
         one.locked()
     lock(trace.output)
     return trace

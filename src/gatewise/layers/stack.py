@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import index, size
+from gatewise.arrays import by_cell, cell_at, size
 from gatewise.cell import LSTMCell
-from gatewise.errors import ShapeError, one_of
+from gatewise.errors import ShapeError
 from gatewise.layers.merging import merged_size
 from gatewise.step import State
 
@@ -88,21 +88,29 @@ class Stack:
         return self.layers[0][0].dtype
 
     @property
-    def count(self) -> int:
+    def num_parameters(self) -> int:
         """How many numbers it has in all."""
-        return sum(cell.parameters.count for row in self.layers for cell in row)
+        return sum(cell.parameters.num_parameters for row in self.layers for cell in row)
 
     def __getitem__(self, key: int | tuple[int, str]) -> LSTMCell:
-        layer, direction = key if isinstance(key, tuple) else (key, self.directions[0])
-        row = self.layers[index("layer", layer, self.num_layers, "this LSTM")]
-        return row[self.directions.index(one_of("direction", direction, self.directions))]
+        return cell_at(self._by_direction, key, "this LSTM")
 
-    def zero_state(self, batch: int | None = None) -> States:
-        """Return the state that a run starts from when none is given."""
-        rows = () if batch is None else (size("batch", batch, least=0),)
+    __iter__ = None  # over layers, or over cells? `cells` says
+
+    def cells(self) -> dict[tuple[int, str], LSTMCell]:
+        """Return every cell, by layer and direction."""
+        return by_cell(self._by_direction)
+
+    @property
+    def _by_direction(self) -> list[dict[str, LSTMCell]]:
+        return [dict(zip(self.directions, row, strict=True)) for row in self.layers]
+
+    def zero_state(self, batch_size: int | None = None) -> States:
+        """Return the state that a run starts from when none is given; without a batch size, arrays without that axis."""
+        batch = () if batch_size is None else (size("batch_size", batch_size, least=0),)
         return tuple(
             tuple(
-                State(np.zeros((*rows, c.recurrent_size), self.dtype), np.zeros((*rows, c.hidden_size), self.dtype))
+                State(np.zeros((*batch, c.recurrent_size), self.dtype), np.zeros((*batch, c.hidden_size), self.dtype))
                 for c in row
             )
             for row in self.layers

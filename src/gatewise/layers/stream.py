@@ -28,7 +28,7 @@ class Stream:
     ----------
     lstm : LSTM
         It must run forward only: a backward direction needs the end of a sequence before its beginning.
-    batch : int, optional
+    batch_size : int, optional
         How many sequences run side by side; without it there is one, and arrays have no batch axis.
     engine : str
         ``auto``, or the name of one of `gatewise.engines()`.
@@ -48,51 +48,54 @@ class Stream:
     (2,)
     """
 
-    def __init__(self, lstm: Stack, batch: int | None = None, engine: str = "auto") -> None:
+    def __init__(self, lstm: Stack, batch_size: int | None = None, *, engine: str = "auto") -> None:
         if lstm.directions != ("forward",):
             raise OptionError(f"a stream runs forward only; this LSTM runs {' and '.join(lstm.directions)}")
         self.lstm, self._asked = lstm, engine
-        self.batch = None if batch is None else size("batch", batch, least=0)
+        self.batch_size = None if batch_size is None else size("batch_size", batch_size, least=0)
         cells = [row[0].parameters for row in lstm.layers]
         chosen = {choose(engine, p).NAME for p in cells}
         self.engine = native.NAME if chosen == {native.NAME} else "reference"
-        self._state: States = lstm.zero_state(batch)
+        self._state: States = lstm.zero_state(batch_size)
         self._native: Any = None
         if self.engine == native.NAME:
-            self._native = native.stream(cells, self.batch, partial(_push_converted, lstm, self.batch))
+            self._native = native.stream(cells, self.batch_size, partial(_push_converted, lstm, self.batch_size))
             self.push = self._native.push  # type: ignore[method-assign]  # straight into C++: the call is half the time
 
     @property
     def state(self) -> States:
         """What the next step starts from, ``[layer][direction]``: arrays of its own, that no step will change."""
         if self._native is None:
-            return settled_state(self.lstm, self._state, self.batch)
-        found = self.lstm.zero_state(self.batch)
+            return settled_state(self.lstm, self._state, self.batch_size)
+        found = self.lstm.zero_state(self.batch_size)
         for layer, (one,) in enumerate(found):
             self._native.get(layer, *self._rows(one))
         return found
 
     @state.setter
     def state(self, state: States) -> None:
-        self._state = settled_state(self.lstm, state, self.batch)
+        self._state = settled_state(self.lstm, state, self.batch_size)
         if self._native is not None:
             for layer, (one,) in enumerate(self._state):
                 self._native.set(layer, *self._rows(one))
 
     def _rows(self, state: State) -> State:
-        return State(*(array[None] for array in state)) if self.batch is None else state
+        return State(*(array[None] for array in state)) if self.batch_size is None else state
 
     def reset(self) -> None:
         """Forget everything: the next step starts from zeros."""
-        self.state = self.lstm.zero_state(self.batch)
+        self.state = self.lstm.zero_state(self.batch_size)
 
-    def push(self, x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    def push(self, x: npt.ArrayLike, *, mask: npt.ArrayLike | None = None, out: Array | None = None) -> Array:
         """Feed one step, or a chunk of several, and return what the LSTM puts out.
 
         Parameters
         ----------
         x : array (input,) or (time, input); with a batch (batch, input) or (time, batch, input)
-            An array of the LSTM's dtype that lies in one piece is taken as it is; anything else is converted first.
+            A C-contiguous array of the LSTM's dtype is taken as it is; anything else is converted first.
+        mask : boolean array, optional
+            Which of these steps are valid, in the shape of `x` without its last axis. At a step that is not valid the
+            state stays as it is, and zeros are put out.
         out : array in the shape of what is returned, optional
             Where it is written, in the LSTM's dtype.
 
@@ -106,27 +109,47 @@ class Stream:
         ShapeError
             If the shape is none of these; the state is left as it was.
         """
-        settled, one = _settled(self.lstm, self.batch, x, out)
-        given = settle(self.lstm, settled[None] if one else settled, self._state, engine=self.engine)
-        y, self._state = called(self.lstm, given)
-        return _put(y[0] if one else y, out)
+        settled, one = _settled(self.lstm, self.batch_size, x, out)
+        y, self._state = _run(self.lstm, settled, one, self._state, mask, self.engine)
+        return _put(y, out)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"lstm": self.lstm, "batch": self.batch, "engine": self._asked, "state": self.state}
+        return {"lstm": self.lstm, "batch_size": self.batch_size, "engine": self._asked, "state": self.state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["lstm"], state["batch"], state["engine"])  # type: ignore[misc]
+        self.__init__(state["lstm"], state["batch_size"], engine=state["engine"])  # type: ignore[misc]
         self.state = state["state"]
 
     def __repr__(self) -> str:
-        rows = "" if self.batch is None else f", batch={self.batch}"
-        return f"Stream({self.lstm!r}{rows}, engine={self.engine!r})"
+        batch = "" if self.batch_size is None else f", batch_size={self.batch_size}"
+        return f"Stream({self.lstm!r}{batch}, engine={self.engine!r})"
 
 
-def _push_converted(lstm: Stack, batch: int | None, stream: Any, given: npt.ArrayLike, out: Array | None) -> Array:
+def _push_converted(
+    lstm: Stack, batch_size: int | None, stream: Any, given: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None
+) -> Array:
     """Feed a native stream what it does not take as it stands, or say what is wrong with it."""
-    x, _ = _settled(lstm, batch, given, out)
-    return _put(stream.push(x), out)
+    x, one = _settled(lstm, batch_size, given, out)
+    if mask is None:
+        return _put(stream.push(x), out)
+    state = lstm.zero_state(1 if batch_size is None else batch_size)
+    for layer, (before,) in enumerate(state):
+        stream.get(layer, *before)
+    y, after = _run(lstm, x if batch_size is not None else x[..., None, :], one, state, mask, native.NAME)
+    for layer, (end,) in enumerate(after):
+        stream.set(layer, *end)
+    return _put(y if batch_size is not None else y[..., 0, :], out)
+
+
+def _run(
+    lstm: Stack, x: Array, one: bool, state: States, mask: npt.ArrayLike | None, engine: str
+) -> tuple[Array, States]:
+    """Run over settled steps, or over a single one."""
+    if mask is not None:
+        valid = np.asarray(mask)
+        mask = valid[None] if one else valid
+    y, state = called(lstm, settle(lstm, x[None] if one else x, state, mask=mask, engine=engine))
+    return (y[0] if one else y), state
 
 
 def _settled(lstm: Stack, batch: int | None, given: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:

@@ -102,7 +102,7 @@ def document(program: Program) -> Object:
 
 def _form(form: Form) -> Object:
     plain = {field.name: getattr(form, field.name) for field in fields(form)}
-    return plain | {"variant": form.variant.to_json(), "masks": sorted(form.masks)}
+    return plain | {"variant": form.variant.to_json(), "dropout": sorted(form.dropout)}
 
 
 def _assignment(one: Assignment) -> Object:
@@ -130,13 +130,13 @@ def _values(values: Mapping[Symbol, Any]) -> Object:
 def _inputs(bound: Sequence[Bound], *, backward: bool) -> Object:
     """Return what goes into the first step from before, into every step from outside, and into the last from after."""
     steps = [step.scope for step in bound]
-    first, last, masks = steps[0], steps[-1], bound[0].program.of_kind(MASK)
-    always = [symbol for symbol in masks if symbol.base == "D"]
+    first, last, dropout = steps[0], steps[-1], bound[0].program.of_kind(MASK)
+    always = [symbol for symbol in dropout if symbol.base == "D"]
 
     def every(symbols: Iterable[Symbol]) -> Mapping[Symbol, Any]:
         return {symbol: np.stack([step[symbol] for step in steps]) for symbol in symbols}
 
-    outside = {**every([X]), **every(symbol for symbol in masks if symbol not in always)}
+    outside = {**every([X]), **every(symbol for symbol in dropout if symbol not in always)}
     if backward:  # the loss of a walk depends on the last states alone
         outside[DY] = np.zeros((len(steps), *np.shape(last[DH])))
     return {

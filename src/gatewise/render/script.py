@@ -93,10 +93,10 @@ class Script:
         self.links = {self.of(into): (self.of(source), by) for into, (source, by) in links.items()}
 
     def _dropped(self) -> dict[Symbol, Symbol]:
-        """Return the weights that are seen under DropConnect, and their masks."""
+        """Return the weights that are seen under DropConnect, and their dropout."""
         form = self.steps[0].form
         base = "U" if form.split or form.haste else "W"
-        pairs = {Symbol(base, k): Symbol("D", k) for k in form.own if "weight" in form.masks}
+        pairs = {Symbol(base, k): Symbol("D", k) for k in form.own if "weight" in form.dropout}
         return {self.of(weights): self.of(mask) for weights, mask in pairs.items()}
 
     def _shared(self) -> dict[Symbol, Any]:

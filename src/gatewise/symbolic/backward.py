@@ -96,7 +96,7 @@ def _within(symbol: Symbol, bound: float) -> Holds:
 
 def _hidden_state(form: Form) -> Iterator[Assignment]:
     """Zoneout, the projection and its clip."""
-    if "zoneout_hidden" in form.masks:
+    if "zoneout_hidden" in form.dropout:
         yield Assignment(d(H_NEW), times(less(ONE, K_H), DH), (form.hidden,))
     if not form.projected:
         return
@@ -136,7 +136,7 @@ def _cell_state(form: Form) -> Iterator[Assignment]:
         share = d(Symbol("c_seen"))
         yield from _standardised(form, cell, Symbol("n", cell.base), Symbol("γ", "c"), d(C_NORM), cell.base, share)
         through = share
-    arrived: Formula = times(less(ONE, K_C), DC_NEXT) if "zoneout_cell" in form.masks else DC_NEXT
+    arrived: Formula = times(less(ONE, K_C), DC_NEXT) if "zoneout_cell" in form.dropout else DC_NEXT
     terms = [arrived, through]
     if variant.peephole != "none":
         terms.append(times(d(form.weighted("o")), Symbol("p", "o")))
@@ -210,25 +210,25 @@ def _previous(form: Form) -> Iterator[Assignment]:
             add(*(MatMul(Transpose(weights(form, matrix, k)), d(Symbol(base, k))) for k in form.own))
             for base, matrix in zip("uw", "UW", strict=True)
         )
-        if "recurrent" in form.masks:
+        if "recurrent" in form.dropout:
             yield Assignment(d(Z_H), h, (form.hidden,))
             h = d(Z_H)
-        if "input" in form.masks:
+        if "input" in form.dropout:
             yield Assignment(d(Z_X), x, (FEATURES,))
             x = d(Z_X)
     else:
         terms = [MatMul(Transpose(weights(form, "W", k)), d(form.weighted(k))) for k in form.own]
         yield Assignment(DZ, add(*terms), (COLUMNS,))
         h, x = Part(DZ, 0, RECURRENT), Part(DZ, RECURRENT, COLUMNS)
-    h = times(h, D_H) if "recurrent" in form.masks else h
-    x = times(x, D_X) if "input" in form.masks else x
-    if "zoneout_hidden" in form.masks:
+    h = times(h, D_H) if "recurrent" in form.dropout else h
+    x = times(x, D_X) if "input" in form.dropout else x
+    if "zoneout_hidden" in form.dropout:
         h = add(h, times(K_H, DH))
     yield Assignment(DX, x, (FEATURES,))
     yield Assignment(DH_PREV, h, (form.hidden,))
     terms_of_c: list[Formula] = [times(d(form.raw_cell), F)]
     if form.variant.peephole != "none":
         terms_of_c += [times(d(form.weighted(k)), Symbol("p", k)) for k in "fi" if k in form.variant.own]
-    if "zoneout_cell" in form.masks:
+    if "zoneout_cell" in form.dropout:
         terms_of_c.append(times(K_C, DC_NEXT))
     yield Assignment(DC_PREV, add(*terms_of_c))

@@ -1,4 +1,4 @@
-"""What the symbols of a program stand for: parameters and masks, and in a step what it keeps."""
+"""What the symbols of a program stand for: parameters and dropout masks, and in a step what it keeps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.equations import Moment
 from gatewise.gates import PEEPHOLES, index
-from gatewise.parameters import Masks, Parameters
+from gatewise.parameters import DropoutMasks, Parameters
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import MASK, PARAMETER, Form, Program
@@ -34,9 +34,9 @@ Place = tuple[str, tuple[Any, ...]]
 _PARTS = {D_H: "recurrent", D_X: "input", K_C: "zoneout_cell", K_H: "zoneout_hidden"}
 
 
-def form_of(p: Parameters, masks: Masks, **written: Any) -> Form:
+def form_of(p: Parameters, dropout: DropoutMasks, **written: Any) -> Form:
     """Return the form of a cell's program; `written` says how: split, inline, two_biases, order."""
-    return Form(p.variant, p.projection is not None, frozenset(masks.arrays()), **written)
+    return Form(p.variant, p.projection is not None, frozenset(dropout.arrays()), **written)
 
 
 def sizes(p: Parameters) -> dict[str, int]:
@@ -91,7 +91,7 @@ def parameters(form: Form, p: Parameters) -> dict[Symbol, Array]:
     return found
 
 
-def masks(form: Form, p: Parameters, given: Masks) -> dict[Symbol, Array]:
+def dropout_masks(form: Form, p: Parameters, given: DropoutMasks) -> dict[Symbol, Array]:
     """Return what the masks of a program stand for, with whatever leading axes they have."""
     arrays, found = given.arrays(), dict[Symbol, Array]()
     for symbol in program(form).of_kind(MASK):
@@ -112,9 +112,9 @@ def of_step(moment: Moment, program: Program) -> dict[Symbol, Any]:
     form, p = program.form, moment.p
     found: dict[Symbol, Any] = {X: moment.x[0], H_PREV: moment.h_prev[0], C_PREV: moment.c_prev[0]}
     found |= parameters(form, p)
-    for symbol, mask in masks(form, p, moment.masks).items():
+    for symbol, mask in dropout_masks(form, p, moment.dropout).items():
         found[symbol] = mask if symbol.base == "D" else mask[0]
-    if moment.masks.weight is not None:
+    if moment.dropout.weight is not None:
         base, acting = ("U", moment.U) if form.split or form.haste else ("W", moment.W)
         found |= {Symbol(base, k): acting[index(k)] for k in p.variant.own}
     for one in program.forward:
@@ -138,7 +138,7 @@ def _of_moment(M: Moment, symbol: Symbol) -> Any:
         case "i" | "f" | "g" | "o" | "c_raw" | "c_new" | "m":
             return getattr(M, base)
         case "c":
-            return M.c_new if M.masks.zoneout_cell is None else M.c
+            return M.c_new if M.dropout.zoneout_cell is None else M.c
         case "c_norm":
             return M.v
         case "h_raw":
@@ -146,7 +146,7 @@ def _of_moment(M: Moment, symbol: Symbol) -> Any:
         case "h_new":
             return M.r
         case "h":
-            return M.r if M.masks.zoneout_hidden is None else M.h
+            return M.r if M.dropout.zoneout_hidden is None else M.h
     return None
 
 

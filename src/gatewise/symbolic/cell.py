@@ -63,9 +63,9 @@ def _given(form: Form) -> Iterator[Given]:
         ("zoneout_cell", K_C, UNITS),
         ("zoneout_hidden", K_H, hidden),
     ):
-        if name in form.masks:
+        if name in form.dropout:
             yield Given(symbol, (axis,), MASK)
-    if "weight" in form.masks:
+    if "weight" in form.dropout:
         yield from (Given(Symbol("D", k), (UNITS, RECURRENT if form.haste else COLUMNS), MASK) for k in variant.own)
     yield Given(DY, (hidden,), GRADIENT)
     yield Given(DH_NEXT, (hidden,), GRADIENT)

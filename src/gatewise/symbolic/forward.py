@@ -68,19 +68,19 @@ def forward(form: Form) -> tuple[Assignment, ...]:
 
 def masked(form: Form) -> tuple[Formula, Formula]:
     """Return the two parts of the combined input, each under its dropout mask where there is one."""
-    h = times(H_PREV, D_H) if "recurrent" in form.masks else H_PREV
-    x = times(X, D_X) if "input" in form.masks else X
+    h = times(H_PREV, D_H) if "recurrent" in form.dropout else H_PREV
+    x = times(X, D_X) if "input" in form.dropout else X
     return h, x
 
 
 def vectors(form: Form) -> tuple[Symbol, Symbol]:
     """Return what h and x are called where they are multiplied apart."""
-    return (Z_H if "recurrent" in form.masks else H_PREV), (Z_X if "input" in form.masks else X)
+    return (Z_H if "recurrent" in form.dropout else H_PREV), (Z_X if "input" in form.dropout else X)
 
 
 def weights(form: Form, base: str, k: str) -> Formula:
     """Return the weights of a gate as they act: those of h under DropConnect, where there is some."""
-    dropped = "weight" in form.masks and base == ("U" if form.haste else "W")
+    dropped = "weight" in form.dropout and base == ("U" if form.haste else "W")
     return times(Symbol(base, k), Symbol("D", k)) if dropped else Symbol(base, k)
 
 

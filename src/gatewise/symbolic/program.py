@@ -71,8 +71,8 @@ class Form:
     variant : Variant
     projected : bool
         Whether the hidden state is projected.
-    masks : frozenset of str
-        Which of the masks of `gatewise.parameters.Masks` there are.
+    dropout : frozenset of str
+        Which of the masks of `gatewise.parameters.DropoutMasks` there are.
     split : bool
         Whether x and h have each a matrix of their own, so that there is no combined input.
     inline : bool
@@ -85,7 +85,7 @@ class Form:
 
     variant: Variant
     projected: bool = False
-    masks: frozenset[str] = frozenset()
+    dropout: frozenset[str] = frozenset()
     split: bool = False
     inline: bool = False
     two_biases: bool = False
@@ -111,7 +111,7 @@ class Form:
     @property
     def cell(self) -> Symbol:
         """The new cell state before any zoneout, as the output gate sees it."""
-        return C_NEW if "zoneout_cell" in self.masks else C
+        return C_NEW if "zoneout_cell" in self.dropout else C
 
     @property
     def raw_cell(self) -> Symbol:
@@ -131,7 +131,7 @@ class Form:
     @property
     def hidden_new(self) -> Symbol:
         """The new hidden state before any zoneout."""
-        return H_NEW if "zoneout_hidden" in self.masks else H
+        return H_NEW if "zoneout_hidden" in self.dropout else H
 
     @property
     def raw_hidden(self) -> Symbol:

@@ -84,7 +84,7 @@ def _apart(program: Program, form: Form) -> dict[Symbol, Assignment]:
 def _lines_back(line: Assignment, form: Form, gradients: dict[Symbol, Assignment]) -> Iterator[Assignment]:
     """Go through what an equation of the step back becomes; under dropout the gradients of h and x have names."""
     h, x = vectors(form)
-    named = {d(Z_H): "recurrent" in form.masks, d(Z_X): "input" in form.masks}
+    named = {d(Z_H): "recurrent" in form.dropout, d(Z_X): "input" in form.dropout}
 
     def part(node: Formula) -> Formula | None:
         match node:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.parameters import NO_MASKS, Masks, Parameters
+from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
 from gatewise.step import State
 from gatewise.symbolic import binding
 from gatewise.symbolic.evaluation import evaluate
@@ -67,7 +67,7 @@ class Run:
     x : array (time, batch, input)
     initial : State
         Arrays (batch, ·).
-    masks : Masks
+    dropout : DropoutMasks
         Fitted to the run.
     valid : boolean array (time, batch), optional
         Which steps take place; by default all do.
@@ -86,7 +86,7 @@ class Run:
         x: Array,
         initial: State,
         *,
-        masks: Masks = NO_MASKS,
+        dropout: DropoutMasks = NO_DROPOUT,
         valid: Mask | None = None,
         dy: Array | None = None,
         dfinal: State | None = None,
@@ -97,8 +97,8 @@ class Run:
         self.dfinal = State(*map(np.zeros_like, initial)) if dfinal is None else dfinal
         self.reverse = reverse
         self.shared = binding.parameters(program.form, parameters)  # what is the same at every step
-        self.masks = binding.masks(program.form, parameters, masks)
-        self.shared |= {symbol: mask for symbol, mask in self.masks.items() if symbol.base == "D"}
+        self.dropout = binding.dropout_masks(program.form, parameters, dropout)
+        self.shared |= {symbol: mask for symbol, mask in self.dropout.items() if symbol.base == "D"}
         self._of_forward = {one.left for one in program.forward}
         self._found: dict[Symbol, Any] = {}
 
@@ -121,7 +121,7 @@ class Run:
                     before[symbol][t] = state
                 known = {**self.shared, X: self.x[t, rows]}
                 known |= {symbol: array[t, rows] for symbol, array in before.items()}
-                known |= {symbol: mask[t, rows] for symbol, mask in self.masks.items() if symbol not in self.shared}
+                known |= {symbol: mask[t, rows] for symbol, mask in self.dropout.items() if symbol not in self.shared}
                 taken[t] = _Taken(Scope(self.program, self.parameters, known, leading=True), rows)
                 for carry in self.program.carry:
                     states[carry.into][rows] = taken[t].scope[carry.source]
@@ -175,7 +175,7 @@ class Run:
         return self._found[symbol]
 
     def _computed(self, symbol: Symbol) -> Any:
-        plain = {**self.masks, **self.shared, X: self.x, DY: self.dy}
+        plain = {**self.dropout, **self.shared, X: self.x, DY: self.dy}
         if symbol in plain:
             return plain[symbol]
         taken, before, _ = self._forward

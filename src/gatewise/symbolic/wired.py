@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.parameters import NO_MASKS, Masks
+from gatewise.parameters import NO_DROPOUT, DropoutMasks
 from gatewise.step import State
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Formula, Part, Symbol, rebuild
@@ -47,7 +47,7 @@ class WiredRun:
         Arrays (batch, ·); by default the wiring's own, or zeros.
     valid : boolean array (time, batch), optional
         By default all steps are but those that the wiring's mark marks.
-    masks : nested sequence of Masks, optional
+    dropout : nested sequence of DropoutMasks, optional
         Fitted to the run.
     dy : array, optional
         The derivatives of the loss with respect to the output; zeros by default.
@@ -66,7 +66,7 @@ class WiredRun:
         state: States | None = None,
         *,
         valid: Mask | None = None,
-        masks: Sequence[Sequence[Masks]] | None = None,
+        dropout: Sequence[Sequence[DropoutMasks]] | None = None,
         dy: Array | None = None,
     ) -> None:
         self.wiring, self.given = wiring, x
@@ -74,7 +74,7 @@ class WiredRun:
         self.valid = self._marked() if valid is None else valid
         self.batch = self.features.shape[1]
         self.state = self._start() if state is None else state
-        self.masks = masks
+        self.dropout = dropout
         self.cells: list[list[Run]] = []
         self.outputs: list[list[Array]] = []  # of each direction, of each layer
         self.merged: list[Array] = [self.features]
@@ -123,7 +123,7 @@ class WiredRun:
                 cell.parameters,
                 self.merged[-1],
                 self.state[layer][place],
-                masks=NO_MASKS if self.masks is None else self.masks[layer][place],
+                dropout=NO_DROPOUT if self.dropout is None else self.dropout[layer][place],
                 valid=self.valid,
                 reverse=cell.direction == "backward",
             )

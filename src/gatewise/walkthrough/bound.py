@@ -47,9 +47,9 @@ class BoundStep:
         self.step, self.p, self.M, self.time, self.at = step, step.parameters, step.moment, time, at
         self.units = tuple(range(self.p.hidden_size)) if units is None else units
         self.opened = units is not None
-        self.masks, self.notation = step.moment.masks, notation
+        self.dropout, self.notation = step.moment.dropout, notation
         self.names = axes(step)
-        form = binding.form_of(self.p, self.masks, **notation.form)
+        form = binding.form_of(self.p, self.dropout, **notation.form)
         written = rewrites.with_weights_as_they_act(rewrites.of_last_states(program(form)))
         with np.errstate(all="ignore"):  # infinity and NaN go through as they are
             self.scope = Scope(written, self.p, binding.of_step(self.M, written))

@@ -22,7 +22,7 @@ def walk(
     thing: Step | Sequence[Step] | Trace,
     *,
     unit: int | None = None,
-    batch: int = 0,
+    sequence: int = 0,
     facts: Mapping[str, object] | None = None,
     backward: bool = False,
     dh: npt.ArrayLike | None = None,
@@ -37,11 +37,11 @@ def walk(
     Parameters
     ----------
     thing : Step, sequence of Step, or Trace
-        Of a trace, all steps of one row that took place.
+        Of a trace, all valid steps of one sequence.
     unit : int, optional
         Open one unit: show every product of its sums, largest contribution first. Negative counts from the end.
-    batch : int
-        Which row of a trace.
+    sequence : int
+        Which sequence of a trace's batch.
     facts : mapping, optional
         What else is known of the cell, shown among its sizes (where its numbers come from, say).
     backward : bool
@@ -68,12 +68,12 @@ def walk(
 
     Examples
     --------
-    >>> cell = gw.LSTMCell.random(3, 2, init="notebook", scale=0.01, seed=1010)
+    >>> cell = gw.LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float64)
     >>> step = cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4], [0.2, 0.3]))
     >>> print(walk(step).sections[5].title)
     Forget gate: how much of its old memory each unit keeps
     """
-    steps = _steps(thing, batch)
+    steps = _steps(thing, sequence)
     first, symbols = steps[0], notation_of(notation)
     p, units = first.parameters, None
     if unit is not None:
@@ -99,14 +99,14 @@ def walk(
     return Walkthrough(title, shown, tuple(bound), bound[0].names, units, backward, symbols.name, symbols.rows)
 
 
-def _steps(thing: object, batch: int) -> list[Step]:
+def _steps(thing: object, sequence: int) -> list[Step]:
     if isinstance(thing, Step):
         return [thing]
     if isinstance(thing, Trace):
-        batch = index_of("row", batch, thing.batch, "this trace")
-        times = range(len(thing)) if thing.live is None else np.flatnonzero(thing.live[:, batch]).tolist()
+        sequence = index_of("sequence", sequence, thing.batch_size, "this trace")
+        times = range(len(thing)) if thing.valid is None else np.flatnonzero(thing.valid[:, sequence]).tolist()
         order = times if thing.direction == "forward" else list(reversed(times))
-        steps = [thing.step(t, batch) for t in order]
+        steps = [thing.step(t, sequence) for t in order]
     elif isinstance(thing, LSTMTrace):
         raise OptionError("walk takes the trace of one cell, such as trace[0] or trace[0, 'backward']")
     elif isinstance(thing, Sequence) and all(isinstance(one, Step) for one in thing):

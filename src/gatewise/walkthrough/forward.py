@@ -92,7 +92,7 @@ def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
     k = equations[-1].left.base
     coupled = k == bound.p.variant.coupled
     blocks: list[Block] = []
-    if bound.masks.weight is not None and not coupled:
+    if bound.dropout.weight is not None and not coupled:
         matrix = Symbol("U" if bound.apart else "W", k)
         blocks.append(Sentence((matrix, " is shown under its DropConnect mask.")))
     blocks += bound.equations(equations)

@@ -78,7 +78,7 @@ def cell_state(step: Step, old: Array, new: Array, units: Sequence[int], names: 
         made = f"{short(old[k])} is old memory, {short(new[k])} is new"
         if clip is not None and abs(M.c_raw[0, k]) > clip:
             made += f", clipped to {short(M.c_new[0, k])}"
-        if (kept := M.masks.zoneout_cell) is not None:
+        if (kept := M.dropout.zoneout_cell) is not None:
             made += f", and zoneout keeps {percent(kept[0, k])} of the old state"
         return f"goes from {short(before[k])} to {short(c[k])}: {made}"
 

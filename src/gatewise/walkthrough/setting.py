@@ -66,7 +66,7 @@ def sizes(step: Step, facts: Mapping[str, object]) -> Section:
     items = [("input size", str(p.input_size)), ("hidden size", str(p.hidden_size))]
     if p.projection is not None:
         items.append(("projected to", str(p.recurrent_size)))
-    items.append(("parameters", f"{p.count:,}"))
+    items.append(("parameters", f"{p.num_parameters:,}"))
     items += [(name.replace("_", " "), str(value)) for name, value in p.variant.differences().items()]
     items += [(name, str(value)) for name, value in facts.items()]
     seen = p.recurrent_size + p.input_size

@@ -108,12 +108,12 @@ def _seen(
     layer: Any, lstm: LSTM, x: Array, before: list[Array] | None, mask: Any, result: Any
 ) -> tuple[LSTMTrace, float, tuple[str, ...]]:
     described, _, version = live_tensors(layer)
-    live = None
+    valid = None
     if (given := next(_flat(mask), None)) is not None:
-        live = np.asarray(library().ops.convert_to_numpy(given)).astype(bool).T
+        valid = np.asarray(library().ops.convert_to_numpy(given)).astype(bool).T
     way = "zeros" if zero_output(described, version) else "repeat"
     state = None if before is None else _nested(lstm, before)
-    trace = lstm.trace(x.swapaxes(0, 1), state, mask=live, masked_output=way)
+    trace = lstm.trace(x.swapaxes(0, 1), state, mask=valid, masked_output=way)
     given_back = [numbers(one) for one in _flat(result)]
     inner = layer.forward_layer if described.kind == "Bidirectional" else layer
     outputs = 2 if lstm.bidirectional and lstm.merge[-1] == "none" else 1

@@ -232,7 +232,7 @@ class _Way:
         if sequences and not self.forward:
             raise FileError(f"{self.last[0]!r} puts out its steps last first (go_backwards)")
         dtype = self.rows[0][0].dtype
-        rows = [[LSTMCell(cell.parameters.astype(dtype)) for cell in row] for row in self.rows]
+        rows = [[LSTMCell.from_parameters(cell.parameters.astype(dtype)) for cell in row] for row in self.rows]
         both = len(self.directions) == 2
         lstm = LSTM.from_cells(rows, direction=self.directions[0], merge=self.merges if both else "concat")
         head = self.head

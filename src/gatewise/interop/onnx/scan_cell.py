@@ -14,7 +14,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.interop.onnx.building import Graph
-from gatewise.parameters import NO_MASKS, Parameters
+from gatewise.parameters import NO_DROPOUT, Parameters
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import (
@@ -66,7 +66,7 @@ class _Translation:
 
     def __init__(self, body: Graph, p: Parameters, name: str) -> None:
         self.body, self.p, self.name = body, p, name
-        self.program = program(binding.form_of(p, NO_MASKS))
+        self.program = program(binding.form_of(p, NO_DROPOUT))
         self.own = self.program.form.own
         self.sizes = binding.sizes(p)
         self.parameters = binding.parameters(self.program.form, p)

@@ -27,8 +27,8 @@ def model_of(lstm: LSTM, *, gates: bool, opset: int) -> Any:
         raise OptionError(f"opset must lie between {OPSETS[0]} and {OPSETS[1]}, but is {opset}")
     if not gates and (reason := plain_reason(lstm)):
         raise OptionError(f"ONNX's operator LSTM cannot express this LSTM: {reason}; with gates=True it can be written")
-    if lstm.count * lstm.dtype.itemsize > LARGEST:
-        raise OptionError(f"an ONNX file holds less than 2 GiB; this LSTM has {lstm.count:,} numbers of {lstm.dtype}")
+    if lstm.num_parameters * lstm.dtype.itemsize > LARGEST:
+        raise OptionError(f"an ONNX file holds less than 2 GiB; this LSTM has {lstm.num_parameters:,} numbers of {lstm.dtype}")
     graph = Graph(lstm.dtype)
     name, features = "X", lstm.input_size
     graph.input("X", ["time", "batch", features])

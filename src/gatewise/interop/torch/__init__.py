@@ -126,7 +126,7 @@ def state_dict(lstm: LSTM) -> dict[str, Array]:
     OptionError
         If PyTorch cannot express the LSTM.
     """
-    first = lstm[0].parameters
+    first = lstm.layers[0][0].parameters
     for number, row in enumerate(lstm.layers):
         for cell in row:
             if switches := cell.parameters.variant.differences():

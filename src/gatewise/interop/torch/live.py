@@ -58,7 +58,7 @@ def _numbers(tensor: torch.Tensor) -> Array:
 def module_of(lstm: LSTM, arrays: Mapping[str, Array]) -> torch.nn.LSTM:
     """Return a live module with an LSTM's arrays by PyTorch's names."""
     torch = _torch()
-    first = lstm[0].parameters
+    first = lstm.layers[0][0].parameters
     module = torch.nn.LSTM(
         lstm.input_size,
         first.hidden_size,
