@@ -73,11 +73,11 @@ def check(
     made = build(run, back, cell, variant, model)
     if template:
         names = sheet.suffix_of(answers)
-        exercise.write_template(answers, Chain(made.rows, made.dh, made.dc), backward, names)
+        exercise.write_template(answers, Chain(made.asked, made.dh, made.dc), backward, names)
         print(f"{answers}: fill in what you have worked out, then: gatewise check {answers}")
         return
     found = sheet.read(answers)
-    marking = check(found, Chain(made.rows, made.dh, made.dc))
+    marking = check(found, Chain(made.asked, made.dh, made.dc))
     console = Output(highlight=False)
     for line in report.text(marking).splitlines():
         console.print(line, markup=False, soft_wrap=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from gatewise.step import Step
 from gatewise.symbolic import binding, rewrites
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Call, Formula, MatMul, Stack, Symbol, Transpose, add, nodes
-from gatewise.symbolic.program import Assignment, Program
+from gatewise.symbolic.program import Assignment, Form, Program
 from gatewise.symbolic.run import Scope
 from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.notation import Notation
@@ -26,8 +27,21 @@ from gatewise.walkthrough.parts import Block, Bound, Equation, Opened, Section
 OPENNESS = ("sigmoid", "hard_sigmoid")  # nonlinearities that lie between 0 and 1
 
 
+class _Scope(Scope):
+    """What the symbols of a step stand for; what arrives from the step after it is asked for when it is needed."""
+
+    arriving: Callable[[], Mapping[Symbol, Any]] | None = None
+
+    def __getitem__(self, symbol: Symbol) -> Any:
+        if symbol not in self.known and symbol not in self.program.assignments and self.arriving is not None:
+            self.known.update(self.arriving())
+        return super().__getitem__(symbol)
+
+
 class BoundStep:
     """A step, the program that it ran in the form of a notation, and the numbers of both.
+
+    The step is bound to its program when a number is asked for.
 
     Parameters
     ----------
@@ -39,21 +53,49 @@ class BoundStep:
         What the step is called, where there are several.
     at : int
         Which of the steps it is.
+    arriving : function of int, optional
+        Returns what arrives at a step from the one after it.
     """
 
     def __init__(
-        self, step: Step, units: tuple[int, ...] | None, notation: Notation, time: str | None = None, at: int = 0
+        self,
+        step: Step,
+        units: tuple[int, ...] | None,
+        notation: Notation,
+        time: str | None = None,
+        at: int = 0,
+        arriving: Callable[[int], Mapping[Symbol, Any]] | None = None,
     ) -> None:
         self.step, self.p, self.M, self.time, self.at = step, step.parameters, step.moment, time, at
         self.units = tuple(range(self.p.hidden_size)) if units is None else units
         self.opened = units is not None
         self.dropout, self.notation = step.moment.dropout, notation
-        self.names = axes(step)
-        form = binding.form_of(self.p, self.dropout, **notation.form)
-        written = rewrites.with_weights_as_they_act(rewrites.of_last_states(program(form)))
+        self._arriving = arriving
+
+    @cached_property
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        """What vectors and matrices go over, and what each entry is called."""
+        return axes(self.step)
+
+    @cached_property
+    def form(self) -> Form:
+        """How the program is written."""
+        return binding.form_of(self.p, self.dropout, **self.notation.form)
+
+    @property
+    def program(self) -> Program:
+        """The program that the step ran."""
+        return self.scope.program
+
+    @cached_property
+    def scope(self) -> Scope:
+        """What the symbols of the program stand for."""
+        written = rewrites.with_weights_as_they_act(rewrites.of_last_states(program(self.form)))
         with np.errstate(all="ignore"):  # infinity and NaN go through as they are
-            self.scope = Scope(written, self.p, binding.of_step(self.M, written))
-        self.program, self.form = self.scope.program, form
+            scope = _Scope(written, self.p, binding.of_step(self.M, written))
+        if (arriving := self._arriving) is not None:
+            scope.arriving = lambda: arriving(self.at)
+        return scope
 
     @property
     def apart(self) -> bool:
@@ -135,8 +177,7 @@ def bind_backward(
     dh, dc : array, optional
         The derivatives of the loss with respect to the last states; ones and zeros by default.
     """
-    p = steps[0].p
-    last = _arriving("dh", dh, np.ones(p.recurrent_size)), _arriving("dc", dc, np.zeros(p.hidden_size))
+    last = last_gradients(steps[0], dh, dc)
     if not are_one_run(steps):
         raise OptionError("the walk back needs steps of one run, each beginning where the one before it ended")
     carry = steps[0].program.carry_back
@@ -146,6 +187,12 @@ def bind_backward(
             step.scope.known.update(arriving)
             arriving = {one.into: step.scope[one.source] for one in carry}
     return last
+
+
+def last_gradients(step: BoundStep, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None) -> tuple[Array, Array]:
+    """Return what arrives at the last step of a run: ones and zeros by default."""
+    p = step.p
+    return _arriving("dh", dh, np.ones(p.recurrent_size)), _arriving("dc", dc, np.zeros(p.hidden_size))
 
 
 def over_all_steps(steps: Sequence[Bound], one: Assignment) -> Equation:
