@@ -102,7 +102,7 @@ def test_every_equation_takes_only_what_is_given_carried_or_made_before(variant,
         assert set(symbols(one.right)) <= there, one.left
         assert one.left not in there, f"{one.left} is made twice"
         there.add(one.left)
-    for carry in (*made.carry, *made.carry_back):
+    for carry in (*made.carry, *made.carry_backward):
         assert {carry.into, carry.source} <= there
     assert {one.left.base for one in made.backward if one.sums} >= {"W", "b"}
 

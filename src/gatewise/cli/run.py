@@ -190,6 +190,18 @@ def _of_given(path: Path, switches: Mapping[str, Any]) -> Run:
     return Run(found.rows(), {"numbers": f"given in {path}"}, found.dh, found.dc)
 
 
+def of_outputs(text: str, steps: Sequence[Step]) -> Array:
+    """Return the gradients with respect to the output of every step, in the order in which the steps ran.
+
+    Their rows are those of x; plain numbers are one row, or with a single entry of h a row each.
+    """
+    dy = reading.read("dy", text).values
+    if dy.ndim == 1:
+        dy = dy[:, None] if steps[0].parameters.recurrent_size == 1 else dy[None]
+    first, last = (steps[place].time or 0 for place in (0, -1))
+    return dy if first <= last else dy[::-1]
+
+
 STEP = 25_000  # bytes that a step of a small cell takes until it is shown
 Walked = tuple[list[Step], Mapping[str, object]]
 

@@ -25,8 +25,13 @@ from gatewise.cli.run import (
     Whole,
     build,
     given,
+    of_outputs,
 )
 from gatewise.errors import OptionError
+
+NEXT = """
+Next: gatewise walk --backward, gatewise walk --example latch,
+or your own model: gatewise walk --model FILE --x FILE"""
 
 
 def walk(
@@ -35,6 +40,7 @@ def walk(
     unit: Annotated[Whole, Parameter(group=RUN)] = None,
     row: Annotated[Whole, Parameter(group=RUN)] = None,
     backward: Annotated[bool, Parameter(group=BACK, negative="")] = False,
+    dy: Annotated[str | None, Parameter(group=BACK, allow_leading_hyphen=True)] = None,
     back: BackOptions | None = None,
     format: Annotated[Format | None, Parameter(group=PAGE)] = None,
     program: Annotated[bool, Parameter(group=PAGE, negative="")] = False,
@@ -57,6 +63,9 @@ def walk(
         Of a given batch: which row, from 0 (the default).
     backward
         Walk back, from the loss to every weight, input and previous state; over several steps, through time.
+    dy
+        The gradients of the loss with respect to the output h of every step: numbers or a file as for --x, with as many
+        rows.
     format
         By default what the name of --output ends in, else text.
     program
@@ -76,8 +85,8 @@ def walk(
         face = showing.format_of(output)
     if program and face != "json":
         raise OptionError(f"--program belongs to JSON, not to {face or 'text'}: --format json")
-    if not backward and (unused := given(back)):
-        raise OptionError(f"--{next(iter(unused))} belongs to the walk back: --backward")
+    if not backward and (unused := given(back) | ({} if dy is None else {"dy": dy})):
+        raise OptionError(f"--{next(iter(unused))} belongs to the backward pass: --backward")
     made = build(run, back, cell, variant, model)
     number = 0 if row is None else row
     if not 0 <= number < len(made.rows):
@@ -90,6 +99,7 @@ def walk(
         unit=unit,
         facts=made.facts,
         backward=backward,
+        dy=None if dy is None else of_outputs(dy, made.rows[number]),
         dh=dh if backward else None,
         dc=dc if backward else None,
         notation=notation,
@@ -98,6 +108,9 @@ def walk(
         walked.save(output, face, program=program)
     elif face in (None, "text"):
         terminal.show(walked, Output())
+        chosen = (format, unit, row, backward or None, *(given(one) or None for one in (run, cell, variant, model)))
+        if all(one is None for one in chosen):  # the worked example as it is
+            print(NEXT)
     elif sys.stdout is not None:  # it may be closed
         sys.stdout.buffer.write(
             f"{walked.render(face or 'text', program=program)}\n".encode()

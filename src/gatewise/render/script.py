@@ -17,7 +17,7 @@ from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Call, Formula, Product, Symbol, symbols
 from gatewise.symbolic.nonlinearities import slope, textbook
 from gatewise.symbolic.program import GRADIENT, INPUT, PARAMETER, STATE, Assignment, Program
-from gatewise.symbolic.symbols import C_PREV, DC_NEXT, H_PREV, C, F, H, X, d
+from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH_NEXT, DY, H_PREV, C, F, H, X, d
 from gatewise.walkthrough import stations, written
 from gatewise.walkthrough.bound import over_all_steps
 from gatewise.walkthrough.notation import notation
@@ -270,18 +270,23 @@ class Script:
         name, gradient = self.name(symbol, 0), self.name(d(symbol), 0)
         return _Check(gradient, gradient, self.values[gradient], (_Move(name),))
 
-    def _ends(self) -> list[tuple[str, str]]:
-        """Return the last states, each with the derivative of the loss by it."""
-        pairs = ((d(H), H), (DC_NEXT, C))
-        return [(self.name(self.of(by), self.last), self.name(self.of(state), self.last)) for by, state in pairs]
+    def _of_loss(self) -> list[tuple[str, str]]:
+        """Return the terms of the loss: the outputs and the last states, each with the gradient with respect to it."""
+        has_dy = self.steps[0].has_dy
+        terms = [(DY, H, at) for at in range(self.last + 1)] if has_dy else []
+        terms += [(DH_NEXT if has_dy else d(H), H, self.last), (DC_NEXT, C, self.last)]
+        return [(self.name(self.of(gradient), at), self.name(self.of(state), at)) for gradient, state, at in terms]
 
     def _loss(self, moved: Iterable[str]) -> str:
         """Return the source of the loss as a function of what is moved; the rest is as it is."""
         head = _wrapped(f"def loss({', '.join(f'{name}={name}' for name in moved)}):", 9)
         told = '    """Return the loss, all steps being computed anew."""'
         body = [f"    {line.source(self.functions)}" for line in self.forward]
-        total = " + ".join(f"{by} @ {state}" for by, state in self._ends())
-        return "\n".join([head, told, *body, f"    return {total}\n\n"])
+        total = " + ".join(f"{gradient} @ {state}" for gradient, state in self._of_loss())
+        last = f"    return {total}"
+        if len(last) > WIDTH:
+            last = _wrapped(f"    return ({total})", 12)
+        return "\n".join([head, told, *body, f"{last}\n\n"])
 
     def _agrees(self, check: _Check) -> bool:
         """Return what `AGREES` finds."""
@@ -290,8 +295,7 @@ class Script:
             values = {**self.values, **{move.name: move.value(self.values, moved) for move in check.moves}}
             for line in self.forward:
                 values[line.name] = line.value(values)
-            (dh, h), (dc, c) = self._ends()
-            return values[dh] @ values[h] + values[dc] @ values[c]
+            return sum(values[gradient] @ values[state] for gradient, state in self._of_loss())
 
         gradient = check.value
         along = np.cos(np.arange(gradient.size)).reshape(gradient.shape)

@@ -15,7 +15,17 @@ from gatewise.render.layout import OPEN, SHUT, Line, Rest, grouped, numbered, ro
 from gatewise.render.text import WIDTH, caption, clean, glued, left_of, right_of, short
 from gatewise.symbolic.formula import Row
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
-from gatewise.walkthrough.parts import Block, Definition, Equation, Facts, Opened, Section, Sentence, Table, Walkthrough
+from gatewise.walkthrough.parts import (
+    Block,
+    Definition,
+    Equation,
+    Expanded,
+    Facts,
+    Section,
+    Sentence,
+    Table,
+    Walkthrough,
+)
 
 LEAST_WIDTH, MOST_WIDTH = 60, 100
 _PLAIN = str.maketrans(
@@ -105,8 +115,8 @@ class _Writer:
                 yield from self._table(block)
             case Definition(name, right):
                 yield from self._wrapped(f"{name}(a) = {glued(right)}", 3, 7)
-            case Opened():
-                yield from self._opened(block)
+            case Expanded():
+                yield from self._expanded(block)
             case Sentence(text):
                 yield from (Text(line, style="italic") for line in self._fill(clean(said(text, glued)), 3, 3))
 
@@ -170,10 +180,10 @@ class _Writer:
             last.stylize(style, len(lines[-1]) - len(result))
         yield last
 
-    def _opened(self, opened: Opened) -> Iterator[Text]:
-        terms = opened.terms
+    def _expanded(self, expanded: Expanded) -> Iterator[Text]:
+        terms = expanded.terms
         yield Text("")
-        yield from self._wrapped(caption(opened, self.walk), 3, 3)
+        yield from self._wrapped(caption(expanded, self.walk), 3, 3)
         names = [short(term.name) for term in terms]
         width = max(map(cell_len, names))
         columns = [aligned([getattr(t, what) for t in terms]) for what in ("weight", "value", "product")]

@@ -162,7 +162,7 @@ class Program:
     given : tuple of Given
     forward, backward : tuple of Assignment
         Each after those that it needs.
-    carry, carry_back : tuple of Carry
+    carry, carry_backward : tuple of Carry
     """
 
     form: Form
@@ -170,7 +170,7 @@ class Program:
     forward: tuple[Assignment, ...]
     backward: tuple[Assignment, ...]
     carry: tuple[Carry, ...]
-    carry_back: tuple[Carry, ...]
+    carry_backward: tuple[Carry, ...]
 
     @cached_property
     def assignments(self) -> dict[Symbol, Assignment]:
@@ -196,7 +196,7 @@ class Program:
     def links(self) -> dict[Symbol, tuple[Symbol, int]]:
         """What a step takes from its neighbours: by its symbol here, the one there, and where that step lies."""
         before = {one.into: (one.source, -1) for one in self.carry}
-        return before | {one.into: (one.source, 1) for one in self.carry_back}
+        return before | {one.into: (one.source, 1) for one in self.carry_backward}
 
     def of_kind(self, kind: str) -> tuple[Symbol, ...]:
         """Return what is given of one kind."""

@@ -49,7 +49,7 @@ def with_h_and_x_apart(program: Program) -> Program:
         (*apart(form), *(_line_apart(one, form) for one in program.forward if one.left != Z)),
         tuple(one for line in program.backward for one in _lines_back(line, form, gradients)),
         program.carry,
-        program.carry_back,
+        program.carry_backward,
     )
 
 
@@ -191,7 +191,7 @@ def of_last_states(program: Program) -> Program:
             replace(one, symbol=DH) if one.symbol == DH_NEXT else one for one in program.given if one.symbol != DY
         ),
         backward=tuple(one for one in program.backward if one.left != DH),
-        carry_back=tuple(Carry(DH, one.source) if one.into == DH_NEXT else one for one in program.carry_back),
+        carry_backward=tuple(Carry(DH, one.source) if one.into == DH_NEXT else one for one in program.carry_backward),
     )
 
 

@@ -142,7 +142,7 @@ class Run:
                 scope.known[DY] = self.dy[t, rows]
                 passed = self._passed_over(t)
                 arriving[DH_NEXT][passed] += self.dy[t, passed]
-                for carry in self.program.carry_back:
+                for carry in self.program.carry_backward:
                     arriving[carry.into][rows] = scope[carry.source]
         return after, State(arriving[DH_NEXT], arriving[DC_NEXT])
 

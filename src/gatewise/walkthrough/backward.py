@@ -1,4 +1,4 @@
-"""Steps backward, in sections: from the loss to everything that it comes from (back-propagation through time)."""
+"""The backward pass, in sections: from the loss to everything that it comes from (back-propagation through time)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.diagnostics.gradient_check import gradient_check
 from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.symbols import C_PREV, DC_PREV, DH, H_PREV, UNITS, F, H, X, d
+from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DC_PREV, DH, DH_NEXT, DY, H_PREV, UNITS, C, F, H, X, d
 from gatewise.walkthrough import meaning, stepback
 from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
 from gatewise.walkthrough.parts import Block, Section, Sentence, Table, Words
@@ -26,7 +26,7 @@ class BackwardWalk:
     times : sequence of str
         What they are called.
     dh, dc : array, optional
-        The derivatives of the loss with respect to the last states; ones and zeros by default.
+        The gradients of the loss with respect to the last states, as for `gatewise.walkthrough.bound.bind_backward`.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class BackwardWalk:
         self.dh, self.dc = bind_backward(steps, dh, dc)
 
     def sections(self) -> list[Section]:
-        """Return what happened forward, in brief; the loss; the steps back; what comes of all of them; the check."""
+        """Return the loss; the forward pass in brief; the steps backward; what comes of all of them; the check."""
         with np.errstate(all="ignore"):
             found = [self._loss(), *(stepback.forward_in_brief(step) for step in self.steps)]
             found += [section for step in reversed(self.steps) for section in stepback.sections(step)]
@@ -48,22 +48,28 @@ class BackwardWalk:
             return [*found, self._check()]
 
     def _loss(self) -> Section:
-        loss = (
-            ("The loss is given by its derivatives.",)
-            if self.given
-            else ("The loss is the sum of the last ", H, ", so that its derivative by each entry is 1.")
-        )
-        derivative = ("A d before a symbol stands for the derivative of the loss by it: ", DH, " is that by ", H, ".")
-        part = (DC_PREV, " is the part along the cell state; what goes through ", H_PREV, " joins it a step earlier.")
-        blocks = (Sentence(loss), Sentence(derivative), Sentence(part))
-        return Section("loss", "The loss: where the way back begins", blocks)
+        loss: Words = ("The loss is the sum of the last ", H, ", so its gradient with respect to each entry is 1.")
+        if self.steps[0].has_dy:
+            of_outputs = ("The loss is given by its gradients: ", DY, " with respect to the output of every step, ")
+            loss = (*of_outputs, DH_NEXT, " and ", DC_NEXT, " with respect to the last states.")
+        elif self.given:
+            loss = ("The loss is given by its gradients with respect to the last ", H, " and ", C, ".")
+        d_of = ("A d before a symbol means the gradient of the loss with respect to it: ", DH, " belongs to ", H, ".")
+        part = (DC_PREV, " is the part along the cell state; what goes through ", H_PREV, " joins it one step earlier.")
+        blocks = (Sentence(loss), Sentence(d_of), Sentence(part))
+        return Section("loss", "The loss: where the backward pass begins", blocks)
 
     def _all_steps(self) -> Section:
         """The gradients of the parameters: the sums over all steps."""
-        told = "The parameters are the same at every step: their gradients add up. In brackets stands which step it is."
-        blocks: list[Block] = [Sentence(told)]
+        words = "The parameters are shared by all steps, so their gradients add up; the step is in brackets."
+        blocks: list[Block] = [Sentence(words)]
         blocks += [over_all_steps(self.steps, one) for one in self.steps[0].program.backward if one.sums]
-        return Section("all_steps", f"The gradients of all {len(self.steps)} steps", tuple(blocks), self.after)
+        return Section(
+            "all_steps",
+            f"The gradients summed over all {len(self.steps)} steps",
+            tuple(blocks),
+            self.after,
+        )
 
     def _through_time(self) -> Section:
         """How much of the cell state's gradient the forget gates let through."""
@@ -77,7 +83,7 @@ class BackwardWalk:
             for k in shown:
                 rows[k].append((time, (kept[k], carried[k], step.scope[new][k], step.scope[DC_PREV][k])))
         plain = first.form.keeps_by_gate
-        heads = (F if plain else "kept", ("product of ", F if plain else "it"), new, DC_PREV)
+        heads = (F if plain else "kept", ("product of ", F) if plain else "product", new, DC_PREV)
         blocks: list[Block] = [
             Table(self.names[UNITS][k], heads, tuple(rows[k]), (0,), digits=6, whole=True) for k in shown
         ]
@@ -85,19 +91,25 @@ class BackwardWalk:
         if rest:
             blocks.append(Sentence(f"… and {rest} more units (--unit K, or unit=K, shows one)."))
         blocks.append(Sentence(meaning.carried(self.times[-1], self.times[0], reached, shown, first.named)))
-        told: Words
+        words: Words
         if plain:
-            told = ("Along the cell state alone, ", DC_PREV, " is ", F, " times what arrives.")
+            words = ("Along the cell state alone, ", DC_PREV, " is ", F, " times the gradient that arrives.")
         else:
-            told = ("Kept is what ", F, ", the clip and zoneout together let through along the cell state alone.")
-        blocks.append(Sentence(told))
-        title = "The way through time: the running product of forget gates"
+            words = (
+                "kept is what ",
+                F,
+                ", the cell clip and zoneout together let through along the cell state.",
+            )
+        blocks.append(Sentence(words))
+        title = "Through time: the running product of the forget gates"
         return Section("through_time", title, tuple(blocks), self.after)
 
     def _check(self) -> Section:
-        compared = gradient_check([step.step for step in self.steps], self.dh, self.dc)
+        steps = self.steps
+        dy = np.stack([step.scope[DY] for step in steps]) if steps[0].has_dy else None
+        compared = gradient_check([step.step for step in steps], self.dh, self.dc, dy=dy)
         names: dict[str, Symbol] = {"x": X, "h_prev": H_PREV, "c_prev": C_PREV}
         rows = tuple((names.get(one.name, one.name), (one.entries, one.of, one.largest, one.error)) for one in compared)
-        heads = ("compared", "of", "largest gradient", "largest error")
+        heads = ("compared", "entries", "largest gradient", "largest error")
         blocks = (Table("", heads, rows, digits=3, whole=True), Sentence(meaning.compared(compared)))
-        return Section("gradient_check", "The check: against central differences of the loss", blocks, self.after)
+        return Section("gradient_check", "The check: central differences of the loss", blocks, self.after)

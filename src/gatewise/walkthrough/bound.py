@@ -19,9 +19,9 @@ from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Call, Formula, MatMul, Stack, Symbol, Transpose, add, nodes
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.run import Scope
-from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, FEATURES, RECURRENT, UNITS
+from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, DY, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.notation import Notation
-from gatewise.walkthrough.parts import Block, Bound, Equation, Opened, Section
+from gatewise.walkthrough.parts import Block, Bound, Equation, Expanded, Section
 
 OPENNESS = ("sigmoid", "hard_sigmoid")  # nonlinearities that lie between 0 and 1
 
@@ -33,27 +33,43 @@ class BoundStep:
     ----------
     step : Step
     units : tuple of int or None
-        The units that are opened, or None for all.
+        The units that are expanded, or None for all.
     notation : Notation
     time : str or None
         What the step is called, where there are several.
     at : int
         Which of the steps it is.
+    dy : array (recurrent,), optional
+        The gradient of the loss with respect to this step's output; without it, the loss depends on the last states
+        alone.
     """
 
     def __init__(
-        self, step: Step, units: tuple[int, ...] | None, notation: Notation, time: str | None = None, at: int = 0
+        self,
+        step: Step,
+        units: tuple[int, ...] | None,
+        notation: Notation,
+        time: str | None = None,
+        at: int = 0,
+        dy: Array | None = None,
     ) -> None:
         self.step, self.p, self.M, self.time, self.at = step, step.parameters, step.moment, time, at
         self.units = tuple(range(self.p.hidden_size)) if units is None else units
-        self.opened = units is not None
+        self.expanded = units is not None
         self.dropout, self.notation = step.moment.dropout, notation
         self.names = axes(step)
         form = binding.form_of(self.p, self.dropout, **notation.form)
-        written = rewrites.with_weights_as_they_act(rewrites.of_last_states(program(form)))
+        whole = program(form) if dy is not None else rewrites.of_last_states(program(form))
+        written = rewrites.with_weights_as_they_act(whole)
         with np.errstate(all="ignore"):  # infinity and NaN go through as they are
-            self.scope = Scope(written, self.p, binding.of_step(self.M, written))
+            known = binding.of_step(self.M, written)
+        self.scope = Scope(written, self.p, known if dy is None else known | {DY: dy})
         self.program, self.form = self.scope.program, form
+
+    @property
+    def has_dy(self) -> bool:
+        """Whether the loss depends on the output of this step itself."""
+        return DY in self.program.axes
 
     @property
     def apart(self) -> bool:
@@ -69,7 +85,7 @@ class BoundStep:
         value = self.scope[one.left]
         if one.left == self.form.raw_cell:  # the sum itself: an engine may have rounded what it kept in another way
             value = self.M.c_raw[0]
-        # Masks come last: that is how the shapes of what they multiply are told.
+        # Masks come last, so that `gatewise.render.layout.shapes` finds the shapes of what they multiply.
         used = sorted(self.program.symbols[one.left], key=lambda symbol: symbol.base == "mask")
         over, across = (*one.axes, *(UNITS, COLUMNS)[len(one.axes) :])
         return Equation(
@@ -96,21 +112,21 @@ class BoundStep:
         for k, axis in _summed(self.program)[one.left]:
             yield from (f"{k}: {name}" for name in self.names[axis]) if k else self.names[axis]
 
-    def section(self, key: str, title: str, blocks: Sequence[Block], way: str = "") -> Section:
-        """Return a section of this step; `way` is said of its time, where there are several."""
-        time = self.time if self.time is None or not way else f"{self.time}, {way}"
+    def section(self, key: str, title: str, blocks: Sequence[Block], which: str = "") -> Section:
+        """Return a section of this step, in its forward or backward pass where `which` says so."""
+        time = self.time if self.time is None or not which else f"{self.time}, {which}"
         return Section(key, title, tuple(blocks), time, self.at)
 
     def terms(self, left: Symbol, quantity: str) -> list[Block]:
-        """Return every product in a quantity of the units that are opened."""
-        if not self.opened:
+        """Return every product in a quantity of the expanded units."""
+        if not self.expanded:
             return []
-        return [Opened(left, k, self.step.terms(quantity, k)) for k in self.units]
+        return [Expanded(left, k, self.step.terms(quantity, k)) for k in self.units]
 
 
 @lru_cache(256)
 def _summed(program: Program) -> dict[Symbol, list[tuple[str, str]]]:
-    """Return what each product with a matrix is summed over, by what it goes into; and of which gate, going back."""
+    """Return what each product with a matrix is summed over, by what it goes into; backward, also of which gate."""
     found: dict[Symbol, list[tuple[str, str]]] = {}
     for left, one in program.assignments.items():
         found[left] = []
@@ -133,13 +149,15 @@ def bind_backward(
     steps : sequence of BoundStep
         Each begins where the one before it ended.
     dh, dc : array, optional
-        The derivatives of the loss with respect to the last states; ones and zeros by default.
+        The gradients of the loss with respect to the last states. By default zeros, but ones for `dh` where the steps
+        have no `dy`.
     """
     p = steps[0].p
-    last = _arriving("dh", dh, np.ones(p.recurrent_size)), _arriving("dc", dc, np.zeros(p.hidden_size))
+    dh_by_default = np.zeros(p.recurrent_size) if steps[0].has_dy else np.ones(p.recurrent_size)
+    last = _arriving("dh", dh, dh_by_default), _arriving("dc", dc, np.zeros(p.hidden_size))
     if not are_one_run(steps):
-        raise OptionError("the walk back needs steps of one run, each beginning where the one before it ended")
-    carry = steps[0].program.carry_back
+        raise OptionError("a backward pass takes the steps of one run, each beginning where the one before it ended")
+    carry = steps[0].program.carry_backward
     arriving = dict(zip((one.into for one in carry), last, strict=True))
     with np.errstate(all="ignore"):
         for step in reversed(steps):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from gatewise.arrays import Array, numbers
 from gatewise.arrays import index as index_of
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, ShapeError
 from gatewise.step import Step
 from gatewise.trace import LSTMTrace, Trace
 from gatewise.walkthrough import forward, setting, written
@@ -25,30 +26,35 @@ def walk(
     sequence: int = 0,
     facts: Mapping[str, object] | None = None,
     backward: bool = False,
+    dy: npt.ArrayLike | None = None,
     dh: npt.ArrayLike | None = None,
     dc: npt.ArrayLike | None = None,
     notation: str = "gatewise",
 ) -> Walkthrough:
     """Walk through one step, or several, line by line: equation, shapes, numbers, meaning.
 
-    Backward, the same step is read from its end to its beginning (back-propagation through time: Werbos, 1990): from
-    the derivatives of a loss by what the last step left behind to those by all that went in.
+    With `backward`, the backward pass of the same steps follows (back-propagation through time: Werbos, 1990): from the
+    gradients of a loss with respect to outputs and last states to those with respect to everything that went in.
 
     Parameters
     ----------
     thing : Step, sequence of Step, or Trace
         Of a trace, all valid steps of one sequence.
     unit : int, optional
-        Open one unit: show every product of its sums, largest contribution first. Negative counts from the end.
+        Expand one unit: show every product of its sums, largest contribution first. Negative counts from the end.
     sequence : int
         Which sequence of a trace's batch.
     facts : mapping, optional
         What else is known of the cell, shown among its sizes (where its numbers come from, say).
     backward : bool
-        Walk back.
+        Walk through the backward pass.
+    dy : array (time, recurrent), optional
+        The gradient of the loss with respect to the output h of every step, as `gatewise.backward` takes it: a row for
+        each step of `thing`, in its order; of a single step also (recurrent,). 0 where a step is not valid.
     dh, dc : array (recurrent,), (hidden,), optional
-        Of the walk back: the derivatives of the loss by the last step's hidden state and cell state. By default ones
-        and zeros: the loss is the sum of the last hidden state.
+        The gradients of the loss with respect to the hidden state and the cell state that the last step hands on; there
+        the gradient with respect to h is ``dy[-1] + dh``. By default 0; without `dy`, `dh` is 1: the loss is the sum of
+        the last hidden state.
     notation : {"gatewise", "notebook", "olah", "pytorch", "keras"}
         Whose symbols and shapes of matrices.
 
@@ -60,9 +66,9 @@ def walk(
     Raises
     ------
     OptionError
-        If there is nothing to walk through, or no such unit or notation.
+        If there is nothing to walk through, or no such unit or notation, or `dy` is not 0 where a step is not valid.
     ShapeError
-        If `dh` or `dc` has another shape.
+        If `dy`, `dh` or `dc` has another shape.
     NotKeptError
         If a trace did not keep everything.
 
@@ -71,20 +77,21 @@ def walk(
     >>> cell = gw.LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float64)
     >>> step = cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4], [0.2, 0.3]))
     >>> print(walk(step).sections[5].title)
-    Forget gate: how much of its old memory each unit keeps
+    Forget gate: how much of the old cell state each unit keeps
     """
     steps = _steps(thing, sequence)
     first, symbols = steps[0], notation_of(notation)
     p, units = first.parameters, None
     if unit is not None:
         units = (index_of("unit", unit, p.hidden_size, "this cell"),)
-    if not backward and (dh is not None or dc is not None):
-        raise OptionError("dh and dc belong to the walk back: backward=True")
+    if not backward and any(given is not None for given in (dy, dh, dc)):
+        raise OptionError("dy, dh and dc belong to the backward pass: backward=True")
     many = len(steps) > 1
     times = [_time_name(step, number) for number, step in enumerate(steps)]
+    outputs: Iterable[Array | None] = [None] * len(steps) if dy is None else _of_outputs(dy, thing, sequence, steps)
     bound = [
-        BoundStep(step, units, symbols, time if many else None, at)
-        for at, (step, time) in enumerate(zip(steps, times, strict=True))
+        BoundStep(step, units, symbols, time if many else None, at, each)
+        for at, (step, time, each) in enumerate(zip(steps, times, outputs, strict=True))
     ]
     sections = [setting.activations(p, backward), setting.sizes(first, facts or {}), setting.weights(bound[0])]
     if many:
@@ -94,9 +101,28 @@ def walk(
     else:
         sections += [section for step in bound for section in forward.sections(step)]
     counted = f"{len(steps)} steps" if many else "one step"
-    title = f"An LSTM cell, {counted} back, line by line" if backward else f"An LSTM cell, {counted} line by line"
+    which = f"the backward pass of {counted}," if backward else counted
+    title = f"An LSTM cell, {which} line by line"
     shown = tuple(written.section(section, symbols) for section in sections)
     return Walkthrough(title, shown, tuple(bound), bound[0].names, units, backward, symbols.name, symbols.rows)
+
+
+def _of_outputs(dy: npt.ArrayLike, thing: object, sequence: int, steps: Sequence[Step]) -> Array:
+    """Return the gradient with respect to the output of each step, in the order in which the steps ran."""
+    rows = numbers("dy", dy)
+    shape = (len(thing) if isinstance(thing, Trace) else len(steps), steps[0].parameters.recurrent_size)
+    if shape == (1, *rows.shape):
+        rows = rows[None]
+    if rows.shape != shape:
+        raise ShapeError(f"dy has shape {rows.shape}; this walk takes {shape}: (time, recurrent)")
+    if not isinstance(thing, Trace):
+        return rows
+    if thing.valid is not None:
+        valid = thing.valid[:, sequence]
+        if rows[~valid].any():
+            raise OptionError(f"dy is not 0 at step {np.flatnonzero(~valid & rows.any(axis=1))[0]}, which is not valid")
+        rows = rows[valid]
+    return rows if thing.direction == "forward" else rows[::-1]
 
 
 def _steps(thing: object, sequence: int) -> list[Step]:

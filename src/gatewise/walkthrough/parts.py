@@ -96,7 +96,7 @@ class Definition:
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class Expanded:
     """Every product in the sum behind one number: of a unit, or of another entry (`over`, a key of the names)."""
 
     left: Symbol
@@ -112,7 +112,7 @@ class Sentence:
     text: Words
 
 
-Block = Equation | Table | Facts | Definition | Opened | Sentence
+Block = Equation | Table | Facts | Definition | Expanded | Sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +150,11 @@ class Bound(Protocol):
     program: Program
 
     @property
+    def has_dy(self) -> bool:
+        """Whether the loss depends on the output of this step itself."""
+        ...
+
+    @property
     def scope(self) -> Env:
         """What its symbols stand for."""
         ...
@@ -173,7 +178,7 @@ class Walkthrough:
         What vectors and matrices go over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
         where it is projected), ``features``, ``columns`` (of the combined input) and ``all gates``.
     units : tuple of int or None
-        The units that are opened, or None for all.
+        The units that are expanded, or None for all.
     backward : bool
         Whether it is a walk back.
     notation : str

@@ -8,6 +8,7 @@ from functools import lru_cache
 from gatewise.gates import LETTERS, NAMES, index
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import Assignment, Program
+from gatewise.symbolic.symbols import DH
 
 Stations = dict[str, tuple[Assignment, ...]]
 
@@ -52,6 +53,8 @@ def _backward(one: Assignment) -> str:
     left = one.left
     if one.sums:
         return "d_weights"
+    if left == DH:
+        return "arriving"
     if left.base in ("h", "h_new", "h_raw") or (left.base == "m" and left.d):
         return "d_hidden_state"
     if left.base in ("z", "x", "h_prev", "c_prev"):

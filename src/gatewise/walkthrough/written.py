@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.walkthrough.notation import DEFAULT, Notation
-from gatewise.walkthrough.parts import Block, Equation, Opened, Section, Sentence, Table, Words
+from gatewise.walkthrough.parts import Block, Equation, Expanded, Section, Sentence, Table, Words
 
 
 def section(section: Section, notation: Notation) -> Section:
@@ -25,7 +25,7 @@ def _block(block: Block, notation: Notation) -> Block:
             rows = tuple((_words(name, notation), values) for name, values in block.rows)
             columns = tuple(_words(head, notation) for head in block.columns)
             return replace(block, title=_words(block.title, notation), columns=columns, rows=rows)
-        case Opened():
+        case Expanded():
             return replace(block, left=notation.symbol(block.left))
         case Sentence():
             return replace(block, text=_words(block.text, notation))
