@@ -126,11 +126,11 @@ def test_a_rewritten_program_computes_the_same(variant, projection, masked, form
     assert DH not in rewritten.assignments
 
 
-def test_a_run_goes_back_from_one_loss_alone():
+def test_a_run_goes_backward_from_one_loss_alone():
     run = cases.run_of("plain")
     made = Run(program(Form(run.p.variant)), run.p, run.x, run.state)
     assert not made[DX].any()
-    with pytest.raises(RuntimeError, match="has gone back already"):
+    with pytest.raises(RuntimeError, match="has run backward already"):
         made.end(np.ones_like(made.dy), made.final)
 
 

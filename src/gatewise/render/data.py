@@ -33,8 +33,8 @@ Object = dict[str, Any]
 def render(walk: Walkthrough, *, program: bool = False) -> str:
     """Return the walkthrough as JSON, one vector or small object a line.
 
-    With `program` the program, its wiring, parameters and inputs stand in the place of the sections: everything that
-    those show can be computed from it.
+    With `program`, the program, its wiring, parameters and inputs take the place of the sections, which can be computed
+    from them.
     """
     return _written(document(walk, program=program), 0) + "\n"
 

@@ -152,7 +152,7 @@ class Form:
         return Symbol("q", k) if self.variant.layer_norm == "gates" else self.unclipped(k)
 
 
-@dataclass(frozen=True, eq=False)  # each is made once, and told from others by what it is
+@dataclass(frozen=True, eq=False)  # each is made once, and compared by identity
 class Program:
     """What a cell computes in one step, and what it carries from step to step.
 

@@ -82,7 +82,7 @@ def _apart(program: Program, form: Form) -> dict[Symbol, Assignment]:
 
 
 def _lines_back(line: Assignment, form: Form, gradients: dict[Symbol, Assignment]) -> Iterator[Assignment]:
-    """Go through what an equation of the step back becomes; under dropout the gradients of h and x have names."""
+    """Go through what an equation of the backward pass becomes; under dropout the gradients of h and x have names."""
     h, x = vectors(form)
     named = {d(Z_H): "recurrent" in form.dropout, d(Z_X): "input" in form.dropout}
 
@@ -197,7 +197,7 @@ def of_last_states(program: Program) -> Program:
 
 @lru_cache(256)
 def with_weights_as_they_act(program: Program) -> Program:
-    """Return a program whose weights stand for what DropConnect leaves of them; their gradients are as they were."""
+    """Return a program whose weights are those that DropConnect leaves; their gradients are as they were."""
 
     def change(node: Formula) -> Formula | None:
         match node:

@@ -96,7 +96,7 @@ class BackwardWalk:
             words = ("Along the cell state alone, ", DC_PREV, " is ", F, " times the gradient that arrives.")
         else:
             words = (
-                "kept is what ",
+                "The share kept is what ",
                 F,
                 ", the cell clip and zoneout together let through along the cell state.",
             )

@@ -11,7 +11,7 @@ from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Sum, Symbol
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, COLUMNS, D_H, D_X, FEATURES, H_PREV, RECURRENT, UNITS, C, H, X, Z
-from gatewise.walkthrough import meaning, stations
+from gatewise.walkthrough import grouping, meaning
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Expanded, Section, Sentence, Table
 
@@ -40,7 +40,7 @@ def sections(bound: BoundStep) -> list[Section]:
     }
     with np.errstate(all="ignore"):
         found = [_input(bound)]
-        for key, equations in stations.forward(bound.program.forward).items():
+        for key, equations in grouping.forward(bound.program.forward).items():
             found.append(makers[key](bound, equations) if key in makers else _gate(bound, key, equations))
     return found
 

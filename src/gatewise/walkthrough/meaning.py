@@ -25,7 +25,7 @@ def short(value: float) -> str:
 def _each(
     units: Sequence[int], values: Array, say: Callable[[int], str], names: Names, what: str, begins: bool = True
 ) -> str:
-    """Say it of every unit where they are few, else of the least and the greatest."""
+    """Say it of each unit where there are few, else of the one with the least value and the one with the greatest."""
     if len(units) <= _MOST:
         text = "; ".join(f"{names(k)} {say(k)}" for k in units) + "."
         return _begin(text) if begins else text
@@ -33,6 +33,8 @@ def _each(
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         return f"Of {len(units)} units at least one has no finite value: {names(bad)} ({what})."
     least, most = int(np.argmin(values)), int(np.argmax(values))
+    if least == most:
+        return f"All {len(units)} units are alike: {names(least)} {say(least)} ({what})."
     extremes = f"{names(most)} {say(most)}, the most, and {names(least)} {say(least)}, the least"
     return f"Of {len(units)} units, {extremes} ({what})."
 
@@ -143,7 +145,7 @@ def weights_backward(equations: Sequence[Equation], names: Mapping[str, tuple[st
             gate_of = NAMES[index(equation.left.sub)].replace("_", " ")
             largest = (float(sizes[at]), f"that of {column} in the {gate_of} of {unit} ({short(equation.value[at])})")
     if not largest[1]:
-        return "All gradients of the weights are 0: no weight changes the loss."
+        return "All gradients of the weights are 0: to first order, no weight changes the loss."
     return f"The largest gradient of a weight is {largest[1]}."
 
 
@@ -182,7 +184,7 @@ def compared(found: Sequence[Compared]) -> str:
     sampled = "" if all(one.entries == one.of for one in found) else "sampled "
     seen = [one.relative for one in found if one.visible]
     if not seen:
-        return f"The {sampled}gradients are too small for central differences to resolve: nothing speaks against them."
+        return f"The {sampled}gradients are too small for central differences to resolve, and consistent with them."
     small = ", ".join(one.name for one in found if not one.visible and one.largest)
     more = f" ({small}: too small for differences to resolve)" if small else ""
     within = f"within {max(seen):.1e} of each array's largest entry"

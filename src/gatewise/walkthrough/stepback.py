@@ -27,7 +27,7 @@ from gatewise.symbolic.symbols import (
     F,
     d,
 )
-from gatewise.walkthrough import meaning, stations
+from gatewise.walkthrough import grouping, meaning
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Equation, Expanded, Section, Sentence, Table
 
@@ -56,7 +56,7 @@ def forward_in_brief(step: BoundStep) -> Section:
 
 def sections(step: BoundStep) -> list[Section]:
     """Return the backward pass of a step, given what arrives at its hidden state and its cell state."""
-    equations = stations.backward(step.program.backward)
+    equations = grouping.backward(step.program.backward)
     found = [_arriving(step, equations.pop("arriving", ()))]
     for key, assignments in equations.items():
         blocks = step.equations(assignments)

@@ -10,17 +10,17 @@ from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.symbols import DH
 
-Stations = dict[str, tuple[Assignment, ...]]
+BySection = dict[str, tuple[Assignment, ...]]
 
 
-def forward(assignments: Iterable[Assignment]) -> Stations:
+def forward(assignments: Iterable[Assignment]) -> BySection:
     """Return the equations of a step forward by the key of their section, in the order of the program."""
-    return _by_station(assignments, _forward)
+    return _by_section(assignments, _forward)
 
 
-def backward(assignments: Iterable[Assignment]) -> Stations:
-    """Return the equations of a step back by the key of their section, in the order of the program."""
-    return _by_station(assignments, _backward)
+def backward(assignments: Iterable[Assignment]) -> BySection:
+    """Return the equations of a step backward by the key of their section, in the order of the program."""
+    return _by_section(assignments, _backward)
 
 
 @lru_cache(256)
@@ -31,7 +31,7 @@ def of_section(program: Program, key: str) -> tuple[Assignment, ...]:
     return (forward(program.forward) | backward(program.backward)).get(key, ())
 
 
-def _by_station(assignments: Iterable[Assignment], key: Callable[[Assignment], str]) -> Stations:
+def _by_section(assignments: Iterable[Assignment], key: Callable[[Assignment], str]) -> BySection:
     found: dict[str, list[Assignment]] = {}
     for one in assignments:
         found.setdefault(key(one), []).append(one)
