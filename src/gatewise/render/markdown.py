@@ -132,8 +132,8 @@ def _expanded(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
     yield prose(text.caption(expanded, walk))
     cells = []
     for term, share in zip(terms, shares([term.product for term in terms]), strict=True):
-        told = "" if share is None else percent(share)
-        cells.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), told])
+        shown = "" if share is None else percent(share)
+        cells.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), shown])
     cells.append(["**sum**", "", "", f"**{number(terms.total)}**", ""])
     yield _grid(["", "weight", "value", "product", "share"], cells)
 

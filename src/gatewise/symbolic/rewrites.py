@@ -38,7 +38,7 @@ from gatewise.symbolic.symbols import (
 
 
 def with_h_and_x_apart(program: Program) -> Program:
-    """Return a program in which h and x have each a matrix of their own, U and W, and there is no combined input."""
+    """Return a program in which h and x each have a matrix of their own, U and W, and there is no combined input."""
     form = replace(program.form, split=True)
     if form.haste:  # they are apart already
         return replace(program, form=form)
@@ -145,7 +145,7 @@ def with_z_inlined(program: Program) -> Program:
 
 
 def with_two_biases(program: Program) -> Program:
-    """Return a program in which the parts of x and of h have each a bias: b beside W x and b2 beside U h."""
+    """Return a program in which the parts of x and of h each have a bias: b beside W x and b2 beside U h."""
 
     def change(node: Formula) -> Formula | None:
         if not isinstance(node, Sum):

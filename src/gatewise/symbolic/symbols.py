@@ -1,4 +1,4 @@
-"""The symbols of the equations, and what their vectors and matrices go over."""
+"""The symbols of the equations, and what their vectors and matrices run over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gatewise.symbolic.formula import Symbol
 
-# What a vector goes over: units, entries of the hidden state, features, entries of the combined input, or the units of
+# What a vector runs over: units, entries of the hidden state, features, entries of the combined input, or the units of
 # every gate one after the other.
 UNITS, RECURRENT, FEATURES, COLUMNS, ALL_GATES = "units", "recurrent", "features", "columns", "all gates"
 

@@ -46,7 +46,7 @@ class WiredRun:
     state : tuple of tuple of State, optional
         Arrays (batch, ·); by default the wiring's own, or zeros.
     valid : boolean array (time, batch), optional
-        By default all steps are but those that the wiring's mark marks.
+        Which steps are valid; by default all but those that hold the wiring's `marked` value.
     dropout : nested sequence of DropoutMasks, optional
         Fitted to the run.
     dy : array, optional

@@ -35,7 +35,7 @@ MERGED, READ = Symbol("y"), Symbol("r")  # what a layer puts out, and what the h
 V, B_Y, A_Y = Symbol("V"), Symbol("b", "y"), Symbol("a", "y")  # the head's weight, bias and pre-activation
 E = Symbol("E")  # the embedding
 SOFTMAX = "softmax"
-OUTPUTS, MERGED_AXIS, ONE_DIRECTION = "outputs", "merged", "one direction"  # what the vectors here go over
+OUTPUTS, MERGED_AXIS, ONE_DIRECTION = "outputs", "merged", "one direction"  # what the vectors here run over
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class Wiring:
 
 
 def merging(how: str, directions: int) -> tuple[Assignment, ...]:
-    """Return what a layer puts out, made of what its directions put out; nothing where those stay apart."""
+    """Return what a layer puts out, made of what its directions put out; nothing where they are not merged."""
     if directions == 1:
         return (Assignment(MERGED, FORWARD, (MERGED_AXIS,)),)
     both: dict[str, Formula] = {

@@ -195,7 +195,7 @@ def _arriving(name: str, given: npt.ArrayLike | None, default: Array) -> Array:
 
 
 def axes(step: Step) -> Mapping[str, tuple[str, ...]]:
-    """Return what vectors and matrices of a step go over, and what each entry is called."""
+    """Return what vectors and matrices of a step run over, and what each entry is called."""
     p, labels = step.parameters, step.labels
     units = tuple(labels.unit(k) if labels.units is not None else f"unit {k}" for k in range(p.hidden_size))
     columns = tuple(step.column_names())

@@ -175,7 +175,7 @@ class Walkthrough:
     steps : tuple of Bound
         Its steps: the program of each, and the values of its symbols.
     names : dict of str to tuple of str
-        What vectors and matrices go over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
+        What vectors and matrices run over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
         where it is projected), ``features``, ``columns`` (of the combined input) and ``all gates``.
     units : tuple of int or None
         The units that are expanded, or None for all.
