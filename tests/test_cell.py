@@ -21,7 +21,7 @@ every_init = pytest.mark.parametrize("init", INITS)
 def drawn(init, inputs=20, hidden=50, *, seed=0, **options):
     """Return parameters of an initialiser, whose numbers come from a seed."""
     source = {"seed": seed} if init == "notebook" else {"rng": seed}
-    return draw(inputs, hidden, init=init, **source, **options)
+    return draw(inputs, hidden, init=init, dtype=np.float64, **source, **options)
 
 
 def assert_uniform(numbers, bound):
@@ -90,7 +90,7 @@ def test_chrono_s_other_numbers_are_glorot_s():
 
 
 def test_the_notebook_s_numbers_are_numpy_s_legacy_ones_gate_by_gate():
-    p = draw(3, 5, init="notebook", scale=0.5, seed=7, projection_size=2, variant=VARIANTS["peephole"])
+    p = drawn("notebook", 3, 5, seed=7, scale=0.5, projection_size=2, variant=VARIANTS["peephole"])
     rng = np.random.RandomState(7)
     for gate in "figo":
         np.testing.assert_array_equal(p.weight["ifgo".index(gate)], rng.randn(5, 5) * 0.5)

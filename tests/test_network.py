@@ -49,7 +49,7 @@ def test_a_network_is_its_parts_one_after_another(reads, bidirectional, head):
     trace = network.trace(TOKENS)
     np.testing.assert_array_equal(trace.output, y)
     np.testing.assert_array_equal(trace.tokens, TOKENS)
-    np.testing.assert_array_equal(trace.lstm[0].input, features)
+    np.testing.assert_array_equal(trace.lstm[0, "forward"].input, features)
 
 
 def test_a_network_without_embedding_takes_features():

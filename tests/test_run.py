@@ -65,7 +65,7 @@ def test_one_direction_backward_is_over_time_reversed():
 
 def test_every_layer_may_merge_in_its_own_way():
     lstm = random_lstm(num_layers=3, bidirectional=True, merge=["sum", "concat", "none"])
-    assert [cell.input_size for cell in (lstm[0], lstm[1], lstm[2])] == [2, 3, 6]
+    assert [cell.input_size for cell in lstm.cells().values()] == [2, 2, 3, 3, 6, 6]
     y, _ = lstm(random_x(lstm))
     assert y.shape == (4, 3, 2, 3)
 
@@ -117,7 +117,7 @@ def test_an_input_without_a_batch_is_a_batch_of_one_and_comes_back_so(merge):
     one, whole = gw.backward(trace, dy[:, 0], bare_dstate), gw.backward(other, dy, dstate)
     np.testing.assert_array_equal(one.x, whole.x[:, 0])
     assert_same_state(one.state, [[gw.State(s.h[0], s.c[0]) for s in layer] for layer in whole.state])
-    np.testing.assert_array_equal(one[1].weight, whole[1].weight)
+    np.testing.assert_array_equal(one[1, "backward"].weight, whole[1, "backward"].weight)
 
 
 def test_the_state_that_comes_back_goes_in_again():
@@ -155,7 +155,7 @@ def test_lengths_are_the_mask_of_the_first_steps(masked_output, bidirectional):
     found, other = (lstm.trace(x, **o, masked_output=masked_output) for o in ({"lengths": lengths}, {"mask": mask}))
     np.testing.assert_array_equal(found.output, other.output)
     assert_same_state(found.state, other.state)
-    np.testing.assert_array_equal(found[0].valid, other[0].valid)
+    np.testing.assert_array_equal(found[0, "forward"].valid, other[0, "forward"].valid)
     dy = np.ones_like(found.output)
     np.testing.assert_array_equal(gw.backward(found, dy).x, gw.backward(other, dy).x)
 

@@ -112,7 +112,7 @@ def test_a_stream_runs_forward_only(options):
     cases.one_sentence(caught.value, "forward only", "backward")
 
 
-@pytest.mark.parametrize("options", [{"engine": "fast"}, {"batch": -1}, {"batch": 1.5}])
+@pytest.mark.parametrize("options", [{"engine": "fast"}, {"batch_size": -1}, {"batch_size": 1.5}])
 def test_a_wrong_stream_is_refused_when_it_is_made(options):
     with pytest.raises(gw.OptionError) as caught:
         random_lstm().stream(**options)
