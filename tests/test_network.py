@@ -348,8 +348,10 @@ def test_a_head_in_single_precision_takes_its_bias_along():
 
 def test_a_network_says_what_it_is():
     network = random_network(reads="last")
-    assert repr(network) == f"<Network: embedding (5, 2) → {network.lstm!r} → head (2, 3), reads last>"
-    assert repr(random_network(embedding=False, head=False)) == f"<Network: {random_network().lstm!r}, reads every>"
+    parts = f"Embedding(vocabulary=5) → {network.lstm!r} → Linear(3, 2)"
+    assert repr(network) == f"<Network: {parts}, reads last, {10 + network.lstm.num_parameters + 8} parameters>"
+    bare = random_network(embedding=False, head=False)
+    assert repr(bare) == f"<Network: {bare.lstm!r}, reads every, {bare.lstm.num_parameters} parameters>"
 
 
 # What is refused.
@@ -399,14 +401,14 @@ def test_a_wrong_head_is_refused_in_one_sentence(weight, bias, kind, words):
 @pytest.mark.parametrize(
     ("x", "kind", "words"),
     [
-        ([[0.0, 1.0]], gw.ShapeError, ["whole numbers", "float64"]),
-        ([[True, False]], gw.ShapeError, ["whole numbers", "bool"]),
+        ([[0.0, 1.0]], gw.ShapeError, ["integers", "float64"]),
+        ([[True, False]], gw.ShapeError, ["integers", "bool"]),
         (3, gw.ShapeError, ["()", "(time, batch)"]),
         (np.zeros((2, 2, 2), int), gw.ShapeError, ["(2, 2, 2)"]),
         ([[0, 5]], gw.OptionError, ["0 and 4", "0 to 5"]),
         ([[-1, 4]], gw.OptionError, ["0 and 4", "-1 to 4"]),
         ([[0, 1], [2]], gw.ShapeError, ["x"]),
-        ("text", gw.ShapeError, ["x", "whole numbers"]),
+        ("text", gw.ShapeError, ["x", "integers"]),
     ],
 )
 def test_wrong_tokens_are_refused_in_one_sentence(x, kind, words):

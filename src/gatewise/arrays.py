@@ -37,9 +37,9 @@ def float_type(dtype: npt.DTypeLike) -> np.dtype[np.floating[Any]]:
 
 
 def size(what: str, value: object, *, least: int = 1) -> int:
-    """Return `value` as a whole number of at least `least`; `what` names it in the error."""
+    """Return `value` as an integer of at least `least`; `what` names it in the error."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise OptionError(f"{what} must be a whole number of at least {least}, not {value!r}")
+        raise OptionError(f"{what} must be an integer of at least {least}, not {value!r}")
     if value < least:
         raise OptionError(f"{what} must be at least {least}, not {value}")
     return int(value)
@@ -48,7 +48,7 @@ def size(what: str, value: object, *, least: int = 1) -> int:
 def numbers(what: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
     """Return `value` as an array of real floating-point numbers; `what` names it in the error.
 
-    Whole numbers become floats, and where `dtype` is given the result has it.
+    Integers become floats, and where `dtype` is given the result has it.
     """
     try:
         array = np.asarray(value)

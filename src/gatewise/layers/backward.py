@@ -15,8 +15,9 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.gradients import Gradients, LSTMGradients
 from gatewise.layers.arguments import unbatched
 from gatewise.layers.merging import shown, unmerge, unshown
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.step import State
-from gatewise.trace import LSTMTrace, Trace
+from gatewise.trace import Trace
 
 
 @singledispatch
