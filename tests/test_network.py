@@ -1,4 +1,4 @@
-"""Embedding → LSTM → head: forward by hand, the way back by central differences."""
+"""Embedding → LSTM → head: forward by hand, backward by central differences."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_tokens_without_a_batch_are_a_batch_of_one(reads):
 @pytest.mark.parametrize("lengths", [None, [4, 2], [0, 3]])
 @pytest.mark.parametrize("merge", ["concat", "sum", "mul", "average"])
 def test_the_gradients_of_a_network_equal_central_differences(reads, bidirectional, lengths, merge):
-    """Token 3 comes again and again, in one row and across rows: its gradients add up."""
+    """Token 3 comes again and again, within a sequence and across sequences: its gradients add up."""
     network = random_network(reads=reads, bidirectional=bidirectional, num_layers=2, merge=merge)
     rng = np.random.default_rng(4)
     start = [[gw.State(*(rng.normal(size=a.shape) for a in s)) for s in row] for row in network.lstm.zero_state(2)]
@@ -234,7 +234,7 @@ def test_the_gradients_of_a_network_that_masks_equal_central_differences(reads, 
     assert not found.embedding[3].any()
 
 
-# Activations of the head, and steps that do not take place.
+# Activations of the head, and steps that are not valid.
 
 
 def test_a_softmax_head_puts_out_shares_even_of_huge_numbers():

@@ -1,4 +1,4 @@
-"""The public face: the names that the package gives out, and what importing it costs."""
+"""The public names of the package, what they return, and what importing it costs."""
 
 from __future__ import annotations
 

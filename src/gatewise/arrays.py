@@ -142,8 +142,9 @@ def by_cell(layers: Sequence[Mapping[str, T]]) -> dict[tuple[int, str], T]:
 
 
 def in_words(index: Sequence[int]) -> str:
-    """Return a place (step, row, unit) or (row, unit) in words."""
-    return ", ".join(f"{name} {n}" for name, n in zip(("step", "row", "unit")[-len(index) :], index, strict=True))
+    """Return a place (step, sequence, unit) or (sequence, unit) in words."""
+    names = ("step", "sequence", "unit")[-len(index) :]
+    return ", ".join(f"{name} {n}" for name, n in zip(names, index, strict=True))
 
 
 def time_first(array: npt.NDArray[Any], axes: Sequence[str], what: str = "x") -> npt.NDArray[Any]:

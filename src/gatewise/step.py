@@ -269,11 +269,11 @@ class Step:
         return brief(f"Step{place}: {size}", {name: getattr(self, name) for name in names})
 
 
-def _only(rows: Array) -> Array:
-    """Return the one row of a moment's quantity."""
-    row: Array = rows[0]
-    lock(row)
-    return row
+def _only(batch: Array) -> Array:
+    """Return a moment's quantity for its one sequence."""
+    one: Array = batch[0]
+    lock(one)
+    return one
 
 
 def _before(clip: float | None, zoneout: Array | None = None) -> str:

@@ -44,7 +44,7 @@ class Trace:
         None where the trace does not keep everything.
     direction : {"forward", "backward"}
     valid : boolean array (time, batch) or None
-        Which steps are valid, that is, took place; None means all.
+        Which steps are valid; None means all.
     dropout : DropoutMasks
         The dropout masks that were applied, broadcast to the run.
     keep : Keep

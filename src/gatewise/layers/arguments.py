@@ -118,7 +118,7 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
     if mask is not None:
         valid = _array(mask)
         if valid is None:
-            raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), with rows of equal lengths")
+            raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), with sequences of equal lengths")
         if valid.dtype != np.bool_ or valid.shape not in {(time, batch), (time,)}:
             raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), not {valid.dtype} of {valid.shape}")
         return np.array(np.broadcast_to(valid if valid.ndim == 2 else valid[:, None], (time, batch)))
@@ -128,7 +128,7 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
 def _array(given: npt.ArrayLike) -> npt.NDArray[Any] | None:
     try:
         return np.asarray(given)
-    except ValueError:  # rows of different lengths
+    except ValueError:  # sequences of different lengths
         return None
 
 

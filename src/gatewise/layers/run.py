@@ -212,7 +212,7 @@ def _with_batch(plan: Plan, out: Array) -> Array:
         found = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ShapeError(f"out must be an array of {dtype} of shape {shape}, not {found}")
     if not out.flags.carray:
-        raise OptionError("out must be writable, aligned and lie in one piece")
+        raise OptionError("out must be writable, aligned and C-contiguous")
     return out.reshape(plan.output)
 
 
