@@ -81,7 +81,7 @@ def test_the_directions_may_have_different_sizes_where_they_are_put_side_by_side
     assert found[0, "backward"].weight.shape == large.parameters.weight.shape
 
 
-def test_noise_is_given_to_each_cell_apart():
+def test_each_cell_is_given_dropout_masks_of_its_own():
     lstm = random_lstm(num_layers=2, bidirectional=True)
     x, rng = random_x(lstm), np.random.default_rng(3)
     dropout = [[cases.dropout_of(cell.parameters, 4, 3, rng) for cell in row] for row in lstm.layers]
