@@ -42,7 +42,7 @@ def some(case: dict) -> bool:
 
 
 def fewer(case: dict) -> bool:
-    """Tell of those the ones that are enough where rendering is dear: the backward pass of one step has the forward equations too."""
+    """Keep those that are enough where rendering is slow: one backward step has the forward equations too."""
     return some(case) and (case["variant"] in EVERY_PART or case["way"] == "backward")
 
 
