@@ -62,7 +62,7 @@ class Table:
     ----------
     title : Words
     columns : tuple of Words
-    rows : tuple of (Words, sequence of float)
+    rows : sequence of (Words, sequence of float)
         Each row's name and numbers.
     openness : tuple of int
         Which columns say how far a gate is open.
@@ -70,14 +70,18 @@ class Table:
         Decimals to show.
     whole : bool
         Whether every row is shown, however many there are.
+    left_out : int
+        How many rows before the last one are not there: those of the steps between the first and the last of a long
+        walk.
     """
 
     title: Words
     columns: tuple[Words, ...]
-    rows: tuple[tuple[Words, Sequence[Any]], ...]
+    rows: Sequence[tuple[Words, Sequence[Any]]]
     openness: tuple[int, ...] = ()
     digits: int = 8
     whole: bool = False
+    left_out: int = 0
 
 
 @dataclass(frozen=True, eq=False)
