@@ -17,7 +17,7 @@ import gatewise as gw
 from gatewise.cell import INITS
 from gatewise.cli import main
 from gatewise.cli.convert import SUFFIXES
-from gatewise.cli.run import VariantOptions
+from gatewise.cli.options import VariantOptions
 from gatewise.examples import EXAMPLES
 from gatewise.interop import torch
 from gatewise.interop.torch import writing
@@ -173,11 +173,11 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--hidden-size", "-2"], "hidden_size must be at least 1, not -2"),
         (["--input-size", "0"], "input_size must be at least 1, not 0"),
         (["--projection-size", "3"], "projection_size must be at most hidden_size, 2, but is 3"),
-        (["--seed", "-1"], "seed must be a whole number from 0 to 4294967295, not -1"),
-        (["--seed", "4294967296"], "seed must be a whole number from 0 to 4294967295, not 4294967296"),
+        (["--seed", "-1"], "seed must be an integer from 0 to 4294967295, not -1"),
+        (["--seed", "4294967296"], "seed must be an integer from 0 to 4294967295, not 4294967296"),
         (
             ["--init", "pytorch", "--seed", "-1"],
-            "rng (the seed) must be a whole number from 0 on, or a numpy.random.Generator",
+            "rng must be a non-negative integer (a seed) or a numpy.random.Generator",
         ),
         (["--init", "pytorch", "--scale", "2"], "the initialiser 'pytorch' does not take scale"),
         (["--scale", "nan"], "scale must be a finite number, not nan"),

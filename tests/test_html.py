@@ -23,7 +23,7 @@ from gatewise.symbolic import evaluation
 from gatewise.symbolic import formula as f
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import number
-from gatewise.walkthrough.parts import Equation, Opened, Table, Walkthrough
+from gatewise.walkthrough.parts import Equation, Expanded, Table, Walkthrough
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("few_differences")
 MATHML = {"math", "mi", "mn", "mo", "mrow", "mtext", "mfrac", "msqrt", "msub", "msup", "msubsup", "mover"}
 ARITY = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "mover": 2}
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>&amp;\x1b[31m\0\ud800'
-WAYS = ("forward", "backward", "opened")
+WAYS = ("forward", "backward", "expanded")
 every = pairs(**SUBJECTS, way=WAYS, allowed=some)
 
 
@@ -127,7 +127,7 @@ def test_every_cell_of_a_table_has_its_number(way):
             if isinstance(block, Table):
                 rows = block.rows if block.whole or len(block.rows) <= 8 else [*block.rows[:7], block.rows[-1]]
                 expected.append([[number(value, block.digits) for value in values] for _, values in rows])
-            elif isinstance(block, Opened):
+            elif isinstance(block, Expanded):
                 rows = [[number(one) for one in term[1:]] for term in block.terms]
                 expected.append([*rows, [number(block.terms.total)]])
     found = [

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gatewise.cli.run import (
+from gatewise.cli.options import (
     BACK,
     RUN,
     BackOptions,
@@ -16,10 +16,10 @@ from gatewise.cli.run import (
     ModelOptions,
     RunOptions,
     VariantOptions,
-    build,
     given,
     refuse,
 )
+from gatewise.cli.run import build
 from gatewise.cli.walk import Output
 
 

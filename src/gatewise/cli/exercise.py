@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.run import VARIANT, Count, Integer, VariantOptions, switches_of
+from gatewise.cli.options import VARIANT, Count, Integer, VariantOptions, switches_of
 
 CLASS = Group("The class", sort_key=1)
 ASKED = Group("What is asked", sort_key=2)

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from gatewise.arrays import Array, require_memory
+from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
-from gatewise.step import Labels, Step
+from gatewise.step import Step
 from gatewise.trace import Trace
 from gatewise.walkthrough.lazy import Lazy
 
@@ -48,7 +49,7 @@ def steps_of(
         while len(parts) <= place // together:
             start = len(parts) * together
             stop = start + together
-            named = replace(labels, times=labels.times and labels.times[start:stop])
+            named = labels.replace(times=labels.times and labels.times[start:stop])
             trace = lstm.trace(x[start:stop, None], states[-1], labels=named, engine="reference")
             parts.append(replace(trace[layer, direction], start=start))
             states.append(trace.state)

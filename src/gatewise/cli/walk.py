@@ -14,7 +14,7 @@ from rich.console import Console
 from gatewise import showing, storage
 from gatewise.arrays import require_memory
 from gatewise.cli.choices import Format, NotationName
-from gatewise.cli.run import (
+from gatewise.cli.options import (
     BACK,
     OUTPUT,
     SHOWN,
@@ -24,9 +24,9 @@ from gatewise.cli.run import (
     ModelOptions,
     RunOptions,
     VariantOptions,
-    build,
     given,
 )
+from gatewise.cli.run import build, of_outputs
 from gatewise.errors import OptionError
 from gatewise.step import Step
 
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 STEP = 25_000  # bytes that a step of a small cell takes until it is shown in a format that is written as a whole
 LARGE = 20e6  # bytes of a file whose size is said beforehand
 SAMPLE = 20  # steps of a walk whose size is estimated before they are rendered
+
+NEXT = """
+Next: gatewise walk --backward, gatewise walk --example latch,
+or your own model: gatewise walk --model FILE --x FILE"""
 
 
 def walk(
@@ -47,6 +51,7 @@ def walk(
     all: Annotated[bool, Parameter(group=SHOWN, negative="")] = False,
     notation: Annotated[NotationName, Parameter(group=SHOWN)] = "gatewise",
     backward: Annotated[bool, Parameter(group=BACK, negative="")] = False,
+    dy: Annotated[str | None, Parameter(group=BACK, allow_leading_hyphen=True)] = None,
     back: BackOptions | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
     format: Annotated[Format | None, Parameter(group=OUTPUT)] = None,
@@ -77,6 +82,8 @@ def walk(
     backward
         Show the backward pass: the gradients of a loss with respect to every weight, input and previous state, through
         time where there are several steps.
+    dy
+        Gradient of the loss with respect to the output h of every step: numbers or a file as for --x, one row per step.
     output
         Write a file instead of printing.
     format
@@ -92,7 +99,7 @@ def walk(
         format = showing.format_of(output)
     if program and format != "json":
         raise OptionError(f"--program belongs to JSON, not to {format or 'text'}: --format json")
-    if not backward and (unused := given(back)):
+    if not backward and (unused := given(back) | ({} if dy is None else {"dy": dy})):
         raise OptionError(f"--{next(iter(unused))} belongs to the backward pass: --backward")
     made = build(run, back, cell, variant, model)
     if made.at is not None and (brief or all):
@@ -114,6 +121,7 @@ def walk(
             all=all,
             facts=made.facts,
             backward=backward,
+            dy=None if dy is None else of_outputs(dy, steps),
             dh=dh if backward else None,
             dc=dc if backward else None,
             notation=notation,
@@ -121,6 +129,10 @@ def walk(
 
     if output is None and format in (None, "text"):
         terminal.show(walked(steps), Output())
+        chosen = (unit, sequence, format, dy, *(given(one) for one in (run, back, cell, variant, model)))
+        as_it_is = not (brief or all or backward)
+        if as_it_is and not any(one not in (None, {}) for one in chosen):  # the worked example
+            print(NEXT)
         return
     large = all and not (brief or program) and len(steps) > SAMPLE
     size = _estimated(walked, steps, format or "text") if large else 0.0

@@ -29,8 +29,8 @@ from gatewise.walkthrough.parts import (
     Block,
     Definition,
     Equation,
+    Expanded,
     Facts,
-    Opened,
     Section,
     Sentence,
     Table,
@@ -207,8 +207,8 @@ class _Writer:
                 inner = f"{mathml.fence('(')}<mi>a</mi>{mathml.fence(')')}"
                 left = mathml.element(f"{mathml.function(name)}{inner}", f"{name}(a)")
                 return _equation(left, run(right, "="))
-            case Opened():
-                return self._opened(block)
+            case Expanded():
+                return self._expanded(block)
             case Sentence(text):
                 return f'<p class="says">{_words(text)}</p>'
         raise TypeError(f"not a part: {block!r}")
@@ -288,9 +288,9 @@ class _Writer:
         shown = "" if isinstance(term.done.formula, Number) else _expression(term.done.formula)
         return f"<span>{shown}</span>" if not before else f"<div>{before}{shown}</div>"
 
-    def _opened(self, opened: Opened) -> str:
-        terms = opened.terms
-        name = _text(self.walk.names[opened.over][opened.unit])
+    def _expanded(self, expanded: Expanded) -> str:
+        terms = expanded.terms
+        name = _text(self.walk.names[expanded.over][expanded.unit])
         plains = [[number(getattr(term, what)) for term in terms] for what in ("weight", "value", "product")]
         body = "".join(
             f"<tr>{_head(term.name, 'row')}"
@@ -307,7 +307,7 @@ class _Writer:
         last = f'<th scope="row">sum</th><td></td><td></td><td data-value="{plain}">{_shown(plain)}</td><td></td>'
         heads = "".join(f'<th scope="col">{head}</th>' for head in ("name", "weight", "value", "product", "share"))
         body += f'<tr class="total">{last}</tr>'
-        caption = f"{name}: every product in its {terms.of}, {mathml.math(opened.left)}, largest first"
+        caption = f"{name}: every product in its {terms.of}, {mathml.math(expanded.left)}, largest first"
         table = f"<table><caption>{caption}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
         return _scrolled(table, f"{name}: {terms.of}", NARROW + 1)
 

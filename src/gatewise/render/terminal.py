@@ -29,7 +29,17 @@ from gatewise.render.layout import (
 from gatewise.render.text import MOST_TIME, WIDTH, caption, clean, glued, left_of, right_of, short
 from gatewise.symbolic.formula import Formula, Row
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
-from gatewise.walkthrough.parts import Block, Definition, Equation, Facts, Opened, Section, Sentence, Table, Walkthrough
+from gatewise.walkthrough.parts import (
+    Block,
+    Definition,
+    Equation,
+    Expanded,
+    Facts,
+    Section,
+    Sentence,
+    Table,
+    Walkthrough,
+)
 
 LEAST_WIDTH, MOST_WIDTH = 40, 100
 MOST_COLUMNS = 16  # of a table that is broken into blocks; of a wider one the first columns and the last are shown
@@ -134,8 +144,8 @@ class _Writer:
                 yield from self._table(block)
             case Definition(name, right):
                 yield from self._wrapped(f"{name}(a) = {glued(right)}", 3, 7)
-            case Opened():
-                yield from self._opened(block)
+            case Expanded():
+                yield from self._expanded(block)
             case Sentence(text):
                 yield from (Text(line, style="italic") for line in self._fill(clean(said(text, glued)), 3, 3))
 
@@ -199,19 +209,19 @@ class _Writer:
             last.stylize(style, len(lines[-1]) - len(result))
         yield last
 
-    def _opened(self, opened: Opened) -> Iterator[Text]:
-        terms, sign = opened.terms, self.letters("×")
+    def _expanded(self, expanded: Expanded) -> Iterator[Text]:
+        terms, sign = expanded.terms, self.letters("×")
         yield Text("")
-        yield from self._wrapped(caption(opened, self.walk), 3, 3)
+        yield from self._wrapped(caption(expanded, self.walk), 3, 3)
         names = [self._short(term.name) for term in terms]
         width = max(map(cell_len, names))
         columns = [aligned([getattr(t, what) for t in terms]) for what in ("weight", "value", "product")]
-        told = [
+        percents = [
             "" if share is None else f"{percent(share).replace(GLUE, ' '):>9}"
             for share in shares([term.product for term in terms])
         ]
         factors = [f"{weight} {sign} {value}" for weight, value in zip(*columns[:2], strict=True)]
-        results = [f"= {product} {share}".rstrip() for product, share in zip(columns[2], told, strict=True)]
+        results = [f"= {product} {share}".rstrip() for product, share in zip(columns[2], percents, strict=True)]
         together = 3 + width + 2 + len(factors[0]) + 1 + max(map(len, results)) <= self.width
         between = " " if together else f"\n   {' ' * width}  "
         for name, factor, result in zip(names, factors, results, strict=True):

@@ -31,7 +31,7 @@ from gatewise.symbolic.formula import (
     factors,
 )
 from gatewise.walkthrough.numbers import GLUE, number
-from gatewise.walkthrough.parts import Opened, Walkthrough
+from gatewise.walkthrough.parts import Expanded, Walkthrough
 
 WIDTH = 80  # columns of a line
 MOST_NAME = 18  # columns of a name
@@ -161,9 +161,9 @@ def short(name: str, most: int = MOST_NAME) -> str:
     return name if cell_len(name) <= most else f"{set_cell_size(name, most - 1).rstrip()}…"
 
 
-def caption(opened: Opened, walk: Walkthrough) -> str:
+def caption(expanded: Expanded, walk: Walkthrough) -> str:
     """Return what stands above the products of a sum."""
-    return f"{short(walk.names[opened.over][opened.unit])}: every product in its {opened.terms.of}, largest first"
+    return f"{short(walk.names[expanded.over][expanded.unit])}: every product in its {expanded.terms.of}, largest first"
 
 
 def left_of(text: str, width: int) -> str:

@@ -59,7 +59,7 @@ class Arriving:
         kept: Callable[[BoundStep], Array] | None = None,
     ) -> None:
         self.steps, self.kept = steps, kept
-        self.carry = steps[0].program.carry_back
+        self.carry = steps[0].program.carry_backward
         self.end, self.wanted = len(steps) - 1, frozenset(wanted)
         self.known = {self.end: self._named(*last)}
 
@@ -96,7 +96,9 @@ class Arriving:
     def _before(self, at: int, dh: Array, dc: Array) -> tuple[Array, Array, Mapping[str, Array]]:
         """Return what arrives at the step before, and what this one adds to the gradients of the parameters."""
         with np.errstate(all="ignore"):
-            found = adjoints.step(self.steps[at].step.moment, dh[None], dc[None])
+            step = self.steps[at]
+            dh = dh if step.dy is None else dh + step.dy
+            found = adjoints.step(step.step.moment, dh[None], dc[None])
         return found.h_prev[0], found.c_prev[0], found.parameters
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Steps backward, in sections: from the loss to everything that it comes from (back-propagation through time)."""
+"""The backward pass, in sections: from the loss to everything that it comes from (back-propagation through time)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatewise.diagnostics.gradient_check import gradient_check
 from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.symbols import C_PREV, DC_PREV, DH, H_PREV, UNITS, F, H, X, d
+from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DC_PREV, DH, DH_NEXT, DY, H_PREV, UNITS, C, F, H, X, d
 from gatewise.walkthrough import meaning, setting, stepback
 from gatewise.walkthrough.arriving import Arriving
 from gatewise.walkthrough.bound import BoundStep, last_gradients, over_all_steps
@@ -31,9 +31,9 @@ class BackwardWalk:
     times : sequence of str
         What they are called.
     dh, dc : array, optional
-        The derivatives of the loss with respect to the last states; ones and zeros by default.
+        The gradients of the loss with respect to the last states: see `gatewise.walkthrough.bound.last_gradients`.
     shown : sequence of int
-        Which steps are gone through, in the order in which they ran.
+        Which steps are worked through, in the order in which they ran.
     """
 
     def __init__(
@@ -88,27 +88,32 @@ class BackwardWalk:
         return step.M.f[0] if step.form.keeps_by_gate else stepback.kept(step)
 
     def _loss(self) -> Section:
-        loss = (
-            ("The loss is given by its derivatives.",)
-            if self.given
-            else ("The loss is the sum of the last ", H, ", so that its derivative by each entry is 1.")
-        )
-        derivative = ("A d before a symbol stands for the derivative of the loss by it: ", DH, " is that by ", H, ".")
-        part = (DC_PREV, " is the part along the cell state; what goes through ", H_PREV, " joins it a step earlier.")
-        blocks = (Sentence(loss), Sentence(derivative), Sentence(part))
-        return Section("loss", "The loss: where the way back begins", blocks)
+        loss: Words = ("The loss is the sum of the last ", H, ", so its gradient with respect to each entry is 1.")
+        if self.steps[0].has_dy:
+            of_outputs = ("The loss is given by its gradients: ", DY, " with respect to the output of every step, ")
+            loss = (*of_outputs, DH_NEXT, " and ", DC_NEXT, " with respect to the last states.")
+        elif self.given:
+            loss = ("The loss is given by its gradients with respect to the last ", H, " and ", C, ".")
+        d_of = ("A d before a symbol means the gradient of the loss with respect to it: ", DH, " belongs to ", H, ".")
+        part = (DC_PREV, " is the part along the cell state; what goes through ", H_PREV, " joins it one step earlier.")
+        blocks = (Sentence(loss), Sentence(d_of), Sentence(part))
+        return Section("loss", "The loss: where the backward pass begins", blocks)
 
     def _all_steps(self) -> Section:
         """The gradients of the parameters: the sums over all steps."""
-        told = "The parameters are the same at every step: their gradients add up."
+        words = "The parameters are shared by all steps, so their gradients add up"
         blocks: list[Block]
         if len(self.steps) <= FEW:
-            blocks = [Sentence(f"{told} In brackets stands which step it is.")]
+            blocks = [Sentence(f"{words}; the step is in brackets.")]
             blocks += [over_all_steps(self.steps, one) for one in self.steps[0].program.backward if one.sums]
         else:
             first = self.steps[0]
-            blocks = [Sentence(told), *setting.tables(first, first.p.replace(**self.arriving.whole.parameters), d)]
-        return Section("all_steps", f"The gradients of all {len(self.steps):,} steps", tuple(blocks), self.after)
+            blocks = [
+                Sentence(f"{words}."),
+                *setting.tables(first, first.p.replace(**self.arriving.whole.parameters), d),
+            ]
+        title = f"The gradients summed over all {len(self.steps):,} steps"
+        return Section("all_steps", title, tuple(blocks), self.after)
 
     def _through_time(self) -> Section:
         """How much of the cell state's gradient the forget gates let through."""
@@ -125,7 +130,7 @@ class BackwardWalk:
 
         rows = {k: ends(len(self.steps), partial(row, k), whole=self.whole) for k in shown}
         plain = first.form.keeps_by_gate
-        heads = (F if plain else "kept", ("product of ", F if plain else "it"), new, DC_PREV)
+        heads = (F if plain else "kept", ("product of ", F) if plain else "product", new, DC_PREV)
         blocks: list[Block] = [
             Table(self.names[UNITS][k], heads, rows[k][0], (0,), digits=6, whole=True, left_out=rows[k][1])
             for k in shown
@@ -135,13 +140,17 @@ class BackwardWalk:
             blocks.append(Sentence(f"… and {rest} more units (--unit K, or unit=K, shows one)."))
         reached = self._reached(0, carried)
         blocks.append(Sentence(meaning.carried(self.times[-1], self.times[0], reached, shown, first.named)))
-        told: Words
+        words: Words
         if plain:
-            told = ("Along the cell state alone, ", DC_PREV, " is ", F, " times what arrives.")
+            words = ("Along the cell state alone, ", DC_PREV, " is ", F, " times the gradient that arrives.")
         else:
-            told = ("Kept is what ", F, ", the clip and zoneout together let through along the cell state alone.")
-        blocks.append(Sentence(told))
-        title = "The way through time: the running product of forget gates"
+            words = (
+                "The share kept is what ",
+                F,
+                ", the cell clip and zoneout together let through along the cell state.",
+            )
+        blocks.append(Sentence(words))
+        title = "Through time: the running product of the forget gates"
         return Section("through_time", title, tuple(blocks), self.after)
 
     def _reached(self, at: int, carried: dict[int, Any]) -> Any:
@@ -155,13 +164,14 @@ class BackwardWalk:
         return carried[at]
 
     def _check(self) -> Section:
-        title = "The check: against central differences of the loss"
-        if not self.whole and len(self.steps) > WORK:
-            told = f"{len(self.steps):,} steps take long to check: --all, or all=True, does it."
-            return Section("gradient_check", title, (Sentence(told),), self.after)
-        compared = gradient_check([step.step for step in self.steps], self.dh, self.dc)
+        steps, title = self.steps, "The check: central differences of the loss"
+        if not self.whole and len(steps) > WORK:
+            words = f"Checking {len(steps):,} steps takes long; --all, or all=True, includes it."
+            return Section("gradient_check", title, (Sentence(words),), self.after)
+        dy = np.stack([step.scope[DY] for step in steps]) if steps[0].has_dy else None
+        compared = gradient_check([step.step for step in steps], self.dh, self.dc, dy=dy)
         names: dict[str, Symbol] = {"x": X, "h_prev": H_PREV, "c_prev": C_PREV}
         rows = tuple((names.get(one.name, one.name), (one.entries, one.of, one.largest, one.error)) for one in compared)
-        heads = ("compared", "of", "largest gradient", "largest error")
+        heads = ("compared", "entries", "largest gradient", "largest error")
         blocks = (Table("", heads, rows, digits=3, whole=True), Sentence(meaning.compared(compared)))
         return Section("gradient_check", title, blocks, self.after)

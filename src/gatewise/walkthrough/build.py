@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gatewise.arrays import Array, numbers
 from gatewise.arrays import index as index_of
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, ShapeError
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.step import Step
 from gatewise.symbolic.formula import Symbol
-from gatewise.trace import LSTMTrace, Trace
+from gatewise.trace import Trace
 from gatewise.walkthrough import forward, setting, written
 from gatewise.walkthrough.arriving import Arriving
 from gatewise.walkthrough.backward import BackwardWalk
@@ -35,21 +37,22 @@ def walk(
     all: bool = False,
     facts: Mapping[str, object] | None = None,
     backward: bool = False,
+    dy: npt.ArrayLike | None = None,
     dh: npt.ArrayLike | None = None,
     dc: npt.ArrayLike | None = None,
     notation: str = "gatewise",
 ) -> Walkthrough:
     """Walk through one step, or several, line by line: equation, shapes, numbers, meaning.
 
-    Backward, the same step is read from its end to its beginning (back-propagation through time: Werbos, 1990): from
-    the derivatives of a loss by what the last step left behind to those by all that went in.
+    With `backward`, the backward pass of the same steps follows (back-propagation through time: Werbos, 1990): from the
+    gradients of a loss with respect to outputs and last states to those with respect to everything that went in.
 
     Parameters
     ----------
     thing : Step, sequence of Step, or Trace
         Of a trace, all valid steps of one sequence.
     unit : int, optional
-        Open one unit: show every product of its sums, largest contribution first. Negative counts from the end.
+        Expand one unit: show every product of its sums, largest contribution first. Negative counts from the end.
     sequence : int
         Which sequence of a trace's batch.
     at : int, optional
@@ -61,10 +64,14 @@ def walk(
     facts : mapping, optional
         What else is known of the cell, shown among its sizes (where its numbers come from, say).
     backward : bool
-        Walk back.
+        Walk through the backward pass.
+    dy : array (time, recurrent), optional
+        The gradient of the loss with respect to the output h of every step, as `gatewise.backward` takes it: a row for
+        each step of `thing`, in its order; of a single step also (recurrent,). 0 where a step is not valid.
     dh, dc : array (recurrent,), (hidden,), optional
-        Of the walk back: the derivatives of the loss by the last step's hidden state and cell state. By default ones
-        and zeros: the loss is the sum of the last hidden state.
+        The gradients of the loss with respect to the hidden state and the cell state that the last step hands on; there
+        the gradient with respect to h is ``dy[-1] + dh``. By default 0; without `dy`, `dh` is 1: the loss is the sum of
+        the last hidden state.
     notation : {"gatewise", "notebook", "olah", "pytorch", "keras"}
         Whose symbols and shapes of matrices.
 
@@ -76,9 +83,9 @@ def walk(
     Raises
     ------
     OptionError
-        If there is nothing to walk through, or no such unit or notation.
+        If there is nothing to walk through, or no such unit or notation, or `dy` is not 0 where a step is not valid.
     ShapeError
-        If `dh` or `dc` has another shape.
+        If `dy`, `dh` or `dc` has another shape.
     NotKeptError
         If a trace did not keep everything.
 
@@ -87,10 +94,10 @@ def walk(
     >>> cell = gw.LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float64)
     >>> step = cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4], [0.2, 0.3]))
     >>> print(walk(step).sections[5].title)
-    Forget gate: how much of its old memory each unit keeps
+    Forget gate: how much of the old cell state each unit keeps
     """
-    if not backward and (dh is not None or dc is not None):
-        raise OptionError("dh and dc belong to the walk back: backward=True")
+    if not backward and any(given is not None for given in (dy, dh, dc)):
+        raise OptionError("dy, dh and dc belong to the backward pass: backward=True")
     if at is not None and (brief or all):
         raise OptionError("at shows one step: it does not go with brief or all")
     steps, places = _steps(thing, sequence)
@@ -101,13 +108,16 @@ def walk(
             steps, at = [steps[at]], None
     p, symbols, shown = steps[0].parameters, notation_of(notation), _shown(len(steps), at, brief, all)
     units = None if unit is None else (index_of("unit", unit, p.hidden_size, "this cell"),)
-    run = _Run(steps, units, symbols)
+    outputs = None if dy is None else _of_outputs(dy, thing, sequence, steps)
+    run = _Run(steps, units, symbols, outputs)
     makers: list[Maker] = [] if brief else run.setting(facts or {}, backward=backward)
     if brief or (len(steps) > 1 and at is None):
         makers.append(lambda: [setting.sequence(run.bound, run.times, whole=all)])
     if backward:
         if not isinstance(thing, (Step, Trace, Lazy)) and not are_one_run(run.bound):
-            raise OptionError("the walk back needs steps of one run, each beginning where the one before it ended")
+            raise OptionError(
+                "a backward pass takes the steps of one run, each beginning where the one before it ended"
+            )
         makers += run.backward(dh, dc, shown, brief=brief)
     else:
         makers += _with_rest([partial(run.forward, place) for place in shown], shown, run.times)
@@ -123,14 +133,18 @@ Maker = Callable[[], Sequence[Section]]
 class _Run:
     """The steps of a run, bound when they are asked for, and what makes their sections."""
 
-    def __init__(self, steps: Sequence[Step], units: tuple[int, ...] | None, notation: Notation) -> None:
+    def __init__(
+        self, steps: Sequence[Step], units: tuple[int, ...] | None, notation: Notation, dy: Array | None
+    ) -> None:
         many = len(steps) > 1
         self.times = Lazy(len(steps), lambda n: _time_name(steps[n], n))
         self.arriving: Arriving | None = None
-        self.bound = Lazy(
-            len(steps),
-            lambda n: BoundStep(steps[n], units, notation, self.times[n] if many else None, n, self._arriving),
-        )
+
+        def bound(n: int) -> BoundStep:
+            time, each = self.times[n] if many else None, None if dy is None else dy[n]
+            return BoundStep(steps[n], units, notation, time, n, each, self._arriving)
+
+        self.bound = Lazy(len(steps), bound)
 
     def _arriving(self, at: int) -> Mapping[Symbol, Any]:
         """Return what arrives at a step from the one after it, in a backward pass."""
@@ -199,7 +213,8 @@ def _title(count: int, shown: Sequence[int], *, backward: bool, brief: bool) -> 
         return f"An LSTM cell, {counted} at a glance"
     if len(shown) < count:
         counted = f"{'one' if len(shown) == 1 else 'the first and the last'} of {counted}"
-    return f"An LSTM cell, {counted} back, line by line" if backward else f"An LSTM cell, {counted} line by line"
+    which = f"the backward pass of {counted}," if backward else counted
+    return f"An LSTM cell, {which} line by line"
 
 
 def _place(thing: object, sequence: int, at: int, places: Sequence[int]) -> int:
@@ -209,6 +224,24 @@ def _place(thing: object, sequence: int, at: int, places: Sequence[int]) -> int:
     at = index_of("step", at, len(thing), "this trace")
     thing.step(at, sequence)  # which says what is no step of this sequence
     return places.index(at)
+
+
+def _of_outputs(dy: npt.ArrayLike, thing: object, sequence: int, steps: Sequence[Step]) -> Array:
+    """Return the gradient with respect to the output of each step, in the order in which the steps ran."""
+    rows = numbers("dy", dy)
+    shape = (len(thing) if isinstance(thing, Trace) else len(steps), steps[0].parameters.recurrent_size)
+    if shape == (1, *rows.shape):
+        rows = rows[None]
+    if rows.shape != shape:
+        raise ShapeError(f"dy has shape {rows.shape}; this walk takes {shape}: (time, recurrent)")
+    if not isinstance(thing, Trace):
+        return rows
+    if thing.valid is not None:
+        valid = thing.valid[:, sequence]
+        if rows[~valid].any():
+            raise OptionError(f"dy is not 0 at step {np.flatnonzero(~valid & rows.any(axis=1))[0]}, which is not valid")
+        rows = rows[valid]
+    return rows if thing.direction == "forward" else rows[::-1]
 
 
 def _steps(thing: object, sequence: int) -> tuple[Sequence[Step], Sequence[int]]:

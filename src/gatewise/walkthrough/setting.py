@@ -33,7 +33,7 @@ FEW = 4  # units whose steps are shown at a glance
 
 
 def activations(p: Parameters, backward: bool) -> Section:
-    """Return the formulas of the nonlinearities, on the way back those of their derivatives too."""
+    """Return the formulas of the nonlinearities, for the backward pass those of their derivatives too."""
     blocks: list[Block] = []
     rows = []
     a = Symbol("a")
@@ -49,9 +49,9 @@ def activations(p: Parameters, backward: bool) -> Section:
                 rows.append((f"{name}'(a)", tuple(float(value) for value in slopes)))
     blocks.append(Table("", tuple(f"a = {at}" for at in TABLE), tuple(rows)))
     if "sigmoid" in {activation.name for activation in used}:
-        blocks.append(Sentence("A gate through σ lies between 0, shut, and 1, open; a sum of 0 opens it by half."))
+        blocks.append(Sentence("A gate with σ lies between 0 (closed) and 1 (open); a pre-activation of 0 gives 0.5."))
     if backward:
-        blocks.append(Sentence(("The derivatives are told by the output, ", Symbol("y"), ".")))
+        blocks.append(Sentence(("The derivatives are written in terms of the output ", Symbol("y"), ".")))
     title = "The nonlinearities and their derivatives" if backward else "The nonlinearities"
     return Section("activations", title, tuple(blocks))
 
@@ -67,13 +67,14 @@ def sizes(step: Step, facts: Mapping[str, object]) -> Section:
     p = step.parameters
     items = [("input size", str(p.input_size)), ("hidden size", str(p.hidden_size))]
     if p.projection is not None:
-        items.append(("projected to", str(p.recurrent_size)))
+        items.append(("projection size", str(p.recurrent_size)))
     items.append(("parameters", f"{p.num_parameters:,}"))
     items += [(name.replace("_", " "), str(value)) for name, value in p.variant.differences().items()]
     items += [(name, str(value)) for name, value in facts.items()]
-    seen = p.recurrent_size + p.input_size
+    h, x = p.recurrent_size, p.input_size
     each = f"Each of the {p.hidden_size} units" if p.hidden_size > 1 else "The unit"
-    says = (f"{each} has a cell state, its memory, and gates that see {seen} numbers: ", H_PREV, " and ", X, ".")
+    each += f" has a cell state, its memory, and gates that see {h + x} numbers: {h} of "
+    says = (each, H_PREV, f" and {x} of ", X, ".")
     return Section("sizes", "The cell", (Facts(tuple(items)), Sentence(says)))
 
 
@@ -83,11 +84,11 @@ def weights(bound: BoundStep) -> Section:
     blocks = tables(bound, bound.p)
     if notation.two_biases:
         second = [word for k in notation.order if k in bound.p.variant.own for word in (Symbol("b2", k), ", ")][:-1]
-        told = ("gatewise keeps the sum of the two biases in the first of them: ", *second, " are 0 here.")
-        blocks.insert(len(notation.order) * (2 if bound.apart else 1), Sentence(told))
+        words = ("gatewise keeps the sum of the two biases in the first one, so ", *second, " are 0 here.")
+        blocks.insert(len(bound.p.variant.own) * (2 if bound.apart else 1), Sentence(words))
     one, other = ("column", "row") if notation.rows else ("row", "column")
     of = "the entry of x or h" if bound.apart else "the entry of the combined input"
-    blocks.append(Sentence(f"A {one} belongs to a unit, a {other} to {of} it multiplies."))
+    blocks.append(Sentence(f"Each {one} belongs to a unit, each {other} to {of} that it multiplies."))
     return Section("weights", "The weights and biases of each gate", tuple(blocks))
 
 
@@ -117,14 +118,14 @@ def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = 
             of_units((f"{title}: ", W, " and ", b), whole[index(k)], (*names[COLUMNS], "bias"))
     if p.peephole is not None:
         peepholes = [named(Symbol("p", k)) for k in PEEPHOLES]
-        of_units("Peepholes: what each gate takes of the cell state", p.peephole.T, peepholes)
+        of_units("Peephole weights: from the cell state to each gate", p.peephole.T, peepholes)
     if p.variant.layer_norm == "gates" and p.norm_gain is not None:
-        of_units("Gains of the layer norm", p.norm_gain.T, [named(Symbol("γ", k)) for k in LETTERS])
+        of_units("Layer norm: gains", p.norm_gain.T, [named(Symbol("γ", k)) for k in LETTERS])
     if p.cell_norm is not None and p.norm_gain is not None:
         both = np.concatenate([p.norm_gain[0], p.norm_gain[1], p.cell_norm]).T
         gains = [Symbol("γ", f"{sums}{k}") for sums in "uw" for k in LETTERS]
         gains += [Symbol("γ", "c"), Symbol("β", "c")]
-        of_units("Gains of the layer norm", both, list(map(named, gains)))
+        of_units("Layer norm: gains and shift", both, list(map(named, gains)))
     if p.projection is not None:
         heads = [f"m{k}" for k in range(p.hidden_size)]
         table(("Projection: ", named(Symbol("R"))), p.projection, names[RECURRENT], heads)
