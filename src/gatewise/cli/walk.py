@@ -62,9 +62,14 @@ def walk(
 ) -> None:
     """Walk through an LSTM cell line by line: each equation, its shapes, its numbers, and what they mean.
 
-    Without options it shows the worked example, one step of a cell with three features and two units. Units, layers
-    and steps are counted from 0, as in Python. Of more than 20 steps, the first and the last are shown: --at shows
-    another one, --all shows all of them.
+    Without options it shows the worked example: one step of a cell with three features and two units. Of more than 20
+    steps it shows a table and the first and the last step; --at shows another one, --all every step. Units, layers and
+    steps are counted from 0, as in Python.
+
+    For example:
+
+        gatewise walk --x 0.5,-1 --hidden-size 3 --steps 30 --at 7
+        gatewise walk --example latch --backward -o latch.html
 
     Parameters
     ----------
