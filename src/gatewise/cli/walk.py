@@ -22,7 +22,7 @@ from gatewise.cli.run import (
     ModelOptions,
     RunOptions,
     VariantOptions,
-    Whole,
+    Integer,
     build,
     given,
 )
@@ -32,8 +32,8 @@ from gatewise.errors import OptionError
 def walk(
     *,
     run: RunOptions | None = None,
-    unit: Annotated[Whole, Parameter(group=RUN)] = None,
-    row: Annotated[Whole, Parameter(group=RUN)] = None,
+    unit: Annotated[Integer, Parameter(group=RUN)] = None,
+    row: Annotated[Integer, Parameter(group=RUN)] = None,
     backward: Annotated[bool, Parameter(group=BACK, negative="")] = False,
     back: BackOptions | None = None,
     format: Annotated[Format | None, Parameter(group=PAGE)] = None,
