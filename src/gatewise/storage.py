@@ -11,17 +11,19 @@ import math
 import os
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import require_memory
 from gatewise.errors import CapacityError, FileError, OptionError, reason, shown
+
+if TYPE_CHECKING:
+    import zipfile
 
 LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 KEY = "gatewise"
@@ -329,6 +331,8 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
 
 
 def _zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
+    import zipfile  # what it imports takes longer than the rest of this file
+
     source = readable(path)
     try:
         return zipfile.ZipFile(source)

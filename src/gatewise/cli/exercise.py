@@ -34,8 +34,8 @@ def exercise(
 
     For example:
 
-        gatewise exercise --students class.csv -o week3
-        gatewise exercise --students class.csv -o week4 --steps 2 --backward
+        gatewise exercise --students class.csv -o hw1
+        gatewise exercise --students class.csv -o hw2 --backward
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 from collections.abc import Iterable
@@ -88,6 +87,8 @@ def _options(app: App, command: str) -> list[str]:
 
 def _like(name: str, names: Iterable[str]) -> str | None:
     """Return the one of some names that a wrong one is really close to: it is nearly the same, or its beginning."""
+    import difflib  # only where something is wrong
+
     plain = {one.lstrip("-"): one for one in names}
     given = name.lstrip("-")
     begun = [one for one in plain if len(given) > 2 and one.startswith(given)]
