@@ -18,12 +18,13 @@ from gatewise.storage import read_text
 
 Row = tuple[int, list[str]]
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas"}  # in the order in which they are looked for
+# Patterns are compiled with the first table, not with the program's help.
 _MINUS = "\N{MINUS SIGN}"
-_FROM_SEPARATOR = re.compile(r"[\t;,][^\r\n]*")  # the rest of a line
-_QUOTED = re.compile(r'"[^"]*"')
-_WITH_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
-_WITH_POINT = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?")
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_FROM_SEPARATOR = r"[\t;,][^\r\n]*"  # the rest of a line
+_QUOTED = r'"[^"]*"'
+_WITH_COMMA = r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?"
+_WITH_POINT = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?"
+_THOUSANDS = r"[+-]?[1-9]\d{0,2},\d{3}"
 
 
 def rows(
@@ -63,7 +64,7 @@ def rows(
 
 def separator(text: str) -> str:
     """Return what separates the columns of a table; a comma where nothing does."""
-    first = _FROM_SEPARATOR.search(_QUOTED.sub("", text) if '"' in text else text)
+    first = re.search(_FROM_SEPARATOR, re.sub(_QUOTED, "", text) if '"' in text else text)
     return next((mark for mark in SEPARATORS if first and mark in first[0]), ",")
 
 
@@ -90,24 +91,24 @@ def numerals(path: str | os.PathLike[str], text: str, table: Sequence[Row]) -> S
     if "," not in text or ('"' not in text and separator(text) == ","):  # no cell has one
         return table
     with_comma = [
-        (line, cell) for line, cells in table for cell in cells if "," in cell and _WITH_COMMA.fullmatch(cell)
+        (line, cell) for line, cells in table for cell in cells if "," in cell and re.fullmatch(_WITH_COMMA, cell)
     ]
     if not with_comma:
         return table
     line, cell = with_comma[0]
     for other, cells in table:
         for one in cells:
-            if _WITH_POINT.fullmatch(one):
+            if re.fullmatch(_WITH_POINT, one):
                 raise FileError(
                     f"cannot read {path}: line {line} has {shown(cell)!r} and line {other} has {shown(one)!r}; decimals"
                     " must be marked by points throughout, or by commas throughout"
                 )
-    if all(_THOUSANDS.fullmatch(one) for _, one in with_comma):
+    if all(re.fullmatch(_THOUSANDS, one) for _, one in with_comma):
         raise FileError(
             f"cannot read {path}: line {line} has {cell!r}, which may be {cell.replace(',', '.')} or"
             f" {cell.replace(',', '')}; write decimals with a point, and thousands without a comma"
         )
     return [
-        (line, [one.replace(",", ".") if "," in one and _WITH_COMMA.fullmatch(one) else one for one in cells])
+        (line, [one.replace(",", ".") if "," in one and re.fullmatch(_WITH_COMMA, one) else one for one in cells])
         for line, cells in table
     ]

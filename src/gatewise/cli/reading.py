@@ -25,7 +25,7 @@ from gatewise.storage import npz_names, read_npy, read_npz, read_text, readable
 T = TypeVar("T")
 SUFFIXES = (".csv", ".npy")
 NUMBERS = (".csv", ".json", ".npy", ".npz")  # names of files that are no models, mostly
-_LIKE_NUMBER = re.compile(r"[+-]?[\d.,'\s_]*\d[\d.,'\s_]*%?")  # no name of a column, be it a number or not
+_LIKE_NUMBER = r"[+-]?[\d.,'\s_]*\d[\d.,'\s_]*%?"  # no name of a column, be it a number or not
 TIMES = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")  # heads of a column of times
 
 
@@ -299,7 +299,7 @@ def _table(path: str | Path, text: str) -> Given:
     if not rows:
         raise FileError(f"cannot read {path}: it holds no row")
     heads = None
-    if not any(_LIKE_NUMBER.fullmatch(cell) or _is_number(cell) for cell in rows[0][1]) and any(rows[0][1]):
+    if not any(re.fullmatch(_LIKE_NUMBER, cell) or _is_number(cell) for cell in rows[0][1]) and any(rows[0][1]):
         heads, rows = rows[0][1], rows[1:]
         if not rows:
             raise FileError(f"cannot read {path}: its only line holds no numbers: {shown(', '.join(heads))}")
