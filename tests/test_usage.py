@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_help_flows_with_the_width_of_the_terminal(name, width):
     lines = help_of(name, width)
     assert max(map(len, lines)) <= width
     said = lines[2 : next(number for number, line in enumerate(lines) if line.startswith("╭"))]
-    for line, following in zip(said, said[1:], strict=False):
+    for line, following in pairwise(said):
         if line.strip() and following.strip() and not line.startswith(" "):
             assert len(line.rstrip()) + 1 + len(following.split()[0]) > width, line
     for argument in app[name].assemble_argument_collection(parse_docstring=True):
@@ -178,7 +179,8 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
         ("exercise", "exercise needs --students and --output; gatewise exercise --help shows examples"),
         (
             "verify a",
-            "verify needs --io (your own numbers are compared by gatewise check); gatewise verify --help shows examples",
+            "verify needs --io (your own numbers are compared by gatewise check);"
+            " gatewise verify --help shows examples",
         ),
         ("trace a b -o", "-o needs a value after it"),
         ("walk --x", "--x needs a value after it"),

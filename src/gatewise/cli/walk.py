@@ -19,10 +19,10 @@ from gatewise.cli.run import (
     STEP,
     BackOptions,
     CellOptions,
+    Integer,
     ModelOptions,
     RunOptions,
     VariantOptions,
-    Integer,
     build,
     given,
 )
