@@ -13,7 +13,9 @@ from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import Stack, States
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import DropoutMasks
+from gatewise.showing import counted
 from gatewise.step import State
 
 NestedDropout = Sequence[Sequence[DropoutMasks | None]]
@@ -70,9 +72,9 @@ def _require_nested(stack: Stack, dropout: Any) -> None:
         raise ShapeError(f"dropout must have {nesting(stack)}, each DropoutMasks or None")
 
 
-def nesting(stack: Stack) -> str:
+def nesting(stack: Stack | LSTMTrace) -> str:
     """Say how the states of an LSTM are nested."""
-    return f"{stack.num_layers} layers of {len(stack.directions)} directions"
+    return f"{counted(stack.num_layers, 'layer')} of {counted(len(stack.directions), 'direction')}"
 
 
 def settled_state(stack: Stack, state: Any, batch: int | None) -> States:
