@@ -142,11 +142,13 @@ def settled_labels(
     if given is not None:
         pairs = zip(_of_each_layer(stack, given), stack.layers, strict=True)
         found = stack.named([[labels.or_else(cell.labels) for cell in row] for labels, row in pairs])
-    for number, (names, row) in enumerate(zip(found, stack.layers, strict=True)):
-        outputs = {"outputs": stack.output_size} if number + 1 == stack.num_layers else {}
-        for labels, cell in zip(names, row, strict=True):
-            if labels is not NO_LABELS:
-                labels.require(features=cell.input_size, units=cell.hidden_size, sequences=batch, times=time, **outputs)
+        for names, row in zip(found, stack.layers, strict=True):
+            for labels, cell in zip(names, row, strict=True):
+                labels.require(features=cell.input_size, units=cell.hidden_size)
+        for labels in found[-1]:
+            labels.require(outputs=stack.output_size)
+    for labels in (labels for row in found for labels in row if labels is not NO_LABELS):
+        labels.require(sequences=batch, times=time)
     return found
 
 

@@ -106,7 +106,7 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
         found = {}
         for (direction, cell), part, end in zip(layer.items(), parts, ends, strict=True):
             dhidden = unshown(part, cell.valid, reverse=direction == "backward", **ways)
-            found[direction] = backward(cell, dhidden, end, out=out and out[number, direction])
+            found[direction] = gradients_of(cell, dhidden, end, out and out.layers[number][direction])
         layers.insert(0, found)
         dx, *more = (gradients.x for gradients in found.values())
         for other in more:
