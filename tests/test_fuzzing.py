@@ -122,7 +122,7 @@ def files_of_gatewise(folder):
     lstm = gw.LSTM(2, 3, bidirectional=True, rng=0)
     network = gw.Network(gw.LSTM(2, 3, rng=0), embedding=np.ones((4, 2)), head=gw.Linear(np.ones((1, 3), np.float32)))
     trace = lstm.trace(np.ones((4, 1, 2)))
-    for number, thing in enumerate((lstm, network, trace, trace[0])):
+    for number, thing in enumerate((lstm, network, trace, trace[0, "forward"])):
         gw.save(thing, folder / f"{number}.safetensors")
     return [path.read_bytes() for path in sorted(folder.glob("*.safetensors"))]
 

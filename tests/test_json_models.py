@@ -487,10 +487,12 @@ def test_an_option_that_the_formats_do_not_leave_out_is_refused(tmp_path):
 def test_a_model_is_known_by_its_beginning_and_not_by_its_name(kind, name, tmp_path):
     (tmp_path / name).write_text(json.dumps(FORMATS[kind]()), encoding="utf-8")
     first = gw.inspect(tmp_path / name).found[0]
-    expected = first.lstm[0].parameters.weight
-    np.testing.assert_array_equal(gw.load(tmp_path / name, first.name)[0].parameters.weight, expected)
+    expected = first.lstm.layers[0][0].parameters.weight
+    np.testing.assert_array_equal(gw.load(tmp_path / name, first.name).layers[0][0].parameters.weight, expected)
     head = {"head": "lin"} if kind == "state dict" else {}
-    np.testing.assert_array_equal(gw.load_network(tmp_path / name, **head).lstm[0].parameters.weight, expected)
+    np.testing.assert_array_equal(
+        gw.load_network(tmp_path / name, **head).lstm.layers[0][0].parameters.weight, expected
+    )
 
 
 class Runs:

@@ -20,7 +20,7 @@ def cell(inputs=2, hidden=3, dtype=np.float64):
 def test_an_lstm_of_cells_holds_those_cells():
     cells = [(cell(), cell()), (cell(6), cell(6))]
     lstm = gw.LSTM.from_cells(cells)
-    assert lstm[0] is cells[0][0]
+    assert lstm[0, "forward"] is cells[0][0]
     assert lstm[1, "backward"] is cells[1][1] is lstm[-1, "backward"]
     single = gw.LSTM.from_cells(cell().parameters, direction="backward")
     assert (single.directions, single.num_layers, single.bidirectional) == (("backward",), 1, False)
@@ -57,7 +57,7 @@ def test_every_cell_of_a_new_lstm_is_drawn_anew():
     lstm = gw.LSTM(3, 3, num_layers=2, rng=0)
     assert (lstm[0].parameters.weight != lstm[1].parameters.weight).all()
     both = gw.LSTM(3, 3, bidirectional=True, rng=0)
-    assert (both[0].parameters.weight != both[0, "backward"].parameters.weight).all()
+    assert (both[0, "forward"].parameters.weight != both[0, "backward"].parameters.weight).all()
     again = gw.LSTM(3, 3, num_layers=2, rng=np.random.default_rng(0))
     np.testing.assert_array_equal(again[1].parameters.weight, lstm[1].parameters.weight)
 
@@ -68,8 +68,8 @@ def test_another_precision_keeps_everything_else(dtype):
     cells = [(gw.LSTMCell.from_parameters(cell().parameters, labels), cell())]
     lstm = gw.LSTM.from_cells(cells, merge="sum").astype(dtype)
     assert (lstm.dtype, lstm.merge, lstm.directions) == (dtype, ("sum",), cases.DIRECTIONS)
-    assert lstm[0].labels == labels
-    np.testing.assert_array_equal(lstm[0].parameters.weight, cell().parameters.weight.astype(dtype))
+    assert lstm[0, "forward"].labels == labels
+    np.testing.assert_array_equal(lstm[0, "forward"].parameters.weight, cell().parameters.weight.astype(dtype))
     y, state = lstm(np.zeros((2, 1, 2)))
     assert y.dtype == state[0][1].c.dtype == dtype
     single = gw.LSTM.from_cells(cell(), direction="backward").astype(dtype)
@@ -85,7 +85,7 @@ def test_another_precision_keeps_everything_else(dtype):
     ("options", "kind", "parts"),
     [
         ({"num_layers": 0}, gw.OptionError, ["num_layers", "at least 1", "0"]),
-        ({"num_layers": 1.0}, gw.OptionError, ["num_layers", "whole number", "1.0"]),
+        ({"num_layers": 1.0}, gw.OptionError, ["num_layers", "integer", "1.0"]),
         ({"direction": "sideways"}, gw.OptionError, ["direction", "'sideways'", "forward, backward"]),
         ({"direction": "backward", "bidirectional": True}, gw.OptionError, ["direction", "bidirectional"]),
         ({"merge": "glue"}, gw.OptionError, ["merge", "'glue'", "concat"]),

@@ -35,14 +35,14 @@ def test_out_takes_the_arrays_of_an_earlier_call_and_changes_no_number(engine, b
     first, back, again, gradients = reused(lstm, x, **options)
     fresh = lstm.trace(x, **options)
     expected = gw.backward(fresh, np.ones_like(fresh.output))
-    for mine, other, old in zip(again, fresh, first, strict=True):
+    for mine, other, old in zip(*(one.cells().values() for one in (again, fresh, first)), strict=True):
         for name, array in other.arrays.items():
             np.testing.assert_array_equal(mine.arrays[name], array)
             assert np.shares_memory(mine.arrays[name], old.arrays[name])
             assert not mine.arrays[name].flags.writeable
     np.testing.assert_array_equal(again.output, fresh.output)
-    np.testing.assert_array_equal(again[0].input, x)
-    for mine, other, old in zip(gradients, expected, back, strict=True):
+    np.testing.assert_array_equal(again.layers[0]["forward"].input, x)
+    for mine, other, old in zip(*(one.cells().values() for one in (gradients, expected, back)), strict=True):
         for name, array in other.parameters.items():
             np.testing.assert_array_equal(mine.parameters[name], array)
             assert mine.parameters[name] is old.parameters[name]

@@ -53,7 +53,8 @@ def assert_same_traces(found, expected):
         expected.batched,
     )
     assert [tuple(layer) for layer in found.layers] == [tuple(layer) for layer in expected.layers]
-    for one, other in zip(found, expected, strict=True):
+    assert list(found.cells()) == list(expected.cells())
+    for one, other in zip(found.cells().values(), expected.cells().values(), strict=True):
         assert_same_trace(one, other)
 
 
@@ -114,8 +115,8 @@ def test_an_unbatched_trace_stays_so_in_its_file(tmp_path):
 def test_a_written_trace_reads_from_its_file_and_gives_the_gradients(tmp_path):
     lstm, x = gw.LSTM(**BIDIRECTIONAL, rng=0), np.random.default_rng(0).normal(size=(6, 2, 2))
     plain, written = lstm.trace(x), lstm.trace(x, out=tmp_path / "trace")
-    assert isinstance(written[0].gates, np.memmap)
-    assert not written[0].gates.flags.writeable
+    assert isinstance(written[0, "forward"].gates, np.memmap)
+    assert not written[0, "forward"].gates.flags.writeable
     dy = np.ones_like(plain.output)
     np.testing.assert_array_equal(gw.backward(written, dy).x, gw.backward(plain, dy).x)
     np.testing.assert_array_equal(
@@ -174,9 +175,9 @@ def test_a_trace_that_is_written_over_does_not_change_under_its_reader(tmp_path)
     """The new file takes the old one's place; who has the old one open keeps it."""
     lstm = gw.LSTM(**BIDIRECTIONAL, rng=0)
     first = lstm.trace(np.ones((3, 1, 2)), out=tmp_path / "trace")
-    gates = np.array(first[0].gates)
+    gates = np.array(first[0, "forward"].gates)
     lstm.trace(np.zeros((3, 1, 2)), out=tmp_path / "trace")
-    np.testing.assert_array_equal(first[0].gates, gates)
+    np.testing.assert_array_equal(first[0, "forward"].gates, gates)
 
 
 def test_the_two_directions_of_a_layer_have_names_and_sizes_of_their_own(tmp_path):
@@ -185,7 +186,7 @@ def test_the_two_directions_of_a_layer_have_names_and_sizes_of_their_own(tmp_pat
         for hidden, names in ((2, "ab"), (3, "cde"))
     ]
     trace = gw.LSTM.from_cells([tuple(cells)]).trace(np.zeros((2, 1, 2)), out=tmp_path / "trace")
-    assert trace[0].labels.units == ("a", "b")
+    assert trace[0, "forward"].labels.units == ("a", "b")
     assert trace[0, "backward"].labels.units == ("c", "d", "e")
     assert gw.load_trace(tmp_path / "trace")[0, "backward"].labels.units == ("c", "d", "e")
 
@@ -204,7 +205,9 @@ def test_a_plan_tells_beforehand_what_the_run_leaves_behind(
     ways = ("concat", merge)
     lstm = gw.LSTM(2, 4, num_layers=2, bidirectional=bidirectional, merge=ways, projection_size=projection_size, rng=0)
     x, rng = np.random.default_rng(0).normal(size=(5, 3, 2)), np.random.default_rng(1)
-    dropout = [[cases.dropout_of(cell.parameters, 5, 3, rng) for cell in row] for row in lstm.layers] if dropout else None
+    dropout = (
+        [[cases.dropout_of(cell.parameters, 5, 3, rng) for cell in row] for row in lstm.layers] if dropout else None
+    )
     plan = planned(lstm, settle(lstm, x, lengths=lengths, dropout=dropout), keep)
     trace = traced(plan, x)
     left = {

@@ -65,7 +65,7 @@ def test_one_direction_backward_is_over_time_reversed():
 
 def test_every_layer_may_merge_in_its_own_way():
     lstm = random_lstm(num_layers=3, bidirectional=True, merge=["sum", "concat", "none"])
-    assert [cell.input_size for cell in (lstm[0], lstm[1], lstm[2])] == [2, 3, 6]
+    assert [cell.input_size for cell in lstm.cells().values()] == [2, 2, 3, 3, 6, 6]
     y, _ = lstm(random_x(lstm))
     assert y.shape == (4, 3, 2, 3)
 
@@ -81,7 +81,7 @@ def test_the_directions_may_have_different_sizes_where_they_are_put_side_by_side
     assert found[0, "backward"].weight.shape == large.parameters.weight.shape
 
 
-def test_noise_is_given_to_each_cell_apart():
+def test_each_cell_is_given_dropout_masks_of_its_own():
     lstm = random_lstm(num_layers=2, bidirectional=True)
     x, rng = random_x(lstm), np.random.default_rng(3)
     dropout = [[cases.dropout_of(cell.parameters, 4, 3, rng) for cell in row] for row in lstm.layers]
@@ -117,7 +117,7 @@ def test_an_input_without_a_batch_is_a_batch_of_one_and_comes_back_so(merge):
     one, whole = gw.backward(trace, dy[:, 0], bare_dstate), gw.backward(other, dy, dstate)
     np.testing.assert_array_equal(one.x, whole.x[:, 0])
     assert_same_state(one.state, [[gw.State(s.h[0], s.c[0]) for s in layer] for layer in whole.state])
-    np.testing.assert_array_equal(one[1].weight, whole[1].weight)
+    np.testing.assert_array_equal(one[1, "backward"].weight, whole[1, "backward"].weight)
 
 
 def test_the_state_that_comes_back_goes_in_again():
@@ -155,7 +155,7 @@ def test_lengths_are_the_mask_of_the_first_steps(masked_output, bidirectional):
     found, other = (lstm.trace(x, **o, masked_output=masked_output) for o in ({"lengths": lengths}, {"mask": mask}))
     np.testing.assert_array_equal(found.output, other.output)
     assert_same_state(found.state, other.state)
-    np.testing.assert_array_equal(found[0].valid, other[0].valid)
+    np.testing.assert_array_equal(found[0, "forward"].valid, other[0, "forward"].valid)
     dy = np.ones_like(found.output)
     np.testing.assert_array_equal(gw.backward(found, dy).x, gw.backward(other, dy).x)
 
@@ -224,7 +224,7 @@ def test_memory_is_estimated_before_anything_is_computed(monkeypatch):
     monkeypatch.setattr("gatewise.engine.reference.run", never)
     with pytest.raises(gw.CapacityError) as caught:
         run.trace(engine="reference")
-    cases.one_sentence(caught.value, "200 steps of 3 rows", "KiB", "64 KiB are available")
+    cases.one_sentence(caught.value, "200 × 3 (steps × sequences)", "KiB", "64 KiB are available")
 
 
 def test_the_input_counts_before_a_trace_takes_memory_for_it(monkeypatch):
@@ -233,5 +233,5 @@ def test_the_input_counts_before_a_trace_takes_memory_for_it(monkeypatch):
     lstm, x = gw.LSTM(1000, 1, rng=0), np.zeros((1000, 1, 1000), np.float32)
     with pytest.raises(gw.CapacityError) as caught:
         lstm.trace(x)
-    cases.one_sentence(caught.value, "a run of 1000 steps of 1 rows", "976.6 KiB are available")
+    cases.one_sentence(caught.value, "a run of 1000 × 1 (steps", "976.6 KiB are available")
     assert lstm(x)[0].shape == (1000, 1, 1)

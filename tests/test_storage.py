@@ -231,7 +231,7 @@ def whole(tmp_path_factory):
     gw.save(lstm, folder / "lstm")
     gw.save(network, folder / "network")
     gw.save(lstm.trace(np.ones((3, 1, 2)), lengths=[2]), folder / "lstm_trace")
-    gw.save(lstm.trace(np.ones((3, 1, 2)))[0], folder / "trace")
+    gw.save(lstm.trace(np.ones((3, 1, 2)))[0, "forward"], folder / "trace")
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

@@ -204,7 +204,10 @@ def test_what_pytorch_cannot_express_is_refused_by_name_before_anything_is_writt
 
 
 def test_layers_of_unequal_sizes_are_refused(tmp_path):
-    cells = [gw.LSTMCell(2, 3, seed=0, init="notebook", dtype=np.float64), gw.LSTMCell(3, 4, seed=0, init="notebook", dtype=np.float64)]
+    cells = [
+        gw.LSTMCell(2, 3, seed=0, init="notebook", dtype=np.float64),
+        gw.LSTMCell(3, 4, seed=0, init="notebook", dtype=np.float64),
+    ]
     with pytest.raises(gw.OptionError, match="equal sizes"):
         torch.write(gw.LSTM.from_cells(cells), tmp_path / "lstm.pt")
 

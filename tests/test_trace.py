@@ -66,12 +66,12 @@ def test_steps_are_counted_from_the_end_by_negative_numbers():
     [
         (lambda trace: trace.step(5), ["step", "5", "0 to 4"]),
         (lambda trace: trace.step(-6), ["step", "-6", "0 to 4"]),
-        (lambda trace: trace.step(0, sequence=3), ["row", "3", "0 to 2"]),
+        (lambda trace: trace.step(0, sequence=3), ["sequence", "3", "0 to 2"]),
         (lambda trace: trace.step(1.0), ["step", "1.0"]),
         (lambda trace: trace.step("2024-01-01"), ["step", "2024-01-01"]),
         (lambda trace: trace.step(True), ["step", "True"]),
         (lambda trace: trace[9], ["step", "9"]),
-        (lambda trace: trace[0, 7], ["row", "7"]),
+        (lambda trace: trace[0, 7], ["sequence", "7"]),
         (lambda trace: trace[:, "a"], ["'a'"]),
         (lambda trace: trace[::2], ["contiguous", "every"]),
         (lambda trace: trace[::-1], ["contiguous", "every"]),
@@ -92,20 +92,15 @@ def test_a_step_that_did_not_take_place_cannot_be_shown(valid):
     t, row = np.argwhere(~run.valid)[0]
     with pytest.raises(gw.OptionError) as caught:
         run.trace().step(t, sequence=row)
-    cases.one_sentence(caught.value, f"step {t}", f"row {row}", "did not take place")
+    cases.one_sentence(caught.value, f"step {t}", f"sequence {row}", "not valid")
 
 
-def test_a_trace_can_be_gone_through():
-    """A class with `len` and numbers in brackets is gone through by Python, to its end and no further."""
+def test_the_trace_of_a_cell_is_iterated_over_its_steps():
+    """A class with `len` and numbers in brackets is iterated over by Python, to its end and no further."""
     trace = cases.run_of("plain", time=4).trace()
     found = list(trace)
     assert len(found) == 4
     np.testing.assert_array_equal(np.concatenate([one.gates for one in found]), trace.gates)
-    lstm = gw.LSTM(**BIDIRECTIONAL, num_layers=2, rng=0)
-    whole = lstm.trace(np.zeros((3, 1, 2)))
-    assert [one.direction for one in whole] == ["forward", "backward"] * 2
-    gradients = gw.backward(whole, np.zeros_like(whole.output))
-    assert len(list(gradients)) == len(list(whole))
 
 
 # Slices.
@@ -116,7 +111,7 @@ def test_the_steps_of_a_slice_are_those_of_the_whole(variant, direction, valid):
     run = cases.run_of(variant, direction=direction, valid=valid, dropout=True, time=6, batch=4)
     trace = run.trace(labels=gw.Labels(LABELS.features, LABELS.units, tuple("abcd"), tuple("012345")))
     part = trace[1:4, 1:3]
-    assert (len(part), part.batch) == (3, 2)
+    assert (len(part), part.batch_size) == (3, 2)
     np.testing.assert_array_equal(part.gates, trace.gates[1:4, 1:3])
     np.testing.assert_array_equal(part.preactivations, trace.preactivations[1:4, 1:3])
     np.testing.assert_array_equal(part.combined_input, trace.combined_input[1:4, 1:3])
@@ -221,16 +216,33 @@ def test_a_trace_does_not_change_when_the_caller_s_arrays_do(changed):
 
 def test_the_traces_of_an_lstm_go_by_layer_and_direction():
     trace = gw.LSTM(**BIDIRECTIONAL, num_layers=2, rng=0).trace(np.ones((3, 2, 2)))
-    assert (len(trace), trace.directions) == (2, cases.DIRECTIONS)
-    assert trace[1] is trace[1, "forward"] is trace[-1]
-    assert [one.direction for one in (trace[0], trace[0, "backward"])] == list(cases.DIRECTIONS)
+    assert (trace.num_layers, trace.num_steps, trace.batch_size, trace.directions) == (2, 3, 2, cases.DIRECTIONS)
+    assert [trace[0, one].direction for one in cases.DIRECTIONS] == list(cases.DIRECTIONS)
     np.testing.assert_array_equal(
-        trace[1].input, np.concatenate([t.hidden_state for t in trace.layers[0].values()], -1)
+        trace[1, "forward"].input, np.concatenate([t.hidden_state for t in trace.layers[0].values()], -1)
     )
     assert trace.state[1][1] is trace[1, "backward"].final
-    gradients = gw.backward(trace, np.ones_like(trace.output))
-    assert gradients[1] is gradients[1, "forward"]
-    assert len(gradients) == 2
+
+
+@pytest.mark.parametrize("options", [{}, {"direction": "backward"}, {"bidirectional": True}])
+def test_what_belongs_to_a_cell_is_found_by_layer_and_direction_alike_everywhere(options):
+    """A layer alone names a cell where there is one direction, and is refused with both names where there are two."""
+    lstm = gw.LSTM(2, 4, **options, num_layers=2, rng=0)
+    trace = lstm.trace(np.ones((3, 2, 2)))
+    for subject in (lstm, trace, gw.backward(trace)):
+        cells = subject.cells()
+        assert list(cells) == [(layer, direction) for layer in range(2) for direction in lstm.directions]
+        for (layer, direction), cell in cells.items():
+            assert subject[layer, direction] is cell is subject[layer - 2, direction]
+            if len(lstm.directions) == 1:
+                assert subject[layer] is cell is subject[layer - 2]
+                continue
+            with pytest.raises(gw.OptionError) as caught:
+                _ = subject[layer]
+            cases.one_sentence(caught.value, f"[{layer}, 'forward']", f"[{layer}, 'backward']")
+        for wrong in (iter, len):  # over layers, or over cells?
+            with pytest.raises(TypeError):
+                wrong(subject)
 
 
 @pytest.mark.parametrize("key", [2, -3, (0, "sideways"), "forward", (5, "forward"), 1.0, True])
@@ -246,8 +258,15 @@ def test_a_layer_or_direction_that_does_not_exist_is_refused_by_name(key):
 
 def test_traces_say_what_they_are():
     run = cases.run_of("plain")
-    assert repr(run.trace()) == f"<Trace of 3 steps, 3 rows, forward, of {run.p!r}>"
-    assert "kept forget_gate" in repr(run.trace(keep="forget_gate"))
+    title, *lines = repr(run.trace()).splitlines()
+    assert title == "<Trace: forward, 3 steps of 3 sequences, 2 features, 4 units, float64"
+    assert [line.split()[0] for line in lines] == [*gw.keep.QUANTITIES[:-1]]
+    less = repr(run.trace(keep="forget_gate", every=2, units=[1])).splitlines()
+    assert less[0].endswith("every 2nd step kept, 1 unit kept")
+    assert less[1].split()[0] == "forget_gate"
     lstm = gw.LSTM(**BIDIRECTIONAL, rng=0).trace(np.ones((3, 2, 2)))
-    assert repr(lstm) == "<LSTMTrace of 1 layers, forward and backward, output (3, 2, 8)>"
-    assert repr(run.trace().step(1, 2)) == f"<Step at time 1, row 2, of {run.p!r}>"
+    title, output, *cells = repr(lstm).splitlines()
+    assert title == "<LSTMTrace: 1 layer, forward and backward, 3 steps of 2 sequences, float64, everything kept"
+    assert output.split()[:4] == ["output", "(3,", "2,", "8)"]
+    assert cells == ["  [0, 'forward']: 2 features → 4 units", "  [0, 'backward']: 2 features → 4 units>"]
+    assert repr(run.trace().step(1, 2)).startswith("<Step 1 of sequence 2: 2 features, 4 units, float64\n")

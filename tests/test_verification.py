@@ -169,7 +169,7 @@ def test_where_rounding_hides_everything_that_is_said():
 def test_a_weight_that_is_off_by_a_thousandth_is_a_mistake(seed):
     lstm, x, state, rng = drawn(seed, layers=1)
     gate, unit = rng.integers(4), rng.integers(lstm.hidden_size)
-    column = np.argmax(np.abs(lstm[0].parameters.weight[gate, unit]))
+    column = np.argmax(np.abs(lstm.layers[0][0].parameters.weight[gate, unit]))
 
     def off(p):
         weight = p.weight.copy()

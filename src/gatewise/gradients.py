@@ -8,10 +8,11 @@ import numpy as np
 
 from gatewise.arrays import Array, by_cell, cell_at, require_reusable
 from gatewise.parameters import Parameters
+from gatewise.showing import brief, counted
 from gatewise.step import State
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gradients:
     """The gradients of a loss with respect to all that went into one cell's run.
 
@@ -30,7 +31,7 @@ class Gradients:
     state: State
 
     @classmethod
-    def zeros(cls, parameters: Parameters, time: int, batch: int, out: Gradients | None = None) -> Gradients:
+    def zeros(cls, parameters: Parameters, num_steps: int, batch_size: int, out: Gradients | None = None) -> Gradients:
         """Return zeros in the shapes of a run's gradients, in the arrays of `out` where it is given.
 
         Raises
@@ -40,7 +41,10 @@ class Gradients:
         """
         p, dtype = parameters, parameters.dtype
         shapes = {name: array.shape for name, array in p.arrays().items()}
-        shapes |= {"x": (time, batch, p.input_size), "h": (batch, p.recurrent_size), "c": (batch, p.hidden_size)}
+        shapes |= {"x": (num_steps, batch_size, p.input_size)} | {
+            "h": (batch_size, p.recurrent_size),
+            "c": (batch_size, p.hidden_size),
+        }
         if out is None:
             arrays = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
         else:
@@ -61,8 +65,14 @@ class Gradients:
         """∂L/∂bias (4, hidden)."""
         return self.parameters["bias"]
 
+    def __repr__(self) -> str:
+        (_, hidden, _), (steps, batch, features) = self.weight.shape, self.x.shape
+        size = f"{counted(features, 'feature')}, {counted(hidden, 'unit')}, {self.x.dtype.name}"
+        title = f"Gradients: {size}, over {counted(steps, 'step')} of {counted(batch, 'sequence')}"
+        return brief(title, {**self.parameters, "x": self.x, "state.h": self.state.h, "state.c": self.state.c})
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class LSTMGradients:
     """The gradients of a loss with respect to all that went into an LSTM's run.
 
@@ -96,3 +106,10 @@ class LSTMGradients:
     def cells(self) -> dict[tuple[int, str], Gradients]:
         """Return the gradients of every cell, by layer and direction."""
         return by_cell(self.layers)
+
+    def __repr__(self) -> str:
+        ways = " and ".join(self.layers[0])
+        arrays = {f"[{layer}, {way!r}].weight": cell.weight for (layer, way), cell in self.cells().items()}
+        return brief(
+            f"LSTMGradients: {counted(self.num_layers, 'layer')}, {ways}, {self.x.dtype.name}", {**arrays, "x": self.x}
+        )

@@ -1,4 +1,4 @@
-"""What a cell is made of: its switches (Variant), its numbers (Parameters), and the noise of training (DropoutMasks)."""
+"""What a cell is made of: its switches (Variant), its numbers (Parameters), and dropout masks (DropoutMasks)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ACTIVATIONS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Variant:
     """The switches of an LSTM cell. Every convention that projects disagree on is one of them; the defaults are the
     cell of Gers, Schmidhuber and Cummins, "Learning to Forget" (2000).
@@ -77,7 +77,7 @@ class Variant:
     def __post_init__(self) -> None:
         one_of("peephole", self.peephole, PEEPHOLES)
         one_of("coupling", self.coupling, COUPLINGS)
-        one_of("layer norm", self.layer_norm, LAYER_NORMS)
+        one_of("layer_norm", self.layer_norm, LAYER_NORMS)
         for clip in ("gate_clip", "cell_clip", "projection_clip"):
             self._require_positive(clip)
         for name in _ACTIVATIONS.values():
@@ -89,7 +89,7 @@ class Variant:
         if self.layer_norm == "none" and self.epsilon is not None:
             raise OptionError(f"epsilon belongs to layer norm, which is none; it was given {self.epsilon!r}")
         if self.layer_norm != "none" and self.epsilon is None:
-            raise OptionError(f"layer norm {self.layer_norm!r} needs an epsilon (TensorFlow Lite: 1e-8, Haste: 1e-5)")
+            raise OptionError(f"layer_norm={self.layer_norm!r} needs an epsilon (TensorFlow Lite: 1e-8, Haste: 1e-5)")
         self._require_positive("epsilon")
 
     def _require_positive(self, name: str) -> None:
@@ -116,6 +116,9 @@ class Variant:
     def own(self) -> str:
         """The letters of the gates that have weights of their own, in gatewise's order."""
         return gates.LETTERS.replace(self.coupled, "") if self.coupled else gates.LETTERS
+
+    def __repr__(self) -> str:
+        return f"Variant({', '.join(f'{name}={value!r}' for name, value in self.differences().items())})"
 
     def differences(self) -> dict[str, object]:
         """Return the switches that are not at their defaults, by name."""
@@ -301,9 +304,9 @@ def array_shapes(
     }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DropoutMasks:
-    """The noise of training, as given arrays, so that equations, engines and traces stay deterministic.
+    """Dropout, zoneout and DropConnect masks, as given arrays: equations, engines and traces stay deterministic.
 
     Each array can be broadcast to the shape named; the axes of time and batch are those of the input. Dropout masks
     hold 0 or 1 / (1 - rate); zoneout masks hold the share of the old value that is kept (0 or 1 in training, the rate
@@ -331,13 +334,16 @@ class DropoutMasks:
     zoneout_hidden: Array | None = None
     weight: Array | None = None
 
+    def __repr__(self) -> str:
+        return f"DropoutMasks({', '.join(f'{name} {np.shape(array)}' for name, array in self.arrays().items())})"
+
     def arrays(self) -> dict[str, Array]:
         """Return the arrays that are present, by name."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: array for name, array in named.items() if array is not None}
 
-    def fit(self, parameters: Parameters, time: int, batch: int) -> DropoutMasks:
-        """Return the masks in the cell's dtype and broadcast to a run of `time` steps of `batch` rows.
+    def fit(self, parameters: Parameters, num_steps: int, batch_size: int) -> DropoutMasks:
+        """Return the masks in the cell's dtype and broadcast to a run of `num_steps` steps of `batch_size` sequences.
 
         Raises
         ------
@@ -346,6 +352,7 @@ class DropoutMasks:
         """
         if self is NO_DROPOUT:
             return self
+        time, batch = num_steps, batch_size
         sizes = {
             "input": (time, batch, parameters.input_size),
             "recurrent": (time, batch, parameters.recurrent_size),
@@ -355,12 +362,12 @@ class DropoutMasks:
         }
         fitted = {}
         for name, array in self.arrays().items():
-            copy = np.array(numbers(f"the mask {name!r}", array, parameters.dtype))
+            copy = np.array(numbers(f"the dropout mask {name!r}", array, parameters.dtype))
             try:
                 fitted[name] = np.broadcast_to(copy, sizes[name])
             except ValueError:
                 raise ShapeError(
-                    f"the mask {name!r} has shape {copy.shape}; it must broadcast to {sizes[name]}"
+                    f"the dropout mask {name!r} has shape {copy.shape}; it must broadcast to {sizes[name]}"
                 ) from None
         return DropoutMasks(**fitted)
 

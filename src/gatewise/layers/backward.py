@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import singledispatch
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,30 +13,41 @@ from gatewise.arrays import Array, float_type, numbers
 from gatewise.engine import choose
 from gatewise.errors import OptionError, ShapeError
 from gatewise.gradients import Gradients, LSTMGradients
-from gatewise.layers.arguments import unbatched
+from gatewise.layers.arguments import nesting, unbatched
 from gatewise.layers.merging import shown, unmerge, unshown
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.step import State
-from gatewise.trace import LSTMTrace, Trace
+from gatewise.trace import Trace
 
 
-@singledispatch
+@overload
+def backward(
+    trace: Trace, dy: npt.ArrayLike | None = None, dstate: State | None = None, *, out: Gradients | None = None
+) -> Gradients: ...
+@overload
+def backward(
+    trace: LSTMTrace, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: LSTMGradients | None = None
+) -> LSTMGradients: ...
+@overload
+def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: Any = None) -> Any: ...
 def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: Any = None) -> Any:
-    """Return the derivatives of a loss by all that went into a run: back-propagation through time.
+    """Return the gradients of a loss with respect to all that went into a run: back-propagation through time.
 
     Parameters
     ----------
-    trace : LSTMTrace or Trace
-        A whole one.
+    trace : LSTMTrace, Trace or NetworkTrace
+        One that keeps everything.
     dy : array, optional
-        dL by the output, in its shape (of a `Trace`: by the hidden states); zeros by default.
+        ∂L/∂y, the gradient with respect to the output, in its shape (of a `Trace`: to its hidden states); zeros by
+        default.
     dstate : nested tuple of State, or State, optional
-        dL by the final state, in the nesting of the trace's; zeros by default.
+        The gradient with respect to the final state, nested as the trace's; zeros by default.
     out : LSTMGradients or Gradients, optional
-        What an earlier call with a trace of the same shapes returned: its arrays are written over, no new ones made.
+        What an earlier call with a trace of the same shapes returned: its arrays are overwritten, no new ones made.
 
     Returns
     -------
-    LSTMGradients or Gradients
+    LSTMGradients, Gradients or NetworkGradients
 
     Raises
     ------
@@ -45,13 +56,17 @@ def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *,
     ShapeError
         If a size does not agree.
     """
-    raise OptionError(f"gradients come from a Trace or an LSTMTrace, not from {type(trace).__name__}")
+    return gradients_of(trace, dy, dstate, out)
 
 
-@backward.register
-def _(
-    trace: Trace, dy: npt.ArrayLike | None = None, dstate: State | None = None, *, out: Gradients | None = None
-) -> Gradients:
+@singledispatch
+def gradients_of(trace: Any, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> Any:
+    """Return the gradients of one kind of trace; see `backward`."""
+    raise OptionError(f"gradients come from a Trace, LSTMTrace or NetworkTrace, not from {type(trace).__name__}")
+
+
+@gradients_of.register
+def _(trace: Trace, dy: npt.ArrayLike | None, dstate: State | None, out: Gradients | None) -> Gradients:
     trace._require_everything("a gradient")
     hidden, p = trace.hidden_state, trace.parameters
     dhidden = np.zeros_like(hidden) if dy is None else fitting("dy", dy, hidden)
@@ -68,10 +83,8 @@ def _(
     return found
 
 
-@backward.register
-def _(
-    trace: LSTMTrace, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: LSTMGradients | None = None
-) -> LSTMGradients:
+@gradients_of.register
+def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradients | None) -> LSTMGradients:
     if out is not None and (
         not isinstance(out, LSTMGradients)
         or [set(layer) for layer in out.layers] != [set(layer) for layer in trace.layers]
@@ -93,7 +106,7 @@ def _(
         found = {}
         for (direction, cell), part, end in zip(layer.items(), parts, ends, strict=True):
             dhidden = unshown(part, cell.valid, reverse=direction == "backward", **ways)
-            found[direction] = backward(cell, dhidden, end, out=out and out[number, direction])
+            found[direction] = gradients_of(cell, dhidden, end, out and out.layers[number][direction])
         layers.insert(0, found)
         dx, *more = (gradients.x for gradients in found.values())
         for other in more:
@@ -103,7 +116,7 @@ def _(
 
 
 def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
-    """Return dL by each final state with a batch axis, or None for zeros; `dstate` is in the nesting of the trace's."""
+    """Return the gradient with respect to each final state, with a batch axis; None for zeros."""
     if dstate is None:
         return [[None] * len(layer) for layer in trace.layers]
     try:
@@ -112,8 +125,7 @@ def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
     except TypeError:
         fits = False
     if not fits:
-        nesting = f"{trace.num_layers} layers of {len(trace.directions)} directions"
-        raise ShapeError(f"dstate must have {nesting}, each a State(h, c)")
+        raise ShapeError(f"dstate must have {nesting(trace)}, each a State(h, c)")
     if trace.batched:
         return [list(layer) for layer in dstate]
     return [[State(*(np.asarray(array)[None] for array in one)) for one in layer] for layer in dstate]
@@ -127,7 +139,7 @@ def apart(array: npt.ArrayLike, out: Iterable[Gradients]) -> Array:
 
 
 def fitting(name: str, given: npt.ArrayLike, like: Array) -> Array:
-    """Return dL by something in its dtype; it must have its shape."""
+    """Return a gradient in the dtype of what it is taken with respect to; it must have its shape."""
     array = numbers(name, given, float_type(like.dtype))
     if array.shape != like.shape:
         raise ShapeError(f"{name} has shape {array.shape}; it must be {like.shape}")

@@ -16,8 +16,8 @@ from gatewise.interop.keras.live import library, live_tensors, lstm_of, numbers,
 from gatewise.layers import LSTM
 from gatewise.layers.merging import merge
 from gatewise.layers.stack import States
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.step import State
-from gatewise.trace import LSTMTrace
 
 
 def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:

@@ -28,7 +28,9 @@ def model_of(lstm: LSTM, *, gates: bool, opset: int) -> Any:
     if not gates and (reason := plain_reason(lstm)):
         raise OptionError(f"ONNX's operator LSTM cannot express this LSTM: {reason}; with gates=True it can be written")
     if lstm.num_parameters * lstm.dtype.itemsize > LARGEST:
-        raise OptionError(f"an ONNX file holds less than 2 GiB; this LSTM has {lstm.num_parameters:,} numbers of {lstm.dtype}")
+        raise OptionError(
+            f"an ONNX file holds less than 2 GiB; this LSTM has {lstm.num_parameters:,} numbers of {lstm.dtype}"
+        )
     graph = Graph(lstm.dtype)
     name, features = "X", lstm.input_size
     graph.input("X", ["time", "batch", features])

@@ -15,8 +15,8 @@ from gatewise.interop.capture import Captured, difference
 from gatewise.interop.found import warn_of
 from gatewise.interop.torch.grouping import grouped
 from gatewise.layers import LSTM
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.step import State
-from gatewise.trace import LSTMTrace
 
 if TYPE_CHECKING:
     import torch
