@@ -68,8 +68,11 @@ def test_an_existing_file_is_replaced_whole_and_nothing_is_left_beside_it():
         (["walk", "--output", "walk"], "the name 'walk' tells no format; let it end in .txt, .md, .tex, .html"),
         (["walk", "--output", "no/walk.md"], "cannot write 'no/walk.md'"),
         (["walk", "--output", ".", "--format", "html"], "it is a folder"),
-        (["walk", "--format", "pdf"], 'Invalid value "pdf" for --format'),
-        (["walk", "--notation", "tex"], 'Invalid value "tex" for --notation'),
+        (["walk", "--format", "pdf"], "--format must be one of text, markdown, latex, html, notebook, json, not 'pdf'"),
+        (
+            ["walk", "--notation", "tex"],
+            "--notation must be one of gatewise, notebook, olah, pytorch, keras, not 'tex'",
+        ),
         (["walk", "--dh", "1,1"], "--dh belongs to the backward pass: --backward"),
         (["walk", "--backward", "--dh", "1,1,1"], "dh has shape (3,); this cell takes (2,)"),
         (["walk", "--backward", "--dc", "nan,1"], "dc must hold finite numbers"),

@@ -47,15 +47,15 @@ def walk(
     run: RunOptions | None = None,
     unit: Annotated[Integer, Parameter(group=SHOWN)] = None,
     sequence: Annotated[Integer, Parameter(group=SHOWN)] = None,
-    brief: Annotated[bool, Parameter(group=SHOWN, negative="")] = False,
-    all: Annotated[bool, Parameter(group=SHOWN, negative="")] = False,
+    brief: Annotated[bool, Parameter(group=SHOWN)] = False,
+    all: Annotated[bool, Parameter(group=SHOWN)] = False,
     notation: Annotated[NotationName, Parameter(group=SHOWN)] = "gatewise",
-    backward: Annotated[bool, Parameter(group=BACK, negative="")] = False,
+    backward: Annotated[bool, Parameter(group=BACK)] = False,
     dy: Annotated[str | None, Parameter(group=BACK, allow_leading_hyphen=True)] = None,
     back: BackOptions | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
     format: Annotated[Format | None, Parameter(group=OUTPUT)] = None,
-    program: Annotated[bool, Parameter(group=OUTPUT, negative="")] = False,
+    program: Annotated[bool, Parameter(group=OUTPUT)] = False,
     cell: CellOptions | None = None,
     variant: VariantOptions | None = None,
     model: ModelOptions | None = None,
@@ -68,8 +68,8 @@ def walk(
 
     For example:
 
-        gatewise walk --x 0.5,-1 --hidden-size 3 --steps 30 --at 7
-        gatewise walk --example latch --backward -o latch.html
+        gatewise walk --backward
+        gatewise walk --x 0.5,-1 --steps 30 --at 7
 
     Parameters
     ----------

@@ -147,6 +147,8 @@ class Contents:
         cannot express.
     holds : str
         In half a sentence, what a file holds in which nothing of the above is.
+    calls : tuple of str
+        Of a pickle: the classes and functions that unpickling would have called. None of them is ever imported.
     """
 
     path: str
@@ -156,9 +158,11 @@ class Contents:
     refused: tuple[Refused, ...] = ()
     network: Callable[[], Network] | None = None
     holds: str = "it holds no weights"
+    calls: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")
+        object.__setattr__(self, "calls", tuple(map(shown, self.calls)))
 
     def pick(self, name: str | None = None) -> Found:
         """Return the LSTM of that name, or the only one, or the one that is all others together.
