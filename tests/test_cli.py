@@ -16,6 +16,7 @@ import pytest
 import gatewise as gw
 from gatewise.cell import INITS
 from gatewise.cli import main
+from gatewise.cli.walk import NEXT
 from gatewise.cli.convert import SUFFIXES
 from gatewise.cli.run import VariantOptions
 from gatewise.examples import EXAMPLES
@@ -83,8 +84,8 @@ def test_walk_fits_80_columns_and_is_plain_when_piped(capsys):
     assert "\x1b" not in shown
 
 
-def test_walk_without_options_is_the_worked_example(capsys):
-    assert run(capsys, "walk") == run(capsys, "walk", "--example", "notebook")
+def test_walk_without_options_is_the_worked_example_and_what_to_try_next(capsys):
+    assert run(capsys, "walk") == f"{run(capsys, 'walk', '--example', 'notebook')}{NEXT}\n"
 
 
 @pytest.mark.parametrize(
