@@ -16,9 +16,9 @@ import pytest
 import gatewise as gw
 from gatewise.cell import INITS
 from gatewise.cli import main
-from gatewise.cli.walk import NEXT
 from gatewise.cli.convert import SUFFIXES
 from gatewise.cli.run import VariantOptions
+from gatewise.cli.walk import NEXT
 from gatewise.examples import EXAMPLES
 from gatewise.interop import torch
 from gatewise.interop.torch import writing
