@@ -17,7 +17,7 @@ import gatewise as gw
 from gatewise.cell import INITS
 from gatewise.cli import main
 from gatewise.cli.convert import SUFFIXES
-from gatewise.cli.run import VariantOptions
+from gatewise.cli.options import VariantOptions
 from gatewise.cli.walk import NEXT
 from gatewise.examples import EXAMPLES
 from gatewise.interop import torch

@@ -107,7 +107,7 @@ def test_a_large_cell_fits_a_terminal_of_80_columns_and_says_what_is_left_out(si
     shown = str(gw.walk(trace[0].step(0)))
     assert max(map(len, shown.splitlines())) <= 80
     assert ("more (--unit K" in shown) == (size > layout.MOST_UNITS)
-    assert ("columns are left out" in shown) == (size > 3)
+    assert ("columns are left out" in shown) == (size > 7)
 
 
 @pytest.mark.parametrize("name", KINDS)

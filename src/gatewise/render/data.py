@@ -76,6 +76,7 @@ def _block(block: Block, walk: Walkthrough) -> Object:
                 "rows": [{"name": _said(name), "values": numbers(values)} for name, values in block.rows],
                 "openness": list(block.openness),
                 "digits": block.digits,
+                **({"left_out": block.left_out} if block.left_out else {}),
             }
         case Facts(items):
             return {"type": "facts", "items": [{"name": name, "value": value} for name, value in items]}

@@ -68,8 +68,8 @@ def render(walk: Walkthrough) -> str:
 
 def fragment(walk: Walkthrough) -> str:
     """Return the walkthrough as a part of another page, such as a notebook; of a long walk, how to read it."""
-    if len(walk.sections) > MOST_SHOWN:
-        return f"<p>{len(walk.sections)} sections are too many for a notebook: save('walk.html') makes a page.</p>"
+    if len(walk.sections[: MOST_SHOWN + 1]) > MOST_SHOWN:
+        return f"<p>{len(walk.steps):,} steps are too many for a notebook: save('walk.html') makes a page.</p>"
     body = _Writer(walk, UNNAMED).body("article")
     seal = sha256(body.encode()).hexdigest()[:8]  # the ids of two walks in one notebook differ in it
     return f'<div class="gatewise">\n<style>{style("walk.css")}</style>\n{body.replace(UNNAMED, f"w{seal}-")}\n</div>'

@@ -73,7 +73,11 @@ def _lines(walk: Walkthrough) -> Iterator[str]:
     for place, section, begins in numbered(walk):
         if begins:
             time = section.time
-            yield r"\par\bigskip\hrulefill" if time is None else rf"\steptime{{{escape(text.short(time))}}}"
+            yield (
+                r"\par\bigskip\hrulefill"
+                if time is None
+                else rf"\steptime{{{escape(text.short(time, text.MOST_TIME))}}}"
+            )
         yield from ("", rf"\section*{{{place}.\enspace {escape(section.title)}}}")
         yield from _section(section, walk)
 

@@ -138,7 +138,7 @@ def pieces(table: Table) -> Iterator[Rows]:
     """Go through the rows of a table that are shown: of a long one, as many at a time as are laid out together."""
     if table.whole and len(table.rows) > MOST_TOGETHER:
         for start in range(0, len(table.rows), MOST_TOGETHER):
-            yield Rows(table.rows[start : start + MOST_TOGETHER])
+            yield Rows(tuple(table.rows[start : start + MOST_TOGETHER]))
     else:
         yield Rows(*rows(table))
 

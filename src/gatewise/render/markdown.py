@@ -38,7 +38,7 @@ def render(walkthrough: Walkthrough) -> str:
     parts = [f"# {escape(walkthrough.title)}"]
     for place, one, begins in numbered(walkthrough):
         if begins:
-            parts.append("---" if one.time is None else f"## {escape(text.short(one.time))}")
+            parts.append("---" if one.time is None else f"## {escape(text.short(one.time, text.MOST_TIME))}")
         parts.append(section(walkthrough, one, place))
     return "\n\n".join(parts)
 

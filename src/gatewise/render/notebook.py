@@ -52,7 +52,7 @@ def _cells(walk: Walkthrough) -> Iterator[Cell]:
         heading = ""
         if section.time != time:
             time, place = section.time, 0
-            heading = "---\n\n" if time is None else f"## {markdown.escape(text.short(time))}\n\n"
+            heading = "---\n\n" if time is None else f"## {markdown.escape(text.short(time, text.MOST_TIME))}\n\n"
         place += 1
         words = heading + markdown.section(walk, section, place, worked=False)
         found.append((section.key, words, *script.cell(section)))

@@ -77,11 +77,13 @@ class Script:
         self.of = self.notation.symbol
         self.last = len(self.steps) - 1
         self.many = self.last > 0
+        self.bound = [self.steps[at] for at in walk.shown or (0,)]
+        self.whole = len(walk.shown) == len(self.steps)  # else no code computes what comes of all steps
         self.single = self.steps[0].p.dtype == np.float32
         self.allotted = code.Allotted(*TAKEN)
         self.functions = {
             one: "np.tanh" if one.name == "tanh" else self.allotted.name(one, one.name)
-            for one in dict.fromkeys(one for step in self.steps for one in activations_of(step.form.variant))
+            for one in dict.fromkeys(one for step in self.bound for one in activations_of(step.form.variant))
         }
         self.values: dict[str, Any] = {}  # the value of each name
         self.walked: dict[str, Any] = {}  # and what it is in the walk
@@ -102,8 +104,8 @@ class Script:
     def _shared(self) -> dict[Symbol, Any]:
         """Return the parameters and masks that are the same at every step, in the order in which they are used."""
         found: dict[Symbol, Any] = {}
-        for symbol in dict.fromkeys(symbol for step in self.steps for symbol in self._used(step.program)):
-            first, *later = (step.scope[symbol] for step in self.steps if symbol in step.program.axes)
+        for symbol in dict.fromkeys(symbol for step in self.bound for symbol in self._used(step.program)):
+            first, *later = (step.scope[symbol] for step in self.bound if symbol in step.program.axes)
             if all(np.array_equal(first, other, equal_nan=True) for other in later):
                 found[self.of(symbol)] = self.notation.value(first)
         return found
@@ -148,12 +150,12 @@ class Script:
                 self._from_outside(section.at, INPUT, STATE)
             case "arriving":
                 self._from_outside(section.at, GRADIENT)
-            case "all_steps":
+            case "all_steps" if self.whole:
                 for one in (one for one in self.steps[0].program.backward if one.sums):
                     self._equation(one, over_all_steps(self.steps, one), None)
-            case "through_time" if self.steps[0].form.keeps_by_gate:
+            case "through_time" if self.whole and self.steps[0].form.keeps_by_gate:
                 self._through_time()
-            case "gradient_check":
+            case "gradient_check" if self.whole:
                 self._check()
         step = self.steps[section.at or 0]
         for one in grouping.of_section(step.program, section.key):

@@ -26,7 +26,7 @@ from gatewise.render.layout import (
     shares,
     worked,
 )
-from gatewise.render.text import WIDTH, caption, clean, glued, left_of, right_of, short
+from gatewise.render.text import MOST_TIME, WIDTH, caption, clean, glued, left_of, right_of, short
 from gatewise.symbolic.formula import Formula, Row
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
 from gatewise.walkthrough.parts import (
@@ -111,10 +111,11 @@ class _Writer:
     def lines(self, walk: Walkthrough) -> Iterator[Text]:
         self.walk = walk
         yield from (Text(line, style="bold") for line in self._fill(walk.title, 0, 0))
+        most = min(MOST_TIME, self.width - 2)
         for place, section, begins in numbered(walk):
             yield Text("")
             if begins:
-                yield from (self._rule(f" {self._short(section.time or '')} "), Text(""))
+                yield from (self._rule(f" {self.letters(short(section.time or '', most))} "), Text(""))
             yield from self._section(place, section)
 
     def _rule(self, title: str) -> Text:

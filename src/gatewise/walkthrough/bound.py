@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from gatewise.step import Step
 from gatewise.symbolic import binding, rewrites
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Call, Formula, MatMul, Stack, Symbol, Transpose, add, nodes
-from gatewise.symbolic.program import Assignment, Program
+from gatewise.symbolic.program import Assignment, Form, Program
 from gatewise.symbolic.run import Scope
 from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, DY, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.notation import Notation
@@ -26,8 +27,21 @@ from gatewise.walkthrough.parts import Block, Bound, Equation, Expanded, Section
 OPENNESS = ("sigmoid", "hard_sigmoid")  # nonlinearities that lie between 0 and 1
 
 
+class _Scope(Scope):
+    """What the symbols of a step stand for; what arrives from the step after it is asked for when it is needed."""
+
+    arriving: Callable[[], Mapping[Symbol, Any]] | None = None
+
+    def __getitem__(self, symbol: Symbol) -> Any:
+        if symbol not in self.known and symbol not in self.program.assignments and self.arriving is not None:
+            self.known.update(self.arriving())
+        return super().__getitem__(symbol)
+
+
 class BoundStep:
     """A step, the program that it ran in the form of a notation, and the numbers of both.
+
+    The step is bound to its program when a number is asked for.
 
     Parameters
     ----------
@@ -42,6 +56,8 @@ class BoundStep:
     dy : array (recurrent,), optional
         The gradient of the loss with respect to this step's output; without it, the loss depends on the last states
         alone.
+    arriving : function of int, optional
+        Returns what arrives at a step from the one after it.
     """
 
     def __init__(
@@ -52,24 +68,45 @@ class BoundStep:
         time: str | None = None,
         at: int = 0,
         dy: Array | None = None,
+        arriving: Callable[[int], Mapping[Symbol, Any]] | None = None,
     ) -> None:
         self.step, self.p, self.M, self.time, self.at = step, step.parameters, step.moment, time, at
         self.units = tuple(range(self.p.hidden_size)) if units is None else units
         self.expanded = units is not None
         self.dropout, self.notation = step.moment.dropout, notation
-        self.names = axes(step)
-        form = binding.form_of(self.p, self.dropout, **notation.form)
-        whole = program(form) if dy is not None else rewrites.of_last_states(program(form))
-        written = rewrites.with_weights_as_they_act(whole)
+        self.dy, self._arriving = dy, arriving
+
+    @cached_property
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        """What vectors and matrices go over, and what each entry is called."""
+        return axes(self.step)
+
+    @cached_property
+    def form(self) -> Form:
+        """How the program is written."""
+        return binding.form_of(self.p, self.dropout, **self.notation.form)
+
+    @property
+    def program(self) -> Program:
+        """The program that the step ran."""
+        return self.scope.program
+
+    @cached_property
+    def scope(self) -> Scope:
+        """What the symbols of the program stand for."""
+        whole = program(self.form)
+        written = rewrites.with_weights_as_they_act(whole if self.dy is not None else rewrites.of_last_states(whole))
         with np.errstate(all="ignore"):  # infinity and NaN go through as they are
             known = binding.of_step(self.M, written)
-        self.scope = Scope(written, self.p, known if dy is None else known | {DY: dy})
-        self.program, self.form = self.scope.program, form
+        scope = _Scope(written, self.p, known if self.dy is None else known | {DY: self.dy})
+        if (arriving := self._arriving) is not None:
+            scope.arriving = lambda: arriving(self.at)
+        return scope
 
     @property
     def has_dy(self) -> bool:
         """Whether the loss depends on the output of this step itself."""
-        return DY in self.program.axes
+        return self.dy is not None
 
     @property
     def apart(self) -> bool:
@@ -152,9 +189,7 @@ def bind_backward(
         The gradients of the loss with respect to the last states. By default zeros, but ones for `dh` where the steps
         have no `dy`.
     """
-    p = steps[0].p
-    dh_by_default = np.zeros(p.recurrent_size) if steps[0].has_dy else np.ones(p.recurrent_size)
-    last = _arriving("dh", dh, dh_by_default), _arriving("dc", dc, np.zeros(p.hidden_size))
+    last = last_gradients(steps[0], dh, dc)
     if not are_one_run(steps):
         raise OptionError("a backward pass takes the steps of one run, each beginning where the one before it ended")
     carry = steps[0].program.carry_backward
@@ -164,6 +199,13 @@ def bind_backward(
             step.scope.known.update(arriving)
             arriving = {one.into: step.scope[one.source] for one in carry}
     return last
+
+
+def last_gradients(step: BoundStep, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None) -> tuple[Array, Array]:
+    """Return what arrives at the last step of a run: by default zeros, but ones for `dh` where it has no `dy`."""
+    p = step.p
+    default = np.ones(p.recurrent_size) if step.dy is None else np.zeros(p.recurrent_size)
+    return _arriving("dh", dh, default), _arriving("dc", dc, np.zeros(p.hidden_size))
 
 
 def over_all_steps(steps: Sequence[Bound], one: Assignment) -> Equation:

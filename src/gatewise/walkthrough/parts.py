@@ -150,8 +150,16 @@ class Bound(Protocol):
 
     step: Step
     p: Parameters
-    form: Form
-    program: Program
+
+    @property
+    def form(self) -> Form:
+        """How its program is written."""
+        ...
+
+    @property
+    def program(self) -> Program:
+        """The program that it ran."""
+        ...
 
     @property
     def has_dy(self) -> bool:
@@ -175,8 +183,9 @@ class Walkthrough:
     Attributes
     ----------
     title : str
-    sections : tuple of Section
-    steps : tuple of Bound
+    sections : sequence of Section
+        Made when they are asked for: those of a long run take time and memory only where they are read.
+    steps : sequence of Bound
         Its steps: the program of each, and the values of its symbols.
     names : dict of str to tuple of str
         What vectors and matrices run over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
@@ -189,16 +198,19 @@ class Walkthrough:
         Whose symbols it is written in.
     rows : bool
         Whether vectors are rows, as in Keras, and not columns.
+    shown : sequence of int
+        Which of the steps are worked through line by line, in the order in which they ran.
     """
 
     title: str
-    sections: tuple[Section, ...]
-    steps: tuple[Bound, ...]
+    sections: Sequence[Section]
+    steps: Sequence[Bound]
     names: Mapping[str, tuple[str, ...]]
     units: tuple[int, ...] | None = None
     backward: bool = False
     notation: str = "gatewise"
     rows: bool = False
+    shown: Sequence[int] = (0,)
 
     def render(self, format: str = "text", *, program: bool = False) -> str:
         """Return the walkthrough as text, Markdown, LaTeX, a web page, a notebook or JSON.

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from gatewise.walkthrough.lazy import Lazy
 from gatewise.walkthrough.notation import DEFAULT, Notation
 from gatewise.walkthrough.parts import Block, Equation, Expanded, Section, Sentence, Table, Words
 
@@ -22,7 +23,7 @@ def _block(block: Block, notation: Notation) -> Block:
         case Equation():
             return equation(block, notation)
         case Table():
-            rows = tuple((_words(name, notation), values) for name, values in block.rows)
+            rows = Lazy(len(block.rows), lambda n: (_words(block.rows[n][0], notation), block.rows[n][1]))
             columns = tuple(_words(head, notation) for head in block.columns)
             return replace(block, title=_words(block.title, notation), columns=columns, rows=rows)
         case Expanded():
