@@ -27,7 +27,8 @@ WALKS = {
     " --gate-clip 1 --cell-clip 0.2 --projection-size 1 --projection-clip 0.001 --activation candidate=elu:0.7"
     " --activation output_gate=softsign --steps 2 --dh 2 --dc -1,0.5",
     "every output backward": "--backward --hidden-size 1 --steps 3 --dy 1,-2,0.5",
-    "haste backward": "--backward --layer-norm haste --epsilon 1e-5 --init glorot --seed 3 --x 1,-1 --h 0.3,0.4,0.3 --c 2,-2,0.5",
+    "haste backward": "--backward --layer-norm haste --epsilon 1e-5 --init glorot --seed 3 --x 1,-1 --h 0.3,0.4,0.3"
+    " --c 2,-2,0.5",
     "notation olah": "--notation olah",
     "notation pytorch backward": "--notation pytorch --backward --unit 0",
     "notation keras backward": "--notation keras --backward --steps 2",
