@@ -19,6 +19,7 @@ from gatewise.cell import INITS
 from gatewise.cli import main
 from gatewise.cli.convert import SUFFIXES
 from gatewise.cli.options import VariantOptions, switches_of
+from gatewise.cli.walk import NEXT
 from gatewise.examples import EXAMPLES
 from gatewise.interop import torch
 from gatewise.interop.torch import writing
@@ -84,9 +85,8 @@ def test_walk_fits_80_columns_and_is_plain_when_piped(capsys):
     assert "\x1b" not in shown
 
 
-def test_walk_without_options_is_the_worked_example(capsys):
-    shown = run(capsys, "walk")
-    assert shown.startswith(run(capsys, "walk", "--example", "notebook"))
+def test_walk_without_options_is_the_worked_example_and_what_to_try_next(capsys):
+    assert run(capsys, "walk") == f"{run(capsys, 'walk', '--example', 'notebook')}{NEXT}\n"
 
 
 @pytest.mark.parametrize(

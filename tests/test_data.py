@@ -10,7 +10,7 @@ import cases
 import numpy as np
 import pytest
 from pairwise import cover, pairs
-from walks import DROPOUT, PROJECTIONS, equations, some, trace_of
+from walks import DROPOUT, PROJECTIONS, equations, gradients_of_outputs, some, trace_of
 
 import gatewise as gw
 from gatewise.activations import Activation
@@ -22,12 +22,19 @@ pytestmark = pytest.mark.usefixtures("few_differences")
 
 DOCS = Path(__file__).parents[1] / "docs"
 MOST = ("peephole, coupling, clips", "peephole, layer norm of the gates", "layer norm of Haste", "elu, scaled tanh")
-WAYS = {"forward": (1, False), "backward": (1, True), "two steps backward": (2, True)}
+WAYS = {
+    "forward": (1, False),
+    "backward": (1, True),
+    "two steps backward": (2, True),
+    "two steps from every output": (2, True),
+}
 
 
 def walk_of(variant, projection=None, dropout="no dropout", way="backward", notation="gatewise", **options):
     steps, backward = WAYS[way]
     trace = trace_of(variant, projection, dropout, steps=steps, dtype=options.pop("dtype", np.float64))
+    if "every output" in way:
+        options["dy"] = gradients_of_outputs(trace)
     return gw.walk(trace if steps > 1 else trace.step(0), backward=backward, notation=notation, **options)
 
 

@@ -18,14 +18,14 @@ WALKS = {
     "one unit": "--unit 1",
     "every switch": "--peephole full --coupling input=1-forget --layer-norm gates --epsilon 1e-6 --gate-clip 1"
     " --cell-clip 0.2 --projection-size 1 --projection-clip 0.001 --activation candidate=elu:0.7"
-    " --activation o=softsign",
+    " --activation output_gate=softsign",
     "haste": "--layer-norm haste --epsilon 1e-5 --init glorot --seed 3 --x 1,-1 --h 0.3,0.4,0.3 --c 2,-2,0.5",
     "large": "--init chrono --input-size 30 --hidden-size 40 --seed 5",
     "notebook backward": "--backward",
     "latch backward": "--example latch --backward",
     "every switch backward": "--backward --peephole full --coupling input=1-forget --layer-norm gates --epsilon 1e-6"
     " --gate-clip 1 --cell-clip 0.2 --projection-size 1 --projection-clip 0.001 --activation candidate=elu:0.7"
-    " --activation o=softsign --steps 2 --dh 2 --dc -1,0.5",
+    " --activation output_gate=softsign --steps 2 --dh 2 --dc -1,0.5",
     "every output backward": "--backward --hidden-size 1 --steps 3 --dy 1,-2,0.5",
     "haste backward": "--backward --layer-norm haste --epsilon 1e-5 --init glorot --seed 3 --x 1,-1 --h 0.3,0.4,0.3"
     " --c 2,-2,0.5",

@@ -22,7 +22,7 @@ from gatewise.walkthrough.notation import NOTATIONS
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
-WAYS = ("forward", "backward", "two steps backward")
+WAYS = ("forward", "backward", "two steps backward", "three steps from every output")
 HOSTILE = (
     r"\input{/etc/passwd}",
     "$x",

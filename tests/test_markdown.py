@@ -142,7 +142,7 @@ def test_no_column_is_left_out_and_rows_are_as_in_text():
     shown = markdown.render(gw.walk(lstm.trace(np.ones((1, 40)))[0].step(0)))
     assert all(f" x{k} |" in shown for k in range(40))
     assert "| … 22 more rows … |" in shown
-    assert "… and 24 more (--unit K, or unit=K, opens one)" in shown
+    assert "… and 24 more (--unit K, or unit=K, expands one)" in shown
 
 
 def test_a_section_without_worked_lines_has_everything_else():

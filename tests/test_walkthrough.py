@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pairwise import pairs
 from rich.cells import cell_len
-from walks import DROPOUT, PROJECTIONS, equations, some, trace_of
+from walks import DROPOUT, PROJECTIONS, equations, gradients_of_outputs, some, trace_of
 
 import gatewise as gw
 from gatewise import examples
@@ -107,7 +107,7 @@ def test_a_large_cell_fits_a_terminal_of_80_columns_and_says_what_is_left_out(si
     shown = str(gw.walk(trace[0].step(0)))
     assert max(map(len, shown.splitlines())) <= 80
     assert ("more (--unit K" in shown) == (size > layout.MOST_UNITS)
-    assert ("columns are left out" in shown) == (size > 3)
+    assert ("columns are left out" in shown) == (size > 7)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -503,6 +503,22 @@ def test_only_the_worked_example_ends_with_what_to_try_next(capsys):
     for options in walks:
         main(["walk", *options])
         assert ("Next: gatewise walk --backward" in capsys.readouterr().out) == (not options)
+
+
+def test_of_a_long_run_the_steps_that_are_shown_have_the_gradients_of_all_outputs():
+    trace = trace_of("peephole, coupling, clips", 3, steps=60)
+    dy = gradients_of_outputs(trace)
+    expected = gw.backward(trace, dy[:, None])
+    walk = gw.walk(trace, backward=True, dy=dy)
+    shown = [section for section in walk.sections if section.key == "d_previous"]
+    assert {0, 59} <= {section.at for section in shown}
+    for section in shown:
+        dx = next(block.value for block in section.blocks if text.formula(block.left) == "dx")
+        np.testing.assert_allclose(dx, expected.x[section.at, 0], rtol=1e-9, atol=1e-12)
+    at = gw.walk(trace, backward=True, dy=dy, at=30)
+    [dx] = [equation.value for equation in equations(at) if text.formula(equation.left) == "dx"]
+    np.testing.assert_allclose(dx, expected.x[30, 0], rtol=1e-9, atol=1e-12)
+    assert "agree with central differences" in sentences(walk, "gradient_check")
 
 
 def test_of_one_step_dy_may_be_a_vector_and_adds_to_what_its_state_hands_on():

@@ -74,13 +74,13 @@ def equations(walkthrough: Walkthrough) -> list[Equation]:
 # Two units and two features, projected to one: whatever is rendered of them.
 
 SUBJECTS = {"variant": cases.VARIANTS, "projection": (None, 1), "dropout": DROPOUT}
-WAYS = {  # how many steps, whether backward, and whether one unit is expanded
+WAYS = {  # how many steps, whether backward (the last way: with a loss of every output), and the expanded unit
     "forward": (1, False, None),
     "expanded": (1, False, 1),
     "backward": (1, True, None),
     "two steps": (2, False, None),
     "two steps backward": (2, True, None),
-    "three steps backward": (3, True, None),
+    "three steps from every output": (3, True, None),
 }
 
 
@@ -98,4 +98,5 @@ def walk_of(variant: str, projection: int | None, dropout: str, way: str, notati
     """Return a walk through such a run."""
     steps, backward, unit = WAYS[way]
     trace = small_trace(variant, projection, dropout, steps)
-    return gw.walk(trace if steps > 1 else trace.step(0), unit=unit, backward=backward, notation=notation)
+    dy = gradients_of_outputs(trace) if "every output" in way else None
+    return gw.walk(trace if steps > 1 else trace.step(0), unit=unit, backward=backward, dy=dy, notation=notation)

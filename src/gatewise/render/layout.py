@@ -17,7 +17,7 @@ from gatewise.walkthrough.parts import Block, Equation, Section, Table, Walkthro
 MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
 MOST_ROWS = 8  # of one table; beyond that the first ones, the last one, and how many between
 MOST_TOGETHER = 200  # rows of a table that is shown whole, under one line of heads
-SHUT, OPEN = 0.1, 0.9  # up to where a gate is nearly shut, and from where it is nearly open
+CLOSED, OPEN = 0.1, 0.9  # up to where a gate is nearly closed, and from where it is nearly open
 
 
 @dataclass(frozen=True)

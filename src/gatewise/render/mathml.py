@@ -43,9 +43,10 @@ def math(formula: Formula) -> str:
     return element(markup(formula), text.formula(formula))
 
 
-def element(markup: str, told: str) -> str:
-    """Return markup as an element of its own, and told as text."""
-    return f'<math alttext="{escape(told)}">{markup}</math>'
+def element(markup: str, told: str, kind: str = "") -> str:
+    """Return markup as an element of its own, told as text; `kind` is its class."""
+    named = f' class="{kind}"' if kind else ""
+    return f'<math{named} alttext="{escape(told)}">{markup}</math>'
 
 
 def operator(sign: str) -> str:

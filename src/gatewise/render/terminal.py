@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from gatewise.render.layout import (
+    CLOSED,
     OPEN,
-    SHUT,
     Line,
     Rest,
     Rows,
@@ -286,6 +286,6 @@ class _Writer:
 
 def _style(value: Any) -> str:
     """Return how a gate's value is set off: the wider the gate is open, the stronger."""
-    if value <= SHUT:
+    if value <= CLOSED:
         return "dim"
     return "bold" if value >= OPEN else ""
