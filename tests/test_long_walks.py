@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import os
 import re
 import signal
@@ -354,3 +356,17 @@ def test_a_reader_of_a_long_walk_may_leave_early():
         program.stdout.close()
         assert program.stderr.read() == b""
         assert program.wait() == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"backward": True}, {"backward": True, "at": 12}, {"brief": True}], ids=str)
+def test_the_notebook_of_a_long_walk_runs_by_itself(options):
+    document = json.loads(gw.walk(trace_of(40), **options).render("notebook"))
+    names = {}
+    with np.printoptions():  # which the first cell sets
+        for cell in document["cells"]:
+            if cell["cell_type"] != "code":
+                continue
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
+                exec("".join(cell["source"]), names)
+            assert output.getvalue() == "".join(line for one in cell["outputs"] for line in one["text"])

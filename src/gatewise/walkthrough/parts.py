@@ -129,7 +129,7 @@ class Section:
         What it shows: ``activations``, ``sizes``, ``weights``, ``sequence``, ``input``, ``combined_input``, a gate,
         ``cell_state``, ``hidden_state``, ``sums``; of a backward pass ``loss``, ``forward``, ``arriving``,
         ``d_hidden_state``, ``d_cell_state``, ``d_`` and a gate, ``d_sums``, ``d_weights``, ``d_previous``,
-        ``all_steps``, ``through_time``, ``gradient_check``.
+        ``all_steps``, ``through_time``, ``gradient_check``; ``left_out`` for steps that are not shown.
     title : str
     blocks : tuple of Block
     time : str or None
@@ -186,7 +186,7 @@ class Walkthrough:
     sections : sequence of Section
         Made when they are asked for: those of a long run take time and memory only where they are read.
     steps : sequence of Bound
-        Its steps: the program of each, and the values of its symbols.
+        All steps of the run, shown or not: the program of each, and the values of its symbols.
     names : dict of str to tuple of str
         What vectors and matrices run over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
         where it is projected), ``features``, ``columns`` (of the combined input) and ``all gates``.
