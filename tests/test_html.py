@@ -74,6 +74,10 @@ def check(page: ElementTree.Element) -> None:
             assert element.get("alttext")
             assert {inner.tag for inner in element.iter()} <= MATHML
             for inner in element.iter():
+                greek = inner.tag == "mi" and len(inner.text) == 1 and not inner.text.isascii()
+                assert (inner.get("mathvariant") == "normal") == (
+                    greek or inner.text in ("d", "T")
+                ) or inner.tag != "mi"
                 assert len(inner) == ARITY.get(inner.tag, len(inner)), ElementTree.tostring(inner)
     assert all(element.get("aria-labelledby") for element in page.iter("section"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -197,6 +198,132 @@ def test_formulas_are_laid_out_as_mathematics(tab, pages):
     )
     assert over < under
     assert tab.evaluate("document.querySelector('math').namespaceURI") == "http://www.w3.org/1998/Math/MathML"
+
+
+DEBIAN = r"DejaVu(Sans|Serif)(-Bold)?\.ttf"  # what comes with a browser: it has a table MATH, most of it zeros
+FONTS = {
+    "all": lambda font: True,
+    "those of a fresh Debian": lambda font: re.fullmatch(DEBIAN, font.name),
+    "none for mathematics": lambda font: not browser.for_mathematics(font),
+}
+
+
+@pytest.fixture(scope="module", params=FONTS)
+def typeset(request, tmp_path_factory):
+    """A browser that finds some of the fonts."""
+    assert any("math" in font.name.lower() for font in browser.fonts())
+    chosen = list(filter(FONTS[request.param], browser.fonts()))
+    assert chosen
+    env = browser.finds(chosen, tmp_path_factory.mktemp("fonts"))
+    with browser.page(env) as page:
+        yield page
+
+
+# Of every script on the page: how far below the baseline of its base its own baseline lies, and its lower edge, in ems
+# of the base. Letters have boxes as large as their ink: E, in the place of another, stands on the baseline.
+SCRIPTS = """(() => {
+  const letter = element => element.matches('mi, mn') ? element : element.querySelector('mi, mn') ?? element;
+  const bottom = element => element.getBoundingClientRect().bottom;
+  const shown = [...document.querySelectorAll('%s')].filter(one => one.getBoundingClientRect().height);
+  return shown.map(one => {
+    const [base, script] = [one.children[0], one.children[%d]].map(letter);
+    const [before, after] = [base.textContent, script.textContent];
+    const em = parseFloat(getComputedStyle(base).fontSize);
+    base.textContent = 'E';
+    const edge = bottom(one.children[%d]) - bottom(base);
+    script.textContent = 'E';
+    const baseline = bottom(script) - bottom(base);
+    [base.textContent, script.textContent] = [before, after];
+    return {baseline: baseline / em, edge: edge / em, of: one.closest('math').getAttribute('alttext')};
+  });
+})()"""
+TYPESET = ["one unit", "backward", "Haste, backward", "every switch", "worked example's notation", "Keras", "Olah"]
+
+
+@pytest.mark.parametrize("name", TYPESET)
+def test_subscripts_lie_below_the_baseline_whatever_fonts_there_are(typeset, pages, name):
+    typeset.look(width=1400)
+    typeset.open(pages(name))
+    typeset.evaluate(OPEN_ALL)
+    found = typeset.evaluate(SCRIPTS % ("msub, msubsup", 1, 1))
+    assert len(found) > 40
+    assert not [one for one in found if not 0.15 <= one["baseline"] <= 0.35]
+    assert not [one for one in found if one["edge"] < 0.15]
+
+
+@pytest.mark.parametrize("name", TYPESET)
+def test_superscripts_lie_above_the_baseline_whatever_fonts_there_are(typeset, pages, name):
+    typeset.look(width=1400)
+    typeset.open(pages(name))
+    typeset.evaluate(OPEN_ALL)
+    found = [
+        one
+        for kind, place in (("msup", 1), ("msubsup", 2))
+        for one in typeset.evaluate(SCRIPTS % (kind, place, place))
+        if "'" not in one["of"]  # a prime is high by itself
+    ]
+    assert len(found) > 5
+    assert not [one for one in found if not 0.3 <= -one["baseline"] <= 0.5]
+
+
+def test_moved_scripts_are_still_mathematics_to_a_reader_of_the_screen(tab, pages):
+    tab.look()
+    tab.open(pages("backward"))
+    nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
+    roles = {node["role"]["value"] for node in nodes if not node["ignored"]}
+    assert {"MathMLMath", "MathMLSub", "MathMLSubSup", "MathMLIdentifier"} <= roles
+
+
+def test_the_diagram_is_an_image_with_a_name_and_a_description(tab, pages):
+    tab.look()
+    tab.open(pages("forward"))
+    nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
+    (image,) = [node for node in nodes if not node["ignored"] and node["role"]["value"] == "image"]
+    assert image["name"]["value"] == "The cell: its gates and states"
+    assert "c = f * c_prev + i * g." in image["description"]["value"]
+
+
+@pytest.mark.parametrize("name", ["forward", "latch", "large", "every switch"])
+def test_the_text_of_the_diagram_can_be_read_on_a_telephone(tab, pages, name):
+    """No text is cut off, or smaller than 7 pixels; on a wide page it is as large as the text around it."""
+    sizes = """[...document.querySelectorAll('.cell text')].map(one => one.getBBox().height
+      * one.getScreenCTM().a)"""
+    tab.look(width=360)
+    tab.open(pages(name))
+    assert min(tab.evaluate(sizes)) > 8
+    inside = """[...document.querySelectorAll('.cell text')].every(one => {
+      const [text, all] = [one.getBoundingClientRect(), one.ownerSVGElement.getBoundingClientRect()];
+      return text.left >= all.left - 1 && text.right <= all.right + 1 && text.bottom <= all.bottom + 1;
+    })"""
+    assert tab.evaluate(inside)
+    tab.look(width=1400)
+    assert tab.evaluate(inside)
+    assert min(tab.evaluate(sizes)) > 12
+
+
+def test_bars_of_products_stand_on_the_side_of_their_sign(tab, pages):
+    tab.look(width=1400)
+    tab.open(pages("one unit"))
+    tab.evaluate(OPEN_ALL)
+    bars = tab.evaluate("""[...document.querySelectorAll('.bar')].map(one => {
+      const before = getComputedStyle(one, '::before');
+      const row = one.closest('li, tr');
+      const product = row.querySelector('.product') ?? row.children[3];
+      const edge = name => before[name] === 'auto' ? null : parseFloat(before[name]);
+      return {product: product.textContent, middle: one.offsetLeft + one.offsetWidth / 2, width: one.offsetWidth,
+        left: edge('left'), right: edge('right'), length: parseFloat(before.width) || 0,
+        colour: before.backgroundColor};
+    })""")
+    assert len(bars) > 30
+    colours = {}
+    for bar in bars:
+        product = float(bar["product"].strip("= \u2007\u2008").replace("−", "-").replace("×10", "e"))
+        if product:
+            side = bar["right"] if product < 0 else bar["left"]
+            assert abs(side - bar["width"] / 2) < 1
+            colours.setdefault(product < 0, set()).add(bar["colour"])
+    assert [len(colours[one]) for one in (True, False)] == [1, 1]
+    assert colours[True] != colours[False]
 
 
 NOTEBOOK = """<!DOCTYPE html><html><head><style>

@@ -104,7 +104,7 @@ def _bar(value: Any, shown: Values, x: float, y: float) -> str:
         kind, length = ("negative" if share < 0 else "positive"), INNER / 2 * abs(share)
         start = x + INNER / 2 - (length if share < 0 else 0)
     track = f'<rect {classes("track", shown.quantity)} x="{x:g}" y="{y:g}" width="{INNER}" height="6"/>'
-    fill = f'<rect class="fill {kind}" x="{start:.4g}" y="{y:g}" width="{length:.3g}" height="6"/>'
+    fill = f'<rect class="fill {kind}" x="{start:.2f}" y="{y:g}" width="{length:.2f}" height="6"/>'
     middle = "" if shown.amount else f'<path class="zero" d="M{x + INNER / 2:g} {y - 1.5:g}v9"/>'
     return f"{fill}{track}{middle}"
 
@@ -120,7 +120,7 @@ def _strip(shown: Values, x: float, y: float) -> str:
     width, drawn = INNER / len(bars), ""
     for sign, those in (("negative", shares < 0), ("positive", shares > 0)):
         path = "".join(
-            f"M{x + width * k:.4g} {zero:g}v{-scale * shares[k]:.3g}h{width:.3g}V{zero:g}Z"
+            f"M{x + width * k:.4g} {zero:g}v{-scale * shares[k]:.2f}h{width:.3g}V{zero:g}Z"
             for k in np.flatnonzero(those)
         )
         drawn += f'<path class="fill {shown.quantity if shown.amount else sign}" d="{path}"/>' if path else ""
