@@ -1,4 +1,4 @@
-"""Pages in a browser: they ask for nothing, fit a telephone, can be read in light and dark, and open by keyboard."""
+"""Pages in a browser: they ask for nothing, fit a telephone, can be read in light and dark, and expand by keyboard."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def pages(tmp_path_factory):
     return address
 
 
-OPEN_ALL = "for (const one of document.querySelectorAll('details')) one.open = true;"
+EXPAND_ALL = "for (const one of document.querySelectorAll('details')) one.open = true;"
 # Text whose colour is too near to what is behind it, by the formula of WCAG 2.2; what is large may be nearer.
 FAINT = """(() => {
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
@@ -113,8 +113,9 @@ FAINT = """(() => {
   const seen = new Map();
   for (const element of document.querySelectorAll('.gatewise *')) {
     if (![...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
-    if (element.closest('style')) continue;
-    const colours = [getComputedStyle(element).color, behind(element)];
+    if (element.closest('style, title, desc')) continue;
+    const style = getComputedStyle(element);
+    const colours = [element.ownerSVGElement ? style.fill : style.color, behind(element)];
     if (seen.has(colours.join())) continue;
     const [a, b] = colours.map(light).sort((x, y) => y - x);
     seen.set(colours.join(), [(a + 0.05) / (b + 0.05), element.outerHTML.slice(0, 80)]);
@@ -128,7 +129,7 @@ def test_a_page_asks_for_nothing_reports_nothing_and_fits_a_telephone(tab, pages
     tab.look(width=360, height=800)
     tab.open(pages(name))
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
-    tab.evaluate(OPEN_ALL)
+    tab.evaluate(EXPAND_ALL)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     assert tab.evaluate("[...document.querySelectorAll('.formulas')].every(e => e.scrollWidth <= e.clientWidth)")
     asked = [event["params"]["request"]["url"] for event in tab.reported("Network.requestWillBeSent")]
@@ -141,7 +142,7 @@ def test_a_page_asks_for_nothing_reports_nothing_and_fits_a_telephone(tab, pages
 def test_all_text_can_be_told_from_what_is_behind_it(tab, pages, name, scheme):
     tab.look(width=1400, scheme=scheme)
     tab.open(pages(name))
-    tab.evaluate(OPEN_ALL)
+    tab.evaluate(EXPAND_ALL)
     found = tab.evaluate(FAINT)
     assert len(found) >= 3
     assert not [one for one in found if one[0] < 4.5]
@@ -162,7 +163,7 @@ def test_light_and_dark_are_different_and_paper_is_white(tab, pages):
         tab.call("Emulation.setEmulatedMedia", media="")
 
 
-def test_every_line_opens_by_keyboard_and_shows_what_it_is_made_of(tab, pages):
+def test_every_line_expands_by_keyboard_and_shows_what_it_is_made_of(tab, pages):
     tab.look()
     tab.open(pages("forward"))
     lines = tab.evaluate("document.querySelectorAll('details.line').length")
@@ -170,7 +171,7 @@ def test_every_line_opens_by_keyboard_and_shows_what_it_is_made_of(tab, pages):
     focused = "document.activeElement"
     tab.press("Tab", 9)
     assert tab.evaluate(f"{focused}.className") == "skip"
-    opened = 0
+    expanded = 0
     for _ in range(100):
         tab.press("Tab", 9)
         if tab.evaluate(f"{focused} === document.body"):
@@ -178,8 +179,8 @@ def test_every_line_opens_by_keyboard_and_shows_what_it_is_made_of(tab, pages):
         if tab.evaluate(f"{focused}.matches('details.line > summary')"):
             assert tab.evaluate(f"getComputedStyle({focused}).outlineStyle") != "none"
             tab.press("Enter", 13, "\r")
-            opened += tab.evaluate(f"{focused}.parentElement.open && {focused}.nextElementSibling.offsetHeight > 0")
-    assert opened == lines
+            expanded += tab.evaluate(f"{focused}.parentElement.open && {focused}.nextElementSibling.offsetHeight > 0")
+    assert expanded == lines
 
 
 def test_wide_tables_scroll_in_boxes_that_the_keyboard_reaches(tab, pages):
@@ -244,7 +245,7 @@ TYPESET = ["one unit", "backward", "Haste, backward", "every switch", "worked ex
 def test_subscripts_lie_below_the_baseline_whatever_fonts_there_are(typeset, pages, name):
     typeset.look(width=1400)
     typeset.open(pages(name))
-    typeset.evaluate(OPEN_ALL)
+    typeset.evaluate(EXPAND_ALL)
     found = typeset.evaluate(SCRIPTS % ("msub, msubsup", 1, 1))
     assert len(found) > 40
     assert not [one for one in found if not 0.15 <= one["baseline"] <= 0.35]
@@ -255,7 +256,7 @@ def test_subscripts_lie_below_the_baseline_whatever_fonts_there_are(typeset, pag
 def test_superscripts_lie_above_the_baseline_whatever_fonts_there_are(typeset, pages, name):
     typeset.look(width=1400)
     typeset.open(pages(name))
-    typeset.evaluate(OPEN_ALL)
+    typeset.evaluate(EXPAND_ALL)
     found = [
         one
         for kind, place in (("msup", 1), ("msubsup", 2))
@@ -285,7 +286,7 @@ def test_the_diagram_is_an_image_with_a_name_and_a_description(tab, pages):
 
 @pytest.mark.parametrize("name", ["forward", "latch", "large", "every switch"])
 def test_the_text_of_the_diagram_can_be_read_on_a_telephone(tab, pages, name):
-    """No text is cut off, or smaller than 7 pixels; on a wide page it is as large as the text around it."""
+    """No text is cut off or too small; on a wide page it is as large as the text around it."""
     sizes = """[...document.querySelectorAll('.cell text')].map(one => one.getBBox().height
       * one.getScreenCTM().a)"""
     tab.look(width=360)
@@ -304,7 +305,7 @@ def test_the_text_of_the_diagram_can_be_read_on_a_telephone(tab, pages, name):
 def test_bars_of_products_stand_on_the_side_of_their_sign(tab, pages):
     tab.look(width=1400)
     tab.open(pages("one unit"))
-    tab.evaluate(OPEN_ALL)
+    tab.evaluate(EXPAND_ALL)
     bars = tab.evaluate("""[...document.querySelectorAll('.bar')].map(one => {
       const before = getComputedStyle(one, '::before');
       const row = one.closest('li, tr');

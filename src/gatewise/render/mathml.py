@@ -6,6 +6,7 @@ import re
 from html import escape
 
 from gatewise.render import text, writing
+from gatewise.render.hues import quantity
 from gatewise.render.writing import entrywise, loose_behind, signed
 from gatewise.symbolic.formula import (
     Call,
@@ -43,10 +44,9 @@ def math(formula: Formula) -> str:
     return element(markup(formula), text.formula(formula))
 
 
-def element(markup: str, told: str, kind: str = "") -> str:
-    """Return markup as an element of its own, told as text; `kind` is its class."""
-    named = f' class="{kind}"' if kind else ""
-    return f'<math{named} alttext="{escape(told)}">{markup}</math>'
+def element(markup: str, told: str) -> str:
+    """Return markup as an element of its own, and told as text."""
+    return f'<math alttext="{escape(told)}">{markup}</math>'
 
 
 def operator(sign: str) -> str:
@@ -180,7 +180,7 @@ def figure(shown: str) -> str:
 
 
 def _symbol(symbol: Symbol, above: str = "") -> str:
-    """Return a symbol with what stands below it, and above it its time or `above`."""
+    """Return a symbol in its hue, with what stands below it, and above it its time or `above`."""
     head, below = parts(symbol)
     base = _identifier(head)
     if symbol.time is not None:
@@ -195,7 +195,9 @@ def _symbol(symbol: Symbol, above: str = "") -> str:
             shown = f"<msup>{base}{above}</msup>"
         case _:
             shown = base
-    return f'<mrow><mi mathvariant="normal">d</mi>{shown}</mrow>' if symbol.d else shown
+    whole = f'<mrow><mi mathvariant="normal">d</mi>{shown}</mrow>' if symbol.d else shown
+    hue = quantity(symbol)
+    return re.sub("^<[a-z]+", rf'\g<0> class="{hue}"', whole) if hue else whole
 
 
 def parts(symbol: Symbol) -> tuple[str, list[str]]:
