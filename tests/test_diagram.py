@@ -171,7 +171,7 @@ def test_many_units_are_a_strip_with_their_mean_and_range(hidden):
     found = texts(svg)
     for value in (gate.mean(), gate.min(), gate.max()):
         assert f"{value:.2f}" in found
-    assert ("the mean of neighbouring units" in told(walk)) == (hidden > MOST_BARS)
+    assert ("a mean of neighbours" in told(walk)) == (hidden > MOST_BARS)
     assert len(diagram(walk, 0, "k")) < 30_000
 
 
@@ -195,6 +195,13 @@ def test_features_have_their_names_long_ones_their_beginning():
     svg = drawn(gw.walk(step))
     assert {"<b>&amp;", "x" * 12 + "…"} <= set(texts(svg))
     assert "\x1b" not in diagram(gw.walk(step), 0, "k")
+
+
+@pytest.mark.parametrize(("inputs", "hidden"), [(2, 2), (FEW + 1, 2), (2, FEW + 1), (MOST_BARS + 1, 2)])
+def test_strips_are_explained_where_there_are_some(inputs, hidden):
+    walk = gw.walk(gw.LSTMCell(inputs, hidden, rng=0, dtype=np.float64).step(np.ones(inputs)))
+    assert ("strip" in told(walk)) == ("mean" in texts(drawn(walk))) == (max(inputs, hidden) > FEW)
+    assert ("a mean of neighbours" in told(walk)) == (inputs > MOST_BARS)
 
 
 def test_the_diagram_says_which_step_it_is_of():

@@ -73,9 +73,10 @@ def notes(walk: Walkthrough, at: int) -> list[Words]:
     found.append("Other bars start in the middle, at zero: negative to the left, positive to the right.")
     if 1 < len(names) <= FEW:
         found.append(f"From top to bottom: {', '.join(names)}.")
-    elif len(names) > FEW:
-        of = "one unit" if len(names) <= MOST_BARS else "the mean of neighbouring units"
-        found.append(f"In a strip each bar is {of}, from {names[0]} to {names[-1]}.")
+    longest = max(len(walk.names[axis]) for axis in (UNITS, RECURRENT, FEATURES))
+    if longest > FEW:
+        more = f"; more than {MOST_BARS} share bars, each a mean of neighbours" if longest > MOST_BARS else ""
+        found.append(f"A strip has a bar for each entry, from the first to the last{more}.")
     if form.projected:
         found.append(("The entries of ", written(H_PREV), " and ", h, " are those of the projection."))
     if variant.peephole != "none":
