@@ -51,11 +51,11 @@ def diagram(walk: Walkthrough, at: int, key: str) -> str:
 
 
 def called(walk: Walkthrough, at: int) -> str:
-    """Return what a step is called; "" for a step that is not of a run."""
+    """Return what a step is called; "" for one that stands alone and has no name."""
     step = walk.steps[at].step
-    if step.name is not None or step.time is not None:
-        return step.name or f"step {step.time}"
-    return f"step {at}" if len(walk.steps) > 1 else ""
+    if step.name is not None or len(walk.steps) == 1:
+        return step.name or ""
+    return f"step {at if step.time is None else step.time}"
 
 
 def notes(walk: Walkthrough, at: int) -> list[Words]:
