@@ -24,7 +24,7 @@ from gatewise.symbolic import evaluation
 from gatewise.symbolic import formula as f
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import number
-from gatewise.walkthrough.parts import Equation, Opened, Table, Walkthrough
+from gatewise.walkthrough.parts import Equation, Expanded, Table, Walkthrough
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("few_differences")
 MATHML = {"math", "mi", "mn", "mo", "mrow", "mtext", "mfrac", "msqrt", "msub", "msup", "msubsup", "mover"}
 ARITY = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "mover": 2}
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>&amp;\x1b[31m\0\ud800'
-WAYS = ("forward", "backward", "opened")
+WAYS = ("forward", "backward", "expanded")
 every = pairs(**SUBJECTS, way=WAYS, allowed=some)
 
 
@@ -133,7 +133,7 @@ def test_every_cell_of_a_table_has_its_number(way):
             if isinstance(block, Table):
                 rows = block.rows if block.whole or len(block.rows) <= 8 else [*block.rows[:7], block.rows[-1]]
                 expected.append([[number(value, block.digits) for value in values] for _, values in rows])
-            elif isinstance(block, Opened):
+            elif isinstance(block, Expanded):
                 rows = [[number(one) for one in term[1:]] for term in block.terms]
                 expected.append([*rows, [number(block.terms.total)]])
     found = [
@@ -167,7 +167,7 @@ def hold_an_expanded_sum(variant, projection):
         np.testing.assert_allclose(sum(terms), total, rtol=1e-6, atol=1e-7 * len(terms))
 
 
-@pytest.mark.parametrize("way", ["opened", "backward"])
+@pytest.mark.parametrize("way", ["expanded", "backward"])
 def test_the_bar_of_a_product_stands_on_the_side_of_its_sign(way):
     page = parsed(html.render(walk_of("peephole", None, "no dropout", way)))
     signs = Counter()
@@ -183,7 +183,7 @@ def test_the_bar_of_a_product_stands_on_the_side_of_its_sign(way):
 
 
 def test_the_largest_product_of_a_sum_has_the_longest_bar_and_others_are_to_scale():
-    page = parsed(html.render(walk_of("plain", None, "no dropout", "opened")))
+    page = parsed(html.render(walk_of("plain", None, "no dropout", "expanded")))
     table = next(one for one in page.iter("table") if "every product" in content(one))
     rows = table.find("tbody")[:-1]
     products = np.array([abs(read(content(row[3]))) for row in rows])
@@ -366,11 +366,11 @@ def test_a_page_of_several_steps_has_a_heading_for_each():
 def test_a_gate_that_is_nearly_shut_or_open_says_so():
     example = examples.latch()
     page = parsed(html.render(gw.walk(gw.LSTM.from_cells(example.cell).trace(example.x)[0])))
-    told = [one for one in page.iter() if one.text in (" nearly shut", " nearly open")]
+    told = [one for one in page.iter() if one.text in (" nearly closed", " nearly open")]
     lines = [one for one in page.iter("span") if one.get("class") == "gate"]
     found = [one[0].tail for one in lines if one[0].tail]
     assert (len(told), len(found)) == (3 * 7, 3 * 7)  # at a glance, and in each step
-    assert Counter(found) == {"nearly shut": 7 + 6, "nearly open": 7 + 1} == Counter(one.text.strip() for one in told)
+    assert Counter(found) == {"nearly closed": 7 + 6, "nearly open": 7 + 1} == Counter(one.text.strip() for one in told)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.run import VARIANT, Count, VariantOptions, Whole, given
+from gatewise.cli.options import VARIANT, Count, Integer, VariantOptions, switches_of
 
 CLASS = Group("The class", sort_key=1)
 ASKED = Group("What is asked", sort_key=2)
@@ -17,10 +17,10 @@ def exercise(
     *,
     students: Annotated[Path, Parameter(group=CLASS)],
     output: Annotated[Path, Parameter(name=["--output", "-o"], group=CLASS)],
-    seed: Annotated[Whole, Parameter(group=CLASS)] = None,
+    seed: Annotated[Integer, Parameter(group=CLASS)] = None,
     input_size: Annotated[Count, Parameter(group=ASKED)] = 3,
     hidden_size: Annotated[Count, Parameter(group=ASKED)] = 2,
-    projection_size: Annotated[Whole, Parameter(group=ASKED)] = None,
+    projection_size: Annotated[Integer, Parameter(group=ASKED)] = None,
     steps: Annotated[Count, Parameter(group=ASKED)] = 1,
     batch: Annotated[Count, Parameter(group=ASKED)] = 1,
     backward: Annotated[bool, Parameter(group=ASKED, negative="")] = False,
@@ -74,7 +74,7 @@ def exercise(
         backward=backward,
         decimals=decimals,
         seed=secrets.randbelow(2**32) if seed is None else seed,
-        variant=Variant(**given(variant)),
+        variant=Variant(**switches_of(variant)),
     )
     ticks = iter(track(range(len(found)), description="sheets", disable=not sys.stderr.isatty(), transient=True))
     exercises.make(output, found, plan, done=lambda: next(ticks, None))

@@ -68,7 +68,7 @@ def notes(walk: Walkthrough, at: int) -> list[Words]:
     amounts = [written(GATES[k][0]) for k in form.order if _is_amount(bound, k)]
     if amounts:
         are = "is" if len(amounts) == 1 else "are"
-        found.append((*_listed(amounts), f" {are} filled as far as the gate is open, from 0 (shut) to 1 (open)."))
+        found.append((*_listed(amounts), f" {are} filled as far as the gate is open, from 0 (closed) to 1 (open)."))
     found += _longer(walk, bound)
     found.append("Other bars start in the middle, at zero: negative to the left, positive to the right.")
     if 1 < len(names) <= FEW:

@@ -29,8 +29,8 @@ from gatewise.walkthrough.numbers import number
 from gatewise.walkthrough.parts import (
     Block,
     Definition,
+    Expanded,
     Facts,
-    Opened,
     Section,
     Sentence,
     Table,
@@ -68,8 +68,8 @@ def render(walk: Walkthrough) -> str:
 
 def fragment(walk: Walkthrough) -> str:
     """Return the walkthrough as a part of another page, such as a notebook; of a long walk, how to read it."""
-    if len(walk.sections) > MOST_SHOWN:
-        return f"<p>{len(walk.sections)} sections are too many for a notebook: save('walk.html') makes a page.</p>"
+    if len(walk.sections[: MOST_SHOWN + 1]) > MOST_SHOWN:
+        return f"<p>{len(walk.steps):,} steps are too many for a notebook: save('walk.html') makes a page.</p>"
     body = _Writer(walk, UNNAMED).body("article")
     seal = sha256(body.encode()).hexdigest()[:8]  # the ids of two walks in one notebook differ in it
     return f'<div class="gatewise">\n<style>{style("walk.css")}</style>\n{body.replace(UNNAMED, f"w{seal}-")}\n</div>'
@@ -167,7 +167,7 @@ class _Writer:
                 inner = f"{mathml.fence('(')}<mi>a</mi>{mathml.fence(')')}"
                 left = mathml.element(f"{mathml.function(name)}{inner}", f"{name}(a)")
                 return equation(left, run(right, "="))
-            case Opened():
+            case Expanded():
                 return self.lines.products(block)
             case Sentence(words):
                 return f'<p class="says">{words_of(words)}</p>'
@@ -203,7 +203,7 @@ class _Writer:
 
 
 def _cell(plain: str, shown: str, gate: Any, head: Words) -> str:
-    """Return a cell of a table; that of a gate has a bar in its hue, and says whether it is nearly shut or open."""
+    """Return a cell of a table; that of a gate has a bar in its hue, and says whether it is nearly closed or open."""
     if gate is None or np.isnan(gate):
         return f'<td data-value="{plain}">{shown}</td>'
     words = f'<span class="unseen"> {told}</span>' if (told := openness(gate)) else ""

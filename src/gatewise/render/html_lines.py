@@ -28,7 +28,7 @@ from gatewise.render.text import formula
 from gatewise.render.unfolding import Done, Term, Terms, unfolded
 from gatewise.symbolic.formula import Number, Row
 from gatewise.walkthrough.numbers import number
-from gatewise.walkthrough.parts import Equation, Opened, Walkthrough
+from gatewise.walkthrough.parts import Equation, Expanded, Walkthrough
 
 
 class Lines:
@@ -111,7 +111,7 @@ class Lines:
         found = "" if isinstance(term.done.formula, Number) else expression(term.done.formula)
         return f"<span>{found}</span>" if not before else f"<div>{before}{found}</div>"
 
-    def products(self, block: Opened) -> str:
+    def products(self, block: Expanded) -> str:
         """Return the table of every product in a sum."""
         terms = block.terms
         name = text(self.walk.names[block.over][block.unit])

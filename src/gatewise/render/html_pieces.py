@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewise.render import mathml
 from gatewise.render.hues import quantity
-from gatewise.render.layout import OPEN, SHUT, said
+from gatewise.render.layout import CLOSED, OPEN, said
 from gatewise.render.marks import classes
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import clean, formula
@@ -66,8 +66,8 @@ def meter(value: Any, gate: Words) -> str:
 
 
 def openness(value: Any) -> str:
-    """Return what is said of a gate that is nearly shut or open."""
-    return "nearly shut" if value <= SHUT else "nearly open" if value >= OPEN else ""
+    """Return what is said of a gate that is nearly closed or open."""
+    return "nearly closed" if value <= CLOSED else "nearly open" if value >= OPEN else ""
 
 
 def expression(node: Formula) -> str:
