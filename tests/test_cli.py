@@ -17,7 +17,8 @@ import gatewise as gw
 from gatewise.cell import INITS
 from gatewise.cli import main
 from gatewise.cli.convert import SUFFIXES
-from gatewise.cli.run import VariantOptions
+from gatewise.cli.options import VariantOptions
+from gatewise.cli.walk import NEXT
 from gatewise.examples import EXAMPLES
 from gatewise.interop import torch
 from gatewise.interop.torch import writing
@@ -83,8 +84,8 @@ def test_walk_fits_80_columns_and_is_plain_when_piped(capsys):
     assert "\x1b" not in shown
 
 
-def test_walk_without_options_is_the_worked_example(capsys):
-    assert run(capsys, "walk") == run(capsys, "walk", "--example", "notebook")
+def test_walk_without_options_is_the_worked_example_and_what_to_try_next(capsys):
+    assert run(capsys, "walk") == f"{run(capsys, 'walk', '--example', 'notebook')}{NEXT}\n"
 
 
 @pytest.mark.parametrize(
@@ -321,7 +322,7 @@ def test_a_program_without_an_output_has_nothing_to_say():
 
 
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
-def test_gates_nearly_open_or_shut_are_coloured_in_a_terminal_that_wants_it(environment, coloured, monkeypatch):
+def test_how_far_a_gate_is_open_is_shown_by_strength_and_by_no_colour(environment, coloured, monkeypatch):
     from rich.console import Console
 
     from gatewise import examples
@@ -336,8 +337,9 @@ def test_gates_nearly_open_or_shut_are_coloured_in_a_terminal_that_wants_it(envi
     terminal.show(gw.walk(example.cell.step(example.x[0])), console)
     buffer.seek(0)
     shown = buffer.read()
-    assert ("\x1b[1;31m0.00247262" in shown) == coloured  # red: the forget gate is shut
-    assert ("\x1b[1;32m0.99752738" in shown) == coloured  # green: the input gate is open
+    assert "\x1b[2m0.00247262" in shown  # the forget gate is shut
+    assert "\x1b[1m0.99752738" in shown  # the input gate is open
+    assert ("\x1b[1;36m1. The nonlinearities" in shown) == coloured
 
 
 @pytest.mark.parametrize("head", ["time,rain\n0,1\n1,2\n", ",rain\n0,1\n1,2\n"])

@@ -10,24 +10,31 @@ import cases
 import numpy as np
 import pytest
 from pairwise import cover, pairs
-from walks import DROPOUT, PROJECTIONS, equations, some, trace_of
+from walks import DROPOUT, PROJECTIONS, equations, gradients_of_outputs, some, trace_of
 
 import gatewise as gw
 from gatewise.activations import Activation
 from gatewise.render import data, text
 from gatewise.walkthrough.notation import NOTATIONS
-from gatewise.walkthrough.parts import Opened
+from gatewise.walkthrough.parts import Expanded
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
 DOCS = Path(__file__).parents[1] / "docs"
 MOST = ("peephole, coupling, clips", "peephole, layer norm of the gates", "layer norm of Haste", "elu, scaled tanh")
-WAYS = {"forward": (1, False), "backward": (1, True), "two steps back": (2, True)}
+WAYS = {
+    "forward": (1, False),
+    "backward": (1, True),
+    "two steps backward": (2, True),
+    "two steps from every output": (2, True),
+}
 
 
 def walk_of(variant, projection=None, dropout="no dropout", way="backward", notation="gatewise", **options):
     steps, backward = WAYS[way]
     trace = trace_of(variant, projection, dropout, steps=steps, dtype=options.pop("dtype", np.float64))
+    if "every output" in way:
+        options["dy"] = gradients_of_outputs(trace)
     return gw.walk(trace if steps > 1 else trace.step(0), backward=backward, notation=notation, **options)
 
 
@@ -163,15 +170,15 @@ def test_nothing_is_left_out_of_a_large_cell():
     assert outer["worked"][0]["right"].count(",") == 49
 
 
-def test_where_units_are_opened_the_numbers_of_those_are_put_in():
+def test_where_units_are_expanded_the_numbers_of_those_are_put_in():
     walk = walk_of("plain", None, way="forward", unit=2)
     document = read(walk)
     assert document["units"] == [2]
     for block in blocks(document, "equation"):
         if block["over"] == "units" and isinstance(block["value"], list) and block["worked"]:
             assert [line["entry"] for line in block["worked"]] == [2]
-    found = blocks(document, "opened")
-    parts = [block for section in walk.sections for block in section.blocks if isinstance(block, Opened)]
+    found = blocks(document, "expanded")
+    parts = [block for section in walk.sections for block in section.blocks if isinstance(block, Expanded)]
     for block, part in zip(found, parts, strict=True):
         assert [term["name"] for term in block["terms"]] == [term.name for term in part.terms]
         assert block["total"] == float(part.terms.total)

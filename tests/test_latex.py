@@ -22,7 +22,7 @@ from gatewise.walkthrough.notation import NOTATIONS
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
-WAYS = ("forward", "backward", "two steps back")
+WAYS = ("forward", "backward", "two steps backward", "three steps from every output")
 HOSTILE = (
     r"\input{/etc/passwd}",
     "$x",
@@ -204,7 +204,7 @@ def balanced(shown: str) -> bool:
     return depth == 0
 
 
-@pairs(**SUBJECTS, way=("backward", "two steps back"), notation=NOTATIONS, allowed=some)
+@pairs(**SUBJECTS, way=("backward", "two steps backward"), notation=NOTATIONS, allowed=some)
 def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(variant, projection, dropout, way, notation):
     hold_formulas(variant, projection, dropout, way, notation)
 

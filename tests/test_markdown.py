@@ -83,7 +83,7 @@ def structure(name: str, unit: int | None) -> list[str]:
     return [kind for kind in kinds if kind not in ("text", "text_special", "html_inline")]
 
 
-@pairs(**SUBJECTS, way=("backward", "two steps back"), notation=NOTATIONS, allowed=some)
+@pairs(**SUBJECTS, way=("backward", "two steps backward"), notation=NOTATIONS, allowed=some)
 def test_mathematics_is_balanced_and_stands_between_its_signs(variant, projection, dropout, way, notation):
     hold_mathematics(variant, projection, dropout, way, notation)
 
@@ -122,7 +122,7 @@ def hold_worked_lines(variant, projection, dropout, way):
     assert {line for line in lines if re.match(r"unit \d +\S+ += ", line)} <= found
 
 
-@pairs(**SUBJECTS, way=("backward", "two steps back"), allowed=fewer)
+@pairs(**SUBJECTS, way=("backward", "two steps backward"), allowed=fewer)
 def test_every_table_has_its_rows_and_columns(variant, projection, dropout, way):
     hold_tables(variant, projection, dropout, way)
 
@@ -142,7 +142,7 @@ def test_no_column_is_left_out_and_rows_are_as_in_text():
     shown = markdown.render(gw.walk(lstm.trace(np.ones((1, 40)))[0].step(0)))
     assert all(f" x{k} |" in shown for k in range(40))
     assert "| … 22 more rows … |" in shown
-    assert "… and 24 more (--unit K, or unit=K, opens one)" in shown
+    assert "… and 24 more (--unit K, or unit=K, expands one)" in shown
 
 
 def test_a_section_without_worked_lines_has_everything_else():
@@ -155,15 +155,15 @@ def test_a_section_without_worked_lines_has_everything_else():
 
 def test_a_step_has_its_time_as_a_heading_and_its_sections_are_counted_anew():
     headings = re.findall("^(#+ .*|---)$", markdown.render(gw.walk(trace_of("plain", None), backward=True)), re.M)
-    assert headings[0] == "# An LSTM cell, 2 steps back, line by line"
+    assert headings[0] == "# An LSTM cell, the backward pass of 2 steps, line by line"
     assert [one for one in headings if not one.startswith("###")][1:] == [
         "## step 0, forward",
         "## step 1, forward",
-        "## step 1, back",
-        "## step 0, back",
+        "## step 1, backward",
+        "## step 0, backward",
         "## all steps",
     ]
-    assert headings[headings.index("## step 0, back") + 1].startswith("### 1. ")
+    assert headings[headings.index("## step 0, backward") + 1].startswith("### 1. ")
 
 
 def test_a_fence_is_longer_than_any_backticks_in_it():

@@ -14,7 +14,7 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs
-from walks import DROPOUT, PROJECTIONS, fewer, trace_of
+from walks import DROPOUT, PROJECTIONS, fewer, gradients_of_outputs, trace_of
 
 import gatewise as gw
 from gatewise import examples
@@ -27,12 +27,20 @@ from gatewise.walkthrough.parts import Equation, Table
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
-WAYS = {"forward": (1, False), "backward": (1, True), "three steps": (3, False), "three steps back": (3, True)}
+WAYS = {  # how many steps, whether backward, and whether from the outputs of all of them
+    "forward": (1, False, False),
+    "backward": (1, True, False),
+    "three steps": (3, False, False),
+    "three steps backward": (3, True, False),
+    "three steps backward from every output": (3, True, True),
+}
 
 
 def walk_of(variant, projection, dropout, way, notation="gatewise", **options):
-    steps, backward = WAYS[way]
+    steps, backward, of_outputs = WAYS[way]
     trace = trace_of(variant, projection, dropout, steps=steps, dtype=options.pop("dtype", np.float64))
+    if of_outputs:
+        options["dy"] = gradients_of_outputs(trace)
     return gw.walk(trace if steps > 1 else trace.step(0), backward=backward, notation=notation, **options)
 
 
@@ -141,7 +149,7 @@ def test_a_symbol_never_takes_a_name_of_python_or_of_another():
 
 @pytest.mark.parametrize("variant", ["peephole, coupling, clips", "peephole, coupling, layer norm of Haste"])
 def test_the_code_imports_numpy_alone_and_gives_every_name_once(variant):
-    hold_code(cells(walk_of(variant, 3, "zoneout", "three steps back", "keras")))
+    hold_code(cells(walk_of(variant, 3, "zoneout", "three steps backward", "keras")))
 
 
 def hold_code(code_cells):
@@ -157,17 +165,27 @@ def hold_code(code_cells):
 
 
 def test_a_step_takes_its_state_from_the_step_before_and_its_derivatives_from_the_step_after():
-    shown = source(walk_of("plain", None, "no dropout", "three steps back", "olah"))
+    shown = source(walk_of("plain", None, "no dropout", "three steps backward", "olah"))
     for line in ("h_prev_1 = h_0", "C_prev_2 = C_1", "dh_1 = dh_prev_2", "dC_next_0 = dC_prev_1"):
         assert f"\n{line}\n" in shown
     assert len(re.findall(r"^(?:h_prev|C_prev|dh|dC_next)_\d = np\.array", shown, re.MULTILINE)) == 4
     assert len(re.findall(r"^W_f = np\.array", shown, re.MULTILINE)) == 1
 
 
+def test_the_output_of_every_step_joins_the_gradient_and_the_loss():
+    shown = source(walk_of("plain", None, "no dropout", "three steps backward from every output", "olah"))
+    for line in ("dh_next_1 = dh_prev_2", "dh_1 = dy_1 + dh_next_1", "dh_2 = dy_2 + dh_next_2"):
+        assert f"\n{line}\n" in shown
+    assert "    return dy_0 @ h_0 + dy_1 @ h_1 + dy_2 @ h_2 + dh_next_2 @ h_2 + dC_next_2 @ C_2\n" in shown
+    many = gw.walk(trace_of("plain", None, steps=9), backward=True, dy=np.ones((9, 4)))
+    assert max(len(line) for line in source(many).splitlines() if " @ h_" in line) <= 88
+    executed(many)
+
+
 @pytest.mark.parametrize("dropout", ["no dropout", "zoneout"])
 @pytest.mark.parametrize("variant", ["plain", "cell clip", "forget=1-input"])
 def test_the_running_product_is_computed_only_where_it_is_that_of_the_gates(variant, dropout):
-    walk = walk_of(variant, None, dropout, "three steps back")
+    walk = walk_of(variant, None, dropout, "three steps backward")
     found = [cell for cell in cells(walk) if cell["id"].endswith("-through_time-code")]
     gates_alone = variant != "cell clip" and dropout == "no dropout"
     assert bool(found) == gates_alone
@@ -190,7 +208,7 @@ def test_steps_that_do_not_follow_from_each_other_get_their_states_as_numbers():
 
 
 def test_a_notebook_is_one_of_nbformat_4_5():
-    walk = walk_of("plain", None, "no dropout", "three steps back")
+    walk = walk_of("plain", None, "no dropout", "three steps backward")
     shown = walk.render("notebook")
     notebook = json.loads(shown)
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
@@ -203,7 +221,7 @@ def test_a_notebook_is_one_of_nbformat_4_5():
     for cell in notebook["cells"]:
         assert cell["source"]
         assert all("\n" not in line[:-1] for line in cell["source"])
-    assert shown == walk_of("plain", None, "no dropout", "three steps back").render("notebook")
+    assert shown == walk_of("plain", None, "no dropout", "three steps backward").render("notebook")
 
 
 def test_every_section_has_its_words_and_every_step_its_heading():
@@ -220,7 +238,7 @@ HOSTILE = ["'''\nimport os\n\"\"\"", "x\nraise SystemExit\n#", "{}%s\\N{BULLET}\
 
 @pytest.mark.parametrize("way", WAYS)
 def test_names_whatever_is_in_them_never_become_code(way):
-    steps, backward = WAYS[way]
+    steps, backward, _ = WAYS[way]
     p = trace_of("plain", None).parameters
     x = np.random.default_rng(2).normal(size=(steps, 3))
     labels = gw.Labels(features=HOSTILE[:3], units=HOSTILE, times=HOSTILE[:steps])
@@ -236,7 +254,7 @@ def test_names_whatever_is_in_them_never_become_code(way):
 
 
 def test_a_float32_cell_is_computed_in_float64_and_the_notebook_says_so():
-    walk = walk_of("plain", None, "no dropout", "three steps back", dtype=np.float32)
+    walk = walk_of("plain", None, "no dropout", "three steps backward", dtype=np.float32)
     assert executed(walk)["W_f"].dtype == np.float64
     assert "float32" in "".join(cells(walk, "markdown")[0]["source"])
     assert "float32" not in "".join(cells(walk_of("plain", None, "no dropout", "forward"), "markdown")[0]["source"])

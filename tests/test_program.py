@@ -102,7 +102,7 @@ def test_every_equation_takes_only_what_is_given_carried_or_made_before(variant,
         assert set(symbols(one.right)) <= there, one.left
         assert one.left not in there, f"{one.left} is made twice"
         there.add(one.left)
-    for carry in (*made.carry, *made.carry_back):
+    for carry in (*made.carry, *made.carry_backward):
         assert {carry.into, carry.source} <= there
     assert {one.left.base for one in made.backward if one.sums} >= {"W", "b"}
 
@@ -126,11 +126,11 @@ def test_a_rewritten_program_computes_the_same(variant, projection, masked, form
     assert DH not in rewritten.assignments
 
 
-def test_a_run_goes_back_from_one_loss_alone():
+def test_a_run_goes_backward_from_one_loss_alone():
     run = cases.run_of("plain")
     made = Run(program(Form(run.p.variant)), run.p, run.x, run.state)
     assert not made[DX].any()
-    with pytest.raises(RuntimeError, match="has gone back already"):
+    with pytest.raises(RuntimeError, match="has run backward already"):
         made.end(np.ones_like(made.dy), made.final)
 
 

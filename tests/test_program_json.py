@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pairwise import pairs
 from test_data import computed
-from walks import DROPOUT, PROJECTIONS, fewer, trace_of
+from walks import DROPOUT, PROJECTIONS, fewer, gradients_of_outputs, trace_of
 
 import gatewise as gw
 from gatewise.network import wiring_of
@@ -18,7 +18,13 @@ from gatewise.render.program import of_wiring
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.parts import Equation
 
-WAYS = {"forward": (1, False), "backward": (1, True), "three steps": (3, False), "three steps back": (3, True)}
+WAYS = {  # how many steps, whether backward, and whether from the outputs of all of them
+    "forward": (1, False, False),
+    "backward": (1, True, False),
+    "three steps": (3, False, False),
+    "three steps backward": (3, True, False),
+    "three steps backward from every output": (3, True, True),
+}
 STACKED = ("n_u", "n_w")  # of all gates, one after the other
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -41,7 +47,7 @@ def run(document: dict) -> tuple[list[dict], dict]:
             step[one["left"]] = found = computed(one["right"], step)
             if one["sums"]:
                 totals[one["left"]] = totals.get(one["left"], 0) + found
-        after = {one["into"]: step[one["source"]] for one in program["carry_back"]}
+        after = {one["into"]: step[one["source"]] for one in program["carry_backward"]}
     return made, totals
 
 
@@ -52,9 +58,10 @@ def test_what_the_sections_show_follows_from_the_program(variant, projection, dr
 
 def hold_a_program(variant, projection, dropout, notation, way):
     """Compute from a walk's program what its sections show."""
-    steps, backward = WAYS[way]
+    steps, backward, of_outputs = WAYS[way]
     trace = trace_of(variant, projection, dropout, steps=steps)
-    walk, own = (gw.walk(trace, backward=backward, notation=one) for one in ("gatewise", notation))
+    loss = {"dy": gradients_of_outputs(trace)} if of_outputs else {}
+    walk, own = (gw.walk(trace, backward=backward, notation=one, **loss) for one in ("gatewise", notation))
     made, totals = run(json.loads(own.render("json", program=True)))
     compared = 0
     for section in walk.sections:

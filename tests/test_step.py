@@ -94,7 +94,7 @@ def test_the_terms_sum_to_the_preactivation_largest_first(variant, projection, d
     for unit in range(4):
         terms = step.terms("cell_state", unit)
         np.testing.assert_allclose(terms.total, M.c_raw[unit], atol=1e-13)
-        assert {term.name for term in terms} == {"old memory", "new content"}
+        assert {term.name for term in terms} == {"old cell state", "candidate"}
     for unit in range(run.p.recurrent_size):
         terms = step.terms("hidden_state", unit)
         np.testing.assert_allclose(terms.total, M.r_raw[unit], atol=1e-13)

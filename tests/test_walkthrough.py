@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import cases
@@ -9,18 +10,20 @@ import numpy as np
 import pytest
 from pairwise import pairs
 from rich.cells import cell_len
-from walks import DROPOUT, PROJECTIONS, equations, some, trace_of
+from walks import DROPOUT, PROJECTIONS, equations, gradients_of_outputs, some, trace_of
 
 import gatewise as gw
 from gatewise import examples
 from gatewise.activations import KINDS, Activation
+from gatewise.cli import main
 from gatewise.render import layout, text
 from gatewise.symbolic import evaluation, nonlinearities
 from gatewise.symbolic import formula as f
+from gatewise.symbolic.symbols import DH_NEXT, DY
 from gatewise.trace import Trace
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import aligned, number, percent
-from gatewise.walkthrough.parts import Opened, Sentence, Table, Walkthrough
+from gatewise.walkthrough.parts import Equation, Expanded, Sentence, Table, Walkthrough
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -104,7 +107,7 @@ def test_a_large_cell_fits_a_terminal_of_80_columns_and_says_what_is_left_out(si
     shown = str(gw.walk(trace[0].step(0)))
     assert max(map(len, shown.splitlines())) <= 80
     assert ("more (--unit K" in shown) == (size > layout.MOST_UNITS)
-    assert ("columns are left out" in shown) == (size > 3)
+    assert ("columns are left out" in shown) == (size > 7)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -116,21 +119,21 @@ def test_the_definition_shown_of_a_nonlinearity_is_the_one_computed(name):
     np.testing.assert_allclose(found, activation(a), rtol=1e-13, atol=1e-15)
 
 
-def test_opening_a_unit_shows_every_product_largest_first():
+def test_expanding_a_unit_shows_every_product_largest_first():
     step = trace_of("peephole", None).step(0)
     walk = gw.walk(step, unit=2)
-    opened = [block for section in walk.sections for block in section.blocks if isinstance(block, Opened)]
-    assert [text.formula(block.left) for block in opened] == ["a_f", "a_i", "a_g", "c", "a_o", "h"]
-    for block in opened:
+    expanded = [block for section in walk.sections for block in section.blocks if isinstance(block, Expanded)]
+    assert [text.formula(block.left) for block in expanded] == ["a_f", "a_i", "a_g", "c", "a_o", "h"]
+    for block in expanded:
         assert block.unit == 2
         sizes = [abs(term.product) for term in block.terms]
         assert sizes == sorted(sizes, reverse=True)
     shown = str(walk)
-    for term in opened[0].terms:
+    for term in expanded[0].terms:
         assert f"{number(term.weight)} × {number(term.value)}" in re.sub(r" +", " ", shown)
 
 
-def test_opening_a_unit_of_a_projected_cell_opens_what_the_projection_takes_of_it():
+def test_expanding_a_unit_of_a_projected_cell_shows_what_the_projection_takes_of_it():
     shown = str(gw.walk(trace_of("plain", 3).step(0), unit=1))
     for k in range(3):
         assert f"h{k}: every product in its hidden state, largest first" in shown
@@ -147,9 +150,15 @@ def test_with_peepholes_the_output_gate_comes_after_the_cell_state_it_sees():
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([0.493, 0.5], "Unit 0 keeps 49.3 % of its old memory; unit 1 keeps 50.0 % of its old memory."),
-        ([0.0, 1.0], "Unit 0 keeps 0 % of its old memory (nearly shut); unit 1 keeps 100 % of its old memory"),
-        ([0.00004, 0.99996], "Unit 0 keeps 0.004 % of its old memory (nearly shut); unit 1 keeps 99.996 % of its old"),
+        ([0.493, 0.5], "Unit 0 keeps 49.3 % of its old cell state; unit 1 keeps 50.0 % of its old cell state."),
+        (
+            [0.0, 1.0],
+            "Unit 0 keeps 0 % of its old cell state (nearly closed); unit 1 keeps 100 % of its old cell state",
+        ),
+        (
+            [0.00004, 0.99996],
+            "Unit 0 keeps 0.004 % of its old cell state (nearly closed); unit 1 keeps 99.996 % of its old",
+        ),
     ],
 )
 def test_a_sentence_says_what_a_forget_gate_does(values, expected):
@@ -163,13 +172,13 @@ def test_a_sentence_says_what_a_forget_gate_does(values, expected):
     assert sentence.text.replace("\xa0", " ").startswith(expected)
 
 
-def test_a_clip_and_zoneout_are_named_where_they_change_the_memory():
+def test_a_clip_and_zoneout_are_named_where_they_change_the_cell_state():
     p = gw.LSTMCell(3, 2, init="notebook", variant=gw.Variant(cell_clip=0.05), dtype=np.float64).parameters
     dropout = [[gw.DropoutMasks(zoneout_cell=np.array(0.9))]]
     state = ((gw.State(np.array([[0.3, 0.4]]), np.array([[0.2, 0.3]])),),)
     trace = gw.LSTM.from_cells(p).trace(np.array([[[0.5, 0.8, 0.2]]]), state, dropout=dropout)
     shown = " ".join(str(gw.walk(trace[0].step(0))).split())
-    assert "-0.0019 is new, clipped to 0.05, and zoneout keeps 90.0 % of the old state" in shown
+    assert "-0.0019 is new, clipped to 0.05, and zoneout keeps 90.0 % of the old cell state" in shown
     assert trace[0].step(0).terms("cell_state", 0).of == "cell state before its clip"
 
 
@@ -207,7 +216,7 @@ def test_a_walk_of_several_steps_begins_with_all_of_them_at_a_glance():
     assert {section.time for section in walk.sections} == {None, *(f"step {t}" for t in range(7))}
 
 
-def test_a_trace_is_walked_in_its_own_direction_and_over_its_live_steps():
+def test_a_trace_is_walked_in_its_own_direction_and_over_its_valid_steps():
     lstm = gw.LSTM(3, 2, direction="backward", rng=0, dtype=np.float64)
     trace = lstm.trace(np.ones((4, 2, 3)), lengths=[4, 2])[0]
     times = [section.time for section in gw.walk(trace, sequence=1).sections if section.time is not None]
@@ -310,22 +319,28 @@ def test_a_formula_is_written_with_the_brackets_it_needs(node, expected):
     assert text.formula(node).replace("\N{NO-BREAK SPACE}", " ") == expected
 
 
-# The way back.
+# The backward pass.
 
 
 @subjects
-def test_a_walk_back_ends_in_the_gradients_of_back_propagation(variant, projection, dropout):
-    hold_a_walk_back(variant, projection, dropout)
+def test_a_backward_walk_ends_in_the_gradients_of_back_propagation(variant, projection, dropout):
+    hold_a_backward_walk(variant, projection, dropout)
 
 
-def hold_a_walk_back(variant, projection, dropout):
-    """Hold the end of a walk back over three steps against back-propagation."""
+@subjects
+def test_a_walk_from_the_outputs_of_all_steps_ends_in_the_gradients_of_back_propagation(variant, projection, dropout):
+    hold_a_backward_walk(variant, projection, dropout, of_outputs=True)
+
+
+def hold_a_backward_walk(variant, projection, dropout, of_outputs=False):
+    """Hold the end of a backward walk over three steps against back-propagation."""
     trace = trace_of(variant, projection, dropout, steps=3)
     p, rng = trace.parameters, np.random.default_rng(5)
     dh, dc = rng.normal(size=p.recurrent_size), rng.normal(size=p.hidden_size)
-    walk = gw.walk(trace, backward=True, dh=dh, dc=dc)
-    dy = np.zeros((3, 1, p.recurrent_size))
-    expected = gw.backward(trace, dy, gw.State(dh[None], dc[None]))
+    dy = rng.normal(size=(3, p.recurrent_size)) if of_outputs else None
+    walk = gw.walk(trace, backward=True, dy=dy, dh=dh, dc=dc)
+    assert "agree with central differences" in sentences(walk, "gradient_check") or not of_outputs
+    expected = gw.backward(trace, None if dy is None else dy[:, None], gw.State(dh[None], dc[None]))
     found, inputs = {}, []
     for equation in equations(walk):
         found[text.formula(equation.left)] = equation.value
@@ -383,11 +398,11 @@ def run_of(p: gw.Parameters, steps: int, dropout: gw.DropoutMasks | None = None)
     return gw.LSTM.from_cells(p).trace(x, state, dropout=None if dropout is None else [[dropout]])[0]
 
 
-def test_a_gradient_that_vanishes_is_no_alarm_of_the_check():
+def test_a_gradient_that_vanishes_does_not_fail_the_check():
     p = gw.LSTMCell(3, 2, init="notebook", dtype=np.float64).parameters
     for steps in (8, 40, 120):
         told = sentences(gw.walk(run_of(p, steps), backward=True), "gradient_check")
-        assert "are those of central differences" in told
+        assert "agree with central differences" in told
         assert "kink" not in told
 
 
@@ -410,17 +425,17 @@ def test_what_is_carried_through_time_is_what_the_cell_state_lets_through(switch
         np.testing.assert_allclose([values[1] for _, values in table.rows], np.cumprod(kept), rtol=1e-12)
 
 
-def test_a_unit_is_opened_on_the_way_back_too():
+def test_a_unit_is_expanded_in_the_backward_pass_too():
     for notation in ("gatewise", "keras"):
         walk = gw.walk(trace_of("plain", None).step(1), backward=True, unit=2, notation=notation)
-        opened = [block for section in walk.sections for block in section.blocks if isinstance(block, Opened)]
-        assert len(opened) == 1
+        expanded = [block for section in walk.sections for block in section.blocks if isinstance(block, Expanded)]
+        assert len(expanded) == 1
         value = next(one for one in equations(walk) if text.formula(one.left) in ("dh_prev", "dh_tm1")).value[2]
-        assert len(opened[0].terms) == 16
-        np.testing.assert_allclose(opened[0].terms.total, value, rtol=1e-12)
+        assert len(expanded[0].terms) == 16
+        np.testing.assert_allclose(expanded[0].terms.total, value, rtol=1e-12)
 
 
-def test_what_is_given_of_the_loss_is_where_the_way_back_begins():
+def test_what_is_given_of_the_loss_is_where_the_backward_pass_begins():
     step = trace_of("plain", None).step(0)
     walk = gw.walk(step, backward=True, dh=[1, 2, 3, 4], dc=[4, 3, 2, 1])
     arriving = next(section for section in walk.sections if section.key == "arriving")
@@ -430,9 +445,101 @@ def test_what_is_given_of_the_loss_is_where_the_way_back_begins():
         gw.walk(step, backward=True, dh=[1, 2, 3])
 
 
-def test_no_weight_moves_a_loss_that_nothing_moves():
+def test_where_the_output_of_a_step_joins_the_gradient_is_shown():
+    trace = trace_of("plain", None, steps=3)
+    dy = np.arange(12.0).reshape(3, 4)
+    walk = gw.walk(trace, backward=True, dy=dy)
+    for section in walk.sections:
+        if section.key == "arriving":
+            [joined] = [block for block in section.blocks if isinstance(block, Equation)]
+            assert f"{text.formula(joined.left)} = {text.formula(joined.right)}" == "dh = dy + dh_next"
+            np.testing.assert_array_equal(joined.env[DY], dy[section.at])
+            np.testing.assert_array_equal(joined.value, dy[section.at] + joined.env[DH_NEXT])
+    last = next(section for section in walk.sections if section.key == "arriving")
+    assert (last.at, last.blocks[0].rows[1][1]) == (2, (0, 0, 0, 0)), "without dh nothing arrives after the last step"
+
+
+@pytest.mark.parametrize("direction", cases.DIRECTIONS)
+def test_the_rows_of_dy_are_the_steps_of_a_trace_whatever_its_direction_and_mask(direction):
+    lstm = gw.LSTM(3, 4, direction=direction, rng=0, dtype=np.float64)
+    rng = np.random.default_rng(2)
+    mask = np.array([[1, 1], [1, 0], [0, 1], [1, 1], [1, 0]], bool)
+    trace = lstm.trace(rng.normal(size=(5, 2, 3)), mask=mask)[0]
+    dy = np.where(mask[..., None], rng.normal(size=(5, 2, 4)), 0)
+    expected = gw.backward(trace, dy)
+    for sequence in range(2):
+        walk = gw.walk(trace, sequence=sequence, backward=True, dy=dy[:, sequence])
+        found = {}
+        for section in walk.sections:
+            if section.key == "d_previous":
+                found[walk.steps[section.at].step.time] = next(
+                    block.value for block in section.blocks if text.formula(block.left) == "dx"
+                )
+        assert sorted(found) == np.flatnonzero(mask[:, sequence]).tolist()
+        for t, dx in found.items():
+            np.testing.assert_allclose(dx, expected.x[t, sequence], rtol=1e-9, atol=1e-12)
+    with pytest.raises(gw.OptionError, match="dy is not 0 at step 1, which is not valid"):
+        gw.walk(trace, sequence=1, backward=True, dy=np.ones((5, 4)))
+
+
+@pytest.mark.parametrize("direction", cases.DIRECTIONS)
+def test_the_program_takes_a_row_of_dy_for_each_row_of_x(direction, tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    x, dy = rng.normal(size=(3, 2)), rng.normal(size=(3, 4))
+    gw.save(gw.LSTM(2, 4, direction=direction, rng=0), tmp_path / "model.safetensors")
+    for name, rows in (("x", x), ("dy", dy)):
+        np.save(tmp_path / f"{name}.npy", rows)
+    files = ["--model", "model.safetensors", "--x", "x.npy", "--dy", "dy.npy"]
+    files = [str(tmp_path / one) if "." in one else one for one in files]
+    main(["walk", *files, "--steps", "3", "--backward", "--format", "json", "--program"])
+    steps = json.loads(capsys.readouterr().out)["inputs"]["steps"]
+    order = slice(None, None, 1 if direction == "forward" else -1)
+    np.testing.assert_array_equal(steps["dy"], dy[order])
+    np.testing.assert_array_equal(steps["x"], x[order].astype(np.float32))
+
+
+def test_only_the_worked_example_ends_with_what_to_try_next(capsys):
+    walks = [], ["--backward"], ["--example", "latch"], ["--unit", "0"], ["--seed", "1"], ["--format", "markdown"]
+    for options in walks:
+        main(["walk", *options])
+        assert ("Next: gatewise walk --backward" in capsys.readouterr().out) == (not options)
+
+
+def test_of_a_long_run_the_steps_that_are_shown_have_the_gradients_of_all_outputs():
+    trace = trace_of("peephole, coupling, clips", 3, steps=60)
+    dy = gradients_of_outputs(trace)
+    expected = gw.backward(trace, dy[:, None])
+    walk = gw.walk(trace, backward=True, dy=dy)
+    shown = [section for section in walk.sections if section.key == "d_previous"]
+    assert {0, 59} <= {section.at for section in shown}
+    for section in shown:
+        dx = next(block.value for block in section.blocks if text.formula(block.left) == "dx")
+        np.testing.assert_allclose(dx, expected.x[section.at, 0], rtol=1e-9, atol=1e-12)
+    at = gw.walk(trace, backward=True, dy=dy, at=30)
+    [dx] = [equation.value for equation in equations(at) if text.formula(equation.left) == "dx"]
+    np.testing.assert_allclose(dx, expected.x[30, 0], rtol=1e-9, atol=1e-12)
+    assert "agree with central differences" in sentences(walk, "gradient_check")
+
+
+def test_of_one_step_dy_may_be_a_vector_and_adds_to_what_its_state_hands_on():
+    step, rng = trace_of("plain", None).step(0), np.random.default_rng(0)
+    dy, dh = rng.normal(size=(2, 4))
+    found = gw.walk(step, backward=True, dy=dy, dh=dh)
+    both, of_state = gw.walk(step, backward=True, dy=[dy + dh]), gw.walk(step, backward=True, dh=dy + dh)
+    for other in (both, of_state):
+        for one, two in zip(equations(found)[::-1][:8], equations(other)[::-1][:8], strict=True):
+            np.testing.assert_allclose(one.value, two.value, rtol=1e-12)
+    with pytest.raises(gw.ShapeError, match=re.escape("dy has shape (3,); this walk takes (1, 4): (time, recurrent)")):
+        gw.walk(step, backward=True, dy=[1, 2, 3])
+    with pytest.raises(gw.OptionError, match="dy, dh and dc belong to the backward pass: backward=True"):
+        gw.walk(step, dy=dy)
+
+
+def test_no_weight_changes_a_loss_that_nothing_changes():
     step = trace_of("plain", None).step(0)
-    assert sentences(gw.walk(step, backward=True, dh=np.zeros(4)), "d_weights") == "No weight moves the loss."
+    assert sentences(gw.walk(step, backward=True, dh=np.zeros(4)), "d_weights").startswith(
+        "All gradients of the weights are 0"
+    )
 
 
 @pytest.mark.parametrize("bound", [1e-6, None])

@@ -69,7 +69,7 @@ def test_a_wiring_equals_its_lstm(kind, valid, masked_output):
         for a, b in zip(made, one, strict=True):
             assert_close(a.h, b.h, "h")
             assert_close(a.c, b.c, "c")
-    run.back()
+    run.backward()
     assert_close(run.dfeatures, gradients.x, "dx")
     assert_cells(run, gradients)
 
@@ -86,10 +86,10 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
-@pytest.mark.parametrize("two_ways", [False, True], ids=["one way", "two ways"])
-def test_a_wiring_equals_its_network(kind, two_ways):
+@pytest.mark.parametrize("two_directions", [False, True], ids=["one direction", "two directions"])
+def test_a_wiring_equals_its_network(kind, two_directions):
     rng, switches = np.random.default_rng(4), dict(NETWORKS[kind])
-    lstm = gw.LSTM(3, 4, bidirectional=two_ways, num_layers=2, rng=1, dtype=np.float64)
+    lstm = gw.LSTM(3, 4, bidirectional=two_directions, num_layers=2, rng=1, dtype=np.float64)
     if activation := switches.pop("head", None):
         weight, bias = rng.normal(size=(5, lstm.output_size)), rng.normal(size=5)
         switches["head"] = gw.Linear(weight, bias, None if activation == "identity" else activation)
@@ -106,7 +106,7 @@ def test_a_wiring_equals_its_network(kind, two_ways):
     gradients = gw.backward(trace, dy)
     run = WiredRun(wiring_of_network(network), x, dy=dy)
     assert_close(run.output, trace.output, "output")
-    found = run.back()
+    found = run.backward()
     assert_cells(run, gradients.lstm)
     assert_close(run.dfeatures, gradients.lstm.x, "dx")
     for symbol, expected in ((V, gradients.head_weight), (B_Y, gradients.head_bias), (E, gradients.embedding)):

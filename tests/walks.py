@@ -42,7 +42,7 @@ def some(case: dict) -> bool:
 
 
 def fewer(case: dict) -> bool:
-    """Tell of those the ones that are enough where rendering is dear: one step back has the forward equations too."""
+    """Keep those that are enough where rendering is slow: one backward step has the forward equations too."""
     return some(case) and (case["variant"] in EVERY_PART or case["way"] == "backward")
 
 
@@ -61,6 +61,11 @@ def masks_of(dropout: str) -> list[list[gw.DropoutMasks]]:
     return [[gw.DropoutMasks(**{name: np.asarray(share) for name, share in DROPOUT[dropout].items()})]]
 
 
+def gradients_of_outputs(trace: Trace) -> np.ndarray:
+    """Return the gradients of a loss with respect to the output of every step of a trace's only sequence."""
+    return np.random.default_rng(4).normal(size=(len(trace), trace.parameters.recurrent_size))
+
+
 def equations(walkthrough: Walkthrough) -> list[Equation]:
     """Return the equations of all sections."""
     return [block for section in walkthrough.sections for block in section.blocks if isinstance(block, Equation)]
@@ -69,13 +74,13 @@ def equations(walkthrough: Walkthrough) -> list[Equation]:
 # Two units and two features, projected to one: whatever is rendered of them.
 
 SUBJECTS = {"variant": cases.VARIANTS, "projection": (None, 1), "dropout": DROPOUT}
-WAYS = {  # how many steps, whether backward, and whether one unit is opened
+WAYS = {  # how many steps, whether backward (the last way: with a loss of every output), and the expanded unit
     "forward": (1, False, None),
-    "opened": (1, False, 1),
+    "expanded": (1, False, 1),
     "backward": (1, True, None),
     "two steps": (2, False, None),
-    "two steps back": (2, True, None),
-    "three steps back": (3, True, None),
+    "two steps backward": (2, True, None),
+    "three steps from every output": (3, True, None),
 }
 
 
@@ -93,4 +98,5 @@ def walk_of(variant: str, projection: int | None, dropout: str, way: str, notati
     """Return a walk through such a run."""
     steps, backward, unit = WAYS[way]
     trace = small_trace(variant, projection, dropout, steps)
-    return gw.walk(trace if steps > 1 else trace.step(0), unit=unit, backward=backward, notation=notation)
+    dy = gradients_of_outputs(trace) if "every output" in way else None
+    return gw.walk(trace if steps > 1 else trace.step(0), unit=unit, backward=backward, dy=dy, notation=notation)

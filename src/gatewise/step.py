@@ -228,7 +228,7 @@ class Step:
         if part is not None:
             raise OptionError(f"part belongs to a gate, not to {quantity}")
         if quantity == "cell_state":
-            rows = [("old memory", M.f[0, unit], M.c_prev[0, unit]), ("new content", M.i[0, unit], M.g[0, unit])]
+            rows = [("old cell state", M.f[0, unit], M.c_prev[0, unit]), ("candidate", M.i[0, unit], M.g[0, unit])]
             return _terms(rows, "cell state" + _before(p.variant.cell_clip, M.dropout.zoneout_cell))
         of = "hidden state" + _before(p.variant.projection_clip, M.dropout.zoneout_hidden)
         if p.projection is None:

@@ -31,7 +31,7 @@ def test_every_equation_gives_the_number_shown(variant, projection, dropout, way
 def test_a_walk_shows_what_it_uses_and_ends_where_the_run_does(variant, projection, dropout):
     test_walkthrough.hold_what_was_shown_before(variant, projection, dropout)
     test_walkthrough.hold_the_end_of_a_walk(variant, projection, dropout)
-    test_walkthrough.hold_a_walk_back(variant, projection, dropout)
+    test_walkthrough.hold_a_backward_walk(variant, projection, dropout)
 
 
 @pairs(**LARGER, way=test_data.WAYS, notation=NOTATIONS)
@@ -73,7 +73,7 @@ def test_the_formulas_of_latex_and_markdown_are_in_order(variant, projection, dr
 def test_every_page_and_every_piece_of_a_formula_is_that_of_the_text(variant, projection, dropout, way):
     test_html.hold_a_page(variant, projection, dropout, way)
     test_html.hold_pieces(variant, projection, dropout, way)
-    test_html.hold_an_opened_sum(variant, projection)
+    test_html.hold_an_expanded_sum(variant, projection)
 
 
 @pairs(variant=VARIANTS, projection=PROJECTIONS, unit=(None, 0))

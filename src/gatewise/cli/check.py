@@ -9,16 +9,16 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from gatewise.cli.convert import SUFFIXES
-from gatewise.cli.run import (
+from gatewise.cli.options import (
     BackOptions,
     CellOptions,
     ModelOptions,
     RunOptions,
     VariantOptions,
-    build,
     given,
     refuse,
 )
+from gatewise.cli.run import build
 from gatewise.cli.walk import Output
 
 SHEET = Group("An empty sheet", sort_key=0)
@@ -94,11 +94,11 @@ def check(
     made = build(run, back, cell, variant, model)
     if template:
         names = sheet.suffix_of(answers)
-        exercise.write_template(answers, Chain(made.rows, made.dh, made.dc), backward, names)
+        exercise.write_template(answers, Chain(made.asked, made.dh, made.dc), backward, names)
         print(f"{answers}: fill in what you have worked out, then: gatewise check {answers}")
         return
     found = sheet.read(answers)
-    marking = check(found, Chain(made.rows, made.dh, made.dc))
+    marking = check(found, Chain(made.asked, made.dh, made.dc))
     console = Output(highlight=False)
     for line in report.text(marking).splitlines():
         console.print(line, markup=False, soft_wrap=True)

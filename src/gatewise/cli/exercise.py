@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.run import VARIANT, Count, Integer, VariantOptions, given
+from gatewise.cli.options import VARIANT, Count, Integer, VariantOptions, switches_of
 
 CLASS = Group("The class", sort_key=1)
 ASKED = Group("What is asked", sort_key=2)
@@ -79,7 +79,7 @@ def exercise(
         backward=backward,
         decimals=decimals,
         seed=secrets.randbelow(2**32) if seed is None else seed,
-        variant=Variant(**given(variant)),
+        variant=Variant(**switches_of(variant)),
     )
     ticks = iter(track(range(len(found)), description="sheets", disable=not sys.stderr.isatty(), transient=True))
     exercises.make(output, found, plan, done=lambda: next(ticks, None))

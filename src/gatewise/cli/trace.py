@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter
 from gatewise.arrays import time_first
 from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, ModelFile, Settings, counted
-from gatewise.cli.run import Count
+from gatewise.cli.options import Count
 from gatewise.errors import OptionError, ShapeError
 from gatewise.interop.found import Contents, Found
 from gatewise.keep import QUANTITIES, Keep

@@ -3,51 +3,68 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
-from gatewise import showing
+from gatewise import showing, storage
 from gatewise.arrays import require_memory
 from gatewise.cli.choices import Format, NotationName
-from gatewise.cli.run import (
+from gatewise.cli.options import (
     BACK,
-    PAGE,
-    RUN,
-    STEP,
+    OUTPUT,
+    SHOWN,
     BackOptions,
     CellOptions,
     Integer,
     ModelOptions,
     RunOptions,
     VariantOptions,
-    build,
     given,
 )
+from gatewise.cli.run import build, of_outputs
 from gatewise.errors import OptionError
+from gatewise.step import Step
+
+if TYPE_CHECKING:
+    from gatewise.walkthrough.parts import Walkthrough
+
+STEP = 25_000  # bytes that a step of a small cell takes until it is shown in a format that is written as a whole
+LARGE = 20e6  # bytes of a file whose size is said beforehand
+SAMPLE = 20  # steps of a walk whose size is estimated before they are rendered
+
+NEXT = """
+Next: gatewise walk --backward, gatewise walk --example latch,
+or your own model: gatewise walk --model FILE --x FILE"""
 
 
 def walk(
     *,
     run: RunOptions | None = None,
-    unit: Annotated[Integer, Parameter(group=RUN)] = None,
-    row: Annotated[Integer, Parameter(group=RUN)] = None,
+    unit: Annotated[Integer, Parameter(group=SHOWN)] = None,
+    sequence: Annotated[Integer, Parameter(group=SHOWN)] = None,
+    brief: Annotated[bool, Parameter(group=SHOWN, negative="")] = False,
+    all: Annotated[bool, Parameter(group=SHOWN, negative="")] = False,
+    notation: Annotated[NotationName, Parameter(group=SHOWN)] = "gatewise",
     backward: Annotated[bool, Parameter(group=BACK, negative="")] = False,
+    dy: Annotated[str | None, Parameter(group=BACK, allow_leading_hyphen=True)] = None,
     back: BackOptions | None = None,
-    format: Annotated[Format | None, Parameter(group=PAGE)] = None,
-    program: Annotated[bool, Parameter(group=PAGE, negative="")] = False,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=PAGE)] = None,
-    notation: Annotated[NotationName, Parameter(group=PAGE)] = "gatewise",
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
+    format: Annotated[Format | None, Parameter(group=OUTPUT)] = None,
+    program: Annotated[bool, Parameter(group=OUTPUT, negative="")] = False,
     cell: CellOptions | None = None,
     variant: VariantOptions | None = None,
     model: ModelOptions | None = None,
 ) -> None:
     """Walk through an LSTM cell line by line: each equation, its shapes, its numbers, and what they mean.
 
-    Without options: the worked example, a cell with three features and two units. Units, layers and steps are counted
-    from 0, as in Python.
+    Without options it shows the worked example, one step of a cell with three features and two units. Units, layers
+    and steps are counted from 0, as in Python. Of more than 20 steps, the first and the last are shown: --at shows
+    another one, --all shows all of them.
 
     For example:
 
@@ -57,56 +74,91 @@ def walk(
     Parameters
     ----------
     unit
-        Open one unit: every product of its sums, largest contribution first.
-    row
-        Of a given batch: which row, from 0 (the default).
+        Expand one unit: show every product of its sums, largest contribution first.
+    sequence
+        Which sequence, where --given holds a batch. Default: 0.
+    brief
+        Only the steps at a glance: a table of the gates and states of every unit.
+    all
+        Every step, however many there are.
+    notation
+        Symbols and shapes of matrices: gatewise's own, or those of the worked example (notebook), of Olah's
+        "Understanding LSTM Networks", of PyTorch's documentation or of Keras.
     backward
-        Walk back, from the loss to every weight, input and previous state; over several steps, through time.
+        Show the backward pass: the gradients of a loss with respect to every weight, input and previous state, through
+        time where there are several steps.
+    dy
+        Gradient of the loss with respect to the output h of every step: numbers or a file as for --x, one row per step.
+    output
+        Write a file instead of printing.
     format
-        By default what the name of --output ends in, else text.
+        Default: the one that the name of the output file ends in, else text.
     program
         In JSON, write the program of the cell with its parameters and inputs instead of the sections.
-    output
-        A file to write instead of printing.
-    notation
-        Whose symbols and shapes of matrices: those of gatewise, of the worked example, of Olah's "Understanding LSTM
-        Networks", of PyTorch's documentation or of Keras.
     """
     # Rich and the renderers are imported with the first walk, not with the program's help.
     from gatewise.render import terminal
     from gatewise.walkthrough.build import walk as walk_through
 
-    face = format
-    if output is not None and face is None:  # a name that tells nothing is refused before anything is computed
-        face = showing.format_of(output)
-    if program and face != "json":
-        raise OptionError(f"--program belongs to JSON, not to {face or 'text'}: --format json")
-    if not backward and (unused := given(back)):
-        raise OptionError(f"--{next(iter(unused))} belongs to the walk back: --backward")
+    if output is not None and format is None:  # a name that tells nothing is refused before anything is computed
+        format = showing.format_of(output)
+    if program and format != "json":
+        raise OptionError(f"--program belongs to JSON, not to {format or 'text'}: --format json")
+    if not backward and (unused := given(back) | ({} if dy is None else {"dy": dy})):
+        raise OptionError(f"--{next(iter(unused))} belongs to the backward pass: --backward")
     made = build(run, back, cell, variant, model)
-    number = 0 if row is None else row
-    if not 0 <= number < len(made.rows):
-        raise OptionError(f"there is no row {number}; the batch has rows 0 to {len(made.rows) - 1}")
+    if made.at is not None and (brief or all):
+        raise OptionError(f"--{'brief' if brief else 'all'} does not go with --at, which shows one step")
+    number = 0 if sequence is None else sequence
+    if not 0 <= number < len(made.sequences):
+        raise OptionError(f"there is no sequence {number}; the batch has sequences 0 to {len(made.sequences) - 1}")
     dh, dc = ((each[number] if each is not None and each.ndim == 2 else each) for each in (made.dh, made.dc))
-    count, size = len(made.rows[number]), STEP * (8 if backward else 1) * (5 if face not in (None, "text") else 1)
-    require_memory(count, size, f"a walk of {count} steps")
-    walked = walk_through(
-        made.rows[number],
-        unit=unit,
-        facts=made.facts,
-        backward=backward,
-        dh=dh if backward else None,
-        dc=dc if backward else None,
-        notation=notation,
-    )
-    if output is not None:
-        walked.save(output, face, program=program)
-    elif face in (None, "text"):
-        terminal.show(walked, Output())
-    elif sys.stdout is not None:  # it may be closed
-        sys.stdout.buffer.write(
-            f"{walked.render(face or 'text', program=program)}\n".encode()
-        )  # UTF-8, whatever the terminal's
+    steps = made.sequences[number]
+    if made.at is None and format not in (None, "text") and all:
+        require_memory(len(steps), STEP * (8 if backward else 1) * 5, f"a walk of {len(steps):,} steps")
+
+    def walked(steps: Sequence[Step]) -> Walkthrough:
+        return walk_through(
+            steps,
+            unit=unit,
+            at=made.at,
+            brief=brief,
+            all=all,
+            facts=made.facts,
+            backward=backward,
+            dy=None if dy is None else of_outputs(dy, steps),
+            dh=dh if backward else None,
+            dc=dc if backward else None,
+            notation=notation,
+        )
+
+    if output is None and format in (None, "text"):
+        terminal.show(walked(steps), Output())
+        chosen = (unit, sequence, format, dy, *(given(one) for one in (run, back, cell, variant, model)))
+        as_it_is = not (brief or all or backward)
+        if as_it_is and not any(one not in (None, {}) for one in chosen):  # the worked example
+            print(NEXT)
+        return
+    large = all and not (brief or program) and len(steps) > SAMPLE
+    size = _estimated(walked, steps, format or "text") if large else 0.0
+    name = "the output" if output is None else str(output)
+    told = f"{name} will take about {size / 1e6:,.0f} MB ({len(steps):,} steps)"
+    if size > LARGE:
+        print(f"gatewise: {told}", file=sys.stderr)
+    with Console(stderr=True).status(told) if size > LARGE else nullcontext():
+        whole = walked(steps).render(format or "text", program=program)
+        if not large and len(whole) > LARGE:
+            print(f"gatewise: {name} takes {len(whole) / 1e6:,.0f} MB", file=sys.stderr)
+        if output is not None:
+            storage.write_text(output, whole)
+        elif sys.stdout is not None:  # it may be closed
+            sys.stdout.buffer.write(f"{whole}\n".encode())  # UTF-8, whatever the terminal's
+
+
+def _estimated(walked: Callable[[Sequence[Step]], Walkthrough], steps: Sequence[Step], format: str) -> float:
+    """Return about how many bytes a walk of all steps takes: as many for each step as for the first ones."""
+    few, more = (len(walked(steps[:count]).render(format).encode()) for count in (2, 4))
+    return few + (more - few) / 2 * (len(steps) - 2)
 
 
 class Output(Console):

@@ -61,7 +61,9 @@ class Compared:
 
 
 @quiet
-def gradient_check(steps: Sequence[Step], dh: Array, dc: Array, *, seed: int = 0) -> tuple[Compared, ...]:
+def gradient_check(
+    steps: Sequence[Step], dh: Array, dc: Array, *, dy: Array | None = None, seed: int = 0
+) -> tuple[Compared, ...]:
     """Compare the gradients of a run with central differences (f(q + e) - f(q - e)) / 2e of its loss.
 
     Parameters
@@ -70,6 +72,8 @@ def gradient_check(steps: Sequence[Step], dh: Array, dc: Array, *, seed: int = 0
         Of one row, in the order in which they ran.
     dh, dc : array (recurrent,), (hidden,)
         The derivatives of the loss by the states after the last step; the loss is taken to be linear in them.
+    dy : array (time, recurrent), optional
+        The gradients of the loss with respect to the output of every step, in which it is linear too; zeros by default.
     seed : int
         Where drawing starts, of arrays with more than 64 entries (fewer where there are very many steps).
 
@@ -84,7 +88,8 @@ def gradient_check(steps: Sequence[Step], dh: Array, dc: Array, *, seed: int = 0
     rightly differ. Costs two runs for each entry that is compared.
     """
     p = steps[0].parameters
-    found = _gradients(steps, dh, dc)
+    dy = np.zeros((len(steps), p.recurrent_size)) if dy is None else dy
+    found = _gradients(steps, dh, dc, dy)
     arrays: dict[str, Array] = {
         "x": np.stack([step.x for step in steps]).astype(np.float64),
         "h_prev": steps[0].previous.h.astype(np.float64),
@@ -95,25 +100,26 @@ def gradient_check(steps: Sequence[Step], dh: Array, dc: Array, *, seed: int = 0
     rng, compared = np.random.default_rng(seed), []
     last = steps[-1].state
     scale = float((np.abs(dh * last.h)).sum() + np.abs(dc * last.c).sum())
+    scale += sum(float(np.abs(part * step.state.h).sum()) for part, step in zip(dy, steps, strict=True))
     precise = steps[0].parameters.weight.dtype
     noise = np.finfo(np.float64).eps * scale / BY + np.finfo(precise).eps * (0 if precise == np.float64 else scale)
     for name, array in arrays.items():
         size = array.size
         places = np.arange(size) if size <= most else np.sort(rng.choice(size, most, replace=False))
-        differences = _differences(_loss(steps, dh, dc), arrays, name, places)
+        differences = _differences(_loss(steps, dh, dc, dy), arrays, name, places)
         gradients = found[name].reshape(-1)[places]
         largest, error = np.max(np.abs(gradients), initial=0), np.max(np.abs(gradients - differences), initial=0)
         compared.append(Compared(name, len(places), size, float(largest), float(error), float(noise)))
     return tuple(compared)
 
 
-def _gradients(steps: Sequence[Step], dh: Array, dc: Array) -> dict[str, Array]:
+def _gradients(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> dict[str, Array]:
     """Return the gradients of a run by back-propagation through time."""
     found: dict[str, Array] = {}
     inputs = []
     d_h, d_c = np.asarray(dh)[None], np.asarray(dc)[None]
-    for step in reversed(steps):
-        back = adjoints.step(step.moment, d_h, d_c)
+    for step, part in zip(reversed(steps), reversed(dy), strict=True):
+        back = adjoints.step(step.moment, d_h + part, d_c)
         d_h, d_c = back.h_prev, back.c_prev
         inputs.append(back.x[0])
         for name, array in back.parameters.items():
@@ -121,17 +127,19 @@ def _gradients(steps: Sequence[Step], dh: Array, dc: Array) -> dict[str, Array]:
     return {"x": np.stack(inputs[::-1]), "h_prev": d_h[0], "c_prev": d_c[0], **found}
 
 
-def _loss(steps: Sequence[Step], dh: Array, dc: Array) -> Callable[[dict[str, Array]], float]:
+def _loss(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> Callable[[dict[str, Array]], float]:
     """Return the loss of a run as a function of all that goes into it."""
     names = steps[0].parameters.arrays()
 
     def loss(arrays: dict[str, Array]) -> float:
         p = Parameters(variant=steps[0].parameters.variant, **{name: arrays[name] for name in names})
         h, c = arrays["h_prev"][None], arrays["c_prev"][None]
-        for step, x in zip(steps, arrays["x"], strict=True):
+        total = 0.0
+        for step, x, part in zip(steps, arrays["x"], dy, strict=True):
             M = Moment(p, x[None], h, c, step.moment.dropout)
             h, c = M.h, M.c
-        return float((dh * h).sum() + (dc * c).sum())
+            total += float((part * h).sum())
+        return total + float((dh * h).sum() + (dc * c).sum())
 
     return loss
 

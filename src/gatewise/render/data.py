@@ -16,8 +16,8 @@ from gatewise.walkthrough.parts import (
     Block,
     Definition,
     Equation,
+    Expanded,
     Facts,
-    Opened,
     Section,
     Sentence,
     Table,
@@ -33,8 +33,8 @@ Object = dict[str, Any]
 def render(walk: Walkthrough, *, program: bool = False) -> str:
     """Return the walkthrough as JSON, one vector or small object a line.
 
-    With `program` the program, its wiring, parameters and inputs stand in the place of the sections: everything that
-    those show can be computed from it.
+    With `program`, the program, its wiring, parameters and inputs take the place of the sections, which can be computed
+    from them.
     """
     return _written(document(walk, program=program), 0) + "\n"
 
@@ -76,13 +76,14 @@ def _block(block: Block, walk: Walkthrough) -> Object:
                 "rows": [{"name": _said(name), "values": numbers(values)} for name, values in block.rows],
                 "openness": list(block.openness),
                 "digits": block.digits,
+                **({"left_out": block.left_out} if block.left_out else {}),
             }
         case Facts(items):
             return {"type": "facts", "items": [{"name": name, "value": value} for name, value in items]}
         case Definition(name, right):
             return {"type": "definition", "name": name, "right": _formula(right)}
-        case Opened():
-            return _opened(block, walk)
+        case Expanded():
+            return _expanded(block, walk)
         case Sentence(words):
             return {"type": "sentence", "text": _said(words)}
 
@@ -116,14 +117,14 @@ def _worked(equation: Equation, walk: Walkthrough) -> list[Object]:
     return found
 
 
-def _opened(opened: Opened, walk: Walkthrough) -> Object:
-    terms = opened.terms
+def _expanded(expanded: Expanded, walk: Walkthrough) -> Object:
+    terms = expanded.terms
     return {
-        "type": "opened",
-        "left": _symbol(opened.left),
-        "entry": opened.unit,
-        "name": walk.names[opened.over][opened.unit],
-        "over": opened.over,
+        "type": "expanded",
+        "left": _symbol(expanded.left),
+        "entry": expanded.unit,
+        "name": walk.names[expanded.over][expanded.unit],
+        "over": expanded.over,
         "of": terms.of,
         "terms": [
             {"name": term.name, **{key: numbers(getattr(term, key)) for key in ("weight", "value", "product")}}

@@ -14,7 +14,17 @@ from gatewise.render.latex_formula import defined, figure, formula, right_side, 
 from gatewise.render.latex_text import digits, escape, label, prose
 from gatewise.render.layout import Rest, numbered, rows, shares, worked
 from gatewise.walkthrough.numbers import aligned, percent
-from gatewise.walkthrough.parts import Block, Definition, Equation, Facts, Opened, Section, Sentence, Table, Walkthrough
+from gatewise.walkthrough.parts import (
+    Block,
+    Definition,
+    Equation,
+    Expanded,
+    Facts,
+    Section,
+    Sentence,
+    Table,
+    Walkthrough,
+)
 
 WIDE = 88  # digits of a line of a table
 MOST_LINES = 40  # of a table on one page
@@ -63,7 +73,11 @@ def _lines(walk: Walkthrough) -> Iterator[str]:
     for place, section, begins in numbered(walk):
         if begins:
             time = section.time
-            yield r"\par\bigskip\hrulefill" if time is None else rf"\steptime{{{escape(text.short(time))}}}"
+            yield (
+                r"\par\bigskip\hrulefill"
+                if time is None
+                else rf"\steptime{{{escape(text.short(time, text.MOST_TIME))}}}"
+            )
         yield from ("", rf"\section*{{{place}.\enspace {escape(section.title)}}}")
         yield from _section(section, walk)
 
@@ -87,8 +101,8 @@ def _block(block: Block, walk: Walkthrough) -> Iterator[str]:
             yield r"\end{tabular}\par"
         case Table():
             yield from _table(block)
-        case Opened():
-            yield from _opened(block, walk)
+        case Expanded():
+            yield from _expanded(block, walk)
         case Sentence(said):
             yield rf"\says{{{prose(said)}}}"
 
@@ -165,9 +179,9 @@ def _pieces(table: Table, texts: Sequence[Sequence[str]], margin: float) -> Iter
     yield keep
 
 
-def _opened(opened: Opened, walk: Walkthrough) -> Iterator[str]:
-    terms = opened.terms
-    yield rf"\says{{{escape(text.caption(opened, walk))}}}"
+def _expanded(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
+    terms = expanded.terms
+    yield rf"\says{{{escape(text.caption(expanded, walk))}}}"
     weights, values = (_cells(aligned([getattr(term, what) for term in terms])) for what in ("weight", "value"))
     *products, whole = _cells(aligned([*(term.product for term in terms), terms.total]))
     parts = shares([term.product for term in terms])

@@ -1,4 +1,4 @@
-"""Formulas and equations as LaTeX, to stand in mathematics."""
+"""Formulas and equations as LaTeX, for math mode."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _TILDE = "\N{COMBINING TILDE}"
 
 
 def formula(node: Formula) -> str:
-    r"""Return a formula as LaTeX, to stand in mathematics, with as few brackets as its reading needs.
+    r"""Return a formula as LaTeX for math mode, with no more brackets than needed.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def _symbol(symbol: Symbol) -> str:
 
 
 def _mark(mark: str) -> str:
-    """Return what stands below a symbol: letters and numbers, a word, or another symbol."""
+    """Return the subscript of a symbol: letters and numbers, a word, or another symbol."""
     if "_" in mark:
         return _symbol(Symbol(mark))
     if mark.isalnum() and len(mark) > 2:

@@ -16,7 +16,8 @@ from gatewise.walkthrough.parts import Block, Equation, Section, Table, Walkthro
 
 MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
 MOST_ROWS = 8  # of one table; beyond that the first ones, the last one, and how many between
-SHUT, OPEN = 0.1, 0.9  # up to where a gate is nearly shut, and from where it is nearly open
+MOST_TOGETHER = 200  # rows of a table that is shown whole, under one line of heads
+CLOSED, OPEN = 0.1, 0.9  # up to where a gate is nearly closed, and from where it is nearly open
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Rest:
-    """How many entries are not shown; units can be opened one by one."""
+    """How many entries are not shown; units can be expanded one by one."""
 
     count: int
     over: str = UNITS
 
     def __str__(self) -> str:
-        hint = " (--unit K, or unit=K, opens one)" if self.over == UNITS else ""
+        hint = " (--unit K, or unit=K, expands one)" if self.over == UNITS else ""
         return f"… and {self.count} more{hint}"
 
 
@@ -125,10 +126,28 @@ def said(words: Words, symbol: Callable[[Symbol], str], plain: Callable[[str], s
     return "".join(plain(one) if isinstance(one, str) else symbol(one) for one in parts)
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table that are shown, and how many are not, which lie before the last of these."""
+
+    rows: Sequence[tuple[Words, Sequence[Any]]]
+    left_out: int = 0
+
+
+def pieces(table: Table) -> Iterator[Rows]:
+    """Go through the rows of a table that are shown: of a long one, as many at a time as are laid out together."""
+    if table.whole and len(table.rows) > MOST_TOGETHER:
+        for start in range(0, len(table.rows), MOST_TOGETHER):
+            yield Rows(tuple(table.rows[start : start + MOST_TOGETHER]))
+    else:
+        yield Rows(*rows(table))
+
+
 def rows(table: Table) -> tuple[list[tuple[Words, Sequence[Any]]], int]:
     """Return the rows of a table that are shown, and how many are not, which lie before the last one."""
     omitted = 0 if table.whole else max(len(table.rows) - MOST_ROWS, 0)
-    return [*table.rows[: MOST_ROWS - 1], table.rows[-1]] if omitted else list(table.rows), omitted
+    shown = [*table.rows[: MOST_ROWS - 1], table.rows[-1]] if omitted else list(table.rows)
+    return shown, omitted + table.left_out
 
 
 def shares(values: Sequence[Any]) -> list[float | None]:

@@ -18,8 +18,8 @@ from gatewise.walkthrough.parts import (
     Block,
     Definition,
     Equation,
+    Expanded,
     Facts,
-    Opened,
     Section,
     Sentence,
     Table,
@@ -38,7 +38,7 @@ def render(walkthrough: Walkthrough) -> str:
     parts = [f"# {escape(walkthrough.title)}"]
     for place, one, begins in numbered(walkthrough):
         if begins:
-            parts.append("---" if one.time is None else f"## {escape(text.short(one.time))}")
+            parts.append("---" if one.time is None else f"## {escape(text.short(one.time, text.MOST_TIME))}")
         parts.append(section(walkthrough, one, place))
     return "\n\n".join(parts)
 
@@ -96,8 +96,8 @@ def _block(block: Block, walk: Walkthrough) -> Iterator[str]:
             if title:
                 yield prose(title)
             yield _table(block)
-        case Opened():
-            yield from _opened(block, walk)
+        case Expanded():
+            yield from _expanded(block, walk)
         case Sentence(words):
             yield prose(words)
 
@@ -127,13 +127,13 @@ def _table(table: Table) -> str:
     return _grid(["", *map(_name, table.columns)], cells)
 
 
-def _opened(opened: Opened, walk: Walkthrough) -> Iterator[str]:
-    terms = opened.terms
-    yield prose(text.caption(opened, walk))
+def _expanded(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
+    terms = expanded.terms
+    yield prose(text.caption(expanded, walk))
     cells = []
     for term, share in zip(terms, shares([term.product for term in terms]), strict=True):
-        told = "" if share is None else percent(share)
-        cells.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), told])
+        shown = "" if share is None else percent(share)
+        cells.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), shown])
     cells.append(["**sum**", "", "", f"**{number(terms.total)}**", ""])
     yield _grid(["", "weight", "value", "product", "share"], cells)
 

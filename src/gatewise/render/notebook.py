@@ -1,4 +1,4 @@
-"""The notebook of a walkthrough: its words as Markdown, its equations as code that needs NumPy alone.
+"""The notebook of a walkthrough: its sentences as Markdown, its equations as code that needs NumPy alone.
 
 The outputs saved in it are what the code prints: they come from the same formulas, operation by operation.
 """
@@ -15,7 +15,7 @@ from gatewise.render import markdown, text
 from gatewise.render.script import PRINTED, Script
 from gatewise.walkthrough.parts import Walkthrough
 
-FRESH: Mapping[str, Any] = {  # how else a kernel prints that has just begun, whatever this process prints like
+FRESH: Mapping[str, Any] = {  # the other defaults of a fresh kernel, whatever this process has set
     "threshold": 1000,
     "edgeitems": 3,
     "suppress": False,
@@ -52,7 +52,7 @@ def _cells(walk: Walkthrough) -> Iterator[Cell]:
         heading = ""
         if section.time != time:
             time, place = section.time, 0
-            heading = "---\n\n" if time is None else f"## {markdown.escape(text.short(time))}\n\n"
+            heading = "---\n\n" if time is None else f"## {markdown.escape(text.short(time, text.MOST_TIME))}\n\n"
         place += 1
         words = heading + markdown.section(walk, section, place, worked=False)
         found.append((section.key, words, *script.cell(section)))
@@ -81,13 +81,11 @@ def _lines(source: str) -> list[str]:
 
 
 def _title(walk: Walkthrough, script: Script) -> str:
-    told = ["Every number below a code cell is what its code prints, with NumPy alone, in float64."]
+    sentences = ["Every number below a code cell is printed by its code, with NumPy alone, in float64."]
     if script.single:
-        told.append(
-            "The cell itself computes in float32: its own numbers, in the tables, may differ in their last digits."
-        )
+        sentences.append("The cell itself computes in float32: its numbers, in tables, may differ in the last digits.")
     if script.many:
-        told.append("A name that ends in the number of a step, from 0, belongs to that step.")
+        sentences.append("A name that ends in a number belongs to that step, counted from 0.")
     if walk.backward:
-        told.append("A `d` before a name stands for the derivative of the loss by it.")
-    return f"# {walk.title}\n\n{' '.join(told)}"
+        sentences.append("A `d` before a name means the gradient of the loss with respect to it.")
+    return f"# {walk.title}\n\n{' '.join(sentences)}"

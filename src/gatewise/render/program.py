@@ -86,7 +86,7 @@ def document(program: Program) -> Object:
         "forward": [_assignment(one) for one in program.forward],
         "backward": [_assignment(one) for one in program.backward],
         "carry": [_carry(one) for one in program.carry],
-        "carry_back": [_carry(one) for one in program.carry_back],
+        "carry_backward": [_carry(one) for one in program.carry_backward],
         "nonlinearities": [
             {
                 "name": apply(one, ARGUMENT).name,
@@ -137,11 +137,14 @@ def _inputs(bound: Sequence[Bound], *, backward: bool) -> Object:
         return {symbol: np.stack([step[symbol] for step in steps]) for symbol in symbols}
 
     outside = {**every([X]), **every(symbol for symbol in dropout if symbol not in always)}
-    if backward:  # the loss of a walk depends on the last states alone
+    dlast = DH  # what arrives at the last hidden state
+    if backward and bound[0].has_dy:
+        outside, dlast = {**outside, **every([DY])}, DH_NEXT
+    elif backward:  # the loss depends on the last states alone
         outside[DY] = np.zeros((len(steps), *np.shape(last[DH])))
     return {
         "before": _values({symbol: first[symbol] for symbol in (H_PREV, C_PREV)}),
         "steps": _values(outside),
         "always": _values({symbol: first[symbol] for symbol in always}),
-        "after": _values({DH_NEXT: last[DH], DC_NEXT: last[DC_NEXT]}) if backward else {},
+        "after": _values({DH_NEXT: last[dlast], DC_NEXT: last[DC_NEXT]}) if backward else {},
     }

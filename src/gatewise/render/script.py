@@ -17,8 +17,8 @@ from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Call, Formula, Product, Symbol, symbols
 from gatewise.symbolic.nonlinearities import slope, textbook
 from gatewise.symbolic.program import GRADIENT, INPUT, PARAMETER, STATE, Assignment, Program
-from gatewise.symbolic.symbols import C_PREV, DC_NEXT, H_PREV, C, F, H, X, d
-from gatewise.walkthrough import stations, written
+from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH_NEXT, DY, H_PREV, C, F, H, X, d
+from gatewise.walkthrough import grouping, written
 from gatewise.walkthrough.bound import over_all_steps
 from gatewise.walkthrough.notation import notation
 from gatewise.walkthrough.parts import Equation, Section, Walkthrough
@@ -36,12 +36,12 @@ np.seterr({quiet}="ignore")
 def show(**named):
     """Print numbers, vectors and matrices with up to 8 decimals."""
     for name, value in named.items():
-        value = np.asarray(value) + 0.0  # so that no zero has a minus
+        value = np.asarray(value) + 0.0  # no zero has a minus
         print(name, "=", np.array2string(value, prefix=f"{{name}} = "))'''
 BY, RELATIVE, ABSOLUTE = 1e-5, 1e-5, 1e-9
 AGREES = f'''\
 def agrees(name, gradient, loss_near):
-    """Print whether a gradient is that of central differences, its entries moved at once, each by another amount."""
+    """Print whether a gradient agrees with a central difference of the loss, all entries moved at once."""
     along = np.cos(np.arange(gradient.size)).reshape(gradient.shape)
     along = along / np.linalg.norm(along)
     difference = (loss_near({BY} * along) - loss_near(-{BY} * along)) / (2 * {BY})
@@ -77,14 +77,16 @@ class Script:
         self.of = self.notation.symbol
         self.last = len(self.steps) - 1
         self.many = self.last > 0
+        self.bound = [self.steps[at] for at in walk.shown or (0,)]
+        self.whole = len(walk.shown) == len(self.steps)  # else no code computes what comes of all steps
         self.single = self.steps[0].p.dtype == np.float32
         self.allotted = code.Allotted(*TAKEN)
         self.functions = {
             one: "np.tanh" if one.name == "tanh" else self.allotted.name(one, one.name)
-            for one in dict.fromkeys(one for step in self.steps for one in activations_of(step.form.variant))
+            for one in dict.fromkeys(one for step in self.bound for one in activations_of(step.form.variant))
         }
-        self.values: dict[str, Any] = {}  # what each name stands for
-        self.told: dict[str, Any] = {}  # what it stands for in the walk
+        self.values: dict[str, Any] = {}  # the value of each name
+        self.walked: dict[str, Any] = {}  # and what it is in the walk
         self.forward: list[_Line] = []  # from all that goes in to the last states
         self.gradients: dict[Symbol, str] = {}  # of the parameters
         self.dropped = self._dropped()
@@ -93,7 +95,7 @@ class Script:
         self.links = {self.of(into): (self.of(source), by) for into, (source, by) in links.items()}
 
     def _dropped(self) -> dict[Symbol, Symbol]:
-        """Return the weights that are seen under DropConnect, and their dropout."""
+        """Return the weights that DropConnect masks, each with its mask."""
         form = self.steps[0].form
         base = "U" if form.split or form.haste else "W"
         pairs = {Symbol(base, k): Symbol("D", k) for k in form.own if "weight" in form.dropout}
@@ -102,8 +104,8 @@ class Script:
     def _shared(self) -> dict[Symbol, Any]:
         """Return the parameters and masks that are the same at every step, in the order in which they are used."""
         found: dict[Symbol, Any] = {}
-        for symbol in dict.fromkeys(symbol for step in self.steps for symbol in self._used(step.program)):
-            first, *later = (step.scope[symbol] for step in self.steps if symbol in step.program.axes)
+        for symbol in dict.fromkeys(symbol for step in self.bound for symbol in self._used(step.program)):
+            first, *later = (step.scope[symbol] for step in self.bound if symbol in step.program.axes)
             if all(np.array_equal(first, other, equal_nan=True) for other in later):
                 found[self.of(symbol)] = self.notation.value(first)
         return found
@@ -148,15 +150,15 @@ class Script:
                 self._from_outside(section.at, INPUT, STATE)
             case "arriving":
                 self._from_outside(section.at, GRADIENT)
-            case "all_steps":
+            case "all_steps" if self.whole:
                 for one in (one for one in self.steps[0].program.backward if one.sums):
                     self._equation(one, over_all_steps(self.steps, one), None)
-            case "through_time" if self.steps[0].form.keeps_by_gate:
+            case "through_time" if self.whole and self.steps[0].form.keeps_by_gate:
                 self._through_time()
-            case "gradient_check":
+            case "gradient_check" if self.whole:
                 self._check()
         step = self.steps[section.at or 0]
-        for one in stations.of_section(step.program, section.key):
+        for one in grouping.of_section(step.program, section.key):
             self._equation(one, step.equation(one), section.at)
         shown = f"show({', '.join(f'{name}={source}' for name, source in self.shown)})" if self.shown else ""
         return "\n".join(part for part in (*self.given, *self.made, _wrapped(shown, 5)) if part), self.printed
@@ -169,23 +171,23 @@ class Script:
         self.made.append(line.source(self.functions))
         self.values[line.name] = line.value(self.values)
 
-    def _given(self, symbol: Symbol, at: int | None, told: Any) -> str:
-        """Return the name of what an equation takes; what none has made yet comes from a neighbour, or from outside."""
+    def _given(self, symbol: Symbol, at: int | None, value: Any) -> str:
+        """Return the name of what an equation takes; what is new comes from a neighbouring step, or from outside."""
         name = self.name(symbol, at)
         if name in self.values:
             return name
-        self.told[name] = told
+        self.walked[name] = value
         if symbol in self.links and at is not None:
             other, step = self.links[symbol]
             source = self.allotted.names.get((other, at + step), "")
-            if source in self.told and np.array_equal(self.told[source], told, equal_nan=True):
+            if source in self.walked and np.array_equal(self.walked[source], value, equal_nan=True):
                 line = _Line(name, other, {other: source})
                 if step < 0:
                     self.forward.append(line)
                 self.given.append(line.source(self.functions))
                 self.values[name] = self.values[source]
                 return name
-        self.values[name] = np.array(told, np.float64, order="C")
+        self.values[name] = np.array(value, np.float64, order="C")
         self.given.append(f"{name} = {code.array(self.values[name])}")
         return name
 
@@ -200,7 +202,7 @@ class Script:
         names = {symbol: self._given(symbol, at, equation.env[symbol]) for symbol in symbols(equation.right)}
         line = _Line(self.name(equation.left, at), equation.right, names)
         self._line(line)
-        self.told[line.name] = equation.value
+        self.walked[line.name] = equation.value
         self._show(line.name, line.name, self.values[line.name])
         if one in self.steps[at or 0].program.forward:
             self.forward.append(line)
@@ -270,18 +272,23 @@ class Script:
         name, gradient = self.name(symbol, 0), self.name(d(symbol), 0)
         return _Check(gradient, gradient, self.values[gradient], (_Move(name),))
 
-    def _ends(self) -> list[tuple[str, str]]:
-        """Return the last states, each with the derivative of the loss by it."""
-        pairs = ((d(H), H), (DC_NEXT, C))
-        return [(self.name(self.of(by), self.last), self.name(self.of(state), self.last)) for by, state in pairs]
+    def _of_loss(self) -> list[tuple[str, str]]:
+        """Return the terms of the loss: the outputs and the last states, each with the gradient with respect to it."""
+        has_dy = self.steps[0].has_dy
+        terms = [(DY, H, at) for at in range(self.last + 1)] if has_dy else []
+        terms += [(DH_NEXT if has_dy else d(H), H, self.last), (DC_NEXT, C, self.last)]
+        return [(self.name(self.of(gradient), at), self.name(self.of(state), at)) for gradient, state, at in terms]
 
     def _loss(self, moved: Iterable[str]) -> str:
-        """Return the source of the loss as a function of what is moved; the rest is as it is."""
+        """Return the source of the loss as a function of what is moved; the rest stays."""
         head = _wrapped(f"def loss({', '.join(f'{name}={name}' for name in moved)}):", 9)
-        told = '    """Return the loss, all steps being computed anew."""'
+        doc = '    """Return the loss, with every step computed again."""'
         body = [f"    {line.source(self.functions)}" for line in self.forward]
-        total = " + ".join(f"{by} @ {state}" for by, state in self._ends())
-        return "\n".join([head, told, *body, f"    return {total}\n\n"])
+        total = " + ".join(f"{gradient} @ {state}" for gradient, state in self._of_loss())
+        last = f"    return {total}"
+        if len(last) > WIDTH:
+            last = _wrapped(f"    return ({total})", 12)
+        return "\n".join([head, doc, *body, f"{last}\n\n"])
 
     def _agrees(self, check: _Check) -> bool:
         """Return what `AGREES` finds."""
@@ -290,8 +297,7 @@ class Script:
             values = {**self.values, **{move.name: move.value(self.values, moved) for move in check.moves}}
             for line in self.forward:
                 values[line.name] = line.value(values)
-            (dh, h), (dc, c) = self._ends()
-            return values[dh] @ values[h] + values[dc] @ values[c]
+            return sum(values[gradient] @ values[state] for gradient, state in self._of_loss())
 
         gradient = check.value
         along = np.cos(np.arange(gradient.size)).reshape(gradient.shape)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,37 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from gatewise.render.layout import OPEN, SHUT, Line, Rest, grouped, numbered, rows, said, shapes, shares, worked
-from gatewise.render.text import WIDTH, caption, clean, glued, left_of, right_of, short
-from gatewise.symbolic.formula import Row
+from gatewise.render.layout import (
+    CLOSED,
+    OPEN,
+    Line,
+    Rest,
+    Rows,
+    grouped,
+    numbered,
+    pieces,
+    said,
+    shapes,
+    shares,
+    worked,
+)
+from gatewise.render.text import MOST_TIME, WIDTH, caption, clean, glued, left_of, right_of, short
+from gatewise.symbolic.formula import Formula, Row
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
-from gatewise.walkthrough.parts import Block, Definition, Equation, Facts, Opened, Section, Sentence, Table, Walkthrough
+from gatewise.walkthrough.parts import (
+    Block,
+    Definition,
+    Equation,
+    Expanded,
+    Facts,
+    Section,
+    Sentence,
+    Table,
+    Walkthrough,
+)
 
-LEAST_WIDTH, MOST_WIDTH = 60, 100
+LEAST_WIDTH, MOST_WIDTH = 40, 100
+MOST_COLUMNS = 16  # of a table that is broken into blocks; of a wider one the first columns and the last are shown
 _PLAIN = str.maketrans(
     {
         "σ": "sigmoid",
@@ -35,7 +60,6 @@ _PLAIN = str.maketrans(
         "ᵀ": "^T",
         "≤": "<=",
         "\N{COMBINING TILDE}": "~",
-        GLUE: " ",
     }
 )
 
@@ -55,43 +79,58 @@ def worked_lines(group: Sequence[Equation], walkthrough: Walkthrough) -> list[st
 
 
 def show(walkthrough: Walkthrough, console: Console) -> None:
-    """Print the walkthrough to a console, in letters that its encoding has."""
-    ascii_only = not console.encoding.lower().startswith("utf")
+    """Print the walkthrough to a console, section by section, in letters that its encoding has."""
     blank = False
     console.width = min(max(console.width, LEAST_WIDTH), MOST_WIDTH)
-    for line in _Writer(console.width).lines(walkthrough):
+    for line in _Writer(console.width, _letters_of(console.encoding)).lines(walkthrough):
         line.rstrip()
         if not line.plain and blank:
             continue
         blank = not line.plain
-        if ascii_only:
-            line = Text(line.plain.translate(_PLAIN).encode(console.encoding, "replace").decode(console.encoding))
         console.print(line, soft_wrap=True)
+
+
+def _letters_of(encoding: str) -> Callable[[str], str]:
+    """Return what writes text in letters that an encoding has; no-break spaces stay."""
+    if encoding.lower().startswith("utf"):
+        return str
+    return lambda text: GLUE.join(
+        part.translate(_PLAIN).encode(encoding, "replace").decode(encoding) for part in text.split(GLUE)
+    )
 
 
 # The parts.
 
 
 class _Writer:
-    """Renders the parts of a walkthrough as lines of at most `width` columns."""
+    """Renders the parts of a walkthrough as lines of at most `width` columns; `letters` writes text in those it has."""
 
-    def __init__(self, width: int) -> None:
-        self.width = width
+    def __init__(self, width: int, letters: Callable[[str], str] = str) -> None:
+        self.width, self.letters = width, letters
 
     def lines(self, walk: Walkthrough) -> Iterator[Text]:
         self.walk = walk
-        yield Text(walk.title, style="bold")
+        yield from (Text(line, style="bold") for line in self._fill(walk.title, 0, 0))
+        most = min(MOST_TIME, self.width - 2)
         for place, section, begins in numbered(walk):
             yield Text("")
             if begins:
-                yield from (self._rule(f" {short(section.time or '')} "), Text(""))
+                yield from (self._rule(f" {self.letters(short(section.time or '', most))} "), Text(""))
             yield from self._section(place, section)
 
     def _rule(self, title: str) -> Text:
-        return Text(f"{title:─^{self.width}}", style="bold")
+        return Text(f"{title:{self.letters('─')}^{self.width}}", style="bold")
+
+    def _glued(self, node: Formula) -> str:
+        return self.letters(glued(node))
+
+    def _short(self, name: str) -> str:
+        return self.letters(short(name))
 
     def _section(self, place: int, section: Section) -> Iterator[Text]:
-        yield Text(f"{place}. {section.title}", style="bold cyan")
+        margin = len(f"{place}. ")
+        lines = self._fill(f"{place}. {section.title}", 0, margin)
+        yield from (Text(line, style="bold cyan") for line in lines)
         for block in grouped(section.blocks):
             yield from self._equations(block) if isinstance(block, tuple) else self._block(block)
 
@@ -105,14 +144,14 @@ class _Writer:
                 yield from self._table(block)
             case Definition(name, right):
                 yield from self._wrapped(f"{name}(a) = {glued(right)}", 3, 7)
-            case Opened():
-                yield from self._opened(block)
+            case Expanded():
+                yield from self._expanded(block)
             case Sentence(text):
                 yield from (Text(line, style="italic") for line in self._fill(clean(said(text, glued)), 3, 3))
 
     def _fill(self, text: str, indent: int, hanging: int) -> list[str]:
         """Break text at its spaces into lines that fit, the first indented by `indent`, the others by `hanging`."""
-        words = text.split(" ")
+        words = self.letters(text).split(" ")
         lines = [" " * indent + words[0]]
         for word in words[1:]:
             if cell_len(lines[-1]) + 1 + cell_len(word) <= self.width:
@@ -127,7 +166,7 @@ class _Writer:
     # Equations: in symbols, with their shapes, then with the numbers of each unit.
 
     def _equations(self, group: Sequence[Equation]) -> Iterator[Text]:
-        width = max(cell_len(glued(equation.left)) for equation in group)
+        width = max(cell_len(self._glued(equation.left)) for equation in group)
         for equation in group:
             yield from self._symbols(equation, width)
         yield Text("")
@@ -135,20 +174,20 @@ class _Writer:
 
     def _worked(self, group: Sequence[Equation], width: int) -> Iterator[Text]:
         entries = list(worked(group, self.walk))
-        heads = [short(entry.head) for entry in entries if not isinstance(entry, Rest) and entry.head is not None]
+        heads = [self._short(entry.head) for entry in entries if not isinstance(entry, Rest) and entry.head is not None]
         margin = 3 + max(map(cell_len, heads), default=0) + 2
         for entry in entries:
             if isinstance(entry, Rest):
-                yield Text(f"   {entry}", style="dim")
+                yield from (Text(line, style="dim") for line in self._fill(str(entry), 3, 5))
                 continue
             for place, line in enumerate(entry.lines):
-                head = short(entry.head) if entry.head is not None and not place else ""
+                head = self._short(entry.head) if entry.head is not None and not place else ""
                 yield from self._line(line, head, 3 if entry.head is None else margin, width)
 
     def _symbols(self, equation: Equation, width: int) -> Iterator[Text]:
-        text = f"{left_of(glued(equation.left), width)} = {glued(equation.right)}"
-        shape = shapes(equation, self.walk.rows)
-        if len(text) + len(shape) + 9 <= self.width:
+        text = f"{left_of(self._glued(equation.left), width)} = {self._glued(equation.right)}"
+        shape = self.letters(shapes(equation, self.walk.rows))
+        if cell_len(text) + cell_len(shape) + 9 <= self.width:
             yield Text.assemble(("   " + text.replace(GLUE, " "), "bold"), "      ", (shape, "dim"))
             return
         yield from (Text(line, style="bold") for line in self._fill(text, 3, width + 6))
@@ -156,9 +195,9 @@ class _Writer:
 
     def _line(self, line: Line, head: str, margin: int, width: int) -> Iterator[Text]:
         equation, value = line.equation, line.value
-        left = f"{left_of(glued(equation.left), width)} = "
-        result = number(value) if np.ndim(value) == 0 else glued(Row(tuple(value)))
-        middle = glued(line.right)
+        left = f"{left_of(self._glued(equation.left), width)} = "
+        result = number(value) if np.ndim(value) == 0 else self._glued(Row(tuple(value)))
+        middle = self._glued(line.right)
         whole = left + result if middle == result else f"{left}{middle} ={GLUE}{result}"
         lines = self._fill(whole.replace(left, left.replace(" ", GLUE), 1), margin, margin + width + 3)
         if head:
@@ -170,67 +209,83 @@ class _Writer:
             last.stylize(style, len(lines[-1]) - len(result))
         yield last
 
-    def _opened(self, opened: Opened) -> Iterator[Text]:
-        terms = opened.terms
+    def _expanded(self, expanded: Expanded) -> Iterator[Text]:
+        terms, sign = expanded.terms, self.letters("×")
         yield Text("")
-        yield from self._wrapped(caption(opened, self.walk), 3, 3)
-        names = [short(term.name) for term in terms]
+        yield from self._wrapped(caption(expanded, self.walk), 3, 3)
+        names = [self._short(term.name) for term in terms]
         width = max(map(cell_len, names))
         columns = [aligned([getattr(t, what) for t in terms]) for what in ("weight", "value", "product")]
-        parts = shares([term.product for term in terms])
-        for name, weight, value, product, share in zip(names, *columns, parts, strict=True):
-            told = "" if share is None else f"{percent(share).replace(GLUE, ' '):>9}"
-            yield Text(f"   {left_of(name, width)}  {weight} × {value} = {product} {told}".rstrip())
+        percents = [
+            "" if share is None else f"{percent(share).replace(GLUE, ' '):>9}"
+            for share in shares([term.product for term in terms])
+        ]
+        factors = [f"{weight} {sign} {value}" for weight, value in zip(*columns[:2], strict=True)]
+        results = [f"= {product} {share}".rstrip() for product, share in zip(columns[2], percents, strict=True)]
+        together = 3 + width + 2 + len(factors[0]) + 1 + max(map(len, results)) <= self.width
+        between = " " if together else f"\n   {' ' * width}  "
+        for name, factor, result in zip(names, factors, results, strict=True):
+            yield from map(Text, f"   {left_of(name, width)}  {factor}{between}{result}".split("\n"))
         yield Text(f"   {'sum':<{width}}  {number(terms.total)}", style="bold")
         yield Text("")
 
-    # Tables: wide ones show their first and last columns, long ones their first and last rows.
+    # Tables: where a line is too short, blocks of columns; very wide ones show their first and last columns, long ones
+    # their first and last rows.
 
     def _table(self, table: Table) -> Iterator[Text]:
         if table.title:
             yield from self._wrapped(clean(said(table.title, glued)), 3, 3)
-        shown, omitted = rows(table)
-        names = [short(said(name, glued)) for name, _ in shown]
-        texts = [aligned([values[k] for _, values in shown], table.digits) for k in range(len(table.columns))]
-        heads = [short(said(head, glued)) for head in table.columns]
+        for piece in pieces(table):
+            yield from self._piece(table, piece)
+        yield Text("")
+
+    def _piece(self, table: Table, piece: Rows) -> Iterator[Text]:
+        """Rows of a table under its heads."""
+        names = [self._short(said(name, glued)) for name, _ in piece.rows]
+        texts = [aligned([values[k] for _, values in piece.rows], table.digits) for k in range(len(table.columns))]
+        heads = [self._short(said(head, glued)) for head in table.columns]
         widths = [
             max(cell_len(head), *(len(text) for text in column)) for head, column in zip(heads, texts, strict=True)
         ]
-        margin = 3 + max(map(cell_len, names))
-        keep = self._columns(widths, margin)
-        gap = next((n for n in range(1, len(keep)) if keep[n] != keep[n - 1] + 1), None)
-        line = Text(" " * margin)
-        for n, k in enumerate(keep):
-            line.append(("  …" if n == gap else "") + f"  {right_of(heads[k], widths[k])}", style="dim")
-        yield line
-        for place, (name, (_, values)) in enumerate(zip(names, shown, strict=True)):
-            if omitted and place == len(shown) - 1:
-                yield Text(f"   … {omitted} more rows …", style="dim")
-            line = Text(f"   {left_of(name, margin - 3)}")
+        margin, dots = 3 + max(map(cell_len, names)), self.letters("…")
+        for keep in self._blocks(widths, margin):
+            gap = next((n for n in range(1, len(keep)) if keep[n] != keep[n - 1] + 1), None)
+            line = Text(" " * margin)
             for n, k in enumerate(keep):
-                line.append("  …" if n == gap else "")
-                style = _style(values[k]) if k in table.openness else ""
-                line.append(f"  {texts[k][place]:>{widths[k]}}", style=style)
+                line.append((f"  {dots}" if n == gap else "") + f"  {right_of(heads[k], widths[k])}", style="dim")
             yield line
-        if gap is not None:
-            yield Text(f"   {len(heads) - len(keep)} of {len(heads)} columns are left out", style="dim")
-        yield Text("")
+            for place, (name, (_, values)) in enumerate(zip(names, piece.rows, strict=True)):
+                if piece.left_out and place == len(piece.rows) - 1:
+                    yield Text(f"   {dots} {piece.left_out:,} more rows {dots}", style="dim")
+                line = Text(f"   {left_of(name, margin - 3)}")
+                for n, k in enumerate(keep):
+                    line.append(f"  {dots}" if n == gap else "")
+                    style = _style(values[k]) if k in table.openness else ""
+                    line.append(f"  {texts[k][place]:>{widths[k]}}", style=style)
+                yield line
+            if gap is not None:
+                yield Text(f"   {len(heads) - len(keep)} of {len(heads)} columns are left out", style="dim")
 
-    def _columns(self, widths: Sequence[int], margin: int) -> list[int]:
-        """Return which columns fit: all, or the first ones and the last."""
-        if margin + sum(width + 2 for width in widths) <= self.width:
-            return list(range(len(widths)))
-        room = self.width - margin - 3 - (widths[-1] + 2)
-        keep = []
-        for k, width in enumerate(widths[:-1]):
-            room -= width + 2
-            if room < 0:
-                break
-            keep.append(k)
-        return [*keep, len(widths) - 1]
+    def _blocks(self, widths: Sequence[int], margin: int) -> list[list[int]]:
+        """Return which columns go together into lines; of very many, the first that fit and the last."""
+        count, room = len(widths), self.width - margin
+
+        def fits(columns: Sequence[int], room: int) -> bool:
+            return sum(widths[k] + 2 for k in columns) <= room
+
+        if count > MOST_COLUMNS and not fits(range(count), room):
+            room -= 3 + widths[-1] + 2
+            return [[*takewhile(lambda k: fits(range(k + 1), room), range(count - 1)), count - 1]]
+        for size in range(count, 1, -1):  # the fewest blocks that fit, as even as can be
+            even = -(-count // -(-count // size))
+            blocks = [list(range(count)[start : start + even]) for start in range(0, count, even)]
+            if all(fits(block, room) for block in blocks):
+                return blocks
+        return [[k] for k in range(count)]
 
 
 def _style(value: Any) -> str:
-    if value <= SHUT:
-        return "bold red"
-    return "bold green" if value >= OPEN else ""
+    """Return how a gate's value is set off: the wider the gate is open, the stronger."""
+    if value <= CLOSED:
+        return "dim"
+    return "bold" if value >= OPEN else ""

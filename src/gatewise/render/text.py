@@ -31,10 +31,11 @@ from gatewise.symbolic.formula import (
     factors,
 )
 from gatewise.walkthrough.numbers import GLUE, number
-from gatewise.walkthrough.parts import Opened, Walkthrough
+from gatewise.walkthrough.parts import Expanded, Walkthrough
 
 WIDTH = 80  # columns of a line
 MOST_NAME = 18  # columns of a name
+MOST_TIME = 48  # columns of the name of a step, or of a first and a last one, where it is a heading
 
 
 # Formulas as text. A formula is shown with as few brackets as its reading needs.
@@ -154,15 +155,15 @@ def clean(text: str) -> str:
     return "".join(c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in words)
 
 
-def short(name: str) -> str:
-    """Return a name of at most `MOST_NAME` columns."""
+def short(name: str, most: int = MOST_NAME) -> str:
+    """Return a name of at most so many columns."""
     name = clean(name)
-    return name if cell_len(name) <= MOST_NAME else f"{set_cell_size(name, MOST_NAME - 1).rstrip()}…"
+    return name if cell_len(name) <= most else f"{set_cell_size(name, most - 1).rstrip()}…"
 
 
-def caption(opened: Opened, walk: Walkthrough) -> str:
+def caption(expanded: Expanded, walk: Walkthrough) -> str:
     """Return what stands above the products of a sum."""
-    return f"{short(walk.names[opened.over][opened.unit])}: every product in its {opened.terms.of}, largest first"
+    return f"{short(walk.names[expanded.over][expanded.unit])}: every product in its {expanded.terms.of}, largest first"
 
 
 def left_of(text: str, width: int) -> str:

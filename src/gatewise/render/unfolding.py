@@ -1,4 +1,4 @@
-"""What a line with numbers in it is made of: formulas of numbers, each computed from those before it."""
+"""The steps of a line with numbers in it: formulas of numbers, each computed from those before it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Done | Te
 
 
 def _given(symbols: Formula, numbers: Formula) -> Iterator[Done]:
-    """Go through the factors of a product that are numbers: which symbol each of them stands for."""
+    """Go through the factors of a product that are numbers, each with its symbol."""
     if isinstance(symbols, Product) and isinstance(numbers, Product):
         for symbol, factor in zip(factors(symbols), factors(numbers), strict=True):
             if isinstance(factor, Number) and not isinstance(symbol, Number):

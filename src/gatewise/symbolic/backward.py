@@ -1,4 +1,4 @@
-"""The equations of one step backward: the derivative of each equation of `forward`, from the last to the first.
+"""The equations of the backward pass of one step: those of `forward`, differentiated, from the last to the first.
 
 They are those of `gatewise.adjoints`, as formulas (back-propagation through time: Werbos, 1990).
 """
@@ -64,7 +64,7 @@ from gatewise.symbolic.symbols import (
 
 
 def backward(form: Form) -> tuple[Assignment, ...]:
-    """Return the equations of a step back, each after those that it needs.
+    """Return the equations of the backward pass of a step, each after those that it needs.
 
     First what arrives at the hidden state, from this step's output and from the step after; then back through the
     hidden state, the output gate (before the cell state, since it may see the new one), the cell state and the other

@@ -1,4 +1,4 @@
-"""What the symbols of a program stand for: parameters and dropout masks, and in a step what it keeps."""
+"""The values of a program's symbols: parameters and dropout masks, and in a step what it keeps."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def place(form: Form, symbol: Symbol, recurrent: int) -> Place | None:
 
 
 def parameters(form: Form, p: Parameters) -> dict[Symbol, Array]:
-    """Return what the parameters of a program stand for."""
+    """Return the values of a program's parameters."""
     arrays, found = p.arrays(), dict[Symbol, Array]()
     for symbol in program(form).of_kind(PARAMETER):
         where = place(form, symbol, p.recurrent_size)
@@ -92,7 +92,7 @@ def parameters(form: Form, p: Parameters) -> dict[Symbol, Array]:
 
 
 def dropout_masks(form: Form, p: Parameters, given: DropoutMasks) -> dict[Symbol, Array]:
-    """Return what the masks of a program stand for, with whatever leading axes they have."""
+    """Return the values of a program's masks, with whatever leading axes they have."""
     arrays, found = given.arrays(), dict[Symbol, Array]()
     for symbol in program(form).of_kind(MASK):
         if symbol in _PARTS:
@@ -106,7 +106,7 @@ def dropout_masks(form: Form, p: Parameters, given: DropoutMasks) -> dict[Symbol
 
 
 def of_step(moment: Moment, program: Program) -> dict[Symbol, Any]:
-    """Return what the symbols of a program stand for in one step of one sequence, as far as the step itself has them:
+    """Return the values of a program's symbols in one step of one sequence, as far as the step itself has them:
     what a trace kept is taken as it was computed. Weights are those that act, under DropConnect where there is some.
     """
     form, p = program.form, moment.p

@@ -1,4 +1,4 @@
-"""What formulas are worth: evaluated for numbers that symbols stand for, or shown with the numbers of one unit.
+"""The values of formulas: evaluated for the values of their symbols, or shown with the numbers of one unit.
 
 Own axes come last, leading axes broadcast: a vector of units is (units,) in one step of one sequence, and
 (batch, units) or (time, batch, units) where there are more. How many of a value's axes are its own is its *rank*: 0 for
@@ -36,7 +36,7 @@ from gatewise.symbolic.formula import (
 
 
 class Env(Protocol):
-    """What symbols stand for."""
+    """The values of symbols."""
 
     def __getitem__(self, symbol: Symbol, /) -> Any: ...
 
@@ -59,7 +59,7 @@ RELATIONS: dict[str, Callable[..., Any]] = {">": np.greater, "<": np.less, "≤"
 
 
 def evaluate(formula: Formula, env: Env, ranks: Ranks | None = None) -> Any:
-    """Return what a formula is, given what its symbols stand for.
+    """Return the value of a formula, given those of its symbols.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def evaluate(formula: Formula, env: Env, ranks: Ranks | None = None) -> Any:
 
 
 class _Evaluator:
-    """Evaluates formulas whose symbols stand for numbers, vectors and matrices."""
+    """Evaluates formulas whose symbols are numbers, vectors and matrices."""
 
     def __init__(self, env: Env) -> None:
         self.env = env
@@ -136,7 +136,7 @@ class _Evaluator:
 
 
 class _Broadcasting(_Evaluator):
-    """Evaluates formulas whose symbols stand for arrays with leading axes."""
+    """Evaluates formulas whose symbols are arrays with leading axes."""
 
     def __init__(self, env: Env, ranks: Ranks) -> None:
         super().__init__(env)

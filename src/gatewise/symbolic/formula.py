@@ -1,6 +1,6 @@
 """Formulas as small trees: written once, then shown in any notation, evaluated, differentiated, or translated.
 
-A formula is made of symbols and constants. It holds no data: what a symbol stands for is a matter of who evaluates it.
+A formula is made of symbols and constants. It holds no data: whoever evaluates it says what its symbols are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class Symbol(Formula):
-    """A named quantity, like W_f; `d`: the derivative of the loss with respect to it; `time`: at which step."""
+    """A named quantity, like W_f; `d`: the gradient of the loss with respect to it; `time`: at which step."""
 
     base: str
     sub: str = ""
@@ -138,7 +138,7 @@ class Slope(Formula):
 
 @dataclass(frozen=True)
 class Stack(Formula):
-    """Vectors, one below the other: [h; x]; what stands between them."""
+    """Vectors, one below the other: [h; x]; `mark` is written between them."""
 
     parts: tuple[Formula, ...]
     mark: str = ";"

@@ -24,7 +24,7 @@ class Given:
     ----------
     symbol : Symbol
     axes : tuple of str
-        What its own axes go over: of `symbols`.
+        What its own axes run over: of `symbols`.
     kind : {"input", "state", "parameter", "mask", "gradient"}
     """
 
@@ -43,7 +43,7 @@ class Assignment:
     right : Formula
         Of symbols that are given, carried or assigned before.
     axes : tuple of str
-        What its own axes go over; none for a single number.
+        What its own axes run over; none for a single number.
     sums : bool
         Whether it is added over time and batch: the gradient of a parameter.
     """
@@ -74,11 +74,11 @@ class Form:
     dropout : frozenset of str
         Which of the masks of `gatewise.parameters.DropoutMasks` there are.
     split : bool
-        Whether x and h have each a matrix of their own, so that there is no combined input.
+        Whether x and h each have a matrix of their own, so that there is no combined input.
     inline : bool
         Whether the combined input is written out in each gate.
     two_biases : bool
-        Whether the parts of x and of h have each a bias.
+        Whether the parts of x and of h each have a bias.
     order : str
         In which it goes through the gates.
     """
@@ -103,7 +103,7 @@ class Form:
 
     @property
     def hidden(self) -> str:
-        """What the hidden state goes over: the units, unless it is projected."""
+        """What the hidden state runs over: the units, unless it is projected."""
         return RECURRENT if self.projected else UNITS
 
     # What quantities are called where something may come between them.
@@ -152,7 +152,7 @@ class Form:
         return Symbol("q", k) if self.variant.layer_norm == "gates" else self.unclipped(k)
 
 
-@dataclass(frozen=True, eq=False)  # each is made once, and told from others by what it is
+@dataclass(frozen=True, eq=False)  # each is made once, and compared by identity
 class Program:
     """What a cell computes in one step, and what it carries from step to step.
 
@@ -162,7 +162,7 @@ class Program:
     given : tuple of Given
     forward, backward : tuple of Assignment
         Each after those that it needs.
-    carry, carry_back : tuple of Carry
+    carry, carry_backward : tuple of Carry
     """
 
     form: Form
@@ -170,7 +170,7 @@ class Program:
     forward: tuple[Assignment, ...]
     backward: tuple[Assignment, ...]
     carry: tuple[Carry, ...]
-    carry_back: tuple[Carry, ...]
+    carry_backward: tuple[Carry, ...]
 
     @cached_property
     def assignments(self) -> dict[Symbol, Assignment]:
@@ -184,7 +184,7 @@ class Program:
 
     @cached_property
     def axes(self) -> dict[Symbol, tuple[str, ...]]:
-        """What the axes of every quantity go over."""
+        """What the axes of every quantity run over."""
         return {one.symbol: one.axes for one in self.given} | {s: one.axes for s, one in self.assignments.items()}
 
     @cached_property
@@ -196,7 +196,7 @@ class Program:
     def links(self) -> dict[Symbol, tuple[Symbol, int]]:
         """What a step takes from its neighbours: by its symbol here, the one there, and where that step lies."""
         before = {one.into: (one.source, -1) for one in self.carry}
-        return before | {one.into: (one.source, 1) for one in self.carry_back}
+        return before | {one.into: (one.source, 1) for one in self.carry_backward}
 
     def of_kind(self, kind: str) -> tuple[Symbol, ...]:
         """Return what is given of one kind."""

@@ -38,7 +38,7 @@ from gatewise.symbolic.symbols import (
 
 
 def with_h_and_x_apart(program: Program) -> Program:
-    """Return a program in which h and x have each a matrix of their own, U and W, and there is no combined input."""
+    """Return a program in which h and x each have a matrix of their own, U and W, and there is no combined input."""
     form = replace(program.form, split=True)
     if form.haste:  # they are apart already
         return replace(program, form=form)
@@ -49,7 +49,7 @@ def with_h_and_x_apart(program: Program) -> Program:
         (*apart(form), *(_line_apart(one, form) for one in program.forward if one.left != Z)),
         tuple(one for line in program.backward for one in _lines_back(line, form, gradients)),
         program.carry,
-        program.carry_back,
+        program.carry_backward,
     )
 
 
@@ -82,7 +82,7 @@ def _apart(program: Program, form: Form) -> dict[Symbol, Assignment]:
 
 
 def _lines_back(line: Assignment, form: Form, gradients: dict[Symbol, Assignment]) -> Iterator[Assignment]:
-    """Go through what an equation of the step back becomes; under dropout the gradients of h and x have names."""
+    """Go through what an equation of the backward pass becomes; under dropout the gradients of h and x have names."""
     h, x = vectors(form)
     named = {d(Z_H): "recurrent" in form.dropout, d(Z_X): "input" in form.dropout}
 
@@ -145,7 +145,7 @@ def with_z_inlined(program: Program) -> Program:
 
 
 def with_two_biases(program: Program) -> Program:
-    """Return a program in which the parts of x and of h have each a bias: b beside W x and b2 beside U h."""
+    """Return a program in which the parts of x and of h each have a bias: b beside W x and b2 beside U h."""
 
     def change(node: Formula) -> Formula | None:
         if not isinstance(node, Sum):
@@ -191,13 +191,13 @@ def of_last_states(program: Program) -> Program:
             replace(one, symbol=DH) if one.symbol == DH_NEXT else one for one in program.given if one.symbol != DY
         ),
         backward=tuple(one for one in program.backward if one.left != DH),
-        carry_back=tuple(Carry(DH, one.source) if one.into == DH_NEXT else one for one in program.carry_back),
+        carry_backward=tuple(Carry(DH, one.source) if one.into == DH_NEXT else one for one in program.carry_backward),
     )
 
 
 @lru_cache(256)
 def with_weights_as_they_act(program: Program) -> Program:
-    """Return a program whose weights stand for what DropConnect leaves of them; their gradients are as they were."""
+    """Return a program whose weights are those that DropConnect leaves; their gradients are as they were."""
 
     def change(node: Formula) -> Formula | None:
         match node:

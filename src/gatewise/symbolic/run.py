@@ -23,14 +23,14 @@ Rows = slice | npt.NDArray[np.intp]
 
 
 class Scope:
-    """What the symbols of one step stand for: what is known, and all that follows from it, computed when asked for.
+    """The values of the symbols of one step: what is known, and all that follows from it, computed when asked for.
 
     Parameters
     ----------
     program : Program
     p : Parameters
     known : dict of Symbol to array
-        What is given, and whatever else is known already, which is taken as it is.
+        What is given, and what else is known already, which is not computed again.
     leading : bool
         Whether arrays have leading axes, such as that of a batch.
     """
@@ -57,8 +57,8 @@ class Run:
 
     Every quantity is ``run[symbol]``: (time, batch, own axes), and for what is the same at every step, or added over
     all of them (`Assignment.sums`), its own axes alone. It is computed when it is first asked for. At steps that are
-    not valid states are carried over and everything else is NaN. This is the program at its word, for tests and
-    readers; engines are faster.
+    not valid states are carried over and everything else is NaN. The program is evaluated as it is
+    written, for tests and readers; engines are faster.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ class Run:
     valid : boolean array (time, batch), optional
         Which steps take place; by default all do.
     dy : array (time, batch, recurrent), optional
-        The derivatives of the loss with respect to the hidden state of every step; zeros by default.
+        The gradients of the loss with respect to the hidden state of every step; zeros by default.
     dfinal : State, optional
-        And to the states that the run ends in.
+        And with respect to the states that the run ends in.
     reverse : bool
         From the last step to the first.
     """
@@ -142,7 +142,7 @@ class Run:
                 scope.known[DY] = self.dy[t, rows]
                 passed = self._passed_over(t)
                 arriving[DH_NEXT][passed] += self.dy[t, passed]
-                for carry in self.program.carry_back:
+                for carry in self.program.carry_backward:
                     arriving[carry.into][rows] = scope[carry.source]
         return after, State(arriving[DH_NEXT], arriving[DC_NEXT])
 
@@ -154,9 +154,9 @@ class Run:
         return slice(0) if self.valid is None else np.flatnonzero(~self.valid[t])
 
     def end(self, dy: Array, dfinal: State) -> None:
-        """Say how the loss depends on a run that has not gone back yet: `dy` and `dfinal` as for the run itself."""
+        """Say how the loss depends on a run that has not run backward yet: `dy` and `dfinal` as for the run itself."""
         if "_backward" in vars(self):
-            raise RuntimeError("this run has gone back already, from another loss")
+            raise RuntimeError("this run has run backward already, from another loss")
         self.dy, self.dfinal = dy, dfinal
 
     @property
@@ -166,7 +166,7 @@ class Run:
 
     @property
     def dinitial(self) -> State:
-        """The derivatives of the loss with respect to the initial states."""
+        """The gradients of the loss with respect to the initial states."""
         return self._backward[1]
 
     def __getitem__(self, symbol: Symbol) -> Any:

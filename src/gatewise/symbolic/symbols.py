@@ -1,4 +1,4 @@
-"""The symbols of the equations, and what their vectors and matrices go over."""
+"""The symbols of the equations, and what their vectors and matrices run over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gatewise.symbolic.formula import Symbol
 
-# What a vector goes over: units, entries of the hidden state, features, entries of the combined input, or the units of
+# What a vector runs over: units, entries of the hidden state, features, entries of the combined input, or the units of
 # every gate one after the other.
 UNITS, RECURRENT, FEATURES, COLUMNS, ALL_GATES = "units", "recurrent", "features", "columns", "all gates"
 
@@ -20,10 +20,10 @@ M, R, H_RAW, H_NEW = Symbol("m"), Symbol("R"), Symbol("h_raw"), Symbol("h_new")
 
 
 def d(symbol: Symbol) -> Symbol:
-    """Return the derivative of the loss with respect to a symbol."""
+    """Return the gradient of the loss with respect to a symbol."""
     return replace(symbol, d=True)
 
 
 DX, DZ, DH, DH_PREV, DC_PREV = d(X), d(Z), d(H), d(H_PREV), d(C_PREV)
-DY = Symbol("y", d=True)  # of the loss with respect to what a step puts out, by itself
+DY = Symbol("y", d=True)  # with respect to the output of a step itself
 DH_NEXT, DC_NEXT = Symbol("h_next", d=True), Symbol("c_next", d=True)  # what arrives from the step after

@@ -1,4 +1,4 @@
-"""A wiring with numbers in it: every cell a run of its program, layer after layer, and back."""
+"""A wiring with numbers in it: every cell a run of its program, layer after layer, forward and backward."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gatewise.symbolic.wiring import (
     FORWARD,
     MERGED,
     MERGED_AXIS,
-    ONE_WAY,
+    ONE_DIRECTION,
     READ,
     E,
     V,
@@ -46,11 +46,11 @@ class WiredRun:
     state : tuple of tuple of State, optional
         Arrays (batch, ·); by default the wiring's own, or zeros.
     valid : boolean array (time, batch), optional
-        By default all steps are but those that the wiring's mark marks.
+        Which steps are valid; by default all but those that hold the wiring's `marked` value.
     dropout : nested sequence of DropoutMasks, optional
         Fitted to the run.
     dy : array, optional
-        The derivatives of the loss with respect to the output; zeros by default.
+        The gradients of the loss with respect to the output; zeros by default.
 
     Attributes
     ----------
@@ -134,12 +134,12 @@ class WiredRun:
         self.merged.append(self._joined(outputs, layer))
 
     def _joined(self, outputs: Sequence[Array], layer: int) -> Array:
-        """Return the outputs of a layer's directions as one; those that stay apart, on an axis of their own."""
+        """Return the outputs of a layer's directions merged; where they are not, on an axis of their own."""
         equations = merging(self.wiring.merge[layer], len(outputs))
         if not equations:
             return np.stack(outputs, axis=-2)
-        ways = dict(zip((FORWARD, BACKWARD), outputs, strict=False))
-        joined: Array = evaluate(equations[0].right, ways, dict.fromkeys(ways, 1))
+        known = dict(zip((FORWARD, BACKWARD), outputs, strict=False))
+        joined: Array = evaluate(equations[0].right, known, dict.fromkeys(known, 1))
         return joined
 
     def _shown(self, hidden: Array, direction: str) -> Array:
@@ -167,8 +167,8 @@ class WiredRun:
 
     # Backward.
 
-    def back(self) -> dict[Symbol, Array]:
-        """Run back, and return the gradients of the head's weight and bias and of the embedding, by `V`, `B_Y`, `E`."""
+    def backward(self) -> dict[Symbol, Array]:
+        """Run backward; return the gradients of the head's weight and bias and of the embedding, by `V`, `B_Y`, `E`."""
         self.values[d(MERGED)] = self.dy
         dread = self.dy
         found: dict[Symbol, Array] = {}
@@ -199,14 +199,14 @@ class WiredRun:
         return found
 
     def _unjoined(self, dy: Array, outputs: Sequence[Array], layer: int) -> list[Array]:
-        """Return the derivatives with respect to what the directions put out."""
+        """Return the gradients with respect to the outputs of the directions."""
         equations = unmerging(self.wiring.merge[layer], len(outputs))
         if not equations:
             return [dy[..., place, :] for place in range(len(outputs))]
-        ways = {**dict(zip((FORWARD, BACKWARD), outputs, strict=False)), d(MERGED): dy}
-        sizes: dict[int | str, int] = {0: 0, ONE_WAY: outputs[0].shape[-1], MERGED_AXIS: dy.shape[-1]}
+        known = {**dict(zip((FORWARD, BACKWARD), outputs, strict=False)), d(MERGED): dy}
+        sizes: dict[int | str, int] = {0: 0, ONE_DIRECTION: outputs[0].shape[-1], MERGED_AXIS: dy.shape[-1]}
 
         def sized(node: Formula) -> Formula | None:
             return Part(node.vector, sizes[node.start], sizes[node.stop]) if isinstance(node, Part) else None
 
-        return [evaluate(rebuild(one.right, sized), ways, dict.fromkeys(ways, 1)) for one in equations]
+        return [evaluate(rebuild(one.right, sized), known, dict.fromkeys(known, 1)) for one in equations]

@@ -1,4 +1,4 @@
-"""How cells are wired: layers and directions, their merging, and what stands before and after them, as data.
+"""How cells are wired: layers and directions, their merging, an embedding before them and a head after them, as data.
 
 A wiring says of an LSTM or a network what a program says of a cell; `wired.WiredRun` computes one.
 """
@@ -35,7 +35,7 @@ MERGED, READ = Symbol("y"), Symbol("r")  # what a layer puts out, and what the h
 V, B_Y, A_Y = Symbol("V"), Symbol("b", "y"), Symbol("a", "y")  # the head's weight, bias and pre-activation
 E = Symbol("E")  # the embedding
 SOFTMAX = "softmax"
-OUTPUTS, MERGED_AXIS, ONE_WAY = "outputs", "merged", "one way"  # what the vectors here go over
+OUTPUTS, MERGED_AXIS, ONE_DIRECTION = "outputs", "merged", "one direction"  # what the vectors here run over
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """An LSTM, with what may stand before and after it.
+    """An LSTM, with what may come before and after it.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class Wiring:
 
 
 def merging(how: str, directions: int) -> tuple[Assignment, ...]:
-    """Return what a layer puts out, made of what its directions put out; nothing where those stay apart."""
+    """Return what a layer puts out, made of what its directions put out; nothing where they are not merged."""
     if directions == 1:
         return (Assignment(MERGED, FORWARD, (MERGED_AXIS,)),)
     both: dict[str, Formula] = {
@@ -102,20 +102,20 @@ def merging(how: str, directions: int) -> tuple[Assignment, ...]:
 
 
 def unmerging(how: str, directions: int) -> tuple[Assignment, ...]:
-    """Return the derivatives of `merging`."""
+    """Return the equations of the backward pass of `merging`."""
     dy = d(MERGED)
     if directions == 1:
-        return (Assignment(d(FORWARD), dy, (ONE_WAY,)),)
+        return (Assignment(d(FORWARD), dy, (ONE_DIRECTION,)),)
     parts: dict[str, tuple[Formula, Formula]] = {
-        "concat": (Part(dy, 0, ONE_WAY), Part(dy, ONE_WAY, MERGED_AXIS)),
+        "concat": (Part(dy, 0, ONE_DIRECTION), Part(dy, ONE_DIRECTION, MERGED_AXIS)),
         "sum": (dy, dy),
         "mul": (times(dy, BACKWARD), times(dy, FORWARD)),
         "average": (Quotient(dy, TWO), Quotient(dy, TWO)),
     }
     if how == "none":
         return ()
-    ways = zip((FORWARD, BACKWARD), parts[how], strict=True)
-    return tuple(Assignment(d(way), part, (ONE_WAY,)) for way, part in ways)
+    outputs = zip((FORWARD, BACKWARD), parts[how], strict=True)
+    return tuple(Assignment(d(output), part, (ONE_DIRECTION,)) for output, part in outputs)
 
 
 def reading(activation: Activation | str | None) -> tuple[Assignment, ...]:
@@ -133,7 +133,7 @@ def reading(activation: Activation | str | None) -> tuple[Assignment, ...]:
 
 
 def unreading(activation: Activation | str | None) -> tuple[Assignment, ...]:
-    """Return the derivatives of `reading`."""
+    """Return the equations of the backward pass of `reading`."""
     dy = d(MERGED)
     da: Formula = dy
     if isinstance(activation, Activation):

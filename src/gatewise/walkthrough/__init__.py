@@ -4,12 +4,12 @@ from gatewise.walkthrough.parts import (
     Bound,
     Definition,
     Equation,
+    Expanded,
     Facts,
-    Opened,
     Section,
     Sentence,
     Table,
     Walkthrough,
 )
 
-__all__ = ["Bound", "Definition", "Equation", "Facts", "Opened", "Section", "Sentence", "Table", "Walkthrough"]
+__all__ = ["Bound", "Definition", "Equation", "Expanded", "Facts", "Section", "Sentence", "Table", "Walkthrough"]

@@ -1,8 +1,9 @@
-"""Steps backward, in sections: from the loss to everything that it comes from (back-propagation through time)."""
+"""The backward pass, in sections: from the loss to everything that it comes from (back-propagation through time)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,14 @@ import numpy.typing as npt
 
 from gatewise.diagnostics.gradient_check import gradient_check
 from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.symbols import C_PREV, DC_PREV, DH, H_PREV, UNITS, F, H, X, d
-from gatewise.walkthrough import meaning, stepback
-from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
+from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DC_PREV, DH, DH_NEXT, DY, H_PREV, UNITS, C, F, H, X, d
+from gatewise.walkthrough import meaning, setting, stepback
+from gatewise.walkthrough.arriving import Arriving
+from gatewise.walkthrough.bound import BoundStep, last_gradients, over_all_steps
+from gatewise.walkthrough.lazy import ENDS, FEW, ends
 from gatewise.walkthrough.parts import Block, Section, Sentence, Table, Words
+
+WORK = 1_000  # steps of a run that are always checked against differences
 
 
 class BackwardWalk:
@@ -26,78 +31,147 @@ class BackwardWalk:
     times : sequence of str
         What they are called.
     dh, dc : array, optional
-        The derivatives of the loss with respect to the last states; ones and zeros by default.
+        The gradients of the loss with respect to the last states: see `gatewise.walkthrough.bound.last_gradients`.
+    shown : sequence of int
+        Which steps are worked through, in the order in which they ran.
     """
 
     def __init__(
-        self, steps: Sequence[BoundStep], times: Sequence[str], dh: npt.ArrayLike | None, dc: npt.ArrayLike | None
+        self,
+        steps: Sequence[BoundStep],
+        times: Sequence[str],
+        dh: npt.ArrayLike | None,
+        dc: npt.ArrayLike | None,
+        shown: Sequence[int],
     ) -> None:
         first = steps[0]
         self.steps, self.times, self.names = steps, times, first.names
+        self.shown, self.whole = shown, len(shown) == len(steps)
         self.given = dh is not None or dc is not None
         self.after = "all steps" if len(steps) > 1 else None  # the heading of what comes of all of them
-        self.dh, self.dc = bind_backward(steps, dh, dc)
+        self.dh, self.dc = last_gradients(first, dh, dc)
+        last = len(steps) - 1
+        ending = range(last, max(last - ENDS, -1), -1)  # whose rows are shown of many
+        wanted = () if self.whole or len(shown) == 1 else {*shown, *ending, 0}
+        self.arriving = Arriving(steps, (self.dh, self.dc), wanted, self._kept)
 
-    def sections(self) -> list[Section]:
-        """Return what happened forward, in brief; the loss; the steps back; what comes of all of them; the check."""
-        with np.errstate(all="ignore"):
-            found = [self._loss(), *(stepback.forward_in_brief(step) for step in self.steps)]
-            found += [section for step in reversed(self.steps) for section in stepback.sections(step)]
-            if len(self.steps) > 1:
-                found += [self._all_steps(), self._through_time()]
-            return [*found, self._check()]
+    def forward(self) -> Iterator[Callable[[], Sequence[Section]]]:
+        """Go through what makes the sections of the loss and of the steps forward, in brief."""
+        yield lambda: [self._loss()]
+        for at in self.shown:
+            yield partial(self._forward_in_brief, at)
+
+    def backward(self) -> Iterator[Callable[[], Sequence[Section]]]:
+        """Go through what makes the sections of the steps backward."""
+        for at in reversed(self.shown):
+            yield partial(self._backward, at)
+
+    def of_all(self) -> Iterator[Callable[[], Sequence[Section]]]:
+        """Go through what makes the sections of what comes of all steps, and of the check."""
+        if len(self.steps) > 1:
+            yield lambda: [self._all_steps()]
+            yield lambda: [self._through_time()]
+        yield lambda: [self._check()]
+
+    def at_a_glance(self) -> list[Section]:
+        """Return the steps backward at a glance."""
+        return [self._through_time()]
+
+    def _forward_in_brief(self, at: int) -> list[Section]:
+        return [stepback.forward_in_brief(self.steps[at])]
+
+    def _backward(self, at: int) -> list[Section]:
+        return stepback.sections(self.steps[at])
+
+    def _kept(self, step: BoundStep) -> Any:
+        """Return how much of the gradient of its cell state a step hands on along the cell state alone."""
+        return step.M.f[0] if step.form.keeps_by_gate else stepback.kept(step)
 
     def _loss(self) -> Section:
-        loss = (
-            ("The loss is given by its derivatives.",)
-            if self.given
-            else ("The loss is the sum of the last ", H, ", so that its derivative by each entry is 1.")
-        )
-        derivative = ("A d before a symbol stands for the derivative of the loss by it: ", DH, " is that by ", H, ".")
-        part = (DC_PREV, " is the part along the cell state; what goes through ", H_PREV, " joins it a step earlier.")
-        blocks = (Sentence(loss), Sentence(derivative), Sentence(part))
-        return Section("loss", "The loss: where the way back begins", blocks)
+        loss: Words = ("The loss is the sum of the last ", H, ", so its gradient with respect to each entry is 1.")
+        if self.steps[0].has_dy:
+            of_outputs = ("The loss is given by its gradients: ", DY, " with respect to the output of every step, ")
+            loss = (*of_outputs, DH_NEXT, " and ", DC_NEXT, " with respect to the last states.")
+        elif self.given:
+            loss = ("The loss is given by its gradients with respect to the last ", H, " and ", C, ".")
+        d_of = ("A d before a symbol means the gradient of the loss with respect to it: ", DH, " belongs to ", H, ".")
+        part = (DC_PREV, " is the part along the cell state; what goes through ", H_PREV, " joins it one step earlier.")
+        blocks = (Sentence(loss), Sentence(d_of), Sentence(part))
+        return Section("loss", "The loss: where the backward pass begins", blocks)
 
     def _all_steps(self) -> Section:
         """The gradients of the parameters: the sums over all steps."""
-        told = "The parameters are the same at every step: their gradients add up. In brackets stands which step it is."
-        blocks: list[Block] = [Sentence(told)]
-        blocks += [over_all_steps(self.steps, one) for one in self.steps[0].program.backward if one.sums]
-        return Section("all_steps", f"The gradients of all {len(self.steps)} steps", tuple(blocks), self.after)
+        words = "The parameters are shared by all steps, so their gradients add up"
+        blocks: list[Block]
+        if len(self.steps) <= FEW:
+            blocks = [Sentence(f"{words}; the step is in brackets.")]
+            blocks += [over_all_steps(self.steps, one) for one in self.steps[0].program.backward if one.sums]
+        else:
+            first = self.steps[0]
+            blocks = [
+                Sentence(f"{words}."),
+                *setting.tables(first, first.p.replace(**self.arriving.whole.parameters), d),
+            ]
+        title = f"The gradients summed over all {len(self.steps):,} steps"
+        return Section("all_steps", title, tuple(blocks), self.after)
 
     def _through_time(self) -> Section:
         """How much of the cell state's gradient the forget gates let through."""
         first = self.steps[0]
         shown, new = first.units[:4], d(first.form.cell)
-        carried = np.ones(len(self.names[UNITS]))
-        rows: dict[int, list[Any]] = {k: [] for k in shown}
-        for step, time in reversed(list(zip(self.steps, self.times, strict=True))):
-            kept = stepback.kept(step)
-            reached, carried = carried, carried * kept
-            for k in shown:
-                rows[k].append((time, (kept[k], carried[k], step.scope[new][k], step.scope[DC_PREV][k])))
+        last = len(self.steps) - 1
+        carried = {last: np.ones(len(self.names[UNITS]))}  # of what arrives at the last cell state, what reaches others
+
+        def row(k: int, place: int) -> tuple[Words, Sequence[Any]]:
+            at = last - place
+            step, reached = self.steps[at], self._reached(at, carried)
+            kept = self._kept(step)
+            return self.times[at], (kept[k], (reached * kept)[k], step.scope[new][k], step.scope[DC_PREV][k])
+
+        rows = {k: ends(len(self.steps), partial(row, k), whole=self.whole) for k in shown}
         plain = first.form.keeps_by_gate
-        heads = (F if plain else "kept", ("product of ", F if plain else "it"), new, DC_PREV)
+        heads = (F if plain else "kept", ("product of ", F) if plain else "product", new, DC_PREV)
         blocks: list[Block] = [
-            Table(self.names[UNITS][k], heads, tuple(rows[k]), (0,), digits=6, whole=True) for k in shown
+            Table(self.names[UNITS][k], heads, rows[k][0], (0,), digits=6, whole=True, left_out=rows[k][1])
+            for k in shown
         ]
         rest = len(first.units) - len(shown)
         if rest:
             blocks.append(Sentence(f"… and {rest} more units (--unit K, or unit=K, shows one)."))
+        reached = self._reached(0, carried)
         blocks.append(Sentence(meaning.carried(self.times[-1], self.times[0], reached, shown, first.named)))
-        told: Words
+        words: Words
         if plain:
-            told = ("Along the cell state alone, ", DC_PREV, " is ", F, " times what arrives.")
+            words = ("Along the cell state alone, ", DC_PREV, " is ", F, " times the gradient that arrives.")
         else:
-            told = ("Kept is what ", F, ", the clip and zoneout together let through along the cell state alone.")
-        blocks.append(Sentence(told))
-        title = "The way through time: the running product of forget gates"
+            words = (
+                "The share kept is what ",
+                F,
+                ", the cell clip and zoneout together let through along the cell state.",
+            )
+        blocks.append(Sentence(words))
+        title = "Through time: the running product of the forget gates"
         return Section("through_time", title, tuple(blocks), self.after)
 
+    def _reached(self, at: int, carried: dict[int, Any]) -> Any:
+        """Return how much of a gradient at the last cell state reaches that of a step."""
+        if at in self.arriving.wanted:
+            return self.arriving.whole.carried[at]
+        found = min(place for place in carried if place >= at)
+        while found > at:
+            carried[found - 1] = carried[found] * self._kept(self.steps[found])
+            found -= 1
+        return carried[at]
+
     def _check(self) -> Section:
-        compared = gradient_check([step.step for step in self.steps], self.dh, self.dc)
+        steps, title = self.steps, "The check: central differences of the loss"
+        if not self.whole and len(steps) > WORK:
+            words = f"Checking {len(steps):,} steps takes long; --all, or all=True, includes it."
+            return Section("gradient_check", title, (Sentence(words),), self.after)
+        dy = np.stack([step.scope[DY] for step in steps]) if steps[0].has_dy else None
+        compared = gradient_check([step.step for step in steps], self.dh, self.dc, dy=dy)
         names: dict[str, Symbol] = {"x": X, "h_prev": H_PREV, "c_prev": C_PREV}
         rows = tuple((names.get(one.name, one.name), (one.entries, one.of, one.largest, one.error)) for one in compared)
-        heads = ("compared", "of", "largest gradient", "largest error")
+        heads = ("compared", "entries", "largest gradient", "largest error")
         blocks = (Table("", heads, rows, digits=3, whole=True), Sentence(meaning.compared(compared)))
-        return Section("gradient_check", "The check: against central differences of the loss", blocks, self.after)
+        return Section("gradient_check", title, blocks, self.after)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,43 +18,95 @@ from gatewise.step import Step
 from gatewise.symbolic import binding, rewrites
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Call, Formula, MatMul, Stack, Symbol, Transpose, add, nodes
-from gatewise.symbolic.program import Assignment, Program
+from gatewise.symbolic.program import Assignment, Form, Program
 from gatewise.symbolic.run import Scope
-from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, FEATURES, RECURRENT, UNITS
+from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, DY, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.notation import Notation
-from gatewise.walkthrough.parts import Block, Bound, Equation, Opened, Section
+from gatewise.walkthrough.parts import Block, Bound, Equation, Expanded, Section
 
 OPENNESS = ("sigmoid", "hard_sigmoid")  # nonlinearities that lie between 0 and 1
+
+
+class _Scope(Scope):
+    """What the symbols of a step stand for; what arrives from the step after it is asked for when it is needed."""
+
+    arriving: Callable[[], Mapping[Symbol, Any]] | None = None
+
+    def __getitem__(self, symbol: Symbol) -> Any:
+        if symbol not in self.known and symbol not in self.program.assignments and self.arriving is not None:
+            self.known.update(self.arriving())
+        return super().__getitem__(symbol)
 
 
 class BoundStep:
     """A step, the program that it ran in the form of a notation, and the numbers of both.
 
+    The step is bound to its program when a number is asked for.
+
     Parameters
     ----------
     step : Step
     units : tuple of int or None
-        The units that are opened, or None for all.
+        The units that are expanded, or None for all.
     notation : Notation
     time : str or None
         What the step is called, where there are several.
     at : int
         Which of the steps it is.
+    dy : array (recurrent,), optional
+        The gradient of the loss with respect to this step's output; without it, the loss depends on the last states
+        alone.
+    arriving : function of int, optional
+        Returns what arrives at a step from the one after it.
     """
 
     def __init__(
-        self, step: Step, units: tuple[int, ...] | None, notation: Notation, time: str | None = None, at: int = 0
+        self,
+        step: Step,
+        units: tuple[int, ...] | None,
+        notation: Notation,
+        time: str | None = None,
+        at: int = 0,
+        dy: Array | None = None,
+        arriving: Callable[[int], Mapping[Symbol, Any]] | None = None,
     ) -> None:
         self.step, self.p, self.M, self.time, self.at = step, step.parameters, step.moment, time, at
         self.units = tuple(range(self.p.hidden_size)) if units is None else units
-        self.opened = units is not None
+        self.expanded = units is not None
         self.dropout, self.notation = step.moment.dropout, notation
-        self.names = axes(step)
-        form = binding.form_of(self.p, self.dropout, **notation.form)
-        written = rewrites.with_weights_as_they_act(rewrites.of_last_states(program(form)))
+        self.dy, self._arriving = dy, arriving
+
+    @cached_property
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        """What vectors and matrices go over, and what each entry is called."""
+        return axes(self.step)
+
+    @cached_property
+    def form(self) -> Form:
+        """How the program is written."""
+        return binding.form_of(self.p, self.dropout, **self.notation.form)
+
+    @property
+    def program(self) -> Program:
+        """The program that the step ran."""
+        return self.scope.program
+
+    @cached_property
+    def scope(self) -> Scope:
+        """What the symbols of the program stand for."""
+        whole = program(self.form)
+        written = rewrites.with_weights_as_they_act(whole if self.dy is not None else rewrites.of_last_states(whole))
         with np.errstate(all="ignore"):  # infinity and NaN go through as they are
-            self.scope = Scope(written, self.p, binding.of_step(self.M, written))
-        self.program, self.form = self.scope.program, form
+            known = binding.of_step(self.M, written)
+        scope = _Scope(written, self.p, known if self.dy is None else known | {DY: self.dy})
+        if (arriving := self._arriving) is not None:
+            scope.arriving = lambda: arriving(self.at)
+        return scope
+
+    @property
+    def has_dy(self) -> bool:
+        """Whether the loss depends on the output of this step itself."""
+        return self.dy is not None
 
     @property
     def apart(self) -> bool:
@@ -69,7 +122,7 @@ class BoundStep:
         value = self.scope[one.left]
         if one.left == self.form.raw_cell:  # the sum itself: an engine may have rounded what it kept in another way
             value = self.M.c_raw[0]
-        # Masks come last: that is how the shapes of what they multiply are told.
+        # Masks come last, so that `gatewise.render.layout.shapes` finds the shapes of what they multiply.
         used = sorted(self.program.symbols[one.left], key=lambda symbol: symbol.base == "mask")
         over, across = (*one.axes, *(UNITS, COLUMNS)[len(one.axes) :])
         return Equation(
@@ -96,21 +149,21 @@ class BoundStep:
         for k, axis in _summed(self.program)[one.left]:
             yield from (f"{k}: {name}" for name in self.names[axis]) if k else self.names[axis]
 
-    def section(self, key: str, title: str, blocks: Sequence[Block], way: str = "") -> Section:
-        """Return a section of this step; `way` is said of its time, where there are several."""
-        time = self.time if self.time is None or not way else f"{self.time}, {way}"
+    def section(self, key: str, title: str, blocks: Sequence[Block], which: str = "") -> Section:
+        """Return a section of this step, in its forward or backward pass where `which` says so."""
+        time = self.time if self.time is None or not which else f"{self.time}, {which}"
         return Section(key, title, tuple(blocks), time, self.at)
 
     def terms(self, left: Symbol, quantity: str) -> list[Block]:
-        """Return every product in a quantity of the units that are opened."""
-        if not self.opened:
+        """Return every product in a quantity of the expanded units."""
+        if not self.expanded:
             return []
-        return [Opened(left, k, self.step.terms(quantity, k)) for k in self.units]
+        return [Expanded(left, k, self.step.terms(quantity, k)) for k in self.units]
 
 
 @lru_cache(256)
 def _summed(program: Program) -> dict[Symbol, list[tuple[str, str]]]:
-    """Return what each product with a matrix is summed over, by what it goes into; and of which gate, going back."""
+    """Return what each product with a matrix is summed over, by what it goes into; backward, also of which gate."""
     found: dict[Symbol, list[tuple[str, str]]] = {}
     for left, one in program.assignments.items():
         found[left] = []
@@ -133,19 +186,26 @@ def bind_backward(
     steps : sequence of BoundStep
         Each begins where the one before it ended.
     dh, dc : array, optional
-        The derivatives of the loss with respect to the last states; ones and zeros by default.
+        The gradients of the loss with respect to the last states. By default zeros, but ones for `dh` where the steps
+        have no `dy`.
     """
-    p = steps[0].p
-    last = _arriving("dh", dh, np.ones(p.recurrent_size)), _arriving("dc", dc, np.zeros(p.hidden_size))
+    last = last_gradients(steps[0], dh, dc)
     if not are_one_run(steps):
-        raise OptionError("the walk back needs steps of one run, each beginning where the one before it ended")
-    carry = steps[0].program.carry_back
+        raise OptionError("a backward pass takes the steps of one run, each beginning where the one before it ended")
+    carry = steps[0].program.carry_backward
     arriving = dict(zip((one.into for one in carry), last, strict=True))
     with np.errstate(all="ignore"):
         for step in reversed(steps):
             step.scope.known.update(arriving)
             arriving = {one.into: step.scope[one.source] for one in carry}
     return last
+
+
+def last_gradients(step: BoundStep, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None) -> tuple[Array, Array]:
+    """Return what arrives at the last step of a run: by default zeros, but ones for `dh` where it has no `dy`."""
+    p = step.p
+    default = np.ones(p.recurrent_size) if step.dy is None else np.zeros(p.recurrent_size)
+    return _arriving("dh", dh, default), _arriving("dc", dc, np.zeros(p.hidden_size))
 
 
 def over_all_steps(steps: Sequence[Bound], one: Assignment) -> Equation:
@@ -177,7 +237,7 @@ def _arriving(name: str, given: npt.ArrayLike | None, default: Array) -> Array:
 
 
 def axes(step: Step) -> Mapping[str, tuple[str, ...]]:
-    """Return what vectors and matrices of a step go over, and what each entry is called."""
+    """Return what vectors and matrices of a step run over, and what each entry is called."""
     p, labels = step.parameters, step.labels
     units = tuple(labels.unit(k) if labels.units is not None else f"unit {k}" for k in range(p.hidden_size))
     columns = tuple(step.column_names())

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import builtins
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gatewise.arrays import Array, numbers
 from gatewise.arrays import index as index_of
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, ShapeError
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.step import Step
+from gatewise.symbolic.formula import Symbol
 from gatewise.trace import Trace
 from gatewise.walkthrough import forward, setting, written
+from gatewise.walkthrough.arriving import Arriving
 from gatewise.walkthrough.backward import BackwardWalk
-from gatewise.walkthrough.bound import BoundStep
+from gatewise.walkthrough.bound import BoundStep, are_one_run
+from gatewise.walkthrough.lazy import FEW, Groups, Lazy
+from gatewise.walkthrough.notation import Notation
 from gatewise.walkthrough.notation import notation as notation_of
-from gatewise.walkthrough.parts import Walkthrough
+from gatewise.walkthrough.parts import Section, Sentence, Walkthrough
 
 
 def walk(
@@ -24,32 +32,46 @@ def walk(
     *,
     unit: int | None = None,
     sequence: int = 0,
+    at: int | None = None,
+    brief: bool = False,
+    all: bool = False,
     facts: Mapping[str, object] | None = None,
     backward: bool = False,
+    dy: npt.ArrayLike | None = None,
     dh: npt.ArrayLike | None = None,
     dc: npt.ArrayLike | None = None,
     notation: str = "gatewise",
 ) -> Walkthrough:
     """Walk through one step, or several, line by line: equation, shapes, numbers, meaning.
 
-    Backward, the same step is read from its end to its beginning (back-propagation through time: Werbos, 1990): from
-    the derivatives of a loss by what the last step left behind to those by all that went in.
+    With `backward`, the backward pass of the same steps follows (back-propagation through time: Werbos, 1990): from the
+    gradients of a loss with respect to outputs and last states to those with respect to everything that went in.
 
     Parameters
     ----------
     thing : Step, sequence of Step, or Trace
         Of a trace, all valid steps of one sequence.
     unit : int, optional
-        Open one unit: show every product of its sums, largest contribution first. Negative counts from the end.
+        Expand one unit: show every product of its sums, largest contribution first. Negative counts from the end.
     sequence : int
         Which sequence of a trace's batch.
+    at : int, optional
+        Show this step alone: its place in a sequence of steps, its time in a trace. Negative counts from the end.
+    brief : bool
+        Show the steps at a glance alone.
+    all : bool
+        Work through all steps. Without it, of more than 20 steps the first and the last are worked through.
     facts : mapping, optional
         What else is known of the cell, shown among its sizes (where its numbers come from, say).
     backward : bool
-        Walk back.
+        Walk through the backward pass.
+    dy : array (time, recurrent), optional
+        The gradient of the loss with respect to the output h of every step, as `gatewise.backward` takes it: a row for
+        each step of `thing`, in its order; of a single step also (recurrent,). 0 where a step is not valid.
     dh, dc : array (recurrent,), (hidden,), optional
-        Of the walk back: the derivatives of the loss by the last step's hidden state and cell state. By default ones
-        and zeros: the loss is the sum of the last hidden state.
+        The gradients of the loss with respect to the hidden state and the cell state that the last step hands on; there
+        the gradient with respect to h is ``dy[-1] + dh``. By default 0; without `dy`, `dh` is 1: the loss is the sum of
+        the last hidden state.
     notation : {"gatewise", "notebook", "olah", "pytorch", "keras"}
         Whose symbols and shapes of matrices.
 
@@ -61,9 +83,9 @@ def walk(
     Raises
     ------
     OptionError
-        If there is nothing to walk through, or no such unit or notation.
+        If there is nothing to walk through, or no such unit or notation, or `dy` is not 0 where a step is not valid.
     ShapeError
-        If `dh` or `dc` has another shape.
+        If `dy`, `dh` or `dc` has another shape.
     NotKeptError
         If a trace did not keep everything.
 
@@ -72,51 +94,178 @@ def walk(
     >>> cell = gw.LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float64)
     >>> step = cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4], [0.2, 0.3]))
     >>> print(walk(step).sections[5].title)
-    Forget gate: how much of its old memory each unit keeps
+    Forget gate: how much of the old cell state each unit keeps
     """
-    steps = _steps(thing, sequence)
-    first, symbols = steps[0], notation_of(notation)
-    p, units = first.parameters, None
-    if unit is not None:
-        units = (index_of("unit", unit, p.hidden_size, "this cell"),)
-    if not backward and (dh is not None or dc is not None):
-        raise OptionError("dh and dc belong to the walk back: backward=True")
-    many = len(steps) > 1
-    times = [_time_name(step, number) for number, step in enumerate(steps)]
-    bound = [
-        BoundStep(step, units, symbols, time if many else None, at)
-        for at, (step, time) in enumerate(zip(steps, times, strict=True))
-    ]
-    sections = [setting.activations(p, backward), setting.sizes(first, facts or {}), setting.weights(bound[0])]
-    if many:
-        sections.append(setting.sequence(bound, times))
+    if not backward and any(given is not None for given in (dy, dh, dc)):
+        raise OptionError("dy, dh and dc belong to the backward pass: backward=True")
+    if at is not None and (brief or all):
+        raise OptionError("at shows one step: it does not go with brief or all")
+    steps, places = _steps(thing, sequence)
+    if at is not None:
+        at = _place(thing, sequence, at, places)
+        facts = {**(facts or {}), "step": steps[at].name or places[at]}
+        if not backward:  # what comes after a step has no part in it
+            steps, at = [steps[at]], None
+    p, symbols, shown = steps[0].parameters, notation_of(notation), _shown(len(steps), at, brief, all)
+    units = None if unit is None else (index_of("unit", unit, p.hidden_size, "this cell"),)
+    outputs = None if dy is None else _of_outputs(dy, thing, sequence, steps)
+    run = _Run(steps, units, symbols, outputs)
+    makers: list[Maker] = [] if brief else run.setting(facts or {}, backward=backward)
+    if brief or (len(steps) > 1 and at is None):
+        makers.append(lambda: [setting.sequence(run.bound, run.times, whole=all)])
     if backward:
-        sections += BackwardWalk(bound, times, dh, dc).sections()
+        if not isinstance(thing, (Step, Trace, Lazy)) and not are_one_run(run.bound):
+            raise OptionError(
+                "a backward pass takes the steps of one run, each beginning where the one before it ended"
+            )
+        makers += run.backward(dh, dc, shown, brief=brief)
     else:
-        sections += [section for step in bound for section in forward.sections(step)]
-    counted = f"{len(steps)} steps" if many else "one step"
-    title = f"An LSTM cell, {counted} back, line by line" if backward else f"An LSTM cell, {counted} line by line"
-    shown = tuple(written.section(section, symbols) for section in sections)
-    return Walkthrough(title, shown, tuple(bound), bound[0].names, units, backward, symbols.name, symbols.rows)
+        makers += _with_rest([partial(run.forward, place) for place in shown], shown, run.times)
+    sections = Groups([partial(_written, maker, symbols) for maker in makers])
+    title = _title(len(steps), shown, backward=backward, brief=brief)
+    names = run.bound[0].names
+    return Walkthrough(title, sections, run.bound, names, units, backward, symbols.name, symbols.rows, shown)
 
 
-def _steps(thing: object, sequence: int) -> list[Step]:
+Maker = Callable[[], Sequence[Section]]
+
+
+class _Run:
+    """The steps of a run, bound when they are asked for, and what makes their sections."""
+
+    def __init__(
+        self, steps: Sequence[Step], units: tuple[int, ...] | None, notation: Notation, dy: Array | None
+    ) -> None:
+        many = len(steps) > 1
+        self.times = Lazy(len(steps), lambda n: _time_name(steps[n], n))
+        self.arriving: Arriving | None = None
+
+        def bound(n: int) -> BoundStep:
+            time, each = self.times[n] if many else None, None if dy is None else dy[n]
+            return BoundStep(steps[n], units, notation, time, n, each, self._arriving)
+
+        self.bound = Lazy(len(steps), bound)
+
+    def _arriving(self, at: int) -> Mapping[Symbol, Any]:
+        """Return what arrives at a step from the one after it, in a backward pass."""
+        return {} if self.arriving is None else self.arriving(at)
+
+    def setting(self, facts: Mapping[str, object], *, backward: bool) -> list[Maker]:
+        """Return what makes the sections of what is the same at every step."""
+        first = self.bound[0]
+        return [
+            lambda: [setting.activations(first.p, backward)],
+            lambda: [setting.sizes(first.step, facts)],
+            lambda: [setting.weights(first)],
+        ]
+
+    def forward(self, place: int) -> list[Section]:
+        """Return the sections of a step."""
+        return forward.sections(self.bound[place])
+
+    def backward(
+        self, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None, shown: Sequence[int], *, brief: bool
+    ) -> list[Maker]:
+        """Return what makes the sections of a backward pass: where one step is shown of several, without their sums."""
+        walk = BackwardWalk(self.bound, self.times, dh, dc, shown)
+        self.arriving, several = walk.arriving, len(self.bound) > 1
+        if brief:
+            return [walk.at_a_glance] if several else []
+        makers = [*walk.forward(), *_with_rest(list(walk.backward()), shown[::-1], self.times)]
+        return makers if several and len(shown) == 1 else [*makers, *walk.of_all()]
+
+
+def _written(maker: Maker, notation: Notation) -> list[Section]:
+    """Return what a maker makes in the symbols of a notation."""
+    with np.errstate(all="ignore"):  # infinity and NaN go through as they are
+        return [written.section(section, notation) for section in maker()]
+
+
+def _with_rest(makers: list[Maker], shown: Sequence[int], times: Sequence[str]) -> list[Maker]:
+    """Return what makes the sections of steps, and between the first and the last what is said of those between."""
+    if len(shown) != 2 or abs(shown[0] - shown[1]) == 1:
+        return makers
+    return [makers[0], partial(_rest, shown[0], shown[1], times), makers[1]]
+
+
+def _rest(before: int, after: int, times: Sequence[str]) -> list[Section]:
+    """Say how to see the steps that are not worked through."""
+    by = 1 if after > before else -1
+    told = "--at STEP, or at=STEP, shows one of them; --all, or all=True, shows all."
+    count = abs(after - before) - 1
+    title = f"{count:,} steps are not shown" if count > 1 else "One step is not shown"
+    time = f"{times[before + by]} to {times[after - by]}" if count > 1 else times[before + by]
+    return [Section("left_out", title, (Sentence(told),), time)]
+
+
+def _shown(count: int, at: int | None, brief: bool, all: bool) -> Sequence[int]:
+    """Return which steps are worked through."""
+    if at is not None:
+        return (at,)
+    if brief:
+        return ()
+    return range(count) if all or count <= FEW else (0, count - 1)
+
+
+def _title(count: int, shown: Sequence[int], *, backward: bool, brief: bool) -> str:
+    counted = f"{count:,} steps" if count > 1 else "one step"
+    if brief:
+        return f"An LSTM cell, {counted} at a glance"
+    if len(shown) < count:
+        counted = f"{'one' if len(shown) == 1 else 'the first and the last'} of {counted}"
+    which = f"the backward pass of {counted}," if backward else counted
+    return f"An LSTM cell, {which} line by line"
+
+
+def _place(thing: object, sequence: int, at: int, places: Sequence[int]) -> int:
+    """Return the place of a step in the order in which they ran, given its place or its time."""
+    if not isinstance(thing, Trace):
+        return index_of("step", at, len(places), "this walk")
+    at = index_of("step", at, len(thing), "this trace")
+    thing.step(at, sequence)  # which says what is no step of this sequence
+    return places.index(at)
+
+
+def _of_outputs(dy: npt.ArrayLike, thing: object, sequence: int, steps: Sequence[Step]) -> Array:
+    """Return the gradient with respect to the output of each step, in the order in which the steps ran."""
+    rows = numbers("dy", dy)
+    shape = (len(thing) if isinstance(thing, Trace) else len(steps), steps[0].parameters.recurrent_size)
+    if shape == (1, *rows.shape):
+        rows = rows[None]
+    if rows.shape != shape:
+        raise ShapeError(f"dy has shape {rows.shape}; this walk takes {shape}: (time, recurrent)")
+    if not isinstance(thing, Trace):
+        return rows
+    if thing.valid is not None:
+        valid = thing.valid[:, sequence]
+        if rows[~valid].any():
+            raise OptionError(f"dy is not 0 at step {np.flatnonzero(~valid & rows.any(axis=1))[0]}, which is not valid")
+        rows = rows[valid]
+    return rows if thing.direction == "forward" else rows[::-1]
+
+
+def _steps(thing: object, sequence: int) -> tuple[Sequence[Step], Sequence[int]]:
+    """Return the steps of a run, and the place or the time of each."""
     if isinstance(thing, Step):
-        return [thing]
+        return [thing], [0]
     if isinstance(thing, Trace):
         sequence = index_of("sequence", sequence, thing.batch_size, "this trace")
-        times = range(len(thing)) if thing.valid is None else np.flatnonzero(thing.valid[:, sequence]).tolist()
-        order = times if thing.direction == "forward" else list(reversed(times))
-        steps = [thing.step(t, sequence) for t in order]
+        times: Sequence[int] = range(len(thing))
+        if thing.valid is not None:
+            times = np.flatnonzero(thing.valid[:, sequence]).tolist()
+        times = times if thing.direction == "forward" else times[::-1]
+        steps: Sequence[Step] = Lazy(len(times), lambda n: thing.step(times[n], sequence))
     elif isinstance(thing, LSTMTrace):
         raise OptionError("walk takes the trace of one cell, such as trace[0] or trace[0, 'backward']")
-    elif isinstance(thing, Sequence) and all(isinstance(one, Step) for one in thing):
-        steps = list(thing)
+    elif isinstance(thing, Lazy) or (
+        isinstance(thing, Sequence) and builtins.all(isinstance(one, Step) for one in thing)
+    ):
+        steps, times = thing, range(len(thing))
     else:
         raise OptionError(f"walk takes a Step, a sequence of them or a Trace, not {type(thing).__name__}")
     if not steps:
         raise OptionError("there is no step to walk through")
-    return steps
+    return steps, times
 
 
 def _time_name(step: Step, number: int) -> str:

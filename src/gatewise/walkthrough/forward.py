@@ -11,9 +11,9 @@ from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Sum, Symbol
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, COLUMNS, D_H, D_X, FEATURES, H_PREV, RECURRENT, UNITS, C, H, X, Z
-from gatewise.walkthrough import meaning, stations
+from gatewise.walkthrough import grouping, meaning
 from gatewise.walkthrough.bound import BoundStep
-from gatewise.walkthrough.parts import Block, Opened, Section, Sentence, Table
+from gatewise.walkthrough.parts import Block, Expanded, Section, Sentence, Table
 
 TITLES = {
     "input_gate": "Input gate",
@@ -23,9 +23,9 @@ TITLES = {
 }
 PURPOSES = {
     "input_gate": "how much of the candidate each unit lets in",
-    "forget_gate": "how much of its old memory each unit keeps",
-    "candidate": "what each unit would write into its memory",
-    "output_gate": "how much of its memory each unit shows",
+    "forget_gate": "how much of the old cell state each unit keeps",
+    "candidate": "what each unit would write into its cell state",
+    "output_gate": "how much of the cell state each unit puts out",
 }
 Equations = tuple[Assignment, ...]
 
@@ -40,7 +40,7 @@ def sections(bound: BoundStep) -> list[Section]:
     }
     with np.errstate(all="ignore"):
         found = [_input(bound)]
-        for key, equations in stations.forward(bound.program.forward).items():
+        for key, equations in grouping.forward(bound.program.forward).items():
             found.append(makers[key](bound, equations) if key in makers else _gate(bound, key, equations))
     return found
 
@@ -54,24 +54,34 @@ def _input(bound: BoundStep) -> Section:
     else:
         blocks.append(Table("The previous hidden state", names[RECURRENT], (h,)))
         blocks.append(Table("The previous cell state", names[UNITS], (c,)))
-    told = (X, " is new; ", H_PREV, " is what the cell put out one step ago, ", C_PREV, " what it remembers.")
-    blocks.append(Sentence(told))
+    words = (
+        X,
+        " is the new input, ",
+        H_PREV,
+        " what the cell put out one step ago, and ",
+        C_PREV,
+        " its memory of the past.",
+    )
+    blocks.append(Sentence(words))
     return bound.section("input", "The input and the previous state", blocks)
 
 
 def _combined(bound: BoundStep, equations: Equations) -> Section:
     """The combined input, or where h and x go apart, each under its dropout mask."""
     blocks: list[Block] = [
-        Sentence((symbol, f" is the dropout mask of the {which} part."))
-        for symbol, which in ((D_H, "recurrent"), (D_X, "input"))
-        if symbol in bound.program.axes
+        Sentence((mask, " is the dropout mask on ", of, "."))
+        for mask, of in ((D_H, H_PREV), (D_X, X))
+        if mask in bound.program.axes
     ]
     blocks += bound.equations(equations)
     if bound.apart:
-        return bound.section("combined_input", "The input and h under dropout", blocks)
+        return bound.section("combined_input", "The input and the previous hidden state under dropout", blocks)
     blocks.append(Table("", bound.names[COLUMNS], ((Z, tuple(bound.scope[Z])),)))
-    above, below = bound.p.recurrent_size, bound.p.input_size
-    blocks.append(Sentence(f"Above is what the cell put out one step ago ({above}), below what is new ({below})."))
+    first, last = (n if n > 1 else "" for n in (bound.p.recurrent_size, bound.p.input_size))
+    h, x = (" under its dropout mask" if mask in bound.program.axes else "" for mask in (D_H, D_X))
+    of_h = (f"The first {first} entries are " if first else "The first entry is ", H_PREV)
+    of_x = (f"{h}, the last {last} are " if last else f"{h}, the last is ", X)
+    blocks.append(Sentence((*of_h, *of_x, f"{x}.")))
     return bound.section("combined_input", "The combined input: what every gate sees", blocks)
 
 
@@ -80,12 +90,12 @@ def _sums(bound: BoundStep, equations: Equations) -> Section:
     blocks = bound.equations(equations)
     for one in equations:
         base, k = one.left.base, one.left.sub
-        if bound.opened and base in ("u", "w") and k:
+        if bound.expanded and base in ("u", "w") and k:
             gate, part = NAMES["ifgo".index(k)], "recurrent" if base == "u" else "input"
-            blocks += [Opened(one.left, n, bound.step.terms(gate, n, part=part)) for n in bound.units]
-    told = ("Layer norm brings ", Symbol("u"), " and ", Symbol("w"), ", each by itself, to mean 0 and variance 1.")
-    blocks.append(Sentence(told))
-    return bound.section("sums", "The recurrent sums u and the input's sums w, across all gates", blocks)
+            blocks += [Expanded(one.left, n, bound.step.terms(gate, n, part=part)) for n in bound.units]
+    words = ("Layer norm brings ", Symbol("u"), " and ", Symbol("w"), " separately to mean 0 and variance 1.")
+    blocks.append(Sentence(words))
+    return bound.section("sums", "The recurrent sums u and the input sums w of all gates", blocks)
 
 
 def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
@@ -94,7 +104,7 @@ def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
     blocks: list[Block] = []
     if bound.dropout.weight is not None and not coupled:
         matrix = Symbol("U" if bound.apart else "W", k)
-        blocks.append(Sentence((matrix, " is shown under its DropConnect mask.")))
+        blocks.append(Sentence((matrix, " is shown with its DropConnect mask applied.")))
     blocks += bound.equations(equations)
     if not coupled:
         blocks += bound.terms(Symbol("a", k), name)
@@ -120,7 +130,7 @@ def _hidden_state(bound: BoundStep, equations: Equations) -> Section:
         blocks += bound.terms(H, "hidden_state")
     else:
         units, name = range(bound.p.recurrent_size), "h{}".format
-        if bound.opened:  # a projected entry takes from every unit: all are opened
-            blocks += [Opened(H, k, bound.step.terms("hidden_state", k), RECURRENT) for k in units]
+        if bound.expanded:  # a projected entry takes from every unit: all are expanded
+            blocks += [Expanded(H, k, bound.step.terms("hidden_state", k), RECURRENT) for k in units]
     blocks.append(Sentence(meaning.hidden_state(bound.step, units, name)))
     return bound.section("hidden_state", "The new hidden state: what the cell puts out", blocks)

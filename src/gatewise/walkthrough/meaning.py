@@ -25,14 +25,16 @@ def short(value: float) -> str:
 def _each(
     units: Sequence[int], values: Array, say: Callable[[int], str], names: Names, what: str, begins: bool = True
 ) -> str:
-    """Say it of every unit where they are few, else of the least and the greatest."""
+    """Say it of each unit where there are few, else of the one with the least value and the one with the greatest."""
     if len(units) <= _MOST:
-        told = "; ".join(f"{names(k)} {say(k)}" for k in units) + "."
-        return _begin(told) if begins else told
+        text = "; ".join(f"{names(k)} {say(k)}" for k in units) + "."
+        return _begin(text) if begins else text
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        return f"Of {len(units)} units at least one is not finite, {names(bad)}."
+        return f"Of {len(units)} units at least one has no finite value: {names(bad)} ({what})."
     least, most = int(np.argmin(values)), int(np.argmax(values))
+    if least == most:
+        return f"All {len(units)} units are alike: {names(least)} {say(least)} ({what})."
     extremes = f"{names(most)} {say(most)}, the most, and {names(least)} {say(least)}, the least"
     return f"Of {len(units)} units, {extremes} ({what})."
 
@@ -46,40 +48,39 @@ def gate(step: Step, letter: str, units: Sequence[int], names: Names) -> str:
     """Say what a gate does with each unit."""
     values = getattr(step.moment, letter)[0]
     share, multiple, what = {
-        "f": ("keeps {} of its old memory", "multiplies its old memory by {}", "forget gate"),
+        "f": ("keeps {} of its old cell state", "multiplies its old cell state by {}", "forget gate"),
         "i": ("lets in {} of its candidate", "multiplies its candidate by {}", "input gate"),
-        "o": ("shows {} of its memory", "multiplies what it shows by {}", "output gate"),
+        "o": ("puts out {} of its cell state", "multiplies what it puts out by {}", "output gate"),
         "g": ("", "", "candidate"),
     }[letter]
 
     def say(k: int) -> str:
         value = values[k]
         if np.isnan(value):
-            return "has no number here: something before it is NaN"
+            return "is NaN, because something that it is computed from is NaN"
         if letter == "g":
-            return (
-                f"proposes to {'raise' if value > 0 else 'lower' if value < 0 else 'leave'} its memory ({short(value)})"
-            )
+            change = "to raise" if value > 0 else "to lower" if value < 0 else "no change of"
+            return f"proposes {change} its cell state ({short(value)})"
         if not 0 <= value <= 1:
             return multiple.format(short(value))
-        door = " (nearly shut)" if value <= 0.1 else " (nearly open)" if value >= 0.9 else ""
-        return share.format(percent(value)) + door
+        state = " (nearly closed)" if value <= 0.1 else " (nearly open)" if value >= 0.9 else ""
+        return share.format(percent(value)) + state
 
     return _each(units, values, say, names, what)
 
 
 def cell_state(step: Step, old: Array, new: Array, units: Sequence[int], names: Names) -> str:
-    """Say how each unit's memory changes, and what of it is old and new."""
+    """Say how each unit's cell state changes, and what of it is kept and what is new."""
     M = step.moment
     c, before = M.c[0], M.c_prev[0]
     clip = M.p.variant.cell_clip
 
     def say(k: int) -> str:
-        made = f"{short(old[k])} is old memory, {short(new[k])} is new"
+        made = f"{short(old[k])} is kept, {short(new[k])} is new"
         if clip is not None and abs(M.c_raw[0, k]) > clip:
             made += f", clipped to {short(M.c_new[0, k])}"
         if (kept := M.dropout.zoneout_cell) is not None:
-            made += f", and zoneout keeps {percent(kept[0, k])} of the old state"
+            made += f", and zoneout keeps {percent(kept[0, k])} of the old cell state"
         return f"goes from {short(before[k])} to {short(c[k])}: {made}"
 
     return _each(units, c, say, names, "new cell state")
@@ -91,94 +92,100 @@ def hidden_state(step: Step, units: Sequence[int], names: Names) -> str:
     return _each(units, h, lambda k: f"puts out {short(h[k])}", names, "new hidden state")
 
 
-# The way back.
+# The backward pass.
 
 
 def _share(value: float) -> str:
     return percent(value) if 0 <= value <= 1 else f"{short(value)} times as much"
 
 
-def gate_back(letter: str, before: Array, slopes: Array, units: Sequence[int], names: Names) -> str:
-    """Say how much of a gate's derivative goes on, and what opening the gate would do to the loss."""
+def _of(share: float, value: float) -> str:
+    return f"{percent(share)} of {short(value)}" if 0 <= share <= 1 else f"{short(share)} times {short(value)}"
+
+
+def gate_backward(letter: str, before: Array, slopes: Array, units: Sequence[int], names: Names) -> str:
+    """Say how much of a gate's gradient is passed on, and what opening the gate further would do to the loss."""
 
     def say(k: int) -> str:
         if not np.isfinite(before[k]) or not np.isfinite(slopes[k]):
-            return "has no number here: something before it is not finite"
-        what = "a wider gate" if letter != "g" else "a larger candidate"
-        does = "raises" if before[k] > 0 else "lowers" if before[k] < 0 else "does not move"
+            return "has no finite gradient, because something that it is computed from is not finite"
+        what = "opening this gate further" if letter != "g" else "a larger candidate"
+        does = "raises" if before[k] > 0 else "lowers" if before[k] < 0 else "does not change"
         return f"{_passes(slopes[k], before[k])} ({what} {does} the loss)"
 
-    return _each(units, before * slopes, say, names, "derivative by the pre-activation")
+    return _each(units, before * slopes, say, names, "gradient with respect to the pre-activation")
 
 
 def _passes(share: float, value: float) -> str:
     if 0 <= share <= 1:
-        return f"passes on {percent(share)} of {short(value)}"
-    return f"passes on {short(share)} times {short(value)}"
+        return f"passes on {percent(share)} of its gradient, {short(value)}"
+    return f"passes on {short(share)} times its gradient, {short(value)}"
 
 
-def cell_back(later: Array, total: Array, units: Sequence[int], names: Names) -> str:
+def cell_backward(later: Array, total: Array, units: Sequence[int], names: Names) -> str:
     """Say from where the gradient of a cell state comes."""
 
     def say(k: int) -> str:
         through = short(total[k] - later[k])
-        return f"gets {short(total[k])}: {short(later[k])} along the cell state, {through} through this step's h"
+        return f"receives {short(total[k])}: {short(later[k])} along the cell state, {through} through this step's h"
 
-    return _each(units, total, say, names, "derivative by the cell state")
+    return _each(units, total, say, names, "gradient with respect to the cell state")
 
 
-def weights_back(equations: Sequence[Equation], names: Mapping[str, tuple[str, ...]]) -> str:
-    """Say which weight moves the loss most."""
+def weights_backward(equations: Sequence[Equation], names: Mapping[str, tuple[str, ...]]) -> str:
+    """Say which weight has the largest gradient."""
     largest: tuple[float, str] = (0.0, "")
     for equation in equations:
         sizes = np.abs(equation.value)
         if not np.isfinite(sizes).all():
-            return "Not all of these derivatives are finite numbers."
+            return "Not all of these gradients are finite."
         at = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
         if sizes[at] > largest[0]:
             unit, column = names[equation.over][at[0]], names[equation.across][at[1]]
             gate_of = NAMES[index(equation.left.sub)].replace("_", " ")
             largest = (float(sizes[at]), f"that of {column} in the {gate_of} of {unit} ({short(equation.value[at])})")
-    return f"The weight that moves the loss most is {largest[1]}." if largest[1] else "No weight moves the loss."
+    if not largest[1]:
+        return "All gradients of the weights are 0: to first order, no weight changes the loss."
+    return f"The largest gradient of a weight is {largest[1]}."
 
 
-def previous_back(arrived: Array, passed: Array, units: Sequence[int], names: Names) -> str:
+def previous_backward(arrived: Array, passed: Array, units: Sequence[int], names: Names) -> str:
     """Say how much of the cell state's gradient goes on to the step before."""
 
     def say(k: int) -> str:
         if not arrived[k] or not np.isfinite(passed[k] / arrived[k]):
-            return f"hands {short(passed[k])} to the step before"
-        return f"hands {_share(passed[k] / arrived[k])} of {short(arrived[k])} to the step before"
+            return f"passes {short(passed[k])} on to the previous cell state"
+        return f"passes {_of(passed[k] / arrived[k], arrived[k])} on to the previous cell state"
 
-    return _each(units, passed, say, names, "derivative by the previous cell state")
+    return _each(units, passed, say, names, "gradient with respect to the previous cell state")
 
 
 def carried(last: str, first: str, share: Array, units: Sequence[int], names: Names) -> str:
-    """Say how much of a gradient is carried back over all steps along the cell state."""
+    """Say how much of a gradient reaches the first step along the cell state alone."""
 
     def say(k: int) -> str:
         fate = " (it survives)" if abs(share[k]) >= 0.5 else " (it fades)" if abs(share[k]) <= 0.1 else ""
         return f"carries {_share(share[k])}{fate}"
 
-    told = _each(units, share, say, names, "product over the later steps", begins=False)
-    return f"Of a gradient at the cell state of {last}, this much reaches that of {first}: {told}"
+    each = _each(units, share, say, names, "product over the later steps", begins=False)
+    return f"Of a gradient at the cell state of {last}, this share reaches the cell state of {first}: {each}"
 
 
 def compared(found: Sequence[Compared]) -> str:
-    """Say whether gradients are those of central differences."""
+    """Say whether gradients agree with central differences."""
     if not all(np.isfinite(one.error) for one in found):
-        return "Not all numbers are finite: there is nothing to compare."
+        return "Not all numbers are finite, so there is nothing to compare."
     apart = [one.name for one in found if not one.agrees]
     if apart:
         return (
-            f"The gradients by {', '.join(apart)} differ from central differences: a kink of a nonlinearity or of a"
-            " clip is near, or the loss bends too much for differences."
+            f"The gradients with respect to {', '.join(apart)} differ from central differences: a nonlinearity or a"
+            " clip has a kink nearby, or the loss curves too strongly for differences of this size."
         )
-    entries = "" if all(one.entries == one.of for one in found) else "of the entries that were drawn "
+    sampled = "" if all(one.entries == one.of for one in found) else "sampled "
     seen = [one.relative for one in found if one.visible]
-    told = f"The gradients {entries}are those of central differences"
     if not seen:
-        return f"{told}, as far as those can tell: they are too small to be seen."
+        return f"The {sampled}gradients are too small for central differences to resolve, and consistent with them."
     small = ", ".join(one.name for one in found if not one.visible and one.largest)
-    more = f" ({small}: too small to be seen in differences)" if small else ""
-    return f"{told}, to {max(seen):.1e} of each array's largest{more}."
+    more = f" ({small}: too small for differences to resolve)" if small else ""
+    within = f"within {max(seen):.1e} of each array's largest entry"
+    return f"The {sampled}gradients agree with central differences {within}{more}."

@@ -32,13 +32,13 @@ class Notation:
     letters : mapping of str to str
         What the gates are called below a symbol.
     split : bool
-        Whether x and h have each a matrix of their own, so that there is no combined input.
+        Whether x and h each have a matrix of their own, so that there is no combined input.
     rows : bool
         Whether vectors are rows, and matrices the transposes of gatewise's.
     inline : bool
         Whether the combined input is written out in each gate.
     two_biases : bool
-        Whether the parts of x and of h have each a bias.
+        Whether the parts of x and of h each have a bias.
     """
 
     name: str

@@ -21,7 +21,7 @@ Words = str | Symbol | tuple[str | Symbol, ...]  # text, with symbols in it
 
 @dataclass(frozen=True, eq=False)
 class Equation:
-    """One equation, what its symbols stand for, and what it gives.
+    """One equation, the values of its symbols, and its result.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Equation:
     env : dict of Symbol to array
         Vectors (n,), matrices (n, m) and single numbers.
     value : array or number
-        What `left` stands for: a vector, a number, or a matrix.
+        The value of `left`: a vector, a number, or a matrix.
     over : str
         What the entries of a vector, or the rows of a matrix, belong to: a key of `Walkthrough.names`.
     across : str
@@ -38,7 +38,7 @@ class Equation:
     worked : bool
         Whether numbers go into it, entry by entry.
     openness : bool
-        Whether the value tells how far a gate is open, from 0 to 1.
+        Whether the value says how far a gate is open, from 0 to 1.
     products : tuple of str
         What the products with a matrix are called, in the order in which they are summed.
     """
@@ -62,22 +62,26 @@ class Table:
     ----------
     title : Words
     columns : tuple of Words
-    rows : tuple of (Words, sequence of float)
+    rows : sequence of (Words, sequence of float)
         Each row's name and numbers.
     openness : tuple of int
-        Which columns tell how far a gate is open.
+        Which columns say how far a gate is open.
     digits : int
         Decimals to show.
     whole : bool
         Whether every row is shown, however many there are.
+    left_out : int
+        How many rows before the last one are not there: those of the steps between the first and the last of a long
+        walk.
     """
 
     title: Words
     columns: tuple[Words, ...]
-    rows: tuple[tuple[Words, Sequence[Any]], ...]
+    rows: Sequence[tuple[Words, Sequence[Any]]]
     openness: tuple[int, ...] = ()
     digits: int = 8
     whole: bool = False
+    left_out: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +100,7 @@ class Definition:
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class Expanded:
     """Every product in the sum behind one number: of a unit, or of another entry (`over`, a key of the names)."""
 
     left: Symbol
@@ -112,18 +116,18 @@ class Sentence:
     text: Words
 
 
-Block = Equation | Table | Facts | Definition | Opened | Sentence
+Block = Equation | Table | Facts | Definition | Expanded | Sentence
 
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """One station of the walk.
+    """One section of the walk.
 
     Attributes
     ----------
     key : str
-        What it is about: ``activations``, ``sizes``, ``weights``, ``sequence``, ``input``, ``combined_input``, a gate,
-        ``cell_state``, ``hidden_state``, ``sums``; on the way back ``loss``, ``forward``, ``arriving``,
+        What it shows: ``activations``, ``sizes``, ``weights``, ``sequence``, ``input``, ``combined_input``, a gate,
+        ``cell_state``, ``hidden_state``, ``sums``; of a backward pass ``loss``, ``forward``, ``arriving``,
         ``d_hidden_state``, ``d_cell_state``, ``d_`` and a gate, ``d_sums``, ``d_weights``, ``d_previous``,
         ``all_steps``, ``through_time``, ``gradient_check``.
     title : str
@@ -146,12 +150,25 @@ class Bound(Protocol):
 
     step: Step
     p: Parameters
-    form: Form
-    program: Program
+
+    @property
+    def form(self) -> Form:
+        """How its program is written."""
+        ...
+
+    @property
+    def program(self) -> Program:
+        """The program that it ran."""
+        ...
+
+    @property
+    def has_dy(self) -> bool:
+        """Whether the loss depends on the output of this step itself."""
+        ...
 
     @property
     def scope(self) -> Env:
-        """What its symbols stand for."""
+        """The values of its symbols."""
         ...
 
     def equation(self, one: Assignment) -> Equation:
@@ -166,30 +183,34 @@ class Walkthrough:
     Attributes
     ----------
     title : str
-    sections : tuple of Section
-    steps : tuple of Bound
-        The steps that it is of: the program of each, and what its symbols stand for.
+    sections : sequence of Section
+        Made when they are asked for: those of a long run take time and memory only where they are read.
+    steps : sequence of Bound
+        Its steps: the program of each, and the values of its symbols.
     names : dict of str to tuple of str
-        What vectors and matrices go over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
+        What vectors and matrices run over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
         where it is projected), ``features``, ``columns`` (of the combined input) and ``all gates``.
     units : tuple of int or None
-        The units that are opened, or None for all.
+        The units that are expanded, or None for all.
     backward : bool
-        Whether it is a walk back.
+        Whether it shows the backward pass.
     notation : str
         Whose symbols it is written in.
     rows : bool
         Whether vectors are rows, as in Keras, and not columns.
+    shown : sequence of int
+        Which of the steps are worked through line by line, in the order in which they ran.
     """
 
     title: str
-    sections: tuple[Section, ...]
-    steps: tuple[Bound, ...]
+    sections: Sequence[Section]
+    steps: Sequence[Bound]
     names: Mapping[str, tuple[str, ...]]
     units: tuple[int, ...] | None = None
     backward: bool = False
     notation: str = "gatewise"
     rows: bool = False
+    shown: Sequence[int] = (0,)
 
     def render(self, format: str = "text", *, program: bool = False) -> str:
         """Return the walkthrough as text, Markdown, LaTeX, a web page, a notebook or JSON.
@@ -222,7 +243,7 @@ class Walkthrough:
         Raises
         ------
         OptionError
-            If there is no such format, or the name does not tell it.
+            If there is no such format, or the name does not say which.
         FileError
             If the file cannot be written.
         """

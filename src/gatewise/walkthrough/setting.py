@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from gatewise.symbolic.nonlinearities import apply, slope, textbook
 from gatewise.symbolic.symbols import COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, F, G, H, I, M, O, X
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.forward import TITLES
+from gatewise.walkthrough.lazy import ends
 from gatewise.walkthrough.parts import (
     Block,
     Definition,
@@ -31,7 +33,7 @@ FEW = 4  # units whose steps are shown at a glance
 
 
 def activations(p: Parameters, backward: bool) -> Section:
-    """Return the formulas of the nonlinearities, on the way back those of their derivatives too."""
+    """Return the formulas of the nonlinearities, for the backward pass those of their derivatives too."""
     blocks: list[Block] = []
     rows = []
     a = Symbol("a")
@@ -47,9 +49,9 @@ def activations(p: Parameters, backward: bool) -> Section:
                 rows.append((f"{name}'(a)", tuple(float(value) for value in slopes)))
     blocks.append(Table("", tuple(f"a = {at}" for at in TABLE), tuple(rows)))
     if "sigmoid" in {activation.name for activation in used}:
-        blocks.append(Sentence("A gate through σ lies between 0, shut, and 1, open; a sum of 0 opens it by half."))
+        blocks.append(Sentence("A gate with σ lies between 0 (closed) and 1 (open); a pre-activation of 0 gives 0.5."))
     if backward:
-        blocks.append(Sentence(("The derivatives are told by the output, ", Symbol("y"), ".")))
+        blocks.append(Sentence(("The derivatives are written in terms of the output ", Symbol("y"), ".")))
     title = "The nonlinearities and their derivatives" if backward else "The nonlinearities"
     return Section("activations", title, tuple(blocks))
 
@@ -65,19 +67,34 @@ def sizes(step: Step, facts: Mapping[str, object]) -> Section:
     p = step.parameters
     items = [("input size", str(p.input_size)), ("hidden size", str(p.hidden_size))]
     if p.projection is not None:
-        items.append(("projected to", str(p.recurrent_size)))
+        items.append(("projection size", str(p.recurrent_size)))
     items.append(("parameters", f"{p.num_parameters:,}"))
     items += [(name.replace("_", " "), str(value)) for name, value in p.variant.differences().items()]
     items += [(name, str(value)) for name, value in facts.items()]
-    seen = p.recurrent_size + p.input_size
+    h, x = p.recurrent_size, p.input_size
     each = f"Each of the {p.hidden_size} units" if p.hidden_size > 1 else "The unit"
-    says = (f"{each} has a cell state, its memory, and gates that see {seen} numbers: ", H_PREV, " and ", X, ".")
+    each += f" has a cell state, its memory, and gates that see {h + x} numbers: {h} of "
+    says = (each, H_PREV, f" and {x} of ", X, ".")
     return Section("sizes", "The cell", (Facts(tuple(items)), Sentence(says)))
 
 
 def weights(bound: BoundStep) -> Section:
-    """Return the tables of the parameters, as the notation shapes them."""
-    p, names, notation, shown, blocks = bound.p, bound.names, bound.notation, bound.units, list[Block]()
+    """Return the parameters, as the notation shapes them, and how to read them."""
+    notation = bound.notation
+    blocks = tables(bound, bound.p)
+    if notation.two_biases:
+        second = [word for k in notation.order if k in bound.p.variant.own for word in (Symbol("b2", k), ", ")][:-1]
+        words = ("gatewise keeps the sum of the two biases in the first one, so ", *second, " are 0 here.")
+        blocks.insert(len(bound.p.variant.own) * (2 if bound.apart else 1), Sentence(words))
+    one, other = ("column", "row") if notation.rows else ("row", "column")
+    of = "the entry of x or h" if bound.apart else "the entry of the combined input"
+    blocks.append(Sentence(f"Each {one} belongs to a unit, each {other} to {of} that it multiplies."))
+    return Section("weights", "The weights and biases of each gate", tuple(blocks))
+
+
+def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = lambda symbol: symbol) -> list[Block]:
+    """Return tables of parameters, or of as many numbers that belong to them, which `named` says the symbols of."""
+    names, notation, shown, blocks = bound.names, bound.notation, bound.units, list[Block]()
     whole = np.concatenate([p.weight, p.bias[..., None]], axis=-1)
 
     def table(title: Words, array: Any, rows: Sequence[Words], columns: Sequence[Words]) -> None:
@@ -92,54 +109,51 @@ def weights(bound: BoundStep) -> Section:
     for k in notation.order:
         if k not in p.variant.own:
             continue
-        title, (W, U, b) = TITLES[NAMES[index(k)]], (Symbol(base, k) for base in "WUb")
+        title, (W, U, b) = TITLES[NAMES[index(k)]], (named(Symbol(base, k)) for base in "WUb")
         if bound.apart:
             start, row = p.recurrent_size, whole[index(k)]
             of_units((f"{title}: ", W, " and ", b), row[:, start:], (*names[FEATURES], "bias"))
             of_units((f"{title}: ", U), row[:, :start], names[RECURRENT])
         else:
             of_units((f"{title}: ", W, " and ", b), whole[index(k)], (*names[COLUMNS], "bias"))
-    if notation.two_biases:
-        second = [word for k in notation.order if k in p.variant.own for word in (Symbol("b2", k), ", ")][:-1]
-        told = ("gatewise keeps the sum of the two biases in the first of them: ", *second, " are 0 here.")
-        blocks.append(Sentence(told))
     if p.peephole is not None:
-        peepholes = [Symbol("p", k) for k in PEEPHOLES]
-        of_units("Peepholes: what each gate takes of the cell state", p.peephole.T, peepholes)
+        peepholes = [named(Symbol("p", k)) for k in PEEPHOLES]
+        of_units("Peephole weights: from the cell state to each gate", p.peephole.T, peepholes)
     if p.variant.layer_norm == "gates" and p.norm_gain is not None:
-        of_units("Gains of the layer norm", p.norm_gain.T, [Symbol("γ", k) for k in LETTERS])
+        of_units("Layer norm: gains", p.norm_gain.T, [named(Symbol("γ", k)) for k in LETTERS])
     if p.cell_norm is not None and p.norm_gain is not None:
         both = np.concatenate([p.norm_gain[0], p.norm_gain[1], p.cell_norm]).T
         gains = [Symbol("γ", f"{sums}{k}") for sums in "uw" for k in LETTERS]
-        of_units("Gains of the layer norm", both, [*gains, Symbol("γ", "c"), Symbol("β", "c")])
+        gains += [Symbol("γ", "c"), Symbol("β", "c")]
+        of_units("Layer norm: gains and shift", both, list(map(named, gains)))
     if p.projection is not None:
         heads = [f"m{k}" for k in range(p.hidden_size)]
-        table(("Projection: ", Symbol("R")), p.projection, names[RECURRENT], heads)
-    one, other = ("column", "row") if notation.rows else ("row", "column")
-    of = "the entry of x or h" if bound.apart else "the entry of the combined input"
-    blocks.append(Sentence(f"A {one} belongs to a unit, a {other} to {of} it multiplies."))
-    return Section("weights", "The weights and biases of each gate", tuple(blocks))
+        table(("Projection: ", named(Symbol("R"))), p.projection, names[RECURRENT], heads)
+    return blocks
 
 
-def sequence(steps: Sequence[BoundStep], times: Sequence[str]) -> Section:
-    """Return what goes in and what comes out at every step, unit by unit."""
+def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, whole: bool) -> Section:
+    """Return what goes in and what comes out at every step, unit by unit; of a long run at the first and the last."""
     first = steps[0]
     p, names, shown = first.p, first.names, first.units[:FEW]
     inputs = range(p.input_size) if p.input_size <= 3 else ()
     blocks: list[Block] = []
     heads: tuple[Words, ...]
     last = H if p.projection is None else M
+
+    def row(k: int, at: int) -> tuple[Words, Sequence[Any]]:
+        made, x = steps[at].M, steps[at].step.x
+        gates = [getattr(made, letter)[0, k] for letter in "ifgoc"]
+        gates.append((made.h if last is H else made.m)[0, k])
+        return times[at], (*(x[n] for n in inputs), *gates)
+
     for k in shown:
-        rows = []
-        for time, step in zip(times, steps, strict=True):
-            made = step.M
-            gates = [getattr(made, letter)[0, k] for letter in "ifgoc"]
-            gates.append((made.h if last is H else made.m)[0, k])
-            rows.append((time, (*(step.step.x[n] for n in inputs), *gates)))
+        rows, left_out = ends(len(steps), partial(row, k), whole=whole)
         heads = (*(names[FEATURES][n] for n in inputs), I, F, G, O, C, last)
         start = len(inputs)
         openness = (start, start + 1, start + 3)
-        blocks.append(Table(names[UNITS][k], heads, tuple(rows), openness, digits=4, whole=True))
+        blocks.append(Table(names[UNITS][k], heads, rows, openness, digits=4, whole=True, left_out=left_out))
     if len(shown) < len(first.units):
         blocks.append(Sentence(f"… and {p.hidden_size - len(shown)} more units (--unit K, or unit=K, shows one)."))
-    return Section("sequence", f"The {len(steps)} steps at a glance", tuple(blocks))
+    title = f"The {len(steps):,} steps at a glance" if len(steps) > 1 else "The step at a glance"
+    return Section("sequence", title, tuple(blocks))

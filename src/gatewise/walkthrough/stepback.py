@@ -1,4 +1,4 @@
-"""One step backward, in sections: from what arrives at its states to everything that went into it."""
+"""The backward pass of one step, in sections: from what arrives at its states to everything that went into it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,36 @@ from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Formula, Product, Sum, Symbol, times
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.run import Scope
-from gatewise.symbolic.symbols import COLUMNS, DC_NEXT, DC_PREV, DH, DH_PREV, DZ, FEATURES, RECURRENT, UNITS, F, d
-from gatewise.walkthrough import meaning, stations
+from gatewise.symbolic.symbols import (
+    COLUMNS,
+    DC_NEXT,
+    DC_PREV,
+    DH,
+    DH_NEXT,
+    DH_PREV,
+    DY,
+    DZ,
+    FEATURES,
+    RECURRENT,
+    UNITS,
+    F,
+    d,
+)
+from gatewise.walkthrough import grouping, meaning
 from gatewise.walkthrough.bound import BoundStep
-from gatewise.walkthrough.parts import Block, Equation, Opened, Section, Sentence, Table
+from gatewise.walkthrough.parts import Block, Equation, Expanded, Section, Sentence, Table
 
 TITLES = {
     "d_hidden_state": "Back through the hidden state",
-    "d_cell_state": "Back through the cell state, to all it is made of",
+    "d_cell_state": "Back through the cell state, to everything it is computed from",
     "d_sums": "Back through the layer norm, across all gates",
-    "d_weights": "To the weights and biases",
-    "d_previous": "To the input and the previous state",
+    "d_weights": "The gradients of the weights and biases",
+    "d_previous": "The gradients of the input and the previous state",
 }
 
 
 def forward_in_brief(step: BoundStep) -> Section:
-    """Return the step forward in brief: its equations, and what they gave."""
+    """Return the forward pass of a step in brief: its equations, and what they gave."""
     made = [step.equation(one) for one in step.program.forward]
     blocks: list[Block] = [replace(equation, worked=False) for equation in made]
     for over in (COLUMNS, FEATURES, RECURRENT, UNITS):
@@ -37,51 +51,60 @@ def forward_in_brief(step: BoundStep) -> Section:
     single = tuple((one.left, (one.value,)) for one in made if np.ndim(one.value) == 0)
     if single:
         blocks.append(Table("", ("over all units",), single, whole=True))
-    return step.section("forward", "What the step did forward, in brief", blocks, "forward")
+    return step.section("forward", "The forward pass of this step, in brief", blocks, "forward")
 
 
 def sections(step: BoundStep) -> list[Section]:
-    """Return the way back through a step, given what arrives at its hidden state and its cell state."""
-    found = [_arriving(step)]
-    for key, assignments in stations.backward(step.program.backward).items():
+    """Return the backward pass of a step, given what arrives at its hidden state and its cell state."""
+    equations = grouping.backward(step.program.backward)
+    found = [_arriving(step, equations.pop("arriving", ()))]
+    for key, assignments in equations.items():
         blocks = step.equations(assignments)
-        blocks += _told(step, key, [one for one in blocks if isinstance(one, Equation)])
+        blocks += _meaning(step, key, [one for one in blocks if isinstance(one, Equation)])
         title = TITLES.get(key) or f"Back through the {key.removeprefix('d_').replace('_', ' ')}"
-        found.append(step.section(key, title, blocks, "back"))
+        found.append(step.section(key, title, blocks, "backward"))
     return found
 
 
-def _arriving(step: BoundStep) -> Section:
+def _arriving(step: BoundStep, equations: tuple[Assignment, ...]) -> Section:
+    """What arrives at the states; where the loss depends on this step's output too, what that adds."""
+    at_h = (DY, DH_NEXT) if step.has_dy else (DH,)
     blocks: list[Block] = [
-        Table("", step.names[step.form.hidden], ((DH, tuple(step.scope[DH])),)),
+        Table("", step.names[step.form.hidden], tuple((one, tuple(step.scope[one])) for one in at_h)),
         Table("", step.names[UNITS], ((DC_NEXT, tuple(step.scope[DC_NEXT])),)),
-        Sentence((DH, " arrives at the hidden state, ", DC_NEXT, " at the cell state, from what comes after.")),
+        *step.equations(equations),
     ]
-    return step.section("arriving", "What arrives", blocks, "back")
+    from_later = " from the step after, or from the loss where there is none."
+    if step.has_dy:
+        of_output = (DY, " is the gradient of the loss with respect to the output of this step itself; ", DH_NEXT)
+        blocks.append(Sentence((*of_output, " and ", DC_NEXT, " come", from_later)))
+    else:
+        blocks.append(Sentence((DH, " arrives at the hidden state and ", DC_NEXT, " at the cell state,", from_later)))
+    return step.section("arriving", "The gradients that arrive", blocks, "backward")
 
 
-def _told(step: BoundStep, key: str, equations: list[Equation]) -> list[Block]:
-    """Return what follows the equations of a section: products opened, and what it means."""
+def _meaning(step: BoundStep, key: str, equations: list[Equation]) -> list[Block]:
+    """Return what follows the equations of a section: every product of a sum, and what it means."""
     scope, units, named = step.scope, step.units, step.named
     match key:
         case "d_hidden_state" | "d_sums":
             return []
         case "d_cell_state":
             later = evaluate(_along_the_cell(step), scope)
-            return [Sentence(meaning.cell_back(later, scope[d(step.form.cell)], units, named))]
+            return [Sentence(meaning.cell_backward(later, scope[d(step.form.cell)], units, named))]
         case "d_weights":
             weights = [one for one in equations if np.ndim(one.value) == 2 and one.left.base in "WU"]
-            return [Sentence(meaning.weights_back(weights, step.names))]
+            return [Sentence(meaning.weights_backward(weights, step.names))]
         case "d_previous":
             left = DH_PREV if step.apart else DZ
-            opened = _opened(step, next(one for one in equations if one.left == left))
-            said = meaning.previous_back(scope[d(step.form.raw_cell)], scope[DC_PREV], units, named)
-            return [*opened, Sentence(said)]
+            products = _expanded(step, next(one for one in equations if one.left == left))
+            said = meaning.previous_backward(scope[d(step.form.raw_cell)], scope[DC_PREV], units, named)
+            return [*products, Sentence(said)]
     k = equations[-1].left.sub[:1]
     slopes = _passed_on(step, d(Symbol("a", k))) * np.ones_like(scope[Symbol(k)])
     if step.form.variant.gate_clip is not None:
         slopes = slopes * _passed_on(step, d(step.form.unclipped(k)))
-    return [Sentence(meaning.gate_back(k, scope[d(Symbol(k))], slopes, units, named))]
+    return [Sentence(meaning.gate_backward(k, scope[d(Symbol(k))], slopes, units, named))]
 
 
 def _of(step: BoundStep, symbol: Symbol) -> Assignment:
@@ -107,15 +130,15 @@ def kept(step: BoundStep) -> Any:
 
 
 def _along_the_cell(step: BoundStep) -> Formula:
-    """Return what arrives at the new cell state from the step after; the rest comes by way of this step's h."""
+    """Return what arrives at the new cell state from the step after; the rest comes through this step's h."""
     right = _of(step, d(step.form.cell)).right
     assert isinstance(right, Sum)
     return right.terms[0]
 
 
-def _opened(step: BoundStep, equation: Equation) -> list[Block]:
-    """Every product in the derivative by the hidden states of the units that are opened; projected, by all."""
-    if not step.opened or not equation.products:
+def _expanded(step: BoundStep, equation: Equation) -> list[Block]:
+    """Every product in the gradient with respect to the hidden states of the expanded units, or of all if projected."""
+    if not step.expanded or not equation.products:
         return []
     entries = step.units if step.p.projection is None else range(step.p.recurrent_size)
     found: list[Block] = []
@@ -128,5 +151,5 @@ def _opened(step: BoundStep, equation: Equation) -> list[Block]:
             terms.append(Term(name, weight, value, weight * value))
         terms.sort(key=lambda term: -abs(term.product))
         total = sum(term.product for term in terms)
-        found.append(Opened(equation.left, k, Terms(tuple(terms), total, "derivative"), equation.over))
+        found.append(Expanded(equation.left, k, Terms(tuple(terms), total, "gradient"), equation.over))
     return found

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from gatewise.walkthrough.lazy import Lazy
 from gatewise.walkthrough.notation import DEFAULT, Notation
-from gatewise.walkthrough.parts import Block, Equation, Opened, Section, Sentence, Table, Words
+from gatewise.walkthrough.parts import Block, Equation, Expanded, Section, Sentence, Table, Words
 
 
 def section(section: Section, notation: Notation) -> Section:
@@ -22,10 +23,10 @@ def _block(block: Block, notation: Notation) -> Block:
         case Equation():
             return equation(block, notation)
         case Table():
-            rows = tuple((_words(name, notation), values) for name, values in block.rows)
+            rows = Lazy(len(block.rows), lambda n: (_words(block.rows[n][0], notation), block.rows[n][1]))
             columns = tuple(_words(head, notation) for head in block.columns)
             return replace(block, title=_words(block.title, notation), columns=columns, rows=rows)
-        case Opened():
+        case Expanded():
             return replace(block, left=notation.symbol(block.left))
         case Sentence():
             return replace(block, text=_words(block.text, notation))

@@ -8,18 +8,19 @@ from functools import lru_cache
 from gatewise.gates import LETTERS, NAMES, index
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import Assignment, Program
+from gatewise.symbolic.symbols import DH
 
-Stations = dict[str, tuple[Assignment, ...]]
+BySection = dict[str, tuple[Assignment, ...]]
 
 
-def forward(assignments: Iterable[Assignment]) -> Stations:
+def forward(assignments: Iterable[Assignment]) -> BySection:
     """Return the equations of a step forward by the key of their section, in the order of the program."""
-    return _by_station(assignments, _forward)
+    return _by_section(assignments, _forward)
 
 
-def backward(assignments: Iterable[Assignment]) -> Stations:
-    """Return the equations of a step back by the key of their section, in the order of the program."""
-    return _by_station(assignments, _backward)
+def backward(assignments: Iterable[Assignment]) -> BySection:
+    """Return the equations of a step backward by the key of their section, in the order of the program."""
+    return _by_section(assignments, _backward)
 
 
 @lru_cache(256)
@@ -30,7 +31,7 @@ def of_section(program: Program, key: str) -> tuple[Assignment, ...]:
     return (forward(program.forward) | backward(program.backward)).get(key, ())
 
 
-def _by_station(assignments: Iterable[Assignment], key: Callable[[Assignment], str]) -> Stations:
+def _by_section(assignments: Iterable[Assignment], key: Callable[[Assignment], str]) -> BySection:
     found: dict[str, list[Assignment]] = {}
     for one in assignments:
         found.setdefault(key(one), []).append(one)
@@ -52,6 +53,8 @@ def _backward(one: Assignment) -> str:
     left = one.left
     if one.sums:
         return "d_weights"
+    if left == DH:
+        return "arriving"
     if left.base in ("h", "h_new", "h_raw") or (left.base == "m" and left.d):
         return "d_hidden_state"
     if left.base in ("z", "x", "h_prev", "c_prev"):

@@ -69,8 +69,11 @@ def test_an_existing_file_is_replaced_whole_and_nothing_is_left_beside_it():
         (["walk", "--output", "no/walk.md"], "cannot write 'no/walk.md'"),
         (["walk", "--output", ".", "--format", "html"], "it is a folder"),
         (["walk", "--format", "pdf"], "--format must be one of text, markdown, latex, html, notebook, json, not 'pdf'"),
-        (["walk", "--notation", "tex"], "--notation must be one of gatewise, notebook, olah, pytorch, keras, not 'tex'"),
-        (["walk", "--dh", "1,1"], "--dh belongs to the walk back: --backward"),
+        (
+            ["walk", "--notation", "tex"],
+            "--notation must be one of gatewise, notebook, olah, pytorch, keras, not 'tex'",
+        ),
+        (["walk", "--dh", "1,1"], "--dh belongs to the backward pass: --backward"),
         (["walk", "--backward", "--dh", "1,1,1"], "dh has shape (3,); this cell takes (2,)"),
         (["walk", "--backward", "--dc", "nan,1"], "dc must hold finite numbers"),
         (["walk", "--row", "1"], "there is no row 1; the batch has rows 0 to 0"),
@@ -166,12 +169,12 @@ def test_a_walk_in_another_notation_has_the_same_numbers(notation):
     assert ours - combined == theirs - combined
 
 
-def test_a_walk_back_needs_the_steps_of_one_run():
+def test_a_backward_walk_needs_the_steps_of_one_run():
     example = examples.notebook()
     step = example.cell.step(example.x[0], example.state)
     with pytest.raises(gw.OptionError, match="steps of one run"):
         gw.walk([step, step], backward=True)
-    with pytest.raises(gw.OptionError, match="belong to the walk back"):
+    with pytest.raises(gw.OptionError, match="belong to the backward pass"):
         gw.walk(step, dh=[1, 1])
 
 

@@ -1,0 +1,230 @@
+"""The options that commands have in common: what runs, the loss of a backward pass, a new cell, a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Group, Parameter, Token
+
+from gatewise import gates
+from gatewise.cli.choices import Coupling, Direction, ExampleName, Init, LayerNorm, Peephole
+from gatewise.errors import OptionError
+
+RUN = Group("What runs", sort_key=1)
+SHOWN = Group("What is shown", sort_key=2)
+BACK = Group("Backward pass", sort_key=3)
+OUTPUT = Group("Output", sort_key=4)
+CELL = Group("A new cell", sort_key=5)
+VARIANT = Group("Its variant", sort_key=6)
+MODEL = Group("A trained model", sort_key=7)
+
+
+def _integer(kind: object, tokens: Sequence[Token]) -> int:
+    """Read an integer as Python does; 1.5 is none."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"it must be an integer, not {tokens[0].value!r}") from None
+
+
+Integer = Annotated[int | None, Parameter(converter=_integer)]
+Count = Annotated[int, Parameter(converter=_integer)]
+
+
+@Parameter(name="*", group=CELL)
+@dataclass(frozen=True)
+class CellOptions:
+    """The sizes and the random weights of a new cell."""
+
+    input_size: Annotated[Integer, Parameter(help="Number of input features. Default: as many as x has, else 3.")] = (
+        None
+    )
+    hidden_size: Annotated[
+        Integer, Parameter(help="Number of hidden units. Default: as many as c or h has, else 2.")
+    ] = None
+    projection_size: Annotated[
+        Integer, Parameter(help="Size of the projected hidden state. Default: no projection.")
+    ] = None
+    init: Annotated[
+        Init | None,
+        Parameter(
+            help="How to draw the weights: as in the worked example (notebook, the default), as PyTorch does, as Keras"
+            " does (glorot), or for long memories (chrono)."
+        ),
+    ] = None
+    scale: Annotated[
+        float | None, Parameter(help="Scale of the random weights (with --init notebook). Default: 0.01.")
+    ] = None
+    seed: Annotated[Integer, Parameter(help="Random seed. Default: 1010.")] = None
+    forget_bias: Annotated[
+        float | None, Parameter(help="Bias of the forget gate (with --init glorot). Default: 1.")
+    ] = None
+    longest: Annotated[Integer, Parameter(help="Longest memory, in steps (with --init chrono). Default: 100.")] = None
+
+
+@Parameter(name="*", group=VARIANT)
+@dataclass(frozen=True)
+class VariantOptions:
+    """The switches of `gatewise.Variant`, under its names; the five nonlinearities are one option."""
+
+    peephole: Annotated[Peephole | None, Parameter(help="Whether the gates also see the cell state.")] = None
+    coupling: Annotated[
+        Coupling | None, Parameter(help="Couple the input and the forget gate: one is 1 minus the other.")
+    ] = None
+    gate_clip: Annotated[float | None, Parameter(help="Clip the gates' pre-activations to [-value, value] (ONNX).")] = (
+        None
+    )
+    cell_clip: Annotated[
+        float | None, Parameter(help="Clip the new cell state to [-value, value] (TensorFlow, cuDNN).")
+    ] = None
+    projection_clip: Annotated[float | None, Parameter(help="Clip the projected hidden state to [-value, value].")] = (
+        None
+    )
+    layer_norm: Annotated[
+        LayerNorm | None, Parameter(help="Layer normalization: of each gate (TFLite), or as in Haste.")
+    ] = None
+    epsilon: Annotated[float | None, Parameter(help="Added to the variance in layer normalization.")] = None
+    activation: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="Another nonlinearity, as GATE=NAME, NAME:ALPHA or NAME:ALPHA,BETA: for example"
+            " input_gate=hard_sigmoid:0.2,0.5. GATE is input_gate, forget_gate, candidate, output_gate, or cell_state"
+            " for the one of the output; or its letter, i, f, g, o or c. May be given several times.",
+        ),
+    ] = None
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True)
+class ModelOptions:
+    """A cell of a trained model."""
+
+    model: Annotated[
+        Path | None,
+        Parameter(help="A file of gatewise, PyTorch, Keras, ONNX, or a JSON model. --x gives the input sequence."),
+    ] = None
+    name: Annotated[str | None, Parameter(help="Which LSTM, where the file holds several.")] = None
+    settings: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--set",
+            negative="",
+            help="A setting that the file does not record, as NAME=VALUE. May be given several times.",
+        ),
+    ] = None
+    layer: Annotated[Integer, Parameter(help="Which layer, counted from 0. Default: 0.")] = None
+    direction: Annotated[
+        Direction | None, Parameter(help="Which direction of a bidirectional layer. Default: forward.")
+    ] = None
+
+
+_Numbers = Parameter(allow_leading_hyphen=True)
+
+
+@Parameter(name="*", group=RUN)
+@dataclass(frozen=True)
+class RunOptions:
+    """What runs, on what."""
+
+    example: Annotated[
+        ExampleName | None,
+        Parameter(
+            help="A ready-made example: the worked example (notebook, the default), or a cell that writes, holds and"
+            " releases one bit (latch)."
+        ),
+    ] = None
+    given: Annotated[
+        Path | None,
+        Parameter(
+            help="A .json, .csv or .npz file with weights and inputs of your own, by name: W_f (hidden, hidden + input)"
+            " and b_f, likewise for i, g and o; x, h_prev and c_prev; optionally dh and dc_next."
+        ),
+    ] = None
+    x: Annotated[
+        str | None,
+        _Numbers,
+        Parameter(
+            help="The input: numbers separated by commas, or a .csv or .npy file with one step in each row. The first"
+            " line of a .csv file may name the features; a first column called time or date names the steps."
+        ),
+    ] = None
+    h: Annotated[
+        str | None, _Numbers, Parameter(help="The previous hidden state. Default: zero, if x or c is given.")
+    ] = None
+    c: Annotated[
+        str | None, _Numbers, Parameter(help="The previous cell state. Default: zero, if x or h is given.")
+    ] = None
+    steps: Annotated[
+        Integer, Parameter(help="How many steps to run. Default: all of x. An x of one step is repeated.")
+    ] = None
+    at: Annotated[
+        Integer, Parameter(group=SHOWN, help="Only this step, counted from 0; negative numbers count from the end.")
+    ] = None
+
+
+@Parameter(name="*", group=BACK)
+@dataclass(frozen=True)
+class BackOptions:
+    """The loss that the backward pass starts from."""
+
+    dh: Annotated[
+        str | None,
+        _Numbers,
+        Parameter(
+            help="Gradient of the loss with respect to the last hidden state. Default: all ones, that is, the loss is"
+            " the sum of the last hidden state."
+        ),
+    ] = None
+    dc: Annotated[
+        str | None,
+        _Numbers,
+        Parameter(help="Gradient of the loss with respect to the last cell state. Default: zero."),
+    ] = None
+
+
+def given(options: Any) -> dict[str, Any]:
+    """Return the options that were given, by name."""
+    if options is None:
+        return {}
+    return {one.name: value for one in fields(options) if (value := getattr(options, one.name)) is not None}
+
+
+def refuse(owner: str, options: Mapping[str, object]) -> None:
+    """Raise OptionError for an option that does not go with another."""
+    for name, value in options.items():
+        if value is not None:
+            raise OptionError(f"--{name.replace('_', '-')} does not go with {owner}")
+
+
+_FIELDS = {"cell_state": "cell_activation", "c": "cell_activation"}  # of Variant, by what GATE may be
+for _name, _letter in zip(gates.NAMES, gates.LETTERS, strict=True):
+    _FIELDS[_name] = _FIELDS[_letter] = f"{_name.removesuffix('_gate')}_activation"
+
+
+def switches_of(variant: VariantOptions | None) -> dict[str, Any]:
+    """Return the switches that were given, under the names of `gatewise.Variant`.
+
+    Raises
+    ------
+    OptionError
+        If a nonlinearity is not given as GATE=NAME, or twice.
+    """
+    found = given(variant)
+    for text in found.pop("activation", ()):
+        gate, equals, name = (part.strip() for part in text.partition("="))
+        if not equals or not name:
+            raise OptionError(
+                f"--activation must be GATE=NAME, as in --activation input_gate=hard_sigmoid, not {text!r}"
+            )
+        if gate not in _FIELDS:
+            raise OptionError(
+                f"--activation names no gate {gate!r}; allowed: {', '.join((*gates.NAMES, 'cell_state'))}"
+            )
+        if _FIELDS[gate] in found:
+            raise OptionError(f"--activation gives the {gate} twice")
+        found[_FIELDS[gate]] = name
+    return found

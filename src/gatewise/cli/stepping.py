@@ -1,0 +1,58 @@
+"""The steps of a cell in a run, which goes on as far as they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from gatewise.arrays import Array, require_memory
+from gatewise.labels import Labels
+from gatewise.layers import LSTM
+from gatewise.layers.stack import States
+from gatewise.step import Step
+from gatewise.trace import Trace
+from gatewise.walkthrough.lazy import Lazy
+
+TOGETHER = 500  # steps that run before any of them can be shown
+
+
+def steps_of(
+    lstm: LSTM, x: Array, state: States | None, labels: Labels, cell: tuple[int, str] | None = None
+) -> Lazy[Step]:
+    """Return the steps of one cell, in the order in which they run.
+
+    The reference engine runs them, with the same digits on every machine: the forward direction alone in parts, as the
+    steps are asked for; with a backward direction, which begins at the end, all at once.
+
+    Parameters
+    ----------
+    lstm : LSTM
+    x : array (time, input)
+    state : nested tuple of State or None
+        The initial state, with a batch axis.
+    labels : Labels
+        Of the cell.
+    cell : (int, str), optional
+        Its layer and direction; by default the only one.
+    """
+    layer, direction = cell or (0, lstm.directions[0])
+    _ = lstm[layer, direction]  # says what there is not
+    kept = sum(one.parameters.hidden_size for one in lstm.cells().values())
+    require_memory(len(x) * (7 * kept + lstm.input_size), 8, f"a run of {len(x):,} steps")
+    together = TOGETHER if lstm.directions == ("forward",) else len(x)
+    parts: list[Trace] = []
+    states: list[Any] = [state]  # between the parts
+
+    def step(place: int) -> Step:
+        if direction == "backward":
+            place = len(x) - 1 - place
+        while len(parts) <= place // together:
+            start = len(parts) * together
+            stop = start + together
+            named = labels.replace(times=labels.times and labels.times[start:stop])
+            trace = lstm.trace(x[start:stop, None], states[-1], labels=named, engine="reference")
+            parts.append(replace(trace[layer, direction], start=start))
+            states.append(trace.state)
+        return parts[place // together].step(place % together)
+
+    return Lazy(len(x), step)

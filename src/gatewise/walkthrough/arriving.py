@@ -1,0 +1,119 @@
+"""What arrives at each step of a run from the step after it, and what a whole backward pass adds up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gatewise import adjoints
+from gatewise.arrays import Array
+from gatewise.symbolic.formula import Symbol
+from gatewise.walkthrough.bound import BoundStep
+from gatewise.walkthrough.lazy import KEPT
+
+
+class Whole(NamedTuple):
+    """A backward pass over a whole run.
+
+    Attributes
+    ----------
+    parameters : dict of str to array
+        The gradients of the loss with respect to the parameters, by the names of `Parameters`.
+    arriving : dict of int to dict of Symbol to array
+        What arrives at some of the steps.
+    carried : dict of int to array
+        How much of a gradient at the last cell state reaches those steps along the cell state alone.
+    """
+
+    parameters: dict[str, Array]
+    arriving: dict[int, Mapping[Symbol, Any]]
+    carried: dict[int, Array]
+
+
+class Arriving:
+    """The gradients that arrive at the steps of a run from the steps after them.
+
+    From a step to the one before it, they are what the program of the step says. Over many steps at a time they are
+    computed by `gatewise.adjoints`, and no step is bound to its program.
+
+    Parameters
+    ----------
+    steps : sequence of BoundStep
+        In the order in which they ran.
+    last : (array, array)
+        What arrives at the hidden state and at the cell state of the last step.
+    wanted : iterable of int
+        Steps of a long run that what arrives at is computed for in one pass.
+    kept : function of BoundStep
+        Returns how much of the gradient at its cell state a step hands on along the cell state alone.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[BoundStep],
+        last: tuple[Array, Array],
+        wanted: Iterable[int] = (),
+        kept: Callable[[BoundStep], Array] | None = None,
+    ) -> None:
+        self.steps, self.kept = steps, kept
+        self.carry = steps[0].program.carry_backward
+        self.end, self.wanted = len(steps) - 1, frozenset(wanted)
+        self.known = {self.end: self._named(*last)}
+
+    def _named(self, dh: Array, dc: Array) -> Mapping[Symbol, Any]:
+        return dict(zip((one.into for one in self.carry), (dh, dc), strict=True))
+
+    def __call__(self, at: int) -> Mapping[Symbol, Any]:
+        """Return what arrives at a step."""
+        if at in self.wanted:
+            return self.whole.arriving[at]
+        found = min(place for place in self.known if place >= at)
+        if found - at >= KEPT:
+            found = self._leap(found, at)
+        with np.errstate(all="ignore"):
+            while found > at:
+                scope, found = self.steps[found].scope, found - 1
+                self._keep(found, {one.into: scope[one.source] for one in self.carry})
+        return self.known[at]
+
+    def _keep(self, at: int, arriving: Mapping[Symbol, Any]) -> None:
+        """Keep what arrives at a step, and forget what was kept first."""
+        self.known[at] = arriving
+        if len(self.known) > 2 * KEPT:
+            del self.known[next(place for place in self.known if place != self.end)]
+
+    def _leap(self, start: int, at: int) -> int:
+        """Go back over many steps."""
+        dh, dc = self.known[start].values()
+        for place in range(start, at, -1):
+            dh, dc, _ = self._before(place, dh, dc)
+        self._keep(at, self._named(dh, dc))
+        return at
+
+    def _before(self, at: int, dh: Array, dc: Array) -> tuple[Array, Array, Mapping[str, Array]]:
+        """Return what arrives at the step before, and what this one adds to the gradients of the parameters."""
+        with np.errstate(all="ignore"):
+            step = self.steps[at]
+            dh = dh if step.dy is None else dh + step.dy
+            found = adjoints.step(step.step.moment, dh[None], dc[None])
+        return found.h_prev[0], found.c_prev[0], found.parameters
+
+    @cached_property
+    def whole(self) -> Whole:
+        """A pass over all steps."""
+        parameters = {name: np.zeros_like(array) for name, array in self.steps[0].p.arrays().items()}
+        whole = Whole(parameters, {}, {})
+        dh, dc = self.known[self.end].values()
+        carried = np.ones(self.steps[0].p.hidden_size)
+        for at in range(self.end, -1, -1):
+            if at in self.wanted:
+                whole.arriving[at], whole.carried[at] = self._named(dh, dc), carried
+            dh, dc, added = self._before(at, dh, dc)
+            for name, array in added.items():
+                parameters[name] = parameters[name] + array
+            if self.kept is not None:
+                carried = carried * self.kept(self.steps[at])
+        return whole

@@ -1,0 +1,82 @@
+"""Sequences whose items are made when they are asked for: of a long run, those that are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain, islice
+from typing import TypeVar, overload
+
+T = TypeVar("T", covariant=True)
+FEW = 20  # steps that are all worked through; of more, the first and the last
+KEPT = 64  # items that stay, those that were asked for last
+MOST = 40  # rows that a table of steps has
+ENDS = 20  # rows of a longer one: those of the first steps, and the last one
+
+
+class Lazy(Sequence[T]):
+    """A sequence of so many items, each made by a function of its place.
+
+    Parameters
+    ----------
+    count : int
+    make : function of int
+    """
+
+    def __init__(self, count: int, make: Callable[[int], T]) -> None:
+        self._count, self._make = count, lru_cache(KEPT)(make)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, key: int) -> T: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Sequence[T]: ...
+
+    def __getitem__(self, key: int | slice) -> T | Sequence[T]:
+        places = range(self._count)[key]
+        return self._make(places) if isinstance(places, int) else Lazy(len(places), lambda n: self[places[n]])
+
+
+def ends(count: int, make: Callable[[int], T], *, whole: bool) -> tuple[Sequence[T], int]:
+    """Return what is made of the first places and of the last one, and how many are left out; of a few, of all."""
+    if whole or count <= MOST:
+        return Lazy(count, make), 0
+    places = [*range(ENDS - 1), count - 1]
+    return tuple(map(make, places)), count - ENDS
+
+
+class Groups(Sequence[T]):
+    """A sequence of the items of groups, each of which is made when it is asked for.
+
+    Parameters
+    ----------
+    makers : sequence of function
+        Each returns the items of a group.
+    """
+
+    def __init__(self, makers: Sequence[Callable[[], Iterable[T]]]) -> None:
+        self.groups = Lazy(len(makers), lambda n: tuple(makers[n]()))
+
+    def __iter__(self) -> Iterator[T]:
+        return chain.from_iterable(self.groups)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.groups))
+
+    @overload
+    def __getitem__(self, key: int) -> T: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Sequence[T]: ...
+
+    def __getitem__(self, key: int | slice) -> T | Sequence[T]:
+        if isinstance(key, slice) and None is not key.stop >= 0 and (key.start or 0) >= 0:
+            return tuple(islice(self, key.start, key.stop, key.step))
+        if isinstance(key, slice) or key < 0:
+            return tuple(self)[key]
+        for item in islice(self, key, None):
+            return item
+        raise IndexError("there are not so many")
