@@ -12,7 +12,7 @@
 
 namespace gatewise {
 
-// Uninitialized numbers, aligned to a cache line.
+// Uninitialised numbers, aligned to a cache line.
 template <class T> class Buffer {
 public:
     Buffer() = default;

@@ -152,7 +152,7 @@ signal.signal(signal.SIGALRM, handler)
 signal.setitimer(signal.ITIMER_REAL, 0.01)
 good = np.array_equal(lstm(x)[0], trace.output) and np.array_equal(gw.backward(trace, trace.output).x, dx)
 signal.setitimer(signal.ITIMER_REAL, 0)
-os.write(1, f"{good} {all(calls)} {len(calls) > 0}\\n".encode())  # in one piece: parent and child share it
+os.write(1, f"{good} {all(calls)} {len(calls) > 0}\\n".encode())  # in a single write: parent and child share the pipe
 """
 
 
