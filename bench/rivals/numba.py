@@ -91,7 +91,7 @@ def _run_rows(
     gates: Array,
     cells: Array,
 ) -> None:
-    """Run some sequences over time; gates (time or 1, batch, 4 hidden) and cells (time or 1, batch, hidden) are filled."""
+    """Run some sequences over time; fill gates (time or 1, batch, 4 hidden) and cells (time or 1, batch, hidden)."""
     inputs, recurrent, bias = weights
     h, c = state[0][rows].copy(), state[1][rows].copy()
     product = np.empty((len(h), len(bias)), np.float32)
