@@ -49,7 +49,7 @@ def test_the_environment_names_the_kernel(kernel):
         ("GATEWISE_NUM_THREADS", "2x"),
     ],
 )
-def test_an_environment_that_asks_for_what_is_not_there_is_told_so(name, value):
+def test_an_environment_that_asks_for_what_is_missing_is_refused(name, value):
     code, out, err = python(
         """
         import gatewise as gw

@@ -123,7 +123,7 @@ def test_a_vector_may_be_a_column_or_a_row(suffix, tmp_path):
     assert status(lines, tmp_path) == {"f": "right"}
 
 
-def test_a_matrix_on_its_side_is_transposed_in_every_format(tmp_path):
+def test_a_transposed_matrix_is_named_in_every_format(tmp_path):
     turned = {"dW_f": np.round(KEY["dW_f"].T, 6)}
     for path in (
         saved(tmp_path, "a.csv", as_csv(turned, 6)),
