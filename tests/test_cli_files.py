@@ -462,7 +462,7 @@ def test_a_mistake_is_told_with_its_place_and_its_cause(here, capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert "against case.npz: mistake" in shown
     assert "48 of 48 numbers are further off than rounding" in shown
-    assert "the gates lie in the order i g f o, not i f g o (the order of haste, haiku, tensorflow)" in shown
+    assert "the gates are stored in the order i g f o, not i f g o (the order of haste, haiku, tensorflow)" in shown
     answered(gw.LSTM(3, 4, rng=5), sequence(6, 2, 3))
     assert exit_code(["verify", "model.safetensors", "--io", "case.npz"]) == 1
     assert "None of the causes that were tried explains it." in capsys.readouterr().out

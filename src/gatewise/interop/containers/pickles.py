@@ -81,7 +81,7 @@ def read(file: BinaryIO, named: dict[str, None] | None = None) -> Any:
     Raises
     ------
     FileError
-        If it is not a whole pickle.
+        If it is not a complete pickle.
     """
     try:
         with warnings.catch_warnings():
@@ -89,7 +89,7 @@ def read(file: BinaryIO, named: dict[str, None] | None = None) -> Any:
             return _Machine({} if named is None else named).run(_Rest(file))
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, struct.error, RecursionError) as problem:
         raise FileError(
-            f"it is not a whole pickle ({reason(problem) if isinstance(problem, ValueError) else 'it makes no sense'})"
+            f"it is not a complete pickle ({reason(problem) if isinstance(problem, ValueError) else 'it makes no sense'})"
         ) from None
 
 

@@ -35,7 +35,7 @@ def read(path: Path) -> dict[str, Tensor]:
             held = Storage(kind, (end - begin) // itemsize(kind), _at(path, 8 + length + begin, end - begin))
             tensors[name] = Tensor(shape, strides, 0, kind, held)
     except (SafetensorError, OSError, ValueError, TypeError, OverflowError, KeyError, RecursionError) as problem:
-        raise FileError(f"it is not a whole safetensors file ({reason(problem)})") from None
+        raise FileError(f"it is not a complete safetensors file ({reason(problem)})") from None
     return tensors
 
 

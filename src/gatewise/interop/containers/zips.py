@@ -38,7 +38,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
     except ZIP_ERRORS as problem:
-        raise FileError(f"it is not a whole zip archive ({reason(problem)})") from None
+        raise FileError(f"it is not a complete zip archive ({reason(problem)})") from None
     with archive:
         yield archive
 

@@ -84,7 +84,7 @@ def _zip(path: Path) -> Archive:
         archive = zipfile.ZipFile(path)
         names = {info.filename: info for info in archive.infolist()}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, OSError, IndexError) as problem:
-        raise FileError(f"it is not a whole zip archive ({reason(problem)})") from None
+        raise FileError(f"it is not a complete zip archive ({reason(problem)})") from None
     with archive:
         main = [name for name in names if re.fullmatch(r"[^/]+/data\.pkl", name)]
         if len(main) != 1:
