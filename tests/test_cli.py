@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.cli import main
 from gatewise.cli.convert import SUFFIXES
-from gatewise.cli.options import VariantOptions
+from gatewise.cli.options import VariantOptions, switches_of
 from gatewise.cli.walk import NEXT
 from gatewise.examples import EXAMPLES
 from gatewise.interop import torch
@@ -99,7 +100,7 @@ def test_walk_without_options_is_the_worked_example_and_what_to_try_next(capsys)
         ["--projection-size", "1", "--projection-clip", "0.001"],
         ["--layer-norm", "gates", "--epsilon", "1e-8"],
         ["--layer-norm", "haste", "--epsilon", "1e-5"],
-        ["--forget-activation", "hard_sigmoid:0.2,0.5", "--cell-activation", "softsign"],
+        ["--activation", "forget_gate=hard_sigmoid:0.2,0.5", "--activation", "c=softsign"],
         ["--init", "pytorch"],
         ["--init", "glorot", "--forget-bias", "2"],
         ["--init", "chrono", "--longest", "50"],
@@ -114,7 +115,14 @@ def test_every_option_walks_and_fits(options, capsys):
 
 
 def test_every_switch_of_a_cell_is_an_option():
-    assert {one.name for one in fields(VariantOptions)} == {one.name for one in fields(gw.Variant)}
+    own = {one.name for one in fields(VariantOptions)} - {"activation"}
+    nonlinearities = {one.name for one in fields(gw.Variant) if one.name.endswith("_activation")}
+    assert own | nonlinearities == {one.name for one in fields(gw.Variant)}
+    given = [f"{gate}=softsign" for gate in (*gates.NAMES, "cell_state")]
+    assert set(switches_of(VariantOptions(activation=given))) == nonlinearities
+    assert switches_of(VariantOptions(activation=[f"{letter}=softsign" for letter in "ifgoc"])) == dict.fromkeys(
+        nonlinearities, "softsign"
+    )
 
 
 def test_numbers_may_begin_with_a_minus_and_give_the_sizes(capsys):
@@ -146,7 +154,7 @@ def test_names_and_dates_of_a_csv_reach_the_walk(here, capsys):
 
 def test_steps_of_a_single_input_repeat_it_and_carry_the_state(capsys):
     shown = run(capsys, "walk", "--steps", "2")
-    again = run(capsys, "walk", "--h", "0.04826596,0.0696416", "--c", "0.09676093,0.14079951")
+    again = run(capsys, "walk", "--x", "0.5,0.8,0.2", "--h", "0.04826596,0.0696416", "--c", "0.09676093,0.14079951")
     assert re.findall(r"h = .* = (\S+)", shown)[-1][:8] == re.findall(r"h = .* = (\S+)", again)[-1][:8]
 
 
@@ -188,10 +196,16 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--projection-clip", "1"], "projection_clip is given, but there is no projection"),
         (["--epsilon", "1"], "epsilon belongs to layer norm, which is none; it was given 1.0"),
         (["--layer-norm", "gates"], "layer norm 'gates' needs an epsilon"),
-        (["--cell-activation", "gelu"], "there is no activation 'gelu'; allowed: sigmoid, tanh"),
-        (["--cell-activation", "elu:x"], "cannot read the activation 'elu:x'"),
-        (["--input-activation", "hard_sigmoid"], "hard_sigmoid needs alpha and beta"),
-        (["--at", "2"], "--at belongs to a saved model; --model names its file"),
+        (["--activation", "c=gelu"], "activation must be one of sigmoid, tanh"),
+        (["--activation", "c=elu:x"], "cannot read the activation 'elu:x'"),
+        (["--activation", "i=hard_sigmoid"], "hard_sigmoid needs alpha and beta"),
+        (["--activation", "sigmoid"], "--activation must be GATE=NAME, as in --activation input_gate=hard_sigmoid"),
+        (["--activation", "x=tanh"], "--activation names no gate 'x'; allowed: input_gate, forget_gate, candidate"),
+        (["--activation", "i=tanh", "--activation", "input_gate=relu"], "--activation gives the input_gate twice"),
+        (["--at", "2"], "there is no step 2; this run has steps 0 to 0"),
+        (["--steps", "30", "--at", "1", "--all"], "--all does not go with --at, which shows one step"),
+        (["--steps", "30", "--at", "1", "--brief"], "--brief does not go with --at, which shows one step"),
+        (["--layer", "1"], "--layer belongs to a trained model: name its file with --model"),
         (["--example", "latch", "--seed", "3"], "--seed does not go with --example latch"),
         (["--coupling", "both"], "--coupling must be one of none, forget=1-input, input=1-forget, not 'both'"),
         (["--peephole", "half"], "--peephole must be one of none, full, not 'half'"),
@@ -224,10 +238,13 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--model", "m", "--x", "1,2"], "x has 2 features; this cell takes 3"),
         (["--model", "m", "--x", "1,2,3", "--name", "other"], "there is no LSTM 'other' in m; it has 'lstm'"),
         (["--model", "m", "--x", "1,2,3", "--set", "activation=relu"], "there is no option 'activation' for m"),
-        (["--set", "activation=relu"], "--set belongs to a saved model"),
-        (["--model", "m", "--x", "good.csv", "--at", "2"], "there is no step 2; x has steps 0 to 1"),
-        (["--model", "m", "--x", "good.csv", "--layer", "1"], "there is no layer 1; this trace has layers 0 to 0"),
-        (["--model", "m", "--x", "good.csv", "--direction", "backward"], "there is no direction 'backward'"),
+        (["--set", "activation=relu"], "--set belongs to a trained model"),
+        (["--model", "m", "--x", "good.csv", "--at", "2"], "there is no step 2; this run has steps 0 to 1"),
+        (["--model", "m", "--x", "good.csv", "--layer", "1"], "there is no layer 1; this LSTM has layers 0 to 0"),
+        (
+            ["--model", "m", "--x", "good.csv", "--direction", "backward"],
+            "direction must be one of forward, not 'backward'",
+        ),
         (["--model", "m", "--x", "good.csv", "--seed", "1"], "--seed does not go with --model"),
         (["--model", "cut", "--x", "good.csv"], "cannot read cut: it is not a complete safetensors file"),
     ],
@@ -349,12 +366,12 @@ def test_a_first_column_of_times_is_no_feature(here, head, capsys):
     assert "input size   1" in shown
 
 
-def test_a_model_that_embeds_is_given_whole_numbers(here, capsys):
+def test_a_model_that_embeds_is_given_integers(here, capsys):
     table = np.arange(30.0, dtype=np.float32).reshape(10, 3) / 30
     gw.save(gw.Network(gw.LSTM(3, 2, rng=0), embedding=table), "net")
     shown = run(capsys, "walk", "--model", "net", "--x", "3,1,2", "--at", "1")
     assert re.search(r"x  0\.1 +0\.13333334 +0\.16666667", shown)
-    assert "x must be whole numbers" in refused(capsys, "walk", "--model", "net", "--x", "0.5,1")
+    assert "x must be integers" in refused(capsys, "walk", "--model", "net", "--x", "0.5,1")
     assert "x must lie between 0 and 9" in refused(capsys, "walk", "--model", "net", "--x", "10,1")
 
 

@@ -1,4 +1,4 @@
-"""The program's faces, its way back and its check: files, formats, exit codes, one sentence for what is wrong."""
+"""gatewise walk and check: files, formats, exit codes, one sentence for what is wrong."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def walk_of_the_example(**options) -> Walkthrough:
 
 
 @pytest.mark.parametrize("backward", [False, True])
-@pytest.mark.parametrize("face", ENDINGS)
-def test_a_face_is_printed_and_written_and_rendered_alike(face, backward, capfdbinary):
-    tokens = ["walk", "--format", face, *(["--backward"] if backward else [])]
+@pytest.mark.parametrize("format", ENDINGS)
+def test_a_format_is_printed_and_written_and_rendered_alike(format, backward, capfdbinary):
+    tokens = ["walk", "--format", format, *(["--backward"] if backward else [])]
     assert exit_code(tokens) == 0
     printed = capfdbinary.readouterr().out.decode()
-    expected = walk_of_the_example(backward=backward).render(face)
+    expected = walk_of_the_example(backward=backward).render(format)
     assert printed == f"{expected}\n"
-    path = Path(f"walk{ENDINGS[face]}")
+    path = Path(f"walk{ENDINGS[format]}")
     assert exit_code(["walk", "--output", str(path), *(["--backward"] if backward else [])]) == 0
     assert path.read_text(encoding="utf-8") == expected
     assert capfdbinary.readouterr().out == b""
@@ -76,13 +76,16 @@ def test_an_existing_file_is_replaced_whole_and_nothing_is_left_beside_it():
         (["walk", "--dh", "1,1"], "--dh belongs to the backward pass: --backward"),
         (["walk", "--backward", "--dh", "1,1,1"], "dh has shape (3,); this cell takes (2,)"),
         (["walk", "--backward", "--dc", "nan,1"], "dc must hold finite numbers"),
-        (["walk", "--row", "1"], "there is no row 1; the batch has rows 0 to 0"),
+        (["walk", "--sequence", "1"], "there is no sequence 1; the batch has sequences 0 to 0"),
         (["walk", "--given", "none.json"], "cannot read none.json: there is no such file"),
         (["walk", "--given", "x.json", "--x", "1"], "--x does not go with --given"),
         (["check", "none.csv"], "cannot read none.csv: there is no such file"),
         (["check", "answers.txt"], "cannot read answers.txt: there is no such file"),
         (["check", "answers.csv", "--backward"], "--backward belongs to --template"),
-        (["check", "answers.txt", "--template"], "there is no kind of sheet '.txt'; allowed: .json, .csv, .npz"),
+        (
+            ["check", "answers.txt", "--template"],
+            "the ending of a sheet's name must be one of .json, .csv, .npz, not '.txt'",
+        ),
         (["check", ".", "--template"], "--template does not go with a folder of answers"),
         (["check", "."], "there is no key in"),
     ],
@@ -184,7 +187,7 @@ def test_a_closed_output_is_no_crash(monkeypatch):
 
 
 def test_a_walk_that_cannot_fit_into_memory_is_refused_before_it_is_begun(capsys):
-    assert "memory" in refused(capsys, "walk", "--steps", "10000000", "--backward", "--format", "html")
+    assert "memory" in refused(capsys, "walk", "--steps", "10000000", "--backward", "--all", "--format", "html")
 
 
 def test_a_sum_of_thousands_of_products_is_written_in_full_as_json(capfdbinary):

@@ -308,7 +308,7 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
     found: dict[str, AnyArray] = {}
     with _zip(path) as archive:
         if most is not None and sum(entry.file_size for entry in archive.infolist()) > most:
-            raise FileError(f"cannot read {path}: unpacked, it must have at most {most >> 20} MiB")
+            raise FileError(f"cannot read {path}: uncompressed, it may have at most {most >> 20} MiB")
         for name in names:
             try:
                 entry = archive.getinfo(f"{name}.npy")

@@ -47,29 +47,29 @@ def walk(
     run: RunOptions | None = None,
     unit: Annotated[Integer, Parameter(group=SHOWN)] = None,
     sequence: Annotated[Integer, Parameter(group=SHOWN)] = None,
-    brief: Annotated[bool, Parameter(group=SHOWN, negative="")] = False,
-    all: Annotated[bool, Parameter(group=SHOWN, negative="")] = False,
+    brief: Annotated[bool, Parameter(group=SHOWN)] = False,
+    all: Annotated[bool, Parameter(group=SHOWN)] = False,
     notation: Annotated[NotationName, Parameter(group=SHOWN)] = "gatewise",
-    backward: Annotated[bool, Parameter(group=BACK, negative="")] = False,
+    backward: Annotated[bool, Parameter(group=BACK)] = False,
     dy: Annotated[str | None, Parameter(group=BACK, allow_leading_hyphen=True)] = None,
     back: BackOptions | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
     format: Annotated[Format | None, Parameter(group=OUTPUT)] = None,
-    program: Annotated[bool, Parameter(group=OUTPUT, negative="")] = False,
+    program: Annotated[bool, Parameter(group=OUTPUT)] = False,
     cell: CellOptions | None = None,
     variant: VariantOptions | None = None,
     model: ModelOptions | None = None,
 ) -> None:
     """Walk through an LSTM cell line by line: each equation, its shapes, its numbers, and what they mean.
 
-    Without options it shows the worked example, one step of a cell with three features and two units. Units, layers
-    and steps are counted from 0, as in Python. Of more than 20 steps, the first and the last are shown: --at shows
-    another one, --all shows all of them.
+    Without options it shows the worked example: one step of a cell with three features and two units. Of more than 20
+    steps it shows a table and the first and the last step; --at shows another one, --all every step. Units, layers and
+    steps are counted from 0, as in Python.
 
     For example:
 
         gatewise walk --backward
-        gatewise walk --x 0.5,0.8,0.2 --hidden-size 4 --unit 0
+        gatewise walk --x 0.5,-1 --steps 30 --at 7
 
     Parameters
     ----------

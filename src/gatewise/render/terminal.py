@@ -187,7 +187,7 @@ class _Writer:
     def _symbols(self, equation: Equation, width: int) -> Iterator[Text]:
         text = f"{left_of(self._glued(equation.left), width)} = {self._glued(equation.right)}"
         shape = self.letters(shapes(equation, self.walk.rows))
-        if cell_len(text) + cell_len(shape) + 9 <= self.width:
+        if len(text) + len(shape) + 9 <= self.width:
             yield Text.assemble(("   " + text.replace(GLUE, " "), "bold"), "      ", (shape, "dim"))
             return
         yield from (Text(line, style="bold") for line in self._fill(text, 3, width + 6))

@@ -103,7 +103,8 @@ def walk(
     steps, places = _steps(thing, sequence)
     if at is not None:
         at = _place(thing, sequence, at, places)
-        facts = {**(facts or {}), "step": steps[at].name or places[at]}
+        step = steps[at]
+        facts = {**(facts or {}), "step": step.name or (at if step.time is None else step.time)}
         if not backward:  # what comes after a step has no part in it
             steps, at = [steps[at]], None
     p, symbols, shown = steps[0].parameters, notation_of(notation), _shown(len(steps), at, brief, all)

@@ -1,0 +1,356 @@
+"""Long walks: what they show, that it is what each step shows by itself, and that only what is read is computed."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cases
+import numpy as np
+import pytest
+from program import exit_code
+from rich.cells import cell_len
+from rich.console import Console
+
+import gatewise as gw
+from gatewise.cli.stepping import steps_of
+from gatewise.labels import Labels
+from gatewise.render import terminal
+from gatewise.showing import ENDINGS
+from gatewise.walkthrough.lazy import FEW, Groups, Lazy
+from gatewise.walkthrough.parts import Sentence, Table
+
+DELTA = 1e-7
+
+
+def lstm_of(variant="plain", dtype=np.float64):
+    """Return an LSTM of a variant, with three features and four units."""
+    rng = np.random.default_rng(sum(map(ord, variant)))
+    return gw.LSTM.from_cells(cases.parameters(cases.VARIANTS[variant], rng, projection=None, dtype=dtype))
+
+
+def trace_of(steps, variant="plain"):
+    """Return the trace of a run."""
+    return lstm_of(variant).trace(np.random.default_rng(7).normal(size=(steps, 3)), engine="reference")[0]
+
+
+def blocks(walk, key, kind):
+    """Return the blocks of a kind in the sections of a key."""
+    return [block for one in walk.sections if one.key == key for block in one.blocks if isinstance(block, kind)]
+
+
+def numbers(text):
+    """Return the numbers of a text."""
+    return np.array(re.findall(r"-?\d+\.?\d*(?:e[-+]\d+)?", text), dtype=np.float64)
+
+
+def test_of_many_steps_the_first_and_the_last_are_worked_through_and_the_rest_is_named():
+    walk = gw.walk(trace_of(FEW + 1))
+    assert list(walk.shown) == [0, FEW]
+    assert len(walk.steps) == FEW + 1
+    rest = [one for one in walk.sections if one.key == "left_out"]
+    assert [one.time for one in rest] == [f"step 1 to step {FEW - 1}"]
+    assert "--at STEP" in rest[0].blocks[0].text
+    assert {one.at for one in walk.sections} == {None, 0, FEW}
+
+
+def test_of_few_steps_and_of_all_every_one_is_worked_through():
+    assert {one.at for one in gw.walk(trace_of(FEW)).sections} == {None, *range(FEW)}
+    assert {one.at for one in gw.walk(trace_of(FEW + 5), all=True).sections} == {None, *range(FEW + 5)}
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_a_step_of_a_long_walk_reads_as_it_does_among_all(backward):
+    trace = trace_of(150)
+    every, few = (gw.walk(trace, backward=backward, all=whole) for whole in (True, False))
+    for walk in (few, *(gw.walk(trace, backward=True, at=at) for at in (3, 77, -1) if backward)):
+        for section in walk.sections:
+            if section.at is None:
+                continue
+            same = next(one for one in every.sections if (one.key, one.at) == (section.key, section.at))
+            shown = [terminal.render(gw_walk(walk, one)) for one in (section, same)]
+            assert re.sub(r"[\d.e+-]+", "#", shown[0]) == re.sub(r"[\d.e+-]+", "#", shown[1])
+            np.testing.assert_allclose(*map(numbers, shown), atol=DELTA, rtol=1e-6)
+
+
+def gw_walk(walk, section):
+    """Return a walk of one section."""
+    from dataclasses import replace
+
+    return replace(walk, sections=(section,))
+
+
+@pytest.mark.parametrize("at", [0, 7, -1])
+def test_one_step_that_is_asked_for_reads_as_it_does_by_itself(at):
+    trace = trace_of(30)
+    number = at % 30
+    assert str(gw.walk(trace, at=at)) == str(gw.walk(trace.step(at), facts={"step": number}))
+
+
+def test_time_counts_steps_in_a_trace_that_runs_backward_or_has_steps_that_are_not_valid():
+    lstm = gw.LSTM(3, 2, bidirectional=True, rng=0, dtype=np.float64)
+    x = np.random.default_rng(0).normal(size=(30, 2, 3))
+    traces = lstm.trace(x, lengths=[30, 25])
+    for direction in ("forward", "backward"):
+        trace = traces[0, direction]
+        assert str(gw.walk(trace, at=4)) == str(gw.walk(trace.step(4), facts={"step": 4}))
+        with pytest.raises(gw.OptionError, match="step 27 of sequence 1 is not valid"):
+            gw.walk(trace, sequence=1, at=27)
+    walk = gw.walk(traces[0, "backward"], backward=True, at=4)
+    assert {one.time for one in walk.sections} == {None, "step 4, forward", "step 4, backward"}
+
+
+@pytest.mark.parametrize("options", [{"at": 30}, {"at": -31}, {"at": True}, {"at": 1.5}])
+def test_a_step_that_is_not_there_is_refused(options):
+    with pytest.raises(gw.OptionError, match="there is no step"):
+        gw.walk(trace_of(30), **options)
+
+
+@pytest.mark.parametrize("options", [{"brief": True}, {"all": True}])
+def test_one_step_goes_with_neither_a_glance_nor_all(options):
+    with pytest.raises(gw.OptionError, match="at shows one step"):
+        gw.walk(trace_of(30), at=3, **options)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 30])
+@pytest.mark.parametrize("format", ENDINGS)
+def test_a_glance_has_the_steps_alone(steps, format):
+    walk = gw.walk(trace_of(steps), brief=True)
+    assert [one.key for one in walk.sections] == ["sequence"]
+    assert [len(table.rows) for table in blocks(walk, "sequence", Table)] == [steps] * 4
+    assert walk.render(format)
+
+
+def test_a_glance_at_very_many_steps_has_the_first_and_the_last_and_says_how_many_it_leaves_out():
+    trace = trace_of(1000)
+    for table in blocks(gw.walk(trace, brief=True), "sequence", Table):
+        assert len(table.rows) + table.left_out == 1000
+        assert [table.rows[place][0] for place in (0, 1, -1)] == ["step 0", "step 1", "step 999"]
+    assert "… 980 more rows …" in str(gw.walk(trace, brief=True))
+    assert [len(table.rows) for table in blocks(gw.walk(trace, brief=True, all=True), "sequence", Table)] == [1000] * 4
+
+
+@pytest.mark.parametrize("variant", ["plain", "peephole, coupling, clips", "peephole, coupling, layer norm of Haste"])
+def test_what_a_long_backward_pass_adds_up_is_what_the_engine_says(variant):
+    lstm, steps = lstm_of(variant), 120
+    x = np.random.default_rng(1).normal(size=(steps, 3))
+    trace = lstm.trace(x, engine="reference")[0]
+    dy = np.random.default_rng(2).normal(size=(steps, 4))
+    walk = gw.walk(trace, backward=True, dy=dy)
+    expected = gw.backward(trace, dy[:, None])
+    weights = [table for table in blocks(walk, "all_steps", Table) if "bias" in table.columns]
+    shown = np.array([[values for _, values in table.rows] for table in weights])
+    order = [walk.steps[0].p.variant.own.index(k) for k in "figo" if k in walk.steps[0].p.variant.own]
+    found = np.concatenate([expected.parameters["weight"], expected.parameters["bias"][..., None]], axis=-1)
+    own = ["ifgo".index(k) for k in walk.steps[0].p.variant.own]
+    wanted = found[own][order]
+    if not walk.steps[0].form.split and not walk.steps[0].form.haste:
+        np.testing.assert_allclose(shown, wanted, rtol=1e-9, atol=1e-12)
+    first = walk.steps[0].scope
+    for symbol, value in first.known.items():
+        if str(symbol.base) == "c_prev" and symbol.d:
+            np.testing.assert_allclose(value, expected.state.c[0], rtol=1e-9, atol=1e-12)
+
+
+def test_a_long_backward_pass_follows_what_is_kept_along_the_cell_state():
+    trace = trace_of(120)
+    walk = gw.walk(trace, backward=True)
+    for unit, table in enumerate(blocks(walk, "through_time", Table)):
+        assert [table.rows[place][0] for place in (0, -1)] == ["step 119", "step 0"]
+        f = trace.forget_gate[::-1, 0, unit]
+        products = np.cumprod(f)
+        for place in (0, 5, -1):
+            np.testing.assert_allclose(table.rows[place][1][:2], [f[place], products[place]], rtol=1e-12)
+
+
+def test_the_check_of_very_many_steps_is_left_to_all():
+    walk = gw.walk(trace_of(1001), backward=True)
+    words = blocks(walk, "gradient_check", Sentence)
+    assert "--all" in words[0].text
+
+
+@pytest.mark.parametrize("format", ["markdown", "latex", "html", "notebook", "json"])
+@pytest.mark.parametrize("backward", [False, True])
+def test_every_format_keeps_to_the_first_and_the_last_step(format, backward):
+    trace = trace_of(50)
+    few, more = (len(gw.walk(trace[:steps], backward=backward).render(format)) for steps in (25, 50))
+    assert more < 1.2 * few
+
+
+# What is computed.
+
+
+def counting(count):
+    """Return a sequence of so many items, and the places that were asked of it."""
+    asked = []
+
+    def make(place):
+        asked.append(place)
+        return place
+
+    return Lazy(count, make), asked
+
+
+def test_an_item_is_made_when_it_is_asked_for_and_once():
+    items, asked = counting(10**9)
+    assert (items[5], items[-1], items[5]) == (5, 10**9 - 1, 5)
+    assert asked == [5, 10**9 - 1]
+    assert list(items[10:13]) == [10, 11, 12]
+    with pytest.raises(IndexError):
+        items[10**9]
+
+
+def test_groups_are_a_sequence_of_their_items():
+    groups = Groups([lambda: [0, 1], list, lambda: [2], lambda: [3, 4]])
+    assert list(groups) == [0, 1, 2, 3, 4]
+    assert (len(groups), groups[0], groups[3], groups[-1]) == (5, 0, 3, 4)
+    assert (tuple(groups[1:3]), tuple(groups[-2:])) == ((1, 2), (3, 4))
+    with pytest.raises(IndexError):
+        groups[5]
+
+
+def test_a_run_goes_on_as_far_as_its_steps_are_asked_for(monkeypatch):
+    lstm, x = lstm_of(), np.random.default_rng(0).normal(size=(1700, 3))
+    ran = []
+    whole = lstm.trace(x, engine="reference")[0]
+    trace = gw.LSTM.trace
+    monkeypatch.setattr(
+        gw.LSTM, "trace", lambda self, x, *rest, **more: ran.append(len(x)) or trace(self, x, *rest, **more)
+    )
+    steps = steps_of(lstm, x, None, Labels())
+    assert steps[3].time == 3
+    assert sum(ran) < 1000
+    for place in (0, 499, 500, 1699):
+        assert (steps[place].hidden_state == whole.hidden_state[place, 0]).all()
+        assert (steps[place].previous.c == whole.previous.c[place, 0]).all()
+        assert steps[place].time == place
+    assert sum(ran) == 1700
+
+
+def test_the_sections_of_a_long_run_are_made_one_after_another(monkeypatch):
+    from gatewise.walkthrough import build
+
+    made = []
+    sections = build.forward.sections
+    monkeypatch.setattr(build.forward, "sections", lambda bound: made.append(bound.at) or sections(bound))
+    walk = gw.walk(trace_of(300), all=True)
+    assert made == []
+    following = iter(walk.sections)
+    while next(following).at != 2:
+        pass
+    assert made == [0, 1, 2]
+
+
+# The program.
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def shown(capsys, *tokens):
+    assert exit_code(["walk", *tokens]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_program_shows_a_long_walk_as_the_library_does(here, capsys):
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    np.save("x.npy", x)
+    text = shown(capsys, "--x", "x.npy")
+    assert "An LSTM cell, the first and the last of 40 steps line by line" in text
+    assert "step 1 to step 38" in text
+    assert "not given    h_prev and c_prev: zero" in text
+    assert shown(capsys, "--x", "x.npy", "--brief").count("step 39") == 4  # two blocks of columns for each unit
+    assert "step         7\n" in shown(capsys, "--x", "x.npy", "--at", "7")
+    assert shown(capsys, "--x", "x.npy", "--at", "-1") == shown(capsys, "--x", "x.npy", "--at", "39")
+    assert shown(capsys, "--x", "x.npy", "--all").count("The new hidden state") == 40
+
+
+def test_the_backward_pass_of_one_step_is_that_of_the_whole_run(here, capsys):
+    np.save("x.npy", np.random.default_rng(0).normal(size=(40, 3)))
+    alone = shown(capsys, "--x", "x.npy", "--backward", "--at", "30")
+    among = shown(capsys, "--x", "x.npy", "--backward", "--all")
+    first, second = (text[text.index("step 30, backward") :].splitlines()[:20] for text in (alone, among))
+    assert first == second
+
+
+@pytest.mark.parametrize("missing", ["x", "h", "c"])
+def test_what_is_not_given_beside_the_others_is_zero_and_the_walk_says_so(missing, capsys):
+    given = {"x": "1,2", "h": "1,2,3", "c": "3,2,1"}
+    del given[missing]
+    sizes = ["--input-size", "2", "--hidden-size", "3"]
+    text = shown(capsys, *sizes, *(part for name, value in given.items() for part in (f"--{name}", value)))
+    name = {"x": "x", "h": "h_prev", "c": "c_prev"}[missing]
+    assert f"not given    {name}: zero\n" in text
+    assert re.search(rf"^   {name} +0 +0", text, re.MULTILINE)
+
+
+def test_a_file_over_twenty_megabytes_says_its_size_first(here, capsys, monkeypatch):
+    monkeypatch.setattr(sys.modules["gatewise.cli.walk"], "LARGE", 1e6)
+    assert exit_code(["walk", "--steps", "60", "--all", "-o", "walk.html"]) == 0
+    told = capsys.readouterr().err
+    size = Path("walk.html").stat().st_size / 1e6
+    about = float(re.search(r"walk.html will take about (\d+) MB \(60 steps\)", told)[1])
+    assert abs(about - size) < 0.2 * size + 1
+    assert exit_code(["walk", "--steps", "60", "-o", "small.html"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 80])
+def test_a_table_that_is_too_wide_is_broken_into_blocks_and_loses_no_number(width):
+    walk = gw.walk(trace_of(3), unit=1, backward=True)
+    buffer = io.StringIO()
+    terminal.show(walk, Console(file=buffer, width=width, color_system=None))
+    text = buffer.getvalue()
+    if width > 40:  # where one product and its margin may be wider
+        assert max(map(cell_len, text.splitlines())) <= width
+    assert "left out" not in text
+    wide = io.StringIO()
+    terminal.show(walk, Console(file=wide, width=100, color_system=None))
+    assert sorted(set(numbers(text))) == sorted(set(numbers(wide.getvalue())))
+
+
+def test_columns_stay_aligned_in_letters_that_every_terminal_has():
+    buffer = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    terminal.show(gw.walk(trace_of(2), unit=0), Console(file=buffer, width=80, color_system=None))
+    buffer.seek(0)
+    lines = buffer.read().splitlines()
+    assert max(map(len, lines)) <= 80
+    head = next(place for place, line in enumerate(lines) if line.strip().startswith("a = -2"))
+    assert {line.rindex(".") for line in lines[head + 1 : head + 3]} != set()
+    ends = [len(line) for line in lines[head : head + 3]]
+    assert len(set(ends)) == 1
+
+
+def _started(*tokens, **pipes):
+    return subprocess.Popen(
+        [sys.executable, "-m", "gatewise", "walk", *tokens],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ,
+        **pipes,
+    )
+
+
+def test_an_interrupt_ends_a_long_walk_without_a_traceback():
+    with _started("--steps", "100000", "--all") as program:
+        assert b"An LSTM cell" in program.stdout.readline()
+        program.send_signal(signal.SIGINT)
+        program.stdout.read()
+        assert program.stderr.read() == b""
+        assert program.wait() == 130
+
+
+def test_a_reader_of_a_long_walk_may_leave_early():
+    with _started("--steps", "100000", "--all") as program:
+        assert b"An LSTM cell" in program.stdout.readline()
+        program.stdout.close()
+        assert program.stderr.read() == b""
+        assert program.wait() == 0
