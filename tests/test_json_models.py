@@ -490,7 +490,9 @@ def test_a_model_is_known_by_its_beginning_and_not_by_its_name(kind, name, tmp_p
     expected = first.lstm.layers[0][0].parameters.weight
     np.testing.assert_array_equal(gw.load(tmp_path / name, first.name).layers[0][0].parameters.weight, expected)
     head = {"head": "lin"} if kind == "state dict" else {}
-    np.testing.assert_array_equal(gw.load_network(tmp_path / name, **head).lstm.layers[0][0].parameters.weight, expected)
+    np.testing.assert_array_equal(
+        gw.load_network(tmp_path / name, **head).lstm.layers[0][0].parameters.weight, expected
+    )
 
 
 class Runs:
@@ -516,7 +518,7 @@ def test_a_pickled_array_of_objects_is_refused_and_nothing_in_it_runs(tmp_path):
 def spoil(kind, folder, count=SOME, seed=0):
     """Read so many spoiled files of a kind."""
     subjects = [json.dumps(FORMATS[kind]()).encode()]
-    return fuzz(subjects, partial(everything, door="json_models"), count, folder, seed=seed, also=[in_json])
+    return fuzz(subjects, partial(everything, reader="json_models"), count, folder, seed=seed, also=[in_json])
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -35,7 +35,7 @@ from test_interop import assert_same_lstm
 
 import gatewise as gw
 from gatewise import interop
-from gatewise.interop import keras as door
+from gatewise.interop import keras as gw_keras
 from gatewise.interop.keras.config import Version
 
 
@@ -285,14 +285,14 @@ def test_a_mask_is_noted_only_where_it_reaches(tmp_path):
 )
 def test_a_round_trip_through_a_file_changes_no_bit(form, options, tmp_path):
     lstm, path = new(**options), tmp_path / f"lstm{form}"
-    door.write(lstm, path)
+    gw_keras.write(lstm, path)
     back = interop.load_network(path)
     assert_same_lstm(back.lstm, lstm)
     assert (back.head, back.embedding, back.reads) == (None, None, "every")
     if lstm.num_layers == 1:
-        assert_same_lstm(door.read(path), lstm)
+        assert_same_lstm(gw_keras.read(path), lstm)
     first = path.read_bytes()
-    door.write(lstm, path)
+    gw_keras.write(lstm, path)
     assert path.read_bytes() == first
 
 
@@ -316,7 +316,7 @@ def test_what_keras_cannot_express_is_refused_before_anything_is_written(options
     if path is not None:
         path.write_bytes(b"before")
     with pytest.raises(gw.OptionError) as caught:
-        door.write(new(**options), path)
+        gw_keras.write(new(**options), path)
     cases.one_sentence(caught.value, words)
     assert path is None or path.read_bytes() == b"before"
 
@@ -325,19 +325,19 @@ def test_what_keras_cannot_express_is_refused_before_anything_is_written(options
 def test_every_variant_is_what_is_read_or_keras_does_not_have_it(variant, tmp_path):
     lstm = cases.run_of(variant).lstm
     if variant in ("plain", "hard sigmoid of Keras 3"):
-        door.write(lstm, tmp_path / "lstm.keras")
+        gw_keras.write(lstm, tmp_path / "lstm.keras")
         assert_same_lstm(interop.load(tmp_path / "lstm.keras"), lstm)
         return
     with pytest.raises(gw.OptionError) as caught:
-        door.write(lstm, tmp_path / "lstm.keras")
+        gw_keras.write(lstm, tmp_path / "lstm.keras")
     cases.one_sentence(caught.value, "Keras' LSTM has no")
 
 
 def test_a_name_that_is_no_keras_file_s_is_refused(tmp_path):
     with pytest.raises(gw.OptionError, match=r"\.keras or \.h5"):
-        door.write(new(), tmp_path / "lstm.pt")
+        gw_keras.write(new(), tmp_path / "lstm.pt")
     with pytest.raises(gw.OptionError, match="int"):
-        door.write(5, tmp_path / "lstm.keras")
+        gw_keras.write(5, tmp_path / "lstm.keras")
 
 
 def test_versions_are_parsed_and_compared():
@@ -349,7 +349,7 @@ def test_versions_are_parsed_and_compared():
 
 def test_read_takes_what_a_file_leaves_out(tmp_path):
     path = two_weights(tmp_path / "file", new())
-    lstm = door.read(path, recurrent_activation="softsign", go_backwards=True)
+    lstm = gw_keras.read(path, recurrent_activation="softsign", go_backwards=True)
     assert_same_lstm(lstm, interop.load(path, recurrent_activation="softsign", go_backwards=True))
     assert lstm.directions == ("backward",)
 
@@ -358,5 +358,5 @@ def test_a_stack_that_was_written_here_is_read_as_one_lstm(tmp_path):
     for options in ({}, {"bidirectional": True}, {"direction": "backward"}):
         lstm = gw.LSTM(3, 4, num_layers=3, rng=0, **options)
         for suffix in (".keras", ".h5"):
-            door.write(lstm, tmp_path / f"stack{suffix}")
+            gw_keras.write(lstm, tmp_path / f"stack{suffix}")
             assert_same_lstm(gw.load(tmp_path / f"stack{suffix}"), lstm)

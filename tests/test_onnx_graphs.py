@@ -15,7 +15,7 @@ onnx = pytest.importorskip("onnx")
 import onnx_models as models  # noqa: E402
 from onnx_reading import contents_of, found_in, network, refused_in, small, tensor_of, written_out  # noqa: E402
 
-from gatewise.interop import onnx as door  # noqa: E402
+from gatewise.interop import onnx as gw_onnx  # noqa: E402
 
 FORMS = {"Gemm": {}, "MatMul": {"product": "MatMul"}, "one matrix": {"apart": False}}
 WRITTEN_OUT = cover(
@@ -51,7 +51,7 @@ def test_a_written_out_cell_of_another_form_is_refused_by_the_names_of_its_opera
 def test_linear_layers_and_embeddings_make_a_network(head, tmp_path):
     model, table, weight, bias = network()
     path = models.save(model, tmp_path / "model.onnx")
-    contents = door.contents(path, {})
+    contents = gw_onnx.contents(path, {})
     assert {(one.name, one.kind, one.shape) for one in contents.parts} == {
         ("words", "embedding", (7, 3)),
         ("fc.weight", "linear layer", (2, 8)),
@@ -64,7 +64,7 @@ def test_linear_layers_and_embeddings_make_a_network(head, tmp_path):
     np.testing.assert_allclose(whole(tokens)[0], y @ weight + bias, atol=1e-6)
 
 
-def test_the_doors_lead_to_onnx_files_whatever_they_are_called(tmp_path):
+def test_onnx_files_are_recognised_whatever_they_are_called(tmp_path):
     model, table, weight, bias = network()
     path = models.save(model, tmp_path / "model.net")
     assert gw.inspect(path).format.startswith("ONNX, opset 15")
@@ -96,9 +96,9 @@ def test_directions_that_are_merged_in_two_ways_are_told_as_apart():
 
 def test_a_stack_is_taken_without_its_name_where_it_is_all_of_the_files_lstms():
     lstm = gw.LSTM(3, 4, num_layers=3, rng=0)
-    model = door.write(lstm)
+    model = gw_onnx.write(lstm)
     model.producer_name = "another"
-    assert_same_lstm(door.read(model), lstm)
+    assert_same_lstm(gw_onnx.read(model), lstm)
     for change in ("another", "refused"):  # one more that stands apart, or one that cannot be read
         more = onnx.ModelProto.FromString(model.SerializeToString())
         node = more.graph.node.add()
@@ -108,5 +108,5 @@ def test_a_stack_is_taken_without_its_name_where_it_is_all_of_the_files_lstms():
         if change == "refused":
             node.input[1] = "nothing"
         with pytest.raises(gw.OptionError) as caught:
-            door.read(more)
+            gw_onnx.read(more)
         cases.one_sentence(caught.value, "lstm_0 → lstm_1 → lstm_2", "name one")

@@ -24,7 +24,7 @@ onnx = pytest.importorskip("onnx")
 import onnx_models as models  # noqa: E402
 from onnx_fuzz import in_model  # noqa: E402
 
-from gatewise.interop import onnx as door  # noqa: E402
+from gatewise.interop import onnx as gw_onnx  # noqa: E402
 
 pytestmark = pytest.mark.referees
 
@@ -130,7 +130,7 @@ def test_the_referees_suite_passes(tmp_path):
             given = {one.name: array for one, array in zip(model.graph.input, inputs, strict=True) if array is not None}
             (node,) = (one for one in model.graph.node if one.op_type == "LSTM")
             weights = {node.input[n] for n in (1, 2, 3, 7) if n < len(node.input)}
-            found = door.contents(Path(path), {name: one for name, one in given.items() if name in weights}).found[0]
+            found = gw_onnx.contents(Path(path), {name: one for name, one in given.items() if name in weights}).found[0]
             formal = {models.INPUTS[n]: given[one] for n, one in enumerate(node.input) if one in given}
             answers = models.run_ours(found, formal, layout=int(found.batch_first))
             by_name = dict(zip(node.output, answers, strict=False))
@@ -149,7 +149,7 @@ def silero():
 @pytest.mark.parametrize("name", ["silero_vad_16k_sequence.onnx", "silero_vad.onnx", "silero_vad_op18_ifless.onnx"])
 def test_silero_gives_the_outputs_and_states_of_its_own_runtime(silero, name):
     folder, case = silero
-    found = door.contents(folder / name, {}).found
+    found = gw_onnx.contents(folder / name, {}).found
     agreeing = 0
     for one in found:
         trace = one.lstm.trace(case["L0.x"], ((gw.State(case["L0.h0"][0], case["L0.c0"][0]),),))
@@ -171,7 +171,7 @@ def test_silero_gives_the_outputs_and_states_of_its_own_runtime(silero, name):
 def test_mutations_of_silero_are_answered_or_refused(silero, tmp_path):
     folder, _ = silero
     subjects = [path.read_bytes() for path in sorted(folder.glob("*.onnx"))]
-    tally = fuzz(subjects, partial(everything, door="onnx"), 2000, tmp_path, seed=1, also=[in_model])
+    tally = fuzz(subjects, partial(everything, reader="onnx"), 2000, tmp_path, seed=1, also=[in_model])
     assert tally.answered + tally.refused == 2000
     assert min(tally.answered, tally.refused) > 250
 
@@ -197,7 +197,7 @@ def with_case(name, file):
 )
 def test_spoiled_copies_of_other_peoples_models_are_answered_or_refused(name, file, count, tmp_path):
     subjects = [(REFEREES / "cases" / name / file).read_bytes()]
-    tally = fuzz(subjects, partial(everything, door="json_models"), count, tmp_path, also=[in_json])
+    tally = fuzz(subjects, partial(everything, reader="json_models"), count, tmp_path, also=[in_json])
     assert min(tally.answered, tally.refused) > count // 20
 
 

@@ -1,4 +1,4 @@
-"""The door to PyTorch, without PyTorch: what is written is read again, and what a file holds is never run."""
+"""PyTorch's files without PyTorch: what is written is read again, and nothing that a file holds is executed."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_network_is_made_of_the_parts_that_are_named(tmp_path):
     arrays["head.net.0.weight"] = chance.normal(size=(2, 5)).astype(np.float32)
     arrays["head.net.0.bias"] = chance.normal(size=2).astype(np.float32)
     writing.write_archive(tmp_path / "net.pt", arrays)
-    with pytest.raises(gw.FileError, match=r"does not tell the way .* 'embed', 'head.net.0'"):
+    with pytest.raises(gw.FileError, match=r"does not say how its layers are connected.* 'embed', 'head.net.0'"):
         gw.load_network(tmp_path / "net.pt")
     network = gw.load_network(tmp_path / "net.pt", embedding="embed", head="head.net.0")
     tokens = np.array([1, 6, 0])
@@ -204,7 +204,10 @@ def test_what_pytorch_cannot_express_is_refused_by_name_before_anything_is_writt
 
 
 def test_layers_of_unequal_sizes_are_refused(tmp_path):
-    cells = [gw.LSTMCell(2, 3, seed=0, init="notebook", dtype=np.float64), gw.LSTMCell(3, 4, seed=0, init="notebook", dtype=np.float64)]
+    cells = [
+        gw.LSTMCell(2, 3, seed=0, init="notebook", dtype=np.float64),
+        gw.LSTMCell(3, 4, seed=0, init="notebook", dtype=np.float64),
+    ]
     with pytest.raises(gw.OptionError, match="equal sizes"):
         torch.write(gw.LSTM.from_cells(cells), tmp_path / "lstm.pt")
 

@@ -10,7 +10,7 @@ from peers.keras_live import BATCH, CLOSE, INPUTS, MASKED, TIME, UNITS, L, Loude
 
 import gatewise as gw
 from gatewise import interop
-from gatewise.interop import keras as door
+from gatewise.interop import keras as gw_keras
 
 pytestmark = [
     pytest.mark.peers,
@@ -203,7 +203,7 @@ def test_a_model_of_a_class_of_somebody_s_own_has_lstms_but_no_network(form, tmp
     for model, name in ((within, "lstm"), (keras.Sequential([inputs, within]), "within/lstm")):
         path = saved(model, tmp_path, form)
         np.testing.assert_array_equal(
-            interop.load(path, name)[0].parameters.weight, door.read(model, name)[0].parameters.weight
+            interop.load(path, name)[0].parameters.weight, gw_keras.read(model, name)[0].parameters.weight
         )
         with pytest.raises(gw.FileError, match="'within' is a model of a class of its own"):
             interop.load_network(path)

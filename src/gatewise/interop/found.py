@@ -26,10 +26,11 @@ def _print_safely(record: Any, *names: str) -> None:
         object.__setattr__(record, name, shown(getattr(record, name), most))
 
 
-def _listed(names: list[str]) -> str:
-    """Return names side by side: not more than twenty."""
-    more = [f"and {len(names) - 20} more"] if len(names) > 20 else []
-    return ", ".join([*map(repr, names[:20]), *more])
+def listed(names: Iterable[str]) -> str:
+    """Return names in one line, at most twenty of them."""
+    every = list(names)
+    more = [f"and {len(every) - 20} more"] if len(every) > 20 else []
+    return ", ".join([*map(repr, every[:20]), *more])
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +173,7 @@ class Contents:
         OptionError
             If there are several and no name is given, or none has the name.
         """
-        names = _listed([one.name for one in self.found])
+        names = listed([one.name for one in self.found])
         if name is not None:
             for refused in self.refused:
                 if refused.name == name and not any(one.name == name for one in self.found):
@@ -213,7 +214,7 @@ class Contents:
         used = {embedding, head}
         if left := [one.name for one in self.parts if one.name not in used]:
             warnings.warn(
-                f"{self.path}: the network is made without {_listed(left)}, which the file holds too",
+                f"{self.path}: the network is made without {listed(left)}, which the file holds too",
                 WeightsWarning,
                 stacklevel=3,
             )
@@ -227,7 +228,7 @@ class Contents:
                 bad = int(np.count_nonzero(~np.isfinite(weight)))
                 warn_of(f"{self.path}: {name}", [f"{bad} of {weight.size} numbers"] * bool(bad))
                 return weight, one
-        names = _listed([one.name for one in usable]) or "none"
+        names = listed([one.name for one in usable]) or "none"
         raise OptionError(f"there is no {purpose} {name!r} in {self.path}; it has {names}")
 
 

@@ -1,4 +1,4 @@
-"""The door to Keras: files of every generation and live layers, read and written; the traces of a live model's LSTMs.
+"""Keras: files of every generation and live layers read and written, states and gradients, live models captured.
 
 Keras' LSTM has its gates in the order i, f, c, o (c is the candidate), one bias, and kernels that are transposed:
 (input, 4 · units). Its LSTMs for cuDNN have two biases in one and blocks that are not; Keras 1 had twelve arrays. No
@@ -17,10 +17,20 @@ from gatewise.interop.keras import files
 from gatewise.interop.keras.capturing import capture
 from gatewise.interop.keras.live import lstm_of
 from gatewise.interop.keras.reading import contents
-from gatewise.interop.keras.writing import write
+from gatewise.interop.keras.states import read_state, write_state
+from gatewise.interop.keras.writing import write, write_gradients
 from gatewise.layers import LSTM
 
-__all__ = ["capture", "contents", "read", "recognises", "write"]
+__all__ = [
+    "capture",
+    "contents",
+    "read",
+    "read_state",
+    "recognises",
+    "write",
+    "write_gradients",
+    "write_state",
+]
 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:

@@ -16,6 +16,7 @@ from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
 from gatewise.errors import MissingExtraError, OptionError
+from gatewise.gradients import LSTMGradients
 from gatewise.interop import conventions
 from gatewise.interop.keras.files import CONFIG, METADATA, WEIGHTS
 from gatewise.layers import LSTM
@@ -215,6 +216,55 @@ def arrays(cell: LSTMCell) -> list[Array]:
     return [np.ascontiguousarray(found.input_weight.T), np.ascontiguousarray(found.recurrent_weight.T), found.bias]
 
 
+ROLES = ("kernel", "recurrent_kernel", "bias")  # of the `arrays` of a cell
+
+
+def _by_layer(lstm: LSTM) -> Iterator[tuple[str, dict[str, Array]]]:
+    """Yield the name of each layer, and its arrays by the paths of its variables."""
+    for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
+        held: dict[str, Array] = {}
+        for direction, cell in zip(lstm.directions, row, strict=True):
+            side = f"{direction}_{name.replace('bidirectional', 'lstm')}/" if lstm.bidirectional else ""
+            held |= {f"{name}/{side}lstm_cell/{role}": one for role, one in zip(ROLES, arrays(cell), strict=True)}
+        yield name, held
+
+
+def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
+    """Return the gradients of an LSTM's parameters by the paths of the variables of the model that `write` makes.
+
+    Parameters
+    ----------
+    gradients : LSTMGradients
+        Of a run of `lstm`: see `gatewise.backward`.
+    lstm : LSTM
+
+    Returns
+    -------
+    dict of str to array
+        ``lstm/lstm_cell/kernel``, ``lstm/lstm_cell/recurrent_kernel``, ``lstm/lstm_cell/bias``, or
+        ``bidirectional/forward_lstm/lstm_cell/kernel`` …, in Keras' shapes and in the order of ``trainable_variables``:
+        of a layer with another name, the values come in the same order.
+
+    Raises
+    ------
+    OptionError
+        If Keras cannot express the LSTM, or the gradients are not those of one of its layers and directions.
+    ShapeError
+        If they are those of an LSTM of other sizes.
+
+    Examples
+    --------
+    >>> import numpy as np, gatewise as gw
+    >>> lstm = gw.LSTM(3, 2, rng=0)
+    >>> gradients = gw.backward(lstm.trace(np.ones((5, 3))), np.ones((5, 2)))
+    >>> {name: array.shape for name, array in write_gradients(gradients, lstm).items()}
+    {'lstm/lstm_cell/kernel': (3, 8), 'lstm/lstm_cell/recurrent_kernel': (2, 8), 'lstm/lstm_cell/bias': (8,)}
+    """
+    require_expressible(lstm)
+    of = conventions.gradients_as_parameters(lstm, gradients)
+    return {path: array for _, held in _by_layer(of) for path, array in held.items()}
+
+
 def _archive(path: Any, lstm: LSTM, h5py: Any) -> None:
     target = io.BytesIO()
     with h5py.File(target, "w") as file:
@@ -243,14 +293,10 @@ def _whole_model(file: Any, lstm: LSTM) -> None:
     names = ["input", *(name for _, name, _ in _layers(lstm))]
     weights.attrs["layer_names"] = [name.encode() for name in names]
     weights.create_group("input").attrs["weight_names"] = np.zeros(0)
-    for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
+    for name, held in _by_layer(lstm):
         group = weights.create_group(name)
-        held = []
-        for direction, cell in zip(lstm.directions, row, strict=True):
-            side = f"{direction}_{name.replace('bidirectional', 'lstm')}/" if lstm.bidirectional else ""
-            for role, array in zip(("kernel", "recurrent_kernel", "bias"), arrays(cell), strict=True):
-                held.append(f"{name}/{side}lstm_cell/{role}")
-                group.create_dataset(held[-1], data=array)
+        for path, array in held.items():
+            group.create_dataset(path, data=array)
         group.attrs["weight_names"] = [one.encode() for one in held]
     weights.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0)
 
@@ -261,6 +307,6 @@ def _live(lstm: LSTM) -> Any:
     except ImportError:
         raise MissingExtraError("a live Keras model needs Keras 3: pip install keras, and a backend of it") from None
     model = keras.saving.deserialize_keras_object(configuration(lstm))
-    for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
-        model.get_layer(name).set_weights([array for cell in row for array in arrays(cell)])
+    for name, held in _by_layer(lstm):
+        model.get_layer(name).set_weights([*held.values()])
     return model

@@ -1,4 +1,4 @@
-"""The door to ONNX: files read and written, and the traces of a running model's LSTMs.
+"""ONNX: files read and written, states and gradients in its shapes, and models captured as onnxruntime runs them.
 
 The operator `LSTM` is read in every form that it has (https://onnx.ai/onnx/operators/onnx__LSTM.html), and the
 quantised one of onnxruntime, `DynamicQuantizeLSTM`. The package onnx reads the container; no runtime is needed.
@@ -16,19 +16,29 @@ import numpy.typing as npt
 
 from gatewise import storage
 from gatewise.errors import OptionError
-from gatewise.interop.capture import Captured
+from gatewise.interop.captured import Captured
 from gatewise.interop.found import Contents
 from gatewise.interop.onnx import packages
 from gatewise.interop.onnx.capturing import captured
 from gatewise.interop.onnx.parsing import parsed
 from gatewise.interop.onnx.reading import looked_at
-from gatewise.interop.onnx.writing import model_of
+from gatewise.interop.onnx.states import read_state, write_state
+from gatewise.interop.onnx.writing import model_of, write_gradients
 from gatewise.layers import LSTM
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["capture", "contents", "read", "recognises", "write"]
+__all__ = [
+    "capture",
+    "contents",
+    "read",
+    "read_state",
+    "recognises",
+    "write",
+    "write_gradients",
+    "write_state",
+]
 
 # ModelProto: ir_version, a small whole number, and the tag of another of its fields.
 _HEAD = re.compile(rb"\x08[\x01-\x40](?:[\x12\x1a\x22\x28\x32\x3a\x42\x72]|\xa2\x01|\xca\x01|\xd2\x01|$)", re.DOTALL)
@@ -69,9 +79,7 @@ def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = No
     """
     if isinstance(source, (str, os.PathLike)):
         return contents(Path(source), omitted).pick(name).lstm
-    if not isinstance(source, packages.reader().ModelProto):
-        raise OptionError(f"read takes a path or an onnx.ModelProto, not {type(source).__name__}")
-    return looked_at(source, None, omitted)[0].pick(name).lstm
+    return looked_at(_model_proto("read", source), None, omitted)[0].pick(name).lstm
 
 
 def write(
@@ -112,27 +120,41 @@ def write(
     return model
 
 
-def capture(path: str | os.PathLike[str], inputs: Mapping[str, npt.ArrayLike]) -> tuple[Captured, ...]:
-    """Run a model in onnxruntime and return the trace of every LSTM in it that ran, at its real inputs.
+def capture(
+    model: str | os.PathLike[str] | onnx.ModelProto, /, *inputs: npt.ArrayLike, **named: npt.ArrayLike
+) -> tuple[Captured, ...]:
+    """Run a model in onnxruntime and return the trace of every LSTM in it that ran, at the inputs it received.
 
     Parameters
     ----------
-    path : path
-    inputs : mapping of str to array
-        What the model is given, by its inputs' names.
+    model : path or onnx.ModelProto
+    *inputs : array
+        The model's inputs in the graph's order; those that have a value in the file are left out of the count.
+    **named : array
+        Inputs by name, ``**{"input.1": x}`` where a name is no Python identifier.
 
     Returns
     -------
     tuple of Captured
-        In the order of the graph. LSTMs in the branches of If are among them where the branch was taken; those in
+        In the order of the graph. LSTMs in the branches of an If are among them where the branch was taken; those in
         the bodies of Loop and Scan, and in functions, are not.
 
     Raises
     ------
+    OptionError
+        If an input is missing, given twice, or none of the model's.
     FileError
         If the model cannot be read or run, or no LSTM in it can be captured.
     MissingExtraError
         If onnxruntime is not installed.
     """
-    source = storage.readable(path)
-    return captured(parsed(source), source, inputs)
+    if isinstance(model, (str, os.PathLike)):
+        source = storage.readable(model)
+        return captured(parsed(source), source, inputs, named)
+    return captured(_model_proto("capture", model), None, inputs, named)
+
+
+def _model_proto(verb: str, given: Any) -> Any:
+    if not isinstance(given, packages.reader().ModelProto):
+        raise OptionError(f"{verb} takes the path of an ONNX file or an onnx.ModelProto, not {type(given).__name__}")
+    return given

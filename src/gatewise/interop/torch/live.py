@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import MissingExtraError, OptionError
-from gatewise.interop.capture import Captured, difference
-from gatewise.interop.found import warn_of
+from gatewise.errors import OptionError
+from gatewise.interop.captured import Captured, difference
+from gatewise.interop.found import listed, warn_of
 from gatewise.interop.torch.grouping import grouped
+from gatewise.interop.torch.states import read_state, write_state
+from gatewise.interop.torch.tensors import library, numbers
 from gatewise.layers import LSTM
-from gatewise.step import State
 from gatewise.trace import LSTMTrace
 
 if TYPE_CHECKING:
@@ -24,40 +25,42 @@ if TYPE_CHECKING:
 WITHOUT_STATES = "it put out no states to compare with"
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError("a live PyTorch module needs PyTorch; pip install torch brings it") from None
-    return torch
+def lstms_in(module: torch.nn.Module) -> dict[str, Any]:
+    """Return the modules LSTM and LSTMCell in a live module by name; the module itself is called lstm."""
+    torch = library()
+    kinds = (torch.nn.LSTM, torch.nn.LSTMCell)
+    return {name or "lstm": one for name, one in module.named_modules() if isinstance(one, kinds)}
 
 
-def lstm_of(module: torch.nn.LSTM | torch.nn.LSTMCell) -> LSTM:
+def lstm_of(module: torch.nn.Module, name: str | None = None) -> LSTM:
     """Return the LSTM of a live module; see `gatewise.interop.torch.read`."""
-    torch = _torch()
-    if not isinstance(module, (torch.nn.LSTM, torch.nn.LSTMCell)):
-        raise OptionError(f"read takes a torch.nn.LSTM or LSTMCell, or a path, not {type(module).__name__}")
-    names = getattr(module, "_flat_weights_names", None) or [name for name, _ in module.named_parameters()]
-    found, _, refused = grouped({name: _numbers(getattr(module, name)) for name in names})  # parametrised ones too
+    torch = library()
+    if not isinstance(module, torch.nn.Module):
+        raise OptionError(f"read takes a live PyTorch module or a path, not {type(module).__name__}")
+    modules = lstms_in(module)
+    if not modules:
+        raise OptionError(f"read takes a torch.nn.LSTM or LSTMCell, or a module that holds one, not {_kind(module)}")
+    if name is None and len(modules) > 1:
+        raise OptionError(f"this {_kind(module)} holds {len(modules)} LSTMs; name one of them: {listed(modules)}")
+    chosen = modules.get(name, None) if name is not None else next(iter(modules.values()))
+    if chosen is None:
+        raise OptionError(f"there is no LSTM {name!r} in this {_kind(module)}; it has {listed(modules)}")
+    names = getattr(chosen, "_flat_weights_names", None) or [one for one, _ in chosen.named_parameters()]
+    found, _, refused = grouped({one: numbers(getattr(chosen, one)) for one in names})  # parametrised ones too
     if not found:
         reasons = "; ".join(one.reason for one in refused) or "it has no weights of its own"
-        raise OptionError(f"this {type(module).__name__} cannot be read: {reasons}")
-    warn_of(f"this {type(module).__name__}", found[0].bad)
+        raise OptionError(f"this {_kind(chosen)} cannot be read: {reasons}")
+    warn_of(f"this {_kind(chosen)}", found[0].bad)
     return found[0].lstm
 
 
-def _numbers(tensor: torch.Tensor) -> Array:
-    torch = _torch()
-    if tensor.is_meta:
-        raise OptionError("a module on the device meta has no numbers")
-    wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
-    found: Array = tensor.detach().to("cpu", wide).numpy()
-    return found
+def _kind(module: torch.nn.Module) -> str:
+    return type(module).__name__
 
 
 def module_of(lstm: LSTM, arrays: Mapping[str, Array]) -> torch.nn.LSTM:
     """Return a live module with an LSTM's arrays by PyTorch's names."""
-    torch = _torch()
+    torch = library()
     first = lstm.layers[0][0].parameters
     module = torch.nn.LSTM(
         lstm.input_size,
@@ -95,13 +98,12 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
     OptionError
         If there is no LSTM in the model, or none was called, or one drops out numbers at random: call ``model.eval()``.
     """
-    torch = _torch()
+    torch = library()
     if not isinstance(model, torch.nn.Module):
         raise OptionError(f"capture takes a torch.nn.Module, not {type(model).__name__}")
     if isinstance(model, torch.jit.ScriptModule):
         raise OptionError("a TorchScript module cannot be looked into as it runs; capture the module it was made of")
-    kinds = (torch.nn.LSTM, torch.nn.LSTMCell)
-    modules = {name or "lstm": one for name, one in model.named_modules() if isinstance(one, kinds)}
+    modules = lstms_in(model)
     if not modules:
         raise OptionError(f"there is no torch.nn.LSTM or LSTMCell in this {type(model).__name__}")
     captured: list[Captured] = []
@@ -143,22 +145,22 @@ Seen = tuple[LSTMTrace, float, tuple[str, ...]]
 
 
 def _see_cell(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
-    torch = _torch()
+    torch = library()
 
     def rows(tensor: Any) -> Array:
-        found = _numbers(tensor)
+        found = numbers(tensor)
         return found if found.ndim == 2 else found[None]
 
-    state = None if hx is None else ((State(rows(hx[0]), rows(hx[1])),),)
+    state = None if hx is None else read_state([rows(one)[None] for one in hx], lstm)
     trace = lstm.trace(rows(x)[None], state)
     final = trace.state[0][0]
     if isinstance(output, torch.Tensor):
         return trace, difference([(final.h, rows(output))]), (WITHOUT_STATES,)
-    return trace, difference([(final.h, rows(output[0])), (final.c, rows(output[1]))]), ()
+    return trace, difference(zip(final, map(rows, output), strict=True)), ()
 
 
 def _see_lstm(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
-    torch = _torch()
+    torch = library()
     packed = torch.nn.utils.rnn.PackedSequence
     whole = isinstance(output, tuple) and not isinstance(output, packed)
     y, states = output if whole else (output, None)
@@ -169,21 +171,18 @@ def _see_lstm(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
     else:
         time_first = x.dim() == 2 or not module.batch_first
         x, y = (one if time_first else one.transpose(0, 1) for one in (x, y))
-    values, outputs = _numbers(x), _numbers(y)
+    values, outputs = numbers(x), numbers(y)
     if values.ndim == 2:
         values, outputs = values[:, None], outputs[:, None]
-    state = None if hx is None else _states(lstm, *hx)
+    state = None if hx is None else read_state([_batched(one) for one in hx], lstm)
     trace = lstm.trace(values, state, lengths=None if lengths is None else lengths.numpy())
     pairs = [(trace.output, outputs)]
-    for ours, theirs in zip(trace.state, () if states is None else _states(lstm, *states), strict=states is not None):
-        for one, other in zip(ours, theirs, strict=True):
-            pairs += [(one.h, other.h), (one.c, other.c)]
+    if states is not None:
+        pairs += zip(write_state(trace.state), map(_batched, states), strict=True)
     return trace, difference(pairs), () if whole else (WITHOUT_STATES,)
 
 
-def _states(lstm: LSTM, h: Any, c: Any) -> tuple[tuple[State, ...], ...]:
-    """Return PyTorch's states (layers · directions, batch, size) as ours."""
-    hidden, cell = (one if one.ndim == 3 else one[:, None] for one in (_numbers(h), _numbers(c)))
-    flat = [State(*pair) for pair in zip(hidden, cell, strict=True)]
-    count = len(lstm.directions)
-    return tuple(tuple(flat[n : n + count]) for n in range(0, len(flat), count))
+def _batched(state: Any) -> Array:
+    """Return h or c with a batch axis."""
+    found = numbers(state)
+    return found if found.ndim == 3 else found[:, None]
