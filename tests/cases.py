@@ -110,7 +110,7 @@ class Run:
 
 
 def valid_of(kind: str, time: int, batch: int, rng: np.random.Generator) -> np.ndarray | None:
-    """Return which steps take place: all, those within each row's length, or any."""
+    """Return which steps are valid: all, those within each sequence's length, or any."""
     if kind == "all valid":
         return None
     if kind == "lengths":
@@ -184,7 +184,7 @@ def differences(loss, array: np.ndarray, by: float = 2e-6) -> np.ndarray:
 
 
 def differences_by_row(losses, array: np.ndarray, axis: int = 0, by: float = 2e-6) -> np.ndarray:
-    """Return the same where there is a loss of each row, which only that row's entries move: all rows at once."""
+    """Return the same where each sequence has a loss of its own, which only its entries move: all at once."""
     rows = np.moveaxis(np.empty(array.shape), axis, 0)
     moved = [np.moveaxis(array.copy(), axis, 0) for _ in range(2)]
     for index in np.ndindex(rows.shape[1:]):

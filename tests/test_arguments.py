@@ -21,7 +21,7 @@ import gatewise as gw
         ("text", {}, gw.OptionError, ["x", "real numbers"]),
         (None, {}, gw.OptionError, ["x", "real numbers"]),
         (np.zeros((4, 3, 2)), {"lengths": [1, 2]}, gw.ShapeError, ["lengths", "3", "[1, 2]"]),
-        (np.zeros((4, 3, 2)), {"lengths": [1.0, 2.0, 3.0]}, gw.ShapeError, ["lengths", "whole numbers"]),
+        (np.zeros((4, 3, 2)), {"lengths": [1.0, 2.0, 3.0]}, gw.ShapeError, ["lengths", "integers"]),
         (np.zeros((4, 3, 2)), {"lengths": [1, 2, 5]}, gw.OptionError, ["lengths", "0 and 4", "[1, 2, 5]"]),
         (np.zeros((4, 3, 2)), {"lengths": [-1, 2, 3]}, gw.OptionError, ["lengths", "[-1, 2, 3]"]),
         (np.zeros((4, 3, 2)), {"lengths": [[1], [2, 3]]}, gw.ShapeError, ["lengths"]),

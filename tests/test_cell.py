@@ -21,7 +21,7 @@ every_init = pytest.mark.parametrize("init", INITS)
 def drawn(init, inputs=20, hidden=50, *, seed=0, **options):
     """Return parameters of an initialiser, whose numbers come from a seed."""
     source = {"seed": seed} if init == "notebook" else {"rng": seed}
-    return draw(inputs, hidden, init=init, dtype=np.float64, **source, **options)
+    return draw(inputs, hidden, init=init, **source, **{"dtype": np.float64, **options})
 
 
 def assert_uniform(numbers, bound):
@@ -151,12 +151,12 @@ def test_single_precision_numbers_are_the_double_ones_rounded(init):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ({"init": "he"}, ["initialiser", "'he'", "pytorch", "chrono"]),
+        ({"init": "he"}, ["init", "'he'", "pytorch", "chrono"]),
         ({"input_size": 0}, ["input_size", "at least 1", "0"]),
         ({"hidden_size": -3}, ["hidden_size", "at least 1", "-3"]),
-        ({"hidden_size": 2.5}, ["hidden_size", "whole number", "2.5"]),
-        ({"hidden_size": "4"}, ["hidden_size", "whole number", "'4'"]),
-        ({"input_size": True}, ["input_size", "whole number", "True"]),
+        ({"hidden_size": 2.5}, ["hidden_size", "integer", "2.5"]),
+        ({"hidden_size": "4"}, ["hidden_size", "integer", "'4'"]),
+        ({"input_size": True}, ["input_size", "integer", "True"]),
         ({"projection_size": 0}, ["projection_size", "at least 1"]),
         ({"projection_size": 5}, ["projection_size", "at most", "4", "5"]),
         ({"dtype": "float16"}, ["dtype", "float32, float64", "float16"]),
@@ -169,7 +169,7 @@ def test_single_precision_numbers_are_the_double_ones_rounded(init):
         ({"init": "glorot", "forget_bias": np.nan}, ["forget_bias", "finite", "nan"]),
         ({"init": "glorot", "forget_bias": "one"}, ["forget_bias", "'one'"]),
         ({"init": "chrono", "longest": 2}, ["longest", "at least 3", "2"]),
-        ({"init": "chrono", "longest": 9.5}, ["longest", "whole number", "9.5"]),
+        ({"init": "chrono", "longest": 9.5}, ["longest", "integer", "9.5"]),
         ({"init": "notebook", "rng": 0}, ["'notebook'", "seed", "rng"]),
         ({"init": "notebook", "seed": -1}, ["seed", "-1"]),
         ({"init": "notebook", "seed": 2**32}, ["seed", str(2**32 - 1)]),
@@ -213,7 +213,7 @@ def test_a_step_is_the_first_of_a_run(variant, projection):
     run = cases.run_of(variant, projection=projection, time=1, batch=1)
     step = gw.LSTMCell.from_parameters(run.p).step(run.x[0, 0], gw.State(run.state.h[0], run.state.c[0]))
     trace = run.trace(engine="reference")
-    for name in (*gw.keep.QUANTITIES, "gates", "combined_input", "preactivations"):
+    for name in (*gw.keep.QUANTITIES, "gates", "combined_input", "preactivations", "activated_cell_state"):
         np.testing.assert_array_equal(getattr(step, name), getattr(trace, name)[0, 0], err_msg=name)
     np.testing.assert_array_equal(step.state.h, trace.final.h[0])
     np.testing.assert_array_equal(step.state.c, trace.final.c[0])
@@ -283,4 +283,4 @@ def test_a_cell_says_what_it_is():
     assert repr(cell) == "LSTMCell(input_size=3, hidden_size=2, peephole=full, dtype=float64)"
     assert (cell.input_size, cell.hidden_size, cell.recurrent_size, cell.dtype) == (3, 2, 2, np.float64)
     assert cell.variant.peephole == "full"
-    assert repr(cell.step([1, 2, 3])) == "<Step of " + repr(cell.parameters) + ">"
+    assert repr(cell.step([1, 2, 3])).startswith("<Step: 3 features, 2 units, float64\n  input_gate    (2,)  ")

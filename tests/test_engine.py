@@ -310,7 +310,15 @@ def test_an_engine_fills_every_number_it_is_asked_for(engine, variant, valid, pr
     arrays = {name: np.full(shape, 1e300) for name, shape in keep.shapes(run.p, 5, 3).items()}
     chosen = choose(engine, run.p)
     chosen.run(
-        run.p, run.x, run.state, hidden, reverse=False, valid=run.valid, dropout=gw.DropoutMasks(), keep=keep, arrays=arrays
+        run.p,
+        run.x,
+        run.state,
+        hidden,
+        reverse=False,
+        valid=run.valid,
+        dropout=gw.DropoutMasks(),
+        keep=keep,
+        arrays=arrays,
     )
     for name, array in {"hidden": hidden, **arrays}.items():
         assert not (array == 1e300).any(), name

@@ -81,7 +81,10 @@ def test_the_equations_hold_inside_every_trace(variant, projection, direction, v
     new = raw if v.cell_clip is None else np.clip(raw, -v.cell_clip, v.cell_clip)
     np.testing.assert_allclose(trace.cell_state[on], new, atol=1e-13)
     seen = new if v.layer_norm != "haste" else p.cell_norm[0] * normed(new, v.epsilon) + p.cell_norm[1]
-    m = o * activation(v.cell_activation, seen)
+    t = activation(v.cell_activation, seen)
+    np.testing.assert_allclose(trace.activated_cell_state[on], t, atol=1e-13)
+    assert np.isnan(trace.activated_cell_state[~on]).all()
+    m = o * t
     np.testing.assert_allclose(trace.unprojected_state[on], m, atol=1e-13)
     r = m if p.projection is None else m @ p.projection.T
     r = r if v.projection_clip is None else np.clip(r, -v.projection_clip, v.projection_clip)

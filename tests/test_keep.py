@@ -94,7 +94,7 @@ def test_a_quantity_that_was_not_kept_is_missed_by_name():
         ({"units": ["a"]}, ["units", "['a']"]),
         ({"units": [1.7]}, ["units", "1.7"]),
         ({"every": 0}, ["every", "at least 1", "0"]),
-        ({"every": 1.5}, ["every", "whole number", "1.5"]),
+        ({"every": 1.5}, ["every", "integer", "1.5"]),
     ],
 )
 def test_a_wrong_wish_for_less_is_refused_in_one_sentence(options, parts):

@@ -59,13 +59,15 @@ def test_a_table_of_less_keeps_the_names_of_what_is_left(valid):
 def test_tables_of_an_lstm_go_by_layer_and_direction():
     trace = gw.LSTM(**BIDIRECTIONAL, num_layers=2, rng=0).trace(np.ones((3, 1, 2)))
     tables = trace.to_xarray()
-    assert set(tables) == {(layer, direction) for layer in (0, 1) for direction in cases.DIRECTIONS}
-    np.testing.assert_array_equal(tables[1, "backward"].candidate, trace[1, "backward"].candidate)
-    assert tables[1, "backward"].attrs["direction"] == "backward"
+    for (layer, direction), cell in trace.cells().items():
+        table = tables[f"layer_{layer}/{direction}"]
+        np.testing.assert_array_equal(table.candidate, cell.candidate)
+        assert table.attrs["direction"] == direction
+    np.testing.assert_array_equal(tables["output"].y, trace.output)
 
 
 def test_without_xarray_one_sentence_tells_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "xarray", None)
     with pytest.raises(gw.MissingExtraError) as caught:
         cases.run_of("plain").trace().to_xarray()
-    cases.one_sentence(caught.value, "xarray", "pip install 'gatewise[xarray]'")
+    cases.one_sentence(caught.value, "xarray", "pip install '.[xarray]'")

@@ -85,7 +85,7 @@ def test_another_precision_keeps_everything_else(dtype):
     ("options", "kind", "parts"),
     [
         ({"num_layers": 0}, gw.OptionError, ["num_layers", "at least 1", "0"]),
-        ({"num_layers": 1.0}, gw.OptionError, ["num_layers", "whole number", "1.0"]),
+        ({"num_layers": 1.0}, gw.OptionError, ["num_layers", "integer", "1.0"]),
         ({"direction": "sideways"}, gw.OptionError, ["direction", "'sideways'", "forward, backward"]),
         ({"direction": "backward", "bidirectional": True}, gw.OptionError, ["direction", "bidirectional"]),
         ({"merge": "glue"}, gw.OptionError, ["merge", "'glue'", "concat"]),

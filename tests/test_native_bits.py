@@ -45,7 +45,9 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, kernel, dtype, v
 @every_dtype
 @every_variant
 def test_kernels_that_round_once_give_the_same_bits(monkeypatch, dtype, variant):
-    run = cases.run_of(variant, time=20, batch=7, inputs=5, hidden=37, dtype=dtype, dropout=True, projection="projected")
+    run = cases.run_of(
+        variant, time=20, batch=7, inputs=5, hidden=37, dtype=dtype, dropout=True, projection="projected"
+    )
     found = []
     for kernel in KERNELS[:2]:
         monkeypatch.setenv("GATEWISE_KERNEL", kernel)

@@ -65,10 +65,19 @@ def in_float64(run):
     valid=cases.VALID,
     dropout=[False, True],
 )
-def test_every_kernel_computes_the_reference(monkeypatch, kernel, dtype, variant, projection, direction, valid, dropout):
+def test_every_kernel_computes_the_reference(
+    monkeypatch, kernel, dtype, variant, projection, direction, valid, dropout
+):
     monkeypatch.setenv("GATEWISE_KERNEL", kernel)
     run = cases.run_of(
-        variant, projection=projection, direction=direction, valid=valid, dropout=dropout, dtype=dtype, batch=7, hidden=21
+        variant,
+        projection=projection,
+        direction=direction,
+        valid=valid,
+        dropout=dropout,
+        dtype=dtype,
+        batch=7,
+        hidden=21,
     )
     found = everything(run, engine="native")
     assert_close(found, everything(in_float64(run), engine="reference"), dtype)

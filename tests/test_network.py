@@ -1,4 +1,4 @@
-"""Embedding → LSTM → head: forward by hand, the way back by central differences."""
+"""Embedding → LSTM → head: forward by hand, backward by central differences."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_tokens_without_a_batch_are_a_batch_of_one(reads):
 @pytest.mark.parametrize("lengths", [None, [4, 2], [0, 3]])
 @pytest.mark.parametrize("merge", ["concat", "sum", "mul", "average"])
 def test_the_gradients_of_a_network_equal_central_differences(reads, bidirectional, lengths, merge):
-    """Token 3 comes again and again, in one row and across rows: its gradients add up."""
+    """Token 3 comes again and again, within a sequence and across sequences: its gradients add up."""
     network = random_network(reads=reads, bidirectional=bidirectional, num_layers=2, merge=merge)
     rng = np.random.default_rng(4)
     start = [[gw.State(*(rng.normal(size=a.shape) for a in s)) for s in row] for row in network.lstm.zero_state(2)]
@@ -234,7 +234,7 @@ def test_the_gradients_of_a_network_that_masks_equal_central_differences(reads, 
     assert not found.embedding[3].any()
 
 
-# Activations of the head, and steps that do not take place.
+# Activations of the head, and steps that are not valid.
 
 
 def test_a_softmax_head_puts_out_shares_even_of_huge_numbers():
@@ -348,8 +348,10 @@ def test_a_head_in_single_precision_takes_its_bias_along():
 
 def test_a_network_says_what_it_is():
     network = random_network(reads="last")
-    assert repr(network) == f"<Network: embedding (5, 2) → {network.lstm!r} → head (2, 3), reads last>"
-    assert repr(random_network(embedding=False, head=False)) == f"<Network: {random_network().lstm!r}, reads every>"
+    parts = f"Embedding(vocabulary=5) → {network.lstm!r} → Linear(3, 2)"
+    assert repr(network) == f"<Network: {parts}, reads last, {10 + network.lstm.num_parameters + 8} parameters>"
+    bare = random_network(embedding=False, head=False)
+    assert repr(bare) == f"<Network: {bare.lstm!r}, reads every, {bare.lstm.num_parameters} parameters>"
 
 
 # What is refused.
@@ -399,14 +401,14 @@ def test_a_wrong_head_is_refused_in_one_sentence(weight, bias, kind, words):
 @pytest.mark.parametrize(
     ("x", "kind", "words"),
     [
-        ([[0.0, 1.0]], gw.ShapeError, ["whole numbers", "float64"]),
-        ([[True, False]], gw.ShapeError, ["whole numbers", "bool"]),
+        ([[0.0, 1.0]], gw.ShapeError, ["integers", "float64"]),
+        ([[True, False]], gw.ShapeError, ["integers", "bool"]),
         (3, gw.ShapeError, ["()", "(time, batch)"]),
         (np.zeros((2, 2, 2), int), gw.ShapeError, ["(2, 2, 2)"]),
         ([[0, 5]], gw.OptionError, ["0 and 4", "0 to 5"]),
         ([[-1, 4]], gw.OptionError, ["0 and 4", "-1 to 4"]),
         ([[0, 1], [2]], gw.ShapeError, ["x"]),
-        ("text", gw.ShapeError, ["x", "whole numbers"]),
+        ("text", gw.ShapeError, ["x", "integers"]),
     ],
 )
 def test_wrong_tokens_are_refused_in_one_sentence(x, kind, words):

@@ -1,15 +1,18 @@
-"""The public face: the names that the package gives out, and what importing it costs."""
+"""The public names of the package, what they return, and what importing it costs."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import itertools
+import re
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -130,3 +133,59 @@ def test_the_version_is_the_one_of_the_distribution():
 
 def test_types_are_shipped_with_the_package():
     assert files("gatewise").joinpath("py.typed").is_file()
+
+
+# What public names return.
+
+PLACES = ("gatewise", "gatewise.walkthrough", "gatewise.symbolic")  # packages whose `__all__` gives out types
+
+
+def named_in(annotation: object, module: ModuleType) -> set[type]:
+    """Return the classes of gatewise that an annotation names, as it stands in a module."""
+    found = set()
+    for word in re.findall(r"[A-Za-z_]\w*", str(annotation)):
+        thing = getattr(module, word, None)
+        alias = re.findall(r"(gatewise[\w.]*)\.(\w+)", str(thing)) if not inspect.isclass(thing) else []
+        candidates = [thing, *(getattr(sys.modules.get(where), name, None) for where, name in alias)]
+        found |= {one for one in candidates if inspect.isclass(one) and one.__module__.startswith("gatewise")}
+    return found
+
+
+def returned_by(thing: object) -> set[type]:
+    """Return the classes of gatewise that a function returns, or that a class's public members hold and return."""
+    if not inspect.isclass(thing):
+        functions = [*getattr(thing, "registry", {}).values(), inspect.unwrap(thing)]
+        return {
+            one
+            for function in functions
+            for one in named_in(getattr(function, "__annotations__", {}).get("return", ""), inspect.getmodule(function))
+        }
+    found, module = set(), inspect.getmodule(thing)
+    for name, member in vars(thing).items():
+        if name.startswith("_") and name not in ("__call__", "__getitem__", "__iter__"):
+            continue
+        inner = member.fget if isinstance(member, property) else getattr(member, "func", member)
+        function = inspect.unwrap(getattr(inner, "__func__", inner)) if callable(inner) or inner is not member else None
+        if inspect.isfunction(function):
+            found |= named_in(function.__annotations__.get("return", ""), inspect.getmodule(function))
+    for name, annotation in vars(thing).get("__annotations__", {}).items():
+        found |= set() if name.startswith("_") else named_in(annotation, module)
+    return found
+
+
+def test_what_public_names_return_is_of_exported_types():
+
+    exported = {getattr(import_module(place), name) for place in PLACES for name in import_module(place).__all__}
+    todo = [getattr(gw, name) for name in NAMES]
+    seen, missing = [], set()
+    while todo:
+        thing = todo.pop()
+        if any(thing is one for one in seen):
+            continue
+        seen.append(thing)
+        for one in returned_by(thing):
+            todo += [one, *(base for base in one.__mro__[1:] if base.__module__.startswith("gatewise"))]
+            if one not in exported:
+                missing.add(f"{one.__module__}.{one.__name__}")
+    assert not missing
+    assert len(seen) > 60

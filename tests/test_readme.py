@@ -1,9 +1,10 @@
-"""README is true: its commands are run, its tree is the house. (Consoles and Python: see test_pages.)"""
+"""README and CONTRIBUTING are true: commands run, the tree is the package's. (Consoles and Python: see test_pages.)"""
 
 from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,18 @@ from program import exit_code
 from gatewise.interop import onnx
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-SHELL = [line for language, body in BLOCKS if language == "sh" for line in body.splitlines() if line]
+README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
 
 
-def test_every_command_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def shell(*pages: Path) -> list[str]:
+    return [line for page in pages for body in blocks(page, "sh") for line in body.splitlines() if line]
+
+
+def test_every_command_of_readme_and_guide_runs(tmp_path, monkeypatch, capsys):
     import gatewise as gw
 
     monkeypatch.chdir(tmp_path)
@@ -29,30 +36,45 @@ def test_every_command_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     onnx.write(lstm, "model.onnx")
     np.save("input.npy", table)
     np.savez("answers.npz", x=table, y=lstm(table)[0])
-    lines = [line for line in SHELL if line.startswith("gatewise ")]
+    lines = [line for line in shell(README, ROOT / "docs" / "walking.md") if line.startswith("gatewise ")]
     assert len(lines) > 10
     for line in lines:
         tokens = shlex.split(line, comments=True)[1:]
         assert exit_code(tokens) == 0, line
         shown = capsys.readouterr().out
-        assert shown or "--output" in tokens, line
+        assert shown or {"--output", "-o"} & set(tokens), line
 
 
-def test_the_tree_of_the_readme_has_one_line_for_each_room():
-    tree = next(body for language, body in BLOCKS if language == "" and "├──" in body)
+def test_the_tree_of_the_layout_has_one_line_for_each_package_and_module():
+    tree = next(body for body in blocks(CONTRIBUTING, "") if "├──" in body)
     named = re.findall(r"[├└]── ([\w.]+/?)\s+\S", tree)
-    house = ROOT / "src" / "gatewise"
-    rooms = {
+    there = {
         f"{path.name}/" if path.is_dir() else path.name
-        for path in house.iterdir()
-        if not path.name.startswith("_") and path.name != "py.typed"
+        for path in (ROOT / "src" / "gatewise").iterdir()
+        if not path.name.startswith("_") and path.name != "py.typed" and path.suffix != ".so"
     }
     assert len(named) == len(set(named))
-    assert set(named) == rooms
+    assert set(named) == there
+
+
+def test_the_tree_stands_in_the_order_of_the_contract():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    order = [name for line in contracts[0]["layers"] for name in line.split(" | ")]
+    tree = next(body for body in blocks(CONTRIBUTING, "") if "├──" in body)
+    assert [name.removesuffix(".py").rstrip("/") for name in re.findall(r"[├└]── ([\w.]+/?)", tree)] == order
+
+
+def test_the_readme_is_short_and_names_no_package_index():
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 130
+    for page in (README, CONTRIBUTING, *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md")):
+        assert not re.search(r"pip install (-\w+ )*['\"]?gatewise", page.read_text(encoding="utf-8")), page
 
 
 def test_the_two_commands_of_the_readme_are_the_ones_that_ci_runs():
-    commands = [line for line in SHELL if line.startswith("python3 -m venv")]
+    commands = [line for line in shell(README) if line.startswith("python3 -m venv")]
     assert len(commands) == 2
     assert commands[0].endswith("gatewise walk")
     assert commands[1].removeprefix("python3 -m venv .venv && ") in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

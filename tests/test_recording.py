@@ -205,7 +205,9 @@ def test_a_plan_tells_beforehand_what_the_run_leaves_behind(
     ways = ("concat", merge)
     lstm = gw.LSTM(2, 4, num_layers=2, bidirectional=bidirectional, merge=ways, projection_size=projection_size, rng=0)
     x, rng = np.random.default_rng(0).normal(size=(5, 3, 2)), np.random.default_rng(1)
-    dropout = [[cases.dropout_of(cell.parameters, 5, 3, rng) for cell in row] for row in lstm.layers] if dropout else None
+    dropout = (
+        [[cases.dropout_of(cell.parameters, 5, 3, rng) for cell in row] for row in lstm.layers] if dropout else None
+    )
     plan = planned(lstm, settle(lstm, x, lengths=lengths, dropout=dropout), keep)
     trace = traced(plan, x)
     left = {

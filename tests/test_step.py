@@ -176,15 +176,18 @@ def test_the_labels_of_every_cell_travel_with_it_to_its_own_layer():
     assert trace[1].labels.units == LABELS.units
 
 
-def test_one_set_of_labels_names_the_features_of_the_first_layer_and_the_rows_of_all():
+def test_one_set_of_labels_names_the_features_of_the_first_layer_and_the_sequences_of_all():
     lstm = gw.LSTM(**BIDIRECTIONAL, num_layers=2, rng=0)
-    labels = gw.Labels(features=("rain", "sun"), sequences=("a", "b", "c"), times=range(5))
+    rest = {"sequences": ("a", "b", "c"), "times": range(5)}
+    labels = gw.Labels(features=("rain", "sun"), outputs=tuple("01234567"), **rest)
     trace = lstm.trace(np.zeros((5, 3, 2)), labels=labels)
-    assert trace[0].labels == trace[0, "backward"].labels == labels
-    assert trace[1].labels == gw.Labels(sequences=("a", "b", "c"), times=range(5))
+    assert trace[0, "forward"].labels == trace[0, "backward"].labels == gw.Labels(features=("rain", "sun"), **rest)
+    names = [f"layer 0 {direction} h{unit}" for direction in cases.DIRECTIONS for unit in range(4)]
+    assert trace[1, "forward"].labels == gw.Labels(features=names, outputs=labels.outputs, **rest)
+    assert trace.labels == labels
     each = [gw.Labels(units=tuple("pqrs")), gw.Labels(units=tuple("wxyz"))]
     trace = lstm.trace(np.zeros((5, 3, 2)), labels=each)
-    assert [trace[layer].labels.units for layer in (0, 1)] == [tuple("pqrs"), tuple("wxyz")]
+    assert [trace[layer, "forward"].labels.units for layer in (0, 1)] == [tuple("pqrs"), tuple("wxyz")]
 
 
 @pytest.mark.parametrize(

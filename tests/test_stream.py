@@ -33,7 +33,57 @@ def test_a_stream_fed_in_chunks_is_the_whole_call(sizes, batch, dtype):
     assert_same_state(stream.state, end)
 
 
-def test_a_stream_of_a_batch_takes_a_step_of_all_rows():
+@cases.meeting(
+    sizes=[(6,), (1, 5), (2, 0, 4)],
+    batch=[None, 1, 3],
+    dtype=[np.float32, np.float64],
+    engine=["native", "reference"],
+    layers=[1, 2],
+)
+def test_a_stream_fed_with_a_mask_is_the_whole_call_with_it(sizes, batch, dtype, engine, layers):
+    """At a step that is not valid the state stays, zeros are put out, and what is fed there matters nothing."""
+    lstm, rng = random_lstm(num_layers=layers, dtype=dtype), np.random.default_rng(0)
+    x = rng.normal(size=(6, 2) if batch is None else (6, batch, 2)).astype(dtype)
+    mask = rng.random(x.shape[:-1]) < 0.6
+    whole, end = lstm(x, mask=mask, engine=engine)
+    stream, found, at = lstm.stream(batch, engine=engine), [], 0
+    for size in sizes:
+        piece, out = slice(at, at + size), None
+        if size:
+            out = np.empty_like(whole[piece])
+        found.append(stream.push(np.where(mask[piece][..., None], x[piece], np.nan), mask=mask[piece], out=out))
+        at += size
+    np.testing.assert_array_equal(np.concatenate(found), whole)
+    assert_same_state(stream.state, end)
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_single_step_takes_a_mask_without_time(batch, engine):
+    stream = random_lstm().stream(batch, engine=engine)
+    x = np.ones((2,) if batch is None else (batch, 2))
+    stream.push(x)
+    before = stream.state
+    assert not stream.push(x, mask=np.zeros(x.shape[:-1], bool)).any()
+    assert_same_state(stream.state, before)
+    other = random_lstm().stream(batch, engine=engine)
+    other.push(x)
+    np.testing.assert_array_equal(stream.push(x, mask=np.ones(x.shape[:-1], bool)), other.push(x))
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("mask", [[True], [True, False, True], np.ones(2), "yes", [[True, True]]])
+def test_a_mask_that_does_not_fit_is_refused_and_the_state_left_as_it_was(mask, engine):
+    stream = random_lstm().stream(engine=engine)
+    stream.push([1, 2])
+    before = stream.state
+    with pytest.raises(gw.ShapeError) as caught:
+        stream.push([[1, 2], [3, 4]], mask=mask)
+    cases.one_sentence(caught.value, "mask", "(2,)")
+    assert_same_state(stream.state, before)
+
+
+def test_a_stream_of_a_batch_takes_a_step_of_all_sequences():
     lstm = random_lstm()
     x = random_x(lstm)
     stream = lstm.stream(batch_size=3)

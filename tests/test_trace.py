@@ -258,8 +258,15 @@ def test_a_layer_or_direction_that_does_not_exist_is_refused_by_name(key):
 
 def test_traces_say_what_they_are():
     run = cases.run_of("plain")
-    assert repr(run.trace()) == f"<Trace of 3 steps, 3 rows, forward, of {run.p!r}>"
-    assert "kept forget_gate" in repr(run.trace(keep="forget_gate"))
+    title, *lines = repr(run.trace()).splitlines()
+    assert title == "<Trace: forward, 3 steps of 3 sequences, 2 features, 4 units, float64"
+    assert [line.split()[0] for line in lines] == [*gw.keep.QUANTITIES[:-1]]
+    less = repr(run.trace(keep="forget_gate", every=2, units=[1])).splitlines()
+    assert less[0].endswith("every 2nd step kept, 1 unit kept")
+    assert less[1].split()[0] == "forget_gate"
     lstm = gw.LSTM(**BIDIRECTIONAL, rng=0).trace(np.ones((3, 2, 2)))
-    assert repr(lstm) == "<LSTMTrace of 1 layers, forward and backward, output (3, 2, 8)>"
-    assert repr(run.trace().step(1, 2)) == f"<Step at time 1, row 2, of {run.p!r}>"
+    title, output, *cells = repr(lstm).splitlines()
+    assert title == "<LSTMTrace: 1 layer, forward and backward, 3 steps of 2 sequences, float64, everything kept"
+    assert output.split()[:4] == ["output", "(3,", "2,", "8)"]
+    assert cells == ["  [0, 'forward']: 2 features → 4 units", "  [0, 'backward']: 2 features → 4 units>"]
+    assert repr(run.trace().step(1, 2)).startswith("<Step 1 of sequence 2: 2 features, 4 units, float64\n")

@@ -54,7 +54,9 @@ def test_a_wiring_equals_its_lstm(kind, valid, masked_output):
     x = rng.normal(size=(5, 3, 2))
     valid = cases.valid_of(valid, 5, 3, rng)
     state = [[gw.State(*(rng.normal(size=part.shape) for part in one)) for one in row] for row in lstm.zero_state(3)]
-    dropout = [[cases.dropout_of(c.parameters, 5, 3, rng) for c in row] for row in lstm.layers] if "sum" in kind else None
+    dropout = (
+        [[cases.dropout_of(c.parameters, 5, 3, rng) for c in row] for row in lstm.layers] if "sum" in kind else None
+    )
     trace = lstm.trace(x, state, mask=valid, dropout=dropout, masked_output=masked_output, engine="reference")
     dy = rng.normal(size=trace.output.shape)
     gradients = gw.backward(trace, dy)

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.activations import Activation as Activation
     from gatewise.cell import LSTMCell as LSTMCell
+    from gatewise.diagnostics.verification import Difference as Difference
+    from gatewise.diagnostics.verification import Verification as Verification
     from gatewise.diagnostics.verification import verify as verify
     from gatewise.engine import Engine as Engine
     from gatewise.engine import engines as engines
     from gatewise.engine import set_num_threads as set_num_threads
+    from gatewise.equations import Moment as Moment
     from gatewise.errors import CapacityError as CapacityError
     from gatewise.errors import FileError as FileError
     from gatewise.errors import GatewiseError as GatewiseError
@@ -22,6 +25,8 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.errors import WeightsWarning as WeightsWarning
     from gatewise.gradients import Gradients as Gradients
     from gatewise.gradients import LSTMGradients as LSTMGradients
+    from gatewise.grading.marking import Marking as Marking
+    from gatewise.grading.marking import Verdict as Verdict
     from gatewise.grading.marking import check as check
     from gatewise.interop import inspect as inspect
     from gatewise.interop import load as load
@@ -34,20 +39,27 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.interop.found import Found as Found
     from gatewise.interop.found import Part as Part
     from gatewise.interop.found import Refused as Refused
+    from gatewise.keep import Keep as Keep
+    from gatewise.labels import Labels as Labels
+    from gatewise.labels import Measure as Measure
     from gatewise.layers.backward import backward as backward
     from gatewise.layers.lstm import LSTM as LSTM
     from gatewise.layers.stream import Stream as Stream
+    from gatewise.lstm_trace import LSTMTrace as LSTMTrace
     from gatewise.network import Linear as Linear
     from gatewise.network import Network as Network
+    from gatewise.network import NetworkGradients as NetworkGradients
+    from gatewise.network import NetworkTrace as NetworkTrace
     from gatewise.parameters import DropoutMasks as DropoutMasks
     from gatewise.parameters import Parameters as Parameters
     from gatewise.parameters import Variant as Variant
-    from gatewise.step import Labels as Labels
     from gatewise.step import State as State
     from gatewise.step import Step as Step
-    from gatewise.trace import LSTMTrace as LSTMTrace
+    from gatewise.step import Term as Term
+    from gatewise.step import Terms as Terms
     from gatewise.trace import Trace as Trace
     from gatewise.walkthrough.build import walk as walk
+    from gatewise.walkthrough.parts import Walkthrough as Walkthrough
 
 __version__ = "0.1.0"
 
@@ -57,19 +69,26 @@ PUBLIC = {  # each name that the package gives out, and where it lies: imported 
     "CapacityError": "gatewise.errors",
     "Captured": "gatewise.interop.captured",
     "Contents": "gatewise.interop.found",
+    "Difference": "gatewise.diagnostics.verification",
+    "DropoutMasks": "gatewise.parameters",
     "Engine": "gatewise.engine",
     "FileError": "gatewise.errors",
     "Found": "gatewise.interop.found",
     "GatewiseError": "gatewise.errors",
     "Gradients": "gatewise.gradients",
+    "Keep": "gatewise.keep",
     "LSTMCell": "gatewise.cell",
     "LSTMGradients": "gatewise.gradients",
-    "LSTMTrace": "gatewise.trace",
-    "Labels": "gatewise.step",
+    "LSTMTrace": "gatewise.lstm_trace",
+    "Labels": "gatewise.labels",
     "Linear": "gatewise.network",
-    "DropoutMasks": "gatewise.parameters",
+    "Marking": "gatewise.grading.marking",
+    "Measure": "gatewise.labels",
     "MissingExtraError": "gatewise.errors",
+    "Moment": "gatewise.equations",
     "Network": "gatewise.network",
+    "NetworkGradients": "gatewise.network",
+    "NetworkTrace": "gatewise.network",
     "NotKeptError": "gatewise.errors",
     "OptionError": "gatewise.errors",
     "Parameters": "gatewise.parameters",
@@ -79,8 +98,13 @@ PUBLIC = {  # each name that the package gives out, and where it lies: imported 
     "State": "gatewise.step",
     "Step": "gatewise.step",
     "Stream": "gatewise.layers.stream",
+    "Term": "gatewise.step",
+    "Terms": "gatewise.step",
     "Trace": "gatewise.trace",
     "Variant": "gatewise.parameters",
+    "Verdict": "gatewise.grading.marking",
+    "Verification": "gatewise.diagnostics.verification",
+    "Walkthrough": "gatewise.walkthrough.parts",
     "WeightsWarning": "gatewise.errors",
     "backward": "gatewise.layers.backward",
     "capture": "gatewise.interop.formats",

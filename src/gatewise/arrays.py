@@ -37,9 +37,9 @@ def float_type(dtype: npt.DTypeLike) -> np.dtype[np.floating[Any]]:
 
 
 def size(what: str, value: object, *, least: int = 1) -> int:
-    """Return `value` as a whole number of at least `least`; `what` names it in the error."""
+    """Return `value` as an integer of at least `least`; `what` names it in the error."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise OptionError(f"{what} must be a whole number of at least {least}, not {value!r}")
+        raise OptionError(f"{what} must be an integer of at least {least}, not {value!r}")
     if value < least:
         raise OptionError(f"{what} must be at least {least}, not {value}")
     return int(value)
@@ -48,7 +48,7 @@ def size(what: str, value: object, *, least: int = 1) -> int:
 def numbers(what: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
     """Return `value` as an array of real floating-point numbers; `what` names it in the error.
 
-    Whole numbers become floats, and where `dtype` is given the result has it.
+    Integers become floats, and where `dtype` is given the result has it.
     """
     try:
         array = np.asarray(value)
@@ -142,8 +142,9 @@ def by_cell(layers: Sequence[Mapping[str, T]]) -> dict[tuple[int, str], T]:
 
 
 def in_words(index: Sequence[int]) -> str:
-    """Return a place (step, row, unit) or (row, unit) in words."""
-    return ", ".join(f"{name} {n}" for name, n in zip(("step", "row", "unit")[-len(index) :], index, strict=True))
+    """Return a place (step, sequence, unit) or (sequence, unit) in words."""
+    names = ("step", "sequence", "unit")[-len(index) :]
+    return ", ".join(f"{name} {n}" for name, n in zip(names, index, strict=True))
 
 
 def time_first(array: npt.NDArray[Any], axes: Sequence[str], what: str = "x") -> npt.NDArray[Any]:

@@ -13,8 +13,9 @@ from gatewise import gates
 from gatewise.arrays import Array, float_type, numbers, quiet, require_memory, size
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.labels import NO_LABELS, Labels
 from gatewise.parameters import Parameters, Variant, array_shapes
-from gatewise.step import NO_LABELS, Labels, State, Step
+from gatewise.step import State, Step
 
 INITS = ("notebook", "pytorch", "glorot", "chrono")
 Rng: TypeAlias = "int | np.random.Generator | np.random.RandomState | None"  # a text: who draws nothing imports no more
@@ -223,7 +224,7 @@ def draw(
     variant = Variant() if variant is None else variant
     if not isinstance(variant, Variant):
         raise OptionError(f"variant must be a Variant, not {variant!r}")
-    one_of("initialiser", init, INITS)
+    one_of("init", init, INITS)
     known = {"notebook": {"scale", "seed"}, "glorot": {"forget_bias"}, "chrono": {"longest"}}.get(init, set())
     for name in options:
         if name not in known:
@@ -265,13 +266,13 @@ def generator(init: str, rng: Rng, options: Mapping[str, Any]) -> np.random.Gene
     if isinstance(rng, np.random.Generator):
         return rng
     if rng is not None and (isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0):
-        raise OptionError(f"rng (the seed) must be a whole number from 0 on, or a numpy.random.Generator, not {rng!r}")
+        raise OptionError(f"rng must be a non-negative integer (a seed) or a numpy.random.Generator, not {rng!r}")
     return np.random.default_rng(rng)
 
 
 def _legacy(seed: object) -> np.random.RandomState:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise OptionError(f"seed must be a whole number from 0 to {2**32 - 1}, not {seed!r}")
+        raise OptionError(f"seed must be an integer from 0 to {2**32 - 1}, not {seed!r}")
     return np.random.RandomState(int(seed))
 
 

@@ -57,4 +57,4 @@ def one_of(what: str, given: object, allowed: tuple[str, ...]) -> str:
     """
     if isinstance(given, str) and given in allowed:
         return given
-    raise OptionError(f"there is no {what} {given!r}; allowed: {', '.join(allowed)}")
+    raise OptionError(f"{what} must be one of {', '.join(allowed)}, not {given!r}")

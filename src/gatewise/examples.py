@@ -8,8 +8,9 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
+from gatewise.labels import Labels
 from gatewise.parameters import Parameters
-from gatewise.step import Labels, State
+from gatewise.step import State
 
 
 class Example(NamedTuple):

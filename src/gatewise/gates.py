@@ -70,6 +70,6 @@ def reorder(array: npt.NDArray[Any], source: str, target: str = "gatewise", *, a
     >>> reorder(np.array(["i", "o", "f", "g"]), "onnx").tolist()
     ['i', 'f', 'g', 'o']
     """
-    one_of("framework", source, tuple(ORDERS))
-    one_of("framework", target, tuple(ORDERS))
+    one_of("source", source, tuple(ORDERS))
+    one_of("target", target, tuple(ORDERS))
     return np.take(array, [ORDERS[source].index(gate) for gate in ORDERS[target]], axis=axis)

@@ -8,10 +8,11 @@ import numpy as np
 
 from gatewise.arrays import Array, by_cell, cell_at, require_reusable
 from gatewise.parameters import Parameters
+from gatewise.showing import brief, counted
 from gatewise.step import State
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gradients:
     """The gradients of a loss with respect to all that went into one cell's run.
 
@@ -61,8 +62,14 @@ class Gradients:
         """∂L/∂bias (4, hidden)."""
         return self.parameters["bias"]
 
+    def __repr__(self) -> str:
+        (_, hidden, _), (steps, batch, features) = self.weight.shape, self.x.shape
+        size = f"{counted(features, 'feature')}, {counted(hidden, 'unit')}, {self.x.dtype.name}"
+        title = f"Gradients: {size}, over {counted(steps, 'step')} of {counted(batch, 'sequence')}"
+        return brief(title, {**self.parameters, "x": self.x, "state.h": self.state.h, "state.c": self.state.c})
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class LSTMGradients:
     """The gradients of a loss with respect to all that went into an LSTM's run.
 
@@ -96,3 +103,10 @@ class LSTMGradients:
     def cells(self) -> dict[tuple[int, str], Gradients]:
         """Return the gradients of every cell, by layer and direction."""
         return by_cell(self.layers)
+
+    def __repr__(self) -> str:
+        ways = " and ".join(self.layers[0])
+        arrays = {f"[{layer}, {way!r}].weight": cell.weight for (layer, way), cell in self.cells().items()}
+        return brief(
+            f"LSTMGradients: {counted(self.num_layers, 'layer')}, {ways}, {self.x.dtype.name}", {**arrays, "x": self.x}
+        )

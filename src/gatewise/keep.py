@@ -41,13 +41,13 @@ class Keep:
             raise OptionError(f"keep must be names of quantities, not {self.quantities!r}")
         given = (self.quantities,) if isinstance(self.quantities, str) else tuple(self.quantities)
         for quantity in given:
-            one_of("quantity to keep", quantity, QUANTITIES)
+            one_of("keep", quantity, QUANTITIES)
         object.__setattr__(self, "quantities", tuple(name for name in QUANTITIES if name in given))
         size("every", self.every)
         if self.units is not None:
             units = np.asarray(self.units)
             if units.ndim != 1 or units.dtype.kind not in "iu" or not units.size or units.min() < 0:
-                raise OptionError(f"units must be one or more whole numbers from 0 on, not {self.units!r}")
+                raise OptionError(f"units must be one or more non-negative integers, not {self.units!r}")
             object.__setattr__(self, "units", tuple(int(unit) for unit in units))
 
     @cached_property
@@ -67,7 +67,9 @@ class Keep:
         """Where each gate lies among those that are kept; -1 for one that is not."""
         return tuple(self.gate_letters.find(letter) for letter in gates.LETTERS)
 
-    def shapes(self, p: Parameters, time: int, batch: int, dropout: DropoutMasks = NO_DROPOUT) -> dict[str, tuple[int, ...]]:
+    def shapes(
+        self, p: Parameters, time: int, batch: int, dropout: DropoutMasks = NO_DROPOUT
+    ) -> dict[str, tuple[int, ...]]:
         """Return the shape of each array that a trace of a run holds: the gates side by side, then the states.
 
         The unprojected state is an array of its own only where something comes between it and the hidden state.

@@ -1,4 +1,4 @@
-"""Arrays with names on their axes: what a trace kept, as a `Dataset` of xarray."""
+"""Arrays with names on their axes: what traces kept, as a `Dataset` or a `DataTree` of xarray."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
 from gatewise.errors import MissingExtraError
+from gatewise.labels import Labels, Measure
 
 
 def dataset(
@@ -18,9 +19,10 @@ def dataset(
     input: Array | None,
     valid: Mask | None,
     projected: bool,
-    times: npt.NDArray[Any] | Sequence[str],
-    rows: Sequence[str] | None,
+    times: npt.NDArray[Any] | Sequence[str] | Sequence[np.datetime64],
+    sequences: Sequence[str] | None,
     features: Sequence[str] | None,
+    measures: Mapping[str, Measure],
     units: Sequence[str | int],
     attributes: Mapping[str, str],
 ) -> Any:
@@ -32,8 +34,10 @@ def dataset(
         By name; of a `projected` cell, the hidden state has an axis of its own in place of the units.
     input : array (time, batch, feature) or None
     valid : boolean array (time, batch) or None
-    times, rows, features, units : sequence
+    times, sequences, features, units : sequence
         What stands at each place of the four axes; None where an axis has no labels.
+    measures : mapping
+        What features measure, by their names.
     attributes : dict of str
 
     Raises
@@ -41,10 +45,6 @@ def dataset(
     MissingExtraError
         If xarray is not installed.
     """
-    try:
-        import xarray
-    except ImportError:
-        raise MissingExtraError("to_xarray needs xarray: pip install 'gatewise[xarray]'") from None
     variables: dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]] = {}
     for name, array in quantities.items():
         last = "projected" if projected and name == "hidden_state" else "unit"
@@ -53,11 +53,66 @@ def dataset(
         variables["input"] = (("time", "batch", "feature"), input)
     if valid is not None:
         variables["valid"] = (("time", "batch"), valid)
-    labels = {"time": times, "batch": rows, "feature": features, "unit": units}
+    axes = {"time": times, "batch": sequences, "feature": features, "unit": units}
+    return _labelled(variables, axes, "feature", measures, attributes)
+
+
+def tree(output: Array, labels: Labels, cells: Mapping[str, Any]) -> Any:
+    """Return an `xarray.DataTree` of the datasets of all cells, and of what the LSTM put out.
+
+    Parameters
+    ----------
+    output : array (time, batch, output), or (time, batch, direction, output) of directions that are not merged
+    labels : Labels
+        Of the run.
+    cells : dict of Dataset
+        By their paths in the tree.
+
+    Raises
+    ------
+    MissingExtraError
+        If xarray is not installed, or is older than its `DataTree`.
+    """
+    dimensions = ("time", "batch", *["direction"] * (output.ndim - 3), "output")
+    times = np.arange(len(output)) if labels.times is None else labels.times
+    axes = {"time": times, "batch": labels.sequences, "output": labels.outputs}
+    whole = _labelled({"y": (dimensions, output)}, axes, "output", labels.measures, {})
+    return _xarray("DataTree").from_dict({"output": whole, **cells})
+
+
+def _labelled(
+    variables: Mapping[str, tuple[tuple[str, ...], npt.NDArray[Any]]],
+    axes: Mapping[str, npt.NDArray[Any] | Sequence[Any] | None],
+    measured: str,
+    measures: Mapping[str, Measure],
+    attributes: Mapping[str, str],
+) -> Any:
+    """Return a Dataset; the axis whose names are `measured` also has coordinates of what is measured, and its unit."""
     used = {dimension for dimensions, _ in variables.values() for dimension in dimensions}
-    coordinates = {
-        name: found if isinstance(found, np.ndarray) else list(found)  # a tuple is more than a list to xarray
-        for name, found in labels.items()
+    coordinates: dict[str, Any] = {
+        name: found if isinstance(found, np.ndarray) else _plain(found)
+        for name, found in axes.items()
         if found is not None and name in used
     }
-    return xarray.Dataset(variables, coordinates, attributes)
+    names = axes[measured]
+    if names is not None and measured in used and any(name in measures for name in names):
+        found = [measures.get(name, Measure("")) for name in names]
+        coordinates[f"{measured}_quantity"] = (measured, [one.quantity for one in found])
+        coordinates[f"{measured}_unit"] = (measured, [one.unit for one in found])
+    return _xarray("Dataset")(variables, coordinates, attributes)
+
+
+def _plain(names: Sequence[Any]) -> Any:
+    """Return names as a list, for a tuple is more than a list to xarray, and dates as an array that xarray keeps."""
+    return np.array(names, "datetime64[ns]") if len(names) and isinstance(names[0], np.datetime64) else list(names)
+
+
+def _xarray(name: str) -> Any:
+    try:
+        import xarray
+
+        return getattr(xarray, name)
+    except (ImportError, AttributeError):
+        raise MissingExtraError(
+            "to_xarray needs xarray 2024.10 or newer: from a clone, pip install '.[xarray]'"
+        ) from None

@@ -12,13 +12,15 @@ from gatewise.activations import Activation
 from gatewise.arrays import Array, Mask, frozen, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.gradients import LSTMGradients
+from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers import LSTM, backward
 from gatewise.layers.arguments import settled_state, unbatched
 from gatewise.layers.backward import final_gradients, fitting
 from gatewise.layers.merging import MASKED_OUTPUTS, merge, unmerge
 from gatewise.layers.stack import States
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.showing import brief, counted
 from gatewise.step import State
-from gatewise.trace import LSTMTrace
 
 if TYPE_CHECKING:
     from gatewise.symbolic.wiring import Wiring
@@ -27,9 +29,9 @@ READS = ("every", "last")
 SOFTMAX = "softmax"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Linear:
-    """y = φ(W h + b), at each step alike.
+    """y = φ(W h + b), the same at every step.
 
     Parameters
     ----------
@@ -64,6 +66,10 @@ class Linear:
         elif self.activation is not None and not isinstance(self.activation, (str, Activation)):
             raise OptionError(f"the head's activation must be an Activation or its name, not {self.activation!r}")
 
+    def __repr__(self) -> str:
+        activation = "" if self.activation is None else f", activation={self.activation}"
+        return f"Linear({self.weight.shape[1]}, {len(self.weight)}{activation})"
+
     def __call__(self, h: Array) -> Array:
         """Return y (…, output) of features (…, features)."""
         a: Array = h @ self.weight.T + np.asarray(self.bias)
@@ -76,7 +82,7 @@ class Linear:
         return y
 
     def unactivated(self, dy: Array, y: Array) -> Array:
-        """Return dL by W h + b, given that by the output, and the output y."""
+        """Return ∂L/∂(W h + b), given ∂L/∂y and the output y."""
         if self.activation is None:
             return dy
         if isinstance(self.activation, Activation):
@@ -85,7 +91,7 @@ class Linear:
         return da
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NetworkTrace:
     """What a network's run leaves behind.
 
@@ -99,6 +105,8 @@ class NetworkTrace:
     output : array
         What the network put out.
     network : Network
+    labels : Labels
+        Names of features, outputs, sequences and times; those of each cell are in its trace.
     """
 
     network: Network
@@ -106,11 +114,17 @@ class NetworkTrace:
     tokens: npt.NDArray[np.integer[Any]] | None
     features: Array
     output: Array
+    labels: Labels = NO_LABELS
+
+    def __repr__(self) -> str:
+        steps, batch = counted(self.lstm.num_steps, "step"), counted(self.lstm.batch_size, "sequence")
+        title = f"NetworkTrace: {steps} of {batch}, {self.output.dtype.name}, of {self.network!r}"
+        return brief(title, {"features": self.features, "output": self.output})
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NetworkGradients:
-    """The derivatives of a loss by all that went into a network's run; None for a part that it does not have.
+    """The gradients of a loss with respect to all that went into a network's run; None for a part that it has not.
 
     Attributes
     ----------
@@ -124,6 +138,10 @@ class NetworkGradients:
     head_weight: Array | None
     head_bias: Array | None
 
+    def __repr__(self) -> str:
+        arrays = {name: one for name, one in vars(self).items() if isinstance(one, np.ndarray)}
+        return brief(f"NetworkGradients: {self.lstm.x.dtype.name}", {**arrays, "lstm.x": self.lstm.x})
+
 
 class Network:
     """An LSTM with what usually stands before and after it.
@@ -132,19 +150,19 @@ class Network:
     ----------
     lstm : LSTM
     embedding : array (vocabulary, input), optional
-        Where given, the network takes whole numbers instead of features.
+        Where given, the network takes tokens, which are integers, instead of features.
     head : Linear, optional
     reads : {"every", "last"}
         What the head reads (without one: what is put out): the output of every step, or the final hidden state of
         each direction of the last layer, merged (Keras' ``return_sequences=False``).
     masked : float, optional
-        What marks a step that does not take place, where a call is given neither lengths nor a mask: the token of this
+        What marks a step that is not valid, where a call is given neither lengths nor a mask: the token of this
         number (Keras' ``mask_zero`` means 0); without an embedding, a step all of whose features equal it (Keras'
         ``Masking``).
     masked_output : {"zeros", "repeat"}
         What the LSTM puts out at such a step, unless a call says otherwise; see `LSTM`.
     initial : nested sequence of State, ``[layer][direction]``, optional
-        What every row starts from where a call gives no state: a state that was learned. Zeros by default.
+        What every sequence starts from where a call gives no state: a state that was learned. Zeros by default.
 
     Raises
     ------
@@ -163,8 +181,8 @@ class Network:
         masked_output: str = "zeros",
         initial: States | None = None,
     ) -> None:
-        self.lstm, self.head, self.reads = lstm, head, one_of("way to read", reads, READS)
-        self.masked_output = one_of("masked output", masked_output, MASKED_OUTPUTS)
+        self.lstm, self.head, self.reads = lstm, head, one_of("reads", reads, READS)
+        self.masked_output = one_of("masked_output", masked_output, MASKED_OUTPUTS)
         if masked is not None and (isinstance(masked, bool) or not isinstance(masked, (int, float, np.number))):
             raise OptionError(f"masked must be a number, not {masked!r}")
         self.masked: float | None = None if masked is None else float(masked)
@@ -187,13 +205,19 @@ class Network:
             if head.weight.dtype != lstm.dtype:
                 raise ShapeError(f"the head is {head.weight.dtype}; the LSTM is {lstm.dtype}")
 
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers it has in all, without an initial state."""
+        head = 0 if self.head is None else self.head.weight.size + len(self.head.weight)
+        return self.lstm.num_parameters + head + (0 if self.embedding is None else self.embedding.size)
+
     def __call__(self, x: npt.ArrayLike, state: States | None = None, **options: Any) -> tuple[Array, States]:
         """Run over a sequence.
 
         Parameters
         ----------
         x : array
-            Features (time, batch, input) or (time, input); with an embedding whole numbers (time, batch) or (time,).
+            Features (time, batch, input) or (time, input); with an embedding integers (time, batch) or (time,).
         state, **options
             As in a call of `LSTM`.
 
@@ -209,14 +233,27 @@ class Network:
         return self._head(self._read(y, state)), state
 
     def trace(self, x: npt.ArrayLike, state: States | None = None, **options: Any) -> NetworkTrace:
-        """Run over a sequence and keep everything: see `LSTM.trace`."""
+        """Run over a sequence and keep everything.
+
+        Parameters
+        ----------
+        x, state
+            As in a call.
+        **options
+            As in `LSTM.trace`; of the labels, the outputs are those of the head where there is one.
+
+        Returns
+        -------
+        NetworkTrace
+        """
         features, tokens = self.embed(x)
+        options, labels = self._labelling(options)
         trace = self.lstm.trace(features, self._start(features, state), **self._masking(features, tokens, options))
         y, state = trace.output, trace.state
         if not trace.batched:
             y, state = y[:, 0], unbatched(state)
         read = self._read(y, state)
-        return NetworkTrace(self, trace, tokens, read, self._head(read))
+        return NetworkTrace(self, trace, tokens, read, self._head(read), labels.or_else(trace.labels))
 
     def embed(self, x: npt.ArrayLike) -> tuple[npt.ArrayLike, npt.NDArray[np.integer[Any]] | None]:
         """Return what the LSTM is given for `x`, and the tokens where there is an embedding."""
@@ -225,17 +262,29 @@ class Network:
         try:
             tokens = np.array(x)  # a copy: a trace holds on to it
         except ValueError:
-            raise ShapeError("x must be whole numbers (time, batch) or (time,), in rows of equal lengths") from None
+            raise ShapeError("x must be integers (time, batch) or (time,), in sequences of equal lengths") from None
         if tokens.dtype.kind not in "iu" or tokens.ndim not in (1, 2):
-            raise ShapeError(f"x must be whole numbers (time, batch) or (time,), not {tokens.dtype} of {tokens.shape}")
+            raise ShapeError(f"x must be integers (time, batch) or (time,), not {tokens.dtype} of {tokens.shape}")
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < len(self.embedding):
             raise OptionError(
                 f"x must lie between 0 and {len(self.embedding) - 1}, but has {tokens.min()} to {tokens.max()}"
             )
         return self.embedding[tokens], tokens
 
+    def _labelling(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
+        """Return the options for the LSTM, without names of what a head puts out, and the labels of the whole run."""
+        given: Any = options.get("labels")
+        each = [given] if isinstance(given, Labels) else list(given or [None])
+        last = each[-1]
+        if self.head is None or not isinstance(last, Labels) or last.outputs is None:
+            return options, NO_LABELS
+        last.require(outputs=len(self.head.weight))
+        each[-1] = last.replace(outputs=None)
+        rest = each[0] if isinstance(given, Labels) else each
+        return {**options, "labels": rest}, NO_LABELS.replace(outputs=last.outputs, measures=last.measures)
+
     def _start(self, features: npt.ArrayLike, state: States | None) -> States | None:
-        """Return what a run starts from: the state that is given, or the network's own for every row."""
+        """Return what a run starts from: the state that is given, or the network's own for every sequence."""
         if state is not None or self.initial is None or np.ndim(features) not in (2, 3):
             return state
         rows = np.shape(features)[1:2] if np.ndim(features) == 3 else ()
@@ -266,12 +315,11 @@ class Network:
         return features if self.head is None else self.head(features)
 
     def __repr__(self) -> str:
-        parts = [] if self.embedding is None else [f"embedding {self.embedding.shape}"]
+        parts = [] if self.embedding is None else [f"Embedding(vocabulary={len(self.embedding)})"]
         parts.append(repr(self.lstm))
         if self.head is not None:
-            activation = "" if self.head.activation is None else f" {self.head.activation}"
-            parts.append(f"head {self.head.weight.shape}{activation}")
-        return f"<Network: {' → '.join(parts)}, reads {self.reads}>"
+            parts.append(repr(self.head))
+        return f"<Network: {' → '.join(parts)}, reads {self.reads}, {self.num_parameters:,} parameters>"
 
 
 @backward.register
@@ -297,7 +345,7 @@ def _(trace: NetworkTrace, dy: npt.ArrayLike | None = None, dstate: Any = None) 
 
 
 def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> list[list[State]]:
-    """Return dL by the final states, `dread` being that by the merged hidden states of the last layer."""
+    """Return ∂L/∂(final states), given `dread`, ∂L/∂(merged hidden states of the last layer)."""
     found = [
         [end or State(*map(np.zeros_like, one)) for one, end in zip(layer, ends, strict=True)]
         for layer, ends in zip(trace.state, final_gradients(trace, dstate), strict=True)

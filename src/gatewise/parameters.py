@@ -1,4 +1,4 @@
-"""What a cell is made of: its switches (Variant), its numbers (Parameters), and the noise of training (DropoutMasks)."""
+"""What a cell is made of: its switches (Variant), its numbers (Parameters), and dropout masks (DropoutMasks)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Variant:
     def __post_init__(self) -> None:
         one_of("peephole", self.peephole, PEEPHOLES)
         one_of("coupling", self.coupling, COUPLINGS)
-        one_of("layer norm", self.layer_norm, LAYER_NORMS)
+        one_of("layer_norm", self.layer_norm, LAYER_NORMS)
         for clip in ("gate_clip", "cell_clip", "projection_clip"):
             self._require_positive(clip)
         for name in _ACTIVATIONS.values():
@@ -301,9 +301,9 @@ def array_shapes(
     }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DropoutMasks:
-    """The noise of training, as given arrays, so that equations, engines and traces stay deterministic.
+    """Dropout, zoneout and DropConnect masks, as given arrays: equations, engines and traces stay deterministic.
 
     Each array can be broadcast to the shape named; the axes of time and batch are those of the input. Dropout masks
     hold 0 or 1 / (1 - rate); zoneout masks hold the share of the old value that is kept (0 or 1 in training, the rate
@@ -331,13 +331,16 @@ class DropoutMasks:
     zoneout_hidden: Array | None = None
     weight: Array | None = None
 
+    def __repr__(self) -> str:
+        return f"DropoutMasks({', '.join(f'{name} {np.shape(array)}' for name, array in self.arrays().items())})"
+
     def arrays(self) -> dict[str, Array]:
         """Return the arrays that are present, by name."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: array for name, array in named.items() if array is not None}
 
     def fit(self, parameters: Parameters, time: int, batch: int) -> DropoutMasks:
-        """Return the masks in the cell's dtype and broadcast to a run of `time` steps of `batch` rows.
+        """Return the masks in the cell's dtype and broadcast to a run of `time` steps of `batch` sequences.
 
         Raises
         ------
@@ -355,12 +358,12 @@ class DropoutMasks:
         }
         fitted = {}
         for name, array in self.arrays().items():
-            copy = np.array(numbers(f"the mask {name!r}", array, parameters.dtype))
+            copy = np.array(numbers(f"the dropout mask {name!r}", array, parameters.dtype))
             try:
                 fitted[name] = np.broadcast_to(copy, sizes[name])
             except ValueError:
                 raise ShapeError(
-                    f"the mask {name!r} has shape {copy.shape}; it must broadcast to {sizes[name]}"
+                    f"the dropout mask {name!r} has shape {copy.shape}; it must broadcast to {sizes[name]}"
                 ) from None
         return DropoutMasks(**fitted)
 

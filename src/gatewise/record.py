@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from gatewise.arrays import Array, Mask, size
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, one_of
 from gatewise.keep import DIRECTIONS, Keep
+from gatewise.labels import Labels
 from gatewise.parameters import ARRAYS, DropoutMasks, Parameters, Variant
-from gatewise.step import Labels, State
+from gatewise.step import State
 from gatewise.trace import Trace
 
 FORMAT = 1
@@ -119,7 +120,7 @@ def known_record(
         "direction": direction,
         "engine": engine,
         "keep": {"quantities": list(keep.quantities), "units": keep.units and list(keep.units), "every": keep.every},
-        "labels": {name: value and list(value) for name, value in vars(labels).items()},
+        "labels": labels.to_json(),
     }
 
 
@@ -145,7 +146,7 @@ def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str
     valid = None
     if f"{prefix}valid" in arrays:
         valid = taken(arrays, f"{prefix}valid", (time, batch), kind="b")
-    labels = Labels(**head["labels"])
+    labels = Labels.from_json(head["labels"])
     labels.require(features=p.input_size, units=p.hidden_size, sequences=batch, times=time)
     return Trace(
         parameters=p,
@@ -153,7 +154,8 @@ def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str
         final=final,
         num_steps=time,
         arrays={
-            name: taken(arrays, f"{prefix}{name}", shape) for name, shape in keep.shapes(p, time, batch, dropout).items()
+            name: taken(arrays, f"{prefix}{name}", shape)
+            for name, shape in keep.shapes(p, time, batch, dropout).items()
         },
         input=taken(arrays, f"{prefix}input", (time, batch, p.input_size)) if keep.everything else None,
         direction=one_of("direction", head["direction"], DIRECTIONS),

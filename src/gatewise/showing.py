@@ -7,9 +7,12 @@ when it is asked for.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import numpy.typing as npt
 
 from gatewise.errors import OptionError, one_of
 
@@ -72,3 +75,40 @@ def format_of(path: str | os.PathLike[str]) -> str:
             return name
     endings = ", ".join(ENDINGS.values())
     raise OptionError(f"the name {os.fspath(path)!r} tells no format; let it end in {endings}, or name the format")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, in the singular for one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def nth(count: int) -> str:
+    """Return an ordinal: 1st, 2nd, 3rd, 4th, 11th, 21st."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th") if count % 100 not in (11, 12, 13) else "th"
+    return f"{count:,}{ending}"
+
+
+def brief(title: str, arrays: Mapping[str, npt.NDArray[Any] | None], most: int = 4, small: int = 1000) -> str:
+    """Return what a record's `repr` shows: a title, and a line for each array with its shape and its first numbers.
+
+    Parameters
+    ----------
+    title : str
+    arrays : mapping of str to array or None
+        None for a line of words alone.
+    most : int
+        How many numbers to show.
+    small : int
+        Up to how many numbers an array's are shown at all; a larger one may lie in a file.
+    """
+    lines = [title]
+    width = max((len(name) for name, array in arrays.items() if array is not None), default=0)
+    shapes = max((len(str(array.shape)) for array in arrays.values() if array is not None), default=0)
+    for name, array in arrays.items():
+        if array is None:
+            lines.append(name)
+            continue
+        first = [f"{number:.4g}" for number in array.flat[:most]] if array.size <= small else []
+        more = ["…"] * (bool(first) and array.size > most)
+        lines.append(f"{name:<{width}}  {array.shape!s:<{shapes}}  {'  '.join(first + more)}".rstrip())
+    return "<" + "\n  ".join(lines) + ">"

@@ -1,9 +1,9 @@
-"""One step of one sequence, with everything in it: State, Labels, Step, and the Terms of a sum."""
+"""One step of one sequence, with everything in it: State, Step, and the Terms of a sum."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +11,10 @@ import numpy as np
 from gatewise import gates
 from gatewise.arrays import Array, index, lock, quiet
 from gatewise.equations import Moment
-from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.errors import OptionError, one_of
+from gatewise.labels import Labels
 from gatewise.parameters import Parameters
+from gatewise.showing import brief, counted
 
 
 class State(NamedTuple):
@@ -28,50 +30,6 @@ class State(NamedTuple):
 
     h: Array
     c: Array
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The names of features, units, series (rows of a batch) and times (steps); each may be absent.
-
-    Names reach every table and picture. Without them features are called x0, x1, … and the rest goes by its index.
-    """
-
-    features: Sequence[str] | None = None
-    units: Sequence[str] | None = None
-    sequences: Sequence[str] | None = None
-    times: Sequence[str] | None = None
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            given = getattr(self, field.name)
-            if given is not None:
-                if isinstance(given, str) or not isinstance(given, Iterable):
-                    raise OptionError(f"the labels of {field.name} must be a sequence of names, not {given!r}")
-                object.__setattr__(self, field.name, tuple(str(name) for name in given))
-
-    def or_else(self, other: Labels) -> Labels:
-        """Return these labels, and the other's where there are none."""
-        mine = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(other, **mine) if mine else other
-
-    def require(self, **counts: int) -> None:
-        """Raise ShapeError unless each kind of name that is present has as many names as `counts` says."""
-        for kind, count in counts.items():
-            given = getattr(self, kind)
-            if given is not None and len(given) != count:
-                raise ShapeError(f"there are {len(given)} labels of {kind} for {count} {kind}")
-
-    def feature(self, index: int) -> str:
-        """Return the name of a feature."""
-        return f"x{index}" if self.features is None else self.features[index]
-
-    def unit(self, index: int) -> str:
-        """Return the name of a hidden unit."""
-        return str(index) if self.units is None else self.units[index]
-
-
-NO_LABELS = Labels()
 
 
 class Term(NamedTuple):
@@ -219,6 +177,15 @@ class Step:
         return _only(self.moment.c)
 
     @property
+    @quiet
+    def activated_cell_state(self) -> Array:
+        """tanh(c), which the output gate multiplies (hidden,).
+
+        Of a variant, whatever its equation of the hidden state has in the place of tanh(c).
+        """
+        return _only(self.moment.t)
+
+    @property
     def unprojected_state(self) -> Array:
         """The hidden state before any projection (hidden,)."""
         return _only(self.moment.m)
@@ -253,7 +220,7 @@ class Step:
         OptionError
             If there is no such quantity, unit or part, or the gate is coupled to another.
         """
-        one_of("sum", quantity, (*gates.NAMES, "cell_state", "hidden_state"))
+        one_of("quantity", quantity, (*gates.NAMES, "cell_state", "hidden_state"))
         p, M = self.parameters, self.moment
         unit = index("unit", unit, p.recurrent_size if quantity == "hidden_state" else p.hidden_size, "this cell")
         if quantity in gates.NAMES:
@@ -292,20 +259,21 @@ class Step:
     def column_names(self) -> list[str]:
         """Return the names of the combined input's entries, the hidden state's first."""
         p, labels = self.parameters, self.labels
-        named = labels.units is not None and p.projection is None
-        hidden = [f"h({labels.unit(k)})" if named else f"h{k}" for k in range(p.recurrent_size)]
-        return hidden + [labels.feature(k) for k in range(p.input_size)]
+        return [*labels.states(p.recurrent_size, p.hidden_size), *(labels.feature(k) for k in range(p.input_size))]
 
     def __repr__(self) -> str:
-        place = "" if self.time is None else f" at time {self.time}, sequence {self.sequence},"
-        return f"<Step{place} of {self.parameters!r}>"
+        p = self.parameters
+        place = "" if self.time is None else f" {self.time} of sequence {self.sequence}"
+        size = f"{counted(p.input_size, 'feature')}, {counted(p.hidden_size, 'unit')}, {p.dtype.name}"
+        names = [*gates.NAMES, "cell_state", "hidden_state"]
+        return brief(f"Step{place}: {size}", {name: getattr(self, name) for name in names})
 
 
-def _only(rows: Array) -> Array:
-    """Return the one row of a moment's quantity."""
-    row: Array = rows[0]
-    lock(row)
-    return row
+def _only(batch: Array) -> Array:
+    """Return a moment's quantity for its one sequence."""
+    one: Array = batch[0]
+    lock(one)
+    return one
 
 
 def _before(clip: float | None, zoneout: Array | None = None) -> str:

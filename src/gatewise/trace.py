@@ -1,4 +1,4 @@
-"""What a run leaves behind: the Trace of one cell, and the LSTMTrace of a stack of them."""
+"""What a run of one cell leaves behind: its Trace."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask, by_cell, cell_at, index, lock, quiet
+from gatewise.arrays import Array, Mask, index, lock, quiet
 from gatewise.equations import Moment
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.keep import EVERYTHING, QUANTITIES, Keep
 from gatewise.labelled import dataset
+from gatewise.labels import NO_LABELS, Labels
 from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
-from gatewise.step import NO_LABELS, Labels, State, Step
+from gatewise.showing import brief, counted, nth
+from gatewise.step import State, Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +44,7 @@ class Trace:
         None where the trace does not keep everything.
     direction : {"forward", "backward"}
     valid : boolean array (time, batch) or None
-        Which steps are valid, that is, took place; None means all.
+        Which steps are valid; None means all.
     dropout : DropoutMasks
         The dropout masks that were applied, broadcast to the run.
     keep : Keep
@@ -138,6 +140,16 @@ class Trace:
         return self.arrays["unprojected_state" if separate else "hidden_state"]
 
     @property
+    @quiet
+    def activated_cell_state(self) -> Array:
+        """tanh(c), which the output gate multiplies (time, batch, hidden), recomputed; NaN where a step is not valid.
+
+        Of a variant, whatever its equation of the hidden state has in the place of tanh(c).
+        """
+        t = self._by_step(self._all_steps.t)
+        return t if self.valid is None else np.where(self.valid[..., None], t, np.nan)
+
+    @property
     def batch_size(self) -> int:
         """How many sequences the batch has."""
         return int(self.initial.h.shape[0])
@@ -169,7 +181,7 @@ class Trace:
         return np.concatenate([states[1:], first[None]])[-len(states) or 1 :]
 
     def moment(self, key: Any) -> Moment:
-        """Return the steps that `key` picks of (time, batch), one after another in a `Moment`, with what was kept filled in."""
+        """Return the steps that `key` picks of (time, batch) as the batch of one `Moment`, what was kept filled in."""
         x = self._require_everything("a step")
         known = {letter: self.gates[key][..., place, :] for place, letter in enumerate(gates.LETTERS)}
         known |= {"h": self.hidden_state[key], "c": self.cell_state[key]}
@@ -198,7 +210,7 @@ class Trace:
 
     @quiet
     def preactivation(self, gate: str) -> Array:
-        """Return what went into one gate's nonlinearity (time, batch, hidden), recomputed; NaN where not valid.
+        """Return a gate's pre-activation (time, batch, hidden), recomputed; NaN where a step is not valid.
 
         Raises
         ------
@@ -216,7 +228,7 @@ class Trace:
 
     @property
     def preactivations(self) -> Array:
-        """What went into each gate's nonlinearity (time, batch, 4, hidden); NaN for a coupled gate, which has none."""
+        """The pre-activation of each gate (time, batch, 4, hidden); NaN for a coupled gate, which has none."""
         self._require_everything("a pre-activation")
         own = self.parameters.variant.own
         missing = np.full_like(self.cell_state, np.nan)
@@ -266,8 +278,7 @@ class Trace:
         key = (slice(first, max(first, stop)), which)
         ends = self._between(first, which), self._between(max(first, stop), which)
         initial, final = ends if self.direction == "forward" else reversed(ends)
-        labels = replace(
-            self.labels,
+        labels = self.labels.replace(
             sequences=self.labels.sequences and self.labels.sequences[which],
             times=self.labels.times and self.labels.times[key[0]],
         )
@@ -301,25 +312,35 @@ class Trace:
         MissingExtraError
             If xarray is not installed.
         """
-        same = "hidden_state" in self.keep.quantities and "unprojected_state" not in self.arrays
-        names = [name for name in self.keep.quantities if not (same and name == "unprojected_state")]
         kept, labels = slice(None, None, self.keep.every), self.labels
         units = self.keep.units or range(self.parameters.hidden_size)
         return dataset(
-            {name: self.quantity(name) for name in names},
+            {name: self.quantity(name) for name in self._distinct()},
             input=self.input,
             valid=None if self.valid is None else self.valid[kept],
             projected=self.parameters.projection is not None,
             times=self.start + np.arange(len(self)) * self.keep.every if labels.times is None else labels.times[kept],
-            rows=labels.sequences,
+            sequences=labels.sequences,
             features=labels.features,
+            measures=labels.measures,
             units=[labels.unit(unit) for unit in units] if labels.units else units,
             attributes={"direction": self.direction, "engine": self.engine},
         )
 
     def __repr__(self) -> str:
-        kept = "" if self.keep.everything else f", kept {', '.join(self.keep.quantities)}"
-        return f"<Trace of {len(self)} steps, {self.batch_size} rows, {self.direction}, of {self.parameters!r}{kept}>"
+        p, keep = self.parameters, self.keep
+        said = [f"{self.direction}, {counted(self.num_steps, 'step')} of {counted(self.batch_size, 'sequence')}"]
+        said.append(f"{counted(p.input_size, 'feature')}, {counted(p.hidden_size, 'unit')}, {p.dtype.name}")
+        if keep.every > 1:
+            said.append(f"every {nth(keep.every)} step kept")
+        if keep.units is not None:
+            said.append(f"{counted(len(keep.units), 'unit')} kept")
+        return brief(f"Trace: {', '.join(said)}", {name: self.quantity(name) for name in self._distinct()})
+
+    def _distinct(self) -> list[str]:
+        """Return the quantities that are kept, the unprojected state only where it differs from the hidden state."""
+        same = "hidden_state" in self.keep.quantities and "unprojected_state" not in self.arrays
+        return [name for name in self.keep.quantities if not (same and name == "unprojected_state")]
 
 
 def _as_slice(key: Any, count: int) -> slice:
@@ -327,71 +348,3 @@ def _as_slice(key: Any, count: int) -> slice:
         return key
     place = index("step or sequence", key, count, "this trace")
     return slice(place, place + 1)
-
-
-@dataclass(frozen=True, eq=False)
-class LSTMTrace:
-    """The traces of all cells of an LSTM.
-
-    ``trace[layer, direction]`` is the `Trace` of one cell; ``trace[layer]`` is enough where there is one direction.
-
-    Attributes
-    ----------
-    layers : tuple of dict
-        The `Trace` of each direction, for each layer.
-    output : array (time, batch, ·)
-        What the LSTM put out.
-    merge : tuple of str
-        How each layer's directions were merged.
-    masked_output : {"zeros", "repeat"}
-        What was put out at steps that are not valid.
-    batched : bool
-        Whether the input had a batch axis.
-    """
-
-    layers: tuple[dict[str, Trace], ...]
-    output: Array
-    merge: tuple[str, ...]
-    masked_output: str = "zeros"
-    batched: bool = True
-
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """The directions that every layer has."""
-        return tuple(self.layers[0])
-
-    @property
-    def state(self) -> tuple[tuple[State, ...], ...]:
-        """The final state of each layer and direction."""
-        return tuple(tuple(trace.final for trace in layer.values()) for layer in self.layers)
-
-    @property
-    def num_layers(self) -> int:
-        """How many layers there are."""
-        return len(self.layers)
-
-    @property
-    def num_steps(self) -> int:
-        """How many steps the run had."""
-        return int(self.output.shape[0])
-
-    @property
-    def batch_size(self) -> int:
-        """How many sequences the batch has."""
-        return int(self.output.shape[1])
-
-    def __getitem__(self, key: int | tuple[int, str]) -> Trace:
-        return cell_at(self.layers, key, "this trace")
-
-    __iter__ = None  # over layers, or over cells? `cells` says
-
-    def cells(self) -> dict[tuple[int, str], Trace]:
-        """Return the trace of every cell, by layer and direction."""
-        return by_cell(self.layers)
-
-    def to_xarray(self) -> Any:
-        """Return one `xarray.Dataset` for each cell, by ``(layer, direction)``."""
-        return {(n, d): trace.to_xarray() for n, layer in enumerate(self.layers) for d, trace in layer.items()}
-
-    def __repr__(self) -> str:
-        return f"<LSTMTrace of {len(self.layers)} layers, {' and '.join(self.directions)}, output {self.output.shape}>"

@@ -21,7 +21,9 @@ pytestmark = [
 def one_step(**switches):
     projected = switches.pop("projection_size", None)
     variant = gw.Variant(**switches, **({"projection_clip": None} if projected else {}))
-    cell = gw.LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, variant=variant, projection_size=projected, dtype=np.float64)
+    cell = gw.LSTMCell(
+        3, 2, init="notebook", scale=0.01, seed=1010, variant=variant, projection_size=projected, dtype=np.float64
+    )
     return cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4][: projected or 2], [0.2, 0.3]))
 
 

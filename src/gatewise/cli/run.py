@@ -16,7 +16,8 @@ from gatewise.cli import reading
 from gatewise.cli.choices import Coupling, Direction, ExampleName, Init, LayerNorm, Peephole
 from gatewise.errors import OptionError, ShapeError, WeightsWarning
 from gatewise.examples import EXAMPLES, Example, notebook
-from gatewise.step import Labels, State, Step
+from gatewise.labels import Labels
+from gatewise.step import State, Step
 
 RUN = Group("The run", sort_key=1)
 BACK = Group("The way back", sort_key=2)
@@ -214,7 +215,7 @@ def _of_example(example: Example, steps: int | None) -> Walked:
     times = cell.labels.times
     for n, row in enumerate(x):
         step = cell.step(row, state)
-        step.time, step.name = n, None if times is None else times[n]
+        step.time, step.name = n, None if times is None else str(times[n])
         walked.append(step)
         state = step.state
     return walked, example.facts
@@ -247,7 +248,9 @@ def _of_new_cell(
     cells.pop("projection_size", None)
     facts = {"init": init, **cells, "seed": seed}
     sequence = _sequence(given.values, cell.input_size)
-    cell = LSTMCell.from_parameters(cell.parameters, Labels(features=_features(given, cell.input_size), times=given.times))
+    cell = LSTMCell.from_parameters(
+        cell.parameters, Labels(features=_features(given, cell.input_size), times=given.times)
+    )
     return _of_example(Example(cell, sequence, state, facts), steps)
 
 

@@ -18,12 +18,12 @@ from gatewise.cli.run import Count
 from gatewise.errors import OptionError, ShapeError
 from gatewise.interop.found import Contents, Found
 from gatewise.keep import QUANTITIES, Keep
+from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network
-from gatewise.step import Labels
 from gatewise.storage import beside
-from gatewise.trace import LSTMTrace
 
 INPUT = Group("The input", sort_key=2)
 KEPT = Group("What is kept", sort_key=3)

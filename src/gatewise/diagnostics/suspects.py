@@ -35,7 +35,9 @@ def mistakes(case: Case, claims: dict[str, Array]) -> Supposed:
     """Yield each mistake in words, with the case in which it is made, and the answers as they stand then."""
     for said, change in _of_weights(case.lstm):
         try:
-            cells = [tuple(LSTMCell.from_parameters(change(cell.parameters)) for cell in row) for row in case.lstm.layers]
+            cells = [
+                tuple(LSTMCell.from_parameters(change(cell.parameters)) for cell in row) for row in case.lstm.layers
+            ]
             other = LSTM.from_cells(cells, direction=case.lstm.directions[0], merge=case.lstm.merge)
         except (ShapeError, OptionError):
             continue

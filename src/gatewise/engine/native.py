@@ -68,7 +68,7 @@ def kernels() -> tuple[str, ...]:
 def kernel() -> str:
     """Return the kernel that is used: the fastest, or the one that GATEWISE_KERNEL names."""
     name = os.environ.get("GATEWISE_KERNEL")
-    return one_of("kernel (GATEWISE_KERNEL)", name, kernels()) if name else kernels()[0]
+    return one_of("GATEWISE_KERNEL", name, kernels()) if name else kernels()[0]
 
 
 def num_threads() -> int:

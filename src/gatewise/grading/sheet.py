@@ -355,5 +355,5 @@ def _npz(source: Path) -> Sheet:
 
 
 def suffix_of(path: Path) -> str:
-    """Return which kind of sheet a name asks for."""
-    return one_of("kind of sheet", path.suffix.lower(), SUFFIXES)
+    """Return which the ending of a sheet's name a name asks for."""
+    return one_of("the ending of a sheet's name", path.suffix.lower(), SUFFIXES)

@@ -13,13 +13,15 @@ from gatewise.activations import Activation
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, OptionError
 from gatewise.interop.found import Contents, Found, Part, Refused, omissions
+from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.layers.stack import States
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Linear, Network
 from gatewise.record import checked, header, parameters_from, parameters_record, trace_from, trace_record
-from gatewise.step import Labels, State
-from gatewise.trace import LSTMTrace, Trace
+from gatewise.step import State
+from gatewise.trace import Trace
 
 Path = str | os.PathLike[str]
 FORMAT = "gatewise"
@@ -140,7 +142,7 @@ def _lstm_record(lstm: LSTM) -> tuple[dict[str, Any], dict[str, Any]]:
         for cell, direction in zip(row, lstm.directions, strict=True):
             found, variant = parameters_record(cell.parameters, f"layers.{number}.{direction}.")
             arrays |= found
-            cells.append({"variant": variant, "labels": {n: v and list(v) for n, v in vars(cell.labels).items()}})
+            cells.append({"variant": variant, "labels": cell.labels.to_json()})
         layers.append(cells)
     return arrays, {"layers": layers, "directions": list(lstm.directions), "merge": list(lstm.merge)}
 
@@ -201,7 +203,8 @@ def _lstm_from(arrays: dict[str, Any], content: dict[str, Any]) -> LSTM:
     rows = [
         tuple(
             LSTMCell.from_parameters(
-                parameters_from(arrays, f"layers.{number}.{direction}.", cell["variant"]), Labels(**cell["labels"])
+                parameters_from(arrays, f"layers.{number}.{direction}.", cell["variant"]),
+                Labels.from_json(cell["labels"]),
             )
             for direction, cell in zip(directions, cells, strict=True)
         )

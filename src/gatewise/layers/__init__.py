@@ -1,4 +1,4 @@
-"""LSTMs: cells stacked in layers, in one direction or two; the way back; and streams."""
+"""LSTMs: cells stacked in layers, in one direction or two; the backward pass; and streams."""
 
 from gatewise.layers.backward import backward
 from gatewise.layers.lstm import LSTM

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +10,11 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import Stack, States
 from gatewise.parameters import DropoutMasks
-from gatewise.step import NO_LABELS, Labels, State
+from gatewise.step import State
 
 NestedDropout = Sequence[Sequence[DropoutMasks | None]]
 
@@ -43,7 +43,7 @@ def settle(
     engine: str = "auto",
 ) -> Arguments:
     """Return what a call of an LSTM was given, settled; see there for what is allowed."""
-    one_of("masked output", masked_output, MASKED_OUTPUTS)
+    one_of("masked_output", masked_output, MASKED_OUTPUTS)
     sequence = numbers("x", x, stack.dtype)
     n = stack.input_size
     if sequence.ndim not in (2, 3) or sequence.shape[-1] != n:
@@ -111,14 +111,14 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
     if lengths is not None:
         counts = _array(lengths)
         if counts is None or counts.shape != (batch,) or counts.dtype.kind not in "iu":
-            raise ShapeError(f"lengths must be {batch} whole numbers, one for each sequence, not {lengths!r}")
+            raise ShapeError(f"lengths must be {batch} integers, one for each sequence, not {lengths!r}")
         if counts.size and not 0 <= counts.min() <= counts.max() <= time:
             raise OptionError(f"lengths must lie between 0 and {time}, the number of steps, but are {counts.tolist()}")
         return np.arange(time)[:, None] < counts
     if mask is not None:
         valid = _array(mask)
         if valid is None:
-            raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), with rows of equal lengths")
+            raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), with sequences of equal lengths")
         if valid.dtype != np.bool_ or valid.shape not in {(time, batch), (time,)}:
             raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), not {valid.dtype} of {valid.shape}")
         return np.array(np.broadcast_to(valid if valid.ndim == 2 else valid[:, None], (time, batch)))
@@ -128,25 +128,23 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
 def _array(given: npt.ArrayLike) -> npt.NDArray[Any] | None:
     try:
         return np.asarray(given)
-    except ValueError:  # rows of different lengths
+    except ValueError:  # sequences of different lengths
         return None
 
 
 def settled_labels(
     stack: Stack, given: Labels | Sequence[Labels] | None, time: int, batch: int
 ) -> Sequence[Sequence[Labels]]:
-    """Return the labels of each cell of a run: those that are given, else the cell's own."""
-    if given is None:
-        found = [[cell.labels for cell in row] for row in stack.layers]
-    else:
-        found = [
-            [labels.or_else(cell.labels) for cell in row]
-            for labels, row in zip(_of_each_layer(stack, given), stack.layers, strict=True)
-        ]
-    for names, row in zip(found, stack.layers, strict=True):
+    """Return the labels of each cell of a run: those that are given, else the LSTM's own."""
+    found = stack.labels
+    if given is not None:
+        pairs = zip(_of_each_layer(stack, given), stack.layers, strict=True)
+        found = stack.named([[labels.or_else(cell.labels) for cell in row] for labels, row in pairs])
+    for number, (names, row) in enumerate(zip(found, stack.layers, strict=True)):
+        outputs = {"outputs": stack.output_size} if number + 1 == stack.num_layers else {}
         for labels, cell in zip(names, row, strict=True):
             if labels is not NO_LABELS:
-                labels.require(features=cell.input_size, units=cell.hidden_size, sequences=batch, times=time)
+                labels.require(features=cell.input_size, units=cell.hidden_size, sequences=batch, times=time, **outputs)
     return found
 
 
@@ -156,9 +154,15 @@ def _of_each_layer(stack: Stack, given: Labels | Sequence[Labels]) -> Sequence[L
         one = given
         if one.units is not None and stack.num_layers > 1:
             raise OptionError("names of units need a Labels for each layer where there is more than one")
-        given = [one, *[replace(one, features=None)] * (stack.num_layers - 1)]
+        last = stack.num_layers - 1
+        given = [one.replace(**_elsewhere(number, last)) for number in range(last + 1)] if last else [one]
     if not isinstance(given, Sequence) or not all(isinstance(labels, Labels) for labels in given):
         raise OptionError(f"labels must be Labels, or one for each layer, not {given!r}")
     if len(given) != stack.num_layers:
         raise ShapeError(f"there are {len(given)} labels for {stack.num_layers} layers")
     return given
+
+
+def _elsewhere(layer: int, last: int) -> dict[str, None]:
+    """Return the kinds of names that do not belong to a layer: features are the first one's, outputs the last one's."""
+    return ({"features": None} if layer else {}) | ({} if layer == last else {"outputs": None})

@@ -15,24 +15,26 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.gradients import Gradients, LSTMGradients
 from gatewise.layers.arguments import unbatched
 from gatewise.layers.merging import shown, unmerge, unshown
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.step import State
-from gatewise.trace import LSTMTrace, Trace
+from gatewise.trace import Trace
 
 
 @singledispatch
 def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: Any = None) -> Any:
-    """Return the derivatives of a loss by all that went into a run: back-propagation through time.
+    """Return the gradients of a loss with respect to all that went into a run: back-propagation through time.
 
     Parameters
     ----------
     trace : LSTMTrace or Trace
         A whole one.
     dy : array, optional
-        dL by the output, in its shape (of a `Trace`: by the hidden states); zeros by default.
+        ∂L/∂y, the gradient with respect to the output, in its shape (of a `Trace`: to its hidden states); zeros by
+        default.
     dstate : nested tuple of State, or State, optional
-        dL by the final state, in the nesting of the trace's; zeros by default.
+        The gradient with respect to the final state, nested as the trace's; zeros by default.
     out : LSTMGradients or Gradients, optional
-        What an earlier call with a trace of the same shapes returned: its arrays are written over, no new ones made.
+        What an earlier call with a trace of the same shapes returned: its arrays are overwritten, no new ones made.
 
     Returns
     -------
@@ -103,7 +105,7 @@ def _(
 
 
 def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
-    """Return dL by each final state with a batch axis, or None for zeros; `dstate` is in the nesting of the trace's."""
+    """Return the gradient with respect to each final state, with a batch axis; None for zeros."""
     if dstate is None:
         return [[None] * len(layer) for layer in trace.layers]
     try:
@@ -127,7 +129,7 @@ def apart(array: npt.ArrayLike, out: Iterable[Gradients]) -> Array:
 
 
 def fitting(name: str, given: npt.ArrayLike, like: Array) -> Array:
-    """Return dL by something in its dtype; it must have its shape."""
+    """Return a gradient in the dtype of what it is taken with respect to; it must have its shape."""
     array = numbers(name, given, float_type(like.dtype))
     if array.shape != like.shape:
         raise ShapeError(f"{name} has shape {array.shape}; it must be {like.shape}")

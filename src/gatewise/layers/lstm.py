@@ -13,14 +13,14 @@ from gatewise.arrays import Array, size
 from gatewise.cell import INITS, LSTMCell, Rng, generator
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.keep import DIRECTIONS, EVERYTHING, QUANTITIES, Keep
+from gatewise.labels import Labels
 from gatewise.layers.arguments import NestedDropout, settle, settled_labels
 from gatewise.layers.merging import merged_size, merges
 from gatewise.layers.run import called, planned, require_room, traced
 from gatewise.layers.stack import Stack, States
 from gatewise.layers.stream import Stream
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import Parameters, Variant
-from gatewise.step import Labels
-from gatewise.trace import LSTMTrace
 
 
 class LSTM(Stack):
@@ -78,7 +78,7 @@ class LSTM(Stack):
         one_of("direction", direction, DIRECTIONS)
         if bidirectional and direction != "forward":
             raise OptionError("direction is for an LSTM of one direction; a bidirectional one has both")
-        source = generator(one_of("initialiser", init, INITS), rng, options)  # one stream of numbers for all cells
+        source = generator(one_of("init", init, INITS), rng, options)  # one stream of numbers for all cells
         ways = merges(merge, num_layers)
         layers: list[tuple[LSTMCell, ...]] = []
         features = input_size
@@ -136,7 +136,10 @@ class LSTM(Stack):
 
     def astype(self, dtype: npt.DTypeLike) -> LSTM:
         """Return the same LSTM in float32 or float64."""
-        rows = [tuple(LSTMCell.from_parameters(cell.parameters.astype(dtype), cell.labels) for cell in row) for row in self.layers]
+        rows = [
+            tuple(LSTMCell.from_parameters(cell.parameters.astype(dtype), cell.labels) for cell in row)
+            for row in self.layers
+        ]
         return LSTM.from_cells(rows, direction=self.directions[0], merge=self.merge)
 
     def __repr__(self) -> str:

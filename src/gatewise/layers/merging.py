@@ -1,6 +1,6 @@
-"""How the directions of a layer become one output, and how a gradient finds its way back to each of them.
+"""How the directions of a layer become one output, and how its gradient becomes one for each of them.
 
-Also what a direction puts out at steps that did not take place. Every function here has its adjoint beside it.
+Also what a direction puts out at steps that are not valid. Every function here has its adjoint beside it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def merge(outputs: Sequence[Array], how: str) -> Array:
 
 
 def unmerge(dy: Array, outputs: Sequence[Array], how: str) -> list[Array]:
-    """Return dL by each direction's output, given that by the merged one."""
+    """Return the gradient with respect to each direction's output, given the one with respect to the merged output."""
     if len(outputs) == 1:
         return [dy]
     forward, backward = outputs
@@ -75,7 +75,7 @@ def unmerge(dy: Array, outputs: Sequence[Array], how: str) -> list[Array]:
 def shown(hidden: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
     """Return what a direction puts out, given the hidden states (time, batch, ·) it carried from step to step.
 
-    Where a step did not take place: ``zeros`` (PyTorch's padding, ONNX), or ``repeat``, the last output of the
+    Where a step is not valid: ``zeros`` (PyTorch's padding, ONNX), or ``repeat``, the last output of the
     direction, zeros before its first (Keras' dropout).
     """
     seen = _seen(valid, how, reverse=reverse)
@@ -83,7 +83,7 @@ def shown(hidden: Array, valid: Mask | None, how: str, *, reverse: bool) -> Arra
 
 
 def unshown(dy: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
-    """Return dL by the carried hidden states, given that by what was put out."""
+    """Return the gradient with respect to the hidden states, given the one with respect to what was put out."""
     return shown(dy, valid, how, reverse=reverse)
 
 

@@ -12,8 +12,8 @@ from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.keep import DIRECTIONS
 from gatewise.layers.merging import MASKED_OUTPUTS, merged_size, merges
 from gatewise.layers.run import Plan, run
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.record import Arrays, Header, header, known_record, taken, trace_from, trace_record
-from gatewise.trace import LSTMTrace
 
 
 def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:
@@ -93,6 +93,6 @@ def lstm_trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any]) -> LST
         tuple(layers),
         taken(arrays, "output", (top[0].num_steps, top[0].batch_size, *apart, last)),
         ways,
-        one_of("masked output", head["masked_output"], MASKED_OUTPUTS),
+        one_of("masked_output", head["masked_output"], MASKED_OUTPUTS),
         bool(head["batched"]),
     )

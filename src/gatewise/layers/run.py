@@ -14,12 +14,15 @@ from gatewise.arrays import Array, Mask, empty, lock, require_memory, require_re
 from gatewise.engine import ENGINES, choose
 from gatewise.errors import OptionError, ShapeError
 from gatewise.keep import NOTHING, Keep
+from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers.arguments import Arguments, unbatched
 from gatewise.layers.merging import merge, merged_size, shown
 from gatewise.layers.stack import Stack, States
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
-from gatewise.step import NO_LABELS, Labels, State
-from gatewise.trace import LSTMTrace, Trace
+from gatewise.showing import counted
+from gatewise.step import State
+from gatewise.trace import Trace
 
 
 class Left(NamedTuple):
@@ -112,8 +115,8 @@ def planned(
     for number, row in enumerate(stack.layers):
         layer = {}
         for place, (cell, direction) in enumerate(zip(row, stack.directions, strict=True)):
-            p, own = cell.parameters, NO_DROPOUT if given.dropout is None else given.dropout[number][place] or NO_DROPOUT
-            dropout = own.fit(p, time, batch)
+            p, masks = cell.parameters, None if given.dropout is None else given.dropout[number][place]
+            dropout = (masks or NO_DROPOUT).fit(p, time, batch)
             layer[direction] = CellPlan(
                 parameters=p,
                 direction=direction,
@@ -138,7 +141,7 @@ def require_room(plan: Plan, *, kept: bool) -> None:
     if kept:
         count += sum(math.prod(shape) for cell in cells for shape in cell.shapes.values())
         count += x.size if plan.keep.everything else 0
-    require_memory(count, x.itemsize, f"a run of {time} steps of {batch} rows")
+    require_memory(count, x.itemsize, f"a run of {counted(time, 'step')} of {counted(batch, 'sequence')}")
 
 
 def run(
@@ -209,7 +212,7 @@ def _with_batch(plan: Plan, out: Array) -> Array:
         found = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ShapeError(f"out must be an array of {dtype} of shape {shape}, not {found}")
     if not out.flags.carray:
-        raise OptionError("out must be writable, aligned and lie in one piece")
+        raise OptionError("out must be writable, aligned and C-contiguous")
     return out.reshape(plan.output)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from gatewise.arrays import by_cell, cell_at, size
 from gatewise.cell import LSTMCell
 from gatewise.errors import ShapeError
+from gatewise.labels import Labels
 from gatewise.layers.merging import merged_size
 from gatewise.step import State
 
@@ -89,7 +90,7 @@ class Stack:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers it has in all."""
+        """How many numbers it has in all, without those of coupled gates, which are not used."""
         return sum(cell.parameters.num_parameters for row in self.layers for cell in row)
 
     def __getitem__(self, key: int | tuple[int, str]) -> LSTMCell:
@@ -101,12 +102,38 @@ class Stack:
         """Return every cell, by layer and direction."""
         return by_cell(self._by_direction)
 
+    @cached_property
+    def labels(self) -> list[list[Labels]]:
+        """What the features and units of each cell are called, ``[layer][direction]``: see `named`."""
+        return self.named([[cell.labels for cell in row] for row in self.layers])
+
+    def named(self, labels: Sequence[Sequence[Labels]]) -> list[list[Labels]]:
+        """Return labels in which the inputs of each layer after the first have names.
+
+        Where they have none of their own, those of what the layer below puts out: its units, and its directions where
+        they lie side by side.
+        """
+        found = [list(labels[0])]
+        for number, row in enumerate(labels[1:]):
+            features = Labels(features=self._output_names(number, found[number]))
+            found.append([one.or_else(features) for one in row])
+        return found
+
+    def _output_names(self, layer: int, labels: Sequence[Labels]) -> list[str]:
+        apart = self.bidirectional and self.merge[layer] == "concat"
+        parts = list(zip(self.directions, self.layers[layer], labels, strict=True))
+        return [
+            f"layer {layer}{f' {direction}' * apart} {name}"
+            for direction, cell, own in (parts if apart else parts[:1])
+            for name in own.states(cell.recurrent_size, cell.hidden_size)
+        ]
+
     @property
     def _by_direction(self) -> list[dict[str, LSTMCell]]:
         return [dict(zip(self.directions, row, strict=True)) for row in self.layers]
 
     def zero_state(self, batch_size: int | None = None) -> States:
-        """Return the state that a run starts from when none is given; without a batch size, arrays without that axis."""
+        """Return the state that a run starts from when none is given; without a batch size it has no batch axis."""
         batch = () if batch_size is None else (size("batch_size", batch_size, least=0),)
         return tuple(
             tuple(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, numbers, size
+from gatewise.arrays import Array, Mask, numbers, size
 from gatewise.engine import choose, native
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import settle, settled_state
@@ -110,7 +110,8 @@ class Stream:
             If the shape is none of these; the state is left as it was.
         """
         settled, one = _settled(self.lstm, self.batch_size, x, out)
-        y, self._state = _run(self.lstm, settled, one, self._state, mask, self.engine)
+        valid = _settled_mask(mask, settled.shape[:-1], one)
+        y, self._state = _run(self.lstm, settled, one, self._state, valid, self.engine)
         return _put(y, out)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -126,30 +127,44 @@ class Stream:
 
 
 def _push_converted(
-    lstm: Stack, batch_size: int | None, stream: Any, given: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None
+    lstm: Stack,
+    batch_size: int | None,
+    stream: Any,
+    given: npt.ArrayLike,
+    mask: npt.ArrayLike | None,
+    out: Array | None,
 ) -> Array:
     """Feed a native stream what it does not take as it stands, or say what is wrong with it."""
     x, one = _settled(lstm, batch_size, given, out)
     if mask is None:
         return _put(stream.push(x), out)
+    valid = _settled_mask(mask, x.shape[:-1], one)
     state = lstm.zero_state(1 if batch_size is None else batch_size)
     for layer, (before,) in enumerate(state):
         stream.get(layer, *before)
-    y, after = _run(lstm, x if batch_size is not None else x[..., None, :], one, state, mask, native.NAME)
+    y, after = _run(lstm, x if batch_size is not None else x[..., None, :], one, state, valid, native.NAME)
     for layer, (end,) in enumerate(after):
         stream.set(layer, *end)
     return _put(y if batch_size is not None else y[..., 0, :], out)
 
 
-def _run(
-    lstm: Stack, x: Array, one: bool, state: States, mask: npt.ArrayLike | None, engine: str
-) -> tuple[Array, States]:
+def _run(lstm: Stack, x: Array, one: bool, state: States, mask: Mask | None, engine: str) -> tuple[Array, States]:
     """Run over settled steps, or over a single one."""
-    if mask is not None:
-        valid = np.asarray(mask)
-        mask = valid[None] if one else valid
     y, state = called(lstm, settle(lstm, x[None] if one else x, state, mask=mask, engine=engine))
     return (y[0] if one else y), state
+
+
+def _settled_mask(mask: npt.ArrayLike | None, shape: tuple[int, ...], one: bool) -> Mask | None:
+    """Return a mask with a time axis; it must be boolean, of the shape of the steps that are fed."""
+    if mask is None:
+        return None
+    try:
+        valid = np.asarray(mask)
+    except ValueError:
+        raise ShapeError(f"mask must be boolean of shape {shape}, not of sequences of different lengths") from None
+    if valid.dtype != np.bool_ or valid.shape != shape:
+        raise ShapeError(f"mask must be boolean of shape {shape}, not {valid.dtype} of {valid.shape}")
+    return valid[None] if one else valid
 
 
 def _settled(lstm: Stack, batch: int | None, given: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:

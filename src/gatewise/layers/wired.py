@@ -9,7 +9,9 @@ from gatewise.symbolic.cell import program
 from gatewise.symbolic.wiring import WiredCell, Wiring
 
 
-def wiring_of(lstm: LSTM, dropout: list[list[DropoutMasks | None]] | None = None, masked_output: str = "zeros") -> Wiring:
+def wiring_of(
+    lstm: LSTM, dropout: list[list[DropoutMasks | None]] | None = None, masked_output: str = "zeros"
+) -> Wiring:
     """Return the wiring of an LSTM, with the masks that a run of it has."""
     cells = []
     for number, row in enumerate(lstm.layers):

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from gatewise.arrays import index as index_of
 from gatewise.errors import OptionError
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.step import Step
-from gatewise.trace import LSTMTrace, Trace
+from gatewise.trace import Trace
 from gatewise.walkthrough import forward, setting, written
 from gatewise.walkthrough.backward import BackwardWalk
 from gatewise.walkthrough.bound import BoundStep

@@ -1,0 +1,138 @@
+"""Labels: names, dates and measures, where they come from and where they go."""
+
+from __future__ import annotations
+
+import datetime
+
+import cases
+import numpy as np
+import pytest
+from pairwise import pairs
+from stacks import LABELS
+
+import gatewise as gw
+from gatewise.layers.merging import MERGES
+
+DAYS = np.arange("2001-01-30", "2001-02-04", dtype="datetime64[D]")
+DATES = {
+    "days": DAYS,
+    "nanoseconds": DAYS.astype("datetime64[ns]"),
+    "hours": np.arange("2001-01-01T22", "2001-01-02T03", dtype="datetime64[h]"),
+    "datetime": [datetime.datetime(2001, 1, 1, 0, 0, second, 5) for second in range(5)],
+    "date": DAYS.tolist(),
+}
+WHOLE = gw.Labels(
+    features=("prcp", "tmax"),
+    units=LABELS.units,
+    sequences=("Neckar", "Fulda", "Werra"),
+    times=DAYS,
+    outputs=("a", "b", "c", "q"),
+    measures={"prcp": ("precipitation", "mm/d"), "tmax": gw.Measure("air temperature", "°C"), "q": "discharge"},
+)
+
+
+# What they are.
+
+
+def test_a_measure_reads_as_it_stands_on_an_axis():
+    assert str(WHOLE.measures["prcp"]) == "precipitation (mm/d)"
+    assert str(WHOLE.measures["q"]) == "discharge"
+
+
+@pytest.mark.parametrize("kind", DATES)
+def test_dates_stay_dates_at_the_coarsest_resolution_that_keeps_them(kind):
+    labels = gw.Labels(times=DATES[kind])
+    expected = np.array(DATES[kind], "datetime64[ns]")
+    np.testing.assert_array_equal(np.array(labels.times, "datetime64[ns]"), expected)
+    shortest = {"days": 10, "nanoseconds": 10, "hours": 13, "datetime": 26, "date": 10}[kind]
+    assert {len(str(time)) for time in labels.times} == {shortest}
+
+
+def test_names_of_times_are_left_as_they_are():
+    assert gw.Labels(times=["1 Jan", "2 Jan"]).times == ("1 Jan", "2 Jan")
+    assert gw.Labels(times=range(2)).times == ("0", "1")
+
+
+@pytest.mark.parametrize("labels", [gw.Labels(), LABELS, WHOLE, *(gw.Labels(times=dates) for dates in DATES.values())])
+def test_labels_survive_plain_data(labels):
+    assert gw.Labels.from_json(labels.to_json()) == labels
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ({"features": "abc"}, ["features", "'abc'"]),
+        ({"units": 5}, ["units", "5"]),
+        ({"features": ["a"], "measures": {"b": "rain"}}, ["'b'", "a"]),
+        ({"measures": {"b": "rain"}}, ["'b'", "no names"]),
+        ({"features": ["a"], "measures": {"a": 3}}, ["'a'", "3", "quantity"]),
+        ({"features": ["a"], "measures": {"a": ("rain", "mm", "d")}}, ["'a'", "quantity"]),
+        ({"features": ["a"], "measures": ["rain"]}, ["measures", "rain"]),
+    ],
+)
+def test_wrong_labels_are_refused_in_one_sentence(given, parts):
+    with pytest.raises(gw.OptionError) as caught:
+        gw.Labels(**given)
+    cases.one_sentence(caught.value, *parts)
+
+
+def test_a_measure_goes_with_the_name_it_belongs_to():
+    assert WHOLE.replace(outputs=None).measures.keys() == {"prcp", "tmax"}
+    assert gw.Labels(features=("x", "y")).or_else(WHOLE).measures.keys() == {"q"}
+    assert gw.Labels(sequences=("a",)).or_else(WHOLE).measures == WHOLE.measures
+
+
+# Where they go.
+
+
+def test_labels_of_a_run_come_back_from_its_trace_and_from_its_file(tmp_path):
+    lstm, x = gw.LSTM(2, 4, rng=0), np.ones((5, 3, 2))
+    trace = lstm.trace(x, labels=WHOLE, out=tmp_path / "trace")
+    assert trace.labels == WHOLE.replace(units=None)
+    assert trace[0].labels == gw.load_trace(tmp_path / "trace")[0].labels == WHOLE
+    assert trace[0].step(1).name == "2001-01-31"
+    assert trace[0][1:3, 2:].labels == WHOLE.replace(sequences=("Werra",), times=DAYS[1:3])
+
+
+def test_measures_and_dates_are_coordinates_of_xarray():
+    trace = gw.LSTM(2, 4, rng=0).trace(np.ones((5, 3, 2)), labels=WHOLE)
+    table, output = trace[0].to_xarray(), trace.to_xarray()["output"]
+    np.testing.assert_array_equal(table.time, DAYS.astype("datetime64[ns]"))
+    assert table.feature_quantity.values.tolist() == ["precipitation", "air temperature"]
+    assert table.feature_unit.sel(feature="prcp") == "mm/d"
+    assert output.y.sel(time="2001-02-01", batch="Fulda", output="q").size == 1
+    assert output.output_quantity.values.tolist() == ["", "", "", "discharge"]
+
+
+def test_a_network_s_outputs_are_those_of_its_head():
+    network = gw.Network(gw.LSTM(2, 4, rng=0), head=gw.Linear(np.ones((1, 4), np.float32)))
+    labels = gw.Labels(("prcp", "tmax"), outputs=("q",), times=DAYS, measures={"q": "discharge", "prcp": "rain"})
+    trace = network.trace(np.ones((5, 3, 2)), labels=labels)
+    assert trace.labels == labels
+    assert trace.lstm.labels == labels.replace(outputs=None)
+    with pytest.raises(gw.ShapeError) as caught:
+        network.trace(np.ones((5, 3, 2)), labels=labels.replace(outputs=("q", "r")))
+    cases.one_sentence(caught.value, "2 labels of outputs", "1 outputs")
+
+
+@pairs(merge=MERGES[:-1], bidirectional=(False, True), projection=(None, 3), named=(False, True))
+def test_a_layer_s_inputs_bear_the_names_of_the_units_and_directions_below(merge, bidirectional, projection, named):
+    options = {"num_layers": 3, "bidirectional": bidirectional, "merge": merge, "projection_size": projection}
+    lstm = gw.LSTM(2, 4, rng=0, **options)
+    labels = [gw.Labels(units=tuple(f"{layer}{unit}" for unit in "uvwz")) for layer in range(3)] if named else None
+    trace = lstm.trace(np.ones((2, 1, 2)), labels=labels)
+    for (layer, direction), cell in trace.cells().items():
+        if not layer:
+            assert cell.labels.features is None
+            continue
+        below = trace[layer - 1, direction]
+        own = below.step(0).column_names()[: below.parameters.recurrent_size]  # as the layer below calls them
+        apart = bidirectional and merge == "concat"
+        ways = [f"layer {layer - 1} {way}" for way in lstm.directions] if apart else [f"layer {layer - 1}"]
+        assert list(cell.labels.features) == [f"{way} {name}" for way in ways for name in own]
+
+
+def test_names_that_are_given_come_before_those_of_the_layer_below():
+    labels = [gw.Labels(), gw.Labels(features=tuple("abcd"))]
+    trace = gw.LSTM(2, 4, num_layers=2, rng=0).trace(np.ones((2, 1, 2)), labels=labels)
+    assert trace[1].labels.features == tuple("abcd")

@@ -1,0 +1,76 @@
+"""What records say of themselves: sizes, what is kept, the dtype, and the first numbers where they are few."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.showing import counted, nth
+
+
+def records(time=3, batch=1, inputs=2, hidden=1, layers=1, dtype=np.float32, bidirectional=False):
+    """Return one record of each kind, of a run of these sizes."""
+    lstm = gw.LSTM(inputs, hidden, num_layers=layers, bidirectional=bidirectional, dtype=dtype, rng=0)
+    network = gw.Network(lstm, head=gw.Linear(np.ones((1, lstm.output_size), dtype)))
+    x = np.random.default_rng(0).normal(size=(time, batch, inputs))
+    whole = network.trace(x)
+    found = {"LSTM": lstm, "Network": network, "NetworkTrace": whole, "LSTMTrace": whole.lstm}
+    found |= {"Trace": whole.lstm[0, "forward"], "Step": whole.lstm[0, "forward"].step(0)}
+    found["NetworkGradients"] = gw.backward(whole, np.ones_like(whole.output))
+    found["LSTMGradients"] = found["NetworkGradients"].lstm
+    found["Gradients"] = found["LSTMGradients"][0, "forward"]
+    found["DropoutMasks"] = gw.DropoutMasks(input=np.ones((time, batch, inputs), dtype))
+    return found
+
+
+SIZES = [
+    {},
+    {"layers": 2, "bidirectional": True, "dtype": np.float64},
+    {"time": 400, "batch": 30, "inputs": 40, "hidden": 128},
+    {"inputs": 1, "time": 1},
+]
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_a_record_is_a_few_short_lines(sizes):
+    for name, record in records(**sizes).items():
+        lines = repr(record).splitlines()
+        assert name in lines[0], lines[0]
+        assert len(lines) <= 12, name
+        assert not re.search(r"\b1 \w+s\b(?! kept)", repr(record)), repr(record)  # one step is no "1 steps"
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_a_record_says_its_precision(sizes):
+    dtype = np.dtype(sizes.get("dtype", np.float32)).name
+    for name, record in records(**sizes).items():
+        assert dtype in repr(record) or name == "DropoutMasks"
+
+
+def test_the_first_numbers_of_small_arrays_are_shown_and_no_others():
+    for record in (small := records()), records(**SIZES[2]):
+        trace = record["Trace"]
+        for name in ("forget_gate", "cell_state"):
+            line = next(line for line in repr(trace).splitlines() if name in line)
+            numbers = re.findall(r"-?\d\.\d+", line)
+            expected = [f"{number:.4g}" for number in trace.quantity(name).flat[:4]] if record is small else []
+            assert numbers == expected, line
+
+
+def test_a_trace_on_file_is_not_read_for_its_repr(tmp_path):
+    trace = gw.LSTM(4, 32, rng=0).trace(np.ones((100, 2, 4)), out=tmp_path / "trace")
+    assert "(100, 2, 32)" in repr(trace[0])
+    assert not re.search(r"\d\.\d", repr(trace[0]))
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0 steps"), (1, "1 step"), (2, "2 steps"), (1_000, "1,000 steps")])
+def test_what_is_counted_is_said_as_it_is_spoken(count, words):
+    assert counted(count, "step") == words
+
+
+def test_ordinals_have_the_endings_of_english():
+    words = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th", 21: "21st", 112: "112th"}
+    assert {number: nth(number) for number in words} == words
