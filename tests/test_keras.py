@@ -266,6 +266,8 @@ def test_a_mask_is_noted_only_where_it_reaches(tmp_path):
     contents = interop.inspect(legacy(tmp_path / "file", weights, "2.9.0", functional(*layers, ends=["c", "d", "e"])))
     told = {one.name: [word for word in ("mask", "state that") if word in "".join(one.notes)] for one in contents.found}
     assert told == {"a": ["mask"], "b": ["mask"], "c": ["state that"], "d": ["mask"], "e": []}
+    assert {one.name: one.masked for one in contents.found} == {name: "mask" in notes for name, notes in told.items()}
+    assert {one.masked_output for one in contents.found} == {"repeat"}
 
 
 # What gatewise writes.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.interop.formats import capture as capture
     from gatewise.interop.found import Contents as Contents
     from gatewise.interop.found import Found as Found
+    from gatewise.interop.found import GraphNames as GraphNames
     from gatewise.interop.found import Part as Part
     from gatewise.interop.found import Refused as Refused
     from gatewise.keep import Keep as Keep
@@ -76,6 +77,7 @@ PUBLIC = {  # each name that the package gives out, and where it lies: imported 
     "Found": "gatewise.interop.found",
     "GatewiseError": "gatewise.errors",
     "Gradients": "gatewise.gradients",
+    "GraphNames": "gatewise.interop.found",
     "Keep": "gatewise.keep",
     "LSTMCell": "gatewise.cell",
     "LSTMGradients": "gatewise.gradients",

@@ -113,7 +113,10 @@ def test_a_file_that_keras_saved_gives_keras_s_outputs_and_states(case, tmp_path
     if case["form"] != ".weights.h5":
         assert len(told) == (case["mask"] != "none")
         assert all(repr(way) in note for note in told)
+        assert (found.masked, found.masked_output) == (case["mask"] != "none", way)
         assert any("stateful" in note for note in found.notes) == case["stateful"]
+    else:
+        assert (found.masked, found.masked_output) == (None, None)
 
 
 @pytest.mark.parametrize("case", CASES[::7], ids=lambda case: "-".join(str(value) for value in case.values()))

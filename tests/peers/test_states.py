@@ -110,24 +110,14 @@ def test_the_lstm_of_a_module_is_read_by_its_name():
 # Keras, on PyTorch.
 
 
-@pytest.fixture
-def in_float64():
-    before = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    yield
-    keras.config.set_floatx(before)
-
-
 def of_keras(kind):
-    inner = L.LSTM(4, return_sequences=True, return_state=True)
-    if kind == "lstm":
-        return inner
-    if kind == "bidirectional":
-        return L.Bidirectional(inner)
-    return L.RNN([L.LSTMCell(4), L.LSTMCell(2)], return_sequences=True, return_state=True)
+    more = {"return_sequences": True, "return_state": True, "dtype": "float64"}
+    if kind == "stacked":
+        return L.RNN([L.LSTMCell(4, dtype="float64"), L.LSTMCell(2, dtype="float64")], **more)
+    inner = L.LSTM(4, **more)
+    return inner if kind == "lstm" else L.Bidirectional(inner, dtype="float64")
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("kind", ["lstm", "bidirectional", "stacked"])
 def test_keras_runs_and_learns_from_a_given_state_as_gatewise_does(kind):
     close = CLOSE if kind == "stacked" else EXACT  # Keras rounds to float32 in an RNN of cells, whatever its dtype

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 import textwrap
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,7 +47,8 @@ def inspect(
         network), lstms, parts, refused. An LSTM has name, input_size, hidden_size, output_size, num_layers,
         directions, merge, projection_size, layers (of each its input_size, hidden_size, recurrent_size), variant (the
         switches that differ from the plain cell), parameters, dtype, convention, where, notes, initial_state,
-        batch_first, time_reversed and not_finite; a part has name, kind and shape, what is refused name and reason.
+        batch_first, time_reversed, masked, masked_output, graph (of ONNX: which inputs and outputs of the graph are x,
+        lengths, h0, c0, y, hn, cn) and not_finite; a part has name, kind and shape, what is refused name and reason.
     """
     contents = reading.inspected(file, settings)
     if json:
@@ -100,6 +102,9 @@ def _as_json(found: Found) -> dict[str, Any]:
         "initial_state": found.state is not None,
         "batch_first": found.batch_first,
         "time_reversed": found.time_reversed,
+        "masked": found.masked,
+        "masked_output": found.masked_output,
+        "graph": None if found.graph is None else asdict(found.graph),
         "not_finite": list(found.bad),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,47 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join([*map(repr, every[:20]), *more])
 
 
+@dataclass(frozen=True)
+class GraphNames:
+    """Which inputs and outputs of an ONNX graph belong to an LSTM, by name.
+
+    A name is None where the LSTM has none in the graph: it is left out, or other operators stand between.
+
+    Attributes
+    ----------
+    x : str or None
+        The graph's input that is the LSTM's input.
+    lengths : str or None
+        The input that holds the lengths of the sequences (``sequence_lens``).
+    h0, c0 : tuple of str or None
+        The inputs that are the initial states (``initial_h``, ``initial_c``), one for each layer.
+    y : str or None
+        The output that is the LSTM's output, its directions merged as `LSTM.merge` says.
+    hn, cn : tuple of str or None
+        The outputs that are the final states (``Y_h``, ``Y_c``), one for each layer.
+    x_batch_first, y_batch_first : bool
+        Whether x, or y, has the axes (batch, time, feature) in the graph; else they are (time, batch, feature).
+    """
+
+    x: str | None = None
+    lengths: str | None = None
+    h0: tuple[str | None, ...] = (None,)
+    c0: tuple[str | None, ...] = (None,)
+    y: str | None = None
+    hn: tuple[str | None, ...] = (None,)
+    cn: tuple[str | None, ...] = (None,)
+    x_batch_first: bool = False
+    y_batch_first: bool = False
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            given = getattr(self, field.name)
+            if isinstance(given, str):
+                object.__setattr__(self, field.name, shown(given))
+            elif isinstance(given, tuple):
+                object.__setattr__(self, field.name, tuple(one if one is None else shown(one) for one in given))
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
     """One LSTM in a file.
@@ -44,22 +85,30 @@ class Found:
     lstm : LSTM
         In gatewise's conventions.
     convention : str
-        Those of the file: the framework, its order of the gates, its biases, in words.
+        The file's conventions in words: the framework, its gate order, its biases.
     where : str
         Where in the file the numbers lie.
     notes : tuple of str
-        What was assumed or left out, and what to know before the numbers are compared.
+        What was assumed or left out, and what to know before numbers are compared.
     state : tuple of tuple of State, optional
-        The initial state (batch, ·) that the file holds.
+        The initial state in the file, ``[layer][direction]``, each with a batch axis.
     batch_first : bool, optional
-        Whether the file says that its framework's axes are (batch, time, feature); None where it does not say.
-    warns : tuple of str
-        What `pick` warns of: why its numbers are only nearly those that the file's own runtime computes.
-    whole : bool
-        Whether it is all the other LSTMs of the file, one upon another: it is taken where none is named.
+        Whether the framework's axes are (batch, time, feature); None where the file does not say.
     time_reversed : bool
-        Whether the framework puts its outputs out last step first (Keras' ``go_backwards``); gatewise's are always in
+        Whether the framework returns the last step first (Keras' ``go_backwards``); gatewise always returns outputs in
         the input's time.
+    warns : tuple of str
+        What `pick` warns of: why the file's own runtime computes slightly different numbers.
+    whole : bool
+        Whether it is all the other LSTMs of the file stacked; if no name is given, it is the one picked.
+    graph : GraphNames, optional
+        Of a node LSTM of ONNX: the graph's inputs and outputs that belong to it.
+    masked : bool, optional
+        Of a layer of Keras: whether a mask arrives at it, so that its runs need ``mask=``; None where the file does not
+        say.
+    masked_output : {"zeros", "repeat"}, optional
+        Of a layer of Keras: what it returns at masked steps, zeros or its previous output; None where the file does not
+        say. `LSTM` takes it under the same name.
     """
 
     name: str
@@ -72,6 +121,9 @@ class Found:
     time_reversed: bool = False
     warns: tuple[str, ...] = ()
     whole: bool = False
+    graph: GraphNames | None = None
+    masked: bool | None = None
+    masked_output: str | None = None
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "convention", "where")

@@ -12,7 +12,7 @@ from gatewise.arrays import Array
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.conventions import arrays_in
-from gatewise.interop.keras.config import zero_output
+from gatewise.interop.keras.config import masked_output
 from gatewise.interop.keras.live import library, live_tensors, lstm_of, numbers, recurrent_layers
 from gatewise.interop.keras.states import read_state, write_state
 from gatewise.layers import LSTM
@@ -97,9 +97,8 @@ def _seen(
     valid = None
     if (given := next(arrays_in(mask), None)) is not None:
         valid = np.asarray(library().ops.convert_to_numpy(given)).astype(bool).T
-    way = "zeros" if zero_output(described, version) else "repeat"
     state = None if before is None else read_state(before, lstm)
-    trace = lstm.trace(x.swapaxes(0, 1), state, mask=valid, masked_output=way)
+    trace = lstm.trace(x.swapaxes(0, 1), state, mask=valid, masked_output=masked_output(described, version))
     given_back = [numbers(one) for one in arrays_in(result)]
     inner = layer.forward_layer if described.kind == "Bidirectional" else layer
     outputs = 2 if lstm.bidirectional and lstm.merge[-1] == "none" else 1

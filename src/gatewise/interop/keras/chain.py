@@ -10,7 +10,7 @@ from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop.found import Found, Part, Refused
-from gatewise.interop.keras.config import Layer, Version, activation, clean, zero_output
+from gatewise.interop.keras.config import Layer, Version, activation, clean, masked_output
 from gatewise.interop.keras.inbound import calls, made_masks, named, tensors
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network
@@ -246,7 +246,7 @@ class _Way:
             head=head,
             reads="every" if sequences else "last",
             masked=self.masked,
-            masked_output="zeros" if zero_output(layer, self.version) else "repeat",
+            masked_output=masked_output(layer, self.version),
         )
 
 

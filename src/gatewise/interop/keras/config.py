@@ -301,9 +301,11 @@ def computed_in(layer: Layer) -> str:
     return clean(name.removeprefix("mixed_"))
 
 
-def zero_output(layer: Layer, version: Version) -> bool:
-    """Say whether a recurrent layer, or a Bidirectional, puts out zeros at masked steps, not its last output."""
+def masked_output(layer: Layer, version: Version) -> str:
+    """Return what a recurrent layer, or a Bidirectional, returns at masked steps: zeros, or repeat its last output."""
     if layer.kind == "Bidirectional":
         inner = layer.children[0][1]
-        return inner.flag("return_sequences") and (version.major >= 3 or version.tensorflow)
-    return layer.flag("zero_output_for_mask")
+        zeros = inner.flag("return_sequences") and (version.major >= 3 or version.tensorflow)
+    else:
+        zeros = layer.flag("zero_output_for_mask")
+    return "zeros" if zeros else "repeat"

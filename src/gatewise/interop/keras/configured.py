@@ -14,8 +14,8 @@ from gatewise.interop.keras.config import (
     activation,
     clean,
     computed_in,
+    masked_output,
     variant_of,
-    zero_output,
 )
 from gatewise.interop.keras.files import Tensor
 from gatewise.interop.keras.places import RECURRENT, Place
@@ -88,6 +88,8 @@ def configured(
         tuple(dict.fromkeys(notes)),
         batch_first=not outer.flag("time_major"),
         time_reversed=backward_only,
+        masked=place.masked,
+        masked_output=masked_output(layer, version),
     )
 
 
@@ -110,8 +112,7 @@ def _variant(single: Layer, options: Options, notes: list[str]) -> Variant:
 def _notes(place: Place, outer: Layer, layer: Layer, version: Version) -> list[str]:
     notes = []
     if place.masked:
-        way = "zeros" if zero_output(layer, version) else "repeat"
-        notes.append(f"a mask reaches it: its calls need mask=… and masked_output={way!r}")
+        notes.append(f"a mask arrives at it: give mask=… and masked_output={masked_output(layer, version)!r}")
     if place.started:
         notes.append("it starts from a state that the file does not hold (initial_state)")
     if place.distributed:

@@ -15,6 +15,7 @@ import numpy as np
 from gatewise.errors import GatewiseError
 from gatewise.interop.found import Found
 from gatewise.interop.onnx.attributes import Attributes, NotConstant
+from gatewise.interop.onnx.graph_names import BATCH_FIRST, of_node, of_stack, passes, swaps
 from gatewise.interop.onnx.lstm import APART, OUTSIDE
 from gatewise.interop.onnx.scopes import Scope
 from gatewise.interop.onnx.sites import Site
@@ -50,17 +51,6 @@ def _ints(scope: Scope, node: Any, attribute: str) -> list[float] | None:
     return _constant(scope, node.input[1]) if len(node.input) > 1 else None
 
 
-def _passes(scope: Scope, node: Any) -> bool:
-    """Say whether a node puts out the very numbers that it is given, but for rounding."""
-    if node.op_type == "Cast":
-        types = scope.file.onnx.TensorProto
-        floating = (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
-        return Attributes(node, scope.attributes).get("to", "i") in floating
-    if node.op_type == "Dropout":  # which drops nothing unless it is told that this is training
-        return len(node.input) < 3 or not node.input[2] or not scope.value(node.input[2]).any()
-    return bool(node.op_type == "Identity")
-
-
 def _side_by_side(scope: Scope, node: Any, wide: int) -> bool:
     """Say whether a Reshape of turned (time, batch, direction, ·) leaves time and batch as they are.
 
@@ -83,7 +73,9 @@ def _follow(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[
     wide = len(lstm.directions) * lstm.hidden_size
     attributes = Attributes(node, scope.attributes)
     if node.op_type in ("Identity", "Dropout", "Cast"):
-        return first if given[0] is not None and _passes(scope, node) else None
+        return first if given[0] is not None and passes(scope, node) else None
+    if what in MERGED and swaps(scope, node):
+        return _From(site, what + BATCH_FIRST)
     if node.op_type == "Transpose" and what == "y" and attributes.get("perm", "ints") == [0, 2, 1, 3]:
         return _From(site, "turned")
     if node.op_type == "Reshape" and what == "turned" and _side_by_side(scope, node, wide):
@@ -122,6 +114,7 @@ def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[st
         Of the main graph.
     """
     lstms = {site.key: one for site, one in zip(sites, found, strict=True) if not one.batch_first}
+    names: dict[Key, dict[str, str]] = {site.key: {} for site in sites}
     of_scope: dict[int, tuple[Scope, list[Site]]] = {}
     for site in sites:
         if site.key in lstms:
@@ -142,10 +135,16 @@ def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[st
                 if followed.what in MERGED:
                     ways.setdefault(followed.site.key, set()).add(followed.what)
         if scope.parent is None:
+            for name, one in known.items():
+                names[one.site.key][name] = one.what
             for name in outputs:
                 if name in known and known[name].what == "turned":
                     ways.setdefault(known[name].site.key, {"none"})
-    singles = [_merged(one, ways.get(site.key, set())) for site, one in zip(sites, found, strict=True)]
+    merged = [_merged(one, ways.get(site.key, set())) for site, one in zip(sites, found, strict=True)]
+    singles = [
+        replace(one, graph=of_node(site, one.lstm.merge[0], outputs, names[site.key]))
+        for site, one in zip(sites, merged, strict=True)
+    ]
     by_key = {site.key: one for site, one in zip(sites, singles, strict=True)}
     carrying = {feeds.site.key for feeds in below.values()}
     stacks = []
@@ -199,6 +198,7 @@ def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[Key, _F
         _state(found),
         found[0].batch_first,
         warns=tuple(dict.fromkeys(text for one in found for text in one.warns)),
+        graph=of_stack([one.graph for one in found if one.graph is not None]),
     )
 
 
