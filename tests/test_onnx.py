@@ -289,15 +289,15 @@ def test_a_row_of_length_0_ends_where_it_began_and_a_note_says_that_onnxruntimes
     assert any("length 0" in one and "zeros" in one for one in found.notes)
 
 
-# Weights that come in from outside.
+# Weights that are inputs of the graph.
 
 
-def test_weights_that_come_in_from_outside_are_taken_by_name(tmp_path):
+def test_weights_that_are_inputs_of_the_graph_are_taken_by_name(tmp_path):
     arrays = small(peepholes=True)
     path = models.save(models.lstm_model(arrays, given=models.WEIGHTS, hidden_size=4), tmp_path / "model.onnx")
     with pytest.raises(gw.FileError) as caught:
         gw_onnx.read(path)
-    cases.one_sentence(caught.value, "W", "from outside", "by that name")
+    cases.one_sentence(caught.value, "W", "the graph's input", "by that name")
     lstm = gw_onnx.read(path, **{one: arrays[one] for one in models.WEIGHTS})
     want = gw_onnx.read(models.lstm_model(arrays, hidden_size=4))
     np.testing.assert_array_equal(lstm(arrays["X"])[0], want(arrays["X"])[0])
@@ -323,13 +323,13 @@ def test_the_quantised_lstm_is_read_as_the_numbers_that_its_integers_stand_for(d
         np.testing.assert_array_equal(cell.parameters.bias, other.parameters.bias)
     (note,) = (one for one in found.notes if "8 bits" in one)
     worst = max(np.sqrt((meant["R"] ** 2).sum(-1)).max(axis=None), 0) * 2 / 255 / np.sqrt(12)
-    assert f"{worst:.2g} of the hidden state" in note
+    assert f"{worst:.2g} times that of the hidden state" in note
     assert found.warns == (note,)
 
 
 def test_loading_a_quantised_lstm_warns_of_the_error_to_expect(tmp_path):
     path = models.save(quantised()[0], tmp_path / "model.onnx")
-    with pytest.warns(gw.WeightsWarning, match=r"rnn: its weights are 8-bit integers.*differ from these by about"):
+    with pytest.warns(gw.WeightsWarning, match=r"rnn: its weights are 8-bit integers.*differ from gatewise's by about"):
         gw.load(path)
     with pytest.warns(gw.WeightsWarning, match="8-bit integers"):
         gw_onnx.read(path)

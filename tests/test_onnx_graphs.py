@@ -29,22 +29,22 @@ WRITTEN_OUT = cover(
 
 
 @pytest.mark.parametrize("case", WRITTEN_OUT, ids=lambda case: "-".join(map(str, case.values())))
-def test_a_written_out_cell_is_recognised_by_its_equations(case):
+def test_a_cell_of_standard_operators_is_recognised_by_its_equations(case):
     model, lstm = written_out(case["order"], inputs=case["inputs"], swap=case["swap"], **FORMS[case["form"]])
     found = found_in(model)
     np.testing.assert_array_equal(found.lstm[0].parameters.weight, lstm[0].parameters.weight)
     np.testing.assert_array_equal(found.lstm[0].parameters.bias, lstm[0].parameters.bias)
     assert found.name == "cell"
-    assert "written out" in found.convention
+    assert "built from" in found.convention
 
 
-def test_a_written_out_cell_of_another_form_is_refused_by_the_names_of_its_operators():
+def test_a_cell_of_standard_operators_in_another_form_is_refused_by_the_names_of_its_operators():
     model, _ = written_out()
     model.graph.node[-1].op_type = "Div"
-    refused_in(model, "written out of Gemm, Split", "Sigmoid", "Tanh")
+    refused_in(model, "built from Gemm, Split", "Sigmoid", "Tanh")
     model, _ = written_out(inputs=4)
     model.graph.node[1].input[0] = "cells"  # another tensor than that of the hidden states
-    refused_in(model, "cell", "does not tell its hidden state from its input")
+    refused_in(model, "cell", "does not distinguish its hidden state from its input")
 
 
 @pytest.mark.parametrize("head", ["fc.weight", "gemm.weight"])
@@ -57,7 +57,7 @@ def test_linear_layers_and_embeddings_make_a_network(head, tmp_path):
         ("fc.weight", "linear layer", (2, 8)),
         ("gemm.weight", "linear layer", (2, 8)),
     }
-    with pytest.warns(gw.WeightsWarning, match="made without"):  # the other of the two
+    with pytest.warns(gw.WeightsWarning, match="leaves out"):  # the other of the two
         whole = contents.made(None, "words", head, "every")
     tokens = np.array([[1, 2], [3, 6], [0, 5]])
     y, _ = contents.pick().lstm(table[tokens])
@@ -69,7 +69,7 @@ def test_onnx_files_are_recognised_whatever_they_are_called(tmp_path):
     path = models.save(model, tmp_path / "model.net")
     assert gw.inspect(path).format.startswith("ONNX, opset 15")
     y, _ = gw.load(path)(table[[[1], [2]]])
-    with pytest.warns(gw.WeightsWarning, match=r"made without 'gemm\.weight'"):
+    with pytest.warns(gw.WeightsWarning, match=r"leaves out 'gemm\.weight'"):
         whole = gw.load_network(path, embedding="words", head="fc.weight")
     np.testing.assert_allclose(whole(np.array([[1], [2]]))[0], y @ weight + bias, atol=1e-6)
     arrays = small()

@@ -82,9 +82,9 @@ REFUSED = {
     "no such name": (edited(lambda model: model.graph.node[0].input.__setitem__(1, "V")), ["'V'"]),
     "an operator that is not computed": (edited(from_a("Softmax")), ["Softmax", "strange"]),
     "sparse weights": (edited(sparse), ["sparse"]),
-    "a name made of itself": (
+    "a name depends on itself": (
         edited(lambda model: model.graph.node[0].input.__setitem__(0, "W"), how="identity"),
-        ["made of itself"],
+        ["depends on itself"],
     ),
     "tensors that lie outside a model in memory": (
         edited(lambda model: setattr(tensor_of(model), "data_location", TensorProto.EXTERNAL)),
@@ -225,14 +225,14 @@ def test_graphs_without_end_are_refused(model, words, monkeypatch):
 
 
 WRONG_FILES = {
-    "text": (b"this is no model", ["no whole ONNX model"]),
-    "cut short": (models.lstm_model(small(), hidden_size=4).SerializeToString()[:-9], ["no whole ONNX model"]),
+    "text": (b"this is no model", ["not an intact ONNX model"]),
+    "cut short": (models.lstm_model(small(), hidden_size=4).SerializeToString()[:-9], ["not an intact ONNX model"]),
     "no graph": (onnx.ModelProto(ir_version=8).SerializeToString(), ["no graph"]),
     "onnxruntime's own format": (b"\x08\x00\x00\x00ORTM" + bytes(60), ["onnxruntime's own format"]),
-    "nested without end": (nested_bytes(5000), ["no whole ONNX model"]),
+    "nested without end": (nested_bytes(5000), ["not an intact ONNX model"]),
     "a name that is no text": (
         models.lstm_model(small(), hidden_size=4).SerializeToString().replace(b"rnn", b"\xff\xfe\xfd"),
-        ["no whole ONNX model", "not text"],
+        ["not an intact ONNX model", "not text"],
     ),
 }
 

@@ -95,7 +95,7 @@ def test_every_cell_that_is_written_with_its_gates_is_what_is_read(inputs, direc
 
 def test_a_variant_that_is_written_with_its_gates_is_none_that_is_recognised():
     lstm = gw.LSTM(3, 4, rng=0, variant=gw.Variant(peephole="full"))
-    refused_in(gw_onnx.write(lstm, gates=True), "may be an LSTM cell written out")
+    refused_in(gw_onnx.write(lstm, gates=True), "may be an LSTM cell built from")
 
 
 CANNOT = {

@@ -212,7 +212,7 @@ def test_the_network_of_rtneural_that_begins_with_a_dense_layer_gives_its_answer
     before, after = found.parts
     assert (before.kind, before.activation) == ("linear layer", "tanh")
     x = gw.Linear(before.weight(), before.bias(), before.activation)(case["x"][:, None])
-    with pytest.warns(gw.WeightsWarning, match=r"made without 'layers\.0'"):
+    with pytest.warns(gw.WeightsWarning, match=r"leaves out 'layers\.0'"):
         network = found.made(None, None, after.name, "every")
     y, _ = network(x)
     assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)

@@ -293,7 +293,7 @@ def test_a_layer_that_computes_in_half_precision_is_captured_with_a_note():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Louder(UNITS, name="odd"), "'Louder' is not Keras' own"),
+        (lambda: Louder(UNITS, name="odd"), "'Louder' is not one of Keras' own"),
         (lambda: L.LSTM(UNITS, activation=L.ReLU(max_value=1.0), name="odd"), "ReLU with a maximum"),
         (lambda: L.LSTM(UNITS, activation=lambda x: x / 2, name="odd"), "a function whose code"),
         (lambda: L.Bidirectional(L.RNN([L.LSTMCell(2), L.LSTMCell(2)]), name="odd"), "a stack of cells"),
@@ -322,7 +322,7 @@ def test_a_function_of_somebody_s_own_is_not_taken_for_keras_s_of_the_same_name(
     layer = make(UNITS, **{kind: hard_sigmoid})
     layer.build(x.shape)
     for ask in (lambda: gw_keras.read(layer), lambda: gw_keras.capture(layer, x)):
-        with pytest.raises(gw.OptionError, match=f" {kind} 'hard_sigmoid' is a function of its own"):
+        with pytest.raises(gw.OptionError, match=f" {kind} 'hard_sigmoid' is a custom function"):
             ask()
     layer = make(UNITS, **{kind: keras.activations.hard_sigmoid})
     layer.build(x.shape)

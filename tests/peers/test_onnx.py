@@ -188,7 +188,7 @@ def test_a_quantised_lstm_is_read_and_lies_as_near_as_its_note_says(direction, s
     assert "DynamicQuantizeLSTM" in found.convention
     (note,) = [one for one in found.notes if "8 bits" in one]
     assert found.warns == (note,)
-    of_x, of_h = map(float, re.search(r"by about (\S+) times .* and (\S+) of the hidden", note).groups())
+    of_x, of_h = map(float, re.search(r"by about (\S+) times .* and (\S+) times that of the hidden", note).groups())
     exact = gw_onnx.read(source)
     for cell, that, place in zip(found.lstm.layers[0], exact.layers[0], range(2), strict=False):
         step = np.abs(arrays["W"][place]).max() / 127  # at most a whole step, where zero points are rounded too

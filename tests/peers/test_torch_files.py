@@ -372,7 +372,7 @@ class Head(torch.nn.Module):
 def test_a_subclass_that_puts_out_no_states_is_compared_in_its_output():
     (seen,) = gw_torch.capture(Head(OutputAlone(4, 3)), torch.randn(5, 2, 4))
     assert seen.difference < 1e-6
-    assert seen.notes == ("it put out no states to compare with",)
+    assert seen.notes == ("it returned no states to compare with",)
 
 
 def test_what_cannot_be_looked_into_is_refused_in_a_sentence():
@@ -390,7 +390,7 @@ def test_what_cannot_be_looked_into_is_refused_in_a_sentence():
 
 
 def test_random_dropout_between_layers_is_refused_since_nobody_could_repeat_it():
-    with pytest.raises(gw.OptionError, match=r"encoder drops out 0.5 .* model.eval\(\)"):
+    with pytest.raises(gw.OptionError, match=r"encoder applies random dropout of 0.5.* model.eval\(\)"):
         gw_torch.capture(Captured(), torch.randn(3, 6, 4), torch.tensor([3, 6, 1]))
 
 

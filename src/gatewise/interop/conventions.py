@@ -62,7 +62,7 @@ def parameters(
     input_weight, recurrent_weight, peephole, projection
         As in `Stacked`.
     biases : sequence of array (4 · hidden,)
-        They are summed; none is zeros.
+        They are summed; if there are none, the bias is zero.
     variant : Variant, optional
 
     Raises
@@ -106,7 +106,7 @@ def parameters(
 
 
 def stacked(framework: str, p: Parameters) -> Stacked:
-    """Return the arrays of a cell in a framework's order; what `parameters` reads."""
+    """Return the arrays of a cell in a framework's order: the inverse of `parameters`."""
 
     def in_order(array: Array) -> Array:
         found = gates.reorder(array, "gatewise", framework)

@@ -1,4 +1,4 @@
-"""What a door finds in a file: each LSTM with its name and conventions, what else is there, and what cannot be read."""
+"""What a reader finds in a file: each LSTM with its name and conventions, other layers, and what cannot be read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINE = 500  # characters of a note, a reason or a place
 
 
 def _print_safely(record: Any, *names: str) -> None:
-    """Make texts of a record fit for one line: most of them come out of a file."""
+    """Make the strings of a record fit for one line: most of them come from a file."""
     for name in names:
         most = 120 if name in ("name", "kind", "format") else LINE
         object.__setattr__(record, name, shown(getattr(record, name), most))
@@ -132,19 +132,18 @@ class Found:
 
     @property
     def bad(self) -> tuple[str, ...]:
-        """Say which of its arrays hold NaN or infinity, and how many."""
+        """Which of its arrays hold NaN or infinity, and how many: a sentence for each."""
         sentences = []
-        for number, row in enumerate(self.lstm.layers):
-            for cell, direction in zip(row, self.lstm.directions, strict=True):
-                for name, array in cell.parameters.arrays().items():
-                    if count := int(np.count_nonzero(~np.isfinite(array))):
-                        sentences.append(f"{count} of {array.size} numbers in {name} of layer {number}, {direction}")
+        for (layer, direction), cell in self.lstm.cells().items():
+            for name, array in cell.parameters.arrays().items():
+                if count := int(np.count_nonzero(~np.isfinite(array))):
+                    sentences.append(f"{count} of {array.size} numbers in {name} of layer {layer}, {direction}")
         return tuple(sentences)
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Something else in a file that a network may be made with.
+    """Another layer in a file, which may be the embedding or the head of a network.
 
     Attributes
     ----------
@@ -152,13 +151,13 @@ class Part:
     kind : str
         In words: ``linear layer``, ``embedding``, ``embedding or linear layer without bias``, or the framework's word.
     shape : tuple of int
-        Of its weight: (output, input), or (vocabulary, size) of an embedding.
+        The shape of its weight: (output, input), or (vocabulary, size) for an embedding.
     weight : callable, optional
-        Returns the weight so; None where a network cannot be made with it.
+        Returns the weight in this shape; None if no `Network` can use the layer.
     bias : callable, optional
-        Returns the bias, where there is one.
+        Returns the bias, if there is one.
     activation : Activation or str, optional
-        The nonlinearity of a linear layer, where the file tells it: see `Linear`.
+        The nonlinearity of a linear layer, where the file states it: see `Linear`.
     """
 
     name: str
@@ -174,7 +173,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Refused:
-    """Something in a file that would be of interest, and why it cannot be read: half a sentence after its name."""
+    """A recurrent layer, or a file's whole content, that cannot be read.
+
+    Attributes
+    ----------
+    name : str
+    reason : str
+        Why not, as the rest of a sentence that begins with the name.
+    """
 
     name: str
     reason: str
@@ -196,10 +202,10 @@ class Contents:
     parts : tuple of Part
     refused : tuple of Refused
     network : callable, optional
-        Returns the whole network where the file tells the way through it, and raises `FileError` for what a `Network`
-        cannot express.
+        Returns the whole network, where the file says how its layers are connected; raises `FileError` for what a
+        `Network` cannot express.
     holds : str
-        In half a sentence, what a file holds in which nothing of the above is.
+        What the file holds instead, in words, where nothing else of this record is set.
     """
 
     path: str
@@ -214,16 +220,16 @@ class Contents:
         _print_safely(self, "format", "holds")
 
     def pick(self, name: str | None = None) -> Found:
-        """Return the LSTM of that name, or the only one, or the one that is all others together.
+        """Return the LSTM of that name; without one, the only LSTM, or the one that stacks all the others.
 
-        It warns of weights that are not finite numbers, or only nearly those that the file's own runtime computes with.
+        It warns of weights that are not finite, and of those that the file's own runtime uses at another precision.
 
         Raises
         ------
         FileError
             If there is none, or it is one that cannot be read.
         OptionError
-            If there are several and no name is given, or none has the name.
+            If there are several and no name is given, or there is none of that name.
         """
         names = listed([one.name for one in self.found])
         if name is not None:
@@ -254,7 +260,7 @@ class Contents:
         return "; ".join(said) or self.holds
 
     def made(self, name: str | None, embedding: str | None, head: str | None, reads: str) -> Network:
-        """Return a network of the LSTM and the parts that are named."""
+        """Return a network of the LSTM and the named layers."""
         lstm = self.pick(name).lstm
         table = linear = None
         if embedding is not None:
@@ -266,7 +272,7 @@ class Contents:
         used = {embedding, head}
         if left := [one.name for one in self.parts if one.name not in used]:
             warnings.warn(
-                f"{self.path}: the network is made without {listed(left)}, which the file holds too",
+                f"{self.path}: the network leaves out {listed(left)}, which the file also holds",
                 WeightsWarning,
                 stacklevel=3,
             )
@@ -291,7 +297,7 @@ def warn_of(what: str, bad: Sequence[str]) -> None:
 
 
 def distinct(found: Iterable[Found]) -> tuple[Found, ...]:
-    """Return what was found with names that differ, by #2, #3 … after those that are there already."""
+    """Return what was found with distinct names: #2, #3 … are appended to those that occur again."""
     seen: dict[str, int] = {}
     result = []
     for one in found:
@@ -301,8 +307,8 @@ def distinct(found: Iterable[Found]) -> tuple[Found, ...]:
 
 
 def omissions(path: str, given: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
-    """Raise OptionError for an option that a file of this format does not leave out."""
+    """Raise OptionError for an option that files of this format do not take."""
     for name in given:
         if name not in allowed:
-            what = f"allowed: {', '.join(allowed)}" if allowed else "a file of its format leaves nothing out"
+            what = f"allowed: {', '.join(allowed)}" if allowed else "a file of this format takes none"
             raise OptionError(f"there is no option {name!r} for {path}; {what}")

@@ -47,9 +47,9 @@ def read(path: Path) -> Any:
     except RecursionError:
         raise FileError("its JSON is nested too deeply") from None
     except json.JSONDecodeError as problem:
-        raise FileError(f"it is no whole JSON: {problem}") from None
+        raise FileError(f"it is not valid JSON: {problem}") from None
     except UnicodeDecodeError:
-        raise FileError("it is no JSON: its text is not UTF-8") from None
+        raise FileError("it is not JSON: its text is not UTF-8") from None
     except ValueError:  # a whole number of thousands of digits
         raise FileError("its JSON holds a number that is too long") from None
 
@@ -82,7 +82,7 @@ def entry(owner: Mapping[str, Any], name: str, kind: type, what: str) -> Any:
         raise FileError(f"{what} has no {name!r}")
     value = owner[name]
     if not isinstance(value, kind) or isinstance(value, bool):
-        kinds = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
+        kinds = {list: "a list", dict: "an object", str: "a string", int: "an integer"}
         raise FileError(f"{name!r} of {what} must be {kinds[kind]}, not {said(value)}")
     return value
 
@@ -121,7 +121,7 @@ def array(what: str, value: object) -> Array:
     try:
         return np.array(level, np.float64).reshape(shape)
     except OverflowError:
-        raise FileError(f"{what} holds a whole number that is too large") from None
+        raise FileError(f"{what} holds an integer that is too large") from None
 
 
 def single(found: Array) -> Array:

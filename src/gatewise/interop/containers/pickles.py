@@ -75,7 +75,7 @@ def read(file: BinaryIO) -> Any:
     Raises
     ------
     FileError
-        If it is not a whole pickle.
+        If it is not an intact pickle.
     """
     try:
         with warnings.catch_warnings():
@@ -83,7 +83,7 @@ def read(file: BinaryIO) -> Any:
             return _Machine().run(_Rest(file))
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, struct.error, RecursionError) as problem:
         raise FileError(
-            f"it is not a whole pickle ({reason(problem) if isinstance(problem, ValueError) else 'it makes no sense'})"
+            f"it is not an intact pickle ({reason(problem) if isinstance(problem, ValueError) else 'it is malformed'})"
         ) from None
 
 
@@ -241,7 +241,7 @@ class _Machine:
     def _stack_global(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
-            raise ValueError("a name is not a text")
+            raise ValueError("a name is not a string")
         self.stack.append(Global(module, name))
 
     def _inst(self, argument: str) -> None:
@@ -288,7 +288,7 @@ class _Machine:
         if isinstance(self.stack[-1], Object):
             self.stack[-1].state = state
         elif self.stack[-1] is _MARK:
-            raise ValueError("a state belongs to nothing")
+            raise ValueError("a state belongs to no object")
 
     def _persid(self, identity: str) -> None:
         self.stack.append(Persistent(identity))

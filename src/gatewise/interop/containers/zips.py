@@ -38,7 +38,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
     except ZIP_ERRORS as problem:
-        raise FileError(f"it is not a whole zip archive ({reason(problem)})") from None
+        raise FileError(f"it is not an intact zip archive ({reason(problem)})") from None
     with archive:
         yield archive
 
@@ -61,7 +61,7 @@ def sole_member(archive: zipfile.ZipFile, name: str, most: int | None) -> bytes:
     except ZIP_ERRORS as problem:
         raise FileError(f"its {name} cannot be read ({reason(problem)})") from None
     if len(found) != info.file_size:
-        raise FileError(f"its {name} is not whole")
+        raise FileError(f"its {name} is incomplete")
     return found
 
 

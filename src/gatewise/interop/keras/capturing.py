@@ -1,4 +1,4 @@
-"""A live Keras model as it runs: the trace of each call of each LSTM in it."""
+"""Live Keras models captured as they run: the trace of each call of each LSTM."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     Parameters
     ----------
     model : keras.Model or layer
-        With `LSTM`, `Bidirectional` LSTM or `RNN` layers of LSTM cells. It is left as it was, but for the states of
-        stateful layers, which move on as in any run.
+        With `LSTM`, `Bidirectional` LSTM or `RNN` layers of LSTM cells. It is left unchanged, except for the states of
+        stateful layers, which advance as in any run.
     *inputs, **named
-        What it is called with.
+        What the model is called with.
 
     Returns
     -------
@@ -57,11 +57,11 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
             result = original(sequences, initial_state=initial_state, mask=mask, **more)
             try:
                 trace, off, notes = _seen(layer, lstm_of(layer), numbers(sequences), before, mask, result)
-            except GatewiseError as problem:  # Keras would make many lines of it: it is raised after the run
+            except GatewiseError as problem:  # Keras would wrap it in many lines: it is raised after the run
                 problems.append(problem)
                 return result
             if more.get("training"):
-                notes = (*notes, "it ran as in training: noise of its dropout is not in the trace")
+                notes = (*notes, "it ran in training mode: its dropout is not in the trace")
             seen.append(Captured(name, next(order), trace, off, notes))
             return result
 
@@ -107,13 +107,13 @@ def _seen(
     if x.dtype != numbers(given_back[0]).dtype or "16" in str(inner.compute_dtype):
         notes.append(f"the model computes in {inner.compute_dtype}, the trace in {lstm.dtype}")
     if len(given_back) < outputs or len(wanted) != len(given_back):
-        notes.append("what it put out has another form than Keras' own")
+        notes.append("its output has another form than Keras' own")
         wanted = wanted[: len(given_back)]
     return trace, difference(zip(wanted, given_back, strict=False)), tuple(notes)
 
 
 def _as_keras(lstm: LSTM, trace: LSTMTrace, inner: Any) -> list[Array]:
-    """Return a trace's outputs as the layer puts them out: batch first, in its own order, or the last alone."""
+    """Return a trace's outputs as the layer returns them: batch first, in its own order, or the last alone."""
     if inner.return_sequences:
         y = trace.output.swapaxes(0, 1)
         if lstm.directions == ("backward",):

@@ -161,7 +161,7 @@ def reading(path: Path) -> Iterator[Source]:
 def document(text: bytes | str) -> Any:
     """Return a JSON document."""
     if len(text) > LONGEST:
-        raise FileError(f"its configuration has {len(text)} bytes; there may be {LONGEST}")
+        raise FileError(f"its configuration has {len(text)} bytes; at most {LONGEST} are allowed")
     try:
         return json.loads(text)
     except RecursionError:
@@ -182,7 +182,7 @@ def _legacy(source: Source, root: Group) -> None:
             raise FileError("its 'model_weights' is an array, not a group")
         weights = member
     elif "nb_layers" in root.attributes:
-        raise FileError("it was written by Keras before 1.0, which is not read")
+        raise FileError("it was written by Keras before 1.0, which is not supported")
     config = root.attributes.get("model_config")
     if isinstance(config, str):
         source.config = document(config)
@@ -241,7 +241,7 @@ def _at(group: Group, path: str) -> Group | Dataset:
 
 def _node(source: Source, group: Group, depth: int) -> Node:
     if depth > DEPTH:
-        raise FileError(f"it has more than {DEPTH} groups within each other")
+        raise FileError(f"it nests more than {DEPTH} groups")
     name: str | None = None
     tensors: tuple[Tensor, ...] = ()
     children: dict[str, Node] = {}

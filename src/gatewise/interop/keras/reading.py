@@ -1,4 +1,4 @@
-"""Keras' files of every generation: every LSTM in them, the layers around it, and the network that they make."""
+"""Keras' files of every generation: every LSTM in them, the layers around it, and the whole network."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
 
 
 def _with_stack(found: tuple[Found, ...], root: Layer, network: Callable[[], Network]) -> tuple[Found, ...]:
-    """Return what was found, and the layers as one LSTM where they stand one upon another in a single chain.
+    """Return what was found, and the layers as one LSTM where they are stacked in a single chain.
 
-    Of a file that was written here there is the stack alone.
+    Of a file that gatewise wrote, the stack alone is returned.
     """
     if len(found) < 2:
         return found

@@ -1,4 +1,4 @@
-"""An LSTM as a Keras 3 model: its configuration and weights, in a file or alive. A file is written without Keras."""
+"""An LSTM as a Keras 3 model: its configuration and weights, in a file or live. A file is written without Keras."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from gatewise.interop.keras.files import CONFIG, METADATA, WEIGHTS
 from gatewise.layers import LSTM
 from gatewise.parameters import Variant
 
-VERSION = "3.0.0"  # whose words and meanings are written
-MODEL = "gatewise"  # what the models that are written here are called
+VERSION = "3.0.0"  # of the configuration that is written
+MODEL = "gatewise"  # the name of the models written here
 NAMES = {  # Keras' words for the activations that it has
     Activation("sigmoid"): "sigmoid",
     Activation("tanh"): "tanh",
@@ -42,14 +42,14 @@ Config = dict[str, Any]
 
 
 def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
-    """Write an LSTM as a Keras 3 model: an input (batch, time, feature), then its layers, every output put out.
+    """Write an LSTM as a Keras 3 model from (batch, time, feature) to the output at every step.
 
     Parameters
     ----------
     lstm : LSTM
     path : path, optional
-        Ending in ``.keras`` or ``.h5``; h5py writes it, without Keras. An LSTM of several layers becomes as many
-        layers, and `gatewise.load_network` puts them together again.
+        Ending in ``.keras`` or ``.h5``; it is written by h5py, without Keras. Each layer becomes one of Keras', and
+        `gatewise.load` stacks them again.
 
     Returns
     -------

@@ -40,7 +40,7 @@ __all__ = [
     "write_state",
 ]
 
-# ModelProto: ir_version, a small whole number, and the tag of another of its fields.
+# ModelProto: ir_version, a small integer, and the tag of another of its fields.
 _HEAD = re.compile(rb"\x08[\x01-\x40](?:[\x12\x1a\x22\x28\x32\x3a\x42\x72]|\xa2\x01|\xca\x01|\xd2\x01|$)", re.DOTALL)
 
 
@@ -52,8 +52,8 @@ def recognises(path: os.PathLike[str], head: bytes) -> bool:
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     """Return what is in a file; see `gatewise.interop.inspect`.
 
-    `omitted` may give the arrays of the model's inputs, by their names, where W, R, B, P or the initial state come in
-    from outside.
+    `omitted` may give arrays of the model's inputs by their names, where W, R, B, P or the initial state are inputs of
+    the graph.
     """
     source = storage.readable(path)
     return looked_at(parsed(source), source, omitted)[0]
@@ -66,14 +66,14 @@ def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = No
     ----------
     source : path or onnx.ModelProto
     name : str, optional
-        Which one, where there are several.
+        The name of the LSTM, if there are several.
     **omitted : array
-        Of the model's inputs, by their names, where weights come in from outside.
+        Arrays of the model's inputs by their names, where weights are inputs of the graph.
 
     Raises
     ------
     FileError
-        If it cannot be read, or holds no LSTM that can.
+        If it cannot be read, or holds no readable LSTM.
     OptionError
         If there are several and none is named, or there is none of that name.
     """
@@ -91,25 +91,25 @@ def write(
     ----------
     lstm : LSTM
     path : path, optional
-        Where to; nowhere by default.
+        Of the file; by default none is written.
     gates : bool
-        False: one node LSTM for each layer. True: a Scan for each cell, of standard operators, which also puts out
-        every gate, the cell state and the hidden state of every step.
+        False: one node LSTM for each layer. True: a Scan of standard operators for each cell, which also outputs every
+        gate, the cell state and the hidden state of every step.
     opset : int
         14 to 22.
 
     Returns
     -------
     onnx.ModelProto
-        Input X (time, batch, input), and h0 and c0 of each layer (direction, batch, ·); outputs Y, as the LSTM puts it
-        out, and hn and cn of each layer. With several layers their names end in ``_0``, ``_1`` … With `gates` also
-        input_gate, forget_gate, candidate, output_gate, cell_state and hidden_state (time, batch, ·); with several
-        cells, their names end in the layer and the direction: ``forget_gate_0_backward``.
+        Its inputs are X (time, batch, input), and h0 and c0 of each layer (direction, batch, ·); its outputs Y, as the
+        LSTM returns it, and hn and cn of each layer. With several layers their names end in ``_0``, ``_1`` … With
+        `gates` also input_gate, forget_gate, candidate, output_gate, cell_state and hidden_state (time, batch, ·); with
+        several cells, their names end in the layer and the direction: ``forget_gate_0_backward``.
 
     Raises
     ------
     OptionError
-        If ONNX cannot express it; nothing has been written then.
+        If ONNX cannot express it; nothing is written then.
     FileError
         If the file cannot be written; an existing one is then left as it was.
     """

@@ -212,7 +212,7 @@ def _found(contents: Contents, places: list[Site], node: Any, label: str) -> Fou
         if site.node is node:
             return found
     why = [one.reason for one in contents.refused if one.name == label or one.name.endswith(f"/{label}")]
-    raise FileError(f"cannot read {label!r} in {contents.path}: {why[0] if why else 'it is none that was found'}")
+    raise FileError(f"cannot read {label!r} in {contents.path}: {why[0] if why else 'it was not found'}")
 
 
 def _captured(found: Found, record: Mapping[str, AnyArray]) -> Captured:
@@ -232,6 +232,6 @@ def _captured(found: Found, record: Mapping[str, AnyArray]) -> Captured:
     got += write_state(trace.state)[0]
     want = [y, record["Y_h"], record["Y_c"]]
     if lengths is not None and (lengths == 0).any():
-        notes.append("final states of rows of length 0 were not compared: onnxruntime's are zeros")
+        notes.append("final states of sequences of length 0 were not compared: onnxruntime's are zeros")
         got, want = ([a[0], *(one[:, lengths > 0] for one in a[1:])] for a in (got, want))
     return Captured(found.name, 0, trace, difference(zip(got, want, strict=True)), tuple(notes))

@@ -66,7 +66,7 @@ class File:
     def dtype(self, number: int) -> np.dtype[Any]:
         """Return ONNX's type of that number as NumPy's."""
         if number not in self._types:
-            raise NotConstant(f"it is of ONNX's type {number}, which is not read")
+            raise NotConstant(f"it is of ONNX's type {number}, which is not supported")
         found: np.dtype[Any] = self._types[number]
         return found
 
@@ -96,7 +96,7 @@ class File:
     def _external(self, tensor: Any, needed: int) -> AnyArray:
         """Return a tensor whose numbers lie in a file beside the model; the onnx package refuses ways out of there."""
         if self.beside is None:
-            raise NotConstant("its numbers lie in another file; read the model from its path")
+            raise NotConstant("its numbers are in another file; read the model from its path")
         copy = self.onnx.TensorProto()
         copy.CopyFrom(tensor)
         given = {one.key: one.value for one in tensor.external_data}
@@ -112,7 +112,7 @@ class File:
         except (OSError, ValueError):
             size = -1
         if size < needed:
-            raise NotConstant(f"its numbers lie in {location!r} beside the file, which is not there or too short")
+            raise NotConstant(f"its numbers are in {location!r} beside the file, which is missing or too short")
         if location not in self._outside:  # its bytes are constants of the file as well
             self._outside.add(location)
             self._left += GROWTH * size

@@ -1,4 +1,4 @@
-"""A layer as one node of ONNX's operator LSTM, and what that operator cannot say of an LSTM."""
+"""A layer as one node of ONNX's operator LSTM, and what that operator cannot express."""
 
 from __future__ import annotations
 

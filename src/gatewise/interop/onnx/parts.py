@@ -1,4 +1,4 @@
-"""What else in an ONNX graph a network may be made with: linear layers and embeddings, by their tensors' names.
+"""Other layers of an ONNX graph that a network may use: linear layers and embeddings, by their tensors' names.
 
 A linear layer's bias and its nonlinearity may come after operators that move its numbers without changing them.
 """
@@ -143,7 +143,7 @@ def _matrix(scope: Scope, given: str) -> tuple[str, tuple[int, int]]:
         array = owner.value(name)
         shape, dtype = array.shape, array.dtype
     if len(shape) != 2 or min(shape) < 1 or dtype.name not in ("float16", "bfloat16", "float32", "float64"):
-        raise NotConstant("it is no matrix of numbers")
+        raise NotConstant("it is not a matrix of numbers")
     return name, (shape[0], shape[1])
 
 

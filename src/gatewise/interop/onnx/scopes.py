@@ -68,7 +68,7 @@ class Scope:
         scope: Scope | None = self
         for _ in range(2 * DEEPEST):
             if scope is None:
-                raise NotConstant(f"there is nothing of the name {name!r}")
+                raise NotConstant(f"there is nothing named {name!r}")
             if name in scope.bound:
                 scope, name = scope.bound[name]
             elif any(name in names for names in (scope.held, scope.made, scope.inputs, scope.sparse)):
@@ -95,11 +95,11 @@ class Scope:
         """
         scope, name = self.owner(name)
         if depth > DEEPEST:
-            raise NotConstant(f"it is made in more than {DEEPEST} steps")
+            raise NotConstant(f"it is computed in more than {DEEPEST} steps")
         if name in scope._known:
             known = scope._known[name]
             if known is None:
-                raise NotConstant(f"{name!r} is made of itself")
+                raise NotConstant(f"{name!r} depends on itself")
             if isinstance(known, NotConstant):
                 raise NotConstant(*known.args)
             return known
@@ -118,7 +118,7 @@ class Scope:
         if name in self.held:
             return self.file.array(self.held[name])
         if name in self.sparse:
-            raise NotConstant(f"it is sparse ({name!r}), which is not read")
+            raise NotConstant(f"it is sparse ({name!r}), which is not supported")
         if name not in self.made:
             raise NotConstant(f"it comes from the input {name!r}")
         node, place = self.made[name]

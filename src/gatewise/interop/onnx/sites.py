@@ -1,4 +1,4 @@
-"""The nodes of an ONNX model, each in the graph that it stands in: those of bodies and of functions too."""
+"""The nodes of an ONNX model with their graphs, those of bodies and functions included."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INPUTS = (  # of the operator LSTM
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """One node, and the graph that it stands in."""
+    """One node, and the graph it belongs to."""
 
     scope: Scope
     node: Any
@@ -32,7 +32,7 @@ class Site:
 
     @property
     def full_label(self) -> str:
-        """The same after the names of the nodes in whose bodies it stands."""
+        """The same after the names of the nodes in whose bodies it is."""
         return "/".join((*self.scope.way, self.label))
 
     @property
@@ -63,9 +63,7 @@ class Site:
             except NotConstant:
                 raise NotConstant(f"of its {name}: {problem}") from None
             if scope.parent is None and inner in scope.inputs and inner not in scope.file.omitted:
-                raise NotConstant(
-                    f"its {name} comes in from outside, as the input {inner!r}; give the array by that name"
-                ) from None
+                raise NotConstant(f"its {name} is the graph's input {inner!r}; give the array by that name") from None
             raise NotConstant(f"of its {name}: {problem}") from None
 
 
@@ -99,7 +97,7 @@ def scope_of(
 def sites(scope: Scope, depth: int = 0) -> Iterator[Site]:
     """Give every node of a graph, of the bodies of its nodes, and of the functions that it calls."""
     if depth > DEEPEST:
-        raise FileError(f"its graphs lie in one another more than {DEEPEST} deep")
+        raise FileError(f"its graphs are nested more than {DEEPEST} deep")
     file = scope.file
     for node in scope.nodes:
         site = Site(scope, node)

@@ -1,6 +1,6 @@
-"""How the directions of an ONNX LSTM become one array again, and which LSTMs stand one upon another.
+"""How an ONNX graph merges the directions of an LSTM, and which LSTMs are stacked.
 
-The operator puts out Y (time, direction, batch, hidden). Exporters bring the directions together with a few
+The operator returns Y (time, direction, batch, hidden). Exporters bring the directions together with a few
 operators; each name of a graph is followed through them, from Y on.
 """
 
@@ -23,7 +23,7 @@ from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.step import State
 
-TALLEST = 256  # how many LSTMs may stand one upon another
+TALLEST = 256  # layers of a stack
 MERGED = ("concat", "sum", "mul", "average")
 Key = tuple[int, int]  # of a `Site`
 
@@ -105,7 +105,7 @@ def _follow(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[
 
 
 def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[str]) -> tuple[list[Found], list[Found]]:
-    """Return the LSTMs of single nodes with their merges, and those that stand one upon another as stacks.
+    """Return the LSTMs of single nodes with their merges, and those that are stacked as one.
 
     Parameters
     ----------
@@ -176,8 +176,8 @@ def _merged(found: Found, ways: set[str]) -> Found:
 
 
 def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[Key, _From]) -> Found | None:
-    """Return several LSTMs of one direction or of two, one upon another, as one; None where they do not make one."""
-    if chain[0].key in below:  # taller, or one upon itself
+    """Return stacked LSTMs as one of several layers; None where they do not make one."""
+    if chain[0].key in below:  # too many layers, or one that feeds itself
         return None
     if len({one.lstm.directions for one in found}) > 1 or len({site.input("sequence_lens") for site in chain}) > 1:
         return None

@@ -1,7 +1,6 @@
 """ONNX models of an LSTM: one node LSTM for each layer, or every gate of every step from standard operators.
 
-The operator LSTM cannot say all that a `Variant` can; `plain_reason` says what it lacks. A graph of standard operators
-has every variant.
+The operator LSTM cannot express every `Variant`; `plain_reason` says what it lacks. A graph of standard operators can.
 """
 
 from __future__ import annotations

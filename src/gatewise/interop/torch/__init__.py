@@ -185,7 +185,7 @@ def _require_expressible(lstm: LSTM) -> None:
         for cell in row:
             if switches := cell.parameters.variant.differences():
                 name, value = next(iter(switches.items()))
-                raise OptionError(f"PyTorch's LSTM has no {name} {value!r}, as layer {number} has")
+                raise OptionError(f"PyTorch's LSTM has no {name} {value!r}, which layer {number} has")
             sizes = (cell.hidden_size, cell.recurrent_size)
             if sizes != (first.hidden_size, first.recurrent_size):
                 raise OptionError(
@@ -199,7 +199,7 @@ def _require_expressible(lstm: LSTM) -> None:
     if lstm.directions == ("backward",):
         raise OptionError("PyTorch's LSTM has no single backward direction")
     if lstm.bidirectional and set(lstm.merge) != {"concat"}:
-        raise OptionError(f"PyTorch's LSTM puts its directions side by side (concat); this one has merge {lstm.merge}")
+        raise OptionError(f"PyTorch's LSTM concatenates its directions; this one has merge {lstm.merge}")
 
 
 def _by_name(lstm: LSTM, second_bias: Callable[[Array], Array]) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""Live modules of PyTorch: read, made, and seen through as they run."""
+"""Live modules of PyTorch: read, made, and captured as they run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gatewise.lstm_trace import LSTMTrace
 if TYPE_CHECKING:
     import torch
 
-WITHOUT_STATES = "it put out no states to compare with"
+WITHOUT_STATES = "it returned no states to compare with"
 
 
 def lstms_in(module: torch.nn.Module) -> dict[str, Any]:
@@ -74,35 +74,35 @@ def module_of(lstm: LSTM, arrays: Mapping[str, Array]) -> torch.nn.LSTM:
     return module
 
 
-# A live model, seen through.
+# Capture.
 
 
 def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
-    """Run a model once, and return the trace of every call of every LSTM in it, at the inputs it really had.
+    """Run a model once, and return the trace of every call of every LSTM in it, at the inputs it received.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Any that holds `nn.LSTM` or `nn.LSTMCell`; it runs as it is, without gradients.
+        Any module that holds an `nn.LSTM` or `nn.LSTMCell`. It runs as it is, without gradients.
     *inputs, **named
         What the model is called with.
 
     Returns
     -------
     tuple of Captured
-        In the order in which the calls ended. A call of an LSTMCell is a trace of one step. A batch of packed
-        sequences has its rows in the order in which they were given.
+        In the order in which the calls ended. A call of an LSTMCell is a trace of one step. The sequences of a packed
+        batch are in the order in which they were given.
 
     Raises
     ------
     OptionError
-        If there is no LSTM in the model, or none was called, or one drops out numbers at random: call ``model.eval()``.
+        If there is no LSTM in the model, or none was called, or one applies random dropout: call ``model.eval()``.
     """
     torch = library()
     if not isinstance(model, torch.nn.Module):
         raise OptionError(f"capture takes a torch.nn.Module, not {type(model).__name__}")
     if isinstance(model, torch.jit.ScriptModule):
-        raise OptionError("a TorchScript module cannot be looked into as it runs; capture the module it was made of")
+        raise OptionError("a TorchScript module cannot be captured; capture the module it was made from")
     modules = lstms_in(model)
     if not modules:
         raise OptionError(f"there is no torch.nn.LSTM or LSTMCell in this {type(model).__name__}")
@@ -113,9 +113,7 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
     def hook(name: str) -> Callable[..., None]:
         def after(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             if isinstance(module, torch.nn.LSTM) and module.training and module.dropout > 0 and module.num_layers > 1:
-                raise OptionError(
-                    f"{name} drops out {module.dropout:g} of its outputs at random; call model.eval() first"
-                )
+                raise OptionError(f"{name} applies random dropout of {module.dropout:g}; call model.eval() first")
             if name not in lstms:
                 lstms[name] = lstm_of(module)
             given = dict(zip(("input", "hx"), args, strict=False)) | kwargs
@@ -127,7 +125,7 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
 
         return after
 
-    # Before other hooks, which may put out something else; and not compiled, which would go round them.
+    # Before other hooks, which may change the output; and not compiled, since compiled code would bypass them.
     handles = [one.register_forward_hook(hook(name), with_kwargs=True, prepend=True) for name, one in modules.items()]
     stance = getattr(torch.compiler, "set_stance", None)
     try:
@@ -167,7 +165,7 @@ def _see_lstm(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
     lengths = None
     if isinstance(x, packed):
         unpack = torch.nn.utils.rnn.pad_packed_sequence
-        (x, lengths), (y, _) = unpack(x), unpack(y)  # rows in the order in which they were given, as the states are
+        (x, lengths), (y, _) = unpack(x), unpack(y)  # sequences in the order given, as in the states
     else:
         time_first = x.dim() == 2 or not module.batch_first
         x, y = (one if time_first else one.transpose(0, 1) for one in (x, y))

@@ -45,7 +45,7 @@ class File:
         """Return where the first group lies."""
         head = Cursor(self.raw(0, min(self.size, 128)))
         if head.take(8) != MAGIC:
-            raise FileError("it does not begin as HDF5 does")
+            raise FileError("it does not begin with HDF5's signature")
         version = head.version("a superblock", 0, 1, 2, 3)
         if version < 2:
             head.take(4)
@@ -69,7 +69,7 @@ class File:
     def raw(self, start: int, count: int) -> bytes:
         """Return bytes of the file, counted from its beginning."""
         if start < 0 or count < 0 or start + count > self.size:
-            raise FileError(f"it names a place beyond its end of {self.size} bytes")
+            raise FileError(f"it refers to a position beyond its end of {self.size} bytes")
         self.source.seek(start)
         found = self.source.read(count)
         if len(found) != count:

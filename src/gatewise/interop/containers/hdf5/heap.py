@@ -18,7 +18,7 @@ class Heap:
         at.version("a heap", 0)
         self.id_size = at.number(2)
         if at.number(2):
-            raise FileError("it keeps its names or attributes compressed, which is not read")
+            raise FileError("it keeps its names or attributes compressed, which is not supported")
         at.number(1)
         most = at.number(4)
         at.length()
