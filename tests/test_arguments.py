@@ -48,12 +48,12 @@ def test_a_wrong_call_is_refused_in_one_sentence(x, options, kind, parts, verb):
 @pytest.mark.parametrize(
     ("state", "parts"),
     [
-        (5, ["state", "2 layers of 1 directions"]),
-        ([], ["2 layers of 1 directions"]),
-        ([[ZEROS]], ["2 layers of 1 directions"]),
-        ([[ZEROS, ZEROS], [ZEROS, ZEROS]], ["2 layers of 1 directions"]),
-        ((np.zeros((2, 3, 3)), np.zeros((2, 3, 3))), ["2 layers of 1 directions"]),  # PyTorch's
-        ([[ZEROS], [(np.zeros((3, 3)),)]], ["2 layers of 1 directions", "State(h, c)"]),
+        (5, ["state", "2 layers of 1 direction"]),
+        ([], ["2 layers of 1 direction"]),
+        ([[ZEROS]], ["2 layers of 1 direction"]),
+        ([[ZEROS, ZEROS], [ZEROS, ZEROS]], ["2 layers of 1 direction"]),
+        ((np.zeros((2, 3, 3)), np.zeros((2, 3, 3))), ["2 layers of 1 direction"]),  # PyTorch's
+        ([[ZEROS], [(np.zeros((3, 3)),)]], ["2 layers of 1 direction", "State(h, c)"]),
         ([[ZEROS], [(np.zeros((2, 3)), np.zeros((3, 3)))]], ["h of layer 1, forward", "(2, 3)", "(3, 3)"]),
         ([[(np.zeros((3, 3)), np.zeros((3, 4)))], [ZEROS]], ["c of layer 0, forward", "(3, 4)", "(3, 3)"]),
         ([[ZEROS], [(None, None)]], ["h", "real numbers"]),

@@ -425,7 +425,7 @@ def test_wrong_tokens_are_refused_in_one_sentence(x, kind, words):
         (np.ones((4, 2, 3)), None, ["dy", "(4, 2, 3)"]),
         (np.ones(3), None, ["dy", "(3,)"]),
         (..., 5, ["dstate"]),
-        (..., [[]], ["dstate", "1 layers of 1 directions"]),
+        (..., [[]], ["dstate", "1 layer of 1 direction"]),
         (..., [[gw.State(np.ones((1, 3)), np.ones((2, 3)))]], ["dh", "(1, 3)", "(2, 3)"]),
         (..., [[gw.State(np.ones((2, 3)), np.ones((2, 4)))]], ["dc", "(2, 4)", "(2, 3)"]),
     ],

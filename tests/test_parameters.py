@@ -277,7 +277,7 @@ def test_the_shapes_written_down_are_those_of_the_arrays(variant, projection):
 # The dropout.
 
 
-def test_noise_is_broadcast_to_the_run_in_the_cell_s_type():
+def test_dropout_masks_are_broadcast_to_the_run_in_the_cell_s_type():
     p = cases.run_of("plain", projection="projected", dtype=np.float32).p
     dropout = gw.DropoutMasks(
         input=[1, 0],
@@ -309,7 +309,7 @@ def test_noise_is_broadcast_to_the_run_in_the_cell_s_type():
         ({"input": [[1, 2], [3]]}, gw.ShapeError, ["'input'", "equal lengths"]),
     ],
 )
-def test_noise_that_does_not_fit_is_refused_in_one_sentence(dropout, kind, parts):
+def test_dropout_masks_that_do_not_fit_are_refused_in_one_sentence(dropout, kind, parts):
     run = cases.run_of("plain", time=3, batch=5)
     with pytest.raises(kind) as caught:
         run.replace(dropout=gw.DropoutMasks(**dropout)).trace()
@@ -318,7 +318,7 @@ def test_noise_that_does_not_fit_is_refused_in_one_sentence(dropout, kind, parts
 
 
 @pytest.mark.parametrize("dropout", [[], [[]], [[None], [None]], [[None, None]], 5, [[5]], gw.DropoutMasks()])
-def test_noise_in_another_nesting_is_refused_in_one_sentence(dropout):
+def test_dropout_masks_in_another_nesting_are_refused_in_one_sentence(dropout):
     run = cases.run_of("plain")
     with pytest.raises(gw.GatewiseError) as caught:
         run.lstm(run.x, dropout=dropout)

@@ -169,7 +169,7 @@ def read_latex(shown):
 def read_html(shown):
     sections = []
     for section in ElementTree.fromstring(shown).iter("section"):
-        if section.get("class") != "station":
+        if "station" not in section.get("class").split():
             continue
         found = Numbers()
         for element in section.iter():

@@ -81,7 +81,7 @@ def test_the_directions_may_have_different_sizes_where_they_are_put_side_by_side
     assert found[0, "backward"].weight.shape == large.parameters.weight.shape
 
 
-def test_noise_is_given_to_each_cell_apart():
+def test_each_cell_is_given_dropout_masks_of_its_own():
     lstm = random_lstm(num_layers=2, bidirectional=True)
     x, rng = random_x(lstm), np.random.default_rng(3)
     dropout = [[cases.dropout_of(cell.parameters, 4, 3, rng) for cell in row] for row in lstm.layers]
@@ -224,7 +224,7 @@ def test_memory_is_estimated_before_anything_is_computed(monkeypatch):
     monkeypatch.setattr("gatewise.engine.reference.run", never)
     with pytest.raises(gw.CapacityError) as caught:
         run.trace(engine="reference")
-    cases.one_sentence(caught.value, "200 steps of 3 sequences", "KiB", "64 KiB are available")
+    cases.one_sentence(caught.value, "200 × 3 (steps × sequences)", "KiB", "64 KiB are available")
 
 
 def test_the_input_counts_before_a_trace_takes_memory_for_it(monkeypatch):
@@ -233,5 +233,5 @@ def test_the_input_counts_before_a_trace_takes_memory_for_it(monkeypatch):
     lstm, x = gw.LSTM(1000, 1, rng=0), np.zeros((1000, 1, 1000), np.float32)
     with pytest.raises(gw.CapacityError) as caught:
         lstm.trace(x)
-    cases.one_sentence(caught.value, "a run of 1,000 steps of 1 sequence ", "976.6 KiB are available")
+    cases.one_sentence(caught.value, "a run of 1000 × 1 (steps", "976.6 KiB are available")
     assert lstm(x)[0].shape == (1000, 1, 1)

@@ -31,7 +31,7 @@ class Gradients:
     state: State
 
     @classmethod
-    def zeros(cls, parameters: Parameters, time: int, batch: int, out: Gradients | None = None) -> Gradients:
+    def zeros(cls, parameters: Parameters, num_steps: int, batch_size: int, out: Gradients | None = None) -> Gradients:
         """Return zeros in the shapes of a run's gradients, in the arrays of `out` where it is given.
 
         Raises
@@ -41,7 +41,10 @@ class Gradients:
         """
         p, dtype = parameters, parameters.dtype
         shapes = {name: array.shape for name, array in p.arrays().items()}
-        shapes |= {"x": (time, batch, p.input_size), "h": (batch, p.recurrent_size), "c": (batch, p.hidden_size)}
+        shapes |= {"x": (num_steps, batch_size, p.input_size)} | {
+            "h": (batch_size, p.recurrent_size),
+            "c": (batch_size, p.hidden_size),
+        }
         if out is None:
             arrays = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
         else:

@@ -34,7 +34,7 @@ class Measure(NamedTuple):
         return f"{self.quantity} ({self.unit})" if self.unit else self.quantity
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Labels:
     """The names of features, hidden units, sequences, times and outputs, and what is measured; each may be absent.
 
@@ -101,6 +101,15 @@ class Labels:
                     f" there are {', '.join(sorted(names)) or 'no names'}"
                 )
         object.__setattr__(self, "measures", measures)
+
+    def __repr__(self) -> str:
+        given = {
+            kind: list(map(str, value)) for kind, value in vars(self).items() if kind in NAMES and value is not None
+        }
+        if self.measures:
+            given["measures"] = [f"{name}: {one}" for name, one in self.measures.items()]
+        said = [f"{kind}=[{', '.join(names[:5] + ['…'] * (len(names) > 5))}]" for kind, names in given.items()]
+        return f"Labels({', '.join(said)})"
 
     def or_else(self, other: Labels) -> Labels:
         """Return these labels, and the other's where there are none."""

@@ -15,7 +15,7 @@ from gatewise.gradients import LSTMGradients
 from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers import LSTM, backward
 from gatewise.layers.arguments import settled_state, unbatched
-from gatewise.layers.backward import final_gradients, fitting
+from gatewise.layers.backward import final_gradients, fitting, gradients_of
 from gatewise.layers.merging import MASKED_OUTPUTS, merge, unmerge
 from gatewise.layers.stack import States
 from gatewise.lstm_trace import LSTMTrace
@@ -81,7 +81,7 @@ class Linear:
         y: Array = e / e.sum(-1, keepdims=True)
         return y
 
-    def unactivated(self, dy: Array, y: Array) -> Array:
+    def preactivation_gradient(self, dy: Array, y: Array) -> Array:
         """Return ∂L/∂(W h + b), given ∂L/∂y and the output y."""
         if self.activation is None:
             return dy
@@ -322,15 +322,17 @@ class Network:
         return f"<Network: {' → '.join(parts)}, reads {self.reads}, {self.num_parameters:,} parameters>"
 
 
-@backward.register
-def _(trace: NetworkTrace, dy: npt.ArrayLike | None = None, dstate: Any = None) -> NetworkGradients:
+@gradients_of.register
+def _(trace: NetworkTrace, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> NetworkGradients:
+    if out is not None:
+        raise OptionError("out is for the gradients of a Trace or an LSTMTrace, not for those of a network")
     network, lstm = trace.network, trace.lstm
     dread = np.zeros_like(trace.output) if dy is None else numbers("dy", dy, lstm.output.dtype)
     if dread.shape != trace.output.shape:
         raise ShapeError(f"dy has shape {dread.shape}; it must be {trace.output.shape}")
     weight = bias = embedding = None
     if network.head is not None:
-        dread = network.head.unactivated(dread, trace.output)
+        dread = network.head.preactivation_gradient(dread, trace.output)
         flat = dread.reshape(-1, dread.shape[-1])
         weight, bias = flat.T @ trace.features.reshape(len(flat), trace.features.shape[-1]), flat.sum(0)
         dread = dread @ network.head.weight

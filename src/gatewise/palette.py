@@ -17,6 +17,14 @@ class Colour(NamedTuple):
         return f"light-dark({self.light}, {self.dark})" if self.dark != self.light else self.light
 
 
+def _mark(colour: str) -> Colour:
+    """Return the colour of a mark, which is the same on every ground; an outline in the text's colour sets it off."""
+    return Colour(colour, colour)
+
+
+# The hues of the quantities are those of Okabe and Ito ("Color Universal Design", 2008), which colour-blind readers
+# can tell apart. They fill marks. Text in a hue, and the outline of a mark, has the darker or lighter one behind it.
+QUANTITIES = ("input_gate", "forget_gate", "candidate", "output_gate", "cell_state", "hidden_state")
 PALETTE = {
     "paper": Colour("#fcfcfa", "#16181b"),  # what a page lies on
     "sheet": Colour("#fff", "#fff"),  # what it is printed on
@@ -25,8 +33,19 @@ PALETTE = {
     "ink": Colour("#1d2125", "#e4e7ea"),
     "soft": Colour("#565e68", "#a3acb7"),  # what is read second
     "line": Colour("#e2e3dd", "#33383f"),  # between things
-    "accent": Colour("#0a5a83", "#7dc3ec"),  # what leads the eye, or opens
-    "bar": Colour("#bcd8e6", "#2f5d78"),  # how large a share is
-    "shut": Colour("#ab2a1c", "#ff9d8e"),  # a gate near 0
-    "open": Colour("#17693a", "#7fd4a0"),  # a gate near 1
+    "accent": Colour("#0a5a83", "#7dc3ec"),  # links, headings, and what can be expanded
+    "input_gate": _mark("#0072b2"),
+    "input_gate_text": Colour("#00639c", "#63b8ee"),
+    "forget_gate": _mark("#d55e00"),
+    "forget_gate_text": Colour("#a84a00", "#ff9a55"),
+    "candidate": _mark("#009e73"),
+    "candidate_text": Colour("#007053", "#3fcb9c"),
+    "output_gate": _mark("#cc79a7"),
+    "output_gate_text": Colour("#96406f", "#e3a3c6"),
+    "cell_state": Colour("#1d2125", "#e4e7ea"),  # ink
+    "cell_state_text": Colour("#1d2125", "#e4e7ea"),
+    "hidden_state": _mark("#e69f00"),
+    "hidden_state_text": Colour("#7d5700", "#f2b63c"),
+    "negative": Colour("#116496", "#5496b7"),  # signed values: Crameri's vik, as far from its middle on either side
+    "positive": Colour("#b75a26", "#cc875f"),
 }

@@ -27,7 +27,7 @@ _ACTIVATIONS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Variant:
     """The switches of an LSTM cell. Every convention that projects disagree on is one of them; the defaults are the
     cell of Gers, Schmidhuber and Cummins, "Learning to Forget" (2000).
@@ -89,7 +89,7 @@ class Variant:
         if self.layer_norm == "none" and self.epsilon is not None:
             raise OptionError(f"epsilon belongs to layer norm, which is none; it was given {self.epsilon!r}")
         if self.layer_norm != "none" and self.epsilon is None:
-            raise OptionError(f"layer norm {self.layer_norm!r} needs an epsilon (TensorFlow Lite: 1e-8, Haste: 1e-5)")
+            raise OptionError(f"layer_norm={self.layer_norm!r} needs an epsilon (TensorFlow Lite: 1e-8, Haste: 1e-5)")
         self._require_positive("epsilon")
 
     def _require_positive(self, name: str) -> None:
@@ -116,6 +116,9 @@ class Variant:
     def own(self) -> str:
         """The letters of the gates that have weights of their own, in gatewise's order."""
         return gates.LETTERS.replace(self.coupled, "") if self.coupled else gates.LETTERS
+
+    def __repr__(self) -> str:
+        return f"Variant({', '.join(f'{name}={value!r}' for name, value in self.differences().items())})"
 
     def differences(self) -> dict[str, object]:
         """Return the switches that are not at their defaults, by name."""
@@ -339,8 +342,8 @@ class DropoutMasks:
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: array for name, array in named.items() if array is not None}
 
-    def fit(self, parameters: Parameters, time: int, batch: int) -> DropoutMasks:
-        """Return the masks in the cell's dtype and broadcast to a run of `time` steps of `batch` sequences.
+    def fit(self, parameters: Parameters, num_steps: int, batch_size: int) -> DropoutMasks:
+        """Return the masks in the cell's dtype and broadcast to a run of `num_steps` steps of `batch_size` sequences.
 
         Raises
         ------
@@ -349,6 +352,7 @@ class DropoutMasks:
         """
         if self is NO_DROPOUT:
             return self
+        time, batch = num_steps, batch_size
         sizes = {
             "input": (time, batch, parameters.input_size),
             "recurrent": (time, batch, parameters.recurrent_size),

@@ -87,7 +87,7 @@ def test_every_variant_is_what_autograd_makes_of_its_definition(variant, project
 @pytest.mark.parametrize("masked_output", ["zeros", "repeat"])
 @pytest.mark.parametrize("merge", [("concat", "concat"), ("sum", "mul"), ("mul", "average"), ("average", "none")])
 @pytest.mark.parametrize("variant", ["plain", "peephole, coupling, clips", "peephole, coupling, layer norm of Haste"])
-def test_stacks_with_masked_steps_merges_and_noise_are_what_autograd_makes_of_them(variant, merge, masked_output):
+def test_stacks_with_masked_steps_merges_and_dropout_are_what_autograd_makes_of_them(variant, merge, masked_output):
     rng = np.random.default_rng(11)
     sizes = {"hidden": HIDDEN, "projection": PROJECTED}
     inputs = (INPUTS, 2 * PROJECTED if merge[0] == "concat" else PROJECTED)

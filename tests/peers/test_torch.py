@@ -62,7 +62,7 @@ def as_pytorch(weight, bias, projection, recurrent):
 
 def to_pytorch(lstm, *, bias=True):
     """Return PyTorch's LSTM with gatewise's weights; the one bias is its first, and its second is zero."""
-    cell = lstm[0]
+    cell = lstm.layers[0][0]
     projected = cell.parameters.projection is not None
     module = torch.nn.LSTM(
         lstm.input_size,
@@ -134,7 +134,7 @@ def test_outputs_states_and_every_gradient_are_those_of_pytorchs_lstm(case, engi
     )
     lstm = lstm if bias else without_bias(lstm)
     module = to_pytorch(lstm, bias=bias)
-    cells, recurrent = lstm.num_layers * len(lstm.directions), lstm[0].recurrent_size
+    cells, recurrent = lstm.num_layers * len(lstm.directions), lstm.layers[0][0].recurrent_size
 
     def draw(*shape):
         return rng.normal(size=shape).astype(dtype)

@@ -110,8 +110,8 @@ class TorchCell:
         """Run over time; return each quantity (time, batch, ·) in the input's time, and the final h and c."""
         kept = [None] * len(x)
         for t in reversed(range(len(x))) if reverse else range(len(x)):
-            dropout = {name: mask if name == "weight" else mask[t] for name, mask in (dropout or {}).items()}
-            kept[t] = self.step(x[t], h, c, dropout)
+            masks = {name: mask if name == "weight" else mask[t] for name, mask in (dropout or {}).items()}
+            kept[t] = self.step(x[t], h, c, masks)
             if valid is not None:
                 kept[t] |= {
                     "h": torch.where(valid[t][:, None], kept[t]["h"], h),

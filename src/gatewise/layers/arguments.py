@@ -13,7 +13,9 @@ from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import Stack, States
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import DropoutMasks
+from gatewise.showing import counted
 from gatewise.step import State
 
 NestedDropout = Sequence[Sequence[DropoutMasks | None]]
@@ -70,9 +72,9 @@ def _require_nested(stack: Stack, dropout: Any) -> None:
         raise ShapeError(f"dropout must have {nesting(stack)}, each DropoutMasks or None")
 
 
-def nesting(stack: Stack) -> str:
+def nesting(stack: Stack | LSTMTrace) -> str:
     """Say how the states of an LSTM are nested."""
-    return f"{stack.num_layers} layers of {len(stack.directions)} directions"
+    return f"{counted(stack.num_layers, 'layer')} of {counted(len(stack.directions), 'direction')}"
 
 
 def settled_state(stack: Stack, state: Any, batch: int | None) -> States:
@@ -140,11 +142,13 @@ def settled_labels(
     if given is not None:
         pairs = zip(_of_each_layer(stack, given), stack.layers, strict=True)
         found = stack.named([[labels.or_else(cell.labels) for cell in row] for labels, row in pairs])
-    for number, (names, row) in enumerate(zip(found, stack.layers, strict=True)):
-        outputs = {"outputs": stack.output_size} if number + 1 == stack.num_layers else {}
-        for labels, cell in zip(names, row, strict=True):
-            if labels is not NO_LABELS:
-                labels.require(features=cell.input_size, units=cell.hidden_size, sequences=batch, times=time, **outputs)
+        for names, row in zip(found, stack.layers, strict=True):
+            for labels, cell in zip(names, row, strict=True):
+                labels.require(features=cell.input_size, units=cell.hidden_size)
+        for labels in found[-1]:
+            labels.require(outputs=stack.output_size)
+    for labels in (labels for row in found for labels in row if labels is not NO_LABELS):
+        labels.require(sequences=batch, times=time)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import singledispatch
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,21 +13,30 @@ from gatewise.arrays import Array, float_type, numbers
 from gatewise.engine import choose
 from gatewise.errors import OptionError, ShapeError
 from gatewise.gradients import Gradients, LSTMGradients
-from gatewise.layers.arguments import unbatched
+from gatewise.layers.arguments import nesting, unbatched
 from gatewise.layers.merging import shown, unmerge, unshown
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.step import State
 from gatewise.trace import Trace
 
 
-@singledispatch
+@overload
+def backward(
+    trace: Trace, dy: npt.ArrayLike | None = None, dstate: State | None = None, *, out: Gradients | None = None
+) -> Gradients: ...
+@overload
+def backward(
+    trace: LSTMTrace, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: LSTMGradients | None = None
+) -> LSTMGradients: ...
+@overload
+def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: Any = None) -> Any: ...
 def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: Any = None) -> Any:
     """Return the gradients of a loss with respect to all that went into a run: back-propagation through time.
 
     Parameters
     ----------
-    trace : LSTMTrace or Trace
-        A whole one.
+    trace : LSTMTrace, Trace or NetworkTrace
+        One that keeps everything.
     dy : array, optional
         ∂L/∂y, the gradient with respect to the output, in its shape (of a `Trace`: to its hidden states); zeros by
         default.
@@ -38,7 +47,7 @@ def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *,
 
     Returns
     -------
-    LSTMGradients or Gradients
+    LSTMGradients, Gradients or NetworkGradients
 
     Raises
     ------
@@ -47,13 +56,17 @@ def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *,
     ShapeError
         If a size does not agree.
     """
-    raise OptionError(f"gradients come from a Trace or an LSTMTrace, not from {type(trace).__name__}")
+    return gradients_of(trace, dy, dstate, out)
 
 
-@backward.register
-def _(
-    trace: Trace, dy: npt.ArrayLike | None = None, dstate: State | None = None, *, out: Gradients | None = None
-) -> Gradients:
+@singledispatch
+def gradients_of(trace: Any, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> Any:
+    """Return the gradients of one kind of trace; see `backward`."""
+    raise OptionError(f"gradients come from a Trace, LSTMTrace or NetworkTrace, not from {type(trace).__name__}")
+
+
+@gradients_of.register
+def _(trace: Trace, dy: npt.ArrayLike | None, dstate: State | None, out: Gradients | None) -> Gradients:
     trace._require_everything("a gradient")
     hidden, p = trace.hidden_state, trace.parameters
     dhidden = np.zeros_like(hidden) if dy is None else fitting("dy", dy, hidden)
@@ -70,10 +83,8 @@ def _(
     return found
 
 
-@backward.register
-def _(
-    trace: LSTMTrace, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: LSTMGradients | None = None
-) -> LSTMGradients:
+@gradients_of.register
+def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradients | None) -> LSTMGradients:
     if out is not None and (
         not isinstance(out, LSTMGradients)
         or [set(layer) for layer in out.layers] != [set(layer) for layer in trace.layers]
@@ -95,7 +106,7 @@ def _(
         found = {}
         for (direction, cell), part, end in zip(layer.items(), parts, ends, strict=True):
             dhidden = unshown(part, cell.valid, reverse=direction == "backward", **ways)
-            found[direction] = backward(cell, dhidden, end, out=out and out[number, direction])
+            found[direction] = gradients_of(cell, dhidden, end, out and out.layers[number][direction])
         layers.insert(0, found)
         dx, *more = (gradients.x for gradients in found.values())
         for other in more:
@@ -114,8 +125,7 @@ def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
     except TypeError:
         fits = False
     if not fits:
-        nesting = f"{trace.num_layers} layers of {len(trace.directions)} directions"
-        raise ShapeError(f"dstate must have {nesting}, each a State(h, c)")
+        raise ShapeError(f"dstate must have {nesting(trace)}, each a State(h, c)")
     if trace.batched:
         return [list(layer) for layer in dstate]
     return [[State(*(np.asarray(array)[None] for array in one)) for one in layer] for layer in dstate]

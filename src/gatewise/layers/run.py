@@ -20,7 +20,6 @@ from gatewise.layers.merging import merge, merged_size, shown
 from gatewise.layers.stack import Stack, States
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
-from gatewise.showing import counted
 from gatewise.step import State
 from gatewise.trace import Trace
 
@@ -141,7 +140,7 @@ def require_room(plan: Plan, *, kept: bool) -> None:
     if kept:
         count += sum(math.prod(shape) for cell in cells for shape in cell.shapes.values())
         count += x.size if plan.keep.everything else 0
-    require_memory(count, x.itemsize, f"a run of {counted(time, 'step')} of {counted(batch, 'sequence')}")
+    require_memory(count, x.itemsize, f"a run of {time} × {batch} (steps × sequences)")
 
 
 def run(

@@ -1,0 +1,147 @@
+"""The equations of the web page: in symbols, with the numbers of each unit, and every number that those are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+
+from gatewise.render import mathml
+from gatewise.render.html_pieces import (
+    NARROW,
+    called,
+    column,
+    expression,
+    head_of,
+    meter,
+    openness,
+    plain,
+    scrolled,
+    shares_of,
+    shown,
+    text,
+)
+from gatewise.render.layout import Entry, Line, Rest, shapes, shares, worked
+from gatewise.render.mathml_pieces import run, width
+from gatewise.render.text import formula
+from gatewise.render.unfolding import Done, Term, Terms, unfolded
+from gatewise.symbolic.formula import Number, Row
+from gatewise.walkthrough.numbers import number
+from gatewise.walkthrough.parts import Equation, Opened, Walkthrough
+
+
+class Lines:
+    """Renders the equations of a walkthrough and the sums behind their numbers."""
+
+    def __init__(self, walk: Walkthrough) -> None:
+        self.walk = walk
+
+    def equations(self, group: Sequence[Equation]) -> str:
+        """Return equations that belong together: in symbols with their shapes, then with the numbers of each unit."""
+        in_symbols = "".join(
+            equation(
+                mathml.math(one.left),
+                f'{run(one.right, "=")} <span class="shape">{shapes(one, self.walk.rows)}</span>',
+            )
+            for one in group
+        )
+        widest = max(width(one.left) for one in group)
+        style = f'style="--w:{min(0.62 * widest + 0.6, 8):.3g}em"'
+        found = "".join(
+            f'<p class="rest">{entry}</p>' if isinstance(entry, Rest) else self._entry(entry)
+            for entry in worked(group, self.walk)
+        )
+        lines = f'<div class="worked" {style}>{found}</div>' if found else ""
+        return f'<div class="formulas" {style}>{in_symbols}</div>\n{lines}'
+
+    def _entry(self, entry: Entry) -> str:
+        lines = "".join(map(self._line, entry.lines))
+        if entry.head is None:
+            return f'<div class="entry"><div class="lines">{lines}</div></div>\n'
+        head = text(entry.head)
+        return (
+            f'<div class="entry" role="group" aria-label="{head}"><div class="head">{head}</div>'
+            f'<div class="lines">{lines}</div></div>\n'
+        )
+
+    def _line(self, line: Line) -> str:
+        right, value, left = line.right, line.value, line.equation.left
+        result = shown(plain(value)) if np.ndim(value) == 0 else run(Row(tuple(value)))
+        same = formula(right) == (plain(value) if np.ndim(value) == 0 else formula(Row(tuple(value))))
+        middle = "" if same else f"{run(right, '=')} "
+        state = ""
+        if line.equation.openness and not np.isnan(value):
+            state = f' <span class="gate">{meter(value, left)}{openness(value)}</span>'
+        told = (
+            f'<span class="left">{mathml.math(left)}</span> <span class="run">{middle}'
+            f'<span class="result">= <span class="value" data-value="{plain(value)}">{result}</span>{state}</span>'
+            "</span>"
+        )
+        expanded = self._unfold(unfolded(line, self.walk.names))
+        if not expanded:
+            return f'<div class="line">{told}</div>\n'
+        return f'<details class="line"><summary>{told}</summary><div class="unfolded">{expanded}</div></details>\n'
+
+    def _unfold(self, found: Sequence[Done | Terms]) -> str:
+        written = []
+        for kind, together in groupby(found, type):
+            if kind is Done:
+                items = "".join(f"<li>{_done(one)}</li>" for one in together if isinstance(one, Done))
+                written.append(f'<ul class="steps" role="list">{items}</ul>')
+            else:
+                written += [self._listed(one) for one in together if isinstance(one, Terms)]
+        return "".join(written)
+
+    def _listed(self, found: Terms) -> str:
+        """The terms of a sum, a line each, with their shares of the sum of absolute values."""
+        values = [term.done.value for term in found.terms]
+        results = column([number(value) for value in (*values, *([] if found.total is None else [found.total]))])
+        bars = [""] * len(values) if found.total is None else shares_of(shares(values), values)
+        items = "".join(
+            f'<li><b>{called(term.name)}</b> {self._computed(term)} <span class="product">= {result}</span> {bar}</li>'
+            for term, result, bar in zip(found.terms, results, bars, strict=False)
+        )
+        if found.total is not None:
+            items += f'<li class="total"><b>sum</b> <span></span> <span class="product">= {results[-1]}</span></li>'
+        return f'<ul class="terms" role="list">{items}</ul>'
+
+    def _computed(self, term: Term) -> str:
+        before = self._unfold(term.before)
+        found = "" if isinstance(term.done.formula, Number) else expression(term.done.formula)
+        return f"<span>{found}</span>" if not before else f"<div>{before}{found}</div>"
+
+    def products(self, block: Opened) -> str:
+        """Return the table of every product in a sum."""
+        terms = block.terms
+        name = text(self.walk.names[block.over][block.unit])
+        values = [term.product for term in terms]
+        plains = [[number(getattr(term, what)) for term in terms] for what in ("weight", "value", "product")]
+        body = "".join(
+            f"<tr>{head_of(term.name, 'row')}"
+            + "".join(f'<td data-value="{plain}">{text}</td>' for plain, text in cells)
+            + f"<td>{share}</td></tr>"
+            for term, share, *cells in zip(
+                terms,
+                shares_of(shares(values), values),
+                *(zip(column_, column(column_), strict=True) for column_ in plains),
+                strict=True,
+            )
+        )
+        total = number(terms.total)
+        last = f'<th scope="row">sum</th><td></td><td></td><td data-value="{total}">{shown(total)}</td><td></td>'
+        heads = "".join(f'<th scope="col">{name}</th>' for name in ("name", "weight", "value", "product"))
+        heads += '<th scope="col" class="start">share</th>'
+        body += f'<tr class="total">{last}</tr>'
+        caption = f"{name}: every product in its {terms.of}, {mathml.math(block.left)}, largest first"
+        table = f"<table><caption>{caption}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        return scrolled(table, f"{name}: {terms.of}", NARROW + 1)
+
+
+def equation(left: str, right: str) -> str:
+    """Return an equation of a box of formulas."""
+    return f'<div class="formula"><span class="left">{left}</span> <span class="run">{right}</span></div>'
+
+
+def _done(done: Done) -> str:
+    return f'<span>{run(done.formula)}</span> <span class="product">= {shown(number(done.value))}</span>'

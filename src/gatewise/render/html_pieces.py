@@ -1,0 +1,124 @@
+"""The smallest parts of the web page: numbers, names, bars, and text with symbols in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from gatewise.render import mathml
+from gatewise.render.hues import quantity
+from gatewise.render.layout import OPEN, SHUT, said
+from gatewise.render.marks import classes
+from gatewise.render.mathml_pieces import run
+from gatewise.render.text import clean, formula
+from gatewise.symbolic.formula import Formula, Number, Product, Symbol
+from gatewise.walkthrough.numbers import number, percent
+from gatewise.walkthrough.parts import Words
+
+FIGURE, POINT = "\N{FIGURE SPACE}", "\N{PUNCTUATION SPACE}"  # as wide as a digit, as a decimal point
+NARROW = 34  # digits: a table that is wider may need to be scrolled
+
+
+def text(name: str) -> str:
+    """Return a name as text of a page."""
+    return escape(clean(name))
+
+
+def shown(plain: str) -> str:
+    """Return a number as it is read, given as the text format has it."""
+    digits, e, exponent = plain.replace("-", mathml.MINUS).partition("e")
+    return (
+        digits
+        if not e
+        else f"{digits}×10<sup>{exponent.removeprefix('+').lstrip('0') or '0'}</sup>".replace(
+            f"{mathml.MINUS}0", mathml.MINUS
+        )
+    )
+
+
+def column(plains: Sequence[str]) -> list[str]:
+    """Return numbers for a column that is flush right, their decimal points below each other."""
+    after = [len(plain.partition(".")[2]) if "e" not in plain and plain[-1].isdigit() else None for plain in plains]
+    most = max((n for n in after if n is not None), default=0)
+    return [
+        shown(plain) + ("" if n is None else (POINT if most and not n else "") + FIGURE * (most - n))
+        for plain, n in zip(plains, after, strict=True)
+    ]
+
+
+def plain(value: Any) -> str:
+    """Return a number as the text format has it, or several with commas between them."""
+    return ",".join(map(number, np.ravel(value))) if np.ndim(value) else number(value)
+
+
+def part(share: Any) -> str:
+    """Return a style that tells a bar's length."""
+    return f"--p:{min(max(float(share), 0), 1):.3g}"
+
+
+def meter(value: Any, gate: Words) -> str:
+    """Return a bar that is filled as far as a gate is open, in the hue of its symbol."""
+    names = ("meter", quantity(gate) if isinstance(gate, Symbol) else "")
+    return f'<span {classes(*names)} style="{part(value)}"></span>'
+
+
+def openness(value: Any) -> str:
+    """Return what is said of a gate that is nearly shut or open."""
+    return "nearly shut" if value <= SHUT else "nearly open" if value >= OPEN else ""
+
+
+def expression(node: Formula) -> str:
+    """Return a formula of numbers: a plain product as text, which is short, others as MathML."""
+    match node:
+        case Product((Number(one), Number(other))):
+            second = f"({shown(number(other))})" if number(other).startswith("-") else shown(number(other))
+            return f"{shown(number(one))} × {second}"
+    return run(node)
+
+
+def share(share: float | None, value: Any, largest: float) -> str:
+    """Return what part of a sum of absolute values a term has, with a bar on the side of its sign, as long as the share
+    is beside the largest; nothing where there is none.
+    """
+    if share is None:
+        return ""
+    sign = " negative" if value < 0 else " positive" if value > 0 else ""
+    bar = f'<span class="bar{sign}" style="{part(share / largest if largest else 0)}"></span>'
+    return f'<span class="share">{bar} {percent(share) if share else "0 %"}</span>'
+
+
+def shares_of(shares: Sequence[float | None], values: Sequence[Any]) -> list[str]:
+    """Return the shares of the terms of a sum, each with its bar."""
+    largest = max((one for one in shares if one is not None), default=0.0)
+    return [share(one, value, largest) for one, value in zip(shares, values, strict=True)]
+
+
+def scrolled(table: str, label: str, width: float) -> str:
+    """Return a table in a box that scrolls; where it may have to, the box can be reached by keyboard."""
+    reached = f' tabindex="0" role="region" aria-label="{label}"' if width > NARROW else ""
+    return f'<div class="box"{reached}>{table}</div>'
+
+
+def kept(words: str) -> str:
+    """Return a part of a sentence with the spaces at its ends."""
+    before, after = (" " if edge.isspace() else "" for edge in (words[:1], words[-1:]))
+    return f"{before}{text(words.strip())}{after}" if words.strip() else before
+
+
+def words_of(words: Words) -> str:
+    """Return text with symbols in it."""
+    return said(words, mathml.math, kept)
+
+
+def head_of(words: Words, scope: str) -> str:
+    """Return the head of a row or a column; a long name may take several lines."""
+    long = ' class="long"' if len(said(words, formula)) > NARROW else ""
+    return f'<th scope="{scope}"{long}>{words_of(words)}</th>'
+
+
+def called(name: str | Formula) -> str:
+    """Return what a term is called: a name, or its symbols."""
+    return text(name) if isinstance(name, str) else mathml.math(name)
