@@ -34,7 +34,7 @@ def load(path: Path, name: str | None = None, **omitted: Any) -> LSTM:
     FileError
         If the file cannot be read, or holds no readable LSTM.
     OptionError
-        If there are several and none is named, if there is none of that name, or if `path` is no path.
+        If there are several and none is named, if there is none of that name, or if `path` is not a path.
 
     Warns
     -----

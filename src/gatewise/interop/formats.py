@@ -114,7 +114,7 @@ def capture(model: Any, /, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     Raises
     ------
     OptionError
-        If it is no model of these kinds, or has no LSTM that can be captured, or the inputs do not fit.
+        If the model is of another kind, has no LSTM that can be captured, or does not fit the inputs.
     FileError
         If an ONNX model cannot be read or run.
     MissingExtraError
@@ -129,7 +129,7 @@ def capture(model: Any, /, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
         framework = reader_of(model)[0]
         if framework != "onnx":
             raise OptionError(
-                f"capture runs ONNX files, and {os.fspath(model)} is none: build the model it belongs to and capture"
+                f"capture runs ONNX files, and {os.fspath(model)} is not one: build the model it belongs to and capture"
                 " that, or trace its LSTM at inputs of your own with gatewise.load(path).trace(x)"
             )
     if framework is None:

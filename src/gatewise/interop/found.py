@@ -87,7 +87,7 @@ class Found:
     convention : str
         The file's conventions in words: the framework, its gate order, its biases.
     where : str
-        Where in the file the numbers lie.
+        Where in the file the numbers are.
     notes : tuple of str
         What was assumed or left out, and what to know before numbers are compared.
     state : tuple of tuple of State, optional
@@ -99,8 +99,8 @@ class Found:
         the input's time.
     warns : tuple of str
         What `pick` warns of: why the file's own runtime computes slightly different numbers.
-    whole : bool
-        Whether it is all the other LSTMs of the file stacked; if no name is given, it is the one picked.
+    stacked : bool
+        Whether it stacks all the other LSTMs of the file as one of several layers: it is picked if no name is given.
     graph : GraphNames, optional
         Of a node LSTM of ONNX: the graph's inputs and outputs that belong to it.
     masked : bool, optional
@@ -120,7 +120,7 @@ class Found:
     batch_first: bool | None = None
     time_reversed: bool = False
     warns: tuple[str, ...] = ()
-    whole: bool = False
+    stacked: bool = False
     graph: GraphNames | None = None
     masked: bool | None = None
     masked_output: str | None = None
@@ -197,7 +197,7 @@ class Contents:
     ----------
     path : str
     format : str
-        In words, with the version where the file tells it.
+        In words, with the version where the file says it.
     found : tuple of Found
     parts : tuple of Part
     refused : tuple of Refused
@@ -238,10 +238,10 @@ class Contents:
                     raise FileError(f"cannot read {name!r} in {self.path}: {refused.reason}")
         if not self.found:
             raise FileError(f"{self.path} ({self.format}) holds no LSTM that can be read: {self._instead()}")
-        whole = [one for one in self.found if one.whole] if name is None else []
-        if name is None and len(self.found) > 1 and len(whole) != 1:
+        stacked = [one for one in self.found if one.stacked] if name is None else []
+        if name is None and len(self.found) > 1 and len(stacked) != 1:
             raise OptionError(f"{self.path} holds {len(self.found)} LSTMs; name one of them: {names}")
-        chosen = whole if len(whole) == 1 else [one for one in self.found if name in (None, one.name)]
+        chosen = stacked if len(stacked) == 1 else [one for one in self.found if name in (None, one.name)]
         if not chosen:
             raise OptionError(f"there is no LSTM {name!r} in {self.path}; it has {names}")
         warn_of(f"{self.path}: {chosen[0].name}", chosen[0].bad)

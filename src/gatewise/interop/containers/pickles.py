@@ -2,7 +2,7 @@
 
 A pickle is a program for a small stack machine (PEP 3154, and the standard library's `pickletools`, which splits it
 into operations here). This machine does the same with one difference: where a pickle names a class or a function,
-it leaves a `Global`, and where it calls one, an `Object` that tells what would have been called with what.
+it leaves a `Global`, and where it calls one, an `Object` that records what would have been called with which arguments.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Global(NamedTuple):
 
 
 class Persistent(NamedTuple):
-    """What lies outside of the pickle, under an identity that only its program knows."""
+    """Something stored outside of the pickle, under an identity that only its program knows."""
 
     identity: Any
 
@@ -122,14 +122,14 @@ class _Machine:
                 self.stack.append(_CONSTANTS[name])
             elif (does := getattr(self, f"_{name.lower()}", None)) is not None:
                 does(argument)
-            elif argument is not None:  # a number or a text: it stands for itself
+            elif argument is not None:  # a number or a string is its own value
                 self.stack.append(argument)
             else:
                 raise ValueError(f"the operation {name} is not known")
         raise ValueError("it has no end")
 
     def marked(self) -> list[Any]:
-        """Take what lies above the last mark."""
+        """Take the objects above the last mark."""
         place = len(self.stack) - 1
         while self.stack[place] is not _MARK:
             place -= 1
@@ -229,7 +229,7 @@ class _Machine:
         for key, value in zip(values[::2], values[1::2], strict=True):
             if key is None or isinstance(
                 key, _KEYS
-            ):  # nobody's weights are under a nest of tuples, which may be endless
+            ):  # no weights are under nested tuples, whose nesting may be endless
                 target[key] = value
 
     # What would import or call something.
@@ -298,7 +298,7 @@ class _Machine:
 
 
 def as_bytes(found: Any) -> bytes | None:
-    """Return the bytes that something in a pickle stands for, in each way that Pythons have written them, or None."""
+    """Return the bytes that an object in a pickle stands for, in every form that Python has written, or None."""
     if isinstance(found, (bytes, bytearray)):
         return bytes(found)
     if isinstance(found, str):  # written by Python 2, and read as Latin-1

@@ -65,7 +65,7 @@ def joined(columns: Sequence[Sequence[Parameters]], way: str, backward: bool) ->
 
 
 def common(tensors: Sequence[Tensor]) -> str:
-    """Return the group that arrays lie in."""
+    """Return the group that holds arrays."""
     return clean(os.path.commonpath([os.path.dirname("/" + one.name) for one in tensors])[1:] or "/")
 
 
@@ -114,7 +114,7 @@ def _grouped(recurrent: Sequence[Run], layer: str, options: Options) -> Iterator
 
 
 def _same_place(one: Run, other: Run) -> bool:
-    """Say whether two cells lie in the same layer."""
+    """Say whether two cells belong to the same layer."""
     return one.place == other.place
 
 

@@ -19,7 +19,7 @@ LONGEST = 200  # characters of a name
 
 
 def clean(name: object) -> str:
-    """Return a name from a file so that it can stand in a line of text."""
+    """Return a name from a file that fits on a line of text."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(name)[:LONGEST])
 
 
@@ -292,7 +292,7 @@ def _copied(one: Layer) -> Layer:
 
 
 def computed_in(layer: Layer) -> str:
-    """Return the type that a layer computes in, where its policy tells; else nothing."""
+    """Return the type that a layer computes in, where its policy says; else an empty string."""
     policy = layer.config.get("dtype")
     for _ in range(3):
         if isinstance(policy, dict):

@@ -40,7 +40,7 @@ def calls(layer: Layer) -> list[Call]:
     Raises
     ------
     FileError
-        If the configuration does not tell them.
+        If the configuration does not state them.
     """
     if not isinstance(layer.inbound, list):
         raise FileError(f"{layer.name!r} does not say what comes before it")
@@ -96,7 +96,7 @@ def tensors(given: Any, depth: int = 0) -> list[str]:
 
 
 def made_masks(layers: Iterable[Layer], way: Iterable[Layer]) -> set[str]:
-    """Return the operations among layers that make the mask of an Embedding or a Masking on the way of its input."""
+    """Return the operations among layers that compute the mask of an Embedding or a Masking from its input."""
     tokens, features = dict[str, tuple[str, float]](), dict[str, tuple[str, float]]()
     operations = [one for one in layers if one.own and one.kind in ("NotEqual", "Any") and len(calls(one)) == 1]
     for one in operations:

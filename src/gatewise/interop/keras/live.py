@@ -93,7 +93,7 @@ def recurrent_layers(source: Any) -> dict[str, list[Any]]:
 
 
 def model_layer(source: Any, name: str | None) -> Any:
-    """Return the LSTM layer that is meant: the given one, or one of a model.
+    """Return the given LSTM layer, or the named one of a model.
 
     Raises
     ------

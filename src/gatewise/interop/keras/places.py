@@ -77,7 +77,7 @@ def places(model: Layer, prefix: str = "", distributed: bool = False, masked: bo
 
 
 def _calls(layer: Layer) -> list[Call]:
-    """Return the calls of a layer, as far as the file tells them."""
+    """Return the calls of a layer, as far as the file says."""
     try:
         return calls(layer)
     except FileError:
@@ -85,7 +85,7 @@ def _calls(layer: Layer) -> list[Call]:
 
 
 def _mask_after(layer: Layer, masked: bool) -> bool:
-    """Say whether a layer puts out a mask: the one that reached it, or one that it makes."""
+    """Say whether a layer passes on a mask: the one that arrived, or one that it computes."""
     if is_recurrent(layer):
         inner = layer.children[0][1] if layer.kind == "Bidirectional" else layer
         return masked and inner.flag("return_sequences")

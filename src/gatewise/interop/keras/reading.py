@@ -84,7 +84,7 @@ def _with_stack(found: tuple[Found, ...], root: Layer, network: Callable[[], Net
         ", ".join(one.where for one in found),
         tuple(dict.fromkeys(note for one in found for note in one.notes)),
         batch_first=found[0].batch_first,
-        whole=True,
+        stacked=True,
         masked=any(one.masked for one in found),
         masked_output=found[0].masked_output if len({one.masked_output for one in found}) == 1 else None,
     )

@@ -99,7 +99,7 @@ Bound = dict[Layer, tuple[Tensor, ...]]
 def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]]) -> tuple[Bound, dict[Layer, str]]:
     """Return the arrays of each layer of a model, of weights by the names of the outermost layers.
 
-    Within a layer that holds others, they are told apart by names, else by their order. Where neither can be, the
+    Within a layer that holds others, they are distinguished by names, else by their order. Where neither can be, the
     layer is among the problems, with the reason.
     """
     bound: Bound = {}
@@ -122,7 +122,7 @@ def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]]) -> tuple[Bo
                     cells.sort(key=lambda one: not one.trainable)  # Keras writes those that are trained first
                     bound |= {one: run.tensors for one, run in zip(cells, recurrent, strict=True)}
                 else:
-                    words = f"its arrays cannot be told apart: {len(recurrent)} cells for {len(cells)} layers"
+                    words = f"its arrays cannot be distinguished: {len(recurrent)} cells for {len(cells)} layers"
                     problems |= dict.fromkeys(_holders(child), words)
     return bound, problems
 

@@ -1,4 +1,4 @@
-"""An ONNX model run in onnxruntime, with what every LSTM in it is given and puts out added to the model's outputs."""
+"""An ONNX model run in onnxruntime, with the inputs and outputs of every LSTM in it added to the model's outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INPUTS = {"X": 0, "sequence_lens": 4, "initial_h": 5, "initial_c": 6}
 
 
 class _Shown(NamedTuple):
-    """Something of a node that the model is made to put out: of which, what, under which name."""
+    """A value of a node that the model is made to output: of which node, which value, under which name."""
 
     node: int
     what: str
@@ -72,7 +72,7 @@ def captured(
 
 
 def _with_all_tensors(onnx: Any, path: Path, model: Any) -> Any:
-    """Return the model of a file with the tensors that lie beside it."""
+    """Return the model of a file with the tensors stored next to it."""
     entries = [entry for one in model.graph.initializer for entry in one.external_data]
     locations = {entry.value for entry in entries if entry.key == "location"}
     try:
@@ -90,7 +90,7 @@ class _Exposing:
         self.functions = {(one.domain, one.name) for one in model.functions}  # of whatever overload
 
     def graph(self, graph: Any) -> list[_Shown]:
-        """Make a graph's nodes show what they are given and put out; return the names that it can put out now."""
+        """Expose the inputs and outputs of a graph's LSTMs; return the names that it can output now."""
         shown: list[_Shown] = []
         added: list[Any] = []
         for node in graph.node:
@@ -133,7 +133,7 @@ class _Exposing:
         return shown
 
     def _if(self, node: Any) -> list[_Shown]:
-        """Let both branches put out what either shows: the one that does not have it, an empty array."""
+        """Let both branches output what either exposes: the one that lacks it, an empty array."""
         helper = self.onnx.helper
         branches = {one.name: one.g for one in node.attribute if one.name in ("then_branch", "else_branch")}
         shown = {name: self.graph(branch) for name, branch in branches.items()}

@@ -31,7 +31,7 @@ class _Made(NamedTuple):
     place: int
 
     def inputs(self, count: int) -> Iterator[tuple[str, ...]]:
-        """Give the inputs in either order: products and sums do not tell."""
+        """Give the inputs in either order: products and sums are commutative."""
         if len(self.node.input) == count:
             yield from permutations(self.node.input)
 
@@ -151,7 +151,7 @@ def _told_apart(
     terms: list[tuple[Array, str]], hidden: int, is_state: Callable[[str], bool], scope: Scope
 ) -> tuple[Array, Array]:
     """Return the recurrent weights and the input's: those that meet a state recur."""
-    if len(terms) == 1:  # of h and x, one behind the other
+    if len(terms) == 1:  # of h and x, concatenated
         weight, name = terms[0]
         both = _made(scope, name, "Concat")
         if both is None or len(both.node.input) != 2:

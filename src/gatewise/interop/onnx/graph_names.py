@@ -20,7 +20,7 @@ def passes(scope: Scope, node: Any) -> bool:
         types = scope.file.onnx.TensorProto
         floating = (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
         return Attributes(node, scope.attributes).get("to", "i") in floating
-    if node.op_type == "Dropout":  # which drops nothing unless it is told that this is training
+    if node.op_type == "Dropout":  # which drops nothing unless its third input says that this is training
         return len(node.input) < 3 or not node.input[2] or not scope.value(node.input[2]).any()
     return bool(node.op_type == "Identity")
 
@@ -31,7 +31,7 @@ def swaps(scope: Scope, node: Any) -> bool:
 
 
 def _input(site: Site, what: str) -> tuple[str | None, bool]:
-    """Return the graph's input that a node is given, and whether its time and batch are exchanged on the way."""
+    """Return the graph's input that a node is given, and whether its time and batch are exchanged."""
     scope, name, swapped = site.scope, site.input(what), False
     for _ in range(DEEPEST):
         if not name:

@@ -298,7 +298,7 @@ def _error_to_expect(cells: Sequence[Parameters]) -> str:
 
     Before each product it rounds the input, and the hidden state, to 256 steps over their range at that moment. One
     rounding is off by half a step at most, and by a step / √12 on average; in a sum of products, independent roundings
-    add by the root of the sum of the squares of the weights. The hidden state lies within -1 and 1: 2/255 a step.
+    add by the root of the sum of the squares of the weights. The hidden state is between -1 and 1: 2/255 a step.
     """
 
     def typical(weights: list[Array]) -> float:

@@ -12,7 +12,7 @@ from gatewise.interop.onnx import packages
 
 
 def parsed(source: Path) -> Any:
-    """Return the model of a file; tensors that lie outside it are not loaded."""
+    """Return the model of a file; tensors stored outside it are not loaded."""
     onnx = packages.reader()
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 

@@ -21,7 +21,7 @@ Readers = Mapping[str, list[Site]]
 
 
 def parts_of(sites: Iterable[Site], outputs: Collection[str]) -> tuple[Part, ...]:
-    """Return every Gemm, MatMul with what is added to it, and Gather whose tensors lie in the file.
+    """Return every Gemm, MatMul with what is added to it, and Gather whose tensors are in the file.
 
     `outputs` are those of the main graph.
     """
@@ -89,7 +89,7 @@ def _part(site: Site, readers: Readers, outputs: Collection[str]) -> Part | None
 
 
 def _moved(site: Site, readers: Readers, outputs: Collection[str], size: int) -> tuple[Site, list[Site]]:
-    """Return the last node that puts out a node's numbers, its last axis where it was, and what reads it there."""
+    """Return the last node that only passes on a node's numbers, its last axis in place, and what reads them."""
     made = site.scope.made.get(site.node.output[0])
     if made is None or made[0] is not site.node:  # another node makes that name again
         return site, []
@@ -134,7 +134,7 @@ def _activation(site: Site, *, flat: bool, size: int) -> str | None:
 
 
 def _matrix(scope: Scope, given: str) -> tuple[str, tuple[int, int]]:
-    """Return the name and the shape of a matrix of numbers that lies in the file."""
+    """Return the name and the shape of a matrix of numbers in the file."""
     owner, name = scope.owner(given)
     tensor = owner.held.get(name)
     if tensor is not None:

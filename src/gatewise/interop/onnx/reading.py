@@ -49,9 +49,9 @@ def looked_at(
     if single:
         stacks = []
     if len(stacks) == 1 and stacks[0].lstm.num_layers == len(found) and not refused:
-        stacks = [replace(stacks[0], whole=True)]
+        stacks = [replace(stacks[0], stacked=True)]
     if not single and model.producer_name == PRODUCER and len(stacks) == 1 and len(found) == stacks[0].lstm.num_layers:
-        found, stacks = [], [replace(stacks[0], name="lstm", whole=False)]  # gatewise wrote it as one LSTM
+        found, stacks = [], [replace(stacks[0], name="lstm", stacked=False)]  # gatewise wrote it as one LSTM
     version = f"ONNX, opset {file.opset}"
     if producer := " ".join(one for one in (model.producer_name, model.producer_version) if one):
         version += f", by {producer[:80]}"

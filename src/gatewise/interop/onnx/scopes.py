@@ -14,7 +14,7 @@ from gatewise.interop.onnx.attributes import Attributes, NotConstant
 from gatewise.interop.onnx.file import AnyArray, File
 from gatewise.interop.onnx.operators import OPERATORS, Call
 
-DEEPEST = 100  # how many operators may stand one behind another, and graphs inside one another
+DEEPEST = 100  # how many operators may follow one another, and how deep graphs may be nested
 
 
 class Scope:

@@ -54,7 +54,7 @@ def _ints(scope: Scope, node: Any, attribute: str) -> list[float] | None:
 def _side_by_side(scope: Scope, node: Any, wide: int) -> bool:
     """Say whether a Reshape of turned (time, batch, direction, ·) leaves time and batch as they are.
 
-    Sizes that are written out do not tell time from batch.
+    Sizes given as numbers do not distinguish time from batch.
     """
     shape = _ints(scope, node, "shape")
     if shape is None or len(shape) != 3 or Attributes(node, scope.attributes).get("allowzero", "i", 0):
@@ -168,7 +168,7 @@ def _quietly(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping
 def _merged(found: Found, ways: set[str]) -> Found:
     """Return an LSTM whose directions are merged as the graph does it, where it does it in one way."""
     if "average" in ways:
-        ways = ways - {"sum"}  # a step on the way there
+        ways = ways - {"sum"}  # an intermediate step of it
     if len(ways) != 1 or not found.lstm.bidirectional:
         return found
     notes = tuple(one for one in found.notes if one != APART)
@@ -205,7 +205,7 @@ def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[Key, _F
 def _state(found: Sequence[Found]) -> States | None:
     """Return the initial state of a stack; layers for which the file holds none start from zeros.
 
-    None where no layer has one, or one has it from outside, of which a note tells.
+    None where no layer has one, or one is an input of the graph, which a note says.
     """
     given = [one.state[0] for one in found if one.state is not None]
     if not given or any(note.startswith(OUTSIDE) for one in found for note in one.notes):

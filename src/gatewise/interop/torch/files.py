@@ -54,7 +54,7 @@ def open_archive(path: Path, head: bytes) -> Archive:
     Raises
     ------
     FileError
-        If it is not whole, or of a form that is not known.
+        If it is incomplete, or of an unknown form.
     """
     if head.startswith(b"PK"):
         return _zip(path)
@@ -68,7 +68,7 @@ def open_safetensors(path: Path) -> Archive:
     Raises
     ------
     FileError
-        If it is not whole.
+        If it is incomplete.
     """
     return Archive("safetensors", safetensors.read(path))
 

@@ -20,7 +20,7 @@ from gatewise.parameters import Parameters
 CONVENTION = "PyTorch: gates i f g o, two biases, which are summed"
 NAME = re.compile(r"(?:(.*)\.)?(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?", re.DOTALL)
 PLAIN = re.compile(r"(?:__torch__\.)?torch\.nn\.modules\.rnn\.(?:___torch_mangle_\d+\.)?LSTM(?:Cell)?")
-CELL = -1  # the layer that an LSTMCell's names stand for
+CELL = -1  # the layer of an LSTMCell's names, which have none
 Key = tuple[str, int, bool]  # weight_ih and the like, the layer, and whether it is of the backward direction
 
 

@@ -50,7 +50,7 @@ class Dataset:
         Raises
         ------
         FileError
-            If they are no numbers, are not whole, or are stored in a way that is not read.
+            If they are not numbers, are incomplete, or are stored in a way that is not supported.
         CapacityError
             If they would not fit into memory.
         """
@@ -90,7 +90,7 @@ class Dataset:
         return found[:length]
 
     def _fill_value(self) -> bytes:
-        """Return what stands, as one number of the array, where nothing was written."""
+        """Return the number that the array has where nothing was written."""
         zero = bytes(self.type.size)
         for one in sorted((one for one in self.messages if one.kind in (4, 5)), key=lambda one: -one.kind):
             if one.flags & 2:

@@ -1,4 +1,4 @@
-"""The attributes of an HDF5 file's groups and arrays, and the texts that lie in its global heaps."""
+"""The attributes of an HDF5 file's groups and arrays, and the strings in its global heaps."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _attribute(file: File, data: bytes) -> tuple[str, Any]:
             at.take(-size % 8)
     name = parts[0].split(b"\0")[0].decode("utf-8", "replace")
     if version > 1 and flags & 3:
-        return name, None  # its type lies elsewhere
+        return name, None  # its type is stored elsewhere
     kind, shape = datatype(file, parts[1]), dataspace(file, parts[2])
     count = math.prod(shape)
     if count * kind.size > min(at.left, ATTRIBUTE):

@@ -23,7 +23,7 @@ class File:
     Attributes
     ----------
     root : int
-        Where its first group lies.
+        The address of its first group.
     heaps : dict of int to dict of int to bytes
         The texts of the global heaps that have been read, by the places of the heaps.
 
@@ -42,7 +42,7 @@ class File:
         self.root = self._superblock()
 
     def _superblock(self) -> int:
-        """Return where the first group lies."""
+        """Return the address of the first group."""
         head = Cursor(self.raw(0, min(self.size, 128)))
         if head.take(8) != MAGIC:
             raise FileError("it does not begin with HDF5's signature")
@@ -94,7 +94,7 @@ class File:
             raise FileError(f"it has more than {NODES} pieces of structure")
 
     def keep(self, count: int) -> None:
-        """Count bytes that are kept of the structure: pieces that lie one over another, or name one text many times."""
+        """Count bytes that are kept of the structure: pieces may overlap, or refer to one string many times."""
         self.kept += count
         most = min(8 * self.size, MOST) + SPARE
         if self.kept > most:

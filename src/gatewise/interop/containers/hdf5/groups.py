@@ -43,7 +43,7 @@ class Group:
 
     @cached_property
     def links(self) -> dict[str, int | str]:
-        """Where each member lies."""
+        """The address of each member."""
         return _links(self.file, self.messages)
 
     @cached_property
@@ -74,7 +74,7 @@ class Group:
 
 
 def _links(file: File, messages: list[Message]) -> dict[str, int | str]:
-    """Return where each member of a group lies, or of what kind the link to it is."""
+    """Return the address of each member of a group, or the kind of the link to it."""
     found: dict[str, int | str] = {}
     for one in messages:
         at = file.cursor(one.data)
