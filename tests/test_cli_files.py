@@ -20,8 +20,8 @@ from gatewise.cli.trace import bytes_kept, in_bytes
 from gatewise.keep import QUANTITIES, Keep
 
 
-def run(capsys, *tokens):
-    main([str(token) for token in tokens])
+def run(capsys, *tokens, code=0):
+    assert exit_code([str(token) for token in tokens]) == code
     return capsys.readouterr().out
 
 
@@ -61,6 +61,11 @@ def saved(name="plain", path="model.safetensors", **more):
     return lstm
 
 
+def first(lstm):
+    """Return the cell of layer 0, in the direction that is run first."""
+    return lstm.layers[0][0]
+
+
 def sequence(*shape, seed=0, dtype=np.float32):
     return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
@@ -75,16 +80,16 @@ def test_inspect_tells_what_an_lstm_is_in_words_and_as_json(name, here, capsys):
     (found,) = json.loads(run(capsys, "inspect", "model.safetensors", "--json"))["lstms"]
     assert (found["input_size"], found["hidden_size"], found["output_size"]) == (3, 4, lstm.output_size)
     assert (found["num_layers"], found["directions"]) == (lstm.num_layers, list(lstm.directions))
-    assert (found["parameters"], found["dtype"]) == (lstm.num_parameters, lstm.dtype.name)
+    assert (found["num_parameters"], found["dtype"]) == (lstm.num_parameters, lstm.dtype.name)
     assert found["projection_size"] == LSTMS[name].get("projection_size")
     assert found["variant"] == {
         key: value if isinstance(value, (str, float)) else str(value)
-        for key, value in lstm[0].variant.differences().items()
+        for key, value in first(lstm).variant.differences().items()
     }
     assert f"3 features in, 4 units, {lstm.output_size} out" in shown
     assert f"{lstm.num_layers}, {' and '.join(lstm.directions)}" in shown
     assert f"{lstm.num_parameters:,}, {lstm.dtype.name}" in shown
-    for key, value in lstm[0].variant.differences().items():
+    for key, value in first(lstm).variant.differences().items():
         assert f"{key}={value}" in " ".join(shown.split())
     assert ("variant" in shown) == (name == "variant")
     assert "i f g o" in shown
@@ -111,10 +116,10 @@ def test_inspect_tells_the_other_parts_of_a_network(here, capsys):
 
 def test_inspect_of_a_file_without_an_lstm_says_what_it_holds_and_why_that_is_none(here, capsys):
     gw.save(gw.LSTM(3, 4, rng=0).trace(sequence(2, 1, 3)), "trace")
-    shown = run(capsys, "inspect", "trace")
+    shown = run(capsys, "inspect", "trace", code=1)
     assert "no LSTM that can be read" in shown
     assert "load_trace reads it" in shown
-    assert json.loads(run(capsys, "inspect", "trace", "--json"))["lstms"] == []
+    assert json.loads(run(capsys, "inspect", "trace", "--json", code=1))["lstms"] == []
 
 
 def test_weights_that_are_not_numbers_are_told(here, capsys):
@@ -149,7 +154,7 @@ def test_a_trace_on_file_is_the_trace(name, here, capsys):
                 if f"layer{layer}.{direction}.{quantity}" in arrays:
                     np.testing.assert_array_equal(arrays[f"layer{layer}.{direction}.{quantity}"], want)
                 else:
-                    assert (quantity, lstm[layer].parameters.projection) == ("unprojected_state", None)
+                    assert (quantity, lstm.layers[layer][0].parameters.projection) == ("unprojected_state", None)
             last = expected[layer, direction].final
             np.testing.assert_array_equal(arrays[f"layer{layer}.{direction}.final_cell_state"], last.c)
 
@@ -208,7 +213,7 @@ def test_names_of_features_and_times_travel_to_the_trace(here, capsys):
 
 
 @pytest.mark.parametrize("axes", [None, "batch,time"])
-def test_a_network_that_embeds_takes_whole_numbers(axes, here, capsys):
+def test_a_network_that_embeds_takes_integers(axes, here, capsys):
     network = gw.Network(gw.LSTM(3, 4, rng=0), embedding=sequence(7, 3))
     gw.save(network, "net.safetensors")
     tokens = np.array([[1, 6], [0, 3], [2, 2], [5, 4]])
@@ -268,9 +273,9 @@ def test_what_cannot_be_traced_is_refused_in_one_sentence(here, capsys):
     for tokens, words in [
         ([*trace, "x.npy", "-o", "out.txt"], ".safetensors or .npz"),
         ([*trace, "wide.npy", "-o", "out.npz"], "4 features"),
-        ([*trace, "nan.npy", "-o", "out.npz"], "feature 1 of step 2 of row 0"),
+        ([*trace, "nan.npy", "-o", "out.npz"], "feature 1 of step 2 of sequence 0"),
         ([*trace, "four.npy", "-o", "out.npz"], "one to three axes"),
-        ([*trace, "large.npy", "-o", "out.npz"], "finite numbers of float32, but feature 0 of step 0 of row 0"),
+        ([*trace, "large.npy", "-o", "out.npz"], "finite numbers of float32, but feature 0 of step 0 of sequence 0"),
         ([*trace, "x.npy", "-o", "model.safetensors"], "model.safetensors is what is read"),
         ([*trace, "own.npz", "-o", "own.npz"], "own.npz is what is read"),
         ([*trace, "two.npz", "-o", "out.npz"], "--key names one of them: a, b"),
@@ -296,7 +301,7 @@ def test_what_cannot_be_traced_is_refused_in_one_sentence(here, capsys):
         ([*trace, "x.npy", "--set", "color", "-o", "out.npz"], "NAME=VALUE"),
         ([*trace, "x.npy", "--set", "a=1", "--set", "a=2", "-o", "out.npz"], "twice"),
         ([*trace, "x.npy", "-o", "no/out.npz"], "no/out.npz"),
-        ([*trace, "x.npy"], "output"),
+        ([*trace, "x.npy"], "trace needs --output"),
         (["trace", "x.npy", "x.npy", "-o", "out.npz"], "x.npy"),
     ]:
         assert words in refused(capsys, *tokens), tokens
@@ -304,7 +309,7 @@ def test_what_cannot_be_traced_is_refused_in_one_sentence(here, capsys):
 
 def test_what_is_missing_from_an_embedding_is_refused_in_one_sentence(here, capsys):
     gw.save(gw.Network(gw.LSTM(3, 4, rng=0), embedding=sequence(7, 3)), "net")
-    for values, words in [([1, 9], "9"), ([0.5, 1], "whole numbers"), ([1, np.nan], "whole numbers"), ([1e300], "")]:
+    for values, words in [([1, 9], "9"), ([0.5, 1], "integers"), ([1, np.nan], "integers"), ([1e300], "")]:
         np.save("x.npy", values)
         assert words in refused(capsys, "trace", "net", "x.npy", "-o", "out.npz")
 
@@ -518,11 +523,11 @@ def test_what_cannot_be_verified_is_refused_in_one_sentence(here, capsys):
         (["--io", "nothing.npz"], "what came out"),
         (["--io", "shape.npz"], "y has shape (6, 2, 3)"),
         (["--io", "states.npz"], "hn has shape (2, 2, 4)"),
-        (["--io", "text.npz"], "not numbers"),
+        (["--io", "text.npz"], "'x' must be numbers, but is of type <U1"),
         (["--io", "broken.npz"], "broken.npz"),
         (["--io", "x.npy"], "must be an .npz file"),
         (["--io", "no.npz"], "no such file"),
-        ([], "io"),
+        ([], "verify needs --io (your own numbers are compared by gatewise check)"),
         (["--io", "case.npz", "--name", "x"], "'x'"),
         (["--io", "case.npz", "--axes", "a,b"], "--axes"),
     ]:

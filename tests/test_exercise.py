@@ -37,7 +37,7 @@ def key_of(path: Path) -> dict:
 OPTIONS = {
     "one step": [],
     "back": ["--backward"],
-    "steps and a batch, back": ["--backward", "--steps", "2", "--batch", "3"],
+    "steps and a batch, back": ["--backward", "--steps", "2", "--batch-size", "3"],
     "projected, peepholes": ["--hidden-size", "3", "--projection-size", "2", "--peephole", "full", "--backward"],
     "coupled": ["--coupling", "forget=1-input", "--backward"],
     "layer norm": ["--layer-norm", "gates", "--epsilon", "1e-5", "--backward", "--hidden-size", "3"],

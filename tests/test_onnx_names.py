@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
+from program import exit_code
 
 import gatewise as gw
 
@@ -110,6 +112,17 @@ def test_an_lstm_in_a_branch_takes_the_inputs_around_it():
     arrays = models.random_arrays(np.random.default_rng(0), state=True)
     names = names_of(models.lstm_model(arrays, wrapped="If", hidden_size=4))
     assert (names.x, names.h0, names.y) == ("X", ("initial_h",), None)
+
+
+def test_inspect_prints_the_names_as_json(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    gw_onnx.write(gw.LSTM(3, 4, rng=0), "model.onnx")
+    gw.save(gw.LSTM(3, 4, rng=0), "model.safetensors")
+    for name, graph in (("model.onnx", asdict(gw.inspect("model.onnx").pick().graph)), ("model.safetensors", None)):
+        assert exit_code(["inspect", name, "--json"]) == 0
+        (found,) = json.loads(capsys.readouterr().out)["lstms"]
+        assert found["graph"] == json.loads(json.dumps(graph))
+        assert (found["masked"], found["masked_output"]) == (None, None)
 
 
 def test_a_name_from_a_file_fits_on_a_line():

@@ -1,10 +1,7 @@
 """gatewise: an LSTM you can see through."""
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# `typing` would be nearly all that importing the package costs; type checkers take this name to be true.
+TYPE_CHECKING = False
 if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.activations import Activation as Activation
     from gatewise.cell import LSTMCell as LSTMCell
@@ -124,10 +121,13 @@ PUBLIC = {  # each name that the package gives out, and where it lies: imported 
 __all__ = list(PUBLIC)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in PUBLIC:
         raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(PUBLIC[name]), name)
+    from importlib import import_module
+
+    found: object = getattr(import_module(PUBLIC[name]), name)
+    globals()[name] = found
     return found
 
 

@@ -1,29 +1,42 @@
-"""Files: arrays by name and one JSON header, in safetensors, written beside and renamed.
+"""Files: arrays by name and one JSON header, in safetensors, written beside and renamed; text, and NumPy's files.
 
 The header is the only metadata, under the key ``gatewise``: with a single key equal content gives equal bytes.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import FileError, OptionError, reason
+from gatewise.arrays import require_memory
+from gatewise.errors import CapacityError, FileError, OptionError, reason, shown
+
+if TYPE_CHECKING:
+    import zipfile
 
 LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 KEY = "gatewise"
 _TYPES = {"float32": "F32", "float64": "F64", "bool": "BOOL", "int64": "I64"}
 AnyArray = npt.NDArray[Any]
 Shape = tuple[tuple[int, ...], np.dtype[Any]]
+_MARKS = {  # byte order marks; those of UTF-32 first, since that of UTF-16 is how one of them begins
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 @contextmanager
@@ -207,3 +220,148 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, A
         raise
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as problem:
         raise FileError(f"cannot read {source}: it is not a whole safetensors file ({reason(problem)})") from None
+
+
+# Text.
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Return what a file of text holds, its line ends as they are.
+
+    A byte order mark says which of UTF-8, UTF-16 and UTF-32 it is in. Without one it is UTF-8, unless it begins with a
+    letter or digit as UTF-16 has them: one byte of two is zero.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or is no such text.
+    """
+    data = readable(path).read_bytes()
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and data[:2].count(0) == 1:
+        encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as problem:
+        if encoding.startswith("utf-8"):
+            line = data.count(b"\n", 0, problem.start) + 1
+            found = f"line {line} has the byte 0x{data[problem.start]:02x}; save it as UTF-8"
+        else:
+            found = f"as {encoding[:6].upper()} its byte {problem.start} makes no sense"
+        raise FileError(f"cannot read {path}: it is not text in UTF-8 or UTF-16 ({found})") from None
+    if "\0" in text:
+        raise FileError(f"cannot read {path}: it is not text, since it has characters of value zero")
+    return text
+
+
+# NumPy's files. Their headers are read by NumPy; what it raises at a spoiled one, and its advice, are not passed on.
+
+
+def read_npy(path: str | os.PathLike[str]) -> AnyArray:
+    """Return the array of numbers in an .npy file, mapped: no memory is taken for it.
+
+    Raises
+    ------
+    FileError
+        If there is no such file, it is not whole, or it holds something other than numbers.
+    """
+    source = readable(path)
+    with open(source, "rb") as file:
+        if file.read(4) == b"PK\x03\x04":
+            raise FileError(
+                f"cannot read {source}: it is an archive of several arrays; give an .npy file, which has one"
+            )
+        file.seek(0)
+        try:
+            shape, fortran, dtype = _header(file, source.stat().st_size)
+        except ValueError as problem:
+            raise FileError(f"cannot read {source}: it is not a whole .npy file ({problem})") from None
+        except TypeError as problem:
+            raise FileError(f"cannot read {source}: it {problem}") from None
+        if math.prod(shape) == 0:
+            return np.empty(shape, dtype)
+        return np.memmap(source, dtype, "r", file.tell(), shape, "F" if fortran else "C")
+
+
+def npz_names(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the arrays in an .npz file.
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or it is not whole.
+    """
+    with _zip(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | None = None) -> dict[str, AnyArray]:
+    """Return arrays of numbers of an .npz file by their names; all together they may be limited to `most` bytes.
+
+    Raises
+    ------
+    FileError
+        If the file is not whole, or an array holds something other than numbers.
+    CapacityError
+        If an array does not fit into memory.
+    """
+    found: dict[str, AnyArray] = {}
+    with _zip(path) as archive:
+        if most is not None and sum(entry.file_size for entry in archive.infolist()) > most:
+            raise FileError(f"cannot read {path}: unpacked, it must have at most {most >> 20} MiB")
+        for name in names:
+            try:
+                entry = archive.getinfo(f"{name}.npy")
+                require_memory(entry.file_size, 1, f"{name} in {path}")
+                with archive.open(entry) as file:
+                    shape, fortran, dtype = _header(file, entry.file_size)
+                    data = file.read()
+                if len(data) != math.prod(shape) * dtype.itemsize:
+                    raise ValueError(f"its header says {shape} of {dtype}, and {len(data)} bytes follow")
+                found[name] = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+            except CapacityError:
+                raise
+            except TypeError as problem:
+                raise FileError(f"cannot read {path}: {shown(name)!r} {problem}") from None
+            except Exception as problem:  # ours, and whatever zipfile and zlib raise at a spoiled or encrypted archive
+                raise FileError(
+                    f"cannot read {path}: it is not a whole .npz file ({shown(name)!r}: {reason(problem)})"
+                ) from None
+    return found
+
+
+def _zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
+    import zipfile  # what it imports takes longer than the rest of this file
+
+    source = readable(path)
+    try:
+        return zipfile.ZipFile(source)
+    except Exception as problem:  # whatever zipfile raises at what is no archive
+        raise FileError(f"cannot read {source}: it is not a whole .npz file ({reason(problem)})") from None
+
+
+def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and type of the array in an open .npy file of so many bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is not whole.
+    TypeError
+        If it holds something other than numbers.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that only old Pythons wrote
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = read(file)
+    except Exception:  # whatever numpy, ast and tokenize raise at a header that makes no sense
+        raise ValueError("its header makes no sense") from None
+    if dtype.hasobject:
+        raise TypeError("holds Python objects, not numbers; they are never read, since reading them can run code")
+    if dtype.kind not in "fiubc":
+        raise TypeError(f"must be numbers, but is of type {shown(str(dtype))}")
+    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize > size - file.tell():
+        raise ValueError(f"its header says shape {shown(str(shape))} of {dtype}, which is more than there is")
+    return shape, fortran, dtype

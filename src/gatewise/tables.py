@@ -1,32 +1,44 @@
-"""Comma-separated text: a file, or what it holds, as rows of cells."""
+"""Tables in text: a CSV file, or what it holds, as rows of cells, and the numbers in them as they are spelled.
+
+One rule says what separates the columns: the first of tab, semicolon and comma that stands, outside double quotes, in
+the first line that has one of them. A comma that does not separate is a decimal mark. Where a comma could as well be
+one between thousands, or commas and points both mark decimals, the table is refused.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
 
-from gatewise.errors import FileError, reason
-from gatewise.storage import readable
+from gatewise.errors import FileError, reason, shown
+from gatewise.storage import read_text
 
 Row = tuple[int, list[str]]
+SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas"}  # in the order in which they are looked for
+# Patterns are compiled with the first table, not with the program's help.
+_MINUS = "\N{MINUS SIGN}"
+_FROM_SEPARATOR = r"[\t;,][^\r\n]*"  # the rest of a line
+_QUOTED = r'"[^"]*"'
+_WITH_COMMA = r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?"
+_WITH_POINT = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?"
+_THOUSANDS = r"[+-]?[1-9]\d{0,2},\d{3}"
 
 
 def rows(
-    path: str | os.PathLike[str], text: str | None = None, *, marks: str = ",", what: str = "comma-separated text"
+    path: str | os.PathLike[str], text: str | None = None, *, what: str = "a table with a line for each row"
 ) -> list[Row]:
-    """Return the rows of a CSV file but for empty lines, each with the line that it begins on, from 1, and its cells.
+    """Return the rows of a table but for empty lines, each with the line that it begins on, from 1, and its cells.
 
-    The text is UTF-8, with a byte order mark or without. Cells may stand in double quotes; blanks around them go.
+    Cells may stand in double quotes; blanks around them go.
 
     Parameters
     ----------
     path : path
     text : str, optional
         What the file holds, where it has been read already.
-    marks : str
-        What may stand between the columns; of several, the one that the first line has most of.
     what : str
         What the file must be; named in the error.
 
@@ -35,24 +47,68 @@ def rows(
     FileError
         If it cannot be read, or is not such text.
     """
+    if text is None:
+        text = read_text(path)
+    found, begins = [], 1
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator(text))
     try:
-        if text is not None:
-            return _rows(io.StringIO(text, newline=""), marks[0])
-        with open(readable(path), encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            return _rows(file, max(marks, key=first.count))
-    except FileError:
-        raise
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if cells not in ([], [""]):
+                found.append((begins, cells))
+            begins = reader.line_num + 1
+    except csv.Error as problem:
         raise FileError(f"cannot read {path}: it is not {what} ({reason(problem)})") from None
-
-
-def _rows(lines: Iterable[str], mark: str) -> list[Row]:
-    found, reader, begins = [], csv.reader(lines, delimiter=mark), 1
-    for row in reader:
-        cells = [cell.strip() for cell in row]
-        if cells not in ([], [""]):
-            found.append((begins, cells))
-        begins = reader.line_num + 1
     return found
+
+
+def separator(text: str) -> str:
+    """Return what separates the columns of a table; a comma where nothing does."""
+    first = re.search(_FROM_SEPARATOR, re.sub(_QUOTED, "", text) if '"' in text else text)
+    return next((mark for mark in SEPARATORS if first and mark in first[0]), ",")
+
+
+def numerals(path: str | os.PathLike[str], text: str, table: Sequence[Row]) -> Sequence[Row]:
+    """Return rows of numbers as Python spells them: with decimal points, and an ASCII minus sign.
+
+    What is no number stays as it is.
+
+    Parameters
+    ----------
+    path : path
+    text : str
+        What the file holds.
+    table : sequence of rows
+        Those of its cells that must be numbers.
+
+    Raises
+    ------
+    FileError
+        If it cannot be told what their commas mean.
+    """
+    if _MINUS in text:
+        table = [(line, [cell.replace(_MINUS, "-") for cell in cells]) for line, cells in table]
+    if "," not in text or ('"' not in text and separator(text) == ","):  # no cell has one
+        return table
+    with_comma = [
+        (line, cell) for line, cells in table for cell in cells if "," in cell and re.fullmatch(_WITH_COMMA, cell)
+    ]
+    if not with_comma:
+        return table
+    line, cell = with_comma[0]
+    for other, cells in table:
+        for one in cells:
+            if re.fullmatch(_WITH_POINT, one):
+                raise FileError(
+                    f"cannot read {path}: line {line} has {shown(cell)!r} and line {other} has {shown(one)!r}; decimals"
+                    " must be marked by points throughout, or by commas throughout"
+                )
+    if all(re.fullmatch(_THOUSANDS, one) for _, one in with_comma):
+        raise FileError(
+            f"cannot read {path}: line {line} has {cell!r}, which may be {cell.replace(',', '.')} or"
+            f" {cell.replace(',', '')}; write decimals with a point, and thousands without a comma"
+        )
+    return [
+        (line, [one.replace(",", ".") if "," in one and re.fullmatch(_WITH_COMMA, one) else one for one in cells])
+        for line, cells in table
+    ]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from gatewise.cli.check import check
 from gatewise.cli.convert import convert
 from gatewise.cli.exercise import exercise
 from gatewise.cli.inspect import inspect
 from gatewise.cli.trace import trace
+from gatewise.cli.usage import flowing, sentence
 from gatewise.cli.verify import verify
 from gatewise.cli.walk import walk
 from gatewise.errors import GatewiseError
@@ -24,19 +26,31 @@ def _version() -> str:
     return version("gatewise")
 
 
+def _default(value: object) -> str | None:
+    """Return how the help shows a default: not at all where it is that of a flag, or nothing."""
+    return None if value in (None, False, "") else str(value)
+
+
 app = App(
     name="gatewise",
-    help="An LSTM you can see through: every gate of every step, exact.",
+    help=flowing(
+        """
+        An LSTM you can see through: every gate of every step, exact.
+
+        Each command explains itself with --help. To begin with:
+
+            gatewise walk
+            gatewise walk --help
+        """
+    ),
     version=_version,
     help_format="plaintext",
+    default_parameter=Parameter(negative="", show_default=_default),
 )
-app.command(walk)
-app.command(check)
-app.command(exercise)
-app.command(inspect)
-app.command(trace)
-app.command(convert)
-app.command(verify)
+COMMANDS: tuple[Callable[..., None], ...] = (walk, check, exercise, inspect, trace, verify, convert)
+for place, command in enumerate(COMMANDS):
+    command.__doc__ = flowing(command.__doc__)
+    app.command(command, sort_key=place)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
@@ -50,15 +64,21 @@ def main(tokens: Sequence[str] | None = None) -> None:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever reads the output has seen enough
         _drop_output()
-    except (GatewiseError, CycloptsError, MemoryError, OSError) as problem:
-        from gatewise.render.text import clean
-
-        print(f"gatewise: {clean(str(problem)) or 'out of memory'}", file=sys.stderr)
+    except CycloptsError as problem:
+        _refuse(sentence(problem, app))
+    except (GatewiseError, MemoryError, OSError) as problem:
         if isinstance(problem, OSError) and not isinstance(problem, GatewiseError):
             _drop_output()
-        sys.exit(2)
+        _refuse(str(problem) or "out of memory")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _refuse(why: str) -> NoReturn:
+    from gatewise.render.text import clean
+
+    print(f"gatewise: {clean(why)}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _drop_output() -> None:

@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
+from gatewise.cli.convert import SUFFIXES
 from gatewise.cli.run import (
-    BACK,
-    RUN,
     BackOptions,
     CellOptions,
     ModelOptions,
@@ -22,32 +21,47 @@ from gatewise.cli.run import (
 )
 from gatewise.cli.walk import Output
 
+SHEET = Group("An empty sheet", sort_key=0)
+MODELS = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
+
 
 def check(
-    answers: Annotated[Path, Parameter(help="A .json, .csv or .npz file of answers, or the folder of an exercise.")],
+    answers: Annotated[
+        Path, Parameter(help="A .csv, .json or .npz file with your numbers, or the folder of an exercise.")
+    ],
+    /,
     *,
-    template: Annotated[bool, Parameter(group=RUN, negative="")] = False,
+    template: Annotated[bool, Parameter(group=SHEET)] = False,
     run: RunOptions | None = None,
-    backward: Annotated[bool, Parameter(group=BACK, negative="")] = False,
+    backward: Annotated[bool, Parameter(group=SHEET)] = False,
     back: BackOptions | None = None,
     cell: CellOptions | None = None,
     variant: VariantOptions | None = None,
     model: ModelOptions | None = None,
 ) -> None:
-    """Compare your own numbers with a run: which is the first wrong one, whether the rest follows from it, and why.
+    """Check numbers that you worked out yourself: which is the first wrong one, what follows from it, and why.
 
-    Any of the quantities that gatewise walk shows, under its names: f or forget_gate, a_f, c, h, dW_f; of several steps
-    f[0], f[1]. A number is right within half of its last digit. The run is the worked example, or whatever the options
-    say. Exit code 1 if something is wrong.
+    ANSWERS holds any of the quantities that gatewise walk shows, by name: f or forget_gate, a_f, c, h, dW_f; with
+    several steps, f[0], f[1] and so on. In a .csv file each line has a name and its numbers. A number is right if it
+    is off by at most half of its last digit. The numbers are compared with the worked example, or with the run that the
+    options describe, as in gatewise walk. The exit code is 0 if everything is right and 1 if something is wrong.
 
-    A folder that gatewise exercise made is marked as a whole: a table, and the file marks.csv in it.
+    If ANSWERS is a folder that gatewise exercise made, the answers of all students are marked, and the marks are
+    written to marks.csv in it.
+
+    To compare a model file with the outputs of its own framework, use gatewise verify.
+
+    For example, get an empty sheet, fill it in, and have it checked:
+
+        gatewise check answers.csv --template
+        gatewise check answers.csv
 
     Parameters
     ----------
     template
-        Write an empty sheet to fill in, under the name ANSWERS.
+        Write an empty sheet to fill in to the file ANSWERS.
     backward
-        Of a template: ask for the way back too.
+        With --template: ask for the backward pass too.
     """
     from rich.progress import track
 
@@ -69,7 +83,14 @@ def check(
         sys.stdout.flush()
         sys.exit(0 if marked.correct else 1)
     if backward and not template:
-        raise OptionError("--backward belongs to --template; what a sheet holds tells by itself whether it goes back")
+        raise OptionError(
+            "--backward belongs to --template; whether answers include the backward pass is seen from them"
+        )
+    if not template and answers.suffix.lower() in MODELS:
+        raise OptionError(
+            f"{answers} is a model, not a sheet of answers; gatewise inspect says what is in it, and gatewise verify"
+            " compares it with the outputs of its own framework"
+        )
     made = build(run, back, cell, variant, model)
     if template:
         names = sheet.suffix_of(answers)

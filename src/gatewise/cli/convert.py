@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Group, Parameter
 
 from gatewise.cli import reading
-from gatewise.cli.inspect import FILE, Settings
+from gatewise.cli.inspect import FILE, ModelFile, Settings
 from gatewise.errors import OptionError
 from gatewise.interop.found import Contents, Found
 from gatewise.labels import NO_LABELS
@@ -30,27 +30,38 @@ else:
 
 
 def convert(
-    file: Annotated[Path, Parameter(help="Of gatewise, PyTorch, Keras, ONNX, or a JSON model.")],
-    output: Annotated[Path, Parameter(help="The file to write: .safetensors, .pt, .pth, .keras, .h5 or .onnx.")],
+    file: ModelFile,
+    /,
+    output: Annotated[
+        Path,
+        Parameter(name=["--output", "-o"], help="The file to write: .safetensors, .pt, .pth, .keras, .h5 or .onnx."),
+    ],
     *,
     name: Annotated[str | None, Parameter(group=FILE)] = None,
     settings: Settings = None,
     to: Annotated[Target | None, Parameter(group=TARGET)] = None,
-    gates: Annotated[bool, Parameter(group=TARGET, negative="")] = False,
+    gates: Annotated[bool, Parameter(group=TARGET)] = False,
 ) -> None:
-    """Write an LSTM that a file holds as a file of another framework, exactly, or not at all.
+    """Convert an LSTM from one framework's file to another's, exactly or not at all.
 
-    No framework is needed. What the target cannot express is refused by its name before anything is written. A file of
-    gatewise's own takes the whole network where the file tells it; the others take the LSTM alone.
+    No framework needs to be installed. If the target cannot express something, it is named and nothing is written. A
+    .safetensors file of gatewise's own holds the whole network if FILE describes one; the other formats hold the LSTM
+    alone.
+
+    For example:
+
+        gatewise convert model.h5 model.onnx
+        gatewise convert model.pt model.onnx --gates
 
     Parameters
     ----------
     name
-        Which LSTM, where the file holds several.
+        Which LSTM, if the file holds several.
     to
-        The framework, where the name of the file does not tell: .safetensors is gatewise's own unless this says torch.
+        The framework, if the name of the file does not tell it: a .safetensors file is gatewise's own by default, and
+        PyTorch's with torch.
     gates
-        Of ONNX: a graph of standard operators that also puts out every gate of every step.
+        For ONNX: write a graph of standard operators that also outputs every gate of every step.
     """
     target = _target(output, to)
     if gates and target != "onnx":

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.run import VARIANT, Count, VariantOptions, Whole, given
+from gatewise.cli.run import VARIANT, Count, Integer, VariantOptions, given
 
 CLASS = Group("The class", sort_key=1)
 ASKED = Group("What is asked", sort_key=2)
@@ -17,44 +17,49 @@ def exercise(
     *,
     students: Annotated[Path, Parameter(group=CLASS)],
     output: Annotated[Path, Parameter(name=["--output", "-o"], group=CLASS)],
-    seed: Annotated[Whole, Parameter(group=CLASS)] = None,
+    seed: Annotated[Integer, Parameter(group=CLASS)] = None,
     input_size: Annotated[Count, Parameter(group=ASKED)] = 3,
     hidden_size: Annotated[Count, Parameter(group=ASKED)] = 2,
-    projection_size: Annotated[Whole, Parameter(group=ASKED)] = None,
+    projection_size: Annotated[Integer, Parameter(group=ASKED)] = None,
     steps: Annotated[Count, Parameter(group=ASKED)] = 1,
-    batch: Annotated[Count, Parameter(group=ASKED)] = 1,
-    backward: Annotated[bool, Parameter(group=ASKED, negative="")] = False,
+    batch_size: Annotated[Count, Parameter(group=ASKED)] = 1,
+    backward: Annotated[bool, Parameter(group=ASKED)] = False,
     decimals: Annotated[Count, Parameter(group=ASKED)] = 2,
     variant: Annotated[VariantOptions | None, Parameter(group=VARIANT)] = None,
 ) -> None:
-    """Make an exercise for a class: each student gets a cell with numbers of their own, and you a key to each.
+    """Make an exercise for a class: each student gets a cell with numbers of their own, and you get the keys.
 
-    The folder holds sheets to hand out (a notebook, a sheet to print and an empty .csv for each student), the keys, and
-    a place for the answers; gatewise check marks it.
+    The new folder holds three files to hand out to each student (a notebook, a sheet to print and an empty .csv file
+    for the answers), a key for each, and a place for the answers that come back; gatewise check then marks the folder.
+
+    For example:
+
+        gatewise exercise --students class.csv -o hw1
+        gatewise exercise --students class.csv -o hw2 --backward
 
     Parameters
     ----------
     students
-        A .csv file with a student a line; the first column counts.
+        A .csv file with one student per line; only the first column is read.
     output
-        The folder to make.
+        The folder to create.
     seed
-        Where drawing starts; the same seed and name give the same numbers again. By default a new one, which is kept
-        in the folder.
+        Random seed: the same seed and student name give the same numbers. By default a new one is drawn and kept in
+        the folder.
     input_size
-        Features of the input.
+        Number of input features.
     hidden_size
-        Units.
+        Number of hidden units.
     projection_size
-        Size of the projected hidden state.
+        Size of the projected hidden state; by default there is no projection.
     steps
-        How many steps of a sequence.
-    batch
-        How many rows run at once; the gradients of the weights are sums over them.
+        Number of time steps.
+    batch_size
+        Number of sequences in the batch; gradients with respect to the weights are summed over them.
     backward
-        Ask for the way back too.
+        Ask for the backward pass too.
     decimals
-        Of the numbers that are given.
+        Number of decimals of the numbers that are given.
     """
     import secrets
     import sys
@@ -69,7 +74,7 @@ def exercise(
         input_size=input_size,
         hidden_size=hidden_size,
         steps=steps,
-        batch=batch,
+        batch=batch_size,
         projection_size=projection_size,
         backward=backward,
         decimals=decimals,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,45 +18,62 @@ from gatewise.interop.found import Contents, Found
 
 FILE = Group("The file", sort_key=1)
 WIDTH = 80
+MOST_CALLS = 20  # of a pickle, that are listed
+ORDINARY = ("torch.", "numpy.", "collections.", "_codecs.")  # modules that tensors are made with
 Settings = Annotated[
     list[str] | None,
     Parameter(
         name="--set",
         negative="",
         group=FILE,
-        help="What the file leaves out, as NAME=VALUE, for instance recurrent_activation=hard_sigmoid:0.2,0.5; the"
-        " error for a wrong name says which there are. It can be given several times.",
+        help="A setting that the file leaves out, as NAME=VALUE, for example"
+        " recurrent_activation=hard_sigmoid:0.2,0.5. It can be given several times; for a wrong name, the error lists"
+        " the names that are allowed.",
     ),
 ]
+ModelFile = Annotated[Path, Parameter(help="A model of gatewise, PyTorch, Keras or ONNX, or a JSON model.")]
 
 
 def inspect(
-    file: Annotated[Path, Parameter(help="Of gatewise, PyTorch, Keras, ONNX, or a JSON model.")],
+    file: ModelFile,
+    /,
     *,
     settings: Settings = None,
-    json: Annotated[bool, Parameter(group=Group("The page", sort_key=2), negative="")] = False,
+    json: Annotated[bool, Parameter(group=Group("Output", sort_key=2))] = False,
 ) -> None:
-    """List every LSTM in a file, what else in it matters, and what cannot be read and why.
+    """List every LSTM in a model file, what else it holds, and what cannot be read and why.
 
-    No framework is needed. Of an LSTM: its name, its sizes, layers and directions, the switches in which it differs
-    from the plain cell, how many numbers it has, and the conventions that it was stored in.
+    For each LSTM: its name, sizes, layers and directions, how it differs from the plain cell, its number of parameters,
+    and the conventions it was stored in. No framework needs to be installed, and nothing in the file is ever run: of a
+    pickle, the functions that unpickling would have called are listed. The exit code is 1 if there is no LSTM.
+
+    To compare a model with the outputs of its own framework, use gatewise verify; to check numbers that you worked out
+    yourself, gatewise check.
+
+    For example:
+
+        gatewise inspect model.onnx
+        gatewise inspect model.pt --json
 
     Parameters
     ----------
     json
-        Print the same as JSON, whose keys stay: file, format, network (whether the file tells the way through a whole
-        network), lstms, parts, refused. An LSTM has name, input_size, hidden_size, output_size, num_layers,
-        directions, merge, projection_size, layers (of each its input_size, hidden_size, recurrent_size), variant (the
-        switches that differ from the plain cell), parameters, dtype, convention, where, notes, initial_state,
-        batch_first, time_reversed, masked, masked_output, graph (of ONNX: which inputs and outputs of the graph are x,
-        lengths, h0, c0, y, hn, cn) and not_finite; a part has name, kind and shape, what is refused name and reason.
+        Print the same as JSON. Its keys are file, format, network (whether the file describes a whole network), lstms,
+        parts, refused and calls (what unpickling would have called). An LSTM has name, input_size, hidden_size,
+        output_size, num_layers, directions, merge, projection_size, layers (each with input_size, hidden_size and
+        recurrent_size), variant (how it differs from the plain cell), num_parameters, dtype, convention, where, notes,
+        initial_state, batch_first, time_reversed, masked, masked_output (Keras), graph (ONNX: which of the graph's
+        inputs and outputs are x, lengths, h0, c0, y, hn and cn) and not_finite; a part has name, kind and shape; what
+        is refused has name and reason.
     """
     contents = reading.inspected(file, settings)
     if json:
         print(json_module.dumps(as_json(contents), indent=2))
-        return
-    for line in lines(contents):
-        print(line)
+    else:
+        for line in lines(contents):
+            print(line)
+    sys.stdout.flush()
+    sys.exit(0 if contents.found else 1)
 
 
 def as_json(contents: Contents) -> dict[str, Any]:
@@ -67,6 +85,7 @@ def as_json(contents: Contents) -> dict[str, Any]:
         "lstms": [_as_json(one) for one in contents.found],
         "parts": [{"name": one.name, "kind": one.kind, "shape": list(one.shape)} for one in contents.parts],
         "refused": [{"name": one.name, "reason": one.reason} for one in contents.refused],
+        "calls": list(contents.calls),
     }
 
 
@@ -94,7 +113,7 @@ def _as_json(found: Found) -> dict[str, Any]:
             name: str(value) if isinstance(value, Activation) else value
             for name, value in p.variant.differences().items()
         },
-        "parameters": lstm.num_parameters,
+        "num_parameters": lstm.num_parameters,
         "dtype": lstm.dtype.name,
         "convention": found.convention,
         "where": found.where,
@@ -132,14 +151,23 @@ def lines(contents: Contents) -> Iterator[str]:
         yield "What cannot be read"
         for refused in contents.refused:
             yield from wrapped(f"{refused.name}: {refused.reason}", "  ", "      ")
+    if contents.calls:
+        yield ""
+        yield "What unpickling the file would have called (gatewise calls nothing in it)"
+        # What is no part of how tensors are stored stands first.
+        calls = sorted(contents.calls, key=lambda name: name.startswith(ORDINARY))
+        for call in calls[:MOST_CALLS]:
+            yield from wrapped(call, "  ", "      ")
+        if len(calls) > MOST_CALLS:
+            yield f"  and {len(calls) - MOST_CALLS:,} more, which --json lists"
 
 
 def _facts(found: Found) -> Iterator[tuple[str, str]]:
     lstm = found.lstm
     rows = [row[0] for row in lstm.layers]
     hidden = [f"{cell.hidden_size:,}" for cell in rows]
-    units = hidden[0] if len(set(hidden)) == 1 else ", ".join(hidden)
-    yield "sizes", f"{_count(lstm.input_size, 'feature')} in, {units} units, {lstm.output_size:,} out"
+    units = counted(rows[0].hidden_size, "unit") if len(set(hidden)) == 1 else f"{', '.join(hidden)} units"
+    yield "sizes", f"{counted(lstm.input_size, 'feature')} in, {units}, {lstm.output_size:,} out"
     ways = " and ".join(lstm.directions)
     merge = ""
     if lstm.bidirectional:
@@ -147,19 +175,19 @@ def _facts(found: Found) -> Iterator[tuple[str, str]]:
         merge = f", merge {', '.join(merges)}"
     yield "layers", f"{lstm.num_layers}, {ways}{merge}"
     if rows[0].parameters.projection is not None:
-        yield "projection", f"to {_count(rows[0].recurrent_size, 'number')}"
+        yield "projection", f"to {counted(rows[0].recurrent_size, 'number')}"
     variants = dict.fromkeys(_variant(cell.variant) for row in lstm.layers for cell in row)
     if any(variants):
         yield "variant", "; or ".join(said or "plain" for said in variants)
     yield "parameters", f"{lstm.num_parameters:,}, {lstm.dtype.name}"
     yield "stored as", found.convention
-    yield "lies in", found.where
+    yield "found in", found.where
     if found.state is not None:
         yield "starts from", "an initial state that is in the file"
     if found.batch_first is not None:
         yield "axes", "batch, time, feature" if found.batch_first else "time, batch, feature"
     if found.time_reversed:
-        yield "outputs", "its framework has the last step first; here they are in the input's time"
+        yield "outputs", "its framework puts the last step first; here they are in the order of the input"
     for note in found.notes:
         yield "note", note
     for bad in found.bad:
@@ -170,7 +198,8 @@ def _variant(variant: Any) -> str:
     return ", ".join(f"{name}={value}" for name, value in variant.differences().items())
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Return a number of things: 1 step, 2 steps."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 

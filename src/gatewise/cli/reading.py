@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,16 +14,18 @@ import numpy as np
 
 from gatewise import tables
 from gatewise.arrays import Array, numbers, require_memory
-from gatewise.errors import FileError, OptionError, ShapeError
+from gatewise.errors import FileError, OptionError, ShapeError, shown
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network
 from gatewise.step import State
-from gatewise.storage import readable
+from gatewise.storage import npz_names, read_npy, read_npz, read_text, readable
 
 T = TypeVar("T")
 SUFFIXES = (".csv", ".npy")
+NUMBERS = (".csv", ".json", ".npy", ".npz")  # names of files that are no models, mostly
+_LIKE_NUMBER = r"[+-]?[\d.,'\s_]*\d[\d.,'\s_]*%?"  # no name of a column, be it a number or not
 TIMES = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")  # heads of a column of times
 
 
@@ -57,12 +58,7 @@ def read(what: str, text: str) -> Given:
     if text.lower().endswith(SUFFIXES):
         given = _csv(Path(text)) if text.lower().endswith(".csv") else Given(_npy(Path(text)))
     else:
-        try:
-            given = Given(np.array([float(number) for number in text.split(",")]))
-        except ValueError:
-            raise OptionError(
-                f"{what} must be numbers with commas between them, or a .csv or .npy file, not {text!r}"
-            ) from None
+        given = _typed(what, text)
     if given.values.ndim not in (1, 2) or given.values.size == 0:
         raise ShapeError(f"{what} has shape {given.values.shape}; it must be one row of numbers, or (time, feature)")
     if not np.isfinite(given.values).all():
@@ -71,6 +67,19 @@ def read(what: str, text: str) -> Given:
         where = f"entry {place[-1]}" + (f" of row {place[0]}" if len(place) == 2 else "")
         raise OptionError(f"{what} must hold finite numbers, but {where} (counted from 0) is {value}")
     return given
+
+
+def _typed(what: str, text: str) -> Given:
+    """Return numbers that stand in the command line, by the same rule as a line of a table."""
+    try:
+        ((_, cells),) = tables.numerals(what, text, tables.rows(what, text))
+        return Given(np.array([_number(cell) for cell in cells]))
+    except FileError as problem:
+        raise OptionError(str(problem).removeprefix("cannot read ")) from None
+    except ValueError:
+        raise OptionError(
+            f"{what} must be numbers with commas between them, or a .csv or .npy file, not {shown(text)!r}"
+        ) from None
 
 
 def vector(what: str, text: str) -> Array:
@@ -119,7 +128,14 @@ def inspected(path: Path, settings: Sequence[str] | None) -> Contents:
     """Return what is in a file; what is to be known of its weights is said on standard error."""
     from gatewise import interop
 
-    return aloud(lambda: interop.inspect(path, **omitted(settings)))
+    try:
+        return aloud(lambda: interop.inspect(path, **omitted(settings)))
+    except FileError as problem:
+        if path.suffix.lower() not in NUMBERS or not path.is_file():
+            raise
+        raise FileError(
+            f"{problem}; if it holds numbers that you worked out yourself, gatewise check reads it"
+        ) from None
 
 
 def aloud(work: Callable[[], T]) -> T:
@@ -153,17 +169,17 @@ def network_of(contents: Contents, found: Found) -> Network | None:
 
 
 def starting(found: Found, batch: int) -> States | None:
-    """Return the initial state that a file gives, for each of `batch` rows; None for zeros."""
+    """Return the initial state that a file gives, for each of `batch` sequences; None for zeros."""
     if found.state is None:
         return None
 
-    def rows(array: Array) -> Array:
+    def repeated(array: Array) -> Array:
         array = np.atleast_2d(array)
         if len(array) not in (1, batch):
-            raise ShapeError(f"the file's initial state is for {len(array)} rows; there are {batch}")
+            raise ShapeError(f"the file's initial state is for {len(array)} sequences; there are {batch}")
         return np.broadcast_to(array, (batch, array.shape[1]))
 
-    return tuple(tuple(State(rows(one.h), rows(one.c)) for one in row) for row in found.state)
+    return tuple(tuple(State(repeated(one.h), repeated(one.c)) for one in row) for row in found.state)
 
 
 def states(lstm: LSTM, h: Any, c: Any, batch: int, names: tuple[str, str] = ("h0", "c0")) -> Any:
@@ -174,7 +190,7 @@ def states(lstm: LSTM, h: Any, c: Any, batch: int, names: tuple[str, str] = ("h0
     lstm : LSTM
     h, c : array or None
         (layers · directions, batch, size), or (batch, layers · directions, size); with one layer and direction also
-        (batch, size); with one row also without the batch.
+        (batch, size); with one sequence also without the batch.
     batch : int
     names : tuple of str
         Of the arrays, in errors.
@@ -196,7 +212,7 @@ def states(lstm: LSTM, h: Any, c: Any, batch: int, names: tuple[str, str] = ("h0
         allowed += [(batch, size)] * (count == 1) + [(count, size)] * (batch == 1) + [(size,)] * (count * batch == 1)
         if array.shape not in allowed:
             raise ShapeError(
-                f"{name} has shape {array.shape}; it must be {allowed[0]} (layers and directions, row, unit)"
+                f"{name} has shape {array.shape}; it must be {allowed[0]} (layers and directions, batch, unit)"
             )
         if array.shape == allowed[1] != allowed[0]:
             array = array.swapaxes(0, 1)
@@ -205,13 +221,13 @@ def states(lstm: LSTM, h: Any, c: Any, batch: int, names: tuple[str, str] = ("h0
     return tuple(tuple(pairs[start : start + ways]) for start in range(0, count, ways))
 
 
-def whole_numbers(what: str, array: Any) -> Any:
-    """Return an array as int64, or raise OptionError where a number is not whole."""
+def integers(what: str, array: Any) -> Any:
+    """Return an array as int64, or raise OptionError where a number is no integer."""
     array = np.asarray(array)
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all() or (array != np.rint(array)).any():
-        raise OptionError(f"{what} must hold whole numbers: the network embeds them")
+        raise OptionError(f"{what} must hold integers: the network embeds them")
     if array.size and np.abs(array).max() > 2**53:
-        raise OptionError(f"{what} must hold whole numbers that an embedding has rows for")
+        raise OptionError(f"{what} must hold integers that an embedding has rows for")
     return array.astype(np.int64)
 
 
@@ -257,7 +273,7 @@ def sequence(path: Path, key: str | None) -> Given:
         if key is not None and key not in names:
             raise OptionError(f"there is no array {key!r} in {path}; it has {', '.join(names[:20]) or 'none'}")
         name = names[0] if key is None else key
-        given = Given(numbers(name, npz(path, [name])[name]))
+        given = Given(numbers(name, read_npz(path, [name])[name]))
     else:
         given = _csv(path) if suffix == ".csv" else Given(_npy(path))
     if given.values.ndim not in (1, 2, 3):
@@ -265,107 +281,45 @@ def sequence(path: Path, key: str | None) -> Given:
     return given
 
 
-def npz_names(path: Path) -> list[str]:
-    """Return the names of the arrays in an .npz file."""
-    with _zip(path) as archive:
-        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-
-
-def npz(path: Path, names: Iterable[str]) -> dict[str, Any]:
-    """Return arrays of an .npz file by their names.
-
-    Raises
-    ------
-    FileError
-        If the file is not whole, or an array holds objects.
-    CapacityError
-        If an array does not fit into memory.
-    """
-    found = {}
-    for name in names:
-        try:
-            with _zip(path) as archive:
-                entry = archive.getinfo(f"{name}.npy")
-                require_memory(entry.file_size, 1, f"{name} in {path}")
-                with archive.open(entry) as file:
-                    found[name] = _array(file, entry.file_size)
-        except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, SyntaxError, OverflowError) as problem:
-            if isinstance(problem, FileError):
-                raise
-            raise FileError(f"cannot read {name} in {path}: {_first_line(problem)}") from None
-        except (KeyError, NotImplementedError, RuntimeError, TypeError, MemoryError) as problem:
-            if isinstance(problem, MemoryError) and str(problem):
-                raise
-            raise FileError(f"cannot read {name} in {path}: {_first_line(problem)}") from None
-    return found
-
-
-def _zip(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(readable(path))
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
-        if isinstance(problem, FileError):
-            raise
-        raise FileError(f"cannot read {path}: it is not a whole .npz file ({_first_line(problem)})") from None
-
-
-def _array(file: Any, size: int) -> Any:
-    """Return the array of an open .npy file of so many bytes; what its header declares must be what is there."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
-    if dtype.hasobject or dtype.kind not in "fiub":
-        raise ValueError(f"it holds {dtype}, not numbers")
-    data = file.read(size + 1)
-    count = 1
-    for length in shape:
-        count *= length
-    if len(data) != count * dtype.itemsize:
-        raise ValueError(f"it declares shape {shape} of {dtype} and holds {len(data)} bytes")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
-
-
 def _npy(path: Path) -> Array:
-    readable(path)
-    try:
-        # Mapped, so that a shape the file cannot hold is refused before memory is taken for it.
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, OverflowError) as problem:
-        raise FileError(f"cannot read {path}: it is not a whole .npy file ({_first_line(problem)})") from None
-    if not isinstance(loaded, np.ndarray):
-        raise FileError(f"cannot read {path}: it is an archive of several arrays; give a .npy file with one")
-    require_memory(loaded.size, 4 if loaded.dtype == np.float32 else 8, f"reading {path}")
-    return np.array(numbers(str(path), loaded))
+    mapped = read_npy(path)
+    require_memory(mapped.size, 4 if mapped.dtype == np.float32 else 8, f"reading {path}")
+    return np.array(numbers(str(path), mapped))
 
 
 def _csv(path: Path) -> Given:
     size = readable(path).stat().st_size
     require_memory(size, 40, f"reading {path}")  # bytes of Python's own for each of text
-    rows = tables.rows(path)
+    return _table(path, read_text(path))
+
+
+def _table(path: str | Path, text: str) -> Given:
+    """Return the numbers of a table, with the names of features and the times that it has."""
+    rows = tables.rows(path, text)
     if not rows:
         raise FileError(f"cannot read {path}: it holds no row")
     heads = None
-    if not any(_is_number(cell) for cell in rows[0][1]) and any(rows[0][1]):
+    if not any(re.fullmatch(_LIKE_NUMBER, cell) or _is_number(cell) for cell in rows[0][1]) and any(rows[0][1]):
         heads, rows = rows[0][1], rows[1:]
         if not rows:
-            raise FileError(f"cannot read {path}: it holds names of columns and no row of numbers with commas")
+            raise FileError(f"cannot read {path}: its only line holds no numbers: {shown(', '.join(heads))}")
     width = len(heads or rows[0][1])
-    times: list[str] | None = [] if heads is not None and width > 1 and _are_times(heads[0], rows[0][1][0]) else None
-    values = []
     for number, row in rows:
         if len(row) != width:
-            raise FileError(f"cannot read {path}: line {number} has {len(row)} entries, not {width}")
-        if times is not None:
-            times.append(row[0])
-            row = row[1:]
+            apart = tables.SEPARATORS[tables.separator(text)]
+            raise FileError(f"cannot read {path}: line {number} has {len(row)} entries, not {width} ({apart} separate)")
+    times = None
+    if heads is not None and width > 1 and _are_times(heads[0], rows[0][1][0]):
+        times, heads = tuple(row[0] for _, row in rows), heads[1:]
+        rows = [(number, row[1:]) for number, row in rows]
+    values, read = [], _number if "_" in text else float
+    for number, row in tables.numerals(path, text, rows):
         try:
-            values.append([float(cell) for cell in row])
+            values.append([*map(read, row)])
         except ValueError:
             wrong = next(cell for cell in row if not _is_number(cell))
-            raise FileError(f"cannot read {path}: line {number} has {wrong!r}, which is not a number") from None
-    if times is not None and heads is not None:
-        heads = heads[1:]
-    return Given(np.array(values), tuple(heads) if heads else None, tuple(times) if times is not None else None)
+            raise FileError(f"cannot read {path}: line {number} has {shown(wrong)!r}, which is not a number") from None
+    return Given(np.array(values), tuple(heads) if heads else None, times)
 
 
 def _are_times(head: str, first: str) -> bool:
@@ -375,14 +329,16 @@ def _are_times(head: str, first: str) -> bool:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        _number(text.replace(",", "."))
     except ValueError:
         return False
     return True
 
 
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).splitlines() or [type(problem).__name__])[0]
+def _number(text: str) -> float:
+    if "_" in text:  # which Python reads over
+        raise ValueError
+    return float(text)
 
 
 def require_other(output: Path, *sources: Path | None) -> None:

@@ -27,16 +27,16 @@ VARIANT = Group("Its variant", sort_key=5)
 MODEL = Group("A trained model", sort_key=6)
 
 
-def _whole(kind: object, tokens: Sequence[Token]) -> int:
-    """Read a whole number as Python does; 1.5 is none."""
+def _integer(kind: object, tokens: Sequence[Token]) -> int:
+    """Read an integer as Python does; 1.5 is none."""
     try:
         return int(tokens[0].value)
     except ValueError:
-        raise ValueError(f"it must be a whole number, not {tokens[0].value!r}") from None
+        raise ValueError(f"it must be an integer, not {tokens[0].value!r}") from None
 
 
-Whole = Annotated[int | None, Parameter(converter=_whole)]
-Count = Annotated[int, Parameter(converter=_whole)]
+Integer = Annotated[int | None, Parameter(converter=_integer)]
+Count = Annotated[int, Parameter(converter=_integer)]
 
 
 @Parameter(name="*", group=CELL)
@@ -44,17 +44,17 @@ Count = Annotated[int, Parameter(converter=_whole)]
 class CellOptions:
     """Where a new cell's sizes and numbers come from."""
 
-    input_size: Annotated[Whole, Parameter(help="Features of the input; by default as many as x has, or 3.")] = None
-    hidden_size: Annotated[Whole, Parameter(help="Units; by default as many as c has, or 2.")] = None
-    projection_size: Annotated[Whole, Parameter(help="Size of the projected hidden state.")] = None
+    input_size: Annotated[Integer, Parameter(help="Features of the input; by default as many as x has, or 3.")] = None
+    hidden_size: Annotated[Integer, Parameter(help="Units; by default as many as c has, or 2.")] = None
+    projection_size: Annotated[Integer, Parameter(help="Size of the projected hidden state.")] = None
     init: Annotated[
         Init | None,
         Parameter(help="How weights are drawn: as in the worked example (the default), or as PyTorch or Keras do."),
     ] = None
     scale: Annotated[float | None, Parameter(help="Of init notebook: what standard normal numbers are times.")] = None
-    seed: Annotated[Whole, Parameter(help="Where drawing starts; 1010 by default.")] = None
+    seed: Annotated[Integer, Parameter(help="Where drawing starts; 1010 by default.")] = None
     forget_bias: Annotated[float | None, Parameter(help="Of init glorot: 1 by default.")] = None
-    longest: Annotated[Whole, Parameter(help="Of init chrono: the longest memory in steps, 100 by default.")] = None
+    longest: Annotated[Integer, Parameter(help="Of init chrono: the longest memory in steps, 100 by default.")] = None
 
 
 _Act = Annotated[str | None, Parameter(help="As name, name:alpha or name:alpha,beta.")]
@@ -91,9 +91,9 @@ class ModelOptions:
     settings: Annotated[
         list[str] | None, Parameter(name="--set", negative="", help="What the file leaves out, as NAME=VALUE.")
     ] = None
-    layer: Annotated[Whole, Parameter(help="Which layer, from 0 (the default).")] = None
+    layer: Annotated[Integer, Parameter(help="Which layer, from 0 (the default).")] = None
     direction: Annotated[Direction | None, Parameter(help="Of a bidirectional model.")] = None
-    at: Annotated[Whole, Parameter(help="Which step of the sequence, from 0 (the default); -1 is the last.")] = None
+    at: Annotated[Integer, Parameter(help="Which step of the sequence, from 0 (the default); -1 is the last.")] = None
 
 
 _Numbers = Parameter(allow_leading_hyphen=True)
@@ -126,7 +126,7 @@ class RunOptions:
     ] = None
     h: Annotated[str | None, _Numbers, Parameter(help="The previous hidden state.")] = None
     c: Annotated[str | None, _Numbers, Parameter(help="The previous cell state.")] = None
-    steps: Annotated[Whole, Parameter(help="How many steps; a single x is the input of each of them.")] = None
+    steps: Annotated[Integer, Parameter(help="How many steps; a single x is the input of each of them.")] = None
 
 
 @Parameter(name="*", group=BACK)

@@ -13,7 +13,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import time_first
 from gatewise.cli import reading
-from gatewise.cli.inspect import FILE, Settings
+from gatewise.cli.inspect import FILE, ModelFile, Settings, counted
 from gatewise.cli.run import Count
 from gatewise.errors import OptionError, ShapeError
 from gatewise.interop.found import Contents, Found
@@ -23,7 +23,7 @@ from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network
-from gatewise.storage import beside
+from gatewise.storage import beside, npz_names, read_npz
 
 INPUT = Group("The input", sort_key=2)
 KEPT = Group("What is kept", sort_key=3)
@@ -33,15 +33,16 @@ RATE = 5e9  # additions and multiplications a second: what the native engine doe
 
 
 def trace(
-    file: Annotated[Path, Parameter(help="Of gatewise, PyTorch, Keras, ONNX, or a JSON model.")],
+    file: ModelFile,
     input: Annotated[
         Path,
         Parameter(
-            help="A .npy, .npz or .csv file: what goes into the LSTM; whole numbers where the file holds a network with"
-            " an embedding. Of a .csv file a row is a step; the first line may name the features; a first column"
-            " called time or date gives the times."
+            help="The input of the LSTM: a .npy, .npz or .csv file; integers if FILE holds a network with an embedding."
+            " In a .csv file each row is a time step. Its columns are separated by tabs, semicolons or commas; its"
+            " first line may name the features, and a first column called time or date gives the times."
         ),
     ],
+    /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], group=KEPT)],
     name: Annotated[str | None, Parameter(group=FILE)] = None,
@@ -56,33 +57,38 @@ def trace(
 ) -> None:
     """Run an LSTM over an input and write every gate of every step to a file.
 
-    A .safetensors file is written as the run goes, so that it may be larger than memory; gatewise.load_trace reads it.
-    An .npz file has plain arrays (time, batch, unit) by names such as layer0.forward.forget_gate, with the input, the
-    output, and the steps that are kept.
+    A .safetensors file is written while the LSTM runs, so it may be larger than memory; gatewise.load_trace reads it.
+    An .npz file holds plain arrays of shape (time, batch, unit) under names such as layer0.forward.forget_gate, with
+    the input, the output and the numbers of the steps that were kept.
+
+    For example:
+
+        gatewise trace model.pt x.csv -o trace.npz
+        gatewise trace model.onnx x.npy -o trace.safetensors
 
     Parameters
     ----------
     output
         The file to write, .safetensors or .npz.
     name
-        Which LSTM, where the file holds several.
+        Which LSTM, if the file holds several.
     axes
-        The order of the input's axes, for instance batch,time,feature; by default that of the file's framework where
-        the file tells it, else time,batch,feature. An input of two axes has no batch.
+        The order of the input's axes, for example batch,time,feature. The default is the order that FILE tells, or
+        else time,batch,feature. An input with two axes has no batch.
     key
-        Which array of an .npz file.
+        Which array of an .npz file, if it holds several.
     lengths
-        How many steps of each row are real, with commas between them; the rest is padding.
+        The number of valid steps of each sequence in the batch, with commas between them; the rest is padding.
     state
-        An .npz file with the initial states h0 and c0, stacked as PyTorch and ONNX have them: (layers and directions,
-        batch, unit). By default those of the file, where it holds any, else zeros.
+        An .npz file with the initial states h0 and c0, stacked as in PyTorch and ONNX: (layers and directions, batch,
+        unit). The default is the initial state in FILE, or else zeros.
     keep
-        Only these quantities, with commas between them: input_gate, forget_gate, candidate, output_gate, cell_state,
-        hidden_state, unprojected_state.
+        Keep only these quantities, with commas between them: input_gate, forget_gate, candidate, output_gate,
+        cell_state, hidden_state, unprojected_state.
     units
-        Only these hidden units, with commas between them, from 0.
+        Keep only these hidden units, counted from 0, with commas between them.
     every
-        Only every nth step.
+        Keep only every nth step.
     """
     from gatewise.render.text import clean
 
@@ -95,16 +101,16 @@ def trace(
     names = reading.axes(axes, found.batch_first)
     column = input.suffix.lower() == ".csv" and given.values.shape[1] == 1
     x, masking = features(contents, found, given.values[:, 0] if column else given.values, names)
-    rows = 1 if x.ndim == 2 else x.shape[1]
-    counts = None if lengths is None else np.array(_whole("lengths", lengths))
+    batch = 1 if x.ndim == 2 else x.shape[1]
+    counts = None if lengths is None else np.array(_integers("lengths", lengths))
     if counts is not None and x.ndim == 2:
         x = x[:, None]
     _require_finite(x, lstm, counts, input)
-    start = _start(found, state, rows)
+    start = _start(found, state, batch)
     if start is not None and x.ndim == 2:
         start = tuple(tuple(type(one)(one.h[0], one.c[0]) for one in row) for row in start)
     quantities = QUANTITIES if keep is None else tuple(part.strip() for part in keep.split(","))
-    chosen = None if units is None else tuple(_whole("units", units))
+    chosen = None if units is None else tuple(_integers("units", units))
     keeping = Keep(quantities, chosen, every)
     options: dict[str, Any] = {"keep": quantities, "units": chosen, "every": every}
     if keeping.everything:
@@ -112,8 +118,8 @@ def trace(
     options |= masking if counts is None else {}
     options |= {"lengths": counts, "labels": _labels(given, lstm, len(x))}
     on_file = output.suffix.lower() == ".safetensors"
-    kept = bytes_kept(lstm, keeping, len(x), rows, on_file=on_file)
-    about = seconds(lstm, len(x), rows)
+    kept = bytes_kept(lstm, keeping, len(x), batch, on_file=on_file)
+    about = seconds(lstm, len(x), batch)
     if kept > LARGE or about > LONG:
         where = f", which are written to {output} as the run goes" if on_file else ""
         long = f", and takes about {about:.0f} s" if about > 1 else ""
@@ -125,7 +131,7 @@ def trace(
             with beside(output) as temporary, open(temporary, "wb") as target:  # before the run, which may be long
                 made = lstm.trace(x, start, **options)
                 np.savez(target, **npz_arrays(made))
-    print(clean(f"{output}: {described(found.name, made, rows, every)}, {in_bytes(output.stat().st_size)}"))
+    print(clean(f"{output}: {described(found.name, made, batch, every)}, {in_bytes(output.stat().st_size)}"))
 
 
 def features(contents: Contents, found: Found, values: Any, names: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
@@ -138,11 +144,11 @@ def features(contents: Contents, found: Found, values: Any, names: tuple[str, ..
     ShapeError
         If its sizes are others than the LSTM takes.
     OptionError
-        If it holds no whole numbers where the network embeds them.
+        If it does not hold integers where the network embeds them.
     """
     lstm, network = found.lstm, reading.network_of(contents, found)
     if network is not None and network.embedding is not None and not _are_features(values, lstm):
-        tokens = reading.whole_numbers("the input", values)
+        tokens = reading.integers("the input", values)
         if tokens.ndim > 1:
             tokens = time_first(tokens, [one for one in names if one != "feature"], "the input")
         return network.embed(tokens)[0], _masking(network, tokens == network.masked)
@@ -168,7 +174,7 @@ def _masking(network: Network, masked: Any) -> dict[str, Any]:
 
 
 def _are_features(values: Any, lstm: LSTM) -> bool:
-    """Whether an input for a network with an embedding is what the embedding would give: no whole numbers."""
+    """Whether an input for a network with an embedding is what the embedding would give: not integers."""
     return values.ndim >= 2 and values.shape[-1] == lstm.input_size and bool((values != np.rint(values)).any())
 
 
@@ -180,9 +186,9 @@ def _require_finite(x: Any, lstm: LSTM, lengths: Any, path: Path) -> None:
         bad &= (np.arange(len(x))[:, None] < lengths)[..., None]
     if bad.any():
         place = np.argwhere(bad)[0]
-        row = f" of row {place[1]}" if x.ndim == 3 else ""
+        sequence = f" of sequence {place[1]}" if x.ndim == 3 else ""
         raise OptionError(
-            f"the input must hold finite numbers of {lstm.dtype}, but feature {place[-1]} of step {place[0]}{row}"
+            f"the input must hold finite numbers of {lstm.dtype}, but feature {place[-1]} of step {place[0]}{sequence}"
             f" (counted from 0) in {path} is {x[tuple(place)]}"
         )
 
@@ -191,10 +197,10 @@ def _start(found: Found, path: Path | None, batch: int) -> States | None:
     """Return the initial state (batch, ·) of a file, else that of the LSTM's own file."""
     if path is None:
         return reading.starting(found, batch)
-    names = set(reading.npz_names(path)) & {"h0", "c0"}
+    names = set(npz_names(path)) & {"h0", "c0"}
     if not names:
-        raise OptionError(f"{path} must hold h0, c0 or both; it has {', '.join(reading.npz_names(path)) or 'none'}")
-    return initial(found.lstm, reading.npz(path, sorted(names)), batch)
+        raise OptionError(f"{path} must hold h0, c0 or both; it has {', '.join(npz_names(path)) or 'none'}")
+    return initial(found.lstm, read_npz(path, sorted(names)), batch)
 
 
 def initial(lstm: LSTM, arrays: dict[str, Any], batch: int) -> States:
@@ -220,11 +226,11 @@ def _labels(given: reading.Given, lstm: LSTM, time: int) -> Labels | list[Labels
     return [Labels(heads, None, None, times), *[rest] * (lstm.num_layers - 1)]
 
 
-def _whole(what: str, text: str) -> list[int]:
+def _integers(what: str, text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise OptionError(f"--{what} must be whole numbers with commas between them, not {text!r}") from None
+        raise OptionError(f"--{what} must be integers with commas between them, not {text!r}") from None
 
 
 # What it takes.
@@ -303,12 +309,11 @@ def npz_arrays(trace: LSTMTrace) -> dict[str, Any]:
     return arrays
 
 
-def described(name: str, trace: LSTMTrace, rows: int, every: int) -> str:
+def described(name: str, trace: LSTMTrace, sequences: int, every: int) -> str:
     """Say in words what a trace holds."""
     first: Any = next(iter(trace.layers[0].values()))
-    layers = len(trace.layers)
-    said = [f"{name}, {layers} layer{'s' * (layers > 1)}, {' and '.join(trace.directions)}"]
-    said.append(f"{first.time:,} step{'s' * (first.time != 1)} of {rows:,} row{'s' * (rows != 1)}")
+    said = [f"{name}, {counted(len(trace.layers), 'layer')}, {' and '.join(trace.directions)}"]
+    said.append(f"{counted(first.num_steps, 'step')} of {counted(sequences, 'sequence')}")
     if every > 1:
         said.append(f"one step in {every:,} kept")
     kept: Sequence[str] = first.keep.quantities

@@ -13,10 +13,11 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_words, time_first
 from gatewise.cli import reading
-from gatewise.cli.inspect import FILE, Settings, wrapped
+from gatewise.cli.inspect import FILE, ModelFile, Settings, wrapped
 from gatewise.cli.trace import features, initial
 from gatewise.errors import OptionError
 from gatewise.interop.found import Contents, Found
+from gatewise.storage import npz_names, read_npz
 
 if TYPE_CHECKING:
     from gatewise.diagnostics.verification import Verification
@@ -27,7 +28,8 @@ KEYS = ("x", "y", "h0", "c0", "hn", "cn", "lengths")
 
 
 def verify(
-    file: Annotated[Path, Parameter(help="Of gatewise, PyTorch, Keras, ONNX, or a JSON model.")],
+    file: ModelFile,
+    /,
     *,
     io: Annotated[Path, Parameter(group=ANSWERS)],
     name: Annotated[str | None, Parameter(group=FILE)] = None,
@@ -35,26 +37,33 @@ def verify(
     prefix: Annotated[str, Parameter(group=ANSWERS)] = "",
     axes: Annotated[str | None, Parameter(group=ANSWERS)] = None,
 ) -> None:
-    """Hold an LSTM against what its own runtime put out: how far apart they are, where, and whether that is rounding.
+    """Compare an LSTM with the outputs of its own framework: how far apart, where, and whether that is rounding.
 
-    Two runtimes differ in the last bits. How far rounding alone carries them apart on this very input is measured; what
-    differs by more is a mistake, and its likeliest causes are tried: the order of the gates, a bias that is left out,
-    the hard sigmoid of another framework, reversed time, axes or states that have changed places … A cause is named
-    only if nothing but rounding is left with it. Exit code 1 if there is a mistake, or nothing
-    can be told.
+    Two runtimes differ in the last bits. How far rounding alone takes them apart on this input is measured. A larger
+    difference is a mistake, and likely causes of it are tried: another order of the gates, a missing bias, the hard
+    sigmoid of another framework, reversed time, exchanged axes or states, and more. A cause is named only if nothing
+    but rounding is left with it. The exit code is 0 if the two agree, and 1 if there is a mistake or it cannot be told.
+
+    To check numbers that you worked out yourself, use gatewise check.
+
+    For example:
+
+        gatewise verify model.onnx --io case.npz
+        gatewise verify model.pt --io cases.npz --prefix second.
 
     Parameters
     ----------
     io
-        An .npz file: x, what went into the LSTM; y, what came out; where there are any the initial states h0 and c0,
-        the final states hn and cn (layers and directions, batch, unit), and the lengths of the rows.
+        An .npz file with x, the input of the LSTM, and y, its output. It may also have the initial states h0 and c0,
+        the final states hn and cn, all of shape (layers and directions, batch, unit), and lengths, the number of valid
+        steps of each sequence.
     name
-        Which LSTM, where the file holds several.
+        Which LSTM, if the file holds several.
     prefix
-        What the names of the arrays begin with.
+        What the names of the arrays in that file begin with.
     axes
-        The order of the axes of x and y, for instance batch,time,feature; by default that of the file's framework where
-        the file tells it, else time,batch,feature.
+        The order of the axes of x and y, for example batch,time,feature. The default is the order that FILE tells, or
+        else time,batch,feature.
     """
     contents, found = reading.picked(file, name, settings)
     arrays = _arrays(io, prefix)
@@ -63,17 +72,17 @@ def verify(
     if axes is None and (fitting := _batch_first(arrays)) not in (None, bool(batch_first)):
         batch_first = fitting
         order = "batch,time,feature" if fitting else "time,batch,feature"
-        notes.append(f"the axes are taken to be {order}: so the rows of the states, or the lengths, fit")
+        notes.append(f"the axes are taken to be {order}, the order that fits the states or the lengths")
     names = reading.axes(axes, batch_first)
     x, masking = features(contents, found, arrays["x"], names)
-    rows = 1 if x.ndim == 2 else x.shape[1]
+    batch = 1 if x.ndim == 2 else x.shape[1]
     y = arrays.get("y")
     if y is not None:
         y = _in_time(found, y, x, names)
-    state = initial(lstm, arrays, rows) if {"h0", "c0"} & set(arrays) else reading.starting(found, rows)
+    state = initial(lstm, arrays, batch) if {"h0", "c0"} & set(arrays) else reading.starting(found, batch)
     final = None
     if {"hn", "cn"} & set(arrays):
-        final = reading.states(lstm, arrays.get("hn"), arrays.get("cn"), rows, ("hn", "cn"))
+        final = reading.states(lstm, arrays.get("hn"), arrays.get("cn"), batch, ("hn", "cn"))
     lengths = arrays.get("lengths")
     if x.ndim == 2 and lengths is not None:
         x = x[:, None]
@@ -115,7 +124,7 @@ def _arrays(path: Path, prefix: str) -> dict[str, Any]:
     """Return the arrays of a case by their names without the prefix."""
     if path.suffix.lower() != ".npz":
         raise OptionError(f"--io must be an .npz file, not {path}")
-    names = reading.npz_names(path)
+    names = npz_names(path)
     there = [key for key in KEYS if prefix + key in names]
     held = ", ".join(names[:20]) or "nothing"
     if "x" not in there:
@@ -124,7 +133,7 @@ def _arrays(path: Path, prefix: str) -> dict[str, Any]:
         raise OptionError(f"{path} must hold {prefix}x, what went into the LSTM; it holds {held}{hint}")
     if not {"y", "hn", "cn"} & set(there):
         raise OptionError(f"{path} must hold {prefix}y, {prefix}hn or {prefix}cn, what came out; it holds {held}")
-    found = dict(zip(there, reading.npz(path, [prefix + key for key in there]).values(), strict=True))
+    found = dict(zip(there, read_npz(path, [prefix + key for key in there]).values(), strict=True))
     if "lengths" in found:
         found["lengths"] = np.atleast_1d(found["lengths"])
     return found
@@ -142,7 +151,7 @@ def _in_time(found: Found, y: Any, x: Any, names: tuple[str, ...]) -> Any:
 
 
 def _batch_first(arrays: dict[str, Any]) -> bool | None:
-    """Whether x has the rows of the states, or of the lengths, on its first axis; None where that does not tell."""
+    """Whether x has the batch of the states, or of the lengths, on its first axis; None where that does not tell."""
     x = arrays["x"]
     if x.ndim != 3 or x.shape[0] == x.shape[1]:
         return None
@@ -169,7 +178,7 @@ def lines(what: str, io: Path, verification: Verification, notes: Sequence[str])
             yield ""
             yield from wrapped(
                 f"{one.name}: {one.beyond:,} of {one.entries:,} numbers are further off than rounding in"
-                f" {verification.precision} takes them, {one.excess:.3g} times as far at most; the first is at"
+                f" {verification.precision} takes them, by a factor of up to {one.excess:.3g}; the first is at"
                 f" {in_words(one.first)}.",
                 "",
                 "  ",
@@ -177,7 +186,7 @@ def lines(what: str, io: Path, verification: Verification, notes: Sequence[str])
     if not verification.agrees:
         yield ""
         if verification.causes:
-            yield "Nothing but rounding is left where"
+            yield "Nothing but rounding is left if"
             for cause in verification.causes:
                 yield from wrapped(cause, "  ", "      ")
         else:

@@ -19,10 +19,10 @@ from gatewise.cli.run import (
     STEP,
     BackOptions,
     CellOptions,
+    Integer,
     ModelOptions,
     RunOptions,
     VariantOptions,
-    Whole,
     build,
     given,
 )
@@ -32,13 +32,13 @@ from gatewise.errors import OptionError
 def walk(
     *,
     run: RunOptions | None = None,
-    unit: Annotated[Whole, Parameter(group=RUN)] = None,
-    row: Annotated[Whole, Parameter(group=RUN)] = None,
+    unit: Annotated[Integer, Parameter(group=RUN)] = None,
+    row: Annotated[Integer, Parameter(group=RUN)] = None,
     backward: Annotated[bool, Parameter(group=BACK, negative="")] = False,
     back: BackOptions | None = None,
     format: Annotated[Format | None, Parameter(group=PAGE)] = None,
     program: Annotated[bool, Parameter(group=PAGE, negative="")] = False,
-    output: Annotated[Path | None, Parameter(group=PAGE)] = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=PAGE)] = None,
     notation: Annotated[NotationName, Parameter(group=PAGE)] = "gatewise",
     cell: CellOptions | None = None,
     variant: VariantOptions | None = None,
@@ -48,6 +48,11 @@ def walk(
 
     Without options: the worked example, a cell with three features and two units. Units, layers and steps are counted
     from 0, as in Python.
+
+    For example:
+
+        gatewise walk --backward
+        gatewise walk --x 0.5,0.8,0.2 --hidden-size 4 --unit 0
 
     Parameters
     ----------

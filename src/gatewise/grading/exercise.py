@@ -284,7 +284,7 @@ def roster(path: str | os.PathLike[str]) -> dict[str, str]:
         If it cannot be read, holds nobody, or two students' files would have the same name.
     """
     source = storage.readable(path)
-    rows = tables.rows(source, marks=",;\t", what="comma-separated text in UTF-8")
+    rows = tables.rows(source)
     found: dict[str, str] = {}
     taken: dict[str, int] = {}
     for number, row in rows:

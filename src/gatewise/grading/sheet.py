@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from gatewise import tables
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, one_of
 from gatewise.render.text import clean
-from gatewise.storage import readable
+from gatewise.storage import npz_names, read_npz, read_text, readable
 
 SUFFIXES = (".json", ".csv", ".npz")
 LARGEST = 16 << 20  # bytes of a sheet; no person fills a larger one
@@ -96,10 +95,7 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
     if suffix == ".npz":
         sheet = _npz(source)
     else:
-        try:
-            text = source.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError:
-            raise FileError(f"cannot read {source}: it is not text in UTF-8") from None
+        text = read_text(source)
         sheet = _settled(Sheet(_csv(source, text), str(source)) if suffix == ".csv" else _json(source, text, part))
     if not sheet.answers:
         raise FileError(f"cannot read {source}: it holds no quantity")
@@ -285,23 +281,19 @@ def _written(number: Decimal) -> int:
 def _csv(source: Path, text: str) -> dict[str, Answer]:
     lines: dict[str, list[tuple[int, list[Decimal | None]]]] = {}
     last = None
-    for number, cells in tables.rows(source, text):
-        if not any(cells) or cells[0].startswith("#") or (not lines and cells[0].lower() in _HEADS):
-            continue
-        name = cells[0]
-        other = next((mark for mark in ";\t" if mark in name), None)
-        if other is not None:
-            told = "semicolons" if other == ";" else "tabs"
-            raise FileError(
-                f"cannot read {source}: line {number} has {told} between its columns; save it with commas, and points"
-                " in the numbers"
-            )
+    rows = [
+        (number, cells) for number, cells in tables.rows(source, text) if any(cells) and not cells[0].startswith("#")
+    ]
+    if rows and rows[0][1][0].lower() in _HEADS:
+        del rows[0]
+    written = tables.numerals(source, text, [(number, cells[1:]) for number, cells in rows])
+    for (number, (name, *_)), (_, numbers) in zip(rows, written, strict=True):
         if not name:
             raise FileError(f"cannot read {source}: line {number} has no name of a quantity before its numbers")
         if name in lines and name != last:
             raise FileError(f"cannot read {source}: line {number} has {_shown(name)} again")
         last = name
-        lines.setdefault(name, []).append((number, [_cell(source, number, cell) for cell in cells[1:]]))
+        lines.setdefault(name, []).append((number, [_cell(source, number, cell) for cell in numbers]))
     answers = {}
     for name, found in lines.items():
         first = found[0][0]
@@ -323,7 +315,6 @@ def _csv(source: Path, text: str) -> dict[str, Answer]:
 def _cell(source: Path, number: int, cell: str) -> Decimal | None:
     if cell.strip("_ ") == "":
         return None
-    cell = cell.replace("\N{MINUS SIGN}", "-")
     if not _NUMBER.fullmatch(cell):
         raise FileError(f"cannot read {source}: line {number} has {_shown(cell)}, which is not a number")
     return Decimal(cell)
@@ -333,21 +324,10 @@ def _cell(source: Path, number: int, cell: str) -> Decimal | None:
 
 
 def _npz(source: Path) -> Sheet:
-    try:
-        with zipfile.ZipFile(source) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-                raise FileError(f"cannot read {source}: unpacked, a sheet has at most {LARGEST >> 20} MiB")
-        with np.load(source, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
-    except FileError:
-        raise
-    except Exception as problem:  # whatever zipfile, zlib, tokenize and numpy raise at what is no archive of arrays
-        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise FileError(f"cannot read {source}: it is not a whole .npz file ({clean(reason)})") from None
+    arrays = read_npz(source, npz_names(source), most=LARGEST)
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-            kind = array.dtype if isinstance(array, np.ndarray) else "no array"
-            raise FileError(f"cannot read {source}: {_shown(name)} must be numbers, but is of type {kind}")
+        if array.dtype.kind not in "fiu":
+            raise FileError(f"cannot read {source}: {_shown(name)} must be numbers, but is of type {array.dtype}")
         if np.isinf(array).any():
             raise FileError(f"cannot read {source}: {_shown(name)} must hold finite numbers")
     floats = {name: array if array.dtype.kind == "f" else array.astype(np.float64) for name, array in arrays.items()}

@@ -206,6 +206,8 @@ class Contents:
         `Network` cannot express.
     holds : str
         What the file holds instead, in words, where nothing else of this record is set.
+    calls : tuple of str
+        Of a pickle: the classes and functions that unpickling would have called. None of them is ever imported.
     """
 
     path: str
@@ -215,9 +217,11 @@ class Contents:
     refused: tuple[Refused, ...] = ()
     network: Callable[[], Network] | None = None
     holds: str = "it holds no weights"
+    calls: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")
+        object.__setattr__(self, "calls", tuple(map(shown, self.calls)))
 
     def pick(self, name: str | None = None) -> Found:
         """Return the LSTM of that name; without one, the only LSTM, or the one that stacks all the others.

@@ -69,8 +69,14 @@ _MAKERS: dict[str, Any] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": 
 _IGNORED = {"PROTO", "FRAME", "READONLY_BUFFER"}
 
 
-def read(file: BinaryIO) -> Any:
+def read(file: BinaryIO, named: dict[str, None] | None = None) -> Any:
     """Return what the next pickle in a file describes, and leave the file behind its end.
+
+    Parameters
+    ----------
+    file : binary file
+    named : dict of str, optional
+        Takes the full names of the classes and functions that unpickling would import, and mostly call, in their order.
 
     Raises
     ------
@@ -80,7 +86,7 @@ def read(file: BinaryIO) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # escapes in a text that only old Pythons wrote
-            return _Machine().run(_Rest(file))
+            return _Machine({} if named is None else named).run(_Rest(file))
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, struct.error, RecursionError) as problem:
         raise FileError(
             f"it is not an intact pickle ({reason(problem) if isinstance(problem, ValueError) else 'it is malformed'})"
@@ -101,9 +107,10 @@ class _Rest:
 
 
 class _Machine:
-    def __init__(self) -> None:
+    def __init__(self, named: dict[str, None]) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.named = named
 
     def run(self, file: _Rest) -> Any:
         for count, (operation, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, file)), 1):
@@ -227,26 +234,28 @@ class _Machine:
         if not isinstance(target, dict) or len(values) % 2:
             raise ValueError(f"keys are set in a {type(target).__name__}")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if key is None or isinstance(
-                key, _KEYS
-            ):  # no weights are under nested tuples, whose nesting may be endless
+            if key is None or isinstance(key, _KEYS):  # nested tuples may be endless, and no weights are under them
                 target[key] = value
 
     # What would import or call something.
 
+    def name(self, module: str, name: str) -> Global:
+        self.named[f"{module}.{name}"] = None
+        return Global(module, name)
+
     def _global(self, argument: str) -> None:
         module, _, name = argument.partition(" ")
-        self.stack.append(Global(module, name))
+        self.stack.append(self.name(module, name))
 
     def _stack_global(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
             raise ValueError("a name is not a string")
-        self.stack.append(Global(module, name))
+        self.stack.append(self.name(module, name))
 
     def _inst(self, argument: str) -> None:
         module, _, name = argument.partition(" ")
-        self.make(Global(module, name), tuple(self.marked()))
+        self.make(self.name(module, name), tuple(self.marked()))
 
     def _obj(self, _: Any) -> None:
         maker, *args = self.marked()
@@ -265,7 +274,7 @@ class _Machine:
             self.stack[-1].pairs.update(named)
 
     def _ext1(self, code: int) -> None:
-        self.stack.append(Global("an extension", str(code)))
+        self.stack.append(self.name("an extension", str(code)))
 
     _ext2 = _ext4 = _ext1
 

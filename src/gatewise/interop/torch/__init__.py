@@ -73,7 +73,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     count = len(archive.tensors)
     some = ", ".join(list(archive.tensors)[:3])[:200] + (" …" if count > 3 else "")
     holds = f"none of its {count} tensors has a name of an LSTM's ({some})" if count else "it holds no tensors"
-    return Contents(name, _format(archive), found, parts, refused, holds=holds)
+    return Contents(name, _format(archive), found, parts, refused, holds=holds, calls=archive.calls)
 
 
 def _format(archive: Archive) -> str:

@@ -40,12 +40,15 @@ class Archive:
         The class of each object that holds tensors, by path.
     batch_first : dict of str to bool
         What an object says of its batch_first, by path.
+    calls : tuple of str
+        What unpickling would have called.
     """
 
     format: str
     tensors: Mapping[str, Tensor]
     classes: Mapping[str, str] = field(default_factory=dict)
     batch_first: Mapping[str, bool] = field(default_factory=dict)
+    calls: tuple[str, ...] = ()
 
 
 def open_archive(path: Path, head: bytes) -> Archive:
@@ -100,14 +103,14 @@ def _zip(path: Path) -> Archive:
         name = f"{folder}/data/{key}"
         return Storage(storage_kind(kind), count, lambda size: native(member(path, name, size), kind, order))
 
-    found = flatten(pickles.read(io.BytesIO(description)), storage)
+    calls: dict[str, None] = {}
+    found = flatten(pickles.read(io.BytesIO(description), calls), storage)
     if not script:
-        return Archive("PyTorch", *found)
+        return Archive("PyTorch", *found, tuple(calls))
     tensors, classes, said = found
     code = {at: _constant(path, f"{folder}/code", kind) for at, kind in classes.items() if kind.endswith(".LSTM")}
-    return Archive(
-        "TorchScript", tensors, classes, said | {at: value for at, value in code.items() if value is not None}
-    )
+    said |= {at: value for at, value in code.items() if value is not None}
+    return Archive("TorchScript", tensors, classes, said, tuple(calls))
 
 
 def _constant(path: Path, folder: str, kind: str) -> bool | None:
@@ -126,14 +129,15 @@ def _constant(path: Path, folder: str, kind: str) -> bool | None:
 
 
 def _stream(file: BinaryIO) -> Archive:
-    first = pickles.read(file)
+    calls: dict[str, None] = {}
+    first = pickles.read(file, calls)
     if first != MAGIC:
-        return Archive("pickle", *flatten(first, lambda _: None))
-    pickles.read(file)  # the version of the protocol
-    system = pickles.read(file)
+        return Archive("pickle", *flatten(first, lambda _: None), tuple(calls))
+    pickles.read(file, calls)  # the version of the protocol
+    system = pickles.read(file, calls)
     order = b"big" if isinstance(system, dict) and system.get("little_endian") is False else b"little"
-    content = pickles.read(file)
-    keys = pickles.read(file)
+    content = pickles.read(file, calls)
+    keys = pickles.read(file, calls)
     if not isinstance(keys, list):
         raise FileError("its storages are not listed")
     identities = [one.identity for one in persistent(content) if is_storage(one.identity)]
@@ -171,4 +175,4 @@ def _stream(file: BinaryIO) -> Archive:
 
         return Storage(storage_kind(kind), count, read)
 
-    return Archive("PyTorch, the form before 1.6", *flatten(content, storage))
+    return Archive("PyTorch, the form before 1.6", *flatten(content, storage), tuple(calls))

@@ -1,0 +1,140 @@
+"""What is wrong with a command line, in one sentence; and help whose paragraphs flow with the terminal."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterable
+from typing import Any, get_args
+
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    RepeatArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
+
+from gatewise.errors import shown
+
+CLOSE = 0.75  # how alike two names must be, of 1, before one is suggested for the other
+INSTEAD = {"verify": " (your own numbers are compared by gatewise check)"}  # where another command may be meant
+
+
+def flowing(text: str | None) -> str:
+    """Return a docstring with each paragraph on a line of its own, and examples, which are further in, as they are."""
+    lines: list[str] = []
+    inner = 0  # how far in a paragraph of this section is
+    for line in inspect.cleandoc(text or "").splitlines():
+        depth = len(line) - len(line.lstrip())
+        if line.startswith("---"):
+            inner = 4
+        goes_on = lines and lines[-1].strip() and not lines[-1].endswith("---") and not line.startswith("---")
+        if goes_on and line and depth == inner == len(lines[-1]) - len(lines[-1].lstrip()):
+            lines[-1] += f" {line.strip()}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def sentence(problem: CycloptsError, app: App) -> str:
+    """Say in one sentence what is wrong with a command line, and what is allowed."""
+    command = " ".join(problem.command_chain or ())
+    if not command:
+        return _unknown_command(problem, app)
+    if isinstance(problem, UnknownOptionError):
+        return _unknown_option(problem, command, app)
+    if isinstance(problem, MissingArgumentError):
+        return _missing(problem, command, app)
+    if isinstance(problem, CoercionError) and problem.token is not None:
+        return _not_converted(problem)
+    if isinstance(problem, RepeatArgumentError):
+        return f"{problem.token.keyword} is given more than once"
+    if isinstance(problem, UnusedCliTokensError):
+        return _too_much(problem, command, app)
+    problem.verbose = False
+    return f"{command}: {' '.join(str(problem).split()).rstrip('.')}"
+
+
+def _unknown_command(problem: CycloptsError, app: App) -> str:
+    given = (problem.unused_tokens or problem.root_input_tokens or [""])[0]
+    names = [name for name in app if not name.startswith("-")]
+    if given.startswith("-"):
+        return f"there is no option {shown(given)} before a command; gatewise --help lists the commands"
+    if os.path.isfile(given):
+        return f"{shown(given)!r} is a file, not a command; gatewise inspect says what is in a file"
+    close = _like(given, names)
+    return f"there is no command {shown(given)!r}; " + (
+        f"did you mean {close}?" if close else f"allowed: {_and(names)}"
+    )
+
+
+def _unknown_option(problem: UnknownOptionError, command: str, app: App) -> str:
+    option = (problem.token.keyword or problem.token.value or "").partition("=")[0]
+    said = f"{command} has no option {shown(option)}"
+    if (close := _like(option, _options(app, command))) is not None:
+        return f"{said}; did you mean {close}?"
+    having = [f"gatewise {other}" for other in app if not other.startswith("-") and option in _options(app, other)]
+    instead = f"{_and(having)} {'has' if len(having) == 1 else 'have'} it" if having else "lists those it has"
+    return f"{said}; {instead}" if having else f"{said}; gatewise {command} --help {instead}"
+
+
+def _options(app: App, command: str) -> list[str]:
+    return [name for one in app[command].assemble_argument_collection() for name in one.names if name.startswith("-")]
+
+
+def _like(name: str, names: Iterable[str]) -> str | None:
+    """Return the one of some names that a wrong one is really close to: it is nearly the same, or its beginning."""
+    import difflib  # only where something is wrong
+
+    plain = {one.lstrip("-"): one for one in names}
+    given = name.lstrip("-")
+    begun = [one for one in plain if len(given) > 2 and one.startswith(given)]
+    close = sorted(begun, key=len) or difflib.get_close_matches(given, plain, n=1, cutoff=CLOSE)
+    return plain[close[0]] if close else None
+
+
+def _missing(problem: MissingArgumentError, command: str, app: App) -> str:
+    first: Any = problem.argument
+    given = {token.partition("=")[0] for token in problem.root_input_tokens or ()}
+    if used := next((name for name in first.names if name in given), None):
+        return f"{used} needs a value after it"
+    # Positional arguments are filled from the left: those behind the first that is missing are missing too.
+    required = [one for one in app[command].assemble_argument_collection() if one.required]
+    after = next((n for n, one in enumerate(required) if one.name == first.name), 0)
+    missing = [one for one in required[after:] if given.isdisjoint(one.names)]
+    names = [_and([_label(one) for one in missing if (one.index is None) == option]) for option in (False, True)]
+    needed = (", and " if " and " in names[0] else " and ").join(filter(None, names))
+    return f"{command} needs {needed}{INSTEAD.get(command, '')}; gatewise {command} --help shows examples"
+
+
+def _label(argument: Any) -> str:
+    name = next((name for name in argument.names if name.startswith("--")), argument.name)
+    return str(name) if argument.index is None else str(name).lstrip("-").upper()
+
+
+def _not_converted(problem: CoercionError) -> str:
+    token: Any = problem.token
+    name = token.keyword or _label(problem.argument)
+    if problem.msg is not None:  # of a converter of ours, which says what it must be
+        return f"{name} {str(problem.msg).removeprefix('it ')}"
+    choices = [str(one) for one in get_args(problem.target_type)]
+    what = f"one of {', '.join(choices)}" if choices else "a number"
+    if problem.target_type is bool:
+        return f"{name} takes no value"
+    close = _like(token.value, choices)
+    return f"{name} must be {what}, not {shown(token.value)!r}" + (f"; did you mean {close}?" if close else "")
+
+
+def _too_much(problem: UnusedCliTokensError, command: str, app: App) -> str:
+    token = (problem.unused_tokens or [""])[0]
+    taken = [_label(one) for one in app[command].assemble_argument_collection() if one.index is not None]
+    numbers = token.replace(",", "").replace(".", "").isdigit()
+    hint = "; several numbers have commas between them and no blanks, as in 1,2,3" if numbers else ""
+    return f"{command} takes {_and(taken) or 'options alone'}, and not {shown(token)!r} as well{hint}"
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

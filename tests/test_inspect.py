@@ -1,0 +1,111 @@
+"""What a pickle would have called is listed by gatewise inspect, as inert text, and never called."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+from program import exit_code
+
+import gatewise as gw
+from gatewise.cli.inspect import MOST_CALLS
+from gatewise.interop import torch
+from gatewise.interop.torch import writing
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+class Calls:
+    """What calls a function when it is unpickled."""
+
+    def __init__(self, function, *given):
+        self.function, self.given = function, given
+
+    def __reduce__(self):
+        return self.function, self.given
+
+
+def inspected(capsys, path, code):
+    """Return what is said of a file, and the same as JSON."""
+    assert exit_code(["inspect", path]) == code
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert exit_code(["inspect", path, "--json"]) == code
+    return said.out, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_that_runs_code_is_told_by_what_it_would_have_called(protocol, capsys):
+    Path("evil.pkl").write_bytes(pickle.dumps([Calls(os.system, "touch ran"), Calls(eval, "1 + 1")], protocol))
+    said, found = inspected(capsys, "evil.pkl", 1)
+    assert found["calls"] == ["posix.system" if os.name == "posix" else "nt.system", found["calls"][1]]
+    assert found["calls"][1].endswith(".eval")
+    assert "It holds no LSTM that can be read" in said
+    head = "What unpickling the file would have called (gatewise calls nothing in it)"
+    assert said.splitlines()[-3:] == [head, *(f"  {name}" for name in found["calls"])]
+    assert not Path("ran").exists()
+
+
+def test_a_checkpoint_lists_what_tensors_are_made_with(capsys):
+    lstm = gw.LSTM(3, 2, rng=0)
+    writing.write_archive("model.pt", torch.state_dict(lstm))
+    said, found = inspected(capsys, "model.pt", 0)
+    assert "torch._utils._rebuild_tensor_v2" in found["calls"]
+    assert "  torch._utils._rebuild_tensor_v2\n" in said
+    assert [one["num_parameters"] for one in found["lstms"]] == [lstm.num_parameters]
+
+
+@pytest.mark.parametrize("path", ["model.safetensors", "model.onnx", "model.h5"])
+def test_what_is_no_pickle_calls_nothing(path, capsys):
+    gw.save(gw.LSTM(3, 2, rng=0), "model.safetensors")
+    if path != "model.safetensors":
+        assert exit_code(["convert", "model.safetensors", path]) == 0
+        capsys.readouterr()
+    said, found = inspected(capsys, path, 0)
+    assert found["calls"] == []
+    assert "unpickling" not in said
+
+
+def test_what_is_no_part_of_tensors_stands_first_and_few_are_shown(capsys):
+    ordinary = b"".join(b"ctorch\nf%d\n0" % number for number in range(100))
+    Path("long.pkl").write_bytes(b"\x80\x02" + ordinary + b"cos\nsystem\n(S'touch ran'\ntR.")
+    said, found = inspected(capsys, "long.pkl", 1)
+    assert len(found["calls"]) == 101
+    assert found["calls"][-1] == "os.system"
+    lines = said.splitlines()
+    assert lines[-MOST_CALLS - 1] == "  os.system"
+    assert lines[-1] == f"  and {101 - MOST_CALLS} more, which --json lists"
+    assert not Path("ran").exists()
+
+
+def test_names_in_a_pickle_are_inert_text(capsys):
+    name = "\x1b[31m\x07red\u202e"
+    body = (
+        b"\x80\x04" + b"".join(b"\x8c" + bytes([len(one.encode())]) + one.encode() for one in ("os", name)) + b"\x93."
+    )
+    Path("odd.pkl").write_bytes(body)
+    said, found = inspected(capsys, "odd.pkl", 1)
+    assert all(letter.isprintable() or letter == "\n" for letter in said)
+    assert len(found["calls"]) == 1
+    assert found["calls"][0].startswith("os.")
+
+
+def test_names_are_listed_once_in_the_order_in_which_they_stand(capsys):
+    Path("twice.pkl").write_bytes(pickle.dumps([Calls(os.getcwd), Calls(os.getcwd), OrderedDict(a=1)]))
+    _, found = inspected(capsys, "twice.pkl", 1)
+    assert found["calls"] == ["posix.getcwd" if os.name == "posix" else "nt.getcwd", "collections.OrderedDict"]
+
+
+@pytest.mark.parametrize("holds", [{"weight": 1}, [], "text"], ids=repr)
+def test_the_exit_code_says_that_there_is_no_lstm(holds, capsys):
+    Path("none.pkl").write_bytes(pickle.dumps(holds))
+    said, found = inspected(capsys, "none.pkl", 1)
+    assert found["lstms"] == found["calls"] == []
+    assert "It holds no LSTM that can be read" in said

@@ -1,0 +1,87 @@
+"""Ctrl-C at any moment: exit code 130, no traceback, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="an interrupt is sent as a signal")
+
+# Runs the program, and interrupts it when it imports the module of that number, counted from gatewise itself; at number
+# 0, it writes the number of gatewise.__main__ and of the last.
+PROGRAM = """
+import os, signal, sys
+moment, seen = int(sys.argv[1]), []
+
+class Moments:
+    def find_spec(self, name, path=None, target=None):
+        if seen or name == "gatewise":
+            seen.append(name)
+            if len(seen) == moment:
+                os.kill(os.getpid(), signal.SIGINT)
+
+{before}
+sys.meta_path.insert(0, Moments())
+sys.argv[1:] = sys.argv[2:]
+try:
+    {start}
+finally:
+    if moment < 1:
+        print(seen.index("gatewise.__main__") + 1, len(seen))
+"""
+STARTS = {
+    "python -m gatewise": PROGRAM.format(
+        before="import runpy", start='runpy.run_module("gatewise", run_name="__main__", alter_sys=True)'
+    ),
+    "gatewise": PROGRAM.format(before="", start="from gatewise.__main__ import main; main()"),
+}
+
+
+def interrupted(start, moment, *tokens, folder):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if os.path.isabs(path))}
+    return subprocess.run(
+        [sys.executable, "-c", STARTS[start], str(moment), *tokens],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize(
+    "tokens", [["walk", "--help"], ["exercise", "--students", "class.csv", "-o", "week"]], ids=" ".join
+)
+def test_an_interrupt_during_any_import_ends_without_a_traceback(start, tokens, tmp_path):
+    (tmp_path / "class.csv").write_text("Ada\n", encoding="utf-8")
+    whole = interrupted(start, 0, *tokens, folder=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    begins, count = map(int, whole.stdout.split()[-2:])  # up to the first, no line of gatewise has run
+    assert begins <= 3
+    assert count > 100
+    if (tmp_path / "week").exists():
+        (tmp_path / "week").rename(tmp_path / "first")
+    there = sorted(tmp_path.iterdir())
+    for moment in [*range(begins + 1, begins + 6), *range(begins + 6, count + 1, count // 8)]:
+        done = interrupted(start, moment, *tokens, folder=tmp_path)
+        assert (done.returncode, done.stderr) == (130, ""), moment
+        assert sorted(tmp_path.iterdir()) == there
+
+
+def test_the_installed_program_is_the_guarded_one():
+    scripts = tomllib.loads(Path(__file__).parent.parent.joinpath("pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {"gatewise": "gatewise.__main__:main"}
+
+
+def test_a_program_that_is_to_ignore_interrupts_goes_on(tmp_path):
+    ignored = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{STARTS['gatewise']}"
+    done = subprocess.run(
+        [sys.executable, "-c", ignored, "50", "--version"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,303 @@
+"""The help of every command, and one sentence for whatever is wrong with a command line."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pairwise import cover
+from program import exit_code
+from rich.console import Console
+
+import gatewise as gw
+from gatewise.cli import COMMANDS, app
+from gatewise.cli.usage import flowing
+from gatewise.interop import onnx
+
+NAMES = [command.__name__ for command in COMMANDS]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def shown(capsys, *tokens, code=0):
+    assert exit_code(tokens) == code
+    said = capsys.readouterr()
+    return said.err if code == 2 else said.out
+
+
+def refused(capsys, *tokens):
+    """Return the sentence that a command line is refused with."""
+    sentence = shown(capsys, *tokens, code=2)
+    assert sentence.startswith("gatewise: ")
+    assert sentence.count("\n") == 1
+    return sentence.removeprefix("gatewise: ").rstrip("\n")
+
+
+# Help.
+
+
+def help_of(name, width):
+    """Return the help of a command in a terminal of that width."""
+    buffer = io.StringIO()
+    app.help_print([name], console=Console(file=buffer, width=width))
+    return buffer.getvalue().splitlines()
+
+
+def test_every_command_is_listed_in_the_order_in_which_they_are_met(capsys):
+    help = shown(capsys, "--help")
+    places = [help.index(f"│ {name} ") for name in NAMES]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("name", NAMES)
+def test_help_flows_with_the_width_of_the_terminal(name, width):
+    lines = help_of(name, width)
+    assert max(map(len, lines)) <= width
+    said = lines[2 : next(number for number, line in enumerate(lines) if line.startswith("╭"))]
+    for line, following in pairwise(said):
+        if line.strip() and following.strip() and not line.startswith(" "):
+            assert len(line.rstrip()) + 1 + len(following.split()[0]) > width, line
+    for argument in app[name].assemble_argument_collection(parse_docstring=True):
+        if argument.name == "*":  # a record of options
+            continue
+        assert argument.parameter.help, argument.name
+        assert "\n" not in argument.parameter.help
+        assert argument.parameter.help.endswith("."), argument.parameter.help
+    assert "[default: False]" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_says_in_one_sentence_what_a_command_does(name):
+    lines = help_of(name, 1000)
+    assert re.fullmatch(r"[A-Z][^.]*\.", lines[2].rstrip())
+    assert lines[3].strip() == ""
+
+
+def files():
+    """Write what the examples read."""
+    rng = np.random.default_rng(0)
+    lstm, x = gw.LSTM(3, 4, rng=0), rng.normal(size=(5, 1, 3)).astype(np.float32)
+    gw.save(lstm, "model.safetensors")
+    for target in ("model.pt", "model.h5"):
+        assert exit_code(["convert", "model.safetensors", target]) == 0
+    onnx.write(lstm, "model.onnx")
+    y, _ = lstm(x)
+    np.save("x.npy", x)
+    np.savetxt("x.csv", x[:, 0], delimiter=";", header="rain;snow;wind", comments="")
+    np.savez("case.npz", x=x, y=y)
+    np.savez("cases.npz", **{"first.x": x, "first.y": y, "second.x": x[::-1], "second.y": lstm(x[::-1])[0]})
+    Path("class.csv").write_text("Ada\nGrace\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_has_two_examples_that_work_and_are_not_broken_in_60_columns(name, capsys):
+    files()
+    examples = [line.strip() for line in help_of(name, 60) if line.startswith("    gatewise ")]
+    assert len(examples) == 2
+    for example in examples:
+        program, *tokens = example.split()
+        assert (program, tokens[0]) == ("gatewise", name)
+        assert exit_code(tokens) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("check", "verify"), ("verify", "check"), ("inspect", "verify"), ("inspect", "check")]
+)
+def test_commands_that_may_be_mistaken_for_each_other_name_each_other(name, other, capsys):
+    assert f"gatewise {other}" in " ".join(shown(capsys, name, "--help").split())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_to_write_is_named_by_o_wherever_it_is_named_by_output(name):
+    names = [argument.names for argument in app[name].assemble_argument_collection()]
+    for some in names:
+        assert ("--output" in some) == ("-o" in some), some
+    assert sum("-o" in some for some in names) == (name in ("walk", "exercise", "trace", "convert"))
+
+
+def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
+    text = """One
+    sentence.
+
+    Two
+    lines.
+
+        gatewise a
+        gatewise b
+
+    Parameters
+    ----------
+    one
+        What it
+        is.
+    two
+        What that is.
+    """
+    assert flowing(text).splitlines() == [
+        "One sentence.",
+        "",
+        "Two lines.",
+        "",
+        "    gatewise a",
+        "    gatewise b",
+        "",
+        "Parameters",
+        "----------",
+        "one",
+        "    What it is.",
+        "two",
+        "    What that is.",
+    ]
+    assert flowing(None) == ""
+
+
+# Mistakes.
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("trace", "trace needs FILE and INPUT, and --output; gatewise trace --help shows examples"),
+        ("trace a", "trace needs INPUT and --output; gatewise trace --help shows examples"),
+        ("trace a b", "trace needs --output; gatewise trace --help shows examples"),
+        ("trace -o x", "trace needs FILE and INPUT; gatewise trace --help shows examples"),
+        ("trace --output=x a", "trace needs INPUT; gatewise trace --help shows examples"),
+        ("check", "check needs ANSWERS; gatewise check --help shows examples"),
+        ("check --template", "check needs ANSWERS; gatewise check --help shows examples"),
+        ("inspect", "inspect needs FILE; gatewise inspect --help shows examples"),
+        ("convert", "convert needs FILE and OUTPUT; gatewise convert --help shows examples"),
+        ("convert -o b", "convert needs FILE; gatewise convert --help shows examples"),
+        ("exercise", "exercise needs --students and --output; gatewise exercise --help shows examples"),
+        (
+            "verify a",
+            "verify needs --io (your own numbers are compared by gatewise check);"
+            " gatewise verify --help shows examples",
+        ),
+        ("trace a b -o", "-o needs a value after it"),
+        ("walk --x", "--x needs a value after it"),
+        ("inspect a --set", "--set needs a value after it"),
+        ("walk --bogus", "walk has no option --bogus; gatewise walk --help lists those it has"),
+        ("walk --bogus=1", "walk has no option --bogus; gatewise walk --help lists those it has"),
+        ("walk -z", "walk has no option -z; gatewise walk --help lists those it has"),
+        ("trace --file a", "trace has no option --file; gatewise trace --help lists those it has"),
+        ("walk --ouput", "walk has no option --ouput; did you mean --output?"),
+        ("walk --backwards", "walk has no option --backwards; did you mean --backward?"),
+        ("walk --not", "walk has no option --not; did you mean --notation?"),
+        ("check a --io b", "check has no option --io; gatewise verify has it"),
+        ("walk --key a", "walk has no option --key; gatewise trace has it"),
+        ("--bogus", "there is no option --bogus before a command; gatewise --help lists the commands"),
+        ("wlak", "there is no command 'wlak'; did you mean walk?"),
+        ("exercises", "there is no command 'exercises'; did you mean exercise?"),
+        (
+            "model",
+            "there is no command 'model'; allowed: walk, check, exercise, inspect, trace, verify and convert",
+        ),
+        ("walk foo", "walk takes options alone, and not 'foo' as well"),
+        ("trace a b c -o d", "trace takes FILE and INPUT, and not 'c' as well"),
+        (
+            "walk --x 1 2 3",
+            "walk takes options alone, and not '2' as well; several numbers have commas between them and no blanks, as"
+            " in 1,2,3",
+        ),
+        ("walk --scale two", "--scale must be a number, not 'two'"),
+        ("walk --peephole half", "--peephole must be one of none, full, not 'half'"),
+        ("walk --peephole ful", "--peephole must be one of none, full, not 'ful'; did you mean full?"),
+        ("walk --backward=maybe", "--backward takes no value"),
+        ("walk --x 1 --x 2", "--x is given more than once"),
+        ("exercise --students a -o b --seed 1.5", "--seed must be an integer, not '1.5'"),
+        ("exercise --students a -o b --steps 1e3", "--steps must be an integer, not '1e3'"),
+    ],
+)
+def test_a_mistake_in_a_command_line_is_one_sentence(line, sentence, capsys):
+    assert refused(capsys, *line.split()) == sentence
+
+
+@pytest.mark.parametrize(
+    "line", ["walk --\x1b[31m", "\x1b[31m", "walk \x1b[31m", "walk --peephole \x1b[31m", "walk --x \x1b[31m"]
+)
+def test_what_is_typed_cannot_steer_the_terminal(line, capsys):
+    assert "\x1b" not in refused(capsys, *line.split())
+
+
+def test_no_mistake_is_worded_by_cyclopts(capsys):
+    """What a person may type after a command, in pairs: what is refused is refused in our words."""
+    typed = [
+        "a",
+        "-o",
+        "--x",
+        "1",
+        "--seed",
+        "two",
+        "--",
+        "--peephole",
+        "-",
+        "--set",
+        "--help=1",
+        "-1",
+        "--io",
+        "=",
+        "",
+    ]
+    for case in cover({"command": [*NAMES, ""], "first": typed, "second": typed}):
+        tokens = list(case.values())
+        assert exit_code(tokens) in (0, 1, 2), tokens
+        said = capsys.readouterr().err
+        if said:
+            assert said.startswith("gatewise: "), tokens
+            assert said.count("\n") == 1, (tokens, said)
+            assert not re.search(r"Parameter |Invalid|Unknown|Unused|Command |requires", said), said
+
+
+def test_a_file_in_the_place_of_a_command_is_told_of_inspect(capsys):
+    Path("model.onnx").touch()
+    assert (
+        refused(capsys, "model.onnx")
+        == "'model.onnx' is a file, not a command; gatewise inspect says what is in a file"
+    )
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.pt", "model.h5", "model.keras", "model.safetensors"])
+def test_a_model_given_to_check_is_told_of_inspect_and_verify(name, capsys):
+    Path(name).touch()
+    assert refused(capsys, "check", name) == (
+        f"{name} is a model, not a sheet of answers; gatewise inspect says what is in it, and gatewise verify compares"
+        " it with the outputs of its own framework"
+    )
+
+
+@pytest.mark.parametrize(
+    "tokens", [["inspect"], ["verify", "--io", "case.npz"], ["convert", "-o", "b.pt"]], ids=" ".join
+)
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".npz", ".npy"])
+def test_numbers_given_in_the_place_of_a_model_are_told_of_check(tokens, suffix, capsys):
+    path = Path(f"answers{suffix}")
+    if suffix == ".npz":
+        np.savez(path, f=[0.5, 0.5])
+    elif suffix == ".npy":
+        np.save(path, [0.5, 0.5])
+    else:
+        path.write_text("f,0.49,0.50\n" if suffix == ".csv" else '{"f": [0.49, 0.50]}', encoding="utf-8")
+    assert "if it holds numbers that you worked out yourself, gatewise check reads it" in refused(
+        capsys, tokens[0], path.name, *tokens[1:]
+    )
+
+
+def test_no_help_is_written_twice():
+    """What several commands take is explained by one text."""
+    folder = Path(gw.__file__).parent / "cli"
+    found = [
+        node.value
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) > 60
+    ]
+    assert len(found) == len(set(found))
