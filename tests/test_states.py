@@ -100,12 +100,12 @@ ZERO = np.zeros((1, 2, 4))
         ("torch", (ZERO, np.zeros((2, 2, 4))), ["c has shape (2, 2, 4)"]),
         ("torch", (ZERO, ZERO[:, :, :3]), ["c of layer 0, forward", "(2, 3)"]),
         ("torch", (ZERO, ["a"]), ["c must hold"]),
-        ("keras", [ZERO[0]], ["1 arrays", "have 2"]),
+        ("keras", [ZERO[0]], ["1 array;", "must have 2"]),
         ("keras", [ZERO[0, 0], ZERO[0, 0]], ["(4,)", "(batch, size)"]),
         ("keras", [ZERO[0], ZERO[0, :1]], ["c of layer 0, forward"]),
         ("onnx", (ZERO[0], ZERO[0]), ["shape (2, 4)", "(1, batch, size)"]),
-        ("onnx", [ZERO], ["1 arrays"]),
-        ("onnx", [ZERO] * 4, ["4 arrays", "have 2"]),
+        ("onnx", [ZERO], ["1 array;"]),
+        ("onnx", [ZERO] * 4, ["4 arrays", "must have 2"]),
     ],
 )
 def test_a_state_of_another_form_is_refused_in_one_sentence(framework, given, words):
@@ -242,7 +242,7 @@ def test_gradients_of_another_lstm_are_refused_in_one_sentence(framework):
         return gw.backward(other.trace(np.zeros((2, 3))), np.zeros((2, other.output_size)))
 
     for given, words in (
-        (of(gw.LSTM(3, 4, num_layers=2, rng=0)), "1 layers of 1 directions"),
+        (of(gw.LSTM(3, 4, num_layers=2, rng=0)), "1 layer of 1 direction"),
         (of(gw.LSTM(3, 5, rng=0)), "layer 0, forward"),
         (of(lstm)[0], "not Gradients"),
     ):

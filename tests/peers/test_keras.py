@@ -1,4 +1,4 @@
-"""Keras 3 itself, live: what its files and layers put out, gatewise puts out; what gatewise writes, Keras reads."""
+"""Keras 3 itself, live: gatewise returns what its files and layers return, and Keras reads what gatewise writes."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_layers_within_models_within_models_are_found_by_their_names(tmp_path):
             y, _ = interop.load(path, name)(y)
         np.testing.assert_allclose(y[-1], want, rtol=0, atol=CLOSE)
         assert interop.load(path, all_of_them).num_layers == interop.load(path).num_layers == 5
-        assert [one.whole for one in interop.inspect(path).found] == [False] * 4 + [True]
+        assert [one.stacked for one in interop.inspect(path).found] == [False] * 4 + [True]
         whole = interop.load_network(path)
         assert whole.lstm.num_layers == 5
         np.testing.assert_allclose(whole(data.swapaxes(0, 1))[0], want, rtol=0, atol=CLOSE)
@@ -112,7 +112,7 @@ def test_a_mask_that_somebody_gives_is_not_taken_for_the_one_that_a_layer_makes(
         with pytest.raises(gw.FileError, match="an explicit mask") as caught:
             interop.load_network(path)
         assert len(str(caught.value).splitlines()) == 1
-        assert [one.whole for one in interop.inspect(path).found] == [False, False]
+        assert [one.stacked for one in interop.inspect(path).found] == [False, False]
     for case in ((True, 0), (True, 0, 0), (True, 0, 1)):  # the embedding's own, by hand or not
         model = masked_by_hand(*case)
         network = interop.load_network(saved(model, tmp_path, form))

@@ -272,7 +272,7 @@ def test_spoiled_files_of_pytorchs_own_are_answered_or_refused(form, tmp_path):
     assert tally.refused
 
 
-# A live model, seen through.
+# Capture.
 
 
 class Captured(torch.nn.Module):
@@ -311,7 +311,7 @@ def test_every_call_of_every_lstm_in_a_live_model_is_captured_at_its_real_inputs
     assert all(not module._forward_hooks for module in model.modules())
 
 
-def test_a_difference_is_told_and_not_hidden():
+def test_a_difference_is_reported():
     model = Net(torch.nn.LSTM(4, 3))
     plain = model.rnn.forward
     model.rnn.forward = lambda *args: (plain(*args)[0] + 0.25, plain(*args)[1])
@@ -340,7 +340,7 @@ def test_a_class_that_may_compute_something_else_is_refused_by_name(tmp_path):
         gw.load(tmp_path / "file.pt")
 
 
-def test_a_compiled_model_is_seen_through():
+def test_a_compiled_model_is_captured():
     with _quiet():
         (seen,) = gw_torch.capture(torch.compile(Net(torch.nn.LSTM(4, 3))), torch.randn(5, 2, 4))
     assert seen.difference < 1e-6
@@ -369,13 +369,13 @@ class Head(torch.nn.Module):
         return self.rnn(x)
 
 
-def test_a_subclass_that_puts_out_no_states_is_compared_in_its_output():
+def test_a_subclass_that_returns_no_states_is_compared_in_its_output():
     (seen,) = gw_torch.capture(Head(OutputAlone(4, 3)), torch.randn(5, 2, 4))
     assert seen.difference < 1e-6
     assert seen.notes == ("it returned no states to compare with",)
 
 
-def test_what_cannot_be_looked_into_is_refused_in_a_sentence():
+def test_what_cannot_be_captured_is_refused_in_a_sentence():
     with _quiet():
         script = torch.jit.script(torch.nn.LSTM(4, 3))
     with pytest.raises(gw.OptionError, match="TorchScript"):

@@ -20,6 +20,7 @@ from gatewise.layers import LSTM
 from gatewise.layers.arguments import nesting, settled_state
 from gatewise.layers.stack import States
 from gatewise.parameters import Parameters, Variant
+from gatewise.showing import counted
 from gatewise.step import State
 
 
@@ -148,7 +149,9 @@ def nested_state(lstm: LSTM, flat: Sequence[Array]) -> States:
     """
     wanted = 2 * len(lstm.cells())
     if len(flat) != wanted:
-        raise ShapeError(f"the state has {len(flat)} arrays; {nesting(lstm)} have {wanted}: h and c of each")
+        raise ShapeError(
+            f"the state has {counted(len(flat), 'array')}; it must have {wanted}, h and c for {nesting(lstm)}"
+        )
     pairs = [State(h, c) for h, c in zip(flat[::2], flat[1::2], strict=True)]
     ways = len(lstm.directions)
     rows = [pairs[start : start + ways] for start in range(0, len(pairs), ways)]

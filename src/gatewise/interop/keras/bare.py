@@ -56,12 +56,12 @@ def linear(name: str, tensors: Sequence[Tensor]) -> Part:
     return Part(name, "linear layer", kernel.shape[::-1], lambda: kernel.read().T, bias)
 
 
-def joined(columns: Sequence[Sequence[Parameters]], way: str, backward: bool) -> LSTM:
+def joined(columns: Sequence[Sequence[Parameters]], merge: str, backward: bool) -> LSTM:
     """Return an LSTM of the cells of each direction; of one precision where theirs differ."""
     widest = max((one.dtype for column in columns for one in column), key=lambda dtype: dtype.itemsize)
     rows = [[one if one.dtype == widest else one.astype(widest) for one in row] for row in zip(*columns, strict=True)]
-    merge = [way] * len(rows) if len(columns) == 2 else "concat"
-    return LSTM.from_cells(rows, direction="backward" if backward else "forward", merge=merge)
+    merges = [merge] * len(rows) if len(columns) == 2 else "concat"
+    return LSTM.from_cells(rows, direction="backward" if backward else "forward", merge=merges)
 
 
 def common(tensors: Sequence[Tensor]) -> str:
@@ -150,10 +150,10 @@ def _unconfigured(
             parameters, style = cell(one.tensors, variant, {})
             cells.append(parameters)
             styles.add(style)
-        backward, way = False, "concat"
+        backward, merge = False, "concat"
         if both:
             options.used.add("merge")
-            way = MERGES[options.given.get("merge", "concat")]
+            merge = MERGES[options.given.get("merge", "concat")]
             if "merge" not in options.given:
                 notes.append("the file does not say how its directions are merged: concat, the default, is assumed")
         else:
@@ -161,7 +161,7 @@ def _unconfigured(
             backward = options.given.get("go_backwards", False)
             if "go_backwards" not in options.given:
                 notes.append("the file does not say its direction: forward, the default, is assumed")
-        lstm = joined([[one] for one in cells] if both else [cells], way, backward)
+        lstm = joined([[one] for one in cells] if both else [cells], merge, backward)
     except (GatewiseError, ValueError, OverflowError) as problem:
         refused.append(Refused(name, str(problem)))
         return

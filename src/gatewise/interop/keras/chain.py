@@ -39,10 +39,10 @@ def network(
         If it holds what a `Network` cannot express, by the name and class of the layer.
     """
     try:
-        way = _Way(version, found, parts, refused)
+        builder = _Builder(version, found, parts, refused)
         for name, layer in _chain(root, ""):
-            way.go(name, layer)
-        return way.arrive()
+            builder.add(name, layer)
+        return builder.network()
     except FileError as problem:
         raise FileError(f"cannot read {path} as a network: {problem}") from None
     except GatewiseError as problem:
@@ -115,8 +115,8 @@ def _sources(layer: Layer) -> tuple[str, ...]:
 # What they make.
 
 
-class _Way:
-    """A network in the making: what has been passed so far."""
+class _Builder:
+    """Builds a network layer by layer, from the input on."""
 
     def __init__(
         self, version: Version, found: Sequence[Found], parts: Sequence[Part], refused: Sequence[Refused]
@@ -135,8 +135,8 @@ class _Way:
         self.head: Linear | None = None
         self.plain_head = False  # whether the head may still be given its activation by a layer of its own
 
-    def go(self, name: str, layer: Layer) -> None:
-        """Pass a layer."""
+    def add(self, name: str, layer: Layer) -> None:
+        """Add the next layer."""
         kind = layer.kind
         if not layer.own:
             raise FileError(f"{name!r} is a {kind}, whose code is not in the file")
@@ -225,7 +225,7 @@ class _Way:
         except FileError as problem:
             raise FileError(f"the activation of {name!r} is not supported: {problem}") from None
 
-    def arrive(self) -> Network:
+    def network(self) -> Network:
         """Return the network."""
         if self.last is None:
             raise FileError("there is no LSTM between its input and its output")

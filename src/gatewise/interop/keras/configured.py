@@ -43,13 +43,13 @@ def configured(
         if len(forward.cells) > 1 or len(backward.cells) > 1:
             raise FileError("each of its directions stacks cells, and they are merged only at the end")
         directions = [forward, backward]
-        merge = layer.config.get("merge_mode", "concat")
-        if merge not in MERGES:
-            raise FileError(f"it merges its directions by {clean(merge)!r}, which is unknown")
-        way = MERGES[merge]
+        mode = layer.config.get("merge_mode", "concat")
+        if mode not in MERGES:
+            raise FileError(f"it merges its directions by {clean(mode)!r}, which is unknown")
+        merge = MERGES[mode]
         outer = forward
     else:
-        directions, way = [layer], "concat"
+        directions, merge = [layer], "concat"
     for one in (layer, *directions):
         if not one.own:
             raise FileError(f"its class {one.kind!r} is not one of Keras' own, and its code is not in the file")
@@ -76,7 +76,7 @@ def configured(
             tensors += own
         columns.append(column)
     backward_only = len(directions) == 1 and layer.flag("go_backwards")
-    lstm = joined(columns, way, backward_only)
+    lstm = joined(columns, merge, backward_only)
     notes += _notes(place, outer, layer, version)
     if narrow := {one.kind for one in tensors} & {"float16", "bfloat16"}:
         notes.append(f"it is stored in {min(narrow)} and read as float32, which changes no number")

@@ -95,7 +95,7 @@ def tensors(given: Any, depth: int = 0) -> list[str]:
 # Masks.
 
 
-def made_masks(layers: Iterable[Layer], way: Iterable[Layer]) -> set[str]:
+def made_masks(layers: Iterable[Layer], chain: Iterable[Layer]) -> set[str]:
     """Return the operations among layers that compute the mask of an Embedding or a Masking from its input."""
     tokens, features = dict[str, tuple[str, float]](), dict[str, tuple[str, float]]()
     operations = [one for one in layers if one.own and one.kind in ("NotEqual", "Any") and len(calls(one)) == 1]
@@ -110,7 +110,7 @@ def made_masks(layers: Iterable[Layer], way: Iterable[Layer]) -> set[str]:
         if over_features and len(call.sources) == 1 and call.sources[0] in tokens:
             features[one.name] = tokens[call.sources[0]]
     of_tokens, of_features = set[tuple[str, float]](), set[tuple[str, float]]()
-    for one in way:
+    for one in chain:
         sources = calls(one)[0].sources if calls(one) else ()
         value = one.config.get("mask_value", 0.0)
         if one.kind == "Embedding" and one.flag("mask_zero"):

@@ -152,7 +152,7 @@ def _lstm_config(lstm: LSTM, cell: LSTMCell, name: str, backwards: bool) -> Conf
 
 def _layers(lstm: LSTM) -> Iterator[tuple[str, str, Config]]:
     """Yield the class, the name and the configuration of each layer."""
-    for number, (row, way) in enumerate(zip(lstm.layers, lstm.merge, strict=True)):
+    for number, (row, merge) in enumerate(zip(lstm.layers, lstm.merge, strict=True)):
         tail = f"_{number}" if number else ""
         if not lstm.bidirectional:
             # Where the first goes backwards, the others are given its steps last first: they go backward by themselves.
@@ -160,14 +160,16 @@ def _layers(lstm: LSTM) -> Iterator[tuple[str, str, Config]]:
             yield "LSTM", f"lstm{tail}", _lstm_config(lstm, row[0], f"lstm{tail}", backwards)
             continue
         inner = [
-            _object("keras.layers", "LSTM", _lstm_config(lstm, cell, f"{way_}_lstm{tail}", way_ == "backward"))
-            for cell, way_ in zip(row, lstm.directions, strict=True)
+            _object(
+                "keras.layers", "LSTM", _lstm_config(lstm, cell, f"{direction}_lstm{tail}", direction == "backward")
+            )
+            for cell, direction in zip(row, lstm.directions, strict=True)
         ]
         config = {
             "name": f"bidirectional{tail}",
             "trainable": True,
             "dtype": _dtype(lstm),
-            "merge_mode": MERGES[way],
+            "merge_mode": MERGES[merge],
             "layer": inner[0],
             "backward_layer": inner[1],
         }
@@ -186,9 +188,9 @@ def configuration(lstm: LSTM) -> Config:
         node = {"args": [{"class_name": "__keras_tensor__", "config": history}], "kwargs": {}}
         layers.append(_object(module, kind, config, name=config["name"], inbound_nodes=[node], **more))
 
-    for (kind, own, config), row, way in zip(_layers(lstm), lstm.layers, lstm.merge, strict=True):
+    for (kind, own, config), row, merge in zip(_layers(lstm), lstm.layers, lstm.merge, strict=True):
         after("keras.layers", kind, config, build_config={"input_shape": [None, None, features]})
-        features = sum(cell.hidden_size for cell in row) if way == "concat" else row[0].hidden_size
+        features = sum(cell.hidden_size for cell in row) if merge == "concat" else row[0].hidden_size
         name = own
     if lstm.directions == ("backward",):
         after("keras.src.ops.numpy", "Flip", {"name": "flip", "axis": 1})

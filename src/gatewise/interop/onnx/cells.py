@@ -91,7 +91,7 @@ def _read(site: Site, name: str, order: str, split: _Made, c_prev: tuple[Scope, 
         name,
         LSTM.from_cells(p, direction="backward" if site.scope.backward else "forward"),
         f"ONNX, an LSTM cell built from standard operators: gates {' '.join(order)}, the biases summed",
-        " → ".join([*site.scope.way, f"node {site.label!r}"]),
+        " → ".join([*site.scope.path, f"node {site.label!r}"]),
         (f"{what}, recognised by its equations; the file has no node LSTM for it",),
     )
 
@@ -204,6 +204,6 @@ def unrecognised(sites: list[Site], read: set[int]) -> Iterator[Refused]:
         if key not in read and count["Sigmoid"] >= 3 and count["Tanh"] and count["Mul"] >= 2 and products and cut:
             operators = ", ".join([*products, *cut, "Sigmoid"])
             yield Refused(
-                "/".join(scopes[key].way) or "the main graph",
+                "/".join(scopes[key].path) or "the main graph",
                 f"it holds what may be an LSTM cell built from {operators} and Tanh, in a form that is not recognised",
             )

@@ -94,7 +94,7 @@ def found_of(site: Site, name: str) -> Found:
         name,
         lstm,
         f"ONNX {site.node.op_type} ({domain}): gates i o f g, two biases, which are summed",
-        " → ".join([*site.scope.way, f"node {site.label!r}"]),
+        " → ".join([*site.scope.path, f"node {site.label!r}"]),
         tuple(notes),
         state,
         bool(layout),

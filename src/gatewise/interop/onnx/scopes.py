@@ -34,8 +34,8 @@ class Scope:
         What a function's inputs are called where it is called: (scope, name).
     attributes : Attributes, optional
         What a function is called with.
-    way : tuple of str
-        How one gets here from the main graph.
+    path : tuple of str
+        The names of the nodes around it, from the main graph on.
     carried : mapping of str to str, optional
         Of the body of a Scan: which of its outputs each state that comes in is at the next step.
     backward : bool
@@ -52,11 +52,11 @@ class Scope:
         parent: Scope | None = None,
         bound: Mapping[str, tuple[Scope, str]] | None = None,
         attributes: Attributes | None = None,
-        way: tuple[str, ...] = (),
+        path: tuple[str, ...] = (),
         carried: Mapping[str, str] | None = None,
         backward: bool = False,
     ) -> None:
-        self.file, self.parent, self.way, self.attributes, self.nodes = file, parent, way, attributes, nodes
+        self.file, self.parent, self.path, self.attributes, self.nodes = file, parent, path, attributes, nodes
         self.carried, self.backward = dict(carried or {}), backward
         self.inputs, self.sparse, self.bound = set(inputs), set(sparse), dict(bound or {})
         self.held = {one.name: one for one in initializers}

@@ -33,7 +33,7 @@ class Site:
     @property
     def full_label(self) -> str:
         """The same after the names of the nodes in whose bodies it is."""
-        return "/".join((*self.scope.way, self.label))
+        return "/".join((*self.scope.path, self.label))
 
     @property
     def key(self) -> tuple[int, int]:
@@ -68,7 +68,7 @@ class Site:
 
 
 def scope_of(
-    file: File, graph: Any, parent: Scope | None = None, way: tuple[str, ...] = (), owner: Site | None = None
+    file: File, graph: Any, parent: Scope | None = None, path: tuple[str, ...] = (), owner: Site | None = None
 ) -> Scope:
     """Return the scope of a graph; where it is the body of a node, `owner` is that node."""
     file.visit(len(graph.node))
@@ -88,7 +88,7 @@ def scope_of(
         [one.values.name for one in graph.sparse_initializer],
         parent,
         attributes=None if parent is None else parent.attributes,
-        way=way,
+        path=path,
         carried=carried,
         backward=backward,
     )
@@ -111,11 +111,11 @@ def sites(scope: Scope, depth: int = 0) -> Iterator[Site]:
                     function.node,
                     bound=bound,
                     attributes=Attributes(node, scope.attributes, function.attribute_proto),
-                    way=(*scope.way, site.label),
+                    path=(*scope.path, site.label),
                 ),
                 depth + 1,
             )
             continue
         yield site
         for name, graph in site.attributes.graphs():
-            yield from sites(scope_of(file, graph, scope, (*scope.way, f"{site.label}.{name}"), site), depth + 1)
+            yield from sites(scope_of(file, graph, scope, (*scope.path, f"{site.label}.{name}"), site), depth + 1)

@@ -119,7 +119,7 @@ def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[st
     for site in sites:
         if site.key in lstms:
             of_scope.setdefault(id(site.scope), (site.scope, []))[1].append(site)
-    ways: dict[Key, set[str]] = {}
+    merges_of: dict[Key, set[str]] = {}
     below: dict[Key, _From] = {}
     for scope, here in of_scope.values():
         known = {site.node.output[0]: _From(site, "y") for site in here if site.node.output and site.node.output[0]}
@@ -133,14 +133,14 @@ def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[st
             if followed is not None and node.output:
                 known[node.output[0]] = followed
                 if followed.what in MERGED:
-                    ways.setdefault(followed.site.key, set()).add(followed.what)
+                    merges_of.setdefault(followed.site.key, set()).add(followed.what)
         if scope.parent is None:
             for name, one in known.items():
                 names[one.site.key][name] = one.what
             for name in outputs:
                 if name in known and known[name].what == "turned":
-                    ways.setdefault(known[name].site.key, {"none"})
-    merged = [_merged(one, ways.get(site.key, set())) for site, one in zip(sites, found, strict=True)]
+                    merges_of.setdefault(known[name].site.key, {"none"})
+    merged = [_merged(one, merges_of.get(site.key, set())) for site, one in zip(sites, found, strict=True)]
     singles = [
         replace(one, graph=of_node(site, one.lstm.merge[0], outputs, names[site.key]))
         for site, one in zip(sites, merged, strict=True)
@@ -165,14 +165,14 @@ def _quietly(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping
         return None
 
 
-def _merged(found: Found, ways: set[str]) -> Found:
-    """Return an LSTM whose directions are merged as the graph does it, where it does it in one way."""
-    if "average" in ways:
-        ways = ways - {"sum"}  # an intermediate step of it
-    if len(ways) != 1 or not found.lstm.bidirectional:
+def _merged(found: Found, merges: set[str]) -> Found:
+    """Return an LSTM whose directions are merged as in the graph, if it merges them in one manner only."""
+    if "average" in merges:
+        merges = merges - {"sum"}  # an intermediate step of it
+    if len(merges) != 1 or not found.lstm.bidirectional:
         return found
     notes = tuple(one for one in found.notes if one != APART)
-    return replace(found, lstm=LSTM.from_cells(found.lstm.layers, merge=next(iter(ways))), notes=notes)
+    return replace(found, lstm=LSTM.from_cells(found.lstm.layers, merge=next(iter(merges))), notes=notes)
 
 
 def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[Key, _From]) -> Found | None:

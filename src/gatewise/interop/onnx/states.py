@@ -12,6 +12,7 @@ from gatewise.errors import ShapeError
 from gatewise.interop import conventions
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
+from gatewise.showing import counted
 
 
 def read_state(state: Any, lstm: LSTM) -> States:
@@ -44,7 +45,7 @@ def read_state(state: Any, lstm: LSTM) -> States:
         if array.ndim != 3 or len(array) != directions:
             raise ShapeError(f"a state of a node has shape {array.shape}; it must be ({directions}, batch, size)")
     if len(nodes) % 2:
-        raise ShapeError(f"the state has {len(nodes)} arrays; each layer has two, initial_h and initial_c")
+        raise ShapeError(f"the state has {counted(len(nodes), 'array')}; each layer has two, initial_h and initial_c")
     pairs = zip(nodes[::2], nodes[1::2], strict=True)
     return conventions.nested_state(lstm, [part for both in pairs for pair in zip(*both, strict=True) for part in pair])
 
