@@ -1,4 +1,4 @@
-"""What is in an ONNX graph beside the operator LSTM: written-out cells, parts of a network, stacks."""
+"""What is in an ONNX graph beside the operator LSTM: cells of standard operators, parts of a network, stacks."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_a_file_of_pytorchs_gives_the_numbers_of_its_own_runtime(name, file, lst
             got |= {f"h{number}": one.h, f"c{number}": one.c}
             want |= {f"h{number}": other.h, f"c{number}": other.c}
     if "c_seq" in case:
-        got["c_seq"], want["c_seq"] = trace[0].cell_state, case["c_seq"]
+        got["c_seq"], want["c_seq"] = trace[0, "forward"].cell_state, case["c_seq"]
     for quantity, array in want.items():
         absolute = 4e-4 if name == "noaa_nh_hourly" and quantity.startswith("c") else CLOSE  # cell states of up to 226
         np.testing.assert_allclose(got[quantity], array, rtol=0, atol=absolute, err_msg=quantity)
@@ -269,7 +269,7 @@ def test_unicodes_word_segmenters_give_their_outputs_states_and_probabilities(na
     head = gw.Linear(np.float64(network.head.weight), np.float64(network.head.bias), network.head.activation)
     network = gw.Network(network.lstm.astype(np.float64), embedding=np.float64(network.embedding), head=head)
     trace = network.trace(case["ids"].T)
-    forward, backward = trace.lstm[0], trace.lstm[0, "backward"]
+    forward, backward = trace.lstm[0, "forward"], trace.lstm[0, "backward"]
     got = {"x": forward.input, "fwd.y": forward.hidden_state, "bwd.y": backward.hidden_state[::-1]}
     want = {part: case[f"L0.{part}"].swapaxes(0, 1) for part in got}  # the backward run is stored in its own time
     for direction, run in (("fwd", forward), ("bwd", backward)):

@@ -182,7 +182,7 @@ def with_external_storage(path):
 
 
 ODD = {
-    "a userblock": (with_a_userblock, "does not begin as HDF5 does"),
+    "a userblock": (with_a_userblock, "does not begin with HDF5"),
     "external storage": (with_external_storage, "x is in another file, which is not followed"),
     "another bias": (lambda path: with_floats(path, 4, (31, 23, 8, 0, 23), 100), "x holds odd floats"),
     "a short mantissa": (lambda path: with_floats(path, 4, (23, 15, 8, 0, 15), 127), "x holds odd floats"),

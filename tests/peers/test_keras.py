@@ -296,7 +296,7 @@ def test_a_layer_that_computes_in_half_precision_is_captured_with_a_note():
         (lambda: Louder(UNITS, name="odd"), "'Louder' is not one of Keras' own"),
         (lambda: L.LSTM(UNITS, activation=L.ReLU(max_value=1.0), name="odd"), "ReLU with a maximum"),
         (lambda: L.LSTM(UNITS, activation=lambda x: x / 2, name="odd"), "a function whose code"),
-        (lambda: L.Bidirectional(L.RNN([L.LSTMCell(2), L.LSTMCell(2)]), name="odd"), "a stack of cells"),
+        (lambda: L.Bidirectional(L.RNN([L.LSTMCell(2), L.LSTMCell(2)]), name="odd"), "stacks cells"),
     ],
 )
 def test_capture_tells_a_layer_that_does_something_else_in_one_sentence(make, words):

@@ -193,7 +193,7 @@ def test_a_class_of_somebody_s_own_is_not_taken_for_keras_s_of_the_same_name(kin
 
 
 @pytest.mark.parametrize("form", [".keras", ".h5"])
-def test_a_model_of_a_class_of_somebody_s_own_has_lstms_but_no_network(form, tmp_path):
+def test_a_model_of_a_custom_class_has_lstms_but_no_network(form, tmp_path):
     class Twice(keras.Model):
         def call(self, x, **options):
             return 2 * super().call(x, **options)
@@ -205,15 +205,15 @@ def test_a_model_of_a_class_of_somebody_s_own_has_lstms_but_no_network(form, tmp
         np.testing.assert_array_equal(
             interop.load(path, name)[0].parameters.weight, gw_keras.read(model, name)[0].parameters.weight
         )
-        with pytest.raises(gw.FileError, match="'within' is a model of a class of its own"):
+        with pytest.raises(gw.FileError, match="'within' is a model of a custom class"):
             interop.load_network(path)
 
 
-def test_a_layer_that_stands_in_two_models_is_refused_where_the_file_has_no_weights_of_it(tmp_path):
+def test_a_layer_shared_by_two_models_is_refused_where_the_file_has_no_weights_of_it(tmp_path):
     shared = L.LSTM(INPUTS, return_sequences=True, name="shared")
     inputs, inner = keras.Input((TIME, INPUTS)), keras.Input((TIME, INPUTS))
     model = keras.Model(inputs, shared(keras.Model(inner, shared(inner), name="inner")(inputs)))
     contents = interop.inspect(saved(model, tmp_path, ".keras"))
     assert [one.name for one in contents.found] == ["inner/shared"]
-    assert "stands elsewhere too" in contents.refused[0].reason
+    assert "shared with another layer" in contents.refused[0].reason
     assert len(interop.inspect(saved(model, tmp_path, ".h5")).found) == 3  # which has them twice, and the two as one

@@ -173,7 +173,7 @@ def test_silero_has_the_same_weights_in_every_container(silero_files):
     assert all(sequence in cells(one) for one in ("silero_vad.onnx", "silero_vad_16k_op15.onnx"))
 
 
-def test_sileros_written_out_cell_computes_what_its_node_does(silero_files):
+def test_sileros_cell_of_standard_operators_computes_what_its_node_does(silero_files):
     written = {
         one.lstm[0].parameters.weight.tobytes(): one
         for one in gw_onnx.contents(silero_files / "silero_vad_op18_ifless.onnx", {}).found

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.peers
 
 
 def expected(lstm, x, state, *, gates):
-    """Return what a written model must put out, by its outputs' names."""
+    """Return what a written model must return, by its outputs' names."""
     trace = lstm.trace(x, state, engine="reference")
     want = {"Y": trace.output}
     for layer, row in enumerate(trace.state):
