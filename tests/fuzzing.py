@@ -9,8 +9,8 @@ How a test uses it::
         tally = fuzz(subjects, everything, SOME, tmp_path)       # fails where a mutation breaks the reader
         assert tally.answered and tally.refused                  # else the fuzzing reached nothing
 
-- `everything` inspects a file by the reader that recognises it, and reads all that it finds: each weight, each part, the
-  network; ``partial(everything, reader="torch")`` by one reader, whatever the file's first bytes have become. Any other
+- `everything` inspects a file by the reader that recognises it, and reads all that it finds: each weight, each part,
+  the network; ``partial(everything, reader="torch")`` by one reader, whatever the first bytes have become. Any other
   function of a path does as well, if it can be pickled: a function at the top of a module, or a `functools.partial`
   of one. It runs in a fresh interpreter with the caller's ``sys.path``; no test is imported there unless the function
   lives in one.
