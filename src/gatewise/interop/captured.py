@@ -37,7 +37,7 @@ class Captured:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Captured {self.name!r}, call {self.call}: {self.trace!r}, off by {self.difference:.3g}>"
+        return f"<Captured {self.name!r}, call {self.call}, difference {self.difference:.3g}: {self.trace!r}>"
 
 
 def difference(pairs: Iterable[tuple[Array, Array]]) -> float:
