@@ -291,7 +291,7 @@ BAD: dict[str, tuple[str, str | bytes, tuple[str, ...]]] = {
     "json, broken": ("a.json", '{"f": [1,\n2}', ("line 2 is not JSON",)),
     "csv, empty": ("a.csv", "", ("there is no quantity in it",)),
     "csv, only a head": ("a.csv", "quantity,0,1\n# and a comment\n", ("there is no quantity in it",)),
-    "npz, empty": ("a.npz", b"", ("not a complete .npz file",)),
+    "npz, empty": ("a.npz", b"", ("not an intact .npz file",)),
     "npz, no arrays": ("a.npz", as_npz(), ("there is no quantity in it",)),
     # Other files.
     "csv, UTF-16 cut short": ("a.csv", f"f,{F}".encode("utf-16")[:-1], ("not text in UTF-8 or UTF-16", "byte")),
@@ -299,23 +299,23 @@ BAD: dict[str, tuple[str, str | bytes, tuple[str, ...]]] = {
     "csv, Latin-1": ("a.csv", f"c,1,2\nf,{F},é".encode("latin-1"), ("line 2 has the byte 0xe9", "save it as UTF-8")),
     "csv, binary": ("a.csv", bytes(range(256)), ("not text in UTF-8",)),
     "json, binary": ("a.json", bytes(range(256)), ("not text in UTF-8",)),
-    "npz, binary": ("a.npz", bytes(range(256)), ("not a complete .npz file",)),
-    "npz, text in it": ("a.npz", b"f,0.49,0.50", ("not a complete .npz file",)),
-    "npz, an .npy": ("a.npz", npy([1.0, 2.0]), ("not a complete .npz file",)),
-    "npz, a pickle": ("a.npz", pickle.dumps({"f": [1, 2]}), ("not a complete .npz file",)),
+    "npz, binary": ("a.npz", bytes(range(256)), ("not an intact .npz file",)),
+    "npz, text in it": ("a.npz", b"f,0.49,0.50", ("not an intact .npz file",)),
+    "npz, an .npy": ("a.npz", npy([1.0, 2.0]), ("not an intact .npz file",)),
+    "npz, a pickle": ("a.npz", pickle.dumps({"f": [1, 2]}), ("not an intact .npz file",)),
     "npz, objects": ("a.npz", as_npz(f=np.array([1, None], dtype=object)), ("'f' holds Python objects",)),
     "npz, something else in it": ("a.npz", zipped(("readme.txt", b"hello")), ()),
     "npz, a name without an array": ("a.npz", zipped(("f.npy", b"hello")), ()),
     "npz, a folder in it": ("a.npz", zipped(("f/", b"")), ()),
     "npz, encrypted": ("a.npz", encrypted(), ()),
-    "npz, unknown packing": ("a.npz", changed(GOOD, (8, 77), (GOOD.find(b"PK\x01\x02") + 10, 77)), ("complete .npz",)),
-    "npz, a newer format": ("a.npz", zipped(("f.npy", b"\x93NUMPY\x09\x00" + b"\0" * 100)), ("complete .npz",)),
+    "npz, unknown packing": ("a.npz", changed(GOOD, (8, 77), (GOOD.find(b"PK\x01\x02") + 10, 77)), ("intact .npz",)),
+    "npz, a newer format": ("a.npz", zipped(("f.npy", b"\x93NUMPY\x09\x00" + b"\0" * 100)), ("intact .npz",)),
     "npz, a head without end": ("a.npz", zipped(("f.npy", npy_head("(" * 300))), ()),
     "npz, no head": ("a.npz", zipped(("f.npy", npy_head("}{"))), ()),
     "npz, a shape of truth": ("a.npz", zipped(("f.npy", npy_head("(True,)") + b"\0" * 16)), ()),
     "npz, a negative shape": ("a.npz", zipped(("f.npy", npy_head("(-1,)") + b"\0" * 16)), ()),
-    "npz, a shape too short": ("a.npz", zipped(("f.npy", npy_head("(9,)") + b"\0" * 16)), ("complete .npz",)),
-    "npz, a shape of 8 TB": ("a.npz", zipped(("f.npy", npy_head("(1000000000000,)") + b"\0" * 16)), ("complete .npz",)),
+    "npz, a shape too short": ("a.npz", zipped(("f.npy", npy_head("(9,)") + b"\0" * 16)), ("intact .npz",)),
+    "npz, a shape of 8 TB": ("a.npz", zipped(("f.npy", npy_head("(1000000000000,)") + b"\0" * 16)), ("intact .npz",)),
     "npz, a shape beyond all": ("a.npz", zipped(("f.npy", npy_head(f"({'9' * 30},)") + b"\0" * 16)), ()),
     "txt": ("a.txt", f"f,{F}", ("a sheet is a file ending in .json, .csv, .npz",)),
     "no suffix": ("sheet", f"f,{F}", ("a sheet is a file ending in .json, .csv, .npz",)),
@@ -417,7 +417,7 @@ def test_what_is_large_packed_or_not_is_refused_before_it_is_read(tmp_path):
     content = path.read_bytes()
     entry = content.rfind(b"PK\x01\x02")
     liar = content[: entry + 24] + struct.pack("<I", 1000) + content[entry + 28 :]
-    refused(saved(tmp_path, "liar.npz", liar), "not a complete .npz file")
+    refused(saved(tmp_path, "liar.npz", liar), "not an intact .npz file")
 
 
 @settings(max_examples=300)
