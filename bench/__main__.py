@@ -1,4 +1,4 @@
-"""``python -m bench W1 W3 --threads 1 2 --rivals torch onnxruntime --seconds 2``: time gatewise beside its rivals."""
+"""``python -m bench W1 W3 --threads 1 2 --rivals torch onnxruntime --seconds 2``: time gatewise and its rivals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESULTS = Path(__file__).with_name("results")
 
 
 def machine() -> dict[str, str]:
-    """Return what the times depend on besides the rivals."""
+    """Return what the times depend on, apart from the rivals."""
     about = Path("/proc/cpuinfo")
     lines = about.read_text().splitlines() if about.exists() else []
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
@@ -39,7 +39,7 @@ def size(text: str) -> Size:
 
 
 def main() -> None:
-    """Run the workloads that were asked for, and keep the results after each case."""
+    """Run the requested workloads, and save the results after each case."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Time gatewise beside its rivals.")
     parser.add_argument("workloads", nargs="*", metavar="W1 … W6", help=f"by default all: {', '.join(WORKLOADS)}")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
@@ -81,7 +81,7 @@ def main() -> None:
                     shown = [Result.from_json(result)]
                     console.print(Markdown(f"{times(shown)}\n\n{faults(shown)}"))
     console.print(Markdown(markdown([kept])))
-    console.print(f"kept in {path}")
+    console.print(f"saved in {path}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ class Measure(StrEnum):
     TAIL = "p99.9"
     MAXIMUM = "maximum"
     MEMORY = "memory"  # the largest resident set of a process
-    DISK = "disk"  # everything installed, with all that it requires
-    WHEEL = "wheel"  # the own files alone, compressed
+    DISK = "disk"  # everything installed, with all dependencies
+    WHEEL = "wheel"  # its own files alone, compressed
 
     def text(self, value: float) -> str:
         """Return a value with three digits and its unit.

@@ -1,4 +1,4 @@
-"""``python -m bench.nonlinearities``: every float32 there is through exp, sigmoid and tanh of every kernel.
+"""``python -m bench.nonlinearities``: exp, sigmoid and tanh of every kernel at every float32 number.
 
 An error is told in ulp, the distance of neighbouring numbers in the binade of the true value. The truth of a float32 is
 NumPy's float64; that of a float64, of which there are too many, so that a sample is drawn, is its long double.
@@ -25,7 +25,7 @@ Floats = np.ndarray[Any, np.dtype[Any]]
 
 
 class Findings:
-    """The largest error of a function on a kernel, and where it is; and what is wrong besides.
+    """The largest error of a function on a kernel, where it is, and whatever else is wrong.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Findings:
         return y
 
     def hold(self, a: Floats, expected: Floats, symmetric: bool) -> None:
-        """Hold the kernel's results at `a`, which has no NaN, against the true ones."""
+        """Compare the kernel's results at `a`, which has no NaN, with the true ones."""
         y, size = self.apply(a), np.abs(expected)
         step = ulp(size, self.dtype)
         error = np.abs(y - expected) / step
@@ -71,12 +71,12 @@ class Findings:
         self.count += a.size * (1 + symmetric)
 
     def hold_nan(self, a: Floats) -> None:
-        """Hold that NaN gives NaN."""
+        """Check that NaN gives NaN."""
         self.claim("NaN gives NaN", a, np.isnan(self.apply(a)))
         self.count += a.size
 
     def hold_known(self) -> None:
-        """Hold the results that are known."""
+        """Check the results that are known exactly."""
         a = np.array([0.0, -0.0, np.inf, -np.inf], self.dtype)
         known = {"exponential": [1, 1, np.inf, 0], "sigmoid": [0.5, 0.5, 1, 0], "tanh": [0.0, -0.0, 1, -1]}
         y, right = self.apply(a), np.array(known[self.function], self.dtype)
@@ -112,7 +112,7 @@ def every_float32(part: int) -> Iterator[Floats]:
 
 
 def float64_sample(count: int) -> Iterator[Floats]:
-    """Return numbers of all sizes, and many where the kernels pass from one way of computing to another."""
+    """Return numbers of all sizes, and many where the kernels switch from one formula to another."""
     rng = np.random.default_rng(0)
     limits = np.finfo(np.float64)
     for _ in range(0, count, CHUNK):
@@ -130,7 +130,7 @@ def float64_sample(count: int) -> Iterator[Floats]:
 
 
 def hold_all(findings: list[Findings], chunks: Iterator[Floats], wide: type[np.floating[Any]], progress: Any) -> None:
-    """Hold every kernel against the truth, at numbers and at their negatives."""
+    """Compare every kernel with the truth, at numbers and at their negatives."""
     for one in findings:
         one.hold_known()
     for chunk in chunks:
@@ -152,10 +152,10 @@ def hold_all(findings: list[Findings], chunks: Iterator[Floats], wide: type[np.f
 
 
 def main() -> int:
-    """Hold the nonlinearities of the kernels against the truth; return 1 if something is wrong."""
+    """Compare the kernels' nonlinearities with the truth; return 1 if something is wrong."""
     parser = argparse.ArgumentParser(prog="python -m bench.nonlinearities", description="Errors of the nonlinearities.")
     parser.add_argument("--kernels", nargs="+", choices=native.kernels(), default=native.kernels())
-    parser.add_argument("--part", type=int, default=1, metavar="N", help="a look: one in N float32 numbers")
+    parser.add_argument("--part", type=int, default=1, metavar="N", help="only one in N float32 numbers")
     parser.add_argument("--sample", type=int, default=2**24, metavar="COUNT", help="how many float64 numbers")
     given = parser.parse_args()
     if native.MISSING is not None:
@@ -181,7 +181,7 @@ def main() -> int:
     console.print(table)
     wrong = [(one, claim, place) for one in everything for claim, place in one.wrong.items()]
     for one, claim, place in wrong:
-        console.print(f"{one.function} of {one.kernel} at {place}: it does not hold that {claim}")
+        console.print(f"{one.function} of {one.kernel} at {place}, this is violated: {claim}")
     return 1 if wrong else 0
 
 

@@ -25,15 +25,15 @@ class Problem:
     ----------
     case : Case
     threads : int
-        How many a rival may use.
+        How many threads a rival may use.
     weight : array (4, hidden, hidden + input)
         Gates i, f, g, o; columns [h; x].
     bias : array (4, hidden)
     x : array (time, batch, input)
     h, c : array (batch, hidden)
-        The state to start from.
+        The initial state.
     dy : array (time, batch, hidden)
-        The derivative of a loss by the outputs.
+        The derivative of a loss with respect to the outputs.
     """
 
     case: Case
@@ -56,9 +56,9 @@ class Problem:
         x = rng.normal(size=(*rows, inputs)).astype(np.float32)
         dy = rng.normal(size=(*rows, hidden)).astype(np.float32)
         state = np.zeros((case.batch, hidden), np.float32)
-        if case.signal != "noise":
+        if case.signal != "random":
             x[...] = 0
-        if case.signal == "decay":  # nothing comes in, and next to nothing of the smallest of states is forgotten
+        if case.signal == "decay":  # the input is zero, and a subnormal state is kept almost entirely
             bias = np.repeat(np.float32([[-10], [10], [0], [0]]), hidden, axis=1)
             state += np.float32(1e-40)
         return cls(case, threads, weight, bias, x, state, state.copy(), dy)
@@ -79,7 +79,7 @@ def unstacked(inputs: Array, recurrent: Array) -> Array:
 
 @dataclass(frozen=True)
 class Run:
-    """Work that is ready to be done again and again.
+    """Prepared work, to be repeated.
 
     Parameters
     ----------
@@ -89,18 +89,18 @@ class Run:
         What the last call found: some of ``y`` (time, batch, hidden), ``gates`` (time, batch, 4, hidden),
         ``cell_state``, ``d_weight``, ``d_bias`` and ``d_x``, in gatewise's layout.
     context : context manager
-        What all calls stand in.
+        In which all calls are made.
     facts : callable
         Measures other than time.
-    alive : object
-        What must not be freed as long as a runtime points at it.
+    keeps : object
+        Objects that a runtime points to, and that must not be freed.
     """
 
     call: Callable[[], object]
     answer: Callable[[], Answer] = dict
     context: AbstractContextManager[object] = field(default_factory=nullcontext)
     facts: Callable[[], dict[str, float]] = dict
-    alive: object = None
+    keeps: object = None
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ class Way:
     label : str
     task : str
     prepare : callable
-        Makes a problem ready to run.
+        Prepares a problem.
     remark : {"", "bf16", "untraced"}
-        Why it is shown and not counted as a rival: it computes less exactly, or does not show the gates.
+        Why it is shown but not counted as a rival: it computes less accurately, or does not show the gates.
     """
 
     label: str

@@ -24,7 +24,7 @@ COUNTS = (
     "NUMBA_NUM_THREADS",
     "NPROC",  # XLA's pool
 )
-UNWANTED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # would make OpenBLAS take another machine for this one
+UNWANTED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # would make OpenBLAS assume a different CPU
 
 
 class Failure(Exception):
@@ -107,7 +107,7 @@ class Booth:
 
 
 def reference(case: Case, folder: Path) -> Path:
-    """Return the file with a case's right answers, which is written where it is not there."""
+    """Return the file with a case's right answers; it is written if it does not exist."""
     path = folder / f"{case}.npz"
     if not path.exists():
         subprocess.run([sys.executable, "-m", "bench.referee", json.dumps(asdict(case)), path], cwd=ROOT, check=True)
@@ -115,7 +115,7 @@ def reference(case: Case, folder: Path) -> Path:
 
 
 def race(case: Case, booths: Iterable[Booth], right: Path, *, seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """Verify all ways of all rivals, time the right ones in turns, and return what became of each.
+    """Verify all ways of all rivals, time those whose answers are right in turns, and return the outcome of each.
 
     Parameters
     ----------

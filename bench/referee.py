@@ -1,4 +1,4 @@
-"""The right answers, from gatewise's reference engine in float64, and how far a rival's are from them.
+"""The right answers, from gatewise's reference engine in float64, and the errors of a rival's.
 
 ``python -m bench.referee CASE FILE`` writes the answers of a case, which is given as JSON; it is a process of its own,
 so that its memory is free again before anything is timed.

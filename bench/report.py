@@ -1,6 +1,6 @@
-"""The results as Markdown: what was reached, every time and ratio, and where gatewise loses.
+"""The results as Markdown: ten rows for README.md, and for TABLE.md every time and ratio, the goals and the losses.
 
-``python -m bench.report RESULTS…`` prints it; with ``--write`` it takes the place of the last one in README.md.
+``python -m bench.report RESULTS…`` prints the whole table; with ``--write`` both files are updated.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.cases import GOALS, WORKLOADS, Case, Goal
+from bench.cases import GOALS, TEN, WORKLOADS, Case, Goal
 from bench.measures import Measure
 
-README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- the last table -->", "<!-- the end of the last table -->"
+README, TABLE = (Path(__file__).with_name(name) for name in ("README.md", "TABLE.md"))
+BEGIN, END = "<!-- ten rows: python -m bench.report --write -->", "<!-- the end of the ten rows -->"
 US = "gatewise"
 TITLES = {
-    "W1": "W1: a stream, one step a call",
+    "W1": "W1: a stream, one step per call",
     "W2": "W2: one sequence",
     "W3": "W3: a batch of sequences",
     "W4": "W4: a training step",
@@ -32,7 +32,7 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class Result:
-    """What became of all ways in one case.
+    """What was measured of all ways in one case.
 
     Parameters
     ----------
@@ -48,11 +48,11 @@ class Result:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Result:
-        """Return a result as the results file has it."""
+        """Return a result from its form in the results file."""
         return cls(Case(**data["case"]), data["threads"], tuple(data["entries"]))
 
     def entry(self, label: str) -> Entry | None:
-        """Return the entry of a way, where it took part and was timed."""
+        """Return the entry of a way, or None where it was not timed."""
         return next((entry for entry in self.entries if entry["label"] == label and "fault" not in entry), None)
 
     def ratio(self, entry: Entry) -> float | None:
@@ -63,12 +63,12 @@ class Result:
         return median(theirs / own for theirs, own in zip(entry["rounds"], ours["rounds"], strict=True))
 
     def rivals(self) -> dict[str, float]:
-        """Return the ratio of each way of another package that does the whole work exactly."""
+        """Return the ratio of each way of the other packages that does the whole task in full precision."""
         counted = (entry for entry in self.entries if entry["rival"] != US and not entry["remark"])
         return {entry["label"]: ratio for entry in counted if (ratio := self.ratio(entry)) is not None}
 
     def measured(self, goal: Goal) -> tuple[float, str] | None:
-        """Return what a goal is about, and against which way; None where one of the two did not run."""
+        """Return the number that a goal is about, and the way it is compared with; None where either did not run."""
         if goal.at_most is not None:
             value = (self.entry(US) or {}).get(goal.measure)
             return None if value is None else (value, goal.measure)
@@ -86,7 +86,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def goals(results: Sequence[Result]) -> str:
-    """Return what must be reached, and whether it was."""
+    """Return the goals, and whether each was reached."""
     rows = []
     for goal in GOALS:
         for result in results:
@@ -124,12 +124,12 @@ def times(results: Sequence[Result]) -> str:
 
 
 def tails(results: Sequence[Result]) -> str:
-    """Return the slow calls of every way."""
+    """Return the times of the slowest calls of every way."""
     return _wide(results, lambda _, entry: " / ".join(m.text(entry[m]) for m in (Measure.TAIL, Measure.MAXIMUM)))
 
 
 def sizes(results: Sequence[Result]) -> str:
-    """Return what every way takes in memory and on disk."""
+    """Return how much memory and disk space every way takes."""
     kinds = Measure.MEMORY, Measure.DISK, Measure.WHEEL
     return _wide(results, lambda _, entry: " / ".join(m.text(entry[m]) if m in entry else "–" for m in kinds))
 
@@ -157,7 +157,7 @@ def losses(results: Sequence[Result]) -> str:
 
 
 def faults(results: Sequence[Result]) -> str:
-    """Return who could not be timed, and why."""
+    """Return the ways that could not be timed, and why."""
     rows = [
         [str(result.case), str(result.threads), entry["label"], entry["fault"]]
         for result in results
@@ -167,47 +167,90 @@ def faults(results: Sequence[Result]) -> str:
     return table(["case", "threads", "way", "fault"], rows)
 
 
-def markdown(files: Sequence[dict[str, Any]]) -> str:
-    """Return everything about one or more results files."""
+def ten(results: Sequence[Result]) -> str:
+    """Return the cases of `TEN`, each with the fastest way of another package."""
+    rows = []
+    for case, threads in TEN:
+        result = next((one for one in results if (one.case, one.threads) == (case, threads)), None)
+        if result is None or (ours := result.entry(US)) is None:
+            continue
+        what, name = TITLES[case.workload].partition(": ")[2], str(case).partition(" ")[2]
+        row = [what, name, str(threads), Measure.MEDIAN.text(ours[Measure.MEDIAN])]
+        rivals = result.rivals()
+        label = min(rivals, key=lambda one: rivals[one], default=None)
+        entry = None if label is None else result.entry(label)
+        if label is None or entry is None:
+            rows.append([*row, "–", "–", "–"])
+            continue
+        ratio = f"{rivals[label]:.2f}×"
+        rows.append(
+            [*row, label, Measure.MEDIAN.text(entry[Measure.MEDIAN]), ratio if rivals[label] >= 1 else f"**{ratio}**"]
+        )
+    return table(["task", "sizes", "threads", "gatewise", "fastest other", "its time", "ratio"], rows)
+
+
+def read(files: Sequence[dict[str, Any]]) -> list[Result]:
+    """Return the results of one or more results files, in the order of the cases."""
     results = [Result.from_json(data) for file in files for data in file["results"]]
     order = [case for cases in WORKLOADS.values() for case in cases]
-    results.sort(key=lambda result: (order.index(result.case), result.threads))
-    parts = ["## Where and with what", *map(_setting, files)]
-    parts += ["## What must be reached", goals(results), "## Where gatewise loses", losses(results)]
+    return sorted(results, key=lambda result: (order.index(result.case), result.threads))
+
+
+def summary(files: Sequence[dict[str, Any]]) -> str:
+    """Return the ten rows, and where they were measured, for README.md."""
+    return "\n\n".join([*(_setting(file) for file in files), ten(read(files))])
+
+
+def markdown(files: Sequence[dict[str, Any]]) -> str:
+    """Return everything about one or more results files, for TABLE.md."""
+    results = read(files)
+    versions = ([(rival, version) for rival, version in file["rivals"].items()] for file in files)
+    parts = ["# The whole table", "How it is measured: [README.md](README.md).", "## Machine and versions"]
+    parts += [
+        part
+        for file, rows in zip(files, versions, strict=True)
+        for part in (_setting(file), table(["rival", "version"], rows))
+    ]
+    parts += ["## Goals", goals(results), "## Where gatewise is slower", losses(results)]
     for workload, title in TITLES.items():
         if here := [result for result in results if result.case.workload == workload]:
-            parts += [f"## {title}", "Median of a call (× gatewise's):", times(here)]
+            parts += [f"## {title}", "Median time of a call, with its ratio to gatewise's:", times(here)]
             if workload == "W1":
-                parts += ["The slow calls (p99.9 / maximum):", tails(here)]
+                parts += ["The slowest calls (p99.9 / maximum):", tails(here)]
             if workload == "W6":
-                parts += ["Memory / disk with all that is required / own files compressed:", sizes(here)]
+                parts += ["Memory / disk space with all dependencies / own files, compressed:", sizes(here)]
     if any("fault" in entry for result in results for entry in result.entries):
-        parts += ["## Who could not be timed", faults(results)]
+        parts += ["## Ways that could not be timed", faults(results)]
     if any(entry.get("cores", 0) > 1.1 * result.threads for result in results for entry in result.entries):
-        parts.append("† It kept more processors busy than it was given.")
+        parts.append("† It kept more processors busy than it was allowed.")
     return "\n\n".join(parts) + "\n"
+
+
+def placed(page: str, rows: str) -> str:
+    """Return README.md with other rows between its two marks."""
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{rows}\n\n{END}{rest.split(END)[1]}"
 
 
 def _setting(file: dict[str, Any]) -> str:
     machine = ", ".join(f"{key} {value}" for key, value in file["machine"].items())
-    rows = [[rival, version] for rival, version in file["rivals"].items()]
-    text = f"{file['date']}: {machine}; {file['seconds']} s for each way and case, in {file['rounds']} rounds."
-    return f"{text}\n\n{table(['rival', 'version'], rows)}"
+    return f"{file['date']}: {machine}; {file['seconds']} s for each way and case, in {file['rounds']} rounds."
 
 
 def main() -> None:
-    """Read results files; print the report, or put it into README.md."""
+    """Read results files; print the whole table, or update README.md and TABLE.md."""
     parser = argparse.ArgumentParser(prog="python -m bench.report", description="Show results of python -m bench.")
     parser.add_argument("results", nargs="+", type=Path)
-    parser.add_argument("--write", action="store_true", help="put the report into bench/README.md")
+    parser.add_argument(
+        "--write", action="store_true", help="update the ten rows of bench/README.md, and bench/TABLE.md"
+    )
     given = parser.parse_args()
-    text = markdown([json.loads(path.read_text()) for path in given.results])
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in given.results]
     if not given.write:
-        print(text, end="")
+        print(markdown(files), end="")
         return
-    before, rest = README.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+    README.write_text(placed(README.read_text(encoding="utf-8"), summary(files)), encoding="utf-8")
+    TABLE.write_text(markdown(files), encoding="utf-8")
 
 
 if __name__ == "__main__":

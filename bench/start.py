@@ -15,7 +15,7 @@ from bench.measures import Measure
 from bench.problems import Problem, Run
 
 STATUS = Path("/proc/self/status")
-# A process that runs another one hands its own peak down through getrusage; the kernel's VmHWM begins anew.
+# getrusage would include the peak of the parent process; the kernel's VmHWM starts afresh.
 PEAK = f"\nprint(next(line.split()[1] for line in open('{STATUS}') if line.startswith('VmHWM')))\n"
 
 
@@ -29,7 +29,7 @@ def starting(
     program : str
         Python source.
     distribution : str
-        Whose files are counted, with those of all that it requires.
+        Whose files are counted, with those of all its dependencies.
     files : callable, optional
         What the program finds in its folder, by name.
     """
@@ -58,7 +58,7 @@ def starting(
 
 
 def disk(name: str) -> dict[str, float]:
-    """Return what a distribution takes on disk with all that it requires, and about what its own wheel would."""
+    """Return the disk space of a distribution with all its dependencies, and about the size of its own wheel."""
     try:
         own = _files(metadata.distribution(name))
     except metadata.PackageNotFoundError:  # run from a checkout, without installing

@@ -1,4 +1,4 @@
-"""One rival's process: it prepares, verifies and times, when it is told to.
+"""One rival's process, which prepares, verifies and times on request.
 
 ``python -m bench.worker RIVAL THREADS`` reads requests from standard input and writes replies to standard output, each
 a line of JSON. Between two requests it sleeps.
@@ -121,7 +121,7 @@ class Worker:
     @staticmethod
     def _repeated(run: Run) -> Answer:
         run.call()
-        run.call()  # what the first left in arrays that are used again must not reach the second answer
+        run.call()  # so that results of the first problem in reused arrays cannot pass for the second's
         return run.answer()
 
     def burst(self, label: str, seconds: float) -> float:

@@ -1,4 +1,4 @@
-// One cell backward over time: the derivatives of src/gatewise/adjoints.py, and the sums over steps and rows of them.
+// One cell backward over time: the derivatives of src/gatewise/adjoints.py, and their sums over steps and rows.
 
 #include "simd.hpp"
 
@@ -19,11 +19,11 @@ template <class T> class Back {
     int64_t* const rows = (int64_t*)f.workspace;
     T* const dm = f.workspace + words<T>(f.rows);                      // (rows, width)
     T* const dr = dm + f.rows * width;                                 // (rows, width_r)
-    const T** const sources = (const T**)(dr + f.rows * width_r);      // (steps · rows): what dx comes from
-    T** const targets = (T**)(sources + (f.last - f.first) * f.rows);  // and where it goes
-    T low[4], high[4];                                                 // the outputs of gates whose sums were clipped
+    const T** const sources = (const T**)(dr + f.rows * width_r);      // (steps · rows): what dx is computed from
+    T** const targets = (T**)(sources + (f.last - f.first) * f.rows);  // and where it is stored
+    T low[4], high[4];                                                 // each gate at its clipped pre-activations
 
-    // Of one step:
+    // During one step:
     int64_t t = 0, place = 0, count = 0, found = 0;
     const T* c_before = nullptr;
 
@@ -56,12 +56,12 @@ private:
         t = f.reverse ? step : in_order;
         place = step - f.first;
         c_before = in_order ? f.cells + (f.reverse ? t + 1 : t - 1) * B * H : f.c0;
-        count = rows_alive(f.valid ? f.valid + t * B : nullptr, f.row, f.row + f.rows, rows);
+        count = valid_rows(f.valid ? f.valid + t * B : nullptr, f.row, f.row + f.rows, rows);
     }
 
-    T* by_sums(int64_t row) const { return f.da + (place * B + row) * 4 * H; }
+    T* da_of(int64_t row) const { return f.da + (place * B + row) * 4 * H; }
 
-    // dh of each row: what comes from the next step and from the output. What zoneout kept passes by; dr goes on.
+    // dh of each row, from the next step and from the output. What zoneout kept goes straight to h_prev; dr goes on.
     void arrive() {
         const T* const from_output = f.dhidden + t * B * R;
         for (int64_t row = f.row; row < f.row + f.rows; ++row)
@@ -72,14 +72,14 @@ private:
         for (int64_t n = 0; n < count; ++n)
             for (int64_t k = 0; k < R; k += L) {
                 T* const dh = f.dh + rows[n] * width_r + k;
-                V passed = {}, by_r = load(dh);
+                V passed = {}, dr_ = load(dh);
                 if (f.zoneout_hidden) {
                     const V kept = load(f.zoneout_hidden + (t * B + rows[n]) * R + k, R - k);
-                    passed = kept * by_r;
-                    by_r = (T(1) - kept) * by_r;
+                    passed = kept * dr_;
+                    dr_ = (T(1) - kept) * dr_;
                 }
                 store(dh, passed);
-                store((p.projection ? dr + n * width_r : dm + n * width) + k, by_r);
+                store((p.projection ? dr + n * width_r : dm + n * width) + k, dr_);
             }
     }
 
@@ -89,8 +89,8 @@ private:
             product<T>(
                 p.projection, R, H, count, [&](int64_t n) { return f.unprojected + (t * B + rows[n]) * H; },
                 [&](int64_t n, int64_t column, V r) {
-                    T* const by_r = dr + n * width_r + column;
-                    store(by_r, load(by_r) * within(r, p.projection_clip));
+                    T* const dr_ = dr + n * width_r + column;
+                    store(dr_, load(dr_) * within(r, p.projection_clip));
                 },
                 0, groups<T>(R));
         for (int64_t n = 0; n < count; ++n)
@@ -105,7 +105,7 @@ private:
         return magnitude<T>(v) <= clip ? all<T>(T(1)) : V{};
     }
 
-    template <bool PLAIN> V by_sum(int k, V y, V derivative) const {  // of gate k, from that of its output y
+    template <bool PLAIN> V da_from(int k, V y, V derivative) const {  // of gate k, from the derivative of its output y
         if constexpr (PLAIN) return derivative * (k == CANDIDATE ? mad(-y, y, all<T>(T(1))) : y * (T(1) - y));
         const V d = derivative * slope<T>(p.activation[k], y);
         if (p.gate_clip == T(__builtin_inf())) return d;
@@ -117,7 +117,7 @@ private:
         const T* const gates = f.gates + at * 4 * H + unit;
         const V i = load(gates, units), f_ = load(gates + H, units);
         const V g = load(gates + 2 * H, units), o = load(gates + 3 * H, units);
-        const V c_prev = load(c_before + row * H + unit, units), by_m = load(dm + n * width + unit);
+        const V c_prev = load(c_before + row * H + unit, units), dm_ = load(dm + n * width + unit);
         T* const carried = f.dc + row * width + unit;
         V dc = load(carried), dc_prev = {}, da_i, da_f, da_g, da_o;
 
@@ -126,19 +126,19 @@ private:
         if constexpr (PLAIN) {
             c = load(f.cells + at * H + unit, units);
             y = tanh<T>(c);
-            da_o = by_sum<PLAIN>(OUTPUT, o, by_m * y);
-            dc = mad(by_m * o, mad(-y, y, all<T>(T(1))), dc);
+            da_o = da_from<PLAIN>(OUTPUT, o, dm_ * y);
+            dc = mad(dm_ * o, mad(-y, y, all<T>(T(1))), dc);
         } else {
             const V c_raw = mad(f_, c_prev, i * g);
             c = clip<T>(c_raw, -p.cell_clip, p.cell_clip);
             y = apply<T>(p.activation[CELL], c);
-            da_o = by_sum<PLAIN>(OUTPUT, o, by_m * y);
+            da_o = da_from<PLAIN>(OUTPUT, o, dm_ * y);
             if (f.zoneout_cell) {
                 const V kept = load(f.zoneout_cell + at * H + unit, units);
                 dc_prev = kept * dc;
                 dc = (T(1) - kept) * dc;
             }
-            dc = mad(by_m * o, slope<T>(p.activation[CELL], y), dc);
+            dc = mad(dm_ * o, slope<T>(p.activation[CELL], y), dc);
             if (p.peephole) dc = mad(da_o, load(p.peephole + (tile * 3 + 2) * L), dc);
             if (p.cell_clip < T(__builtin_inf())) dc *= within(c_raw, p.cell_clip);
         }
@@ -146,32 +146,32 @@ private:
         // c = f * c_prev + i * g
         V df = dc * c_prev, di = dc * g;
         dc_prev = mad(dc, f_, dc_prev);
-        da_g = by_sum<PLAIN>(CANDIDATE, g, dc * i);
+        da_g = da_from<PLAIN>(CANDIDATE, g, dc * i);
         if constexpr (PLAIN) {
-            da_i = by_sum<PLAIN>(INPUT, i, di);
-            da_f = by_sum<PLAIN>(FORGET, f_, df);
+            da_i = da_from<PLAIN>(INPUT, i, di);
+            da_f = da_from<PLAIN>(FORGET, f_, df);
         } else {
             if (p.coupling == Coupling::forget) di -= df;
             if (p.coupling == Coupling::input) df -= di;
-            da_i = p.coupling == Coupling::input ? V{} : by_sum<PLAIN>(INPUT, i, di);
-            da_f = p.coupling == Coupling::forget ? V{} : by_sum<PLAIN>(FORGET, f_, df);
+            da_i = p.coupling == Coupling::input ? V{} : da_from<PLAIN>(INPUT, i, di);
+            da_f = p.coupling == Coupling::forget ? V{} : da_from<PLAIN>(FORGET, f_, df);
             if (p.peephole) {
                 if (p.coupling != Coupling::input) dc_prev = mad(da_i, load(p.peephole + tile * 3 * L), dc_prev);
                 if (p.coupling != Coupling::forget) dc_prev = mad(da_f, load(p.peephole + (tile * 3 + 1) * L), dc_prev);
             }
         }
         store(carried, dc_prev);
-        T* const da = by_sums(row) + unit;
+        T* const da = da_of(row) + unit;
         store(da, da_i, units);
         store(da + H, da_f, units);
         store(da + 2 * H, da_g, units);
         store(da + 3 * H, da_o, units);
     }
 
-    // dz = da W: what goes to the step before now, what goes to the input when all steps are done.
+    // dz = da W: the part of the step before now, the input's part when all steps are done.
     void leave() {
         product<T>(
-            p.back_h, R, 4 * H, count, [&](int64_t n) { return by_sums(rows[n]); },
+            p.back_h, R, 4 * H, count, [&](int64_t n) { return da_of(rows[n]); },
             [&](int64_t n, int64_t column, V v) {
                 T* const dh = f.dh + rows[n] * width_r + column;
                 if (f.recurrent_mask) v *= load(f.recurrent_mask + (t * B + rows[n]) * R + column, R - column);
@@ -179,14 +179,14 @@ private:
             },
             0, groups<T>(R));
         for (int64_t n = 0; n < count; ++n, ++found) {
-            sources[found] = by_sums(rows[n]);
+            sources[found] = da_of(rows[n]);
             targets[found] = f.dx + (t * B + rows[n]) * I;
         }
     }
 };
 
-// What the gradients of the parameters take from the steps besides the products: step by step and row by row, so that
-// each sum has one order. Products are rounded by themselves, without `mad`, and nothing is flushed.
+// What the parameters' gradients need from the steps besides the products of outer(): step by step and row by row, so
+// that each sum has one order. Products are rounded separately, without `mad`, and nothing is flushed to zero.
 template <class T> class Gather {
     using V = Vec<T>;
     static constexpr int L = LANES<T>;
@@ -211,7 +211,7 @@ public:
     }
 
 private:
-    // h_prev as the gates saw it.
+    // h_prev as the gates see it.
     void see(const T* h_prev, int64_t at, int64_t place) const {
         for (int64_t k = 0; k < R; k += L)
             store(f.seen + place * R + k, load(h_prev + k, R - k) * load(f.recurrent_mask + at * R + k, R - k), R - k);
@@ -219,13 +219,13 @@ private:
 
     // a = … + p c: i and f see c_prev, o sees c.
     void peepholes(const T* c_prev, int64_t at, int64_t place) const {
-        const T *const gates = f.gates + at * 4 * H, *const by_sums = f.da + place * 4 * H;
+        const T *const gates = f.gates + at * 4 * H, *const da = f.da + place * 4 * H;
         for (int64_t unit = 0; unit < H; unit += L) {
             const int64_t units = H - unit;
             const auto gate = [&](int k) { return load(gates + k * H + unit, units); };
             const auto add = [&](int which, int k, V seen) {
                 T* const sum = f.dpeephole + which * H + unit;
-                store(sum, load(sum, units) + load(by_sums + k * H + unit, units) * seen, units);
+                store(sum, load(sum, units) + load(da + k * H + unit, units) * seen, units);
             };
             const V before = load(c_prev + unit, units);
             const V c = clip<T>(gate(FORGET) * before + gate(INPUT) * gate(CANDIDATE), -p.cell_clip, p.cell_clip);
@@ -236,12 +236,12 @@ private:
     }
 };
 
-constexpr int64_t DEEP = 128;  // rows that are added up in registers before they go to the target
-constexpr int64_t STRIDE = ROWS < 4 ? 4 : 8;  // what a packed row of ROWS columns takes, so that it is copied at once
+constexpr int64_t DEEP = 128;  // rows that are summed in registers before they are added to the target
+constexpr int64_t STRIDE = ROWS < 4 ? 4 : 8;  // of a packed row of ROWS columns, so that it is one copy
 constexpr int64_t BLOCKS = 32;                // of ROWS columns of the left side that are packed at once
 
-// Both sides are packed, DEEP rows of them at a time: the left in blocks of ROWS columns, the right in groups of 4
-// vectors. So a group stays in the first cache, and the blocks that meet it in the second.
+// Both sides are packed, DEEP rows at a time: the left in blocks of ROWS columns, the right in groups of 4 vectors. A
+// group then stays in the first-level cache, and the blocks that are multiplied with it in the second.
 template <class T> class Sums {
     using V = Vec<T>;
     static constexpr int L = LANES<T>;
@@ -250,7 +250,7 @@ template <class T> class Sums {
     const int64_t before = f.right_size[0], width = before + f.right_size[1];
     T* const left = f.workspace;                     // (blocks, rows, STRIDE)
     T* const right = left + BLOCKS * DEEP * STRIDE;  // (rows, vectors, L)
-    int64_t row = 0, rows = 0, first = 0, size = 0;  // what is packed: rows, and columns of the left
+    int64_t row = 0, rows = 0, first = 0, size = 0;  // what is packed: rows, and columns of the left side
 
 public:
     explicit Sums(const Outer<T>& given) : f(given) {}
@@ -273,7 +273,7 @@ public:
 private:
     static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-    void pack_left(int64_t from_row, int64_t to_row) {  // few rows, so that whole lines of the cache are written
+    void pack_left(int64_t from_row, int64_t to_row) {  // few rows at a time, so that whole cache lines are written
         for (int64_t column = 0; column < size; column += ROWS)
             for (int64_t n = from_row; n < to_row; ++n) {
                 const T* const from = f.left[row + n] + first + column;
@@ -283,7 +283,7 @@ private:
             }
     }
 
-    // A vector of the right side; beyond its end there are zeros.
+    // A vector of the right side, zero beyond its end.
     V of_right(int64_t at, int64_t column) const {
         if (column + L <= before) return load(f.right[0][at] + column);
         if (column >= before) return load(f.right[1][at] + column - before, width - column);
@@ -294,17 +294,17 @@ private:
     }
 
     template <int N> APART void group(int64_t column) {
-        T one[N * L] = {};  // at the end of the right side, for the sum of the left one alone
+        T one[N * L] = {};  // a 1 at the end of the right side, for the sum of the left side alone
         if (f.sum && width - column < N * L) one[width - column] = 1;
         for (int64_t n = 0; n < rows; ++n)
             UNROLL for (int k = 0; k < N; ++k) store(right + (n * N + k) * L, of_right(row + n, column + k * L) + load(one + k * L));
         int64_t from = 0;
-        if constexpr (N == 1)  // else too few sums would be under way
+        if constexpr (N == 1)  // otherwise too few sums would be in flight
             for (; from + ROWS < size; from += 2 * ROWS) blocks<2, N>(from, column);
         for (; from < size; from += ROWS) blocks<1, N>(from, column);
     }
 
-    // M blocks of the left side, which begin at its column `from`, with N vectors of the right.
+    // M blocks of the left side, starting at its column `from`, times N vectors of the right side.
     template <int M, int N> void blocks(int64_t from, int64_t column) {
         V acc[M][ROWS][N] = {};
         const T *w = right, *s = left + from / ROWS * rows * STRIDE;

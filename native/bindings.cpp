@@ -1,5 +1,5 @@
-// What Python sees. Sizes are checked here once more before any pointer is handed over; the sentences that a person
-// reads come from Python, which has looked before.
+// What Python sees. Sizes are checked here once more before any pointer is passed on; the messages for users come from
+// the Python code, which has checked them already.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -32,7 +32,7 @@ template <class Array> auto checked(const char* name, const Array& array, Sizes 
     bool fits = array.ndim() == sizes.size();
     size_t axis = 0;
     for (int64_t size : sizes) fits = fits && int64_t(array.shape(axis++)) == size;
-    if (!fits) throw nb::value_error((std::string("the array ") + name + " does not have its shape").c_str());
+    if (!fits) throw nb::value_error((std::string("the array ") + name + " has the wrong shape").c_str());
     return array.data();
 }
 
@@ -56,7 +56,7 @@ std::vector<std::string> kernels() {
     return names;
 }
 
-// Whether a signal has come that Python wants to answer; the GIL is not held.
+// Whether a signal has arrived whose Python handler raised; the GIL is not held.
 bool interrupted() {
     using Clock = std::chrono::steady_clock;
     static thread_local Clock::time_point next;
@@ -160,7 +160,7 @@ public:
         const int64_t I = given.input, H = given.hidden, R = given.recurrent;
         if (x.ndim() != 3) throw nb::value_error("x has 3 axes");
         if (bool(dpeephole) != bool(peephole) || bool(dprojection) != bool(projection))
-            throw nb::value_error("what the cell has, and nothing else, has a gradient");
+            throw nb::value_error("peepholes and projection have a gradient exactly where the cell has them");
         const int64_t time = int64_t(x.shape(0)), batch = int64_t(x.shape(1));
         Backward<T> call{};
         call.time = time, call.batch = batch, call.reverse = reverse;
@@ -177,14 +177,14 @@ public:
         const T* const inputs = checked("x", x, {time, batch, I});
         const T* const hidden = checked("h", h, {time, batch, R});
         const T* const initial = checked("h0", h0, {batch, R});
-        T* const by_h = checked("dh", dh, {batch, R});
-        T* const by_c = checked("dc", dc, {batch, H});
+        T* const dh_state = checked("dh", dh, {batch, R});
+        T* const dc_state = checked("dc", dc, {batch, H});
         const Gradients<T> gradients{
             checked("dweight", dweight, {4, H, R + I}), checked("dbias", dbias, {4, H}),
             checked("dpeephole", dpeephole, {3, H}), checked("dprojection", dprojection, {R, H})};
         without_gil([&] {
-            packed->pack_way_back(given);
-            return gatewise::backward(*packed, call, inputs, hidden, initial, by_h, by_c, gradients, interrupted);
+            packed->pack_backward(given);
+            return gatewise::backward(*packed, call, inputs, hidden, initial, dh_state, dc_state, gradients, interrupted);
         });
     }
 
@@ -205,15 +205,19 @@ public:
         input = stream.cell(0).input, output = stream.cell(stream.layers() - 1).recurrent;
     }
 
-    // The output for x (input,) or (time, input), with a batch axis before the last where there is one. Where x is not
-    // such an array as it stands, or `out` not what its output fits into, or the same memory, `other(self, x, out)` says
-    // what it is.
-    static nb::object push(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle mask, nb::handle out) {
-        nb::object y = mask.is_none() ? self.p->pushed(x, out) : nb::object();
-        return y.is_valid() ? y : self.p->other(self.h, x, mask, out);
+    // The output for x (input,) or (time, input), with a batch axis before the last where there is one. If x is not such
+    // an array, `out` does not fit the output, or the two share memory, `other` converts them or says what is wrong.
+    static nb::object push(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle out) {
+        nb::object y = self.p->pushed(x, out);
+        return y.is_valid() ? y : push_other(self, x, nb::none(), out);
     }
 
-    // As `push`, or nothing. The GIL is kept while the work is shorter than letting it go.
+    // An overload of its own, so that a push without a mask costs nothing extra.
+    static nb::object push_other(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle mask, nb::handle out) {
+        return self.p->other(self.h, x, mask, out);
+    }
+
+    // As `push`, or nothing. The GIL is kept where the work takes less time than releasing it.
     nb::object pushed(nb::handle x, nb::handle out) {
         const int fixed = batched ? 2 : 1;
         if (!PyArray_Check(x.ptr())) return {};
@@ -258,8 +262,8 @@ public:
     }
 
 private:
-    // Two threads in one stream at once are an error of the caller's, and must be no more than that. The flag is read
-    // and set with the GIL held.
+    // Two threads in one stream at once are a caller's error, and must lead to nothing worse than an exception. The flag
+    // is read and set with the GIL held.
     struct Busy {
         explicit Busy(bool& flag) : flag(flag) {
             if (flag) throw std::runtime_error("a stream is used by one thread at a time");
@@ -269,7 +273,7 @@ private:
         bool& flag;
     };
 
-    // Without the GIL; a signal that ends it leaves the state as it was.
+    // Without the GIL; if a signal interrupts it, the state is left as it was.
     void push_long(const T* from, int64_t time, T* to) {
         std::vector<std::vector<T>> before;
         for (int64_t layer = 0; layer < stream.layers(); ++layer) {
@@ -291,7 +295,7 @@ private:
         std::vector<std::shared_ptr<const Packed<T>>> found;
         for (const auto* cell : cells) {
             if (!found.empty() && cell->packed->cell().input != found.back()->cell().recurrent)
-                throw nb::value_error("the layers of a stream fit together");
+                throw nb::value_error("each layer of a stream takes what the one below it puts out");
             found.push_back(cell->packed);
         }
         return found;
@@ -337,7 +341,8 @@ template <class T> void bind(nb::module_& m, const char* cell, const char* strea
              "dprojection"_a.noconvert().none());
     nb::class_<PyStream<T>>(m, stream)
         .def(nb::init<const std::vector<const PyCell<T>*>&, int64_t, bool, nb::object>(), "cells"_a, "batch"_a, "batched"_a, "other"_a)
-        .def("push", &PyStream<T>::push, "x"_a, nb::kw_only(), "mask"_a.none() = nb::none(), "out"_a.none() = nb::none(), "As gatewise.Stream.push tells.")
+        .def("push", &PyStream<T>::push, "x"_a, nb::kw_only(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
+        .def("push", &PyStream<T>::push_other, "x"_a, nb::kw_only(), "mask"_a.none(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
         .def("get", &PyStream<T>::get, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert())
         .def("set", &PyStream<T>::set, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert());
     m.def("apply", &apply<T>, "kernel"_a, "name"_a, "slope"_a, "shift"_a, "a"_a.noconvert(), "y"_a.noconvert());
@@ -347,7 +352,7 @@ template <class T> void bind(nb::module_& m, const char* cell, const char* strea
 
 NB_MODULE(_native, m) {
     if (_import_array() < 0) throw nb::python_error();
-    m.doc() = "The native kernels; gatewise.engine.native is their face.";
+    m.doc() = "The native kernels; gatewise.engine.native calls them.";
     m.def("kernels", &kernels);
     m.def("threads", &threads);
     m.def("set_threads", &set_threads, nb::arg("count"));

@@ -1,5 +1,5 @@
-// Every kernel of this machine, in float and double, on random cells and runs: there and back as the plain loops of
-// plain.hpp, and bit for bit the same however a run is cut, shared out among threads, or kept.
+// Every kernel of this machine, in float and double, on random cells and runs: forward and backward as the plain loops
+// of plain.hpp, and bit for bit the same however a run is split, shared among threads, or kept.
 //
 //   check [how many runs [seed]]
 
@@ -13,24 +13,24 @@ using namespace gatewise;
 
 namespace {
 
-template <class T> void check_there(const Subject<T>& s, const Result<T>& found, const Plain<T>& plain) {
+template <class T> void check_forward(const Subject<T>& s, const Result<T>& found, const Plain<T>& plain) {
     check_close("the hidden state", found.hidden, plain.hidden);
     check_close("the final hidden state", found.h, plain.h);
     check_close("the final cell state", found.c, plain.c);
     check_close("the cell state", found.cells, plain.cells);
     Array<T> gates = found.gates, unprojected = found.unprojected;
-    for (int64_t row = 0; row < s.time * s.batch; ++row)  // a step that did not take place has none: they are NaN
+    for (int64_t row = 0; row < s.time * s.batch; ++row)  // a step that is not valid has none: they are NaN
         if (s.valid && !s.valid[row])
             for (int64_t n = 0; n < 5 * s.cell.hidden; ++n) {
                 T& kept = n < 4 * s.cell.hidden ? gates[row * 4 * s.cell.hidden + n] : unprojected[row * s.cell.hidden + n % s.cell.hidden];
-                if (!std::isnan(kept)) fail("a gate of a step that did not take place is %.17g, but must be NaN", double(kept));
+                if (!std::isnan(kept)) fail("a gate of a step that is not valid is %.17g, but must be NaN", double(kept));
                 kept = 0;
             }
     check_close("a gate", gates, plain.gates);
     check_close("the unprojected state", unprojected, plain.unprojected);
 }
 
-// Some gates of some units of every so many steps are those of the whole trace.
+// Some gates of some units at every n-th step are those of the whole trace.
 template <class T> void check_kept(Dice& dice, const Packed<T>& cell, const Subject<T>& s, const Result<T>& whole) {
     const int64_t H = s.cell.hidden, lanes = cell.kernel().lanes;
     std::vector<int64_t> units, start{0}, lane, place;
@@ -64,7 +64,7 @@ template <class T> void check_kept(Dice& dice, const Packed<T>& cell, const Subj
     check_same("a cell state that was kept alone", cells, expected_cells);
 }
 
-// A trace so large, and whose arrays so begin, that it goes past the caches is what another is.
+// A trace that is large enough to bypass the caches, with arrays aligned to cache lines, is bit for bit the same.
 template <class T> void check_large(Dice& dice, const Kernel& kernel) {
     const int64_t TIME = 800, B = 16, I = 2, H = 64;
     Subject<T> s;
@@ -75,7 +75,7 @@ template <class T> void check_large(Dice& dice, const Kernel& kernel) {
     s.h0 = dice.array<T>({B, H}, 1), s.c0 = dice.array<T>({B, H}, 1);
     const Packed<T> cell(kernel, given(s));
     const Result<T> expected = whole_run(cell, s);
-    Buffer<T> gates(TIME * B * 4 * H), cells(TIME * B * H);  // they begin with a line of the caches
+    Buffer<T> gates(TIME * B * 4 * H), cells(TIME * B * H);  // aligned to cache lines
     Array<T> hidden({TIME, B, H}), c = s.c0;
     Forward<T> call{};
     call.time = TIME, call.batch = B, call.reverse = s.reverse, call.x = s.x.data(), call.h0 = s.h0.data(), call.h = hidden.data();
@@ -87,12 +87,12 @@ template <class T> void check_large(Dice& dice, const Kernel& kernel) {
         std::fill_n(gates.get(), TIME * B * 4 * H, T(7)), std::fill_n(cells.get(), TIME * B * H, T(7));
         forward(cell, call, c.data(), nullptr);
         check_same("the hidden state of a large trace", hidden, expected.hidden);
-        if (!std::equal(gates.get(), gates.get() + TIME * B * 4 * H, expected.gates.data())) fail("the gates of a large trace are others");
-        if (!std::equal(cells.get(), cells.get() + TIME * B * H, expected.cells.data())) fail("the cell states of a large trace are others");
+        if (!std::equal(gates.get(), gates.get() + TIME * B * 4 * H, expected.gates.data())) fail("the gates of a large trace differ");
+        if (!std::equal(cells.get(), cells.get() + TIME * B * H, expected.cells.data())) fail("the cell states of a large trace differ");
     }
 }
 
-// A stream that is fed in pieces is the run.
+// A stream that is fed in pieces gives what the run gives.
 template <class T> void check_stream(Dice& dice, std::shared_ptr<const Packed<T>> cell, const Subject<T>& s, const Result<T>& whole) {
     Stream<T> stream({cell}, s.batch);
     stream.set(0, s.h0.data(), s.c0.data());
@@ -110,15 +110,15 @@ template <class T> void check_kernel(Dice& dice, const Kernel& kernel, const Sub
     const auto cell = std::make_shared<const Packed<T>>(kernel, given(s));
     set_threads(1);
     const Result<T> found = whole_run(*cell, s);
-    check_there(s, found, plain);
-    const Derivatives<T> back = way_back(*cell, s, found);
-    check_close("the gradient of the weights", back.weight, plain.dweight);
-    check_close("the gradient of the bias", back.bias, plain.dbias);
-    check_close("the gradient of the peepholes", back.peephole, plain.dpeephole);
-    check_close("the gradient of the projection", back.projection, plain.dprojection);
-    check_close("the gradient of the input", back.x, plain.dx);
-    check_close("the gradient of the initial hidden state", back.h, plain.dh);
-    check_close("the gradient of the initial cell state", back.c, plain.dc);
+    check_forward(s, found, plain);
+    const Derivatives<T> back = backward_pass(*cell, s, found);
+    check_close("the gradient with respect to the weights", back.weight, plain.dweight);
+    check_close("the gradient with respect to the bias", back.bias, plain.dbias);
+    check_close("the gradient with respect to the peepholes", back.peephole, plain.dpeephole);
+    check_close("the gradient with respect to the projection", back.projection, plain.dprojection);
+    check_close("the gradient with respect to the input", back.x, plain.dx);
+    check_close("the gradient with respect to the initial hidden state", back.h, plain.dh);
+    check_close("the gradient with respect to the initial cell state", back.c, plain.dc);
 
     Result<T> pieces = empty(s, true);
     const int64_t cut = dice.to(s.time);
@@ -138,19 +138,19 @@ template <class T> void check_kernel(Dice& dice, const Kernel& kernel, const Sub
 
     for (int threads = 2; threads <= 3; ++threads) {
         set_threads(threads);
-        check_same("what a run by several threads gives", whole_run(*cell, s), found);
-        const Derivatives<T> shared = way_back(*cell, s, found);
-        check_same("the gradient of the weights by several threads", shared.weight, back.weight);
-        check_same("the gradient of the bias by several threads", shared.bias, back.bias);
-        check_same("the gradient of the peepholes by several threads", shared.peephole, back.peephole);
-        check_same("the gradient of the projection by several threads", shared.projection, back.projection);
-        check_same("the gradient of the input by several threads", shared.x, back.x);
-        check_same("the gradient of the initial hidden state by several threads", shared.h, back.h);
-        check_same("the gradient of the initial cell state by several threads", shared.c, back.c);
+        check_same("what a run on several threads gives", whole_run(*cell, s), found);
+        const Derivatives<T> shared = backward_pass(*cell, s, found);
+        check_same("the gradient with respect to the weights on several threads", shared.weight, back.weight);
+        check_same("the gradient with respect to the bias on several threads", shared.bias, back.bias);
+        check_same("the gradient with respect to the peepholes on several threads", shared.peephole, back.peephole);
+        check_same("the gradient with respect to the projection on several threads", shared.projection, back.projection);
+        check_same("the gradient with respect to the input on several threads", shared.x, back.x);
+        check_same("the gradient with respect to the initial hidden state on several threads", shared.h, back.h);
+        check_same("the gradient with respect to the initial cell state on several threads", shared.c, back.c);
     }
 }
 
-// The nonlinearities by themselves, over their range and at its ends.
+// The nonlinearities on their own, over their range and at its ends.
 template <class T> void check_nonlinearities(Dice& dice, const Kernel& kernel) {
     const T inf = std::numeric_limits<T>::infinity(), least = std::numeric_limits<T>::min();
     std::vector<T> a{0, -inf, inf, T(NAN), least, -least, T(1e-6), T(-1e-6), 1000, -1000};
@@ -206,9 +206,9 @@ int main(int count, char** words) {
     for (int k = 0; k < found; ++k) std::printf("%s%s", kernels[k]->name, k + 1 < found ? ", " : "\n");
     try {
         const int passed = check_type<float>(kernels, found, runs, seed) + check_type<double>(kernels, found, runs, seed);
-        const double part = double(sharply) / double(compared);
-        std::printf("errors were at most %.2f of what is allowed; %.1f %% of the numbers were held sharply\n", largest, 100 * part);
-        if (!(part > 0.8)) fail("so few numbers held sharply, a check says little");
+        const double part = double(tight) / double(compared);
+        std::printf("errors were at most %.2f of what is allowed; %.1f %% of the numbers had a tight bound\n", largest, 100 * part);
+        if (!(part > 0.8)) fail("with so few tight bounds a check says little");
         std::printf("%d passed, 0 failed\n", passed);
     } catch (const std::exception& wrong) {
         std::fprintf(stderr, "%s\n", wrong.what());

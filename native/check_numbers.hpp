@@ -1,4 +1,4 @@
-// Numbers held against what they must be: within what rounding may do, or to the last bit.
+// Numbers compared with what they must be: within a bound on rounding, or bit for bit.
 #pragma once
 
 #include <cstdio>
@@ -9,8 +9,8 @@
 
 namespace gatewise {
 
-inline double largest = 0;               // of all errors, as a part of what is allowed
-inline int64_t compared = 0, sharply = 0;  // how many numbers, and how many of them to 10 000 epsilons of their array's largest
+inline double largest = 0;               // of all errors, as a fraction of what is allowed
+inline int64_t compared = 0, tight = 0;  // how many numbers, and how many of them within 10 000 epsilons of their array's largest
 
 template <class... Words> [[noreturn]] void fail(const char* form, Words... words) {
     char text[300];
@@ -26,10 +26,10 @@ template <class T> void check_close(const char* name, const Array<T>& found, con
         const double allowed = double(std::numeric_limits<T>::epsilon() * expected[n].error + 1e3 * std::numeric_limits<T>::min());
         const double error = double(std::abs(found[n] - expected[n].value));
         if (!(error <= allowed))
-            fail("%s at %lld is %.17g, but must be %.17g, at most %.3g off", name, (long long)n, double(found[n]),
+            fail("%s at %lld is %.17g, but must be %.17g to within %.3g", name, (long long)n, double(found[n]),
                  double(expected[n].value), allowed);
         largest = std::max(largest, error / allowed);
-        ++compared, sharply += allowed <= 1e4 * std::numeric_limits<T>::epsilon() * std::max(size, 1e-3);
+        ++compared, tight += allowed <= 1e4 * std::numeric_limits<T>::epsilon() * std::max(size, 1e-3);
     }
 }
 

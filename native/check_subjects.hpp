@@ -1,4 +1,4 @@
-// Random cells with all that goes into a run of them, and the engine on them: what check.cpp is about.
+// The subjects of check.cpp: random cells with everything that a run takes, and the engine on them.
 #pragma once
 
 #include <random>
@@ -48,20 +48,20 @@ template <class T> void make_plain(Given<T>& cell) {
 template <class T> Subject<T> random_subject(Dice& dice, int64_t number) {
     Subject<T> s;
     Given<T>& cell = s.cell;
-    // Worth threads, or more than the first cache holds; worth several rounds of the way back.
+    // wide: worth several threads, or more than the first-level cache holds; lengthy: several rounds of the backward pass.
     const bool wide = number % 16 == 0, lengthy = number % 16 == 8;
     s.time = lengthy ? dice.from(150, 300) : dice.to(7);
     s.batch = lengthy ? dice.from(1, 4) : wide && dice.once_in(2) ? 1 : dice.to(wide ? 20 : 9);
     s.reverse = dice.once_in(2);
     cell.input = wide ? dice.from(30, 60) : dice.from(1, lengthy ? 9 : 40);
     cell.hidden = wide ? dice.from(64, 130) : dice.from(1, lengthy ? 20 : 40);
-    const bool projects = dice.once_in(3), varies = dice.once_in(2), noisy = dice.once_in(3);
+    const bool projects = dice.once_in(3), varies = dice.once_in(2), masked = dice.once_in(3);
     cell.recurrent = projects ? dice.from(1, cell.hidden) : cell.hidden;
     make_plain(cell);
     if (varies) {
         for (int k = 0; k < 5; ++k) cell.activation[k] = random_activation<T>(dice, k);
         cell.coupling = Coupling(dice.to(2));
-        if (dice.once_in(3) || cell.activation[INPUT].function == Function::exponential) cell.gate_clip = T(0.6);  // or it may run away
+        if (dice.once_in(3) || cell.activation[INPUT].function == Function::exponential) cell.gate_clip = T(0.6);  // or it may diverge
         if (dice.once_in(3) || (lengthy && cell.coupling == Coupling::forget)) cell.cell_clip = T(0.25);  // 1 - tanh is up to 2
         if (projects && dice.once_in(2)) cell.projection_clip = T(0.15);
         if (dice.once_in(2)) s.peephole = dice.array<T>({3, cell.hidden}, 0.7);
@@ -77,7 +77,7 @@ template <class T> Subject<T> random_subject(Dice& dice, int64_t number) {
     s.dhidden = dice.array<T>({TIME, B, R}, 1);
     s.dh = dice.array<T>({B, R}, 1);
     s.dc = dice.array<T>({B, H}, 1);
-    if (noisy) {
+    if (masked) {
         if (dice.once_in(2)) s.recurrent_mask = random_mask<T>(dice, {TIME, B, R});
         if (dice.once_in(2)) s.zoneout_cell = random_mask<T>(dice, {TIME, B, H});
         if (dice.once_in(2)) s.zoneout_hidden = random_mask<T>(dice, {TIME, B, R});
@@ -86,7 +86,7 @@ template <class T> Subject<T> random_subject(Dice& dice, int64_t number) {
         s.valid = Array<uint8_t>({TIME, B}, 1);
         for (int64_t n = 0; n < s.valid.size(); ++n) s.valid[n] = !dice.once_in(3);
     }
-    if (cell.coupling != Coupling::none) {  // what a coupled gate does not use may hold anything
+    if (cell.coupling != Coupling::none) {  // parameters that a coupled gate does not use may hold anything
         const int gate = cell.coupling == Coupling::forget ? FORGET : INPUT;
         for (int64_t u = 0; u < H; ++u) {
             for (int64_t j = 0; j < R + I; ++j) s.weight(gate, u, j) = T(NAN);
@@ -108,7 +108,7 @@ template <class T> struct Result {
     Array<T> hidden, h, c, gates, cells, unprojected;
 };
 
-// Steps [first, last) of the input's time, from the state (h, c); what they leave behind goes to its place in `result`.
+// Steps [first, last) of the input's time, from the state (h, c); what they keep goes to its place in `result`.
 template <class T> void run(const Packed<T>& cell, const Subject<T>& s, int64_t first, int64_t last, Result<T>& result) {
     const int64_t I = s.cell.input, H = s.cell.hidden, R = s.cell.recurrent, B = s.batch;
     Forward<T> call{};
@@ -150,7 +150,7 @@ template <class T> struct Derivatives {
     Array<T> weight, bias, peephole, projection, x, h, c;
 };
 
-template <class T> Derivatives<T> way_back(const Packed<T>& cell, const Subject<T>& s, const Result<T>& run) {
+template <class T> Derivatives<T> backward_pass(const Packed<T>& cell, const Subject<T>& s, const Result<T>& run) {
     const int64_t I = s.cell.input, H = s.cell.hidden, R = s.cell.recurrent;
     Derivatives<T> d{Array<T>({4, H, R + I}), Array<T>({4, H}), {}, {}, Array<T>({s.time, s.batch, I}), s.dh, s.dc};
     if (s.peephole) d.peephole = Array<T>({3, H});
@@ -163,7 +163,7 @@ template <class T> Derivatives<T> way_back(const Packed<T>& cell, const Subject<
     if (s.recurrent_mask) call.recurrent_mask = s.recurrent_mask.data();
     if (s.zoneout_cell) call.zoneout_cell = s.zoneout_cell.data();
     if (s.zoneout_hidden) call.zoneout_hidden = s.zoneout_hidden.data();
-    cell.pack_way_back(given(s));
+    cell.pack_backward(given(s));
     backward(cell, call, s.x.data(), run.hidden.data(), s.h0.data(), d.h.data(), d.c.data(),
              Gradients<T>{d.weight.data(), d.bias.data(), d.peephole.data(), d.projection.data()}, nullptr);
     return d;

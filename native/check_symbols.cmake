@@ -1,5 +1,5 @@
-# Of an instruction set's objects the linker may take nothing for another's: all that they define for others lies in
-# the namespace of that instruction set, and all that they need is what the compiler itself calls.
+# The linker must not use code compiled for one instruction set elsewhere: everything that these objects define for
+# others is in the namespace of their instruction set, and they need nothing but what the compiler itself calls.
 #
 #   cmake -D NM=nm -D ISA=avx2 -D "OBJECTS=…;…" -P check_symbols.cmake
 
@@ -15,10 +15,10 @@ foreach(object ${OBJECTS})
     string(REGEX MATCH "^([^ ]+) ([^ ]+)" found "${line}")
     set(name "${CMAKE_MATCH_1}")
     set(type "${CMAKE_MATCH_2}")
-    if(type MATCHES "^[a-t]$" OR name MATCHES "${own}")  # lower case: seen by no other file
+    if(type MATCHES "^[a-t]$" OR name MATCHES "${own}")  # lower case: local to the file
       math(EXPR count "${count} + 1")
     elseif(NOT type STREQUAL "U" OR NOT name MATCHES "${calls}")
-      message(FATAL_ERROR "${object} must keep to gatewise::${ISA}, but has the symbol ${name} (${type}).")
+      message(FATAL_ERROR "${object} may only define symbols in gatewise::${ISA}, but has ${name} (${type}).")
     endif()
   endforeach()
 endforeach()

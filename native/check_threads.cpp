@@ -1,5 +1,5 @@
-// Many threads at once: streams of one model, and whole runs there and back for which the team has threads of its own.
-// Each must give what it gives alone. Meant to be compiled with -fsanitize=thread as well.
+// Many threads at once: streams of one model, and whole runs with their backward pass, for which the team has threads of
+// its own. Each must give what it gives alone. Meant to be compiled with -fsanitize=thread as well.
 
 #include <atomic>
 #include <cmath>
@@ -47,8 +47,8 @@ Numbers streamed(const Model& model, int64_t batch) {
     return y;
 }
 
-// A run and its way back: the hidden states, and the gradient of the weights for dL/dh = 1.
-Numbers there_and_back(const Model& model, int64_t batch) {
+// A run and its backward pass: the hidden states, and the gradient with respect to the weights for dL/dh = 1.
+Numbers forward_and_backward(const Model& model, int64_t batch) {
     const Numbers x = inputs(batch), h0(size_t(batch * H)), dhidden(size_t(TIME * batch * H), 1.0f);
     Numbers found(size_t(TIME * batch * H + 4 * H * COLUMNS));
     Numbers c(h0), gates(size_t(TIME * batch * 4 * H)), cells(size_t(TIME * batch * H)), unprojected(cells);
@@ -64,7 +64,7 @@ Numbers there_and_back(const Model& model, int64_t batch) {
     back.time = TIME, back.batch = batch;
     back.gates = gates.data(), back.cells = cells.data(), back.unprojected = unprojected.data(), back.c0 = h0.data();
     back.dhidden = dhidden.data(), back.dx = dx.data();
-    model.cell->pack_way_back(model.given);
+    model.cell->pack_backward(model.given);
     backward(*model.cell, back, x.data(), hidden, h0.data(), dh.data(), dc.data(),
              Gradients<float>{hidden + TIME * batch * H, dbias.data(), nullptr, nullptr}, nullptr);
     return found;
@@ -79,23 +79,23 @@ int main() {
     const int count = available(kernels);
     std::atomic<int> passed{0}, failed{0};
     for (int k = 0; k < count; ++k) {
-        const Model alone(*kernels[k]), model(*kernels[k]);  // of `model` the threads pack the way back, too
+        const Model alone(*kernels[k]), model(*kernels[k]);  // the threads themselves pack `model` for the backward pass
         set_threads(1);
-        const Numbers stream = streamed(alone, 1), few = there_and_back(alone, 2), many = there_and_back(alone, 16);
+        const Numbers stream = streamed(alone, 1), few = forward_and_backward(alone, 2), many = forward_and_backward(alone, 16);
         set_threads(3);
         std::vector<std::thread> threads;
         for (int number = 0; number < 8; ++number)
             threads.emplace_back([&, number] {
                 for (int round = 0; round < 5; ++round) {
                     const bool holds = number < 4   ? same(streamed(model, 1), stream)
-                                       : number < 6 ? same(there_and_back(model, 2), few)
-                                                    : same(there_and_back(model, 16), many);
+                                       : number < 6 ? same(forward_and_backward(model, 2), few)
+                                                    : same(forward_and_backward(model, 16), many);
                     ++(holds ? passed : failed);
                 }
             });
         for (auto& thread : threads) thread.join();
     }
     std::printf("%d passed, %d failed\n", passed.load(), failed.load());
-    if (failed) std::fprintf(stderr, "threads that run one model at once do not give what each gives alone\n");
+    if (failed) std::fprintf(stderr, "threads that run one model concurrently do not give what each gives alone\n");
     return failed ? 1 : 0;
 }

@@ -1,4 +1,4 @@
-// Which kernels can this machine run? Asked from outside the files that need the answer.
+// Which kernels this machine can run. Compiled for no particular instruction set, unlike the kernels themselves.
 
 #include "kernel.hpp"
 
@@ -17,8 +17,8 @@ namespace {
 
 struct InstructionSets { bool avx2, avx512; };
 
-// What the processor has and the system saves. __builtin_cpu_supports() would know it, but needs a library that is not
-// linked on Windows.
+// What the processor supports and the operating system saves. __builtin_cpu_supports() would know, but it needs a
+// library that is not linked on Windows.
 InstructionSets instruction_sets() {
     const auto all_of = [](unsigned word, unsigned bits) { return (word & bits) == bits; };
     unsigned a, b, c, d, saved, above;

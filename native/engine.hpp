@@ -1,4 +1,5 @@
-// An LSTM cell ready to run: packed weights, work shared out among threads, and streams. What a C++ program includes.
+// What a C++ program includes: an LSTM cell ready to run, with packed weights and its work shared among threads, and
+// streams.
 //
 // Nothing here is compiled for one instruction set; the kernels are reached through the table of kernel.hpp.
 #pragma once
@@ -11,13 +12,13 @@
 
 namespace gatewise {
 
-// Numbers at the start of a cache line; they are not set.
+// Uninitialised numbers, aligned to a cache line.
 template <class T> class Buffer {
 public:
     Buffer() = default;
     explicit Buffer(int64_t count);
     T* get() const { return numbers.get(); }
-    T* at_least(int64_t count);  // grows if it must; what was in it is lost then
+    T* at_least(int64_t count);  // grows if it must, and then loses its content
 
 private:
     struct Free { void operator()(T*) const; };
@@ -25,7 +26,7 @@ private:
     int64_t size = 0;
 };
 
-// One cell as it is given: gate order i f g o, columns [h; x], C order.
+// One cell as the caller gives it: gate order i f g o, columns [h; x], C order.
 template <class T> struct Given {
     int64_t input, hidden, recurrent;
     Activation<T> activation[5];
@@ -37,18 +38,18 @@ template <class T> struct Given {
     const T* projection;                      // (recurrent, hidden), or null
 };
 
-// A cell with its weights packed for one kernel. Immutable: any number of threads may run it at once.
+// A cell with its weights packed for one kernel. Immutable: any number of threads may use it at once.
 template <class T> class Packed {
 public:
     Packed(const Kernel&, const Given<T>&);
     Packed(const Packed&) = delete;
 
-    void pack_way_back(const Given<T>&) const;  // needed before backward(); the second time it does nothing
+    void pack_backward(const Given<T>&) const;  // must precede backward(); later calls do nothing
 
     const Functions<T>& kernel() const { return functions; }
     const Cell<T>& cell() const { return packed; }
     int64_t padded(int64_t count) const { return (count + functions.lanes - 1) / functions.lanes * functions.lanes; }
-    double work() const { return operations; }  // floating-point operations of one step of one row
+    double work() const { return operations; }  // floating-point operations per step of one sequence
 
 private:
     const Functions<T>& functions;
@@ -56,17 +57,17 @@ private:
     double operations;
     Buffer<T> gates, bias, peephole, projection;
     mutable Buffer<T> back_h, back_x, back_projection;
-    mutable std::once_flag packed_way_back;
+    mutable std::once_flag packed_backward;
 };
 
-// Asked now and then during a long run; true ends it, and what it has written by then is of no use.
+// Called now and then during a long run; returning true ends the run, whose output is then incomplete.
 using Poll = bool (*)();
 
-// A whole run: `call` says what; cell, row, rows, first, last, c, workspace, unprojected and team are settled here. `c`
-// is (batch, hidden), in and out. Returns whether it came to its end.
+// A whole run. `call` describes it, except for cell, row, rows, first, last, c, workspace, unprojected and team, which
+// are set here. `c` is (batch, hidden), in and out. Returns whether the run was completed.
 template <class T> bool forward(const Packed<T>&, Forward<T> call, T* c, Poll poll);
 
-// The way back over a whole run.
+// The backward pass over a whole run.
 template <class T> struct Gradients {
     T* weight;      // (4, hidden, recurrent + input)
     T* bias;        // (4, hidden)
@@ -74,18 +75,18 @@ template <class T> struct Gradients {
     T* projection;  // (recurrent, hidden) or null
 };
 
-// `call` likewise; x, h and h0 as in the run; dh (batch, recurrent) and dc (batch, hidden), in and out. dx and the
-// gradients are out, and must hold zeros.
+// `call` as above; x, h and h0 as in the run; dh (batch, recurrent) and dc (batch, hidden), in and out. dx and the
+// gradients are outputs and must be zero beforehand.
 template <class T>
 bool backward(const Packed<T>&, Backward<T> call, const T* x, const T* h, const T* h0, T* dh, T* dc, const Gradients<T>&,
               Poll poll);
 
-// Stacked cells with a state that is carried from call to call. One thread at a time.
+// Stacked cells whose state is carried from call to call. One thread at a time.
 template <class T> class Stream {
 public:
     Stream(std::vector<std::shared_ptr<const Packed<T>>> layers, int64_t batch);
 
-    // Feed steps x (time, batch, input); y (time, batch, recurrent of the last layer) is out.
+    // Feed the steps x (time, batch, input); the output is y (time, batch, recurrent size of the last layer).
     bool push(const T* x, int64_t time, T* y, Poll poll);
 
     // The state of a layer: h (batch, recurrent) and c (batch, hidden).
@@ -95,13 +96,13 @@ public:
 
     int64_t layers() const { return int64_t(cells.size()); }
     const Cell<T>& cell(int64_t layer) const { return cells[layer]->cell(); }
-    int64_t batch() const { return rows; }
+    int64_t batch() const { return batch_size; }
     double work() const { return operations; }  // floating-point operations of one step
 
 private:
     std::vector<std::shared_ptr<const Packed<T>>> cells;
-    std::vector<Forward<T>> calls;  // of each layer: what is the same in every push
-    int64_t rows, taken = 0;
+    std::vector<Forward<T>> calls;  // one per layer: what every push has in common
+    int64_t batch_size, taken = 0;
     double operations = 0;
     std::vector<Buffer<T>> h, c;  // (batch, recurrent), (batch, padded hidden)
     Buffer<T> between[2];

@@ -1,4 +1,4 @@
-// A cell without Python: run over a sequence, then as a stream whose state goes from call to call.
+// A cell without Python: a run over a sequence, then the same as a stream, whose state is carried from call to call.
 //
 //   c++ -std=c++17 example.cpp -I . -L ../build -lgatewise_kernel -pthread
 
@@ -15,7 +15,7 @@ int main() {
     constexpr int64_t INPUT_SIZE = 1, HIDDEN_SIZE = 2, TIME = 6;
     constexpr float NONE = std::numeric_limits<float>::infinity();
 
-    // One matrix and one bias for each gate, in the order i f g o. The columns of a matrix belong to h, then to x.
+    // One matrix and one bias for each gate, in the order i f g o. The columns of a matrix are those of h, then of x.
     const std::vector<float> weight = {
         0.1f,  -0.2f, 1.0f, /**/ 0.3f, 0.1f,  0.8f,   // input gate, two units
         0.0f,  0.2f,  0.5f, /**/ 0.1f, 0.0f,  -0.5f,  // forget gate
@@ -32,7 +32,7 @@ int main() {
     given.weight = weight.data(), given.bias = bias.data();
 
     const Kernel* kernels[4];
-    available(kernels);  // the fastest comes first
+    available(kernels);  // fastest first
     const auto cell = std::make_shared<const Packed<float>>(*kernels[0], given);
     std::printf("kernel: %s\n\n  x      i           f           c              h\n", kernels[0]->name);
 
@@ -53,16 +53,16 @@ int main() {
         std::printf("%4.1f   %.2f %.2f   %.2f %.2f   %5.2f %5.2f   %7.4f %7.4f\n", x[t], i[0], i[1], f[0], f[1], now[0], now[1], h[0], h[1]);
     }
 
-    // The same as a stream, one number after another: to the last bit the same.
+    // The same as a stream, one number at a time: bit for bit the same.
     Stream<float> stream({cell}, 1);
     std::vector<float> y(HIDDEN_SIZE);
     for (int64_t t = 0; t < TIME; ++t) {
         stream.push(&x[t], 1, y.data(), nullptr);
         for (int64_t unit = 0; unit < HIDDEN_SIZE; ++unit)
             if (y[unit] != hidden[t * HIDDEN_SIZE + unit]) {
-                std::printf("the stream gives %.9g for step %lld, the run %.9g\n", y[unit], (long long)t, hidden[t * HIDDEN_SIZE + unit]);
+                std::printf("at step %lld the stream gives %.9g, the run %.9g\n", (long long)t, y[unit], hidden[t * HIDDEN_SIZE + unit]);
                 return 1;
             }
     }
-    std::printf("\nThe stream gave the same hidden states, bit for bit.\n");
+    std::printf("\nThe stream gives the same hidden states, bit for bit.\n");
 }

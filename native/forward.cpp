@@ -1,13 +1,13 @@
-// One cell forward over time: the equations of src/gatewise/equations.py, a tile of units of some rows at once.
+// One cell forward over time: the equations of src/gatewise/equations.py, for a tile of units of several rows at once.
 
 #include "simd.hpp"
 
 namespace gatewise::GATEWISE_ISA {
 namespace {
 
-constexpr int64_t PAIRED = 24 * 1024;    // bytes of a panel of weights up to which two are read at once; found by trying
-constexpr int64_t HOISTED = 512 * 1024;  // bytes of the input's sums that are made beforehand, where rows are few
-constexpr int64_t STAYING = 12 << 20;    // bytes of a trace that may still be in a cache when somebody reads it
+constexpr int64_t PAIRED = 24 * 1024;    // bytes of a panel of weights up to which two are read at once; by experiment
+constexpr int64_t HOISTED = 512 * 1024;  // bytes of the input's sums that are computed in advance, if rows are few
+constexpr int64_t STAYING = 12 << 20;    // bytes of a trace that may still be in a cache when it is read
 
 template <class T> int64_t hoisted_steps(const Cell<T>& p, int64_t rows) {
     const int64_t step = rows * padded<T>(p.hidden) * 4 * int64_t(sizeof(T));
@@ -32,13 +32,13 @@ template <class T> class Run {
     const bool past = usual && H % L == 0 && whole_line(f.kept_gates) && whole_line(f.kept_cell) &&
                       f.time / f.every * f.batch * 5 * H * int64_t(sizeof(T)) > STAYING;
 
-    int64_t* const rows = (int64_t*)f.workspace;              // those that take part in this step
-    T* const seen = f.workspace + words<T>(f.rows);           // (rows, recurrent): h under the recurrent mask
+    int64_t* const rows = (int64_t*)f.workspace;              // those for which this step is valid
+    T* const seen = f.workspace + words<T>(f.rows);           // (rows, recurrent): h times the recurrent mask
     T* const hoisted = seen + (f.recurrent_mask ? f.rows * R : 0);  // (steps, rows, tiles, 4, L): bias and W x
     const int64_t hoisting = hoisted_steps(p, f.rows);
     int64_t hoisted_from = 0, hoisted_to = 0;
 
-    // Of one step:
+    // During one step:
     int64_t t = 0, count = 0, slot = -1;
     const T *x = nullptr, *h_prev = nullptr, *sums = nullptr;
 
@@ -71,7 +71,7 @@ private:
         h_prev = step ? f.h + before * f.batch * R : f.h0;
         x = f.x + t * f.batch * I;
         slot = !keeps || t % f.every ? -1 : t / f.every;
-        count = rows_alive(f.valid ? f.valid + t * f.batch : nullptr, f.row, f.row + f.rows, rows);
+        count = valid_rows(f.valid ? f.valid + t * f.batch : nullptr, f.row, f.row + f.rows, rows);
         if (f.recurrent_mask)
             for (int64_t n = 0; n < count; ++n)
                 for (int64_t k = 0; k < R; ++k) {
@@ -88,7 +88,7 @@ private:
 
     const T* panel(int64_t tile) const { return p.gates + tile * (I + R) * 4 * L; }
 
-    // The sums of bias and input of the next steps, so many rows at once that the weights are read but once for all.
+    // The bias and the input's part of the sums of the next steps, so that the weights are read once for all of them.
     void hoist(int64_t step) {
         hoisted_from = step;
         hoisted_to = step + hoisting < f.last ? step + hoisting : f.last;
@@ -111,14 +111,14 @@ private:
             UNROLL for (int k = 0; k < 4; ++k) store(hoisted + (((first + n) * tiles + tile) * 4 + k) * L, acc[0][n][k]);
     }
 
-    // Pre-activations, gates and states of all tiles of this part.
+    // Pre-activations, gates and states of all tiles of this thread.
     void all_rows() {
         for (int64_t tile = first_tile; tile < last_tile; ++tile)
             in_blocks(count, [&](auto size, int64_t first) { block<1, decltype(size)::value>(tile, first); });
     }
 
-    // Of a single row two tiles at once, to have more sums under way, while panels are small. Larger ones are read as one
-    // stream, every other step from the last to the first: what was read last is still in the caches.
+    // For a single row, two tiles at once while panels are small, so that more sums are in flight. Larger panels are read
+    // one at a time, at every other step from the last to the first: what was read last is still in the caches.
     void one_row(bool back) {
         int64_t tile = first_tile;
         if ((sums ? R : I + R) * 4 * int64_t(sizeof(V)) <= PAIRED) {
@@ -150,8 +150,8 @@ private:
         for (int s = 0; s < S; ++s) plain ? states<true>(tile + s, first, N, acc[s]) : states<false>(tile + s, first, N, acc[s]);
     }
 
-    // First all cell states, then what depends on them: two short chains, of which the processor takes many at once.
-    // Whole tiles of a plain cell that keeps nothing, or the usual, are done in place: a call costs as much as a gate.
+    // First all cell states, then what depends on them: two short dependency chains, many of which run concurrently.
+    // Whole tiles of a plain cell that keeps nothing, or gates and cell states, are inlined: a call costs as much as a gate.
     template <int S, int N, bool KEEPS> INLINE void quick_states(int64_t tile, int64_t first, V (&a)[S][N][4]) {
         V c[S][N];
         ROLLED for (int s = 0; s < S; ++s)
@@ -178,7 +178,7 @@ private:
         else return apply<T>(p.activation[k], k == CELL ? a : clip<T>(a, -p.gate_clip, p.gate_clip));
     }
 
-    // The pre-activations become gates; the new cell state is returned.
+    // Replace the pre-activations by the gates; return the new cell state.
     template <bool PLAIN> INLINE V new_cell(int64_t tile, int64_t row, V (&a)[4]) const {
         const V c_prev = load(f.c + row * width + tile * L);
         V i, f_, g, c;
@@ -200,7 +200,7 @@ private:
         return c;
     }
 
-    // The states are stored; the unprojected one is returned.
+    // Store the states; return the unprojected hidden state.
     template <bool PLAIN> INLINE V new_hidden(int64_t tile, int64_t row, int64_t units, const V (&y)[4], V& c) const {
         const int64_t unit = tile * L;
         T* const state = f.c + row * width + unit;
@@ -253,7 +253,7 @@ private:
         for (int64_t n = f.pick->start[tile]; n < f.pick->start[tile + 1]; ++n) to[f.pick->place[n]] = v[f.pick->lane[n]];
     }
 
-    // h = R m, for the columns of this part.
+    // h = R m, for the columns of this thread.
     void project() {
         const int64_t all_groups = groups<T>(R);
         product<T>(
@@ -267,7 +267,7 @@ private:
             all_groups * f.team.part / f.team.parts, all_groups * (f.team.part + 1) / f.team.parts);
     }
 
-    // Rows whose step does not take place carry their states over.
+    // Where a step is not valid, the states are carried over.
     void carry() {
         if (count == f.rows || f.team.part) return;
         const uint8_t* const valid = f.valid + t * f.batch;

@@ -1,4 +1,4 @@
-// Memory, and the weights of a cell packed into it for one kernel.
+// Memory, and a cell's weights, packed for one kernel.
 
 #include <algorithm>
 #include <cmath>
@@ -26,7 +26,7 @@ template <class T> T* Buffer<T>::at_least(int64_t count) {
 
 namespace {
 
-// Groups of columns of the matrix whose entry (k, column) lies at from[k * down + column * along].
+// Pack groups of columns of the matrix whose entry (k, column) is from[k * down + column * along].
 template <class T>
 void pack(Buffer<T>& buffer, const T* from, int64_t depth, int64_t columns, int64_t down, int64_t along, int64_t lanes) {
     const int64_t vectors = (columns + lanes - 1) / lanes;
@@ -90,8 +90,8 @@ Packed<T>::Packed(const Kernel& kernel, const Given<T>& given) : functions([&]()
     }
 }
 
-template <class T> void Packed<T>::pack_way_back(const Given<T>& given) const {
-    std::call_once(packed_way_back, [&] {
+template <class T> void Packed<T>::pack_backward(const Given<T>& given) const {
+    std::call_once(packed_backward, [&] {
         const int64_t I = given.input, H = given.hidden, R = given.recurrent, L = functions.lanes;
         std::vector<T> weight(given.weight, given.weight + 4 * H * (R + I));
         if (const int coupled = place_of_coupled(given.coupling); coupled >= 0)

@@ -1,5 +1,5 @@
-// One cell there and back in the plainest way, one number after another, on numbers that know how far off a rounded
-// computation of them may be. What check.cpp holds the kernels against; it shares nothing with them.
+// One cell forward and backward in the plainest way, one number at a time, on numbers that carry a bound on their
+// rounding error. check.cpp compares the kernels with it; it shares no code with them.
 #pragma once
 
 #include <algorithm>
@@ -14,11 +14,11 @@
 
 namespace gatewise {
 
-// `error`, in units of T's epsilon, bounds to first order what comes of every operation being rounded to T; the value
-// itself is computed with more digits.
+// `error`, in units of T's epsilon, bounds to first order the effect of rounding every operation to T; the value itself
+// is computed with more digits.
 template <class T> struct Number {
     using Wide = std::conditional_t<sizeof(T) == 4, double, long double>;
-    static constexpr Wide ANYTHING = 1e30;  // an error beyond which one counts no further: infinity times 0 is NaN
+    static constexpr Wide ANYTHING = 1e30;  // the largest error; with infinity instead, 0 times it would be NaN
     Wide value, error;
 
     Number(Wide value = 0, Wide error = 0) : value(value), error(std::min(error, ANYTHING)) {}
@@ -32,7 +32,7 @@ template <class T> struct Number {
     Number& operator+=(Number b) { return *this = *this + b; }
 };
 
-// Whether v is so far from a limit that no rounding takes it across.
+// Whether v is so far from a limit that rounding cannot take it across.
 template <class T> bool clear_of(Number<T> v, T limit) {
     return std::abs(v.value - limit) > std::numeric_limits<T>::epsilon() * (4 * v.error + 64 * (1 + std::abs(v.value)));
 }
@@ -42,14 +42,14 @@ template <class T> Number<T> clip(Number<T> v, T low, T high) {
     return {y, y != v.value && clear_of<T>(v, T(y)) ? 0 : v.error};
 }
 
-// 1 if v < limit, else 0: a derivative. So near the limit that rounding decides, it may be off by anything.
+// 1 if v < limit, else 0: a derivative. Where v is so near the limit that rounding decides, its error is unbounded.
 template <class T> Number<T> below(Number<T> v, T limit) {
     return {v.value < limit ? 1.0 : 0.0, v.error == 0 || clear_of<T>(v, limit) ? 0.0 : Number<T>::ANYTHING};
 }
 
 template <class T> Number<T> within(Number<T> v, T limit) { return below<T>(v, limit) * below<T>(Number<T>(-v.value, v.error), limit); }
 
-// The nonlinearities are allowed 2 ulp.
+// The nonlinearities may be off by 2 ulp.
 template <class T> Number<T> apply(const Activation<T>& by, Number<T> a) {
     using Wide = typename Number<T>::Wide;
     const auto made = [&](Wide y, Wide slope) { return Number<T>(y, a.error * slope + 2 * std::abs(y)); };
@@ -78,7 +78,7 @@ template <class N> class Array {
     std::vector<int64_t> sizes;
 
 public:
-    Array() = default;  // an array that is not there
+    Array() = default;  // no array
     Array(std::initializer_list<int64_t> axes, N value = N(0)) : sizes(axes) {
         int64_t count = 1;
         for (int64_t size : sizes) count *= size;
@@ -98,7 +98,7 @@ public:
     template <class... At> N& operator()(At... at) { return const_cast<N&>(std::as_const(*this)(at...)); }
 };
 
-// A cell and all that goes into a run of it, there and back. The shapes are those of kernel.hpp and engine.hpp.
+// A cell and everything that a run and its backward pass take. The shapes are those of kernel.hpp and engine.hpp.
 template <class T> struct Subject {
     Given<T> cell{};
     int64_t time, batch;
@@ -136,7 +136,7 @@ private:
     N h_seen(int64_t step, int64_t b, int64_t k) const {
         return s.recurrent_mask ? h_before(step, b, k) * N(s.recurrent_mask(time(step), b, k)) : h_before(step, b, k);
     }
-    bool alive(int64_t t, int64_t b) const { return !s.valid || s.valid(t, b); }
+    bool valid(int64_t t, int64_t b) const { return !s.valid || s.valid(t, b); }
 
     N gate(int k, int64_t t, int64_t b, int64_t u) const {
         return apply<T>(s.cell.activation[k], clip<T>(sums(t, b, k, u), -s.cell.gate_clip, s.cell.gate_clip));
@@ -144,7 +144,7 @@ private:
 
     void forward(int64_t step, int64_t b) {
         const int64_t t = time(step);
-        if (!alive(t, b)) {
+        if (!valid(t, b)) {
             for (int64_t u = 0; u < H; ++u) cells(t, b, u) = c_before(step, b, u);
             for (int64_t k = 0; k < R; ++k) hidden(t, b, k) = h_before(step, b, k);
             return;
@@ -185,11 +185,11 @@ private:
 
     static N mixed(T kept, N before, N after) { return N(kept) * before + (N(1) - N(kept)) * after; }
 
-    // In one piece, like adjoints.step: the derivatives follow each other as the equations do, from the last to the first.
+    // Left whole, like adjoints.step: the derivatives follow each other as the equations do, from the last to the first.
     void backward(int64_t step, int64_t b) {
         const int64_t t = time(step);
         for (int64_t k = 0; k < R; ++k) dh(b, k) += N(s.dhidden(t, b, k));
-        if (!alive(t, b)) return;
+        if (!valid(t, b)) return;
 
         // h = kept h_prev + (1 - kept) clip(R m)
         std::vector<N> dh_prev(R), dr(R), dm(H);
@@ -214,7 +214,7 @@ private:
             const N kept = s.zoneout_cell ? s.zoneout_cell(t, b, u) : T(0);
             N dc_prev = kept * dc(b, u), dc_now = (N(1) - kept) * dc(b, u);
             dc_now += dm[u] * o * derivative<T>(s.cell.activation[CELL], y);
-            da[OUTPUT] = by_sum(OUTPUT, t, b, u, o, dm[u] * y);
+            da[OUTPUT] = da_from(OUTPUT, t, b, u, o, dm[u] * y);
             if (s.peephole) {
                 dc_now += da[OUTPUT] * N(s.peephole(2, u));
                 dpeephole(2, u) += da[OUTPUT] * c;
@@ -226,9 +226,9 @@ private:
             dc_prev += dc_now * f;
             if (coupled == FORGET) di = di - df;
             if (coupled == INPUT) df = df - di;
-            da[INPUT] = coupled == INPUT ? N(0) : by_sum(INPUT, t, b, u, i, di);
-            da[FORGET] = coupled == FORGET ? N(0) : by_sum(FORGET, t, b, u, f, df);
-            da[CANDIDATE] = by_sum(CANDIDATE, t, b, u, g, dc_now * i);
+            da[INPUT] = coupled == INPUT ? N(0) : da_from(INPUT, t, b, u, i, di);
+            da[FORGET] = coupled == FORGET ? N(0) : da_from(FORGET, t, b, u, f, df);
+            da[CANDIDATE] = da_from(CANDIDATE, t, b, u, g, dc_now * i);
             if (s.peephole)
                 for (int k : {INPUT, FORGET}) {
                     if (k != coupled) dc_prev += da[k] * N(s.peephole(k, u));
@@ -241,8 +241,8 @@ private:
                 if (k == coupled) continue;
                 dbias(k, u) += da[k];
                 for (int64_t j = 0; j < R; ++j) {
-                    const N by_seen = da[k] * N(s.weight(k, u, j));
-                    dh_prev[j] += s.recurrent_mask ? by_seen * N(s.recurrent_mask(t, b, j)) : by_seen;
+                    const N dh_seen = da[k] * N(s.weight(k, u, j));
+                    dh_prev[j] += s.recurrent_mask ? dh_seen * N(s.recurrent_mask(t, b, j)) : dh_seen;
                     dweight(k, u, j) += da[k] * h_seen(step, b, j);
                 }
                 for (int64_t j = 0; j < I; ++j) {
@@ -254,7 +254,7 @@ private:
         for (int64_t k = 0; k < R; ++k) dh(b, k) = dh_prev[k];
     }
 
-    N by_sum(int k, int64_t t, int64_t b, int64_t u, N y, N dy) const {
+    N da_from(int k, int64_t t, int64_t b, int64_t u, N y, N dy) const {
         return dy * derivative<T>(s.cell.activation[k], y) * within<T>(sums(t, b, k, u), s.cell.gate_clip);
     }
 };

@@ -1,4 +1,4 @@
-// A run over time: cut into pieces, and shared out among threads; and streams, which are runs that go on.
+// A run over time, split into pieces and shared among threads; and streams, which are runs without an end.
 
 #include <algorithm>
 
@@ -8,7 +8,8 @@
 namespace gatewise {
 namespace {
 
-// How the work of a run is shared out: rows among the parts, or units where rows are few and steps are worth meeting for.
+// How the work of a run is shared: each thread takes some sequences, or, where those are few and steps long enough to
+// be worth a barrier, some units.
 struct Sharing {
     int parts;
     bool units;
@@ -30,14 +31,14 @@ template <class T> bool run_forward(const Packed<T>& packed, Forward<T> call, Po
     call.cell = &p;
     Workspaces<T> workspaces;
 
-    // Rows do not know of each other: where even one step of all is long, some rows go first.
+    // Sequences are independent: where even one step of all of them takes long, they are done in several groups.
     const int64_t rows_at_once = at_once(call.batch, row / sharing.parts);
     for (int64_t first_row = 0; first_row < call.batch; first_row += rows_at_once) {
         const int64_t rows = std::min(rows_at_once, call.batch - first_row);
         for (int64_t first = 0; first < call.time;) {
-            if (!lease.alive()) sharing = {1, false};
+            if (!lease.usable()) sharing = {1, false};
             const int64_t last = std::min(first + at_once(call.time, row * double(rows) / sharing.parts), call.time);
-            const int64_t most = sharing.units ? rows : (rows + sharing.parts - 1) / sharing.parts;  // or one less
+            const int64_t most = sharing.units ? rows : (rows + sharing.parts - 1) / sharing.parts;  // or one fewer
             workspaces.take(sharing.parts, std::max(kernel.forward_workspace(p, most), most > 1 ? kernel.forward_workspace(p, most - 1) : 0));
             int64_t reached = last;
             const auto work = [&](int part) {
@@ -78,45 +79,45 @@ template <class T> bool forward(const Packed<T>& packed, Forward<T> call, T* c, 
 }
 
 template <class T>
-Stream<T>::Stream(std::vector<std::shared_ptr<const Packed<T>>> layers, int64_t batch) : cells(std::move(layers)), rows(batch) {
+Stream<T>::Stream(std::vector<std::shared_ptr<const Packed<T>>> layers, int64_t batch) : cells(std::move(layers)), batch_size(batch) {
     for (const auto& cell : cells) {
-        h.emplace_back(rows * cell->cell().recurrent);
+        h.emplace_back(batch_size * cell->cell().recurrent);
         const int64_t width = cell->padded(cell->cell().hidden);
-        c.emplace_back(rows * width * 2);  // and the unprojected states
+        c.emplace_back(batch_size * width * 2);  // and the unprojected states
         Forward<T> call{};
-        call.batch = rows, call.every = 1;
-        call.h0 = h.back().get(), call.c = c.back().get(), call.unprojected = call.c + rows * width;
+        call.batch = batch_size, call.every = 1;
+        call.h0 = h.back().get(), call.c = c.back().get(), call.unprojected = call.c + batch_size * width;
         calls.push_back(call);
-        operations += cell->work() * double(rows);
+        operations += cell->work() * double(batch_size);
     }
     reset();
 }
 
 template <class T> void Stream<T>::reset() {
     for (int64_t layer = 0; layer < layers(); ++layer) {
-        std::fill_n(h[layer].get(), rows * cell(layer).recurrent, T(0));
-        std::fill_n(c[layer].get(), rows * cells[layer]->padded(cell(layer).hidden), T(0));
+        std::fill_n(h[layer].get(), batch_size * cell(layer).recurrent, T(0));
+        std::fill_n(c[layer].get(), batch_size * cells[layer]->padded(cell(layer).hidden), T(0));
     }
 }
 
 template <class T> void Stream<T>::get(int64_t layer, T* to_h, T* to_c) const {
-    std::copy_n(h[layer].get(), rows * cell(layer).recurrent, to_h);
-    narrow(to_c, c[layer].get(), rows, cell(layer).hidden, cells[layer]->padded(cell(layer).hidden));
+    std::copy_n(h[layer].get(), batch_size * cell(layer).recurrent, to_h);
+    narrow(to_c, c[layer].get(), batch_size, cell(layer).hidden, cells[layer]->padded(cell(layer).hidden));
 }
 
 template <class T> void Stream<T>::set(int64_t layer, const T* from_h, const T* from_c) {
-    std::copy_n(from_h, rows * cell(layer).recurrent, h[layer].get());
-    widen(c[layer].get(), from_c, rows, cell(layer).hidden, cells[layer]->padded(cell(layer).hidden));
+    std::copy_n(from_h, batch_size * cell(layer).recurrent, h[layer].get());
+    widen(c[layer].get(), from_c, batch_size, cell(layer).hidden, cells[layer]->padded(cell(layer).hidden));
 }
 
 template <class T> bool Stream<T>::push(const T* x, int64_t time, T* y, Poll poll) {
     for (int64_t layer = 0; layer < layers(); ++layer) {
         const int64_t R = cell(layer).recurrent;
-        T* const out = layer + 1 == layers() ? y : between[layer % 2].at_least(time * rows * R);
+        T* const out = layer + 1 == layers() ? y : between[layer % 2].at_least(time * batch_size * R);
         Forward<T> call = calls[layer];
         call.time = time, call.taken = taken, call.x = x, call.h = out;
         if (!run_forward(*cells[layer], call, poll)) return false;
-        if (time) std::copy_n(out + (time - 1) * rows * R, rows * R, h[layer].get());
+        if (time) std::copy_n(out + (time - 1) * batch_size * R, batch_size * R, h[layer].get());
         x = out;
     }
     taken += time;

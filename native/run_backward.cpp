@@ -1,4 +1,4 @@
-// The backward pass over a run: steps at a time, shared out among threads, and the sums of the parameters' gradients.
+// The backward pass over a run, some steps at a time, shared among threads; and the sums of the parameters' gradients.
 
 #include <algorithm>
 
@@ -8,11 +8,11 @@
 namespace gatewise {
 namespace {
 
-constexpr int64_t ROWS_BACK = 256;  // steps · batch that the backward pass takes before it adds up the weights' gradients
+constexpr int64_t ROWS_BACK = 256;  // steps · batch of the backward pass between two additions to the weights' gradients
 
 template <class T> struct Pointers {
-    std::vector<const T*> by_sums, by_projected, x, h, unprojected;
-    void clear() { by_sums.clear(), by_projected.clear(), x.clear(), h.clear(), unprojected.clear(); }
+    std::vector<const T*> da, dr, x, h, unprojected;
+    void clear() { da.clear(), dr.clear(), x.clear(), h.clear(), unprojected.clear(); }
 };
 
 template <class T> class BackwardRun {
@@ -23,15 +23,15 @@ template <class T> class BackwardRun {
     const Gradients<T> gradients;
     const Poll poll;
     const int64_t I = p.input, H = p.hidden, R = p.recurrent, B = call.batch;
-    const int64_t steps = std::max<int64_t>(1, ROWS_BACK / std::max<int64_t>(B, 1));  // at most, between two sums
+    const int64_t steps = std::max<int64_t>(1, ROWS_BACK / std::max<int64_t>(B, 1));  // at most, between two additions
     const int64_t width, width_r;  // padded
-    const double row;              // operations of one step of one row
+    const double row;              // operations per step of one sequence
     Lease lease;
     const int parts = lease.parts();
     Scratch<T, 1> buffer;
     Scratch<T, 2> masked;
     Workspaces<T> workspaces;
-    Pointers<T> rows;  // of the steps that are to be summed
+    Pointers<T> rows;  // one for each valid step of each sequence
 
 public:
     BackwardRun(const Packed<T>& packed, const Backward<T>& given, const T* x, const T* h, const T* h0,
@@ -64,7 +64,7 @@ public:
     }
 
 private:
-    // The steps of all rows, each part for some of them.
+    // The steps of all sequences, which the threads share.
     bool take_steps() {
         const int64_t piece = std::min(B, parts * at_once(B, row * double(call.last - call.first)));
         for (int64_t first_row = 0; first_row < B; first_row += piece) {
@@ -83,7 +83,7 @@ private:
         return true;
     }
 
-    // Where the numbers of each step and row lie that took place.
+    // Pointers to the numbers of every valid step of every sequence.
     void collect() {
         rows.clear();
         for (int64_t step = call.first; step < call.last; ++step) {
@@ -92,33 +92,33 @@ private:
             for (int64_t b = 0; b < B; ++b) {
                 if (call.valid && !call.valid[t * B + b]) continue;
                 const int64_t at = t * B + b, place = (step - call.first) * B + b;
-                rows.by_sums.push_back(call.da + place * 4 * H);
+                rows.da.push_back(call.da + place * 4 * H);
                 rows.h.push_back(call.seen  ? call.seen + place * R
                                  : in_order ? call.h + (before * B + b) * R
                                             : call.h0 + b * R);
                 rows.x.push_back(x + at * I);
                 if (p.projection) {
-                    rows.by_projected.push_back(call.dr + place * R);
+                    rows.dr.push_back(call.dr + place * R);
                     rows.unprojected.push_back(call.unprojected + at * H);
                 }
             }
         }
     }
 
-    // A coupled gate has no weights of its own, and what it would be multiplied with may be NaN.
+    // A coupled gate has no weights of its own, and what those would be multiplied by may be NaN.
     bool add_up() {
         const int64_t end = p.coupling == Coupling::forget ? H : p.coupling == Coupling::input ? 0 : 4 * H;
         const int64_t begin = p.coupling == Coupling::none ? 4 * H : end + H;
         const int64_t count = int64_t(rows.x.size());
-        const Outer<T> by_weight{count, 0, 0, rows.by_sums.data(), {rows.h.data(), rows.x.data()}, {R, I},
+        const Outer<T> of_weight{count, 0, 0, rows.da.data(), {rows.h.data(), rows.x.data()}, {R, I},
                                  gradients.weight, gradients.bias, nullptr};
-        if (!add(0, end, by_weight) || !add(begin, 4 * H, by_weight)) return false;
-        const Outer<T> by_projection{count, 0, 0, rows.by_projected.data(), {rows.unprojected.data(), nullptr}, {H, 0},
+        if (!add(0, end, of_weight) || !add(begin, 4 * H, of_weight)) return false;
+        const Outer<T> of_projection{count, 0, 0, rows.dr.data(), {rows.unprojected.data(), nullptr}, {H, 0},
                                      gradients.projection, nullptr, nullptr};
-        return !p.projection || add(0, R, by_projection);
+        return !p.projection || add(0, R, of_projection);
     }
 
-    // For the columns [from, to) of the left, each part for some of them.
+    // For the columns [from, to) of the left side, which the threads share.
     bool add(int64_t from, int64_t to, const Outer<T>& sums) {
         const int64_t piece = parts * at_once(to - from, 2.0 * double(sums.rows) * double(sums.right_size[0] + sums.right_size[1]));
         for (int64_t first = from; first < to; first += piece) {

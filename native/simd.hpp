@@ -1,13 +1,13 @@
-// One vector type, and the nonlinearities on it. Compiled anew for every instruction set; see native/README.md.
+// The vector type, and the nonlinearities on it. Compiled once for every instruction set; see native/README.md.
 //
-// Everything here is static, in the namespace of its instruction set, and no standard header with code in it is
-// included: an inline function compiled for AVX-512 must never be the one that the linker keeps for all.
+// Everything here is static and in the namespace of its instruction set, and no standard header that holds code is
+// included: an inline function compiled for AVX-512 must never be the copy that the linker keeps for everyone.
 #pragma once
 
 #include <stdint.h>
 
 #if defined(__x86_64__)
-#include <immintrin.h>  // all of it is always inlined
+#include <immintrin.h>  // always inlined
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -20,7 +20,7 @@
 
 #define UNROLL _Pragma("GCC unroll 12")
 #define ROLLED _Pragma("GCC unroll 1")
-#define APART __attribute__((noinline))  // so that the registers are given out anew
+#define APART __attribute__((noinline))  // with a register allocation of its own
 #define INLINE inline __attribute__((always_inline))
 
 namespace gatewise::GATEWISE_ISA {
@@ -42,7 +42,7 @@ template <class T> using Ints = typename Type<T>::integers;
 
 template <class T> constexpr int LANES = GATEWISE_BYTES / sizeof(T);
 
-// How many rows one product takes at once: 4 accumulators each, beside 4 vectors of weights and one of the input.
+// How many rows one product handles at once: 4 accumulators each, beside 4 vectors of weights and one of the input.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int ROWS = 6;  // 32 registers
 #else
@@ -57,7 +57,7 @@ template <class T> inline Vec<T> load(const T* from) {
 
 template <class T> inline void store(T* to, Vec<T> v) { __builtin_memcpy(to, &v, sizeof v); }
 
-// The first `count` lanes, from 0 to all; the others are 0, or not stored.
+// Load or store the first `count` lanes (0 to all); the others are 0, or not stored.
 template <class T> inline Vec<T> load(const T* from, int64_t count) {
     if (count >= LANES<T>) return load(from);
 #if defined(__AVX512F__)
@@ -82,8 +82,8 @@ template <class T> inline void store(T* to, Vec<T> v, int64_t count) {
 #endif
 }
 
-// A vector that is a line of the caches can go past them: what would be read much later, if ever, drives nothing else
-// out, and its old content is not fetched before it is written over.
+// A vector that fills a cache line can bypass the caches: what is read much later, if ever, then evicts nothing else,
+// and the line's old content is not fetched before it is overwritten.
 template <class T> inline bool whole_line(const T* at) { return GATEWISE_BYTES == 64 && (uintptr_t)at % 64 == 0; }
 
 template <class T> inline void store_past_caches(T* to, Vec<T> v) {
@@ -95,7 +95,7 @@ template <class T> inline void store_past_caches(T* to, Vec<T> v) {
 #endif
 }
 
-inline void wait_for_stores() {  // until others see what went past the caches
+inline void wait_for_stores() {  // until other threads see what bypassed the caches
 #if defined(__AVX512F__)
     _mm_sfence();
 #endif
@@ -105,8 +105,8 @@ template <class T> inline Vec<T> all(T value) { return value - Vec<T>{}; }
 template <class T> inline Ints<T> bits(Vec<T> v) { return (Ints<T>)v; }
 template <class T> inline Vec<T> number(Ints<T> v) { return (Vec<T>)v; }
 
-// a b + c, rounded once where the instruction set can. It is written out wherever it is meant, and the compiler makes
-// none of its own (-ffp-contract=off): so the bits do not depend on how many rows or tiles a loop was unrolled for.
+// a b + c, rounded once where the instruction set can do so. It is written out wherever it is meant, and the compiler
+// contracts nothing by itself (-ffp-contract=off), so that no bit depends on how many rows or tiles a loop handles.
 inline Vec<float> mad(Vec<float> a, Vec<float> b, Vec<float> c) {
 #if defined(__AVX512F__)
     return _mm512_fmadd_ps(a, b, c);
@@ -131,7 +131,7 @@ inline Vec<double> mad(Vec<double> a, Vec<double> b, Vec<double> c) {
 #endif
 }
 
-// NaN goes through each of these: it compares false, and the instructions for it give their last operand then.
+// These let NaN through: it compares false, and the instructions return their second operand then.
 template <class T> inline Vec<T> smaller(Vec<T> v, T high) {
 #if defined(__AVX512F__)
     if constexpr (sizeof(T) == 4) return _mm512_min_ps(all<T>(high), v);
@@ -158,14 +158,13 @@ template <class T> inline Vec<T> magnitude(Vec<T> v) {
 
 // e^x = 2^n (1 + p): x = n ln 2 + r with |r| <= ln 2 / 2, and p = e^r - 1 = r + r^2 q(r).
 //
-// ln 2 is subtracted in two parts, the first so short that its product with n is exact. The polynomials are Chebyshev's
-// interpolations (native/README.md says how to compute them): q of (e^r - 1 - r) / r^2, and `near` of
-// (tanh(x) / x - 1) / x^2 in powers of x^2, for |x| <= 0.27. They are off by at most a quarter of an ulp of what
-// they end in.
+// ln 2 is subtracted in two parts, the first so short that its product with n is exact. The polynomials are Chebyshev
+// interpolants (native/README.md computes them): q of (e^r - 1 - r) / r^2, and `near` of (tanh(x) / x - 1) / x^2 in
+// powers of x^2, for |x| <= 0.27. Their error is at most a quarter of an ulp of the result.
 template <class T> struct Format;
 template <> struct Format<float> {
     static constexpr float magic = 0x1.8p23f, log2_e = 0x1.715476p0f, ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f;
-    static constexpr float least = -88, most = 88;  // of the powers; those beyond, and their reciprocals, are below any normal number
+    static constexpr float least = -88, most = 88;  // of x; beyond, e^x or its reciprocal is below the normal numbers
     static constexpr int mantissa = 23;
     static constexpr float q[] = {0x1.0p-1f, 0x1.5554ddp-3f, 0x1.55551ap-5f, 0x1.120b6ep-7f, 0x1.6d1109p-10f};
     static constexpr float near[] = {-0x1.555544p-2f, 0x1.10f036p-3f, -0x1.a72642p-5f};
@@ -188,7 +187,7 @@ template <class T, int N, int K = 0> inline Vec<T> polynomial(const T (&c)[N], V
     else return mad(polynomial<T, N, K + 1>(c, x), x, all<T>(c[K]));
 }
 
-template <class T> struct Exponential { Vec<T> p; Ints<T> n; };  // n in the bits that its shift to an exponent keeps
+template <class T> struct Exponential { Vec<T> p; Ints<T> n; };  // n in those bits that become the exponent
 
 template <class T> INLINE Exponential<T> exponential(Vec<T> x) {
     using F = Format<T>;
@@ -198,25 +197,26 @@ template <class T> INLINE Exponential<T> exponential(Vec<T> x) {
     return {mad(r * r, polynomial(F::q, r), r), bits<T>(shifted)};
 }
 
-template <class T> inline Vec<T> two_to(Ints<T> n) {  // a normal number, or 0 for the exponent just below
+template <class T> inline Vec<T> two_to(Ints<T> n) {  // a normal number, or 0 for the exponent just below those
     return number<T>((n << Format<T>::mantissa) + bits<T>(all<T>(T(1))));
 }
 
-// At most 1.5 ulp off. e^0 = 1, e^inf = inf; a result below the smallest normal number is 0.
+// Error at most 1.5 ulp. e^0 = 1, e^inf = inf; a result below the smallest normal number is 0.
 template <class T> inline Vec<T> power(Vec<T> x) {
     const Exponential<T> e = exponential<T>(clip<T>(x, Format<T>::least, Format<T>::most + T(1)));
     const Ints<T> n = e.n - bits<T>(all<T>(Format<T>::magic)), half = n >> 1;
     return (T(1) + e.p) * two_to<T>(half) * two_to<T>(n - half);
 }
 
-// 1 / (1 + e^-x), at most 2 ulp off. σ(0) = 1/2, σ(-inf) = 0, σ(inf) = 1; a result below the smallest normal number is 0.
+// 1 / (1 + e^-x), error at most 2 ulp. σ(0) = 1/2, σ(-inf) = 0, σ(inf) = 1; a result below the smallest normal number
+// is 0.
 template <class T> INLINE Vec<T> sigmoid(Vec<T> x) {
     const Exponential<T> e = exponential<T>(clip<T>(-x, Format<T>::least, Format<T>::most));
     const Vec<T> scale = two_to<T>(e.n), sum = T(1) + scale, lost = T(1) - (sum - scale);
     return T(1) / (sum + mad(scale, e.p, lost));
 }
 
-// At most 2 ulp off. Odd; exact at 0; tanh(±inf) = ±1. With e = e^2|x| - 1 it is e / (e + 2), and near 0, where that
+// Error at most 2 ulp. Odd; exact at 0; tanh(±inf) = ±1. With e = e^2|x| - 1 it is e / (e + 2), and near 0, where that
 // would lose digits, a polynomial.
 template <class T> INLINE Vec<T> tanh(Vec<T> x) {
     const Ints<T> sign = bits<T>(all<T>(T(-0.0)));
@@ -238,7 +238,7 @@ template <class T> inline Vec<T> apply(const Activation<T>& by, Vec<T> a) {
     __builtin_unreachable();
 }
 
-// dy/da, told from y.
+// dy/da as a function of y.
 template <class T> inline Vec<T> slope(const Activation<T>& by, Vec<T> y) {
     switch (by.function) {
         case Function::sigmoid: return y * (T(1) - y);
@@ -249,7 +249,7 @@ template <class T> inline Vec<T> slope(const Activation<T>& by, Vec<T> y) {
     __builtin_unreachable();
 }
 
-// While one lives, numbers below the smallest normal one count as 0, going in and coming out.
+// While an object of this class exists, subnormal inputs and results count as 0.
 class Flush {
 #if defined(__x86_64__)
     uint32_t before = __builtin_ia32_stmxcsr();
@@ -267,8 +267,8 @@ public:
 #endif
 };
 
-// acc += panel · source: of R rows with N vectors of columns, at S panels that lie `apart`. One column after another,
-// so that no sum depends on how many rows or panels are taken at once.
+// acc += panel · source, for R rows and N vectors of columns, at S panels that are `apart` from each other. One column
+// after another, so that no sum depends on how many rows or panels are handled at once.
 template <class T, int S, int R, int N>
 inline void accumulate(Vec<T> (&acc)[S][R][N], const T* panel, int64_t apart, const T* const (&source)[R], int64_t depth) {
     for (int64_t k = 0; k < depth; ++k, panel += N * LANES<T>) {
@@ -283,8 +283,8 @@ inline void accumulate(Vec<T> (&acc)[S][R][N], const T* panel, int64_t apart, co
     }
 }
 
-// Call `block` with `count` rows, at most ROWS at once, as block(Number<R>(), first row). The last ones go in two like
-// parts: with one row or two there are too few sums under way.
+// Call block(Number<R>(), first row) until `count` rows are done, at most ROWS at once. The last ones are split into two
+// parts of about the same size: with one or two rows alone, too few sums would be in flight.
 template <int R> struct Number { static constexpr int value = R; };
 
 template <class Block> inline void in_blocks(int64_t count, Block block) {
@@ -305,8 +305,8 @@ template <class Block> inline void in_blocks(int64_t count, Block block) {
     }
 }
 
-// The products of rows with all groups of a packed matrix: finish(row, column, vector) for every vector of each row.
-// `source(row)` tells where a row's numbers lie.
+// The products of rows with some groups of a packed matrix: calls finish(row, column, vector) for every vector of each
+// row. `source(row)` points to a row's numbers.
 template <class T, class Source, class Finish>
 inline void product(const T* groups, int64_t columns, int64_t depth, int64_t rows, Source source, Finish finish,
                     int64_t first_group, int64_t last_group) {
@@ -326,7 +326,7 @@ inline void product(const T* groups, int64_t columns, int64_t depth, int64_t row
                     for (int n = 0; n < N; ++n) finish(row + r, column + n * L, acc[0][r][n]);
             };
             int64_t row = 0;
-            if constexpr (N == 1)  // else too few sums would be under way
+            if constexpr (N == 1)  // otherwise too few sums would be in flight
                 for (; row + 2 * ROWS <= rows; row += 2 * ROWS) block(Number<2 * ROWS>(), row);
             in_blocks(rows - row, [&](auto size, int64_t more) { block(size, row + more); });
         };
@@ -343,11 +343,11 @@ template <class T> inline int64_t vectors(int64_t count) { return (count + LANES
 template <class T> inline int64_t padded(int64_t count) { return vectors<T>(count) * LANES<T>; }
 template <class T> inline int64_t groups(int64_t columns) { return (vectors<T>(columns) + 3) / 4; }
 
-// Pointers and row numbers live in workspaces of T.
+// Pointers and row numbers are stored in workspaces of T.
 template <class T> inline int64_t words(int64_t count) { return count * int64_t(sizeof(int64_t) / sizeof(T)); }
 
-// Write down which of the rows [first, last) take part in a step; return how many they are.
-inline int64_t rows_alive(const uint8_t* valid, int64_t first, int64_t last, int64_t* rows) {
+// Store which of the rows [first, last) are valid at a step; return how many there are.
+inline int64_t valid_rows(const uint8_t* valid, int64_t first, int64_t last, int64_t* rows) {
     int64_t count = 0;
     for (int64_t row = first; row < last; ++row)
         if (!valid || valid[row]) rows[count++] = row;

@@ -1,4 +1,4 @@
-// What one instruction set offers.
+// The table of functions of one instruction set.
 
 #include "kernel.hpp"
 

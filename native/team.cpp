@@ -34,7 +34,7 @@ int64_t now() {  // nanoseconds
 
 constexpr int64_t PATIENCE = 200'000, WAKING = 2'000'000;
 
-// Return when `ready` says so: spin for a while, then call `impatient`, and give the CPU to others between looks.
+// Return as soon as ready() holds: spin for a while, then call `impatient` once and yield the CPU between checks.
 template <class Ready, class Impatient> void spin_until(Ready ready, int64_t patience, Impatient impatient) {
     int64_t until = 0;
     for (bool waited = false; !ready();) {
@@ -48,8 +48,8 @@ template <class Ready, class Impatient> void spin_until(Ready ready, int64_t pat
     }
 }
 
-// After a thread came late one goes on alone for a while: a short one at first, and a longer one each time that another
-// comes late soon after.
+// After a thread was late, runs use a single thread for a while: briefly at first, and longer each time that another
+// thread is late soon afterwards.
 constexpr int64_t SHORTEST = 10'000'000, LONGEST = 100'000'000;
 std::atomic<int64_t> crowded_until{0}, crowded_for{0};
 
@@ -86,13 +86,13 @@ int cpus() {
 
 std::atomic<int> limit{0};
 
-// Workers 1, 2, …; the thread that has the lease is part 0.
+// Workers 1, 2, …; the thread that holds the lease is part 0.
 struct Workers {
     std::atomic<bool> in_use{false};
     std::mutex asleep;
     std::condition_variable wake;
     std::vector<std::thread> threads;
-    alignas(64) std::atomic<uint64_t> round{0};  // counts the runs; the last 16 bits: how many parts this one has
+    alignas(64) std::atomic<uint64_t> round{0};  // counts the runs; the lowest 16 bits: how many parts this one has
     alignas(64) std::atomic<int> running{0};
     std::atomic<int> sleepers{0};
     void (*work)(void*, int) = nullptr;
@@ -150,7 +150,7 @@ std::mutex making;
 Workers& all_workers() {
     std::lock_guard<std::mutex> lock(making);
     if (!workers) {
-        workers = new Workers;  // never deleted: its threads live as long as the process
+        workers = new Workers;  // never deleted: its threads run as long as the process
 #if !defined(_WIN32)
         [[maybe_unused]] static const int once = pthread_atfork(nullptr, nullptr, [] {
             workers = nullptr;  // the child has none of the threads
@@ -183,26 +183,26 @@ Lease::Lease(int wanted, double step, int64_t steps) {
     workers = &all;
     try {
         all.grow(wanted);
-    } catch (...) {  // no more threads to be had: as many as there are
+    } catch (...) {  // the system has no more threads: use those that there are
     }
     count = int(all.threads.size()) + 1 < wanted ? int(all.threads.size()) + 1 : wanted;
-    const auto slow = int64_t(step / count / 4);  // 4 operations in a nanosecond: of a step so slow none is late
+    const auto slow = int64_t(step / count / 4);  // at 4 operations a nanosecond; a thread that slow is not late
     patience = slow > PATIENCE ? slow : PATIENCE;
-    at_first = steps > 1 ? patience + WAKING : patience;  // for one step alone nobody is worth waking
+    at_first = steps > 1 ? patience + WAKING : patience;  // for a single step it is not worth waking a thread
 }
 
 Lease::~Lease() {
-    if (workers && alive()) ((Workers*)workers)->in_use.store(false, std::memory_order_release);
+    if (workers && usable()) ((Workers*)workers)->in_use.store(false, std::memory_order_release);
 }
 
-bool Lease::alive() const { return !workers || workers == gatewise::workers.load(); }
+bool Lease::usable() const { return !workers || workers == gatewise::workers.load(); }
 
 void Lease::start(void (*work)(void*, int), void* data) {
-    if (count > 1 && alive()) return ((Workers*)workers)->run(count, work, data);
+    if (count > 1 && usable()) return ((Workers*)workers)->run(count, work, data);
     for (int part = 0; part < count; ++part) work(data, part);
 }
 
-// The last to come tells all alike whether one came late, so that none goes on where another stops.
+// The last to arrive tells all of them whether one was late, so that either all go on or all stop.
 bool Lease::meet(void* lease) {
     Lease& all = *(Lease*)lease;
     const uint32_t before = __atomic_load_n(&all.passed, __ATOMIC_ACQUIRE);

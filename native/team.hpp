@@ -1,46 +1,46 @@
-// Threads that wait for work, and go through it together.
+// Threads that wait for work and do it together.
 #pragma once
 
 #include <stdint.h>
 
 namespace gatewise {
 
-// How many threads a run may use at most. At first: GATEWISE_NUM_THREADS, or the CPUs that this process may use
-// (affinity and the control group's quota respected).
+// How many threads a run may use at most. Initially GATEWISE_NUM_THREADS, or else the number of CPUs that this process
+// may use, given its affinity and its control group's quota.
 int threads();
 void set_threads(int count);
 
-// Whether, a moment ago, threads that take every step together had to wait for one that had no CPU: other programs want
-// them too. Then each step costs a turn of the scheduler, and one thread alone is faster.
+// Whether threads that meet at every step recently had to wait for one that was not running, because other programs use
+// the CPUs too. Every step then costs a time slice of the scheduler, and one thread alone is faster.
 bool crowded();
 
-// The right to the threads of this process, of which there is one set: while one run has it, others work alone.
-// After a fork the child has threads of its own.
+// The right to use this process's one set of threads: while one run holds it, others use a single thread.
+// After a fork the child has a set of its own.
 class Lease {
 public:
-    // `step`: operations of a step that the parts take together; `steps`: how many there are.
+    // `step`: the operations of a step that the threads compute together; `steps`: how many there are.
     explicit Lease(int wanted, double step = 0, int64_t steps = 1);
     ~Lease();
     Lease(const Lease&) = delete;
 
     int parts() const { return count; }  // at most what was wanted, at least 1
-    bool alive() const;                  // false in a child of a fork: its parts are done in turn, and must not meet
+    bool usable() const;                 // false in a forked child: its parts are done in turn, and must not meet
 
-    template <class Work> void run(Work work) {  // work(part) for every part, at the same time; returns when all are done
+    template <class Work> void run(Work work) {  // work(part) for every part, concurrently; returns when all are done
         start([](void* data, int part) { (*(Work*)data)(part); }, &work);
     }
 
-    static bool meet(void* lease);  // for the parts of one run: returns when all have come here; false if it took long
+    static bool meet(void* lease);  // a barrier for the parts of one run; returns false if one of them was late
 
 private:
     void start(void (*work)(void*, int), void* data);
 
     int count = 1;
     int64_t patience = 0, at_first = 0;  // nanoseconds
-    void* workers = nullptr;  // whose threads it has, or null
+    void* workers = nullptr;  // the set of threads that it holds, or null
     alignas(64) uint32_t arrived = 0;
     alignas(64) uint32_t passed = 0;
-    uint32_t late = 0, on_time = 1;  // what one has seen who waits; what the last to come has told all
+    uint32_t late = 0, on_time = 1;  // set by a thread that has waited too long; by the last to arrive, for all
 };
 
 }  // namespace gatewise

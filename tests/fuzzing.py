@@ -9,8 +9,8 @@ How a test uses it::
         tally = fuzz(subjects, everything, SOME, tmp_path)       # fails where a mutation breaks the reader
         assert tally.answered and tally.refused                  # else the fuzzing reached nothing
 
-- `everything` inspects a file by whichever door knows it, and reads all that it finds: each weight, each part, the
-  network; ``partial(everything, door="torch")`` by one door, whatever the file's first bytes have become. Any other
+- `everything` inspects a file by the reader that recognises it, and reads all that it finds: each weight, each part,
+  the network; ``partial(everything, reader="torch")`` by one reader, whatever the first bytes have become. Any other
   function of a path does as well, if it can be pickled: a function at the top of a module, or a `functools.partial`
   of one. It runs in a fresh interpreter with the caller's ``sys.path``; no test is imported there unless the function
   lives in one.
@@ -48,7 +48,7 @@ from typing import Any
 
 Read = Callable[[Path], object]
 Mutator = Callable[[bytes, random.Random], bytes]
-LONGEST = 2000  # characters of an error: a name in a file may be long, but not a whole file
+LONGEST = 2000  # characters of an error: a name in a file may be long, but not a complete file
 SOME = 200  # mutations of each kind in the fast tests; tests/peers/test_spoiled.py reads thousands
 FEW = 5  # failures after which nobody goes on; errors raised in one place count as one
 PATIENCE = 60.0  # seconds for a new process to import what it needs
@@ -211,15 +211,15 @@ def spoiled(subjects: Sequence[bytes], number: int, seed: int, also: Sequence[Mu
 # The reader, in a process of its own.
 
 
-def everything(path: Path, door: str | None = None) -> None:
-    """Inspect a file by the door that recognises it, or by a given one, and read all that is found in it."""
+def everything(path: Path, reader: str | None = None) -> None:
+    """Inspect a file by the reader that recognises it, or by a given one, and read all that is found in it."""
     from gatewise import GatewiseError
     from gatewise.interop.formats import HEAD, inspect
 
-    if door is None:
+    if reader is None:
         contents = inspect(path)
     else:
-        module = import_module(f"gatewise.interop.{door}")
+        module = import_module(f"gatewise.interop.{reader}")
         module.recognises(path, path.read_bytes()[:HEAD])
         contents = module.contents(path, {})
     for found in contents.found:

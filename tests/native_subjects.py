@@ -1,4 +1,4 @@
-"""What the tests of the native engine share: its kernels, the variants it does, and all that comes of a run."""
+"""What the tests of the native engine share: its kernels, the variants it supports, and all results of a run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def covering(strength: int = 2, **factors):
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Run on so many threads at most, and leave their number as it was."""
+    """Run on so many threads at most, and restore their number."""
     before = native.num_threads()
     gw.set_num_threads(count)
     try:
@@ -41,7 +41,7 @@ def threads(count: int) -> Iterator[None]:
 
 
 def everything(run, **options):
-    """Run there and back and return every array that comes out, by name."""
+    """Run forward and backward, and return every array that comes out, by name."""
     trace = run.trace(**options)
     rng = np.random.default_rng(7)
     end = gw.State(*(rng.normal(size=array.shape).astype(array.dtype) for array in trace.final))
@@ -52,7 +52,7 @@ def everything(run, **options):
 
 
 def assert_same_bits(found, expected):
-    """Hold every array against that of the same name, to the last bit."""
+    """Assert that arrays of the same name are equal bit for bit."""
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)

@@ -16,11 +16,11 @@ from gatewise.engine import choose
 from gatewise.equations import Moment, standardize
 from gatewise.keep import Keep
 
-APART = 1e-3  # a hundred times further from every kink than the differences reach
+APART = 1e-3  # a hundred times as far from every kink as the differences reach
 
 
 def smooth_run(variant, **options):
-    """Return the first run of a variant that keeps away from all kinks while each of its clips bites somewhere."""
+    """Return the first run of a variant that stays away from all kinks while each of its clips acts somewhere."""
     for seed in range(200):
         run = cases.run_of(variant, seed=seed, **options)
         moments = oracle.run(run.p, run.x, run.state, direction=run.direction, valid=run.valid, dropout=run.dropout)
@@ -31,7 +31,7 @@ def smooth_run(variant, **options):
 
 
 def assert_gradients_of(run):
-    """Assert that the gradients of a run, by all that went into it, are its central differences."""
+    """Assert that the gradients of a run, with respect to everything in it, are its central differences."""
     rng = np.random.default_rng(7)
     trace = run.trace()
     dy = rng.normal(size=trace.hidden_state.shape)
@@ -42,7 +42,7 @@ def assert_gradients_of(run):
     keep = {"dropout": trace.dropout, "keep": Keep(()), "arrays": {}}
 
     def losses(p=run.p, x=run.x, state=run.state):
-        """Of each row; by the engine itself, which spares the checks at the door some hundred thousand times."""
+        """Return the loss of each sequence; calls the engine itself, to skip argument checks some 100,000 times."""
         end = engine.run(p, x, state, hidden, reverse=run.direction == "backward", valid=run.valid, **keep)
         return np.sum(dy * hidden, axis=(0, 2)) + np.sum(dstate.h * end.h, axis=1) + np.sum(dstate.c * end.c, axis=1)
 
@@ -78,7 +78,7 @@ def test_the_adjoints_equal_central_differences(variant, projection, direction, 
         assert not found.x[~run.valid].any()
 
 
-def test_the_subjects_bite_on_every_clip_and_keep_off_every_kink():
+def test_the_subjects_reach_every_clip_and_avoid_every_kink():
     """What the law above relies on, shown on the runs that have most of both."""
     run = smooth_run("peephole, coupling, clips", projection="projected and clipped", dropout=True, valid="mask")
     moments = oracle.run(run.p, run.x, run.state, valid=run.valid, dropout=run.dropout)
@@ -123,7 +123,7 @@ def test_the_gradients_are_linear_in_what_comes_from_above(variant):
 
 
 @pytest.mark.parametrize("variant", cases.VARIANTS)
-def test_the_derivatives_by_gates_and_preactivations_fit_each_other(variant):
+def test_the_derivatives_of_gates_and_preactivations_agree(variant):
     """`Adjoint.preactivations` is `Adjoint.gates` times the slope of the nonlinearity, zero where a clip bites."""
     run = cases.run_of(variant)
     M = Moment(run.p, run.x[0], *run.state)
@@ -145,7 +145,7 @@ def test_what_standardizing_takes_away_has_no_gradient():
     rng = np.random.default_rng(0)
     q, dy = rng.normal(size=(3, 6)), rng.normal(size=(3, 6))
     dq = adjoints.unstandardize(dy, q, 1e-3)
-    np.testing.assert_allclose(dq.sum(-1), 0, atol=1e-14)  # moving all alike changes nothing
+    np.testing.assert_allclose(dq.sum(-1), 0, atol=1e-14)  # adding the same to all changes nothing
     expected = cases.differences(lambda moved: np.sum(dy * standardize(moved, 1e-3)), q)
     cases.assert_gradient(dq, expected, "q")
 

@@ -284,3 +284,24 @@ def test_a_cell_says_what_it_is():
     assert (cell.input_size, cell.hidden_size, cell.recurrent_size, cell.dtype) == (3, 2, 2, np.float64)
     assert cell.variant.peephole == "full"
     assert repr(cell.step([1, 2, 3])).startswith("<Step: 3 features, 2 units, float64\n  input_gate    (2,)  ")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("projection", [None, 2])
+@every_init
+def test_a_cell_draws_what_an_lstm_of_one_layer_draws(init, projection, variant):
+    source = {"seed": 7} if init == "notebook" else {"rng": 7}
+    options = {"init": init, "projection_size": projection, "variant": VARIANTS[variant], **source}
+    cell, lstm = gw.LSTMCell(3, 4, **options), gw.LSTM(3, 4, **options)
+    assert repr(cell) == repr(lstm[0])
+    assert cell.dtype == lstm.dtype == np.float32
+    for name, array in lstm[0].parameters.arrays().items():
+        np.testing.assert_array_equal(cell.parameters.arrays()[name], array)
+
+
+def test_a_cell_of_given_parameters_has_those_and_no_others():
+    p = drawn("pytorch", 3, 2)
+    assert gw.LSTMCell.from_parameters(p).parameters is p
+    with pytest.raises(gw.OptionError) as caught:
+        gw.LSTMCell.from_parameters(3)
+    cases.one_sentence(caught.value, "Parameters", "int")

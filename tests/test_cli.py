@@ -215,8 +215,8 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--x", "nowhere.csv"], "cannot read nowhere.csv: there is no such file"),
         (["--x", "folder.npy"], "cannot read folder.npy: it is a folder; give the name of a file"),
         (["--x", "empty.csv"], "cannot read empty.csv: it holds no row"),
-        (["--x", "empty.npy"], "cannot read empty.npy: it is not a whole .npy file"),
-        (["--x", "short.npy"], "cannot read short.npy: it is not a whole .npy file"),
+        (["--x", "empty.npy"], "cannot read empty.npy: it is not an intact .npy file"),
+        (["--x", "short.npy"], "cannot read short.npy: it is not an intact .npy file"),
         (["--x", "pickled.npy"], "cannot read pickled.npy: it holds Python objects, not numbers"),
         (["--x", "cube.npy"], "x has shape (2, 2, 3); it must be one row of numbers, or (time, feature)"),
         (["--x", "words.npy"], "cannot read words.npy: it must be numbers, but is of type <U1"),
@@ -246,7 +246,7 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
             "direction must be one of forward, not 'backward'",
         ),
         (["--model", "m", "--x", "good.csv", "--seed", "1"], "--seed does not go with --model"),
-        (["--model", "cut", "--x", "good.csv"], "cannot read cut: it is not a whole safetensors file"),
+        (["--model", "cut", "--x", "good.csv"], "cannot read cut: it is not an intact safetensors file"),
     ],
 )
 def test_whatever_is_wrong_gets_one_sentence_and_exit_code_2(here, tokens, sentence, capsys):
@@ -278,7 +278,7 @@ def test_a_huge_shape_in_a_small_file_is_refused(here, capsys):
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 3), }"
     header += b" " * (117 - len(header)) + b"\n"
     Path("x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-    assert "not a whole .npy file" in refused(capsys, "walk", "--x", "x.npy")
+    assert "not an intact .npy file" in refused(capsys, "walk", "--x", "x.npy")
 
 
 def _program(*tokens: str, **environment: str) -> subprocess.CompletedProcess[bytes]:

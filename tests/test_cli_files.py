@@ -206,7 +206,8 @@ def test_names_of_features_and_times_travel_to_the_trace(here, capsys):
     run(capsys, "trace", "model.safetensors", "x.csv", "-o", "out.safetensors")
     trace = gw.load_trace("out.safetensors")
     assert trace[0].labels == gw.Labels(features=("rain", "snow", "wind"), times=("mon", "tue"))
-    assert trace[2].labels == gw.Labels(times=("mon", "tue"))
+    assert trace[2].labels.times == ("mon", "tue")
+    assert trace[2].labels.features == ("layer 1 h0", "layer 1 h1")
     np.testing.assert_array_equal(trace.output[:, 0], lstm([[1, 2, 3], [4, 5, 6]])[0])
     run(capsys, "trace", "model.safetensors", "x.csv", "-o", "out.npz")
     assert np.load("out.npz")["names.features"].tolist() == ["rain", "snow", "wind"]
@@ -461,7 +462,7 @@ def test_a_mistake_is_told_with_its_place_and_its_cause(here, capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert "against case.npz: mistake" in shown
     assert "48 of 48 numbers are further off than rounding" in shown
-    assert "the gates lie in the order i g f o, not i f g o (the order of haste, haiku, tensorflow)" in shown
+    assert "the gates are stored in the order i g f o, not i f g o (the order of haste, haiku, tensorflow)" in shown
     answered(gw.LSTM(3, 4, rng=5), sequence(6, 2, 3))
     assert exit_code(["verify", "model.safetensors", "--io", "case.npz"]) == 1
     assert "None of the causes that were tried explains it." in capsys.readouterr().out

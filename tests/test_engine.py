@@ -85,7 +85,7 @@ def test_a_trace_records_which_engine_ran(engine):
     direction=cases.DIRECTIONS,
     sizes=[(1, 1, 1, 1), (1, 3, 2, 4), (4, 1, 2, 1), (0, 2, 2, 3), (3, 0, 2, 3), (0, 0, 1, 1), (2, 2, 1, 9)],
 )
-def test_every_size_runs_there_and_back(engine, variant, direction, sizes):
+def test_every_size_runs_forward_and_backward(engine, variant, direction, sizes):
     time, batch, inputs, hidden = sizes
     run = cases.run_of(
         variant, time=max(time, 1), batch=max(batch, 1), inputs=inputs, hidden=hidden, direction=direction
@@ -162,7 +162,7 @@ def test_a_split_run_equals_the_whole_bit_for_bit(engine, variant, direction, va
 
 
 @met_by_every_engine(direction=cases.DIRECTIONS, valid=cases.VALID, dtype=DTYPES)
-def test_a_batch_equals_its_rows(engine, variant, direction, valid, dtype):
+def test_a_batch_equals_its_sequences(engine, variant, direction, valid, dtype):
     """Within rounding on the reference engine, whose sums BLAS orders by the size of the batch; else bit for bit."""
     run = cases.run_of(variant, direction=direction, valid=valid, dtype=dtype, time=5, batch=4, dropout=True)
     dropout = run.dropout.fit(run.p, 5, 4)
@@ -182,7 +182,7 @@ def test_a_batch_equals_its_rows(engine, variant, direction, valid, dtype):
 
 
 @every_engine_and_variant
-def test_the_order_of_the_rows_does_not_matter(engine, variant):
+def test_the_order_of_the_sequences_does_not_matter(engine, variant):
     run = cases.run_of(variant, valid="mask", batch=4, time=4)
     order = [2, 0, 3, 1]
     moved = run.replace(x=run.x[:, order], state=gw.State(*(a[order] for a in run.state)), valid=run.valid[:, order])
@@ -203,7 +203,7 @@ def test_running_backward_is_running_forward_over_time_reversed(engine, variant)
 
 
 @met_by_every_engine(direction=cases.DIRECTIONS, projection=["unprojected", "projected and clipped"])
-def test_nan_in_gives_nan_out_in_its_row_and_in_no_other(engine, variant, direction, projection):
+def test_nan_in_gives_nan_out_in_its_sequence_and_in_no_other(engine, variant, direction, projection):
     run = cases.run_of(variant, direction=direction, projection=projection, time=5, batch=4, inputs=3, hidden=5)
     x = run.x.copy()
     x[2, 1, 0] = np.nan
@@ -223,7 +223,7 @@ def test_nan_in_gives_nan_out_in_its_row_and_in_no_other(engine, variant, direct
 
 
 @met_by_every_engine(direction=cases.DIRECTIONS, valid=["lengths", "mask"], poison=[np.nan, np.inf])
-def test_what_is_not_live_never_enters_the_arithmetic(engine, variant, direction, valid, poison):
+def test_what_is_not_valid_never_enters_the_arithmetic(engine, variant, direction, valid, poison):
     run = cases.run_of(variant, direction=direction, valid=valid, time=5, dropout=True)
     x = np.where(run.valid[..., None], run.x, poison)
     lstm, options = run.lstm, {**run.options(), "engine": engine}

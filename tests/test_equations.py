@@ -1,4 +1,4 @@
-"""The equations, held against an LSTM written out in plain Python and against themselves in every trace."""
+"""The equations, compared with an LSTM written in plain Python, and inside every trace."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_gate_under_a_sigmoid_lies_between_zero_and_one(variant, valid):
 
 
 @every_variant
-def test_steps_that_do_not_take_place_have_no_gates_and_carry_the_state(variant):
+def test_steps_that_are_not_valid_have_no_gates_and_carry_the_state(variant):
     run = cases.run_of(variant, valid="mask", time=6, batch=4)
     trace = run.trace()
     off = ~run.valid

@@ -159,15 +159,15 @@ def test_a_mistake_shows_in_the_table_and_in_the_csv_and_in_the_exit_code(folder
     assert "line 1 is not JSON" in " ".join(shown.split())
     rows = {row["student"]: row for row in csv.DictReader((out / "marks.csv").read_text("utf-8-sig").splitlines())}
     assert rows["Grace"]["first wrong"] == "h"
-    assert rows["Grace"]["likely cause"] == "the cell state goes into h without its tanh"
+    assert rows["Grace"]["likely cause"] == "the tanh of the cell state is missing from h"
     assert (rows["Grace"]["marks"], rows["Grace"]["of"], rows["Grace"]["wrong"]) == ("10", "11", "1")
 
 
 @pytest.mark.parametrize(
     ("roster", "message"),
     [
-        ("", "there is nobody in its first column"),
-        ("student\n", "there is nobody in its first column"),
+        ("", "there are no names in its first column"),
+        ("student\n", "there are no names in its first column"),
         ("Ada\nGrace\nada\n", "line 3, 'ada', is the same as line 1"),
         ("a/b\na b\n", "line 2, 'a b', is the same as line 1"),
     ],
@@ -187,7 +187,7 @@ def test_a_roster_that_is_none_gets_one_sentence(folder, roster, message, capsys
     [
         (["--hidden-size", "0"], "hidden_size must be at least 1, not 0"),
         (["--decimals", "9"], "decimals must be from 1 to 8, not 9"),
-        (["--seed", "-1"], "seed must be a whole number from 0 on, not -1"),
+        (["--seed", "-1"], "seed must be a non-negative integer, not -1"),
         (["--hidden-size", "100"], "at most 20,000 weights"),
         (["--projection-size", "5"], "projection"),
         (["--layer-norm", "gates"], "epsilon"),
@@ -219,7 +219,7 @@ def test_a_folder_with_something_in_it_is_not_written_over(folder, capsys):
     made()
     before = sorted(Path("out").rglob("*"))
     assert exit_code(["exercise", "--students", "roster.csv", "-o", "out"]) == 2
-    assert "there is something there already" in capsys.readouterr().err
+    assert "it is not empty; choose a new folder" in capsys.readouterr().err
     assert sorted(Path("out").rglob("*")) == before
 
 
@@ -269,7 +269,7 @@ def test_odd_files_among_the_answers_are_named_and_the_rest_is_marked(folder, ca
     shown = " ".join(capsys.readouterr().out.split())
     assert re.search(r"Grace 11 11 11 0 0", shown)
     assert "a link was handed in, not a file" in shown
-    assert "Not marked, since no key has the name or it is no sheet: Ada_Lovelace.xlsx, Nobody.json" in shown
+    assert "Not marked, because no key has that name or it is not a sheet: Ada_Lovelace.xlsx, Nobody.json" in shown
 
 
 def test_a_roster_may_have_semicolons_and_a_head_in_another_language(folder):

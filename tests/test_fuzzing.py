@@ -131,7 +131,7 @@ def read_by_every_verb(path):
     for verb in (gw.load, gw.load_network, gw.load_trace):
         with suppress(gw.GatewiseError):
             verb(path)
-    fuzzing.everything(path, door="own")
+    fuzzing.everything(path, reader="own")
 
 
 def spoil(folder, count=fuzzing.SOME, seed=0):

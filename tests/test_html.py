@@ -18,6 +18,7 @@ import gatewise as gw
 from gatewise import examples
 from gatewise.palette import PALETTE
 from gatewise.render import html, layout, mathml, text
+from gatewise.render.hues import quantity
 from gatewise.render.mathml_pieces import pieces
 from gatewise.symbolic import evaluation
 from gatewise.symbolic import formula as f
@@ -74,6 +75,10 @@ def check(page: ElementTree.Element) -> None:
             assert element.get("alttext")
             assert {inner.tag for inner in element.iter()} <= MATHML
             for inner in element.iter():
+                greek = inner.tag == "mi" and len(inner.text) == 1 and not inner.text.isascii()
+                assert (inner.get("mathvariant") == "normal") == (
+                    greek or inner.text in ("d", "T")
+                ) or inner.tag != "mi"
                 assert len(inner) == ARITY.get(inner.tag, len(inner)), ElementTree.tostring(inner)
     assert all(element.get("aria-labelledby") for element in page.iter("section"))
 
@@ -148,11 +153,11 @@ def read(shown: str) -> float:
 
 
 @pairs(variant=cases.VARIANTS, projection=SUBJECTS["projection"], allowed=some)
-def test_an_opened_sum_shows_every_term_and_they_add_up(variant, projection):
-    hold_an_opened_sum(variant, projection)
+def test_an_expanded_sum_shows_every_term_and_they_add_up(variant, projection):
+    hold_an_expanded_sum(variant, projection)
 
 
-def hold_an_opened_sum(variant, projection):
+def hold_an_expanded_sum(variant, projection):
     """Add up the terms of every sum on a page."""
     page = parsed(html.render(walk_of(variant, projection, "no dropout", "forward")))
     sums = [one for one in page.iter("ul") if one.get("class") == "terms" and one[-1].get("class") == "total"]
@@ -162,13 +167,66 @@ def hold_an_opened_sum(variant, projection):
         np.testing.assert_allclose(sum(terms), total, rtol=1e-6, atol=1e-7 * len(terms))
 
 
+@pytest.mark.parametrize("way", ["expanded", "backward"])
+def test_the_bar_of_a_product_stands_on_the_side_of_its_sign(way):
+    page = parsed(html.render(walk_of("peephole", None, "no dropout", way)))
+    signs = Counter()
+    for row in (one for one in page.iter() if one.tag in ("li", "tr")):
+        shares = [*row.findall("span[@class='share']"), *row.findall("td/span[@class='share']")]
+        if shares:
+            product = row.find("span[@class='product']") if row.tag == "li" else row[3]
+            value = read(content(product))
+            sign = " negative" if value < 0 else " positive" if value > 0 else ""
+            assert shares[0][0].get("class") == f"bar{sign}"
+            signs[np.sign(value)] += 1
+    assert min(signs[-1], signs[1]) > 5
+
+
+def test_the_largest_product_of_a_sum_has_the_longest_bar_and_others_are_to_scale():
+    page = parsed(html.render(walk_of("plain", None, "no dropout", "expanded")))
+    table = next(one for one in page.iter("table") if "every product" in content(one))
+    rows = table.find("tbody")[:-1]
+    products = np.array([abs(read(content(row[3]))) for row in rows])
+    lengths = [float(row.find(".//span[@style]").get("style").removeprefix("--p:")) for row in rows]
+    np.testing.assert_allclose(lengths, products / products.max(), atol=0.006)
+
+
+def test_a_symbol_stands_for_one_quantity_in_all_notations():
+    symbols = [
+        {written.symbol(f.Symbol(k)): k for k in (*"ifgoch", "c_prev", "h_prev")} for written in NOTATIONS.values()
+    ]
+    for one, other in pairwise(symbols):
+        for symbol in one.keys() & other.keys():
+            assert one[symbol] == other[symbol]
+    assert all(quantity(symbol) for those in symbols for symbol in those)
+
+
+QUANTITY = {"i": "input_gate", "f": "forget_gate", "g": "candidate", "o": "output_gate", "c": "cell_state"}
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_a_quantity_has_its_hue_wherever_it_is_named(notation, way):
+    """Where its symbol begins a line or stands in a formula, in sentences and tables; and so has its section."""
+    page = parsed(html.render(walk_of("plain", None, "no dropout", way, notation)))
+    written = {k: NOTATIONS[notation].symbol(f.Symbol(k)) for k in QUANTITY}
+    named = {text.formula(symbol): QUANTITY[k] for k, symbol in written.items()}
+    alone = [one for one in page.iter("math") if one.get("alttext") in named]
+    assert {one.get("alttext") for one in alone} == {*named}
+    assert all(one[0].get("class") == named[one.get("alttext")] for one in alone)
+    within = Counter(one.get("class") for math in page.iter("math") for one in math.iter() if one.get("class"))
+    assert all(within[name] > sum(one[0].get("class") == name for one in alone) for name in named.values())
+    sections = [one.get("class").split() for one in page.iter("section")]
+    assert set(QUANTITY.values()) <= {name for names in sections for name in names if "hued" in names}
+
+
 def test_the_products_with_a_matrix_have_the_names_of_what_is_multiplied():
     page = parsed(html.render(walk_of("plain", None, "no dropout", "forward")))
     first = next(one for one in page.iter("ul") if one.get("class") == "terms")
     assert [content(item.find("b")) for item in first] == ["h0", "h1", "x0", "x1", "bf", "sum"]
 
 
-def test_opened_the_terms_left_out_of_a_long_sum_are_there():
+def test_the_terms_left_out_of_a_long_sum_are_there_once_it_is_expanded():
     lstm = gw.LSTM(30, 40, rng=0, dtype=np.float64)
     page = parsed(html.render(gw.walk(lstm.trace(np.ones((1, 30)))[0].step(0))))
     line = next(one for one in page.iter("details") if one.get("class") == "line")
@@ -215,12 +273,15 @@ def assert_pieces(formula: f.Formula) -> None:
     ("node", "expected"),
     [
         (f.Symbol("W", "f"), "<msub><mi>W</mi><mi>f</mi></msub>"),
-        (f.Symbol("h_prev"), "<msub><mi>h</mi><mi>prev</mi></msub>"),
-        (f.Symbol("c_tilde"), '<mover accent="true"><mi>c</mi><mo stretchy="false">˜</mo></mover>'),
-        (f.Symbol("c_new"), "<msub><mi>c</mi><mi>new</mi></msub>"),
+        (f.Symbol("h_prev"), '<msub class="hidden_state"><mi>h</mi><mi>prev</mi></msub>'),
+        (f.Symbol("c_tilde"), '<mover class="candidate" accent="true"><mi>c</mi><mo stretchy="false">˜</mo></mover>'),
+        (f.Symbol("c_new"), '<msub class="cell_state"><mi>c</mi><mi>new</mi></msub>'),
         (f.Symbol("combined_input"), "<mi>combined_input</mi>"),
-        (f.Symbol("h", "t-1"), "<msub><mi>h</mi><mrow><mi>t</mi><mo>−</mo><mn>1</mn></mrow></msub>"),
-        (f.Symbol("h", d=True), '<mrow><mi mathvariant="normal">d</mi><mi>h</mi></mrow>'),
+        (
+            f.Symbol("h", "t-1"),
+            '<msub class="hidden_state"><mi>h</mi><mrow><mi>t</mi><mo>−</mo><mn>1</mn></mrow></msub>',
+        ),
+        (f.Symbol("h", d=True), '<mrow class="hidden_state"><mi mathvariant="normal">d</mi><mi>h</mi></mrow>'),
         (f.Transpose(f.Symbol("W", "f")), '<msubsup><mi>W</mi><mi>f</mi><mi mathvariant="normal">T</mi></msubsup>'),
         (f.Number(-0.5), "<mrow><mo>−</mo><mn>0.5</mn></mrow>"),
         (
@@ -228,7 +289,7 @@ def assert_pieces(formula: f.Formula) -> None:
             "<mrow><mn>1.2</mn><mo>×</mo><msup><mn>10</mn><mrow><mo>−</mo><mn>9</mn></mrow></msup></mrow>",
         ),
         (f.Quotient(f.ONE, f.Symbol("a")), "<mfrac><mn>1</mn><mi>a</mi></mfrac>"),
-        (f.times(f.Symbol("f"), f.Symbol("c")), "<mi>f</mi><mo>⊙</mo><mi>c</mi>"),
+        (f.times(f.Symbol("p"), f.Symbol("q")), "<mi>p</mi><mo>⊙</mo><mi>q</mi>"),
         (f.times(f.Number(2.0), f.Number(3.0)), "<mn>2</mn><mo>×</mo><mn>3</mn>"),
         (f.MatMul(f.Symbol("W"), f.Symbol("z")), "<mi>W</mi><mo>·</mo><mi>z</mi>"),
         (f.Call("sqrt", (f.Symbol("v"),)), "<msqrt><mi>v</mi></msqrt>"),

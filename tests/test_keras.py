@@ -35,7 +35,7 @@ from test_interop import assert_same_lstm
 
 import gatewise as gw
 from gatewise import interop
-from gatewise.interop import keras as door
+from gatewise.interop import keras as gw_keras
 from gatewise.interop.keras.config import Version
 
 
@@ -111,7 +111,7 @@ def test_hard_sigmoid_is_what_it_was_in_the_file_s_version(tmp_path):
 @pytest.mark.parametrize(
     ("generation", "option", "words"),
     [
-        (two, {"activation": "tanh"}, ["activation", "leaves it open"]),
+        (two, {"activation": "tanh"}, ["activation", "needs it"]),
         (two, {"recurrent_activation": "sigmoid"}, ["recurrent_activation"]),
         (two, {"go_backwards": True}, ["go_backwards"]),
         (three, {"merge": "sum"}, ["merge"]),
@@ -165,22 +165,22 @@ CUSTOM = {
     [
         (layer("GRU", "odd", units=UNITS), "GRU"),
         (layer("SimpleRNN", "odd", units=UNITS), "without gates"),
-        (layer("ConvLSTM2D", "odd", filters=3), "convolutions"),
+        (layer("ConvLSTM2D", "odd", filters=3), "convolutional"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": "gelu"}}, "'gelu'"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": "swish"}}, "'swish'"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": LAMBDA}}, "'__lambda__'"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": [1]}}, "[1]"),
         (layer("RNN", "odd", cell=layer("MyCell", "cell", units=UNITS)), "'MyCell'"),
         (layer("RNN", "odd", cell=layer("GRUCell", "cell", units=UNITS)), "GRU"),
-        (CUSTOM, "not Keras' own"),
-        (lstm_layer("odd") | {"class_name": "Mine>LSTM"}, "not Keras' own"),
-        (lstm_layer("odd") | {"class_name": "keras_hub>LSTM"}, "not Keras' own"),
+        (CUSTOM, "not one of Keras' own"),
+        (lstm_layer("odd") | {"class_name": "Mine>LSTM"}, "not one of Keras' own"),
+        (lstm_layer("odd") | {"class_name": "keras_hub>LSTM"}, "not one of Keras' own"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": "keras_hub>tanh"}}, "hub>tanh"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": "Mine>tanh"}}, "Mine>tanh"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": CAPPED}}, "a maximum"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": CODE}}, "a function whose code"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": 7, "activation": "tanh"}}, "7 units"),
-        (layer("Bidirectional", "odd", layer=lstm_layer("x", go_backwards=True)), "backwards"),
+        (layer("Bidirectional", "odd", layer=lstm_layer("x", go_backwards=True)), "runs backward"),
         (layer("Bidirectional", "odd", layer=layer("GRU", "x", units=UNITS)), "GRU"),
         (layer("Bidirectional", "odd", layer=lstm_layer("x"), merge_mode="max"), "'max'"),
     ],
@@ -266,6 +266,8 @@ def test_a_mask_is_noted_only_where_it_reaches(tmp_path):
     contents = interop.inspect(legacy(tmp_path / "file", weights, "2.9.0", functional(*layers, ends=["c", "d", "e"])))
     told = {one.name: [word for word in ("mask", "state that") if word in "".join(one.notes)] for one in contents.found}
     assert told == {"a": ["mask"], "b": ["mask"], "c": ["state that"], "d": ["mask"], "e": []}
+    assert {one.name: one.masked for one in contents.found} == {name: "mask" in notes for name, notes in told.items()}
+    assert {one.masked_output for one in contents.found} == {"repeat"}
 
 
 # What gatewise writes.
@@ -285,14 +287,14 @@ def test_a_mask_is_noted_only_where_it_reaches(tmp_path):
 )
 def test_a_round_trip_through_a_file_changes_no_bit(form, options, tmp_path):
     lstm, path = new(**options), tmp_path / f"lstm{form}"
-    door.write(lstm, path)
+    gw_keras.write(lstm, path)
     back = interop.load_network(path)
     assert_same_lstm(back.lstm, lstm)
     assert (back.head, back.embedding, back.reads) == (None, None, "every")
     if lstm.num_layers == 1:
-        assert_same_lstm(door.read(path), lstm)
+        assert_same_lstm(gw_keras.read(path), lstm)
     first = path.read_bytes()
-    door.write(lstm, path)
+    gw_keras.write(lstm, path)
     assert path.read_bytes() == first
 
 
@@ -316,7 +318,7 @@ def test_what_keras_cannot_express_is_refused_before_anything_is_written(options
     if path is not None:
         path.write_bytes(b"before")
     with pytest.raises(gw.OptionError) as caught:
-        door.write(new(**options), path)
+        gw_keras.write(new(**options), path)
     cases.one_sentence(caught.value, words)
     assert path is None or path.read_bytes() == b"before"
 
@@ -325,19 +327,19 @@ def test_what_keras_cannot_express_is_refused_before_anything_is_written(options
 def test_every_variant_is_what_is_read_or_keras_does_not_have_it(variant, tmp_path):
     lstm = cases.run_of(variant).lstm
     if variant in ("plain", "hard sigmoid of Keras 3"):
-        door.write(lstm, tmp_path / "lstm.keras")
+        gw_keras.write(lstm, tmp_path / "lstm.keras")
         assert_same_lstm(interop.load(tmp_path / "lstm.keras"), lstm)
         return
     with pytest.raises(gw.OptionError) as caught:
-        door.write(lstm, tmp_path / "lstm.keras")
+        gw_keras.write(lstm, tmp_path / "lstm.keras")
     cases.one_sentence(caught.value, "Keras' LSTM has no")
 
 
 def test_a_name_that_is_no_keras_file_s_is_refused(tmp_path):
     with pytest.raises(gw.OptionError, match=r"\.keras or \.h5"):
-        door.write(new(), tmp_path / "lstm.pt")
+        gw_keras.write(new(), tmp_path / "lstm.pt")
     with pytest.raises(gw.OptionError, match="int"):
-        door.write(5, tmp_path / "lstm.keras")
+        gw_keras.write(5, tmp_path / "lstm.keras")
 
 
 def test_versions_are_parsed_and_compared():
@@ -349,7 +351,7 @@ def test_versions_are_parsed_and_compared():
 
 def test_read_takes_what_a_file_leaves_out(tmp_path):
     path = two_weights(tmp_path / "file", new())
-    lstm = door.read(path, recurrent_activation="softsign", go_backwards=True)
+    lstm = gw_keras.read(path, recurrent_activation="softsign", go_backwards=True)
     assert_same_lstm(lstm, interop.load(path, recurrent_activation="softsign", go_backwards=True))
     assert lstm.directions == ("backward",)
 
@@ -358,5 +360,5 @@ def test_a_stack_that_was_written_here_is_read_as_one_lstm(tmp_path):
     for options in ({}, {"bidirectional": True}, {"direction": "backward"}):
         lstm = gw.LSTM(3, 4, num_layers=3, rng=0, **options)
         for suffix in (".keras", ".h5"):
-            door.write(lstm, tmp_path / f"stack{suffix}")
+            gw_keras.write(lstm, tmp_path / f"stack{suffix}")
             assert_same_lstm(gw.load(tmp_path / f"stack{suffix}"), lstm)

@@ -106,7 +106,7 @@ def test_a_functional_model_is_followed_from_its_input_to_its_output(way, tmp_pa
     node = own[1]["inbound_nodes"][0]
     (node[0][3] if way == "old" else node["kwargs"])["mask"] = ["drop", 0, 0]
     path_ = legacy(tmp_path / "own", weights, "2.9.0", functional(*own))
-    with pytest.raises(gw.FileError, match=r"'a'.*a mask of its own"):
+    with pytest.raises(gw.FileError, match=r"'a'.*an explicit mask"):
         interop.load_network(path_)
     with pytest.raises(gw.FileError, match="2 outputs"):
         interop.load_network(path)
@@ -133,9 +133,9 @@ def test_the_parts_of_a_file_can_be_named_for_a_network(tmp_path):
     np.testing.assert_array_equal(named_.embedding, whole.embedding)
 
 
-def test_of_several_layers_one_upon_another_the_whole_is_taken_where_none_is_named(tmp_path):
+def test_stacked_layers_are_taken_as_one_lstm_where_none_is_named(tmp_path):
     path = network_file(tmp_path / "file", lstm_layer("a", return_sequences=True), lstm_layer("b"), dense("head"))
-    assert [(one.name, one.whole) for one in interop.inspect(path).found] == [
+    assert [(one.name, one.stacked) for one in interop.inspect(path).found] == [
         ("a", False),
         ("b", False),
         ("a → b", True),

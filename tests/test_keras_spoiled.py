@@ -40,7 +40,7 @@ from keras_files import (
 
 import gatewise as gw
 from gatewise import interop
-from gatewise.interop import keras as door
+from gatewise.interop import keras as gw_keras
 
 
 def outside(kind, folder):
@@ -214,7 +214,7 @@ def spoil(kind, folder, count=SOME, seed=0):
     generations, also = KINDS[kind]
     subjects = [one(folder / "file", new(**GENERATIONS[one])).read_bytes() for one in generations]
     if kind == "archives":
-        door.write(new(bidirectional=True, num_layers=2), folder / "own.keras")
+        gw_keras.write(new(bidirectional=True, num_layers=2), folder / "own.keras")
         subjects.append((folder / "own.keras").read_bytes())
     if kind == "whole models in HDF5":
         path = network_file(folder / "file", EMBEDDING, lstm_layer("a"), dense("head", activation="softmax"))

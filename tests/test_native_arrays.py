@@ -96,7 +96,7 @@ def test_out_may_be_what_is_read(engine, num_layers):
     [
         (np.empty((6, 2, 4), np.float32), ["(6, 2, 5)", "(6, 2, 4)"]),
         (np.empty((6, 2, 5)), ["float32", "float64"]),
-        (np.empty((5, 2, 6), np.float32).T, ["one piece"]),
+        (np.empty((5, 2, 6), np.float32).T, ["C-contiguous"]),
         ([1, 2], ["list"]),
     ],
 )
@@ -180,7 +180,7 @@ def test_numbers_at_odd_addresses_are_as_good_as_others():
 
 
 def test_what_the_extension_is_given_in_the_wrong_shape_never_reaches_a_pointer():
-    """The Python side has looked before; this is the last look."""
+    """The Python code checks first; this is the last check."""
     cell = native.packed(cases.run_of("plain", dtype=np.float32).p)
     x, h = np.zeros((3, 2, 2), np.float32), np.zeros((3, 2, 4), np.float32)
     right = [

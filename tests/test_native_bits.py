@@ -1,4 +1,4 @@
-"""No bit of the native engine depends on how it was run: on threads, on pieces, on what is kept."""
+"""No bit of the native engine depends on how it was run: on threads, splits or what is kept."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = needs_native
 
 @covering(kernel=KERNELS, dtype=DTYPES, variant=VARIANTS, shape=[(300, 1, 3, 150), (5, 40, 3, 37), (3, 9, 100, 33)])
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch, kernel, dtype, variant, shape):
-    """Of one row, whose units are shared out; of many, which are themselves."""
+    """For one sequence, whose units are shared; and for many, which are shared themselves."""
     monkeypatch.setenv("GATEWISE_KERNEL", kernel)
     steps, batch, inputs, hidden = shape
     valid = "mask" if batch > 1 else "all valid"

@@ -24,7 +24,7 @@ from gatewise.keep import Keep
 
 pytestmark = needs_native
 
-# Around the lanes of every instruction set (2 to 16), the rows of a block (3, 6), and where units are shared out.
+# Around the lanes of every instruction set (2 to 16), the rows of a block (3, 6), and where units are shared.
 SIZES = [
     (1, 1, 1),
     (1, 2, 3),
@@ -40,7 +40,7 @@ SIZES = [
 
 
 def assert_close(found, expected, dtype):
-    """Hold every array against the float64 reference's: within rounding, relative to its largest entry."""
+    """Assert that every array is the float64 reference's, within rounding, relative to its largest entry."""
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         scale = np.nanmax(np.abs(array), initial=1)
@@ -181,7 +181,7 @@ def test_nonlinearities_are_exact_where_they_are_known(kernel, dtype):
 
 @every_kernel
 @every_dtype
-def test_a_state_that_decays_ends_in_zero_and_the_caller_keeps_his_small_numbers(monkeypatch, kernel, dtype):
+def test_a_decaying_state_ends_in_zero_and_the_caller_keeps_subnormal_numbers(monkeypatch, kernel, dtype):
     monkeypatch.setenv("GATEWISE_KERNEL", kernel)
     tiny = np.finfo(dtype).tiny
     p = gw.Parameters(np.zeros((4, 3, 4), dtype), np.zeros((4, 3), dtype))  # every gate is 1/2: c halves at each step

@@ -49,7 +49,7 @@ def test_the_environment_names_the_kernel(kernel):
         ("GATEWISE_NUM_THREADS", "2x"),
     ],
 )
-def test_an_environment_that_asks_for_what_is_not_there_is_told_so(name, value):
+def test_an_environment_that_asks_for_what_is_missing_is_refused(name, value):
     code, out, err = python(
         """
         import gatewise as gw
@@ -152,7 +152,7 @@ signal.signal(signal.SIGALRM, handler)
 signal.setitimer(signal.ITIMER_REAL, 0.01)
 good = np.array_equal(lstm(x)[0], trace.output) and np.array_equal(gw.backward(trace, trace.output).x, dx)
 signal.setitimer(signal.ITIMER_REAL, 0)
-os.write(1, f"{good} {all(calls)} {len(calls) > 0}\\n".encode())  # in one piece: parent and child share it
+os.write(1, f"{good} {all(calls)} {len(calls) > 0}\\n".encode())  # in a single write: parent and child share the pipe
 """
 
 

@@ -19,7 +19,7 @@ import onnx_models as models  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from onnx_reading import contents_of, found_in, quantised, refused_in, small, tensor_of  # noqa: E402
 
-from gatewise.interop import onnx as door  # noqa: E402
+from gatewise.interop import onnx as gw_onnx  # noqa: E402
 
 
 @cache
@@ -167,7 +167,7 @@ def test_weights_and_nodes_of_older_opsets_are_read(how, opset):
         model.graph.node.insert(place, node)
     found = found_in(model)
     assert f"opset {opset}" in found.convention
-    want = door.read(models.lstm_model(arrays, hidden_size=4))
+    want = gw_onnx.read(models.lstm_model(arrays, hidden_size=4))
     np.testing.assert_array_equal(found.lstm[0].parameters.weight, want[0].parameters.weight)
 
 
@@ -182,7 +182,7 @@ def test_a_node_in_the_body_of_a_loop_is_read_with_weights_from_around_it(operat
     found = found_in(inner)
     assert "again.body" in found.where
     np.testing.assert_array_equal(
-        found.lstm(arrays["X"])[0], door.read(models.lstm_model(arrays, hidden_size=4))(arrays["X"])[0]
+        found.lstm(arrays["X"])[0], gw_onnx.read(models.lstm_model(arrays, hidden_size=4))(arrays["X"])[0]
     )
 
 
@@ -192,9 +192,9 @@ def test_two_nodes_of_one_name_are_told_apart_by_the_way_to_them(tmp_path):
     model.graph.node.append(models.lstm_model(arrays, hidden_size=4).graph.node[0])
     assert [one.name for one in contents_of(model).found] == ["choice0.then_branch/rnn", "rnn"]
     with pytest.raises(gw.OptionError) as caught:
-        door.read(model)
+        gw_onnx.read(model)
     cases.one_sentence(caught.value, "choice0.then_branch/rnn", "'rnn'")
-    assert door.read(model, "rnn").hidden_size == 4
+    assert gw_onnx.read(model, "rnn").hidden_size == 4
 
 
 def test_a_node_without_a_name_is_called_as_its_output():
@@ -289,24 +289,24 @@ def test_a_row_of_length_0_ends_where_it_began_and_a_note_says_that_onnxruntimes
     assert any("length 0" in one and "zeros" in one for one in found.notes)
 
 
-# Weights that come in from outside.
+# Weights that are inputs of the graph.
 
 
-def test_weights_that_come_in_from_outside_are_taken_by_name(tmp_path):
+def test_weights_that_are_inputs_of_the_graph_are_taken_by_name(tmp_path):
     arrays = small(peepholes=True)
     path = models.save(models.lstm_model(arrays, given=models.WEIGHTS, hidden_size=4), tmp_path / "model.onnx")
     with pytest.raises(gw.FileError) as caught:
-        door.read(path)
-    cases.one_sentence(caught.value, "W", "from outside", "by that name")
-    lstm = door.read(path, **{one: arrays[one] for one in models.WEIGHTS})
-    want = door.read(models.lstm_model(arrays, hidden_size=4))
+        gw_onnx.read(path)
+    cases.one_sentence(caught.value, "W", "the graph's input", "by that name")
+    lstm = gw_onnx.read(path, **{one: arrays[one] for one in models.WEIGHTS})
+    want = gw_onnx.read(models.lstm_model(arrays, hidden_size=4))
     np.testing.assert_array_equal(lstm(arrays["X"])[0], want(arrays["X"])[0])
     with pytest.raises(gw.OptionError) as caught:
-        door.read(path, V=arrays["W"])
+        gw_onnx.read(path, V=arrays["W"])
     cases.one_sentence(caught.value, "'V'", "W", "R")
     for wrong in ("words", [[1.0], [1.0, 2.0]]):
         with pytest.raises(gw.OptionError) as caught:
-            door.read(path, W=wrong)
+            gw_onnx.read(path, W=wrong)
         cases.one_sentence(caught.value, "W")
 
 
@@ -323,16 +323,16 @@ def test_the_quantised_lstm_is_read_as_the_numbers_that_its_integers_stand_for(d
         np.testing.assert_array_equal(cell.parameters.bias, other.parameters.bias)
     (note,) = (one for one in found.notes if "8 bits" in one)
     worst = max(np.sqrt((meant["R"] ** 2).sum(-1)).max(axis=None), 0) * 2 / 255 / np.sqrt(12)
-    assert f"{worst:.2g} of the hidden state" in note
+    assert f"{worst:.2g} times that of the hidden state" in note
     assert found.warns == (note,)
 
 
 def test_loading_a_quantised_lstm_warns_of_the_error_to_expect(tmp_path):
     path = models.save(quantised()[0], tmp_path / "model.onnx")
-    with pytest.warns(gw.WeightsWarning, match=r"rnn: its weights are 8-bit integers.*differ from these by about"):
+    with pytest.warns(gw.WeightsWarning, match=r"rnn: its weights are 8-bit integers.*differ from gatewise's by about"):
         gw.load(path)
     with pytest.warns(gw.WeightsWarning, match="8-bit integers"):
-        door.read(path)
+        gw_onnx.read(path)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is in an ONNX graph beside the operator LSTM: written-out cells, parts of a network, stacks."""
+"""What is in an ONNX graph beside the operator LSTM: cells of standard operators, parts of a network, stacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ onnx = pytest.importorskip("onnx")
 import onnx_models as models  # noqa: E402
 from onnx_reading import contents_of, found_in, network, refused_in, small, tensor_of, written_out  # noqa: E402
 
-from gatewise.interop import onnx as door  # noqa: E402
+from gatewise.interop import onnx as gw_onnx  # noqa: E402
 
 FORMS = {"Gemm": {}, "MatMul": {"product": "MatMul"}, "one matrix": {"apart": False}}
 WRITTEN_OUT = cover(
@@ -29,47 +29,47 @@ WRITTEN_OUT = cover(
 
 
 @pytest.mark.parametrize("case", WRITTEN_OUT, ids=lambda case: "-".join(map(str, case.values())))
-def test_a_written_out_cell_is_recognised_by_its_equations(case):
+def test_a_cell_of_standard_operators_is_recognised_by_its_equations(case):
     model, lstm = written_out(case["order"], inputs=case["inputs"], swap=case["swap"], **FORMS[case["form"]])
     found = found_in(model)
     np.testing.assert_array_equal(found.lstm[0].parameters.weight, lstm[0].parameters.weight)
     np.testing.assert_array_equal(found.lstm[0].parameters.bias, lstm[0].parameters.bias)
     assert found.name == "cell"
-    assert "written out" in found.convention
+    assert "built from" in found.convention
 
 
-def test_a_written_out_cell_of_another_form_is_refused_by_the_names_of_its_operators():
+def test_a_cell_of_standard_operators_in_another_form_is_refused_by_the_names_of_its_operators():
     model, _ = written_out()
     model.graph.node[-1].op_type = "Div"
-    refused_in(model, "written out of Gemm, Split", "Sigmoid", "Tanh")
+    refused_in(model, "built from Gemm, Split", "Sigmoid", "Tanh")
     model, _ = written_out(inputs=4)
     model.graph.node[1].input[0] = "cells"  # another tensor than that of the hidden states
-    refused_in(model, "cell", "does not tell its hidden state from its input")
+    refused_in(model, "cell", "does not distinguish its hidden state from its input")
 
 
 @pytest.mark.parametrize("head", ["fc.weight", "gemm.weight"])
 def test_linear_layers_and_embeddings_make_a_network(head, tmp_path):
     model, table, weight, bias = network()
     path = models.save(model, tmp_path / "model.onnx")
-    contents = door.contents(path, {})
+    contents = gw_onnx.contents(path, {})
     assert {(one.name, one.kind, one.shape) for one in contents.parts} == {
         ("words", "embedding", (7, 3)),
         ("fc.weight", "linear layer", (2, 8)),
         ("gemm.weight", "linear layer", (2, 8)),
     }
-    with pytest.warns(gw.WeightsWarning, match="made without"):  # the other of the two
+    with pytest.warns(gw.WeightsWarning, match="leaves out"):  # the other of the two
         whole = contents.made(None, "words", head, "every")
     tokens = np.array([[1, 2], [3, 6], [0, 5]])
     y, _ = contents.pick().lstm(table[tokens])
     np.testing.assert_allclose(whole(tokens)[0], y @ weight + bias, atol=1e-6)
 
 
-def test_the_doors_lead_to_onnx_files_whatever_they_are_called(tmp_path):
+def test_onnx_files_are_recognised_whatever_they_are_called(tmp_path):
     model, table, weight, bias = network()
     path = models.save(model, tmp_path / "model.net")
     assert gw.inspect(path).format.startswith("ONNX, opset 15")
     y, _ = gw.load(path)(table[[[1], [2]]])
-    with pytest.warns(gw.WeightsWarning, match=r"made without 'gemm\.weight'"):
+    with pytest.warns(gw.WeightsWarning, match=r"leaves out 'gemm\.weight'"):
         whole = gw.load_network(path, embedding="words", head="fc.weight")
     np.testing.assert_allclose(whole(np.array([[1], [2]]))[0], y @ weight + bias, atol=1e-6)
     arrays = small()
@@ -96,9 +96,9 @@ def test_directions_that_are_merged_in_two_ways_are_told_as_apart():
 
 def test_a_stack_is_taken_without_its_name_where_it_is_all_of_the_files_lstms():
     lstm = gw.LSTM(3, 4, num_layers=3, rng=0)
-    model = door.write(lstm)
+    model = gw_onnx.write(lstm)
     model.producer_name = "another"
-    assert_same_lstm(door.read(model), lstm)
+    assert_same_lstm(gw_onnx.read(model), lstm)
     for change in ("another", "refused"):  # one more that stands apart, or one that cannot be read
         more = onnx.ModelProto.FromString(model.SerializeToString())
         node = more.graph.node.add()
@@ -108,5 +108,5 @@ def test_a_stack_is_taken_without_its_name_where_it_is_all_of_the_files_lstms():
         if change == "refused":
             node.input[1] = "nothing"
         with pytest.raises(gw.OptionError) as caught:
-            door.read(more)
+            gw_onnx.read(more)
         cases.one_sentence(caught.value, "lstm_0 → lstm_1 → lstm_2", "name one")

@@ -16,7 +16,7 @@ onnx = pytest.importorskip("onnx")
 import onnx_models as models  # noqa: E402
 from onnx_reading import contents_of, refused_in  # noqa: E402
 
-from gatewise.interop import onnx as door  # noqa: E402
+from gatewise.interop import onnx as gw_onnx  # noqa: E402
 
 SHAPES = [
     {},
@@ -40,13 +40,13 @@ WRITTEN = cover({"shape": range(len(SHAPES)), "dtype": ("float32", "float64"), "
 @pytest.mark.parametrize("case", WRITTEN, ids=lambda case: "-".join(map(str, [SHAPES[case["shape"]], *case.values()])))
 def test_what_is_written_is_what_is_read(case, tmp_path):
     lstm, opset = gw.LSTM(3, 4, rng=0, dtype=case["dtype"], **SHAPES[case["shape"]]), case["opset"]
-    model = door.write(lstm, tmp_path / "lstm.onnx", opset=opset)
+    model = gw_onnx.write(lstm, tmp_path / "lstm.onnx", opset=opset)
     onnx.checker.check_model(model, full_check=True)
-    assert_same_lstm(door.read(tmp_path / "lstm.onnx"), lstm)
-    assert_same_lstm(door.read(model), lstm)
-    (found,) = door.contents(tmp_path / "lstm.onnx", {}).found
+    assert_same_lstm(gw_onnx.read(tmp_path / "lstm.onnx"), lstm)
+    assert_same_lstm(gw_onnx.read(model), lstm)
+    (found,) = gw_onnx.contents(tmp_path / "lstm.onnx", {}).found
     assert found.name == "lstm" if lstm.num_layers > 1 else "lstm" in found.name
-    door.write(door.read(model), tmp_path / "again.onnx", opset=opset)
+    gw_onnx.write(gw_onnx.read(model), tmp_path / "again.onnx", opset=opset)
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "lstm.onnx").read_bytes()
 
 
@@ -55,21 +55,21 @@ def test_every_variant_is_what_is_read_or_the_operator_does_not_have_it(variant)
     lstm = cases.run_of(variant).lstm  # in double precision, for which 1/6 as an attribute of 32 bits is refused
     if variant in EXPRESSIBLE:
         for one in (lstm, lstm.astype("float32")):
-            assert_same_lstm(door.read(door.write(one)), one)
+            assert_same_lstm(gw_onnx.read(gw_onnx.write(one)), one)
         return
     with pytest.raises(gw.OptionError) as caught:
-        door.write(lstm)
+        gw_onnx.write(lstm)
     cases.one_sentence(caught.value, "operator LSTM cannot express")
 
 
 def test_a_stack_of_another_exporter_is_found_whole_and_by_its_nodes():
     lstm = gw.LSTM(3, 4, num_layers=2, bidirectional=True, merge=["concat", "sum"], rng=0)
-    model = door.write(lstm)
+    model = gw_onnx.write(lstm)
     model.producer_name = "another"
     names = [one.name for one in contents_of(model).found]
     assert names == ["lstm_0", "lstm_1", "lstm_0 → lstm_1"]
-    assert_same_lstm(door.read(model, names[-1]), lstm)
-    assert_same_lstm(door.read(model, "lstm_1"), gw.LSTM.from_cells([lstm.layers[1]], merge="sum"))
+    assert_same_lstm(gw_onnx.read(model, names[-1]), lstm)
+    assert_same_lstm(gw_onnx.read(model, "lstm_1"), gw.LSTM.from_cells([lstm.layers[1]], merge="sum"))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -78,13 +78,13 @@ def test_a_stack_of_another_exporter_is_found_whole_and_by_its_nodes():
 def test_every_cell_that_is_written_with_its_gates_is_what_is_read(inputs, direction, dtype, tmp_path):
     lstm = gw.LSTM(inputs, 4, direction=direction, rng=0, dtype=dtype)
     path = tmp_path / "lstm.onnx"
-    door.write(lstm, path, gates=True)
+    gw_onnx.write(lstm, path, gates=True)
     assert_same_lstm(gw.load(path), lstm)
     (found,) = gw.inspect(path).found
     assert found.name == "cell"
     assert "in the body of a Scan" in found.notes[0]
     lstm = gw.LSTM(inputs, 4, num_layers=2, bidirectional=True, rng=0, dtype=dtype)
-    contents = contents_of(door.write(lstm, gates=True))
+    contents = contents_of(gw_onnx.write(lstm, gates=True))
     assert [one.name for one in contents.found] == [
         f"cell_{n}_{one}" for n in (0, 1) for one in ("forward", "backward")
     ]
@@ -95,7 +95,7 @@ def test_every_cell_that_is_written_with_its_gates_is_what_is_read(inputs, direc
 
 def test_a_variant_that_is_written_with_its_gates_is_none_that_is_recognised():
     lstm = gw.LSTM(3, 4, rng=0, variant=gw.Variant(peephole="full"))
-    refused_in(door.write(lstm, gates=True), "may be an LSTM cell written out")
+    refused_in(gw_onnx.write(lstm, gates=True), "may be an LSTM cell built from")
 
 
 CANNOT = {
@@ -120,11 +120,11 @@ def test_what_the_operator_cannot_express_is_refused_by_name_before_anything_is_
     path = tmp_path / "lstm.onnx"
     path.write_text("as it was")
     with pytest.raises(gw.OptionError) as caught:
-        door.write(CANNOT[reason], path)
+        gw_onnx.write(CANNOT[reason], path)
     cases.one_sentence(caught.value, reason, "gates=True")
     assert path.read_text() == "as it was"
     if "hidden_size" not in reason:
-        onnx.checker.check_model(door.write(CANNOT[reason], gates=True), full_check=True)
+        onnx.checker.check_model(gw_onnx.write(CANNOT[reason], gates=True), full_check=True)
 
 
 @pytest.mark.parametrize(
@@ -138,13 +138,13 @@ def test_what_the_operator_cannot_express_is_refused_by_name_before_anything_is_
 )
 def test_what_write_does_not_take_is_told_in_one_sentence(arguments, options, words):
     with pytest.raises(gw.OptionError) as caught:
-        door.write(*arguments, **options)
+        gw_onnx.write(*arguments, **options)
     cases.one_sentence(caught.value, *words)
 
 
 def test_read_takes_nothing_but_a_path_or_a_model():
     with pytest.raises(gw.OptionError) as caught:
-        door.read(3)
+        gw_onnx.read(3)
     cases.one_sentence(caught.value, "ModelProto", "int")
 
 
@@ -157,7 +157,7 @@ def test_what_is_written_runs_in_the_onnx_packages_own_evaluator(gates, dtype):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(5, 1, 3)).astype(dtype)
     given = {"X": x} | {f"{one}0_{n}": rng.normal(size=(1, 1, 4)).astype(dtype) for n in range(2) for one in "hc"}
-    evaluator = ReferenceEvaluator(door.write(lstm, gates=gates))
+    evaluator = ReferenceEvaluator(gw_onnx.write(lstm, gates=gates))
     answers = dict(zip(evaluator.output_names, evaluator.run(None, given), strict=True))
     state = tuple((gw.State(given[f"h0_{n}"][0], given[f"c0_{n}"][0]),) for n in range(2))
     trace = lstm.trace(x, state)

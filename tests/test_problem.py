@@ -24,7 +24,7 @@ def taken(path: Path, switches: object, numbers: dict) -> bool:
     saved(path.parent, path.name, as_problem(switches, numbers))
     try:
         made = problem.of_sheet(sheet.read(path, "given"))
-        Chain(made.rows(), made.dh, made.dc)
+        Chain(made.sequences(), made.dh, made.dc)
     except gw.GatewiseError as fault:
         one_sentence(fault)
         return False
@@ -36,7 +36,7 @@ def test_a_problem_goes_into_a_file_and_out_again(variant, tmp_path):
     there, switches = problem_of(variant, "projected")
     path = saved(tmp_path, "given.json", as_problem(switches, there.given()))
     back = problem.of_sheet(sheet.read(path, "given"))
-    ours, theirs = (Chain(one.rows(), one.dh, one.dc) for one in (there, back))
+    ours, theirs = (Chain(one.sequences(), one.dh, one.dc) for one in (there, back))
     for one, other in zip(ours.quantities, theirs.quantities, strict=True):
         np.testing.assert_array_equal(one.key, other.key, err_msg=one.name)
 

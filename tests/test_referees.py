@@ -170,7 +170,7 @@ def test_unicodes_word_segmenters_give_their_outputs_and_their_probabilities(nam
     network = gw.Network(lstm.astype(np.float64), embedding=table.astype(np.float64), head=head)
 
     trace = network.trace(case["ids"].T)
-    forward, backward = trace.lstm[0], trace.lstm[0, "backward"]
+    forward, backward = trace.lstm[0, "forward"], trace.lstm[0, "backward"]
     got = {"x": forward.input, "fwd.y": forward.hidden_state, "bwd.y": backward.hidden_state[::-1]}
     want = {part: case[f"L0.{part}"].swapaxes(0, 1) for part in got}  # the backward run is stored in its own time
     for direction, run in (("fwd", forward), ("bwd", backward)):

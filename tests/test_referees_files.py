@@ -24,7 +24,7 @@ onnx = pytest.importorskip("onnx")
 import onnx_models as models  # noqa: E402
 from onnx_fuzz import in_model  # noqa: E402
 
-from gatewise.interop import onnx as door  # noqa: E402
+from gatewise.interop import onnx as gw_onnx  # noqa: E402
 
 pytestmark = pytest.mark.referees
 
@@ -63,7 +63,7 @@ def test_a_file_of_pytorchs_gives_the_numbers_of_its_own_runtime(name, file, lst
             got |= {f"h{number}": one.h, f"c{number}": one.c}
             want |= {f"h{number}": other.h, f"c{number}": other.c}
     if "c_seq" in case:
-        got["c_seq"], want["c_seq"] = trace[0].cell_state, case["c_seq"]
+        got["c_seq"], want["c_seq"] = trace[0, "forward"].cell_state, case["c_seq"]
     for quantity, array in want.items():
         absolute = 4e-4 if name == "noaa_nh_hourly" and quantity.startswith("c") else CLOSE  # cell states of up to 226
         np.testing.assert_allclose(got[quantity], array, rtol=0, atol=absolute, err_msg=quantity)
@@ -130,7 +130,7 @@ def test_the_referees_suite_passes(tmp_path):
             given = {one.name: array for one, array in zip(model.graph.input, inputs, strict=True) if array is not None}
             (node,) = (one for one in model.graph.node if one.op_type == "LSTM")
             weights = {node.input[n] for n in (1, 2, 3, 7) if n < len(node.input)}
-            found = door.contents(Path(path), {name: one for name, one in given.items() if name in weights}).found[0]
+            found = gw_onnx.contents(Path(path), {name: one for name, one in given.items() if name in weights}).found[0]
             formal = {models.INPUTS[n]: given[one] for n, one in enumerate(node.input) if one in given}
             answers = models.run_ours(found, formal, layout=int(found.batch_first))
             by_name = dict(zip(node.output, answers, strict=False))
@@ -149,7 +149,7 @@ def silero():
 @pytest.mark.parametrize("name", ["silero_vad_16k_sequence.onnx", "silero_vad.onnx", "silero_vad_op18_ifless.onnx"])
 def test_silero_gives_the_outputs_and_states_of_its_own_runtime(silero, name):
     folder, case = silero
-    found = door.contents(folder / name, {}).found
+    found = gw_onnx.contents(folder / name, {}).found
     agreeing = 0
     for one in found:
         trace = one.lstm.trace(case["L0.x"], ((gw.State(case["L0.h0"][0], case["L0.c0"][0]),),))
@@ -171,7 +171,7 @@ def test_silero_gives_the_outputs_and_states_of_its_own_runtime(silero, name):
 def test_mutations_of_silero_are_answered_or_refused(silero, tmp_path):
     folder, _ = silero
     subjects = [path.read_bytes() for path in sorted(folder.glob("*.onnx"))]
-    tally = fuzz(subjects, partial(everything, door="onnx"), 2000, tmp_path, seed=1, also=[in_model])
+    tally = fuzz(subjects, partial(everything, reader="onnx"), 2000, tmp_path, seed=1, also=[in_model])
     assert tally.answered + tally.refused == 2000
     assert min(tally.answered, tally.refused) > 250
 
@@ -197,7 +197,7 @@ def with_case(name, file):
 )
 def test_spoiled_copies_of_other_peoples_models_are_answered_or_refused(name, file, count, tmp_path):
     subjects = [(REFEREES / "cases" / name / file).read_bytes()]
-    tally = fuzz(subjects, partial(everything, door="json_models"), count, tmp_path, also=[in_json])
+    tally = fuzz(subjects, partial(everything, reader="json_models"), count, tmp_path, also=[in_json])
     assert min(tally.answered, tally.refused) > count // 20
 
 
@@ -212,7 +212,7 @@ def test_the_network_of_rtneural_that_begins_with_a_dense_layer_gives_its_answer
     before, after = found.parts
     assert (before.kind, before.activation) == ("linear layer", "tanh")
     x = gw.Linear(before.weight(), before.bias(), before.activation)(case["x"][:, None])
-    with pytest.warns(gw.WeightsWarning, match=r"made without 'layers\.0'"):
+    with pytest.warns(gw.WeightsWarning, match=r"leaves out 'layers\.0'"):
         network = found.made(None, None, after.name, "every")
     y, _ = network(x)
     assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
@@ -269,7 +269,7 @@ def test_unicodes_word_segmenters_give_their_outputs_states_and_probabilities(na
     head = gw.Linear(np.float64(network.head.weight), np.float64(network.head.bias), network.head.activation)
     network = gw.Network(network.lstm.astype(np.float64), embedding=np.float64(network.embedding), head=head)
     trace = network.trace(case["ids"].T)
-    forward, backward = trace.lstm[0], trace.lstm[0, "backward"]
+    forward, backward = trace.lstm[0, "forward"], trace.lstm[0, "backward"]
     got = {"x": forward.input, "fwd.y": forward.hidden_state, "bwd.y": backward.hidden_state[::-1]}
     want = {part: case[f"L0.{part}"].swapaxes(0, 1) for part in got}  # the backward run is stored in its own time
     for direction, run in (("fwd", forward), ("bwd", backward)):

@@ -1,4 +1,4 @@
-"""The door to PyTorch, without PyTorch: what is written is read again, and what a file holds is never run."""
+"""PyTorch's files without PyTorch: what is written is read again, and nothing that a file holds is executed."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_network_is_made_of_the_parts_that_are_named(tmp_path):
     arrays["head.net.0.weight"] = chance.normal(size=(2, 5)).astype(np.float32)
     arrays["head.net.0.bias"] = chance.normal(size=2).astype(np.float32)
     writing.write_archive(tmp_path / "net.pt", arrays)
-    with pytest.raises(gw.FileError, match=r"does not tell the way .* 'embed', 'head.net.0'"):
+    with pytest.raises(gw.FileError, match=r"does not say how its layers are connected.* 'embed', 'head.net.0'"):
         gw.load_network(tmp_path / "net.pt")
     network = gw.load_network(tmp_path / "net.pt", embedding="embed", head="head.net.0")
     tokens = np.array([1, 6, 0])
@@ -274,7 +274,7 @@ def test_only_a_tensor_that_depends_on_an_unknown_global_is_refused(tmp_path):
         for key, array in enumerate(arrays.values()):
             archive.writestr(f"archive/data/{key}", array.tobytes())
     path = written(tmp_path, data.getvalue())
-    with pytest.raises(gw.FileError, match=r"weight_ih_l0: its numbers are evil\.Storage, which is not read"):
+    with pytest.raises(gw.FileError, match=r"weight_ih_l0: its numbers are evil\.Storage, which is not supported"):
         gw.load(path)
 
 
@@ -341,7 +341,7 @@ def test_a_cell_with_a_norm_inside_is_no_plain_lstm(tmp_path):
     arrays = {f"cell.{name.removesuffix('_l0')}": array for name, array in plain.items()}
     arrays["cell.layernorm_i.weight"] = np.ones(12, np.float32)
     writing.write_archive(tmp_path / "file.pt", arrays)
-    with pytest.raises(gw.FileError, match=r"cell: it has a norm inside \(cell.layernorm_i.weight\): it is no plain"):
+    with pytest.raises(gw.FileError, match=r"cell: it has a norm inside \(cell.layernorm_i.weight\): it is not"):
         gw.load(tmp_path / "file.pt")
 
 
@@ -372,7 +372,7 @@ def test_what_a_network_is_made_without_is_named(tmp_path):
         gw.load_network(tmp_path / "file.pt", head="fc")
     assert [str(one.message).partition(": ")[2] for one in caught] == [
         "fc has weights that are not finite: 6 of 6 numbers",
-        "the network is made without 'conv', which the file holds too",
+        "the network leaves out 'conv', which the file also holds",
     ]
 
 
@@ -401,7 +401,7 @@ def test_a_bias_that_stands_for_many_alike_is_read(tmp_path):
 def test_numbers_of_a_kind_that_is_not_read_are_named(tmp_path):
     arrays = {name: array.astype(np.uint8) for name, array in torch.state_dict(gw.LSTM(2, 3, rng=0)).items()}
     path = written(tmp_path, raw_safetensors(arrays, dict.fromkeys(arrays, "F8_E4M3")), "file.safetensors")
-    with pytest.raises(gw.FileError, match="weight_ih_l0: its numbers are F8_E4M3, which is not read"):
+    with pytest.raises(gw.FileError, match="weight_ih_l0: its numbers are F8_E4M3, which is not supported"):
         gw.load(path)
 
 
@@ -457,7 +457,7 @@ def test_a_member_that_unpacks_to_much_more_than_it_is_is_refused_before(tmp_pat
             b"J\xff\xff\xff\x7fJ\xff\xff\xff\x7ft",
             "it has 4611686014132420609 numbers, and its storage 24",
         ),
-        (b"J\x0c\x00\x00\x00J\x02\x00\x00\x00t", b"J\xff\xff\xff\xffJ\x02\x00\x00\x00t", "make no sense"),
+        (b"J\x0c\x00\x00\x00J\x02\x00\x00\x00t", b"J\xff\xff\xff\xffJ\x02\x00\x00\x00t", "invalid"),
     ],
 )
 def test_sizes_that_are_not_there_take_no_memory(tmp_path, old, new, sentence):

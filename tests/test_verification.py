@@ -150,14 +150,14 @@ def test_where_no_number_tells_anything_the_verdict_is_neither():
     assert not found.agrees
 
 
-def test_where_rounding_hides_everything_that_is_said():
+def test_where_rounding_hides_everything_the_notes_say_so():
     rng = np.random.default_rng(0)
     p = gw.Parameters(rng.normal(0, 6, (4, 60, 62)).astype(np.float32), np.zeros((4, 60), np.float32))
     lstm, x = gw.LSTM.from_cells(p), rng.normal(0, 1, (120, 1, 2)).astype(np.float32)
     y, _ = lstm(x, engine="reference")
     found = verify(lstm, x, y)
     assert found.agrees
-    assert any("rounding alone moves y as much as a mistake would" in note for note in found.notes)
+    assert any("rounding alone changes y as much as a mistake would" in note for note in found.notes)
     other, _ = changed(lstm, lambda p: p.replace(weight=p.weight[[1, 0, 2, 3]]))(x)
     assert not verify(lstm, x, other).agrees  # the first steps tell
 
@@ -200,7 +200,12 @@ def test_the_place_of_a_single_wrong_number_is_named():
     wrong = y.copy()
     wrong[4, 1, 2] += 1e-3
     (found,) = verify(lstm, x, wrong, state=state).differences
-    assert (found.index, found.where, found.beyond, found.first) == ((4, 1, 2), "step 4, row 1, unit 2", 1, (4, 1, 2))
+    assert (found.index, found.where, found.beyond, found.first) == (
+        (4, 1, 2),
+        "step 4, sequence 1, unit 2",
+        1,
+        (4, 1, 2),
+    )
     assert found.given - found.computed == pytest.approx(1e-3, rel=1e-2)
     assert found.largest == pytest.approx(1e-3, rel=1e-2)
     assert found.excess == pytest.approx(found.largest / found.allowance)
@@ -211,7 +216,7 @@ def test_the_place_of_a_single_wrong_number_is_named():
     final[0][1].c[1, 0] += 1e-3
     names = {one.name: one for one in verify(lstm, x, y, state=state, final=final).differences if one.beyond}
     assert list(names) == ["cn of backward"]
-    assert names["cn of backward"].where == "row 1, unit 0"
+    assert names["cn of backward"].where == "sequence 1, unit 0"
 
 
 def test_the_same_nan_is_no_difference():
@@ -298,7 +303,7 @@ def test_the_order_of_another_framework_is_named(framework, peephole):
 
 @pytest.mark.parametrize("alpha", [0.2, 1 / 6])
 @pytest.mark.parametrize("read", ["hard_sigmoid", "sigmoid"])
-def test_the_slope_of_another_hard_sigmoid_is_named(read, alpha):
+def test_the_slope_of_a_different_hard_sigmoid_is_named(read, alpha):
     rng = np.random.default_rng(2)
     names = ("input_activation", "forget_activation", "output_activation")
 
@@ -325,7 +330,7 @@ def test_one_of_two_biases_that_is_missing_is_found_out(seed, bidirectional):
     parts = iter(missing)
     y, final = changed(lstm, lambda p: p.replace(bias=p.bias - next(parts)))(x, state)
     (cause,) = verify(lstm, x, y, state=state, final=final).causes
-    assert "other biases" in cause
+    assert "different biases" in cause
     largest = max(missing, key=lambda one: np.abs(one).max())
     by = -largest.flat[np.argmax(np.abs(largest))]
     assert f"by {by:+.2g}"[:6] in cause
@@ -341,12 +346,12 @@ def test_a_clip_that_the_runtime_does_not_have_is_named(switch, words):
     assert words in cause
 
 
-def test_lengths_that_the_runtime_does_not_heed_are_named():
+def test_lengths_that_the_runtime_ignores_are_named():
     lstm, x, _, _ = drawn(0, layers=1, bidirectional=False)
     y, final = lstm(x)
     lengths = [2] * x.shape[1]
     (cause,) = verify(lstm, x, y, final=final, lengths=lengths).causes
-    assert cause == "the runtime runs on beyond the lengths"
+    assert cause == "the runtime ignores the lengths or the mask"
     for masked_output in ("zeros", "repeat"):
         y, final = lstm(x, lengths=lengths, masked_output=masked_output)
         found = verify(lstm, x, y, final=final, lengths=lengths)
@@ -354,7 +359,7 @@ def test_lengths_that_the_runtime_does_not_heed_are_named():
         assert any("repeated" in note for note in found.notes) == (masked_output == "repeat")
 
 
-def test_batch_and_time_that_have_changed_places_are_named():
+def test_swapped_time_and_batch_axes_are_named():
     lstm, x, _, _ = drawn(0, layers=1, bidirectional=False)
     y, _ = lstm(x.swapaxes(0, 1))
     (cause,) = verify(lstm, x, y.swapaxes(0, 1)).causes

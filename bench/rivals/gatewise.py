@@ -1,4 +1,4 @@
-"""gatewise itself, with arrays that are used again."""
+"""gatewise itself, with reused arrays."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def trace(problem: Problem) -> Run:
 
 
 def train(problem: Problem) -> Run:
-    """A trace, and the way back over it."""
+    """A trace, and its backward pass."""
     lstm = _lstm(problem)
     trace = lstm.trace(problem.x)
     gradients = gw.backward(trace, problem.dy)

@@ -1,4 +1,4 @@
-"""JAX: `lax.scan` over a cell that puts out its gates or not, compiled; the input's part is one product beforehand."""
+"""JAX: `lax.scan` over a cell with or without its gates, compiled; the input's part is one product in advance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numba: the equations as loops, compiled. A single row is multiplied by loops, several by BLAS; threads share rows."""
+"""Numba: the equations as loops, compiled. Loops multiply a single sequence, BLAS a batch, which threads share."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _sigmoid(a: np.float32) -> np.float32:
 
 @_compiled
 def _cell(a: Array, h: Array, c: Array) -> None:
-    """Go one step in a row, from pre-activations (4 hidden,), which become the gates."""
+    """Compute one step of a sequence from pre-activations (4 hidden,), which become the gates."""
     n = len(h)
     for j in range(n):
         i, f = _sigmoid(a[j]), _sigmoid(a[n + j])
@@ -91,7 +91,7 @@ def _run_rows(
     gates: Array,
     cells: Array,
 ) -> None:
-    """Run some rows over time; gates (time or 1, batch, 4 hidden) and cells (time or 1, batch, hidden) are filled."""
+    """Run some sequences over time; fill gates (time or 1, batch, 4 hidden) and cells (time or 1, batch, hidden)."""
     inputs, recurrent, bias = weights
     h, c = state[0][rows].copy(), state[1][rows].copy()
     product = np.empty((len(h), len(bias)), np.float32)
@@ -132,7 +132,7 @@ def _weights(problem: Problem) -> tuple[Array, Array, Array]:
 
 
 def stream(problem: Problem) -> Run:
-    """One step of one row."""
+    """One step of one sequence."""
     x, h, c = problem.x[0, 0], problem.h[0].copy(), problem.c[0].copy()
     weights = _weights(problem)
     a = np.empty_like(weights[2])

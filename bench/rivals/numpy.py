@@ -1,4 +1,4 @@
-"""Plain NumPy: the equations as they stand, the input's part as one product beforehand."""
+"""Plain NumPy: the equations as written, the input's part as one product in advance."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _run(problem: Problem, weights: tuple[Array, Array, Array]) -> tuple[Array, 
 
 
 def _back(problem: Problem, weights: tuple[Array, Array, Array], run: tuple[Array, Array, Array]) -> Answer:
-    """Return the gradients: the scan for the pre-activations' step by step, then the large products at once."""
+    """Return the gradients: those of the pre-activations step by step, the others as large products at the end."""
     inputs, recurrent, _ = weights
     gates, cells, y = run
     da = np.empty((*problem.dy.shape[:2], len(recurrent)), np.float32)
@@ -76,7 +76,7 @@ def _back(problem: Problem, weights: tuple[Array, Array, Array], run: tuple[Arra
 
 
 def stream(problem: Problem) -> Run:
-    """One step of one row."""
+    """One step of one sequence."""
     inputs, recurrent, bias = problem.stacked()
     weight = np.concatenate([inputs, recurrent], axis=1).T.copy()
     x, h, c = problem.x[0], problem.h, problem.c
@@ -89,7 +89,7 @@ def stream(problem: Problem) -> Run:
 
 
 def infer(problem: Problem) -> Run:
-    """A whole sequence; that the gates are kept costs next to nothing here."""
+    """A whole sequence; keeping the gates costs next to nothing here."""
     weights = problem.stacked()
     run: tuple = ()
 
@@ -101,7 +101,7 @@ def infer(problem: Problem) -> Run:
 
 
 def train(problem: Problem) -> Run:
-    """A whole sequence, and the way back."""
+    """A whole sequence, and its backward pass."""
     weights = problem.stacked()
     found: Answer = {}
 

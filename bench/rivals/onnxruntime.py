@@ -1,4 +1,4 @@
-"""onnxruntime, with every input and output bound beforehand."""
+"""onnxruntime, with every input and output bound in advance."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _value(array: Array) -> ort.OrtValue:
 
 
 def stream(problem: Problem) -> Run:
-    """Two bindings that take turns: what one puts out, the other takes in."""
+    """Two alternating bindings: the output of one is the input of the other."""
     session, x = _session(problem), _value(problem.x)
     here = [_value(problem.h[None]), _value(problem.c[None])]
     there = [_value(problem.h[None].copy()), _value(problem.c[None].copy())]
@@ -59,7 +59,7 @@ def stream(problem: Problem) -> Run:
         binding, last = next(turns)
         session.run_with_iobinding(binding)
 
-    return Run(call, lambda: {"y": last.numpy()}, alive=(x, here, there))
+    return Run(call, lambda: {"y": last.numpy()}, keeps=(x, here, there))
 
 
 def infer(problem: Problem) -> Run:
@@ -72,7 +72,7 @@ def infer(problem: Problem) -> Run:
     def answer() -> Answer:
         return {"y": y.numpy()[:, 0]}
 
-    return Run(lambda: session.run_with_iobinding(binding), answer, alive=given)
+    return Run(lambda: session.run_with_iobinding(binding), answer, keeps=given)
 
 
 WAYS = (

@@ -42,7 +42,7 @@ def _request(compiled: ov.CompiledModel, **arrays: Array) -> ov.InferRequest:
 
 
 def stream(problem: Problem) -> Run:
-    """Two requests that take turns: what one puts out, the other takes in."""
+    """Two alternating requests: the output of one is the input of the other."""
     compiled = _compiled(problem)
     here = [problem.h[None].copy(), problem.c[None].copy()]
     there = [array.copy() for array in here]
@@ -57,14 +57,14 @@ def stream(problem: Problem) -> Run:
         request, last = next(turns)
         request.infer(share_outputs=True)
 
-    return Run(call, lambda: {"y": last}, alive=(problem, here, there))
+    return Run(call, lambda: {"y": last}, keeps=(problem, here, there))
 
 
 def infer(problem: Problem) -> Run:
     """A whole sequence."""
     y = np.empty((problem.case.time, 1, *problem.h.shape), np.float32)
     request = _request(_compiled(problem), x=problem.x, h=problem.h[None], c=problem.c[None], y=y)
-    return Run(lambda: request.infer(share_outputs=True), lambda: {"y": y[:, 0]}, alive=problem)
+    return Run(lambda: request.infer(share_outputs=True), lambda: {"y": y[:, 0]}, keeps=problem)
 
 
 WAYS = (

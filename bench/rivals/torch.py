@@ -1,4 +1,4 @@
-"""PyTorch: `nn.LSTM`, which hides the gates; `nn.LSTMCell` in a loop; the loop by hand of those who must see them."""
+"""PyTorch: `nn.LSTM`, which hides the gates; `nn.LSTMCell` in a loop; and the hand-written loop that shows them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _amp(on: bool) -> torch.autocast:
 
 
 def streaming(make: Callable[[Problem], tuple[Forward, list[Tensor]]], *, bf16: bool = False) -> Callable:
-    """Return how to prepare one step a call."""
+    """Return how to prepare one step per call."""
 
     def prepare(problem: Problem) -> Run:
         forward, _ = make(problem)
@@ -103,7 +103,7 @@ def streaming(make: Callable[[Problem], tuple[Forward, list[Tensor]]], *, bf16: 
 
 
 def inferring(make: Callable[[Problem], tuple[Callable, list[Tensor]]], *, bf16: bool = False) -> Callable:
-    """Return how to prepare a whole sequence; where the forward function shows the gates, so does the answer."""
+    """Return how to prepare a whole sequence; its answer has the gates where the forward function returns them."""
 
     def prepare(problem: Problem) -> Run:
         forward, _ = make(problem)

@@ -30,6 +30,13 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.interop import load_network as load_network
     from gatewise.interop import load_trace as load_trace
     from gatewise.interop import save as save
+    from gatewise.interop.captured import Captured as Captured
+    from gatewise.interop.formats import capture as capture
+    from gatewise.interop.found import Contents as Contents
+    from gatewise.interop.found import Found as Found
+    from gatewise.interop.found import GraphNames as GraphNames
+    from gatewise.interop.found import Part as Part
+    from gatewise.interop.found import Refused as Refused
     from gatewise.keep import Keep as Keep
     from gatewise.labels import Labels as Labels
     from gatewise.labels import Measure as Measure
@@ -58,12 +65,16 @@ PUBLIC = {  # each name that the package gives out, and where it lies: imported 
     "LSTM": "gatewise.layers.lstm",
     "Activation": "gatewise.activations",
     "CapacityError": "gatewise.errors",
+    "Captured": "gatewise.interop.captured",
+    "Contents": "gatewise.interop.found",
     "Difference": "gatewise.diagnostics.verification",
     "DropoutMasks": "gatewise.parameters",
     "Engine": "gatewise.engine",
     "FileError": "gatewise.errors",
+    "Found": "gatewise.interop.found",
     "GatewiseError": "gatewise.errors",
     "Gradients": "gatewise.gradients",
+    "GraphNames": "gatewise.interop.found",
     "Keep": "gatewise.keep",
     "LSTMCell": "gatewise.cell",
     "LSTMGradients": "gatewise.gradients",
@@ -80,6 +91,8 @@ PUBLIC = {  # each name that the package gives out, and where it lies: imported 
     "NotKeptError": "gatewise.errors",
     "OptionError": "gatewise.errors",
     "Parameters": "gatewise.parameters",
+    "Part": "gatewise.interop.found",
+    "Refused": "gatewise.interop.found",
     "ShapeError": "gatewise.errors",
     "State": "gatewise.step",
     "Step": "gatewise.step",
@@ -93,6 +106,7 @@ PUBLIC = {  # each name that the package gives out, and where it lies: imported 
     "Walkthrough": "gatewise.walkthrough.parts",
     "WeightsWarning": "gatewise.errors",
     "backward": "gatewise.layers.backward",
+    "capture": "gatewise.interop.formats",
     "check": "gatewise.grading.marking",
     "engines": "gatewise.engine",
     "inspect": "gatewise.interop",

@@ -1,4 +1,4 @@
-"""The native kernels; gatewise.engine.native is their face."""
+"""The native kernels; gatewise.engine.native calls them."""
 
 from collections.abc import Sequence
 from typing import Annotated, overload
@@ -68,8 +68,11 @@ class CellFloat32:
 
 class StreamFloat32:
     def __init__(self, cells: Sequence[CellFloat32], batch: int, batched: bool, other: object) -> None: ...
-    def push(self, x: object, *, mask: object | None = None, out: object | None = None) -> object:
-        """As gatewise.Stream.push tells."""
+    @overload
+    def push(self, x: object, *, out: object | None = None) -> object: ...
+    @overload
+    def push(self, x: object, *, mask: object | None, out: object | None = None) -> object:
+        """See gatewise.Stream.push."""
 
     def get(
         self,
@@ -161,8 +164,11 @@ class CellFloat64:
 
 class StreamFloat64:
     def __init__(self, cells: Sequence[CellFloat64], batch: int, batched: bool, other: object) -> None: ...
-    def push(self, x: object, *, mask: object | None = None, out: object | None = None) -> object:
-        """As gatewise.Stream.push tells."""
+    @overload
+    def push(self, x: object, *, out: object | None = None) -> object: ...
+    @overload
+    def push(self, x: object, *, mask: object | None, out: object | None = None) -> object:
+        """See gatewise.Stream.push."""
 
     def get(
         self,

@@ -1,8 +1,8 @@
 """The nonlinearities of the gates, each with its derivative.
 
-Every derivative is a function of the activation's *output*: what a trace keeps is enough to go back. That leaves out
-functions that are not monotonic (SiLU, GELU, Mish). Far out in saturation the output no longer tells the derivative
-exactly: in float32 that of softsign is 0.3 % off at a = 1e5, and that of elu is 0 from about a = -18 on.
+Every derivative is a function of the activation's *output*, so that a trace holds all that the backward pass needs.
+That rules out functions that are not monotonic (SiLU, GELU, Mish). Deep in saturation the output no longer determines
+the derivative exactly: in float32 that of softsign is 0.3 % off at a = 1e5, and that of elu is 0 below about a = -18.
 
 Formulas and default constants: the ONNX operator `LSTM`, Keras' `activations`, and Klambauer et al.,
 "Self-Normalizing Neural Networks" (2017), for SELU.
@@ -22,10 +22,10 @@ from gatewise.errors import OptionError, one_of
 
 
 class _Kind(NamedTuple):
-    """One activation: its function of a, alpha, beta; its derivative of y, alpha, beta; its constants.
+    """One activation: a function of a, alpha, beta; its derivative, a function of y, alpha, beta; default constants.
 
-    A constant of None is one the activation does not have; NaN marks one that must be given, since projects mean
-    different things by its name.
+    None stands for a constant that the activation does not have, NaN for one that must be given, because frameworks
+    mean different things by the activation's name.
     """
 
     function: Callable[[Array, float, float], Array]
@@ -35,7 +35,7 @@ class _Kind(NamedTuple):
 
 
 def sigmoid(a: Array) -> Array:
-    """Return 1 / (1 + exp(-a)), without overflow on either side."""
+    """Return 1 / (1 + exp(-a)), without overflow for large positive or negative a."""
     e = np.exp(-np.abs(a))
     y: Array = np.where(a >= 0, 1, e) / (1 + e)
     return y
@@ -103,7 +103,7 @@ class Activation:
     Raises
     ------
     OptionError
-        If the name is unknown, a constant is missing, superfluous, not finite or out of its range.
+        If the name is unknown, or a constant is missing, superfluous, not finite or out of its range.
 
     Examples
     --------
@@ -121,7 +121,9 @@ class Activation:
             default, given = getattr(kind, constant), getattr(self, constant)
             if given is None and default is not None:
                 if math.isnan(default):
-                    raise OptionError(f"{self.name} needs alpha and beta: frameworks differ in what they mean by it")
+                    raise OptionError(
+                        f"{self.name} needs alpha and beta: the name means different things in frameworks"
+                    )
                 given = default
             elif given is not None:
                 if default is None:
@@ -134,7 +136,7 @@ class Activation:
         return KINDS[self.name].function(a, self.alpha or 0.0, self.beta or 0.0)
 
     def derivative(self, y: Array) -> Array:
-        """Return dy/da where y is this activation's output; at a kink, the derivative on its flat side."""
+        """Return dy/da as a function of the output y; at a kink, the derivative on the flat side."""
         return KINDS[self.name].derivative(y, self.alpha or 0.0, self.beta or 0.0).astype(y.dtype, copy=False)
 
     def __str__(self) -> str:
@@ -164,7 +166,7 @@ class Activation:
 def _constant(name: str, constant: str, given: object) -> float:
     if isinstance(given, bool) or not isinstance(given, (int, float, np.floating)) or not math.isfinite(given):
         raise OptionError(f"{constant} of {name} must be a finite number, not {given!r}")
-    # The derivative is read off the output, which tells the branch only where slopes and scales are positive.
+    # The derivative is computed from the output, which determines the branch only where slopes and scales are positive.
     if name in {"leaky_relu", "thresholded_relu", "elu"} and given < 0:
         raise OptionError(f"{constant} of {name} must not be negative, but is {given!r}")
     if (name == "selu" or (name in {"hard_sigmoid", "scaled_tanh"} and constant == "alpha")) and given <= 0:

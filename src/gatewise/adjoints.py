@@ -1,8 +1,8 @@
 """One step of an LSTM backward: the derivative of each equation of `equations.Moment`, from the last to the first.
 
-Back-propagation through time (Werbos, "Backpropagation Through Time: What It Does and How to Do It", 1990) asks of
-one step: given dL/dh and dL/dc of what the step left behind, what are the derivatives by all that went into it?
-Written `dq` for dL/dq.
+Backpropagation through time (Werbos, "Backpropagation Through Time: What It Does and How to Do It", 1990) asks of each
+step: given dL/dh and dL/dc at its end, what are the derivatives with respect to everything that went into it? Here `dq`
+stands for dL/dq.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from gatewise.gates import LETTERS, PEEPHOLES, of
 
 @dataclass(frozen=True)
 class Adjoint:
-    """The derivatives of one step, each with the shape of what it belongs to; of parameters, summed over the batch.
+    """The derivatives of the loss in one step, each with the shape of its quantity.
 
-    By the input x (batch, input), the previous states h_prev (batch, recurrent) and c_prev (batch, hidden), the
-    unprojected hidden state m and the new cell state c_new (batch, hidden).
-    `gates` are those by the gates after their nonlinearity, with the coupled gate's share passed on to the other;
-    `preactivations` those by the pre-activations; both (batch, 4, hidden).
+    They are those with respect to the input x (batch, input), the previous states h_prev (batch, recurrent) and c_prev
+    (batch, hidden), the unprojected hidden state m and the new cell state c_new (batch, hidden); with respect to the
+    gates after their nonlinearity (a coupled gate's share is passed on to the other) and to the pre-activations, both
+    (batch, 4, hidden); and with respect to the parameters, summed over the batch.
     """
 
     x: Array
@@ -37,7 +37,7 @@ class Adjoint:
 
 
 def unstandardize(dy: Array, q: Array, epsilon: float, axis: Axis = -1) -> Array:
-    """Return dq of y = standardize(q): what remains of dy without its mean and its part along y."""
+    """Return dq for y = standardize(q): dy without its mean and without its component along y, rescaled."""
     y, scale = standardize(q, epsilon, axis), inverse_deviation(q, epsilon, axis)
     dq: Array = (dy - mean(dy, axis) - y * mean(dy * y, axis)) * scale
     return dq
@@ -49,9 +49,9 @@ def _within(q: Array, clip: float | None) -> Array | float:
 
 
 def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
-    """Return the derivatives of one step, given those of the states that it left behind.
+    """Return the derivatives of the loss in one step, given those with respect to the states at its end.
 
-    It stands in one piece: its lines are the chain rule in order, each with names that the lines above it bring.
+    It is left whole: its lines are the chain rule in order, each with names that the lines above it define.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
         found["cell_norm"] = np.stack([(dv * standardize(M.c_new, M.epsilon)).sum(0), dv.sum(0)])
         dc_new = dc_new + unstandardize(dv * p.cell_norm[0], M.c_new, M.epsilon)
 
-    # o = σ(a_o), with the peephole p_o * c_new among its sums: before the cell state, since it sees the new one
+    # o = σ(a_o), whose sum includes the peephole p_o * c_new: before the cell state, since it sees the new one
     da, dn, dq = dict[str, Array](), dict[str, Array](), dict[str, Array]()
     da["o"], dn["o"], dq["o"] = _gate(M, "o", do)
     if p.peephole is not None:
@@ -129,7 +129,7 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
                 dc_prev = dc_prev + dq[k] * of(p.peephole, k, PEEPHOLES)
 
     # s = W z, or gain_u * standardize(U h) + gain_w * standardize(W x)
-    own = [LETTERS.index(k) for k in variant.own]  # what a coupled gate does not use may hold anything, NaN too
+    own = [LETTERS.index(k) for k in variant.own]  # parameters that a coupled gate does not use may hold NaN
     ds = np.stack([dq[k] for k in variant.own])
     dW = np.zeros_like(p.weight)
     if p.norm_gain is not None and variant.layer_norm == "haste":
@@ -159,9 +159,9 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
 
 
 def _gate(M: Moment, k: str, dy: Array) -> tuple[Array, Array, Array]:
-    """Return dL by gate k's pre-activation a, its sum n as the bias meets it, and its weighted sum q."""
+    """Return the derivatives with respect to gate k's pre-activation a, its sum n before the bias, and its sum q."""
     if k == M.p.variant.coupled:
-        return dy, dy, dy  # zero: the gate has no sum of its own
+        return dy, dy, dy  # zeros: the gate has no sum of its own
     da = dy * M.p.variant.activation(k).derivative(getattr(M, k))
     if M.p.variant.gate_clip is not None:
         da = da * _within(M.unclipped(k), M.p.variant.gate_clip)

@@ -1,6 +1,6 @@
 """One step of an LSTM forward: the mathematics.
 
-The plain cell (Gers, Schmidhuber and Cummins, "Learning to Forget", 2000), which every variant changes in one place:
+The plain cell (Gers, Schmidhuber and Cummins, "Learning to Forget", 2000), which each variant changes in one place:
 
     z = [h_prev; x]                 the combined input
     a_k = W_k z + b_k               the pre-activation of each gate k = i, f, g, o
@@ -8,8 +8,8 @@ The plain cell (Gers, Schmidhuber and Cummins, "Learning to Forget", 2000), whic
     c = f * c_prev + i * g          the cell state
     h = o * tanh(c)                 the hidden state
 
-`Moment` has one property for each quantity, and the property is its equation. Whoever asks for `h` runs the step
-forward; whoever knows the gates and states already, as a trace does, gives them and asks for the rest.
+`Moment` has one property for each quantity, and the property is its equation. Asking for `h` runs the step forward;
+where the gates and states are known already, as in a trace, they are passed in and only the rest is computed.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ def standardize(q: Array, epsilon: float, axis: Axis = -1, where: Mask | bool = 
 
 
 def mean(q: Array, axis: Axis = -1, where: Mask | bool = True) -> Array:
-    """Return the mean over `axis`, which stays."""
+    """Return the mean over `axis`, which is kept with size 1."""
     found: Array = np.mean(q, axis=axis, keepdims=True, where=where)
     return found
 
 
 def inverse_deviation(q: Array, epsilon: float, axis: Axis = -1, where: Mask | bool = True) -> Array:
-    """Return 1 / sqrt(variance + epsilon) over `axis`, which stays."""
+    """Return 1 / sqrt(variance + epsilon) over `axis`, which is kept with size 1."""
     variance = mean((q - mean(q, axis, where)) ** 2, axis, where)
     found: Array = 1 / np.sqrt(variance + variance.dtype.type(epsilon))
     return found
 
 
 class Moment:
-    """One step of a cell for a batch of rows, in the letters of the equations.
+    """One step of a cell for a batch of sequences, in the letters of the equations.
 
     Parameters
     ----------
@@ -53,27 +53,27 @@ class Moment:
     h_prev : array (batch, recurrent)
     c_prev : array (batch, hidden)
     dropout : DropoutMasks
-        Of this step: without a time axis, except that the weights' mask is the same at every step.
+        Those of this step, without a time axis; the weights' mask is the same at every step.
     **known : array
-        Quantities that are known already, by their letters; they are taken as they are.
+        Quantities that are known already, by their letters; they are not computed.
     """
 
     def __init__(
         self, p: Parameters, x: Array, h_prev: Array, c_prev: Array, dropout: DropoutMasks = NO_DROPOUT, **known: Array
     ) -> None:
         self.p, self.x, self.h_prev, self.c_prev, self.dropout = p, x, h_prev, c_prev, dropout
-        self.__dict__.update(known)  # where a cached property looks first
+        self.__dict__.update(known)  # where Python looks before it calls a cached property
 
     # The combined input and the sums of its products with the weights.
 
     @cached_property
     def z_h(self) -> Array:
-        """The recurrent part of the combined input (batch, recurrent)."""
+        """The recurrent part of the combined input, under its mask if there is one (batch, recurrent)."""
         return self.h_prev if self.dropout.recurrent is None else self.h_prev * self.dropout.recurrent
 
     @cached_property
     def z_x(self) -> Array:
-        """The input's part of the combined input (batch, input)."""
+        """The input's part of the combined input, under its mask if there is one (batch, input)."""
         return self.x if self.dropout.input is None else self.x * self.dropout.input
 
     @cached_property
@@ -83,7 +83,7 @@ class Moment:
 
     @cached_property
     def U(self) -> Array:
-        """The recurrent weights, under DropConnect where there is some (4, hidden, recurrent)."""
+        """The recurrent weights, under the DropConnect mask if there is one (4, hidden, recurrent)."""
         U = self.p.recurrent_weight
         return U if self.dropout.weight is None else U * self.dropout.weight
 
@@ -94,13 +94,13 @@ class Moment:
 
     @cached_property
     def u(self) -> Array:
-        """The recurrent sums U h (4, batch, hidden); only Haste's layer norm needs them apart."""
+        """The recurrent sums U h (4, batch, hidden); only Haste's layer norm needs them separately."""
         u: Array = self.z_h @ self.U.mT
         return u
 
     @cached_property
     def w(self) -> Array:
-        """The input's sums W x (4, batch, hidden); only Haste's layer norm needs them apart."""
+        """The input's sums W x (4, batch, hidden); only Haste's layer norm needs them separately."""
         w: Array = self.z_x @ self.p.input_weight.mT
         return w
 
@@ -135,14 +135,14 @@ class Moment:
         return self.c_new if k == "o" else self.c_prev
 
     def q(self, k: str) -> Array:
-        """Return all that is weighted and summed for gate `k` (batch, hidden): W_k z, and p_k * c with peepholes."""
+        """Return the weighted sum of gate `k` (batch, hidden): W_k z, plus p_k * c with peepholes."""
         s = of(self.s, k)
         if self.p.peephole is None or k not in PEEPHOLES:
             return s
         return s + of(self.p.peephole, k, PEEPHOLES) * self.seen(k)
 
     def n(self, k: str) -> Array:
-        """Return the sum of gate `k` as its bias meets it: under layer norm of the gates, gain * standardised sum."""
+        """Return the sum of gate `k` before its bias: under layer norm of the gates, gain * standardised sum."""
         if self.p.norm_gain is None or self.p.variant.layer_norm != "gates":
             return self.q(k)
         return of(self.p.norm_gain, k) * standardize(self.q(k), self.epsilon)
@@ -186,7 +186,7 @@ class Moment:
 
     @cached_property
     def c_raw(self) -> Array:
-        """The new cell state before any clip: f * c_prev + i * g."""
+        """The new cell state before it is clipped: f * c_prev + i * g."""
         return self.f * self.c_prev + self.i * self.g
 
     @cached_property
@@ -197,7 +197,7 @@ class Moment:
 
     @cached_property
     def c(self) -> Array:
-        """The cell state that this step leaves behind."""
+        """The cell state at the end of the step, after zoneout."""
         kept = self.dropout.zoneout_cell
         return self.c_new if kept is None else kept * self.c_prev + (1 - kept) * self.c_new
 
@@ -205,7 +205,7 @@ class Moment:
 
     @cached_property
     def v(self) -> Array:
-        """The new cell state as the output's nonlinearity meets it: standardised under Haste's layer norm."""
+        """What the output's nonlinearity is applied to: the new cell state, standardised under Haste's layer norm."""
         if self.p.cell_norm is None:
             return self.c_new
         gain, bias = self.p.cell_norm
@@ -224,7 +224,7 @@ class Moment:
 
     @cached_property
     def r_raw(self) -> Array:
-        """The projected hidden state before any clip; without a projection, m."""
+        """The projected hidden state before it is clipped; without a projection, m."""
         return self.m if self.p.projection is None else self.m @ self.p.projection.T
 
     @cached_property
@@ -235,6 +235,6 @@ class Moment:
 
     @cached_property
     def h(self) -> Array:
-        """The hidden state that this step leaves behind."""
+        """The hidden state at the end of the step, after zoneout."""
         kept = self.dropout.zoneout_hidden
         return self.r if kept is None else kept * self.h_prev + (1 - kept) * self.r

@@ -1,7 +1,7 @@
 """The gates of an LSTM: their names, and their order in every framework, as data.
 
-gatewise's own order is i, f, g, o (input gate, forget gate, candidate, output gate). Keras writes c for g and c̃ in
-papers is the same thing; every order below is in gatewise's letters.
+gatewise's own order is i, f, g, o: input gate, forget gate, candidate, output gate. Keras writes c for the candidate,
+and papers often c̃; every order below is in gatewise's letters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gatewise.errors import OptionError, one_of
 
 LETTERS = "ifgo"
 NAMES = ("input_gate", "forget_gate", "candidate", "output_gate")
-PEEPHOLES = "ifo"  # the gates that can see the cell state, in the order of the rows of a peephole array
+PEEPHOLES = "ifo"  # the gates that have peepholes, in the order of the rows of a peephole array
 
 ORDERS = {
     "gatewise": "ifgo",
@@ -33,7 +33,7 @@ ORDERS = {
 
 
 def index(gate: str) -> int:
-    """Return the place of a gate, given by its name or its letter, on the gate axis.
+    """Return the index of a gate on the gate axis, given its name or its letter.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def index(gate: str) -> int:
 
 
 def of(array: Array, letter: str, order: str = LETTERS) -> Array:
-    """Return the part of an array that belongs to one gate; its first axis has the gates in `order`."""
+    """Return one gate's part of an array whose first axis holds the gates in `order`."""
     part: Array = array[order.index(letter)]
     return part
 
@@ -59,7 +59,7 @@ def reorder(array: npt.NDArray[Any], source: str, target: str = "gatewise", *, a
     Parameters
     ----------
     array : array
-        Its `axis` has one entry for each of the four gates.
+        Its `axis` has an entry for each of the four gates.
     source, target : str
         Keys of `ORDERS`.
     axis : int

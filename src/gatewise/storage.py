@@ -219,7 +219,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, A
     except FileError:
         raise
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as problem:
-        raise FileError(f"cannot read {source}: it is not a whole safetensors file ({reason(problem)})") from None
+        raise FileError(f"cannot read {source}: it is not an intact safetensors file ({reason(problem)})") from None
 
 
 # Text.
@@ -275,7 +275,7 @@ def read_npy(path: str | os.PathLike[str]) -> AnyArray:
         try:
             shape, fortran, dtype = _header(file, source.stat().st_size)
         except ValueError as problem:
-            raise FileError(f"cannot read {source}: it is not a whole .npy file ({problem})") from None
+            raise FileError(f"cannot read {source}: it is not an intact .npy file ({problem})") from None
         except TypeError as problem:
             raise FileError(f"cannot read {source}: it {problem}") from None
         if math.prod(shape) == 0:
@@ -308,7 +308,7 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
     found: dict[str, AnyArray] = {}
     with _zip(path) as archive:
         if most is not None and sum(entry.file_size for entry in archive.infolist()) > most:
-            raise FileError(f"cannot read {path}: unpacked, it must have at most {most >> 20} MiB")
+            raise FileError(f"cannot read {path}: uncompressed, it may have at most {most >> 20} MiB")
         for name in names:
             try:
                 entry = archive.getinfo(f"{name}.npy")
@@ -325,7 +325,7 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
                 raise FileError(f"cannot read {path}: {shown(name)!r} {problem}") from None
             except Exception as problem:  # ours, and whatever zipfile and zlib raise at a spoiled or encrypted archive
                 raise FileError(
-                    f"cannot read {path}: it is not a whole .npz file ({shown(name)!r}: {reason(problem)})"
+                    f"cannot read {path}: it is not an intact .npz file ({shown(name)!r}: {reason(problem)})"
                 ) from None
     return found
 
@@ -337,7 +337,7 @@ def _zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(source)
     except Exception as problem:  # whatever zipfile raises at what is no archive
-        raise FileError(f"cannot read {source}: it is not a whole .npz file ({reason(problem)})") from None
+        raise FileError(f"cannot read {source}: it is not an intact .npz file ({reason(problem)})") from None
 
 
 def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

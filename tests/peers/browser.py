@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,38 @@ class Page:
         return [event for event in self.events if event.get("method") in methods]
 
 
+def fonts() -> list[Path]:
+    """Return the files of all fonts that there are."""
+    listed = subprocess.run(["fc-list", ":", "file"], capture_output=True, text=True, check=True).stdout
+    return sorted(Path(line.strip().removesuffix(":")) for line in listed.splitlines())
+
+
+def for_mathematics(font: Path) -> bool:
+    """Tell whether a font has what mathematics is laid out by: a table called MATH."""
+    return b"MATH" in font.read_bytes()[:4096]
+
+
+def finds(chosen: Iterable[Path], folder: Path) -> dict[str, str]:
+    """Return the environment of a browser that finds these fonts and no others."""
+    (folder / "fonts").mkdir()
+    for font in chosen:
+        (folder / "fonts" / font.name).symlink_to(font)
+    preferred = [
+        one for one in sorted(Path("/etc/fonts/conf.d").glob("*.conf")) if "<dir" not in one.read_text("utf-8")
+    ]
+    settings = folder / "fonts.conf"
+    settings.write_text(
+        '<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>'
+        f"<dir>{folder / 'fonts'}</dir><cachedir>{folder / 'cache'}</cachedir>"
+        f"{''.join(f'<include>{one}</include>' for one in preferred)}</fontconfig>",
+        encoding="utf-8",
+    )
+    return {"FONTCONFIG_FILE": str(settings)}
+
+
 @contextlib.contextmanager
-def page() -> Iterator[Page]:
-    """Start a browser without a window, and end it with all that it started."""
+def page(env: Mapping[str, str] | None = None) -> Iterator[Page]:
+    """Start a browser without a window, and end it with all that it started; `env` is added to its environment."""
     program = found()
     if program is None:
         raise FileNotFoundError(f"none of {', '.join(NAMES)} is here")
@@ -124,7 +153,7 @@ def page() -> Iterator[Page]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "TMPDIR": profile},
+            env={**os.environ, "TMPDIR": profile, **(env or {})},
             start_new_session=True,
         )
         os.close(to_read)

@@ -73,7 +73,7 @@ def test_the_formulas_of_latex_and_markdown_are_in_order(variant, projection, dr
 def test_every_page_and_every_piece_of_a_formula_is_that_of_the_text(variant, projection, dropout, way):
     test_html.hold_a_page(variant, projection, dropout, way)
     test_html.hold_pieces(variant, projection, dropout, way)
-    test_html.hold_an_opened_sum(variant, projection)
+    test_html.hold_an_expanded_sum(variant, projection)
 
 
 @pairs(variant=VARIANTS, projection=PROJECTIONS, unit=(None, 0))

@@ -182,8 +182,8 @@ def with_external_storage(path):
 
 
 ODD = {
-    "a userblock": (with_a_userblock, "does not begin as HDF5 does"),
-    "external storage": (with_external_storage, "x lies in another file, which is not followed"),
+    "a userblock": (with_a_userblock, "does not begin with HDF5"),
+    "external storage": (with_external_storage, "x is in another file, which is not followed"),
     "another bias": (lambda path: with_floats(path, 4, (31, 23, 8, 0, 23), 100), "x holds odd floats"),
     "a short mantissa": (lambda path: with_floats(path, 4, (23, 15, 8, 0, 15), 127), "x holds odd floats"),
     "another exponent": (lambda path: with_floats(path, 2, (15, 9, 6, 0, 9), 31), "x holds odd floats"),

@@ -1,8 +1,9 @@
-"""Pages in a browser: they ask for nothing, fit a telephone, can be read in light and dark, and open by keyboard."""
+"""Pages in a browser: they ask for nothing, fit a telephone, can be read in light and dark, and expand by keyboard."""
 
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def pages(tmp_path_factory):
     return address
 
 
-OPEN_ALL = "for (const one of document.querySelectorAll('details')) one.open = true;"
+EXPAND_ALL = "for (const one of document.querySelectorAll('details')) one.open = true;"
 # Text whose colour is too near to what is behind it, by the formula of WCAG 2.2; what is large may be nearer.
 FAINT = """(() => {
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
@@ -112,8 +113,9 @@ FAINT = """(() => {
   const seen = new Map();
   for (const element of document.querySelectorAll('.gatewise *')) {
     if (![...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
-    if (element.closest('style')) continue;
-    const colours = [getComputedStyle(element).color, behind(element)];
+    if (element.closest('style, title, desc')) continue;
+    const style = getComputedStyle(element);
+    const colours = [element.ownerSVGElement ? style.fill : style.color, behind(element)];
     if (seen.has(colours.join())) continue;
     const [a, b] = colours.map(light).sort((x, y) => y - x);
     seen.set(colours.join(), [(a + 0.05) / (b + 0.05), element.outerHTML.slice(0, 80)]);
@@ -127,7 +129,7 @@ def test_a_page_asks_for_nothing_reports_nothing_and_fits_a_telephone(tab, pages
     tab.look(width=360, height=800)
     tab.open(pages(name))
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
-    tab.evaluate(OPEN_ALL)
+    tab.evaluate(EXPAND_ALL)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     assert tab.evaluate("[...document.querySelectorAll('.formulas')].every(e => e.scrollWidth <= e.clientWidth)")
     asked = [event["params"]["request"]["url"] for event in tab.reported("Network.requestWillBeSent")]
@@ -140,7 +142,7 @@ def test_a_page_asks_for_nothing_reports_nothing_and_fits_a_telephone(tab, pages
 def test_all_text_can_be_told_from_what_is_behind_it(tab, pages, name, scheme):
     tab.look(width=1400, scheme=scheme)
     tab.open(pages(name))
-    tab.evaluate(OPEN_ALL)
+    tab.evaluate(EXPAND_ALL)
     found = tab.evaluate(FAINT)
     assert len(found) >= 3
     assert not [one for one in found if one[0] < 4.5]
@@ -161,7 +163,7 @@ def test_light_and_dark_are_different_and_paper_is_white(tab, pages):
         tab.call("Emulation.setEmulatedMedia", media="")
 
 
-def test_every_line_opens_by_keyboard_and_shows_what_it_is_made_of(tab, pages):
+def test_every_line_expands_by_keyboard_and_shows_what_it_is_made_of(tab, pages):
     tab.look()
     tab.open(pages("forward"))
     lines = tab.evaluate("document.querySelectorAll('details.line').length")
@@ -169,7 +171,7 @@ def test_every_line_opens_by_keyboard_and_shows_what_it_is_made_of(tab, pages):
     focused = "document.activeElement"
     tab.press("Tab", 9)
     assert tab.evaluate(f"{focused}.className") == "skip"
-    opened = 0
+    expanded = 0
     for _ in range(100):
         tab.press("Tab", 9)
         if tab.evaluate(f"{focused} === document.body"):
@@ -177,8 +179,8 @@ def test_every_line_opens_by_keyboard_and_shows_what_it_is_made_of(tab, pages):
         if tab.evaluate(f"{focused}.matches('details.line > summary')"):
             assert tab.evaluate(f"getComputedStyle({focused}).outlineStyle") != "none"
             tab.press("Enter", 13, "\r")
-            opened += tab.evaluate(f"{focused}.parentElement.open && {focused}.nextElementSibling.offsetHeight > 0")
-    assert opened == lines
+            expanded += tab.evaluate(f"{focused}.parentElement.open && {focused}.nextElementSibling.offsetHeight > 0")
+    assert expanded == lines
 
 
 def test_wide_tables_scroll_in_boxes_that_the_keyboard_reaches(tab, pages):
@@ -197,6 +199,132 @@ def test_formulas_are_laid_out_as_mathematics(tab, pages):
     )
     assert over < under
     assert tab.evaluate("document.querySelector('math').namespaceURI") == "http://www.w3.org/1998/Math/MathML"
+
+
+DEBIAN = r"DejaVu(Sans|Serif)(-Bold)?\.ttf"  # what comes with a browser: it has a table MATH, most of it zeros
+FONTS = {
+    "all": lambda font: True,
+    "those of a fresh Debian": lambda font: re.fullmatch(DEBIAN, font.name),
+    "none for mathematics": lambda font: not browser.for_mathematics(font),
+}
+
+
+@pytest.fixture(scope="module", params=FONTS)
+def typeset(request, tmp_path_factory):
+    """A browser that finds some of the fonts."""
+    assert any("math" in font.name.lower() for font in browser.fonts())
+    chosen = list(filter(FONTS[request.param], browser.fonts()))
+    assert chosen
+    env = browser.finds(chosen, tmp_path_factory.mktemp("fonts"))
+    with browser.page(env) as page:
+        yield page
+
+
+# Of every script on the page: how far below the baseline of its base its own baseline lies, and its lower edge, in ems
+# of the base. Letters have boxes as large as their ink: E, in the place of another, stands on the baseline.
+SCRIPTS = """(() => {
+  const letter = element => element.matches('mi, mn') ? element : element.querySelector('mi, mn') ?? element;
+  const bottom = element => element.getBoundingClientRect().bottom;
+  const shown = [...document.querySelectorAll('%s')].filter(one => one.getBoundingClientRect().height);
+  return shown.map(one => {
+    const [base, script] = [one.children[0], one.children[%d]].map(letter);
+    const [before, after] = [base.textContent, script.textContent];
+    const em = parseFloat(getComputedStyle(base).fontSize);
+    base.textContent = 'E';
+    const edge = bottom(one.children[%d]) - bottom(base);
+    script.textContent = 'E';
+    const baseline = bottom(script) - bottom(base);
+    [base.textContent, script.textContent] = [before, after];
+    return {baseline: baseline / em, edge: edge / em, of: one.closest('math').getAttribute('alttext')};
+  });
+})()"""
+TYPESET = ["one unit", "backward", "Haste, backward", "every switch", "worked example's notation", "Keras", "Olah"]
+
+
+@pytest.mark.parametrize("name", TYPESET)
+def test_subscripts_lie_below_the_baseline_whatever_fonts_there_are(typeset, pages, name):
+    typeset.look(width=1400)
+    typeset.open(pages(name))
+    typeset.evaluate(EXPAND_ALL)
+    found = typeset.evaluate(SCRIPTS % ("msub, msubsup", 1, 1))
+    assert len(found) > 40
+    assert not [one for one in found if not 0.15 <= one["baseline"] <= 0.35]
+    assert not [one for one in found if one["edge"] < 0.15]
+
+
+@pytest.mark.parametrize("name", TYPESET)
+def test_superscripts_lie_above_the_baseline_whatever_fonts_there_are(typeset, pages, name):
+    typeset.look(width=1400)
+    typeset.open(pages(name))
+    typeset.evaluate(EXPAND_ALL)
+    found = [
+        one
+        for kind, place in (("msup", 1), ("msubsup", 2))
+        for one in typeset.evaluate(SCRIPTS % (kind, place, place))
+        if "'" not in one["of"]  # a prime is high by itself
+    ]
+    assert len(found) > 5
+    assert not [one for one in found if not 0.3 <= -one["baseline"] <= 0.5]
+
+
+def test_moved_scripts_are_still_mathematics_to_a_reader_of_the_screen(tab, pages):
+    tab.look()
+    tab.open(pages("backward"))
+    nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
+    roles = {node["role"]["value"] for node in nodes if not node["ignored"]}
+    assert {"MathMLMath", "MathMLSub", "MathMLSubSup", "MathMLIdentifier"} <= roles
+
+
+def test_the_diagram_is_an_image_with_a_name_and_a_description(tab, pages):
+    tab.look()
+    tab.open(pages("forward"))
+    nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
+    (image,) = [node for node in nodes if not node["ignored"] and node["role"]["value"] == "image"]
+    assert image["name"]["value"] == "The cell: its gates and states"
+    assert "c = f * c_prev + i * g." in image["description"]["value"]
+
+
+@pytest.mark.parametrize("name", ["forward", "latch", "large", "every switch"])
+def test_the_text_of_the_diagram_can_be_read_on_a_telephone(tab, pages, name):
+    """No text is cut off or too small; on a wide page it is as large as the text around it."""
+    sizes = """[...document.querySelectorAll('.cell text')].map(one => one.getBBox().height
+      * one.getScreenCTM().a)"""
+    tab.look(width=360)
+    tab.open(pages(name))
+    assert min(tab.evaluate(sizes)) > 8
+    inside = """[...document.querySelectorAll('.cell text')].every(one => {
+      const [text, all] = [one.getBoundingClientRect(), one.ownerSVGElement.getBoundingClientRect()];
+      return text.left >= all.left - 1 && text.right <= all.right + 1 && text.bottom <= all.bottom + 1;
+    })"""
+    assert tab.evaluate(inside)
+    tab.look(width=1400)
+    assert tab.evaluate(inside)
+    assert min(tab.evaluate(sizes)) > 12
+
+
+def test_bars_of_products_stand_on_the_side_of_their_sign(tab, pages):
+    tab.look(width=1400)
+    tab.open(pages("one unit"))
+    tab.evaluate(EXPAND_ALL)
+    bars = tab.evaluate("""[...document.querySelectorAll('.bar')].map(one => {
+      const before = getComputedStyle(one, '::before');
+      const row = one.closest('li, tr');
+      const product = row.querySelector('.product') ?? row.children[3];
+      const edge = name => before[name] === 'auto' ? null : parseFloat(before[name]);
+      return {product: product.textContent, middle: one.offsetLeft + one.offsetWidth / 2, width: one.offsetWidth,
+        left: edge('left'), right: edge('right'), length: parseFloat(before.width) || 0,
+        colour: before.backgroundColor};
+    })""")
+    assert len(bars) > 30
+    colours = {}
+    for bar in bars:
+        product = float(bar["product"].strip("= \u2007\u2008").replace("−", "-").replace("×10", "e"))
+        if product:
+            side = bar["right"] if product < 0 else bar["left"]
+            assert abs(side - bar["width"] / 2) < 1
+            colours.setdefault(product < 0, set()).add(bar["colour"])
+    assert [len(colours[one]) for one in (True, False)] == [1, 1]
+    assert colours[True] != colours[False]
 
 
 NOTEBOOK = """<!DOCTYPE html><html><head><style>

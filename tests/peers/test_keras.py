@@ -1,4 +1,4 @@
-"""Keras 3 itself, live: what its files and layers put out, gatewise puts out; what gatewise writes, Keras reads."""
+"""Keras 3 itself, live: gatewise returns what its files and layers return, and Keras reads what gatewise writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from peers.keras_live import BATCH, CLOSE, INPUTS, MASKED, TIME, UNITS, L, Loude
 
 import gatewise as gw
 from gatewise import interop
-from gatewise.interop import keras as door
+from gatewise.interop import keras as gw_keras
 from gatewise.layers.merging import merge
 
 pytestmark = [
@@ -113,13 +113,16 @@ def test_a_file_that_keras_saved_gives_keras_s_outputs_and_states(case, tmp_path
     if case["form"] != ".weights.h5":
         assert len(told) == (case["mask"] != "none")
         assert all(repr(way) in note for note in told)
+        assert (found.masked, found.masked_output) == (case["mask"] != "none", way)
         assert any("stateful" in note for note in found.notes) == case["stateful"]
+    else:
+        assert (found.masked, found.masked_output) == (None, None)
 
 
 @pytest.mark.parametrize("case", CASES[::7], ids=lambda case: "-".join(str(value) for value in case.values()))
 def test_a_live_layer_is_read_as_its_file_is(case, tmp_path):
     model, layer = model_of(case)
-    live = door.read(layer)
+    live = gw_keras.read(layer)
     filed = interop.load(saved(model, tmp_path, case["form"]), **omitted_of(case))
     assert (live.directions, live.merge) == (filed.directions, filed.merge)
     for one, other in zip(live.layers[0], filed.layers[0], strict=True):
@@ -134,13 +137,14 @@ def test_a_captured_call_is_the_layer_s_own(case):
     rng = np.random.default_rng(6)
     for _ in range(2):
         x, valid = input_of(case, rng)
-        (captured,) = door.capture(model, x)
+        (captured,) = gw_keras.capture(model, x)
         assert (captured.name, captured.call, captured.notes) == (layer.name, 0, ())
         assert captured.difference <= CLOSE * max(1, float(np.abs(captured.trace.output).max()))
-        np.testing.assert_array_equal(captured.trace[0].input, np.where(valid[..., None], x, 0).swapaxes(0, 1))
+        first = next(iter(captured.trace.cells().values()))
+        np.testing.assert_array_equal(first.input, np.where(valid[..., None], x, 0).swapaxes(0, 1))
         if case["mask"] != "none":
-            np.testing.assert_array_equal(captured.trace[0].valid, valid.T)
-    moved = any(part.any() for one in captured.trace[0].initial for part in [one])
+            np.testing.assert_array_equal(first.valid, valid.T)
+    moved = any(part.any() for part in first.initial)
     assert moved == case["stateful"]
     assert "call" not in vars(layer)
 
@@ -174,10 +178,10 @@ WRITTEN = {
 def test_what_is_written_puts_out_in_keras_what_gatewise_puts_out(name, form, tmp_path):
     lstm = gw.LSTM(INPUTS, UNITS, rng=0, **WRITTEN[name])
     if form == "live":
-        model = door.write(lstm)
+        model = gw_keras.write(lstm)
     else:
         path = tmp_path / f"lstm{form}"
-        door.write(lstm, path)
+        gw_keras.write(lstm, path)
         model = keras.models.load_model(path)
     x = np.random.default_rng(1).normal(size=(TIME, BATCH, INPUTS)).astype(lstm.dtype)
     y = lstm(x)[0].swapaxes(0, 1)
@@ -189,10 +193,10 @@ def test_what_is_written_puts_out_in_keras_what_gatewise_puts_out(name, form, tm
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_round_trip_through_a_live_model_changes_no_bit(name):
     lstm = gw.LSTM(INPUTS, UNITS, rng=0, **WRITTEN[name])
-    model = door.write(lstm)
+    model = gw_keras.write(lstm)
     layers = [layer for layer in model.layers if isinstance(layer, (L.LSTM, L.Bidirectional))]
     for number, layer in enumerate(layers):
-        back = door.read(model, layer.name)
+        back = gw_keras.read(model, layer.name)
         assert back.merge[0] == lstm.merge[number]
         for cell, other in zip(back.layers[0], lstm.layers[number], strict=True):
             assert cell.variant == other.variant
@@ -208,7 +212,7 @@ def test_every_call_of_a_layer_used_twice_is_captured():
     a, b = keras.Input((TIME, INPUTS)), keras.Input((TIME, INPUTS))
     model = keras.Model([a, b], L.Concatenate()([lstm(a), lstm(b)]))
     x = np.random.default_rng(0).normal(size=(2, BATCH, TIME, INPUTS)).astype(np.float32)
-    captured = door.capture(model, list(x))
+    captured = gw_keras.capture(model, list(x))
     assert [(one.name, one.call) for one in captured] == [("shared", 0), ("shared", 1)]
     for one, given in zip(captured, x, strict=True):
         np.testing.assert_array_equal(one.trace[0].input, given.swapaxes(0, 1))
@@ -221,7 +225,7 @@ def test_a_call_with_an_initial_state_is_captured_with_it():
     h, c = rng.normal(size=(2, BATCH, UNITS)).astype(np.float32)
     x = rng.normal(size=(BATCH, TIME, INPUTS)).astype(np.float32)
     lstm.build(x.shape)
-    (captured,) = door.capture(lstm, x, initial_state=[h, c])
+    (captured,) = gw_keras.capture(lstm, x, initial_state=[h, c])
     np.testing.assert_array_equal(captured.trace[0].initial.h, h)
     assert captured.difference <= CLOSE
 
@@ -268,7 +272,7 @@ def test_every_lstm_of_a_model_of_any_form_is_captured_at_its_real_inputs(make):
         x[0, 1:3] = 0
     given = [x, x[::-1].copy()] if make is encoder_decoder else x
     model(given)
-    captured = door.capture(model, given)
+    captured = gw_keras.capture(model, given)
     assert [one.name for one in captured] == names
     assert all(one.difference <= CLOSE and not one.notes for one in captured)
     if make is encoder_decoder:
@@ -279,7 +283,9 @@ def test_every_lstm_of_a_model_of_any_form_is_captured_at_its_real_inputs(make):
 
 def test_a_layer_that_computes_in_half_precision_is_captured_with_a_note():
     model = keras.Sequential([keras.Input((TIME, INPUTS)), L.LSTM(UNITS, dtype="mixed_float16")])
-    (captured,) = door.capture(model, np.random.default_rng(0).normal(size=(BATCH, TIME, INPUTS)).astype(np.float32))
+    (captured,) = gw_keras.capture(
+        model, np.random.default_rng(0).normal(size=(BATCH, TIME, INPUTS)).astype(np.float32)
+    )
     assert 0 < captured.difference < 5e-3
     assert "float16" in captured.notes[0]
 
@@ -287,10 +293,10 @@ def test_a_layer_that_computes_in_half_precision_is_captured_with_a_note():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Louder(UNITS, name="odd"), "'Louder' is not Keras' own"),
+        (lambda: Louder(UNITS, name="odd"), "'Louder' is not one of Keras' own"),
         (lambda: L.LSTM(UNITS, activation=L.ReLU(max_value=1.0), name="odd"), "ReLU with a maximum"),
         (lambda: L.LSTM(UNITS, activation=lambda x: x / 2, name="odd"), "a function whose code"),
-        (lambda: L.Bidirectional(L.RNN([L.LSTMCell(2), L.LSTMCell(2)]), name="odd"), "a stack of cells"),
+        (lambda: L.Bidirectional(L.RNN([L.LSTMCell(2), L.LSTMCell(2)]), name="odd"), "stacks cells"),
     ],
 )
 def test_capture_tells_a_layer_that_does_something_else_in_one_sentence(make, words):
@@ -299,7 +305,7 @@ def test_capture_tells_a_layer_that_does_something_else_in_one_sentence(make, wo
     layer.build(x.shape)
     for model in (layer, keras.Sequential([keras.Input((TIME, INPUTS)), layer])):
         with pytest.raises(gw.OptionError, match=words) as caught:
-            door.capture(model, x)
+            gw_keras.capture(model, x)
         assert len(str(caught.value).splitlines()) == 1
         assert "odd" in str(caught.value)
         assert "call" not in vars(layer)
@@ -315,12 +321,12 @@ def test_a_function_of_somebody_s_own_is_not_taken_for_keras_s_of_the_same_name(
     x = np.ones((BATCH, TIME, INPUTS), np.float32)
     layer = make(UNITS, **{kind: hard_sigmoid})
     layer.build(x.shape)
-    for ask in (lambda: door.read(layer), lambda: door.capture(layer, x)):
-        with pytest.raises(gw.OptionError, match=f" {kind} 'hard_sigmoid' is a function of its own"):
+    for ask in (lambda: gw_keras.read(layer), lambda: gw_keras.capture(layer, x)):
+        with pytest.raises(gw.OptionError, match=f" {kind} 'hard_sigmoid' is a custom function"):
             ask()
     layer = make(UNITS, **{kind: keras.activations.hard_sigmoid})
     layer.build(x.shape)
-    assert door.read(layer)[0].variant.activation("g" if kind == "activation" else "f") == HARD
+    assert gw_keras.read(layer)[0].variant.activation("g" if kind == "activation" else "f") == HARD
 
 
 def test_capture_leaves_the_call_that_somebody_put_into_a_layer():
@@ -329,7 +335,7 @@ def test_capture_leaves_the_call_that_somebody_put_into_a_layer():
     layer.build(x.shape)
     original = layer.call
     layer.call = patched = lambda *given, **options: original(*given, **options)
-    door.capture(layer, x)
+    gw_keras.capture(layer, x)
     assert layer.call is patched
 
 
@@ -339,7 +345,7 @@ def test_outputs_that_are_infinite_in_both_do_not_differ():
     layer.build(x.shape)
     layer.set_weights([np.ones(one.shape, np.float32) for one in layer.get_weights()])
     with np.errstate(all="ignore"):
-        (captured,) = door.capture(layer, x)
+        (captured,) = gw_keras.capture(layer, x)
     assert np.isinf(captured.trace.output).all()
     assert captured.difference == 0
 
@@ -352,21 +358,21 @@ def test_layers_of_one_name_in_several_models_are_told_apart(tmp_path):
     inputs = keras.Input((TIME, INPUTS))
     model = random_weights(keras.Model(inputs, L.LSTM(UNITS, name="lstm")(within("b")(within("a")(inputs)))))
     x = np.random.default_rng(0).normal(size=(BATCH, TIME, INPUTS)).astype(np.float32)
-    captured = door.capture(model, x)
+    captured = gw_keras.capture(model, x)
     assert [(one.name, one.call) for one in captured] == [("a/lstm", 0), ("b/lstm", 0), ("lstm", 0)]
     path = saved(model, tmp_path, ".keras")
     for one in captured:
-        live, filed = door.read(model, one.name), interop.load(path, one.name)
+        live, filed = gw_keras.read(model, one.name), interop.load(path, one.name)
         np.testing.assert_array_equal(live[0].parameters.weight, filed[0].parameters.weight)
         np.testing.assert_array_equal(live[0].parameters.weight, one.trace[0].parameters.weight)
     with pytest.raises(gw.OptionError, match="'a/lstm', 'b/lstm', 'lstm'"):
-        door.read(model)
+        gw_keras.read(model)
 
 
 def test_a_live_layer_leaves_nothing_out():
     _, layer = model_of(CASES[0] | {"merge": "one way", "form": ".weights.h5"})
     with pytest.raises(gw.OptionError, match="activation"):
-        door.read(layer, activation="tanh")
+        gw_keras.read(layer, activation="tanh")
 
 
 @pytest.mark.parametrize(
@@ -380,7 +386,7 @@ def test_a_live_layer_leaves_nothing_out():
 )
 def test_what_is_no_built_lstm_is_refused_in_one_sentence(make, words):
     with pytest.raises(gw.OptionError, match=words) as caught:
-        door.read(make())
+        gw_keras.read(make())
     assert len(str(caught.value).splitlines()) == 1
 
 

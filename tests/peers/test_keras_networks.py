@@ -10,7 +10,7 @@ from peers.keras_live import BATCH, CLOSE, INPUTS, MASKED, TIME, UNITS, L, Loude
 
 import gatewise as gw
 from gatewise import interop
-from gatewise.interop import keras as door
+from gatewise.interop import keras as gw_keras
 
 pytestmark = [
     pytest.mark.peers,
@@ -38,7 +38,7 @@ def test_layers_within_models_within_models_are_found_by_their_names(tmp_path):
             y, _ = interop.load(path, name)(y)
         np.testing.assert_allclose(y[-1], want, rtol=0, atol=CLOSE)
         assert interop.load(path, all_of_them).num_layers == interop.load(path).num_layers == 5
-        assert [one.whole for one in interop.inspect(path).found] == [False] * 4 + [True]
+        assert [one.stacked for one in interop.inspect(path).found] == [False] * 4 + [True]
         whole = interop.load_network(path)
         assert whole.lstm.num_layers == 5
         np.testing.assert_allclose(whole(data.swapaxes(0, 1))[0], want, rtol=0, atol=CLOSE)
@@ -109,10 +109,10 @@ def masked_by_hand(zero_too, number, *at):
 def test_a_mask_that_somebody_gives_is_not_taken_for_the_one_that_a_layer_makes(form, tmp_path):
     for case in ((False, 5, 0), (False, 0, 1), (True, 5, 0), (True, 5, 1), (True, 5, 0, 1)):
         path = saved(masked_by_hand(*case), tmp_path, form)
-        with pytest.raises(gw.FileError, match="a mask of its own") as caught:
+        with pytest.raises(gw.FileError, match="an explicit mask") as caught:
             interop.load_network(path)
         assert len(str(caught.value).splitlines()) == 1
-        assert [one.whole for one in interop.inspect(path).found] == [False, False]
+        assert [one.stacked for one in interop.inspect(path).found] == [False, False]
     for case in ((True, 0), (True, 0, 0), (True, 0, 1)):  # the embedding's own, by hand or not
         model = masked_by_hand(*case)
         network = interop.load_network(saved(model, tmp_path, form))
@@ -127,7 +127,7 @@ def test_a_mask_that_is_only_like_masking_s_is_not_taken_for_it(over, form, tmp_
     axis, value = (1 if over == "axis" else -1), (0.5 if over == "value" else MASKED)
     mask = keras.ops.any(keras.ops.not_equal(y if over == "source" else inputs, value), axis=axis)
     model = keras.Model(inputs, L.LSTM(UNITS)(y, mask=mask))
-    with pytest.raises(gw.FileError, match="a mask of its own"):
+    with pytest.raises(gw.FileError, match="an explicit mask"):
         interop.load_network(saved(model, tmp_path, form))
 
 
@@ -193,7 +193,7 @@ def test_a_class_of_somebody_s_own_is_not_taken_for_keras_s_of_the_same_name(kin
 
 
 @pytest.mark.parametrize("form", [".keras", ".h5"])
-def test_a_model_of_a_class_of_somebody_s_own_has_lstms_but_no_network(form, tmp_path):
+def test_a_model_of_a_custom_class_has_lstms_but_no_network(form, tmp_path):
     class Twice(keras.Model):
         def call(self, x, **options):
             return 2 * super().call(x, **options)
@@ -203,17 +203,17 @@ def test_a_model_of_a_class_of_somebody_s_own_has_lstms_but_no_network(form, tmp
     for model, name in ((within, "lstm"), (keras.Sequential([inputs, within]), "within/lstm")):
         path = saved(model, tmp_path, form)
         np.testing.assert_array_equal(
-            interop.load(path, name)[0].parameters.weight, door.read(model, name)[0].parameters.weight
+            interop.load(path, name)[0].parameters.weight, gw_keras.read(model, name)[0].parameters.weight
         )
-        with pytest.raises(gw.FileError, match="'within' is a model of a class of its own"):
+        with pytest.raises(gw.FileError, match="'within' is a model of a custom class"):
             interop.load_network(path)
 
 
-def test_a_layer_that_stands_in_two_models_is_refused_where_the_file_has_no_weights_of_it(tmp_path):
+def test_a_layer_shared_by_two_models_is_refused_where_the_file_has_no_weights_of_it(tmp_path):
     shared = L.LSTM(INPUTS, return_sequences=True, name="shared")
     inputs, inner = keras.Input((TIME, INPUTS)), keras.Input((TIME, INPUTS))
     model = keras.Model(inputs, shared(keras.Model(inner, shared(inner), name="inner")(inputs)))
     contents = interop.inspect(saved(model, tmp_path, ".keras"))
     assert [one.name for one in contents.found] == ["inner/shared"]
-    assert "stands elsewhere too" in contents.refused[0].reason
+    assert "shared with another layer" in contents.refused[0].reason
     assert len(interop.inspect(saved(model, tmp_path, ".h5")).found) == 3  # which has them twice, and the two as one

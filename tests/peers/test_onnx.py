@@ -11,7 +11,7 @@ from agreement import assert_agree
 from pairwise import meetings
 from peers.onnx_running import CLOSE, ask
 
-from gatewise.interop import onnx as door
+from gatewise.interop import onnx as gw_onnx
 from gatewise.interop.onnx.reading import looked_at
 
 onnx = pytest.importorskip("onnx")
@@ -184,12 +184,12 @@ def test_a_quantised_lstm_is_read_and_lies_as_near_as_its_note_says(direction, s
     quantization.quantize_dynamic(
         source, target, weight_type=kind, per_channel=per_channel, op_types_to_quantize=["LSTM"]
     )
-    (found,) = door.contents(target, {}).found
+    (found,) = gw_onnx.contents(target, {}).found
     assert "DynamicQuantizeLSTM" in found.convention
     (note,) = [one for one in found.notes if "8 bits" in one]
     assert found.warns == (note,)
-    of_x, of_h = map(float, re.search(r"by about (\S+) times .* and (\S+) of the hidden", note).groups())
-    exact = door.read(source)
+    of_x, of_h = map(float, re.search(r"by about (\S+) times .* and (\S+) times that of the hidden", note).groups())
+    exact = gw_onnx.read(source)
     for cell, that, place in zip(found.lstm.layers[0], exact.layers[0], range(2), strict=False):
         step = np.abs(arrays["W"][place]).max() / 127  # at most a whole step, where zero points are rounded too
         assert np.abs(cell.parameters.input_weight - that.parameters.input_weight).max() <= step
@@ -201,5 +201,5 @@ def test_a_quantised_lstm_is_read_and_lies_as_near_as_its_note_says(direction, s
     assert 0 < max(errors) <= 4 * typical
     assert float(np.sqrt(np.mean((got[0] - want[0]) ** 2))) <= typical
     given = {name: one for name, one in arrays.items() if name not in models.WEIGHTS}
-    (record,) = door.capture(target, given)
+    (record,) = gw_onnx.capture(target, **given)
     assert record.difference == pytest.approx(max(errors), rel=1e-3)

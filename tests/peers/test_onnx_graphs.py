@@ -11,7 +11,7 @@ from agreement import assert_agree
 from peers.onnx_running import CLOSE, ask, weights
 
 import gatewise as gw
-from gatewise.interop import onnx as door
+from gatewise.interop import onnx as gw_onnx
 from gatewise.interop.onnx.reading import looked_at
 
 onnx = pytest.importorskip("onnx")
@@ -266,7 +266,7 @@ def test_a_network_that_pytorch_exports_is_read_whole(bidirectional, batch_first
         torch.onnx.export(
             model, (tokens,), path, dynamo=False, input_names=["tokens"], dynamic_axes={"tokens": {0: "a", 1: "b"}}
         )
-    contents = door.contents(path, {})
+    contents = gw_onnx.contents(path, {})
     names = [one.name for one in contents.found]
     assert len(names) == 3
     assert names[2] == " → ".join(names[:2])

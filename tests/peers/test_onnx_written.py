@@ -10,14 +10,14 @@ from pairwise import cover
 from peers.onnx_running import CLOSE, ask, inputs_of, lstm_of
 
 from gatewise.gates import NAMES
-from gatewise.interop import onnx as door
+from gatewise.interop import onnx as gw_onnx
 
 onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.peers
 
 
 def expected(lstm, x, state, *, gates):
-    """Return what a written model must put out, by its outputs' names."""
+    """Return what a written model must return, by its outputs' names."""
     trace = lstm.trace(x, state, engine="reference")
     want = {"Y": trace.output}
     for layer, row in enumerate(trace.state):
@@ -56,7 +56,7 @@ def expressible(variant):
 def test_a_written_variant_runs_in_onnxruntime_as_in_gatewise(variant):
     lstm = lstm_of(variant, directions=2)
     given, state = inputs_of(lstm, np.random.default_rng(0))
-    model = door.write(lstm)
+    model = gw_onnx.write(lstm)
     onnx.checker.check_model(model, full_check=True)
     assert_agree(ask(model, given), expected(lstm, given["X"], state, gates=False), CLOSE)
 
@@ -66,7 +66,7 @@ def test_a_written_variant_runs_in_onnxruntime_as_in_gatewise(variant):
 def test_a_written_stack_runs_in_onnxruntime_as_in_gatewise(shape, gates):
     lstm = lstm_of("plain", **shape)
     given, state = inputs_of(lstm, np.random.default_rng(1))
-    model = door.write(lstm, gates=gates, opset=17 if gates else 21)
+    model = gw_onnx.write(lstm, gates=gates, opset=17 if gates else 21)
     onnx.checker.check_model(model, full_check=True)
     assert_agree(ask(model, given), expected(lstm, given["X"], state, gates=gates), CLOSE)
 
@@ -85,7 +85,7 @@ CELLS = cover(
 def test_every_gate_of_every_step_runs_in_onnxruntime_as_the_trace_has_it(case):
     lstm, dtype = lstm_of(**case), case["dtype"]
     given, state = inputs_of(lstm, np.random.default_rng(2))
-    found = ask(door.write(lstm, gates=True), given)
+    found = ask(gw_onnx.write(lstm, gates=True), given)
     close = CLOSE if dtype == "float32" else 1e-10
     assert_agree(found, expected(lstm, given["X"], state, gates=True), close)
     assert found["forget_gate"].shape == (5, 3, 4)
@@ -96,14 +96,14 @@ def test_every_gate_of_every_step_runs_in_onnxruntime_as_the_trace_has_it(case):
 def test_every_opset_that_is_offered_runs(opset, gates):
     lstm = lstm_of("peephole", directions=2, layers=2)
     given, state = inputs_of(lstm, np.random.default_rng(3))
-    model = door.write(lstm, gates=gates, opset=opset)
+    model = gw_onnx.write(lstm, gates=gates, opset=opset)
     onnx.checker.check_model(model, full_check=True)
     assert_agree(ask(model, given), expected(lstm, given["X"], state, gates=gates), CLOSE)
 
 
 def test_a_written_file_may_be_run_with_any_time_and_batch(tmp_path):
     lstm = lstm_of("plain")
-    door.write(lstm, tmp_path / "lstm.onnx")
+    gw_onnx.write(lstm, tmp_path / "lstm.onnx")
     for time, batch in ((1, 1), (9, 2)):
         given, state = inputs_of(lstm, np.random.default_rng(4), time, batch)
         assert_agree(ask(str(tmp_path / "lstm.onnx"), given), expected(lstm, given["X"], state, gates=False), CLOSE)

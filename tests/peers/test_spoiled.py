@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-import test_cli_doors
+import test_cli_files
 import test_fuzzing
 import test_json_models
 import test_keras_spoiled
@@ -34,4 +34,4 @@ def test_thousands_of_spoiled_files_are_answered_or_refused(kind, seed, tmp_path
 
 def test_a_thousand_damaged_archives_do_no_more_than_give_an_error(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    test_cli_doors.hold_damaged_archives(capsys, 1_000)
+    test_cli_files.hold_damaged_archives(capsys, 1_000)

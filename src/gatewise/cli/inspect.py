@@ -6,6 +6,7 @@ import json as json_module
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,8 +62,9 @@ def inspect(
         parts, refused and calls (what unpickling would have called). An LSTM has name, input_size, hidden_size,
         output_size, num_layers, directions, merge, projection_size, layers (each with input_size, hidden_size and
         recurrent_size), variant (how it differs from the plain cell), num_parameters, dtype, convention, where, notes,
-        initial_state, batch_first, time_reversed and not_finite; a part has name, kind and shape; what is refused has
-        name and reason.
+        initial_state, batch_first, time_reversed, masked, masked_output (Keras), graph (ONNX: which of the graph's
+        inputs and outputs are x, lengths, h0, c0, y, hn and cn) and not_finite; a part has name, kind and shape; what
+        is refused has name and reason.
     """
     contents = reading.inspected(file, settings)
     if json:
@@ -119,6 +121,9 @@ def _as_json(found: Found) -> dict[str, Any]:
         "initial_state": found.state is not None,
         "batch_first": found.batch_first,
         "time_reversed": found.time_reversed,
+        "masked": found.masked,
+        "masked_output": found.masked_output,
+        "graph": None if found.graph is None else asdict(found.graph),
         "not_finite": list(found.bad),
     }
 

@@ -97,7 +97,7 @@ def _of_given(path: Path, switches: Mapping[str, Any]) -> Run:
     from gatewise.grading import problem, sheet
 
     found = problem.of_sheet(sheet.read(path, "given"), switches)
-    return Run(list(found.rows()), {"numbers": f"given in {path}"}, found.dh, found.dc)
+    return Run(list(found.sequences()), {"numbers": f"given in {path}"}, found.dh, found.dc)
 
 
 def _place(at: int | None, steps: Sequence[Step]) -> int | None:

@@ -38,8 +38,9 @@ def trace(
         Path,
         Parameter(
             help="The input of the LSTM: a .npy, .npz or .csv file; integers if FILE holds a network with an embedding."
-            " In a .csv file each row is a time step. Its columns are separated by tabs, semicolons or commas; its"
-            " first line may name the features, and a first column called time or date gives the times."
+            " In a .csv file each row is a time step; the first line may name the features, and a first column called"
+            " time or date gives the times. Columns are separated by tabs, semicolons or commas; between tabs or"
+            " semicolons, a comma marks decimals."
         ),
     ],
     /,

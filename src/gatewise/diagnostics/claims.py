@@ -1,4 +1,4 @@
-"""What a runtime answered, checked: each array by its name, the precision it was computed in, and the initial state."""
+"""A runtime's answers, validated: each array by its name, their precision, and the initial state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gatewise.step import State
 
 
 def started(lstm: LSTM, state: States, batch: int) -> States:
-    """Return the state that the runtime started from with a batch axis, as the LSTM takes it."""
+    """Return the runtime's initial state with a batch axis, in the form that the LSTM takes."""
     try:
         single = all(np.ndim(part) == 1 for row in state for one in row for part in one)
     except TypeError:
@@ -29,7 +29,7 @@ def started(lstm: LSTM, state: States, batch: int) -> States:
 
 
 def claimed(lstm: LSTM, y: Any, final: Any, time: int, batch: int, axes: Sequence[str]) -> tuple[dict[str, Array], str]:
-    """Return the answers by the names of `named`, and their precision."""
+    """Return the answers by the names that `named` uses, and their precision."""
     claims: dict[str, npt.NDArray[Any]] = {}
     if y is not None:
         name, claims_y = _output(lstm, _array("y", y), time, batch, axes)
@@ -55,7 +55,7 @@ def claimed(lstm: LSTM, y: Any, final: Any, time: int, batch: int, axes: Sequenc
                         raise ShapeError(f"{name} has shape {np.shape(part)}; it must be {shape}")
                     claims[name] = array
     if not claims:
-        raise OptionError("there is nothing to verify: give y, or the final states")
+        raise OptionError("there is nothing to verify: pass y, or the final states")
     names = {_precision(array) for array in claims.values()}
     precision = next(name for name in DIGITS if name in names)
     return {name: array.astype(np.float64) for name, array in claims.items()}, precision
@@ -67,7 +67,7 @@ def _array(what: str, given: Any) -> npt.NDArray[Any]:
 
 
 def _precision(array: npt.NDArray[Any]) -> str:
-    """Return the type that an array was computed in: the narrowest that holds all of its numbers."""
+    """Return the precision that an array was computed in: the narrowest that holds all of its numbers."""
     with np.errstate(all="ignore"):
         single = array.astype(np.float32)
         if not np.array_equal(single, array, equal_nan=True):
@@ -75,13 +75,13 @@ def _precision(array: npt.NDArray[Any]) -> str:
         half = single.astype(np.float16)
     if array.dtype == np.float16 or not array.any():
         return "float16" if array.dtype == np.float16 else "float32"
-    if not (single.view(np.uint32) & 0xFFFF).any():  # the bits that bfloat16 has not
+    if not (single.view(np.uint32) & 0xFFFF).any():  # the bits that bfloat16 lacks
         return "bfloat16"
     return "float16" if np.array_equal(half, array, equal_nan=True) else "float32"
 
 
 def _output(lstm: LSTM, y: Any, time: int, batch: int, axes: Sequence[str]) -> tuple[str, Any]:
-    """Return the output as (time, batch, ·), or the last one as (batch, ·), and its name."""
+    """Return the output as (time, batch, ·), or the last step's as (batch, ·), and its name."""
     size = lstm.output_size * (2 if lstm.merge[-1] == "none" and lstm.bidirectional else 1)
     first = list(axes).index("time") < (list(axes).index("batch") if "batch" in axes else len(axes))
     if y.ndim == 4:

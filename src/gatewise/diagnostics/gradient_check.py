@@ -1,4 +1,4 @@
-"""Are the gradients right? Back-propagation against central differences."""
+"""Are the gradients right? Backpropagation against central differences."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from gatewise.equations import Moment
 from gatewise.parameters import Parameters
 from gatewise.step import Step
 
-BY = 1e-5  # where the error of the difference, BY^2, and that of its rounding, 1e-16 / BY, are alike
-MOST = 64  # entries of one array; beyond that they are drawn
-WORK = 40_000  # steps that may be computed in all
+BY = 1e-5  # the perturbation: the truncation error, BY^2, and the rounding error, 1e-16 / BY, are then of similar size
+MOST = 64  # entries of one array that are compared; of a larger array they are drawn at random
+WORK = 40_000  # steps computed in total, at most
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The gradient of one array against central differences.
+    """The gradient with respect to one array, compared with central differences.
 
     Attributes
     ----------
     name : str
         ``x``, ``h_prev`` and ``c_prev`` (before the first step), or a name of the parameters.
     entries, of : int
-        How many entries were compared, of how many.
+        How many entries were compared, and how many there are.
     largest : float
-        The largest of their gradients.
+        The largest absolute value of their gradient.
     error : float
-        The largest difference.
-    noise : float
-        What differences cannot tell apart: the rounding of the loss, over the step.
+        The largest absolute difference.
+    rounding : float
+        What central differences cannot resolve: the rounding error of the loss, divided by the perturbation.
     """
 
     name: str
@@ -42,22 +42,22 @@ class Compared:
     of: int
     largest: float
     error: float
-    noise: float
+    rounding: float
 
     @property
     def relative(self) -> float:
-        """The largest difference over the largest gradient; where that is nothing, the difference itself."""
+        """The largest difference divided by the largest gradient, or as it is where that is zero."""
         return self.error / self.largest if self.largest else self.error
 
     @property
     def visible(self) -> bool:
-        """Whether the gradient is large enough to be seen in differences."""
-        return self.largest > 1e3 * self.noise
+        """Whether the gradient is large enough for central differences to resolve it."""
+        return self.largest > 1e3 * self.rounding
 
     @property
     def agrees(self) -> bool:
-        """Whether the two are the same but for the error of differences."""
-        return self.error <= 1e-5 * self.largest + 10 * self.noise
+        """Whether the two agree within the error of central differences."""
+        return self.error <= 1e-5 * self.largest + 10 * self.rounding
 
 
 @quiet
@@ -69,23 +69,24 @@ def gradient_check(
     Parameters
     ----------
     steps : sequence of Step
-        Of one row, in the order in which they ran.
+        Those of one sequence, in the order in which they ran.
     dh, dc : array (recurrent,), (hidden,)
-        The derivatives of the loss by the states after the last step; the loss is taken to be linear in them.
+        The gradients of the loss with respect to the states after the last step; the loss is assumed to be linear in
+        those states.
     dy : array (time, recurrent), optional
         The gradients of the loss with respect to the output of every step, in which it is linear too; zeros by default.
     seed : int
-        Where drawing starts, of arrays with more than 64 entries (fewer where there are very many steps).
+        Random seed for the choice of entries in arrays with more than 64 (fewer where there are very many steps).
 
     Returns
     -------
     tuple of Compared
-        Of the inputs, the states before the first step, and every array of the parameters.
+        One for the inputs, for each state before the first step, and for each array of the parameters.
 
     Notes
     -----
-    Differences are computed in float64 whatever the cell's precision. At a kink (of a clip, or a relu) the two may
-    rightly differ. Costs two runs for each entry that is compared.
+    Central differences are computed in float64 whatever the cell's precision. At a kink (of a clip or a relu) the two
+    may differ although both are right. Each entry that is compared takes two runs.
     """
     p = steps[0].parameters
     dy = np.zeros((len(steps), p.recurrent_size)) if dy is None else dy
@@ -102,19 +103,19 @@ def gradient_check(
     scale = float((np.abs(dh * last.h)).sum() + np.abs(dc * last.c).sum())
     scale += sum(float(np.abs(part * step.state.h).sum()) for part, step in zip(dy, steps, strict=True))
     precise = steps[0].parameters.weight.dtype
-    noise = np.finfo(np.float64).eps * scale / BY + np.finfo(precise).eps * (0 if precise == np.float64 else scale)
+    rounding = np.finfo(np.float64).eps * scale / BY + np.finfo(precise).eps * (0 if precise == np.float64 else scale)
     for name, array in arrays.items():
         size = array.size
         places = np.arange(size) if size <= most else np.sort(rng.choice(size, most, replace=False))
         differences = _differences(_loss(steps, dh, dc, dy), arrays, name, places)
         gradients = found[name].reshape(-1)[places]
         largest, error = np.max(np.abs(gradients), initial=0), np.max(np.abs(gradients - differences), initial=0)
-        compared.append(Compared(name, len(places), size, float(largest), float(error), float(noise)))
+        compared.append(Compared(name, len(places), size, float(largest), float(error), float(rounding)))
     return tuple(compared)
 
 
 def _gradients(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> dict[str, Array]:
-    """Return the gradients of a run by back-propagation through time."""
+    """Return the gradients of a run by backpropagation through time."""
     found: dict[str, Array] = {}
     inputs = []
     d_h, d_c = np.asarray(dh)[None], np.asarray(dc)[None]
@@ -128,7 +129,7 @@ def _gradients(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> dict[s
 
 
 def _loss(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> Callable[[dict[str, Array]], float]:
-    """Return the loss of a run as a function of all that goes into it."""
+    """Return the loss of a run as a function of everything that goes into it."""
     names = steps[0].parameters.arrays()
 
     def loss(arrays: dict[str, Array]) -> float:
@@ -147,7 +148,7 @@ def _loss(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> Callable[[d
 def _differences(
     loss: Callable[[dict[str, Array]], float], arrays: dict[str, Array], name: str, places: npt.NDArray[np.int64]
 ) -> Array:
-    """Return the central differences of the loss by the entries of one array at `places`."""
+    """Return the central differences of the loss with respect to the entries of one array at `places`."""
     found = np.empty(len(places))
     for n, place in enumerate(places):
         at, ends = np.unravel_index(place, arrays[name].shape), []

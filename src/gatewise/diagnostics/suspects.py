@@ -1,6 +1,6 @@
-"""What a runtime may have done otherwise: the mistakes that are made with an LSTM's weights, axes and states.
+"""What a runtime may have done differently: the usual mistakes with an LSTM's weights, axes and states.
 
-Each is a case that differs from the one at hand in one thing only, to be held against the same answers.
+Each is a case that differs from the given one in one respect only, to be compared with the same answers.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from gatewise.layers import LSTM
 from gatewise.parameters import COUPLINGS, Parameters, Variant
 from gatewise.step import State
 
-STEPS = 48  # over which biases are fitted
-ROUNDS = 40  # at most
+STEPS = 48  # over which biases are fitted, at most
+ROUNDS = 40  # of the fit, at most
 Supposed = Iterator[tuple[str, Case, dict[str, Array]]]
 Change = Callable[[Parameters], Parameters]
 Changes = Iterator[tuple[str, Change]]
 
 
 def mistakes(case: Case, claims: dict[str, Array]) -> Supposed:
-    """Yield each mistake in words, with the case in which it is made, and the answers as they stand then."""
+    """Yield each mistake in words, with the case in which it is made and the answers to compare that with."""
     for said, change in _of_weights(case.lstm):
         try:
             cells = [
@@ -64,10 +64,10 @@ def _of_orders() -> Changes:
         if order == gates.LETTERS:
             continue
         whose = f" (the order of {', '.join(frameworks[order])})" if order in frameworks else ""
-        yield f"the gates lie in the order {' '.join(order)}, not i f g o{whose}", _reordered(order)
+        yield f"the gates are stored in the order {' '.join(order)}, not i f g o{whose}", _reordered(order)
     for order in map("".join, itertools.permutations(gates.PEEPHOLES)):
         if order != gates.PEEPHOLES:
-            yield f"the peepholes lie in the order {' '.join(order)}, not i f o", _peepholes(order)
+            yield f"the peepholes are stored in the order {' '.join(order)}, not i f o", _peepholes(order)
 
 
 def _of_biases() -> Changes:
@@ -85,7 +85,7 @@ def _of_biases() -> Changes:
     yield "the runtime adds the biases twice", bias(lambda b: 2 * b)
     yield "the runtime adds only one of two equal biases", bias(lambda b: b / 2)
     yield "the runtime adds 1 to the forget gate's bias", forget(1.0)
-    yield "the runtime does not have the 1 that was added to the forget gate's bias", forget(-1.0)
+    yield "the runtime lacks the 1 that was added to the forget gate's bias", forget(-1.0)
 
 
 def _of_matrices() -> Changes:
@@ -93,7 +93,7 @@ def _of_matrices() -> Changes:
     yield "the input's weights are transposed", lambda p: _columns(p, p.recurrent_weight, p.input_weight.mT)
     yield "all weights are transposed", lambda p: _columns(p, p.recurrent_weight.mT, p.input_weight.mT)
     yield (
-        "the input's and the recurrent weights have changed places",
+        "the input's and the recurrent weights are swapped",
         lambda p: _columns(p, p.input_weight, p.recurrent_weight),
     )
 
@@ -174,12 +174,12 @@ def _of_directions(case: Case, claims: dict[str, Array]) -> Supposed:
     if not lstm.bidirectional:
         other = "backward" if lstm.directions[0] == "forward" else "forward"
         turned = LSTM.from_cells([row[0] for row in lstm.layers], direction=other)
-        yield f"the runtime goes {other} in time", replace(case, lstm=turned), claims
+        yield f"the runtime runs {other} in time", replace(case, lstm=turned), claims
         return
     ways = {
-        "the directions' weights have changed places": (1, 0),
-        "both directions have the forward weights": (0, 0),
-        "both directions have the backward weights": (1, 1),
+        "the weights of the two directions are swapped": (1, 0),
+        "both directions use the forward weights": (0, 0),
+        "both directions use the backward weights": (1, 1),
     }
     for said, places in ways.items():
         rows = [tuple(row[place] for place in places) for row in lstm.layers]
@@ -198,7 +198,7 @@ def _of_axes(case: Case, claims: dict[str, Array]) -> Supposed:
     time, batch = case.x.shape[:2]
     if case.valid is not None or (time, batch) == (1, 1):
         return
-    said = "the axes of time and batch have changed places (axes)"
+    said = "the time and batch axes are swapped (axes)"
     swapped = {name: claim.swapaxes(0, 1) if name == "y" else claim for name, claim in claims.items()}
     sizes = {len(claim) for name, claim in claims.items() if name != "y"}
     if sizes <= {time} and (case.state is None or time == batch):
@@ -209,31 +209,31 @@ def _of_states(case: Case, claims: dict[str, Array]) -> Supposed:
     if case.state is not None:
         zeros = case.lstm.zero_state(case.x.shape[1])
         pairs = [list(zip(*rows, strict=True)) for rows in zip(case.state, zeros, strict=True)]
-        yield "the runtime starts from zeros: the initial state is not carried", replace(case, state=None), claims
+        yield "the runtime starts from zeros, not from the initial state", replace(case, state=None), claims
         only_c = tuple(tuple(State(zero.h, one.c) for one, zero in row) for row in pairs)
         yield "the runtime starts from a hidden state of zeros", replace(case, state=only_c), claims
         only_h = tuple(tuple(State(one.h, zero.c) for one, zero in row) for row in pairs)
         yield "the runtime starts from a cell state of zeros", replace(case, state=only_h), claims
         if all(one.h.shape == one.c.shape for row in case.state for one in row):
             turned = tuple(tuple(State(one.c, one.h) for one in row) for row in case.state)
-            yield "the initial hidden and cell states have changed places", replace(case, state=turned), claims
+            yield "the initial hidden and cell states are swapped", replace(case, state=turned), claims
     names = {name: f"c{name[1:]}" if name[0] == "h" else f"h{name[1:]}" for name in claims if name[0] in "hc"}
     if names and all(other in claims and claims[other].shape == claims[name].shape for name, other in names.items()):
         turned_claims = {name: claims[names.get(name, name)] for name in claims}
-        yield "the final hidden and cell states have changed places", case, turned_claims
+        yield "the final hidden and cell states are swapped", case, turned_claims
     if case.valid is not None:
-        yield "the runtime runs on beyond the lengths", replace(case, valid=None), claims
+        yield "the runtime ignores the lengths or the mask", replace(case, valid=None), claims
 
 
-# Biases, which are found without being guessed.
+# Biases, which are fitted.
 
 
 def other_biases(case: Case, claims: dict[str, Array], u: float) -> str | None:
-    """Return in words by how much the biases differ, where nothing else does.
+    """Return in words by how much the biases differ, if nothing else does.
 
-    One layer's own outputs are its hidden states, so that all that goes into each unit is known but four numbers, its
-    biases. They are fitted (Levenberg and Marquardt) with the hidden states given, and believed where what is left is
-    rounding.
+    The outputs of a single layer are its hidden states, so that everything that goes into a unit is known except its
+    four biases. They are fitted (Levenberg and Marquardt) to the given hidden states, and accepted if only rounding
+    remains.
     """
     lstm, y = case.lstm, claims.get("y")
     p = lstm.layers[0][0].parameters
@@ -260,14 +260,14 @@ def other_biases(case: Case, claims: dict[str, Array], u: float) -> str | None:
             whose = f" of the {direction} direction" if lstm.bidirectional else ""
             said = f"the {gates.NAMES[gate].replace('_', ' ')} of unit {unit}{whose} by {by[gate, unit]:+.4g}"
             found.append((float(np.abs(by[gate, unit])), said))
-    # A unit whose gates are saturated may hide its biases; where anything else is wrong, hardly a unit can be fitted.
+    # A unit with saturated gates may leave its biases undetermined; where anything else is wrong, few can be fitted.
     if not explained or np.mean(explained) < 0.8:
         return None
-    return f"the runtime has other biases (one of two is missing, say), most of all that of {max(found)[1]}"
+    return f"the runtime has different biases (as if one of two were missing); the largest change is {max(found)[1]}"
 
 
 def _fitted(p: Parameters, x: Array, h: Array, start: State) -> tuple[Array, Array, Array]:
-    """Return by how much each bias must change (4, hidden), and each unit's largest error before and after."""
+    """Return the change of each bias (4, hidden), and each unit's largest error before and after it."""
     previous = np.concatenate([start.h[None], h[:-1]])
     sums = np.concatenate([previous, x], -1)[:, None] @ p.weight.mT  # (time, 4, batch, hidden)
 

@@ -1,8 +1,8 @@
-"""Does an LSTM compute what its own runtime computed? Rounding told from a mistake, and the mistake by its name.
+"""Does an LSTM compute what its own runtime computed? Tells rounding from a mistake, and names the mistake.
 
-The LSTM is run in float64, which is taken as the truth. `rounding` measures by how much the rounding of a runtime moves
-each number on this very input. Where an answer differs from the truth by more than `FACTOR` times that, it is a
-mistake, and those that `suspects` knows are made in turn, to see which of them leaves nothing but rounding.
+The LSTM is run in float64, which is taken as the truth. `rounding` measures by how much a runtime's rounding changes
+each number on this very input. An answer that differs from the truth by more than `FACTOR` times that is a mistake;
+then those that `suspects` knows are tried in turn, to see which of them leaves only rounding.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from gatewise.layers.arguments import valid_steps
 from gatewise.layers.stack import States
 from gatewise.step import State
 
-FACTOR = 10.0  # how many times what rounding does to a number is still rounding
-BLIND = 0.03  # of the largest number of an array: where rounding may move others by so much, nothing can be told
+FACTOR = 10.0  # up to so many standard deviations of rounding a difference counts as rounding
+BLIND = 0.03  # of an array's largest number: where rounding may change others by so much, nothing can be decided
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One array of answers against what the LSTM computes.
+    """One array of answers, compared with what the LSTM computes.
 
     Attributes
     ----------
@@ -39,23 +39,23 @@ class Difference:
     largest : float
         The largest difference; infinite where one is a finite number and the other is not.
     index : tuple of int
-        Where it is: (step, row, unit) or (row, unit).
+        Where it is: (step, sequence, unit) or (sequence, unit).
     given, computed : float
         The two numbers there.
     scale : float
         The largest number of the array.
     allowance : float
-        How much of a difference would be rounding there.
+        Up to which difference rounding explains it there.
     excess : float
-        The largest ratio of a difference to its allowance: above 1 it is a mistake.
+        The largest ratio of a difference to its allowance; above 1 it is a mistake.
     beyond : int
         How many entries differ by more than their allowance.
     entries : int
         How many were compared.
     hidden : int
-        How many of them rounding alone may move as far as a mistake would: they tell nothing.
+        How many of them rounding alone may change as much as a mistake would, so that they decide nothing.
     first : tuple of int or None
-        The first place, in the order of time, of a difference that is no rounding.
+        The first place, in order of time, of a difference that rounding does not explain.
     """
 
     name: str
@@ -78,22 +78,22 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """``rounding``, ``mistake``, or ``undecided`` where there is no number that tells."""
+        """``rounding``, ``mistake``, or ``undecided`` where no number decides."""
         return "mistake" if self.beyond else "undecided" if self.hidden == self.entries else "rounding"
 
 
 @dataclass(frozen=True)
 class Verification:
-    """An LSTM held against the answers of a runtime.
+    """An LSTM compared with the answers of a runtime.
 
     Attributes
     ----------
     differences : tuple of Difference
         One for each array that was given.
     precision : str
-        In which the runtime is taken to have computed.
+        The precision in which the runtime is assumed to have computed.
     causes : tuple of str
-        Each is a mistake that, made in the other direction, leaves nothing but rounding; empty where none was found.
+        Mistakes, each of which explains the answers up to rounding when it is made here too; empty if none was found.
     notes : tuple of str
         What was assumed.
     """
@@ -105,12 +105,12 @@ class Verification:
 
     @property
     def agrees(self) -> bool:
-        """Whether every difference is rounding, and there is one."""
+        """Whether there are answers, and all of them differ by rounding only."""
         return self.verdict == "rounding"
 
     @property
     def verdict(self) -> str:
-        """``rounding``, ``mistake``, or ``undecided`` where no array shows a mistake and one tells nothing."""
+        """``rounding``, ``mistake``, or ``undecided`` where no array shows a mistake and one decides nothing."""
         verdicts = [one.verdict for one in self.differences if one.entries] or ["undecided"]
         return next((one for one in ("mistake", "undecided") if one in verdicts), "rounding")
 
@@ -127,28 +127,30 @@ def verify(
     axes: Sequence[str] = AXES,
     seed: int = 0,
 ) -> Verification:
-    """Hold an LSTM against the answers that its own runtime gave, and tell rounding from a mistake.
+    """Compare an LSTM with the answers of its own runtime, and tell rounding from a mistake.
+
+    (`gatewise.check` compares a run with numbers that a person worked out by hand.)
 
     Parameters
     ----------
     lstm : LSTM
     x : array
-        What went in, on the `axes`; or (time, feature).
+        The input, with the axes in the order `axes`; or (time, feature).
     y : array, optional
-        What came out, on the same axes; or what came out last (batch, output) or (output,); or with the directions
-        apart, (time, direction, batch, size) or (batch, time, direction, size), as ONNX has them.
+        The output, with the same axes; or the last step's (batch, output) or (output,); or with the directions
+        separate, (time, direction, batch, size) or (batch, time, direction, size), as in ONNX.
     state : tuple of tuple of State, optional
-        What the runtime started from, ``[layer][direction]``; zeros by default.
+        The runtime's initial state, ``[layer][direction]``; zeros by default.
     final : nested sequence of (h, c), optional
-        Its states in the end, ``[layer][direction]``; either of a pair may be None.
+        Its final states, ``[layer][direction]``; either of a pair may be None.
     lengths : array of int (batch,), optional
-        How many steps of each row are real. What is put out beyond may be zeros or the last output again.
+        How many steps of each sequence are valid. Beyond them the output may be zeros or repeat the last one.
     mask : boolean array (time, batch) or (time,), optional
-        Which steps take place, where padding is not only on the right.
+        Which steps are valid, where padding is not only on the right.
     axes : sequence of str
         The order of the axes of `x` and `y`: a permutation of ``time, batch, feature``.
     seed : int
-        Where the draws of rounding start; the same seed gives the same verdict.
+        Random seed for the simulated rounding; the same seed gives the same verdict.
 
     Returns
     -------
@@ -163,9 +165,9 @@ def verify(
 
     Notes
     -----
-    The runtime is taken to have computed in the narrowest precision that holds its answers (bfloat16, float16, float32,
-    float64), or in that of the weights where they have fewer digits. A change too small to be seen through rounding is
-    not found.
+    The runtime is assumed to have computed in the narrowest precision that holds its answers (bfloat16, float16,
+    float32, float64), or in that of the weights if they have fewer digits. A mistake that changes the answers no more
+    than rounding does is not found.
 
     Examples
     --------
@@ -193,7 +195,7 @@ def verify(
         repeats = replace(case, masked_output="repeat")
         if _furthest(repeats.answers(), claims) < _furthest(case.answers(), claims):
             case = repeats
-            notes.append("where a step does not take place, the last output is repeated")
+            notes.append("where a step is not valid, the last output is repeated")
     differences, blind = _compared(case, claims, u, seed)
     notes += blind
     found = Verification(differences, precision, (), tuple(notes))
@@ -217,14 +219,14 @@ def _furthest(found: dict[str, Array], claims: dict[str, Array]) -> float:
 
 
 def _apart(claim: Array, truth: Array) -> Array:
-    """Return |claim - truth|: 0 where both are the same infinity or NaN, infinite where only one is finite."""
+    """Return |claim - truth|: 0 where both are NaN or the same infinity, infinite where only one is finite."""
     same = (claim == truth) | (np.isnan(claim) & np.isnan(truth))
     away = np.abs(claim - truth)
     return np.where(same, 0, np.where(np.isnan(away), np.inf, away))
 
 
 def _compared(case: Case, claims: dict[str, Array], u: float, seed: int) -> tuple[tuple[Difference, ...], list[str]]:
-    """Return the difference of every claim, and in words where rounding hides everything."""
+    """Return the difference of every array of answers, and in words where rounding hides everything."""
     truth = case.answers("reference")
     rounded = spread(case, truth, [*claims], u, seed)
     found, blind = [], []
@@ -239,9 +241,9 @@ def _compared(case: Case, claims: dict[str, Array], u: float, seed: int) -> tupl
         ratio = np.where(hidden, np.minimum(ratio, 1), ratio)
         if scale and hidden.any():
             blind.append(
-                f"from step {np.argwhere(hidden)[0][0]} on, rounding alone moves y as much as a mistake would"
+                f"from step {np.argwhere(hidden)[0][0]} on, rounding alone changes y as much as a mistake would"
                 if name == "y"
-                else f"rounding alone moves {name} as much as a mistake would"
+                else f"rounding alone changes {name} as much as a mistake would"
             )
         beyond = np.argwhere(ratio > 1)
         at: tuple[int, ...] = np.unravel_index(np.argmax(away), away.shape) if away.size else (0,) * away.ndim  # type: ignore[assignment]
@@ -269,15 +271,15 @@ def _compared(case: Case, claims: dict[str, Array], u: float, seed: int) -> tupl
 
 
 def _causes(case: Case, claims: dict[str, Array], u: float, seed: int) -> Iterator[str]:
-    """Find the mistakes that leave nothing but rounding when they are made here too."""
+    """Find the mistakes that leave only rounding when they are made here too."""
     truth = case.answers()
-    row = _worst_row(truth, claims)
-    before = _furthest(*_row(truth, claims, row))
+    sequence = _worst_sequence(truth, claims)
+    before = _furthest(*_sequence(truth, claims, sequence))
     seen: list[str] = []
     for said, other, others in mistakes(case, claims):
         try:
-            after = _furthest(*_one_row(other, others, row))
-        except (ShapeError, OptionError):  # it does not fit together so
+            after = _furthest(*_one_sequence(other, others, sequence))
+        except (ShapeError, OptionError):  # the mistake is impossible with these sizes
             continue
         near = after < before / 20 or (after < before / 2 and before < 1e4 * u)
         if near or not math.isfinite(before):
@@ -289,33 +291,35 @@ def _causes(case: Case, claims: dict[str, Array], u: float, seed: int) -> Iterat
         yield biases
 
 
-def _worst_row(truth: dict[str, Array], claims: dict[str, Array]) -> int:
-    """Return the row that is furthest off, relative to each array's largest number."""
+def _worst_sequence(truth: dict[str, Array], claims: dict[str, Array]) -> int:
+    """Return the sequence that is furthest off, relative to each array's largest number."""
     found: dict[int, float] = {0: 0.0}
     for name, claim in claims.items():
         away = _apart(claim, truth[name]).max(axis=-1, initial=0)
         away = away.max(axis=0, initial=0) if name == "y" else away
         if away.size:
-            row = int(np.argmax(away))
-            found[row] = max(found.get(row, 0.0), float(away[row]) / float(np.abs(truth[name]).max() or 1))
-    return max(found, key=lambda row: found[row])
+            sequence, scale = int(np.argmax(away)), float(np.abs(truth[name]).max() or 1)
+            found[sequence] = max(found.get(sequence, 0.0), float(away[sequence]) / scale)
+    return max(found, key=lambda sequence: found[sequence])
 
 
-def _row(truth: dict[str, Array], claims: dict[str, Array], row: int) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Return one row of what was computed, and of what was given."""
+def _sequence(
+    truth: dict[str, Array], claims: dict[str, Array], sequence: int
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return one sequence of what was computed, and of what was given."""
 
     def cut(arrays: dict[str, Array]) -> dict[str, Array]:
-        return {n: a[:, row : row + 1] if n == "y" else a[row : row + 1] for n, a in arrays.items()}
+        return {n: a[:, sequence : sequence + 1] if n == "y" else a[sequence : sequence + 1] for n, a in arrays.items()}
 
     return cut({name: truth[name] for name in claims}), cut(claims)
 
 
-def _one_row(case: Case, claims: dict[str, Array], row: int) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Return one row of the answers of a case, and of what was given: rows do not meet, and one tells enough."""
-    row = min(row, case.x.shape[1] - 1)
-    state, rows = case.state, slice(row, row + 1)
+def _one_sequence(case: Case, claims: dict[str, Array], sequence: int) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return one sequence of a case's answers, and of what was given; sequences are independent, and one suffices."""
+    sequence = min(sequence, case.x.shape[1] - 1)
+    state, sequences = case.state, slice(sequence, sequence + 1)
     if state is not None:
-        state = tuple(tuple(State(one.h[rows], one.c[rows]) for one in layer) for layer in state)
-    valid = None if case.valid is None else case.valid[:, rows]
-    alone = replace(case, x=case.x[:, rows], state=state, valid=valid).answers()
-    return {name: alone[name] for name in claims}, _row(claims, claims, row)[1]
+        state = tuple(tuple(State(one.h[sequences], one.c[sequences]) for one in layer) for layer in state)
+    valid = None if case.valid is None else case.valid[:, sequences]
+    alone = replace(case, x=case.x[:, sequences], state=state, valid=valid).answers()
+    return {name: alone[name] for name in claims}, _sequence(claims, claims, sequence)[1]

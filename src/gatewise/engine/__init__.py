@@ -1,4 +1,4 @@
-"""Engines: each runs a cell over time and fills a trace, and goes back over the trace for the gradients."""
+"""The engines: each runs a cell over time and fills a trace, and computes the gradients from the trace."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from gatewise.engine import native, reference
 from gatewise.errors import OptionError, one_of
 from gatewise.parameters import Parameters
 
-ENGINES: dict[str, ModuleType] = {native.NAME: native, reference.NAME: reference}  # fastest first; the last runs all
+ENGINES: dict[str, ModuleType] = {
+    native.NAME: native,
+    reference.NAME: reference,
+}  # fastest first; the last one runs all
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What one engine is on this machine.
+    """One engine, as it is on this machine.
 
     Attributes
     ----------
     name : str
-        What `engine=` calls it.
+        Its name, for ``engine=``.
     available : bool
     why_not : str or None
         Why it is not available.
     kernel : str or None
-        Of a native engine: the instruction set that it uses. The environment variable GATEWISE_KERNEL names another.
+        The kernel that the native engine uses, one for each instruction set; the environment variable GATEWISE_KERNEL
+        selects another.
     kernels : tuple of str
-        Those that this machine can run, fastest first.
+        The kernels that this machine can run, fastest first.
     threads : int
-        How many it uses at most.
+        How many threads it uses at most.
     """
 
     name: str
@@ -41,12 +45,12 @@ class Engine:
 
 
 def engines() -> tuple[Engine, ...]:
-    """Return what engines there are, fastest first; ``engine="auto"`` takes the first that can run a cell.
+    """Return the engines, fastest first; ``engine="auto"`` takes the first that can run a cell.
 
     Raises
     ------
     OptionError
-        If GATEWISE_KERNEL or GATEWISE_NUM_THREADS asks for what is not there.
+        If GATEWISE_KERNEL names no kernel that this machine can run, or GATEWISE_NUM_THREADS is no number of threads.
 
     Examples
     --------
@@ -62,15 +66,15 @@ def engines() -> tuple[Engine, ...]:
 
 
 def set_num_threads(count: int) -> None:
-    """Say how many threads a run may use at most; it gives the same bits with any number.
+    """Set the largest number of threads of a run; results are the same bit for bit with any number.
 
-    At first it is GATEWISE_NUM_THREADS, or as many as there are CPUs that this process may use. Only the native engine
-    has threads.
+    By default it is GATEWISE_NUM_THREADS, or else the number of CPUs that this process may use. Only the native engine
+    uses threads.
 
     Raises
     ------
     OptionError
-        If it is not a whole number from 1 to 1024.
+        If it is not an integer from 1 to 1024.
     """
     native.set_num_threads(size("the number of threads", count))
 
@@ -81,7 +85,7 @@ def choose(name: str, parameters: Parameters) -> ModuleType:
     Raises
     ------
     OptionError
-        If there is no such engine, or it cannot run the cell; the sentence says why.
+        If there is no such engine, or it cannot run the cell; the message says why.
     """
     if name == "auto":
         return next(engine for engine in ENGINES.values() if engine.refusal(parameters) is None)

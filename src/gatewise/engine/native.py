@@ -1,9 +1,9 @@
 """The native engine: the C++ kernels of `native/`, in float32 and float64, on as many threads as are allowed.
 
-It does every variant but layer norm and the rarer nonlinearities. Its sums go bias, input, hidden state, in this order
-and one after another, so that a run cut in pieces, a batch taken row by row and any number of threads give the same
-bits. Numbers below the smallest normal one count as zero in it. What the kernels compute, and how, is told in
-`native/README.md`.
+It runs every variant except layer norm and the rarer nonlinearities. Each sum starts with the bias, then adds the
+products of the input and then those of the hidden state, one after another: a run split into pieces, a batch taken one
+sequence at a time and any number of threads give the same bits. Subnormal numbers count as zero. `native/README.md`
+explains what the kernels compute, and how.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ try:
     _native: Any = import_module("gatewise._native")
 except ImportError as problem:
     MISSING = (
-        f"the extension gatewise._native is not there ({problem}); it needs a C++ compiler when gatewise is installed"
+        f"the extension gatewise._native is missing ({problem}); installing gatewise with a C++ compiler builds it"
     )
 
 NAME = "native"
@@ -50,13 +50,13 @@ def refusal(parameters: Parameters) -> str | None:
 
 @lru_cache(256)
 def _refusal(variant: Variant) -> str | None:
-    """Return which switch or nonlinearity of a variant the kernels do not know; a new one is unknown to them."""
+    """Return which switch or nonlinearity of a variant the kernels do not support, or None."""
     for switch, value in variant.differences().items():
         if switch not in SWITCHES and not isinstance(value, Activation):
-            return f"{switch.replace('_', ' ')} is left to the reference engine"
+            return f"only the reference engine supports {switch.replace('_', ' ')}"
     for letter in variant.own + "c":
         if (name := variant.activation(letter).name) not in FUNCTIONS:
-            return f"the nonlinearity {name} is left to the reference engine"
+            return f"only the reference engine supports the nonlinearity {name}"
     return None
 
 
@@ -66,7 +66,7 @@ def kernels() -> tuple[str, ...]:
 
 
 def kernel() -> str:
-    """Return the kernel that is used: the fastest, or the one that GATEWISE_KERNEL names."""
+    """Return the name of the kernel in use: the fastest, or the one that GATEWISE_KERNEL names."""
     name = os.environ.get("GATEWISE_KERNEL")
     return one_of("GATEWISE_KERNEL", name, kernels()) if name else kernels()[0]
 
@@ -78,7 +78,7 @@ def num_threads() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Say how many threads a run may use at most."""
+    """Set how many threads a run may use at most."""
     if count > MOST_THREADS:
         raise OptionError(f"the number of threads must be at most {MOST_THREADS}, not {count}")
     if MISSING is None:
@@ -88,14 +88,14 @@ def set_num_threads(count: int) -> None:
 
 @cache
 def _heed_environment() -> None:
-    """Raise where GATEWISE_NUM_THREADS is not a number; the extension has read it by itself, and takes nothing else."""
+    """Raise where GATEWISE_NUM_THREADS is not a number of threads: the extension reads it too, but would ignore it."""
     given = os.environ.get("GATEWISE_NUM_THREADS")
     if given and not (given.isdecimal() and 1 <= int(given) <= MOST_THREADS):
-        raise OptionError(f"GATEWISE_NUM_THREADS must be a whole number from 1 to {MOST_THREADS}, not {given!r}")
+        raise OptionError(f"GATEWISE_NUM_THREADS must be an integer from 1 to {MOST_THREADS}, not {given!r}")
 
 
 def packed(parameters: Parameters, dropout: DropoutMasks | None = None) -> Any:
-    """Return the cell with its weights packed for the kernel; it is kept with the parameters."""
+    """Return the cell with its weights packed for the kernel; it is cached with the parameters."""
     _heed_environment()
     name = kernel()
     if dropout is not None and dropout.weight is not None:
@@ -110,8 +110,8 @@ def packed(parameters: Parameters, dropout: DropoutMasks | None = None) -> Any:
 def stream(cells: Sequence[Parameters], batch: int | None, other: Callable[[Any, Any, Any, Any], Array]) -> Any:
     """Return a native stream through stacked cells.
 
-    Its ``push(x, mask=None, out=None)`` takes a C-contiguous array of the cells' dtype as it stands, without a mask;
-    for anything else it returns what ``other(stream, x, mask, out)`` does.
+    Its ``push(x, *, mask=None, out=None)`` takes a C-contiguous array of the cells' dtype without a mask as it is; for
+    anything else it returns ``other(stream, x, mask, out)``.
     """
     kind = _native.StreamFloat32 if cells[0].dtype == np.float32 else _native.StreamFloat64
     return kind([packed(p) for p in cells], 1 if batch is None else batch, batch is not None, other)
@@ -155,15 +155,15 @@ def run(
     """Run a cell over time; see `gatewise.engine.reference.run`."""
     c = np.array(initial.c, order="C")
     packed(parameters, dropout).forward(
-        _whole(x if dropout.input is None else x * dropout.input),
-        _whole(initial.h),
+        _contiguous(x if dropout.input is None else x * dropout.input),
+        _contiguous(initial.h),
         hidden,
         c,
         reverse,
-        _whole(valid),
-        _whole(dropout.recurrent),
-        _whole(dropout.zoneout_cell),
-        _whole(dropout.zoneout_hidden),
+        _contiguous(valid),
+        _contiguous(dropout.recurrent),
+        _contiguous(dropout.zoneout_cell),
+        _contiguous(dropout.zoneout_hidden),
         min(keep.every, max(len(x), 1)),
         keep.places,
         arrays.get("gates"),
@@ -180,25 +180,25 @@ def run(
 
 @quiet
 def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None = None) -> Gradients:
-    """Return the derivatives of a loss by all that went into a run; see `gatewise.engine.reference.backward`."""
+    """Return the gradients of a loss; see `gatewise.engine.reference.backward`."""
     p, dropout, x = trace.parameters, trace.dropout, trace._require_everything("a gradient")
     total = Gradients.zeros(p, len(dhidden), dhidden.shape[1], out)
     dh, dc = total.state
     dh[...], dc[...] = dfinal
     packed(p, dropout).backward(
-        _whole(x if dropout.input is None else x * dropout.input),
-        _whole(trace.hidden_state),
-        _whole(trace.initial.h),
-        _whole(trace.initial.c),
-        _whole(trace.gates),
-        _whole(trace.cell_state),
-        _whole(trace.unprojected_state),
+        _contiguous(x if dropout.input is None else x * dropout.input),
+        _contiguous(trace.hidden_state),
+        _contiguous(trace.initial.h),
+        _contiguous(trace.initial.c),
+        _contiguous(trace.gates),
+        _contiguous(trace.cell_state),
+        _contiguous(trace.unprojected_state),
         trace.direction == "backward",
-        _whole(trace.valid),
-        _whole(dropout.recurrent),
-        _whole(dropout.zoneout_cell),
-        _whole(dropout.zoneout_hidden),
-        _whole(dhidden),
+        _contiguous(trace.valid),
+        _contiguous(dropout.recurrent),
+        _contiguous(dropout.zoneout_cell),
+        _contiguous(dropout.zoneout_hidden),
+        _contiguous(dhidden),
         dh,
         dc,
         total.x,
@@ -214,5 +214,5 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
     return total
 
 
-def _whole(array: Any) -> Any:
+def _contiguous(array: Any) -> Any:
     return None if array is None else np.ascontiguousarray(array)

@@ -1,6 +1,6 @@
 """The reference engine: NumPy, one step after another, every variant, in the precision of the parameters.
 
-It is the definition that every other engine is held against. A step costs 8 batch · hidden · (recurrent + input)
+It is the definition that every other engine is tested against. A step takes 8 batch · hidden · (recurrent + input)
 floating-point operations forward and about twice as many backward, and some 50 µs of Python.
 """
 
@@ -22,7 +22,7 @@ NAME = "reference"
 
 
 def refusal(parameters: Parameters) -> str | None:
-    """Return why this engine cannot run a cell, or None: it can run every one."""
+    """Return why this engine cannot run a cell: None, since it can run every cell."""
     return None
 
 
@@ -47,27 +47,27 @@ def run(
     initial : State
         Arrays (batch, ·).
     hidden : array (time, batch, recurrent)
-        Filled with the hidden state after each step, carried over where a step did not take place.
+        Output: the hidden state after each step, carried over where a step is not valid.
     reverse : bool
-        From the last step to the first.
+        Whether to run from the last step to the first.
     valid : boolean array (time, batch) or None
-        Which steps take place. What is not valid never enters the arithmetic.
+        Which steps are valid. The inputs of the others never enter the arithmetic.
     dropout : DropoutMasks
-        Fitted to the run.
+        With the axes of this run.
     keep, arrays : Keep, and dict of arrays
-        What to keep, and the arrays of `Keep.shapes`, which are filled.
+        What to keep, and the arrays of `Keep.shapes` to store it in.
 
     Returns
     -------
     State
-        After the last step.
+        The state after the last step.
     """
     h, c = initial.h.copy(), initial.c.copy()
     time = len(x)
     units = slice(None) if keep.units is None else list(keep.units)
-    with np.errstate(all="ignore"):  # NaN and infinity go through as they are
+    with np.errstate(all="ignore"):  # NaN and infinity propagate without a warning
         for t in reversed(range(time)) if reverse else range(time):
-            rows = live_rows(valid, t)
+            rows = valid_rows(valid, t)
             M = Moment(parameters, x[t, rows], h[rows], c[rows], dropout.at((t, rows)))
             h[rows], c[rows] = M.h, M.c
             hidden[t] = h
@@ -89,18 +89,18 @@ def run(
 
 
 def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None = None) -> Gradients:
-    """Return the derivatives of a loss by all that went into a run.
+    """Return the gradients of a loss with respect to everything that went into a run.
 
     Parameters
     ----------
     trace : Trace
-        A whole one.
+        A complete one: all gates, states and steps.
     dhidden : array (time, batch, recurrent)
-        dL by the hidden state after each step.
+        The gradient with respect to the hidden state after each step.
     dfinal : State
-        dL by the final state, in addition.
+        The gradient with respect to the final state, added to that.
     out : Gradients, optional
-        Earlier ones of the same shapes, whose arrays are used again.
+        Earlier gradients of the same shapes, whose arrays are overwritten.
     """
     total = Gradients.zeros(trace.parameters, len(dhidden), dhidden.shape[1], out)
     dh, dc = total.state
@@ -109,7 +109,7 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
     with np.errstate(all="ignore"):
         for t in steps if trace.direction == "backward" else reversed(steps):
             dh += dhidden[t]
-            rows = live_rows(trace.valid, t)
+            rows = valid_rows(trace.valid, t)
             found = adjoints.step(trace.moment((t, rows)), dh[rows], dc[rows])
             dh[rows], dc[rows], total.x[t, rows] = found.h_prev, found.c_prev, found.x
             for name, array in found.parameters.items():
@@ -117,8 +117,8 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
     return total
 
 
-def live_rows(valid: Mask | None, t: int) -> slice | npt.NDArray[np.intp]:
-    """Return the rows that take part in step t: all as a slice, which copies nothing, or some by index."""
+def valid_rows(valid: Mask | None, t: int) -> slice | npt.NDArray[np.intp]:
+    """Return the rows of the batch that are valid at step t: as a slice where all are, which avoids copies."""
     if valid is None or valid[t].all():
         return slice(None)
     return np.flatnonzero(valid[t])

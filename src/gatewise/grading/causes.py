@@ -1,4 +1,4 @@
-"""Why is a quantity wrong? The known mistakes are made on purpose, and one that gives what was written is a cause."""
+"""Why is a quantity wrong? Known mistakes are made on purpose; one that gives what was written is a likely cause."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gatewise.grading.mistakes import Changed, Mistake, mistakes
 from gatewise.grading.sheet import Answer
 from gatewise.walkthrough.parts import Equation
 
-CHANCE = 0.002  # a cause is named when an unrelated number would fit one of all mistakes tried less often than this
-MOST_PAIRS = 400  # of mistakes tried together
-MOST_CAUSES = 2  # kinds of mistakes that may explain the same numbers; where more do, nothing is proven
-MOST_WORK, LEAST = 40_000, 100  # equations that may be computed, and mistakes that are tried all the same
-NEAR = 100  # times the room of the right equation: how far off a mistake may be to be looked at closely
+CHANCE = 0.002  # a cause is named if the chance that an unrelated number fits any of the mistakes tried is below this
+MOST_PAIRS = 400  # of mistakes that are tried together
+MOST_CAUSES = 2  # kinds of mistakes that may explain the same numbers; with more, nothing is proven
+MOST_WORK, LEAST = 40_000, 100  # equations computed at most, and mistakes that are tried in any case
+NEAR = 100  # times the margin of the right equation: a mistake that is further off is not examined closely
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Search:
     ----------
     chain : Chain
     own : Values
-        What the person's own numbers make of all quantities before it.
+        All quantities before it, as they follow from the person's own numbers.
     answers : dict of str to Answer
     quantity : Quantity
         The wrong one.
     expected, slack : array
-        What its equation makes of the person's own numbers, and how far off that may be.
+        Its value as it follows from the person's own numbers, and how far off that may be.
     thorough : bool
-        Whether mistakes in the equations that lead to it are tried too, and two mistakes at once.
+        Whether to try mistakes in the equations that lead to it as well, and two mistakes at once.
     """
 
     def __init__(
@@ -63,22 +63,22 @@ class Search:
         self.chain, self.own, self.answers, self.quantity = chain, own, answers, quantity
         answer = answers[quantity.name]
         self.values, self.tolerance, self.written = answer.values, answer.tolerance, np.isfinite(answer.values)
-        self.room = self.tolerance + slack + rounding(expected)
+        self.margin = self.tolerance + slack + rounding(expected)
         self.away = np.abs(self.values - expected)
         self.thorough = thorough
         self.cone = self._cone(quantity) if thorough else [quantity]
-        self.telling = True  # whether there are digits enough to prove anything
+        self.telling = True  # whether there are enough digits to prove anything
 
     def causes(self) -> list[tuple[str, str]]:
-        """Return the mistakes that, made again, give what was written; none, where that would prove nothing."""
+        """Return the mistakes that give what was written when they are made; none where that would prove nothing."""
         candidates = list(islice(self._candidates(), max(LEAST, MOST_WORK // len(self.cone))))
-        chance = self._chance(self.room)
+        chance = self._chance(self.margin)
         if chance * (len(candidates) + self.chain.batch + 1) >= CHANCE:
             self.telling = False
             return []
         tried = len(candidates) + self.chain.batch + 1
         fitting = [one for one in candidates if self._fits([one], tried) and not self._contradicts(one)]
-        found = [(one.kind, one.says) for one in fitting] + list(self._without_rows())
+        found = [(one.kind, one.says) for one in fitting] + list(self._without_sum())
         if found:
             kinds = dict.fromkeys(kind for kind, _ in found)
             first = [next(one for one in found if one[0] == kind) for kind in kinds]
@@ -91,14 +91,14 @@ class Search:
                     return [(one.kind, f"{one.says}, and {other.says}")]
         return []
 
-    def _chance(self, room: Array) -> float:
-        """Return how likely an unrelated number fits: in each entry, as likely as the room is in the distance moved.
+    def _chance(self, margin: Array) -> float:
+        """Return the chance that an unrelated number fits: in each entry, the margin over the distance from the truth.
 
-        Of a matrix as many entries of a row count as there are rows and steps behind it, of another vector as many as
-        there are units: the rest follow from those.
+        In a row of a gradient matrix only as many entries count as there are steps of sequences in its sum, in another
+        vector as many as there are units: the other entries follow from those.
         """
-        ratios = np.where(self.written, room / np.maximum(self.away, room), 1.0)
-        units = self.chain.rows[0][0].parameters.hidden_size
+        ratios = np.where(self.written, margin / np.maximum(self.away, margin), 1.0)
+        units = self.chain.sequences[0][0].parameters.hidden_size
         if self.quantity.summed:
             free = self.chain.batch * self.chain.steps if self.quantity.key.ndim == 2 else ratios.shape[-1]
         else:
@@ -107,17 +107,18 @@ class Search:
 
     def _fits(self, candidates: Sequence[Candidate], tried: int) -> bool:
         made = self._made(candidates, self.quantity, self.cone, slack=False)
-        if made is None or (np.abs(self.values - made[0]) > NEAR * self.room)[self.written].any():
+        if made is None or (np.abs(self.values - made[0]) > NEAR * self.margin)[self.written].any():
             return False
-        made = self._made(
-            candidates, self.quantity, self.cone, slack=True
-        )  # what was rounded goes through the mistake's own equation
+        made = self._made(candidates, self.quantity, self.cone, slack=True)  # propagates the person's rounding
         assert made is not None
-        room = np.maximum(self.room, self.tolerance + made[1] + rounding(made[0]))
-        return bool((np.abs(self.values - made[0]) <= room)[self.written].all()) and self._chance(room) * tried < CHANCE
+        margin = np.maximum(self.margin, self.tolerance + made[1] + rounding(made[0]))
+        return (
+            bool((np.abs(self.values - made[0]) <= margin)[self.written].all())
+            and self._chance(margin) * tried < CHANCE
+        )
 
     def _contradicts(self, candidate: Candidate) -> bool:
-        """Tell whether a mistake would make another number wrong that is right."""
+        """Return whether a mistake would make another number wrong that is right."""
         hidden = set(candidate.names) - {self.quantity.name}
         for name, answer in self.answers.items() if hidden else ():
             other = self.chain.by_name[name]
@@ -131,13 +132,13 @@ class Search:
                 continue
             made = self._made([candidate], other, cone, slack=True)
             if made is not None:
-                room = answer.tolerance + made[1] + rounding(made[0])
-                if (np.abs(answer.values - made[0]) > room)[written].any():
+                margin = answer.tolerance + made[1] + rounding(made[0])
+                if (np.abs(answer.values - made[0]) > margin)[written].any():
                     return True
         return False
 
     def _cone(self, quantity: Quantity) -> list[Quantity]:
-        """Return the quantities that lead to one from the last numbers written, itself last."""
+        """Return a quantity, last, and the quantities between it and the last numbers written."""
         wanted, found = [quantity], {quantity.name}
         while wanted:
             for maker in self.chain.inputs[wanted.pop().name]:
@@ -147,12 +148,12 @@ class Search:
                     wanted.append(maker)
         return [one for one in self.chain.quantities if one.name in found]
 
-    # The mistakes that can be made on the way.
+    # The mistakes that can be made in these equations.
 
     def _candidates(self) -> Iterator[Candidate]:
-        """Go through the known mistakes, each made once, or at every step, or in every gate, or wherever it can be."""
+        """Go through the known mistakes: each in one equation, at every step, in every gate, and wherever possible."""
         if "mistakes" not in self.chain.memo:
-            size = self.chain.rows[0][0].parameters.recurrent_size
+            size = self.chain.sequences[0][0].parameters.recurrent_size
             self.chain.memo["mistakes"] = tuple(mistakes(size))
         for mistake in self.chain.memo["mistakes"]:
             places = [one for one in self.cone if self._changed(mistake, one, 0) is not None]
@@ -163,19 +164,19 @@ class Search:
             for names in groups:
                 yield Candidate(mistake.name, mistake.says.format(_told(names)), mistake, names)
 
-    def _changed(self, mistake: Mistake, quantity: Quantity, row: int) -> Changed | None:
-        key = (mistake, quantity.name, row)
+    def _changed(self, mistake: Mistake, quantity: Quantity, sequence: int) -> Changed | None:
+        key = (mistake, quantity.name, sequence)
         if key not in self.chain.memo:
-            self.chain.memo[key] = mistake(quantity.equations[row])
+            self.chain.memo[key] = mistake(quantity.equations[sequence])
         found: Changed | None = self.chain.memo[key]
         return found
 
-    # What they make of the quantity.
+    # The values that they give.
 
     def _made(
         self, candidates: Sequence[Candidate], target: Quantity, cone: Sequence[Quantity], slack: bool
     ) -> tuple[Array, Array] | None:
-        """Return a quantity as mistakes in the equations that lead to it make it, and how far off that may be."""
+        """Return the value that mistakes in these equations give a quantity, and how far off that may be."""
         values = Values(ChainMap({}, self.own.value), ChainMap({}, self.own.tolerance))
         moved: set[str] = set()
         for one in cone:
@@ -199,19 +200,19 @@ class Search:
             computed = self.chain.compute(one, values, rewrite if made else None, slack=slack)
             if computed is None:
                 return None
-            together, room = self.chain.together(one, computed)
+            together, margin = self.chain.together(one, computed)
             if together.shape != one.key.shape:
                 return None
-            self.chain.keep(values, one, together, room)
+            self.chain.keep(values, one, together, margin)
             if one is target:
-                return together, room
+                return together, margin
         return None
 
     def _known(self, quantity: Quantity, values: Values) -> bool:
         return (quantity.symbol, quantity.at, self.chain.places(quantity)[0]) in values.value
 
     def _fill(self, quantities: Sequence[Quantity], values: Values) -> None:
-        """Take what is written further down the sheet than the wrong quantity."""
+        """Assume what is written further down the sheet than the wrong quantity."""
         for one in quantities:
             answer = self.answers.get(one.name)
             if answer is None or self._known(one, values) or answer.values.shape != one.key.shape:
@@ -219,21 +220,20 @@ class Search:
             if np.isfinite(answer.values).all():
                 self.chain.keep(values, one, answer.values, answer.tolerance)
 
-    def _without_rows(self) -> Iterator[tuple[str, str]]:
-        """Go through what a sum over the batch is when it is not taken."""
+    def _without_sum(self) -> Iterator[tuple[str, str]]:
+        """Go through the values that a quantity has if it is not summed over the batch."""
         quantity = self.quantity
         if self.chain.batch == 1 or not quantity.summed:
             return
         parts = [quantity] if not quantity.total else [one for one in self.chain.inputs[quantity.name] if one.summed]
         computed = [self.chain.compute(one, self.own, slack=False) for one in parts]
-        rows = [np.asarray(sum(part[row][0] for part in computed if part)) for row in range(self.chain.batch)]
+        single = [np.asarray(sum(part[n][0] for part in computed if part)) for n in range(self.chain.batch)]
         told = f"the sum over the batch is missing from {quantity.name}: it is"
-        whole = np.asarray(sum(rows))
         for made, which in (
-            *((made, f"row {row} alone") for row, made in enumerate(rows)),
-            (whole / len(rows), "the mean"),
+            *((made, f"that of sequence {n} alone") for n, made in enumerate(single)),
+            (np.asarray(sum(single)) / len(single), "the mean"),
         ):
-            if (np.abs(self.values - made) <= self.room)[self.written].all():
+            if (np.abs(self.values - made) <= self.margin)[self.written].all():
                 yield "sum over the batch missing", f"{told} {which}"
 
 
@@ -242,7 +242,7 @@ def _every_step(quantity: Quantity) -> str:
 
 
 def _every_gate(quantity: Quantity) -> str:
-    """Return what the quantities of all gates have in common: a, or da, or dW; all gates are of one kind."""
+    """Return a name that the quantities of all gates have in common, such as a, da or dW."""
     symbol = quantity.symbol
     base = "gate" if symbol.base in LETTERS else symbol.base
     return f"{'d' if symbol.d else ''}{base}"

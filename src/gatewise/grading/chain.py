@@ -1,4 +1,4 @@
-"""The quantities of a run in the order in which they follow from each other, each with its equation."""
+"""The quantities of a run, each with its equation, in the order in which they follow from each other."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ALIASES = {name: letter for letter, name in zip(LETTERS, NAMES, strict=True)} | 
     "hidden_state": "h",
     "c_tilde": "g",
 }
-Key = tuple[Symbol, int | None, int | None]  # which step, which row; None for what all of them share
+Key = tuple[Symbol, int | None, int | None]  # the step and the sequence; None for what all of them share
 Rewrite = Callable[[Equation], tuple[Formula, Mapping[Symbol, Any]] | None]
 
 
@@ -53,17 +53,17 @@ class Quantity:
     Attributes
     ----------
     name : str
-        As on a sheet: ``f``, or ``f[1]`` where there are several steps.
+        Its name on a sheet: ``f``, or ``f[1]`` where there are several steps.
     equations : tuple of Equation
-        Of each row of the batch; one, where the quantity is a sum over all steps.
+        One for each sequence of the batch; a single one where the quantity is a sum over all steps.
     at : int or None
-        Which step it belongs to.
+        The step it belongs to; None for a sum over all steps.
     summed : bool
-        Whether it is the sum over the rows: the gradient of a parameter.
+        Whether it is summed over the batch: the gradient with respect to a parameter.
     backward : bool
-        Whether it belongs to the way back.
+        Whether it belongs to the backward pass.
     key : array
-        What it is: (·,), (batch, ·) where there are several rows, and a parameter's own shape for its gradient.
+        Its correct value: (·,), (batch, ·) for several sequences, or the parameter's shape for its gradient.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Quantity:
 
     @property
     def symbol(self) -> Symbol:
-        """What its equation gives."""
+        """The left side of its equation."""
         return self.equations[0].left
 
     @property
@@ -86,21 +86,21 @@ class Quantity:
 
 @dataclass
 class Values:
-    """What quantities are taken to be, and how far from that they may be."""
+    """Assumed values of quantities, and how far off each may be."""
 
     value: MutableMapping[Key, Any] = field(default_factory=dict)
     tolerance: MutableMapping[Key, Any] = field(default_factory=dict)
 
 
 class Chain:
-    """All quantities of a run of one cell, forward and back.
+    """All quantities of a run of one cell, forward and backward.
 
     Parameters
     ----------
-    thing : Step, sequence of Step, rows of them, or Trace
-        Of a trace, all rows, which must all be valid.
+    thing : Step, sequence of Step, a list of such sequences, or Trace
+        A trace stands for all sequences of its batch; every step must be valid.
     dh, dc : array, optional
-        As for `gatewise.walk`; for every row the same, or (batch, ·).
+        As for `gatewise.walk`; the same for every sequence, or (batch, ·).
     """
 
     def __init__(
@@ -109,13 +109,16 @@ class Chain:
         dh: npt.ArrayLike | None = None,
         dc: npt.ArrayLike | None = None,
     ) -> None:
-        self.rows = rows_of(thing)
-        self.batch, self.steps = len(self.rows), len(self.rows[0])
-        if self.rows[0][0].moment.dropout.arrays():
-            raise OptionError("a sheet has no place for the noise of training: check a run without masks")
-        self.bound = [[BoundStep(step, None, DEFAULT, None, at) for at, step in enumerate(row)] for row in self.rows]
-        for row, steps in enumerate(self.bound):
-            bind_backward(steps, *(_of_row(given, row) for given in (dh, dc)))
+        self.sequences = sequences_of(thing)
+        self.batch, self.steps = len(self.sequences), len(self.sequences[0])
+        if self.sequences[0][0].moment.dropout.arrays():
+            raise OptionError("a sheet cannot be checked against a run with dropout masks")
+        self.bound = [
+            [BoundStep(step, None, DEFAULT, None, at) for at, step in enumerate(sequence)]
+            for sequence in self.sequences
+        ]
+        for sequence, steps in enumerate(self.bound):
+            bind_backward(steps, *(_of_sequence(given, sequence) for given in (dh, dc)))
         self.program = self.bound[0][0].program
         self.given: dict[Key, Any] = {}
         with np.errstate(all="ignore"):
@@ -123,14 +126,14 @@ class Chain:
         self.makers = {(quantity.symbol, quantity.at): quantity for quantity in self.quantities}
         self.inputs = {one.name: tuple(self._inputs(one)) for one in self.quantities}  # what each equation takes
         self.names = self.bound[0][0].names
-        self.memo: dict[Any, Any] = {}  # of the search for causes, which asks the same of every sheet
+        self.memo: dict[Any, Any] = {}  # a cache for the search for causes, which is the same for every sheet
         self.by_name = {quantity.name: quantity for quantity in self.quantities}
         for quantity in self.quantities:
             if not np.isfinite(quantity.key).all():
                 raise OptionError(f"{quantity.name} is not finite in this run: no sheet can be checked against it")
 
     def _quantities(self) -> Iterator[Quantity]:
-        """Go through the run: every step forward, every step back, and the sums over all steps."""
+        """Go through the run: every step forward, every step backward, and the sums over all steps."""
         for at in range(self.steps):
             yield from (self._quantity(one, at) for one in self.program.forward)
         for at in reversed(range(self.steps)):
@@ -139,24 +142,24 @@ class Chain:
             yield from (self._total(one) for one in self.program.backward if one.sums)
 
     def _quantity(self, one: Assignment, at: int) -> Quantity:
-        rows = tuple(steps[at].equation(one) for steps in self.bound)
-        for row, equation in enumerate(rows):
+        sequences = tuple(steps[at].equation(one) for steps in self.bound)
+        for sequence, equation in enumerate(sequences):
             for symbol, value in equation.env.items():
                 if symbol not in self.program.assignments:
-                    self.given.setdefault((symbol, at, row), value)
-        values = [equation.value for equation in rows]
+                    self.given.setdefault((symbol, at, sequence), value)
+        values = [equation.value for equation in sequences]
         key = sum(values) if one.sums else values[0] if self.batch == 1 else np.stack(values)
         name = text.formula(one.left) + (f"[{at}]" if self.steps > 1 else "")
-        return Quantity(name, rows, at, one.sums, one in self.program.backward, np.asarray(key))
+        return Quantity(name, sequences, at, one.sums, one in self.program.backward, np.asarray(key))
 
     def _total(self, one: Assignment) -> Quantity:
-        """The gradient of a parameter: the sum over all steps."""
+        """The gradient with respect to a parameter: the sum over all steps."""
         every = [over_all_steps(steps, one) for steps in self.bound]
         key = sum(equation.value for equation in every)
         return Quantity(text.formula(one.left), (every[0],), None, True, True, np.asarray(key))
 
     def named(self, name: str) -> Quantity | None:
-        """Return the quantity of a name, or of one of the words that mean it."""
+        """Return the quantity with a name, or with one of its aliases."""
         if name in self.by_name:
             return self.by_name[name]
         base, bracket, rest = name.partition("[")
@@ -167,21 +170,21 @@ class Chain:
         return self.by_name.get(ALIASES.get(base, base) + bracket + rest)
 
     def places(self, quantity: Quantity) -> list[int | None]:
-        """Return for which rows a quantity is kept: for all of them together, where it is a sum over them."""
+        """Return for which sequences a quantity is kept: None, all of them together, where it is a sum over them."""
         return [None] if quantity.summed or quantity.total else list(range(self.batch))
 
-    def find(self, symbol: Symbol, at: int | None, row: int | None, values: Values) -> tuple[Any, Any]:
-        """Return what a symbol of an equation is taken to be, and how far from that it may be."""
+    def find(self, symbol: Symbol, at: int | None, sequence: int | None, values: Values) -> tuple[Any, Any]:
+        """Return the assumed value of a symbol of an equation, and how far off it may be."""
         if symbol.time is not None:
             key: Key = (Symbol(symbol.base, symbol.sub, symbol.d), symbol.time, None)
             return values.value[key], values.tolerance[key]
-        if (symbol, at, row) in values.value:
-            return values.value[symbol, at, row], values.tolerance[symbol, at, row]
+        if (symbol, at, sequence) in values.value:
+            return values.value[symbol, at, sequence], values.tolerance[symbol, at, sequence]
         if at is not None and symbol in self.program.links:
             source, by = self.program.links[symbol]
             if 0 <= at + by < self.steps:
-                return values.value[source, at + by, row], values.tolerance[source, at + by, row]
-        return self.given[symbol, at, row], 0.0
+                return values.value[source, at + by, sequence], values.tolerance[source, at + by, sequence]
+        return self.given[symbol, at, sequence], 0.0
 
     def maker(self, symbol: Symbol, at: int | None) -> Quantity | None:
         """Return the quantity that a symbol in an equation of a step stands for, or None where it is given."""
@@ -195,13 +198,13 @@ class Chain:
     def compute(
         self, quantity: Quantity, values: Values, rewrite: Rewrite | None = None, slack: bool = True
     ) -> list[tuple[Any, Any]] | None:
-        """Return a quantity, row by row, from what the others are taken to be, and how far from that it may be.
+        """Return a quantity for each sequence, from the assumed values of the others, and how far off it may be.
 
-        `rewrite` may put another formula in the place of its own; None is returned where it has none to put.
+        `rewrite` may replace its formula; where it returns None instead, so does this method.
         """
         found = []
-        rows: Sequence[int | None] = [None] if quantity.total else range(self.batch)
-        for row, equation in zip(rows, quantity.equations, strict=True):
+        sequences: Sequence[int | None] = [None] if quantity.total else range(self.batch)
+        for sequence, equation in zip(sequences, quantity.equations, strict=True):
             formula: Formula = equation.right
             extra: dict[Symbol, Any] = {}
             if rewrite is not None:
@@ -213,28 +216,28 @@ class Chain:
             for symbol in nodes(formula):
                 if isinstance(symbol, Symbol) and symbol not in env:
                     try:
-                        env[symbol], tolerances[symbol] = self.find(symbol, quantity.at, row, values)
+                        env[symbol], tolerances[symbol] = self.find(symbol, quantity.at, sequence, values)
                     except KeyError:
-                        return None  # it takes something that this step does not have yet
+                        return None  # it uses something that this step does not have yet
             with np.errstate(all="ignore"):
                 try:
                     value = np.asarray(evaluate(formula, env), dtype=np.float64)
                 except ValueError:
                     if rewrite is None:
                         raise
-                    return None  # what another formula takes may be of another size
+                    return None  # a replaced formula may use symbols of a different size
                 found.append((value, spread(formula, env, tolerances, value) if slack else np.zeros_like(value)))
         return found
 
     def _inputs(self, quantity: Quantity) -> Iterator[Quantity]:
-        """Go through the quantities that an equation takes."""
+        """Go through the quantities that an equation uses."""
         for symbol in dict.fromkeys(node for node in nodes(quantity.equations[0].right) if isinstance(node, Symbol)):
             maker = self.maker(symbol, quantity.at)
             if maker is not None:
                 yield maker
 
     def together(self, quantity: Quantity, computed: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
-        """Return the rows of a quantity as one array: summed, stacked, or the only one."""
+        """Return a quantity of all sequences as one array: summed, stacked, or the only one."""
         values, slacks = ([one[n] for one in computed] for n in (0, 1))
         if quantity.summed or quantity.total:
             return np.asarray(sum(values)), np.asarray(sum(slacks))
@@ -243,36 +246,36 @@ class Chain:
         return np.stack(values), np.stack(slacks)
 
     def keep(self, kept: Values, quantity: Quantity, value: Array, tolerance: Array) -> None:
-        """Take a quantity to be what is given, row by row; as a whole where it is a sum over the rows."""
+        """Assume a quantity's value for each sequence; as a whole where it is a sum over them."""
         if quantity.summed or quantity.total:
             places: list[tuple[int | None, Array, Array]] = [(None, value, tolerance)]
         elif self.batch == 1:
             places = [(0, value, tolerance)]
         else:
-            places = [(row, value[row], tolerance[row]) for row in range(self.batch)]
-        for row, one, room in places:
-            kept.value[quantity.symbol, quantity.at, row] = one
-            kept.tolerance[quantity.symbol, quantity.at, row] = room
+            places = [(sequence, value[sequence], tolerance[sequence]) for sequence in range(self.batch)]
+        for sequence, one, margin in places:
+            kept.value[quantity.symbol, quantity.at, sequence] = one
+            kept.tolerance[quantity.symbol, quantity.at, sequence] = margin
 
 
 def rounding(value: Array) -> Array:
-    """Return how far a number may be off by the rounding of doubles."""
+    """Return how far off a number may be because doubles are rounded."""
     return 1e-9 * (np.abs(value) + 1e-3)
 
 
-def _of_row(given: npt.ArrayLike | None, row: int) -> npt.ArrayLike | None:
-    return given if given is None or np.ndim(given) < 2 else np.asarray(given)[row]
+def _of_sequence(given: npt.ArrayLike | None, sequence: int) -> npt.ArrayLike | None:
+    return given if given is None or np.ndim(given) < 2 else np.asarray(given)[sequence]
 
 
 _BY_ENTRY = (Symbol, Number, Sum, Negative, Product, Quotient, Power, Holds, Slope)
 
 
 def spread(formula: Formula, env: Mapping[Symbol, Any], tolerances: Mapping[Symbol, Any], value: Array) -> Array:
-    """Return how far a formula may be from its value when its symbols may be so far from theirs: to first order."""
+    """Return how far off a formula's value may be, to first order, when its symbols may be off by their tolerances."""
     held: dict[Symbol, Any] = {}
 
     def hold(node: Formula) -> Formula | None:
-        """Which side of a kink a number is on is not a matter of its rounding."""
+        """Fix on which side of a kink each number is: rounding is assumed not to change it."""
         if not isinstance(node, Holds):
             return None
         symbol = Symbol("held", str(len(held)))
@@ -299,21 +302,21 @@ def spread(formula: Formula, env: Mapping[Symbol, Any], tolerances: Mapping[Symb
     return total
 
 
-def rows_of(thing: Step | Sequence[Step] | Sequence[Sequence[Step]] | Trace) -> list[list[Step]]:
-    """Return the steps of each row of a run."""
+def sequences_of(thing: Step | Sequence[Step] | Sequence[Sequence[Step]] | Trace) -> list[list[Step]]:
+    """Return the steps of each sequence of a run."""
     if isinstance(thing, Step):
         return [[thing]]
     if isinstance(thing, Trace):
         if thing.valid is not None and not thing.valid.all():
-            raise OptionError("a sheet is for rows that are equally long: check a run without lengths or a mask")
+            raise OptionError("a sheet is for sequences of equal length: check a run without lengths or a mask")
         order = range(len(thing)) if thing.direction == "forward" else range(len(thing) - 1, -1, -1)
-        rows = [[thing.step(t, row) for t in order] for row in range(thing.batch_size)]
+        sequences = [[thing.step(t, sequence) for t in order] for sequence in range(thing.batch_size)]
     elif isinstance(thing, Sequence) and thing and all(isinstance(one, Step) for one in thing):
-        rows = [list(thing)]  # type: ignore[arg-type]
-    elif isinstance(thing, Sequence) and all(isinstance(row, Sequence) for row in thing):
-        rows = [list(row) for row in thing]  # type: ignore[arg-type]
+        sequences = [list(thing)]  # type: ignore[arg-type]
+    elif isinstance(thing, Sequence) and all(isinstance(sequence, Sequence) for sequence in thing):
+        sequences = [list(sequence) for sequence in thing]  # type: ignore[arg-type]
     else:
-        raise OptionError(f"a sheet is checked against a Step, some of them or a Trace, not {type(thing).__name__}")
-    if not rows or not rows[0]:
+        raise OptionError(f"a sheet is checked against a Step, a list of Steps or a Trace, not {type(thing).__name__}")
+    if not sequences or not sequences[0]:
         raise OptionError("there is no step to check against")
-    return rows
+    return sequences

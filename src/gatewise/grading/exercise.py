@@ -1,4 +1,4 @@
-"""Exercises: a sheet of each student's own numbers, a key to each, and the marks of what comes back."""
+"""Exercises: for each student a sheet with numbers of their own, and the key to it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gatewise.step import State
 from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.build import walk as walk_through
 
-HEADS = (  # of a roster's first line
+HEADS = (  # column heads in a roster's first line
     *("id", "student", "student id", "students", "name", "names", "first name", "last name", "surname", "number"),
     *("email", "e-mail", "user", "username", "vorname", "nachname", "matrikelnummer", "prénom", "nom", "nombre"),
 )
@@ -40,19 +40,19 @@ SHEETS, KEYS, ANSWERS, MARKS = "sheets", "keys", "answers", "marks.csv"
 
 @dataclass(frozen=True)
 class Plan:
-    """What an exercise asks.
+    """What an exercise asks for.
 
     Parameters
     ----------
     input_size, hidden_size, steps, batch : int
     projection_size : int, optional
     backward : bool
-        Whether the way back is asked for too.
+        Whether the backward pass is asked for too.
     decimals : int
-        Of the numbers that are given, so that they can be worked with by hand.
+        The decimals of the given numbers; few, so that they can be used by hand.
     seed : int
-        Where drawing starts; each student's numbers are drawn from it and the student's name. Whoever knows it can
-        make the keys.
+        Random seed; each student's numbers are drawn from it and the student's name. Whoever knows both can make the
+        key.
     variant : Variant
     """
 
@@ -72,21 +72,21 @@ class Plan:
         if self.decimals > 8:
             raise OptionError(f"decimals must be from 1 to 8, not {self.decimals}")
         if self.seed < 0:
-            raise OptionError(f"seed must be a whole number from 0 on, not {self.seed}")
+            raise OptionError(f"seed must be a non-negative integer, not {self.seed}")
         if self.projection_size is not None and not 1 <= self.projection_size <= self.hidden_size:
             told = f"from 1 to hidden_size, {self.hidden_size}"
             raise OptionError(f"projection_size must be {told}, but is {self.projection_size}")
         columns = self.hidden_size + self.input_size
         if 4 * self.hidden_size * columns > 20_000 or self.steps * self.batch > 1_000:
-            raise CapacityError("an exercise is worked by a person: at most 20,000 weights, 1,000 steps times rows")
+            raise CapacityError("an exercise has at most 20,000 weights, and 1,000 steps in all sequences together")
 
     def problem(self, student: str) -> Problem:
-        """Return a student's own problem; the same name and seed give the same one, whoever else is on the roster."""
+        """Return a student's own problem, which depends on nothing but the plan and the student's name."""
         rng = np.random.default_rng([self.seed, zlib.crc32(student.encode())])
         recurrent = self.projection_size or self.hidden_size
 
         def draw(*shape: int, scale: float = 0.5) -> Array:
-            """Return rounded numbers, none of them 0: with a 0 a mistake could hide."""
+            """Return rounded numbers, none of them 0, since a 0 could hide a mistake."""
             unit = 10.0**-self.decimals
             numbers = np.round(rng.normal(0, scale, shape), self.decimals)
             return np.where(numbers == 0, unit, numbers)
@@ -102,7 +102,7 @@ class Plan:
 
 
 def asked(chain: Chain, backward: bool) -> list[Quantity]:
-    """Return what a sheet asks for: all forward, and if wanted all of the way back, sums over the steps as wholes."""
+    """Return what a sheet asks for: the forward and maybe the backward pass, without the terms of sums over steps."""
     parts = {one.name for one in chain.quantities if one.summed} if chain.steps > 1 else set[str]()
     totals = {quantity.name for quantity in chain.quantities if quantity.total}
     return [
@@ -116,9 +116,9 @@ def asked(chain: Chain, backward: bool) -> list[Quantity]:
 
 
 def write_template(path: Path, chain: Chain, backward: bool, suffix: str) -> None:
-    """Write an empty sheet; a file that is there already is not replaced."""
+    """Write an empty sheet; an existing file is not overwritten."""
     if path.exists():
-        raise FileError(f"cannot write {path}: there is such a file; an empty sheet would replace it")
+        raise FileError(f"cannot write {path}: the file exists, and an empty sheet would overwrite it")
     quantities = asked(chain, backward)
     if suffix == ".npz":
         buffer = io.BytesIO()
@@ -130,12 +130,12 @@ def write_template(path: Path, chain: Chain, backward: bool, suffix: str) -> Non
 
 
 def empty_json(quantities: Sequence[Quantity]) -> str:
-    """Return an empty sheet as JSON: null stands for a number to come."""
+    """Return an empty sheet as JSON, with null for each number to fill in."""
     return _json({one.name: _nested(np.full(one.key.shape, None)) for one in quantities})
 
 
 def empty_csv(quantities: Sequence[Quantity]) -> str:
-    """Return an empty sheet as CSV: a line a vector, a line a row of a matrix."""
+    """Return an empty sheet as CSV: one line for a vector, and one for each row of a matrix."""
     width = max((one.key.shape[-1] for one in quantities if one.key.ndim), default=1)
     lines = [",".join(["quantity", *map(str, range(width))])]
     for one in quantities:
@@ -149,7 +149,7 @@ def _nested(array: Any) -> Any:
 
 
 def _json(fields: Mapping[str, Any]) -> str:
-    """Return JSON with one field a line, so that a person can fill it in, and a line can be named."""
+    """Return JSON with one field per line, so that a person can fill it in and an error can name the line."""
     lines = (f"  {json.dumps(name, ensure_ascii=False)}: {json.dumps(value)}" for name, value in fields.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -158,26 +158,27 @@ def _json(fields: Mapping[str, Any]) -> str:
 
 
 def sheet_markdown(student: str, made: Problem, chain: Chain, plan: Plan) -> str:
-    """Return a sheet to print or to read: what is given, in tables, and a blank for each answer."""
+    """Return a sheet to print or read: what is given, in tables, and a blank for each answer."""
     shown = markdown.escape(text.clean(student))
     lines = [f"# An LSTM cell by hand: {shown}", "", _instructions(plan, "the `.csv` or the notebook beside this file")]
     lines += ["", "## What is given", ""]
     for name, array in made.given().items():
         if plan.backward or name not in ("dh", "dc_next"):
             before = [("step", plan.steps)] if name == "x" else []
-            lines += [f"`{name}`", "", *_table(array, _given_names(chain, name), [*before, ("row", plan.batch)]), ""]
+            axes = [*before, ("sequence", plan.batch)]
+            lines += [f"`{name}`", "", *_table(array, _given_names(chain, name), axes), ""]
     lines += ["## What is asked", ""]
     for one in asked(chain, plan.backward):
         names = [chain.names[over] for over in (one.equations[0].over, one.equations[0].across)]
         own = names if one.summed and one.key.ndim > 1 else names[:1]
-        lines += [f"`{one.name}`", "", *_table(np.full(one.key.shape, ""), own, [("row", plan.batch)]), ""]
+        lines += [f"`{one.name}`", "", *_table(np.full(one.key.shape, ""), own, [("sequence", plan.batch)]), ""]
     return "\n".join(lines)
 
 
 def _given_names(chain: Chain, name: str) -> list[tuple[str, ...]]:
-    """Return what the last axes of something that is given go over."""
+    """Return the labels of the last axes of a given array."""
     base = name.partition("_")[0]
-    recurrent = chain.names[UNITS if chain.rows[0][0].parameters.projection is None else RECURRENT]
+    recurrent = chain.names[UNITS if chain.sequences[0][0].parameters.projection is None else RECURRENT]
     return {
         "W": [chain.names[UNITS], chain.names[COLUMNS]],
         "R": [chain.names[RECURRENT], chain.names[UNITS]],
@@ -189,21 +190,21 @@ def _given_names(chain: Chain, name: str) -> list[tuple[str, ...]]:
 
 def _instructions(plan: Plan, where: str) -> str:
     steps = f" over {plan.steps} steps" if plan.steps > 1 else ""
-    rows = f" for a batch of {plan.batch} rows" if plan.batch > 1 else ""
+    batch = f" for a batch of {plan.batch} sequences" if plan.batch > 1 else ""
     told = (
-        f"One LSTM cell{steps}{rows}, with your own numbers. A weight matrix has a row for each unit and a column for"
-        " each entry of the combined input z = [h_prev; x]; a_f is what goes into the forget gate's nonlinearity, f"
-        " what comes out, likewise i (input gate), g (candidate) and o (output gate)."
+        f"One LSTM cell{steps}{batch}, with your own numbers. A weight matrix has a row for each unit and a column for"
+        " each entry of the combined input z = [h_prev; x]. The pre-activation a_f is the input of the forget gate's"
+        " nonlinearity, and f its output; likewise for i (input gate), g (candidate) and o (output gate)."
     )
     if plan.backward:
-        told += " The loss is the sum of the last h; df stands for the derivative of the loss by f."
+        told += " The loss is the sum of the last h; df is the derivative of the loss with respect to f."
     if plan.steps > 1:
         told += " f[1] is f at step 1; steps count from 0."
     return f"{told} Work out each quantity to at least 4 decimals and write it into {where}."
 
 
 def _table(array: Any, names: Sequence[tuple[str, ...]], before: Sequence[tuple[str, int]]) -> list[str]:
-    """Return a Markdown table under the names of the last axes; `before` says what comes before them, how often."""
+    """Return a Markdown table with the labels of the last axes; `before` names the axes before them, with sizes."""
     array = np.atleast_1d(np.asarray(array))
     lines = [("", *names[-1])]
     axes = [what for what, count in before if count > 1 or len(before) > 1]
@@ -216,7 +217,7 @@ def _table(array: Any, names: Sequence[tuple[str, ...]], before: Sequence[tuple[
 
 
 def sheet_notebook(student: str, name: str, made: Problem, quantities: Sequence[Quantity], plan: Plan) -> str:
-    """Return the sheet as a notebook: what is given as arrays, a cell for each answer, one that writes them down."""
+    """Return the sheet as a notebook: the given arrays, a cell for each answer, and one that writes the answers."""
     shown = markdown.escape(text.clean(student))
     where = f"its cell below; the last cell writes `{name}.json`, which you hand in"
     cells = [notebook.cell("title", "markdown", f"# An LSTM cell by hand: {shown}\n\n{_instructions(plan, where)}")]
@@ -238,14 +239,14 @@ def sheet_notebook(student: str, name: str, made: Problem, quantities: Sequence[
 
 
 def _variable(name: str) -> str:
-    """Return a name of a quantity as one that Python takes."""
+    """Return a quantity's name as a Python identifier."""
     plain = name.replace("γ", "gamma").replace("β", "beta").replace("μ", "mu").replace("[", "_").replace("]", "")
     found = re.sub(r"\W", "_", plain)
     return f"{found}_" if found in ("do", "is", "if", "in") else found
 
 
 def key_json(student: str, made: Problem, quantities: Sequence[Quantity], plan: Plan) -> str:
-    """Return a key: what was given, and every answer in full."""
+    """Return a key: what was given, and every answer to all digits."""
     variant = {
         name: value if value is None or isinstance(value, float) else str(value)
         for name, value in plan.variant.differences().items()
@@ -258,12 +259,12 @@ def key_json(student: str, made: Problem, quantities: Sequence[Quantity], plan: 
 
 
 def key_markdown(student: str, made: Problem, plan: Plan) -> str:
-    """Return the whole way, worked through, of every row."""
+    """Return the worked solution for every sequence."""
     shown = markdown.escape(text.clean(student))
     worked = [f"# The key of {shown}"]
-    for row, steps in enumerate(made.rows()):
+    for sequence, steps in enumerate(made.sequences()):
         if plan.batch > 1:
-            worked.append(f"# Row {row} of the batch")
+            worked.append(f"# Sequence {sequence} of the batch")
         worked.append(walk_through(steps, backward=False).render("markdown"))
         if plan.backward:
             worked.append(walk_through(steps, backward=True).render("markdown"))
@@ -274,14 +275,14 @@ def key_markdown(student: str, made: Problem, plan: Plan) -> str:
 
 
 def roster(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return the students of a .csv file, a line each, by the names of their files.
+    """Return the students in the first column of a .csv file, by the names of their files.
 
-    The first column counts; a first line of column heads is passed over.
+    A first line with column heads is skipped.
 
     Raises
     ------
     FileError
-        If it cannot be read, holds nobody, or two students' files would have the same name.
+        If it cannot be read or has no names, or if two students' files would have the same name.
     """
     source = storage.readable(path)
     rows = tables.rows(source)
@@ -299,14 +300,14 @@ def roster(path: str | os.PathLike[str]) -> dict[str, str]:
         taken[name.lower()] = number
         found[name] = student
     if not found:
-        raise FileError(f"cannot read {source}: there is nobody in its first column")
+        raise FileError(f"cannot read {source}: there are no names in its first column")
     if len(found) > MOST_STUDENTS:
-        raise FileError(f"cannot read {source}: it has {len(found)} students; at most {MOST_STUDENTS} are taken")
+        raise FileError(f"cannot read {source}: it has {len(found)} students; at most {MOST_STUDENTS} are allowed")
     return found
 
 
 def file_name(student: str) -> str:
-    """Return a student's name as one that a file can have, in any folder and on any system."""
+    """Return a student's name in a form that is a valid file name on any system."""
     plain = unicodedata.normalize("NFC", student)
     name = re.sub(r"[^\w.@+-]+", "_", plain).strip("._")[:80]
     if not name or re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", name):
@@ -315,16 +316,16 @@ def file_name(student: str) -> str:
 
 
 def make(folder: Path, students: Mapping[str, str], plan: Plan, done: Callable[[], object] = lambda: None) -> None:
-    """Write the sheets and keys of a class into a new folder, which appears when it is whole.
+    """Write the sheets and keys of a class into a new folder, which appears once it is complete.
 
     Raises
     ------
     FileError
-        If there is such a folder with something in it, or it cannot be written.
+        If the folder exists and is not empty, or cannot be written.
     """
     folder = Path(os.path.realpath(folder))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileError(f"cannot write {folder}: there is something there already; name a new folder")
+        raise FileError(f"cannot write {folder}: it is not empty; choose a new folder")
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as fault:
@@ -348,7 +349,7 @@ def make(folder: Path, students: Mapping[str, str], plan: Plan, done: Callable[[
 
 def _make_one(folder: Path, name: str, student: str, plan: Plan) -> None:
     made = plan.problem(student)
-    chain = Chain(made.rows(), made.dh, made.dc)
+    chain = Chain(made.sequences(), made.dh, made.dc)
     quantities = asked(chain, plan.backward)
     files = {
         f"{SHEETS}/{name}.md": sheet_markdown(student, made, chain, plan),
@@ -365,7 +366,7 @@ def _folder_readme(plan: Plan) -> str:
     return (
         "# An exercise\n\n"
         f"`{SHEETS}/` is for the students: each has a notebook, a sheet to print and an empty `.csv`, with numbers of"
-        f" their own. `{KEYS}/` is for you alone. Put what comes back (`.json`, `.csv` or `.npz`, under the student's"
-        f" name) into `{ANSWERS}/` and run `gatewise check` on this folder: it prints a table and writes `{MARKS}`.\n\n"
+        f" their own. `{KEYS}/` is for you alone. Put the answers (`.json`, `.csv` or `.npz`, under the student's name)"
+        f" into `{ANSWERS}/` and run `gatewise check` on this folder: it prints a table and writes `{MARKS}`.\n\n"
         f"Made with seed {plan.seed}: the same seed and name give the same numbers again.\n"
     )

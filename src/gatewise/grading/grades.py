@@ -1,4 +1,4 @@
-"""The marks of a class: what came back, against the keys of an exercise."""
+"""The marks of a class: the answers that came back, compared with the keys of an exercise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gatewise.render import text
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """What is to be said of one student.
+    """The marks of one student.
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class Mark:
     of : int
         How many quantities were asked for.
     marking : Marking or None
-        None where nothing was handed in, or what was cannot be read.
+        None where nothing was handed in, or where it cannot be read.
     fault : str
-        Why it cannot be read.
+        Why it cannot be read; empty otherwise.
     """
 
     student: str
@@ -48,11 +48,11 @@ class Mark:
 
     @property
     def marks(self) -> int:
-        """One for each quantity that is right or follows correctly."""
+        """One mark for each quantity that is right or close, or follows correctly from earlier wrong ones."""
         return 0 if self.marking is None else self.marking.marks
 
     def cells(self) -> tuple[str, ...]:
-        """Return the line of the table."""
+        """Return the cells of the student's line in the table."""
         if self.marking is None:
             return self.student, "0", str(self.of), "0", "0", "0", "", self.fault or "nothing handed in"
         counts = (self.marks, self.of, *(self.marking.count(status) for status in (RIGHT, FOLLOWS, WRONG)))
@@ -65,7 +65,7 @@ class Mark:
         return self.student, *map(str, counts), "" if first is None else first.name, cause
 
 
-BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"  # by which spreadsheets know UTF-8
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"  # by which spreadsheets recognise UTF-8
 HEADS = ("student", "marks", "of", "right", "follows", "wrong", "first wrong", "likely cause")
 
 
@@ -77,7 +77,7 @@ class Grades:
     ----------
     marks : tuple of Mark
     strays : tuple of str
-        What lies among the answers and belongs to nobody, or is no sheet.
+        Files among the answers that belong to no student, or are no sheets.
     """
 
     marks: tuple[Mark, ...]
@@ -135,12 +135,12 @@ def keys_of(folder: Path) -> list[Path]:
 
 
 def _folded(name: str) -> str:
-    """Return a name as one that archives of other systems may have written otherwise."""
+    """Return a name in a form that does not depend on the system whose archive it comes from."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _harmless(cell: str) -> str:
-    """Return text that a spreadsheet does not take for a formula."""
+    """Return text that a spreadsheet does not interpret as a formula."""
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t") else cell
 
 
@@ -159,13 +159,13 @@ def _mark_one(path: Path, handed: Sequence[Path]) -> Mark:
         return Mark(student, of, None, "a link was handed in, not a file")
     made = problem.of_sheet(key)
     try:
-        return Mark(student, of, check(sheet.read(handed[0]), Chain(made.rows(), made.dh, made.dc)))
+        return Mark(student, of, check(sheet.read(handed[0]), Chain(made.sequences(), made.dh, made.dc)))
     except GatewiseError as fault:
         return Mark(student, of, None, str(fault))
 
 
 def table(grades: Grades) -> Iterator[str]:
-    """Give the marks as a table of at most 80 columns; a cause that is long goes on below."""
+    """Give the marks as a table of at most 80 columns; a long cause continues below its line."""
     rows = [HEADS, *(one.cells() for one in grades.marks)]
     heads = len(HEADS) - 1
     widths = [max(cell_len(text.short(row[k])) for row in rows) for k in range(heads)]
@@ -180,7 +180,7 @@ def table(grades: Grades) -> Iterator[str]:
         names = ", ".join(text.short(name) for name in grades.strays[:10])
         more = "" if len(grades.strays) <= 10 else f" and {len(grades.strays) - 10} more"
         yield ""
-        yield from _wrapped(f"Not marked, since no key has the name or it is no sheet: {names}{more}", "")
+        yield from _wrapped(f"Not marked, because no key has that name or it is not a sheet: {names}{more}", "")
 
 
 def _wrapped(line: str, rest: str) -> Iterator[str]:

@@ -23,31 +23,31 @@ from gatewise.symbolic.formula import Part, Stack
 from gatewise.trace import Trace
 
 RIGHT, CLOSE, FOLLOWS, WRONG, COARSE, BLANK = "right", "close", "follows", "wrong", "too coarse", "blank"
-VAGUE = 0.05  # half of the last digit, where less than two decimals are written: nothing can follow from those
+VAGUE = 0.05  # half of the last digit where fewer than two decimals are written: nothing can follow from those
 GIVEN = ("x", "h_prev", "c_prev", "dh", "dc_next")
 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What is to be said of one quantity.
+    """The verdict on one quantity.
 
     Attributes
     ----------
     name : str
     status : {"right", "close", "follows", "wrong", "too coarse", "blank"}
-        Right within half of the last digit; close where the rounding of the numbers before it explains the rest;
-        it follows where it is what the equation makes of the numbers before it, of which one is wrong; it is too coarse
-        where so few digits are written that they tell nothing.
+        ``right`` within half of the last digit; ``close`` where the rounding of earlier numbers explains the
+        difference; ``follows`` where it is computed correctly from earlier numbers, one of which is wrong; ``too
+        coarse`` where so few digits are written that nothing can be decided.
     entry : str
-        Of a wrong one: which of its entries is the furthest off.
+        Of a wrong quantity: the entry that is furthest off, or what is wrong with its shape.
     written, right : float or None
-        That entry, and what it is.
+        That entry as it was written, and its correct value.
     expected : float or None
-        What the equation makes of the person's own numbers before it, where one of those is wrong.
+        The value that follows from the person's own earlier numbers, where one of those is wrong.
     causes : tuple of str
-        The mistakes that, made again, give exactly what was written, in words.
+        In words, the mistakes that give what was written when they are made.
     classes : tuple of str
-        What they are called.
+        The classes of those mistakes.
     telling : bool
         Whether enough digits are written to prove a cause.
     """
@@ -65,13 +65,14 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Marking:
-    """A marked sheet. Printed, it is text.
+    """A marked sheet; as a string, the report.
 
     Attributes
     ----------
     verdicts : tuple of Verdict
-        Of all that is on the sheet, in the order in which the quantities follow from each other.
+        One for each quantity on the sheet, in the order in which the quantities follow from each other.
     source : str
+        Where the answers come from: the file's name.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -88,12 +89,12 @@ class Marking:
         return self.first is None
 
     def count(self, *statuses: str) -> int:
-        """Return how many quantities have one of these statuses."""
+        """Return how many quantities have one of the statuses."""
         return sum(one.status in statuses for one in self.verdicts)
 
     @property
     def marks(self) -> int:
-        """One for each quantity that is right, close, or follows correctly from what was wrong before it."""
+        """The marks: one for each quantity that is right or close, or follows correctly from earlier wrong ones."""
         return self.count(RIGHT, CLOSE, FOLLOWS)
 
     def __str__(self) -> str:
@@ -110,19 +111,21 @@ def check(
     dc: npt.ArrayLike | None = None,
     digits: int | None = None,
 ) -> Marking:
-    """Compare a person's own numbers with a run, quantity by quantity, and say which mistake was made first.
+    """Compare numbers worked out by hand with a run, quantity by quantity, and name the first mistake.
+
+    (`gatewise.verify` compares an LSTM with the answers of another runtime.)
 
     Parameters
     ----------
     answers : mapping of str to array, or path
-        Any of the quantities of `gatewise.walk` by the names that it prints (``f`` or ``forget_gate``, ``a_f``, ``c``,
-        ``dW_f``, …; over several steps ``f[1]``), or a .json, .csv or .npz file of them. NaN stands for a blank.
+        Any of the quantities of `gatewise.walk` under the names that it prints (``f`` or ``forget_gate``, ``a_f``,
+        ``c``, ``dW_f``, …; with several steps ``f[1]``), or a .json, .csv or .npz file of them. NaN stands for a blank.
     thing : Step, sequence of Step, or Trace
-        What they are compared with; of a trace, every row, in arrays (batch, ·).
+        What they are compared with; a trace stands for all sequences of its batch, in arrays (batch, ·).
     dh, dc : array, optional
-        The derivatives by the last states, as for `gatewise.walk`.
+        The gradients of the loss with respect to the final states, as for `gatewise.walk`.
     digits : int, optional
-        To how many decimals a mapping's numbers are rounded; by default as many as they need to be written.
+        To how many decimals the numbers of a mapping are rounded; by default as many as it takes to write them.
 
     Returns
     -------
@@ -131,18 +134,17 @@ def check(
     Raises
     ------
     FileError
-        If a file cannot be read, or names a quantity that there is not, or one of another size.
+        If a file cannot be read, or has a quantity that does not exist or has the wrong size.
 
     Notes
     -----
-    A number is right within half of its last digit. One that is not, but is what its equation makes of the person's own
-    numbers before it (within what their rounding does to it), follows from an earlier mistake. Otherwise it is wrong,
-    and the known mistakes are made on purpose, one by one, in its equation and in those that lead to it from the last
-    numbers written; a mistake is named if it gives what was written, in all entries and within what rounding does to
-    it, if it does not speak against another number that is right, and if the chance that an unrelated number would fit
-    any of those tried is below 0.2 %. The search is thorough for the first wrong quantity; of later ones it tries the
-    mistakes that can be made in their own equations. It takes milliseconds for a step, seconds for a sheet that leaves
-    out most of many steps.
+    A number is right within half of its last digit. If it is not, but is what its equation gives for the person's own
+    earlier numbers (allowing for their rounding), it follows from an earlier mistake. Otherwise it is wrong. Then the
+    known mistakes are made on purpose, one by one, in its equation and in those that lead to it from the last numbers
+    written. A mistake is named if it gives what was written, in all entries and allowing for rounding; if it does not
+    contradict another number that is right; and if the chance that an unrelated number would fit any of the mistakes
+    tried is below 0.2 %. The search is thorough for the first wrong quantity; for later ones it only tries mistakes in
+    their own equations. It takes milliseconds for a step, and seconds for a sheet that omits most of many steps.
 
     Examples
     --------
@@ -165,7 +167,7 @@ def check(
 
 
 class _Marker:
-    """Goes through the quantities of a run, keeping what the person's own numbers make of each."""
+    """Goes through the quantities of a run, and keeps each as it follows from the person's own numbers."""
 
     def __init__(self, chain: Chain, sheet: Sheet) -> None:
         self.chain, self.sheet = chain, sheet
@@ -205,8 +207,8 @@ class _Marker:
                 self._answered(quantity, kept, own, slack)
 
     def _unwritten(self, quantity: Quantity, own: Array) -> Array | float:
-        """Return how a number that is not on the sheet may have been rounded: like those that are."""
-        if isinstance(quantity.equations[0].right, (Stack, Part)):  # nothing is computed
+        """Return how a number that is not on the sheet may have been rounded: like those that are on it."""
+        if isinstance(quantity.equations[0].right, (Stack, Part)):  # copied, not computed
             return 0.0
         return single(own) if self.sheet.single else self.unit
 
@@ -235,7 +237,7 @@ class _Marker:
         return f"there is no quantity {shown!r}; allowed: {', '.join(allowed)}"
 
     def _fitted(self, quantity: Quantity, name: str, answer: Answer, where: str) -> Answer:
-        """Return an answer in its quantity's shape: a column may be written as a row, and blanks may be left away."""
+        """Return an answer in its quantity's shape: a column may be written as a row, and blanks may be omitted."""
         shape, values, tolerance = quantity.key.shape, answer.values, answer.tolerance
         if answer.blank:
             return Answer(np.full(shape, np.nan), np.zeros(shape), answer.place)
@@ -246,8 +248,8 @@ class _Marker:
             values, tolerance = values.reshape(shape), tolerance.reshape(shape)
         if values.shape != shape:
             turned = values.ndim == 2 and values.shape[::-1] == shape and np.isfinite(values).all()
-            rows = quantity.summed and values.shape == (self.chain.batch, *shape)
-            if not turned and not rows:
+            unsummed = quantity.summed and values.shape == (self.chain.batch, *shape)
+            if not turned and not unsummed:
                 raise FileError(f"{where}: {name!r} has shape {values.shape}; it must be {shape}")
         return Answer(values, tolerance, answer.place)
 
@@ -289,16 +291,16 @@ class _Marker:
         )
 
     def _misshapen(self, quantity: Quantity, answer: Answer, own: Array, slack: Array) -> Verdict:
-        """Judge numbers that lie on their side, or the gradients of rows that were not summed: as if they were not."""
-        name, shape = quantity.name, f"its shape, {answer.values.shape} for {quantity.key.shape}"
+        """Judge numbers that are transposed, or gradients not summed over the batch, as if that had been done."""
+        name, shape = quantity.name, f"its shape is {answer.values.shape}, not {quantity.key.shape}"
         if quantity.summed and answer.values.shape == (self.chain.batch, *quantity.key.shape):
             mended = Answer(answer.values.sum(0), answer.tolerance.sum(0), answer.place)
             cause = ("sum over the batch missing", f"the sum over the batch is missing from {name}")
         else:
             mended = Answer(answer.values.T, answer.tolerance.T, answer.place)
             matrix = quantity.summed and quantity.symbol.base in "WUR"
-            said = f"{name} is transposed" if matrix else f"{name} lies on its side, rows for columns"
-            cause = ("transposed weights" if matrix else "on its side", said)
+            said = f"{name} is transposed" if matrix else f"the rows and columns of {name} are swapped"
+            cause = ("transposed weights" if matrix else "rows and columns swapped", said)
         self.answers[name] = mended
         judged = self._verdict(quantity, mended, own, slack)
         if judged.status == WRONG:
@@ -310,18 +312,18 @@ class _Marker:
         equation = quantity.equations[0]
         names = []
         if self.chain.batch > 1 and not quantity.summed and not quantity.total:
-            names.append(f"row {place[0]}")
+            names.append(f"sequence {place[0]}")
             place = place[1:]
         for over, k in zip((equation.over, equation.across), place, strict=False):
             names.append(self.chain.names[over][k])
         return ", ".join(names)
 
-    # What the person's own numbers make of each quantity.
+    # Each quantity as it follows from the person's own numbers.
 
     def _answered(self, quantity: Quantity, answer: Answer, own: Array, slack: Array) -> None:
-        """Keep what was written, and where nothing was, what follows from the numbers before."""
+        """Keep what was written, and where nothing was, what follows from earlier numbers."""
         written = np.isfinite(answer.values)
         values, tolerance = np.where(written, answer.values, own), np.where(written, answer.tolerance, slack)
-        # What is written exactly, like a 0.5 that was given or a relu's 0, was not rounded.
+        # An exact number, such as a given 0.5 or the 0 of a relu, was not rounded.
         exact = ((slack == 0) & (np.abs(values - own) <= 1e-12 * np.abs(own))) | ((values == 0) & (quantity.key == 0))
         self.chain.keep(self.own, quantity, values, np.where(exact, 0.0, tolerance))

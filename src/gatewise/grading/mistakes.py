@@ -1,4 +1,4 @@
-"""The mistakes that people make, each as another formula in the place of the right one."""
+"""The mistakes that people make, each as a formula in place of the right one."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Mistake:
     Attributes
     ----------
     name : str
-        Which class of mistakes it belongs to.
+        The class of mistakes that it belongs to.
     says : str
         What was done, in words; ``{}`` stands for the quantity.
     change : callable
-        Returns the formula that the mistake puts in an equation's place, or None where it cannot be made.
+        Returns the formula that replaces an equation's right side, or None where the mistake cannot be made.
     """
 
     name: str
@@ -58,11 +58,11 @@ class Mistake:
 
 
 def mistakes(size: int) -> Iterator[Mistake]:
-    """Go through all known mistakes, the likeliest first; the combined input's first `size` entries are h."""
-    yield Mistake("order of [h; x]", "{} takes [x; h] for [h; x]", lambda e: _reversed(e, size))
+    """Go through all known mistakes, the likeliest first; `size` entries of the combined input are h, before x."""
+    yield Mistake("order of [h; x]", "{} uses [x; h] instead of [h; x]", lambda e: _reversed(e, size))
     yield Mistake("missing bias", "the bias is missing from {}", lambda e: _bias(e, 0))
-    yield Mistake("doubled bias", "the bias is in {} twice", lambda e: _bias(e, 2))
-    yield Mistake("forget and input exchanged", "the forget gate and the input gate are exchanged in {}", _exchanged)
+    yield Mistake("doubled bias", "the bias is added twice in {}", lambda e: _bias(e, 2))
+    yield Mistake("forget and input exchanged", "the forget gate and the input gate are swapped in {}", _exchanged)
     for one, other in combinations(LETTERS, 2):
         names = [NAMES[LETTERS.index(k)].replace("_", " ") for k in (one, other)]
         yield Mistake(
@@ -70,10 +70,10 @@ def mistakes(size: int) -> Iterator[Mistake]:
             f"the {names[0]} and the {names[1]} are swapped in {{}}",
             lambda e, one=one, other=other: _swapped(e, one, other),  # type: ignore[misc]
         )
-    yield Mistake("sigmoid for tanh", "{} has a sigmoid for its tanh", lambda e: _other(e, TANH, SIGMOID))
-    yield Mistake("tanh for sigmoid", "{} has a tanh for its sigmoid", lambda e: _other(e, SIGMOID, TANH))
-    yield Mistake("no tanh on the cell", "the cell state goes into {} without its tanh", _bare_cell)
-    yield Mistake("no nonlinearity", "{} is left without its nonlinearity", _bare_gate)
+    yield Mistake("sigmoid for tanh", "{} uses a sigmoid instead of tanh", lambda e: _other(e, TANH, SIGMOID))
+    yield Mistake("tanh for sigmoid", "{} uses tanh instead of a sigmoid", lambda e: _other(e, SIGMOID, TANH))
+    yield Mistake("no tanh on the cell", "the tanh of the cell state is missing from {}", _bare_cell)
+    yield Mistake("no nonlinearity", "the nonlinearity is missing from {}", _bare_gate)
     for sides in ("recurrent", "input", "both"):
         which = {"recurrent": "recurrent weights", "input": "input's weights", "both": "weights"}[sides]
         yield Mistake(
@@ -88,19 +88,19 @@ def mistakes(size: int) -> Iterator[Mistake]:
             lambda e, inverse=inverse: _read_by_column(e, inverse),  # type: ignore[misc]
         )
     yield Mistake("h from the old cell", "{} comes from the old cell state", _from_old_cell)
-    yield Mistake("old cell for the new", "{} takes the old cell state for the new one", _old_for_new)
+    yield Mistake("old cell for the new", "{} uses the old cell state instead of the new one", _old_for_new)
     yield Mistake("old cell for the new", "{} is the old cell state, not the new one", _not_updated)
-    yield Mistake("new cell for the old", "{} takes the new cell state for the old one", _new_for_old)
-    yield Mistake("hidden for cell", "{} takes the old hidden state for the old cell state", _hidden_for_cell)
-    yield Mistake("forgotten derivative", "the derivative of the nonlinearity is forgotten in {}", _no_slope)
+    yield Mistake("new cell for the old", "{} uses the new cell state instead of the old one", _new_for_old)
+    yield Mistake("hidden for cell", "{} uses the old hidden state instead of the old cell state", _hidden_for_cell)
+    yield Mistake("forgotten derivative", "the derivative of the nonlinearity is missing from {}", _no_slope)
     yield Mistake(
-        "derivative of the other nonlinearity", "{} has the derivative of a sigmoid for that of a tanh", _sigmoid_slope
+        "derivative of the other nonlinearity", "{} uses the derivative of a sigmoid instead of tanh", _sigmoid_slope
     )
     yield Mistake(
-        "derivative of the other nonlinearity", "{} has the derivative of a tanh for that of a sigmoid", _tanh_slope
+        "derivative of the other nonlinearity", "{} uses the derivative of tanh instead of a sigmoid", _tanh_slope
     )
-    yield Mistake("derivative of the sum", "{} has the derivative at a, not at the gate itself", _slope_of_sum)
-    yield Mistake("derivative twice", "the derivative of the nonlinearity is in {} twice", _slope_twice)
+    yield Mistake("derivative of the sum", "{} has the pre-activation in the derivative, not the gate", _slope_of_sum)
+    yield Mistake("derivative twice", "the derivative of the nonlinearity is applied twice in {}", _slope_twice)
     yield Mistake("missing output gate", "the output gate is missing from {}", _no_output_gate)
     yield Mistake("sum over the steps missing", "{} is that of the last step only", lambda e: _one_step(e, 0))
     yield Mistake("sum over the steps missing", "{} is that of the first step only", lambda e: _one_step(e, -1))
@@ -111,7 +111,7 @@ def _replaced(equation: Equation, old: Symbol, new: Formula) -> Changed:
 
 
 def _reversed(equation: Equation, size: int) -> Changed | None:
-    """[x; h] for [h; x]: in the combined input, in what takes it, or in what is cut from its gradient."""
+    """[x; h] for [h; x]: in the combined input, where it is used, or in the parts of its gradient."""
 
     def change(node: Formula) -> Formula | None:
         match node:
@@ -146,7 +146,7 @@ def _makes_cell(equation: Equation) -> bool:
 
 
 def _swapped(equation: Equation, one: str, other: str, everywhere: bool = False) -> Changed | None:
-    """One gate's symbols for another's; in the cell state that of i and f is a mistake of its own."""
+    """Swap the symbols of two gates; i and f in the cell state are a mistake of their own."""
     if _makes_cell(equation) and {one, other} == {"i", "f"} and not everywhere:
         return None
     letters = {one: other, other: one}
@@ -190,7 +190,7 @@ def _bare(equation: Equation) -> Changed:
 
 
 def _transposed(equation: Equation, sides: str, size: int) -> Changed | None:
-    """A square part of the weights, on its side."""
+    """Transpose a square part of the weights."""
     new: dict[Symbol, Any] = {}
 
     def change(node: Formula) -> Formula | None:
@@ -224,7 +224,7 @@ def _turned(array: Any, matrix: Symbol, sides: str, size: int) -> Any:
 
 
 def _read_by_column(equation: Equation, inverse: bool) -> Changed | None:
-    """The numbers of a matrix in another order: filled column by column, or taken so."""
+    """The numbers of a matrix in another order: filled, or read, column by column."""
     new: dict[Symbol, Any] = {}
 
     def change(node: Formula) -> Formula | None:
@@ -299,7 +299,7 @@ def _other_slope(equation: Equation, right: Any, wrong: Any) -> Changed | None:
 
 
 def _slope_of_sum(equation: Equation) -> Changed | None:
-    """The derivative told by the output, given the pre-activation in its place."""
+    """The derivative as a function of the output, with the pre-activation in its place."""
     left = equation.left
     if left.base != "a" or not left.d or left.sub not in LETTERS:
         return None
@@ -327,7 +327,7 @@ def _no_output_gate(equation: Equation) -> Changed | None:
 
 
 def _one_step(equation: Equation, which: int) -> Changed | None:
-    """One term of a sum over all steps; the last step stands first."""
+    """One term of a sum over all steps, of which the last step comes first."""
     if not isinstance(equation.right, Sum) or equation.left.time is not None:
         return None
     terms = equation.right.terms

@@ -1,4 +1,4 @@
-"""What a sheet is about: a cell, its inputs and its states, as named numbers that files hold."""
+"""What a sheet is about: a cell, its inputs and its states, as named numbers in a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUN = ("x", "h_prev", "c_prev", "dh", "dc_next")  # what is given besides the pa
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A run of one cell, and the derivatives of a loss by the states that it ends in.
+    """A run of one cell, and the derivatives of a loss with respect to its final states.
 
     Attributes
     ----------
@@ -31,6 +31,7 @@ class Problem:
     state : State
         Before the first step; arrays (batch, ·).
     dh, dc : array (batch, recurrent), (batch, hidden)
+        The derivatives with respect to the final hidden and cell states.
     """
 
     parameters: Parameters
@@ -39,29 +40,29 @@ class Problem:
     dh: Array
     dc: Array
 
-    def rows(self) -> list[list[Step]]:
-        """Return the steps of every row."""
+    def sequences(self) -> list[list[Step]]:
+        """Return the steps of every sequence."""
         trace = LSTM.from_cells(self.parameters).trace(self.x, ((self.state,),), engine="reference")[0]
-        return [[trace.step(t, row) for t in range(len(trace))] for row in range(trace.batch_size)]
+        return [[trace.step(t, sequence) for t in range(len(trace))] for sequence in range(trace.batch_size)]
 
     def given(self) -> dict[str, Array]:
-        """Return everything that is given, by name; a single row and a single step are not axes."""
+        """Return everything that is given, by name; without the axes of a single sequence and a single step."""
         found = dict(_named(self.parameters))
-        one, row = len(self.x) == 1, self.x.shape[1] == 1
-        found["x"] = self.x[0, 0] if one and row else self.x[:, 0] if row else self.x
+        one, single = len(self.x) == 1, self.x.shape[1] == 1
+        found["x"] = self.x[0, 0] if one and single else self.x[:, 0] if single else self.x
         states = {"h_prev": self.state.h, "c_prev": self.state.c, "dh": self.dh, "dc_next": self.dc}
         for name, array in states.items():
-            found[name] = array[0] if row else array
+            found[name] = array[0] if single else array
         return found
 
 
 def of_sheet(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem:
-    """Return the problem that a file gives: its weights, inputs and states, and in JSON its variant.
+    """Return the problem in a file: its weights, inputs and states, and in a JSON file its variant.
 
     Raises
     ------
     FileError
-        If something is missing, unknown, blank or of another size.
+        If something is missing, unknown, blank or of the wrong size.
     """
     variant = _variant(sheet, switches or {})
     given = {name: answer.values for name, answer in sheet.answers.items()}
@@ -82,7 +83,7 @@ def of_sheet(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem
         raise FileError(f"{sheet.source}: x has shape {given['x'].shape}; it must be {told}")
     batch = x.shape[1]
 
-    def rows(name: str, size: int, default: float | None) -> Array:
+    def of_batch(name: str, size: int, default: float | None) -> Array:
         if name not in given and default is not None:
             return np.full((batch, size), default)
         found = _taken(sheet, given, name)
@@ -94,8 +95,8 @@ def of_sheet(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem
             )
         return found
 
-    state = State(rows("h_prev", p.recurrent_size, 0.0), rows("c_prev", p.hidden_size, 0.0))
-    dh, dc = rows("dh", p.recurrent_size, 1.0), rows("dc_next", p.hidden_size, 0.0)
+    state = State(of_batch("h_prev", p.recurrent_size, 0.0), of_batch("c_prev", p.hidden_size, 0.0))
+    dh, dc = of_batch("dh", p.recurrent_size, 1.0), of_batch("dc_next", p.hidden_size, 0.0)
     unknown = set(given) - {name for name, _ in _named(p)} - {*RUN}
     if unknown:
         name = min(unknown)
@@ -119,7 +120,7 @@ def _variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
 
 
 def _names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
-    """Go through the names of a variant's parameters: of which array each is which part."""
+    """Go through the names of a variant's parameters, each with its array and its place in it."""
     for k in LETTERS:
         if k in variant.own:
             yield f"W_{k}", "weight", (index(k),)
@@ -140,7 +141,7 @@ def _names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
 
 
 def _named(p: Parameters) -> Iterable[tuple[str, Array]]:
-    """Go through the parameters by the names that they have in the equations."""
+    """Go through the parameters by their names in the equations."""
     arrays = p.arrays()
     for name, owner, place in _names(p.variant):
         yield name, np.asarray(arrays[owner][place])
@@ -149,13 +150,13 @@ def _named(p: Parameters) -> Iterable[tuple[str, Array]]:
 
 
 def _assembled(sheet: Sheet, given: Mapping[str, Array], variant: Variant) -> Iterable[tuple[str, Array]]:
-    """Put the named numbers of a file together to the arrays of Parameters."""
+    """Assemble the arrays of Parameters from the named numbers of a file."""
     first = next(iter(variant.own))
     shape = _taken(sheet, given, f"W_{first}").shape
     if len(shape) != 2:
         raise FileError(f"{sheet.source}: W_{first} has shape {shape}; it must be (hidden, recurrent + input)")
     hidden = shape[0]
-    shapes = array_shapes(variant, shape[1], hidden, 0)  # how its columns are shared is told by the states
+    shapes = array_shapes(variant, shape[1], hidden, 0)  # the states say which columns are recurrent
     whole = {name: np.zeros(size) for name, size in shapes.items() if size}
     used = set()
     for name, owner, place in _names(variant):

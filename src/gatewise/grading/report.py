@@ -22,7 +22,7 @@ def summary(marking: Marking) -> Iterator[str]:
         yield from _fill(_all_right(marking))
         return
     if first.written is None or first.right is None:
-        yield from _fill(f"The first wrong quantity is {first.name}, by {first.entry}.")
+        yield from _fill(f"The first wrong quantity is {first.name}: {first.entry}.")
     else:
         written, right = told(first.written, first.right)
         where = f" (at {first.entry})" if first.entry else ""
@@ -44,7 +44,7 @@ def why(verdict: Verdict) -> str:
 
 
 def told(written: float, right: float) -> tuple[str, str]:
-    """Return what was written and what is right, with two digits more, or as many as it takes to tell them apart."""
+    """Return what was written, and what is right with two more digits, or as many as it takes to tell them apart."""
     decimals = len(repr(written).partition(".")[2])
     for digits in (*range(min(decimals, 6) + 2, 9), 12, 16):
         first, second = number(written, max(digits, decimals)), number(right, digits)
@@ -66,7 +66,7 @@ def _all_right(marking: Marking) -> str:
             else "Nothing is wrong."
         )
     if close:
-        told += f" {_counted(close, 'is', 'are')} off in the last digit, as by rounding on the way."
+        told += f" {_counted(close, 'is', 'are')} off in the last digit, as rounding in between explains."
     if coarse:
         told += f" {_counted(coarse, 'is', 'are')} written with too few digits to tell."
     if blank:
@@ -75,7 +75,7 @@ def _all_right(marking: Marking) -> str:
 
 
 def _rest(after: Sequence[Verdict]) -> str:
-    """Say what became of all that is written after the first wrong quantity."""
+    """Say whether what is written after the first wrong quantity is right, follows, or is wrong."""
     wrong = [one.name for one in after if one.status == WRONG]
     follows = sum(one.status == FOLLOWS for one in after)
     right = sum(one.status in (RIGHT, CLOSE) for one in after)
@@ -102,7 +102,7 @@ def _counted(count: int, one: str, many: str) -> str:
 
 
 def table(marking: Marking) -> Iterator[str]:
-    """Give the verdict on every quantity, a line each."""
+    """Give the verdict on every quantity, one per line."""
     width = max((len(one.name) for one in marking.verdicts), default=0)
     for one in marking.verdicts:
         line = f"{one.name:<{width}}  {one.status}"

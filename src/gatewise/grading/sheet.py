@@ -1,4 +1,4 @@
-"""Sheets of numbers by name: JSON, CSV and NumPy archives, with the digits that were written."""
+"""Sheets of named numbers: JSON, CSV and NumPy archives, with the number of digits that were written."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from gatewise.render.text import clean
 from gatewise.storage import npz_names, read_npz, read_text, readable
 
 SUFFIXES = (".json", ".csv", ".npz")
-LARGEST = 16 << 20  # bytes of a sheet; no person fills a larger one
+LARGEST = 16 << 20  # bytes of a sheet; nobody fills in a larger one
 MOST_NUMBERS = 2_000_000  # of one quantity
 SINGLE = 16 * float(np.finfo(np.float32).eps)  # how far off, relatively, single precision may be
-SMALL = 1e-2  # below, the error of a sum in single precision is that of its terms
-MOST_DIGITS = 15  # that a double holds
-_HEADS = ("quantity", "name")  # of a first line of column heads
+SMALL = 1e-2  # below this, the error of a sum in single precision is that of its terms
+MOST_DIGITS = 15  # decimal digits that a double holds
+_HEADS = ("quantity", "name")  # the first cell of a line of column heads
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")  # no nan, no inf, no underscores
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
 
@@ -42,9 +42,9 @@ class Answer:
     values : array
         NaN where nothing is written.
     tolerance : array
-        Half of the last digit written, of each.
+        Half of the last digit written of each number.
     place : str
-        Where they stand: ``line 3``, or the quantity's name.
+        Where they are: ``line 3``, or the quantity's name.
     """
 
     values: Array
@@ -59,7 +59,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """What a file holds: answers by name, and what stands beside them.
+    """The content of a file: answers by name, and whatever else it holds.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Sheet:
     single : bool
         Whether it was computed in single precision.
     more : dict
-        Of a JSON file that holds more than answers: the rest.
+        In a JSON file with an object of answers, everything beside it.
     """
 
     answers: dict[str, Answer]
@@ -79,7 +79,7 @@ class Sheet:
 
 
 def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
-    """Return the numbers of a sheet; of a JSON file with an object called `part`, those in it.
+    """Return the numbers of a sheet; in a JSON file with an object called `part`, only those in it.
 
     Raises
     ------
@@ -91,21 +91,21 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
     if suffix not in SUFFIXES:
         raise FileError(f"cannot read {source}: a sheet is a file ending in {', '.join(SUFFIXES)}")
     if source.stat().st_size > LARGEST:
-        raise FileError(f"cannot read {source}: a sheet has at most {LARGEST >> 20} MiB")
+        raise FileError(f"cannot read {source}: a sheet may have at most {LARGEST >> 20} MiB")
     if suffix == ".npz":
         sheet = _npz(source)
     else:
         text = read_text(source)
         sheet = _settled(Sheet(_csv(source, text), str(source)) if suffix == ".csv" else _json(source, text, part))
     if not sheet.answers:
-        raise FileError(f"cannot read {source}: it holds no quantity")
+        raise FileError(f"cannot read {source}: there is no quantity in it")
     return sheet
 
 
 def of_mapping(given: Mapping[str, npt.ArrayLike], digits: int | None = None) -> Sheet:
-    """Return a sheet of arrays by name; `digits` says to how many decimals they are rounded."""
+    """Return a sheet of named arrays; `digits` says to how many decimals they are rounded."""
     if digits is not None and (isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= 300):
-        raise OptionError(f"digits must be a whole number from 0 to 300, not {digits!r}")
+        raise OptionError(f"digits must be an integer from 0 to 300, not {digits!r}")
     arrays = {}
     for key, values in given.items():
         name = _shown(str(key))
@@ -124,10 +124,10 @@ def of_mapping(given: Mapping[str, npt.ArrayLike], digits: int | None = None) ->
 
 
 def _of_arrays(arrays: Mapping[str, npt.NDArray[Any]], source: str, digits: int | None = None) -> Sheet:
-    """Return the sheet that arrays make.
+    """Return a sheet of arrays.
 
-    How many decimals were written is not kept in an array; they are taken to be as many as its longest number needs,
-    or where there is nothing but zeros, as the longest number of all.
+    An array does not say to how many decimals it was rounded; that is taken to be as many as its longest number needs,
+    or, for an array of zeros, the longest number of all arrays.
     """
     needed = {
         name: max((_decimals(str(value)) for value in array.reshape(-1) if value == value and value), default=None)
@@ -148,7 +148,7 @@ def _of_arrays(arrays: Mapping[str, npt.NDArray[Any]], source: str, digits: int 
 
 
 def _settled(sheet: Sheet) -> Sheet:
-    """Return a sheet with the tolerance of single precision, where all of it is written as that precision writes."""
+    """Return a sheet with the tolerance of single precision if all its numbers are written as float32 numbers are."""
     values = np.concatenate([answer.values.reshape(-1) for answer in sheet.answers.values()] or [np.zeros(0)])
     tolerances = np.concatenate([answer.tolerance.reshape(-1) for answer in sheet.answers.values()] or [np.zeros(0)])
     written = np.isfinite(values) & (values != 0)
@@ -169,18 +169,18 @@ def _in_single(sheet: Sheet) -> Sheet:
 
 
 def single(values: Array) -> Array:
-    """Return how far off numbers may be that were computed in single precision."""
+    """Return how far off numbers computed in single precision may be."""
     found: Array = SINGLE * np.maximum(np.nan_to_num(np.abs(values)), SMALL)
     return found
 
 
 def _shown(text: str) -> str:
-    """Return text in quotes, not too much of it."""
+    """Return text in quotes, shortened if it is long."""
     return repr(clean(text[:60]) + ("…" if len(text) > 60 else ""))
 
 
 def _decimals(text: str) -> int:
-    """Return how many decimals a number has; a whole number has none."""
+    """Return how many decimals a number has; an integer has none."""
     exponent = Decimal(text).as_tuple().exponent
     whole = text.endswith(".0")
     return 0 if whole or not isinstance(exponent, int) else -exponent
@@ -228,7 +228,7 @@ def _json(source: Path, text: str, part: str) -> Sheet:
 
 
 def _lines(text: str) -> dict[str, int]:
-    """Return the line in which each key of a JSON text stands; of several of one name, the last."""
+    """Return the line of each key in a JSON text; for a repeated key, the last one."""
     found, line, at = dict[str, int](), 1, 0
     for match in _KEY.finditer(text):
         line += text.count("\n", at, match.start())
@@ -268,14 +268,14 @@ def _answer(source: Path, name: str, flat: list[Decimal | None], shape: tuple[in
 
 
 def _written(number: Decimal) -> int:
-    """Return how many decimals are written of a number; negative where its last digit stands for tens or more."""
+    """Return how many decimals a number is written with; negative where its last digit stands for tens or more."""
     exponent = number.as_tuple().exponent
     if number == 0 and isinstance(exponent, int):
         exponent = min(exponent, 0)
     return max(-300, min(-exponent, 300)) if isinstance(exponent, int) else 0
 
 
-# CSV: a line a vector, its name first; lines of one name that follow each other are the rows of a matrix.
+# CSV: a line is a vector with its name first; consecutive lines with one name are the rows of a matrix.
 
 
 def _csv(source: Path, text: str) -> dict[str, Answer]:
@@ -289,7 +289,7 @@ def _csv(source: Path, text: str) -> dict[str, Answer]:
     written = tables.numerals(source, text, [(number, cells[1:]) for number, cells in rows])
     for (number, (name, *_)), (_, numbers) in zip(rows, written, strict=True):
         if not name:
-            raise FileError(f"cannot read {source}: line {number} has no name of a quantity before its numbers")
+            raise FileError(f"cannot read {source}: line {number} does not start with the name of a quantity")
         if name in lines and name != last:
             raise FileError(f"cannot read {source}: line {number} has {_shown(name)} again")
         last = name

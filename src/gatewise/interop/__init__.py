@@ -1,4 +1,4 @@
-"""Doors: each format has its own, with the verbs `read` and `write`; a file's first bytes say which door it goes by."""
+"""Readers and writers: every framework has a package with the verbs `read` and `write`; `load` finds a file's own."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ from typing import Any
 
 from gatewise.errors import FileError
 from gatewise.interop import own
-from gatewise.interop.formats import Path, inspect
+from gatewise.interop.formats import Path, capture, inspect
 from gatewise.interop.own import write as save
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network
 from gatewise.trace import Trace
 
-__all__ = ["inspect", "load", "load_network", "load_trace", "save"]
+__all__ = ["capture", "inspect", "load", "load_network", "load_trace", "save"]
 
 
 def load(path: Path, name: str | None = None, **omitted: Any) -> LSTM:
-    """Return an LSTM that a file holds; of a network, its LSTM. No framework is needed.
+    """Return an LSTM from a file; of a network, its LSTM. No framework is needed.
+
+    A live PyTorch module or Keras model is read by `gatewise.interop.torch.read` or `gatewise.interop.keras.read`.
 
     Parameters
     ----------
     path, **omitted
         As in `inspect`.
     name : str, optional
-        Which one, where there are several.
+        The name of the LSTM, if the file holds several.
 
     Raises
     ------
     FileError
-        If the file cannot be read, or holds no LSTM that can.
+        If the file cannot be read, or holds no readable LSTM.
     OptionError
-        If there are several and none is named, or there is none of that name.
+        If there are several and none is named, if there is none of that name, or if `path` is not a path.
 
     Warns
     -----
     WeightsWarning
-        If weights are not finite, or were stored in fewer bits than the runtime's own answers come from.
+        If weights are not finite, or were stored at a lower precision than the one the file's runtime computes with.
     """
     return inspect(path, **omitted).pick(name).lstm
 
@@ -51,37 +53,38 @@ def load_network(
     reads: str | None = None,
     **omitted: Any,
 ) -> Network:
-    """Return the network that a file holds.
+    """Return the network in a file: an optional embedding, the LSTM, and an optional linear head.
 
     Parameters
     ----------
     path, name, **omitted
         As in `load`.
     embedding, head : str, optional
-        The names of the parts that stand before and after the LSTM, as `inspect` lists them. Where neither is given,
-        the file must tell the way itself, as Keras' configurations and JSON models do.
+        The names of the layers before and after the LSTM, as `inspect` lists them. If neither is given, the file must
+        say how its layers are connected, as Keras' configurations and JSON models do.
     reads : {"every", "last"}, optional
-        What the head reads, where parts are named; "every" by default.
+        Whether the head reads every step or the last alone, where layers are named; "every" by default.
 
     Raises
     ------
     FileError
-        If the file cannot be read, does not tell the way, or holds what a `Network` cannot express: a convolution …
+        If the file cannot be read, does not say how its layers are connected, or holds what a `Network` cannot
+        express, a convolution for example.
     """
     contents = inspect(path, **omitted)
     if embedding is not None or head is not None or reads is not None or contents.network is None:
         if contents.network is None and embedding is None and head is None:
             parts = ", ".join(repr(one.name) for one in contents.parts if one.weight is not None)[:400] or "none"
             raise FileError(
-                f"{contents.path} ({contents.format}) does not tell the way through its network;"
-                f" name its head, its embedding, or both: {parts}"
+                f"{contents.path} ({contents.format}) does not say how its layers are connected; name the network's"
+                f" head, its embedding, or both; there are: {parts}"
             )
         return contents.made(name, embedding, head, reads or "every")
     return contents.network()
 
 
 def load_trace(path: Path) -> Trace | LSTMTrace:
-    """Return the trace that a file holds, of a cell or of an LSTM.
+    """Return the trace in a file, of a cell or of an LSTM.
 
     Raises
     ------

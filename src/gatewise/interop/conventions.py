@@ -1,21 +1,27 @@
-"""Where every framework's weights become gatewise's, and back: the order of the gates, the axes, the biases.
+"""Where each framework's weights, states and gradients become gatewise's, and back: gate order, axes, biases.
 
-Every door brings its arrays into one form, *stacked*: the gates' matrices one below another in the framework's own
+Every reader brings its arrays into one form, *stacked*: the gates' matrices one below another in the framework's own
 order, (4 · hidden, input) and (4 · hidden, recurrent), as PyTorch and ONNX have them. The rest happens here, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gatewise import gates
 from gatewise.arrays import Array
-from gatewise.errors import ShapeError
+from gatewise.errors import OptionError, ShapeError
+from gatewise.gradients import LSTMGradients
+from gatewise.layers import LSTM
+from gatewise.layers.arguments import nesting, settled_state
+from gatewise.layers.stack import States
 from gatewise.parameters import Parameters, Variant
+from gatewise.showing import counted
+from gatewise.step import State
 
 
 class Stacked(NamedTuple):
@@ -57,7 +63,7 @@ def parameters(
     input_weight, recurrent_weight, peephole, projection
         As in `Stacked`.
     biases : sequence of array (4 · hidden,)
-        They are summed; none is zeros.
+        They are summed; if there are none, the bias is zero.
     variant : Variant, optional
 
     Raises
@@ -101,7 +107,7 @@ def parameters(
 
 
 def stacked(framework: str, p: Parameters) -> Stacked:
-    """Return the arrays of a cell in a framework's order; what `parameters` reads."""
+    """Return the arrays of a cell in a framework's order: the inverse of `parameters`."""
 
     def in_order(array: Array) -> Array:
         found = gates.reorder(array, "gatewise", framework)
@@ -112,3 +118,101 @@ def stacked(framework: str, p: Parameters) -> Stacked:
         order = gates.ORDERS[framework].replace("g", "")
         peephole = p.peephole[[gates.PEEPHOLES.index(letter) for letter in order]].reshape(-1)
     return Stacked(in_order(p.input_weight), in_order(p.recurrent_weight), in_order(p.bias), peephole, p.projection)
+
+
+# States.
+
+
+def arrays_in(given: Any) -> Iterator[Any]:
+    """Go through the arrays or tensors of lists and tuples that may be nested; None holds none."""
+    if isinstance(given, (list, tuple)):
+        for one in given:
+            yield from arrays_in(one)
+    elif given is not None:
+        yield given
+
+
+def nested_state(lstm: LSTM, flat: Sequence[Array]) -> States:
+    """Return a state ``[layer][direction]`` of arrays that a framework lists as h and c in turn.
+
+    Parameters
+    ----------
+    lstm : LSTM
+    flat : sequence of array
+        h and c (batch, size) of the first layer's forward direction, then of its backward direction, then of the next
+        layer; the batch axis is missing from all or from none.
+
+    Raises
+    ------
+    ShapeError
+        If there are too few or too many, or a shape is not that of the LSTM's state.
+    """
+    wanted = 2 * len(lstm.cells())
+    if len(flat) != wanted:
+        raise ShapeError(
+            f"the state has {counted(len(flat), 'array')}; it must have {wanted}, h and c for {nesting(lstm)}"
+        )
+    pairs = [State(h, c) for h, c in zip(flat[::2], flat[1::2], strict=True)]
+    ways = len(lstm.directions)
+    rows = [pairs[start : start + ways] for start in range(0, len(pairs), ways)]
+    return settled_state(lstm, rows, len(pairs[0].h) if pairs[0].h.ndim == 2 else None)
+
+
+def listed_state(state: States, *, batched: bool = False) -> list[list[State]]:
+    """Return a state ``[layer][direction]`` as lists of `State`; with `batched`, one without a batch axis is refused.
+
+    Raises
+    ------
+    OptionError
+        If it is not nested so.
+    ShapeError
+        If an array has other axes than (batch, size), or (size,).
+    """
+    try:
+        lists = not any(isinstance(one, (State, np.ndarray)) for one in (state, *state))
+        rows = [[State(*map(np.asarray, one)) for one in row] for row in state] if lists else []
+    except (TypeError, ValueError):
+        rows = []
+    if not rows or not all(rows):
+        raise OptionError("a state must be nested [layer][direction], with a State(h, c) for each")
+    axes = {part.ndim for row in rows for one in row for part in one}
+    if len(axes) > 1 or not axes <= ({2} if batched else {1, 2}):
+        shapes = sorted({part.shape for row in rows for one in row for part in one})
+        raise ShapeError(
+            f"the state has arrays of shapes {shapes[:4]}; they must be (batch, size)"
+            + ("" if batched else ", or all (size,)")
+        )
+    return rows
+
+
+# Gradients.
+
+
+def gradients_as_parameters(lstm: LSTM, gradients: LSTMGradients) -> LSTM:
+    """Return an LSTM whose parameters are gradients: they have the same shapes, so a writer maps both alike.
+
+    Raises
+    ------
+    OptionError
+        If they are no gradients of an LSTM of as many layers and directions.
+    ShapeError
+        If they are those of cells of other sizes.
+    """
+    if not isinstance(gradients, LSTMGradients):
+        raise OptionError(f"write_gradients takes LSTMGradients, not {type(gradients).__name__}")
+    cells, found = lstm.cells(), gradients.cells()
+    if list(cells) != list(found):
+        raise OptionError(f"the gradients are not those of this LSTM, which has {nesting(lstm)}")
+    rows = []
+    for layer in range(lstm.num_layers):
+        row = []
+        for direction in lstm.directions:
+            p, of = cells[layer, direction].parameters, found[layer, direction].parameters
+            shapes = [{name: one.shape for name, one in each.items()} for each in (p.arrays(), of)]
+            if shapes[0] != shapes[1]:
+                raise ShapeError(
+                    f"the gradients of layer {layer}, {direction}, have shapes {shapes[1]}, not {shapes[0]}"
+                )
+            row.append(p.replace(**of))
+        rows.append(row)
+    return LSTM.from_cells(rows, direction=lstm.directions[0], merge=lstm.merge)

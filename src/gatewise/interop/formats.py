@@ -1,18 +1,61 @@
-"""The table of formats: a file's first bytes say which reader it is for, and that one is loaded then."""
+"""The table of formats: a file's first bytes say which reader it needs, and only that one is loaded."""
 
 from __future__ import annotations
 
 import os
 from importlib import import_module
+from pathlib import Path as FilePath
 from typing import Any
 
 from gatewise import storage
-from gatewise.errors import CapacityError, FileError, GatewiseError
+from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
+from gatewise.interop.captured import Captured
 from gatewise.interop.found import Contents
 
 Path = str | os.PathLike[str]
-HEAD = 4096  # bytes that a reader is shown of a file, to say whether it is one of its own
+HEAD = 4096  # the bytes of a file that a reader is shown to recognise it
 READERS = ("own", "torch", "keras", "json_models", "onnx")  # in the order in which they are asked
+FRAMEWORKS = {  # of live models; Keras comes first, since its layers on PyTorch are PyTorch modules too
+    "keras": "gatewise.interop.keras",
+    "torch": "gatewise.interop.torch",
+    "onnx": "gatewise.interop.onnx",
+}
+
+
+def framework_of(model: object) -> str | None:
+    """Return which of `FRAMEWORKS` a live model belongs to, by the modules of its classes: nothing is imported."""
+    packages = {str(one.__module__).partition(".")[0] for one in type(model).__mro__}
+    return next((name for name in FRAMEWORKS if name in packages), None)
+
+
+def reader_of(path: Path) -> tuple[str, FilePath]:
+    """Return the name of the reader that recognises a file, and the file's path.
+
+    Raises
+    ------
+    OptionError
+        If a live model or something else is given in place of a path.
+    FileError
+        If the file cannot be opened, or no reader recognises it.
+    """
+    if (framework := framework_of(path)) is not None:
+        module = FRAMEWORKS[framework]
+        raise OptionError(
+            f"a path is needed here, not a live {type(path).__name__}: {module}.read reads one, and gatewise.capture"
+            " traces every LSTM in it as it runs"
+        )
+    source = storage.readable(path)
+    with open(source, "rb") as file:
+        head = file.read(HEAD)
+    if not head:
+        raise FileError(f"cannot read {source}: it is empty")
+    for name in READERS:
+        if import_module(f"gatewise.interop.{name}").recognises(source, head):
+            return name, source
+    raise FileError(
+        f"cannot read {source}: it is not a file of gatewise, PyTorch, safetensors, Keras or ONNX, nor a JSON model of"
+        " a known kind"
+    )
 
 
 def inspect(path: Path, **omitted: Any) -> Contents:
@@ -21,42 +64,79 @@ def inspect(path: Path, **omitted: Any) -> Contents:
     Parameters
     ----------
     path : path
-        Of gatewise, PyTorch (``.pt``, ``.pth``, ``.bin``, ``.pkl``, TorchScript, ``.safetensors``), Keras (``.keras``,
-        ``.h5``), ONNX, or JSON as RTNeural, Neural Amp Modeler and ICU write it. Its name does not matter: the first
-        bytes say what it is.
+        Of a file of gatewise, PyTorch (``.pt``, ``.pth``, ``.bin``, ``.pkl``, TorchScript, ``.safetensors``), Keras
+        (``.keras``, ``.h5``) or ONNX, or of a JSON model as RTNeural, Neural Amp Modeler and ICU write it. The first
+        bytes decide which it is, not the name.
     **omitted
         What the file leaves out, by the names that the reader of its format knows.
+
+    Returns
+    -------
+    Contents
 
     Raises
     ------
     FileError
         If the file cannot be read.
     OptionError
-        If an option is given that files of this format do not leave out.
+        If an option is given that files of this format do not leave out, or `path` is a live model: see `capture`.
     MissingExtraError
         If the library that reads its container is not installed.
     """
-    source = storage.readable(path)
-    with open(source, "rb") as file:
-        head = file.read(HEAD)
-    if not head:
-        raise FileError(f"cannot read {source}: it is empty")
-    for name in READERS:
-        reader = import_module(f"gatewise.interop.{name}")
-        if reader.recognises(source, head):
-            return _found(reader, source, omitted)
-    raise FileError(
-        f"cannot read {source}: it is none of gatewise, PyTorch, safetensors, Keras, ONNX or a JSON model that is known"
-    )
-
-
-def _found(reader: Any, source: Any, omitted: dict[str, Any]) -> Contents:
+    name, source = reader_of(path)
     try:
-        contents: Contents = reader.contents(source, omitted)
+        contents: Contents = import_module(f"gatewise.interop.{name}").contents(source, omitted)
     except GatewiseError:
         raise
     except MemoryError:
-        raise CapacityError(f"reading {source} takes more memory than there is") from None
+        raise CapacityError(f"reading {source} needs more memory than there is") from None
     except RecursionError:
         raise FileError(f"cannot read {source}: it is nested too deeply") from None
     return contents
+
+
+def capture(model: Any, /, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
+    """Run a model once in its own framework, and trace every call of every LSTM in it at the inputs it received.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, keras.Model or layer, onnx.ModelProto, or path
+        A path is that of an ONNX file, which onnxruntime runs.
+    *inputs, **named
+        What the model is called with; of an ONNX model, its inputs in the graph's order or by name.
+
+    Returns
+    -------
+    tuple of Captured
+        One for each call of each LSTM, in the order of the calls (ONNX: in the order of the graph). Each holds the
+        trace, and how far its outputs are from those the model computed.
+
+    Raises
+    ------
+    OptionError
+        If the model is of another kind, has no LSTM that can be captured, or does not fit the inputs.
+    FileError
+        If an ONNX model cannot be read or run.
+    MissingExtraError
+        If the framework is not installed.
+
+    See Also
+    --------
+    gatewise.interop.torch.capture, gatewise.interop.keras.capture, gatewise.interop.onnx.capture
+    """
+    framework = framework_of(model)
+    if isinstance(model, (str, os.PathLike)):
+        framework = reader_of(model)[0]
+        if framework != "onnx":
+            raise OptionError(
+                f"capture runs ONNX files, and {os.fspath(model)} is not one: build the model it belongs to and capture"
+                " that, or trace its LSTM at inputs of your own with gatewise.load(path).trace(x)"
+            )
+    if framework is None:
+        what = f"{type(model).__module__}.{type(model).__qualname__}"
+        raise OptionError(
+            f"capture takes a PyTorch module, a Keras model, an ONNX model or the path of an ONNX file, not {what}"
+            + ("; call its trace instead" if hasattr(model, "trace") and what.startswith("gatewise.") else "")
+        )
+    found: tuple[Captured, ...] = import_module(FRAMEWORKS[framework]).capture(model, *inputs, **named)
+    return found

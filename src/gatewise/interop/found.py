@@ -1,10 +1,10 @@
-"""What a door finds in a file: each LSTM with its name and conventions, what else is there, and what cannot be read."""
+"""What a reader finds in a file: each LSTM with its name and conventions, other layers, and what cannot be read."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,16 +20,58 @@ LINE = 500  # characters of a note, a reason or a place
 
 
 def _print_safely(record: Any, *names: str) -> None:
-    """Make texts of a record fit for one line: most of them come out of a file."""
+    """Make the strings of a record fit for one line: most of them come from a file."""
     for name in names:
         most = 120 if name in ("name", "kind", "format") else LINE
         object.__setattr__(record, name, shown(getattr(record, name), most))
 
 
-def _listed(names: list[str]) -> str:
-    """Return names side by side: not more than twenty."""
-    more = [f"and {len(names) - 20} more"] if len(names) > 20 else []
-    return ", ".join([*map(repr, names[:20]), *more])
+def listed(names: Iterable[str]) -> str:
+    """Return names in one line, at most twenty of them."""
+    every = list(names)
+    more = [f"and {len(every) - 20} more"] if len(every) > 20 else []
+    return ", ".join([*map(repr, every[:20]), *more])
+
+
+@dataclass(frozen=True)
+class GraphNames:
+    """Which inputs and outputs of an ONNX graph belong to an LSTM, by name.
+
+    A name is None where the LSTM has none in the graph: it is left out, or other operators stand between.
+
+    Attributes
+    ----------
+    x : str or None
+        The graph's input that is the LSTM's input.
+    lengths : str or None
+        The input that holds the lengths of the sequences (``sequence_lens``).
+    h0, c0 : tuple of str or None
+        The inputs that are the initial states (``initial_h``, ``initial_c``), one for each layer.
+    y : str or None
+        The output that is the LSTM's output, its directions merged as `LSTM.merge` says.
+    hn, cn : tuple of str or None
+        The outputs that are the final states (``Y_h``, ``Y_c``), one for each layer.
+    x_batch_first, y_batch_first : bool
+        Whether x, or y, has the axes (batch, time, feature) in the graph; else they are (time, batch, feature).
+    """
+
+    x: str | None = None
+    lengths: str | None = None
+    h0: tuple[str | None, ...] = (None,)
+    c0: tuple[str | None, ...] = (None,)
+    y: str | None = None
+    hn: tuple[str | None, ...] = (None,)
+    cn: tuple[str | None, ...] = (None,)
+    x_batch_first: bool = False
+    y_batch_first: bool = False
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            given = getattr(self, field.name)
+            if isinstance(given, str):
+                object.__setattr__(self, field.name, shown(given))
+            elif isinstance(given, tuple):
+                object.__setattr__(self, field.name, tuple(one if one is None else shown(one) for one in given))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,22 +85,30 @@ class Found:
     lstm : LSTM
         In gatewise's conventions.
     convention : str
-        Those of the file: the framework, its order of the gates, its biases, in words.
+        The file's conventions in words: the framework, its gate order, its biases.
     where : str
-        Where in the file the numbers lie.
+        Where in the file the numbers are.
     notes : tuple of str
-        What was assumed or left out, and what to know before the numbers are compared.
+        What was assumed or left out, and what to know before numbers are compared.
     state : tuple of tuple of State, optional
-        The initial state (batch, ·) that the file holds.
+        The initial state in the file, ``[layer][direction]``, each with a batch axis.
     batch_first : bool, optional
-        Whether the file says that its framework's axes are (batch, time, feature); None where it does not say.
-    warns : tuple of str
-        What `pick` warns of: why its numbers are only nearly those that the file's own runtime computes.
-    whole : bool
-        Whether it is all the other LSTMs of the file, one upon another: it is taken where none is named.
+        Whether the framework's axes are (batch, time, feature); None where the file does not say.
     time_reversed : bool
-        Whether the framework puts its outputs out last step first (Keras' ``go_backwards``); gatewise's are always in
+        Whether the framework returns the last step first (Keras' ``go_backwards``); gatewise always returns outputs in
         the input's time.
+    warns : tuple of str
+        What `pick` warns of: why the file's own runtime computes slightly different numbers.
+    stacked : bool
+        Whether it stacks all the other LSTMs of the file as one of several layers: it is picked if no name is given.
+    graph : GraphNames, optional
+        Of a node LSTM of ONNX: the graph's inputs and outputs that belong to it.
+    masked : bool, optional
+        Of a layer of Keras: whether a mask arrives at it, so that its runs need ``mask=``; None where the file does not
+        say.
+    masked_output : {"zeros", "repeat"}, optional
+        Of a layer of Keras: what it returns at masked steps, zeros or its previous output; None where the file does not
+        say. `LSTM` takes it under the same name.
     """
 
     name: str
@@ -70,7 +120,10 @@ class Found:
     batch_first: bool | None = None
     time_reversed: bool = False
     warns: tuple[str, ...] = ()
-    whole: bool = False
+    stacked: bool = False
+    graph: GraphNames | None = None
+    masked: bool | None = None
+    masked_output: str | None = None
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "convention", "where")
@@ -79,19 +132,18 @@ class Found:
 
     @property
     def bad(self) -> tuple[str, ...]:
-        """Say which of its arrays hold NaN or infinity, and how many."""
+        """Which of its arrays hold NaN or infinity, and how many: a sentence for each."""
         sentences = []
-        for number, row in enumerate(self.lstm.layers):
-            for cell, direction in zip(row, self.lstm.directions, strict=True):
-                for name, array in cell.parameters.arrays().items():
-                    if count := int(np.count_nonzero(~np.isfinite(array))):
-                        sentences.append(f"{count} of {array.size} numbers in {name} of layer {number}, {direction}")
+        for (layer, direction), cell in self.lstm.cells().items():
+            for name, array in cell.parameters.arrays().items():
+                if count := int(np.count_nonzero(~np.isfinite(array))):
+                    sentences.append(f"{count} of {array.size} numbers in {name} of layer {layer}, {direction}")
         return tuple(sentences)
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Something else in a file that a network may be made with.
+    """Another layer in a file, which may be the embedding or the head of a network.
 
     Attributes
     ----------
@@ -99,13 +151,13 @@ class Part:
     kind : str
         In words: ``linear layer``, ``embedding``, ``embedding or linear layer without bias``, or the framework's word.
     shape : tuple of int
-        Of its weight: (output, input), or (vocabulary, size) of an embedding.
+        The shape of its weight: (output, input), or (vocabulary, size) for an embedding.
     weight : callable, optional
-        Returns the weight so; None where a network cannot be made with it.
+        Returns the weight in this shape; None if no `Network` can use the layer.
     bias : callable, optional
-        Returns the bias, where there is one.
+        Returns the bias, if there is one.
     activation : Activation or str, optional
-        The nonlinearity of a linear layer, where the file tells it: see `Linear`.
+        The nonlinearity of a linear layer, where the file states it: see `Linear`.
     """
 
     name: str
@@ -121,7 +173,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Refused:
-    """Something in a file that would be of interest, and why it cannot be read: half a sentence after its name."""
+    """A recurrent layer, or a file's whole content, that cannot be read.
+
+    Attributes
+    ----------
+    name : str
+    reason : str
+        Why not, as the rest of a sentence that begins with the name.
+    """
 
     name: str
     reason: str
@@ -138,15 +197,15 @@ class Contents:
     ----------
     path : str
     format : str
-        In words, with the version where the file tells it.
+        In words, with the version where the file says it.
     found : tuple of Found
     parts : tuple of Part
     refused : tuple of Refused
     network : callable, optional
-        Returns the whole network where the file tells the way through it, and raises `FileError` for what a `Network`
-        cannot express.
+        Returns the whole network, where the file says how its layers are connected; raises `FileError` for what a
+        `Network` cannot express.
     holds : str
-        In half a sentence, what a file holds in which nothing of the above is.
+        What the file holds instead, in words, where nothing else of this record is set.
     calls : tuple of str
         Of a pickle: the classes and functions that unpickling would have called. None of them is ever imported.
     """
@@ -165,28 +224,28 @@ class Contents:
         object.__setattr__(self, "calls", tuple(map(shown, self.calls)))
 
     def pick(self, name: str | None = None) -> Found:
-        """Return the LSTM of that name, or the only one, or the one that is all others together.
+        """Return the LSTM of that name; without one, the only LSTM, or the one that stacks all the others.
 
-        It warns of weights that are not finite numbers, or only nearly those that the file's own runtime computes with.
+        It warns of weights that are not finite, and of those that the file's own runtime uses at another precision.
 
         Raises
         ------
         FileError
             If there is none, or it is one that cannot be read.
         OptionError
-            If there are several and no name is given, or none has the name.
+            If there are several and no name is given, or there is none of that name.
         """
-        names = _listed([one.name for one in self.found])
+        names = listed([one.name for one in self.found])
         if name is not None:
             for refused in self.refused:
                 if refused.name == name and not any(one.name == name for one in self.found):
                     raise FileError(f"cannot read {name!r} in {self.path}: {refused.reason}")
         if not self.found:
             raise FileError(f"{self.path} ({self.format}) holds no LSTM that can be read: {self._instead()}")
-        whole = [one for one in self.found if one.whole] if name is None else []
-        if name is None and len(self.found) > 1 and len(whole) != 1:
+        stacked = [one for one in self.found if one.stacked] if name is None else []
+        if name is None and len(self.found) > 1 and len(stacked) != 1:
             raise OptionError(f"{self.path} holds {len(self.found)} LSTMs; name one of them: {names}")
-        chosen = whole if len(whole) == 1 else [one for one in self.found if name in (None, one.name)]
+        chosen = stacked if len(stacked) == 1 else [one for one in self.found if name in (None, one.name)]
         if not chosen:
             raise OptionError(f"there is no LSTM {name!r} in {self.path}; it has {names}")
         warn_of(f"{self.path}: {chosen[0].name}", chosen[0].bad)
@@ -205,7 +264,7 @@ class Contents:
         return "; ".join(said) or self.holds
 
     def made(self, name: str | None, embedding: str | None, head: str | None, reads: str) -> Network:
-        """Return a network of the LSTM and the parts that are named."""
+        """Return a network of the LSTM and the named layers."""
         lstm = self.pick(name).lstm
         table = linear = None
         if embedding is not None:
@@ -217,7 +276,7 @@ class Contents:
         used = {embedding, head}
         if left := [one.name for one in self.parts if one.name not in used]:
             warnings.warn(
-                f"{self.path}: the network is made without {_listed(left)}, which the file holds too",
+                f"{self.path}: the network leaves out {listed(left)}, which the file also holds",
                 WeightsWarning,
                 stacklevel=3,
             )
@@ -231,7 +290,7 @@ class Contents:
                 bad = int(np.count_nonzero(~np.isfinite(weight)))
                 warn_of(f"{self.path}: {name}", [f"{bad} of {weight.size} numbers"] * bool(bad))
                 return weight, one
-        names = _listed([one.name for one in usable]) or "none"
+        names = listed([one.name for one in usable]) or "none"
         raise OptionError(f"there is no {purpose} {name!r} in {self.path}; it has {names}")
 
 
@@ -242,7 +301,7 @@ def warn_of(what: str, bad: Sequence[str]) -> None:
 
 
 def distinct(found: Iterable[Found]) -> tuple[Found, ...]:
-    """Return what was found with names that differ, by #2, #3 … after those that are there already."""
+    """Return what was found with distinct names: #2, #3 … are appended to those that occur again."""
     seen: dict[str, int] = {}
     result = []
     for one in found:
@@ -252,8 +311,8 @@ def distinct(found: Iterable[Found]) -> tuple[Found, ...]:
 
 
 def omissions(path: str, given: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
-    """Raise OptionError for an option that a file of this format does not leave out."""
+    """Raise OptionError for an option that files of this format do not take."""
     for name in given:
         if name not in allowed:
-            what = f"allowed: {', '.join(allowed)}" if allowed else "a file of its format leaves nothing out"
+            what = f"allowed: {', '.join(allowed)}" if allowed else "a file of this format takes none"
             raise OptionError(f"there is no option {name!r} for {path}; {what}")

@@ -1,4 +1,4 @@
-"""The door to models in JSON: RTNeural's, Neural Amp Modeler's, ICU's word segmenters, and dumps of a state dict.
+"""Models in JSON: RTNeural's, Neural Amp Modeler's, ICU's word segmenters, and dumps of a state dict.
 
 - RTNeural has Keras' arrays: kernels (input, 4 · units) with the gates i, f, c, o along the columns. Its runtime knows
   no other activations than sigmoid and tanh, whatever the file says (RTNeural, ``lstm.tpp`` and ``model_loader.h``).
@@ -60,8 +60,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             raise FileError("it is a description of a Keras model, without its weights")
         keys = ", ".join(said(key) for key in list(document)[:5]) or "nothing"
         raise FileError(
-            f"its JSON has {keys}{' …' if len(document) > 5 else ''}, and is a model neither of RTNeural, of Neural Amp"
-            " Modeler nor of ICU, nor PyTorch's state dict"
+            f"its JSON has {keys}{' …' if len(document) > 5 else ''}, and is not a model of RTNeural, Neural Amp"
+            " Modeler or ICU, nor a state dict of PyTorch"
         )
     except CapacityError:
         raise
@@ -130,7 +130,7 @@ def _rtneural(document: dict[str, Any], path: str) -> Contents:
 def _last(shape: object) -> int:
     last = shape[-1] if isinstance(shape, list) and shape else None
     if not isinstance(last, int) or isinstance(last, bool) or last < 1:
-        raise FileError(f"a shape must end in how many features there are, not in {said(last)}")
+        raise FileError(f"a shape must end in the number of features, not in {said(last)}")
     return last
 
 
@@ -178,7 +178,7 @@ def _rtneural_network(layers: list[_Layer], more: str) -> Network:
         if layer.problem:
             raise FileError(f"{layer.name} cannot be read: {layer.problem}")
     if not cells:
-        first = f"{rest[0].name} of type {said(rest[0].kind)} stands there" if rest else "there is none"
+        first = f"{rest[0].name} of type {said(rest[0].kind)} comes first" if rest else "there is none"
         raise FileError(f"a network begins with its LSTM; {first}")
     for layer in rest[:1]:
         if layer.weight is None:
@@ -271,7 +271,7 @@ def _matrix(document: dict[str, Any], name: str) -> Array:
     one = entry(document, name, dict, "the model")
     dim = entry(one, "dim", list, name)
     if not 1 <= len(dim) <= 2 or not all(type(n) is int and n > 0 for n in dim):
-        raise FileError(f"'dim' of {name} must be one or two whole numbers, not {said(dim)}")
+        raise FileError(f"'dim' of {name} must be one or two integers, not {said(dim)}")
     data = array(f"'data' of {name}", entry(one, "data", list, name))
     if data.shape != (prod(dim),):
         raise FileError(f"'data' of {name} has shape {data.shape}; its dim asks for {said(prod(dim))} numbers")

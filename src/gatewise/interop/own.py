@@ -1,4 +1,4 @@
-"""The door to gatewise's own files: safetensors with one JSON header that names every convention."""
+"""gatewise's own files: safetensors with one JSON header that names every convention."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> N
     """
     if (suffix := os.path.splitext(os.fspath(path))[1].lower()) in FOREIGN:
         raise OptionError(
-            f"save writes gatewise's own safetensors, which {suffix} is not the name of;"
-            f" gatewise.interop.{FOREIGN[suffix]} has a write for it"
+            f"save writes gatewise's own format (.safetensors), not {suffix}; gatewise.interop.{FOREIGN[suffix]}.write"
+            " writes that"
         )
     if isinstance(thing, LSTMCell):
         thing = LSTM.from_cells(thing)

@@ -51,11 +51,11 @@ def diagram(walk: Walkthrough, at: int, key: str) -> str:
 
 
 def called(walk: Walkthrough, at: int) -> str:
-    """Return what a step is called; "" for a step that is not of a run."""
+    """Return what a step is called; "" for one that stands alone and has no name."""
     step = walk.steps[at].step
-    if step.name is not None or step.time is not None:
-        return step.name or f"step {step.time}"
-    return f"step {at}" if len(walk.steps) > 1 else ""
+    if step.name is not None or len(walk.steps) == 1:
+        return step.name or ""
+    return f"step {at if step.time is None else step.time}"
 
 
 def notes(walk: Walkthrough, at: int) -> list[Words]:
@@ -73,9 +73,10 @@ def notes(walk: Walkthrough, at: int) -> list[Words]:
     found.append("Other bars start in the middle, at zero: negative to the left, positive to the right.")
     if 1 < len(names) <= FEW:
         found.append(f"From top to bottom: {', '.join(names)}.")
-    elif len(names) > FEW:
-        of = "one unit" if len(names) <= MOST_BARS else "the mean of neighbouring units"
-        found.append(f"In a strip each bar is {of}, from {names[0]} to {names[-1]}.")
+    longest = max(len(walk.names[axis]) for axis in (UNITS, RECURRENT, FEATURES))
+    if longest > FEW:
+        more = f"; more than {MOST_BARS} share bars, each a mean of neighbours" if longest > MOST_BARS else ""
+        found.append(f"A strip has a bar for each entry, from the first to the last{more}.")
     if form.projected:
         found.append(("The entries of ", written(H_PREV), " and ", h, " are those of the projection."))
     if variant.peephole != "none":

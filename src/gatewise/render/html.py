@@ -21,7 +21,7 @@ from gatewise.palette import PALETTE, QUANTITIES
 from gatewise.render import mathml
 from gatewise.render.diagram import called, diagram, notes
 from gatewise.render.html_lines import Lines, equation
-from gatewise.render.html_pieces import column, meter, openness, scrolled, text
+from gatewise.render.html_pieces import column, head_of, meter, openness, scrolled, text, words_of
 from gatewise.render.layout import grouped, rows, said
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import clean, formula
@@ -91,7 +91,6 @@ class _Writer:
     def __init__(self, walk: Walkthrough, prefix: str) -> None:
         self.walk, self.prefix, self.top = walk, prefix, f"{prefix}top"
         self.lines = Lines(walk)
-        self.symbols = self.lines.symbols
 
     def body(self, tag: str, before: str = "") -> str:
         """Return all of it in an element for the reading, behind the links to its sections."""
@@ -135,7 +134,7 @@ class _Writer:
 
     def _picture(self, at: int, key: str, told: Sequence[Words] = ()) -> str:
         """The picture of a step, and what is said below it."""
-        caption = "".join(f"<p>{self.symbols.words(words)}</p>" for words in told)
+        caption = "".join(f"<p>{words_of(words)}</p>" for words in told)
         below = f"<figcaption>{caption}</figcaption>" if caption else ""
         return f'<figure class="cell">{diagram(self.walk, at, key)}{below}</figure>'
 
@@ -171,7 +170,7 @@ class _Writer:
             case Expanded():
                 return self.lines.products(block)
             case Sentence(words):
-                return f'<p class="says">{self.symbols.words(words)}</p>'
+                return f'<p class="says">{words_of(words)}</p>'
         raise TypeError(f"not a part: {block!r}")
 
     # Tables: long ones show their first and last rows.
@@ -181,17 +180,17 @@ class _Writer:
         lines, omitted = rows(table)
         plains = [[number(row[k], table.digits) for _, row in lines] for k in range(len(table.columns))]
         columns = [column(plain) for plain in plains]
-        heads = "".join(self.symbols.head(head, "col") for head in table.columns)
+        heads = "".join(head_of(head, "col") for head in table.columns)
         body = []
         for place, (name, values) in enumerate(lines):
             if omitted and place == len(lines) - 1:
                 body.append(f'<tr class="rest"><td colspan="{len(columns) + 1}">… {omitted} more rows …</td></tr>')
             cells = "".join(
-                _cell(plain[place], shown[place], values[k] if k in table.openness else None, self.symbols.hue(head))
+                _cell(plain[place], shown[place], values[k] if k in table.openness else None, head)
                 for k, (head, plain, shown) in enumerate(zip(table.columns, plains, columns, strict=True))
             )
-            body.append(f"<tr>{self.symbols.head(name, 'row')}{cells}</tr>")
-        caption = f"<caption>{self.symbols.words(table.title)}</caption>" if title else ""
+            body.append(f"<tr>{head_of(name, 'row')}{cells}</tr>")
+        caption = f"<caption>{words_of(table.title)}</caption>" if title else ""
         label = escape(title or self.title)
         opening = "<table>" if title else f'<table aria-label="{label}">'
         key = '<p class="key">A bar shows how far the gate is open.</p>' if table.openness else ""
@@ -203,9 +202,9 @@ class _Writer:
         return scrolled(whole, label, width) + key
 
 
-def _cell(plain: str, shown: str, gate: Any, hue: str) -> str:
+def _cell(plain: str, shown: str, gate: Any, head: Words) -> str:
     """Return a cell of a table; that of a gate has a bar in its hue, and says whether it is nearly closed or open."""
     if gate is None or np.isnan(gate):
         return f'<td data-value="{plain}">{shown}</td>'
     words = f'<span class="unseen"> {told}</span>' if (told := openness(gate)) else ""
-    return f'<td data-value="{plain}">{shown}{meter(gate, hue)}{words}</td>'
+    return f'<td data-value="{plain}">{shown}{meter(gate, head)}{words}</td>'

@@ -7,11 +7,13 @@ from itertools import groupby
 
 import numpy as np
 
+from gatewise.render import mathml
 from gatewise.render.html_pieces import (
     NARROW,
-    Symbols,
+    called,
     column,
     expression,
+    head_of,
     meter,
     openness,
     plain,
@@ -33,13 +35,13 @@ class Lines:
     """Renders the equations of a walkthrough and the sums behind their numbers."""
 
     def __init__(self, walk: Walkthrough) -> None:
-        self.walk, self.symbols = walk, Symbols(walk.notation)
+        self.walk = walk
 
     def equations(self, group: Sequence[Equation]) -> str:
         """Return equations that belong together: in symbols with their shapes, then with the numbers of each unit."""
         in_symbols = "".join(
             equation(
-                self.symbols.math(one.left),
+                mathml.math(one.left),
                 f'{run(one.right, "=")} <span class="shape">{shapes(one, self.walk.rows)}</span>',
             )
             for one in group
@@ -70,9 +72,9 @@ class Lines:
         middle = "" if same else f"{run(right, '=')} "
         state = ""
         if line.equation.openness and not np.isnan(value):
-            state = f' <span class="gate">{meter(value, self.symbols.hue(left))}{openness(value)}</span>'
+            state = f' <span class="gate">{meter(value, left)}{openness(value)}</span>'
         told = (
-            f'<span class="left">{self.symbols.math(left)}</span> <span class="run">{middle}'
+            f'<span class="left">{mathml.math(left)}</span> <span class="run">{middle}'
             f'<span class="result">= <span class="value" data-value="{plain(value)}">{result}</span>{state}</span>'
             "</span>"
         )
@@ -97,8 +99,7 @@ class Lines:
         results = column([number(value) for value in (*values, *([] if found.total is None else [found.total]))])
         bars = [""] * len(values) if found.total is None else shares_of(shares(values), values)
         items = "".join(
-            f"<li><b>{self.symbols.called(term.name)}</b> {self._computed(term)}"
-            f' <span class="product">= {result}</span> {bar}</li>'
+            f'<li><b>{called(term.name)}</b> {self._computed(term)} <span class="product">= {result}</span> {bar}</li>'
             for term, result, bar in zip(found.terms, results, bars, strict=False)
         )
         if found.total is not None:
@@ -117,7 +118,7 @@ class Lines:
         values = [term.product for term in terms]
         plains = [[number(getattr(term, what)) for term in terms] for what in ("weight", "value", "product")]
         body = "".join(
-            f"<tr>{self.symbols.head(term.name, 'row')}"
+            f"<tr>{head_of(term.name, 'row')}"
             + "".join(f'<td data-value="{plain}">{text}</td>' for plain, text in cells)
             + f"<td>{share}</td></tr>"
             for term, share, *cells in zip(
@@ -129,10 +130,10 @@ class Lines:
         )
         total = number(terms.total)
         last = f'<th scope="row">sum</th><td></td><td></td><td data-value="{total}">{shown(total)}</td><td></td>'
-        heads = "".join(f'<th scope="col">{head}</th>' for head in ("name", "weight", "value", "product"))
+        heads = "".join(f'<th scope="col">{name}</th>' for name in ("name", "weight", "value", "product"))
         heads += '<th scope="col" class="start">share</th>'
         body += f'<tr class="total">{last}</tr>'
-        caption = f"{name}: every product in its {terms.of}, {self.symbols.math(block.left)}, largest first"
+        caption = f"{name}: every product in its {terms.of}, {mathml.math(block.left)}, largest first"
         table = f"<table><caption>{caption}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
         return scrolled(table, f"{name}: {terms.of}", NARROW + 1)
 

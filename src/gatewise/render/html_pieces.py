@@ -11,6 +11,7 @@ import numpy as np
 from gatewise.render import mathml
 from gatewise.render.hues import quantity
 from gatewise.render.layout import CLOSED, OPEN, said
+from gatewise.render.marks import classes
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import clean, formula
 from gatewise.symbolic.formula import Formula, Number, Product, Symbol
@@ -58,9 +59,10 @@ def part(share: Any) -> str:
     return f"--p:{min(max(float(share), 0), 1):.3g}"
 
 
-def meter(value: Any, hue: str) -> str:
-    """Return a bar that is filled as far as a gate is open."""
-    return f'<span class="meter{hue}" style="{part(value)}"></span>'
+def meter(value: Any, gate: Words) -> str:
+    """Return a bar that is filled as far as a gate is open, in the hue of its symbol."""
+    names = ("meter", quantity(gate) if isinstance(gate, Symbol) else "")
+    return f'<span {classes(*names)} style="{part(value)}"></span>'
 
 
 def openness(value: Any) -> str:
@@ -106,30 +108,17 @@ def kept(words: str) -> str:
     return f"{before}{text(words.strip())}{after}" if words.strip() else before
 
 
-class Symbols:
-    """Symbols of a notation as MathML, each in the hue of what it stands for."""
+def words_of(words: Words) -> str:
+    """Return text with symbols in it."""
+    return said(words, mathml.math, kept)
 
-    def __init__(self, notation: str) -> None:
-        self.notation = notation
 
-    def hue(self, words: Words | Formula) -> str:
-        """Return the class of what a symbol stands for, with a space before it, or nothing."""
-        found = quantity(words, self.notation) if isinstance(words, Symbol) else ""
-        return f" {found}" if found else ""
+def head_of(words: Words, scope: str) -> str:
+    """Return the head of a row or a column; a long name may take several lines."""
+    long = ' class="long"' if len(said(words, formula)) > NARROW else ""
+    return f'<th scope="{scope}"{long}>{words_of(words)}</th>'
 
-    def math(self, node: Formula) -> str:
-        """Return a formula, or a symbol in its hue."""
-        return mathml.element(mathml.markup(node), formula(node), self.hue(node).strip())
 
-    def words(self, words: Words) -> str:
-        """Return text with symbols in it."""
-        return said(words, self.math, kept)
-
-    def head(self, words: Words, scope: str) -> str:
-        """Return the head of a row or a column; a long name may take several lines."""
-        long = ' class="long"' if len(said(words, formula)) > NARROW else ""
-        return f'<th scope="{scope}"{long}>{self.words(words)}</th>'
-
-    def called(self, name: str | Formula) -> str:
-        """Return what a term is called: a name, or its symbols."""
-        return text(name) if isinstance(name, str) else self.math(name)
+def called(name: str | Formula) -> str:
+    """Return what a term is called: a name, or its symbols."""
+    return text(name) if isinstance(name, str) else mathml.math(name)

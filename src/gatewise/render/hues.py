@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
-from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.formula import Formula, Symbol
 from gatewise.symbolic.symbols import C_NEW, C_NORM, C_PREV, C_RAW, H_NEW, H_PREV, H_RAW, C, F, G, H, I, O
-from gatewise.walkthrough.notation import notation as notation_of
+from gatewise.walkthrough.notation import NOTATIONS
 
 _SYMBOLS = {
     "input_gate": (I,),
@@ -20,18 +20,24 @@ _SYMBOLS = {
 }
 
 
-def quantity(symbol: Symbol, notation: str) -> str:
-    """Return the name of the quantity that a symbol of a notation stands for, or whose gradient it is; "" for another.
+def quantity(symbol: Formula | str) -> str:
+    """Return the name of the quantity that a symbol stands for, or whose gradient it is; "" for anything else.
+
+    Symbols of all notations are told apart: none stands for two of these quantities.
 
     Examples
     --------
-    >>> quantity(Symbol("C̃", "t"), "olah"), quantity(Symbol("f", d=True), "gatewise"), quantity(Symbol("x"), "keras")
+    >>> quantity(Symbol("C̃", "t")), quantity(Symbol("f", d=True)), quantity(Symbol("W", "f"))
     ('candidate', 'forget_gate', '')
     """
-    return _quantities(notation).get(replace(symbol, d=False, time=None), "")
+    return _quantities().get(replace(symbol, d=False, time=None), "") if isinstance(symbol, Symbol) else ""
 
 
 @cache
-def _quantities(notation: str) -> Mapping[Symbol, str]:
-    written = notation_of(notation).symbol
-    return {written(symbol): name for name, symbols in _SYMBOLS.items() for symbol in symbols}
+def _quantities() -> Mapping[Symbol, str]:
+    return {
+        written.symbol(symbol): name
+        for written in NOTATIONS.values()
+        for name, symbols in _SYMBOLS.items()
+        for symbol in symbols
+    }

@@ -73,8 +73,10 @@ def label(shown: str, x: float, y: float, anchor: str, kind: str = "") -> str:
 def letter(values: Values, x: float, y: float, anchor: str) -> str:
     """Return the symbol of a quantity, what stands below it lower and smaller."""
     head, below = parts(values.symbol)
-    low = f'<tspan class="low" dy="4">{escape(",".join(below).replace("-", MINUS))}</tspan>' if below else ""
-    return f'<text {classes("symbol", values.quantity, anchor)} x="{x:g}" y="{y:g}">{escape(head)}{low}</text>'
+    told = ",".join(below).replace("-", MINUS)
+    word = "word" if len(told) > 3 else ""  # a word stands upright, as in a formula
+    low = f'<tspan {classes("low", word)} dy="4">{escape(told)}</tspan>' if below else ""
+    return f'<text {classes("symbol", values.quantity or "ink", anchor)} x="{x:g}" y="{y:g}">{escape(head)}{low}</text>'
 
 
 def height_of(values: Values) -> float:
@@ -103,9 +105,9 @@ def _bar(value: Any, shown: Values, x: float, y: float) -> str:
     else:
         kind, length = ("negative" if share < 0 else "positive"), INNER / 2 * abs(share)
         start = x + INNER / 2 - (length if share < 0 else 0)
-    track = f'<rect {classes("track", shown.quantity)} x="{x:g}" y="{y:g}" width="{INNER}" height="6"/>'
-    fill = f'<rect class="fill {kind}" x="{start:.4g}" y="{y:g}" width="{length:.3g}" height="6"/>'
-    middle = "" if shown.amount else f'<path class="zero" d="M{x + INNER / 2:g} {y - 1.5:g}v9"/>'
+    track = f'<rect {classes("track", shown.quantity)} x="{x:g}" y="{y:g}" width="{INNER}" height="7"/>'
+    fill = f'<rect class="fill {kind}" x="{start:.2f}" y="{y:g}" width="{length:.2f}" height="7"/>'
+    middle = "" if shown.amount else f'<path class="zero" d="M{x + INNER / 2:g} {y - 1.5:g}v10"/>'
     return f"{fill}{track}{middle}"
 
 
@@ -120,7 +122,7 @@ def _strip(shown: Values, x: float, y: float) -> str:
     width, drawn = INNER / len(bars), ""
     for sign, those in (("negative", shares < 0), ("positive", shares > 0)):
         path = "".join(
-            f"M{x + width * k:.4g} {zero:g}v{-scale * shares[k]:.3g}h{width:.3g}V{zero:g}Z"
+            f"M{x + width * k:.4g} {zero:g}v{-scale * shares[k]:.2f}h{width:.3g}V{zero:g}Z"
             for k in np.flatnonzero(those)
         )
         drawn += f'<path class="fill {shown.quantity if shown.amount else sign}" d="{path}"/>' if path else ""

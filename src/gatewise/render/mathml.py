@@ -6,6 +6,7 @@ import re
 from html import escape
 
 from gatewise.render import text, writing
+from gatewise.render.hues import quantity
 from gatewise.render.writing import entrywise, loose_behind, signed
 from gatewise.symbolic.formula import (
     Call,
@@ -43,10 +44,9 @@ def math(formula: Formula) -> str:
     return element(markup(formula), text.formula(formula))
 
 
-def element(markup: str, told: str, kind: str = "") -> str:
-    """Return markup as an element of its own, told as text; `kind` is its class."""
-    named = f' class="{kind}"' if kind else ""
-    return f'<math{named} alttext="{escape(told)}">{markup}</math>'
+def element(markup: str, told: str) -> str:
+    """Return markup as an element of its own, and told as text."""
+    return f'<math alttext="{escape(told)}">{markup}</math>'
 
 
 def operator(sign: str) -> str:
@@ -109,8 +109,14 @@ def markup(node: Formula) -> str:
 
 def function(name: str) -> str:
     """Return the name of a function; with a ' behind it, that of its derivative."""
-    plain = name.rstrip("'")
-    return f"<mi>{escape(plain)}</mi>" if plain == name else f"<msup><mi>{escape(plain)}</mi><mo>′</mo></msup>"
+    plain = identifier(name.rstrip("'"))
+    return plain if not name.endswith("'") else f"<msup>{plain}<mo>′</mo></msup>"
+
+
+def identifier(name: str) -> str:
+    """Return a name; a single letter is set in italics, for which few fonts have letters that are not Latin."""
+    upright = ' mathvariant="normal"' if len(name) == 1 and not name.isascii() else ""
+    return f"<mi{upright}>{escape(name)}</mi>"
 
 
 def _term(sign: str, node: Formula) -> str:
@@ -165,7 +171,7 @@ def figure(shown: str) -> str:
     if shown.startswith("-"):
         return row(f"<mo>{MINUS}</mo>{figure(shown[1:])}")
     if not shown[0].isdigit():  # nan, inf
-        return f"<mi>{'∞' if shown == 'inf' else shown}</mi>"
+        return identifier("∞" if shown == "inf" else shown)
     digits, e, exponent = shown.partition("e")
     if not e:
         return f"<mn>{digits}</mn>"
@@ -174,7 +180,7 @@ def figure(shown: str) -> str:
 
 
 def _symbol(symbol: Symbol, above: str = "") -> str:
-    """Return a symbol with what stands below it, and above it its time or `above`."""
+    """Return a symbol in its hue, with what stands below it, and above it its time or `above`."""
     head, below = parts(symbol)
     base = _identifier(head)
     if symbol.time is not None:
@@ -189,7 +195,9 @@ def _symbol(symbol: Symbol, above: str = "") -> str:
             shown = f"<msup>{base}{above}</msup>"
         case _:
             shown = base
-    return f'<mrow><mi mathvariant="normal">d</mi>{shown}</mrow>' if symbol.d else shown
+    whole = f'<mrow><mi mathvariant="normal">d</mi>{shown}</mrow>' if symbol.d else shown
+    hue = quantity(symbol)
+    return re.sub("^<[a-z]+", rf'\g<0> class="{hue}"', whole) if hue else whole
 
 
 def parts(symbol: Symbol) -> tuple[str, list[str]]:
@@ -205,7 +213,7 @@ def parts(symbol: Symbol) -> tuple[str, list[str]]:
 def _identifier(name: str) -> str:
     if name.endswith(TILDE):
         return f'<mover accent="true">{_identifier(name[:-1])}<mo stretchy="false">˜</mo></mover>'
-    return f"<mi>{escape(name)}</mi>"
+    return identifier(name)
 
 
 def _below(name: str) -> str:
@@ -217,7 +225,7 @@ def _below(name: str) -> str:
         if token.isdigit():
             shown += f"<mn>{token}</mn>"
         elif token.isalpha():
-            shown += f"<mi>{token}</mi>" if len(token) > 2 else "".join(f"<mi>{letter}</mi>" for letter in token)
+            shown += identifier(token) if len(token) > 2 else "".join(map(identifier, token))
         else:
             shown += f"<mo>{escape(_minus(token))}</mo>" if token != "," else token
     return shown

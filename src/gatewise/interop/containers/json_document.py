@@ -1,4 +1,4 @@
-"""JSON from a file that nobody vouches for: parsed with limits, and its nested lists as arrays.
+"""JSON from an untrusted file: parsed with limits, and its nested lists as arrays.
 
 Every error here is the fact alone; the reader says which file it is about.
 """
@@ -47,10 +47,10 @@ def read(path: Path) -> Any:
     except RecursionError:
         raise FileError("its JSON is nested too deeply") from None
     except json.JSONDecodeError as problem:
-        raise FileError(f"it is no whole JSON: {problem}") from None
+        raise FileError(f"it is not valid JSON: {problem}") from None
     except UnicodeDecodeError:
-        raise FileError("it is no JSON: its text is not UTF-8") from None
-    except ValueError:  # a whole number of thousands of digits
+        raise FileError("it is not JSON: its text is not UTF-8") from None
+    except ValueError:  # an integer of thousands of digits
         raise FileError("its JSON holds a number that is too long") from None
 
 
@@ -71,7 +71,7 @@ def said(value: object) -> str:
         return f"a list of {len(value)}"
     try:
         text = "nothing" if value is None else ascii(value)
-    except ValueError:  # a whole number of thousands of digits
+    except ValueError:  # an integer of thousands of digits
         return "a long number"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -82,13 +82,13 @@ def entry(owner: Mapping[str, Any], name: str, kind: type, what: str) -> Any:
         raise FileError(f"{what} has no {name!r}")
     value = owner[name]
     if not isinstance(value, kind) or isinstance(value, bool):
-        kinds = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
+        kinds = {list: "a list", dict: "an object", str: "a string", int: "an integer"}
         raise FileError(f"{name!r} of {what} must be {kinds[kind]}, not {said(value)}")
     return value
 
 
 def count(owner: Mapping[str, Any], name: str, what: str) -> int:
-    """Return an entry that must be a whole number of at least 1."""
+    """Return an entry that must be an integer of at least 1."""
     value: int = entry(owner, name, int, what)
     if value < 1:
         raise FileError(f"{name!r} of {what} must be at least 1, not {said(value)}")
@@ -121,7 +121,7 @@ def array(what: str, value: object) -> Array:
     try:
         return np.array(level, np.float64).reshape(shape)
     except OverflowError:
-        raise FileError(f"{what} holds a whole number that is too large") from None
+        raise FileError(f"{what} holds an integer that is too large") from None
 
 
 def single(found: Array) -> Array:

@@ -2,7 +2,7 @@
 
 A pickle is a program for a small stack machine (PEP 3154, and the standard library's `pickletools`, which splits it
 into operations here). This machine does the same with one difference: where a pickle names a class or a function,
-it leaves a `Global`, and where it calls one, an `Object` that tells what would have been called with what.
+it leaves a `Global`, and where it calls one, an `Object` that records what would have been called with which arguments.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Global(NamedTuple):
 
 
 class Persistent(NamedTuple):
-    """What lies outside of the pickle, under an identity that only its program knows."""
+    """Something stored outside of the pickle, under an identity that only its program knows."""
 
     identity: Any
 
@@ -81,7 +81,7 @@ def read(file: BinaryIO, named: dict[str, None] | None = None) -> Any:
     Raises
     ------
     FileError
-        If it is not a whole pickle.
+        If it is not an intact pickle.
     """
     try:
         with warnings.catch_warnings():
@@ -89,7 +89,7 @@ def read(file: BinaryIO, named: dict[str, None] | None = None) -> Any:
             return _Machine({} if named is None else named).run(_Rest(file))
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, struct.error, RecursionError) as problem:
         raise FileError(
-            f"it is not a whole pickle ({reason(problem) if isinstance(problem, ValueError) else 'it makes no sense'})"
+            f"it is not an intact pickle ({reason(problem) if isinstance(problem, ValueError) else 'it is malformed'})"
         ) from None
 
 
@@ -129,14 +129,14 @@ class _Machine:
                 self.stack.append(_CONSTANTS[name])
             elif (does := getattr(self, f"_{name.lower()}", None)) is not None:
                 does(argument)
-            elif argument is not None:  # a number or a text: it stands for itself
+            elif argument is not None:  # a number or a string is its own value
                 self.stack.append(argument)
             else:
                 raise ValueError(f"the operation {name} is not known")
         raise ValueError("it has no end")
 
     def marked(self) -> list[Any]:
-        """Take what lies above the last mark."""
+        """Take the objects above the last mark."""
         place = len(self.stack) - 1
         while self.stack[place] is not _MARK:
             place -= 1
@@ -234,9 +234,7 @@ class _Machine:
         if not isinstance(target, dict) or len(values) % 2:
             raise ValueError(f"keys are set in a {type(target).__name__}")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if key is None or isinstance(
-                key, _KEYS
-            ):  # nobody's weights are under a nest of tuples, which may be endless
+            if key is None or isinstance(key, _KEYS):  # nested tuples may be endless, and no weights are under them
                 target[key] = value
 
     # What would import or call something.
@@ -252,7 +250,7 @@ class _Machine:
     def _stack_global(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
-            raise ValueError("a name is not a text")
+            raise ValueError("a name is not a string")
         self.stack.append(self.name(module, name))
 
     def _inst(self, argument: str) -> None:
@@ -299,7 +297,7 @@ class _Machine:
         if isinstance(self.stack[-1], Object):
             self.stack[-1].state = state
         elif self.stack[-1] is _MARK:
-            raise ValueError("a state belongs to nothing")
+            raise ValueError("a state belongs to no object")
 
     def _persid(self, identity: str) -> None:
         self.stack.append(Persistent(identity))
@@ -309,7 +307,7 @@ class _Machine:
 
 
 def as_bytes(found: Any) -> bytes | None:
-    """Return the bytes that something in a pickle stands for, in each way that Pythons have written them, or None."""
+    """Return the bytes that an object in a pickle stands for, in every form that Python has written, or None."""
     if isinstance(found, (bytes, bytearray)):
         return bytes(found)
     if isinstance(found, str):  # written by Python 2, and read as Latin-1

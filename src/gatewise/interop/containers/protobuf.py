@@ -27,7 +27,7 @@ def look_through(data: bytes, descriptor: Any) -> None:
         If one is no text where there must be one.
     """
     fields = _Fields()
-    around: list[tuple[int, Any]] = []  # of the messages that this place lies in: their ends, and their fields
+    around: list[tuple[int, Any]] = []  # of the messages around this position: their ends, and their fields
     place, end, known, count = 0, len(data), fields.of(descriptor), 0
     try:
         while True:
@@ -63,7 +63,7 @@ def look_through(data: bytes, descriptor: Any) -> None:
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
-    """Return a whole number of variable length, and the place behind it."""
+    """Return an integer of variable length, and the position after it."""
     found = data[place]
     place += 1
     if found < 128:

@@ -30,12 +30,12 @@ def read(path: Path) -> dict[str, Tensor]:
             shape = tuple(header[name]["shape"])
             strides = tuple(int(np.prod(shape[n + 1 :], dtype=object)) for n in range(len(shape)))
             if kind is None:
-                tensors[name] = unreadable(f"its numbers are {header[name]['dtype']}, which is not read")
+                tensors[name] = unreadable(f"its numbers are {header[name]['dtype']}, which is not supported")
                 continue
             held = Storage(kind, (end - begin) // itemsize(kind), _at(path, 8 + length + begin, end - begin))
             tensors[name] = Tensor(shape, strides, 0, kind, held)
     except (SafetensorError, OSError, ValueError, TypeError, OverflowError, KeyError, RecursionError) as problem:
-        raise FileError(f"it is not a whole safetensors file ({reason(problem)})") from None
+        raise FileError(f"it is not an intact safetensors file ({reason(problem)})") from None
     return tensors
 
 

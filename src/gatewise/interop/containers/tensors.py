@@ -19,7 +19,7 @@ SHARED = 1 << 20  # numbers that a tensor may have even where its storage has fe
 
 @dataclass(frozen=True)
 class Storage:
-    """Where the numbers of tensors lie: `read` returns that many bytes of it from its beginning."""
+    """The bytes that hold the numbers of tensors: `read` returns that many from the beginning."""
 
     kind: str | None
     count: int
@@ -60,12 +60,12 @@ class Tensor:
         Raises
         ------
         FileError
-            If it cannot be read, or lies beyond the end of its storage.
+            If it cannot be read, or extends beyond the end of its storage.
         CapacityError
             If it would not fit into memory.
         """
         if self.problem or self.storage is None:
-            raise FileError(self.problem or "it is not whole")
+            raise FileError(self.problem or "it is incomplete")
         if not self.floating:
             raise FileError(
                 f"it holds {self.kind or 'numbers of a kind that is not known'}, not floating-point numbers"

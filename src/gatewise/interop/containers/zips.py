@@ -1,4 +1,4 @@
-"""Zip archives that nobody vouches for: what unpacks to much more than it is stored in is refused before that."""
+"""Untrusted zip archives: a member that would unpack to far more bytes than it is stored in is refused first."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     Raises
     ------
     FileError
-        If it is not whole.
+        If it is incomplete.
     """
     try:
         archive = zipfile.ZipFile(path)
     except ZIP_ERRORS as problem:
-        raise FileError(f"it is not a whole zip archive ({reason(problem)})") from None
+        raise FileError(f"it is not an intact zip archive ({reason(problem)})") from None
     with archive:
         yield archive
 
@@ -61,12 +61,12 @@ def sole_member(archive: zipfile.ZipFile, name: str, most: int | None) -> bytes:
     except ZIP_ERRORS as problem:
         raise FileError(f"its {name} cannot be read ({reason(problem)})") from None
     if len(found) != info.file_size:
-        raise FileError(f"its {name} is not whole")
+        raise FileError(f"its {name} is incomplete")
     return found
 
 
 def member(path: Path, name: str, most: int, *, whole: bool = False) -> bytes:
-    """Return at most so many bytes of one member of a zip archive; a `whole` one must not have more.
+    """Return at most so many bytes of one member of a zip archive; if it must be `whole`, it may not have more.
 
     What is packed small and unpacks to much more than that is refused before it is unpacked.
     """

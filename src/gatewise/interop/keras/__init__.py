@@ -1,8 +1,8 @@
-"""The door to Keras: files of every generation and live layers, read and written; the traces of a live model's LSTMs.
+"""Keras: files of every generation and live layers read and written, states and gradients, live models captured.
 
 Keras' LSTM has its gates in the order i, f, c, o (c is the candidate), one bias, and kernels that are transposed:
-(input, 4 · units). Its LSTMs for cuDNN have two biases in one and blocks that are not; Keras 1 had twelve arrays. No
-library is needed to read a file: see `files` and `gatewise.interop.containers.hdf5`.
+(input, 4 · units). Its LSTMs for cuDNN have two biases in one array and blocks that are not transposed; Keras 1 had
+twelve arrays. No library is needed to read a file: see `files` and `gatewise.interop.containers.hdf5`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,20 @@ from gatewise.interop.keras import files
 from gatewise.interop.keras.capturing import capture
 from gatewise.interop.keras.live import lstm_of
 from gatewise.interop.keras.reading import contents
-from gatewise.interop.keras.writing import write
+from gatewise.interop.keras.states import read_state, write_state
+from gatewise.interop.keras.writing import write, write_gradients
 from gatewise.layers import LSTM
 
-__all__ = ["capture", "contents", "read", "recognises", "write"]
+__all__ = [
+    "capture",
+    "contents",
+    "read",
+    "read_state",
+    "recognises",
+    "write",
+    "write_gradients",
+    "write_state",
+]
 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
@@ -36,19 +46,19 @@ def read(source: Any, name: str | None = None, **omitted: Any) -> LSTM:
     source : LSTM, Bidirectional or RNN layer of Keras 3, a model of such, or path
         A layer must have been built.
     name : str, optional
-        Which one of a file or a model, where there are several.
+        The name of the LSTM in the file or model, if there are several.
     **omitted
         Of a file of weights alone: as in `contents`.
 
     Raises
     ------
     OptionError
-        If a layer is none that can be read, or has no weights yet.
+        If a layer cannot be read, or has no weights yet.
     FileError
         If a file cannot be read.
     """
     if isinstance(source, (str, os.PathLike)):
         return contents(storage.readable(source), omitted).pick(name).lstm
     if omitted:
-        raise OptionError(f"a live layer leaves nothing out, and {', '.join(omitted)} is given")
+        raise OptionError(f"a live layer takes no options, but {', '.join(omitted)} is given")
     return lstm_of(source, name)

@@ -1,4 +1,4 @@
-"""Keras' weights without a configuration: LSTMs are known by their arrays, and a caller says what is left out."""
+"""Keras' weights without a configuration: LSTMs are recognised by their arrays, and options fill in the rest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Listed = tuple[tuple[Found, ...], tuple[Part, ...], tuple[Refused, ...]]
 
 
 class Options:
-    """What a caller says that a file leaves out, and which of it was needed."""
+    """Options for what a file leaves out, and which of them were needed."""
 
     def __init__(self, given: Mapping[str, Any], version: Version) -> None:
         self.given, self.version, self.used = dict(given), version, set[str]()
@@ -33,20 +33,20 @@ class Options:
             raise OptionError(f"there is no merge {given['merge']!r}; allowed: concat, sum, mul, ave, None")
 
     def activation(self, name: str, default: str, notes: list[str]) -> Activation | None:
-        """Return an activation that the file does not tell."""
+        """Return an activation that the file does not state."""
         self.used.add(name)
         if name in self.activations:
             return self.activations[name]
         unsure = name == "recurrent_activation" and self.version.tensorflow and self.version.numbers == (2, 2, 4)
         other = " (TensorFlow 1 wrote this version too, and meant hard_sigmoid)" if unsure else ""
-        notes.append(f"the file does not tell its {name}: {default}, the default of {self.version}, is assumed{other}")
+        notes.append(f"the file does not say its {name}: {default}, the default of {self.version}, is assumed{other}")
         return activation(default, self.version)
 
     def require_used(self, path: str) -> None:
-        """Raise OptionError for an option that nothing in the file left out."""
+        """Raise OptionError for an option that nothing in the file needed."""
         for name in self.given:
             if name not in self.used:
-                raise OptionError(f"{name} is given, but no LSTM in {path} leaves it open")
+                raise OptionError(f"{name} is given, but no LSTM in {path} needs it")
 
 
 def linear(name: str, tensors: Sequence[Tensor]) -> Part:
@@ -56,16 +56,16 @@ def linear(name: str, tensors: Sequence[Tensor]) -> Part:
     return Part(name, "linear layer", kernel.shape[::-1], lambda: kernel.read().T, bias)
 
 
-def joined(columns: Sequence[Sequence[Parameters]], way: str, backward: bool) -> LSTM:
+def joined(columns: Sequence[Sequence[Parameters]], merge: str, backward: bool) -> LSTM:
     """Return an LSTM of the cells of each direction; of one precision where theirs differ."""
     widest = max((one.dtype for column in columns for one in column), key=lambda dtype: dtype.itemsize)
     rows = [[one if one.dtype == widest else one.astype(widest) for one in row] for row in zip(*columns, strict=True)]
-    merge = [way] * len(rows) if len(columns) == 2 else "concat"
-    return LSTM.from_cells(rows, direction="backward" if backward else "forward", merge=merge)
+    merges = [merge] * len(rows) if len(columns) == 2 else "concat"
+    return LSTM.from_cells(rows, direction="backward" if backward else "forward", merge=merges)
 
 
 def common(tensors: Sequence[Tensor]) -> str:
-    """Return the group that arrays lie in."""
+    """Return the group that holds arrays."""
     return clean(os.path.commonpath([os.path.dirname("/" + one.name) for one in tensors])[1:] or "/")
 
 
@@ -114,7 +114,7 @@ def _grouped(recurrent: Sequence[Run], layer: str, options: Options) -> Iterator
 
 
 def _same_place(one: Run, other: Run) -> bool:
-    """Say whether two cells lie in the same layer."""
+    """Say whether two cells belong to the same layer."""
     return one.place == other.place
 
 
@@ -150,18 +150,18 @@ def _unconfigured(
             parameters, style = cell(one.tensors, variant, {})
             cells.append(parameters)
             styles.add(style)
-        backward, way = False, "concat"
+        backward, merge = False, "concat"
         if both:
             options.used.add("merge")
-            way = MERGES[options.given.get("merge", "concat")]
+            merge = MERGES[options.given.get("merge", "concat")]
             if "merge" not in options.given:
-                notes.append("the file does not tell how its directions are merged: concat, the default, is assumed")
+                notes.append("the file does not say how its directions are merged: concat, the default, is assumed")
         else:
             options.used.add("go_backwards")
             backward = options.given.get("go_backwards", False)
             if "go_backwards" not in options.given:
-                notes.append("the file does not tell its direction: forward, the default, is assumed")
-        lstm = joined([[one] for one in cells] if both else [cells], way, backward)
+                notes.append("the file does not say its direction: forward, the default, is assumed")
+        lstm = joined([[one] for one in cells] if both else [cells], merge, backward)
     except (GatewiseError, ValueError, OverflowError) as problem:
         refused.append(Refused(name, str(problem)))
         return
@@ -198,7 +198,9 @@ def from_tree(source: Source, options: Options) -> Listed:
                 group = tuple(replace(one, place=f"{one.place}/{side}") for one, side in zip(group, sides, strict=True))
                 _unconfigured(name, group, "bidirectional", options, found, refused)
             elif group:
-                refused.append(Refused(name, "each of its directions is a stack of cells, which meet only at the end"))
+                refused.append(
+                    Refused(name, "each of its directions stacks cells, and they are merged only at the end")
+                )
             return
         group = as_runs(node)
         if group and all(one.recurrent for one in group):

@@ -1,8 +1,8 @@
-"""A live Keras model as it runs: the trace of each call of each LSTM in it."""
+"""Live Keras models captured as they run: the trace of each call of each LSTM."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import GatewiseError, OptionError
-from gatewise.interop.capture import Captured, difference
-from gatewise.interop.keras.config import zero_output
+from gatewise.interop.captured import Captured, difference
+from gatewise.interop.conventions import arrays_in
+from gatewise.interop.keras.config import masked_output
 from gatewise.interop.keras.live import library, live_tensors, lstm_of, numbers, recurrent_layers
+from gatewise.interop.keras.states import read_state, write_state
 from gatewise.layers import LSTM
 from gatewise.layers.merging import merge
-from gatewise.layers.stack import States
 from gatewise.lstm_trace import LSTMTrace
-from gatewise.step import State
 
 
 def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
@@ -26,10 +26,10 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     Parameters
     ----------
     model : keras.Model or layer
-        With `LSTM`, `Bidirectional` LSTM or `RNN` layers of LSTM cells. It is left as it was, but for the states of
-        stateful layers, which move on as in any run.
+        With `LSTM`, `Bidirectional` LSTM or `RNN` layers of LSTM cells. It is left unchanged, except for the states of
+        stateful layers, which advance as in any run.
     *inputs, **named
-        What it is called with.
+        What the model is called with.
 
     Returns
     -------
@@ -57,11 +57,11 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
             result = original(sequences, initial_state=initial_state, mask=mask, **more)
             try:
                 trace, off, notes = _seen(layer, lstm_of(layer), numbers(sequences), before, mask, result)
-            except GatewiseError as problem:  # Keras would make many lines of it: it is raised after the run
+            except GatewiseError as problem:  # Keras would wrap it in many lines: it is raised after the run
                 problems.append(problem)
                 return result
             if more.get("training"):
-                notes = (*notes, "it ran as in training: noise of its dropout is not in the trace")
+                notes = (*notes, "it ran in training mode: its dropout is not in the trace")
             seen.append(Captured(name, next(order), trace, off, notes))
             return result
 
@@ -82,26 +82,12 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     return tuple(seen)
 
 
-def _flat(given: Any) -> Iterator[Any]:
-    if isinstance(given, (list, tuple)):
-        for one in given:
-            yield from _flat(one)
-    elif given is not None:
-        yield given
-
-
 def _initial(layer: Any, given: Any) -> list[Array] | None:
     """Return what a call starts from, h and c of each cell; None for zeros."""
-    states = list(_flat(given))
+    states = list(arrays_in(given))
     if not states and layer.stateful:
-        states = list(_flat(layer.states))
+        states = list(arrays_in(layer.states))
     return [numbers(one) for one in states] or None
-
-
-def _nested(lstm: LSTM, flat: list[Array]) -> States:
-    pairs = [State(*flat[n : n + 2]) for n in range(0, len(flat), 2)]
-    count = len(lstm.directions)
-    return tuple(tuple(pairs[n : n + count]) for n in range(0, len(pairs), count))
 
 
 def _seen(
@@ -109,26 +95,25 @@ def _seen(
 ) -> tuple[LSTMTrace, float, tuple[str, ...]]:
     described, _, version = live_tensors(layer)
     valid = None
-    if (given := next(_flat(mask), None)) is not None:
+    if (given := next(arrays_in(mask), None)) is not None:
         valid = np.asarray(library().ops.convert_to_numpy(given)).astype(bool).T
-    way = "zeros" if zero_output(described, version) else "repeat"
-    state = None if before is None else _nested(lstm, before)
-    trace = lstm.trace(x.swapaxes(0, 1), state, mask=valid, masked_output=way)
-    given_back = [numbers(one) for one in _flat(result)]
+    state = None if before is None else read_state(before, lstm)
+    trace = lstm.trace(x.swapaxes(0, 1), state, mask=valid, masked_output=masked_output(described, version))
+    given_back = [numbers(one) for one in arrays_in(result)]
     inner = layer.forward_layer if described.kind == "Bidirectional" else layer
     outputs = 2 if lstm.bidirectional and lstm.merge[-1] == "none" else 1
     own, notes = _as_keras(lstm, trace, inner), []
-    wanted = [*own, *(part for one in trace.state for end in one for part in end)] if layer.return_state else own
+    wanted = [*own, *arrays_in(write_state(trace.state))] if layer.return_state else own
     if x.dtype != numbers(given_back[0]).dtype or "16" in str(inner.compute_dtype):
         notes.append(f"the model computes in {inner.compute_dtype}, the trace in {lstm.dtype}")
     if len(given_back) < outputs or len(wanted) != len(given_back):
-        notes.append("what it put out has another form than Keras' own")
+        notes.append("its output has another form than Keras' own")
         wanted = wanted[: len(given_back)]
     return trace, difference(zip(wanted, given_back, strict=False)), tuple(notes)
 
 
 def _as_keras(lstm: LSTM, trace: LSTMTrace, inner: Any) -> list[Array]:
-    """Return a trace's outputs as the layer puts them out: batch first, in its own order, or the last alone."""
+    """Return a trace's outputs as the layer returns them: batch first, in its own order, or the last alone."""
     if inner.return_sequences:
         y = trace.output.swapaxes(0, 1)
         if lstm.directions == ("backward",):

@@ -1,4 +1,4 @@
-"""The way through a Keras model, where it is one that a `Network` has: embedding, LSTMs, a linear head."""
+"""A Keras model as a `Network`, where its layers are an embedding, LSTMs and a linear head in a chain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop.found import Found, Part, Refused
-from gatewise.interop.keras.config import Layer, Version, activation, clean, zero_output
+from gatewise.interop.keras.config import Layer, Version, activation, clean, masked_output
 from gatewise.interop.keras.inbound import calls, made_masks, named, tensors
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network
@@ -39,10 +39,10 @@ def network(
         If it holds what a `Network` cannot express, by the name and class of the layer.
     """
     try:
-        way = _Way(version, found, parts, refused)
+        builder = _Builder(version, found, parts, refused)
         for name, layer in _chain(root, ""):
-            way.go(name, layer)
-        return way.arrive()
+            builder.add(name, layer)
+        return builder.network()
     except FileError as problem:
         raise FileError(f"cannot read {path} as a network: {problem}") from None
     except GatewiseError as problem:
@@ -54,7 +54,7 @@ def network(
 
 def _chain(model: Layer, prefix: str) -> list[tuple[str, Layer]]:
     if not model.own:
-        raise FileError(f"{model.name!r} is a model of a class of its own, whose code is not in the file")
+        raise FileError(f"{model.name!r} is a model of a custom class, whose code is not in the file")
     children = [child for _, child in model.children]
     ordered = children if model.kind == "Sequential" else _followed(model, children)
     chain: list[tuple[str, Layer]] = []
@@ -77,7 +77,7 @@ def _followed(model: Layer, children: Sequence[Layer]) -> list[Layer]:
     while True:
         layer = by_name.get(here)
         if layer is None or layer in chain:
-            raise FileError(f"its layers do not lead from an input to {next(iter(chain)).name if chain else here!r}")
+            raise FileError(f"its layers do not connect an input with {next(iter(chain)).name if chain else here!r}")
         chain[layer] = None
         sources = _sources(layer)
         if not sources:
@@ -87,14 +87,16 @@ def _followed(model: Layer, children: Sequence[Layer]) -> list[Layer]:
         here = sources[0]
     for child in children:
         if child not in chain and child.kind not in MASK_MAKERS:
-            raise FileError(f"{child.name!r} (a {child.kind}) is not on the way; a network has no branches")
+            raise FileError(
+                f"{child.name!r} (a {child.kind}) is not between its input and its output; a network has no branches"
+            )
     made = made_masks(children, chain)
     for layer in chain:
         for call in calls(layer):
             mask = call.arguments.get("mask")
             masks = tensors(mask)
             if mask is not None and (len(masks) != 1 or masks[0] not in made):
-                raise FileError(f"{layer.name!r} (a {layer.kind}) is given a mask of its own")
+                raise FileError(f"{layer.name!r} (a {layer.kind}) is given an explicit mask")
     return list(chain)[::-1]
 
 
@@ -113,8 +115,8 @@ def _sources(layer: Layer) -> tuple[str, ...]:
 # What they make.
 
 
-class _Way:
-    """A network in the making: what has been passed so far."""
+class _Builder:
+    """Builds a network layer by layer, from the input on."""
 
     def __init__(
         self, version: Version, found: Sequence[Found], parts: Sequence[Part], refused: Sequence[Refused]
@@ -133,8 +135,8 @@ class _Way:
         self.head: Linear | None = None
         self.plain_head = False  # whether the head may still be given its activation by a layer of its own
 
-    def go(self, name: str, layer: Layer) -> None:
-        """Pass a layer."""
+    def add(self, name: str, layer: Layer) -> None:
+        """Add the next layer."""
         kind = layer.kind
         if not layer.own:
             raise FileError(f"{name!r} is a {kind}, whose code is not in the file")
@@ -148,7 +150,7 @@ class _Way:
             self._run(name, layer)
         elif kind == "Flip" and self.rows and self.head is None and layer.config.get("axis") in (1, [1], -2):
             if self.masked is not None or not self._sequences():
-                raise FileError(f"{name!r} turns the steps around, which a network does not")
+                raise FileError(f"{name!r} reverses the steps, which a network does not")
             self.forward = not self.forward
         elif kind in ("Dense", "TimeDistributed") and self.rows and self.head is None:
             self._add_head(name, layer)
@@ -180,10 +182,10 @@ class _Way:
             reason = self.refused[name].reason if name in self.refused else "its weights are not there"
             raise FileError(f"{name!r} cannot be read: {reason}")
         if not self._sequences():
-            raise FileError(f"{name!r} follows an LSTM that puts out only its last step")
+            raise FileError(f"{name!r} follows an LSTM that returns only its last step")
         inner = layer.children[0][1] if layer.kind == "Bidirectional" else layer
         if inner.flag("return_state"):
-            raise FileError(f"{name!r} (a {layer.kind}) puts out its states too")
+            raise FileError(f"{name!r} (a {layer.kind}) also returns its states")
         lstm = found.lstm
         if lstm.bidirectional:
             if not self.forward:
@@ -221,16 +223,16 @@ class _Way:
         try:
             return activation(given, self.version)
         except FileError as problem:
-            raise FileError(f"the activation of {name!r} cannot be had: {problem}") from None
+            raise FileError(f"the activation of {name!r} is not supported: {problem}") from None
 
-    def arrive(self) -> Network:
+    def network(self) -> Network:
         """Return the network."""
         if self.last is None:
-            raise FileError("there is no LSTM on the way")
+            raise FileError("there is no LSTM between its input and its output")
         layer = self.last[1]
         sequences = self._sequences()
         if sequences and not self.forward:
-            raise FileError(f"{self.last[0]!r} puts out its steps last first (go_backwards)")
+            raise FileError(f"{self.last[0]!r} returns its steps last first (go_backwards)")
         dtype = self.rows[0][0].dtype
         rows = [[LSTMCell.from_parameters(cell.parameters.astype(dtype)) for cell in row] for row in self.rows]
         both = len(self.directions) == 2
@@ -246,7 +248,7 @@ class _Way:
             head=head,
             reads="every" if sequences else "last",
             masked=self.masked,
-            masked_output="zeros" if zero_output(layer, self.version) else "repeat",
+            masked_output=masked_output(layer, self.version),
         )
 
 

@@ -1,4 +1,4 @@
-"""Keras' configurations: layers by class and name, and what a version of Keras means by the words in them."""
+"""Keras' configurations: layers by class and name, and what their words mean in each version of Keras."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LONGEST = 200  # characters of a name
 
 
 def clean(name: object) -> str:
-    """Return a name from a file so that it can stand in a line of text."""
+    """Return a name from a file that fits on a line of text."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(name)[:LONGEST])
 
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """A version of Keras: `text` is None where the file does not tell it."""
+    """A version of Keras: `text` is None where the file does not say."""
 
     text: str | None
     numbers: tuple[int, ...]
@@ -49,7 +49,7 @@ class Version:
         return self.numbers[0] if self.numbers else 0
 
     def __str__(self) -> str:
-        return f"Keras {self.text}" if self.text else "Keras (version not told)"
+        return f"Keras {self.text}" if self.text else "Keras (version unknown)"
 
     def recurrent_activation(self) -> str:
         """Return what the gates' activation was where none was given."""
@@ -72,7 +72,7 @@ def activation(given: Any, version: Version) -> Activation | None:
     Raises
     ------
     FileError
-        If it is none that gatewise has; nothing in it is executed.
+        If it is not one that gatewise has; nothing in it is executed.
     """
     if given is None or given == "linear":
         return None
@@ -84,7 +84,7 @@ def activation(given: Any, version: Version) -> Activation | None:
             return version.hard_sigmoid()
         if name in ("leaky_relu", "leakyrelu"):
             return Activation("leaky_relu", 0.2)
-        raise FileError(f"its activation {clean(given)!r} is none that gatewise has ({', '.join(PLAIN)} and others)")
+        raise FileError(f"its activation {clean(given)!r} is not one that gatewise has ({', '.join(PLAIN)} and others)")
     if isinstance(given, dict):
         return _from_object(given, version)
     raise FileError(f"its activation is {clean(repr(given)[:80])}, which is not the name of one")
@@ -95,7 +95,7 @@ def _from_object(given: dict[str, Any], version: Version) -> Activation | None:
     module = given.get("module")
     registered = given.get("registered_name")
     if (isinstance(module, str) and module.split(".")[0] not in OWN_MODULES) or ">" in str(registered):
-        raise FileError(f"its activation {clean(registered or kind)!r} is a class or function of its own")
+        raise FileError(f"its activation {clean(registered or kind)!r} is a custom class or function")
     if kind == "function" and isinstance(config, str):
         return activation(config, version)
     of = config if isinstance(config, dict) else {}
@@ -113,13 +113,15 @@ def _from_object(given: dict[str, Any], version: Version) -> Activation | None:
             return Activation("elu", float(1.0 if slope is None else slope))
         if kind == "ReLU":
             if of.get("max_value") is not None or of.get("threshold"):
-                raise FileError("its activation is a ReLU with a maximum or a threshold, which gatewise's has not")
+                raise FileError(
+                    "its activation is a ReLU with a maximum or a threshold, which gatewise's ReLU does not have"
+                )
             return Activation("leaky_relu", float(slope)) if slope else Activation("relu")
     except (OptionError, OverflowError) as problem:
-        raise FileError(f"its activation {clean(kind)!r} cannot be had: {problem}") from None
+        raise FileError(f"its activation {clean(kind)!r} is not supported: {problem}") from None
     if kind is None:  # what Keras writes for a lambda is its code
         raise FileError("its activation is a function whose code is in the file, and is not read")
-    raise FileError(f"its activation {clean(kind)!r} is none that gatewise has")
+    raise FileError(f"its activation {clean(kind)!r} is not one that gatewise has")
 
 
 def chosen(given: Any, version: Version) -> Activation | None:
@@ -136,7 +138,7 @@ def chosen(given: Any, version: Version) -> Activation | None:
         raise OptionError(f"an activation must be an Activation or its name, not {given!r}")
     if given == "hard_sigmoid" and not version.numbers:
         raise OptionError(
-            "the file does not tell its version, and hard_sigmoid changed: give hard_sigmoid:0.2,0.5 (Keras 1 and 2)"
+            "the file does not say its version, and hard_sigmoid changed: give hard_sigmoid:0.2,0.5 (Keras 1 and 2)"
             " or Activation('hard_sigmoid', 1 / 6, 0.5) (Keras 3)"
         )
     try:
@@ -175,11 +177,11 @@ class Layer:
         Its class without the module; ``Sequential`` or ``Functional`` for everything that holds layers.
     config : dict
     own : bool
-        Whether its class is Keras' own, as far as the file tells.
+        Whether its class is Keras' own, as far as the file says.
     children : tuple of (str, Layer)
         What it holds, by the attribute under which it does.
     inbound : object
-        Where a functional model says that its inputs come from.
+        What a functional model says of its inputs.
     trainable : bool
     """
 
@@ -229,9 +231,9 @@ def model(given: Any) -> Layer:
 
 def _layer(given: Any, depth: int, trainable: bool = True) -> Layer:
     if depth > DEEPEST:
-        raise FileError(f"its configuration has more than {DEEPEST} layers within each other")
+        raise FileError(f"its configuration nests more than {DEEPEST} layers")
     if not isinstance(given, dict) or not isinstance(given.get("class_name"), str):
-        raise FileError(f"its configuration has {clean(repr(given)[:60])} where a layer must be")
+        raise FileError(f"its configuration has {clean(repr(given)[:60])} in place of a layer")
     kind, config = given["class_name"].rpartition(">")[2], given.get("config")
     if isinstance(config, list):  # of a Sequential in Keras 1 and early 2
         config = {"layers": config}
@@ -290,7 +292,7 @@ def _copied(one: Layer) -> Layer:
 
 
 def computed_in(layer: Layer) -> str:
-    """Return the type that a layer computes in, where its policy tells; else nothing."""
+    """Return the type that a layer computes in, where its policy says; else an empty string."""
     policy = layer.config.get("dtype")
     for _ in range(3):
         if isinstance(policy, dict):
@@ -301,9 +303,11 @@ def computed_in(layer: Layer) -> str:
     return clean(name.removeprefix("mixed_"))
 
 
-def zero_output(layer: Layer, version: Version) -> bool:
-    """Say whether a recurrent layer, or a Bidirectional, puts out zeros at masked steps, not its last output."""
+def masked_output(layer: Layer, version: Version) -> str:
+    """Return what a recurrent layer, or a Bidirectional, returns at masked steps: zeros, or repeat its last output."""
     if layer.kind == "Bidirectional":
         inner = layer.children[0][1]
-        return inner.flag("return_sequences") and (version.major >= 3 or version.tensorflow)
-    return layer.flag("zero_output_for_mask")
+        zeros = inner.flag("return_sequences") and (version.major >= 3 or version.tensorflow)
+    else:
+        zeros = layer.flag("zero_output_for_mask")
+    return "zeros" if zeros else "repeat"

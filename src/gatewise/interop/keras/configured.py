@@ -1,4 +1,4 @@
-"""One recurrent layer of Keras with its configuration: what makes it an LSTM here, or why it is none."""
+"""A recurrent layer of Keras with its configuration, as an LSTM, or why it cannot be read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gatewise.interop.keras.config import (
     activation,
     clean,
     computed_in,
+    masked_output,
     variant_of,
-    zero_output,
 )
 from gatewise.interop.keras.files import Tensor
 from gatewise.interop.keras.places import RECURRENT, Place
@@ -31,7 +31,7 @@ def configured(
     Raises
     ------
     FileError
-        If it is none that can be read, or what was found of its weights is a `problem`.
+        If it cannot be read, or its weights have a `problem`.
     """
     layer, version = place.layer, options.version
     outer = layer
@@ -39,24 +39,24 @@ def configured(
     if layer.kind == "Bidirectional":
         forward, backward = (child for _, child in layer.children)
         if forward.flag("go_backwards") or not backward.flag("go_backwards"):
-            raise FileError("its forward layer goes backwards")
+            raise FileError("its forward layer runs backward")
         if len(forward.cells) > 1 or len(backward.cells) > 1:
-            raise FileError("each of its directions is a stack of cells, which meet only at the end")
+            raise FileError("each of its directions stacks cells, and they are merged only at the end")
         directions = [forward, backward]
-        merge = layer.config.get("merge_mode", "concat")
-        if merge not in MERGES:
-            raise FileError(f"it merges its directions by {clean(merge)!r}, which is not known")
-        way = MERGES[merge]
+        mode = layer.config.get("merge_mode", "concat")
+        if mode not in MERGES:
+            raise FileError(f"it merges its directions by {clean(mode)!r}, which is unknown")
+        merge = MERGES[mode]
         outer = forward
     else:
-        directions, way = [layer], "concat"
+        directions, merge = [layer], "concat"
     for one in (layer, *directions):
         if not one.own:
-            raise FileError(f"its class {one.kind!r} is not Keras' own, and its code is not read")
+            raise FileError(f"its class {one.kind!r} is not one of Keras' own, and its code is not in the file")
         if one.kind in RECURRENT:
             raise FileError(RECURRENT[one.kind])
         if one.kind not in ("LSTM", "CuDNNLSTM", "LSTMCell", "RNN", "Bidirectional"):
-            raise FileError(f"it is a {one.kind}, which is not read")
+            raise FileError(f"it is a {one.kind}, which is not supported")
         for single in one.cells:
             if one.kind == "RNN" and (single.kind != "LSTMCell" or not single.own):
                 raise FileError(RECURRENT.get(single.kind, f"its cell {single.kind!r} is not an LSTM cell of Keras'"))
@@ -76,10 +76,10 @@ def configured(
             tensors += own
         columns.append(column)
     backward_only = len(directions) == 1 and layer.flag("go_backwards")
-    lstm = joined(columns, way, backward_only)
+    lstm = joined(columns, merge, backward_only)
     notes += _notes(place, outer, layer, version)
     if narrow := {one.kind for one in tensors} & {"float16", "bfloat16"}:
-        notes.append(f"it is stored in {min(narrow)}; the numbers are the same in float32")
+        notes.append(f"it is stored in {min(narrow)} and read as float32, which changes no number")
     return Found(
         place.name,
         lstm,
@@ -88,6 +88,8 @@ def configured(
         tuple(dict.fromkeys(notes)),
         batch_first=not outer.flag("time_major"),
         time_reversed=backward_only,
+        masked=place.masked,
+        masked_output=masked_output(layer, version),
     )
 
 
@@ -110,18 +112,17 @@ def _variant(single: Layer, options: Options, notes: list[str]) -> Variant:
 def _notes(place: Place, outer: Layer, layer: Layer, version: Version) -> list[str]:
     notes = []
     if place.masked:
-        way = "zeros" if zero_output(layer, version) else "repeat"
-        notes.append(f"a mask reaches it: its calls need mask=… and masked_output={way!r}")
+        notes.append(f"a mask arrives at it: give mask=… and masked_output={masked_output(layer, version)!r}")
     if place.started:
         notes.append("it starts from a state that the file does not hold (initial_state)")
     if place.distributed:
-        notes.append("it runs for each outer step of its input anew (TimeDistributed)")
+        notes.append("it runs separately for each outer step of its input (TimeDistributed)")
     if outer.flag("stateful"):
-        notes.append("it is stateful: Keras begins each batch in the state in which the last one ended")
+        notes.append("it is stateful: Keras starts each batch from the final state of the previous one")
     if outer.flag("time_major"):
         notes.append("its axes are (time, batch, feature), as gatewise's are")
     if layer.flag("go_backwards"):
-        notes.append("it goes backwards: Keras puts its outputs out last step first")
+        notes.append("it runs backward: Keras returns its outputs with the last step first")
     if (kind := computed_in(outer)) in ("float16", "bfloat16"):
-        notes.append(f"Keras computes it in {kind}, which is less exact")
+        notes.append(f"Keras computes it in {kind}, which is less precise")
     return notes

@@ -1,7 +1,7 @@
 """What Keras' files hold: a configuration, where there is one, and the weights of each layer in order.
 
 Four layouts. ``.keras``: a zip archive with ``config.json``, ``metadata.json`` and ``model.weights.h5``. ``.h5`` of a
-whole model: the configuration is the attribute ``model_config``, the weights lie under ``model_weights``. Weights
+whole model: the configuration is the attribute ``model_config``, the weights are under ``model_weights``. Weights
 alone of Keras 1 and 2: the attributes ``layer_names`` and, in each layer, ``weight_names`` give their order. Weights
 alone of Keras 3 (and the ``model.weights.h5`` in an archive): a tree of objects, each with its arrays ``vars/0`` …
 """
@@ -81,9 +81,9 @@ class Source:
     kind : str
         ``keras``, ``h5``, ``weights`` (Keras 1 and 2) or ``tree`` (weights alone, of Keras 3).
     version : str or None
-        Keras', where the file tells it.
+        Keras', where the file says it.
     config : object
-        The configuration, as it lies in the file; None where there is none.
+        The configuration as in the file; None where there is none.
     layers : dict of str to tuple of Tensor, or None
         The weights by layer, of an ``.h5``.
     tree : Node or None
@@ -137,7 +137,7 @@ def reading(path: Path) -> Iterator[Source]:
     Raises
     ------
     FileError
-        If it is not whole, or links lead out of it: the fact alone, without the file's name.
+        If it is incomplete, or has links to other files: the fact alone, without the file's name.
     """
     with open(path, "rb") as file:
         zipped = not file.read(len(MAGIC)).startswith(MAGIC)
@@ -161,7 +161,7 @@ def reading(path: Path) -> Iterator[Source]:
 def document(text: bytes | str) -> Any:
     """Return a JSON document."""
     if len(text) > LONGEST:
-        raise FileError(f"its configuration has {len(text)} bytes; there may be {LONGEST}")
+        raise FileError(f"its configuration has {len(text)} bytes; at most {LONGEST} are allowed")
     try:
         return json.loads(text)
     except RecursionError:
@@ -182,7 +182,7 @@ def _legacy(source: Source, root: Group) -> None:
             raise FileError("its 'model_weights' is an array, not a group")
         weights = member
     elif "nb_layers" in root.attributes:
-        raise FileError("it was written by Keras before 1.0, which is not read")
+        raise FileError("it was written by Keras before 1.0, which is not supported")
     config = root.attributes.get("model_config")
     if isinstance(config, str):
         source.config = document(config)
@@ -241,7 +241,7 @@ def _at(group: Group, path: str) -> Group | Dataset:
 
 def _node(source: Source, group: Group, depth: int) -> Node:
     if depth > DEPTH:
-        raise FileError(f"it has more than {DEPTH} groups within each other")
+        raise FileError(f"it nests more than {DEPTH} groups")
     name: str | None = None
     tensors: tuple[Tensor, ...] = ()
     children: dict[str, Node] = {}

@@ -1,4 +1,4 @@
-"""What a functional model says of its layers: what each is called with, and which of its layers that comes from."""
+"""How a functional model connects its layers: what each is called with, and from which layers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Call:
     Attributes
     ----------
     sources : tuple of str
-        The layers whose outputs it takes, without those that only make its mask.
+        The layers whose outputs it takes, without those that only compute its mask.
     positional : list
         What it is called with, as the file has it: Keras 3's alone.
     arguments : mapping of str to object
         What it is given by name, as the file has it.
-    masks_told : bool
-        Whether a mask would be among them even where nobody gave one: Keras 3 writes each that a layer makes.
+    masks_stated : bool
+        Whether the arguments include masks that layers compute, as Keras 3 writes them.
     """
 
     sources: tuple[str, ...]
     positional: list[Any] = field(default_factory=list)
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    masks_told: bool = False
+    masks_stated: bool = False
 
 
 def calls(layer: Layer) -> list[Call]:
@@ -40,7 +40,7 @@ def calls(layer: Layer) -> list[Call]:
     Raises
     ------
     FileError
-        If the configuration does not tell them.
+        If the configuration does not state them.
     """
     if not isinstance(layer.inbound, list):
         raise FileError(f"{layer.name!r} does not say what comes before it")
@@ -54,7 +54,7 @@ def _call(layer: Layer, node: Any) -> Call:
             tuple(tensors(positional)),
             positional if isinstance(positional, list) else [],
             arguments if isinstance(arguments, dict) else {},
-            masks_told=True,
+            masks_stated=True,
         )
     if not isinstance(node, list):
         raise FileError(f"{layer.name!r} does not say what comes before it")
@@ -88,15 +88,15 @@ def tensors(given: Any, depth: int = 0) -> list[str]:
         history = config.get("keras_history") if isinstance(config, dict) else None
         if isinstance(history, list) and history and isinstance(history[0], str):
             return [clean(history[0])]
-        raise FileError("its configuration has an input that leads nowhere")
+        raise FileError("its configuration has an input that refers to no layer")
     return []
 
 
 # Masks.
 
 
-def made_masks(layers: Iterable[Layer], way: Iterable[Layer]) -> set[str]:
-    """Return the operations among layers that make the mask of an Embedding or a Masking on the way of its input."""
+def made_masks(layers: Iterable[Layer], chain: Iterable[Layer]) -> set[str]:
+    """Return the operations among layers that compute the mask of an Embedding or a Masking from its input."""
     tokens, features = dict[str, tuple[str, float]](), dict[str, tuple[str, float]]()
     operations = [one for one in layers if one.own and one.kind in ("NotEqual", "Any") and len(calls(one)) == 1]
     for one in operations:
@@ -110,7 +110,7 @@ def made_masks(layers: Iterable[Layer], way: Iterable[Layer]) -> set[str]:
         if over_features and len(call.sources) == 1 and call.sources[0] in tokens:
             features[one.name] = tokens[call.sources[0]]
     of_tokens, of_features = set[tuple[str, float]](), set[tuple[str, float]]()
-    for one in way:
+    for one in chain:
         sources = calls(one)[0].sources if calls(one) else ()
         value = one.config.get("mask_value", 0.0)
         if one.kind == "Embedding" and one.flag("mask_zero"):

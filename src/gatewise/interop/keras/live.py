@@ -93,7 +93,7 @@ def recurrent_layers(source: Any) -> dict[str, list[Any]]:
 
 
 def model_layer(source: Any, name: str | None) -> Any:
-    """Return the LSTM layer that is meant: the given one, or one of a model.
+    """Return the given LSTM layer, or the named one of a model.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def _require_keras_activations(name: str, cell: Any, described: Layer) -> None:
         if isinstance(word, dict) and word.get("class_name") == "function":
             word = word.get("config")
         if isinstance(word, str) and getattr(activations, word, activations.linear) is not getattr(cell, kind):
-            raise OptionError(f"cannot read {name!r}: its {kind} {word!r} is a function of its own")
+            raise OptionError(f"cannot read {name!r}: its {kind} {word!r} is a custom function")
 
 
 def lstm_of(source: Any, name: str | None = None) -> LSTM:

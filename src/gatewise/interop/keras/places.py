@@ -1,4 +1,4 @@
-"""The layers of a Keras model where they stand: their names with those of the models around them, and their masks."""
+"""The layers of a Keras model: their names with those of the models around them, and whether masks arrive."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ RECURRENT = {
     "GRUCell": "it is a GRU's cell",
     "SimpleRNN": "it is a simple recurrent layer without gates",
     "SimpleRNNCell": "it is a cell without gates",
-    "ConvLSTM1D": "its products are convolutions",
-    "ConvLSTM2D": "its products are convolutions",
-    "ConvLSTM3D": "its products are convolutions",
+    "ConvLSTM1D": "it is a convolutional LSTM",
+    "ConvLSTM2D": "it is a convolutional LSTM",
+    "ConvLSTM3D": "it is a convolutional LSTM",
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A layer of a model: its name with those of the models that it lies in, and what it is given."""
+    """A layer of a model: its name with those of the models around it, and what it is given."""
 
     name: str
     layer: Layer
@@ -51,9 +51,12 @@ def places(model: Layer, prefix: str = "", distributed: bool = False, masked: bo
         started = False
         if model.kind == "Functional":
             uses = _calls(layer)
-            # Keras 3 tells each mask, but not those that come into a model within, or out of one.
+            # Keras 3 states each mask, but not those that enter or leave an inner model.
             flows = {
-                source for call in uses for source in call.sources if came_in or not call.masks_told or source in models
+                source
+                for call in uses
+                for source in call.sources
+                if came_in or not call.masks_stated or source in models
             }
             told = any(call.arguments.get("mask") is not None for call in uses)
             masked = told or any(leaving.get(source, False) for source in flows) or (came_in and not uses)
@@ -74,7 +77,7 @@ def places(model: Layer, prefix: str = "", distributed: bool = False, masked: bo
 
 
 def _calls(layer: Layer) -> list[Call]:
-    """Return the calls of a layer, as far as the file tells them."""
+    """Return the calls of a layer, as far as the file says."""
     try:
         return calls(layer)
     except FileError:
@@ -82,7 +85,7 @@ def _calls(layer: Layer) -> list[Call]:
 
 
 def _mask_after(layer: Layer, masked: bool) -> bool:
-    """Say whether a layer puts out a mask: the one that reached it, or one that it makes."""
+    """Say whether a layer passes on a mask: the one that arrived, or one that it computes."""
     if is_recurrent(layer):
         inner = layer.children[0][1] if layer.kind == "Bidirectional" else layer
         return masked and inner.flag("return_sequences")

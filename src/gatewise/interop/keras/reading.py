@@ -1,4 +1,4 @@
-"""Keras' files of every generation: every LSTM in them, the layers around it, and the network that they make."""
+"""Keras' files of every generation: every LSTM in them, the layers around it, and the whole network."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
 
 
 def _with_stack(found: tuple[Found, ...], root: Layer, network: Callable[[], Network]) -> tuple[Found, ...]:
-    """Return what was found, and the layers as one LSTM where they stand one upon another in a single chain.
+    """Return what was found, and the layers as one LSTM where they are stacked in a single chain.
 
-    Of a file that was written here there is the stack alone.
+    Of a file that gatewise wrote, the stack alone is returned.
     """
     if len(found) < 2:
         return found
@@ -84,7 +84,9 @@ def _with_stack(found: tuple[Found, ...], root: Layer, network: Callable[[], Net
         ", ".join(one.where for one in found),
         tuple(dict.fromkeys(note for one in found for note in one.notes)),
         batch_first=found[0].batch_first,
-        whole=True,
+        stacked=True,
+        masked=any(one.masked for one in found),
+        masked_output=found[0].masked_output if len({one.masked_output for one in found}) == 1 else None,
     )
     return (stack,) if ours else (*found, stack)
 

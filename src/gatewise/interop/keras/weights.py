@@ -99,7 +99,7 @@ Bound = dict[Layer, tuple[Tensor, ...]]
 def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]]) -> tuple[Bound, dict[Layer, str]]:
     """Return the arrays of each layer of a model, of weights by the names of the outermost layers.
 
-    Within a layer that holds others, they are told apart by names, else by their order. Where neither can be, the
+    Within a layer that holds others, they are distinguished by names, else by their order. Where neither can be, the
     layer is among the problems, with the reason.
     """
     bound: Bound = {}
@@ -122,7 +122,7 @@ def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]]) -> tuple[Bo
                     cells.sort(key=lambda one: not one.trainable)  # Keras writes those that are trained first
                     bound |= {one: run.tensors for one, run in zip(cells, recurrent, strict=True)}
                 else:
-                    words = f"its arrays cannot be told apart: {len(recurrent)} cells for {len(cells)} layers"
+                    words = f"its arrays cannot be distinguished: {len(recurrent)} cells for {len(cells)} layers"
                     problems |= dict.fromkeys(_holders(child), words)
     return bound, problems
 
@@ -204,7 +204,7 @@ def shape_kind(tensors: Sequence[Tensor]) -> str | None:
         return f"it has {len(tensors)} arrays; a cell has 2 or 3"
     kernel, recurrent = tensors[0].shape, tensors[1].shape
     if len(kernel) > 2:
-        return "its products are convolutions"
+        return "it is a convolutional LSTM"
     if len(kernel) != 2 or len(recurrent) != 2:
         return f"its arrays have shapes {kernel} and {recurrent}, which are no cell's"
     if recurrent[1] == 3 * recurrent[0]:
@@ -227,7 +227,7 @@ def cell(tensors: Sequence[Tensor], variant: Variant, config: Mapping[str, Any])
     elif len(tensors) in (2, 3):
         arrays, style = _three(tensors)
     elif not tensors:
-        raise FileError("the file has no weights in its place: they may be those of a layer that stands elsewhere too")
+        raise FileError("the file has no weights in its place; they may be shared with another layer")
     else:
         raise FileError(f"it has {len(tensors)} arrays in the file; an LSTM has 2, 3 or, in Keras 1, 12")
     kernel, recurrent, biases = arrays

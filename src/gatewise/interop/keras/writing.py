@@ -1,4 +1,4 @@
-"""An LSTM as a Keras 3 model: its configuration and weights, in a file or alive. A file is written without Keras."""
+"""An LSTM as a Keras 3 model: its configuration and weights, in a file or live. A file is written without Keras."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
 from gatewise.errors import MissingExtraError, OptionError
+from gatewise.gradients import LSTMGradients
 from gatewise.interop import conventions
 from gatewise.interop.keras.files import CONFIG, METADATA, WEIGHTS
 from gatewise.layers import LSTM
 from gatewise.parameters import Variant
 
-VERSION = "3.0.0"  # whose words and meanings are written
-MODEL = "gatewise"  # what the models that are written here are called
+VERSION = "3.0.0"  # of the configuration that is written
+MODEL = "gatewise"  # the name of the models written here
 NAMES = {  # Keras' words for the activations that it has
     Activation("sigmoid"): "sigmoid",
     Activation("tanh"): "tanh",
@@ -41,14 +42,14 @@ Config = dict[str, Any]
 
 
 def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
-    """Write an LSTM as a Keras 3 model: an input (batch, time, feature), then its layers, every output put out.
+    """Write an LSTM as a Keras 3 model from (batch, time, feature) to the output at every step.
 
     Parameters
     ----------
     lstm : LSTM
     path : path, optional
-        Ending in ``.keras`` or ``.h5``; h5py writes it, without Keras. An LSTM of several layers becomes as many
-        layers, and `gatewise.load_network` puts them together again.
+        Ending in ``.keras`` or ``.h5``; it is written by h5py, without Keras. Each layer becomes one of Keras', and
+        `gatewise.load` stacks them again.
 
     Returns
     -------
@@ -151,7 +152,7 @@ def _lstm_config(lstm: LSTM, cell: LSTMCell, name: str, backwards: bool) -> Conf
 
 def _layers(lstm: LSTM) -> Iterator[tuple[str, str, Config]]:
     """Yield the class, the name and the configuration of each layer."""
-    for number, (row, way) in enumerate(zip(lstm.layers, lstm.merge, strict=True)):
+    for number, (row, merge) in enumerate(zip(lstm.layers, lstm.merge, strict=True)):
         tail = f"_{number}" if number else ""
         if not lstm.bidirectional:
             # Where the first goes backwards, the others are given its steps last first: they go backward by themselves.
@@ -159,14 +160,16 @@ def _layers(lstm: LSTM) -> Iterator[tuple[str, str, Config]]:
             yield "LSTM", f"lstm{tail}", _lstm_config(lstm, row[0], f"lstm{tail}", backwards)
             continue
         inner = [
-            _object("keras.layers", "LSTM", _lstm_config(lstm, cell, f"{way_}_lstm{tail}", way_ == "backward"))
-            for cell, way_ in zip(row, lstm.directions, strict=True)
+            _object(
+                "keras.layers", "LSTM", _lstm_config(lstm, cell, f"{direction}_lstm{tail}", direction == "backward")
+            )
+            for cell, direction in zip(row, lstm.directions, strict=True)
         ]
         config = {
             "name": f"bidirectional{tail}",
             "trainable": True,
             "dtype": _dtype(lstm),
-            "merge_mode": MERGES[way],
+            "merge_mode": MERGES[merge],
             "layer": inner[0],
             "backward_layer": inner[1],
         }
@@ -185,9 +188,9 @@ def configuration(lstm: LSTM) -> Config:
         node = {"args": [{"class_name": "__keras_tensor__", "config": history}], "kwargs": {}}
         layers.append(_object(module, kind, config, name=config["name"], inbound_nodes=[node], **more))
 
-    for (kind, own, config), row, way in zip(_layers(lstm), lstm.layers, lstm.merge, strict=True):
+    for (kind, own, config), row, merge in zip(_layers(lstm), lstm.layers, lstm.merge, strict=True):
         after("keras.layers", kind, config, build_config={"input_shape": [None, None, features]})
-        features = sum(cell.hidden_size for cell in row) if way == "concat" else row[0].hidden_size
+        features = sum(cell.hidden_size for cell in row) if merge == "concat" else row[0].hidden_size
         name = own
     if lstm.directions == ("backward",):
         after("keras.src.ops.numpy", "Flip", {"name": "flip", "axis": 1})
@@ -213,6 +216,55 @@ def arrays(cell: LSTMCell) -> list[Array]:
     """Return a cell's kernel, recurrent kernel and bias, as Keras has them."""
     found = conventions.stacked("keras", cell.parameters)
     return [np.ascontiguousarray(found.input_weight.T), np.ascontiguousarray(found.recurrent_weight.T), found.bias]
+
+
+ROLES = ("kernel", "recurrent_kernel", "bias")  # of the `arrays` of a cell
+
+
+def _by_layer(lstm: LSTM) -> Iterator[tuple[str, dict[str, Array]]]:
+    """Yield the name of each layer, and its arrays by the paths of its variables."""
+    for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
+        held: dict[str, Array] = {}
+        for direction, cell in zip(lstm.directions, row, strict=True):
+            side = f"{direction}_{name.replace('bidirectional', 'lstm')}/" if lstm.bidirectional else ""
+            held |= {f"{name}/{side}lstm_cell/{role}": one for role, one in zip(ROLES, arrays(cell), strict=True)}
+        yield name, held
+
+
+def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
+    """Return the gradients of an LSTM's parameters by the paths of the variables of the model that `write` makes.
+
+    Parameters
+    ----------
+    gradients : LSTMGradients
+        Of a run of `lstm`: see `gatewise.backward`.
+    lstm : LSTM
+
+    Returns
+    -------
+    dict of str to array
+        ``lstm/lstm_cell/kernel``, ``lstm/lstm_cell/recurrent_kernel``, ``lstm/lstm_cell/bias``, or
+        ``bidirectional/forward_lstm/lstm_cell/kernel`` …, in Keras' shapes and in the order of ``trainable_variables``:
+        of a layer with another name, the values come in the same order.
+
+    Raises
+    ------
+    OptionError
+        If Keras cannot express the LSTM, or the gradients are not those of one of its layers and directions.
+    ShapeError
+        If they are those of an LSTM of other sizes.
+
+    Examples
+    --------
+    >>> import numpy as np, gatewise as gw
+    >>> lstm = gw.LSTM(3, 2, rng=0)
+    >>> gradients = gw.backward(lstm.trace(np.ones((5, 3))), np.ones((5, 2)))
+    >>> {name: array.shape for name, array in write_gradients(gradients, lstm).items()}
+    {'lstm/lstm_cell/kernel': (3, 8), 'lstm/lstm_cell/recurrent_kernel': (2, 8), 'lstm/lstm_cell/bias': (8,)}
+    """
+    require_expressible(lstm)
+    of = conventions.gradients_as_parameters(lstm, gradients)
+    return {path: array for _, held in _by_layer(of) for path, array in held.items()}
 
 
 def _archive(path: Any, lstm: LSTM, h5py: Any) -> None:
@@ -243,14 +295,10 @@ def _whole_model(file: Any, lstm: LSTM) -> None:
     names = ["input", *(name for _, name, _ in _layers(lstm))]
     weights.attrs["layer_names"] = [name.encode() for name in names]
     weights.create_group("input").attrs["weight_names"] = np.zeros(0)
-    for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
+    for name, held in _by_layer(lstm):
         group = weights.create_group(name)
-        held = []
-        for direction, cell in zip(lstm.directions, row, strict=True):
-            side = f"{direction}_{name.replace('bidirectional', 'lstm')}/" if lstm.bidirectional else ""
-            for role, array in zip(("kernel", "recurrent_kernel", "bias"), arrays(cell), strict=True):
-                held.append(f"{name}/{side}lstm_cell/{role}")
-                group.create_dataset(held[-1], data=array)
+        for path, array in held.items():
+            group.create_dataset(path, data=array)
         group.attrs["weight_names"] = [one.encode() for one in held]
     weights.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0)
 
@@ -261,6 +309,6 @@ def _live(lstm: LSTM) -> Any:
     except ImportError:
         raise MissingExtraError("a live Keras model needs Keras 3: pip install keras, and a backend of it") from None
     model = keras.saving.deserialize_keras_object(configuration(lstm))
-    for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
-        model.get_layer(name).set_weights([array for cell in row for array in arrays(cell)])
+    for name, held in _by_layer(lstm):
+        model.get_layer(name).set_weights([*held.values()])
     return model

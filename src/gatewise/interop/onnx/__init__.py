@@ -1,4 +1,4 @@
-"""The door to ONNX: files read and written, and the traces of a running model's LSTMs.
+"""ONNX: files read and written, states and gradients in its shapes, and models captured as onnxruntime runs them.
 
 The operator `LSTM` is read in every form that it has (https://onnx.ai/onnx/operators/onnx__LSTM.html), and the
 quantised one of onnxruntime, `DynamicQuantizeLSTM`. The package onnx reads the container; no runtime is needed.
@@ -16,21 +16,31 @@ import numpy.typing as npt
 
 from gatewise import storage
 from gatewise.errors import OptionError
-from gatewise.interop.capture import Captured
+from gatewise.interop.captured import Captured
 from gatewise.interop.found import Contents
 from gatewise.interop.onnx import packages
 from gatewise.interop.onnx.capturing import captured
 from gatewise.interop.onnx.parsing import parsed
 from gatewise.interop.onnx.reading import looked_at
-from gatewise.interop.onnx.writing import model_of
+from gatewise.interop.onnx.states import read_state, write_state
+from gatewise.interop.onnx.writing import model_of, write_gradients
 from gatewise.layers import LSTM
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["capture", "contents", "read", "recognises", "write"]
+__all__ = [
+    "capture",
+    "contents",
+    "read",
+    "read_state",
+    "recognises",
+    "write",
+    "write_gradients",
+    "write_state",
+]
 
-# ModelProto: ir_version, a small whole number, and the tag of another of its fields.
+# ModelProto: ir_version, a small integer, and the tag of another of its fields.
 _HEAD = re.compile(rb"\x08[\x01-\x40](?:[\x12\x1a\x22\x28\x32\x3a\x42\x72]|\xa2\x01|\xca\x01|\xd2\x01|$)", re.DOTALL)
 
 
@@ -42,8 +52,8 @@ def recognises(path: os.PathLike[str], head: bytes) -> bool:
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     """Return what is in a file; see `gatewise.interop.inspect`.
 
-    `omitted` may give the arrays of the model's inputs, by their names, where W, R, B, P or the initial state come in
-    from outside.
+    `omitted` may give arrays of the model's inputs by their names, where W, R, B, P or the initial state are inputs of
+    the graph.
     """
     source = storage.readable(path)
     return looked_at(parsed(source), source, omitted)[0]
@@ -56,22 +66,20 @@ def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = No
     ----------
     source : path or onnx.ModelProto
     name : str, optional
-        Which one, where there are several.
+        The name of the LSTM, if there are several.
     **omitted : array
-        Of the model's inputs, by their names, where weights come in from outside.
+        Arrays of the model's inputs by their names, where weights are inputs of the graph.
 
     Raises
     ------
     FileError
-        If it cannot be read, or holds no LSTM that can.
+        If it cannot be read, or holds no readable LSTM.
     OptionError
         If there are several and none is named, or there is none of that name.
     """
     if isinstance(source, (str, os.PathLike)):
         return contents(Path(source), omitted).pick(name).lstm
-    if not isinstance(source, packages.reader().ModelProto):
-        raise OptionError(f"read takes a path or an onnx.ModelProto, not {type(source).__name__}")
-    return looked_at(source, None, omitted)[0].pick(name).lstm
+    return looked_at(_model_proto("read", source), None, omitted)[0].pick(name).lstm
 
 
 def write(
@@ -83,25 +91,25 @@ def write(
     ----------
     lstm : LSTM
     path : path, optional
-        Where to; nowhere by default.
+        Of the file; by default none is written.
     gates : bool
-        False: one node LSTM for each layer. True: a Scan for each cell, of standard operators, which also puts out
-        every gate, the cell state and the hidden state of every step.
+        False: one node LSTM for each layer. True: a Scan of standard operators for each cell, which also outputs every
+        gate, the cell state and the hidden state of every step.
     opset : int
         14 to 22.
 
     Returns
     -------
     onnx.ModelProto
-        Input X (time, batch, input), and h0 and c0 of each layer (direction, batch, ·); outputs Y, as the LSTM puts it
-        out, and hn and cn of each layer. With several layers their names end in ``_0``, ``_1`` … With `gates` also
-        input_gate, forget_gate, candidate, output_gate, cell_state and hidden_state (time, batch, ·); with several
-        cells, their names end in the layer and the direction: ``forget_gate_0_backward``.
+        Its inputs are X (time, batch, input), and h0 and c0 of each layer (direction, batch, ·); its outputs Y, as the
+        LSTM returns it, and hn and cn of each layer. With several layers their names end in ``_0``, ``_1`` … With
+        `gates` also input_gate, forget_gate, candidate, output_gate, cell_state and hidden_state (time, batch, ·); with
+        several cells, their names end in the layer and the direction: ``forget_gate_0_backward``.
 
     Raises
     ------
     OptionError
-        If ONNX cannot express it; nothing has been written then.
+        If ONNX cannot express it; nothing is written then.
     FileError
         If the file cannot be written; an existing one is then left as it was.
     """
@@ -112,27 +120,41 @@ def write(
     return model
 
 
-def capture(path: str | os.PathLike[str], inputs: Mapping[str, npt.ArrayLike]) -> tuple[Captured, ...]:
-    """Run a model in onnxruntime and return the trace of every LSTM in it that ran, at its real inputs.
+def capture(
+    model: str | os.PathLike[str] | onnx.ModelProto, /, *inputs: npt.ArrayLike, **named: npt.ArrayLike
+) -> tuple[Captured, ...]:
+    """Run a model in onnxruntime and return the trace of every LSTM in it that ran, at the inputs it received.
 
     Parameters
     ----------
-    path : path
-    inputs : mapping of str to array
-        What the model is given, by its inputs' names.
+    model : path or onnx.ModelProto
+    *inputs : array
+        The model's inputs in the graph's order; those that have a value in the file are left out of the count.
+    **named : array
+        Inputs by name, ``**{"input.1": x}`` where a name is no Python identifier.
 
     Returns
     -------
     tuple of Captured
-        In the order of the graph. LSTMs in the branches of If are among them where the branch was taken; those in
+        In the order of the graph. LSTMs in the branches of an If are among them where the branch was taken; those in
         the bodies of Loop and Scan, and in functions, are not.
 
     Raises
     ------
+    OptionError
+        If an input is missing, given twice, or none of the model's.
     FileError
         If the model cannot be read or run, or no LSTM in it can be captured.
     MissingExtraError
         If onnxruntime is not installed.
     """
-    source = storage.readable(path)
-    return captured(parsed(source), source, inputs)
+    if isinstance(model, (str, os.PathLike)):
+        source = storage.readable(model)
+        return captured(parsed(source), source, inputs, named)
+    return captured(_model_proto("capture", model), None, inputs, named)
+
+
+def _model_proto(verb: str, given: Any) -> Any:
+    if not isinstance(given, packages.reader().ModelProto):
+        raise OptionError(f"{verb} takes the path of an ONNX file or an onnx.ModelProto, not {type(given).__name__}")
+    return given

@@ -41,7 +41,7 @@ class Graph:
         return f"{self.prefix}{what}_{self._count}"
 
     def constant(self, array: Any, name: str | None = None) -> str:
-        """Hold an array, in the outermost graph; whole numbers stay what they are."""
+        """Hold an array, in the outermost graph; integers keep their type."""
         array = np.asarray(array)
         array = np.ascontiguousarray(array.astype(np.int64 if array.dtype.kind in "iu" else self.dtype)).reshape(
             array.shape

@@ -1,9 +1,9 @@
-"""An ONNX model run in onnxruntime, with what every LSTM in it is given and puts out added to the model's outputs."""
+"""An ONNX model run in onnxruntime, with the inputs and outputs of every LSTM in it added to the model's outputs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 from gatewise.arrays import require_memory
 from gatewise.errors import FileError, GatewiseError, OptionError, reason
-from gatewise.interop.capture import Captured, difference
+from gatewise.interop.captured import Captured, difference
 from gatewise.interop.found import Contents, Found
 from gatewise.interop.onnx import packages
 from gatewise.interop.onnx.file import AnyArray
 from gatewise.interop.onnx.lstm import QUANTISED
 from gatewise.interop.onnx.reading import looked_at
 from gatewise.interop.onnx.sites import Site
-from gatewise.step import State
+from gatewise.interop.onnx.states import read_state, write_state
 
 TAKEN = ("X", "sequence_lens", "initial_h", "initial_c")
 PUT_OUT = ("Y", "Y_h", "Y_c")
@@ -27,23 +27,26 @@ _INPUTS = {"X": 0, "sequence_lens": 4, "initial_h": 5, "initial_c": 6}
 
 
 class _Shown(NamedTuple):
-    """Something of a node that the model is made to put out: of which, what, under which name."""
+    """A value of a node that the model is made to output: of which node, which value, under which name."""
 
     node: int
     what: str
     name: str
 
 
-def captured(model: Any, path: Path, inputs: Mapping[str, npt.ArrayLike]) -> tuple[Captured, ...]:
-    """Return what `gatewise.interop.onnx.capture` promises."""
+def captured(
+    model: Any, path: Path | None, inputs: Sequence[npt.ArrayLike], named: Mapping[str, npt.ArrayLike]
+) -> tuple[Captured, ...]:
+    """Return what `gatewise.interop.onnx.capture` promises; without a path for a model in memory."""
     onnx, runtime = packages.reader(), packages.runtime()
-    if any(one.data_location for one in model.graph.initializer):
+    where = "the model" if path is None else str(path)
+    if path is not None and any(one.data_location for one in model.graph.initializer):
         model = _with_all_tensors(onnx, path, model)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    _require_inputs(copy, path, inputs)
+    by_name = _by_name(copy, where, inputs, named)
     try:
-        given = {name: np.asarray(array) for name, array in inputs.items()}
+        given = {name: np.asarray(array) for name, array in by_name.items()}
     except ValueError:
         raise OptionError("inputs must be arrays whose rows have equal lengths") from None
     real = {name: array for name, array in given.items() if array.dtype.kind in "fiub"}
@@ -52,10 +55,10 @@ def captured(model: Any, path: Path, inputs: Mapping[str, npt.ArrayLike]) -> tup
     shown = exposing.graph(copy.graph)
     why = f"; out of reach: {', '.join(exposing.hidden[:5])}" if exposing.hidden else ""
     if not shown:
-        raise FileError(f"no LSTM in {path} can be captured: there is none where it can be looked at{why}")
+        raise FileError(f"no LSTM in {where} can be captured: none is where its inputs can be seen{why}")
     for one in shown:
         copy.graph.output.append(onnx.ValueInfoProto(name=one.name))
-    results = _run(runtime, copy, path, given, [one.name for one in shown])
+    results = _run(runtime, copy, where, given, [one.name for one in shown])
     records: dict[int, dict[str, AnyArray]] = {}
     for one, array in zip(shown, results, strict=True):
         records.setdefault(one.node, {})[one.what] = array
@@ -64,12 +67,12 @@ def captured(model: Any, path: Path, inputs: Mapping[str, npt.ArrayLike]) -> tup
         if record["X"].size and record["Y"].size:
             found.append(_captured(_found(contents, places, *exposing.nodes[number]), record))
     if not found:
-        raise FileError(f"no LSTM in {path} could be captured: none ran{why}")
+        raise FileError(f"no LSTM in {where} could be captured: none ran{why}")
     return tuple(found)
 
 
 def _with_all_tensors(onnx: Any, path: Path, model: Any) -> Any:
-    """Return the model of a file with the tensors that lie beside it."""
+    """Return the model of a file with the tensors stored next to it."""
     entries = [entry for one in model.graph.initializer for entry in one.external_data]
     locations = {entry.value for entry in entries if entry.key == "location"}
     try:
@@ -87,7 +90,7 @@ class _Exposing:
         self.functions = {(one.domain, one.name) for one in model.functions}  # of whatever overload
 
     def graph(self, graph: Any) -> list[_Shown]:
-        """Make a graph's nodes show what they are given and put out; return the names that it can put out now."""
+        """Expose the inputs and outputs of a graph's LSTMs; return the names that it can output now."""
         shown: list[_Shown] = []
         added: list[Any] = []
         for node in graph.node:
@@ -130,7 +133,7 @@ class _Exposing:
         return shown
 
     def _if(self, node: Any) -> list[_Shown]:
-        """Let both branches put out what either shows: the one that does not have it, an empty array."""
+        """Let both branches output what either exposes: the one that lacks it, an empty array."""
         helper = self.onnx.helper
         branches = {one.name: one.g for one in node.attribute if one.name in ("then_branch", "else_branch")}
         shown = {name: self.graph(branch) for name, branch in branches.items()}
@@ -160,19 +163,38 @@ class _Exposing:
                     self.hidden.append(f"{inner.name or inner.op_type} in a {node.op_type}")
 
 
-def _require_inputs(model: Any, path: Path, inputs: Mapping[str, npt.ArrayLike]) -> None:
-    """Raise OptionError where an input is missing, or one is given that the model has not."""
+def _by_name(
+    model: Any, where: str, inputs: Sequence[npt.ArrayLike], named: Mapping[str, npt.ArrayLike]
+) -> dict[str, npt.ArrayLike]:
+    """Return what a model is given, by its inputs' names.
+
+    Raises
+    ------
+    OptionError
+        If an input is missing or given twice, or one is given that the model does not have.
+    """
     names = [one.name for one in model.graph.input]
     held = {one.name for one in model.graph.initializer}
-    for name in inputs:
+    needed = [name for name in names if name not in held]
+    has = f"{where} has {len(needed)} inputs: {', '.join(needed)}"
+    if len(inputs) > len(needed):
+        raise OptionError(f"{len(inputs)} inputs are given by position; {has}")
+    if any(isinstance(one, Mapping) for one in inputs):
+        raise OptionError(f"inputs by name are given as capture(model, **inputs), not as one mapping; {has}")
+    given = dict(zip(needed, inputs, strict=False))
+    for name in named:
+        if name in given:
+            raise OptionError(f"the input {name!r} is given twice, by position and by name; {has}")
         if name not in names:
-            raise OptionError(f"{path} has no input {name!r}; it has {', '.join(names)}")
-    for name in names:
-        if name not in inputs and name not in held:
-            raise OptionError(f"{path} needs an input {name!r}; given: {', '.join(inputs) or 'none'}")
+            raise OptionError(f"{where} has no input {name!r}; it has {', '.join(names)}")
+    given |= named
+    for name in needed:
+        if name not in given:
+            raise OptionError(f"the input {name!r} is missing; {has}")
+    return given
 
 
-def _run(runtime: Any, model: Any, path: Path, inputs: dict[str, AnyArray], outputs: list[str]) -> list[AnyArray]:
+def _run(runtime: Any, model: Any, where: str, inputs: dict[str, AnyArray], outputs: list[str]) -> list[AnyArray]:
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4  # the same numbers on every machine
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -180,7 +202,7 @@ def _run(runtime: Any, model: Any, path: Path, inputs: dict[str, AnyArray], outp
         session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         found: list[AnyArray] = session.run(outputs, inputs)
     except Exception as problem:  # onnxruntime's errors have no base of their own
-        raise FileError(f"onnxruntime cannot run {path}: {reason(problem, 300)}") from None
+        raise FileError(f"onnxruntime cannot run {where}: {reason(problem, 300)}") from None
     return found
 
 
@@ -190,30 +212,26 @@ def _found(contents: Contents, places: list[Site], node: Any, label: str) -> Fou
         if site.node is node:
             return found
     why = [one.reason for one in contents.refused if one.name == label or one.name.endswith(f"/{label}")]
-    raise FileError(f"cannot read {label!r} in {contents.path}: {why[0] if why else 'it is none that was found'}")
+    raise FileError(f"cannot read {label!r} in {contents.path}: {why[0] if why else 'it was not found'}")
 
 
 def _captured(found: Found, record: Mapping[str, AnyArray]) -> Captured:
     lstm, directions = found.lstm, len(found.lstm.directions)
     notes: list[str] = []
     x, y = record["X"], record["Y"]
-    state = None
-    if "initial_h" in record or "initial_c" in record:
-        zeros = np.zeros((directions, x.shape[1], lstm.hidden_size), lstm.dtype)
-        h, c = record.get("initial_h", zeros), record.get("initial_c", zeros)
-        state = (tuple(State(h[one], c[one]) for one in range(directions)),)
+    zeros = np.zeros((directions, x.shape[1], lstm.hidden_size), lstm.dtype)
+    state = read_state((record.get("initial_h", zeros), record.get("initial_c", zeros)), lstm)
     lengths = record.get("sequence_lens")
     try:
         trace = lstm.trace(x, state, lengths=lengths)
     except GatewiseError as problem:
         raise FileError(f"{found.name!r} cannot be run at its inputs: {problem}") from None
-    finals = trace.state[0]
     got = [np.stack([trace[0, one].hidden_state for one in lstm.directions], axis=1)]
     if lengths is not None:
         got[0] = np.where((np.arange(len(x))[:, None] < lengths)[:, None, :, None], got[0], 0)
-    got += [np.stack([one.h for one in finals]), np.stack([one.c for one in finals])]
+    got += write_state(trace.state)[0]
     want = [y, record["Y_h"], record["Y_c"]]
     if lengths is not None and (lengths == 0).any():
-        notes.append("final states of rows of length 0 were not compared: onnxruntime's are zeros")
+        notes.append("final states of sequences of length 0 were not compared: onnxruntime's are zeros")
         got, want = ([a[0], *(one[:, lengths > 0] for one in a[1:])] for a in (got, want))
     return Captured(found.name, 0, trace, difference(zip(got, want, strict=True)), tuple(notes))

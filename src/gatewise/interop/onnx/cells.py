@@ -1,4 +1,4 @@
-"""An LSTM cell that an exporter wrote out of Gemm or MatMul, Split, Sigmoid, Tanh, Mul and Add, found again.
+"""An LSTM cell that an exporter built from Gemm or MatMul, Split, Sigmoid, Tanh, Mul and Add, recognised again.
 
 It is looked for from its end: h = σ(a_o) · tanh(c) with c = σ(a_f) · c_prev + σ(a_i) · tanh(a_g), where the four
 a come out of one Split into equal parts; which part goes where says the order of the gates.
@@ -31,7 +31,7 @@ class _Made(NamedTuple):
     place: int
 
     def inputs(self, count: int) -> Iterator[tuple[str, ...]]:
-        """Give the inputs in either order: products and sums do not tell."""
+        """Give the inputs in either order: products and sums are commutative."""
         if len(self.node.input) == count:
             yield from permutations(self.node.input)
 
@@ -50,7 +50,7 @@ def _gate(scope: Scope, name: str, operator: str) -> _Made | None:
 
 
 def cell_at(site: Site, name: str) -> Found | None:
-    """Return the cell whose hidden state a Mul puts out; None where it is another Mul.
+    """Return the cell whose hidden state a Mul computes; None if it is another Mul.
 
     Raises
     ------
@@ -90,8 +90,8 @@ def _read(site: Site, name: str, order: str, split: _Made, c_prev: tuple[Scope, 
     return Found(
         name,
         LSTM.from_cells(p, direction="backward" if site.scope.backward else "forward"),
-        f"ONNX, an LSTM cell written out of standard operators: gates {' '.join(order)}, the biases summed",
-        " → ".join([*site.scope.way, f"node {site.label!r}"]),
+        f"ONNX, an LSTM cell built from standard operators: gates {' '.join(order)}, the biases summed",
+        " → ".join([*site.scope.path, f"node {site.label!r}"]),
         (f"{what}, recognised by its equations; the file has no node LSTM for it",),
     )
 
@@ -138,12 +138,12 @@ def _terms(split: _Made) -> tuple[list[tuple[Array, str]], list[Array]]:
             attributes = Site(made.scope, made.node).attributes
             scales = [attributes.get(one, "f", 1.0) for one in ("alpha", "beta")]
             if attributes.get("transA", "i", 0) or scales != [1, 1]:
-                raise NotConstant("it has a Gemm that scales or turns what it is given")
+                raise NotConstant("it has a Gemm that scales or transposes its input")
             weight = scope.value(made.node.input[1])
             terms.append((weight.T if attributes.get("transB", "i", 0) else weight, made.node.input[0]))
             biases += [scope.value(one).reshape(1, -1) for one in made.node.input[2:] if one]
     if waiting or len(terms) not in (1, 2):
-        raise NotConstant(f"its pre-activations are sums of {len(terms)} products; known are 1 and 2")
+        raise NotConstant(f"its pre-activations are sums of {len(terms)} products; only 1 or 2 are recognised")
     return terms, biases
 
 
@@ -151,20 +151,20 @@ def _told_apart(
     terms: list[tuple[Array, str]], hidden: int, is_state: Callable[[str], bool], scope: Scope
 ) -> tuple[Array, Array]:
     """Return the recurrent weights and the input's: those that meet a state recur."""
-    if len(terms) == 1:  # of h and x, one behind the other
+    if len(terms) == 1:  # of h and x, concatenated
         weight, name = terms[0]
         both = _made(scope, name, "Concat")
         if both is None or len(both.node.input) != 2:
             raise NotConstant("its one product is not of the hidden state and the input")
         first, second = (is_state(one) for one in both.node.input)
         if first == second:
-            raise NotConstant("the file does not tell its hidden state from its input")
+            raise NotConstant("the file does not distinguish its hidden state from its input")
         return (weight[:hidden], weight[hidden:]) if first else (weight[-hidden:], weight[:-hidden])
     square = [weight.shape[0] == hidden for weight, _ in terms]
     if all(square):
         square = [is_state(name) for _, name in terms]
     if sum(square) != 1:
-        raise NotConstant("the file does not tell its hidden state from its input")
+        raise NotConstant("the file does not distinguish its hidden state from its input")
     place = square.index(True)
     return terms[place][0], terms[1 - place][0]
 
@@ -204,6 +204,6 @@ def unrecognised(sites: list[Site], read: set[int]) -> Iterator[Refused]:
         if key not in read and count["Sigmoid"] >= 3 and count["Tanh"] and count["Mul"] >= 2 and products and cut:
             operators = ", ".join([*products, *cut, "Sigmoid"])
             yield Refused(
-                "/".join(scopes[key].way) or "the main graph",
-                f"it holds what may be an LSTM cell written out of {operators} and Tanh, in no form that is recognised",
+                "/".join(scopes[key].path) or "the main graph",
+                f"it holds what may be an LSTM cell built from {operators} and Tanh, in a form that is not recognised",
             )

@@ -33,7 +33,7 @@ class File:
     ----------
     model : onnx.ModelProto
     path : path, optional
-        Where it lies: tensors that lie outside it are looked for beside it.
+        Its path: tensors stored outside it are looked for next to it.
     omitted : mapping of str to array
         Values of the model's inputs, by name.
     """
@@ -66,7 +66,7 @@ class File:
     def dtype(self, number: int) -> np.dtype[Any]:
         """Return ONNX's type of that number as NumPy's."""
         if number not in self._types:
-            raise NotConstant(f"it is of ONNX's type {number}, which is not read")
+            raise NotConstant(f"it is of ONNX's type {number}, which is not supported")
         found: np.dtype[Any] = self._types[number]
         return found
 
@@ -78,7 +78,7 @@ class File:
         require_memory(count, itemsize, "a constant of the ONNX file")
 
     def array(self, tensor: Any) -> AnyArray:
-        """Return a tensor of the file, read-only where it lies in the file as it is."""
+        """Return a tensor of the file, read-only where it is a view of the file's bytes."""
         dims, dtype = tuple(tensor.dims), self.dtype(tensor.data_type)
         if any(one < 0 for one in dims) or len(dims) > 32:
             raise NotConstant(f"its dimensions {dims[:8]} are not allowed")
@@ -94,9 +94,9 @@ class File:
         return self._to_array(tensor, "")
 
     def _external(self, tensor: Any, needed: int) -> AnyArray:
-        """Return a tensor whose numbers lie in a file beside the model; the onnx package refuses ways out of there."""
+        """Return a tensor stored in a file next to the model; the onnx package refuses paths that lead elsewhere."""
         if self.beside is None:
-            raise NotConstant("its numbers lie in another file; read the model from its path")
+            raise NotConstant("its numbers are in another file; read the model from its path")
         copy = self.onnx.TensorProto()
         copy.CopyFrom(tensor)
         given = {one.key: one.value for one in tensor.external_data}
@@ -112,7 +112,7 @@ class File:
         except (OSError, ValueError):
             size = -1
         if size < needed:
-            raise NotConstant(f"its numbers lie in {location!r} beside the file, which is not there or too short")
+            raise NotConstant(f"its numbers are in {location!r} beside the file, which is missing or too short")
         if location not in self._outside:  # its bytes are constants of the file as well
             self._outside.add(location)
             self._left += GROWTH * size

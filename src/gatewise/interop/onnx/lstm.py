@@ -1,4 +1,4 @@
-"""ONNX's operator LSTM: what a node says in gatewise's words.
+"""ONNX's operator LSTM: a node in gatewise's terms.
 
 Its gates come in the order i, o, f, g; two biases, for the input's and the recurrent sums, are added; the peepholes
 come in the order i, o, f. `clip` bounds the pre-activation of each gate, its peephole and its bias in it, and nothing
@@ -31,7 +31,7 @@ ATTRIBUTES = {
     *("layout", "output_sequence"),
 }
 DIRECTIONS = {"forward": ("forward",), "reverse": ("backward",), "bidirectional": ("forward", "backward")}
-APART = "its output keeps the directions apart on an axis of their own; here they lie side by side"
+APART = "the operator keeps the directions apart on an axis of their own; here they are concatenated"
 OUTSIDE = "it starts from a state that the file does not hold"
 QUANTISED = "DynamicQuantizeLSTM"
 # gatewise's name of each activation and its constants. ONNX has no defaults for Affine and ScaledTanh, and where that
@@ -66,10 +66,10 @@ def found_of(site: Site, name: str) -> Found:
     """
     attributes, quantised = site.attributes, site.node.op_type == QUANTISED
     if unknown := sorted(attributes.names() - ATTRIBUTES):
-        raise NotConstant(f"it has an attribute {unknown[0]!r}, which the operator has not")
+        raise NotConstant(f"it has an attribute {unknown[0]!r}, which the operator does not have")
     directions = DIRECTIONS.get(_text(attributes.get("direction", "s", b"forward")))
     if directions is None:
-        raise NotConstant(f"its direction is {_text(attributes.get('direction', 's'))!r}, none of {[*DIRECTIONS]}")
+        raise NotConstant(f"its direction is {_text(attributes.get('direction', 's'))!r}, not one of {[*DIRECTIONS]}")
     notes: list[str] = []
     arrays = _arrays(site, len(directions), notes)
     hidden = arrays["R"].shape[2]
@@ -94,7 +94,7 @@ def found_of(site: Site, name: str) -> Found:
         name,
         lstm,
         f"ONNX {site.node.op_type} ({domain}): gates i o f g, two biases, which are summed",
-        " → ".join([*site.scope.way, f"node {site.label!r}"]),
+        " → ".join([*site.scope.path, f"node {site.label!r}"]),
         tuple(notes),
         state,
         bool(layout),
@@ -143,7 +143,7 @@ def _arrays(site: Site, directions: int, notes: list[str]) -> dict[str, Array]:
     # Many nodes may share one array, but each cell has arrays of its own.
     site.scope.file.spend(sum(array.size for array in given.values()), 8 if types["W"] == "float64" else 4)
     if types["W"] in ("float16", "bfloat16"):
-        notes.append(f"its weights are stored as {types['W']}; here all is computed in float32")
+        notes.append(f"its weights are stored as {types['W']}; gatewise computes in float32")
     return {name: real(array) for name, array in given.items()}
 
 
@@ -168,7 +168,7 @@ def _variants(attributes: Attributes, directions: int, peepholes: bool, notes: l
     # The lists go by the activations that have such a constant at all, in their order, as onnxruntime reads them.
     found = [_activation(name, constants) for name in names]
     if left := [f"activation_{letter}" for letter, values in constants.items() if values]:
-        notes.append(f"it has more {' and '.join(left)} than its activations take; onnxruntime does not use the rest")
+        notes.append(f"it has more {' and '.join(left)} than its activations use; onnxruntime ignores the rest")
     clip, coupled = attributes.get("clip", "f"), attributes.get("input_forget", "i", 0)
     return [
         Variant(
@@ -196,7 +196,7 @@ def _activation(name: str, constants: dict[str, list[float]]) -> Activation:
         elif default is not None:
             values[letter] = default
         else:
-            raise NotConstant(f"its {name} has no {letter} in activation_{letter}; runtimes differ in what they take")
+            raise NotConstant(f"its {name} has no {letter} in activation_{letter}; runtimes differ in their default")
     return Activation(ours, **values)
 
 
@@ -212,8 +212,8 @@ def _note_lengths(site: Site, notes: list[str]) -> None:
     except NotConstant:
         given = ""
     notes.append(
-        f"it takes the lengths of its rows{given}: give them as lengths; of a row of length 0 gatewise's final state is"
-        " its initial one, onnxruntime's is zeros"
+        f"it takes the lengths of its sequences{given}: give them as lengths=…; the final state of a sequence of length"
+        " 0 is the initial one in gatewise, zeros in onnxruntime"
     )
 
 
@@ -294,11 +294,11 @@ def _dequantised(site: Site, name: str, array: AnyArray, directions: int) -> Any
 
 
 def _error_to_expect(cells: Sequence[Parameters]) -> str:
-    """Say how far the runtime's own numbers lie from those of the dequantised weights.
+    """Say how far the runtime's own numbers are from those of the dequantised weights.
 
     Before each product it rounds the input, and the hidden state, to 256 steps over their range at that moment. One
     rounding is off by half a step at most, and by a step / √12 on average; in a sum of products, independent roundings
-    add by the root of the sum of the squares of the weights. The hidden state lies within -1 and 1: 2/255 a step.
+    add by the root of the sum of the squares of the weights. The hidden state is between -1 and 1: 2/255 a step.
     """
 
     def typical(weights: list[Array]) -> float:
@@ -307,8 +307,7 @@ def _error_to_expect(cells: Sequence[Parameters]) -> str:
     of_h = 2 * typical([one.recurrent_weight for one in cells])
     of_x = typical([one.input_weight for one in cells])
     return (
-        "its weights are 8-bit integers, which are read as they are meant; its runtime also rounds the input and the"
-        " hidden state to 8 bits at every step, so that its pre-activations differ from these by about"
-        f" {of_x:.2g} times the range of the input and {of_h:.2g} of the hidden state, in the unit with the largest"
-        " weights"
+        "its weights are 8-bit integers, which are dequantised; its runtime also rounds the input and the hidden state"
+        f" to 8 bits at every step, so its pre-activations differ from gatewise's by about {of_x:.2g} times the range"
+        f" of the input and {of_h:.2g} times that of the hidden state, in the unit with the largest weights"
     )

@@ -1,17 +1,19 @@
-"""A layer as one node of ONNX's operator LSTM, and what that operator cannot say of an LSTM."""
+"""A layer as one node of ONNX's operator LSTM, and what that operator cannot express."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from gatewise.activations import Activation
+from gatewise.arrays import Array
 from gatewise.interop import conventions
 from gatewise.interop.onnx.building import Graph
 from gatewise.interop.onnx.lstm import ACTIVATIONS, DIRECTIONS, number
 from gatewise.layers import LSTM
+from gatewise.parameters import Parameters
 
 _ONNX_NAMES = {ours: name for name, (ours, _) in ACTIVATIONS.items()}
 _SWITCHES = ("peephole", "coupling", "gate_clip")  # of ours, those that the operator has, beside its activations
@@ -53,20 +55,30 @@ def plain_reason(lstm: LSTM) -> str:
     return ""
 
 
+def node_arrays(cells: Sequence[Parameters], second_bias: Callable[[Array], Array]) -> dict[str, Array]:
+    """Return W, R, B and, where there are peepholes, P of a node LSTM, given the cell of each direction.
+
+    `second_bias` makes the bias of the recurrent sums of our one bias.
+    """
+    stacked = [conventions.stacked("onnx", p) for p in cells]
+    found = {
+        "W": np.stack([one.input_weight for one in stacked]),
+        "R": np.stack([one.recurrent_weight for one in stacked]),
+        "B": np.stack([np.concatenate([one.bias, second_bias(one.bias)]) for one in stacked]),
+    }
+    peepholes = [one.peephole for one in stacked if one.peephole is not None]
+    return found | {"P": np.stack(peepholes)} if peepholes else found
+
+
 def node_layer(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[str]:
     """Add a layer as a node LSTM; return the names of its directions' outputs."""
     cells = [cell.parameters for cell in lstm.layers[layer]]
     hidden, variant = cells[0].hidden_size, cells[0].variant
-    stacked = [conventions.stacked("onnx", p) for p in cells]
-
-    def held(name: str, arrays: Iterable[Any]) -> str:
-        return graph.constant(np.stack(list(arrays)), f"{name}{end}")
-
-    w, r = held("W", (one.input_weight for one in stacked)), held("R", (one.recurrent_weight for one in stacked))
-    b = held("B", (np.concatenate([one.bias, np.zeros_like(one.bias)]) for one in stacked))
-    inputs = [x, w, r, b, "", *(graph.input(f"{one}0{end}", [len(cells), "batch", hidden]) for one in "hc")]
-    if variant.peephole == "full":
-        inputs.append(held("P", (one.peephole for one in stacked)))
+    held = {name: graph.constant(one, f"{name}{end}") for name, one in node_arrays(cells, np.zeros_like).items()}
+    inputs = [x, held["W"], held["R"], held["B"], ""]
+    inputs += [graph.input(f"{one}0{end}", [len(cells), "batch", hidden]) for one in "hc"]
+    if "P" in held:
+        inputs.append(held["P"])
     activations = [p.variant.activation(letter) for p in cells for letter in "ogc"]
     attributes: dict[str, Any] = {"activations": [_ONNX_NAMES[one.name] for one in activations]}
     for place, letter in enumerate(("alpha", "beta")):

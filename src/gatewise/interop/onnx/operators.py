@@ -27,7 +27,7 @@ class Call:
         return found
 
     def ints(self, attribute: str, number: int) -> list[int] | None:
-        """Return whole numbers that are an attribute in older opsets, and an input in newer ones."""
+        """Return integers that are an attribute in older opsets, and an input in newer ones."""
         if attribute in self.attributes:
             found: list[int] = self.attributes.get(attribute, "ints")
             return found
@@ -135,7 +135,7 @@ def _constant_of_shape(call: Call) -> AnyArray:
     if "value" in call.attributes:
         value = call.file.array(call.attributes.get("value", "t"))
     if any(one < 0 for one in shape) or value.size != 1:
-        raise NotConstant("ConstantOfShape is given what it does not allow")
+        raise NotConstant("ConstantOfShape has invalid inputs")
     call.room(math.prod(shape), value.itemsize)
     return np.full(shape, value.reshape(-1)[0], value.dtype)
 

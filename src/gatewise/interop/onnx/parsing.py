@@ -12,7 +12,7 @@ from gatewise.interop.onnx import packages
 
 
 def parsed(source: Path) -> Any:
-    """Return the model of a file; tensors that lie outside it are not loaded."""
+    """Return the model of a file; tensors stored outside it are not loaded."""
     onnx = packages.reader()
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
@@ -25,18 +25,20 @@ def parsed(source: Path) -> Any:
     except OSError as problem:
         raise FileError(f"cannot read {source}: {problem.strerror or problem}") from None
     if data[4:8] == b"ORTM":
-        raise FileError(f"cannot read {source}: it is in onnxruntime's own format; give the ONNX model it was made of")
+        raise FileError(
+            f"cannot read {source}: it is in onnxruntime's own format; give the ONNX model it was made from"
+        )
     model = onnx.ModelProto()
     try:
         look_through(data, model.DESCRIPTOR)
     except FileError as problem:
         raise FileError(f"cannot read {source}: {problem}") from None
     except UnicodeDecodeError:
-        raise FileError(f"cannot read {source}: it is no whole ONNX model (a name in it is not text)") from None
+        raise FileError(f"cannot read {source}: it is not an intact ONNX model (a name in it is not text)") from None
     try:
         model.ParseFromString(data)
     except (DecodeError, RuntimeError, ValueError) as problem:
-        raise FileError(f"cannot read {source}: it is no whole ONNX model ({reason(problem)})") from None
+        raise FileError(f"cannot read {source}: it is not an intact ONNX model ({reason(problem)})") from None
     if not model.HasField("graph"):
-        raise FileError(f"cannot read {source}: it is no ONNX model, it has no graph")
+        raise FileError(f"cannot read {source}: it is not an ONNX model: it has no graph")
     return model

@@ -1,4 +1,4 @@
-"""What else in an ONNX graph a network may be made with: linear layers and embeddings, by their tensors' names.
+"""Other layers of an ONNX graph that a network may use: linear layers and embeddings, by their tensors' names.
 
 A linear layer's bias and its nonlinearity may come after operators that move its numbers without changing them.
 """
@@ -21,7 +21,7 @@ Readers = Mapping[str, list[Site]]
 
 
 def parts_of(sites: Iterable[Site], outputs: Collection[str]) -> tuple[Part, ...]:
-    """Return every Gemm, MatMul with what is added to it, and Gather whose tensors lie in the file.
+    """Return every Gemm, MatMul with what is added to it, and Gather whose tensors are in the file.
 
     `outputs` are those of the main graph.
     """
@@ -89,7 +89,7 @@ def _part(site: Site, readers: Readers, outputs: Collection[str]) -> Part | None
 
 
 def _moved(site: Site, readers: Readers, outputs: Collection[str], size: int) -> tuple[Site, list[Site]]:
-    """Return the last node that puts out a node's numbers, its last axis where it was, and what reads it there."""
+    """Return the last node that only passes on a node's numbers, its last axis in place, and what reads them."""
     made = site.scope.made.get(site.node.output[0])
     if made is None or made[0] is not site.node:  # another node makes that name again
         return site, []
@@ -134,7 +134,7 @@ def _activation(site: Site, *, flat: bool, size: int) -> str | None:
 
 
 def _matrix(scope: Scope, given: str) -> tuple[str, tuple[int, int]]:
-    """Return the name and the shape of a matrix of numbers that lies in the file."""
+    """Return the name and the shape of a matrix of numbers in the file."""
     owner, name = scope.owner(given)
     tensor = owner.held.get(name)
     if tensor is not None:
@@ -143,7 +143,7 @@ def _matrix(scope: Scope, given: str) -> tuple[str, tuple[int, int]]:
         array = owner.value(name)
         shape, dtype = array.shape, array.dtype
     if len(shape) != 2 or min(shape) < 1 or dtype.name not in ("float16", "bfloat16", "float32", "float64"):
-        raise NotConstant("it is no matrix of numbers")
+        raise NotConstant("it is not a matrix of numbers")
     return name, (shape[0], shape[1])
 
 

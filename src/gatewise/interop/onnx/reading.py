@@ -1,4 +1,4 @@
-"""What is in an ONNX model: its LSTMs, those that stand one upon another, and the parts around them."""
+"""What is in an ONNX model: its LSTMs, those that are stacked as one, and the layers around them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST = 4096  # how many LSTMs of one file are looked at
 def looked_at(
     model: Any, source: Path | None, omitted: Mapping[str, Any], *, single: bool = False
 ) -> tuple[Contents, list[Site]]:
-    """Return what is in a model, and the nodes of the first LSTMs in it; with `single` none is made of several."""
+    """Return what is in a model, and the nodes of its LSTMs; with `single`, stacked ones are not combined."""
     name = "the model" if source is None else str(source)
     held = {one.name for one in model.graph.initializer}
     names = [one.name for one in model.graph.input]
@@ -49,9 +49,9 @@ def looked_at(
     if single:
         stacks = []
     if len(stacks) == 1 and stacks[0].lstm.num_layers == len(found) and not refused:
-        stacks = [replace(stacks[0], whole=True)]
+        stacks = [replace(stacks[0], stacked=True)]
     if not single and model.producer_name == PRODUCER and len(stacks) == 1 and len(found) == stacks[0].lstm.num_layers:
-        found, stacks = [], [replace(stacks[0], name="lstm", whole=False)]  # what gatewise wrote as one is one
+        found, stacks = [], [replace(stacks[0], name="lstm", stacked=False)]  # gatewise wrote it as one LSTM
     version = f"ONNX, opset {file.opset}"
     if producer := " ".join(one for one in (model.producer_name, model.producer_version) if one):
         version += f", by {producer[:80]}"
@@ -71,8 +71,8 @@ def _given(name: str, value: Any) -> AnyArray:
 def _lstms(
     everything: Sequence[Site], outputs: list[str]
 ) -> tuple[list[Found], list[Found], list[Refused], list[Site], set[int]]:
-    """Return the LSTMs of single nodes and the written-out ones, those that stand one upon another, what cannot be
-    read, the single nodes themselves, and the scopes in which any of these are.
+    """Return the LSTMs of single nodes and of standard operators, those that are stacked, what cannot be read, the
+    single nodes themselves, and the scopes in which any of these are.
     """
     found: list[Found] = []
     refused: list[Refused] = []
@@ -98,7 +98,9 @@ def _lstms(
             raise
         except (NotConstant, GatewiseError) as problem:
             refused.append(
-                Refused(name, f"{'its LSTM' if recurrent else 'its written-out LSTM'} cannot be read: {problem}")
+                Refused(
+                    name, f"{'its LSTM' if recurrent else 'its LSTM of standard operators'} cannot be read: {problem}"
+                )
             )
             read_in.add(id(site.scope))
         except MemoryError:
@@ -117,4 +119,4 @@ def _is_recurrent(site: Site) -> bool:
 def _why(node: Any) -> str:
     if node.op_type in ("GRU", "RNN") and node.domain in ("", "ai.onnx"):
         return f"it is a {node.op_type}, not an LSTM"
-    return f"it is an operator {node.op_type} of {node.domain}, which is not known"
+    return f"it is an operator {node.op_type} of {node.domain}, which is unknown"

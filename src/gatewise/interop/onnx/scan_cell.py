@@ -62,7 +62,7 @@ def fill(body: Graph, p: Parameters, name: str) -> list[str]:
 
 
 class _Translation:
-    """A program on its way into a graph: each symbol has the name of what stands for it there."""
+    """A program as it is translated into a graph: each symbol has the name of its tensor there."""
 
     def __init__(self, body: Graph, p: Parameters, name: str) -> None:
         self.body, self.p, self.name = body, p, name
@@ -96,7 +96,7 @@ class _Translation:
     # What all gates compute alike.
 
     def _shared(self, one: Assignment) -> bool:
-        """Compute a gate's quantity for all gates at once, as far as all have alike terms in it; tell whether so."""
+        """Compute a quantity for all gates at once, as far as its terms are alike for all; return whether it was."""
         k = _parts(one.left.sub)[1]
         lines = [self.program.assignments.get(_of(_any(one.left), gate)) for gate in self.own] if k else [None]
         terms = {gate: _terms(line) for gate, line in zip(self.own, lines, strict=False) if line is not None}
@@ -121,7 +121,7 @@ class _Translation:
         return True
 
     def _side_by_side(self, symbol: Symbol) -> bool:
-        """Whether a symbol of any gate can stand for all of them, or is one number, the same for all."""
+        """Say whether a symbol of any gate can represent all of them, or is one number, the same for all."""
         if _ANY not in symbol.sub:
             return not self.program.ranks[symbol]
         return symbol in self.together or self._stacked(symbol) is not None
@@ -255,7 +255,7 @@ def _of(symbol: Symbol, k: str) -> Symbol:
 
 
 def _parts(sub: str) -> tuple[str, str, str]:
-    """Return what stands before the letter of a gate, the letter, and what stands behind it."""
+    """Return the text before the letter of a gate, the letter, and the text after it."""
     gate, comma, rest = sub.partition(",")
     return (gate[:-1], gate[-1], comma + rest) if gate and gate[-1] in "ifgo" else (sub, "", "")
 

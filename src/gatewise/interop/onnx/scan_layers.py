@@ -1,4 +1,4 @@
-"""A layer as a Scan for each of its directions, which puts out every gate of every step."""
+"""A layer as a Scan for each of its directions, which outputs every gate of every step."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from gatewise.interop.onnx.attributes import Attributes, NotConstant
 from gatewise.interop.onnx.file import AnyArray, File
 from gatewise.interop.onnx.operators import OPERATORS, Call
 
-DEEPEST = 100  # how many operators may stand one behind another, and graphs inside one another
+DEEPEST = 100  # how many operators may follow one another, and how deep graphs may be nested
 
 
 class Scope:
@@ -34,8 +34,8 @@ class Scope:
         What a function's inputs are called where it is called: (scope, name).
     attributes : Attributes, optional
         What a function is called with.
-    way : tuple of str
-        How one gets here from the main graph.
+    path : tuple of str
+        The names of the nodes around it, from the main graph on.
     carried : mapping of str to str, optional
         Of the body of a Scan: which of its outputs each state that comes in is at the next step.
     backward : bool
@@ -52,11 +52,11 @@ class Scope:
         parent: Scope | None = None,
         bound: Mapping[str, tuple[Scope, str]] | None = None,
         attributes: Attributes | None = None,
-        way: tuple[str, ...] = (),
+        path: tuple[str, ...] = (),
         carried: Mapping[str, str] | None = None,
         backward: bool = False,
     ) -> None:
-        self.file, self.parent, self.way, self.attributes, self.nodes = file, parent, way, attributes, nodes
+        self.file, self.parent, self.path, self.attributes, self.nodes = file, parent, path, attributes, nodes
         self.carried, self.backward = dict(carried or {}), backward
         self.inputs, self.sparse, self.bound = set(inputs), set(sparse), dict(bound or {})
         self.held = {one.name: one for one in initializers}
@@ -68,7 +68,7 @@ class Scope:
         scope: Scope | None = self
         for _ in range(2 * DEEPEST):
             if scope is None:
-                raise NotConstant(f"there is nothing of the name {name!r}")
+                raise NotConstant(f"there is nothing named {name!r}")
             if name in scope.bound:
                 scope, name = scope.bound[name]
             elif any(name in names for names in (scope.held, scope.made, scope.inputs, scope.sparse)):
@@ -95,11 +95,11 @@ class Scope:
         """
         scope, name = self.owner(name)
         if depth > DEEPEST:
-            raise NotConstant(f"it is made in more than {DEEPEST} steps")
+            raise NotConstant(f"it is computed in more than {DEEPEST} steps")
         if name in scope._known:
             known = scope._known[name]
             if known is None:
-                raise NotConstant(f"{name!r} is made of itself")
+                raise NotConstant(f"{name!r} depends on itself")
             if isinstance(known, NotConstant):
                 raise NotConstant(*known.args)
             return known
@@ -118,7 +118,7 @@ class Scope:
         if name in self.held:
             return self.file.array(self.held[name])
         if name in self.sparse:
-            raise NotConstant(f"it is sparse ({name!r}), which is not read")
+            raise NotConstant(f"it is sparse ({name!r}), which is not supported")
         if name not in self.made:
             raise NotConstant(f"it comes from the input {name!r}")
         node, place = self.made[name]

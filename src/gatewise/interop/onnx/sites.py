@@ -1,4 +1,4 @@
-"""The nodes of an ONNX model, each in the graph that it stands in: those of bodies and of functions too."""
+"""The nodes of an ONNX model with their graphs, those of bodies and functions included."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INPUTS = (  # of the operator LSTM
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """One node, and the graph that it stands in."""
+    """One node, and the graph it belongs to."""
 
     scope: Scope
     node: Any
@@ -32,8 +32,8 @@ class Site:
 
     @property
     def full_label(self) -> str:
-        """The same after the names of the nodes in whose bodies it stands."""
-        return "/".join((*self.scope.way, self.label))
+        """The same after the names of the nodes in whose bodies it is."""
+        return "/".join((*self.scope.path, self.label))
 
     @property
     def key(self) -> tuple[int, int]:
@@ -63,14 +63,12 @@ class Site:
             except NotConstant:
                 raise NotConstant(f"of its {name}: {problem}") from None
             if scope.parent is None and inner in scope.inputs and inner not in scope.file.omitted:
-                raise NotConstant(
-                    f"its {name} comes in from outside, as the input {inner!r}; give the array by that name"
-                ) from None
+                raise NotConstant(f"its {name} is the graph's input {inner!r}; give the array by that name") from None
             raise NotConstant(f"of its {name}: {problem}") from None
 
 
 def scope_of(
-    file: File, graph: Any, parent: Scope | None = None, way: tuple[str, ...] = (), owner: Site | None = None
+    file: File, graph: Any, parent: Scope | None = None, path: tuple[str, ...] = (), owner: Site | None = None
 ) -> Scope:
     """Return the scope of a graph; where it is the body of a node, `owner` is that node."""
     file.visit(len(graph.node))
@@ -90,7 +88,7 @@ def scope_of(
         [one.values.name for one in graph.sparse_initializer],
         parent,
         attributes=None if parent is None else parent.attributes,
-        way=way,
+        path=path,
         carried=carried,
         backward=backward,
     )
@@ -99,7 +97,7 @@ def scope_of(
 def sites(scope: Scope, depth: int = 0) -> Iterator[Site]:
     """Give every node of a graph, of the bodies of its nodes, and of the functions that it calls."""
     if depth > DEEPEST:
-        raise FileError(f"its graphs lie in one another more than {DEEPEST} deep")
+        raise FileError(f"its graphs are nested more than {DEEPEST} deep")
     file = scope.file
     for node in scope.nodes:
         site = Site(scope, node)
@@ -113,11 +111,11 @@ def sites(scope: Scope, depth: int = 0) -> Iterator[Site]:
                     function.node,
                     bound=bound,
                     attributes=Attributes(node, scope.attributes, function.attribute_proto),
-                    way=(*scope.way, site.label),
+                    path=(*scope.path, site.label),
                 ),
                 depth + 1,
             )
             continue
         yield site
         for name, graph in site.attributes.graphs():
-            yield from sites(scope_of(file, graph, scope, (*scope.way, f"{site.label}.{name}"), site), depth + 1)
+            yield from sites(scope_of(file, graph, scope, (*scope.path, f"{site.label}.{name}"), site), depth + 1)

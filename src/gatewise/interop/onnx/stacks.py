@@ -1,6 +1,6 @@
-"""How the directions of an ONNX LSTM become one array again, and which LSTMs stand one upon another.
+"""How an ONNX graph merges the directions of an LSTM, and which LSTMs are stacked.
 
-The operator puts out Y (time, direction, batch, hidden). Exporters bring the directions together with a few
+The operator returns Y (time, direction, batch, hidden). Exporters bring the directions together with a few
 operators; each name of a graph is followed through them, from Y on.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 from gatewise.errors import GatewiseError
 from gatewise.interop.found import Found
 from gatewise.interop.onnx.attributes import Attributes, NotConstant
+from gatewise.interop.onnx.graph_names import BATCH_FIRST, of_node, of_stack, passes, swaps
 from gatewise.interop.onnx.lstm import APART, OUTSIDE
 from gatewise.interop.onnx.scopes import Scope
 from gatewise.interop.onnx.sites import Site
@@ -22,7 +23,7 @@ from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.step import State
 
-TALLEST = 256  # how many LSTMs may stand one upon another
+TALLEST = 256  # layers of a stack
 MERGED = ("concat", "sum", "mul", "average")
 Key = tuple[int, int]  # of a `Site`
 
@@ -50,21 +51,10 @@ def _ints(scope: Scope, node: Any, attribute: str) -> list[float] | None:
     return _constant(scope, node.input[1]) if len(node.input) > 1 else None
 
 
-def _passes(scope: Scope, node: Any) -> bool:
-    """Say whether a node puts out the very numbers that it is given, but for rounding."""
-    if node.op_type == "Cast":
-        types = scope.file.onnx.TensorProto
-        floating = (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
-        return Attributes(node, scope.attributes).get("to", "i") in floating
-    if node.op_type == "Dropout":  # which drops nothing unless it is told that this is training
-        return len(node.input) < 3 or not node.input[2] or not scope.value(node.input[2]).any()
-    return bool(node.op_type == "Identity")
-
-
 def _side_by_side(scope: Scope, node: Any, wide: int) -> bool:
     """Say whether a Reshape of turned (time, batch, direction, ·) leaves time and batch as they are.
 
-    Sizes that are written out do not tell time from batch.
+    Sizes given as numbers do not distinguish time from batch.
     """
     shape = _ints(scope, node, "shape")
     if shape is None or len(shape) != 3 or Attributes(node, scope.attributes).get("allowzero", "i", 0):
@@ -83,7 +73,9 @@ def _follow(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[
     wide = len(lstm.directions) * lstm.hidden_size
     attributes = Attributes(node, scope.attributes)
     if node.op_type in ("Identity", "Dropout", "Cast"):
-        return first if given[0] is not None and _passes(scope, node) else None
+        return first if given[0] is not None and passes(scope, node) else None
+    if what in MERGED and swaps(scope, node):
+        return _From(site, what + BATCH_FIRST)
     if node.op_type == "Transpose" and what == "y" and attributes.get("perm", "ints") == [0, 2, 1, 3]:
         return _From(site, "turned")
     if node.op_type == "Reshape" and what == "turned" and _side_by_side(scope, node, wide):
@@ -113,7 +105,7 @@ def _follow(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[
 
 
 def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[str]) -> tuple[list[Found], list[Found]]:
-    """Return the LSTMs of single nodes with their merges, and those that stand one upon another as stacks.
+    """Return the LSTMs of single nodes with their merges, and those that are stacked as one.
 
     Parameters
     ----------
@@ -122,11 +114,12 @@ def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[st
         Of the main graph.
     """
     lstms = {site.key: one for site, one in zip(sites, found, strict=True) if not one.batch_first}
+    names: dict[Key, dict[str, str]] = {site.key: {} for site in sites}
     of_scope: dict[int, tuple[Scope, list[Site]]] = {}
     for site in sites:
         if site.key in lstms:
             of_scope.setdefault(id(site.scope), (site.scope, []))[1].append(site)
-    ways: dict[Key, set[str]] = {}
+    merges_of: dict[Key, set[str]] = {}
     below: dict[Key, _From] = {}
     for scope, here in of_scope.values():
         known = {site.node.output[0]: _From(site, "y") for site in here if site.node.output and site.node.output[0]}
@@ -140,12 +133,18 @@ def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[st
             if followed is not None and node.output:
                 known[node.output[0]] = followed
                 if followed.what in MERGED:
-                    ways.setdefault(followed.site.key, set()).add(followed.what)
+                    merges_of.setdefault(followed.site.key, set()).add(followed.what)
         if scope.parent is None:
+            for name, one in known.items():
+                names[one.site.key][name] = one.what
             for name in outputs:
                 if name in known and known[name].what == "turned":
-                    ways.setdefault(known[name].site.key, {"none"})
-    singles = [_merged(one, ways.get(site.key, set())) for site, one in zip(sites, found, strict=True)]
+                    merges_of.setdefault(known[name].site.key, {"none"})
+    merged = [_merged(one, merges_of.get(site.key, set())) for site, one in zip(sites, found, strict=True)]
+    singles = [
+        replace(one, graph=of_node(site, one.lstm.merge[0], outputs, names[site.key]))
+        for site, one in zip(sites, merged, strict=True)
+    ]
     by_key = {site.key: one for site, one in zip(sites, singles, strict=True)}
     carrying = {feeds.site.key for feeds in below.values()}
     stacks = []
@@ -166,19 +165,19 @@ def _quietly(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping
         return None
 
 
-def _merged(found: Found, ways: set[str]) -> Found:
-    """Return an LSTM whose directions are merged as the graph does it, where it does it in one way."""
-    if "average" in ways:
-        ways = ways - {"sum"}  # a step on the way there
-    if len(ways) != 1 or not found.lstm.bidirectional:
+def _merged(found: Found, merges: set[str]) -> Found:
+    """Return an LSTM whose directions are merged as in the graph, if it merges them in one manner only."""
+    if "average" in merges:
+        merges = merges - {"sum"}  # an intermediate step of it
+    if len(merges) != 1 or not found.lstm.bidirectional:
         return found
     notes = tuple(one for one in found.notes if one != APART)
-    return replace(found, lstm=LSTM.from_cells(found.lstm.layers, merge=next(iter(ways))), notes=notes)
+    return replace(found, lstm=LSTM.from_cells(found.lstm.layers, merge=next(iter(merges))), notes=notes)
 
 
 def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[Key, _From]) -> Found | None:
-    """Return several LSTMs of one direction or of two, one upon another, as one; None where they do not make one."""
-    if chain[0].key in below:  # taller, or one upon itself
+    """Return stacked LSTMs as one of several layers; None where they do not make one."""
+    if chain[0].key in below:  # too many layers, or one that feeds itself
         return None
     if len({one.lstm.directions for one in found}) > 1 or len({site.input("sequence_lens") for site in chain}) > 1:
         return None
@@ -199,13 +198,14 @@ def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[Key, _F
         _state(found),
         found[0].batch_first,
         warns=tuple(dict.fromkeys(text for one in found for text in one.warns)),
+        graph=of_stack([one.graph for one in found if one.graph is not None]),
     )
 
 
 def _state(found: Sequence[Found]) -> States | None:
     """Return the initial state of a stack; layers for which the file holds none start from zeros.
 
-    None where no layer has one, or one has it from outside, of which a note tells.
+    None where no layer has one, or one is an input of the graph, which a note says.
     """
     given = [one.state[0] for one in found if one.state is not None]
     if not given or any(note.startswith(OUTSIDE) for one in found for note in one.notes):

@@ -1,21 +1,25 @@
 """ONNX models of an LSTM: one node LSTM for each layer, or every gate of every step from standard operators.
 
-The operator LSTM cannot say all that a `Variant` can; `plain_reason` says what it lacks. A graph of standard operators
-has every variant.
+The operator LSTM cannot express every `Variant`; `plain_reason` says what it lacks. A graph of standard operators can.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from gatewise.arrays import size
+import numpy as np
+
+from gatewise.arrays import Array, size
 from gatewise.errors import OptionError
+from gatewise.gradients import LSTMGradients
+from gatewise.interop import conventions
 from gatewise.interop.onnx.building import Graph
-from gatewise.interop.onnx.node_layers import node_layer, plain_reason
+from gatewise.interop.onnx.node_layers import node_arrays, node_layer, plain_reason
 from gatewise.interop.onnx.scan_layers import scan_layer
 from gatewise.layers import LSTM
 
 OPSETS = (14, 22)
+INEXPRESSIBLE = "ONNX's operator LSTM cannot express this LSTM"
 LARGEST = 2**31 - 2**24  # bytes of weights; protobuf's own limit, less all else
 
 
@@ -26,7 +30,7 @@ def model_of(lstm: LSTM, *, gates: bool, opset: int) -> Any:
     if not OPSETS[0] <= size("opset", opset) <= OPSETS[1]:
         raise OptionError(f"opset must lie between {OPSETS[0]} and {OPSETS[1]}, but is {opset}")
     if not gates and (reason := plain_reason(lstm)):
-        raise OptionError(f"ONNX's operator LSTM cannot express this LSTM: {reason}; with gates=True it can be written")
+        raise OptionError(f"{INEXPRESSIBLE}: {reason}; with gates=True it can be written")
     if lstm.num_parameters * lstm.dtype.itemsize > LARGEST:
         raise OptionError(
             f"an ONNX file holds less than 2 GiB; this LSTM has {lstm.num_parameters:,} numbers of {lstm.dtype}"
@@ -35,12 +39,56 @@ def model_of(lstm: LSTM, *, gates: bool, opset: int) -> Any:
     name, features = "X", lstm.input_size
     graph.input("X", ["time", "batch", features])
     for layer, row in enumerate(lstm.layers):
-        end = f"_{layer}" if lstm.num_layers > 1 else ""
+        end = _ending(lstm, layer)
         outputs = (scan_layer if gates else node_layer)(graph, lstm, layer, name, end)
         name = _merged(graph, outputs, lstm.merge[layer], f"layer{end}", len(row))
     graph.node("Identity", [name], "Y")
     graph.output("Y", ["time", "batch", *((2,) if name.endswith("apart") else ()), lstm.output_size], first=True)
     return graph.model(opset)
+
+
+def _ending(lstm: LSTM, layer: int) -> str:
+    """Return what the names of a layer's tensors end in."""
+    return f"_{layer}" if lstm.num_layers > 1 else ""
+
+
+def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
+    """Return the gradients of an LSTM's parameters by the names of the initializers of the model that `write` makes.
+
+    Parameters
+    ----------
+    gradients : LSTMGradients
+        Of a run of `lstm`: see `gatewise.backward`.
+    lstm : LSTM
+
+    Returns
+    -------
+    dict of str to array
+        ``W``, ``R``, ``B`` and, where there are peepholes, ``P``, in the shapes of the operator LSTM; of several layers
+        ``W_0``, ``W_1`` … Both halves of B have the same gradient, since they are added.
+
+    Raises
+    ------
+    OptionError
+        If the operator LSTM cannot express the LSTM, or the gradients are not those of its layers and directions.
+    ShapeError
+        If they are those of an LSTM of other sizes.
+
+    Examples
+    --------
+    >>> import numpy as np, gatewise as gw
+    >>> lstm = gw.LSTM(3, 2, rng=0)
+    >>> gradients = gw.backward(lstm.trace(np.ones((5, 3))), np.ones((5, 2)))
+    >>> {name: array.shape for name, array in write_gradients(gradients, lstm).items()}
+    {'W': (1, 8, 3), 'R': (1, 8, 2), 'B': (1, 16)}
+    """
+    if reason := plain_reason(lstm):
+        raise OptionError(f"{INEXPRESSIBLE}: {reason}")
+    found: dict[str, Array] = {}
+    for layer, row in enumerate(conventions.gradients_as_parameters(lstm, gradients).layers):
+        arrays = node_arrays([cell.parameters for cell in row], np.copy)
+        found |= {f"{name}{_ending(lstm, layer)}": array for name, array in arrays.items()}
+    return found
 
 
 def _merged(graph: Graph, outputs: list[str], how: str, name: str, directions: int) -> str:

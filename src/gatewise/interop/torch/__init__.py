@@ -1,4 +1,4 @@
-"""The door to PyTorch: files and live modules, read and written; and the traces of a live model's LSTMs.
+"""PyTorch: its files and live modules read and written, its states and gradients, and live models captured.
 
 PyTorch's `nn.LSTM` has its gates in the order i, f, g, o, two biases that are added, and one matrix for the input
 and one for the hidden state, by the names ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, with
@@ -8,7 +8,7 @@ and one for the hidden state, by the names ``weight_ih_l0``, ``weight_hh_l0``, `
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +17,32 @@ import numpy as np
 from gatewise import storage
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError
+from gatewise.gradients import LSTMGradients
 from gatewise.interop import conventions
 from gatewise.interop.formats import inspect
 from gatewise.interop.found import Contents, omissions
 from gatewise.interop.torch.files import Archive, open_archive, open_safetensors
 from gatewise.interop.torch.grouping import grouped
 from gatewise.interop.torch.live import capture, lstm_of, module_of
+from gatewise.interop.torch.states import read_state, write_state
 from gatewise.interop.torch.writing import write_archive
 from gatewise.layers import LSTM
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["capture", "contents", "grouped", "read", "recognises", "state_dict", "write"]
+__all__ = [
+    "capture",
+    "contents",
+    "grouped",
+    "read",
+    "read_state",
+    "recognises",
+    "state_dict",
+    "write",
+    "write_gradients",
+    "write_state",
+]
 
 SUFFIXES = (".pt", ".pth", ".bin", ".pkl")
 OLD = tuple(bytes([first]) for first in b"(]})cilIFSVN")  # how a pickle of the protocols 0 and 1 may begin
@@ -72,20 +85,21 @@ def read(source: torch.nn.Module | str | os.PathLike[str], name: str | None = No
 
     Parameters
     ----------
-    source : torch.nn.LSTM or torch.nn.LSTMCell, or path
+    source : torch.nn.Module or path
+        A `torch.nn.LSTM` or `LSTMCell`, or a module that holds one.
     name : str, optional
-        Which one in a file, where there are several.
+        The name of the LSTM in the module or the file, if there are several.
 
     Raises
     ------
     OptionError
-        If the module is of another kind.
+        If the module holds no LSTM, or several and none is named.
     FileError
         If the file cannot be read.
     """
     if isinstance(source, (str, os.PathLike)):
         return inspect(source).pick(name).lstm
-    return lstm_of(source)
+    return lstm_of(source, name)
 
 
 def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> torch.nn.LSTM | None:
@@ -126,12 +140,52 @@ def state_dict(lstm: LSTM) -> dict[str, Array]:
     OptionError
         If PyTorch cannot express the LSTM.
     """
+    _require_expressible(lstm)
+    return _by_name(lstm, np.zeros_like)
+
+
+def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
+    """Return the gradients of an LSTM's parameters by PyTorch's names, as ``parameter.grad`` has them.
+
+    Parameters
+    ----------
+    gradients : LSTMGradients
+        Of a run of `lstm`: see `gatewise.backward`.
+    lstm : LSTM
+
+    Returns
+    -------
+    dict of str to array
+        ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0`` … in PyTorch's shapes. Both biases have the same gradient,
+        since they are added.
+
+    Raises
+    ------
+    OptionError
+        If PyTorch cannot express the LSTM, or the gradients are not those of one of its layers and directions.
+    ShapeError
+        If they are those of an LSTM of other sizes.
+
+    Examples
+    --------
+    >>> import numpy as np, gatewise as gw
+    >>> lstm = gw.LSTM(3, 2, rng=0)
+    >>> gradients = gw.backward(lstm.trace(np.ones((5, 3))), np.ones((5, 2)))
+    >>> {name: array.shape for name, array in write_gradients(gradients, lstm).items()}
+    {'weight_ih_l0': (8, 3), 'weight_hh_l0': (8, 2), 'bias_ih_l0': (8,), 'bias_hh_l0': (8,)}
+    """
+    _require_expressible(lstm)
+    return _by_name(conventions.gradients_as_parameters(lstm, gradients), np.copy)
+
+
+def _require_expressible(lstm: LSTM) -> None:
+    """Raise OptionError for what PyTorch's LSTM does not have."""
     first = lstm.layers[0][0].parameters
     for number, row in enumerate(lstm.layers):
         for cell in row:
             if switches := cell.parameters.variant.differences():
                 name, value = next(iter(switches.items()))
-                raise OptionError(f"PyTorch's LSTM has no {name} {value!r}, as layer {number} has")
+                raise OptionError(f"PyTorch's LSTM has no {name} {value!r}, which layer {number} has")
             sizes = (cell.hidden_size, cell.recurrent_size)
             if sizes != (first.hidden_size, first.recurrent_size):
                 raise OptionError(
@@ -145,7 +199,11 @@ def state_dict(lstm: LSTM) -> dict[str, Array]:
     if lstm.directions == ("backward",):
         raise OptionError("PyTorch's LSTM has no single backward direction")
     if lstm.bidirectional and set(lstm.merge) != {"concat"}:
-        raise OptionError(f"PyTorch's LSTM puts its directions side by side (concat); this one has merge {lstm.merge}")
+        raise OptionError(f"PyTorch's LSTM concatenates its directions; this one has merge {lstm.merge}")
+
+
+def _by_name(lstm: LSTM, second_bias: Callable[[Array], Array]) -> dict[str, Array]:
+    """Return the arrays of an LSTM by PyTorch's names; `second_bias` makes bias_hh of our one bias."""
     arrays: dict[str, Array] = {}
     for number, row in enumerate(lstm.layers):
         for cell, direction in zip(row, lstm.directions, strict=True):
@@ -154,7 +212,7 @@ def state_dict(lstm: LSTM) -> dict[str, Array]:
             arrays[f"weight_ih{end}"] = one.input_weight
             arrays[f"weight_hh{end}"] = one.recurrent_weight
             arrays[f"bias_ih{end}"] = one.bias
-            arrays[f"bias_hh{end}"] = np.zeros_like(one.bias)
+            arrays[f"bias_hh{end}"] = second_bias(one.bias)
             if one.projection is not None:
                 arrays[f"weight_hr{end}"] = one.projection
     return arrays

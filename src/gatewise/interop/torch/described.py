@@ -1,4 +1,4 @@
-"""From what a pickle of PyTorch's describes to a flat dictionary of tensors, by the path through what holds them.
+"""From a pickle of PyTorch's to a flat dictionary of the tensors it describes, by their paths.
 
 The layouts follow `torch._utils`: of tensors and parameters, and NumPy's of arrays.
 """
@@ -29,7 +29,7 @@ DEEPEST = 100  # levels of dictionaries and modules within each other
 def flatten(
     content: Any, storage: Callable[[Any], Storage | None]
 ) -> tuple[dict[str, Tensor], dict[str, str], dict[str, bool]]:
-    """Return the tensors by their paths, the classes of the objects on the way, and what they say of batch_first."""
+    """Return the tensors by their paths, the classes of the objects that hold them, and their batch_first."""
     tensors: dict[str, Tensor] = {}
     classes: dict[str, str] = {}
     batch_first: dict[str, bool] = {}
@@ -73,7 +73,7 @@ def _tensor(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor | N
         if not one.made_by(*PARAMETER):
             break
         if not (isinstance(one.args, tuple) and one.args and isinstance(one.args[0], Object)):
-            return unreadable("its parameter is not whole")
+            return unreadable("its parameter is incomplete")
         one = one.args[0]
     if one.made_by(*FILLED, *AT_ONCE):
         return _numpy(one)
@@ -88,14 +88,14 @@ def _tensor(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor | N
 def _dense(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor:
     args = one.args if isinstance(one.args, tuple) else ()
     if len(args) < 4:
-        return unreadable("its description is not whole")
+        return unreadable("its description is incomplete")
     held, offset, shape, strides = args[:4]
     found = storage(held.identity) if isinstance(held, Persistent) else _inner_storage(held)
     if found is None:
         return unreadable(f"it depends on {_said(held)}")
     whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 32
     if not whole or not all(map(is_count, (offset, *shape, *strides))):
-        return unreadable("its shape or its strides make no sense")
+        return unreadable("its shape or its strides are invalid")
     kind, named = found.kind, held.identity[1] if isinstance(held, Persistent) else None
     if one.made_by("torch._utils._rebuild_tensor_v3"):
         named = args[6] if len(args) > 6 else None
@@ -103,8 +103,8 @@ def _dense(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor:
         if kind is not None:
             found = Storage(kind, found.count // itemsize(kind), found.read)
     if kind is None:
-        name = ".".join(named) if isinstance(named, Global) else "of a kind that is not known"
-        return unreadable(f"its numbers are {name}, which is not read")
+        name = ".".join(named) if isinstance(named, Global) else "of an unknown type"
+        return unreadable(f"its numbers are {name}, which is not supported")
     return Tensor(shape, strides, offset, kind, found)
 
 
@@ -137,24 +137,24 @@ def _numpy(one: Object) -> Tensor:
     """Return the tensor that a pickled array stands for: built and then filled, or made of its bytes at once."""
     if one.made_by(*FILLED):
         if not (isinstance(one.state, tuple) and len(one.state) == 5):
-            return unreadable("its array is not whole")
+            return unreadable("its array is incomplete")
         _, shape, dtype, fortran, held = one.state
     else:
         if not (isinstance(one.args, tuple) and len(one.args) == 4):
-            return unreadable("its array is not whole")
+            return unreadable("its array is incomplete")
         held, dtype, shape, fortran = one.args
         fortran = fortran == "F"
     if not (isinstance(dtype, Object) and isinstance(dtype.args, tuple) and dtype.args):
-        return unreadable("its array is of a kind that is not known")
+        return unreadable("its array is of an unknown type")
     kind, data = dtype.args[0], as_bytes(held)
     if isinstance(kind, str) and kind.startswith("O"):
         return unreadable("it is an array of Python objects")
     if not isinstance(kind, str) or not re.fullmatch(r"[fiub][1248]", kind) or data is None:
-        return unreadable("its array is of a kind that is not known")
+        return unreadable("its array is of an unknown type")
     described: Any = dtype.state
     order = described[1] if isinstance(described, tuple) and len(described) > 1 else "<"
     if not isinstance(shape, tuple) or len(shape) > 32 or not all(map(is_count, shape)):
-        return unreadable("its shape makes no sense")
+        return unreadable("its shape is invalid")
     width = int(kind[1:])
     if order == ">":
         data = np.frombuffer(data[: len(data) // width * width], f">u{width}").astype(f"<u{width}").tobytes()

@@ -29,7 +29,7 @@ LARGEST_PICKLE = 1 << 30  # bytes; what describes tensors is far smaller than th
 
 @dataclass(frozen=True, eq=False)
 class Archive:
-    """What lies in a file of PyTorch's.
+    """What a file of PyTorch's holds.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Archive:
         In words.
     tensors : dict of str to Tensor
     classes : dict of str to str
-        The class of each object on the way, by path.
+        The class of each object that holds tensors, by path.
     batch_first : dict of str to bool
-        What an object says of the order of its axes, by path.
+        What an object says of its batch_first, by path.
     calls : tuple of str
         What unpickling would have called.
     """
@@ -57,7 +57,7 @@ def open_archive(path: Path, head: bytes) -> Archive:
     Raises
     ------
     FileError
-        If it is not whole, or of a form that is not known.
+        If it is incomplete, or of an unknown form.
     """
     if head.startswith(b"PK"):
         return _zip(path)
@@ -71,7 +71,7 @@ def open_safetensors(path: Path) -> Archive:
     Raises
     ------
     FileError
-        If it is not whole.
+        If it is incomplete.
     """
     return Archive("safetensors", safetensors.read(path))
 
@@ -84,7 +84,7 @@ def _zip(path: Path) -> Archive:
         archive = zipfile.ZipFile(path)
         names = {info.filename: info for info in archive.infolist()}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, OSError, IndexError) as problem:
-        raise FileError(f"it is not a whole zip archive ({reason(problem)})") from None
+        raise FileError(f"it is not an intact zip archive ({reason(problem)})") from None
     with archive:
         main = [name for name in names if re.fullmatch(r"[^/]+/data\.pkl", name)]
         if len(main) != 1:
@@ -125,7 +125,7 @@ def _constant(path: Path, folder: str, kind: str) -> bool | None:
     return said[1] == "True" if said else None
 
 
-# The stream of pickles: before 1.6, and pickles that are none of PyTorch's.
+# The stream of pickles: before 1.6, and pickles that PyTorch did not write.
 
 
 def _stream(file: BinaryIO) -> Archive:

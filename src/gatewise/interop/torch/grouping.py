@@ -1,4 +1,4 @@
-"""From tensors by PyTorch's names to LSTMs, what else they are of, and what is no LSTM though it is called so."""
+"""From tensors with PyTorch's names to LSTMs, other layers, and what only has the names of an LSTM."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gatewise.parameters import Parameters
 CONVENTION = "PyTorch: gates i f g o, two biases, which are summed"
 NAME = re.compile(r"(?:(.*)\.)?(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?", re.DOTALL)
 PLAIN = re.compile(r"(?:__torch__\.)?torch\.nn\.modules\.rnn\.(?:___torch_mangle_\d+\.)?LSTM(?:Cell)?")
-CELL = -1  # the layer that an LSTMCell's names stand for
+CELL = -1  # the layer of an LSTMCell's names, which have none
 Key = tuple[str, int, bool]  # weight_ih and the like, the layer, and whether it is of the backward direction
 
 
@@ -29,16 +29,16 @@ def grouped(
     classes: Mapping[str, str] | None = None,
     batch_first: Mapping[str, bool] | None = None,
 ) -> tuple[tuple[Found, ...], tuple[Part, ...], tuple[Refused, ...]]:
-    """Return the LSTMs that lie among named tensors, what else matters, and what cannot be read.
+    """Return the LSTMs among named tensors, other layers, and what cannot be read.
 
     Parameters
     ----------
     tensors : mapping of str to tensor or array
         A state dict: PyTorch's names after any prefix.
     classes : mapping of str to str, optional
-        The class of the object at each prefix, where the file tells it.
+        The class of the object at each prefix, where the file says.
     batch_first : mapping of str to bool, optional
-        The order of the axes that each of them has, where the file tells it.
+        Whether each has batch-first axes, where the file says.
     """
     classes = classes or {}
     found: list[Found] = []
@@ -86,16 +86,16 @@ def _owners(name: str) -> list[str]:
 
 
 def _not_plain(prefix: str, classes: Mapping[str, str], norms: Mapping[str, str]) -> str | None:
-    """Return why what has an LSTM's names is nothing that is known to compute as one, or None."""
+    """Return why something with the names of an LSTM may compute something else, or None."""
     if (kind := classes.get(prefix)) is not None and not PLAIN.fullmatch(kind):
         return f"its class is {kind}, which may compute something else"
-    return f"it has a norm inside ({norms[prefix]}): it is no plain LSTM" if prefix in norms else None
+    return f"it has a norm inside ({norms[prefix]}): it is not a plain LSTM" if prefix in norms else None
 
 
 def _quantised(
     tensors: Mapping[str, Tensor | Array], classes: Mapping[str, str], groups: Mapping[str, object]
 ) -> list[Refused]:
-    """Return what is an LSTM of PyTorch's quantised kind, by its class, or by the names of its arrays."""
+    """Return PyTorch's quantised LSTMs, recognised by their classes or by the names of their arrays."""
     prefixes = {
         at: f"it is a {kind.rpartition('.')[2]} of PyTorch's quantised kind"
         for at, kind in classes.items()
@@ -109,7 +109,7 @@ def _quantised(
 
 
 def _not_an_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str]) -> str | None:
-    """Return why tensors of these names are none of an LSTM's, or None."""
+    """Return why tensors of these names do not belong to an LSTM, or None."""
     for (kind, layer, reverse), name in names.items():
         other = names.get(("weight_ih", layer, reverse))
         if kind != "weight_hh" or other is None or ("weight_hr", layer, reverse) in names:
@@ -144,7 +144,7 @@ def _lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str]) -> tu
         notes.append("it has no biases: they are zeros")
     if narrow := dtypes & {"<f2", "bf16"}:
         stored = "bfloat16" if "bf16" in narrow else "float16"
-        notes.append(f"it is stored in {stored}; the numbers are the same in float32")
+        notes.append(f"it is stored in {stored} and read as float32, which changes no number")
     if len({cell.dtype for row in rows for cell in row}) > 1:
         rows = [[cell.astype(np.float64) for cell in row] for row in rows]
     return LSTM.from_cells(rows), tuple(notes)

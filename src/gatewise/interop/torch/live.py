@@ -1,4 +1,4 @@
-"""Live modules of PyTorch: read, made, and seen through as they run."""
+"""Live modules of PyTorch: read, made, and captured as they run."""
 
 from __future__ import annotations
 
@@ -10,54 +10,57 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import MissingExtraError, OptionError
-from gatewise.interop.capture import Captured, difference
-from gatewise.interop.found import warn_of
+from gatewise.errors import OptionError
+from gatewise.interop.captured import Captured, difference
+from gatewise.interop.found import listed, warn_of
 from gatewise.interop.torch.grouping import grouped
+from gatewise.interop.torch.states import read_state, write_state
+from gatewise.interop.torch.tensors import library, numbers
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
-from gatewise.step import State
 
 if TYPE_CHECKING:
     import torch
 
-WITHOUT_STATES = "it put out no states to compare with"
+WITHOUT_STATES = "it returned no states to compare with"
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError("a live PyTorch module needs PyTorch; pip install torch brings it") from None
-    return torch
+def lstms_in(module: torch.nn.Module) -> dict[str, Any]:
+    """Return the modules LSTM and LSTMCell in a live module by name; the module itself is called lstm."""
+    torch = library()
+    kinds = (torch.nn.LSTM, torch.nn.LSTMCell)
+    return {name or "lstm": one for name, one in module.named_modules() if isinstance(one, kinds)}
 
 
-def lstm_of(module: torch.nn.LSTM | torch.nn.LSTMCell) -> LSTM:
+def lstm_of(module: torch.nn.Module, name: str | None = None) -> LSTM:
     """Return the LSTM of a live module; see `gatewise.interop.torch.read`."""
-    torch = _torch()
-    if not isinstance(module, (torch.nn.LSTM, torch.nn.LSTMCell)):
-        raise OptionError(f"read takes a torch.nn.LSTM or LSTMCell, or a path, not {type(module).__name__}")
-    names = getattr(module, "_flat_weights_names", None) or [name for name, _ in module.named_parameters()]
-    found, _, refused = grouped({name: _numbers(getattr(module, name)) for name in names})  # parametrised ones too
+    torch = library()
+    if not isinstance(module, torch.nn.Module):
+        raise OptionError(f"read takes a live PyTorch module or a path, not {type(module).__name__}")
+    modules = lstms_in(module)
+    if not modules:
+        raise OptionError(f"read takes a torch.nn.LSTM or LSTMCell, or a module that holds one, not {_kind(module)}")
+    if name is None and len(modules) > 1:
+        raise OptionError(f"this {_kind(module)} holds {len(modules)} LSTMs; name one of them: {listed(modules)}")
+    chosen = modules.get(name, None) if name is not None else next(iter(modules.values()))
+    if chosen is None:
+        raise OptionError(f"there is no LSTM {name!r} in this {_kind(module)}; it has {listed(modules)}")
+    names = getattr(chosen, "_flat_weights_names", None) or [one for one, _ in chosen.named_parameters()]
+    found, _, refused = grouped({one: numbers(getattr(chosen, one)) for one in names})  # parametrised ones too
     if not found:
         reasons = "; ".join(one.reason for one in refused) or "it has no weights of its own"
-        raise OptionError(f"this {type(module).__name__} cannot be read: {reasons}")
-    warn_of(f"this {type(module).__name__}", found[0].bad)
+        raise OptionError(f"this {_kind(chosen)} cannot be read: {reasons}")
+    warn_of(f"this {_kind(chosen)}", found[0].bad)
     return found[0].lstm
 
 
-def _numbers(tensor: torch.Tensor) -> Array:
-    torch = _torch()
-    if tensor.is_meta:
-        raise OptionError("a module on the device meta has no numbers")
-    wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
-    found: Array = tensor.detach().to("cpu", wide).numpy()
-    return found
+def _kind(module: torch.nn.Module) -> str:
+    return type(module).__name__
 
 
 def module_of(lstm: LSTM, arrays: Mapping[str, Array]) -> torch.nn.LSTM:
     """Return a live module with an LSTM's arrays by PyTorch's names."""
-    torch = _torch()
+    torch = library()
     first = lstm.layers[0][0].parameters
     module = torch.nn.LSTM(
         lstm.input_size,
@@ -71,37 +74,36 @@ def module_of(lstm: LSTM, arrays: Mapping[str, Array]) -> torch.nn.LSTM:
     return module
 
 
-# A live model, seen through.
+# Capture.
 
 
 def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
-    """Run a model once, and return the trace of every call of every LSTM in it, at the inputs it really had.
+    """Run a model once, and return the trace of every call of every LSTM in it, at the inputs it received.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Any that holds `nn.LSTM` or `nn.LSTMCell`; it runs as it is, without gradients.
+        Any module that holds an `nn.LSTM` or `nn.LSTMCell`. It runs as it is, without gradients.
     *inputs, **named
         What the model is called with.
 
     Returns
     -------
     tuple of Captured
-        In the order in which the calls ended. A call of an LSTMCell is a trace of one step. A batch of packed
-        sequences has its rows in the order in which they were given.
+        In the order in which the calls ended. A call of an LSTMCell is a trace of one step. The sequences of a packed
+        batch are in the order in which they were given.
 
     Raises
     ------
     OptionError
-        If there is no LSTM in the model, or none was called, or one drops out numbers at random: call ``model.eval()``.
+        If there is no LSTM in the model, or none was called, or one applies random dropout: call ``model.eval()``.
     """
-    torch = _torch()
+    torch = library()
     if not isinstance(model, torch.nn.Module):
         raise OptionError(f"capture takes a torch.nn.Module, not {type(model).__name__}")
     if isinstance(model, torch.jit.ScriptModule):
-        raise OptionError("a TorchScript module cannot be looked into as it runs; capture the module it was made of")
-    kinds = (torch.nn.LSTM, torch.nn.LSTMCell)
-    modules = {name or "lstm": one for name, one in model.named_modules() if isinstance(one, kinds)}
+        raise OptionError("a TorchScript module cannot be captured; capture the module it was made from")
+    modules = lstms_in(model)
     if not modules:
         raise OptionError(f"there is no torch.nn.LSTM or LSTMCell in this {type(model).__name__}")
     captured: list[Captured] = []
@@ -111,9 +113,7 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
     def hook(name: str) -> Callable[..., None]:
         def after(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             if isinstance(module, torch.nn.LSTM) and module.training and module.dropout > 0 and module.num_layers > 1:
-                raise OptionError(
-                    f"{name} drops out {module.dropout:g} of its outputs at random; call model.eval() first"
-                )
+                raise OptionError(f"{name} applies random dropout of {module.dropout:g}; call model.eval() first")
             if name not in lstms:
                 lstms[name] = lstm_of(module)
             given = dict(zip(("input", "hx"), args, strict=False)) | kwargs
@@ -125,7 +125,7 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
 
         return after
 
-    # Before other hooks, which may put out something else; and not compiled, which would go round them.
+    # Before other hooks, which may change the output; and not compiled, since compiled code would bypass them.
     handles = [one.register_forward_hook(hook(name), with_kwargs=True, prepend=True) for name, one in modules.items()]
     stance = getattr(torch.compiler, "set_stance", None)
     try:
@@ -143,47 +143,44 @@ Seen = tuple[LSTMTrace, float, tuple[str, ...]]
 
 
 def _see_cell(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
-    torch = _torch()
+    torch = library()
 
     def rows(tensor: Any) -> Array:
-        found = _numbers(tensor)
+        found = numbers(tensor)
         return found if found.ndim == 2 else found[None]
 
-    state = None if hx is None else ((State(rows(hx[0]), rows(hx[1])),),)
+    state = None if hx is None else read_state([rows(one)[None] for one in hx], lstm)
     trace = lstm.trace(rows(x)[None], state)
     final = trace.state[0][0]
     if isinstance(output, torch.Tensor):
         return trace, difference([(final.h, rows(output))]), (WITHOUT_STATES,)
-    return trace, difference([(final.h, rows(output[0])), (final.c, rows(output[1]))]), ()
+    return trace, difference(zip(final, map(rows, output), strict=True)), ()
 
 
 def _see_lstm(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
-    torch = _torch()
+    torch = library()
     packed = torch.nn.utils.rnn.PackedSequence
     whole = isinstance(output, tuple) and not isinstance(output, packed)
     y, states = output if whole else (output, None)
     lengths = None
     if isinstance(x, packed):
         unpack = torch.nn.utils.rnn.pad_packed_sequence
-        (x, lengths), (y, _) = unpack(x), unpack(y)  # rows in the order in which they were given, as the states are
+        (x, lengths), (y, _) = unpack(x), unpack(y)  # sequences in the order given, as in the states
     else:
         time_first = x.dim() == 2 or not module.batch_first
         x, y = (one if time_first else one.transpose(0, 1) for one in (x, y))
-    values, outputs = _numbers(x), _numbers(y)
+    values, outputs = numbers(x), numbers(y)
     if values.ndim == 2:
         values, outputs = values[:, None], outputs[:, None]
-    state = None if hx is None else _states(lstm, *hx)
+    state = None if hx is None else read_state([_batched(one) for one in hx], lstm)
     trace = lstm.trace(values, state, lengths=None if lengths is None else lengths.numpy())
     pairs = [(trace.output, outputs)]
-    for ours, theirs in zip(trace.state, () if states is None else _states(lstm, *states), strict=states is not None):
-        for one, other in zip(ours, theirs, strict=True):
-            pairs += [(one.h, other.h), (one.c, other.c)]
+    if states is not None:
+        pairs += zip(write_state(trace.state), map(_batched, states), strict=True)
     return trace, difference(pairs), () if whole else (WITHOUT_STATES,)
 
 
-def _states(lstm: LSTM, h: Any, c: Any) -> tuple[tuple[State, ...], ...]:
-    """Return PyTorch's states (layers · directions, batch, size) as ours."""
-    hidden, cell = (one if one.ndim == 3 else one[:, None] for one in (_numbers(h), _numbers(c)))
-    flat = [State(*pair) for pair in zip(hidden, cell, strict=True)]
-    count = len(lstm.directions)
-    return tuple(tuple(flat[n : n + count]) for n in range(0, len(flat), count))
+def _batched(state: Any) -> Array:
+    """Return h or c with a batch axis."""
+    found = numbers(state)
+    return found if found.ndim == 3 else found[:, None]

@@ -32,7 +32,7 @@ def is_count(value: Any) -> bool:
 
 
 def storage_kind(kind: Any) -> str | None:
-    """Return the type of the numbers that a class of storages is for, or None where it is none that is known."""
+    """Return the type of the numbers that a class of storages is for, or None where it is unknown."""
     name = kind.name if isinstance(kind, Global) else ""
     if name == "UntypedStorage":
         return "<u1"

@@ -22,7 +22,7 @@ FOLDER = "archive"
 
 
 def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
-    """Write arrays by name; an existing file is replaced whole, or not at all.
+    """Write arrays by name; an existing file is replaced completely, or not at all.
 
     Raises
     ------

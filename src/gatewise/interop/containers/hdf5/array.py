@@ -50,7 +50,7 @@ class Dataset:
         Raises
         ------
         FileError
-            If they are no numbers, are not whole, or are stored in a way that is not read.
+            If they are not numbers, are incomplete, or are stored in a way that is not supported.
         CapacityError
             If they would not fit into memory.
         """
@@ -68,7 +68,7 @@ class Dataset:
         if length > self.file.size * EXPANSION:
             raise FileError(f"{self.path} would have {length} bytes; its file has {self.file.size}")
         if any(one.kind == 7 for one in self.messages):
-            raise FileError(f"{self.path} lies in another file, which is not followed")
+            raise FileError(f"{self.path} is in another file, which is not followed")
         layouts = [one for one in self.messages if one.kind == 8]
         if not layouts:
             raise FileError(f"{self.path} has no data")
@@ -90,11 +90,11 @@ class Dataset:
         return found[:length]
 
     def _fill_value(self) -> bytes:
-        """Return what stands, as one number of the array, where nothing was written."""
+        """Return the number that the array has where nothing was written."""
         zero = bytes(self.type.size)
         for one in sorted((one for one in self.messages if one.kind in (4, 5)), key=lambda one: -one.kind):
             if one.flags & 2:
-                raise FileError(f"{self.path} has a fill value that lies elsewhere, which is not read")
+                raise FileError(f"{self.path} has a fill value that is stored elsewhere, which is not supported")
             at = self.file.cursor(one.data)
             if one.kind == 5:
                 version = at.version("a fill value", 1, 2, 3)

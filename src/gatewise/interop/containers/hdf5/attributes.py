@@ -1,4 +1,4 @@
-"""The attributes of an HDF5 file's groups and arrays, and the texts that lie in its global heaps."""
+"""The attributes of an HDF5 file's groups and arrays, and the strings in its global heaps."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def _attribute(file: File, data: bytes) -> tuple[str, Any]:
             at.take(-size % 8)
     name = parts[0].split(b"\0")[0].decode("utf-8", "replace")
     if version > 1 and flags & 3:
-        return name, None  # its type lies elsewhere
+        return name, None  # its type is stored elsewhere
     kind, shape = datatype(file, parts[1]), dataspace(file, parts[2])
     count = math.prod(shape)
     if count * kind.size > min(at.left, ATTRIBUTE):
-        raise FileError(f"the attribute {name[:40]!r} is longer than what is there of it")
+        raise FileError(f"the attribute {name[:40]!r} is truncated")
     return name, _value(file, kind, shape, at.take(count * kind.size))
 
 
@@ -79,7 +79,7 @@ def _text(file: File, reference: bytes) -> bytes:
         return b""
     found = _global_heap(file, address).get(index)
     if found is None or len(found) < length:
-        raise FileError("it names a text that is not there")
+        raise FileError("it refers to a string that is not there")
     file.keep(length)
     return found[:length].rstrip(b"\0")
 
@@ -92,7 +92,7 @@ def _global_heap(file: File, address: int) -> dict[int, bytes]:
     head.take(4)
     size = head.length()
     if size > ATTRIBUTE:
-        raise FileError(f"it has texts of {size} bytes; there may be {ATTRIBUTE}")
+        raise FileError(f"it has strings of {size} bytes; at most {ATTRIBUTE} are allowed")
     block = file.piece(address, size)
     block.take(head.at)
     found: dict[int, bytes] = {}

@@ -54,8 +54,8 @@ def dataspace(file: File, data: bytes) -> tuple[int, ...]:
     elif at.number(1) == 2:
         return (0,)
     if rank > 32:
-        raise FileError(f"it has a dataset of {rank} axes; there may be 32")
+        raise FileError(f"it has a dataset of {rank} axes; at most 32 are allowed")
     shape = tuple(at.length() for _ in range(rank))
     if math.prod(size for size in shape if size) > 2**60:
-        raise FileError(f"it has a dataset of shape {shape}, which nobody could hold")
+        raise FileError(f"it has a dataset of shape {shape}, which is too large")
     return shape

@@ -23,7 +23,7 @@ class File:
     Attributes
     ----------
     root : int
-        Where its first group lies.
+        The address of its first group.
     heaps : dict of int to dict of int to bytes
         The texts of the global heaps that have been read, by the places of the heaps.
 
@@ -42,10 +42,10 @@ class File:
         self.root = self._superblock()
 
     def _superblock(self) -> int:
-        """Return where the first group lies."""
+        """Return the address of the first group."""
         head = Cursor(self.raw(0, min(self.size, 128)))
         if head.take(8) != MAGIC:
-            raise FileError("it does not begin as HDF5 does")
+            raise FileError("it does not begin with HDF5's signature")
         version = head.version("a superblock", 0, 1, 2, 3)
         if version < 2:
             head.take(4)
@@ -69,7 +69,7 @@ class File:
     def raw(self, start: int, count: int) -> bytes:
         """Return bytes of the file, counted from its beginning."""
         if start < 0 or count < 0 or start + count > self.size:
-            raise FileError(f"it names a place beyond its end of {self.size} bytes")
+            raise FileError(f"it refers to a position beyond its end of {self.size} bytes")
         self.source.seek(start)
         found = self.source.read(count)
         if len(found) != count:
@@ -94,7 +94,7 @@ class File:
             raise FileError(f"it has more than {NODES} pieces of structure")
 
     def keep(self, count: int) -> None:
-        """Count bytes that are kept of the structure: pieces that lie one over another, or name one text many times."""
+        """Count bytes that are kept of the structure: pieces may overlap, or refer to one string many times."""
         self.kept += count
         most = min(8 * self.size, MOST) + SPARE
         if self.kept > most:

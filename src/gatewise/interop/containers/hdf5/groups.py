@@ -43,7 +43,7 @@ class Group:
 
     @cached_property
     def links(self) -> dict[str, int | str]:
-        """Where each member lies."""
+        """The address of each member."""
         return _links(self.file, self.messages)
 
     @cached_property
@@ -68,13 +68,13 @@ class Group:
         if not {1, 3} <= set(kinds):
             return Group(self.file, address, path, messages)
         if kinds[1].flags & 2 or kinds[3].flags & 2:
-            raise FileError(f"{path[:200]!r} has a type that lies elsewhere, which is not read")
+            raise FileError(f"{path[:200]!r} has a type that is stored elsewhere, which is not supported")
         shape, kind = dataspace(self.file, kinds[1].data), datatype(self.file, kinds[3].data)
         return Dataset(self.file, path, shape, kind, messages)
 
 
 def _links(file: File, messages: list[Message]) -> dict[str, int | str]:
-    """Return where each member of a group lies, or of what kind the link to it is."""
+    """Return the address of each member of a group, or the kind of the link to it."""
     found: dict[str, int | str] = {}
     for one in messages:
         at = file.cursor(one.data)
@@ -119,10 +119,10 @@ def _symbols(file: File, tree: int, heap: int) -> dict[str, int | str]:
             start, address, cache = at.number(file.offset_size), at.offset(), at.number(4)
             at.take(20)
             if start >= len(names):
-                raise FileError("it names a member whose name is not there")
+                raise FileError("the name of a member is missing")
             end = names.find(b"\0", start)
             if end < 0:
-                raise FileError("it names a member whose name has no end")
+                raise FileError("the name of a member has no end")
             file.keep(end - start)
             name = names[start:end].decode("utf-8", "replace")
             found[name] = "soft" if cache == 2 else file.address(address)

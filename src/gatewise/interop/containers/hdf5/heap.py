@@ -9,7 +9,7 @@ from gatewise.interop.containers.hdf5.trees import tree_2
 
 
 class Heap:
-    """A fractal heap: pieces of data by numbers that say where they lie."""
+    """A fractal heap: pieces of data, found by numbers that encode their positions."""
 
     def __init__(self, file: File, address: int) -> None:
         self.file = file
@@ -18,7 +18,7 @@ class Heap:
         at.version("a heap", 0)
         self.id_size = at.number(2)
         if at.number(2):
-            raise FileError("it keeps its names or attributes compressed, which is not read")
+            raise FileError("it keeps its names or attributes compressed, which is not supported")
         at.number(1)
         most = at.number(4)
         at.length()
@@ -61,7 +61,7 @@ class Heap:
         raise FileError("a heap in it holds less than it says")
 
     def _block(self, place: int) -> tuple[int, int, int]:
-        """Return where the block lies that holds a place of the heap, where in the heap it begins, and its size."""
+        """Return the address of the block that holds a position of the heap, its start in the heap, and its size."""
         root = self.file.address(self.root)
         if not self.rows:
             return root, 0, self.start
@@ -90,7 +90,7 @@ class Heap:
 
 
 def dense(file: File, heap: int, tree: int, kind: int) -> list[bytes]:
-    """Return what lies in a heap, in the order of the tree that leads there: of kind 5 links, of kind 8 attributes."""
+    """Return the objects in a heap in the order of their tree: links for kind 5, attributes for kind 8."""
     store = Heap(file, heap)
-    skip = {5: 4, 8: 0}[kind]  # bytes of a record that stand before the heap's number
+    skip = {5: 4, 8: 0}[kind]  # bytes of a record before the heap's number
     return [store.get(record[skip : skip + store.id_size]) for record in tree_2(file, tree, kind)]

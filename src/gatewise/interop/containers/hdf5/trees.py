@@ -1,4 +1,4 @@
-"""The B-trees of an HDF5 file: of version 1, to chunks and members, and of version 2, to what lies in a heap."""
+"""The B-trees of an HDF5 file: of version 1, to chunks and members, and of version 2, to the objects in a heap."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gatewise.interop.containers.hdf5.file import File
 
 
 def tree_1(file: File, address: int, kind: int, key: int, depth: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Yield the keys of a B-tree of version 1, and the places they stand before."""
+    """Yield the keys of a B-tree of version 1, and the addresses that follow them."""
     head = file.piece(address, 8 + 2 * file.offset_size)
     head.signature(b"TREE")
     found, level, entries = head.number(1), head.number(1), head.number(2)

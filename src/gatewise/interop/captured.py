@@ -1,4 +1,4 @@
-"""What capturing a live model gives: the trace of each call of each LSTM in it, held against the model's numbers."""
+"""What capturing a live model gives: the trace of each call of each LSTM in it, compared with the model's numbers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Captured:
     Attributes
     ----------
     name : str
-        Of the LSTM, as the model calls it.
+        The LSTM's name in the model.
     call : int
-        Which call of this LSTM in the run, from 0.
+        The number of the call of this LSTM in the run, from 0.
     trace : LSTMTrace
-        At the inputs that the LSTM was given.
+        At the inputs that the LSTM received.
     difference : float
-        The largest absolute difference between the trace's outputs and final states and the model's own; NaN where
-        the model put out NaN.
+        The largest absolute difference between the outputs and final states of the trace and those that the model
+        computed; NaN where the model computed NaN.
     notes : tuple of str
         What was not compared, and why.
     """
@@ -37,7 +37,7 @@ class Captured:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Captured {self.name!r}, call {self.call}: {self.trace!r}, off by {self.difference:.3g}>"
+        return f"<Captured {self.name!r}, call {self.call}, difference {self.difference:.3g}: {self.trace!r}>"
 
 
 def difference(pairs: Iterable[tuple[Array, Array]]) -> float:

@@ -1,4 +1,4 @@
-"""docs/doors.md is true: a trained model's file, its gates at its real inputs, and the picture of them."""
+"""docs/formats.md is true: a trained model's file, its gates at its real inputs, and the picture of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ matplotlib = pytest.importorskip("matplotlib")
 pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.peers
 
-PAGE = ROOT / "docs" / "doors.md"
+PAGE = ROOT / "docs" / "formats.md"
 FILES = ("silero_vad_16k_sequence.onnx", "silero_vad.jit")
 
 

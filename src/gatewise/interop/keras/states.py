@@ -1,0 +1,76 @@
+"""Keras' states: of each layer a list of arrays, h and c of each direction or cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.errors import OptionError
+from gatewise.interop import conventions
+from gatewise.interop.keras.live import numbers
+from gatewise.layers import LSTM
+from gatewise.layers.stack import States
+
+
+def read_state(state: Any, lstm: LSTM) -> States:
+    """Return the states of Keras layers as gatewise's, ``[layer][direction]``.
+
+    Parameters
+    ----------
+    state : list of tensors or arrays
+        (batch, units) each: ``[h, c]`` of an LSTM layer, ``[h, c, h, c]`` of a Bidirectional (forward, then backward),
+        as Keras takes and returns them; of several layers, or of stacked cells, a list of such lists.
+    lstm : LSTM
+        Which the state is of.
+
+    Raises
+    ------
+    ShapeError
+        If the number of arrays, or a shape, is not that of the LSTM's state.
+
+    Examples
+    --------
+    >>> import numpy as np, gatewise as gw
+    >>> state = read_state([np.zeros((5, 2)), np.ones((5, 2))], gw.LSTM(3, 2, rng=0))
+    >>> state[0][0].c.shape
+    (5, 2)
+    """
+    flat = [one if isinstance(one, np.ndarray) else numbers(one) for one in conventions.arrays_in(state)]
+    found = conventions.nested_state(lstm, flat)
+    conventions.listed_state(found, batched=True)
+    return found
+
+
+def write_state(state: States) -> list[list[Array]]:
+    """Return a state of gatewise's as lists of arrays, one for each layer, as Keras takes them.
+
+    Parameters
+    ----------
+    state : tuple of tuple of State
+        ``[layer][direction]``, with a batch axis.
+
+    Returns
+    -------
+    list of list of array (batch, units)
+        Of each layer ``[h, c]``, or ``[h, c, h, c]`` with two directions: what its ``initial_state`` takes.
+
+    Raises
+    ------
+    OptionError
+        If the state is not nested so, or h and c differ in size: Keras has no projection.
+    ShapeError
+        If it has no batch axis.
+
+    Examples
+    --------
+    >>> import gatewise as gw
+    >>> [[array.shape for array in layer] for layer in write_state(gw.LSTM(3, 2, num_layers=2, rng=0).zero_state(5))]
+    [[(5, 2), (5, 2)], [(5, 2), (5, 2)]]
+    """
+    rows = conventions.listed_state(state, batched=True)
+    for one in (one for row in rows for one in row):
+        if one.h.shape != one.c.shape:
+            raise OptionError(f"Keras' LSTM has no projection, but h has shape {one.h.shape} and c {one.c.shape}")
+    return [[part for one in row for part in one] for row in rows]

@@ -1,0 +1,85 @@
+"""ONNX' states: of each node LSTM, h and c with its directions on the first axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatewise import arrays
+from gatewise.arrays import Array
+from gatewise.errors import ShapeError
+from gatewise.interop import conventions
+from gatewise.layers import LSTM
+from gatewise.layers.stack import States
+from gatewise.showing import counted
+
+
+def read_state(state: Any, lstm: LSTM) -> States:
+    """Return the states of nodes LSTM as gatewise's, ``[layer][direction]``.
+
+    Parameters
+    ----------
+    state : pair of arrays, or list of pairs
+        ``(initial_h, initial_c)`` or ``(Y_h, Y_c)`` of a node, (directions, batch, size) each; of several layers, a
+        list of such pairs.
+    lstm : LSTM
+        Which the state is of.
+
+    Raises
+    ------
+    ShapeError
+        If the number of arrays, or a shape, is not that of the LSTM's state.
+
+    Examples
+    --------
+    >>> import numpy as np, gatewise as gw
+    >>> lstm = gw.LSTM(3, 2, bidirectional=True, rng=0)
+    >>> state = read_state((np.zeros((2, 5, 2)), np.ones((2, 5, 2))), lstm)
+    >>> state[0][1].c.shape
+    (5, 2)
+    """
+    nodes = [arrays.numbers("a state", one, lstm.dtype) for one in conventions.arrays_in(state)]
+    directions = len(lstm.directions)
+    for array in nodes:
+        if array.ndim != 3 or len(array) != directions:
+            raise ShapeError(f"a state of a node has shape {array.shape}; it must be ({directions}, batch, size)")
+    if len(nodes) % 2:
+        raise ShapeError(f"the state has {counted(len(nodes), 'array')}; each layer has two, initial_h and initial_c")
+    pairs = zip(nodes[::2], nodes[1::2], strict=True)
+    return conventions.nested_state(lstm, [part for both in pairs for pair in zip(*both, strict=True) for part in pair])
+
+
+def write_state(state: States) -> list[tuple[Array, Array]]:
+    """Return a state of gatewise's as pairs of arrays, one for each layer, as nodes LSTM take them.
+
+    Parameters
+    ----------
+    state : tuple of tuple of State
+        ``[layer][direction]``, with a batch axis.
+
+    Returns
+    -------
+    list of (initial_h, initial_c)
+        Arrays (directions, batch, size).
+
+    Raises
+    ------
+    OptionError
+        If the state is not nested so.
+    ShapeError
+        If it has no batch axis, or the directions of a layer differ in size.
+
+    Examples
+    --------
+    >>> import gatewise as gw
+    >>> ((h, c),) = write_state(gw.LSTM(3, 2, bidirectional=True, rng=0).zero_state(5))
+    >>> h.shape
+    (2, 5, 2)
+    """
+    pairs = []
+    for number, row in enumerate(conventions.listed_state(state, batched=True)):
+        if len(shapes := dict.fromkeys((one.h.shape, one.c.shape) for one in row)) > 1:
+            raise ShapeError(f"the directions of layer {number} differ in the shapes of h and c: {[*shapes]}")
+        pairs.append((np.stack([one.h for one in row]), np.stack([one.c for one in row])))
+    return pairs

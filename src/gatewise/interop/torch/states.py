@@ -1,0 +1,91 @@
+"""PyTorch's states: h and c of all layers and directions stacked on the first axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatewise import arrays
+from gatewise.arrays import Array
+from gatewise.errors import OptionError, ShapeError
+from gatewise.interop import conventions
+from gatewise.interop.torch.tensors import numbers
+from gatewise.layers import LSTM
+from gatewise.layers.stack import States
+
+
+def read_state(state: Any, lstm: LSTM) -> States:
+    """Return a state ``(h, c)`` of `torch.nn.LSTM` as gatewise's, ``[layer][direction]``.
+
+    Parameters
+    ----------
+    state : pair of tensors or arrays
+        (layers · directions, batch, size) each, or without the batch axis; h has the projection's size where there is
+        one. Those of an `nn.LSTMCell` lack the first axis: give ``(h[None], c[None])``.
+    lstm : LSTM
+        Which the state is of.
+
+    Raises
+    ------
+    OptionError
+        If it is no pair.
+    ShapeError
+        If the shapes are not those of the LSTM's state.
+
+    Examples
+    --------
+    >>> import numpy as np, gatewise as gw
+    >>> lstm = gw.LSTM(3, 2, num_layers=2, rng=0)
+    >>> state = read_state((np.zeros((2, 5, 2)), np.ones((2, 5, 2))), lstm)
+    >>> state[1][0].c.shape
+    (5, 2)
+    """
+    try:
+        h, c = state
+    except (TypeError, ValueError):
+        raise OptionError(f"a state of PyTorch is a pair (h, c), not {type(state).__name__}") from None
+    both, count = [], len(lstm.cells())
+    for name, given in zip("hc", (h, c), strict=True):
+        array = arrays.numbers(name, numbers(given) if hasattr(given, "detach") else given, lstm.dtype)
+        both.append(array)
+        if array.ndim not in (2, 3) or len(array) != count:
+            raise ShapeError(
+                f"{name} has shape {array.shape}; it must be ({count}, batch, size) or ({count}, size), since the LSTM"
+                f" has {count} layers and directions"
+            )
+    return conventions.nested_state(lstm, [part for pair in zip(*both, strict=True) for part in pair])
+
+
+def write_state(state: States) -> tuple[Array, Array]:
+    """Return a state of gatewise's as PyTorch's pair ``(h, c)`` of NumPy arrays: see `torch.from_numpy`.
+
+    Parameters
+    ----------
+    state : tuple of tuple of State
+        ``[layer][direction]``, with or without a batch axis.
+
+    Returns
+    -------
+    h, c : array (layers · directions, batch, size)
+        Without the batch axis where the state has none.
+
+    Raises
+    ------
+    OptionError
+        If the state is not nested so.
+    ShapeError
+        If its layers have different sizes, which PyTorch cannot stack.
+
+    Examples
+    --------
+    >>> import gatewise as gw
+    >>> h, c = write_state(gw.LSTM(3, 2, num_layers=2, rng=0).zero_state(5))
+    >>> h.shape
+    (2, 5, 2)
+    """
+    flat = [one for row in conventions.listed_state(state) for one in row]
+    for name in ("h", "c"):
+        if len(shapes := dict.fromkeys(getattr(one, name).shape for one in flat)) > 1:
+            raise ShapeError(f"PyTorch stacks the {name} of all layers, which must have one shape, not {[*shapes]}")
+    return np.stack([one.h for one in flat]), np.stack([one.c for one in flat])

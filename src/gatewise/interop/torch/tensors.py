@@ -1,0 +1,36 @@
+"""PyTorch itself, loaded when it is needed, and its tensors as arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gatewise.arrays import Array
+from gatewise.errors import MissingExtraError, OptionError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def library() -> Any:
+    """Return PyTorch.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("a live PyTorch module needs PyTorch: pip install torch") from None
+    return torch
+
+
+def numbers(tensor: torch.Tensor) -> Array:
+    """Return a tensor on any device as an array of float32 or float64."""
+    torch = library()
+    if tensor.is_meta:
+        raise OptionError("a module on PyTorch's device 'meta' has shapes, but no numbers")
+    wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
+    found: Array = tensor.detach().to("cpu", wide).numpy()
+    return found

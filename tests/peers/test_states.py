@@ -1,0 +1,221 @@
+"""States and gradients between gatewise and PyTorch, Keras and onnxruntime, live; and one `capture` for all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from agreement import assert_agree
+from pairwise import cover
+from peers.keras_live import L, keras
+from peers.onnx_running import CLOSE, ask, inputs_of, lstm_of
+
+import gatewise as gw
+from gatewise.interop import keras as gw_keras
+from gatewise.interop import onnx as gw_onnx
+from gatewise.interop import torch as gw_torch
+
+torch = pytest.importorskip("torch")
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
+
+EXACT = 1e-12
+IN_TORCH = cover(
+    {"layers": (1, 2, 3), "bidirectional": (False, True), "projected": (False, True), "batched": (True, False)}
+)
+
+
+def drawn(lstm, batch, rng):
+    return [
+        [gw.State(*(rng.normal(size=part.shape).astype(lstm.dtype) for part in one)) for one in row]
+        for row in lstm.zero_state(batch)
+    ]
+
+
+def by_place(state):
+    return {
+        f"{letter}{layer}{place}": part
+        for layer, row in enumerate(state)
+        for place, one in enumerate(row)
+        for letter, part in one._asdict().items()
+    }
+
+
+@pytest.mark.parametrize("case", IN_TORCH, ids=str)
+def test_pytorch_runs_and_learns_from_a_given_state_as_gatewise_does(case):
+    rng = np.random.default_rng(0)
+    module = torch.nn.LSTM(
+        3,
+        4,
+        case["layers"],
+        bidirectional=case["bidirectional"],
+        proj_size=2 if case["projected"] else 0,
+        dtype=torch.float64,
+    )
+    lstm = gw_torch.read(module)
+    batch = 5 if case["batched"] else None
+    x = rng.normal(size=(6, 3) if batch is None else (6, batch, 3))
+    state = drawn(lstm, batch, rng)
+    given = [torch.tensor(part, requires_grad=True) for part in gw_torch.write_state(state)]
+    y, finals = module(torch.from_numpy(x), given)
+    trace = lstm.trace(x, state)
+    ours, after = lstm(x, state)
+    theirs = gw_torch.read_state(finals, lstm)
+    want = by_place(theirs) | {"y": y.detach().numpy()}
+    assert_agree(by_place(after) | {"y": ours}, want, EXACT)
+
+    dy = rng.normal(size=ours.shape)
+    (y * torch.from_numpy(dy)).sum().backward()
+    gradients = gw.backward(trace, dy)
+    named = gw_torch.write_gradients(gradients, lstm)
+    assert list(named) == [name for name, _ in module.named_parameters()]
+    assert_agree(named, {name: one.grad.numpy() for name, one in module.named_parameters()}, EXACT)
+    of_state = dict(zip("hc", gw_torch.write_state(gradients.state), strict=True))
+    assert_agree(of_state, {name: one.grad.numpy() for name, one in zip("hc", given, strict=True)}, EXACT)
+
+
+def test_a_cell_of_pytorchs_goes_on_from_a_state_of_gatewise_s():
+    cell = torch.nn.LSTMCell(3, 4, dtype=torch.float64)
+    lstm, rng = gw_torch.read(cell), np.random.default_rng(0)
+    x, state = rng.normal(size=(1, 5, 3)), drawn(gw_torch.read(cell), 5, rng)
+    h, c = cell(torch.from_numpy(x[0]), [torch.from_numpy(part[0]) for part in gw_torch.write_state(state)])
+    after = gw_torch.read_state((h[None], c[None]), lstm)
+    assert_agree(by_place(lstm(x, state)[1]), by_place(after), EXACT)
+
+
+def test_states_and_modules_of_half_precision_are_read():
+    module = torch.nn.LSTM(3, 4, dtype=torch.bfloat16)
+    lstm = gw_torch.read(module)
+    h = torch.randn(1, 2, 4, dtype=torch.bfloat16)
+    ((found,),) = gw_torch.read_state((h, h), lstm)
+    np.testing.assert_array_equal(found.h, h[0].float().numpy(), strict=True)
+
+
+def test_the_lstm_of_a_module_is_read_by_its_name():
+    model = torch.nn.ModuleDict({"a": torch.nn.LSTM(3, 4), "b": torch.nn.LSTMCell(4, 5), "c": torch.nn.Linear(5, 1)})
+    assert gw_torch.read(model, "b").hidden_size == 5
+    del model["a"]
+    assert gw_torch.read(model).hidden_size == 5
+    model["a"] = torch.nn.LSTM(3, 4)
+    with pytest.raises(gw.OptionError, match=r"holds 2 LSTMs; name one of them: 'b', 'a'"):
+        gw_torch.read(model)
+    with pytest.raises(gw.OptionError, match=r"no LSTM 'd' in this ModuleDict; it has 'b', 'a'"):
+        gw_torch.read(model, "d")
+    with pytest.raises(gw.OptionError, match=r"gatewise\.interop\.torch\.read"):
+        gw.load(model)
+
+
+# Keras, on PyTorch.
+
+
+def of_keras(kind):
+    more = {"return_sequences": True, "return_state": True, "dtype": "float64"}
+    if kind == "stacked":
+        return L.RNN([L.LSTMCell(4, dtype="float64"), L.LSTMCell(2, dtype="float64")], **more)
+    inner = L.LSTM(4, **more)
+    return inner if kind == "lstm" else L.Bidirectional(inner, dtype="float64")
+
+
+@pytest.mark.parametrize("kind", ["lstm", "bidirectional", "stacked"])
+def test_keras_runs_and_learns_from_a_given_state_as_gatewise_does(kind):
+    close = CLOSE if kind == "stacked" else EXACT  # Keras rounds to float32 in an RNN of cells, whatever its dtype
+    rng, layer = np.random.default_rng(0), of_keras(kind)
+    layer.build((5, 6, 3))
+    for one in layer.trainable_variables:
+        one.assign(rng.normal(size=one.shape))
+    lstm = gw_keras.read(layer)
+    x, state = rng.normal(size=(6, 5, 3)), drawn(lstm, 5, rng)
+    written = gw_keras.write_state(state)
+    given = torch.from_numpy(x.swapaxes(0, 1).copy())
+    y, *finals = layer(given, initial_state=written if kind == "stacked" else written[0])
+    ours, after = lstm(x, state)
+    want = by_place(gw_keras.read_state(finals, lstm)) | {"y": y.detach().numpy().swapaxes(0, 1)}
+    assert_agree(by_place(after) | {"y": ours}, want, close)
+
+    dy = rng.normal(size=ours.shape)
+    (y * torch.from_numpy(dy.swapaxes(0, 1).copy())).sum().backward()
+    found = gw_keras.write_gradients(gw.backward(lstm.trace(x, state), dy), lstm)
+    theirs = [one.value.grad.numpy() for one in layer.trainable_variables]
+    assert_agree(found, dict(zip(found, theirs, strict=True)), close)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_layers": 3}, {"num_layers": 2, "bidirectional": True}], ids=str)
+def test_gradients_bear_the_paths_of_the_variables_of_the_model_that_is_written(options):
+    lstm = gw.LSTM(3, 4, rng=0, dtype=np.float64, **options)
+    model, rng = gw_keras.write(lstm), np.random.default_rng(0)
+    x = rng.normal(size=(6, 5, 3))
+    y = model(torch.from_numpy(x.swapaxes(0, 1).copy()))
+    dy = rng.normal(size=(6, 5, lstm.output_size))
+    (y * torch.from_numpy(dy.swapaxes(0, 1).copy())).sum().backward()
+    found = gw_keras.write_gradients(gw.backward(lstm.trace(x), dy), lstm)
+    assert list(found) == [one.path for one in model.trainable_variables]
+    assert_agree(found, {one.path: one.value.grad.numpy() for one in model.trainable_variables}, EXACT)
+
+
+# onnxruntime.
+
+IN_ONNX = cover(
+    {"variant": ("plain", "peephole"), "directions": (1, 2), "layers": (1, 2), "gates": (False, True), "wide": (0, 2)},
+    allowed=lambda case: not case["wide"] or case["gates"],
+)
+
+
+@pytest.mark.parametrize("case", IN_ONNX, ids=str)
+def test_onnxruntime_runs_from_a_given_state_as_gatewise_does(case):
+    options = {name: case[name] for name in ("directions", "layers")}
+    lstm = lstm_of(case["variant"], projection=case["wide"] or None, **options)
+    rng = np.random.default_rng(0)
+    given, _ = inputs_of(lstm, rng)
+    state = drawn(lstm, given["X"].shape[1], rng)
+    ends = [f"_{layer}" if lstm.num_layers > 1 else "" for layer in range(lstm.num_layers)]
+    for end, (h, c) in zip(ends, gw_onnx.write_state(state), strict=True):
+        given |= {f"h0{end}": h, f"c0{end}": c}
+    answers = ask(gw_onnx.write(lstm, gates=case["gates"]), given)
+    theirs = gw_onnx.read_state([(answers[f"hn{end}"], answers[f"cn{end}"]) for end in ends], lstm)
+    ours, after = lstm(given["X"], state)
+    assert_agree(by_place(after) | {"y": ours}, by_place(theirs) | {"y": answers["Y"]}, CLOSE)
+
+
+# One verb for all.
+
+
+def test_one_verb_captures_a_module_a_keras_model_and_an_onnx_file(tmp_path):
+    x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32)
+    lstm = gw.LSTM(3, 4, rng=0)
+    gw_onnx.write(lstm, tmp_path / "model.onnx")
+    zeros = np.zeros((1, 5, 4), np.float32)
+    seen = [
+        gw.capture(gw_torch.write(lstm), torch.from_numpy(x)),
+        gw.capture(gw_keras.write(lstm), x.swapaxes(0, 1)),
+        gw.capture(tmp_path / "model.onnx", x, zeros, zeros),
+        gw.capture(str(tmp_path / "model.onnx"), x, c0=zeros, h0=zeros),
+        gw.capture(gw_onnx.write(lstm), X=x, h0=zeros, c0=zeros),
+    ]
+    for (one,) in seen:
+        assert isinstance(one, gw.Captured)
+        assert one.difference < CLOSE
+        np.testing.assert_array_equal(one.trace[0].forget_gate, lstm.trace(x)[0].forget_gate)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named", "words"),
+    [
+        ((1, 2, 3, 4), {}, "4 inputs are given by position; .* has 3 inputs: X, h0, c0"),
+        ((1,), {"X": 1}, "'X' is given twice"),
+        ((1,), {"h0": 1}, "the input 'c0' is missing"),
+        (({"X": 1},), {}, r"capture\(model, \*\*inputs\)"),
+    ],
+    ids=["too many", "twice", "missing", "a mapping"],
+)
+def test_inputs_of_a_graph_are_refused_in_a_sentence_where_they_do_not_fit(inputs, named, words, tmp_path):
+    gw_onnx.write(gw.LSTM(3, 4, rng=0), tmp_path / "model.onnx")
+    with pytest.raises(gw.OptionError, match=words):
+        gw.capture(tmp_path / "model.onnx", *inputs, **named)
+
+
+def test_a_keras_model_that_is_also_a_module_of_pytorch_is_read_as_keras():
+    assert isinstance(gw_keras.write(gw.LSTM(3, 4, rng=0)), torch.nn.Module) == (keras.backend.backend() == "torch")
+    with pytest.raises(gw.OptionError, match=r"gatewise\.interop\.keras\.read"):
+        gw.load(gw_keras.write(gw.LSTM(3, 4, rng=0)))
