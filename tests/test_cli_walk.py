@@ -104,7 +104,7 @@ def test_a_template_is_an_empty_sheet_and_is_not_written_over(suffix, options, c
     assert exit_code(["check", path, *run]) == 0
     assert capsys.readouterr().out.startswith("Nothing is written yet.")
     before = Path(path).read_bytes()
-    assert "there is such a file" in refused(capsys, "check", path, "--template", *options)
+    assert "the file exists" in refused(capsys, "check", path, "--template", *options)
     assert Path(path).read_bytes() == before
 
 
