@@ -478,7 +478,7 @@ def test_axes_are_those_of_the_states_where_nobody_says(here, capsys):
     del case["hn"]
     np.savez("case.npz", **case)
     assert exit_code(["verify", "model.safetensors", "--io", "case.npz"]) == 1
-    assert "axes of time and batch" in capsys.readouterr().out
+    assert "the time and batch axes are swapped" in capsys.readouterr().out
     assert exit_code(["verify", "model.safetensors", "--io", "case.npz", "--axes", "batch,time,feature"]) == 0
 
 
