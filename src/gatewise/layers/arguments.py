@@ -86,7 +86,10 @@ def settled_state(stack: Stack, state: Any, batch: int | None) -> States:
     except TypeError:
         counts, nested = [], False
     if not nested or counts != [len(layer) for layer in expected]:
-        raise ShapeError(f"the state must have {nesting(stack)}, each a State(h, c)")
+        raise ShapeError(
+            f"the state must have {nesting(stack)}, each a State(h, c);"
+            " read_state of gatewise.interop.torch, .keras and .onnx reads what those frameworks stack"
+        )
     found: list[tuple[State, ...]] = []
     for number, (given, zeros) in enumerate(zip(state, expected, strict=True)):
         row = []
