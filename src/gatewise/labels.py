@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.errors import OptionError, ShapeError
+from gatewise.showing import counted
 
 NAMES = ("features", "units", "sequences", "times", "outputs")  # the kinds of names that Labels hold
 RESOLUTIONS = ("D", "h", "m", "s", "ms", "us", "ns")  # of dates, coarsest first
@@ -132,7 +133,7 @@ class Labels:
         for kind, count in counts.items():
             given = getattr(self, kind)
             if given is not None and len(given) != count:
-                raise ShapeError(f"there are {len(given)} labels of {kind} for {count} {kind}")
+                raise ShapeError(f"there are {len(given)} labels of {kind} for {counted(count, kind[:-1])}")
 
     def feature(self, index: int) -> str:
         """Return the name of a feature."""
