@@ -20,7 +20,7 @@ hypothesis.settings.load_profile("gatewise")
 
 @pytest.fixture
 def few_differences(monkeypatch):
-    """Let the gradient check of a walk back compare few entries: where a test is of something else."""
+    """Let the gradient check of a backward walk compare few entries: where a test is of something else."""
     monkeypatch.setattr("gatewise.diagnostics.gradient_check.MOST", 4)
 
 

@@ -201,7 +201,7 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--activation", "i=hard_sigmoid"], "hard_sigmoid needs alpha and beta"),
         (["--activation", "sigmoid"], "--activation must be GATE=NAME, as in --activation input_gate=hard_sigmoid"),
         (["--activation", "x=tanh"], "--activation names no gate 'x'; allowed: input_gate, forget_gate, candidate"),
-        (["--activation", "i=tanh", "--activation", "input_gate=relu"], "--activation gives the input_gate twice"),
+        (["--activation", "i=tanh", "--activation", "input_gate=relu"], "--activation gives input_gate twice"),
         (["--at", "2"], "there is no step 2; this run has steps 0 to 0"),
         (["--steps", "30", "--at", "1", "--all"], "--all does not go with --at, which shows one step"),
         (["--steps", "30", "--at", "1", "--brief"], "--brief does not go with --at, which shows one step"),

@@ -373,7 +373,7 @@ SPOILED = {
     "nam with null among its weights": ("Neural Amp Modeler", put("weights", 4, lambda _: None), ["nothing"]),
     "nam with true among its weights": ("Neural Amp Modeler", put("weights", 4, True), ["weights", "True"]),
     "nam with a list among its weights": ("Neural Amp Modeler", put("weights", 4, [1.0]), ["weights", "depth"]),
-    "nam with a huge whole number": ("Neural Amp Modeler", put("weights", 4, 10**400), ["weights", "too large"]),
+    "nam with a huge integer": ("Neural Amp Modeler", put("weights", 4, 10**400), ["weights", "too large"]),
     "icu without dim": ("ICU", put("mat3", "dim", None), ["mat3", "'dim'"]),
     "icu with dim of three": ("ICU", put("mat3", "dim", [1, 3, 12]), ["mat3", "dim"]),
     "icu with negative dim": ("ICU", put("mat3", "dim", [-3, -12]), ["mat3", "dim"]),

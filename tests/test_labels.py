@@ -53,6 +53,23 @@ def test_names_of_times_are_left_as_they_are():
     assert gw.Labels(times=range(2)).times == ("0", "1")
 
 
+@pytest.mark.parametrize("kind", ["features", "units", "sequences", "times", "outputs"])
+def test_an_iterator_gives_its_names_once(kind):
+    assert getattr(gw.Labels(**{kind: (name for name in "ab")}), kind) == ("a", "b")
+
+
+class Timestamp(datetime.datetime):
+    """An instant with nanoseconds, as pandas has it."""
+
+    def to_datetime64(self):
+        return np.datetime64(datetime.datetime(self.year, self.month, self.day), "ns") + np.timedelta64(7, "ns")
+
+
+def test_a_timestamp_keeps_its_nanoseconds():
+    labels = gw.Labels(times=[Timestamp(2001, 1, 1), Timestamp(2001, 1, 2)])
+    assert list(map(str, labels.times)) == ["2001-01-01T00:00:00.000000007", "2001-01-02T00:00:00.000000007"]
+
+
 @pytest.mark.parametrize("labels", [gw.Labels(), LABELS, WHOLE, *(gw.Labels(times=dates) for dates in DATES.values())])
 def test_labels_survive_plain_data(labels):
     assert gw.Labels.from_json(labels.to_json()) == labels
@@ -68,6 +85,9 @@ def test_labels_survive_plain_data(labels):
         ({"features": ["a"], "measures": {"a": 3}}, ["'a'", "3", "quantity"]),
         ({"features": ["a"], "measures": {"a": ("rain", "mm", "d")}}, ["'a'", "quantity"]),
         ({"features": ["a"], "measures": ["rain"]}, ["measures", "rain"]),
+        ({"features": {"a"}}, ["features", "{'a'}"]),  # in no order
+        ({"times": DAYS[None]}, ["times", "(1, 5)"]),
+        ({"times": np.array([0, 1], "datetime64[ps]")}, ["nanoseconds", "ps"]),
     ],
 )
 def test_wrong_labels_are_refused_in_one_sentence(given, parts):
@@ -104,6 +124,20 @@ def test_measures_and_dates_are_coordinates_of_xarray():
     assert output.output_quantity.values.tolist() == ["", "", "", "discharge"]
 
 
+@pytest.mark.parametrize("first", ["1066-10-14", "2001-01-30", "9999-12-01", "1066-10-14T12", "1066-10-14T00:00:00.1"])
+def test_xarray_has_the_dates_of_any_century(first):
+    dates = np.datetime64(first) + np.arange(5)
+    trace = gw.LSTM(2, 4, rng=0).trace(np.ones((5, 2)), labels=gw.Labels(times=dates))
+    np.testing.assert_array_equal(trace[0].to_xarray().time.values.astype(dates.dtype), dates)
+
+
+def test_directions_that_are_not_merged_are_named_in_xarray():
+    trace = gw.LSTM(2, 4, bidirectional=True, merge="none", rng=0).trace(np.ones((5, 2)))
+    output = trace.to_xarray()["output"].y
+    for direction in trace.directions:
+        np.testing.assert_array_equal(output.sel(direction=direction), trace[0, direction].hidden_state)
+
+
 def test_a_network_s_outputs_are_those_of_its_head():
     network = gw.Network(gw.LSTM(2, 4, rng=0), head=gw.Linear(np.ones((1, 4), np.float32)))
     labels = gw.Labels(("prcp", "tmax"), outputs=("q",), times=DAYS, measures={"q": "discharge", "prcp": "rain"})
@@ -112,7 +146,7 @@ def test_a_network_s_outputs_are_those_of_its_head():
     assert trace.lstm.labels == labels.replace(outputs=None)
     with pytest.raises(gw.ShapeError) as caught:
         network.trace(np.ones((5, 3, 2)), labels=labels.replace(outputs=("q", "r")))
-    cases.one_sentence(caught.value, "2 labels of outputs", "1 outputs")
+    cases.one_sentence(caught.value, "2 labels of outputs", "1 output")
 
 
 @pairs(merge=MERGES[:-1], bidirectional=(False, True), projection=(None, 3), named=(False, True))

@@ -131,6 +131,19 @@ def test_a_glance_has_the_steps_alone(steps, format):
     assert walk.render(format)
 
 
+@pytest.mark.parametrize("steps", [1, 3, 30])
+@pytest.mark.parametrize("format", ENDINGS)
+def test_a_glance_at_a_backward_pass_has_the_gradients_of_the_cell_states_too(steps, format):
+    trace = trace_of(steps)
+    walk = gw.walk(trace, brief=True, backward=True)
+    assert [one.key for one in walk.sections] == ["sequence", "through_time"]
+    tables = blocks(walk, "through_time", Table)
+    assert [len(table.rows) for table in tables] == [steps] * 4
+    found = gw.backward(trace, dstate=gw.State(np.ones((1, 4)), np.zeros((1, 4))))
+    np.testing.assert_allclose([table.rows[-1][1][-1] for table in tables], found.state.c[0], rtol=1e-9)
+    assert walk.render(format)
+
+
 def test_a_glance_at_very_many_steps_has_the_first_and_the_last_and_says_how_many_it_leaves_out():
     trace = trace_of(1000)
     for table in blocks(gw.walk(trace, brief=True), "sequence", Table):

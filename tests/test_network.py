@@ -376,6 +376,14 @@ def test_parts_that_do_not_fit_are_refused_in_one_sentence(parts, kind, words):
     cases.one_sentence(caught.value, *words)
 
 
+@pytest.mark.parametrize("make", [gw.Network, gw.Stream, gw.verify])
+@pytest.mark.parametrize("given", [None, "lstm.onnx", gw.LSTMCell(2, 3), gw.LSTM(2, 3).trace(np.ones((1, 2)))], ids=str)
+def test_what_is_no_lstm_is_refused_in_one_sentence(make, given):
+    with pytest.raises(gw.OptionError) as caught:
+        make(given, *([np.ones((1, 2))] * 2 if make is gw.verify else []))
+    cases.one_sentence(caught.value, "LSTM", type(given).__name__)
+
+
 def test_a_head_needs_one_output_to_read():
     lstm = gw.LSTM(2, 3, bidirectional=True, merge="none", dtype=np.float64, rng=0)
     with pytest.raises(gw.OptionError) as caught:

@@ -74,7 +74,7 @@ REFUSED = {
     "B of other units": (with_array(B=np.zeros((1, 7), np.float32)), ["B", "(1, 7)", "(1, 32)"]),
     "P of other units": (with_array(P=np.zeros((1, 5), np.float32)), ["P", "(1, 5)", "(1, 12)"]),
     "two types": (with_array(R=small()["R"].astype(np.float64)), ["float64", "one floating-point type"]),
-    "whole numbers": (with_array(**{one: small()[one].astype(np.int32) for one in "WRB"}), ["int32"]),
+    "integers": (with_array(**{one: small()[one].astype(np.int32) for one in "WRB"}), ["int32"]),
     "fewer bytes than the shape": (edited(lambda model: tensor_of(model).dims.__setitem__(2, 30)), ["1920", "192"]),
     "a huge shape": (edited(lambda model: tensor_of(model).dims.__setitem__(2, 2**60)), ["bytes", "192"]),
     "a negative shape": (edited(lambda model: tensor_of(model).dims.__setitem__(2, -3)), ["-3"]),
@@ -298,7 +298,7 @@ def test_without_the_onnx_package_one_sentence_names_what_to_install(package, mo
     for ask in (lambda: gw_onnx.read(path), lambda: gw_onnx.write(gw.LSTM(2, 3))):
         with pytest.raises(gw.MissingExtraError) as caught:
             ask()
-        cases.one_sentence(caught.value, 'pip install "gatewise[onnx]"')
+        cases.one_sentence(caught.value, "pip install onnx")
 
 
 def test_weights_that_are_not_finite_are_read_with_a_warning_that_names_them(tmp_path):

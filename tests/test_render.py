@@ -254,7 +254,7 @@ def test_all_formats_show_the_same_numbers(variant, projection, dropout, way, no
 
 
 def hold_all_formats(variant, projection, dropout, way, notation):
-    """Read every format of a walk back."""
+    """Read every format of a backward walk."""
     walk = walk_of(variant, projection, dropout, way, notation)
     shown = {format: walk.render(format) for format in ENDINGS if format != "text"}
     shown["text"] = walk.render("text")

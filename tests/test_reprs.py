@@ -60,6 +60,22 @@ def test_the_first_numbers_of_small_arrays_are_shown_and_no_others():
             assert numbers == expected, line
 
 
+@pytest.mark.parametrize(
+    ("less", "words"),
+    [
+        ({}, "everything kept"),
+        ({"every": 2}, "all quantities of every 2nd step kept"),
+        ({"units": [0, 2]}, "all quantities of 2 units kept"),
+        ({"keep": ["cell_state", "forget_gate"]}, "forget_gate and cell_state kept"),
+        ({"keep": "forget_gate", "units": [1], "every": 3}, "forget_gate of 1 unit of every 3rd step kept"),
+        ({"keep": []}, "nothing kept"),
+    ],
+)
+def test_a_trace_says_all_that_it_kept(less, words):
+    trace = gw.LSTM(2, 3, num_layers=2, rng=0).trace(np.ones((5, 2)), **less)
+    assert repr(trace).splitlines()[0].endswith(f", {words}")
+
+
 def test_a_trace_on_file_is_not_read_for_its_repr(tmp_path):
     trace = gw.LSTM(4, 32, rng=0).trace(np.ones((100, 2, 4)), out=tmp_path / "trace")
     assert "(100, 2, 32)" in repr(trace[0])

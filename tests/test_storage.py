@@ -218,6 +218,25 @@ def test_a_missing_file_or_folder_is_refused_in_one_sentence(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("path", [None, 3, b"lstm", ["lstm"]])
+def test_what_is_no_path_is_refused_in_one_sentence(path):
+    lstm = gw.LSTM(2, 3, rng=0)
+    asked = [lambda: gw.save(lstm, path), lambda: gw.load(path), lambda: gw.load_trace(path)]
+    asked += [] if path is None else [lambda: lstm.trace(np.ones((1, 2)), out=path)]
+    for ask in asked:
+        with pytest.raises(gw.OptionError) as caught:
+            ask()
+        cases.one_sentence(caught.value, "path", type(path).__name__)
+
+
+def test_what_is_not_of_gatewise_is_not_saved(tmp_path):
+    foreign = type("LSTM", (), {"__module__": "torch.nn.modules.rnn"})()
+    with pytest.raises(gw.OptionError) as caught:
+        gw.save(foreign, tmp_path / "lstm")
+    cases.one_sentence(caught.value, "gatewise", "torch.nn.modules.rnn.LSTM")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_path_is_taken_as_text_too(tmp_path):
     gw.save(gw.LSTM(2, 3, rng=0), f"{tmp_path}/lstm")
     assert gw.load(f"{tmp_path}/lstm").hidden_size == 3

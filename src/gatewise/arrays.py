@@ -26,7 +26,7 @@ quiet = np.errstate(all="ignore")  # NaN and infinity go through as they are, an
 def float_type(dtype: npt.DTypeLike) -> np.dtype[np.floating[Any]]:
     """Return `dtype` as a NumPy type; only float32 and float64 are allowed."""
     try:
-        found: np.dtype[Any] | None = np.dtype(dtype)
+        found: np.dtype[Any] | None = None if dtype is None else np.dtype(dtype)  # None would be float64 to NumPy
     except TypeError:
         found = None
     if found in _FOUND:

@@ -12,6 +12,7 @@ from gatewise import gates
 from gatewise.arrays import size
 from gatewise.errors import OptionError, one_of
 from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
+from gatewise.showing import counted, nth
 
 STATES = ("cell_state", "hidden_state", "unprojected_state")
 QUANTITIES = (*gates.NAMES, *STATES)
@@ -54,6 +55,14 @@ class Keep:
     def everything(self) -> bool:
         """Whether nothing is left out, so that steps can be shown and gradients computed."""
         return self.quantities == QUANTITIES and self.units is None and self.every == 1
+
+    def __str__(self) -> str:
+        """Say what is kept: everything, or which quantities, of which units and steps."""
+        if self.everything:
+            return "everything"
+        said = "all quantities" if self.quantities == QUANTITIES else " and ".join(self.quantities) or "nothing"
+        said += "" if self.units is None else f" of {counted(len(self.units), 'unit')}"
+        return said if self.every == 1 else f"{said} of every {nth(self.every)} step"
 
     @cached_property
     def gate_letters(self) -> str:

@@ -57,7 +57,7 @@ def dataset(
     return _labelled(variables, axes, "feature", measures, attributes)
 
 
-def tree(output: Array, labels: Labels, cells: Mapping[str, Any]) -> Any:
+def tree(output: Array, labels: Labels, directions: Sequence[str], cells: Mapping[str, Any]) -> Any:
     """Return an `xarray.DataTree` of the datasets of all cells, and of what the LSTM put out.
 
     Parameters
@@ -65,6 +65,7 @@ def tree(output: Array, labels: Labels, cells: Mapping[str, Any]) -> Any:
     output : array (time, batch, output), or (time, batch, direction, output) of directions that are not merged
     labels : Labels
         Of the run.
+    directions : sequence of str
     cells : dict of Dataset
         By their paths in the tree.
 
@@ -75,7 +76,7 @@ def tree(output: Array, labels: Labels, cells: Mapping[str, Any]) -> Any:
     """
     dimensions = ("time", "batch", *["direction"] * (output.ndim - 3), "output")
     times = np.arange(len(output)) if labels.times is None else labels.times
-    axes = {"time": times, "batch": labels.sequences, "output": labels.outputs}
+    axes = {"time": times, "batch": labels.sequences, "direction": directions, "output": labels.outputs}
     whole = _labelled({"y": (dimensions, output)}, axes, "output", labels.measures, {})
     return _xarray("DataTree").from_dict({"output": whole, **cells})
 
@@ -104,7 +105,13 @@ def _labelled(
 
 def _plain(names: Sequence[Any]) -> Any:
     """Return names as a list, for a tuple is more than a list to xarray, and dates as an array that xarray keeps."""
-    return np.array(names, "datetime64[ns]") if len(names) and isinstance(names[0], np.datetime64) else list(names)
+    if not len(names) or not isinstance(names[0], np.datetime64):
+        return list(names)
+    dates = np.array(names)
+    fine = dates.astype("datetime64[ns]")  # which reaches from 1678 to 2262
+    if np.array_equal(fine.astype(dates.dtype), dates, equal_nan=True):
+        return fine
+    return dates.astype("datetime64[s]") if np.datetime_data(dates.dtype)[0] in "Dhm" else dates
 
 
 def _xarray(name: str) -> Any:

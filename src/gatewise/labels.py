@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.errors import OptionError, ShapeError
+from gatewise.showing import counted
 
 NAMES = ("features", "units", "sequences", "times", "outputs")  # the kinds of names that Labels hold
 RESOLUTIONS = ("D", "h", "m", "s", "ms", "us", "ns")  # of dates, coarsest first
+FINER = ("ps", "fs", "as")  # in which there are no dates beyond a few months around 1970
 
 
 class Measure(NamedTuple):
@@ -86,8 +88,11 @@ class Labels:
         for kind in NAMES:
             given = getattr(self, kind)
             if given is not None:
-                if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+                if isinstance(given, (str, bytes, Set)) or not isinstance(given, Iterable):
                     raise OptionError(f"the labels of {kind} must be a sequence of names, not {given!r}")
+                if len(shape := getattr(given, "shape", (0,))) != 1:
+                    raise OptionError(f"the labels of {kind} must be a sequence of names, not of shape {shape}")
+                given = given if hasattr(given, "dtype") else [*given]  # which an iterator gives once
                 dates = _dates(given) if kind == "times" else None
                 object.__setattr__(self, kind, tuple(map(str, given)) if dates is None else dates)
         if not isinstance(self.measures, Mapping):
@@ -128,7 +133,7 @@ class Labels:
         for kind, count in counts.items():
             given = getattr(self, kind)
             if given is not None and len(given) != count:
-                raise ShapeError(f"there are {len(given)} labels of {kind} for {count} {kind}")
+                raise ShapeError(f"there are {len(given)} labels of {kind} for {counted(count, kind[:-1])}")
 
     def feature(self, index: int) -> str:
         """Return the name of a feature."""
@@ -164,13 +169,13 @@ class Labels:
 
 def _dates(given: Iterable[Any]) -> tuple[np.datetime64, ...] | None:
     """Return dates at the coarsest resolution that keeps them exact; None where these are names."""
-    array: npt.NDArray[Any] = np.asarray(
-        given if isinstance(given, np.ndarray) or hasattr(given, "dtype") else [*given]
-    )
+    array: npt.NDArray[Any] = np.asarray(given)
     if array.dtype.kind == "O" and array.size and all(_is_date(one) for one in array.flat):
-        array = array.astype("datetime64[us]")
-    if array.dtype.kind != "M" or array.ndim != 1 or not array.size:
+        array = np.array([_instant(one) for one in array])
+    if array.dtype.kind != "M" or not array.size:
         return None
+    if (unit := np.datetime_data(array.dtype)[0]) in FINER:
+        raise OptionError(f"dates of times must have a resolution of nanoseconds or coarser, not of {unit}")
     for unit in RESOLUTIONS:
         coarse = array.astype(f"datetime64[{unit}]")
         if (coarse == array).all():
@@ -180,6 +185,12 @@ def _dates(given: Iterable[Any]) -> tuple[np.datetime64, ...] | None:
 
 def _is_date(one: object) -> bool:
     return isinstance(one, datetime.date) and getattr(one, "tzinfo", None) is None
+
+
+def _instant(date: Any) -> np.datetime64:
+    """Return a date as NumPy's; a Timestamp of pandas has nanoseconds, which a `datetime` has not."""
+    found: np.datetime64 = date.to_datetime64() if hasattr(date, "to_datetime64") else np.datetime64(date)
+    return found
 
 
 def _measure(name: object, given: object) -> Measure:

@@ -88,14 +88,13 @@ class LSTMTrace:
             If xarray is not installed, or is older than its `DataTree`.
         """
         cells = {f"layer_{layer}/{way}": trace.to_xarray() for (layer, way), trace in self.cells().items()}
-        return tree(self.output, self.labels, cells)
+        return tree(self.output, self.labels, self.directions, cells)
 
     def __repr__(self) -> str:
         first = next(iter(self.layers[0].values()))
         ways = " and ".join(self.directions)
         said = f"{counted(self.num_layers, 'layer')}, {ways}, {counted(self.num_steps, 'step')}"
-        kept = "everything" if first.keep.everything else " and ".join(first.keep.quantities) or "nothing"
-        said += f" of {counted(self.batch_size, 'sequence')}, {self.output.dtype.name}, {kept} kept"
+        said += f" of {counted(self.batch_size, 'sequence')}, {self.output.dtype.name}, {first.keep} kept"
         arrays: dict[str, Array | None] = {"output": self.output}
         for (layer, way), trace in self.cells().items():
             p = trace.parameters

@@ -181,6 +181,8 @@ class Network:
         masked_output: str = "zeros",
         initial: States | None = None,
     ) -> None:
+        if not isinstance(lstm, LSTM):
+            raise OptionError(f"a network is built around an LSTM, not {type(lstm).__name__}")
         self.lstm, self.head, self.reads = lstm, head, one_of("reads", reads, READS)
         self.masked_output = one_of("masked_output", masked_output, MASKED_OUTPUTS)
         if masked is not None and (isinstance(masked, bool) or not isinstance(masked, (int, float, np.number))):

@@ -39,6 +39,14 @@ _MARKS = {  # byte order marks; those of UTF-32 first, since that of UTF-16 is h
 }
 
 
+def path_of(given: str | os.PathLike[str]) -> Path:
+    """Return a path, or raise OptionError where something else was given."""
+    try:
+        return Path(given)
+    except TypeError:
+        raise OptionError(f"a path must be text or a path, not {type(given).__name__}") from None
+
+
 @contextmanager
 def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give the name of a new file beside `path`; when the block ends well it takes the place of `path`, else it goes.
@@ -47,7 +55,10 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     FileError
         If `path` is a folder, or the folder it lies in cannot be written.
+    OptionError
+        If it is no path.
     """
+    path = path_of(path)
     try:
         target = Path(os.path.realpath(path))  # a link is followed, not replaced
         if target.exists() and not target.is_dir() and not target.is_file():
@@ -163,10 +174,7 @@ def mapped(path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Ma
 
 def readable(path: str | os.PathLike[str]) -> Path:
     """Return a path that can be read, or raise FileError: no such file, a folder, a device, no permission."""
-    try:
-        source = Path(path)
-    except TypeError:
-        raise OptionError(f"a path must be text or a path, not {type(path).__name__}") from None
+    source = path_of(path)
     if os.path.isdir(source):
         raise FileError(f"cannot read {source}: it is a folder; give the name of a file")
     if not os.path.exists(source):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cases
 import numpy as np
 import pytest
 from agreement import assert_agree
@@ -309,6 +310,14 @@ def test_capture_tells_a_layer_that_does_something_else_in_one_sentence(make, wo
         assert len(str(caught.value).splitlines()) == 1
         assert "odd" in str(caught.value)
         assert "call" not in vars(layer)
+
+
+def test_capture_of_a_model_without_an_lstm_is_refused_in_one_sentence():
+    dense = keras.Sequential([keras.Input((TIME, INPUTS)), L.GRU(2), L.Dense(1)], name="dense")
+    for model, words in (dense, "'dense'"), (L.GRU(2, name="unbuilt"), "'unbuilt'; it is not built"):
+        with pytest.raises(gw.OptionError) as caught:
+            gw.capture(model, np.ones((BATCH, TIME, INPUTS), np.float32))
+        cases.one_sentence(caught.value, "there is no LSTM layer in", words)
 
 
 def hard_sigmoid(x):

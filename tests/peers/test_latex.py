@@ -1,4 +1,4 @@
-"""TeX itself: the documents of the LaTeX face compile, and nothing in them runs over the margin."""
+"""TeX itself: the documents that are written compile, and nothing in them runs over the margin."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def test_a_node_lstm_is_read_as_onnxruntime_runs_it(number):
     else:
         want = [*ask(ours, given).values()]
     lengths = arrays.get("sequence_lens")
-    if lengths is not None and 0 in lengths:  # a row of length 0 ends in zeros there, and where it began in gatewise
+    if lengths is not None and 0 in lengths:  # which ends in zeros there, and where it began in gatewise
         dead = lengths == 0
         for array, start in zip(got[1:], ("initial_h", "initial_c"), strict=True):
             np.testing.assert_array_equal(array[:, dead], arrays[start][:, dead] if start in arrays else 0)

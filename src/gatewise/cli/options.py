@@ -225,6 +225,6 @@ def switches_of(variant: VariantOptions | None) -> dict[str, Any]:
                 f"--activation names no gate {gate!r}; allowed: {', '.join((*gates.NAMES, 'cell_state'))}"
             )
         if _FIELDS[gate] in found:
-            raise OptionError(f"--activation gives the {gate} twice")
+            raise OptionError(f"--activation gives {gate} twice")
         found[_FIELDS[gate]] = name
     return found

@@ -179,6 +179,8 @@ def verify(
     >>> verify(lstm, x[::-1], y).causes
     ('the runtime was given the steps in the reverse order',)
     """
+    if not isinstance(lstm, LSTM):
+        raise OptionError(f"verify takes an LSTM, as gatewise.load reads it from a file, not {type(lstm).__name__}")
     given = np.asarray(numbers("x", x))
     sequence = time_first(given, axes).astype(np.float64)
     if sequence.shape[-1] != lstm.input_size:

@@ -44,7 +44,7 @@ def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> N
     FileError
         If the file cannot be written; an existing one is then left as it was.
     """
-    if (suffix := os.path.splitext(os.fspath(path))[1].lower()) in FOREIGN:
+    if (suffix := storage.path_of(path).suffix.lower()) in FOREIGN:
         raise OptionError(
             f"save writes gatewise's own format (.safetensors), not {suffix}; gatewise.interop.{FOREIGN[suffix]}.write"
             " writes that"
@@ -69,7 +69,8 @@ def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> N
     elif isinstance(thing, LSTMTrace):
         arrays, head = lstm_trace_record(thing)
     else:
-        raise OptionError(f"save takes an LSTM, LSTMCell, Network, Trace or LSTMTrace, not {type(thing).__name__}")
+        what = f"{type(thing).__module__}.{type(thing).__qualname__}"
+        raise OptionError(f"save takes an LSTM, LSTMCell, Network, Trace or LSTMTrace of gatewise's, not {what}")
     storage.write(path, arrays, head)
 
 

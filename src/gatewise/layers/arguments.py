@@ -166,7 +166,7 @@ def _of_each_layer(stack: Stack, given: Labels | Sequence[Labels]) -> Sequence[L
     if not isinstance(given, Sequence) or not all(isinstance(labels, Labels) for labels in given):
         raise OptionError(f"labels must be Labels, or one for each layer, not {given!r}")
     if len(given) != stack.num_layers:
-        raise ShapeError(f"there are {len(given)} labels for {stack.num_layers} layers")
+        raise ShapeError(f"there are {len(given)} labels for {counted(stack.num_layers, 'layer')}")
     return given
 
 

@@ -76,6 +76,8 @@ class LSTM(Stack):
     ) -> None:
         size("num_layers", num_layers)
         one_of("direction", direction, DIRECTIONS)
+        if not isinstance(bidirectional, (bool, np.bool_)):
+            raise OptionError(f"bidirectional must be True or False, not {bidirectional!r}")
         if bidirectional and direction != "forward":
             raise OptionError("direction is for an LSTM of one direction; a bidirectional one has both")
         source = generator(one_of("init", init, INITS), rng, options)  # one stream of numbers for all cells

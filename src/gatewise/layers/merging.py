@@ -11,6 +11,7 @@ import numpy as np
 
 from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.showing import counted
 
 MERGES = ("concat", "sum", "mul", "average", "none")
 MASKED_OUTPUTS = ("zeros", "repeat")
@@ -22,7 +23,7 @@ def merges(given: str | Sequence[str], layers: int) -> tuple[str, ...]:
         raise OptionError(f"merge must be one of {', '.join(MERGES)}, or one for each layer, not {given!r}")
     ways = (given,) * layers if isinstance(given, str) else tuple(given)
     if len(ways) != layers:
-        raise ShapeError(f"there are {len(ways)} merges for {layers} layers")
+        raise ShapeError(f"there are {len(ways)} merges for {counted(layers, 'layer')}")
     for way in ways:
         one_of("merge", way, MERGES)
     if "none" in ways[:-1]:

@@ -49,6 +49,8 @@ class Stream:
     """
 
     def __init__(self, lstm: Stack, batch_size: int | None = None, *, engine: str = "auto") -> None:
+        if not isinstance(lstm, Stack):
+            raise OptionError(f"a stream runs an LSTM, not {type(lstm).__name__}")
         if lstm.directions != ("forward",):
             raise OptionError(f"a stream runs forward only; this LSTM runs {' and '.join(lstm.directions)}")
         self.lstm, self._asked = lstm, engine

@@ -138,8 +138,9 @@ class BackwardWalk:
         rest = len(first.units) - len(shown)
         if rest:
             blocks.append(Sentence(f"… and {rest} more units (--unit K, or unit=K, shows one)."))
-        reached = self._reached(0, carried)
-        blocks.append(Sentence(meaning.carried(self.times[-1], self.times[0], reached, shown, first.named)))
+        if last:
+            reached = self._reached(0, carried)
+            blocks.append(Sentence(meaning.carried(self.times[-1], self.times[0], reached, shown, first.named)))
         words: Words
         if plain:
             words = ("Along the cell state alone, ", DC_PREV, " is ", F, " times the gradient that arrives.")
@@ -150,7 +151,7 @@ class BackwardWalk:
                 ", the cell clip and zoneout together let through along the cell state.",
             )
         blocks.append(Sentence(words))
-        title = "Through time: the running product of the forget gates"
+        title = "Through time: the running product of the forget gates" if last else "The step backward at a glance"
         return Section("through_time", title, tuple(blocks), self.after)
 
     def _reached(self, at: int, carried: dict[int, Any]) -> Any:

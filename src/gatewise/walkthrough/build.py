@@ -171,7 +171,7 @@ class _Run:
         walk = BackwardWalk(self.bound, self.times, dh, dc, shown)
         self.arriving, several = walk.arriving, len(self.bound) > 1
         if brief:
-            return [walk.at_a_glance] if several else []
+            return [walk.at_a_glance]
         makers = [*walk.forward(), *_with_rest(list(walk.backward()), shown[::-1], self.times)]
         return makers if several and len(shown) == 1 else [*makers, *walk.of_all()]
 

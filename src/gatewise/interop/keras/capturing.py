@@ -39,11 +39,15 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     Raises
     ------
     OptionError
-        If it is not a Keras layer, or an LSTM in it cannot be read.
+        If it is not a Keras layer, there is no LSTM in it, or one cannot be read.
     """
     keras = library()
     if not isinstance(model, keras.layers.Layer):
         raise OptionError(f"capture takes a Keras model, not {type(model).__name__}")
+    found = recurrent_layers(model)
+    if not found:
+        late = "" if model.built else "; it is not built, so call it once if its layers are made then"
+        raise OptionError(f"there is no LSTM layer in {model.name!r}{late}")
     seen: list[Captured] = []
     problems: list[GatewiseError] = []
     restored: list[tuple[Any, dict[str, Any]]] = []
@@ -68,7 +72,7 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
         return call
 
     try:
-        for name, layers in recurrent_layers(model).items():
+        for name, layers in found.items():
             for layer in layers:
                 restored.append((layer, {key: layer.__dict__[key] for key in ("call",) if key in layer.__dict__}))
                 layer.__dict__["call"] = watch(layer, name)

@@ -76,7 +76,7 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
     try:
         import h5py
     except ImportError:
-        raise MissingExtraError('writing Keras files needs h5py: pip install "gatewise[keras]"') from None
+        raise MissingExtraError("writing Keras files needs h5py: pip install h5py") from None
     with storage.beside(path) as temporary:
         if name.endswith(".h5"):
             held = io.BytesIO()  # libhdf5 does not get over a disk that is full

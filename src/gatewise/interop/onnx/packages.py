@@ -18,7 +18,7 @@ def reader() -> Any:
     try:
         import onnx
     except ImportError:
-        raise _missing("onnx", "gatewise[onnx]") from None
+        raise _missing("onnx") from None
     return onnx
 
 
@@ -33,9 +33,9 @@ def runtime() -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise _missing("onnxruntime", "onnxruntime") from None
+        raise _missing("onnxruntime") from None
     return onnxruntime
 
 
-def _missing(package: str, brings: str) -> MissingExtraError:
-    return MissingExtraError(f'this needs the package {package}, which is not installed: pip install "{brings}"')
+def _missing(package: str) -> MissingExtraError:
+    return MissingExtraError(f"this needs the package {package}, which is not installed: pip install {package}")
