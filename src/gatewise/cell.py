@@ -22,7 +22,7 @@ Rng: TypeAlias = "int | np.random.Generator | np.random.RandomState | None"  # a
 
 
 class LSTMCell:
-    """One LSTM cell with newly drawn parameters; `from_parameters` makes one of given parameters.
+    """One LSTM cell with random parameters; `from_parameters` builds one from given parameters.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class LSTMCell:
         Raises
         ------
         OptionError
-            If either is something else.
+            If either is of another type.
         ShapeError
             If there are not as many names as features or units.
         """

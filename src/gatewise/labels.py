@@ -36,10 +36,10 @@ class Measure(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Labels:
-    """The names of features, hidden units, sequences, times and outputs, and what is measured; each may be absent.
+    """Names of features, hidden units, sequences, times and outputs, and the quantities that they measure.
 
-    They reach every table, file and picture. Without names features are called x0, x1, … and the rest goes by its
-    index.
+    Each may be absent. They appear in every table, file and picture. Without names, features are called x0, x1, … and
+    everything else has its index.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ class Labels:
         Of the steps. Dates are kept as such: an array of `numpy.datetime64`, a pandas ``DatetimeIndex`` without a time
         zone, or `datetime` objects.
     outputs : sequence of str, optional
-        Of what an LSTM, or a network, puts out.
+        Of the outputs of an LSTM or a network.
     measures : mapping, optional
-        From the name of a feature or an output to what it measures: a `Measure`, a pair (quantity, unit), or the
+        Maps the name of a feature or an output to what it measures: a `Measure`, a pair (quantity, unit), or the
         quantity alone.
 
     Raises
@@ -117,7 +117,7 @@ class Labels:
         return other.replace(**mine, measures={**other.measures, **self.measures}) if mine else other
 
     def replace(self, **changes: Any) -> Labels:
-        """Return labels in which the kinds that are named are others; measures of names that are gone go with them."""
+        """Return the labels with the given kinds replaced; measures of names that no longer exist are dropped."""
         measures = changes.pop("measures", self.measures)
         changed = replace(self, **changes, measures={})
         names = {*(changed.features or ()), *(changed.outputs or ())}
@@ -128,7 +128,7 @@ class Labels:
         for kind, count in counts.items():
             given = getattr(self, kind)
             if given is not None and len(given) != count:
-                raise ShapeError(f"there are {len(given)} labels of {kind} for {count} {kind}")
+                raise ShapeError(f"the number of labels of {kind} must be {count}, not {len(given)}")
 
     def feature(self, index: int) -> str:
         """Return the name of a feature."""
@@ -153,7 +153,7 @@ class Labels:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Labels:
-        """Return the labels that `to_json` took apart."""
+        """Return the labels that `to_json` wrote."""
         found = dict(data)
         if (resolution := found.pop("resolution", None)) is not None:
             if resolution not in RESOLUTIONS:

@@ -166,7 +166,7 @@ def readable(path: str | os.PathLike[str]) -> Path:
     try:
         source = Path(path)
     except TypeError:
-        raise OptionError(f"a path must be text or a path, not {type(path).__name__}") from None
+        raise OptionError(f"a path must be a str or an os.PathLike, not {type(path).__name__}") from None
     if os.path.isdir(source):
         raise FileError(f"cannot read {source}: it is a folder; give the name of a file")
     if not os.path.exists(source):

@@ -157,12 +157,12 @@ def picked(path: Path, name: str | None, settings: Sequence[str] | None) -> tupl
 
 
 def network_of(contents: Contents, found: Found) -> Network | None:
-    """Return the network that an LSTM belongs to, where the file tells the whole way through it."""
+    """Return the network that an LSTM belongs to, if the file says how all its layers are connected."""
     if contents.network is None:
         return None
     try:
         network = contents.network()
-    except FileError:  # it tells the way, but it is none that a Network can go
+    except FileError:  # it says so, but a Network cannot express it
         return None
     same = network.lstm is found.lstm or (len(contents.found) == 1 and repr(network.lstm) == repr(found.lstm))
     return network if same else None
@@ -345,4 +345,4 @@ def require_other(output: Path, *sources: Path | None) -> None:
     """Raise OptionError where a file would be written over one that is read."""
     for source in sources:
         if source is not None and output.exists() and source.exists() and output.samefile(source):
-            raise OptionError(f"{output} is what is read; give the output another name")
+            raise OptionError(f"{output} is the file that is read; give the output another name")

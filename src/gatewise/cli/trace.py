@@ -74,7 +74,7 @@ def trace(
     name
         Which LSTM, if the file holds several.
     axes
-        The order of the input's axes, for example batch,time,feature. The default is the order that FILE tells, or
+        The order of the input's axes, for example batch,time,feature. The default is the order that FILE states, or
         else time,batch,feature. An input with two axes has no batch.
     key
         Which array of an .npz file, if it holds several.
@@ -94,7 +94,7 @@ def trace(
     from gatewise.render.text import clean
 
     if output.suffix.lower() not in (".safetensors", ".npz"):
-        raise OptionError(f"the name of {output} must end in .safetensors or .npz, which tells the format")
+        raise OptionError(f"the name of {output} must end in .safetensors or .npz")
     reading.require_other(output, file, input, state)
     contents, found = reading.picked(file, name, settings)
     given = reading.sequence(input, key)

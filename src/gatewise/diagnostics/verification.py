@@ -41,11 +41,11 @@ class Difference:
     index : tuple of int
         Where it is: (step, sequence, unit) or (sequence, unit).
     given, computed : float
-        The two numbers there.
+        The runtime's number there, and gatewise's.
     scale : float
-        The largest number of the array.
+        The largest magnitude in the array.
     allowance : float
-        Up to which difference rounding explains it there.
+        The largest difference that rounding explains there.
     excess : float
         The largest ratio of a difference to its allowance; above 1 it is a mistake.
     beyond : int

@@ -20,9 +20,9 @@ class Captured:
     name : str
         The LSTM's name in the model.
     call : int
-        The number of the call of this LSTM in the run, from 0.
+        Which call of this LSTM in the run, counted from 0.
     trace : LSTMTrace
-        At the inputs that the LSTM received.
+        The trace of this call, at the inputs that the LSTM received.
     difference : float
         The largest absolute difference between the outputs and final states of the trace and those that the model
         computed; NaN where the model computed NaN.
