@@ -140,11 +140,12 @@ def check(
     -----
     A number is right within half a unit in its last digit. If it is not, but is what its equation gives for the
     person's own earlier numbers (allowing for their rounding), it follows from an earlier mistake. Otherwise it is
-    wrong. Then the known mistakes are made on purpose, one by one, in its equation and in those that lead to it from the last numbers
-    written. A mistake is named if it gives what was written, in all entries and allowing for rounding; if it does not
-    contradict another number that is right; and if the chance that an unrelated number would fit any of the mistakes
-    tried is below 0.2 %. The search is thorough for the first wrong quantity; for later ones it only tries mistakes in
-    their own equations. It takes milliseconds for a step, and seconds for a sheet that omits most of many steps.
+    wrong. Then the known mistakes are made on purpose, one by one, in its equation and in those that lead to it from
+    the last numbers written. A mistake is named if it gives what was written, in all entries and allowing for rounding;
+    if it does not contradict another number that is right; and if the chance that an unrelated number would fit any of
+    the mistakes tried is below 0.2 %. The search is thorough for the first wrong quantity; for later ones it only tries
+    mistakes in their own equations. It takes milliseconds for a step, and seconds for a sheet that omits most of many
+    steps.
 
     Examples
     --------

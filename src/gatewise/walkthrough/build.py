@@ -70,8 +70,8 @@ def walk(
         each step of `thing`, in its order; of a single step also (recurrent,). 0 where a step is not valid.
     dh, dc : array (recurrent,), (hidden,), optional
         The gradients of the loss with respect to the last hidden state and cell state, as they leave the run; the
-        gradient with respect to the last h is ``dy[-1] + dh``. By default 0; without `dy`, `dh` is 1: the loss is the sum of
-        the last hidden state.
+        gradient with respect to the last h is ``dy[-1] + dh``. By default 0; without `dy`, `dh` is 1: the loss is the
+        sum of the last hidden state.
     notation : {"gatewise", "notebook", "olah", "pytorch", "keras"}
         Whose symbols and matrix shapes are used.
 
