@@ -58,7 +58,7 @@ def dataset(
 
 
 def tree(output: Array, labels: Labels, cells: Mapping[str, Any]) -> Any:
-    """Return an `xarray.DataTree` of the datasets of all cells, and of what the LSTM put out.
+    """Return an `xarray.DataTree` of the datasets of all cells, and of the LSTM's output.
 
     Parameters
     ----------

@@ -272,7 +272,7 @@ class Network:
         return self.embedding[tokens], tokens
 
     def _labelling(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
-        """Return the options for the LSTM, without names of what a head puts out, and the labels of the whole run."""
+        """Return the options for the LSTM, without the names of a head's outputs, and the labels of the whole run."""
         given: Any = options.get("labels")
         each = [given] if isinstance(given, Labels) else list(given or [None])
         last = each[-1]

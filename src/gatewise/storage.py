@@ -46,7 +46,7 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     FileError
-        If `path` is a folder, or the folder it lies in cannot be written.
+        If `path` is a folder, or its parent folder cannot be written.
     """
     try:
         target = Path(os.path.realpath(path))  # a link is followed, not replaced
@@ -75,7 +75,7 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write text in UTF-8; an existing file is replaced whole, or not at all.
+    """Write text in UTF-8; an existing file is replaced completely, or not at all.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], header: Mapping[str, Any]) -> None:
-    """Write arrays and a header; an existing file is replaced whole, or not at all.
+    """Write arrays and a header; an existing file is replaced completely, or not at all.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], header: 
 def writing(
     path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Mapping[str, Any]
 ) -> Iterator[dict[str, AnyArray]]:
-    """Give arrays of the named shapes and types that lie in the file; it appears at `path` when the block ends well.
+    """Give arrays of the named shapes and types, mapped to a file that appears at `path` if the block succeeds.
 
     Pages are written as they are filled, so what is written may be larger than memory.
     """
@@ -129,7 +129,7 @@ def _reserve(file: int, length: int) -> None:
 
 
 def _layout(shapes: Mapping[str, Shape], header: Mapping[str, Any]) -> tuple[bytes, dict[str, int], int]:
-    """Return the beginning of the file, where each array lies after it, and how long all of them are."""
+    """Return the header of the file, the position of each array after it, and the total length of the arrays."""
     # Widest first, so that every array starts at a multiple of its item's size.
     names = sorted(shapes, key=lambda name: (-shapes[name][1].itemsize, name))
     entries: dict[str, Any] = {"__metadata__": {KEY: json.dumps(header, sort_keys=True, allow_nan=False)}}
@@ -186,7 +186,7 @@ def is_safetensors(head: bytes) -> bool:
 
 
 def written_here(path: str | os.PathLike[str]) -> bool:
-    """Say whether a safetensors file has gatewise's own header; one that is not whole has none."""
+    """Say whether a safetensors file has gatewise's own header; an incomplete one has none."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -202,7 +202,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, A
     Raises
     ------
     FileError
-        If there is no such file, or it is not whole, or it is not one of gatewise's.
+        If there is no such file, or it is incomplete, or it is not one of gatewise's.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -234,7 +234,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     FileError
-        If it cannot be read, or is no such text.
+        If it cannot be read, or is not such text.
     """
     data = readable(path).read_bytes()
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
@@ -254,7 +254,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     return text
 
 
-# NumPy's files. Their headers are read by NumPy; what it raises at a spoiled one, and its advice, are not passed on.
+# NumPy's files. Their headers are read by NumPy; its errors and advice about corrupted ones are not passed on.
 
 
 def read_npy(path: str | os.PathLike[str]) -> AnyArray:
@@ -263,7 +263,7 @@ def read_npy(path: str | os.PathLike[str]) -> AnyArray:
     Raises
     ------
     FileError
-        If there is no such file, it is not whole, or it holds something other than numbers.
+        If there is no such file, it is incomplete, or it holds something other than numbers.
     """
     source = readable(path)
     with open(source, "rb") as file:
@@ -289,7 +289,7 @@ def npz_names(path: str | os.PathLike[str]) -> list[str]:
     Raises
     ------
     FileError
-        If there is no such file, or it is not whole.
+        If there is no such file, or it is incomplete.
     """
     with _zip(path) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
@@ -301,7 +301,7 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
     Raises
     ------
     FileError
-        If the file is not whole, or an array holds something other than numbers.
+        If the file is incomplete, or an array holds something other than numbers.
     CapacityError
         If an array does not fit into memory.
     """
@@ -323,7 +323,7 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
                 raise
             except TypeError as problem:
                 raise FileError(f"cannot read {path}: {shown(name)!r} {problem}") from None
-            except Exception as problem:  # ours, and whatever zipfile and zlib raise at a spoiled or encrypted archive
+            except Exception as problem:  # ours, and whatever zipfile and zlib raise on a corrupted archive
                 raise FileError(
                     f"cannot read {path}: it is not an intact .npz file ({shown(name)!r}: {reason(problem)})"
                 ) from None
@@ -336,7 +336,7 @@ def _zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
     source = readable(path)
     try:
         return zipfile.ZipFile(source)
-    except Exception as problem:  # whatever zipfile raises at what is no archive
+    except Exception as problem:  # whatever zipfile raises if it is not an archive
         raise FileError(f"cannot read {source}: it is not an intact .npz file ({reason(problem)})") from None
 
 
@@ -346,7 +346,7 @@ def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype
     Raises
     ------
     ValueError
-        If it is not whole.
+        If it is incomplete.
     TypeError
         If it holds something other than numbers.
     """

@@ -105,7 +105,9 @@ class ModelOptions:
 
     model: Annotated[
         Path | None,
-        Parameter(help="A file of gatewise, PyTorch, Keras, ONNX, or a JSON model. --x gives the input sequence."),
+        Parameter(
+            help="A model file of gatewise, PyTorch, Keras or ONNX, or a JSON model. --x gives the input sequence."
+        ),
     ] = None
     name: Annotated[str | None, Parameter(help="Which LSTM, if the file holds several.")] = None
     settings: Annotated[

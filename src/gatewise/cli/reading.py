@@ -222,7 +222,7 @@ def states(lstm: LSTM, h: Any, c: Any, batch: int, names: tuple[str, str] = ("h0
 
 
 def integers(what: str, array: Any) -> Any:
-    """Return an array as int64, or raise OptionError where a number is no integer."""
+    """Return an array as int64, or raise OptionError if a number is not an integer."""
     array = np.asarray(array)
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all() or (array != np.rint(array)).any():
         raise OptionError(f"{what} must hold integers: the network embeds them")

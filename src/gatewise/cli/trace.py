@@ -238,7 +238,7 @@ def _integers(what: str, text: str) -> list[int]:
 
 
 def bytes_kept(lstm: LSTM, keep: Keep, time: int, batch: int, *, on_file: bool) -> int:
-    """Return how many bytes a trace keeps; in a file, each cell's input lies beside what it kept."""
+    """Return how many bytes a trace keeps; in a file, each cell's input is stored with what it kept."""
     apart = 2 if lstm.bidirectional and lstm.merge[-1] == "none" else 1
     count = time * batch * lstm.output_size * apart
     for number, row in enumerate(lstm.layers):

@@ -100,7 +100,7 @@ def walk(
     from gatewise.render import terminal
     from gatewise.walkthrough.build import walk as walk_through
 
-    if output is not None and format is None:  # a name that tells nothing is refused before anything is computed
+    if output is not None and format is None:  # an unknown suffix is refused before anything is computed
         format = showing.format_of(output)
     if program and format != "json":
         raise OptionError(f"--program belongs to JSON, not to {format or 'text'}: --format json")

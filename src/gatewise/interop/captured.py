@@ -43,7 +43,7 @@ class Captured:
 def difference(pairs: Iterable[tuple[Array, Array]]) -> float:
     """Return the largest absolute difference within pairs of arrays; NaN if there is one anywhere.
 
-    The same infinity on both sides is no difference; arrays of different shapes are infinitely apart.
+    Equal infinities do not differ; arrays of different shapes differ infinitely.
     """
     worst = 0.0
     for one, other in pairs:

@@ -73,7 +73,7 @@ def unmerge(dy: Array, outputs: Sequence[Array], how: str) -> list[Array]:
 
 
 def shown(hidden: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
-    """Return what a direction puts out, given the hidden states (time, batch, ·) it carried from step to step.
+    """Return the output of a direction, given the hidden states (time, batch, ·) it carried from step to step.
 
     Where a step is not valid: ``zeros`` (PyTorch's padding, ONNX), or ``repeat``, the last output of the
     direction, zeros before its first (Keras' dropout).
@@ -83,7 +83,7 @@ def shown(hidden: Array, valid: Mask | None, how: str, *, reverse: bool) -> Arra
 
 
 def unshown(dy: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
-    """Return the gradient with respect to the hidden states, given the one with respect to what was put out."""
+    """Return the gradient with respect to the hidden states, given the one with respect to the output."""
     return shown(dy, valid, how, reverse=reverse)
 
 

@@ -77,7 +77,7 @@ def fragment(walk: Walkthrough) -> str:
 
 @cache
 def style(name: str) -> str:
-    """Return a style sheet that lies beside this file, without its first comment and with the palette's colours."""
+    """Return a style sheet from this folder, without its first comment and with the palette's colours."""
     _, _, rules = files("gatewise.render").joinpath(name).read_text(encoding="utf-8").partition("*/")
     return Template(rules).substitute({colour: value.css for colour, value in PALETTE.items()})
 

@@ -100,7 +100,7 @@ def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = 
     whole = np.concatenate([p.weight, p.bias[..., None]], axis=-1)
 
     def table(title: Words, array: Any, rows: Sequence[Words], columns: Sequence[Words]) -> None:
-        """Add a matrix; where vectors are rows, it lies on its side."""
+        """Add a matrix; where vectors are rows, it is transposed."""
         if notation.rows:
             array, rows, columns = array.T, columns, rows
         blocks.append(Table(title, tuple(columns), tuple(zip(rows, map(tuple, array), strict=True))))
