@@ -1,4 +1,4 @@
-"""One LSTM cell: its parameters, the verbs on them, and where its numbers come from."""
+"""One LSTM cell: its parameters, how they are initialised, and what can be done with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a backward pass leaves behind: the Gradients of one cell's run, and the LSTMGradients of a stack of them."""
+"""The results of a backward pass: the Gradients of one cell's run, and the LSTMGradients of an LSTM's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays with names on their axes: what traces kept, as a `Dataset` or a `DataTree` of xarray."""
+"""Arrays with names on their axes: traces as a `Dataset` or a `DataTree` of xarray."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels: what features, units, outputs, sequences and times are called, and what is measured."""
+"""Labels: the names of features, units, outputs, sequences and times, and what is measured."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Labels:
         for name in measures:
             if name not in names:
                 raise OptionError(
-                    f"there is a measure of {name!r}, which is the name of no feature or output;"
+                    f"there is a measure of {name!r}, which is not the name of a feature or an output;"
                     f" there are {', '.join(sorted(names)) or 'no names'}"
                 )
         object.__setattr__(self, "measures", measures)

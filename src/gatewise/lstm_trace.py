@@ -1,4 +1,4 @@
-"""What a run of an LSTM leaves behind: the traces of all its cells."""
+"""LSTMTrace: the record of a run of an LSTM, with the traces of all its cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours by what they mean, each on a light ground and on a dark one: the only place that has their values."""
+"""Colours by meaning, each for a light and for a dark background: the only place that has their values."""
 
 from __future__ import annotations
 

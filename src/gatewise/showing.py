@@ -1,4 +1,4 @@
-"""How records show themselves: which function renders a kind of record in a format.
+"""How records are displayed: which function renders a kind of record in a format.
 
 Records lie below what draws them. This table is the one place that points upward, by name: a renderer is imported
 when it is asked for.

@@ -1,4 +1,4 @@
-"""Files: arrays by name and one JSON header, in safetensors, written beside and renamed; text, and NumPy's files.
+"""Files: arrays by name and one JSON header, in safetensors, written beside, then renamed; text, and NumPy's files.
 
 The header is the only metadata, under the key ``gatewise``: with a single key equal content gives equal bytes.
 """
@@ -250,7 +250,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
             found = f"as {encoding[:6].upper()} its byte {problem.start} makes no sense"
         raise FileError(f"cannot read {path}: it is not text in UTF-8 or UTF-16 ({found})") from None
     if "\0" in text:
-        raise FileError(f"cannot read {path}: it is not text, since it has characters of value zero")
+        raise FileError(f"cannot read {path}: it is not text, since it has NUL characters")
     return text
 
 

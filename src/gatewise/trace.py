@@ -1,4 +1,4 @@
-"""What a run of one cell leaves behind: its Trace."""
+"""Trace: the record of a run of one cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gatewise check: a person's own numbers against the equations."""
+"""gatewise check: compare numbers worked out by hand with the equations."""
 
 from __future__ import annotations
 

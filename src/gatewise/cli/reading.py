@@ -1,4 +1,4 @@
-"""What a person types or names in place of numbers: a comma-separated token, or a .csv or .npy file."""
+"""Numbers on the command line: a comma-separated token, or the name of a .csv or .npy file."""
 
 from __future__ import annotations
 

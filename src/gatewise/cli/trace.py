@@ -1,4 +1,4 @@
-"""gatewise trace: every gate of every step of a file's LSTM on a person's own input."""
+"""gatewise trace: every gate of every step of an LSTM from a file, on an input from another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gatewise verify: a file's LSTM against the answers of its own runtime."""
+"""gatewise verify: compare an LSTM from a file with the answers of its own runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does an LSTM compute what its own runtime computed? Tells rounding from a mistake, and names the mistake.
+"""Does an LSTM compute what its own runtime computed? Distinguish rounding from a mistake, and name the mistake.
 
 The LSTM is run in float64, which is taken as the truth. `rounding` measures by how much a runtime's rounding changes
 each number on this very input. An answer that differs from the truth by more than `FACTOR` times that is a mistake;

@@ -1,4 +1,4 @@
-"""Readers and writers: every framework has a package with the verbs `read` and `write`; `load` finds a file's own."""
+"""Readers and writers: each framework has a package with `read` and `write`; `load` finds the one for a file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How the directions of a layer become one output, and how its gradient becomes one for each of them.
 
-Also what a direction puts out at steps that are not valid. Every function here has its adjoint beside it.
+Also the output of a direction at steps that are not valid. Every function here has its adjoint beside it.
 """
 
 from __future__ import annotations

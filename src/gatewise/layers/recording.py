@@ -1,4 +1,4 @@
-"""The traces of an LSTM as named arrays and plain data: what `storage` writes, afterwards or as the run goes."""
+"""The traces of an LSTM as named arrays and plain data: what `storage` writes, after the run or during it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Plan: what a run will do and leave behind, settled before it starts; and what runs it."""
+"""A Plan: what a run will compute and keep, decided before it starts; and what runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The web format of a walkthrough: one page that asks for nothing, or a part of one for a notebook.
+"""The web format of a walkthrough: one self-contained page, or a part of one for a notebook.
 
 Every line with numbers in it can be expanded, and shows all that it is made of; <details> does that without a script.
 The markup is well-formed XML too. Numbers lie in data-value as the text format writes them, whatever they look like.
