@@ -8,7 +8,7 @@ class GatewiseError(Exception):
 
 
 class ShapeError(GatewiseError, ValueError):
-    """Sizes that do not agree."""
+    """Sizes that do not match."""
 
 
 class OptionError(GatewiseError, ValueError):

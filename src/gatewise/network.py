@@ -44,7 +44,7 @@ class Linear:
     Raises
     ------
     ShapeError
-        If the shapes do not agree.
+        If the shapes do not match.
     OptionError
         If there is no such activation.
     """

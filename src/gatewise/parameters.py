@@ -179,7 +179,7 @@ class Parameters:
     Raises
     ------
     ShapeError
-        If the sizes do not agree.
+        If the sizes do not match.
     OptionError
         If an array is present that the variant does not use, or absent that it needs.
     """

@@ -159,7 +159,7 @@ def verify(
     Raises
     ------
     ShapeError
-        If sizes do not agree.
+        If sizes do not match.
     OptionError
         If there is no answer to compare with.
 

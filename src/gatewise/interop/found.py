@@ -268,7 +268,7 @@ class Contents:
         return "; ".join(said) or self.holds
 
     def made(self, name: str | None, embedding: str | None, head: str | None, reads: str) -> Network:
-        """Return a network of the LSTM and the named layers."""
+        """Return the network of an LSTM and the layers that are named as its embedding and head."""
         lstm = self.pick(name).lstm
         table = linear = None
         if embedding is not None:

@@ -38,8 +38,8 @@ def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *,
     trace : LSTMTrace, Trace or NetworkTrace
         One that keeps everything.
     dy : array, optional
-        ∂L/∂y, the gradient with respect to the output, in its shape (for a `Trace`: to its hidden states); zeros by
-        default.
+        ∂L/∂y, the gradient with respect to the output, in the output's shape (for a `Trace`: the gradient with respect
+        to its hidden states); zeros by default.
     dstate : nested tuple of State, or State, optional
         The gradient with respect to the final state, nested as the trace's; zeros by default.
     out : LSTMGradients or Gradients, optional
@@ -54,7 +54,12 @@ def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *,
     NotKeptError
         If the trace did not keep everything.
     ShapeError
-        If a size does not agree.
+        If a size does not match.
+
+    Notes
+    -----
+    It takes about twice as many floating-point operations as the run did. Source: Werbos, "Backpropagation Through Time:
+    What It Does and How to Do It", 1990.
     """
     return gradients_of(trace, dy, dstate, out)
 

@@ -29,21 +29,24 @@ class LSTM(Stack):
     Parameters
     ----------
     input_size, hidden_size : int
+        Number of features of the input, and of units in each cell.
     num_layers : int
+        Number of layers; each after the first reads the output of the one before it.
     bidirectional : bool
         Every layer also runs backward in time; its outputs, in the input's time, are merged with the forward ones.
     direction : {"forward", "backward"}
         The one direction of an LSTM that is not bidirectional.
     projection_size : int, optional
-        The size of the projected hidden state; by default there is no projection.
+        Size of the projected hidden state; by default there is no projection.
     merge : {"concat", "sum", "mul", "average", "none"} or a sequence of them, one for each layer
-        How two directions become one output. ``none`` keeps them apart on an axis of their own, (…, 2, size), and is
-        for the last layer only.
+        How two directions become one output. ``none`` keeps them on an axis of their own, (…, 2, size), and is for the
+        last layer only.
     variant : Variant
         The switches of every cell.
     init, rng, **options
-        As in `gatewise.cell.draw`.
+        How the parameters are initialised: see `gatewise.cell.draw`.
     dtype : float32 or float64
+        The type of the parameters and of everything that is computed.
 
     Raises
     ------
@@ -244,6 +247,11 @@ class LSTM(Stack):
         ------
         CapacityError
             If what is to be kept would not fit into memory; nothing is computed then.
+
+        Notes
+        -----
+        Without a projection, a complete trace holds six numbers for each step, sequence and unit of a cell: four
+        gates, the cell state and the hidden state.
         """
         whole = keep is None and units is None and every == 1
         keeping = EVERYTHING if whole else Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]
