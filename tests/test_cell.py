@@ -260,8 +260,8 @@ def test_a_step_of_the_wrong_size_is_refused_in_one_sentence(x, state, parts):
 @pytest.mark.parametrize(
     ("labels", "parts"),
     [
-        ({"features": ["a", "b"]}, ["2 labels of features", "3 features"]),
-        ({"units": ["a", "b", "c"]}, ["3 labels of units", "2 units"]),
+        ({"features": ["a", "b"]}, ["labels of features must be 3, not 2"]),
+        ({"units": ["a", "b", "c"]}, ["labels of units must be 2, not 3"]),
     ],
 )
 def test_a_cell_takes_as_many_names_as_it_has_features_and_units(labels, parts):

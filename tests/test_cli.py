@@ -194,7 +194,7 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--steps", "0"], "--steps must be at least 1, not 0"),
         (["--gate-clip", "-1"], "gate_clip must be a positive, finite number, not -1.0"),
         (["--projection-clip", "1"], "projection_clip is given, but there is no projection"),
-        (["--epsilon", "1"], "epsilon belongs to layer norm, which is none; it was given 1.0"),
+        (["--epsilon", "1"], "epsilon belongs to layer norm, and layer_norm is none; epsilon is 1.0"),
         (["--layer-norm", "gates"], "layer_norm='gates' needs an epsilon"),
         (["--activation", "c=gelu"], "activation must be one of sigmoid, tanh"),
         (["--activation", "c=elu:x"], "cannot read the activation 'elu:x'"),

@@ -277,8 +277,8 @@ def test_what_cannot_be_traced_is_refused_in_one_sentence(here, capsys):
         ([*trace, "nan.npy", "-o", "out.npz"], "feature 1 of step 2 of sequence 0"),
         ([*trace, "four.npy", "-o", "out.npz"], "one to three axes"),
         ([*trace, "large.npy", "-o", "out.npz"], "finite numbers of float32, but feature 0 of step 0 of sequence 0"),
-        ([*trace, "x.npy", "-o", "model.safetensors"], "model.safetensors is what is read"),
-        ([*trace, "own.npz", "-o", "own.npz"], "own.npz is what is read"),
+        ([*trace, "x.npy", "-o", "model.safetensors"], "model.safetensors is the file that is read"),
+        ([*trace, "own.npz", "-o", "own.npz"], "own.npz is the file that is read"),
         ([*trace, "two.npz", "-o", "out.npz"], "--key names one of them: a, b"),
         ([*trace, "two.npz", "--key", "c", "-o", "out.npz"], "no array 'c'"),
         ([*trace, "objects.npz", "-o", "out.npz"], "object"),
@@ -418,13 +418,13 @@ def test_what_the_target_cannot_express_is_refused_and_nothing_is_written(here, 
     Path("out.pt").write_bytes(b"what was there")
     assert "peephole" in refused(capsys, "convert", "model.safetensors", "out.pt")
     for tokens, words in [
-        (["model.safetensors", "out.txt"], "does not tell its format"),
-        (["model.safetensors", "out"], "does not tell its format"),
+        (["model.safetensors", "out.txt"], "the name of out.txt must end in one of"),
+        (["model.safetensors", "out"], "the name of out must end in one of"),
         (["model.safetensors", "out.onnx", "--to", "torch"], "must end in .pt"),
         (["model.safetensors", "out.pt", "--gates"], "--gates belongs to ONNX"),
         (["model.safetensors", "out.pt", "--name", "x"], "'x'"),
         (["no.pt", "out.safetensors"], "no such file"),
-        (["model.safetensors", "model.safetensors"], "model.safetensors is what is read"),
+        (["model.safetensors", "model.safetensors"], "model.safetensors is the file that is read"),
         (["out.pt", "out.safetensors"], "out.pt"),
     ]:
         assert words in refused(capsys, "convert", *tokens)

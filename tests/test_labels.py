@@ -146,7 +146,7 @@ def test_a_network_s_outputs_are_those_of_its_head():
     assert trace.lstm.labels == labels.replace(outputs=None)
     with pytest.raises(gw.ShapeError) as caught:
         network.trace(np.ones((5, 3, 2)), labels=labels.replace(outputs=("q", "r")))
-    cases.one_sentence(caught.value, "2 labels of outputs", "1 output")
+    cases.one_sentence(caught.value, "labels of outputs must be 1, not 2")
 
 
 @pairs(merge=MERGES[:-1], bidirectional=(False, True), projection=(None, 3), named=(False, True))

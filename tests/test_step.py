@@ -193,9 +193,9 @@ def test_one_set_of_labels_names_the_features_of_the_first_layer_and_the_sequenc
 @pytest.mark.parametrize(
     ("labels", "kind", "parts"),
     [
-        (gw.Labels(features=["a"]), gw.ShapeError, ["1 labels of features", "2"]),
-        (gw.Labels(times=["a"]), gw.ShapeError, ["1 labels of times", "5"]),
-        (gw.Labels(sequences=["a"]), gw.ShapeError, ["1 labels of sequences", "3"]),
+        (gw.Labels(features=["a"]), gw.ShapeError, ["labels of features must be 2, not 1"]),
+        (gw.Labels(times=["a"]), gw.ShapeError, ["labels of times must be 5, not 1"]),
+        (gw.Labels(sequences=["a"]), gw.ShapeError, ["labels of sequences must be 3, not 1"]),
         (gw.Labels(units=list("abcd")), gw.OptionError, ["units", "each layer"]),
         ([gw.Labels()], gw.ShapeError, ["1 labels", "2 layers"]),
         (["rain", "sun"], gw.OptionError, ["labels", "Labels", "'rain'"]),

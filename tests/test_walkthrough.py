@@ -538,7 +538,7 @@ def test_of_one_step_dy_may_be_a_vector_and_adds_to_what_its_state_hands_on():
 def test_no_weight_changes_a_loss_that_nothing_changes():
     step = trace_of("plain", None).step(0)
     assert sentences(gw.walk(step, backward=True, dh=np.zeros(4)), "d_weights").startswith(
-        "All gradients of the weights are 0"
+        "All gradients with respect to the weights are 0"
     )
 
 

@@ -61,7 +61,7 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
 
 __version__ = "0.1.0"
 
-PUBLIC = {  # each name that the package gives out, and where it lies: imported when it is first asked for
+PUBLIC = {  # each public name, and the module that defines it: imported on first access
     "LSTM": "gatewise.layers.lstm",
     "Activation": "gatewise.activations",
     "CapacityError": "gatewise.errors",

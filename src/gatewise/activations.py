@@ -121,9 +121,7 @@ class Activation:
             default, given = getattr(kind, constant), getattr(self, constant)
             if given is None and default is not None:
                 if math.isnan(default):
-                    raise OptionError(
-                        f"{self.name} needs alpha and beta: the name means different things in frameworks"
-                    )
+                    raise OptionError(f"{self.name} needs alpha and beta, on which frameworks disagree")
                 given = default
             elif given is not None:
                 if default is None:

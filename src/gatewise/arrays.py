@@ -211,11 +211,11 @@ def require_reusable(
     if found != wanted:
         for name in sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
             texts = [f"{one[0]} of {one[1]}" if one else "none" for one in (found.get(name), wanted.get(name))]
-            raise ShapeError(f"out does not fit: its {what} have for {name} {texts[0]}; this run needs {texts[1]}")
+            raise ShapeError(f"out does not fit: {name} of its {what} is {texts[0]}; this run needs {texts[1]}")
     for name, array in given.items():
         flags = array.flags
         if not (flags.c_contiguous and (flags.writeable or (locked and owns_memory(array)))):
-            raise OptionError(f"out cannot be reused: the array {name} of its {what} lies in a file, or is a slice")
+            raise OptionError(f"out cannot be reused: the array {name} of its {what} is in a file, or is a slice")
 
 
 def available_memory() -> int | None:

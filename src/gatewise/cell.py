@@ -1,4 +1,4 @@
-"""One LSTM cell: its parameters, the verbs on them, and where its numbers come from."""
+"""One LSTM cell: its parameters, how they are initialised, and what can be done with them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ Rng: TypeAlias = "int | np.random.Generator | np.random.RandomState | None"  # a
 
 
 class LSTMCell:
-    """One LSTM cell with newly drawn parameters; `from_parameters` makes one of given parameters.
+    """One LSTM cell with random parameters; `from_parameters` builds one from given parameters.
 
     Parameters
     ----------
     input_size, hidden_size : int
+        Number of features of the input, and of units.
     projection_size : int, optional
-        The size of the hidden state, where it is projected.
+        Size of the projected hidden state; by default there is no projection.
     variant : Variant, optional
     init, rng, **options
         How the parameters are drawn: see `draw`.
@@ -87,7 +88,7 @@ class LSTMCell:
         Raises
         ------
         OptionError
-            If either is something else.
+            If either is of another type.
         ShapeError
             If there are not as many names as features or units.
         """
@@ -150,7 +151,7 @@ class LSTMCell:
         Raises
         ------
         ShapeError
-            If a size does not agree with the cell's.
+            If a size does not match the cell's.
         """
         try:
             h, c = self.zero_state() if state is None else state
@@ -196,11 +197,12 @@ def draw(
     Parameters
     ----------
     input_size, hidden_size : int
+        Number of features of the input, and of units.
     projection_size : int, optional
-        The size of the hidden state that recurs, where it is projected.
+        Size of the projected hidden state; by default there is no projection.
     variant : Variant
     init : {"pytorch", "glorot", "chrono", "notebook"}
-        ``pytorch``: all uniform within ±1/sqrt(hidden), the bias being the sum of two such, as in `torch.nn.LSTM`.
+        ``pytorch``: all uniform within ±1/sqrt(hidden), the bias a sum of two such numbers, as in `torch.nn.LSTM`.
         ``glorot``: Glorot's uniform input weights with Keras' fans, orthogonal recurrent weights, biases zero except
         the forget gate's, `forget_bias` (1): Keras' defaults
         (Glorot and Bengio 2010; Saxe, McClelland and Ganguli 2014; Jozefowicz, Zaremba and Sutskever 2015).
@@ -209,7 +211,7 @@ def draw(
         ``notebook``: `scale` (0.01) times standard normal numbers of NumPy's legacy generator, started with `seed`,
         gate by gate in the order forget, input, candidate, output, then peepholes and projection; biases zero.
     rng : int or numpy.random.Generator, optional
-        Where the numbers come from; ``notebook`` takes a `seed` instead, or a `numpy.random.RandomState`.
+        The source of random numbers; ``notebook`` takes a `seed` instead, or a `numpy.random.RandomState`.
     dtype : float32 or float64
     **options
         `scale` and `seed` of ``notebook``, `forget_bias` of ``glorot``, `longest` of ``chrono``.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class GatewiseError(Exception):
-    """The base of every error that gatewise raises on purpose."""
+    """The base class of the errors that gatewise raises."""
 
 
 class ShapeError(GatewiseError, ValueError):
-    """Sizes that do not agree."""
+    """Sizes that do not match."""
 
 
 class OptionError(GatewiseError, ValueError):
@@ -16,7 +16,7 @@ class OptionError(GatewiseError, ValueError):
 
 
 class NotKeptError(GatewiseError, LookupError):
-    """A question that a trace cannot answer, since it kept less than the question needs."""
+    """A request for something that a trace did not keep."""
 
 
 class FileError(GatewiseError, OSError):
@@ -24,7 +24,7 @@ class FileError(GatewiseError, OSError):
 
 
 class CapacityError(GatewiseError, MemoryError):
-    """A request for more memory than this machine has to give."""
+    """A request for more memory than is available."""
 
 
 class MissingExtraError(GatewiseError, ImportError):
@@ -32,7 +32,7 @@ class MissingExtraError(GatewiseError, ImportError):
 
 
 class WeightsWarning(UserWarning):
-    """Weights were read that are not finite numbers, or only nearly those that the file's own runtime computes with."""
+    """Weights that are not finite, or that differ slightly from those the file's own runtime computes with."""
 
 
 def shown(text: str, most: int = 120) -> str:

@@ -1,4 +1,4 @@
-"""Cells to learn from, with a run for each: the worked example, and a latch whose gates are seen to open and shut."""
+"""Cells to learn from, with a run for each: the worked example, and a latch whose gates visibly open and close."""
 
 from __future__ import annotations
 

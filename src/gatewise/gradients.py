@@ -1,4 +1,4 @@
-"""What a backward pass leaves behind: the Gradients of one cell's run, and the LSTMGradients of a stack of them."""
+"""The results of a backward pass: the Gradients of one cell's run, and the LSTMGradients of an LSTM's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatewise.step import State
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Gradients:
-    """The gradients of a loss with respect to all that went into one cell's run.
+    """The gradients of a loss with respect to everything that went into the run of one cell.
 
     Attributes
     ----------
@@ -22,6 +22,7 @@ class Gradients:
         By name, in the shapes of `Parameters`: ``weight``, ``bias``, and ``peephole``, ``projection``, ``norm_gain``,
         ``cell_norm`` where the cell has them. Those of a coupled gate are zero.
     x : array (time, batch, input)
+        With respect to the input.
     state : State
         With respect to the initial state.
     """
@@ -37,7 +38,7 @@ class Gradients:
         Raises
         ------
         ShapeError
-            If `out` is not of such a run.
+            If the arrays of `out` have other shapes.
         """
         p, dtype = parameters, parameters.dtype
         shapes = {name: array.shape for name, array in p.arrays().items()}
@@ -74,7 +75,7 @@ class Gradients:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LSTMGradients:
-    """The gradients of a loss with respect to all that went into an LSTM's run.
+    """The gradients of a loss with respect to everything that went into the run of an LSTM.
 
     ``gradients[layer, direction]`` are the `Gradients` of one cell; ``gradients[layer]`` is enough where there is one
     direction.

@@ -21,16 +21,16 @@ DIRECTIONS = ("forward", "backward")
 
 @dataclass(frozen=True)
 class Keep:
-    """What a trace keeps: everything, unless told otherwise.
+    """What a trace keeps; everything by default.
 
     Parameters
     ----------
     quantities : sequence of str
         Of `QUANTITIES`.
     units : sequence of int, optional
-        Which hidden units, from 0. A projected hidden state has no units and is kept whole.
+        Which hidden units, counted from 0. A projected hidden state has no units and is kept whole.
     every : int
-        Keep the steps 0, every, 2 every, … of the input's time.
+        Keep the steps 0, `every`, 2 · `every`, … of the input's time.
     """
 
     quantities: tuple[str, ...] = QUANTITIES
@@ -73,7 +73,7 @@ class Keep:
 
     @cached_property
     def places(self) -> tuple[int, ...]:
-        """Where each gate lies among those that are kept; -1 for one that is not."""
+        """The position of each gate among those that are kept; -1 for one that is not."""
         return tuple(self.gate_letters.find(letter) for letter in gates.LETTERS)
 
     def shapes(

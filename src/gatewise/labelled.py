@@ -1,4 +1,4 @@
-"""Arrays with names on their axes: what traces kept, as a `Dataset` or a `DataTree` of xarray."""
+"""Arrays with names on their axes: traces as a `Dataset` or a `DataTree` of xarray."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def dataset(
 
 
 def tree(output: Array, labels: Labels, directions: Sequence[str], cells: Mapping[str, Any]) -> Any:
-    """Return an `xarray.DataTree` of the datasets of all cells, and of what the LSTM put out.
+    """Return an `xarray.DataTree` of the datasets of all cells, and of the LSTM's output.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Labels: what features, units, outputs, sequences and times are called, and what is measured."""
+"""Labels: the names of features, units, outputs, sequences and times, and what is measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.errors import OptionError, ShapeError
-from gatewise.showing import counted
 
 NAMES = ("features", "units", "sequences", "times", "outputs")  # the kinds of names that Labels hold
 RESOLUTIONS = ("D", "h", "m", "s", "ms", "us", "ns")  # of dates, coarsest first
@@ -38,10 +37,10 @@ class Measure(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Labels:
-    """The names of features, hidden units, sequences, times and outputs, and what is measured; each may be absent.
+    """Names of features, hidden units, sequences, times and outputs, and the quantities that they measure.
 
-    They reach every table, file and picture. Without names features are called x0, x1, … and the rest goes by its
-    index.
+    Each may be absent. They appear in every table, file and picture. Without names, features are called x0, x1, … and
+    everything else has its index.
 
     Parameters
     ----------
@@ -55,9 +54,9 @@ class Labels:
         Of the steps. Dates are kept as such: an array of `numpy.datetime64`, a pandas ``DatetimeIndex`` without a time
         zone, or `datetime` objects.
     outputs : sequence of str, optional
-        Of what an LSTM, or a network, puts out.
+        Of the outputs of an LSTM or a network.
     measures : mapping, optional
-        From the name of a feature or an output to what it measures: a `Measure`, a pair (quantity, unit), or the
+        Maps the name of a feature or an output to what it measures: a `Measure`, a pair (quantity, unit), or the
         quantity alone.
 
     Raises
@@ -102,7 +101,7 @@ class Labels:
         for name in measures:
             if name not in names:
                 raise OptionError(
-                    f"there is a measure of {name!r}, which is the name of no feature or output;"
+                    f"there is a measure of {name!r}, which is not the name of a feature or an output;"
                     f" there are {', '.join(sorted(names)) or 'no names'}"
                 )
         object.__setattr__(self, "measures", measures)
@@ -122,7 +121,7 @@ class Labels:
         return other.replace(**mine, measures={**other.measures, **self.measures}) if mine else other
 
     def replace(self, **changes: Any) -> Labels:
-        """Return labels in which the kinds that are named are others; measures of names that are gone go with them."""
+        """Return the labels with the given kinds replaced; measures of names that no longer exist are dropped."""
         measures = changes.pop("measures", self.measures)
         changed = replace(self, **changes, measures={})
         names = {*(changed.features or ()), *(changed.outputs or ())}
@@ -133,7 +132,7 @@ class Labels:
         for kind, count in counts.items():
             given = getattr(self, kind)
             if given is not None and len(given) != count:
-                raise ShapeError(f"there are {len(given)} labels of {kind} for {counted(count, kind[:-1])}")
+                raise ShapeError(f"the number of labels of {kind} must be {count}, not {len(given)}")
 
     def feature(self, index: int) -> str:
         """Return the name of a feature."""
@@ -158,7 +157,7 @@ class Labels:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Labels:
-        """Return the labels that `to_json` took apart."""
+        """Return the labels that `to_json` wrote."""
         found = dict(data)
         if (resolution := found.pop("resolution", None)) is not None:
             if resolution not in RESOLUTIONS:

@@ -1,4 +1,4 @@
-"""What a run of an LSTM leaves behind: the traces of all its cells."""
+"""LSTMTrace: the record of a run of an LSTM, with the traces of all its cells."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class LSTMTrace:
     layers : tuple of dict
         The `Trace` of each direction, for each layer.
     output : array (time, batch, ·)
-        What the LSTM put out.
+        The output of the LSTM.
     merge : tuple of str
         How each layer's directions were merged.
     masked_output : {"zeros", "repeat"}
-        What was put out at steps that are not valid.
+        The output at steps that are not valid: see `LSTM`.
     batched : bool
         Whether the input had a batch axis.
     """

@@ -44,7 +44,7 @@ class Linear:
     Raises
     ------
     ShapeError
-        If the shapes do not agree.
+        If the shapes do not match.
     OptionError
         If there is no such activation.
     """
@@ -93,7 +93,7 @@ class Linear:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NetworkTrace:
-    """What a network's run leaves behind.
+    """The record of a network's run.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class NetworkTrace:
     features : array (time, batch, ·) or (batch, ·)
         What the head read.
     output : array
-        What the network put out.
+        The output of the network.
     network : Network
     labels : Labels
         Names of features, outputs, sequences and times; those of each cell are in its trace.
@@ -124,7 +124,7 @@ class NetworkTrace:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NetworkGradients:
-    """The gradients of a loss with respect to all that went into a network's run; None for a part that it has not.
+    """The gradients of a loss with respect to everything that went into a network's run; None for a missing part.
 
     Attributes
     ----------
@@ -144,25 +144,25 @@ class NetworkGradients:
 
 
 class Network:
-    """An LSTM with what usually stands before and after it.
+    """An LSTM with an optional embedding before it and an optional linear head after it.
 
     Parameters
     ----------
     lstm : LSTM
     embedding : array (vocabulary, input), optional
-        Where given, the network takes tokens, which are integers, instead of features.
+        If given, the network takes tokens, which are integers, instead of features.
     head : Linear, optional
     reads : {"every", "last"}
-        What the head reads (without one: what is put out): the output of every step, or the final hidden state of
+        What the head reads (without one: what is returned): the output of every step, or the final hidden state of
         each direction of the last layer, merged (Keras' ``return_sequences=False``).
     masked : float, optional
-        What marks a step that is not valid, where a call is given neither lengths nor a mask: the token of this
-        number (Keras' ``mask_zero`` means 0); without an embedding, a step all of whose features equal it (Keras'
+        Marks the steps that are not valid, if a call gives neither lengths nor a mask: those with this token (Keras'
+        ``mask_zero`` means 0) or, without an embedding, those whose features all equal this value (Keras'
         ``Masking``).
     masked_output : {"zeros", "repeat"}
-        What the LSTM puts out at such a step, unless a call says otherwise; see `LSTM`.
+        The LSTM's output at such a step, unless a call says otherwise; see `LSTM`.
     initial : nested sequence of State, ``[layer][direction]``, optional
-        What every sequence starts from where a call gives no state: a state that was learned. Zeros by default.
+        The state that every sequence starts from if a call gives none, for example a learned one. Zeros by default.
 
     Raises
     ------
@@ -209,7 +209,7 @@ class Network:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers it has in all, without an initial state."""
+        """The number of parameters, without an initial state."""
         head = 0 if self.head is None else self.head.weight.size + len(self.head.weight)
         return self.lstm.num_parameters + head + (0 if self.embedding is None else self.embedding.size)
 
@@ -274,7 +274,7 @@ class Network:
         return self.embedding[tokens], tokens
 
     def _labelling(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
-        """Return the options for the LSTM, without names of what a head puts out, and the labels of the whole run."""
+        """Return the options for the LSTM, without the names of a head's outputs, and the labels of the whole run."""
         given: Any = options.get("labels")
         each = [given] if isinstance(given, Labels) else list(given or [None])
         last = each[-1]

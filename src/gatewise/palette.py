@@ -1,4 +1,4 @@
-"""Colours by what they mean, each on a light ground and on a dark one: the only place that has their values."""
+"""Colours by meaning, each for a light and for a dark background: the only place that has their values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Colour(NamedTuple):
-    """A colour on a light ground, and what stands for it on a dark one, as CSS has them."""
+    """A colour for a light background, and its counterpart for a dark one, as in CSS."""
 
     light: str
     dark: str
@@ -26,7 +26,7 @@ def _mark(colour: str) -> Colour:
 # can tell apart. They fill marks. Text in a hue, and the outline of a mark, has the darker or lighter one behind it.
 QUANTITIES = ("input_gate", "forget_gate", "candidate", "output_gate", "cell_state", "hidden_state")
 PALETTE = {
-    "paper": Colour("#fcfcfa", "#16181b"),  # what a page lies on
+    "paper": Colour("#fcfcfa", "#16181b"),  # the background of a page
     "sheet": Colour("#fff", "#fff"),  # what it is printed on
     "panel": Colour("#ffffff", "#1d2024"),  # a box on the paper
     "hover": Colour("#f0f4f5", "#23282d"),  # a line that is pointed at

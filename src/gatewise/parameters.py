@@ -50,8 +50,8 @@ class Variant:
         The nonlinearity of each gate, and the one on the cell state before the output gate.
     layer_norm : {"none", "gates", "haste"}
         `gates`: each gate's whole weighted sum, before its bias (TensorFlow Lite);
-        `haste`: the input's and the recurrent sums apart, each across all gates, and the cell state before the
-        output (Haste's LayerNormLSTM).
+        `haste`: the input's and the recurrent sums separately, each across all gates, and the cell state before
+        the output (Haste's LayerNormLSTM).
     epsilon : float, optional
         Added to the variance in layer norm; must be given with it (TensorFlow Lite: 1e-8, Haste: 1e-5).
 
@@ -87,7 +87,7 @@ class Variant:
             elif not isinstance(given, Activation):
                 raise OptionError(f"{name} must be an Activation or its name, not {given!r}")
         if self.layer_norm == "none" and self.epsilon is not None:
-            raise OptionError(f"epsilon belongs to layer norm, which is none; it was given {self.epsilon!r}")
+            raise OptionError(f"epsilon belongs to layer norm, and layer_norm is none; epsilon is {self.epsilon!r}")
         if self.layer_norm != "none" and self.epsilon is None:
             raise OptionError(f"layer_norm={self.layer_norm!r} needs an epsilon (TensorFlow Lite: 1e-8, Haste: 1e-5)")
         self._require_positive("epsilon")
@@ -166,12 +166,12 @@ class Parameters:
     bias : array (4, hidden)
     variant : Variant
     peephole : array (3, hidden), optional
-        Of the input, forget and output gate; present just where the variant has peepholes.
+        Of the input, forget and output gate; present if and only if the variant has peepholes.
     projection : array (recurrent, hidden), optional
         Maps the hidden state to the smaller one that recurs (Sak et al., "Long Short-Term Memory Recurrent Neural
         Network Architectures for Large Scale Acoustic Modeling", 2014). Without it recurrent = hidden.
     norm_gain : array (4, hidden) or (2, 4, hidden), optional
-        Of layer norm: one gain for each unit of each gate (`gates`), or that for the recurrent and for the input's
+        Of layer norm: one gain for each unit of each gate (`gates`), or two, for the recurrent and for the input's
         sums (`haste`).
     cell_norm : array (2, hidden), optional
         Gain and bias of the cell state's norm (`haste`).
@@ -179,7 +179,7 @@ class Parameters:
     Raises
     ------
     ShapeError
-        If the sizes do not agree.
+        If the sizes do not match.
     OptionError
         If an array is present that the variant does not use, or absent that it needs.
     """
@@ -244,12 +244,12 @@ class Parameters:
 
     @property
     def recurrent_weight(self) -> Array:
-        """The columns of `weight` that the hidden state meets, a view (4, hidden, recurrent)."""
+        """The columns of `weight` that act on the hidden state, a view (4, hidden, recurrent)."""
         return self.weight[..., : self.recurrent_size]
 
     @property
     def input_weight(self) -> Array:
-        """The columns of `weight` that the input meets, a view (4, hidden, input)."""
+        """The columns of `weight` that act on the input, a view (4, hidden, input)."""
         return self.weight[..., self.recurrent_size :]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -269,7 +269,7 @@ class Parameters:
         return count
 
     def replace(self, **changes: Any) -> Parameters:
-        """Return new parameters in which the named arrays, or the variant, are others."""
+        """Return the parameters with the named arrays, or the variant, replaced."""
         return replace(self, **changes)
 
     def astype(self, dtype: Any) -> Parameters:
@@ -306,11 +306,11 @@ def array_shapes(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DropoutMasks:
-    """Dropout, zoneout and DropConnect masks, as given arrays: equations, engines and traces stay deterministic.
+    """Dropout, zoneout and DropConnect masks, given as arrays, so that every run is deterministic.
 
-    Each array can be broadcast to the shape named; the axes of time and batch are those of the input. Dropout masks
-    hold 0 or 1 / (1 - rate); zoneout masks hold the share of the old value that is kept (0 or 1 in training, the rate
-    itself afterwards).
+    Each array must broadcast to the shape below; the time and batch axes are those of the input. Dropout masks hold
+    0 or 1 / (1 - rate); zoneout masks hold the share of the old value that is kept (0 or 1 in training, the rate
+    itself at inference).
 
     Parameters
     ----------

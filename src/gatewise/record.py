@@ -60,7 +60,7 @@ def parameters_record(p: Parameters, prefix: str) -> tuple[Arrays, Header]:
 
 
 def parameters_from(arrays: Mapping[str, Array], prefix: str, variant: Mapping[str, Any]) -> Parameters:
-    """Return the parameters that `parameters_record` took apart."""
+    """Return the parameters from which `parameters_record` was made."""
     found: Arrays = {name: arrays[f"{prefix}{name}"] for name in ARRAYS if f"{prefix}{name}" in arrays}
     missing = {"weight", "bias"} - set(found)
     if missing:
@@ -129,7 +129,7 @@ def _state(state: State, prefix: str) -> Arrays:
 
 
 def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str = "") -> Trace:
-    """Return the trace that `trace_record` took apart."""
+    """Return the trace from which `trace_record` was made."""
     p = parameters_from(arrays, f"{prefix}parameters.", head["variant"])
     keep = Keep(tuple(head["keep"]["quantities"]), head["keep"]["units"], head["keep"]["every"])
     time = size("the time of a trace", head["num_steps"], least=0)

@@ -1,4 +1,4 @@
-"""How records show themselves: which function renders a kind of record in a format.
+"""How records are displayed: which function renders a kind of record in a format.
 
 Records lie below what draws them. This table is the one place that points upward, by name: a renderer is imported
 when it is asked for.
@@ -62,19 +62,19 @@ def _rendered(place: str, record: Any, **options: Any) -> str:
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """Return the format that the name of a file tells.
+    """Return the format of a file, by its suffix.
 
     Raises
     ------
     OptionError
-        If it tells none.
+        If no format has that suffix.
     """
     suffix = Path(path).suffix.lower()
     for name, ending in ENDINGS.items():
         if suffix == ending:
             return name
     endings = ", ".join(ENDINGS.values())
-    raise OptionError(f"the name {os.fspath(path)!r} tells no format; let it end in {endings}, or name the format")
+    raise OptionError(f"the name {os.fspath(path)!r} must end in one of {endings}, or the format must be given")
 
 
 def counted(count: int, noun: str) -> str:

@@ -181,7 +181,7 @@ class Step:
     def activated_cell_state(self) -> Array:
         """tanh(c), which the output gate multiplies (hidden,).
 
-        Of a variant, whatever its equation of the hidden state has in the place of tanh(c).
+        In a variant, the corresponding factor of its equation for the hidden state.
         """
         return _only(self.moment.t)
 
@@ -202,11 +202,11 @@ class Step:
         Parameters
         ----------
         quantity : str
-            A gate, for its pre-activation (under layer norm of the gates, for the weighted sum that is standardised;
-            under Haste's, of its two standardised sums, peephole and bias); ``cell_state`` for f * c_prev + i * g;
-            ``hidden_state`` for the sum of a projection, or o * tanh(c).
+            A gate, for its pre-activation (with layer norm of the gates, for the weighted sum before it is
+            standardised; with Haste's, for the sum of its two standardised sums, peephole and bias); ``cell_state``
+            for f * c_prev + i * g; ``hidden_state`` for the sum of a projection, or o * tanh(c).
         unit : int
-            Which unit, from 0; negative counts from the end.
+            Which unit, counted from 0; negative numbers count from the end.
         part : {"recurrent", "input"}, optional
             Of a gate: only the products of the hidden state, or of the input.
 

@@ -1,4 +1,4 @@
-"""Files: arrays by name and one JSON header, in safetensors, written beside and renamed; text, and NumPy's files.
+"""Files: arrays by name and one JSON header, in safetensors, written beside, then renamed; text, and NumPy's files.
 
 The header is the only metadata, under the key ``gatewise``: with a single key equal content gives equal bytes.
 """
@@ -44,7 +44,7 @@ def path_of(given: str | os.PathLike[str]) -> Path:
     try:
         return Path(given)
     except TypeError:
-        raise OptionError(f"a path must be text or a path, not {type(given).__name__}") from None
+        raise OptionError(f"a path must be a str or an os.PathLike, not {type(given).__name__}") from None
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     FileError
-        If `path` is a folder, or the folder it lies in cannot be written.
+        If `path` is a folder, or its parent folder cannot be written.
     OptionError
         If it is no path.
     """
@@ -86,7 +86,7 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write text in UTF-8; an existing file is replaced whole, or not at all.
+    """Write text in UTF-8; an existing file is replaced completely, or not at all.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], header: Mapping[str, Any]) -> None:
-    """Write arrays and a header; an existing file is replaced whole, or not at all.
+    """Write arrays and a header; an existing file is replaced completely, or not at all.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], header: 
 def writing(
     path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Mapping[str, Any]
 ) -> Iterator[dict[str, AnyArray]]:
-    """Give arrays of the named shapes and types that lie in the file; it appears at `path` when the block ends well.
+    """Give arrays of the named shapes and types, mapped to a file that appears at `path` if the block succeeds.
 
     Pages are written as they are filled, so what is written may be larger than memory.
     """
@@ -140,7 +140,7 @@ def _reserve(file: int, length: int) -> None:
 
 
 def _layout(shapes: Mapping[str, Shape], header: Mapping[str, Any]) -> tuple[bytes, dict[str, int], int]:
-    """Return the beginning of the file, where each array lies after it, and how long all of them are."""
+    """Return the header of the file, the position of each array after it, and the total length of the arrays."""
     # Widest first, so that every array starts at a multiple of its item's size.
     names = sorted(shapes, key=lambda name: (-shapes[name][1].itemsize, name))
     entries: dict[str, Any] = {"__metadata__": {KEY: json.dumps(header, sort_keys=True, allow_nan=False)}}
@@ -194,7 +194,7 @@ def is_safetensors(head: bytes) -> bool:
 
 
 def written_here(path: str | os.PathLike[str]) -> bool:
-    """Say whether a safetensors file has gatewise's own header; one that is not whole has none."""
+    """Say whether a safetensors file has gatewise's own header; an incomplete one has none."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -210,7 +210,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, A
     Raises
     ------
     FileError
-        If there is no such file, or it is not whole, or it is not one of gatewise's.
+        If there is no such file, or it is incomplete, or it is not one of gatewise's.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -242,7 +242,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     FileError
-        If it cannot be read, or is no such text.
+        If it cannot be read, or is not such text.
     """
     data = readable(path).read_bytes()
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
@@ -258,11 +258,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
             found = f"as {encoding[:6].upper()} its byte {problem.start} makes no sense"
         raise FileError(f"cannot read {path}: it is not text in UTF-8 or UTF-16 ({found})") from None
     if "\0" in text:
-        raise FileError(f"cannot read {path}: it is not text, since it has characters of value zero")
+        raise FileError(f"cannot read {path}: it is not text, since it has NUL characters")
     return text
 
 
-# NumPy's files. Their headers are read by NumPy; what it raises at a spoiled one, and its advice, are not passed on.
+# NumPy's files. Their headers are read by NumPy; its errors and advice about corrupted ones are not passed on.
 
 
 def read_npy(path: str | os.PathLike[str]) -> AnyArray:
@@ -271,7 +271,7 @@ def read_npy(path: str | os.PathLike[str]) -> AnyArray:
     Raises
     ------
     FileError
-        If there is no such file, it is not whole, or it holds something other than numbers.
+        If there is no such file, it is incomplete, or it holds something other than numbers.
     """
     source = readable(path)
     with open(source, "rb") as file:
@@ -297,7 +297,7 @@ def npz_names(path: str | os.PathLike[str]) -> list[str]:
     Raises
     ------
     FileError
-        If there is no such file, or it is not whole.
+        If there is no such file, or it is incomplete.
     """
     with _zip(path) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
@@ -309,7 +309,7 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
     Raises
     ------
     FileError
-        If the file is not whole, or an array holds something other than numbers.
+        If the file is incomplete, or an array holds something other than numbers.
     CapacityError
         If an array does not fit into memory.
     """
@@ -331,7 +331,7 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
                 raise
             except TypeError as problem:
                 raise FileError(f"cannot read {path}: {shown(name)!r} {problem}") from None
-            except Exception as problem:  # ours, and whatever zipfile and zlib raise at a spoiled or encrypted archive
+            except Exception as problem:  # ours, and whatever zipfile and zlib raise on a corrupted archive
                 raise FileError(
                     f"cannot read {path}: it is not an intact .npz file ({shown(name)!r}: {reason(problem)})"
                 ) from None
@@ -344,7 +344,7 @@ def _zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
     source = readable(path)
     try:
         return zipfile.ZipFile(source)
-    except Exception as problem:  # whatever zipfile raises at what is no archive
+    except Exception as problem:  # whatever zipfile raises if it is not an archive
         raise FileError(f"cannot read {source}: it is not an intact .npz file ({reason(problem)})") from None
 
 
@@ -354,7 +354,7 @@ def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype
     Raises
     ------
     ValueError
-        If it is not whole.
+        If it is incomplete.
     TypeError
         If it holds something other than numbers.
     """

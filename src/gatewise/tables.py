@@ -1,8 +1,8 @@
 """Tables in text: a CSV file, or what it holds, as rows of cells, and the numbers in them as they are spelled.
 
-One rule says what separates the columns: the first of tab, semicolon and comma that stands, outside double quotes, in
-the first line that has one of them. A comma that does not separate is a decimal mark. Where a comma could as well be
-one between thousands, or commas and points both mark decimals, the table is refused.
+One rule says what separates the columns: the first of tab, semicolon and comma that occurs, outside double quotes, in
+the first line that has one of them. A comma that does not separate is a decimal mark. If a comma could also separate
+thousands, or if commas and points both mark decimals, the table is refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def rows(
 ) -> list[Row]:
     """Return the rows of a table but for empty lines, each with the line that it begins on, from 1, and its cells.
 
-    Cells may stand in double quotes; blanks around them go.
+    Cells may be in double quotes; surrounding blanks are removed.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def separator(text: str) -> str:
 def numerals(path: str | os.PathLike[str], text: str, table: Sequence[Row]) -> Sequence[Row]:
     """Return rows of numbers as Python spells them: with decimal points, and an ASCII minus sign.
 
-    What is no number stays as it is.
+    What is not a number stays as it is.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def numerals(path: str | os.PathLike[str], text: str, table: Sequence[Row]) -> S
     Raises
     ------
     FileError
-        If it cannot be told what their commas mean.
+        If the meaning of their commas is ambiguous.
     """
     if _MINUS in text:
         table = [(line, [cell.replace(_MINUS, "-") for cell in cells]) for line, cells in table]

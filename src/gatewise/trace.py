@@ -1,4 +1,4 @@
-"""What a run of one cell leaves behind: its Trace."""
+"""Trace: the record of a run of one cell."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gatewise.step import State, Step
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """All steps of one cell, with the parameters that made them: the cache of the backward pass, and plain data.
+    """All steps of a run of one cell, with its parameters: what the backward pass needs, as plain arrays.
 
     Axes are (time, batch, feature); time is the input's time in both directions. At steps that are masked or lie
     beyond a sequence's length (`valid` is False) the gates are NaN, and the states are those that were carried over.
@@ -52,7 +52,7 @@ class Trace:
         Which engine ran.
     labels : Labels
     start : int
-        When the first step was: 0, but in a slice of a trace.
+        The time of the first step: 0, except in a slice of a trace.
     """
 
     parameters: Parameters
@@ -144,7 +144,7 @@ class Trace:
     def activated_cell_state(self) -> Array:
         """tanh(c), which the output gate multiplies (time, batch, hidden), recomputed; NaN where a step is not valid.
 
-        Of a variant, whatever its equation of the hidden state has in the place of tanh(c).
+        In a variant, the corresponding factor of its equation for the hidden state.
         """
         t = self._by_step(self._all_steps.t)
         return t if self.valid is None else np.where(self.valid[..., None], t, np.nan)
@@ -181,7 +181,7 @@ class Trace:
         return np.concatenate([states[1:], first[None]])[-len(states) or 1 :]
 
     def moment(self, key: Any) -> Moment:
-        """Return the steps that `key` picks of (time, batch) as the batch of one `Moment`, what was kept filled in."""
+        """Return the steps that `key` selects from (time, batch) as the batch of one `Moment`, with what was kept."""
         x = self._require_everything("a step")
         known = {letter: self.gates[key][..., place, :] for place, letter in enumerate(gates.LETTERS)}
         known |= {"h": self.hidden_state[key], "c": self.cell_state[key]}

@@ -1,4 +1,4 @@
-"""gatewise check: a person's own numbers against the equations."""
+"""gatewise check: compare numbers worked out by hand with the equations."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def check(
 
     ANSWERS holds any of the quantities that gatewise walk shows, by name: f or forget_gate, a_f, c, h, dW_f; with
     several steps, f[0], f[1] and so on. In a .csv file each line has a name and its numbers, separated by commas, or by
-    semicolons with commas for decimals. A number is right if it is off by at most half of its last digit. The numbers
-    are compared with the worked example, or with the run that the options describe, as in gatewise walk. The exit code
-    is 0 if everything is right and 1 if something is wrong.
+    semicolons with decimal commas. A number is right if it is off by at most half a unit in its last digit. The
+    numbers are compared with the worked example, or with the run that the options describe, as in gatewise walk. The
+    exit code is 0 if everything is right and 1 if something is wrong.
 
     If ANSWERS is a folder that gatewise exercise made, the answers of all students are marked, and the marks are
     written to marks.csv in it.

@@ -44,9 +44,9 @@ def convert(
 ) -> None:
     """Convert an LSTM from one framework's file to another's, exactly or not at all.
 
-    No framework needs to be installed. If the target cannot express something, it is named and nothing is written. A
-    .safetensors file of gatewise's own holds the whole network if FILE describes one; the other formats hold the LSTM
-    alone.
+    No framework needs to be installed. If the target cannot express something, the error names it and nothing is
+    written. A .safetensors file of gatewise's own holds the whole network if FILE describes one; the other formats hold
+    the LSTM alone.
 
     For example:
 
@@ -58,7 +58,7 @@ def convert(
     name
         Which LSTM, if the file holds several.
     to
-        The framework, if the name of the file does not tell it: a .safetensors file is gatewise's own by default, and
+        The framework, if the file's suffix does not determine it: a .safetensors file is gatewise's own by default, and
         PyTorch's with torch.
     gates
         For ONNX: write a graph of standard operators that also outputs every gate of every step.
@@ -82,7 +82,7 @@ def _target(output: Path, to: str | None) -> str:
     if to is None:
         if not fits:
             every = ", ".join(dict.fromkeys(suffix for suffixes in SUFFIXES.values() for suffix in suffixes))
-            raise OptionError(f"the name of {output} does not tell its format; it must end in one of {every}")
+            raise OptionError(f"the name of {output} must end in one of {every}")
         return fits[0]
     if to not in fits:
         raise OptionError(f"a file for {to} must end in {' or '.join(SUFFIXES[to])}, not as {output.name}")

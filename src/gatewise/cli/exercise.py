@@ -1,4 +1,4 @@
-"""gatewise exercise: a sheet of their own numbers for every student of a class."""
+"""gatewise exercise: a sheet for each student of a class, each with different numbers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from gatewise.cli.options import VARIANT, Count, Integer, VariantOptions, switches_of
+from gatewise.showing import counted
 
 CLASS = Group("The class", sort_key=1)
 ASKED = Group("What is asked", sort_key=2)
@@ -83,5 +84,5 @@ def exercise(
     )
     ticks = iter(track(range(len(found)), description="sheets", disable=not sys.stderr.isatty(), transient=True))
     exercises.make(output, found, plan, done=lambda: next(ticks, None))
-    print(f"{output}: {len(found)} sheets to hand out in sheets/, as many keys in keys/")
-    print(f"Put what comes back into {output / 'answers'}, then: gatewise check {output}")
+    print(f"{output}: {counted(len(found), 'sheet')} to hand out in sheets/, {counted(len(found), 'key')} in keys/")
+    print(f"Put the answers that come back into {output / 'answers'}, then: gatewise check {output}")

@@ -31,7 +31,7 @@ Settings = Annotated[
         " the names that are allowed.",
     ),
 ]
-ModelFile = Annotated[Path, Parameter(help="A model of gatewise, PyTorch, Keras or ONNX, or a JSON model.")]
+ModelFile = Annotated[Path, Parameter(help="A model file of gatewise, PyTorch, Keras or ONNX, or a JSON model.")]
 
 
 def inspect(
@@ -154,7 +154,7 @@ def lines(contents: Contents) -> Iterator[str]:
     if contents.calls:
         yield ""
         yield "What unpickling the file would have called (gatewise calls nothing in it)"
-        # What is no part of how tensors are stored stands first.
+        # What has nothing to do with how tensors are stored comes first.
         calls = sorted(contents.calls, key=lambda name: name.startswith(ORDINARY))
         for call in calls[:MOST_CALLS]:
             yield from wrapped(call, "  ", "      ")

@@ -51,12 +51,12 @@ class CellOptions:
     init: Annotated[
         Init | None,
         Parameter(
-            help="How to draw the weights: as in the worked example (notebook, the default), as PyTorch does, as Keras"
-            " does (glorot), or for long memories (chrono)."
+            help="How to initialise the weights: as in the worked example (notebook, the default), as PyTorch or Keras"
+            " does (pytorch, glorot), or for long memories (chrono)."
         ),
     ] = None
     scale: Annotated[
-        float | None, Parameter(help="Scale of the random weights (with --init notebook). Default: 0.01.")
+        float | None, Parameter(help="Standard deviation of the weights (with --init notebook). Default: 0.01.")
     ] = None
     seed: Annotated[Integer, Parameter(help="Random seed. Default: 1010.")] = None
     forget_bias: Annotated[
@@ -84,7 +84,7 @@ class VariantOptions:
         None
     )
     layer_norm: Annotated[
-        LayerNorm | None, Parameter(help="Layer normalization: of each gate (TFLite), or as in Haste.")
+        LayerNorm | None, Parameter(help="Layer normalization: of each gate (TensorFlow Lite), or as in Haste.")
     ] = None
     epsilon: Annotated[float | None, Parameter(help="Added to the variance in layer normalization.")] = None
     activation: Annotated[
@@ -93,7 +93,7 @@ class VariantOptions:
             negative="",
             help="Another nonlinearity, as GATE=NAME, NAME:ALPHA or NAME:ALPHA,BETA: for example"
             " input_gate=hard_sigmoid:0.2,0.5. GATE is input_gate, forget_gate, candidate, output_gate, or cell_state"
-            " for the one of the output; or its letter, i, f, g, o or c. May be given several times.",
+            " for the one applied to the cell state; or its letter, i, f, g, o or c. May be given several times.",
         ),
     ] = None
 
@@ -105,9 +105,11 @@ class ModelOptions:
 
     model: Annotated[
         Path | None,
-        Parameter(help="A file of gatewise, PyTorch, Keras, ONNX, or a JSON model. --x gives the input sequence."),
+        Parameter(
+            help="A model file of gatewise, PyTorch, Keras or ONNX, or a JSON model. --x gives the input sequence."
+        ),
     ] = None
-    name: Annotated[str | None, Parameter(help="Which LSTM, where the file holds several.")] = None
+    name: Annotated[str | None, Parameter(help="Which LSTM, if the file holds several.")] = None
     settings: Annotated[
         list[str] | None,
         Parameter(

@@ -1,4 +1,4 @@
-"""What a person types or names in place of numbers: a comma-separated token, or a .csv or .npy file."""
+"""Numbers on the command line: a comma-separated token, or the name of a .csv or .npy file."""
 
 from __future__ import annotations
 
@@ -157,12 +157,12 @@ def picked(path: Path, name: str | None, settings: Sequence[str] | None) -> tupl
 
 
 def network_of(contents: Contents, found: Found) -> Network | None:
-    """Return the network that an LSTM belongs to, where the file tells the whole way through it."""
+    """Return the network that an LSTM belongs to, if the file says how all its layers are connected."""
     if contents.network is None:
         return None
     try:
         network = contents.network()
-    except FileError:  # it tells the way, but it is none that a Network can go
+    except FileError:  # it says so, but a Network cannot express it
         return None
     same = network.lstm is found.lstm or (len(contents.found) == 1 and repr(network.lstm) == repr(found.lstm))
     return network if same else None
@@ -222,7 +222,7 @@ def states(lstm: LSTM, h: Any, c: Any, batch: int, names: tuple[str, str] = ("h0
 
 
 def integers(what: str, array: Any) -> Any:
-    """Return an array as int64, or raise OptionError where a number is no integer."""
+    """Return an array as int64, or raise OptionError if a number is not an integer."""
     array = np.asarray(array)
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all() or (array != np.rint(array)).any():
         raise OptionError(f"{what} must hold integers: the network embeds them")
@@ -345,4 +345,4 @@ def require_other(output: Path, *sources: Path | None) -> None:
     """Raise OptionError where a file would be written over one that is read."""
     for source in sources:
         if source is not None and output.exists() and source.exists() and output.samefile(source):
-            raise OptionError(f"{output} is what is read; give the output another name")
+            raise OptionError(f"{output} is the file that is read; give the output another name")

@@ -1,4 +1,4 @@
-"""Which cell runs on what: the steps that the options of walk and check ask for."""
+"""The cell, and the steps of its run, that the options of walk and check describe."""
 
 from __future__ import annotations
 

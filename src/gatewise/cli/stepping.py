@@ -1,4 +1,4 @@
-"""The steps of a cell in a run, which goes on as far as they are asked for."""
+"""The steps of a cell in a run, computed on access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gatewise trace: every gate of every step of a file's LSTM on a person's own input."""
+"""gatewise trace: every gate of every step of an LSTM from a file, on an input from another."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def trace(
     name
         Which LSTM, if the file holds several.
     axes
-        The order of the input's axes, for example batch,time,feature. The default is the order that FILE tells, or
+        The order of the input's axes, for example batch,time,feature. The default is the order that FILE states, or
         else time,batch,feature. An input with two axes has no batch.
     key
         Which array of an .npz file, if it holds several.
@@ -94,7 +94,7 @@ def trace(
     from gatewise.render.text import clean
 
     if output.suffix.lower() not in (".safetensors", ".npz"):
-        raise OptionError(f"the name of {output} must end in .safetensors or .npz, which tells the format")
+        raise OptionError(f"the name of {output} must end in .safetensors or .npz")
     reading.require_other(output, file, input, state)
     contents, found = reading.picked(file, name, settings)
     given = reading.sequence(input, key)
@@ -238,7 +238,7 @@ def _integers(what: str, text: str) -> list[int]:
 
 
 def bytes_kept(lstm: LSTM, keep: Keep, time: int, batch: int, *, on_file: bool) -> int:
-    """Return how many bytes a trace keeps; in a file, each cell's input lies beside what it kept."""
+    """Return how many bytes a trace keeps; in a file, each cell's input is stored with what it kept."""
     apart = 2 if lstm.bidirectional and lstm.merge[-1] == "none" else 1
     count = time * batch * lstm.output_size * apart
     for number, row in enumerate(lstm.layers):

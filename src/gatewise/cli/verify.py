@@ -1,4 +1,4 @@
-"""gatewise verify: a file's LSTM against the answers of its own runtime."""
+"""gatewise verify: compare an LSTM from a file with the answers of its own runtime."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def verify(
 ) -> None:
     """Compare an LSTM with the outputs of its own framework: how far apart, where, and whether that is rounding.
 
-    Two runtimes differ in the last bits. How far rounding alone takes them apart on this input is measured. A larger
-    difference is a mistake, and likely causes of it are tried: another order of the gates, a missing bias, the hard
-    sigmoid of another framework, reversed time, exchanged axes or states, and more. A cause is named only if nothing
-    but rounding is left with it. The exit code is 0 if the two agree, and 1 if there is a mistake or it cannot be told.
+    Two runtimes differ in the last bits. How large a difference rounding alone can make on this input is measured. A
+    larger one is a mistake, and likely causes of it are tried: another gate order, a missing bias, another framework's
+    hard sigmoid, reversed time, swapped axes or states, and more. A cause is named only if nothing but rounding remains
+    once it is corrected. The exit code is 0 if the two agree, and 1 if there is a mistake or no verdict is possible.
 
     To check numbers that you worked out yourself, use gatewise check.
 
@@ -60,10 +60,10 @@ def verify(
     name
         Which LSTM, if the file holds several.
     prefix
-        What the names of the arrays in that file begin with.
+        A prefix of the arrays' names in that file, if it holds several cases.
     axes
-        The order of the axes of x and y, for example batch,time,feature. The default is the order that FILE tells, or
-        else time,batch,feature.
+        The order of the axes of x and y, for example batch,time,feature. The default is the order that FILE states,
+        or else time,batch,feature.
     """
     contents, found = reading.picked(file, name, settings)
     arrays = _arrays(io, prefix)
@@ -103,7 +103,7 @@ def verify(
 
 
 def _held(lstm: LSTM, x: Any, y: Any, options: dict[str, Any]) -> Verification:
-    """Hold an LSTM against answers; what does it is imported with the first one, not with the program's help."""
+    """Compare an LSTM with answers; the module that does so is imported here, not for the program's help."""
     from gatewise.diagnostics.verification import verify as hold
 
     return hold(lstm, x, y, **options)
@@ -178,7 +178,7 @@ def lines(what: str, io: Path, verification: Verification, notes: Sequence[str])
             yield ""
             yield from wrapped(
                 f"{one.name}: {one.beyond:,} of {one.entries:,} numbers are further off than rounding in"
-                f" {verification.precision} takes them, by a factor of up to {one.excess:.3g}; the first is at"
+                f" {verification.precision} explains, by a factor of up to {one.excess:.3g}; the first is at"
                 f" {in_words(one.first)}.",
                 "",
                 "  ",
@@ -186,7 +186,7 @@ def lines(what: str, io: Path, verification: Verification, notes: Sequence[str])
     if not verification.agrees:
         yield ""
         if verification.causes:
-            yield "Nothing but rounding is left if"
+            yield "Nothing but rounding remains if"
             for cause in verification.causes:
                 yield from wrapped(cause, "  ", "      ")
         else:

@@ -62,9 +62,9 @@ def walk(
 ) -> None:
     """Walk through an LSTM cell line by line: each equation, its shapes, its numbers, and what they mean.
 
-    Without options it shows the worked example: one step of a cell with three features and two units. Of more than 20
-    steps it shows a table and the first and the last step; --at shows another one, --all every step. Units, layers and
-    steps are counted from 0, as in Python.
+    Without options it shows the worked example: one step of a cell with three features and two units. If there are more
+    than 20 steps, it shows a table of them and works through the first and the last; --at shows another one, --all
+    every step. Units, layers and steps are counted from 0, as in Python.
 
     For example:
 
@@ -76,13 +76,13 @@ def walk(
     unit
         Expand one unit: show every product of its sums, largest contribution first.
     sequence
-        Which sequence, where --given holds a batch. Default: 0.
+        Which sequence, if --given holds a batch. Default: 0.
     brief
-        Only the steps at a glance: a table of the gates and states of every unit.
+        Show only a table of all steps: the gates and states of every unit.
     all
-        Every step, however many there are.
+        Work through every step, however many there are.
     notation
-        Symbols and shapes of matrices: gatewise's own, or those of the worked example (notebook), of Olah's
+        Symbols and matrix shapes: gatewise's own, or those of the worked example (notebook), of Olah's
         "Understanding LSTM Networks", of PyTorch's documentation or of Keras.
     backward
         Show the backward pass: the gradients of a loss with respect to every weight, input and previous state, through
@@ -100,7 +100,7 @@ def walk(
     from gatewise.render import terminal
     from gatewise.walkthrough.build import walk as walk_through
 
-    if output is not None and format is None:  # a name that tells nothing is refused before anything is computed
+    if output is not None and format is None:  # an unknown suffix is refused before anything is computed
         format = showing.format_of(output)
     if program and format != "json":
         raise OptionError(f"--program belongs to JSON, not to {format or 'text'}: --format json")

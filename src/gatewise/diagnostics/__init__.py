@@ -1,1 +1,1 @@
-"""Are the numbers right? Gradients against differences, and another runtime's answers against the equations."""
+"""Are the numbers right? Gradients against central differences, and another runtime's answers against the equations."""

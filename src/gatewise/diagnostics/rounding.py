@@ -1,7 +1,7 @@
 """How much rounding alone changes a run: by how much two correct runtimes may differ, number by number.
 
-Two runtimes never agree in the last bits: they sum in different orders and compute exponentials differently. How far
-apart that alone can take them is measured. The LSTM is run in float64, which is taken as the truth, and then several
+Two runtimes never agree in the last bits: they sum in different orders and compute exponentials differently. How large
+a difference that alone can make is measured. The LSTM is run in float64, which is taken as the truth, and then several
 times with every sum, nonlinearity and product perturbed at random by as much as a runtime of the given precision may
 round it; the recurrence propagates these errors as it propagates those of the runtime (Parker, "Monte Carlo
 Arithmetic", 1997).

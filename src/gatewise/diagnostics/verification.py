@@ -1,4 +1,4 @@
-"""Does an LSTM compute what its own runtime computed? Tells rounding from a mistake, and names the mistake.
+"""Does an LSTM compute what its own runtime computed? Distinguish rounding from a mistake, and name the mistake.
 
 The LSTM is run in float64, which is taken as the truth. `rounding` measures by how much a runtime's rounding changes
 each number on this very input. An answer that differs from the truth by more than `FACTOR` times that is a mistake;
@@ -41,11 +41,11 @@ class Difference:
     index : tuple of int
         Where it is: (step, sequence, unit) or (sequence, unit).
     given, computed : float
-        The two numbers there.
+        The runtime's number there, and gatewise's.
     scale : float
-        The largest number of the array.
+        The largest magnitude in the array.
     allowance : float
-        Up to which difference rounding explains it there.
+        The largest difference that rounding explains there.
     excess : float
         The largest ratio of a difference to its allowance; above 1 it is a mistake.
     beyond : int
@@ -159,7 +159,7 @@ def verify(
     Raises
     ------
     ShapeError
-        If sizes do not agree.
+        If sizes do not match.
     OptionError
         If there is no answer to compare with.
 

@@ -50,7 +50,7 @@ def engines() -> tuple[Engine, ...]:
     Raises
     ------
     OptionError
-        If GATEWISE_KERNEL names no kernel that this machine can run, or GATEWISE_NUM_THREADS is no number of threads.
+        If GATEWISE_KERNEL is not a kernel that this machine can run, or GATEWISE_NUM_THREADS is not from 1 to 1024.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """The reference engine: NumPy, one step after another, every variant, in the precision of the parameters.
 
-It is the definition that every other engine is tested against. A step takes 8 batch · hidden · (recurrent + input)
+Every other engine is tested against it. A step takes 8 batch · hidden · (recurrent + input)
 floating-point operations forward and about twice as many backward, and some 50 µs of Python.
 """
 

@@ -1,1 +1,1 @@
-"""A person's own numbers against the equations: which is the first wrong one, and why."""
+"""Numbers worked out by hand, compared with the equations: which is the first wrong one, and why."""

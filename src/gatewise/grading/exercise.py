@@ -1,4 +1,4 @@
-"""Exercises: for each student a sheet with numbers of their own, and the key to it."""
+"""Exercises: for each student a sheet with different numbers, and its key."""
 
 from __future__ import annotations
 

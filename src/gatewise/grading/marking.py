@@ -23,7 +23,7 @@ from gatewise.symbolic.formula import Part, Stack
 from gatewise.trace import Trace
 
 RIGHT, CLOSE, FOLLOWS, WRONG, COARSE, BLANK = "right", "close", "follows", "wrong", "too coarse", "blank"
-VAGUE = 0.05  # half of the last digit where fewer than two decimals are written: nothing can follow from those
+VAGUE = 0.05  # half a unit in the last digit where fewer than two decimals are written: nothing can follow from those
 GIVEN = ("x", "h_prev", "c_prev", "dh", "dc_next")
 
 
@@ -35,7 +35,7 @@ class Verdict:
     ----------
     name : str
     status : {"right", "close", "follows", "wrong", "too coarse", "blank"}
-        ``right`` within half of the last digit; ``close`` where the rounding of earlier numbers explains the
+        ``right`` within half a unit in the last digit; ``close`` where the rounding of earlier numbers explains the
         difference; ``follows`` where it is computed correctly from earlier numbers, one of which is wrong; ``too
         coarse`` where so few digits are written that nothing can be decided.
     entry : str
@@ -138,13 +138,14 @@ def check(
 
     Notes
     -----
-    A number is right within half of its last digit. If it is not, but is what its equation gives for the person's own
-    earlier numbers (allowing for their rounding), it follows from an earlier mistake. Otherwise it is wrong. Then the
-    known mistakes are made on purpose, one by one, in its equation and in those that lead to it from the last numbers
-    written. A mistake is named if it gives what was written, in all entries and allowing for rounding; if it does not
-    contradict another number that is right; and if the chance that an unrelated number would fit any of the mistakes
-    tried is below 0.2 %. The search is thorough for the first wrong quantity; for later ones it only tries mistakes in
-    their own equations. It takes milliseconds for a step, and seconds for a sheet that omits most of many steps.
+    A number is right within half a unit in its last digit. If it is not, but is what its equation gives for the
+    person's own earlier numbers (allowing for their rounding), it follows from an earlier mistake. Otherwise it is
+    wrong. Then the known mistakes are made on purpose, one by one, in its equation and in those that lead to it from
+    the last numbers written. A mistake is named if it gives what was written, in all entries and allowing for rounding;
+    if it does not contradict another number that is right; and if the chance that an unrelated number would fit any of
+    the mistakes tried is below 0.2 %. The search is thorough for the first wrong quantity; for later ones it only tries
+    mistakes in their own equations. It takes milliseconds for a step, and seconds for a sheet that omits most of many
+    steps.
 
     Examples
     --------

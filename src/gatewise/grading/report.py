@@ -58,7 +58,7 @@ def _all_right(marking: Marking) -> str:
     if not right + close + coarse:
         return "Nothing is written yet."
     counted = "Both" if right == 2 else f"All {right}"
-    told = f"{counted} quantities that are written are right." if right > 1 else "What is written is right."
+    told = f"{counted} written quantities are right." if right > 1 else "What is written is right."
     if close or coarse:
         told = (
             f"Nothing is wrong: {_counted(right, 'quantity is', 'quantities are')} right."
@@ -68,7 +68,7 @@ def _all_right(marking: Marking) -> str:
     if close:
         told += f" {_counted(close, 'is', 'are')} off in the last digit, as rounding in between explains."
     if coarse:
-        told += f" {_counted(coarse, 'is', 'are')} written with too few digits to tell."
+        told += f" {_counted(coarse, 'is', 'are')} written with too few digits to judge."
     if blank:
         told += f" {_counted(blank, 'is', 'are')} still blank."
     return told
@@ -80,7 +80,7 @@ def _rest(after: Sequence[Verdict]) -> str:
     follows = sum(one.status == FOLLOWS for one in after)
     right = sum(one.status in (RIGHT, CLOSE) for one in after)
     if not after:
-        return "Nothing that is written comes after it."
+        return "No later quantity is written."
     if follows == len(after):
         return "The rest follows correctly from it."
     parts = []
@@ -92,9 +92,9 @@ def _rest(after: Sequence[Verdict]) -> str:
         shown = ", ".join(wrong if len(wrong) <= 6 else [*wrong[:5], "…", wrong[-1]])
         parts.append(f"{shown} {'is' if len(wrong) == 1 else 'are'} also wrong")
     if not parts:
-        return "What comes after it has too few digits to tell."
+        return "The later quantities are written with too few digits to judge."
     listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"Of what is written after it, {listed}."
+    return f"Of the later quantities, {listed}."
 
 
 def _counted(count: int, one: str, many: str) -> str:

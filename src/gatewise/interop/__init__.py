@@ -1,4 +1,4 @@
-"""Readers and writers: every framework has a package with the verbs `read` and `write`; `load` finds a file's own."""
+"""Readers and writers: each framework has a package with `read` and `write`; `load` finds the one for a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["capture", "inspect", "load", "load_network", "load_trace", "save"]
 
 
 def load(path: Path, name: str | None = None, **omitted: Any) -> LSTM:
-    """Return an LSTM from a file; of a network, its LSTM. No framework is needed.
+    """Return an LSTM from a file; if the file holds a network, the network's LSTM. No framework is needed.
 
     A live PyTorch module or Keras model is read by `gatewise.interop.torch.read` or `gatewise.interop.keras.read`.
 

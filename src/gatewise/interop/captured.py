@@ -20,9 +20,9 @@ class Captured:
     name : str
         The LSTM's name in the model.
     call : int
-        The number of the call of this LSTM in the run, from 0.
+        Which call of this LSTM in the run, counted from 0.
     trace : LSTMTrace
-        At the inputs that the LSTM received.
+        The trace of this call, at the inputs that the LSTM received.
     difference : float
         The largest absolute difference between the outputs and final states of the trace and those that the model
         computed; NaN where the model computed NaN.
@@ -43,7 +43,7 @@ class Captured:
 def difference(pairs: Iterable[tuple[Array, Array]]) -> float:
     """Return the largest absolute difference within pairs of arrays; NaN if there is one anywhere.
 
-    The same infinity on both sides is no difference; arrays of different shapes are infinitely apart.
+    Equal infinities do not differ; arrays of different shapes differ infinitely.
     """
     worst = 0.0
     for one, other in pairs:

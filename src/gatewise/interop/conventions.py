@@ -69,7 +69,7 @@ def parameters(
     Raises
     ------
     ShapeError
-        If the shapes do not agree.
+        If the shapes do not match.
     """
     if input_weight.ndim != 2 or recurrent_weight.ndim != 2:
         raise ShapeError(f"weights must have two axes, not shapes {input_weight.shape} and {recurrent_weight.shape}")

@@ -68,7 +68,7 @@ def inspect(path: Path, **omitted: Any) -> Contents:
         (``.keras``, ``.h5``) or ONNX, or of a JSON model as RTNeural, Neural Amp Modeler and ICU write it. The first
         bytes decide which it is, not the name.
     **omitted
-        What the file leaves out, by the names that the reader of its format knows.
+        Settings that the file leaves out, by name; its format decides which there are.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def inspect(path: Path, **omitted: Any) -> Contents:
     except GatewiseError:
         raise
     except MemoryError:
-        raise CapacityError(f"reading {source} needs more memory than there is") from None
+        raise CapacityError(f"reading {source} needs more memory than is available") from None
     except RecursionError:
         raise FileError(f"cannot read {source}: it is nested too deeply") from None
     return contents

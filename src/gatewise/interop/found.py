@@ -83,11 +83,11 @@ class Found:
     name : str
         What `gatewise.load` takes as `name`.
     lstm : LSTM
-        In gatewise's conventions.
+        The LSTM, in gatewise's conventions.
     convention : str
         The file's conventions in words: the framework, its gate order, its biases.
     where : str
-        Where in the file the numbers are.
+        Where the weights are in the file.
     notes : tuple of str
         What was assumed or left out, and what to know before numbers are compared.
     state : tuple of tuple of State, optional
@@ -100,14 +100,15 @@ class Found:
     warns : tuple of str
         What `pick` warns of: why the file's own runtime computes slightly different numbers.
     stacked : bool
-        Whether it stacks all the other LSTMs of the file as one of several layers: it is picked if no name is given.
+        Whether it combines all the other LSTMs of the file into one of several layers, which is the one that is picked
+        if no name is given.
     graph : GraphNames, optional
-        Of a node LSTM of ONNX: the graph's inputs and outputs that belong to it.
+        For an LSTM node of ONNX: the graph's inputs and outputs that belong to it.
     masked : bool, optional
-        Of a layer of Keras: whether a mask arrives at it, so that its runs need ``mask=``; None where the file does not
+        For a Keras layer: whether a mask arrives at it, so that its runs need ``mask=``; None where the file does not
         say.
     masked_output : {"zeros", "repeat"}, optional
-        Of a layer of Keras: what it returns at masked steps, zeros or its previous output; None where the file does not
+        For a Keras layer: what it returns at masked steps, zeros or its previous output; None where the file does not
         say. `LSTM` takes it under the same name.
     """
 
@@ -199,15 +200,18 @@ class Contents:
     format : str
         In words, with the version where the file says it.
     found : tuple of Found
+        The LSTMs.
     parts : tuple of Part
+        Other layers, such as an embedding or a head.
     refused : tuple of Refused
+        What cannot be read, and why.
     network : callable, optional
         Returns the whole network, where the file says how its layers are connected; raises `FileError` for what a
         `Network` cannot express.
     holds : str
-        What the file holds instead, in words, where nothing else of this record is set.
+        What the file holds, in words, if it has none of these.
     calls : tuple of str
-        Of a pickle: the classes and functions that unpickling would have called. None of them is ever imported.
+        For a pickle: the classes and functions that unpickling would have called. None of them is ever imported.
     """
 
     path: str
@@ -264,7 +268,7 @@ class Contents:
         return "; ".join(said) or self.holds
 
     def made(self, name: str | None, embedding: str | None, head: str | None, reads: str) -> Network:
-        """Return a network of the LSTM and the named layers."""
+        """Return the network of an LSTM and the layers that are named as its embedding and head."""
         lstm = self.pick(name).lstm
         table = linear = None
         if embedding is not None:

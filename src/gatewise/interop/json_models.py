@@ -103,7 +103,7 @@ def _rtneural(document: dict[str, Any], path: str) -> Contents:
         layers.append(_rtneural_layer(f"layers.{number}", given, features))
         features = _last(given["shape"])
     asked = [f"{name} {said(document[name])}" for name in PLAYERS if document.get(name) not in (None, 0)]
-    more = f"the file asks its player for more than its layers do: {', '.join(asked)}" if asked else ""
+    more = f"the file asks for processing beyond its layers: {', '.join(asked)}" if asked else ""
     found, parts, refused = [], [], []
     for layer in layers:
         if layer.cell is not None:
@@ -149,7 +149,7 @@ def _rtneural_layer(name: str, given: object, features: int) -> _Layer:
         arrays = [array(f"weights[{place}]", one) for place, one in enumerate(entry(given, "weights", list, "it"))]
         if kind == "lstm":
             if activation not in ("", "tanh"):
-                raise OptionError(f"its activation is {said(activation)}; RTNeural's LSTM has tanh and no other")
+                raise OptionError(f"its activation is {said(activation)}; RTNeural's LSTM has only tanh")
             if len(arrays) != 3:
                 raise FileError(f"it has {len(arrays)} arrays; they must be kernel, recurrent kernel and bias")
             cell = _cell(*arrays)

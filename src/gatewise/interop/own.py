@@ -35,7 +35,13 @@ _KINDS = {
 
 
 def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> None:
-    """Write an LSTM, a cell (as an LSTM of one layer), a network or a trace.
+    """Write an LSTM, a cell (as an LSTM of one layer), a network or a trace to a file of gatewise's own format.
+
+    Parameters
+    ----------
+    thing : LSTM, LSTMCell, Network, Trace or LSTMTrace
+    path : path
+        Of a safetensors file, which `load`, `load_network` or `load_trace` reads.
 
     Raises
     ------

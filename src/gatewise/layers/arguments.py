@@ -1,4 +1,4 @@
-"""What a call is given, settled: axes, precision, states, which steps are valid, and the labels."""
+"""The arguments of a call, checked: axes, precision, states, which steps are valid, and the labels."""
 
 from __future__ import annotations
 

@@ -24,26 +24,29 @@ from gatewise.parameters import Parameters, Variant
 
 
 class LSTM(Stack):
-    """A stack of LSTM cells, newly drawn; `from_cells` makes one of given cells.
+    """A stack of LSTM cells with random parameters; `from_cells` builds one from given cells.
 
     Parameters
     ----------
     input_size, hidden_size : int
+        Number of features of the input, and of units in each cell.
     num_layers : int
+        Number of layers; each after the first reads the output of the one before it.
     bidirectional : bool
         Every layer also runs backward in time; its outputs, in the input's time, are merged with the forward ones.
     direction : {"forward", "backward"}
         The one direction of an LSTM that is not bidirectional.
     projection_size : int, optional
-        The size of the hidden state, where it is projected.
+        Size of the projected hidden state; by default there is no projection.
     merge : {"concat", "sum", "mul", "average", "none"} or a sequence of them, one for each layer
-        How two directions become one output. ``none`` keeps them apart on an axis of their own, (…, 2, size), and is
-        for the last layer only.
+        How two directions become one output. ``none`` keeps them on an axis of their own, (…, 2, size), and is for the
+        last layer only.
     variant : Variant
-        Of every cell.
+        The switches of every cell.
     init, rng, **options
-        As in `gatewise.cell.draw`.
+        How the parameters are initialised: see `gatewise.cell.draw`.
     dtype : float32 or float64
+        The type of the parameters and of everything that is computed.
 
     Raises
     ------
@@ -172,7 +175,7 @@ class LSTM(Stack):
         ----------
         x : array (time, batch, input) or (time, input)
         state : tuple of tuple of State, optional
-            What each layer and direction starts from, ``[layer][direction]``; zeros by default.
+            The initial state of each layer and direction, ``[layer][direction]``; zeros by default.
         lengths : array of int (batch,), optional
             How many steps of each sequence are valid; the rest is padding on the right.
         mask : boolean array (time, batch) or (time,), optional
@@ -180,23 +183,23 @@ class LSTM(Stack):
         dropout : nested sequence of DropoutMasks or None, ``[layer][direction]``, optional
             The dropout, zoneout and DropConnect masks of each cell.
         masked_output : {"zeros", "repeat"}
-            What is put out at steps that are not valid: zeros (PyTorch, ONNX), or the last output again, and zeros
-            before the first (Keras).
+            The output at steps that are not valid: zeros (PyTorch, ONNX), or the last valid output again, and zeros
+            before the first one (Keras).
         engine : str
             ``auto``, or the name of one of `gatewise.engines()`.
         out : array in the shape and dtype of y, optional
-            Where y is written, so that repeated calls take no new memory.
+            Where y is written, so that repeated calls allocate no new memory.
 
         Returns
         -------
         y : array (time, batch, output) or (time, output)
         state : tuple of tuple of State
-            What a next call goes on from.
+            The final state, from which another call can continue.
 
         Raises
         ------
         ShapeError
-            If a size does not agree.
+            If a size does not match.
         OptionError
             If an option is not allowed, or the engine cannot run this LSTM.
         """
@@ -231,8 +234,9 @@ class LSTM(Stack):
             Keep less: which of `gatewise.keep.QUANTITIES`, which hidden units, every nth step. Steps can be shown and
             gradients computed only of a trace that keeps everything.
         out : path or LSTMTrace, optional
-            A safetensors file that is written as the run goes; the trace returned reads from it. Or the trace of an
-            earlier call of the same shapes: its arrays are written over, so that repeated calls take no new memory.
+            A safetensors file that is written during the run, and from which the returned trace reads; or the trace of
+            an earlier call with the same shapes, whose arrays are overwritten, so that repeated calls allocate no new
+            memory.
         labels : Labels, or one for each layer, optional
             The features' names belong to the first layer; names of units need a `Labels` for each layer where there
             is more than one.
@@ -244,7 +248,12 @@ class LSTM(Stack):
         Raises
         ------
         CapacityError
-            If what is to be kept would not fit into memory; nothing has been computed then.
+            If what is to be kept would not fit into memory; nothing is computed then.
+
+        Notes
+        -----
+        Without a projection, a complete trace holds six numbers for each step, sequence and unit of a cell: four
+        gates, the cell state and the hidden state.
         """
         whole = keep is None and units is None and every == 1
         keeping = EVERYTHING if whole else Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]

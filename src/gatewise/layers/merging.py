@@ -1,6 +1,6 @@
 """How the directions of a layer become one output, and how its gradient becomes one for each of them.
 
-Also what a direction puts out at steps that are not valid. Every function here has its adjoint beside it.
+Also the output of a direction at steps that are not valid. Every function here has its adjoint beside it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def unmerge(dy: Array, outputs: Sequence[Array], how: str) -> list[Array]:
 
 
 def shown(hidden: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
-    """Return what a direction puts out, given the hidden states (time, batch, ·) it carried from step to step.
+    """Return the output of a direction, given the hidden states (time, batch, ·) it carried from step to step.
 
     Where a step is not valid: ``zeros`` (PyTorch's padding, ONNX), or ``repeat``, the last output of the
     direction, zeros before its first (Keras' dropout).
@@ -84,7 +84,7 @@ def shown(hidden: Array, valid: Mask | None, how: str, *, reverse: bool) -> Arra
 
 
 def unshown(dy: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
-    """Return the gradient with respect to the hidden states, given the one with respect to what was put out."""
+    """Return the gradient with respect to the hidden states, given the one with respect to the output."""
     return shown(dy, valid, how, reverse=reverse)
 
 

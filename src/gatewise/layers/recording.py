@@ -1,4 +1,4 @@
-"""The traces of an LSTM as named arrays and plain data: what `storage` writes, afterwards or as the run goes."""
+"""The traces of an LSTM as named arrays and plain data: what `storage` writes, after the run or during it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def traced_to_file(plan: Plan, path: str | os.PathLike[str]) -> LSTMTrace:
 
 
 def lstm_trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any]) -> LSTMTrace:
-    """Return the traces that `lstm_trace_record` took apart."""
+    """Return the traces from which `lstm_trace_record` was made."""
     layers = []
     for number, row in enumerate(head["layers"]):
         if not row or set(row) - set(DIRECTIONS) or set(row) != set(head["layers"][0]):

@@ -1,4 +1,4 @@
-"""A Plan: what a run will do and leave behind, settled before it starts; and what runs it."""
+"""A Plan: what a run will compute and keep, decided before it starts; and what runs it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Plan:
 
     @property
     def output(self) -> tuple[int, ...]:
-        """The shape of what is put out, with a batch axis."""
+        """The shape of the output, with a batch axis."""
         sizes = [cell.parameters.recurrent_size for cell in self.layers[-1].values()]
         apart = (2,) if self.merge[-1] == "none" and len(sizes) == 2 else ()
         return (*self.given.x.shape[:2], *apart, merged_size(self.merge[-1], sizes))
@@ -195,7 +195,7 @@ def run(
 
 
 def called(stack: Stack, given: Arguments, out: Array | None = None) -> tuple[Array, States]:
-    """Return what a stack puts out, in the caller's array where there is one, and its final states."""
+    """Return the output of a stack, in the caller's array if there is one, and its final states."""
     plan = planned(stack, given)
     require_room(plan, kept=False)
     y, left = run(plan, given.x, out=None if out is None else _with_batch(plan, out))

@@ -18,10 +18,10 @@ from gatewise.step import State
 
 
 class Stream:
-    """An LSTM that is fed step by step, and remembers.
+    """An LSTM that is fed step by step and carries its state from call to call.
 
     On the native engine the packed weights, which all streams of an LSTM share, and the state live in C++: a step of 32
-    units costs less than a microsecond. A stream is used by one thread at a time; many streams run side by side.
+    units costs less than a microsecond. A stream is used by one thread at a time; many streams can run at once.
     Streams can be pickled and copied, with their state.
 
     Parameters
@@ -29,7 +29,7 @@ class Stream:
     lstm : LSTM
         It must run forward only: a backward direction needs the end of a sequence before its beginning.
     batch_size : int, optional
-        How many sequences run side by side; without it there is one, and arrays have no batch axis.
+        How many sequences run in parallel; by default there is one, and arrays have no batch axis.
     engine : str
         ``auto``, or the name of one of `gatewise.engines()`.
 
@@ -85,11 +85,11 @@ class Stream:
         return State(*(array[None] for array in state)) if self.batch_size is None else state
 
     def reset(self) -> None:
-        """Forget everything: the next step starts from zeros."""
+        """Set the state to zeros."""
         self.state = self.lstm.zero_state(self.batch_size)
 
     def push(self, x: npt.ArrayLike, *, mask: npt.ArrayLike | None = None, out: Array | None = None) -> Array:
-        """Feed one step, or a chunk of several, and return what the LSTM puts out.
+        """Feed one step, or several at once, and return the LSTM's output.
 
         Parameters
         ----------
@@ -97,14 +97,14 @@ class Stream:
             A C-contiguous array of the LSTM's dtype is taken as it is; anything else is converted first.
         mask : boolean array, optional
             Which of these steps are valid, in the shape of `x` without its last axis. At a step that is not valid the
-            state stays as it is, and zeros are put out.
+            state stays as it is, and the output is zero.
         out : array in the shape of what is returned, optional
-            Where it is written, in the LSTM's dtype.
+            Where the output is written, in the LSTM's dtype.
 
         Returns
         -------
         array
-            The output, in the shape of `x` but for its last axis.
+            The output, in the shape of `x` except for the last axis.
 
         Raises
         ------

@@ -119,7 +119,7 @@ def _listed(symbols: Sequence[Symbol]) -> list[str | Symbol]:
 
 
 def _is_amount(bound: Bound, k: str) -> bool:
-    """Tell whether a gate lies between 0 and 1, so that its value tells how far it is open."""
+    """Say whether a gate is between 0 and 1, so that its value is how far it is open."""
     return k != "g" and bound.equation(bound.program.assignments[GATES[k][0]]).openness
 
 

@@ -1,4 +1,4 @@
-"""The web format of a walkthrough: one page that asks for nothing, or a part of one for a notebook.
+"""The web format of a walkthrough: one self-contained page, or a part of one for a notebook.
 
 Every line with numbers in it can be expanded, and shows all that it is made of; <details> does that without a script.
 The markup is well-formed XML too. Numbers lie in data-value as the text format writes them, whatever they look like.
@@ -77,7 +77,7 @@ def fragment(walk: Walkthrough) -> str:
 
 @cache
 def style(name: str) -> str:
-    """Return a style sheet that lies beside this file, without its first comment and with the palette's colours."""
+    """Return a style sheet from this folder, without its first comment and with the palette's colours."""
     _, _, rules = files("gatewise.render").joinpath(name).read_text(encoding="utf-8").partition("*/")
     return Template(rules).substitute({colour: value.css for colour, value in PALETTE.items()})
 

@@ -55,7 +55,7 @@ def plain(value: Any) -> str:
 
 
 def part(share: Any) -> str:
-    """Return a style that tells a bar's length."""
+    """Return a style that sets a bar's length."""
     return f"--p:{min(max(float(share), 0), 1):.3g}"
 
 

@@ -23,7 +23,7 @@ _SYMBOLS = {
 def quantity(symbol: Formula | str) -> str:
     """Return the name of the quantity that a symbol stands for, or whose gradient it is; "" for anything else.
 
-    Symbols of all notations are told apart: none stands for two of these quantities.
+    This is unambiguous across notations: no symbol stands for two of these quantities.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Text as LaTeX: names come from files and from people; whatever is in them, they are text and no commands."""
+"""Text as LaTeX: names come from files and from people; whatever is in them, they are text and not commands."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def rows(table: Table) -> tuple[list[tuple[Words, Sequence[Any]]], int]:
 
 
 def shares(values: Sequence[Any]) -> list[float | None]:
-    """Return what part of the sum of their absolute values each value is; None where that is no number."""
+    """Return the share of each value in the sum of their absolute values; None where that is not finite."""
     total = sum(abs(value) for value in values)
     parts = (abs(value) / total if total else 0.0 for value in values)
     return [part if np.isfinite(part) else None for part in parts]

@@ -45,7 +45,7 @@ def math(formula: Formula) -> str:
 
 
 def element(markup: str, told: str) -> str:
-    """Return markup as an element of its own, and told as text."""
+    """Return markup as an element of its own, with its text alternative."""
     return f'<math alttext="{escape(told)}">{markup}</math>'
 
 

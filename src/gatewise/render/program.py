@@ -110,7 +110,7 @@ def _assignment(one: Assignment) -> Object:
 
 
 def _tree(formula: Formula) -> Object:
-    """Return a formula as nested objects; a symbol by its name alone, which is the one that values go by."""
+    """Return a formula as nested objects; a symbol has only its name, which is the key of its value."""
     nested: Object = tree(formula, lambda symbol: {"text": _name(symbol)})
     return nested
 

@@ -51,9 +51,9 @@ def sizes(p: Parameters) -> dict[str, int]:
 
 
 def places(form: Form, recurrent: int) -> Iterator[tuple[Symbol, Place]]:
-    """Go through a program's parameters: each with the array of `Parameters` that it lies in, and where.
+    """Go through a program's parameters: each with the array of `Parameters` that holds it, and its position.
 
-    A second bias lies nowhere: gatewise keeps the sum of the two in the first.
+    A second bias is in none: gatewise keeps the sum of the two in the first.
     """
     for symbol in program(form).of_kind(PARAMETER):
         if (found := place(form, symbol, recurrent)) is not None:
@@ -61,7 +61,7 @@ def places(form: Form, recurrent: int) -> Iterator[tuple[Symbol, Place]]:
 
 
 def place(form: Form, symbol: Symbol, recurrent: int) -> Place | None:
-    """Return in which array of `Parameters` a symbol lies, and where."""
+    """Return which array of `Parameters` holds a symbol, and its position there."""
     k = symbol.sub[-1:]
     match symbol.base:
         case "W":

@@ -194,7 +194,7 @@ class Program:
 
     @cached_property
     def links(self) -> dict[Symbol, tuple[Symbol, int]]:
-        """What a step takes from its neighbours: by its symbol here, the one there, and where that step lies."""
+        """What a step takes from its neighbours: for each symbol here, the one there, and which neighbour it is."""
         before = {one.into: (one.source, -1) for one in self.carry}
         return before | {one.into: (one.source, 1) for one in self.carry_backward}
 

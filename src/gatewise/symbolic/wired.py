@@ -143,7 +143,7 @@ class WiredRun:
         return joined
 
     def _shown(self, hidden: Array, direction: str) -> Array:
-        """Return what a direction puts out: at steps that are not valid zeros, or the last output again."""
+        """Return the output of a direction: at steps that are not valid, zeros or the last valid output."""
         if self.valid is None:
             return hidden
         seen = self.valid

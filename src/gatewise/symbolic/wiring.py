@@ -30,8 +30,8 @@ from gatewise.symbolic.nonlinearities import apply, slope
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.symbols import d
 
-FORWARD, BACKWARD = Symbol("h", "forward"), Symbol("h", "backward")  # what the two directions put out
-MERGED, READ = Symbol("y"), Symbol("r")  # what a layer puts out, and what the head reads
+FORWARD, BACKWARD = Symbol("h", "forward"), Symbol("h", "backward")  # the outputs of the two directions
+MERGED, READ = Symbol("y"), Symbol("r")  # the output of a layer, and what the head reads
 V, B_Y, A_Y = Symbol("V"), Symbol("b", "y"), Symbol("a", "y")  # the head's weight, bias and pre-activation
 E = Symbol("E")  # the embedding
 SOFTMAX = "softmax"
@@ -67,7 +67,7 @@ class Wiring:
     merge : tuple of str
         How each layer's directions become one output.
     masked_output : {"zeros", "repeat"}
-        What a direction puts out at steps that are not valid.
+        The output of a direction at steps that are not valid.
     embedding : array (vocabulary, input) or None
     marked : float or None
         The token, or the value of all features, that marks a step that is not valid.
@@ -89,7 +89,7 @@ class Wiring:
 
 
 def merging(how: str, directions: int) -> tuple[Assignment, ...]:
-    """Return what a layer puts out, made of what its directions put out; nothing where they are not merged."""
+    """Return the equation of a layer's output in terms of its directions' outputs; none if they are not merged."""
     if directions == 1:
         return (Assignment(MERGED, FORWARD, (MERGED_AXIS,)),)
     both: dict[str, Formula] = {

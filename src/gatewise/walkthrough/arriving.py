@@ -48,7 +48,7 @@ class Arriving:
     wanted : iterable of int
         Steps of a long run that what arrives at is computed for in one pass.
     kept : function of BoundStep
-        Returns how much of the gradient at its cell state a step hands on along the cell state alone.
+        Returns how much of the gradient at its cell state a step passes on along the cell state alone.
     """
 
     def __init__(

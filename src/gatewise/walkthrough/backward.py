@@ -84,7 +84,7 @@ class BackwardWalk:
         return stepback.sections(self.steps[at])
 
     def _kept(self, step: BoundStep) -> Any:
-        """Return how much of the gradient of its cell state a step hands on along the cell state alone."""
+        """Return how much of the gradient of its cell state a step passes on along the cell state alone."""
         return step.M.f[0] if step.form.keeps_by_gate else stepback.kept(step)
 
     def _loss(self) -> Section:
@@ -95,7 +95,7 @@ class BackwardWalk:
         elif self.given:
             loss = ("The loss is given by its gradients with respect to the last ", H, " and ", C, ".")
         d_of = ("A d before a symbol means the gradient of the loss with respect to it: ", DH, " belongs to ", H, ".")
-        part = (DC_PREV, " is the part along the cell state; what goes through ", H_PREV, " joins it one step earlier.")
+        part = (DC_PREV, " is the part along the cell state; the part through ", H_PREV, " is added one step earlier.")
         blocks = (Sentence(loss), Sentence(d_of), Sentence(part))
         return Section("loss", "The loss: where the backward pass begins", blocks)
 

@@ -110,7 +110,7 @@ class BoundStep:
 
     @property
     def apart(self) -> bool:
-        """Whether h and x are multiplied apart, so that there is no combined input."""
+        """Whether h and x are multiplied separately, so that there is no combined input."""
         return self.form.split or self.form.haste
 
     def named(self, k: int) -> str:

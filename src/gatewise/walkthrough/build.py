@@ -58,22 +58,22 @@ def walk(
     at : int, optional
         Show this step alone: its place in a sequence of steps, its time in a trace. Negative counts from the end.
     brief : bool
-        Show the steps at a glance alone.
+        Show only the table of all steps.
     all : bool
-        Work through all steps. Without it, of more than 20 steps the first and the last are worked through.
+        Work through all steps. By default, if there are more than 20, only the first and the last are worked through.
     facts : mapping, optional
-        What else is known of the cell, shown among its sizes (where its numbers come from, say).
+        Further facts about the cell, shown with its sizes: for example, where its weights come from.
     backward : bool
         Walk through the backward pass.
     dy : array (time, recurrent), optional
         The gradient of the loss with respect to the output h of every step, as `gatewise.backward` takes it: a row for
         each step of `thing`, in its order; of a single step also (recurrent,). 0 where a step is not valid.
     dh, dc : array (recurrent,), (hidden,), optional
-        The gradients of the loss with respect to the hidden state and the cell state that the last step hands on; there
-        the gradient with respect to h is ``dy[-1] + dh``. By default 0; without `dy`, `dh` is 1: the loss is the sum of
-        the last hidden state.
+        The gradients of the loss with respect to the last hidden state and cell state, as they leave the run; the
+        gradient with respect to the last h is ``dy[-1] + dh``. By default 0; without `dy`, `dh` is 1: the loss is the
+        sum of the last hidden state.
     notation : {"gatewise", "notebook", "olah", "pytorch", "keras"}
-        Whose symbols and shapes of matrices.
+        Whose symbols and matrix shapes are used.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Sequences whose items are made when they are asked for: of a long run, those that are shown."""
+"""Sequences whose items are built on access: of a long run, only those that are shown."""
 
 from __future__ import annotations
 

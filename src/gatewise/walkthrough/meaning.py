@@ -99,10 +99,6 @@ def _share(value: float) -> str:
     return percent(value) if 0 <= value <= 1 else f"{short(value)} times as much"
 
 
-def _of(share: float, value: float) -> str:
-    return f"{percent(share)} of {short(value)}" if 0 <= share <= 1 else f"{short(share)} times {short(value)}"
-
-
 def gate_backward(letter: str, before: Array, slopes: Array, units: Sequence[int], names: Names) -> str:
     """Say how much of a gate's gradient is passed on, and what opening the gate further would do to the loss."""
 
@@ -123,7 +119,7 @@ def _passes(share: float, value: float) -> str:
 
 
 def cell_backward(later: Array, total: Array, units: Sequence[int], names: Names) -> str:
-    """Say from where the gradient of a cell state comes."""
+    """Say where the gradient with respect to a cell state comes from."""
 
     def say(k: int) -> str:
         through = short(total[k] - later[k])
@@ -143,19 +139,19 @@ def weights_backward(equations: Sequence[Equation], names: Mapping[str, tuple[st
         if sizes[at] > largest[0]:
             unit, column = names[equation.over][at[0]], names[equation.across][at[1]]
             gate_of = NAMES[index(equation.left.sub)].replace("_", " ")
-            largest = (float(sizes[at]), f"that of {column} in the {gate_of} of {unit} ({short(equation.value[at])})")
+            largest = (float(sizes[at]), f"for {column} in the {gate_of} of {unit} ({short(equation.value[at])})")
     if not largest[1]:
-        return "All gradients of the weights are 0: to first order, no weight changes the loss."
-    return f"The largest gradient of a weight is {largest[1]}."
+        return "All gradients with respect to the weights are 0: to first order, no weight changes the loss."
+    return f"The largest gradient with respect to a weight is that {largest[1]}."
 
 
 def previous_backward(arrived: Array, passed: Array, units: Sequence[int], names: Names) -> str:
-    """Say how much of the cell state's gradient goes on to the step before."""
+    """Say how much of the cell state's gradient reaches the step before."""
 
     def say(k: int) -> str:
         if not arrived[k] or not np.isfinite(passed[k] / arrived[k]):
-            return f"passes {short(passed[k])} on to the previous cell state"
-        return f"passes {_of(passed[k] / arrived[k], arrived[k])} on to the previous cell state"
+            return f"passes on {short(passed[k])} to the previous cell state"
+        return f"{_passes(passed[k] / arrived[k], arrived[k])}, to the previous cell state"
 
     return _each(units, passed, say, names, "gradient with respect to the previous cell state")
 

@@ -184,11 +184,11 @@ class Walkthrough:
     ----------
     title : str
     sections : sequence of Section
-        Made when they are asked for: those of a long run take time and memory only where they are read.
+        Built on access: the sections of a long run cost time and memory only if they are read.
     steps : sequence of Bound
         All steps of the run, shown or not: the program of each, and the values of its symbols.
     names : dict of str to tuple of str
-        What vectors and matrices run over, and what each entry is called: ``units``, ``recurrent`` (the hidden state,
+        The axes of vectors and matrices, and the name of each entry: ``units``, ``recurrent`` (the hidden state,
         where it is projected), ``features``, ``columns`` (of the combined input) and ``all gates``.
     units : tuple of int or None
         The units that are expanded, or None for all.
@@ -225,14 +225,14 @@ class Walkthrough:
         Raises
         ------
         OptionError
-            If there is no such format, or `program` is asked of another than JSON, or of steps that are no run.
+            If there is no such format, or `program` is given with another than JSON, or for steps that are not one run.
         """
         if program and format != "json":
             raise OptionError(f"the program is written in JSON only, not as {format!r}")
         return showing.show(self, format, **({"program": True} if program else {}))
 
     def save(self, path: str | PathLike[str], format: str | None = None, *, program: bool = False) -> None:
-        """Write the walkthrough to a file, whole or not at all.
+        """Write the walkthrough to a file, completely or not at all.
 
         Parameters
         ----------

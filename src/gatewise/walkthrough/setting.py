@@ -49,7 +49,9 @@ def activations(p: Parameters, backward: bool) -> Section:
                 rows.append((f"{name}'(a)", tuple(float(value) for value in slopes)))
     blocks.append(Table("", tuple(f"a = {at}" for at in TABLE), tuple(rows)))
     if "sigmoid" in {activation.name for activation in used}:
-        blocks.append(Sentence("A gate with σ lies between 0 (closed) and 1 (open); a pre-activation of 0 gives 0.5."))
+        blocks.append(
+            Sentence("A gate that uses σ lies between 0 (closed) and 1 (open); a pre-activation of 0 gives 0.5.")
+        )
     if backward:
         blocks.append(Sentence(("The derivatives are written in terms of the output ", Symbol("y"), ".")))
     title = "The nonlinearities and their derivatives" if backward else "The nonlinearities"
@@ -98,7 +100,7 @@ def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = 
     whole = np.concatenate([p.weight, p.bias[..., None]], axis=-1)
 
     def table(title: Words, array: Any, rows: Sequence[Words], columns: Sequence[Words]) -> None:
-        """Add a matrix; where vectors are rows, it lies on its side."""
+        """Add a matrix; where vectors are rows, it is transposed."""
         if notation.rows:
             array, rows, columns = array.T, columns, rows
         blocks.append(Table(title, tuple(columns), tuple(zip(rows, map(tuple, array), strict=True))))

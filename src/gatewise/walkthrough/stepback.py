@@ -35,8 +35,8 @@ TITLES = {
     "d_hidden_state": "Back through the hidden state",
     "d_cell_state": "Back through the cell state, to everything it is computed from",
     "d_sums": "Back through the layer norm, across all gates",
-    "d_weights": "The gradients of the weights and biases",
-    "d_previous": "The gradients of the input and the previous state",
+    "d_weights": "The gradients with respect to the weights and biases",
+    "d_previous": "The gradients with respect to the input and the previous state",
 }
 
 
@@ -74,12 +74,18 @@ def _arriving(step: BoundStep, equations: tuple[Assignment, ...]) -> Section:
         Table("", step.names[UNITS], ((DC_NEXT, tuple(step.scope[DC_NEXT])),)),
         *step.equations(equations),
     ]
-    from_later = " from the step after, or from the loss where there is none."
+    from_later = " from the next step, or from the loss if there is none."
     if step.has_dy:
         of_output = (DY, " is the gradient of the loss with respect to the output of this step itself; ", DH_NEXT)
         blocks.append(Sentence((*of_output, " and ", DC_NEXT, " come", from_later)))
     else:
-        blocks.append(Sentence((DH, " arrives at the hidden state and ", DC_NEXT, " at the cell state,", from_later)))
+        what = (
+            DH,
+            " is the gradient that arrives at the hidden state, ",
+            DC_NEXT,
+            " the one at the cell state; both come",
+        )
+        blocks.append(Sentence((*what, from_later)))
     return step.section("arriving", "The gradients that arrive", blocks, "backward")
 
 

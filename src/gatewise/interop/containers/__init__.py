@@ -1,1 +1,1 @@
-"""What holds arrays and knows no LSTM: pickles, zip archives, safetensors, HDF5, JSON, protobuf; nothing is trusted."""
+"""Containers of arrays, independent of LSTMs: pickles, zip, safetensors, HDF5, JSON, protobuf; nothing is trusted."""

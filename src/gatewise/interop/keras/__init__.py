@@ -1,4 +1,4 @@
-"""Keras: files of every generation and live layers read and written, states and gradients, live models captured.
+"""Keras: read and write its files and live layers, translate states and gradients, and capture live models.
 
 Keras' LSTM has its gates in the order i, f, c, o (c is the candidate), one bias, and kernels that are transposed:
 (input, 4 · units). Its LSTMs for cuDNN have two biases in one array and blocks that are not transposed; Keras 1 had

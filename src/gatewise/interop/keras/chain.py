@@ -189,11 +189,11 @@ class _Builder:
         lstm = found.lstm
         if lstm.bidirectional:
             if not self.forward:
-                raise FileError(f"{name!r} is given its steps last first")
+                raise FileError(f"{name!r} receives its steps in reverse order")
             directions = lstm.directions
         else:
             if self.masked is not None and self.rows and not self.forward:
-                raise FileError(f"{name!r} is given its steps last first, but the mask in their own order")
+                raise FileError(f"{name!r} receives its steps in reverse order, but the mask in their own")
             self.forward = self.forward != (lstm.directions == ("backward",))
             directions = ("forward",) if self.forward else ("backward",)
         if self.rows and directions != self.directions:
@@ -232,7 +232,7 @@ class _Builder:
         layer = self.last[1]
         sequences = self._sequences()
         if sequences and not self.forward:
-            raise FileError(f"{self.last[0]!r} returns its steps last first (go_backwards)")
+            raise FileError(f"{self.last[0]!r} returns its steps in reverse order (go_backwards)")
         dtype = self.rows[0][0].dtype
         rows = [[LSTMCell.from_parameters(cell.parameters.astype(dtype)) for cell in row] for row in self.rows]
         both = len(self.directions) == 2

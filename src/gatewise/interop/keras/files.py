@@ -73,7 +73,7 @@ class Node:
 
 @dataclass(eq=False)
 class Source:
-    """A file, taken apart.
+    """A file in its parts.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
 @contextmanager
 def reading(path: Path) -> Iterator[Source]:
-    """Take a file apart; while the block lasts, it stays open.
+    """Give the parts of a file, which stays open for the duration of the block.
 
     Raises
     ------

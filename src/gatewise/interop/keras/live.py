@@ -68,7 +68,7 @@ def _is_lstm(layer: Any) -> bool:
 def recurrent_layers(source: Any) -> dict[str, list[Any]]:
     """Return the LSTM layers of a live model by their names, which are those that a file of it has.
 
-    A layer within a model bears the model's name too: model/layer. One within a TimeDistributed bears that one's name;
+    The name of a layer within a model begins with the model's: model/layer. One within a TimeDistributed has its name;
     those within a Bidirectional are not listed.
     """
     keras = library()

@@ -23,7 +23,7 @@ def read_state(state: Any, lstm: LSTM) -> States:
         (batch, units) each: ``[h, c]`` of an LSTM layer, ``[h, c, h, c]`` of a Bidirectional (forward, then backward),
         as Keras takes and returns them; of several layers, or of stacked cells, a list of such lists.
     lstm : LSTM
-        Which the state is of.
+        The LSTM that the state belongs to.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read_state(state: Any, lstm: LSTM) -> States:
 
 
 def write_state(state: States) -> list[list[Array]]:
-    """Return a state of gatewise's as lists of arrays, one for each layer, as Keras takes them.
+    """Return a state as lists of arrays, one for each layer, as Keras takes them.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def write_state(state: States) -> list[list[Array]]:
     Raises
     ------
     OptionError
-        If the state is not nested so, or h and c differ in size: Keras has no projection.
+        If the state is not nested in this way, or h and c differ in size: Keras has no projection.
     ShapeError
         If it has no batch axis.
 

@@ -182,7 +182,7 @@ def bind_tree(root: Layer, tree: Node) -> Bound:
 
 
 def _member(held: Node, name: str, key: str) -> Node | None:
-    """Return the member for a layer: the one that bears its name, else the one in its place."""
+    """Return the member for a layer: the one of its name, else the one at its position."""
     same = [one for one in held.children.values() if one.name == name]
     if len(same) == 1:
         return same[0]

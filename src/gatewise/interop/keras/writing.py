@@ -155,7 +155,7 @@ def _layers(lstm: LSTM) -> Iterator[tuple[str, str, Config]]:
     for number, (row, merge) in enumerate(zip(lstm.layers, lstm.merge, strict=True)):
         tail = f"_{number}" if number else ""
         if not lstm.bidirectional:
-            # Where the first goes backwards, the others are given its steps last first: they go backward by themselves.
+            # If the first runs backward, the others receive its steps in reverse order and so run backward already.
             backwards = lstm.directions == ("backward",) and number == 0
             yield "LSTM", f"lstm{tail}", _lstm_config(lstm, row[0], f"lstm{tail}", backwards)
             continue

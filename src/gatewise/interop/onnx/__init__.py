@@ -1,4 +1,4 @@
-"""ONNX: files read and written, states and gradients in its shapes, and models captured as onnxruntime runs them.
+"""ONNX: read and write its files, translate states and gradients, and capture models as onnxruntime runs them.
 
 The operator `LSTM` is read in every form that it has (https://onnx.ai/onnx/operators/onnx__LSTM.html), and the
 quantised one of onnxruntime, `DynamicQuantizeLSTM`. The package onnx reads the container; no runtime is needed.
@@ -93,7 +93,7 @@ def write(
     path : path, optional
         Of the file; by default none is written.
     gates : bool
-        False: one node LSTM for each layer. True: a Scan of standard operators for each cell, which also outputs every
+        False: one LSTM node for each layer. True: a Scan of standard operators for each cell, which also outputs every
         gate, the cell state and the hidden state of every step.
     opset : int
         14 to 22.
@@ -129,9 +129,9 @@ def capture(
     ----------
     model : path or onnx.ModelProto
     *inputs : array
-        The model's inputs in the graph's order; those that have a value in the file are left out of the count.
+        The model's inputs in the graph's order; inputs that have a value in the file are skipped.
     **named : array
-        Inputs by name, ``**{"input.1": x}`` where a name is no Python identifier.
+        Inputs by name, ``**{"input.1": x}`` where a name is not a Python identifier.
 
     Returns
     -------

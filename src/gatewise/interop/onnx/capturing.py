@@ -55,7 +55,7 @@ def captured(
     shown = exposing.graph(copy.graph)
     why = f"; out of reach: {', '.join(exposing.hidden[:5])}" if exposing.hidden else ""
     if not shown:
-        raise FileError(f"no LSTM in {where} can be captured: none is where its inputs can be seen{why}")
+        raise FileError(f"no LSTM in {where} can be captured: the inputs of none can be observed{why}")
     for one in shown:
         copy.graph.output.append(onnx.ValueInfoProto(name=one.name))
     results = _run(runtime, copy, where, given, [one.name for one in shown])

@@ -31,7 +31,7 @@ ATTRIBUTES = {
     *("layout", "output_sequence"),
 }
 DIRECTIONS = {"forward": ("forward",), "reverse": ("backward",), "bidirectional": ("forward", "backward")}
-APART = "the operator keeps the directions apart on an axis of their own; here they are concatenated"
+APART = "the operator puts the directions on an axis of their own; here they are concatenated"
 OUTSIDE = "it starts from a state that the file does not hold"
 QUANTISED = "DynamicQuantizeLSTM"
 # gatewise's name of each activation and its constants. ONNX has no defaults for Affine and ScaledTanh, and where that

@@ -104,7 +104,7 @@ def _lstms(
             )
             read_in.add(id(site.scope))
         except MemoryError:
-            raise CapacityError(f"{name} would take more memory than there is") from None
+            raise CapacityError(f"{name} would take more memory than is available") from None
     singles, stacks = arranged(places, found, outputs)
     return [*singles, *cells], stacks, refused, places, read_in
 

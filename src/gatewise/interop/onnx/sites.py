@@ -63,7 +63,9 @@ class Site:
             except NotConstant:
                 raise NotConstant(f"of its {name}: {problem}") from None
             if scope.parent is None and inner in scope.inputs and inner not in scope.file.omitted:
-                raise NotConstant(f"its {name} is the graph's input {inner!r}; give the array by that name") from None
+                raise NotConstant(
+                    f"its {name} is the graph's input {inner!r}, whose array can be given by that name"
+                ) from None
             raise NotConstant(f"of its {name}: {problem}") from None
 
 

@@ -16,7 +16,7 @@ from gatewise.showing import counted
 
 
 def read_state(state: Any, lstm: LSTM) -> States:
-    """Return the states of nodes LSTM as gatewise's, ``[layer][direction]``.
+    """Return the states of LSTM nodes as gatewise's, ``[layer][direction]``.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def read_state(state: Any, lstm: LSTM) -> States:
         ``(initial_h, initial_c)`` or ``(Y_h, Y_c)`` of a node, (directions, batch, size) each; of several layers, a
         list of such pairs.
     lstm : LSTM
-        Which the state is of.
+        The LSTM that the state belongs to.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_state(state: Any, lstm: LSTM) -> States:
 
 
 def write_state(state: States) -> list[tuple[Array, Array]]:
-    """Return a state of gatewise's as pairs of arrays, one for each layer, as nodes LSTM take them.
+    """Return a state as pairs of arrays, one for each layer, as LSTM nodes take them.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def write_state(state: States) -> list[tuple[Array, Array]]:
     Raises
     ------
     OptionError
-        If the state is not nested so.
+        If the state is not nested in this way.
     ShapeError
         If it has no batch axis, or the directions of a layer differ in size.
 

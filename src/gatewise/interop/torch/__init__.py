@@ -1,7 +1,7 @@
-"""PyTorch: its files and live modules read and written, its states and gradients, and live models captured.
+"""PyTorch: read and write its files and live modules, translate states and gradients, and capture live models.
 
 PyTorch's `nn.LSTM` has its gates in the order i, f, g, o, two biases that are added, and one matrix for the input
-and one for the hidden state, by the names ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, with
+and one for the hidden state, called ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, with
 ``_reverse`` for the backward direction and ``weight_hr_l0`` for a projection; `nn.LSTMCell` has them without ``_l0``.
 """
 
@@ -109,8 +109,8 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> torch.nn.LS
     ----------
     lstm : LSTM
     path : path, optional
-        ``.safetensors``, or another name for the zip archive that `torch.load` reads; PyTorch is not needed. Without
-        it the live module is returned.
+        With the suffix ``.safetensors``, or with any other for the zip archive that `torch.load` reads; PyTorch is not
+        needed. Without a path the live module is returned.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> torch.nn.LS
 
 
 def state_dict(lstm: LSTM) -> dict[str, Array]:
-    """Return the arrays of an LSTM by PyTorch's names; our one bias is ``bias_ih``, and ``bias_hh`` is zeros.
+    """Return the arrays of an LSTM by PyTorch's names; gatewise's single bias is ``bias_ih``, and ``bias_hh`` is zero.
 
     Raises
     ------

@@ -68,7 +68,7 @@ def grouped(
             refused.append(Refused(label, str(problem)))
             continue
         first = next(iter(names.values()))
-        where = f"{len(names)} tensors, {first} and on" if len(names) > 1 else first
+        where = f"{len(names)} tensors, starting with {first}" if len(names) > 1 else first
         said = (batch_first or {}).get(prefix)
         found.append(Found(label, lstm, CONVENTION, where, notes, batch_first=said))
     refused += _quantised(tensors, classes, groups)

@@ -24,12 +24,12 @@ def read_state(state: Any, lstm: LSTM) -> States:
         (layers · directions, batch, size) each, or without the batch axis; h has the projection's size where there is
         one. Those of an `nn.LSTMCell` lack the first axis: give ``(h[None], c[None])``.
     lstm : LSTM
-        Which the state is of.
+        The LSTM that the state belongs to.
 
     Raises
     ------
     OptionError
-        If it is no pair.
+        If it is not a pair.
     ShapeError
         If the shapes are not those of the LSTM's state.
 
@@ -58,7 +58,7 @@ def read_state(state: Any, lstm: LSTM) -> States:
 
 
 def write_state(state: States) -> tuple[Array, Array]:
-    """Return a state of gatewise's as PyTorch's pair ``(h, c)`` of NumPy arrays: see `torch.from_numpy`.
+    """Return a state as PyTorch's pair ``(h, c)``, of NumPy arrays; `torch.from_numpy` makes tensors of them.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def write_state(state: States) -> tuple[Array, Array]:
     Raises
     ------
     OptionError
-        If the state is not nested so.
+        If the state is not nested in this way.
     ShapeError
         If its layers have different sizes, which PyTorch cannot stack.
 

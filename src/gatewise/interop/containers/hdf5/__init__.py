@@ -1,6 +1,6 @@
 """HDF5, read: as much of the format as Keras' files use, and nothing of it is trusted.
 
-The usual library for HDF5 is written in C; a spoiled file can end the process that reads it, or keep it busy for ever.
+The usual library for HDF5 is written in C; a corrupted file can crash the process that reads it, or hang it.
 Here every number of a file is checked before it is used: each place against the file's length, each count against what
 is there, and a structure that leads back into itself ends. What is read: the superblocks 0 to 3, both kinds of object
 headers and of groups, attributes, and datasets that are contiguous, compact, or in chunks (under a B-tree of version

@@ -1,4 +1,4 @@
-"""The bytes of an HDF5 file: every place is held against its length, and all that is read of its structure counts."""
+"""The bytes of an HDF5 file: every position is checked against its length, and what is read of its structure counts."""
 
 from __future__ import annotations
 
