@@ -377,7 +377,11 @@ def test_parts_that_do_not_fit_are_refused_in_one_sentence(parts, kind, words):
 
 
 @pytest.mark.parametrize("make", [gw.Network, gw.Stream, gw.verify])
-@pytest.mark.parametrize("given", [None, "lstm.onnx", gw.LSTMCell(2, 3), gw.LSTM(2, 3).trace(np.ones((1, 2)))], ids=str)
+@pytest.mark.parametrize(
+    "given",
+    [None, "lstm.onnx", gw.LSTMCell(2, 3, rng=0), gw.LSTM(2, 3, rng=0).trace(np.ones((1, 2)))],
+    ids=lambda given: type(given).__name__,
+)
 def test_what_is_no_lstm_is_refused_in_one_sentence(make, given):
     with pytest.raises(gw.OptionError) as caught:
         make(given, *([np.ones((1, 2))] * 2 if make is gw.verify else []))
