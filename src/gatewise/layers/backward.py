@@ -58,8 +58,8 @@ def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *,
 
     Notes
     -----
-    It takes about twice as many floating-point operations as the run did. Source: Werbos, "Backpropagation Through Time:
-    What It Does and How to Do It", 1990.
+    It takes about twice as many floating-point operations as the run did. Source: Werbos, "Backpropagation Through
+    Time: What It Does and How to Do It", 1990.
     """
     return gradients_of(trace, dy, dstate, out)
 
