@@ -86,13 +86,14 @@ def walk(
         "Understanding LSTM Networks", of PyTorch's documentation or of Keras.
     backward
         Show the backward pass: the gradients of a loss with respect to every weight, input and previous state, through
-        time where there are several steps.
+        time if there are several steps.
     dy
         Gradient of the loss with respect to the output h of every step: numbers or a file as for --x, one row per step.
+        The default of --dh is then zero.
     output
         Write a file instead of printing.
     format
-        Default: the one that the name of the output file ends in, else text.
+        The format. Default: the one that the output file's suffix stands for, else text.
     program
         In JSON, write the program of the cell with its parameters and inputs instead of the sections.
     """

@@ -66,7 +66,7 @@ def _all_right(marking: Marking) -> str:
             else "Nothing is wrong."
         )
     if close:
-        told += f" {_counted(close, 'is', 'are')} off in the last digit, as rounding in between explains."
+        told += f" {_counted(close, 'is', 'are')} off in the last digit, which rounding in between explains."
     if coarse:
         told += f" {_counted(coarse, 'is', 'are')} written with too few digits to judge."
     if blank:
