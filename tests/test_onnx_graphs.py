@@ -86,11 +86,11 @@ def test_a_head_whose_numbers_are_missing_is_refused_when_it_is_wanted():
     cases.one_sentence(caught.value, "gemm.weight")
 
 
-def test_directions_that_are_merged_in_two_ways_are_told_as_apart():
+def test_directions_that_are_merged_in_two_ways_are_noted_as_separate():
     pair = [("Concat", ["forth", "back"], ["joined"], {"axis": 2}), ("Add", ["forth", "back"], ["sum"], {})]
     contents = contents_of(models.one_upon_another(pair, directions=2)[0])
     assert [one.name for one in contents.found] == ["a", "b", "a → b"]
-    assert any("apart" in note for note in contents.found[0].notes)
+    assert any("an axis of their own" in note for note in contents.found[0].notes)
     assert contents.found[2].notes == contents.found[1].notes  # in the stack it is known which of them was taken
 
 
