@@ -219,3 +219,13 @@ def test_a_plan_tells_beforehand_what_the_run_leaves_behind(
     assert plan.kept() == {name: array.shape for name, array in {"output": trace.output, **left}.items()}
     arrays, head = lstm_trace_record(trace)
     assert plan_record(plan) == ({name: (array.shape, array.dtype) for name, array in arrays.items()}, head)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".NPY", ".csv", ".json", ".pt", ".onnx", ".h5"])
+def test_a_trace_is_not_written_under_the_name_of_another_format(suffix, tmp_path):
+    lstm = gw.LSTM(2, 3, rng=0)
+    for write in (lambda path: lstm.trace(np.ones((2, 2)), out=path), lambda path: gw.save(lstm, path)):
+        with pytest.raises(gw.OptionError) as caught:
+            write(tmp_path / f"trace{suffix}")
+        cases.one_sentence(caught.value, ".safetensors", suffix.lower())
+    assert not list(tmp_path.iterdir())

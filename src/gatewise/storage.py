@@ -37,6 +37,7 @@ _MARKS = {  # byte order marks; those of UTF-32 first, since that of UTF-16 is h
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+OTHER_FORMATS = (".npz", ".npy", ".csv", ".json", ".pt", ".pth", ".onnx", ".keras", ".h5")  # which no file of ours is
 
 
 def path_of(given: str | os.PathLike[str]) -> Path:
@@ -117,7 +118,14 @@ def writing(
     """Give arrays of the named shapes and types, mapped to a file that appears at `path` if the block succeeds.
 
     Pages are written as they are filled, so what is written may be larger than memory.
+
+    Raises
+    ------
+    OptionError
+        If the name of the file is that of another format.
     """
+    if (suffix := path_of(path).suffix.lower()) in OTHER_FORMATS:
+        raise OptionError(f"gatewise writes its own format, .safetensors, and not {suffix}: {path}")
     with beside(path) as temporary:
         preamble, offsets, total = _layout(shapes, header)
         with open(temporary, "wb") as file:

@@ -34,7 +34,11 @@ def convert(
     /,
     output: Annotated[
         Path,
-        Parameter(name=["--output", "-o"], help="The file to write: .safetensors, .pt, .pth, .keras, .h5 or .onnx."),
+        Parameter(
+            name=["--output", "-o"],
+            group=Group.create_default_arguments(),
+            help="The file to write: .safetensors, .pt, .pth, .keras, .h5 or .onnx.",
+        ),
     ],
     *,
     name: Annotated[str | None, Parameter(group=FILE)] = None,
