@@ -9,7 +9,6 @@ import codecs
 import json
 import math
 import os
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -66,24 +65,30 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise FileError(f"cannot write {path}: it is not an ordinary file")
         if target.is_dir():
             raise FileError(f"cannot write {target}: it is a folder; give the name of a file")
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        os.close(handle)
     except FileError:
         raise
     except (OSError, ValueError) as problem:
-        raise FileError(f"cannot write {os.fspath(path)!r}: {getattr(problem, 'strerror', None) or problem}") from None
-    temporary = Path(name)
-    try:
+        raise _unwritable(path, problem) from None
+    temporary = target.parent / f".{target.name}.{os.urandom(4).hex()}"
+    try:  # from before the file is there, so that an interrupt at any moment leaves none behind
+        try:
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except (OSError, ValueError) as problem:
+            raise _unwritable(path, problem) from None
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        # mkstemp's files are private; a new file is as open as any, and a replaced one as open as it was.
+        # Until here the file was private; a new file is as open as any, and a replaced one as open as it was.
         temporary.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~umask)
         temporary.replace(target)
     except OSError as problem:
         raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, problem: OSError | ValueError) -> FileError:
+    return FileError(f"cannot write {os.fspath(path)!r}: {getattr(problem, 'strerror', None) or problem}")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
