@@ -331,11 +331,31 @@ def test_a_reader_who_leaves_early_is_no_error():
     assert program.wait() == 0
 
 
-def test_a_program_without_an_output_has_nothing_to_say():
-    done = subprocess.run(
-        ["sh", "-c", '"$0" -m gatewise walk >&-', sys.executable], stderr=subprocess.PIPE, timeout=60, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
+@pytest.mark.parametrize(
+    ("tokens", "code"),
+    [
+        ("walk", 0),
+        ("walk --format json", 0),
+        ("walk --x 1,2,3 --steps 1000000 --all", 0),  # of which nothing is worked through in vain
+        ("inspect lstm.safetensors", 0),
+        ("inspect trace.safetensors", 1),
+        ("check right.csv", 0),
+        ("check wrong.csv", 1),
+        ("verify lstm.safetensors --io case.npz", 0),
+        ("walk --at 5", 2),
+    ],
+)
+def test_a_program_without_an_output_has_nothing_to_say_but_its_exit_code(tokens, code, tmp_path):
+    lstm, x = gw.LSTM(3, 2, rng=0), np.ones((4, 3), np.float32)
+    gw.save(lstm, tmp_path / "lstm.safetensors")
+    gw.save(lstm.trace(x), tmp_path / "trace.safetensors")
+    np.savez(tmp_path / "case.npz", x=x, y=lstm(x)[0])
+    for name, number in ("right", "0.4934"), ("wrong", "0.4"):
+        (tmp_path / f"{name}.csv").write_text(f"f,{number},0.4975\n", encoding="utf-8")
+    command = ["sh", "-c", f'"$0" -m gatewise {tokens} >&-', sys.executable]
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=60, check=False, cwd=tmp_path, text=True)
+    assert done.returncode == code
+    assert done.stderr.count("\n") == (code == 2), done.stderr
 
 
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])

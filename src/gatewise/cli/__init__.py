@@ -54,14 +54,17 @@ for place, command in enumerate(COMMANDS):
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
-    """Run the program: exit code 0, or 2 with one sentence on standard error."""
+    """Run the program: exit code 0, 1 where a command answers no, or 2 with one sentence on standard error."""
     try:
         command, bound, _ = app.parse_args(
             list(sys.argv[1:] if tokens is None else tokens), exit_on_error=False, print_error=False
         )
-        command(*bound.args, **bound.kwargs)
-        if sys.stdout is not None:  # it may be closed
-            sys.stdout.flush()
+        try:
+            command(*bound.args, **bound.kwargs)
+        except SystemExit:  # of a command whose exit code is an answer
+            _flush()
+            raise
+        _flush()
     except BrokenPipeError:  # whoever reads the output has seen enough
         _drop_output()
     except CycloptsError as problem:
@@ -81,6 +84,13 @@ def _refuse(why: str) -> NoReturn:
     sys.exit(2)
 
 
+def _flush() -> None:
+    """Write what is still to be written, so that what goes wrong is told here and not as the interpreter ends."""
+    if sys.stdout is not None:  # it may be closed
+        sys.stdout.flush()
+
+
 def _drop_output() -> None:
     """Send what is still to be written nowhere, so that the interpreter does not try again when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

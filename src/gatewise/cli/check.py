@@ -81,7 +81,6 @@ def check(
         marked = grades.mark(answers, done=lambda: next(ticks, None))
         for line in grades.table(marked):
             print(line)
-        sys.stdout.flush()
         sys.exit(0 if marked.correct else 1)
     if backward and not template:
         raise OptionError(
@@ -103,5 +102,4 @@ def check(
     console = Output(highlight=False)
     for line in report.text(marking).splitlines():
         console.print(line, markup=False, soft_wrap=True)
-    sys.stdout.flush()
     sys.exit(0 if marking.correct else 1)

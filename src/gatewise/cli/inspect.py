@@ -72,7 +72,6 @@ def inspect(
     else:
         for line in lines(contents):
             print(line)
-    sys.stdout.flush()
     sys.exit(0 if contents.found else 1)
 
 

@@ -98,7 +98,6 @@ def verify(
     notes += [*verification.notes, *found.notes]
     for line in lines(f"{file}: {found.name}", io, verification, notes):
         print(line)
-    sys.stdout.flush()
     sys.exit(0 if verification.agrees else 1)
 
 

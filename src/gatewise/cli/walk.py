@@ -134,7 +134,10 @@ def walk(
         )
 
     if output is None and format in (None, "text"):
-        terminal.show(walked(steps), Output())
+        walk = walked(steps)
+        if sys.stdout is None:  # closed: there is nobody to write each step for
+            return
+        terminal.show(walk, Output())
         chosen = (unit, sequence, format, dy, *(given(one) for one in (run, back, cell, variant, model)))
         as_it_is = not (brief or all or backward)
         if as_it_is and not any(one not in (None, {}) for one in chosen):  # the worked example
