@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import program
 import pytest
 
 import gatewise as gw
@@ -353,7 +354,8 @@ def test_a_program_without_an_output_has_nothing_to_say_but_its_exit_code(tokens
     for name, number in ("right", "0.4934"), ("wrong", "0.4"):
         (tmp_path / f"{name}.csv").write_text(f"f,{number},0.4975\n", encoding="utf-8")
     command = ["sh", "-c", f'"$0" -m gatewise {tokens} >&-', sys.executable]
-    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=60, check=False, cwd=tmp_path, text=True)
+    options = {"cwd": tmp_path, "env": program.environment(), "stderr": subprocess.PIPE, "text": True}
+    done = subprocess.run(command, timeout=60, check=False, **options)
     assert done.returncode == code
     assert done.stderr.count("\n") == (code == 2), done.stderr
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import program
 import pytest
 from program import exit_code
 
@@ -355,7 +356,7 @@ def test_an_interrupt_of_a_run_that_is_written_as_it_goes_leaves_nothing_behind(
     gw.save(gw.LSTM(3, 4, rng=0, variant=gw.Variant(layer_norm="gates", epsilon=1e-5)), "model.safetensors")
     np.save("x.npy", sequence(30_000, 1, 3))
     command = [sys.executable, "-m", "gatewise", "trace", "model.safetensors", "x.npy", "-o", "out.safetensors"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if os.path.isabs(path))}
+    environment = program.environment()
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
         ready = time.monotonic() + 60
         while not list(Path().glob(".out.safetensors*")) and process.poll() is None and time.monotonic() < ready:

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import program
 import pytest
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="an interrupt is sent as a signal")
@@ -43,7 +44,7 @@ STARTS = {
 
 
 def interrupted(start, moment, *tokens, folder):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if os.path.isabs(path))}
+    environment = program.environment()
     return subprocess.run(
         [sys.executable, "-c", STARTS[start], str(moment), *tokens],
         capture_output=True,

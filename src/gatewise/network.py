@@ -202,7 +202,7 @@ class Network:
                 raise OptionError("a head reads one output; this LSTM's directions are not merged")
             if head.weight.shape[1] != lstm.output_size:
                 raise ShapeError(
-                    f"the head takes {head.weight.shape[1]} features; the LSTM puts out {lstm.output_size}"
+                    f"the head takes {counted(head.weight.shape[1], 'feature')}; the LSTM puts out {lstm.output_size}"
                 )
             if head.weight.dtype != lstm.dtype:
                 raise ShapeError(f"the head is {head.weight.dtype}; the LSTM is {lstm.dtype}")

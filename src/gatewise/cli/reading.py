@@ -19,6 +19,7 @@ from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network
+from gatewise.showing import counted
 from gatewise.step import State
 from gatewise.storage import npz_names, read_npy, read_npz, read_text, readable
 
@@ -176,7 +177,7 @@ def starting(found: Found, batch: int) -> States | None:
     def repeated(array: Array) -> Array:
         array = np.atleast_2d(array)
         if len(array) not in (1, batch):
-            raise ShapeError(f"the file's initial state is for {len(array)} sequences; there are {batch}")
+            raise ShapeError(f"the file's initial state is for {counted(len(array), 'sequence')}; this run has {batch}")
         return np.broadcast_to(array, (batch, array.shape[1]))
 
     return tuple(tuple(State(repeated(one.h), repeated(one.c)) for one in row) for row in found.state)

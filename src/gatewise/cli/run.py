@@ -27,6 +27,7 @@ from gatewise.errors import OptionError, ShapeError, WeightsWarning
 from gatewise.examples import EXAMPLES, Example, notebook
 from gatewise.labels import Labels
 from gatewise.layers import LSTM
+from gatewise.showing import counted
 from gatewise.step import State, Step
 
 
@@ -203,7 +204,7 @@ def _sequence(values: Any, features: int) -> Any:
     if values.ndim == 1:
         values = values[:, None] if features == 1 else values[None]
     if values.shape[1] != features:
-        raise ShapeError(f"x has {values.shape[1]} features; this cell takes {features}")
+        raise ShapeError(f"x has {counted(values.shape[1], 'feature')}; this cell takes {features}")
     return values
 
 

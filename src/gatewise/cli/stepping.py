@@ -9,6 +9,7 @@ from gatewise.arrays import Array, require_memory
 from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
+from gatewise.showing import counted
 from gatewise.step import Step
 from gatewise.trace import Trace
 from gatewise.walkthrough.lazy import Lazy
@@ -38,7 +39,7 @@ def steps_of(
     layer, direction = cell or (0, lstm.directions[0])
     _ = lstm[layer, direction]  # says what there is not
     kept = sum(one.parameters.hidden_size for one in lstm.cells().values())
-    require_memory(len(x) * (7 * kept + lstm.input_size), 8, f"a run of {len(x):,} steps")
+    require_memory(len(x) * (7 * kept + lstm.input_size), 8, f"a run of {counted(len(x), 'step')}")
     together = TOGETHER if lstm.directions == ("forward",) else len(x)
     parts: list[Trace] = []
     states: list[Any] = [state]  # between the parts

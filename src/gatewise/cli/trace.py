@@ -159,8 +159,8 @@ def features(contents: Contents, found: Found, values: Any, names: tuple[str, ..
     x = time_first(values, order, "the input")
     if x.shape[-1] != lstm.input_size:
         raise ShapeError(
-            f"the input has {x.shape[-1]} features, on the axes {', '.join(order)} of its shape {values.shape};"
-            f" the LSTM takes {lstm.input_size}"
+            f"the input has {counted(x.shape[-1], 'feature')}, on the axes {', '.join(order)} of its shape"
+            f" {values.shape}; the LSTM takes {lstm.input_size}"
         )
     if network is None or network.masked is None or network.embedding is not None:
         return x, {}

@@ -28,6 +28,7 @@ from gatewise.cli.options import (
 )
 from gatewise.cli.run import build, of_outputs
 from gatewise.errors import OptionError
+from gatewise.showing import counted
 from gatewise.step import Step
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def walk(
     dh, dc = ((each[number] if each is not None and each.ndim == 2 else each) for each in (made.dh, made.dc))
     steps = made.sequences[number]
     if made.at is None and format not in (None, "text") and all:
-        require_memory(len(steps), STEP * (8 if backward else 1) * 5, f"a walk of {len(steps):,} steps")
+        require_memory(len(steps), STEP * (8 if backward else 1) * 5, f"a walk of {counted(len(steps), 'step')}")
 
     def walked(steps: Sequence[Step]) -> Walkthrough:
         return walk_through(
@@ -146,7 +147,7 @@ def walk(
     large = all and not (brief or program) and len(steps) > SAMPLE
     size = _estimated(walked, steps, format or "text") if large else 0.0
     name = "the output" if output is None else str(output)
-    told = f"{name} will take about {size / 1e6:,.0f} MB ({len(steps):,} steps)"
+    told = f"{name} will take about {size / 1e6:,.0f} MB ({counted(len(steps), 'step')})"
     if size > LARGE:
         print(f"gatewise: {told}", file=sys.stderr)
     with Console(stderr=True).status(told) if size > LARGE else nullcontext():

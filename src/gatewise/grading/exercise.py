@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import unicodedata
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -326,11 +325,9 @@ def make(folder: Path, students: Mapping[str, str], plan: Plan, done: Callable[[
     folder = Path(os.path.realpath(folder))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileError(f"cannot write {folder}: it is not empty; choose a new folder")
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as fault:
-        raise FileError(f"cannot write {folder}: {fault.strerror or fault}") from None
-    try:
+    temporary = folder.parent / f".{folder.name}.{os.urandom(4).hex()}"
+    try:  # from before the folder is there, so that an interrupt at any moment leaves none behind
+        temporary.mkdir(0o700)
         for part in (SHEETS, KEYS, ANSWERS):
             (temporary / part).mkdir()
         for name, student in students.items():

@@ -13,6 +13,7 @@ from gatewise.cell import LSTMCell
 from gatewise.errors import ShapeError
 from gatewise.labels import Labels
 from gatewise.layers.merging import merged_size
+from gatewise.showing import counted
 from gatewise.step import State
 
 States = tuple[tuple[State, ...], ...]  # [layer][direction]
@@ -48,7 +49,7 @@ class Stack:
             for cell in row:
                 if cell.input_size != features:
                     raise ShapeError(
-                        f"a cell of layer {number} takes {cell.input_size} features; it is given {features}"
+                        f"a cell of layer {number} takes {counted(cell.input_size, 'feature')}; it is given {features}"
                     )
                 if cell.dtype != layers[0][0].dtype:
                     raise ShapeError(f"a cell of layer {number} is {cell.dtype}; the first is {layers[0][0].dtype}")
