@@ -118,14 +118,17 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "verify": "gatewise.diagnostics.verification",
     "walk": "gatewise.walkthrough.build",
 }
+PACKAGES = ("insight",)  # whose own names are public: gw.insight.timescales
 __all__ = list(PUBLIC)
 
 
 def __getattr__(name: str) -> object:
-    if name not in PUBLIC:
-        raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in PACKAGES:
+        return import_module(f"gatewise.{name}")
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
     found: object = getattr(import_module(PUBLIC[name]), name)
     globals()[name] = found
     return found

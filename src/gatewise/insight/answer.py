@@ -1,0 +1,64 @@
+"""Answer: what a question returns. One sentence, the columns it rests on, and how far its law is off."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.errors import MissingExtraError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Answer:
+    """The answer to a question.
+
+    Attributes
+    ----------
+    sentence : str
+        The answer in one sentence.
+    columns : dict of array (rows,)
+        The table that it rests on, by the names of the columns.
+    law : str
+        What must hold of the numbers, in words or symbols.
+    residual : float
+        How far the law is off, relative to the sum of the absolute values of its terms.
+    """
+
+    sentence: str
+    columns: dict[str, npt.NDArray[Any]]
+    law: str
+    residual: float
+
+    def to_dataframe(self) -> Any:
+        """Return the columns as a `pandas.DataFrame`.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingExtraError("to_dataframe needs pandas: from a clone, pip install '.[xarray]'") from None
+        return pandas.DataFrame(self.columns)
+
+    def to_csv(self) -> str:
+        """Return the columns as comma-separated text, with the shortest decimals that give every number back."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(zip(*(column.tolist() for column in map(np.asarray, self.columns.values())), strict=True))
+        return text.getvalue()
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def __repr__(self) -> str:
+        rows = len(next(iter(self.columns.values())))
+        return f"<{type(self).__name__}: {self.sentence}\n  {rows:,} × {', '.join(self.columns)}>"

@@ -1,0 +1,147 @@
+"""How long does it remember? The timescale of each unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, quiet
+from gatewise.errors import OptionError
+from gatewise.insight.answer import Answer
+from gatewise.insight.retention import of_one_cell, retained, unit_names
+from gatewise.showing import counted
+from gatewise.trace import Trace
+
+LAW = "over all valid steps the product of F is exp(-steps / timescale)"
+UNITS = {  # of dates, by NumPy's abbreviations
+    "D": "days",
+    "h": "hours",
+    "m": "minutes",
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+}
+BOUNDED = ("sigmoid", "hard_sigmoid")  # forget gates that lie between 0 and 1 and can be averaged as rates
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Timescales(Answer):
+    """How long each unit remembers.
+
+    Attributes
+    ----------
+    timescale : array (hidden,)
+        In steps: along the cell, with the gates held, exp(-1) of a content is left after so many.
+    half_life : array (hidden,)
+        Steps until half of it is left.
+    span : array (hidden,)
+        Steps until a hundredth is left.
+    """
+
+    timescale: Array
+    half_life: Array
+    span: Array
+
+
+@quiet
+def timescales(trace: Trace) -> Timescales:
+    """Return how long each unit of a cell remembers.
+
+    Tallec and Ollivier, "Can Recurrent Neural Networks Warp Time?" (2018), read a forget gate as a characteristic time;
+    Mahto et al., "Multi-timescale Representation Learning in LSTM Language Models" (2021), as T = -1 / ln f. A unit
+    whose forget gate changes has the T of its geometric mean: over the whole run the cell state decays as with that T.
+
+    Parameters
+    ----------
+    trace : Trace
+        One that kept the forget gate of every step and unit. All valid steps of all sequences are averaged. Under
+        zoneout, F = k + (1 - k) f stands for f.
+
+    Returns
+    -------
+    Timescales
+        With the columns ``unit``, ``forget_gate`` (the geometric mean of F), ``timescale``, ``half_life`` and ``span``,
+        in steps; where the trace's times are dates at equal distances, also in their unit, as in ``timescale_days``. A
+        unit that forgets everything at some step has timescale 0, one that forgets nothing infinity.
+
+    Raises
+    ------
+    OptionError
+        If the forget gate's nonlinearity does not lie between 0 and 1, or no step is valid.
+    NotKeptError
+        If the trace did not keep the forget gate.
+
+    Notes
+    -----
+    Law: over all valid steps the product of F is exp(-steps / timescale). Time and memory are linear in the number of
+    gates.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> from gatewise.layers import LSTM
+    >>> cell, x, *_ = latch()
+    >>> print(timescales(LSTM.from_cells(cell).trace(x[1:])[0]))
+    The one unit remembers for 404 steps (its timescale).
+    """
+    variant = of_one_cell(trace).parameters.variant
+    own = variant.activation("i" if variant.coupled == "f" else "f")
+    if own.name not in BOUNDED:
+        raise OptionError(
+            f"a timescale needs a forget gate between 0 and 1, {' or '.join(BOUNDED)}; this one has {own}"
+        )
+    factors = retained(trace)
+    factors = factors.reshape(-1, factors.shape[-1]) if trace.valid is None else factors[trace.valid]
+    steps = len(factors)
+    if not steps:
+        raise OptionError("a timescale needs at least one valid step; this trace has none")
+    total = np.log(factors).sum(0)
+    timescale = np.where(total == 0, np.inf, -steps / total)
+    columns: dict[str, npt.NDArray[Any]] = {"unit": np.array(unit_names(trace)), "forget_gate": np.exp(total / steps)}
+    lengths = {"timescale": timescale, "half_life": np.log(2) * timescale, "span": np.log(100) * timescale}
+    columns |= lengths
+    step = _step_of_time(trace)
+    if step is not None:
+        columns |= {f"{name}_{step[1]}": step[0] * length for name, length in lengths.items()}
+    return Timescales(_sentence(columns, step), columns, LAW, _residual(factors, total, timescale), **lengths)
+
+
+def _residual(factors: Array, total: Array, timescale: Array) -> float:
+    """Return how far the law is off, with the product taken two steps at a time."""
+    even = len(factors) // 2 * 2
+    product = np.log(factors[:even].reshape(-1, 2, factors.shape[1]).prod(1)).sum(0) + np.log(factors[even:]).sum(0)
+    off = np.abs(product + len(factors) / timescale) / np.where(total < 0, -total, 1.0)
+    return float(np.max(off, where=np.isfinite(off), initial=0.0))
+
+
+def _step_of_time(trace: Trace) -> tuple[int, str] | None:
+    """Return how long a step lasts, and in which unit, where the steps have dates at equal distances."""
+    times = trace.labels.times
+    if times is None or len(times) < 2 or not isinstance(times[0], np.datetime64):
+        return None
+    dates = np.array(times)
+    steps = np.diff(dates).astype(np.int64)
+    return (int(steps[0]), UNITS[np.datetime_data(dates.dtype)[0]]) if (steps == steps[0]).all() else None
+
+
+def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[int, str] | None) -> str:
+    units, timescale = columns["unit"], columns["timescale"]
+    if len(units) == 1:
+        return f"The one unit remembers for {_steps(timescale[0], step)} (its timescale)."
+    longest, shortest = int(np.argmax(timescale)), int(np.argmin(timescale))
+    return (
+        f"Half of the {len(units):,} units remember for less than {_steps(float(np.median(timescale)), step)}; the"
+        f" longest memory is that of unit {units[longest]}, {_steps(timescale[longest], step)}, the shortest that of"
+        f" unit {units[shortest]}, {_steps(timescale[shortest], step)}."
+    )
+
+
+def _steps(count: float, step: tuple[int, str] | None) -> str:
+    if not np.isfinite(count):
+        return "all steps"
+    words = counted(round(count), "step") if count >= 10 else f"{count:.2g} steps"
+    return words if step is None else f"{words} ({count * step[0]:.3g} {step[1]})"

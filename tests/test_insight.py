@@ -1,0 +1,247 @@
+"""Questions asked of a trace: their laws on every variant, and memories that were planted."""
+
+from __future__ import annotations
+
+import csv
+import sys
+
+import cases
+import numpy as np
+import pytest
+from pairwise import pairs
+
+import gatewise as gw
+from gatewise import insight
+from gatewise.examples import latch
+
+RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
+CLIPPED = [name for name, switches in cases.VARIANTS.items() if "cell_clip" in switches]
+RATES = [  # whose input, forget and output gate lie between 0 and 1
+    name
+    for name in cases.VARIANTS
+    for variant in [cases.run_of(name).p.variant]
+    if all(variant.activation(letter).name in ("sigmoid", "hard_sigmoid") for letter in variant.own.replace("g", ""))
+]
+UNBOUNDED = ["relu", "tanh", "softplus", "affine:2,0.5"]  # of a forget gate
+
+
+def planted(forget, steps=40):
+    """Return the trace of a cell whose units forget at given rates and write 1 at the first step alone."""
+    hidden = len(forget)
+    weight, bias = np.zeros((4, hidden, hidden + 1)), np.zeros((4, hidden))
+    bias[1] = np.log(np.asarray(forget) / (1 - np.asarray(forget)))
+    bias[0], weight[0, :, hidden] = -40, 80  # the input gate opens where x is 1
+    bias[2] = 20
+    x = np.zeros((steps, 1, 1))
+    x[0] = 1
+    return gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(x)[0]
+
+
+# Timescales.
+
+
+@pairs(variant=RATES, **RUNS)
+def test_the_product_of_what_is_kept_decays_with_the_timescale(variant, projection, direction, valid, dropout):
+    run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=6)
+    trace = run.trace()
+    found = insight.timescales(trace)
+    assert found.residual < 1e-10
+    kept = run.dropout.fit(run.p, 6, 3).zoneout_cell if dropout else 0.0
+    factors = kept + (1 - kept) * trace.forget_gate
+    on = np.ones(run.x.shape[:2], bool) if run.valid is None else run.valid
+    for unit, timescale in enumerate(found.timescale):
+        product = np.prod(np.broadcast_to(factors, trace.cell_state.shape)[on][:, unit])
+        np.testing.assert_allclose(np.exp(-on.sum() / timescale) if timescale else 0.0, product, rtol=1e-9, atol=1e-300)
+
+
+def test_a_planted_memory_has_the_timescale_that_was_planted():
+    forget = np.array([0.5, 0.9, 0.99])
+    found = insight.timescales(planted(forget))
+    np.testing.assert_allclose(found.timescale, -1 / np.log(forget), rtol=1e-12)
+    np.testing.assert_allclose(forget**found.half_life, 0.5, rtol=1e-12)
+    np.testing.assert_allclose(forget**found.span, 0.01, rtol=1e-12)
+    assert "unit 2, 99 steps" in str(found)
+    assert "unit 0, 1.4 steps" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("first", "step", "unit", "length"),
+    [
+        ("2001-01-01", "D", "days", 1),
+        ("2001-01-01T00", "6h", "hours", 6),
+        ("2001-01-01T00:00:00", "30s", "seconds", 30),
+    ],
+)
+def test_a_memory_is_given_in_the_time_of_the_data_too(first, step, unit, length):
+    count = int(step.rstrip("Dhs") or 1)
+    times = np.datetime64(first) + np.arange(40) * np.timedelta64(count, step[-1])
+    lstm = gw.LSTM.from_cells(planted([0.5, 0.9]).parameters)
+    found = insight.timescales(lstm.trace(np.zeros((40, 1, 1)), labels=gw.Labels(times=times))[0])
+    for name in ("timescale", "half_life", "span"):
+        np.testing.assert_array_equal(found.columns[f"{name}_{unit}"], length * found.columns[name])
+    assert f" {unit})" in str(found)
+
+
+@pytest.mark.parametrize(
+    "times", [[f"day {n}" for n in range(3)], np.array(["2001-01-01", "2001-01-02", "2001-01-09"], "M8")]
+)
+def test_times_at_unequal_distances_have_no_unit(times):
+    lstm = gw.LSTM.from_cells(planted([0.5, 0.9]).parameters)
+    found = insight.timescales(lstm.trace(np.zeros((3, 1, 1)), labels=gw.Labels(times=times))[0])
+    assert list(found.columns) == ["unit", "forget_gate", "timescale", "half_life", "span"]
+
+
+def test_a_unit_that_forgets_all_remembers_nothing_and_one_that_forgets_none_everything():
+    weight, bias = np.zeros((4, 2, 3)), np.zeros((4, 2))
+    bias[1] = [-9, 9]
+    variant = gw.Variant(forget_activation="hard_sigmoid:0.2,0.5")
+    trace = gw.LSTM.from_cells(gw.Parameters(weight, bias, variant=variant)).trace(np.ones((5, 1)))[0]
+    found = insight.timescales(trace)
+    assert found.timescale.tolist() == [0, np.inf]
+    assert found.residual == 0
+
+
+# Contributions.
+
+
+@pairs(variant=[name for name in cases.VARIANTS if name not in CLIPPED], **RUNS)
+def test_what_every_step_wrote_adds_up_to_the_cell_state(variant, projection, direction, valid, dropout):
+    run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=6)
+    trace = run.trace()
+    for t in (None, 0, 3, -1):
+        for sequence in range(3):
+            found = insight.contributions(trace, t, sequence)
+            assert found.residual < 1e-10
+            place = (5 if direction == "forward" else 0) if t is None else t
+            later = slice(place % 6 + 1, None) if direction == "forward" else slice(0, place % 6)
+            assert not found.by_step[later].any()
+            np.testing.assert_array_equal(found.cell_state, trace.cell_state[place, sequence])
+            np.testing.assert_allclose(found.by_step.sum(0) + found.initial, found.cell_state, atol=1e-11)
+
+
+def test_the_latch_holds_what_it_wrote_at_step_0():
+    cell, x, *_ = latch()
+    found = insight.contributions(gw.LSTM.from_cells(cell).trace(x)[0])
+    assert str(found) == "Of the cell state at step 6, 100 % was written at step 0."
+    assert found.by_step[0, 0] > 0.97
+    assert np.abs(found.by_step[1:]).max() < 1e-5
+
+
+def test_contributions_are_those_of_a_cell_from_which_the_step_is_taken_out():
+    """With gates that see the input alone, leaving out what a step writes changes the cell by its contribution."""
+    forget = np.array([0.5, 0.9])
+    trace = planted(forget)
+    found = insight.contributions(trace, 10)
+    np.testing.assert_allclose(found.by_step[0], np.tanh(20) * forget**10, rtol=1e-9)
+
+
+@pytest.mark.parametrize("variant", CLIPPED)
+def test_a_clipped_cell_state_is_no_sum_and_is_refused(variant):
+    with pytest.raises(gw.OptionError) as caught:
+        insight.contributions(cases.run_of(variant).trace())
+    cases.one_sentence(caught.value, "clip")
+
+
+# Saturation.
+
+
+@pairs(variant=RATES, **RUNS)
+def test_every_gate_is_closed_open_or_between(variant, projection, direction, valid, dropout):
+    run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=6)
+    trace = run.trace()
+    found = insight.saturation(trace, 0.3, 0.7)
+    assert found.residual < 1e-12
+    on = np.ones(run.x.shape[:2], bool) if run.valid is None else run.valid
+    for place, name in enumerate(("input_gate", "forget_gate", "output_gate")):
+        gate = trace.quantity(name)[on]
+        np.testing.assert_allclose(found.closed[place], (gate < 0.3).mean(0))
+        np.testing.assert_allclose(found.open[place], (gate > 0.7).mean(0))
+
+
+def test_a_gate_that_never_moves_from_one_end_is_stuck():
+    found = insight.saturation(planted([0.5, 0.99]))
+    columns = [found.columns[name] for name in ("gate", "unit", "stuck")]
+    table = {(gate, unit): stuck for gate, unit, stuck in zip(*columns, strict=True)}
+    assert table["forget_gate", "1"]
+    assert not table["forget_gate", "0"]
+    assert not table["input_gate", "0"]  # it is open once
+    assert not table["output_gate", "0"]
+    assert str(found) == "Of the 3 gates of 2 units, one is stuck at one end of its range at every step."
+
+
+# All of them.
+
+
+@pytest.mark.parametrize("ask", [insight.timescales, insight.saturation, insight.contributions])
+def test_an_answer_is_a_sentence_and_a_table(ask):
+    answer = ask(planted([0.5, 0.9]))
+    assert str(answer).endswith(".")
+    assert "\n" not in str(answer)
+    frame = answer.to_dataframe()
+    assert list(frame.columns) == list(answer.columns)
+    head, *rows = csv.reader(answer.to_csv().splitlines())
+    assert head == list(answer.columns)
+    assert len(rows) == len(frame)
+    for column, name in enumerate(head):
+        if answer.columns[name].dtype.kind == "f":
+            assert [float(row[column]) for row in rows] == answer.columns[name].tolist()
+    assert type(answer).__name__ in repr(answer)
+
+
+@pytest.mark.parametrize("activation", UNBOUNDED)
+@pytest.mark.parametrize("ask", [insight.timescales, insight.saturation])
+def test_a_gate_that_does_not_lie_between_0_and_1_is_refused(ask, activation):
+    lstm = gw.LSTM(2, 3, variant=gw.Variant(forget_activation=activation), rng=0)
+    with pytest.raises(gw.OptionError) as caught:
+        ask(lstm.trace(np.ones((4, 2)))[0])
+    cases.one_sentence(caught.value, "between 0 and 1", activation.partition(":")[0])
+
+
+@pytest.mark.parametrize("ask", [insight.timescales, insight.saturation])
+def test_a_run_without_a_valid_step_has_no_answer(ask):
+    trace = gw.LSTM(2, 3, rng=0).trace(np.ones((4, 2, 2)), lengths=[0, 0])[0]
+    with pytest.raises(gw.OptionError) as caught:
+        ask(trace)
+    cases.one_sentence(caught.value, "valid step")
+
+
+def test_a_trace_on_file_is_asked_like_one_in_memory(tmp_path):
+    lstm, x = gw.LSTM(2, 5, rng=0), np.random.default_rng(0).normal(size=(50, 3, 2))
+    here, there = lstm.trace(x)[0], lstm.trace(x, out=tmp_path / "trace")[0]
+    for ask in (insight.timescales, insight.saturation, insight.contributions):
+        assert ask(here).to_csv() == ask(there).to_csv()
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.9, 0.1), (-0.1, 0.5), (0.2, 1.1), (0.5, 0.5)])
+def test_bounds_that_are_none_are_refused(low, high):
+    with pytest.raises(gw.OptionError) as caught:
+        insight.saturation(planted([0.5]), low, high)
+    cases.one_sentence(caught.value, "low < high")
+
+
+@pytest.mark.parametrize("ask", [insight.timescales, insight.saturation, insight.contributions])
+def test_a_question_is_asked_of_one_cell_that_has_run(ask):
+    lstm = gw.LSTM(2, 3, rng=0)
+    for given in (lstm.trace(np.ones((4, 2))), lstm, lstm.trace(np.ones((0, 2)))[0]):
+        with pytest.raises(gw.OptionError) as caught:
+            ask(given)
+        cases.one_sentence(caught.value, "step" if isinstance(given, gw.Trace) else type(given).__name__)
+
+
+def test_a_question_needs_what_the_trace_kept():
+    trace = gw.LSTM(2, 3, rng=0).trace(np.ones((4, 2)), keep="cell_state")[0]
+    for ask in (insight.timescales, insight.saturation, insight.contributions):
+        with pytest.raises(gw.NotKeptError):
+            ask(trace)
+
+
+def test_without_pandas_one_sentence_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(gw.MissingExtraError) as caught:
+        insight.timescales(planted([0.5])).to_dataframe()
+    cases.one_sentence(caught.value, "pandas", "pip install")
+
+
+def test_insight_is_imported_when_it_is_first_used():
+    assert gw.insight is insight
+    assert "insight" not in gw.__all__
