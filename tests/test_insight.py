@@ -127,6 +127,12 @@ def test_the_latch_holds_what_it_wrote_at_step_0():
     assert np.abs(found.by_step[1:]).max() < 1e-5
 
 
+def test_a_cell_that_nothing_was_written_to_says_so():
+    trace = planted([0.5, 0.9])[1:]
+    silent = gw.LSTM.from_cells(trace.parameters.replace(bias=np.zeros((4, 2)))).trace(np.zeros((3, 1)))[0]
+    assert str(insight.contributions(silent)) == "The cell state at step 2 is zero: nothing was written."
+
+
 def test_contributions_are_those_of_a_cell_from_which_the_step_is_taken_out():
     """With gates that see the input alone, leaving out what a step writes changes the cell by its contribution."""
     forget = np.array([0.5, 0.9])

@@ -97,6 +97,8 @@ def contributions(trace: Trace, t: int | None = None, sequence: int = 0) -> Cont
     names = ["initial state", *map(str, times)]
     largest = int(np.argmax(share))
     how = f"was written at {names[largest]}" if largest else "is left of the initial state"
-    sentence = f"Of the cell state at {names[t + 1]}, {share[largest]:.0%} {how}.".replace("%", " %")
+    sentence = f"Of the cell state at {names[t + 1]}, {100 * share[largest]:.0f} % {how}."
+    if not sizes.any():
+        sentence = f"The cell state at {names[t + 1]} is zero: nothing was written."
     columns = {"time": np.array(names), "contribution": sizes, "share": share}
     return Contributions(sentence, columns, LAW, float(off.max()), by_step, initial, state)
