@@ -138,7 +138,7 @@ def trace(
 def features(contents: Contents, found: Found, values: Any, names: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
     """Return an input as (time, batch, feature), or (time, feature) where it has no batch; embedded where it must be.
 
-    Where the file's network marks steps that do not take place, the options of a run say which.
+    Where the file's network marks steps as not valid, the options of a run say which.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def features(contents: Contents, found: Found, values: Any, names: tuple[str, ..
 
 
 def _masking(network: Network, masked: Any) -> dict[str, Any]:
-    """Return the options of a run in which masked steps do not take place, where there are any."""
+    """Return the options of a run in which masked steps are not valid, where there are any."""
     if network.masked is None or not masked.any():
         return {}
     return {"mask": ~masked, "masked_output": network.masked_output}

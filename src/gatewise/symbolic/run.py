@@ -70,7 +70,7 @@ class Run:
     dropout : DropoutMasks
         Fitted to the run.
     valid : boolean array (time, batch), optional
-        Which steps take place; by default all do.
+        Which steps are valid; by default all are.
     dy : array (time, batch, recurrent), optional
         The gradients of the loss with respect to the hidden state of every step; zeros by default.
     dfinal : State, optional
