@@ -65,6 +65,13 @@ def test_a_planted_memory_has_the_timescale_that_was_planted():
 
 
 @pytest.mark.parametrize(
+    ("timescale", "words"), [(1.0, "1 step"), (0.99999, "1 step"), (2.34, "2.3 steps"), (1234.4, "1,234 steps")]
+)
+def test_a_memory_is_counted_as_one_speaks(timescale, words):
+    assert f" {words} (" in str(insight.timescales(planted([np.exp(-1 / timescale)])))
+
+
+@pytest.mark.parametrize(
     ("first", "step", "unit", "length"),
     [
         ("2001-01-01", "D", "days", 1),

@@ -12,6 +12,7 @@ from stacks import LABELS
 
 import gatewise as gw
 from gatewise.layers.merging import MERGES
+from gatewise.render.text import short
 
 DAYS = np.arange("2001-01-30", "2001-02-04", dtype="datetime64[D]")
 DATES = {
@@ -162,8 +163,15 @@ def test_a_layer_s_inputs_bear_the_names_of_the_units_and_directions_below(merge
         below = trace[layer - 1, direction]
         own = below.step(0).column_names()[: below.parameters.recurrent_size]  # as the layer below calls them
         apart = bidirectional and merge == "concat"
-        ways = [f"layer {layer - 1} {way}" for way in lstm.directions] if apart else [f"layer {layer - 1}"]
-        assert list(cell.labels.features) == [f"{way} {name}" for way in ways for name in own]
+        ways = [f" {way}" for way in lstm.directions] if apart else [""]
+        assert list(cell.labels.features) == [f"{name}{way} (layer {layer - 1})" for way in ways for name in own]
+        assert len(set(map(short, cell.labels.features))) == len(cell.labels.features)
+
+
+def test_the_inputs_of_a_layer_are_told_apart_in_every_table():
+    lstm = gw.LSTM(2, 120, num_layers=12, bidirectional=True, rng=0)
+    for row in lstm.labels[1:]:
+        assert len(set(map(short, row[0].features))) == 240
 
 
 def test_names_that_are_given_come_before_those_of_the_layer_below():

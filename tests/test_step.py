@@ -182,7 +182,7 @@ def test_one_set_of_labels_names_the_features_of_the_first_layer_and_the_sequenc
     labels = gw.Labels(features=("rain", "sun"), outputs=tuple("01234567"), **rest)
     trace = lstm.trace(np.zeros((5, 3, 2)), labels=labels)
     assert trace[0, "forward"].labels == trace[0, "backward"].labels == gw.Labels(features=("rain", "sun"), **rest)
-    names = [f"layer 0 {direction} h{unit}" for direction in cases.DIRECTIONS for unit in range(4)]
+    names = [f"h{unit} {direction} (layer 0)" for direction in cases.DIRECTIONS for unit in range(4)]
     assert trace[1, "forward"].labels == gw.Labels(features=names, outputs=labels.outputs, **rest)
     assert trace.labels == labels
     each = [gw.Labels(units=tuple("pqrs")), gw.Labels(units=tuple("wxyz"))]

@@ -12,7 +12,6 @@ from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.retention import of_one_cell, retained, unit_names
-from gatewise.showing import counted
 from gatewise.trace import Trace
 
 LAW = "over all valid steps the product of F is exp(-steps / timescale)"
@@ -143,5 +142,6 @@ def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[int, str] | None
 def _steps(count: float, step: tuple[int, str] | None) -> str:
     if not np.isfinite(count):
         return "all steps"
-    words = counted(round(count), "step") if count >= 10 else f"{count:.2g} steps"
+    about = round(count) if count >= 10 else float(f"{count:.2g}")
+    words = "1 step" if about == 1 else f"{about:,g} steps"
     return words if step is None else f"{words} ({count * step[0]:.3g} {step[1]})"

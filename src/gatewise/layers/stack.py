@@ -124,7 +124,7 @@ class Stack:
         apart = self.bidirectional and self.merge[layer] == "concat"
         parts = list(zip(self.directions, self.layers[layer], labels, strict=True))
         return [
-            f"layer {layer}{f' {direction}' * apart} {name}"
+            f"{name}{f' {direction}' * apart} (layer {layer})"  # what tells names apart first: tables cut long ones
             for direction, cell, own in (parts if apart else parts[:1])
             for name in own.states(cell.recurrent_size, cell.hidden_size)
         ]
