@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.retention import of_one_cell, retained, unit_names
+from gatewise.insight.retention import of_one_cell, require_between_0_and_1, retained, unit_names
 from gatewise.trace import Trace
 
 LAW = "over all valid steps the product of F is exp(-steps / timescale)"
@@ -24,7 +24,6 @@ UNITS = {  # of dates, by NumPy's abbreviations
     "us": "microseconds",
     "ns": "nanoseconds",
 }
-BOUNDED = ("sigmoid", "hard_sigmoid")  # forget gates that lie between 0 and 1 and can be averaged as rates
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -87,12 +86,7 @@ def timescales(trace: Trace) -> Timescales:
     >>> print(timescales(LSTM.from_cells(cell).trace(x[1:])[0]))
     The one unit remembers for 404 steps (its timescale).
     """
-    variant = of_one_cell(trace).parameters.variant
-    own = variant.activation("i" if variant.coupled == "f" else "f")
-    if own.name not in BOUNDED:
-        raise OptionError(
-            f"a timescale needs a forget gate between 0 and 1, {' or '.join(BOUNDED)}; this one has {own}"
-        )
+    require_between_0_and_1(of_one_cell(trace), "forget_gate", "a timescale")
     factors = retained(trace)
     factors = factors.reshape(-1, factors.shape[-1]) if trace.valid is None else factors[trace.valid]
     steps = len(factors)

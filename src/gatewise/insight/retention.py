@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from gatewise import gates
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.trace import Trace
+
+BOUNDED = ("sigmoid", "hard_sigmoid")  # nonlinearities whose gates lie between 0 and 1, whatever goes in
 
 
 def of_one_cell(trace: object) -> Trace:
@@ -43,6 +46,14 @@ def written(trace: Trace) -> Array:
     if (kept := trace.dropout.zoneout_cell) is not None:
         w = (1 - kept) * w
     return w if trace.valid is None else np.where(trace.valid[..., None], w, 0.0)
+
+
+def require_between_0_and_1(trace: Trace, gate: str, purpose: str) -> None:
+    """Raise OptionError unless a gate lies between 0 and 1; `purpose` is the subject of the sentence."""
+    variant, letter = trace.parameters.variant, gates.LETTERS[gates.index(gate)]
+    computed = {"f": "i", "i": "f"}[letter] if letter == variant.coupled else letter
+    if (used := variant.activation(computed)).name not in BOUNDED:
+        raise OptionError(f"{purpose} needs gates between 0 and 1, {' or '.join(BOUNDED)}; the {gate} has {used}")
 
 
 def unit_names(trace: Trace) -> list[str]:

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise import gates
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.retention import of_one_cell, unit_names
+from gatewise.insight.retention import of_one_cell, require_between_0_and_1, unit_names
 from gatewise.showing import counted
 from gatewise.trace import Trace
 
 LAW = "the fractions of steps below, between and above the bounds add up to 1"
 GATES = ("input_gate", "forget_gate", "output_gate")
-BOUNDED = ("sigmoid", "hard_sigmoid")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,12 +76,8 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9) -> Saturation:
     of_one_cell(trace)
     if not 0 <= low < high <= 1:
         raise OptionError(f"the bounds must satisfy 0 <= low < high <= 1, not {low!r} and {high!r}")
-    variant = trace.parameters.variant
     for name in GATES:
-        letter = gates.LETTERS[gates.index(name)]
-        letter = {"f": "i", "i": "f"}[letter] if letter == variant.coupled else letter
-        if (used := variant.activation(letter)).name not in BOUNDED:
-            raise OptionError(f"saturation needs gates between 0 and 1, {' or '.join(BOUNDED)}; the {name} has {used}")
+        require_between_0_and_1(trace, name, "saturation")
     found = np.stack([trace.quantity(name) for name in GATES], axis=2).astype(np.float64)
     steps = found.reshape(-1, *found.shape[2:]) if trace.valid is None else found[trace.valid]
     if not len(steps):
