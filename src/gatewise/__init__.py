@@ -118,7 +118,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "verify": "gatewise.diagnostics.verification",
     "walk": "gatewise.walkthrough.build",
 }
-PACKAGES = ("insight",)  # whose own names are public: gw.insight.timescales
+PACKAGES = ("insight", "plot")  # whose own names are public: gw.insight.timescales
 __all__ = list(PUBLIC)
 
 

@@ -49,3 +49,13 @@ PALETTE = {
     "negative": Colour("#116496", "#5496b7"),  # signed values: Crameri's vik, as far from its middle on either side
     "positive": Colour("#b75a26", "#cc875f"),
 }
+
+# Amounts from 0 to 1, and signed values about 0, as colours at equal distances.
+CIVIDIS = (  # Nuñez, Anderton and Renslow, "Optimizing colormaps with consideration for color vision deficiency" (2018)
+    *("#00224e", "#003170", "#2a3f6d", "#434e6c", "#575d6d", "#6a6c71", "#7d7c78"),
+    *("#918b78", "#a59c74", "#bcae6c", "#d2c060", "#e9d34e", "#fee838"),
+)
+VIK = (  # Crameri, "Scientific colour maps" (2018)
+    *("#001261", "#023376", "#06548b", "#307da6", "#71a8c4", "#b3d1df", "#ece5e0"),
+    *("#e4bfaa", "#d39774", "#c27041", "#a94512", "#7e1d06", "#590008"),
+)

@@ -27,7 +27,7 @@ FORMATS = {  # of each kind of record: the function that renders it, in module:f
     },
     "Marking": {"text": "gatewise.grading.report:text"},
 }
-INLINE = {"Walkthrough": "gatewise.render.html:fragment"}  # what a notebook shows of a record
+INLINE = {"Walkthrough": "gatewise.render.html:fragment"}  # of a record or what it derives from
 ENDINGS = {  # of the files that a walkthrough is written to
     "text": ".txt",
     "markdown": ".md",
@@ -52,7 +52,8 @@ def show(record: Any, format: str = "text", **options: Any) -> str:
 
 def inline(record: Any) -> str:
     """Return the HTML that a notebook shows of a record."""
-    return _rendered(INLINE[type(record).__name__], record)
+    kind = next(kind.__name__ for kind in type(record).__mro__ if kind.__name__ in INLINE)
+    return _rendered(INLINE[kind], record)
 
 
 def _rendered(place: str, record: Any, **options: Any) -> str:

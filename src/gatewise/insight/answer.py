@@ -1,4 +1,4 @@
-"""Answer: what a question returns. One sentence, the columns it rests on, and how far its law is off."""
+"""Table, and Answer: what a question returns. One sentence, the columns it rests on, and how far its law is off."""
 
 from __future__ import annotations
 
@@ -14,25 +14,15 @@ from gatewise.errors import MissingExtraError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Answer:
-    """The answer to a question.
+class Table:
+    """Columns of equal length, by name.
 
     Attributes
     ----------
-    sentence : str
-        The answer in one sentence.
     columns : dict of array (rows,)
-        The table that it rests on, by the names of the columns.
-    law : str
-        What must hold of the numbers, in words or symbols.
-    residual : float
-        How far the law is off, relative to the sum of the absolute values of its terms.
     """
 
-    sentence: str
     columns: dict[str, npt.NDArray[Any]]
-    law: str
-    residual: float
 
     def to_dataframe(self) -> Any:
         """Return the columns as a `pandas.DataFrame`.
@@ -45,7 +35,7 @@ class Answer:
         try:
             import pandas
         except ImportError:
-            raise MissingExtraError("to_dataframe needs pandas: from a clone, pip install '.[xarray]'") from None
+            raise MissingExtraError("to_dataframe needs pandas: from a clone, pip install '.[plot]'") from None
         return pandas.DataFrame(self.columns)
 
     def to_csv(self) -> str:
@@ -55,6 +45,30 @@ class Answer:
         writer.writerow(self.columns)
         writer.writerows(zip(*(column.tolist() for column in map(np.asarray, self.columns.values())), strict=True))
         return text.getvalue()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(next(iter(self.columns.values()))):,} × {', '.join(self.columns)}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Answer(Table):
+    """The answer to a question.
+
+    Attributes
+    ----------
+    columns : dict of array (rows,)
+        The table that it rests on, by the names of the columns.
+    sentence : str
+        The answer in one sentence.
+    law : str
+        What must hold of the numbers, in words or symbols.
+    residual : float
+        How far the law is off, relative to the sum of the absolute values of its terms; NaN where it has no law.
+    """
+
+    sentence: str
+    law: str
+    residual: float
 
     def __str__(self) -> str:
         return self.sentence

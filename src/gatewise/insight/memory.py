@@ -11,7 +11,8 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.retention import of_one_cell, require_between_0_and_1, retained, unit_names
+from gatewise.insight.naming import unit_names
+from gatewise.insight.retention import of_one_cell, require_between_0_and_1, retained
 from gatewise.trace import Trace
 
 LAW = "over all valid steps the product of F is exp(-steps / timescale)"
@@ -100,7 +101,7 @@ def timescales(trace: Trace) -> Timescales:
     step = _step_of_time(trace)
     if step is not None:
         columns |= {f"{name}_{step[1]}": step[0] * length for name, length in lengths.items()}
-    return Timescales(_sentence(columns, step), columns, LAW, _residual(factors, total, timescale), **lengths)
+    return Timescales(columns, _sentence(columns, step), LAW, _residual(factors, total, timescale), **lengths)
 
 
 def _residual(factors: Array, total: Array, timescale: Array) -> float:

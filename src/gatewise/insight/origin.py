@@ -9,6 +9,7 @@ import numpy as np
 from gatewise.arrays import Array, index
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
+from gatewise.insight.naming import step_name
 from gatewise.insight.retention import of_one_cell, retained, written
 from gatewise.trace import Trace
 
@@ -93,12 +94,11 @@ def contributions(trace: Trace, t: int | None = None, sequence: int = 0) -> Cont
     off = np.abs(by_step.sum(0) + initial - state) / np.where(terms > 0, terms, 1.0)
     sizes = np.concatenate([[np.abs(initial).sum()], np.abs(by_step).sum(1)])
     share = sizes / sizes.sum() if sizes.sum() > 0 else np.zeros_like(sizes)
-    times = [f"step {trace.start + n}" for n in range(steps)] if trace.labels.times is None else trace.labels.times
-    names = ["initial state", *map(str, times)]
+    names = ["initial state", *(step_name(trace, n) for n in range(steps))]
     largest = int(np.argmax(share))
     how = f"was written at {names[largest]}" if largest else "is left of the initial state"
     sentence = f"Of the cell state at {names[t + 1]}, {100 * share[largest]:.0f} % {how}."
     if not sizes.any():
         sentence = f"The cell state at {names[t + 1]} is zero: nothing was written."
     columns = {"time": np.array(names), "contribution": sizes, "share": share}
-    return Contributions(sentence, columns, LAW, float(off.max()), by_step, initial, state)
+    return Contributions(columns, sentence, LAW, float(off.max()), by_step, initial, state)

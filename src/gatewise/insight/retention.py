@@ -54,8 +54,3 @@ def require_between_0_and_1(trace: Trace, gate: str, purpose: str) -> None:
     computed = {"f": "i", "i": "f"}[letter] if letter == variant.coupled else letter
     if (used := variant.activation(computed)).name not in BOUNDED:
         raise OptionError(f"{purpose} needs gates between 0 and 1, {' or '.join(BOUNDED)}; the {gate} has {used}")
-
-
-def unit_names(trace: Trace) -> list[str]:
-    """Return the names of a trace's hidden units."""
-    return [trace.labels.unit(unit) for unit in range(trace.parameters.hidden_size)]

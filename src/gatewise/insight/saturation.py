@@ -9,7 +9,8 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.retention import of_one_cell, require_between_0_and_1, unit_names
+from gatewise.insight.naming import unit_names
+from gatewise.insight.retention import of_one_cell, require_between_0_and_1
 from gatewise.showing import counted
 from gatewise.trace import Trace
 

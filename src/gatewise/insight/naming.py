@@ -1,0 +1,29 @@
+"""What the units and the steps of a trace are called in answers and pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.trace import Trace
+
+
+def unit_names(trace: Trace) -> list[str]:
+    """Return the names of the hidden units that a trace kept."""
+    kept = trace.keep.units or range(trace.parameters.hidden_size)
+    return [trace.labels.unit(unit) for unit in kept]
+
+
+def times_of(trace: Trace) -> npt.NDArray[Any]:
+    """Return the times of the steps that a trace kept: their dates or names, else their numbers."""
+    every = trace.keep.every
+    if trace.labels.times is None:
+        return trace.start + np.arange(len(trace)) * every
+    return np.array(trace.labels.times[::every])
+
+
+def step_name(trace: Trace, t: int) -> str:
+    """Return what a step is called in a sentence: its date or its name, else its number."""
+    return f"step {trace.start + t}" if trace.labels.times is None else str(trace.labels.times[t])

@@ -1,0 +1,49 @@
+"""The picture of a gate: a colour for each unit and step, from dark (closed) to light (open)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gatewise.palette import CIVIDIS
+from gatewise.plot import drawing
+from gatewise.plot.records.gates import Gates
+from gatewise.plot.records.gates import gates as data
+from gatewise.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def gates(trace: Trace | Gates, ax: Any = None, **options: Any) -> Axes:
+    """Draw a gate of the units of a cell: units × time, from dark (0, closed) to light (1, open).
+
+    Parameters
+    ----------
+    trace : Trace or Gates
+        A run of one cell, or the record of it that `plot.data.gates` returns.
+    ax : Axes or Figure, optional
+        What to draw on; by default a new figure.
+    **options
+        Those of `plot.data.gates`: ``gate``, ``sequence``, ``units``, ``sort``.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    OptionError, NotKeptError
+        As `plot.data.gates`.
+
+    Notes
+    -----
+    Of a long run, the least and the greatest value of each unit are kept for each pixel. Steps that are not valid are
+    hatched.
+    """
+    record = drawing.taken(trace, Gates, data, options)
+    axes = drawing.one_panel(ax, (8, min(8, 1.2 + 0.12 * max(8, len(record.units)))))
+    drawing.heatmap(axes, record.values, record.times, record.units, record.valid, CIVIDIS, (0, 1))
+    axes.set_title(record.gate.replace("_", " "))
+    return axes

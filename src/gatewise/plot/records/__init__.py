@@ -1,0 +1,1 @@
+"""The records that pictures draw, where they are no answers of `insight`."""

@@ -1,0 +1,76 @@
+"""How far long work has come, shown on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+PATIENCE = 1.0  # seconds of work before anything is shown
+_shown: list[Progress] = []  # the bars on the terminal: there is only one at a time, and inner work is a line of it
+
+
+@contextmanager
+def working(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show work on standard error, where that is a terminal and the work takes longer than `PATIENCE`.
+
+    Parameters
+    ----------
+    what : str
+        What is being done: "integrating gradients".
+    total : int
+        How many pieces it has.
+
+    Yields
+    ------
+    callable
+        Takes how many more pieces are done.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    bar = _Bar(what, total)
+    try:
+        yield bar.advance
+    finally:
+        bar.close()
+
+
+class _Bar:
+    """One line of progress, which appears once the work has taken a while."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total, self.done, self.start = what, total, 0, time.monotonic()
+        self.owner = False
+        self.task: int | None = None
+
+    def advance(self, count: int) -> None:
+        self.done += count
+        if self.task is None:
+            if time.monotonic() - self.start < PATIENCE:
+                return
+            if not _shown:
+                _shown.append(_started())
+                self.owner = True
+            self.task = _shown[0].add_task(self.what, total=self.total)
+        _shown[0].update(self.task, completed=self.done)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        if self.task is not None and _shown:
+            _shown[0].remove_task(self.task)  # type: ignore[arg-type]
+        if self.owner:
+            _shown.pop().stop()
+
+
+def _started() -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bars = Progress(console=Console(stderr=True), transient=True)
+    bars.start()
+    return bars

@@ -1,0 +1,1 @@
+"""One page about a model on somebody's data: findings, pictures, and what they mean."""
