@@ -57,11 +57,9 @@ def capture(model: torch.jit.ScriptModule, *inputs: Any, **named: Any) -> tuple[
     try:
         with torch.inference_mode(), Watching():  # outside it, an LSTM is taken apart before it can be seen
             model(*inputs, **named)
-    except RuntimeError as problem:  # that of PyTorch's interpreter, with the lines of the model's source
-        text = str(problem).strip().splitlines()
-        raise OptionError(
-            f"the TorchScript model cannot run at these inputs: {reason(RuntimeError(text[-1]))}"
-        ) from None
+    except (RuntimeError, IndexError, ValueError, TypeError) as problem:
+        why = _why([*problems, problem][0])
+        raise OptionError(f"the TorchScript model cannot run at these inputs: {why}") from None
     if not calls:
         raise OptionError("the TorchScript model called no LSTM")
     names = {one.data_ptr(): name for name, one in (*model.named_parameters(), *model.named_buffers())}
