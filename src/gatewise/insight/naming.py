@@ -9,6 +9,16 @@ import numpy.typing as npt
 
 from gatewise.trace import Trace
 
+UNITS = {  # of dates, by NumPy's abbreviations
+    "D": "days",
+    "h": "hours",
+    "m": "minutes",
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+}
+
 
 def unit_names(trace: Trace) -> list[str]:
     """Return the names of the hidden units that a trace kept."""
@@ -27,3 +37,13 @@ def times_of(trace: Trace) -> npt.NDArray[Any]:
 def step_name(trace: Trace, t: int) -> str:
     """Return what a step is called in a sentence: its date or its name, else its number."""
     return f"step {trace.start + t}" if trace.labels.times is None else str(trace.labels.times[t])
+
+
+def step_of_time(trace: Trace) -> tuple[int, str] | None:
+    """Return how long a step lasts, and in which unit, where the steps have dates at equal distances."""
+    times = trace.labels.times
+    if times is None or len(times) < 2 or not isinstance(times[0], np.datetime64):
+        return None
+    dates = np.array(times)
+    steps = np.diff(dates).astype(np.int64)
+    return (int(steps[0]), UNITS[np.datetime_data(dates.dtype)[0]]) if (steps == steps[0]).all() else None
