@@ -1,0 +1,87 @@
+"""Pictures in a page: SVG whose text is the page's, in its ink, without an id that another picture has, too."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+from gatewise.palette import PALETTE
+from gatewise.plot import drawing
+from gatewise.render.text import clean
+
+WIDTH = 5.8  # inches: as wide as the text of the page, and on a telephone still readable
+INK = "#010203"  # stands for the colour of the reader's text, which no picture has
+RC: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "legend.fontsize": 9,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "legend.framealpha": 0.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    **{
+        name: INK
+        for name in (
+            *("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "hatch.color"),
+            *("lines.color", "patch.edgecolor", "grid.color", "legend.edgecolor", "boxplot.flierprops.color"),
+        )
+    },
+}
+_ADAPTS = {colour.light: colour.css for colour in PALETTE.values() if colour.light != colour.dark} | {
+    INK: "currentColor"
+}
+_TAG = re.compile(r"<[^>]*>")
+_REFERENCE = re.compile(r'(?:(?<=url\(#)|(?<=href="#))([^)"]+)')
+
+
+def svg(draw: Callable[[Any], Any], sentence: str, key: str, height: float) -> str:
+    """Return a picture as an element of a page.
+
+    Parameters
+    ----------
+    draw : callable
+        Draws on the Figure that it is given.
+    sentence : str
+        Its alternative text.
+    key : str
+        What its ids begin with.
+    height : float
+        In inches.
+    """
+    matplotlib = drawing.library()
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **RC, "svg.hashsalt": key, "backend": "svg"}):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        draw(figure)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", metadata={name: None for name in ("Date", "Creator", "Format", "Type")})
+    return _inline(out.getvalue(), sentence, key)
+
+
+def _inline(text: str, sentence: str, key: str) -> str:
+    """Return a file of SVG as an element: in the page's ink, with its alternative text, and ids of its own."""
+    box = re.search(r'viewBox="([^"]+)"', text)
+    body = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
+    tags = "".join(_TAG.findall(body))
+    called = {name: f"{key}-{place}" for place, name in enumerate(dict.fromkeys(_REFERENCE.findall(tags)))}
+
+    def tag(found: re.Match[str]) -> str:
+        one = re.sub(r' id="([^"]*)"', lambda its: f' id="{called[its[1]]}"' if its[1] in called else "", found[0])
+        one = _REFERENCE.sub(lambda its: its[0].replace(its[1], called[its[1]]), one)
+        one = re.sub(r"font-family: [^;\"]*(; )?", "", one)
+        one = re.sub(r"#[0-9a-f]{6}\b", lambda its: _ADAPTS.get(its[0], its[0]), one)
+        one = re.sub(r' d="[^"]*"', lambda its: re.sub(r"(\.\d\d)\d+", r"\1", " ".join(its[0].split())), " " + one)[1:]
+        return re.sub(r"\s*\n\s*", "" if "base64," in one else " ", one)
+
+    parts = re.split(f"({_TAG.pattern})", body)  # what lies between the tags is text, and stays as it is
+    body = "".join(_TAG.sub(tag, part) if place % 2 else part.strip("\n ") for place, part in enumerate(parts))
+    body = body.replace("<defs></defs>", "").replace("<defs/>", "")
+    return f'<svg role="img" aria-label="{escape(clean(sentence))}" viewBox="{box[1] if box else ""}">{body}</svg>'
