@@ -1,8 +1,28 @@
 """Questions asked of a trace, one file a question; each answer is a record with a sentence, columns and a residual."""
 
 from gatewise.insight.answer import Answer
+from gatewise.insight.attribution import Attribution, attribution
+from gatewise.insight.decomposition import Decomposition, decomposition
 from gatewise.insight.memory import Timescales, timescales
 from gatewise.insight.origin import Contributions, contributions
 from gatewise.insight.saturation import Saturation, saturation
+from gatewise.insight.target import Target, target
+from gatewise.insight.word_scores import WordScores, word_scores
 
-__all__ = ["Answer", "Contributions", "Saturation", "Timescales", "contributions", "saturation", "timescales"]
+__all__ = [
+    "Answer",
+    "Attribution",
+    "Contributions",
+    "Decomposition",
+    "Saturation",
+    "Target",
+    "Timescales",
+    "WordScores",
+    "attribution",
+    "contributions",
+    "decomposition",
+    "saturation",
+    "target",
+    "timescales",
+    "word_scores",
+]
