@@ -26,8 +26,12 @@ FORMATS = {  # of each kind of record: the function that renders it, in module:f
         "json": "gatewise.render.data:render",
     },
     "Marking": {"text": "gatewise.grading.report:text"},
+    "Report": {"text": "gatewise.reporting.page:text", "html": "gatewise.reporting.page:html"},
 }
-INLINE = {"Walkthrough": "gatewise.render.html:fragment"}  # of a record or what it derives from
+INLINE = {
+    "Walkthrough": "gatewise.render.html:fragment",
+    "Report": "gatewise.reporting.page:fragment",
+}  # of a record or what it derives from
 ENDINGS = {  # of the files that a walkthrough is written to
     "text": ".txt",
     "markdown": ".md",

@@ -1,6 +1,7 @@
 """Pictures of runs: Axes of matplotlib in, Axes out; what they draw is a record, from `gatewise.plot.data`."""
 
 from gatewise.plot import data
+from gatewise.plot.activity import activity
 from gatewise.plot.gates import gates
 
-__all__ = ["data", "gates"]
+__all__ = ["activity", "data", "gates"]

@@ -25,13 +25,13 @@ RC: dict[str, Any] = {
     "legend.framealpha": 0.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    **{
-        name: INK
-        for name in (
+    **dict.fromkeys(
+        (
             *("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "hatch.color"),
             *("lines.color", "patch.edgecolor", "grid.color", "legend.edgecolor", "boxplot.flierprops.color"),
-        )
-    },
+        ),
+        INK,
+    ),
 }
 _ADAPTS = {colour.light: colour.css for colour in PALETTE.values() if colour.light != colour.dark} | {
     INK: "currentColor"
@@ -61,7 +61,7 @@ def svg(draw: Callable[[Any], Any], sentence: str, key: str, height: float) -> s
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure)
         out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={name: None for name in ("Date", "Creator", "Format", "Type")})
+        figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _inline(out.getvalue(), sentence, key)
 
 

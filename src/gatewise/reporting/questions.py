@@ -1,0 +1,161 @@
+"""What is asked of every model: a table of questions, each with its picture and what an answer means.
+
+A question that a later version asks, too, is a few lines here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise import insight, plot
+from gatewise.insight.answer import Answer
+from gatewise.reporting import overview
+from gatewise.reporting.subject import Subject
+
+Ask = Callable[[], Answer]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question as it is put to one run: to each of its cells, or to the whole.
+
+    Attributes
+    ----------
+    title : str
+    each : tuple of (str, callable)
+        What is asked, and what asks it; several where a model has several cells. Those that have no name are the whole.
+    """
+
+    title: str
+    each: tuple[tuple[str, Ask], ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question of the table.
+
+    Attributes
+    ----------
+    ask : callable
+        Returns how it is put to a subject: once, or for each step that is asked about.
+    draw : callable
+        Draws an answer on a Figure.
+    meaning : str
+        What an answer means, in sentences that hold whatever it is.
+    height : float
+        Of the picture, in inches.
+    notable : callable
+        How notable an answer is: of those of several cells, the most notable is drawn, of equal ones the last.
+    """
+
+    ask: Callable[[Subject], Iterator[Asked]]
+    draw: Callable[[Any, Any], Any]
+    meaning: str
+    height: float = 3.0
+    notable: Callable[[Any], float] = lambda found: 0.0
+
+
+def of_the_run(title: str, ask: Callable[[Subject], Answer]) -> Callable[[Subject], Iterator[Asked]]:
+    """Return how a question is put to the whole run."""
+
+    def asked(subject: Subject) -> Iterator[Asked]:
+        yield Asked(title, (("", lambda: ask(subject)),))
+
+    return asked
+
+
+def of_each_cell(title: str, ask: Callable[[Any], Answer]) -> Callable[[Subject], Iterator[Asked]]:
+    """Return how a question is put to each cell."""
+
+    def asked(subject: Subject) -> Iterator[Asked]:
+        each = [(subject.cell_name(key), lambda cell=cell: ask(cell)) for key, cell in subject.cells.items()]
+        yield Asked(title, tuple(each))
+
+    return asked
+
+
+def of_each_step(title: str, ask: Callable[[Subject, int | None], Answer]) -> Callable[[Subject], Iterator[Asked]]:
+    """Return how a question is put for each step that is asked about; its name is put into the title."""
+
+    def asked(subject: Subject) -> Iterator[Asked]:
+        for t in subject.steps:
+            yield Asked(title.format(subject.step_name(t)), (("", lambda t=t: ask(subject, t)),))
+
+    return asked
+
+
+def _written(subject: Subject) -> Iterator[Asked]:
+    for t in subject.steps:
+        each = [
+            (subject.cell_name(key), lambda cell=cell, t=t: _contributions(subject, cell, t))
+            for key, cell in subject.cells.items()
+        ]
+        yield Asked(f"Who wrote the cell, as it is at {subject.step_name(t)}?", tuple(each))
+
+
+def _contributions(subject: Subject, cell: Any, t: int | None) -> Answer:
+    return insight.contributions(cell, t, 0 if subject.named else subject.sequence)
+
+
+def _attribution(subject: Subject, t: int | None) -> Answer:
+    found = {}
+    if t is not None:
+        found["t"] = t
+    return insight.attribution(subject.run, subject.chosen, sequence=subject.sequence, method="lrp", **found)
+
+
+QUESTIONS = (
+    Question(
+        of_the_run("What is in it, and what did it put out?", overview.overview),
+        overview.draw,
+        "The line is what the model put out over this input; a dot marks each step that this page asks about. All"
+        " answers below hold for this input: another one may open other gates.",
+        2.4,
+    ),
+    Question(
+        of_each_cell("Is any gate stuck?", insight.saturation),
+        lambda found, figure: plot.saturation(found, ax=figure),
+        "A gate that is nearly closed or nearly open at every step does nothing on this input that a constant would not"
+        " do. A few such gates are common; where most units have one, the model may be larger than its task, or its"
+        " input may lie in a range that it was not trained on.",
+        3.4,
+        lambda found: float(np.sum(found.columns["stuck"])),
+    ),
+    Question(
+        of_each_cell("How long does it remember?", insight.timescales),
+        lambda found, figure: plot.timescales(found, ax=figure),
+        "After one timescale about a third (exp(-1)) of what a unit held is left, if nothing new is written. What"
+        " happened many timescales ago cannot reach the output along the cell, however important it was; compare the"
+        " longest ones with how far back your task needs to look.",
+        3.0,
+        lambda found: float(np.median(found.timescale)),
+    ),
+    Question(
+        of_each_cell("Which units move most, and which least?", insight.activity),
+        lambda found, figure: plot.activity(found, ax=figure),
+        "A unit whose hidden state hardly varies tells the rest of the model nothing about this input. It may answer to"
+        " inputs that do not occur here, or it may not be needed.",
+        2.8,
+        lambda found: -float(found.deviation.min()),
+    ),
+    Question(
+        _written,
+        lambda found, figure: plot.contributions(found, ax=figure),
+        "The cell state is exactly the sum of what each step wrote, times the forget gates since. High values show which"
+        " steps the model still holds at this moment; what it does with them is the output gate's and the head's"
+        " business.",
+        3.0,
+    ),
+    Question(
+        of_each_step("Why this output at {}?", _attribution),
+        lambda found, figure: plot.attribution(found, ax=figure),
+        "Each step's share in the output, by relevance propagation: positive ones pushed it up, negative ones down. It"
+        " explains this model at this input; it does not say what would happen if a step were another one, nor that the"
+        " model is right.",
+        3.0,
+    ),
+)
