@@ -18,6 +18,7 @@ from gatewise.insight.phrases import Phrases, decomposed, together
 from gatewise.insight.relevance import relevance, require_no_norm
 from gatewise.insight.target import Output, Target, target
 from gatewise.insight.through import GradientRun, States, back_through
+from gatewise.labels import Measure
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
 from gatewise.progress import working
@@ -29,7 +30,7 @@ METHODS = {  # the options of each
     "lrp": ("epsilon",),
     "contextual_decomposition": (),
 }
-SAID = {
+WORDS = {
     "gradient_input": "gradient times input",
     "integrated_gradients": "integrated gradients",
     "lrp": "relevance propagation",
@@ -53,6 +54,10 @@ class Attribution(Answer):
     method : str
     target : str
         What is explained, in words.
+    measure : Measure or None
+        What it measures, where that is known.
+    step : int or None
+        The step whose output it is; None for the final states of two directions.
     value, baseline_value : float
         The number that is explained, and the number at the baseline (0 for a method without one). The scores, the
         initial state's share and what is left add up to value - baseline_value.
@@ -70,8 +75,8 @@ class Attribution(Answer):
         error of the integral.
     input : array (time, features)
         The input of the LSTM.
-    features : tuple of str
-        The names of the features.
+    features, measures : tuple of str
+        The names of the features, and what they measure.
     tokens : array (time,) of str or None
         What was embedded, in the words of the vocabulary where one is given.
     times : array (time,)
@@ -82,6 +87,8 @@ class Attribution(Answer):
 
     method: str
     target: str
+    measure: Measure | None
+    step: int | None
     value: float
     baseline_value: float
     scores: Array
@@ -91,6 +98,7 @@ class Attribution(Answer):
     left: float
     input: Array
     features: tuple[str, ...]
+    measures: tuple[str, ...]
     tokens: npt.NDArray[Any] | None
     times: npt.NDArray[Any]
     valid: Mask | None
@@ -230,7 +238,8 @@ _COMPUTED: dict[str, Any] = {
 
 def _unsaid(aim: Target, method: str, by_step: Array, states: States | None) -> Attribution:
     """Return an attribution without its table and its sentence."""
-    valid = aim.valid
+    valid, labels = aim.valid, aim.first.labels
+    features = tuple(labels.feature(n) for n in range(aim.first.parameters.input_size))
     by_step = by_step if valid is None else np.where(valid[:, None], by_step, 0.0)
     return Attribution(
         columns={},
@@ -239,6 +248,8 @@ def _unsaid(aim: Target, method: str, by_step: Array, states: States | None) -> 
         residual=np.nan,
         method=method,
         target=aim.name,
+        measure=aim.measure,
+        step=aim.step,
         value=aim.value,
         baseline_value=0.0,
         scores=by_step.sum(1),
@@ -247,7 +258,8 @@ def _unsaid(aim: Target, method: str, by_step: Array, states: States | None) -> 
         initial_states=states,
         left=0.0,
         input=aim.x,
-        features=tuple(aim.first.labels.feature(n) for n in range(aim.first.parameters.input_size)),
+        features=features,
+        measures=tuple(str(labels.measures.get(name, "")) for name in features),
         tokens=None,
         times=times_of(aim.first),
         valid=valid,
@@ -299,5 +311,5 @@ def _told(found: Attribution, aim: Target, tokens: npt.NDArray[Any] | None) -> A
     share = f"{names[largest + 1]}{word} has the largest share of it, {score:.4g}"
     share = share if score else "no step has a share in it"
     rest = f"the initial state {found.initial:.4g}; {found.left + found.baseline_value:.4g} is of neither"
-    sentence = f"{aim.said}; by {SAID[found.method]}, {share}, and {rest}."
+    sentence = f"{aim.said}; by {WORDS[found.method]}, {share}, and {rest}."
     return replace(found, columns=columns, sentence=sentence, tokens=tokens)

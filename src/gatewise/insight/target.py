@@ -11,6 +11,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, index, numbers
 from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.naming import step_name
+from gatewise.labels import Measure
 from gatewise.layers.merging import merge, shown
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
@@ -40,6 +41,8 @@ class Target:
         What it is called in a sentence: ``output q at step 6``.
     before : str
         The activation of the head, which comes after this number; empty where there is none.
+    measure : Measure or None
+        What it measures, where the labels say so and no activation comes after it.
     sequence : int
         Which sequence of the batch.
     tokens : array of int (time,) or None
@@ -55,6 +58,7 @@ class Target:
     value: float
     name: str
     before: str = ""
+    measure: Measure | None = None
     sequence: int = 0
     tokens: npt.NDArray[np.integer[Any]] | None = None
     network: Network | None = None
@@ -160,9 +164,11 @@ def target(
     one = _one_sequence(lstm, sequence)
     places, when = _places(one, t, sequence, final=network is not None and network.reads == "last")
     weight, bias, name, before = _functional(trace, one, output)
+    labels = trace.labels if isinstance(trace, NetworkTrace) else one.labels
+    measure = None if before else labels.measures.get(name.removeprefix("output "))
     if tokens is not None:
         tokens = tokens if tokens.ndim == 1 else tokens[:, sequence]
-    found = Target(one, places, weight, bias, np.nan, f"{name} at {when}", before, sequence, tokens, network)
+    found = Target(one, places, weight, bias, np.nan, f"{name} at {when}", before, measure, sequence, tokens, network)
     value = float(found.of(found.hidden))
     if not np.isfinite(value):
         raise OptionError(f"{found.name} is {value}, which cannot be explained")
