@@ -4,6 +4,8 @@ from gatewise.insight.activity import Activity, activity
 from gatewise.insight.answer import Answer
 from gatewise.insight.attribution import Attribution, attribution
 from gatewise.insight.decomposition import Decomposition, decomposition
+from gatewise.insight.fixed_points import FixedPoints, fixed_points
+from gatewise.insight.influence import Influence, influence
 from gatewise.insight.memory import Timescales, timescales
 from gatewise.insight.origin import Contributions, contributions
 from gatewise.insight.saturation import Saturation, saturation
@@ -16,6 +18,8 @@ __all__ = [
     "Attribution",
     "Contributions",
     "Decomposition",
+    "FixedPoints",
+    "Influence",
     "Saturation",
     "Target",
     "Timescales",
@@ -24,6 +28,8 @@ __all__ = [
     "attribution",
     "contributions",
     "decomposition",
+    "fixed_points",
+    "influence",
     "saturation",
     "target",
     "timescales",
