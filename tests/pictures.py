@@ -150,7 +150,7 @@ def _look(artist) -> str:
         return f"{_colours(artist.get_facecolor())} {_edge(artist)} {artist.get_hatch()}{also}"
     if isinstance(artist, Collection):
         artist.update_scalarmappable()  # else its colours are those of the last time it was drawn
-        edge = f"{_colours(artist.get_edgecolor())} {_numbers(artist.get_linewidths())} {artist.get_linestyles()}"
+        edge = f"{_colours(artist.get_edgecolor())} {_numbers(artist.get_linewidths())} {_dashes(artist)}"
         sizes = _numbers(artist.get_sizes()) if hasattr(artist, "get_sizes") else ""
         return f"{_colours(artist.get_facecolor())} {edge} {artist.get_hatch()} {sizes}{also}"
     return also
@@ -166,6 +166,11 @@ def _edge(patch) -> str:
     return f"{_colours(patch.get_edgecolor())} {patch.get_linewidth():g} {patch.get_linestyle()}"
 
 
+def _dashes(collection) -> str:
+    each = ["solid" if dashes is None else _few([start, *dashes]) for start, dashes in collection.get_linestyles()]
+    return "; ".join(dict.fromkeys(each))
+
+
 def _scale(mappable) -> str:
     """Return which colours stand for which numbers."""
     map_, (low, high) = mappable.get_cmap(), mappable.get_clim()
@@ -175,7 +180,7 @@ def _scale(mappable) -> str:
 
 
 def _few(given) -> str:
-    return ", ".join(_number(one, 4) for one in given)
+    return ", ".join(_number(one, 6) for one in given)
 
 
 def _number(given, digits: int) -> str:

@@ -1,11 +1,16 @@
-"""Pictures of runs: Axes of matplotlib in, Axes out; what they draw is a record, from gatewise.plot import data
-from gatewise.plot.activity import activity
+"""Pictures of runs: Axes of matplotlib in, Axes out; what they draw is a record, from gatewise.plot.activity import activity
 from gatewise.plot.attribution import attribution
 from gatewise.plot.gates import gates
+from gatewise.plot.states import states
+from gatewise.plot.text import text
+from gatewise.plot.unit import unit
 
 __all__ = [
     "activity",
     "attribution",
     "data",
     "gates",
+    "states",
+    "text",
+    "unit",
 ]

@@ -2,13 +2,22 @@
 
 from gatewise.insight import activity, attribution, contributions, saturation, timescales
 from gatewise.plot.records.gates import Gates, gates
+from gatewise.plot.records.states import States, states
+from gatewise.plot.records.text import Text, text
+from gatewise.plot.records.unit import Unit, unit
 
 __all__ = [
     "Gates",
+    "States",
+    "Text",
+    "Unit",
     "activity",
     "attribution",
     "contributions",
     "gates",
     "saturation",
+    "states",
+    "text",
     "timescales",
+    "unit",
 ]
