@@ -2,5 +2,7 @@
 
 from gatewise.plot import data
 from gatewise.plot.gates import gates
+from gatewise.plot.matches import matches
+from gatewise.plot.probe import probe
 
-__all__ = ["data", "gates"]
+__all__ = ["data", "gates", "matches", "probe"]
