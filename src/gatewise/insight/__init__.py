@@ -6,8 +6,10 @@ from gatewise.insight.attribution import Attribution, attribution
 from gatewise.insight.decomposition import Decomposition, decomposition
 from gatewise.insight.fixed_points import FixedPoints, fixed_points
 from gatewise.insight.influence import Influence, influence
+from gatewise.insight.matches import Matches, matches
 from gatewise.insight.memory import Timescales, timescales
 from gatewise.insight.origin import Contributions, contributions
+from gatewise.insight.probe import Probe, probe
 from gatewise.insight.saturation import Saturation, saturation
 from gatewise.insight.target import Target, target
 from gatewise.insight.word_scores import WordScores, word_scores
@@ -20,6 +22,8 @@ __all__ = [
     "Decomposition",
     "FixedPoints",
     "Influence",
+    "Matches",
+    "Probe",
     "Saturation",
     "Target",
     "Timescales",
@@ -30,6 +34,8 @@ __all__ = [
     "decomposition",
     "fixed_points",
     "influence",
+    "matches",
+    "probe",
     "saturation",
     "target",
     "timescales",

@@ -1,6 +1,7 @@
-"""Pictures of runs: Axes of matplotlib in, Axes out; what they draw is a record, from gatewise.plot.activity import activity
-from gatewise.plot.attribution import attribution
+"""Pictures of runs: Axes of matplotlib in, Axes out; what they draw is a record, from gatewise.plot.attribution import attribution
 from gatewise.plot.gates import gates
+from gatewise.plot.matches import matches
+from gatewise.plot.probe import probe
 from gatewise.plot.states import states
 from gatewise.plot.text import text
 from gatewise.plot.unit import unit
@@ -10,6 +11,8 @@ __all__ = [
     "attribution",
     "data",
     "gates",
+    "matches",
+    "probe",
     "states",
     "text",
     "unit",

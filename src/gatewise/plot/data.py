@@ -1,6 +1,6 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
-from gatewise.insight import activity, attribution, contributions, saturation, timescales
+from gatewise.insight import activity, attribution, contributions, matches, probe, saturation, timescales
 from gatewise.plot.records.gates import Gates, gates
 from gatewise.plot.records.states import States, states
 from gatewise.plot.records.text import Text, text
@@ -15,6 +15,8 @@ __all__ = [
     "attribution",
     "contributions",
     "gates",
+    "matches",
+    "probe",
     "saturation",
     "states",
     "text",
