@@ -28,10 +28,10 @@ FORMATS = {  # of each kind of record: the function that renders it, in module:f
     "Marking": {"text": "gatewise.grading.report:text"},
     "Report": {"text": "gatewise.reporting.page:text", "html": "gatewise.reporting.page:html"},
 }
-INLINE = {
+INLINE = {  # of a record or what it derives from: the function that renders it in a notebook
     "Walkthrough": "gatewise.render.html:fragment",
     "Report": "gatewise.reporting.page:fragment",
-}  # of a record or what it derives from
+}
 ENDINGS = {  # of the files that a walkthrough is written to
     "text": ".txt",
     "markdown": ".md",

@@ -110,9 +110,7 @@ def _finding(question: Question, asked: Asked, key: str) -> Finding:
         key=lambda one: (question.notable(one[1][1]) if one[1][1] is not None else 0.0, one[0]),
     )[1]
     if name:
-        sentence = (
-            f"{name[0].upper()}{name[1:]}: {sentence[0].lower() if chosen is None else sentence[0]}{sentence[1:]}"
-        )
+        sentence = f"{name[0].upper()}{name[1:]}: {sentence}"
     picture = None
     if chosen is not None:
         picture = svg(lambda figure: question.draw(chosen, figure), sentence, key, question.height)
@@ -128,9 +126,7 @@ def _lead(subject: Subject) -> str:
     if subject.lstm.batch_size > 1:
         names = subject.labels.sequences
         which = f" of sequence {subject.sequence if names is None else names[subject.sequence]}"
-        which += (
-            "" if subject.named else ", whose output is the largest; what is not about a step is about all sequences"
-        )
+        which += "" if subject.named else ", the largest; what is not about a step is about all sequences"
     return f"The output that is explained is {output}, at {where}{which}."
 
 

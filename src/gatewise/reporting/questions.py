@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,8 +73,7 @@ def of_each_cell(title: str, ask: Callable[[Any], Answer]) -> Callable[[Subject]
     """Return how a question is put to each cell."""
 
     def asked(subject: Subject) -> Iterator[Asked]:
-        each = [(subject.cell_name(key), lambda cell=cell: ask(cell)) for key, cell in subject.cells.items()]
-        yield Asked(title, tuple(each))
+        yield Asked(title, tuple((subject.cell_name(key), partial(ask, cell)) for key, cell in subject.cells.items()))
 
     return asked
 
@@ -83,29 +83,30 @@ def of_each_step(title: str, ask: Callable[[Subject, int | None], Answer]) -> Ca
 
     def asked(subject: Subject) -> Iterator[Asked]:
         for t in subject.steps:
-            yield Asked(title.format(subject.step_name(t)), (("", lambda t=t: ask(subject, t)),))
+            yield Asked(title.format(subject.step_name(t)), (("", partial(ask, subject, t)),))
 
     return asked
 
 
 def _written(subject: Subject) -> Iterator[Asked]:
+    sequence = 0 if subject.named else subject.sequence
     for t in subject.steps:
-        each = [
-            (subject.cell_name(key), lambda cell=cell, t=t: _contributions(subject, cell, t))
-            for key, cell in subject.cells.items()
-        ]
+        cells = subject.cells.items()
+        each = [(subject.cell_name(key), partial(insight.contributions, cell, t, sequence)) for key, cell in cells]
         yield Asked(f"Who wrote the cell, as it is at {subject.step_name(t)}?", tuple(each))
 
 
-def _contributions(subject: Subject, cell: Any, t: int | None) -> Answer:
-    return insight.contributions(cell, t, 0 if subject.named else subject.sequence)
-
-
 def _attribution(subject: Subject, t: int | None) -> Answer:
-    found = {}
-    if t is not None:
-        found["t"] = t
-    return insight.attribution(subject.run, subject.chosen, sequence=subject.sequence, method="lrp", **found)
+    return insight.attribution(subject.run, subject.chosen, t, subject.sequence, method="lrp")
+
+
+def _influence(subject: Subject) -> Answer:
+    return insight.influence(subject.run, subject.steps[0], subject.sequence)
+
+
+def _drawn(name: str) -> Callable[[Any, Any], Any]:
+    """Return how an answer is drawn: by that picture of `gatewise.plot`, on a Figure."""
+    return lambda found, figure: getattr(plot, name)(found, ax=figure)
 
 
 QUESTIONS = (
@@ -118,7 +119,7 @@ QUESTIONS = (
     ),
     Question(
         of_each_cell("Is any gate stuck?", insight.saturation),
-        lambda found, figure: plot.saturation(found, ax=figure),
+        _drawn("saturation"),
         "A gate that is nearly closed or nearly open at every step does nothing on this input that a constant would not"
         " do. A few such gates are common; where most units have one, the model may be larger than its task, or its"
         " input may lie in a range that it was not trained on.",
@@ -127,7 +128,7 @@ QUESTIONS = (
     ),
     Question(
         of_each_cell("How long does it remember?", insight.timescales),
-        lambda found, figure: plot.timescales(found, ax=figure),
+        _drawn("timescales"),
         "After one timescale about a third (exp(-1)) of what a unit held is left, if nothing new is written. What"
         " happened many timescales ago cannot reach the output along the cell, however important it was; compare the"
         " longest ones with how far back your task needs to look.",
@@ -136,7 +137,7 @@ QUESTIONS = (
     ),
     Question(
         of_each_cell("Which units move most, and which least?", insight.activity),
-        lambda found, figure: plot.activity(found, ax=figure),
+        _drawn("activity"),
         "A unit whose hidden state hardly varies tells the rest of the model nothing about this input. It may answer to"
         " inputs that do not occur here, or it may not be needed.",
         2.8,
@@ -144,18 +145,25 @@ QUESTIONS = (
     ),
     Question(
         _written,
-        lambda found, figure: plot.contributions(found, ax=figure),
-        "The cell state is exactly the sum of what each step wrote, times the forget gates since. High values show which"
-        " steps the model still holds at this moment; what it does with them is the output gate's and the head's"
+        _drawn("contributions"),
+        "The cell state is exactly the sum of what each step wrote, times the forget gates since. High values show"
+        " which steps the model still holds at this moment; what it does with them is the output gate's and the head's"
         " business.",
         3.0,
     ),
     Question(
         of_each_step("Why this output at {}?", _attribution),
-        lambda found, figure: plot.attribution(found, ax=figure),
+        _drawn("attribution"),
         "Each step's share in the output, by relevance propagation: positive ones pushed it up, negative ones down. It"
         " explains this model at this input; it does not say what would happen if a step were another one, nor that the"
         " model is right.",
+        3.0,
+    ),
+    Question(
+        of_the_run("How many steps matter?", _influence),
+        _drawn("influence"),
+        "How strongly the output at the first of the steps above would react to a small change of the input at each"
+        " step before. A model that reacts to a few steps alone cannot use a longer history, whatever it is given.",
         3.0,
     ),
 )

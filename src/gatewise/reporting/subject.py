@@ -1,4 +1,4 @@
-"""What is reported on: the run of a model, the sequence and the steps that are asked about, and what they are called."""
+"""What is reported on: the run of a model, and the sequence, the steps and the output that are asked about."""
 
 from __future__ import annotations
 
