@@ -72,7 +72,11 @@ class Report:
         FileError
             If the file cannot be written.
         """
-        storage.write_text(path, show(self, "html"))
+        storage.write_text(path, self.html())
+
+    def html(self) -> str:
+        """Return the page."""
+        return show(self, "html")
 
     def __str__(self) -> str:
         return show(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from html import escape
 
@@ -11,6 +12,7 @@ from gatewise.render.text import clean
 from gatewise.reporting.findings import Finding, Report
 
 PACKAGE = "gatewise.reporting"  # where its style lies
+_DATE = re.compile(r"\b\d{4}-\d\d(-\d\d)?(T[\d:.]+)?\b")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -32,7 +34,7 @@ def html(report: Report) -> str:
 <meta http-equiv="Content-Security-Policy" content="{POLICY}"/>
 <meta name="viewport" content="width=device-width, initial-scale=1"/>
 <meta name="color-scheme" content="light dark"/>
-<title>{_text(report.title)}</title>
+<title>{escape(clean(report.title))}</title>
 <style>{style("report.css", PACKAGE)}{style("page.css", PACKAGE)}</style>
 </head>
 <body>
@@ -89,5 +91,5 @@ def _table(caption: str, rows: tuple[tuple[str, str], ...]) -> str:
 
 
 def _text(given: str) -> str:
-    """Return text from data as inert text of a page."""
-    return escape(clean(given))
+    """Return text from data as inert text of a page, in which no date is broken."""
+    return _DATE.sub(r"<span>\g<0></span>", escape(clean(given)))

@@ -12,12 +12,12 @@ from gatewise.palette import PALETTE
 from gatewise.plot import drawing
 from gatewise.render.text import clean
 
-WIDTH = 5.8  # inches: as wide as the text of the page, and on a telephone still readable
+WIDTH = 5.5  # inches: as wide as the text of the page, and on a telephone still readable
 INK = "#010203"  # stands for the colour of the reader's text, which no picture has
 RC: dict[str, Any] = {
     "svg.fonttype": "none",
-    "font.size": 10,
-    "axes.titlesize": 10.5,
+    "font.size": 10.5,
+    "axes.titlesize": 11,
     "legend.fontsize": 9,
     "axes.facecolor": "none",
     "figure.facecolor": "none",
@@ -78,7 +78,7 @@ def _inline(text: str, sentence: str, key: str) -> str:
         one = _REFERENCE.sub(lambda its: its[0].replace(its[1], called[its[1]]), one)
         one = re.sub(r"font-family: [^;\"]*(; )?", "", one)
         one = re.sub(r"#[0-9a-f]{6}\b", lambda its: _ADAPTS.get(its[0], its[0]), one)
-        one = re.sub(r' d="[^"]*"', lambda its: re.sub(r"(\.\d\d)\d+", r"\1", " ".join(its[0].split())), " " + one)[1:]
+        one = re.sub(r'(?<= d=")[^"]*', lambda its: re.sub(r"(\.\d\d)\d+", r"\1", " ".join(its[0].split())), one)
         return re.sub(r"\s*\n\s*", "" if "base64," in one else " ", one)
 
     parts = re.split(f"({_TAG.pattern})", body)  # what lies between the tags is text, and stays as it is

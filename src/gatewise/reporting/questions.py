@@ -104,9 +104,15 @@ def _influence(subject: Subject) -> Answer:
     return insight.influence(subject.run, subject.steps[0], subject.sequence)
 
 
+def _ceiling(subject: Subject) -> Answer:
+    sequence = subject.sequence if subject.named else None
+    output = subject.target if subject.network is not None and subject.network.head is not None else None
+    return insight.ceiling(subject.run, output=output, sequence=sequence)
+
+
 def _drawn(name: str) -> Callable[[Any, Any], Any]:
     """Return how an answer is drawn: by that picture of `gatewise.plot`, on a Figure."""
-    return lambda found, figure: getattr(plot, name)(found, ax=figure)
+    return lambda found, figure: getattr(plot, name, lambda found, ax: ax.subplots())(found, ax=figure)
 
 
 QUESTIONS = (
@@ -134,6 +140,13 @@ QUESTIONS = (
         " longest ones with how far back your task needs to look.",
         3.0,
         lambda found: float(np.median(found.timescale)),
+    ),
+    Question(
+        of_the_run("What is the most that it can say?", _ceiling),
+        _drawn("ceiling"),
+        "The states of an LSTM are bounded, so a linear head has a ceiling that no input exceeds: where the data can go"
+        " beyond it, this model cannot follow. What an output lost of it shows which part held it down.",
+        3.4,
     ),
     Question(
         of_each_cell("Which units move most, and which least?", insight.activity),
