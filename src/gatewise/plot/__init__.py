@@ -2,5 +2,8 @@
 
 from gatewise.plot import data
 from gatewise.plot.gates import gates
+from gatewise.plot.states import states
+from gatewise.plot.text import text
+from gatewise.plot.unit import unit
 
-__all__ = ["data", "gates"]
+__all__ = ["data", "gates", "states", "text", "unit"]
