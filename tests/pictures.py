@@ -48,7 +48,8 @@ def described(figure: Figure) -> str:
 def _axes(ax) -> list[str]:
     if ax.get_label() == "<colorbar>":
         bar = ax._colorbar
-        return [f"colour bar {bar.orientation} {_scale(bar.mappable)}: {_ticks(bar.long_axis)}"]
+        axis = ax.yaxis if bar.orientation == "vertical" else ax.xaxis
+        return [f"colour bar {bar.orientation} {_scale(bar.mappable)}: {_ticks(axis)}"]
     place = ax.get_subplotspec()
     where = "" if place is None else f" at {place.rowspan.start}, {place.colspan.start} of {place.get_geometry()[:2]}"
     ratios = "" if place is None else f" {place.get_gridspec().get_height_ratios()}"
@@ -79,12 +80,11 @@ def _ticks(axis) -> str:
         ticks = f"{_numbers(locator.locs)} {' | '.join(axis.get_major_formatter().format_ticks(locator.locs))}"
     else:
         ticks = f"{type(locator).__name__} {type(axis.get_major_formatter()).__name__}"
-    style = axis.get_tick_params()
-    on = [name for name, value in style.items() if name in ("bottom", "left", "right", "top", "gridOn") and value]
-    on += [name for name in ("labelbottom", "labelleft", "labelright", "labeltop") if style.get(name)]
-    rotation = style.get("labelrotation", style.get("rotation", 0))
-    look = f"{label.get_color()} {label.get_fontsize():g}"
-    return f"{label.get_text()!r} {look}, {axis.get_label_position()}: {ticks} ({' '.join(sorted(on))}, {rotation}°)"
+    tick = axis.get_major_ticks(1)[0]
+    parts = {"tick": tick.tick1line, "tick beyond": tick.tick2line, "label": tick.label1, "label beyond": tick.label2}
+    on = [name for name, part in (parts | {"grid": tick.gridline}).items() if part.get_visible()]
+    look = f"{label.get_color()} {label.get_fontsize():g} {axis.get_label_position()}"
+    return f"{label.get_text()!r} {look}: {ticks} ({', '.join(on)}, {tick.label1.get_rotation():g}°)"
 
 
 def _legend(legend, whole) -> list[str]:
@@ -167,7 +167,8 @@ def _edge(patch) -> str:
 
 
 def _dashes(collection) -> str:
-    each = ["solid" if dashes is None else _few([start, *dashes]) for start, dashes in collection.get_linestyles()]
+    styles = collection.get_linestyles()
+    each = [one if isinstance(one, str) else "solid" if one[1] is None else _few([one[0], *one[1]]) for one in styles]
     return "; ".join(dict.fromkeys(each))
 
 

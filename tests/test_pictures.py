@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, ScalarFormatter
 from pictures import described
 
@@ -20,7 +21,7 @@ def drawn():
     made["bars"] = one.bar(x, x / 30, label="two")[3]
     made["band"] = one.fill_between(x, 0, 1, alpha=0.5, hatch="//", label="three")
     made["points"] = one.scatter(x, x, c=x)
-    made["span"] = one.axvspan(3, 4)
+    made["span"] = one.add_patch(Rectangle((3, 0), 1, 1))
     made["legend"] = one.legend(title="all")
     made["text"] = one.text(1, 2, "text", bbox={"facecolor": "#123456"})
     made["note"] = one.annotate("note", (1, 1), (2, 2), arrowprops={"arrowstyle": "->"})

@@ -114,7 +114,7 @@ def ceiling(
     NotKeptError
         If the trace did not keep everything.
     CapacityError
-        If the losses would not fit into memory: four numbers for each step and output.
+        If the answer would not fit into memory: up to 18 numbers for each step and output.
 
     Notes
     -----
@@ -314,7 +314,7 @@ def _losses(asked: _Asked, sequence: int, steps: int) -> dict[str, Array]:
     """Return what was lost at each step (time, output), in the data's unit: loss by loss through the nonlinearity."""
     model, count = asked.model, len(asked.factor)
     names = list(LOSSES) if any(path.through_states for path in model.paths) else list(LOSSES)[:-1]
-    require_memory((2 * len(names) + 4) * steps * count, 8, f"what {count:,} outputs lost at {steps:,} steps")
+    require_memory((2 * len(names) + 10) * steps * count, 8, f"what {count:,} outputs lost at {steps:,} steps")
     found: dict[str, Array] = {name: np.empty((steps, count)) for name in names}
     for when, parts in _parts(model, sequence, steps):
         level = np.broadcast_to(model.limits.high, parts[0].shape)

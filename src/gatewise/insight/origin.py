@@ -60,16 +60,16 @@ class Contributions(Answer):
 
 
 def cost_of_contributions(trace: Trace) -> Cost:
-    """Return what `contributions` of a trace would cost at most: T × H numbers, and as many multiplications.
+    """Return what `contributions` of a trace would cost at most: 2 T H numbers and as many multiplications.
 
     Examples
     --------
     >>> from gatewise.layers import LSTM
     >>> print(cost_of_contributions(LSTM(1, 128, rng=0).trace([[0.0]] * 1000)[0]))
-    1.384 MB of memory and 0.256 million multiplications
+    2.408 MB of memory and 0.256 million multiplications
     """
     steps, units = len(of_one_cell(trace)), len(unit_names(trace))
-    return Cost(memory=8 * steps * (units + NAMED), work=2 * steps * units)
+    return Cost(memory=8 * steps * (2 * units + NAMED), work=2 * steps * units)
 
 
 NAMED = 45  # numbers that the row of a step takes in the table, most of them for its name
@@ -110,7 +110,7 @@ def contributions(trace: Trace, t: int | None = None, sequence: int = 0) -> Cont
     Notes
     -----
     Law: the contributions and the initial state's add up to the cell state. Time is linear in the number of steps and
-    units, T and H; the answer holds T × H numbers, and little more is taken (`cost_of_contributions` says how much).
+    units, T and H. The answer holds T H numbers, and about 2 T H are taken: `cost_of_contributions` tells beforehand.
 
     Examples
     --------

@@ -174,7 +174,7 @@ def relevance(target: Target, epsilon: float = 0.001) -> tuple[Array, States, Le
             ledger.keep(target.bias * ratio)
             seed = seed * ratio
         found, states = back_through(target, layers, seed, ledger.unmerged)
-    return found[:, 0], states, ledger
+    return found[:, 0], tuple(tuple(State(one.h[0], one.c[0]) for one in row) for row in states), ledger
 
 
 def require_no_norm(target: Target, purpose: str) -> None:
