@@ -76,6 +76,7 @@ def _inline(text: str, sentence: str, key: str) -> str:
     def tag(found: re.Match[str]) -> str:
         one = re.sub(r' id="([^"]*)"', lambda its: f' id="{called[its[1]]}"' if its[1] in called else "", found[0])
         one = _REFERENCE.sub(lambda its: its[0].replace(its[1], called[its[1]]), one)
+        one = one.replace("xlink:href", "href")  # as SVG has it since its second edition, and HTML
         one = re.sub(r"font-family: [^;\"]*(; )?", "", one)
         one = re.sub(r"#[0-9a-f]{6}\b", lambda its: _ADAPTS.get(its[0], its[0]), one)
         one = re.sub(r'(?<= d=")[^"]*', lambda its: re.sub(r"(\.\d\d)\d+", r"\1", " ".join(its[0].split())), one)

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 
 from gatewise import insight, plot
+from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.reporting import overview
 from gatewise.reporting.subject import Subject
+from gatewise.trace import Trace
 
+MOST_UNITS = 32  # of a cell whose fixed points are looked for
 Ask = Callable[[], Answer]
 
 
@@ -101,13 +104,25 @@ def _attribution(subject: Subject, t: int | None) -> Answer:
 
 
 def _influence(subject: Subject) -> Answer:
-    return insight.influence(subject.run, subject.steps[0], subject.sequence)
+    return insight.influence(subject.aimed, subject.steps[0], subject.sequence)
 
 
 def _ceiling(subject: Subject) -> Answer:
+    whole = subject.lstm.output.ndim == 3  # else directions are not merged
     sequence = subject.sequence if subject.named else None
-    output = subject.target if subject.network is not None and subject.network.head is not None else None
-    return insight.ceiling(subject.run, output=output, sequence=sequence)
+    return insight.ceiling(subject.run, output=subject.target if whole else None, sequence=sequence)
+
+
+def _rest(cell: Trace) -> Answer:
+    """Return where a cell comes to rest under the mean of its input."""
+    units = cell.parameters.hidden_size
+    if units > MOST_UNITS:
+        raise OptionError(
+            f"with {units:,} units the search takes too long for a page; gatewise.insight.fixed_points searches"
+        )
+    x = cell._require_everything("where it comes to rest")
+    rows = x.reshape(-1, x.shape[-1]) if cell.valid is None else x[cell.valid]
+    return insight.fixed_points(cell, rows.mean(0, dtype=np.float64), starts=8)
 
 
 def _drawn(name: str) -> Callable[[Any, Any], Any]:
@@ -178,5 +193,13 @@ QUESTIONS = (
         "How strongly the output at the first of the steps above would react to a small change of the input at each"
         " step before. A model that reacts to a few steps alone cannot use a longer history, whatever it is given.",
         3.0,
+    ),
+    Question(
+        of_each_cell("Where does it come to rest?", _rest),
+        _drawn("fixed_points"),
+        "If the input stayed at its mean, the state would be drawn to a stable fixed point, if there is one, within a"
+        " few of its time constants. Several of them are a memory that lasts: which one it is in tells what came.",
+        3.0,
+        lambda found: float(len(found.kinds)),
     ),
 )

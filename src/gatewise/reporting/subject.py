@@ -15,7 +15,7 @@ from gatewise.insight.naming import step_name, times_of
 from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
-from gatewise.network import Network, NetworkTrace
+from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace
 from gatewise.trace import Trace
 
 MOST_STEPS = 2  # of the largest outputs, where no step is named
@@ -95,6 +95,27 @@ class Subject:
     def step_name(self, t: int | None) -> str:
         """Return what a step is called in a sentence."""
         return "the end" if t is None else step_name(self.first, t)
+
+    @property
+    def aimed(self) -> NetworkTrace | LSTMTrace:
+        """The run of a network that puts out the one number that is asked about, before a softmax.
+
+        Of an LSTM whose directions are not merged there is none: its own run.
+        """
+        lstm, network = self.lstm, self.network
+        if len(lstm.output.shape) != 3:
+            return self.run
+        weight, bias = np.eye(lstm.output.shape[2], dtype=lstm.output.dtype)[[self.target]], None
+        activation, reads, features = None, "every", lstm.output if lstm.batched else lstm.output[:, 0]
+        if isinstance(self.run, NetworkTrace) and network is not None:
+            reads, features = network.reads, self.run.features
+            if (head := network.head) is not None:
+                weight, bias = head.weight[[self.target]], np.asarray(head.bias)[[self.target]]
+                activation = None if head.activation == SOFTMAX else head.activation
+        head = Linear(weight, bias, activation)
+        cells = [[cell.parameters for cell in layer.values()] for layer in lstm.layers]
+        own = LSTM.from_cells(cells, direction=lstm.directions[0], merge=lstm.merge)
+        return NetworkTrace(Network(own, head=head, reads=reads), lstm, None, features, head(features), self.labels)
 
     @property
     def chosen(self) -> int | Array:
