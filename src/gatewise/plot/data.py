@@ -1,6 +1,6 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
-from gatewise.insight import contributions, saturation, timescales
+from gatewise.insight import contributions, fixed_points, influence, saturation, timescales
 from gatewise.plot.records.gates import Gates, gates
 
-__all__ = ["Gates", "contributions", "gates", "saturation", "timescales"]
+__all__ = ["Gates", "contributions", "fixed_points", "gates", "influence", "saturation", "timescales"]
