@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MARKS = {"stable": "o", "neutral": "s", "saddle": "X", "unstable": "^"}  # told apart in print, too
 COLOURS = {"stable": "negative", "neutral": "soft", "saddle": "positive", "unstable": "forget_gate"}
 CIRCLES = (1, 3, 10)  # steps of the time constants for which a circle is drawn
+FEW = 100  # eigenvalues, whose marks are large
 MOST_LINES = 8  # of the legend
 NOTHING = 1e-12  # an eigenvalue so small
 
@@ -56,11 +57,12 @@ def fixed_points(cell: LSTMCell | LSTM | Trace | FixedPoints, ax: Any = None, **
     record = drawing.taken(cell, FixedPoints, data, options)
     axes = drawing.one_panel(ax, (7.5, 4.5))
     _circles(axes)
+    marks = 36 if record.eigenvalues.size <= FEW else 10
     for name, kind, points in _groups(record):
         values = record.eigenvalues[points].ravel()
         values = values[np.abs(values) > NOTHING] if (np.abs(values) > NOTHING).any() else values[:1]
         look: dict[str, Any] = {
-            "s": 36,
+            "s": marks,
             "facecolor": PALETTE[COLOURS[kind]].light,
             "edgecolor": drawing.ink(),
             "linewidth": 0.6,
