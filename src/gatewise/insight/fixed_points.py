@@ -99,9 +99,10 @@ def fixed_points(
     rng : int or numpy.random.Generator
         The source of random starts.
     tolerance : float
-        How small the largest entry of F(s) - s must be, relative to that of s where that is above 1.
+        How small the largest entry of F(s) - s must be. A state so large that it is rounded by more does not count: a
+        cell state that runs away moves by less than its rounding at last.
     merge : float
-        How near two points are one, in the same measure.
+        How near two points are one: in the largest entry of their difference, relative to theirs where that is above 1.
 
     Returns
     -------

@@ -16,6 +16,7 @@ from gatewise.trace import Trace
 
 MOST_STEPS = 100  # of Newton's method
 HALVINGS = 20  # of one of them, until it comes nearer
+EPSILON = float(np.finfo(np.float64).eps)
 NUMBERS = 2**21  # in one array of a chunk
 
 
@@ -68,7 +69,7 @@ class Search:
                     delta = _solved(J[able] - np.eye(rows.shape[1]), -moved[going])
                     going = self._nearer(rows, moved, going, delta)
                 done(before - len(going))
-        off = np.abs(moved).max(1) / np.maximum(1, np.abs(rows).max(1))
+        off = np.maximum(np.abs(moved).max(1), EPSILON * np.abs(rows).max(1))  # what cannot be told apart, at least
         return rows, np.where(np.isfinite(off), off, np.inf)
 
     def _nearer(self, rows: Array, moved: Array, going: npt.NDArray[np.intp], delta: Array) -> npt.NDArray[np.intp]:

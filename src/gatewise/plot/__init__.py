@@ -3,7 +3,9 @@
 from gatewise.plot import data
 from gatewise.plot.activity import activity
 from gatewise.plot.attribution import attribution
+from gatewise.plot.fixed_points import fixed_points
 from gatewise.plot.gates import gates
+from gatewise.plot.influence import influence
 from gatewise.plot.matches import matches
 from gatewise.plot.probe import probe
 from gatewise.plot.states import states
@@ -14,7 +16,9 @@ __all__ = [
     "activity",
     "attribution",
     "data",
+    "fixed_points",
     "gates",
+    "influence",
     "matches",
     "probe",
     "states",
