@@ -13,6 +13,7 @@ from gatewise.cli.check import check
 from gatewise.cli.convert import convert
 from gatewise.cli.exercise import exercise
 from gatewise.cli.inspect import inspect
+from gatewise.cli.plot import plot
 from gatewise.cli.trace import trace
 from gatewise.cli.usage import flowing, sentence
 from gatewise.cli.verify import verify
@@ -47,7 +48,7 @@ app = App(
     help_format="plaintext",
     default_parameter=Parameter(negative="", show_default=_default),
 )
-COMMANDS: tuple[Callable[..., None], ...] = (walk, check, exercise, inspect, trace, verify, convert)
+COMMANDS: tuple[Callable[..., None], ...] = (walk, check, exercise, inspect, trace, plot, verify, convert)
 for place, command in enumerate(COMMANDS):
     command.__doc__ = flowing(command.__doc__)
     app.command(command, sort_key=place)
