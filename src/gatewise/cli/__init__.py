@@ -13,6 +13,7 @@ from gatewise.cli.check import check
 from gatewise.cli.convert import convert
 from gatewise.cli.exercise import exercise
 from gatewise.cli.inspect import inspect
+from gatewise.cli.plot import plot
 from gatewise.cli.report import report
 from gatewise.cli.trace import trace
 from gatewise.cli.usage import flowing, sentence
@@ -48,7 +49,7 @@ app = App(
     help_format="plaintext",
     default_parameter=Parameter(negative="", show_default=_default),
 )
-COMMANDS: tuple[Callable[..., None], ...] = (walk, check, exercise, inspect, trace, report, verify, convert)
+COMMANDS: tuple[Callable[..., None], ...] = (walk, check, exercise, inspect, trace, plot, report, verify, convert)
 for place, command in enumerate(COMMANDS):
     command.__doc__ = flowing(command.__doc__)
     app.command(command, sort_key=place)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from gatewise import gates
 from gatewise.cell import INITS
+from gatewise.cli.kinds import KINDS
 from gatewise.examples import EXAMPLES
 from gatewise.keep import DIRECTIONS
 from gatewise.parameters import COUPLINGS, LAYER_NORMS, PEEPHOLES
+from gatewise.plot.ordering import ORDERS
 from gatewise.showing import FORMATS
 from gatewise.walkthrough.notations import NOTATIONS
 
@@ -16,16 +19,22 @@ if TYPE_CHECKING:  # which names there are is known when the program runs
     Direction = str
     ExampleName = str
     Format = str
+    GateName = str
     Init = str
+    Kind = str
     LayerNorm = str
     NotationName = str
+    Order = str
     Peephole = str
 else:
     Coupling = Literal[COUPLINGS]
     Direction = Literal[DIRECTIONS]
     ExampleName = Literal[tuple(EXAMPLES)]
     Format = Literal[tuple(FORMATS["Walkthrough"])]
+    GateName = Literal[gates.NAMES]
     Init = Literal[INITS]
+    Kind = Literal[tuple(KINDS)]
     LayerNorm = Literal[LAYER_NORMS]
     NotationName = Literal[tuple(NOTATIONS)]
+    Order = Literal[ORDERS]
     Peephole = Literal[PEEPHOLES]
