@@ -8,11 +8,14 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
 from gatewise.render.text import clean
 
 WIDTH = 5.5  # inches: as wide as the text of the page, and on a telephone still readable
+VISIBLE = 0.38  # how light a line must be to be seen on a dark ground
 INK = "#010203"  # stands for the colour of the reader's text, which no picture has
 RC: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -22,7 +25,7 @@ RC: dict[str, Any] = {
     "axes.facecolor": "none",
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
-    "legend.framealpha": 0.0,
+    "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
     **dict.fromkeys(
@@ -60,9 +63,25 @@ def svg(draw: Callable[[Any], Any], sentence: str, key: str, height: float) -> s
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **RC, "svg.hashsalt": key, "backend": "svg"}):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure)
+        _fit(figure)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _inline(out.getvalue(), sentence, key)
+
+
+def _fit(figure: Any) -> None:
+    """Leave out what the sentence says, and put legends that stand beside a picture above it, where there is room."""
+    figure.suptitle("")
+    for ax in figure.axes:
+        legend = ax.get_legend()
+        if legend is not None and ax.transAxes.inverted().transform(legend.get_bbox_to_anchor().p0)[0] >= 1:
+            names = [text.get_text() for text in legend.get_texts()]
+            columns = max(1, min(len(names), 60 // (4 + max(map(len, names)))))
+            above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "columnspacing": 1.5}
+            ax.legend(legend.legend_handles, names, ncols=columns, **above)
+    if len(figure.axes) == 1 or not any(ax.get_title() for ax in figure.axes[1:]):  # else they tell panels apart
+        figure.axes[0].set_title("")
+        figure.axes[0].set_title("", loc="left")
 
 
 def _inline(text: str, sentence: str, key: str) -> str:
@@ -78,7 +97,8 @@ def _inline(text: str, sentence: str, key: str) -> str:
         one = _REFERENCE.sub(lambda its: its[0].replace(its[1], called[its[1]]), one)
         one = one.replace("xlink:href", "href")  # as SVG has it since its second edition, and HTML
         one = re.sub(r"font-family: [^;\"]*(; )?", "", one)
-        one = re.sub(r"#[0-9a-f]{6}\b", lambda its: _ADAPTS.get(its[0], its[0]), one)
+        thin = "fill: none" in one or one.startswith("<use")
+        one = re.sub(r"#[0-9a-f]{6}\b", lambda its: _adapted(its[0], thin=thin), one)
         one = re.sub(r'(?<= d=")[^"]*', lambda its: re.sub(r"(\.\d\d)\d+", r"\1", " ".join(its[0].split())), one)
         return re.sub(r"\s*\n\s*", "" if "base64," in one else " ", one)
 
@@ -86,3 +106,15 @@ def _inline(text: str, sentence: str, key: str) -> str:
     body = "".join(_TAG.sub(tag, part) if place % 2 else part.strip("\n ") for place, part in enumerate(parts))
     body = body.replace("<defs></defs>", "").replace("<defs/>", "")
     return f'<svg role="img" aria-label="{escape(clean(sentence))}" viewBox="{box[1] if box else ""}">{body}</svg>'
+
+
+def _adapted(colour: str, *, thin: bool) -> str:
+    """Return a colour as CSS that suits the reader's ground, on which a dark line would not be seen."""
+    if colour in _ADAPTS or not thin:
+        return _ADAPTS.get(colour, colour)
+    from matplotlib.colors import to_hex, to_rgb
+
+    rgb = np.array(to_rgb(colour))
+    faint = max(0.0, VISIBLE - float(drawing.luminance(rgb)))
+    lighter = rgb + (1 - rgb) * faint / (1 - VISIBLE + faint)
+    return f"light-dark({colour}, {to_hex(tuple(lighter))})" if faint else colour

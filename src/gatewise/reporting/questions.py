@@ -20,6 +20,7 @@ from gatewise.reporting.subject import Subject
 from gatewise.trace import Trace
 
 MOST_UNITS = 32  # of a cell whose fixed points are looked for
+NOTED = 0.005  # of the largest share: steps with less are not drawn, far from those with more
 Ask = Callable[[], Answer]
 
 
@@ -96,7 +97,7 @@ def _written(subject: Subject) -> Iterator[Asked]:
     for t in subject.steps:
         cells = subject.cells.items()
         each = [(subject.cell_name(key), partial(insight.contributions, cell, t, sequence)) for key, cell in cells]
-        yield Asked(f"Who wrote the cell, as it is at {subject.step_name(t)}?", tuple(each))
+        yield Asked(f"Who wrote the cell at {subject.step_name(t)}?", tuple(each))
 
 
 def _attribution(subject: Subject, t: int | None) -> Answer:
@@ -123,6 +124,17 @@ def _rest(cell: Trace) -> Answer:
     x = cell._require_everything("where it comes to rest")
     rows = x.reshape(-1, x.shape[-1]) if cell.valid is None else x[cell.valid]
     return insight.fixed_points(cell, rows.mean(0, dtype=np.float64), starts=8)
+
+
+def _draw_attribution(found: Any, figure: Any) -> Any:
+    """Draw the steps that have a share, and a few around them."""
+    sizes = np.abs(found.scores)
+    held = np.flatnonzero(sizes > NOTED * sizes.max(initial=0.0))
+    if not len(held):
+        return plot.attribution(found, ax=figure)
+    around = max(10, (held[-1] - held[0]) // 4)
+    steps = max(0, int(held[0] - around)), min(len(sizes), int(held[-1] + 1 + around))
+    return plot.attribution(found, ax=figure, steps=steps)
 
 
 def _drawn(name: str) -> Callable[[Any, Any], Any]:
@@ -181,7 +193,7 @@ QUESTIONS = (
     ),
     Question(
         of_each_step("Why this output at {}?", _attribution),
-        _drawn("attribution"),
+        _draw_attribution,
         "Each step's share in the output, by relevance propagation: positive ones pushed it up, negative ones down. It"
         " explains this model at this input; it does not say what would happen if a step were another one, nor that the"
         " model is right.",
