@@ -12,7 +12,7 @@ from gatewise.arrays import Array, Mask, index
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.jacobians import CellNorms, ModelNorms, alone, final_rows, of_cell, of_model
-from gatewise.insight.naming import step_name, step_of_time, times_of
+from gatewise.insight.naming import at_step, step_name, step_of_time, times_of
 from gatewise.layers import backward
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
@@ -138,7 +138,7 @@ def _of_cell(trace: Trace, t: int | None, sequence: int, share: float) -> Influe
     found = of_cell(one, t, weights)
     dy = np.zeros(one.hidden_state.shape)
     dy[t, 0] = weights
-    place = f"the hidden state at {step_name(trace, t)}"
+    place = f"the hidden state {at_step(trace, t)}"
     residual = _residual(found, backward(one, dy).x[:, 0])
     return _answer(trace, found, np.array([t]), sequence, share, place, residual, (trace.direction,))
 
@@ -158,7 +158,7 @@ def _of_model(trace: LSTMTrace, network: NetworkTrace | None, t: int | None, seq
     weights = _weights(len(rows))
     found = of_model(one, None if last else step, rows, weights)
     combined = np.tensordot(weights, rows, 1)
-    place = f"the output at {step_name(first, step)}"
+    place = f"the output {at_step(first, step)}"
     ends, directions = np.array([step]), trace.directions
     if last:
         on = np.arange(len(first)) if first.valid is None else np.flatnonzero(first.valid[:, sequence])

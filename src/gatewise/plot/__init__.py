@@ -1,8 +1,12 @@
 """Pictures of runs: Axes of matplotlib in, Axes out; what they draw is a record, from `gatewise.plot.data`."""
 
 from gatewise.plot import data
+from gatewise.plot.attribution import attribution
 from gatewise.plot.fixed_points import fixed_points
 from gatewise.plot.gates import gates
 from gatewise.plot.influence import influence
+from gatewise.plot.states import states
+from gatewise.plot.text import text
+from gatewise.plot.unit import unit
 
-__all__ = ["data", "fixed_points", "gates", "influence"]
+__all__ = ["attribution", "data", "fixed_points", "gates", "influence", "states", "text", "unit"]
