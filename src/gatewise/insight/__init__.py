@@ -6,6 +6,8 @@ from gatewise.insight.attribution import Attribution, attribution
 from gatewise.insight.ceiling import Ceiling, ceiling
 from gatewise.insight.cost import Cost
 from gatewise.insight.decomposition import Decomposition, decomposition
+from gatewise.insight.fixed_points import FixedPoints, fixed_points
+from gatewise.insight.influence import Influence, influence
 from gatewise.insight.memory import Timescales, timescales
 from gatewise.insight.origin import Contributions, contributions, cost_of_contributions
 from gatewise.insight.saturation import Saturation, saturation
@@ -20,6 +22,8 @@ __all__ = [
     "Contributions",
     "Cost",
     "Decomposition",
+    "FixedPoints",
+    "Influence",
     "Saturation",
     "Target",
     "Timescales",
@@ -31,6 +35,8 @@ __all__ = [
     "cost_of_attention",
     "cost_of_contributions",
     "decomposition",
+    "fixed_points",
+    "influence",
     "saturation",
     "target",
     "timescales",
