@@ -37,7 +37,9 @@ def eight_cells():
 
 def refused():
     """A variant that most questions cannot be asked of, with names that are too long."""
-    variant = gw.Variant(cell_clip=0.5, input_activation="softplus", forget_activation="tanh", layer_norm="haste", epsilon=1e-5)
+    variant = gw.Variant(
+        cell_clip=0.5, input_activation="softplus", forget_activation="tanh", layer_norm="haste", epsilon=1e-5
+    )
     cell = gw.LSTMCell(2, 3, variant=variant, rng=0)
     labels = gw.Labels(features=["a" * 90, "<b>"], units=["unit " * 20, "u" * 90, "</svg>"], times=["t" * 40] * 6)
     return gw.report(gw.LSTM.from_cells(cell), np.ones((6, 2)), labels=labels, title="x" * 120)
@@ -98,9 +100,10 @@ def test_a_page_asks_for_nothing_reports_nothing_and_fits_a_telephone(tab, pages
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_the_text_of_pictures_can_be_read_on_a_telephone_and_is_not_cut(tab, pages, name):
-    sizes = (
-        "[...document.querySelectorAll('svg text')].map(t => parseFloat(getComputedStyle(t).fontSize) * t.getCTM().a)"
-    )
+    sizes = """[...document.querySelectorAll('svg text')].map(t => {
+      const {a, b} = t.getScreenCTM();
+      return parseFloat(getComputedStyle(t).fontSize) * Math.hypot(a, b);
+    })"""
     for width, least in ((390, 5.0), (1280, 8.0)):
         tab.look(width=width)
         tab.open(pages(name))

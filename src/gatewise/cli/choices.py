@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from gatewise import gates
 from gatewise.cell import INITS
-from gatewise.cli.kinds import KINDS
 from gatewise.examples import EXAMPLES
 from gatewise.keep import DIRECTIONS
 from gatewise.parameters import COUPLINGS, LAYER_NORMS, PEEPHOLES
-from gatewise.plot.ordering import ORDERS
 from gatewise.showing import FORMATS
 from gatewise.walkthrough.notations import NOTATIONS
 
@@ -21,10 +19,8 @@ if TYPE_CHECKING:  # which names there are is known when the program runs
     Format = str
     GateName = str
     Init = str
-    Kind = str
     LayerNorm = str
     NotationName = str
-    Order = str
     Peephole = str
 else:
     Coupling = Literal[COUPLINGS]
@@ -33,8 +29,6 @@ else:
     Format = Literal[tuple(FORMATS["Walkthrough"])]
     GateName = Literal[gates.NAMES]
     Init = Literal[INITS]
-    Kind = Literal[tuple(KINDS)]
     LayerNorm = Literal[LAYER_NORMS]
     NotationName = Literal[tuple(NOTATIONS)]
-    Order = Literal[ORDERS]
     Peephole = Literal[PEEPHOLES]

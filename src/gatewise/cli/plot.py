@@ -14,11 +14,12 @@ from cyclopts import Group, Parameter
 
 from gatewise import insight
 from gatewise.cli import reading, running
-from gatewise.cli.choices import Direction, GateName, Kind, Order
+from gatewise.cli.choices import Direction, GateName
 from gatewise.cli.estimates import in_bytes
 from gatewise.cli.inspect import FILE, Settings
-from gatewise.cli.kinds import KINDS, required
+from gatewise.cli.kinds import KINDS, Kind, Order, required
 from gatewise.cli.options import Integer, given
+from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
 from gatewise.insight import Answer
 from gatewise.plot import saving, terminal
@@ -124,6 +125,9 @@ def plot(
     if output is None and kind != "gates" and not hasattr(insight, kind):
         raise OptionError(f"--kind {kind} needs --output: without it, gates are drawn in the terminal")
     arguments = _arguments(kind, data, chosen)
+    drawn = {}
+    if "steps" in chosen and draw is not None and "steps" in inspect.signature(draw).parameters:
+        drawn = {"steps": _steps(chosen.pop("steps"))}
     trace = running.run(file, input, options, name=name, settings=settings).trace
     with working("drawing", 3) as done:
         subject = _subject(kind, data, trace, chosen)
@@ -141,9 +145,12 @@ def plot(
             with beside(output) as temporary:
                 temporary.write_text(record.to_csv(), encoding="utf-8")
         else:
-            saving.save(output, str(ending), partial(draw, record))
+            saving.save(output, str(ending), partial(draw, record, **drawn))
         done(2)
     print(clean(f"{output}: {kind}, {in_bytes(output.stat().st_size)}"))
+
+
+plot.__doc__ = flowing(plot.__doc__)
 
 
 def _require_no_arrays(file: Path, input: Path | None) -> None:

@@ -11,13 +11,20 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, index
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.jacobians import CellNorms, ModelNorms, alone, final_rows, of_cell, of_model
-from gatewise.insight.naming import step_name, step_of_time, times_of
-from gatewise.layers import backward
+from gatewise.insight.jacobians import (
+    CellNorms,
+    ModelNorms,
+    alone,
+    of_cell,
+    of_model,
+    plainly,
+    through_cell,
+    through_layers,
+)
+from gatewise.insight.naming import at_step, step_name, step_of_time, times_of
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
 from gatewise.showing import counted
-from gatewise.step import State
 from gatewise.trace import Trace
 
 LAW = "the gradient of a weighted sum of the outputs is that weighted sum of the Jacobians' rows"
@@ -136,10 +143,11 @@ def _of_cell(trace: Trace, t: int | None, sequence: int, share: float) -> Influe
     one = alone(trace, sequence)
     weights = _weights(trace.parameters.recurrent_size)
     found = of_cell(one, t, weights)
-    dy = np.zeros(one.hidden_state.shape)
+    dy, gradient = np.zeros(one.hidden_state.shape), np.zeros((len(one), 1, one.parameters.input_size))
     dy[t, 0] = weights
-    place = f"the hidden state at {step_name(trace, t)}"
-    residual = _residual(found, backward(one, dy).x[:, 0])
+    through_cell(one, (0, one.direction), dy, None, plainly, gradient)
+    place = f"the hidden state {at_step(trace, t)}"
+    residual = _residual(found, gradient[:, 0])
     return _answer(trace, found, np.array([t]), sequence, share, place, residual, (trace.direction,))
 
 
@@ -157,20 +165,12 @@ def _of_model(trace: LSTMTrace, network: NetworkTrace | None, t: int | None, seq
     rows = _rows(one, network, step, sequence)
     weights = _weights(len(rows))
     found = of_model(one, None if last else step, rows, weights)
-    combined = np.tensordot(weights, rows, 1)
-    place = f"the output at {step_name(first, step)}"
-    ends, directions = np.array([step]), trace.directions
+    gradient = through_layers(one, None if last else step, np.tensordot(weights, rows, 1)[None], plainly)[:, 0]
+    place, ends = f"the output {at_step(first, step)}", np.array([step])
     if last:
         on = np.arange(len(first)) if first.valid is None else np.flatnonzero(first.valid[:, sequence])
-        ends, place = np.array([on[-1 if way == "forward" else 0] for way in directions]), "the output"
-        top = final_rows(one, combined[None])
-        zero = [[State(*map(np.zeros_like, cell.final)) for cell in layer.values()] for layer in layers[:-1]]
-        gradient = backward(one, None, (*zero, top)).x[:, 0]
-    else:
-        dy = np.zeros(one.output.shape)
-        dy[step, 0] = combined
-        gradient = backward(one, dy).x[:, 0]
-    return _answer(first, found, ends, sequence, share, place, _residual(found, gradient), directions)
+        place, ends = "the output", np.array([on[-1 if way == "forward" else 0] for way in trace.directions])
+    return _answer(first, found, ends, sequence, share, place, _residual(found, gradient), trace.directions)
 
 
 def _rows(trace: LSTMTrace, network: NetworkTrace | None, t: int, sequence: int) -> Array:
@@ -227,11 +227,9 @@ def _answer(
     cells: dict[str, Array] = {}
     if isinstance(found, CellNorms):
         on = np.ones(len(trace), bool) if valid is None else valid
-        cells = {
-            "along_cell": np.where(on[:, None], found.along, np.nan),
-            "cell_state": np.where(on, found.cell_state, np.nan),
-            "hidden_state": np.where(on, found.hidden_state, np.nan),
-        }
+        cells = {"along_cell": found.along, "cell_state": found.cell_state, "hidden_state": found.hidden_state}
+        for norms in cells.values():
+            norms[~on] = np.nan
     if not np.isfinite(found.inputs).all():
         where = step_name(trace, int(np.flatnonzero(~np.isfinite(found.inputs))[0]))
         raise OptionError(f"the influence of {where} is not a finite number; the run, or its gradient, has none there")

@@ -5,9 +5,9 @@ All of it is in float64, whatever the run was in: derivatives over many steps le
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,12 +16,15 @@ from gatewise.arrays import Array, quiet
 from gatewise.engine import choose
 from gatewise.gradients import Gradients
 from gatewise.labels import NO_LABELS
+from gatewise.layers import backward
 from gatewise.layers.merging import shown, unmerge, unshown
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
 from gatewise.progress import working
 from gatewise.step import State
 from gatewise.trace import Trace
+
+Back: TypeAlias = Callable[[tuple[int, str], Trace, Array, State], Gradients]
 
 NUMBERS = 2**21  # in one array of a chunk
 BETWEEN = 2**25  # in one array of gradients between two layers
@@ -254,50 +257,81 @@ def of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> Mo
     weights : array (row,)
         Of the combination of rows.
     """
-    cells = [{way: (cell, in_float64(cell)) for way, cell in layer.items()} for layer in trace.layers]
-    everyone = [p for layer in cells for _, p in layer.values()]
-    widest = 2 * max(max(p.recurrent_size, p.input_size) for p in everyone)
+    parameters = {key: in_float64(cell) for key, cell in trace.cells().items()}
+    widest = 2 * max(max(p.recurrent_size, p.input_size) for p in parameters.values())
     group = max(1, BETWEEN // (trace.num_steps * widest))
     parts = [slice(first, first + group) for first in range(0, len(rows), group)]
-    size = everyone[0].input_size
-    inputs, (combined, terms) = np.zeros(trace.num_steps), np.zeros((2, trace.num_steps, size))
-    with working("finding the influence of each step", len(parts) * len(everyone) * trace.num_steps) as done:
+    inputs, (combined, terms) = np.zeros(trace.num_steps), np.zeros((2, trace.num_steps, _input_size(trace, 0)))
+
+    def back(key: tuple[int, str], piece: Trace, dhidden: Array, end: State) -> Gradients:
+        return rows_back(piece, parameters[key], end, dhidden)
+
+    with working("finding the influence of each step", len(parts) * len(parameters)) as done:
         for part in parts:
-            dy, ends = np.zeros((trace.num_steps, len(rows[part]), *rows.shape[1:])), None
-            if t is None:
-                ends = final_rows(trace, rows[part])
-            else:
-                dy[t] = rows[part]
-            for number in reversed(range(trace.num_layers)):
-                layer, way = trace.layers[number], trace.merge[number]
-                how = trace.masked_output
-                outputs = [shown(c.hidden_state, c.valid, how, reverse=d == "backward") for d, c in layer.items()]
-                dx = np.zeros((trace.num_steps, dy.shape[1], next(iter(cells[number].values()))[1].input_size))
-                for place, (direction, each) in enumerate(zip(layer, unmerge(dy, outputs, way), strict=True)):
-                    cell, p = cells[number][direction]
-                    dhidden = unshown(each, cell.valid, how, reverse=direction == "backward")
-                    _back_through(cell, p, dhidden, None if ends is None else ends[place], dx)
-                    done(trace.num_steps)
-                dy, ends = dx, None
-            inputs = np.hypot(inputs, norms(dy, (1, 2)))
-            combined += np.einsum("k,tki->ti", weights[part], dy)
-            terms += np.einsum("k,tki->ti", np.abs(weights[part]), np.abs(dy))
+            dx = through_layers(trace, t, rows[part], back, done)
+            inputs = np.hypot(inputs, norms(dx, (1, 2)))
+            combined += np.einsum("k,tki->ti", weights[part], dx)
+            terms += np.einsum("k,tki->ti", np.abs(weights[part]), np.abs(dx))
     return ModelNorms(inputs, combined, terms)
 
 
-def final_rows(trace: LSTMTrace, rows: Array) -> list[State]:
+def through_layers(
+    trace: LSTMTrace, t: int | None, rows: Array, back: Back, done: Callable[[int], None] = lambda count: None
+) -> Array:
+    """Take rows back through the layers and directions of a run of one sequence; see `of_model`.
+
+    Parameters
+    ----------
+    trace, t, rows
+    back : callable
+        Takes a layer and direction, a piece of their trace, and rows with respect to its hidden states and to its state
+        at the end; returns what they are with respect to its input and its state at the beginning.
+    done : callable
+        Takes how many more cells are done.
+
+    Returns
+    -------
+    array (time, row, input)
+    """
+    dy, ends = np.zeros((trace.num_steps, *rows.shape)), _final_rows(trace, rows) if t is None else None
+    if t is not None:
+        dy[t] = rows
+    for number in reversed(range(trace.num_layers)):
+        layer, how = trace.layers[number], trace.masked_output
+        outputs = [shown(c.hidden_state, c.valid, how, reverse=way == "backward") for way, c in layer.items()]
+        parts = unmerge(dy, outputs, trace.merge[number])
+        dy = np.zeros((trace.num_steps, len(rows), _input_size(trace, number)))
+        for place, (way, cell) in enumerate(layer.items()):
+            dhidden = unshown(parts[place], cell.valid, how, reverse=way == "backward")
+            through_cell(cell, (number, way), dhidden, None if ends is None else ends[place], back, dy)
+            done(1)
+        ends = None
+    return dy
+
+
+def _input_size(trace: LSTMTrace, layer: int) -> int:
+    return next(iter(trace.layers[layer].values())).parameters.input_size
+
+
+def _final_rows(trace: LSTMTrace, rows: Array) -> list[State]:
     """Return rows with respect to the merged final hidden states as rows with respect to each direction's state."""
     top = trace.layers[-1].values()
     parts = unmerge(rows, [cell.final.h for cell in top], trace.merge[-1])
     return [State(h, np.zeros((len(h), cell.parameters.hidden_size))) for h, cell in zip(parts, top, strict=True)]
 
 
-def _back_through(trace: Trace, p: Parameters, dhidden: Array, end: State | None, out: Array) -> None:
+def through_cell(trace: Trace, key: tuple[int, str], dhidden: Array, end: State | None, back: Back, out: Array) -> None:
     """Add the rows with respect to the input of a cell's run (time, row, input) to `out`, chunk by chunk."""
-    count = dhidden.shape[1]
+    count, p = dhidden.shape[1], trace.parameters
     rows = State(np.zeros((count, p.recurrent_size)), np.zeros((count, p.hidden_size))) if end is None else end
     last = len(trace) - 1 if trace.direction == "forward" else 0
     for first, stop in _chunks(trace, last, NUMBERS // (count * p.hidden_size)):
         if dhidden[first:stop].any() or rows.h.any() or rows.c.any():  # else there is nothing to take back
-            found = rows_back(trace[first:stop], p, rows, dhidden[first:stop])
-            rows, out[first:stop] = found.state, out[first:stop] + found.x
+            found = back(key, trace[first:stop], dhidden[first:stop], rows)
+            rows = found.state
+            out[first:stop] += found.x
+
+
+def plainly(key: tuple[int, str], piece: Trace, dhidden: Array, end: State) -> Gradients:
+    """Take one row back as any gradient, by the engine that ran and in its precision."""
+    return backward(piece, dhidden, end)

@@ -58,6 +58,13 @@ def step_name(trace: Trace, t: int) -> str:
     return f"step {trace.start + t}" if trace.labels.times is None else str(trace.labels.times[t])
 
 
+def at_step(trace: Trace, t: int) -> str:
+    """Return when a step is, in a sentence: on its date, at its name, or at its number."""
+    times = trace.labels.times
+    dated = times is not None and isinstance(times[t], np.datetime64)
+    return f"{'on' if dated else 'at'} {step_name(trace, t)}"
+
+
 def step_of_time(trace: Trace) -> tuple[int, str] | None:
     """Return how long a step lasts, and in which unit, where the steps have dates at equal distances."""
     times = trace.labels.times
@@ -66,10 +73,3 @@ def step_of_time(trace: Trace) -> tuple[int, str] | None:
     dates = np.array(times)
     steps = np.diff(dates).astype(np.int64)
     return (int(steps[0]), UNITS[np.datetime_data(dates.dtype)[0]]) if (steps == max(steps[0], 1)).all() else None
-
-
-def at_step(trace: Trace, t: int) -> str:
-    """Return when a step is, in a sentence: on its date, at its name, or at its number."""
-    times = trace.labels.times
-    dated = times is not None and isinstance(times[t], np.datetime64)
-    return f"{'on' if dated else 'at'} {step_name(trace, t)}"

@@ -10,7 +10,6 @@ from gatewise.cell import LSTMCell
 from gatewise.insight.fixed_points import KINDS, FixedPoints
 from gatewise.insight.fixed_points import fixed_points as data
 from gatewise.layers import LSTM
-from gatewise.palette import PALETTE
 from gatewise.plot import drawing
 from gatewise.trace import Trace
 
@@ -57,15 +56,15 @@ def fixed_points(cell: LSTMCell | LSTM | Trace | FixedPoints, ax: Any = None, **
     record = drawing.taken(cell, FixedPoints, data, options)
     axes = drawing.one_panel(ax, (7.5, 4.5))
     _circles(axes)
-    marks = 36 if record.eigenvalues.size <= FEW else 10
+    marks, outline = (36, 0.6) if record.eigenvalues.size <= FEW else (10, 0.2)
     for name, kind, points in _groups(record):
         values = record.eigenvalues[points].ravel()
         values = values[np.abs(values) > NOTHING] if (np.abs(values) > NOTHING).any() else values[:1]
         look: dict[str, Any] = {
             "s": marks,
-            "facecolor": PALETTE[COLOURS[kind]].light,
+            "facecolor": drawing.hue(COLOURS[kind]),
             "edgecolor": drawing.ink(),
-            "linewidth": 0.6,
+            "linewidth": outline,
         }
         axes.scatter(values.real, values.imag, marker=MARKS[kind], label=name, zorder=3, alpha=0.8, **look)
     shown = np.append(record.eigenvalues.ravel(), [-1, 1, 1j])

@@ -12,7 +12,6 @@ from gatewise.insight.influence import Influence
 from gatewise.insight.influence import influence as data
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
-from gatewise.palette import PALETTE
 from gatewise.plot import drawing
 from gatewise.trace import Trace
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 LEAST = 1e-6  # of the largest value: what is smaller is not drawn
 BEYOND = 1.5  # how many times the lag is shown at least
-FEW = 60  # steps, each of which is marked
 
 
 def influence(trace: Trace | LSTMTrace | NetworkTrace | Influence, ax: Any = None, **options: Any) -> Axes:
@@ -64,9 +62,7 @@ def influence(trace: Trace | LSTMTrace | NetworkTrace | Influence, ax: Any = Non
     for name, values, look in curves:
         drawn = np.where(values[shown] >= LEAST * np.nanmax(values, initial=0), values[shown], np.nan)
         drawn[drawn == 0] = np.nan
-        few = drawing.reduced(drawn)
-        marker = "." if len(places) <= FEW else ""
-        axes.plot(places[few], drawn[few], label=name, marker=marker, **look)
+        drawing.series(axes, places, drawn, label=name, **look)
         if np.isfinite(drawn).any():
             lowest, largest = min(lowest, np.nanmin(drawn)), max(largest, np.nanmax(drawn))
     if largest:
@@ -76,7 +72,6 @@ def influence(trace: Trace | LSTMTrace | NetworkTrace | Influence, ax: Any = Non
     for place in places[lags == 0]:  # T
         axes.axvline(place, color=drawing.ink(), alpha=0.4, linewidth=0.6)
     drawing.hatched(axes, places, None if record.valid is None else record.valid[shown])
-    axes.set_xlim(edges[0], edges[-1])
     axes.set_ylabel("norm of the derivative")
     axes.legend(loc="best", fontsize="small", framealpha=0.8)
     return axes
@@ -85,17 +80,13 @@ def influence(trace: Trace | LSTMTrace | NetworkTrace | Influence, ax: Any = Non
 def _curves(record: Influence) -> list[tuple[str, Array, dict[str, Any]]]:
     """Return what is drawn: its name, values and look."""
     if record.cell_state is None or record.along_cell is None:
-        return [("∂ output / ∂ inputs", record.inputs, {"color": drawing.ink(), "linewidth": 1.5, "zorder": 3})]
-    along = np.asarray(record.columns["along_cell"])
-    hue = {name: PALETTE[name].light for name in ("hidden_state", "forget_gate")}
+        return [("∂ output / ∂ inputs", record.inputs, {"color": drawing.ink(), "zorder": 3})]
+    whole = {"color": drawing.hue("cell_state"), "zorder": 4}
+    along = {"color": drawing.hue("forget_gate"), "linestyle": "--", "zorder": 5}
     return [
-        ("∂ hidden state / ∂ inputs", record.inputs, {"color": hue["hidden_state"], "linewidth": 2, "zorder": 3}),
-        ("∂ cell / ∂ cell, in all", record.cell_state, {"color": drawing.ink(), "linewidth": 1.5, "zorder": 4}),
-        (
-            "∂ cell / ∂ cell, along the cell",
-            along,
-            {"color": hue["forget_gate"], "linewidth": 1.5, "linestyle": "--", "zorder": 5},
-        ),
+        ("∂ hidden state / ∂ inputs", record.inputs, {"color": drawing.hue("hidden_state"), "zorder": 3}),
+        ("∂ cell / ∂ cell, in all", record.cell_state, whole),
+        ("∂ cell / ∂ cell, along the cell", np.asarray(record.columns["along_cell"]), along),
     ]
 
 
@@ -110,9 +101,9 @@ def _shown(record: Influence, curves: list[Array]) -> slice:
 def _shade(axes: Axes, record: Influence, lags: npt.NDArray[Any], edges: npt.NDArray[Any]) -> None:
     """Shade the steps that hold the share, and say which they are."""
     if not record.inputs.any():
-        axes.set_title(record.sentence, fontsize="medium")
+        axes.set_title(drawing.inert(record.sentence), fontsize="medium")
         return
     within = np.flatnonzero(np.diff(np.concatenate([[False], lags <= record.lag, [False]]).astype(int)))
     for first, stop in within.reshape(-1, 2):
-        axes.axvspan(edges[first], edges[stop], color=PALETTE["hidden_state"].light, alpha=0.18, linewidth=0)
+        axes.axvspan(edges[first], edges[stop], color=drawing.hue("hidden_state"), alpha=0.18, linewidth=0)
     axes.set_title(f"{100 * record.share:g} % of the inputs' influence: {record.within}", fontsize="medium")

@@ -93,8 +93,12 @@ class Subject:
         return f"the {way} direction" if ways else ""
 
     def step_name(self, t: int | None) -> str:
-        """Return what a step is called in a sentence."""
-        return "the end" if t is None else step_name(self.first, t)
+        """Return what a step is called in a sentence, with its number where two of them have one name."""
+        if t is None:
+            return "the end"
+        names = [step_name(self.first, one) for one in self.steps if one is not None]
+        name = step_name(self.first, t)
+        return name if names.count(name) < 2 else f"{name} (step {t})"
 
     @property
     def aimed(self) -> NetworkTrace | LSTMTrace:
