@@ -12,6 +12,7 @@ from cyclopts import Group, Parameter
 from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.running import InputFile, InputOptions, run
+from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.network import NetworkTrace
 from gatewise.showing import counted
@@ -88,3 +89,6 @@ def report(
     else:
         size = output.stat().st_size / 1000
         print(clean(f"{output}: {counted(len(found.findings), 'question')} answered, {size:,.0f} kB"))
+
+
+report.__doc__ = flowing(report.__doc__)
