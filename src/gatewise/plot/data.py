@@ -1,6 +1,6 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
-from gatewise.insight import contributions, saturation, timescales
+from gatewise.insight import attention, ceiling, contributions, saturation, timescales
 from gatewise.plot.records.gates import Gates, gates
 from gatewise.plot.records.states import States, states
 from gatewise.plot.records.text import Text, text
@@ -11,6 +11,8 @@ __all__ = [
     "States",
     "Text",
     "Unit",
+    "attention",
+    "ceiling",
     "contributions",
     "gates",
     "saturation",
