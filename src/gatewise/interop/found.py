@@ -15,6 +15,7 @@ from gatewise.errors import FileError, OptionError, WeightsWarning, shown
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
+from gatewise.showing import inline
 
 LINE = 500  # characters of a note, a reason or a place
 
@@ -130,6 +131,9 @@ class Found:
         _print_safely(self, "name", "convention", "where")
         for name in ("notes", "warns"):
             object.__setattr__(self, name, tuple(shown(text, LINE) for text in getattr(self, name)))
+
+    def _repr_html_(self) -> str:
+        return inline(self)
 
     @property
     def bad(self) -> tuple[str, ...]:

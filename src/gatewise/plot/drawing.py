@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.errors import MissingExtraError, OptionError
+from gatewise.errors import MissingExtraError, OptionError, shown
 from gatewise.insight.answer import Table
 from gatewise.palette import CIVIDIS
 
@@ -150,8 +150,8 @@ def names(axis: Any, given: Sequence[str], most: int = 24) -> None:
 
 
 def shortened(name: str, most: int = 20) -> str:
-    """Return a name as a tick can show it: on one line, with its middle left out where it is long."""
-    name = " ".join(name.split())
+    """Return a name as a tick can show it: on one line, printable, with its middle left out where it is long."""
+    name = shown(" ".join(name.split()), 1000)
     text = name if len(name) <= most else f"{name[: most - 8]}…{name[-7:]}"
     return text.replace("$", r"\$")  # which would begin mathematics
 
