@@ -29,6 +29,7 @@ FORMATS = {  # of each kind of record: the function that renders it, in module:f
     "Marking": {"text": "gatewise.grading.report:text"},
 }
 INLINE = {  # of a record or what it derives from
+    "Contents": "gatewise.plot.inline:contents",
     "Found": "gatewise.plot.inline:found",
     "LSTM": "gatewise.plot.inline:lstm",
     "LSTMTrace": "gatewise.plot.inline:lstm_trace",

@@ -231,6 +231,9 @@ class Contents:
         _print_safely(self, "format", "holds")
         object.__setattr__(self, "calls", tuple(map(shown, self.calls)))
 
+    def _repr_html_(self) -> str:
+        return inline(self)
+
     def pick(self, name: str | None = None) -> Found:
         """Return the LSTM of that name; without one, the only LSTM, or the one that stacks all the others.
 

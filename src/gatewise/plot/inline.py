@@ -10,7 +10,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import GatewiseError, MissingExtraError
 from gatewise.insight.answer import Answer, Table
-from gatewise.interop.found import Found
+from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
@@ -232,6 +232,19 @@ def _untold(given: Found) -> list[str]:
         untold += [] if given.masked is not None else ["whether a mask arrives at it"]
         untold += [] if given.masked_output is not None else ["what it returns at masked steps"]
     return untold
+
+
+def contents(given: Contents) -> str:
+    """Return the HTML of what is in a file."""
+    rows = [[text(one.name), "LSTM", _sizes(one.lstm)] for one in given.found]
+    rows += [[text(one.name), text(one.kind), text(one.shape) if one.shape else ""] for one in given.parts]
+    rows += [[text(one.name), "cannot be read", text(one.reason, 300)] for one in given.refused]
+    rows += [[text(name), "would be called by unpickling", "and is not called here"] for name in given.calls]
+    said = f"of {text(given.path, 200)}: {text(given.format, 120)}"
+    more = len(rows) - 2 * MOST_CELLS
+    after = paragraph(f"and {more:,} more", aside=True) if more > 0 else ""
+    shown = table(["name", "kind", "what it is"], rows[: 2 * MOST_CELLS], wide=2) if rows else ""
+    return record("Contents", said, shown or paragraph(f"{text(given.holds, 120)}."), after)
 
 
 # An answer.
