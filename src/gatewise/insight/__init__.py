@@ -8,8 +8,10 @@ from gatewise.insight.cost import Cost
 from gatewise.insight.decomposition import Decomposition, decomposition
 from gatewise.insight.fixed_points import FixedPoints, fixed_points
 from gatewise.insight.influence import Influence, influence
+from gatewise.insight.matches import Matches, matches
 from gatewise.insight.memory import Timescales, timescales
 from gatewise.insight.origin import Contributions, contributions, cost_of_contributions
+from gatewise.insight.probe import Probe, probe
 from gatewise.insight.saturation import Saturation, saturation
 from gatewise.insight.target import Target, target
 from gatewise.insight.word_scores import WordScores, word_scores
@@ -24,6 +26,8 @@ __all__ = [
     "Decomposition",
     "FixedPoints",
     "Influence",
+    "Matches",
+    "Probe",
     "Saturation",
     "Target",
     "Timescales",
@@ -37,6 +41,8 @@ __all__ = [
     "decomposition",
     "fixed_points",
     "influence",
+    "matches",
+    "probe",
     "saturation",
     "target",
     "timescales",

@@ -26,6 +26,13 @@ def unit_names(trace: Trace) -> list[str]:
     return [trace.labels.unit(unit) for unit in kept]
 
 
+def state_names(trace: Trace, of: str) -> list[str]:
+    """Return the names of the entries of a state that a trace kept; those of a projected hidden state are not units."""
+    if of != "cell_state" and trace.parameters.projection is not None:
+        return [f"h{k}" for k in range(trace.parameters.recurrent_size)]
+    return unit_names(trace)
+
+
 def times_of(trace: Trace) -> npt.NDArray[Any]:
     """Return the times of the steps that a trace kept: their dates or names, else their numbers."""
     every = trace.keep.every

@@ -1,6 +1,6 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
-from gatewise.insight import attribution, contributions, fixed_points, influence, saturation, timescales
+from gatewise.insight import attribution, contributions, fixed_points, influence, matches, probe, saturation, timescales
 from gatewise.plot.records.gates import Gates, gates
 from gatewise.plot.records.states import States, states
 from gatewise.plot.records.text import Text, text
@@ -16,6 +16,8 @@ __all__ = [
     "fixed_points",
     "gates",
     "influence",
+    "matches",
+    "probe",
     "saturation",
     "states",
     "text",
