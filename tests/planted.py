@@ -47,3 +47,17 @@ def bracket_detector(lengths, *, others=3, seed=0):
             places.append((sequence, t + outside, t + outside + inside))
             t += outside + inside
     return gw.LSTM.from_cells(gw.Parameters(weight, bias)), x, places
+
+
+def rain_gauge(weight=60.0, bias=1.3, keep=0.9, scale=0.05):
+    """Return a network that puts out what is in a leaky bucket, and the discharge that it can never exceed.
+
+    One unit takes in the rain, loses a share at each step, and is read by tanh(c): however much it rains, the output
+    stays below weight + bias. The other is always empty.
+    """
+    w, b = np.zeros((4, 2, 3)), np.zeros((4, 2))
+    b[0], b[3] = 30, 30
+    b[1] = np.log(keep / (1 - keep))
+    w[2, 0, 2] = scale
+    lstm = gw.LSTM.from_cells(gw.Parameters(w, b))
+    return gw.Network(lstm, head=gw.Linear(np.array([[weight, 0.0]]), np.array([bias]))), weight + bias

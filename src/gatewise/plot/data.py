@@ -1,6 +1,24 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
-from gatewise.insight import contributions, matches, probe, saturation, timescales
+from gatewise.insight import attribution, contributions, matches, probe, saturation, timescales
 from gatewise.plot.records.gates import Gates, gates
+from gatewise.plot.records.states import States, states
+from gatewise.plot.records.text import Text, text
+from gatewise.plot.records.unit import Unit, unit
 
-__all__ = ["Gates", "contributions", "gates", "matches", "probe", "saturation", "timescales"]
+__all__ = [
+    "Gates",
+    "States",
+    "Text",
+    "Unit",
+    "attribution",
+    "contributions",
+    "gates",
+    "matches",
+    "probe",
+    "saturation",
+    "states",
+    "text",
+    "timescales",
+    "unit",
+]
