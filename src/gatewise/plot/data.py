@@ -1,6 +1,17 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
-from gatewise.insight import attention, ceiling, contributions, saturation, timescales
+from gatewise.insight import (
+    attention,
+    attribution,
+    ceiling,
+    contributions,
+    fixed_points,
+    influence,
+    matches,
+    probe,
+    saturation,
+    timescales,
+)
 from gatewise.plot.records.gates import Gates, gates
 from gatewise.plot.records.states import States, states
 from gatewise.plot.records.text import Text, text
@@ -12,9 +23,14 @@ __all__ = [
     "Text",
     "Unit",
     "attention",
+    "attribution",
     "ceiling",
     "contributions",
+    "fixed_points",
     "gates",
+    "influence",
+    "matches",
+    "probe",
     "saturation",
     "states",
     "text",

@@ -49,6 +49,8 @@ def panels(
     count: int,
     heights: Sequence[float] | None = None,
     size: tuple[float, float] = (8, 3),
+    *,
+    one_time: bool = True,
     across: bool = False,
 ) -> Any:
     """Return an array of `count` Axes, one below the other: those that are given, or new ones in a figure.
@@ -62,6 +64,8 @@ def panels(
         Of the panels, in proportion.
     size : (float, float)
         Of a new figure, in inches.
+    one_time : bool
+        Whether they have the same x axis, that of time.
     across : bool
         Side by side instead, with one y axis.
 
@@ -72,7 +76,7 @@ def panels(
     """
     library()
     shape = (1, count) if across else (count, 1)
-    options: dict[str, Any] = {"height_ratios": heights, "sharex": True, "sharey": across, "squeeze": False}
+    options: dict[str, Any] = {"height_ratios": heights, "sharex": one_time, "sharey": across, "squeeze": False}
     if ax is None:
         from matplotlib import pyplot
 
