@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +15,14 @@ from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.running import InputFile, InputOptions, run
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
+from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
 from gatewise.showing import counted
+from gatewise.trace import Trace
 
 ASKED = Group("What is asked", sort_key=3)
-LONG = 20_000  # steps from which on it is said that the page takes a while
-RATE = 1_500  # steps of all sequences a second, about, that are reported on: 128 units on one core
+LONG = 10.0  # seconds from which on it is said that the page takes a while
+RATE = 4e5  # units of all steps a second that are reported on, about
 
 
 def report(
@@ -74,10 +77,11 @@ def report(
     from gatewise.storage import beside
 
     trace = made.trace.lstm if isinstance(made.trace, NetworkTrace) else made.trace
-    steps = trace.num_steps * trace.batch_size
-    if steps > LONG:
-        about = f"a report on {counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
-        print(f"gatewise: {about} takes about {steps / RATE:.0f} s", file=sys.stderr)
+    units = sum(cell.parameters.hidden_size for cell in _cells(trace))
+    about = trace.num_steps * trace.batch_size * units / RATE
+    if about > LONG:
+        what = f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
+        print(f"gatewise: a report on {what} takes about {about:.0f} s", file=sys.stderr)
     source = file.name if input is None else f"{file.name} on {input.name}"
     # The file is opened before the work, so that one that cannot be written is known before it.
     with nullcontext() if output is None else beside(output) as temporary:
@@ -89,6 +93,10 @@ def report(
     else:
         size = output.stat().st_size / 1000
         print(clean(f"{output}: {counted(len(found.findings), 'question')} answered, {size:,.0f} kB"))
+
+
+def _cells(trace: LSTMTrace | Trace) -> Iterable[Trace]:
+    return [trace] if isinstance(trace, Trace) else trace.cells().values()
 
 
 report.__doc__ = flowing(report.__doc__)
