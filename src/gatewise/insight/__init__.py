@@ -1,5 +1,6 @@
 """Questions asked of a trace, one file a question; each answer is a record with a sentence, columns and a residual."""
 
+from gatewise.insight.activity import Activity, activity
 from gatewise.insight.answer import Answer
 from gatewise.insight.attention import Attention, attention, cost_of_attention
 from gatewise.insight.attribution import Attribution, attribution
@@ -16,4 +17,37 @@ from gatewise.insight.saturation import Saturation, saturation
 from gatewise.insight.target import Target, target
 from gatewise.insight.word_scores import WordScores, word_scores
 
-__all__ = ["Answer", "Attention", "Attribution", "Ceiling", "Contributions", "Cost", "Decomposition", "FixedPoints", "Influence", "Matches", "Probe", "Saturation", "Target", "Timescales", "WordScores", "attention", "attribution", "ceiling", "contributions", "cost_of_attention", "cost_of_contributions", "decomposition", "fixed_points", "influence", "matches", "probe", "saturation", "target", "timescales", "word_scores",]
+__all__ = [
+    "Activity",
+    "Answer",
+    "Attention",
+    "Attribution",
+    "Ceiling",
+    "Contributions",
+    "Cost",
+    "Decomposition",
+    "FixedPoints",
+    "Influence",
+    "Matches",
+    "Probe",
+    "Saturation",
+    "Target",
+    "Timescales",
+    "WordScores",
+    "activity",
+    "attention",
+    "attribution",
+    "ceiling",
+    "contributions",
+    "cost_of_attention",
+    "cost_of_contributions",
+    "decomposition",
+    "fixed_points",
+    "influence",
+    "matches",
+    "probe",
+    "saturation",
+    "target",
+    "timescales",
+    "word_scores",
+]
