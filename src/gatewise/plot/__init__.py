@@ -1,6 +1,7 @@
 """Pictures of runs: Axes of matplotlib in, Axes out; what they draw is a record, from `gatewise.plot.data`."""
 
 from gatewise.plot import data
+from gatewise.plot.activity import activity
 from gatewise.plot.attention import attention
 from gatewise.plot.attribution import attribution
 from gatewise.plot.ceiling import ceiling
@@ -17,6 +18,7 @@ from gatewise.plot.timescales import timescales
 from gatewise.plot.unit import unit
 
 __all__ = [
+    "activity",
     "attention",
     "attribution",
     "ceiling",

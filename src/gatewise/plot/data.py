@@ -1,6 +1,7 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
 from gatewise.insight import (
+    activity,
     attention,
     attribution,
     ceiling,
@@ -22,6 +23,7 @@ __all__ = [
     "States",
     "Text",
     "Unit",
+    "activity",
     "attention",
     "attribution",
     "ceiling",
