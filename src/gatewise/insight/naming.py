@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gatewise.arrays import index
+from gatewise.errors import OptionError, one_of
 from gatewise.trace import Trace
 
 UNITS = {  # of dates, by NumPy's abbreviations
@@ -18,6 +21,22 @@ UNITS = {  # of dates, by NumPy's abbreviations
     "us": "microseconds",
     "ns": "nanoseconds",
 }
+
+
+def sequence_of(trace: Trace, sequence: int | str) -> int:
+    """Return the place of a sequence in the batch, given its place or its name."""
+    if not isinstance(sequence, str):
+        return index("sequence", sequence, trace.batch_size, "this trace")
+    if trace.labels.sequences is None:
+        raise OptionError(f"there is no sequence {sequence!r}; those of this trace have no names")
+    return trace.labels.sequences.index(one_of("sequence", sequence, tuple(trace.labels.sequences)))
+
+
+def unit_of(units: Sequence[str], unit: int | str) -> int:
+    """Return the place of a unit among those that were kept, given its place or its name."""
+    if not isinstance(unit, str):
+        return index("unit", unit, len(units), "this trace")
+    return units.index(one_of("unit", unit, tuple(units)))
 
 
 def unit_names(trace: Trace) -> list[str]:

@@ -2,7 +2,9 @@
 
 from gatewise.insight import (
     activity,
+    attention,
     attribution,
+    ceiling,
     contributions,
     fixed_points,
     influence,
@@ -22,7 +24,9 @@ __all__ = [
     "Text",
     "Unit",
     "activity",
+    "attention",
     "attribution",
+    "ceiling",
     "contributions",
     "fixed_points",
     "gates",
