@@ -6,8 +6,12 @@ from gatewise.insight.attribution import Attribution, attribution
 from gatewise.insight.ceiling import Ceiling, ceiling
 from gatewise.insight.cost import Cost
 from gatewise.insight.decomposition import Decomposition, decomposition
+from gatewise.insight.fixed_points import FixedPoints, fixed_points
+from gatewise.insight.influence import Influence, influence
+from gatewise.insight.matches import Matches, matches
 from gatewise.insight.memory import Timescales, timescales
 from gatewise.insight.origin import Contributions, contributions, cost_of_contributions
+from gatewise.insight.probe import Probe, probe
 from gatewise.insight.saturation import Saturation, saturation
 from gatewise.insight.target import Target, target
 from gatewise.insight.word_scores import WordScores, word_scores
@@ -20,6 +24,10 @@ __all__ = [
     "Contributions",
     "Cost",
     "Decomposition",
+    "FixedPoints",
+    "Influence",
+    "Matches",
+    "Probe",
     "Saturation",
     "Target",
     "Timescales",
@@ -31,6 +39,10 @@ __all__ = [
     "cost_of_attention",
     "cost_of_contributions",
     "decomposition",
+    "fixed_points",
+    "influence",
+    "matches",
+    "probe",
     "saturation",
     "target",
     "timescales",

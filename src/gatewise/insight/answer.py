@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.errors import MissingExtraError
+from gatewise.showing import inline
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,6 +49,9 @@ class Table:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(next(iter(self.columns.values()))):,} × {', '.join(self.columns)}>"
+
+    def _repr_html_(self) -> str:
+        return inline(self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,11 +9,28 @@ import numpy.typing as npt
 
 from gatewise.trace import Trace
 
+UNITS = {  # of dates, by NumPy's abbreviations
+    "D": "days",
+    "h": "hours",
+    "m": "minutes",
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+}
+
 
 def unit_names(trace: Trace) -> list[str]:
     """Return the names of the hidden units that a trace kept."""
     kept = trace.keep.units or range(trace.parameters.hidden_size)
     return [trace.labels.unit(unit) for unit in kept]
+
+
+def state_names(trace: Trace, of: str) -> list[str]:
+    """Return the names of the entries of a state that a trace kept; those of a projected hidden state are not units."""
+    if of != "cell_state" and trace.parameters.projection is not None:
+        return [f"h{k}" for k in range(trace.parameters.recurrent_size)]
+    return unit_names(trace)
 
 
 def times_of(trace: Trace) -> npt.NDArray[Any]:
@@ -46,3 +63,13 @@ def at_step(trace: Trace, t: int) -> str:
     times = trace.labels.times
     dated = times is not None and isinstance(times[t], np.datetime64)
     return f"{'on' if dated else 'at'} {step_name(trace, t)}"
+
+
+def step_of_time(trace: Trace) -> tuple[int, str] | None:
+    """Return how long a step lasts, and in which unit, where the steps have dates at equal distances."""
+    times = trace.labels.times
+    if times is None or len(times) < 2 or not isinstance(times[0], np.datetime64):
+        return None
+    dates = np.array(times)
+    steps = np.diff(dates).astype(np.int64)
+    return (int(steps[0]), UNITS[np.datetime_data(dates.dtype)[0]]) if (steps == max(steps[0], 1)).all() else None

@@ -2,9 +2,24 @@
 
 from gatewise.plot import data
 from gatewise.plot.attribution import attribution
+from gatewise.plot.fixed_points import fixed_points
 from gatewise.plot.gates import gates
+from gatewise.plot.influence import influence
+from gatewise.plot.matches import matches
+from gatewise.plot.probe import probe
 from gatewise.plot.states import states
 from gatewise.plot.text import text
 from gatewise.plot.unit import unit
 
-__all__ = ["attribution", "data", "gates", "states", "text", "unit"]
+__all__ = [
+    "attribution",
+    "data",
+    "fixed_points",
+    "gates",
+    "influence",
+    "matches",
+    "probe",
+    "states",
+    "text",
+    "unit",
+]

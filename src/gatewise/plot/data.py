@@ -1,6 +1,6 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
-from gatewise.insight import attribution, contributions, saturation, timescales
+from gatewise.insight import attribution, contributions, fixed_points, influence, matches, probe, saturation, timescales
 from gatewise.plot.records.gates import Gates, gates
 from gatewise.plot.records.states import States, states
 from gatewise.plot.records.text import Text, text
@@ -13,7 +13,11 @@ __all__ = [
     "Unit",
     "attribution",
     "contributions",
+    "fixed_points",
     "gates",
+    "influence",
+    "matches",
+    "probe",
     "saturation",
     "states",
     "text",
