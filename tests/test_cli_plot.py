@@ -64,7 +64,7 @@ def test_the_numbers_of_a_picture_are_written_as_they_are_drawn(capsys):
 
 def test_the_same_picture_is_the_same_file(capsys):
     for name in ("a.svg", "b.svg", "c.png"):
-        said(capsys, f"plot m.safetensors x.csv --kind gates -o {name}")
+        said(capsys, f"plot m.safetensors x.csv --units 0 -o {name}")
     assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
     assert Path("c.png").read_bytes().startswith(b"\x89PNG")
     assert len(list(Path().iterdir())) == 5
