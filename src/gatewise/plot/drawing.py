@@ -44,7 +44,14 @@ def library() -> Any:
     return matplotlib
 
 
-def panels(ax: Any, count: int, heights: Sequence[float] | None = None, size: tuple[float, float] = (8, 3)) -> Any:
+def panels(
+    ax: Any,
+    count: int,
+    heights: Sequence[float] | None = None,
+    size: tuple[float, float] = (8, 3),
+    *,
+    one_time: bool = True,
+) -> Any:
     """Return an array of `count` Axes, one below the other: those that are given, or new ones in a figure.
 
     Parameters
@@ -56,6 +63,8 @@ def panels(ax: Any, count: int, heights: Sequence[float] | None = None, size: tu
         Of the panels, in proportion.
     size : (float, float)
         Of a new figure, in inches.
+    one_time : bool
+        Whether they have the same x axis, that of time.
 
     Raises
     ------
@@ -63,7 +72,7 @@ def panels(ax: Any, count: int, heights: Sequence[float] | None = None, size: tu
         If as many Axes are not given.
     """
     library()
-    options: dict[str, Any] = {"height_ratios": heights, "sharex": True, "squeeze": False}
+    options: dict[str, Any] = {"height_ratios": heights, "sharex": one_time, "squeeze": False}
     if ax is None:
         from matplotlib import pyplot
 

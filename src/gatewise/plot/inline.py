@@ -282,13 +282,12 @@ def _picture(given: Table, sentence: str) -> str:
     if draw is None:
         return ""
     try:
-        found = svg(lambda figure: draw(given, ax=figure), sentence)
+        for dpi in (100, 50, 25):
+            found = svg(lambda figure: draw(given, ax=figure), sentence, dpi=dpi)
+            if len(found) <= MOST_PICTURE:
+                return picture(found)
     except MissingExtraError:
         return ""
     except GatewiseError as why:
         return paragraph(f"There is no picture: {text(why, 300)}.", aside=True)
-    if len(found) > MOST_PICTURE:
-        return paragraph(
-            f"Its picture is too large for a notebook: gatewise.plot.{draw.__name__} draws it.", aside=True
-        )
-    return picture(found)
+    return paragraph(f"Its picture is too large for a notebook: gatewise.plot.{draw.__name__} draws it.", aside=True)

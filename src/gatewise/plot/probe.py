@@ -16,7 +16,7 @@ from gatewise.trace import Trace
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_UNITS = 10
+MOST_UNITS = 8
 
 
 def probe(trace: Trace | Probe, ax: Any = None, **options: Any) -> npt.NDArray[Any]:
@@ -48,7 +48,7 @@ def probe(trace: Trace | Probe, ax: Any = None, **options: Any) -> npt.NDArray[A
     most 5 % of shifts give any unit a larger one.
     """
     record = drawing.taken(trace, Probe, data, options)
-    axes = drawing.panels(ax, 3, (2, 1, 1.4), (8, 6.5), one_time=False)
+    axes = drawing.panels(ax, 3, (2, 1, 1.6), (8, 6.8), one_time=False)
     _over_time(axes[0], record)
     _among_shifts(axes[1], record)
     _best_units(axes[2], record)
