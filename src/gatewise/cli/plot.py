@@ -178,6 +178,8 @@ def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any]) -> d
         if name is None:
             raise OptionError(f"--{option} does not go with --kind {kind}")
         found[name] = READ[option](value) if option in READ else value
+        if option == "values":  # a .csv file says what they are
+            found |= _called(value)
     for missing in required(data) - set(found):
         raise OptionError(f"--kind {kind} needs --{missing if missing in READ else 'steps'}")
     return found
@@ -206,6 +208,11 @@ def _steps(text: str) -> tuple[int | None, int | None]:
 def _values(path: Path) -> Any:
     values = reading.sequence(path, None).values
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def _called(path: Path) -> dict[str, str]:
+    names = reading.sequence(path, None).features
+    return {"name": names[0]} if names is not None and len(names) == 1 else {}
 
 
 READ: dict[str, Callable[[Any], Any]] = {

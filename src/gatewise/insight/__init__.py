@@ -16,4 +16,35 @@ from gatewise.insight.saturation import Saturation, saturation
 from gatewise.insight.target import Target, target
 from gatewise.insight.word_scores import WordScores, word_scores
 
-__all__ = ["Answer", "Attention", "Attribution", "Ceiling", "Contributions", "Cost", "Decomposition", "FixedPoints", "Influence", "Matches", "Probe", "Saturation", "Target", "Timescales", "WordScores", "attention", "attribution", "ceiling", "contributions", "cost_of_attention", "cost_of_contributions", "decomposition", "fixed_points", "influence", "matches", "probe", "saturation", "target", "timescales", "word_scores",]
+__all__ = [
+    "Answer",
+    "Attention",
+    "Attribution",
+    "Ceiling",
+    "Contributions",
+    "Cost",
+    "Decomposition",
+    "FixedPoints",
+    "Influence",
+    "Matches",
+    "Probe",
+    "Saturation",
+    "Target",
+    "Timescales",
+    "WordScores",
+    "attention",
+    "attribution",
+    "ceiling",
+    "contributions",
+    "cost_of_attention",
+    "cost_of_contributions",
+    "decomposition",
+    "fixed_points",
+    "influence",
+    "matches",
+    "probe",
+    "saturation",
+    "target",
+    "timescales",
+    "word_scores",
+]

@@ -11,4 +11,15 @@ from gatewise.plot.states import states
 from gatewise.plot.text import text
 from gatewise.plot.unit import unit
 
-__all__ = ["attribution", "data", "fixed_points", "gates", "influence", "matches", "probe", "states", "text", "unit",]
+__all__ = [
+    "attribution",
+    "data",
+    "fixed_points",
+    "gates",
+    "influence",
+    "matches",
+    "probe",
+    "states",
+    "text",
+    "unit",
+]

@@ -6,4 +6,21 @@ from gatewise.plot.records.states import States, states
 from gatewise.plot.records.text import Text, text
 from gatewise.plot.records.unit import Unit, unit
 
-__all__ = ["Gates", "States", "Text", "Unit", "attribution", "contributions", "fixed_points", "gates", "influence", "matches", "probe", "saturation", "states", "text", "timescales", "unit",]
+__all__ = [
+    "Gates",
+    "States",
+    "Text",
+    "Unit",
+    "attribution",
+    "contributions",
+    "fixed_points",
+    "gates",
+    "influence",
+    "matches",
+    "probe",
+    "saturation",
+    "states",
+    "text",
+    "timescales",
+    "unit",
+]
