@@ -27,6 +27,7 @@ FORMATS = {  # of each kind of record: the function that renders it, in module:f
         "json": "gatewise.render.data:render",
     },
     "Marking": {"text": "gatewise.grading.report:text"},
+    "Report": {"text": "gatewise.reporting.page:text", "html": "gatewise.reporting.page:html"},
 }
 INLINE = {  # of a record or what it derives from
     "Contents": "gatewise.plot.inline:contents",
@@ -35,6 +36,7 @@ INLINE = {  # of a record or what it derives from
     "LSTMTrace": "gatewise.plot.inline:lstm_trace",
     "Network": "gatewise.plot.inline:network",
     "NetworkTrace": "gatewise.plot.inline:network_trace",
+    "Report": "gatewise.reporting.page:fragment",
     "Table": "gatewise.plot.inline:answer",
     "Trace": "gatewise.plot.inline:trace",
     "Walkthrough": "gatewise.render.html:fragment",

@@ -54,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None] | str] = {
     "inspect": inspect,
     "trace": trace,
     "plot": "gatewise.cli.plot:plot",  # imported when it is asked for, with all pictures and questions
+    "report": "gatewise.cli.report:report",
     "verify": verify,
     "convert": convert,
 }

@@ -1,5 +1,6 @@
 """Questions asked of a trace, one file a question; each answer is a record with a sentence, columns and a residual."""
 
+from gatewise.insight.activity import Activity, activity
 from gatewise.insight.answer import Answer
 from gatewise.insight.attention import Attention, attention, cost_of_attention
 from gatewise.insight.attribution import Attribution, attribution
@@ -17,6 +18,7 @@ from gatewise.insight.target import Target, target
 from gatewise.insight.word_scores import WordScores, word_scores
 
 __all__ = [
+    "Activity",
     "Answer",
     "Attention",
     "Attribution",
@@ -32,6 +34,7 @@ __all__ = [
     "Target",
     "Timescales",
     "WordScores",
+    "activity",
     "attention",
     "attribution",
     "ceiling",

@@ -1,6 +1,7 @@
 """Pictures of runs: Axes of matplotlib in, Axes out; what they draw is a record, from `gatewise.plot.data`."""
 
 from gatewise.plot import data
+from gatewise.plot.activity import activity
 from gatewise.plot.attribution import attribution
 from gatewise.plot.fixed_points import fixed_points
 from gatewise.plot.gates import gates
@@ -12,6 +13,7 @@ from gatewise.plot.text import text
 from gatewise.plot.unit import unit
 
 __all__ = [
+    "activity",
     "attribution",
     "data",
     "fixed_points",

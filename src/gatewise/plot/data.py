@@ -1,6 +1,16 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
-from gatewise.insight import attribution, contributions, fixed_points, influence, matches, probe, saturation, timescales
+from gatewise.insight import (
+    activity,
+    attribution,
+    contributions,
+    fixed_points,
+    influence,
+    matches,
+    probe,
+    saturation,
+    timescales,
+)
 from gatewise.plot.records.gates import Gates, gates
 from gatewise.plot.records.states import States, states
 from gatewise.plot.records.text import Text, text
@@ -11,6 +21,7 @@ __all__ = [
     "States",
     "Text",
     "Unit",
+    "activity",
     "attribution",
     "contributions",
     "fixed_points",
