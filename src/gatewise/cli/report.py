@@ -45,7 +45,7 @@ def report(
     For example:
 
         gatewise report model.onnx x.csv -o report.html
-        gatewise report model.pt x.npy --at 2001-07-14
+        gatewise report model.pt x.npy --at 2
 
     Parameters
     ----------

@@ -275,7 +275,7 @@ def _kind(sizes: Array) -> str:
 
 
 def _sentence(
-    kinds: tuple[str, ...], constants: Array, starts: int, converged: int, step: tuple[int, str] | None
+    kinds: tuple[str, ...], constants: Array, starts: int, converged: int, step: tuple[float, str] | None
 ) -> str:
     if not kinds:
         return f"Of {starts:,} starts none led to a fixed point; there may be some all the same."

@@ -261,7 +261,7 @@ def _answer(
     )
 
 
-def _within(lag: int, directions: tuple[str, ...], two_ends: bool, step: tuple[int, str] | None) -> str:
+def _within(lag: int, directions: tuple[str, ...], two_ends: bool, step: tuple[float, str] | None) -> str:
     """Say which steps are at most so far away."""
 
     def lasting(count: int) -> str:

@@ -119,7 +119,7 @@ def _added(trace: Trace) -> tuple[int, Array, Array]:
     return count, total, again
 
 
-def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[int, str] | None) -> str:
+def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:
     units, timescale = columns["unit"], columns["timescale"]
     if len(units) == 1:
         return f"The one unit remembers for {_steps(timescale[0], step)} (its timescale)."
@@ -131,7 +131,7 @@ def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[int, str] | None
     )
 
 
-def _steps(count: float, step: tuple[int, str] | None) -> str:
+def _steps(count: float, step: tuple[float, str] | None) -> str:
     if not np.isfinite(count):
         return "all steps"
     about = round(count) if count >= 10 else float(f"{count:.2g}")

@@ -84,11 +84,27 @@ def at_step(trace: Trace, t: int) -> str:
     return f"{'on' if dated else 'at'} {step_name(trace, t)}"
 
 
-def step_of_time(trace: Trace) -> tuple[int, str] | None:
-    """Return how long a step lasts, and in which unit, where the steps have dates at equal distances."""
+def step_of_time(trace: Trace) -> tuple[float, str] | None:
+    """Return how long a step lasts, and in which unit, where the steps lie at equal distances.
+
+    Their times are dates, or names that are seconds, as of sound: ``0.032 s``.
+    """
     times = trace.labels.times
-    if times is None or len(times) < 2 or not isinstance(times[0], np.datetime64):
+    if times is None or len(times) < 2:
         return None
+    if not isinstance(times[0], np.datetime64):
+        return _seconds([str(time) for time in times])
     dates = np.array(times)
     steps = np.diff(dates).astype(np.int64)
     return (int(steps[0]), UNITS[np.datetime_data(dates.dtype)[0]]) if (steps == max(steps[0], 1)).all() else None
+
+
+def _seconds(names: list[str]) -> tuple[float, str] | None:
+    """Return how long a step lasts whose names are seconds, to the precision that they are written in."""
+    try:
+        values = np.array([float(name.removesuffix(" s")) if name.endswith(" s") else np.nan for name in names])
+    except ValueError:
+        return None
+    step = (values[-1] - values[0]) / (len(values) - 1)
+    even = np.abs(values - values[0] - step * np.arange(len(values))) <= 1e-5 * np.abs(values).max()
+    return (float(f"{step:.6g}"), "seconds") if step > 0 and even.all() else None

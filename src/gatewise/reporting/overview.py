@@ -16,6 +16,7 @@ from gatewise.plot import drawing
 from gatewise.reporting.subject import Subject
 from gatewise.showing import counted
 
+MOST_BARS = 30  # outputs of one sequence
 LINES = ("hidden_state", "input_gate", "candidate")  # the hues of up to three outputs, one below the other
 
 
@@ -26,8 +27,8 @@ class Overview(Answer):
     Attributes
     ----------
     outputs : array (time, output)
-        Of one sequence, or of the sequences of a network that reads the final states; the output that is asked about
-        first, and at most two more.
+        Of one sequence, or one for each sequence of a network that reads the final states; the output that is asked
+        about first, and at most two more.
     names : tuple of str
     times : array (time,)
     valid : boolean array (time,) or None
@@ -46,8 +47,11 @@ def overview(subject: Subject) -> Overview:
     """Return what a model is and what it put out, in a sentence and as columns."""
     lstm, steps = subject.lstm, subject.lstm.num_steps
     order = [subject.target, *(n for n in range(len(subject.names)) if n != subject.target)]
-    order = order[: len(LINES)] if subject.network is not None and subject.network.head is not None else order[:1]
     single = len(subject.outputs) != steps
+    alone = single and lstm.batch_size == 1
+    if subject.network is None or subject.network.head is None:
+        order = order[:1]
+    order = sorted(order[:MOST_BARS]) if alone else order[: len(LINES)]
     labels = subject.labels
     if single:  # a value for each sequence
         shown, valid = subject.outputs[0][:, order], None
@@ -78,6 +82,8 @@ def output_name(subject: Subject, number: int) -> str:
 
 def draw(found: Overview, figure: Any) -> Any:
     """Draw the outputs over time, each on Axes of its own, with the steps that are asked about."""
+    if len(found.outputs) == 1:  # of one sequence, whose end alone is read
+        return _bars(found, figure)
     several = drawing.panels(figure, len(found.names))
     for ax, name, hue, values in zip(several, found.names, LINES, found.outputs.T, strict=False):
         places = drawing.time_axis(ax, found.times)
@@ -88,7 +94,19 @@ def draw(found: Overview, figure: Any) -> Any:
             ax.plot(places[t], values[t], "o", color=PALETTE[hue].light, markeredgecolor=drawing.ink(), markersize=8)
         drawing.hatched(ax, places, found.valid)
         ax.set_ylabel(drawing.shortened(name, 30))
+    if "sequence" in found.columns:
+        several[-1].set_xlabel("sequence")
     return several
+
+
+def _bars(found: Overview, figure: Any) -> Any:
+    ax = drawing.one_panel(figure)
+    places, values = np.arange(len(found.names)), found.outputs[0]
+    ax.bar(places, values, color=PALETTE["hidden_state"].light, edgecolor=drawing.ink(), linewidth=0.8)
+    ax.axhline(0, color=drawing.ink(), linewidth=0.5)
+    drawing.names(ax.xaxis, found.names)
+    ax.set(ylabel="output", xlim=(-0.6, len(places) - 0.4))
+    return ax
 
 
 # In words.

@@ -6,7 +6,6 @@ import re
 from hashlib import sha256
 from html import escape
 
-from gatewise import __version__
 from gatewise.render.html import style
 from gatewise.render.text import clean
 from gatewise.reporting.findings import Finding, Report
@@ -66,7 +65,7 @@ def _whole(report: Report, tag: str) -> str:
 <p class="lead">{_text(report.lead)}</p>
 <nav aria-label="Questions"><ol>{links}</ol></nav>
 {sections}
-<footer><p>Made by gatewise {__version__} from every gate of every step of this run. The same model and input give the
+<footer><p>Made by gatewise from every gate of every step of this run. The same model and input give the
 same page.</p></footer>
 </{tag}>"""
 

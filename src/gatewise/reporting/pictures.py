@@ -16,6 +16,7 @@ from gatewise.render.text import clean
 
 WIDTH = 5.5  # inches: as wide as the text of the page, and on a telephone still readable
 VISIBLE = 0.38  # how light a line must be to be seen on a dark ground
+LETTERS = 62  # of a legend, that fit into the width
 INK = "#010203"  # stands for the colour of the reader's text, which no picture has
 RC: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -70,18 +71,32 @@ def svg(draw: Callable[[Any], Any], sentence: str, key: str, height: float) -> s
 
 
 def _fit(figure: Any) -> None:
-    """Leave out what the sentence says, and put legends that stand beside a picture above it, where there is room."""
+    """Make a picture that was made for a wide figure fit the page, and leave out what the sentence says."""
     figure.suptitle("")
-    for ax in figure.axes:
-        legend = ax.get_legend()
-        if legend is not None and ax.transAxes.inverted().transform(legend.get_bbox_to_anchor().p0)[0] >= 1:
-            names = [text.get_text() for text in legend.get_texts()]
-            columns = max(1, min(len(names), 60 // (4 + max(map(len, names)))))
-            above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "columnspacing": 1.5}
-            ax.legend(legend.legend_handles, names, ncols=columns, **above)
     if len(figure.axes) == 1 or not any(ax.get_title() for ax in figure.axes[1:]):  # else they tell panels apart
-        figure.axes[0].set_title("")
-        figure.axes[0].set_title("", loc="left")
+        for place in ("center", "left"):
+            figure.axes[0].set_title("", loc=place)
+    for ax in figure.axes:
+        if (legend := ax.get_legend()) is not None:
+            _above(ax, legend)
+        for patch in ax.patches:  # of dots, of which each is an outline
+            patch.set_hatch((patch.get_hatch() or "")[:2] or None)
+    row = [ax for ax in figure.axes if (spec := ax.get_subplotspec()) is not None and spec.is_last_row()]
+    if len(row) > 1 and len({ax.get_xlabel() for ax in row}) == 1:  # once is enough
+        for number, ax in enumerate(row):
+            ax.set_xlabel(ax.get_xlabel() if number == len(row) // 2 else "")
+
+
+def _above(ax: Any, legend: Any) -> None:
+    """Put a legend that stands outside its axes above them, in as many columns as there is room for."""
+    left, low = ax.transAxes.inverted().transform(legend.get_bbox_to_anchor().p0)
+    if left < 1 and low < 1:
+        return
+    names = [text.get_text() for text in legend.get_texts()]
+    columns = max(1, min(len(names), LETTERS // (7 + max(map(len, names)))))
+    place = 1.1 if ax.get_title(loc="right") else 1.0
+    look: dict[str, Any] = {"title": legend.get_title().get_text() or None, "alignment": "left", "columnspacing": 1.5}
+    ax.legend(legend.legend_handles, names, ncols=columns, loc="lower left", bbox_to_anchor=(0, place), **look)
 
 
 def _inline(text: str, sentence: str, key: str) -> str:
@@ -99,13 +114,19 @@ def _inline(text: str, sentence: str, key: str) -> str:
         one = re.sub(r"font-family: [^;\"]*(; )?", "", one)
         thin = "fill: none" in one or one.startswith("<use")
         one = re.sub(r"#[0-9a-f]{6}\b", lambda its: _adapted(its[0], thin=thin), one)
-        one = re.sub(r'(?<= d=")[^"]*', lambda its: re.sub(r"(\.\d\d)\d+", r"\1", " ".join(its[0].split())), one)
+        one = re.sub(r'(?<= d=")[^"]*', lambda its: _shorter(its[0]), one)
         return re.sub(r"\s*\n\s*", "" if "base64," in one else " ", one)
 
     parts = re.split(f"({_TAG.pattern})", body)  # what lies between the tags is text, and stays as it is
     body = "".join(_TAG.sub(tag, part) if place % 2 else part.strip("\n ") for place, part in enumerate(parts))
     body = body.replace("<defs></defs>", "").replace("<defs/>", "")
     return f'<svg role="img" aria-label="{escape(clean(sentence))}" viewBox="{box[1] if box else ""}">{body}</svg>'
+
+
+def _shorter(path: str) -> str:
+    """Return the outline of a shape to a tenth of a point, which nobody sees."""
+    words = " ".join(re.sub(r"(\.\d)\d+", r"\1", path).split())
+    return re.sub(r" ?([A-Za-z]) ?", r"\1", words).replace(".0 ", " ")
 
 
 def _adapted(colour: str, *, thin: bool) -> str:

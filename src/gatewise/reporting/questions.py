@@ -139,7 +139,7 @@ def _draw_attribution(found: Any, figure: Any) -> Any:
 
 def _drawn(name: str) -> Callable[[Any, Any], Any]:
     """Return how an answer is drawn: by that picture of `gatewise.plot`, on a Figure."""
-    return lambda found, figure: getattr(plot, name, lambda found, ax: ax.subplots())(found, ax=figure)
+    return lambda found, figure: getattr(plot, name)(found, ax=figure)
 
 
 QUESTIONS = (
@@ -156,7 +156,7 @@ QUESTIONS = (
         "A gate that is nearly closed or nearly open at every step does nothing on this input that a constant would not"
         " do. A few such gates are common; where most units have one, the model may be larger than its task, or its"
         " input may lie in a range that it was not trained on.",
-        3.4,
+        2.5,
         lambda found: float(np.sum(found.columns["stuck"])),
     ),
     Question(
@@ -211,7 +211,7 @@ QUESTIONS = (
         _drawn("fixed_points"),
         "If the input stayed at its mean, the state would be drawn to a stable fixed point, if there is one, within a"
         " few of its time constants. Several of them are a memory that lasts: which one it is in tells what came.",
-        3.0,
+        3.4,
         lambda found: float(len(found.kinds)),
     ),
 )
