@@ -54,6 +54,14 @@ def test_a_question_is_answered_in_its_sentence_and_its_columns(capsys):
     assert Path("t.csv").read_text(encoding="utf-8").splitlines()[0].startswith("unit,forget_gate,timescale")
 
 
+def test_a_step_is_named_by_its_number_or_its_date(capsys):
+    found = [
+        said(capsys, f"plot m.safetensors x.csv --kind contributions --at {at}") for at in ("3", "-6", "2001-01-04")
+    ]
+    assert len(set(found)) == 1
+    assert "2001-01-04" in found[0]
+
+
 def test_the_numbers_of_a_picture_are_written_as_they_are_drawn(capsys):
     said(capsys, "plot m.safetensors x.csv --gate output_gate --units 2,0 --steps 2:5 -o g.csv")
     table = Path("g.csv").read_text(encoding="utf-8").splitlines()
@@ -64,7 +72,7 @@ def test_the_numbers_of_a_picture_are_written_as_they_are_drawn(capsys):
 
 def test_the_same_picture_is_the_same_file(capsys):
     for name in ("a.svg", "b.svg", "c.png"):
-        said(capsys, f"plot m.safetensors x.csv --kind gates -o {name}")
+        said(capsys, f"plot m.safetensors x.csv --units 0 -o {name}")
     assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
     assert Path("c.png").read_bytes().startswith(b"\x89PNG")
     assert len(list(Path().iterdir())) == 5
@@ -95,6 +103,10 @@ def test_every_picture_and_every_question_is_a_kind():
         ("x.csv --steps 3", "--steps must be FIRST:STOP, as in --steps 0:100, not '3'"),
         ("x.csv --layer 0 --steps 9:", "a picture needs at least one step; this trace has none"),
         ("x.csv --layer 0 --kind text --text x.csv -o t.svg", "the text has 10 characters or tokens; this trace has 9"),
+        (
+            "x.csv --kind contributions --at 2002-01-01",
+            "there is no step '2002-01-01'; this run has 2001-01-01 to 2001-01-09",
+        ),
         ("", "m.safetensors is a model: give the file of its input, too"),
     ],
 )

@@ -66,7 +66,7 @@ def words(tree):
 
 
 @pytest.mark.parametrize(
-    "sizes", [{}, {"steps": 4, "batch": 1, "hidden": 1}, {"layers": 2, "hidden": 40, "steps": 500}]
+    "sizes", [{}, {"steps": 4, "batch": 1, "hidden": 1}, {"layers": 2, "hidden": 40, "steps": 100}]
 )
 def test_every_record_is_shown_as_static_html(tmp_path, sizes, without_pictures):
     for record in records(tmp_path, **sizes):

@@ -61,7 +61,13 @@ class PictureOptions:
     steps: Annotated[
         str | None, Parameter(help="Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0.")
     ] = None
-    at: Annotated[Integer, Parameter(help="The step that is asked about; negative numbers count from the end.")] = None
+    at: Annotated[
+        str | None,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="The step that is asked about, or its time; negative numbers count from the end.",
+        ),
+    ] = None
     target: Annotated[
         str | None, Parameter(help="The output that is explained, counted from 0, or its name. Default: 0.")
     ] = None
@@ -131,6 +137,8 @@ def plot(
     trace = running.run(file, input, options, name=name, settings=settings).trace
     with working("drawing", 3) as done:
         subject = _subject(kind, data, trace, chosen)
+        if isinstance(arguments.get("t"), str):
+            arguments["t"] = _step_at(arguments["t"], subject)
         if "text" in arguments and len(arguments["text"]) != len(subject):
             arguments["text"] = arguments["text"].splitlines()
         record = data(subject, **arguments)
@@ -165,6 +173,15 @@ def _require_no_arrays(file: Path, input: Path | None) -> None:
 # What is drawn of it.
 
 
+def _step_at(time: str, trace: Any) -> int:
+    """Return the step that has a name or a date."""
+    times = [str(one) for one in trace.labels.times or ()]
+    if time not in times:
+        has = f"this run has {times[0]} to {times[-1]}" if times else "the steps of this run have numbers alone"
+        raise OptionError(f"there is no step {time!r}; {has}")
+    return times.index(time)
+
+
 def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a kind's record from the options that were given."""
     parameters = inspect.signature(data).parameters
@@ -178,6 +195,8 @@ def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any]) -> d
         if name is None:
             raise OptionError(f"--{option} does not go with --kind {kind}")
         found[name] = READ[option](value) if option in READ else value
+        if option == "values":  # a .csv file says what they are
+            found |= _called(value)
     for missing in required(data) - set(found):
         raise OptionError(f"--kind {kind} needs --{missing if missing in READ else 'steps'}")
     return found
@@ -208,7 +227,13 @@ def _values(path: Path) -> Any:
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 
 
+def _called(path: Path) -> dict[str, str]:
+    names = reading.sequence(path, None).features
+    return {"name": names[0]} if names is not None and len(names) == 1 else {}
+
+
 READ: dict[str, Callable[[Any], Any]] = {
+    "at": _name,
     "sequence": _name,
     "unit": _name,
     "units": _names,

@@ -20,7 +20,7 @@ from gatewise.plot.text import text
 from gatewise.trace import Trace
 
 KINDS = ("series", "features", "tokens")
-MOST_STEPS = 1000  # beyond which a part is drawn
+MOST_STEPS = 200  # beyond which a part is drawn
 MOST_LINES = 5  # features whose input is drawn
 DASHES = ("-", "--", "-.", ":", (0, (1, 3)))
 
@@ -46,7 +46,7 @@ def attribution(
         each step as a colour, and under it the bars. ``tokens``: the tokens, or the names of the times, each on the
         colour of its share. By default tokens where something was embedded, else series.
     steps : (int, int), optional
-        Draw the steps from the first up to, but not including, the second. By default all; of a run of more than 1,000
+        Draw the steps from the first up to, but not including, the second. By default all; of a run of more than 200
         steps, those around the shares, so that 99.9 % of their absolute values can be seen.
     **options
         Those of `plot.data.attribution`: ``output``, ``t``, ``sequence``, ``method`` and the options of the method.
@@ -214,5 +214,5 @@ def _around(scores: Array) -> tuple[int, int]:
     """Return the first step and the one after the last of those between which nearly all shares lie."""
     total = np.cumsum(np.abs(scores))
     first, last = np.searchsorted(total, [0.0005 * total[-1], 0.9995 * total[-1]])
-    room = max(50, int(last - first) // 10)
+    room = max(20, int(last - first) // 10)
     return max(0, int(first) - room), min(len(scores), int(last) + 1 + room)
