@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy.typing as npt
@@ -86,7 +87,7 @@ def report(
     subject = subject_of(model, x, options, sequence=sequence, at=at, target=target)
     put = [(question, asked) for question in QUESTIONS for asked in question.ask(subject)]
     findings = []
-    with working("reporting", len(put)) as done:
+    with working("asking", len(put)) as done:
         for place, (question, asked) in enumerate(put):
             findings.append(_finding(question, asked, f"p{place}"))
             done(1)
@@ -111,11 +112,11 @@ def _finding(question: Question, asked: Asked, key: str) -> Finding:
     )[1]
     if name:
         sentence = f"{name[0].upper()}{name[1:]}: {sentence}"
-    picture = None
+    draw = None
     if chosen is not None:
-        picture = svg(lambda figure: question.draw(chosen, figure), sentence, key, question.height)
+        draw = partial(svg, partial(question.draw, chosen), sentence, key, question.height)
     others = tuple((name, sentence) for name, _, sentence in answers) if len(answers) > 1 else ()
-    return Finding(asked.title, sentence, chosen, question.meaning, picture, others)
+    return Finding(asked.title, sentence, chosen, question.meaning, others, draw)
 
 
 def _lead(subject: Subject) -> str:

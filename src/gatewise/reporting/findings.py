@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from gatewise import storage
 from gatewise.insight.answer import Answer
@@ -23,8 +25,6 @@ class Finding:
         The record that the sentence rests on; None where the question cannot be asked.
     meaning : str
         What such an answer means, for whoever uses the model.
-    picture : str or None
-        An inline SVG whose alternative text is the sentence; None where the question cannot be asked.
     others : tuple of (str, str)
         Where a model has several cells: each cell, and its answer in a sentence. `answer` is that of one of them.
     """
@@ -33,8 +33,16 @@ class Finding:
     sentence: str
     answer: Answer | None
     meaning: str
-    picture: str | None
     others: tuple[tuple[str, str], ...] = ()
+    _draw: Callable[[], str] | None = None
+
+    @cached_property
+    def picture(self) -> str | None:
+        """An inline SVG whose alternative text is the sentence; None where the question cannot be asked.
+
+        It is drawn when it is first asked for, which takes longer than most answers.
+        """
+        return None if self._draw is None else self._draw()
 
     def __str__(self) -> str:
         return self.sentence

@@ -6,6 +6,7 @@ import re
 from hashlib import sha256
 from html import escape
 
+from gatewise.progress import working
 from gatewise.render.html import style
 from gatewise.render.text import clean
 from gatewise.reporting.findings import Finding, Report
@@ -59,7 +60,12 @@ def _whole(report: Report, tag: str) -> str:
     links = "".join(
         f'<li><a href="#q{place}">{_text(one.question)}</a></li>' for place, one in enumerate(report.findings)
     )
-    sections = "\n".join(_section(one, f"q{place}", report) for place, one in enumerate(report.findings))
+    shown = []
+    with working("drawing", len(report.findings)) as done:
+        for place, one in enumerate(report.findings):
+            shown.append(_section(one, f"q{place}", report))
+            done(1)
+    sections = "\n".join(shown)
     return f"""<{tag} class="whole">
 <h1>{_text(report.title)}</h1>
 <p class="lead">{_text(report.lead)}</p>

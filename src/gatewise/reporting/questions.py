@@ -20,6 +20,7 @@ from gatewise.reporting.subject import Subject
 from gatewise.trace import Trace
 
 MOST_UNITS = 32  # of a cell whose fixed points are looked for
+STARTS = 8  # of that search
 NOTED = 0.005  # of the largest share: steps with less are not drawn, far from those with more
 Ask = Callable[[], Answer]
 
@@ -123,7 +124,7 @@ def _rest(cell: Trace) -> Answer:
         )
     x = cell._require_everything("where it comes to rest")
     rows = x.reshape(-1, x.shape[-1]) if cell.valid is None else x[cell.valid]
-    return insight.fixed_points(cell, rows.mean(0, dtype=np.float64), starts=8)
+    return insight.fixed_points(cell, rows.mean(0, dtype=np.float64), starts=STARTS)
 
 
 def _draw_attribution(found: Any, figure: Any) -> Any:
