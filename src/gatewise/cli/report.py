@@ -92,7 +92,7 @@ def report(
         print(found)
     else:
         size = output.stat().st_size / 1000
-        print(clean(f"{output}: {counted(len(found.findings), 'question')} answered, {size:,.0f} kB"))
+        print(clean(f"{output}: {counted(len(found.findings), 'question')}, {size:,.0f} kB"))
 
 
 def _cells(trace: LSTMTrace | Trace) -> Iterable[Trace]:

@@ -155,7 +155,7 @@ def run(
         _require_finite(found, file)
     given = _numbers(input, options)
     own, why = _fed(contents, found, given, input, options)
-    model = _model(contents, found, own is not None, given, options, why)
+    model = _model(contents, found, own is not None, given, options, several or why)
     if model is None:
         if own is None:
             many = listed(given.several or ())
