@@ -22,7 +22,7 @@ from gatewise.trace import Trace
 
 ASKED = Group("What is asked", sort_key=3)
 LONG = 10.0  # seconds from which on it is said that the page takes a while
-RATE = 4e5  # units of all steps a second that are reported on, about
+RATE = 2.5e5  # units of all steps a second that are reported on, about
 
 
 def report(
