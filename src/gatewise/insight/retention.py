@@ -26,6 +26,8 @@ def of_one_cell(trace: object) -> Trace:
 
 def retained(trace: Trace) -> Array:
     """Return F (time, batch, hidden) in float64; 1 where a step is not valid."""
+    if any(edit.quantity == "cell_state" for edit in trace.edits):
+        trace.require_unedited("what a cell keeps")
     f = trace.forget_gate.astype(np.float64)
     if (kept := trace.dropout.zoneout_cell) is not None:
         f = kept + (1 - kept) * f
@@ -42,6 +44,8 @@ def written(trace: Trace) -> Array:
     """
     if trace.parameters.variant.cell_clip is not None:
         raise OptionError("what a step writes needs a cell state that is not clipped; this cell has cell_clip")
+    if any(edit.quantity == "cell_state" for edit in trace.edits):
+        trace.require_unedited("what a step writes")
     w = trace.input_gate.astype(np.float64) * trace.candidate.astype(np.float64)
     if (kept := trace.dropout.zoneout_cell) is not None:
         w = (1 - kept) * w
