@@ -335,14 +335,16 @@ def test_a_reader_who_leaves_early_is_no_error():
 @pytest.mark.parametrize(
     ("tokens", "code"),
     [
+        # Each is a process of its own: three are enough where time is short.
         ("walk", 0),
-        ("walk --format json", 0),
-        ("walk --x 1,2,3 --steps 1000000 --all", 0),  # of which nothing is worked through in vain
-        ("inspect lstm.safetensors", 0),
-        ("inspect trace.safetensors", 1),
-        ("check right.csv", 0),
+        pytest.param("walk --format json", 0, marks=pytest.mark.peers),
+        # Of a long one, nothing is worked through in vain.
+        pytest.param("walk --x 1,2,3 --steps 1000000 --all", 0, marks=pytest.mark.peers),
+        pytest.param("inspect lstm.safetensors", 0, marks=pytest.mark.peers),
+        pytest.param("inspect trace.safetensors", 1, marks=pytest.mark.peers),
+        pytest.param("check right.csv", 0, marks=pytest.mark.peers),
         ("check wrong.csv", 1),
-        ("verify lstm.safetensors --io case.npz", 0),
+        pytest.param("verify lstm.safetensors --io case.npz", 0, marks=pytest.mark.peers),
         ("walk --at 5", 2),
     ],
 )

@@ -314,9 +314,27 @@ def test_what_supposes_the_cells_own_equations_refuses_an_edited_run():
         "program": lambda: gw.walk(trace).render("json", program=True),
         "contributions": lambda: gw.insight.contributions(trace),
         "timescale": lambda: gw.insight.timescales(trace),
+        "attribution": lambda: gw.insight.attribution(trace, method="lrp"),
+        "decomposition": lambda: gw.insight.decomposition(trace, 0, 1),
+        "word scores": lambda: gw.insight.word_scores(trace),
+        "ceiling": lambda: gw.insight.ceiling(RUN.lstm.trace(RUN.x, edit=trace.edits)),
     }
-    for name, ask in refusing.items():
+    for ask in refusing.values():
         with pytest.raises(gw.OptionError) as problem:
             ask()
         one_sentence(problem.value, "edit")
-        assert name in str(problem.value) or name in ("contributions", "timescale")
+
+
+def test_gradient_times_input_is_that_of_the_edited_run():
+    edits = [Edit.scale("forget_gate", 0.5, steps=1), Edit.set("hidden_state", 0.2, steps=2, units=0)]
+    trace = RUN.lstm.trace(RUN.x, state=[[RUN.state]], edit=edits)
+    found = gw.insight.attribution(trace, output=1, method="gradient_input")
+    dy = np.zeros_like(trace.output)
+    dy[-1, 0, 1] = 1
+    np.testing.assert_allclose(found.scores, (gw.backward(trace, dy).x * RUN.x)[:, 0].sum(-1), rtol=1e-10)
+
+
+def test_a_picture_of_an_edited_gate_reaches_as_far_as_its_values():
+    trace = RUN.trace(edit=Edit.set("forget_gate", 3.0, steps=1))
+    assert gw.plot.data.unit(trace).limits["forget_gate"] == (-3, 3)
+    assert gw.plot.data.unit(RUN.trace()).limits["forget_gate"] == (0, 1)

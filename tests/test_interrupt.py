@@ -55,10 +55,18 @@ def interrupted(start, moment, *tokens, folder):
     )
 
 
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize(
-    "tokens", [["walk", "--help"], ["exercise", "--students", "class.csv", "-o", "week"]], ids=" ".join
-)
+def tokens_of(*, thorough):
+    """Return how the program is started, and with what: each once, and the rest where time is not short."""
+    lines = [["walk", "--help"], ["exercise", "--students", "class.csv", "-o", "week"]]
+    for start, first in zip(STARTS, lines, strict=True):
+        for tokens in lines:
+            if (tokens == first) is not thorough:
+                yield pytest.param(
+                    start, tokens, marks=[pytest.mark.peers] * thorough, id=f"{start}: {' '.join(tokens)}"
+                )
+
+
+@pytest.mark.parametrize(("start", "tokens"), [*tokens_of(thorough=False), *tokens_of(thorough=True)])
 def test_an_interrupt_during_any_import_ends_without_a_traceback(start, tokens, tmp_path):
     (tmp_path / "class.csv").write_text("Ada\n", encoding="utf-8")
     whole = interrupted(start, 0, *tokens, folder=tmp_path)

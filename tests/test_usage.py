@@ -228,25 +228,12 @@ def test_what_is_typed_cannot_steer_the_terminal(line, capsys):
     assert "\x1b" not in refused(capsys, *line.split())
 
 
-def test_no_mistake_is_worded_by_cyclopts(capsys):
+TYPED = ["a", "-o", "--x", "two", "--", "--peephole", "--seed", "", "1", "-", "--set", "--help=1", "-1", "--io", "="]
+
+
+@pytest.mark.parametrize("typed", [TYPED[:8], pytest.param(TYPED, marks=pytest.mark.peers)], ids=len)
+def test_no_mistake_is_worded_by_cyclopts(typed, capsys):
     """What a person may type after a command, in pairs: what is refused is refused in our words."""
-    typed = [
-        "a",
-        "-o",
-        "--x",
-        "1",
-        "--seed",
-        "two",
-        "--",
-        "--peephole",
-        "-",
-        "--set",
-        "--help=1",
-        "-1",
-        "--io",
-        "=",
-        "",
-    ]
     for case in cover({"command": [*NAMES, ""], "first": typed, "second": typed}):
         tokens = list(case.values())
         assert exit_code(tokens) in (0, 1, 2), tokens

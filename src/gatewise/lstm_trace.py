@@ -65,6 +65,11 @@ class LSTMTrace:
         """The edits of all cells, each with its layer and direction; `LSTM.trace` takes them as they are."""
         return tuple(edit for trace in self.cells().values() for edit in trace.edits)
 
+    def require_unedited(self, purpose: str) -> None:
+        """Raise OptionError where a cell's run was edited; `purpose` is the subject of the sentence."""
+        for trace in self.cells().values():
+            trace.require_unedited(purpose)
+
     @property
     def state(self) -> tuple[tuple[State, ...], ...]:
         """The final state of each layer and direction."""

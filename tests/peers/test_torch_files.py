@@ -377,9 +377,11 @@ def test_a_subclass_that_returns_no_states_is_compared_in_its_output():
 
 def test_what_cannot_be_captured_is_refused_in_a_sentence():
     with _quiet():
-        script = torch.jit.script(torch.nn.LSTM(4, 3))
-    with pytest.raises(gw.OptionError, match="TorchScript"):
+        script = torch.jit.script(torch.nn.Linear(4, 3))
+    with pytest.raises(gw.OptionError, match="the TorchScript model called no LSTM"):
         gw_torch.capture(script, torch.zeros(1, 1, 4))
+    with pytest.raises(gw.OptionError, match="cannot run at these inputs: mat1 and mat2 shapes cannot be multiplied"):
+        gw_torch.capture(script, torch.zeros(1, 1, 5))
     with pytest.raises(gw.OptionError, match="no numbers"):
         gw_torch.read(torch.nn.LSTM(4, 3, device="meta"))
     module = torch.nn.LSTM(4, 3)
@@ -387,6 +389,44 @@ def test_what_cannot_be_captured_is_refused_in_a_sentence():
         module.bias_hh_l0[0] = np.nan
     with pytest.warns(gw.WeightsWarning, match="1 of 12 numbers in bias"):
         gw_torch.read(module)
+
+
+class Scripted(torch.nn.Module):
+    """An LSTM of every kind that PyTorch has, then a cell in a loop."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.rnn = torch.nn.LSTM(4, 3, **options)
+        self.batch_first = options.get("batch_first", False)
+        self.cell = torch.nn.LSTMCell(options.get("proj_size", 3) * (1 + options.get("bidirectional", False)), 2)
+
+    def forward(self, x):
+        y, _ = self.rnn(2 * x)
+        y = y.transpose(0, 1) if self.batch_first else y
+        h = c = torch.zeros(y.shape[1], 2)
+        for t in range(y.shape[0]):
+            h, c = self.cell(y[t], (h, c))
+        return h
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"num_layers": 2, "bidirectional": True, "batch_first": True},
+        {"num_layers": 2, "proj_size": 2, "bias": False},
+        {"bidirectional": True, "bias": False},
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_torchscript_model_is_captured_as_the_module_that_it_was_made_from(options, tmp_path):
+    model, x = Scripted(**options).eval(), torch.randn(5, 2, 4)
+    torch.jit.script(model).save(str(tmp_path / "model.pt"))
+    found, expected = (gw_torch.capture(one, x) for one in (torch.jit.load(str(tmp_path / "model.pt")), model))
+    assert [(one.name, one.call) for one in found] == [(one.name, one.call) for one in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert max(one.difference, other.difference) < 1e-6
+        np.testing.assert_allclose(one.trace.output, other.trace.output, atol=1e-6)
 
 
 def test_random_dropout_between_layers_is_refused_since_nobody_could_repeat_it():

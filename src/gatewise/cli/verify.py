@@ -13,8 +13,8 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_words, time_first
 from gatewise.cli import reading
+from gatewise.cli.feeding import features, initial
 from gatewise.cli.inspect import FILE, ModelFile, Settings, wrapped
-from gatewise.cli.trace import features, initial
 from gatewise.errors import OptionError
 from gatewise.interop.found import Contents, Found
 from gatewise.storage import npz_names, read_npz
@@ -74,7 +74,7 @@ def verify(
         order = "batch,time,feature" if fitting else "time,batch,feature"
         notes.append(f"the axes are taken to be {order}, the order that fits the states or the lengths")
     names = reading.axes(axes, batch_first)
-    x, masking = features(contents, found, arrays["x"], names)
+    x, masking, _ = features(contents, found, arrays["x"], names)
     batch = 1 if x.ndim == 2 else x.shape[1]
     y = arrays.get("y")
     if y is not None:

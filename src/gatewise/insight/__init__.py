@@ -1,8 +1,38 @@
 """Questions asked of a trace, one file a question; each answer is a record with a sentence, columns and a residual."""
 
 from gatewise.insight.answer import Answer
+from gatewise.insight.attention import Attention, attention, cost_of_attention
+from gatewise.insight.attribution import Attribution, attribution
+from gatewise.insight.ceiling import Ceiling, ceiling
+from gatewise.insight.cost import Cost
+from gatewise.insight.decomposition import Decomposition, decomposition
 from gatewise.insight.memory import Timescales, timescales
-from gatewise.insight.origin import Contributions, contributions
+from gatewise.insight.origin import Contributions, contributions, cost_of_contributions
 from gatewise.insight.saturation import Saturation, saturation
+from gatewise.insight.target import Target, target
+from gatewise.insight.word_scores import WordScores, word_scores
 
-__all__ = ["Answer", "Contributions", "Saturation", "Timescales", "contributions", "saturation", "timescales"]
+__all__ = [
+    "Answer",
+    "Attention",
+    "Attribution",
+    "Ceiling",
+    "Contributions",
+    "Cost",
+    "Decomposition",
+    "Saturation",
+    "Target",
+    "Timescales",
+    "WordScores",
+    "attention",
+    "attribution",
+    "ceiling",
+    "contributions",
+    "cost_of_attention",
+    "cost_of_contributions",
+    "decomposition",
+    "saturation",
+    "target",
+    "timescales",
+    "word_scores",
+]

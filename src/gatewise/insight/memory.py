@@ -12,7 +12,7 @@ from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
-from gatewise.insight.retention import of_one_cell, require_between_0_and_1, retained
+from gatewise.insight.retention import of_one_cell, pieces, require_between_0_and_1, retained, valid_steps
 from gatewise.trace import Trace
 
 LAW = "over all valid steps the product of F is exp(-steps / timescale)"
@@ -39,11 +39,14 @@ class Timescales(Answer):
         Steps until half of it is left.
     span : array (hidden,)
         Steps until a hundredth is left.
+    time_unit : str or None
+        The unit of the dates, ``days`` say, in which the columns give the three again; None where steps have none.
     """
 
     timescale: Array
     half_life: Array
     span: Array
+    time_unit: str | None
 
 
 @quiet
@@ -57,8 +60,8 @@ def timescales(trace: Trace) -> Timescales:
     Parameters
     ----------
     trace : Trace
-        One that kept the forget gate of every step and unit. All valid steps of all sequences are averaged. Under
-        zoneout, F = k + (1 - k) f stands for f.
+        One that kept the forget gate. All valid steps of all sequences are averaged, of those kept. Under zoneout,
+        F = k + (1 - k) f stands for f.
 
     Returns
     -------
@@ -70,14 +73,14 @@ def timescales(trace: Trace) -> Timescales:
     Raises
     ------
     OptionError
-        If the forget gate's nonlinearity does not lie between 0 and 1, or no step is valid.
+        If the forget gate's nonlinearity does not lie between 0 and 1, no step is valid, or the gate is NaN.
     NotKeptError
         If the trace did not keep the forget gate.
 
     Notes
     -----
-    Law: over all valid steps the product of F is exp(-steps / timescale). Time and memory are linear in the number of
-    gates.
+    Law: over all valid steps the product of F is exp(-steps / timescale). Time is linear in the number of gates; memory
+    is bounded.
 
     Examples
     --------
@@ -88,28 +91,41 @@ def timescales(trace: Trace) -> Timescales:
     The one unit remembers for 404 steps (its timescale).
     """
     require_between_0_and_1(of_one_cell(trace), "forget_gate", "a timescale")
-    factors = retained(trace)
-    factors = factors.reshape(-1, factors.shape[-1]) if trace.valid is None else factors[trace.valid]
-    steps = len(factors)
+    steps, total, again = _added(trace)
     if not steps:
         raise OptionError("a timescale needs at least one valid step; this trace has none")
-    total = np.log(factors).sum(0)
+    if np.isnan(total).any():
+        raise OptionError("a timescale needs a forget gate that is a number; this trace has NaN at a valid step")
     timescale = np.where(total == 0, np.inf, -steps / total)
+    off = np.abs(again + steps / timescale) / np.where(total < 0, -total, 1.0)
     columns: dict[str, npt.NDArray[Any]] = {"unit": np.array(unit_names(trace)), "forget_gate": np.exp(total / steps)}
     lengths = {"timescale": timescale, "half_life": np.log(2) * timescale, "span": np.log(100) * timescale}
     columns |= lengths
     step = _step_of_time(trace)
     if step is not None:
         columns |= {f"{name}_{step[1]}": step[0] * length for name, length in lengths.items()}
-    return Timescales(columns, _sentence(columns, step), LAW, _residual(factors, total, timescale), **lengths)
+    return Timescales(
+        columns=columns,
+        sentence=_sentence(columns, step),
+        law=LAW,
+        residual=float(np.max(off, where=np.isfinite(off), initial=0.0)),
+        time_unit=None if step is None else step[1],
+        **lengths,
+    )
 
 
-def _residual(factors: Array, total: Array, timescale: Array) -> float:
-    """Return how far the law is off, with the product taken two steps at a time."""
-    even = len(factors) // 2 * 2
-    product = np.log(factors[:even].reshape(-1, 2, factors.shape[1]).prod(1)).sum(0) + np.log(factors[even:]).sum(0)
-    off = np.abs(product + len(factors) / timescale) / np.where(total < 0, -total, 1.0)
-    return float(np.max(off, where=np.isfinite(off), initial=0.0))
+def _added(trace: Trace) -> tuple[int, Array, Array]:
+    """Return how many steps are valid, the sum of ln F over them, and once more with F multiplied two by two."""
+    steps, batch, units = trace.forget_gate.shape
+    count, total, again = 0, np.zeros(units), np.zeros(units)
+    for when in pieces("reading forget gates", steps, batch * units):
+        factors, on = retained(trace, when), valid_steps(trace, when)
+        factors = factors.reshape(-1, units) if on is None else factors[on]
+        even = len(factors) // 2 * 2
+        total += np.log(factors).sum(0)
+        again += np.log(factors[:even].reshape(-1, 2, units).prod(1)).sum(0) + np.log(factors[even:]).sum(0)
+        count += len(factors)
+    return count, total, again
 
 
 def _step_of_time(trace: Trace) -> tuple[int, str] | None:
@@ -119,7 +135,7 @@ def _step_of_time(trace: Trace) -> tuple[int, str] | None:
         return None
     dates = np.array(times)
     steps = np.diff(dates).astype(np.int64)
-    return (int(steps[0]), UNITS[np.datetime_data(dates.dtype)[0]]) if (steps == steps[0]).all() else None
+    return (int(steps[0]), UNITS[np.datetime_data(dates.dtype)[0]]) if (steps == max(steps[0], 1)).all() else None
 
 
 def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[int, str] | None) -> str:

@@ -24,6 +24,25 @@ def times_of(trace: Trace) -> npt.NDArray[Any]:
     return np.array(trace.labels.times[::every])
 
 
+def sequence_name(trace: Trace, sequence: int) -> str:
+    """Return what a sequence is called in a sentence: its name, else its number; nothing where there is one only."""
+    if trace.labels.sequences is not None:
+        return trace.labels.sequences[sequence]
+    return f"sequence {sequence}" if trace.batch_size > 1 else ""
+
+
+def step_names(trace: Trace) -> list[str]:
+    """Return what each step of the input's time is called; see `step_name`."""
+    return [step_name(trace, t) for t in range(len(trace))]
+
+
 def step_name(trace: Trace, t: int) -> str:
     """Return what a step is called in a sentence: its date or its name, else its number."""
     return f"step {trace.start + t}" if trace.labels.times is None else str(trace.labels.times[t])
+
+
+def at_step(trace: Trace, t: int) -> str:
+    """Return when a step is, in a sentence: on its date, at its name, or at its number."""
+    times = trace.labels.times
+    dated = times is not None and isinstance(times[t], np.datetime64)
+    return f"{'on' if dated else 'at'} {step_name(trace, t)}"

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from gatewise.arrays import Array, index
+from gatewise.arrays import Array, Mask, index, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import step_name
-from gatewise.insight.retention import of_one_cell, retained, written
+from gatewise.insight.cost import Cost
+from gatewise.insight.naming import at_step, sequence_name, step_names, times_of, unit_names
+from gatewise.insight.retention import (
+    initial_cell,
+    of_one_cell,
+    pieces,
+    require_every_step,
+    require_finite,
+    retained,
+    valid_steps,
+    written,
+)
 from gatewise.trace import Trace
 
 LAW = "the contributions of all steps and of the initial state add up to the cell state"
@@ -28,13 +40,42 @@ class Contributions(Answer):
         What is left of the initial cell state.
     cell_state : array (hidden,)
         The cell state, as the trace has it.
+    step : int
+        Whose cell state it is, in the input's time.
+    units : tuple of str
+        The names of the units.
+    times : array (time,)
+        Dates, names, or the numbers of the steps.
+    valid : boolean array (time,) or None
+        Which steps are valid; None means all.
     """
 
     by_step: Array
     initial: Array
     cell_state: Array
+    step: int
+    units: tuple[str, ...]
+    times: npt.NDArray[Any]
+    valid: Mask | None
 
 
+def cost_of_contributions(trace: Trace) -> Cost:
+    """Return what `contributions` of a trace would cost at most: 2 T H numbers and as many multiplications.
+
+    Examples
+    --------
+    >>> from gatewise.layers import LSTM
+    >>> print(cost_of_contributions(LSTM(1, 128, rng=0).trace([[0.0]] * 1000)[0]))
+    2.408 MB of memory and 0.256 million multiplications
+    """
+    steps, units = len(of_one_cell(trace)), len(unit_names(trace))
+    return Cost(memory=8 * steps * (2 * units + NAMED), work=2 * steps * units)
+
+
+NAMED = 45  # numbers that the row of a step takes in the table, most of them for its name
+
+
+@quiet
 def contributions(trace: Trace, t: int | None = None, sequence: int = 0) -> Contributions:
     """Return the cell state of one step as the sum of what every step wrote.
 
@@ -44,7 +85,7 @@ def contributions(trace: Trace, t: int | None = None, sequence: int = 0) -> Cont
     Parameters
     ----------
     trace : Trace
-        One that keeps everything.
+        One that kept the gates and the cell state of every step, of all units or of some.
     t : int, optional
         The step, in the input's time; by default the last one in the trace's direction. Negative counts from the end.
     sequence : int
@@ -53,20 +94,23 @@ def contributions(trace: Trace, t: int | None = None, sequence: int = 0) -> Cont
     Returns
     -------
     Contributions
-        With a row for the initial state and one for each step: ``time``, ``contribution`` (the sum of its absolute
-        values over units), and ``share`` of all such sums.
+        With a row for the initial state and one for each step: ``time`` (the step's date, name or number),
+        ``contribution`` (the sum of its absolute values over units), and ``share`` of all such sums.
 
     Raises
     ------
     OptionError
-        If the cell state is clipped, there is no such step or sequence, or this is not the trace of one cell.
+        If the cell state is clipped or not finite, there is no such step or sequence, the trace kept only every nth
+        step, or this is not the trace of one cell.
     NotKeptError
-        If the trace did not keep everything.
+        If the trace did not keep a gate or the cell state.
+    CapacityError
+        If the answer would not fit into memory.
 
     Notes
     -----
-    Law: the contributions and the initial state's add up to the cell state. Time and memory are linear in the number
-    of steps and units.
+    Law: the contributions and the initial state's add up to the cell state. Time is linear in the number of steps and
+    units, T and H. The answer holds T H numbers, and about 2 T H are taken: `cost_of_contributions` tells beforehand.
 
     Examples
     --------
@@ -76,29 +120,55 @@ def contributions(trace: Trace, t: int | None = None, sequence: int = 0) -> Cont
     >>> print(contributions(LSTM.from_cells(cell).trace(x)[0]))
     Of the cell state at step 6, 100 % was written at step 0.
     """
-    of_one_cell(trace)._require_everything("who wrote the cell")
+    require_every_step(of_one_cell(trace), "who wrote the cell")
+    state = trace.cell_state
     if not (steps := len(trace)):
         raise OptionError("who wrote the cell needs at least one step; this trace has none")
-    forward = trace.direction == "forward"
-    t = (steps - 1 if forward else 0) if t is None else index("step", t, steps, "this trace")
+    t = (steps - 1 if trace.direction == "forward" else 0) if t is None else index("step", t, steps, "this trace")
     sequence = index("sequence", sequence, trace.batch_size, "this trace")
-    one = trace[:, sequence]
-    order = np.arange(t + 1) if forward else np.arange(steps - 1, t - 1, -1)
-    kept, wrote = retained(one)[order, 0], written(one)[order, 0]
-    since = np.cumprod(np.concatenate([np.ones((1, kept.shape[1])), kept[::-1]]), axis=0)[::-1]  # F_s … F_T; last: 1
-    by_step = np.zeros((steps, kept.shape[1]))
-    by_step[order] = wrote * since[1:]
-    initial = one.initial.c[0].astype(np.float64) * since[0]
-    state = one.cell_state[t, 0].astype(np.float64)
+    cost_of_contributions(trace).require(f"who wrote the cell, over {steps:,} steps,")
+    by_step, initial = _unrolled(trace, t, sequence)
+    state = state[t, sequence].astype(np.float64)
     terms = np.abs(by_step).sum(0) + np.abs(initial)
+    require_finite(np.concatenate([terms, state]), "who wrote the cell")
     off = np.abs(by_step.sum(0) + initial - state) / np.where(terms > 0, terms, 1.0)
     sizes = np.concatenate([[np.abs(initial).sum()], np.abs(by_step).sum(1)])
     share = sizes / sizes.sum() if sizes.sum() > 0 else np.zeros_like(sizes)
-    names = ["initial state", *(step_name(trace, n) for n in range(steps))]
+    names, valid = ["initial state", *step_names(trace)], valid_steps(trace, which=sequence)
+    return Contributions(
+        columns={"time": np.array(names), "contribution": sizes, "share": share},
+        sentence=_sentence(trace, share, t, sequence),
+        law=LAW,
+        residual=float(off.max()),
+        by_step=by_step,
+        initial=initial,
+        cell_state=state,
+        step=t,
+        units=tuple(unit_names(trace)),
+        times=times_of(trace),
+        valid=valid,
+    )
+
+
+def _unrolled(trace: Trace, t: int, sequence: int) -> tuple[Array, Array]:
+    """Return what is left at step t of what each step wrote, and of the initial cell state: from t back in time."""
+    steps, units = len(trace), len(unit_names(trace))
+    by_step, since = np.zeros((steps, units)), np.ones((1, units))  # since: F_{s+1} … F_t
+    forward = trace.direction == "forward"
+    for piece in pieces("unrolling the cell state", t + 1 if forward else steps - t, units):
+        when = slice(t + 1 - piece.stop, t + 1 - piece.start) if forward else slice(t + piece.start, t + piece.stop)
+        order = slice(None, None, -1 if forward else 1)  # the latest step first
+        kept, wrote = (part(trace, when, sequence)[order] for part in (retained, written))
+        after = np.cumprod(np.concatenate([since, kept]), axis=0)
+        by_step[when] = (wrote * after[:-1])[order]
+        since = after[-1:]
+    return by_step, initial_cell(trace, sequence) * since[0]
+
+
+def _sentence(trace: Trace, share: Array, t: int, sequence: int) -> str:
+    of, at = f" of {name}" if (name := sequence_name(trace, sequence)) else "", at_step(trace, t)
+    if not share.any():
+        return f"The cell state{of} {at} is zero: nothing was written."
     largest = int(np.argmax(share))
-    how = f"was written at {names[largest]}" if largest else "is left of the initial state"
-    sentence = f"Of the cell state at {names[t + 1]}, {100 * share[largest]:.0f} % {how}."
-    if not sizes.any():
-        sentence = f"The cell state at {names[t + 1]} is zero: nothing was written."
-    columns = {"time": np.array(names), "contribution": sizes, "share": share}
-    return Contributions(columns, sentence, LAW, float(off.max()), by_step, initial, state)
+    how = f"was written {at_step(trace, largest - 1)}" if largest else "is left of the initial state"
+    return f"Of the cell state{of} {at}, {100 * share[largest]:.0f} % {how}."

@@ -1,16 +1,24 @@
-"""Is this gate doing anything? How often each gate of each unit is nearly closed or nearly open."""
+"""Is this gate doing anything? How often each gate of each unit is nearly closed or nearly open; dead units."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
-from gatewise.insight.retention import of_one_cell, require_between_0_and_1
+from gatewise.insight.retention import (
+    finite,
+    of_one_cell,
+    pieces,
+    require_between_0_and_1,
+    require_finite,
+    valid_steps,
+)
 from gatewise.showing import counted
 from gatewise.trace import Trace
 
@@ -20,7 +28,7 @@ GATES = ("input_gate", "forget_gate", "output_gate")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Saturation(Answer):
-    """How often gates are saturated.
+    """How often gates are saturated, and which units are dead.
 
     Attributes
     ----------
@@ -28,82 +36,171 @@ class Saturation(Answer):
         The fractions of valid steps at which a gate lies below and above the bounds; gates are input, forget, output.
     mean, deviation : array (gate, hidden)
         The gate's mean and standard deviation over the valid steps.
+    stuck : boolean array (gate, hidden)
+        Whether the gate is saturated on one side at every valid step.
+    moves : array (hidden,) or None
+        How far a unit's hidden state moves: its largest value less its smallest, over all valid steps of all sequences.
+        None where the trace did not keep it.
+    dead : boolean array (hidden,) or None
+        Whether it moves by no more than the bound.
     """
 
     closed: Array
     open: Array
     mean: Array
     deviation: Array
+    stuck: Mask
+    moves: Array | None
+    dead: Mask | None
 
 
-def saturation(trace: Trace, low: float = 0.1, high: float = 0.9) -> Saturation:
-    """Return how often each gate of each unit is nearly closed or nearly open.
+def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float = 0.01) -> Saturation:
+    """Return how often each gate of each unit is nearly closed or nearly open, and which units are dead.
 
     Karpathy, Johnson and Fei-Fei, "Visualizing and Understanding Recurrent Networks" (2015): a gate is left-saturated
-    below 0.1 and right-saturated above 0.9. A gate that is saturated on one side at every step is *stuck*.
+    below 0.1 and right-saturated above 0.9. A gate that is saturated on one side at every step is *stuck*. A unit is
+    *dead* if its hidden state (before any projection) hardly moves: if its largest value over all valid steps of all
+    sequences exceeds its smallest by no more than `still`.
 
     Parameters
     ----------
     trace : Trace
-        One that kept the input, forget and output gate. All valid steps of all sequences count.
+        One that kept the input, forget and output gate; dead units are told only where it kept ``unprojected_state``
+        (without a projection, ``hidden_state``) too. All valid steps of all sequences count, of those kept.
     low, high : float
-        The bounds, 0 <= low < high <= 1.
+        The bounds of a gate, 0 <= low < high <= 1.
+    still : float
+        The bound of a dead unit's movement, not negative. The hidden state of a plain cell lies between -1 and 1.
 
     Returns
     -------
     Saturation
-        With a row for each gate and unit: ``gate``, ``unit``, ``closed``, ``open``, ``mean``, ``deviation``, ``stuck``.
+        With a row for each gate and unit: ``gate``, ``unit``, ``closed``, ``open``, ``mean``, ``deviation``, ``stuck``;
+        and where they are known ``moves`` and ``dead``, which are the unit's, the same for its three gates.
 
     Raises
     ------
     OptionError
-        If the bounds are others, a gate's nonlinearity does not lie between 0 and 1, or no step is valid.
+        If the bounds are others, a gate's nonlinearity does not lie between 0 and 1, no step is valid, or a gate is
+        NaN.
     NotKeptError
         If the trace did not keep a gate.
 
     Notes
     -----
-    Law: the fractions below, between and above the bounds add up to 1. Time and memory are linear in the number of
-    gates.
+    Law: the fractions below, between and above the bounds add up to 1. A unit is dead on the evidence of these steps
+    alone, and of a single step none is. Time is linear in the number of gates; memory is bounded.
 
     Examples
     --------
     >>> from gatewise.examples import latch
     >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> print(saturation(LSTM.from_cells(cell).trace(x)[0]))
+    >>> trace = LSTM.from_cells(cell).trace(x)[0]
+    >>> print(saturation(trace))
     Of the 3 gates of 1 unit, none is stuck at one end of its range at every step.
+    >>> print(saturation(trace[1:6]))
+    Of the 3 gates of 1 unit, 3 are stuck at one end of their range at every step; one unit is dead: latch.
     """
     of_one_cell(trace)
-    if not 0 <= low < high <= 1:
+    if not 0 <= finite("low", low) < finite("high", high) <= 1:
         raise OptionError(f"the bounds must satisfy 0 <= low < high <= 1, not {low!r} and {high!r}")
+    if finite("still", still) < 0:
+        raise OptionError(f"still must not be negative, but is {still!r}")
     for name in GATES:
         require_between_0_and_1(trace, name, "saturation")
-    found = np.stack([trace.quantity(name) for name in GATES], axis=2).astype(np.float64)
-    steps = found.reshape(-1, *found.shape[2:]) if trace.valid is None else found[trace.valid]
-    if not len(steps):
-        raise OptionError("saturation needs at least one valid step; this trace has none")
-    closed, open_ = (steps < low).mean(0), (steps > high).mean(0)
-    between = ((steps >= low) & (steps <= high)).mean(0)
+    found = _counted(trace, low, high)
+    steps, closed, open_, between = found.steps, found.below, found.above, found.between
+    closed, open_, between = closed / steps, open_ / steps, between / steps
     stuck = np.maximum(closed, open_) == 1
-    count = int(stuck.sum())
-    units, said = unit_names(trace), counted(len(unit_names(trace)), "unit")
-    how = "none is" if not count else "one is" if count == 1 else f"{count:,} are"
+    moves = None if found.least is None or found.most is None else found.most - found.least
+    dead = None if moves is None else (moves <= still) & (steps > 1)
+    units = unit_names(trace)
+    columns: dict[str, npt.NDArray[np.generic]] = {
+        "gate": np.repeat(GATES, len(units)),
+        "unit": np.tile(units, len(GATES)),
+        "closed": closed.ravel(),
+        "open": open_.ravel(),
+        "mean": found.mean.ravel(),
+        "deviation": np.sqrt(found.squares / steps).ravel(),
+        "stuck": stuck.ravel(),
+    }
+    if moves is not None and dead is not None:
+        columns |= {"moves": np.tile(moves, len(GATES)), "dead": np.tile(dead, len(GATES))}
     return Saturation(
-        sentence=f"Of the 3 gates of {said}, {how} stuck at one end of its range at every step.",
-        columns={
-            "gate": np.repeat(GATES, len(units)),
-            "unit": np.tile(units, len(GATES)),
-            "closed": closed.ravel(),
-            "open": open_.ravel(),
-            "mean": steps.mean(0).ravel(),
-            "deviation": steps.std(0).ravel(),
-            "stuck": stuck.ravel(),
-        },
+        sentence=_sentence(units, stuck, dead),
+        columns=columns,
         law=LAW,
         residual=float(np.abs(closed + open_ + between - 1).max()),
         closed=closed,
         open=open_,
-        mean=steps.mean(0),
-        deviation=steps.std(0),
+        mean=found.mean,
+        deviation=np.sqrt(found.squares / steps),
+        stuck=stuck,
+        moves=moves,
+        dead=dead,
     )
+
+
+@dataclass
+class _Counts:
+    """What is known of the steps read so far: arrays (gate, hidden), and (hidden,) of the hidden state."""
+
+    steps: int
+    below: Array
+    above: Array
+    between: Array
+    mean: Array
+    squares: Array  # of the distances from the mean
+    least: Array | None = None
+    most: Array | None = None
+
+    def read(self, values: Array, low: float, high: float) -> None:
+        """Add gates (steps, gate, hidden) to what is known; Chan, Golub and LeVeque (1983) join the variances."""
+        count, mean = len(values), values.mean(0)
+        self.below += (values < low).sum(0)
+        self.above += (values > high).sum(0)
+        self.between += ((values >= low) & (values <= high)).sum(0)
+        ahead = mean - self.mean
+        self.squares += ((values - mean) ** 2).sum(0) + ahead**2 * (self.steps * count / (self.steps + count))
+        self.mean += ahead * (count / (self.steps + count))
+        self.steps += count
+
+    def reach(self, values: Array) -> None:
+        """Add hidden states (steps, hidden)."""
+        least, most = values.min(0), values.max(0)
+        self.least = least if self.least is None else np.minimum(self.least, least)
+        self.most = most if self.most is None else np.maximum(self.most, most)
+
+
+def _counted(trace: Trace, low: float, high: float) -> _Counts:
+    """Read a trace piece by piece."""
+    gates = [trace.quantity(name) for name in GATES]
+    states = trace.unprojected_state if "unprojected_state" in trace.keep.quantities else None
+    if states is None and trace.parameters.projection is None and trace.dropout.zoneout_hidden is None:
+        states = trace.hidden_state if "hidden_state" in trace.keep.quantities else None
+    batch, units = gates[0].shape[1:]
+    known = _Counts(0, *(np.zeros((len(GATES), units)) for _ in range(5)))
+    for when in pieces("counting saturated gates", len(trace), batch * units):
+        on = valid_steps(trace, when)
+        on = np.ones((when.stop - when.start, batch), bool) if on is None else on
+        if on.any():
+            known.read(np.stack([gate[when][on] for gate in gates], axis=1).astype(np.float64), low, high)
+            if states is not None:
+                known.reach(states[when][on].astype(np.float64))
+    if not known.steps:
+        raise OptionError("saturation needs at least one valid step; this trace has none")
+    require_finite(known.mean, "saturation")
+    return known
+
+
+def _sentence(units: list[str], stuck: Mask, dead: Mask | None) -> str:
+    count = int(stuck.sum())
+    how = "none is" if not count else "one is" if count == 1 else f"{count:,} are"
+    whose = "its" if count < 2 else "their"
+    said = f"Of the 3 gates of {counted(len(units), 'unit')}, {how} stuck at one end of {whose} range at every step"
+    still = [] if dead is None else [unit for unit, is_dead in zip(units, dead, strict=True) if is_dead]
+    if still:
+        names = ", ".join(still[:5]) + (", …" if len(still) > 5 else "")
+        said += f"; {'one unit is' if len(still) == 1 else f'{len(still):,} units are'} dead: {names}"
+    return f"{said}."

@@ -1,6 +1,22 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
-from gatewise.insight import contributions, saturation, timescales
+from gatewise.insight import attribution, contributions, saturation, timescales
 from gatewise.plot.records.gates import Gates, gates
+from gatewise.plot.records.states import States, states
+from gatewise.plot.records.text import Text, text
+from gatewise.plot.records.unit import Unit, unit
 
-__all__ = ["Gates", "contributions", "gates", "saturation", "timescales"]
+__all__ = [
+    "Gates",
+    "States",
+    "Text",
+    "Unit",
+    "attribution",
+    "contributions",
+    "gates",
+    "saturation",
+    "states",
+    "text",
+    "timescales",
+    "unit",
+]

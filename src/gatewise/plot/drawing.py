@@ -1,9 +1,9 @@
-"""What every picture needs: axes to draw on, a time axis with names or dates, hatching, colours, fewer points."""
+"""What every picture needs: axes to draw on, a time axis with names or dates, hatching, colours, text, fewer points."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +12,21 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask
 from gatewise.errors import MissingExtraError, OptionError
 from gatewise.insight.answer import Table
-from gatewise.palette import CIVIDIS
+from gatewise.palette import CIVIDIS, PALETTE
+from gatewise.plot.pixels import MOST_POINTS as MOST_POINTS
+from gatewise.plot.pixels import bins
+from gatewise.plot.pixels import edges_of as edges_of
+from gatewise.plot.pixels import heat as heat
+from gatewise.plot.pixels import reduced as reduced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-MOST_POINTS = 2000  # columns of a picture: about two for each pixel of its width
+INNER = 0.75  # of the width of new axes, what labels and a colour bar leave of it
+FEW = 40  # points that are marked on their line
 HATCH = "////"  # over steps that are not valid
+NO_GLYPH = "□"  # stands for a character that the reader's fonts do not have
 
 
 def library() -> Any:
@@ -108,110 +115,170 @@ def ink() -> str:
     return found
 
 
-# The axis of time.
+def dark() -> bool:
+    """Whether the reader's text is light, and so the background dark."""
+    library()
+    from matplotlib.colors import to_rgb
+
+    return bool(luminance(to_rgb(ink())) > 0.5)
 
 
-def time_axis(ax: Axes, times: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
-    """Put times on the x axis, and return where they lie on it: numbers and dates at their values, names in order."""
-    if times.dtype.kind == "M":
-        from matplotlib import dates
-
-        locator = dates.AutoDateLocator()
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
-        found: npt.NDArray[np.floating[Any]] = np.asarray(dates.date2num(times), np.float64)
-        return found
-    if times.dtype.kind in "iuf":
-        from matplotlib.ticker import MaxNLocator
-
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set_xlabel("step")
-        return times.astype(np.float64)
-    names(ax.xaxis, [str(name) for name in times])
-    return np.arange(len(times), dtype=np.float64)
+def luminance(rgb: Any) -> Any:
+    """Return how light colours (..., 3 or 4) are, from 0 to 1."""
+    return np.asarray(rgb)[..., :3] @ (0.2126, 0.7152, 0.0722)
 
 
-def names(axis: Any, given: Sequence[str], most: int = 24) -> None:
-    """Put names on an axis at 0, 1, 2, …; where there are too many to read, on every nth place."""
-    each = max(1, -(-len(given) // most))
-    places = range(0, len(given), each)
-    axis.set_ticks(list(places), [shortened(given[place]) for place in places])
-    if axis.axis_name == "x" and sum(len(given[place]) for place in places) > 80:
-        axis.set_tick_params(rotation=45)
+def hue(name: str) -> str:
+    """Return a colour of the palette: that of the reader's background. The cell state is drawn in ink."""
+    if name == "cell_state":
+        return ink()
+    return PALETTE[name].dark if dark() else PALETTE[name].light
+
+
+def about_zero(values: Array) -> tuple[float, float]:
+    """Return limits for signed values: symmetric about 0, and as far as the largest of them."""
+    largest = float(np.max(np.abs(values), where=np.isfinite(values), initial=0.0))
+    return (-largest, largest) if largest > 0 else (-1.0, 1.0)
+
+
+# Text.
+
+
+def inert(text: str, family: Sequence[str] | None = None) -> str:
+    r"""Return text from data as matplotlib can show it, whatever it holds.
+
+    It stands on one line, a ``$`` begins no mathematics, and a character without a glyph is shown as □: matplotlib
+    would warn of each. Readers of such names list a font that has them in ``matplotlib.rcParams["font.family"]``.
+
+    Parameters
+    ----------
+    text : str
+    family : sequence of str, optional
+        The fonts that it is shown in; by default the reader's.
+    """
+    has = _glyphs(tuple(library().rcParams["font.family"] if family is None else family))
+    line = " ".join(str(text).split())
+    return "".join(one if ord(one) in has else NO_GLYPH for one in line).replace("$", r"\$")
+
+
+@lru_cache
+def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
+    """Return which characters a list of fonts can show: what the first lacks, matplotlib takes from the next."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return frozenset(
+        code for name in families for code in get_font(findfont(FontProperties(family=[name]))).get_charmap()
+    )
 
 
 def shortened(name: str, most: int = 20) -> str:
     """Return a name as a tick can show it: on one line, with its middle left out where it is long."""
-    name = " ".join(name.split())
-    text = name if len(name) <= most else f"{name[: most - 8]}…{name[-7:]}"
-    return text.replace("$", r"\$")  # which would begin mathematics
+    name = " ".join(str(name).split())
+    return inert(name if len(name) <= most else f"{name[: most - 8]}…{name[-7:]}")
+
+
+# Axes.
+
+
+def time_axis(ax: Axes, times: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
+    """Put times on the x axis, and return where they lie on it.
+
+    Numbers and dates lie at their values; names, and dates that do not increase, lie in order at 0, 1, 2, ….
+    """
+    places: npt.NDArray[np.floating[Any]] = np.arange(len(times), dtype=np.float64)
+    if times.dtype.kind == "M" and (len(times) < 2 or (np.diff(times) > np.timedelta64(0)).all()):
+        from matplotlib import dates
+
+        locator = dates.AutoDateLocator(maxticks=10)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+        places = np.asarray(dates.date2num(times), np.float64)
+    elif times.dtype.kind in "iuf":
+        from matplotlib.ticker import MaxNLocator
+
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        places = times.astype(np.float64)
+        if lowest(ax):
+            ax.set_xlabel("step")
+    else:
+        names(ax.xaxis, [str(name) for name in times])
+    if len(places):
+        edges = edges_of(places)
+        ax.set_xlim(edges[0], edges[-1])
+    return places
+
+
+def lowest(ax: Axes) -> bool:
+    """Whether an Axes has its x axis to itself, or is the lowest of those that share it."""
+    place = ax.get_subplotspec()
+    return place is None or place.is_last_row() or len(ax.get_shared_x_axes().get_siblings(ax)) == 1
+
+
+def names(axis: Any, given: Sequence[str], most: int = 24) -> None:
+    """Put names on an axis at 0, 1, 2, …; where there is no room for all of them, at every 2nd, 5th, 10th, … place."""
+    from matplotlib.font_manager import FontProperties
+
+    across = axis.axis_name == "x"
+    size = FontProperties(size=library().rcParams["xtick.labelsize" if across else "ytick.labelsize"]).get_size()
+    box = axis.axes.get_window_extent()
+    room = (box.width if across else box.height) * 72 / axis.axes.figure.dpi / size  # in letters' heights
+    widest = 0.6 * min(20, max(map(len, given), default=1)) + 1
+    upright = not across or widest * min(len(given), most) <= room
+    most = min(most, int(room / (1.3 if not across else widest if upright else 1.6)))
+    each = _round_up(len(given) / max(1, most))
+    places = range(0, len(given), each)
+    axis.set_ticks(list(places), [shortened(given[place]) for place in places])
+    if not upright:
+        axis.set_tick_params(rotation=45)
+        for label in axis.get_ticklabels():
+            label.set(horizontalalignment="right", rotation_mode="anchor")
+
+
+def _round_up(ratio: float) -> int:
+    """Return the least of 1, 2, 5, 10, 20, … that is not less."""
+    each = 1
+    while each < ratio:
+        each = each * 5 // 2 if str(each)[0] == "2" else each * 2
+    return each
 
 
 def hatched(ax: Axes, places: npt.NDArray[Any], valid: Mask | None) -> None:
     """Hatch the steps (time,) that are not valid."""
     if valid is None or valid.all():
         return
-    edges = edges_of(places)
-    off = np.flatnonzero(np.diff(np.concatenate([[False], ~valid, [False]]).astype(int)))
-    for first, stop in off.reshape(-1, 2):
-        ax.axvspan(edges[first], edges[stop], facecolor="none", edgecolor=ink(), alpha=0.4, hatch=HATCH, linewidth=0)
+    from matplotlib.collections import PolyCollection
+
+    bounds = (
+        bins(places, columns(ax)) if len(places) > columns(ax) else np.array([[n, n + 1] for n in range(len(places))])
+    )
+    edges, off = edges_of(places), np.array([not valid[first:stop].all() for first, stop in bounds])
+    changes = np.flatnonzero(np.diff(np.concatenate([[False], off, [False]]).astype(int))).reshape(-1, 2)
+    spans = [(edges[bounds[first, 0]], edges[bounds[stop - 1, 1]]) for first, stop in changes]
+    boxes = [[(left, 0), (left, 1), (right, 1), (right, 0)] for left, right in spans]
+    look: dict[str, Any] = {"facecolor": "none", "edgecolor": ink(), "alpha": 0.4, "hatch": HATCH, "linewidth": 0}
+    ax.add_collection(PolyCollection(boxes, transform=ax.get_xaxis_transform(), **look), autolim=False)
 
 
-def edges_of(places: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the edges between places on an axis, one more than there are places."""
-    if len(places) < 2:
-        return np.concatenate([places - 0.5, places + 0.5])
-    middle = (places[1:] + places[:-1]) / 2
-    return np.concatenate([[places[0] - (middle[0] - places[0])], middle, [places[-1] + (places[-1] - middle[-1])]])
+def columns(ax: Axes) -> int:
+    """Return into how many columns an image fits so that each has a pixel at least, and none is lost."""
+    return max(20, int(INNER * ax.get_window_extent().width) // 2 * 2)
 
 
-def reduced(values: Array, most: int = MOST_POINTS) -> npt.NDArray[np.intp]:
-    """Return which steps of a long series a picture shows: of each pixel's, that of the least and of the greatest.
-
-    Parameters
-    ----------
-    values : array (time,)
-        NaN is passed over.
-    most : int
-        How many steps to show at most.
-
-    Returns
-    -------
-    array of int
-        The steps, in order; all of them where there are not too many.
-    """
-    count = len(values)
-    if count <= most:
-        return np.arange(count)
-    bounds = np.linspace(0, count, most // 2 + 1).astype(np.intp)
-    found = []
-    for first, stop in pairwise(bounds):
-        part = values[first:stop]
-        low = first + int(np.argmin(np.where(np.isnan(part), np.inf, part)))
-        high = first + int(np.argmax(np.where(np.isnan(part), -np.inf, part)))
-        found += sorted((low, high))
-    return np.array(found, np.intp)
+# What pictures are made of.
 
 
-def heat(values: Array, most: int = MOST_POINTS) -> Array:
-    """Return a series (time, rows) as at most `most` columns, in which no row loses an extreme.
+def height(count: int) -> float:
+    """Return how high a heatmap of so many units should be, in inches."""
+    return min(8.0, 1.2 + 0.12 * max(8, count))
 
-    Each pixel's steps become two columns, with the least and the greatest value of each row, in the order in which
-    they occur.
-    """
-    if len(values) <= most:
-        return values
-    bounds = np.linspace(0, len(values), most // 2 + 1).astype(np.intp)
-    shown = np.empty((2 * (len(bounds) - 1), values.shape[1]))
-    for place, (first, stop) in enumerate(pairwise(bounds)):
-        part = values[first:stop]
-        none = np.isnan(part)
-        low, high = np.where(none, np.inf, part), np.where(none, -np.inf, part)
-        down = low.argmin(0) > high.argmax(0)
-        pair = np.stack([low.min(0), high.max(0)])
-        pair[:, none.all(0)] = np.nan
-        shown[2 * place : 2 * place + 2] = np.where(down, pair[::-1], pair)
-    return shown
+
+def series(ax: Axes, places: npt.NDArray[Any], values: Array, **look: Any) -> Any:
+    """Draw a series (time,) as a line that keeps the least and the greatest value of each pixel; return the line."""
+    shown = reduced(values)
+    options: dict[str, Any] = {"linewidth": 1.5 if len(values) < 400 else 1.2}
+    if len(values) <= FEW:
+        options |= {"marker": "o", "markersize": 3}
+    return ax.plot(places[shown], values[shown], **(options | look))[0]
 
 
 def heatmap(
@@ -222,14 +289,20 @@ def heatmap(
     valid: Mask | None,
     stops: Sequence[str],
     limits: tuple[float, float],
+    label: str = "",
 ) -> Any:
-    """Draw values (time, units) as colours with their scale beside them, the first unit on top; return the image."""
+    """Draw values (time, units) as colours with their scale beside them, the first unit on top; return the image.
+
+    Where there are more steps or units than pixels, the least and the greatest value of each pixel are kept, side by
+    side in time and one above the other in units. `label` says what the scale measures.
+    """
     places = time_axis(ax, times)
     edges = edges_of(places)
+    rows = max(20, int(INNER * ax.get_window_extent().height))
     image = ax.imshow(
-        heat(values).T,
+        heat(heat(values, columns(ax), places).T, rows),
         aspect="auto",
-        interpolation="nearest" if len(units) < 200 else "antialiased",
+        interpolation="nearest",
         cmap=colours(stops),
         vmin=limits[0],
         vmax=limits[1],
@@ -238,5 +311,5 @@ def heatmap(
     hatched(ax, places, valid)
     names(ax.yaxis, units)
     ax.set_ylabel("unit")
-    ax.figure.colorbar(image, ax=ax, pad=0.01, fraction=0.05)
+    ax.figure.colorbar(image, ax=ax, pad=0.01, fraction=0.05, aspect=30, label=inert(label))
     return image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatewise.palette import CIVIDIS
+from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
 from gatewise.plot.records.gates import Gates
 from gatewise.plot.records.gates import gates as data
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def gates(trace: Trace | Gates, ax: Any = None, **options: Any) -> Axes:
     """Draw a gate of the units of a cell: units × time, from dark (0, closed) to light (1, open).
+
+    A candidate, or a gate whose nonlinearity does not lie between 0 and 1, is drawn from blue (negative) to red.
 
     Parameters
     ----------
@@ -39,11 +41,13 @@ def gates(trace: Trace | Gates, ax: Any = None, **options: Any) -> Axes:
 
     Notes
     -----
-    Of a long run, the least and the greatest value of each unit are kept for each pixel. Steps that are not valid are
-    hatched.
+    Where there are more steps or units than pixels, the least and the greatest value of each pixel are kept. Steps that
+    are not valid are hatched.
     """
     record = drawing.taken(trace, Gates, data, options)
-    axes = drawing.one_panel(ax, (8, min(8, 1.2 + 0.12 * max(8, len(record.units)))))
-    drawing.heatmap(axes, record.values, record.times, record.units, record.valid, CIVIDIS, (0, 1))
-    axes.set_title(record.gate.replace("_", " "))
+    axes = drawing.one_panel(ax, (8, drawing.height(len(record.units))))
+    stops = VIK if record.limits[0] < 0 else CIVIDIS
+    label = "0 closed, 1 open" if record.limits == (0, 1) else record.gate.replace("_", " ")
+    drawing.heatmap(axes, record.values, record.times, record.units, record.valid, stops, record.limits, label)
+    axes.set_title(drawing.inert(record.title))
     return axes

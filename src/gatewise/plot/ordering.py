@@ -1,4 +1,4 @@
-"""In which order the units of a cell are drawn."""
+"""Which units of a cell are drawn, and in which order."""
 
 from __future__ import annotations
 
@@ -8,24 +8,59 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, index
-from gatewise.errors import MissingExtraError, one_of
+from gatewise.errors import MissingExtraError, NotKeptError, OptionError, one_of
 from gatewise.insight.memory import timescales
+from gatewise.insight.naming import unit_names
 from gatewise.trace import Trace
 
 ORDERS = ("none", "timescale", "cluster")
 SEEN = 1000  # steps by which units are compared
+Units = int | str | Sequence[int | str]
 
 
-def ordered(trace: Trace, values: Array, units: Sequence[int] | None, sort: str) -> npt.NDArray[np.intp]:
-    """Return the places of the chosen units in the order in which they are drawn.
+def places(trace: Trace, units: Units | None) -> npt.NDArray[np.intp]:
+    """Return where the chosen units lie among those that a trace kept.
+
+    Parameters
+    ----------
+    trace : Trace
+    units : int, str, or a sequence of them; or None
+        Hidden units, counted from 0 (negative from the end), or their names; None for all that are kept.
+
+    Raises
+    ------
+    OptionError
+        If there is no such unit.
+    NotKeptError
+        If the trace did not keep it.
+    """
+    count, names = trace.parameters.hidden_size, unit_names(trace)
+    kept = list(range(count) if trace.keep.units is None else trace.keep.units)
+    if units is None:
+        return np.arange(len(kept))
+    found = []
+    for unit in [units] if isinstance(units, (int, str, np.integer)) else units:
+        if isinstance(unit, str) and unit in names:
+            found.append(names.index(unit))
+        elif (hidden := index("unit", unit, count, "this cell")) in kept:
+            found.append(kept.index(hidden))
+        else:
+            raise NotKeptError(f"this trace did not keep unit {hidden}; it kept {', '.join(map(str, kept[:20]))}")
+    if not found:
+        raise OptionError("units must name at least one unit")
+    return np.array(found, np.intp)
+
+
+def ordered(trace: Trace, values: Array, units: Units | None, sort: str) -> npt.NDArray[np.intp]:
+    """Return the places of the chosen units, among those that are kept, in the order in which they are drawn.
 
     Parameters
     ----------
     trace : Trace
     values : array (time, units)
         What is drawn of them.
-    units : sequence of int or None
-        Which of the kept units; None for all.
+    units
+        See `places`.
     sort : {"none", "timescale", "cluster"}
         As they are given, by their timescales (the longest first), or by a hierarchical clustering of `values` in which
         neighbours are alike.
@@ -38,13 +73,12 @@ def ordered(trace: Trace, values: Array, units: Sequence[int] | None, sort: str)
         If units are to be clustered and SciPy is not installed.
     """
     one_of("sort", sort, ORDERS)
-    count = values.shape[1]
-    chosen = np.array([index("unit", unit, count, "this trace") for unit in (range(count) if units is None else units)])
+    chosen = places(trace, units)
     if sort == "timescale":
         return chosen[np.argsort(-timescales(trace).timescale[chosen], kind="stable")]
     if sort == "cluster" and len(chosen) > 2:
         return chosen[_clustered(values[:: max(1, len(values) // SEEN)][:, chosen])]
-    return chosen.astype(np.intp)
+    return chosen
 
 
 def _clustered(values: Array) -> npt.NDArray[np.intp]:

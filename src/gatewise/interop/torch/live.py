@@ -83,7 +83,8 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
     Parameters
     ----------
     model : torch.nn.Module
-        Any module that holds an `nn.LSTM` or `nn.LSTMCell`. It runs as it is, without gradients.
+        Any module that holds an `nn.LSTM` or `nn.LSTMCell`, or a TorchScript module that `torch.jit.load` returns. It
+        runs as it is, without gradients.
     *inputs, **named
         What the model is called with.
 
@@ -102,7 +103,9 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
     if not isinstance(model, torch.nn.Module):
         raise OptionError(f"capture takes a torch.nn.Module, not {type(model).__name__}")
     if isinstance(model, torch.jit.ScriptModule):
-        raise OptionError("a TorchScript module cannot be captured; capture the module it was made from")
+        from gatewise.interop.torch import scripted
+
+        return scripted.capture(model, *inputs, **named)
     modules = lstms_in(model)
     if not modules:
         raise OptionError(f"there is no torch.nn.LSTM or LSTMCell in this {type(model).__name__}")

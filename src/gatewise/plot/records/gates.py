@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise import gates as names
-from gatewise.arrays import Array, Mask, index
+from gatewise.arrays import Array, Mask
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
-from gatewise.insight.retention import of_one_cell
-from gatewise.plot.ordering import ordered
+from gatewise.plot.ordering import Units, ordered
+from gatewise.plot.records.picking import called, limits_of, sequence_of, table, valid_of, values_of
 from gatewise.trace import Trace
 
 
@@ -25,8 +24,12 @@ class Gates(Table):
     Attributes
     ----------
     gate : str
+    title : str
+        The gate, and which sequence.
     values : array (time, units)
         After the gate's nonlinearity; NaN at steps that are not valid.
+    limits : (float, float)
+        Between which numbers they are coloured: 0 and 1, or symmetric about 0 where the gate may be negative.
     units : tuple of str
         The names of the units, in the order in which they are drawn.
     times : array (time,)
@@ -36,7 +39,9 @@ class Gates(Table):
     """
 
     gate: str
+    title: str
     values: Array
+    limits: tuple[float, float]
     units: tuple[str, ...]
     times: npt.NDArray[Any]
     valid: Mask | None
@@ -46,8 +51,8 @@ def gates(
     trace: Trace,
     gate: str = "forget_gate",
     *,
-    sequence: int = 0,
-    units: Sequence[int] | None = None,
+    sequence: int | str = 0,
+    units: Units | None = None,
     sort: str = "none",
 ) -> Gates:
     """Return one gate of the units of a cell, in one sequence.
@@ -58,10 +63,10 @@ def gates(
         One that kept the gate.
     gate : str
         ``input_gate``, ``forget_gate``, ``candidate`` or ``output_gate``.
-    sequence : int
-        Which sequence of the batch.
-    units : sequence of int, optional
-        Which units; all by default.
+    sequence : int or str
+        Which sequence of the batch, or its name.
+    units : int, str or a sequence of them, optional
+        Which hidden units, or their names; by default all that are kept.
     sort : {"none", "timescale", "cluster"}
         The order of the units: as they are, by how long they remember, or similar ones side by side.
 
@@ -73,22 +78,22 @@ def gates(
     Raises
     ------
     OptionError
-        If there is no such gate, sequence, unit or order, or this is not the trace of one cell.
+        If there is no such gate, sequence, unit or order, there is no step, or this is not the trace of one cell.
     NotKeptError
-        If the trace did not keep the gate.
+        If the trace did not keep the gate, or a unit.
     """
-    of_one_cell(trace)
-    names.index(gate)
-    sequence = index("sequence", sequence, trace.batch_size, "this trace")
-    found = trace.quantity(gate)[:, sequence]
-    chosen = ordered(trace, found, units, sort)
-    values, times = found[:, chosen].astype(np.float64), times_of(trace)
-    called = tuple(np.array(unit_names(trace))[chosen].tolist())
+    place = sequence_of(trace, sequence)
+    gate = names.NAMES[names.index(str(gate))]
+    chosen = ordered(trace, trace.quantity(gate)[:, place], units, sort)
+    values, times = values_of(trace, gate, place, chosen), times_of(trace)
+    known = tuple(np.array(unit_names(trace))[chosen].tolist())
     return Gates(
-        columns={"time": times, **{name: values[:, place] for place, name in enumerate(called)}},
+        columns=table(times, known, values),
         gate=gate,
+        title=called(gate.replace("_", " "), trace, place),
         values=values,
-        units=called,
+        limits=limits_of(trace, gate, values),
+        units=known,
         times=times,
-        valid=None if trace.valid is None else trace.valid[:: trace.keep.every, sequence],
+        valid=valid_of(trace, place),
     )

@@ -1,0 +1,247 @@
+"""What of each step is left at each later step? A cell's effective attention over its past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask, index, quiet, size
+from gatewise.errors import OptionError
+from gatewise.insight.answer import Answer
+from gatewise.insight.cost import Cost
+from gatewise.insight.naming import at_step, sequence_name, step_name, times_of, unit_names
+from gatewise.insight.retention import (
+    initial_cell,
+    of_one_cell,
+    require_every_step,
+    require_finite,
+    retained,
+    valid_steps,
+    written,
+)
+from gatewise.progress import working
+from gatewise.trace import Trace
+
+LAW = "a unit's row adds up to its cell state; over all units, a row's shares add up to 1"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attention(Answer):
+    """How much of what each step wrote is in the cell at each later step.
+
+    Rows and columns are the same steps, in the input's time: row t, column s is what is left at t of what s wrote.
+
+    Attributes
+    ----------
+    weights : array (steps, steps)
+        Of one unit, what is left, with its sign; over all units, its share of all absolute values. 0 at steps s that
+        come later than t in the trace's direction.
+    initial : array (steps,)
+        The same of the cell state before the first step: the initial one, or that before the window.
+    unit : str or None
+        The name of the unit; None for all.
+    times : array (steps,)
+        Dates, names, or the numbers of the steps; of a block of steps, that of its last one.
+    valid : boolean array (steps,) or None
+        Which of these steps are valid; None means all.
+    """
+
+    weights: Array
+    initial: Array
+    unit: str | None
+    times: npt.NDArray[Any]
+    valid: Mask | None
+
+
+class _Window(NamedTuple):
+    """Some steps of a trace in the order in which they ran, cut into blocks."""
+
+    order: npt.NDArray[np.intp]  # in the input's time
+    every: int
+
+    @property
+    def starts(self) -> range:
+        return range(0, len(self.order), self.every)
+
+    @property
+    def ends(self) -> npt.NDArray[np.intp]:
+        """The last step of each block, in the input's time."""
+        return self.order[[min(start + self.every, len(self.order)) - 1 for start in self.starts]]
+
+
+def cost_of_attention(trace: Trace, *, start: int = 0, stop: int | None = None, every: int = 1) -> Cost:
+    """Return what `attention` would cost: for n blocks and H units n² + 2 n H numbers and n² H multiplications.
+
+    Examples
+    --------
+    >>> from gatewise.layers import LSTM
+    >>> trace = LSTM(1, 128, rng=0).trace([[0.0]] * 1000)[0]
+    >>> print(cost_of_attention(trace))
+    10.05 MB of memory and 128.3 million multiplications
+    >>> print(cost_of_attention(trace, every=10))
+    0.3462 MB of memory and 1.536 million multiplications
+    """
+    window, units = _window(trace, start, stop, every), len(unit_names(trace))
+    blocks = len(window.starts)
+    work = blocks * blocks * units + 2 * len(window.order) * units
+    return Cost(memory=8 * (blocks * (blocks + 2 * units) + 6 * min(every, len(window.order)) * units), work=work)
+
+
+@quiet
+def attention(
+    trace: Trace,
+    sequence: int = 0,
+    unit: int | None = None,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    every: int = 1,
+) -> Attention:
+    """Return how much of what each step wrote is in the cell at each later step, with the gates held.
+
+    Levy et al., "Long Short-Term Memory as a Dynamically Computed Element-wise Weighted Sum" (2018): unrolling
+    c = F * c_prev + w gives c_t = Σ_s w_s F_{s+1} … F_t + c_0 F_1 … F_t, a row of weights over the past.
+
+    Parameters
+    ----------
+    trace : Trace
+        One that kept the gates and the cell state of every step, of all units or of some.
+    sequence : int
+        Which sequence of the batch.
+    unit : int, optional
+        Which of the kept units: what is left, with its sign. By default the shares over all units.
+    start, stop : int, optional
+        A window of the input's time: steps start, …, stop - 1. What was written before it counts as initial.
+    every : int
+        Cut the window into blocks of so many steps, in the trace's direction: a row for the last step of each, and a
+        column for what is left of all that it wrote.
+
+    Returns
+    -------
+    Attention
+        With a row for each step: ``time``, ``initial state``, and a column for each step that wrote.
+
+    Raises
+    ------
+    OptionError
+        If the cell state is clipped or not finite, there is no such sequence, unit, window or block, the trace kept
+        only every nth step, or this is not the trace of one cell.
+    NotKeptError
+        If the trace did not keep a gate or the cell state.
+    CapacityError
+        If so many steps would not fit into memory.
+
+    Notes
+    -----
+    Law: of a unit, a row with its initial part adds up to the cell state; over all units, the shares of a row add up to
+    1 (they are 0 where nothing was written). For n blocks and H units it takes about n² + 2 n H numbers of 8
+    bytes and n² H multiplications: `cost_of_attention` tells beforehand, and a window or blocks lower it. The residual
+    is that of the units' rows, in both cases.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> from gatewise.layers import LSTM
+    >>> cell, x, *_ = latch()
+    >>> found = attention(LSTM.from_cells(cell).trace(x)[0], unit=0)
+    >>> print(found.weights[:, 0].round(2), found)
+    [0.99 0.99 0.99 0.99 0.98 0.98 0.98] At step 6, 100 % of unit latch's cell state is what step 0 wrote.
+    """
+    require_every_step(of_one_cell(trace), "attention")
+    names, state = unit_names(trace), trace.cell_state
+    sequence = index("sequence", sequence, trace.batch_size, "this trace")
+    chosen = range(len(names)) if unit is None else [index("unit", unit, len(names), "this trace")]
+    window, forward = _window(trace, start, stop, every), trace.direction == "forward"
+    ends, blocks = window.ends, len(window.starts)
+    cost = cost_of_attention(trace, start=start, stop=stop, every=every)
+    cost.require(f"the attention of {blocks:,} steps or blocks (start, stop and every make them fewer)")
+    weights, initial, residual = np.zeros((blocks, blocks)), np.zeros(blocks), 0.0
+    for row, parts in enumerate(_rows(trace, window, sequence, list(chosen))):
+        sizes, c = np.abs(parts).sum(0), state[ends[row], sequence, chosen].astype(np.float64)
+        require_finite(np.concatenate([sizes, c]), "attention")
+        residual = max(residual, float((np.abs(parts.sum(0) - c) / np.where(sizes > 0, sizes, 1.0)).max()))
+        total = sizes.sum()
+        shown = parts[:, 0] if unit is not None else np.abs(parts).sum(1) / (total if total > 0 else 1.0)
+        initial[row], weights[row, : row + 1] = shown[0], shown[1:]
+    order = slice(None, None, 1 if forward else -1)  # into the input's time
+    weights, initial, ends = weights[order, order], initial[order], ends[order]
+    labels = [step_name(trace, int(t)) for t in ends]
+    valid, times = valid_steps(trace, which=sequence), times_of(trace)[ends]
+    return Attention(
+        columns={"time": times, "initial state": initial, **dict(zip(_distinct(labels), weights.T, strict=True))},
+        sentence=_sentence(trace, sequence, weights, initial, ends, None if unit is None else names[chosen[0]], every),
+        law=LAW,
+        residual=residual,
+        weights=weights,
+        initial=initial,
+        unit=None if unit is None else names[chosen[0]],
+        times=times,
+        valid=None if valid is None else valid[ends],
+    )
+
+
+def _window(trace: Trace, start: int, stop: int | None, every: int) -> _Window:
+    """Return the steps that are asked for, in the order in which they ran."""
+    steps = len(of_one_cell(trace))
+    every = size("every", every)
+    first = size("start", start, least=0)
+    end = steps if stop is None else size("stop", stop, least=0)
+    if not first < end <= steps:
+        raise OptionError(f"attention needs steps with 0 <= start < stop <= {steps}, not {start} to {end}")
+    order = np.arange(first, end)
+    return _Window(order if trace.direction == "forward" else order[::-1], every)
+
+
+def _rows(trace: Trace, window: _Window, sequence: int, chosen: list[int]) -> Iterator[Array]:
+    """Go through the blocks: what is left after each, of what was there before and of what each so far wrote."""
+    every, order = window.every, window.order
+    parts = np.empty((len(window.starts) + 1, len(chosen)))
+    before = order[0] - 1 if trace.direction == "forward" else order[0] + 1
+    inside = 0 <= before < len(trace)
+    parts[0] = trace.cell_state[before, sequence, chosen] if inside else initial_cell(trace, sequence)[chosen]
+    with working("unrolling the cell state", len(window.starts)) as done:
+        for row, start in enumerate(window.starts):
+            steps = order[start : start + every][::-1]  # the latest first
+            kept, wrote = (part(trace, steps, sequence)[:, chosen] for part in (retained, written))
+            since = np.cumprod(np.concatenate([np.ones((1, len(chosen))), kept]), axis=0)
+            parts[: row + 1] *= since[-1]
+            parts[row + 1] = (wrote * since[:-1]).sum(0)
+            yield parts[: row + 2]
+            done(1)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Return names as those of columns: where one stands twice, each with its place."""
+    return (
+        names
+        if len({*names, "time", "initial state"}) == len(names) + 2
+        else [f"{place}: {name}" for place, name in enumerate(names)]
+    )
+
+
+def _sentence(
+    trace: Trace,
+    sequence: int,
+    weights: Array,
+    initial: Array,
+    ends: npt.NDArray[np.intp],
+    unit: str | None,
+    every: int,
+) -> str:
+    last = -1 if trace.direction == "forward" else 0
+    whose = "the" if unit is None else f"unit {unit}'s"
+    of = f" of {name}" if (name := sequence_name(trace, sequence)) else ""
+    when, sizes = at_step(trace, int(ends[last])), np.abs([initial[last], *weights[last]])
+    when = when[0].upper() + when[1:]
+    if not sizes.any():
+        return f"{when}, {whose} cell state{of} is zero: nothing was written."
+    largest = int(sizes.argmax())
+    block = f"the {every:,} steps to " if every > 1 else ""
+    what = (
+        f"what {block}{step_name(trace, int(ends[largest - 1]))} wrote" if largest else "left of what was there before"
+    )
+    return f"{when}, {100 * sizes[largest] / sizes.sum():.0f} % of {whose} cell state{of} is {what}."

@@ -1,0 +1,317 @@
+"""Why this output? A share of it for every step and feature of the input, and for the initial state, which is apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask
+from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.insight.answer import Answer
+from gatewise.insight.integrated import integrated_gradients, scaled
+from gatewise.insight.naming import step_name, times_of
+from gatewise.insight.phrases import Phrases, decomposed, together
+from gatewise.insight.relevance import relevance, require_no_norm
+from gatewise.insight.target import Output, Target, target
+from gatewise.insight.through import GradientRun, States, back_through
+from gatewise.labels import Measure
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.network import NetworkTrace
+from gatewise.progress import working
+from gatewise.trace import Trace
+
+METHODS = {  # the options of each
+    "gradient_input": (),
+    "integrated_gradients": ("points", "rule", "baseline"),
+    "lrp": ("epsilon",),
+    "contextual_decomposition": (),
+}
+WORDS = {
+    "gradient_input": "gradient times input",
+    "integrated_gradients": "integrated gradients",
+    "lrp": "relevance propagation",
+    "contextual_decomposition": "contextual decomposition",
+}
+LAWS = {
+    "gradient_input": "none: what is left is not bounded",
+    "integrated_gradients": "the scores and the initial state's share add up to the output less that at the baseline,"
+    " but for the error of the integral",
+    "lrp": "the scores, the initial state's share, and what biases and stabiliser kept add up to the output",
+    "contextual_decomposition": "the phrase's part and the rest add up to the output, for each step as a phrase",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(Answer):
+    """The shares of the steps and features of an input in one number of a run.
+
+    Attributes
+    ----------
+    method : str
+    target : str
+        What is explained, in words.
+    measure : Measure or None
+        What it measures, where that is known.
+    step : int or None
+        The step whose output it is; None for the final states of two directions.
+    value, baseline_value : float
+        The number that is explained, and the number at the baseline (0 for a method without one). The scores, the
+        initial state's share and what is left add up to value - baseline_value.
+    scores : array (time,)
+        The share of each step; 0 where a step is not valid.
+    by_step : array (time, features) or None
+        The share of each feature of the LSTM's input; with an embedding, of each entry of the token's vector. None for
+        contextual decomposition, whose phrases are whole steps.
+    initial : float
+        The share of the initial states of all layers and directions.
+    initial_states : tuple of tuple of State, or None
+        The share of each entry of them, ``[layer][direction]``; None for contextual decomposition.
+    left : float
+        What no step and no initial state has: for LRP the shares of biases and stabiliser, for integrated gradients the
+        error of the integral.
+    input : array (time, features)
+        The input of the LSTM.
+    features, measures : tuple of str
+        The names of the features, and what they measure.
+    tokens : array (time,) of str or None
+        What was embedded, in the words of the vocabulary where one is given.
+    times : array (time,)
+        Dates, names, or the numbers of the steps.
+    valid : boolean array (time,) or None
+        Which steps are valid; None means all.
+    """
+
+    method: str
+    target: str
+    measure: Measure | None
+    step: int | None
+    value: float
+    baseline_value: float
+    scores: Array
+    by_step: Array | None
+    initial: float
+    initial_states: States | None
+    left: float
+    input: Array
+    features: tuple[str, ...]
+    measures: tuple[str, ...]
+    tokens: npt.NDArray[Any] | None
+    times: npt.NDArray[Any]
+    valid: Mask | None
+
+
+def attribution(
+    trace: Trace | LSTMTrace | NetworkTrace,
+    output: Output = 0,
+    t: int | None = None,
+    sequence: int = 0,
+    method: str = "integrated_gradients",
+    *,
+    vocabulary: Sequence[str] | Mapping[int, str] | None = None,
+    **options: Any,
+) -> Attribution:
+    """Return the share of every step and feature, and of the initial state, in one number of a run.
+
+    - ``gradient_input``: x ∂y/∂x. Shrikumar et al., "Not Just a Black Box: Learning Important Features Through
+      Propagating Activation Differences" (2016). It is exact where y is linear in x, and has no law otherwise.
+    - ``integrated_gradients``: (x - x') ∫ ∂y/∂x dα along x' + α (x - x'). Sundararajan, Taly and Yan, "Axiomatic
+      Attribution for Deep Networks" (2017). The initial states run from zeros to what they were, at the same α.
+    - ``lrp``: relevance propagation in which the signal takes all. Arras et al., "Explaining Recurrent Neural Network
+      Predictions in Sentiment Analysis" (2017). A sum z = Σ z_i + b hands R z_i / (z + ε sign(z)) to each term; of a
+      gate times a signal, the signal has all; a nonlinearity hands on what it has. Each factor of merge ``mul`` has
+      half. Biases and stabiliser keep their share.
+    - ``contextual_decomposition``: the part β of y that comes of each step alone; see `decomposition`.
+
+    Parameters
+    ----------
+    trace : NetworkTrace, LSTMTrace or Trace
+        One that keeps everything, in memory or on file.
+    output, t, sequence
+        What is explained: see `gatewise.insight.target`.
+    method : {"gradient_input", "integrated_gradients", "lrp", "contextual_decomposition"}
+    vocabulary : sequence or mapping of str, optional
+        What each token is called.
+    **options
+        Of integrated gradients: ``points`` (50), ``rule`` (``gausslegendre``, or ``riemann_left``, ``_right``,
+        ``_middle``, ``_trapezoid``, each as Captum has it), ``baseline`` (an input of the LSTM (time, features) or
+        (features,), with an embedding also a token; zeros by default). Of LRP: ``epsilon`` (0.001).
+
+    Returns
+    -------
+    Attribution
+        With a row for the initial state and one for each step: ``time``, ``token`` where there are tokens, ``score``,
+        and a column for each feature.
+
+    Raises
+    ------
+    OptionError
+        If there is no such output, step, sequence, method or option, the number is not finite, or the method has no
+        rule for a variant: LRP and contextual decomposition for layer norm.
+    NotKeptError
+        If the trace did not keep everything.
+
+    Notes
+    -----
+    Law: scores + initial + left + baseline_value = value; the residual is the error of the integral (integrated
+    gradients), or how far the sum of what was computed is off (LRP, contextual decomposition). With n steps, gradient
+    × input costs one backward pass; integrated gradients three to four passes for each point; LRP one pass of some
+    20 µs a step; contextual decomposition n runs, so that it is quadratic in n. Memory is linear in n.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> from gatewise.layers import LSTM
+    >>> cell, x, *_ = latch()
+    >>> found = attribution(LSTM.from_cells(cell).trace(x), method="lrp")
+    >>> round(found.value, 2), [round(float(score), 2) for score in found.scores]
+    (0.75, [0.74, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    """
+    one_of("method", method, tuple(METHODS))
+    if unknown := sorted(set(options) - set(METHODS[method])):
+        allowed = ", ".join(METHODS[method]) or "no options"
+        raise OptionError(f"{unknown[0]} is no option of {method}, which takes {allowed}")
+    aim = target(trace, output, t, sequence)
+    if method != "gradient_input":  # the others suppose that each state follows from the equations
+        aim.lstm.require_unedited(f"method={method!r}")
+    tokens = _tokens(aim, vocabulary)
+    found = _COMPUTED[method](aim, **options)
+    return _told(found, aim, tokens)
+
+
+def _gradient_input(aim: Target) -> Attribution:
+    with working("passing gradients back", len(aim.lstm.cells()) * aim.lstm.num_steps) as done:
+        layers = [{way: GradientRun(cell, done) for way, cell in layer.items()} for layer in aim.lstm.layers]
+        dx, dstates = back_through(aim, layers, aim.weight)
+    found = _unsaid(aim, "gradient_input", aim.x * dx[:, 0], scaled(aim, dstates))
+    return replace(found, left=aim.value - _sum(found))
+
+
+def _integrated_gradients(aim: Target, **options: Any) -> Attribution:
+    by_step, states, at_baseline = integrated_gradients(aim, **options)
+    found = replace(_unsaid(aim, "integrated_gradients", by_step, states), baseline_value=at_baseline)
+    left = aim.value - at_baseline - _sum(found)
+    return replace(found, left=left, residual=abs(left) / (_terms(found) or 1.0))
+
+
+def _lrp(aim: Target, **options: Any) -> Attribution:
+    by_step, states, ledger = relevance(aim, **options)
+    found = replace(_unsaid(aim, "lrp", by_step, states), left=ledger.kept)
+    off = abs(_sum(found) + ledger.kept - aim.value)
+    return replace(found, residual=off / ((_terms(found) + ledger.terms) or 1.0))
+
+
+def _contextual_decomposition(aim: Target) -> Attribution:
+    require_no_norm(aim, "contextual decomposition")
+    steps = aim.lstm.num_steps
+    seen = np.ones(steps, bool) if aim.valid is None else aim.valid.copy()
+    if aim.lstm.directions == ("forward",):  # what comes after the number has no share in it
+        seen[max(aim.places.values()) + 1 :] = False
+    elif aim.lstm.directions == ("backward",):
+        seen[: min(aim.places.values())] = False
+    choices = [-1, *np.flatnonzero(seen).tolist()]  # the initial states first
+    parts, off = np.zeros(len(choices)), 0.0
+    each = together(aim)
+    with working("decomposing", len(choices)) as done:
+        for first in range(0, len(choices), each):
+            some = np.array(choices[first : first + each])
+            pair = decomposed(aim, Phrases(some[:, None] == np.arange(steps), some == -1))
+            parts[first : first + len(some)] = pair.phrase
+            sizes = np.abs(pair.phrase) + np.abs(pair.rest) + abs(aim.value)
+            off = max(off, float(np.max(np.abs(pair.phrase + pair.rest - aim.value) / np.where(sizes > 0, sizes, 1))))
+            done(len(some))
+    scores = np.zeros(steps)
+    scores[choices[1:]] = parts[1:]
+    found = _unsaid(aim, "contextual_decomposition", scores[:, None], None)
+    left = aim.value - float(parts.sum())
+    return replace(found, by_step=None, initial=float(parts[0]), left=left, residual=off)
+
+
+_COMPUTED: dict[str, Any] = {
+    "gradient_input": _gradient_input,
+    "integrated_gradients": _integrated_gradients,
+    "lrp": _lrp,
+    "contextual_decomposition": _contextual_decomposition,
+}
+
+
+def _unsaid(aim: Target, method: str, by_step: Array, states: States | None) -> Attribution:
+    """Return an attribution without its table and its sentence."""
+    valid, labels = aim.valid, aim.first.labels
+    features = tuple(labels.feature(n) for n in range(aim.first.parameters.input_size))
+    by_step = by_step if valid is None else np.where(valid[:, None], by_step, 0.0)
+    return Attribution(
+        columns={},
+        sentence="",
+        law=LAWS[method],
+        residual=np.nan,
+        method=method,
+        target=aim.name,
+        measure=aim.measure,
+        step=aim.step,
+        value=aim.value,
+        baseline_value=0.0,
+        scores=by_step.sum(1),
+        by_step=by_step,
+        initial=0.0 if states is None else float(sum(part.sum() for part in _parts(states))),
+        initial_states=states,
+        left=0.0,
+        input=aim.x,
+        features=features,
+        measures=tuple(str(labels.measures.get(name, "")) for name in features),
+        tokens=None,
+        times=times_of(aim.first),
+        valid=valid,
+    )
+
+
+def _parts(states: States) -> list[Array]:
+    return [part for row in states for state in row for part in state]
+
+
+def _sum(found: Attribution) -> float:
+    return float(found.scores.sum()) + found.initial
+
+
+def _terms(found: Attribution) -> float:
+    """Return the sum of the absolute values of all that is added up."""
+    parts = [found.scores if found.by_step is None else found.by_step, *_parts(found.initial_states or ())]
+    return float(sum(np.abs(part).sum() for part in parts)) + abs(found.value) + abs(found.baseline_value)
+
+
+def _tokens(aim: Target, vocabulary: Sequence[str] | Mapping[int, str] | None) -> npt.NDArray[Any] | None:
+    """Return what the tokens are called."""
+    if aim.tokens is None:
+        if vocabulary is not None:
+            raise OptionError("a vocabulary is for a network with an embedding; this run has no tokens")
+        return None
+    if vocabulary is None:
+        return np.array([str(token) for token in aim.tokens])
+    try:
+        return np.array([str(vocabulary[int(token)]) for token in aim.tokens])
+    except (KeyError, IndexError):
+        raise ShapeError(
+            f"the vocabulary has no word for one of the tokens {min(aim.tokens)} to {max(aim.tokens)}"
+        ) from None
+
+
+def _told(found: Attribution, aim: Target, tokens: npt.NDArray[Any] | None) -> Attribution:
+    """Return an attribution with its table and its sentence."""
+    names = ["initial state", *(step_name(aim.first, n) for n in range(len(found.scores)))]
+    columns: dict[str, npt.NDArray[Any]] = {"time": np.array(names)}
+    if tokens is not None:
+        columns["token"] = np.concatenate([[""], tokens])
+    columns["score"] = np.concatenate([[found.initial], found.scores])
+    if found.by_step is not None:
+        for name, scores in zip(found.features, found.by_step.T, strict=True):
+            columns[f"feature {name}" if name in columns else name] = np.concatenate([[np.nan], scores])
+    largest = int(np.argmax(np.abs(found.scores)))
+    score, word = found.scores[largest], "" if tokens is None else f" ({tokens[largest]})"
+    share = f"{names[largest + 1]}{word} has the largest share of it, {score:.4g}"
+    share = share if score else "no step has a share in it"
+    rest = f"the initial state {found.initial:.4g}; {found.left + found.baseline_value:.4g} is of neither"
+    sentence = f"{aim.said}; by {WORDS[found.method]}, {share}, and {rest}."
+    return replace(found, columns=columns, sentence=sentence, tokens=tokens)

@@ -1,0 +1,29 @@
+"""What an answer would cost, told before it is asked for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gatewise.arrays import require_memory
+
+
+class Cost(NamedTuple):
+    """What an answer takes, beside the trace.
+
+    Attributes
+    ----------
+    memory : int
+        Bytes, at most.
+    work : int
+        Multiplications.
+    """
+
+    memory: int
+    work: int
+
+    def __str__(self) -> str:
+        return f"{self.memory / 1e6:,.4g} MB of memory and {self.work / 1e6:,.4g} million multiplications"
+
+    def require(self, what: str) -> None:
+        """Raise CapacityError where that memory is not there; `what` is the subject of its sentence."""
+        require_memory(self.memory, 1, what)

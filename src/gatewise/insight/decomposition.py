@@ -1,0 +1,114 @@
+"""What of an output comes of these steps? Contextual decomposition of one number of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatewise.arrays import index, size
+from gatewise.errors import OptionError
+from gatewise.insight.answer import Answer
+from gatewise.insight.naming import step_name
+from gatewise.insight.phrases import Phrases, decomposed
+from gatewise.insight.relevance import require_no_norm
+from gatewise.insight.target import Output, target
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.network import NetworkTrace
+from gatewise.trace import Trace
+
+LAW = "the phrase's part and the rest add up to the output"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Decomposition(Answer):
+    """One number of a run as the sum of what comes of some steps alone, and the rest.
+
+    Attributes
+    ----------
+    phrase : float
+        β: what comes of the steps alone.
+    rest : float
+        γ: what comes of the other steps and the initial state, and of all of them together.
+    value : float
+        The number, as the trace has it.
+    """
+
+    phrase: float
+    rest: float
+    value: float
+
+
+def decomposition(
+    trace: Trace | LSTMTrace | NetworkTrace,
+    first: int,
+    stop: int,
+    output: Output = 0,
+    t: int | None = None,
+    sequence: int = 0,
+) -> Decomposition:
+    """Return one number of a run as the sum of what comes of a phrase alone, and the rest.
+
+    Murdoch, Liu and Yu, "Beyond Word Importance: Contextual Decomposition to Extract Interactions from LSTMs" (2018).
+    Every state is a pair β + γ. An input gate, forget gate or candidate φ(β + γ + b) becomes three parts: φ(b) of its
+    bias, and for β and γ the mean of what they add in either order (Shapley). Of the product of two such sums, β has
+    what is free of γ; the product of two biases belongs to β at the steps of the phrase, in every layer, and else to γ.
+    The output gate is held as it was. The initial states and the head's bias belong to γ.
+
+    Parameters
+    ----------
+    trace : NetworkTrace, LSTMTrace or Trace
+        One that keeps everything.
+    first, stop : int
+        The phrase: the steps first, …, stop - 1, in the input's time.
+    output, t, sequence
+        What is explained: see `gatewise.insight.target`.
+
+    Returns
+    -------
+    Decomposition
+        With the rows ``phrase`` and ``rest``.
+
+    Raises
+    ------
+    OptionError
+        If there is no such step, output or sequence, the phrase is empty, or a cell has layer norm.
+    NotKeptError
+        If the trace did not keep everything.
+
+    Notes
+    -----
+    Law: β + γ is the number. Time and memory are linear in the number of steps.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> from gatewise.layers import LSTM
+    >>> cell, x, *_ = latch()
+    >>> print(decomposition(LSTM.from_cells(cell).trace(x), 0, 1))
+    Output 0 at step 6 is 0.7503; of it, 0.7503 comes of step 0 alone.
+    """
+    aim = target(trace, output, t, sequence)
+    aim.lstm.require_unedited("contextual decomposition")
+    require_no_norm(aim, "contextual decomposition")
+    steps = aim.lstm.num_steps
+    first = index("step", first, steps, "this trace")
+    if size("stop", stop) > steps or stop <= first:
+        raise OptionError(f"a phrase ends after its first step, {first}, and at most at {steps}, not at {stop}")
+    last = stop - 1
+    within = np.zeros((1, steps), bool)
+    within[0, first : last + 1] = True
+    pair = decomposed(aim, Phrases(within, np.zeros(1, bool)))
+    phrase, rest = float(pair.phrase[0]), float(pair.rest[0])
+    terms = abs(phrase) + abs(rest) + abs(aim.value)
+    names = [step_name(aim.first, n) for n in (first, last)]
+    said = names[0] if first == last else f"{names[0]} to {names[1]}"
+    return Decomposition(
+        columns={"part": np.array(["phrase", "rest"]), "value": np.array([phrase, rest])},
+        sentence=f"{aim.said}; of it, {phrase:.4g} comes of {said} alone.",
+        law=LAW,
+        residual=abs(phrase + rest - aim.value) / (terms or 1.0),
+        phrase=phrase,
+        rest=rest,
+        value=aim.value,
+    )

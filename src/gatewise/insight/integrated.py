@@ -1,0 +1,176 @@
+"""Integrated gradients: the gradients along a straight line from a baseline to the run; see `attribution`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, index, numbers, size
+from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.insight.target import Target
+from gatewise.insight.through import NUMBERS, CellRun, States, back_through, chunks
+from gatewise.layers import LSTM
+from gatewise.layers.backward import gradients_of
+from gatewise.layers.merging import merge, shown
+from gatewise.parameters import DropoutMasks
+from gatewise.progress import working
+from gatewise.step import State
+from gatewise.trace import Trace
+
+RULES = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid")
+
+
+def quadrature(rule: str, points: int) -> tuple[Array, Array]:
+    """Return where between 0 and 1 a rule looks, and how much each place counts.
+
+    Raises
+    ------
+    OptionError
+        If there is no such rule, or it needs more points.
+    """
+    one_of("rule", rule, RULES)
+    count = size("points", points, least=1 if rule == "gausslegendre" else 2)
+    if rule == "gausslegendre":
+        places, weights = np.polynomial.legendre.leggauss(count)
+        return (places + 1) / 2, weights / 2
+    weights = np.full(count, 1 / count)
+    if rule == "riemann_trapezoid":  # as Captum has it: the whole weight is 1 - 1 / points
+        weights[[0, -1]] /= 2
+        return np.linspace(0, 1, count), weights
+    return (np.arange(count) + {"riemann_left": 0, "riemann_right": 1, "riemann_middle": 0.5}[rule]) / count, weights
+
+
+class IntegratedRun:
+    """Runs of one cell over several inputs, as a batch; what a step keeps is computed again when gradients pass it."""
+
+    def __init__(self, cell: Trace, x: Array, along: Array) -> None:
+        p, batch = cell.parameters, len(along)
+        self.lstm, self.x, self.cell = LSTM.from_cells(p, direction=cell.direction), x, cell
+        self.forward = cell.direction == "forward"
+        self.valid = None if cell.valid is None else np.broadcast_to(cell.valid, (len(x), batch))
+        self.hidden: Array = np.empty((len(x), batch, p.recurrent_size), p.dtype)
+        scale = along[:, None].astype(p.dtype)
+        state = State(*(scale * part for part in cell.initial))
+        self.parts = list(chunks(len(x), 6 * batch * p.hidden_size, reverse=not self.forward))
+        self.states = [state]  # before each part
+        for part in self.parts:
+            trace = self._trace(part, self.states[-1], "hidden_state")
+            self.hidden[part] = trace.hidden_state
+            self.states.append(trace.final)
+
+    def _trace(self, part: slice, state: State, keep: str | None = None) -> Trace:
+        masks = {name: a if name == "weight" else a[part] for name, a in self.cell.dropout.arrays().items()}
+        return self.lstm.trace(
+            self.x[part],
+            ((state,),),
+            mask=None if self.valid is None else self.valid[part],
+            dropout=[[DropoutMasks(**masks)]] if masks else None,
+            keep=keep,
+        )[0]
+
+    def back(self, dhidden: Array) -> tuple[Array, State]:
+        """Return the gradients with respect to the input and the initial state."""
+        dx = np.empty(self.x.shape)
+        end = State(*map(np.zeros_like, self.states[-1]))
+        for part, start in reversed(list(zip(self.parts, self.states, strict=False))):
+            found = gradients_of(self._trace(part, start), dhidden[part], end, None)
+            dx[part], end = found.x, found.state
+        return dx, end
+
+
+def runs_of(target: Target, x: Array, along: Array) -> list[dict[str, CellRun]]:
+    """Return runs of all cells over inputs (time, batch, features), from the initial states scaled by `along`."""
+    layers: list[dict[str, CellRun]] = []
+    for layer, way in zip(target.lstm.layers, target.lstm.merge, strict=True):
+        runs: dict[str, CellRun] = {d: IntegratedRun(cell, x, along) for d, cell in layer.items()}
+        layers.append(runs)
+        if len(layers) < target.lstm.num_layers:
+            how = target.lstm.masked_output
+            outputs = [shown(run.hidden, run.valid, how, reverse=d == "backward") for d, run in runs.items()]
+            x = merge(outputs, way)
+    return layers
+
+
+def value_of(target: Target, layers: list[dict[str, CellRun]]) -> Array:
+    """Return the number that is explained for each run (batch,)."""
+    return target.of([run.hidden[target.places[way]] for way, run in layers[-1].items()])
+
+
+def baseline_of(target: Target, baseline: npt.ArrayLike | None) -> Array:
+    """Return the baseline as an input of the LSTM (time, features), in float64.
+
+    Raises
+    ------
+    ShapeError
+        If its shape is another.
+    OptionError
+        If it is not finite, or there is no such token.
+    """
+    x = target.x
+    if baseline is None:
+        return np.zeros_like(x)
+    network = target.network
+    if network is not None and network.embedding is not None and isinstance(baseline, (int, np.integer)):
+        table = network.embedding
+        return np.broadcast_to(table[index("token", baseline, len(table), "the embedding")].astype(np.float64), x.shape)
+    given = numbers("the baseline", baseline, np.float64)
+    if given.shape not in ((), x.shape[1:], x.shape):
+        raise ShapeError(f"the baseline has shape {given.shape}; it must be {x.shape} or {x.shape[1:]}")
+    if not np.isfinite(given).all():
+        raise OptionError("the baseline must hold finite numbers")
+    return np.broadcast_to(given, x.shape)
+
+
+def integrated_gradients(
+    target: Target, points: int = 50, rule: str = "gausslegendre", baseline: npt.ArrayLike | None = None
+) -> tuple[Array, States, float]:
+    """Return the scores of the input (time, features) and of each initial state, and the number at the baseline."""
+    places, weights = quadrature(rule, points)
+    x, start = target.x, baseline_of(target, baseline)
+    dtype = target.first.parameters.dtype
+    widest = max(6 * cell.parameters.hidden_size for cell in target.lstm.cells().values())
+    together = max(1, NUMBERS // (len(x) * widest))
+    total, states = np.zeros_like(x), _zeros(target)
+
+    def inputs(along: Array) -> Array:
+        found: Array = (start[:, None] + along[:, None] * (x - start)[:, None]).astype(dtype)
+        return found
+
+    with working("integrating gradients", points + 1) as done:
+        at_baseline = float(value_of(target, runs_of(target, inputs(np.zeros(1)), np.zeros(1)))[0])
+        done(1)
+        for first, stop in pairwise([*range(0, points, together), points]):
+            along, counts = places[first:stop], weights[first:stop]
+            dx, dstates = back_through(target, runs_of(target, inputs(along), along), target.weight)
+            total += _summed(dx, counts)
+            for row, found in zip(states, dstates, strict=True):
+                for one, gradient in zip(row, found, strict=True):
+                    one.h[...] += counts @ gradient.h
+                    one.c[...] += counts @ gradient.c
+            done(stop - first)
+    return (x - start) * total, scaled(target, states), at_baseline
+
+
+def _summed(dx: Array, counts: Array) -> Array:
+    found: Array = np.einsum("tbf,b->tf", dx, counts)
+    return found
+
+
+def _zeros(target: Target) -> States:
+    return tuple(
+        tuple(State(*(np.zeros(part.shape[1]) for part in cell.initial)) for cell in layer.values())
+        for layer in target.lstm.layers
+    )
+
+
+def scaled(target: Target, gradients: States) -> States:
+    """Return gradients with respect to the initial states times the initial states, without a batch axis."""
+    return tuple(
+        tuple(
+            State(*(part[0] * np.reshape(d, part[0].shape) for part, d in zip(cell.initial, one, strict=True)))
+            for cell, one in zip(layer.values(), row, strict=True)
+        )
+        for layer, row in zip(target.lstm.layers, gradients, strict=True)
+    )

@@ -1,0 +1,184 @@
+"""Layer-wise relevance propagation through an LSTM, in which the signal takes all; see `attribution`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gatewise import gates
+from gatewise.arrays import Array, Mask
+from gatewise.equations import Moment
+from gatewise.errors import OptionError
+from gatewise.insight.target import Target
+from gatewise.insight.through import States, back_through, chunks
+from gatewise.layers.merging import unmerge
+from gatewise.progress import working
+from gatewise.step import State
+from gatewise.trace import Trace
+
+CANDIDATE = gates.index("candidate")
+
+
+class Ledger:
+    """The stabiliser of the rule for sums, and what it and the biases have kept.
+
+    A sum z = Σ_i z_i hands R z_i / (z + ε sign(z)) to its term i; what is left is the stabiliser's share. A product of
+    a gate and a signal hands all to the signal, and a nonlinearity all to what goes in.
+    """
+
+    def __init__(self, epsilon: float) -> None:
+        self.epsilon, self.kept, self.terms = epsilon, 0.0, 0.0
+
+    def stabilizer(self, z: Array) -> Array:
+        """Return ε sign(z), with a sign of 1 at 0."""
+        return np.where(z < 0, -self.epsilon, self.epsilon)
+
+    def ratio(self, relevance: Array, z: Array) -> Array:
+        """Return R / (z + ε sign(z)), by which each term of a sum z is multiplied; keep the stabiliser's share."""
+        extra = self.stabilizer(z)
+        found: Array = relevance / (z + extra)
+        self.keep(found * extra)
+        return found
+
+    def keep(self, share: Array) -> None:
+        """Keep a share that goes to no signal."""
+        self.kept += float(share.sum())
+        self.terms += float(np.abs(share).sum())
+
+    def unmerged(self, relevance: Array, outputs: Sequence[Array], how: str) -> list[Array]:
+        """Return what of a merged output's relevance belongs to each direction; of a product, half to each."""
+        if len(outputs) == 1 or how in ("concat", "none"):
+            return unmerge(relevance, outputs, how)
+        if how == "mul":
+            return [relevance / 2, relevance / 2]
+        ratio = self.ratio(relevance, outputs[0] + outputs[1])
+        return [ratio * output for output in outputs]
+
+
+class RelevanceRun:
+    """A run that was traced, through which relevance is passed back."""
+
+    def __init__(self, trace: Trace, ledger: Ledger, done: Callable[[int], None]) -> None:
+        self.trace, self.ledger, self.done = trace, ledger, done
+        self.hidden, self.valid = trace.hidden_state, trace.valid
+
+    def back(self, dhidden: Array) -> tuple[Array, State]:
+        """Return the relevance of the input and of the initial state, given that of the hidden states."""
+        trace = self.trace
+        forward = trace.direction == "forward"
+        state = State(*(np.zeros(part.shape[1]) for part in trace.final))
+        found = np.zeros((len(trace), trace.parameters.input_size))
+        on = np.ones(len(trace), bool) if trace.valid is None else trace.valid[:, 0]
+        for part in chunks(len(trace), 20 * trace.final.c.size, reverse=forward):
+            state = self._chunk(part, on, dhidden[:, 0], found, state)
+            self.done(part.stop - part.start)
+        return found[:, None], State(state.h[None], state.c[None])
+
+    def _chunk(self, part: slice, on: Mask, dhidden: Array, found: Array, state: State) -> State:
+        """Pass relevance back through a few steps; that of their input is written to `found`."""
+        steps = np.arange(part.start, part.stop)
+        places = np.full(len(steps), -1)
+        places[on[part]] = np.arange(int(on[part].sum()))
+        here = self.trace[part]
+        cell = HeldSteps(here.moment((np.flatnonzero(on[part]), 0)), self.ledger)
+        for n in reversed(range(len(steps))) if here.direction == "forward" else range(len(steps)):
+            state = State(state.h + dhidden[steps[n]], state.c)
+            if places[n] >= 0:
+                state = cell.back(int(places[n]), state)
+        found[steps[on[part]]] = cell.arrived()
+        return state
+
+
+class HeldSteps:
+    """Steps of a cell as the rule sees them: linear in their signals, with the gates as factors."""
+
+    def __init__(self, moment: Moment, ledger: Ledger) -> None:
+        M, p, dropout = moment, moment.p, moment.dropout
+        wide = np.float64
+        self.ledger, self.parameters = ledger, p
+        self.weight = M.W[CANDIDATE].astype(wide)
+        self.recurrent = self.weight[:, : p.recurrent_size]
+        self.bias = p.bias[CANDIDATE].astype(wide)
+        self.z = M.z.astype(wide)
+        a = self.z @ self.weight.T + self.bias
+        forget, c_prev = M.f.astype(wide), M.c_prev.astype(wide)
+        self.carried, self.written = forget * c_prev, M.i.astype(wide) * M.g.astype(wide)
+        cell = self.carried + self.written
+        self.denominators = {"candidate": a + ledger.stabilizer(a), "cell": cell + ledger.stabilizer(cell)}
+        self.stabilizers = {"candidate": ledger.stabilizer(a), "cell": ledger.stabilizer(cell)}
+        self.ratios = {name: np.zeros_like(z) for name, z in self.denominators.items()}
+        self.unprojected = M.m.astype(wide)
+        self.projection = None if p.projection is None else p.projection.astype(wide)
+        self.zoneout = {}
+        new_h = self.unprojected if self.projection is None else M.r.astype(wide)
+        sides = {"h": (dropout.zoneout_hidden, M.h_prev, new_h), "c": (dropout.zoneout_cell, c_prev, M.c_new)}
+        for name, (kept, old, new) in sides.items():
+            if kept is not None:
+                self.zoneout[name] = (kept * old.astype(wide), (1 - kept) * new.astype(wide))
+
+    def back(self, n: int, state: State) -> State:
+        """Return the relevance of the states before step `n`, given that of the states after it."""
+        ledger, (h, c) = self.ledger, state
+        h, old_h = self._before_zoneout("h", n, h)
+        if self.projection is not None:
+            m = self.unprojected[n]
+            h = m * (ledger.ratio(h, m @ self.projection.T) @ self.projection)
+        c, old_c = self._before_zoneout("c", n, c)
+        ratio = (c + h) / self.denominators["cell"][n]
+        self.ratios["cell"][n] = ratio
+        self.ratios["candidate"][n] = ratio = ratio * self.written[n] / self.denominators["candidate"][n]
+        size = self.recurrent.shape[1]
+        return State(
+            old_h + self.z[n, :size] * (ratio @ self.recurrent), old_c + self.carried[n] * self.ratios["cell"][n]
+        )
+
+    def _before_zoneout(self, name: str, n: int, relevance: Array) -> tuple[Array, Array | float]:
+        """Return the relevance of a new state, and of the old one that was kept in part."""
+        if name not in self.zoneout:
+            return relevance, 0.0
+        old, new = (side[n] for side in self.zoneout[name])
+        ratio = self.ledger.ratio(relevance, old + new)
+        return ratio * new, ratio * old
+
+    def arrived(self) -> Array:
+        """Return the relevance of the inputs of all steps, and keep the shares of their biases and stabilisers."""
+        for name, ratio in self.ratios.items():
+            self.ledger.keep(ratio * self.stabilizers[name])
+        ratio, size = self.ratios["candidate"], self.recurrent.shape[1]
+        self.ledger.keep(ratio * self.bias)
+        found: Array = self.z[:, size:] * (ratio @ self.weight[:, size:])
+        return found
+
+
+def relevance(target: Target, epsilon: float = 0.001) -> tuple[Array, States, Ledger]:
+    """Return the relevance of the input (time, features) and of each initial state, and what was kept by neither.
+
+    Raises
+    ------
+    OptionError
+        If a cell has layer norm, or epsilon is not a positive number.
+    """
+    if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < np.inf:
+        raise OptionError(f"epsilon must be a positive number, not {epsilon!r}")
+    require_no_norm(target, "relevance propagation")
+    ledger = Ledger(float(epsilon))
+    cells = target.lstm.cells()
+    with working("passing relevance back", len(cells) * target.lstm.num_steps) as done:
+        layers = [
+            {way: RelevanceRun(cell, ledger, done) for way, cell in layer.items()} for layer in target.lstm.layers
+        ]
+        seed, value = target.weight * target.output, np.array(target.value)
+        if np.count_nonzero(target.weight) > 1 or target.bias:  # a sum, and not one entry of the output alone
+            ratio = ledger.ratio(value, value)
+            ledger.keep(target.bias * ratio)
+            seed = seed * ratio
+        found, states = back_through(target, layers, seed, ledger.unmerged)
+    return found[:, 0], tuple(tuple(State(one.h[0], one.c[0]) for one in row) for row in states), ledger
+
+
+def require_no_norm(target: Target, purpose: str) -> None:
+    """Raise OptionError where a cell has layer norm; `purpose` is the subject of the sentence."""
+    for (layer, way), cell in target.lstm.cells().items():
+        if (norm := cell.parameters.variant.layer_norm) != "none":
+            raise OptionError(f"{purpose} has no rule for layer norm; the cell of layer {layer}, {way}, has {norm!r}")

@@ -1,0 +1,241 @@
+"""What is explained: one number of a run, a weighted sum of what an LSTM puts out at one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask, index, numbers
+from gatewise.errors import OptionError, ShapeError
+from gatewise.insight.naming import step_name
+from gatewise.labels import Measure
+from gatewise.layers.merging import merge, shown
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.network import Network, NetworkTrace
+from gatewise.trace import Trace
+
+Output = int | str | npt.ArrayLike
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Target:
+    """One number of a run of one sequence: weight · y + bias, y being what the LSTM puts out at one step.
+
+    Attributes
+    ----------
+    lstm : LSTMTrace
+        The run of the one sequence, with a batch of one.
+    places : dict of int
+        For each direction of the last layer, the step whose hidden state is read; they differ where the final states
+        of two directions are.
+    weight : array
+        In the shape of y.
+    bias : float
+        The constant part: that of the head.
+    value : float
+        The number, in float64.
+    name : str
+        What it is called in a sentence: ``output q at step 6``.
+    before : str
+        The activation of the head, which comes after this number; empty where there is none.
+    measure : Measure or None
+        What it measures, where the labels say so and no activation comes after it.
+    sequence : int
+        Which sequence of the batch.
+    tokens : array of int (time,) or None
+        What was embedded.
+    network : Network or None
+        Whose run it is, where it is that of a network.
+    """
+
+    lstm: LSTMTrace
+    places: dict[str, int]
+    weight: Array
+    bias: float
+    value: float
+    name: str
+    before: str = ""
+    measure: Measure | None = None
+    sequence: int = 0
+    tokens: npt.NDArray[np.integer[Any]] | None = None
+    network: Network | None = None
+
+    @property
+    def first(self) -> Trace:
+        """A cell of the first layer, which reads the input."""
+        return next(iter(self.lstm.layers[0].values()))
+
+    @property
+    def x(self) -> Array:
+        """The input of the LSTM (time, features), in float64; 0 where a step is not valid."""
+        x = self.first._require_everything("an attribution")[:, 0].astype(np.float64)
+        return x if self.valid is None else np.where(self.valid[:, None], x, 0.0)
+
+    @property
+    def valid(self) -> Mask | None:
+        """Which steps are valid (time,); None means all."""
+        return None if self.first.valid is None else self.first.valid[:, 0]
+
+    @property
+    def step(self) -> int | None:
+        """The step whose output is read; None where the final states are, of two directions."""
+        steps = set(self.places.values())
+        return steps.pop() if len(steps) == 1 else None
+
+    def of(self, hidden: list[Array]) -> Array:
+        """Return the number (…,) for hidden states (…, recurrent) of each direction of the last layer."""
+        y = merge([one.astype(np.float64) for one in hidden], self.lstm.merge[-1])
+        found: Array = (y * self.weight).reshape(*hidden[0].shape[:-1], -1).sum(-1) + self.bias
+        return found
+
+    @property
+    def hidden(self) -> list[Array]:
+        """The hidden state (recurrent,) that is read of each direction of the last layer, in float64."""
+        top = self.lstm.layers[-1]
+        return [top[way].hidden_state[place, 0].astype(np.float64) for way, place in self.places.items()]
+
+    @property
+    def output(self) -> Array:
+        """What the LSTM puts out at the step, in float64."""
+        return merge(self.hidden, self.lstm.merge[-1])
+
+    @property
+    def said(self) -> str:
+        """The number in words, to begin a sentence with: its name, its value, and what comes after it."""
+        before = f", before its {self.before}," if self.before else ""
+        name = self.name[0].upper() + self.name[1:]
+        return f"{name}{before} is {self.value:.4g}"
+
+
+def target(
+    trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | None = None, sequence: int = 0
+) -> Target:
+    """Return the number of a run that is to be explained.
+
+    Parameters
+    ----------
+    trace : NetworkTrace, LSTMTrace or Trace
+        One that keeps everything. Of the `Trace` of one cell, the hidden states are the output.
+    output : int, str or array
+        Which output of the network or the LSTM, by its number or its name (`Labels.outputs`); or an array in the shape
+        of the LSTM's output at one step, whose sum with that output, entry by entry, is the number. Where a head has an
+        activation, the number is the one before it.
+    t : int, optional
+        The step, in the input's time; by default the last valid one, in the direction of the run. Negative counts from
+        the end. A network that reads the final states has no such step.
+    sequence : int
+        Which sequence of the batch.
+
+    Returns
+    -------
+    Target
+
+    Raises
+    ------
+    OptionError
+        If there is no such output, step or sequence, the step is not valid, or the number is not finite.
+    ShapeError
+        If an array has another shape.
+    NotKeptError
+        If the trace did not keep everything.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> from gatewise.layers import LSTM
+    >>> cell, x, *_ = latch()
+    >>> found = target(LSTM.from_cells(cell).trace(x))
+    >>> found.name, round(found.value, 3)
+    ('output 0 at step 6', 0.75)
+    """
+    network, lstm, tokens = None, trace, None
+    if isinstance(trace, NetworkTrace):
+        network, lstm, tokens = trace.network, trace.lstm, trace.tokens
+    if isinstance(lstm, Trace):
+        lstm = _of_a_cell(lstm)
+    if not isinstance(lstm, LSTMTrace):
+        raise OptionError(
+            f"an output is explained of a NetworkTrace, an LSTMTrace or a Trace, not of {type(trace).__name__}"
+        )
+    sequence = index("sequence", sequence, lstm.batch_size, "this trace")
+    one = _one_sequence(lstm, sequence)
+    places, when = _places(one, t, sequence, final=network is not None and network.reads == "last")
+    weight, bias, name, before = _functional(trace, one, output)
+    labels = trace.labels if isinstance(trace, NetworkTrace) else one.labels
+    measure = None if before else labels.measures.get(name.removeprefix("output "))
+    if tokens is not None:
+        tokens = tokens if tokens.ndim == 1 else tokens[:, sequence]
+    found = Target(one, places, weight, bias, np.nan, f"{name} at {when}", before, measure, sequence, tokens, network)
+    value = float(found.of(found.hidden))
+    if not np.isfinite(value):
+        raise OptionError(f"{found.name} is {value}, which cannot be explained")
+    return replace(found, value=value)
+
+
+def _of_a_cell(trace: Trace) -> LSTMTrace:
+    """Return the trace of a cell as that of an LSTM of one layer."""
+    trace._require_everything("an attribution")
+    hidden = shown(trace.hidden_state, trace.valid, "zeros", reverse=trace.direction == "backward")
+    return LSTMTrace(({trace.direction: trace},), hidden, ("concat",))
+
+
+def _one_sequence(trace: LSTMTrace, sequence: int) -> LSTMTrace:
+    key = slice(sequence, sequence + 1)
+    layers = tuple({way: cell[:, key] for way, cell in layer.items()} for layer in trace.layers)
+    return LSTMTrace(layers, trace.output[:, key], trace.merge, trace.masked_output)
+
+
+def _places(trace: LSTMTrace, t: int | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:
+    """Return the step that is read of each direction, and what it is called."""
+    top, steps = trace.layers[-1], trace.num_steps
+    cell = next(iter(top.values()))
+    valid = np.arange(steps) if cell.valid is None else np.flatnonzero(cell.valid[:, 0])
+    if not valid.size:
+        raise OptionError(f"an output is explained at a valid step; sequence {sequence} of this trace has none")
+    if final:
+        if t is not None:
+            raise OptionError(f"this network reads the final states, so there is no step t to choose; it was {t!r}")
+        return {way: steps - 1 if way == "forward" else 0 for way in top}, "the end"
+    if t is None:
+        t = int(valid[0 if tuple(top) == ("backward",) else -1])
+    t = index("step", t, steps, "this trace")
+    if t not in valid:
+        raise OptionError(
+            f"step {t} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
+        )
+    return dict.fromkeys(top, t), step_name(trace.layers[0][next(iter(top))], t)
+
+
+def _functional(trace: Any, one: LSTMTrace, output: Output) -> tuple[Array, float, str, str]:
+    """Return the weight and the bias of an output, its name, and the activation that comes after it."""
+    shape = one.output.shape[2:]
+    if not isinstance(output, (int, np.integer, str, bool)):
+        weight = numbers("output", output, np.float64)
+        if weight.shape != shape:
+            raise ShapeError(f"output has shape {weight.shape}; as weights of the LSTM's output it must be {shape}")
+        if not np.isfinite(weight).all():
+            raise OptionError("output must hold finite numbers")
+        return weight, 0.0, "the weighted sum of outputs", ""
+    head = trace.network.head if isinstance(trace, NetworkTrace) else None
+    count = int(np.prod(shape)) if head is None else len(head.weight)
+    names = one.labels.outputs if not isinstance(trace, NetworkTrace) else trace.labels.outputs
+    if names is not None and len(names) != count:
+        names = None  # those of one direction, where two are not merged
+    place = _place(output, names, count)
+    name = f"output {place if names is None else names[place]}"
+    if head is None:
+        return np.eye(1, count, place).reshape(shape), 0.0, name, ""
+    before = "" if head.activation is None else str(head.activation)
+    return head.weight[place].astype(np.float64), float(np.asarray(head.bias)[place]), name, before
+
+
+def _place(output: object, names: Any, count: int) -> int:
+    if not isinstance(output, str):
+        return index("output", output, count, "this model")
+    if names is None or output not in names:
+        allowed = f"outputs {', '.join(map(str, names))}" if names else f"outputs 0 to {count - 1}, without names"
+        raise OptionError(f"there is no output {output!r}; this model has {allowed}")
+    return int(list(names).index(output))

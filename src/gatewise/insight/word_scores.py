@@ -1,0 +1,168 @@
+"""What did each word say? Word importance scores on a linear head, from how the cell state moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.errors import OptionError
+from gatewise.insight.answer import Answer
+from gatewise.insight.naming import step_name
+from gatewise.insight.retention import retained, written
+from gatewise.insight.target import Output, Target, target
+from gatewise.layers.merging import unmerge
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.network import NetworkTrace
+from gatewise.trace import Trace
+
+LAW = "the scores of all steps and the initial state's share add up to the output less the head's bias"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WordScores(Answer):
+    """The word importance scores of all steps, in logarithms: exp of a score is the factor of the paper.
+
+    Attributes
+    ----------
+    beta : array (time,)
+        W (o_T ⊙ (tanh(c_t) - tanh(c_{t-1}))).
+    gamma : array (time,)
+        The same of what is left of the cell states at step T, after the forget gates since.
+    initial_beta, initial_gamma : float
+        The initial state's shares.
+    value, bias : float
+        The output, and the head's bias.
+    """
+
+    beta: Array
+    gamma: Array
+    initial_beta: float
+    initial_gamma: float
+    value: float
+    bias: float
+
+
+def word_scores(
+    trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | None = None, sequence: int = 0
+) -> WordScores:
+    """Return how much each step moved an output, by the cell states of the last layer.
+
+    Murdoch and Szlam, "Automatic Rule Extraction from Long Short Term Memory Networks" (2017). An output is
+    W (o_T ⊙ tanh(c_T)) + b, and tanh(c_T) is a sum of changes, in one of two ways. In the first (β), step t has
+    W (o_T ⊙ (tanh(c_t) - tanh(c_{t-1}))). The second (γ) counts what the forget gates leave of it until T: with
+    s_t = c_0 F_1 … F_T + Σ_{k≤t} w_k F_{k+1} … F_T, where w_k is what step k wrote, step t has
+    W (o_T ⊙ (tanh(s_t) - tanh(s_{t-1}))). The paper multiplies the exponentials of these scores.
+
+    Parameters
+    ----------
+    trace : NetworkTrace, LSTMTrace or Trace
+        One that keeps everything.
+    output, t, sequence
+        What is explained: see `gatewise.insight.target`.
+
+    Returns
+    -------
+    WordScores
+        With a row for the initial state and one for each step: ``time``, ``token`` where there are tokens, ``beta``,
+        ``gamma``.
+
+    Raises
+    ------
+    OptionError
+        If there is no such output, step or sequence, or the output is no such sum in the last layer: with a clip of
+        its cell state or projection, Haste's layer norm, zoneout of the hidden state, or directions that are
+        multiplied.
+    NotKeptError
+        If the trace did not keep everything.
+
+    Notes
+    -----
+    Law: the scores and the initial state's share add up to the output less the head's bias, for β and for γ. Time and
+    memory are linear in the number of steps and units.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> from gatewise.layers import LSTM
+    >>> cell, x, *_ = latch()
+    >>> print(word_scores(LSTM.from_cells(cell).trace(x)))
+    Output 0 at step 6 is 0.7503; by its cell states, step 0 moved it most, by 0.7566.
+    """
+    aim = target(trace, output, t, sequence)
+    aim.lstm.require_unedited("a word score")
+    _require_a_sum(aim)
+    top = aim.lstm.layers[-1]
+    parts = unmerge(aim.weight, aim.hidden, aim.lstm.merge[-1])
+    kinds = np.zeros((2, aim.lstm.num_steps + 1))  # a row for β and one for γ, the initial state first
+    for (way, cell), weight in zip(top.items(), parts, strict=True):
+        kinds += _scores(cell, aim.places[way], weight)
+    (first_beta, *_), (first_gamma, *_) = kinds
+    total = aim.value - aim.bias
+    terms = np.abs(kinds).sum(1) + abs(aim.value) + abs(aim.bias)
+    names = ["the initial state", *(step_name(aim.first, n) for n in range(aim.lstm.num_steps))]
+    columns = {"time": np.array(["initial state", *names[1:]])}
+    if aim.tokens is not None:
+        columns["token"] = np.array(["", *map(str, aim.tokens)])
+    largest = int(np.argmax(np.abs(kinds[0])))
+    return WordScores(
+        columns={**columns, "beta": kinds[0], "gamma": kinds[1]},
+        sentence=f"{aim.said}; by its cell states, {names[largest]} moved it most, by {kinds[0, largest]:.4g}.",
+        law=LAW,
+        residual=float(np.max(np.abs(kinds.sum(1) - total) / np.where(terms > 0, terms, 1.0))),
+        beta=kinds[0, 1:],
+        gamma=kinds[1, 1:],
+        initial_beta=float(first_beta),
+        initial_gamma=float(first_gamma),
+        value=aim.value,
+        bias=aim.bias,
+    )
+
+
+def _scores(cell: Trace, place: int, weight: Array) -> Array:
+    """Return both scores (2, 1 + time) of a cell, given the weight (recurrent,) of its hidden state at a step."""
+    p, forward = cell.parameters, cell.direction == "forward"
+    order = np.arange(place + 1) if forward else np.arange(len(cell) - 1, place - 1, -1)
+    if cell.valid is not None:
+        order = order[cell.valid[order, 0]]
+    found = np.zeros((2, len(cell) + 1))
+    if not len(order):
+        raise OptionError("word scores need a valid step at or before the output; this run has none")
+    last = cell.moment((order[-1:], 0))
+    unprojected = weight if p.projection is None else weight @ p.projection.astype(np.float64)
+    factor = unprojected * last.o[0].astype(np.float64)
+    shown = p.variant.activation("c")
+    start = cell.initial.c[0].astype(np.float64)
+    states = cell.cell_state[order, 0].astype(np.float64)
+    kept, wrote = retained(cell)[order, 0], written(cell)[order, 0]
+    if cell.dropout.zoneout_cell is not None:  # the hidden state is computed before the cell state's zoneout
+        states[-1] = last.c_new[0]
+        kept[-1], wrote[-1] = last.f[0], last.i[0] * last.g[0]
+    beta = shown(np.concatenate([start[None], states])) @ factor
+    since = np.cumprod(np.concatenate([np.ones((1, kept.shape[1])), kept[::-1]]), axis=0)[::-1]  # F_t … F_T; last: 1
+    left = np.cumsum(np.concatenate([(start * since[0])[None], wrote * since[1:]]), axis=0)
+    gamma = shown(left) @ factor
+    for row, levels in zip(found, (beta, gamma), strict=True):
+        row[0] = levels[0]
+        row[order + 1] = np.diff(levels)
+    return found
+
+
+def _require_a_sum(aim: Target) -> None:
+    """Raise OptionError where the output is no sum of what the cell states of the last layer show."""
+    top = aim.lstm.layers[-1]
+    reasons = []
+    if len(top) > 1 and aim.lstm.merge[-1] == "mul":
+        reasons.append("directions that are not multiplied; the last layer merges by 'mul'")
+    for cell in top.values():
+        variant = cell.parameters.variant
+        if variant.layer_norm == "haste":
+            reasons.append("an output of the cell state itself; the last layer has Haste's layer norm between them")
+        if variant.cell_clip is not None or variant.projection_clip is not None:
+            clip = "cell_clip" if variant.cell_clip is not None else "projection_clip"
+            reasons.append(f"states that are not clipped; the last layer has {clip}")
+        if cell.dropout.zoneout_hidden is not None:
+            reasons.append("hidden states without zoneout; the last layer has zoneout_hidden")
+    if reasons:
+        raise OptionError(f"word scores need {reasons[0]}")

@@ -1,0 +1,191 @@
+"""The picture of an attribution: the share of each step or feature in an output; the initial state's is apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.errors import OptionError, one_of
+from gatewise.insight.attribution import WORDS, Attribution
+from gatewise.insight.attribution import attribution as data
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.network import NetworkTrace
+from gatewise.palette import CIVIDIS, VIK
+from gatewise.plot import drawing
+from gatewise.trace import Trace
+
+KINDS = ("series", "features")
+MOST_STEPS = 1000  # beyond which a part is drawn
+MOST_LINES = 5  # features whose input is drawn
+DASHES = ("-", "--", "-.", ":", (0, (1, 3)))
+
+
+def attribution(
+    trace: Trace | LSTMTrace | NetworkTrace | Attribution,
+    ax: Any = None,
+    *,
+    kind: str = "series",
+    steps: tuple[int, int] | None = None,
+    **options: Any,
+) -> Any:
+    """Draw why an output is what it is: the share of each step of the input, and apart that of the initial state.
+
+    Parameters
+    ----------
+    trace : NetworkTrace, LSTMTrace, Trace or Attribution
+        A run, or the record of it that `plot.data.attribution` returns.
+    ax : sequence of Axes, or Figure, optional
+        What to draw on: two Axes; by default a new figure.
+    kind : {"series", "features"}
+        ``series``: the input, and under it a bar for the share of each step. ``features``: the share of each feature of
+        each step as a colour, and under it the bars.
+    steps : (int, int), optional
+        Draw the steps from the first up to, but not including, the second. By default all; of a run of more than 1,000
+        steps, those around the shares, so that 99.9 % of their absolute values can be seen.
+    **options
+        Those of `plot.data.attribution`: ``output``, ``t``, ``sequence``, ``method`` and the options of the method.
+
+    Returns
+    -------
+    array of Axes
+        The input or the features, and the steps.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    OptionError
+        As `plot.data.attribution`; or if the method has no shares of features.
+    NotKeptError, ShapeError
+        As `plot.data.attribution`.
+
+    Notes
+    -----
+    The input is that of the features with the largest shares, five at most. Of a long run, the least and the greatest
+    value of each pixel are kept. A triangle shows the step whose output it is. Steps that are not valid are hatched.
+    """
+    one_of("kind", kind, KINDS)
+    record = _part(drawing.taken(trace, Attribution, data, options), steps)
+    rows = len(record.features) if kind == "features" else 0
+    first = min(6.0, 1.2 + 0.12 * max(8, rows)) if rows else 1.6
+    axes = drawing.panels(ax, 2, [first, 1.8], (8, min(9, first + 2.4)))
+    if kind == "features":
+        _features(axes[0], record)
+    else:
+        _input(axes[0], record)
+    _bars(axes[1], record)
+    axes[0].set_title(drawing.inert(f"{record.target} ({record.value:.3g}), by {WORDS[record.method]}"))
+    for one in axes:
+        drawing.hatched(one, drawing.time_axis(one, record.times), record.valid)
+    left, right = _initial(axes[1], record)
+    for one in axes:
+        one.set_xlim(left, right)
+        if record.times.dtype.kind in "iu":  # no numbers beside the initial state
+            one.set_xticks([place for place in one.get_xticks() if record.times[0] <= place <= record.times[-1]])
+    return axes
+
+
+def _features(ax: Any, record: Attribution) -> None:
+    if record.by_step is None:
+        raise OptionError(f"{record.method} has shares of steps alone, not of features; kind='series' draws them")
+    off = np.zeros(len(record.times), bool) if record.valid is None else ~record.valid
+    values = np.where(off[:, None], np.nan, record.by_step)
+    limits = drawing.about_zero(values)
+    drawing.heatmap(ax, values, record.times, record.features, None, VIK, limits, label=_share(record))
+    ax.set_ylabel("feature")
+
+
+def _input(ax: Any, record: Attribution) -> None:
+    """Draw the features that matter most, in shades that differ in lightness, and in dashes."""
+    count = len(record.features)
+    sizes = np.abs(np.zeros((1, count)) if record.by_step is None else record.by_step).sum(0)
+    chosen = np.sort(np.argsort(-sizes, kind="stable")[:MOST_LINES])
+    shades = drawing.colours(CIVIDIS)(np.linspace(0.0, 0.75, len(chosen)) + (0.25 if drawing.dark() else 0))
+    places = drawing.time_axis(ax, record.times)
+    values = record.input if record.valid is None else np.where(record.valid[:, None], record.input, np.nan)
+    same = len({record.measures[place] for place in chosen}) == 1
+    for line, place in enumerate(chosen):
+        measure = "" if same else record.measures[place]
+        name = f"{record.features[place]}: {measure}" if measure else record.features[place]
+        label = drawing.shortened(name, 32)
+        drawing.series(ax, places, values[:, place], color=shades[line], linestyle=DASHES[line], label=label)
+    ax.set_ylabel(drawing.inert(record.measures[chosen[0]]) if same and record.measures[chosen[0]] else "input")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
+def _bars(ax: Any, record: Attribution) -> None:
+    """Draw a bar for each step; of a long run, for the steps that a picture can show."""
+    places = drawing.time_axis(ax, record.times)
+    shown = drawing.reduced(record.scores)
+    edges = drawing.edges_of(places)
+    least = (edges[-1] - edges[0]) / 600
+    middles = (edges[shown] + edges[shown + 1]) / 2
+    widths = np.maximum(0.8 * (edges[shown + 1] - edges[shown]), least)
+    _drawn(ax, middles, widths, record.scores[shown])
+    ax.axhline(0, color=drawing.ink(), linewidth=0.5)
+    if record.step is not None:  # where the output is read
+        top = ax.get_xaxis_transform()
+        ax.plot(places[record.step], 1.0, "v", transform=top, color=drawing.ink(), markersize=6, clip_on=False)
+    ax.set_ylabel(_share(record))
+
+
+def _drawn(ax: Any, middles: Array, widths: Array, heights: Array) -> None:
+    from matplotlib.collections import PolyCollection
+
+    left, right, zero = middles - widths / 2, middles + widths / 2, np.zeros_like(heights)
+    corners = [np.stack(pair, axis=-1) for pair in ((left, zero), (left, heights), (right, heights), (right, zero))]
+    colours = np.where(heights < 0, drawing.hue("negative"), drawing.hue("positive"))
+    ax.add_collection(PolyCollection(list(np.stack(corners, axis=1)), facecolor=colours, linewidth=0))
+    ax.autoscale_view(scalex=False)
+
+
+def _initial(ax: Any, record: Attribution) -> tuple[float, float]:
+    """Draw the initial state's share to the left of all steps; return the limits that the axis then needs."""
+    left, right = ax.get_xlim()
+    room = 0.08 * (right - left)
+    middle = np.array([left - room / 2])
+    _drawn(ax, middle, np.array([room / 3]), np.array([record.initial]))
+    ax.axvline(left, color=drawing.ink(), linewidth=0.8, linestyle=":")
+    small = abs(record.initial) < 5e-4 * np.max(np.abs(record.scores), initial=0.0)
+    said = f"initial\nstate\n{'~0' if small and record.initial else f'{record.initial:.2g}'}"
+    look = {"ha": "center", "va": "top", "fontsize": 7, "color": drawing.ink()}
+    ax.text(float(middle[0]), 0.97, said, transform=ax.get_xaxis_transform(), **look)
+    return left - room, right
+
+
+def _share(record: Attribution) -> str:
+    """Return what a share is measured in: what the output is."""
+    return drawing.inert(f"share ({record.measure.unit})" if record.measure and record.measure.unit else "share")
+
+
+def _part(record: Attribution, steps: tuple[int, int] | None) -> Attribution:
+    """Return the steps that are drawn."""
+    count = len(record.scores)
+    if steps is None:
+        first, stop = _around(record.scores) if count > MOST_STEPS else (0, count)
+    else:
+        first, stop = steps
+        if not (isinstance(first, int) and isinstance(stop, int) and 0 <= first < stop <= count):
+            raise OptionError(f"steps must be two of 0 to {count}, the first below the second, not {steps!r}")
+    within = slice(first, stop)
+    seen = record.step is not None and first <= record.step < stop
+    return replace(
+        record,
+        scores=record.scores[within],
+        by_step=None if record.by_step is None else record.by_step[within],
+        input=record.input[within],
+        times=record.times[within],
+        valid=None if record.valid is None else record.valid[within],
+        step=record.step - first if record.step is not None and seen else None,
+    )
+
+
+def _around(scores: Array) -> tuple[int, int]:
+    """Return the first step and the one after the last of those between which nearly all shares lie."""
+    total = np.cumsum(np.abs(scores))
+    first, last = np.searchsorted(total, [0.0005 * total[-1], 0.9995 * total[-1]])
+    room = max(50, int(last - first) // 10)
+    return max(0, int(first) - room), min(len(scores), int(last) + 1 + room)

@@ -1,0 +1,136 @@
+"""The record behind the story of one unit: the input, its gates, its cell state and its hidden state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask, index
+from gatewise.errors import NotKeptError
+from gatewise.insight.answer import Table
+from gatewise.insight.naming import times_of, unit_names
+from gatewise.keep import QUANTITIES
+from gatewise.plot.ordering import places
+from gatewise.plot.records.picking import called, limits_of, sequence_of, table, valid_of, values_of
+from gatewise.trace import Trace
+
+MOST_FEATURES = 5  # that are drawn where none are chosen
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Unit(Table):
+    """One unit of a cell, step by step.
+
+    Attributes
+    ----------
+    title : str
+        Which unit, of which sequence.
+    input : array (time, features)
+        The chosen features; none where the trace did not keep the input.
+    features : tuple of str
+        Their names.
+    measures : tuple of str
+        What each of them measures; empty where that is not known.
+    values : dict of array (time,)
+        The gates and states of the unit that the trace kept, by name; NaN at steps that are not valid. With a
+        projection, the hidden state is the one before it.
+    limits : dict of (float, float)
+        Between which numbers each gate lies.
+    times : array (time,)
+        Dates, names, or the numbers of the steps.
+    valid : boolean array (time,) or None
+        Which steps are valid; None means all.
+    """
+
+    title: str
+    input: Array
+    features: tuple[str, ...]
+    measures: tuple[str, ...]
+    values: dict[str, Array]
+    limits: dict[str, tuple[float, float]]
+    times: npt.NDArray[Any]
+    valid: Mask | None
+
+
+def unit(
+    trace: Trace,
+    unit: int | str = 0,
+    *,
+    sequence: int | str = 0,
+    features: int | str | Sequence[int | str] | None = None,
+) -> Unit:
+    """Return the input, the gates, the cell state and the hidden state of one unit of a cell, in one sequence.
+
+    Parameters
+    ----------
+    trace : Trace
+        One that kept any of them.
+    unit : int or str
+        Which hidden unit, or its name.
+    sequence : int or str
+        Which sequence of the batch, or its name.
+    features : int, str or a sequence of them, optional
+        Which features of the input, or their names. By default the 5 that move the unit most: by the sum over its gates
+        of the absolute weight, times the feature's standard deviation.
+
+    Returns
+    -------
+    Unit
+        With a row for each step: ``time``, each feature, and each quantity.
+
+    Raises
+    ------
+    OptionError
+        If there is no such unit, feature or sequence, there is no step, or this is not the trace of one cell.
+    NotKeptError
+        If the trace did not keep the unit, or kept nothing of it.
+    """
+    sequence = sequence_of(trace, sequence)
+    place = places(trace, unit)
+    projected = trace.parameters.projection is not None
+    left_out = "hidden_state" if projected else "unprojected_state"
+    kept = [name for name in QUANTITIES if name in trace.keep.quantities and name != left_out]
+    if not kept:
+        raise NotKeptError(
+            f"this trace kept nothing of a unit; it kept {', '.join(trace.keep.quantities) or 'nothing'}"
+        )
+    values = {name: values_of(trace, name, sequence, place)[:, 0] for name in kept}
+    shown = _features(trace, int(place[0]), sequence, features)
+    x = np.zeros((len(trace), 0)) if trace.input is None else trace.input[:, sequence][:, shown].astype(np.float64)
+    labels, times = trace.labels, times_of(trace)
+    names = tuple(labels.feature(place) for place in shown)
+    return Unit(
+        columns=table(times, [*names, *kept], np.concatenate([x, np.stack([*values.values()], axis=1)], axis=1)),
+        title=called(f"unit {unit_names(trace)[place[0]]}", trace, sequence),
+        input=x,
+        features=names,
+        measures=tuple(str(labels.measures.get(name, "")) for name in names),
+        values=values,
+        limits={name: limits_of(trace, name, values[name]) for name in kept},
+        times=times,
+        valid=valid_of(trace, sequence),
+    )
+
+
+def _features(trace: Trace, unit: int, sequence: int, features: Any) -> npt.NDArray[np.intp]:
+    """Return which features are drawn."""
+    count = trace.parameters.input_size
+    if trace.input is None:
+        if features is not None:
+            raise NotKeptError("this trace did not keep the input; it kept less (keep, units or every)")
+        return np.zeros(0, np.intp)
+    if features is not None:
+        names: list[Any] = list(trace.labels.features or ())
+        given = [features] if isinstance(features, (int, str, np.integer)) else features
+        found = [names.index(one) if one in names else index("feature", one, count, "this trace") for one in given]
+        return np.array(found, np.intp)
+    if count <= MOST_FEATURES:
+        return np.arange(count)
+    valid = valid_of(trace, sequence)
+    x = trace.input[:, sequence] if valid is None else trace.input[valid, sequence]
+    moves = np.abs(trace.parameters.input_weight[:, unit]).sum(0) * (x.std(0) if len(x) else 1.0)
+    return np.sort(np.argsort(-moves, kind="stable")[:MOST_FEATURES])

@@ -1,0 +1,126 @@
+"""The picture of a text that is coloured by a unit: a box for each character or token, in lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatewise.arrays import size
+from gatewise.errors import OptionError
+from gatewise.palette import CIVIDIS, VIK
+from gatewise.plot import drawing
+from gatewise.plot.records.text import Text
+from gatewise.plot.records.text import text as data
+from gatewise.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FONT = ("DejaVu Sans Mono",)  # comes with matplotlib
+SEEN = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "←"}  # what would not be
+LONGEST = 24  # letters of a token that are shown
+LINE = 0.22  # inches
+
+
+def text(trace: Trace | Text, ax: Any = None, *, width: int = 80, **options: Any) -> Axes:
+    """Draw the text that a cell read, each character or token on the colour of a unit's state or gate.
+
+    Parameters
+    ----------
+    trace : Trace or Text
+        A run of one cell, or the record of it that `plot.data.text` returns.
+    ax : Axes or Figure, optional
+        What to draw on; by default a new figure, as high as the text needs.
+    width : int
+        Letters in a line. A line also ends at a line break.
+    **options
+        Those of `plot.data.text`: ``text``, ``unit``, ``quantity``, ``sequence``.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    OptionError, ShapeError, NotKeptError
+        As `plot.data.text`.
+
+    Notes
+    -----
+    Blanks are shown as ·, line breaks as ↵, tabs as ⇥, other control characters as their codes. Gates are drawn from
+    dark (0) to light (1), states from blue (negative) to red. Steps that are not valid are hatched.
+    """
+    if isinstance(ax, (str, list, tuple)):
+        raise OptionError("the second argument of plot.text is an Axes; the text is given by its name, text=…")
+    record = drawing.taken(trace, Text, data, options)
+    size("width", width)
+    shown = [_visible(token) for token in record.tokens]
+    lefts, lines, widths = _places(record.tokens, shown, width)
+    count = lines[-1] + 1
+    across = max(10, int((lefts + widths).max()))
+    axes = drawing.one_panel(ax, (1 + 0.1 * width, 0.9 + LINE * max(3, count)))
+    _boxes(axes, record, lefts, lines, widths)
+    axes.set(xlim=(0, across if count == 1 else width), ylim=(max(3, count) - 0.5, -0.5))
+    axes.set_axis_off()
+    axes.set_title(drawing.inert(record.title), loc="left")
+    return axes
+
+
+def _visible(token: str) -> str:
+    """Return a token as it is shown: on one line, with a sign for what cannot be seen."""
+    found = "".join(SEEN.get(one, one if one.isprintable() else f"\\x{ord(one):02x}") for one in token) or "∅"
+    return drawing.inert(found if len(found) <= LONGEST else f"{found[: LONGEST - 1]}…", FONT)
+
+
+def _places(tokens: Any, shown: list[str], width: int) -> tuple[Any, Any, Any]:
+    """Return where each token begins, in which line, and how wide it is, in letters."""
+    apart = _apart(tokens)
+    lefts, lines, widths = [], [], []
+    left = line = 0
+    for token, said in zip(tokens, shown, strict=True):
+        wide = len(said.replace(r"\$", "$")) + apart
+        if left and left + wide > width:
+            left, line = 0, line + 1
+        lefts.append(left)
+        lines.append(line)
+        widths.append(wide)
+        left += wide
+        if token.endswith("\n"):
+            left, line = 0, line + 1
+    return np.array(lefts), np.array(lines), np.array(widths)
+
+
+def _apart(tokens: Sequence[str]) -> bool:
+    """Whether there is a gap behind each token: characters stand side by side."""
+    return any(len(token) > 1 for token in tokens)
+
+
+def _boxes(ax: Axes, record: Text, lefts: Any, lines: Any, widths: Any) -> None:
+    from matplotlib.collections import PolyCollection
+
+    gap = 0.1 if _apart(record.tokens) else 0.0
+    boxes = np.empty((len(lefts), 4, 2))
+    boxes[:, :, 0] = np.stack([lefts, lefts, lefts + widths - gap, lefts + widths - gap], axis=1)
+    boxes[:, :, 1] = np.stack([lines - 0.46, lines + 0.46, lines + 0.46, lines - 0.46], axis=1)
+    colours = drawing.colours(VIK if record.limits[0] < 0 else CIVIDIS)
+    filled = PolyCollection(list(boxes), cmap=colours, array=record.values, linewidth=0)
+    filled.set_clim(*record.limits)
+    ax.add_collection(filled)
+    if record.valid is not None and not record.valid.all():
+        look: dict[str, Any] = {"facecolor": "none", "edgecolor": drawing.ink(), "alpha": 0.4, "linewidth": 0}
+        ax.add_collection(PolyCollection(list(boxes[~record.valid]), hatch=drawing.HATCH, **look))
+    backs = filled.to_rgba(record.values)
+    light = drawing.luminance(backs) > 0.45
+    for place, token in enumerate(record.tokens):
+        colour = drawing.ink() if np.isnan(record.values[place]) else "black" if light[place] else "white"
+        middle = lefts[place] + (widths[place] - gap) / 2
+        letters = ax.text(
+            middle, lines[place], _visible(token), ha="center", va="center", color=colour, family=FONT[0], fontsize=9
+        )
+        letters.set_in_layout(False)  # there are thousands, all inside
+    high = min(1.0, 12 / (lines[-1] + 1))  # of the picture's height: it stays beside the first lines
+    ax.figure.colorbar(filled, ax=ax, pad=0.01, fraction=0.05, aspect=10, shrink=high, anchor=(0.0, 1.0))
