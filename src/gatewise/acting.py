@@ -15,7 +15,7 @@ from gatewise.equations import Moment
 from gatewise.parameters import DropoutMasks, Parameters
 
 
-class Change:
+class Effect:
     """What the edits of one step make of a quantity q (batch, ·): a given value, or clip(scale * q, low, high).
 
     Any series of edits comes to this. `fixed` says where it is a given `value`, `patched` where that is another run's.
@@ -71,7 +71,7 @@ class EditedMoment(Moment):
     ----------
     p, x, h_prev, c_prev, dropout, **known
         As in `Moment`; what is known is what the edits made of it.
-    changes : mapping of str to Change
+    effects : mapping of str to Effect
         By the letter of the quantity.
     """
 
@@ -82,23 +82,23 @@ class EditedMoment(Moment):
         h_prev: Array,
         c_prev: Array,
         dropout: DropoutMasks,
-        changes: Mapping[str, Change],
+        effects: Mapping[str, Effect],
         **known: Array,
     ) -> None:
         super().__init__(p, x, h_prev, c_prev, dropout, **known)
-        self.changes = changes
+        self.effects = effects
 
     def again(self, p: Parameters, x: Array, h_prev: Array, c_prev: Array) -> Moment:
         """Return the same step of other numbers: under the same masks and edits."""
-        return EditedMoment(p, x, h_prev, c_prev, self.dropout, self.changes)
+        return EditedMoment(p, x, h_prev, c_prev, self.dropout, self.effects)
 
     def through(self, k: str, dy: Array) -> Array:
         """Return the gradient with respect to a quantity as it is computed, given that to the edited one."""
-        return dy * self.changes[k].slope(self.computed(k)) if k in self.changes else dy
+        return dy * self.effects[k].slope(self.computed(k)) if k in self.effects else dy
 
     def computed(self, k: str) -> Array:
         """Return a quantity as its equation gives it, before it is edited."""
-        if k not in self.changes:
+        if k not in self.effects:
             return super().computed(k)
         kept = self.dropout.zoneout_cell if k == "c" else self.dropout.zoneout_hidden
         if k == "c":
@@ -112,7 +112,7 @@ class EditedMoment(Moment):
         return self.gate(k)
 
     def _edited(self, k: str, found: Array) -> Array:
-        return self.changes[k](found) if k in self.changes else found
+        return self.effects[k](found) if k in self.effects else found
 
     # Each takes what its equation gives in `Moment`, where what it is computed from is what edits made of it.
 
@@ -170,10 +170,10 @@ class Acting:
         self.rows = np.broadcast_to(np.arange(batch), (time, batch))
         self.edits = [(edit, _lookup(edit.steps, time), _lookup(edit.sequences, batch)) for edit in edits]
 
-    def changes(self, key: Any) -> dict[str, Change]:
+    def effects(self, key: Any) -> dict[str, Effect]:
         """Return what the edits make of each quantity at the steps that `key` selects from (time, batch)."""
         times, rows = np.atleast_1d(self.times[key]), np.atleast_1d(self.rows[key])
-        found: dict[str, Change] = {}
+        found: dict[str, Effect] = {}
         for edit, steps, sequences in self.edits:
             step, sequence = steps[times], sequences[rows]
             acts = np.flatnonzero((step >= 0) & (sequence >= 0))
@@ -182,7 +182,7 @@ class Acting:
             letter = EDITABLE[edit.quantity]
             if letter not in found:
                 width = self.p.recurrent_size if letter == "h" else self.p.hidden_size
-                found[letter] = Change((len(times), width), self.p.dtype)
+                found[letter] = Effect((len(times), width), self.p.dtype)
             value = edit.value if edit.action == "clamp" else edit.value[step[acts], sequence[acts]]
             units = np.arange(found[letter].value.shape[1]) if edit.units is None else np.array(edit.units)
             found[letter].add(edit.action, np.ix_(acts, units), value)
@@ -190,9 +190,9 @@ class Acting:
 
     def moment(self, key: Any, x: Array, h_prev: Array, c_prev: Array, dropout: DropoutMasks, **known: Array) -> Moment:
         """Return the moment of the steps that `key` selects."""
-        if not (changes := self.changes(key)):
+        if not (effects := self.effects(key)):
             return Moment(self.p, x, h_prev, c_prev, dropout, **known)
-        return EditedMoment(self.p, x, h_prev, c_prev, dropout, changes, **known)
+        return EditedMoment(self.p, x, h_prev, c_prev, dropout, effects, **known)
 
 
 def _lookup(places: Any, count: int) -> npt.NDArray[np.intp]:
@@ -204,6 +204,6 @@ def _lookup(places: Any, count: int) -> npt.NDArray[np.intp]:
     return found
 
 
-def changes_of(moment: Moment) -> Mapping[str, Change]:
+def effects_of(moment: Moment) -> Mapping[str, Effect]:
     """Return what edits make of the quantities of a step, by letter; none where it was not edited."""
-    return moment.changes if isinstance(moment, EditedMoment) else {}
+    return moment.effects if isinstance(moment, EditedMoment) else {}

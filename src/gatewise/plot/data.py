@@ -1,6 +1,6 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
-from gatewise.insight import attribution, contributions, saturation, timescales
+from gatewise.insight import attribution, change, contributions, saturation, timescales
 from gatewise.plot.records.gates import Gates, gates
 from gatewise.plot.records.states import States, states
 from gatewise.plot.records.text import Text, text
@@ -12,6 +12,7 @@ __all__ = [
     "Text",
     "Unit",
     "attribution",
+    "change",
     "contributions",
     "gates",
     "saturation",

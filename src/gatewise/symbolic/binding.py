@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.acting import changes_of
+from gatewise.acting import effects_of
 from gatewise.arrays import Array
 from gatewise.equations import Moment
 from gatewise.gates import PEEPHOLES, index
@@ -39,9 +39,9 @@ _PARTS = {D_H: "recurrent", D_X: "input", K_C: "zoneout_cell", K_H: "zoneout_hid
 def edited(moment: Moment) -> frozenset[tuple[str, str]]:
     """Return what edits do to the quantities of a step of one sequence: see `Form.edited`."""
     found = set()
-    for letter, change in changes_of(moment).items():
-        bounded = np.isfinite(change.low).any() or np.isfinite(change.high).any()
-        done = {"scale": (change.scale != 1).any(), "clamp": bounded, "set": change.fixed.any()}
+    for letter, effect in effects_of(moment).items():
+        bounded = np.isfinite(effect.low).any() or np.isfinite(effect.high).any()
+        done = {"scale": (effect.scale != 1).any(), "clamp": bounded, "set": effect.fixed.any()}
         found |= {(letter, how) for how, any_ in done.items() if any_}
     return frozenset(found)
 
@@ -129,8 +129,8 @@ def of_step(moment: Moment, program: Program) -> dict[Symbol, Any]:
     if moment.dropout.weight is not None:
         base, acting = ("U", moment.U) if form.split or form.haste else ("W", moment.W)
         found |= {Symbol(base, k): acting[index(k)] for k in p.variant.own}
-    for k, change in changes_of(moment).items():
-        named = {"scale": change.scale, "set": change.value, "low": change.low, "high": change.high}
+    for k, effect in effects_of(moment).items():
+        named = {"scale": effect.scale, "set": effect.value, "low": effect.low, "high": effect.high}
         found |= {Symbol(name, k): value[0] for name, value in named.items()}
     for one in program.forward:
         if (value := _of_moment(moment, one.left)) is not None:
@@ -163,7 +163,7 @@ def _of_moment(M: Moment, symbol: Symbol) -> Any:
         case "h_new":
             return M.r
         case "h":
-            return M.h if M.dropout.zoneout_hidden is not None or "h" in changes_of(M) else M.r
+            return M.h if M.dropout.zoneout_hidden is not None or "h" in effects_of(M) else M.r
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gatewise.acting import changes_of
+from gatewise.acting import effects_of
 from gatewise.gates import NAMES
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Sum, Symbol
@@ -116,9 +116,9 @@ def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
 
 def _edited(bound: BoundStep, letter: str, units: Sequence[int], names: meaning.Names) -> list[Block]:
     """What edits did to a quantity, where they did anything."""
-    if (change := changes_of(bound.M).get(letter)) is None:
+    if (effect := effects_of(bound.M).get(letter)) is None:
         return []
-    said = meaning.edited(change, bound.M.computed(letter), units, names)
+    said = meaning.edited(effect, bound.M.computed(letter), units, names)
     return [Sentence(said)] if said else []
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from gatewise.acting import Change
+from gatewise.acting import Effect
 from gatewise.arrays import Array
 from gatewise.diagnostics.gradient_check import Compared
 from gatewise.gates import NAMES, index
@@ -94,15 +94,15 @@ def hidden_state(step: Step, units: Sequence[int], names: Names) -> str:
     return _each(units, h, lambda k: f"puts out {short(h[k])}", names, "new hidden state")
 
 
-def edited(change: Change, computed: Array, units: Sequence[int], names: Names) -> str:
+def edited(effect: Effect, computed: Array, units: Sequence[int], names: Names) -> str:
     """Say of which units a quantity was edited, how, and what it would have been."""
-    after = change(computed)[0]
+    after = effect(computed)[0]
 
     def say(k: int) -> str:
-        how = ["patched from another run" if change.patched[0, k] else "set"] if change.fixed[0, k] else []
-        if change.scale[0, k] != 1 and not how:
-            how.append(f"scaled by {short(change.scale[0, k])}")
-        low, high = change.low[0, k], change.high[0, k]
+        how = ["patched from another run" if effect.patched[0, k] else "set"] if effect.fixed[0, k] else []
+        if effect.scale[0, k] != 1 and not how:
+            how.append(f"scaled by {short(effect.scale[0, k])}")
+        low, high = effect.low[0, k], effect.high[0, k]
         if np.isfinite(low) and np.isfinite(high):
             how.append(f"clamped between {short(low)} and {short(high)}")
         elif np.isfinite(low) or np.isfinite(high):
@@ -110,7 +110,7 @@ def edited(change: Change, computed: Array, units: Sequence[int], names: Names) 
         was, now = short(computed[0, k]), short(after[k])
         return f"{names(k)} was {' and '.join(how)}, {f'and stays {now}' if was == now else f'from {was} to {now}'}"
 
-    touched = [k for k in units if change.touched[0, k]]
+    touched = [k for k in units if effect.touched[0, k]]
     rest = len(touched) - _MOST
     more = [f"and {counted(rest, 'more unit')} edited"] if rest > 0 else []
     return f"Edited: {'; '.join([*(say(k) for k in touched[:_MOST]), *more])}." if touched else ""
