@@ -75,6 +75,8 @@ class EditedMoment(Moment):
         By the letter of the quantity.
     """
 
+    edited = True
+
     def __init__(
         self,
         p: Parameters,

@@ -64,7 +64,9 @@ class Moment:
         self.p, self.x, self.h_prev, self.c_prev, self.dropout = p, x, h_prev, c_prev, dropout
         self.__dict__.update(known)  # where Python looks before it calls a cached property
 
-    # What `gatewise.edits` puts something else in the place of.
+    # What is another thing where edits act: in `gatewise.acting.EditedMoment`.
+
+    edited = False
 
     def again(self, p: Parameters, x: Array, h_prev: Array, c_prev: Array) -> Moment:
         """Return the same step of other numbers, under the same masks."""

@@ -77,7 +77,7 @@ class Keep:
         return tuple(self.gate_letters.find(letter) for letter in gates.LETTERS)
 
     def shapes(
-        self, p: Parameters, time: int, batch: int, dropout: DropoutMasks = NO_DROPOUT, *, apart: bool = False
+        self, p: Parameters, time: int, batch: int, dropout: DropoutMasks = NO_DROPOUT, apart: bool = False
     ) -> dict[str, tuple[int, ...]]:
         """Return the shape of each array that a trace of a run holds: the gates side by side, then the states.
 

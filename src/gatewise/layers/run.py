@@ -125,7 +125,7 @@ def planned(
         for place, (cell, direction) in enumerate(zip(row, stack.directions, strict=True)):
             p, masks = cell.parameters, None if given.dropout is None else given.dropout[number][place]
             dropout = (masks or NO_DROPOUT).fit(p, time, batch)
-            edits = edited.get((number, direction), ())
+            edits = edited.get((number, direction), ()) if edited else ()
             layer[direction] = CellPlan(
                 parameters=p,
                 direction=direction,
@@ -134,9 +134,9 @@ def planned(
                 valid=given.valid,
                 dropout=dropout,
                 keep=keep,
-                engine=choose(given.engine, p, edited=bool(edited)).NAME,
+                engine=(choose(given.engine, p, edited=True) if edited else choose(given.engine, p)).NAME,
                 labels=NO_LABELS if labels is None else labels[number][place],
-                shapes=keep.shapes(p, time, batch, dropout, apart=states_apart(edits)),
+                shapes=keep.shapes(p, time, batch, dropout, states_apart(edits) if edits else False),
                 edits=edits,
             )
         layers.append(layer)
@@ -239,10 +239,8 @@ def traced(plan: Plan, x: npt.ArrayLike, out: LSTMTrace | None = None) -> LSTMTr
             np.copyto(views["input"], read)
             read, written = views["input"], []
         written.append(np.asarray(x))
-    patched = (edit.value for cells in plan.layers for cell in cells.values() for edit in cell.edits)
-    for values in patched if out is not None else ():
-        if isinstance(values, np.ndarray) and any(np.may_share_memory(values, one) for one in views.values()):
-            raise OptionError("a patch cannot be taken from the trace whose arrays are overwritten: out")
+    if out is not None:
+        _require_other_patches(plan, list(views.values()))
     if any(np.may_share_memory(read, one) for one in written) or (plan.keep.everything and not read.flags.owndata):
         read = read.copy()
     trace = plan.trace(*run(plan, read, views, views.get("output")))
@@ -250,6 +248,13 @@ def traced(plan: Plan, x: npt.ArrayLike, out: LSTMTrace | None = None) -> LSTMTr
         one.locked()
     lock(trace.output)
     return trace
+
+
+def _require_other_patches(plan: Plan, written: Sequence[Array]) -> None:
+    """Raise OptionError where an edit patches from what the run overwrites."""
+    for edit in (edit for layer in plan.layers for cell in layer.values() for edit in cell.edits):
+        if isinstance(edit.value, np.ndarray) and any(np.may_share_memory(edit.value, one) for one in written):
+            raise OptionError("a patch cannot be taken from the trace whose arrays are overwritten: out")
 
 
 def _taken_again(plan: Plan, earlier: LSTMTrace) -> dict[str, Array]:
