@@ -111,7 +111,10 @@ def _artist(artist) -> str:
     elif isinstance(artist, AxesImage):
         where = f"{_numbers(artist.get_array())} in {_few(artist.get_extent())}"
     elif isinstance(artist, Patch):
-        where = _numbers(artist.get_path().transformed(artist.get_patch_transform()).vertices)
+        corners = artist.get_path().transformed(artist.get_patch_transform()).vertices
+        where = _numbers(corners)
+        if len(corners) == 5 and all(len(np.unique(one)) == 2 for one in corners.T):  # whatever the class behind it
+            what, where = "box", f"{_few(corners.min(0))} to {_few(corners.max(0))}"
     elif isinstance(artist, Collection):
         paths = np.concatenate([path.vertices for path in artist.get_paths()] or [np.zeros((0, 2))])
         offsets = np.ma.filled(np.ma.asarray(artist.get_offsets(), dtype=float), np.nan)

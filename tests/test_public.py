@@ -137,7 +137,12 @@ def test_types_are_shipped_with_the_package():
 
 # What public names return.
 
-PLACES = ("gatewise", "gatewise.walkthrough", "gatewise.symbolic")  # packages whose `__all__` gives out types
+PLACES = (
+    "gatewise",
+    "gatewise.insight",
+    "gatewise.walkthrough",
+    "gatewise.symbolic",
+)  # packages whose `__all__` gives out types
 
 
 def named_in(annotation: object, module: ModuleType) -> set[type]:

@@ -19,7 +19,7 @@ from gatewise.cli import COMMANDS, app
 from gatewise.cli.usage import flowing
 from gatewise.interop import onnx
 
-NAMES = [command.__name__ for command in COMMANDS]
+NAMES = list(COMMANDS)
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +55,7 @@ def test_every_command_is_listed_in_the_order_in_which_they_are_met(capsys):
     help = shown(capsys, "--help")
     places = [help.index(f"│ {name} ") for name in NAMES]
     assert places == sorted(places)
+    assert not re.search(r"│ \w+ +│", help)  # each says what it does
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -121,7 +122,7 @@ def test_a_file_to_write_is_named_by_o_wherever_it_is_named_by_output(name):
     names = [argument.names for argument in app[name].assemble_argument_collection()]
     for some in names:
         assert ("--output" in some) == ("-o" in some), some
-    assert sum("-o" in some for some in names) == (name in ("walk", "exercise", "trace", "convert"))
+    assert sum("-o" in some for some in names) == (name in ("walk", "exercise", "trace", "plot", "report", "convert"))
 
 
 def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
@@ -193,13 +194,14 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
         ("walk --backwards", "walk has no option --backwards; did you mean --backward?"),
         ("walk --not", "walk has no option --not; did you mean --notation?"),
         ("check a --io b", "check has no option --io; gatewise verify has it"),
-        ("walk --key a", "walk has no option --key; gatewise trace has it"),
+        ("walk --key a", "walk has no option --key; gatewise trace, gatewise plot and gatewise report have it"),
         ("--bogus", "there is no option --bogus before a command; gatewise --help lists the commands"),
         ("wlak", "there is no command 'wlak'; did you mean walk?"),
         ("exercises", "there is no command 'exercises'; did you mean exercise?"),
         (
             "model",
-            "there is no command 'model'; allowed: walk, check, exercise, inspect, trace, verify and convert",
+            "there is no command 'model'; allowed: walk, check, exercise, inspect, trace, plot, report, verify and"
+            " convert",
         ),
         ("walk foo", "walk takes options alone, and not 'foo' as well"),
         ("trace a b c -o d", "trace takes FILE and INPUT, and not 'c' as well"),

@@ -52,6 +52,9 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.parameters import DropoutMasks as DropoutMasks
     from gatewise.parameters import Parameters as Parameters
     from gatewise.parameters import Variant as Variant
+    from gatewise.reporting.build import report as report
+    from gatewise.reporting.findings import Finding as Finding
+    from gatewise.reporting.findings import Report as Report
     from gatewise.step import State as State
     from gatewise.step import Step as Step
     from gatewise.step import Term as Term
@@ -73,6 +76,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Edit": "gatewise.edits",
     "Engine": "gatewise.engine",
     "FileError": "gatewise.errors",
+    "Finding": "gatewise.reporting.findings",
     "Found": "gatewise.interop.found",
     "GatewiseError": "gatewise.errors",
     "Gradients": "gatewise.gradients",
@@ -95,6 +99,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Parameters": "gatewise.parameters",
     "Part": "gatewise.interop.found",
     "Refused": "gatewise.interop.found",
+    "Report": "gatewise.reporting.findings",
     "ShapeError": "gatewise.errors",
     "State": "gatewise.step",
     "Step": "gatewise.step",
@@ -115,6 +120,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "load": "gatewise.interop",
     "load_network": "gatewise.interop",
     "load_trace": "gatewise.interop",
+    "report": "gatewise.reporting.build",
     "save": "gatewise.interop",
     "set_num_threads": "gatewise.engine",
     "verify": "gatewise.diagnostics.verification",

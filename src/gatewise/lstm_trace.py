@@ -9,7 +9,7 @@ from gatewise.arrays import Array, by_cell, cell_at
 from gatewise.edits import Edit, in_words
 from gatewise.labelled import tree
 from gatewise.labels import Labels
-from gatewise.showing import brief, counted
+from gatewise.showing import brief, counted, inline
 from gatewise.step import State
 from gatewise.trace import Trace
 
@@ -100,6 +100,9 @@ class LSTMTrace:
         """
         cells = {f"layer_{layer}/{way}": trace.to_xarray() for (layer, way), trace in self.cells().items()}
         return tree(self.output, self.labels, self.directions, cells)
+
+    def _repr_html_(self) -> str:
+        return inline(self)
 
     def __repr__(self) -> str:
         first = next(iter(self.layers[0].values()))

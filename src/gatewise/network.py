@@ -19,7 +19,7 @@ from gatewise.layers.backward import final_gradients, fitting, gradients_of
 from gatewise.layers.merging import MASKED_OUTPUTS, merge, unmerge
 from gatewise.layers.stack import States
 from gatewise.lstm_trace import LSTMTrace
-from gatewise.showing import brief, counted
+from gatewise.showing import brief, counted, inline
 from gatewise.step import State
 
 if TYPE_CHECKING:
@@ -120,6 +120,9 @@ class NetworkTrace:
         steps, batch = counted(self.lstm.num_steps, "step"), counted(self.lstm.batch_size, "sequence")
         title = f"NetworkTrace: {steps} of {batch}, {self.output.dtype.name}, of {self.network!r}"
         return brief(title, {"features": self.features, "output": self.output})
+
+    def _repr_html_(self) -> str:
+        return inline(self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -322,6 +325,9 @@ class Network:
         if self.head is not None:
             parts.append(repr(self.head))
         return f"<Network: {' → '.join(parts)}, reads {self.reads}, {self.num_parameters:,} parameters>"
+
+    def _repr_html_(self) -> str:
+        return inline(self)
 
 
 @gradients_of.register

@@ -7,7 +7,8 @@ when it is asked for.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,21 @@ FORMATS = {  # of each kind of record: the function that renders it, in module:f
         "json": "gatewise.render.data:render",
     },
     "Marking": {"text": "gatewise.grading.report:text"},
+    "Report": {"text": "gatewise.reporting.page:text", "html": "gatewise.reporting.page:html"},
 }
-INLINE = {"Walkthrough": "gatewise.render.html:fragment"}  # of a record or what it derives from
+INLINE = {  # of a record or what it derives from
+    "Contents": "gatewise.plot.inline:contents",
+    "Found": "gatewise.plot.inline:found",
+    "LSTM": "gatewise.plot.inline:lstm",
+    "LSTMTrace": "gatewise.plot.inline:lstm_trace",
+    "Network": "gatewise.plot.inline:network",
+    "NetworkTrace": "gatewise.plot.inline:network_trace",
+    "Report": "gatewise.reporting.page:fragment",
+    "Table": "gatewise.plot.inline:answer",
+    "Trace": "gatewise.plot.inline:trace",
+    "Walkthrough": "gatewise.render.html:fragment",
+}
+PICTURES = "gatewise.plot"  # its functions, each named as the one of its module `data` that returns what it draws
 ENDINGS = {  # of the files that a walkthrough is written to
     "text": ".txt",
     "markdown": ".md",
@@ -54,6 +68,23 @@ def inline(record: Any) -> str:
     """Return the HTML that a notebook shows of a record."""
     kind = next(kind.__name__ for kind in type(record).__mro__ if kind.__name__ in INLINE)
     return _rendered(INLINE[kind], record)
+
+
+def pictured(record: Any) -> Callable[..., Any] | None:
+    """Return the function that draws a record, or None where there is none."""
+    found = _pictures()
+    return next((found[kind.__name__] for kind in type(record).__mro__ if kind.__name__ in found), None)
+
+
+@cache
+def _pictures() -> dict[str, Callable[..., Any]]:
+    plot = import_module(PICTURES)
+    return {
+        kind.strip(): getattr(plot, name)
+        for name in plot.__all__
+        if hasattr(plot.data, name)
+        for kind in str(getattr(plot.data, name).__annotations__["return"]).split("|")
+    }
 
 
 def _rendered(place: str, record: Any, **options: Any) -> str:

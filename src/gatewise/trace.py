@@ -19,7 +19,7 @@ from gatewise.keep import EVERYTHING, QUANTITIES, Keep
 from gatewise.labelled import dataset
 from gatewise.labels import NO_LABELS, Labels
 from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
-from gatewise.showing import brief, counted, nth
+from gatewise.showing import brief, counted, inline, nth
 from gatewise.step import State, Step
 
 
@@ -364,6 +364,9 @@ class Trace:
         if self.edits:
             said.append(f"edited: {self.edits_said()}")
         return brief(f"Trace: {', '.join(said)}", {name: self.quantity(name) for name in self._distinct()})
+
+    def _repr_html_(self) -> str:
+        return inline(self)
 
     def _distinct(self) -> list[str]:
         """Return the quantities that are kept, the unprojected state only where it differs from the hidden state."""

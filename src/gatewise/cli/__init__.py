@@ -47,18 +47,31 @@ app = App(
     help_format="plaintext",
     default_parameter=Parameter(negative="", show_default=_default),
 )
-COMMANDS: tuple[Callable[..., None], ...] = (walk, check, exercise, inspect, trace, verify, convert)
-for place, command in enumerate(COMMANDS):
-    command.__doc__ = flowing(command.__doc__)
-    app.command(command, sort_key=place)
+COMMANDS: dict[str, Callable[..., None] | str] = {
+    "walk": walk,
+    "check": check,
+    "exercise": exercise,
+    "inspect": inspect,
+    "trace": trace,
+    "plot": "gatewise.cli.plot:plot",  # imported when it is asked for, with all pictures and questions
+    "report": "gatewise.cli.report:report",
+    "verify": verify,
+    "convert": convert,
+}
+for place, (name, command) in enumerate(COMMANDS.items()):
+    if not isinstance(command, str):
+        command.__doc__ = flowing(command.__doc__)
+    app.command(command, name=name, sort_key=place)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run the program: exit code 0, 1 where a command answers no, or 2 with one sentence on standard error."""
+    tokens = list(sys.argv[1:] if tokens is None else tokens)
     try:
-        command, bound, _ = app.parse_args(
-            list(sys.argv[1:] if tokens is None else tokens), exit_on_error=False, print_error=False
-        )
+        if tokens[:1] in ([], ["-h"], ["--help"]):
+            for name in COMMANDS:  # imports them, so that they say what they do
+                app[name]
+        command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
         try:
             command(*bound.args, **bound.kwargs)
         except SystemExit:  # of a command whose exit code is an answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.examples import EXAMPLES
 from gatewise.keep import DIRECTIONS
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # which names there are is known when the program runs
     Direction = str
     ExampleName = str
     Format = str
+    GateName = str
     Init = str
     LayerNorm = str
     NotationName = str
@@ -25,6 +27,7 @@ else:
     Direction = Literal[DIRECTIONS]
     ExampleName = Literal[tuple(EXAMPLES)]
     Format = Literal[tuple(FORMATS["Walkthrough"])]
+    GateName = Literal[gates.NAMES]
     Init = Literal[INITS]
     LayerNorm = Literal[LAYER_NORMS]
     NotationName = Literal[tuple(NOTATIONS)]

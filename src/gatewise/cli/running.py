@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter
 from gatewise.arrays import numbers
 from gatewise.cli import feeding, reading, sound
 from gatewise.cli.estimates import bytes_kept, in_bytes, seconds, waiting
-from gatewise.cli.whole_model import WholeModel, joined, whole_model
+from gatewise.cli.whole_model import WholeModel, joined, runnable, whole_model
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError
 from gatewise.interop.found import Contents, Found, listed
 from gatewise.keep import EVERYTHING
@@ -296,7 +296,10 @@ def _of_lstm(contents: Contents, found: Found, fed: feeding.Fed, input: Path) ->
             rest = Network(network.lstm, head=network.head, reads=network.reads, initial=network.initial)
             trace = rest.trace(fed.x, fed.start, **fed.options)
     what = "the tokens of the network" if fed.tokens is not None else f"the input of the LSTM {found.name}"
-    return Run(trace, found.name, (f"{input} is taken as {what}", *found.notes))
+    taken = f"{input} is taken as {what}"
+    if network is None and runnable(contents):  # it might have been the model's
+        print(f"gatewise: {taken}", file=sys.stderr)
+    return Run(trace, found.name, (taken, *found.notes))
 
 
 def _of_model(model: WholeModel, name: str | None, given: _Given, input: Path, options: InputOptions) -> Run:

@@ -182,6 +182,11 @@ def _scripted(model: Any, named: Mapping[str, Any], by_row: bool) -> tuple[Captu
 # Which models can be run.
 
 
+def runnable(contents: Contents) -> bool:
+    """Whether a file of this format holds how its model is computed."""
+    return contents.format == "TorchScript" or reader_of(contents.path)[0] in ("onnx", "keras")
+
+
 def whole_model(contents: Contents) -> WholeModel:
     """Return the model of a file as its framework runs it.
 

@@ -1,6 +1,7 @@
 """Questions asked of a trace, one file a question; each answer is a record with a sentence, columns and a residual."""
 
 from gatewise.insight.ablation import Ablation, ablation
+from gatewise.insight.activity import Activity, activity
 from gatewise.insight.answer import Answer
 from gatewise.insight.attention import Attention, attention, cost_of_attention
 from gatewise.insight.attribution import Attribution, attribution
@@ -9,14 +10,19 @@ from gatewise.insight.change import Change, change
 from gatewise.insight.comparing import Place
 from gatewise.insight.cost import Cost
 from gatewise.insight.decomposition import Decomposition, decomposition
+from gatewise.insight.fixed_points import FixedPoints, fixed_points
+from gatewise.insight.influence import Influence, influence
+from gatewise.insight.matches import Matches, matches
 from gatewise.insight.memory import Timescales, timescales
 from gatewise.insight.origin import Contributions, contributions, cost_of_contributions
+from gatewise.insight.probe import Probe, probe
 from gatewise.insight.saturation import Saturation, saturation
 from gatewise.insight.target import Target, target
 from gatewise.insight.word_scores import WordScores, word_scores
 
 __all__ = [
     "Ablation",
+    "Activity",
     "Answer",
     "Attention",
     "Attribution",
@@ -25,12 +31,17 @@ __all__ = [
     "Contributions",
     "Cost",
     "Decomposition",
+    "FixedPoints",
+    "Influence",
+    "Matches",
     "Place",
+    "Probe",
     "Saturation",
     "Target",
     "Timescales",
     "WordScores",
     "ablation",
+    "activity",
     "attention",
     "attribution",
     "ceiling",
@@ -39,6 +50,10 @@ __all__ = [
     "cost_of_attention",
     "cost_of_contributions",
     "decomposition",
+    "fixed_points",
+    "influence",
+    "matches",
+    "probe",
     "saturation",
     "target",
     "timescales",

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.errors import MissingExtraError
+from gatewise.showing import inline
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,7 +48,14 @@ class Table:
         return text.getvalue()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(next(iter(self.columns.values()))):,} × {', '.join(self.columns)}>"
+        return f"<{type(self).__name__}: {len(next(iter(self.columns.values()))):,} × {self._listed()}>"
+
+    def _listed(self, most: int = 12) -> str:
+        """Return the names of the columns, the first of them where there are many."""
+        return ", ".join([*self.columns][:most]) + (f", … ({len(self.columns):,})" if len(self.columns) > most else "")
+
+    def _repr_html_(self) -> str:
+        return inline(self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,4 +83,4 @@ class Answer(Table):
 
     def __repr__(self) -> str:
         rows = len(next(iter(self.columns.values())))
-        return f"<{type(self).__name__}: {self.sentence}\n  {rows:,} × {', '.join(self.columns)}>"
+        return f"<{type(self).__name__}: {self.sentence}\n  {rows:,} × {self._listed()}>"

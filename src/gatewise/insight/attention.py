@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, index, quiet, size
+from gatewise.arrays import Array, Mask, quiet, size
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.cost import Cost
-from gatewise.insight.naming import at_step, sequence_name, step_name, times_of, unit_names
+from gatewise.insight.naming import at_step, sequence_name, sequence_of, step_name, times_of, unit_names, unit_of
 from gatewise.insight.retention import (
     initial_cell,
     of_one_cell,
@@ -48,6 +48,8 @@ class Attention(Answer):
         Dates, names, or the numbers of the steps; of a block of steps, that of its last one.
     valid : boolean array (steps,) or None
         Which of these steps are valid; None means all.
+    direction : {"forward", "backward"}
+        In which the cell ran.
     """
 
     weights: Array
@@ -55,6 +57,7 @@ class Attention(Answer):
     unit: str | None
     times: npt.NDArray[Any]
     valid: Mask | None
+    direction: str
 
 
 class _Window(NamedTuple):
@@ -94,8 +97,8 @@ def cost_of_attention(trace: Trace, *, start: int = 0, stop: int | None = None, 
 @quiet
 def attention(
     trace: Trace,
-    sequence: int = 0,
-    unit: int | None = None,
+    sequence: int | str = 0,
+    unit: int | str | None = None,
     *,
     start: int = 0,
     stop: int | None = None,
@@ -110,10 +113,10 @@ def attention(
     ----------
     trace : Trace
         One that kept the gates and the cell state of every step, of all units or of some.
-    sequence : int
-        Which sequence of the batch.
-    unit : int, optional
-        Which of the kept units: what is left, with its sign. By default the shares over all units.
+    sequence : int or str
+        Which sequence of the batch, or its name.
+    unit : int or str, optional
+        Which of the kept units, or its name: what is left, with its sign. By default the shares over all units.
     start, stop : int, optional
         A window of the input's time: steps start, …, stop - 1. What was written before it counts as initial.
     every : int
@@ -153,8 +156,8 @@ def attention(
     """
     require_every_step(of_one_cell(trace), "attention")
     names, state = unit_names(trace), trace.cell_state
-    sequence = index("sequence", sequence, trace.batch_size, "this trace")
-    chosen = range(len(names)) if unit is None else [index("unit", unit, len(names), "this trace")]
+    sequence = sequence_of(trace, sequence)
+    chosen = range(len(names)) if unit is None else [unit_of(names, unit)]
     window, forward = _window(trace, start, stop, every), trace.direction == "forward"
     ends, blocks = window.ends, len(window.starts)
     cost = cost_of_attention(trace, start=start, stop=stop, every=every)
@@ -181,6 +184,7 @@ def attention(
         unit=None if unit is None else names[chosen[0]],
         times=times,
         valid=None if valid is None else valid[ends],
+        direction=trace.direction,
     )
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, index, numbers, quiet, require_memory
 from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import at_step, sequence_name, times_of
+from gatewise.insight.naming import at_step, sequence_name, sequence_of, times_of
 from gatewise.insight.readout import Model, model_of
 from gatewise.insight.retention import pieces, require_finite
 from gatewise.labels import NO_LABELS, Measure
@@ -74,7 +74,7 @@ def ceiling(
     head: Linear | None = None,
     *,
     output: int | str | None = None,
-    sequence: int | None = None,
+    sequence: int | str | None = None,
     scale: npt.ArrayLike = 1.0,
     shift: npt.ArrayLike = 0.0,
 ) -> Ceiling:
@@ -92,8 +92,8 @@ def ceiling(
         That of an LSTM or its trace; without one, its hidden states are the outputs.
     output : int or str, optional
         Which of the outputs, by place or by name; all by default.
-    sequence : int, optional
-        Which sequence of the batch; by default that in which an output comes closest to its ceiling.
+    sequence : int or str, optional
+        Which sequence of the batch, or its name; by default that in which an output comes closest to its ceiling.
     scale, shift : float or array (output,)
         The data is scale · y + shift, where the target was scaled in training; scale is positive.
 
@@ -204,12 +204,11 @@ class _Asked:
         return f"No input can {what} more than {_amount(self.bounds[1][place], one)}"
 
 
-def _of_a_run(asked: _Asked, cell: Trace, sequence: int | None) -> Ceiling:
+def _of_a_run(asked: _Asked, cell: Trace, sequence: int | str | None) -> Ceiling:
     """Return the bounds with what a run lost of them; `cell` is one of the last layer."""
     cell._require_everything("what was lost of a ceiling")
     floor, high = asked.bounds
-    sequence = _closest(asked, cell) if sequence is None else sequence
-    sequence = index("sequence", sequence, cell.batch_size, "this trace")
+    sequence = _closest(asked, cell) if sequence is None else sequence_of(cell, sequence)
     when, valid = _steps(asked.model, cell, sequence)
     said = asked.said(sequence)
     require_finite(said[valid], "a ceiling")

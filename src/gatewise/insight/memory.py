@@ -11,20 +11,11 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import unit_names
+from gatewise.insight.naming import step_of_time, unit_names
 from gatewise.insight.retention import of_one_cell, pieces, require_between_0_and_1, retained, valid_steps
 from gatewise.trace import Trace
 
 LAW = "over all valid steps the product of F is exp(-steps / timescale)"
-UNITS = {  # of dates, by NumPy's abbreviations
-    "D": "days",
-    "h": "hours",
-    "m": "minutes",
-    "s": "seconds",
-    "ms": "milliseconds",
-    "us": "microseconds",
-    "ns": "nanoseconds",
-}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,7 +92,7 @@ def timescales(trace: Trace) -> Timescales:
     columns: dict[str, npt.NDArray[Any]] = {"unit": np.array(unit_names(trace)), "forget_gate": np.exp(total / steps)}
     lengths = {"timescale": timescale, "half_life": np.log(2) * timescale, "span": np.log(100) * timescale}
     columns |= lengths
-    step = _step_of_time(trace)
+    step = step_of_time(trace)
     if step is not None:
         columns |= {f"{name}_{step[1]}": step[0] * length for name, length in lengths.items()}
     return Timescales(
@@ -128,17 +119,7 @@ def _added(trace: Trace) -> tuple[int, Array, Array]:
     return count, total, again
 
 
-def _step_of_time(trace: Trace) -> tuple[int, str] | None:
-    """Return how long a step lasts, and in which unit, where the steps have dates at equal distances."""
-    times = trace.labels.times
-    if times is None or len(times) < 2 or not isinstance(times[0], np.datetime64):
-        return None
-    dates = np.array(times)
-    steps = np.diff(dates).astype(np.int64)
-    return (int(steps[0]), UNITS[np.datetime_data(dates.dtype)[0]]) if (steps == max(steps[0], 1)).all() else None
-
-
-def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[int, str] | None) -> str:
+def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:
     units, timescale = columns["unit"], columns["timescale"]
     if len(units) == 1:
         return f"The one unit remembers for {_steps(timescale[0], step)} (its timescale)."
@@ -150,7 +131,7 @@ def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[int, str] | None
     )
 
 
-def _steps(count: float, step: tuple[int, str] | None) -> str:
+def _steps(count: float, step: tuple[float, str] | None) -> str:
     if not np.isfinite(count):
         return "all steps"
     about = round(count) if count >= 10 else float(f"{count:.2g}")

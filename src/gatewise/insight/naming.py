@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gatewise.arrays import index
+from gatewise.errors import OptionError, one_of
 from gatewise.trace import Trace
+
+UNITS = {  # of dates, by NumPy's abbreviations
+    "D": "days",
+    "h": "hours",
+    "m": "minutes",
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+}
+
+
+def sequence_of(trace: Trace, sequence: int | str) -> int:
+    """Return the place of a sequence in the batch, given its place or its name."""
+    if not isinstance(sequence, str):
+        return index("sequence", sequence, trace.batch_size, "this trace")
+    if trace.labels.sequences is None:
+        raise OptionError(f"there is no sequence {sequence!r}; those of this trace have no names")
+    return trace.labels.sequences.index(one_of("sequence", sequence, tuple(trace.labels.sequences)))
+
+
+def unit_of(units: Sequence[str], unit: int | str) -> int:
+    """Return the place of a unit among those that were kept, given its place or its name."""
+    if not isinstance(unit, str):
+        return index("unit", unit, len(units), "this trace")
+    return units.index(one_of("unit", unit, tuple(units)))
 
 
 def unit_names(trace: Trace) -> list[str]:
     """Return the names of the hidden units that a trace kept."""
     kept = trace.keep.units or range(trace.parameters.hidden_size)
     return [trace.labels.unit(unit) for unit in kept]
+
+
+def state_names(trace: Trace, of: str) -> list[str]:
+    """Return the names of the entries of a state that a trace kept; those of a projected hidden state are not units."""
+    if of != "cell_state" and trace.parameters.projection is not None:
+        return [f"h{k}" for k in range(trace.parameters.recurrent_size)]
+    return unit_names(trace)
 
 
 def times_of(trace: Trace) -> npt.NDArray[Any]:
@@ -46,3 +82,29 @@ def at_step(trace: Trace, t: int) -> str:
     times = trace.labels.times
     dated = times is not None and isinstance(times[t], np.datetime64)
     return f"{'on' if dated else 'at'} {step_name(trace, t)}"
+
+
+def step_of_time(trace: Trace) -> tuple[float, str] | None:
+    """Return how long a step lasts, and in which unit, where the steps lie at equal distances.
+
+    Their times are dates, or names that are seconds, as of sound: ``0.032 s``.
+    """
+    times = trace.labels.times
+    if times is None or len(times) < 2:
+        return None
+    if not isinstance(times[0], np.datetime64):
+        return _seconds([str(time) for time in times])
+    dates = np.array(times)
+    steps = np.diff(dates).astype(np.int64)
+    return (int(steps[0]), UNITS[np.datetime_data(dates.dtype)[0]]) if (steps == max(steps[0], 1)).all() else None
+
+
+def _seconds(names: list[str]) -> tuple[float, str] | None:
+    """Return how long a step lasts whose names are seconds, to the precision that they are written in."""
+    try:
+        values = np.array([float(name.removesuffix(" s")) if name.endswith(" s") else np.nan for name in names])
+    except ValueError:
+        return None
+    step = (values[-1] - values[0]) / (len(values) - 1)
+    even = np.abs(values - values[0] - step * np.arange(len(values))) <= 1e-5 * np.abs(values).max()
+    return (float(f"{step:.6g}"), "seconds") if step > 0 and even.all() else None

@@ -12,7 +12,7 @@ from gatewise.arrays import Array, Mask, index, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.cost import Cost
-from gatewise.insight.naming import at_step, sequence_name, step_names, times_of, unit_names
+from gatewise.insight.naming import at_step, sequence_name, sequence_of, step_names, times_of, unit_names
 from gatewise.insight.retention import (
     initial_cell,
     of_one_cell,
@@ -58,6 +58,13 @@ class Contributions(Answer):
     times: npt.NDArray[Any]
     valid: Mask | None
 
+    @property
+    def shares(self) -> tuple[Array, Array]:
+        """The shares of all absolute values: of each step and unit (time, hidden), of the initial state (hidden,)."""
+        sizes, first = np.abs(self.by_step), np.abs(self.initial)
+        total = sizes.sum() + first.sum()
+        return (sizes / total, first / total) if total > 0 else (sizes, first)
+
 
 def cost_of_contributions(trace: Trace) -> Cost:
     """Return what `contributions` of a trace would cost at most: 2 T H numbers and as many multiplications.
@@ -76,7 +83,7 @@ NAMED = 45  # numbers that the row of a step takes in the table, most of them fo
 
 
 @quiet
-def contributions(trace: Trace, t: int | None = None, sequence: int = 0) -> Contributions:
+def contributions(trace: Trace, t: int | None = None, sequence: int | str = 0) -> Contributions:
     """Return the cell state of one step as the sum of what every step wrote.
 
     Unrolling c = F * c_prev + w gives c_T = Σ_s w_s F_{s+1} … F_T + c_0 F_1 … F_T: what step s wrote, i g, times the
@@ -88,8 +95,8 @@ def contributions(trace: Trace, t: int | None = None, sequence: int = 0) -> Cont
         One that kept the gates and the cell state of every step, of all units or of some.
     t : int, optional
         The step, in the input's time; by default the last one in the trace's direction. Negative counts from the end.
-    sequence : int
-        Which sequence of the batch.
+    sequence : int or str
+        Which sequence of the batch, or its name.
 
     Returns
     -------
@@ -125,7 +132,7 @@ def contributions(trace: Trace, t: int | None = None, sequence: int = 0) -> Cont
     if not (steps := len(trace)):
         raise OptionError("who wrote the cell needs at least one step; this trace has none")
     t = (steps - 1 if trace.direction == "forward" else 0) if t is None else index("step", t, steps, "this trace")
-    sequence = index("sequence", sequence, trace.batch_size, "this trace")
+    sequence = sequence_of(trace, sequence)
     cost_of_contributions(trace).require(f"who wrote the cell, over {steps:,} steps,")
     by_step, initial = _unrolled(trace, t, sequence)
     state = state[t, sequence].astype(np.float64)

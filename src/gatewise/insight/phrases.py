@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from gatewise import gates
 from gatewise.arrays import Array, Mask
@@ -20,6 +21,7 @@ from gatewise.insight.through import NUMBERS, chunks
 from gatewise.layers.merging import merge, shown
 from gatewise.trace import Trace
 
+MOST = 64  # phrases at once: more would leave the processor's caches, and begin at steps too far apart
 Function = Callable[[Array], Array]
 
 
@@ -52,7 +54,7 @@ class Phrases(NamedTuple):
     initial: Mask
 
 
-def run_cell(trace: Trace, x: Pair | None, phrases: Phrases) -> Pair:
+def run_cell(trace: Trace, x: Pair | None, phrases: Phrases, at: int | None = None) -> Pair:
     """Return the hidden states (time, phrase, recurrent) of a cell's run, decomposed.
 
     Parameters
@@ -62,31 +64,50 @@ def run_cell(trace: Trace, x: Pair | None, phrases: Phrases) -> Pair:
     x : Pair or None
         The decomposed input (time, phrase, input); None where it is the run's own, of which steps belong to phrases.
     phrases : Phrases
+    at : int, optional
+        The step of which alone the hidden states (phrase, recurrent) are wanted.
     """
-    count, forward = len(phrases.initial), trace.direction == "forward"
-    shape = (len(trace), count, trace.parameters.recurrent_size)
-    hidden = Pair(np.zeros(shape), np.zeros(shape))
+    forward = trace.direction == "forward"
+    begun = phrases.steps.any(0) | phrases.initial.any()
+    if x is not None:
+        begun |= x.phrase.any((1, 2))
+    first, stop = _bounds(np.flatnonzero(begun), len(trace), at, forward=forward)
+    size = (len(phrases.initial), trace.parameters.recurrent_size)
+    hidden = Pair(*(np.zeros((len(trace) if at is None else 1, *size)) for _ in range(2)))
+    hidden.rest[...] = trace.hidden_state if at is None else trace.hidden_state[at]  # as long as no phrase has begun
+    run = trace[first:stop]
     states = [
         Pair(np.where(phrases.initial[:, None], part, 0.0), np.where(phrases.initial[:, None], 0.0, part))
-        for part in (one[0].astype(np.float64) for one in trace.initial)
+        for part in (one[0].astype(np.float64) for one in run.initial)
     ]
-    on = np.ones(len(trace), bool) if trace.valid is None else trace.valid[:, 0]
-    for part in chunks(len(trace), 20 * trace.final.c.size, reverse=not forward):
-        here = trace[part]
+    on = np.ones(len(run), bool) if run.valid is None else run.valid[:, 0]
+    for part in chunks(len(run), 20 * trace.final.c.size, reverse=not forward):
+        here = run[part]
         places = np.cumsum(on[part]) - 1
         cell = DecomposedSteps(here.moment((np.flatnonzero(on[part]), 0)))
-        for n in range(part.stop - part.start) if forward else reversed(range(part.stop - part.start)):
-            t = part.start + n
-            if on[t]:
-                within = phrases.steps[:, t, None]
-                if x is None:
-                    own = here.input[n, 0].astype(np.float64)
-                    given = Pair(np.where(within, own, 0.0), np.where(within, 0.0, own))
-                else:
-                    given = Pair(x.phrase[t], x.rest[t])
+        for n in range(len(here)) if forward else reversed(range(len(here))):
+            t = first + part.start + n
+            within = phrases.steps[:, t, None]
+            if on[part.start + n]:
+                given = _own(here, n, within) if x is None else Pair(x.phrase[t], x.rest[t])
                 states = cell.step(int(places[n]), given, states, within)
-            hidden.phrase[t], hidden.rest[t] = states[0]
-    return hidden
+            if at in (None, t):
+                hidden.phrase[0 if at == t else t], hidden.rest[0 if at == t else t] = states[0]
+    return hidden if at is None else Pair(hidden.phrase[0], hidden.rest[0])
+
+
+def _bounds(begun: npt.NDArray[np.intp], steps: int, at: int | None, *, forward: bool) -> tuple[int, int]:
+    """Return the steps that have to be run: from the first of a phrase to the one that is wanted."""
+    if not begun.size:
+        return 0, 0
+    if forward:
+        return int(begun[0]), steps if at is None else max(at + 1, int(begun[0]))
+    return min(at or 0, int(begun[-1]) + 1), int(begun[-1]) + 1
+
+
+def _own(trace: Trace, n: int, within: Mask) -> Pair:
+    x = trace._require_everything("a decomposition")[n, 0].astype(np.float64)
+    return Pair(np.where(within, x, 0.0), np.where(within, 0.0, x))
 
 
 class DecomposedSteps:
@@ -178,18 +199,21 @@ def _put_out(hidden: Pair, cell: Trace, how: str) -> Pair:
 def decomposed(target: Target, phrases: Phrases) -> Pair:
     """Return the number that is explained, decomposed for each phrase (phrase,); the head's bias is of the rest."""
     x: Pair | None = None
-    for number, (layer, way) in enumerate(zip(target.lstm.layers, target.lstm.merge, strict=True)):
+    *below, top = zip(target.lstm.layers, target.lstm.merge, strict=True)
+    for layer, way in below:
         hidden = {d: run_cell(cell, x, phrases) for d, cell in layer.items()}
-        if number + 1 < target.lstm.num_layers:
-            how = target.lstm.masked_output
-            x = merged([_put_out(one, layer[d], how) for d, one in hidden.items()], way)
-    read = [Pair(one.phrase[target.places[d]], one.rest[target.places[d]]) for d, one in hidden.items()]
+        x = merged([_put_out(one, layer[d], target.lstm.masked_output) for d, one in hidden.items()], way)
+    read = [run_cell(cell, x, phrases, target.places[d]) for d, cell in top[0].items()]
     y = merged(read, target.lstm.merge[-1])
     found = y.map(lambda part: (part * target.weight).reshape(len(part), -1).sum(-1))
     return Pair(found.phrase, found.rest + target.bias)
 
 
 def together(target: Target) -> int:
-    """Return how many phrases can be decomposed at once."""
-    widest = max(2 * cell.parameters.recurrent_size for cell in target.lstm.cells().values())
-    return max(1, NUMBERS // (target.lstm.num_steps * widest))
+    """Return how many phrases can be decomposed at once: of layers below the last, every step is kept."""
+    kept = [
+        2 * target.lstm.num_steps * cell.parameters.recurrent_size
+        for (n, _), cell in target.lstm.cells().items()
+        if n < target.lstm.num_layers - 1
+    ]
+    return max(1, min(MOST, NUMBERS // max([1, *kept])))

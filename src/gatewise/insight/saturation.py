@@ -43,6 +43,8 @@ class Saturation(Answer):
         None where the trace did not keep it.
     dead : boolean array (hidden,) or None
         Whether it moves by no more than the bound.
+    low, high : float
+        The bounds below and above which a gate is saturated.
     """
 
     closed: Array
@@ -52,6 +54,8 @@ class Saturation(Answer):
     stuck: Mask
     moves: Array | None
     dead: Mask | None
+    low: float
+    high: float
 
 
 def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float = 0.01) -> Saturation:
@@ -139,6 +143,8 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
         stuck=stuck,
         moves=moves,
         dead=dead,
+        low=low,
+        high=high,
     )
 
 

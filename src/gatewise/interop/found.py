@@ -15,6 +15,7 @@ from gatewise.errors import FileError, OptionError, WeightsWarning, shown
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
+from gatewise.showing import inline
 
 LINE = 500  # characters of a note, a reason or a place
 
@@ -131,6 +132,9 @@ class Found:
         for name in ("notes", "warns"):
             object.__setattr__(self, name, tuple(shown(text, LINE) for text in getattr(self, name)))
 
+    def _repr_html_(self) -> str:
+        return inline(self)
+
     @property
     def bad(self) -> tuple[str, ...]:
         """Which of its arrays hold NaN or infinity, and how many: a sentence for each."""
@@ -226,6 +230,9 @@ class Contents:
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")
         object.__setattr__(self, "calls", tuple(map(shown, self.calls)))
+
+    def _repr_html_(self) -> str:
+        return inline(self)
 
     def pick(self, name: str | None = None) -> Found:
         """Return the LSTM of that name; without one, the only LSTM, or the one that stacks all the others.

@@ -22,6 +22,7 @@ from gatewise.layers.stack import Stack, States
 from gatewise.layers.stream import Stream
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import Parameters, Variant
+from gatewise.showing import inline
 
 
 class LSTM(Stack):
@@ -155,6 +156,9 @@ class LSTM(Stack):
         options += ", direction='backward'" if self.directions == ("backward",) else ""
         options += f", merge={self.merge[0]!r}" if self.bidirectional and self.merge[0] != "concat" else ""
         return repr(cell).replace("LSTMCell", "LSTM", 1).replace(", dtype", f"{options}, dtype")
+
+    def _repr_html_(self) -> str:
+        return inline(self)
 
     # What it does.
 

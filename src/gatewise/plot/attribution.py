@@ -15,10 +15,12 @@ from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
 from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
+from gatewise.plot.records.text import Text
+from gatewise.plot.text import text
 from gatewise.trace import Trace
 
-KINDS = ("series", "features")
-MOST_STEPS = 1000  # beyond which a part is drawn
+KINDS = ("series", "features", "tokens")
+MOST_STEPS = 200  # beyond which a part is drawn
 MOST_LINES = 5  # features whose input is drawn
 DASHES = ("-", "--", "-.", ":", (0, (1, 3)))
 
@@ -27,7 +29,7 @@ def attribution(
     trace: Trace | LSTMTrace | NetworkTrace | Attribution,
     ax: Any = None,
     *,
-    kind: str = "series",
+    kind: str | None = None,
     steps: tuple[int, int] | None = None,
     **options: Any,
 ) -> Any:
@@ -38,27 +40,28 @@ def attribution(
     trace : NetworkTrace, LSTMTrace, Trace or Attribution
         A run, or the record of it that `plot.data.attribution` returns.
     ax : sequence of Axes, or Figure, optional
-        What to draw on: two Axes; by default a new figure.
-    kind : {"series", "features"}
+        What to draw on: two Axes, or one for tokens; by default a new figure.
+    kind : {"series", "features", "tokens"}, optional
         ``series``: the input, and under it a bar for the share of each step. ``features``: the share of each feature of
-        each step as a colour, and under it the bars.
+        each step as a colour, and under it the bars. ``tokens``: the tokens, or the names of the times, each on the
+        colour of its share. By default tokens where something was embedded, else series.
     steps : (int, int), optional
-        Draw the steps from the first up to, but not including, the second. By default all; of a run of more than 1,000
+        Draw the steps from the first up to, but not including, the second. By default all; of a run of more than 200
         steps, those around the shares, so that 99.9 % of their absolute values can be seen.
     **options
         Those of `plot.data.attribution`: ``output``, ``t``, ``sequence``, ``method`` and the options of the method.
 
     Returns
     -------
-    array of Axes
-        The input or the features, and the steps.
+    array of Axes, or Axes
+        The input or the features, and the steps; for tokens one Axes.
 
     Raises
     ------
     MissingExtraError
         If matplotlib is not installed.
     OptionError
-        As `plot.data.attribution`; or if the method has no shares of features.
+        As `plot.data.attribution`; or if the method has no shares of features, or there are no tokens.
     NotKeptError, ShapeError
         As `plot.data.attribution`.
 
@@ -67,17 +70,20 @@ def attribution(
     The input is that of the features with the largest shares, five at most. Of a long run, the least and the greatest
     value of each pixel are kept. A triangle shows the step whose output it is. Steps that are not valid are hatched.
     """
-    one_of("kind", kind, KINDS)
+    if kind is not None:
+        one_of("kind", kind, KINDS)
     record = _part(drawing.taken(trace, Attribution, data, options), steps)
+    if kind == "tokens" or (kind is None and record.tokens is not None):
+        return _tokens(record, ax)
     rows = len(record.features) if kind == "features" else 0
-    first = min(6.0, 1.2 + 0.12 * max(8, rows)) if rows else 1.6
+    first = min(6.0, drawing.height(rows)) if rows else 1.6
     axes = drawing.panels(ax, 2, [first, 1.8], (8, min(9, first + 2.4)))
     if kind == "features":
         _features(axes[0], record)
     else:
         _input(axes[0], record)
     _bars(axes[1], record)
-    axes[0].set_title(drawing.inert(f"{record.target} ({record.value:.3g}), by {WORDS[record.method]}"))
+    axes[0].set_title(drawing.inert(_title(record)))
     for one in axes:
         drawing.hatched(one, drawing.time_axis(one, record.times), record.valid)
     left, right = _initial(axes[1], record)
@@ -86,6 +92,24 @@ def attribution(
         if record.times.dtype.kind in "iu":  # no numbers beside the initial state
             one.set_xticks([place for place in one.get_xticks() if record.times[0] <= place <= record.times[-1]])
     return axes
+
+
+def _title(record: Attribution) -> str:
+    return f"{record.target} ({record.value:.3g}), by {WORDS[record.method]}"
+
+
+def _tokens(record: Attribution, ax: Any) -> Any:
+    """Draw the tokens, each on the colour of its share; the initial state's stands in the title."""
+    tokens = record.tokens
+    if tokens is None and record.times.dtype.kind == "U":
+        tokens = record.times
+    if tokens is None:
+        raise OptionError("there are no tokens to draw: nothing was embedded, and the times have no names")
+    values = record.scores if record.valid is None else np.where(record.valid, record.scores, np.nan)
+    title = f"{_title(record)}; initial state {record.initial:.2g}"
+    columns = {"token": tokens, "score": values}
+    shown = Text(columns, title, tuple(tokens.tolist()), values, drawing.about_zero(values), record.valid)
+    return text(shown, ax)
 
 
 def _features(ax: Any, record: Attribution) -> None:
@@ -151,8 +175,10 @@ def _initial(ax: Any, record: Attribution) -> tuple[float, float]:
     ax.axvline(left, color=drawing.ink(), linewidth=0.8, linestyle=":")
     small = abs(record.initial) < 5e-4 * np.max(np.abs(record.scores), initial=0.0)
     said = f"initial\nstate\n{'~0' if small and record.initial else f'{record.initial:.2g}'}"
-    look = {"ha": "center", "va": "top", "fontsize": 7, "color": drawing.ink()}
-    ax.text(float(middle[0]), 0.97, said, transform=ax.get_xaxis_transform(), **look)
+    low, high = ax.get_ylim()
+    where = (0.97, "top") if high >= -low else (0.03, "bottom")  # on the side that has more room
+    look = {"ha": "center", "va": where[1], "fontsize": 7, "color": drawing.ink()}
+    ax.text(float(middle[0]), where[0], said, transform=ax.get_xaxis_transform(), **look)
     return left - room, right
 
 
@@ -167,8 +193,8 @@ def _part(record: Attribution, steps: tuple[int, int] | None) -> Attribution:
     if steps is None:
         first, stop = _around(record.scores) if count > MOST_STEPS else (0, count)
     else:
-        first, stop = steps
-        if not (isinstance(first, int) and isinstance(stop, int) and 0 <= first < stop <= count):
+        first, stop = steps if isinstance(steps, (tuple, list)) and len(steps) == 2 else (None, None)
+        if not isinstance(first, int) or not isinstance(stop, int) or not 0 <= first < stop <= count:
             raise OptionError(f"steps must be two of 0 to {count}, the first below the second, not {steps!r}")
     within = slice(first, stop)
     seen = record.step is not None and first <= record.step < stop
@@ -177,6 +203,7 @@ def _part(record: Attribution, steps: tuple[int, int] | None) -> Attribution:
         scores=record.scores[within],
         by_step=None if record.by_step is None else record.by_step[within],
         input=record.input[within],
+        tokens=None if record.tokens is None else record.tokens[within],
         times=record.times[within],
         valid=None if record.valid is None else record.valid[within],
         step=record.step - first if record.step is not None and seen else None,
@@ -187,5 +214,5 @@ def _around(scores: Array) -> tuple[int, int]:
     """Return the first step and the one after the last of those between which nearly all shares lie."""
     total = np.cumsum(np.abs(scores))
     first, last = np.searchsorted(total, [0.0005 * total[-1], 0.9995 * total[-1]])
-    room = max(50, int(last - first) // 10)
+    room = max(20, int(last - first) // 10)
     return max(0, int(first) - room), min(len(scores), int(last) + 1 + room)

@@ -1,6 +1,19 @@
 """What each picture draws, as a record: columns, and the arrays behind them."""
 
-from gatewise.insight import attribution, change, contributions, saturation, timescales
+from gatewise.insight import (
+    activity,
+    attention,
+    attribution,
+    ceiling,
+    change,
+    contributions,
+    fixed_points,
+    influence,
+    matches,
+    probe,
+    saturation,
+    timescales,
+)
 from gatewise.plot.records.gates import Gates, gates
 from gatewise.plot.records.states import States, states
 from gatewise.plot.records.text import Text, text
@@ -11,10 +24,17 @@ __all__ = [
     "States",
     "Text",
     "Unit",
+    "activity",
+    "attention",
     "attribution",
+    "ceiling",
     "change",
     "contributions",
+    "fixed_points",
     "gates",
+    "influence",
+    "matches",
+    "probe",
     "saturation",
     "states",
     "text",

@@ -44,7 +44,15 @@ def library() -> Any:
     return matplotlib
 
 
-def panels(ax: Any, count: int, heights: Sequence[float] | None = None, size: tuple[float, float] = (8, 3)) -> Any:
+def panels(
+    ax: Any,
+    count: int,
+    heights: Sequence[float] | None = None,
+    size: tuple[float, float] = (8, 3),
+    *,
+    one_time: bool = True,
+    across: bool = False,
+) -> Any:
     """Return an array of `count` Axes, one below the other: those that are given, or new ones in a figure.
 
     Parameters
@@ -56,6 +64,10 @@ def panels(ax: Any, count: int, heights: Sequence[float] | None = None, size: tu
         Of the panels, in proportion.
     size : (float, float)
         Of a new figure, in inches.
+    one_time : bool
+        Whether they have the same x axis, that of time.
+    across : bool
+        Side by side instead, with one y axis.
 
     Raises
     ------
@@ -63,13 +75,14 @@ def panels(ax: Any, count: int, heights: Sequence[float] | None = None, size: tu
         If as many Axes are not given.
     """
     library()
-    options: dict[str, Any] = {"height_ratios": heights, "sharex": True, "squeeze": False}
+    shape = (1, count) if across else (count, 1)
+    options: dict[str, Any] = {"height_ratios": heights, "sharex": one_time, "sharey": across, "squeeze": False}
     if ax is None:
         from matplotlib import pyplot
 
-        return pyplot.subplots(count, figsize=size, layout="constrained", **options)[1][:, 0]
+        return pyplot.subplots(*shape, figsize=size, layout="constrained", **options)[1].ravel()
     if hasattr(ax, "subplots"):  # a figure
-        return ax.subplots(count, **options)[:, 0]
+        return ax.subplots(*shape, **options).ravel()
     given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
     if len(given) != count or not all(hasattr(one, "plot") for one in given):
         raise OptionError(f"ax must be {count} matplotlib Axes or a Figure, not {ax!r}")

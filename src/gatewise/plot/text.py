@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from gatewise.trace import Trace
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FONT = ("DejaVu Sans Mono",)  # comes with matplotlib
+FONT = "DejaVu Sans Mono"  # comes with matplotlib; what it lacks is taken from the reader's
 SEEN = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "←"}  # what would not be
 LONGEST = 24  # letters of a token that are shown
 LINE = 0.22  # inches
@@ -73,7 +74,11 @@ def text(trace: Trace | Text, ax: Any = None, *, width: int = 80, **options: Any
 def _visible(token: str) -> str:
     """Return a token as it is shown: on one line, with a sign for what cannot be seen."""
     found = "".join(SEEN.get(one, one if one.isprintable() else f"\\x{ord(one):02x}") for one in token) or "∅"
-    return drawing.inert(found if len(found) <= LONGEST else f"{found[: LONGEST - 1]}…", FONT)
+    return drawing.inert(found if len(found) <= LONGEST else f"{found[: LONGEST - 1]}…", _fonts())
+
+
+def _fonts() -> list[str]:
+    return [FONT, *drawing.library().rcParams["font.family"]]
 
 
 def _places(tokens: Any, shown: list[str], width: int) -> tuple[Any, Any, Any]:
@@ -82,7 +87,7 @@ def _places(tokens: Any, shown: list[str], width: int) -> tuple[Any, Any, Any]:
     lefts, lines, widths = [], [], []
     left = line = 0
     for token, said in zip(tokens, shown, strict=True):
-        wide = len(said.replace(r"\$", "$")) + apart
+        wide = sum(2 if east_asian_width(one) in "WF" else 1 for one in said.replace(r"\$", "$")) + apart
         if left and left + wide > width:
             left, line = 0, line + 1
         lefts.append(left)
@@ -114,12 +119,12 @@ def _boxes(ax: Axes, record: Text, lefts: Any, lines: Any, widths: Any) -> None:
         look: dict[str, Any] = {"facecolor": "none", "edgecolor": drawing.ink(), "alpha": 0.4, "linewidth": 0}
         ax.add_collection(PolyCollection(list(boxes[~record.valid]), hatch=drawing.HATCH, **look))
     backs = filled.to_rgba(record.values)
-    light = drawing.luminance(backs) > 0.45
+    light, fonts = drawing.luminance(backs) > 0.45, _fonts()
     for place, token in enumerate(record.tokens):
         colour = drawing.ink() if np.isnan(record.values[place]) else "black" if light[place] else "white"
         middle = lefts[place] + (widths[place] - gap) / 2
         letters = ax.text(
-            middle, lines[place], _visible(token), ha="center", va="center", color=colour, family=FONT[0], fontsize=9
+            middle, lines[place], _visible(token), ha="center", va="center", color=colour, family=fonts, fontsize=9
         )
         letters.set_in_layout(False)  # there are thousands, all inside
     high = min(1.0, 12 / (lines[-1] + 1))  # of the picture's height: it stays beside the first lines

@@ -77,7 +77,7 @@ def unit(trace: Trace | Unit, ax: Any = None, **options: Any) -> Any:
 
 def _input(ax: Any, record: Unit) -> None:
     """Draw the features, in shades that differ in lightness, and in dashes."""
-    shades = drawing.colours(CIVIDIS)(np.linspace(0.0, 0.55, len(record.features)) + 0.45 * drawing.dark())
+    shades = drawing.colours(CIVIDIS)(np.linspace(0.0, 0.6, len(record.features)) + 0.4 * drawing.dark())
     same = len(set(record.measures)) == 1
     ax.set_ylabel(drawing.inert(record.measures[0]) if same and record.measures[0] else "input")
     for place, name in enumerate(record.features):

@@ -76,9 +76,9 @@ def fragment(walk: Walkthrough) -> str:
 
 
 @cache
-def style(name: str) -> str:
-    """Return a style sheet from this folder, without its first comment and with the palette's colours."""
-    _, _, rules = files("gatewise.render").joinpath(name).read_text(encoding="utf-8").partition("*/")
+def style(name: str, package: str = "gatewise.render") -> str:
+    """Return a style sheet of a package, without its first comment and with the palette's colours."""
+    _, _, rules = files(package).joinpath(name).read_text(encoding="utf-8").partition("*/")
     return Template(rules).substitute({colour: value.css for colour, value in PALETTE.items()})
 
 

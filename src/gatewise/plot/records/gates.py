@@ -88,7 +88,7 @@ def gates(
     values, times = values_of(trace, gate, place, chosen), times_of(trace)
     known = tuple(np.array(unit_names(trace))[chosen].tolist())
     return Gates(
-        columns=table(times, known, values),
+        columns=table(times, known, values.T),
         gate=gate,
         title=called(gate.replace("_", " "), trace, place),
         values=values,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,9 +69,9 @@ def called(what: str, trace: Trace, sequence: int) -> str:
     return what if trace.direction == "forward" else f"{what}, backward"
 
 
-def table(times: npt.NDArray[Any], names: Sequence[str], values: Array) -> dict[str, npt.NDArray[Any]]:
-    """Return the columns of values (time, names): one for each name, by its place as well where two are the same."""
+def table(times: npt.NDArray[Any], names: Sequence[str], values: Iterable[Array]) -> dict[str, npt.NDArray[Any]]:
+    """Return columns by their names, which say the place as well where two are the same; the first are the times."""
     columns: dict[str, npt.NDArray[Any]] = {"time": times}
-    for place, name in enumerate(names):
-        columns[name if name not in columns else f"{name} ({place})"] = values[:, place]
+    for place, (name, column) in enumerate(zip(names, values, strict=True)):
+        columns[name if name not in columns else f"{name} ({place})"] = column
     return columns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ def states(trace: Trace, *, sequence: int | str = 0, units: Units | None = None,
         columns=table(
             times,
             [f"{name} {unit}" for name in kept for unit in known[name]],
-            np.concatenate([values[name] for name in kept], axis=1),
+            chain.from_iterable(values[name].T for name in kept),
         ),
         values=values,
         titles={name: called(name.replace("_", " "), trace, place) for name in kept},

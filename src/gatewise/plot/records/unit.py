@@ -104,7 +104,7 @@ def unit(
     labels, times = trace.labels, times_of(trace)
     names = tuple(labels.feature(place) for place in shown)
     return Unit(
-        columns=table(times, [*names, *kept], np.concatenate([x, np.stack([*values.values()], axis=1)], axis=1)),
+        columns=table(times, [*names, *kept], [*x.T, *values.values()]),
         title=called(f"unit {unit_names(trace)[place[0]]}", trace, sequence),
         input=x,
         features=names,

@@ -1,0 +1,270 @@
+"""gatewise plot: a picture of a run, or the numbers that it shows."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Group, Parameter
+
+from gatewise import insight
+from gatewise.cli import reading, running
+from gatewise.cli.choices import Direction, GateName
+from gatewise.cli.estimates import in_bytes
+from gatewise.cli.inspect import FILE, Settings
+from gatewise.cli.kinds import KINDS, Kind, Order, required
+from gatewise.cli.options import Integer, given
+from gatewise.cli.usage import flowing
+from gatewise.errors import FileError, OptionError
+from gatewise.insight import Answer
+from gatewise.plot import saving, terminal
+from gatewise.plot.data import Gates
+from gatewise.progress import working
+from gatewise.storage import beside, npz_names, read_text
+from gatewise.trace import Trace
+
+PICTURE = Group("The picture", sort_key=3)
+PARAMETERS = {"at": ("t",), "target": ("output",), "quantity": ("quantity", "of")}  # by the names of the options
+ENDINGS = (*saving.FORMATS, "csv")
+
+
+@Parameter(name="*", group=PICTURE)
+@dataclass(frozen=True)
+class PictureOptions:
+    """What is drawn of a run."""
+
+    layer: Annotated[Integer, Parameter(help="Of which layer, counted from 0. Default: 0.")] = None
+    direction: Annotated[Direction | None, Parameter(help="Of which direction. Default: the first there is.")] = None
+    sequence: Annotated[
+        str | None, Parameter(help="Which sequence of the batch, counted from 0, or its name. Default: 0.")
+    ] = None
+    gate: Annotated[GateName | None, Parameter(help="Which gate is drawn. Default: the forget gate.")] = None
+    unit: Annotated[str | None, Parameter(help="Which hidden unit, counted from 0, or its name.")] = None
+    units: Annotated[
+        str | None, Parameter(help="Which hidden units, with commas between them. Default: all that were kept.")
+    ] = None
+    features: Annotated[
+        str | None, Parameter(help="Which features of the input, by number or name, with commas between them.")
+    ] = None
+    quantity: Annotated[
+        str | None, Parameter(help="Which gate or state colours a text, or is searched: cell_state, hidden_state, ….")
+    ] = None
+    sort: Annotated[
+        Order | None,
+        Parameter(help="The order of units: by how long they remember (timescale), or alike ones side by side."),
+    ] = None
+    steps: Annotated[
+        str | None, Parameter(help="Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0.")
+    ] = None
+    at: Annotated[
+        str | None,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="The step that is asked about, or its time; negative numbers count from the end.",
+        ),
+    ] = None
+    target: Annotated[
+        str | None, Parameter(help="The output that is explained, counted from 0, or its name. Default: 0.")
+    ] = None
+    method: Annotated[str | None, Parameter(help="By which method an output is explained.")] = None
+    text: Annotated[
+        Path | None,
+        Parameter(help="A file with the text that was read: as many characters, or else lines, as there are steps."),
+    ] = None
+    values: Annotated[
+        Path | None, Parameter(help="A .csv or .npy file with a number for each step, which a probe looks for.")
+    ] = None
+
+
+def plot(
+    file: Annotated[
+        Path, Parameter(help="A trace that gatewise trace wrote as .safetensors, or a model file with an INPUT.")
+    ],
+    input: running.InputFile = None,
+    /,
+    *,
+    kind: Annotated[Kind, Parameter(group=PICTURE)] = "gates",
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=Group("Output", sort_key=4))] = None,
+    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    settings: Settings = None,
+    options: running.InputOptions | None = None,
+    picture: PictureOptions | None = None,
+) -> None:
+    """Draw what happens in a run of an LSTM, or answer a question about it.
+
+    FILE is a trace, or a model that runs over INPUT. Without --output, gates are drawn in the terminal and questions
+    are answered in a sentence. Pictures need matplotlib: pip install '.[plot]' from a clone.
+
+    For example:
+
+        gatewise plot model.onnx x.csv
+        gatewise plot model.pt x.csv --kind unit -o unit.svg
+
+    Parameters
+    ----------
+    kind
+        What is drawn. Each kind takes some of the options below.
+    output
+        The file to write: .svg, .png or .pdf for the picture, .csv for the numbers that it shows.
+    name
+        Which LSTM, if the file holds several.
+    """
+    from gatewise.render.text import clean
+
+    ending = None if output is None else output.suffix.lower().removeprefix(".")
+    if output is not None:
+        if ending not in ENDINGS:
+            raise OptionError(
+                f"the name of {output} must end in {', '.join(f'.{one}' for one in ENDINGS[:-1])} or .csv"
+            )
+        reading.require_other(output, file, input)
+    _require_no_arrays(file, input)
+    chosen = given(picture)
+    data, draw = KINDS[kind]
+    if draw is None and ending not in (None, "csv"):
+        raise OptionError(f"there is no picture of {kind}; -o NAME.csv writes its numbers")
+    if output is None and kind != "gates" and not hasattr(insight, kind):
+        raise OptionError(f"--kind {kind} needs --output: without it, gates are drawn in the terminal")
+    arguments = _arguments(kind, data, chosen)
+    drawn = {}
+    if "steps" in chosen and draw is not None and "steps" in inspect.signature(draw).parameters:
+        drawn = {"steps": _steps(chosen.pop("steps"))}
+    trace = running.run(file, input, options, name=name, settings=settings).trace
+    with working("drawing", 3) as done:
+        subject = _subject(kind, data, trace, chosen)
+        if isinstance(arguments.get("t"), str):
+            arguments["t"] = _step_at(arguments["t"], subject)
+        if "text" in arguments and len(arguments["text"]) != len(subject):
+            arguments["text"] = arguments["text"].splitlines()
+        record = data(subject, **arguments)
+        done(1)
+        if isinstance(record, Answer):
+            print(clean(record.sentence))
+        if output is None:
+            if isinstance(record, Gates):
+                terminal.show(record)
+            return
+        if draw is None or ending == "csv":
+            with beside(output) as temporary:
+                temporary.write_text(record.to_csv(), encoding="utf-8")
+        else:
+            saving.save(output, str(ending), partial(draw, record, **drawn))
+        done(2)
+    print(clean(f"{output}: {kind}, {in_bytes(output.stat().st_size)}"))
+
+
+plot.__doc__ = flowing(plot.__doc__)
+
+
+def _require_no_arrays(file: Path, input: Path | None) -> None:
+    """Raise FileError for what `gatewise trace` wrote as plain arrays."""
+    if input is None and file.suffix.lower() == ".npz" and any(name.startswith("layer0.") for name in npz_names(file)):
+        raise FileError(
+            f"{file} holds the arrays of a trace without the LSTM that made them; a trace that gatewise trace writes to"
+            " a .safetensors file can be drawn"
+        )
+
+
+# What is drawn of it.
+
+
+def _step_at(time: str, trace: Any) -> int:
+    """Return the step that has a name or a date."""
+    times = [str(one) for one in trace.labels.times or ()]
+    if time not in times:
+        has = f"this run has {times[0]} to {times[-1]}" if times else "the steps of this run have numbers alone"
+        raise OptionError(f"there is no step {time!r}; {has}")
+    return times.index(time)
+
+
+def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a kind's record from the options that were given."""
+    parameters = inspect.signature(data).parameters
+    found: dict[str, Any] = {}
+    for option, value in chosen.items():
+        if option == "steps":
+            found |= dict(zip(("start", "stop"), _steps(value), strict=True)) if "start" in parameters else {}
+        if option in ("layer", "direction", "steps"):
+            continue
+        name = next((one for one in PARAMETERS.get(option, (option,)) if one in parameters), None)
+        if name is None:
+            raise OptionError(f"--{option} does not go with --kind {kind}")
+        found[name] = READ[option](value) if option in READ else value
+        if option == "values":  # a .csv file says what they are
+            found |= _called(value)
+    for missing in required(data) - set(found):
+        raise OptionError(f"--kind {kind} needs --{missing if missing in READ else 'steps'}")
+    return found
+
+
+def _name(text: str) -> int | str:
+    """Return a number, or the name that it is not."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _names(text: str) -> list[int | str]:
+    return [_name(part.strip()) for part in text.split(",")]
+
+
+def _steps(text: str) -> tuple[int | None, int | None]:
+    try:
+        first, stop = (int(part) if part.strip() else None for part in text.split(":"))
+    except ValueError:
+        raise OptionError(f"--steps must be FIRST:STOP, as in --steps 0:100, not {text!r}") from None
+    return first or 0, stop
+
+
+def _values(path: Path) -> Any:
+    values = reading.sequence(path, None).values
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def _called(path: Path) -> dict[str, str]:
+    names = reading.sequence(path, None).features
+    return {"name": names[0]} if names is not None and len(names) == 1 else {}
+
+
+READ: dict[str, Callable[[Any], Any]] = {
+    "at": _name,
+    "sequence": _name,
+    "unit": _name,
+    "units": _names,
+    "features": _names,
+    "target": _name,
+    "text": read_text,
+    "values": _values,
+}
+
+
+def _subject(kind: str, data: Callable[..., Any], trace: Any, chosen: dict[str, Any]) -> Any:
+    """Return what a kind is of: the whole run, or the trace of one cell of it."""
+    parameters = inspect.signature(data).parameters
+    whole = "LSTMTrace" in str(next(iter(parameters.values())).annotation)
+    asked = {name: chosen[name] for name in ("layer", "direction") if name in chosen}
+    if isinstance(trace, Trace):
+        if asked:
+            raise OptionError(f"--{next(iter(asked))} does not go with the trace of one cell")
+        cell = trace
+    elif whole and not asked:
+        cell = trace
+    else:
+        lstm = getattr(trace, "lstm", trace)
+        layer, direction = asked.get("layer", 0), asked.get("direction", lstm.directions[0])
+        cell = lstm[layer, direction]
+        if len(lstm.cells()) > 1 and not asked:
+            print(
+                f"gatewise: this is layer {layer}, {direction}; --layer and --direction choose another", file=sys.stderr
+            )
+    if "steps" in chosen and "start" not in parameters:
+        if not isinstance(cell, Trace):
+            raise OptionError(f"--steps does not go with --kind {kind}")
+        cell = cell[slice(*_steps(chosen["steps"]))]
+    return cell

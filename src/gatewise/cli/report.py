@@ -1,0 +1,94 @@
+"""gatewise report: one page about a model on somebody's data."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from gatewise.cli import reading
+from gatewise.cli.inspect import FILE, Settings
+from gatewise.cli.running import InputFile, InputOptions, run
+from gatewise.cli.usage import flowing
+from gatewise.errors import OptionError
+from gatewise.network import NetworkTrace
+from gatewise.showing import counted
+
+ASKED = Group("What is asked", sort_key=3)
+LONG = 20_000  # steps from which on it is said that the page takes a while
+RATE = 1_500  # steps of all sequences a second, about, that are reported on: 128 units on one core
+
+
+def report(
+    file: Annotated[
+        Path, Parameter(help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, or a trace of gatewise.")
+    ],
+    input: InputFile = None,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=Group("Output", sort_key=4))] = None,
+    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    settings: Settings = None,
+    options: InputOptions | None = None,
+    sequence: Annotated[str | None, Parameter(group=ASKED)] = None,
+    at: Annotated[list[str] | None, Parameter(group=ASKED, negative="", allow_leading_hyphen=True)] = None,
+    target: Annotated[str | None, Parameter(group=ASKED)] = None,
+) -> None:
+    """Report on a model over your data: what is in it, how long it remembers, and why it said what it said.
+
+    The page is one .html file that needs nothing else: for each question a finding in one sentence, a picture, and what
+    it means. Without -o, the sentences are printed.
+
+    For example:
+
+        gatewise report model.onnx x.csv -o report.html
+        gatewise report model.pt x.npy --at 2
+
+    Parameters
+    ----------
+    output
+        The file to write, .html.
+    name
+        Which LSTM, if the file holds several.
+    sequence
+        The sequence of a batch to report on, by its number, counted from 0, or its name. By default all are summarised.
+    at
+        A step to explain, by its number, counted from 0, or its time. May be given several times. By default two at
+        which the output is largest.
+    target
+        The output to explain, by its number, counted from 0, or its name. By default the one with the largest value.
+    """
+    if output is not None and output.suffix.lower() not in (".html", ".htm"):
+        raise OptionError(f"the name of {output} must end in .html")
+    if output is not None:
+        reading.require_other(output, file, input, None if options is None else options.state)
+    from gatewise.plot import drawing
+
+    drawing.library()  # missing, it is missed before a run that may be long
+    made = run(file, input, options, name=name, settings=settings)
+    from gatewise.render.text import clean
+    from gatewise.reporting.build import report as report_on
+    from gatewise.storage import beside
+
+    trace = made.trace.lstm if isinstance(made.trace, NetworkTrace) else made.trace
+    steps = trace.num_steps * trace.batch_size
+    if steps > LONG:
+        about = f"a report on {counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
+        print(f"gatewise: {about} takes about {steps / RATE:.0f} s", file=sys.stderr)
+    source = file.name if input is None else f"{file.name} on {input.name}"
+    # The file is opened before the work, so that one that cannot be written is known before it.
+    with nullcontext() if output is None else beside(output) as temporary:
+        found = report_on(made.trace, sequence=sequence, at=at, target=target, title=source, notes=made.notes)
+        if temporary is not None:
+            temporary.write_text(found.html(), encoding="utf-8", errors="backslashreplace", newline="\n")
+    if output is None:
+        print(found)
+    else:
+        size = output.stat().st_size / 1000
+        print(clean(f"{output}: {counted(len(found.findings), 'question')} answered, {size:,.0f} kB"))
+
+
+report.__doc__ = flowing(report.__doc__)

@@ -1,0 +1,100 @@
+"""Which units move? How far the hidden state of each unit varies over a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.errors import OptionError
+from gatewise.insight.answer import Answer
+from gatewise.insight.naming import unit_names
+from gatewise.insight.retention import of_one_cell
+from gatewise.trace import Trace
+
+CHUNK = 1 << 22  # numbers that are held in float64 at a time
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Activity(Answer):
+    """How far the hidden state of each unit varies.
+
+    Attributes
+    ----------
+    deviation, mean : array (hidden,)
+        The standard deviation and the mean over the valid steps of the hidden state, before a projection.
+    """
+
+    deviation: Array
+    mean: Array
+
+
+def activity(trace: Trace) -> Activity:
+    """Return how far the hidden state of each unit of a cell varies over a run.
+
+    A unit whose hidden state stays where it is tells what comes after it nothing about this input: it acts as a
+    constant. The deviation of a unit is the root of the mean squared distance from its mean, √(Σ (h - mean)² / n), over
+    all valid steps of all sequences; of a cell with a projection, that of the unprojected state.
+
+    Parameters
+    ----------
+    trace : Trace
+        One that kept the hidden state; of a cell with a projection, the unprojected one.
+
+    Returns
+    -------
+    Activity
+        With a row for each unit: ``unit``, ``deviation``, ``mean``.
+
+    Raises
+    ------
+    OptionError
+        If no step is valid, or this is not the trace of one cell.
+    NotKeptError
+        If the trace did not keep the hidden state.
+
+    Notes
+    -----
+    It has no law. Time is linear in the number of steps and units; memory is that of a chunk.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> from gatewise.layers import LSTM
+    >>> cell, x, *_ = latch()
+    >>> print(activity(LSTM.from_cells(cell).trace(x)[0]))
+    The hidden state of the one unit has a standard deviation of 0.26.
+    """
+    states = of_one_cell(trace).unprojected_state
+    valid = None if trace.valid is None else trace.valid[:: trace.keep.every]
+    each = max(1, CHUNK // max(1, states.shape[1] * states.shape[2]))
+    count, total, squares = 0, np.zeros(states.shape[2]), np.zeros(states.shape[2])
+    parts = [slice(first, first + each) for first in range(0, len(states), each)]
+
+    def of(part: slice) -> Array:
+        rows = states[part].astype(np.float64)
+        return rows.reshape(-1, rows.shape[2]) if valid is None else rows[valid[part]]
+
+    for part in parts:
+        rows = of(part)
+        count, total = count + len(rows), total + rows.sum(0)
+    if not count:
+        raise OptionError("which units move needs at least one valid step; this trace has none")
+    mean = total / count
+    for part in parts:
+        squares += ((of(part) - mean) ** 2).sum(0)
+    deviation = np.sqrt(squares / count)
+    names = unit_names(trace)
+    columns = {"unit": np.array(names), "deviation": deviation, "mean": mean}
+    return Activity(columns, _sentence(names, deviation), "it has none", np.nan, deviation, mean)
+
+
+def _sentence(names: list[str], deviation: Array) -> str:
+    if len(names) == 1:
+        return f"The hidden state of the one unit has a standard deviation of {deviation[0]:.2g}."
+    most, least = int(np.argmax(deviation)), int(np.argmin(deviation))
+    return (
+        f"Of the {len(names):,} units, unit {names[most]} moves most (its hidden state has a standard deviation of"
+        f" {deviation[most]:.2g}), and unit {names[least]} least ({deviation[least]:.2g})."
+    )

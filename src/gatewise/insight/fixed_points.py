@@ -1,0 +1,293 @@
+"""Where does it come to rest? The fixed points of a cell under a constant input, and what happens near them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, numbers, quiet, size
+from gatewise.cell import LSTMCell, Rng, generator
+from gatewise.errors import OptionError, ShapeError
+from gatewise.insight.answer import Answer
+from gatewise.insight.naming import step_of_time
+from gatewise.insight.newton import Search, merged, middles
+from gatewise.layers import LSTM
+from gatewise.parameters import Parameters
+from gatewise.showing import counted
+from gatewise.trace import Trace
+
+LAW = "a step of the cell maps each fixed point onto itself"
+KINDS = ("stable", "neutral", "saddle", "unstable")
+ON_THE_CIRCLE = 1e-8  # so near to 1 the size of an eigenvalue is 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FixedPoints(Answer):
+    """Where a cell comes to rest.
+
+    Attributes
+    ----------
+    hidden_state : array (points, recurrent)
+    cell_state : array (points, hidden)
+    kinds : tuple of str
+        ``stable``: all eigenvalues lie within the unit circle. ``neutral``: some lie on it and none outside, as on a
+        line of fixed points. ``saddle``: some lie outside. ``unstable``: all do.
+    eigenvalues : array of complex (points, recurrent + hidden)
+        Of the Jacobian of a step with respect to (h, c), the largest first.
+    time_constants : array (points, recurrent + hidden)
+        -1 / ln |λ|, in steps: so long it takes a displacement to shrink to 1/e; below 0, to grow by e.
+    periods : array (points, recurrent + hidden)
+        2π / |arg λ|, in steps: so long a rotation takes; infinite where there is none.
+    jacobians : array (points, recurrent + hidden, recurrent + hidden)
+    found : array of int (points,)
+        How many starts led to each.
+    starts, converged : int
+        From how many states the search began, and how many led to a fixed point.
+    x : array (input,)
+        The constant input.
+    """
+
+    hidden_state: Array
+    cell_state: Array
+    kinds: tuple[str, ...]
+    eigenvalues: npt.NDArray[np.complexfloating[Any]]
+    time_constants: Array
+    periods: Array
+    jacobians: Array
+    found: npt.NDArray[np.integer[Any]]
+    starts: int
+    converged: int
+    x: Array
+
+
+@quiet
+def fixed_points(
+    cell: LSTMCell | LSTM | Trace,
+    x: npt.ArrayLike | None = None,
+    *,
+    trace: Trace | None = None,
+    starts: int = 32,
+    settle: int = 100,
+    rng: Rng = 0,
+    tolerance: float = 1e-10,
+    merge: float = 1e-6,
+) -> FixedPoints:
+    """Return the states (h, c) that a cell maps onto themselves under a constant input, and the spectrum around each.
+
+    Sussillo and Barak, "Opening the Black Box: Low-Dimensional Dynamics in High-Dimensional Recurrent Neural Networks"
+    (2013): near a fixed point a recurrent network is the linear map of its Jacobian, whose eigenvalues λ say along how
+    many directions it decays, for how long, and whether it turns. Found by Newton's method, (J - 1) δ = s - F(s), with
+    the exact Jacobian, each step halved until ‖F(s) - s‖ falls.
+
+    Parameters
+    ----------
+    cell : LSTMCell, LSTM of one cell, or Trace
+        Any variant. Of a trace, the cell that ran, without its dropout; its states are starts, as `trace`.
+    x : array (input,), optional
+        The constant input; zeros by default.
+    trace : Trace, optional
+        A run of this cell: half of the starts are states that it went through.
+    starts : int
+        From how many states to start; each is also run under the input for `settle` steps, and started from there; then
+        from midway between points that were found, at most as often. The random ones have normal cell states of sizes
+        0.1 to 10.
+    settle : int
+        0 for none: then unstable points alone are as likely to be found as stable ones.
+    rng : int or numpy.random.Generator
+        The source of random starts.
+    tolerance : float
+        How small the largest entry of F(s) - s must be. A state so large that it is rounded by more does not count: a
+        cell state that runs away moves by less than its rounding at last.
+    merge : float
+        How near two points are one: in the largest entry of their difference, relative to theirs where that is above 1.
+
+    Returns
+    -------
+    FixedPoints
+        With a row for each point, those that most starts led to first: ``point``, ``kind``, ``starts``, ``residual``
+        (the largest entry of F(s) - s), ``spectral_radius`` (the largest |λ|), ``time_constant`` and ``period`` of that
+        eigenvalue, ``growing`` (how many |λ| are above 1); with a trace whose times are dates at equal distances also
+        ``time_constant_days`` or the like. There may be points that no start led to.
+
+    Raises
+    ------
+    OptionError
+        If an option is not allowed, the LSTM has more than one cell, the trace is of another cell, or the parameters or
+        the input are not finite.
+    ShapeError
+        If x is not of the cell's input size.
+
+    Notes
+    -----
+    Law: a step of the cell maps each point onto itself, to the tolerance; the residual is the largest ‖F(s) - s‖
+    relative to ‖F(s)‖ + ‖s‖. In float64. A step of Newton's method from one start takes a backward pass of one step
+    with recurrent + hidden sequences, and the solution of as many equations.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> print(fixed_points(latch().cell))
+    Of 64 starts 64 led to 1 stable fixed point, with a time constant of 404 steps; there may be others.
+    """
+    parameters, trace = _cell_of(cell, trace)
+    search = Search(LSTM.from_cells(parameters.astype(np.float64)), _input(parameters, x))
+    _require_finite(search)
+    starts, settle = size("starts", starts), size("settle", settle, least=0)
+    for name, value in (("tolerance", tolerance), ("merge", merge)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
+            raise OptionError(f"{name} must be a number between 0 and 1, not {value!r}")
+    source = cast(np.random.Generator, generator("pytorch", rng, {}))
+    states = _starts(parameters, trace, starts, source)
+    if settle:
+        states = np.concatenate([states, search.settled(states, settle)])
+    ended, off = search.newton(states)
+    first, _ = merged(ended[off <= tolerance], merge)
+    between = middles(first, starts, source)  # two that are stable, there often is one that is not
+    if len(between):
+        more, further = search.newton(between)
+        ended, off = np.concatenate([ended, more]), np.concatenate([off, further])
+    there = off <= tolerance
+    points, found = merged(ended[there], merge)
+    return _answer(search, points, found, len(ended), int(there.sum()), trace)
+
+
+# What is asked.
+
+
+def _cell_of(cell: object, trace: object) -> tuple[Parameters, Trace | None]:
+    """Return the parameters of the one cell that is asked about, and a run of it."""
+    if isinstance(cell, Trace):
+        parameters, trace = cell.parameters, cell if trace is None else trace
+    elif isinstance(cell, LSTM):
+        if len(cell.layers) != 1 or len(cell.layers[0]) != 1:
+            count = sum(map(len, cell.layers))
+            raise OptionError(f"fixed points are those of one cell, lstm.layers[0][0] say; this LSTM has {count} cells")
+        parameters = cell.layers[0][0].parameters
+    elif isinstance(cell, LSTMCell):
+        parameters = cell.parameters
+    else:
+        kind = type(cell).__name__
+        raise OptionError(f"fixed points are asked of an LSTMCell, an LSTM of one cell or a Trace, not of {kind}")
+    if trace is None:
+        return parameters, None
+    if not isinstance(trace, Trace):
+        raise OptionError(f"trace must be the Trace of one cell, trace[0] say, not {type(trace).__name__}")
+    ours, theirs = parameters.arrays(), trace.parameters.arrays()
+    same = parameters.variant == trace.parameters.variant and ours.keys() == theirs.keys()
+    if not same or not all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in ours):
+        raise OptionError("the trace is of another cell: its parameters are not those of the cell that is asked about")
+    return parameters, trace
+
+
+def _input(p: Parameters, x: npt.ArrayLike | None) -> Array:
+    found = np.zeros(p.input_size) if x is None else numbers("x", x, np.float64)
+    if found.shape != (p.input_size,):
+        raise ShapeError(f"x has shape {found.shape}; the constant input of this cell is ({p.input_size},)")
+    return found
+
+
+def _require_finite(search: Search) -> None:
+    if not np.isfinite(search.x).all():
+        raise OptionError("x holds NaN or infinity; a constant input must be finite")
+    n = search.p.recurrent_size + search.p.hidden_size
+    if not np.isfinite(search.moved(np.zeros((1, n)))).all():
+        raise OptionError("the parameters hold NaN or infinity; a cell with fixed points has finite ones")
+
+
+def _starts(p: Parameters, trace: Trace | None, count: int, rng: np.random.Generator) -> Array:
+    """Return states to start from (start, recurrent + hidden), the first half of them those of a trace."""
+    visited = np.zeros((0, p.recurrent_size + p.hidden_size))
+    if trace is not None:
+        trace._require_everything("starting from its states")
+        on = np.ones(trace.hidden_state.shape[:2], bool) if trace.valid is None else trace.valid
+        steps, sequences = np.nonzero(on)
+        some = (
+            rng.choice(len(steps), min(len(steps), -(-count // 2)), replace=False) if len(steps) else np.zeros(0, int)
+        )
+        key = (steps[some], sequences[some])
+        visited = np.concatenate([trace.hidden_state[key], trace.cell_state[key]], axis=1).astype(np.float64)
+    drawn = count - len(visited)
+    h = rng.uniform(-1, 1, (drawn, p.recurrent_size))
+    c = rng.standard_normal((drawn, p.hidden_size)) * 10 ** rng.uniform(-1, 1, (drawn, 1))
+    return np.concatenate([visited, np.concatenate([h, c], axis=1)])
+
+
+# What is answered.
+
+
+def _answer(
+    search: Search,
+    points: Array,
+    found: npt.NDArray[np.integer[Any]],
+    starts: int,
+    converged: int,
+    trace: Trace | None,
+) -> FixedPoints:
+    J, moved = search.jacobians(points), search.moved(points)
+    values = np.linalg.eigvals(J).astype(complex)
+    values = np.take_along_axis(values, np.argsort(-np.abs(values), axis=1, kind="stable"), axis=1)
+    size_of = np.abs(values)
+    constants, periods = -1 / np.log(size_of), 2 * np.pi / np.abs(np.angle(values))
+    constants[np.abs(size_of - 1) <= ON_THE_CIRCLE] = np.inf
+    kinds = tuple(map(_kind, size_of))
+    columns: dict[str, npt.NDArray[Any]] = {
+        "point": np.arange(len(points)),
+        "kind": np.array(kinds, str),
+        "starts": found,
+        "residual": np.abs(moved).max(1, initial=0),
+        "spectral_radius": size_of[:, 0],
+        "time_constant": constants[:, 0],
+        "period": periods[:, 0],
+        "growing": (size_of > 1 + ON_THE_CIRCLE).sum(1),
+    }
+    step = None if trace is None else step_of_time(trace)
+    if step is not None:
+        columns[f"time_constant_{step[1]}"] = step[0] * constants[:, 0]
+    terms = np.linalg.norm(moved + points, axis=1) + np.linalg.norm(points, axis=1)
+    state = search.state(points)
+    return FixedPoints(
+        columns=columns,
+        sentence=_sentence(kinds, constants[:, 0], starts, converged, step),
+        law=LAW,
+        residual=float((np.linalg.norm(moved, axis=1) / np.where(terms > 0, terms, 1.0)).max(initial=0)),
+        hidden_state=state.h,
+        cell_state=state.c,
+        kinds=kinds,
+        eigenvalues=values,
+        time_constants=constants,
+        periods=periods,
+        jacobians=J,
+        found=found,
+        starts=starts,
+        converged=converged,
+        x=search.x,
+    )
+
+
+def _kind(sizes: Array) -> str:
+    outside = sizes > 1 + ON_THE_CIRCLE
+    if outside.any():
+        return "unstable" if outside.all() else "saddle"
+    return "neutral" if (sizes >= 1 - ON_THE_CIRCLE).any() else "stable"
+
+
+def _sentence(
+    kinds: tuple[str, ...], constants: Array, starts: int, converged: int, step: tuple[float, str] | None
+) -> str:
+    if not kinds:
+        return f"Of {starts:,} starts none led to a fixed point; there may be some all the same."
+    said = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in KINDS if kind in kinds)
+    points = f"{counted(len(kinds), 'fixed point')} ({said})"
+    if len(set(kinds)) == 1:
+        points = counted(len(kinds), f"{kinds[0]} fixed point".replace("saddle fixed", "saddle"))
+    sentence = f"Of {starts:,} starts {converged:,} led to {points}"
+    stable = constants[[kind == "stable" for kind in kinds]]
+    if len(stable):
+        slowest = float(stable.max())
+        lasting = f"a time constant of {slowest:.3g} steps".replace(" 1 steps", " 1 step")
+        lasting += "" if step is None else f" ({slowest * step[0]:.3g} {step[1]})"
+        sentence += f", with {lasting}" if len(kinds) == 1 else f"; the slowest stable one has {lasting}"
+    return f"{sentence}; there may be others."

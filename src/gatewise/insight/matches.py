@@ -1,0 +1,317 @@
+"""Where else does it do this? The stretches of steps at which the same units are on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask, index, size
+from gatewise.errors import NotKeptError, OptionError, one_of
+from gatewise.insight.answer import Answer
+from gatewise.insight.naming import state_names, times_of
+from gatewise.insight.retention import of_one_cell
+from gatewise.progress import working
+from gatewise.trace import Trace
+
+LAW = "the share of the units that agree times the overlap of the lengths is the score"
+STATES = ("cell_state", "hidden_state")
+NUMBERS = 1 << 22  # how many are looked at together
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Matches(Answer):
+    """Where the units that are on during a chosen stretch of steps are on too.
+
+    Attributes
+    ----------
+    units : tuple of str
+        The units that are on throughout the chosen stretch.
+    start, stop : int
+        The chosen stretch: its first step, and the one after its last.
+    sequence : int
+        In which sequence it was chosen.
+    threshold : float
+    of : {"cell_state", "hidden_state"}
+    times : array (time,)
+        Dates, names, or the numbers of the steps.
+    sequences : tuple of str
+        The names of all sequences.
+    places : array of int (matches, 3)
+        Of each match the number of its sequence, its first step, and the one after its last.
+    """
+
+    units: tuple[str, ...]
+    start: int
+    stop: int
+    sequence: int
+    threshold: float
+    of: str
+    times: npt.NDArray[Any]
+    sequences: tuple[str, ...]
+    places: npt.NDArray[np.intp]
+
+
+class _Run(NamedTuple):
+    """A stretch of steps in a sequence, and how many of the units are on throughout."""
+
+    score: float
+    start: int
+    stop: int
+    on: int
+
+
+def matches(
+    trace: Trace,
+    start: int,
+    stop: int,
+    *,
+    sequence: int = 0,
+    of: str = "hidden_state",
+    threshold: float = 0.3,
+    edges: bool = False,
+    least: float = 0.5,
+    most: int = 100,
+) -> Matches:
+    """Return where else the units are on that are on during a stretch of steps.
+
+    Strobelt, Gehrmann, Pfister and Rush, "LSTMVis: A Tool for Visual Analysis of Hidden State Dynamics in Recurrent
+    Neural Networks" (2018), select and match: a unit is selected if its state is at least the threshold at every step
+    of the chosen stretch. Other stretches at which selected units are on, in any sequence, are ranked.
+
+    Parameters
+    ----------
+    trace : Trace
+        One that kept the state.
+    start, stop : int
+        The chosen stretch: its first step, and the one after its last; negative counts from the end. Steps are counted
+        as the trace keeps them.
+    sequence : int
+        Of the batch, in which it is chosen.
+    of : {"hidden_state", "cell_state"}
+    threshold : float
+        A unit is on where its state is at least this. Steps that are not valid are never on.
+    edges : bool
+        Whether a unit must also be off at the step before a stretch and at the step after it.
+    least : float
+        Which share of the selected units must be on, 0 < least <= 1.
+    most : int
+        How many matches to return, the best ones.
+
+    Returns
+    -------
+    Matches
+        With a row for each match, the best first: ``sequence``, ``start``, ``stop`` (the step after the last),
+        ``from`` and ``to`` (the names of its first and last step), ``units_on`` (how many of the selected units are on
+        throughout) and ``score``. No two matches overlap, nor does one the chosen stretch.
+
+    Raises
+    ------
+    OptionError
+        If there is no such stretch, sequence or state, no unit is on throughout, or this is not the trace of one cell.
+    NotKeptError
+        If the trace did not keep the state.
+
+    Notes
+    -----
+    Law: score = (units on throughout / units selected) · min(n, m) / max(n, m), for stretches of n and m steps: 1 is
+    the same units for as long. Time is linear in the number of steps, times the number of selected units; of each
+    step, one bit is held for each unit.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> from gatewise.layers import LSTM
+    >>> cell, x, *_ = latch()
+    >>> twice = np.concatenate([x, np.zeros((5, 3)), x])
+    >>> twice[7, 1] = 1  # writes a bit that is 0
+    >>> found = matches(LSTM.from_cells(cell).trace(twice)[0], 0, 7, of="cell_state", edges=True)
+    >>> print(found)
+    One unit has a cell state of at least 0.3 throughout steps 0 to 6; it is on throughout one other stretch: steps 12 \
+to 18.
+    """
+    of_one_cell(trace)
+    one_of("of", of, STATES)
+    if of not in trace.keep.quantities:
+        raise NotKeptError(f"matches of the {of} need a trace that kept it")
+    sequence = index("sequence", sequence, trace.batch_size, "this trace")
+    start, stop = _stretch(trace, start, stop)
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.number)) or not np.isfinite(threshold):
+        raise OptionError(f"threshold must be a finite number, not {threshold!r}")
+    if isinstance(least, bool) or not isinstance(least, (int, float, np.number)) or not 0 < least <= 1:
+        raise OptionError(f"least must be a share of the units above 0 and at most 1, not {least!r}")
+    size("most", most)
+    valid = None if trace.valid is None else trace.valid[:: trace.keep.every]
+    if valid is not None and not valid[start:stop, sequence].all():
+        raise OptionError(f"steps {start} to {stop - 1} of sequence {sequence} are not all valid")
+    states = trace.quantity(of)
+    chosen = _selected(states, start, stop, sequence, float(threshold), edges)
+    if not len(chosen):
+        held = float(states[start:stop, sequence].min(0).max(initial=-np.inf))
+        apart = " and off at both edges" if edges else ""
+        raise OptionError(
+            f"no unit has a {of} of at least {threshold:g} throughout steps {start} to {stop - 1}{apart};"
+            f" the largest that is held there is {held:.3g}"
+        )
+    with working("matching", len(states) + trace.batch_size) as done:
+        packed = _on(states, chosen, float(threshold), valid, done)
+        found: list[tuple[int, _Run]] = []
+        wanted = max(1, math.ceil(least * len(chosen) - 1e-9))
+        for place in range(trace.batch_size):
+            on = np.unpackbits(packed[:, place], axis=-1, count=len(chosen)).view(bool)
+            taken = np.zeros(len(on), bool)
+            if place == sequence:
+                taken[start:stop] = True
+            found += [(place, run) for run in _runs(on, taken, stop - start, wanted, edges)]
+            done(1)
+    found.sort(key=lambda one: (-one[1].score, one[0], one[1].start))
+    return _answer(trace, found[:most], len(found), wanted, chosen, start, stop, sequence, float(threshold), of)
+
+
+def _stretch(trace: Trace, start: object, stop: object) -> tuple[int, int]:
+    count = len(trace)
+    first = index("step", start, count, "this trace")
+    if isinstance(stop, bool) or not isinstance(stop, (int, np.integer)) or not -count < stop <= count:
+        raise OptionError(f"stop must be an integer of at most {count}, the number of steps, not {stop!r}")
+    last = int(stop) + (count if stop < 0 else 0)
+    if last <= first:
+        raise OptionError(f"a stretch must have at least one step; {first} to {last} has none")
+    return first, last
+
+
+def _selected(
+    states: Array, start: int, stop: int, sequence: int, threshold: float, edges: bool
+) -> npt.NDArray[np.intp]:
+    """Return which units are on throughout the chosen stretch; with `edges` also off before it and after it."""
+    on = (states[start:stop, sequence] >= threshold).all(0)
+    if edges and start > 0:
+        on &= states[start - 1, sequence] < threshold
+    if edges and stop < len(states):
+        on &= states[stop, sequence] < threshold
+    return np.flatnonzero(on)
+
+
+def _on(
+    states: Array, units: npt.NDArray[np.intp], threshold: float, valid: Mask | None, done: Any
+) -> npt.NDArray[np.uint8]:
+    """Return whether each unit is on (time, batch, units / 8), eight to a byte."""
+    steps, batch, hidden = states.shape
+    packed = np.zeros((steps, batch, -(-len(units) // 8)), np.uint8)
+    together = max(1, NUMBERS // max(1, batch * hidden))
+    for first in range(0, steps, together):
+        part = slice(first, first + together)
+        on = states[part][..., units] >= threshold
+        if valid is not None:
+            on &= valid[part, :, None]
+        packed[part] = np.packbits(on, axis=-1)
+        done(len(on))
+    return packed
+
+
+def _runs(on: Mask, taken: Mask, length: int, least: int, edges: bool) -> list[_Run]:
+    """Return the stretches of one sequence (time, units) that do not overlap, the best first.
+
+    Candidates are the longest runs of steps at which at least so many units are on, for every such number.
+    """
+    count = on.sum(1, dtype=np.intp)
+    off = np.concatenate([np.zeros((1, on.shape[1]), np.int32), np.cumsum(~on, axis=0, dtype=np.int32)])
+    candidates = []
+    for level in np.unique(count[count >= least]):
+        change = np.diff(np.concatenate([[False], count >= level, [False]]).astype(np.int8))
+        starts, stops = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+        throughout = off[stops] == off[starts]
+        if edges:
+            throughout &= ~on[np.maximum(starts - 1, 0)] | (starts == 0)[:, None]
+            throughout &= ~on[np.minimum(stops, len(on) - 1)] | (stops == len(on))[:, None]
+        agree, steps = throughout.sum(1), stops - starts
+        score = agree / on.shape[1] * np.minimum(steps, length) / np.maximum(steps, length)
+        candidates += [
+            _Run(*run)
+            for run in zip(score.tolist(), starts.tolist(), stops.tolist(), agree.tolist(), strict=True)
+            if run[3] >= least
+        ]
+    found = []
+    for run in sorted(candidates, key=lambda run: (-run.score, -run.on, run.start)):
+        if not taken[run.start : run.stop].any():
+            taken[run.start : run.stop] = True
+            found.append(run)
+    return found
+
+
+def _answer(
+    trace: Trace,
+    found: list[tuple[int, _Run]],
+    total: int,
+    wanted: int,
+    chosen: npt.NDArray[np.intp],
+    start: int,
+    stop: int,
+    sequence: int,
+    threshold: float,
+    of: str,
+) -> Matches:
+    times = times_of(trace)
+    sequences = tuple(map(str, trace.labels.sequences or range(trace.batch_size)))
+    places = np.array([(place, run.start, run.stop) for place, run in found], np.intp).reshape(-1, 3)
+    on, score = (
+        np.array([getattr(run, name) for _, run in found], kind) for name, kind in (("on", int), ("score", float))
+    )
+    n, m = places[:, 2] - places[:, 1], stop - start
+    law = on * np.minimum(n, m) / (len(chosen) * np.maximum(n, m))
+    return Matches(
+        columns={
+            "sequence": np.array([sequences[place] for place in places[:, 0]], str),
+            "start": places[:, 1],
+            "stop": places[:, 2],
+            "from": times[places[:, 1]],
+            "to": times[places[:, 2] - 1],
+            "units_on": on,
+            "score": score,
+        },
+        sentence=_sentence(places, total, len(chosen), wanted, start, stop, threshold, of, times, sequences),
+        law=LAW,
+        residual=float(np.abs(law - score).max(initial=0.0)),
+        units=tuple(np.array(state_names(trace, of))[chosen].tolist()),
+        start=start,
+        stop=stop,
+        sequence=sequence,
+        threshold=threshold,
+        of=of,
+        times=times,
+        sequences=sequences,
+        places=places,
+    )
+
+
+def _sentence(
+    places: npt.NDArray[np.intp],
+    total: int,
+    units: int,
+    wanted: int,
+    start: int,
+    stop: int,
+    threshold: float,
+    of: str,
+    times: npt.NDArray[Any],
+    sequences: tuple[str, ...],
+) -> str:
+    have = "One unit has" if units == 1 else f"{units:,} units have"
+    said = f"{have} a {of.replace('_', ' ')} of at least {threshold:g} throughout {_steps(times, start, stop)};"
+    them = "it is" if units == 1 else "all of them are" if wanted == units else f"{wanted:,} or more of them are"
+    if not total:
+        return f"{said} {them} on throughout no other stretch."
+    best = _steps(times, *map(int, places[0, 1:]))
+    best += f" of sequence {sequences[places[0, 0]]}" if len(sequences) > 1 else ""
+    where = f"one other stretch: {best}" if total == 1 else f"{total:,} other stretches, most similarly {best}"
+    return f"{said} {them} on throughout {where}."
+
+
+def _steps(times: npt.NDArray[Any], start: int, stop: int) -> str:
+    plain = times.dtype.kind in "iu"
+    first, last = str(times[start]), str(times[stop - 1])
+    if stop - start == 1:
+        return f"step {first}" if plain else first
+    return f"steps {first} to {last}" if plain else f"{first} to {last}"

@@ -1,0 +1,47 @@
+"""The picture of activity: how far the hidden state of each unit varies, the most active first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatewise.insight.activity import Activity
+from gatewise.insight.activity import activity as data
+from gatewise.plot import drawing
+from gatewise.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def activity(trace: Trace | Activity, ax: Any = None) -> Axes:
+    """Draw how far the hidden state of each unit varies over a run, the most active unit first.
+
+    Parameters
+    ----------
+    trace : Trace or Activity
+        A run of one cell, or what `insight.activity` says of it.
+    ax : Axes or Figure, optional
+        What to draw on; by default a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    OptionError, NotKeptError
+        As `insight.activity`.
+    """
+    record = drawing.taken(trace, Activity, data, {})
+    axes = drawing.one_panel(ax, (8, 3))
+    order = np.argsort(-record.deviation, kind="stable")
+    edges = np.arange(len(order) + 1) - 0.5
+    axes.stairs(record.deviation[order], edges, fill=True, facecolor=drawing.hue("hidden_state"), linewidth=0)
+    axes.stairs(record.deviation[order], edges, color=drawing.ink(), linewidth=0.8)
+    drawing.names(axes.xaxis, [str(record.columns["unit"][unit]) for unit in order])
+    axes.set(xlabel="unit", ylabel="standard deviation of h", xlim=(edges[0], edges[-1]), ylim=(0, None))
+    return axes

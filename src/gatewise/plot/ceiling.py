@@ -1,0 +1,85 @@
+"""The picture of a ceiling: the output of a run, the largest that it could be, and what was lost in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import OptionError
+from gatewise.insight.ceiling import Ceiling
+from gatewise.insight.ceiling import ceiling as data
+from gatewise.layers import LSTM
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.network import Network, NetworkTrace
+from gatewise.plot import drawing
+
+MOST = 8  # outputs that there is room for
+LAYERS = {  # from the output upwards
+    "lost_to_gate": ("output_gate", 1.0, "lost to shut output gates"),
+    "lost_to_cell": ("cell_state", 0.45, "lost to short cell states"),
+    "lost_to_readout": ("soft", 0.25, "lost to units on the wrong side of zero"),
+    "lost_to_other": ("candidate", 0.5, "lost to clip or zoneout"),
+}
+
+
+def ceiling(subject: NetworkTrace | LSTMTrace | Network | LSTM | Ceiling, ax: Any = None, **options: Any) -> Any:
+    """Draw the output of a run, its ceiling, and what was lost in between: one stacked on the other.
+
+    Parameters
+    ----------
+    subject : NetworkTrace, LSTMTrace or Ceiling
+        A run of a network or an LSTM, or the answer of `insight.ceiling` about one.
+    ax : sequence of Axes, or Figure, optional
+        What to draw on: an Axes for each output; by default a new figure.
+    **options
+        Those of `insight.ceiling`: ``head``, ``output``, ``sequence``, ``scale``, ``shift``.
+
+    Returns
+    -------
+    Axes, or array of Axes
+        A panel for each output.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    OptionError, NotKeptError, ShapeError
+        As `insight.ceiling`, or if there was no run, or there are too many outputs.
+
+    Notes
+    -----
+    Where there are more steps than pixels, the least and the greatest output of each pixel are kept. Steps that are not
+    valid are hatched.
+    """
+    record = drawing.taken(subject, Ceiling, data, options)
+    if record.output is None:
+        raise OptionError("a picture of a ceiling shows what a run lost; this is a model without a run")
+    count = len(record.outputs)
+    if count > MOST:
+        raise OptionError(f"there is room for {MOST} outputs, not for {count:,}; `output` chooses one")
+    axes = drawing.panels(ax, count, size=(9, min(12, 0.9 + 2.3 * count)))
+    for place, one in enumerate(axes):
+        _output(one, record, place)
+    axes[0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=3, frameon=False, fontsize="small")
+    return axes[0] if count == 1 else axes
+
+
+def _output(ax: Any, record: Any, place: int) -> None:
+    places, said = drawing.time_axis(ax, record.times), record.output[:, place]
+    chosen = drawing.reduced(said)
+    edges, base = drawing.edges_of(places[chosen]), said[chosen]
+    top = float(record.ceiling[place])
+    ax.axhline(top, color=drawing.ink(), linestyle="--", linewidth=1.0, label=f"ceiling {top:.4g}")
+    ax.stairs(base, edges, color=drawing.ink(), linewidth=1.2, baseline=None, label="output", zorder=3)
+    for name, (colour, alpha, label) in LAYERS.items():
+        if name in record.losses:
+            above = base + record.losses[name][chosen, place]
+            look: dict[str, Any] = {"fill": True, "facecolor": drawing.hue(colour), "alpha": alpha, "linewidth": 0}
+            ax.stairs(above, edges, baseline=base, label=label, **look)
+            base = above
+    drawing.hatched(ax, places, record.valid)
+    low, high = float(np.nanmin(said)), max(top, float(np.nanmax(base)))
+    ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) if high > low else high + 1)
+    measure = str(record.measures[place])
+    ax.set_ylabel(drawing.inert(f"{measure}, {record.sequence}" if record.sequence else measure))

@@ -1,0 +1,115 @@
+"""The picture of fixed points: their eigenvalues in the complex plane, with circles that say how long each decays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatewise.cell import LSTMCell
+from gatewise.insight.fixed_points import KINDS, FixedPoints
+from gatewise.insight.fixed_points import fixed_points as data
+from gatewise.layers import LSTM
+from gatewise.plot import drawing
+from gatewise.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MARKS = {"stable": "o", "neutral": "s", "saddle": "X", "unstable": "^"}  # told apart in print, too
+COLOURS = {"stable": "negative", "neutral": "soft", "saddle": "positive", "unstable": "forget_gate"}
+CIRCLES = (1, 3, 10)  # steps of the time constants for which a circle is drawn
+FEW = 100  # eigenvalues, whose marks are large
+MOST_LINES = 8  # of the legend
+NOTHING = 1e-12  # an eigenvalue so small
+
+
+def fixed_points(cell: LSTMCell | LSTM | Trace | FixedPoints, ax: Any = None, **options: Any) -> Axes:
+    """Draw the spectrum of each fixed point: its eigenvalues in the complex plane, with the unit circle.
+
+    Parameters
+    ----------
+    cell : LSTMCell, LSTM of one cell, Trace, or FixedPoints
+        A cell, or the record of it that `plot.data.fixed_points` returns.
+    ax : Axes or Figure, optional
+        What to draw on; by default a new figure.
+    **options
+        Those of `plot.data.fixed_points`: ``x``, ``trace``, ``starts``, ``settle``, ``rng``, ``tolerance``, ``merge``.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    OptionError, ShapeError, NotKeptError
+        As `plot.data.fixed_points`.
+
+    Notes
+    -----
+    Within the unit circle a displacement decays, and on a dotted circle with the time constant that it is named by;
+    outside it grows. Away from the line of real numbers it turns. The legend has a line for each point, of many points
+    for each kind.
+    """
+    record = drawing.taken(cell, FixedPoints, data, options)
+    axes = drawing.one_panel(ax, (7.5, 4.5))
+    _circles(axes)
+    marks, outline = (36, 0.6) if record.eigenvalues.size <= FEW else (10, 0.2)
+    for name, kind, points in _groups(record):
+        values = record.eigenvalues[points].ravel()
+        values = values[np.abs(values) > NOTHING] if (np.abs(values) > NOTHING).any() else values[:1]
+        look: dict[str, Any] = {
+            "s": marks,
+            "facecolor": drawing.hue(COLOURS[kind]),
+            "edgecolor": drawing.ink(),
+            "linewidth": outline,
+        }
+        axes.scatter(values.real, values.imag, marker=MARKS[kind], label=name, zorder=3, alpha=0.8, **look)
+    shown = np.append(record.eigenvalues.ravel(), [-1, 1, 1j])
+    wide, high = 0.15, 0.15 + np.abs(shown.imag).max()
+    axes.set(xlim=(shown.real.min() - wide, shown.real.max() + wide), ylim=(-high, high), aspect="equal")
+    axes.set_xlabel("real part of the eigenvalue")
+    axes.set_ylabel("imaginary part")
+    if record.kinds:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small", frameon=False)
+    else:
+        axes.set_title(record.sentence, fontsize="small")
+    return axes
+
+
+def _groups(record: FixedPoints) -> list[tuple[str, str, list[int]]]:
+    """Return the marks of a line of the legend: what it says, the kind, and the points."""
+    constants = record.columns["time_constant"]
+    if len(record.kinds) <= MOST_LINES:
+        return [
+            (f"point {point}: {kind}{_lasting(constants[point])}", kind, [point])
+            for point, kind in enumerate(record.kinds)
+        ]
+    found = []
+    for kind in KINDS:
+        if points := [point for point, one in enumerate(record.kinds) if one == kind]:
+            slowest = max((constants[point] for point in points), key=lambda steps: abs(steps))
+            found.append((f"{len(points):,} {kind}{_lasting(slowest)}", kind, points))
+    return found
+
+
+def _lasting(steps: float) -> str:
+    if not np.isfinite(steps) or steps == 0:
+        return ""
+    return f", {'decays' if steps > 0 else 'grows'} in {abs(steps):.3g} steps"
+
+
+def _circles(axes: Axes) -> None:
+    """Draw the unit circle, and those of a few time constants."""
+    from matplotlib.patches import Circle
+
+    axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=drawing.ink(), zorder=2))
+    for steps in CIRCLES:
+        radius = float(np.exp(-1 / steps))
+        axes.add_patch(Circle((0, 0), radius, fill=False, edgecolor=drawing.ink(), alpha=0.5, linewidth=0.6, ls=":"))
+        words = f"{steps} step{'s' if steps > 1 else ''}"
+        axes.annotate(words, (0, -radius), ha="center", va="bottom", fontsize="x-small", alpha=0.7)
+    axes.axhline(0, color=drawing.ink(), alpha=0.3, linewidth=0.5)
+    axes.axvline(0, color=drawing.ink(), alpha=0.3, linewidth=0.5)

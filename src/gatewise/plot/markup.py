@@ -1,0 +1,153 @@
+"""The pieces of what a notebook shows: text that is inert, tables, and strips of coloured cells; static, in any theme.
+
+Everything is in the reader's text colour or in colours that are seen on light and dark ground. The markup is
+well-formed XML too, has no ids and no script, and can be read without its style, which some viewers take out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import cache
+from html import escape
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array
+from gatewise.errors import shown
+from gatewise.palette import CIVIDIS, VIK
+from gatewise.plot.drawing import heat
+
+MOST_TEXT = 60  # characters of a cell of a table
+ROWS, COLUMNS = 4, 24  # cells of a strip
+SHADES = 4  # from one colour of a map to the next
+SIZE = 6  # pixels of a cell
+LINE = "1px solid color-mix(in srgb,currentColor 18%,transparent)"
+STYLE = f"""<style>
+[data-jp-theme-light=true] .gatewise-record,.vscode-light .gatewise-record{{color-scheme:light}}
+[data-jp-theme-light=false] .gatewise-record,.vscode-dark .gatewise-record{{color-scheme:dark}}
+.gatewise-record{{max-width:60rem;overflow-x:auto;line-height:1.45}}
+.gatewise-record.gatewise-record p{{margin:0 0 .4em;max-width:48rem;overflow-wrap:anywhere}}
+.gatewise-record .aside{{opacity:.75;font-size:.9em}}
+.gatewise-record.gatewise-record table{{border-collapse:collapse;margin:.5em 0;border:0;font-size:.92em;
+font-variant-numeric:tabular-nums}}
+.gatewise-record.gatewise-record :is(th,td){{padding:.15em .9em .15em 0;border:0;text-align:left;background:none;
+vertical-align:middle;white-space:nowrap;max-width:none}}
+.gatewise-record.gatewise-record :is(th,td).wide{{white-space:normal;overflow-wrap:anywhere}}
+.gatewise-record.gatewise-record :is(th,td).number{{text-align:right}}
+.gatewise-record.gatewise-record tr{{background:none;border:0;border-top:{LINE}}}
+.gatewise-record.gatewise-record thead tr{{border-top:0}}
+.gatewise-record th{{font-weight:600}}
+.gatewise-record .picture{{display:block!important}}
+.gatewise-record svg{{display:block;max-width:100%;height:auto}}
+.gatewise-record .swatch{{display:inline-block;width:.7em;height:.7em;margin-right:.5em;
+border:1px solid currentColor;print-color-adjust:exact}}
+</style>"""
+
+
+def record(kind: str, *parts: str) -> str:
+    """Return the HTML of a record: its kind in bold before the first part, and the parts."""
+    first, *rest = parts
+    body = "\n".join([f"<p><strong>{text(kind)}</strong> {first}</p>", *filter(None, rest)])
+    return f'<div class="gatewise-record tex2jax_ignore mathjax_ignore">\n{STYLE}\n{body}\n</div>'
+
+
+def text(given: object, most: int = MOST_TEXT) -> str:
+    """Return what comes from data as text: on one line, printable, not too long, and inert."""
+    return escape(shown(" ".join(str(given).split()), most))
+
+
+def paragraph(said: str, aside: bool = False) -> str:
+    """Return a paragraph; `said` is markup."""
+    return f'<p class="aside">{said}</p>' if aside else f"<p>{said}</p>"
+
+
+def picture(drawn: str) -> str:
+    """Return an SVG that only shows where the style is there: who takes that out leaves of a picture its text."""
+    return f'<div class="picture" style="display:none">{drawn}</div>'
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = (), wide: int = -1) -> str:
+    """Return a table of markup, whose first column names the rows; columns of `numbers` are flush right.
+
+    The text of the column `wide` may take several lines.
+    """
+
+    def cell(tag: str, place: int, inner: str) -> str:
+        kind = ' class="number"' if place in numbers else ' class="wide"' if place == wide else ""
+        return f"<{tag}{kind}>{inner}</{tag.split()[0]}>"
+
+    head = "".join(cell('th scope="col"', place, one) for place, one in enumerate(heads))
+    body = "\n".join(
+        "<tr>"
+        + "".join(cell("td" if place else 'th scope="row"', place, one) for place, one in enumerate(row))
+        + "</tr>"
+        for row in rows
+    )
+    top = f"<thead><tr>{head}</tr></thead>\n" if any(heads) else ""
+    return f"<table>\n{top}<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def column(values: npt.NDArray[Any]) -> tuple[list[str], bool]:
+    """Return the texts of a column, and whether they are numbers, which have as many decimals each."""
+    if values.dtype.kind in "iu":
+        return [f"{value:,}".replace("-", "−") for value in values.tolist()], True
+    if values.dtype.kind == "f":
+        return numbers(values), True
+    return [text(value) for value in values.tolist()] if values.dtype.kind != "M" else [text(v) for v in values], False
+
+
+def numbers(values: npt.ArrayLike) -> list[str]:
+    """Return numbers with four significant digits of the largest, their decimal points below each other."""
+    found = np.asarray(values, np.float64)
+    finite = np.abs(found[np.isfinite(found)])
+    largest = float(finite.max(initial=0.0))
+    if largest and not 1e-3 <= largest < 1e6:
+        form = ".3e"
+    else:
+        form = f",.{min(5, max(0, 3 - math.floor(math.log10(largest))) if largest else 0)}f"
+    words = {"inf": "∞", "-inf": "−∞", "nan": "–"}
+    return [
+        f"{value:{form}}".replace("-", "−") if math.isfinite(value) else words[str(value)] for value in found.tolist()
+    ]
+
+
+@cache
+def shades(stops: tuple[str, ...]) -> list[str]:
+    """Return the colours of a map and `SHADES` - 1 between each two of them."""
+    given = np.array([[int(stop[place : place + 2], 16) for place in (1, 3, 5)] for stop in stops])
+    places = np.linspace(0, len(stops) - 1, SHADES * (len(stops) - 1) + 1)
+    mixed = np.stack([np.interp(places, np.arange(len(stops)), given[:, part]) for part in range(3)], axis=1)
+    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in mixed.round().astype(int).tolist()]
+
+
+def strip(values: Array, label: str) -> str:
+    """Return values (time, units) as a strip of cells: cividis from 0 to 1, or vik about 0 where some are negative.
+
+    At most `ROWS` units are shown, which lie at equal distances, and `COLUMNS` columns; of the steps of a column, the
+    least and the greatest value are kept.
+    """
+    if not values.size:
+        return ""
+    chosen = np.unique(np.linspace(0, values.shape[1] - 1, ROWS).round().astype(int))
+    every = values[np.isfinite(values)]
+    size = float(np.abs(every).max(initial=0.0)) or 1.0
+    signed = bool((every < 0).any())
+    stops, low, high = (VIK, -size, size) if signed else (CIVIDIS, 0.0, max(1.0, size))
+    colours = shades(stops)
+    cells = heat(values[:, chosen].astype(np.float64), COLUMNS).T
+    with np.errstate(invalid="ignore"):
+        place = np.rint((np.clip(cells, low, high) - low) / (high - low) * (len(colours) - 1))
+    drawn = []
+    for number, colour in enumerate(colours):
+        at = np.argwhere(place == number)
+        if len(at):
+            path = "".join(f"M{column} {row}h1v1h-1z" for row, column in at.tolist())
+            drawn.append(f'<path fill="{colour}" d="{path}"/>')
+    rows, columns = cells.shape
+    return (
+        f'<svg role="img" aria-label="{text(label)}" width="{SIZE * columns}" height="{SIZE * rows}"'
+        f' viewBox="0 0 {columns} {rows}" shape-rendering="crispEdges">{"".join(drawn)}</svg>'
+    )

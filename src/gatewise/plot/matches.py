@@ -1,0 +1,84 @@
+"""The picture of matches: where in each sequence the units of a chosen stretch are on too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gatewise.insight.matches import Matches
+from gatewise.insight.matches import matches as data
+from gatewise.palette import CIVIDIS
+from gatewise.plot import drawing
+from gatewise.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_SEQUENCES = 30
+NARROWEST = 1 / 300  # of the axis, so that a short stretch of a long run is seen
+
+
+def matches(trace: Trace | Matches, ax: Any = None, **options: Any) -> Axes:
+    """Draw the stretches at which the units of a chosen stretch are on: sequences × time, coloured by the score.
+
+    Parameters
+    ----------
+    trace : Trace or Matches
+        A run of one cell, or what `insight.matches` answered.
+    ax : Axes or Figure, optional
+        What to draw on; by default a new figure.
+    **options
+        Those of `insight.matches`: ``start``, ``stop``, ``sequence``, ``of``, ``threshold``, …
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    OptionError, NotKeptError
+        As `insight.matches`.
+
+    Notes
+    -----
+    The chosen stretch has an outline and no filling. Of many sequences, those with the best matches are shown; of a
+    long run, a stretch is at least so wide that it can be seen.
+    """
+    record = drawing.taken(trace, Matches, data, options)
+    best = dict.fromkeys([record.sequence, *record.places[:, 0].tolist()])
+    rows = {sequence: row for row, sequence in enumerate(sorted(list(best)[:MOST_SEQUENCES]))}
+    axes = drawing.one_panel(ax, (8, 1.6 + 0.28 * len(rows)))
+    places = drawing.time_axis(axes, record.times)
+    edges = drawing.edges_of(places)
+    narrowest = (edges[-1] - edges[0]) * NARROWEST
+    colours = drawing.colours(CIVIDIS)
+    for (sequence, start, stop), score in list(zip(record.places, record.columns["score"], strict=True))[::-1]:
+        if sequence in rows:
+            left, right = edges[start], edges[stop]
+            wide = max(right - left, narrowest)
+            look = {"color": colours(float(score)), "edgecolor": drawing.ink(), "linewidth": 0.4, "zorder": 2 + score}
+            axes.barh(rows[sequence], wide, 0.7, (left + right - wide) / 2, **look)
+    left, right = edges[record.start], edges[record.stop]
+    wide = max(right - left, narrowest)
+    axes.barh(
+        rows[record.sequence],
+        wide,
+        0.8,
+        (left + right - wide) / 2,
+        facecolor="none",
+        edgecolor=drawing.ink(),
+        linewidth=1.5,
+        zorder=4,
+    )
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    drawing.names(axes.yaxis, [record.sequences[sequence] for sequence in rows], MOST_SEQUENCES)
+    axes.set_ylabel("sequence")
+    axes.set_title(
+        f"{len(record.places):,} {'match' if len(record.places) == 1 else 'matches'} of {len(record.units):,} "
+        f"{'unit' if len(record.units) == 1 else 'units'} (chosen: outlined)"
+    )
+    scale = drawing.library().cm.ScalarMappable(drawing.library().colors.Normalize(0, 1), colours)
+    axes.figure.colorbar(scale, ax=axes, pad=0.01, fraction=0.05, label="score")
+    return axes

@@ -1,0 +1,116 @@
+"""The picture of a probe: what is predicted beside what was given, how chance does, and the best units."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.insight.probe import SIGNIFICANT, Probe
+from gatewise.insight.probe import probe as data
+from gatewise.palette import PALETTE
+from gatewise.plot import drawing
+from gatewise.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_UNITS = 8
+
+
+def probe(trace: Trace | Probe, ax: Any = None, **options: Any) -> npt.NDArray[Any]:
+    """Draw what a probe predicts over time, its R² among those of shifted values, and the units that correlate most.
+
+    Parameters
+    ----------
+    trace : Trace or Probe
+        A run of one cell, or what `insight.probe` answered.
+    ax : sequence of three Axes or Figure, optional
+        What to draw on; by default a new figure.
+    **options
+        Those of `insight.probe`: ``values``, ``name``, ``of``, ``sequence``, …
+
+    Returns
+    -------
+    array of three Axes
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    ShapeError, OptionError, NotKeptError
+        As `insight.probe`.
+
+    Notes
+    -----
+    Over time is shown the first sequence with values. A unit's bar is filled where its correlation is significant: at
+    most 5 % of shifts give any unit a larger one.
+    """
+    record = drawing.taken(trace, Probe, data, options)
+    axes = drawing.panels(ax, 3, (2, 1, 1.6), (8, 6.8), one_time=False)
+    _over_time(axes[0], record)
+    _among_shifts(axes[1], record)
+    _best_units(axes[2], record)
+    return axes  # type: ignore[no-any-return]
+
+
+def _over_time(ax: Axes, record: Probe) -> None:
+    place = int((~np.isnan(record.values)).any(0).argmax())
+    times = drawing.time_axis(ax, record.times)
+    given, found = record.values[:, place], record.predicted[:, place]
+    for values, colour, label, width in (
+        (given, drawing.ink(), "given", 2.4),
+        (found, PALETTE["forget_gate"].light, "predicted", 1.0),
+    ):
+        shown = drawing.reduced(values)
+        ax.plot(times[shown], values[shown], color=colour, label=label, linewidth=width, marker=_marker(values))
+    drawing.hatched(ax, times, ~np.isnan(given))
+    ax.margins(x=0)
+    ax.set_ylabel(drawing.shortened(record.quantity, 30))
+    many = f", sequence {drawing.shortened(record.sequences[place])}" if len(record.sequences) > 1 else ""
+    held = "sequences" if record.by == "sequence" else "blocks"
+    ax.set_title(f"held-out {held}: R² = {record.r_squared:.2f}, r = {record.correlation:.2f}{many}", loc="left")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, frameon=False, ncols=2)
+
+
+def _marker(values: npt.NDArray[Any]) -> str:
+    """Return a dot where no line would be seen: at steps that stand alone."""
+    on = ~np.isnan(values)
+    alone = on & ~np.concatenate([[False], on[:-1]]) & ~np.concatenate([on[1:], [False]])
+    return "." if alone.any() else ""
+
+
+def _among_shifts(ax: Axes, record: Probe) -> None:
+    low, high = float(record.null.min()), max(float(record.null.max()), record.r_squared)
+    floor = np.floor(100 * max(low, min(-1.0, record.r_squared - 1))) / 100  # the lowest bin takes what is below
+    edges = np.linspace(floor, max(np.ceil(100 * high) / 100, floor + 0.01), 41)
+    below = record.null < floor
+    ax.hist(np.maximum(record.null, floor), edges.tolist(), color=drawing.ink(), alpha=0.5)
+    ax.axvline(record.r_squared, color=PALETTE["forget_gate"].light, linewidth=2)
+    ax.annotate(
+        f"given: p = {record.p_value:.2g}",
+        (record.r_squared, 1),
+        (-4 if record.r_squared > (edges[0] + edges[-1]) / 2 else 4, -4),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="right" if record.r_squared > (edges[0] + edges[-1]) / 2 else "left",
+        va="top",
+    )
+    ax.set_xlabel("R² of values shifted in time" + (f" ({below.sum():,} below {floor:.2g})" if below.any() else ""))
+    ax.set_ylabel("shifts")
+
+
+def _best_units(ax: Axes, record: Probe) -> None:
+    found = record.columns["correlation"]
+    best = np.argsort(-np.abs(found), kind="stable")[:MOST_UNITS]
+    for row, unit in enumerate(best):
+        colour = PALETTE["positive" if found[unit] >= 0 else "negative"].light
+        certain = record.columns["p_value"][unit] <= SIGNIFICANT
+        ax.barh(row, found[unit], color=colour if certain else "none", edgecolor=colour, linewidth=1.2)
+    ax.axvline(0, color=drawing.ink(), linewidth=0.8)
+    drawing.names(ax.yaxis, [str(record.columns["unit"][unit]) for unit in best])
+    ax.set_ylim(max(len(best), 4) - 0.5, -0.5)
+    ax.set_xlim(-1.02, 1.02)
+    ax.set_xlabel(f"correlation of the unit alone (filled: p ≤ {SIGNIFICANT:g})")
+    ax.set_ylabel("unit")

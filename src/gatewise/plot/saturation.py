@@ -1,0 +1,78 @@
+"""The picture of how saturated gates are: for each unit, how often it is closed against how often it is open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatewise.insight.saturation import GATES, Saturation
+from gatewise.insight.saturation import saturation as data
+from gatewise.plot import drawing
+from gatewise.trace import Trace
+
+NAMED = 10  # units whose names there is room for
+
+
+def saturation(trace: Trace | Saturation, ax: Any = None, **options: Any) -> Any:
+    """Draw how often each gate of each unit is closed and open: a panel for each gate, a point for each unit.
+
+    After figure 3 of Karpathy, Johnson and Fei-Fei, "Visualizing and Understanding Recurrent Networks" (2015): a gate
+    in the lower right is always closed, one in the upper left always open, one on the diagonal never in between.
+
+    Parameters
+    ----------
+    trace : Trace or Saturation
+        A run of one cell, or the answer of `insight.saturation`.
+    ax : sequence of 3 Axes, or Figure, optional
+        What to draw on; by default a new figure.
+    **options
+        Those of `insight.saturation`: ``low``, ``high``, ``still``.
+
+    Returns
+    -------
+    array of Axes
+        For the input, the forget and the output gate. Points of dead units are hollow; of few units, they have names.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    OptionError, NotKeptError
+        As `insight.saturation`.
+    """
+    record = drawing.taken(trace, Saturation, data, options)
+    axes = drawing.panels(ax, len(GATES), size=(9, 3.4), across=True)
+    units = record.columns["unit"][: record.closed.shape[1]]
+    dead = np.zeros(len(units), bool) if record.dead is None else record.dead
+    for place, (name, one) in enumerate(zip(GATES, axes, strict=True)):
+        one.plot([0, 1], [1, 0], color=drawing.ink(), alpha=0.5, linewidth=0.8, linestyle="--")
+        _points(one, record.closed[place], record.open[place], dead, drawing.hue(name))
+        if len(units) <= NAMED:
+            _named(one, record.closed[place], record.open[place], units)
+        one.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), aspect="equal", title=name.replace("_", " "))
+        one.set_xlabel(f"share of steps below {record.low:g}")
+    axes[0].set_ylabel(f"share of steps above {record.high:g}")
+    return axes
+
+
+def _points(ax: Any, closed: Any, opened: Any, dead: Any, colour: str) -> None:
+    size = float(np.clip(900 / len(closed), 8, 40))
+    look: dict[str, Any] = {"s": size, "edgecolor": drawing.ink(), "linewidth": 0.5, "clip_on": False, "zorder": 3}
+    ax.scatter(closed[~dead], opened[~dead], color=colour, alpha=0.7 if len(closed) > NAMED else 1.0, **look)
+    if dead.any():
+        ax.scatter(closed[dead], opened[dead], facecolor="none", **look, label="dead")
+        ax.legend(loc="upper right", frameon=False, handletextpad=0.2)
+
+
+def _named(ax: Any, closed: Any, opened: Any, units: Any) -> None:
+    """Write the names of units beside their points; those that lie together side by side."""
+    places: dict[tuple[float, float], list[str]] = {}
+    for x, y, name in zip(closed, opened, units, strict=True):
+        places.setdefault((round(float(x), 1), round(float(y), 1)), []).append(drawing.shortened(name, 12))
+    for (x, y), names in places.items():
+        left = x > 0.5
+        look: dict[str, Any] = {"ha": "right" if left else "left", "va": "center", "fontsize": "x-small"}
+        told = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+        text = ax.annotate(told, (x, y), (-6 if left else 6, 7), textcoords="offset points", **look)
+        text.set_in_layout(False)

@@ -1,0 +1,134 @@
+"""A report: every question of the table, put to one run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from gatewise.errors import GatewiseError
+from gatewise.insight.answer import Answer
+from gatewise.layers import LSTM
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.network import Network, NetworkTrace
+from gatewise.plot import drawing
+from gatewise.progress import working
+from gatewise.reporting import overview
+from gatewise.reporting.findings import Finding, Report
+from gatewise.reporting.pictures import svg
+from gatewise.reporting.questions import QUESTIONS, Asked, Question
+from gatewise.reporting.subject import Subject, subject_of
+from gatewise.trace import Trace
+
+
+def report(
+    model: LSTM | Network | LSTMTrace | NetworkTrace | Trace,
+    x: npt.ArrayLike | None = None,
+    *,
+    sequence: int | str | None = None,
+    at: int | str | Sequence[int | str] | None = None,
+    target: int | str | None = None,
+    title: str | None = None,
+    notes: Sequence[str] = (),
+    **options: Any,
+) -> Report:
+    """Return a page about a model on somebody's data: questions, and for each a finding, a picture and what it means.
+
+    Parameters
+    ----------
+    model : LSTM, Network, LSTMTrace, NetworkTrace or Trace
+        A model, which is run over `x`; or a run that was made before.
+    x : array, optional
+        The input, as the model takes it; none for a trace.
+    sequence : int or str, optional
+        Which sequence of the batch to report on, by its number or name. By default all sequences are summarised, and
+        what is asked about a step is asked of the sequence with the largest output.
+    at : int or str, or a sequence of them, optional
+        The steps to explain, by their numbers or times. By default two at which the output is largest in absolute
+        value, a fiftieth of the run apart at least.
+    target : int or str, optional
+        The output to explain, by its number or name. By default the one that has the largest absolute value.
+    title : str, optional
+        Of the page.
+    notes : sequence of str, optional
+        What else the page is to tell of the model and the run, a sentence each.
+    **options
+        Of the run: those of `LSTM.trace` and `Network.trace`, such as ``state``, ``lengths``, ``labels``.
+
+    Returns
+    -------
+    Report
+        Shown in Jupyter; ``save(path)`` writes it as a web page; ``findings`` has the answers as records.
+
+    Raises
+    ------
+    OptionError
+        If something else is given, the run has no valid step or a number that is not finite, or there is no such
+        sequence, step or output.
+    MissingExtraError
+        If matplotlib is not installed.
+
+    Notes
+    -----
+    A question that cannot be asked of this model (of a variant, or of a trace that kept less) is told with the reason.
+    The same run gives the same bytes. Time and memory are linear in the number of steps.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> found = report(LSTM.from_cells(cell), x)
+    >>> print(found.findings[1])
+    Of the 3 gates of 1 unit, none is stuck at one end of its range at every step.
+    """
+    drawing.library()  # before a run that may be long
+    subject = subject_of(model, x, options, sequence=sequence, at=at, target=target)
+    put = [(question, asked) for question in QUESTIONS for asked in question.ask(subject)]
+    findings = []
+    with working("reporting", len(put)) as done:
+        for place, (question, asked) in enumerate(put):
+            findings.append(_finding(question, asked, f"p{place}"))
+            done(1)
+    lead = _lead(subject)
+    return Report(title or "A report on an LSTM", lead, (*overview.facts(subject), *_numbered(notes)), tuple(findings))
+
+
+def _finding(question: Question, asked: Asked, key: str) -> Finding:
+    """Return what is found for a question: the answer of the most notable cell, and a sentence of each."""
+    answers: list[tuple[str, Answer | None, str]] = []
+    for name, ask in asked.each:
+        try:
+            answer: Answer | None = ask()
+            sentence = str(answer)
+        except GatewiseError as why:
+            answer, sentence = None, f"This cannot be asked here: {why}."
+        answers.append((name, answer, sentence))
+    given = [one for one in answers if one[1] is not None]
+    name, chosen, sentence = max(
+        enumerate(given or answers),
+        key=lambda one: (question.notable(one[1][1]) if one[1][1] is not None else 0.0, one[0]),
+    )[1]
+    if name:
+        sentence = f"{name[0].upper()}{name[1:]}: {sentence}"
+    picture = None
+    if chosen is not None:
+        picture = svg(lambda figure: question.draw(chosen, figure), sentence, key, question.height)
+    others = tuple((name, sentence) for name, _, sentence in answers) if len(answers) > 1 else ()
+    return Finding(asked.title, sentence, chosen, question.meaning, picture, others)
+
+
+def _lead(subject: Subject) -> str:
+    output = overview.output_name(subject, subject.target)
+    steps = [subject.step_name(t) for t in subject.steps]
+    where = " and ".join(steps) if steps != ["the end"] else "the end of the sequence"
+    which = ""
+    if subject.lstm.batch_size > 1:
+        names = subject.labels.sequences
+        which = f" of sequence {subject.sequence if names is None else names[subject.sequence]}"
+        which += "" if subject.named else ", the largest; what is not about a step is about all sequences"
+    return f"The output that is explained is {output}, at {where}{which}."
+
+
+def _numbered(notes: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple(("Note", note) for note in notes)

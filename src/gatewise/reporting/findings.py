@@ -1,0 +1,89 @@
+"""Report, and Finding: what one page says of a run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from gatewise import storage
+from gatewise.insight.answer import Answer
+from gatewise.showing import counted, inline, show
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Finding:
+    """One question, and what a run answers.
+
+    Attributes
+    ----------
+    question : str
+    sentence : str
+        The answer in one sentence; or why this cannot be asked of this run.
+    answer : Answer or None
+        The record that the sentence rests on; None where the question cannot be asked.
+    meaning : str
+        What such an answer means, for whoever uses the model.
+    picture : str or None
+        An inline SVG whose alternative text is the sentence; None where the question cannot be asked.
+    others : tuple of (str, str)
+        Where a model has several cells: each cell, and its answer in a sentence. `answer` is that of one of them.
+    """
+
+    question: str
+    sentence: str
+    answer: Answer | None
+    meaning: str
+    picture: str | None
+    others: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def __repr__(self) -> str:
+        return f"<Finding: {self.question} {self.sentence}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Report:
+    """What is found of a model on somebody's data: a page of findings, each with its picture and what it means.
+
+    Attributes
+    ----------
+    title : str
+    lead : str
+        What is reported on, in a sentence.
+    facts : tuple of (str, str)
+        The model and the run: what is told, and its value.
+    findings : tuple of Finding
+    """
+
+    title: str
+    lead: str
+    facts: tuple[tuple[str, str], ...]
+    findings: tuple[Finding, ...]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page, complete in itself: HTML without scripts, which asks for nothing else.
+
+        An existing file is replaced completely, or not at all.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be written.
+        """
+        storage.write_text(path, self.html())
+
+    def html(self) -> str:
+        """Return the page."""
+        return show(self, "html")
+
+    def __str__(self) -> str:
+        return show(self)
+
+    def _repr_html_(self) -> str:
+        return inline(self)
+
+    def __repr__(self) -> str:
+        asked = [one for one in self.findings if one.answer is not None]
+        return f"<Report: {self.title}, {counted(len(asked), 'finding')} of {counted(len(self.findings), 'question')}>"

@@ -1,0 +1,182 @@
+"""What is in it, and what ran: the model and the run in a sentence, facts, and the outputs over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask
+from gatewise.insight.answer import Answer
+from gatewise.network import Linear
+from gatewise.palette import PALETTE
+from gatewise.plot import drawing
+from gatewise.reporting.subject import Subject
+from gatewise.showing import counted
+
+MOST_BARS = 30  # outputs of one sequence
+LINES = ("hidden_state", "input_gate", "candidate")  # the hues of up to three outputs, one below the other
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Overview(Answer):
+    """What a model is, and what it put out.
+
+    Attributes
+    ----------
+    outputs : array (time, output)
+        Of one sequence, or one for each sequence of a network that reads the final states; the output that is asked
+        about first, and at most two more.
+    names : tuple of str
+    times : array (time,)
+    valid : boolean array (time,) or None
+    marked : tuple of int
+        The steps that are asked about.
+    """
+
+    outputs: Array
+    names: tuple[str, ...]
+    times: npt.NDArray[Any]
+    valid: Mask | None
+    marked: tuple[int, ...]
+
+
+def overview(subject: Subject) -> Overview:
+    """Return what a model is and what it put out, in a sentence and as columns."""
+    lstm, steps = subject.lstm, subject.lstm.num_steps
+    order = [subject.target, *(n for n in range(len(subject.names)) if n != subject.target)]
+    single = len(subject.outputs) != steps
+    alone = single and lstm.batch_size == 1
+    if subject.network is None or subject.network.head is None:
+        order = order[:1]
+    order = sorted(order[:MOST_BARS]) if alone else order[: len(LINES)]
+    labels = subject.labels
+    if single:  # a value for each sequence
+        shown, valid = subject.outputs[0][:, order], None
+        times = np.array(labels.sequences) if labels.sequences else np.arange(lstm.batch_size)
+        marked: tuple[int, ...] = (subject.sequence,)
+    else:
+        shown = subject.outputs[:, subject.sequence][:, order]
+        valid = None if subject.valid is None else subject.valid[:, subject.sequence]
+        times = np.arange(steps) if labels.times is None else np.array(labels.times)
+        marked = tuple(t for t in subject.steps if t is not None)
+        if valid is not None and len(valid) == len(shown):
+            shown = np.where(valid[:, None], shown, np.nan)
+    names = tuple(output_name(subject, number) for number in order)
+    columns: dict[str, npt.NDArray[Any]] = {"sequence" if single else "time": times}
+    columns |= {name: shown[:, place] for place, name in enumerate(names)}
+    sentence = f"{_model(subject)} ran over {_run(subject)}."
+    return Overview(columns, sentence, "it has none", np.nan, shown, names, times, valid, marked)
+
+
+def output_name(subject: Subject, number: int) -> str:
+    """Return what an output is called, with what it measures."""
+    name = subject.names[number]
+    measure = subject.labels.measures.get(name)
+    head = subject.network is not None and subject.network.head is not None
+    called = name if not name.isdecimal() else f"output {name}" if head else f"h{name}"
+    return f"{called}, {measure}" if measure is not None else called
+
+
+def draw(found: Overview, figure: Any) -> Any:
+    """Draw the outputs over time, each on Axes of its own, with the steps that are asked about."""
+    if len(found.outputs) == 1:  # of one sequence, whose end alone is read
+        return _bars(found, figure)
+    several = drawing.panels(figure, len(found.names))
+    for ax, name, hue, values in zip(several, found.names, LINES, found.outputs.T, strict=False):
+        places = drawing.time_axis(ax, found.times)
+        line = drawing.series(ax, places, values, color=drawing.ink(), linewidth=1.0)
+        if len(values) < 30:
+            line.set_marker("o")
+        for t in found.marked:
+            ax.plot(places[t], values[t], "o", color=PALETTE[hue].light, markeredgecolor=drawing.ink(), markersize=8)
+        drawing.hatched(ax, places, found.valid)
+        ax.set_ylabel(drawing.shortened(name, 30))
+    if "sequence" in found.columns:
+        several[-1].set_xlabel("sequence")
+    return several
+
+
+def _bars(found: Overview, figure: Any) -> Any:
+    ax = drawing.one_panel(figure)
+    places, values = np.arange(len(found.names)), found.outputs[0]
+    ax.bar(places, values, color=PALETTE["hidden_state"].light, edgecolor=drawing.ink(), linewidth=0.8)
+    ax.axhline(0, color=drawing.ink(), linewidth=0.5)
+    drawing.names(ax.xaxis, found.names)
+    ax.set(ylabel="output", xlim=(-0.6, len(places) - 0.4))
+    return ax
+
+
+# In words.
+
+
+def _model(subject: Subject) -> str:
+    lstm, network = subject.lstm, subject.network
+    sizes = [cell.parameters.hidden_size for cell in (next(iter(row.values())) for row in lstm.layers)]
+    units = counted(sizes[0], "unit") if len(set(sizes)) == 1 else f"{', '.join(map(str, sizes))} units"
+    both = len(lstm.directions) > 1
+    if len(sizes) > 1:
+        ways = "bidirectional " if both else ""
+        said = f"{len(sizes)} {ways}layers of {units}{' in each direction' if both else ''}"
+    else:
+        said = f"{units}{' in each of two directions' if both else ''}"
+    if network is None:
+        return f"An LSTM with {said}"
+    before = "an embedding and " if network.embedding is not None else ""
+    after = "" if network.head is None else f" and a linear head with {counted(len(subject.names), 'output')}"
+    return f"A network of {before}an LSTM with {said}{after}"
+
+
+def _run(subject: Subject) -> str:
+    lstm, times = subject.lstm, subject.labels.times
+    sequences = f" of {counted(lstm.batch_size, 'sequence')}" if lstm.batch_size > 1 else ""
+    span = "" if times is None or len(times) < 2 else f", from {times[0]} to {times[-1]}"
+    return f"{counted(lstm.num_steps, 'step')}{sequences}{span}"
+
+
+def facts(subject: Subject) -> list[tuple[str, str]]:
+    """Return the model and the run: what is told, and its value."""
+    lstm, network, labels = subject.lstm, subject.network, subject.labels
+    first = subject.first.parameters
+    parameters = sum(array.size for cell in subject.cells.values() for array in cell.parameters.arrays().values())
+    found = []
+    if network is not None and network.embedding is not None:
+        found.append(("Embedding", f"{len(network.embedding):,} tokens"))
+    found.append(("Input", counted(first.input_size, "feature") + _some(labels.features)))
+    for number, row in enumerate(lstm.layers):
+        cell = next(iter(row.values()))
+        p = cell.parameters
+        said = f"{counted(p.hidden_size, 'unit')}, {' and '.join(row)}"
+        said += "" if p.projection is None else f", projected to {p.recurrent_size:,}"
+        variant = ", ".join(f"{name} {value}" for name, value in p.variant.differences().items())
+        found.append((f"Layer {number}", said + (f"; {variant}" if variant else "")))
+    if network is not None and network.head is not None:
+        found.append(("Head", _head(network.head) + _some(labels.outputs)))
+        reads = "every step" if network.reads == "every" else "the end of a sequence alone"
+        found.append(("The head reads", reads))
+    found.append(("Parameters", f"{network.num_parameters if network is not None else parameters:,}"))
+    found.append(("Precision", lstm.output.dtype.name))
+    found.append(("Steps", f"{lstm.num_steps:,}" + _span(subject)))
+    found.append(("Sequences", f"{lstm.batch_size:,}" + _some(labels.sequences)))
+    if subject.valid is not None:
+        found.append(("Valid steps", f"{int(subject.valid.sum()):,} of {subject.valid.size:,}"))
+    found.append(("Engine", subject.first.engine))
+    return found
+
+
+def _head(head: Linear) -> str:
+    return counted(len(head.weight), "output") + ("" if head.activation is None else f", {head.activation}")
+
+
+def _some(names: Any, most: int = 8) -> str:
+    """Return names in brackets, the first of them where there are many."""
+    if names is None:
+        return ""
+    return f" ({', '.join(map(str, names[:most]))}{', …' if len(names) > most else ''})"
+
+
+def _span(subject: Subject) -> str:
+    times = subject.labels.times
+    return "" if times is None or not len(times) else f", {times[0]} to {times[-1]}"

@@ -1,0 +1,94 @@
+"""A report as text, as a web page that is complete in itself, and as a part of a notebook."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from html import escape
+
+from gatewise.render.html import style
+from gatewise.render.text import clean
+from gatewise.reporting.findings import Finding, Report
+
+PACKAGE = "gatewise.reporting"  # where its style lies
+_DATE = re.compile(r"\b\d{4}-\d\d(-\d\d)?(T[\d:.]+)?\b")
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def text(report: Report) -> str:
+    """Return the findings' sentences, each under its question."""
+    lines = [clean(report.title), clean(report.lead)]
+    for one in report.findings:
+        lines += ["", clean(one.question), f"  {clean(one.sentence)}"]
+        lines += [f"    {clean(name)}: {clean(sentence)}" for name, sentence in one.others]
+    return "\n".join(lines)
+
+
+def html(report: Report) -> str:
+    """Return the web page."""
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8"/>
+<meta http-equiv="Content-Security-Policy" content="{POLICY}"/>
+<meta name="viewport" content="width=device-width, initial-scale=1"/>
+<meta name="color-scheme" content="light dark"/>
+<title>{escape(clean(report.title))}</title>
+<style>{style("report.css", PACKAGE)}{style("page.css", PACKAGE)}</style>
+</head>
+<body>
+<div class="gatewise-report">
+<a class="skip" href="#q0">Skip to the findings</a>
+{_whole(report, "main")}
+</div>
+</body>
+</html>
+"""
+
+
+def fragment(report: Report) -> str:
+    """Return the report as a part of another page, such as a notebook."""
+    body = _whole(report, "article")
+    seal = f"r{sha256(body.encode()).hexdigest()[:8]}-"  # the ids of two reports in one notebook differ in it
+    for before in (' id="', 'href="#', "url(#", 'labelledby="'):
+        body = body.replace(before, before + seal)
+    return f'<div class="gatewise-report">\n<style>{style("report.css", PACKAGE)}</style>\n{body}\n</div>'
+
+
+def _whole(report: Report, tag: str) -> str:
+    links = "".join(
+        f'<li><a href="#q{place}">{_text(one.question)}</a></li>' for place, one in enumerate(report.findings)
+    )
+    sections = "\n".join(_section(one, f"q{place}", report) for place, one in enumerate(report.findings))
+    return f"""<{tag} class="whole">
+<h1>{_text(report.title)}</h1>
+<p class="lead">{_text(report.lead)}</p>
+<nav aria-label="Questions"><ol>{links}</ol></nav>
+{sections}
+<footer><p>Made by gatewise from every gate of every step of this run. The same model and input give the
+same page.</p></footer>
+</{tag}>"""
+
+
+def _section(finding: Finding, key: str, report: Report) -> str:
+    parts = [f'<section class="finding" aria-labelledby="{key}">', f'<h2 id="{key}">{_text(finding.question)}</h2>']
+    kind = "says" if finding.answer is not None else "says refused"
+    parts.append(f'<p class="{kind}">{_text(finding.sentence)}</p>')
+    if finding.picture is not None:
+        parts.append(f"<figure>{finding.picture}</figure>")
+    parts.append(f'<p class="meaning">{_text(finding.meaning)}</p>')
+    if finding.others:
+        parts.append(_table("The same, of every cell", finding.others))
+    if finding is report.findings[0]:
+        parts.append(_table("The model and the run", report.facts))
+    return "\n".join([*parts, "</section>"])
+
+
+def _table(caption: str, rows: tuple[tuple[str, str], ...]) -> str:
+    body = "".join(f'<tr><th scope="row">{_text(name)}</th><td>{_text(value)}</td></tr>' for name, value in rows)
+    return f"<table><caption>{caption}</caption><tbody>{body}</tbody></table>"
+
+
+def _text(given: str) -> str:
+    """Return text from data as inert text of a page, in which no date is broken."""
+    return _DATE.sub(r"<span>\g<0></span>", escape(clean(given)))

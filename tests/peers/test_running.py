@@ -1,0 +1,186 @@
+"""Whole models run on their own inputs by their frameworks, and what a file and an input make of it: a report."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib.resources import files
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import torch
+from program import exit_code
+from scipy.io import wavfile
+
+import gatewise as gw
+from gatewise.cli import running
+from gatewise.cli.running import InputOptions
+
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]  # what frameworks say about themselves
+
+SILERO = files("silero_vad.data")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(file, input, name=None, **options):
+    return running.run(Path(file), Path(input), InputOptions(**options), name=name)
+
+
+class Net(torch.nn.Module):
+    """A convolution, an LSTM, and a head: what gatewise alone cannot run."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(2, 3, 3, padding=1)
+        self.rnn = torch.nn.LSTM(3, 4, batch_first=True)
+        self.head = torch.nn.Linear(4, 1)
+
+    def forward(self, x):
+        y, _ = self.rnn(self.conv(x.transpose(1, 2)).transpose(1, 2))
+        return self.head(y)
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return Net().eval()
+
+
+def rain(days=30):
+    """Write a table of two features with dates, and return its numbers."""
+    x = np.random.default_rng(0).gamma(0.5, 1.0, (days, 2))
+    dates = np.datetime64("2001-01-01") + np.arange(days)
+    rows = [f"{date},{a},{b}" for date, (a, b) in zip(dates, x, strict=True)]
+    Path("x.csv").write_text("date,rain,warmth\n" + "\n".join(rows) + "\n")
+    return x, dates
+
+
+def onnx_file(net, path, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(net, torch.zeros(1, 5, 2), path, dynamo=False, input_names=["x"], **options)
+
+
+def test_a_torchscript_model_and_a_table_have_a_report(net, capsys):
+    x, dates = rain()
+    torch.jit.script(net).save("model.pt")
+    (seen,) = gw.capture(net, torch.from_numpy(x[None]).float())
+    made = run("model.pt", "x.csv")
+    np.testing.assert_allclose(made.trace.output, seen.trace.output, atol=1e-6)
+    assert made.trace[0].labels.times == tuple(dates)
+    assert exit_code(["report", "model.pt", "x.csv", "-o", "report.html"]) == 0
+    said = capsys.readouterr()
+    assert "x.csv is taken as the input of the whole model, which PyTorch runs" in said.err
+    assert "2001-01-01 to 2001-01-30" in Path("report.html").read_text(encoding="utf-8")
+
+
+def test_an_onnx_model_and_a_table_have_a_report(net, capsys):
+    x, dates = rain()
+    onnx_file(net, "model.onnx", dynamic_axes={"x": {1: "time"}})
+    (seen,) = gw.capture(net, torch.from_numpy(x[None]).float())
+    made = run("model.onnx", "x.csv")
+    np.testing.assert_allclose(made.trace.output, seen.trace.output, atol=1e-6)
+    assert made.trace[0].labels.times == tuple(dates)
+    assert exit_code(["report", "model.onnx", "x.csv", "-o", "report.html"]) == 0
+    np.save("own.npy", np.ones((5, 1, 3)))
+    assert "own.npy is taken as the input of the LSTM" in run("model.onnx", "own.npy").notes[0]
+
+
+def test_an_input_that_fits_both_is_refused_until_it_is_said_whose_it_is(net):
+    class Wide(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = torch.nn.LSTM(2, 4, batch_first=True)
+
+        def forward(self, x):
+            return self.rnn(torch.tanh(x))[0]
+
+    rain()
+    onnx_file(Wide().eval(), "model.onnx", dynamic_axes={"x": {1: "time"}})
+    with pytest.raises(gw.OptionError, match=r"fits both .*--input-of lstm or --input-of model"):
+        run("model.onnx", "x.csv")
+    own, whole = (run("model.onnx", "x.csv", input_of=kind) for kind in ("lstm", "model"))
+    assert "the input of the LSTM" in own.notes[0]
+    assert "which onnxruntime ran" in whole.notes[0]
+    assert np.abs(own.trace.output - whole.trace.output).max() > 1e-3
+
+
+def test_a_keras_model_and_a_table_have_a_report(capsys):
+    x, _ = rain()
+    keras.utils.set_random_seed(0)
+    given = keras.Input((None, 2))
+    hidden = keras.layers.Conv1D(3, 3, padding="same")(given)
+    model = keras.Model(given, keras.layers.Dense(1)(keras.layers.LSTM(4, return_sequences=True)(hidden)))
+    model.save("model.keras")
+    (seen,) = gw.capture(model, x[None].astype(np.float32))
+    np.testing.assert_allclose(run("model.keras", "x.csv").trace.output, seen.trace.output, atol=1e-6)
+    assert exit_code(["report", "model.keras", "x.csv", "-o", "report.html"]) == 0
+    assert "which Keras runs" in capsys.readouterr().err
+    plain = keras.Sequential([keras.Input((None, 2)), keras.layers.LSTM(4), keras.layers.Dense(1)])
+    plain.save("plain.keras")  # which gatewise runs by itself, with the head
+    made = run("plain.keras", "x.csv")
+    assert isinstance(made.trace, gw.NetworkTrace)
+    np.testing.assert_allclose(made.trace.output[None], plain.predict(x[None], verbose=0), atol=1e-6)
+
+
+def speech(seconds=1.5, rate=16000):
+    """Write a sound of 24 bits, a chirp with pauses, and return its samples."""
+    t = np.arange(int(seconds * rate)) / rate
+    sound = (0.5 * np.sin(2 * np.pi * (200 + 400 * t) * t) * (np.sin(6 * t) > 0)).astype(np.float32)
+    wavfile.write("x.wav", rate, sound)
+    return sound
+
+
+def test_speech_runs_through_the_models_that_silero_ships(capsys):
+    sound = speech()
+    sequence = run(SILERO / "silero_vad_16k_sequence.onnx", "x.wav", frames="576,512")
+    script = run(SILERO / "silero_vad.jit", "x.wav", frames="512")  # which keeps its state from call to call
+    frames = -(-len(sound) // 512)
+    assert sequence.trace.num_steps == script.trace.num_steps == frames
+    assert sequence.trace[0].labels.times[:2] == ("0 s", "0.032 s")
+    np.testing.assert_allclose(script.trace.output[:-1], sequence.trace.output[:-1], atol=5e-3)
+    tokens = ["report", str(SILERO / "silero_vad_16k_sequence.onnx"), "x.wav", "--frames", "576,512", "-o", "r.html"]
+    assert exit_code(tokens) == 0
+    assert "(1 step" not in Path("r.html").read_text(encoding="utf-8")
+
+
+def test_what_a_model_cannot_be_given_is_refused_in_a_sentence(net):
+    rain()
+    speech()
+    torch.jit.script(net).save("model.pt")
+    onnx_file(net, "model.onnx", dynamic_axes={"x": {1: "time"}})
+    torch.save(net.state_dict(), "weights.pt")
+    np.save("wide.npy", np.ones((4, 7)))
+    np.savez("named.npz", x=np.ones((1, 4, 2)), y=np.ones(3))
+    for call, words in (
+        (lambda: run("model.onnx", "wide.npy"), "the whole model takes x (1, any, 2)"),
+        (lambda: run("model.pt", "wide.npy"), "the TorchScript model cannot run at these inputs"),
+        (lambda: run("weights.pt", "x.csv"), "the LSTM takes 3"),
+        (lambda: run("weights.pt", "x.csv", input_of="model"), "does not hold how its model is computed"),
+        (lambda: run("model.onnx", "x.csv", axes="time,feature", input_of="model"), "--axes belongs to the input"),
+        (lambda: run("model.onnx", "named.npz"), "has no input 'y'"),
+        (lambda: run("model.pt", "x.csv", name="other"), "no LSTM 'other'"),
+        (lambda: run(SILERO / "silero_vad_16k_sequence.onnx", "x.wav"), "the whole model takes input (any, 576)"),
+    ):
+        with pytest.raises(gw.GatewiseError) as problem:
+            call()
+        assert words in str(problem.value)
+        assert "\n" not in str(problem.value)
+
+
+def test_without_its_framework_a_model_is_missed_in_a_sentence(net, monkeypatch):
+    rain()
+    torch.jit.script(net).save("model.pt")
+    onnx_file(net, "model.onnx", dynamic_axes={"x": {1: "time"}})
+    for name, file in (("torch", "model.pt"), ("onnxruntime", "model.onnx")):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, name, None)
+            with pytest.raises(gw.MissingExtraError, match=f"the LSTM takes 3; .*{name}"):
+                run(file, "x.csv")

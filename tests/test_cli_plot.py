@@ -1,0 +1,160 @@
+"""gatewise plot: the terminal, files, the numbers, and one sentence for what cannot be drawn."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from program import exit_code
+from rich.console import Console
+
+import gatewise as gw
+from gatewise.cli.kinds import KINDS
+from gatewise.plot import data, saving, terminal
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(saving, "DPI", 50)
+    lstm = gw.LSTM(2, 3, num_layers=2, rng=0)
+    gw.save(lstm, "m.safetensors")
+    rows = [f"2001-01-0{n + 1},{n / 4},{-n}" for n in range(9)]
+    Path("x.csv").write_text("\n".join(["date,rain,$snow$", *rows]), encoding="utf-8")
+    yield
+    pyplot.close("all")
+
+
+def said(capsys, line, code=0):
+    assert exit_code(line.split()) == code
+    shown = capsys.readouterr()
+    return shown.err if code else shown.out
+
+
+def trace():
+    return gw.load("m.safetensors").trace(np.array([[n / 4, -n] for n in range(9)], np.float32))[0]
+
+
+def test_without_a_file_gates_are_drawn_in_80_plain_columns(capsys):
+    lines = said(capsys, "plot m.safetensors x.csv").splitlines()
+    assert lines[0] == "forget gate: 3 units, 9 steps"
+    assert [line[0] for line in lines[1:4]] == ["0", "1", "2"]
+    assert "2001-01-01" in lines[4]
+    assert max(map(len, lines)) <= 80
+    assert set("".join(lines[1:4])) <= set("012 ░▒▓█")
+
+
+def test_a_question_is_answered_in_its_sentence_and_its_columns(capsys):
+    out = said(capsys, "plot m.safetensors x.csv --kind timescales --layer 1 -o t.csv")
+    assert out.startswith("Half of the 3 units remember for less than")
+    assert Path("t.csv").read_text(encoding="utf-8").splitlines()[0].startswith("unit,forget_gate,timescale")
+
+
+def test_a_step_is_named_by_its_number_or_its_date(capsys):
+    found = [
+        said(capsys, f"plot m.safetensors x.csv --kind contributions --at {at}") for at in ("3", "-6", "2001-01-04")
+    ]
+    assert len(set(found)) == 1
+    assert "2001-01-04" in found[0]
+
+
+def test_the_numbers_of_a_picture_are_written_as_they_are_drawn(capsys):
+    said(capsys, "plot m.safetensors x.csv --gate output_gate --units 2,0 --steps 2:5 -o g.csv")
+    table = Path("g.csv").read_text(encoding="utf-8").splitlines()
+    assert table[0] == "time,2,0"
+    found = np.array([[float(cell) for cell in row.split(",")[1:]] for row in table[1:]])
+    assert np.array_equal(found, data.gates(trace(), "output_gate", units=[2, 0]).values[2:5])
+
+
+def test_the_same_picture_is_the_same_file(capsys):
+    for name in ("a.svg", "b.svg", "c.png"):
+        said(capsys, f"plot m.safetensors x.csv --units 0 -o {name}")
+    assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
+    assert Path("c.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(Path().iterdir())) == 5
+
+
+def test_a_trace_on_file_is_drawn_and_arrays_alone_are_not(capsys):
+    said(capsys, "trace m.safetensors x.csv -o t.safetensors")
+    assert said(capsys, "plot t.safetensors") == said(capsys, "plot m.safetensors x.csv")
+    said(capsys, "trace m.safetensors x.csv -o t.npz")
+    assert "without the LSTM that made them" in said(capsys, "plot t.npz", 2)
+
+
+def test_every_picture_and_every_question_is_a_kind():
+    pictures = {name for name in gw.plot.__all__ if name != "data"}
+    assert {"gates", "states", "unit", "text", "saturation", "timescales", "contributions"} <= set(KINDS)
+    assert {name for name, (_, draw) in KINDS.items() if draw} <= pictures
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("x.csv --unit 1", "--unit does not go with --kind gates"),
+        ("x.csv --kind states", "--kind states needs --output: without it, gates are drawn in the terminal"),
+        ("x.csv -o g.gif", "the name of g.gif must end in .svg, .png, .pdf or .csv"),
+        ("x.csv -o x.csv", "x.csv is the file that is read; give the output another name"),
+        ("x.csv --layer 2", "there is no layer 2; this trace has layers 0 to 1"),
+        ("x.csv --sequence nile", "there is no sequence 'nile'; this trace has sequences 0 to 0"),
+        ("x.csv --steps 3", "--steps must be FIRST:STOP, as in --steps 0:100, not '3'"),
+        ("x.csv --layer 0 --steps 9:", "a picture needs at least one step; this trace has none"),
+        ("x.csv --layer 0 --kind text --text x.csv -o t.svg", "the text has 10 characters or tokens; this trace has 9"),
+        (
+            "x.csv --kind contributions --at 2002-01-01",
+            "there is no step '2002-01-01'; this run has 2001-01-01 to 2001-01-09",
+        ),
+        ("", "m.safetensors is a model: give the file of its input, too"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_sentence(line, sentence, capsys):
+    assert sentence in said(capsys, f"plot m.safetensors {line}", 2).splitlines()[-1]
+    assert sorted(path.name for path in Path().iterdir()) == ["m.safetensors", "x.csv"]
+
+
+# The terminal.
+
+
+def printed(record, **options):
+    buffer = io.StringIO()
+    options = {"width": 60, "color_system": None, "no_color": False} | options
+    terminal.show(record, Console(file=buffer, force_terminal=True, **options))
+    return buffer.getvalue()
+
+
+def test_half_blocks_show_two_units_in_their_colours():
+    values = np.array([[0.0, 1.0, np.nan], [1.0, 0.0, np.nan]]).T
+    record = data.Gates({}, "forget_gate", "f", values, (0, 1), ("a", "b"), np.arange(3), None)
+    shown = printed(record, color_system="truecolor")
+    dark, light = "0;34;78", "254;232;56"
+    assert re.findall(r"38;2;([\d;]+);48;2;([\d;]+)m", shown.splitlines()[1]) == [(dark, light), (light, dark)]
+    assert shown.splitlines()[1].endswith("////////")
+    for options in ({"color_system": "truecolor", "no_color": True}, {"color_system": "standard"}, {}):
+        assert "a         ████████////////" in printed(record, **options)
+
+
+def test_256_colours_are_enough():
+    record = data.Gates({}, "candidate", "f", np.array([[0.3, -0.3]]), (-1, 1), ("a", "b"), np.arange(1), None)
+    assert re.search(r"38;5;\d+;48;5;\d+m▀▀▀▀▀▀▀▀", printed(record, color_system="256"))
+
+
+def test_ascii_shows_digits_and_names_that_it_can():
+    record = data.Gates({}, "forget_gate", "日", np.eye(2), (0, 1), ("é\x1b", "b"), np.array(["ü", "v"]), None)
+    buffer = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    terminal.show(record, Console(file=buffer, width=40))
+    buffer.seek(0)
+    lines = buffer.read().splitlines()
+    assert lines[1:3] == ["?  9999999900000000", "b  0000000099999999"]
+
+
+def test_of_many_steps_and_units_no_extreme_is_lost():
+    values = np.full((5000, 300), 0.5)
+    values[1234, 77], values[4321, 299] = 1, 0
+    record = data.Gates({}, "forget_gate", "f", values, (0, 1), tuple(map(str, range(300))), np.arange(5000), None)
+    lines = printed(record).splitlines()
+    cells = "".join(line[4:] for line in lines[1:65])
+    assert (cells.count("█"), cells.count("▒") + cells.count("▓") + 2) == (1, len(cells))
+    assert lines[-2:] == ["2 columns: least and greatest of about 179 steps", "2 lines: of about 9 units"]

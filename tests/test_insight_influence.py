@@ -1,0 +1,276 @@
+"""How many steps matter? The laws of its Jacobians, on every variant, and memories that were planted."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import planted
+import pytest
+from pairwise import pairs
+
+import gatewise as gw
+from gatewise import insight
+from gatewise.examples import latch
+
+RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
+
+
+def frobenius(jacobian):
+    return np.sqrt((np.asarray(jacobian) ** 2).sum())
+
+
+def order_of(trace, t, sequence):
+    """Return the valid steps from t back in the direction of the run."""
+    steps = range(t, -1, -1) if trace.direction == "forward" else range(t, len(trace))
+    return [s for s in steps if trace.valid is None or trace.valid[s, sequence]]
+
+
+def of_one_step(trace, s, sequence):
+    """Return ∂(h, c)/∂(h_prev, c_prev) and ∂(h, c)/∂x of one step, row by row, by `gw.backward`."""
+    piece = trace[s : s + 1, sequence : sequence + 1]
+    states, inputs = [], []
+    for row in np.eye(piece.final.h.shape[1] + piece.final.c.shape[1]):
+        h, c = np.split(row[None], [piece.final.h.shape[1]], axis=1)
+        found = gw.backward(piece, None, gw.State(h, c))
+        states.append(np.concatenate([found.state.h[0], found.state.c[0]]))
+        inputs.append(found.x[0, 0])
+    return np.array(states), np.array(inputs)
+
+
+@pairs(variant=cases.VARIANTS, **RUNS)
+def test_the_jacobian_of_many_steps_is_the_product_of_those_of_each(variant, projection, direction, valid, dropout):
+    run = cases.run_of(
+        variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=4, batch=3, hidden=3
+    )
+    trace = run.trace()
+    found = insight.influence(trace)
+    assert found.residual < 1e-10
+    recurrent, product = trace.final.h.shape[1], np.eye(sum(part.shape[1] for part in trace.final))
+    along, seen = np.ones(3), []
+    on = [s for s in range(4) if trace.valid is None or trace.valid[s, 0]]
+    for s in order_of(trace, on[-1] if direction == "forward" else on[0], 0):
+        states, inputs = of_one_step(trace, s, 0)
+        np.testing.assert_allclose(found.inputs[s], frobenius(product[:recurrent] @ inputs), rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(found.hidden_state[s], frobenius(product[:recurrent, :recurrent]), rtol=1e-10)
+        np.testing.assert_allclose(found.along_cell[s], along, rtol=1e-10, atol=1e-13)
+        step, kept = trace.moment((slice(s, s + 1), 0)), trace.dropout.at((s, 0)).zoneout_cell
+        clip = trace.parameters.variant.cell_clip
+        forget = step.f[0] if clip is None else step.f[0] * (np.abs(step.c_raw[0]) <= clip)
+        along = along * (forget if kept is None else kept + (1 - kept) * forget)
+        product = product @ states
+        seen.append(s)
+    outside = np.setdiff1d(np.arange(4), seen)
+    assert not found.inputs[outside].any()
+
+
+@pairs(variant=["plain", "peephole", "layer norm of the gates", "layer norm of Haste"], **RUNS)
+def test_the_jacobians_are_those_of_central_differences(variant, projection, direction, valid, dropout):
+    if projection == "projected and clipped":
+        projection = "projected"  # whose kinks differences do not see
+    run = cases.run_of(
+        variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=3, batch=2, hidden=3
+    )
+    found, x = insight.influence(run.trace()), run.x.copy()
+    t = {"forward": int(np.flatnonzero(found.inputs)[-1]), "backward": int(np.flatnonzero(found.inputs)[0])}[direction]
+    for s in range(3):
+        columns = []
+        for k in range(x.shape[2]):
+            ends = []
+            for by in (1e-6, -1e-6):
+                moved = x.copy()
+                moved[s, 0, k] += by
+                ends.append(run.replace(x=moved).trace().hidden_state[t, 0])
+            columns.append((ends[0] - ends[1]) / 2e-6)
+        np.testing.assert_allclose(found.inputs[s], frobenius(columns), rtol=1e-6, atol=1e-9)
+
+
+def restarted(run, s, c):
+    """Return c_T of a forward run that goes on after step s with another cell state there, and its own h of that."""
+    trace = run.trace()
+    gate = trace.output_gate[s, 0]
+    h = gate * np.tanh(c)
+    rest = run.replace(x=run.x[s + 1 :, :1], state=gw.State(h[None], c[None])).trace()
+    return rest.final.c[0]
+
+
+def test_the_whole_derivative_of_the_cell_goes_through_the_hidden_state_of_its_own_step_too():
+    run = cases.run_of("plain", time=4, hidden=3, batch=1)
+    trace, found = run.trace(), insight.influence(run.trace())
+    for s in range(3):
+        c = trace.cell_state[s, 0]
+        columns = [(restarted(run, s, c + d) - restarted(run, s, c - d)) / 2e-6 for d in 1e-6 * np.eye(3)]
+        np.testing.assert_allclose(found.cell_state[s], frobenius(columns), rtol=1e-7)
+    assert found.cell_state[3] == pytest.approx(np.sqrt(3))
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "average", "none"])
+@pytest.mark.parametrize("masked_output", ["zeros", "repeat"])
+def test_the_influence_on_an_output_is_that_of_all_its_rows(merge, masked_output):
+    rng, batch = np.random.default_rng(0), 2
+    lstm = gw.LSTM(2, 3, num_layers=2, bidirectional=True, merge=["sum", merge], rng=0, dtype=np.float64)
+    valid = np.array([[1, 1, 0, 1, 1], [1, 1, 1, 0, 0]], bool).T
+    trace = lstm.trace(rng.normal(size=(5, batch, 2)), mask=valid, masked_output=masked_output)
+    for sequence, t, step in ((0, 1, 1), (1, None, 2)):
+        found, expected = insight.influence(trace, t, sequence), np.zeros(5)
+        for place in np.ndindex(trace.output.shape[2:]):
+            dy = np.zeros_like(trace.output)
+            dy[step, sequence, *place] = 1
+            expected += (gw.backward(trace, dy).x[:, sequence] ** 2).sum(1)
+        np.testing.assert_allclose(found.inputs, np.sqrt(expected), rtol=1e-11)
+        assert found.residual < 1e-10
+        assert found.cell_state is None
+
+
+@pytest.mark.parametrize("reads", ["every", "last"])
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("activation", ["softmax", "tanh", None])
+def test_the_influence_on_what_a_network_says_goes_through_its_head(reads, batched, activation):
+    rng = np.random.default_rng(0)
+    lstm = gw.LSTM(2, 3, bidirectional=True, rng=0, dtype=np.float64)
+    head = gw.Linear(rng.normal(size=(2, 6)), activation=activation)
+    network = gw.Network(lstm, embedding=rng.normal(size=(7, 2)), head=head, reads=reads)
+    tokens = rng.integers(0, 7, (5, 2) if batched else 5)
+    trace = network.trace(tokens)
+    found = insight.influence(trace, None if reads == "last" else 1, 1 if batched else 0)
+    expected = np.zeros(5)
+    for k in range(2):
+        dy = np.zeros_like(trace.output)
+        at = (1,) if batched else ()
+        dy[(*((1,) if reads == "every" else ()), *at, k)] = 1
+        x = gw.backward(trace, dy).lstm.x
+        expected += ((x[:, 1] if batched else x) ** 2).sum(1)
+    np.testing.assert_allclose(found.inputs, np.sqrt(expected), rtol=1e-11)
+    assert found.residual < 1e-10
+    ends = "the first and the last" if reads == "last" else "of it"
+    assert ends in str(found)
+    assert found.columns["lag"].tolist() == ([0, 1, 2, 1, 0] if reads == "last" else [1, 0, 1, 2, 3])
+
+
+def test_a_model_of_one_cell_is_asked_like_its_cell():
+    trace = gw.LSTM(2, 3, rng=0, dtype=np.float64).trace(np.random.default_rng(0).normal(size=(9, 2, 2)))
+    one, whole = insight.influence(trace[0], 6, 1), insight.influence(trace, 6, 1)
+    np.testing.assert_allclose(one.inputs, whole.inputs, rtol=1e-12)
+    assert one.lag == whole.lag
+    assert str(one).replace("hidden state", "output") == str(whole)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    trace = gw.LSTM(2, 3, num_layers=2, bidirectional=True, rng=0, dtype=np.float64).trace(np.ones((9, 2)))
+    whole, cell = insight.influence(trace, 4), insight.influence(trace[1, "backward"], 1)
+    monkeypatch.setattr("gatewise.insight.jacobians.NUMBERS", 50)
+    monkeypatch.setattr("gatewise.insight.jacobians.BETWEEN", 200)
+    np.testing.assert_allclose(insight.influence(trace, 4).inputs, whole.inputs, rtol=1e-12)
+    again = insight.influence(trace[1, "backward"], 1)
+    for name in ("inputs", "cell_state", "hidden_state", "along_cell"):
+        np.testing.assert_allclose(getattr(again, name), getattr(cell, name), rtol=1e-12)
+
+
+# Planted memories.
+
+
+def test_the_latch_is_led_by_the_bit_it_holds_along_the_cell():
+    cell, x, *_ = latch()
+    trace = gw.LSTM.from_cells(cell).trace(x)[0]
+    found = insight.influence(trace)
+    np.testing.assert_allclose(found.along_cell[0, 0], np.prod(trace.forget_gate[1:]), rtol=1e-12)
+    np.testing.assert_allclose(found.cell_state, found.columns["along_cell"], rtol=1e-12)  # it does not hear itself
+    assert found.along_cell[0, 0] > 0.98
+
+
+def test_the_bucket_is_reached_as_far_back_as_its_timescale_says():
+    lstm, x, known = planted.bucket(timescale=20.0, steps=400)
+    dates = np.datetime64("2001-01-01") + np.arange(400)
+    found = insight.influence(lstm.trace(np.zeros_like(x), labels=gw.Labels(times=dates))[0])
+    steps = int(np.ceil(-np.log(0.05) * known["timescale"]))  # 1 - exp(-n / timescale) >= 0.95
+    assert found.lag == steps - 1
+    assert str(found) == (
+        f"95 % of the influence on the hidden state on 2002-02-04 comes from the last {steps} steps ({steps} days)."
+    )
+    assert found.columns["lag_days"][0] == 399
+    np.testing.assert_allclose(found.along_cell[:, 0], known["forget"] ** np.arange(399, -1, -1), rtol=1e-10)
+
+
+def test_the_counter_hears_its_first_step_as_its_last():
+    lstm, x, _ = planted.counter()
+    found = insight.influence(lstm.trace(x)[0])
+    np.testing.assert_allclose(found.along_cell, 1)
+    assert found.cell_state[0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"share": 1e-9}, "comes from the last step alone."),
+        ({"direction": "backward"}, "comes from the next 3 steps."),
+        ({"bidirectional": True}, "comes from the steps within 2 steps of it."),
+        ({"bidirectional": True, "share": 1e-9}, "comes from that step alone."),
+    ],
+)
+def test_the_lag_is_said_as_one_speaks(options, words):
+    share = options.pop("share", 0.7)
+    lstm = gw.LSTM(2, 3, rng=0, **options)
+    assert words in str(insight.influence(lstm.trace(np.ones((20, 2))), 10, share=share))
+
+
+def test_what_nothing_has_an_influence_on_is_said():
+    silent = gw.Parameters(np.zeros((4, 2, 3)), np.zeros((4, 2)))
+    found = insight.influence(gw.LSTM.from_cells(silent).trace(np.ones((3, 1)))[0])
+    assert str(found) == "No input has an influence on the hidden state at step 2."
+    assert found.lag == 0
+
+
+def test_an_influence_that_has_vanished_is_zero_and_ends_the_search():
+    weight, bias = np.zeros((4, 1, 2)), np.zeros((4, 1))
+    weight[2, 0, 1], bias[1] = 1, -60  # of a content exp(-60) is left
+    found = insight.influence(gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(np.zeros((40, 1)))[0])
+    assert found.inputs[-10] > 0
+    assert not found.inputs[:20].any()
+    assert not found.along_cell[:20].any()
+    assert np.isfinite(found.inputs).all()
+
+
+def test_a_trace_on_file_is_asked_like_one_in_memory(tmp_path):
+    lstm, x = gw.LSTM(2, 5, rng=0), np.random.default_rng(0).normal(size=(20, 3, 2))
+    here, there = lstm.trace(x), lstm.trace(x, out=tmp_path / "trace")
+    for take in (lambda trace: trace, lambda trace: trace[0]):
+        assert insight.influence(take(here), 9, 2).to_csv() == insight.influence(take(there), 9, 2).to_csv()
+
+
+# What is refused.
+
+
+def masked(**options):
+    return gw.LSTM(2, 3, rng=0).trace(np.ones((4, 2, 2)), lengths=[2, 0], **options)
+
+
+@pytest.mark.parametrize(
+    ("ask", "parts"),
+    [
+        (lambda: insight.influence(gw.LSTM(2, 3)), ["Trace, LSTMTrace or NetworkTrace", "LSTM"]),
+        (lambda: insight.influence(masked()[0], 7), ["no step 7", "0 to 3"]),
+        (lambda: insight.influence(masked(), 1.5), ["no step 1.5"]),
+        (lambda: insight.influence(masked()[0], 0, 2), ["no sequence 2"]),
+        (lambda: insight.influence(masked()[0], 3), ["step 3 of sequence 0", "not valid"]),
+        (lambda: insight.influence(masked(), sequence=1), ["valid step"]),
+        (lambda: insight.influence(masked()[0], share=0), ["share", "0"]),
+        (lambda: insight.influence(masked(), share="half"), ["share", "half"]),
+        (lambda: insight.influence(masked(), share=float("nan")), ["share", "nan"]),
+        (lambda: insight.influence(gw.LSTM(2, 3, rng=0).trace(np.full((4, 2), np.nan))), ["step 0", "finite"]),
+        (lambda: insight.influence(gw.LSTM(2, 3, rng=0).trace(np.ones((0, 2)))[0]), ["valid step"]),
+        (
+            lambda: insight.influence(gw.Network(gw.LSTM(2, 3, rng=0), reads="last").trace(np.ones((4, 2))), 1),
+            ["one output", "step 1"],
+        ),
+    ],
+)
+def test_bad_questions_get_one_sentence(ask, parts):
+    with pytest.raises(gw.OptionError) as caught:
+        ask()
+    cases.one_sentence(caught.value, *parts)
+
+
+def test_influence_needs_a_whole_trace():
+    trace = gw.LSTM(2, 3, rng=0).trace(np.ones((4, 2)), keep="cell_state")
+    for given in (trace, trace[0]):
+        with pytest.raises(gw.NotKeptError):
+            insight.influence(given)

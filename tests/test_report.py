@@ -1,0 +1,249 @@
+"""A report: what is found stands on the page and in its pictures, whatever the model is, and whatever it is called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from cases import VARIANTS, parameters
+from matplotlib import pyplot
+from program import exit_code
+
+import gatewise as gw
+from gatewise.examples import latch
+from gatewise.reporting import build, pictures
+from gatewise.reporting.questions import QUESTIONS
+
+DAYS = np.datetime64("2001-01-01") + np.arange(12)
+HOSTILE = '</svg><script>alert(1)</script> $x^ " \' & id="x" url(#y) \x1b[31m'
+
+
+def rain(steps=12, batch=None, **labels):
+    """Return a network of two bidirectional layers with names and dates, and its input."""
+    rng = np.random.default_rng(0)
+    lstm = gw.LSTM(2, 3, num_layers=2, bidirectional=True, rng=0, dtype=np.float64)
+    network = gw.Network(lstm, head=gw.Linear(rng.normal(size=(2, 6))))
+    given = {"features": ["rain", "warmth"], "outputs": ["q", "snow"], "times": DAYS[:steps]} | labels
+    shape = (steps, 2) if batch is None else (steps, batch, 2)
+    return network, rng.normal(size=shape), gw.Labels(**given, measures={given["outputs"][0]: ("discharge", "mm/d")})
+
+
+def report(network, x, labels, **options):
+    return gw.report(network, x, labels=labels, **options)
+
+
+def page(found):
+    """Return a page as its elements: it is well-formed XML, too."""
+    return ElementTree.fromstring(found.html().removeprefix("<!DOCTYPE html>"))
+
+
+def texts(element):
+    return " ".join("".join(element.itertext()).split())
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave out the pictures, which take nearly all of the time."""
+    monkeypatch.setattr(build, "svg", lambda draw, sentence, key, height: f'<svg role="img" aria-label="{key}"/>')
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return report(*rain(), title="rain.onnx", notes=["a note"], at=[4])
+
+
+def test_what_is_found_stands_on_the_page_and_is_what_its_picture_says_to_who_cannot_see_it(drawn):
+    sections = page(drawn).findall(".//section")
+    assert len(sections) == len(drawn.findings) == len(QUESTIONS)
+    for finding, section in zip(drawn.findings, sections, strict=True):
+        assert texts(section.find("h2")) == finding.question
+        assert texts(section.find("p")) == finding.sentence
+        assert finding.sentence.endswith(".")
+        assert "\n" not in finding.sentence
+        assert finding.meaning in texts(section)
+        assert isinstance(finding.answer, gw.insight.Answer)
+        assert finding.answer.columns
+        (svg,) = (
+            section.iter("{http://www.w3.org/2000/svg}svg") if finding.picture is None else [section.find(".//svg")]
+        )
+        assert (svg.get("role"), svg.get("aria-label")) == ("img", finding.sentence)
+    assert "a note" in texts(page(drawn))
+    assert str(drawn).count("\n  ") >= len(drawn.findings)
+
+
+def test_a_page_asks_for_nothing_and_has_no_id_twice(drawn):
+    text = drawn.html()
+    ids = re.findall(r' id="([^"]*)"', text)
+    assert len(set(ids)) == len(ids)
+    for name in re.findall(r'(?:href="#|url\(#|labelledby=")([^)"]+)', text):
+        assert name in ids
+    assert not re.findall(r'(?:src|href)="(?!#|data:image/png;base64,)', text)
+    assert "<script" not in text
+    assert "http" not in re.sub(r'xmlns[:\w]*="[^"]*"|http-equiv', "", text)
+    assert pictures.INK not in text
+    assert "font-family: '" not in text
+
+
+def test_a_notebook_shows_a_report_whose_ids_are_its_own(drawn):
+    other = replace(drawn, title="another")
+    both = [set(re.findall(r' id="([^"]*)"', one._repr_html_())) for one in (drawn, other)]
+    assert both[0]
+    assert both[1]
+    assert not both[0] & both[1]
+    assert pyplot.get_fignums() == []  # no figure of the reader's session was touched
+
+
+def test_a_picture_has_the_same_bytes_every_time():
+    def draw(figure):
+        gw.plot.gates(gw.LSTM(2, 3, rng=0).trace(np.ones((4, 2)))[0], ax=figure)
+
+    assert pictures.svg(draw, "a", "p", 2.0) == pictures.svg(draw, "a", "p", 2.0)
+
+
+def test_names_that_would_be_markup_are_text(monkeypatch):
+    monkeypatch.setattr(build, "QUESTIONS", QUESTIONS[:1])
+    labels = {"features": [HOSTILE, "b"], "outputs": [HOSTILE, "c"], "times": [f"{n} {HOSTILE}" for n in range(3)]}
+    found = report(*rain(3, **labels), title=HOSTILE, notes=[HOSTILE], at=[1])
+    tree = page(found)
+    assert not list(tree.iter("script"))
+    assert "\x1b" not in found.html()
+    assert "</svg><script>alert(1)</script>" in texts(tree.find(".//h1"))
+    assert "</svg><script>alert(1)" in texts(ElementTree.fromstring(found.findings[0].picture))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_what_a_variant_cannot_be_asked_is_said_in_place(name, undrawn):
+    cell = parameters(VARIANTS[name], np.random.default_rng(0))
+    found = gw.report(gw.LSTM.from_cells(cell), np.random.default_rng(1).normal(size=(5, 3)), at=[2])
+    assert len(found.findings) == len(QUESTIONS)
+    for one in found.findings:
+        assert one.answer is not None or one.sentence.startswith("This cannot be asked here: ")
+    assert len(page(found).findall(".//section")) == len(QUESTIONS)
+
+
+def test_a_trace_that_kept_less_is_reported_on_as_far_as_it_goes(undrawn):
+    trace = gw.LSTM(3, 4, rng=0).trace(np.ones((6, 2, 3)), keep=["forget_gate"])
+    found = {one.question: one for one in gw.report(trace, at=[2]).findings}
+    assert found["How long does it remember?"].answer is not None
+    assert "did not keep" in found["Is any gate stuck?"].sentence
+
+
+def test_a_batch_is_summarised_or_one_of_its_sequences_is_named(undrawn):
+    network, x, labels = rain(batch=3, sequences=["Isar", "Lech", "Inn"])
+    y = network(x)[0]
+    whole, one = (report(network, x, labels, target="q", sequence=name) for name in (None, "Lech"))
+    at = np.unravel_index(np.abs(y[..., 0]).argmax(), y.shape[:2])
+    assert f"at {DAYS[at[0]]}" in whole.lead
+    assert f"of sequence {['Isar', 'Lech', 'Inn'][at[1]]}" in whole.lead
+    alone = report(network, x[:, 1], labels.replace(sequences=None), target="q")
+    for finding, other in zip(one.findings[1:], alone.findings[1:], strict=True):
+        if finding.question.startswith(("Is any", "How long", "Which", "Who")):
+            assert finding.sentence.replace(" of Lech", "") == other.sentence
+    assert [len(one.others) for one in whole.findings].count(4) >= 4  # of each cell a sentence
+
+
+def test_steps_are_named_by_number_or_time_or_are_the_largest(undrawn):
+    network, x, labels = rain()
+    y = np.abs(network(x)[0])
+    for at, expected in (([3, -1], [3, 11]), ("2001-01-05", [4]), (["7"], [7])):
+        found = report(network, x, labels, at=at, target=1)
+        assert re.findall(r"\d{4}-\d\d-\d\d", found.lead) == [str(DAYS[t]) for t in expected]
+    first = re.findall(r"\d{4}-\d\d-\d\d", report(network, x, labels).lead)[0]
+    assert first == str(DAYS[np.unravel_index(y.argmax(), y.shape)[0]])
+
+
+def test_a_network_that_reads_the_end_is_asked_about_it(undrawn):
+    lstm = gw.LSTM(2, 3, rng=0)
+    network = gw.Network(
+        lstm, embedding=np.eye(5, 2), head=gw.Linear(np.eye(2, 3, dtype=np.float32), None, "softmax"), reads="last"
+    )
+    for tokens in (np.array([0, 3, 1]), np.array([[0, 2], [3, 1], [1, 4]])):
+        found = gw.report(network, tokens)
+        assert all(one.answer is not None for one in found.findings)
+        assert "Why this output at the end?" in [one.question for one in found.findings]
+    with pytest.raises(gw.OptionError, match="no step can be named"):
+        gw.report(network, tokens, at=1)
+
+
+def test_what_cannot_be_reported_on_is_refused_in_a_sentence():
+    network, x, labels = rain()
+    lstm, trace = network.lstm, network.lstm.trace(x)
+    bad = x.copy()
+    bad[4, 1] = np.nan
+    for call, words in (
+        (lambda: gw.report("model.onnx"), "not str"),
+        (lambda: gw.report(lstm), "needs x"),
+        (lambda: gw.report(lstm, trace), "x must be numbers, not a LSTMTrace"),
+        (lambda: gw.report(trace, x), "x does not go with it"),
+        (lambda: gw.report(network, bad), "but the input of the run at step 4 of sequence 0 is not"),
+        (lambda: gw.report(network, x[:0]), "needs a step"),
+        (lambda: gw.report(network, x[:, None], lengths=[0]), "needs a valid step"),
+        (lambda: gw.report(network, x[:, :1]), "x has shape"),
+        (lambda: report(network, x, labels, target="p"), "no target 'p' in this run; there are 'q', 'snow'"),
+        (lambda: report(network, x, labels, target=2), "no target 2; this run has targets 0 to 1"),
+        (lambda: report(network, x, labels, at=12), "no step 12"),
+        (lambda: report(network, x, labels, at="2002-01-01"), "no step '2002-01-01'"),
+        (lambda: report(network, x, labels, at=[]), "one or more steps"),
+        (lambda: gw.report(network, x[:, None], lengths=[5], at=7), "step 7 of sequence 0 is not valid"),
+        (lambda: report(network, x, labels, sequence=1), "no sequence 1"),
+    ):
+        with pytest.raises(gw.GatewiseError) as problem:
+            call()
+        assert words in str(problem.value)
+        assert "\n" not in str(problem.value)
+
+
+# At the command line.
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cell, x, *_ = latch()
+    gw.save(gw.LSTM.from_cells(cell), "latch.safetensors")
+    np.savetxt("x.csv", x, delimiter=",", header="write,erase,read"[: 6 * x.shape[1]].rstrip(","), comments="")
+    return x
+
+
+def test_the_program_writes_the_page_or_says_what_is_found(here, undrawn, capsys):
+    assert exit_code(["report", "latch.safetensors", "x.csv", "-o", "out.html", "--at", "2"]) == 0
+    assert "out.html: " in capsys.readouterr().out
+    assert "latch.safetensors on x.csv" in Path("out.html").read_text(encoding="utf-8")
+    assert exit_code(["report", "latch.safetensors", "x.csv"]) == 0
+    said = capsys.readouterr().out
+    assert "Is any gate stuck?\n  Of the 3 gates of 1 unit" in said
+
+
+def test_an_interrupt_leaves_no_page_behind(here, undrawn, monkeypatch):
+    Path("out.html").write_text("before")
+
+    def interrupted(*given, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "report", interrupted)
+    before = sorted(Path().iterdir())
+    assert exit_code(["report", "latch.safetensors", "x.csv", "-o", "out.html"]) == 130
+    assert sorted(Path().iterdir()) == before
+    assert Path("out.html").read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["latch.safetensors"], "give the file of its input"),
+        (["latch.safetensors", "x.csv", "-o", "out.pdf"], "must end in .html"),
+        (["latch.safetensors", "x.csv", "-o", "no/out.html"], "No such file"),
+        (["latch.safetensors", "x.csv", "--at", "99"], "no step 99"),
+        (["latch.safetensors", "x.csv", "--target", "q"], "no target 'q'"),
+        (["latch.safetensors", "nothing.csv"], "no such file"),
+    ],
+)
+def test_the_program_refuses_in_a_sentence(here, tokens, words, capsys):
+    assert exit_code(["report", *tokens]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1

@@ -1,0 +1,176 @@
+"""From files to a run: the model's or a trace's, and an input's; and sound."""
+
+from __future__ import annotations
+
+import io
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+import gatewise as gw
+from gatewise.cli import running, sound
+from gatewise.cli.running import InputOptions
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(file, input=None, **options):
+    about = {key: options.pop(key) for key in ("name", "settings") if key in options}
+    return running.run(Path(file), None if input is None else Path(input), InputOptions(**options), **about)
+
+
+def samples(count=40, channels=1):
+    return np.random.default_rng(0).uniform(-0.9, 0.9, (count, channels))
+
+
+# Sound.
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(8, "u1"), (16, "<i2"), (24, ""), (32, "<i4"), (0, "f4"), (0, "f8")])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sound_of_every_precision_is_read_as_numbers_between_minus_1_and_1(bits, kind, channels, here):
+    x = samples(channels=channels)
+    if bits == 0:
+        wavfile.write("x.wav", 8000, x.astype(kind))
+    else:
+        whole = np.rint(x * 2 ** (bits - 1)).astype("<i4")
+        with wave.open("x.wav", "wb") as file:
+            file.setnchannels(channels)
+            file.setsampwidth(bits // 8)
+            file.setframerate(8000)
+            if bits == 24:
+                data = whole.view("u1").reshape(-1, 4)[:, :3].tobytes()
+            else:
+                data = (whole + 128 if bits == 8 else whole).astype(kind).tobytes()
+            file.writeframes(data)
+    found, rate = sound.samples(Path("x.wav"))
+    assert rate == 8000
+    np.testing.assert_allclose(found, x, atol=0.6 / 2 ** (bits - 1) if bits else 1e-7)
+
+
+def test_a_file_that_holds_no_whole_sound_is_refused_in_a_sentence(here):
+    buffer = io.BytesIO()
+    wavfile.write(buffer, 8000, (1000 * samples(100)).astype("<i2"))
+    whole = buffer.getvalue()
+    for data in (b"", whole[:20], whole[:44], whole[:-31], b"no sound" * 20, b"RIFX" + whole[4:60]):
+        Path("x.wav").write_bytes(data)
+        with pytest.raises(gw.FileError, match=r"x\.wav: it (is not an intact \.wav file|holds no samples)") as problem:
+            sound.samples(Path("x.wav"))
+        assert "\n" not in str(problem.value)
+
+
+def test_frames_overlap_and_the_last_sample_of_each_is_new():
+    x = np.arange(1.0, 8.0)[:, None]
+    rows, hop = sound.frames(x, "4,2")
+    assert hop == 2
+    np.testing.assert_array_equal(rows, [[0, 0, 1, 2], [1, 2, 3, 4], [3, 4, 5, 6], [5, 6, 7, 0]])
+    np.testing.assert_array_equal(sound.frames(x, "4")[0], [[1, 2, 3, 4], [5, 6, 7, 0]])
+    for text in ("", "a", "0", "2,4", "4,2,1", "-4"):
+        with pytest.raises(gw.OptionError, match="--frames"):
+            sound.frames(x, text)
+    with pytest.raises(gw.OptionError, match="one channel"):
+        sound.frames(np.ones((3, 2)), "2")
+
+
+def test_sound_for_an_lstm_is_a_step_for_each_sample_with_its_second(here):
+    lstm = gw.LSTM(1, 2, rng=0)
+    gw.save(lstm, "lstm")
+    wavfile.write("x.wav", 8000, samples().astype("f4"))
+    trace = run("lstm", "x.wav").trace
+    np.testing.assert_array_equal(trace.output, lstm.trace(samples()).output)
+    assert trace.labels.times[:3] == ("0 s", "0.000125 s", "0.00025 s")
+
+
+# Models.
+
+
+def test_a_table_gives_names_and_dates_and_a_file_of_a_network_its_outputs(here):
+    network = gw.Network(gw.LSTM(2, 3, rng=0), head=gw.Linear(np.ones((1, 3), np.float32)))
+    gw.save(network, "net")
+    Path("x.csv").write_text("date,rain,warmth\n2001-01-01,1,2\n2001-01-02,3,4\n2001-01-03,5,6\n")
+    made = run("net", "x.csv")
+    x = np.array([[1, 2], [3, 4], [5, 6]])
+    np.testing.assert_array_equal(made.trace.output, network(x)[0])
+    assert made.trace.labels.features == ("rain", "warmth")
+    assert made.trace.labels.times == tuple(np.array(["2001-01-01", "2001-01-02", "2001-01-03"], "datetime64[D]"))
+    assert made.notes[0] == "x.csv is taken as the input of the LSTM lstm"
+
+
+@pytest.mark.parametrize(
+    ("times", "dates"),
+    [
+        (["2001/01/01", "2001/01/02"], True),
+        (["2001-01-01T10:00", "2001-01-01T11:00"], True),
+        (["2001-01-01 10:00:00.5", "2001-01-01 11:00:00.5"], True),
+        (["2001-01-01", "soon"], False),
+        (["2001-02-30", "2001-02-31"], False),
+    ],
+)
+def test_times_are_dates_where_all_of_them_are(times, dates, here):
+    gw.save(gw.LSTM(1, 2, rng=0), "lstm")
+    Path("x.csv").write_text("time,a\n" + "".join(f"{time},1\n" for time in times))
+    labels = run("lstm", "x.csv").trace.labels
+    assert isinstance(labels.times[0], np.datetime64) is dates
+    assert dates or list(labels.times) == times
+
+
+def test_a_network_with_an_embedding_runs_on_tokens_and_on_what_they_would_be(here):
+    rng = np.random.default_rng(0)
+    head = gw.Linear(rng.normal(size=(2, 3)).astype(np.float32))
+    network = gw.Network(gw.LSTM(2, 3, rng=0), embedding=rng.normal(size=(5, 2)), head=head)
+    gw.save(network, "net")
+    tokens = np.array([[1, 4], [0, 2], [3, 3]])
+    np.save("tokens.npy", tokens)
+    np.save("vectors.npy", network.embedding[tokens])
+    expected = network(tokens)[0]
+    for name in ("tokens.npy", "vectors.npy"):
+        np.testing.assert_array_equal(run("net", name).trace.output, expected)
+    np.testing.assert_array_equal(run("net", "tokens.npy").trace.tokens, tokens)
+    np.testing.assert_array_equal(run("net", "tokens.npy", lengths="3,1").trace.lstm[0].valid.sum(0), [3, 1])
+
+
+def test_a_trace_is_a_run_already(here):
+    lstm = gw.LSTM(2, 3, num_layers=2, rng=0)
+    gw.save(lstm.trace(np.ones((4, 2))), "trace.safetensors")
+    gw.save(lstm.trace(np.ones((4, 2)))[1], "cell.safetensors")
+    np.save("x.npy", np.ones((4, 2)))
+    assert run("trace.safetensors").trace.num_layers == 2
+    assert isinstance(run("cell.safetensors").trace, gw.Trace)
+    for options, words in (({"input": "x.npy"}, "an input"), ({"axes": "time,feature"}, "options of an input")):
+        with pytest.raises(gw.OptionError, match=f"is a run already: {words}"):
+            run("trace.safetensors", **options)
+
+
+def test_what_cannot_run_is_refused_in_a_sentence(here):
+    gw.save(gw.LSTM(3, 4, rng=0), "lstm")
+    np.save("wide.npy", np.ones((5, 4)))
+    np.save("x.npy", np.ones((5, 3)))
+    np.save("nan.npy", np.full((5, 3), np.nan))
+    np.save("empty.npy", np.ones((0, 3)))
+    np.savez("two.npz", a=np.ones((5, 3)), b=np.ones(3))
+    wavfile.write("x.wav", 8000, samples().astype("f4"))
+    Path("x.txt").write_text("1")
+    for call, words in (
+        (lambda: run("lstm"), "lstm is a model: give the file of its input, too"),
+        (lambda: run("lstm", "wide.npy"), "the input has 4 features"),
+        (lambda: run("lstm", "nan.npy"), "feature 0 of step 0"),
+        (lambda: run("lstm", "empty.npy"), "an empty array, of shape (0, 3)"),
+        (lambda: run("lstm", "two.npz"), "--key names one of them: 'a', 'b'"),
+        (lambda: run("lstm", "x.wav"), "the input has 1 feature"),
+        (lambda: run("lstm", "x.wav", key="a"), "--key belongs to an .npz file"),
+        (lambda: run("lstm", "x.txt"), ".csv, .npy, .npz or .wav file"),
+        (lambda: run("lstm", "no.npy"), "no such file"),
+        (lambda: run("lstm", "x.npy", name="other"), "no LSTM 'other'"),
+        (lambda: run("lstm", "x.npy", input_of="model"), "does not hold how its model is computed"),
+    ):
+        with pytest.raises(gw.GatewiseError) as problem:
+            call()
+        assert words in str(problem.value)
+        assert "\n" not in str(problem.value)
