@@ -9,6 +9,7 @@ import gatewise as gw
 from gatewise import adjoints
 from gatewise.acting import EditedMoment
 from gatewise.edits import EDITABLE
+from gatewise.engine import native
 from gatewise.equations import Moment
 from gatewise.examples import latch
 from gatewise.symbolic import binding
@@ -310,6 +311,9 @@ def test_what_supposes_the_cells_own_equations_refuses_an_edited_run():
         "attribution": lambda: gw.insight.attribution(trace, method="lrp"),
         "decomposition": lambda: gw.insight.decomposition(trace, 0, 1),
         "word scores": lambda: gw.insight.word_scores(trace),
+        "influence of a cell": lambda: gw.insight.influence(trace),
+        "influence": lambda: gw.insight.influence(RUN.lstm.trace(RUN.x, edit=trace.edits)),
+        "the native engine": lambda: native.backward(trace, np.zeros_like(trace.hidden_state), trace.final),
         "ceiling": lambda: gw.insight.ceiling(RUN.lstm.trace(RUN.x, edit=trace.edits)),
     }
     for ask in refusing.values():

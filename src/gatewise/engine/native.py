@@ -183,6 +183,7 @@ def run(
 @quiet
 def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None = None) -> Gradients:
     """Return the gradients of a loss; see `gatewise.engine.reference.backward`."""
+    trace.require_unedited("the native engine")
     p, dropout, x = trace.parameters, trace.dropout, trace._require_everything("a gradient")
     total = Gradients.zeros(p, len(dhidden), dhidden.shape[1], out)
     dh, dc = total.state
