@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.diagnostics.verification import Difference as Difference
     from gatewise.diagnostics.verification import Verification as Verification
     from gatewise.diagnostics.verification import verify as verify
+    from gatewise.edits import Edit as Edit
     from gatewise.engine import Engine as Engine
     from gatewise.engine import engines as engines
     from gatewise.engine import set_num_threads as set_num_threads
@@ -72,6 +73,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Contents": "gatewise.interop.found",
     "Difference": "gatewise.diagnostics.verification",
     "DropoutMasks": "gatewise.parameters",
+    "Edit": "gatewise.edits",
     "Engine": "gatewise.engine",
     "FileError": "gatewise.errors",
     "Finding": "gatewise.reporting.findings",

@@ -22,8 +22,8 @@ class Adjoint:
 
     They are those with respect to the input x (batch, input), the previous states h_prev (batch, recurrent) and c_prev
     (batch, hidden), the unprojected hidden state m and the new cell state c_new (batch, hidden); with respect to the
-    gates after their nonlinearity (a coupled gate's share is passed on to the other) and to the pre-activations, both
-    (batch, 4, hidden); and with respect to the parameters, summed over the batch.
+    gates after their nonlinearity, before any edit (a coupled gate's share is passed on to the other), and to the
+    pre-activations, both (batch, 4, hidden); and with respect to the parameters, summed over the batch.
     """
 
     x: Array
@@ -63,6 +63,11 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
     p, variant, dropout = M.p, M.p.variant, M.dropout
     found: dict[str, Array] = {}
 
+    # Of each quantity that edits act on: from what it became to what its equation gave, as `M.through` says.
+    if M.edited:
+        dh = M.through("h", dh)
+        dc = dc if dropout.zoneout_cell is None else M.through("c", dc)
+
     # h = kept * h_prev + (1 - kept) * r
     dr, dh_prev = dh, np.zeros_like(dh)
     if (kept := dropout.zoneout_hidden) is not None:
@@ -76,7 +81,10 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
         dm = dr_raw @ p.projection
 
     # m = o * t
-    do, dt = dm * M.t, dm * M.o
+    do: Array = dm * M.t
+    dt = dm * M.o
+    if M.edited:
+        do = M.through("o", do)
 
     # t = tanh(v)
     dv = dt * variant.activation("c").derivative(M.t)
@@ -100,15 +108,20 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
         dc_new = dc_new + dq["o"] * of(p.peephole, "o", PEEPHOLES)
 
     # c_new = clip(f * c_prev + i * g)
-    dc_raw = dc_new * _within(M.c_raw, variant.cell_clip)
-    df, di, dg = dc_raw * M.c_prev, dc_raw * M.g, dc_raw * M.i
+    dc_made = M.through("c", dc_new) if M.edited and dropout.zoneout_cell is None else dc_new
+    dc_raw = dc_made * _within(M.c_raw, variant.cell_clip)
+    df: Array = dc_raw * M.c_prev
+    di: Array = dc_raw * M.g
+    dg: Array = dc_raw * M.i
     dc_prev = dc_prev + dc_raw * M.f
 
     # f = 1 - i, or i = 1 - f
     if variant.coupled == "f":
-        di, df = di - df, np.zeros_like(df)
+        di, df = di - (M.through("f", df) if M.edited else df), np.zeros_like(df)
     elif variant.coupled == "i":
-        df, di = df - di, np.zeros_like(di)
+        df, di = df - (M.through("i", di) if M.edited else di), np.zeros_like(di)
+    if M.edited:
+        di, df, dg = M.through("i", di), M.through("f", df), M.through("g", dg)
 
     # i = σ(a_i), f = σ(a_f), g = tanh(a_g)
     da["i"], dn["i"], dq["i"] = _gate(M, "i", di)
@@ -162,7 +175,7 @@ def _gate(M: Moment, k: str, dy: Array) -> tuple[Array, Array, Array]:
     """Return the derivatives with respect to gate k's pre-activation a, its sum n before the bias, and its sum q."""
     if k == M.p.variant.coupled:
         return dy, dy, dy  # zeros: the gate has no sum of its own
-    da = dy * M.p.variant.activation(k).derivative(getattr(M, k))
+    da = dy * M.p.variant.activation(k).derivative(M.computed(k) if M.edited else getattr(M, k))
     if M.p.variant.gate_clip is not None:
         da = da * _within(M.unclipped(k), M.p.variant.gate_clip)
     if M.p.norm_gain is None or M.p.variant.layer_norm != "gates":

@@ -64,6 +64,23 @@ class Moment:
         self.p, self.x, self.h_prev, self.c_prev, self.dropout = p, x, h_prev, c_prev, dropout
         self.__dict__.update(known)  # where Python looks before it calls a cached property
 
+    # What is another thing where edits act: in `gatewise.acting.EditedMoment`.
+
+    edited = False
+
+    def again(self, p: Parameters, x: Array, h_prev: Array, c_prev: Array) -> Moment:
+        """Return the same step of other numbers, under the same masks."""
+        return Moment(p, x, h_prev, c_prev, self.dropout)
+
+    def computed(self, k: str) -> Array:
+        """Return a gate or a state, by its letter, as its equation gives it."""
+        found: Array = getattr(self, k)
+        return found
+
+    def through(self, k: str, dy: Array) -> Array:
+        """Return the gradient with respect to a quantity as it is computed, given that with respect to what is used."""
+        return dy
+
     # The combined input and the sums of its products with the weights.
 
     @cached_property

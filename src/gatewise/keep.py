@@ -77,17 +77,18 @@ class Keep:
         return tuple(self.gate_letters.find(letter) for letter in gates.LETTERS)
 
     def shapes(
-        self, p: Parameters, time: int, batch: int, dropout: DropoutMasks = NO_DROPOUT
+        self, p: Parameters, time: int, batch: int, dropout: DropoutMasks = NO_DROPOUT, apart: bool = False
     ) -> dict[str, tuple[int, ...]]:
         """Return the shape of each array that a trace of a run holds: the gates side by side, then the states.
 
-        The unprojected state is an array of its own only where something comes between it and the hidden state.
+        The unprojected state is an array of its own only where something comes between it and the hidden state: a
+        projection, zoneout, or where it is `apart` for another reason.
         """
         if self.units is not None and max(self.units) >= p.hidden_size:
             raise OptionError(f"there is no unit {max(self.units)}; this cell has units 0 to {p.hidden_size - 1}")
         units = p.hidden_size if self.units is None else len(self.units)
         kept = len(range(0, time, self.every))
-        names, separate = self.quantities, p.projection is not None or dropout.zoneout_hidden is not None
+        names, separate = self.quantities, apart or p.projection is not None or dropout.zoneout_hidden is not None
         shapes: dict[str, tuple[int, ...]] = {}
         if self.gate_letters:
             shapes["gates"] = (kept, batch, len(self.gate_letters), units)

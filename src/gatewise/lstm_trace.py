@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatewise.arrays import Array, by_cell, cell_at
+from gatewise.edits import Edit, in_words
 from gatewise.labelled import tree
 from gatewise.labels import Labels
 from gatewise.showing import brief, counted, inline
@@ -60,6 +61,16 @@ class LSTMTrace:
         return int(self.output.shape[1])
 
     @property
+    def edits(self) -> tuple[Edit, ...]:
+        """The edits of all cells, each with its layer and direction; `LSTM.trace` takes them as they are."""
+        return tuple(edit for trace in self.cells().values() for edit in trace.edits)
+
+    def require_unedited(self, purpose: str) -> None:
+        """Raise OptionError where a cell's run was edited; `purpose` is the subject of the sentence."""
+        for trace in self.cells().values():
+            trace.require_unedited(purpose)
+
+    @property
     def state(self) -> tuple[tuple[State, ...], ...]:
         """The final state of each layer and direction."""
         return tuple(tuple(trace.final for trace in layer.values()) for layer in self.layers)
@@ -98,6 +109,7 @@ class LSTMTrace:
         ways = " and ".join(self.directions)
         said = f"{counted(self.num_layers, 'layer')}, {ways}, {counted(self.num_steps, 'step')}"
         said += f" of {counted(self.batch_size, 'sequence')}, {self.output.dtype.name}, {first.keep} kept"
+        said += f", edited: {in_words(self.edits)}" if self.edits else ""
         arrays: dict[str, Array | None] = {"output": self.output}
         for (layer, way), trace in self.cells().items():
             p = trace.parameters

@@ -5,10 +5,11 @@ Every convention that another program must know to use the numbers is named in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gatewise.arrays import Array, Mask, size
+from gatewise.edits import Edit, states_apart
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, one_of
 from gatewise.keep import DIRECTIONS, Keep
 from gatewise.labels import Labels
@@ -85,6 +86,7 @@ def trace_record(trace: Trace, prefix: str = "") -> tuple[Arrays, Header]:
         start=trace.start,
         direction=trace.direction,
         engine=trace.engine,
+        edits=trace.edits,
     )
     arrays |= {f"{prefix}{name}": array for name, array in trace.arrays.items()}
     arrays |= _state(trace.final, f"{prefix}final.")
@@ -106,6 +108,7 @@ def known_record(
     start: int = 0,
     direction: str,
     engine: str,
+    edits: Sequence[Edit] = (),
 ) -> tuple[Arrays, Header]:
     """Return what is known of a cell's trace before the run: the arrays that go into it, and the whole header."""
     arrays, variant = parameters_record(parameters, f"{prefix}parameters.")
@@ -113,6 +116,7 @@ def known_record(
     arrays |= _state(initial, f"{prefix}initial.")
     if valid is not None:
         arrays[f"{prefix}valid"] = valid
+    arrays |= {f"{prefix}edits.{n}": edit.value for n, edit in enumerate(edits) if edit.action != "clamp"}
     return arrays, {
         "variant": variant,
         "num_steps": num_steps,
@@ -121,6 +125,7 @@ def known_record(
         "engine": engine,
         "keep": {"quantities": list(keep.quantities), "units": keep.units and list(keep.units), "every": keep.every},
         "labels": labels.to_json(),
+        **({"edits": [edit.to_json() for edit in edits]} if edits else {}),
     }
 
 
@@ -146,6 +151,10 @@ def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str
     valid = None
     if f"{prefix}valid" in arrays:
         valid = taken(arrays, f"{prefix}valid", (time, batch), kind="b")
+    edits = tuple(
+        Edit.from_json(one, arrays.get(f"{prefix}edits.{n}")).settled(p, time, batch)
+        for n, one in enumerate(head.get("edits", ()))
+    )
     labels = Labels.from_json(head["labels"])
     labels.require(features=p.input_size, units=p.hidden_size, sequences=batch, times=time)
     return Trace(
@@ -155,7 +164,7 @@ def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str
         num_steps=time,
         arrays={
             name: taken(arrays, f"{prefix}{name}", shape)
-            for name, shape in keep.shapes(p, time, batch, dropout).items()
+            for name, shape in keep.shapes(p, time, batch, dropout, apart=states_apart(edits)).items()
         },
         input=taken(arrays, f"{prefix}input", (time, batch, p.input_size)) if keep.everything else None,
         direction=one_of("direction", head["direction"], DIRECTIONS),
@@ -165,6 +174,7 @@ def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str
         engine=str(head["engine"]),
         labels=labels,
         start=size("the start of a trace", head["start"], least=0),
+        edits=edits,
     ).locked()
 
 

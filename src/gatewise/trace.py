@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from gatewise import gates
+from gatewise.acting import Acting
 from gatewise.arrays import Array, Mask, index, lock, quiet
+from gatewise.edits import Edit, in_words
 from gatewise.equations import Moment
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.keep import EVERYTHING, QUANTITIES, Keep
@@ -53,6 +55,9 @@ class Trace:
     labels : Labels
     start : int
         The time of the first step: 0, except in a slice of a trace.
+    edits : tuple of Edit
+        What was set, scaled, clamped or patched, in this order; steps count from the first one of the trace. The
+        gates and states are what the edits made of them, and those that follow from them.
     """
 
     parameters: Parameters
@@ -68,6 +73,7 @@ class Trace:
     engine: str = "reference"
     labels: Labels = NO_LABELS
     start: int = 0
+    edits: tuple[Edit, ...] = ()
 
     def locked(self) -> Trace:
         """Make every array read-only, and return the trace."""
@@ -189,7 +195,19 @@ class Trace:
             known["c_new"] = known["c"]
         known["m"] = self.unprojected_state[key]
         previous = self.previous
+        if self.edits:
+            return self._acting.moment(key, x[key], previous.h[key], previous.c[key], self.dropout.at(key), **known)
         return Moment(self.parameters, x[key], previous.h[key], previous.c[key], self.dropout.at(key), **known)
+
+    @cached_property
+    def _acting(self) -> Acting:
+        """The edits by step."""
+        return Acting(self.edits, self.parameters, len(self), self.batch_size)
+
+    def require_unedited(self, purpose: str) -> None:
+        """Raise OptionError where the run was edited; `purpose` is the subject of the sentence."""
+        if self.edits:
+            raise OptionError(f"{purpose} needs a run without edits; this one is edited: {self.edits_said()}")
 
     @cached_property
     def _all_steps(self) -> Moment:
@@ -282,6 +300,8 @@ class Trace:
             sequences=self.labels.sequences and self.labels.sequences[which],
             times=self.labels.times and self.labels.times[key[0]],
         )
+        inside = [range(*part.indices(count)) for part, count in zip(key, (len(self), self.batch_size), strict=True)]
+        edits = [edit.within(*inside) for edit in self.edits]
         dropout = DropoutMasks(**{n: a if n == "weight" else a[key] for n, a in self.dropout.arrays().items()})
         return replace(
             self,
@@ -294,6 +314,7 @@ class Trace:
             valid=None if self.valid is None else self.valid[key],
             dropout=dropout,
             labels=labels,
+            edits=tuple(edit for edit in edits if edit is not None),
         )
 
     def _between(self, t: int, which: slice) -> State:
@@ -324,8 +345,13 @@ class Trace:
             features=labels.features,
             measures=labels.measures,
             units=[labels.unit(unit) for unit in units] if labels.units else units,
-            attributes={"direction": self.direction, "engine": self.engine},
+            attributes={"direction": self.direction, "engine": self.engine}
+            | ({"edits": self.edits_said(len(self.edits))} if self.edits else {}),
         )
+
+    def edits_said(self, most: int = 3) -> str:
+        """Return the edits in words, at most so many of them; nothing where there are none."""
+        return in_words(self.edits, most, unit=self.labels.unit, start=self.start)
 
     def __repr__(self) -> str:
         p, keep = self.parameters, self.keep
@@ -335,6 +361,8 @@ class Trace:
             said.append(f"every {nth(keep.every)} step kept")
         if keep.units is not None:
             said.append(f"{counted(len(keep.units), 'unit')} kept")
+        if self.edits:
+            said.append(f"edited: {self.edits_said()}")
         return brief(f"Trace: {', '.join(said)}", {name: self.quantity(name) for name in self._distinct()})
 
     def _repr_html_(self) -> str:

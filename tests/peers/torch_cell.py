@@ -47,10 +47,12 @@ class TorchCell:
         Its switches.
     leaves : dict of tensor
         The cell's arrays, by gatewise's names.
+    edits : sequence of function
+        Of a quantity's letter, the step, and the quantity.
     """
 
-    def __init__(self, variant, leaves):
-        self.variant, self.leaves = variant, leaves
+    def __init__(self, variant, leaves, edits=()):
+        self.variant, self.leaves, self.edits, self.now = variant, leaves, edits, None
         self.hidden = leaves["bias"].shape[1]
         self.recurrent = leaves["projection"].shape[0] if "projection" in leaves else self.hidden
         self.coupled = {"none": "", "forget=1-input": "f", "input=1-forget": "i"}[variant.coupling]
@@ -88,12 +90,15 @@ class TorchCell:
     def step(self, x, h, c, dropout):
         """Return the gates and the new states of one step: i, f, g, o, m (before any projection), c, h."""
         sums = self.sums(h * dropout.get("recurrent", 1), x * dropout.get("input", 1), dropout.get("weight"))
-        g = self.gate("g", sums, None)
-        i = None if self.coupled == "i" else self.gate("i", sums, c)
-        f = 1 - i if self.coupled == "f" else self.gate("f", sums, c)
-        i = 1 - f if self.coupled == "i" else i
+        keep_c, keep_h = dropout.get("zoneout_cell", 0), dropout.get("zoneout_hidden", 0)
+        g = self.edited("g", self.gate("g", sums, None))
+        i = None if self.coupled == "i" else self.edited("i", self.gate("i", sums, c))
+        f = self.edited("f", 1 - i if self.coupled == "f" else self.gate("f", sums, c))
+        i = self.edited("i", 1 - f) if self.coupled == "i" else i
         new_c = clipped(f * c + i * g, self.variant.cell_clip)
-        o = self.gate("o", sums, new_c)
+        if "zoneout_cell" not in dropout:
+            new_c = self.edited("c", new_c)
+        o = self.edited("o", self.gate("o", sums, new_c))
         shown = new_c
         if self.variant.layer_norm == "haste":
             gain, bias = self.leaves["cell_norm"]
@@ -102,15 +107,22 @@ class TorchCell:
         new_h = m
         if "projection" in self.leaves:
             new_h = clipped(F.linear(m, self.leaves["projection"]), self.variant.projection_clip)
-        keep_c, keep_h = dropout.get("zoneout_cell", 0), dropout.get("zoneout_hidden", 0)
         c, h = keep_c * c + (1 - keep_c) * new_c, keep_h * h + (1 - keep_h) * new_h
+        c, h = self.edited("c", c) if "zoneout_cell" in dropout else c, self.edited("h", h)
         return {"i": i, "f": f, "g": g, "o": o, "m": m, "c": c, "h": h}
+
+    def edited(self, letter, quantity):
+        """Return what edits make of a quantity at the step that runs: each edit gets it, and gives what it becomes."""
+        for edit in self.edits:
+            quantity = edit(letter, self.now, quantity)
+        return quantity
 
     def run(self, x, h, c, dropout=None, *, valid=None, reverse=False):
         """Run over time; return each quantity (time, batch, ·) in the input's time, and the final h and c."""
         kept = [None] * len(x)
         for t in reversed(range(len(x))) if reverse else range(len(x)):
             masks = {name: mask if name == "weight" else mask[t] for name, mask in (dropout or {}).items()}
+            self.now = t
             kept[t] = self.step(x[t], h, c, masks)
             if valid is not None:
                 kept[t] |= {

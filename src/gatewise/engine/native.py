@@ -20,6 +20,7 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array, Mask, quiet
+from gatewise.edits import Edit
 from gatewise.errors import OptionError, one_of
 from gatewise.gates import LETTERS
 from gatewise.gradients import Gradients
@@ -151,8 +152,9 @@ def run(
     dropout: DropoutMasks,
     keep: Keep,
     arrays: dict[str, Array],
+    edits: Sequence[Edit] = (),
 ) -> State:
-    """Run a cell over time; see `gatewise.engine.reference.run`."""
+    """Run a cell over time; see `gatewise.engine.reference.run`. `gatewise.engine.choose` lets no edits come here."""
     c = np.array(initial.c, order="C")
     packed(parameters, dropout).forward(
         _contiguous(x if dropout.input is None else x * dropout.input),
@@ -181,6 +183,7 @@ def run(
 @quiet
 def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None = None) -> Gradients:
     """Return the gradients of a loss; see `gatewise.engine.reference.backward`."""
+    trace.require_unedited("the native engine")
     p, dropout, x = trace.parameters, trace.dropout, trace._require_everything("a gradient")
     total = Gradients.zeros(p, len(dhidden), dhidden.shape[1], out)
     dh, dc = total.state

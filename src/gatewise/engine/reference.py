@@ -6,11 +6,15 @@ floating-point operations forward and about twice as many backward, and some 50 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from gatewise import adjoints
+from gatewise.acting import Acting
 from gatewise.arrays import Array, Mask
+from gatewise.edits import Edit
 from gatewise.equations import Moment
 from gatewise.gradients import Gradients
 from gatewise.keep import Keep
@@ -37,6 +41,7 @@ def run(
     dropout: DropoutMasks,
     keep: Keep,
     arrays: dict[str, Array],
+    edits: Sequence[Edit] = (),
 ) -> State:
     """Run a cell over time.
 
@@ -56,6 +61,8 @@ def run(
         With the axes of this run.
     keep, arrays : Keep, and dict of arrays
         What to keep, and the arrays of `Keep.shapes` to store it in.
+    edits : sequence of Edit
+        Settled ones; only this engine takes any.
 
     Returns
     -------
@@ -65,10 +72,14 @@ def run(
     h, c = initial.h.copy(), initial.c.copy()
     time = len(x)
     units = slice(None) if keep.units is None else list(keep.units)
+    acting = Acting(edits, parameters, time, len(h)) if edits else None
     with np.errstate(all="ignore"):  # NaN and infinity propagate without a warning
         for t in reversed(range(time)) if reverse else range(time):
             rows = valid_rows(valid, t)
-            M = Moment(parameters, x[t, rows], h[rows], c[rows], dropout.at((t, rows)))
+            if acting is None:
+                M = Moment(parameters, x[t, rows], h[rows], c[rows], dropout.at((t, rows)))
+            else:
+                M = acting.moment((t, rows), x[t, rows], h[rows], c[rows], dropout.at((t, rows)))
             h[rows], c[rows] = M.h, M.c
             hidden[t] = h
             if t % keep.every:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gatewise.acting import effects_of
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.gates import LETTERS, NAMES
@@ -113,6 +114,8 @@ class Chain:
         self.batch, self.steps = len(self.sequences), len(self.sequences[0])
         if self.sequences[0][0].moment.dropout.arrays():
             raise OptionError("a sheet cannot be checked against a run with dropout masks")
+        if any(effects_of(step.moment) for sequence in self.sequences for step in sequence):
+            raise OptionError("a sheet cannot be checked against a run with edits")
         self.bound = [
             [BoundStep(step, None, DEFAULT, None, at) for at, step in enumerate(sequence)]
             for sequence in self.sequences

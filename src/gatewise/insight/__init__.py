@@ -1,10 +1,13 @@
 """Questions asked of a trace, one file a question; each answer is a record with a sentence, columns and a residual."""
 
+from gatewise.insight.ablation import Ablation, ablation
 from gatewise.insight.activity import Activity, activity
 from gatewise.insight.answer import Answer
 from gatewise.insight.attention import Attention, attention, cost_of_attention
 from gatewise.insight.attribution import Attribution, attribution
 from gatewise.insight.ceiling import Ceiling, ceiling
+from gatewise.insight.change import Change, change
+from gatewise.insight.comparing import Place
 from gatewise.insight.cost import Cost
 from gatewise.insight.decomposition import Decomposition, decomposition
 from gatewise.insight.fixed_points import FixedPoints, fixed_points
@@ -18,26 +21,31 @@ from gatewise.insight.target import Target, target
 from gatewise.insight.word_scores import WordScores, word_scores
 
 __all__ = [
+    "Ablation",
     "Activity",
     "Answer",
     "Attention",
     "Attribution",
     "Ceiling",
+    "Change",
     "Contributions",
     "Cost",
     "Decomposition",
     "FixedPoints",
     "Influence",
     "Matches",
+    "Place",
     "Probe",
     "Saturation",
     "Target",
     "Timescales",
     "WordScores",
+    "ablation",
     "activity",
     "attention",
     "attribution",
     "ceiling",
+    "change",
     "contributions",
     "cost_of_attention",
     "cost_of_contributions",

@@ -175,6 +175,8 @@ def attribution(
         allowed = ", ".join(METHODS[method]) or "no options"
         raise OptionError(f"{unknown[0]} is no option of {method}, which takes {allowed}")
     aim = target(trace, output, t, sequence)
+    if method != "gradient_input":  # the others suppose that each state follows from the equations
+        aim.lstm.require_unedited(f"method={method!r}")
     tokens = _tokens(aim, vocabulary)
     found = _COMPUTED[method](aim, **options)
     return _told(found, aim, tokens)

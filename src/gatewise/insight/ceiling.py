@@ -148,6 +148,7 @@ def ceiling(
             "there is no ceiling that is a finite number: the head's numbers are too large, or not finite"
         )
     if model.lstm is not None:
+        model.lstm.require_unedited("what was lost of a ceiling")
         return _of_a_run(asked, next(iter(model.lstm.layers[-1].values())), sequence)
     if sequence is not None:
         raise OptionError("there is no sequence to choose without a run")

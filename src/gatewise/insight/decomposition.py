@@ -89,6 +89,7 @@ def decomposition(
     Output 0 at step 6 is 0.7503; of it, 0.7503 comes of step 0 alone.
     """
     aim = target(trace, output, t, sequence)
+    aim.lstm.require_unedited("contextual decomposition")
     require_no_norm(aim, "contextual decomposition")
     steps = aim.lstm.num_steps
     first = index("step", first, steps, "this trace")

@@ -137,6 +137,7 @@ def influence(
 
 
 def _of_cell(trace: Trace, t: int | None, sequence: int, share: float) -> Influence:
+    trace.require_unedited("influence")
     trace._require_everything("influence")
     sequence = index("sequence", sequence, trace.batch_size, "this trace")
     t = _valid_step(trace, t, sequence, backward_only=trace.direction == "backward")
@@ -152,6 +153,7 @@ def _of_cell(trace: Trace, t: int | None, sequence: int, share: float) -> Influe
 
 
 def _of_model(trace: LSTMTrace, network: NetworkTrace | None, t: int | None, sequence: int, share: float) -> Influence:
+    trace.require_unedited("influence")
     for cell in trace.cells().values():
         cell._require_everything("influence")
     first = next(iter(trace.layers[0].values()))

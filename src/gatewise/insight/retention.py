@@ -59,6 +59,7 @@ def retained(trace: Trace, when: Any = WHOLE, which: Any = WHOLE) -> Array:
 
     `when` and `which` choose some of the kept steps and of the sequences.
     """
+    _require_own_states(trace, "what a cell keeps")
     f = trace.forget_gate[when, which].astype(np.float64)
     if (kept := _zoneout(trace, when, which)) is not None:
         f = kept + (1 - kept) * f
@@ -74,15 +75,22 @@ def written(trace: Trace, when: Any = WHOLE, which: Any = WHOLE) -> Array:
     Raises
     ------
     OptionError
-        If the cell state is clipped: then it is no sum of what was written.
+        If the cell state is clipped or edited: then it is no sum of what was written.
     """
     if trace.parameters.variant.cell_clip is not None:
         raise OptionError("what a step writes needs a cell state that is not clipped; this cell has cell_clip")
+    _require_own_states(trace, "what a step writes")
     w = trace.input_gate[when, which].astype(np.float64) * trace.candidate[when, which].astype(np.float64)
     if (kept := _zoneout(trace, when, which)) is not None:
         w = (1 - kept) * w
     valid = valid_steps(trace, when, which)
     return w if valid is None else np.where(valid[..., None], w, 0.0)
+
+
+def _require_own_states(trace: Trace, purpose: str) -> None:
+    """Raise OptionError where cell states were edited, and so are no sums of what was kept and written."""
+    if any(edit.quantity == "cell_state" for edit in trace.edits):
+        trace.require_unedited(purpose)
 
 
 def _zoneout(trace: Trace, when: Any, which: Any) -> Array | None:

@@ -91,6 +91,7 @@ def word_scores(
     Output 0 at step 6 is 0.7503; by its cell states, step 0 moved it most, by 0.7566.
     """
     aim = target(trace, output, t, sequence)
+    aim.lstm.require_unedited("a word score")
     _require_a_sum(aim)
     top = aim.lstm.layers[-1]
     parts = unmerge(aim.weight, aim.hidden, aim.lstm.merge[-1])

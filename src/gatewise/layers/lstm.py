@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, size
 from gatewise.cell import INITS, LSTMCell, Rng, generator
+from gatewise.edits import Edit
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.keep import DIRECTIONS, EVERYTHING, QUANTITIES, Keep
 from gatewise.labels import Labels
@@ -227,6 +228,7 @@ class LSTM(Stack):
         every: int = 1,
         out: str | os.PathLike[str] | LSTMTrace | None = None,
         labels: Labels | Sequence[Labels] | None = None,
+        edit: Edit | Sequence[Edit] = (),
     ) -> LSTMTrace:
         """Run over a sequence and keep every gate of every step.
 
@@ -244,6 +246,9 @@ class LSTM(Stack):
         labels : Labels, or one for each layer, optional
             The features' names belong to the first layer; names of units need a `Labels` for each layer where there
             is more than one.
+        edit : Edit or sequence of Edit, optional
+            What to set, scale, clamp or patch, in this order: see `Edit`. A run with edits takes the reference engine,
+            and its trace carries them.
 
         Returns
         -------
@@ -264,7 +269,7 @@ class LSTM(Stack):
         given = settle(
             self, x, state, lengths=lengths, mask=mask, dropout=dropout, masked_output=masked_output, engine=engine
         )
-        plan = planned(self, given, keeping, settled_labels(self, labels, *given.x.shape[:2]))
+        plan = planned(self, given, keeping, settled_labels(self, labels, *given.x.shape[:2]), edit)
         require_room(plan, kept=out is None)
         if out is None or isinstance(out, LSTMTrace):
             return traced(plan, x, out)

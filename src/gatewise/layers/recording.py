@@ -48,6 +48,7 @@ def plan_record(plan: Plan) -> tuple[dict[str, storage.Shape], Header]:
                 num_steps=cell.num_steps,
                 direction=direction,
                 engine=cell.engine,
+                edits=cell.edits,
             )
             shapes |= {name: (array.shape, array.dtype) for name, array in known.items()}
             shapes[f"{prefix}final.hidden_state"] = (cell.initial.h.shape, dtype)

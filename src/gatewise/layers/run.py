@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, empty, lock, require_memory, require_reusable, unlock
+from gatewise.edits import Edit, states_apart
 from gatewise.engine import ENGINES, choose
 from gatewise.errors import OptionError, ShapeError
 from gatewise.keep import NOTHING, Keep
 from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers.arguments import Arguments, unbatched
+from gatewise.layers.editing import edits_of
 from gatewise.layers.merging import merge, merged_size, shown
 from gatewise.layers.stack import Stack, States
 from gatewise.lstm_trace import LSTMTrace
@@ -45,6 +47,7 @@ class CellPlan(NamedTuple):
     engine: str
     labels: Labels
     shapes: dict[str, tuple[int, ...]]
+    edits: tuple[Edit, ...] = ()
 
     def trace(self, left: Left) -> Trace:
         """Return the trace of the run that left this behind."""
@@ -61,6 +64,7 @@ class CellPlan(NamedTuple):
             keep=self.keep,
             engine=self.engine,
             labels=self.labels,
+            edits=self.edits,
         )
 
 
@@ -106,16 +110,22 @@ class Plan:
 
 
 def planned(
-    stack: Stack, given: Arguments, keep: Keep = NOTHING, labels: Sequence[Sequence[Labels]] | None = None
+    stack: Stack,
+    given: Arguments,
+    keep: Keep = NOTHING,
+    labels: Sequence[Sequence[Labels]] | None = None,
+    edit: Edit | Sequence[Edit] = (),
 ) -> Plan:
     """Return the plan of a run of a stack's cells."""
     time, batch = given.x.shape[:2]
+    edited = edits_of(stack, edit, given) if edit else {}
     layers = []
     for number, row in enumerate(stack.layers):
         layer = {}
         for place, (cell, direction) in enumerate(zip(row, stack.directions, strict=True)):
             p, masks = cell.parameters, None if given.dropout is None else given.dropout[number][place]
             dropout = (masks or NO_DROPOUT).fit(p, time, batch)
+            edits = edited.get((number, direction), ()) if edited else ()
             layer[direction] = CellPlan(
                 parameters=p,
                 direction=direction,
@@ -124,9 +134,10 @@ def planned(
                 valid=given.valid,
                 dropout=dropout,
                 keep=keep,
-                engine=choose(given.engine, p).NAME,
+                engine=(choose(given.engine, p, edited=True) if edited else choose(given.engine, p)).NAME,
                 labels=NO_LABELS if labels is None else labels[number][place],
-                shapes=keep.shapes(p, time, batch, dropout),
+                shapes=keep.shapes(p, time, batch, dropout, states_apart(edits) if edits else False),
+                edits=edits,
             )
         layers.append(layer)
     return Plan(given, keep, tuple(layers), stack.merge)
@@ -177,6 +188,7 @@ def run(
                 dropout=cell.dropout,
                 keep=keep,
                 arrays=arrays,
+                edits=cell.edits,
             )
             done[direction] = Left(final, arrays, x)
             outputs.append(shown(hidden, given.valid, given.masked_output, reverse=reverse))
@@ -227,6 +239,8 @@ def traced(plan: Plan, x: npt.ArrayLike, out: LSTMTrace | None = None) -> LSTMTr
             np.copyto(views["input"], read)
             read, written = views["input"], []
         written.append(np.asarray(x))
+    if out is not None:
+        _require_other_patches(plan, list(views.values()))
     if any(np.may_share_memory(read, one) for one in written) or (plan.keep.everything and not read.flags.owndata):
         read = read.copy()
     trace = plan.trace(*run(plan, read, views, views.get("output")))
@@ -234,6 +248,13 @@ def traced(plan: Plan, x: npt.ArrayLike, out: LSTMTrace | None = None) -> LSTMTr
         one.locked()
     lock(trace.output)
     return trace
+
+
+def _require_other_patches(plan: Plan, written: Sequence[Array]) -> None:
+    """Raise OptionError where an edit patches from what the run overwrites."""
+    for edit in (edit for layer in plan.layers for cell in layer.values() for edit in cell.edits):
+        if isinstance(edit.value, np.ndarray) and any(np.may_share_memory(edit.value, one) for one in written):
+            raise OptionError("a patch cannot be taken from the trace whose arrays are overwritten: out")
 
 
 def _taken_again(plan: Plan, earlier: LSTMTrace) -> dict[str, Array]:

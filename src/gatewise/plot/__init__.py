@@ -5,6 +5,7 @@ from gatewise.plot.activity import activity
 from gatewise.plot.attention import attention
 from gatewise.plot.attribution import attribution
 from gatewise.plot.ceiling import ceiling
+from gatewise.plot.change import change
 from gatewise.plot.contributions import contributions
 from gatewise.plot.fixed_points import fixed_points
 from gatewise.plot.gates import gates
@@ -22,6 +23,7 @@ __all__ = [
     "attention",
     "attribution",
     "ceiling",
+    "change",
     "contributions",
     "data",
     "fixed_points",

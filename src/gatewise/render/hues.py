@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from gatewise.symbolic.formula import Formula, Symbol
-from gatewise.symbolic.symbols import C_NEW, C_NORM, C_PREV, C_RAW, H_NEW, H_PREV, H_RAW, C, F, G, H, I, O
+from gatewise.symbolic.symbols import C_NEW, C_NORM, C_PREV, C_RAW, COMPUTED, H_NEW, H_PREV, H_RAW, C, F, G, H, I, O
 from gatewise.walkthrough.notation import NOTATIONS
 
 _SYMBOLS = {
@@ -39,5 +39,5 @@ def _quantities() -> Mapping[Symbol, str]:
         written.symbol(symbol): name
         for written in NOTATIONS.values()
         for name, symbols in _SYMBOLS.items()
-        for symbol in symbols
+        for symbol in (*symbols, *(replace(symbol, sub=COMPUTED) for symbol in symbols[:1]))
     }

@@ -36,6 +36,8 @@ def of_walk(steps: Sequence[Bound], *, backward: bool) -> Object:
     """
     if not are_one_run(steps):
         raise OptionError("a program is written of the steps of one run, each beginning where the last one ended")
+    if any(step.form.edited for step in steps):
+        raise OptionError("the program of a run with edits is not written: no one program has all of its steps")
     cell = WiredCell(program(steps[0].form), steps[0].p)
     return {**of_wiring(Wiring(((cell,),))), "inputs": _inputs(steps, backward=backward)}
 
@@ -101,7 +103,7 @@ def document(program: Program) -> Object:
 
 
 def _form(form: Form) -> Object:
-    plain = {field.name: getattr(form, field.name) for field in fields(form)}
+    plain = {field.name: getattr(form, field.name) for field in fields(form) if field.name != "edited"}
     return plain | {"variant": form.variant.to_json(), "dropout": sorted(form.dropout)}
 
 

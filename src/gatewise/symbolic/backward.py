@@ -26,7 +26,7 @@ from gatewise.symbolic.formula import (
     less,
     times,
 )
-from gatewise.symbolic.forward import deviation, standardised, vectors, weights
+from gatewise.symbolic.forward import deviation, scaled, standardised, vectors, weights
 from gatewise.symbolic.nonlinearities import apply, slope
 from gatewise.symbolic.program import Assignment, Form
 from gatewise.symbolic.symbols import (
@@ -52,8 +52,10 @@ from gatewise.symbolic.symbols import (
     UNITS,
     Z_H,
     Z_X,
+    C,
     F,
     G,
+    H,
     I,
     M,
     O,
@@ -73,8 +75,10 @@ def backward(form: Form) -> tuple[Assignment, ...]:
     gates = [k for k in form.own if k != "o"]
     return (
         Assignment(DH, add(DY, DH_NEXT), (form.hidden,)),
+        *_edited(form, H, DH, form.hidden),
         *_hidden_state(form),
         Assignment(d(O), times(d(form.produced), _output(form))),
+        *_edited(form, O, d(O)),
         *_gate(form, "o"),
         *_cell_state(form),
         *(one for k in gates for one in _gate(form, k)),
@@ -94,10 +98,22 @@ def _within(symbol: Symbol, bound: float) -> Holds:
     return Holds(Call("abs", (symbol,)), "≤", Number(bound))
 
 
+def _edited(form: Form, symbol: Symbol, arrived: Symbol, axis: str = UNITS) -> Iterator[Assignment]:
+    """From an edited quantity to what its equation gave: times the scale (0 where it is set), within the bounds."""
+    k = symbol.base
+    if not (edits := form.edits(k)):
+        return
+    slope: list[Formula] = [Symbol("scale", k)] if "scale" in edits else []
+    if "clamp" in edits:
+        q = scaled(form, symbol)
+        slope += [Holds(Symbol("low", k), "≤", q), Holds(q, "≤", Symbol("high", k))]
+    yield Assignment(d(form.computed(symbol)), times(arrived, *slope), (axis,))
+
+
 def _hidden_state(form: Form) -> Iterator[Assignment]:
     """Zoneout, the projection and its clip."""
     if "zoneout_hidden" in form.dropout:
-        yield Assignment(d(H_NEW), times(less(ONE, K_H), DH), (form.hidden,))
+        yield Assignment(d(H_NEW), times(less(ONE, K_H), d(form.computed(H))), (form.hidden,))
     if not form.projected:
         return
     if (bound := form.variant.projection_clip) is not None:
@@ -108,7 +124,7 @@ def _hidden_state(form: Form) -> Iterator[Assignment]:
 
 def _gate(form: Form, k: str) -> Iterator[Assignment]:
     """From a gate to its weighted sum."""
-    gate, a, raw = Symbol(k), Symbol("a", k), form.unclipped(k)
+    gate, a, raw = form.computed(Symbol(k)), Symbol("a", k), form.unclipped(k)
     yield Assignment(d(a), times(d(gate), slope(form.variant.activation(k), gate)))
     if form.variant.gate_clip is not None:
         yield Assignment(d(raw), times(d(a), _within(raw, form.variant.gate_clip)))
@@ -136,22 +152,36 @@ def _cell_state(form: Form) -> Iterator[Assignment]:
         share = d(Symbol("c_seen"))
         yield from _standardised(form, cell, Symbol("n", cell.base), Symbol("γ", "c"), d(C_NORM), cell.base, share)
         through = share
-    arrived: Formula = times(less(ONE, K_C), DC_NEXT) if "zoneout_cell" in form.dropout else DC_NEXT
+    arrived: Formula = DC_NEXT
+    if "zoneout_cell" in form.dropout:
+        yield from _edited(form, C, DC_NEXT)
+        arrived = times(less(ONE, K_C), _at_cell(form))
     terms = [arrived, through]
     if variant.peephole != "none":
         terms.append(times(d(form.weighted("o")), Symbol("p", "o")))
     yield Assignment(d(cell), add(*terms))
+    if cell == C:
+        yield from _edited(form, C, d(C))
     raw = d(form.raw_cell)
     if variant.cell_clip is not None:
-        yield Assignment(raw, times(d(cell), _within(form.raw_cell, variant.cell_clip)))
-    if variant.coupled == "f":
-        yield Assignment(d(I), times(raw, less(G, C_PREV)))
-    elif variant.coupled == "i":
-        yield Assignment(d(F), times(raw, less(C_PREV, G)))
+        yield Assignment(raw, times(d(form.computed(cell)), _within(form.raw_cell, variant.cell_clip)))
+    coupled, other = (I, F) if variant.coupled == "i" else (F, I)
+    kept = {F: C_PREV, I: G}  # what each gate lets through
+    if variant.coupled and not form.edits(coupled.base):
+        yield Assignment(d(other), times(raw, less(kept[other], kept[coupled])))
     else:
-        yield Assignment(d(F), times(raw, C_PREV))
-        yield Assignment(d(I), times(raw, G))
+        yield Assignment(d(coupled), times(raw, kept[coupled]))
+        yield from _edited(form, coupled, d(coupled))
+        both = less(times(raw, kept[other]), d(form.computed(coupled)))
+        yield Assignment(d(other), both if variant.coupled else times(raw, kept[other]))
+    yield from _edited(form, other, d(other))
     yield Assignment(d(G), times(raw, I))
+    yield from _edited(form, G, d(G))
+
+
+def _at_cell(form: Form) -> Symbol:
+    """Return the gradient with respect to the cell state at the end of a step with zoneout, before any edit."""
+    return d(form.computed(C)) if form.edits("c") else DC_NEXT
 
 
 def _sums(form: Form, base: str) -> Iterator[Assignment]:
@@ -223,12 +253,12 @@ def _previous(form: Form) -> Iterator[Assignment]:
     h = times(h, D_H) if "recurrent" in form.dropout else h
     x = times(x, D_X) if "input" in form.dropout else x
     if "zoneout_hidden" in form.dropout:
-        h = add(h, times(K_H, DH))
+        h = add(h, times(K_H, d(form.computed(H))))
     yield Assignment(DX, x, (FEATURES,))
     yield Assignment(DH_PREV, h, (form.hidden,))
     terms_of_c: list[Formula] = [times(d(form.raw_cell), F)]
     if form.variant.peephole != "none":
         terms_of_c += [times(d(form.weighted(k)), Symbol("p", k)) for k in "fi" if k in form.variant.own]
     if "zoneout_cell" in form.dropout:
-        terms_of_c.append(times(K_C, DC_NEXT))
+        terms_of_c.append(times(K_C, _at_cell(form)))
     yield Assignment(DC_PREV, add(*terms_of_c))

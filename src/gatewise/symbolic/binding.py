@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.acting import effects_of
 from gatewise.arrays import Array
 from gatewise.equations import Moment
 from gatewise.gates import PEEPHOLES, index
@@ -18,6 +19,7 @@ from gatewise.symbolic.symbols import (
     ALL_GATES,
     C_PREV,
     COLUMNS,
+    COMPUTED,
     D_H,
     D_X,
     FEATURES,
@@ -32,6 +34,16 @@ from gatewise.symbolic.symbols import (
 
 Place = tuple[str, tuple[Any, ...]]
 _PARTS = {D_H: "recurrent", D_X: "input", K_C: "zoneout_cell", K_H: "zoneout_hidden"}
+
+
+def edited(moment: Moment) -> frozenset[tuple[str, str]]:
+    """Return what edits do to the quantities of a step of one sequence: see `Form.edited`."""
+    found = set()
+    for letter, effect in effects_of(moment).items():
+        bounded = np.isfinite(effect.low).any() or np.isfinite(effect.high).any()
+        done = {"scale": (effect.scale != 1).any(), "clamp": bounded, "set": effect.fixed.any()}
+        found |= {(letter, how) for how, any_ in done.items() if any_}
+    return frozenset(found)
 
 
 def form_of(p: Parameters, dropout: DropoutMasks, **written: Any) -> Form:
@@ -117,6 +129,9 @@ def of_step(moment: Moment, program: Program) -> dict[Symbol, Any]:
     if moment.dropout.weight is not None:
         base, acting = ("U", moment.U) if form.split or form.haste else ("W", moment.W)
         found |= {Symbol(base, k): acting[index(k)] for k in p.variant.own}
+    for k, effect in effects_of(moment).items():
+        named = {"scale": effect.scale, "set": effect.value, "low": effect.low, "high": effect.high}
+        found |= {Symbol(name, k): value[0] for name, value in named.items()}
     for one in program.forward:
         if (value := _of_moment(moment, one.left)) is not None:
             found[one.left] = value[0]
@@ -126,6 +141,8 @@ def of_step(moment: Moment, program: Program) -> dict[Symbol, Any]:
 def _of_moment(M: Moment, symbol: Symbol) -> Any:
     """Return a quantity of a step, or None where the step has no such quantity: means, variances, sums of all gates."""
     base, k = symbol.base, symbol.sub.partition(",")[0]
+    if k == COMPUTED:
+        return M.computed(base)
     match base:
         case "z":
             return {"": M.z, "h": M.z_h, "x": M.z_x}[k]
@@ -146,7 +163,7 @@ def _of_moment(M: Moment, symbol: Symbol) -> Any:
         case "h_new":
             return M.r
         case "h":
-            return M.r if M.dropout.zoneout_hidden is None else M.h
+            return M.h if M.dropout.zoneout_hidden is not None or "h" in effects_of(M) else M.r
     return None
 
 

@@ -10,7 +10,7 @@ from gatewise.symbolic import rewrites
 from gatewise.symbolic.backward import backward
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.forward import forward
-from gatewise.symbolic.program import GRADIENT, INPUT, MASK, PARAMETER, STATE, Carry, Form, Given, Program
+from gatewise.symbolic.program import EDIT, GRADIENT, INPUT, MASK, PARAMETER, STATE, Carry, Form, Given, Program
 from gatewise.symbolic.symbols import (
     C_PREV,
     COLUMNS,
@@ -67,6 +67,9 @@ def _given(form: Form) -> Iterator[Given]:
             yield Given(symbol, (axis,), MASK)
     if "weight" in form.dropout:
         yield from (Given(Symbol("D", k), (UNITS, RECURRENT if form.haste else COLUMNS), MASK) for k in variant.own)
+    for letter, how in sorted(form.edited):
+        names = ("low", "high") if how == "clamp" else (how,)
+        yield from (Given(Symbol(name, letter), (hidden if letter == "h" else UNITS,), EDIT) for name in names)
     yield Given(DY, (hidden,), GRADIENT)
     yield Given(DH_NEXT, (hidden,), GRADIENT)
     yield Given(DC_NEXT, (UNITS,), GRADIENT)

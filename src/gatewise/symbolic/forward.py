@@ -31,9 +31,11 @@ from gatewise.symbolic.symbols import (
     D_H,
     D_X,
     FEATURES,
+    H_NEW,
     H_PREV,
     K_C,
     K_H,
+    UNITS,
     Z_H,
     Z_X,
     C,
@@ -129,7 +131,8 @@ def deviation(form: Form, name: str) -> Formula:
 def _gate(form: Form, k: str) -> Iterator[Assignment]:
     variant, gate = form.variant, Symbol(k)
     if k == variant.coupled:
-        yield Assignment(gate, less(ONE, I if k == "f" else F))
+        yield Assignment(form.computed(gate), less(ONE, I if k == "f" else F))
+        yield from _edited(form, gate)
         return
     if form.haste:
         terms: list[Formula] = [
@@ -148,16 +151,35 @@ def _gate(form: Form, k: str) -> Iterator[Assignment]:
     yield Assignment(raw, add(*terms, Symbol("b", k)))
     if variant.gate_clip is not None:
         yield Assignment(a, _clip(raw, variant.gate_clip))
-    yield Assignment(gate, apply(variant.activation(k), a))
+    yield Assignment(form.computed(gate), apply(variant.activation(k), a))
+    yield from _edited(form, gate)
+
+
+def scaled(form: Form, symbol: Symbol) -> Formula:
+    """Return an edited quantity before its clamp: as it is computed, times the scale where there is one."""
+    found = form.computed(symbol)
+    return times(Symbol("scale", symbol.base), found) if "scale" in form.edits(symbol.base) else found
+
+
+def _edited(form: Form, symbol: Symbol, axis: str = UNITS) -> Iterator[Assignment]:
+    """What edits make of a quantity: clip(scale * q, low, high) + set."""
+    k = symbol.base
+    if not (edits := form.edits(k)):
+        return
+    found = scaled(form, symbol)
+    if "clamp" in edits:
+        found = Call("clip", (found, Symbol("low", k), Symbol("high", k)))
+    yield Assignment(symbol, add(found, Symbol("set", k)) if "set" in edits else found, (axis,))
 
 
 def _cell_state(form: Form) -> Iterator[Assignment]:
     new = form.cell
     yield Assignment(form.raw_cell, add(times(F, C_PREV), times(I, G)))
     if form.variant.cell_clip is not None:
-        yield Assignment(new, _clip(form.raw_cell, form.variant.cell_clip))
+        yield Assignment(form.computed(new), _clip(form.raw_cell, form.variant.cell_clip))
     if new != C:
-        yield Assignment(C, _zoneout(K_C, C_PREV, new))
+        yield Assignment(form.computed(C), _zoneout(K_C, C_PREV, new))
+    yield from _edited(form, C)
 
 
 def _hidden_state(form: Form) -> Iterator[Assignment]:
@@ -173,8 +195,9 @@ def _hidden_state(form: Form) -> Iterator[Assignment]:
         yield Assignment(form.raw_hidden, MatMul(R, M), axes)
         if variant.projection_clip is not None:
             yield Assignment(new, _clip(form.raw_hidden, variant.projection_clip), axes)
-    if new != H:
-        yield Assignment(H, _zoneout(K_H, H_PREV, new), axes)
+    if new == H_NEW:
+        yield Assignment(form.computed(H), _zoneout(K_H, H_PREV, new), axes)
+    yield from _edited(form, H, form.hidden)
 
 
 def _zoneout(kept: Symbol, old: Symbol, new: Symbol) -> Formula:

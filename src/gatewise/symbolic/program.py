@@ -11,9 +11,10 @@ from functools import cached_property
 
 from gatewise.parameters import Variant
 from gatewise.symbolic.formula import Formula, Symbol, symbols
-from gatewise.symbolic.symbols import C_NEW, C_NORM, C_RAW, H_NEW, H_RAW, RECURRENT, UNITS, C, H, M
+from gatewise.symbolic.symbols import C_NEW, C_NORM, C_RAW, COMPUTED, H_NEW, H_RAW, RECURRENT, UNITS, C, H, M
 
-INPUT, STATE, PARAMETER, MASK, GRADIENT = "input", "state", "parameter", "mask", "gradient"  # kinds of what is given
+# Kinds of what is given.
+INPUT, STATE, PARAMETER, MASK, GRADIENT, EDIT = "input", "state", "parameter", "mask", "gradient", "edit"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Given:
     symbol : Symbol
     axes : tuple of str
         What its own axes run over: of `symbols`.
-    kind : {"input", "state", "parameter", "mask", "gradient"}
+    kind : {"input", "state", "parameter", "mask", "gradient", "edit"}
     """
 
     symbol: Symbol
@@ -81,6 +82,9 @@ class Form:
         Whether the parts of x and of h each have a bias.
     order : str
         In which it goes through the gates.
+    edited : frozenset of (str, str)
+        What edits do to which gates and states (by letter) in a step: ``scale`` them (where a value is given, by 0),
+        ``clamp`` them, or ``set`` them to given values.
     """
 
     variant: Variant
@@ -90,6 +94,7 @@ class Form:
     inline: bool = False
     two_biases: bool = False
     order: str = "ifgo"
+    edited: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def haste(self) -> bool:
@@ -113,10 +118,18 @@ class Form:
         """The new cell state before any zoneout, as the output gate sees it."""
         return C_NEW if "zoneout_cell" in self.dropout else C
 
+    def edits(self, letter: str) -> tuple[str, ...]:
+        """Return what edits do to a gate or a state."""
+        return tuple(how for how in ("scale", "clamp", "set") if (letter, how) in self.edited)
+
+    def computed(self, symbol: Symbol) -> Symbol:
+        """Return what a quantity is called as it is computed, before any edit."""
+        return Symbol(symbol.base, COMPUTED) if self.edits(symbol.base) else symbol
+
     @property
     def raw_cell(self) -> Symbol:
         """The new cell state before any clip: f * c_prev + i * g."""
-        return self.cell if self.variant.cell_clip is None else C_RAW
+        return self.computed(self.cell) if self.variant.cell_clip is None else C_RAW
 
     @property
     def keeps_by_gate(self) -> bool:
@@ -130,8 +143,8 @@ class Form:
 
     @property
     def hidden_new(self) -> Symbol:
-        """The new hidden state before any zoneout."""
-        return H_NEW if "zoneout_hidden" in self.dropout else H
+        """The new hidden state before any zoneout and edit."""
+        return H_NEW if "zoneout_hidden" in self.dropout else self.computed(H)
 
     @property
     def raw_hidden(self) -> Symbol:

@@ -17,7 +17,7 @@ from gatewise.gates import LETTERS
 from gatewise.step import Step
 from gatewise.symbolic import binding, rewrites
 from gatewise.symbolic.cell import program
-from gatewise.symbolic.formula import Call, Formula, MatMul, Stack, Symbol, Transpose, add, nodes
+from gatewise.symbolic.formula import Call, MatMul, Stack, Symbol, Transpose, add, nodes
 from gatewise.symbolic.program import Assignment, Form, Program
 from gatewise.symbolic.run import Scope
 from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, DY, FEATURES, RECURRENT, UNITS
@@ -84,7 +84,7 @@ class BoundStep:
     @cached_property
     def form(self) -> Form:
         """How the program is written."""
-        return binding.form_of(self.p, self.dropout, **self.notation.form)
+        return binding.form_of(self.p, self.dropout, edited=binding.edited(self.M), **self.notation.form)
 
     @property
     def program(self) -> Program:
@@ -133,7 +133,7 @@ class BoundStep:
             over,
             across,
             worked=not isinstance(one.right, Stack),
-            openness=one.left.base in LETTERS and not one.left.d and self._lies_between_0_and_1(one.right),
+            openness=self._is_an_amount(one, value),
             products=tuple(self._products(one)),
         )
 
@@ -141,7 +141,14 @@ class BoundStep:
         """Return assignments with their numbers."""
         return [self.equation(one) for one in assignments]
 
-    def _lies_between_0_and_1(self, right: Formula) -> bool:
+    def _is_an_amount(self, one: Assignment, value: Any) -> bool:
+        """Say whether this is a gate between 0 and 1."""
+        if one.left.base not in LETTERS or one.left.d:
+            return False
+        if self.form.computed(one.left) != one.left:  # edited: between 0 and 1 if it is computed so, and stays so
+            computed = self.program.assignments[self.form.computed(one.left)]
+            return self._is_an_amount(computed, value) and bool(((value >= 0) & (value <= 1)).all())
+        right = one.right
         return not isinstance(right, Call) or (right.activation is not None and right.activation.name in OPENNESS)
 
     def _products(self, one: Assignment) -> Iterator[str]:

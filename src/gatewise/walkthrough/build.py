@@ -113,7 +113,8 @@ def walk(
     run = _Run(steps, units, symbols, outputs)
     makers: list[Maker] = [] if brief else run.setting(facts or {}, backward=backward)
     if brief or (len(steps) > 1 and at is None):
-        makers.append(lambda: [setting.sequence(run.bound, run.times, whole=all)])
+        edits = thing.edits_said() if isinstance(thing, Trace) else ""
+        makers.append(lambda: [setting.sequence(run.bound, run.times, whole=all, edits=edits)])
     if backward:
         if not isinstance(thing, (Step, Trace, Lazy)) and not are_one_run(run.bound):
             raise OptionError(

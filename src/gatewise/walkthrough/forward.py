@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gatewise.acting import effects_of
 from gatewise.gates import NAMES
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Sum, Symbol
@@ -108,8 +109,17 @@ def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
     blocks += bound.equations(equations)
     if not coupled:
         blocks += bound.terms(Symbol("a", k), name)
+    blocks += _edited(bound, k, bound.units, bound.named)
     blocks.append(Sentence(meaning.gate(bound.step, k, bound.units, bound.named)))
     return bound.section(name, f"{TITLES[name]}: {PURPOSES[name]}", blocks)
+
+
+def _edited(bound: BoundStep, letter: str, units: Sequence[int], names: meaning.Names) -> list[Block]:
+    """What edits did to a quantity, where they did anything."""
+    if (effect := effects_of(bound.M).get(letter)) is None:
+        return []
+    said = meaning.edited(effect, bound.M.computed(letter), units, names)
+    return [Sentence(said)] if said else []
 
 
 def _cell_state(bound: BoundStep, equations: Equations) -> Section:
@@ -118,6 +128,7 @@ def _cell_state(bound: BoundStep, equations: Equations) -> Section:
     kept_and_new = bound.program.assignments[bound.form.raw_cell].right
     assert isinstance(kept_and_new, Sum)
     old, new = (evaluate(term, bound.scope) for term in kept_and_new.terms)
+    blocks += _edited(bound, "c", bound.units, bound.named)
     blocks.append(Sentence(meaning.cell_state(bound.step, old, new, bound.units, bound.named)))
     return bound.section("cell_state", "The new cell state: what is kept and what is new", blocks)
 
@@ -132,5 +143,6 @@ def _hidden_state(bound: BoundStep, equations: Equations) -> Section:
         units, name = range(bound.p.recurrent_size), "h{}".format
         if bound.expanded:  # a projected entry takes from every unit: all are expanded
             blocks += [Expanded(H, k, bound.step.terms("hidden_state", k), RECURRENT) for k in units]
+    blocks += _edited(bound, "h", units, name)
     blocks.append(Sentence(meaning.hidden_state(bound.step, units, name)))
     return bound.section("hidden_state", "The new hidden state: what the cell puts out", blocks)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from gatewise.gates import LETTERS, NAMES, index
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import Assignment, Program
-from gatewise.symbolic.symbols import DH
+from gatewise.symbolic.symbols import COMPUTED, DH
 
 BySection = dict[str, tuple[Assignment, ...]]
 
@@ -62,11 +62,11 @@ def _backward(one: Assignment) -> str:
     if left.base in ("u", "w", "m") or (left.base == "n" and left.sub[0] in "uw"):
         return "d_sums"
     if left.base == "o" or (left.base not in LETTERS and _gate_of(left)):
-        return f"d_{NAMES[index(left.sub[:1] or left.base)]}"
+        return f"d_{NAMES[index(_gate_of(left) or left.sub[:1])]}"
     return "d_cell_state"
 
 
 def _gate_of(symbol: Symbol) -> str:
     """Return the letter of the gate that a quantity belongs to; nothing where it belongs to none."""
-    letter = symbol.sub.partition(",")[0] or symbol.base
+    letter = symbol.base if symbol.sub == COMPUTED else symbol.sub.partition(",")[0] or symbol.base
     return letter if len(letter) == 1 and letter in LETTERS else ""

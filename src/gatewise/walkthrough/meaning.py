@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from gatewise.acting import Effect
 from gatewise.arrays import Array
 from gatewise.diagnostics.gradient_check import Compared
 from gatewise.gates import NAMES, index
+from gatewise.showing import counted
 from gatewise.step import Step
 from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import Equation
@@ -90,6 +92,28 @@ def hidden_state(step: Step, units: Sequence[int], names: Names) -> str:
     """Say what each unit puts out."""
     h = step.hidden_state
     return _each(units, h, lambda k: f"puts out {short(h[k])}", names, "new hidden state")
+
+
+def edited(effect: Effect, computed: Array, units: Sequence[int], names: Names) -> str:
+    """Say of which units a quantity was edited, how, and what it would have been."""
+    after = effect(computed)[0]
+
+    def say(k: int) -> str:
+        how = ["patched from another run" if effect.patched[0, k] else "set"] if effect.fixed[0, k] else []
+        if effect.scale[0, k] != 1 and not how:
+            how.append(f"scaled by {short(effect.scale[0, k])}")
+        low, high = effect.low[0, k], effect.high[0, k]
+        if np.isfinite(low) and np.isfinite(high):
+            how.append(f"clamped between {short(low)} and {short(high)}")
+        elif np.isfinite(low) or np.isfinite(high):
+            how.append(f"clamped to at least {short(low)}" if np.isfinite(low) else f"clamped to at most {short(high)}")
+        was, now = short(computed[0, k]), short(after[k])
+        return f"{names(k)} was {' and '.join(how)}, {f'and stays {now}' if was == now else f'from {was} to {now}'}"
+
+    touched = [k for k in units if effect.touched[0, k]]
+    rest = len(touched) - _MOST
+    more = [f"and {counted(rest, 'more unit')} edited"] if rest > 0 else []
+    return f"Edited: {'; '.join([*(say(k) for k in touched[:_MOST]), *more])}." if touched else ""
 
 
 # The backward pass.

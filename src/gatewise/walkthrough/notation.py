@@ -11,6 +11,7 @@ import numpy as np
 from gatewise.errors import one_of
 from gatewise.symbolic.formula import Formula, MatMul, Outer, Stack, Symbol, rebuild
 from gatewise.symbolic.rewrites import REWRITES
+from gatewise.symbolic.symbols import COMPUTED, OF_EDITS
 from gatewise.walkthrough import notations
 
 
@@ -59,6 +60,11 @@ class Notation:
 
     def symbol(self, symbol: Symbol) -> Symbol:
         """Return what a symbol of gatewise's is here."""
+        if symbol.sub == COMPUTED:  # below what the quantity is called itself
+            own = self.symbol(replace(symbol, sub=""))
+            return replace(own, sub=f"{own.sub},{COMPUTED}" if own.sub else COMPUTED)
+        if symbol.base in OF_EDITS:  # below which a candidate and a cell state must not both be c
+            return symbol
         if (found := self.symbols.get((symbol.base, symbol.sub))) is not None:
             return replace(symbol, base=found[0], sub=found[1])
         base = self.bases.get(symbol.base, symbol.base)

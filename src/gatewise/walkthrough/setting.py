@@ -134,7 +134,7 @@ def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = 
     return blocks
 
 
-def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, whole: bool) -> Section:
+def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, whole: bool, edits: str = "") -> Section:
     """Return what goes in and what comes out at every step, unit by unit; of a long run at the first and the last."""
     first = steps[0]
     p, names, shown = first.p, first.names, first.units[:FEW]
@@ -157,5 +157,7 @@ def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, whole: bool) -
         blocks.append(Table(names[UNITS][k], heads, rows, openness, digits=4, whole=True, left_out=left_out))
     if len(shown) < len(first.units):
         blocks.append(Sentence(f"… and {p.hidden_size - len(shown)} more units (--unit K, or unit=K, shows one)."))
+    if edits:
+        blocks.append(Sentence(f"Edited: {edits}."))
     title = f"The {len(steps):,} steps at a glance" if len(steps) > 1 else "The step at a glance"
     return Section("sequence", title, tuple(blocks))

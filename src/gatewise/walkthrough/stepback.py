@@ -107,10 +107,11 @@ def _meaning(step: BoundStep, key: str, equations: list[Equation]) -> list[Block
             said = meaning.previous_backward(scope[d(step.form.raw_cell)], scope[DC_PREV], units, named)
             return [*products, Sentence(said)]
     k = equations[-1].left.sub[:1]
+    gate = d(step.form.computed(Symbol(k)))
     slopes = _passed_on(step, d(Symbol("a", k))) * np.ones_like(scope[Symbol(k)])
     if step.form.variant.gate_clip is not None:
         slopes = slopes * _passed_on(step, d(step.form.unclipped(k)))
-    return [Sentence(meaning.gate_backward(k, scope[d(Symbol(k))], slopes, units, named))]
+    return [Sentence(meaning.gate_backward(k, scope[gate], slopes, units, named))]
 
 
 def _of(step: BoundStep, symbol: Symbol) -> Assignment:
@@ -131,7 +132,7 @@ def kept(step: BoundStep) -> Any:
     cell, ones = d(step.form.cell), np.ones_like(step.scope[F])
     known = {symbol: value for symbol, value in step.scope.known.items() if not symbol.d}
     known |= {DC_NEXT: ones, **{d(step.form.weighted(k)): 0 * ones for k in step.form.own}}
-    known[cell] = evaluate(_along_the_cell(step), known)
+    known[cell] = evaluate(_along_the_cell(step), Scope(step.program, step.p, known))
     return Scope(step.program, step.p, known)[DC_PREV]
 
 

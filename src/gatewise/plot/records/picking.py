@@ -56,7 +56,8 @@ def limits_of(trace: Trace, quantity: str, values: Array) -> tuple[float, float]
         except OptionError:
             name = trace.parameters.variant.activation(gates.LETTERS[gates.index(quantity)]).name
             return (-1.0, 1.0) if name in BOTH_SIDES else about_zero(values)
-        return (0.0, 1.0)
+        beyond = trace.edits and ((values < 0) | (values > 1)).any()
+        return about_zero(values) if beyond else (0.0, 1.0)
     return about_zero(values)
 
 

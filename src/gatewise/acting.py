@@ -1,0 +1,211 @@
+"""Steps in which edits act: what they make of each quantity, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask
+from gatewise.edits import EDITABLE, Edit
+from gatewise.equations import Moment
+from gatewise.parameters import DropoutMasks, Parameters
+
+
+class Effect:
+    """What the edits of one step make of a quantity q (batch, ·): a given value, or clip(scale * q, low, high).
+
+    Any series of edits comes to this. `fixed` says where it is a given `value`, `patched` where that is another run's.
+    """
+
+    def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        self.fixed, self.patched = np.zeros(shape, bool), np.zeros(shape, bool)
+        self.value, self.scale = np.zeros(shape, dtype), np.ones(shape, dtype)
+        self.low, self.high = np.full(shape, -np.inf, dtype), np.full(shape, np.inf, dtype)
+
+    def add(self, action: str, where: Any, value: Any) -> None:
+        """Add an edit at some places."""
+        if action in ("set", "patch"):
+            self.fixed[where], self.patched[where], self.value[where] = True, action == "patch", value
+            self.scale[where], self.low[where], self.high[where] = 0, -np.inf, np.inf
+            return
+        free = ~self.fixed[where]
+        if action == "scale":
+            self.value[where] *= value
+            self.scale[where] *= np.where(free, value, 1)
+            with np.errstate(invalid="ignore"):  # no bound times 0 is no bound
+                low, high = self.low[where] * value, self.high[where] * value
+            low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+            self.low[where] = np.where(free, np.minimum(low, high), -np.inf)
+            self.high[where] = np.where(free, np.maximum(low, high), np.inf)
+            return
+        low, high = (end if given is None else given for given, end in zip(value, (-np.inf, np.inf), strict=True))
+        self.value[where] = np.where(free, 0, np.clip(self.value[where], low, high))
+        self.low[where] = np.where(free, np.clip(self.low[where], low, high), -np.inf)
+        self.high[where] = np.where(free, np.clip(self.high[where], low, high), np.inf)
+
+    @property
+    def touched(self) -> Mask:
+        """Where an edit does anything."""
+        found: Mask = self.fixed | (self.scale != 1) | np.isfinite(self.low) | np.isfinite(self.high)
+        return found
+
+    def __call__(self, q: Array) -> Array:
+        """Return what becomes of a quantity."""
+        return np.where(self.fixed, self.value, np.clip(self.scale * q, self.low, self.high))
+
+    def slope(self, q: Array) -> Array:
+        """Return the derivative of what it becomes with respect to it: 0 where it is given, or beyond a bound."""
+        scaled = self.scale * q
+        within = (self.low <= scaled) & (scaled <= self.high)
+        return np.where(self.fixed, 0, np.where(within, self.scale, 0)).astype(q.dtype)
+
+
+class EditedMoment(Moment):
+    """One step of a cell in which edits act: each quantity is computed, then changed, then used.
+
+    Parameters
+    ----------
+    p, x, h_prev, c_prev, dropout, **known
+        As in `Moment`; what is known is what the edits made of it.
+    effects : mapping of str to Effect
+        By the letter of the quantity.
+    """
+
+    edited = True
+
+    def __init__(
+        self,
+        p: Parameters,
+        x: Array,
+        h_prev: Array,
+        c_prev: Array,
+        dropout: DropoutMasks,
+        effects: Mapping[str, Effect],
+        **known: Array,
+    ) -> None:
+        super().__init__(p, x, h_prev, c_prev, dropout, **known)
+        self.effects = effects
+
+    def again(self, p: Parameters, x: Array, h_prev: Array, c_prev: Array) -> Moment:
+        """Return the same step of other numbers: under the same masks and edits."""
+        return EditedMoment(p, x, h_prev, c_prev, self.dropout, self.effects)
+
+    def through(self, k: str, dy: Array) -> Array:
+        """Return the gradient with respect to a quantity as it is computed, given that to the edited one."""
+        return dy * self.effects[k].slope(self.computed(k)) if k in self.effects else dy
+
+    def computed(self, k: str) -> Array:
+        """Return a quantity as its equation gives it, before it is edited."""
+        if k not in self.effects:
+            return super().computed(k)
+        kept = self.dropout.zoneout_cell if k == "c" else self.dropout.zoneout_hidden
+        if k == "c":
+            clip = self.p.variant.cell_clip
+            new = self.c_raw if clip is None else np.clip(self.c_raw, -clip, clip)
+            return new if kept is None else kept * self.c_prev + (1 - kept) * new
+        if k == "h":
+            return self.r if kept is None else kept * self.h_prev + (1 - kept) * self.r
+        if k == self.p.variant.coupled:
+            return 1 - (self.i if k == "f" else self.f)
+        return self.gate(k)
+
+    def _edited(self, k: str, found: Array) -> Array:
+        return self.effects[k](found) if k in self.effects else found
+
+    # Each takes what its equation gives in `Moment`, where what it is computed from is what edits made of it.
+
+    @cached_property
+    def i(self) -> Array:
+        """The input gate."""
+        return self._edited("i", super().i)
+
+    @cached_property
+    def f(self) -> Array:
+        """The forget gate."""
+        return self._edited("f", super().f)
+
+    @cached_property
+    def g(self) -> Array:
+        """The candidate."""
+        return self._edited("g", super().g)
+
+    @cached_property
+    def o(self) -> Array:
+        """The output gate."""
+        return self._edited("o", super().o)
+
+    @cached_property
+    def c_new(self) -> Array:
+        """The new cell state, as the output gate and the output see it."""
+        return self._edited("c", super().c_new) if self.dropout.zoneout_cell is None else super().c_new
+
+    @cached_property
+    def c(self) -> Array:
+        """The cell state at the end of the step, after zoneout."""
+        return super().c if self.dropout.zoneout_cell is None else self._edited("c", super().c)
+
+    @cached_property
+    def h(self) -> Array:
+        """The hidden state at the end of the step, after zoneout."""
+        return self._edited("h", super().h)
+
+
+class Acting:
+    """The edits of the run of one cell, looked up by step.
+
+    Parameters
+    ----------
+    edits : sequence of Edit
+        Settled ones.
+    p : Parameters
+    time, batch : int
+        How many steps and sequences the run has.
+    """
+
+    def __init__(self, edits: Sequence[Edit], p: Parameters, time: int, batch: int) -> None:
+        self.p = p
+        self.times = np.broadcast_to(np.arange(time)[:, None], (time, batch))
+        self.rows = np.broadcast_to(np.arange(batch), (time, batch))
+        self.edits = [(edit, _lookup(edit.steps, time), _lookup(edit.sequences, batch)) for edit in edits]
+
+    def effects(self, key: Any) -> dict[str, Effect]:
+        """Return what the edits make of each quantity at the steps that `key` selects from (time, batch)."""
+        times, rows = np.atleast_1d(self.times[key]), np.atleast_1d(self.rows[key])
+        found: dict[str, Effect] = {}
+        for edit, steps, sequences in self.edits:
+            step, sequence = steps[times], sequences[rows]
+            acts = np.flatnonzero((step >= 0) & (sequence >= 0))
+            if not len(acts):
+                continue
+            letter = EDITABLE[edit.quantity]
+            if letter not in found:
+                width = self.p.recurrent_size if letter == "h" else self.p.hidden_size
+                found[letter] = Effect((len(times), width), self.p.dtype)
+            value = edit.value if edit.action == "clamp" else edit.value[step[acts], sequence[acts]]
+            units = np.arange(found[letter].value.shape[1]) if edit.units is None else np.array(edit.units)
+            found[letter].add(edit.action, np.ix_(acts, units), value)
+        return found
+
+    def moment(self, key: Any, x: Array, h_prev: Array, c_prev: Array, dropout: DropoutMasks, **known: Array) -> Moment:
+        """Return the moment of the steps that `key` selects."""
+        if not (effects := self.effects(key)):
+            return Moment(self.p, x, h_prev, c_prev, dropout, **known)
+        return EditedMoment(self.p, x, h_prev, c_prev, dropout, effects, **known)
+
+
+def _lookup(places: Any, count: int) -> npt.NDArray[np.intp]:
+    """Return the position of each of `count` places among those that are named; -1 where it is not."""
+    if places is None:
+        return np.arange(count)
+    found = np.full(count, -1, np.intp)
+    found[np.array(places, np.intp)] = np.arange(len(places))
+    return found
+
+
+def effects_of(moment: Moment) -> Mapping[str, Effect]:
+    """Return what edits make of the quantities of a step, by letter; none where it was not edited."""
+    return moment.effects if isinstance(moment, EditedMoment) else {}

@@ -1,0 +1,281 @@
+"""What if, and did it change? Two runs beside each other: where they part, and how far apart they are at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask, cell_at, index
+from gatewise.errors import ShapeError
+from gatewise.insight.answer import Answer
+from gatewise.insight.comparing import Cell, Compared, Pairs, Place, Run, paired, tolerance_of
+from gatewise.insight.naming import at_step, sequence_name, times_of
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.network import NetworkTrace
+from gatewise.trace import Trace
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Change(Answer):
+    """How two runs differ.
+
+    Attributes
+    ----------
+    tolerance : float
+        Numbers this far apart count as the same.
+    first : Place or None
+        Where the runs part: in the lowest layer that differs, at the first step in its direction, the quantity that is
+        computed first. None where they are the same.
+    largest : Place or None
+        The largest difference of a gate or a state.
+    at_end : float
+        The largest difference of what the runs end with: the output of a network; the last hidden states of an LSTM's
+        last layer, or of the cell.
+    cells : tuple of (int, str)
+        The layer and direction of each cell.
+    quantities : tuple of str
+        Those that both traces kept.
+    norms : array (cells, time, quantities)
+        The Euclidean norm of the difference over sequences and units.
+    times : array (time,)
+    edited : boolean array (cells, time)
+        The steps at which either run was edited.
+    unit : Place
+        The unit whose `series` are kept: by default that whose cell state, or else another quantity, changed most.
+    name : str
+        What it is called.
+    series : dict of array (2, time)
+        Its quantities, before and after.
+    valid : boolean array (time,) or None
+        Which steps of its sequence are valid; None means all.
+    """
+
+    tolerance: float
+    first: Place | None
+    largest: Place | None
+    at_end: float
+    cells: tuple[Cell, ...]
+    quantities: tuple[str, ...]
+    norms: Array
+    times: npt.NDArray[Any]
+    edited: Mask
+    unit: Place
+    name: str
+    series: dict[str, Array]
+    valid: Mask | None
+
+
+def change(
+    before: Run,
+    after: Run,
+    *,
+    tolerance: float | None = None,
+    unit: int | None = None,
+    sequence: int | None = None,
+    cell: int | tuple[int, str] | None = None,
+) -> Change:
+    """Return where two runs part, and how far apart they are at every step.
+
+    Beside the run as it was, an edited one shows what the edit changes downstream: activation patching, or causal
+    tracing (Vig et al., "Investigating Gender Bias in Language Models Using Causal Mediation Analysis", 2020). Two
+    runs of a model before and after a conversion show whether it changed.
+
+    Parameters
+    ----------
+    before, after : Trace, LSTMTrace or NetworkTrace
+        Two of a kind and shape, with the same valid steps, that kept the same units and steps.
+    tolerance : float, optional
+        How far apart numbers are that count as the same. By default 0 where both ran on the same engine, else the
+        square root of the machine epsilon, for engines round differently.
+    unit, sequence : int, optional
+        Whose series the record holds; by default those with the largest change of the cell state.
+    cell : int or (int, str), optional
+        The layer, or the layer and direction, of that unit.
+
+    Returns
+    -------
+    Change
+        With a row for each cell and step: ``layer`` and ``direction`` (of an LSTM), ``time``, and for each quantity the
+        Euclidean norm of its difference over sequences and units.
+
+    Raises
+    ------
+    OptionError
+        If the runs are not two of a kind, differ in their directions, valid steps or what was kept, or there is no
+        such unit, sequence or cell.
+    ShapeError
+        If they differ in their sizes.
+    NotKeptError
+        If they kept no quantity in common.
+
+    Notes
+    -----
+    A number that is NaN in one run alone is infinitely far from the other's. Time is linear in what the traces kept;
+    beside them, and the answer, memory is bounded. There is no law.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> from gatewise.layers import LSTM
+    >>> cell, x, *_ = latch()
+    >>> lstm = LSTM.from_cells(cell)
+    >>> before = lstm.trace(x, engine="reference")
+    >>> print(change(before, lstm.trace(x, edit=gw.Edit.set("forget_gate", 0.0, steps=3))))
+    The two runs part at step 3, in the forget gate of unit latch; at the end the output differs by up to 0.75.
+    """
+    pairs = paired(before, after)
+    tolerance = tolerance_of(tolerance, pairs)
+    found = {cell: Compared(one, other, tolerance) for cell, (one, other) in pairs.items()}
+    quantities = next(iter(found.values())).quantities
+    largest = max((part.largest(cell) for cell, part in found.items()), key=lambda place: place[0])
+    first = _first(found)
+    chosen = _chosen(found, cell, unit, sequence)
+    pair = pairs[chosen.layer, chosen.direction]
+    what, at_end = _at_end(before, after)
+    time = len(times_of(pair[0]))
+    columns: dict[str, npt.NDArray[Any]] = {}
+    if not isinstance(before, Trace):
+        columns["layer"] = np.repeat([layer for layer, _ in found], time)
+        columns["direction"] = np.repeat([direction for _, direction in found], time)
+    columns["time"] = np.tile(times_of(pair[0]), len(found))
+    norms = np.stack([part.norms for part in found.values()])
+    columns |= {name: norms[:, :, place].ravel() for place, name in enumerate(quantities)}
+    return Change(
+        columns=columns,
+        sentence=_sentence(first, pairs, tolerance, what, at_end),
+        law="",
+        residual=float("nan"),
+        tolerance=tolerance,
+        first=first,
+        largest=largest[1] if largest[0] > 0 else None,
+        at_end=at_end,
+        cells=tuple(found),
+        quantities=quantities,
+        norms=norms,
+        times=times_of(pair[0]),
+        edited=np.stack([_edited(*pair) for pair in pairs.values()]),
+        unit=chosen,
+        name=_unit_name(chosen, pairs),
+        series=_series(pair, quantities, chosen),
+        valid=None if pair[0].valid is None else pair[0].valid[:: pair[0].keep.every, chosen.sequence],
+    )
+
+
+def _first(found: dict[Cell, Compared]) -> Place | None:
+    """Return where two runs part."""
+    for layer in dict.fromkeys(layer for layer, _ in found):
+        row = {cell: part for cell, part in found.items() if cell[0] == layer}
+        if layer:  # the input of a layer above is the output of the one below
+            for part in row.values():
+                part.parted.pop("input", None)
+        starts = {cell: start for cell, part in row.items() if (start := part.first()) is not None}
+        if starts:
+            cell = min(starts, key=lambda one: starts[one])
+            steps, _, name = starts[cell]
+            time = len(row[cell].norms)
+            return row[cell].place(cell, name, steps if cell[1] == "forward" else time - 1 - steps)
+    return None
+
+
+def _chosen(
+    found: dict[Cell, Compared], cell: int | tuple[int, str] | None, unit: int | None, sequence: int | None
+) -> Place:
+    """Return the unit whose series are kept."""
+    some = found
+    if cell is not None:
+        layers: list[dict[str, Cell]] = []
+        for layer, direction in found:
+            layers += [{}] * (layer == len(layers))
+            layers[layer] = {**layers[layer], direction: (layer, direction)}
+        named = cell_at(layers, cell, "these runs")
+        some = {named: found[named]}
+    one = next(iter(some.values()))
+    name = "cell_state" if "cell_state" in one.quantities else one.quantities[-1]
+    place = max((part.largest(where, name) for where, part in some.items()), key=lambda pair: pair[0])[1]
+    where = place.layer, place.direction
+    if unit is None and sequence is None:
+        return place
+    pair = found[where].pair
+    count = pair[0].quantity(name).shape[2]
+    unit = place.unit if unit is None else index("unit", unit, count, "what these traces kept")
+    sequence = place.sequence if sequence is None else index("sequence", sequence, pair[0].batch_size, "this trace")
+    return found[where].place(where, name, place.step, unit, sequence)
+
+
+def _series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: Place) -> dict[str, Array]:
+    """Return the quantities of a unit before and after; not a projected hidden state, which has no units."""
+    found: dict[str, Array] = {}
+    for name in quantities:
+        if name == "hidden_state" and pair[0].parameters.projection is not None:
+            continue
+        found[name] = np.stack([run.quantity(name)[:, unit.sequence, unit.unit] for run in pair]).astype(np.float64)
+    return found
+
+
+def _edited(*pair: Trace) -> Mask:
+    """Return at which of the kept steps either run of a cell was edited."""
+    found = np.zeros(pair[0].num_steps, bool)
+    for edit in (edit for run in pair for edit in run.edits):
+        found[slice(None) if edit.steps is None else np.array(edit.steps)] = True
+    return found[:: pair[0].keep.every]
+
+
+# In words.
+
+
+def _at_end(before: Run, after: Run) -> tuple[str, float]:
+    """Return what runs end with, and the largest difference of it."""
+    if isinstance(before, NetworkTrace) and isinstance(after, NetworkTrace):
+        if before.output.shape != after.output.shape:
+            shapes = f"{before.output.shape}, and {after.output.shape}"
+            raise ShapeError(f"the outputs of the two runs must have the same shape; they have {shapes}")
+        pairs = [(before.output, after.output)]
+        if before.network.reads == "every":
+            pairs = [(one[-1], other[-1]) for one, other in pairs]
+    elif isinstance(before, LSTMTrace) and isinstance(after, LSTMTrace):
+        pairs = [(one.h, other.h) for one, other in zip(before.state[-1], after.state[-1], strict=True)]
+    else:
+        assert isinstance(before, Trace)
+        assert isinstance(after, Trace)
+        return "hidden state", _most(before.final.h, after.final.h)
+    return "output", max(_most(one, other) for one, other in pairs)
+
+
+def _most(one: Array, other: Array) -> float:
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(one.astype(np.float64) - other)
+    apart = np.where((one == other) | (np.isnan(one) & np.isnan(other)), 0.0, apart)
+    return float(np.max(np.where(np.isnan(apart), np.inf, apart), initial=0.0))
+
+
+def _unit_name(place: Place, pairs: Pairs) -> str:
+    trace = pairs[place.layer, place.direction][0]
+    if place.quantity == "input":
+        return f"feature {trace.labels.feature(place.unit)}"
+    projected = place.quantity == "hidden_state" and trace.parameters.projection is not None
+    if projected:
+        name = f"entry {place.unit}"
+    else:
+        name = f"unit {trace.labels.unit((trace.keep.units or range(trace.parameters.hidden_size))[place.unit])}"
+    layers, directions = {layer for layer, _ in pairs}, {direction for _, direction in pairs}
+    where = f" of layer {place.layer}" if len(layers) > 1 else ""
+    where += f" ({place.direction})" if len(directions) > 1 else ""
+    said = sequence_name(trace, place.sequence)
+    return f"{name}{where}" + (f", {said}" if said else "")
+
+
+def _sentence(first: Place | None, pairs: Pairs, tolerance: float, what: str, at_end: float) -> str:
+    if first is None:
+        by = f"differ nowhere by more than {tolerance:.2g}" if tolerance else "are the same, number by number"
+        return f"The two runs {by}."
+    trace = pairs[first.layer, first.direction][0]
+    when = at_step(trace, first.step * trace.keep.every)
+    quantity = first.quantity.replace("_", " ")
+    more = f" by more than {tolerance:.2g}" if tolerance else ""
+    end = f"differs by up to {at_end:.2g}" if at_end > tolerance else "is the same again"
+    where = f"in the {quantity} of {_unit_name(first, pairs)}" if first.quantity != "input" else "in their inputs"
+    return f"The two runs part{more} {when}, {where}; at the end the {what} {end}."

@@ -1,0 +1,109 @@
+"""The edits of a run: which act in each cell, with what is patched from another run as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array, cell_at, index
+from gatewise.edits import Edit
+from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.layers.arguments import Arguments
+from gatewise.layers.stack import Stack
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.parameters import Parameters
+from gatewise.trace import Trace
+
+Cell = tuple[int, str]
+
+
+def edits_of(stack: Stack, edit: Edit | Sequence[Edit], given: Arguments) -> dict[Cell, tuple[Edit, ...]]:
+    """Return the edits of each cell of a run that has any, settled and in order.
+
+    Raises
+    ------
+    OptionError
+        If something else was given, or an edit names a place that is not there.
+    ShapeError
+        If a value does not fit to what it is put in the place of.
+    """
+    every = (edit,) if isinstance(edit, Edit) else edit
+    if not isinstance(every, Sequence) or not all(isinstance(one, Edit) for one in every):
+        raise OptionError(f"edit must be an Edit or a sequence of them, not {edit!r}")
+    found: dict[Cell, tuple[Edit, ...]] = {}
+    for one in every:
+        layer = None if one.layer is None else index("layer", one.layer, stack.num_layers, "this LSTM")
+        if one.direction is not None:
+            one_of("the direction of an edit", one.direction, stack.directions)
+        for number, row in enumerate(stack.layers):
+            for cell, direction in zip(row, stack.directions, strict=True):
+                if layer in (None, number) and one.direction in (None, direction):
+                    settled = _settled(one, cell.parameters, (number, direction), given)
+                    found[number, direction] = (*found.get((number, direction), ()), settled)
+    return found
+
+
+def _settled(edit: Edit, p: Parameters, cell: Cell, given: Arguments) -> Edit:
+    """Return an edit as it acts in one cell."""
+    time, batch = given.x.shape[:2]
+    where = {"layer": cell[0], "direction": cell[1]}
+    if edit.action != "patch" or isinstance(edit.value, np.ndarray):
+        return edit.settled(p, time, batch, **where)
+    width = p.recurrent_size if edit.quantity == "hidden_state" else p.hidden_size
+    source = _source(edit, cell)
+    values = _whole(edit.quantity, source)
+    if values.shape != (time, batch, width):
+        raise ShapeError(
+            f"a patch takes its {edit.quantity} from a run of the same shape, {(time, batch, width)}, not from one with"
+            f" {values.shape}"
+        )
+    empty = replace(edit, value=np.zeros((), p.dtype)).settled(p, time, batch)
+    key = tuple(_key(getattr(empty, what)) for what in ("steps", "sequences", "units"))
+    _require_valid(edit, source, given, key[:2])
+    for axis, places in enumerate(key):
+        values = values[(slice(None),) * axis + (places,)]
+    return replace(empty, value=values).settled(p, time, batch, **where)
+
+
+def _source(edit: Edit, cell: Cell) -> Trace:
+    """Return the trace that a patch of one cell is taken from."""
+    source = getattr(edit.value, "lstm", edit.value)
+    if isinstance(source, LSTMTrace):
+        return cell_at(source.layers, cell, "the trace to patch from")
+    if not isinstance(source, Trace):
+        raise OptionError(f"a patch takes a Trace, LSTMTrace or NetworkTrace, not {type(source).__name__}")
+    return source
+
+
+def _whole(quantity: str, source: Trace) -> Array:
+    if source.keep.units is not None or source.keep.every > 1:
+        raise OptionError(f"a patch needs a trace with every unit and step; this one kept {source.keep}")
+    return source.quantity(quantity)
+
+
+def _key(places: Any) -> Any:
+    """Return places as an index, a slice where they follow one another: of a patch's source nothing is copied then."""
+    if places is None:
+        return slice(None)
+    if isinstance(places, range):
+        return slice(places.start, places.stop, places.step)
+    return list(places)
+
+
+def _require_valid(edit: Edit, source: Trace, given: Arguments, key: tuple[Any, Any]) -> None:
+    """Raise OptionError where a step that runs would be patched from one that did not."""
+    if source.valid is None:
+        return
+    missing = ~source.valid if given.valid is None else given.valid & ~source.valid
+    chosen = np.zeros_like(missing)
+    chosen[np.ix_(*(np.arange(n)[part] for n, part in zip(missing.shape, key, strict=True)))] = True
+    places = np.argwhere(missing & chosen)
+    if len(places):
+        step, sequence = places[0]
+        raise OptionError(
+            f"a patch needs steps that are valid in both runs; step {step} of sequence {sequence} is not in the one to"
+            " patch from"
+        )
