@@ -1,0 +1,48 @@
+"""Which units move: NumPy's standard deviation, whatever is valid and however it is cut; and the picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from pictures import golden
+
+import gatewise as gw
+from gatewise.insight import activity
+
+
+@pytest.fixture(autouse=True)
+def agg():
+    pyplot.switch_backend("agg")
+    yield
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize("projection_size", [None, 2])
+def test_it_is_the_deviation_of_the_valid_steps_in_any_pieces(projection_size, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(20, 3, 2))
+    trace = gw.LSTM(2, 5, rng=0, projection_size=projection_size).trace(x, lengths=[20, 1, 7])[0]
+    rows = trace.unprojected_state[trace.valid].astype(float)
+    for chunk in (1, 40, 1 << 22):
+        monkeypatch.setattr("gatewise.insight.activity.CHUNK", chunk)
+        found = activity(trace)
+        np.testing.assert_allclose(found.deviation, rows.std(0), rtol=1e-12)
+        np.testing.assert_allclose(found.mean, rows.mean(0), rtol=1e-12)
+    most, least = rows.std(0).argmax(), rows.std(0).argmin()
+    assert str(found).startswith(f"Of the 5 units, unit {most} moves most (")
+    assert f"and unit {least} least (" in str(found)
+
+
+def test_it_needs_a_step_and_the_hidden_state():
+    lstm = gw.LSTM(2, 3, rng=0)
+    with pytest.raises(gw.OptionError, match="at least one valid step"):
+        activity(lstm.trace(np.ones((2, 1, 2)), lengths=[0])[0])
+    with pytest.raises(gw.NotKeptError, match="did not keep"):
+        activity(lstm.trace(np.ones((2, 1, 2)), keep=["cell_state"])[0])
+    with pytest.raises(gw.OptionError, match="Trace of one cell"):
+        activity(lstm)
+
+
+def test_the_most_active_unit_is_drawn_first():
+    trace = gw.LSTM(2, 5, rng=0, dtype=np.float64).trace(np.sin(np.arange(12.0)).reshape(6, 2))[0]
+    golden("activity", gw.plot.activity(trace))
