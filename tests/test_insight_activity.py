@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from matplotlib import pyplot
@@ -24,7 +26,7 @@ def test_it_is_the_deviation_of_the_valid_steps_in_any_pieces(projection_size, m
     trace = gw.LSTM(2, 5, rng=0, projection_size=projection_size).trace(x, lengths=[20, 1, 7])[0]
     rows = trace.unprojected_state[trace.valid].astype(float)
     for chunk in (1, 40, 1 << 22):
-        monkeypatch.setattr("gatewise.insight.activity.CHUNK", chunk)
+        monkeypatch.setattr(sys.modules["gatewise.insight.activity"], "CHUNK", chunk)
         found = activity(trace)
         np.testing.assert_allclose(found.deviation, rows.std(0), rtol=1e-12)
         np.testing.assert_allclose(found.mean, rows.mean(0), rtol=1e-12)
