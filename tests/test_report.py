@@ -216,7 +216,7 @@ def test_the_program_writes_the_page_or_says_what_is_found(here, undrawn, capsys
     assert "latch.safetensors on x.csv" in Path("out.html").read_text(encoding="utf-8")
     assert exit_code(["report", "latch.safetensors", "x.csv"]) == 0
     said = capsys.readouterr().out
-    assert "Is any gate stuck?\n  Of the 3 gates of 1 unit" in said
+    assert "Is any gate stuck?\n  None of the 3 gates of 1 unit" in said
 
 
 def test_an_interrupt_leaves_no_page_behind(here, undrawn, monkeypatch):

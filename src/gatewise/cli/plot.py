@@ -29,7 +29,7 @@ from gatewise.storage import beside, npz_names, read_text
 from gatewise.trace import Trace
 
 PICTURE = Group("The picture", sort_key=3)
-PARAMETERS = {"at": ("t",), "target": ("output",), "quantity": ("quantity", "of")}  # by the names of the options
+PARAMETERS = {"at": "t", "target": "output"}  # by the names of the options
 ENDINGS = (*saving.FORMATS, "csv")
 
 
@@ -137,8 +137,6 @@ def plot(
     trace = running.run(file, input, options, name=name, settings=settings).trace
     with working("drawing", 3) as done:
         subject = _subject(kind, data, trace, chosen)
-        if isinstance(arguments.get("t"), str):
-            arguments["t"] = _step_at(arguments["t"], subject)
         if "text" in arguments and len(arguments["text"]) != len(subject):
             arguments["text"] = arguments["text"].splitlines()
         record = data(subject, **arguments)
@@ -173,15 +171,6 @@ def _require_no_arrays(file: Path, input: Path | None) -> None:
 # What is drawn of it.
 
 
-def _step_at(time: str, trace: Any) -> int:
-    """Return the step that has a name or a date."""
-    times = [str(one) for one in trace.labels.times or ()]
-    if time not in times:
-        has = f"this run has {times[0]} to {times[-1]}" if times else "the steps of this run have numbers alone"
-        raise OptionError(f"there is no step {time!r}; {has}")
-    return times.index(time)
-
-
 def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a kind's record from the options that were given."""
     parameters = inspect.signature(data).parameters
@@ -191,8 +180,8 @@ def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any]) -> d
             found |= dict(zip(("start", "stop"), _steps(value), strict=True)) if "start" in parameters else {}
         if option in ("layer", "direction", "steps"):
             continue
-        name = next((one for one in PARAMETERS.get(option, (option,)) if one in parameters), None)
-        if name is None:
+        name = PARAMETERS.get(option, option)
+        if name not in parameters:
             raise OptionError(f"--{option} does not go with --kind {kind}")
         found[name] = READ[option](value) if option in READ else value
         if option == "values":  # a .csv file says what they are

@@ -94,7 +94,9 @@ def _sentence(names: list[str], deviation: Array) -> str:
     if len(names) == 1:
         return f"The hidden state of the one unit has a standard deviation of {deviation[0]:.2g}."
     most, least = int(np.argmax(deviation)), int(np.argmin(deviation))
+    if deviation[most] == deviation[least]:
+        return f"The hidden state of each of the {len(names):,} units has a standard deviation of {deviation[0]:.2g}."
     return (
-        f"Of the {len(names):,} units, unit {names[most]} moves most (its hidden state has a standard deviation of"
+        f"Of the {len(names):,} units, unit {names[most]} moves most (the standard deviation of its hidden state is"
         f" {deviation[most]:.2g}), and unit {names[least]} least ({deviation[least]:.2g})."
     )

@@ -29,7 +29,7 @@ def probe(trace: Trace | Probe, ax: Any = None, **options: Any) -> npt.NDArray[A
     ax : sequence of three Axes or Figure, optional
         What to draw on; by default a new figure.
     **options
-        Those of `insight.probe`: ``values``, ``name``, ``of``, ``sequence``, …
+        Those of `insight.probe`: ``values``, ``name``, ``quantity``, ``sequence``, …
 
     Returns
     -------
@@ -67,7 +67,7 @@ def _over_time(ax: Axes, record: Probe) -> None:
         ax.plot(times[shown], values[shown], color=colour, label=label, linewidth=width, marker=_marker(values))
     drawing.hatched(ax, times, ~np.isnan(given))
     ax.margins(x=0)
-    ax.set_ylabel(drawing.shortened(record.quantity, 30))
+    ax.set_ylabel(drawing.shortened(record.name, 30))
     many = f", sequence {drawing.shortened(record.sequences[place])}" if len(record.sequences) > 1 else ""
     held = "sequences" if record.by == "sequence" else "blocks"
     ax.set_title(f"held-out {held}: R² = {record.r_squared:.2f}, r = {record.correlation:.2f}{many}", loc="left")

@@ -81,7 +81,7 @@ def report(
     >>> cell, x, *_ = latch()
     >>> found = report(LSTM.from_cells(cell), x)
     >>> print(found.findings[1])
-    Of the 3 gates of 1 unit, none is stuck at one end of its range at every step.
+    None of the 3 gates of 1 unit is stuck, nearly closed or nearly open at every step.
     """
     drawing.library()  # before a run that may be long
     subject = subject_of(model, x, options, sequence=sequence, at=at, target=target)

@@ -75,8 +75,7 @@ def output_name(subject: Subject, number: int) -> str:
     """Return what an output is called, with what it measures."""
     name = subject.names[number]
     measure = subject.labels.measures.get(name)
-    head = subject.network is not None and subject.network.head is not None
-    called = name if not name.isdecimal() else f"output {name}" if head else f"h{name}"
+    called = f"output {name}" if name.isdecimal() else name
     return f"{called}, {measure}" if measure is not None else called
 
 
@@ -124,9 +123,9 @@ def _model(subject: Subject) -> str:
         said = f"{units}{' in each of two directions' if both else ''}"
     if network is None:
         return f"An LSTM with {said}"
-    before = "an embedding and " if network.embedding is not None else ""
+    before = "An embedding and a" if network.embedding is not None else "A"
     after = "" if network.head is None else f" and a linear head with {counted(len(subject.names), 'output')}"
-    return f"A network of {before}an LSTM with {said}{after}"
+    return f"{before}n LSTM with {said}{after}"
 
 
 def _run(subject: Subject) -> str:
