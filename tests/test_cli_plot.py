@@ -107,7 +107,7 @@ def test_every_picture_and_every_question_is_a_kind():
             "x.csv --kind contributions --at 2002-01-01",
             "there is no step '2002-01-01'; this run has 2001-01-01 to 2001-01-09",
         ),
-        ("", "m.safetensors is a model: give the file of its input, too"),
+        ("", "m.safetensors is a model: give the file of its input as well"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_sentence(line, sentence, capsys):

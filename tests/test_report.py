@@ -138,7 +138,7 @@ def test_a_batch_is_summarised_or_one_of_its_sequences_is_named(undrawn):
     y = network(x)[0]
     whole, one = (report(network, x, labels, target="q", sequence=name) for name in (None, "Lech"))
     at = np.unravel_index(np.abs(y[..., 0]).argmax(), y.shape[:2])
-    assert f"at {DAYS[at[0]]}" in whole.lead
+    assert f"on {DAYS[at[0]]}" in whole.lead
     assert f"of sequence {['Isar', 'Lech', 'Inn'][at[1]]}" in whole.lead
     alone = report(network, x[:, 1], labels.replace(sequences=None), target="q")
     for finding, other in zip(one.findings[1:], alone.findings[1:], strict=True):

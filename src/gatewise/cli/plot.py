@@ -38,8 +38,8 @@ ENDINGS = (*saving.FORMATS, "csv")
 class PictureOptions:
     """What is drawn of a run."""
 
-    layer: Annotated[Integer, Parameter(help="Of which layer, counted from 0. Default: 0.")] = None
-    direction: Annotated[Direction | None, Parameter(help="Of which direction. Default: the first there is.")] = None
+    layer: Annotated[Integer, Parameter(help="Which layer, counted from 0. Default: 0.")] = None
+    direction: Annotated[Direction | None, Parameter(help="Which direction. Default: the first.")] = None
     sequence: Annotated[
         str | None, Parameter(help="Which sequence of the batch, counted from 0, or its name. Default: 0.")
     ] = None
@@ -52,11 +52,14 @@ class PictureOptions:
         str | None, Parameter(help="Which features of the input, by number or name, with commas between them.")
     ] = None
     quantity: Annotated[
-        str | None, Parameter(help="Which gate or state colours a text, or is searched: cell_state, hidden_state, ….")
+        str | None,
+        Parameter(help="Which gate or state colours a text, is probed or is matched: cell_state, hidden_state, …."),
     ] = None
     sort: Annotated[
         Order | None,
-        Parameter(help="The order of units: by how long they remember (timescale), or alike ones side by side."),
+        Parameter(
+            help="The order of units: by how long they remember (timescale), or similar ones side by side (cluster)."
+        ),
     ] = None
     steps: Annotated[
         str | None, Parameter(help="Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0.")
@@ -65,19 +68,26 @@ class PictureOptions:
         str | None,
         Parameter(
             allow_leading_hyphen=True,
-            help="The step that is asked about, or its time; negative numbers count from the end.",
+            help="Which step, counted from 0, or its time; negative numbers count from the end.",
         ),
     ] = None
     target: Annotated[
-        str | None, Parameter(help="The output that is explained, counted from 0, or its name. Default: 0.")
+        str | None,
+        Parameter(help="Which output, counted from 0, or its name. Default: 0, or all where a ceiling is asked for."),
     ] = None
-    method: Annotated[str | None, Parameter(help="By which method an output is explained.")] = None
+    method: Annotated[
+        str | None,
+        Parameter(
+            help="The method of attribution: gradient_input, integrated_gradients, lrp or contextual_decomposition."
+        ),
+    ] = None
     text: Annotated[
         Path | None,
-        Parameter(help="A file with the text that was read: as many characters, or else lines, as there are steps."),
+        Parameter(help="A file with the text that was read: a character, or else a line, for each step."),
     ] = None
     values: Annotated[
-        Path | None, Parameter(help="A .csv or .npy file with a number for each step, which a probe looks for.")
+        Path | None,
+        Parameter(help="A .csv or .npy file with a number for each step: what a probe is to find in the states."),
     ] = None
 
 

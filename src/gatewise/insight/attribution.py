@@ -36,9 +36,10 @@ WORDS = {
     "lrp": "layer-wise relevance propagation",
     "contextual_decomposition": "contextual decomposition",
 }
+NOTICED = 1e-6  # a relative error of an integral that a sentence mentions
 LEFT = {  # what a sentence says of what no step and no initial state has, and of the output at the baseline
     "gradient_input": "{left:.4g} is left over (nothing would be if the output were linear in its input)",
-    "integrated_gradients": "the output at the baseline is {baseline:.4g}, and the error of the integral {left:.2g}",
+    "integrated_gradients": "the output at the baseline is {baseline:.4g}",
     "lrp": "biases and stabiliser keep {left:.4g}",
     "contextual_decomposition": "{left:.4g} comes from several steps together, or from the head's bias",
 }
@@ -321,5 +322,7 @@ def _told(found: Attribution, aim: Target, tokens: npt.NDArray[Any] | None) -> A
     share = f"its largest share, {score:.4g}, is that of the input {at_step(aim.first, largest)}{word}"
     share = share if score else "no input has a share in it"
     left = LEFT[found.method].format(left=found.left, baseline=found.baseline_value)
+    if found.method == "integrated_gradients" and found.residual > NOTICED:
+        left += f", and the error of the integral {found.left:.2g}"
     sentence = f"{aim.said}; by {WORDS[found.method]}, {share}, and the initial state's is {found.initial:.4g}; {left}."
     return replace(found, columns=columns, sentence=sentence, tokens=tokens)

@@ -109,6 +109,12 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def at_time(times: npt.NDArray[Any], place: int) -> str:
+    """Return when a step of a record is, in a title; see `at_step`."""
+    kind = times.dtype.kind
+    return f"{'on' if kind == 'M' else 'at step' if kind in 'iu' else 'at'} {times[place]}"
+
+
 def step_of_time(trace: Trace) -> tuple[float, str] | None:
     """Return how long a step lasts, and in which unit, where the steps lie at equal distances.
 

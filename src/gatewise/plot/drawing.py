@@ -184,6 +184,12 @@ def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
     )
 
 
+def feature(name: str, measure: str) -> str:
+    """Return what a legend calls a feature: its name and what it measures, which may begin with the name."""
+    named = measure if measure.startswith(name) else f"{name}: {measure}" if measure else name
+    return shortened(named, 32)
+
+
 def shortened(name: str, most: int = 20) -> str:
     """Return a name as a tick can show it: on one line, with its middle left out where it is long."""
     name = " ".join(str(name).split())
@@ -253,6 +259,18 @@ def _round_up(ratio: float) -> int:
     while each < ratio:
         each = each * 5 // 2 if str(each)[0] == "2" else each * 2
     return each
+
+
+def unlabelled_before(ax: Axes, first: float) -> None:
+    """Leave out the labels of the ticks before a place on the x axis, where something other than steps is drawn."""
+    formatter: Any = ax.xaxis.get_major_formatter()
+    whole = formatter.format_ticks
+
+    def format_ticks(values: Sequence[float]) -> list[str]:
+        labels = iter(whole([value for value in values if value >= first]))
+        return [next(labels) if value >= first else "" for value in values]
+
+    formatter.format_ticks = format_ticks
 
 
 def hatched(ax: Axes, places: npt.NDArray[Any], valid: Mask | None) -> None:

@@ -97,7 +97,9 @@ def _among_shifts(ax: Axes, record: Probe) -> None:
         ha="right" if record.r_squared > (edges[0] + edges[-1]) / 2 else "left",
         va="top",
     )
-    ax.set_xlabel("R² of values shifted in time" + (f" ({below.sum():,} below {floor:.2g})" if below.any() else ""))
+    ax.set_xlabel(
+        "R² of values shifted in time" + (f" ({below.sum():,} of them below {floor:.2g})" if below.any() else "")
+    )
     ax.set_ylabel("shifts")
 
 

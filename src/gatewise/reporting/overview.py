@@ -153,7 +153,7 @@ def facts(subject: Subject) -> list[tuple[str, str]]:
         found.append((f"Layer {number}", said + (f"; {variant}" if variant else "")))
     if network is not None and network.head is not None:
         found.append(("Head", _head(network.head) + _some(labels.outputs)))
-        reads = "every step" if network.reads == "every" else "the end of a sequence alone"
+        reads = "every step" if network.reads == "every" else "the final states only"
         found.append(("The head reads", reads))
     found.append(("Parameters", f"{network.num_parameters if network is not None else parameters:,}"))
     found.append(("Precision", lstm.output.dtype.name))
