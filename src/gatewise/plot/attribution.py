@@ -141,7 +141,7 @@ def _input(ax: Any, record: Attribution) -> None:
 def _bars(ax: Any, record: Attribution) -> None:
     """Draw a bar for each step; of a long run, for the steps that a picture can show."""
     places = drawing.time_axis(ax, record.times)
-    shown = drawing.reduced(record.scores)
+    shown = drawing.reduced(record.scores, drawing.points(ax))
     edges = drawing.edges_of(places)
     least = (edges[-1] - edges[0]) / 600
     middles = (edges[shown] + edges[shown + 1]) / 2

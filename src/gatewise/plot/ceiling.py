@@ -67,7 +67,7 @@ def ceiling(subject: NetworkTrace | LSTMTrace | Network | LSTM | Ceiling, ax: An
 
 def _output(ax: Any, record: Any, place: int) -> None:
     places, said = drawing.time_axis(ax, record.times), record.output[:, place]
-    chosen = drawing.reduced(said)
+    chosen = drawing.reduced(said, drawing.points(ax))
     edges, base = drawing.edges_of(places[chosen]), said[chosen]
     top = float(record.ceiling[place])
     ax.axhline(top, color=drawing.ink(), linestyle="--", linewidth=1.0, label=f"ceiling {top:.4g}")

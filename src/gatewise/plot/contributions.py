@@ -122,7 +122,7 @@ def _window(sizes: Array, step: int) -> tuple[slice, float]:
 def _stacked(
     ax: Any, places: npt.NDArray[Any], layers: list[Array], colours: Any, names: list[str], *, signed: bool
 ) -> None:
-    chosen = drawing.reduced(np.sum(layers, axis=0))
+    chosen = drawing.reduced(np.sum(layers, axis=0), drawing.points(ax))
     edges = drawing.edges_of(places[chosen])
     base: Array = np.zeros(len(chosen))
     for place, (layer, colour) in enumerate(zip(layers, colours, strict=True)):
@@ -136,7 +136,7 @@ def _initial(ax: Any, edges: npt.NDArray[Any], value: float, *, signed: bool, re
     """Draw what is left of the initial state on the left, apart; say what is left of the steps that are not drawn."""
     span = edges[-1] - edges[0]
     left, width = edges[0] - 0.06 * span, 0.03 * span
-    ax.bar(left, value, width, facecolor="none", edgecolor=drawing.ink(), hatch="....", linewidth=0.8)
+    ax.bar(left, value, width, facecolor="none", edgecolor=drawing.ink(), hatch="..", linewidth=0.8)
     ax.axvline(edges[0] - 0.02 * span, color=drawing.ink(), linewidth=0.5, linestyle=":")
     ax.set_xlim(left - width, edges[-1])
     drawing.unlabelled_before(ax, edges[0])

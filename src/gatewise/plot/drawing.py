@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 INNER = 0.75  # of the width of new axes, what labels and a colour bar leave of it
+SMALL = 72  # dots per inch, below which a picture is to take few bytes
 FEW = 40  # points that are marked on their line
 HATCH = "////"  # over steps that are not valid
 NO_GLYPH = "□"  # stands for a character that the reader's fonts do not have
@@ -295,6 +296,11 @@ def columns(ax: Axes) -> int:
     return max(20, int(INNER * ax.get_window_extent().width) // 2 * 2)
 
 
+def points(ax: Axes) -> int:
+    """Return how many steps of a long run are drawn at most; of a picture that is to be small, one for each pixel."""
+    return MOST_POINTS if ax.figure.dpi >= SMALL else columns(ax)
+
+
 # What pictures are made of.
 
 
@@ -305,7 +311,7 @@ def height(count: int) -> float:
 
 def series(ax: Axes, places: npt.NDArray[Any], values: Array, **look: Any) -> Any:
     """Draw a series (time,) as a line that keeps the least and the greatest value of each pixel; return the line."""
-    shown = reduced(values)
+    shown = reduced(values, points(ax))
     options: dict[str, Any] = {"linewidth": 1.5 if len(values) < 400 else 1.2}
     if len(values) <= FEW:
         options |= {"marker": "o", "markersize": 3}
