@@ -32,7 +32,7 @@ def test_every_other_pair_of_brackets_is_found_and_nothing_else():
     assert found.residual == 0
     assert str(found) == (
         "One unit has a hidden state of at least 0.3 throughout steps 2 to 5; it is on throughout 3 other stretches,"
-        " most similarly steps 9 to 12 of sequence 0."
+        " the best match being steps 9 to 12 of sequence 0."
     )
 
 

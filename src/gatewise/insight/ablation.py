@@ -93,7 +93,7 @@ def ablation(
     >>> cell, x, *_ = latch()
     >>> found = ablation(gw.LSTM.from_cells(cell), x, lambda y: y[-1, 0], {"it forgets": gw.Edit.set("forget_gate", 0)})
     >>> print(found)
-    Of 1 edit, it forgets changes the metric most: from 0.75 to 0.
+    Of 1 edit, 'it forgets' changes the metric most: from 0.75 to 0.
     """
     if not isinstance(model, (LSTM, Network)):
         raise OptionError(f"an ablation takes an LSTM or a Network, not {type(model).__name__}")
@@ -195,4 +195,4 @@ def _sentence(names: Sequence[str], metrics: Array, unedited: float, noun: str) 
     changed = f"from {unedited:.3g} to {metrics[0]:.3g}"
     if noun == "unit":
         return f"Of {counted(len(names), noun)}, {names[0]} matters most: without it, the metric goes {changed}."
-    return f"Of {counted(len(names), noun)}, {names[0]} changes the metric most: {changed}."
+    return f"Of {counted(len(names), noun)}, {names[0]!r} changes the metric most: {changed}."

@@ -56,7 +56,7 @@ def activity(trace: Trace) -> Activity:
 
     Notes
     -----
-    It has no law. Time is linear in the number of steps and units; memory is that of a chunk.
+    There is no law. Time is linear in the number of steps and units; memory is that of a chunk.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def activity(trace: Trace) -> Activity:
     deviation = np.sqrt(squares / count)
     names = unit_names(trace)
     columns = {"unit": np.array(names), "deviation": deviation, "mean": mean}
-    return Activity(columns, _sentence(names, deviation), "it has none", np.nan, deviation, mean)
+    return Activity(columns, _sentence(names, deviation), "", np.nan, deviation, mean)
 
 
 def _sentence(names: list[str], deviation: Array) -> str:

@@ -44,7 +44,7 @@ LEFT = {  # what a sentence says of what no step and no initial state has, and o
     "contextual_decomposition": "{left:.4g} comes from several steps together, or from the head's bias",
 }
 LAWS = {
-    "gradient_input": "none: what is left is not bounded",
+    "gradient_input": "",
     "integrated_gradients": "the scores and the initial state's share add up to the output less that at the baseline,"
     " but for the error of the integral",
     "lrp": "the scores, the initial state's share, and what biases and stabiliser kept add up to the output",

@@ -305,7 +305,7 @@ def _sentence(
         return f"{said} {them} on throughout no other stretch."
     best = _steps(times, *map(int, places[0, 1:]))
     best += f" of sequence {sequences[places[0, 0]]}" if len(sequences) > 1 else ""
-    where = f"one other stretch: {best}" if total == 1 else f"{total:,} other stretches, most similarly {best}"
+    where = f"one other stretch: {best}" if total == 1 else f"{total:,} other stretches, the best match being {best}"
     return f"{said} {them} on throughout {where}."
 
 

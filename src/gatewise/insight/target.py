@@ -63,6 +63,9 @@ class Target:
     tokens: npt.NDArray[np.integer[Any]] | None = None
     network: Network | None = None
 
+    def __repr__(self) -> str:
+        return f"<Target: {self.said}>"
+
     @property
     def first(self) -> Trace:
         """A cell of the first layer, which reads the input."""

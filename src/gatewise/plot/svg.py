@@ -70,8 +70,9 @@ def svg(draw: Callable[[Any], Any], sentence: str, key: str | None = None, dpi: 
     ):
         warnings.filterwarnings("ignore", "Glyph ", UserWarning)  # the reader's own fonts may have it
         figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
-        count = np.size(np.asarray(draw(figure), dtype=object))
-        figure.set_size_inches(WIDTH, 2.8 if count == 1 else 1 + 1.5 * count)
+        first = np.atleast_1d(np.asarray(draw(figure), dtype=object)).ravel()[0]
+        rows = first.get_subplotspec().get_geometry()[0]
+        figure.set_size_inches(WIDTH, 2.8 if rows == 1 else 1 + 1.5 * rows)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _element(out.getvalue(), sentence, key)

@@ -68,7 +68,7 @@ def overview(subject: Subject) -> Overview:
     columns: dict[str, npt.NDArray[Any]] = {"sequence" if single else "time": times}
     columns |= {name: shown[:, place] for place, name in enumerate(names)}
     sentence = f"{_model(subject)} ran over {_run(subject)}."
-    return Overview(columns, sentence, "it has none", np.nan, shown, names, times, valid, marked)
+    return Overview(columns, sentence, "", np.nan, shown, names, times, valid, marked)
 
 
 def output_name(subject: Subject, number: int) -> str:
