@@ -64,8 +64,8 @@ def test_the_latch_attends_to_the_step_at_which_it_wrote():
     found = insight.attention(trace)
     assert (found.weights[:, 0] > 0.999).all()
     assert str(found) == "The largest share of the cell state at step 6, 100 %, was written at step 0."
-    assert str(insight.attention(trace, every=4)).endswith("is what the 4 steps to step 3 wrote.")
-    assert str(insight.attention(trace, start=3)).endswith("100 % of the cell state is left of what was there before.")
+    assert str(insight.attention(trace, every=4)).endswith("was written in the block of 4 steps that ends at step 3.")
+    assert str(insight.attention(trace, start=3)).endswith("100 %, is left of what was there before.")
 
 
 def test_of_a_cell_that_nothing_was_written_to_every_share_is_zero():

@@ -79,6 +79,16 @@ class _Window(NamedTuple):
 def cost_of_attention(trace: Trace, *, start: int = 0, stop: int | None = None, every: int = 1) -> Cost:
     """Return what `attention` would cost: for n blocks and H units n² + 2 n H numbers and n² H multiplications.
 
+    Parameters
+    ----------
+    trace, start, stop, every
+        As in `attention`.
+
+    Raises
+    ------
+    OptionError
+        If there are no such steps, or this is not the trace of one cell.
+
     Examples
     --------
     >>> from gatewise.layers import LSTM

@@ -125,10 +125,10 @@ def ceiling(
     since its sign is against the output; else w o* (t* - t) to the *cell state* and w t (o* - o) to the *gate*. A
     projection multiplies the head's weight. Its clip, and zoneout, bound the hidden states one by one, and what they
     change is a loss of its own. The losses pass through a head's nonlinearity one after the other, in this order; of a
-    softmax, the numbers before it are told.
+    softmax, the numbers before it are given.
 
     Law: the output and what it lost add up to the ceiling, and no input from the same initial state exceeds it. Time is
-    linear in steps, units and outputs; memory beside the answer is bounded.
+    linear in steps, units and outputs; memory in addition to the answer is bounded.
 
     Examples
     --------

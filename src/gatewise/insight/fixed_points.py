@@ -38,9 +38,9 @@ class FixedPoints(Answer):
     eigenvalues : array of complex (points, recurrent + hidden)
         Of the Jacobian of a step with respect to (h, c), the largest first.
     time_constants : array (points, recurrent + hidden)
-        -1 / ln |λ|, in steps: so long it takes a displacement to shrink to 1/e; below 0, to grow by e.
+        -1 / ln |λ|, in steps: how long a displacement takes to shrink to 1/e; negative where it grows by e.
     periods : array (points, recurrent + hidden)
-        2π / |arg λ|, in steps: so long a rotation takes; infinite where there is none.
+        2π / |arg λ|, in steps: how long a rotation takes; infinite where there is none.
     jacobians : array (points, recurrent + hidden, recurrent + hidden)
     found : array of int (points,)
         How many starts led to each.

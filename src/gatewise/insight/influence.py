@@ -52,7 +52,7 @@ class Influence(Answer):
     along_cell : array (time, hidden) or None
         ∂c_T/∂c_s of each unit along the cell alone, with all gates held.
     lag : int
-        The steps at most so far from T hold `share` of the sum of `inputs`.
+        The steps no further than this from T hold `share` of the sum of `inputs`.
     share : float
     within : str
         Those steps in words.
@@ -82,8 +82,8 @@ def influence(
     Long-Term Dependencies with Gradient Descent is Difficult" (1994), measure how far back a recurrent network reaches
     by ∂h_T/∂h_s, which vanishes or explodes with the distance; Pascanu, Mikolov and Bengio, "On the difficulty of
     training recurrent neural networks" (2013), by its norm. In an LSTM the cell state carries it: along the cell, with
-    all gates held, ∂c_T/∂c_s is the product of the forget gates F_{s+1} … F_T (of k + (1 - k) f under zoneout); in all,
-    what a cell state does to later gates by way of the hidden state is added.
+    all gates held, ∂c_T/∂c_s is the product of the forget gates F_{s+1} … F_T (of k + (1 - k) f under zoneout); in
+    total, the effect of a cell state on later gates through the hidden state is added.
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ def influence(
     Law: the gradient of a weighted sum of the outputs, by one ordinary backward pass, is the same weighted sum of the
     Jacobians' rows; the residual is relative to the largest sum of absolute values of a step. Time is linear in the
     number of steps, and that of a backward pass with as many sequences as there are outputs (of one cell: recurrent +
-    hidden); it ends early where all derivatives have vanished. In float64, in chunks: below 1 GB beside the trace for
-    100,000 steps of 128 units.
+    hidden); it ends early where all derivatives have vanished. In float64, in chunks: below 1 GB in addition to the
+    trace for 100,000 steps of 128 units.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def _answer(
 
 
 def _within(lag: int, directions: tuple[str, ...], two_ends: bool, step: tuple[float, str] | None) -> str:
-    """Say which steps are at most so far away."""
+    """Say which steps are no further away than `lag`."""
     both = len(directions) > 1
     if both and not two_ends:
         return f"the steps within {lasting(lag, step)} of it" if lag else "that step alone"

@@ -25,7 +25,7 @@ class Timescales(Answer):
     Attributes
     ----------
     timescale : array (hidden,)
-        In steps: along the cell, with the gates held, exp(-1) of a content is left after so many.
+        In steps: after this many, 1/e of what a unit held is left along the cell, with the gates held.
     half_life : array (hidden,)
         Steps until half of it is left.
     span : array (hidden,)

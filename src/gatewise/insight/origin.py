@@ -79,6 +79,16 @@ class Contributions(Answer):
 def cost_of_contributions(trace: Trace) -> Cost:
     """Return what `contributions` of a trace would cost at most: 2 T H numbers and as many multiplications.
 
+    Parameters
+    ----------
+    trace : Trace
+        That of one cell, of T kept steps and H kept units.
+
+    Raises
+    ------
+    OptionError
+        If it is something else.
+
     Examples
     --------
     >>> from gatewise.layers import LSTM

@@ -43,7 +43,7 @@ class Probe(Answer):
     coefficients, intercept : array (units,), float
         The probe fitted to all steps: state @ coefficients + intercept predicts the values.
     penalty : float
-        Of that probe, beside the mean squared error, where states have variance 1.
+        The ridge penalty of that probe, relative to the mean squared error, for states of variance 1.
     values, predicted : array (time, batch)
         What was given, and what the probe predicts of it that was fitted without the step's fold; NaN where there is no
         value, or the step is not valid.
@@ -139,7 +139,7 @@ def probe(
     ShapeError
         If `values` has other axes than the run.
     OptionError
-        If values are infinite, constant or too few, a choice is none, or this is not the trace of one cell.
+        If values are infinite, constant or too few, an option is not allowed, or this is not the trace of one cell.
     NotKeptError
         If the trace did not keep the states.
 

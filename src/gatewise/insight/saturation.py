@@ -69,7 +69,7 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     Parameters
     ----------
     trace : Trace
-        One that kept the input, forget and output gate; dead units are told only where it kept ``unprojected_state``
+        One that kept the input, forget and output gate; dead units are known only where it kept ``unprojected_state``
         (without a projection, ``hidden_state``) too. All valid steps of all sequences count, of those kept.
     low, high : float
         The bounds of a gate, 0 <= low < high <= 1.
@@ -85,8 +85,8 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     Raises
     ------
     OptionError
-        If the bounds are others, a gate's nonlinearity does not lie between 0 and 1, no step is valid, or a gate is
-        NaN.
+        If the bounds are not in order, a gate's nonlinearity does not lie between 0 and 1, no step is valid, or a gate
+        is NaN.
     NotKeptError
         If the trace did not keep a gate.
 

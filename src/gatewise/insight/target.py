@@ -116,7 +116,7 @@ class Target:
 def target(
     trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | str | None = None, sequence: int | str = 0
 ) -> Target:
-    """Return the number of a run that is to be explained.
+    """Return the number of a run that is to be explained: weight · y + bias, y being the LSTM's output at one step.
 
     Parameters
     ----------

@@ -102,7 +102,7 @@ def taken(given: object, kind: type[Table], data: Any, options: dict[str, Any]) 
     Raises
     ------
     OptionError
-        If there are options beside a record, which is drawn as it is.
+        If there are options as well as a record, which is drawn as it is.
     """
     if not isinstance(given, kind):
         return data(given, **options)

@@ -1,4 +1,4 @@
-"""The picture of a probe: what is predicted beside what was given, how chance does, and the best units."""
+"""The picture of a probe: predicted and given values, R² under shifts in time, and the best units."""
 
 from __future__ import annotations
 

@@ -10,8 +10,6 @@ from hashlib import sha256
 from html import escape
 from typing import Any
 
-import numpy as np
-
 from gatewise.errors import shown
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
@@ -47,9 +45,9 @@ def svg(draw: Callable[[Any], Any], sentence: str, key: str | None = None, dpi: 
     draw : callable
         Draws on a Figure, and returns its Axes, or an array of them.
     sentence : str
-        What a reader is told who does not see it.
+        Its alternative text.
     key : str, optional
-        What its ids begin with: another one for every picture of a page; by default a hash of the picture.
+        What its ids begin with, which must differ from picture to picture of a page; by default a hash of the picture.
     dpi : int
         Pixels to an inch, into which long runs are reduced: with fewer, the picture takes fewer bytes.
 
@@ -70,8 +68,9 @@ def svg(draw: Callable[[Any], Any], sentence: str, key: str | None = None, dpi: 
     ):
         warnings.filterwarnings("ignore", "Glyph ", UserWarning)  # the reader's own fonts may have it
         figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
-        first = np.atleast_1d(np.asarray(draw(figure), dtype=object)).ravel()[0]
-        rows = first.get_subplotspec().get_geometry()[0]
+        draw(figure)
+        place = figure.axes[0].get_subplotspec()
+        rows = 1 if place is None else place.get_geometry()[0]
         figure.set_size_inches(WIDTH, 2.8 if rows == 1 else 1 + 1.5 * rows)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))

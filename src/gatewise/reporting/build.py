@@ -72,8 +72,8 @@ def report(
 
     Notes
     -----
-    A question that cannot be asked of this model (of a variant, or of a trace that kept less) is told with the reason.
-    The same run gives the same bytes. Time and memory are linear in the number of steps.
+    A question that cannot be asked of this model (of a variant, or of a trace that kept less) is answered with the
+    reason. The same run gives the same bytes. Time and memory are linear in the number of steps.
 
     Examples
     --------

@@ -136,7 +136,7 @@ def _run(subject: Subject) -> str:
 
 
 def facts(subject: Subject) -> list[tuple[str, str]]:
-    """Return the model and the run: what is told, and its value."""
+    """Return facts about the model and the run: the name of each, and its value."""
     lstm, network, labels = subject.lstm, subject.network, subject.labels
     first = subject.first.parameters
     parameters = sum(array.size for cell in subject.cells.values() for array in cell.parameters.arrays().values())
