@@ -36,7 +36,7 @@ WORDS = {
     "lrp": "layer-wise relevance propagation",
     "contextual_decomposition": "contextual decomposition",
 }
-NOTICED = 1e-6  # a relative error of an integral that a sentence mentions
+NOTICED = 1e-3  # a relative error of an integral that a sentence mentions
 LEFT = {  # what a sentence says of what no step and no initial state has, and of the output at the baseline
     "gradient_input": "{left:.4g} is left over (nothing would be if the output were linear in its input)",
     "integrated_gradients": "the output at the baseline is {baseline:.4g}",

@@ -152,7 +152,7 @@ def subject_of(
     valid = None if len(outputs) != lstm.num_steps else first.valid
     _require_finite(lstm, first, outputs, valid)
     number = _named("sequence", sequence, lstm.batch_size, first.labels.sequences)
-    output = _named("target", target, outputs.shape[2], names)
+    output = _named("output", target, outputs.shape[2], names)
     sizes = np.abs(outputs) if valid is None else np.where(valid[..., None], np.abs(outputs), -1)
     if number is not None:
         sizes = sizes[:, number : number + 1]
@@ -239,7 +239,7 @@ def _named(what: str, given: int | str | None, count: int, names: Sequence[str] 
         if given.lstrip("-").isdecimal():
             given = int(given)
         else:
-            some = f"; there are {', '.join(map(repr, list(names)[:20]))}" if names is not None else ""
+            some = f"; it has {', '.join(map(repr, list(names)[:20]))}" if names is not None else ""
             raise OptionError(f"there is no {what} {given!r} in this run{some}")
     return index(what, given, count, "this run")
 
