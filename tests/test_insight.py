@@ -260,3 +260,34 @@ def test_without_pandas_one_sentence_says_how_to_get_it(monkeypatch):
 def test_insight_is_imported_when_it_is_first_used():
     assert gw.insight is insight
     assert "insight" not in gw.__all__
+
+
+def test_a_step_a_sequence_and_a_unit_have_numbers_or_names_in_every_question():
+    days = np.datetime64("2001-01-01") + np.arange(6)
+    labels = gw.Labels(times=days, sequences=("Isar", "Inn"), units=("a", "b", "c"), outputs=("p", "q", "r"))
+    run = gw.LSTM(2, 3, rng=0).trace(np.ones((6, 2, 2)), labels=labels)
+    named, numbered = ({"t": "2001-01-04", "sequence": "Inn"}, {"t": 3, "sequence": 1})
+    for ask, trace in ((insight.contributions, run[0]), (insight.influence, run), (insight.attribution, run)):
+        assert ask(trace, **named).to_csv() == ask(trace, **numbered).to_csv()
+    assert "on 2001-01-04 of Inn" in str(insight.influence(run, **named))
+    assert insight.change(run, run, unit="b", sequence="Inn").name == "unit b, Inn"
+    with pytest.raises(gw.OptionError) as caught:
+        insight.target(run, t="2002-01-01")
+    cases.one_sentence(caught.value, "no step '2002-01-01'; this run has 2001-01-01 to 2001-01-06")
+
+
+def test_units_that_are_all_alike_are_not_ranked():
+    zeros = np.zeros((4, 2, 3))
+    trace = gw.LSTM.from_cells(gw.Parameters(zeros, zeros[:, :, 0])).trace(np.ones((5, 1)))[0]
+    assert str(insight.timescales(trace)) == "Each of the 2 units remembers for 1.4 steps (its timescale)."
+    assert str(insight.activity(trace)).startswith("The hidden state of each of the 2 units has")
+
+
+def test_a_cell_that_many_steps_wrote_says_within_how_many_half_of_it_was_written():
+    weight, bias = np.zeros((4, 1, 2)), np.zeros((4, 1))
+    bias[0], bias[1], bias[2] = 40, np.log(0.95 / 0.05), 1
+    days = gw.Labels(times=np.datetime64("2001-01-01") + np.arange(200))
+    found = insight.contributions(
+        gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(np.ones((200, 1)), labels=days)[0]
+    )
+    assert "half was written in the last 14 steps (14 days)" in str(found)  # 0.95 ** 14 is below a half
