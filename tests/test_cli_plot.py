@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,55 @@ def test_a_trace_on_file_is_drawn_and_arrays_alone_are_not(capsys):
     assert said(capsys, "plot t.safetensors") == said(capsys, "plot m.safetensors x.csv")
     said(capsys, "trace m.safetensors x.csv -o t.npz")
     assert "without the LSTM that made them" in said(capsys, "plot t.npz", 2)
+
+
+def test_two_runs_part_where_their_models_do(capsys):
+    said(capsys, "trace m.safetensors x.csv -o t.safetensors")
+    lstm = gw.load("m.safetensors")
+    bias = lstm[1].parameters.bias.copy()
+    bias[1, 2] += 1
+    gw.save(gw.LSTM.from_cells([lstm[0].parameters, replace(lstm[1].parameters, bias=bias)]), "n.safetensors")
+    gw.save(gw.Network(lstm, head=gw.Linear(np.ones((1, 3), np.float32))), "net.safetensors")
+    part = "The two runs part on 2001-01-01, in the forget gate of unit 2 of layer 1; at the end the output differs by"
+    for files in ("m.safetensors x.csv", "t.safetensors x.csv"):  # two models, a trace and a model
+        assert said(capsys, f"plot {files} --kind change --with n.safetensors").startswith(part)
+    for files in ("m.safetensors x.csv --with t.safetensors", "t.safetensors --with t.safetensors"):
+        assert "the same, number by number" in said(capsys, f"plot {files} --kind change")
+    assert "number by number" in said(capsys, "plot m.safetensors x.csv --kind change --with net.safetensors")
+    assert "number by number" in said(capsys, "plot m.safetensors x.csv --kind change --with n.safetensors --layer 0")
+    line = "plot m.safetensors x.csv --kind change --with n.safetensors --unit 2"
+    assert "differ nowhere by more than 1" in said(capsys, f"{line} --tolerance 1 -o c.csv")
+    table = Path("c.csv").read_text(encoding="utf-8").splitlines()
+    assert table[0] == "layer,direction,time,input_gate,forget_gate,candidate,output_gate,cell_state,hidden_state"
+    assert len(table) == 19
+    assert all((row.split(",")[4] == "0.0") == row.startswith("0,") for row in table[1:])
+    said(capsys, f"{line} -o c.svg")
+    assert Path("c.svg").read_text(encoding="utf-8").startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("m.safetensors x.csv --kind change", "--kind change needs --with"),
+        ("m.safetensors x.csv --with m.safetensors", "--with does not go with --kind gates"),
+        ("m.safetensors --kind change --with t.safetensors", "m.safetensors is a model: give the file of its input"),
+        ("t.safetensors --kind change --with m.safetensors", "m.safetensors is a model: give the file of its input"),
+        ("t.safetensors x.csv --kind change --with t.safetensors", "an input does not go with it"),
+        ("m.safetensors x.csv --kind change --with wide.safetensors", "the two runs must have the same shape; they"),
+        ("m.safetensors x.csv --kind change --with one.safetensors", "the two runs have other cells: layer 0 forward"),
+        ("m.safetensors x.csv --kind change --with x.csv", "gatewise check reads it"),
+        ("m.safetensors x.csv --kind change --with no.pt", "no.pt"),
+        ("m.safetensors x.csv --kind change --with t.safetensors -o t.safetensors", "must end in"),
+        ("m.safetensors x.csv --kind change --with t.safetensors --unit 7", "there is no unit 7"),
+        ("m.safetensors x.csv --kind change --with t.safetensors --tolerance -1", "tolerance must be a number that is"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_one_sentence(line, sentence, capsys):
+    said(capsys, "trace m.safetensors x.csv -o t.safetensors")
+    gw.save(gw.LSTM(2, 4, num_layers=2, rng=0), "wide.safetensors")
+    gw.save(gw.LSTM(2, 3, rng=0), "one.safetensors")
+    shown = said(capsys, f"plot {line}", 2)
+    assert sentence in shown.splitlines()[-1]
 
 
 def test_every_picture_and_every_question_is_a_kind():

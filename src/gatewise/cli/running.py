@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -122,19 +122,31 @@ def run(
     name: str | None = None,
     settings: list[str] | None = None,
 ) -> Run:
-    """Return the run that a model makes over an input, or the one whose trace is on file.
+    """Return the run that a model makes over an input, or the one whose trace is on file: see `runs`."""
+    return runs([file], input, options, name=name, settings=settings)[0]
+
+
+def runs(
+    files: Sequence[Path],
+    input: Path | None,
+    options: InputOptions | None = None,
+    *,
+    name: str | None = None,
+    settings: list[str] | None = None,
+) -> list[Run]:
+    """Return the run of each file: the one whose trace it holds, or the one that its model makes over the input.
 
     Parameters
     ----------
-    file : path
-        Of a model, or of a trace of gatewise's own.
+    files : sequence of path
+        Of models, or of traces of gatewise's own.
     input : path or None
-        None for a trace.
+        Of all models; None where all are traces.
     options : InputOptions, optional
     name : str, optional
-        Which LSTM, if the file holds several.
+        Which LSTM, if a file holds several; a file that holds none of that name may hold a single one.
     settings : list of str, optional
-        What the file leaves out, as NAME=VALUE.
+        What the files of models leave out, as NAME=VALUE.
 
     Raises
     ------
@@ -142,12 +154,22 @@ def run(
         If a file cannot be read, or the input fits neither the LSTM nor the model.
     """
     options = options or InputOptions()
-    contents = reading.inspected(file, settings)
-    if (trace := _trace_in(contents)) is not None:
-        if input is not None or any(vars(options).values()) or name is not None:
-            extra = "an input" if input is not None else "options of an input" if name is None else "--name"
-            raise OptionError(f"{file} holds a trace, which is a run already: {extra} does not go with it")
-        return Run(trace, file.name)
+    held = [reading.inspected(file, settings) for file in files]
+    traces = [_trace_in(contents) for contents in held]
+    if None not in traces and (input is not None or any(vars(options).values()) or name is not None):
+        extra = "an input" if input is not None else "options of an input" if name is None else "--name"
+        raise OptionError(f"{files[0]} holds a trace, which is a run already: {extra} does not go with it")
+    named = [any(one.name == name for one in contents.found) for contents in held]
+    return [
+        _run(file, contents, input, options, name if has or not any(named) else None)
+        if trace is None
+        else Run(trace, file.name)
+        for file, contents, trace, has in zip(files, held, traces, named, strict=True)
+    ]
+
+
+def _run(file: Path, contents: Contents, input: Path | None, options: InputOptions, name: str | None) -> Run:
+    """Return the run of a model over an input."""
     if input is None:
         raise OptionError(f"{file} is a model: give the file of its input, too")
     found, several = _picked(contents, name)
