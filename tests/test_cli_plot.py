@@ -14,6 +14,8 @@ from program import exit_code
 from rich.console import Console
 
 import gatewise as gw
+from gatewise import arrays
+from gatewise.cli import estimates
 from gatewise.cli.kinds import KINDS
 from gatewise.plot import data, saving, terminal
 
@@ -61,6 +63,17 @@ def test_a_step_is_named_by_its_number_or_its_date(capsys):
     ]
     assert len(set(found)) == 1
     assert "2001-01-04" in found[0]
+
+
+def test_a_costly_answer_says_what_it_takes_and_is_refused_where_that_is_not_there(capsys, monkeypatch):
+    said(capsys, "trace m.safetensors x.csv -o t.safetensors")
+    monkeypatch.setattr(estimates, "LARGE", 1000)  # bytes
+    for more, told in (("", "needs 1.195 KiB of memory"), (" --every 3", "")):
+        assert exit_code(f"plot t.safetensors --kind attention --layer 0{more}".split()) == 0
+        assert capsys.readouterr().err.strip() == (told and f"gatewise: --kind attention over 9 steps {told}")
+    monkeypatch.setattr(arrays, "SMALL", 0)
+    monkeypatch.setattr(arrays, "available_memory", lambda: 1000)
+    assert "take 1.195 KiB of memory; 1000 B are" in said(capsys, "plot t.safetensors --kind attention", 2)
 
 
 def test_the_numbers_of_a_picture_are_written_as_they_are_drawn(capsys):

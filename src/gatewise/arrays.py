@@ -262,10 +262,11 @@ def require_memory(elements: int, itemsize: int, what: str) -> None:
     needed = elements * itemsize
     available = None if needed < SMALL else available_memory()
     if available is not None and needed > available:
-        raise CapacityError(f"{what} would take {_bytes(needed)} of memory; {_bytes(available)} are available")
+        raise CapacityError(f"{what} would take {in_bytes(needed)} of memory; {in_bytes(available)} are available")
 
 
-def _bytes(count: float) -> str:
+def in_bytes(count: float) -> str:
+    """Return a number of bytes in words."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if count < 1024:
             return f"{count:.4g} {unit}"

@@ -13,9 +13,10 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from gatewise import insight
+from gatewise.arrays import in_bytes
 from gatewise.cli import reading, running
 from gatewise.cli.choices import Direction, GateName
-from gatewise.cli.estimates import in_bytes
+from gatewise.cli.estimates import foretell
 from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.kinds import KINDS, Kind, Order, required
 from gatewise.cli.options import Integer, given
@@ -25,11 +26,14 @@ from gatewise.insight import Answer
 from gatewise.plot import saving, terminal
 from gatewise.plot.data import Gates
 from gatewise.progress import working
+from gatewise.showing import counted
 from gatewise.storage import beside, npz_names, read_text
 from gatewise.trace import Trace
 
 PICTURE = Group("The picture", sort_key=3)
 OPTIONS = {"start": "steps", "stop": "steps", "after": "with"}  # by the arguments that they give
+WORK = 4e8  # multiplications of an answer a second, about
+WRITTEN = 1e6  # numbers of a table a second, about
 PARAMETERS = {"at": ("t",), "target": ("output",), "quantity": ("quantity", "of")}  # by the names of the options
 ENDINGS = (*saving.FORMATS, "csv")
 
@@ -61,6 +65,9 @@ class PictureOptions:
     ] = None
     steps: Annotated[
         str | None, Parameter(help="Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0.")
+    ] = None
+    every: Annotated[
+        Integer, Parameter(help="Cut the steps into blocks of so many, where each is a row of the answer (attention).")
     ] = None
     at: Annotated[
         str | None,
@@ -150,6 +157,7 @@ def plot(
             arguments["t"] = _step_at(arguments["t"], subject)
         if "text" in arguments and len(arguments["text"]) != len(subject):
             arguments["text"] = arguments["text"].splitlines()
+        _foretell_cost(kind, subject, arguments)
         record = data(subject, **arguments)
         done(1)
         if isinstance(record, Answer):
@@ -159,8 +167,10 @@ def plot(
                 terminal.show(record)
             return
         if draw is None or ending == "csv":
-            with beside(output) as temporary:
-                temporary.write_text(record.to_csv(), encoding="utf-8")
+            count = sum(len(column) for column in record.columns.values())
+            foretell(f"{output} gets {counted(count, 'number')}", count / WRITTEN)
+            with beside(output) as temporary, open(temporary, "w", encoding="utf-8", newline="") as table:
+                record.write_csv(table)
         else:
             saving.save(output, str(ending), partial(draw, record, **drawn))
         done(2)
@@ -177,6 +187,16 @@ def _require_no_arrays(file: Path, input: Path | None) -> None:
             f"{file} holds the arrays of a trace without the LSTM that made them; a trace that gatewise trace writes to"
             " a .safetensors file can be drawn"
         )
+
+
+def _foretell_cost(kind: str, subject: Any, arguments: dict[str, Any]) -> None:
+    """Say what an answer takes that tells its cost beforehand."""
+    cost_of = getattr(insight, f"cost_of_{kind}", None)
+    if cost_of is not None:
+        taken = inspect.signature(cost_of).parameters
+        cost = cost_of(subject, **{name: value for name, value in arguments.items() if name in taken})
+        what = f"--kind {kind} over {counted(len(subject), 'step')} needs {in_bytes(cost.memory)} of memory"
+        foretell(what, cost.work / WORK, cost.memory)
 
 
 # What is drawn of it.

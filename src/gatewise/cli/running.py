@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from cyclopts import Group, Parameter
 
-from gatewise.arrays import numbers
+from gatewise.arrays import in_bytes, numbers
 from gatewise.cli import feeding, reading, sound
-from gatewise.cli.estimates import bytes_kept, in_bytes, seconds, waiting
+from gatewise.cli.estimates import bytes_kept, foretell, seconds
 from gatewise.cli.whole_model import WholeModel, joined, runnable, whole_model
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError
 from gatewise.interop.found import Contents, Found, listed
@@ -21,13 +21,12 @@ from gatewise.keep import EVERYTHING
 from gatewise.labels import Labels
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
+from gatewise.progress import working
 from gatewise.showing import counted
 from gatewise.storage import npz_names, read_npz, readable
 from gatewise.trace import Trace
 
 INPUT = Group("The input", sort_key=2)
-LARGE = 64 * 2**20  # bytes from which on the size is said beforehand
-LONG = 10.0  # seconds from which on they are said, too
 InputFile = Annotated[
     Path | None,
     Parameter(
@@ -306,10 +305,8 @@ def _of_lstm(contents: Contents, found: Found, fed: feeding.Fed, input: Path) ->
     lstm, network = found.lstm, reading.network_of(contents, found)
     steps = len(fed.x)
     kept, about = bytes_kept(lstm, EVERYTHING, steps, fed.batch, on_file=False), seconds(lstm, steps, fed.batch)
-    if kept > LARGE or about > LONG:
-        long = f", and takes about {about:.0f} s" if about > 1 else ""
-        print(f"gatewise: the run keeps {in_bytes(kept)} of {counted(steps, 'step')}{long}", file=sys.stderr)
-    with waiting(about, f"{counted(steps, 'step')}, {in_bytes(kept)}"):
+    foretell(f"the run keeps {in_bytes(kept)} of {counted(steps, 'step')}", about, kept)
+    with working(f"tracing {counted(steps, 'step')}, {in_bytes(kept)}", None, about):
         if network is None:
             trace: NetworkTrace | LSTMTrace = lstm.trace(fed.x, fed.start, **fed.options)
         elif network.embedding is None or fed.tokens is not None:

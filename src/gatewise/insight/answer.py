@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.errors import MissingExtraError
+from gatewise.progress import working
 from gatewise.showing import inline
+
+PIECE = 2**16  # numbers that are written at a time
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,10 +45,21 @@ class Table:
     def to_csv(self) -> str:
         """Return the columns as comma-separated text, with the shortest decimals that give every number back."""
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(zip(*(column.tolist() for column in map(np.asarray, self.columns.values())), strict=True))
+        self.write_csv(text)
         return text.getvalue()
+
+    def write_csv(self, file: TextIO) -> None:
+        """Write what `to_csv` returns to an open file; beside the columns, that takes little memory."""
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(self.columns)
+        columns = [np.asarray(column) for column in self.columns.values()]
+        rows = len(columns[0]) if columns else 0
+        few = max(1, PIECE // max(1, len(columns)))
+        with working("writing", rows) as done:
+            for start in range(0, rows, few):
+                part = [column[start : start + few].tolist() for column in columns]
+                writer.writerows(zip(*part, strict=True))
+                done(len(part[0]))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(next(iter(self.columns.values()))):,} × {self._listed()}>"
