@@ -169,9 +169,9 @@ def runs(
 
 def _run(file: Path, contents: Contents, input: Path | None, options: InputOptions, name: str | None) -> Run:
     """Return the run of a model over an input."""
+    found, several = _picked(contents, name)
     if input is None:
         raise OptionError(f"{file} is a model: give the file of its input, too")
-    found, several = _picked(contents, name)
     if found is not None:
         _require_finite(found, file)
     given = _numbers(input, options)
@@ -281,7 +281,7 @@ def _model(
     except (MissingExtraError, FileError) as problem:
         if fits:
             return None
-        raise type(problem)(f"{why}; {problem}" if why else str(problem)) from None
+        raise type(problem)(f"{why}; and the whole model cannot run: {problem}" if why else str(problem)) from None
     if given.one is None:
         named = given.several is not None and any(one.name in given.several for one in model.inputs)
         return model if named else None
