@@ -131,7 +131,7 @@ def _initial(ax: Any, edges: npt.NDArray[Any], value: float, *, signed: bool, re
     """Draw what is left of the initial state on the left, apart; say what is left of the steps that are not drawn."""
     span = edges[-1] - edges[0]
     left, width = edges[0] - 0.06 * span, 0.03 * span
-    ax.bar(left, value, width, facecolor="none", edgecolor=drawing.ink(), hatch="....", linewidth=0.8)
+    ax.bar(left, value, width, facecolor="none", edgecolor=drawing.ink(), hatch="..", linewidth=0.8)
     ax.axvline(edges[0] - 0.02 * span, color=drawing.ink(), linewidth=0.5, linestyle=":")
     ax.set_xlim(left - width, edges[-1])
     told = f"initial state {value:.3g}" if signed else f"initial state {100 * value:.3g} %"
