@@ -12,6 +12,7 @@ from pairwise import pairs
 
 import gatewise as gw
 from gatewise import insight
+from gatewise.arrays import chunks
 from gatewise.examples import latch
 
 RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
@@ -258,3 +259,13 @@ def test_without_pandas_one_sentence_says_how_to_get_it(monkeypatch):
 def test_insight_is_imported_when_it_is_first_used():
     assert gw.insight is insight
     assert "insight" not in gw.__all__
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_chunks_hold_every_row_once_and_few_numbers(reverse):
+    for count, numbers, most in ((10, 3, 12), (10, 3, 2), (5, 0, 3), (7, 1, 100), (0, 4, 4)):
+        parts = list(chunks(count, numbers, most, reverse=reverse))
+        ordered = parts[::-1] if reverse else parts
+        assert [n for part in ordered for n in range(part.start, part.stop)] == list(range(count))
+        sizes = [part.stop - part.start for part in parts]
+        assert all(size == 1 or 0 < size * max(numbers, 1) <= most for size in sizes)

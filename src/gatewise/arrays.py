@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -263,6 +263,14 @@ def require_memory(elements: int, itemsize: int, what: str) -> None:
     available = None if needed < SMALL else available_memory()
     if available is not None and needed > available:
         raise CapacityError(f"{what} would take {in_bytes(needed)} of memory; {in_bytes(available)} are available")
+
+
+def chunks(count: int, numbers: int, most: int, *, reverse: bool = False) -> Iterator[slice]:
+    """Go through `count` rows of `numbers` each in slices of at most `most` numbers, but of one row at least."""
+    size = max(1, most // max(numbers, 1))
+    starts = range(0, count, size)
+    for start in reversed(starts) if reverse else starts:
+        yield slice(start, min(start + size, count))
 
 
 def in_bytes(count: float) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from gatewise.arrays import chunks
 from gatewise.errors import MissingExtraError
 from gatewise.progress import working
 from gatewise.showing import inline
@@ -54,12 +55,10 @@ class Table:
         writer.writerow(self.columns)
         columns = [np.asarray(column) for column in self.columns.values()]
         rows = len(columns[0]) if columns else 0
-        few = max(1, PIECE // max(1, len(columns)))
         with working("writing", rows) as done:
-            for start in range(0, rows, few):
-                part = [column[start : start + few].tolist() for column in columns]
-                writer.writerows(zip(*part, strict=True))
-                done(len(part[0]))
+            for part in chunks(rows, len(columns), PIECE):
+                writer.writerows(zip(*(column[part].tolist() for column in columns), strict=True))
+                done(part.stop - part.start)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(next(iter(self.columns.values()))):,} × {self._listed()}>"

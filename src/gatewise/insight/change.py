@@ -92,8 +92,7 @@ def change(
         How far apart numbers are that count as the same. By default 0 where both ran on the same engine, else the
         square root of the machine epsilon, for engines round differently.
     unit, sequence : int or str, optional
-        Whose series the record holds, by their places among those kept, or by their names; by default those with the
-        largest change of the cell state.
+        Whose series the record holds; by default those with the largest change of the cell state.
     cell : int or (int, str), optional
         The layer, or the layer and direction, of that unit.
 
@@ -183,10 +182,7 @@ def _first(found: dict[Cell, Compared]) -> Place | None:
 
 
 def _chosen(
-    found: dict[Cell, Compared],
-    cell: int | tuple[int, str] | None,
-    unit: int | str | None,
-    sequence: int | str | None,
+    found: dict[Cell, Compared], cell: int | tuple[int, str] | None, unit: int | str | None, sequence: int | str | None
 ) -> Place:
     """Return the unit whose series are kept."""
     some = found
@@ -204,9 +200,13 @@ def _chosen(
     if unit is None and sequence is None:
         return place
     pair = found[where].pair
-    unit = place.unit if unit is None else unit_of(state_names(pair[0], name), unit)
+    unit = place.unit if unit is None else _unit_of(pair[0], name, unit)
     sequence = place.sequence if sequence is None else sequence_of(pair[0], sequence)
     return found[where].place(where, name, place.step, unit, sequence)
+
+
+def _unit_of(trace: Trace, quantity: str, unit: int | str) -> int:
+    return unit_of(state_names(trace, quantity), unit)
 
 
 def _series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: Place) -> dict[str, Array]:
