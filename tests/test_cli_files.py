@@ -16,8 +16,9 @@ import pytest
 from program import exit_code
 
 import gatewise as gw
-from gatewise.cli import main
-from gatewise.cli.trace import bytes_kept, in_bytes
+from gatewise.arrays import in_bytes
+from gatewise.cli import estimates, main
+from gatewise.cli.estimates import bytes_kept
 from gatewise.keep import QUANTITIES, Keep
 
 
@@ -245,7 +246,7 @@ def test_steps_that_a_network_marks_do_not_take_place(here, capsys):
 def test_the_size_is_said_before_much_is_kept(name, here, capsys, monkeypatch):
     lstm = saved(name)
     np.save("x.npy", sequence(500, 2, 3))
-    monkeypatch.setattr(sys.modules["gatewise.cli.trace"], "LARGE", 1000)
+    monkeypatch.setattr(estimates, "LARGE", 1000)
     main(["trace", "model.safetensors", "x.npy", "-o", "out.safetensors"])
     said = capsys.readouterr().err
     size = bytes_kept(lstm, Keep(), 500, 2, on_file=True)

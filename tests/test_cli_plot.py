@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from program import exit_code
 from rich.console import Console
 
 import gatewise as gw
+from gatewise import arrays
+from gatewise.cli import estimates
 from gatewise.cli.kinds import KINDS
 from gatewise.plot import data, saving, terminal
 
@@ -62,6 +65,17 @@ def test_a_step_is_named_by_its_number_or_its_date(capsys):
     assert "2001-01-04" in found[0]
 
 
+def test_a_costly_answer_says_what_it_takes_and_is_refused_where_that_is_not_there(capsys, monkeypatch):
+    said(capsys, "trace m.safetensors x.csv -o t.safetensors")
+    monkeypatch.setattr(estimates, "LARGE", 1000)  # bytes
+    for more, told in (("", "needs 1.195 KiB of memory"), (" --every 3", "")):
+        assert exit_code(f"plot t.safetensors --kind attention --layer 0{more}".split()) == 0
+        assert capsys.readouterr().err.strip() == (told and f"gatewise: --kind attention over 9 steps {told}")
+    monkeypatch.setattr(arrays, "SMALL", 0)
+    monkeypatch.setattr(arrays, "available_memory", lambda: 1000)
+    assert "take 1.195 KiB of memory; 1000 B are" in said(capsys, "plot t.safetensors --kind attention", 2)
+
+
 def test_the_numbers_of_a_picture_are_written_as_they_are_drawn(capsys):
     said(capsys, "plot m.safetensors x.csv --gate output_gate --units 2,0 --steps 2:5 -o g.csv")
     table = Path("g.csv").read_text(encoding="utf-8").splitlines()
@@ -85,6 +99,55 @@ def test_a_trace_on_file_is_drawn_and_arrays_alone_are_not(capsys):
     assert "without the LSTM that made them" in said(capsys, "plot t.npz", 2)
 
 
+def test_two_runs_part_where_their_models_do(capsys):
+    said(capsys, "trace m.safetensors x.csv -o t.safetensors")
+    lstm = gw.load("m.safetensors")
+    bias = lstm[1].parameters.bias.copy()
+    bias[1, 2] += 1
+    gw.save(gw.LSTM.from_cells([lstm[0].parameters, replace(lstm[1].parameters, bias=bias)]), "n.safetensors")
+    gw.save(gw.Network(lstm, head=gw.Linear(np.ones((1, 3), np.float32))), "net.safetensors")
+    part = "The two runs part on 2001-01-01, in the forget gate of unit 2 of layer 1; at the end the output differs by"
+    for files in ("m.safetensors x.csv", "t.safetensors x.csv"):  # two models, a trace and a model
+        assert said(capsys, f"plot {files} --kind change --with n.safetensors").startswith(part)
+    for files in ("m.safetensors x.csv --with t.safetensors", "t.safetensors --with t.safetensors"):
+        assert "the same, number by number" in said(capsys, f"plot {files} --kind change")
+    assert "number by number" in said(capsys, "plot m.safetensors x.csv --kind change --with net.safetensors")
+    assert "number by number" in said(capsys, "plot m.safetensors x.csv --kind change --with n.safetensors --layer 0")
+    line = "plot m.safetensors x.csv --kind change --with n.safetensors --unit 2"
+    assert "differ nowhere by more than 1" in said(capsys, f"{line} --tolerance 1 -o c.csv")
+    table = Path("c.csv").read_text(encoding="utf-8").splitlines()
+    assert table[0] == "layer,direction,time,input_gate,forget_gate,candidate,output_gate,cell_state,hidden_state"
+    assert len(table) == 19
+    assert all((row.split(",")[4] == "0.0") == row.startswith("0,") for row in table[1:])
+    said(capsys, f"{line} -o c.svg")
+    assert Path("c.svg").read_text(encoding="utf-8").startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("m.safetensors x.csv --kind change", "--kind change needs --with"),
+        ("m.safetensors x.csv --with m.safetensors", "--with does not go with --kind gates"),
+        ("m.safetensors --kind change --with t.safetensors", "m.safetensors is a model: give the file of its input"),
+        ("t.safetensors --kind change --with m.safetensors", "m.safetensors is a model: give the file of its input"),
+        ("t.safetensors x.csv --kind change --with t.safetensors", "an input does not go with it"),
+        ("m.safetensors x.csv --kind change --with wide.safetensors", "the two runs must have the same shape; they"),
+        ("m.safetensors x.csv --kind change --with one.safetensors", "the two runs must have the same cells; they have layer 0 forward"),
+        ("m.safetensors x.csv --kind change --with x.csv", "gatewise check reads it"),
+        ("m.safetensors x.csv --kind change --with no.pt", "no.pt"),
+        ("m.safetensors x.csv --kind change --with t.safetensors -o t.safetensors", "must end in"),
+        ("m.safetensors x.csv --kind change --with t.safetensors --unit 7", "there is no unit 7"),
+        ("m.safetensors x.csv --kind change --with t.safetensors --tolerance -1", "tolerance must be a number that is"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_one_sentence(line, sentence, capsys):
+    said(capsys, "trace m.safetensors x.csv -o t.safetensors")
+    gw.save(gw.LSTM(2, 4, num_layers=2, rng=0), "wide.safetensors")
+    gw.save(gw.LSTM(2, 3, rng=0), "one.safetensors")
+    shown = said(capsys, f"plot {line}", 2)
+    assert sentence in shown.splitlines()[-1]
+
+
 def test_every_picture_and_every_question_is_a_kind():
     pictures = {name for name in gw.plot.__all__ if name != "data"}
     assert {"gates", "states", "unit", "text", "saturation", "timescales", "contributions"} <= set(KINDS)
@@ -99,7 +162,7 @@ def test_every_picture_and_every_question_is_a_kind():
         ("x.csv -o g.gif", "the name of g.gif must end in .svg, .png, .pdf or .csv"),
         ("x.csv -o x.csv", "x.csv is the file that is read; give the output another name"),
         ("x.csv --layer 2", "there is no layer 2; this trace has layers 0 to 1"),
-        ("x.csv --sequence nile", "there is no sequence 'nile'; this trace has sequences 0 to 0"),
+        ("x.csv --sequence nile", "there is no sequence 'nile'; those of this trace have no names"),
         ("x.csv --steps 3", "--steps must be FIRST:STOP, as in --steps 0:100, not '3'"),
         ("x.csv --layer 0 --steps 9:", "a picture needs at least one step; this trace has none"),
         ("x.csv --layer 0 --kind text --text x.csv -o t.svg", "the text has 10 characters or tokens; this trace has 9"),

@@ -11,6 +11,7 @@ from importlib import import_module
 import cases
 import numpy as np
 import pytest
+from matplotlib import rcParams
 from planted import leaky_bucket
 
 import gatewise as gw
@@ -186,6 +187,13 @@ def test_pictures_of_a_page_share_no_id():
     assert all(ids)
     assert not ids[0] & ids[1]
     assert drawn(1) == drawn(1)
+
+
+def test_a_picture_leaves_the_settings_of_the_reader(monkeypatch):
+    monkeypatch.setitem(rcParams, "backend", "pdf")
+    before = dict(rcParams)
+    svg(lambda figure: figure.subplots(), "nothing")
+    assert dict(rcParams) == before
 
 
 def test_without_matplotlib_all_but_the_picture_is_shown(monkeypatch):

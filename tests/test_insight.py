@@ -12,6 +12,7 @@ from pairwise import pairs
 
 import gatewise as gw
 from gatewise import insight
+from gatewise.arrays import chunks
 from gatewise.examples import latch
 
 RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
@@ -291,3 +292,13 @@ def test_a_cell_that_many_steps_wrote_says_within_how_many_half_of_it_was_writte
         gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(np.ones((200, 1)), labels=days)[0]
     )
     assert "half was written in the last 14 steps (14 days)" in str(found)  # 0.95 ** 14 is below a half
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_chunks_hold_every_row_once_and_few_numbers(reverse):
+    for count, numbers, most in ((10, 3, 12), (10, 3, 2), (5, 0, 3), (7, 1, 100), (0, 4, 4)):
+        parts = list(chunks(count, numbers, most, reverse=reverse))
+        ordered = parts[::-1] if reverse else parts
+        assert [n for part in ordered for n in range(part.start, part.stop)] == list(range(count))
+        sizes = [part.stop - part.start for part in parts]
+        assert all(size == 1 or 0 < size * max(numbers, 1) <= most for size in sizes)

@@ -150,7 +150,7 @@ REFUSED = {
     "there is no unit 'a'": lambda t: gw.plot.unit(t, unit="a"),
     "units must name at least one unit": lambda t: gw.plot.states(t, units=[]),
     "there is no sequence 2": lambda t: gw.plot.states(t, sequence=2),
-    "there is no sequence 'basin 9'": lambda t: gw.plot.states(t, sequence="basin 9"),
+    "sequence must be one of basin 0, basin 1, not 'basin 9'": lambda t: gw.plot.states(t, sequence="basin 9"),
     "there is no feature 'wind'": lambda t: gw.plot.unit(t, features=["wind"]),
     "sort must be one of none, timescale, cluster, not 'size'": lambda t: gw.plot.gates(t, sort="size"),
     "quantity must be one of": lambda t: gw.plot.text(t, text="a", quantity="gate"),

@@ -15,6 +15,7 @@ from program import exit_code
 
 import gatewise as gw
 from gatewise.examples import latch
+from gatewise.plot.svg import INK
 from gatewise.reporting import build, pictures, questions
 from gatewise.reporting.questions import QUESTIONS
 
@@ -85,7 +86,7 @@ def test_a_page_asks_for_nothing_and_has_no_id_twice(drawn):
     assert not re.findall(r'(?:src|href)="(?!#|data:image/png;base64,)', text)
     assert "<script" not in text
     assert "http" not in re.sub(r'xmlns[:\w]*="[^"]*"|http-equiv', "", text)
-    assert pictures.INK not in text
+    assert INK not in text
     assert "font-family: '" not in text
 
 

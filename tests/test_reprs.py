@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.interop.found import Contents, Found, Part, Refused
 from gatewise.showing import counted, nth
 
 
@@ -80,6 +81,21 @@ def test_a_trace_on_file_is_not_read_for_its_repr(tmp_path):
     trace = gw.LSTM(4, 32, rng=0).trace(np.ones((100, 2, 4)), out=tmp_path / "trace")
     assert "(100, 2, 32)" in repr(trace[0])
     assert not re.search(r"\d\.\d", repr(trace[0]))
+
+
+def test_what_is_in_a_file_is_listed_by_name():
+    lstm = gw.LSTM(2, 3, rng=0)
+    parts = tuple(Part(f"part{n}", "linear layer", (2, 3), lambda: np.ones((2, 3))) for n in range(30))
+    refused = (Refused("gru", "it is none"),)
+    found = tuple(Found(f"lstm{n}", lstm, "as it is", "there") for n in range(7))
+    lines = repr(Contents("a\nb", "Format 1", found, parts, refused, calls=("os.system",))).splitlines()
+    assert lines[0] == "<Contents: a?b, Format 1"
+    assert lines[1:7:5] == [f"  lstm0: {lstm!r}", "  and 2 more LSTMs"]
+    assert lines[7].startswith("  other layers (30): 'part0', 'part1', ")
+    assert lines[8:] == ["  not to be read (1): 'gru'", "  called by unpickling (1): 'os.system'>"]
+    assert max(map(len, lines)) < 300
+    assert "0x" not in repr(parts[0])
+    assert repr(Contents("a", "Format 1")) == "<Contents: a, Format 1\n  it holds no weights>"
 
 
 @pytest.mark.parametrize(("count", "words"), [(0, "0 steps"), (1, "1 step"), (2, "2 steps"), (1_000, "1,000 steps")])

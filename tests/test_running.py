@@ -6,13 +6,16 @@ import io
 import wave
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from scipy.io import wavfile
 
 import gatewise as gw
 from gatewise.cli import running, sound
 from gatewise.cli.running import InputOptions
+from gatewise.interop import keras
 
 
 @pytest.fixture
@@ -157,6 +160,14 @@ def test_what_cannot_run_is_refused_in_a_sentence(here):
     np.savez("two.npz", a=np.ones((5, 3)), b=np.ones(3))
     wavfile.write("x.wav", 8000, samples().astype("f4"))
     Path("x.txt").write_text("1")
+    Path("column.csv").write_text("1\n2\n3\n")
+    keras.write(gw.LSTM(3, 4, num_layers=2, rng=0), "two.h5")
+    with h5py.File("two.h5") as model, h5py.File("weights.h5", "w") as alone:
+        weights = model["model_weights"]
+        for name in weights:
+            weights.copy(name, alone)
+        alone.attrs.update(weights.attrs)
+    save_file({"dense.weight": np.ones((2, 3), np.float32)}, "dense.safetensors")
     for call, words in (
         (lambda: run("lstm"), "lstm is a model: give the file of its input as well"),
         (lambda: run("lstm", "wide.npy"), "the input has 4 features"),
@@ -169,8 +180,15 @@ def test_what_cannot_run_is_refused_in_a_sentence(here):
         (lambda: run("lstm", "no.npy"), "no such file"),
         (lambda: run("lstm", "x.npy", name="other"), "no LSTM 'other'"),
         (lambda: run("lstm", "x.npy", input_of="model"), "does not hold how its model is computed"),
+        (lambda: run("lstm", "column.csv"), "the input has 1 feature, on the axes time, feature of its shape (3, 1)"),
+        (lambda: run("weights.h5"), "weights.h5 is a model: give the file of its input as well"),
+        (lambda: run("weights.h5", name="no"), "there is no LSTM 'no' in weights.h5; it has 'lstm', 'lstm_1'"),
+        (lambda: run("weights.h5", "x.npy"), "weights.h5 holds 2 LSTMs; name one of them: 'lstm', 'lstm_1'"),
+        (lambda: run("weights.h5", "wide.npy", name="lstm"), "the input has 4 features"),
+        (lambda: run("weights.h5", "x.npy", name="lstm", input_of="model"), "does not hold how its model is computed"),
+        (lambda: run("dense.safetensors"), "holds no LSTM that can be read"),
     ):
         with pytest.raises(gw.GatewiseError) as problem:
             call()
         assert words in str(problem.value)
-        assert "\n" not in str(problem.value)
+        assert not any(one in str(problem.value) for one in ("\n", "Keras cannot", "needs Keras"))

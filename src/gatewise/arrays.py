@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -262,10 +262,19 @@ def require_memory(elements: int, itemsize: int, what: str) -> None:
     needed = elements * itemsize
     available = None if needed < SMALL else available_memory()
     if available is not None and needed > available:
-        raise CapacityError(f"{what} would take {_bytes(needed)} of memory; {_bytes(available)} are available")
+        raise CapacityError(f"{what} would take {in_bytes(needed)} of memory; {in_bytes(available)} are available")
 
 
-def _bytes(count: float) -> str:
+def chunks(count: int, numbers: int, most: int, *, reverse: bool = False) -> Iterator[slice]:
+    """Go through `count` rows of `numbers` each in slices of at most `most` numbers, but of one row at least."""
+    size = max(1, most // max(numbers, 1))
+    starts = range(0, count, size)
+    for start in reversed(starts) if reverse else starts:
+        yield slice(start, min(start + size, count))
+
+
+def in_bytes(count: float) -> str:
+    """Return a number of bytes in words."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if count < 1024:
             return f"{count:.4g} {unit}"

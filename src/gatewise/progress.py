@@ -16,15 +16,17 @@ _shown: list[Progress] = []  # the bars on the terminal: there is only one at a 
 
 
 @contextmanager
-def working(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def working(what: str, total: int | None, expected: float = 0.0) -> Iterator[Callable[[int], None]]:
     """Show work on standard error, where that is a terminal and the work takes longer than `PATIENCE`.
 
     Parameters
     ----------
     what : str
         What is being done: "integrating gradients".
-    total : int
-        How many pieces it has.
+    total : int or None
+        How many pieces it has; None for one that does not tell how far it is.
+    expected : float
+        Seconds that it is expected to take: where they are longer than `PATIENCE`, it is shown from the beginning.
 
     Yields
     ------
@@ -35,6 +37,8 @@ def working(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: None
         return
     bar = _Bar(what, total)
+    if expected > PATIENCE:
+        bar.show()
     try:
         yield bar.advance
     finally:
@@ -44,7 +48,7 @@ def working(what: str, total: int) -> Iterator[Callable[[int], None]]:
 class _Bar:
     """One line of progress, which appears once the work has taken a while."""
 
-    def __init__(self, what: str, total: int) -> None:
+    def __init__(self, what: str, total: int | None) -> None:
         self.what, self.total, self.done, self.start = what, total, 0, time.monotonic()
         self.owner = False
         self.task: int | None = None
@@ -54,11 +58,14 @@ class _Bar:
         if self.task is None:
             if time.monotonic() - self.start < PATIENCE:
                 return
-            if not _shown:
-                _shown.append(_started())
-                self.owner = True
-            self.task = _shown[0].add_task(self.what, total=self.total)
+            self.show()
         _shown[0].update(self.task, completed=self.done)  # type: ignore[arg-type]
+
+    def show(self) -> None:
+        if not _shown:
+            _shown.append(_started())
+            self.owner = True
+        self.task = _shown[0].add_task(self.what, total=self.total)
 
     def close(self) -> None:
         if self.task is not None and _shown:
@@ -69,8 +76,9 @@ class _Bar:
 
 def _started() -> Progress:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TimeElapsedColumn
 
-    bars = Progress(console=Console(stderr=True), transient=True)
+    columns = *Progress.get_default_columns(), TimeElapsedColumn()
+    bars = Progress(*columns, console=Console(stderr=True), transient=True)
     bars.start()
     return bars

@@ -1,16 +1,16 @@
-"""What a run takes, said before it begins: memory and seconds; and that it goes on, while it does."""
+"""What work takes, said before it begins: memory and seconds."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 
 from gatewise.keep import Keep
 from gatewise.layers import LSTM
 
+LARGE = 64 * 2**20  # bytes from which on the size is said beforehand
+LONG = 10.0  # seconds from which on they are said, too
 RATE = 5e9  # additions and multiplications a second: what the native engine does on one core, about
 
 
@@ -33,25 +33,18 @@ def seconds(lstm: LSTM, time: int, batch: int) -> float:
     return time * batch * work / RATE
 
 
-def in_bytes(count: float) -> str:
-    """Return a number of bytes in words."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:,.1f} GiB"
+def foretell(what: str, about: float, size: float = 0) -> None:
+    """Say on standard error what work takes, where that is much.
 
-
-@contextmanager
-def waiting(expected: float, what: str) -> Iterator[None]:
-    """Show on a terminal that work is going on, and since when, where it takes more than about a second."""
-    if expected < 1 or not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(f"tracing {what}", total=None)
-        yield
+    Parameters
+    ----------
+    what : str
+        What it does, and what of `size`: "the run keeps 2 GiB of 100 steps".
+    about : float
+        Seconds.
+    size : float
+        Bytes.
+    """
+    if size > LARGE or about > LONG:
+        long = f", and takes about {about:,.0f} s" if about > 1 else ""
+        print(f"gatewise: {what}{long}", file=sys.stderr)

@@ -12,13 +12,13 @@ import numpy as np
 
 from gatewise.arrays import time_first
 from gatewise.cli import reading
-from gatewise.cli.inspect import counted
 from gatewise.errors import OptionError, ShapeError
 from gatewise.interop.found import Contents, Found
 from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network
+from gatewise.showing import counted
 from gatewise.storage import npz_names, read_npz
 
 _DATE = re.compile(r"\d{4}([-/])\d\d(\1\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?)?")
@@ -77,7 +77,7 @@ def fed(
     lstm = found.lstm
     names = reading.axes(axes, found.batch_first)
     column = source.suffix.lower() == ".csv" and given.values.shape[1] == 1
-    x, masking, tokens = features(contents, found, given.values[:, 0] if column else given.values, names)
+    x, masking, tokens = features(contents, found, given.values, names, column=column)
     batch = 1 if x.ndim == 2 else x.shape[1]
     counts = None if lengths is None else np.array(integers("lengths", lengths))
     if counts is not None and x.ndim == 2:
@@ -91,8 +91,12 @@ def fed(
     return Fed(x, start, options | {"lengths": counts, "labels": labels_of(given, lstm, len(x))}, tokens)
 
 
-def features(contents: Contents, found: Found, values: Any, names: tuple[str, ...]) -> Features:
+def features(
+    contents: Contents, found: Found, values: Any, names: tuple[str, ...], *, column: bool = False
+) -> Features:
     """Return an input as (time, batch, feature), or (time, feature) where it has no batch; embedded where it must be.
+
+    The only `column` of a table (time, 1) may hold what is embedded.
 
     Raises
     ------
@@ -103,7 +107,7 @@ def features(contents: Contents, found: Found, values: Any, names: tuple[str, ..
     """
     lstm, network = found.lstm, reading.network_of(contents, found)
     if network is not None and network.embedding is not None and not _are_features(values, lstm):
-        tokens = reading.integers("the input", values)
+        tokens = reading.integers("the input", values[:, 0] if column else values)
         if tokens.ndim > 1:
             tokens = time_first(tokens, [one for one in names if one != "feature"], "the input")
         return Features(network.embed(tokens)[0], _masking(network, tokens == network.masked), tokens)

@@ -15,6 +15,7 @@ from cyclopts import Group, Parameter
 from gatewise.activations import Activation
 from gatewise.cli import reading
 from gatewise.interop.found import Contents, Found
+from gatewise.showing import counted
 
 FILE = Group("The file", sort_key=1)
 WIDTH = 80
@@ -195,11 +196,6 @@ def _facts(found: Found) -> Iterator[tuple[str, str]]:
 
 def _variant(variant: Any) -> str:
     return ", ".join(f"{name}={value}" for name, value in variant.differences().items())
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number of things: 1 step, 2 steps."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def wrapped(text: str, first: str, rest: str) -> list[str]:

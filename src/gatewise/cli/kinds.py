@@ -10,7 +10,7 @@ from gatewise import insight, plot
 from gatewise.plot import data
 from gatewise.plot.ordering import ORDERS
 
-GIVEN = {"start", "stop", "values"}  # what a kind may need to be given beside the run
+GIVEN = {"after", "start", "stop", "values"}  # what a kind may need to be given beside the run
 
 _Kind = tuple[Callable[..., Any], Callable[..., Any] | None]
 

@@ -13,9 +13,10 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from gatewise import insight
+from gatewise.arrays import in_bytes
 from gatewise.cli import reading, running
 from gatewise.cli.choices import Direction, GateName
-from gatewise.cli.estimates import in_bytes
+from gatewise.cli.estimates import foretell
 from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.kinds import KINDS, Kind, Order, required
 from gatewise.cli.options import Integer, given
@@ -25,10 +26,14 @@ from gatewise.insight import Answer
 from gatewise.plot import saving, terminal
 from gatewise.plot.data import Gates
 from gatewise.progress import working
+from gatewise.showing import counted
 from gatewise.storage import beside, npz_names, read_text
 from gatewise.trace import Trace
 
 PICTURE = Group("The picture", sort_key=3)
+OPTIONS = {"start": "steps", "stop": "steps", "after": "with"}  # by the arguments that they give
+WORK = 4e8  # multiplications of an answer a second, about
+WRITTEN = 1e6  # numbers of a table a second, about
 PARAMETERS = {"at": "t", "target": "output"}  # by the names of the options
 ENDINGS = (*saving.FORMATS, "csv")
 
@@ -64,6 +69,9 @@ class PictureOptions:
     steps: Annotated[
         str | None, Parameter(help="Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0.")
     ] = None
+    every: Annotated[
+        Integer, Parameter(help="Cut the steps into blocks of so many, where each is a row of the answer (attention).")
+    ] = None
     at: Annotated[
         str | None,
         Parameter(
@@ -85,6 +93,9 @@ class PictureOptions:
         Path | None,
         Parameter(help="A file with the text that was read: a character, or else a line, for each step."),
     ] = None
+    tolerance: Annotated[
+        float | None, Parameter(help="How far apart two numbers may be that count as the same. Default: 0.")
+    ] = None
     values: Annotated[
         Path | None,
         Parameter(help="A .csv or .npy file with a number for each step: what a probe is to find in the states."),
@@ -103,6 +114,7 @@ def plot(
     name: Annotated[str | None, Parameter(group=FILE)] = None,
     settings: Settings = None,
     options: running.InputOptions | None = None,
+    other: Annotated[Path | None, Parameter(name="--with", group=PICTURE)] = None,
     picture: PictureOptions | None = None,
 ) -> None:
     """Draw what happens in a run of an LSTM, or answer a question about it.
@@ -123,6 +135,8 @@ def plot(
         The file to write: .svg, .png or .pdf for the picture, .csv for the numbers that it shows.
     name
         Which LSTM, if the file holds several.
+    other
+        With --kind change: another trace, or a model that runs over the same INPUT, as before and after a conversion.
     """
     from gatewise.render.text import clean
 
@@ -132,7 +146,7 @@ def plot(
             raise OptionError(
                 f"the name of {output} must end in {', '.join(f'.{one}' for one in ENDINGS[:-1])} or .csv"
             )
-        reading.require_other(output, file, input)
+        reading.require_other(output, file, input, other)
     _require_no_arrays(file, input)
     chosen = given(picture)
     data, draw = KINDS[kind]
@@ -140,15 +154,18 @@ def plot(
         raise OptionError(f"there is no picture of {kind}; -o NAME.csv writes its numbers")
     if output is None and kind != "gates" and not hasattr(insight, kind):
         raise OptionError(f"--kind {kind} needs --output: without it, gates are drawn in the terminal")
-    arguments = _arguments(kind, data, chosen)
+    arguments = _arguments(kind, data, chosen, other)
     drawn = {}
     if "steps" in chosen and draw is not None and "steps" in inspect.signature(draw).parameters:
         drawn = {"steps": _steps(chosen.pop("steps"))}
-    trace = running.run(file, input, options, name=name, settings=settings).trace
+    files = [file] if other is None else [file, other]
+    traces = [one.trace for one in running.runs(files, input, options, name=name, settings=settings)]
     with working("drawing", 3) as done:
-        subject = _subject(kind, data, trace, chosen)
+        subject, *others = _alike([_subject(kind, data, trace, chosen) for trace in traces])
+        arguments |= dict(zip(("after",), others, strict=False))
         if "text" in arguments and len(arguments["text"]) != len(subject):
             arguments["text"] = arguments["text"].splitlines()
+        _foretell_cost(kind, subject, arguments)
         record = data(subject, **arguments)
         done(1)
         if isinstance(record, Answer):
@@ -158,8 +175,10 @@ def plot(
                 terminal.show(record)
             return
         if draw is None or ending == "csv":
-            with beside(output) as temporary:
-                temporary.write_text(record.to_csv(), encoding="utf-8")
+            count = sum(len(column) for column in record.columns.values())
+            foretell(f"{output} gets {counted(count, 'number')}", count / WRITTEN)
+            with beside(output) as temporary, open(temporary, "w", encoding="utf-8", newline="") as table:
+                record.write_csv(table)
         else:
             saving.save(output, str(ending), partial(draw, record, **drawn))
         done(2)
@@ -178,12 +197,24 @@ def _require_no_arrays(file: Path, input: Path | None) -> None:
         )
 
 
+def _foretell_cost(kind: str, subject: Any, arguments: dict[str, Any]) -> None:
+    """Say what an answer takes that tells its cost beforehand."""
+    cost_of = getattr(insight, f"cost_of_{kind}", None)
+    if cost_of is not None:
+        taken = inspect.signature(cost_of).parameters
+        cost = cost_of(subject, **{name: value for name, value in arguments.items() if name in taken})
+        what = f"--kind {kind} over {counted(len(subject), 'step')} needs {in_bytes(cost.memory)} of memory"
+        foretell(what, cost.work / WORK, cost.memory)
+
+
 # What is drawn of it.
 
 
-def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any]) -> dict[str, Any]:
+def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any], other: Path | None) -> dict[str, Any]:
     """Return the arguments of a kind's record from the options that were given."""
     parameters = inspect.signature(data).parameters
+    if other is not None and "after" not in parameters:
+        raise OptionError(f"--with does not go with --kind {kind}")
     found: dict[str, Any] = {}
     for option, value in chosen.items():
         if option == "steps":
@@ -196,8 +227,8 @@ def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any]) -> d
         found[name] = READ[option](value) if option in READ else value
         if option == "values":  # a .csv file says what they are
             found |= _called(value)
-    for missing in required(data) - set(found):
-        raise OptionError(f"--kind {kind} needs --{missing if missing in READ else 'steps'}")
+    for missing in required(data) - set(found) - ({"after"} if other is not None else set()):
+        raise OptionError(f"--kind {kind} needs --{OPTIONS.get(missing, missing)}")
     return found
 
 
@@ -243,9 +274,18 @@ READ: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def _alike(subjects: list[Any]) -> list[Any]:
+    """Return runs that are of one kind as far as they can be: without the network, or of the only cell."""
+    if len({type(one) for one in subjects}) > 1:
+        subjects = [getattr(one, "lstm", one) for one in subjects]
+    if any(isinstance(one, Trace) for one in subjects):
+        return [one if isinstance(one, Trace) or len(one.cells()) > 1 else one[0] for one in subjects]
+    return subjects
+
+
 def _subject(kind: str, data: Callable[..., Any], trace: Any, chosen: dict[str, Any]) -> Any:
     """Return what a kind is of: the whole run, or the trace of one cell of it."""
-    parameters = inspect.signature(data).parameters
+    parameters = inspect.signature(data, eval_str=True).parameters
     whole = "LSTMTrace" in str(next(iter(parameters.values())).annotation)
     asked = {name: chosen[name] for name in ("layer", "direction") if name in chosen}
     if isinstance(trace, Trace):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from gatewise.cli import reading
+from gatewise.cli.estimates import foretell
 from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.running import InputFile, InputOptions, run
 from gatewise.cli.usage import flowing
@@ -21,7 +21,6 @@ from gatewise.showing import counted
 from gatewise.trace import Trace
 
 ASKED = Group("What is asked", sort_key=3)
-LONG = 10.0  # seconds from which on it is said that the page takes a while
 RATE = 2.5e5  # units of all steps a second that are reported on, about
 
 
@@ -79,9 +78,8 @@ def report(
     trace = made.trace.lstm if isinstance(made.trace, NetworkTrace) else made.trace
     units = sum(cell.parameters.hidden_size for cell in _cells(trace))
     about = trace.num_steps * trace.batch_size * units / RATE
-    if about > LONG:
-        what = f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
-        print(f"gatewise: a report on {what} takes about {about:.0f} s", file=sys.stderr)
+    what = f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
+    foretell(f"the report is on {what}", about)
     source = file.name if input is None else f"{file.name} on {input.name}"
     # The file is opened before the work, so that one that cannot be written is known before it.
     with nullcontext() if output is None else beside(output) as temporary:

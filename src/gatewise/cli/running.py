@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from cyclopts import Group, Parameter
 
-from gatewise.arrays import numbers
+from gatewise.arrays import in_bytes, numbers
 from gatewise.cli import feeding, reading, sound
-from gatewise.cli.estimates import bytes_kept, in_bytes, seconds, waiting
+from gatewise.cli.estimates import bytes_kept, foretell, seconds
 from gatewise.cli.whole_model import WholeModel, joined, runnable, whole_model
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError
 from gatewise.interop.found import Contents, Found, listed
@@ -21,13 +21,12 @@ from gatewise.keep import EVERYTHING
 from gatewise.labels import Labels
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
+from gatewise.progress import working
 from gatewise.showing import counted
 from gatewise.storage import npz_names, read_npz, readable
 from gatewise.trace import Trace
 
 INPUT = Group("The input", sort_key=2)
-LARGE = 64 * 2**20  # bytes from which on the size is said beforehand
-LONG = 10.0  # seconds from which on they are said, too
 InputFile = Annotated[
     Path | None,
     Parameter(
@@ -122,19 +121,31 @@ def run(
     name: str | None = None,
     settings: list[str] | None = None,
 ) -> Run:
-    """Return the run that a model makes over an input, or the one whose trace is on file.
+    """Return the run that a model makes over an input, or the one whose trace is on file: see `runs`."""
+    return runs([file], input, options, name=name, settings=settings)[0]
+
+
+def runs(
+    files: Sequence[Path],
+    input: Path | None,
+    options: InputOptions | None = None,
+    *,
+    name: str | None = None,
+    settings: list[str] | None = None,
+) -> list[Run]:
+    """Return the run of each file: the one whose trace it holds, or the one that its model makes over the input.
 
     Parameters
     ----------
-    file : path
-        Of a model, or of a trace of gatewise's own.
+    files : sequence of path
+        Of models, or of traces of gatewise's own.
     input : path or None
-        None for a trace.
+        Of all models; None where all are traces.
     options : InputOptions, optional
     name : str, optional
-        Which LSTM, if the file holds several.
+        Which LSTM, if a file holds several; a file that holds none of that name may hold a single one.
     settings : list of str, optional
-        What the file leaves out, as NAME=VALUE.
+        What the files of models leave out, as NAME=VALUE.
 
     Raises
     ------
@@ -142,15 +153,25 @@ def run(
         If a file cannot be read, or the input fits neither the LSTM nor the model.
     """
     options = options or InputOptions()
-    contents = reading.inspected(file, settings)
-    if (trace := _trace_in(contents)) is not None:
-        if input is not None or any(vars(options).values()) or name is not None:
-            extra = "an input" if input is not None else "options of an input" if name is None else "--name"
-            raise OptionError(f"{file} holds a trace, which is a run already: {extra} does not go with it")
-        return Run(trace, file.name)
+    held = [reading.inspected(file, settings) for file in files]
+    traces = [_trace_in(contents) for contents in held]
+    if None not in traces and (input is not None or any(vars(options).values()) or name is not None):
+        extra = "an input" if input is not None else "options of an input" if name is None else "--name"
+        raise OptionError(f"{files[0]} holds a trace, which is a run already: {extra} does not go with it")
+    named = [any(one.name == name for one in contents.found) for contents in held]
+    return [
+        _run(file, contents, input, options, name if has or not any(named) else None)
+        if trace is None
+        else Run(trace, file.name)
+        for file, contents, trace, has in zip(files, held, traces, named, strict=True)
+    ]
+
+
+def _run(file: Path, contents: Contents, input: Path | None, options: InputOptions, name: str | None) -> Run:
+    """Return the run of a model over an input."""
+    found, several = _picked(contents, name)
     if input is None:
         raise OptionError(f"{file} is a model: give the file of its input as well")
-    found, several = _picked(contents, name)
     if found is not None:
         _require_finite(found, file)
     given = _numbers(input, options)
@@ -260,7 +281,7 @@ def _model(
     except (MissingExtraError, FileError) as problem:
         if fits:
             return None
-        raise type(problem)(f"{why}; {problem}" if why else str(problem)) from None
+        raise type(problem)(f"{why}; and the whole model cannot run: {problem}" if why else str(problem)) from None
     if given.one is None:
         named = given.several is not None and any(one.name in given.several for one in model.inputs)
         return model if named else None
@@ -284,10 +305,8 @@ def _of_lstm(contents: Contents, found: Found, fed: feeding.Fed, input: Path) ->
     lstm, network = found.lstm, reading.network_of(contents, found)
     steps = len(fed.x)
     kept, about = bytes_kept(lstm, EVERYTHING, steps, fed.batch, on_file=False), seconds(lstm, steps, fed.batch)
-    if kept > LARGE or about > LONG:
-        long = f", and takes about {about:.0f} s" if about > 1 else ""
-        print(f"gatewise: the run keeps {in_bytes(kept)} of {counted(steps, 'step')}{long}", file=sys.stderr)
-    with waiting(about, f"{counted(steps, 'step')}, {in_bytes(kept)}"):
+    foretell(f"the run keeps {in_bytes(kept)} of {counted(steps, 'step')}", about, kept)
+    with working(f"tracing {counted(steps, 'step')}, {in_bytes(kept)}", None, about):
         if network is None:
             trace: NetworkTrace | LSTMTrace = lstm.trace(fed.x, fed.start, **fed.options)
         elif network.embedding is None or fed.tokens is not None:

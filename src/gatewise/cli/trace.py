@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,19 +9,20 @@ from typing import Annotated, Any
 import numpy as np
 from cyclopts import Group, Parameter
 
+from gatewise.arrays import in_bytes
 from gatewise.cli import feeding, reading
-from gatewise.cli.estimates import bytes_kept, in_bytes, seconds, waiting
-from gatewise.cli.inspect import FILE, ModelFile, Settings, counted
+from gatewise.cli.estimates import bytes_kept, foretell, seconds
+from gatewise.cli.inspect import FILE, ModelFile, Settings
 from gatewise.cli.options import Count
 from gatewise.errors import OptionError
 from gatewise.keep import QUANTITIES, Keep
 from gatewise.lstm_trace import LSTMTrace
+from gatewise.progress import working
+from gatewise.showing import counted
 from gatewise.storage import beside
 
 INPUT = Group("The input", sort_key=2)
 KEPT = Group("What is kept", sort_key=3)
-LARGE = 64 * 2**20  # bytes from which on the size is said beforehand
-LONG = 10.0  # seconds from which on they are said, too
 
 
 def trace(
@@ -104,11 +104,9 @@ def trace(
     on_file = output.suffix.lower() == ".safetensors"
     kept = bytes_kept(lstm, keeping, len(x), batch, on_file=on_file)
     about = seconds(lstm, len(x), batch)
-    if kept > LARGE or about > LONG:
-        where = f", which are written to {output} as the run goes" if on_file else ""
-        long = f", and takes about {about:.0f} s" if about > 1 else ""
-        print(f"gatewise: this keeps {in_bytes(kept)} of {len(x):,} steps{where}{long}", file=sys.stderr)
-    with waiting(about, f"{len(x):,} steps, {in_bytes(kept)}"):
+    where = f", which are written to {output} as the run goes" if on_file else ""
+    foretell(f"this keeps {in_bytes(kept)} of {counted(len(x), 'step')}{where}", about, kept)
+    with working(f"tracing {counted(len(x), 'step')}, {in_bytes(kept)}", None, about):
         if on_file:
             made = lstm.trace(x, start, out=output, **options)
         else:

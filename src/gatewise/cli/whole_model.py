@@ -183,8 +183,10 @@ def _scripted(model: Any, named: Mapping[str, Any], by_row: bool) -> tuple[Captu
 
 
 def runnable(contents: Contents) -> bool:
-    """Whether a file of this format holds how its model is computed."""
-    return contents.format == "TorchScript" or reader_of(contents.path)[0] in ("onnx", "keras")
+    """Whether a file holds how its model is computed, in a form that its framework runs."""
+    if contents.format == "TorchScript":
+        return True
+    return reader_of(contents.path)[0] in ("onnx", "keras") and not contents.format.endswith("weights alone")
 
 
 def whole_model(contents: Contents) -> WholeModel:
@@ -199,17 +201,15 @@ def whole_model(contents: Contents) -> WholeModel:
     FileError
         If the framework cannot load it.
     """
+    if not runnable(contents):
+        raise OptionError(
+            f"{contents.path} ({contents.format}) does not hold how its model is computed, so only its LSTM can run:"
+            " give the input of the LSTM, or export the model to ONNX or TorchScript"
+        )
     reader, path = reader_of(contents.path)
     if reader == "onnx":
         return WholeModel("onnxruntime", path, _of_onnx(path), contents)
-    if reader == "keras":
-        return _of_keras(path, contents)
-    if contents.format == "TorchScript":
-        return _of_torchscript(path, contents)
-    raise OptionError(
-        f"{contents.path} ({contents.format}) does not hold how its model is computed, so only its LSTM can run: give"
-        " the input of the LSTM, or export the model to ONNX or TorchScript"
-    )
+    return _of_keras(path, contents) if reader == "keras" else _of_torchscript(path, contents)
 
 
 def _of_onnx(path: Path) -> tuple[Input, ...]:

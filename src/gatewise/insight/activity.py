@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, chunks
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
-from gatewise.insight.retention import of_one_cell
+from gatewise.insight.retention import of_one_cell, valid_steps
 from gatewise.trace import Trace
 
 CHUNK = 1 << 22  # numbers that are held in float64 at a time
@@ -67,10 +67,9 @@ def activity(trace: Trace) -> Activity:
     The hidden state of the one unit has a standard deviation of 0.26.
     """
     states = of_one_cell(trace).unprojected_state
-    valid = None if trace.valid is None else trace.valid[:: trace.keep.every]
-    each = max(1, CHUNK // max(1, states.shape[1] * states.shape[2]))
+    valid = valid_steps(trace)
     count, total, squares = 0, np.zeros(states.shape[2]), np.zeros(states.shape[2])
-    parts = [slice(first, first + each) for first in range(0, len(states), each)]
+    parts = list(chunks(len(states), states.shape[1] * states.shape[2], CHUNK))
 
     def of(part: slice) -> Array:
         rows = states[part].astype(np.float64)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array, Mask, chunks
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.integrated import integrated_gradients, scaled
@@ -223,12 +223,11 @@ def _contextual_decomposition(aim: Target) -> Attribution:
         seen[: min(aim.places.values())] = False
     choices = [-1, *np.flatnonzero(seen).tolist()]  # the initial states first
     parts, off = np.zeros(len(choices)), 0.0
-    each = together(aim)
     with working("decomposing", len(choices)) as done:
-        for first in range(0, len(choices), each):
-            some = np.array(choices[first : first + each])
+        for piece in chunks(len(choices), 1, together(aim)):
+            some = np.array(choices[piece])
             pair = decomposed(aim, Phrases(some[:, None] == np.arange(steps), some == -1))
-            parts[first : first + len(some)] = pair.phrase
+            parts[piece] = pair.phrase
             sizes = np.abs(pair.phrase) + np.abs(pair.rest) + abs(aim.value)
             off = max(off, float(np.max(np.abs(pair.phrase + pair.rest - aim.value) / np.where(sizes > 0, sizes, 1))))
             done(len(some))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, index, numbers, size
+from gatewise.arrays import Array, chunks, index, numbers, size
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.target import Target
-from gatewise.insight.through import NUMBERS, CellRun, States, back_through, chunks
+from gatewise.insight.through import NUMBERS, CellRun, States, back_through
 from gatewise.layers import LSTM
 from gatewise.layers.backward import gradients_of
 from gatewise.layers.merging import merge, shown
@@ -53,7 +51,7 @@ class IntegratedRun:
         self.hidden: Array = np.empty((len(x), batch, p.recurrent_size), p.dtype)
         scale = along[:, None].astype(p.dtype)
         state = State(*(scale * part for part in cell.initial))
-        self.parts = list(chunks(len(x), 6 * batch * p.hidden_size, reverse=not self.forward))
+        self.parts = list(chunks(len(x), 6 * batch * p.hidden_size, NUMBERS, reverse=not self.forward))
         self.states = [state]  # before each part
         for part in self.parts:
             trace = self._trace(part, self.states[-1], "hidden_state")
@@ -131,7 +129,6 @@ def integrated_gradients(
     x, start = target.x, baseline_of(target, baseline)
     dtype = target.first.parameters.dtype
     widest = max(6 * cell.parameters.hidden_size for cell in target.lstm.cells().values())
-    together = max(1, NUMBERS // (len(x) * widest))
     total, states = np.zeros_like(x), _zeros(target)
 
     def inputs(along: Array) -> Array:
@@ -141,15 +138,15 @@ def integrated_gradients(
     with working("integrating gradients", points + 1) as done:
         at_baseline = float(value_of(target, runs_of(target, inputs(np.zeros(1)), np.zeros(1)))[0])
         done(1)
-        for first, stop in pairwise([*range(0, points, together), points]):
-            along, counts = places[first:stop], weights[first:stop]
+        for part in chunks(points, len(x) * widest, NUMBERS):
+            along, counts = places[part], weights[part]
             dx, dstates = back_through(target, runs_of(target, inputs(along), along), target.weight)
             total += _summed(dx, counts)
             for row, found in zip(states, dstates, strict=True):
                 for one, gradient in zip(row, found, strict=True):
                     one.h[...] += counts @ gradient.h
                     one.c[...] += counts @ gradient.c
-            done(stop - first)
+            done(part.stop - part.start)
     return (x - start) * total, scaled(target, states), at_baseline
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from gatewise import adjoints
-from gatewise.arrays import Array, quiet
+from gatewise.arrays import Array, chunks, quiet
 from gatewise.engine import choose
 from gatewise.gradients import Gradients
 from gatewise.labels import NO_LABELS
@@ -259,8 +259,7 @@ def of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> Mo
     """
     parameters = {key: in_float64(cell) for key, cell in trace.cells().items()}
     widest = 2 * max(max(p.recurrent_size, p.input_size) for p in parameters.values())
-    group = max(1, BETWEEN // (trace.num_steps * widest))
-    parts = [slice(first, first + group) for first in range(0, len(rows), group)]
+    parts = list(chunks(len(rows), trace.num_steps * widest, BETWEEN))
     inputs, (combined, terms) = np.zeros(trace.num_steps), np.zeros((2, trace.num_steps, _input_size(trace, 0)))
 
     def back(key: tuple[int, str], piece: Trace, dhidden: Array, end: State) -> Gradients:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, index, size
+from gatewise.arrays import Array, Mask, chunks, index, size
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, times_of
-from gatewise.insight.retention import of_one_cell
+from gatewise.insight.retention import of_one_cell, valid_steps
 from gatewise.progress import working
 from gatewise.trace import Trace
 
@@ -144,7 +144,7 @@ to 18.
     if isinstance(least, bool) or not isinstance(least, (int, float, np.number)) or not 0 < least <= 1:
         raise OptionError(f"least must be a share of the units above 0 and at most 1, not {least!r}")
     size("most", most)
-    valid = None if trace.valid is None else trace.valid[:: trace.keep.every]
+    valid = valid_steps(trace)
     if valid is not None and not valid[start:stop, sequence].all():
         raise OptionError(f"steps {start} to {stop - 1} of sequence {sequence} are not all valid")
     states = trace.quantity(quantity)
@@ -200,9 +200,7 @@ def _on(
     """Return whether each unit is on (time, batch, units / 8), eight to a byte."""
     steps, batch, hidden = states.shape
     packed = np.zeros((steps, batch, -(-len(units) // 8)), np.uint8)
-    together = max(1, NUMBERS // max(1, batch * hidden))
-    for first in range(0, steps, together):
-        part = slice(first, first + together)
+    for part in chunks(steps, batch * hidden, NUMBERS):
         on = states[part][..., units] >= threshold
         if valid is not None:
             on &= valid[part, :, None]

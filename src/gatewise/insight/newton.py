@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, chunks
 from gatewise.insight.jacobians import identity, rows_back
 from gatewise.layers import LSTM
 from gatewise.progress import working
@@ -47,12 +47,11 @@ class Search:
     def jacobians(self, rows: Array) -> Array:
         """Return ∂F/∂s of each state (state, recurrent + hidden, recurrent + hidden)."""
         count = rows.shape[1]
-        each = max(1, NUMBERS // (8 * count * self.p.hidden_size))
         found = np.empty((len(rows), count, count))
-        for first in range(0, len(rows), each):
-            some = rows[first : first + each]
+        for part in chunks(len(rows), 8 * count * self.p.hidden_size, NUMBERS):
+            some = rows[part]
             back = rows_back(self.step(some), self.p, identity(self.p, len(some)))
-            found[first : first + each] = np.concatenate(back.state, axis=1).reshape(-1, count, count)
+            found[part] = np.concatenate(back.state, axis=1).reshape(-1, count, count)
         return found
 
     def newton(self, rows: Array) -> tuple[Array, Array]:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array, Mask, chunks
 from gatewise.equations import Moment
 from gatewise.gates import PEEPHOLES
 from gatewise.insight.target import Target
-from gatewise.insight.through import NUMBERS, chunks
+from gatewise.insight.through import NUMBERS
 from gatewise.layers.merging import merge, shown
 from gatewise.trace import Trace
 
@@ -81,7 +81,7 @@ def run_cell(trace: Trace, x: Pair | None, phrases: Phrases, at: int | None = No
         for part in (one[0].astype(np.float64) for one in run.initial)
     ]
     on = np.ones(len(run), bool) if run.valid is None else run.valid[:, 0]
-    for part in chunks(len(run), 20 * trace.final.c.size, reverse=not forward):
+    for part in chunks(len(run), 20 * trace.final.c.size, NUMBERS, reverse=not forward):
         here = run[part]
         places = np.cumsum(on[part]) - 1
         cell = DecomposedSteps(here.moment((np.flatnonzero(on[part]), 0)))

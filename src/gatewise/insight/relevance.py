@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array, Mask, chunks
 from gatewise.equations import Moment
 from gatewise.errors import OptionError
 from gatewise.insight.target import Target
-from gatewise.insight.through import States, back_through, chunks
+from gatewise.insight.through import NUMBERS, States, back_through
 from gatewise.layers.merging import unmerge
 from gatewise.progress import working
 from gatewise.step import State
@@ -70,7 +70,7 @@ class RelevanceRun:
         state = State(*(np.zeros(part.shape[1]) for part in trace.final))
         found = np.zeros((len(trace), trace.parameters.input_size))
         on = np.ones(len(trace), bool) if trace.valid is None else trace.valid[:, 0]
-        for part in chunks(len(trace), 20 * trace.final.c.size, reverse=forward):
+        for part in chunks(len(trace), 20 * trace.final.c.size, NUMBERS, reverse=forward):
             state = self._chunk(part, on, dhidden[:, 0], found, state)
             self.done(part.stop - part.start)
         return found[:, None], State(state.h[None], state.c[None])

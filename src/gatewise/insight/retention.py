@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array, Mask, chunks
 from gatewise.errors import OptionError
 from gatewise.progress import working
 from gatewise.trace import Trace
@@ -41,12 +41,10 @@ def finite(what: str, value: object) -> float:
 
 def pieces(what: str, count: int, numbers: int) -> Iterator[slice]:
     """Go through `count` steps in slices of at most `PIECE` numbers, `numbers` to a step, and show how far it is."""
-    size = max(1, PIECE // max(numbers, 1))
     with working(what, count) as done:
-        for first in range(0, count, size):
-            stop = min(first + size, count)
-            yield slice(first, stop)
-            done(stop - first)
+        for piece in chunks(count, numbers, PIECE):
+            yield piece
+            done(piece.stop - piece.start)
 
 
 def valid_steps(trace: Trace, when: Any = WHOLE, which: Any = WHOLE) -> Mask | None:

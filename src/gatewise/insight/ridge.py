@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array, Mask, chunks
 
 ROWS = 1 << 14  # how many are looked at together
 PENALTIES = 10.0 ** np.arange(-8, 2)  # of states with variance 1, beside the mean squared error
@@ -120,13 +120,11 @@ class Rows:
 
     def chunks(self, done: Any) -> Iterator[tuple[Any, npt.NDArray[np.intp], Array]]:
         """Go through the rows in time: their places (time, batch), their sequences, their states."""
-        together = max(1, ROWS // max(1, self.usable.shape[1]))
-        for start in range(0, len(self.usable), together):
-            steps = slice(start, start + together)
+        for steps in chunks(len(self.usable), self.usable.shape[1], ROWS):
             on = self.usable[steps]
             time, sequence = np.nonzero(on)
             states = self.states[steps][on].astype(np.float64) - self.reference
-            yield (time + start, sequence), sequence, states
+            yield (time + steps.start, sequence), sequence, states
             done(len(on))
 
     def summed(self, folded: npt.NDArray[np.intp], done: Any) -> Sums:

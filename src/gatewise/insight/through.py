@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array, Mask, chunks
 from gatewise.insight.target import Target
 from gatewise.layers.backward import gradients_of
 from gatewise.layers.merging import shown, unmerge, unshown
@@ -80,14 +80,6 @@ def _wide(array: Array) -> Array:
     return array.astype(np.float64)
 
 
-def chunks(steps: int, numbers: int, *, reverse: bool) -> Iterator[slice]:
-    """Go through the steps in slices of at most `NUMBERS` numbers, of which each step has `numbers`."""
-    size = max(1, NUMBERS // max(numbers, 1))
-    starts = range(0, steps, size)
-    for start in reversed(starts) if reverse else starts:
-        yield slice(start, min(start + size, steps))
-
-
 class GradientRun:
     """A run that was traced, through which gradients are passed back."""
 
@@ -99,7 +91,7 @@ class GradientRun:
         """Return the gradients with respect to the input and the initial state."""
         trace, end = self.trace, State(*map(np.zeros_like, self.trace.final))
         dx = np.empty((len(trace), trace.batch_size, trace.parameters.input_size))
-        for part in chunks(len(trace), 6 * trace.final.c.size, reverse=trace.direction == "forward"):
+        for part in chunks(len(trace), 6 * trace.final.c.size, NUMBERS, reverse=trace.direction == "forward"):
             found = gradients_of(trace[part], dhidden[part], end, None)
             dx[part], end = found.x, found.state
             self.done(part.stop - part.start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from gatewise.errors import FileError, OptionError, WeightsWarning, shown
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
-from gatewise.showing import inline
+from gatewise.showing import brief, counted, inline
 
 LINE = 500  # characters of a note, a reason or a place
 
@@ -67,12 +67,12 @@ class GraphNames:
     y_batch_first: bool = False
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            given = getattr(self, field.name)
+        for name in (one.name for one in fields(self)):
+            given = getattr(self, name)
             if isinstance(given, str):
-                object.__setattr__(self, field.name, shown(given))
+                object.__setattr__(self, name, shown(given))
             elif isinstance(given, tuple):
-                object.__setattr__(self, field.name, tuple(one if one is None else shown(one) for one in given))
+                object.__setattr__(self, name, tuple(one if one is None else shown(one) for one in given))
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,8 +168,8 @@ class Part:
     name: str
     kind: str
     shape: tuple[int, ...]
-    weight: Callable[[], Array] | None = None
-    bias: Callable[[], Array] | None = None
+    weight: Callable[[], Array] | None = field(default=None, repr=False)
+    bias: Callable[[], Array] | None = field(default=None, repr=False)
     activation: Activation | str | None = None
 
     def __post_init__(self) -> None:
@@ -194,7 +194,7 @@ class Refused:
         _print_safely(self, "name", "reason")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Contents:
     """What is in a file.
 
@@ -230,6 +230,19 @@ class Contents:
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")
         object.__setattr__(self, "calls", tuple(map(shown, self.calls)))
+
+    def __repr__(self) -> str:
+        lines = [f"{one.name}: {one.lstm!r}" for one in self.found[:5]]
+        if (more := len(self.found) - len(lines)) > 0:
+            lines.append(f"and {counted(more, 'more LSTM')}")
+        for what, names in (
+            ("other layers", [one.name for one in self.parts]),
+            ("not to be read", [one.name for one in self.refused]),
+            ("called by unpickling", self.calls),
+        ):
+            if names:
+                lines.append(f"{what} ({len(names):,}): {listed(names)}")
+        return brief(f"Contents: {shown(self.path, LINE)}, {self.format}", dict.fromkeys(lines or [self.holds]))
 
     def _repr_html_(self) -> str:
         return inline(self)

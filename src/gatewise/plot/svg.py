@@ -10,44 +10,67 @@ from hashlib import sha256
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from gatewise.errors import shown
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
 
 INK = "#010203"  # stands for the reader's text colour; no picture has it
 WIDTH = 7.0  # inches
+VISIBLE = 0.38  # how light a line must be to be seen on a dark ground
+LABEL = 2000  # characters of what a reader is told who does not see a picture
 SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text
-    "path.simplify_threshold": 1.0,  # of a pixel: a line of thousands of points becomes small
-    "font.size": 9,
-    "axes.titlesize": 10,
+    "svg.hashsalt": "gatewise",
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
+    **dict.fromkeys(
+        (
+            *("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "hatch.color"),
+            *("lines.color", "patch.edgecolor", "grid.color", "legend.edgecolor", "boxplot.flierprops.color"),
+        ),
+        INK,
+    ),
+}
+SMALL: dict[str, Any] = {
+    "path.simplify_threshold": 1.0,  # of a pixel: a line of thousands of points becomes small
+    "font.size": 9,
+    "axes.titlesize": 10,
     "legend.framealpha": 0,
 }
-INKED = (
-    *("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "patch.edgecolor"),
-    *("lines.color", "hatch.color", "legend.edgecolor", "grid.color"),
-)
-THEMED = {colour.light: colour.css for colour in PALETTE.values() if colour.light != colour.dark}
-UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # which XML does not allow
-TAG = re.compile(r"<[^>]+>")
-NUMBER = re.compile(r"-?\d+\.\d{2,}")
-TARGET = re.compile(r'(?:url\(#|href="#)([^)"]+)')
+_THEMED = {colour.light: colour.css for colour in PALETTE.values() if colour.light != colour.dark} | {
+    INK: "currentColor"
+}
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # which XML does not allow
+_TAG = re.compile(r"<[^>]*>")
+_REFERENCE = re.compile(r'(?:(?<=url\(#)|(?<=href="#))([^)"]+)')
 
 
-def svg(draw: Callable[[Any], Any], sentence: str, key: str | None = None, dpi: int = 100) -> str:
+def svg(
+    draw: Callable[[Any], Any],
+    sentence: str,
+    key: str | None = None,
+    *,
+    size: tuple[float, float] | None = None,
+    settings: dict[str, Any] = SMALL,
+    dpi: int = 100,
+) -> str:
     """Return a picture as an element of a page.
 
     Parameters
     ----------
     draw : callable
-        Draws on a Figure, and returns its Axes, or an array of them.
+        Draws on the Figure that it is given.
     sentence : str
         Its alternative text.
     key : str, optional
         What its ids begin with, which must differ from picture to picture of a page; by default a hash of the picture.
+    size : (float, float), optional
+        Width and height in inches; by default as high as it has rows of panels.
+    settings : dict
+        Of matplotlib, in addition to its defaults and `SETTINGS`.
     dpi : int
         Pixels to an inch, into which long runs are reduced: with fewer, the picture takes fewer bytes.
 
@@ -59,51 +82,68 @@ def svg(draw: Callable[[Any], Any], sentence: str, key: str | None = None, dpi: 
     matplotlib = drawing.library()
     from matplotlib.figure import Figure
 
-    inked = dict.fromkeys(INKED, INK)
+    defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
     with (
         warnings.catch_warnings(),
-        matplotlib.rc_context(
-            {**matplotlib.rcParamsDefault, **SETTINGS, **inked, "svg.hashsalt": "gatewise", "figure.dpi": dpi}
-        ),
+        matplotlib.rc_context(defaults | SETTINGS | settings | {"figure.dpi": dpi}),
     ):
         warnings.filterwarnings("ignore", "Glyph ", UserWarning)  # the reader's own fonts may have it
-        figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+        figure = Figure(figsize=size or (WIDTH, 2.8), layout="constrained")
         draw(figure)
-        place = figure.axes[0].get_subplotspec()
-        rows = 1 if place is None else place.get_geometry()[0]
-        figure.set_size_inches(WIDTH, 2.8 if rows == 1 else 1 + 1.5 * rows)
+        specs = [ax.get_subplotspec() for ax in figure.axes]
+        rows = len({spec.rowspan.start for spec in specs if spec is not None})
+        if size is None and rows > 1:
+            figure.set_size_inches(WIDTH, 1 + 1.5 * rows)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _element(out.getvalue(), sentence, key)
 
 
 def _element(document: str, sentence: str, key: str | None) -> str:
-    """Return the element of a document of SVG, without what only a file needs."""
-    start = document.index("<svg")
-    head, body = document[start:].split(">", 1)
+    """Return the element of a document of SVG: in the page's ink and font, with ids of its own."""
+    head, body = document[document.index("<svg") : document.rindex("</svg>")].split(">", 1)
     body = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
-    body = UNPRINTABLE.sub("?", body)
+    body = _UNPRINTABLE.sub("?", body)
     key = f"g{sha256(body.encode()).hexdigest()[:8]}" if key is None else key
-    tags = "".join(TAG.findall(body))
-    ids = {target: f"{key}-{number}" for number, target in enumerate(dict.fromkeys(TARGET.findall(tags)))}
-
-    def renamed(found: re.Match[str]) -> str:
-        return f' id="{ids[found[1]]}"' if found[1] in ids else ""
-
-    def rewritten(found: re.Match[str]) -> str:
-        tag = re.sub(r'\s+id="([^"]*)"', renamed, found[0])
-        tag = tag.replace("xlink:href", "href")
-        tag = TARGET.sub(lambda one: one[0].replace(one[1], ids[one[1]]), tag)
-        if "base64," in tag:
-            return re.sub(r"\n", "", tag)
-        tag = NUMBER.sub(lambda number: f"{float(number[0]):.1f}", " ".join(tag.split()))
-        tag = re.sub(r"#[0-9a-f]{6}\b", lambda one: THEMED.get(one[0], one[0]), tag.replace(INK, "currentColor"))
-        return re.sub(r"font-family: [^;\"]*;? ?|(font: [^;\"]*?px) [^;\"]*", r"\1", tag)
-
+    called = _REFERENCE.findall("".join(_TAG.findall(body)))
+    ids = {name: f"{key}-{place}" for place, name in enumerate(dict.fromkeys(called))}
+    parts = re.split(f"({_TAG.pattern})", body)  # what lies between the tags is text, and stays as it is
+    body = "".join(_tag(part, ids) if place % 2 else part.strip("\n ") for place, part in enumerate(parts))
+    body = body.replace("<defs></defs>", "").replace("<defs/>", "")
     box = re.search(r'viewBox="([^"]+)"', head)
     _, _, width, height = box[1].split() if box else ("0", "0", "504", "202")
-    body = re.sub(r">\s+<", "><", TAG.sub(rewritten, body))
     return (
-        f'<svg role="img" aria-label="{escape(shown(sentence, 500))}" width="{float(width):.0f}"'
-        f' height="{float(height):.0f}" viewBox="0 0 {width} {height}">{body}'
-    ).rstrip()
+        f'<svg role="img" aria-label="{escape(shown(sentence, LABEL))}" width="{float(width):.0f}"'
+        f' height="{float(height):.0f}" viewBox="0 0 {width} {height}">{body}</svg>'
+    )
+
+
+def _tag(tag: str, ids: dict[str, str]) -> str:
+    """Return a tag of a document as it is in a page."""
+    tag = re.sub(r'\s+id="([^"]*)"', lambda its: f' id="{ids[its[1]]}"' if its[1] in ids else "", tag)
+    tag = _REFERENCE.sub(lambda its: ids[its[1]], tag)
+    tag = tag.replace("xlink:href", "href")  # as SVG has it since its second edition, and HTML
+    tag = re.sub(r"font-family: [^;\"]*(; )?", "", tag)
+    tag = re.sub(r"font: [^;\"]*?([\d.]+px) [^;\"]*", r"font-size: \1", tag)  # as older versions of matplotlib have it
+    thin = "fill: none" in tag or tag.startswith("<use")
+    tag = re.sub(r"#[0-9a-f]{6}\b", lambda its: _adapted(its[0], thin=thin), tag)
+    tag = re.sub(r'(?<= d=")[^"]*', lambda its: _shorter(its[0]), tag)
+    return re.sub(r"\s*\n\s*", "" if "base64," in tag else " ", tag)
+
+
+def _shorter(path: str) -> str:
+    """Return the outline of a shape to a tenth of a point, which nobody sees."""
+    words = " ".join(re.sub(r"-?\d+\.\d{2,}", lambda its: f"{float(its[0]):.1f}", path).split())
+    return re.sub(r" ?([A-Za-z]) ?", r"\1", words).replace(".0 ", " ")
+
+
+def _adapted(colour: str, *, thin: bool) -> str:
+    """Return a colour as CSS that suits the reader's ground, on which a dark line would not be seen."""
+    if colour in _THEMED or not thin:
+        return _THEMED.get(colour, colour)
+    from matplotlib.colors import to_hex, to_rgb
+
+    rgb = np.array(to_rgb(colour))
+    faint = max(0.0, VISIBLE - float(drawing.luminance(rgb)))
+    lighter = rgb + (1 - rgb) * faint / (1 - VISIBLE + faint)
+    return f"light-dark({colour}, {to_hex(tuple(lighter))})" if faint else colour

@@ -46,22 +46,25 @@ MOST_SHOWN = 400  # sections in a cell of a notebook
 
 def render(walk: Walkthrough) -> str:
     """Return the walkthrough as a web page, complete in itself."""
-    title, writer = escape(clean(walk.title)), _Writer(walk, "s")
+    writer = _Writer(walk, "s")
     body = writer.body("main", f'<a class="skip" href="#{writer.top}">Skip to the walk</a>\n')
+    return document(walk.title, style("walk.css") + style("page.css"), f'<div class="gatewise">\n{body}\n</div>')
+
+
+def document(title: str, styles: str, body: str, images: str = "") -> str:
+    """Return a web page that asks for nothing: of its styles, its body, and images from where its policy allows."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8"/>
-<meta http-equiv="Content-Security-Policy" content="{POLICY}"/>
+<meta http-equiv="Content-Security-Policy" content="{POLICY}{images}"/>
 <meta name="viewport" content="width=device-width, initial-scale=1"/>
 <meta name="color-scheme" content="light dark"/>
-<title>{title}</title>
-<style>{style("walk.css")}{style("page.css")}</style>
+<title>{escape(clean(title))}</title>
+<style>{styles}</style>
 </head>
 <body>
-<div class="gatewise">
 {body}
-</div>
 </body>
 </html>"""
 

@@ -7,13 +7,13 @@ from hashlib import sha256
 from html import escape
 
 from gatewise.progress import working
-from gatewise.render.html import style
+from gatewise.render.html import document, style
 from gatewise.render.text import clean
 from gatewise.reporting.findings import Finding, Report
 
 PACKAGE = "gatewise.reporting"  # where its style lies
 _UNBROKEN = re.compile(r"\b\d{4}-\d\d(-\d\d)?(T[\d:.]+)?\b|\b[\d.]+ %")  # dates, and percentages
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+IMAGES = "; img-src data:"  # a heatmap within a picture
 
 
 def text(report: Report) -> str:
@@ -27,24 +27,11 @@ def text(report: Report) -> str:
 
 def html(report: Report) -> str:
     """Return the web page."""
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8"/>
-<meta http-equiv="Content-Security-Policy" content="{POLICY}"/>
-<meta name="viewport" content="width=device-width, initial-scale=1"/>
-<meta name="color-scheme" content="light dark"/>
-<title>{escape(clean(report.title))}</title>
-<style>{style("report.css", PACKAGE)}{style("page.css", PACKAGE)}</style>
-</head>
-<body>
-<div class="gatewise-report">
+    body = f"""<div class="gatewise-report">
 <a class="skip" href="#q0">Skip to the findings</a>
 {_whole(report, "main")}
-</div>
-</body>
-</html>
-"""
+</div>"""
+    return document(report.title, style("report.css", PACKAGE) + style("page.css", PACKAGE), body, IMAGES) + "\n"
 
 
 def fragment(report: Report) -> str:

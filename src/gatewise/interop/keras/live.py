@@ -28,7 +28,7 @@ def library() -> Any:
     try:
         import keras
     except ImportError:
-        raise MissingExtraError("a live Keras model needs Keras 3: pip install keras, and a backend of it") from None
+        raise MissingExtraError("this needs Keras 3: pip install keras, and a backend of it") from None
     return keras
 
 

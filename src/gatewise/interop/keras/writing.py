@@ -19,6 +19,7 @@ from gatewise.errors import MissingExtraError, OptionError
 from gatewise.gradients import LSTMGradients
 from gatewise.interop import conventions
 from gatewise.interop.keras.files import CONFIG, METADATA, WEIGHTS
+from gatewise.interop.keras.live import library
 from gatewise.layers import LSTM
 from gatewise.parameters import Variant
 
@@ -304,11 +305,7 @@ def _whole_model(file: Any, lstm: LSTM) -> None:
 
 
 def _live(lstm: LSTM) -> Any:
-    try:
-        import keras
-    except ImportError:
-        raise MissingExtraError("a live Keras model needs Keras 3: pip install keras, and a backend of it") from None
-    model = keras.saving.deserialize_keras_object(configuration(lstm))
+    model = library().saving.deserialize_keras_object(configuration(lstm))
     for name, held in _by_layer(lstm):
         model.get_layer(name).set_weights([*held.values()])
     return model

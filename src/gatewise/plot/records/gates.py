@@ -12,8 +12,9 @@ from gatewise import gates as names
 from gatewise.arrays import Array, Mask
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
+from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import Units, ordered
-from gatewise.plot.records.picking import called, limits_of, sequence_of, table, valid_of, values_of
+from gatewise.plot.records.picking import called, limits_of, sequence_of, table, values_of
 from gatewise.trace import Trace
 
 
@@ -95,5 +96,5 @@ def gates(
         limits=limits_of(trace, gate, values),
         units=known,
         times=times,
-        valid=valid_of(trace, place),
+        valid=valid_steps(trace, which=place),
     )

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask, index
+from gatewise.arrays import Array
 from gatewise.errors import OptionError
-from gatewise.insight.retention import of_one_cell, require_between_0_and_1
+from gatewise.insight import naming
+from gatewise.insight.retention import of_one_cell, require_between_0_and_1, valid_steps
 from gatewise.plot.drawing import about_zero
 from gatewise.trace import Trace
 
@@ -28,21 +29,13 @@ def sequence_of(trace: Trace, sequence: int | str) -> int:
     """
     if not len(of_one_cell(trace)):
         raise OptionError("a picture needs at least one step; this trace has none")
-    names = trace.labels.sequences
-    if names is not None and sequence in names:
-        return names.index(str(sequence))
-    return index("sequence", sequence, trace.batch_size, "this trace")
-
-
-def valid_of(trace: Trace, sequence: int) -> Mask | None:
-    """Return which of the steps that are kept are valid (time,); None means all."""
-    return None if trace.valid is None else trace.valid[:: trace.keep.every, sequence]
+    return naming.sequence_of(trace, sequence)
 
 
 def values_of(trace: Trace, quantity: str, sequence: int, chosen: Any) -> Array:
     """Return a quantity (time, chosen) of one sequence in float64, NaN at steps that are not valid."""
     values = trace.quantity(quantity)[:, sequence][:, chosen].astype(np.float64)
-    valid = valid_of(trace, sequence)
+    valid = valid_steps(trace, which=sequence)
     if valid is not None:
         values[~valid] = np.nan
     return values

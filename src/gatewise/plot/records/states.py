@@ -13,8 +13,9 @@ from gatewise.arrays import Array, Mask
 from gatewise.errors import NotKeptError
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
+from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import Units, ordered
-from gatewise.plot.records.picking import called, limits_of, sequence_of, table, valid_of, values_of
+from gatewise.plot.records.picking import called, limits_of, sequence_of, table, values_of
 from gatewise.trace import Trace
 
 STATES = ("cell_state", "hidden_state")
@@ -105,5 +106,5 @@ def states(trace: Trace, *, sequence: int | str = 0, units: Units | None = None,
         limits={name: limits_of(trace, name, values[name]) for name in kept},
         units=known,
         times=times,
-        valid=valid_of(trace, place),
+        valid=valid_steps(trace, which=place),
     )

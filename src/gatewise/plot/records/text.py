@@ -11,9 +11,10 @@ from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
+from gatewise.insight.retention import valid_steps
 from gatewise.keep import QUANTITIES
 from gatewise.plot.ordering import places
-from gatewise.plot.records.picking import called, limits_of, sequence_of, valid_of, values_of
+from gatewise.plot.records.picking import called, limits_of, sequence_of, values_of
 from gatewise.trace import Trace
 
 MOST = 20_000  # characters or tokens that a picture can show
@@ -109,5 +110,5 @@ def text(
         tokens=tokens,
         values=values,
         limits=limits_of(trace, quantity, values),
-        valid=valid_of(trace, sequence),
+        valid=valid_steps(trace, which=sequence),
     )

@@ -13,9 +13,10 @@ from gatewise.arrays import Array, Mask, index
 from gatewise.errors import NotKeptError
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
+from gatewise.insight.retention import valid_steps
 from gatewise.keep import QUANTITIES
 from gatewise.plot.ordering import places
-from gatewise.plot.records.picking import called, limits_of, sequence_of, table, valid_of, values_of
+from gatewise.plot.records.picking import called, limits_of, sequence_of, table, values_of
 from gatewise.trace import Trace
 
 MOST_FEATURES = 5  # that are drawn where none are chosen
@@ -112,7 +113,7 @@ def unit(
         values=values,
         limits={name: limits_of(trace, name, values[name]) for name in kept},
         times=times,
-        valid=valid_of(trace, sequence),
+        valid=valid_steps(trace, which=sequence),
     )
 
 
@@ -130,7 +131,7 @@ def _features(trace: Trace, unit: int, sequence: int, features: Any) -> npt.NDAr
         return np.array(found, np.intp)
     if count <= MOST_FEATURES:
         return np.arange(count)
-    valid = valid_of(trace, sequence)
+    valid = valid_steps(trace, which=sequence)
     x = trace.input[:, sequence] if valid is None else trace.input[valid, sequence]
     moves = np.abs(trace.parameters.input_weight[:, unit]).sum(0) * (x.std(0) if len(x) else 1.0)
     return np.sort(np.argsort(-moves, kind="stable")[:MOST_FEATURES])
