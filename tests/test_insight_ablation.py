@@ -64,7 +64,7 @@ def test_edits_of_ones_own_are_ranked_by_what_they_change():
     found = ablation(network, RAIN, mean_of, edits, lengths=[6, 3])
     assert found.names == ("dry", "half", "nothing")
     assert found.edits[0] == tuple(edits["dry"])
-    assert str(found).startswith("Of 3 edits, dry changes the metric most: from ")
+    assert str(found).startswith("Of 3 edits, 'dry' changes the metric most: from ")
     listed = ablation(network, RAIN, mean_of, [Edit.scale("cell_state", 1.0)])
     assert listed.names == ("cell_state scaled by 1",)
     assert str(listed) == f"None of 1 edit changes the metric, {listed.unedited:.3g}."

@@ -56,7 +56,7 @@ def activity(trace: Trace) -> Activity:
 
     Notes
     -----
-    It has no law. Time is linear in the number of steps and units; memory is that of a chunk.
+    There is no law. Time is linear in the number of steps and units; memory is that of a chunk.
 
     Examples
     --------
@@ -86,14 +86,16 @@ def activity(trace: Trace) -> Activity:
     deviation = np.sqrt(squares / count)
     names = unit_names(trace)
     columns = {"unit": np.array(names), "deviation": deviation, "mean": mean}
-    return Activity(columns, _sentence(names, deviation), "it has none", np.nan, deviation, mean)
+    return Activity(columns, _sentence(names, deviation), "", np.nan, deviation, mean)
 
 
 def _sentence(names: list[str], deviation: Array) -> str:
     if len(names) == 1:
         return f"The hidden state of the one unit has a standard deviation of {deviation[0]:.2g}."
     most, least = int(np.argmax(deviation)), int(np.argmin(deviation))
+    if deviation[most] == deviation[least]:
+        return f"The hidden state of each of the {len(names):,} units has a standard deviation of {deviation[0]:.2g}."
     return (
-        f"Of the {len(names):,} units, unit {names[most]} moves most (its hidden state has a standard deviation of"
+        f"Of the {len(names):,} units, unit {names[most]} moves most (the standard deviation of its hidden state is"
         f" {deviation[most]:.2g}), and unit {names[least]} least ({deviation[least]:.2g})."
     )

@@ -79,6 +79,16 @@ class _Window(NamedTuple):
 def cost_of_attention(trace: Trace, *, start: int = 0, stop: int | None = None, every: int = 1) -> Cost:
     """Return what `attention` would cost: for n blocks and H units n² + 2 n H numbers and n² H multiplications.
 
+    Parameters
+    ----------
+    trace, start, stop, every
+        As in `attention`.
+
+    Raises
+    ------
+    OptionError
+        If there are no such steps, or this is not the trace of one cell.
+
     Examples
     --------
     >>> from gatewise.layers import LSTM
@@ -152,7 +162,8 @@ def attention(
     >>> cell, x, *_ = latch()
     >>> found = attention(LSTM.from_cells(cell).trace(x)[0], unit=0)
     >>> print(found.weights[:, 0].round(2), found)
-    [0.99 0.99 0.99 0.99 0.98 0.98 0.98] At step 6, 100 % of unit latch's cell state is what step 0 wrote.
+    [0.99 0.99 0.99 0.99 0.98 0.98 0.98] The largest share of unit latch's cell state at step 6, 100 %, was written at \
+step 0.
     """
     require_every_step(of_one_cell(trace), "attention")
     names, state = unit_names(trace), trace.cell_state
@@ -240,12 +251,13 @@ def _sentence(
     whose = "the" if unit is None else f"unit {unit}'s"
     of = f" of {name}" if (name := sequence_name(trace, sequence)) else ""
     when, sizes = at_step(trace, int(ends[last])), np.abs([initial[last], *weights[last]])
-    when = when[0].upper() + when[1:]
     if not sizes.any():
-        return f"{when}, {whose} cell state{of} is zero: nothing was written."
+        return f"{whose[0].upper()}{whose[1:]} cell state{of} {when} is zero: nothing was written."
     largest = int(sizes.argmax())
-    block = f"the {every:,} steps to " if every > 1 else ""
-    what = (
-        f"what {block}{step_name(trace, int(ends[largest - 1]))} wrote" if largest else "left of what was there before"
+    wrote = int(ends[largest - 1])
+    place = (
+        at_step(trace, wrote) if every == 1 else f"in the block of {every:,} steps that ends {at_step(trace, wrote)}"
     )
-    return f"{when}, {100 * sizes[largest] / sizes.sum():.0f} % of {whose} cell state{of} is {what}."
+    what = f"was written {place}" if largest else "is left of what was there before"
+    share = 100 * sizes[largest] / sizes.sum()
+    return f"The largest share of {whose} cell state{of} {when}, {share:.0f} %, {what}."

@@ -1,4 +1,4 @@
-"""Two runs beside each other, cell by cell: whether they can be compared, and how far apart each number is."""
+"""Two runs side by side, cell by cell: whether they can be compared, and how far apart their numbers are."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def paired(before: object, after: object) -> Pairs:
         )
     one, other = (_cells(run) for run in (before, after))
     if list(one) != list(other):
-        raise OptionError(f"the two runs have other cells: {_listed(one)}, and {_listed(other)}")
+        raise OptionError(f"the two runs must have the same cells; they have {_listed(one)}, and {_listed(other)}")
     for cell in one:
         _require_alike(one[cell], other[cell])
     return {cell: (one[cell], other[cell]) for cell in one}
