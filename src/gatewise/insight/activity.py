@@ -10,7 +10,7 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
-from gatewise.insight.retention import of_one_cell
+from gatewise.insight.retention import of_one_cell, require_finite, valid_steps
 from gatewise.trace import Trace
 
 CHUNK = 1 << 22  # numbers that are held in float64 at a time
@@ -50,7 +50,7 @@ def activity(trace: Trace) -> Activity:
     Raises
     ------
     OptionError
-        If no step is valid, or this is not the trace of one cell.
+        If no step is valid, a hidden state is not finite, or this is not the trace of one cell.
     NotKeptError
         If the trace did not keep the hidden state.
 
@@ -67,7 +67,7 @@ def activity(trace: Trace) -> Activity:
     The hidden state of the one unit has a standard deviation of 0.26.
     """
     states = of_one_cell(trace).unprojected_state
-    valid = None if trace.valid is None else trace.valid[:: trace.keep.every]
+    valid = valid_steps(trace)
     each = max(1, CHUNK // max(1, states.shape[1] * states.shape[2]))
     count, total, squares = 0, np.zeros(states.shape[2]), np.zeros(states.shape[2])
     parts = [slice(first, first + each) for first in range(0, len(states), each)]
@@ -81,6 +81,7 @@ def activity(trace: Trace) -> Activity:
         count, total = count + len(rows), total + rows.sum(0)
     if not count:
         raise OptionError("which units move needs at least one valid step; this trace has none")
+    require_finite(total, "which units move")
     mean = total / count
     for part in parts:
         squares += ((of(part) - mean) ** 2).sum(0)
@@ -94,6 +95,8 @@ def _sentence(names: list[str], deviation: Array) -> str:
     if len(names) == 1:
         return f"The hidden state of the one unit has a standard deviation of {deviation[0]:.2g}."
     most, least = int(np.argmax(deviation)), int(np.argmin(deviation))
+    if deviation[most] == deviation[least]:
+        return f"The hidden states of all {len(names):,} units have a standard deviation of {deviation[most]:.2g}."
     return (
         f"Of the {len(names):,} units, unit {names[most]} moves most (its hidden state has a standard deviation of"
         f" {deviation[most]:.2g}), and unit {names[least]} least ({deviation[least]:.2g})."

@@ -13,7 +13,16 @@ from gatewise.arrays import Array, Mask, quiet, size
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.cost import Cost
-from gatewise.insight.naming import at_step, sequence_name, sequence_of, step_name, times_of, unit_names, unit_of
+from gatewise.insight.naming import (
+    at_step,
+    sequence_name,
+    sequence_of,
+    step_name,
+    the_step,
+    times_of,
+    unit_names,
+    unit_of,
+)
 from gatewise.insight.retention import (
     initial_cell,
     of_one_cell,
@@ -176,7 +185,9 @@ def attention(
     valid, times = valid_steps(trace, which=sequence), times_of(trace)[ends]
     return Attention(
         columns={"time": times, "initial state": initial, **dict(zip(_distinct(labels), weights.T, strict=True))},
-        sentence=_sentence(trace, sequence, weights, initial, ends, None if unit is None else names[chosen[0]], every),
+        sentence=_sentence(
+            trace, sequence, weights, initial, ends, None if unit is None else names[chosen[0]], window.every
+        ),
         law=LAW,
         residual=residual,
         weights=weights,
@@ -191,7 +202,7 @@ def attention(
 def _window(trace: Trace, start: int, stop: int | None, every: int) -> _Window:
     """Return the steps that are asked for, in the order in which they ran."""
     steps = len(of_one_cell(trace))
-    every = size("every", every)
+    every = min(size("every", every), max(steps, 1))
     first = size("start", start, least=0)
     end = steps if stop is None else size("stop", stop, least=0)
     if not first < end <= steps:
@@ -244,8 +255,9 @@ def _sentence(
     if not sizes.any():
         return f"{when}, {whose} cell state{of} is zero: nothing was written."
     largest = int(sizes.argmax())
-    block = f"the {every:,} steps to " if every > 1 else ""
-    what = (
-        f"what {block}{step_name(trace, int(ends[largest - 1]))} wrote" if largest else "left of what was there before"
-    )
+    what = "left of what was there before"
+    if largest:
+        end = int(ends[largest - 1])
+        wrote = f"the {every:,} steps to {step_name(trace, end)}" if every > 1 else the_step(trace, end)
+        what = f"what {wrote} wrote"
     return f"{when}, {100 * sizes[largest] / sizes.sum():.0f} % of {whose} cell state{of} is {what}."

@@ -13,7 +13,7 @@ from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.integrated import integrated_gradients, scaled
-from gatewise.insight.naming import step_name, times_of
+from gatewise.insight.naming import step_name, the_step, times_of
 from gatewise.insight.phrases import Phrases, decomposed, together
 from gatewise.insight.relevance import relevance, require_no_norm
 from gatewise.insight.target import Output, Target, target
@@ -108,7 +108,7 @@ def attribution(
     trace: Trace | LSTMTrace | NetworkTrace,
     output: Output = 0,
     t: int | None = None,
-    sequence: int = 0,
+    sequence: int | str = 0,
     method: str = "integrated_gradients",
     *,
     vocabulary: Sequence[str] | Mapping[int, str] | None = None,
@@ -310,8 +310,10 @@ def _told(found: Attribution, aim: Target, tokens: npt.NDArray[Any] | None) -> A
             columns[f"feature {name}" if name in columns else name] = np.concatenate([[np.nan], scores])
     largest = int(np.argmax(np.abs(found.scores)))
     score, word = found.scores[largest], "" if tokens is None else f" ({tokens[largest]})"
-    share = f"{names[largest + 1]}{word} has the largest share of it, {score:.4g}"
-    share = share if score else "no step has a share in it"
-    rest = f"the initial state {found.initial:.4g}; {found.left + found.baseline_value:.4g} is of neither"
-    sentence = f"{aim.said}; by {WORDS[found.method]}, {share}, and {rest}."
+    first, neither = f"{found.initial:.4g}", f"{found.left + found.baseline_value:.4g} is of neither"
+    shares = f"{the_step(aim.first, largest)}{word} has the largest share of it, {score:.4g}"
+    shares += f", and the initial state {first}"
+    if not score:
+        shares = f"no step has a share in it, and the initial state has one of {first}"
+    sentence = f"{aim.said}; by {WORDS[found.method]}, {shares}; {neither}."
     return replace(found, columns=columns, sentence=sentence, tokens=tokens)

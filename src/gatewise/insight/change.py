@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, cell_at, index
+from gatewise.arrays import Array, Mask, cell_at
 from gatewise.errors import ShapeError
 from gatewise.insight.answer import Answer
 from gatewise.insight.comparing import Cell, Compared, Pairs, Place, Run, paired, tolerance_of
-from gatewise.insight.naming import at_step, sequence_name, times_of
+from gatewise.insight.naming import at_step, sequence_name, sequence_of, state_names, times_of, unit_of
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
 from gatewise.trace import Trace
@@ -74,8 +74,8 @@ def change(
     after: Run,
     *,
     tolerance: float | None = None,
-    unit: int | None = None,
-    sequence: int | None = None,
+    unit: int | str | None = None,
+    sequence: int | str | None = None,
     cell: int | tuple[int, str] | None = None,
 ) -> Change:
     """Return where two runs part, and how far apart they are at every step.
@@ -91,8 +91,8 @@ def change(
     tolerance : float, optional
         How far apart numbers are that count as the same. By default 0 where both ran on the same engine, else the
         square root of the machine epsilon, for engines round differently.
-    unit, sequence : int, optional
-        Whose series the record holds; by default those with the largest change of the cell state.
+    unit, sequence : int or str, optional
+        By number or name: whose series the record holds; by default those with the largest change of the cell state.
     cell : int or (int, str), optional
         The layer, or the layer and direction, of that unit.
 
@@ -182,7 +182,7 @@ def _first(found: dict[Cell, Compared]) -> Place | None:
 
 
 def _chosen(
-    found: dict[Cell, Compared], cell: int | tuple[int, str] | None, unit: int | None, sequence: int | None
+    found: dict[Cell, Compared], cell: int | tuple[int, str] | None, unit: int | str | None, sequence: int | str | None
 ) -> Place:
     """Return the unit whose series are kept."""
     some = found
@@ -200,9 +200,8 @@ def _chosen(
     if unit is None and sequence is None:
         return place
     pair = found[where].pair
-    count = pair[0].quantity(name).shape[2]
-    unit = place.unit if unit is None else index("unit", unit, count, "what these traces kept")
-    sequence = place.sequence if sequence is None else index("sequence", sequence, pair[0].batch_size, "this trace")
+    unit = place.unit if unit is None else unit_of(state_names(pair[0], name), unit)
+    sequence = place.sequence if sequence is None else sequence_of(pair[0], sequence)
     return found[where].place(where, name, place.step, unit, sequence)
 
 
@@ -271,6 +270,8 @@ def _unit_name(place: Place, pairs: Pairs) -> str:
 def _sentence(first: Place | None, pairs: Pairs, tolerance: float, what: str, at_end: float) -> str:
     if first is None:
         by = f"differ nowhere by more than {tolerance:.2g}" if tolerance else "are the same, number by number"
+        if at_end > tolerance:  # by another head
+            return f"The gates and states of the two runs {by}; at the end the {what} differs by up to {at_end:.2g}."
         return f"The two runs {by}."
     trace = pairs[first.layer, first.direction][0]
     when = at_step(trace, first.step * trace.keep.every)

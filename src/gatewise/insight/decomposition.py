@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.arrays import index, size
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import step_name
+from gatewise.insight.naming import step_name, the_step
 from gatewise.insight.phrases import Phrases, decomposed
 from gatewise.insight.relevance import require_no_norm
 from gatewise.insight.target import Output, target
@@ -45,7 +45,7 @@ def decomposition(
     stop: int,
     output: Output = 0,
     t: int | None = None,
-    sequence: int = 0,
+    sequence: int | str = 0,
 ) -> Decomposition:
     """Return one number of a run as the sum of what comes of a phrase alone, and the rest.
 
@@ -101,8 +101,8 @@ def decomposition(
     pair = decomposed(aim, Phrases(within, np.zeros(1, bool)))
     phrase, rest = float(pair.phrase[0]), float(pair.rest[0])
     terms = abs(phrase) + abs(rest) + abs(aim.value)
-    names = [step_name(aim.first, n) for n in (first, last)]
-    said = names[0] if first == last else f"{names[0]} to {names[1]}"
+    said = the_step(aim.first, first)
+    said += "" if first == last else f" to {step_name(aim.first, last)}"
     return Decomposition(
         columns={"part": np.array(["phrase", "rest"]), "value": np.array([phrase, rest])},
         sentence=f"{aim.said}; of it, {phrase:.4g} comes of {said} alone.",

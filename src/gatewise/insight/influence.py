@@ -21,7 +21,7 @@ from gatewise.insight.jacobians import (
     through_cell,
     through_layers,
 )
-from gatewise.insight.naming import at_step, step_name, step_of_time, times_of
+from gatewise.insight.naming import at_step, sequence_of, step_name, step_of_time, times_of
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
 from gatewise.showing import counted
@@ -66,7 +66,7 @@ class Influence(Answer):
 
 
 def influence(
-    trace: Trace | LSTMTrace | NetworkTrace, t: int | None = None, sequence: int = 0, *, share: float = 0.95
+    trace: Trace | LSTMTrace | NetworkTrace, t: int | None = None, sequence: int | str = 0, *, share: float = 0.95
 ) -> Influence:
     """Return how much the state of a step T, or the output there, depends on each step.
 
@@ -86,8 +86,8 @@ def influence(
     t : int, optional
         The step T, in the input's time; by default the last valid one in the direction of the run. Negative counts from
         the end. A network that reads the final state has one output, and takes none.
-    sequence : int
-        Which sequence of the batch.
+    sequence : int or str
+        Which sequence of the batch, or its name.
     share : float
         How much of the influence of all inputs the lag is to hold, 0 < share <= 1.
 
@@ -125,7 +125,7 @@ def influence(
     >>> print(influence(trace))
     95 % of the influence on the hidden state at step 99 comes from the last 7 steps.
     """
-    if not isinstance(share, (int, float)) or not 0 < share <= 1:
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
         raise OptionError(f"share must be a number above 0 and at most 1, not {share!r}")
     if isinstance(trace, Trace):
         return _of_cell(trace, t, sequence, share)
@@ -136,10 +136,10 @@ def influence(
     raise OptionError(f"influence is asked of a Trace, LSTMTrace or NetworkTrace, not of {type(trace).__name__}")
 
 
-def _of_cell(trace: Trace, t: int | None, sequence: int, share: float) -> Influence:
+def _of_cell(trace: Trace, t: int | None, given: int | str, share: float) -> Influence:
     trace.require_unedited("influence")
     trace._require_everything("influence")
-    sequence = index("sequence", sequence, trace.batch_size, "this trace")
+    sequence = sequence_of(trace, given)
     t = _valid_step(trace, t, sequence, backward_only=trace.direction == "backward")
     one = alone(trace, sequence)
     weights = _weights(trace.parameters.recurrent_size)
@@ -152,12 +152,14 @@ def _of_cell(trace: Trace, t: int | None, sequence: int, share: float) -> Influe
     return _answer(trace, found, np.array([t]), sequence, share, place, residual, (trace.direction,))
 
 
-def _of_model(trace: LSTMTrace, network: NetworkTrace | None, t: int | None, sequence: int, share: float) -> Influence:
+def _of_model(
+    trace: LSTMTrace, network: NetworkTrace | None, t: int | None, given: int | str, share: float
+) -> Influence:
     trace.require_unedited("influence")
     for cell in trace.cells().values():
         cell._require_everything("influence")
     first = next(iter(trace.layers[0].values()))
-    sequence = index("sequence", sequence, trace.batch_size, "this trace")
+    sequence = sequence_of(first, given)
     last = network is not None and network.network.reads == "last"
     if last and t is not None:
         raise OptionError(f"this network has one output, of its final state: there is no step {t!r} to ask about")

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, index, size
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import state_names, times_of
-from gatewise.insight.retention import of_one_cell
+from gatewise.insight.naming import sequence_of, state_names, times_of
+from gatewise.insight.retention import of_one_cell, require_finite
 from gatewise.progress import working
 from gatewise.trace import Trace
 
@@ -69,7 +69,7 @@ def matches(
     start: int,
     stop: int,
     *,
-    sequence: int = 0,
+    sequence: int | str = 0,
     of: str = "hidden_state",
     threshold: float = 0.3,
     edges: bool = False,
@@ -89,8 +89,8 @@ def matches(
     start, stop : int
         The chosen stretch: its first step, and the one after its last; negative counts from the end. Steps are counted
         as the trace keeps them.
-    sequence : int
-        Of the batch, in which it is chosen.
+    sequence : int or str
+        Of the batch, in which it is chosen, or its name.
     of : {"hidden_state", "cell_state"}
     threshold : float
         A unit is on where its state is at least this. Steps that are not valid are never on.
@@ -137,7 +137,7 @@ to 18.
     one_of("of", of, STATES)
     if of not in trace.keep.quantities:
         raise NotKeptError(f"matches of the {of} need a trace that kept it")
-    sequence = index("sequence", sequence, trace.batch_size, "this trace")
+    sequence = sequence_of(trace, sequence)
     start, stop = _stretch(trace, start, stop)
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.number)) or not np.isfinite(threshold):
         raise OptionError(f"threshold must be a finite number, not {threshold!r}")
@@ -148,6 +148,7 @@ to 18.
     if valid is not None and not valid[start:stop, sequence].all():
         raise OptionError(f"steps {start} to {stop - 1} of sequence {sequence} are not all valid")
     states = trace.quantity(of)
+    require_finite(states[start:stop, sequence], "a stretch to match")
     chosen = _selected(states, start, stop, sequence, float(threshold), edges)
     if not len(chosen):
         held = float(states[start:stop, sequence].min(0).max(initial=-np.inf))

@@ -123,9 +123,15 @@ def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | No
     units, timescale = columns["unit"], columns["timescale"]
     if len(units) == 1:
         return f"The one unit remembers for {_steps(timescale[0], step)} (its timescale)."
+    if timescale.min() == timescale.max():
+        return f"Each of the {len(units):,} units remembers for {_steps(timescale[0], step)} (its timescale)."
     longest, shortest = int(np.argmax(timescale)), int(np.argmin(timescale))
+    median = float(np.median(timescale))
+    half = f"Half of the {len(units):,} units remember for less than {_steps(median, step)}"
+    if np.isinf(median):
+        half = f"At least half of the {len(units):,} units forget nothing"
     return (
-        f"Half of the {len(units):,} units remember for less than {_steps(float(np.median(timescale)), step)}; the"
+        f"{half}; the"
         f" longest memory is that of unit {units[longest]}, {_steps(timescale[longest], step)}, the shortest that of"
         f" unit {units[shortest]}, {_steps(timescale[shortest], step)}."
     )

@@ -84,6 +84,13 @@ def at_step(trace: Trace, t: int) -> str:
     return f"{'on' if dated else 'at'} {step_name(trace, t)}"
 
 
+def the_step(trace: Trace, t: int) -> str:
+    """Return a step as the subject of a sentence: its date, its number, or the step at its name."""
+    times = trace.labels.times
+    named = times is not None and not isinstance(times[t], np.datetime64)
+    return f"the step at {times[t]}" if times is not None and named else step_name(trace, t)
+
+
 def step_of_time(trace: Trace) -> tuple[float, str] | None:
     """Return how long a step lasts, and in which unit, where the steps lie at equal distances.
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, index, numbers, quiet, size
+from gatewise.arrays import Array, Mask, numbers, quiet, require_memory, size
 from gatewise.cell import Rng, generator
 from gatewise.errors import NotKeptError, OptionError, ShapeError, one_of
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import state_names, times_of
-from gatewise.insight.retention import of_one_cell
+from gatewise.insight.naming import sequence_of, state_names, times_of
+from gatewise.insight.retention import finite, of_one_cell
 from gatewise.insight.ridge import Ridge, Rows, Sums, chosen_penalty, squared_errors
 from gatewise.labels import Measure
 from gatewise.progress import working
@@ -79,7 +79,7 @@ def probe(
     *,
     name: str | tuple[str, str] | None = None,
     of: str = "cell_state",
-    sequence: int | None = None,
+    sequence: int | str | None = None,
     by: str | None = None,
     folds: int = 5,
     draws: int = 200,
@@ -108,8 +108,8 @@ def probe(
         What the values are called; by default `values.name` where it has one. That of a feature or an output with a
         `Measure` brings its measure.
     of : {"cell_state", "hidden_state"}
-    sequence : int, optional
-        Only this sequence of the batch.
+    sequence : int or str, optional
+        Only this sequence of the batch, or that of this name.
     by : {"sequence", "block"}, optional
         What is held out together: whole sequences (by default, where at least two have values), or one block of
         neighbouring steps of every sequence.
@@ -167,13 +167,13 @@ blocks of steps (p = 0.005).
     one_of("shift", shift, ("together", "apart"))
     if of not in trace.keep.quantities:
         raise NotKeptError(f"a probe of the {of} needs a trace that kept it")
-    chosen = slice(None) if sequence is None else slice(at := _sequence(trace, sequence), at + 1)
+    chosen = slice(None) if sequence is None else slice(at := sequence_of(trace, sequence), at + 1)
     called = _name(trace, name, values)
     given, usable = _usable(trace, values, chosen)
     rows = Rows(trace.quantity(of)[:, chosen], given, usable, _shifts(usable, size("draws", draws), shift, rng))
     folded, by = _folds(rows, by, size("folds", folds, least=2))
-    if penalty is not None and not (isinstance(penalty, (int, float, np.number)) and 0 <= penalty < np.inf):
-        raise OptionError(f"penalty must be a non-negative number, not {penalty!r}")
+    if penalty is not None and finite("penalty", penalty) < 0:
+        raise OptionError(f"penalty must not be negative, but is {penalty!r}")
     with working("probing", 2 * len(given)) as done:
         sums = rows.summed(folded, done)
         if not np.isfinite(sums.xx).all():
@@ -219,10 +219,6 @@ blocks of steps (p = 0.005).
 # What is asked.
 
 
-def _sequence(trace: Trace, sequence: int) -> int:
-    return index("sequence", sequence, trace.batch_size, "this trace")
-
-
 def _name(trace: Trace, name: object, values: object) -> str:
     given = getattr(values, "name", None) if name is None else name
     if given is None:
@@ -263,6 +259,7 @@ def _shifts(usable: Mask, draws: int, shift: str, rng: Rng) -> npt.NDArray[np.in
         raise OptionError("a probe shifts values in time; here no sequence has values at more than one step")
     source = generator("", rng, {})
     if shift == "apart":
+        require_memory(len(counts) * draws, 8, f"{draws:,} shifts of {counted(len(counts), 'sequence')}")
         drawn = np.stack([source.integers(0, max(count, 1), draws) for count in counts])  # type: ignore[union-attr]
     else:
         some = np.arange(1, longest) if longest - 1 <= draws else 1 + source.choice(longest - 1, draws, replace=False)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, index, numbers
 from gatewise.errors import OptionError, ShapeError
-from gatewise.insight.naming import step_name
+from gatewise.insight.naming import at_step, sequence_of
 from gatewise.labels import Measure
 from gatewise.layers.merging import merge, shown
 from gatewise.lstm_trace import LSTMTrace
@@ -111,7 +111,7 @@ class Target:
 
 
 def target(
-    trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | None = None, sequence: int = 0
+    trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | None = None, sequence: int | str = 0
 ) -> Target:
     """Return the number of a run that is to be explained.
 
@@ -126,8 +126,8 @@ def target(
     t : int, optional
         The step, in the input's time; by default the last valid one, in the direction of the run. Negative counts from
         the end. A network that reads the final states has no such step.
-    sequence : int
-        Which sequence of the batch.
+    sequence : int or str
+        Which sequence of the batch, or its name.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def target(
         raise OptionError(
             f"an output is explained of a NetworkTrace, an LSTMTrace or a Trace, not of {type(trace).__name__}"
         )
-    sequence = index("sequence", sequence, lstm.batch_size, "this trace")
+    sequence = sequence_of(next(iter(lstm.layers[0].values())), sequence)
     one = _one_sequence(lstm, sequence)
     places, when = _places(one, t, sequence, final=network is not None and network.reads == "last")
     weight, bias, name, before = _functional(trace, one, output)
@@ -168,7 +168,7 @@ def target(
     measure = None if before else labels.measures.get(name.removeprefix("output "))
     if tokens is not None:
         tokens = tokens if tokens.ndim == 1 else tokens[:, sequence]
-    found = Target(one, places, weight, bias, np.nan, f"{name} at {when}", before, measure, sequence, tokens, network)
+    found = Target(one, places, weight, bias, np.nan, f"{name} {when}", before, measure, sequence, tokens, network)
     value = float(found.of(found.hidden))
     if not np.isfinite(value):
         raise OptionError(f"{found.name} is {value}, which cannot be explained")
@@ -198,7 +198,7 @@ def _places(trace: LSTMTrace, t: int | None, sequence: int, *, final: bool) -> t
     if final:
         if t is not None:
             raise OptionError(f"this network reads the final states, so there is no step t to choose; it was {t!r}")
-        return {way: steps - 1 if way == "forward" else 0 for way in top}, "the end"
+        return {way: steps - 1 if way == "forward" else 0 for way in top}, "at the end"
     if t is None:
         t = int(valid[0 if tuple(top) == ("backward",) else -1])
     t = index("step", t, steps, "this trace")
@@ -206,7 +206,7 @@ def _places(trace: LSTMTrace, t: int | None, sequence: int, *, final: bool) -> t
         raise OptionError(
             f"step {t} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
         )
-    return dict.fromkeys(top, t), step_name(trace.layers[0][next(iter(top))], t)
+    return dict.fromkeys(top, t), at_step(trace.layers[0][next(iter(top))], t)
 
 
 def _functional(trace: Any, one: LSTMTrace, output: Output) -> tuple[Array, float, str, str]:

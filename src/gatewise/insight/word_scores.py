@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import step_name
+from gatewise.insight.naming import step_name, the_step
 from gatewise.insight.retention import retained, written
 from gatewise.insight.target import Output, Target, target
 from gatewise.layers.merging import unmerge
@@ -45,7 +45,7 @@ class WordScores(Answer):
 
 
 def word_scores(
-    trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | None = None, sequence: int = 0
+    trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | None = None, sequence: int | str = 0
 ) -> WordScores:
     """Return how much each step moved an output, by the cell states of the last layer.
 
@@ -101,14 +101,16 @@ def word_scores(
     (first_beta, *_), (first_gamma, *_) = kinds
     total = aim.value - aim.bias
     terms = np.abs(kinds).sum(1) + abs(aim.value) + abs(aim.bias)
-    names = ["the initial state", *(step_name(aim.first, n) for n in range(aim.lstm.num_steps))]
-    columns = {"time": np.array(["initial state", *names[1:]])}
+    names = ["initial state", *(step_name(aim.first, n) for n in range(aim.lstm.num_steps))]
+    columns = {"time": np.array(names)}
     if aim.tokens is not None:
         columns["token"] = np.array(["", *map(str, aim.tokens)])
     largest = int(np.argmax(np.abs(kinds[0])))
+    most = f"{the_step(aim.first, largest - 1) if largest else 'the initial state'} moved it most"
+    most = f"{most}, by {kinds[0, largest]:.4g}" if kinds[0, largest] else "no step moved it"
     return WordScores(
         columns={**columns, "beta": kinds[0], "gamma": kinds[1]},
-        sentence=f"{aim.said}; by its cell states, {names[largest]} moved it most, by {kinds[0, largest]:.4g}.",
+        sentence=f"{aim.said}; by its cell states, {most}.",
         law=LAW,
         residual=float(np.max(np.abs(kinds.sum(1) - total) / np.where(terms > 0, terms, 1.0))),
         beta=kinds[0, 1:],
