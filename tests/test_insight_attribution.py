@@ -228,7 +228,7 @@ def test_the_target_has_its_name_its_value_and_its_measure():
     assert record.columns["time"].tolist() == ["initial state", *map(str, times)]
     assert str(record).startswith("Output snow on 2001-01-04 is ")
     np.testing.assert_allclose(record.columns["score"][1:], record.by_step.sum(1))
-    assert gw.insight.target(trace.lstm[0], 1).name == "output 1 at 2001-01-04"
+    assert gw.insight.target(trace.lstm[0], 1).name == "output 1 on 2001-01-04"
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "softmax"])

@@ -168,7 +168,7 @@ def attention(
     sequence = sequence_of(trace, sequence)
     chosen = range(len(names)) if unit is None else [unit_of(names, unit)]
     window, forward = _window(trace, start, stop, every), trace.direction == "forward"
-    ends, blocks = window.ends, len(window.starts)
+    ends, blocks, every = window.ends, len(window.starts), window.every
     cost = cost_of_attention(trace, start=start, stop=stop, every=every)
     cost.require(f"the attention of {blocks:,} steps or blocks (start, stop and every make them fewer)")
     weights, initial, residual = np.zeros((blocks, blocks)), np.zeros(blocks), 0.0
