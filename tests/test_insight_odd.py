@@ -122,3 +122,23 @@ def test_a_share_is_no_truth_value():
         insight.influence(LSTM.trace(X)[0], share=True)
     with pytest.raises(gw.OptionError, match="penalty must be"):
         insight.probe(LSTM.trace(X)[0], X[:, 0], penalty=True)
+
+
+def test_which_units_move_needs_no_more_than_the_hidden_state():
+    found = insight.activity(LSTM.trace(X, keep="hidden_state")[0])
+    np.testing.assert_array_equal(found.deviation, insight.activity(LSTM.trace(X)[0]).deviation)
+
+
+def test_what_a_trace_must_keep_is_said_of_the_question():
+    with pytest.raises(gw.NotKeptError, match="an attribution needs a whole trace"):
+        insight.attribution(LSTM.trace(X, every=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"at": 1.5}, "step 1.5"), ({"title": 3}, "title must be"), ({"notes": "one"}, "notes must be")],
+)
+def test_a_report_refuses_what_it_cannot_read_in_one_sentence(options, says):
+    with pytest.raises(gw.OptionError) as problem:
+        gw.report(LSTM, X, **options)
+    one_sentence(problem.value, says)

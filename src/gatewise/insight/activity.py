@@ -10,7 +10,7 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
-from gatewise.insight.retention import of_one_cell, require_finite, valid_steps
+from gatewise.insight.retention import of_one_cell, own_hidden_state, require_finite, valid_steps
 from gatewise.trace import Trace
 
 CHUNK = 1 << 22  # numbers that are held in float64 at a time
@@ -66,7 +66,9 @@ def activity(trace: Trace) -> Activity:
     >>> print(activity(LSTM.from_cells(cell).trace(x)[0]))
     The hidden state of the one unit has a standard deviation of 0.26.
     """
-    states = of_one_cell(trace).unprojected_state
+    states = own_hidden_state(of_one_cell(trace))
+    if states is None:
+        states = trace.unprojected_state  # raises NotKeptError
     valid = valid_steps(trace)
     each = max(1, CHUNK // max(1, states.shape[1] * states.shape[2]))
     count, total, squares = 0, np.zeros(states.shape[2]), np.zeros(states.shape[2])

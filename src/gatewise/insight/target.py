@@ -160,6 +160,8 @@ def target(
         raise OptionError(
             f"an output is explained of a NetworkTrace, an LSTMTrace or a Trace, not of {type(trace).__name__}"
         )
+    for cell in lstm.cells().values():
+        cell._require_everything("an attribution")
     sequence = sequence_of(next(iter(lstm.layers[0].values())), sequence)
     one = _one_sequence(lstm, sequence)
     places, when = _places(one, t, sequence, final=network is not None and network.reads == "last")
