@@ -80,7 +80,7 @@ def ablation(
     Raises
     ------
     OptionError
-        If there is nothing to edit, an edit does not fit, or the metric is not a number.
+        If there is nothing to edit, an edit does not fit, or the metric is not a finite number.
 
     Notes
     -----
@@ -184,8 +184,8 @@ def _number(found: Any, name: str) -> float:
         value = float(found)
     except (TypeError, ValueError):
         raise OptionError(f"the metric must return a number; of {name} it is a {type(found).__name__}") from None
-    if np.isnan(value):
-        raise OptionError(f"the metric must return a number; of {name} it is NaN")
+    if not np.isfinite(value):
+        raise OptionError(f"the metric must return a finite number; of {name} it is {value}")
     return value
 
 

@@ -13,7 +13,15 @@ from gatewise.arrays import Array, Mask, quiet, size
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.cost import Cost
-from gatewise.insight.naming import at_step, sequence_name, sequence_of, step_name, times_of, unit_names, unit_of
+from gatewise.insight.naming import (
+    at_step,
+    sequence_name,
+    sequence_of,
+    step_name,
+    times_of,
+    unit_names,
+    unit_of,
+)
 from gatewise.insight.retention import (
     initial_cell,
     of_one_cell,
@@ -170,7 +178,7 @@ step 0.
     sequence = sequence_of(trace, sequence)
     chosen = range(len(names)) if unit is None else [unit_of(names, unit)]
     window, forward = _window(trace, start, stop, every), trace.direction == "forward"
-    ends, blocks = window.ends, len(window.starts)
+    ends, blocks, every = window.ends, len(window.starts), window.every
     cost = cost_of_attention(trace, start=start, stop=stop, every=every)
     cost.require(f"the attention of {blocks:,} steps or blocks (start, stop and every make them fewer)")
     weights, initial, residual = np.zeros((blocks, blocks)), np.zeros(blocks), 0.0
@@ -187,7 +195,9 @@ step 0.
     valid, times = valid_steps(trace, which=sequence), times_of(trace)[ends]
     return Attention(
         columns={"time": times, "initial state": initial, **dict(zip(_distinct(labels), weights.T, strict=True))},
-        sentence=_sentence(trace, sequence, weights, initial, ends, None if unit is None else names[chosen[0]], every),
+        sentence=_sentence(
+            trace, sequence, weights, initial, ends, None if unit is None else names[chosen[0]], window.every
+        ),
         law=LAW,
         residual=residual,
         weights=weights,
@@ -202,7 +212,7 @@ step 0.
 def _window(trace: Trace, start: int, stop: int | None, every: int) -> _Window:
     """Return the steps that are asked for, in the order in which they ran."""
     steps = len(of_one_cell(trace))
-    every = size("every", every)
+    every = min(size("every", every), max(steps, 1))
     first = size("start", start, least=0)
     end = steps if stop is None else size("stop", stop, least=0)
     if not first < end <= steps:

@@ -274,6 +274,8 @@ def _unit_name(place: Place, pairs: Pairs) -> str:
 def _sentence(first: Place | None, pairs: Pairs, tolerance: float, what: str, at_end: float) -> str:
     if first is None:
         by = f"differ nowhere by more than {tolerance:.2g}" if tolerance else "are the same, number by number"
+        if at_end > tolerance:  # by another head
+            return f"The gates and states of the two runs {by}; at the end the {what} differs by up to {at_end:.2g}."
         return f"The two runs {by}."
     trace = pairs[first.layer, first.direction][0]
     when = at_step(trace, first.step * trace.keep.every)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, numbers, quiet, size
+from gatewise.arrays import Array, numbers, quiet, require_memory, size
 from gatewise.cell import LSTMCell, Rng, generator
 from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.answer import Answer
@@ -139,6 +139,8 @@ def fixed_points(
     for name, value in (("tolerance", tolerance), ("merge", merge)):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
             raise OptionError(f"{name} must be a number between 0 and 1, not {value!r}")
+    wide = parameters.recurrent_size + parameters.hidden_size
+    require_memory(20 * starts * wide, 8, f"a search from {starts:,} starts of {wide:,} numbers")
     source = cast(np.random.Generator, generator("pytorch", rng, {}))
     states = _starts(parameters, trace, starts, source)
     if settle:

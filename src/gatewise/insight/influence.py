@@ -133,7 +133,7 @@ def influence(
     >>> print(influence(trace))
     95 % of the influence on the hidden state at step 99 comes from the last 7 steps.
     """
-    if not isinstance(share, (int, float)) or not 0 < share <= 1:
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
         raise OptionError(f"share must be a number above 0 and at most 1, not {share!r}")
     if isinstance(trace, Trace):
         return _of_cell(trace, t, sequence, share)

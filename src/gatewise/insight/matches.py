@@ -13,7 +13,7 @@ from gatewise.arrays import Array, Mask, chunks, index, size
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, times_of
-from gatewise.insight.retention import of_one_cell, valid_steps
+from gatewise.insight.retention import of_one_cell, require_finite, valid_steps
 from gatewise.progress import working
 from gatewise.trace import Trace
 
@@ -148,6 +148,7 @@ to 18.
     if valid is not None and not valid[start:stop, sequence].all():
         raise OptionError(f"steps {start} to {stop - 1} of sequence {sequence} are not all valid")
     states = trace.quantity(quantity)
+    require_finite(states[start:stop, sequence], "a stretch to match")
     chosen = _selected(states, start, stop, sequence, float(threshold), edges)
     if not len(chosen):
         held = float(states[start:stop, sequence].min(0).max(initial=-np.inf))

@@ -127,9 +127,13 @@ def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | No
     ends = [_steps(timescale[place], step) for place in (longest, shortest)]
     if ends[0] == ends[1]:
         return f"Each of the {len(units):,} units remembers for {ends[0]} (its timescale)."
+    median = float(np.median(timescale))
+    half = f"The median timescale of the {len(units):,} units is {_steps(median, step)}"
+    if np.isinf(median):
+        half = f"At least half of the {len(units):,} units forget nothing"
     return (
-        f"The median timescale of the {len(units):,} units is {_steps(float(np.median(timescale)), step)}; unit"
-        f" {units[longest]} remembers longest, for {ends[0]}, and unit {units[shortest]} shortest, for {ends[1]}."
+        f"{half}; unit {units[longest]} remembers longest, for {ends[0]}, and unit {units[shortest]} shortest, for"
+        f" {ends[1]}."
     )
 
 

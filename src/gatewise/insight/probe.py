@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, numbers, quiet, size
+from gatewise.arrays import Array, Mask, numbers, quiet, require_memory, size
 from gatewise.cell import Rng, generator
 from gatewise.errors import NotKeptError, OptionError, ShapeError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, times_of
-from gatewise.insight.retention import of_one_cell
+from gatewise.insight.retention import finite, of_one_cell
 from gatewise.insight.ridge import Ridge, Rows, Sums, chosen_penalty, squared_errors
 from gatewise.labels import Measure
 from gatewise.progress import working
@@ -173,8 +173,8 @@ blocks of steps (p = 0.005).
     given, usable = _usable(trace, values, chosen)
     rows = Rows(trace.quantity(quantity)[:, chosen], given, usable, _shifts(usable, size("draws", draws), shift, rng))
     folded, by = _folds(rows, by, size("folds", folds, least=2))
-    if penalty is not None and not (isinstance(penalty, (int, float, np.number)) and 0 <= penalty < np.inf):
-        raise OptionError(f"penalty must be a non-negative number, not {penalty!r}")
+    if penalty is not None and finite("penalty", penalty) < 0:
+        raise OptionError(f"penalty must not be negative, but is {penalty!r}")
     with working("probing", 2 * len(given)) as done:
         sums = rows.summed(folded, done)
         if not np.isfinite(sums.xx).all():
@@ -260,6 +260,7 @@ def _shifts(usable: Mask, draws: int, shift: str, rng: Rng) -> npt.NDArray[np.in
         raise OptionError("a probe shifts values in time; here no sequence has values at more than one step")
     source = generator("", rng, {})
     if shift == "apart":
+        require_memory(len(counts) * draws, 8, f"{draws:,} shifts of {counted(len(counts), 'sequence')}")
         drawn = np.stack([source.integers(0, max(count, 1), draws) for count in counts])  # type: ignore[union-attr]
     else:
         some = np.arange(1, longest) if longest - 1 <= draws else 1 + source.choice(longest - 1, draws, replace=False)

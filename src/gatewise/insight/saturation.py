@@ -14,6 +14,7 @@ from gatewise.insight.naming import unit_names
 from gatewise.insight.retention import (
     finite,
     of_one_cell,
+    own_hidden_state,
     pieces,
     require_between_0_and_1,
     require_finite,
@@ -183,9 +184,7 @@ class _Counts:
 def _counted(trace: Trace, low: float, high: float) -> _Counts:
     """Read a trace piece by piece."""
     gates = [trace.quantity(name) for name in GATES]
-    states = trace.unprojected_state if "unprojected_state" in trace.keep.quantities else None
-    if states is None and trace.parameters.projection is None and trace.dropout.zoneout_hidden is None:
-        states = trace.hidden_state if "hidden_state" in trace.keep.quantities else None
+    states = own_hidden_state(trace)
     batch, units = gates[0].shape[1:]
     known = _Counts(0, *(np.zeros((len(GATES), units)) for _ in range(5)))
     for when in pieces("counting saturated gates", len(trace), batch * units):

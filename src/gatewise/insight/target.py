@@ -163,6 +163,8 @@ def target(
         raise OptionError(
             f"an output is explained of a NetworkTrace, an LSTMTrace or a Trace, not of {type(trace).__name__}"
         )
+    for cell in lstm.cells().values():
+        cell._require_everything("an attribution")
     whole = next(iter(lstm.layers[0].values()))
     sequence = sequence_of(whole, sequence)
     one = _one_sequence(lstm, sequence)

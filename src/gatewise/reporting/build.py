@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from gatewise.errors import GatewiseError
+from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
@@ -83,6 +83,10 @@ def report(
     >>> print(found.findings[1])
     None of the 3 gates of 1 unit is stuck, nearly closed or nearly open at every step.
     """
+    if not (title is None or isinstance(title, str)):
+        raise OptionError(f"title must be a str, not {title!r}")
+    if not isinstance(notes, (list, tuple)) or not all(isinstance(one, str) for one in notes):
+        raise OptionError(f"notes must be a list of sentences, not {notes!r}")
     drawing.library()  # before a run that may be long
     subject = subject_of(model, x, options, sequence=sequence, at=at, target=target)
     put = [(question, asked) for question in QUESTIONS for asked in question.ask(subject)]

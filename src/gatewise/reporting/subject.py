@@ -248,7 +248,7 @@ def _steps(at: int | str | Sequence[int | str], first: Trace, sequence: int) -> 
     """Return the steps that are named, each by its number or its time."""
     found = []
     times = None if first.labels.times is None else [str(time) for time in first.labels.times]
-    for one in [at] if isinstance(at, (int, str, np.integer)) else at:
+    for one in at if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]:
         step = _named("step", one, len(first), times)
         if step is None:
             raise OptionError("at must be steps, by their numbers or times")
