@@ -73,5 +73,5 @@ def test_an_exported_notebook_is_read_in_either_theme(notebook, theme, tmp_path)
         assert page.evaluate(f"[...{shown}].every(one => one.offsetHeight > 20)")
         assert page.evaluate(f"[...{shown}].every(one => !one.querySelector('script, mjx-container'))")
         pictures = "[...document.querySelectorAll('.gatewise-record .picture svg')]"
-        assert page.evaluate(f"{pictures}.map(one => one.getBoundingClientRect().height > 100)") == [True, True]
+        assert page.evaluate(f"{pictures}.map(one => one.getBoundingClientRect().height > 100)") == [True] * 3
         assert min(page.evaluate(CONTRAST)) >= 4.5
