@@ -53,7 +53,7 @@ def test_without_a_file_gates_are_drawn_in_80_plain_columns(capsys):
 
 def test_a_question_is_answered_in_its_sentence_and_its_columns(capsys):
     out = said(capsys, "plot m.safetensors x.csv --kind timescales --layer 1 -o t.csv")
-    assert out.startswith("Half of the 3 units remember for less than")
+    assert out.startswith("The median timescale of the 3 units is")
     assert Path("t.csv").read_text(encoding="utf-8").splitlines()[0].startswith("unit,forget_gate,timescale")
 
 
@@ -170,7 +170,7 @@ def test_every_picture_and_every_question_is_a_kind():
             "x.csv --kind contributions --at 2002-01-01",
             "there is no step '2002-01-01'; this run has 2001-01-01 to 2001-01-09",
         ),
-        ("", "m.safetensors is a model: give the file of its input, too"),
+        ("", "m.safetensors is a model: give the file of its input as well"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_sentence(line, sentence, capsys):

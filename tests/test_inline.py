@@ -206,7 +206,7 @@ def test_without_matplotlib_all_but_the_picture_is_shown(monkeypatch):
 
 
 def test_a_picture_that_is_too_large_is_left_out(monkeypatch):
-    monkeypatch.setattr(inline, "svg", lambda *given, **options: "<svg/>" * 10_000)
+    monkeypatch.setattr(inline, "svg", lambda *given, **options: "<svg/>" * 20_000)
     lstm, rain, storage = leaky_bucket(40)
     assert "gatewise.plot.probe draws it" in words(read(insight.probe(lstm.trace(rain)[0], storage, draws=9)))
 

@@ -61,8 +61,8 @@ def test_a_planted_memory_has_the_timescale_that_was_planted():
     np.testing.assert_allclose(found.timescale, -1 / np.log(forget), rtol=1e-12)
     np.testing.assert_allclose(forget**found.half_life, 0.5, rtol=1e-12)
     np.testing.assert_allclose(forget**found.span, 0.01, rtol=1e-12)
-    assert "unit 2, 99 steps" in str(found)
-    assert "unit 0, 1.4 steps" in str(found)
+    assert "unit 2 remembers longest, for 99 steps" in str(found)
+    assert "unit 0 shortest, for 1.4 steps" in str(found)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,9 @@ def test_a_gate_that_never_moves_from_one_end_is_stuck():
     assert not table["forget_gate", "0"]
     assert not table["input_gate", "0"]  # it is open once
     assert not table["output_gate", "0"]
-    assert str(found) == "Of the 3 gates of 2 units, one is stuck at one end of its range at every step."
+    assert str(found) == (
+        "1 of the 6 gates of 2 units is stuck, nearly closed or nearly open at every step: 1 forget gate."
+    )
 
 
 # All of them.

@@ -64,7 +64,7 @@ def test_edits_of_ones_own_are_ranked_by_what_they_change():
     found = ablation(network, RAIN, mean_of, edits, lengths=[6, 3])
     assert found.names == ("dry", "half", "nothing")
     assert found.edits[0] == tuple(edits["dry"])
-    assert str(found).startswith("Of 3 edits, dry changes the metric most: from ")
+    assert str(found).startswith("Of 3 edits, 'dry' changes the metric most: from ")
     listed = ablation(network, RAIN, mean_of, [Edit.scale("cell_state", 1.0)])
     assert listed.names == ("cell_state scaled by 1",)
     assert str(listed) == f"None of 1 edit changes the metric, {listed.unedited:.3g}."
@@ -81,7 +81,8 @@ REFUSED = {
     "model": (lambda: ablation(NETWORK.lstm.trace(RAIN), RAIN, mean_of), ("LSTM or a Network", "LSTMTrace")),
     "metric": (lambda: ablation(NETWORK, RAIN, 3), ("function of the output", "3")),
     "no number": (lambda: ablation(NETWORK, RAIN, lambda y: y), ("must return a number", "ndarray")),
-    "NaN": (lambda: ablation(NETWORK, RAIN, lambda y: np.nan), ("of the model as it is it is NaN",)),
+    "infinity": (lambda: ablation(NETWORK, RAIN, lambda y: np.inf), ("it is inf",)),
+    "NaN": (lambda: ablation(NETWORK, RAIN, lambda y: np.nan), ("finite number; of the model as it is it is nan",)),
     "what": (lambda: ablation(NETWORK, RAIN, mean_of, "layers"), ("units, gates, or edits", "'layers'")),
     "none": (lambda: ablation(NETWORK, RAIN, mean_of, {}), ("at least one edit",)),
     "no edits": (lambda: ablation(NETWORK, RAIN, mean_of, [3]), ("takes Edits", "3")),

@@ -63,16 +63,16 @@ def test_the_latch_attends_to_the_step_at_which_it_wrote():
     trace = gw.LSTM.from_cells(cell).trace(x)[0]
     found = insight.attention(trace)
     assert (found.weights[:, 0] > 0.999).all()
-    assert str(found) == "At step 6, 100 % of the cell state is what step 0 wrote."
-    assert str(insight.attention(trace, every=4)).endswith("is what the 4 steps to step 3 wrote.")
-    assert str(insight.attention(trace, start=3)).endswith("100 % of the cell state is left of what was there before.")
+    assert str(found) == "The largest share of the cell state at step 6, 100 %, was written at step 0."
+    assert str(insight.attention(trace, every=4)).endswith("was written in the block of 4 steps that ends at step 3.")
+    assert str(insight.attention(trace, start=3)).endswith("100 %, is left of what was there before.")
 
 
 def test_of_a_cell_that_nothing_was_written_to_every_share_is_zero():
     p = gw.Parameters(np.zeros((4, 1, 2)), np.zeros((4, 1)))
     found = insight.attention(gw.LSTM.from_cells(p).trace(np.zeros((3, 1)))[0])
     assert not found.weights.any()
-    assert str(found) == "At step 2, the cell state is zero: nothing was written."
+    assert str(found) == "The cell state at step 2 is zero: nothing was written."
 
 
 def test_the_table_has_a_column_for_each_step_whatever_they_are_called():

@@ -113,7 +113,7 @@ def test_a_planted_ceiling_is_found_and_never_rained_through():
     found = insight.ceiling(trace)
     np.testing.assert_allclose(found.ceiling, limit)
     assert limit - 0.01 < found.output.max() <= limit  # it is not only a bound: so much can be said
-    assert str(insight.ceiling(network)) == "No input can make this model say more than 61.3, or less than -58.7."
+    assert str(insight.ceiling(network)) == "No input can bring the output above 61.3, or below -58.7."
 
 
 def test_what_was_lost_is_told_apart_and_in_the_unit_of_the_data():
@@ -127,8 +127,8 @@ def test_what_was_lost_is_told_apart_and_in_the_unit_of_the_data():
     assert not found.losses["lost_to_readout"][:3].any()
     np.testing.assert_allclose(found.losses["lost_to_gate"], 0, atol=1e-10)
     assert str(found) == (
-        "No input can make this model say more than 61.3 mm/d; at its largest, 39.82 mm/d on 2001-07-02,"
-        " it lost 21.5 to cell states short of their bound."
+        "No input can bring discharge above 61.3 mm/d; in this run it reaches 39.82 mm/d at most, on 2001-07-02,"
+        " losing 21.5 to cell states short of their bound."
     )
     assert found.columns["time"].tolist() == days.tolist()
 

@@ -159,7 +159,7 @@ REFUSED = {
     "unit": (lambda: (PLAIN.trace(), PLAIN.trace()), {"unit": 9}, ("no unit 9",)),
     "sequence": (lambda: (PLAIN.trace(), PLAIN.trace()), {"sequence": 9}, ("no sequence 9",)),
     "cell": (lambda: (PLAIN.trace(), PLAIN.trace()), {"cell": 2}, ("no layer 2",)),
-    "empty": (lambda: [gw.LSTM(2, 2, rng=0).trace(np.zeros((0, 1, 2)))[0]] * 2, {}, ("have none",)),
+    "empty": (lambda: [gw.LSTM(2, 2, rng=0).trace(np.zeros((0, 1, 2)))[0]] * 2, {}, ("have no steps",)),
 }
 
 

@@ -163,7 +163,7 @@ def test_a_cell_without_a_fixed_point_says_that_none_was_found():
     variant = gw.Variant(forget_activation="affine:0,1", candidate_activation="affine:0,1")  # c + i
     found = insight.fixed_points(gw.LSTMCell(1, 1, variant=variant, rng=0), **FEW)  # and 10^300 + i is 10^300
     assert found.converged == 0
-    assert str(found) == "Of 6 starts none led to a fixed point; there may be some all the same."
+    assert str(found) == "None of 6 starts led to a fixed point; there may be some all the same."
     assert found.to_dataframe().shape[0] == 0
     assert found.eigenvalues.shape == (0, 2)
 

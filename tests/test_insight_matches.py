@@ -32,7 +32,7 @@ def test_every_other_pair_of_brackets_is_found_and_nothing_else():
     assert found.residual == 0
     assert str(found) == (
         "One unit has a hidden state of at least 0.3 throughout steps 2 to 5; it is on throughout 3 other stretches,"
-        " most similarly steps 9 to 12 of sequence 0."
+        " the best match being steps 9 to 12 of sequence 0."
     )
 
 
@@ -43,15 +43,15 @@ def test_a_unit_that_is_always_on_is_selected_unless_it_must_be_off_at_the_edges
     assert {tuple(one) for one in found.places.tolist()} <= set(places[1:])
 
 
-@pairs(variant=cases.VARIANTS, of=["cell_state", "hidden_state"], edges=[False, True], **RUNS)
-def test_a_match_is_what_its_definition_says(variant, of, edges, projection, direction, valid, dropout):
+@pairs(variant=cases.VARIANTS, quantity=["cell_state", "hidden_state"], edges=[False, True], **RUNS)
+def test_a_match_is_what_its_definition_says(variant, quantity, edges, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=12)
     trace = run.trace()
-    on = trace.quantity(of) >= 0.05
+    on = trace.quantity(quantity) >= 0.05
     allowed = np.ones((12, 3), bool) if run.valid is None else run.valid
     start = next(t for t in range(12) if allowed[t, 0])
     try:
-        found = insight.matches(trace, start, start + 1, of=of, threshold=0.05, edges=edges)
+        found = insight.matches(trace, start, start + 1, quantity=quantity, threshold=0.05, edges=edges)
     except gw.OptionError as refused:
         cases.one_sentence(refused, "no unit")
         return
@@ -121,7 +121,7 @@ def test_no_more_than_the_best_are_returned_and_all_are_counted():
         ((5, 5), {}, ["at least one step"]),
         ((2.0, 3), {}, ["2.0"]),
         ((2, 5), {"sequence": 3}, ["no sequence 3"]),
-        ((2, 5), {"of": "input"}, ["cell_state, hidden_state"]),
+        ((2, 5), {"quantity": "input"}, ["cell_state, hidden_state"]),
         ((2, 5), {"threshold": np.nan}, ["threshold"]),
         ((2, 5), {"threshold": 2.0}, ["no unit", "at least 2", "largest"]),
         ((2, 5), {"least": 0}, ["least"]),

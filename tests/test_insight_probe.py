@@ -91,17 +91,17 @@ def test_what_is_not_found_is_said_so():
     assert "does not find a walk in the cell state of 4 units: in held-out blocks of steps it explains" in str(found)
 
 
-@pairs(variant=cases.VARIANTS, of=["cell_state", "hidden_state"], **RUNS)
+@pairs(variant=cases.VARIANTS, quantity=["cell_state", "hidden_state"], **RUNS)
 def test_a_probe_is_the_ridge_of_the_other_sequences_on_every_variant(
-    variant, of, projection, direction, valid, dropout
+    variant, quantity, projection, direction, valid, dropout
 ):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=12)
     trace = run.trace()
     values = walk(0, 12, 3)
     values[5, 0] = np.nan
-    found = insight.probe(trace, values, of=of, folds=3, draws=5, penalty=0.01, by="sequence")
+    found = insight.probe(trace, values, quantity=quantity, folds=3, draws=5, penalty=0.01, by="sequence")
     on = ~np.isnan(values) if run.valid is None else ~np.isnan(values) & run.valid
-    states, groups = trace.quantity(of)[on], np.broadcast_to(np.arange(3), (12, 3))[on]
+    states, groups = trace.quantity(quantity)[on], np.broadcast_to(np.arange(3), (12, 3))[on]
     expected = ridge_by_hand(states, values[on], groups, 0.01)
     np.testing.assert_allclose(found.predicted[on], expected, rtol=1e-6, atol=1e-8)
     assert np.isnan(found.predicted[~on]).all()
@@ -170,7 +170,7 @@ def test_what_is_probed_for_is_called_by_its_name_and_measure():
     series = storage[:, 0].view(Series)
     series.name = "storage"
     assert str(insight.probe(trace, series)).startswith("Storage can be read")
-    assert insight.probe(trace, storage).quantity == "the given quantity"
+    assert insight.probe(trace, storage).name == "the given quantity"
 
 
 def test_a_probe_of_a_long_run_says_how_far_it_is(monkeypatch):
@@ -205,7 +205,7 @@ LSTM, RAIN, STORAGE = leaky_bucket(30, 2)
         (STORAGE, {"draws": 0}, gw.OptionError, ["draws"]),
         (STORAGE, {"by": "unit"}, gw.OptionError, ["sequence, block"]),
         (STORAGE, {"by": "sequence", "sequence": 0}, gw.OptionError, ["two sequences"]),
-        (STORAGE, {"of": "forget_gate"}, gw.OptionError, ["cell_state, hidden_state"]),
+        (STORAGE, {"quantity": "forget_gate"}, gw.OptionError, ["cell_state, hidden_state"]),
         (STORAGE, {"sequence": 2}, gw.OptionError, ["no sequence 2"]),
         (STORAGE, {"penalty": -1}, gw.OptionError, ["penalty"]),
         (STORAGE, {"penalty": "none"}, gw.OptionError, ["penalty"]),

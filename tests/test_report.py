@@ -139,7 +139,7 @@ def test_a_batch_is_summarised_or_one_of_its_sequences_is_named(undrawn):
     y = network(x)[0]
     whole, one = (report(network, x, labels, target="q", sequence=name) for name in (None, "Lech"))
     at = np.unravel_index(np.abs(y[..., 0]).argmax(), y.shape[:2])
-    assert f"at {DAYS[at[0]]}" in whole.lead
+    assert f"on {DAYS[at[0]]}" in whole.lead
     assert f"of sequence {['Isar', 'Lech', 'Inn'][at[1]]}" in whole.lead
     alone = report(network, x[:, 1], labels.replace(sequences=None), target="q")
     for finding, other in zip(one.findings[1:], alone.findings[1:], strict=True):
@@ -185,8 +185,8 @@ def test_what_cannot_be_reported_on_is_refused_in_a_sentence():
         (lambda: gw.report(network, x[:0]), "needs a step"),
         (lambda: gw.report(network, x[:, None], lengths=[0]), "needs a valid step"),
         (lambda: gw.report(network, x[:, :1]), "x has shape"),
-        (lambda: report(network, x, labels, target="p"), "no target 'p' in this run; there are 'q', 'snow'"),
-        (lambda: report(network, x, labels, target=2), "no target 2; this run has targets 0 to 1"),
+        (lambda: report(network, x, labels, target="p"), "no output 'p' in this run; it has 'q', 'snow'"),
+        (lambda: report(network, x, labels, target=2), "no output 2; this run has outputs 0 to 1"),
         (lambda: report(network, x, labels, at=12), "no step 12"),
         (lambda: report(network, x, labels, at="2002-01-01"), "no step '2002-01-01'"),
         (lambda: report(network, x, labels, at=[]), "one or more steps"),
@@ -217,7 +217,7 @@ def test_the_program_writes_the_page_or_says_what_is_found(here, undrawn, capsys
     assert "latch.safetensors on x.csv" in Path("out.html").read_text(encoding="utf-8")
     assert exit_code(["report", "latch.safetensors", "x.csv"]) == 0
     said = capsys.readouterr().out
-    assert "Is any gate stuck?\n  Of the 3 gates of 1 unit" in said
+    assert "Is any gate stuck?\n  None of the 3 gates of 1 unit" in said
 
 
 def test_an_interrupt_leaves_no_page_behind(here, undrawn, monkeypatch):
@@ -240,7 +240,7 @@ def test_an_interrupt_leaves_no_page_behind(here, undrawn, monkeypatch):
         (["latch.safetensors", "x.csv", "-o", "out.pdf"], "must end in .html"),
         (["latch.safetensors", "x.csv", "-o", "no/out.html"], "No such file"),
         (["latch.safetensors", "x.csv", "--at", "99"], "no step 99"),
-        (["latch.safetensors", "x.csv", "--target", "q"], "no target 'q'"),
+        (["latch.safetensors", "x.csv", "--target", "q"], "no output 'q'"),
         (["latch.safetensors", "nothing.csv"], "no such file"),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_table_gives_names_and_dates_and_a_file_of_a_network_its_outputs(here)
     np.testing.assert_array_equal(made.trace.output, network(x)[0])
     assert made.trace.labels.features == ("rain", "warmth")
     assert made.trace.labels.times == tuple(np.array(["2001-01-01", "2001-01-02", "2001-01-03"], "datetime64[D]"))
-    assert made.notes[0] == "x.csv is taken as the input of the LSTM lstm"
+    assert made.notes[0] == "x.csv is taken as the input of the LSTM 'lstm'"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_what_cannot_run_is_refused_in_a_sentence(here):
         alone.attrs.update(weights.attrs)
     save_file({"dense.weight": np.ones((2, 3), np.float32)}, "dense.safetensors")
     for call, words in (
-        (lambda: run("lstm"), "lstm is a model: give the file of its input, too"),
+        (lambda: run("lstm"), "lstm is a model: give the file of its input as well"),
         (lambda: run("lstm", "wide.npy"), "the input has 4 features"),
         (lambda: run("lstm", "nan.npy"), "feature 0 of step 0"),
         (lambda: run("lstm", "empty.npy"), "an empty array, of shape (0, 3)"),

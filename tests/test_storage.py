@@ -457,3 +457,9 @@ def test_arrays_that_are_missing_or_misshapen_are_refused_in_one_sentence(whole,
 def test_arrays_nobody_asked_for_do_no_harm(whole, tmp_path):
     spoil(tmp_path / "file", whole, "lstm", lambda arrays, header: arrays.update(extra=np.ones(3)))
     assert gw.load(tmp_path / "file").hidden_size == 3
+
+
+def test_what_cannot_be_written_is_said_once(tmp_path):
+    with pytest.raises(gw.FileError) as problem, storage.beside(tmp_path / "missing" / "p.svg"):
+        pass
+    assert str(problem.value).count("cannot write") == 1

@@ -81,6 +81,8 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
         # Until here the file was private; a new file is as open as any, and a replaced one as open as it was.
         temporary.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~umask)
         temporary.replace(target)
+    except FileError:
+        raise
     except OSError as problem:
         raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
     finally:

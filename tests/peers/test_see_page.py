@@ -25,7 +25,9 @@ FILES = {
 
 def small(path: Path) -> np.ndarray:
     """Return a picture in shades of grey, as means over boxes of some 40 pixels: what it looks like from afar."""
-    shades = matplotlib.image.imread(path)[..., :3].mean(-1)
+    from matplotlib.image import imread
+
+    shades = imread(path)[..., :3].mean(-1)
     rows, columns = (np.linspace(0, size, 17)[:-1].astype(int) for size in shades.shape)
     sums = np.add.reduceat(np.add.reduceat(shades, rows, axis=0), columns, axis=1)
     return sums / (shades.size / 256)
@@ -40,7 +42,6 @@ def test_the_page_asks_two_published_models_and_shows_the_pictures_it_makes(tmp_
             shutil.copy(Path(found.submodule_search_locations[0]) / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
-    import matplotlib.image  # noqa: F401
     from matplotlib import pyplot
 
     result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(python(PAGE))

@@ -34,7 +34,7 @@ PICTURE = Group("The picture", sort_key=3)
 OPTIONS = {"start": "steps", "stop": "steps", "after": "with"}  # by the arguments that they give
 WORK = 4e8  # multiplications of an answer a second, about
 WRITTEN = 1e6  # numbers of a table a second, about
-PARAMETERS = {"at": ("t",), "target": ("output",), "quantity": ("quantity", "of")}  # by the names of the options
+PARAMETERS = {"at": "t", "target": "output"}  # by the names of the options
 ENDINGS = (*saving.FORMATS, "csv")
 
 
@@ -43,8 +43,8 @@ ENDINGS = (*saving.FORMATS, "csv")
 class PictureOptions:
     """What is drawn of a run."""
 
-    layer: Annotated[Integer, Parameter(help="Of which layer, counted from 0. Default: 0.")] = None
-    direction: Annotated[Direction | None, Parameter(help="Of which direction. Default: the first there is.")] = None
+    layer: Annotated[Integer, Parameter(help="Which layer, counted from 0. Default: 0.")] = None
+    direction: Annotated[Direction | None, Parameter(help="Which direction. Default: the first.")] = None
     sequence: Annotated[
         str | None, Parameter(help="Which sequence of the batch, counted from 0, or its name. Default: 0.")
     ] = None
@@ -57,11 +57,14 @@ class PictureOptions:
         str | None, Parameter(help="Which features of the input, by number or name, with commas between them.")
     ] = None
     quantity: Annotated[
-        str | None, Parameter(help="Which gate or state colours a text, or is searched: cell_state, hidden_state, ….")
+        str | None,
+        Parameter(help="Which gate or state colours a text, is probed or is matched: cell_state, hidden_state, …."),
     ] = None
     sort: Annotated[
         Order | None,
-        Parameter(help="The order of units: by how long they remember (timescale), or alike ones side by side."),
+        Parameter(
+            help="The order of units: by how long they remember (timescale), or similar ones side by side (cluster)."
+        ),
     ] = None
     steps: Annotated[
         str | None, Parameter(help="Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0.")
@@ -73,22 +76,29 @@ class PictureOptions:
         str | None,
         Parameter(
             allow_leading_hyphen=True,
-            help="The step that is asked about, or its time; negative numbers count from the end.",
+            help="Which step, counted from 0, or its time; negative numbers count from the end.",
         ),
     ] = None
     target: Annotated[
-        str | None, Parameter(help="The output that is explained, counted from 0, or its name. Default: 0.")
+        str | None,
+        Parameter(help="Which output, counted from 0, or its name. Default: 0, or all where a ceiling is asked for."),
     ] = None
-    method: Annotated[str | None, Parameter(help="By which method an output is explained.")] = None
+    method: Annotated[
+        str | None,
+        Parameter(
+            help="The method of attribution: gradient_input, integrated_gradients, lrp or contextual_decomposition."
+        ),
+    ] = None
     text: Annotated[
         Path | None,
-        Parameter(help="A file with the text that was read: as many characters, or else lines, as there are steps."),
+        Parameter(help="A file with the text that was read: a character, or else a line, for each step."),
     ] = None
     tolerance: Annotated[
         float | None, Parameter(help="How far apart two numbers may be that count as the same. Default: 0.")
     ] = None
     values: Annotated[
-        Path | None, Parameter(help="A .csv or .npy file with a number for each step, which a probe looks for.")
+        Path | None,
+        Parameter(help="A .csv or .npy file with a number for each step: what a probe is to find in the states."),
     ] = None
 
 
@@ -153,8 +163,6 @@ def plot(
     with working("drawing", 3) as done:
         subject, *others = _alike([_subject(kind, data, trace, chosen) for trace in traces])
         arguments |= dict(zip(("after",), others, strict=False))
-        if isinstance(arguments.get("t"), str):
-            arguments["t"] = _step_at(arguments["t"], subject)
         if "text" in arguments and len(arguments["text"]) != len(subject):
             arguments["text"] = arguments["text"].splitlines()
         _foretell_cost(kind, subject, arguments)
@@ -202,15 +210,6 @@ def _foretell_cost(kind: str, subject: Any, arguments: dict[str, Any]) -> None:
 # What is drawn of it.
 
 
-def _step_at(time: str, trace: Any) -> int:
-    """Return the step that has a name or a date."""
-    times = [str(one) for one in trace.labels.times or ()]
-    if time not in times:
-        has = f"this run has {times[0]} to {times[-1]}" if times else "the steps of this run have numbers alone"
-        raise OptionError(f"there is no step {time!r}; {has}")
-    return times.index(time)
-
-
 def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any], other: Path | None) -> dict[str, Any]:
     """Return the arguments of a kind's record from the options that were given."""
     parameters = inspect.signature(data).parameters
@@ -222,8 +221,8 @@ def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any], othe
             found |= dict(zip(("start", "stop"), _steps(value), strict=True)) if "start" in parameters else {}
         if option in ("layer", "direction", "steps"):
             continue
-        name = next((one for one in PARAMETERS.get(option, (option,)) if one in parameters), None)
-        if name is None:
+        name = PARAMETERS.get(option, option)
+        if name not in parameters:
             raise OptionError(f"--{option} does not go with --kind {kind}")
         found[name] = READ[option](value) if option in READ else value
         if option == "values":  # a .csv file says what they are

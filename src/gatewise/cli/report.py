@@ -1,4 +1,4 @@
-"""gatewise report: one page about a model on somebody's data."""
+"""gatewise report: one page about a model on your data."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def report(
     at: Annotated[list[str] | None, Parameter(group=ASKED, negative="", allow_leading_hyphen=True)] = None,
     target: Annotated[str | None, Parameter(group=ASKED)] = None,
 ) -> None:
-    """Report on a model over your data: what is in it, how long it remembers, and why it said what it said.
+    """Report on a model and your data: what is in it, how long it remembers, and why it gave the output it gave.
 
     The page is one .html file that needs nothing else: for each question a finding in one sentence, a picture, and what
     it means. Without -o, the sentences are printed.

@@ -171,7 +171,7 @@ def _run(file: Path, contents: Contents, input: Path | None, options: InputOptio
     """Return the run of a model over an input."""
     found, several = _picked(contents, name)
     if input is None:
-        raise OptionError(f"{file} is a model: give the file of its input, too")
+        raise OptionError(f"{file} is a model: give the file of its input as well")
     if found is not None:
         _require_finite(found, file)
     given = _numbers(input, options)
@@ -314,8 +314,8 @@ def _of_lstm(contents: Contents, found: Found, fed: feeding.Fed, input: Path) ->
         else:  # what the embedding would give
             rest = Network(network.lstm, head=network.head, reads=network.reads, initial=network.initial)
             trace = rest.trace(fed.x, fed.start, **fed.options)
-    what = "the tokens of the network" if fed.tokens is not None else f"the input of the LSTM {found.name}"
-    taken = f"{input} is taken as {what}"
+    what = "the tokens of the network" if fed.tokens is not None else f"the input of the LSTM {found.name!r}"
+    taken = f"{input.name} is taken as {what}"
     if network is None and runnable(contents):  # it might have been the model's
         print(f"gatewise: {taken}", file=sys.stderr)
     return Run(trace, found.name, (taken, *found.notes))
@@ -339,7 +339,9 @@ def _of_model(model: WholeModel, name: str | None, given: _Given, input: Path, o
     matches = given.framed and given.one is not None and trace.num_steps == len(given.one.values)
     if labels.times is not None and (matches or (not given.framed and len(labels.values) == trace.num_steps)):
         trace = _timed(trace, feeding.dated(labels.times))
-    return Run(trace, found, (f"{input} is taken as the {what} of the whole model, which {model.runtime} ran", *notes))
+    return Run(
+        trace, found, (f"{input.name} is taken as the {what} of the whole model, which {model.runtime} ran", *notes)
+    )
 
 
 def _timed(trace: LSTMTrace, times: Any) -> LSTMTrace:

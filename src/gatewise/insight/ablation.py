@@ -1,4 +1,4 @@
-"""Does it need this? A model's metric with parts of it put out of action, one after the other."""
+"""Does it need this? A model's metric with parts of the model disabled, one after the other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHAT = ("units", "gates")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ablation(Answer):
-    """What a metric becomes with parts of a model out of action.
+    """What a metric becomes with parts of a model disabled.
 
     Attributes
     ----------
@@ -53,10 +53,10 @@ def ablation(
     what: str | Mapping[str, Edits] | Sequence[Edits] = "units",
     **options: Any,
 ) -> Ablation:
-    """Return what a metric of the output becomes with units, gates or anything else out of action, one at a time.
+    """Return what a metric of the output becomes with units, gates or anything else disabled, one at a time.
 
     Greff et al., "LSTM: A Search Space Odyssey" (2017), took one part at a time out of the LSTM: a cell without its
-    input, forget or output gate is one in which that gate is always 1. They trained each variant anew; here the model
+    input, forget or output gate is one in which that gate is always 1. They retrained each variant; here the model
     stays as it is.
 
     Parameters
@@ -80,7 +80,7 @@ def ablation(
     Raises
     ------
     OptionError
-        If there is nothing to edit, an edit does not fit, or the metric is not a number.
+        If there is nothing to edit, an edit does not fit, or the metric is not a finite number.
 
     Notes
     -----
@@ -93,14 +93,14 @@ def ablation(
     >>> cell, x, *_ = latch()
     >>> found = ablation(gw.LSTM.from_cells(cell), x, lambda y: y[-1, 0], {"it forgets": gw.Edit.set("forget_gate", 0)})
     >>> print(found)
-    Of 1 edit, it forgets changes the metric most: from 0.75 to 0.
+    Of 1 edit, 'it forgets' changes the metric most: from 0.75 to 0.
     """
     if not isinstance(model, (LSTM, Network)):
         raise OptionError(f"an ablation takes an LSTM or a Network, not {type(model).__name__}")
     if not callable(metric):
         raise OptionError(f"the metric must be a function of the output, not {metric!r}")
     if refused := sorted({"edit", "keep", "units", "every", "out", "engine"} & set(options)):
-        raise OptionError(f"an ablation decides itself what {refused[0]} is; give edits as what")
+        raise OptionError(f"an ablation sets {refused[0]} itself; edits are given as what")
     planned = dict(_planned(model.lstm if isinstance(model, Network) else model, what))
     if not planned:
         raise OptionError("an ablation needs at least one edit; there is none")
@@ -184,8 +184,8 @@ def _number(found: Any, name: str) -> float:
         value = float(found)
     except (TypeError, ValueError):
         raise OptionError(f"the metric must return a number; of {name} it is a {type(found).__name__}") from None
-    if np.isnan(value):
-        raise OptionError(f"the metric must return a number; of {name} it is NaN")
+    if not np.isfinite(value):
+        raise OptionError(f"the metric must return a finite number; of {name} it is {value}")
     return value
 
 
@@ -195,4 +195,4 @@ def _sentence(names: Sequence[str], metrics: Array, unedited: float, noun: str) 
     changed = f"from {unedited:.3g} to {metrics[0]:.3g}"
     if noun == "unit":
         return f"Of {counted(len(names), noun)}, {names[0]} matters most: without it, the metric goes {changed}."
-    return f"Of {counted(len(names), noun)}, {names[0]} changes the metric most: {changed}."
+    return f"Of {counted(len(names), noun)}, {names[0]!r} changes the metric most: {changed}."

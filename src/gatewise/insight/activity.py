@@ -10,7 +10,7 @@ from gatewise.arrays import Array, chunks
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
-from gatewise.insight.retention import of_one_cell, valid_steps
+from gatewise.insight.retention import of_one_cell, own_hidden_state, require_finite, valid_steps
 from gatewise.trace import Trace
 
 CHUNK = 1 << 22  # numbers that are held in float64 at a time
@@ -50,13 +50,13 @@ def activity(trace: Trace) -> Activity:
     Raises
     ------
     OptionError
-        If no step is valid, or this is not the trace of one cell.
+        If no step is valid, a hidden state is not finite, or this is not the trace of one cell.
     NotKeptError
         If the trace did not keep the hidden state.
 
     Notes
     -----
-    It has no law. Time is linear in the number of steps and units; memory is that of a chunk.
+    There is no law. Time is linear in the number of steps and units; memory is that of a chunk.
 
     Examples
     --------
@@ -66,7 +66,9 @@ def activity(trace: Trace) -> Activity:
     >>> print(activity(LSTM.from_cells(cell).trace(x)[0]))
     The hidden state of the one unit has a standard deviation of 0.26.
     """
-    states = of_one_cell(trace).unprojected_state
+    states = own_hidden_state(of_one_cell(trace))
+    if states is None:
+        states = trace.unprojected_state  # raises NotKeptError
     valid = valid_steps(trace)
     count, total, squares = 0, np.zeros(states.shape[2]), np.zeros(states.shape[2])
     parts = list(chunks(len(states), states.shape[1] * states.shape[2], CHUNK))
@@ -80,20 +82,23 @@ def activity(trace: Trace) -> Activity:
         count, total = count + len(rows), total + rows.sum(0)
     if not count:
         raise OptionError("which units move needs at least one valid step; this trace has none")
+    require_finite(total, "which units move")
     mean = total / count
     for part in parts:
         squares += ((of(part) - mean) ** 2).sum(0)
     deviation = np.sqrt(squares / count)
     names = unit_names(trace)
     columns = {"unit": np.array(names), "deviation": deviation, "mean": mean}
-    return Activity(columns, _sentence(names, deviation), "it has none", np.nan, deviation, mean)
+    return Activity(columns, _sentence(names, deviation), "", np.nan, deviation, mean)
 
 
 def _sentence(names: list[str], deviation: Array) -> str:
     if len(names) == 1:
         return f"The hidden state of the one unit has a standard deviation of {deviation[0]:.2g}."
     most, least = int(np.argmax(deviation)), int(np.argmin(deviation))
+    if deviation[most] == deviation[least]:
+        return f"The hidden state of each of the {len(names):,} units has a standard deviation of {deviation[0]:.2g}."
     return (
-        f"Of the {len(names):,} units, unit {names[most]} moves most (its hidden state has a standard deviation of"
+        f"Of the {len(names):,} units, unit {names[most]} moves most (the standard deviation of its hidden state is"
         f" {deviation[most]:.2g}), and unit {names[least]} least ({deviation[least]:.2g})."
     )

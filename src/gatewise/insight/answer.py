@@ -82,7 +82,7 @@ class Answer(Table):
     sentence : str
         The answer in one sentence.
     law : str
-        What must hold of the numbers, in words or symbols.
+        What must hold of the numbers, in words or symbols; empty where there is no law.
     residual : float
         How far the law is off, relative to the sum of the absolute values of its terms; NaN where it has no law.
     """

@@ -13,7 +13,15 @@ from gatewise.arrays import Array, Mask, quiet, size
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.cost import Cost
-from gatewise.insight.naming import at_step, sequence_name, sequence_of, step_name, times_of, unit_names, unit_of
+from gatewise.insight.naming import (
+    at_step,
+    sequence_name,
+    sequence_of,
+    step_name,
+    times_of,
+    unit_names,
+    unit_of,
+)
 from gatewise.insight.retention import (
     initial_cell,
     of_one_cell,
@@ -78,6 +86,16 @@ class _Window(NamedTuple):
 
 def cost_of_attention(trace: Trace, *, start: int = 0, stop: int | None = None, every: int = 1) -> Cost:
     """Return what `attention` would cost: for n blocks and H units n² + 2 n H numbers and n² H multiplications.
+
+    Parameters
+    ----------
+    trace, start, stop, every
+        As in `attention`.
+
+    Raises
+    ------
+    OptionError
+        If there are no such steps, or this is not the trace of one cell.
 
     Examples
     --------
@@ -152,14 +170,15 @@ def attention(
     >>> cell, x, *_ = latch()
     >>> found = attention(LSTM.from_cells(cell).trace(x)[0], unit=0)
     >>> print(found.weights[:, 0].round(2), found)
-    [0.99 0.99 0.99 0.99 0.98 0.98 0.98] At step 6, 100 % of unit latch's cell state is what step 0 wrote.
+    [0.99 0.99 0.99 0.99 0.98 0.98 0.98] The largest share of unit latch's cell state at step 6, 100 %, was written at \
+step 0.
     """
     require_every_step(of_one_cell(trace), "attention")
     names, state = unit_names(trace), trace.cell_state
     sequence = sequence_of(trace, sequence)
     chosen = range(len(names)) if unit is None else [unit_of(names, unit)]
     window, forward = _window(trace, start, stop, every), trace.direction == "forward"
-    ends, blocks = window.ends, len(window.starts)
+    ends, blocks, every = window.ends, len(window.starts), window.every
     cost = cost_of_attention(trace, start=start, stop=stop, every=every)
     cost.require(f"the attention of {blocks:,} steps or blocks (start, stop and every make them fewer)")
     weights, initial, residual = np.zeros((blocks, blocks)), np.zeros(blocks), 0.0
@@ -176,7 +195,9 @@ def attention(
     valid, times = valid_steps(trace, which=sequence), times_of(trace)[ends]
     return Attention(
         columns={"time": times, "initial state": initial, **dict(zip(_distinct(labels), weights.T, strict=True))},
-        sentence=_sentence(trace, sequence, weights, initial, ends, None if unit is None else names[chosen[0]], every),
+        sentence=_sentence(
+            trace, sequence, weights, initial, ends, None if unit is None else names[chosen[0]], window.every
+        ),
         law=LAW,
         residual=residual,
         weights=weights,
@@ -191,7 +212,7 @@ def attention(
 def _window(trace: Trace, start: int, stop: int | None, every: int) -> _Window:
     """Return the steps that are asked for, in the order in which they ran."""
     steps = len(of_one_cell(trace))
-    every = size("every", every)
+    every = min(size("every", every), max(steps, 1))
     first = size("start", start, least=0)
     end = steps if stop is None else size("stop", stop, least=0)
     if not first < end <= steps:
@@ -240,12 +261,13 @@ def _sentence(
     whose = "the" if unit is None else f"unit {unit}'s"
     of = f" of {name}" if (name := sequence_name(trace, sequence)) else ""
     when, sizes = at_step(trace, int(ends[last])), np.abs([initial[last], *weights[last]])
-    when = when[0].upper() + when[1:]
     if not sizes.any():
-        return f"{when}, {whose} cell state{of} is zero: nothing was written."
+        return f"{whose[0].upper()}{whose[1:]} cell state{of} {when} is zero: nothing was written."
     largest = int(sizes.argmax())
-    block = f"the {every:,} steps to " if every > 1 else ""
-    what = (
-        f"what {block}{step_name(trace, int(ends[largest - 1]))} wrote" if largest else "left of what was there before"
+    wrote = int(ends[largest - 1])
+    place = (
+        at_step(trace, wrote) if every == 1 else f"in the block of {every:,} steps that ends {at_step(trace, wrote)}"
     )
-    return f"{when}, {100 * sizes[largest] / sizes.sum():.0f} % of {whose} cell state{of} is {what}."
+    what = f"was written {place}" if largest else "is left of what was there before"
+    share = 100 * sizes[largest] / sizes.sum()
+    return f"The largest share of {whose} cell state{of} {when}, {share:.0f} %, {what}."

@@ -1,4 +1,4 @@
-"""Why this output? A share of it for every step and feature of the input, and for the initial state, which is apart."""
+"""Why this output? The share of every step and feature of the input in it; that of the initial states is apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatewise.arrays import Array, Mask, chunks
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.integrated import integrated_gradients, scaled
-from gatewise.insight.naming import step_name, times_of
+from gatewise.insight.naming import at_step, step_names, times_of
 from gatewise.insight.phrases import Phrases, decomposed, together
 from gatewise.insight.relevance import relevance, require_no_norm
 from gatewise.insight.target import Output, Target, target
@@ -33,11 +33,18 @@ METHODS = {  # the options of each
 WORDS = {
     "gradient_input": "gradient times input",
     "integrated_gradients": "integrated gradients",
-    "lrp": "relevance propagation",
+    "lrp": "layer-wise relevance propagation",
     "contextual_decomposition": "contextual decomposition",
 }
+NOTICED = 1e-3  # a relative error of an integral that a sentence mentions
+LEFT = {  # what a sentence says of what no step and no initial state has, and of the output at the baseline
+    "gradient_input": "{left:.4g} is left over (nothing would be if the output were linear in its input)",
+    "integrated_gradients": "the output at the baseline is {baseline:.4g}",
+    "lrp": "biases and stabiliser keep {left:.4g}",
+    "contextual_decomposition": "{left:.4g} comes from several steps together, or from the head's bias",
+}
 LAWS = {
-    "gradient_input": "none: what is left is not bounded",
+    "gradient_input": "",
     "integrated_gradients": "the scores and the initial state's share add up to the output less that at the baseline,"
     " but for the error of the integral",
     "lrp": "the scores, the initial state's share, and what biases and stabiliser kept add up to the output",
@@ -72,7 +79,8 @@ class Attribution(Answer):
         The share of each entry of them, ``[layer][direction]``; None for contextual decomposition.
     left : float
         What no step and no initial state has: for LRP the shares of biases and stabiliser, for integrated gradients the
-        error of the integral.
+        error of the integral, for contextual decomposition what only several steps together contribute, with the head's
+        bias.
     input : array (time, features)
         The input of the LSTM.
     features, measures : tuple of str
@@ -107,14 +115,14 @@ class Attribution(Answer):
 def attribution(
     trace: Trace | LSTMTrace | NetworkTrace,
     output: Output = 0,
-    t: int | None = None,
-    sequence: int = 0,
+    t: int | str | None = None,
+    sequence: int | str = 0,
     method: str = "integrated_gradients",
     *,
     vocabulary: Sequence[str] | Mapping[int, str] | None = None,
     **options: Any,
 ) -> Attribution:
-    """Return the share of every step and feature, and of the initial state, in one number of a run.
+    """Return the share of every step and feature, and of the initial states, in one output of a run.
 
     - ``gradient_input``: x ∂y/∂x. Shrikumar et al., "Not Just a Black Box: Learning Important Features Through
       Propagating Activation Differences" (2016). It is exact where y is linear in x, and has no law otherwise.
@@ -124,7 +132,8 @@ def attribution(
       Predictions in Sentiment Analysis" (2017). A sum z = Σ z_i + b hands R z_i / (z + ε sign(z)) to each term; of a
       gate times a signal, the signal has all; a nonlinearity hands on what it has. Each factor of merge ``mul`` has
       half. Biases and stabiliser keep their share.
-    - ``contextual_decomposition``: the part β of y that comes of each step alone; see `decomposition`.
+    - ``contextual_decomposition``: the part β of y that each step alone contributes; see `decomposition`. Murdoch, Liu
+      and Yu, "Beyond Word Importance" (2018).
 
     Parameters
     ----------
@@ -299,7 +308,7 @@ def _tokens(aim: Target, vocabulary: Sequence[str] | Mapping[int, str] | None) -
 
 def _told(found: Attribution, aim: Target, tokens: npt.NDArray[Any] | None) -> Attribution:
     """Return an attribution with its table and its sentence."""
-    names = ["initial state", *(step_name(aim.first, n) for n in range(len(found.scores)))]
+    names = ["initial state", *step_names(aim.first)]
     columns: dict[str, npt.NDArray[Any]] = {"time": np.array(names)}
     if tokens is not None:
         columns["token"] = np.concatenate([[""], tokens])
@@ -309,8 +318,10 @@ def _told(found: Attribution, aim: Target, tokens: npt.NDArray[Any] | None) -> A
             columns[f"feature {name}" if name in columns else name] = np.concatenate([[np.nan], scores])
     largest = int(np.argmax(np.abs(found.scores)))
     score, word = found.scores[largest], "" if tokens is None else f" ({tokens[largest]})"
-    share = f"{names[largest + 1]}{word} has the largest share of it, {score:.4g}"
-    share = share if score else "no step has a share in it"
-    rest = f"the initial state {found.initial:.4g}; {found.left + found.baseline_value:.4g} is of neither"
-    sentence = f"{aim.said}; by {WORDS[found.method]}, {share}, and {rest}."
+    share = f"its largest share, {score:.4g}, is that of the input {at_step(aim.first, largest)}{word}"
+    share = share if score else "no input has a share in it"
+    left = LEFT[found.method].format(left=found.left, baseline=found.baseline_value)
+    if found.method == "integrated_gradients" and found.residual > NOTICED:
+        left += f", and the error of the integral {found.left:.2g}"
+    sentence = f"{aim.said}; by {WORDS[found.method]}, {share}, and the initial state's is {found.initial:.4g}; {left}."
     return replace(found, columns=columns, sentence=sentence, tokens=tokens)

@@ -58,6 +58,8 @@ def box_of(p: Parameters, initial: Array) -> Box:
     OptionError
         If one of them has no bound.
     """
+    if not len(initial):
+        raise OptionError("a ceiling needs a sequence; this run has none")
     gate, c = _gate(p, "o"), _cell_state(p, initial)
     if p.cell_norm is not None:
         c = _standardised(p.hidden_size, p.cell_norm[0], p.cell_norm[1])

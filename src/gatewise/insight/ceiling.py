@@ -1,4 +1,4 @@
-"""Can it say that at all? The largest output that bounded states and a linear head allow, and what a run lost of it."""
+"""Can it say that at all? The largest output that bounded states and a linear head allow; how a run falls short."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LAW = "an output and what it lost add up to the ceiling, which no input exceeds"
 LOSSES = {  # and what a sentence calls them
     "lost_to_readout": "units on the wrong side of zero",
     "lost_to_cell": "cell states short of their bound",
-    "lost_to_gate": "shut output gates",
+    "lost_to_gate": "output gates that are not fully open",
     "lost_to_other": "the projection's clip or zoneout",
 }
 
@@ -125,17 +125,17 @@ def ceiling(
     since its sign is against the output; else w o* (t* - t) to the *cell state* and w t (o* - o) to the *gate*. A
     projection multiplies the head's weight. Its clip, and zoneout, bound the hidden states one by one, and what they
     change is a loss of its own. The losses pass through a head's nonlinearity one after the other, in this order; of a
-    softmax, the numbers before it are told.
+    softmax, the numbers before it are given.
 
     Law: the output and what it lost add up to the ceiling, and no input from the same initial state exceeds it. Time is
-    linear in steps, units and outputs; memory beside the answer is bounded.
+    linear in steps, units and outputs; memory in addition to the answer is bounded.
 
     Examples
     --------
     >>> lstm = gw.LSTM(1, 2, rng=0, dtype=np.float64)
     >>> network = gw.Network(lstm, head=gw.Linear(np.array([[40.0, -20.0]]), np.array([1.5])))
     >>> print(ceiling(network))
-    No input can make this model say more than 61.5, or less than -58.5.
+    No input can bring the output above 61.5, or below -58.5.
     """
     model = model_of(subject, head)
     measures = _measures(subject, len(model.bias), model.softmax)
@@ -155,7 +155,7 @@ def ceiling(
     floor, high = asked.bounds
     return Ceiling(
         columns={"output": np.array(asked.outputs), "floor": floor, "ceiling": high},
-        sentence=f"{asked.bounded(0)}, or less than {_amount(floor[0], asked.measures[0])}.",
+        sentence=f"{asked.bounded(0)}, or below {_amount(floor[0], asked.measures[0])}.",
         law=LAW,
         residual=float("nan"),
         ceiling=high,
@@ -199,9 +199,8 @@ class _Asked:
     def bounded(self, place: int) -> str:
         """Return the half of a sentence that says what the ceiling of an output is."""
         one = self.measures[place]
-        alone = len(self.measures) == 1 and not self.model.softmax
-        what = "make this model say" if alone else f"bring {one.quantity} to"
-        return f"No input can {what} more than {_amount(self.bounds[1][place], one)}"
+        what = "the output" if one.quantity == "output" else one.quantity
+        return f"No input can bring {what} above {_amount(self.bounds[1][place], one)}"
 
 
 def _of_a_run(asked: _Asked, cell: Trace, sequence: int | str | None) -> Ceiling:
@@ -377,4 +376,5 @@ def _sentence(
     lost = [f"{loss:.3g} to {what}" for loss, what in parts if loss > 0.001 * asked.width[place]]
     listed = f"{', '.join(lost[:-1])} and {lost[-1]}" if len(lost) > 1 else "".join(lost) or "nothing"
     largest = _amount(best[place], asked.measures[place])
-    return f"{asked.bounded(place)}; at its largest, {largest} {at_step(cell, int(when[t]))}{of}, it lost {listed}."
+    where = f"{at_step(cell, int(when[t]))}{of}" if asked.model.reads == "every" else f"at the end{of}"
+    return f"{asked.bounded(place)}; in this run it reaches {largest} at most, {where}, losing {listed}."

@@ -1,4 +1,4 @@
-"""What if, and did it change? Two runs beside each other: where they part, and how far apart they are at every step."""
+"""What if, and did it change? Two runs side by side: where they part, and how far apart they are at every step."""
 
 from __future__ import annotations
 
@@ -80,17 +80,17 @@ def change(
 ) -> Change:
     """Return where two runs part, and how far apart they are at every step.
 
-    Beside the run as it was, an edited one shows what the edit changes downstream: activation patching, or causal
-    tracing (Vig et al., "Investigating Gender Bias in Language Models Using Causal Mediation Analysis", 2020). Two
-    runs of a model before and after a conversion show whether it changed.
+    Compared with the run as it was, an edited one shows what the edit changes downstream: activation patching, or
+    causal tracing (Vig et al., "Investigating Gender Bias in Language Models Using Causal Mediation Analysis", 2020).
+    Two runs of a model before and after a conversion show whether it changed.
 
     Parameters
     ----------
     before, after : Trace, LSTMTrace or NetworkTrace
-        Two of a kind and shape, with the same valid steps, that kept the same units and steps.
+        Two runs of the same kind and shape, with the same valid steps, that kept the same units and steps.
     tolerance : float, optional
-        How far apart numbers are that count as the same. By default 0 where both ran on the same engine, else the
-        square root of the machine epsilon, for engines round differently.
+        Numbers no further apart than this count as the same. By default 0 where both ran on the same engine, else the
+        square root of the machine epsilon, as engines round differently.
     unit, sequence : int or str, optional
         Whose series the record holds; by default those with the largest change of the cell state.
     cell : int or (int, str), optional
@@ -114,8 +114,8 @@ def change(
 
     Notes
     -----
-    A number that is NaN in one run alone is infinitely far from the other's. Time is linear in what the traces kept;
-    beside them, and the answer, memory is bounded. There is no law.
+    A number that is NaN in only one of the runs is infinitely far from the other's. Time is linear in what the traces
+    kept; apart from them and the answer, memory is bounded. There is no law.
 
     Examples
     --------
@@ -274,6 +274,8 @@ def _unit_name(place: Place, pairs: Pairs) -> str:
 def _sentence(first: Place | None, pairs: Pairs, tolerance: float, what: str, at_end: float) -> str:
     if first is None:
         by = f"differ nowhere by more than {tolerance:.2g}" if tolerance else "are the same, number by number"
+        if at_end > tolerance:  # by another head
+            return f"The gates and states of the two runs {by}; at the end the {what} differs by up to {at_end:.2g}."
         return f"The two runs {by}."
     trace = pairs[first.layer, first.direction][0]
     when = at_step(trace, first.step * trace.keep.every)

@@ -1,4 +1,4 @@
-"""Two runs beside each other, cell by cell: whether they can be compared, and how far apart each number is."""
+"""Two runs side by side, cell by cell: whether they can be compared, and how far apart their numbers are."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def paired(before: object, after: object) -> Pairs:
         )
     one, other = (_cells(run) for run in (before, after))
     if list(one) != list(other):
-        raise OptionError(f"the two runs have other cells: {_listed(one)}, and {_listed(other)}")
+        raise OptionError(f"the two runs must have the same cells; they have {_listed(one)}, and {_listed(other)}")
     for cell in one:
         _require_alike(one[cell], other[cell])
     return {cell: (one[cell], other[cell]) for cell in one}
@@ -84,8 +84,9 @@ def _require_alike(one: Trace, other: Trace) -> None:
         names = ("steps", "sequences", "units", "entries of the hidden state")
         said = [", ".join(f"{n} {name}" for n, name in zip(shape, names, strict=True)) for shape in shapes]
         raise ShapeError(f"the two runs must have the same shape; they have {said[0]}, and {said[1]}")
-    if not len(one):
-        raise OptionError("two runs are compared step by step; these have none")
+    if not len(one) or not one.batch_size:
+        what = "sequences" if len(one) else "steps"
+        raise OptionError(f"two runs are compared step by step; these have no {what}")
     if (one.keep.units, one.keep.every) != (other.keep.units, other.keep.every):
         raise OptionError(f"the two runs must have kept the same units and steps, not {one.keep}, and {other.keep}")
     valid = [np.ones((run.num_steps, run.batch_size), bool) if run.valid is None else run.valid for run in (one, other)]

@@ -1,4 +1,4 @@
-"""What an answer would cost, told before it is asked for."""
+"""What an answer would cost, before it is computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gatewise.arrays import require_memory
 
 
 class Cost(NamedTuple):
-    """What an answer takes, beside the trace.
+    """What an answer takes, in addition to the trace.
 
     Attributes
     ----------

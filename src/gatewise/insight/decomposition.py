@@ -1,4 +1,4 @@
-"""What of an output comes of these steps? Contextual decomposition of one number of a run."""
+"""What do these steps contribute to an output? Contextual decomposition of one number of a run."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LAW = "the phrase's part and the rest add up to the output"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Decomposition(Answer):
-    """One number of a run as the sum of what comes of some steps alone, and the rest.
+    """One number of a run as the sum of what some steps alone contribute, and the rest.
 
     Attributes
     ----------
     phrase : float
-        β: what comes of the steps alone.
+        β: what the steps alone contribute.
     rest : float
-        γ: what comes of the other steps and the initial state, and of all of them together.
+        γ: what the other steps and the initial states contribute, and what arises only from all of them together.
     value : float
         The number, as the trace has it.
     """
@@ -41,13 +41,13 @@ class Decomposition(Answer):
 
 def decomposition(
     trace: Trace | LSTMTrace | NetworkTrace,
-    first: int,
+    start: int,
     stop: int,
     output: Output = 0,
-    t: int | None = None,
-    sequence: int = 0,
+    t: int | str | None = None,
+    sequence: int | str = 0,
 ) -> Decomposition:
-    """Return one number of a run as the sum of what comes of a phrase alone, and the rest.
+    """Return one number of a run as the sum of what a phrase alone contributes, and the rest.
 
     Murdoch, Liu and Yu, "Beyond Word Importance: Contextual Decomposition to Extract Interactions from LSTMs" (2018).
     Every state is a pair β + γ. An input gate, forget gate or candidate φ(β + γ + b) becomes three parts: φ(b) of its
@@ -59,8 +59,8 @@ def decomposition(
     ----------
     trace : NetworkTrace, LSTMTrace or Trace
         One that keeps everything.
-    first, stop : int
-        The phrase: the steps first, …, stop - 1, in the input's time.
+    start, stop : int
+        The phrase: the steps start, …, stop - 1, in the input's time.
     output, t, sequence
         What is explained: see `gatewise.insight.target`.
 
@@ -86,26 +86,25 @@ def decomposition(
     >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
     >>> print(decomposition(LSTM.from_cells(cell).trace(x), 0, 1))
-    Output 0 at step 6 is 0.7503; of it, 0.7503 comes of step 0 alone.
+    Output 0 at step 6 is 0.7503; of it, 0.7503 comes from step 0 alone.
     """
     aim = target(trace, output, t, sequence)
     aim.lstm.require_unedited("contextual decomposition")
     require_no_norm(aim, "contextual decomposition")
     steps = aim.lstm.num_steps
-    first = index("step", first, steps, "this trace")
-    if size("stop", stop) > steps or stop <= first:
-        raise OptionError(f"a phrase ends after its first step, {first}, and at most at {steps}, not at {stop}")
-    last = stop - 1
+    first, last = index("step", start, steps, "this trace"), size("stop", stop) - 1
+    if not first <= last < steps:
+        raise OptionError(f"stop must be above the first step of the phrase, {first}, and at most {steps}, not {stop}")
     within = np.zeros((1, steps), bool)
     within[0, first : last + 1] = True
     pair = decomposed(aim, Phrases(within, np.zeros(1, bool)))
     phrase, rest = float(pair.phrase[0]), float(pair.rest[0])
     terms = abs(phrase) + abs(rest) + abs(aim.value)
     names = [step_name(aim.first, n) for n in (first, last)]
-    said = names[0] if first == last else f"{names[0]} to {names[1]}"
+    said = names[0] if first == last else f"{names[0]} to {names[1].removeprefix('step ')}"
     return Decomposition(
         columns={"part": np.array(["phrase", "rest"]), "value": np.array([phrase, rest])},
-        sentence=f"{aim.said}; of it, {phrase:.4g} comes of {said} alone.",
+        sentence=f"{aim.said}; of it, {phrase:.4g} comes from {said} alone.",
         law=LAW,
         residual=abs(phrase + rest - aim.value) / (terms or 1.0),
         phrase=phrase,

@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, numbers, quiet, size
+from gatewise.arrays import Array, numbers, quiet, require_memory, size
 from gatewise.cell import LSTMCell, Rng, generator
 from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import step_of_time
+from gatewise.insight.naming import lasting, step_of_time
 from gatewise.insight.newton import Search, merged, middles
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
@@ -38,9 +38,9 @@ class FixedPoints(Answer):
     eigenvalues : array of complex (points, recurrent + hidden)
         Of the Jacobian of a step with respect to (h, c), the largest first.
     time_constants : array (points, recurrent + hidden)
-        -1 / ln |λ|, in steps: so long it takes a displacement to shrink to 1/e; below 0, to grow by e.
+        -1 / ln |λ|, in steps: how long a displacement takes to shrink to 1/e; negative where it grows by e.
     periods : array (points, recurrent + hidden)
-        2π / |arg λ|, in steps: so long a rotation takes; infinite where there is none.
+        2π / |arg λ|, in steps: how long a rotation takes; infinite where there is none.
     jacobians : array (points, recurrent + hidden, recurrent + hidden)
     found : array of int (points,)
         How many starts led to each.
@@ -130,7 +130,7 @@ def fixed_points(
     --------
     >>> from gatewise.examples import latch
     >>> print(fixed_points(latch().cell))
-    Of 64 starts 64 led to 1 stable fixed point, with a time constant of 404 steps; there may be others.
+    All 64 starts led to 1 stable fixed point, with a time constant of 404 steps; there may be others.
     """
     parameters, trace = _cell_of(cell, trace)
     search = Search(LSTM.from_cells(parameters.astype(np.float64)), _input(parameters, x))
@@ -139,6 +139,8 @@ def fixed_points(
     for name, value in (("tolerance", tolerance), ("merge", merge)):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
             raise OptionError(f"{name} must be a number between 0 and 1, not {value!r}")
+    wide = parameters.recurrent_size + parameters.hidden_size
+    require_memory(20 * starts * wide, 8, f"a search from {starts:,} starts of {wide:,} numbers")
     source = cast(np.random.Generator, generator("pytorch", rng, {}))
     states = _starts(parameters, trace, starts, source)
     if settle:
@@ -278,16 +280,15 @@ def _sentence(
     kinds: tuple[str, ...], constants: Array, starts: int, converged: int, step: tuple[float, str] | None
 ) -> str:
     if not kinds:
-        return f"Of {starts:,} starts none led to a fixed point; there may be some all the same."
+        return f"None of {counted(starts, 'start')} led to a fixed point; there may be some all the same."
     said = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in KINDS if kind in kinds)
     points = f"{counted(len(kinds), 'fixed point')} ({said})"
     if len(set(kinds)) == 1:
         points = counted(len(kinds), f"{kinds[0]} fixed point".replace("saddle fixed", "saddle"))
-    sentence = f"Of {starts:,} starts {converged:,} led to {points}"
+    sentence = f"{f'All {starts:,}' if converged == starts else f'{converged:,} of {starts:,}'} starts led to {points}"
     stable = constants[[kind == "stable" for kind in kinds]]
     if len(stable):
         slowest = float(stable.max())
-        lasting = f"a time constant of {slowest:.3g} steps".replace(" 1 steps", " 1 step")
-        lasting += "" if step is None else f" ({slowest * step[0]:.3g} {step[1]})"
-        sentence += f", with {lasting}" if len(kinds) == 1 else f"; the slowest stable one has {lasting}"
+        decays = f"a time constant of {lasting(slowest, step)}"
+        sentence += f", with {decays}" if len(kinds) == 1 else f"; the slowest stable one has {decays}"
     return f"{sentence}; there may be others."

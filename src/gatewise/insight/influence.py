@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, index
+from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.jacobians import (
@@ -21,10 +21,18 @@ from gatewise.insight.jacobians import (
     through_cell,
     through_layers,
 )
-from gatewise.insight.naming import at_step, step_name, step_of_time, times_of
+from gatewise.insight.naming import (
+    at_step,
+    lasting,
+    sequence_name,
+    sequence_of,
+    step_name,
+    step_of,
+    step_of_time,
+    times_of,
+)
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
-from gatewise.showing import counted
 from gatewise.trace import Trace
 
 LAW = "the gradient of a weighted sum of the outputs is that weighted sum of the Jacobians' rows"
@@ -44,7 +52,7 @@ class Influence(Answer):
     along_cell : array (time, hidden) or None
         ∂c_T/∂c_s of each unit along the cell alone, with all gates held.
     lag : int
-        The steps at most so far from T hold `share` of the sum of `inputs`.
+        The steps no further than this from T hold `share` of the sum of `inputs`.
     share : float
     within : str
         Those steps in words.
@@ -66,7 +74,7 @@ class Influence(Answer):
 
 
 def influence(
-    trace: Trace | LSTMTrace | NetworkTrace, t: int | None = None, sequence: int = 0, *, share: float = 0.95
+    trace: Trace | LSTMTrace | NetworkTrace, t: int | str | None = None, sequence: int | str = 0, *, share: float = 0.95
 ) -> Influence:
     """Return how much the state of a step T, or the output there, depends on each step.
 
@@ -74,8 +82,8 @@ def influence(
     Long-Term Dependencies with Gradient Descent is Difficult" (1994), measure how far back a recurrent network reaches
     by ∂h_T/∂h_s, which vanishes or explodes with the distance; Pascanu, Mikolov and Bengio, "On the difficulty of
     training recurrent neural networks" (2013), by its norm. In an LSTM the cell state carries it: along the cell, with
-    all gates held, ∂c_T/∂c_s is the product of the forget gates F_{s+1} … F_T (of k + (1 - k) f under zoneout); in all,
-    what a cell state does to later gates by way of the hidden state is added.
+    all gates held, ∂c_T/∂c_s is the product of the forget gates F_{s+1} … F_T (of k + (1 - k) f under zoneout); in
+    total, the effect of a cell state on later gates through the hidden state is added.
 
     Parameters
     ----------
@@ -83,11 +91,11 @@ def influence(
         One that keeps everything: a run of one cell, asked about its hidden state h_T and cell state c_T, or of a whole
         model, asked about its output y_T through all layers and directions, steps after T too where a backward
         direction reads them.
-    t : int, optional
-        The step T, in the input's time; by default the last valid one in the direction of the run. Negative counts from
-        the end. A network that reads the final state has one output, and takes none.
-    sequence : int
-        Which sequence of the batch.
+    t : int or str, optional
+        The step T, in the input's time, or its date or name; by default the last valid one in the direction of the run.
+        Negative numbers count from the end. A network that reads the final states has no such step.
+    sequence : int or str
+        Which sequence of the batch, or its name.
     share : float
         How much of the influence of all inputs the lag is to hold, 0 < share <= 1.
 
@@ -115,8 +123,8 @@ def influence(
     Law: the gradient of a weighted sum of the outputs, by one ordinary backward pass, is the same weighted sum of the
     Jacobians' rows; the residual is relative to the largest sum of absolute values of a step. Time is linear in the
     number of steps, and that of a backward pass with as many sequences as there are outputs (of one cell: recurrent +
-    hidden); it ends early where all derivatives have vanished. In float64, in chunks: below 1 GB beside the trace for
-    100,000 steps of 128 units.
+    hidden); it ends early where all derivatives have vanished. In float64, in chunks: below 1 GB in addition to the
+    trace for 100,000 steps of 128 units.
 
     Examples
     --------
@@ -125,7 +133,7 @@ def influence(
     >>> print(influence(trace))
     95 % of the influence on the hidden state at step 99 comes from the last 7 steps.
     """
-    if not isinstance(share, (int, float)) or not 0 < share <= 1:
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
         raise OptionError(f"share must be a number above 0 and at most 1, not {share!r}")
     if isinstance(trace, Trace):
         return _of_cell(trace, t, sequence, share)
@@ -136,10 +144,10 @@ def influence(
     raise OptionError(f"influence is asked of a Trace, LSTMTrace or NetworkTrace, not of {type(trace).__name__}")
 
 
-def _of_cell(trace: Trace, t: int | None, sequence: int, share: float) -> Influence:
+def _of_cell(trace: Trace, t: int | str | None, sequence: int | str, share: float) -> Influence:
     trace.require_unedited("influence")
     trace._require_everything("influence")
-    sequence = index("sequence", sequence, trace.batch_size, "this trace")
+    sequence = sequence_of(trace, sequence)
     t = _valid_step(trace, t, sequence, backward_only=trace.direction == "backward")
     one = alone(trace, sequence)
     weights = _weights(trace.parameters.recurrent_size)
@@ -147,17 +155,19 @@ def _of_cell(trace: Trace, t: int | None, sequence: int, share: float) -> Influe
     dy, gradient = np.zeros(one.hidden_state.shape), np.zeros((len(one), 1, one.parameters.input_size))
     dy[t, 0] = weights
     through_cell(one, (0, one.direction), dy, None, plainly, gradient)
-    place = f"the hidden state {at_step(trace, t)}"
+    place = f"the hidden state {at_step(trace, t)}{_of_sequence(trace, sequence)}"
     residual = _residual(found, gradient[:, 0])
     return _answer(trace, found, np.array([t]), sequence, share, place, residual, (trace.direction,))
 
 
-def _of_model(trace: LSTMTrace, network: NetworkTrace | None, t: int | None, sequence: int, share: float) -> Influence:
+def _of_model(
+    trace: LSTMTrace, network: NetworkTrace | None, t: int | str | None, sequence: int | str, share: float
+) -> Influence:
     trace.require_unedited("influence")
     for cell in trace.cells().values():
         cell._require_everything("influence")
     first = next(iter(trace.layers[0].values()))
-    sequence = index("sequence", sequence, trace.batch_size, "this trace")
+    sequence = sequence_of(first, sequence)
     last = network is not None and network.network.reads == "last"
     if last and t is not None:
         raise OptionError(f"this network has one output, of its final state: there is no step {t!r} to ask about")
@@ -168,10 +178,11 @@ def _of_model(trace: LSTMTrace, network: NetworkTrace | None, t: int | None, seq
     weights = _weights(len(rows))
     found = of_model(one, None if last else step, rows, weights)
     gradient = through_layers(one, None if last else step, np.tensordot(weights, rows, 1)[None], plainly)[:, 0]
-    place, ends = f"the output {at_step(first, step)}", np.array([step])
+    place, ends = f"the output {at_step(first, step)}{_of_sequence(first, sequence)}", np.array([step])
     if last:
         on = np.arange(len(first)) if first.valid is None else np.flatnonzero(first.valid[:, sequence])
-        place, ends = "the output", np.array([on[-1 if way == "forward" else 0] for way in trace.directions])
+        place = f"the output{_of_sequence(first, sequence)}"
+        ends = np.array([on[-1 if way == "forward" else 0] for way in trace.directions])
     return _answer(first, found, ends, sequence, share, place, _residual(found, gradient), trace.directions)
 
 
@@ -188,7 +199,7 @@ def _rows(trace: LSTMTrace, network: NetworkTrace | None, t: int, sequence: int)
     return head.preactivation_gradient(np.eye(len(y)), y) @ head.weight.astype(np.float64)
 
 
-def _valid_step(trace: Trace, t: int | None, sequence: int, *, backward_only: bool) -> int:
+def _valid_step(trace: Trace, t: int | str | None, sequence: int, *, backward_only: bool) -> int:
     """Return the step that is asked about, which must be valid."""
     steps = len(trace)
     on = np.arange(steps) if trace.valid is None else np.flatnonzero(trace.valid[:, sequence])
@@ -196,12 +207,17 @@ def _valid_step(trace: Trace, t: int | None, sequence: int, *, backward_only: bo
         raise OptionError(f"influence needs at least one valid step; sequence {sequence} of this trace has none")
     if t is None:
         return int(on[0 if backward_only else -1])
-    t = index("step", t, steps, "this trace")
+    t = step_of(trace, t)
     if t not in on:
         raise OptionError(
             f"step {t} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
         )
     return t
+
+
+def _of_sequence(trace: Trace, sequence: int) -> str:
+    name = sequence_name(trace, sequence)
+    return f" of {name}" if name else ""
 
 
 def _weights(count: int) -> Array:
@@ -264,13 +280,9 @@ def _answer(
 
 
 def _within(lag: int, directions: tuple[str, ...], two_ends: bool, step: tuple[float, str] | None) -> str:
-    """Say which steps are at most so far away."""
-
-    def lasting(count: int) -> str:
-        return "" if step is None else f" ({count * step[0]:,} {step[1]})"
-
+    """Say which steps are no further away than `lag`."""
     both = len(directions) > 1
     if both and not two_ends:
-        return f"the steps within {counted(lag, 'step')}{lasting(lag)} of it" if lag else "that step alone"
+        return f"the steps within {lasting(lag, step)} of it" if lag else "that step alone"
     which = "first and the last" if both else "last" if directions == ("forward",) else "next"
-    return f"the {which} {counted(lag + 1, 'step')}{lasting(lag + 1)}" if lag else f"the {which} step alone"
+    return f"the {which} {lasting(lag + 1, step)}" if lag else f"the {which} step alone"

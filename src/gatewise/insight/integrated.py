@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, chunks, index, numbers, size
+from gatewise.arrays import Array, chunks, index, numbers, require_memory, size
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.target import Target
 from gatewise.insight.through import NUMBERS, CellRun, States, back_through
@@ -31,6 +31,7 @@ def quadrature(rule: str, points: int) -> tuple[Array, Array]:
     one_of("rule", rule, RULES)
     count = size("points", points, least=1 if rule == "gausslegendre" else 2)
     if rule == "gausslegendre":
+        require_memory(2 * count * count, 8, f"the rule of Gauss and Legendre with {count:,} points")
         places, weights = np.polynomial.legendre.leggauss(count)
         return (places + 1) / 2, weights / 2
     weights = np.full(count, 1 / count)

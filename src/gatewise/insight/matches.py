@@ -12,8 +12,8 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, chunks, index, size
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import state_names, times_of
-from gatewise.insight.retention import of_one_cell, valid_steps
+from gatewise.insight.naming import sequence_of, state_names, times_of
+from gatewise.insight.retention import of_one_cell, require_finite, valid_steps
 from gatewise.progress import working
 from gatewise.trace import Trace
 
@@ -35,7 +35,7 @@ class Matches(Answer):
     sequence : int
         In which sequence it was chosen.
     threshold : float
-    of : {"cell_state", "hidden_state"}
+    quantity : {"cell_state", "hidden_state"}
     times : array (time,)
         Dates, names, or the numbers of the steps.
     sequences : tuple of str
@@ -49,7 +49,7 @@ class Matches(Answer):
     stop: int
     sequence: int
     threshold: float
-    of: str
+    quantity: str
     times: npt.NDArray[Any]
     sequences: tuple[str, ...]
     places: npt.NDArray[np.intp]
@@ -69,8 +69,8 @@ def matches(
     start: int,
     stop: int,
     *,
-    sequence: int = 0,
-    of: str = "hidden_state",
+    sequence: int | str = 0,
+    quantity: str = "hidden_state",
     threshold: float = 0.3,
     edges: bool = False,
     least: float = 0.5,
@@ -89,9 +89,9 @@ def matches(
     start, stop : int
         The chosen stretch: its first step, and the one after its last; negative counts from the end. Steps are counted
         as the trace keeps them.
-    sequence : int
-        Of the batch, in which it is chosen.
-    of : {"hidden_state", "cell_state"}
+    sequence : int or str
+        Of the batch, in which it is chosen, or its name.
+    quantity : {"hidden_state", "cell_state"}
     threshold : float
         A unit is on where its state is at least this. Steps that are not valid are never on.
     edges : bool
@@ -128,16 +128,16 @@ def matches(
     >>> cell, x, *_ = latch()
     >>> twice = np.concatenate([x, np.zeros((5, 3)), x])
     >>> twice[7, 1] = 1  # writes a bit that is 0
-    >>> found = matches(LSTM.from_cells(cell).trace(twice)[0], 0, 7, of="cell_state", edges=True)
+    >>> found = matches(LSTM.from_cells(cell).trace(twice)[0], 0, 7, quantity="cell_state", edges=True)
     >>> print(found)
     One unit has a cell state of at least 0.3 throughout steps 0 to 6; it is on throughout one other stretch: steps 12 \
 to 18.
     """
     of_one_cell(trace)
-    one_of("of", of, STATES)
-    if of not in trace.keep.quantities:
-        raise NotKeptError(f"matches of the {of} need a trace that kept it")
-    sequence = index("sequence", sequence, trace.batch_size, "this trace")
+    one_of("quantity", quantity, STATES)
+    if quantity not in trace.keep.quantities:
+        raise NotKeptError(f"matches of the {quantity} need a trace that kept it")
+    sequence = sequence_of(trace, sequence)
     start, stop = _stretch(trace, start, stop)
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.number)) or not np.isfinite(threshold):
         raise OptionError(f"threshold must be a finite number, not {threshold!r}")
@@ -147,14 +147,15 @@ to 18.
     valid = valid_steps(trace)
     if valid is not None and not valid[start:stop, sequence].all():
         raise OptionError(f"steps {start} to {stop - 1} of sequence {sequence} are not all valid")
-    states = trace.quantity(of)
+    states = trace.quantity(quantity)
+    require_finite(states[start:stop, sequence], "a stretch to match")
     chosen = _selected(states, start, stop, sequence, float(threshold), edges)
     if not len(chosen):
         held = float(states[start:stop, sequence].min(0).max(initial=-np.inf))
         apart = " and off at both edges" if edges else ""
         raise OptionError(
-            f"no unit has a {of} of at least {threshold:g} throughout steps {start} to {stop - 1}{apart};"
-            f" the largest that is held there is {held:.3g}"
+            f"no unit has a {quantity.replace('_', ' ')} of at least {threshold:g} throughout steps {start} to"
+            f" {stop - 1}{apart}; the largest that is held there is {held:.3g}"
         )
     with working("matching", len(states) + trace.batch_size) as done:
         packed = _on(states, chosen, float(threshold), valid, done)
@@ -168,7 +169,7 @@ to 18.
             found += [(place, run) for run in _runs(on, taken, stop - start, wanted, edges)]
             done(1)
     found.sort(key=lambda one: (-one[1].score, one[0], one[1].start))
-    return _answer(trace, found[:most], len(found), wanted, chosen, start, stop, sequence, float(threshold), of)
+    return _answer(trace, found[:most], len(found), wanted, chosen, start, stop, sequence, float(threshold), quantity)
 
 
 def _stretch(trace: Trace, start: object, stop: object) -> tuple[int, int]:
@@ -249,7 +250,7 @@ def _answer(
     stop: int,
     sequence: int,
     threshold: float,
-    of: str,
+    quantity: str,
 ) -> Matches:
     times = times_of(trace)
     sequences = tuple(map(str, trace.labels.sequences or range(trace.batch_size)))
@@ -269,15 +270,15 @@ def _answer(
             "units_on": on,
             "score": score,
         },
-        sentence=_sentence(places, total, len(chosen), wanted, start, stop, threshold, of, times, sequences),
+        sentence=_sentence(places, total, len(chosen), wanted, start, stop, threshold, quantity, times, sequences),
         law=LAW,
         residual=float(np.abs(law - score).max(initial=0.0)),
-        units=tuple(np.array(state_names(trace, of))[chosen].tolist()),
+        units=tuple(np.array(state_names(trace, quantity))[chosen].tolist()),
         start=start,
         stop=stop,
         sequence=sequence,
         threshold=threshold,
-        of=of,
+        quantity=quantity,
         times=times,
         sequences=sequences,
         places=places,
@@ -292,18 +293,18 @@ def _sentence(
     start: int,
     stop: int,
     threshold: float,
-    of: str,
+    quantity: str,
     times: npt.NDArray[Any],
     sequences: tuple[str, ...],
 ) -> str:
     have = "One unit has" if units == 1 else f"{units:,} units have"
-    said = f"{have} a {of.replace('_', ' ')} of at least {threshold:g} throughout {_steps(times, start, stop)};"
+    said = f"{have} a {quantity.replace('_', ' ')} of at least {threshold:g} throughout {_steps(times, start, stop)};"
     them = "it is" if units == 1 else "all of them are" if wanted == units else f"{wanted:,} or more of them are"
     if not total:
         return f"{said} {them} on throughout no other stretch."
     best = _steps(times, *map(int, places[0, 1:]))
     best += f" of sequence {sequences[places[0, 0]]}" if len(sequences) > 1 else ""
-    where = f"one other stretch: {best}" if total == 1 else f"{total:,} other stretches, most similarly {best}"
+    where = f"one other stretch: {best}" if total == 1 else f"{total:,} other stretches, the best match being {best}"
     return f"{said} {them} on throughout {where}."
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import step_of_time, unit_names
+from gatewise.insight.naming import lasting, step_of_time, unit_names
 from gatewise.insight.retention import of_one_cell, pieces, require_between_0_and_1, retained, valid_steps
 from gatewise.trace import Trace
 
@@ -25,7 +25,7 @@ class Timescales(Answer):
     Attributes
     ----------
     timescale : array (hidden,)
-        In steps: along the cell, with the gates held, exp(-1) of a content is left after so many.
+        In steps: after this many, 1/e of what a unit held is left along the cell, with the gates held.
     half_life : array (hidden,)
         Steps until half of it is left.
     span : array (hidden,)
@@ -123,17 +123,21 @@ def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | No
     units, timescale = columns["unit"], columns["timescale"]
     if len(units) == 1:
         return f"The one unit remembers for {_steps(timescale[0], step)} (its timescale)."
+    if timescale.min() == timescale.max():
+        return f"Each of the {len(units):,} units remembers for {_steps(timescale[0], step)} (its timescale)."
     longest, shortest = int(np.argmax(timescale)), int(np.argmin(timescale))
+    ends = [_steps(timescale[place], step) for place in (longest, shortest)]
+    if ends[0] == ends[1]:
+        return f"Each of the {len(units):,} units remembers for {ends[0]} (its timescale)."
+    median = float(np.median(timescale))
+    half = f"The median timescale of the {len(units):,} units is {_steps(median, step)}"
+    if np.isinf(median):
+        half = f"At least half of the {len(units):,} units forget nothing"
     return (
-        f"Half of the {len(units):,} units remember for less than {_steps(float(np.median(timescale)), step)}; the"
-        f" longest memory is that of unit {units[longest]}, {_steps(timescale[longest], step)}, the shortest that of"
-        f" unit {units[shortest]}, {_steps(timescale[shortest], step)}."
+        f"{half}; unit {units[longest]} remembers longest, for {ends[0]}, and unit {units[shortest]} shortest, for"
+        f" {ends[1]}."
     )
 
 
 def _steps(count: float, step: tuple[float, str] | None) -> str:
-    if not np.isfinite(count):
-        return "all steps"
-    about = round(count) if count >= 10 else float(f"{count:.2g}")
-    words = "1 step" if about == 1 else f"{about:,g} steps"
-    return words if step is None else f"{words} ({count * step[0]:.3g} {step[1]})"
+    return lasting(count, step) if np.isfinite(count) else "ever"

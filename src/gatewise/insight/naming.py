@@ -32,6 +32,17 @@ def sequence_of(trace: Trace, sequence: int | str) -> int:
     return trace.labels.sequences.index(one_of("sequence", sequence, tuple(trace.labels.sequences)))
 
 
+def step_of(trace: Trace, t: int | str | np.datetime64) -> int:
+    """Return the place of a step, given it or its date or name; a negative place counts from the end."""
+    if not isinstance(t, (str, np.datetime64)):
+        return index("step", t, len(trace), "this trace")
+    times = [str(time) for time in trace.labels.times or ()]
+    if str(t) not in times:
+        has = f"this run has {times[0]} to {times[-1]}" if times else "the steps of this run have numbers alone"
+        raise OptionError(f"there is no step {str(t)!r}; {has}")
+    return times.index(str(t))
+
+
 def unit_of(units: Sequence[str], unit: int | str) -> int:
     """Return the place of a unit among those that were kept, given its place or its name."""
     if not isinstance(unit, str):
@@ -45,9 +56,9 @@ def unit_names(trace: Trace) -> list[str]:
     return [trace.labels.unit(unit) for unit in kept]
 
 
-def state_names(trace: Trace, of: str) -> list[str]:
+def state_names(trace: Trace, quantity: str) -> list[str]:
     """Return the names of the entries of a state that a trace kept; those of a projected hidden state are not units."""
-    if of != "cell_state" and trace.parameters.projection is not None:
+    if quantity == "hidden_state" and trace.parameters.projection is not None:
         return [f"h{k}" for k in range(trace.parameters.recurrent_size)]
     return unit_names(trace)
 
@@ -82,6 +93,26 @@ def at_step(trace: Trace, t: int) -> str:
     times = trace.labels.times
     dated = times is not None and isinstance(times[t], np.datetime64)
     return f"{'on' if dated else 'at'} {step_name(trace, t)}"
+
+
+def lasting(count: float, step: tuple[float, str] | None) -> str:
+    """Return a number of steps in words, with how long they last where `step_of_time` tells it: 17 steps (17 days)."""
+    about = float(round(count)) if count >= 10 else float(f"{count:.2g}")
+    words = "1 step" if about == 1 else f"{_number(about)} steps"
+    if step is None:
+        return words
+    time = about * step[0]
+    return f"{words} ({_number(time)} {step[1].removesuffix('s') if time == 1 else step[1]})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def at_time(times: npt.NDArray[Any], place: int) -> str:
+    """Return when a step of a record is, in a title; see `at_step`."""
+    kind = times.dtype.kind
+    return f"{'on' if kind == 'M' else 'at step' if kind in 'iu' else 'at'} {times[place]}"
 
 
 def step_of_time(trace: Trace) -> tuple[float, str] | None:

@@ -8,11 +8,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, index, quiet
+from gatewise.arrays import Array, Mask, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.cost import Cost
-from gatewise.insight.naming import at_step, sequence_name, sequence_of, step_names, times_of, unit_names
+from gatewise.insight.naming import (
+    at_step,
+    lasting,
+    sequence_name,
+    sequence_of,
+    step_names,
+    step_of,
+    step_of_time,
+    times_of,
+    unit_names,
+)
 from gatewise.insight.retention import (
     initial_cell,
     of_one_cell,
@@ -69,6 +79,16 @@ class Contributions(Answer):
 def cost_of_contributions(trace: Trace) -> Cost:
     """Return what `contributions` of a trace would cost at most: 2 T H numbers and as many multiplications.
 
+    Parameters
+    ----------
+    trace : Trace
+        That of one cell, of T kept steps and H kept units.
+
+    Raises
+    ------
+    OptionError
+        If it is something else.
+
     Examples
     --------
     >>> from gatewise.layers import LSTM
@@ -83,7 +103,7 @@ NAMED = 45  # numbers that the row of a step takes in the table, most of them fo
 
 
 @quiet
-def contributions(trace: Trace, t: int | None = None, sequence: int | str = 0) -> Contributions:
+def contributions(trace: Trace, t: int | str | None = None, sequence: int | str = 0) -> Contributions:
     """Return the cell state of one step as the sum of what every step wrote.
 
     Unrolling c = F * c_prev + w gives c_T = Σ_s w_s F_{s+1} … F_T + c_0 F_1 … F_T: what step s wrote, i g, times the
@@ -93,8 +113,9 @@ def contributions(trace: Trace, t: int | None = None, sequence: int | str = 0) -
     ----------
     trace : Trace
         One that kept the gates and the cell state of every step, of all units or of some.
-    t : int, optional
-        The step, in the input's time; by default the last one in the trace's direction. Negative counts from the end.
+    t : int or str, optional
+        The step, in the input's time, or its date or name; by default the last one in the trace's direction. Negative
+        numbers count from the end.
     sequence : int or str
         Which sequence of the batch, or its name.
 
@@ -131,7 +152,7 @@ def contributions(trace: Trace, t: int | None = None, sequence: int | str = 0) -
     state = trace.cell_state
     if not (steps := len(trace)):
         raise OptionError("who wrote the cell needs at least one step; this trace has none")
-    t = (steps - 1 if trace.direction == "forward" else 0) if t is None else index("step", t, steps, "this trace")
+    t = (steps - 1 if trace.direction == "forward" else 0) if t is None else step_of(trace, t)
     sequence = sequence_of(trace, sequence)
     cost_of_contributions(trace).require(f"who wrote the cell, over {steps:,} steps,")
     by_step, initial = _unrolled(trace, t, sequence)
@@ -172,10 +193,23 @@ def _unrolled(trace: Trace, t: int, sequence: int) -> tuple[Array, Array]:
     return by_step, initial_cell(trace, sequence) * since[0]
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.{0 if share >= 0.1 else 1}f} %"
+
+
 def _sentence(trace: Trace, share: Array, t: int, sequence: int) -> str:
     of, at = f" of {name}" if (name := sequence_name(trace, sequence)) else "", at_step(trace, t)
     if not share.any():
         return f"The cell state{of} {at} is zero: nothing was written."
     largest = int(np.argmax(share))
+    most = _percent(share[largest])
     how = f"was written {at_step(trace, largest - 1)}" if largest else "is left of the initial state"
-    return f"Of the cell state{of} {at}, {100 * share[largest]:.0f} % {how}."
+    if share[largest] >= 0.5:
+        return f"Of the cell state{of} {at}, {most} {how}."
+    back = share[t + 1 : 0 : -1] if trace.direction == "forward" else share[t + 1 :]  # the latest step first
+    count = int(np.searchsorted(np.cumsum(back), 0.5)) + 1
+    which = "last" if trace.direction == "forward" else "next"
+    half = f"half was written in the {which} {lasting(count, step_of_time(trace))}"
+    if count > len(back):  # the initial state holds the rest
+        half = f"{_percent(share[0])} is left of the initial state"
+    return f"Of the cell state{of} {at}, {half}; the largest share of a single step, {most}, {how}."

@@ -1,4 +1,4 @@
-"""Contextual decomposition: a run split into what comes of some steps and what comes of the rest; see `decomposition`.
+"""Contextual decomposition: a run split into what some steps contribute and the rest; see `decomposition`.
 
 Every quantity is a pair β + γ, for several choices of steps (phrases) at once. A nonlinearity of β + γ + b gives b its
 value at b alone, and shares what β and γ add between them: the mean over both orders of adding them (Shapley).
@@ -26,7 +26,7 @@ Function = Callable[[Array], Array]
 
 
 class Pair(NamedTuple):
-    """A quantity as the sum of two: what comes of a phrase, and the rest."""
+    """A quantity as the sum of two: what a phrase contributes, and the rest."""
 
     phrase: Array
     rest: Array

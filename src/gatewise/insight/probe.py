@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, index, numbers, quiet, size
+from gatewise.arrays import Array, Mask, numbers, quiet, require_memory, size
 from gatewise.cell import Rng, generator
 from gatewise.errors import NotKeptError, OptionError, ShapeError, one_of
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import state_names, times_of
-from gatewise.insight.retention import of_one_cell
+from gatewise.insight.naming import sequence_of, state_names, times_of
+from gatewise.insight.retention import finite, of_one_cell
 from gatewise.insight.ridge import Ridge, Rows, Sums, chosen_penalty, squared_errors
 from gatewise.labels import Measure
 from gatewise.progress import working
@@ -43,7 +43,7 @@ class Probe(Answer):
     coefficients, intercept : array (units,), float
         The probe fitted to all steps: state @ coefficients + intercept predicts the values.
     penalty : float
-        Of that probe, beside the mean squared error, where states have variance 1.
+        The ridge penalty of that probe, relative to the mean squared error, for states of variance 1.
     values, predicted : array (time, batch)
         What was given, and what the probe predicts of it that was fitted without the step's fold; NaN where there is no
         value, or the step is not valid.
@@ -51,8 +51,8 @@ class Probe(Answer):
         Dates, names, or the numbers of the steps.
     sequences : tuple of str
         The names of the sequences.
-    quantity : str
-        What the values are called.
+    name : str
+        What the values are called, with their measure where that is known.
     by : {"sequence", "block"}
         What was held out.
     """
@@ -68,7 +68,7 @@ class Probe(Answer):
     predicted: Array
     times: npt.NDArray[Any]
     sequences: tuple[str, ...]
-    quantity: str
+    name: str
     by: str
 
 
@@ -78,8 +78,8 @@ def probe(
     values: npt.ArrayLike,
     *,
     name: str | tuple[str, str] | None = None,
-    of: str = "cell_state",
-    sequence: int | None = None,
+    quantity: str = "cell_state",
+    sequence: int | str | None = None,
     by: str | None = None,
     folds: int = 5,
     draws: int = 200,
@@ -107,9 +107,10 @@ def probe(
     name : str or (quantity, unit), optional
         What the values are called; by default `values.name` where it has one. That of a feature or an output with a
         `Measure` brings its measure.
-    of : {"cell_state", "hidden_state"}
-    sequence : int, optional
-        Only this sequence of the batch.
+    quantity : {"cell_state", "hidden_state"}
+        Which state is probed.
+    sequence : int or str, optional
+        Only this sequence of the batch, or its name.
     by : {"sequence", "block"}, optional
         What is held out together: whole sequences (by default, where at least two have values), or one block of
         neighbouring steps of every sequence.
@@ -138,7 +139,7 @@ def probe(
     ShapeError
         If `values` has other axes than the run.
     OptionError
-        If values are infinite, constant or too few, a choice is none, or this is not the trace of one cell.
+        If values are infinite, constant or too few, an option is not allowed, or this is not the trace of one cell.
     NotKeptError
         If the trace did not keep the states.
 
@@ -163,21 +164,21 @@ def probe(
 blocks of steps (p = 0.005).
     """
     of_one_cell(trace)
-    one_of("of", of, STATES)
+    one_of("quantity", quantity, STATES)
     one_of("shift", shift, ("together", "apart"))
-    if of not in trace.keep.quantities:
-        raise NotKeptError(f"a probe of the {of} needs a trace that kept it")
-    chosen = slice(None) if sequence is None else slice(at := _sequence(trace, sequence), at + 1)
+    if quantity not in trace.keep.quantities:
+        raise NotKeptError(f"a probe of the {quantity} needs a trace that kept it")
+    chosen = slice(None) if sequence is None else slice(at := sequence_of(trace, sequence), at + 1)
     called = _name(trace, name, values)
     given, usable = _usable(trace, values, chosen)
-    rows = Rows(trace.quantity(of)[:, chosen], given, usable, _shifts(usable, size("draws", draws), shift, rng))
+    rows = Rows(trace.quantity(quantity)[:, chosen], given, usable, _shifts(usable, size("draws", draws), shift, rng))
     folded, by = _folds(rows, by, size("folds", folds, least=2))
-    if penalty is not None and not (isinstance(penalty, (int, float, np.number)) and 0 <= penalty < np.inf):
-        raise OptionError(f"penalty must be a non-negative number, not {penalty!r}")
+    if penalty is not None and finite("penalty", penalty) < 0:
+        raise OptionError(f"penalty must not be negative, but is {penalty!r}")
     with working("probing", 2 * len(given)) as done:
         sums = rows.summed(folded, done)
         if not np.isfinite(sums.xx).all():
-            raise OptionError(f"a probe needs finite numbers; the {of} of this trace has NaN or infinity")
+            raise OptionError(f"a probe needs finite numbers; the {quantity} of this trace has NaN or infinity")
         fits, errors = [], np.zeros(sums.y.shape[1])
         for fold in range(len(sums.count) // 2):
             fits.append(_fitted(sums, fold, penalty))
@@ -190,14 +191,14 @@ blocks of steps (p = 0.005).
     alone, p_values, spread = _each_unit(whole)
     p_value = float((1 + (r_squared[1:] >= r_squared[0] - 1e-12).sum()) / len(r_squared))
     columns: dict[str, npt.NDArray[Any]] = {
-        "unit": np.array(state_names(trace, of)),
+        "unit": np.array(state_names(trace, quantity)),
         "coefficient": weights[:, 0] * spread * rows.scale,
         "correlation": alone,
         "p_value": p_values,
     }
     return Probe(
         columns=columns,
-        sentence=_sentence(called, of, columns, float(r_squared[0]), p_value, by, r_squared[1:]),
+        sentence=_sentence(called, quantity, columns, float(r_squared[0]), p_value, by, r_squared[1:]),
         law=LAW,
         residual=float(abs(((true - found) ** 2).sum() / rows.scale**2 - errors[0]) / (whole.yy[0] + errors[0])),
         r_squared=float(r_squared[0]),
@@ -211,16 +212,12 @@ blocks of steps (p = 0.005).
         predicted=predicted,
         times=times_of(trace),
         sequences=tuple(map(str, (trace.labels.sequences or range(trace.batch_size))[chosen])),
-        quantity=called,
+        name=called,
         by=by,
     )
 
 
 # What is asked.
-
-
-def _sequence(trace: Trace, sequence: int) -> int:
-    return index("sequence", sequence, trace.batch_size, "this trace")
 
 
 def _name(trace: Trace, name: object, values: object) -> str:
@@ -263,6 +260,7 @@ def _shifts(usable: Mask, draws: int, shift: str, rng: Rng) -> npt.NDArray[np.in
         raise OptionError("a probe shifts values in time; here no sequence has values at more than one step")
     source = generator("", rng, {})
     if shift == "apart":
+        require_memory(len(counts) * draws, 8, f"{draws:,} shifts of {counted(len(counts), 'sequence')}")
         drawn = np.stack([source.integers(0, max(count, 1), draws) for count in counts])  # type: ignore[union-attr]
     else:
         some = np.arange(1, longest) if longest - 1 <= draws else 1 + source.choice(longest - 1, draws, replace=False)
@@ -334,9 +332,9 @@ def _correlation(one: Array, other: Array) -> float:
 
 
 def _sentence(
-    called: str, of: str, columns: dict[str, Any], r_squared: float, p_value: float, by: str, null: Array
+    called: str, quantity: str, columns: dict[str, Any], r_squared: float, p_value: float, by: str, null: Array
 ) -> str:
-    state, units = of.replace("_", " "), counted(len(columns["unit"]), "unit")
+    state, units = quantity.replace("_", " "), counted(len(columns["unit"]), "unit")
     where = "sequences" if by == "sequence" else "blocks of steps"
     best = int(np.abs(columns["correlation"]).argmax())
     if p_value <= SIGNIFICANT and r_squared > 0:

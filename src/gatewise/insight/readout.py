@@ -1,4 +1,4 @@
-"""How the outputs of a model come of the units of its last layer: the paths from units to outputs, and what they allow.
+"""How the outputs of a model come from the units of its last layer: the paths between them, and what they allow.
 
 A path is one direction of the last layer (or the product of two): units with o and t, whose hidden states o t reach the
 outputs with weights, through a projection where there is one.
@@ -188,7 +188,7 @@ def model_of(subject: object, head: Linear | None) -> Model:
             f" {type(subject).__name__}"
         )
     if head is not None and network is not None:
-        raise OptionError("a head is given beside an LSTM or its trace; a network has its own")
+        raise OptionError("a head is for an LSTM or its trace; a network has its own")
     if head is not None and not isinstance(head, Linear):
         raise OptionError(f"the head must be a Linear, not {type(head).__name__}")
     run = subject.lstm if isinstance(subject, NetworkTrace) else subject if isinstance(subject, LSTMTrace) else None

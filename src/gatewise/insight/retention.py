@@ -32,6 +32,14 @@ def of_one_cell(trace: object) -> Trace:
     return trace
 
 
+def own_hidden_state(trace: Trace) -> Array | None:
+    """Return the hidden state of the units themselves, before a projection; None where the trace did not keep it."""
+    if "unprojected_state" in trace.keep.quantities:
+        return trace.unprojected_state
+    same = trace.parameters.projection is None and trace.dropout.zoneout_hidden is None
+    return trace.hidden_state if same and "hidden_state" in trace.keep.quantities else None
+
+
 def finite(what: str, value: object) -> float:
     """Return `value` as a finite number; `what` names it in the error."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):

@@ -14,6 +14,7 @@ from gatewise.insight.naming import unit_names
 from gatewise.insight.retention import (
     finite,
     of_one_cell,
+    own_hidden_state,
     pieces,
     require_between_0_and_1,
     require_finite,
@@ -69,7 +70,7 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     Parameters
     ----------
     trace : Trace
-        One that kept the input, forget and output gate; dead units are told only where it kept ``unprojected_state``
+        One that kept the input, forget and output gate; dead units are known only where it kept ``unprojected_state``
         (without a projection, ``hidden_state``) too. All valid steps of all sequences count, of those kept.
     low, high : float
         The bounds of a gate, 0 <= low < high <= 1.
@@ -85,8 +86,8 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     Raises
     ------
     OptionError
-        If the bounds are others, a gate's nonlinearity does not lie between 0 and 1, no step is valid, or a gate is
-        NaN.
+        If the bounds are not in order, a gate's nonlinearity does not lie between 0 and 1, no step is valid, or a gate
+        is NaN.
     NotKeptError
         If the trace did not keep a gate.
 
@@ -102,9 +103,10 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     >>> cell, x, *_ = latch()
     >>> trace = LSTM.from_cells(cell).trace(x)[0]
     >>> print(saturation(trace))
-    Of the 3 gates of 1 unit, none is stuck at one end of its range at every step.
+    None of the 3 gates of 1 unit is stuck, nearly closed or nearly open at every step.
     >>> print(saturation(trace[1:6]))
-    Of the 3 gates of 1 unit, 3 are stuck at one end of their range at every step; one unit is dead: latch.
+    All 3 gates of 1 unit are stuck, nearly closed or nearly open at every step: 1 input gate, 1 forget gate and \
+1 output gate; one unit is dead: latch.
     """
     of_one_cell(trace)
     if not 0 <= finite("low", low) < finite("high", high) <= 1:
@@ -182,9 +184,7 @@ class _Counts:
 def _counted(trace: Trace, low: float, high: float) -> _Counts:
     """Read a trace piece by piece."""
     gates = [trace.quantity(name) for name in GATES]
-    states = trace.unprojected_state if "unprojected_state" in trace.keep.quantities else None
-    if states is None and trace.parameters.projection is None and trace.dropout.zoneout_hidden is None:
-        states = trace.hidden_state if "hidden_state" in trace.keep.quantities else None
+    states = own_hidden_state(trace)
     batch, units = gates[0].shape[1:]
     known = _Counts(0, *(np.zeros((len(GATES), units)) for _ in range(5)))
     for when in pieces("counting saturated gates", len(trace), batch * units):
@@ -202,9 +202,12 @@ def _counted(trace: Trace, low: float, high: float) -> _Counts:
 
 def _sentence(units: list[str], stuck: Mask, dead: Mask | None) -> str:
     count = int(stuck.sum())
-    how = "none is" if not count else "one is" if count == 1 else f"{count:,} are"
-    whose = "its" if count < 2 else "their"
-    said = f"Of the 3 gates of {counted(len(units), 'unit')}, {how} stuck at one end of {whose} range at every step"
+    which = [counted(n, name.replace("_", " ")) for name, n in zip(GATES, stuck.sum(1).tolist(), strict=True) if n]
+    how = f"{count:,} of the" if count else "None of the"
+    how = how if count < stuck.size else "All"
+    said = f"{how} {stuck.size:,} gates of {counted(len(units), 'unit')} {'are' if count > 1 else 'is'} stuck,"
+    said += " nearly closed or nearly open at every step"
+    said += f": {', '.join(which[:-1])}{' and ' * (len(which) > 1)}{which[-1]}" if count else ""
     still = [] if dead is None else [unit for unit, is_dead in zip(units, dead, strict=True) if is_dead]
     if still:
         names = ", ".join(still[:5]) + (", …" if len(still) > 5 else "")

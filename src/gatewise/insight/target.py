@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, index, numbers
 from gatewise.errors import OptionError, ShapeError
-from gatewise.insight.naming import step_name
+from gatewise.insight.naming import at_step, sequence_name, sequence_of, step_of
 from gatewise.labels import Measure
 from gatewise.layers.merging import merge, shown
 from gatewise.lstm_trace import LSTMTrace
@@ -38,7 +38,7 @@ class Target:
     value : float
         The number, in float64.
     name : str
-        What it is called in a sentence: ``output q at step 6``.
+        What it is called in a sentence: ``output q at step 6``, ``output q on 2001-08-01``.
     before : str
         The activation of the head, which comes after this number; empty where there is none.
     measure : Measure or None
@@ -62,6 +62,9 @@ class Target:
     sequence: int = 0
     tokens: npt.NDArray[np.integer[Any]] | None = None
     network: Network | None = None
+
+    def __repr__(self) -> str:
+        return f"<Target: {self.said}>"
 
     @property
     def first(self) -> Trace:
@@ -111,9 +114,9 @@ class Target:
 
 
 def target(
-    trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | None = None, sequence: int = 0
+    trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | str | None = None, sequence: int | str = 0
 ) -> Target:
-    """Return the number of a run that is to be explained.
+    """Return the number of a run that is to be explained: weight · y + bias, y being the LSTM's output at one step.
 
     Parameters
     ----------
@@ -123,11 +126,11 @@ def target(
         Which output of the network or the LSTM, by its number or its name (`Labels.outputs`); or an array in the shape
         of the LSTM's output at one step, whose sum with that output, entry by entry, is the number. Where a head has an
         activation, the number is the one before it.
-    t : int, optional
-        The step, in the input's time; by default the last valid one, in the direction of the run. Negative counts from
-        the end. A network that reads the final states has no such step.
-    sequence : int
-        Which sequence of the batch.
+    t : int or str, optional
+        The step, in the input's time, or its date or name; by default the last valid one, in the direction of the run.
+        Negative numbers count from the end. A network that reads the final states has no such step.
+    sequence : int or str
+        Which sequence of the batch, or its name.
 
     Returns
     -------
@@ -160,15 +163,19 @@ def target(
         raise OptionError(
             f"an output is explained of a NetworkTrace, an LSTMTrace or a Trace, not of {type(trace).__name__}"
         )
-    sequence = index("sequence", sequence, lstm.batch_size, "this trace")
+    for cell in lstm.cells().values():
+        cell._require_everything("an attribution")
+    whole = next(iter(lstm.layers[0].values()))
+    sequence = sequence_of(whole, sequence)
     one = _one_sequence(lstm, sequence)
     places, when = _places(one, t, sequence, final=network is not None and network.reads == "last")
     weight, bias, name, before = _functional(trace, one, output)
     labels = trace.labels if isinstance(trace, NetworkTrace) else one.labels
+    of = f" of {said}" if (said := sequence_name(whole, sequence)) else ""
     measure = None if before else labels.measures.get(name.removeprefix("output "))
     if tokens is not None:
         tokens = tokens if tokens.ndim == 1 else tokens[:, sequence]
-    found = Target(one, places, weight, bias, np.nan, f"{name} at {when}", before, measure, sequence, tokens, network)
+    found = Target(one, places, weight, bias, np.nan, f"{name} {when}{of}", before, measure, sequence, tokens, network)
     value = float(found.of(found.hidden))
     if not np.isfinite(value):
         raise OptionError(f"{found.name} is {value}, which cannot be explained")
@@ -188,8 +195,8 @@ def _one_sequence(trace: LSTMTrace, sequence: int) -> LSTMTrace:
     return LSTMTrace(layers, trace.output[:, key], trace.merge, trace.masked_output)
 
 
-def _places(trace: LSTMTrace, t: int | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:
-    """Return the step that is read of each direction, and what it is called."""
+def _places(trace: LSTMTrace, t: int | str | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:
+    """Return the step that is read of each direction, and when that is, in a sentence."""
     top, steps = trace.layers[-1], trace.num_steps
     cell = next(iter(top.values()))
     valid = np.arange(steps) if cell.valid is None else np.flatnonzero(cell.valid[:, 0])
@@ -198,15 +205,15 @@ def _places(trace: LSTMTrace, t: int | None, sequence: int, *, final: bool) -> t
     if final:
         if t is not None:
             raise OptionError(f"this network reads the final states, so there is no step t to choose; it was {t!r}")
-        return {way: steps - 1 if way == "forward" else 0 for way in top}, "the end"
+        return {way: steps - 1 if way == "forward" else 0 for way in top}, "at the end"
     if t is None:
         t = int(valid[0 if tuple(top) == ("backward",) else -1])
-    t = index("step", t, steps, "this trace")
+    t = step_of(trace.layers[0][next(iter(top))], t)
     if t not in valid:
         raise OptionError(
             f"step {t} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
         )
-    return dict.fromkeys(top, t), step_name(trace.layers[0][next(iter(top))], t)
+    return dict.fromkeys(top, t), at_step(trace.layers[0][next(iter(top))], t)
 
 
 def _functional(trace: Any, one: LSTMTrace, output: Output) -> tuple[Array, float, str, str]:
@@ -236,6 +243,6 @@ def _place(output: object, names: Any, count: int) -> int:
     if not isinstance(output, str):
         return index("output", output, count, "this model")
     if names is None or output not in names:
-        allowed = f"outputs {', '.join(map(str, names))}" if names else f"outputs 0 to {count - 1}, without names"
+        allowed = f"outputs {', '.join(map(str, names))}" if names else f"{count:,} outputs without names"
         raise OptionError(f"there is no output {output!r}; this model has {allowed}")
     return int(list(names).index(output))

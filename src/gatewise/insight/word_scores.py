@@ -1,4 +1,4 @@
-"""What did each word say? Word importance scores on a linear head, from how the cell state moved."""
+"""What did each word contribute? Word importance scores on a linear head, from how the cell state moved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import step_name
+from gatewise.insight.naming import at_step, step_names
 from gatewise.insight.retention import retained, written
 from gatewise.insight.target import Output, Target, target
 from gatewise.layers.merging import unmerge
@@ -45,7 +45,7 @@ class WordScores(Answer):
 
 
 def word_scores(
-    trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | None = None, sequence: int = 0
+    trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | str | None = None, sequence: int | str = 0
 ) -> WordScores:
     """Return how much each step moved an output, by the cell states of the last layer.
 
@@ -88,7 +88,7 @@ def word_scores(
     >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
     >>> print(word_scores(LSTM.from_cells(cell).trace(x)))
-    Output 0 at step 6 is 0.7503; by its cell states, step 0 moved it most, by 0.7566.
+    Output 0 at step 6 is 0.7503; the change of the cell states at step 0 moved it most, by 0.7566.
     """
     aim = target(trace, output, t, sequence)
     aim.lstm.require_unedited("a word score")
@@ -101,14 +101,12 @@ def word_scores(
     (first_beta, *_), (first_gamma, *_) = kinds
     total = aim.value - aim.bias
     terms = np.abs(kinds).sum(1) + abs(aim.value) + abs(aim.bias)
-    names = ["the initial state", *(step_name(aim.first, n) for n in range(aim.lstm.num_steps))]
-    columns = {"time": np.array(["initial state", *names[1:]])}
+    columns = {"time": np.array(["initial state", *step_names(aim.first)])}
     if aim.tokens is not None:
         columns["token"] = np.array(["", *map(str, aim.tokens)])
-    largest = int(np.argmax(np.abs(kinds[0])))
     return WordScores(
         columns={**columns, "beta": kinds[0], "gamma": kinds[1]},
-        sentence=f"{aim.said}; by its cell states, {names[largest]} moved it most, by {kinds[0, largest]:.4g}.",
+        sentence=f"{aim.said}; {_most(aim, kinds[0])}.",
         law=LAW,
         residual=float(np.max(np.abs(kinds.sum(1) - total) / np.where(terms > 0, terms, 1.0))),
         beta=kinds[0, 1:],
@@ -118,6 +116,15 @@ def word_scores(
         value=aim.value,
         bias=aim.bias,
     )
+
+
+def _most(aim: Target, scores: Array) -> str:
+    """Say what moved the output most: the initial state, or the change of the cell states at a step."""
+    largest = int(np.argmax(np.abs(scores)))
+    if not scores[largest]:
+        return "no cell state moved it"
+    what = f"the change of the cell states {at_step(aim.first, largest - 1)}" if largest else "the initial state"
+    return f"{what} moved it most, by {scores[largest]:.4g}"
 
 
 def _scores(cell: Trace, place: int, weight: Array) -> Array:

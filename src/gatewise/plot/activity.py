@@ -43,5 +43,7 @@ def activity(trace: Trace | Activity, ax: Any = None) -> Axes:
     axes.stairs(record.deviation[order], edges, fill=True, facecolor=drawing.hue("hidden_state"), linewidth=0)
     axes.stairs(record.deviation[order], edges, color=drawing.ink(), linewidth=0.8)
     drawing.names(axes.xaxis, [str(record.columns["unit"][unit]) for unit in order])
-    axes.set(xlabel="unit", ylabel="standard deviation of h", xlim=(edges[0], edges[-1]), ylim=(0, None))
+    axes.set(
+        xlabel="unit", ylabel="standard deviation of\nthe hidden state", xlim=(edges[0], edges[-1]), ylim=(0, None)
+    )
     return axes

@@ -73,11 +73,13 @@ def attention(trace: Trace | Attention, ax: Any = None, **options: Any) -> Axes:
         drawing.names(axis, names)
     above: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": "small"}
     axes.annotate("before", (-0.5 - 1.5 * pad, -0.5), (0, 3), **above)
-    axes.set(xlabel="step that wrote", ylabel="step at which it is left")
-    said = "what is left" if signed else "share of the cell state"
+    axes.set(xlabel="written at", ylabel="in the cell state at")
+    said = "contribution to the cell state" if signed else "share of the cell state"
     extend = "max" if largest > limits[1] else "neither"
     axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05, aspect=30, extend=extend, label=said)
-    axes.set_title("all units" if record.unit is None else f"unit {drawing.shortened(record.unit)}")
+    axes.set_title(
+        "cell state of all units" if record.unit is None else f"cell state of unit {drawing.shortened(record.unit)}"
+    )
     return axes
 
 

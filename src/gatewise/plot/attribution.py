@@ -86,11 +86,11 @@ def attribution(
     axes[0].set_title(drawing.inert(_title(record)))
     for one in axes:
         drawing.hatched(one, drawing.time_axis(one, record.times), record.valid)
+    first_step = axes[1].get_xlim()[0]
     left, right = _initial(axes[1], record)
     for one in axes:
         one.set_xlim(left, right)
-        if record.times.dtype.kind in "iu":  # no numbers beside the initial state
-            one.set_xticks([place for place in one.get_xticks() if record.times[0] <= place <= record.times[-1]])
+        drawing.unlabelled_before(one, first_step)
     return axes
 
 
@@ -132,9 +132,7 @@ def _input(ax: Any, record: Attribution) -> None:
     values = record.input if record.valid is None else np.where(record.valid[:, None], record.input, np.nan)
     same = len({record.measures[place] for place in chosen}) == 1
     for line, place in enumerate(chosen):
-        measure = "" if same else record.measures[place]
-        name = f"{record.features[place]}: {measure}" if measure else record.features[place]
-        label = drawing.shortened(name, 32)
+        label = drawing.feature(record.features[place], "" if same else record.measures[place])
         drawing.series(ax, places, values[:, place], color=shades[line], linestyle=DASHES[line], label=label)
     ax.set_ylabel(drawing.inert(record.measures[chosen[0]]) if same and record.measures[chosen[0]] else "input")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
@@ -143,7 +141,7 @@ def _input(ax: Any, record: Attribution) -> None:
 def _bars(ax: Any, record: Attribution) -> None:
     """Draw a bar for each step; of a long run, for the steps that a picture can show."""
     places = drawing.time_axis(ax, record.times)
-    shown = drawing.reduced(record.scores)
+    shown = drawing.reduced(record.scores, drawing.points(ax))
     edges = drawing.edges_of(places)
     least = (edges[-1] - edges[0]) / 600
     middles = (edges[shown] + edges[shown + 1]) / 2

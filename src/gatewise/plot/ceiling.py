@@ -16,8 +16,8 @@ from gatewise.plot import drawing
 
 MOST = 8  # outputs that there is room for
 LAYERS = {  # from the output upwards
-    "lost_to_gate": ("output_gate", 1.0, "lost to shut output gates"),
-    "lost_to_cell": ("cell_state", 0.45, "lost to short cell states"),
+    "lost_to_gate": ("output_gate", 1.0, "lost to output gates that are not fully open"),
+    "lost_to_cell": ("cell_state", 0.45, "lost to cell states short of their bound"),
     "lost_to_readout": ("soft", 0.25, "lost to units on the wrong side of zero"),
     "lost_to_other": ("candidate", 0.5, "lost to clip or zoneout"),
 }
@@ -58,16 +58,16 @@ def ceiling(subject: NetworkTrace | LSTMTrace | Network | LSTM | Ceiling, ax: An
     count = len(record.outputs)
     if count > MOST:
         raise OptionError(f"there is room for {MOST} outputs, not for {count:,}; `output` chooses one")
-    axes = drawing.panels(ax, count, size=(9, min(12, 0.9 + 2.3 * count)))
+    axes = drawing.panels(ax, count, size=(9, min(12, 1.1 + 2.3 * count)))
     for place, one in enumerate(axes):
         _output(one, record, place)
-    axes[0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=3, frameon=False, fontsize="small")
+    axes[0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=2, frameon=False, fontsize="small")
     return axes[0] if count == 1 else axes
 
 
 def _output(ax: Any, record: Any, place: int) -> None:
     places, said = drawing.time_axis(ax, record.times), record.output[:, place]
-    chosen = drawing.reduced(said)
+    chosen = drawing.reduced(said, drawing.points(ax))
     edges, base = drawing.edges_of(places[chosen]), said[chosen]
     top = float(record.ceiling[place])
     ax.axhline(top, color=drawing.ink(), linestyle="--", linewidth=1.0, label=f"ceiling {top:.4g}")

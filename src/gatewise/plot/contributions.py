@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
-from gatewise.insight.naming import unit_of
+from gatewise.insight.naming import at_time, unit_of
 from gatewise.insight.origin import Contributions
 from gatewise.insight.origin import contributions as data
 from gatewise.palette import CIVIDIS
@@ -18,7 +18,9 @@ from gatewise.trace import Trace
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SHOWN = 5  # units that are told apart; the others are one layer
+SHOWN = 5  # units that are told apart at most; the others are one layer
+LARGE = 0.1  # of the whole: the share of a unit that is told apart
+HUES = (0.05, 0.25, 0.65, 0.83, 1.0)  # of cividis, without its greys
 ENOUGH = 0.999  # of all that the steps wrote: earlier steps are left out where they are many
 
 
@@ -41,8 +43,9 @@ def contributions(
     Returns
     -------
     Axes
-        With a bar for the initial state apart, on the left. Where less than half of the steps hold 99.9 %, only these
-        are drawn, and what is left of the others is said.
+        With a bar for the initial state apart, on the left. Steps that come later are not drawn, as they wrote nothing
+        of it; where less than half of the steps hold 99.9 %, only these are, and what is left of the others is said.
+        Of more than five units, at most five that hold a tenth of the whole each are told apart.
 
     Raises
     ------
@@ -58,14 +61,12 @@ def contributions(
     """
     record = drawing.taken(trace, Contributions, data, options)
     axes = drawing.one_panel(ax, (8, 3.2))
-    when = str(record.times[record.step])
-    at = f"step {when}" if record.times.dtype.kind in "iu" else drawing.shortened(when)
+    at = drawing.inert(at_time(record.times, record.step))
     if unit is None:
         by_step, initial = record.shares
-        layers, names = _layers(by_step, record.units)
-        first, colours = [initial.sum()], [*drawing.colours(CIVIDIS)(np.linspace(0.15, 1, SHOWN)), drawing.hue("soft")]
-        colours = [*colours[: len(layers) - 1], colours[-1] if len(names) > SHOWN else colours[len(layers) - 1]]
-        label, title = "share", f"who wrote the cell state at {at}"
+        layers, names, colours = _layers(by_step, record.units)
+        first = [initial.sum()]
+        label, title = "share of the cell state", f"who wrote the cell state {at}"
     else:
         place = unit_of(list(record.units), unit)
         part = record.by_step[:, place]
@@ -73,7 +74,7 @@ def contributions(
         colours, names = [drawing.hue("positive"), drawing.hue("negative")], []
         label, title = (
             "contribution",
-            f"who wrote the cell state of unit {drawing.shortened(record.units[place])} at {at}",
+            f"who wrote the cell state of unit {drawing.shortened(record.units[place])} {at}",
         )
     shown, rest = _window(np.sum(np.abs(layers), axis=0), record.step)
     places = drawing.time_axis(axes, record.times[shown])
@@ -88,16 +89,20 @@ def contributions(
     return axes
 
 
-def _layers(by_step: Array, units: tuple[str, ...]) -> tuple[list[Array], list[str]]:
-    """Return the units that hold most, the one that holds least of them last, and the others together."""
-    order = np.argsort(-by_step.sum(0), kind="stable")
-    many = len(order) > SHOWN
-    told = order[: SHOWN if many else len(order)]
+def _layers(by_step: Array, units: tuple[str, ...]) -> tuple[list[Array], list[str], list[Any]]:
+    """Return the units that are told apart, the largest first, and the others together; their names and colours."""
+    from matplotlib.colors import to_rgba
+
+    sizes = by_step.sum(0)
+    order = np.argsort(-sizes, kind="stable")
+    told = [place for place in order[:SHOWN] if len(units) <= SHOWN or sizes[place] >= LARGE * sizes.sum()]
     layers, names = [by_step[:, place] for place in told], [drawing.shortened(units[place], 12) for place in told]
-    if many:
-        layers.append(by_step[:, order[SHOWN:]].sum(1))
-        names.append(f"{len(order) - SHOWN:,} others")
-    return layers, names
+    colours = list(drawing.colours(CIVIDIS)(HUES)[: len(told)])
+    if others := len(units) - len(told):
+        layers.append(by_step.sum(1) - sum(layers))
+        names.append(f"{others:,} others" if told else f"{others:,} units")
+        colours.append(to_rgba(drawing.hue("soft"), 0.4) if told else drawing.hue("accent"))
+    return layers, names, colours
 
 
 def _window(sizes: Array, step: int) -> tuple[slice, float]:
@@ -109,7 +114,7 @@ def _window(sizes: Array, step: int) -> tuple[slice, float]:
     since = np.cumsum(sizes[step:] if backward else sizes[: step + 1][::-1])
     count = max(10, int(np.searchsorted(since, ENOUGH * total)) * 5 // 4 + 2)
     if 2 * count > len(sizes):
-        return slice(None), 0.0
+        return slice(step, None) if backward else slice(0, step + 1), 0.0
     shown = slice(step, step + count) if backward else slice(max(step + 1 - count, 0), step + 1)
     return shown, float(total - sizes[shown].sum()) / total
 
@@ -117,7 +122,7 @@ def _window(sizes: Array, step: int) -> tuple[slice, float]:
 def _stacked(
     ax: Any, places: npt.NDArray[Any], layers: list[Array], colours: Any, names: list[str], *, signed: bool
 ) -> None:
-    chosen = drawing.reduced(np.sum(layers, axis=0))
+    chosen = drawing.reduced(np.sum(layers, axis=0), drawing.points(ax))
     edges = drawing.edges_of(places[chosen])
     base: Array = np.zeros(len(chosen))
     for place, (layer, colour) in enumerate(zip(layers, colours, strict=True)):
@@ -134,6 +139,7 @@ def _initial(ax: Any, edges: npt.NDArray[Any], value: float, *, signed: bool, re
     ax.bar(left, value, width, facecolor="none", edgecolor=drawing.ink(), hatch="..", linewidth=0.8)
     ax.axvline(edges[0] - 0.02 * span, color=drawing.ink(), linewidth=0.5, linestyle=":")
     ax.set_xlim(left - width, edges[-1])
+    drawing.unlabelled_before(ax, edges[0])
     told = f"initial state {value:.3g}" if signed else f"initial state {100 * value:.3g} %"
     told += f"; earlier steps {100 * rest:.2g} %" if rest else ""
     ax.set_title(told, loc="right", fontsize="small")

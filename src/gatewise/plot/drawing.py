@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 INNER = 0.75  # of the width of new axes, what labels and a colour bar leave of it
+SMALL = 72  # dots per inch, below which a picture is to take few bytes
 FEW = 40  # points that are marked on their line
 HATCH = "////"  # over steps that are not valid
 NO_GLYPH = "□"  # stands for a character that the reader's fonts do not have
@@ -101,7 +102,7 @@ def taken(given: object, kind: type[Table], data: Any, options: dict[str, Any]) 
     Raises
     ------
     OptionError
-        If there are options beside a record, which is drawn as it is.
+        If there are options as well as a record, which is drawn as it is.
     """
     if not isinstance(given, kind):
         return data(given, **options)
@@ -184,6 +185,12 @@ def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
     )
 
 
+def feature(name: str, measure: str) -> str:
+    """Return what a legend calls a feature: its name and what it measures, which may begin with the name."""
+    named = measure if measure.startswith(name) else f"{name}: {measure}" if measure else name
+    return shortened(named, 32)
+
+
 def shortened(name: str, most: int = 20) -> str:
     """Return a name as a tick can show it: on one line, with its middle left out where it is long."""
     name = " ".join(str(name).split())
@@ -255,6 +262,18 @@ def _round_up(ratio: float) -> int:
     return each
 
 
+def unlabelled_before(ax: Axes, first: float) -> None:
+    """Leave out the labels of the ticks before a place on the x axis, where something other than steps is drawn."""
+    formatter: Any = ax.xaxis.get_major_formatter()
+    whole = formatter.format_ticks
+
+    def format_ticks(values: Sequence[float]) -> list[str]:
+        labels = iter(whole([value for value in values if value >= first]))
+        return [next(labels) if value >= first else "" for value in values]
+
+    formatter.format_ticks = format_ticks
+
+
 def hatched(ax: Axes, places: npt.NDArray[Any], valid: Mask | None) -> None:
     """Hatch the steps (time,) that are not valid."""
     if valid is None or valid.all():
@@ -277,6 +296,11 @@ def columns(ax: Axes) -> int:
     return max(20, int(INNER * ax.get_window_extent().width) // 2 * 2)
 
 
+def points(ax: Axes) -> int:
+    """Return how many steps of a long run are drawn at most; of a picture that is to be small, one for each pixel."""
+    return MOST_POINTS if ax.figure.dpi >= SMALL else columns(ax)
+
+
 # What pictures are made of.
 
 
@@ -287,7 +311,7 @@ def height(count: int) -> float:
 
 def series(ax: Axes, places: npt.NDArray[Any], values: Array, **look: Any) -> Any:
     """Draw a series (time,) as a line that keeps the least and the greatest value of each pixel; return the line."""
-    shown = reduced(values)
+    shown = reduced(values, points(ax))
     options: dict[str, Any] = {"linewidth": 1.5 if len(values) < 400 else 1.2}
     if len(values) <= FEW:
         options |= {"marker": "o", "markersize": 3}

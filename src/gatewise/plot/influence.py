@@ -80,13 +80,13 @@ def influence(trace: Trace | LSTMTrace | NetworkTrace | Influence, ax: Any = Non
 def _curves(record: Influence) -> list[tuple[str, Array, dict[str, Any]]]:
     """Return what is drawn: its name, values and look."""
     if record.cell_state is None or record.along_cell is None:
-        return [("∂ output / ∂ inputs", record.inputs, {"color": drawing.ink(), "zorder": 3})]
+        return [("∂ output / ∂ input", record.inputs, {"color": drawing.ink(), "zorder": 3})]
     whole = {"color": drawing.hue("cell_state"), "zorder": 4}
     along = {"color": drawing.hue("forget_gate"), "linestyle": "--", "zorder": 5}
     return [
-        ("∂ hidden state / ∂ inputs", record.inputs, {"color": drawing.hue("hidden_state"), "zorder": 3}),
-        ("∂ cell / ∂ cell, in all", record.cell_state, whole),
-        ("∂ cell / ∂ cell, along the cell", np.asarray(record.columns["along_cell"]), along),
+        ("∂ hidden state / ∂ input", record.inputs, {"color": drawing.hue("hidden_state"), "zorder": 3}),
+        ("∂ cell state / ∂ cell state, in total", record.cell_state, whole),
+        ("∂ cell state / ∂ cell state, gates held", np.asarray(record.columns["along_cell"]), along),
     ]
 
 
@@ -106,4 +106,4 @@ def _shade(axes: Axes, record: Influence, lags: npt.NDArray[Any], edges: npt.NDA
     within = np.flatnonzero(np.diff(np.concatenate([[False], lags <= record.lag, [False]]).astype(int)))
     for first, stop in within.reshape(-1, 2):
         axes.axvspan(edges[first], edges[stop], color=drawing.hue("hidden_state"), alpha=0.18, linewidth=0)
-    axes.set_title(f"{100 * record.share:g} % of the inputs' influence: {record.within}", fontsize="medium")
+    axes.set_title(f"{100 * record.share:g} % of the influence of the inputs: {record.within}", fontsize="medium")

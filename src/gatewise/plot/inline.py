@@ -23,7 +23,7 @@ from gatewise.trace import Trace
 
 NUMBERS = 200_000  # of a quantity, beyond which a sample of its steps is looked at
 MOST_ROWS, MOST_COLUMNS, MOST_CELLS, MOST_NOTES = 8, 9, 16, 12
-MOST_PICTURE = 56_000  # characters of a picture
+MOST_PICTURE = 100_000  # characters of a picture
 ARROW = "→"
 
 

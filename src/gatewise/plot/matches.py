@@ -27,7 +27,7 @@ def matches(trace: Trace | Matches, ax: Any = None, **options: Any) -> Axes:
     ax : Axes or Figure, optional
         What to draw on; by default a new figure.
     **options
-        Those of `insight.matches`: ``start``, ``stop``, ``sequence``, ``of``, ``threshold``, …
+        Those of `insight.matches`: ``start``, ``stop``, ``sequence``, ``quantity``, ``threshold``, …
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The picture of a probe: what is predicted beside what was given, how chance does, and the best units."""
+"""The picture of a probe: predicted and given values, R² under shifts in time, and the best units."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def probe(trace: Trace | Probe, ax: Any = None, **options: Any) -> npt.NDArray[A
     ax : sequence of three Axes or Figure, optional
         What to draw on; by default a new figure.
     **options
-        Those of `insight.probe`: ``values``, ``name``, ``of``, ``sequence``, …
+        Those of `insight.probe`: ``values``, ``name``, ``quantity``, ``sequence``, …
 
     Returns
     -------
@@ -67,7 +67,7 @@ def _over_time(ax: Axes, record: Probe) -> None:
         ax.plot(times[shown], values[shown], color=colour, label=label, linewidth=width, marker=_marker(values))
     drawing.hatched(ax, times, ~np.isnan(given))
     ax.margins(x=0)
-    ax.set_ylabel(drawing.shortened(record.quantity, 30))
+    ax.set_ylabel(drawing.shortened(record.name, 30))
     many = f", sequence {drawing.shortened(record.sequences[place])}" if len(record.sequences) > 1 else ""
     held = "sequences" if record.by == "sequence" else "blocks"
     ax.set_title(f"held-out {held}: R² = {record.r_squared:.2f}, r = {record.correlation:.2f}{many}", loc="left")
@@ -97,7 +97,9 @@ def _among_shifts(ax: Axes, record: Probe) -> None:
         ha="right" if record.r_squared > (edges[0] + edges[-1]) / 2 else "left",
         va="top",
     )
-    ax.set_xlabel("R² of values shifted in time" + (f" ({below.sum():,} below {floor:.2g})" if below.any() else ""))
+    ax.set_xlabel(
+        "R² of values shifted in time" + (f" ({below.sum():,} of them below {floor:.2g})" if below.any() else "")
+    )
     ax.set_ylabel("shifts")
 
 

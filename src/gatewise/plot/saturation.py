@@ -12,6 +12,7 @@ from gatewise.plot import drawing
 from gatewise.trace import Trace
 
 NAMED = 10  # units whose names there is room for
+LARGEST = 300.0  # area of a point, in square points
 
 
 def saturation(trace: Trace | Saturation, ax: Any = None, **options: Any) -> Any:
@@ -32,7 +33,8 @@ def saturation(trace: Trace | Saturation, ax: Any = None, **options: Any) -> Any
     Returns
     -------
     array of Axes
-        For the input, the forget and the output gate. Points of dead units are hollow; of few units, they have names.
+        For the input, the forget and the output gate. A point that stands for several units is larger. Points of dead
+        units are hollow; of few units, they have names.
 
     Raises
     ------
@@ -58,19 +60,34 @@ def saturation(trace: Trace | Saturation, ax: Any = None, **options: Any) -> Any
 
 def _points(ax: Any, closed: Any, opened: Any, dead: Any, colour: str) -> None:
     size = float(np.clip(900 / len(closed), 8, 40))
-    look: dict[str, Any] = {"s": size, "edgecolor": drawing.ink(), "linewidth": 0.5, "clip_on": False, "zorder": 3}
-    ax.scatter(closed[~dead], opened[~dead], color=colour, alpha=0.7 if len(closed) > NAMED else 1.0, **look)
+    look: dict[str, Any] = {"edgecolor": drawing.ink(), "linewidth": 0.5, "clip_on": False, "zorder": 3}
+    if not dead.all():
+        places, counts = _together(closed[~dead], opened[~dead])
+        ax.scatter(*places, s=_sizes(size, counts), color=colour, alpha=0.7 if len(closed) > NAMED else 1.0, **look)
     if dead.any():
-        ax.scatter(closed[dead], opened[dead], facecolor="none", **look, label="dead")
+        places, counts = _together(closed[dead], opened[dead])
+        ax.scatter(*places, s=_sizes(size, counts), facecolor="none", **look, label="dead")
         ax.legend(loc="upper right", frameon=False, handletextpad=0.2)
+
+
+def _together(closed: Any, opened: Any) -> tuple[Any, Any]:
+    """Return the places of points that can be told apart (2, ·), and how many units lie at each."""
+    places, counts = np.unique(np.round([closed, opened], 2), axis=1, return_counts=True)
+    return places, counts
+
+
+def _sizes(size: float, counts: Any) -> Any:
+    """Return the areas of points, which grow with the number of units up to a bound."""
+    return np.minimum(size * counts, LARGEST)
 
 
 def _named(ax: Any, closed: Any, opened: Any, units: Any) -> None:
     """Write the names of units beside their points; those that lie together side by side."""
-    places: dict[tuple[float, float], list[str]] = {}
-    for x, y, name in zip(closed, opened, units, strict=True):
-        places.setdefault((round(float(x), 1), round(float(y), 1)), []).append(drawing.shortened(name, 12))
-    for (x, y), names in places.items():
+    places: dict[tuple[float, float], list[tuple[float, float, str]]] = {}
+    for x, y, name in zip(closed.tolist(), opened.tolist(), units, strict=True):
+        places.setdefault((round(x, 1), round(y, 1)), []).append((x, y, drawing.shortened(name, 12)))
+    for found in places.values():
+        (x, y, _), names = found[0], [name for _, _, name in found]
         left = x > 0.5
         look: dict[str, Any] = {"ha": "right" if left else "left", "va": "center", "fontsize": "x-small"}
         told = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")

@@ -64,9 +64,9 @@ def svg(
     draw : callable
         Draws on the Figure that it is given.
     sentence : str
-        What a reader is told who does not see it.
+        Its alternative text.
     key : str, optional
-        What its ids begin with: another one for every picture of a page; by default a hash of the picture.
+        What its ids begin with, which must differ from picture to picture of a page; by default a hash of the picture.
     size : (float, float), optional
         Width and height in inches; by default as high as it has rows of panels.
     settings : dict

@@ -81,8 +81,7 @@ def _input(ax: Any, record: Unit) -> None:
     same = len(set(record.measures)) == 1
     ax.set_ylabel(drawing.inert(record.measures[0]) if same and record.measures[0] else "input")
     for place, name in enumerate(record.features):
-        measure = "" if same else record.measures[place]
-        label = drawing.shortened(f"{name}: {measure}" if measure else name, 32)
+        label = drawing.feature(name, "" if same else record.measures[place])
         _line(ax, record, record.input[:, place], label, shades[place], DASHES[place % len(DASHES)])
     _legend(ax)
 

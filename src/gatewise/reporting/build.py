@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from gatewise.errors import GatewiseError
+from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
@@ -34,7 +34,7 @@ def report(
     notes: Sequence[str] = (),
     **options: Any,
 ) -> Report:
-    """Return a page about a model on somebody's data: questions, and for each a finding, a picture and what it means.
+    """Return a page about a model on your data: for each question a finding, a picture and what it means.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ def report(
     target : int or str, optional
         The output to explain, by its number or name. By default the one that has the largest absolute value.
     title : str, optional
-        Of the page.
+        The title of the page.
     notes : sequence of str, optional
-        What else the page is to tell of the model and the run, a sentence each.
+        What else the page should say of the model and the run, a sentence each.
     **options
         Of the run: those of `LSTM.trace` and `Network.trace`, such as ``state``, ``lengths``, ``labels``.
 
@@ -72,8 +72,8 @@ def report(
 
     Notes
     -----
-    A question that cannot be asked of this model (of a variant, or of a trace that kept less) is told with the reason.
-    The same run gives the same bytes. Time and memory are linear in the number of steps.
+    A question that cannot be asked of this model (of a variant, or of a trace that kept less) is answered with the
+    reason. The same run gives the same bytes. Time and memory are linear in the number of steps.
 
     Examples
     --------
@@ -81,8 +81,12 @@ def report(
     >>> cell, x, *_ = latch()
     >>> found = report(LSTM.from_cells(cell), x)
     >>> print(found.findings[1])
-    Of the 3 gates of 1 unit, none is stuck at one end of its range at every step.
+    None of the 3 gates of 1 unit is stuck, nearly closed or nearly open at every step.
     """
+    if not (title is None or isinstance(title, str)):
+        raise OptionError(f"title must be a str, not {title!r}")
+    if not isinstance(notes, (list, tuple)) or not all(isinstance(one, str) for one in notes):
+        raise OptionError(f"notes must be a list of sentences, not {notes!r}")
     drawing.library()  # before a run that may be long
     subject = subject_of(model, x, options, sequence=sequence, at=at, target=target)
     put = [(question, asked) for question in QUESTIONS for asked in question.ask(subject)]
@@ -121,14 +125,15 @@ def _finding(question: Question, asked: Asked, key: str) -> Finding:
 
 def _lead(subject: Subject) -> str:
     output = overview.output_name(subject, subject.target)
-    steps = [subject.step_name(t) for t in subject.steps]
-    where = " and ".join(steps) if steps != ["the end"] else "the end of the sequence"
+    where = " and ".join(subject.when(t) for t in subject.steps)
     which = ""
     if subject.lstm.batch_size > 1:
         names = subject.labels.sequences
         which = f" of sequence {subject.sequence if names is None else names[subject.sequence]}"
-        which += "" if subject.named else ", the largest; what is not about a step is about all sequences"
-    return f"The output that is explained is {output}, at {where}{which}."
+        which += "" if subject.named else ", where it is largest; questions that name no step are about all sequences"
+    hidden = ", a hidden state of the LSTM" if subject.network is None or subject.network.head is None else ""
+    values = "value" if len(subject.steps) == 1 else "values"
+    return f"This page explains {output}{hidden}: its {values} {where}{which}."
 
 
 def _numbered(notes: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -61,7 +61,7 @@ class Report:
     lead : str
         What is reported on, in a sentence.
     facts : tuple of (str, str)
-        The model and the run: what is told, and its value.
+        The model and the run: the name of each fact, and its value.
     findings : tuple of Finding
     """
 

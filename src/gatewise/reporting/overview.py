@@ -68,15 +68,14 @@ def overview(subject: Subject) -> Overview:
     columns: dict[str, npt.NDArray[Any]] = {"sequence" if single else "time": times}
     columns |= {name: shown[:, place] for place, name in enumerate(names)}
     sentence = f"{_model(subject)} ran over {_run(subject)}."
-    return Overview(columns, sentence, "it has none", np.nan, shown, names, times, valid, marked)
+    return Overview(columns, sentence, "", np.nan, shown, names, times, valid, marked)
 
 
 def output_name(subject: Subject, number: int) -> str:
     """Return what an output is called, with what it measures."""
     name = subject.names[number]
     measure = subject.labels.measures.get(name)
-    head = subject.network is not None and subject.network.head is not None
-    called = name if not name.isdecimal() else f"output {name}" if head else f"h{name}"
+    called = f"output {name}" if name.isdecimal() else name
     return f"{called}, {measure}" if measure is not None else called
 
 
@@ -124,9 +123,9 @@ def _model(subject: Subject) -> str:
         said = f"{units}{' in each of two directions' if both else ''}"
     if network is None:
         return f"An LSTM with {said}"
-    before = "an embedding and " if network.embedding is not None else ""
+    before = "An embedding and a" if network.embedding is not None else "A"
     after = "" if network.head is None else f" and a linear head with {counted(len(subject.names), 'output')}"
-    return f"A network of {before}an LSTM with {said}{after}"
+    return f"{before}n LSTM with {said}{after}"
 
 
 def _run(subject: Subject) -> str:
@@ -137,7 +136,7 @@ def _run(subject: Subject) -> str:
 
 
 def facts(subject: Subject) -> list[tuple[str, str]]:
-    """Return the model and the run: what is told, and its value."""
+    """Return facts about the model and the run: the name of each, and its value."""
     lstm, network, labels = subject.lstm, subject.network, subject.labels
     first = subject.first.parameters
     parameters = sum(array.size for cell in subject.cells.values() for array in cell.parameters.arrays().values())
@@ -154,7 +153,7 @@ def facts(subject: Subject) -> list[tuple[str, str]]:
         found.append((f"Layer {number}", said + (f"; {variant}" if variant else "")))
     if network is not None and network.head is not None:
         found.append(("Head", _head(network.head) + _some(labels.outputs)))
-        reads = "every step" if network.reads == "every" else "the end of a sequence alone"
+        reads = "every step" if network.reads == "every" else "the final states only"
         found.append(("The head reads", reads))
     found.append(("Parameters", f"{network.num_parameters if network is not None else parameters:,}"))
     found.append(("Precision", lstm.output.dtype.name))

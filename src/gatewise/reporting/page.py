@@ -12,7 +12,7 @@ from gatewise.render.text import clean
 from gatewise.reporting.findings import Finding, Report
 
 PACKAGE = "gatewise.reporting"  # where its style lies
-_DATE = re.compile(r"\b\d{4}-\d\d(-\d\d)?(T[\d:.]+)?\b")
+_UNBROKEN = re.compile(r"\b\d{4}-\d\d(-\d\d)?(T[\d:.]+)?\b|\b[\d.]+ %")  # dates, and percentages
 IMAGES = "; img-src data:"  # a heatmap within a picture
 
 
@@ -83,5 +83,5 @@ def _table(caption: str, rows: tuple[tuple[str, str], ...]) -> str:
 
 
 def _text(given: str) -> str:
-    """Return text from data as inert text of a page, in which no date is broken."""
-    return _DATE.sub(r"<span>\g<0></span>", escape(clean(given)))
+    """Return text from data as inert text of a page, in which no date and no percentage is broken."""
+    return _UNBROKEN.sub(r"<span>\g<0></span>", escape(clean(given)))

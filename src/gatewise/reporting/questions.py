@@ -1,7 +1,4 @@
-"""What is asked of every model: a table of questions, each with its picture and what an answer means.
-
-A question that a later version asks, too, is a few lines here.
-"""
+"""What is asked of every model: a table of questions, each with its picture and what an answer means."""
 
 from __future__ import annotations
 
@@ -89,7 +86,7 @@ def of_each_step(title: str, ask: Callable[[Subject, int | None], Answer]) -> Ca
 
     def asked(subject: Subject) -> Iterator[Asked]:
         for t in subject.steps:
-            yield Asked(title.format(subject.step_name(t)), (("", partial(ask, subject, t)),))
+            yield Asked(title.format(subject.when(t)), (("", partial(ask, subject, t)),))
 
     return asked
 
@@ -99,7 +96,7 @@ def _written(subject: Subject) -> Iterator[Asked]:
     for t in subject.steps:
         cells = subject.cells.items()
         each = [(subject.cell_name(key), partial(insight.contributions, cell, t, sequence)) for key, cell in cells]
-        yield Asked(f"Who wrote the cell at {subject.step_name(t)}?", tuple(each))
+        yield Asked(f"Who wrote the cell state {subject.when(t)}?", tuple(each))
 
 
 def _attribution(subject: Subject, t: int | None) -> Answer:
@@ -123,7 +120,8 @@ def _rest(cell: Trace) -> Answer:
     units = cell.parameters.hidden_size
     if units > MOST_UNITS:
         raise OptionError(
-            f"with {units:,} units the search takes too long for a page; gatewise.insight.fixed_points searches"
+            f"the search for the fixed points of {units:,} units takes too long for a page;"
+            " gatewise.insight.fixed_points does it"
         )
     x = cell._require_everything("where it comes to rest")
     rows = x.reshape(-1, x.shape[-1]) if cell.valid is None else x[cell.valid]
@@ -136,7 +134,7 @@ def _draw_attribution(found: Any, figure: Any) -> Any:
     held = np.flatnonzero(sizes > NOTED * sizes.max(initial=0.0))
     if not len(held):
         return plot.attribution(found, ax=figure)
-    around = max(10, (held[-1] - held[0]) // 4)
+    around = max(10, (held[-1] - held[0]) // 10)
     steps = max(0, int(held[0] - around)), min(len(sizes), int(held[-1] + 1 + around))
     return plot.attribution(found, ax=figure, steps=steps)
 
@@ -148,73 +146,74 @@ def _drawn(name: str) -> Callable[[Any, Any], Any]:
 
 QUESTIONS = (
     Question(
-        of_the_run("What is in it, and what did it put out?", overview.overview),
+        of_the_run("What is in it, and what did it output?", overview.overview),
         overview.draw,
-        "The line is what the model put out over this input; a dot marks each step that this page asks about. All"
-        " answers below hold for this input: another one may open other gates.",
+        "The line is the model's output over this input; a dot marks each step that this page explains. All answers"
+        " below are about this input: another one may open other gates.",
         2.4,
     ),
     Question(
         of_each_cell("Is any gate stuck?", insight.saturation),
         _drawn("saturation"),
-        "A gate that is nearly closed or nearly open at every step does nothing on this input that a constant would not"
-        " do. A few such gates are common; where most units have one, the model may be larger than its task, or its"
-        " input may lie in a range that it was not trained on.",
+        "On this input, a constant could take the place of a gate that is nearly closed or nearly open at every step. A"
+        " few such gates are common; where most units have one, the model may be larger than its task needs, or this"
+        " input may lie outside the range that it was trained on.",
         2.5,
         lambda found: float(np.sum(found.columns["stuck"])),
     ),
     Question(
         of_each_cell("How long does it remember?", insight.timescales),
         _drawn("timescales"),
-        "After one timescale about a third (exp(-1)) of what a unit held is left, if nothing new is written. What"
-        " happened many timescales ago cannot reach the output along the cell, however important it was; compare the"
-        " longest ones with how far back your task needs to look.",
+        "After one timescale, 1/e (about 37 %) of what a unit held is left. What happened many timescales ago no longer"
+        " reaches the output along the cell, however important it was; compare the longest timescales with how far back"
+        " your task needs to look.",
         3.0,
         lambda found: float(np.median(found.timescale)),
     ),
     Question(
-        of_the_run("What is the most that it can say?", _ceiling),
+        of_the_run("What is the largest output that it can reach?", _ceiling),
         _drawn("ceiling"),
-        "The states of an LSTM are bounded, so a linear head has a ceiling that no input exceeds: where the data can go"
-        " beyond it, this model cannot follow. What an output lost of it shows which part held it down.",
+        "The states of an LSTM are bounded, so a linear head has a ceiling that no input exceeds: where the data go"
+        " beyond it, this model cannot follow. What was lost at each step shows which part kept the output down.",
         3.4,
     ),
     Question(
         of_each_cell("Which units move most, and which least?", insight.activity),
         _drawn("activity"),
-        "A unit whose hidden state hardly varies tells the rest of the model nothing about this input. It may answer to"
-        " inputs that do not occur here, or it may not be needed.",
+        "A unit whose hidden state hardly varies tells the rest of the model nothing about this input. It may respond"
+        " to inputs that do not occur here, or it may not be needed.",
         2.8,
         lambda found: -float(found.deviation.min()),
     ),
     Question(
         _written,
         _drawn("contributions"),
-        "The cell state is exactly the sum of what each step wrote, times the forget gates since. High values show"
-        " which steps the model still holds at this moment; what it does with them is the output gate's and the head's"
-        " business.",
+        "The cell state is exactly the sum of what each step wrote, times the forget gates since then. The height shows"
+        " how much of it each step still accounts for; how much of that reaches the output depends on the output gate"
+        " and the head.",
         3.0,
     ),
     Question(
-        of_each_step("Why this output at {}?", _attribution),
+        of_each_step("Why this output {}?", _attribution),
         _draw_attribution,
-        "Each step's share in how far this output is from the one that an input of zeros would give, by integrated"
-        " gradients: positive shares pushed it up, negative ones down. It explains this model at this input, and does"
-        " not say that the model is right.",
+        "Each step's share in the difference between this output and the one for an input of zeros, by integrated"
+        " gradients: positive shares raised the output, negative ones lowered it. This explains the model at this"
+        " input; it does not say that the model is right.",
         3.0,
     ),
     Question(
         of_the_run("How many steps matter?", _influence),
         _drawn("influence"),
-        "How strongly the output at the first of the steps above would react to a small change of the input at each"
-        " step before. A model that reacts to a few steps alone cannot use a longer history, whatever it is given.",
+        "How strongly the output at the first of the steps above would respond to a small change of the input at each"
+        " step. A model that responds to a few steps only cannot use a longer history, whatever it is given.",
         3.0,
     ),
     Question(
         of_each_cell("Where does it come to rest?", _rest),
         _drawn("fixed_points"),
-        "If the input stayed at its mean, the state would be drawn to a stable fixed point, if there is one, within a"
-        " few of its time constants. Several of them are a memory that lasts: which one it is in tells what came.",
+        "If the input stayed at its mean, the state would settle at a stable fixed point, where there is one, within a"
+        " few time constants. Several stable points are a lasting memory: where the state settles depends on what the"
+        " input was before.",
         3.4,
         lambda found: float(len(found.kinds)),
     ),

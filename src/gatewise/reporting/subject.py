@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, index
 from gatewise.errors import OptionError
-from gatewise.insight.naming import step_name, times_of
+from gatewise.insight.naming import at_step, times_of
 from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
@@ -92,12 +92,12 @@ class Subject:
             return f"layer {layer}, {way}" if ways else f"layer {layer}"
         return f"the {way} direction" if ways else ""
 
-    def step_name(self, t: int | None) -> str:
-        """Return what a step is called in a sentence, with its number where two of them have one name."""
+    def when(self, t: int | None) -> str:
+        """Return when a step is, in a sentence, with its number where two of them have one name."""
         if t is None:
-            return "the end"
-        names = [step_name(self.first, one) for one in self.steps if one is not None]
-        name = step_name(self.first, t)
+            return "at the end"
+        names = [at_step(self.first, one) for one in self.steps if one is not None]
+        name = at_step(self.first, t)
         return name if names.count(name) < 2 else f"{name} (step {t})"
 
     @property
@@ -152,7 +152,7 @@ def subject_of(
     valid = None if len(outputs) != lstm.num_steps else first.valid
     _require_finite(lstm, first, outputs, valid)
     number = _named("sequence", sequence, lstm.batch_size, first.labels.sequences)
-    output = _named("target", target, outputs.shape[2], names)
+    output = _named("output", target, outputs.shape[2], names)
     sizes = np.abs(outputs) if valid is None else np.where(valid[..., None], np.abs(outputs), -1)
     if number is not None:
         sizes = sizes[:, number : number + 1]
@@ -180,7 +180,7 @@ def _run_of(model: object, x: npt.ArrayLike | None, options: dict[str, Any]) -> 
         raise OptionError(f"x must be numbers, not a {type(x).__name__}: of a trace, report(trace) reports")
     if isinstance(model, (LSTM, Network)):
         if x is None:
-            raise OptionError(f"a report on {type(model).__name__} needs x, the input that it runs on")
+            raise OptionError(f"a report on a model of type {type(model).__name__} needs x, the input that it runs on")
         return model.trace(x, **options)
     if not isinstance(model, (Trace, LSTMTrace, NetworkTrace)):
         raise OptionError(f"a report is on {KINDS}, not {type(model).__name__}")
@@ -224,8 +224,8 @@ def _require_finite(lstm: LSTMTrace, first: Trace, outputs: Array, valid: Mask |
         if bad.any():
             t, sequence = np.argwhere(bad)[0]
             raise OptionError(
-                f"a report needs finite numbers, but the {what} of the run at {step_name(first, int(t))}"
-                f" of sequence {sequence} is not"
+                f"a report needs finite numbers, but the {what} of the run {at_step(first, int(t))}"
+                f" of sequence {sequence} is not finite"
             )
 
 
@@ -239,7 +239,7 @@ def _named(what: str, given: int | str | None, count: int, names: Sequence[str] 
         if given.lstrip("-").isdecimal():
             given = int(given)
         else:
-            some = f"; there are {', '.join(map(repr, list(names)[:20]))}" if names is not None else ""
+            some = f"; it has {', '.join(map(repr, list(names)[:20]))}" if names is not None else ""
             raise OptionError(f"there is no {what} {given!r} in this run{some}")
     return index(what, given, count, "this run")
 
@@ -248,7 +248,7 @@ def _steps(at: int | str | Sequence[int | str], first: Trace, sequence: int) -> 
     """Return the steps that are named, each by its number or its time."""
     found = []
     times = None if first.labels.times is None else [str(time) for time in first.labels.times]
-    for one in [at] if isinstance(at, (int, str, np.integer)) else at:
+    for one in at if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]:
         step = _named("step", one, len(first), times)
         if step is None:
             raise OptionError("at must be steps, by their numbers or times")

@@ -57,7 +57,7 @@ def capture(model: torch.jit.ScriptModule, *inputs: Any, **named: Any) -> tuple[
     try:
         with torch.inference_mode(), Watching():  # outside it, an LSTM is taken apart before it can be seen
             model(*inputs, **named)
-    except (RuntimeError, IndexError, ValueError, TypeError) as problem:
+    except (RuntimeError, IndexError, ValueError, TypeError, torch.jit.Error) as problem:
         why = _why([*problems, problem][0])
         raise OptionError(f"the TorchScript model cannot run at these inputs: {why}") from None
     if not calls:
@@ -76,7 +76,7 @@ def capture(model: torch.jit.ScriptModule, *inputs: Any, **named: Any) -> tuple[
 
 def _why(problem: Exception) -> str:
     """Return what went wrong of an error with the lines of the model's source that led to it."""
-    found = re.findall(r"^(?:\w+Error: )(.+)", str(problem), re.MULTILINE)
+    found = re.findall(r"^(?:[\w.]+Error: )(.+)", str(problem), re.MULTILINE)
     return shown(found[-1]) if found else reason(problem)
 
 

@@ -1,0 +1,144 @@
+"""What every question says of odd runs: equal units, zeros, NaN, no sequence, names that are no dates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cases import one_sentence
+
+import gatewise as gw
+from gatewise import insight
+
+X = np.random.default_rng(0).normal(size=(20, 2))
+LSTM = gw.LSTM(2, 3, rng=0, dtype=np.float64)
+QUESTIONS = {
+    "saturation": insight.saturation,
+    "activity": insight.activity,
+    "timescales": insight.timescales,
+    "contributions": insight.contributions,
+    "attention": insight.attention,
+    "influence": insight.influence,
+    "attribution": insight.attribution,
+    "decomposition": lambda trace: insight.decomposition(trace, 0, 2),
+    "word_scores": insight.word_scores,
+    "matches": lambda trace: insight.matches(trace, 0, 2, threshold=-5),
+    "probe": lambda trace: insight.probe(trace, np.arange(len(trace)) % 5),
+}
+
+
+def still(bias=0.0):
+    """Return the trace of a cell of three equal units whose forget gates have a bias and whose states stay at 0."""
+    weight, biases = np.zeros((4, 3, 5)), np.zeros((4, 3))
+    biases[1] = bias
+    return gw.LSTM.from_cells(gw.Parameters(weight, biases)).trace(X)
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_run_with_nan_gets_one_sentence(name):
+    spoiled = np.where(np.arange(20)[:, None] == 1, np.nan, X)
+    with pytest.raises(gw.GatewiseError) as problem:
+        QUESTIONS[name](LSTM.trace(spoiled)[0])
+    one_sentence(problem.value)
+
+
+@pytest.mark.parametrize("name", [*QUESTIONS, "ceiling", "change"])
+def test_a_run_of_no_sequences_gets_one_sentence(name):
+    trace = LSTM.trace(np.zeros((5, 0, 2)))
+    whole = {"ceiling": lambda: insight.ceiling(trace), "change": lambda: insight.change(trace, trace)}
+    with pytest.raises(gw.GatewiseError) as problem:
+        whole[name]() if name in whole else QUESTIONS[name](trace[0])
+    one_sentence(problem.value)
+
+
+def test_equal_units_are_not_told_apart():
+    trace = still()[0]
+    assert str(insight.timescales(trace)) == "Each of the 3 units remembers for 1.4 steps (its timescale)."
+    assert str(insight.activity(trace)) == "The hidden states of all 3 units have a standard deviation of 0."
+    assert str(insight.timescales(still(bias=800)[0])) == "Each of the 3 units remembers for all steps (its timescale)."
+    mixed = str(insight.timescales(still(bias=np.array([800, 800, 0]))[0]))
+    assert mixed.startswith("At least half of the 3 units forget nothing; the longest memory is that of unit 0")
+
+
+def test_an_output_of_zero_is_nobodys():
+    trace = still()
+    assert str(insight.word_scores(trace)).endswith("by its cell states, no step moved it.")
+    assert "no step has a share in it, and the initial state has one of 0; 0 is of neither" in str(
+        insight.attribution(trace)
+    )
+
+
+def test_steps_with_names_are_called_the_step_at_a_name():
+    labels = gw.Labels(times=[f"{t * 0.032:.6g} s" for t in range(20)])
+    trace = LSTM.trace(X, labels=labels)
+    for ask in (insight.attribution, insight.word_scores):
+        assert str(ask(trace)).startswith("Output 0 at 0.608 s is "), ask
+    assert "the step at 0.608 s has the largest share" in str(insight.attribution(trace, method="lrp"))
+    assert "comes of the step at 0 s to 0.032 s alone" in str(insight.decomposition(trace, 0, 2))
+    assert str(insight.attention(trace[0])).endswith("is what the step at 0.608 s wrote.")
+
+
+def test_sequences_are_called_by_their_names_in_every_question():
+    x = np.random.default_rng(1).normal(size=(20, 3, 2))
+    labels = gw.Labels(sequences=["north", "south", "east"], units=["a", "b", "c"])
+    trace = LSTM.trace(x, labels=labels)
+    for ask, name in (
+        (lambda given: insight.influence(trace, sequence=given), "inputs"),
+        (lambda given: insight.influence(trace[0], sequence=given), "inputs"),
+        (lambda given: insight.attribution(trace, sequence=given), "scores"),
+        (lambda given: insight.word_scores(trace, sequence=given), "beta"),
+        (lambda given: insight.matches(trace[0], 0, 2, threshold=-5, sequence=given), "places"),
+        (lambda given: insight.probe(trace[0], np.arange(20) % 5, sequence=given, draws=3), "predicted"),
+    ):
+        np.testing.assert_array_equal(getattr(ask("south"), name), getattr(ask(1), name))
+        with pytest.raises(gw.OptionError) as problem:
+            ask("west")
+        one_sentence(problem.value, "west", "north")
+    assert insight.change(trace, trace, sequence="south", unit="b").name == "unit b, south"
+
+
+def test_no_option_takes_memory_that_is_not_there():
+    for ask in (
+        lambda: insight.attribution(LSTM.trace(X), points=10**8),
+        lambda: insight.fixed_points(LSTM, starts=10**12),
+        lambda: insight.probe(LSTM.trace(X)[0], X[:, 0], draws=10**12, shift="apart"),
+    ):
+        with pytest.raises(gw.CapacityError) as problem:
+            ask()
+        one_sentence(problem.value)
+
+
+def test_a_block_is_no_longer_than_the_window():
+    assert str(insight.attention(LSTM.trace(X)[0], every=10**9)).endswith("is what the 20 steps to step 19 wrote.")
+
+
+def test_runs_that_differ_in_their_heads_alone_are_not_the_same():
+    heads = [gw.Linear(np.full((1, 3), weight)) for weight in (1.0, 2.0)]
+    before, after = (gw.Network(LSTM, head=head).trace(X) for head in heads)
+    assert "at the end the output differs by up to" in str(insight.change(before, after))
+
+
+def test_a_share_is_no_truth_value():
+    with pytest.raises(gw.OptionError, match="share must be"):
+        insight.influence(LSTM.trace(X)[0], share=True)
+    with pytest.raises(gw.OptionError, match="penalty must be"):
+        insight.probe(LSTM.trace(X)[0], X[:, 0], penalty=True)
+
+
+def test_which_units_move_needs_no_more_than_the_hidden_state():
+    found = insight.activity(LSTM.trace(X, keep="hidden_state")[0])
+    np.testing.assert_array_equal(found.deviation, insight.activity(LSTM.trace(X)[0]).deviation)
+
+
+def test_what_a_trace_must_keep_is_said_of_the_question():
+    with pytest.raises(gw.NotKeptError, match="an attribution needs a whole trace"):
+        insight.attribution(LSTM.trace(X, every=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"at": 1.5}, "step 1.5"), ({"title": 3}, "title must be"), ({"notes": "one"}, "notes must be")],
+)
+def test_a_report_refuses_what_it_cannot_read_in_one_sentence(options, says):
+    with pytest.raises(gw.OptionError) as problem:
+        gw.report(LSTM, X, **options)
+    one_sentence(problem.value, says)
