@@ -53,28 +53,26 @@ def test_a_run_of_no_sequences_gets_one_sentence(name):
 def test_equal_units_are_not_told_apart():
     trace = still()[0]
     assert str(insight.timescales(trace)) == "Each of the 3 units remembers for 1.4 steps (its timescale)."
-    assert str(insight.activity(trace)) == "The hidden states of all 3 units have a standard deviation of 0."
-    assert str(insight.timescales(still(bias=800)[0])) == "Each of the 3 units remembers for all steps (its timescale)."
+    assert str(insight.activity(trace)) == "The hidden state of each of the 3 units has a standard deviation of 0."
+    assert str(insight.timescales(still(bias=800)[0])) == "Each of the 3 units remembers for ever (its timescale)."
     mixed = str(insight.timescales(still(bias=np.array([800, 800, 0]))[0]))
-    assert mixed.startswith("At least half of the 3 units forget nothing; the longest memory is that of unit 0")
+    assert mixed.startswith("At least half of the 3 units forget nothing; unit 0 remembers longest, for ever")
 
 
 def test_an_output_of_zero_is_nobodys():
     trace = still()
-    assert str(insight.word_scores(trace)).endswith("by its cell states, no step moved it.")
-    assert "no step has a share in it, and the initial state has one of 0; 0 is of neither" in str(
-        insight.attribution(trace)
-    )
+    assert str(insight.word_scores(trace)).endswith("is 0; no cell state moved it.")
+    assert "no input has a share in it, and the initial state's is 0" in str(insight.attribution(trace))
 
 
-def test_steps_with_names_are_called_the_step_at_a_name():
+def test_steps_with_names_are_called_by_them():
     labels = gw.Labels(times=[f"{t * 0.032:.6g} s" for t in range(20)])
     trace = LSTM.trace(X, labels=labels)
     for ask in (insight.attribution, insight.word_scores):
         assert str(ask(trace)).startswith("Output 0 at 0.608 s is "), ask
-    assert "the step at 0.608 s has the largest share" in str(insight.attribution(trace, method="lrp"))
-    assert "comes of the step at 0 s to 0.032 s alone" in str(insight.decomposition(trace, 0, 2))
-    assert str(insight.attention(trace[0])).endswith("is what the step at 0.608 s wrote.")
+    assert "is that of the input at 0.608 s" in str(insight.attribution(trace, method="lrp"))
+    assert "comes from 0 s to 0.032 s alone" in str(insight.decomposition(trace, 0, 2))
+    assert str(insight.attention(trace[0])).endswith("was written at 0.608 s.")
 
 
 def test_sequences_are_called_by_their_names_in_every_question():
@@ -108,7 +106,9 @@ def test_no_option_takes_memory_that_is_not_there():
 
 
 def test_a_block_is_no_longer_than_the_window():
-    assert str(insight.attention(LSTM.trace(X)[0], every=10**9)).endswith("is what the 20 steps to step 19 wrote.")
+    assert str(insight.attention(LSTM.trace(X)[0], every=10**9)).endswith(
+        "was written in the block of 20 steps that ends at step 19."
+    )
 
 
 def test_runs_that_differ_in_their_heads_alone_are_not_the_same():

@@ -181,7 +181,7 @@ def test_what_cannot_run_is_refused_in_a_sentence(here):
         (lambda: run("lstm", "x.npy", name="other"), "no LSTM 'other'"),
         (lambda: run("lstm", "x.npy", input_of="model"), "does not hold how its model is computed"),
         (lambda: run("lstm", "column.csv"), "the input has 1 feature, on the axes time, feature of its shape (3, 1)"),
-        (lambda: run("weights.h5"), "weights.h5 is a model: give the file of its input, too"),
+        (lambda: run("weights.h5"), "weights.h5 is a model: give the file of its input as well"),
         (lambda: run("weights.h5", name="no"), "there is no LSTM 'no' in weights.h5; it has 'lstm', 'lstm_1'"),
         (lambda: run("weights.h5", "x.npy"), "weights.h5 holds 2 LSTMs; name one of them: 'lstm', 'lstm_1'"),
         (lambda: run("weights.h5", "wide.npy", name="lstm"), "the input has 4 features"),
