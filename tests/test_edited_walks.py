@@ -57,7 +57,8 @@ def test_the_walk_back_passes_nothing_through_what_was_set():
     assert found["dx"] == [0, 0]
 
 
-def test_the_check_of_gradients_runs_with_the_edits():
+def test_the_check_of_gradients_runs_with_the_edits(monkeypatch):
+    monkeypatch.setattr("gatewise.diagnostics.gradient_check.MOST", 64)
     trace = edited_trace("peephole, coupling, clips", "projected", "zoneout", turn=0)
     steps = [trace.step(t) for t in range(len(trace))]
     compared = gradient_check(steps, *(1 + part[0] for part in trace.final))

@@ -45,7 +45,12 @@ OPTIONS = {
 }
 
 
-@pytest.fixture(scope="module", params=OPTIONS)
+FEW = ("one step", "steps and a batch, back", "projected, peepholes", "haste")  # the others where time is not short
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(one, marks=[pytest.mark.peers] * (one not in FEW)) for one in OPTIONS]
+)
 def exercise_made(request, tmp_path_factory) -> tuple[Path, bool]:
     """Return the folder of an exercise, and whether it goes back."""
     folder, options = tmp_path_factory.mktemp("exercise"), OPTIONS[request.param]

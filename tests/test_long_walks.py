@@ -71,9 +71,9 @@ def test_of_few_steps_and_of_all_every_one_is_worked_through():
 
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_step_of_a_long_walk_reads_as_it_does_among_all(backward):
-    trace = trace_of(60)
+    trace = trace_of(30)
     every, few = (gw.walk(trace, backward=backward, all=whole) for whole in (True, False))
-    for walk in (few, *(gw.walk(trace, backward=True, at=at) for at in (3, 37, -1) if backward)):
+    for walk in (few, *(gw.walk(trace, backward=True, at=at) for at in (3, 17, -1) if backward)):
         for section in walk.sections:
             if section.at is None:
                 continue
@@ -292,10 +292,10 @@ def test_the_program_shows_a_long_walk_as_the_library_does(here, capsys):
 
 
 def test_the_backward_pass_of_one_step_is_that_of_the_whole_run(here, capsys):
-    np.save("x.npy", np.random.default_rng(0).normal(size=(40, 3)))
-    alone = shown(capsys, "--x", "x.npy", "--backward", "--at", "30")
+    np.save("x.npy", np.random.default_rng(0).normal(size=(24, 3)))
+    alone = shown(capsys, "--x", "x.npy", "--backward", "--at", "18")
     among = shown(capsys, "--x", "x.npy", "--backward", "--all")
-    first, second = (text[text.index("step 30, backward") :].splitlines()[:20] for text in (alone, among))
+    first, second = (text[text.index("step 18, backward") :].splitlines()[:20] for text in (alone, among))
     assert first == second
 
 

@@ -31,6 +31,7 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
 def imported(module: str) -> set[str]:
     """Return the modules that a module imports, wherever in it: at its top, in a function, or for its types."""
     found = set()

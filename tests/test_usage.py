@@ -233,7 +233,7 @@ def test_what_is_typed_cannot_steer_the_terminal(line, capsys):
 TYPED = ["a", "-o", "--x", "two", "--", "--peephole", "--seed", "", "1", "-", "--set", "--help=1", "-1", "--io", "="]
 
 
-@pytest.mark.parametrize("typed", [TYPED[:8], pytest.param(TYPED, marks=pytest.mark.peers)], ids=len)
+@pytest.mark.parametrize("typed", [TYPED[:6], pytest.param(TYPED, marks=pytest.mark.peers)], ids=len)
 def test_no_mistake_is_worded_by_cyclopts(typed, capsys):
     """What a person may type after a command, in pairs: what is refused is refused in our words."""
     for case in cover({"command": [*NAMES, ""], "first": typed, "second": typed}):

@@ -239,7 +239,7 @@ def supposed(seed):
     return case, claims, suspects.mistakes(case, claims)
 
 
-@pytest.mark.parametrize("seed", range(4))  # not square, square, of two layers, of two directions
+@pytest.mark.parametrize("seed", [2, 3])  # of two layers; square, and of two directions: peers have a dozen
 def test_every_mistake_that_is_looked_for_is_found_when_a_runtime_makes_it(seed):
     hold_every_mistake(seed)
 

@@ -96,7 +96,7 @@ def gradient_check(
         "c_prev": steps[0].previous.c.astype(np.float64),
         **{name: array.astype(np.float64) for name, array in p.arrays().items()},
     }
-    most = max(4, min(MOST, WORK // (2 * len(steps) * len(arrays))))
+    most = min(MOST, max(4, WORK // (2 * len(steps) * len(arrays))))
     rng, compared = np.random.default_rng(seed), []
     last = steps[-1].state
     scale = float((np.abs(dh * last.h)).sum() + np.abs(dc * last.c).sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
@@ -177,7 +176,7 @@ class Search:
         self, candidates: Sequence[Candidate], target: Quantity, cone: Sequence[Quantity], slack: bool
     ) -> tuple[Array, Array] | None:
         """Return the value that mistakes in these equations give a quantity, and how far off that may be."""
-        values = Values(ChainMap({}, self.own.value), ChainMap({}, self.own.tolerance))
+        values = Values(dict(self.own.value), dict(self.own.tolerance))
         moved: set[str] = set()
         for one in cone:
             made = [candidate.mistake for candidate in candidates if one.name in candidate.names]

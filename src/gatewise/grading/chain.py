@@ -30,6 +30,7 @@ from gatewise.symbolic.formula import (
     Symbol,
     nodes,
     rebuild,
+    symbols,
 )
 from gatewise.symbolic.program import Assignment
 from gatewise.trace import Trace
@@ -178,11 +179,13 @@ class Chain:
 
     def find(self, symbol: Symbol, at: int | None, sequence: int | None, values: Values) -> tuple[Any, Any]:
         """Return the assumed value of a symbol of an equation, and how far off it may be."""
+        key: Key
         if symbol.time is not None:
-            key: Key = (Symbol(symbol.base, symbol.sub, symbol.d), symbol.time, None)
+            key = (Symbol(symbol.base, symbol.sub, symbol.d), symbol.time, None)
             return values.value[key], values.tolerance[key]
-        if (symbol, at, sequence) in values.value:
-            return values.value[symbol, at, sequence], values.tolerance[symbol, at, sequence]
+        key = symbol, at, sequence
+        if (found := values.value.get(key)) is not None:
+            return found, values.tolerance[key]
         if at is not None and symbol in self.program.links:
             source, by = self.program.links[symbol]
             if 0 <= at + by < self.steps:
@@ -216,8 +219,8 @@ class Chain:
                     return None
                 formula, extra = other[0], dict(other[1])
             env, tolerances = dict(extra), {}
-            for symbol in nodes(formula):
-                if isinstance(symbol, Symbol) and symbol not in env:
+            for symbol in symbols(formula):
+                if symbol not in env:
                     try:
                         env[symbol], tolerances[symbol] = self.find(symbol, quantity.at, sequence, values)
                     except KeyError:
@@ -229,12 +232,12 @@ class Chain:
                     if rewrite is None:
                         raise
                     return None  # a replaced formula may use symbols of a different size
-                found.append((value, spread(formula, env, tolerances, value) if slack else np.zeros_like(value)))
+                found.append((value, spread(formula, env, tolerances, value) if slack else np.zeros(value.shape)))
         return found
 
     def _inputs(self, quantity: Quantity) -> Iterator[Quantity]:
         """Go through the quantities that an equation uses."""
-        for symbol in dict.fromkeys(node for node in nodes(quantity.equations[0].right) if isinstance(node, Symbol)):
+        for symbol in symbols(quantity.equations[0].right):
             maker = self.maker(symbol, quantity.at)
             if maker is not None:
                 yield maker
@@ -285,9 +288,12 @@ def spread(formula: Formula, env: Mapping[Symbol, Any], tolerances: Mapping[Symb
         held[symbol] = evaluate(node, env)
         return symbol
 
-    formula = rebuild(formula, hold)
-    env = {**env, **held}
     total = np.zeros_like(value)
+    if not any(map(np.any, tolerances.values())):
+        return total
+    if any(isinstance(node, Holds) for node in nodes(formula)):
+        formula = rebuild(formula, hold)
+        env = {**env, **held}
     by_entry = all(
         isinstance(node, _BY_ENTRY) or (isinstance(node, Call) and node.name != "mean") for node in nodes(formula)
     )

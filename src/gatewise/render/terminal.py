@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
@@ -66,9 +65,7 @@ _PLAIN = str.maketrans(
 
 def render(walkthrough: Walkthrough) -> str:
     """Return the walkthrough as text of 80 columns, without colour."""
-    buffer = io.StringIO()
-    show(walkthrough, Console(file=buffer, width=WIDTH, color_system=None, legacy_windows=False))
-    return buffer.getvalue().rstrip("\n")
+    return "\n".join(line.plain for line in _lines(walkthrough, _Writer(WIDTH))).rstrip("\n")
 
 
 def worked_lines(group: Sequence[Equation], walkthrough: Walkthrough) -> list[str]:
@@ -80,14 +77,19 @@ def worked_lines(group: Sequence[Equation], walkthrough: Walkthrough) -> list[st
 
 def show(walkthrough: Walkthrough, console: Console) -> None:
     """Print the walkthrough to a console, section by section, in letters that its encoding has."""
-    blank = False
     console.width = min(max(console.width, LEAST_WIDTH), MOST_WIDTH)
-    for line in _Writer(console.width, _letters_of(console.encoding)).lines(walkthrough):
-        line.rstrip()
-        if not line.plain and blank:
-            continue
-        blank = not line.plain
+    for line in _lines(walkthrough, _Writer(console.width, _letters_of(console.encoding))):
         console.print(line, soft_wrap=True)
+
+
+def _lines(walkthrough: Walkthrough, writer: _Writer) -> Iterator[Text]:
+    """Go through the lines of a walkthrough, with never more than one blank line between two others."""
+    blank = False
+    for line in writer.lines(walkthrough):
+        line.rstrip()
+        if line.plain or not blank:
+            yield line
+        blank = not line.plain
 
 
 def _letters_of(encoding: str) -> Callable[[str], str]:

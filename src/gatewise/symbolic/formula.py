@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from gatewise.activations import Activation
@@ -15,6 +16,14 @@ from gatewise.activations import Activation
 @dataclass(frozen=True)
 class Formula:
     """The base of all nodes."""
+
+    @cached_property
+    def _nodes(self) -> tuple[Formula, ...]:
+        return (self, *(node for part in parts(self) for node in part._nodes))
+
+    @cached_property
+    def _symbols(self) -> tuple[Symbol, ...]:
+        return tuple(dict.fromkeys(node for node in self._nodes if isinstance(node, Symbol)))
 
 
 @dataclass(frozen=True)
@@ -174,34 +183,47 @@ def factors(product: Product) -> tuple[Formula, ...]:
     return tuple(flat)
 
 
+def _fields(formula: Formula) -> tuple[str, ...]:
+    return formula.__match_args__
+
+
 def parts(formula: Formula) -> Iterator[Formula]:
     """Go through what a formula is directly made of, from the left."""
-    for value in vars(formula).values():
+    for name in _fields(formula):
+        value = getattr(formula, name)
         for one in value if isinstance(value, tuple) else (value,):
             if isinstance(one, Formula):
                 yield one
 
 
-def nodes(formula: Formula) -> Iterator[Formula]:
-    """Go through a formula and all that it is made of, from the left."""
-    yield formula
-    for part in parts(formula):
-        yield from nodes(part)
+def nodes(formula: Formula) -> tuple[Formula, ...]:
+    """Return a formula and all that it is made of, from the left."""
+    return formula._nodes
 
 
 def rebuild(formula: Formula, change: Callable[[Formula], Formula | None]) -> Formula:
-    """Return a formula in which each part that `change` has another for is that other, from the outside in."""
+    """Return a formula in which each part that `change` has another for is that other, from the outside in.
+
+    What is not changed is not copied.
+    """
     if (other := change(formula)) is not None:
         return other
     parts: dict[str, Any] = {}
-    for name, value in vars(formula).items():
+    for name in _fields(formula):
+        value: Any = getattr(formula, name)
         if isinstance(value, Formula):
-            parts[name] = rebuild(value, change)
+            rebuilt: Any = rebuild(value, change)
+            changed = rebuilt is not value
         elif isinstance(value, tuple):
-            parts[name] = tuple(rebuild(one, change) if isinstance(one, Formula) else one for one in value)
+            rebuilt = tuple(rebuild(one, change) if isinstance(one, Formula) else one for one in value)
+            changed = any(one is not before for one, before in zip(rebuilt, value, strict=True))
+        else:
+            continue
+        if changed:
+            parts[name] = rebuilt
     return replace(formula, **parts) if parts else formula
 
 
 def symbols(formula: Formula) -> tuple[Symbol, ...]:
     """Return the symbols of a formula, each once, from the left."""
-    return tuple(dict.fromkeys(node for node in nodes(formula) if isinstance(node, Symbol)))
+    return formula._symbols
