@@ -143,3 +143,10 @@ def test_a_report_refuses_what_it_cannot_read_in_one_sentence(options, says):
     with pytest.raises(gw.OptionError) as problem:
         gw.report(LSTM, X, **options)
     one_sentence(problem.value, says)
+
+
+def test_a_sentence_stays_one_line_whatever_names_are_in_it():
+    labels = gw.Labels(units=["\x1b[31m a", "b\nb", *"cdefgh"][: LSTM[0].hidden_size])
+    trace = LSTM.trace(X, labels=labels)
+    for ask in (insight.timescales, insight.activity, insight.saturation):
+        assert str(ask(trace[0])).isprintable(), ask

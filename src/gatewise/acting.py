@@ -169,15 +169,15 @@ class Acting:
     def __init__(self, edits: Sequence[Edit], p: Parameters, time: int, batch: int) -> None:
         self.p = p
         self.times = np.broadcast_to(np.arange(time)[:, None], (time, batch))
-        self.rows = np.broadcast_to(np.arange(batch), (time, batch))
+        self.sequences = np.broadcast_to(np.arange(batch), (time, batch))
         self.edits = [(edit, _lookup(edit.steps, time), _lookup(edit.sequences, batch)) for edit in edits]
 
     def effects(self, key: Any) -> dict[str, Effect]:
         """Return what the edits make of each quantity at the steps that `key` selects from (time, batch)."""
-        times, rows = np.atleast_1d(self.times[key]), np.atleast_1d(self.rows[key])
+        times, which = np.atleast_1d(self.times[key]), np.atleast_1d(self.sequences[key])
         found: dict[str, Effect] = {}
         for edit, steps, sequences in self.edits:
-            step, sequence = steps[times], sequences[rows]
+            step, sequence = steps[times], sequences[which]
             acts = np.flatnonzero((step >= 0) & (sequence >= 0))
             if not len(acts):
                 continue

@@ -79,23 +79,30 @@ def set_num_threads(count: int) -> None:
     native.set_num_threads(size("the number of threads", count))
 
 
-def choose(name: str, parameters: Parameters, *, edited: bool = False) -> ModuleType:
+def choose(name: str, parameters: Parameters) -> ModuleType:
     """Return the engine called `name`, or for ``auto`` the fastest that can run the cell.
-
-    An `edited` run is one for the reference engine.
 
     Raises
     ------
     OptionError
         If there is no such engine, or it cannot run the cell; the message says why.
     """
-    if edited and name in ("auto", reference.NAME):
-        return reference
     if name == "auto":
         return next(engine for engine in ENGINES.values() if engine.refusal(parameters) is None)
     one_of("engine", name, ("auto", *ENGINES))
-    if edited:
-        raise OptionError(f"a run with edits takes the reference engine ('auto' or {reference.NAME!r}), not {name!r}")
     if (reason := ENGINES[name].refusal(parameters)) is not None:
         raise OptionError(f"the engine {name!r} cannot run this cell: {reason}")
     return ENGINES[name]
+
+
+def engine_of_edits(name: str) -> ModuleType:
+    """Return the engine of a run with edits: the reference engine, which alone does them.
+
+    Raises
+    ------
+    OptionError
+        If another one was chosen.
+    """
+    if name not in ("auto", reference.NAME):
+        raise OptionError(f"a run with edits takes the reference engine ('auto' or {reference.NAME!r}), not {name!r}")
+    return reference

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import chunks
-from gatewise.errors import MissingExtraError
+from gatewise.errors import MissingExtraError, shown
 from gatewise.progress import working
 from gatewise.showing import inline
 
 PIECE = 2**16  # numbers that are written at a time
+LONGEST = 2000  # characters of a sentence
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,6 +91,9 @@ class Answer(Table):
     sentence: str
     law: str
     residual: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sentence", shown(self.sentence, LONGEST))  # names in it come from data
 
     def __str__(self) -> str:
         return self.sentence

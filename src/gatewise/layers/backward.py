@@ -84,7 +84,7 @@ def _(trace: Trace, dy: npt.ArrayLike | None, dstate: State | None, out: Gradien
         raise OptionError(f"out must be the Gradients of an earlier call, not {type(out).__name__}")
     if out is not None:
         dhidden, final = apart(dhidden, [out]), State(*(apart(array, [out]) for array in final))
-    found: Gradients = choose(trace.engine, p, edited=bool(trace.edits)).backward(trace, dhidden, final, out)
+    found: Gradients = choose(trace.engine, p).backward(trace, dhidden, final, out)
     return found
 
 

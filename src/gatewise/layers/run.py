@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, empty, lock, require_memory, require_reusable, unlock
 from gatewise.edits import Edit, states_apart
-from gatewise.engine import ENGINES, choose
+from gatewise.engine import ENGINES, choose, engine_of_edits
 from gatewise.errors import OptionError, ShapeError
 from gatewise.keep import NOTHING, Keep
 from gatewise.labels import NO_LABELS, Labels
@@ -118,14 +118,12 @@ def planned(
 ) -> Plan:
     """Return the plan of a run of a stack's cells."""
     time, batch = given.x.shape[:2]
-    edited = edits_of(stack, edit, given) if edit else {}
     layers = []
     for number, row in enumerate(stack.layers):
         layer = {}
         for place, (cell, direction) in enumerate(zip(row, stack.directions, strict=True)):
             p, masks = cell.parameters, None if given.dropout is None else given.dropout[number][place]
             dropout = (masks or NO_DROPOUT).fit(p, time, batch)
-            edits = edited.get((number, direction), ()) if edited else ()
             layer[direction] = CellPlan(
                 parameters=p,
                 direction=direction,
@@ -134,13 +132,29 @@ def planned(
                 valid=given.valid,
                 dropout=dropout,
                 keep=keep,
-                engine=(choose(given.engine, p, edited=True) if edited else choose(given.engine, p)).NAME,
+                engine=choose(given.engine, p).NAME,
                 labels=NO_LABELS if labels is None else labels[number][place],
-                shapes=keep.shapes(p, time, batch, dropout, states_apart(edits) if edits else False),
-                edits=edits,
+                shapes=keep.shapes(p, time, batch, dropout),
             )
         layers.append(layer)
-    return Plan(given, keep, tuple(layers), stack.merge)
+    plan = Plan(given, keep, tuple(layers), stack.merge)
+    return _edited(plan, stack, edit) if edit else plan
+
+
+def _edited(plan: Plan, stack: Stack, edit: Edit | Sequence[Edit]) -> Plan:
+    """Return a plan with edits, all of whose cells run on the engine that does them."""
+    edits = edits_of(stack, edit, plan.given)
+    engine = engine_of_edits(plan.given.engine).NAME
+    time, batch = plan.given.x.shape[:2]
+    layers = []
+    for number, layer in enumerate(plan.layers):
+        cells = {}
+        for direction, cell in layer.items():
+            own = edits.get((number, direction), ())
+            shapes = plan.keep.shapes(cell.parameters, time, batch, cell.dropout, states_apart(own))
+            cells[direction] = cell._replace(engine=engine, edits=own, shapes=shapes)
+        layers.append(cells)
+    return replace(plan, layers=tuple(layers))
 
 
 def require_room(plan: Plan, *, kept: bool) -> None:
