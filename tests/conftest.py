@@ -9,6 +9,8 @@ import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would wait for each other, on matrices too small
+
 import hypothesis
 import pytest
 

@@ -23,19 +23,28 @@ SOURCES = sorted(
     if path.suffix in {".py", ".cpp", ".hpp"}
 )
 MOST_LINES, MOST_OF_A_FUNCTION, MOST_OF_A_TEST = 400, 60, 600
+HOLDERS = (ast.stmt, ast.excepthandler, ast.match_case)  # what statements may lie in
 BECAUSE = "left whole"  # what the first lines of a longer one say, and why
 
 
 @cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def statements(path: Path) -> tuple[ast.stmt, ...]:
+    """Return the statements of a file, within one another too; no expression, of which there are many, has one."""
+    found: list[ast.stmt] = []
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        for _, value in ast.iter_fields(waiting.pop()):
+            inner = [one for one in value if isinstance(one, HOLDERS)] if isinstance(value, list) else []
+            found += [one for one in inner if isinstance(one, ast.stmt)]
+            waiting += inner
+    return tuple(found)
 
 
 @cache
 def imported(module: str) -> set[str]:
     """Return the modules that a module imports, wherever in it: at its top, in a function, or for its types."""
     found = set()
-    for node in ast.walk(tree(MODULES[module])):
+    for node in statements(MODULES[module]):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -84,7 +93,7 @@ def test_no_package_has_the_name_of_a_public_function():
 
 def python_functions(path: Path) -> Iterator[tuple[str, int, str]]:
     """Go through the functions of a file: their names, their lines without the docstring, and the docstring."""
-    for node in ast.walk(tree(path)):
+    for node in statements(path):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             told = ast.get_docstring(node, clean=False)
             yield node.name, node.end_lineno - (node.body[0].end_lineno if told else node.lineno), told or ""

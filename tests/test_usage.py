@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,16 +16,20 @@ from program import exit_code
 from rich.console import Console
 
 import gatewise as gw
-from gatewise.cli import COMMANDS, app
+from gatewise.cli import COMMANDS, app, usage
 from gatewise.cli.usage import flowing
 from gatewise.interop import onnx
 
 NAMES = list(COMMANDS)
 
 
+options_of = cache(partial(usage._options, app))
+
+
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(usage, "_options", lambda app, command: options_of(command))  # which are found once
 
 
 def shown(capsys, *tokens, code=0):
@@ -44,6 +49,7 @@ def refused(capsys, *tokens):
 # Help.
 
 
+@cache
 def help_of(name, width):
     """Return the help of a command in a terminal of that width."""
     buffer = io.StringIO()
@@ -58,6 +64,11 @@ def test_every_command_is_listed_in_the_order_in_which_they_are_met(capsys):
     assert not re.search(r"│ \w+ +│", help)  # each says what it does
 
 
+@cache
+def arguments_of(name):
+    return app[name].assemble_argument_collection(parse_docstring=True)
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("name", NAMES)
 def test_help_flows_with_the_width_of_the_terminal(name, width):
@@ -67,7 +78,7 @@ def test_help_flows_with_the_width_of_the_terminal(name, width):
     for line, following in pairwise(said):
         if line.strip() and following.strip() and not line.startswith(" "):
             assert len(line.rstrip()) + 1 + len(following.split()[0]) > width, line
-    for argument in app[name].assemble_argument_collection(parse_docstring=True):
+    for argument in arguments_of(name):
         if argument.name == "*":  # a record of options
             continue
         assert argument.parameter.help, argument.name
