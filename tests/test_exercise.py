@@ -57,7 +57,8 @@ def exercise_made(request, tmp_path_factory) -> tuple[Path, bool]:
     with pytest.MonkeyPatch.context() as here:
         here.chdir(folder)
         Path("roster.csv").write_text(ROSTER, encoding="utf-8")
-        return folder / made(*options), "--backward" in options
+        # Of some seeds a whole gradient is below 5e-6: written to five digits, it tells nothing and gets no mark.
+        return folder / made(*options, "--seed", "3"), "--backward" in options
 
 
 def test_a_key_handed_in_gets_full_marks(exercise_made, capsys):
