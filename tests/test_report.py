@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -249,3 +250,20 @@ def test_the_program_refuses_in_a_sentence(here, tokens, words, capsys):
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1
+
+
+def test_without_matplotlib_the_sentences_are_there_and_the_page_says_what_it_needs(monkeypatch, tmp_path, capsys):
+    found = report(*rain())
+    sentences = [str(finding) for finding in found.findings]
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    again = report(*rain())
+    assert [str(finding) for finding in again.findings] == sentences
+    with pytest.raises(gw.MissingExtraError, match=r"pip install '.\[plot\]'"):
+        again.save(tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
+    gw.save(gw.LSTM(2, 3, rng=0), tmp_path / "m.safetensors")
+    np.save(tmp_path / "x.npy", np.ones((9, 2)))
+    files = [str(tmp_path / name) for name in ("m.safetensors", "x.npy")]
+    assert exit_code(["report", *files]) == 0
+    assert exit_code(["report", *files, "-o", str(tmp_path / "report.html")]) == 2
+    assert "pictures need matplotlib" in capsys.readouterr().err

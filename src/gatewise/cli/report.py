@@ -67,9 +67,9 @@ def report(
         raise OptionError(f"the name of {output} must end in .html")
     if output is not None:
         reading.require_other(output, file, input, None if options is None else options.state)
-    from gatewise.plot import drawing
+        from gatewise.plot import drawing
 
-    drawing.library()  # missing, it is missed before a run that may be long
+        drawing.library()  # what only the page needs is missed before a run that may be long
     made = run(file, input, options, name=name, settings=settings)
     from gatewise.render.text import clean
     from gatewise.reporting.build import report as report_on

@@ -13,7 +13,6 @@ from gatewise.insight.answer import Answer
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
-from gatewise.plot import drawing
 from gatewise.progress import working
 from gatewise.reporting import overview
 from gatewise.reporting.findings import Finding, Report
@@ -68,7 +67,7 @@ def report(
         If something else is given, the run has no valid step or a number that is not finite, or there is no such
         sequence, step or output.
     MissingExtraError
-        If matplotlib is not installed.
+        When the page is made of it, if matplotlib is not installed.
 
     Notes
     -----
@@ -87,7 +86,6 @@ def report(
         raise OptionError(f"title must be a str, not {title!r}")
     if not isinstance(notes, (list, tuple)) or not all(isinstance(one, str) for one in notes):
         raise OptionError(f"notes must be a list of sentences, not {notes!r}")
-    drawing.library()  # before a run that may be long
     subject = subject_of(model, x, options, sequence=sequence, at=at, target=target)
     put = [(question, asked) for question in QUESTIONS for asked in question.ask(subject)]
     findings = []
