@@ -23,6 +23,27 @@ NEAR = 100  # times the margin of the right equation: a mistake that is further 
 
 
 @dataclass(frozen=True)
+class Cause:
+    """What may have made a quantity wrong.
+
+    Attributes
+    ----------
+    kind : str
+        The class of mistakes that it belongs to.
+    says : str
+        What was done, in words; `str` gives them.
+    tier : {"likely", "structural", "one entry"}
+    """
+
+    kind: str
+    says: str
+    tier: str = "likely"
+
+    def __str__(self) -> str:
+        return self.says
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One mistake, made in some equations."""
 
@@ -68,7 +89,7 @@ class Search:
         self.cone = self._cone(quantity) if thorough else [quantity]
         self.telling = True  # whether there are enough digits to prove anything
 
-    def causes(self) -> list[tuple[str, str]]:
+    def causes(self) -> list[Cause]:
         """Return the mistakes that give what was written when they are made; none where that would prove nothing."""
         candidates = list(islice(self._candidates(), max(LEAST, MOST_WORK // len(self.cone))))
         chance = self._chance(self.margin)
@@ -80,14 +101,14 @@ class Search:
         found = [(one.kind, one.says) for one in fitting] + list(self._without_sum())
         if found:
             kinds = dict.fromkeys(kind for kind, _ in found)
-            first = [next(one for one in found if one[0] == kind) for kind in kinds]
+            first = [Cause(*next(one for one in found if one[0] == kind)) for kind in kinds]
             return first if len(first) <= MOST_CAUSES else []
         single = [one for one in candidates if len(one.names) == 1]
         pairs = [(one, other) for one, other in combinations(single, 2) if one.kind != other.kind]
         if self.thorough and len(pairs) <= MOST_PAIRS and chance * len(pairs) < CHANCE:
             for one, other in pairs:
                 if self._fits([one, other], len(pairs)):
-                    return [(one.kind, f"{one.says}, and {other.says}")]
+                    return [Cause(one.kind, f"{one.says}, and {other.says}")]
         return []
 
     def _chance(self, margin: Array) -> float:

@@ -81,6 +81,11 @@ class Quantity:
         return self.equations[0].left
 
     @property
+    def equation(self) -> str:
+        """Its equation as text."""
+        return f"{text.formula(self.symbol)} = {text.formula(self.equations[0].right)}"
+
+    @property
     def total(self) -> bool:
         """Whether it is a sum over all steps."""
         return self.at is None

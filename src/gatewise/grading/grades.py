@@ -60,7 +60,8 @@ class Mark:
         cause = (
             ""
             if first is None
-            else " or ".join(first.causes) or ("no known mistake" if first.telling else "too few digits to tell")
+            else " or ".join(map(str, first.causes))
+            or ("no known mistake" if first.digits is None else "too few digits to tell")
         )
         return self.student, *map(str, counts), "" if first is None else first.name, cause
 

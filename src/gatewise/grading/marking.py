@@ -14,9 +14,9 @@ from gatewise import showing
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError
 from gatewise.grading import sheet as sheets
-from gatewise.grading.causes import Search
+from gatewise.grading.causes import Cause, Search
 from gatewise.grading.chain import ALIASES, Chain, Quantity, Values, rounding
-from gatewise.grading.sheet import Answer, Sheet, single
+from gatewise.grading.sheet import Answer, Fault, Sheet, single
 from gatewise.render.text import clean
 from gatewise.step import Step
 from gatewise.symbolic.formula import Part, Stack
@@ -34,6 +34,8 @@ class Verdict:
     Attributes
     ----------
     name : str
+    equation : str
+        As text.
     status : {"right", "close", "follows", "wrong", "too coarse", "blank"}
         ``right`` within half a unit in the last digit; ``close`` where the rounding of earlier numbers explains the
         difference; ``follows`` where it is computed correctly from earlier numbers, one of which is wrong; ``too
@@ -44,23 +46,32 @@ class Verdict:
         That entry as it was written, and its correct value.
     expected : float or None
         The value that follows from the person's own earlier numbers, where one of those is wrong.
-    causes : tuple of str
-        In words, the mistakes that give what was written when they are made.
-    classes : tuple of str
-        The classes of those mistakes.
-    telling : bool
-        Whether enough digits are written to prove a cause.
+    causes : tuple of Cause
+        Mistakes that give what was written when they are made: at most three, the likeliest first.
+    more : int
+        How many others do too.
+    digits : int or None
+        Where too few digits are written to prove a cause: how many decimals would do.
+    remark : str
+        What else there is to say of it.
     """
 
     name: str
+    equation: str
     status: str
     entry: str = ""
     written: float | None = None
     right: float | None = None
     expected: float | None = None
-    causes: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    telling: bool = True
+    causes: tuple[Cause, ...] = ()
+    more: int = 0
+    digits: int | None = None
+    remark: str = ""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the mistakes, each once."""
+        return tuple(dict.fromkeys(cause.kind for cause in self.causes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +84,13 @@ class Marking:
         One for each quantity on the sheet, in the order in which the quantities follow from each other.
     source : str
         Where the answers come from: the file's name.
+    faults : tuple of Fault
+        What could not be read, and costs that line alone: no numbers, an unknown name, a wrong shape.
     """
 
     verdicts: tuple[Verdict, ...]
     source: str = "the answers"
+    faults: tuple[Fault, ...] = ()
 
     @property
     def first(self) -> Verdict | None:
@@ -152,8 +166,8 @@ def check(
     >>> cell = gw.LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float64)
     >>> step = cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4], [0.2, 0.3]))
     >>> marking = check({"f": [0.4934, 0.4975], "c": [0.0968, 0.1408], "h": [0.0988, 0.1450]}, step)
-    >>> marking.first.name, marking.first.causes
-    ('h', ('h comes from the old cell state',))
+    >>> marking.first.name, str(marking.first.causes[0])
+    ('h', 'h comes from the old cell state')
     """
     chain = thing if isinstance(thing, Chain) else Chain(thing, dh, dc)
     if isinstance(answers, Sheet):
@@ -164,7 +178,7 @@ def check(
         sheet = sheets.read(answers)
     else:
         raise OptionError(f"answers must be arrays by name or the path of a sheet, not {type(answers).__name__}")
-    return Marking(tuple(_Marker(chain, sheet).verdicts()), sheet.source)
+    return Marking(tuple(_Marker(chain, sheet).verdicts()), sheet.source, sheet.faults)
 
 
 class _Marker:
@@ -192,7 +206,7 @@ class _Marker:
             if answer is None or answer.blank:
                 self.chain.keep(self.own, quantity, own, slack + self._unwritten(quantity, own))
                 if answer is not None:
-                    yield Verdict(quantity.name, BLANK)
+                    yield Verdict(quantity.name, quantity.equation, BLANK)
                 continue
             verdict = self._verdict(quantity, answer, own, slack)
             if verdict.status in (RIGHT, CLOSE, COARSE):
@@ -257,7 +271,7 @@ class _Marker:
     # One quantity.
 
     def _verdict(self, quantity: Quantity, answer: Answer, own: Array, slack: Array) -> Verdict:
-        name, key = quantity.name, quantity.key
+        name, equation, key = quantity.name, quantity.equation, quantity.key
         if answer.values.shape != key.shape:
             return self._misshapen(quantity, answer, own, slack)
         written = np.isfinite(answer.values)
@@ -270,30 +284,31 @@ class _Marker:
             if (off_key <= 0).all():
                 large = np.abs(key) >= 0.1 * np.max(np.abs(key[telling]), initial=0)
                 coarse = telling & large & (answer.tolerance >= np.abs(key))
-                return Verdict(name, COARSE if coarse.any() else RIGHT)
+                return Verdict(name, equation, COARSE if coarse.any() else RIGHT)
             if name in self.tainted:
-                return Verdict(name, FOLLOWS)
+                return Verdict(name, equation, FOLLOWS)
             vague = (answer.tolerance >= np.abs(answer.values)) & written & (off_key > 0)
-            return Verdict(name, COARSE if vague.any() else CLOSE)
+            return Verdict(name, equation, COARSE if vague.any() else CLOSE)
         place = tuple(int(n) for n in np.unravel_index(int(np.argmax(off)), key.shape)) if key.ndim else ()
         search = Search(self.chain, self.own, self.answers, quantity, own, slack, thorough=not self.searched)
         self.searched = True
         found = search.causes()
         return Verdict(
             name,
+            equation,
             WRONG,
             self._entry(quantity, place),
             float(answer.values[place]),
             float(key[place]),
             float(own[place]) if name in self.tainted else None,
-            tuple(dict.fromkeys(says for _, says in found)),
-            tuple(dict.fromkeys(kind for kind, _ in found)),
-            search.telling,
+            tuple(found),
+            digits=None if search.telling else 9,
         )
 
     def _misshapen(self, quantity: Quantity, answer: Answer, own: Array, slack: Array) -> Verdict:
         """Judge numbers that are transposed, or gradients not summed over the batch, as if that had been done."""
-        name, shape = quantity.name, f"its shape is {answer.values.shape}, not {quantity.key.shape}"
+        name, equation = quantity.name, quantity.equation
+        shape = f"its shape is {answer.values.shape}, not {quantity.key.shape}"
         if quantity.summed and answer.values.shape == (self.chain.batch, *quantity.key.shape):
             mended = Answer(answer.values.sum(0), answer.tolerance.sum(0), answer.place)
             cause = ("sum over the batch missing", f"the sum over the batch is missing from {name}")
@@ -306,7 +321,7 @@ class _Marker:
         judged = self._verdict(quantity, mended, own, slack)
         if judged.status == WRONG:
             return judged
-        return Verdict(name, WRONG, shape, None, None, None, (cause[1],), (cause[0],))
+        return Verdict(name, equation, WRONG, shape, None, None, None, (Cause(*cause),))
 
     def _entry(self, quantity: Quantity, place: tuple[int, ...]) -> str:
         """Say which entry of a quantity it is."""

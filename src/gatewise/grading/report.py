@@ -37,8 +37,8 @@ def summary(marking: Marking) -> Iterator[str]:
 def why(verdict: Verdict) -> str:
     """Say what may have caused a wrong quantity."""
     if verdict.causes:
-        return f"Its likely cause: {' or '.join(verdict.causes)}. Making that mistake gives what was written."
-    if not verdict.telling:
+        return f"Its likely cause: {' or '.join(map(str, verdict.causes))}. Making that mistake gives what was written."
+    if verdict.digits is not None:
         return "With so few digits no cause can be proven."
     return "No known mistake gives what was written."
 
@@ -113,7 +113,7 @@ def table(marking: Marking) -> Iterator[str]:
                 if one.expected is not None:
                     line += f"; from the numbers before it, {told(one.written, one.expected)[1]}"
             if one.causes:
-                line += f" ({' or '.join(one.causes)})"
+                line += f" ({' or '.join(map(str, one.causes))})"
         yield from _fill(line, 3, 3 + width + 2)
 
 

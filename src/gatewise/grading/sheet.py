@@ -57,6 +57,28 @@ class Answer:
         return bool(np.isnan(self.values).all())
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What on a sheet could not be read; it costs that line alone.
+
+    Attributes
+    ----------
+    place : str
+        Where it is: ``line 3``, or empty where there are no lines.
+    name : str
+        The quantity that it is about, as it was written; empty where that is unknown.
+    says : str
+        What is wrong, without a full stop.
+    """
+
+    place: str
+    name: str
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.says}" if self.place else self.says
+
+
 @dataclass(frozen=True, eq=False)
 class Sheet:
     """The content of a file: answers by name, and whatever else it holds.
@@ -70,12 +92,15 @@ class Sheet:
         Whether it was computed in single precision.
     more : dict
         In a JSON file with an object of answers, everything beside it.
+    faults : tuple of Fault
+        What could not be read.
     """
 
     answers: dict[str, Answer]
     source: str
     single: bool = False
     more: dict[str, Any] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
 
 
 def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
