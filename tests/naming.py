@@ -1,0 +1,116 @@
+"""How often `gatewise.check` says what somebody did wrong: `python -m tests.naming`, with src and tests on the path.
+
+Slips are planted by other lines of NumPy, apart from the edits that the package enumerates. `=` before a cause means
+that it is the planted slip by exact numbers, `~` that it gives the same numbers rounded, and `!` that it does neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from slips.groups import FURTHER, GROUPS, group_of
+from slips.judging import DIGITS, Judged, kinds, measured
+
+from gatewise.progress import working
+
+
+def tally(found: Iterable[Judged]) -> Counter[str]:
+    """Count what was said."""
+    count: Counter[str] = Counter()
+    for one in found:
+        count["sheets"] += 1
+        count["located"] += one.located
+        count["named"] += one.named
+        count["first"] += one.foremost
+        count["few"] += one.few
+        count["none"] += one.first is not None and not one.first.causes and not one.few
+        count["other"] += bool(one.first and one.first.causes) and not one.named
+        count["by chance"] += one.named and not any(one.same)
+    return count
+
+
+HEAD = f"{'':34}{'sheets':>7}{'line':>6}{'named':>6}{'first':>6}{'few':>6}{'none':>5}{'other':>6}{'≈':>4}"
+
+
+def row(label: str, count: Counter[str]) -> str:
+    """Return a line of the table: shares of the sheets in percent."""
+    of = max(count["sheets"], 1)
+    parts = [f"{100 * count[key] / of:.0f}" for key in ("located", "named", "first", "few", "none", "other")]
+    widths = (6, 6, 6, 6, 5, 6)
+    shares = "".join(f"{part:>{width}}" for part, width in zip(parts, widths, strict=True))
+    return f"{label[:34]:34}{count['sheets']:>7}{shares}{100 * count['by chance'] / of:>4.0f}"
+
+
+def tables(found: Sequence[Judged]) -> str:
+    """Return what was measured: by kind at the first number of digits, and in total by digits and by sheet."""
+    digits = list(dict.fromkeys(one.digits for one in found))
+    lines = [HEAD]
+    by_kind: dict[str, list[Judged]] = defaultdict(list)
+    for one in found:
+        if one.digits == digits[0]:
+            by_kind[one.planted.slip.kind].append(one)
+    for group in (*GROUPS, FURTHER):
+        lines += [
+            "",
+            group,
+            *(row(f"  {kind}", tally(some)) for kind, some in by_kind.items() if group_of(kind) == group),
+        ]
+    found = [one for one in found if group_of(one.planted.slip.kind) != FURTHER]
+    lines += ["", f"in total, and by sheet{'':12}{HEAD[34:]}"]
+    for n in digits:
+        of = [one for one in found if one.digits == n]
+        lines.append(row(f"{n} digits", tally(of)))
+        for group in GROUPS:
+            lines.append(row(f"   {group}", tally(one for one in of if group_of(one.planted.slip.kind) == group)))
+        for sheet in dict.fromkeys(one.sheet for one in of):
+            for backward in (False, True):
+                some = [one for one in of if one.sheet == sheet and one.planted.slip.backward == backward]
+                if some:
+                    lines.append(row(f"   {sheet}, {'back' if backward else 'for'}ward", tally(some)))
+        for cell in dict.fromkeys(one.planted.cell.kind for one in of):
+            lines.append(row(f"   {cell}", tally(one for one in of if one.planted.cell.kind == cell)))
+        for steps in (1, 2, 3):
+            some = [one for one in of if one.planted.cell.steps == steps]
+            lines.append(row(f"   {steps} step{'s' * (steps > 1)}", tally(some)))
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--cells", type=int, default=20, help="for each kind of slip")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="*", default=[], help="parts of the names of kinds; all by default")
+    parser.add_argument("--digits", type=int, nargs="*", default=[DIGITS[0]], help="decimals of the sheets")
+    parser.add_argument("--failures", action="store_true", help="list the sheets whose slip was not named")
+    parser.add_argument("--pairs", type=Path, help="a file for each slip with the first cause's words")
+    given = parser.parse_args(arguments)
+    chosen = [kind for kind in kinds() if not given.kinds or any(part in kind for part in given.kinds)]
+    found: list[Judged] = []
+    start = time.monotonic()
+    with working("planting slips", len(chosen)) as done:
+        for kind in chosen:
+            found += measured(kind, given.seed, given.cells, given.digits)
+            done(1)
+    print(tables(found))
+    print(f"\n{len(found)} sheets, {len(chosen)} kinds, {time.monotonic() - start:.0f} s")
+    if given.failures:
+        print("\n".join(["", *(str(one) for one in found if not one.named)]))
+    if given.pairs:
+        given.pairs.write_text("\n".join(sorted(map(pair, found))) + "\n", encoding="utf-8")
+    return 0
+
+
+def pair(one: Judged) -> str:
+    """Return a slip beside the words said of it, after how far they agree: 0 not at all, 1 by rounding, 2 exactly."""
+    rank = 0 if not one.named else 1 if not one.same[0] else 2
+    return f"{rank} {one}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
