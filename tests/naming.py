@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from slips.groups import FURTHER, GROUPS, group_of
 from slips.judging import DIGITS, Judged, kinds, measured
+from slips.odd import odd_sheets
+from slips.right import right_sheets
 
 from gatewise.progress import working
+
+Some = TypeVar("Some")
 
 
 def tally(found: Iterable[Judged]) -> Counter[str]:
@@ -80,6 +86,34 @@ def tables(found: Sequence[Judged]) -> str:
     return "\n".join(lines)
 
 
+def others(odd: int, right: int, seed: int, failures: bool) -> int:
+    """Measure how many sheets that are wrong by no single slip are given a cause, and how many right ones are accused."""
+    with working("spoiling sheets", odd) as done:
+        wrong = list(tell(odd_sheets(seed, odd), done))
+    for how in dict.fromkeys(one.how for one in wrong):
+        of = [one for one in wrong if one.how == how]
+        print(f"{how:40}{len(of):>6}{sum(one.first for one in of):>5} first{sum(one.any for one in of):>5} any")
+    if odd:
+        print(
+            f"{'in total':40}{odd:>6}{sum(one.first for one in wrong):>5} first{sum(one.any for one in wrong):>5} any"
+        )
+    with working("writing right sheets", right) as done, tempfile.TemporaryDirectory() as folder:
+        good = list(tell(right_sheets(seed, right, folder), done))
+    for way in dict.fromkeys(one.way for one in good):
+        of = [one for one in good if one.way == way]
+        print(f"{way:40}{len(of):>6}{sum(one.accused for one in of):>5} accused")
+    if failures:
+        print("\n".join(["", *(str(one) for one in wrong if one.any), *(str(one) for one in good if one.accused)]))
+    return 0
+
+
+def tell(found: Iterable[Some], done: Callable[[int], None]) -> Iterator[Some]:
+    """Go through sheets, and tell how far that has come."""
+    for one in found:
+        yield one
+        done(1)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -89,7 +123,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--digits", type=int, nargs="*", default=[DIGITS[0]], help="decimals of the sheets")
     parser.add_argument("--failures", action="store_true", help="list the sheets whose slip was not named")
     parser.add_argument("--pairs", type=Path, help="a file for each slip with the first cause's words")
+    parser.add_argument("--odd", type=int, default=0, help="so many sheets that are wrong by no single slip instead")
+    parser.add_argument("--right", type=int, default=0, help="so many right sheets instead")
     given = parser.parse_args(arguments)
+    if given.odd or given.right:
+        return others(given.odd, given.right, given.seed, given.failures)
     chosen = [kind for kind in kinds() if not given.kinds or any(part in kind for part in given.kinds)]
     found: list[Judged] = []
     start = time.monotonic()

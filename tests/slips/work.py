@@ -82,7 +82,8 @@ def work(
         if name in slip.spoil:
             value = slip.spoil[name](value, digits)
         done[name] = value
-        return np.round(value, digits) if on_the_way else value
+        copied = name.startswith("z")  # from what is given, or from what was rounded before
+        return np.round(value, digits) if on_the_way and not copied else value
 
     def go(t: int, page: Page, which: int) -> None:
         lines = cell.lines[which]
