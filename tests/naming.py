@@ -1,7 +1,7 @@
 """How often `gatewise.check` says what somebody did wrong: `python -m tests.naming`, with src and tests on the path.
 
-Slips are planted by other lines of NumPy, apart from the edits that the package enumerates. `=` before a cause means
-that it is the planted slip by exact numbers, `~` that it gives the same numbers rounded, and `!` that it does neither.
+Slips are planted by other lines of NumPy, apart from the edits that the package enumerates. `~` before a cause means
+that it gives the numbers that are written, `!` that it does not, and `=` (`--exact`) that it is what was planted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from slips.groups import FURTHER, GROUPS, group_of
 from slips.judging import DIGITS, Judged, kinds, measured
 from slips.odd import odd_sheets
 from slips.right import right_sheets
+from slips.timing import timed
 
 from gatewise.progress import working
 
@@ -36,7 +37,7 @@ def tally(found: Iterable[Judged]) -> Counter[str]:
         count["few"] += one.few
         count["none"] += one.first is not None and not one.first.causes and not one.few
         count["other"] += bool(one.first and one.first.causes) and not one.named
-        count["by chance"] += one.named and not any(one.same)
+        count["by chance"] += one.named and "same" in vars(one) and not any(one.same)
     return count
 
 
@@ -86,8 +87,19 @@ def tables(found: Sequence[Judged]) -> str:
     return "\n".join(lines)
 
 
+def times(seed: int) -> int:
+    """Measure how long sheets take, of one step and of five steps backward: the five slowest."""
+    with working("timing sheets", 2) as done:
+        for steps, backward in ((1, False), (5, True)):
+            taken = sorted(timed(steps, backward, seed), key=lambda one: -one[1])
+            done(1)
+            print(f"{steps} step{'s' * (steps > 1)}{', backward' * backward}, {len(taken)} sheets")
+            print("\n".join(f"{seconds:9.2f} s  {says}" for says, seconds in taken[:5]))
+    return 0
+
+
 def others(odd: int, right: int, seed: int, failures: bool) -> int:
-    """Measure how many sheets that are wrong by no single slip are given a cause, and how many right ones are accused."""
+    """Measure how many sheets wrong by no single slip are given a cause, and how many right ones are accused."""
     with working("spoiling sheets", odd) as done:
         wrong = list(tell(odd_sheets(seed, odd), done))
     for how in dict.fromkeys(one.how for one in wrong):
@@ -121,11 +133,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="*", default=[], help="parts of the names of kinds; all by default")
     parser.add_argument("--digits", type=int, nargs="*", default=[DIGITS[0]], help="decimals of the sheets")
+    parser.add_argument("--exact", action="store_true", help="tell a slip from one with the same numbers when rounded")
     parser.add_argument("--failures", action="store_true", help="list the sheets whose slip was not named")
     parser.add_argument("--pairs", type=Path, help="a file for each slip with the first cause's words")
     parser.add_argument("--odd", type=int, default=0, help="so many sheets that are wrong by no single slip instead")
     parser.add_argument("--right", type=int, default=0, help="so many right sheets instead")
+    parser.add_argument("--times", action="store_true", help="the seconds that sheets take instead")
     given = parser.parse_args(arguments)
+    if given.times:
+        return times(given.seed)
     if given.odd or given.right:
         return others(given.odd, given.right, given.seed, given.failures)
     chosen = [kind for kind in kinds() if not given.kinds or any(part in kind for part in given.kinds)]
@@ -135,6 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for kind in chosen:
             found += measured(kind, given.seed, given.cells, given.digits)
             done(1)
+    with working("writing many digits", len(found)) as done:
+        for one in found if given.exact else ():
+            done(len(one.same) or 1)
     print(tables(found))
     print(f"\n{len(found)} sheets, {len(chosen)} kinds, {time.monotonic() - start:.0f} s")
     if given.failures:
@@ -146,8 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def pair(one: Judged) -> str:
     """Return a slip beside the words said of it, after how far they agree: 0 not at all, 1 by rounding, 2 exactly."""
-    rank = 0 if not one.named else 1 if not one.same[0] else 2
-    return f"{rank} {one}"
+    return f"{0 if not one.named else 2 if any(one.same) else 1} {one}"
 
 
 if __name__ == "__main__":

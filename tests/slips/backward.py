@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 from slips.by_hand import PEEPS, Cell, Line, Page, back_peeps, eyed, sigmoid, slope, through
@@ -110,7 +110,8 @@ def _gates(cell: Cell) -> Iterator[Slip]:
             yield _line("h_prev for c_prev", "df", f"{raw} h_prev", lambda s: s.raw * s.h_prev)
             yield _line("dh for dc", "df", "dh c_prev", lambda s: s.dm * s.c_prev)
             yield _line("dh for dc", "di", "dh g", lambda s: s.dm * s["g"])
-        yield _line("another gate", "di", f"{raw} i", lambda s: s.raw * s["i"])
+        for k in "fio":
+            yield _line("another gate", "di", f"{raw} {k}", lambda s, k=k: s.raw * s[k])
         yield _line("a_g for g", "di", f"{raw} a_g", lambda s: s.raw * s["a_g"])
         yield _line("factor left out", "di", raw, lambda s: s.raw)
         yield _line("c_prev for g", "di", f"{raw} c_prev", lambda s: s.raw * s.c_prev)
@@ -139,8 +140,7 @@ def _slopes(cell: Cell) -> Iterator[Slip]:
     )
     yield from da("derivative of tanh for σ's", "d{k} (1 − {k}²)", sigmoids, lambda s, k: s[f"d{k}"] * (1 - s[k] ** 2))
     yield from da("derivative of σ for tanh's", "dg g (1 − g)", "g", lambda s, k: s["dg"] * s["g"] * (1 - s["g"]))
-    for k in own:
-        j = own[own.index(k) - 1]
+    for k, j in permutations(own, 2):
         yield _line(
             "another gate", f"da_{k}", f"d{k} slope of {j}", lambda s, k=k, j=j: s[f"d{k}"] * slope(cell, k, s[j])
         )

@@ -65,7 +65,9 @@ def written_slips(cell: Cell, rng: np.random.Generator) -> Iterator[Slip]:
                 t = int(rng.integers(cell.steps))
                 full = f"{name}[{t}]" if cell.steps > 1 else str(name)
                 pick = int(rng.integers(1 << 30))
-                yield Slip(kind, full, spoil={full: _of_place(spoil, pick)}, backward=bool(back))
+                copied = pick % 3 == 0
+                says = f"{full}, {'written so' if copied else 'and carried on'}"
+                yield Slip(kind, says, spoil={full: _of_place(spoil, pick)}, copied=copied, backward=bool(back))
 
 
 def _of_place(spoil: Callable[[np.ndarray, int, int], None], pick: int) -> Callable[[np.ndarray, int], np.ndarray]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from slips.by_hand import KINDS, Cell, Numbers
@@ -19,6 +20,7 @@ from gatewise.grading.marking import Cause, Marking, Verdict
 CLEAR = 60  # units of the last digit by which a number is off, so that no rounding before it explains it
 EXACT = 12  # decimals at which numbers that agree are those of one and the same slip
 DIGITS = (4, 3, 6, 8)
+PREDICTING = "predicted" in {one.name for one in fields(Cause)}
 GATES_AND_STATES = ("f", "i", "g", "o", "c", "h")
 
 
@@ -61,9 +63,37 @@ class Judged:
     digits: int
     sheet: str
     expected: str  # the first line that the slip makes wrong
+    written: Numbers
     first: Verdict | None
-    fits: tuple[bool, ...]  # of each cause: whether it gives what is written, rounded
-    same: tuple[bool, ...]  # whether it is what was planted, by exact numbers
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        return () if self.first is None else self.first.causes
+
+    @cached_property
+    def fits(self) -> tuple[bool, ...]:
+        """Of each cause, whether it gives what is written: to within one unit of the last digit."""
+        return tuple(self._fits(cause.predicted) for cause in self.causes) if PREDICTING else self.same
+
+    def _fits(self, predicted: Mapping[str, np.ndarray]) -> bool:
+        assert self.first is not None
+        name, unit = self.first.name, 10.0**-self.digits
+        if name not in predicted or np.shape(predicted[name]) != self.written[name].shape:
+            return False
+        return bool((np.abs(np.round(predicted[name], self.digits) - self.written[name]) <= 1.01 * unit).all())
+
+    @cached_property
+    def same(self) -> tuple[bool, ...]:
+        """Of each cause, whether it is what was planted: whether it is said of the slip at many digits as well."""
+        said = self._said_of_exact() if self.causes else set()
+        slip = self.planted.slip
+        return tuple(str(cause) in said or (bool(slip.spoil) and cause.tier == "one entry") for cause in self.causes)
+
+    def _said_of_exact(self) -> set[str]:
+        one, names = self.planted, self.planted.sheets()[self.sheet]
+        exact = work(one.cell, one.slip, self.digits if one.slip.spoil else EXACT)
+        first = gw.check(written(exact, names, EXACT), one.chain, digits=EXACT).first
+        return set() if first is None else {str(cause) for cause in first.causes}
 
     @property
     def located(self) -> bool:
@@ -79,14 +109,15 @@ class Judged:
 
     @property
     def few(self) -> bool:
-        return self.first is not None and not self.first.causes and self.first.digits is not None
+        return self.first is not None and not self.causes and self.first.digits is not None
 
     def __str__(self) -> str:
         said = "nothing is wrong"
         if self.first is not None:
+            same = self.same if "same" in vars(self) else (False,) * len(self.causes)
             causes = "; ".join(
-                f"{'=' if same else '~' if fits else '!'} {cause}"
-                for cause, fits, same in zip(self.first.causes, self.fits, self.same, strict=True)
+                f"{'=' if exact else '~' if fits else '!'} {cause}"
+                for cause, fits, exact in zip(self.causes, self.fits, same, strict=True)
             )
             said = f"{self.first.name}: {causes or ('too few digits' if self.few else 'no cause')}"
         return f"{self.planted}; {self.sheet} at {self.digits} digits, {self.expected} is wrong → {said}"
@@ -151,42 +182,7 @@ def judged(one: Planted, digits: int, only: Iterable[str] | None = None) -> Iter
             marking = gw.check(mine, one.chain, digits=digits)
         except FileError:  # nothing is said of a sheet that is refused
             marking = Marking(())
-        yield verdict_on(one, digits, sheet, off[0], mine, marking)
-
-
-def verdict_on(one: Planted, digits: int, sheet: str, expected: str, mine: Numbers, marking: Marking) -> Judged:
-    first = marking.first
-    causes = () if first is None else first.causes
-    exact = said_of_exact(one, one.sheets()[sheet], digits) if causes else set()
-    same = tuple(_said(cause) in exact or _written(one.slip, cause) for cause in causes)
-    if causes and hasattr(causes[0], "predicted"):
-        fits = tuple(_fits(cause.predicted, mine, first.name, digits) for cause in causes)
-    else:
-        fits = same
-    return Judged(one, digits, sheet, expected, first, fits, same)
-
-
-def _fits(predicted: Mapping[str, np.ndarray], mine: Numbers, name: str, digits: int) -> bool:
-    """Return whether a cause gives what is written: to within one unit of the last digit."""
-    if name not in predicted or np.shape(predicted[name]) != mine[name].shape:
-        return False
-    return bool((np.abs(np.round(predicted[name], digits) - mine[name]) <= 1.01 * 10.0**-digits).all())
-
-
-def _said(cause: Cause) -> str:
-    return str(cause)
-
-
-def _written(slip: Slip, cause: Cause) -> bool:
-    """Return whether a cause is of one written number, as the slip is."""
-    return bool(slip.spoil) and cause.tier == "one entry"
-
-
-def said_of_exact(one: Planted, names: list[str], digits: int) -> set[str]:
-    """Return what is said where the same slip is written to so many digits that no other gives the same numbers."""
-    exact = work(one.cell, replace(one.slip), digits if one.slip.spoil else EXACT)
-    marking = gw.check(written(exact, names, EXACT), one.chain, digits=EXACT)
-    return set() if marking.first is None else {_said(cause) for cause in marking.first.causes}
+        yield Judged(one, digits, sheet, off[0], mine, marking.first)
 
 
 def measured(kind: str, seed: int, cells: int, digits: Iterable[int], tries: int = 40) -> Iterator[Judged]:

@@ -35,6 +35,8 @@ class Slip:
         What is made of a gradient instead of the sum over all steps.
     spoil : mapping of str to Spoil
         What becomes of single quantities as they are written, by their full names.
+    copied : bool
+        Whether those are slips in copying, so that the right value is carried on.
     backward : bool
         Whether it is made in the backward pass.
     """
@@ -47,6 +49,7 @@ class Slip:
     back: Back | None = None
     totals: Mapping[str, Total] = field(default_factory=dict)
     spoil: Mapping[str, Spoil] = field(default_factory=dict)
+    copied: bool = False
     backward: bool = False
 
     def __str__(self) -> str:
@@ -79,9 +82,9 @@ def work(
 
     def kept(name: str, value: np.ndarray) -> np.ndarray:
         value = np.asarray(value, dtype=dtype)
-        if name in slip.spoil:
-            value = slip.spoil[name](value, digits)
-        done[name] = value
+        done[name] = slip.spoil[name](value, digits) if name in slip.spoil else value
+        if not slip.copied:
+            value = done[name]
         copied = name.startswith("z")  # from what is given, or from what was rounded before
         return np.round(value, digits) if on_the_way and not copied else value
 
