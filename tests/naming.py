@@ -111,9 +111,10 @@ def others(odd: int, right: int, seed: int, failures: bool) -> int:
         )
     with working("writing right sheets", right) as done, tempfile.TemporaryDirectory() as folder:
         good = list(tell(right_sheets(seed, right, folder), done))
-    for way in dict.fromkeys(one.way for one in good):
-        of = [one for one in good if one.way == way]
-        print(f"{way:40}{len(of):>6}{sum(one.accused for one in of):>5} accused")
+    for part in ("way", "spelling"):
+        for name in dict.fromkeys(getattr(one, part) for one in good):
+            of = [one for one in good if getattr(one, part) == name]
+            print(f"{name:40}{len(of):>6}{sum(one.accused for one in of):>5} accused")
     if failures:
         print("\n".join(["", *(str(one) for one in wrong if one.any), *(str(one) for one in good if one.accused)]))
     return 0
