@@ -67,8 +67,6 @@ OPERATION = (
     "derivative with 1 + k",
     "1 − tanh for 1 − tanh²",
     "1 − g for 1 − g²",
-    "tanh² for 1 − tanh²",
-    "g² for 1 − g²",
     "hard sigmoid, Keras 2",
     "hard sigmoid, Keras 3",
     "σ for a hard sigmoid",
