@@ -88,7 +88,7 @@ def test_a_sheet_for_any_run_is_marked_in_80_columns(options, tmp_path, capsys):
     assert exit_code(["check", str(path), *options]) == 1
     said = capsys.readouterr()
     assert said.err == ""
-    assert said.out.startswith(f"The first wrong quantity is {names[0]} (at ")
+    assert said.out.startswith(f"The first wrong line is {names[0]} ")
     assert max(map(len, said.out.splitlines())) <= 80
     shown = {
         line.split()[0] for line in said.out.splitlines() if line.startswith("   ") and not line.startswith("    ")
