@@ -57,7 +57,7 @@ def html(marking: Marking, *, title: str | None = None) -> str:
     """Return a marked sheet as a web page, complete in itself; its title says by default where the answers are from."""
     title = f"Line by line: {short(PurePath(marking.source).name, MOST_TITLE)}" if title is None else title
     body = f'<main class="gatewise-marking">\n<h1>{_inert(title)}</h1>\n{_body(marking)}\n</main>'
-    return document(title, style(*STYLE) + style("page.css"), body) + "\n"
+    return document(title, style(*STYLE) + style("page.css"), body)
 
 
 def fragment(marking: Marking) -> str:
@@ -151,7 +151,7 @@ def _body(marking: Marking) -> str:
 
 
 def _table(marking: Marking) -> str:
-    counts = ", ".join(f"{count:,} {status}" for status in SYMBOLS if (count := marking.count(status)))
+    counts = ", ".join(f"{status} {count:,}" for status in SYMBOLS if (count := marking.count(status)))
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("verdict", "line", "written", "right"))
     body = "\n".join(map(_row, rows(marking)))
     return f"""<table>

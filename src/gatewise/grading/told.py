@@ -57,7 +57,7 @@ def sentences(marking: Marking) -> list[Sentence]:
         said = [(so_far, *_wrong(f"{' ' * bool(so_far)}{opening}", first)), (why(first),)]
         said += _after([one for one in marking.verdicts[place + 1 :] if one.status not in (BLANK, COARSE)])
     said += [(one,) for one in (*_undecided(marking), *_remarks(marking.verdicts))]
-    if marking.faults and marking.verdicts:
+    if marking.faults and marking.count(BLANK) < len(marking.verdicts):
         without = "it" if len(marking.faults) == 1 else "them"
         said.append(
             (f"{counted(len(marking.faults), 'line')} could not be read; the rest was checked without {without}.",)
@@ -132,7 +132,7 @@ def _wrong(opening: str, one: Verdict) -> Sentence:
 def _all_right(marking: Marking) -> str:
     right, close, coarse, blank = (marking.count(status) for status in (RIGHT, CLOSE, COARSE, BLANK))
     if not right + close + coarse:
-        return "No line could be read." if marking.faults and not blank else "Nothing is written yet."
+        return "No written line could be read." if marking.faults else "Nothing is written yet."
     if close or coarse:
         return f"Nothing is wrong: {_are(right, 'line')} right." if right else "Nothing is wrong."
     which = "line that could be read" if marking.faults else "written line" if blank else "line"
@@ -162,7 +162,8 @@ def _after(after: Sequence[Verdict]) -> Iterator[Sentence]:
     if wrong:
         has = "has a mistake of its own" if len(wrong) == 1 else "have mistakes of their own"
         counts.append(f"{len(wrong):,} {has}")
-    yield (f"Of the {counted(len(after), 'later line')}, {_listed(counts)}.",)
+    if len(wrong) < len(after):
+        yield (f"Of the {counted(len(after), 'later line')}, {_listed(counts)}.",)
     for one in wrong[:MOST_FURTHER]:
         yield *_wrong("Another wrong line is", one), f" {why(one)}"
     if len(wrong) > MOST_FURTHER:
