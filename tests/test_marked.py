@@ -15,6 +15,7 @@ from markings import MARKINGS, hostile, line, long, marking
 from gatewise import showing
 from gatewise.errors import OptionError
 from gatewise.grading import report
+from gatewise.palette import PALETTE
 from gatewise.showing import FORMATS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -161,6 +162,17 @@ def test_a_page_is_complete_well_formed_and_inert(name):
         assert len(list(tree.iter("tr"))) == len(EVERY[name].verdicts) + bool(EVERY[name].verdicts)
     assert f"<title>{name}</title>" in report.html(EVERY[name], title=name)
     assert report.html(EVERY[name]) == report.html(EVERY[name])
+
+
+def test_the_style_is_of_the_marking_alone_and_has_its_colours_from_the_palette():
+    sheet = Path(report.__file__).with_name("marking.css").read_text(encoding="utf-8").partition("*/")[2]
+    assert not re.search(r"#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsla?\(|light-dark\(", sheet)
+    assert set(re.findall(r"\$(\w+);", sheet)) <= set(PALETTE)
+    rules = re.sub(r"@(media|container) [^{]*\{", "", sheet)
+    groups = re.findall(r"([^{}]+)\{", rules)
+    selectors = [one.strip() for group in groups for one in re.split(r",(?![^(]*\))", group)]
+    assert len(selectors) > 20
+    assert all(re.match(r"(\[[^\]]*\] |\.vscode-\w+ )?\.gatewise-marking\b", one) for one in selectors), selectors
 
 
 @pytest.mark.parametrize("format", FORMATS["Marking"])

@@ -164,12 +164,14 @@ def _table(marking: Marking) -> str:
 
 
 def _row(row: Row) -> str:
-    kind = row.status.replace(" ", "-")
+    """Return a row of the table; where it has no numbers, its line takes their place."""
     notes = "".join(f"<small>{_inert(one)}</small>" for one in _remarks(row))
+    numbers = f"<td>{_inert(row.written)}</td><td>{_inert(row.right)}</td>" if row.written else ""
+    wide = "" if numbers else ' colspan="3"'
     return (
-        f'<tr class="{kind}"><td><span aria-hidden="true">{SYMBOLS[row.status]}</span> {row.status}</td>'
-        f'<th scope="row"><code>{_inert(_line(row))}</code>{notes}</th>'
-        f"<td>{_inert(row.written)}</td><td>{_inert(row.right)}</td></tr>"
+        f'<tr class="{row.status.replace(" ", "-")}">'
+        f'<td><span aria-hidden="true">{SYMBOLS[row.status]}</span> {row.status}</td>'
+        f'<th scope="row"{wide}><code>{_inert(_line(row))}</code>{notes}</th>{numbers}</tr>'
     )
 
 
