@@ -112,10 +112,27 @@ class Marking:
         """The marks: one for each quantity that is right or close, or follows correctly from earlier wrong ones."""
         return self.count(RIGHT, CLOSE, FOLLOWS)
 
+    def render(self, format: str = "text") -> str:
+        """Return the marking as text, Markdown, a web page or JSON.
+
+        Parameters
+        ----------
+        format : {"text", "markdown", "html", "json"}
+
+        Raises
+        ------
+        OptionError
+            If there is no such format.
+        """
+        return showing.show(self, format)
+
     def __str__(self) -> str:
-        return showing.show(self)
+        return self.render()
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return showing.inline(self)
 
 
 def check(
