@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gatewise.acting import effects_of
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
-from gatewise.gates import LETTERS, NAMES
+from gatewise.grading import names
 from gatewise.render import text
 from gatewise.step import Step
 from gatewise.symbolic.evaluation import evaluate
@@ -38,12 +38,7 @@ from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
 from gatewise.walkthrough.notation import DEFAULT
 from gatewise.walkthrough.parts import Equation
 
-ALIASES = {name: letter for letter, name in zip(LETTERS, NAMES, strict=True)} | {
-    "combined_input": "z",
-    "cell_state": "c",
-    "hidden_state": "h",
-    "c_tilde": "g",
-}
+ALIASES = names.WORDS
 Key = tuple[Symbol, int | None, int | None]  # the step and the sequence; None for what all of them share
 Rewrite = Callable[[Equation], tuple[Formula, Mapping[Symbol, Any]] | None]
 
@@ -168,15 +163,9 @@ class Chain:
         return Quantity(text.formula(one.left), (every[0],), None, True, True, np.asarray(key))
 
     def named(self, name: str) -> Quantity | None:
-        """Return the quantity with a name, or with one of its aliases."""
-        if name in self.by_name:
-            return self.by_name[name]
-        base, bracket, rest = name.partition("[")
-        if self.steps == 1 and rest == "0]":  # the only step
-            bracket = rest = ""
-        base = base.removesuffix("_t") if base + bracket + rest not in self.by_name else base
-        base = base.replace("gamma", "γ").replace("beta", "β").replace("mu", "μ")
-        return self.by_name.get(ALIASES.get(base, base) + bracket + rest)
+        """Return the quantity with a name, or with another name that people give it."""
+        found = names.find(name, self.by_name)
+        return None if found is None else self.by_name[found]
 
     def places(self, quantity: Quantity) -> list[int | None]:
         """Return for which sequences a quantity is kept: None, all of them together, where it is a sum over them."""
