@@ -42,7 +42,7 @@ class Cause:
 
     kind: str
     says: str
-    tier: str
+    tier: str = LIKELY
     predicted: Array = field(compare=False, repr=False, default_factory=lambda: np.zeros(0))
 
     def __str__(self) -> str:

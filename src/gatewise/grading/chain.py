@@ -232,8 +232,9 @@ class Chain:
                 yield maker
 
     def named(self, name: str) -> Quantity | None:
-        """Return the quantity with a name, or with one of its aliases."""
-        return self.by_name.get(names.find(name, self.by_name) or "")
+        """Return the quantity with a name, or with another name that people give it."""
+        found = names.find(name, self.by_name)
+        return None if found is None else self.by_name[found]
 
     # Values.
 

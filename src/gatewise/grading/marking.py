@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,8 @@ from gatewise.grading import sheet as sheets
 from gatewise.grading.causes import Cause, Search
 from gatewise.grading.chain import Chain, Place, Quantity, Values, rounding
 from gatewise.grading.edits.edit import LIKELY
-from gatewise.grading.sheet import Answer, Fault, Sheet, single
+from gatewise.grading.sheet import Answer, Fault, Sheet
+from gatewise.grading.spreading import single
 from gatewise.render.text import clean
 from gatewise.step import Step
 from gatewise.trace import Trace
@@ -413,9 +413,8 @@ def _unknown(chain: Chain, name: str) -> str:
     every, shown = list(chain.by_name), name if len(name) <= 40 else f"{name[:40]}…"
     if name.partition("[")[0] in GIVEN or name[:2] in ("W_", "b_"):
         return f"{shown!r} is given, not asked"
-    close = get_close_matches(shown, [*every, *names.ALIASES], 1, 0.6)
-    if close:
-        return f"there is no quantity {shown!r}; did you mean {close[0]!r}?"
+    if (near := names.suggestion(name, chain.by_name)) is not None:
+        return f"there is no quantity {shown!r}; did you mean {near!r}?"
     allowed = every if len(every) <= 24 else [*every[:20], "…", every[-1]]
     return f"there is no quantity {shown!r}; allowed: {', '.join(allowed)}"
 

@@ -32,6 +32,13 @@ SINGLE = 4 * 2.0**-24
 _BY_ENTRY = (Symbol, Number, Sum, Negative, Product, Quotient, Power, Slope)
 
 
+def single(values: Array) -> Array:
+    """Return how far off numbers may be that were computed in single precision, from beginning to end."""
+    return (
+        16 * np.finfo(np.float32).eps * np.maximum(np.nan_to_num(np.abs(values)), 1e-2)
+    )  # of a sum, that of its terms
+
+
 def spread(
     formula: Formula, env: Mapping[Symbol, Array], tolerances: Mapping[Symbol, Array | None], ranks: Ranks
 ) -> tuple[Array, Array]:
