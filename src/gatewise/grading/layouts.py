@@ -1,0 +1,256 @@
+"""How a sheet of text is laid out: which of its lines, or columns, holds the numbers of which quantity."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatewise import tables
+from gatewise.grading.numerals import is_blank, is_number
+
+HEADS = ("quantity", "name")  # the first cell of a line of column heads
+ABOUT = (*HEADS, "student", "group", "date", "course", "seed")  # lines that are not about a quantity
+UNITS, STEPS, VALUES = ("unit", "units", "neuron"), ("step", "steps", "t", "time", "time step"), ("value", "values")
+LONGEST = 200  # characters of a name
+_SEPARATOR = re.compile(r'"?sep=([;,|:\t])"?[;,\t ]*(?=[\r\n])', re.IGNORECASE)  # Excel's first line
+# A name, a sign, and what is written for it; the name may have a sign of its own, as in f_t=1 = 0.49.
+_ASSIGNED = re.compile(
+    r"(?P<name>(?=[^=:≈]*[^\W\d])"
+    r"(?:(?:(?<=[_{( ])t|step|unit) ?[=:] ?[0-9]{1,9}(?=[\]}) ]{0,3}(?:[=:≈]|$))|[^=:≈,;\t|\r\n])"
+    rf"{{1,{LONGEST}}}?) ?(?::=|=|:|≈) ?(?P<text>.*)",
+    re.DOTALL,
+)
+_BRACKETED = re.compile(  # f [0.49 0.50], as print(name, array) has it, and f,"[0.49 0.50]"
+    rf"(?P<name>(?=[^\[]*[^\W\d])[^,;\t|\r\n]{{1,{LONGEST}}}?)[ ,;\t]{{1,40}}"
+    r"(?P<text>(?:[A-Za-z_][A-Za-z_.]{0,40}\()?\[.*)",
+    re.DOTALL,
+)
+_TIGHT = re.compile(r"[_{( ]t=[0-9]{1,9}[,;\t]")
+_OPENING = re.compile(r"(?:[A-Za-z_][A-Za-z_.]{0,40}\()?[\[(]")
+_CONTINUED = re.compile(r"[\[\](){}\-+.,;0-9\N{MINUS SIGN}]|dtype|device|grad_fn|requires_grad|nan")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_HOLDS = re.compile(r"[^\W_]|[\[\]()]")  # a rule of dashes below a head holds nothing
+_LABEL = re.compile(r"(?:unit|neuron|time step|step|t|row|#)?[ _#=:]{0,3}([0-9]{1,6})", re.IGNORECASE)
+_OF_UNIT = re.compile(r"[ ,_]?[(\[{]?\bunit[ _#=:]{0,3}([0-9]{1,6})[)\]}]?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one place of a sheet holds of a quantity.
+
+    Attributes
+    ----------
+    line : int
+    name : str
+        The quantity's; empty where there is none.
+    cells : str or list of str
+        Its numbers: a text of them, or one in each cell.
+    unit : int or None
+        Which unit's number it is, where each has a place of its own.
+    row : bool
+        Whether it is a row, so that several in succession are a matrix.
+    says : str
+        What is wrong with it; empty if nothing is.
+    """
+
+    line: int
+    name: str
+    cells: str | list[str]
+    unit: int | None = None
+    row: bool = False
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    cells: list[str]
+    raw: str
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What the columns of a table hold: names of quantities; which of them hold labels of units or steps."""
+
+    names: list[str]
+    unit: int | None
+    step: int | None
+    quantity: int | None
+    value: int | None
+    at: int  # the row below the head
+
+    def pieces(self, row: _Row, at: int) -> list[Piece] | None:
+        """Return what a row of the table holds; None where it does not belong to it."""
+        cells = row.cells + [""] * (len(self.names) - len(row.cells))
+        labels = {n: _LABEL.fullmatch(cells[n]) for n in (self.unit, self.step) if n is not None}
+        numbers = {n: int(label[1]) for n, label in labels.items() if label}
+        if len(numbers) < len(labels):
+            return None
+        unit = numbers[self.unit] if self.unit is not None else 0 if labels else at - self.at
+        step = "" if self.step is None else f"[{numbers[self.step]}]"
+        if self.quantity is not None and self.value is not None:
+            return [Piece(row.line, cells[self.quantity] + step, [cells[self.value]], unit)]
+        if not labels and not is_number(cells[0]) and not is_blank(cells[0]):
+            return None
+        columns = [n for n in range(len(self.names)) if n not in labels]
+        return [Piece(row.line, self.names[n] + step, [cells[n]], unit) for n in columns if self.names[n]]
+
+
+def pieces(path: Path, text: str) -> Iterator[Piece]:
+    """Go through what a sheet of text holds, whatever its layout.
+
+    A line is a name and its numbers: in cells; after =, : or ≈; or in brackets, which may go over several lines. A line
+    of names is the head of a table with a column for each quantity and a row for each unit, or step.
+
+    Raises
+    ------
+    FileError
+        If it is not text in lines and cells.
+    """
+    rows = _rows(path, text)
+    head: _Head | None = None
+    at = -1
+    while (at := at + 1) < len(rows):
+        row = rows[at]
+        found = _written(row.raw)
+        if found:
+            head = None
+            if _TIGHT.search(row.raw[:LONGEST]) and found["name"].endswith("t"):
+                yield Piece(
+                    row.line, found["name"], "", says="t=… may be a step or a value; write f[1] for step 1 of f"
+                )
+            elif found["name"].strip().casefold() not in ABOUT:
+                written, at = _whole(found["text"], rows, at)
+                yield from _named(Piece(row.line, found["name"].strip(), written))
+            continue
+        table = None if head is None else head.pieces(row, at)
+        if table is not None:
+            yield from table
+            continue
+        head = _head(rows, at)
+        if head is None and row.cells[0].casefold() not in ABOUT:
+            yield from _named(Piece(row.line, row.cells[0], row.cells[1:], row=True))
+
+
+def _written(line: str) -> re.Match[str] | None:
+    """Return the parts of a line that is a name and what is written for it, outside of cells."""
+    found = _ASSIGNED.fullmatch(line) if any(sign in line for sign in "=:≈") else None
+    if found is None and "[" in line and (found := _BRACKETED.fullmatch(line)):
+        end = found["text"].rstrip()
+        return found if end.endswith(("]", ")")) or _opened(end) > 0 else None  # f [1],0.49 is a row of cells
+    return found
+
+
+def _named(piece: Piece) -> Iterator[Piece]:
+    """Give a piece; one that is named f (unit 0) as that unit's."""
+    found = list(_OF_UNIT.finditer(piece.name[: LONGEST + 1]))
+    if len(found) != 1:
+        yield piece
+        return
+    name = piece.name[: found[0].start()] + piece.name[found[0].end() :]
+    yield Piece(piece.line, name.strip(), piece.cells, int(found[0][1]))
+
+
+def _rows(path: Path, text: str) -> list[_Row]:
+    """Return the rows that hold something, each in its cells, and in one piece."""
+    told = _SEPARATOR.match(text)
+    mark = told[1] if told else _separator(text)
+    if told:
+        text = text[told.end() :]
+    if '"' in text:
+        lines = [(line, cells, mark.join(cells)) for line, cells in tables.rows(path, text, delimiter=mark)]
+    else:
+        every = enumerate(_LINE_END.split(text), 1)
+        lines = [(line, [cell.strip() for cell in raw.split(mark)], raw.strip()) for line, raw in every]
+    found = []
+    for line, cells, raw in lines:
+        if raw.startswith("#") or not _HOLDS.search(raw):
+            continue
+        if raw.startswith("|") and raw.endswith("|"):
+            cells = [cell.strip() for cell in raw.strip("|").split("|")]
+        found.append(_Row(line, _in_columns(cells), raw))
+    return found
+
+
+def _separator(text: str) -> str:
+    """Return what separates the cells in most of the lines of cells."""
+    counts = dict.fromkeys(tables.SEPARATORS, 0)
+    for line in (re.sub(r'"[^"]*"', "", text) if '"' in text else text).splitlines():
+        if not line.startswith("#") and not _written(line):
+            for mark in counts:
+                counts[mark] += mark in line
+    most = max(counts.values())
+    return next(mark for mark in counts if counts[mark] == most) if most else ","
+
+
+def _in_columns(cells: list[str]) -> list[str]:
+    """Return the cells of a row; where nothing but blanks separates them, the name and each number."""
+    if any(cells[1:]):
+        return cells
+    tokens = cells[0].replace(" %", "%").split()
+    first = len(tokens)
+    while first and (is_number(tokens[first - 1]) or is_blank(tokens[first - 1])):
+        first -= 1
+    if first and first < len(tokens) and tokens[first - 1].casefold() in ("step", "unit", "t"):
+        first += 1
+    if not any(is_number(token) for token in tokens[first:]):
+        return cells
+    return [*([" ".join(tokens[:first])] if first else []), *tokens[first:]]
+
+
+def _whole(text: str, rows: Sequence[_Row], at: int) -> tuple[str, int]:
+    """Return what is written behind a sign, with the lines on which its brackets go on, and the last of those."""
+    lines = [text]
+    if not text and at + 1 < len(rows) and _OPENING.match(rows[at + 1].raw):
+        at += 1
+        lines.append(rows[at].raw)
+    still_open = sum(map(_opened, lines))
+    while still_open > 0 and at + 1 < len(rows) and _CONTINUED.match(rows[at + 1].raw):
+        at += 1
+        lines.append(rows[at].raw)
+        still_open += _opened(lines[-1])
+    return " ".join(lines).strip(), at
+
+
+def _opened(text: str) -> int:
+    """Return how many more brackets are opened than closed."""
+    return sum(text.count(mark) for mark in "[(") - sum(text.count(mark) for mark in "])")
+
+
+def _head(rows: Sequence[_Row], at: int) -> _Head | None:
+    """Return what the columns of a table hold, if a row is the head of one."""
+    cells, below = rows[at].cells, rows[at + 1].cells if at + 1 < len(rows) else []
+    cells = cells[: max((n for n, cell in enumerate(cells, 1) if cell), default=1)]
+    if len(cells) == 1:  # columns with blanks between them
+        cells = _split_head(cells[0], len(below))
+    if any(is_number(cell) for cell in cells) or not all(cells[1:]):
+        return None
+    words = [cell.casefold() for cell in cells]
+
+    def column(allowed: Sequence[str]) -> int | None:
+        return next((n for n, word in enumerate(words) if word in allowed), None)
+
+    unit, step, quantity, value = (column(allowed) for allowed in (UNITS, STEPS, HEADS, VALUES))
+    if quantity is not None and value is not None:
+        return _Head(cells, unit, step, quantity, value, at + 1)
+    if quantity is not None:
+        return None
+    if not cells[0]:
+        unit = 0
+    if unit is None and step is None and len(below) == len(cells) + 1:  # the labels of the rows have no head
+        cells, unit = ["", *cells], 0
+    head = _Head(cells, unit, step, None, None, at + 1)
+    if unit is not None or step is not None:
+        return head if len(cells) > 1 and below and head.pieces(rows[at + 1], at + 1) is not None else None
+    numbers = all(is_number(cell) or is_blank(cell) for cell in below) and any(map(is_number, below))
+    return head if numbers and len(below) <= len(cells) and is_number(below[0]) else None
+
+
+def _split_head(cell: str, columns: int) -> list[str]:
+    """Return names with blanks between them, if they are as many as the columns below them, with or without labels."""
+    for names in (re.split(r"  +", cell), cell.split()):
+        if len(names) > 1 and len(names) in (columns, columns - 1):
+            return names
+    return [cell]

@@ -1,0 +1,187 @@
+"""Numbers as people and programs write them, each with half a unit of its last digit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gatewise.errors import shown
+
+Nested = Any  # a numeral as it is written, or a list of such
+
+LONGEST = 1000  # characters of a number
+DEEPEST = 4  # lists in lists
+_BLANKS = {"", "n/a", "na", "none", "null"}
+_DASHES = dict.fromkeys(map(ord, "\N{MINUS SIGN}\N{EN DASH}\N{EM DASH}\N{FULLWIDTH HYPHEN-MINUS}"), "-")
+_TIMES = dict.fromkeys(map(ord, "·⋅×∙"), "*")
+_RAISED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
+_EXPONENT = re.compile("[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_NUMERAL = re.compile(
+    r"([+-]?) ?([0-9]*)([.,]?)([0-9]*)"
+    r"(?:(?:[eE]|\*10(?:\^|\*\*))[({]?([+-]?[0-9]{1,8})[)}]?)?(%?)"
+)
+_BEFORE_SIGN = re.compile(r" (?=%)| ?\* ?(?=10)|(?<=10) (?=\^|\*\*)|(?<=[\^*]) (?=[({+-]?[0-9])")
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}([.,])[0-9]{3}")
+_OF_NUMPY = re.compile(r"\b(?:np|numpy)\.float[0-9]{1,3}\(([^()\[\]]*)\)")  # as NumPy 2 writes a number within a list
+_CALL = re.compile(r"[A-Za-z_][A-Za-z_.]{0,40}\((.*)\)")  # tensor(…), np.array(…)
+_KEYWORDS = re.compile(r"(?:, ?[a-z_]+ ?=.*)?")  # dtype=float32, grad_fn=<…>
+_BRACKETS = re.compile(r"[\[\](){}]|[^\[\](){}]+")
+
+
+def is_blank(text: str) -> bool:
+    """Say whether a text stands for a number that is not written: nothing, a dash, a line to write on, n/a."""
+    return not text.translate(_DASHES).strip("-_? \t\n") or text.strip().casefold() in _BLANKS
+
+
+def is_number(text: str) -> bool:
+    """Say whether a text is one number."""
+    return len(text) <= LONGEST and _match(text) is not None
+
+
+def tidy(text: str) -> str:
+    """Return a text with single blanks, and signs as they are on a keyboard."""
+    text = " ".join(text.translate(_DASHES).translate(_TIMES).split())
+    return _BEFORE_SIGN.sub(lambda found: found[0].strip(), text)
+
+
+def _match(text: str) -> re.Match[str] | None:
+    """Return the parts of a number: its sign, what is before and after its decimal mark, its exponent, its percent."""
+    found = _NUMERAL.fullmatch(text)
+    if found is None:
+        raised = _EXPONENT.sub(lambda found: "^" + found[0].translate(_RAISED), text)
+        found = _NUMERAL.fullmatch(tidy(raised))
+    return found if found and (found[2] or found[4]) else None
+
+
+class Marks:
+    """What marks the decimals in a text, as all of its numbers together tell.
+
+    A comma in a number marks decimals. Where it may separate thousands instead, as in 1,234, another number must settle
+    that; and so it must for a point, where commas mark decimals.
+    """
+
+    def __init__(self, numerals: Iterable[str]) -> None:
+        self.sure = {".": False, ",": False}
+        for one in numerals:
+            for mark in self.sure:
+                if not self.sure[mark] and mark in one and not _THOUSANDS.fullmatch(one) and is_number(one):
+                    self.sure[mark] = True
+
+    def number(self, text: str) -> tuple[float, float] | None:
+        """Return a number, and half a unit of its last digit; None for a blank.
+
+        Raises
+        ------
+        ValueError
+            Saying why it is not a number, or which of two it may be.
+        """
+        if len(text) > LONGEST:
+            raise ValueError(f"{shown(text, 20)!r} is too long for a number: it has over {LONGEST:,} characters")
+        if is_blank(text):
+            return None
+        found = _match(text)
+        if found is None:
+            raise ValueError(f"{shown(text, 60)!r} is not a number")
+        sign, whole, mark, part, exponent, percent = found.groups()
+        if mark and (self.sure[","] or mark == ",") and _THOUSANDS.fullmatch(sign + whole + mark + part):
+            other = "," if mark == "." else "."
+            if not self.sure[mark] or self.sure[other]:
+                raise ValueError(
+                    f"{shown(text, 60)!r} may be {whole}.{part} or {whole}{part}; decimals must be marked by points"
+                    " throughout, or by commas throughout"
+                )
+        shift = int(exponent or 0) - (2 if percent else 0)
+        value = float(f"{sign}{whole}.{part}e{shift}")
+        if abs(value) == float("inf"):
+            raise ValueError(f"{shown(text, 60)!r} is too large")
+        last = shift - len(part)
+        if value == 0:  # written 0e9, it is a zero all the same
+            last = min(last, 0)
+        return value, 0.5 * 10.0 ** max(-300, min(last, 300))
+
+
+def flat(nested: Nested) -> Iterator[str]:
+    """Go through the numerals in nested lists."""
+    if isinstance(nested, str):
+        yield nested
+        return
+    for one in nested:
+        yield from flat(one)
+
+
+def listed(text: str) -> Nested:
+    """Return what numbers are written in a text, with brackets, commas, semicolons or blanks between them.
+
+    Raises
+    ------
+    ValueError
+        Saying why they cannot be told apart.
+    """
+    text = tidy(_OF_NUMPY.sub(r"\1", text.strip().replace("\t", ";")))
+    if "," not in text and (is_blank(text) or is_number(text)):
+        return text
+    call = _CALL.fullmatch(text)
+    if call:
+        text = call[1].strip()
+    if not text.startswith(("[", "(")):
+        text, comma, keywords = text.partition(",") if call else (text, "", "")
+        if not _KEYWORDS.fullmatch(comma + keywords):
+            raise ValueError(f"{shown(text + comma + keywords, 60)!r} is not a number")
+        return _apart(text, bracketed=False)
+    found, rest = _lists(text)
+    if rest and not (call and _KEYWORDS.fullmatch(rest)):
+        raise ValueError(f"what follows the brackets is not a number: {shown(rest, 60)!r}")
+    return found
+
+
+def _lists(text: str) -> tuple[Nested, str]:
+    """Return the lists in a text that begins with a bracket, and what follows the last of them."""
+    whole: list[Nested] = []
+    path = [whole]
+    for match in _BRACKETS.finditer(text):
+        part = match[0]
+        if part in "[({":
+            if len(path) > DEEPEST:
+                raise ValueError(f"its lists are nested more than {DEEPEST} deep")
+            path[-1].append([])
+            path.append(path[-1][-1])
+        elif part in "])}":
+            path.pop()
+            if not path:
+                raise ValueError("a bracket is closed that was not opened")
+        elif len(path) > 1:
+            if part.strip(" ,;"):
+                found = _apart(part.strip(" ").rstrip(",; "), bracketed=True)
+                path[-1].extend([found] if isinstance(found, str) else found)
+        elif part.strip(" ,;"):
+            return whole[0] if len(whole) == 1 else whole, text[match.start() :].strip()
+    if len(path) > 1:
+        raise ValueError("a bracket is not closed")
+    return whole[0] if len(whole) == 1 else whole, ""
+
+
+def _apart(run: str, *, bracketed: bool) -> Nested:
+    """Return the numerals of a run without brackets: a list, or of lists where semicolons end rows of several."""
+    if ";" in run:
+        parts = [
+            part if is_number(part) or " " not in part else _apart(part, bracketed=False)
+            for part in map(str.strip, run.split(";"))
+        ]
+        rows = any(isinstance(part, list) for part in parts)
+        return [part if isinstance(part, list) else [part] for part in parts] if rows else parts
+    if "," not in run:
+        return run.split(" ") if " " in run else run
+    if ", " in run or "." in run or run.endswith(","):
+        between = [part.strip() for part in run.split(", ")]
+        if "." not in run and all("," in part for part in between):
+            return between  # 0,49, 0,50: those between the numbers have a blank
+        if "." not in run and any("," in part for part in between):
+            raise ValueError(f"which of the commas in {shown(run, 60)!r} mark decimals is unclear")
+        return [one for part in run.split(",") for one in (part.strip().split(" ") if part.strip() else [""])]
+    if " " in run:
+        return run.split(" ")  # 0,49 0,50
+    if run.count(",") == 1 and not bracketed:
+        left, _, right = run.partition(",")
+        raise ValueError(f"{shown(run, 60)!r} may be {shown(left, 20)}.{shown(right, 20)}, or two numbers")
+    return run.split(",")
