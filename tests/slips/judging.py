@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +20,6 @@ from gatewise.grading.marking import Cause, Marking, Verdict
 CLEAR = 60  # units of the last digit by which a number is off, so that no rounding before it explains it
 EXACT = 12  # decimals at which numbers that agree are those of one and the same slip
 DIGITS = (4, 3, 6, 8)
-PREDICTING = "predicted" in {one.name for one in fields(Cause)}
 GATES_AND_STATES = ("f", "i", "g", "o", "c", "h")
 
 
@@ -73,14 +72,14 @@ class Judged:
     @cached_property
     def fits(self) -> tuple[bool, ...]:
         """Of each cause, whether it gives what is written: to within one unit of the last digit."""
-        return tuple(self._fits(cause.predicted) for cause in self.causes) if PREDICTING else self.same
+        return tuple(self._fits(cause.predicted) for cause in self.causes)
 
-    def _fits(self, predicted: Mapping[str, np.ndarray]) -> bool:
+    def _fits(self, predicted: np.ndarray) -> bool:
         assert self.first is not None
         name, unit = self.first.name, 10.0**-self.digits
-        if name not in predicted or np.shape(predicted[name]) != self.written[name].shape:
+        if predicted.shape != self.written[name].shape:
             return False
-        return bool((np.abs(np.round(predicted[name], self.digits) - self.written[name]) <= 1.01 * unit).all())
+        return bool((np.abs(np.round(predicted, self.digits) - self.written[name]) <= 1.01 * unit).all())
 
     @cached_property
     def same(self) -> tuple[bool, ...]:
