@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +20,6 @@ from gatewise.grading.marking import Cause, Marking, Verdict
 CLEAR = 60  # units of the last digit by which a number is off, so that no rounding before it explains it
 EXACT = 12  # decimals at which numbers that agree are those of one and the same slip
 DIGITS = (4, 3, 6, 8)
-PREDICTING = "predicted" in {one.name for one in fields(Cause)}
 GATES_AND_STATES = ("f", "i", "g", "o", "c", "h")
 
 
@@ -73,8 +72,6 @@ class Judged:
     @cached_property
     def fits(self) -> tuple[bool, ...]:
         """Of each cause, whether it gives what is written, or is what was planted."""
-        if not PREDICTING:
-            return self.same
         near = [self._fits(cause.predicted) for cause in self.causes]
         return tuple(near) if all(near) else tuple(one or other for one, other in zip(near, self.same, strict=True))
 
