@@ -416,7 +416,7 @@ def test_any_text_as_json_reads_or_gets_one_sentence(text, tmp_path_factory):
 
 
 @settings(max_examples=300)
-@given(text=st.text(alphabet="fcho_,;\n\r\"'#0123456789.eE+- \t\0é") | st.text())
+@given(text=st.text(alphabet="fcho_,;\n\r\"'#0123456789.eE+- \t\0é[]()=:|%^*t") | st.text())
 def test_any_text_as_csv_reads_or_gets_one_sentence(text, tmp_path_factory):
     reads_or_not(tmp_path_factory.getbasetemp() / "any.csv", text)
 
