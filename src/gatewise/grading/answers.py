@@ -217,7 +217,7 @@ class Filled:
         found |= dict.fromkeys(lost - set(found), BLANK)
         first_unit, last = min(found), max(found)
         if first_unit > 1 or last - first_unit + 1 != len(found):
-            missing = next(unit for unit in range(last) if unit not in found)
+            missing = next(unit for unit in range(first_unit == 1, last) if unit not in found)
             self.fault(name, line, f"unit {missing} of {quoted(name)} is missing before unit {last}")
             return
         values, tolerance = np.array([found[unit] for unit in sorted(found)]).T
