@@ -12,6 +12,7 @@ from test_sheet import BAD, KEY, STEP, with_a_mistake
 from written import as_csv, as_json, as_npz, as_problem, problem_of, saved
 
 import gatewise as gw
+from gatewise.showing import ENDINGS, FORMATS
 
 SMALL = [what for what in BAD if len(BAD[what][1]) < 100_000]
 
@@ -51,6 +52,51 @@ def test_the_exit_code_is_0_for_right_and_1_for_wrong(suffix, tmp_path, capsys):
         assert max(map(len, said.out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("format", FORMATS["Marking"])
+def test_every_format_is_printed_or_written_to_a_file_with_its_suffix(format, tmp_path, capfd):
+    path = saved(tmp_path, "a.csv", as_csv(with_a_mistake(), 5))
+    marking = gw.check(path, STEP)
+    assert exit_code(["check", str(path), "--format", format]) == 1
+    assert capfd.readouterr().out.rstrip("\n") == marking.render(format).rstrip("\n")
+    for name, options in ((f"marked{ENDINGS[format]}", []), ("marked.x", ["--format", format])):
+        output = tmp_path / name
+        assert exit_code(["check", str(path), "-o", str(output), *options]) == 1
+        assert output.read_text(encoding="utf-8") == marking.render(format)
+        assert capfd.readouterr() == ("", "")
+    right = saved(tmp_path, "right.csv", as_csv(KEY, 5))
+    assert exit_code(["check", str(right), "--format", format]) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["a.csv", "-o", "a.tex"],
+        ["a.csv", "-o", "a.csv", "--format", "text"],
+        ["a.csv", "--given", "given.json", "-o", "given.json"],
+        ["a.csv", "--format", "latex"],
+        ["b.csv", "--template", "--format", "json"],
+        ["b.csv", "--template", "-o", "b.html"],
+        [".", "--format", "json"],
+        [".", "-o", "b.html"],
+        ["a.csv", "-o", "nowhere/b.html"],
+    ],
+    ids=" ".join,
+)
+def test_an_output_that_cannot_be_is_refused_in_one_line(options, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = as_problem({}, problem_of("plain", "unprojected")[0].given())
+    kept = {"a.csv": as_csv(KEY, 5), "given.json": given}
+    for name, content in kept.items():
+        saved(tmp_path, name, content)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert exit_code(["check", *options]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("gatewise: ")
+    assert len(said.err.splitlines()) == 1
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def saved_model(folder: Path) -> Path:
     path = folder / "model.safetensors"
     gw.save(gw.LSTM(3, 4, rng=0), path)
@@ -88,7 +134,7 @@ def test_a_sheet_for_any_run_is_marked_in_80_columns(options, tmp_path, capsys):
     assert exit_code(["check", str(path), *options]) == 1
     said = capsys.readouterr()
     assert said.err == ""
-    assert said.out.startswith(f"The first wrong quantity is {names[0]} (at ")
+    assert said.out.startswith(f"The first wrong line is {names[0]} ")
     assert max(map(len, said.out.splitlines())) <= 80
     shown = {
         line.split()[0] for line in said.out.splitlines() if line.startswith("   ") and not line.startswith("    ")

@@ -113,7 +113,7 @@ def test_the_exit_code_says_whether_something_is_wrong(capsys):
         Path("a.csv").write_text(f"f,{numbers}\n", encoding="utf-8")
         assert exit_code(["check", "a.csv"]) == code
     shown = capsys.readouterr().out
-    assert "The first wrong quantity is f (at unit 1): 0.5 was written where 0.497 is" in " ".join(shown.split())
+    assert "The first wrong line is f = σ(a_f), at unit 1: 0.5 was written where 0.497 is" in " ".join(shown.split())
 
 
 def test_weights_of_ones_own_are_walked_and_checked(capsys):

@@ -133,7 +133,8 @@ def test_a_file_to_write_is_named_by_o_wherever_it_is_named_by_output(name):
     names = [argument.names for argument in app[name].assemble_argument_collection()]
     for some in names:
         assert ("--output" in some) == ("-o" in some), some
-    assert sum("-o" in some for some in names) == (name in ("walk", "exercise", "trace", "plot", "report", "convert"))
+    writing = ("walk", "check", "exercise", "trace", "plot", "report", "convert")
+    assert sum("-o" in some for some in names) == (name in writing)
 
 
 def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():

@@ -26,7 +26,12 @@ FORMATS = {  # of each kind of record: the function that renders it, in module:f
         "notebook": "gatewise.render.notebook:render",
         "json": "gatewise.render.data:render",
     },
-    "Marking": {"text": "gatewise.grading.report:text"},
+    "Marking": {
+        "text": "gatewise.grading.report:text",
+        "markdown": "gatewise.grading.report:markdown",
+        "html": "gatewise.grading.report:html",
+        "json": "gatewise.grading.report:json",
+    },
     "Report": {"text": "gatewise.reporting.page:text", "html": "gatewise.reporting.page:html"},
 }
 INLINE = {  # of a record or what it derives from
@@ -34,6 +39,7 @@ INLINE = {  # of a record or what it derives from
     "Found": "gatewise.plot.inline:found",
     "LSTM": "gatewise.plot.inline:lstm",
     "LSTMTrace": "gatewise.plot.inline:lstm_trace",
+    "Marking": "gatewise.grading.report:fragment",
     "Network": "gatewise.plot.inline:network",
     "NetworkTrace": "gatewise.plot.inline:network_trace",
     "Report": "gatewise.reporting.page:fragment",
@@ -42,7 +48,7 @@ INLINE = {  # of a record or what it derives from
     "Walkthrough": "gatewise.render.html:fragment",
 }
 PICTURES = "gatewise.plot"  # its functions, each named as the one of its module `data` that returns what it draws
-ENDINGS = {  # of the files that a walkthrough is written to
+ENDINGS = {  # of the files that a record is written to
     "text": ".txt",
     "markdown": ".md",
     "latex": ".tex",
@@ -93,19 +99,19 @@ def _rendered(place: str, record: Any, **options: Any) -> str:
     return rendered
 
 
-def format_of(path: str | os.PathLike[str]) -> str:
-    """Return the format of a file, by its suffix.
+def format_of(path: str | os.PathLike[str], kind: str = "Walkthrough") -> str:
+    """Return the format of a file that holds a kind of record, by its suffix.
 
     Raises
     ------
     OptionError
-        If no format has that suffix.
+        If no format of that kind has that suffix.
     """
     suffix = Path(path).suffix.lower()
-    for name, ending in ENDINGS.items():
-        if suffix == ending:
+    for name in FORMATS[kind]:
+        if suffix == ENDINGS[name]:
             return name
-    endings = ", ".join(ENDINGS.values())
+    endings = ", ".join(ENDINGS[name] for name in FORMATS[kind])
     raise OptionError(f"the name {os.fspath(path)!r} must end in one of {endings}, or the format must be given")
 
 

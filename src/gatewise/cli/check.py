@@ -8,8 +8,11 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from gatewise import showing
+from gatewise.cli.choices import MarkingFormat
 from gatewise.cli.convert import SUFFIXES
 from gatewise.cli.options import (
+    OUTPUT,
     BackOptions,
     CellOptions,
     ModelOptions,
@@ -18,8 +21,9 @@ from gatewise.cli.options import (
     given,
     refuse,
 )
+from gatewise.cli.reading import require_other
 from gatewise.cli.run import build
-from gatewise.cli.walk import Output
+from gatewise.cli.walk import Output, deliver
 
 SHEET = Group("An empty sheet", sort_key=0)
 MODELS = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
@@ -35,6 +39,8 @@ def check(
     run: RunOptions | None = None,
     backward: Annotated[bool, Parameter(group=SHEET)] = False,
     back: BackOptions | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
+    format: Annotated[MarkingFormat | None, Parameter(group=OUTPUT)] = None,
     cell: CellOptions | None = None,
     variant: VariantOptions | None = None,
     model: ModelOptions | None = None,
@@ -63,16 +69,20 @@ def check(
         Write an empty sheet to fill in to the file ANSWERS.
     backward
         With --template: ask for the backward pass too.
+    output
+        Write a file instead of printing.
+    format
+        The format. Default: the one that the output file's suffix stands for, else text.
     """
     from rich.progress import track
 
     from gatewise.errors import OptionError
-    from gatewise.grading import exercise, grades, report, sheet
+    from gatewise.grading import exercise, grades, sheet
     from gatewise.grading.chain import Chain
     from gatewise.grading.marking import check
 
     if answers.is_dir():
-        options = {"template": template or None, "backward": backward or None}
+        options = {"template": template or None, "backward": backward or None, "output": output, "format": format}
         for one in (run, back, cell, variant, model):
             options |= given(one)
         refuse("a folder of answers", options)
@@ -91,15 +101,22 @@ def check(
             f"{answers} is a model, not a sheet of answers; gatewise inspect says what is in it, and gatewise verify"
             " compares it with the outputs of its own framework"
         )
+    if template:
+        refuse("--template", {"output": output, "format": format})
+    if output is not None:
+        require_other(output, answers, None if run is None else run.given)
+        format = format or showing.format_of(output, "Marking")
     made = build(run, back, cell, variant, model)
     if template:
         names = sheet.suffix_of(answers)
         exercise.write_template(answers, Chain(made.asked, made.dh, made.dc), backward, names)
         print(f"{answers}: fill in what you have worked out, then: gatewise check {answers}")
         return
-    found = sheet.read(answers)
-    marking = check(found, Chain(made.asked, made.dh, made.dc))
-    console = Output(highlight=False)
-    for line in report.text(marking).splitlines():
-        console.print(line, markup=False, soft_wrap=True)
+    marking = check(sheet.read(answers), Chain(made.asked, made.dh, made.dc))
+    if output is None and format in (None, "text"):
+        console = Output(highlight=False)
+        for line in marking.render().splitlines():
+            console.print(line, markup=False, soft_wrap=True)
+    else:
+        deliver(marking.render(format or "text"), output)
     sys.exit(0 if marking.correct else 1)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # which names there are is known when the program runs
     GateName = str
     Init = str
     LayerNorm = str
+    MarkingFormat = str
     NotationName = str
     Peephole = str
 else:
@@ -30,5 +31,6 @@ else:
     GateName = Literal[gates.NAMES]
     Init = Literal[INITS]
     LayerNorm = Literal[LAYER_NORMS]
+    MarkingFormat = Literal[tuple(FORMATS["Marking"])]
     NotationName = Literal[tuple(NOTATIONS)]
     Peephole = Literal[PEEPHOLES]

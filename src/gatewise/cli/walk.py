@@ -154,10 +154,15 @@ def walk(
         whole = walked(steps).render(format or "text", program=program)
         if not large and len(whole) > LARGE:
             print(f"gatewise: {name} takes {len(whole) / 1e6:,.0f} MB", file=sys.stderr)
-        if output is not None:
-            storage.write_text(output, whole)
-        elif sys.stdout is not None:  # it may be closed
-            sys.stdout.buffer.write(f"{whole}\n".encode())  # UTF-8, whatever the terminal's
+        deliver(whole, output)
+
+
+def deliver(whole: str, output: Path | None) -> None:
+    """Write what was rendered to a file, or to standard output: in UTF-8, whatever the terminal's encoding."""
+    if output is not None:
+        storage.write_text(output, whole)
+    elif sys.stdout is not None:  # it may be closed
+        sys.stdout.buffer.write(f"{whole}\n".encode())
 
 
 def _estimated(walked: Callable[[Sequence[Step]], Walkthrough], steps: Sequence[Step], format: str) -> float:

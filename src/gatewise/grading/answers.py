@@ -60,7 +60,7 @@ class Fault:
     says: str
 
     def __str__(self) -> str:
-        name = "" if repr(self.name) in self.says else self.name  # told once
+        name = "" if quoted(self.name) in self.says else short(self.name)  # told once
         return ": ".join(part for part in (self.place, name, self.says) if part)
 
 
@@ -73,8 +73,6 @@ class Sheet:
     answers : dict of str to Answer
     source : str
         The file's name.
-    single : bool
-        Whether it was computed in single precision.
     more : dict
         In a JSON file with an object of answers, everything beside it.
     faults : tuple of Fault
@@ -83,7 +81,6 @@ class Sheet:
 
     answers: dict[str, Answer]
     source: str
-    single: bool = False
     more: dict[str, Any] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,35 +13,19 @@ import numpy.typing as npt
 from gatewise.acting import effects_of
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
-from gatewise.grading import names
+from gatewise.grading import names, spreading
 from gatewise.render import text
 from gatewise.step import Step
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import (
-    Call,
-    Formula,
-    Holds,
-    Negative,
-    Number,
-    Power,
-    Product,
-    Quotient,
-    Slope,
-    Sum,
-    Symbol,
-    nodes,
-    rebuild,
-    symbols,
-)
+from gatewise.symbolic.formula import Formula, Part, Stack, Symbol, symbols
 from gatewise.symbolic.program import Assignment
+from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS, X
 from gatewise.trace import Trace
 from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
 from gatewise.walkthrough.notation import DEFAULT
 from gatewise.walkthrough.parts import Equation
 
-ALIASES = names.WORDS
-Key = tuple[Symbol, int | None, int | None]  # the step and the sequence; None for what all of them share
-Rewrite = Callable[[Equation], tuple[Formula, Mapping[Symbol, Any]] | None]
+Place = tuple[Symbol, int | None]  # a symbol at a step; None for what all steps share, and for sums over all of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,47 +36,72 @@ class Quantity:
     ----------
     name : str
         Its name on a sheet: ``f``, or ``f[1]`` where there are several steps.
-    equations : tuple of Equation
-        One for each sequence of the batch; a single one where the quantity is a sum over all steps.
+    symbol : Symbol
     at : int or None
         The step it belongs to; None for a sum over all steps.
+    right : Formula
+        What it is computed from.
+    over, across : str
+        What its entries, or its rows and columns, run over.
+    rank : int
+        How many axes it has of its own.
     summed : bool
         Whether it is summed over the batch: the gradient with respect to a parameter.
     backward : bool
         Whether it belongs to the backward pass.
     key : array
         Its correct value: (·,), (batch, ·) for several sequences, or the parameter's shape for its gradient.
+    products : tuple of str
+        What its products with a matrix are called, in the order in which they are summed.
+    asked : bool
+        Whether a sheet may have it: not the input, nor what a step takes from its neighbours.
     """
 
     name: str
-    equations: tuple[Equation, ...]
+    symbol: Symbol
     at: int | None
+    right: Formula
+    over: str
+    across: str
+    rank: int
     summed: bool
     backward: bool
     key: Array
+    products: tuple[str, ...] = ()
+    asked: bool = True
 
     @property
-    def symbol(self) -> Symbol:
-        """The left side of its equation."""
-        return self.equations[0].left
+    def place(self) -> Place:
+        """Which symbol it is, at which step."""
+        return self.symbol, self.at
 
     @property
     def equation(self) -> str:
         """Its equation as text."""
-        return f"{text.formula(self.symbol)} = {text.formula(self.equations[0].right)}"
+        return f"{text.formula(self.symbol)} = {text.formula(self.right)}"
 
     @property
     def total(self) -> bool:
         """Whether it is a sum over all steps."""
         return self.at is None
 
+    @property
+    def copied(self) -> bool:
+        """Whether it is copied from others, not computed."""
+        return isinstance(self.right, (Stack, Part, Symbol))
+
+    @cached_property
+    def assignment(self) -> Assignment:
+        """Its equation as part of a program."""
+        return Assignment(self.symbol, self.right, (self.over, self.across)[: self.rank], self.summed)
+
 
 @dataclass
 class Values:
-    """Assumed values of quantities, and how far off each may be."""
+    """Assumed values of quantities, (batch, ·) but for sums over the batch, and how far off each may be."""
 
-    value: MutableMapping[Key, Any] = field(default_factory=dict)
-    tolerance: MutableMapping[Key, Any] = field(default_factory=dict)
+    value: dict[Place, Array] = field(default_factory=dict)
+    tolerance: dict[Place, Array] = field(default_factory=dict)
 
 
 class Chain:
@@ -103,6 +113,15 @@ class Chain:
         A trace stands for all sequences of its batch; every step must be valid.
     dh, dc : array, optional
         As for `gatewise.walk`; the same for every sequence, or (batch, ·).
+
+    Attributes
+    ----------
+    lines : tuple of Quantity
+        Everything in order, also what a step takes from its neighbours, and its input.
+    quantities : tuple of Quantity
+        Those of them that a sheet may have.
+    given : dict of Place to array
+        The parameters, (batch, ·) inputs, and what arrives at the first and last step.
     """
 
     def __init__(
@@ -124,138 +143,187 @@ class Chain:
         for sequence, steps in enumerate(self.bound):
             bind_backward(steps, *(_of_sequence(given, sequence) for given in (dh, dc)))
         self.program = self.bound[0][0].program
-        self.given: dict[Key, Any] = {}
+        self.given = dict(self._given())
         with np.errstate(all="ignore"):
-            self.quantities = tuple(self._quantities())
-        self.makers = {(quantity.symbol, quantity.at): quantity for quantity in self.quantities}
-        self.inputs = {one.name: tuple(self._inputs(one)) for one in self.quantities}  # what each equation takes
-        self.names = self.bound[0][0].names
-        self.memo: dict[Any, Any] = {}  # a cache for the search for causes, which is the same for every sheet
+            self.lines = tuple(self._lines())
+        self.quantities = tuple(line for line in self.lines if line.asked)
+        self.makers = {line.place: line for line in self.lines}
         self.by_name = {quantity.name: quantity for quantity in self.quantities}
+        self.names = self.bound[0][0].names
+        self.memo: dict[str, Any] = {}  # what the search for causes keeps, which is the same for every sheet
+        self.inputs = {line.place: tuple(self._inputs(line)) for line in self.lines}
         for quantity in self.quantities:
             if not np.isfinite(quantity.key).all():
                 raise OptionError(f"{quantity.name} is not finite in this run: no sheet can be checked against it")
 
-    def _quantities(self) -> Iterator[Quantity]:
+    @property
+    def parameters(self) -> frozenset[Symbol]:
+        """The symbols of the parameters."""
+        return frozenset(symbol for symbol, at in self.given if at is None)
+
+    def _given(self) -> Iterator[tuple[Place, Array]]:
+        """Go through what is given: the same at every step, or at one of them for every sequence."""
+        scopes = [[step.scope.known for step in steps] for steps in self.bound]
+        for one in self.program.given:
+            if one.kind == "parameter":
+                yield (one.symbol, None), np.asarray(scopes[0][0][one.symbol], np.float64)
+                continue
+            link = self.program.links.get(one.symbol)
+            for at in range(self.steps):
+                if link is None or not 0 <= at + link[1] < self.steps:
+                    values = [np.asarray(steps[at][one.symbol], np.float64) for steps in scopes]
+                    yield (one.symbol, at), np.stack(values)
+
+    def _lines(self) -> Iterator[Quantity]:
         """Go through the run: every step forward, every step backward, and the sums over all steps."""
         for at in range(self.steps):
+            yield from self._taken(at, -1)
             yield from (self._quantity(one, at) for one in self.program.forward)
         for at in reversed(range(self.steps)):
+            yield from self._taken(at, 1)
             yield from (self._quantity(one, at) for one in self.program.backward)
         if self.steps > 1:
             yield from (self._total(one) for one in self.program.backward if one.sums)
 
+    def _taken(self, at: int, by: int) -> Iterator[Quantity]:
+        """Go through what a step takes from its neighbour, and forward its input."""
+        taken = {X: (X, 0)} if by < 0 else {}
+        taken |= {into: link for into, link in self.program.links.items() if link[1] == by}
+        for into, (source, back) in taken.items():
+            if 0 <= at + back < self.steps:
+                axis = self.program.axes[into][0]
+                right = replace(source, time=at + back)
+                yield Quantity(
+                    self._name(into, at), into, at, right, axis, UNITS, 1, False, by > 0, np.zeros(0), asked=False
+                )
+
+    def _name(self, symbol: Symbol, at: int | None) -> str:
+        return text.formula(symbol) + (f"[{at}]" if self.steps > 1 and at is not None else "")
+
     def _quantity(self, one: Assignment, at: int) -> Quantity:
-        sequences = tuple(steps[at].equation(one) for steps in self.bound)
-        for sequence, equation in enumerate(sequences):
-            for symbol, value in equation.env.items():
-                if symbol not in self.program.assignments:
-                    self.given.setdefault((symbol, at, sequence), value)
-        values = [equation.value for equation in sequences]
-        key = sum(values) if one.sums else values[0] if self.batch == 1 else np.stack(values)
-        name = text.formula(one.left) + (f"[{at}]" if self.steps > 1 else "")
-        return Quantity(name, sequences, at, one.sums, one in self.program.backward, np.asarray(key))
+        return self._made(one, at, [steps[at].equation(one) for steps in self.bound])
 
     def _total(self, one: Assignment) -> Quantity:
         """The gradient with respect to a parameter: the sum over all steps."""
-        every = [over_all_steps(steps, one) for steps in self.bound]
-        key = sum(equation.value for equation in every)
-        return Quantity(text.formula(one.left), (every[0],), None, True, True, np.asarray(key))
+        return self._made(one, None, [over_all_steps(steps, one) for steps in self.bound])
+
+    def _made(self, one: Assignment, at: int | None, equations: Sequence[Equation]) -> Quantity:
+        first, values = equations[0], [np.asarray(equation.value, np.float64) for equation in equations]
+        key = sum(values) if one.sums else values[0] if self.batch == 1 else np.stack(values)
+        return Quantity(
+            self._name(one.left, at),
+            one.left,
+            at,
+            first.right,
+            first.over,
+            first.across,
+            len(one.axes),
+            one.sums,
+            one in self.program.backward,
+            np.asarray(key),
+            first.products,
+        )
+
+    def _inputs(self, line: Quantity) -> Iterator[Quantity]:
+        """Go through the lines that an equation uses."""
+        for symbol in symbols(line.right):
+            maker = self.makers.get(self.place(symbol, line.at))
+            if maker is not None and maker is not line:
+                yield maker
 
     def named(self, name: str) -> Quantity | None:
         """Return the quantity with a name, or with another name that people give it."""
         found = names.find(name, self.by_name)
         return None if found is None else self.by_name[found]
 
-    def places(self, quantity: Quantity) -> list[int | None]:
-        """Return for which sequences a quantity is kept: None, all of them together, where it is a sum over them."""
-        return [None] if quantity.summed or quantity.total else list(range(self.batch))
+    # Values.
 
-    def find(self, symbol: Symbol, at: int | None, sequence: int | None, values: Values) -> tuple[Any, Any]:
-        """Return the assumed value of a symbol of an equation, and how far off it may be."""
-        key: Key
+    def place(self, symbol: Symbol, at: int | None) -> Place:
+        """Return what a symbol in an equation of a step stands for."""
         if symbol.time is not None:
-            key = (Symbol(symbol.base, symbol.sub, symbol.d), symbol.time, None)
-            return values.value[key], values.tolerance[key]
-        key = symbol, at, sequence
-        if (found := values.value.get(key)) is not None:
-            return found, values.tolerance[key]
-        if at is not None and symbol in self.program.links:
-            source, by = self.program.links[symbol]
-            if 0 <= at + by < self.steps:
-                return values.value[source, at + by, sequence], values.tolerance[source, at + by, sequence]
-        return self.given[symbol, at, sequence], 0.0
+            return replace(symbol, time=None), symbol.time
+        return (symbol, None) if (symbol, None) in self.given else (symbol, at)
 
-    def maker(self, symbol: Symbol, at: int | None) -> Quantity | None:
-        """Return the quantity that a symbol in an equation of a step stands for, or None where it is given."""
-        if symbol.time is not None:
-            return self.makers.get((Symbol(symbol.base, symbol.sub, symbol.d), symbol.time))
-        if (symbol, at) in self.makers or at is None or symbol not in self.program.links:
-            return self.makers.get((symbol, at))
-        source, by = self.program.links[symbol]
-        return self.makers.get((source, at + by))
+    def find(self, symbol: Symbol, at: int | None, values: Mapping[Place, Array]) -> Array:
+        """Return the assumed value of a symbol of an equation, or what is given.
+
+        Raises
+        ------
+        KeyError
+            If there is no such value.
+        """
+        place = self.place(symbol, at)
+        if symbol.time is not None and place in self.given:
+            return self.given[place]
+        found = values.get(place)
+        return self.given[place] if found is None else found
 
     def compute(
-        self, quantity: Quantity, values: Values, rewrite: Rewrite | None = None, slack: bool = True
-    ) -> list[tuple[Any, Any]] | None:
-        """Return a quantity for each sequence, from the assumed values of the others, and how far off it may be.
+        self, line: Quantity, values: Values, right: Formula | None = None, slack: bool = True
+    ) -> tuple[Array, Array]:
+        """Return a quantity, (batch, ·) but for sums over the batch, and how far off it may be.
 
-        `rewrite` may replace its formula; where it returns None instead, so does this method.
+        Parameters
+        ----------
+        line : Quantity
+        values : Values
+            Of what it is computed from.
+        right : Formula, optional
+            Another formula in the place of its own.
+        slack : bool
+            Whether to compute how far off it may be; otherwise that is 0.
+
+        Raises
+        ------
+        KeyError
+            If there is no value of a symbol of the formula.
+        ValueError
+            If the sizes in it do not agree.
         """
+        formula = line.right if right is None else right
+        env = {symbol: self.find(symbol, line.at, values.value) for symbol in symbols(formula)}
+        ranks = {symbol: self.program.ranks[replace(symbol, time=None)] for symbol in env}
+        with np.errstate(all="ignore"):
+            if slack:
+                tolerances = {symbol: values.tolerance.get(self.place(symbol, line.at)) for symbol in env}
+                value, off = spreading.spread(formula, env, tolerances, ranks)
+            else:
+                value = np.asarray(evaluate(formula, env, ranks), dtype=np.float64)
+                off = np.zeros(())
+        if line.summed and not line.total:
+            value, off = value.sum(0), off.sum(0) if off.ndim else off
+        return value, np.broadcast_to(off, value.shape)
+
+    def unsummed(self, line: Quantity, values: Values) -> Array:
+        """Return a gradient with respect to a parameter for each sequence of the batch."""
+        env = {symbol: self.find(symbol, line.at, values.value) for symbol in symbols(line.right)}
+        with np.errstate(all="ignore"):
+            return np.asarray(evaluate(line.right, env, {symbol: self.program.ranks[symbol] for symbol in env}))
+
+    def whole(self, quantity: Quantity, values: Array) -> Array:
+        """Return the numbers of a sheet with an axis for the batch, where the quantity has one."""
+        return values if quantity.summed or quantity.total or self.batch > 1 else values[None]
+
+    def sheet(self, quantity: Quantity, values: Array) -> Array:
+        """Return values in the shape that they have on a sheet."""
+        return values if quantity.summed or quantity.total or self.batch > 1 else values[0]
+
+    def shapes(self, quantity: Quantity) -> set[tuple[int, ...]]:
+        """Return the shapes that a product of other vectors would have in the place of a quantity's own."""
+        if quantity.rank != 2:
+            return set()
+        sizes = {len(self.names[axis]) for axis in (UNITS, RECURRENT, FEATURES, COLUMNS)}
+        return {(rows, columns) for rows in sizes for columns in sizes}
+
+    def entry(self, quantity: Quantity, place: tuple[int, ...]) -> str:
+        """Say which entry of a quantity's key it is."""
         found = []
-        sequences: Sequence[int | None] = [None] if quantity.total else range(self.batch)
-        for sequence, equation in zip(sequences, quantity.equations, strict=True):
-            formula: Formula = equation.right
-            extra: dict[Symbol, Any] = {}
-            if rewrite is not None:
-                other = rewrite(equation)
-                if other is None:
-                    return None
-                formula, extra = other[0], dict(other[1])
-            env, tolerances = dict(extra), {}
-            for symbol in symbols(formula):
-                if symbol not in env:
-                    try:
-                        env[symbol], tolerances[symbol] = self.find(symbol, quantity.at, sequence, values)
-                    except KeyError:
-                        return None  # it uses something that this step does not have yet
-            with np.errstate(all="ignore"):
-                try:
-                    value = np.asarray(evaluate(formula, env), dtype=np.float64)
-                except ValueError:
-                    if rewrite is None:
-                        raise
-                    return None  # a replaced formula may use symbols of a different size
-                found.append((value, spread(formula, env, tolerances, value) if slack else np.zeros(value.shape)))
-        return found
-
-    def _inputs(self, quantity: Quantity) -> Iterator[Quantity]:
-        """Go through the quantities that an equation uses."""
-        for symbol in symbols(quantity.equations[0].right):
-            maker = self.maker(symbol, quantity.at)
-            if maker is not None:
-                yield maker
-
-    def together(self, quantity: Quantity, computed: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
-        """Return a quantity of all sequences as one array: summed, stacked, or the only one."""
-        values, slacks = ([one[n] for one in computed] for n in (0, 1))
-        if quantity.summed or quantity.total:
-            return np.asarray(sum(values)), np.asarray(sum(slacks))
-        if self.batch == 1:
-            return values[0], slacks[0]
-        return np.stack(values), np.stack(slacks)
-
-    def keep(self, kept: Values, quantity: Quantity, value: Array, tolerance: Array) -> None:
-        """Assume a quantity's value for each sequence; as a whole where it is a sum over them."""
-        if quantity.summed or quantity.total:
-            places: list[tuple[int | None, Array, Array]] = [(None, value, tolerance)]
-        elif self.batch == 1:
-            places = [(0, value, tolerance)]
-        else:
-            places = [(sequence, value[sequence], tolerance[sequence]) for sequence in range(self.batch)]
-        for sequence, one, margin in places:
-            kept.value[quantity.symbol, quantity.at, sequence] = one
-            kept.tolerance[quantity.symbol, quantity.at, sequence] = margin
+        if self.batch > 1 and not quantity.summed and not quantity.total:
+            found.append(f"sequence {place[0]}")
+            place = place[1:]
+        for over, k in zip((quantity.over, quantity.across), place, strict=False):
+            found.append(self.names[over][k])
+        return ", ".join(found)
 
 
 def rounding(value: Array) -> Array:
@@ -265,44 +333,6 @@ def rounding(value: Array) -> Array:
 
 def _of_sequence(given: npt.ArrayLike | None, sequence: int) -> npt.ArrayLike | None:
     return given if given is None or np.ndim(given) < 2 else np.asarray(given)[sequence]
-
-
-_BY_ENTRY = (Symbol, Number, Sum, Negative, Product, Quotient, Power, Holds, Slope)
-
-
-def spread(formula: Formula, env: Mapping[Symbol, Any], tolerances: Mapping[Symbol, Any], value: Array) -> Array:
-    """Return how far off a formula's value may be, to first order, when its symbols may be off by their tolerances."""
-    held: dict[Symbol, Any] = {}
-
-    def hold(node: Formula) -> Formula | None:
-        """Fix on which side of a kink each number is: rounding is assumed not to change it."""
-        if not isinstance(node, Holds):
-            return None
-        symbol = Symbol("held", str(len(held)))
-        held[symbol] = evaluate(node, env)
-        return symbol
-
-    total = np.zeros_like(value)
-    if not any(map(np.any, tolerances.values())):
-        return total
-    if any(isinstance(node, Holds) for node in nodes(formula)):
-        formula = rebuild(formula, hold)
-        env = {**env, **held}
-    by_entry = all(
-        isinstance(node, _BY_ENTRY) or (isinstance(node, Call) and node.name != "mean") for node in nodes(formula)
-    )
-    for symbol, tolerance in tolerances.items():
-        tolerance = np.broadcast_to(tolerance, np.shape(env[symbol]))
-        if not np.any(tolerance):
-            continue
-        if by_entry:
-            total += np.abs(evaluate(formula, {**env, symbol: env[symbol] + tolerance}) - value)
-            continue
-        for place in np.argwhere(tolerance):
-            moved = np.array(env[symbol], dtype=np.float64)
-            moved[tuple(place)] += tolerance[tuple(place)]
-            total += np.abs(evaluate(formula, {**env, symbol: moved}) - value)
-    return total
 
 
 def sequences_of(thing: Step | Sequence[Step] | Sequence[Sequence[Step]] | Trace) -> list[list[Step]]:

@@ -168,7 +168,7 @@ def sheet_markdown(student: str, made: Problem, chain: Chain, plan: Plan) -> str
             lines += [f"`{name}`", "", *_table(array, _given_names(chain, name), axes), ""]
     lines += ["## What is asked", ""]
     for one in asked(chain, plan.backward):
-        names = [chain.names[over] for over in (one.equations[0].over, one.equations[0].across)]
+        names = [chain.names[over] for over in (one.over, one.across)]
         own = names if one.summed and one.key.ndim > 1 else names[:1]
         lines += [f"`{one.name}`", "", *_table(np.full(one.key.shape, ""), own, [("sequence", plan.batch)]), ""]
     return "\n".join(lines)

@@ -1,129 +1,183 @@
-"""Marked sheets as text: what is wrong first, whether the rest follows, and the verdict on every quantity."""
+"""A marked sheet as text, Markdown, a web page, a part of one, and JSON, which docs/marking-json.md describes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
+from html import escape
+from json import dumps
+from pathlib import PurePath
+from typing import Any
+
+from rich.cells import cell_len
 
 from gatewise.grading.marking import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Marking, Verdict
-from gatewise.walkthrough.numbers import number
+from gatewise.grading.told import Equation, Row, Sentence, rows, sentences, unread
+from gatewise.render import markdown as md
+from gatewise.render.html import document, style
+from gatewise.render.text import WIDTH, clean, left_of, short
+from gatewise.showing import counted
 
-WIDTH = 80
+FORMAT, VERSION = "gatewise marking", 1  # one version only ever gets keys added
+SYMBOLS = {RIGHT: "✓", CLOSE: "≈", FOLLOWS: "↳", WRONG: "✗", COARSE: "?", BLANK: "–"}  # beside the words
+MOST_FAULTS = 20  # lines that could not be read, one by one
+MOST_TITLE = 80  # columns
+STYLE = "marking.css", "gatewise.grading"
 
 
 def text(marking: Marking) -> str:
-    """Return a marked sheet as plain text."""
-    return "\n".join([*summary(marking), "", *table(marking)])
+    """Return a marked sheet as plain text of at most 80 columns."""
+    lines = [line for sentence in sentences(marking) for line in _filled("", "".join(sentence))]
+    lines += [line for fault in _faults(marking) for line in _filled("   ", fault, 5)]
+    told = list(rows(marking))
+    width = max((cell_len(row.name) for row in told), default=0)
+    lines += [""] * bool(told)
+    for row in told:
+        numbers = f"{row.written} for {row.right}" if row.written else ""
+        where = ": ".join(filter(None, (row.entry, numbers)))
+        notes = f"({'; '.join(row.notes)})" if row.notes else ""
+        said = f"{row.status}  {' '.join(filter(None, (where, notes)))}".rstrip()
+        lines += _filled(f"   {left_of(row.name, width)}  ", said, width + 5)
+    return "\n".join(lines)
 
 
-def summary(marking: Marking) -> Iterator[str]:
-    """Say what a person needs to know first."""
+def markdown(marking: Marking) -> str:
+    """Return a marked sheet as Markdown."""
+    parts = [md.prose("".join(sentence)) for sentence in sentences(marking)]
+    parts.append("\n".join(f"- {md.prose(fault)}" for fault in _faults(marking)))
+    table = ["| verdict | line | written | right | |", "| --- | --- | ---: | ---: | --- |"]
+    for row in rows(marking):
+        cells = (f"{SYMBOLS[row.status]} {row.status}", _line(row), row.written, row.right, "; ".join(_remarks(row)))
+        table.append(f"| {' | '.join(map(md.escape, cells))} |")
+    parts.append("\n".join(table) if marking.verdicts else "")
+    return "\n\n".join(filter(None, parts))
+
+
+def html(marking: Marking, *, title: str | None = None) -> str:
+    """Return a marked sheet as a web page, complete in itself; its title says by default where the answers are from."""
+    title = f"Line by line: {short(PurePath(marking.source).name, MOST_TITLE)}" if title is None else title
+    body = f'<main class="gatewise-marking">\n<h1>{_inert(title)}</h1>\n{_body(marking)}\n</main>'
+    return document(title, style(*STYLE) + style("page.css"), body)
+
+
+def fragment(marking: Marking) -> str:
+    """Return a marked sheet as a part of another page, without a heading."""
+    return f'<div class="gatewise-marking">\n<style>{style(*STYLE)}</style>\n{_body(marking)}\n</div>'
+
+
+def json(marking: Marking) -> str:
+    """Return a marked sheet as JSON."""
     first = marking.first
-    if first is None:
-        yield from _fill(_all_right(marking))
-        return
-    if first.written is None or first.right is None:
-        yield from _fill(f"The first wrong quantity is {first.name}: {first.entry}.")
-    else:
-        written, right = told(first.written, first.right)
-        where = f" (at {first.entry})" if first.entry else ""
-        yield from _fill(
-            f"The first wrong quantity is {first.name}{where}: {written} was written where {right} is right."
-        )
-    yield from _fill(why(first))
-    after = marking.verdicts[marking.verdicts.index(first) + 1 :]
-    yield from _fill(_rest([one for one in after if one.status != BLANK]))
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "source": clean(marking.source),
+        "correct": marking.correct,
+        "marks": marking.marks,
+        "of": len(marking.verdicts) + len(marking.faults),
+        "summary": ["".join(sentence) for sentence in sentences(marking)],
+        "first_wrong": None if first is None else marking.verdicts.index(first),
+        "verdicts": [_verdict(one) for one in marking.verdicts],
+        "faults": [
+            {"place": clean(one.place), "name": clean(one.name), "says": clean(one.says)} for one in marking.faults
+        ],
+    }
+    return dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
-def why(verdict: Verdict) -> str:
-    """Say what may have caused a wrong quantity."""
-    if verdict.causes:
-        return f"Its likely cause: {' or '.join(map(str, verdict.causes))}. Making that mistake gives what was written."
-    if verdict.digits is not None:
-        return "With so few digits no cause can be proven."
-    return "No known mistake gives what was written."
+def _verdict(one: Verdict) -> dict[str, Any]:
+    return {
+        "name": clean(one.name),
+        "status": one.status,
+        "equation": clean(one.equation),
+        "entry": clean(one.entry),
+        "written": _number(one.written),
+        "right": _number(one.right),
+        "expected": _number(one.expected),
+        "causes": [{"kind": clean(cause.kind), "says": clean(cause.says), "tier": cause.tier} for cause in one.causes],
+        "more": one.more,
+        "digits": one.digits,
+        "remark": clean(one.remark),
+    }
 
 
-def told(written: float, right: float) -> tuple[str, str]:
-    """Return what was written, and what is right with two more digits, or as many as it takes to tell them apart."""
-    decimals = len(repr(written).partition(".")[2])
-    for digits in (*range(min(decimals, 6) + 2, 9), 12, 16):
-        first, second = number(written, max(digits, decimals)), number(right, digits)
-        if first != second:
-            break
-    return first, second
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
-def _all_right(marking: Marking) -> str:
-    right, close, coarse, blank = (marking.count(status) for status in (RIGHT, CLOSE, COARSE, BLANK))
-    if not right + close + coarse:
-        return "Nothing is written yet."
-    counted = "Both" if right == 2 else f"All {right}"
-    told = f"{counted} written quantities are right." if right > 1 else "What is written is right."
-    if close or coarse:
-        told = (
-            f"Nothing is wrong: {_counted(right, 'quantity is', 'quantities are')} right."
-            if right
-            else "Nothing is wrong."
-        )
-    if close:
-        told += f" {_counted(close, 'is', 'are')} off in the last digit, which rounding in between explains."
-    if coarse:
-        told += f" {_counted(coarse, 'is', 'are')} written with too few digits to judge."
-    if blank:
-        told += f" {_counted(blank, 'is', 'are')} still blank."
-    return told
+# What the formats have in common.
 
 
-def _rest(after: Sequence[Verdict]) -> str:
-    """Say whether what is written after the first wrong quantity is right, follows, or is wrong."""
-    wrong = [one.name for one in after if one.status == WRONG]
-    follows = sum(one.status == FOLLOWS for one in after)
-    right = sum(one.status in (RIGHT, CLOSE) for one in after)
-    if not after:
-        return "No later quantity is written."
-    if follows == len(after):
-        return "The rest follows correctly from it."
-    parts = []
-    if follows:
-        parts.append(f"{_counted(follows, 'follows', 'follow')} correctly from it")
-    if right:
-        parts.append(f"{_counted(right, 'is', 'are')} right")
-    if wrong:
-        shown = ", ".join(wrong if len(wrong) <= 6 else [*wrong[:5], "…", wrong[-1]])
-        parts.append(f"{shown} {'is' if len(wrong) == 1 else 'are'} also wrong")
-    if not parts:
-        return "The later quantities are written with too few digits to judge."
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"Of the later quantities, {listed}."
+def _line(row: Row) -> str:
+    """Return a line's equation, with the name of its step where that is not in it."""
+    return row.equation if row.equation.startswith(f"{row.name} = ") else f"{row.name}: {row.equation}"
 
 
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
+def _remarks(row: Row) -> list[str]:
+    """Return what is said of a line beside its numbers."""
+    where = f"at {row.entry}" if row.written and row.entry else row.entry
+    return [*filter(None, [where]), *row.notes]
 
 
-def table(marking: Marking) -> Iterator[str]:
-    """Give the verdict on every quantity, one per line."""
-    width = max((len(one.name) for one in marking.verdicts), default=0)
-    for one in marking.verdicts:
-        line = f"{one.name:<{width}}  {one.status}"
-        if one.status == WRONG:
-            if one.written is not None and one.right is not None:
-                line += f"  {one.entry}: " if one.entry else "  "
-                line += " for ".join(told(one.written, one.right))
-                if one.expected is not None:
-                    line += f"; from the numbers before it, {told(one.written, one.expected)[1]}"
-            if one.causes:
-                line += f" ({' or '.join(map(str, one.causes))})"
-        yield from _fill(line, 3, 3 + width + 2)
+def _faults(marking: Marking) -> Iterator[str]:
+    yield from map(unread, marking.faults[:MOST_FAULTS])
+    if (more := len(marking.faults) - MOST_FAULTS) > 0:
+        yield f"and {counted(more, 'more line')}"
 
 
-def _fill(text: str, indent: int = 0, hanging: int = 0) -> Iterator[str]:
-    """Break text into lines of at most `WIDTH` columns; runs of spaces that align columns stay."""
-    line = " " * indent + text
-    while len(line) > WIDTH:
-        cut = line.rfind(" ", hanging + 1, WIDTH + 1)
-        if cut <= hanging:
-            break
-        yield line[:cut].rstrip()
-        line = " " * hanging + line[cut:].lstrip()
+def _filled(head: str, words: str, hanging: int = 0) -> Iterator[str]:
+    """Break words into lines of at most 80 columns; two spaces in a row align columns, and stay."""
+    line = head
+    for place, word in enumerate(words.split(" ")):
+        if place and cell_len(line) + 1 + cell_len(word) > WIDTH:
+            yield line.rstrip()
+            line = " " * hanging + word
+        else:
+            line += f" {word}" if place else word
     yield line.rstrip()
+
+
+# The web page.
+
+
+def _body(marking: Marking) -> str:
+    first, *others = sentences(marking)
+    parts = [f'<p class="says">{_sentence(first)}</p>', *(f"<p>{_sentence(one)}</p>" for one in others)]
+    if marking.faults:
+        parts.append(f"<ul>{''.join(f'<li>{_inert(fault)}</li>' for fault in _faults(marking))}</ul>")
+    if marking.verdicts:
+        parts.append(_table(marking))
+    return "\n".join(parts)
+
+
+def _table(marking: Marking) -> str:
+    counts = ", ".join(f"{status} {count:,}" for status in SYMBOLS if (count := marking.count(status)))
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("verdict", "line", "written", "right"))
+    body = "\n".join(map(_row, rows(marking)))
+    return f"""<table>
+<caption>{counted(len(marking.verdicts), "line")}: {counts}</caption>
+<thead><tr>{heads}</tr></thead>
+<tbody>
+{body}
+</tbody>
+</table>"""
+
+
+def _row(row: Row) -> str:
+    """Return a row of the table; where it has no numbers, its line takes their place."""
+    notes = "".join(f"<small>{_inert(one)}</small>" for one in _remarks(row))
+    numbers = f"<td>{_inert(row.written)}</td><td>{_inert(row.right)}</td>" if row.written else ""
+    wide = "" if numbers else ' colspan="3"'
+    return (
+        f'<tr class="{row.status.replace(" ", "-")}">'
+        f'<td><span aria-hidden="true">{SYMBOLS[row.status]}</span> {row.status}</td>'
+        f'<th scope="row"{wide}><code>{_inert(_line(row))}</code>{notes}</th>{numbers}</tr>'
+    )
+
+
+def _sentence(sentence: Sentence) -> str:
+    return "".join(f"<code>{escape(part)}</code>" if isinstance(part, Equation) else escape(part) for part in sentence)
+
+
+def _inert(given: str) -> str:
+    return escape(clean(given))

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, one_of
 from gatewise.grading.answers import Answer as Answer
 from gatewise.grading.answers import Fault as Fault
@@ -27,8 +25,6 @@ from gatewise.storage import npz_names, read_npz, read_text, readable
 EMPTY = (".json", ".csv", ".npz")  # of an empty sheet to fill in
 SUFFIXES = (*EMPTY, ".tsv", ".txt")
 LARGEST = 16 << 20  # bytes of a sheet; nobody fills in a larger one
-SINGLE = 16 * float(np.finfo(np.float32).eps)  # how far off, relatively, single precision may be
-SMALL = 1e-2  # below this, the error of a sum in single precision is that of its terms
 MOST_DIGITS = 15  # decimal digits that a double holds
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
 
@@ -57,10 +53,10 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
 def _of_text(source: Path, part: str) -> Sheet:
     text = read_text(source)
     if source.suffix.lower() == ".json":
-        return _settled(_json(source, text, part))
+        return _json(source, text, part)
     filled = Filled()
     filled.written(source, text)
-    return _settled(filled.sheet(source))
+    return filled.sheet(source)
 
 
 def of_mapping(given: Mapping[str, npt.ArrayLike], digits: int | None = None) -> Sheet:
@@ -104,35 +100,7 @@ def _of_arrays(arrays: Mapping[str, npt.NDArray[Any]], source: str, digits: int 
         if np.isinf(values).any():
             raise FileError(f"{source}: {quoted(name)} holds a number that is too large")
         answers[name] = Answer(values, np.full(array.shape, 0.5 * 10.0**-decimals), name)
-    single = bool(arrays) and all(array.dtype.itemsize < 8 for array in arrays.values())
-    return _in_single(Sheet(answers, source)) if single else _settled(Sheet(answers, source))
-
-
-def _settled(sheet: Sheet) -> Sheet:
-    """Return a sheet with the tolerance of single precision if all its numbers are written as float32 numbers are."""
-    values = np.concatenate([answer.values.reshape(-1) for answer in sheet.answers.values()] or [np.zeros(0)])
-    tolerances = np.concatenate([answer.tolerance.reshape(-1) for answer in sheet.answers.values()] or [np.zeros(0)])
-    written = np.isfinite(values) & (values != 0)
-    values, tolerances = values[written], tolerances[written]
-    if len(values) < 2 or np.median(tolerances) > 1e-8 or np.abs(values).max() > 1e30:
-        return sheet
-    rounded = values.astype(np.float32)
-    shortest = np.array([float(str(value)) for value in rounded])
-    return _in_single(sheet) if ((values == rounded) | (values == shortest)).all() else sheet
-
-
-def _in_single(sheet: Sheet) -> Sheet:
-    answers = {
-        name: replace(answer, tolerance=np.maximum(answer.tolerance, single(answer.values)))
-        for name, answer in sheet.answers.items()
-    }
-    return replace(sheet, answers=answers, single=True)
-
-
-def single(values: Array) -> Array:
-    """Return how far off numbers computed in single precision may be."""
-    found: Array = SINGLE * np.maximum(np.nan_to_num(np.abs(values)), SMALL)
-    return found
+    return Sheet(answers, source)
 
 
 def _decimals(text: str) -> int:

@@ -53,6 +53,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": np.abs,
     "sqrt": np.sqrt,
     "clip": np.clip,
+    "by column": lambda matrix: matrix.reshape(matrix.shape[::-1]).T,  # written row by row, read column by column
+    "by row": lambda matrix: matrix.T.reshape(matrix.shape),  # and the other way round
 }
 OVER_A_VECTOR: dict[str, Callable[..., Any]] = {"mean": np.mean, "sum": np.sum, "greatest": np.max}
 RELATIONS: dict[str, Callable[..., Any]] = {">": np.greater, "<": np.less, "≤": np.less_equal}
@@ -123,12 +125,16 @@ class _Evaluator:
             case Part(vector, start, stop):
                 return self.value(vector)[..., start:stop]
             case Stack(parts):
-                return np.concatenate([self.value(part) for part in parts], axis=-1)
+                return self.stacked([self.value(part) for part in parts])
         raise TypeError(f"not a formula: {formula!r}")
 
     def together(self, formulas: Sequence[Formula]) -> list[Any]:
         """Return what formulas are that meet entry by entry."""
         return [self.value(formula) for formula in formulas]
+
+    def stacked(self, values: Sequence[Any]) -> Any:
+        """Return vectors one behind the other."""
+        return np.concatenate(values, axis=-1)
 
     def product(self, left: Formula, right: Formula) -> Any:
         """Return the product of a matrix and a vector, or of a vector and a matrix."""
@@ -146,6 +152,11 @@ class _Broadcasting(_Evaluator):
         """Return what formulas are, one to broadcast against another: fewer own axes are filled up."""
         ranks = [self.rank(formula) for formula in formulas]
         return [_filled(self.value(one), max(ranks) - own) for one, own in zip(formulas, ranks, strict=True)]
+
+    def stacked(self, values: Sequence[Any]) -> Any:
+        """Return vectors one behind the other, with the leading axes that any of them has."""
+        leading = np.broadcast_shapes(*(value.shape[:-1] for value in values))
+        return np.concatenate([np.broadcast_to(one, (*leading, one.shape[-1])) for one in values], axis=-1)
 
     def product(self, left: Formula, right: Formula) -> Any:
         """Return the product of a matrix and vectors."""
@@ -165,6 +176,11 @@ class _Broadcasting(_Evaluator):
             case Call(name) if name in OVER_A_VECTOR:
                 return 0
         return max(self.rank(value) for value in parts(formula))
+
+
+def rank(formula: Formula, ranks: Ranks) -> int:
+    """Return how many axes of a formula's value are its own, given those of its symbols."""
+    return _Broadcasting({}, ranks).rank(formula)
 
 
 def _filled(value: Any, missing: int) -> Any:

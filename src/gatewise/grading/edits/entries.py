@@ -1,0 +1,136 @@
+"""Slips in one entry: one product that is left out or has the wrong sign, and how a number was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from gatewise.arrays import Array, Mask
+from gatewise.grading.edits.edit import ONE_ENTRY, Edit
+from gatewise.render import text
+from gatewise.symbolic.formula import TWO, Formula, MatMul, Negative, Row, Sum, Symbol, Transpose, add, times
+from gatewise.symbolic.program import Assignment
+
+MOST_POWER = 3  # of ten, by which a number is off where its point is misplaced
+MOST_DIGITS = 12  # of a number, of which two may be exchanged
+
+
+def of_products(one: Assignment, unit: int, size: int, products: tuple[str, ...], entry: str) -> Iterator[Edit]:
+    """Leave out each product in the sum of one unit, or turn its sign.
+
+    Parameters
+    ----------
+    one : Assignment
+    unit : int
+        Which entry of its value.
+    size : int
+        How many entries that has.
+    products : tuple of str
+        What the products with a matrix are called, in the order in which they are summed.
+    entry : str
+        What the entry is called.
+    """
+    if not isinstance(one.right, Sum) or len(one.axes) != 1:
+        return
+    here, count = _mask(unit, size), 0
+    for term in one.right.terms:
+        for product, inner in _products(term, products[count:]):
+            named = f"the product with {inner}" if inner else f"the term {text.formula(product)}"
+            count += bool(inner)
+            taken = times(here, product)
+            kinds = (
+                ("one product missing", f"{named} is missing from {{}} at {entry}", taken),
+                ("one wrong sign", f"{named} has the wrong sign in {{}} at {entry}", times(TWO, taken)),
+            )
+            for kind, told, off in kinds:
+                yield Edit(kind, told, one.left, (), add(one.right, Negative(off)), ONE_ENTRY)
+
+
+def _products(term: Formula, names: tuple[str, ...]) -> Iterator[tuple[Formula, str]]:
+    """Go through the products of a term: those of a matrix one by one, with their names; the term itself otherwise."""
+    match term:
+        case MatMul(Symbol() | Transpose() as matrix, vector) if names:
+            count = _columns(matrix, names)
+            for n, name in enumerate(names[:count]):
+                yield MatMul(matrix, times(_mask(n, count), vector)), name
+        case _:
+            yield term, ""
+
+
+def _columns(matrix: Formula, names: tuple[str, ...]) -> int:
+    """Return how many of the names are those of one matrix: backward, of the gate named before the colon."""
+    if not isinstance(matrix, Transpose):
+        return len(names)
+    gate = names[0].partition(":")[0]
+    return sum(name.partition(":")[0] == gate for name in names)
+
+
+def _mask(place: int, size: int) -> Row:
+    return Row(tuple(1.0 if n == place else 0.0 for n in range(size)))
+
+
+# How a number was written.
+
+
+def of_writing(expected: Array, wrong: Mask, tolerance: Array) -> Iterator[tuple[str, str, Array]]:
+    """Go through what may have happened as right numbers were written down: the class, the words, and what they become.
+
+    Parameters
+    ----------
+    expected : array
+        The right numbers.
+    wrong : boolean array
+        Where something else is written.
+    tolerance : array
+        Half of the last digit of each.
+    """
+    several = wrong.sum() > 1
+    entries = "numbers" if several else "number"
+    yield "sign lost", f"the sign of the {entries} is lost", np.where(wrong, -expected, expected)
+    for power in (one for k in range(1, MOST_POWER + 1) for one in (k, -k)):
+        told = f"the point of the {entries} is {abs(power)} place{'s' if abs(power) > 1 else ''} off"
+        yield "power of ten", told, np.where(wrong, expected * 10.0**power, expected)
+    if several:
+        yield from _exchanged(expected, wrong)
+        return
+    place = tuple(int(n) for n in np.argwhere(wrong)[0])
+    for n in range(expected.shape[-1] if expected.ndim else 0):
+        if n != place[-1]:
+            other = (*place[:-1], n)
+            yield "another unit", f"the number of entry {n} is written", _put(expected, place, expected[other])
+    for value in _digits_exchanged(float(expected[place]), float(tolerance[place])):
+        yield "digits exchanged", "two digits are exchanged", _put(expected, place, value)
+
+
+def _put(values: Array, place: tuple[int, ...], value: float) -> Array:
+    found = values.copy()
+    found[place] = value
+    return found
+
+
+def _exchanged(expected: Array, wrong: Mask) -> Iterator[tuple[str, str, Array]]:
+    """Two entries in each other's place."""
+    places = [tuple(int(n) for n in place) for place in np.argwhere(wrong)]
+    if len(places) == 2:
+        first, second = places
+        found = expected.copy()
+        found[first], found[second] = expected[second], expected[first]
+        yield "another unit", "two numbers are in each other's place", found
+
+
+def _digits_exchanged(value: float, tolerance: float) -> Iterator[float]:
+    decimals = max(0, round(-np.log10(2 * tolerance))) if tolerance > 0 else 0
+    text = f"{abs(value):.{decimals}f}"
+    digits = [n for n, one in enumerate(text) if one.isdigit()]
+    if len(digits) > MOST_DIGITS:
+        return
+    seen = {float(text)}
+    for first, second in combinations(digits, 2):
+        spelled = list(text)
+        spelled[first], spelled[second] = spelled[second], spelled[first]
+        other = float("".join(spelled))
+        if other not in seen:
+            seen.add(other)
+            yield float(np.copysign(other, value))

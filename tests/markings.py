@@ -1,0 +1,80 @@
+"""Marked sheets made by hand, so that what is said of them does not depend on what a search for causes finds."""
+
+from __future__ import annotations
+
+from gatewise.grading.causes import Cause
+from gatewise.grading.marking import Marking, Verdict
+from gatewise.grading.sheet import Fault
+
+EQUATIONS = {
+    "a_f": "a_f = W_f · z + b_f",
+    "f": "f = σ(a_f)",
+    "i": "i = σ(a_i)",
+    "g": "g = tanh(a_g)",
+    "c": "c = f * c_prev + i * g",
+    "o": "o = σ(a_o)",
+    "h": "h = o * tanh(c)",
+    "dW_f": "dW_f = da_f · zᵀ",
+}
+CUT = "its digits are cut off, not rounded"
+SWAPPED = Cause("another symbol", "c uses the hidden state h_prev instead of c_prev")
+NO_BIAS = Cause("missing bias", "the bias is missing from a_f", "structural")
+DIGITS = Cause("digits exchanged", "two digits are exchanged in unit 0", "one entry")
+NO_LINE = Fault("line 1", "", "'hello' is not a line of numbers")
+
+
+def line(name, status="right", entry="", written=None, right=None, expected=None, **more):
+    return Verdict(
+        name, EQUATIONS[name.partition("[")[0]], status, entry, written=written, right=right, expected=expected, **more
+    )
+
+
+def marking(*verdicts, faults=(), source="answers.csv"):
+    return Marking(tuple(one if isinstance(one, Verdict) else line(one) for one in verdicts), source, tuple(faults))
+
+
+MARKINGS = {
+    "nothing": marking(),
+    "blank": marking(line("f", "blank"), line("h", "blank")),
+    "unreadable": marking(line("f", "blank"), line("h", "blank"), faults=[NO_LINE]),
+    "nothing readable": marking(faults=[NO_LINE]),
+    "one right": marking("f"),
+    "two right": marking("f", "h"),
+    "right so far": marking("f", "i", "g", line("c", "blank"), line("h", "blank")),
+    "right but for a fault": marking("f", "i", "g", faults=[Fault("line 4", "o", "'0.5o' is not a number")]),
+    "rounded": marking("f", line("i", remark=CUT), line("g", remark=CUT), line("c", "close"), line("h", "too coarse")),
+    "one mistake": marking(
+        *("f", "i", "g", line("c", "wrong", "unit 1", 0.1408, 0.1308123, causes=(SWAPPED,))),
+        *(line("o"), line("h", "follows")),
+    ),
+    "the rest follows": marking(
+        line("a_f", "wrong", "unit 0", 0.5, 0.25, causes=(NO_BIAS,)), line("f", "follows"), line("c", "follows")
+    ),
+    "a slip": marking("a_f", line("f", "wrong", "unit 0", 0.4394, 0.49336, causes=(DIGITS,), more=1), "i"),
+    "several causes": marking(
+        "f", "i", line("g", "wrong", "unit 0", 0.2, 0.1, causes=(SWAPPED, NO_BIAS, DIGITS), more=4)
+    ),
+    "two mistakes": marking(
+        *("f[0]", line("c[0]", "wrong", "unit 0", 0.2, 0.1, causes=(SWAPPED, NO_BIAS)), line("h[0]", "follows")),
+        *("f[1]", line("c[1]", "wrong", "unit 1", -0.3, 0.1, 0.12, digits=6), line("h[1]", "follows")),
+        line("dW_f", "wrong", "its shape is (5, 2), not (2, 5)"),
+        faults=[Fault("line 3", "o[0]", "'0.5o' is not a number"), Fault("", "q", "there is no quantity 'q'")],
+    ),
+}
+HOSTILE = "</td></p><script>alert(1)</script>|`*_[a](http://b) $x$\x00\x1b[31m\u202egnp\ud800\n# "
+
+
+def hostile():
+    """Return a marking with markup, control characters and overrides of direction wherever there is text."""
+    causes = tuple(Cause(HOSTILE, HOSTILE, tier) for tier in ("likely", "structural", "one entry"))
+    verdicts = [
+        Verdict(HOSTILE, HOSTILE, "wrong", HOSTILE, 0.5, float("nan"), float("inf"), causes, 2, None, HOSTILE)
+        for _ in range(3)
+    ]
+    return Marking(tuple(verdicts), HOSTILE, tuple(Fault(HOSTILE, HOSTILE, HOSTILE) for _ in range(3)))
+
+
+def long(lines=2000):
+    """Return a marking of many lines, all of them wrong, and of as many that cannot be read."""
+    verdicts = [line(f"c[{k}]", "wrong", "unit 1", 0.5, 0.25, 0.125, causes=(SWAPPED,)) for k in range(lines)]
+    return marking(*verdicts, faults=[Fault(f"line {k}", "", "there is no number") for k in range(lines)])

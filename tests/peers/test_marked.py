@@ -1,0 +1,72 @@
+"""Marked sheets as others read them: their JSON against its published schema, their page in a browser."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from markings import MARKINGS, hostile, long
+from peers import browser
+
+from gatewise.grading import report
+
+jsonschema = pytest.importorskip("jsonschema")
+pytestmark = pytest.mark.peers
+in_browser = pytest.mark.skipif(browser.found() is None, reason=f"none of {', '.join(browser.NAMES)} is here")
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "marking.schema.json").read_text(encoding="utf-8"))
+EVERY = {**MARKINGS, "hostile": hostile(), "long": long(40)}
+
+
+def test_every_marking_is_as_the_schema_says():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    for one in EVERY.values():
+        validator.validate(json.loads(report.json(one)))
+
+
+@pytest.mark.parametrize("place", ["version", "status", "tier", "first_wrong", "correct", "written"])
+def test_the_schema_refuses_what_is_not_a_marking(place):
+    document = json.loads(report.json(MARKINGS["several causes"]))
+    verdict = document["verdicts"][-1]
+    match place:
+        case "version":
+            document["version"] = 2
+        case "status":
+            verdict["status"] = "wrongish"
+        case "tier":
+            verdict["causes"][0]["tier"] = "odd"
+        case "first_wrong":
+            del document["first_wrong"]
+        case "correct":
+            document["correct"] = True
+        case "written":
+            verdict["written"] = "nan"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def tab():
+    with browser.page() as page:
+        yield page
+
+
+@in_browser
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_the_page_fits(tab, tmp_path, scheme, width):
+    axe = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    for name, one in EVERY.items():
+        path = tmp_path / f"{name}.html"
+        path.write_text(report.html(one), encoding="utf-8")
+        tab.look(width=width, scheme=scheme)
+        tab.open(path.as_uri())
+        tab.evaluate(axe)
+        found = tab.evaluate("axe.run().then(found => found.violations.map(one => [one.id, one.nodes[0].html]))")
+        assert found == [], name
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, name
+        asked = [event["params"]["request"]["url"] for event in tab.reported("Network.requestWillBeSent")]
+        assert asked == [path.as_uri()], name

@@ -1,0 +1,36 @@
+"""What `check` promises of slips, measured apart from its own enumeration: nothing but time is heavy here."""
+
+from __future__ import annotations
+
+import pytest
+from slips.by_hand import KINDS
+from slips.groups import GROUPS
+from slips.timing import timed
+from test_slips import hold_odd_sheets, hold_right_sheets, hold_slips, hold_the_right_work
+
+pytestmark = pytest.mark.peers
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_whoever_makes_no_slip_has_every_number_right(kind, steps):
+    hold_the_right_work(kind, steps, 3 - steps)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_slips_of_every_kind_are_named_nine_times_in_ten(group):
+    hold_slips(GROUPS[group], 3)
+
+
+def test_of_five_hundred_sheets_with_no_single_slip_one_in_a_hundred_gets_a_cause():
+    hold_odd_sheets(1, 500)
+
+
+def test_none_of_two_thousand_right_sheets_is_accused(tmp_path):
+    hold_right_sheets(1, 2000, tmp_path)
+
+
+@pytest.mark.parametrize(("steps", "backward", "limit"), [(1, False, 1.0), (5, True, 5.0)])
+def test_a_sheet_takes_as_long_as_a_person_waits(steps, backward, limit):
+    slow = {says: seconds for says, seconds in timed(steps, backward, kinds=("plain",)) if seconds > limit}
+    assert slow == {}

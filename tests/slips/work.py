@@ -1,0 +1,113 @@
+"""A slip, and the work of somebody who makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from slips.by_hand import Cell, Line, Numbers, Page
+
+Into = tuple[np.ndarray, np.ndarray, np.ndarray]  # the x, h_prev and c_prev of a step
+Carry = Callable[[Cell, int, Sequence[Page]], Into]
+Back = Callable[[Cell, int, Sequence[Page]], tuple[np.ndarray, np.ndarray]]  # the dh and dc_next of a step
+Spoil = Callable[[np.ndarray, int], np.ndarray]  # what becomes of a value that is written with so many decimals
+Total = Callable[[Sequence[np.ndarray]], np.ndarray]  # what is made of the gradients of all steps, in time's order
+
+
+@dataclass(frozen=True, eq=False)
+class Slip:
+    """One slip.
+
+    Attributes
+    ----------
+    kind : str
+        As a list of slips has it.
+    says : str
+        Where it is made, and what is written there instead.
+    lines : mapping of str to Line
+        Lines in place of the right ones.
+    at : tuple of int or None
+        The steps at which they are; None for all.
+    carry, back : callable or None
+        What a step is given by the one before it, and backward by the one after it.
+    totals : mapping of str to Total
+        What is made of a gradient instead of the sum over all steps.
+    spoil : mapping of str to Spoil
+        What becomes of single quantities as they are written, by their full names.
+    copied : bool
+        Whether those are slips in copying, so that the right value is carried on.
+    backward : bool
+        Whether it is made in the backward pass.
+    """
+
+    kind: str
+    says: str
+    lines: Mapping[str, Line] = field(default_factory=dict)
+    at: tuple[int, ...] | None = None
+    carry: Carry | None = None
+    back: Back | None = None
+    totals: Mapping[str, Total] = field(default_factory=dict)
+    spoil: Mapping[str, Spoil] = field(default_factory=dict)
+    copied: bool = False
+    backward: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.says}" + ("" if self.at is None else f", at step {', '.join(map(str, self.at))}")
+
+
+PARAMETERS = ("dW", "db", "dp", "dγ", "dR")  # how the names of their gradients begin
+NONE = Slip("none", "nothing")
+
+
+def carried(cell: Cell, t: int, pages: Sequence[Page]) -> Into:
+    """Return what a step is given: its x, and the states of the step before."""
+    return (cell.x[t], pages[t - 1]["h"], pages[t - 1]["c"]) if t else (cell.x[0], cell.h, cell.c)
+
+
+def carried_back(cell: Cell, t: int, pages: Sequence[Page]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a step is given backward, by the step after it."""
+    return (pages[t + 1]["dh_prev"], pages[t + 1]["dc_prev"]) if t < cell.steps - 1 else (cell.dh, cell.dc)
+
+
+def work(
+    cell: Cell, slip: Slip = NONE, digits: int = 15, on_the_way: bool = False, dtype: type = np.float64
+) -> Numbers:
+    """Return every quantity by name, as somebody finds it who makes a slip.
+
+    `digits` is the number of decimals that are written, and, where rounding happens on the way, carried on.
+    """
+    done: Numbers = {}
+    several = cell.steps > 1
+
+    def kept(name: str, value: np.ndarray) -> np.ndarray:
+        value = np.asarray(value, dtype=dtype)
+        done[name] = slip.spoil[name](value, digits) if name in slip.spoil else value
+        if not slip.copied:
+            value = done[name]
+        copied = name.startswith("z")  # from what is given, or from what was rounded before
+        return np.round(value, digits) if on_the_way and not copied else value
+
+    def go(t: int, page: Page, which: int) -> None:
+        lines = cell.lines[which]
+        made = slip.at is None or t in slip.at
+        for name, line in lines.items():
+            full = f"{name}[{t}]" if several else name
+            page.found[name] = kept(full, (slip.lines.get(name, line) if made else line)(page))
+
+    pages: list[Page] = []
+    for t in range(cell.steps):
+        pages.append(Page(cell, *(slip.carry or carried)(cell, t, pages)))
+        go(t, pages[t], 0)
+    for t in reversed(range(cell.steps)):
+        pages[t].dh, pages[t].dc_next = (slip.back or carried_back)(cell, t, pages)
+        go(t, pages[t], 1)
+    for name in cell.lines[1] if several else ():
+        if name[:2] in PARAMETERS:
+            kept(name, slip.totals.get(name, sum)([page[name] for page in pages]))
+    return _unbatched(cell, done)
+
+
+def _unbatched(cell: Cell, done: Numbers) -> Numbers:
+    single = cell.batch == 1
+    return {name: value[0] if single and name[:2] not in PARAMETERS else value for name, value in done.items()}
