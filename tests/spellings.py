@@ -206,7 +206,7 @@ def markdown(numbers: Numbers, digits: int) -> tuple[str, bytes]:
     found = ["| quantity |" + " |" * wide, "|---|" + "---:|" * wide]
     for name, value in numbers.items():
         found += [f"| {name} | " + " | ".join(fixed(one, digits) for one in row) + " |" for row in rows(value)]
-    return "md", "\n".join(found).encode()
+    return "txt", "\n".join(found).encode()
 
 
 SPELLINGS: dict[str, Write] = {

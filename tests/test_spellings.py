@@ -152,6 +152,13 @@ LAYOUTS = {
     "printed below its name": "f:\n[0.49 0.50]",
     "printed behind its name": "f [0.49 0.50]",
     "printed with NumPy's name": "f array([0.49, 0.50])",
+    "in a list, with a remark": "- f = 0.49, 0.50  # by hand",
+    "in a numbered list": "1. f: 0.49, 0.50\n2. c: 1, 2",
+    "behind its formula": "f = σ(W_f·[h, x] + b_f) = [0.49, 0.50]",
+    "a column below its name": "f:\n0.49\n0.50\nc: 1, 2",
+    "a row below its name": "c\n1 2 3\nf\n0.49 0.50",
+    "LaTeX": "$f_t = (0.49, 0.50)^T$",
+    "columns that are counted": ",0,1\nf,0.49,0.50",
     "blanks": "f 0.49 0.50",
     "several words and blanks": "Forget gate   0.49   0.50",
     "units as rows": "unit,f\n0,0.49\n1,0.50",
@@ -207,13 +214,15 @@ FAULTS = {
     "underscores": (f"f,0_4934,1\n{REST}", "line 1", "f", "'0_4934' is not a number"),
     "too large": (f"{REST}\nf,1e999,1", "line 2", "f", "'1e999' is too large"),
     "too long": (f"f,{'1' * 100_000},1\n{REST}", "line 1", "f", "too long for a number"),
-    "no name": (f"{REST}\n,1,2", "line 2", "", "'' is not the name of a quantity"),
+    "no name": (f"{REST}\n,0.1,2", "line 2", "", "'' is not the name of a quantity"),
     "again": (f"f,1,2\n{REST}\nf,1,3", "line 3", "f", "'f' is written again, with other numbers"),
     "again after a sign": (f"f = 1, 2\nf = 1, 3\n{REST}", "line 2", "f", "'f' is written again, with other numbers"),
     "commas of either kind": ("c;1;2\nf;1,234;5,678", "line 2", "f", "'1,234' may be 1.234 or 1234"),
     "points of either kind": ("c;0,1;2\nf;1.234;1", "line 2", "f", "'1.234' may be 1.234 or 1234"),
     "a lone comma": (f"{REST}\nf = 0,49", "line 2", "f", "'0,49' may be 0.49, or two numbers"),
     "commas of both kinds": (f"{REST}\nf = 0,49, 1", "line 2", "f", "which of the commas in '0,49, 1' mark decimals"),
+    "several names in a line": (f"f: unit 0 = 0.49, unit 1 = 0.50\n{REST}", "line 1", "f", "'unit' is not a number"),
+    "several signs in a line": (f"f = 0.49 i = 0.50\n{REST}", "line 1", "f", "'i' is not a number"),
     "a step or a value": (f"{REST}\nf_t=1,0.49,0.5", "line 2", "f_t", "t=… may be a step or a value"),
     "an open bracket": (f"f = [0.49, 0.50\n{REST}", "line 1", "f", "a bracket is not closed"),
     "a closed bracket": (f"f = [0.49], 0.50]\n{REST}", "line 1", "f", "what follows the brackets is not a number"),
@@ -259,6 +268,13 @@ def test_of_a_matrix_a_column_or_json_only_what_cannot_be_read_is_missing(tmp_pa
         found = sheet.read(saved(tmp_path, f"a.{ending}", text))
         assert len(found.faults) == (2 if ending == "json" else 1)
         np.testing.assert_array_equal(found.answers["f"].values, values)
+
+
+def test_of_what_is_read_again_a_blank_does_not_count_and_what_is_lost_is_not_blank(tmp_path):
+    text = "f (unit 0) = _\nf (unit 1) = 2\nf (unit 0) = 1\nf (unit 1) = 2.0\ng,x\ng,y\nh (unit 0): x\nc,1"
+    found = sheet.read(saved(tmp_path, "a.txt", text))
+    assert [fault.place for fault in found.faults] == ["line 5", "line 6", "line 7"]
+    assert {name: answer.values.tolist() for name, answer in found.answers.items()} == {"f": [1, 2], "c": [1]}
 
 
 def test_a_sheet_on_which_nothing_can_be_read_says_why(tmp_path):

@@ -102,11 +102,11 @@ class Judged:
 
     @property
     def named(self) -> bool:
-        return self.located and any(self.fits)
+        return self.located and (any(self.fits) or any(self.same))
 
     @property
     def foremost(self) -> bool:
-        return self.located and self.fits[:1] == (True,)
+        return self.located and (self.fits[:1] == (True,) or self.same[:1] == (True,))
 
     @property
     def few(self) -> bool:

@@ -13,10 +13,8 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.grading import layouts
 from gatewise.grading.layouts import Piece
-from gatewise.grading.numerals import Marks, Nested, flat, listed
+from gatewise.grading.numerals import MOST, Marks, Nested, flat, listed
 from gatewise.render.text import clean
-
-MOST_NUMBERS = 2_000_000  # of one quantity
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +60,7 @@ class Fault:
     says: str
 
     def __str__(self) -> str:
-        name = "" if repr(self.name) in self.says else self.name  # told once
+        name = "" if quoted(self.name) in self.says else short(self.name)  # told once
         return ": ".join(part for part in (self.place, name, self.says) if part)
 
 
@@ -97,12 +95,20 @@ def quoted(text: str) -> str:
     return repr(short(text))
 
 
+BLANK = (math.nan, 0.0)
+
+
 class Filled:
     """The answers of a sheet as they are found, and what could not be read."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         self.faults: list[Fault] = []
+
+    def sheet(self, source: Path, more: dict[str, Any] | None = None) -> Sheet:
+        """Return all of it, with the faults in the order of their lines."""
+        faults = sorted(self.faults, key=lambda fault: int(fault.place.removeprefix("line ")))
+        return Sheet(self.answers, str(source), more=more or {}, faults=tuple(faults))
 
     def fault(self, name: str, line: int, says: str) -> None:
         """Say what could not be read."""
@@ -167,25 +173,26 @@ class Filled:
             self._array(name, rows[0][1], line, marks)
             return
         width = max(len(cells) if isinstance(cells, list) else 1 for _, cells in rows)
-        if width * len(rows) > MOST_NUMBERS:
-            self.fault(name, line, f"{quoted(name)} has more than {MOST_NUMBERS:,} numbers")
+        if width * len(rows) > MOST:
+            self.fault(name, line, f"{quoted(name)} has more than {MOST:,} numbers")
             return
-        found = []
-        for piece, cells in rows:
+        table, lost = np.full((2, len(rows), width), np.nan), 0
+        for n, (piece, cells) in enumerate(rows):
             try:
                 one = answer_of(cells, "", marks.number)
-                padded = np.full((2, width), np.nan)
-                padded[:, : one.values.size] = one.values.reshape(-1), one.tolerance.reshape(-1)
-                found.append(padded)
+                if one.values.ndim > 1:
+                    raise ValueError("it is a matrix, in a row of one")
+                table[:, n, : one.values.size] = one.values.reshape(-1), one.tolerance.reshape(-1)
             except ValueError as problem:
                 self.fault(name, piece.line, str(problem))
-                found.append(np.full((2, width), np.nan))
-        values, tolerance = np.stack(found, axis=1)
-        self.add(name, Answer(values, np.nan_to_num(tolerance), f"line {line}"), line)
+                lost += 1
+        if lost < len(rows):
+            self.add(name, Answer(table[0], np.nan_to_num(table[1]), f"line {line}"), line)
 
     def _units(self, name: str, ones: Sequence[tuple[Piece, Nested]], marks: Marks) -> None:
         """Take numbers that each have a place of their own: those of units counted from 0, or from 1."""
         found: dict[int, tuple[float, float]] = {}
+        lost: set[int] = set()
         line = ones[0][0].line
         for piece, nested in ones:
             assert piece.unit is not None
@@ -193,15 +200,21 @@ class Filled:
                 one = answer_of(nested, "", marks.number)
                 if one.values.size > 1:
                     raise ValueError(f"unit {piece.unit} has several numbers")
-                number = (float(one.values.sum()), float(one.tolerance.sum())) if one.values.size else (math.nan, 0.0)
-                if found.setdefault(piece.unit, number)[0] not in (number[0], math.nan):
+                number = (float(one.values.sum()), float(one.tolerance.sum())) if one.values.size else BLANK
+                first = found.get(piece.unit, BLANK)
+                if math.isnan(first[0]):
+                    found[piece.unit] = number
+                elif not math.isnan(number[0]) and first[0] != number[0]:
                     raise ValueError(f"unit {piece.unit} of {quoted(name)} is written again, with another number")
             except ValueError as problem:
                 self.fault(name, piece.line, str(problem))
-                found.setdefault(piece.unit, (math.nan, 0.0))
-        first, last = min(found), max(found)
-        if first > 1 or last - first + 1 != len(found):
-            missing = next(unit for unit in range(last) if unit not in found)
+                lost.add(piece.unit)
+        if not found:
+            return
+        found |= dict.fromkeys(lost - set(found), BLANK)
+        first_unit, last = min(found), max(found)
+        if first_unit > 1 or last - first_unit + 1 != len(found):
+            missing = next(unit for unit in range(first_unit == 1, last) if unit not in found)
             self.fault(name, line, f"unit {missing} of {quoted(name)} is missing before unit {last}")
             return
         values, tolerance = np.array([found[unit] for unit in sorted(found)]).T
@@ -220,9 +233,9 @@ def answer_of(nested: Nested, place: str, number: Callable[[str], tuple[float, f
         if not all(isinstance(row, list) and len(row) == size for row in one_by_one):
             raise ValueError("its rows are not equally long")
         one_by_one = [one for row in one_by_one for one in row]
-    if len(one_by_one) > MOST_NUMBERS:
-        raise ValueError(f"it has more than {MOST_NUMBERS:,} numbers")
+    if len(one_by_one) > MOST:
+        raise ValueError(f"it has more than {MOST:,} numbers")
     if any(isinstance(one, list) for one in one_by_one):
         raise ValueError("its rows are not equally long")
-    numbers = np.array([number(one) or (math.nan, 0.0) for one in one_by_one], dtype=np.float64).reshape(-1, 2)
+    numbers = np.array([number(one) or BLANK for one in one_by_one], dtype=np.float64).reshape(-1, 2)
     return Answer(numbers[:, 0].reshape(shape), numbers[:, 1].reshape(shape), place)

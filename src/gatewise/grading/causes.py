@@ -136,13 +136,16 @@ class Search:
     def of_shape(self, quantity: Quantity, answer: Answer) -> Found:
         """Return the causes of numbers of another shape than they should have."""
         predictor, found = Predictor(self.chain, self.own), list[Cause]()
-        for made in self.catalogue.by_place.get(quantity.place, ()):
-            value = predictor.alone(quantity, made.right)
-            if value is None:
+        steps = [line for line in self.chain.lines if line.symbol == quantity.symbol and not line.total]
+        for made in self.catalogue.by_place.get((steps if quantity.total else [quantity])[0].place, ()):
+            mistake = max(self.catalogue.scopes(made), key=len) if quantity.total else {made.place: made}
+            own = {place: one for place, one in mistake.items() if place[0] == quantity.symbol}
+            values = [predictor.alone(self.chain.makers[place], one.right) for place, one in own.items()]
+            if any(value is None for value in values) or (quantity.total and len(own) < self.chain.steps):
                 continue
-            value = self.chain.sheet(quantity, value)
+            value = self.chain.sheet(quantity, np.asarray(sum(value for value in values if value is not None)))
             if value.shape == answer.values.shape and _within(answer, value, rounding(value) + self.unit):
-                found.append(Cause(made.edit.kind, self.catalogue.says({made.place: made}), made.edit.tier, value))
+                found.append(Cause(made.edit.kind, self.catalogue.says(own), made.edit.tier, value))
         return Found(tuple(found[:MOST_CAUSES]), max(0, len(found) - MOST_CAUSES))
 
 

@@ -310,10 +310,10 @@ class Chain:
 
     def shapes(self, quantity: Quantity) -> set[tuple[int, ...]]:
         """Return the shapes that a product of other vectors would have in the place of a quantity's own."""
-        if quantity.rank != 2:
-            return set()
         sizes = {len(self.names[axis]) for axis in (UNITS, RECURRENT, FEATURES, COLUMNS)}
-        return {(rows, columns) for rows in sizes for columns in sizes}
+        if quantity.rank == 2:
+            return {(rows, columns) for rows in sizes for columns in sizes}
+        return {(*quantity.key.shape[:-1], size) for size in sizes if quantity.rank}
 
     def entry(self, quantity: Quantity, place: tuple[int, ...]) -> str:
         """Say which entry of a quantity's key it is."""

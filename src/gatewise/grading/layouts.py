@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gatewise import tables
+from gatewise.errors import FileError
 from gatewise.grading.numerals import is_blank, is_number
 
 HEADS = ("quantity", "name")  # the first cell of a line of column heads
 ABOUT = (*HEADS, "student", "group", "date", "course", "seed")  # lines that are not about a quantity
 UNITS, STEPS, VALUES = ("unit", "units", "neuron"), ("step", "steps", "t", "time", "time step"), ("value", "values")
 LONGEST = 200  # characters of a name
+MOST_LINES, MOST_CELLS = 50_000, 1_000_000  # nobody fills in more
 _SEPARATOR = re.compile(r'"?sep=([;,|:\t])"?[;,\t ]*(?=[\r\n])', re.IGNORECASE)  # Excel's first line
 # A name, a sign, and what is written for it; the name may have a sign of its own, as in f_t=1 = 0.49.
 _ASSIGNED = re.compile(
@@ -30,6 +32,10 @@ _BRACKETED = re.compile(  # f [0.49 0.50], as print(name, array) has it, and f,"
 _TIGHT = re.compile(r"[_{( ]t=[0-9]{1,9}[,;\t]")
 _OPENING = re.compile(r"(?:[A-Za-z_][A-Za-z_.]{0,40}\()?[\[(]")
 _CONTINUED = re.compile(r"[\[\](){}\-+.,;0-9\N{MINUS SIGN}]|dtype|device|grad_fn|requires_grad|nan")
+_REMARK = re.compile(r"(?<![^\s,;|])#(?:\s.*)?$")
+_BULLET = re.compile(r"(?:[-*+•]|[0-9]{1,3}[.)])\s+(?=[^\W\d])")
+_KEYWORD = re.compile(r"(?:dtype|shape|size|device|layout|numpy|grad_fn|requires_grad) ?$")
+_TERM = re.compile(r"(?!unit\b)[^\W\d]|\\")  # how a formula begins
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _HOLDS = re.compile(r"[^\W_]|[\[\]()]")  # a rule of dashes below a head holds nothing
 _LABEL = re.compile(r"(?:unit|neuron|time step|step|t|row|#)?[ _#=:]{0,3}([0-9]{1,6})", re.IGNORECASE)
@@ -107,7 +113,7 @@ def pieces(path: Path, text: str) -> Iterator[Piece]:
     Raises
     ------
     FileError
-        If it is not text in lines and cells.
+        If it is not text in lines and cells, or has too many of them.
     """
     rows = _rows(path, text)
     head: _Head | None = None
@@ -122,16 +128,21 @@ def pieces(path: Path, text: str) -> Iterator[Piece]:
                     row.line, found["name"], "", says="t=… may be a step or a value; write f[1] for step 1 of f"
                 )
             elif found["name"].strip().casefold() not in ABOUT:
-                written, at = _whole(found["text"], rows, at)
-                yield from _named(Piece(row.line, found["name"].strip(), written))
+                name, (written, at) = found["name"].strip(), _whole(_result(found), rows, at)
+                below = [] if written else _below(rows, at)
+                yield from _named(Piece(row.line, name, written)) if not below else _matrix(name, below)
+                at += len(below)
             continue
         table = None if head is None else head.pieces(row, at)
         if table is not None:
             yield from table
             continue
         head = _head(rows, at)
-        if head is None and row.cells[0].casefold() not in ABOUT:
-            yield from _named(Piece(row.line, row.cells[0], row.cells[1:], row=True))
+        if head is None and row.cells[0].casefold() not in ABOUT and not _counted(row.cells):
+            below = [] if any(row.cells[1:]) else _below(rows, at)
+            own = Piece(row.line, row.cells[0], row.cells[1:], row=True)
+            yield from _named(own) if not below else _matrix(own.name, below)
+            at += len(below)
 
 
 def _written(line: str) -> re.Match[str] | None:
@@ -155,6 +166,8 @@ def _named(piece: Piece) -> Iterator[Piece]:
 
 def _rows(path: Path, text: str) -> list[_Row]:
     """Return the rows that hold something, each in its cells, and in one piece."""
+    if text.count("\n") > MOST_LINES or text.count("\r") > MOST_LINES or max(map(text.count, ",;\t|[(")) > MOST_CELLS:
+        raise FileError(f"cannot read {path}: a sheet may have at most {MOST_LINES:,} lines and {MOST_CELLS:,} cells")
     told = _SEPARATOR.match(text)
     mark = told[1] if told else _separator(text)
     if told:
@@ -163,7 +176,8 @@ def _rows(path: Path, text: str) -> list[_Row]:
         lines = [(line, cells, mark.join(cells)) for line, cells in tables.rows(path, text, delimiter=mark)]
     else:
         every = enumerate(_LINE_END.split(text), 1)
-        lines = [(line, [cell.strip() for cell in raw.split(mark)], raw.strip()) for line, raw in every]
+        plain = ((line, _BULLET.sub("", _REMARK.sub("", raw.strip()))) for line, raw in every)
+        lines = [(line, [cell.strip() for cell in raw.split(mark)], raw.strip()) for line, raw in plain]
     found = []
     for line, cells, raw in lines:
         if raw.startswith("#") or not _HOLDS.search(raw):
@@ -212,6 +226,42 @@ def _whole(text: str, rows: Sequence[_Row], at: int) -> tuple[str, int]:
         lines.append(rows[at].raw)
         still_open += _opened(lines[-1])
     return " ".join(lines).strip(), at
+
+
+def _result(found: re.Match[str]) -> str:
+    """Return what is written behind a sign; of f = σ(a_f) = 0.49, what is behind the last."""
+    text = found["text"]
+    at = max(text.rfind("="), text.rfind("≈"))
+    formula = text[: max(at, 0)]
+    equal = found.re is _ASSIGNED and found.string[found.end("name") : found.start("text")].strip() != ":"
+    if not equal or not _TERM.match(formula) or _KEYWORD.search(formula) or _opened(formula):
+        return text
+    level = 0
+    for letter in formula:
+        level += (letter in "[(") - (letter in "])")
+        if letter in ",;\t" and level == 0:  # another quantity follows
+            return text
+    return text[at + 1 :].strip()
+
+
+def _below(rows: Sequence[_Row], at: int) -> list[_Row]:
+    """Return the rows after one that hold nothing but numbers."""
+    end = at + 1
+    while end < len(rows) and all(is_number(cell) or is_blank(cell) for cell in rows[end].cells):
+        end += 1
+    return list(rows[at + 1 : end])
+
+
+def _matrix(name: str, below: Sequence[_Row]) -> Iterator[Piece]:
+    """Give the rows below a name."""
+    for row in below:
+        yield Piece(row.line, name, row.cells, row=True)
+
+
+def _counted(cells: Sequence[str]) -> bool:
+    """Say whether a row only counts the columns below it, from 0 or 1."""
+    numbers = cells if cells[0] else cells[1:]
+    return numbers[:1] in (["0"], ["1"]) and numbers == [str(int(numbers[0]) + n) for n in range(len(numbers))]
 
 
 def _opened(text: str) -> int:

@@ -11,6 +11,8 @@ from gatewise.errors import shown
 Nested = Any  # a numeral as it is written, or a list of such
 
 LONGEST = 1000  # characters of a number
+TRANSPOSED = ("T", ".T", "^T", "^{T}", "^\\top", "ᵀ", "'")  # behind a row that stands for a column
+MOST = 1_000_000  # numbers of one quantity
 DEEPEST = 4  # lists in lists
 _BLANKS = {"", "n/a", "na", "none", "null"}
 _DASHES = dict.fromkeys(map(ord, "\N{MINUS SIGN}\N{EN DASH}\N{EM DASH}\N{FULLWIDTH HYPHEN-MINUS}"), "-")
@@ -118,7 +120,9 @@ def listed(text: str) -> Nested:
     ValueError
         Saying why they cannot be told apart.
     """
-    text = tidy(_OF_NUMPY.sub(r"\1", text.strip().replace("\t", ";")))
+    text = tidy(_OF_NUMPY.sub(r"\1", text.strip().strip("$").replace("\t", ";")))
+    if text.count(" ") > 2 * MOST:
+        raise ValueError(f"it has more than {MOST:,} numbers")
     if "," not in text and (is_blank(text) or is_number(text)):
         return text
     call = _CALL.fullmatch(text)
@@ -130,7 +134,7 @@ def listed(text: str) -> Nested:
             raise ValueError(f"{shown(text + comma + keywords, 60)!r} is not a number")
         return _apart(text, bracketed=False)
     found, rest = _lists(text)
-    if rest and not (call and _KEYWORDS.fullmatch(rest)):
+    if rest and rest not in TRANSPOSED and not (call and _KEYWORDS.fullmatch(rest)):
         raise ValueError(f"what follows the brackets is not a number: {shown(rest, 60)!r}")
     return found
 

@@ -1,4 +1,4 @@
-"""Sheets of named numbers: JSON, CSV and NumPy archives, with the number of digits that were written."""
+"""Sheets of named numbers: text in any layout, JSON and NumPy archives, with half of the last digit written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from gatewise.grading.answers import Sheet as Sheet
 from gatewise.grading.numerals import Marks, Nested, listed
 from gatewise.storage import npz_names, read_npz, read_text, readable
 
-SUFFIXES = (".json", ".csv", ".npz", ".tsv", ".txt", ".md")
+EMPTY = (".json", ".csv", ".npz")  # of an empty sheet to fill in
+SUFFIXES = (*EMPTY, ".tsv", ".txt")
 LARGEST = 16 << 20  # bytes of a sheet; nobody fills in a larger one
 MOST_DIGITS = 15  # decimal digits that a double holds
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
@@ -34,7 +35,7 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
     Raises
     ------
     FileError
-        If it cannot be read, or holds something that is not a finite number.
+        If it cannot be read, or nothing on it can; otherwise what cannot be read is among its faults.
     """
     source = readable(path)
     suffix = source.suffix.lower()
@@ -55,7 +56,7 @@ def _of_text(source: Path, part: str) -> Sheet:
         return _json(source, text, part)
     filled = Filled()
     filled.written(source, text)
-    return Sheet(filled.answers, str(source), faults=tuple(filled.faults))
+    return filled.sheet(source)
 
 
 def of_mapping(given: Mapping[str, npt.ArrayLike], digits: int | None = None) -> Sheet:
@@ -148,7 +149,7 @@ def _json(source: Path, text: str, part: str) -> Sheet:
             filled.add(name, answer_of(written, f"line {line}", Marks([]).number), line)
         except ValueError as problem:
             filled.fault(name, line, str(problem))
-    return Sheet(filled.answers, str(source), more=more, faults=tuple(filled.faults))
+    return filled.sheet(source, more)
 
 
 def _exact(token: str) -> Decimal | str:
@@ -199,5 +200,5 @@ def _npz(source: Path) -> Sheet:
 
 
 def suffix_of(path: Path) -> str:
-    """Return which the ending of a sheet's name a name asks for."""
-    return one_of("the ending of a sheet's name", path.suffix.lower(), SUFFIXES)
+    """Return which kind of empty sheet a name asks for."""
+    return one_of("the ending of a sheet's name", path.suffix.lower(), EMPTY)

@@ -34,9 +34,8 @@ _BY_ENTRY = (Symbol, Number, Sum, Negative, Product, Quotient, Power, Slope)
 
 def single(values: Array) -> Array:
     """Return how far off numbers may be that were computed in single precision, from beginning to end."""
-    return (
-        16 * np.finfo(np.float32).eps * np.maximum(np.nan_to_num(np.abs(values)), 1e-2)
-    )  # of a sum, that of its terms
+    off: Array = 8 * SINGLE * np.maximum(np.nan_to_num(np.abs(values)), 1e-2)  # where terms cancel, a share of those
+    return off
 
 
 def spread(

@@ -13,6 +13,7 @@ from gatewise.symbolic.formula import (
     Power,
     Product,
     Quotient,
+    Row,
     Slope,
     Sum,
     Symbol,
@@ -95,7 +96,7 @@ def _linear(left: Formula, right: Formula) -> Polynomial:
 
 def _atom(formula: Formula) -> Hashable:
     match formula:
-        case Symbol():
+        case Symbol() | Row():
             return formula
         case Call(name, arguments, activation):
             return ("call", activation or name, *map(canonical, arguments))

@@ -40,6 +40,7 @@ def _forward(carry: Carry, others: list[Carry], at: int) -> Iterator[tuple[str, 
     for other in others:
         called = "cell state" if other.source.base == "c" else "hidden state"
         yield "cell and hidden exchanged", f"{{}} is the {called} of the step before", _there(other.source, at - 1)
+        yield "cell and hidden exchanged", "{} are exchanged", _there(other.source, at - 1)
 
 
 def _backward(carry: Carry, others: list[Carry], at: int, steps: int) -> Iterator[tuple[str, str, Formula]]:
@@ -51,6 +52,7 @@ def _backward(carry: Carry, others: list[Carry], at: int, steps: int) -> Iterato
         source = _there(other.source, at + 1)
         called = "cell state" if other.source.base == "c" else "hidden state"
         yield "cell and hidden exchanged", f"{{}} is the gradient of the {called} that the step after passes on", source
+        yield "cell and hidden exchanged", "{} are exchanged", source
 
 
 def _inputs(at: int, steps: int) -> Iterator[Edit]:

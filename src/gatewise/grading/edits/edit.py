@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gatewise.symbolic.formula import Formula, Symbol, parts
-from gatewise.symbolic.program import Program
+from gatewise.symbolic.program import Assignment, Program
 
 Path = tuple[int, ...]
 LIKELY, STRUCTURAL, ONE_ENTRY = "likely", "structural", "one entry"
@@ -55,6 +55,13 @@ class Scene:
     program: Program
     recurrent: int
     columns: int
+
+    def knows(self, symbol: Symbol, one: Assignment) -> bool:
+        """Tell whether a quantity of the program is known before an equation of it."""
+        if symbol not in self.program.assignments:
+            return symbol in self.program.axes
+        order = list(self.program.assignments)
+        return order.index(symbol) < order.index(one.left)
 
 
 def places(formula: Formula, path: Path = ()) -> Iterator[tuple[Path, Formula]]:

@@ -10,7 +10,7 @@ from gatewise.grading.edits.words import the
 from gatewise.symbolic.formula import ONE, TWO, Call, Formula, Product, Slope, Symbol, less, nodes, times
 from gatewise.symbolic.nonlinearities import apply, slope
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import C, H
+from gatewise.symbolic.symbols import C_PREV, C, G, H, M
 
 HARD = (Activation("hard_sigmoid", 1 / 6, 0.5), Activation("hard_sigmoid", 0.2, 0.5))  # Keras 3's; Keras 2's and ONNX's
 _CALLED = {
@@ -72,7 +72,9 @@ def derivatives(scene: Scene, one: Assignment) -> Iterator[Edit]:
                     told = f"{{}} uses the derivative of {_called(other)} instead of {_called(activation)}"
                     kind = "derivative of the other nonlinearity"
                     yield Edit(kind, told, one.left, path, slope(other, output), LIKELY)
-            for argument, told in _arguments(one, output):
+            told = f"{{}} has the output of the {_called_plain(activation)} in the place of its derivative"
+            yield Edit("function for the derivative", told, one.left, path, output, LIKELY)
+            for argument, told in _arguments(scene, one, output):
                 yield Edit("derivative of the sum", told, one.left, path, slope(activation, argument), LIKELY)
 
 
@@ -85,11 +87,14 @@ def _owners(node: Slope, outputs: list[Formula]) -> Iterator[tuple[Activation, F
                 return
 
 
-def _arguments(one: Assignment, output: Formula) -> Iterator[tuple[Formula, str]]:
+def _arguments(scene: Scene, one: Assignment, output: Formula) -> Iterator[tuple[Formula, str]]:
     """Go through what may stand in a derivative instead of the output."""
     match output:
         case Call(name, (argument,)):
             yield argument, f"{{}} has {the_argument(argument)} in the derivative, not its {name}"
+            for state in (H, M):
+                if scene.knows(state, one) and scene.program.axes[state] == scene.program.axes[C]:
+                    yield state, f"{{}} has {the(state)} in the derivative, not the {name} of {the_argument(argument)}"
         case Symbol(sub=""):
             yield Symbol("a", output.base), "{} has the pre-activation in the derivative, not the gate"
             yield (
@@ -110,6 +115,24 @@ def order(scene: Scene, one: Assignment) -> Iterator[Edit]:
                 made = Call(factor.name, (inner,), factor.activation)
                 told = f"{{}} multiplies before the {factor.name}, not after it"
                 yield Edit("order of operations", told, one.left, path, made, LIKELY if one.left == H else STRUCTURAL)
+
+
+def twice(scene: Scene, one: Assignment) -> Iterator[Edit]:
+    """Apply a nonlinearity twice, put one on a state or the candidate, or take its derivative instead."""
+    for path, node in places(one.right):
+        match node:
+            case Call(name, _, activation) if activation is not None:
+                again = Call(name, (node,), activation)
+                yield Edit("extra nonlinearity", f"{{}} has the {name} applied twice", one.left, path, again)
+                told = f"{{}} has the derivative of the {name} in its place"
+                yield Edit("derivative for the function", told, one.left, path, slope(activation, node))
+            case Symbol() if path and node in (C_PREV, C, G):
+                told = f"{{}} uses the tanh of {the(node)}"
+                yield Edit("extra nonlinearity", told, one.left, path, apply(TANH, node))
+
+
+def _called_plain(activation: Activation) -> str:
+    return "sigmoid" if activation == SIGMOID else activation.name
 
 
 def _called(activation: Activation) -> str:

@@ -8,11 +8,13 @@ from gatewise.grading.edits import words
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene, places
 from gatewise.symbolic.formula import Call, Formula, MatMul, Outer, Part, Stack, Symbol, Transpose, add, rebuild
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import COLUMNS, DZ, H_PREV, X, Z
+from gatewise.symbolic.symbols import C_PREV, COLUMNS, DZ, H_PREV, C, H, X, Z
 
 _ORDER = "order of [h; x]"
 _ORDERED = "{} uses [x; h] instead of [h; x]"
 _TURNED = "transposed weights"
+_READ = ("by column", "by row")
+_BY_COLUMN = "the weights of {} are read column by column, as if transposed"
 
 
 def combined(scene: Scene, one: Assignment) -> Iterator[Edit]:
@@ -25,6 +27,11 @@ def combined(scene: Scene, one: Assignment) -> Iterator[Edit]:
                 yield Edit(_ORDER, "{} is [x; h] instead of [h; x]", one.left, path, Stack((x, h)), LIKELY)
             case Symbol() if node == Z:
                 yield Edit(_ORDER, _ORDERED, one.left, path, turned, LIKELY)
+                for state in (C_PREV, H, C):
+                    if scene.knows(state, one) and scene.program.axes[state] == scene.program.axes[H_PREV]:
+                        mixed = Stack((state, Part(Z, recurrent, columns)))
+                        told = f"{{}} uses {words.the(state)} instead of the old hidden state h_prev"
+                        yield Edit("another state", told, one.left, path, mixed, LIKELY)
                 for part, told in ((X, "the input alone"), (H_PREV, "the old hidden state alone")):
                     said = f"{{}} uses {told} instead of the combined input z"
                     yield Edit("another shape", said, one.left, path, part)
@@ -40,10 +47,8 @@ def transposed(scene: Scene, one: Assignment) -> Iterator[Edit]:
             case MatMul(Symbol(d=False) as matrix, vector):
                 for told, made in _parts_turned(scene, matrix, vector):
                     yield Edit(_TURNED, told, one.left, path, made, LIKELY)
-                for name in ("by column", "by row"):
-                    made = MatMul(Call(name, (matrix,)), vector)
-                    told = "the weights of {} are read column by column, as if transposed"
-                    yield Edit(_TURNED, told, one.left, path, made, LIKELY)
+                for name in _READ:
+                    yield Edit(_TURNED, _BY_COLUMN, one.left, path, MatMul(Call(name, (matrix,)), vector), LIKELY)
             case Outer(left, right):
                 told = "the rows and columns of {} are exchanged"
                 yield Edit(_TURNED, told, one.left, path, Outer(right, left), LIKELY)
@@ -84,6 +89,16 @@ def _turned_back(scene: Scene, one: Assignment) -> Iterator[Edit]:
             return None
 
         yield Edit(_TURNED, f"{told} are transposed in {{}}", one.left, (), rebuild(one.right, change), LIKELY)
+    for name in _READ:
+        made = rebuild(one.right, lambda node, name=name: _read(node, name))  # type: ignore[misc]
+        yield Edit(_TURNED, _BY_COLUMN, one.left, (), made, LIKELY)
+
+
+def _read(node: Formula, name: str) -> Formula | None:
+    match node:
+        case Transpose(Symbol() as matrix):
+            return Transpose(Call(name, (matrix,)))
+    return None
 
 
 def forgotten_transposition(scene: Scene, one: Assignment) -> Iterator[Edit]:

@@ -11,7 +11,7 @@ from gatewise.grading.edits import words
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene, places
 from gatewise.symbolic.formula import ONE, Formula, Symbol, less, rebuild, symbols
 from gatewise.symbolic.program import Assignment, Program
-from gatewise.symbolic.symbols import C_PREV, H_PREV, C, F, H, I
+from gatewise.symbolic.symbols import C_PREV, H_PREV, C, F, H, I, d
 
 GATES = frozenset(map(Symbol, LETTERS))
 
@@ -137,6 +137,16 @@ def _other(symbol: Symbol, moved: Mapping[str, str]) -> Symbol:
         return replace(symbol, base=moved[letter])
     head, comma, rest = symbol.sub.partition(",")
     return replace(symbol, sub=head[:-1] + moved[letter] + comma + rest)
+
+
+def of_their_sums(scene: Scene, one: Assignment) -> Iterator[Edit]:
+    """Take the gradients of the gates for those of their weighted sums."""
+    own = scene.program.form.own
+    sums = {d(of(k)): d(Symbol(k)) for k in own for of in (scene.program.form.unclipped, scene.program.form.weighted)}
+    changed = rebuild(one.right, lambda node: sums.get(node) if isinstance(node, Symbol) else None)
+    if changed is not one.right:
+        told = "{} uses the gradient of the gate instead of that of its weighted sum"
+        yield Edit("forgotten derivative", told, one.left, (), changed, LIKELY)
 
 
 def _told(moved: Mapping[str, str], which: str) -> tuple[str, str]:

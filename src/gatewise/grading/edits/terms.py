@@ -14,12 +14,14 @@ from gatewise.symbolic.formula import (
     ZERO,
     Call,
     Formula,
+    Holds,
     MatMul,
     Negative,
     Number,
     Part,
     Power,
     Product,
+    Quotient,
     Slope,
     Stack,
     Sum,
@@ -29,7 +31,7 @@ from gatewise.symbolic.formula import (
     times,
 )
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, H_PREV, UNITS, C, Z
+from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, H_PREV, UNITS, C, Z, d
 
 
 def of_terms(scene: Scene, one: Assignment) -> Iterator[Edit]:
@@ -44,6 +46,12 @@ def of_terms(scene: Scene, one: Assignment) -> Iterator[Edit]:
             if len(node.terms) > 1:
                 kind = "missing bias" if bias else "missing term"
                 yield Edit(kind, f"{named} is missing from {{}}", one.left, path, add(*others), likely)
+            if len(node.terms) > 2:
+                told = f"of the sum in {{}} only {named} is there"
+                yield Edit("one term alone", told, one.left, path, term)
+            if n and node.terms[0] == ONE and len(node.terms) == 2 and isinstance(term, Negative):
+                told = f"the 1 - before {_bare(term.term)} is missing from {{}}"
+                yield Edit("missing 1 -", told, one.left, path, term.term, LIKELY)
             doubled = add(*node.terms[:n], times(TWO, term), *node.terms[n + 1 :])
             kind, tier = ("doubled bias", LIKELY) if bias else ("doubled term", STRUCTURAL)
             yield Edit(kind, f"{named} is added twice in {{}}", one.left, path, doubled, tier)
@@ -92,6 +100,9 @@ def put_in(scene: Scene, one: Assignment) -> Iterator[Edit]:
                 told = f"{{}} has an extra factor{where}: {named}"
                 likely = gate == Symbol("o") and one.left == Symbol("o", d=True) and factor == gate
                 yield Edit("extra factor", told, one.left, (), made, LIKELY if likely else STRUCTURAL)
+            if sums:
+                told = f"{{}} has an extra factor: {named}"
+                yield Edit("extra factor", told, one.left, (), times(one.right, factor))
     for state in (DH, DC_NEXT) if one.left.d else (C_PREV, H_PREV, C):
         if scene.program.axes.get(state) != (UNITS,) or state.base == one.left.base:
             continue
@@ -99,6 +110,34 @@ def put_in(scene: Scene, one: Assignment) -> Iterator[Edit]:
             continue
         told = f"{words.the(state)} is added in {{}}"
         yield Edit("extra term", told, one.left, (), add(*terms, state))
+
+
+def other_operations(scene: Scene, one: Assignment) -> Iterator[Edit]:
+    """Add instead of multiplying, and the other way round; leave out a clip, a mean or a division."""
+    for path, node in places(one.right):
+        match node:
+            case Product((first, second)):
+                told = f"{_bare(first)} and {_bare(second)} are added in {{}}, not multiplied"
+                yield Edit("sum for product", told, one.left, path, add(first, second))
+            case Sum((first, second)) if not path and not _is_bias(second):
+                told = f"{_bare(first)} and {_bare(second)} are multiplied in {{}}, not added"
+                yield Edit("product for sum", told, one.left, path, times(first, second))
+            case Call("clip", (argument, *_)):
+                yield Edit("missing clip", "the clip is missing from {}", one.left, path, argument, LIKELY)
+            case Product((arrived, Holds())):
+                yield Edit("missing clip", "the clip is left out of {}", one.left, path, arrived, LIKELY)
+            case Quotient(over, _):
+                told = "the division by the standard deviation is missing from {}"
+                yield Edit("missing division", told, one.left, path, over, LIKELY)
+                if isinstance(over, Sum):
+                    told = "layer norm is left out of {}"
+                    yield Edit("missing layer norm", told, one.left, path, over.terms[0], LIKELY)
+            case MatMul(Symbol("R"), vector):
+                yield Edit("missing projection", "the projection is missing from {}", one.left, path, vector, LIKELY)
+    b = Symbol("b", one.left.sub)
+    if one.left == d(b):
+        told = f"{{}} is multiplied by the bias {text.formula(b)}"
+        yield Edit("extra factor", told, one.left, (), times(one.right, b))
 
 
 def signs_and_powers(scene: Scene, one: Assignment) -> Iterator[Edit]:
