@@ -166,7 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def pair(one: Judged) -> str:
     """Return a slip beside the words said of it, after how far they agree: 0 not at all, 1 by rounding, 2 exactly."""
-    return f"{0 if not one.named else 2 if any(one.same) else 1} {one}"
+    exact = "same" in vars(one) and any(one.same)
+    return f"{0 if not one.named else 2 if exact else 1} {one}"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ KINDS = ("plain", "peephole", "projection", "layer norm")
 
 
 def timed(steps: int, backward: bool, seed: int = 0, kinds: tuple[str, ...] = KINDS) -> Iterator[tuple[str, float]]:
-    """Go through sheets of runs of so many steps, each with the seconds that it takes.
+    """Go through sheets of runs of so many steps, each with the seconds that it takes a processor.
 
     What is wrong is nothing that a search can find: in the first line, in the last, or in all; or the state is not
     carried.
@@ -38,6 +38,6 @@ def timed(steps: int, backward: bool, seed: int = 0, kinds: tuple[str, ...] = KI
                 spoiled[says] = right | {name: unrelated(right[name], rng) for name in some}
             for says, numbers in spoiled.items():
                 mine = written(numbers, names, 4)
-                start = time.perf_counter()
+                start = time.process_time()
                 gw.check(mine, trace, dh=cell.dh, dc=cell.dc, digits=4)
-                yield f"{sheet}, {kind}, {says}", time.perf_counter() - start
+                yield f"{sheet}, {kind}, {says}", time.process_time() - start
