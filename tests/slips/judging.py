@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -72,10 +72,10 @@ class Judged:
     @cached_property
     def fits(self) -> tuple[bool, ...]:
         """Of each cause, whether it gives what is written, or is what was planted."""
-        near = [self._fits(cause.predicted) for cause in self.causes]
+        near = [self.gives(cause.predicted) for cause in self.causes]
         return tuple(near) if all(near) else tuple(one or other for one, other in zip(near, self.same, strict=True))
 
-    def _fits(self, predicted: np.ndarray) -> bool:
+    def gives(self, predicted: np.ndarray) -> bool:
         """Return whether numbers are those that are written: to within one unit of the last digit."""
         assert self.first is not None
         mine, unit = self.written[self.first.name], 10.0**-self.digits
@@ -133,11 +133,19 @@ def random_cell(rng: np.random.Generator) -> Cell:
     return Cell.random(rng, kind, steps=steps, batch=batch, digits=digits)
 
 
-def planted(kind: str, seed: int, n: int, tries: int = 200) -> Iterator[Planted]:
+def small_cell(rng: np.random.Generator) -> Cell:
+    """Return a cell of which a sheet takes little time."""
+    return Cell.random(rng, steps=int(rng.choice([1, 1, 2])), digits=2)
+
+
+Draw = Callable[[np.random.Generator], Cell]
+
+
+def planted(kind: str, seed: int, n: int, tries: int = 200, draw: Draw = random_cell) -> Iterator[Planted]:
     """Go through cells with a slip of a kind, each drawn from its number and the seed."""
     rng = np.random.default_rng([seed, n, zlib.crc32(kind.encode())])
     for _ in range(tries):
-        cell = random_cell(rng)
+        cell = draw(rng)
         there = [slip for slip in slips(cell, rng) if slip.kind == kind]
         if there:
             slip = there[rng.integers(len(there))]
@@ -186,10 +194,12 @@ def judged(one: Planted, digits: int, only: Iterable[str] | None = None) -> Iter
         yield Judged(one, digits, sheet, off[0], mine, marking.first)
 
 
-def measured(kind: str, seed: int, cells: int, digits: Iterable[int], tries: int = 40) -> Iterator[Judged]:
+def measured(
+    kind: str, seed: int, cells: int, digits: Iterable[int], tries: int = 40, draw: Draw = random_cell
+) -> Iterator[Judged]:
     """Go through the sheets of so many cells in which a slip of a kind is visible."""
     for n in range(cells):
-        for one in planted(kind, seed, n, tries):
+        for one in planted(kind, seed, n, tries, draw):
             found = [judged_one for d in digits for judged_one in judged(one, d)]
             if found:
                 yield from found

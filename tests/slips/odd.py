@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from slips.by_hand import Cell, Numbers, Page
 from slips.enumeration import slips
-from slips.judging import CLEAR, NONE, Planted, first_off, random_cell, written
+from slips.judging import CLEAR, NONE, Draw, Planted, first_off, random_cell, written
 from slips.work import Slip, work
 
 import gatewise as gw
@@ -52,21 +52,21 @@ class Odd:
         return f"{self.how}: {self.says} → {told}"
 
 
-def odd_sheets(seed: int, count: int, digits: int | None = None) -> Iterator[Odd]:
+def odd_sheets(seed: int, count: int, digits: int | None = None, draw: Draw = random_cell) -> Iterator[Odd]:
     """Go through so many sheets, every way in turn; at 3 to 8 digits, unless their number is given."""
     n = made = 0
     while made < count:
         rng = np.random.default_rng([seed, n])
-        one = odd_sheet(HOW[n % len(HOW)], rng, digits)
+        one = odd_sheet(HOW[n % len(HOW)], rng, digits, draw)
         n += 1
         if one is not None:
             made += 1
             yield one
 
 
-def odd_sheet(how: str, rng: np.random.Generator, digits: int | None) -> Odd | None:
+def odd_sheet(how: str, rng: np.random.Generator, digits: int | None, draw: Draw = random_cell) -> Odd | None:
     """Return a sheet that is wrong in one way, or None where that makes no visible difference."""
-    cell = random_cell(rng)
+    cell = draw(rng)
     at = digits or int(rng.choice([3, 4, 4, 4, 6, 8]))
     on_the_way = bool(rng.random() < 0.5)
     chain = Chain(cell.trace(), cell.dh, cell.dc)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from slips.by_hand import Cell, Numbers
-from slips.judging import Planted, random_cell
+from slips.judging import Draw, Planted, random_cell
 from slips.work import NONE, Slip, work
 from spellings import SPELLINGS
 
@@ -63,12 +63,12 @@ class Right:
         return f"{self.way}, {self.spelling}: {self.says} → {'; '.join([*told[:4], *map(str, self.marking.faults)])}"
 
 
-def right_sheets(seed: int, count: int, folder: str, each: int = 10) -> Iterator[Right]:
+def right_sheets(seed: int, count: int, folder: str, each: int = 10, draw: Draw = random_cell) -> Iterator[Right]:
     """Go through so many right sheets, so many of each cell, every spelling in turn; they are written into a folder."""
     made = n = 0
     while made < count:
         rng = np.random.default_rng([seed, n])
-        cell = random_cell(rng)
+        cell = draw(rng)
         chain = Chain(cell.trace(), cell.dh, cell.dc)
         for _ in range(min(each, count - made)):
             yield right_sheet(list(SPELLINGS)[made % len(SPELLINGS)], cell, chain, rng, folder)
