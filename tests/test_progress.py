@@ -49,6 +49,16 @@ def test_long_work_is_shown_with_what_is_within_it(monkeypatch):
     assert not progress._shown
 
 
+def test_work_on_things_is_shown_from_the_beginning_where_there_are_many(monkeypatch):
+    terminal = on_terminal(monkeypatch)
+    with progress.working_through("marking", 30) as done:
+        done(30)
+    assert not terminal.text
+    with progress.working_through("marking", 31) as done:
+        assert "marking" in terminal.text
+        done(31)
+
+
 def test_nothing_is_shown_where_nobody_looks(capsys):
     with progress.working("tracing", None, expected=9.0) as done:
         done(1)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 PATIENCE = 1.0  # seconds of work before anything is shown
+MANY = 30  # things: work on no more of them is never shown, and work on more is from the beginning
 _shown: list[Progress] = []  # the bars on the terminal: there is only one at a time, and inner work is a line of it
 
 
@@ -43,6 +44,16 @@ def working(what: str, total: int | None, expected: float = 0.0) -> Iterator[Cal
         yield bar.advance
     finally:
         bar.close()
+
+
+@contextmanager
+def working_through(what: str, count: int) -> Iterator[Callable[[int], None]]:
+    """Show work on things that a person can count, as `working` does, where there are more than `MANY`."""
+    if count <= MANY:
+        yield lambda count: None
+        return
+    with working(what, count, expected=float("inf")) as done:
+        yield done
 
 
 class _Bar:

@@ -25,6 +25,7 @@ from gatewise.cli.reading import require_other
 from gatewise.cli.run import build
 from gatewise.cli.walk import Output, deliver
 
+CLASS = Group("A class", sort_key=-1)
 SHEET = Group("An empty sheet", sort_key=0)
 MODELS = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
 
@@ -35,6 +36,7 @@ def check(
     ],
     /,
     *,
+    weights: Annotated[Path | None, Parameter(group=CLASS)] = None,
     template: Annotated[bool, Parameter(group=SHEET)] = False,
     run: RunOptions | None = None,
     backward: Annotated[bool, Parameter(group=SHEET)] = False,
@@ -53,8 +55,8 @@ def check(
     numbers are compared with the worked example, or with the run that the options describe, as in gatewise walk. The
     exit code is 0 if everything is right and 1 if something is wrong.
 
-    If ANSWERS is a folder that gatewise exercise made, the answers of all students are marked, and the marks are
-    written to marks.csv in it.
+    If ANSWERS is a folder that gatewise exercise made, the answers of all students are marked. Written into it are
+    marks.csv, a page about the class and a page for each student.
 
     To compare a model file with the outputs of its own framework, use gatewise verify.
 
@@ -65,6 +67,9 @@ def check(
 
     Parameters
     ----------
+    weights
+        For the folder of an exercise: a .csv file with the points of each line (quantity, points); by default the
+        weights.csv in it.
     template
         Write an empty sheet to fill in to the file ANSWERS.
     backward
@@ -74,24 +79,26 @@ def check(
     format
         The format. Default: the one that the output file's suffix stands for, else text.
     """
-    from rich.progress import track
-
     from gatewise.errors import OptionError
-    from gatewise.grading import exercise, grades, sheet
+    from gatewise.grading import classroom, grades, handout, sheet
     from gatewise.grading.chain import Chain
     from gatewise.grading.marking import check
+    from gatewise.showing import counted
 
     if answers.is_dir():
         options = {"template": template or None, "backward": backward or None, "output": output, "format": format}
         for one in (run, back, cell, variant, model):
             options |= given(one)
         refuse("a folder of answers", options)
-        keys = grades.keys_of(answers)
-        ticks = iter(track(range(len(keys)), description="marking", disable=not sys.stderr.isatty(), transient=True))
-        marked = grades.mark(answers, done=lambda: next(ticks, None))
+        marked = grades.mark(answers, weights)
+        classroom.write(answers, marked)
         for line in grades.table(marked):
             print(line)
+        pages = f"{handout.MARKS}, {handout.PAGE} and {counted(len(marked.marks), 'page')} in {handout.FEEDBACK}/"
+        print(f"\n{answers}: wrote {pages}")
         sys.exit(0 if marked.correct else 1)
+    if weights is not None:
+        raise OptionError("--weights belongs to the folder of an exercise")
     if backward and not template:
         raise OptionError(
             "--backward belongs to --template; whether answers include the backward pass is seen from them"
@@ -109,7 +116,7 @@ def check(
     made = build(run, back, cell, variant, model)
     if template:
         names = sheet.suffix_of(answers)
-        exercise.write_template(answers, Chain(made.asked, made.dh, made.dc), backward, names)
+        handout.write_template(answers, Chain(made.asked, made.dh, made.dc), backward, names)
         print(f"{answers}: fill in what you have worked out, then: gatewise check {answers}")
         return
     marking = check(sheet.read(answers), Chain(made.asked, made.dh, made.dc))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.examples import EXAMPLES
+from gatewise.grading.fading import GIVEN
 from gatewise.keep import DIRECTIONS
 from gatewise.parameters import COUPLINGS, LAYER_NORMS, PEEPHOLES
 from gatewise.showing import FORMATS
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # which names there are is known when the program runs
     ExampleName = str
     Format = str
     GateName = str
+    Given = str
     Init = str
     LayerNorm = str
     MarkingFormat = str
@@ -29,6 +31,7 @@ else:
     ExampleName = Literal[tuple(EXAMPLES)]
     Format = Literal[tuple(FORMATS["Walkthrough"])]
     GateName = Literal[gates.NAMES]
+    Given = Literal[GIVEN]
     Init = Literal[INITS]
     LayerNorm = Literal[LAYER_NORMS]
     MarkingFormat = Literal[tuple(FORMATS["Marking"])]

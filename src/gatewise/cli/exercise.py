@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from gatewise.cli.choices import Given
 from gatewise.cli.options import VARIANT, Count, Integer, VariantOptions, switches_of
 from gatewise.showing import counted
 
@@ -25,23 +26,27 @@ def exercise(
     steps: Annotated[Count, Parameter(group=ASKED)] = 1,
     batch_size: Annotated[Count, Parameter(group=ASKED)] = 1,
     backward: Annotated[bool, Parameter(group=ASKED)] = False,
-    decimals: Annotated[Count, Parameter(group=ASKED)] = 2,
+    digits: Annotated[Count, Parameter(group=ASKED)] = 1,
+    given: Annotated[Given, Parameter(group=ASKED)] = "none",
     variant: Annotated[VariantOptions | None, Parameter(group=VARIANT)] = None,
 ) -> None:
     """Make an exercise for a class: each student gets a cell with numbers of their own, and you get the keys.
 
-    The new folder holds three files to hand out to each student (a notebook, a sheet to print and an empty .csv file
-    for the answers), a key for each, and a place for the answers that come back; gatewise check then marks the folder.
+    The numbers have one digit, so that a pocket calculator will do; no gate is saturated, and no two gates are alike.
+    The new folder holds three files to hand out to each student (a page to print, a notebook and an empty .csv file for
+    the answers), a key for each, a table of what each line is worth, and a place for the answers that come back;
+    gatewise check then marks the folder.
 
     For example:
 
         gatewise exercise --students class.csv -o hw1
-        gatewise exercise --students class.csv -o hw2 --backward
+        gatewise exercise --students class.csv -o hw2 --backward --given partly
 
     Parameters
     ----------
     students
-        A .csv file with one student per line; only the first column is read.
+        A .csv file with one student per line: the first column is the name, and where two students have the same, the
+        columns after it belong to every name.
     output
         The folder to create.
     seed
@@ -54,35 +59,36 @@ def exercise(
     projection_size
         Size of the projected hidden state; by default there is no projection.
     steps
-        Number of time steps.
+        Number of time steps: 1 to 3 are work enough by hand, and up to 1,000 are possible for who uses the notebook.
     batch_size
         Number of sequences in the batch; gradients with respect to the weights are summed over them.
     backward
         Ask for the backward pass too.
-    decimals
-        Number of decimals of the numbers that are given.
+    digits
+        Number of significant digits of the numbers that are given.
+    given
+        How many lines are worked for the student, with their numbers on the sheet: all but the last one, which is
+        asked (all), the first half (partly), or none. Begin with all, and fade. Lines that are worked are not marked.
     """
     import secrets
-    import sys
 
-    from rich.progress import track
-
-    from gatewise.grading import exercise as exercises
+    from gatewise.grading import handout, roster
+    from gatewise.grading.exercise import Plan
     from gatewise.parameters import Variant
 
-    found = exercises.roster(students)
-    plan = exercises.Plan(
+    found = roster.read(students)
+    plan = Plan(
         input_size=input_size,
         hidden_size=hidden_size,
         steps=steps,
         batch=batch_size,
         projection_size=projection_size,
         backward=backward,
-        decimals=decimals,
+        digits=digits,
+        given=given,
         seed=secrets.randbelow(2**32) if seed is None else seed,
         variant=Variant(**switches_of(variant)),
     )
-    ticks = iter(track(range(len(found)), description="sheets", disable=not sys.stderr.isatty(), transient=True))
-    exercises.make(output, found, plan, done=lambda: next(ticks, None))
+    handout.make(output, found, plan)
     print(f"{output}: {counted(len(found), 'sheet')} to hand out in sheets/, {counted(len(found), 'key')} in keys/")
     print(f"Put the answers that come back into {output / 'answers'}, then: gatewise check {output}")

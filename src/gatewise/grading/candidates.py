@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gatewise.grading.chain import Chain, Place, Quantity
+from gatewise.grading.edits import words
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.carries import of_carries, of_totals
 from gatewise.grading.edits.edit import Edit, Scene
@@ -72,7 +73,8 @@ class Catalogue:
             self.families.setdefault(self._family(made), {}).setdefault(line.place, made)
 
     def _family(self, made: Made) -> tuple[str, str, bool]:
-        return made.edit.kind, made.edit.words, self.chain.makers[made.place].backward
+        told = words.neutral(made.edit.words, words.gate_of(made.place[0]))
+        return made.edit.kind, told, self.chain.makers[made.place].backward
 
     def scopes(self, made: Made) -> list[Mistake]:
         """Return the mistakes that an edit of one equation is part of: the edit alone, the same at every step, in every
@@ -91,8 +93,10 @@ class Catalogue:
 
     def says(self, mistake: Mistake) -> str:
         """Return what was done, and where."""
-        first = next(iter(mistake.values()))
-        return first.edit.words.format(self.told(list(mistake)))
+        first, *others = mistake.values()
+        same = all(one.edit.words == first.edit.words for one in others)
+        told = first.edit.words if same else words.neutral(first.edit.words, words.gate_of(first.place[0]))
+        return told.format(self.told(list(mistake)))
 
     def told(self, places: Sequence[Place]) -> str:
         """Say which equations they are."""

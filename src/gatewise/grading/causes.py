@@ -11,16 +11,15 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.grading.candidates import Catalogue, Made, Mistake
 from gatewise.grading.chain import Chain, Place, Quantity, Values, rounding
+from gatewise.grading.chance import Wrong, decimals_more, limit, share
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL, TIERS
-from gatewise.grading.edits.entries import of_products, of_writing
+from gatewise.grading.edits.entries import of_products, of_signs, of_writing
 from gatewise.grading.predicting import Effect, Indices, Predictor
 from gatewise.grading.sheet import Answer
 
-# The chance that unrelated numbers on a sheet are given a cause is at most 1 %, shared among the tiers.
-CHANCE = {LIKELY: 0.004, STRUCTURAL: 0.002, ONE_ENTRY: 0.004}
 MOST_CAUSES = 3  # that are shown
-MOST_WORK = 4_000_000  # numbers computed in one search, so that a sheet that omits most of many steps takes seconds
+MOST_WORK = 8_000_000  # numbers computed in one search, so that a sheet that omits most of many steps takes seconds
 NEAR = 100  # times the margin of the right equation: a mistake that is further off is not examined closely
 MOST_EXAMINED = 40  # mistakes in one search, the nearest ones
 
@@ -100,7 +99,7 @@ class Search:
             if not answer.blank and answer.values.shape == chain.by_name[name].key.shape
         }
         self.places = {chain.by_name[name].place for name in self.answers}
-        self.left = dict(CHANCE)  # what is left of each tier's share for this sheet
+        self.searches = 0
         self.named: list[tuple[Mistake, Cause]] = []  # causes that were shown
         self.cones: dict[Place, list[Quantity]] = {}
         if "catalogue" not in chain.memo:
@@ -140,11 +139,13 @@ class Search:
         for made in self.catalogue.by_place.get((steps if quantity.total else [quantity])[0].place, ()):
             mistake = max(self.catalogue.scopes(made), key=len) if quantity.total else {made.place: made}
             own = {place: one for place, one in mistake.items() if place[0] == quantity.symbol}
-            values = [predictor.alone(self.chain.makers[place], one.right) for place, one in own.items()]
-            if any(value is None for value in values) or (quantity.total and len(own) < self.chain.steps):
+            made_of = [predictor.alone(self.chain.makers[place], one.right) for place, one in own.items()]
+            known = [one for one in made_of if one is not None]
+            if len(known) < (self.chain.steps if quantity.total else 1):
                 continue
-            value = self.chain.sheet(quantity, np.asarray(sum(value for value in values if value is not None)))
-            if value.shape == answer.values.shape and _within(answer, value, rounding(value) + self.unit):
+            value, off = (self.chain.sheet(quantity, np.asarray(sum(one[n] for one in known))) for n in (0, 1))
+            off = off + rounding(value) + self.unit * len(known)
+            if value.shape == answer.values.shape and _within(answer, value, off):
                 found.append(Cause(made.edit.kind, self.catalogue.says(own), made.edit.tier, value))
         return Found(tuple(found[:MOST_CAUSES]), max(0, len(found) - MOST_CAUSES))
 
@@ -164,9 +165,19 @@ class _OfOne:
         self.margin = answer.tolerance + slack + rounding(expected)
         self.away = np.where(self.written, np.abs(answer.values - expected), 0.0)
         self.off = self.away > self.margin
+        self.differs = Wrong(self.off, self.margin, self._free(), float(np.max(np.abs(expected), initial=0.0)))
         self.cone = search.cone(quantity)
         self.sequences = self._sequences()
         self.predictor = Predictor(self.chain, search.own, search.unit, self.sequences)
+
+    def _free(self) -> int:
+        """Return how many wrong entries do not follow from each other.
+
+        Of a row of a gradient matrix, as many as there are steps of sequences in its sum; of another vector, all.
+        """
+        if self.off.ndim > 1 and self.quantity.summed:
+            return int(np.minimum(self.off.sum(axis=-1), self.chain.batch * self.chain.steps).sum()) or 1
+        return int(self.off.sum()) or 1
 
     def _sequences(self) -> Indices | None:
         """Return the sequences in which it is wrong, where those are not all of them."""
@@ -186,63 +197,54 @@ class _OfOne:
     def found(self) -> Found:
         """Return what gives the numbers that were written."""
         fits = sorted(self._fits(), key=lambda fit: (TIERS.index(fit.cause.tier), -fit.explains, fit.order))
-        allowed = {tier: self._allowed(tier) for tier in TIERS}
-        proven = [fit for fit in fits if fit.chance * self.inside[fit.cause.tier] <= allowed[fit.cause.tier]]
-        shown: dict[str, Cause] = {}
-        for fit in proven:
-            if fit.cause.says not in shown and fit.mistake is not None and len(shown) < MOST_CAUSES:
-                self.search.named.append((fit.mistake, fit.cause))
-            shown.setdefault(fit.cause.says, fit.cause)
-        if shown:
-            return Found(tuple(shown.values())[:MOST_CAUSES], max(0, len(shown) - MOST_CAUSES))
-        return Found(digits=self._digits(fits[0], allowed[fits[0].cause.tier]) if fits else None)
+        allowed = {tier: share(tier, self.search.searches) for tier in TIERS}
+        self.search.searches += 1
+        limits = {tier: limit(self.chances[tier], allowed[tier]) for tier in TIERS}
+        shown: dict[str, _Fit] = {}
+        for fit in fits:
+            if fit.chance <= limits[fit.cause.tier]:
+                shown.setdefault(fit.cause.says, fit)
+        if not shown and fits:
+            first, tier = fits[0], fits[0].cause.tier
+            more = decimals_more(first.chance, self.chances[tier], allowed[tier], self.differs.free)
+            return Found(digits=self._decimals() + more)
+        named = list(shown.values())[:MOST_CAUSES]
+        self.search.named += [(fit.mistake, fit.cause) for fit in named if fit.mistake is not None]
+        return Found(tuple(fit.cause for fit in named), len(shown) - len(named))
 
-    def _allowed(self, tier: str) -> float:
-        """Return the chance that this search may take of a tier's share, which is then spent."""
-        left, expected = self.search.left[tier], self.inside[tier] * self._chance(self.margin)
-        if expected <= left:
-            self.search.left[tier] -= expected
-        return left
-
-    def _chance(self, margin: Array) -> float:
-        """Return the chance that an unrelated number fits: in each entry, the margin over the distance from the truth.
-
-        In a row of a gradient matrix only as many entries count as there are steps of sequences in its sum, in another
-        vector all: the other entries follow from those.
-        """
-        ratios = np.where(self.written, margin / np.maximum(self.away, margin), 1.0)
-        if ratios.ndim > 1 and self.quantity.summed:
-            ratios = np.sort(ratios, axis=-1)[..., : self.chain.batch * self.chain.steps]
-        return float(np.prod(ratios))
-
-    def _digits(self, fit: _Fit, allowed: float) -> int:
-        """Return how many decimals would prove a mistake that fits."""
-        entries = max(1, int(self.off.sum()))
-        short = fit.chance * self.inside[fit.cause.tier] / max(allowed, 1e-9)
+    def _decimals(self) -> int:
+        """Return how many decimals are written."""
         tolerance = float(np.max(self.answer.tolerance[self.written]))
-        now = round(-np.log10(2 * tolerance)) if tolerance > 0 else 16
-        return now + max(1, int(np.ceil(np.log10(max(short, 1.0)) / entries)))
+        return round(-np.log10(2 * tolerance)) if tolerance > 0 else 16
 
     # The mistakes that can be made.
 
     def _fits(self) -> list[_Fit]:
-        """Return the mistakes that give what was written, and count those that come as near to the right numbers."""
-        effects = self._effects()
+        """Return the mistakes that give what was written."""
+        effects, direct = self._effects(), list(self._direct())
         tiers = [min((made.edit.tier for made in effect.values()), key=TIERS.index) for effect, _ in effects]
         values = self.predictor.many(self.cone, [effect for effect, _ in effects])
-        self.inside = dict.fromkeys(TIERS, 0)
+        predicted = self._on_sheet(values) if values is not None else np.zeros((0, *self.expected.shape))
+        if direct:
+            predicted = np.concatenate([predicted, np.stack([value for *_, value in direct])])
+        tiers = [*(tiers if values is not None else ()), *(tier for _, _, tier, _ in direct)]
+        with np.errstate(all="ignore"):
+            moved = np.abs(predicted - self.expected)
+            away = np.where(self.written, np.abs(predicted - self.answer.values) / self.margin, 0.0)
+        chances = self.differs.by_chance(moved) if len(moved) else np.zeros(0)
+        self.chances = {tier: chances[[own == tier for own in tiers]] for tier in TIERS}
+        furthest = away.reshape(len(away), -1).max(axis=1)
         found: list[_Fit] = []
-        if values is not None:
-            predicted = self._on_sheet(values)
-            near = self._count(predicted, tiers)
-            for k in near:
-                found += self._examined(k, *effects[k])
-        direct = list(self._direct())
-        self._count(np.stack([value for *_, value in direct]), [tier for _, _, tier, _ in direct]) if direct else None
-        for n, (kind, says, tier, value) in enumerate(direct):
-            if _within(self.answer, value, self.slack + rounding(value)):
-                found.append(_Fit(Cause(kind, says, tier, value), None, len(effects) + n, self._chance(self.margin)))
-        self.inside = {tier: max(1, count) for tier, count in self.inside.items()}
+        for k in map(int, np.argsort(furthest, kind="stable")[:MOST_EXAMINED]):
+            if not furthest[k] <= NEAR:
+                break
+            chance = chances[k] if np.isfinite(chances[k]) else 1.0
+            if k >= len(tiers) - len(direct):
+                kind, says, tier, value = direct[k - len(tiers) + len(direct)]
+                if _within(self.answer, value, self.slack + rounding(value)):
+                    found.append(_Fit(Cause(kind, says, tier, value), None, k, chance))
+            else:
+                found += self._examined(k, chance, *effects[k])
         return found
 
     def _on_sheet(self, values: Array) -> Array:
@@ -253,21 +255,6 @@ class _OfOne:
             return whole
         one = not (self.quantity.summed or self.quantity.total) and self.chain.batch == 1
         return values[:, 0] if one else values
-
-    def _count(self, predicted: Array, tiers: Sequence[str]) -> list[int]:
-        """Count what is as near to the right numbers as what was written; return which predictions are near that."""
-        axes = tuple(range(1, predicted.ndim))
-        with np.errstate(all="ignore"):
-            moved = np.abs(predicted - self.expected)
-            inside = ((moved <= np.maximum(self.away, self.margin)) | ~self.written).all(axis=axes)
-            inside &= ((moved > self.margin) & self.written).any(axis=axes)
-            margins = np.abs(predicted - self.answer.values) / self.margin
-            furthest = np.where(self.written & ~np.isnan(margins), margins, 0.0).max(axis=axes)
-            furthest[np.isnan(predicted).any(axis=axes)] = np.inf
-        for here, tier in zip(np.asarray(inside), tiers, strict=True):
-            self.inside[tier] += bool(here)
-        order = np.argsort(furthest, kind="stable")[:MOST_EXAMINED]
-        return [int(k) for k in order if furthest[k] <= NEAR]
 
     def _effects(self) -> list[tuple[Effect, list[Mistake]]]:
         """Return what mistakes do to the lines that lead to the quantity, each with the mistakes that do just that."""
@@ -301,7 +288,10 @@ class _OfOne:
             if not line.asked or line.over != self.quantity.over or line.rank != 1:
                 continue
             names = self.chain.names[line.over]
-            for edit in of_products(line.assignment, unit, len(names), line.products, names[unit]):
+            slips = list(of_products(line.assignment, unit, len(names), line.products, names[unit]))
+            if line is not self.quantity:
+                slips.append(of_signs(line.assignment, unit, len(names), names[unit]))
+            for edit in slips:
                 right = edit.made(line.right)
                 made = Made(edit, line.place, right, canonical(right))
                 yield {line.place: made}, [{line.place: made}]
@@ -327,22 +317,23 @@ class _OfOne:
 
     # Whether one of them gives what was written, and does not contradict what else was.
 
-    def _examined(self, order: int, effect: Effect, mistakes: Sequence[Mistake]) -> Iterator[_Fit]:
+    def _examined(self, order: int, alone: float, effect: Effect, mistakes: Sequence[Mistake]) -> Iterator[_Fit]:
         """Propagate the person's rounding through a mistake, and compare it with all that it changes."""
         made = self._made(effect)
         if made is None:
             return
         value, margin = made
+        wider = float(np.prod((margin / self.margin)[self.off]) ** (self.differs.free / max(1, self.off.sum())))
         best: _Fit | None = None
         for mistake in mistakes if len(self.search.wrong) > 1 else mistakes[:1]:
             judged = self._beyond(mistake)
             if judged is None:
                 continue
-            explains, chance = judged
+            explains, others = judged
             edit = next(iter(mistake.values())).edit
             where = "" if self.sequences is None else f" (in {self._told_sequences()})"
             cause = Cause(edit.kind, self.search.catalogue.says(mistake) + where, edit.tier, value)
-            fit = _Fit(cause, mistake, order, chance * self._chance(margin), explains)
+            fit = _Fit(cause, mistake, order, alone * wider * others, explains)
             if best is None or fit.explains > best.explains:
                 best = fit
         if best is not None:

@@ -95,10 +95,10 @@ class Predictor:
                 off[line.place] = tolerance if line.copied else tolerance + self.unit
         return found
 
-    def alone(self, line: Quantity, right: Formula) -> Array | None:
-        """Return what another formula gives, whatever its shape; None if it gives nothing."""
+    def alone(self, line: Quantity, right: Formula) -> tuple[Array, Array] | None:
+        """Return what another formula gives, of any shape, and how far off that may be; None if it gives nothing."""
         try:
-            return self._value(line, right, {})
+            return self._spread(line, right, {}, {})
         except (KeyError, ValueError):
             return None
 

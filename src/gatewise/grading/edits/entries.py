@@ -71,6 +71,12 @@ def _mask(place: int, size: int) -> Row:
     return Row(tuple(1.0 if n == place else 0.0 for n in range(size)))
 
 
+def of_signs(one: Assignment, unit: int, size: int, entry: str) -> Edit:
+    """Lose the sign of one entry."""
+    signs = Row(tuple(-1.0 if n == unit else 1.0 for n in range(size)))
+    return Edit("sign lost", f"the sign of {{}} is lost at {entry}", one.left, (), times(signs, one.right), ONE_ENTRY)
+
+
 # How a number was written.
 
 

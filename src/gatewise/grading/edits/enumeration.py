@@ -12,6 +12,7 @@ from gatewise.symbolic.program import Assignment
 
 KINDS: tuple[Callable[[Scene, Assignment], Iterator[Edit]], ...] = (  # the likeliest first
     matrices.combined,
+    symbols.not_computed,
     symbols.another_quantity,
     symbols.exchanged,
     symbols.of_their_sums,

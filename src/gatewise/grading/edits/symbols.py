@@ -35,6 +35,14 @@ def another_quantity(scene: Scene, one: Assignment) -> Iterator[Edit]:
             yield from _complements(one, old)
 
 
+def not_computed(scene: Scene, one: Assignment) -> Iterator[Edit]:
+    """Take the old state for the new one, or what arrives at a gradient for the gradient."""
+    form = scene.program.form
+    old = {form.raw_cell: C_PREV, C: C_PREV, form.hidden_new: H_PREV, H: H_PREV}.get(one.left)
+    if old is not None and scene.program.axes[old] == scene.program.axes[one.left]:
+        yield Edit("old cell for the new", f"{{}} is {words.the(old)}, not the new one", one.left, (), old, LIKELY)
+
+
 def _known_before(program: Program, one: Assignment) -> list[Symbol]:
     """Return what is known before an equation, in the order in which it becomes known."""
     order = list(program.assignments)

@@ -26,6 +26,7 @@ from gatewise.symbolic.formula import (
     Stack,
     Sum,
     Symbol,
+    Transpose,
     add,
     less,
     times,
@@ -132,7 +133,7 @@ def other_operations(scene: Scene, one: Assignment) -> Iterator[Edit]:
                 if isinstance(over, Sum):
                     told = "layer norm is left out of {}"
                     yield Edit("missing layer norm", told, one.left, path, over.terms[0], LIKELY)
-            case MatMul(Symbol("R"), vector):
+            case MatMul(Symbol("R") | Transpose(Symbol("R")), vector):
                 yield Edit("missing projection", "the projection is missing from {}", one.left, path, vector, LIKELY)
     b = Symbol("b", one.left.sub)
     if one.left == d(b):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gatewise.gates import LETTERS, NAMES
 from gatewise.render import text
 from gatewise.symbolic.formula import Formula, Symbol
@@ -26,6 +28,14 @@ def gate_of(symbol: Symbol) -> str:
         return symbol.base
     letter = symbol.sub.partition(",")[0][-1:]
     return letter if letter in LETTERS else ""
+
+
+def neutral(told: str, gate: str) -> str:
+    """Return words about the equation of one gate as they are for the same equation of any gate, k."""
+    if not gate:
+        return told
+    told = told.replace(f"the {GATE_NAMES[gate]} {gate}", "the gate k")
+    return re.sub(rf"(?<![A-Za-z])((?:d?[A-Za-zγ]_|d)?){gate}(?![A-Za-z])", r"\1k", told)
 
 
 def the(symbol: Symbol) -> str:

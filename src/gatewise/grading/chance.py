@@ -1,0 +1,78 @@
+"""Which mistakes may be named at all: those that unrelated numbers would hardly ever fit."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gatewise.arrays import Array, Mask
+from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL
+
+# The chance that a cause is named for unrelated numbers on a sheet is at most 1 %, shared among the tiers.
+BOUND = {LIKELY: 0.004, STRUCTURAL: 0.001, ONE_ENTRY: 0.005}
+
+
+def share(tier: str, search: int) -> float:
+    """Return the chance that one search may take of a tier's bound: 1/2, 1/6, 1/12, …, which is 1 in all."""
+    return BOUND[tier] / ((search + 1) * (search + 2))
+
+
+class Wrong(NamedTuple):
+    """What is wrong with the numbers of a quantity.
+
+    Attributes
+    ----------
+    off : boolean array
+        Which entries are wrong.
+    margin : array
+        How far off each may be and still be right.
+    free : int
+        How many of the wrong entries do not follow from the others.
+    largest : float
+        The largest of the numbers.
+    """
+
+    off: Mask
+    margin: Array
+    free: int
+    largest: float
+
+    def by_chance(self, moved: Array) -> Array:
+        """Return the chance that unrelated numbers fit each of some mistakes.
+
+        Unrelated numbers are wrong in the same entries as those that were written. Their distance from the right ones
+        is as likely to lie between one power of ten and the next as between any two others, from the margin up to the
+        size of the numbers; whatever it is, they may lie anywhere within it. A mistake that moves the entries by as
+        much as `moved`, times its margin, is then hit with the chance (margin / moved)^n / (n log(size / margin)), n
+        being the entries that are free.
+
+        Parameters
+        ----------
+        moved : array (mistakes, ·)
+            By how much each moves every entry from its right number.
+
+        Returns
+        -------
+        array (mistakes,)
+            NaN for a mistake that would move other entries.
+        """
+        margin = float(np.exp(np.log(self.margin[self.off]).mean()))
+        sizes = np.maximum(moved[:, self.off].max(axis=1), margin)
+        spread = max(1.0, np.log(max(self.largest, margin) / margin))
+        chance: Array = (margin / sizes) ** self.free / (self.free * spread)
+        elsewhere = (moved > 2 * self.margin)[:, ~self.off].any(axis=1)
+        return np.where(elsewhere, np.nan, chance)
+
+
+def limit(chances: Array, allowed: float) -> float:
+    """Return the largest chance that a mistake may have to be named, if all that may be named are allowed so much."""
+    ordered = np.sort(chances[np.isfinite(chances)])
+    fitting = ordered[np.cumsum(ordered) <= allowed]
+    return float(fitting[-1]) if len(fitting) else 0.0
+
+
+def decimals_more(chance: float, chances: Array, allowed: float, free: int) -> int:
+    """Return how many decimals more would do to name a mistake."""
+    below = float(np.nansum(chances[chances <= chance])) or chance
+    return max(1, int(np.ceil(np.log10(max(below / allowed, 1.0)) / free)))

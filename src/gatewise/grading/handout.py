@@ -1,0 +1,229 @@
+"""What is handed out: for each student a page to print, a notebook and an empty sheet; and what the teacher keeps."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatewise import storage
+from gatewise.errors import FileError
+from gatewise.grading import handout_page
+from gatewise.grading.chain import Chain, Quantity
+from gatewise.grading.exercise import Plan, asked, worked_numbers
+from gatewise.grading.fading import faded
+from gatewise.grading.problem import Problem
+from gatewise.grading.roster import Student
+from gatewise.progress import working_through
+from gatewise.render import markdown, notebook, text
+from gatewise.walkthrough.build import walk as walk_through
+
+KEY = {"format": "gatewise key", "version": 2}
+SHEETS, KEYS, ANSWERS, FEEDBACK = "sheets", "keys", "answers", "feedback"  # folders of an exercise
+WEIGHTS, MARKS, PAGE = "weights.csv", "marks.csv", "class.html"  # files of an exercise
+
+
+# Empty sheets.
+
+
+def write_template(path: Path, chain: Chain, backward: bool, suffix: str) -> None:
+    """Write an empty sheet; an existing file is not overwritten."""
+    if path.exists():
+        raise FileError(f"cannot write {path}: the file exists, and an empty sheet would overwrite it")
+    quantities = asked(chain, backward)
+    if suffix == ".npz":
+        buffer = io.BytesIO()
+        np.savez(buffer, **{one.name: np.full(one.key.shape, np.nan) for one in quantities})  # type: ignore[arg-type]
+        with storage.beside(path) as temporary:
+            temporary.write_bytes(buffer.getvalue())
+        return
+    storage.write_text(path, empty_csv(quantities) if suffix == ".csv" else empty_json(quantities))
+
+
+def empty_json(quantities: Sequence[Quantity]) -> str:
+    """Return an empty sheet as JSON, with null for each number to fill in."""
+    return _json({one.name: _nested(np.full(one.key.shape, None)) for one in quantities})
+
+
+def empty_csv(quantities: Sequence[Quantity]) -> str:
+    """Return an empty sheet as CSV: one line for a vector, and one for each row of a matrix."""
+    width = max((one.key.shape[-1] for one in quantities if one.key.ndim), default=1)
+    lines: list[list[object]] = [["quantity", *range(width)]]
+    for one in quantities:
+        rows = int(np.prod(one.key.shape[:-1])) if one.key.ndim else 1
+        lines += [[one.name, *[""] * (one.key.shape[-1] if one.key.ndim else 1)]] * rows
+    return _csv(lines)
+
+
+def _csv(lines: Sequence[Sequence[object]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(lines)
+    return buffer.getvalue()
+
+
+def _nested(array: Any) -> Any:
+    return np.asarray(array).tolist()
+
+
+def _json(fields: Mapping[str, Any]) -> str:
+    """Return JSON with one field per line, so that a person can fill it in and an error can name the line."""
+    lines = (f"  {json.dumps(name, ensure_ascii=False)}: {json.dumps(value)}" for name, value in fields.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+# One student's sheet and key.
+
+
+def sheet_notebook(student: Student, made: Problem, lines: tuple[list[Quantity], list[Quantity]], plan: Plan) -> str:
+    """Return the sheet as a notebook: the given arrays, a cell for each answer, and one that writes the answers."""
+    worked, quantities = lines
+    shown = markdown.escape(text.clean(student.name))
+    written = f"`{student.file}.json`"
+    where = f"its cell below; the last cell writes {written}, which you hand in"
+    cells = [
+        notebook.cell(
+            "title", "markdown", f"# An LSTM cell by hand: {shown}\n\n{handout_page.instructions(plan, where)}"
+        )
+    ]
+    given = [f"{_variable(key)} = np.array({_nested(array)})" for key, array in made.given().items()]
+    cells.append(notebook.cell("given", "code", "\n".join(["import json", "", "import numpy as np", "", *given])))
+    if worked:
+        done = [f"{_variable(one.name)} = np.array({_nested(worked_numbers(one))})" for one in worked]
+        cells.append(notebook.cell("worked", "code", "\n".join(["# These lines are worked for you.", *done])))
+    for number, one in enumerate(quantities):
+        told = f"`{one.name}`, shape {one.key.shape}"
+        cells.append(notebook.cell(f"asked-{number}", "markdown", told))
+        cells.append(notebook.cell(f"answer-{number}", "code", f"{_variable(one.name)} = None"))
+    pairs = "\n".join(f"    {one.name!r}: {_variable(one.name)}," for one in quantities)
+    writing = (
+        f"answers = {{\n{pairs}\n}}\n"
+        "answers = {name: None if value is None else np.asarray(value).tolist() for name, value in answers.items()}\n"
+        f'with open({f"{student.file}.json"!r}, "w", encoding="utf-8") as file:\n'
+        "    json.dump(answers, file, indent=1)"
+    )
+    cells.append(notebook.cell("hand-in", "code", writing))
+    return notebook.document(cells)
+
+
+def _variable(name: str) -> str:
+    """Return a quantity's name as a Python identifier."""
+    plain = name.replace("γ", "gamma").replace("β", "beta").replace("μ", "mu").replace("[", "_").replace("]", "")
+    found = re.sub(r"\W", "_", plain)
+    return f"{found}_" if found in ("do", "is", "if", "in") else found
+
+
+def key_json(
+    student: Student, place: int, made: Problem, lines: tuple[list[Quantity], list[Quantity]], plan: Plan
+) -> str:
+    """Return a key: whose it is, what was given, what was worked, and every answer to all digits."""
+    variant = {
+        name: value if value is None or isinstance(value, float) else str(value)
+        for name, value in plan.variant.differences().items()
+    }
+    worked, quantities = ([one.name for one in some] for some in lines)
+    fields: dict[str, Any] = {**KEY, "student": student.name, "roster": student.cells, "place": place}
+    fields |= {"worked": worked, "asked": quantities, "variant": variant}
+    given = {name: _nested(array) for name, array in made.given().items()}
+    answers = {one.name: _nested(one.key) for one in lines[1]}
+    return _json({**fields, "given": given, "answers": answers})
+
+
+def key_markdown(student: Student, made: Problem, plan: Plan) -> str:
+    """Return the worked solution for every sequence."""
+    shown = markdown.escape(text.clean(student.name))
+    worked = [f"# The key of {shown}"]
+    for sequence, steps in enumerate(made.sequences()):
+        if plan.batch > 1:
+            worked.append(f"# Sequence {sequence} of the batch")
+        worked.append(walk_through(steps, backward=False).render("markdown"))
+        if plan.backward:
+            worked.append(walk_through(steps, backward=True).render("markdown"))
+    return "\n\n".join(worked) + "\n"
+
+
+# A class.
+
+
+def make(folder: Path, students: Sequence[Student], plan: Plan) -> None:
+    """Write the sheets and keys of a class into a new folder, which appears once it is complete.
+
+    Raises
+    ------
+    FileError
+        If the folder exists and is not empty, or cannot be written.
+    """
+    with _appearing(folder) as temporary, working_through("sheets", len(students)) as done:
+        for part in (SHEETS, KEYS, ANSWERS):
+            (temporary / part).mkdir()
+        for place, student in enumerate(students):
+            quantities = _make_one(temporary, student, place, plan)
+            done(1)
+        points = _csv([("quantity", "points"), *((one.name, 1) for one in quantities)])
+        storage.write_text(temporary / WEIGHTS, points)
+        storage.write_text(temporary / "README.md", _folder_readme(plan))
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """Give a folder to write into; when the block ends well it becomes `folder`, else it goes."""
+    folder = Path(os.path.realpath(folder))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileError(f"cannot write {folder}: it is not empty; choose a new folder")
+    temporary = folder.parent / f".{folder.name}.{os.urandom(4).hex()}"
+    try:  # from before the folder is there, so that an interrupt at any moment leaves none behind
+        temporary.mkdir(0o700)
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        temporary.replace(folder)
+    except OSError as fault:
+        raise FileError(f"cannot write {folder}: {fault.strerror or fault}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _make_one(folder: Path, student: Student, place: int, plan: Plan) -> list[Quantity]:
+    """Write one student's files, and return what is asked in them."""
+    made = plan.problem(student.name)
+    chain = Chain(made.sequences(), made.dh, made.dc)
+    lines = faded(asked(chain, plan.backward), plan.given)
+    files = {
+        f"{SHEETS}/{student.file}.html": handout_page.html(student, made, chain, lines, plan),
+        f"{SHEETS}/{student.file}.ipynb": sheet_notebook(student, made, lines, plan),
+        f"{SHEETS}/{student.file}.csv": empty_csv(lines[1]),
+        f"{KEYS}/{student.file}.json": key_json(student, place, made, lines, plan),
+        f"{KEYS}/{student.file}.md": key_markdown(student, made, plan),
+    }
+    for path, content in files.items():
+        (folder / path).write_text(content, encoding="utf-8", newline="\n")
+    return lines[1]
+
+
+def _folder_readme(plan: Plan) -> str:
+    return f"""# An exercise
+
+- `{SHEETS}/` is for the students: each has a page to print, a notebook and an empty `.csv`, with numbers of their own.
+- `{KEYS}/` is for you alone: the numbers and the worked solution of each student.
+- `{WEIGHTS}` says how many points each line is worth. Change them as you like; a line that you delete counts nothing.
+- `{ANSWERS}/` is for what comes back. Unpack in it what your learning platform hands over: the files and folders that
+  Moodle and Canvas name after the students are found by these names. So are files that are called as the sheets were,
+  or by a student's names in any order. A file that may be that of two students is not marked, but named.
+
+Then `gatewise check` on this folder prints a table and writes `{MARKS}`, `{PAGE}`, and into `{FEEDBACK}/` a page for
+each student.
+
+The students stand in the order of the roster. They are named by its first column; where two have the same name there,
+the columns after it belong to every name, as many as it takes.
+
+Made with seed {plan.seed}: the same seed and name give the same numbers again.
+"""

@@ -1,0 +1,174 @@
+"""The sheet that a student gets, as a page to print: what is given in tables, and blanks for what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import groupby
+
+import numpy as np
+
+from gatewise.grading.chain import Chain, Quantity
+from gatewise.grading.exercise import Plan, worked_numbers
+from gatewise.grading.problem import Problem
+from gatewise.grading.roster import Student
+from gatewise.render import mathml
+from gatewise.render.html import document, style
+from gatewise.render.html_pieces import scrolled, shown, text
+from gatewise.render.hues import quantity
+from gatewise.render.mathml_pieces import run
+from gatewise.render.text import formula
+from gatewise.symbolic.formula import Call, Symbol, nodes
+from gatewise.symbolic.nonlinearities import textbook
+from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS
+from gatewise.walkthrough.numbers import number
+
+PACKAGE = "gatewise.grading"  # where its style lies
+WIDEST = 8  # entries side by side
+Row = tuple[str, tuple[str, ...]]  # its head and its cells, as markup
+
+
+def html(
+    student: Student, made: Problem, chain: Chain, lines: tuple[list[Quantity], list[Quantity]], plan: Plan
+) -> str:
+    """Return the page of one student; of `lines`, the first are worked, and the others asked."""
+    worked, quantities = lines
+    title = "An LSTM cell by hand"
+    where = "the blanks, or into the .csv file or the notebook beside this page"
+    given = "".join(_given(made, chain, plan))
+    done = f"<h2>Worked for you</h2>\n{_lines(worked, chain, plan, worked=True)}" if worked else ""
+    body = f"""<main class="sheet">
+<header><h1>{title}</h1><p class="whose">{text(student.name)}</p></header>
+<p>{escape(instructions(plan, where))}</p>
+<h2>What is given</h2>
+<div class="given">{given}</div>
+<p class="functions">{_functions([*worked, *quantities])}</p>
+{done}
+<h2>What is asked</h2>
+{_lines(quantities, chain, plan)}
+</main>"""
+    return document(f"{title}: {student.name}", style("handout.css", PACKAGE), body) + "\n"
+
+
+def instructions(plan: Plan, where: str) -> str:
+    """Say what the numbers are, and what is to be done."""
+    steps = f" over {plan.steps} steps" if plan.steps > 1 else ""
+    batch = f" for a batch of {plan.batch} sequences" if plan.batch > 1 else ""
+    told = (
+        f"One LSTM cell{steps}{batch}, with your own numbers. A weight matrix has a row for each unit and a column for"
+        " each entry of the combined input z = [h_prev; x]. The pre-activation a_f is the input of the forget gate's"
+        " nonlinearity, and f its output; likewise for i (input gate), g (candidate) and o (output gate)."
+    )
+    if plan.backward:
+        told += " The loss is the sum of the last h; df is the derivative of the loss with respect to f."
+    if plan.steps > 1:
+        told += " f[1] is f at step 1; steps count from 0."
+    if plan.given != "none":
+        told += " The first lines are worked for you: continue with their numbers as they are printed."
+    return f"{told} Work out each quantity to at least 4 decimals and write it into {where}."
+
+
+def _functions(quantities: Sequence[Quantity]) -> str:
+    """Return the formulas of the nonlinearities."""
+    calls = [node for one in quantities for node in nodes(one.right) if isinstance(node, Call)]
+    found = {call.name: call.activation for call in calls if call.activation is not None}
+    shown = []
+    for name, activation in found.items():
+        left = mathml.element(f"{mathml.function(name)}{mathml.fence('(')}<mi>a</mi>{mathml.fence(')')}", f"{name}(a)")
+        shown.append(f"<span>{left} {run(textbook(activation), '=')}</span>")
+    return " ".join(shown)
+
+
+# What is given.
+
+
+def _given(made: Problem, chain: Chain, plan: Plan) -> Iterator[str]:
+    symbols = {formula(symbol): symbol for symbol, _ in chain.given}
+    for name, array in made.given().items():
+        if not plan.backward and name in ("dh", "dc_next"):
+            continue
+        before = [("step", plan.steps)] if name == "x" else []
+        names = _names(chain, name)
+        axes = [what for what, size in [*before, ("sequence", plan.batch)] if size > 1]
+        heads, rows = [], []
+        for place in np.ndindex(array.shape[:-1]):
+            told = ", ".join(f"{what} {k}" for what, k in zip(axes, place, strict=False))
+            heads.append(names[0][place[0]] if len(names) > 1 else told)
+            rows.append(tuple(shown(number(value)) for value in array[place]))
+        symbol = symbols.get(name.replace("gamma", "γ").replace("beta", "β"))
+        caption = escape(name) if symbol is None else mathml.math(symbol)
+        rowed = [(text(head), row) for head, row in zip(heads, rows, strict=True)]
+        tables = "".join(_tables(names[-1], rowed, "given", name))
+        yield f"<figure{_hued(symbol, name)}><figcaption>{caption}</figcaption>{tables}</figure>\n"
+
+
+def _names(chain: Chain, name: str) -> list[tuple[str, ...]]:
+    """Return the labels of the last axes of a given array."""
+    base = name.partition("_")[0]
+    recurrent = chain.names[UNITS if chain.sequences[0][0].parameters.projection is None else RECURRENT]
+    return {
+        "W": [chain.names[UNITS], chain.names[COLUMNS]],
+        "R": [chain.names[RECURRENT], chain.names[UNITS]],
+        "x": [chain.names[FEATURES]],
+        "h": [recurrent],
+        "dh": [recurrent],
+    }.get(base, [chain.names[UNITS]])
+
+
+# What is asked, and what is worked.
+
+
+def _lines(quantities: Sequence[Quantity], chain: Chain, plan: Plan, *, worked: bool = False) -> str:
+    """Return lines in tables: consecutive ones of one step with the same entries stand in one."""
+    found = []
+    for at, step in groupby(quantities, lambda one: one.at):
+        if plan.steps > 1:
+            found.append(f"<h3>{'All steps together' if at is None else f'Step {at}'}</h3>")
+        for names, group in groupby(step, lambda one: _axes(one, chain)):
+            lines = list(group)
+            rows = [row for one in lines for row in _rows(one, names, worked)]
+            found += _tables(names[-1], rows, "worked" if worked else "blank", lines[0].name)
+    return "\n".join(found)
+
+
+def _axes(one: Quantity, chain: Chain) -> tuple[tuple[str, ...], ...]:
+    """Return the labels of the last axes of a quantity."""
+    names = (chain.names[one.over], chain.names[one.across])
+    return names if one.summed and one.key.ndim > 1 else names[:1]
+
+
+def _rows(one: Quantity, names: Sequence[tuple[str, ...]], worked: bool) -> Iterator[Row]:
+    """Return the rows of a quantity: its equation or, below the first row, which row it is; and its cells."""
+    equation = (
+        f'<span class="unseen">{text(one.equation)}</span><span aria-hidden="true"{_hued(one.symbol, one.name)}>'
+        f"{mathml.math(one.symbol)} {run(one.right, '=')}</span>"
+    )
+    key = np.atleast_1d(worked_numbers(one))
+    for place in np.ndindex(key.shape[:-1]):
+        which = names[0][place[0]] if len(names) > 1 else f"sequence {place[0]}" if place else ""
+        head = [equation] * (not any(place)) + [f"<small>{text(which)}</small>"] * bool(which)
+        yield " ".join(head), tuple(shown(f"{value:.4f}") if worked else "" for value in key[place])
+
+
+def _tables(names: Sequence[str], rows: Sequence[Row], kind: str, label: str) -> Iterator[str]:
+    """Return rows as a table, or as several below each other where they are wide."""
+    headed = any(head for head, _ in rows)
+    for start in range(0, len(names), WIDEST):
+        part = slice(start, start + WIDEST)
+        heads = "<td></td>" * headed + "".join(f'<th scope="col">{text(name)}</th>' for name in names[part])
+        body = "".join(
+            (f'<tr><th scope="row">{head}</th>' if headed else "<tr>")
+            + f"{''.join(f'<td>{cell}</td>' for cell in cells[part])}</tr>"
+            for head, cells in rows
+        )
+        table = f'<table class="{kind}"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+        widest = max(len(cell) + 3 for _, cells in rows for cell in cells[part])
+        told = text(f"{label}, {kind}, from {names[start]}")
+        yield scrolled(table, told, widest * len(names[part])) + "\n"
+
+
+def _hued(symbol: Symbol | None, name: str) -> str:
+    """Return the class of a quantity's hue: its own, or that of the gate it belongs to."""
+    last = name.partition("[")[0].rpartition("_")[2]
+    hue = quantity(symbol or "") or quantity(Symbol(last))
+    return f' class="{hue}"' if hue else ""

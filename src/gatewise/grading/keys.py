@@ -1,0 +1,100 @@
+"""The keys of an exercise: whose each is, what was asked, and the run that the answers are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatewise.errors import FileError
+from gatewise.grading import problem, sheet
+from gatewise.grading.chain import Chain
+from gatewise.grading.handout import KEY, KEYS
+from gatewise.grading.problem import Problem
+from gatewise.grading.roster import Student
+from gatewise.render import text
+
+
+@dataclass(frozen=True, eq=False)
+class Key:
+    """A student's key.
+
+    Attributes
+    ----------
+    student : Student
+    place : int
+        The student's place in the roster.
+    asked, worked : tuple of str
+        The names of the lines that are asked, and of those that were worked for the student.
+    made : Problem
+        The student's own numbers.
+    """
+
+    student: Student
+    place: int
+    asked: tuple[str, ...]
+    worked: tuple[str, ...]
+    made: Problem
+
+    def chain(self) -> Chain:
+        """Return the run that the answers are compared with.
+
+        Raises
+        ------
+        FileError
+            If it has no such lines as the key says.
+        """
+        found = Chain(self.made.sequences(), self.made.dh, self.made.dc)
+        unknown = next((name for name in (*self.asked, *self.worked) if name not in found.by_name), None)
+        if unknown is not None:
+            told = f"there is no quantity {text.clean(unknown)[:40]!r}"
+            raise FileError(f"cannot mark {text.clean(self.student.name)} by the key: {told}")
+        return found
+
+
+def paths(folder: Path) -> list[Path]:
+    """Return the keys in the folder of an exercise."""
+    keys = sorted((folder / KEYS).glob("[!.]*.json"))
+    if not keys:
+        told = f"there is no key in {folder / KEYS}; gatewise exercise makes such a folder"
+        raise FileError(f"cannot mark {folder}: {told}")
+    return keys
+
+
+def read(path: Path) -> Key:
+    """Return a key.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or is none of this version.
+    """
+    found = sheet.read(path, "given")
+    more = found.more
+    if more.get("format") != KEY["format"]:
+        raise FileError(f"cannot read {path}: it is not a key of an exercise")
+    if more.get("version") != KEY["version"]:
+        version = text.clean(str(more.get("version")))[:20]
+        told = f"it is a key of version {version}, and this version of gatewise reads {KEY['version']}"
+        raise FileError(f"cannot read {path}: {told}; make the exercise again")
+    student = Student(_text(path, more, "student"), path.stem, _texts(path, more, "roster"))
+    asked, worked = _texts(path, more, "asked"), _texts(path, more, "worked")
+    try:
+        place = int(more["place"])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        raise FileError(f"cannot read {path}: its place must be the student's place in the roster") from None
+    return Key(student, place, asked, worked, problem.of_sheet(found))
+
+
+def _text(path: Path, more: Mapping[str, Any], name: str) -> str:
+    if not isinstance(more.get(name), str):
+        raise FileError(f"cannot read {path}: its {name} must be a text")
+    return str(more[name])
+
+
+def _texts(path: Path, more: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    found = more.get(name)
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise FileError(f"cannot read {path}: its {name} must be a list of texts")
+    return tuple(found)

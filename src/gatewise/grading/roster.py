@@ -1,0 +1,161 @@
+"""A class: its students by name, and whose a file is that came back from a learning platform."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+from gatewise import storage, tables
+from gatewise.errors import FileError
+from gatewise.render import text
+
+HEADS = (  # column heads in a roster's first line
+    *("id", "student", "student id", "students", "name", "names", "first name", "last name", "surname", "number"),
+    *("email", "e-mail", "user", "username", "vorname", "nachname", "matrikelnummer", "prénom", "nom", "nombre"),
+)
+MOST_STUDENTS = 10_000
+MOST_ORDERED = 4  # words of a name that are tried in every order
+EXACTLY, IN_ANY_ORDER, PARTLY = 0, 1, 2  # how a name means a student
+TELLING = 3  # letters of a word that may stand for a whole name
+
+# How learning platforms name what they hand over: a folder or a file for each student.
+_PLATFORMS = (
+    re.compile(r"(?P<who>.+?)_\d+_assignsubmission_.*", re.DOTALL),  # Moodle: Ada Lovelace_12345_assignsubmission_file_
+    re.compile(
+        r"(?P<who>[^_]+)_(late_)?\d+_\d+_.+", re.DOTALL | re.IGNORECASE
+    ),  # Canvas: lovelaceada_LATE_123_456_a.csv
+)
+
+
+@dataclass(frozen=True)
+class Student:
+    """One student.
+
+    Attributes
+    ----------
+    name : str
+    file : str
+        What the student's files are called, without their endings.
+    cells : tuple of str
+        All that the roster says of the student; the name is the first of these, or as many as tell all students apart.
+    """
+
+    name: str
+    file: str
+    cells: tuple[str, ...]
+
+
+def read(path: str | os.PathLike[str]) -> list[Student]:
+    """Return the students in a .csv file, in its order.
+
+    They are named by its first column; where that does not tell them apart, by as many columns as do. A first line with
+    column heads is skipped.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read or has no names, or if two students' files would have the same name.
+    """
+    source = storage.readable(path)
+    lines: list[tuple[int, tuple[str, ...]]] = []
+    for number, row in tables.rows(source):
+        cells = tuple(map(text.clean, row))
+        if cells[0] and (lines or number > 1 or cells[0].lower() not in HEADS):
+            lines.append((number, cells))
+    if not lines:
+        raise FileError(f"cannot read {source}: there are no names in its first column")
+    if len(lines) > MOST_STUDENTS:
+        raise FileError(f"cannot read {source}: it has {len(lines)} students; at most {MOST_STUDENTS} are allowed")
+    columns = max(len(cells) for _, cells in lines)
+    for count in range(1, columns + 1):
+        names = [", ".join(cell for cell in cells[:count] if cell) for _, cells in lines]
+        taken: dict[str, int] = {}
+        same = None
+        for (number, _), name in zip(lines, names, strict=True):
+            first = taken.setdefault(file_name(name).lower(), number)
+            if first != number and same is None:
+                same = f"line {number}, {name!r}, is the same as line {first}"
+        if same is None:
+            return [Student(name, file_name(name), cells) for name, (_, cells) in zip(names, lines, strict=True)]
+    raise FileError(f"cannot read {source}: {same}")
+
+
+def file_name(student: str) -> str:
+    """Return a student's name in a form that is a valid file name on any system."""
+    plain = unicodedata.normalize("NFC", student)
+    name = re.sub(r"[^\w.@+-]+", "_", plain).strip("._")[:80]
+    if not name or re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", name):
+        name = f"student_{zlib.crc32(student.encode()):08x}"
+    return name
+
+
+# Whose file is it?
+
+
+@dataclass(frozen=True)
+class Match:
+    """Whom a name may mean: as it was handed out, by all its words in any order, or by some more or fewer."""
+
+    students: tuple[Student, ...]
+    distance: int = EXACTLY
+
+
+class Names:
+    """Finds the student whom a file's or a folder's name means; where it may mean several, all of them."""
+
+    def __init__(self, students: Iterable[Student]) -> None:
+        self._exact: dict[str, dict[Student, None]] = {}
+        self._ordered: dict[str, dict[Student, None]] = {}
+        self._by_word: dict[str, dict[Student, None]] = {}
+        self._words: dict[Student, tuple[frozenset[str], frozenset[str]]] = {}
+        for student in students:
+            own, every = _words(student.name), _words(" ".join(student.cells))
+            self._words[student] = frozenset(own), frozenset(every)
+            for name in (student.file, student.name):
+                self._exact.setdefault(_folded(name), {})[student] = None
+            for words in (own, every):
+                orders = permutations(words) if len(words) <= MOST_ORDERED else (words, words[::-1])
+                for order in orders:
+                    self._ordered.setdefault("".join(order), {})[student] = None
+            for word in every:
+                self._by_word.setdefault(word, {})[student] = None
+
+    def find(self, name: str) -> Match:
+        """Return whom the name of a file (without its ending) or of a folder means."""
+        who = next((found["who"] for pattern in _PLATFORMS if (found := pattern.fullmatch(name))), name)
+        if exact := self._exact.get(_folded(who)):
+            return Match(tuple(exact), EXACTLY)
+        words = _words(who)
+        if ordered := self._ordered.get("".join(words)):
+            return Match(tuple(ordered), IN_ANY_ORDER)
+        written = frozenset(words)
+        telling = any(len(word) >= TELLING for word in words)
+        near = dict.fromkeys(student for word in words for student in self._by_word.get(word, ()))
+        fitting = [
+            student
+            for student in near
+            if self._words[student][0] <= written or (telling and written <= self._words[student][1])
+        ]
+        return Match(tuple(fitting), PARTLY)
+
+    def owner(self, parts: Sequence[str]) -> Match:
+        """Return whom a path means, of which any part may name the student: the first that names one alone."""
+        found = [self.find(part) for part in parts]
+        alone = next((one for one in found if len(one.students) == 1), None)
+        return alone or next((one for one in found if one.students), Match(()))
+
+
+def _folded(name: str) -> str:
+    """Return a name in a form that does not depend on the system whose archive it comes from."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """Return the words of a name, without accents and capitals."""
+    plain = (c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    return tuple(re.findall(r"[^\W_]+", "".join(plain).casefold()))

@@ -1,0 +1,117 @@
+"""The pages of a class in a browser: axe-core finds nothing, they fit a telephone, and sheets fit sheets of paper."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peers import browser
+
+from gatewise.grading import classroom, grades, handout
+from gatewise.grading.exercise import Plan
+from gatewise.grading.roster import Student, file_name
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.skipif(browser.found() is None, reason=f"none of {', '.join(browser.NAMES)} is here"),
+]
+
+NAMES = ("Ada", "Grace Brewster Murray Hopper", "عمر", "<script>", "x" * 90, "Alan", "Emmy", "Sofia")
+INCHES = {"A4": (8.27, 11.69), "Letter": (8.5, 11.0)}
+SHEETS = {
+    "forward": (Plan(), 1),
+    "partly": (Plan(given="partly"), 1),
+    "all": (Plan(given="all"), 1),
+    "one unit": (Plan(hidden_size=1, input_size=1, digits=2), 1),
+    "backward": (Plan(backward=True), 2),
+    "three steps": (Plan(steps=3, given="partly"), 2),
+    "a batch of projected peepholes": (Plan(batch=2, steps=2, hidden_size=3, projection_size=2, backward=True), None),
+}
+
+
+@pytest.fixture(scope="module")
+def tab():
+    with browser.page() as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> dict[str, str]:
+    """The addresses of a class page, of two students' pages, and of a sheet of every kind."""
+    folder = tmp_path_factory.mktemp("class")
+    students = [Student(name, file_name(name), (name,)) for name in NAMES]
+    hw = folder / "hw"
+    handout.make(hw, students, Plan(seed=2))
+    for place, path in enumerate(sorted(hw.glob("keys/*.json"))[:-1]):
+        answers = {line: np.array(value) for line, value in json.loads(path.read_text("utf-8"))["answers"].items()}
+        answers["hfic"[place % 4]] += 0.25
+        rounded = {line: np.round(value, 6).tolist() for line, value in answers.items()}
+        text = "{" if place == 1 else json.dumps(rounded if place else dict.fromkeys(rounded))
+        (hw / "answers" / path.name).write_text(text, encoding="utf-8")
+    (hw / "answers" / "Nobody.csv").write_text("f,1")
+    classroom.write(hw, grades.mark(hw))
+    found = {"class": hw / "class.html"} | {f"feedback {n}": path for n, path in enumerate(hw.glob("feedback/*"))}
+    for name, (plan, _) in SHEETS.items():
+        handout.make(folder / name, students[1:2], plan)
+        found[name] = next((folder / name / "sheets").glob("*.html"))
+    return {name: Path(path).as_uri() for name, path in found.items()}
+
+
+KINDS = ("class", "feedback 0", "feedback 3", "partly", "a batch of projected peepholes")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", KINDS)
+def test_axe_finds_nothing(tab, pages, name, scheme, width):
+    tab.look(width=width, scheme=scheme)
+    tab.open(pages[name])
+    tab.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+    found = tab.evaluate("axe.run().then(found => found.violations.map(one => [one.id, one.nodes[0].html]))")
+    assert found == []
+    assert tab.evaluate("axe.run().then(found => found.passes.length)") > 10
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_page_asks_for_nothing_and_fits_a_telephone(tab, pages, name):
+    tab.look(width=360, height=800)
+    tab.open(pages[name])
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    assert [event["params"]["request"]["url"] for event in tab.reported("Network.requestWillBeSent")] == [pages[name]]
+    assert not tab.reported("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+
+
+def test_the_text_of_pictures_can_be_read_on_a_telephone_and_is_not_cut(tab, pages):
+    tab.look(width=360, height=800)
+    tab.open(pages["class"])
+    sizes = "[...document.querySelectorAll('svg text')].map(t => 12 * t.getScreenCTM().a)"
+    assert min(tab.evaluate(sizes)) > 9
+    cut = """[...document.querySelectorAll('svg text')].filter(t => {
+      const [text, all] = [t.getBoundingClientRect(), t.ownerSVGElement.getBoundingClientRect()];
+      return text.left < all.left - 1 || text.right > all.right + 1 || text.bottom > all.bottom + 1;
+    }).map(t => t.textContent)"""
+    assert tab.evaluate(cut) == []
+
+
+@pytest.mark.parametrize("paper", INCHES)
+@pytest.mark.parametrize("name", SHEETS)
+def test_a_sheet_fits_its_paper(tab, pages, name, paper):
+    tab.open(pages[name])
+    wide, high = INCHES[paper]
+    printed = base64.b64decode(
+        tab.call("Page.printToPDF", paperWidth=wide, paperHeight=high, preferCSSPageSize=True)["data"]
+    )
+    boxes = re.findall(rb"/MediaBox\s*\[([^\]]*)\]", printed)
+    assert len(boxes) == (SHEETS[name][1] or len(boxes))
+    assert {round(float(box.split()[2]) / 72, 1) for box in boxes} == {round(wide, 1)}
+    tab.call("Emulation.setEmulatedMedia", media="print")
+    tab.look(width=int((wide - 30 / 25.4) * 96))
+    try:
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    finally:
+        tab.call("Emulation.setEmulatedMedia", media="")
