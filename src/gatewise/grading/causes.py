@@ -11,7 +11,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.grading.candidates import Catalogue, Made, Mistake
 from gatewise.grading.chain import Chain, Place, Quantity, Values, rounding
-from gatewise.grading.chance import Wrong, decimals_more, limit, share
+from gatewise.grading.chance import Wrong, decimals_more, in_all, share
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL, TIERS
 from gatewise.grading.edits.entries import of_products, of_signs, of_writing
@@ -199,14 +199,13 @@ class _OfOne:
         fits = sorted(self._fits(), key=lambda fit: (TIERS.index(fit.cause.tier), -fit.explains, fit.order))
         allowed = {tier: share(tier, self.search.searches) for tier in TIERS}
         self.search.searches += 1
-        limits = {tier: limit(self.chances[tier], allowed[tier]) for tier in TIERS}
+        chances = [in_all(fit.chance, self.chances[fit.cause.tier]) for fit in fits]
         shown: dict[str, _Fit] = {}
-        for fit in fits:
-            if fit.chance <= limits[fit.cause.tier]:
+        for fit, chance in zip(fits, chances, strict=True):
+            if chance <= allowed[fit.cause.tier]:
                 shown.setdefault(fit.cause.says, fit)
         if not shown and fits:
-            first, tier = fits[0], fits[0].cause.tier
-            more = decimals_more(first.chance, self.chances[tier], allowed[tier], self.differs.free)
+            more = decimals_more(chances[0], allowed[fits[0].cause.tier], self.differs.free)
             return Found(digits=self._decimals() + more)
         named = list(shown.values())[:MOST_CAUSES]
         self.search.named += [(fit.mistake, fit.cause) for fit in named if fit.mistake is not None]
