@@ -76,7 +76,7 @@ def odd_sheet(how: str, rng: np.random.Generator, digits: int | None) -> Odd | N
     right = work(cell, NONE, at, on_the_way)
     name = str(rng.choice(names))
     if how == "two slips in one line":
-        pair = two_slips(cell, rng)
+        pair = two_slips(cell, rng, at)
         if pair is None:
             return None
         wrong, says = work(cell, pair, at, on_the_way), pair.says
@@ -138,8 +138,8 @@ def like(cell: Cell, rng: np.random.Generator) -> Cell:
             return other
 
 
-def two_slips(cell: Cell, rng: np.random.Generator) -> Slip | None:
-    """Return two slips in one line that are no single one together."""
+def two_slips(cell: Cell, rng: np.random.Generator, digits: int) -> Slip | None:
+    """Return two slips in one line that are at no step, to so many digits, a single one together."""
     single = [one for one in slips(cell, rng) if len(one.lines) == 1 and one.at is None]
     first = single[rng.integers(len(single))]
     (name,) = first.lines
@@ -156,14 +156,14 @@ def two_slips(cell: Cell, rng: np.random.Generator) -> Slip | None:
             return good
         return one + other - good if adds else one * other / np.where(good == 0, 1, good)
 
-    def of(each: Slip | None) -> np.ndarray:
+    def of(each: Slip | None) -> list[np.ndarray]:
         found = work(cell, each or NONE)
-        return found[name if cell.steps == 1 else f"{name}[0]"]
+        return [found[name if cell.steps == 1 else f"{name}[{at}]"] for at in range(cell.steps)]
 
     both = Slip("two", f"{first.says} and {second.says}", {name: line}, backward=first.backward)
     made = of(both)
     for one in (None, *[each for each in single if name in each.lines]):
-        other = of(one)
-        if other.shape == made.shape and np.abs(other - made).max() < 1e-6:
-            return None
+        for ours, theirs in zip(made, of(one), strict=True):
+            if ours.shape == theirs.shape and np.abs(ours - theirs).max() < 3 * 10.0**-digits:
+                return None
     return both
