@@ -19,8 +19,9 @@ from gatewise.errors import FileError
 from gatewise.grading import classroom, grades, handout, points, roster
 from gatewise.grading.exercise import Plan
 from gatewise.grading.grades import Mark
-from gatewise.grading.marking import Marking, Verdict
+from gatewise.grading.marking import Marking
 from gatewise.grading.roster import Names, Student
+from gatewise.grading.verdicts import Verdict
 
 HOSTILE = ("=1+1", "<script>alert(1)</script>", "عمر 🎓")
 ROSTER = (

@@ -25,9 +25,9 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.gradients import LSTMGradients as LSTMGradients
     from gatewise.grading.causes import Cause as Cause
     from gatewise.grading.marking import Marking as Marking
-    from gatewise.grading.marking import Verdict as Verdict
     from gatewise.grading.marking import check as check
     from gatewise.grading.sheet import Fault as Fault
+    from gatewise.grading.verdicts import Verdict as Verdict
     from gatewise.interop import inspect as inspect
     from gatewise.interop import load as load
     from gatewise.interop import load_network as load_network
@@ -112,7 +112,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Terms": "gatewise.step",
     "Trace": "gatewise.trace",
     "Variant": "gatewise.parameters",
-    "Verdict": "gatewise.grading.marking",
+    "Verdict": "gatewise.grading.verdicts",
     "Verification": "gatewise.diagnostics.verification",
     "Walkthrough": "gatewise.walkthrough.parts",
     "WeightsWarning": "gatewise.errors",

@@ -76,7 +76,7 @@ def odd_sheet(how: str, rng: np.random.Generator, digits: int | None, draw: Draw
     right = work(cell, NONE, at, on_the_way)
     name = str(rng.choice(names))
     if how == "two slips in one line":
-        pair = two_slips(cell, rng)
+        pair = two_slips(cell, rng, at)
         if pair is None:
             return None
         wrong, says = work(cell, pair, at, on_the_way), pair.says
@@ -138,8 +138,8 @@ def like(cell: Cell, rng: np.random.Generator) -> Cell:
             return replace(other, dh=cell.dh, dc=cell.dc)  # which would show as a mistake of one factor
 
 
-def two_slips(cell: Cell, rng: np.random.Generator) -> Slip | None:
-    """Return two slips in one line that are no single one together."""
+def two_slips(cell: Cell, rng: np.random.Generator, digits: int) -> Slip | None:
+    """Return two slips in one line that are at no step, to so many digits, a single one together."""
     single = [one for one in slips(cell, rng) if len(one.lines) == 1 and one.at is None]
     first = single[rng.integers(len(single))]
     (name,) = first.lines
@@ -156,11 +156,14 @@ def two_slips(cell: Cell, rng: np.random.Generator) -> Slip | None:
             return good
         return one + other - good if adds else one * other / np.where(good == 0, 1, good)
 
+    def of(each: Slip | None) -> list[np.ndarray]:
+        found = work(cell, each or NONE)
+        return [found[name if cell.steps == 1 else f"{name}[{at}]"] for at in range(cell.steps)]
+
     both = Slip("two", f"{first.says} and {second.says}", {name: line}, backward=first.backward)
-    made = work(cell, both)
-    for one in (NONE, *[each for each in single if name in each.lines]):
-        other = work(cell, one)
-        for step in [name] if cell.steps == 1 else [f"{name}[{t}]" for t in range(cell.steps)]:
-            if other[step].shape == made[step].shape and np.abs(other[step] - made[step]).max() < 1e-6:
+    made = of(both)
+    for one in (None, *[each for each in single if name in each.lines]):
+        for ours, theirs in zip(made, of(one), strict=True):
+            if ours.shape == theirs.shape and np.abs(ours - theirs).max() < 3 * 10.0**-digits:
                 return None
     return both

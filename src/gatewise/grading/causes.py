@@ -11,7 +11,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.grading.candidates import Catalogue, Made, Mistake
 from gatewise.grading.chain import Chain, Place, Quantity, Values, rounding
-from gatewise.grading.chance import Wrong, decimals_more, limit, share
+from gatewise.grading.chance import Wrong, decimals_more, in_all, share
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL, TIERS
 from gatewise.grading.edits.entries import of_products, of_signs, of_writing
@@ -19,6 +19,7 @@ from gatewise.grading.predicting import Effect, Indices, Predictor
 from gatewise.grading.sheet import Answer
 
 MOST_CAUSES = 3  # that are shown
+MOST_FITS = 8  # mistakes that may give the same numbers; where more do, it says little that one of them does
 MOST_WORK = 8_000_000  # numbers computed in one search, so that a sheet that omits most of many steps takes seconds
 NEAR = 100  # times the margin of the right equation: a mistake that is further off is not examined closely
 MOST_EXAMINED = 40  # mistakes in one search, the nearest ones
@@ -81,6 +82,8 @@ class Search:
         The names of the wrong quantities.
     unit : float
         How far off a number may be that is on no sheet, since it was rounded.
+    turns : iterator of int
+        Counts the searches for one sheet.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Search:
         answers: Mapping[str, Answer],
         wrong: Collection[str],
         unit: float,
+        turns: Iterator[int],
     ) -> None:
         self.chain, self.own, self.expected, self.wrong, self.unit = chain, own, expected, wrong, unit
         self.answers = {
@@ -99,7 +103,7 @@ class Search:
             if not answer.blank and answer.values.shape == chain.by_name[name].key.shape
         }
         self.places = {chain.by_name[name].place for name in self.answers}
-        self.searches = 0
+        self.turns = turns
         self.named: list[tuple[Mistake, Cause]] = []  # causes that were shown
         self.cones: dict[Place, list[Quantity]] = {}
         if "catalogue" not in chain.memo:
@@ -197,17 +201,18 @@ class _OfOne:
     def found(self) -> Found:
         """Return what gives the numbers that were written."""
         fits = sorted(self._fits(), key=lambda fit: (TIERS.index(fit.cause.tier), -fit.explains, fit.order))
-        allowed = {tier: share(tier, self.search.searches) for tier in TIERS}
-        self.search.searches += 1
-        limits = {tier: limit(self.chances[tier], allowed[tier]) for tier in TIERS}
+        turn = next(self.search.turns)
+        allowed = {tier: share(tier, turn) for tier in TIERS}
+        chances = [in_all(fit.chance, self.chances[fit.cause.tier]) for fit in fits]
         shown: dict[str, _Fit] = {}
-        for fit in fits:
-            if fit.chance <= limits[fit.cause.tier]:
+        for fit, chance in zip(fits, chances, strict=True):
+            if chance <= allowed[fit.cause.tier]:
                 shown.setdefault(fit.cause.says, fit)
         if not shown and fits:
-            first, tier = fits[0], fits[0].cause.tier
-            more = decimals_more(first.chance, self.chances[tier], allowed[tier], self.differs.free)
+            more = decimals_more(chances[0], allowed[fits[0].cause.tier], self.differs.free)
             return Found(digits=self._decimals() + more)
+        if len(shown) > MOST_FITS:
+            return Found()
         named = list(shown.values())[:MOST_CAUSES]
         self.search.named += [(fit.mistake, fit.cause) for fit in named if fit.mistake is not None]
         return Found(tuple(fit.cause for fit in named), len(shown) - len(named))

@@ -65,14 +65,11 @@ class Wrong(NamedTuple):
         return np.where(elsewhere, np.nan, chance)
 
 
-def limit(chances: Array, allowed: float) -> float:
-    """Return the largest chance that a mistake may have to be named, if all that may be named are allowed so much."""
-    ordered = np.sort(chances[np.isfinite(chances)])
-    fitting = ordered[np.cumsum(ordered) <= allowed]
-    return float(fitting[-1]) if len(fitting) else 0.0
+def in_all(chance: float, chances: Array) -> float:
+    """Return the chance that a mistake fits unrelated numbers, or any of those that fit them less likely."""
+    return chance + float(np.nansum(chances[chances < chance]))
 
 
-def decimals_more(chance: float, chances: Array, allowed: float, free: int) -> int:
-    """Return how many decimals more would do to name a mistake."""
-    below = float(np.nansum(chances[chances <= chance])) or chance
-    return max(1, int(np.ceil(np.log10(max(below / allowed, 1.0)) / free)))
+def decimals_more(chance: float, allowed: float, free: int) -> int:
+    """Return how many decimals more bring a chance below what is allowed."""
+    return max(1, int(np.ceil(np.log10(chance / allowed) / free)))

@@ -14,7 +14,7 @@ from gatewise.errors import FileError
 from gatewise.grading import points, report
 from gatewise.grading.grades import EMPTY, MARKED, MISSING, UNREADABLE, Grades, Mark, csv_text
 from gatewise.grading.handout import FEEDBACK, MARKS, PAGE
-from gatewise.grading.marking import CLOSE, FOLLOWS, RIGHT, WRONG
+from gatewise.grading.verdicts import CLOSE, FOLLOWS, RIGHT, WRONG
 from gatewise.render.html import document, style
 from gatewise.render.text import clean, short
 from gatewise.showing import counted

@@ -18,9 +18,10 @@ from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import WORKED_DECIMALS, worked_numbers
 from gatewise.grading.handout import ANSWERS, WEIGHTS
 from gatewise.grading.keys import Key
-from gatewise.grading.marking import BLANK, CLOSE, FOLLOWS, RIGHT, WRONG, Marking, Verdict, check
+from gatewise.grading.marking import Marking, check
 from gatewise.grading.roster import PARTLY, Names, Student
 from gatewise.grading.sheet import Answer, Sheet
+from gatewise.grading.verdicts import BLANK, CLOSE, FOLLOWS, RIGHT, WRONG, Verdict
 from gatewise.progress import working_through
 from gatewise.render import text
 

@@ -114,7 +114,7 @@ def _quantity(name: str, spellings: dict[str, frozenset[str]]) -> str | None:
 
 def _key(name: str) -> str:
     """Return a name without what separates its parts."""
-    return re.sub(r"[\s_\-{}\\]", "", _BEFORE.sub("tm1", name))
+    return re.sub(r"[\s_\-{},\\]", "", _BEFORE.sub("tm1", name))
 
 
 def _folded(name: str) -> str:

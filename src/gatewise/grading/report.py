@@ -11,8 +11,9 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from gatewise.grading.marking import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Marking, Verdict
+from gatewise.grading.marking import Marking
 from gatewise.grading.told import Equation, Row, Sentence, rows, sentences, unread
+from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
 from gatewise.render import markdown as md
 from gatewise.render.html import document, style
 from gatewise.render.text import WIDTH, clean, left_of, short

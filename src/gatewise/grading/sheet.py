@@ -26,6 +26,7 @@ EMPTY = (".json", ".csv", ".npz")  # of an empty sheet to fill in
 SUFFIXES = (*EMPTY, ".tsv", ".txt")
 LARGEST = 16 << 20  # bytes of a sheet; nobody fills in a larger one
 MOST_DIGITS = 15  # decimal digits that a double holds
+_IN_A_NAME = re.compile(r"(_\{?\w),[ ]?(raw|u|w)\b")  # a comma that is part of a name, like a_f,raw
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
 
 
@@ -55,7 +56,7 @@ def _of_text(source: Path, part: str) -> Sheet:
     if source.suffix.lower() == ".json":
         return _json(source, text, part)
     filled = Filled()
-    filled.written(source, text)
+    filled.written(source, _IN_A_NAME.sub(r"\1_\2", text))
     return filled.sheet(source)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gatewise.grading.marking import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Marking, Verdict
+from gatewise.grading.marking import Marking
 from gatewise.grading.sheet import Fault
+from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
 from gatewise.render.text import clean, short
 from gatewise.showing import counted
 from gatewise.walkthrough.numbers import number

@@ -111,7 +111,7 @@ def of_writing(expected: Array, wrong: Mask, tolerance: Array) -> Iterator[tuple
 
 
 def _put(values: Array, place: tuple[int, ...], value: float) -> Array:
-    found = values.copy()
+    found = np.array(values)
     found[place] = value
     return found
 

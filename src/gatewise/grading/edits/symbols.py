@@ -14,6 +14,7 @@ from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.symbols import C_PREV, H_PREV, C, F, H, I, d
 
 GATES = frozenset(map(Symbol, LETTERS))
+_PARAMETERS = {"parameters of the": "WUbpγ", "weights and biases of the": "WUb", "weights of the": "WU"}
 
 
 def another_quantity(scene: Scene, one: Assignment) -> Iterator[Edit]:
@@ -114,12 +115,15 @@ def exchanged(scene: Scene, one: Assignment) -> Iterator[Edit]:
         if not moved or not seen & set(moved):
             continue
         parameters = with_weights and not one.left.d
-        which = "weights of the" if parameters else ""
-        kind, told = _told(moved, which)
-        changed = _renamed(one.right, moved, own if with_weights else None, program)
-        if changed is not None:
-            likely = len(moved) == 2 or (len(moved) < 4 and parameters)
-            yield Edit(kind, told, one.left, (), changed, LIKELY if likely else STRUCTURAL)
+        sets: dict[str, frozenset[Symbol] | None] = {"": own if with_weights else None}
+        if parameters:
+            sets = {which: frozenset(s for s in own if s.base in bases) for which, bases in _PARAMETERS.items()}
+        for which, only in sets.items():
+            kind, told = _told(moved, which)
+            changed = _renamed(one.right, moved, only, program)
+            if changed is not None:
+                likely = len(moved) == 2 or (len(moved) < 4 and parameters)
+                yield Edit(kind, told, one.left, (), changed, LIKELY if likely else STRUCTURAL)
 
 
 def _renamed(
