@@ -18,16 +18,16 @@ def test_whoever_makes_no_slip_has_every_number_right(kind, steps):
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_slips_of_every_kind_are_named_nine_times_in_ten(group):
-    hold_slips(GROUPS[group], 3)
+def test_slips_of_every_kind_in_a_group_are_named_nine_times_in_ten(group):
+    hold_slips(GROUPS[group], 1)
 
 
-def test_of_five_hundred_sheets_with_no_single_slip_one_in_a_hundred_gets_a_cause():
-    hold_odd_sheets(1, 500)
+def test_of_a_hundred_sheets_with_no_single_slip_at_most_one_gets_a_cause():
+    hold_odd_sheets(1, 100)
 
 
-def test_none_of_two_thousand_right_sheets_is_accused(tmp_path):
-    hold_right_sheets(1, 2000, tmp_path)
+def test_none_of_a_thousand_right_sheets_is_accused(tmp_path):
+    hold_right_sheets(1, 1000, tmp_path)
 
 
 @pytest.mark.parametrize(("steps", "backward", "limit"), [(1, False, 1.0), (5, True, 5.0)])

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from slips.by_hand import Cell, Numbers, Page
 from slips.enumeration import slips
-from slips.judging import CLEAR, NONE, Draw, Planted, first_off, random_cell, written
+from slips.judging import CLEAR, NONE, Draw, Planted, chain_of, first_off, random_cell, written
 from slips.work import Slip, work
 
 import gatewise as gw
-from gatewise.grading.chain import Chain
 from gatewise.grading.marking import Marking
 
 HOW = (
@@ -69,7 +68,7 @@ def odd_sheet(how: str, rng: np.random.Generator, digits: int | None, draw: Draw
     cell = draw(rng)
     at = digits or int(rng.choice([3, 4, 4, 4, 6, 8]))
     on_the_way = bool(rng.random() < 0.5)
-    chain = Chain(cell.trace(), cell.dh, cell.dc)
+    chain = chain_of(cell)
     backward = bool(rng.random() < 0.5)
     sheets = Planted(cell, chain, Slip("", "", backward=backward), on_the_way, backward).sheets()
     names = sheets[str(rng.choice(list(sheets)))]

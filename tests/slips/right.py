@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from slips.by_hand import Cell, Numbers
-from slips.judging import Draw, Planted, random_cell
+from slips.judging import Draw, Planted, chain_of, random_cell
 from slips.work import NONE, Slip, work
 from spellings import SPELLINGS
 
@@ -69,7 +69,7 @@ def right_sheets(seed: int, count: int, folder: str, each: int = 10, draw: Draw 
     while made < count:
         rng = np.random.default_rng([seed, n])
         cell = draw(rng)
-        chain = Chain(cell.trace(), cell.dh, cell.dc)
+        chain = chain_of(cell)
         for _ in range(min(each, count - made)):
             yield right_sheet(list(SPELLINGS)[made % len(SPELLINGS)], cell, chain, rng, folder)
             made += 1
