@@ -237,18 +237,18 @@ def known() -> Iterator[Mistake]:
     yield from _each("missing bias", "no bias", lambda s, k: s["z"] @ s.W[k].T, "a_")
     yield from _each("doubled bias", "two biases", lambda s, k: s["z"] @ s.W[k].T + 2 * s.b[k], "a_")
 
-    swap = "two gates swapped"
+    swap, other_gate = "two gates swapped", "another gate"
     for j, k in combinations(GATES, 2):
         same = ("forget and input exchanged",) if {j, k} == {"f", "i"} else ()
         lines = {f"a_{j}": lambda s, k=k: _total(s, k), f"a_{k}": lambda s, j=j: _total(s, j)}
         yield Mistake(swap, f"weights of {j} and {k}", lines, also=same)
-    yield Mistake(swap, "c with o for f", {"c": lambda s: s["o"] * s.c_prev + s["i"] * s["g"]})
-    yield Mistake(swap, "c with o for i", {"c": lambda s: s["f"] * s.c_prev + s["o"] * s["g"]})
+    yield Mistake(other_gate, "c with o for f", {"c": lambda s: s["o"] * s.c_prev + s["i"] * s["g"]})
+    yield Mistake(other_gate, "c with o for i", {"c": lambda s: s["f"] * s.c_prev + s["o"] * s["g"]})
     yield Mistake(swap, "c with f and g exchanged", {"c": lambda s: s["g"] * s.c_prev + s["i"] * s["f"]})
-    yield Mistake(swap, "h with f for o", {"h": lambda s: s["f"] * np.tanh(s["c"])})
-    yield Mistake(swap, "h with i for o", {"h": lambda s: s["i"] * np.tanh(s["c"])})
-    yield Mistake(swap, "dg with f for i", {"dg": lambda s: s["dc"] * s["f"]})
-    yield Mistake(swap, "dc_prev with i for f", {"dc_prev": lambda s: s["dc"] * s["i"]})
+    yield Mistake(other_gate, "h with f for o", {"h": lambda s: s["f"] * np.tanh(s["c"])})
+    yield Mistake(other_gate, "h with i for o", {"h": lambda s: s["i"] * np.tanh(s["c"])})
+    yield Mistake(other_gate, "dg with f for i", {"dg": lambda s: s["dc"] * s["f"]})
+    yield Mistake(other_gate, "dc_prev with i for f", {"dc_prev": lambda s: s["dc"] * s["i"]})
     yield Mistake(
         "forget and input exchanged", "c = i c_prev + f g", {"c": lambda s: s["i"] * s.c_prev + s["f"] * s["g"]}
     )
@@ -287,7 +287,7 @@ def known() -> Iterator[Mistake]:
     yield Mistake(old, "dc", {"dc": through_old["dc"]})
     yield Mistake(old, "do and dc", through_old)
     yield Mistake(old, "c = c_prev", {"c": lambda s: s.c_prev})
-    yield Mistake("h from the old cell", "h = o tanh(c_prev)", {"h": lambda s: s["o"] * np.tanh(s.c_prev)})
+    yield Mistake(old, "h = o tanh(c_prev)", {"h": lambda s: s["o"] * np.tanh(s.c_prev)})
     yield Mistake("new cell for the old", "df = dc c", {"df": lambda s: s["dc"] * s["c"]})
     yield Mistake("hidden for cell", "c = f h_prev + i g", {"c": lambda s: s["f"] * s.h_prev + s["i"] * s["g"]})
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
 import pytest
 from student import MISTAKES, PARAMETERS, Line, Mistake, Page, Subject, sigmoid
-from written import PROVEN, Numbers, first_off, rounded, shown
+from written import PROVEN, Numbers, first_off, given, rounded, shown
 
 import gatewise as gw
 from gatewise.grading.chain import Chain
+from gatewise.grading.marking import Marking
 
 SHEETS = {
     "full": None,
@@ -79,6 +80,11 @@ def spoiled_sheets(
         yield sheet, subject, run, right, proven[sheet], digits[sheet]
 
 
+def named(mistake: Mistake, marking: Marking, written: Numbers, digits: int) -> bool:
+    """Return whether a cause of the mistake's class gives what is written."""
+    return any(cause.kind in (mistake.kind, *mistake.also) for cause in given(marking, written, digits))
+
+
 every_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: f"{mistake.kind}: {mistake.says}")
 
 
@@ -94,8 +100,8 @@ def hold_a_known_mistake(mistake: Mistake, count: int, cell: Cell) -> None:
     for sheet, subject, run, right, written, digits in spoiled_sheets(mistake, rng, count, cell):
         marking = gw.check(written, run, digits=digits)
         expected, _ = first_off(written, right, digits)
-        named = {mistake.kind, *mistake.also} & set(marking.first.classes if marking.first else ())
-        if marking.first is None or marking.first.name != expected or not named:
+        there = marking.first is not None and marking.first.name == expected
+        if not there or not named(mistake, marking, written, digits):
             size = f"{subject.inputs} inputs, {subject.hidden} hidden, batch {subject.batch}, {digits} digits"
             failed.append(f"{sheet} sheet, {size}: {expected} is wrong, found {shown(marking)}")
     assert not failed, f"{len(failed)} of {count}\n" + "\n".join(failed)
@@ -125,7 +131,8 @@ def hold_two_mistakes(count: int) -> None:
         if alone[0] != places[0] or alone[1] < PROVEN:
             continue
         marking = gw.check(written, subject.trace(), digits=digits)
-        if marking.first is None or marking.first.name != places[0] or made.kind not in marking.first.classes:
+        there = marking.first is not None and marking.first.name == places[0]
+        if not there or not named(made, marking, written, digits):
             told = f"{n}: {one.kind} ({one.says}) and {other.kind} ({other.says}), {digits} digits"
             failed.append(f"{told}: {places[0]} is wrong, found {shown(marking)}")
     assert not failed, f"{len(failed)}\n" + "\n".join(failed)
@@ -186,7 +193,7 @@ def hold_a_mistake_at_every_step(each: int, kinds: tuple[str, ...] = KINDS) -> N
             told = f"{kind} ({mistake.says}), {sheet}, {size}: {expected} is wrong, found {shown(marking)}"
             if marking.first is None or marking.first.name != expected:
                 lost.append(told)
-            elif not {kind, *mistake.also} & set(marking.first.classes):
+            elif not named(mistake, marking, written, 8):
                 unnamed.append(told)
     assert min(of.values()) >= 2 * each - 1, of
     assert not lost, f"{len(lost)} of {count}\n" + "\n".join(lost)
@@ -224,62 +231,66 @@ def square_turned(s: Page, k: str) -> np.ndarray:
     return s.h_prev @ s.W[k][:, : s.hidden] + s.x @ s.W[k][:, s.hidden :].T
 
 
-def in_one_equation() -> dict[str, tuple[dict[str, Line], set[str]]]:
-    """Return lines with two mistakes each, and the classes of both."""
-    old, swap, bare = "h from the old cell", "two gates swapped", "no tanh on the cell"
-    wrong, order, turned = "sigmoid for tanh", "order of [h; x]", "transposed weights"
-    exchanged, hidden, nothing, twice = "forget and input exchanged", "hidden for cell", "missing bias", "doubled bias"
-    found: dict[str, tuple[dict[str, Line], set[str]]] = {
-        "h = f c": ({"h": lambda s: s["f"] * s["c"]}, {swap, bare}),
-        "h = i σ(c)": ({"h": lambda s: s["i"] * sigmoid(s["c"])}, {swap, wrong}),
-        "h = o c_prev": ({"h": lambda s: s["o"] * s.c_prev}, {old, bare}),
-        "h = o σ(c_prev)": ({"h": lambda s: s["o"] * sigmoid(s.c_prev)}, {old, wrong}),
-        "h = f tanh(c_prev)": ({"h": lambda s: s["f"] * np.tanh(s.c_prev)}, {old, swap}),
-        "c = i h_prev + f g": ({"c": lambda s: s["i"] * s.h_prev + s["f"] * s["g"]}, {exchanged, hidden}),
-        "c = o h_prev + i g": ({"c": lambda s: s["o"] * s.h_prev + s["i"] * s["g"]}, {swap, hidden}),
-        "do = dh c_prev": ({"do": lambda s: s.dh * s.c_prev}, {"old cell for the new", bare}),
-        "do = dh σ(c_prev)": ({"do": lambda s: s.dh * sigmoid(s.c_prev)}, {"old cell for the new", wrong}),
+def in_one_equation() -> dict[str, dict[str, Line]]:
+    """Return lines with two mistakes each."""
+    found: dict[str, dict[str, Line]] = {
+        "h = f c": {"h": lambda s: s["f"] * s["c"]},
+        "h = i σ(c)": {"h": lambda s: s["i"] * sigmoid(s["c"])},
+        "h = o c_prev": {"h": lambda s: s["o"] * s.c_prev},
+        "h = o σ(c_prev)": {"h": lambda s: s["o"] * sigmoid(s.c_prev)},
+        "h = f tanh(c_prev)": {"h": lambda s: s["f"] * np.tanh(s.c_prev)},
+        "c = i h_prev + f g": {"c": lambda s: s["i"] * s.h_prev + s["f"] * s["g"]},
+        "c = o h_prev + i g": {"c": lambda s: s["o"] * s.h_prev + s["i"] * s["g"]},
+        "do = dh c_prev": {"do": lambda s: s.dh * s.c_prev},
+        "do = dh σ(c_prev)": {"do": lambda s: s.dh * sigmoid(s.c_prev)},
     }
     for k, other in zip("figo", "igof", strict=True):
-        lines: dict[str, tuple[Line, set[str]]] = {
-            "[x; h], no bias": (lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W[k].T, {order, nothing}),
-            "[x; h], two biases": (lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W[k].T + 2 * s.b[k], {order, twice}),
-            f"weights of {other}, no bias": (lambda s, j=other: s["z"] @ s.W[j].T, {swap, nothing}),
-            f"weights of {other}, [x; h]": (
-                lambda s, j=other: np.hstack([s.x, s.h_prev]) @ s.W[j].T + s.b[j],
-                {swap, order},
-            ),
-            "transposed, no bias": (lambda s, k=k: square_turned(s, k), {turned, nothing}),
-            "transposed, two biases": (lambda s, k=k: square_turned(s, k) + 2 * s.b[k], {turned, twice}),
+        lines: dict[str, Line] = {
+            "[x; h], no bias": lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W[k].T,
+            "[x; h], two biases": lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W[k].T + 2 * s.b[k],
+            f"weights of {other}, no bias": lambda s, j=other: s["z"] @ s.W[j].T,
+            f"weights of {other}, [x; h]": lambda s, j=other: np.hstack([s.x, s.h_prev]) @ s.W[j].T + s.b[j],
+            "transposed, no bias": lambda s, k=k: square_turned(s, k),
+            "transposed, two biases": lambda s, k=k: square_turned(s, k) + 2 * s.b[k],
         }
-        found |= {f"a_{k}: {says}": ({f"a_{k}": line}, kinds) for says, (line, kinds) in lines.items()}
+        found |= {f"a_{k}: {says}": {f"a_{k}": line} for says, line in lines.items()}
     return found
 
 
 IN_ONE_EQUATION = in_one_equation()
 
 
-@pytest.mark.parametrize("says", IN_ONE_EQUATION)
-def test_two_mistakes_in_one_equation_are_named_as_two_or_not_at_all(says):
-    hold_two_mistakes_in_one_equation(says, 1)
+def test_of_two_mistakes_in_one_equation_neither_is_named_alone():
+    hold_two_mistakes_in_one_equation(1, list(IN_ONE_EQUATION)[::2])
 
 
-def hold_two_mistakes_in_one_equation(says: str, count: int) -> None:
-    """Make two mistakes in an equation of so many cells."""
-    (lines, kinds), rng = IN_ONE_EQUATION[says], np.random.default_rng(sum(map(ord, says)))
+def hold_two_mistakes_in_one_equation(count: int, some: Sequence[str] = tuple(IN_ONE_EQUATION)) -> None:
+    """Make some two mistakes in an equation of so many cells: on at most 1 sheet in 100 is a single one named."""
+    of, lost, caused = 0, [], []
+    for says in some:
+        rng, lines = np.random.default_rng(sum(map(ord, says))), IN_ONE_EQUATION[says]
+        for _ in range(count):
+            subject = Subject.random(rng, hidden=int(rng.integers(3, 7)))
+            for expected, written in sheets_of_one_line(subject, lines):
+                of += 1
+                marking = gw.check(written, subject.trace(), digits=8)
+                told = f"{says}, {subject.inputs} inputs, {subject.hidden} hidden, {[*written]}: {shown(marking)}"
+                if marking.first is None or marking.first.name != expected:
+                    lost.append(told)
+                elif any(verdict.causes for verdict in marking.verdicts):
+                    caused.append(told)
+    assert of >= 3 * count * len(some)
+    assert not lost, f"{len(lost)} of {of} were not found\n" + "\n".join(lost)
+    assert len(caused) <= of / 100, f"{len(caused)} of {of} got a cause\n" + "\n".join(caused)
+
+
+def sheets_of_one_line(subject: Subject, lines: dict[str, Line]) -> Iterator[tuple[str, Numbers]]:
+    """Go through sheets that show what is wrong in one line, each with the first quantity in which they do."""
     (name,) = lines
-    wrong = []
-    for _ in range(count):
-        subject = Subject.random(rng, hidden=int(rng.integers(3, 7)))
-        right, worked = subject.work(), subject.work(lines)
-        before = subject.names[: subject.names.index(name)]
-        for names in ((name,), ("h",), ("c", "h"), ("f", "i", "g", "o", "c", "h"), (*before[-3:], name), (name[-1],)):
-            written = rounded({one: worked[one] for one in names}, 8)
-            expected, told = first_off(written, right, 8)
-            if expected is None or told < PROVEN:
-                continue
-            first = gw.check(written, subject.trace(), digits=8).first
-            paired = all(", and " in str(cause) for cause in first.causes) and {*first.classes} <= kinds
-            if first.name != expected or not paired:
-                wrong.append(f"{subject.inputs} inputs, {subject.hidden} hidden, {names}: {first.name} {first.causes}")
-    assert not wrong, "\n".join(wrong)
+    right, worked = subject.work(), subject.work(lines)
+    before = subject.names[: subject.names.index(name)]
+    for names in ((name,), ("h",), ("c", "h"), ("f", "i", "g", "o", "c", "h"), (*before[-3:], name), (name[-1],)):
+        written = rounded({one: worked[one] for one in names}, 8)
+        expected, told = first_off(written, right, 8)
+        if expected is not None and told >= PROVEN:
+            yield expected, written

@@ -13,6 +13,7 @@ from cases import run_of
 from student import Subject
 
 from gatewise.grading import problem
+from gatewise.grading.causes import Cause
 from gatewise.grading.chain import Chain
 from gatewise.grading.marking import Marking
 
@@ -46,9 +47,23 @@ def first_off(written: Numbers, right: Numbers, digits: int) -> tuple[str | None
     return None, -1.0
 
 
+def given(marking: Marking, written: Numbers, digits: int) -> tuple[Cause, ...]:
+    """Return the causes that give what the first wrong quantity is, to within one unit of its last digit."""
+    if marking.first is None:
+        return ()
+    mine = written[marking.first.name]
+    return tuple(
+        one
+        for one in marking.first.causes
+        if one.predicted.shape == mine.shape and off(mine, one.predicted, digits).max() <= 1.01
+    )
+
+
 def shown(marking: Marking) -> str:
     first = marking.first
-    return "nothing" if first is None else f"{first.name} {first.classes} ({first.written} for {first.right})"
+    if first is None:
+        return "nothing"
+    return f"{first.name}: {'; '.join(map(str, first.causes)) or 'no cause'} ({first.written} for {first.right})"
 
 
 def subset(names: list[str], rng: np.random.Generator, whole: float = 1 / 3) -> list[str]:
