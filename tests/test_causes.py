@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -24,38 +25,45 @@ SHEETS = {
 FULL, GRADIENTS = "full", "gradients of parameters"
 
 
-def subject_for(mistake: Mistake, rng: np.random.Generator) -> Subject:
+def subject_for(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> Subject:
     """Return a cell in which a mistake can be made."""
     hidden = int(rng.integers(2, 7 if mistake.square else 8))
     batch = int(rng.integers(2, 5)) if mistake.batch else int(rng.choice([1, 1, 2]))
-    return Subject.random(rng, inputs=hidden if mistake.square else 0, hidden=hidden, batch=batch)
+    return Subject.random(rng, inputs=hidden if mistake.square else 0, hidden=hidden, batch=batch, steps=steps)
 
 
 @cache
-def shared(square: bool, batch: bool) -> list[tuple[Subject, Chain]]:
+def shared(square: bool = False, batch: bool = False, steps: int = 1) -> list[tuple[Subject, Chain]]:
     """Return some cells in which the mistakes of the suite are made."""
     rng = np.random.default_rng(1)
-    found = [subject_for(Mistake("", "", {}, batch=batch, square=square), rng) for _ in range(8)]
+    found = [
+        Subject.random(rng, inputs=hidden if square else inputs, hidden=hidden, batch=rows if batch else 1, steps=steps)
+        for inputs, hidden, rows in ((1, 4, 3), (5, 3, 4), (2, 6, 2))[steps - 1 :]
+    ]
     return [(subject, Chain(subject.trace())) for subject in found]
 
 
-def shared_cell(mistake: Mistake, rng: np.random.Generator) -> tuple[Subject, Chain]:
+def shared_cell(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> tuple[Subject, Chain]:
     """Return one of those."""
-    return shared(mistake.square, mistake.batch)[rng.integers(8)]
+    some = shared(mistake.square, mistake.batch, steps)
+    return some[rng.integers(len(some))]
 
 
-def new_cell(mistake: Mistake, rng: np.random.Generator) -> tuple[Subject, gw.Trace]:
+def new_cell(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> tuple[Subject, Chain]:
     """Return a cell that has no other mistake made in it."""
-    subject = subject_for(mistake, rng)
-    return subject, subject.trace()
+    subject = subject_for(mistake, rng, steps)
+    return subject, Chain(subject.trace())
 
 
-Cell = Callable[[Mistake, np.random.Generator], tuple[Subject, Chain | gw.Trace]]
+class Cell(Protocol):
+    """A way to get a cell to make a mistake in."""
+
+    def __call__(self, mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> tuple[Subject, Chain]: ...
 
 
 def spoiled_sheets(
     mistake: Mistake, rng: np.random.Generator, count: int, cell: Cell
-) -> Iterator[tuple[str, Subject, Chain | gw.Trace, Numbers, Numbers, int]]:
+) -> Iterator[tuple[str, Subject, Chain, Numbers, Numbers, int]]:
     """Go through cells with a mistake: half of the sheets full, half of them sparse, those that show it in turn.
 
     Where nothing but the gradients of parameters is written, everything before them may be wrong: the last sheet. Of
@@ -111,10 +119,10 @@ def hold_a_known_mistake(mistake: Mistake, count: int, cell: Cell) -> None:
 
 
 def test_of_two_mistakes_on_a_full_sheet_the_first_is_named():
-    hold_two_mistakes(50)
+    hold_two_mistakes(50, shared_cell)
 
 
-def hold_two_mistakes(count: int) -> None:
+def hold_two_mistakes(count: int, cell: Cell) -> None:
     """Draw two mistakes so many times."""
     rng, failed = np.random.default_rng(4), []
     single = [one for one in MISTAKES if not one.batch and not one.square]
@@ -122,7 +130,7 @@ def hold_two_mistakes(count: int) -> None:
         one, other = (single[k] for k in rng.choice(len(single), 2, replace=False))
         if {*one.lines} & {*other.lines}:
             continue
-        subject, digits = Subject.random(rng), int(rng.integers(5, 9))
+        (subject, chain), digits = cell(one, rng), int(rng.integers(5, 9))
         worked = subject.work(other.lines | one.lines)
         written = rounded(worked, digits)
         places = [name for name in subject.names if name in one.lines | other.lines]
@@ -130,7 +138,7 @@ def hold_two_mistakes(count: int) -> None:
         alone = first_off(rounded(subject.work(made.lines), digits), subject.work(), digits)
         if alone[0] != places[0] or alone[1] < PROVEN:
             continue
-        marking = gw.check(written, subject.trace(), digits=digits)
+        marking = gw.check(written, chain, digits=digits)
         there = marking.first is not None and marking.first.name == places[0]
         if not there or not named(made, marking, written, digits):
             told = f"{n}: {one.kind} ({one.says}) and {other.kind} ({other.says}), {digits} digits"
@@ -150,8 +158,8 @@ OF_TWO_STEPS = {"only the last h": ("h[1]",), "both h": ("h[0]", "h[1]"), "gradi
 
 
 def sheets_of_two_steps(
-    kind: str, rng: np.random.Generator, count: int, gradients: int
-) -> Iterator[tuple[str, Mistake, Subject, Numbers, str]]:
+    kind: str, rng: np.random.Generator, count: int, gradients: int, cell: Cell
+) -> Iterator[tuple[str, Mistake, Subject, Chain, Numbers, str]]:
     """Go through sparse sheets of runs in which a mistake is made at both steps, so many with each of the h that show
     it, and so many with gradients, or more where no h shows it.
     """
@@ -160,9 +168,7 @@ def sheets_of_two_steps(
         made, wanted = 0, count if there != PARAMETERS else gradients if shows else 2 * count - 1
         for _ in range(20 * count if wanted else 0):
             mistake = with_kind(kind)[rng.integers(len(with_kind(kind)))]
-            hidden, batch = int(rng.integers(3, 6)), 2 if mistake.batch else 1
-            inputs = hidden if mistake.square else int(rng.integers(1, 5))
-            subject = Subject.random(rng, inputs=inputs, hidden=hidden, batch=batch, steps=2)
+            subject, chain = cell(mistake, rng, 2)
             right, worked = subject.work(), subject.work(mistake.lines)
             names = (
                 there if there != PARAMETERS else [f"dW_{rng.choice(list('figo'))}", f"db_{rng.choice(list('figo'))}"]
@@ -170,7 +176,7 @@ def sheets_of_two_steps(
             written = rounded({name: worked[name] for name in names}, 8)
             expected, told = first_off(written, right, 8)
             if expected is not None and told >= PROVEN and written[expected].shape == right[expected].shape:
-                yield sheet, mistake, subject, written, expected
+                yield sheet, mistake, subject, chain, written, expected
                 made += 1
             if made == wanted:
                 break
@@ -178,17 +184,17 @@ def sheets_of_two_steps(
 
 
 def test_a_mistake_made_at_every_step_is_found_on_sparse_sheets_and_named_nine_times_in_ten():
-    hold_a_mistake_at_every_step(1, KINDS[::2])
+    hold_a_mistake_at_every_step(1, shared_cell, KINDS[::2])
 
 
-def hold_a_mistake_at_every_step(each: int, kinds: tuple[str, ...] = KINDS) -> None:
+def hold_a_mistake_at_every_step(each: int, cell: Cell, kinds: tuple[str, ...] = KINDS) -> None:
     """Make some kinds of mistake on so many sheets of each sort; of only one, every other kind on gradients too."""
     lost, unnamed, count, of = [], [], 0, dict.fromkeys(kinds, 0)
     for turn, kind in enumerate(kinds):
         rng, gradients = np.random.default_rng(sum(map(ord, kind))), int(each > 1 or turn % 2)
-        for sheet, mistake, subject, written, expected in sheets_of_two_steps(kind, rng, each, gradients):
+        for sheet, mistake, subject, chain, written, expected in sheets_of_two_steps(kind, rng, each, gradients, cell):
             count, of[kind] = count + 1, of[kind] + 1
-            marking = gw.check(written, subject.trace(), digits=8)
+            marking = gw.check(written, chain, digits=8)
             size = f"{subject.inputs} inputs, {subject.hidden} hidden, batch {subject.batch}"
             told = f"{kind} ({mistake.says}), {sheet}, {size}: {expected} is wrong, found {shown(marking)}"
             if marking.first is None or marking.first.name != expected:
@@ -205,19 +211,19 @@ steps_taken_for_all = pytest.mark.parametrize(("step", "which"), [(1, "last"), (
 
 @steps_taken_for_all
 def test_a_gradient_of_one_step_for_that_of_all_is_named(step, which):
-    hold_a_gradient_of_one_step(step, which, 1)
+    hold_a_gradient_of_one_step(step, which, 1, shared_cell)
 
 
-def hold_a_gradient_of_one_step(step: int, which: str, count: int) -> None:
+def hold_a_gradient_of_one_step(step: int, which: str, count: int, cell: Cell) -> None:
     """Take the gradient of one step for that of all in so many cells."""
     rng = np.random.default_rng(step)
     for _ in range(count):
-        subject = Subject.random(rng, hidden=3, steps=2)
+        subject, chain = cell(MISTAKES[0], rng, 2)
         worked = subject.work()
         for sheet in (subject.names, PARAMETERS):  # with all that leads to it, and without
             name = str(rng.choice(PARAMETERS))
             written = rounded({one: worked[one] for one in sheet} | {name: worked[f"{name}[{step}]"]}, 8)
-            marking = gw.check(written, subject.trace(), digits=8)
+            marking = gw.check(written, chain, digits=8)
             assert marking.count("wrong") == 1
             assert marking.first.name == name
             assert marking.first.classes == ("sum over the steps missing",)
@@ -261,19 +267,19 @@ IN_ONE_EQUATION = in_one_equation()
 
 
 def test_of_two_mistakes_in_one_equation_neither_is_named_alone():
-    hold_two_mistakes_in_one_equation(1, list(IN_ONE_EQUATION)[::2])
+    hold_two_mistakes_in_one_equation(1, shared_cell, list(IN_ONE_EQUATION)[::2])
 
 
-def hold_two_mistakes_in_one_equation(count: int, some: Sequence[str] = tuple(IN_ONE_EQUATION)) -> None:
+def hold_two_mistakes_in_one_equation(count: int, cell: Cell, some: Sequence[str] = tuple(IN_ONE_EQUATION)) -> None:
     """Make some two mistakes in an equation of so many cells: on at most 1 sheet in 100 is a single one named."""
     of, lost, caused = 0, [], []
     for says in some:
         rng, lines = np.random.default_rng(sum(map(ord, says))), IN_ONE_EQUATION[says]
         for _ in range(count):
-            subject = Subject.random(rng, hidden=int(rng.integers(3, 7)))
+            subject, chain = cell(MISTAKES[0], rng)
             for expected, written in sheets_of_one_line(subject, lines):
                 of += 1
-                marking = gw.check(written, subject.trace(), digits=8)
+                marking = gw.check(written, chain, digits=8)
                 told = f"{says}, {subject.inputs} inputs, {subject.hidden} hidden, {[*written]}: {shown(marking)}"
                 if marking.first is None or marking.first.name != expected:
                     lost.append(told)

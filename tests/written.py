@@ -18,6 +18,7 @@ from gatewise.grading.chain import Chain
 from gatewise.grading.marking import Marking
 
 CLEAR = 60  # units of the last digit by which a wrong number is off, so that no rounding before it explains it
+NEAR = 10  # units by which it is off where numbers that were not rounded on the way lead to it
 PROVEN = 7  # digits that the wrong numbers tell together: enough to tell one mistake among hundreds from chance
 
 Numbers = dict[str, np.ndarray]
@@ -48,14 +49,14 @@ def first_off(written: Numbers, right: Numbers, digits: int) -> tuple[str | None
 
 
 def given(marking: Marking, written: Numbers, digits: int) -> tuple[Cause, ...]:
-    """Return the causes that give what the first wrong quantity is, to within one unit of its last digit."""
+    """Return the causes that give what is written for the first wrong quantity, but for rounding before it."""
     if marking.first is None:
         return ()
     mine = written[marking.first.name]
     return tuple(
         one
         for one in marking.first.causes
-        if one.predicted.shape == mine.shape and off(mine, one.predicted, digits).max() <= 1.01
+        if one.predicted.shape == mine.shape and off(mine, one.predicted, digits).max() <= NEAR
     )
 
 

@@ -40,20 +40,20 @@ def test_a_known_mistake_is_found_and_named_in_twenty_cells(mistake):
 
 
 def test_of_two_mistakes_on_hundreds_of_sheets_the_first_is_named():
-    hold_two_mistakes(200)
+    hold_two_mistakes(200, new_cell)
 
 
 def test_a_mistake_made_at_every_step_is_named_nine_times_in_ten():
-    hold_a_mistake_at_every_step(3)
+    hold_a_mistake_at_every_step(3, new_cell)
 
 
 @steps_taken_for_all
 def test_a_gradient_of_one_step_for_that_of_all_is_named_in_five_cells(step, which):
-    hold_a_gradient_of_one_step(step, which, 5)
+    hold_a_gradient_of_one_step(step, which, 5, new_cell)
 
 
 def test_of_two_mistakes_in_an_equation_of_three_cells_neither_is_named_alone():
-    hold_two_mistakes_in_one_equation(3)
+    hold_two_mistakes_in_one_equation(3, new_cell)
 
 
 @pytest.mark.parametrize("how", WAYS)
