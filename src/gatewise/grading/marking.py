@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gatewise import showing
 from gatewise.errors import OptionError
 from gatewise.grading import sheet as sheets
-from gatewise.grading.causes import Cause, Search
+from gatewise.grading.causes import Cause, Search, within
 from gatewise.grading.chain import Chain, Quantity, rounding
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.judging import Judge, rounded_or_cut
@@ -148,7 +148,8 @@ def check(
     else:
         raise OptionError(f"answers must be arrays by name or the path of a sheet, not {type(answers).__name__}")
     found, faults = matched(chain, sheet)
-    verdicts = _explained(*rounded_or_cut(chain, found))
+    with np.errstate(all="ignore"):  # numbers of any size are written
+        verdicts = _explained(*rounded_or_cut(chain, found))
     strange = [one for one in verdicts if one.status == WRONG and one.written is None and not one.causes]
     faults += [misshapen(one.name, found[one.name], chain.by_name[one.name]) for one in strange]
     return Marking(tuple(one for one in verdicts if one not in strange), sheet.source, tuple(faults))
@@ -200,14 +201,16 @@ def _misshapen(judge: Judge, search: Search, quantity: Quantity, verdict: Verdic
     found = search.of_shape(quantity, answer)
     if found.causes:
         return replace(verdict, causes=found.causes, more=found.more)
-    turned = answer.values.ndim == 2 and answer.values.shape[::-1] == quantity.key.shape
+    expected, slack = judge.follows_from(quantity)
     if quantity.summed and answer.values.shape == (chain.batch, *quantity.key.shape):
-        mended = replace(answer, values=answer.values.sum(0), tolerance=answer.tolerance.sum(0))
-        cause = Cause("sum over the batch missing", f"the sum over the batch is missing from {name}", LIKELY)
-    elif not turned:
-        return verdict
+        value, mended = search.unsummed(quantity), replace(answer, values=answer.values.sum(0))
+        kind, says = "sum over the batch missing", f"the sum over the batch is missing from {name}"
+    elif answer.values.ndim == 2 and answer.values.shape[::-1] == quantity.key.shape:
+        value, slack, mended = expected.T, slack.T, replace(answer, values=answer.values.T)
+        kind, says = "rows and columns exchanged", f"the rows and columns of {name} are exchanged"
     else:
-        mended = replace(answer, values=answer.values.T, tolerance=answer.tolerance.T)
-        cause = Cause("rows and columns exchanged", f"the rows and columns of {name} are exchanged", LIKELY)
-    judged = Judge(chain, {**judge.answers, name: mended}).judged[name]
-    return replace(verdict, causes=(cause,)) if judged.status != WRONG else judged
+        return verdict
+    if within(answer, value, slack + rounding(value)):
+        return replace(verdict, causes=(Cause(kind, says, LIKELY, value),))
+    whole = replace(mended, tolerance=np.full(quantity.key.shape, answer.tolerance.max()))
+    return Judge(chain, {**judge.answers, name: whole}).judged[name]
