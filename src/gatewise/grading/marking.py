@@ -161,16 +161,18 @@ def _explained(judge: Judge, cut: Mapping[str, Answer]) -> list[Verdict]:
     judges = [judge, Judge(judge.chain, judge.answers, wrong)] if len(wrong) > 1 else [judge]
     turns = count()
     searches = [Search(one.chain, one.own, one.expected, one.answers, wrong, one.unit, turns) for one in judges]
-    found = []
+    found, explained, unexplained = [], 0, 0
     for name, verdict in judge.judged.items():
         apart = judges[-1].judged[name]  # not from wrong numbers, but from right ones in their place
         if verdict.status == WRONG and apart.status != WRONG:
             verdict = apart
         if verdict.status == CLOSE and name in cut and _is_cut(judge.chain.by_name[name], cut[name]):
             verdict = replace(verdict, remark="its digits are cut off, not rounded")
-        found.append(_with_causes(verdict, judges, searches) if verdict.status == WRONG else verdict)
-    unexplained = sum(one.status == WRONG and not one.causes for one in found)
-    explained = sum(bool(one.causes) for one in found)
+        if verdict.status == WRONG and not (unexplained > 2 * MOST_UNEXPLAINED and not explained):
+            verdict = _with_causes(verdict, judges, searches)
+        explained += bool(verdict.causes)
+        unexplained += verdict.status == WRONG and not verdict.causes
+        found.append(verdict)
     if unexplained > max(MOST_UNEXPLAINED, explained):  # these are no numbers of this run
         return [replace(one, causes=(), more=0, digits=None) for one in found]
     return found
