@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gatewise.grading.chain import Chain, Place, Quantity
 from gatewise.grading.edits import words
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.carries import of_carries, of_totals
-from gatewise.grading.edits.edit import Edit, Scene
+from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene
+from gatewise.grading.edits.entries import of_products, of_signs
 from gatewise.grading.edits.enumeration import edits
 from gatewise.symbolic.formula import Formula
 
@@ -35,6 +36,7 @@ class Made:
 
 
 Mistake = dict[Place, Made]  # made in one equation or in several: edits of one kind, in the same words
+Effect = Mapping[Place, Made]  # a mistake as far as it is made in some lines
 
 
 class Catalogue:
@@ -100,6 +102,23 @@ class Catalogue:
         told = first.edit.words if same else words.neutral(first.edit.words, words.gate_of(first.place[0]))
         return told.format(self.told(list(mistake)))
 
+    def effects(self, cone: Sequence[Quantity], most: int) -> list[tuple[Effect, list[Mistake]]]:
+        """Return what mistakes do to some lines, each with the mistakes that do just that; about so many at most."""
+        places = {line.place for line in cone}
+        found: dict[frozenset[object], tuple[Effect, list[Mistake]]] = {}
+        for tier in (LIKELY, STRUCTURAL):
+            for line in cone:
+                if len(found) > most:
+                    break
+                for made in self.by_place.get(line.place, ()):
+                    for mistake in self.scopes(made) if made.edit.tier == tier else ():
+                        effect = {place: one for place, one in mistake.items() if place in places}
+                        key = frozenset((place, one.form) for place, one in effect.items())
+                        _, mistakes = found.setdefault(key, (effect, []))
+                        if not any(mistake is other for other in mistakes):
+                            mistakes.append(mistake)
+        return list(found.values())
+
     def told(self, places: Sequence[Place]) -> str:
         """Say which equations they are."""
         lines = [self.chain.makers[place] for place in places]
@@ -112,6 +131,22 @@ class Catalogue:
             if every:
                 return _listed(list(by_symbol.values())) + every
         return _listed([line.name for line in lines])
+
+
+def slips(chain: Chain, cone: Sequence[Quantity], unit: int) -> Iterator[tuple[Effect, list[Mistake]]]:
+    """Go through the slips in one entry of the last of some lines, or of one before it, where only that is wrong."""
+    last = cone[-1]
+    for line in cone:
+        if not line.asked or line.over != last.over or line.rank != 1:
+            continue
+        names = chain.names[line.over]
+        every = list(of_products(line.assignment, unit, len(names), line.products, names[unit]))
+        if line is not last:
+            every += of_signs(line.assignment, unit, len(names), names[unit])
+        for edit in every:
+            right = edit.made(line.right)
+            made = Made(edit, line.place, right, canonical(right))
+            yield {line.place: made}, [{line.place: made}]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,12 +10,11 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array
 from gatewise.grading import spreading
-from gatewise.grading.candidates import Made
+from gatewise.grading.candidates import Effect
 from gatewise.grading.chain import Chain, Place, Quantity, Values
 from gatewise.symbolic.evaluation import evaluate, rank
 from gatewise.symbolic.formula import Formula, Symbol, symbols
 
-Effect = Mapping[Place, Made]
 Indices = npt.NDArray[np.intp]
 
 
