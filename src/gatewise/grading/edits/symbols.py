@@ -51,7 +51,8 @@ def _known_before(program: Program, one: Assignment) -> list[Symbol]:
     given = [symbol for symbol in program.axes if symbol not in program.assignments and symbol not in masks]
     if not one.left.d:
         given = [symbol for symbol in given if not symbol.d]
-    return [*given, *order[: order.index(one.left)]]
+    of_parameters = {d(symbol) for symbol in words.parameters(program)}  # db_f may be da_f
+    return [*given, *(symbol for symbol in order[: order.index(one.left)] if symbol not in of_parameters)]
 
 
 def _everywhere(one: Assignment, old: Symbol, new: Formula, kind: str, told: str, tier: str) -> Iterator[Edit]:
