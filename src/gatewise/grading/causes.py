@@ -15,6 +15,7 @@ from gatewise.grading.chance import Wrong, decimals_more, in_all, share
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL, TIERS
 from gatewise.grading.edits.entries import of_products, of_signs, of_writing
+from gatewise.grading.edits.words import listed
 from gatewise.grading.predicting import Effect, Indices, Predictor
 from gatewise.grading.sheet import Answer
 
@@ -315,10 +316,10 @@ class _OfOne:
         parts = [one for one in self.chain.inputs[quantity.place] if one.summed] if quantity.total else [quantity]
         each = [self.chain.unsummed(part, self.search.own) for part in parts]
         single = np.sum(each, axis=0)
-        told = f"the sum over the batch is missing from {quantity.name}: it is"
+        kind = "sum over the batch missing"
         for n, value in enumerate(single):
-            yield "sum over the batch missing", f"{told} that of sequence {n} alone", LIKELY, value
-        yield "sum over the batch missing", f"{told} the mean", LIKELY, single.mean(0)
+            yield kind, f"only sequence {n} of the batch is counted in {quantity.name}", LIKELY, value
+        yield kind, f"the mean over the batch is taken instead of the sum in {quantity.name}", LIKELY, single.mean(0)
 
     # Whether one of them gives what was written, and does not contradict what else was.
 
@@ -336,7 +337,7 @@ class _OfOne:
                 continue
             explains, others = judged
             edit = next(iter(mistake.values())).edit
-            where = "" if self.sequences is None else f" (in {self._told_sequences()})"
+            where = "" if self.sequences is None else f" (only in {self._told_sequences()})"
             cause = Cause(edit.kind, self.search.catalogue.says(mistake) + where, edit.tier, value)
             fit = _Fit(cause, mistake, order, alone * wider * others, explains)
             if best is None or fit.explains > best.explains:
@@ -356,7 +357,7 @@ class _OfOne:
 
     def _told_sequences(self) -> str:
         assert self.sequences is not None
-        names = ", ".join(str(n) for n in self.sequences)
+        names = listed([str(n) for n in self.sequences])
         return f"sequence {names}" if len(self.sequences) == 1 else f"sequences {names}"
 
     def _beyond(self, mistake: Mistake) -> tuple[int, float] | None:

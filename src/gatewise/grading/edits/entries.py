@@ -74,7 +74,7 @@ def _mask(place: int, size: int) -> Row:
 def of_signs(one: Assignment, unit: int, size: int, entry: str) -> Edit:
     """Lose the sign of one entry."""
     signs = Row(tuple(-1.0 if n == unit else 1.0 for n in range(size)))
-    return Edit("sign lost", f"the sign of {{}} is lost at {entry}", one.left, (), times(signs, one.right), ONE_ENTRY)
+    return Edit("sign lost", f"the sign is lost in {{}} at {entry}", one.left, (), times(signs, one.right), ONE_ENTRY)
 
 
 # How a number was written.
@@ -96,7 +96,7 @@ def of_writing(expected: Array, wrong: Mask, tolerance: Array) -> Iterator[tuple
     entries = "numbers" if several else "number"
     yield "sign lost", f"the sign of the {entries} is lost", np.where(wrong, -expected, expected)
     for power in (one for k in range(1, MOST_POWER + 1) for one in (k, -k)):
-        told = f"the point of the {entries} is {abs(power)} place{'s' if abs(power) > 1 else ''} off"
+        told = f"the decimal point of the {entries} is {abs(power)} place{'s' if abs(power) > 1 else ''} off"
         yield "power of ten", told, np.where(wrong, expected * 10.0**power, expected)
     if several:
         yield from _exchanged(expected, wrong)
@@ -105,7 +105,11 @@ def of_writing(expected: Array, wrong: Mask, tolerance: Array) -> Iterator[tuple
     for n in range(expected.shape[-1] if expected.ndim else 0):
         if n != place[-1]:
             other = (*place[:-1], n)
-            yield "another unit", f"the number of entry {n} is written", _put(expected, place, expected[other])
+            yield (
+                "another unit",
+                f"the number that belongs at entry {n} is written",
+                _put(expected, place, expected[other]),
+            )
     for value in _digits_exchanged(float(expected[place]), float(tolerance[place])):
         yield "digits exchanged", "two digits are exchanged", _put(expected, place, value)
 
@@ -123,7 +127,7 @@ def _exchanged(expected: Array, wrong: Mask) -> Iterator[tuple[str, str, Array]]
         first, second = places
         found = expected.copy()
         found[first], found[second] = expected[second], expected[first]
-        yield "another unit", "two numbers are in each other's place", found
+        yield "another unit", "two numbers have changed places", found
 
 
 def _digits_exchanged(value: float, tolerance: float) -> Iterator[float]:
