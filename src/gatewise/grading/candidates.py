@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gatewise.grading.chain import Chain, Place, Quantity
 from gatewise.grading.edits import words
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.carries import of_carries, of_totals
-from gatewise.grading.edits.edit import Edit, Scene
+from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene
+from gatewise.grading.edits.entries import of_products, of_signs
 from gatewise.grading.edits.enumeration import edits
 from gatewise.symbolic.formula import Formula
 
@@ -35,6 +36,7 @@ class Made:
 
 
 Mistake = dict[Place, Made]  # made in one equation or in several: edits of one kind, in the same words
+Effect = Mapping[Place, Made]  # a mistake as far as it is made in some lines
 
 
 class Catalogue:
@@ -45,7 +47,7 @@ class Catalogue:
         p = chain.sequences[0][0].parameters
         self.scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
         self.by_place: dict[Place, list[Made]] = {}
-        self.families: dict[tuple[str, str, bool], dict[Place, Made]] = {}
+        self.families: dict[tuple[str, str, bool, bool], dict[Place, Made]] = {}
         by_target: dict[object, list[tuple[Edit, Formula, Hashable]]] = {}
         for edit in edits(self.scene):
             right = edit.made(chain.program.assignments[edit.target].right)
@@ -72,9 +74,11 @@ class Catalogue:
             self.by_place.setdefault(line.place, []).append(made)
             self.families.setdefault(self._family(made), {}).setdefault(line.place, made)
 
-    def _family(self, made: Made) -> tuple[str, str, bool]:
-        told = words.neutral(made.edit.words, words.gate_of(made.place[0]))
-        return made.edit.kind, told, self.chain.makers[made.place].backward
+    def _family(self, made: Made) -> tuple[str, str, bool, bool]:
+        """Return what edits have in common that are one mistake: also the direction, and whether they are of gates."""
+        gate = words.gate_of(made.place[0])
+        told = words.neutral(made.edit.words, gate)
+        return made.edit.kind, told, self.chain.makers[made.place].backward, bool(gate)
 
     def scopes(self, made: Made) -> list[Mistake]:
         """Return the mistakes that an edit of one equation is part of: the edit alone, the same at every step, in every
@@ -106,12 +110,29 @@ class Catalogue:
             return f"{told.format(self._where(lines, of_any))}, for k = {words.listed(gates)}"
         return f"{told.format(self._where(lines, names))}, where k is the gate of each"
 
+    def effects(self, cone: Sequence[Quantity], most: int) -> list[tuple[Effect, list[Mistake]]]:
+        """Return what mistakes do to some lines, each with the mistakes that do just that; about so many at most."""
+        places = {line.place for line in cone}
+        found: dict[frozenset[object], tuple[Effect, list[Mistake]]] = {}
+        for tier in (LIKELY, STRUCTURAL):
+            for line in cone:
+                if len(found) > most:
+                    break
+                for made in self.by_place.get(line.place, ()):
+                    for mistake in self.scopes(made) if made.edit.tier == tier else ():
+                        effect = {place: one for place, one in mistake.items() if place in places}
+                        key = frozenset((place, one.form) for place, one in effect.items())
+                        _, mistakes = found.setdefault(key, (effect, []))
+                        if not any(mistake is other for other in mistakes):
+                            mistakes.append(mistake)
+        return list(found.values())
+
     def _where(self, lines: Sequence[Quantity], names: Sequence[str]) -> str:
         """Say in which equations, of the given names, and at which steps."""
         if len(lines) == 1:
             return lines[0].name
         steps = {line.at for line in lines}
-        if len(lines) % len(steps) or any(len(lines) != len(steps) * sum(one.at == t for one in lines) for t in steps):
+        if len(lines) != len({line.symbol for line in lines}) * len(steps):
             return words.listed([line.name for line in lines])
         return words.listed(names) + self._at(sorted(t for t in steps if t is not None))
 
@@ -125,3 +146,19 @@ class Catalogue:
         if left in ([], [0], [self.chain.steps - 1]):
             return " at every step" + (" but the first" if left == [0] else " but the last" if left else "")
         return f" at steps {words.listed([str(t) for t in steps])}"
+
+
+def slips(chain: Chain, cone: Sequence[Quantity], unit: int) -> Iterator[tuple[Effect, list[Mistake]]]:
+    """Go through the slips in one entry of the last of some lines, or of one before it, where only that is wrong."""
+    last = cone[-1]
+    for line in cone:
+        if not line.asked or line.over != last.over or line.rank != 1:
+            continue
+        names = chain.names[line.over]
+        every = list(of_products(line.assignment, unit, len(names), line.products, names[unit]))
+        if line is not last:
+            every += of_signs(line.assignment, unit, len(names), names[unit])
+        for edit in every:
+            right = edit.made(line.right)
+            made = Made(edit, line.place, right, canonical(right))
+            yield {line.place: made}, [{line.place: made}]

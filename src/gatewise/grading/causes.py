@@ -9,21 +9,23 @@ from typing import NamedTuple
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.grading.candidates import Catalogue, Made, Mistake
+from gatewise.grading.candidates import Catalogue, Effect, Mistake, slips
 from gatewise.grading.chain import Chain, Place, Quantity, Values, rounding
 from gatewise.grading.chance import Wrong, decimals_more, in_all, share
-from gatewise.grading.edits.canonical import canonical
-from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL, TIERS
-from gatewise.grading.edits.entries import of_products, of_signs, of_writing
+from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, TIERS
+from gatewise.grading.edits.entries import of_writing
 from gatewise.grading.edits.words import listed
-from gatewise.grading.predicting import Effect, Indices, Predictor
+from gatewise.grading.predicting import Indices, Predictor
 from gatewise.grading.sheet import Answer
 
+TRIVIAL = (0.0, 1.0)
 MOST_CAUSES = 3  # that are shown
+MOST_SEARCHES = 16  # for one sheet: where there is still more to explain, its numbers are not of this run
 MOST_FITS = 8  # mistakes that may give the same numbers; where more do, it says little that one of them does
-MOST_WORK = 8_000_000  # numbers computed in one search, so that a sheet that omits most of many steps takes seconds
+MOST_WORK = 8_000_000  # numbers computed for one sheet, so that a sheet that omits most of many steps takes seconds
 NEAR = 100  # times the margin of the right equation: a mistake that is further off is not examined closely
-MOST_EXAMINED = 40  # mistakes in one search, the nearest ones
+MOST_EXAMINED = 40  # mistakes in one search, the nearest ones,
+MOST_LINES = 3_000  # and equations that are computed for them, but for the nearest
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Search:
         }
         self.places = {chain.by_name[name].place for name in self.answers}
         self.turns = turns
+        self.work = MOST_WORK  # numbers that the searches for this sheet may still compute
         self.named: list[tuple[Mistake, Cause]] = []  # causes that were shown
         self.cones: dict[Place, list[Quantity]] = {}
         if "catalogue" not in chain.memo:
@@ -123,7 +126,10 @@ class Search:
         """
         one = _OfOne(self, quantity, answer, expected, slack)
         again = tuple(one.again())
-        return Found(again) if again else one.found()
+        if again:
+            return Found(again)
+        turn = next(self.turns)
+        return one.found(turn) if turn < MOST_SEARCHES else Found()
 
     def cone(self, quantity: Quantity) -> list[Quantity]:
         """Return a quantity, last, and the lines between it and the last numbers written."""
@@ -136,6 +142,12 @@ class Search:
                         wanted.append(maker)
             self.cones[quantity.place] = [line for line in self.chain.lines if line.place in found]
         return self.cones[quantity.place]
+
+    def unsummed(self, quantity: Quantity) -> Array:
+        """Return a gradient with respect to a parameter for each sequence of the batch."""
+        parts = [one for one in self.chain.inputs[quantity.place] if one.summed] if quantity.total else [quantity]
+        each: Array = np.sum([self.chain.unsummed(part, self.own) for part in parts], axis=0)
+        return each
 
     def of_shape(self, quantity: Quantity, answer: Answer) -> Found:
         """Return the causes of numbers of another shape than they should have."""
@@ -150,12 +162,13 @@ class Search:
                 continue
             value, off = (self.chain.sheet(quantity, np.asarray(sum(one[n] for one in known))) for n in (0, 1))
             off = off + rounding(value) + self.unit * len(known)
-            if value.shape == answer.values.shape and _within(answer, value, off):
+            if value.shape == answer.values.shape and within(answer, value, off):
                 found.append(Cause(made.edit.kind, self.catalogue.says(own), made.edit.tier, value))
         return Found(tuple(found[:MOST_CAUSES]), max(0, len(found) - MOST_CAUSES))
 
 
-def _within(answer: Answer, value: Array, slack: Array) -> bool:
+def within(answer: Answer, value: Array, slack: Array) -> bool:
+    """Tell whether the numbers of an answer are these, to within so much."""
     written = np.isfinite(answer.values)
     return bool((np.abs(answer.values - value) <= answer.tolerance + slack)[written].all())
 
@@ -176,13 +189,16 @@ class _OfOne:
         self.predictor = Predictor(self.chain, search.own, search.unit, self.sequences)
 
     def _free(self) -> int:
-        """Return how many wrong entries do not follow from each other.
+        """Return how many wrong entries tell something, and do not follow from each other.
 
-        Of a row of a gradient matrix, as many as there are steps of sequences in its sum; of another vector, all.
+        Of a row of a gradient matrix, as many as there are steps of sequences in its sum; of another vector, all. Equal
+        numbers count once, and those that are written without any work, 0 and 1, not at all.
         """
+        telling = self.off & ~np.isin(np.abs(self.answer.values), TRIVIAL)
+        free = int(telling.sum())
         if self.off.ndim > 1 and self.quantity.summed:
-            return int(np.minimum(self.off.sum(axis=-1), self.chain.batch * self.chain.steps).sum()) or 1
-        return int(self.off.sum()) or 1
+            free = int(np.minimum(telling.sum(axis=-1), self.chain.batch * self.chain.steps).sum())
+        return min(free, len(np.unique(np.abs(self.answer.values[telling]))))
 
     def _sequences(self) -> Indices | None:
         """Return the sequences in which it is wrong, where those are not all of them."""
@@ -199,10 +215,11 @@ class _OfOne:
                 if made is not None:
                     yield replace(cause, predicted=made[0])
 
-    def found(self) -> Found:
-        """Return what gives the numbers that were written."""
+    def found(self, turn: int) -> Found:
+        """Return what gives the numbers that were written; `turn` says how many searches of the sheet came before."""
+        if not self.differs.free or not np.isfinite(self.expected[self.written]).all():
+            return Found()
         fits = sorted(self._fits(), key=lambda fit: (TIERS.index(fit.cause.tier), -fit.explains, fit.order))
-        turn = next(self.search.turns)
         allowed = {tier: share(tier, turn) for tier in TIERS}
         chances = [in_all(fit.chance, self.chances[fit.cause.tier]) for fit in fits]
         shown: dict[str, _Fit] = {}
@@ -241,13 +258,14 @@ class _OfOne:
         self.chances = {tier: chances[[own == tier for own in tiers]] for tier in TIERS}
         furthest = away.reshape(len(away), -1).max(axis=1)
         found: list[_Fit] = []
-        for k in map(int, np.argsort(furthest, kind="stable")[:MOST_EXAMINED]):
+        most = max(6, min(MOST_EXAMINED, MOST_LINES // len(self.cone)))
+        for k in map(int, np.argsort(furthest, kind="stable")[:most]):
             if not furthest[k] <= NEAR:
                 break
             chance = chances[k] if np.isfinite(chances[k]) else 1.0
             if k >= len(tiers) - len(direct):
                 kind, says, tier, value = direct[k - len(tiers) + len(direct)]
-                if _within(self.answer, value, self.slack + rounding(value)):
+                if within(self.answer, value, self.slack + rounding(value)):
                     found.append(_Fit(Cause(kind, says, tier, value), None, k, chance))
             else:
                 found += self._examined(k, chance, *effects[k])
@@ -264,43 +282,11 @@ class _OfOne:
 
     def _effects(self) -> list[tuple[Effect, list[Mistake]]]:
         """Return what mistakes do to the lines that lead to the quantity, each with the mistakes that do just that."""
-        places = {line.place for line in self.cone}
-        found: dict[frozenset[object], tuple[Effect, list[Mistake]]] = {}
         size = max(1, self.quantity.key.size) * len(self.cone)
-        for tier in (LIKELY, STRUCTURAL):
-            for line in self.cone:
-                for made in self.search.catalogue.by_place.get(line.place, ()):
-                    if made.edit.tier != tier:
-                        continue
-                    for mistake in self.search.catalogue.scopes(made):
-                        effect = {place: one for place, one in mistake.items() if place in places}
-                        key = frozenset((place, one.form) for place, one in effect.items())
-                        _, mistakes = found.setdefault(key, (effect, []))
-                        if not any(mistake is other for other in mistakes):
-                            mistakes.append(mistake)
-                if len(found) * size > MOST_WORK:
-                    return list(found.values())
-        return [*found.values(), *self._slips()]
-
-    def _slips(self) -> Iterator[tuple[Effect, list[Mistake]]]:
-        """Go through the slips in one product of one unit, where only that unit is wrong."""
-        if self.quantity.rank != 1 or not self.off.any():
-            return
-        units = np.unique(np.argwhere(self.off)[:, -1])
-        if len(units) != 1:
-            return
-        unit = int(units[0])
-        for line in self.cone:
-            if not line.asked or line.over != self.quantity.over or line.rank != 1:
-                continue
-            names = self.chain.names[line.over]
-            slips = list(of_products(line.assignment, unit, len(names), line.products, names[unit]))
-            if line is not self.quantity:
-                slips.append(of_signs(line.assignment, unit, len(names), names[unit]))
-            for edit in slips:
-                right = edit.made(line.right)
-                made = Made(edit, line.place, right, canonical(right))
-                yield {line.place: made}, [{line.place: made}]
+        found = self.search.catalogue.effects(self.cone, self.search.work // size)
+        self.search.work = max(MOST_WORK // 20, self.search.work - len(found) * size)
+        units = set(map(int, np.argwhere(self.off)[:, -1])) if self.quantity.rank == 1 else set()
+        return [*found, *(slips(self.chain, self.cone, units.pop()) if len(units) == 1 else ())]
 
     def _direct(self) -> Iterator[tuple[str, str, str, Array]]:
         """Go through the numbers that a quantity has if it is not summed over the batch, or not written as it is."""
@@ -313,9 +299,7 @@ class _OfOne:
 
     def _without_sum(self) -> Iterator[tuple[str, str, str, Array]]:
         quantity = self.quantity
-        parts = [one for one in self.chain.inputs[quantity.place] if one.summed] if quantity.total else [quantity]
-        each = [self.chain.unsummed(part, self.search.own) for part in parts]
-        single = np.sum(each, axis=0)
+        single = self.search.unsummed(quantity)
         kind = "sum over the batch missing"
         for n, value in enumerate(single):
             yield kind, f"only sequence {n} of the batch is counted in {quantity.name}", LIKELY, value

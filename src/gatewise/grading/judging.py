@@ -75,7 +75,9 @@ class Judge:
         written = np.isfinite(answer.values)
         tolerance = answer.tolerance + rounding(key)
         off_key = np.where(written, np.abs(answer.values - key) - tolerance - single(key), -1.0)
-        off_own = np.where(written, np.abs(answer.values - own) - tolerance - slack, -1.0)
+        with np.errstate(invalid="ignore"):
+            off_own = np.where(written, np.abs(answer.values - own) - tolerance - slack, -1.0)
+        off_own[np.isnan(off_own)] = np.inf  # it follows from nothing that can be computed
         off = np.minimum(off_key, off_own)
         if (off <= 0).all():
             telling = written & (key != 0)

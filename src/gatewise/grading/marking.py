@@ -13,11 +13,11 @@ import numpy.typing as npt
 from gatewise import showing
 from gatewise.errors import OptionError
 from gatewise.grading import sheet as sheets
-from gatewise.grading.causes import Cause, Search
+from gatewise.grading.causes import Cause, Search, within
 from gatewise.grading.chain import Chain, Quantity, rounding
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.judging import Judge, rounded_or_cut
-from gatewise.grading.matching import matched
+from gatewise.grading.matching import matched, misshapen
 from gatewise.grading.sheet import Answer, Fault, Sheet
 from gatewise.grading.verdicts import CLOSE, FOLLOWS, RIGHT, WRONG, Verdict
 from gatewise.step import Step
@@ -148,7 +148,11 @@ def check(
     else:
         raise OptionError(f"answers must be arrays by name or the path of a sheet, not {type(answers).__name__}")
     found, faults = matched(chain, sheet)
-    return Marking(tuple(_explained(*rounded_or_cut(chain, found))), sheet.source, tuple(faults))
+    with np.errstate(all="ignore"):  # numbers of any size are written
+        verdicts = _explained(*rounded_or_cut(chain, found))
+    strange = [one for one in verdicts if one.status == WRONG and one.written is None and not one.causes]
+    faults += [misshapen(one.name, found[one.name], chain.by_name[one.name]) for one in strange]
+    return Marking(tuple(one for one in verdicts if one not in strange), sheet.source, tuple(faults))
 
 
 def _explained(judge: Judge, cut: Mapping[str, Answer]) -> list[Verdict]:
@@ -157,16 +161,18 @@ def _explained(judge: Judge, cut: Mapping[str, Answer]) -> list[Verdict]:
     judges = [judge, Judge(judge.chain, judge.answers, wrong)] if len(wrong) > 1 else [judge]
     turns = count()
     searches = [Search(one.chain, one.own, one.expected, one.answers, wrong, one.unit, turns) for one in judges]
-    found = []
+    found, explained, unexplained = [], 0, 0
     for name, verdict in judge.judged.items():
         apart = judges[-1].judged[name]  # not from wrong numbers, but from right ones in their place
         if verdict.status == WRONG and apart.status != WRONG:
             verdict = apart
         if verdict.status == CLOSE and name in cut and _is_cut(judge.chain.by_name[name], cut[name]):
             verdict = replace(verdict, remark="its digits are cut off, not rounded")
-        found.append(_with_causes(verdict, judges, searches) if verdict.status == WRONG else verdict)
-    unexplained = sum(one.status == WRONG and not one.causes for one in found)
-    explained = sum(bool(one.causes) for one in found)
+        if verdict.status == WRONG and not (unexplained > 2 * MOST_UNEXPLAINED and not explained):
+            verdict = _with_causes(verdict, judges, searches)
+        explained += bool(verdict.causes)
+        unexplained += verdict.status == WRONG and not verdict.causes
+        found.append(verdict)
     if unexplained > max(MOST_UNEXPLAINED, explained):  # these are no numbers of this run
         return [replace(one, causes=(), more=0, digits=None) for one in found]
     return found
@@ -197,11 +203,16 @@ def _misshapen(judge: Judge, search: Search, quantity: Quantity, verdict: Verdic
     found = search.of_shape(quantity, answer)
     if found.causes:
         return replace(verdict, causes=found.causes, more=found.more)
+    expected, slack = judge.follows_from(quantity)
     if quantity.summed and answer.values.shape == (chain.batch, *quantity.key.shape):
-        mended = replace(answer, values=answer.values.sum(0), tolerance=answer.tolerance.sum(0))
-        cause = Cause("sum over the batch missing", f"the sum over the batch is missing from {name}", LIKELY)
+        value, mended = search.unsummed(quantity), replace(answer, values=answer.values.sum(0))
+        kind, says = "sum over the batch missing", f"the sum over the batch is missing from {name}"
+    elif answer.values.ndim == 2 and answer.values.shape[::-1] == quantity.key.shape:
+        value, slack, mended = expected.T, slack.T, replace(answer, values=answer.values.T)
+        kind, says = "rows and columns exchanged", f"the rows and columns of {name} are exchanged"
     else:
-        mended = replace(answer, values=answer.values.T, tolerance=answer.tolerance.T)
-        cause = Cause("rows and columns exchanged", f"the rows and columns of {name} are exchanged", LIKELY)
-    judged = Judge(chain, {**judge.answers, name: mended}).judged[name]
-    return replace(verdict, causes=(cause,)) if judged.status != WRONG else judged
+        return verdict
+    if within(answer, value, slack + rounding(value)):
+        return replace(verdict, causes=(Cause(kind, says, LIKELY, value),))
+    whole = replace(mended, tolerance=np.full(quantity.key.shape, answer.tolerance.max()))
+    return Judge(chain, {**judge.answers, name: whole}).judged[name]
