@@ -294,7 +294,7 @@ def known() -> Iterator[Mistake]:
     slope = "forgotten derivative"
     yield from _each(slope, "da = d", lambda s, k: s[f"d{k}"], "da_")
     yield Mistake(slope, "dc without 1 - tanh(c)²", {"dc": lambda s: s.dc_next + s.dh * s["o"]})
-    another = "derivative of the other nonlinearity"
+    another = "other function's derivative"
     for k in SIGMOIDS:
         yield Mistake(another, k, {f"da_{k}": lambda s, k=k: s[f"d{k}"] * (1 - s[k] ** 2)})
     yield Mistake(another, "g", {"da_g": lambda s: s["dg"] * s["g"] * (1 - s["g"])})

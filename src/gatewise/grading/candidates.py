@@ -97,10 +97,18 @@ class Catalogue:
 
     def says(self, mistake: Mistake) -> str:
         """Return what was done, and where."""
-        first, *others = mistake.values()
-        same = all(one.edit.words == first.edit.words for one in others)
-        told = first.edit.words if same else words.neutral(first.edit.words, words.gate_of(first.place[0]))
-        return told.format(self.told(list(mistake)))
+        lines = [self.chain.makers[place] for place in mistake]
+        names = list(dict.fromkeys(line.name.partition("[")[0] for line in lines))
+        first, *others = (made.edit.words for made in mistake.values())
+        if all(other == first for other in others):
+            return first.format(self._where(lines, names))
+        gates = list(dict.fromkeys(words.gate_of(line.symbol) for line in lines))
+        of_any = [words.neutral(line.name.partition("[")[0], words.gate_of(line.symbol)) for line in lines]
+        of_any = list(dict.fromkeys(of_any))
+        told = words.neutral(first, gates[0])
+        if len(of_any) * len(gates) == len(names):
+            return f"{told.format(self._where(lines, of_any))}, for k = {words.listed(gates)}"
+        return f"{told.format(self._where(lines, names))}, where k is the gate of each"
 
     def effects(self, cone: Sequence[Quantity], most: int) -> list[tuple[Effect, list[Mistake]]]:
         """Return what mistakes do to some lines, each with the mistakes that do just that; about so many at most."""
@@ -119,18 +127,25 @@ class Catalogue:
                             mistakes.append(mistake)
         return list(found.values())
 
-    def told(self, places: Sequence[Place]) -> str:
-        """Say which equations they are."""
-        lines = [self.chain.makers[place] for place in places]
+    def _where(self, lines: Sequence[Quantity], names: Sequence[str]) -> str:
+        """Say in which equations, of the given names, and at which steps."""
         if len(lines) == 1:
             return lines[0].name
-        by_symbol = {line.symbol: line.name.partition("[")[0] for line in lines}
         steps = {line.at for line in lines}
-        if len(steps) > 1 and len(lines) == len(by_symbol) * len(steps):
-            every = ", at every step" if len(steps) >= self.chain.steps - 1 else ""
-            if every:
-                return _listed(list(by_symbol.values())) + every
-        return _listed([line.name for line in lines])
+        if len(lines) != len({line.symbol for line in lines}) * len(steps):
+            return words.listed([line.name for line in lines])
+        return words.listed(names) + self._at(sorted(t for t in steps if t is not None))
+
+    def _at(self, steps: Sequence[int]) -> str:
+        """Say at which steps."""
+        if not steps or self.chain.steps == 1:
+            return ""
+        if len(steps) == 1:
+            return f" at step {steps[0]}"
+        left = sorted({*range(self.chain.steps)} - {*steps})
+        if left in ([], [0], [self.chain.steps - 1]):
+            return " at every step" + (" but the first" if left == [0] else " but the last" if left else "")
+        return f" at steps {words.listed([str(t) for t in steps])}"
 
 
 def slips(chain: Chain, cone: Sequence[Quantity], unit: int) -> Iterator[tuple[Effect, list[Mistake]]]:
@@ -147,10 +162,3 @@ def slips(chain: Chain, cone: Sequence[Quantity], unit: int) -> Iterator[tuple[E
             right = edit.made(line.right)
             made = Made(edit, line.place, right, canonical(right))
             yield {line.place: made}, [{line.place: made}]
-
-
-def _listed(names: Sequence[str]) -> str:
-    if len(names) == 1:
-        return names[0]
-    shown = names if len(names) <= 4 else [*names[:3], "…", names[-1]]
-    return f"each of {', '.join(shown[:-1])} and {shown[-1]}" if "…" not in shown else f"each of {', '.join(shown)}"

@@ -14,6 +14,7 @@ from gatewise.grading.chain import Chain, Place, Quantity, Values, rounding
 from gatewise.grading.chance import Wrong, decimals_more, in_all, share
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, TIERS
 from gatewise.grading.edits.entries import of_writing
+from gatewise.grading.edits.words import listed
 from gatewise.grading.predicting import Indices, Predictor
 from gatewise.grading.sheet import Answer
 
@@ -299,10 +300,10 @@ class _OfOne:
     def _without_sum(self) -> Iterator[tuple[str, str, str, Array]]:
         quantity = self.quantity
         single = self.search.unsummed(quantity)
-        told = f"the sum over the batch is missing from {quantity.name}: it is"
+        kind = "sum over the batch missing"
         for n, value in enumerate(single):
-            yield "sum over the batch missing", f"{told} that of sequence {n} alone", LIKELY, value
-        yield "sum over the batch missing", f"{told} the mean", LIKELY, single.mean(0)
+            yield kind, f"only sequence {n} of the batch is counted in {quantity.name}", LIKELY, value
+        yield kind, f"the mean over the batch is taken instead of the sum in {quantity.name}", LIKELY, single.mean(0)
 
     # Whether one of them gives what was written, and does not contradict what else was.
 
@@ -320,7 +321,7 @@ class _OfOne:
                 continue
             explains, others = judged
             edit = next(iter(mistake.values())).edit
-            where = "" if self.sequences is None else f" (in {self._told_sequences()})"
+            where = "" if self.sequences is None else f" (only in {self._told_sequences()})"
             cause = Cause(edit.kind, self.search.catalogue.says(mistake) + where, edit.tier, value)
             fit = _Fit(cause, mistake, order, alone * wider * others, explains)
             if best is None or fit.explains > best.explains:
@@ -340,7 +341,7 @@ class _OfOne:
 
     def _told_sequences(self) -> str:
         assert self.sequences is not None
-        names = ", ".join(str(n) for n in self.sequences)
+        names = listed([str(n) for n in self.sequences])
         return f"sequence {names}" if len(self.sequences) == 1 else f"sequences {names}"
 
     def _beyond(self, mistake: Mistake) -> tuple[int, float] | None:

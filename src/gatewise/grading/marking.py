@@ -136,7 +136,7 @@ def check(
     >>> step = cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4], [0.2, 0.3]))
     >>> marking = check({"f": [0.4934, 0.4975], "c": [0.0968, 0.1408], "h": [0.0988, 0.1450]}, step)
     >>> marking.first.name, str(marking.first.causes[0])
-    ('h', 'h comes from the old cell state')
+    ('h', 'the old cell state c_prev is used instead of the new cell state c in h')
     """
     chain = thing if isinstance(thing, Chain) else Chain(thing, dh, dc)
     if isinstance(answers, Sheet):

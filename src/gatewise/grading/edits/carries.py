@@ -11,6 +11,8 @@ from gatewise.symbolic.program import Carry, Program
 from gatewise.symbolic.symbols import X
 
 _STATE = "state not carried"
+_EXCHANGED = "the cell state and the hidden state of the step before are exchanged in {}"
+_EXCHANGED_BACK = "the gradients of the cell state and the hidden state are exchanged in {}"
 
 
 def of_carries(program: Program, at: int, steps: int) -> Iterator[Edit]:
@@ -33,39 +35,44 @@ def _there(symbol: Symbol, at: int) -> Symbol:
 
 def _forward(carry: Carry, others: list[Carry], at: int) -> Iterator[tuple[str, str, Formula]]:
     before, first = _there(carry.source, at - 1), _there(carry.into, 0)
-    yield _STATE, "{} is the initial state again, not that of the step before", first
-    yield _STATE, "{} is zero, not the state of the step before", times(ZERO, before)
+    yield _STATE, "the initial state is used again instead of the state of the step before in {}", first
+    yield _STATE, "zero is used instead of the state of the step before in {}", times(ZERO, before)
     older = _there(carry.source, at - 2) if at > 1 else first
-    yield "state of two steps ago", "{} is the state of two steps ago", older
+    yield "state of two steps ago", "the state of two steps ago is used for {}", older
     for other in others:
         called = "cell state" if other.source.base == "c" else "hidden state"
-        yield "cell and hidden exchanged", f"{{}} is the {called} of the step before", _there(other.source, at - 1)
-        yield "cell and hidden exchanged", "{} are exchanged", _there(other.source, at - 1)
+        yield (
+            "cell and hidden exchanged",
+            f"the {called} of the step before is used for {{}}",
+            _there(other.source, at - 1),
+        )
+        yield "cell and hidden exchanged", _EXCHANGED, _there(other.source, at - 1)
 
 
 def _backward(carry: Carry, others: list[Carry], at: int, steps: int) -> Iterator[tuple[str, str, Formula]]:
     after, last = _there(carry.source, at + 1), _there(carry.into, steps - 1)
-    yield "gradient not carried", "{} is zero: nothing is carried back from the step after", times(ZERO, after)
-    yield "gradient not carried", "{} is that of the last step again, not what the step after passes on", last
-    yield "loss at every step", "{} has the gradient of the loss at the last step added again", add(after, last)
+    instead = "is used instead of what the step after passes back in {}"
+    yield "gradient not carried", f"zero {instead}", times(ZERO, after)
+    yield "gradient not carried", f"the gradient at the last step {instead}", last
+    yield "loss at every step", "the gradient of the loss at the last step is added again in {}", add(after, last)
     for other in others:
         source = _there(other.source, at + 1)
         called = "cell state" if other.source.base == "c" else "hidden state"
-        yield "cell and hidden exchanged", f"{{}} is the gradient of the {called} that the step after passes on", source
-        yield "cell and hidden exchanged", "{} are exchanged", source
+        yield "cell and hidden exchanged", f"the gradient of the {called} is used for {{}}", source
+        yield "cell and hidden exchanged", _EXCHANGED_BACK, source
 
 
 def _inputs(at: int, steps: int) -> Iterator[Edit]:
     for other in range(steps):
         if other != at:
-            told = f"{{}} is the input of step {other}"
+            told = f"the input of step {other} is used for {{}}"
             yield Edit("input of another step", told, X, (), _there(X, other), LIKELY, at)
     if steps > 1:
         turned = _there(X, steps - 1 - at)
-        yield Edit("inputs reversed", "the inputs are taken in the reverse order", X, (), turned, LIKELY, at)
+        yield Edit("inputs reversed", "the inputs are taken in reverse order", X, (), turned, LIKELY, at)
         if at:
             told = "the input of step 0 is used at every step"
-            yield Edit("the same input", told, X, (), _there(X, 0), LIKELY, at)
+            yield Edit("same input at every step", told, X, (), _there(X, 0), LIKELY, at)
 
 
 def of_totals(left: Symbol, right: Formula) -> Iterator[Edit]:
@@ -73,14 +80,14 @@ def of_totals(left: Symbol, right: Formula) -> Iterator[Edit]:
     if not isinstance(right, Sum):
         return
     kind, steps = "sum over the steps missing", len(right.terms)
-    names = {0: "last step", steps - 1: "first step"}
+    names = {0: "the last step", steps - 1: "the first step"}
     for n, term in enumerate(right.terms):
         which = names.get(n, f"step {steps - 1 - n}")
-        yield Edit(kind, f"{{}} is that of the {which} only", left, (), term, LIKELY)
+        yield Edit(kind, f"only {which} is counted in {{}}", left, (), term, LIKELY)
     mean = times(Number(1 / steps), right)
-    yield Edit(kind, "{} is the mean over the steps, not the sum", left, (), mean, LIKELY)
+    yield Edit(kind, "the mean over the steps is taken instead of the sum in {}", left, (), mean, LIKELY)
     if steps > 2:
         for n in range(steps):
             which = names.get(n, f"step {steps - 1 - n}")
             rest = add(*right.terms[:n], *right.terms[n + 1 :])
-            yield Edit("step missing", f"the {which} is missing from {{}}", left, (), rest, STRUCTURAL)
+            yield Edit("step missing", f"{which} is missing from {{}}", left, (), rest, STRUCTURAL)

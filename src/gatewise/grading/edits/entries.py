@@ -74,9 +74,9 @@ def _mask(place: int, size: int) -> Row:
 def of_signs(one: Assignment, unit: int, size: int, entry: str) -> Iterator[Edit]:
     """Lose the sign of one entry, or misplace its point."""
     for kind, told, factor in (
-        ("sign lost", f"the sign of {{}} is lost at {entry}", -1.0),
-        ("power of ten", f"the point is one place too far to the right in {{}} at {entry}", 10.0),
-        ("power of ten", f"the point is one place too far to the left in {{}} at {entry}", 0.1),
+        ("sign lost", f"the sign is lost in {{}} at {entry}", -1.0),
+        ("power of ten", f"the decimal point is one place too far to the right in {{}} at {entry}", 10.0),
+        ("power of ten", f"the decimal point is one place too far to the left in {{}} at {entry}", 0.1),
     ):
         row = Row(tuple(factor if n == unit else 1.0 for n in range(size)))
         yield Edit(kind, told, one.left, (), times(row, one.right), ONE_ENTRY)
@@ -101,7 +101,7 @@ def of_writing(expected: Array, wrong: Mask, tolerance: Array) -> Iterator[tuple
     entries = "numbers" if several else "number"
     yield "sign lost", f"the sign of the {entries} is lost", np.where(wrong, -expected, expected)
     for power in (one for k in range(1, MOST_POWER + 1) for one in (k, -k)):
-        told = f"the point of the {entries} is {abs(power)} place{'s' if abs(power) > 1 else ''} off"
+        told = f"the decimal point of the {entries} is {abs(power)} place{'s' if abs(power) > 1 else ''} off"
         yield "power of ten", told, np.where(wrong, expected * 10.0**power, expected)
     if several:
         yield from _exchanged(expected, wrong)
@@ -110,7 +110,11 @@ def of_writing(expected: Array, wrong: Mask, tolerance: Array) -> Iterator[tuple
     for n in range(expected.shape[-1] if expected.ndim else 0):
         if n != place[-1]:
             other = (*place[:-1], n)
-            yield "another unit", f"the number of entry {n} is written", _put(expected, place, expected[other])
+            yield (
+                "another unit",
+                f"the number that belongs at entry {n} is written",
+                _put(expected, place, expected[other]),
+            )
     for value in _digits_exchanged(float(expected[place]), float(tolerance[place])):
         yield "digits exchanged", "two digits are exchanged", _put(expected, place, value)
 
@@ -128,7 +132,7 @@ def _exchanged(expected: Array, wrong: Mask) -> Iterator[tuple[str, str, Array]]
         first, second = places
         found = expected.copy()
         found[first], found[second] = expected[second], expected[first]
-        yield "another unit", "two numbers are in each other's place", found
+        yield "another unit", "two numbers have changed places", found
 
 
 def _digits_exchanged(value: float, tolerance: float) -> Iterator[float]:

@@ -18,8 +18,9 @@ _CALLED = {
     TANH: "tanh",
     HARD[0]: "a hard sigmoid (a / 6 + 0.5)",
     HARD[1]: "a hard sigmoid (0.2 * a + 0.5)",
-    Activation("relu"): "relu",
+    Activation("relu"): "ReLU",
 }
+_COMPUTED = "the derivative is computed with {} instead of {} in {{}}"
 
 
 def nonlinearities(scene: Scene, one: Assignment) -> Iterator[Edit]:
@@ -34,10 +35,10 @@ def nonlinearities(scene: Scene, one: Assignment) -> Iterator[Edit]:
                 continue
             likely = other in (SIGMOID, TANH, *HARD)
             kind = f"{_short(other)} for {_short(node.activation)}"
-            told = f"{{}} uses {called} instead of {own}"
+            told = f"{called} is used instead of {own} in {{}}"
             yield Edit(kind, told, one.left, path, apply(other, argument), LIKELY if likely else STRUCTURAL)
         scaled = less(times(TWO, apply(SIGMOID, argument)), ONE)
-        told = f"{{}} uses 2 σ(a) - 1 instead of {own}"
+        told = f"a scaled sigmoid (2 * σ(a) - 1) is used instead of {own} in {{}}"
         yield Edit("scaled sigmoid", told, one.left, path, scaled, LIKELY)
         if path:
             kind, told = (
@@ -49,7 +50,7 @@ def nonlinearities(scene: Scene, one: Assignment) -> Iterator[Edit]:
         yield Edit(kind, told, one.left, path, argument, LIKELY)
     if not one.left.d and not isinstance(one.right, Call) and one.left.base not in ("z", "n", "u", "w", "μ", "v"):
         for activation in (SIGMOID, TANH):
-            told = f"{{}} is put through {_called(activation)}"
+            told = f"an extra {_called_plain(activation)} is applied to {{}}"
             yield Edit("extra nonlinearity", told, one.left, (), apply(activation, one.right))
 
 
@@ -69,10 +70,12 @@ def derivatives(scene: Scene, one: Assignment) -> Iterator[Edit]:
         for activation, output in _owners(node, outputs):
             for other in (SIGMOID, TANH):
                 if other != activation:
-                    told = f"{{}} uses the derivative of {_called(other)} instead of {_called(activation)}"
-                    kind = "derivative of the other nonlinearity"
+                    told = (
+                        f"the derivative of {_called(other)} is used instead of that of {_called(activation)} in {{}}"
+                    )
+                    kind = "other function's derivative"
                     yield Edit(kind, told, one.left, path, slope(other, output), LIKELY)
-            told = f"{{}} has the output of the {_called_plain(activation)} in the place of its derivative"
+            told = f"the output of the {_called_plain(activation)} is used instead of its derivative in {{}}"
             yield Edit("function for the derivative", told, one.left, path, output, LIKELY)
             for argument, told in _arguments(scene, one, output):
                 yield Edit("derivative of the sum", told, one.left, path, slope(activation, argument), LIKELY)
@@ -91,15 +94,15 @@ def _arguments(scene: Scene, one: Assignment, output: Formula) -> Iterator[tuple
     """Go through what may stand in a derivative instead of the output."""
     match output:
         case Call(name, (argument,)):
-            yield argument, f"{{}} has {the_argument(argument)} in the derivative, not its {name}"
+            yield argument, _COMPUTED.format(the_argument(argument), f"its {name}")
             for state in (H, M):
                 if scene.knows(state, one) and scene.program.axes[state] == scene.program.axes[C]:
-                    yield state, f"{{}} has {the(state)} in the derivative, not the {name} of {the_argument(argument)}"
+                    yield state, _COMPUTED.format(the(state), f"the {name} of {the_argument(argument)}")
         case Symbol(sub=""):
-            yield Symbol("a", output.base), "{} has the pre-activation in the derivative, not the gate"
+            yield Symbol("a", output.base), _COMPUTED.format("the pre-activation", "the gate")
             yield (
                 apply(SIGMOID if output.base != "g" else TANH, output),
-                "{} has the nonlinearity of the gate in the derivative, not the gate",
+                "the nonlinearity is applied once more in the derivative in {}",
             )
 
 
@@ -113,7 +116,7 @@ def order(scene: Scene, one: Assignment) -> Iterator[Edit]:
             if isinstance(factor, Call) and factor.activation is not None and others:
                 inner = Product((*others, *factor.arguments))
                 made = Call(factor.name, (inner,), factor.activation)
-                told = f"{{}} multiplies before the {factor.name}, not after it"
+                told = f"the product is taken before the {_called_plain(factor.activation)} instead of after it in {{}}"
                 yield Edit("order of operations", told, one.left, path, made, LIKELY if one.left == H else STRUCTURAL)
 
 
@@ -122,12 +125,12 @@ def twice(scene: Scene, one: Assignment) -> Iterator[Edit]:
     for path, node in places(one.right):
         match node:
             case Call(name, _, activation) if activation is not None:
-                again = Call(name, (node,), activation)
-                yield Edit("extra nonlinearity", f"{{}} has the {name} applied twice", one.left, path, again)
-                told = f"{{}} has the derivative of the {name} in its place"
+                again, plain = Call(name, (node,), activation), _called_plain(activation)
+                yield Edit("extra nonlinearity", f"the {plain} is applied twice in {{}}", one.left, path, again)
+                told = f"the derivative of the {plain} is used instead of the {plain} itself in {{}}"
                 yield Edit("derivative for the function", told, one.left, path, slope(activation, node))
             case Symbol() if path and node in (C_PREV, C, G):
-                told = f"{{}} uses the tanh of {the(node)}"
+                told = f"an extra tanh is applied to {the(node)} in {{}}"
                 yield Edit("extra nonlinearity", told, one.left, path, apply(TANH, node))
 
 

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 from gatewise.grading.edits import words
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene, places
+from gatewise.render import text
 from gatewise.symbolic.formula import Call, Formula, MatMul, Outer, Part, Stack, Symbol, Transpose, add, rebuild
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, COLUMNS, DZ, H_PREV, C, H, X, Z
 
 _ORDER = "order of [h; x]"
-_ORDERED = "{} uses [x; h] instead of [h; x]"
+_ORDERED = "[x; h] is used instead of [h; x] in {}"
 _TURNED = "transposed weights"
 _READ = ("by column", "by row")
-_BY_COLUMN = "the weights of {} are read column by column, as if transposed"
+_BY_COLUMN = "the weights are read column by column in {}"
 
 
 def combined(scene: Scene, one: Assignment) -> Iterator[Edit]:
@@ -24,20 +25,20 @@ def combined(scene: Scene, one: Assignment) -> Iterator[Edit]:
     for path, node in places(one.right):
         match node:
             case Stack((h, x)) if one.left == Z:
-                yield Edit(_ORDER, "{} is [x; h] instead of [h; x]", one.left, path, Stack((x, h)), LIKELY)
+                yield Edit(_ORDER, "the order is [x; h] instead of [h; x] in {}", one.left, path, Stack((x, h)), LIKELY)
             case Symbol() if node == Z:
                 yield Edit(_ORDER, _ORDERED, one.left, path, turned, LIKELY)
                 for state in (C_PREV, H, C):
                     if scene.knows(state, one) and scene.program.axes[state] == scene.program.axes[H_PREV]:
                         mixed = Stack((state, Part(Z, recurrent, columns)))
-                        told = f"{{}} uses {words.the(state)} instead of the old hidden state h_prev"
+                        told = f"{words.is_used(state)} instead of the old hidden state h_prev in {{}}"
                         yield Edit("another state", told, one.left, path, mixed, LIKELY)
-                for part, told in ((X, "the input alone"), (H_PREV, "the old hidden state alone")):
-                    said = f"{{}} uses {told} instead of the combined input z"
+                for part, told in ((X, "the input x alone"), (H_PREV, "the old hidden state h_prev alone")):
+                    said = f"{told} is used instead of the combined input z in {{}}"
                     yield Edit("another shape", said, one.left, path, part)
             case Part(vector, int(start), int(stop)) if vector == DZ:
                 other = Part(DZ, 0, stop - start) if start else Part(DZ, columns - stop, columns)
-                yield Edit(_ORDER, "{} takes the other end of dz", one.left, path, other, LIKELY)
+                yield Edit(_ORDER, "the wrong end of dz is taken for {}", one.left, path, other, LIKELY)
 
 
 def transposed(scene: Scene, one: Assignment) -> Iterator[Edit]:
@@ -106,6 +107,5 @@ def forgotten_transposition(scene: Scene, one: Assignment) -> Iterator[Edit]:
     for path, node in places(one.right):
         match node:
             case MatMul(Transpose(matrix), vector):
-                named = words.written(matrix)
-                told = f"{named} is not transposed in {{}}"
+                told = f"{text.formula(matrix)} is not transposed in {{}}"
                 yield Edit(_TURNED, told, one.left, path, MatMul(matrix, vector), STRUCTURAL)

@@ -30,7 +30,7 @@ def another_quantity(scene: Scene, one: Assignment) -> Iterator[Edit]:
             if new == old or not alike or ((old in own or not program.axes[old]) and new.base != old.base):
                 continue
             kind, likely = _kind(old, new)
-            told = f"{{}} uses {words.the(new)} instead of {words.the(old)}"
+            told = f"{words.is_used(new)} instead of {words.the(old)}"
             yield from _everywhere(one, old, new, kind, told, LIKELY if likely else STRUCTURAL)
         if old in GATES:
             yield from _complements(one, old)
@@ -41,7 +41,7 @@ def not_computed(scene: Scene, one: Assignment) -> Iterator[Edit]:
     form = scene.program.form
     old = {form.raw_cell: C_PREV, C: C_PREV, form.hidden_new: H_PREV, H: H_PREV}.get(one.left)
     if old is not None and scene.program.axes[old] == scene.program.axes[one.left]:
-        yield Edit("old cell for the new", f"{{}} is {words.the(old)}, not the new one", one.left, (), old, LIKELY)
+        yield Edit("old cell for the new", f"{words.the(old)} is taken for {{}}", one.left, (), old, LIKELY)
 
 
 def _known_before(program: Program, one: Assignment) -> list[Symbol]:
@@ -59,12 +59,12 @@ def _everywhere(one: Assignment, old: Symbol, new: Formula, kind: str, told: str
     """Put something in the place of a symbol: everywhere in the equation, and in one of several places."""
     found = [path for path, node in places(one.right) if node == old]
     if len(found) == 1:
-        yield Edit(kind, told, one.left, found[0], new, tier)
+        yield Edit(kind, f"{told} in {{}}", one.left, found[0], new, tier)
         return
     whole = rebuild(one.right, lambda node: new if node == old else None)
-    yield Edit(kind, told, one.left, (), whole, tier)
+    yield Edit(kind, f"{told} in {{}}", one.left, (), whole, tier)
     for path in found:
-        yield Edit(kind, f"{told} in one place", one.left, path, new)
+        yield Edit(kind, f"{told} in one place of {{}}", one.left, path, new)
 
 
 def _kind(old: Symbol, new: Symbol) -> tuple[str, bool]:
@@ -96,7 +96,7 @@ def _complements(one: Assignment, old: Symbol) -> Iterator[Edit]:
     """1 minus a gate in the place of a gate."""
     for gate in (old, *(Symbol(letter) for letter in LETTERS if Symbol(letter) != old)):
         likely = {old, gate} == {I, F}
-        told = f"{{}} uses 1 - {gate.base} instead of {words.the(old)}"
+        told = f"1 - {gate.base} is used instead of {words.the(old)}"
         yield from _everywhere(one, old, less(ONE, gate), "one minus a gate", told, LIKELY if likely else STRUCTURAL)
 
 
@@ -158,27 +158,23 @@ def of_their_sums(scene: Scene, one: Assignment) -> Iterator[Edit]:
     sums = {d(of(k)): d(Symbol(k)) for k in own for of in (scene.program.form.unclipped, scene.program.form.weighted)}
     changed = rebuild(one.right, lambda node: sums.get(node) if isinstance(node, Symbol) else None)
     if changed is not one.right:
-        told = "{} uses the gradient of the gate instead of that of its weighted sum"
+        told = "the gradient of the gate is used instead of that of its pre-activation in {}"
         yield Edit("forgotten derivative", told, one.left, (), changed, LIKELY)
 
 
 def _told(moved: Mapping[str, str], which: str) -> tuple[str, str]:
-    """Return the class and the words of gates that are exchanged: pairs that are swapped, and cycles."""
-    cycles, left = [], set(moved)
-    while left:
-        cycle = [min(left, key=LETTERS.index)]
-        while moved[cycle[-1]] != cycle[0]:
-            cycle.append(moved[cycle[-1]])
-        cycles.append(cycle)
-        left -= set(cycle)
-    said = []
-    for cycle in cycles:
-        names = [words.GATE_NAMES[letter] for letter in cycle]
-        listed = f"{', the '.join(names[:-1])} and the {names[-1]}"
-        start = f"the {which} {listed}".replace("  ", " ")
-        said.append(f"{start} are swapped" if len(cycle) == 2 else f"{start} are exchanged in a cycle")
-    if moved == {"i": "f", "f": "i"} and not which:
-        kind = "forget and input exchanged"
-    else:
-        kind = "gates in a cycle" if any(len(cycle) > 2 for cycle in cycles) else "two gates swapped"
-    return kind, f"{', and '.join(said)} in {{}}"
+    """Return the class and the words of gates that are exchanged: one or two pairs, or a cycle."""
+    pairs = [(a, b) for a, b in moved.items() if moved[b] == a and LETTERS.index(a) < LETTERS.index(b)]
+    if not pairs:
+        turns = ", ".join(f"{_short(new)} for {_short(old)}" for old, new in moved.items())
+        exchanged = f"the {which} gates are exchanged" if which else "the gates are exchanged"
+        return "gates in a cycle", f"{exchanged} in a cycle ({turns}) in {{}}"
+    first, *others = (f"the {words.GATE_NAMES[a]} and the {words.GATE_NAMES[b]}" for a, b in pairs)
+    start = f"the {which.removesuffix(' the')} {first}" if which else first
+    also = "".join(f", and so are {'those of ' * bool(which)}{other}," for other in others)
+    kind = "forget and input exchanged" if [*pairs, which] == [("i", "f"), ""] else "two gates swapped"
+    return kind, f"{start} are swapped{also} in {{}}"
+
+
+def _short(letter: str) -> str:
+    return words.GATE_NAMES[letter].removesuffix(" gate")

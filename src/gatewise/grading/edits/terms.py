@@ -48,11 +48,11 @@ def of_terms(scene: Scene, one: Assignment) -> Iterator[Edit]:
                 kind = "missing bias" if bias else "missing term"
                 yield Edit(kind, f"{named} is missing from {{}}", one.left, path, add(*others), likely)
             if len(node.terms) > 2:
-                told = f"of the sum in {{}} only {named} is there"
+                told = f"only {named} is left of the sum in {{}}"
                 yield Edit("one term alone", told, one.left, path, term)
             if n and node.terms[0] == ONE and len(node.terms) == 2 and isinstance(term, Negative):
-                told = f"the 1 - before {_bare(term.term)} is missing from {{}}"
-                yield Edit("missing 1 -", told, one.left, path, term.term, LIKELY)
+                told = f"{_bare(term.term)} is used instead of 1 - {_bare(term.term)} in {{}}"
+                yield Edit("1 - left out", told, one.left, path, term.term, LIKELY)
             doubled = add(*node.terms[:n], times(TWO, term), *node.terms[n + 1 :])
             kind, tier = ("doubled bias", LIKELY) if bias else ("doubled term", STRUCTURAL)
             yield Edit(kind, f"{named} is added twice in {{}}", one.left, path, doubled, tier)
@@ -79,7 +79,7 @@ def of_factors(scene: Scene, one: Assignment) -> Iterator[Edit]:
                 told = "the derivative of the nonlinearity is applied twice in {}"
                 yield Edit("derivative twice", told, one.left, path, twice, LIKELY)
             else:
-                told = f"{{}} is multiplied by {_bare(factor)} twice"
+                told = f"the factor {_bare(factor)} is there twice in {{}}"
                 yield Edit("doubled factor", told, one.left, path, twice)
 
 
@@ -96,20 +96,20 @@ def put_in(scene: Scene, one: Assignment) -> Iterator[Edit]:
             for n, term in enumerate(terms):
                 if isinstance(term, MatMul) or _is_bias(term):
                     continue
-                where = f" in the term {_bare(term)}" if sums else ""
+                where = f"the term {_bare(term)} in {{}}" if sums else "{}"
                 made = add(*terms[:n], times(term, factor), *terms[n + 1 :])
-                told = f"{{}} has an extra factor{where}: {named}"
+                told = f"{named} is an extra factor of {where}"
                 likely = gate == Symbol("o") and one.left == Symbol("o", d=True) and factor == gate
                 yield Edit("extra factor", told, one.left, (), made, LIKELY if likely else STRUCTURAL)
             if sums:
-                told = f"{{}} has an extra factor: {named}"
+                told = f"{named} is an extra factor of {{}}"
                 yield Edit("extra factor", told, one.left, (), times(one.right, factor))
     for state in (DH, DC_NEXT) if one.left.d else (C_PREV, H_PREV, C):
         if scene.program.axes.get(state) != (UNITS,) or state.base == one.left.base:
             continue
         if state in scene.program.assignments and state.base not in known:
             continue
-        told = f"{words.the(state)} is added in {{}}"
+        told = f"{words.the(state)} is an extra term in {{}}"
         yield Edit("extra term", told, one.left, (), add(*terms, state))
 
 
@@ -118,15 +118,15 @@ def other_operations(scene: Scene, one: Assignment) -> Iterator[Edit]:
     for path, node in places(one.right):
         match node:
             case Product((first, second)):
-                told = f"{_bare(first)} and {_bare(second)} are added in {{}}, not multiplied"
+                told = f"{_bare(first)} and {_bare(second)} are added instead of multiplied in {{}}"
                 yield Edit("sum for product", told, one.left, path, add(first, second))
             case Sum((first, second)) if not path and not _is_bias(second):
-                told = f"{_bare(first)} and {_bare(second)} are multiplied in {{}}, not added"
+                told = f"{_bare(first)} and {_bare(second)} are multiplied instead of added in {{}}"
                 yield Edit("product for sum", told, one.left, path, times(first, second))
             case Call("clip", (argument, *_)):
                 yield Edit("missing clip", "the clip is missing from {}", one.left, path, argument, LIKELY)
             case Product((arrived, Holds())):
-                yield Edit("missing clip", "the clip is left out of {}", one.left, path, arrived, LIKELY)
+                yield Edit("missing clip", "the clip is missing from {}", one.left, path, arrived, LIKELY)
             case Quotient(over, _):
                 told = "the division by the standard deviation is missing from {}"
                 yield Edit("missing division", told, one.left, path, over, LIKELY)
@@ -137,7 +137,7 @@ def other_operations(scene: Scene, one: Assignment) -> Iterator[Edit]:
                 yield Edit("missing projection", "the projection is missing from {}", one.left, path, vector, LIKELY)
     b = Symbol("b", one.left.sub)
     if one.left == d(b):
-        told = f"{{}} is multiplied by the bias {text.formula(b)}"
+        told = f"{words.the(b)} is an extra factor of {{}}"
         yield Edit("extra factor", told, one.left, (), times(one.right, b))
 
 
@@ -151,12 +151,12 @@ def brackets(scene: Scene, one: Assignment) -> Iterator[Edit]:
             inner = add(*terms[:n], term.factors[0], *terms[n + 1 :])
             outer = term.factors[1:]
             told = f"the whole sum is multiplied by {_bare(times(*outer))} in {{}}"
-            yield Edit("bracket", told, one.left, (), times(inner, *outer))
+            yield Edit("misplaced bracket", told, one.left, (), times(inner, *outer))
 
 
 def signs_and_powers(scene: Scene, one: Assignment) -> Iterator[Edit]:
     """Turn the sign of the whole or of an argument, and raise to another power."""
-    told = "{} has the wrong sign"
+    told = "the sign of {} is wrong"
     yield Edit("wrong sign", told, one.left, (), Negative(one.right), LIKELY)
     for path, node in places(one.right):
         match node:
@@ -166,7 +166,9 @@ def signs_and_powers(scene: Scene, one: Assignment) -> Iterator[Edit]:
                 yield Edit("wrong sign", told, one.left, path, made, LIKELY)
             case Power(base, Number(exponent)):
                 told = (
-                    f"{_bare(base)} is not squared in {{}}" if exponent == 2 else f"{{}} lacks a power of {_bare(base)}"
+                    f"{_bare(base)} is not squared in {{}}"
+                    if exponent == 2
+                    else f"the exponent of {_bare(base)} is missing from {{}}"
                 )
                 yield Edit("missing power", told, one.left, path, base, LIKELY)
             case Symbol() | Call() if path and _in_slope(one.right, path):
@@ -191,8 +193,8 @@ def without_a_part(scene: Scene, one: Assignment) -> Iterator[Edit]:
             case _:
                 continue
         for told, stack in (
-            ("the old hidden state is left out of {}", (times(ZERO, h), x)),
-            ("the input is left out of {}", (h, times(ZERO, x))),
+            ("the old hidden state h_prev is left out of {}", (times(ZERO, h), x)),
+            ("the input x is left out of {}", (h, times(ZERO, x))),
         ):
             yield Edit("missing part", told, one.left, path, Stack(stack), LIKELY)
 

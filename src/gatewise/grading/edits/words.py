@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from gatewise.gates import LETTERS, NAMES
 from gatewise.render import text
-from gatewise.symbolic.formula import Formula, Symbol
+from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import PARAMETER, Program
 from gatewise.symbolic.symbols import C_PREV, H_PREV, C, H, M, X, Z
 
+MOST_NAMES = 5  # in a list
 GATE_NAMES = dict(zip(LETTERS, (name.replace("_", " ") for name in NAMES), strict=True))
 _NAMED = {
     C: "the new cell state",
@@ -20,6 +22,15 @@ _NAMED = {
     X: "the input",
     Z: "the combined input",
 } | {Symbol(letter): f"the {name}" for letter, name in GATE_NAMES.items()}
+
+_OF_GATES = {
+    "a": "the pre-activation",
+    "W": "the weights",
+    "U": "the weights",
+    "b": "the bias",
+    "p": "the peephole",
+    "γ": "the gain",
+}
 
 
 def gate_of(symbol: Symbol) -> str:
@@ -35,7 +46,7 @@ def neutral(told: str, gate: str) -> str:
     if not gate:
         return told
     told = told.replace(f"the {GATE_NAMES[gate]} {gate}", "the gate k")
-    return re.sub(rf"(?<![A-Za-z])((?:d?[A-Za-zγ]_|d)?){gate}(?![A-Za-z])", r"\1k", told)
+    return re.sub(rf"(?<![A-Za-z])((?:d?[A-Za-zγ]_[uw]?|d)?){gate}(?![A-Za-z])", r"\1k", told)
 
 
 def the(symbol: Symbol) -> str:
@@ -45,13 +56,20 @@ def the(symbol: Symbol) -> str:
         return f"{_NAMED[symbol]} {shown}"
     if symbol.d:
         return f"the gradient {shown}"
-    named = {"a": "the pre-activation", "W": "the weights", "U": "the weights", "b": "the bias", "p": "the peephole"}
-    return f"{named[symbol.base]} {shown}" if symbol.base in named and symbol.sub else shown
+    return f"{_OF_GATES[symbol.base]} {shown}" if symbol.base in _OF_GATES and symbol.sub else shown
 
 
-def written(formula: Formula) -> str:
-    """Return a formula as it stands in a sentence."""
-    return the(formula) if isinstance(formula, Symbol) else text.formula(formula)
+def is_used(symbol: Symbol) -> str:
+    """Return that a quantity is used: the bias b_f is used, the weights W_f are used."""
+    called = the(symbol)
+    return f"{called} {'are' if called.startswith('the weights') else 'is'} used"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names with an "and" before the last; of many, the first ones and how many more."""
+    if len(names) > MOST_NAMES:
+        names = [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"]
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def parameters(program: Program) -> frozenset[Symbol]:

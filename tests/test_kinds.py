@@ -1,0 +1,49 @@
+"""The classes of mistakes: every one that can be named is documented, and short enough for a label."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import run_of
+
+from gatewise.grading.candidates import Catalogue
+from gatewise.grading.chain import Chain
+from gatewise.grading.classroom import MOST_NAME
+from gatewise.grading.edits.entries import of_products, of_signs, of_writing
+
+PAGE = Path(__file__).parent.parent / "docs" / "marking-json.md"
+RUNS = {
+    "peephole, coupling, clips": {"projection": "projected", "time": 1},
+    "layer norm of the gates": {"time": 1},
+    "plain": {"time": 3},
+}
+OF_NONLINEARITIES = re.compile(r"(hard sigmoid|sigmoid|tanh|relu) for [a-z_ ]+")
+
+
+def documented() -> set[str]:
+    """Return the kinds in the table of the page."""
+    section = PAGE.read_text(encoding="utf-8").partition("### Kinds")[2].partition("\n## ")[0]
+    return set(re.findall(r"`([^`]+)`", section))
+
+
+def kinds_of(run: str) -> set[str]:
+    """Return the kinds of all edits of a cell, of slips in its sums, and of how numbers are written."""
+    chain = Chain(run_of(run, batch=1, inputs=2, hidden=2, **RUNS[run]).trace())
+    line, names = chain.by_name["c" if chain.steps == 1 else "c[0]"], chain.names["units"]
+    slips = [*of_products(line.assignment, 0, len(names), line.products, names[0])]
+    slips += of_signs(line.assignment, 0, len(names), names[0])
+    found = {kind for kind, *_ in Catalogue(chain).families} | {edit.kind for edit in slips}
+    for wrong in ([True, False], [True, True]):
+        found |= {kind for kind, *_ in of_writing(np.array([0.1234, 0.5]), np.array(wrong), np.full(2, 5e-5))}
+    return found
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_kind_is_documented_and_fits_beside_a_bar(run):
+    found = kinds_of(run)
+    assert len(found) > 40
+    assert not {kind for kind in found if not OF_NONLINEARITIES.fullmatch(kind)} - documented()
+    assert max(map(len, found)) <= MOST_NAME
