@@ -11,7 +11,7 @@ from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.carries import of_carries, of_totals
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene
 from gatewise.grading.edits.entries import of_products, of_signs
-from gatewise.grading.edits.enumeration import edits
+from gatewise.grading.edits.enumeration import Possible, edits
 from gatewise.symbolic.formula import Formula
 
 
@@ -48,27 +48,26 @@ class Catalogue:
         self.scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
         self.by_place: dict[Place, list[Made]] = {}
         self.families: dict[tuple[str, str, bool, bool], dict[Place, Made]] = {}
-        by_target: dict[object, list[tuple[Edit, Formula, Hashable]]] = {}
-        for edit in edits(self.scene):
-            right = edit.made(chain.program.assignments[edit.target].right)
-            by_target.setdefault(edit.target, []).append((edit, right, canonical(right)))
+        by_target: dict[object, list[Possible]] = {}
+        for possible in edits(self.scene):
+            by_target.setdefault(possible.edit.target, []).append(possible)
         for line in chain.lines:
             self._add(line, by_target.get(line.symbol, ()) if line.asked and not line.total else self._unrolled(line))
 
-    def _unrolled(self, line: Quantity) -> Iterator[tuple[Edit, Formula, Hashable]]:
+    def _unrolled(self, line: Quantity) -> Iterator[Possible]:
         """Go through the edits of what a step takes from its neighbours, and of sums over all steps."""
         right = canonical(line.right)
         every: Iterable[Edit] = of_totals(line.symbol, line.right) if line.total else self._carries(line)
         for edit in every:
             if (form := canonical(edit.tree)) != right:
-                yield edit, edit.tree, form
+                yield Possible(edit, edit.tree, form)
 
     def _carries(self, line: Quantity) -> Iterator[Edit]:
         assert line.at is not None
         every = of_carries(self.chain.program, line.at, self.chain.steps)
         return (edit for edit in every if edit.target == line.symbol)
 
-    def _add(self, line: Quantity, found: Iterable[tuple[Edit, Formula, Hashable]]) -> None:
+    def _add(self, line: Quantity, found: Iterable[Possible]) -> None:
         for edit, right, form in found:
             made = Made(edit, line.place, right, form)
             self.by_place.setdefault(line.place, []).append(made)

@@ -19,6 +19,7 @@ from gatewise.grading.predicting import Indices, Predictor
 from gatewise.grading.sheet import Answer
 
 TRIVIAL = (0.0, 1.0)
+MOST_GRID = 4  # decimals
 MOST_CAUSES = 3  # that are shown
 MOST_SEARCHES = 16  # for one sheet: where there is still more to explain, its numbers are not of this run
 MOST_FITS = 8  # mistakes that may give the same numbers; where more do, it says little that one of them does
@@ -61,13 +62,14 @@ class Found(NamedTuple):
 
 
 class _Fit(NamedTuple):
-    """A mistake that gives what was written: the chance that it does, and how many wrong quantities it explains."""
+    """A mistake that gives what was written: the chance of it, how many quantities it explains, and how near it is."""
 
     cause: Cause
     mistake: Mistake | None
     order: int
     chance: float
     explains: int = 1
+    near: int = 0
 
 
 class Search:
@@ -183,10 +185,22 @@ class _OfOne:
         self.margin = answer.tolerance + slack + rounding(expected)
         self.away = np.where(self.written, np.abs(answer.values - expected), 0.0)
         self.off = self.away > self.margin
-        self.differs = Wrong(self.off, self.margin, self._free(), float(np.max(np.abs(expected), initial=0.0)))
+        size = float(np.max(np.abs(expected), initial=0.0))
+        self.differs = Wrong(self.off, np.maximum(self.margin, self._grid()), self._free(), size)
         self.cone = search.cone(quantity)
         self.sequences = self._sequences()
         self.predictor = Predictor(self.chain, search.own, search.unit, self.sequences)
+
+    def _grid(self) -> float:
+        """Return half the distance of the numbers that may be written, where right and wrong ones have few decimals.
+
+        With inputs and weights of one digit a sum has two: what is written is then one of few numbers.
+        """
+        both = np.concatenate([self.answer.values[self.off], self.expected[self.off]])
+        for decimals in range(MOST_GRID):
+            if (np.abs(both - np.round(both, decimals)) < 1e-9).all():
+                return 0.5 * 10.0**-decimals
+        return 0.0
 
     def _free(self) -> int:
         """Return how many wrong entries tell something, and do not follow from each other.
@@ -219,7 +233,7 @@ class _OfOne:
         """Return what gives the numbers that were written; `turn` says how many searches of the sheet came before."""
         if not self.differs.free or not np.isfinite(self.expected[self.written]).all():
             return Found()
-        fits = sorted(self._fits(), key=lambda fit: (TIERS.index(fit.cause.tier), -fit.explains, fit.order))
+        fits = sorted(self._fits(), key=lambda fit: (TIERS.index(fit.cause.tier), -fit.explains, -fit.near, fit.order))
         allowed = {tier: share(tier, turn) for tier in TIERS}
         chances = [in_all(fit.chance, self.chances[fit.cause.tier]) for fit in fits]
         shown: dict[str, _Fit] = {}
@@ -266,7 +280,7 @@ class _OfOne:
             if k >= len(tiers) - len(direct):
                 kind, says, tier, value = direct[k - len(tiers) + len(direct)]
                 if within(self.answer, value, self.slack + rounding(value)):
-                    found.append(_Fit(Cause(kind, says, tier, value), None, k, chance))
+                    found.append(_Fit(Cause(kind, says, tier, value), None, k, chance, near=len(self.cone)))
             else:
                 found += self._examined(k, chance, *effects[k])
         return found
@@ -313,6 +327,7 @@ class _OfOne:
         if made is None:
             return
         value, margin = made
+        near = max(n for n, line in enumerate(self.cone) if line.place in effect)
         wider = float(np.prod((margin / self.margin)[self.off]) ** (self.differs.free / max(1, self.off.sum())))
         best: _Fit | None = None
         for mistake in mistakes if len(self.search.wrong) > 1 else mistakes[:1]:
@@ -323,7 +338,7 @@ class _OfOne:
             edit = next(iter(mistake.values())).edit
             where = "" if self.sequences is None else f" (only in {self._told_sequences()})"
             cause = Cause(edit.kind, self.search.catalogue.says(mistake) + where, edit.tier, value)
-            fit = _Fit(cause, mistake, order, alone * wider * others, explains)
+            fit = _Fit(cause, mistake, order, alone * wider * others, explains, near)
             if best is None or fit.explains > best.explains:
                 best = fit
         if best is not None:

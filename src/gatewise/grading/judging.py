@@ -13,6 +13,9 @@ from gatewise.grading.sheet import Answer
 from gatewise.grading.spreading import single
 from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
 
+# Rounding on the way moves a number by so many units of the last digit, and such a share of the line, at most: the sum
+# of all that rounding may do grows without end over many steps.
+MOST_UNITS, MOST_SHARE = 100, 0.05
 VAGUE = 0.05  # half a unit in the last digit where fewer than two decimals are written: nothing can follow from those
 
 
@@ -34,10 +37,22 @@ class Judge:
         self.expected: dict[Place, Array] = {}
         self.slack: dict[Place, Array] = {}
         self.tainted: set[Place] = set()
-        written = [answer.tolerance[np.isfinite(answer.values)].reshape(-1) for answer in self.answers.values()]
-        everything = np.concatenate([*written, np.zeros(0)])
-        self.unit = float(everything[everything > 0].min(initial=1.0)) if everything.any() else 0.0
+        self.unit = self._unit()
         self.judged = {verdict.name: verdict for verdict in self._judged()}
+
+    def _unit(self) -> float:
+        """Return how far off numbers may be that are not on the sheet: rounded like those of the coarsest line.
+
+        What is copied or exact does not tell how somebody rounds.
+        """
+        coarsest = 0.0
+        for name, answer in self.answers.items():
+            quantity = self.chain.by_name[name]
+            if quantity.copied or answer.values.shape != quantity.key.shape:
+                continue
+            rounded = np.isfinite(answer.values) & (np.abs(answer.values - quantity.key) > 1e-9)
+            coarsest = max(coarsest, float(answer.tolerance[rounded].min(initial=VAGUE)) if rounded.any() else 0.0)
+        return min(coarsest, VAGUE / 10)
 
     @property
     def wrong(self) -> list[Quantity]:
@@ -48,6 +63,7 @@ class Judge:
         last = max((n for n, line in enumerate(self.chain.lines) if line.name in self.answers), default=-1)
         for line in self.chain.lines[: last + 1]:
             value, slack = self.chain.compute(line, self.own)
+            slack = np.minimum(slack, MOST_UNITS * self.unit + MOST_SHARE * np.max(np.abs(value), initial=0.0))
             self.expected[line.place], self.slack[line.place] = value, slack
             if any(maker.place in self.tainted for maker in self.chain.inputs[line.place]):
                 self.tainted.add(line.place)

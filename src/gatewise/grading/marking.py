@@ -117,18 +117,19 @@ def check(
     Raises
     ------
     FileError
-        If a file cannot be read, or has a quantity that does not exist or has the wrong size.
+        If a file cannot be read, or nothing in it can. A line that cannot be read, an unknown name and a wrong shape
+        cost that line alone: see `Marking.faults`.
 
     Notes
     -----
-    A number is right within half a unit in its last digit. If it is not, but is what its equation gives for the
-    person's own earlier numbers (allowing for their rounding), it follows from an earlier mistake. Otherwise it is
-    wrong. Then the known mistakes are made on purpose, one by one, in its equation and in those that lead to it from
-    the last numbers written. A mistake is named if it gives what was written, in all entries and allowing for rounding;
-    if it does not contradict another number that is right; and if the chance that an unrelated number would fit any of
-    the mistakes tried is below 0.2 %. The search is thorough for the first wrong quantity; for later ones it only tries
-    mistakes in their own equations. It takes milliseconds for a step, and seconds for a sheet that omits most of many
-    steps.
+    A number is right within half a unit in its last digit; cut off after its last digit, and computed in single
+    precision, it is right too. If it is not, but is what its equation gives for the person's own earlier numbers
+    (allowing for their rounding), it follows from an earlier mistake. Otherwise it is wrong. Then mistakes are made on
+    purpose, one by one: every edit of the cell's equations that people make, in the equation of the quantity and in
+    those that lead to it from the last numbers written, in one of them, at every step or in every gate. A mistake is
+    named if it gives what was written, in all entries and allowing for rounding; if it does not contradict another
+    number that is right; and if unrelated numbers would hardly fit: the chance that a cause is named for those is at
+    most 1 % for a sheet. It takes milliseconds for a step, and seconds for a sheet that omits most of many steps.
 
     Examples
     --------
@@ -160,7 +161,9 @@ def _explained(judge: Judge, cut: Mapping[str, Answer]) -> list[Verdict]:
     wrong = [one.name for one in judge.wrong]
     judges = [judge, Judge(judge.chain, judge.answers, wrong)] if len(wrong) > 1 else [judge]
     turns = count()
-    searches = [Search(one.chain, one.own, one.expected, one.answers, wrong, one.unit, turns) for one in judges]
+    searches = [
+        Search(one.chain, one.own, one.expected, one.answers, wrong, one.unit, turns) for one in judges if wrong
+    ]
     found, explained, unexplained = [], 0, 0
     for name, verdict in judge.judged.items():
         apart = judges[-1].judged[name]  # not from wrong numbers, but from right ones in their place
@@ -174,7 +177,8 @@ def _explained(judge: Judge, cut: Mapping[str, Answer]) -> list[Verdict]:
         unexplained += verdict.status == WRONG and not verdict.causes
         found.append(verdict)
     if unexplained > max(MOST_UNEXPLAINED, explained):  # these are no numbers of this run
-        return [replace(one, causes=(), more=0, digits=None) for one in found]
+        first = next(one for one in found if one.status == WRONG)
+        return [one if one is first else replace(one, causes=(), more=0, digits=None) for one in found]
     return found
 
 

@@ -118,7 +118,8 @@ class Names:
             self._words[student] = frozenset(own), frozenset(every)
             for name in (student.file, student.name):
                 self._exact.setdefault(_folded(name), {})[student] = None
-            for words in (own, every):
+            columns = [_words(" ".join(student.cells[:count])) for count in range(1, len(student.cells))]
+            for words in (own, every, *columns):
                 orders = permutations(words) if len(words) <= MOST_ORDERED else (words, words[::-1])
                 for order in orders:
                     self._ordered.setdefault("".join(order), {})[student] = None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from gatewise.grading.edits import functions, matrices, symbols, terms
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.edit import TIERS, Edit, Scene
+from gatewise.symbolic.formula import Formula
 from gatewise.symbolic.formula import symbols as formula_symbols
 from gatewise.symbolic.program import Assignment
 
@@ -33,18 +35,26 @@ KINDS: tuple[Callable[[Scene, Assignment], Iterator[Edit]], ...] = (  # the like
 )
 
 
+class Possible(NamedTuple):
+    """An edit, the right side that it makes, and the canonical form of that."""
+
+    edit: Edit
+    right: Formula
+    form: Hashable
+
+
 @lru_cache(64)
-def edits(scene: Scene) -> tuple[Edit, ...]:
+def edits(scene: Scene) -> tuple[Possible, ...]:
     """Return every edit of a program that changes something, the likeliest first.
 
     Equal edits of an equation are told once, in the words of the first; those of one kind with the same words are kept,
     since together they are one mistake, made in several equations.
     """
-    found = [edit for one in scene.program.assignments.values() for edit in _of_one(scene, one)]
-    return tuple(sorted(found, key=lambda edit: TIERS.index(edit.tier)))
+    found = [possible for one in scene.program.assignments.values() for possible in _of_one(scene, one)]
+    return tuple(sorted(found, key=lambda possible: TIERS.index(possible.edit.tier)))
 
 
-def _of_one(scene: Scene, one: Assignment) -> Iterator[Edit]:
+def _of_one(scene: Scene, one: Assignment) -> Iterator[Possible]:
     right, seen = canonical(one.right), set[Hashable]()
     for kind in KINDS:
         for edit in kind(scene, one):
@@ -53,4 +63,4 @@ def _of_one(scene: Scene, one: Assignment) -> Iterator[Edit]:
             known = all(scene.knows(symbol, one) for symbol in formula_symbols(new))
             if known and made != right and (edit.words, made) not in seen:
                 seen.add((edit.words, made))
-                yield edit
+                yield Possible(edit, new, made)

@@ -14,8 +14,10 @@ from gatewise.symbolic.symbols import C_PREV, COLUMNS, DZ, H_PREV, C, H, X, Z
 _ORDER = "order of [h; x]"
 _ORDERED = "[x; h] is used instead of [h; x] in {}"
 _TURNED = "transposed weights"
-_READ = ("by column", "by row")
-_BY_COLUMN = "the weights are read column by column in {}"
+_READ = {
+    "by column": "the weights are read column by column in {}",
+    "by row": "the weights are read as if they were written column by column in {}",
+}
 
 
 def combined(scene: Scene, one: Assignment) -> Iterator[Edit]:
@@ -48,8 +50,8 @@ def transposed(scene: Scene, one: Assignment) -> Iterator[Edit]:
             case MatMul(Symbol(d=False) as matrix, vector):
                 for told, made in _parts_turned(scene, matrix, vector):
                     yield Edit(_TURNED, told, one.left, path, made, LIKELY)
-                for name in _READ:
-                    yield Edit(_TURNED, _BY_COLUMN, one.left, path, MatMul(Call(name, (matrix,)), vector), LIKELY)
+                for name, told in _READ.items():
+                    yield Edit(_TURNED, told, one.left, path, MatMul(Call(name, (matrix,)), vector), LIKELY)
             case Outer(left, right):
                 told = "the rows and columns of {} are exchanged"
                 yield Edit(_TURNED, told, one.left, path, Outer(right, left), LIKELY)
@@ -90,9 +92,9 @@ def _turned_back(scene: Scene, one: Assignment) -> Iterator[Edit]:
             return None
 
         yield Edit(_TURNED, f"{told} are transposed in {{}}", one.left, (), rebuild(one.right, change), LIKELY)
-    for name in _READ:
+    for name, told in _READ.items():
         made = rebuild(one.right, lambda node, name=name: _read(node, name))  # type: ignore[misc]
-        yield Edit(_TURNED, _BY_COLUMN, one.left, (), made, LIKELY)
+        yield Edit(_TURNED, told, one.left, (), made, LIKELY)
 
 
 def _read(node: Formula, name: str) -> Formula | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from gatewise.gates import LETTERS, NAMES
 from gatewise.render import text
@@ -41,6 +42,7 @@ def gate_of(symbol: Symbol) -> str:
     return letter if letter in LETTERS else ""
 
 
+@lru_cache(1 << 14)
 def neutral(told: str, gate: str) -> str:
     """Return words about the equation of one gate as they are for the same equation of any gate, k."""
     if not gate:
