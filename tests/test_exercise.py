@@ -52,7 +52,7 @@ OPTIONS = {
 }
 
 
-FEW = ("one step", "steps and a batch, back", "projected, peepholes", "haste")  # the others where time is not short
+FEW = ("one step", "steps and a batch, back", "projected, peepholes")  # the others where time is not short
 
 
 @pytest.fixture(
