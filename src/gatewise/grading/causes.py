@@ -18,7 +18,7 @@ from gatewise.grading.edits.words import listed
 from gatewise.grading.predicting import Indices, Predictor
 from gatewise.grading.sheet import Answer
 
-TRIVIAL = (0.0, 1.0)
+TRIVIAL = 1.0  # what somebody writes who fills in anything
 MOST_GRID = 4  # decimals
 MOST_CAUSES = 3  # that are shown
 MOST_SEARCHES = 16  # for one sheet: where there is still more to explain, its numbers are not of this run
@@ -206,9 +206,9 @@ class _OfOne:
         """Return how many wrong entries tell something, and do not follow from each other.
 
         Of a row of a gradient matrix, as many as there are steps of sequences in its sum; of another vector, all. Equal
-        numbers count once, and those that are written without any work, 0 and 1, not at all.
+        numbers count once, such as zeros, and ones not at all.
         """
-        telling = self.off & ~np.isin(np.abs(self.answer.values), TRIVIAL)
+        telling = self.off & (np.abs(self.answer.values) != TRIVIAL)
         free = int(telling.sum())
         if self.off.ndim > 1 and self.quantity.summed:
             free = int(np.minimum(telling.sum(axis=-1), self.chain.batch * self.chain.steps).sum())
