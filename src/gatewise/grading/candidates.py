@@ -45,7 +45,7 @@ class Catalogue:
         p = chain.sequences[0][0].parameters
         self.scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
         self.by_place: dict[Place, list[Made]] = {}
-        self.families: dict[tuple[str, str, bool], dict[Place, Made]] = {}
+        self.families: dict[tuple[str, str, bool, bool], dict[Place, Made]] = {}
         by_target: dict[object, list[tuple[Edit, Formula, Hashable]]] = {}
         for edit in edits(self.scene):
             right = edit.made(chain.program.assignments[edit.target].right)
@@ -72,9 +72,11 @@ class Catalogue:
             self.by_place.setdefault(line.place, []).append(made)
             self.families.setdefault(self._family(made), {}).setdefault(line.place, made)
 
-    def _family(self, made: Made) -> tuple[str, str, bool]:
-        told = words.neutral(made.edit.words, words.gate_of(made.place[0]))
-        return made.edit.kind, told, self.chain.makers[made.place].backward
+    def _family(self, made: Made) -> tuple[str, str, bool, bool]:
+        """Return what edits have in common that are one mistake: also the direction, and whether they are of gates."""
+        gate = words.gate_of(made.place[0])
+        told = words.neutral(made.edit.words, gate)
+        return made.edit.kind, told, self.chain.makers[made.place].backward, bool(gate)
 
     def scopes(self, made: Made) -> list[Mistake]:
         """Return the mistakes that an edit of one equation is part of: the edit alone, the same at every step, in every

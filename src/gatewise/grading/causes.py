@@ -19,8 +19,9 @@ from gatewise.grading.predicting import Effect, Indices, Predictor
 from gatewise.grading.sheet import Answer
 
 MOST_CAUSES = 3  # that are shown
+MOST_SEARCHES = 16  # for one sheet: where there is still more to explain, its numbers are not of this run
 MOST_FITS = 8  # mistakes that may give the same numbers; where more do, it says little that one of them does
-MOST_WORK = 8_000_000  # numbers computed in one search, so that a sheet that omits most of many steps takes seconds
+MOST_WORK = 8_000_000  # numbers computed for one sheet, so that a sheet that omits most of many steps takes seconds
 NEAR = 100  # times the margin of the right equation: a mistake that is further off is not examined closely
 MOST_EXAMINED = 40  # mistakes in one search, the nearest ones
 
@@ -104,6 +105,7 @@ class Search:
         }
         self.places = {chain.by_name[name].place for name in self.answers}
         self.turns = turns
+        self.work = MOST_WORK  # numbers that the searches for this sheet may still compute
         self.named: list[tuple[Mistake, Cause]] = []  # causes that were shown
         self.cones: dict[Place, list[Quantity]] = {}
         if "catalogue" not in chain.memo:
@@ -122,7 +124,10 @@ class Search:
         """
         one = _OfOne(self, quantity, answer, expected, slack)
         again = tuple(one.again())
-        return Found(again) if again else one.found()
+        if again:
+            return Found(again)
+        turn = next(self.turns)
+        return one.found(turn) if turn < MOST_SEARCHES else Found()
 
     def cone(self, quantity: Quantity) -> list[Quantity]:
         """Return a quantity, last, and the lines between it and the last numbers written."""
@@ -198,10 +203,9 @@ class _OfOne:
                 if made is not None:
                     yield replace(cause, predicted=made[0])
 
-    def found(self) -> Found:
+    def found(self, turn: int) -> Found:
         """Return what gives the numbers that were written."""
         fits = sorted(self._fits(), key=lambda fit: (TIERS.index(fit.cause.tier), -fit.explains, fit.order))
-        turn = next(self.search.turns)
         allowed = {tier: share(tier, turn) for tier in TIERS}
         chances = [in_all(fit.chance, self.chances[fit.cause.tier]) for fit in fits]
         shown: dict[str, _Fit] = {}
@@ -277,8 +281,9 @@ class _OfOne:
                         _, mistakes = found.setdefault(key, (effect, []))
                         if not any(mistake is other for other in mistakes):
                             mistakes.append(mistake)
-                if len(found) * size > MOST_WORK:
-                    return list(found.values())
+                if len(found) * size > self.search.work:
+                    break
+        self.search.work = max(MOST_WORK // 20, self.search.work - len(found) * size)
         return [*found.values(), *self._slips()]
 
     def _slips(self) -> Iterator[tuple[Effect, list[Mistake]]]:
@@ -295,7 +300,7 @@ class _OfOne:
             names = self.chain.names[line.over]
             slips = list(of_products(line.assignment, unit, len(names), line.products, names[unit]))
             if line is not self.quantity:
-                slips.append(of_signs(line.assignment, unit, len(names), names[unit]))
+                slips += of_signs(line.assignment, unit, len(names), names[unit])
             for edit in slips:
                 right = edit.made(line.right)
                 made = Made(edit, line.place, right, canonical(right))

@@ -17,7 +17,7 @@ from gatewise.grading.causes import Cause, Search
 from gatewise.grading.chain import Chain, Quantity, rounding
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.judging import Judge, rounded_or_cut
-from gatewise.grading.matching import matched
+from gatewise.grading.matching import matched, misshapen
 from gatewise.grading.sheet import Answer, Fault, Sheet
 from gatewise.grading.verdicts import CLOSE, FOLLOWS, RIGHT, WRONG, Verdict
 from gatewise.step import Step
@@ -148,7 +148,10 @@ def check(
     else:
         raise OptionError(f"answers must be arrays by name or the path of a sheet, not {type(answers).__name__}")
     found, faults = matched(chain, sheet)
-    return Marking(tuple(_explained(*rounded_or_cut(chain, found))), sheet.source, tuple(faults))
+    verdicts = _explained(*rounded_or_cut(chain, found))
+    strange = [one for one in verdicts if one.status == WRONG and one.written is None and not one.causes]
+    faults += [misshapen(one.name, found[one.name], chain.by_name[one.name]) for one in strange]
+    return Marking(tuple(one for one in verdicts if one not in strange), sheet.source, tuple(faults))
 
 
 def _explained(judge: Judge, cut: Mapping[str, Answer]) -> list[Verdict]:
@@ -197,9 +200,12 @@ def _misshapen(judge: Judge, search: Search, quantity: Quantity, verdict: Verdic
     found = search.of_shape(quantity, answer)
     if found.causes:
         return replace(verdict, causes=found.causes, more=found.more)
+    turned = answer.values.ndim == 2 and answer.values.shape[::-1] == quantity.key.shape
     if quantity.summed and answer.values.shape == (chain.batch, *quantity.key.shape):
         mended = replace(answer, values=answer.values.sum(0), tolerance=answer.tolerance.sum(0))
         cause = Cause("sum over the batch missing", f"the sum over the batch is missing from {name}", LIKELY)
+    elif not turned:
+        return verdict
     else:
         mended = replace(answer, values=answer.values.T, tolerance=answer.tolerance.T)
         cause = Cause("rows and columns exchanged", f"the rows and columns of {name} are exchanged", LIKELY)

@@ -27,11 +27,16 @@ def matched(chain: Chain, sheet: Sheet) -> tuple[dict[str, Answer], list[Fault]]
             found[quantity.name] = name
             fitted = _fitted(chain, quantity, answer)
             if fitted is None:
-                told = f"{name!r} has shape {answer.values.shape}; it must be {quantity.key.shape}"
-                faults.append(Fault(place, name, told))
+                faults.append(misshapen(name, answer, quantity))
             else:
                 answers[quantity.name] = fitted
     return answers, faults
+
+
+def misshapen(name: str, answer: Answer, quantity: Quantity) -> Fault:
+    """Return what is wrong with numbers of another shape."""
+    place = answer.place if answer.place.startswith("line") else ""
+    return Fault(place, name, f"{name!r} has shape {answer.values.shape}; it must be {quantity.key.shape}")
 
 
 def _unknown(chain: Chain, name: str) -> str:

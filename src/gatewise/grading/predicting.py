@@ -12,7 +12,7 @@ from gatewise.arrays import Array
 from gatewise.grading import spreading
 from gatewise.grading.candidates import Made
 from gatewise.grading.chain import Chain, Place, Quantity, Values
-from gatewise.symbolic.evaluation import evaluate
+from gatewise.symbolic.evaluation import evaluate, rank
 from gatewise.symbolic.formula import Formula, Symbol, symbols
 
 Effect = Mapping[Place, Made]
@@ -35,6 +35,7 @@ class Predictor:
 
     def __init__(self, chain: Chain, own: Values, unit: float = 0.0, sequences: Indices | None = None) -> None:
         self.chain, self.unit = chain, unit
+        self.batch = chain.batch if sequences is None else len(sequences)
         whole = {place for place, line in chain.makers.items() if line.summed or line.total}
 
         def taken(values: Mapping[Place, Array]) -> Mapping[Place, Array]:
@@ -120,7 +121,7 @@ class Predictor:
             own = place in moved and value is moved[place]
             env[symbol] = value[which] if own and which is not None else value
         with np.errstate(all="ignore"):
-            value = np.asarray(evaluate(right, env, self._ranks(right)), dtype=np.float64)
+            value = self._of_batch(np.asarray(evaluate(right, env, self._ranks(right)), dtype=np.float64), line, right)
         return value.sum(-1 - line.rank) if line.summed and not line.total else value
 
     def _spread(
@@ -131,10 +132,17 @@ class Predictor:
             place, env[symbol] = self._find(symbol, line.at, moved)
             tolerances[symbol] = off[place] if place in moved else self.tolerance.get(place)
         with np.errstate(all="ignore"):
-            value, tolerance = spreading.spread(right, env, tolerances, self._ranks(right))
+            spread = spreading.spread(right, env, tolerances, self._ranks(right))
+        value, tolerance = (self._of_batch(one, line, right) for one in spread)
         if line.summed and not line.total:
             return value.sum(0), tolerance.sum(0)
         return value, tolerance
+
+    def _of_batch(self, value: Array, line: Quantity, right: Formula) -> Array:
+        """Return a value with an axis for the sequences, which one that is made of parameters alone has not."""
+        if line.total or value.ndim > rank(right, self._ranks(right)):
+            return value
+        return np.broadcast_to(value, (self.batch, *value.shape))
 
     def _ranks(self, right: Formula) -> dict[Symbol, int]:
         ranks = self.chain.program.ranks

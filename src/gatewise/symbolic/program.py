@@ -191,6 +191,11 @@ class Program:
         return {one.left: one for one in (*self.forward, *self.backward)}
 
     @cached_property
+    def order(self) -> dict[Symbol, int]:
+        """Which of the assignments gives a symbol, counted from the first."""
+        return {left: n for n, left in enumerate(self.assignments)}
+
+    @cached_property
     def symbols(self) -> dict[Symbol, tuple[Symbol, ...]]:
         """What every assignment takes, by what it gives."""
         return {left: symbols(one.right) for left, one in self.assignments.items()}

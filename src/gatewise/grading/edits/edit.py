@@ -58,10 +58,10 @@ class Scene:
 
     def knows(self, symbol: Symbol, one: Assignment) -> bool:
         """Tell whether a quantity of the program is known before an equation of it."""
-        if symbol not in self.program.assignments:
+        order = self.program.order
+        if symbol not in order:
             return symbol in self.program.axes
-        order = list(self.program.assignments)
-        return order.index(symbol) < order.index(one.left)
+        return order[symbol] < order[one.left]
 
 
 def places(formula: Formula, path: Path = ()) -> Iterator[tuple[Path, Formula]]:

@@ -71,10 +71,15 @@ def _mask(place: int, size: int) -> Row:
     return Row(tuple(1.0 if n == place else 0.0 for n in range(size)))
 
 
-def of_signs(one: Assignment, unit: int, size: int, entry: str) -> Edit:
-    """Lose the sign of one entry."""
-    signs = Row(tuple(-1.0 if n == unit else 1.0 for n in range(size)))
-    return Edit("sign lost", f"the sign of {{}} is lost at {entry}", one.left, (), times(signs, one.right), ONE_ENTRY)
+def of_signs(one: Assignment, unit: int, size: int, entry: str) -> Iterator[Edit]:
+    """Lose the sign of one entry, or misplace its point."""
+    for kind, told, factor in (
+        ("sign lost", f"the sign of {{}} is lost at {entry}", -1.0),
+        ("power of ten", f"the point is one place too far to the right in {{}} at {entry}", 10.0),
+        ("power of ten", f"the point is one place too far to the left in {{}} at {entry}", 0.1),
+    ):
+        row = Row(tuple(factor if n == unit else 1.0 for n in range(size)))
+        yield Edit(kind, told, one.left, (), times(row, one.right), ONE_ENTRY)
 
 
 # How a number was written.

@@ -8,6 +8,7 @@ from functools import lru_cache
 from gatewise.grading.edits import functions, matrices, symbols, terms
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.edit import TIERS, Edit, Scene
+from gatewise.symbolic.formula import symbols as formula_symbols
 from gatewise.symbolic.program import Assignment
 
 KINDS: tuple[Callable[[Scene, Assignment], Iterator[Edit]], ...] = (  # the likeliest first
@@ -27,6 +28,7 @@ KINDS: tuple[Callable[[Scene, Assignment], Iterator[Edit]], ...] = (  # the like
     terms.put_in,
     terms.other_operations,
     functions.twice,
+    terms.brackets,
     matrices.forgotten_transposition,
 )
 
@@ -46,7 +48,9 @@ def _of_one(scene: Scene, one: Assignment) -> Iterator[Edit]:
     right, seen = canonical(one.right), set[Hashable]()
     for kind in KINDS:
         for edit in kind(scene, one):
-            made = canonical(edit.made(one.right))
-            if made != right and (edit.words, made) not in seen:
+            new = edit.made(one.right)
+            made = canonical(new)
+            known = all(scene.knows(symbol, one) for symbol in formula_symbols(new))
+            if known and made != right and (edit.words, made) not in seen:
                 seen.add((edit.words, made))
                 yield edit

@@ -27,7 +27,7 @@ def another_quantity(scene: Scene, one: Assignment) -> Iterator[Edit]:
             continue
         for new in before:
             alike = program.axes[new] == program.axes[old] and new.d == old.d and (new in own) == (old in own)
-            if new == old or not alike or (old in own and new.base != old.base):
+            if new == old or not alike or ((old in own or not program.axes[old]) and new.base != old.base):
                 continue
             kind, likely = _kind(old, new)
             told = f"{{}} uses {words.the(new)} instead of {words.the(old)}"

@@ -141,6 +141,19 @@ def other_operations(scene: Scene, one: Assignment) -> Iterator[Edit]:
         yield Edit("extra factor", told, one.left, (), times(one.right, b))
 
 
+def brackets(scene: Scene, one: Assignment) -> Iterator[Edit]:
+    """Multiply a whole sum by factors of one of its terms."""
+    if not isinstance(one.right, Sum) or one.left.time is not None:
+        return
+    terms = one.right.terms
+    for n, term in enumerate(terms):
+        if isinstance(term, Product) and len(term.factors) > 1:
+            inner = add(*terms[:n], term.factors[0], *terms[n + 1 :])
+            outer = term.factors[1:]
+            told = f"the whole sum is multiplied by {_bare(times(*outer))} in {{}}"
+            yield Edit("bracket", told, one.left, (), times(inner, *outer))
+
+
 def signs_and_powers(scene: Scene, one: Assignment) -> Iterator[Edit]:
     """Turn the sign of the whole or of an argument, and raise to another power."""
     told = "{} has the wrong sign"
