@@ -42,6 +42,9 @@ def timed(
                 spoiled[says] = right | {name: unrelated(right[name], rng) for name in some}
             for says, numbers in spoiled.items():
                 mine = written(numbers, names, 4)
-                start = time.process_time()
-                gw.check(mine, trace, dh=cell.dh, dc=cell.dc, digits=4)
-                yield f"{sheet}, {kind}, {says}", time.process_time() - start
+                taken = []
+                for _ in range(2):  # the lesser of two, since others may be at work
+                    start = time.process_time()
+                    gw.check(mine, trace, dh=cell.dh, dc=cell.dc, digits=4)
+                    taken.append(time.process_time() - start)
+                yield f"{sheet}, {kind}, {says}", min(taken)
