@@ -162,7 +162,7 @@ def unknown_sheets(rng: np.random.Generator, some: Cells, each: int) -> Iterator
 
 
 def test_every_unknown_mistake_is_found_and_at_most_one_in_a_hundred_gets_a_cause():
-    hold_unknown_mistakes(cells(), 10)
+    hold_unknown_mistakes(cells(), 5)
 
 
 def hold_unknown_mistakes(some: Cells, each: int) -> None:
