@@ -179,7 +179,9 @@ def printed_numpy(numbers: Numbers, digits: int) -> tuple[str, bytes]:
 def printed_repr(numbers: Numbers, digits: int) -> tuple[str, bytes]:
     """Write what a notebook shows of arrays."""
     with np.printoptions(formatter={"float_kind": lambda one: fixed(one, digits)}, linewidth=60, threshold=10**9):
-        found = [f"{name}: {repr(np.asarray(value)).removesuffix(')')}, dtype=float32)" for name, value in numbers.items()]
+        found = [
+            f"{name}: {repr(np.asarray(value)).removesuffix(')')}, dtype=float32)" for name, value in numbers.items()
+        ]
     return "txt", "\n".join(found).encode()
 
 
