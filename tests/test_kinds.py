@@ -37,7 +37,7 @@ def kinds_of(run: str) -> set[str]:
     slips += of_signs(line.assignment, 0, len(names), names[0])
     found = {kind for kind, *_ in Catalogue(chain).families} | {edit.kind for edit in slips}
     for wrong in ([True, False], [True, True]):
-        found |= {kind for kind, *_ in of_writing(np.array([0.1234, 0.5]), np.array(wrong), np.full(2, 5e-5))}
+        found |= {kind for kind, *_ in of_writing(np.array([0.1234, 0.5]), np.array(wrong), *np.full((2, 2), 5e-5))}
     return found
 
 

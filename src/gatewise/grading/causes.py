@@ -308,7 +308,7 @@ class _OfOne:
         if self.chain.batch > 1 and quantity.summed:
             yield from self._without_sum()
         if self.off.any():
-            for kind, says, value in of_writing(self.expected, self.off, self.answer.tolerance):
+            for kind, says, value in of_writing(self.expected, self.off, self.answer.tolerance, self.margin):
                 yield kind, f"{says} in {quantity.name}", ONE_ENTRY, value
 
     def _without_sum(self) -> Iterator[tuple[str, str, str, Array]]:

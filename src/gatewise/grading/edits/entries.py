@@ -85,7 +85,7 @@ def of_signs(one: Assignment, unit: int, size: int, entry: str) -> Iterator[Edit
 # How a number was written.
 
 
-def of_writing(expected: Array, wrong: Mask, tolerance: Array) -> Iterator[tuple[str, str, Array]]:
+def of_writing(expected: Array, wrong: Mask, tolerance: Array, margin: Array) -> Iterator[tuple[str, str, Array]]:
     """Go through what may have happened as right numbers were written down: the class, the words, and what they become.
 
     Parameters
@@ -96,6 +96,8 @@ def of_writing(expected: Array, wrong: Mask, tolerance: Array) -> Iterator[tuple
         Where something else is written.
     tolerance : array
         Half of the last digit of each.
+    margin : array
+        How far off each may be and still be right.
     """
     several = wrong.sum() > 1
     entries = "numbers" if several else "number"
@@ -115,7 +117,7 @@ def of_writing(expected: Array, wrong: Mask, tolerance: Array) -> Iterator[tuple
                 f"the number that belongs at entry {n} is written",
                 _put(expected, place, expected[other]),
             )
-    for value in _digits_exchanged(float(expected[place]), float(tolerance[place])):
+    for value in _digits_exchanged(*(float(one[place]) for one in (expected, tolerance, margin))):
         yield "digits exchanged", "two digits are exchanged", _put(expected, place, value)
 
 
@@ -135,7 +137,8 @@ def _exchanged(expected: Array, wrong: Mask) -> Iterator[tuple[str, str, Array]]
         yield "another unit", "two numbers have changed places", found
 
 
-def _digits_exchanged(value: float, tolerance: float) -> Iterator[float]:
+def _digits_exchanged(value: float, tolerance: float, margin: float) -> Iterator[float]:
+    """Go through a number with two digits exchanged; where the margin hides one of them, it is one wrong digit."""
     decimals = max(0, round(-np.log10(2 * tolerance))) if tolerance > 0 else 0
     text = f"{abs(value):.{decimals}f}"
     digits = [n for n, one in enumerate(text) if one.isdigit()]
@@ -143,6 +146,9 @@ def _digits_exchanged(value: float, tolerance: float) -> Iterator[float]:
         return
     seen = {float(text)}
     for first, second in combinations(digits, 2):
+        off = abs(int(text[first]) - int(text[second])) * 10.0 ** (len(text) - 1 - second - decimals)
+        if off <= 2 * margin:
+            continue
         spelled = list(text)
         spelled[first], spelled[second] = spelled[second], spelled[first]
         other = float("".join(spelled))
