@@ -12,6 +12,7 @@ from gatewise.grading.chain import Chain, Place, Quantity, Values, rounding
 from gatewise.grading.sheet import Answer
 from gatewise.grading.spreading import single
 from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
+from gatewise.symbolic.formula import Product, Sum
 
 # Rounding on the way moves a number by so many units of the last digit, and such a share of the line, at most: the sum
 # of all that rounding may do grows without end over many steps.
@@ -48,7 +49,7 @@ class Judge:
         coarsest = 0.0
         for name, answer in self.answers.items():
             quantity = self.chain.by_name[name]
-            if quantity.copied or answer.values.shape != quantity.key.shape:
+            if (quantity.copied and not quantity.summed) or answer.values.shape != quantity.key.shape:
                 continue
             rounded = np.isfinite(answer.values) & (np.abs(answer.values - quantity.key) > 1e-9)
             coarsest = max(coarsest, float(answer.tolerance[rounded].min(initial=VAGUE)) if rounded.any() else 0.0)
@@ -63,6 +64,8 @@ class Judge:
         last = max((n for n, line in enumerate(self.chain.lines) if line.name in self.answers), default=-1)
         for line in self.chain.lines[: last + 1]:
             value, slack = self.chain.compute(line, self.own)
+            if isinstance(line.right, (Sum, Product)):  # what goes into a line may have been rounded, too
+                slack = slack + self.unit
             slack = np.minimum(slack, MOST_UNITS * self.unit + MOST_SHARE * np.max(np.abs(value), initial=0.0))
             self.expected[line.place], self.slack[line.place] = value, slack
             if any(maker.place in self.tainted for maker in self.chain.inputs[line.place]):
