@@ -365,7 +365,7 @@ def hold_a_variant(variant: str, projection: str, batch: int, count: int) -> Non
         place = tuple(int(rng.integers(n)) for n in right[name].shape)
 
         def spoil(value, place=place):
-            spoiled = value.copy()
+            spoiled = np.array(value)
             spoiled[place] += np.copysign(max(0.03 * abs(value[place]), 1e-4), value[place])
             return spoiled
 
