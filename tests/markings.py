@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from gatewise.grading.causes import Cause
 from gatewise.grading.marking import Marking
 from gatewise.grading.sheet import Fault
-from gatewise.grading.verdicts import Verdict
+from gatewise.grading.verdicts import Cause, Verdict
 
 EQUATIONS = {
     "a_f": "a_f = W_f · z + b_f",

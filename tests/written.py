@@ -13,9 +13,9 @@ from cases import run_of
 from student import Subject
 
 from gatewise.grading import problem
-from gatewise.grading.causes import Cause
 from gatewise.grading.chain import Chain
 from gatewise.grading.marking import Marking
+from gatewise.grading.verdicts import Cause
 
 CLEAR = 60  # units of the last digit by which a wrong number is off, so that no rounding before it explains it
 NEAR = 10  # units by which it is off where numbers that were not rounded on the way lead to it

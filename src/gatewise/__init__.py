@@ -23,10 +23,10 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.errors import WeightsWarning as WeightsWarning
     from gatewise.gradients import Gradients as Gradients
     from gatewise.gradients import LSTMGradients as LSTMGradients
-    from gatewise.grading.causes import Cause as Cause
     from gatewise.grading.marking import Marking as Marking
     from gatewise.grading.marking import check as check
     from gatewise.grading.sheet import Fault as Fault
+    from gatewise.grading.verdicts import Cause as Cause
     from gatewise.grading.verdicts import Verdict as Verdict
     from gatewise.interop import inspect as inspect
     from gatewise.interop import load as load
@@ -72,7 +72,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Activation": "gatewise.activations",
     "CapacityError": "gatewise.errors",
     "Captured": "gatewise.interop.captured",
-    "Cause": "gatewise.grading.causes",
+    "Cause": "gatewise.grading.verdicts",
     "Contents": "gatewise.interop.found",
     "Difference": "gatewise.diagnostics.verification",
     "DropoutMasks": "gatewise.parameters",

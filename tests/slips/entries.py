@@ -73,38 +73,38 @@ def written_slips(cell: Cell, rng: np.random.Generator) -> Iterator[Slip]:
 def _of_place(spoil: Callable[[np.ndarray, int, int], None], pick: int) -> Callable[[np.ndarray, int], np.ndarray]:
     def change(value: np.ndarray, digits: int) -> np.ndarray:
         changed = np.array(value, dtype=np.float64)
-        spoil(changed.reshape(-1), pick, digits)
+        spoil(changed.reshape(-1, changed.shape[-1])[pick // 89 % -(-changed.size // changed.shape[-1])], pick, digits)
         return changed
 
     return change
 
 
-def _digits_exchanged(flat: np.ndarray, pick: int, digits: int) -> None:
+def _digits_exchanged(row: np.ndarray, pick: int, digits: int) -> None:
     """Exchange two neighbouring digits, of those that make a difference that is not one of rounding."""
-    place = pick % flat.size
-    text = f"{flat[place]:.{digits}f}"
+    place = pick % row.size
+    text = f"{row[place]:.{digits}f}"
     point = text.index(".")
     places = [n for n in range(point + 1, len(text) - 1) if text[n] != text[n + 1]][: max(digits - 2, 1)]
     if places:
         n = places[pick // 97 % len(places)]
-        flat[place] = float(text[:n] + text[n + 1] + text[n] + text[n + 2 :])
+        row[place] = float(text[:n] + text[n + 1] + text[n] + text[n + 2 :])
 
 
-def _sign_lost(flat: np.ndarray, pick: int, digits: int) -> None:
-    flat[pick % flat.size] *= -1
+def _sign_lost(row: np.ndarray, pick: int, digits: int) -> None:
+    row[pick % row.size] *= -1
 
 
-def _ten_times(flat: np.ndarray, pick: int, digits: int) -> None:
-    flat[pick % flat.size] *= 10.0 if pick // 97 % 2 else 0.1
+def _ten_times(row: np.ndarray, pick: int, digits: int) -> None:
+    row[pick % row.size] *= 10.0 if pick // 97 % 2 else 0.1
 
 
-def _misplaced(flat: np.ndarray, pick: int, digits: int) -> None:
-    flat[pick % flat.size] = flat[(pick + 1) % flat.size]
+def _misplaced(row: np.ndarray, pick: int, digits: int) -> None:
+    row[pick % row.size] = row[(pick + 1) % row.size]
 
 
-def _exchanged(flat: np.ndarray, pick: int, digits: int) -> None:
-    one, other = pick % flat.size, (pick + 1) % flat.size
-    flat[[one, other]] = flat[[other, one]]
+def _exchanged(row: np.ndarray, pick: int, digits: int) -> None:
+    one, other = pick % row.size, (pick + 1) % row.size
+    row[[one, other]] = row[[other, one]]
 
 
 # What is carried.

@@ -14,10 +14,9 @@ from slips.work import NONE, PARAMETERS, Slip, work
 
 import gatewise as gw
 from gatewise.errors import FileError
-from gatewise.grading.causes import Cause
 from gatewise.grading.chain import Chain
 from gatewise.grading.marking import Marking
-from gatewise.grading.verdicts import Verdict
+from gatewise.grading.verdicts import Cause, Verdict
 
 CLEAR = 60  # units of the last digit by which a number is off, so that no rounding before it explains it
 EXACT = 12  # decimals at which numbers that agree are those of one and the same slip

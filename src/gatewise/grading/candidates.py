@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from gatewise.arrays import Array, Mask
 from gatewise.grading.chain import Chain, Place, Quantity
 from gatewise.grading.edits import words
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.carries import of_carries, of_totals
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene
-from gatewise.grading.edits.entries import of_products, of_signs
+from gatewise.grading.edits.entries import mask, of_digits, of_products, of_signs, of_units
 from gatewise.grading.edits.enumeration import Possible, edits
-from gatewise.symbolic.formula import Formula
+from gatewise.symbolic.formula import Formula, Outer
 
 
 @dataclass(frozen=True)
@@ -147,17 +150,62 @@ class Catalogue:
         return f" at steps {words.listed([str(t) for t in steps])}"
 
 
-def slips(chain: Chain, cone: Sequence[Quantity], unit: int) -> Iterator[tuple[Effect, list[Mistake]]]:
-    """Go through the slips in one entry of the last of some lines, or of one before it, where only that is wrong."""
+def slips(
+    chain: Chain, cone: Sequence[Quantity], off: Mask, values: Mapping[Place, Array], tolerance: float
+) -> Iterator[tuple[Effect, list[Mistake]]]:
+    """Go through the slips in one entry of the last of some lines, or of one before it, where only that is wrong.
+
+    Parameters
+    ----------
+    chain : Chain
+    cone : sequence of Quantity
+    off : boolean array
+        Which entries of the last are wrong: all of one unit, or, in a matrix, one.
+    values : dict of Place to array
+        What there is to be written for each line.
+    tolerance : float
+        Half of the last digit that somebody writes.
+    """
     last = cone[-1]
+    wrong = {tuple(map(int, place)) for place in np.argwhere(off)[:, -last.rank :]} if last.rank else set()
+    if len({place[0] for place in wrong}) != 1:
+        return
+    unit, *columns = wrong.pop()
     for line in cone:
-        if not line.asked or line.over != last.over or line.rank != 1:
+        if not line.asked or line.over != last.over or line.rank > last.rank:
             continue
-        names = chain.names[line.over]
-        every = list(of_products(line.assignment, unit, len(names), line.products, names[unit]))
+        every = list(_of_unit(chain, line, unit))
         if line is not last:
-            every += of_signs(line.assignment, unit, len(names), names[unit])
+            every += _of_entry(chain, line, unit)
+            if columns and not wrong and (line.rank, line.across) == (2, last.across):
+                every += _of_entry(chain, line, unit, *columns)
+            value = values.get(line.place, np.zeros(0))
+            if line.rank == 1 and value.size == value.shape[-1]:
+                every += _of_writing(chain, line, unit, float(value.reshape(-1)[unit]), tolerance)
         for edit in every:
             right = edit.made(line.right)
             made = Made(edit, line.place, right, canonical(right))
             yield {line.place: made}, [{line.place: made}]
+
+
+def _of_unit(chain: Chain, line: Quantity, unit: int) -> Iterator[Edit]:
+    names = chain.names[line.over]
+    yield from of_products(line.assignment, unit, len(names), line.products, names[unit])
+    yield from of_units(line.assignment, unit, names)
+
+
+def _of_entry(chain: Chain, line: Quantity, unit: int, column: int | None = None) -> Iterator[Edit]:
+    """Go through what may happen to a unit's number, or to its row of a matrix, or to one number of that."""
+    names, columns = chain.names[line.over], chain.names[line.across]
+    here: Formula = mask(unit, len(names))
+    if column is None:
+        yield from of_signs(line.assignment, here, names[unit])
+    else:
+        here = Outer(here, mask(column, len(columns)))
+        yield from of_signs(line.assignment, here, f"{names[unit]}, {columns[column]}")
+
+
+def _of_writing(chain: Chain, line: Quantity, unit: int, number: float, tolerance: float) -> Iterator[Edit]:
+    names = chain.names[line.over]
+    if tolerance:
+        yield from of_digits(line.assignment, unit, len(names), number, tolerance, names[unit])

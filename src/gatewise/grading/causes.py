@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from gatewise.grading.edits.entries import of_writing
 from gatewise.grading.edits.words import listed
 from gatewise.grading.predicting import Indices, Predictor
 from gatewise.grading.sheet import Answer
+from gatewise.grading.verdicts import Cause
 
 TRIVIAL = 1.0  # what somebody writes who fills in anything
 MOST_GRID = 4  # decimals
@@ -27,30 +28,6 @@ MOST_WORK = 8_000_000  # numbers computed for one sheet, so that a sheet that om
 NEAR = 100  # times the margin of the right equation: a mistake that is further off is not examined closely
 MOST_EXAMINED = 40  # mistakes in one search, the nearest ones,
 MOST_LINES = 3_000  # and equations that are computed for them, but for the nearest
-
-
-@dataclass(frozen=True)
-class Cause:
-    """What may have made a quantity wrong.
-
-    Attributes
-    ----------
-    kind : str
-        The class of mistakes that it belongs to.
-    says : str
-        What was done, in words; `str` gives them.
-    tier : {"likely", "structural", "one entry"}
-    predicted : array
-        What the quantity becomes when that mistake is made, from the person's own numbers.
-    """
-
-    kind: str
-    says: str
-    tier: str = LIKELY
-    predicted: Array = field(compare=False, repr=False, default_factory=lambda: np.zeros(0))
-
-    def __str__(self) -> str:
-        return self.says
 
 
 class Found(NamedTuple):
@@ -186,7 +163,8 @@ class _OfOne:
         self.away = np.where(self.written, np.abs(answer.values - expected), 0.0)
         self.off = self.away > self.margin
         size = float(np.max(np.abs(expected), initial=0.0))
-        self.differs = Wrong(self.off, np.maximum(self.margin, self._grid()), self._free(), size)
+        right = int((self.written & ~self.off).sum())
+        self.differs = Wrong(self.off, np.maximum(self.margin, self._grid()), self._free(), size, right)
         self.cone = search.cone(quantity)
         self.sequences = self._sequences()
         self.predictor = Predictor(self.chain, search.own, search.unit, self.sequences)
@@ -234,7 +212,10 @@ class _OfOne:
         if not self.differs.free or not np.isfinite(self.expected[self.written]).all():
             return Found()
         fits = sorted(self._fits(), key=lambda fit: (TIERS.index(fit.cause.tier), -fit.explains, -fit.near, fit.order))
-        allowed = {tier: share(tier, turn) for tier in TIERS}
+        searches = len(self.search.wrong) * (
+            1 if len(self.search.wrong) == 1 else 2
+        )  # see `marking`: from right numbers, too
+        allowed = {tier: share(tier, turn, searches) for tier in TIERS}
         chances = [in_all(fit.chance, self.chances[fit.cause.tier]) for fit in fits]
         shown: dict[str, _Fit] = {}
         for fit, chance in zip(fits, chances, strict=True):
@@ -263,8 +244,8 @@ class _OfOne:
         values = self.predictor.many(self.cone, [effect for effect, _ in effects])
         predicted = self._on_sheet(values) if values is not None else np.zeros((0, *self.expected.shape))
         if direct:
-            predicted = np.concatenate([predicted, np.stack([value for *_, value in direct])])
-        tiers = [*(tiers if values is not None else ()), *(tier for _, _, tier, _ in direct)]
+            predicted = np.concatenate([predicted, np.stack([value for *_, value, _ in direct])])
+        tiers = [*(tiers if values is not None else ()), *(tier for _, _, tier, *_ in direct)]
         with np.errstate(all="ignore"):
             moved = np.abs(predicted - self.expected)
             away = np.where(self.written, np.abs(predicted - self.answer.values) / self.margin, 0.0)
@@ -278,9 +259,9 @@ class _OfOne:
                 break
             chance = chances[k] if np.isfinite(chances[k]) else 1.0
             if k >= len(tiers) - len(direct):
-                kind, says, tier, value = direct[k - len(tiers) + len(direct)]
-                if within(self.answer, value, self.slack + rounding(value)):
-                    found.append(_Fit(Cause(kind, says, tier, value), None, k, chance, near=len(self.cone)))
+                kind, says, tier, value, wider = direct[k - len(tiers) + len(direct)]
+                if within(self.answer, value, self.slack * wider + rounding(value)):
+                    found.append(_Fit(Cause(kind, says, tier, value), None, k, chance * wider, near=len(self.cone)))
             else:
                 found += self._examined(k, chance, *effects[k])
         return found
@@ -299,25 +280,34 @@ class _OfOne:
         size = max(1, self.quantity.key.size) * len(self.cone)
         found = self.search.catalogue.effects(self.cone, self.search.work // size)
         self.search.work = max(MOST_WORK // 20, self.search.work - len(found) * size)
-        units = set(map(int, np.argwhere(self.off)[:, -1])) if self.quantity.rank == 1 else set()
-        return [*found, *(slips(self.chain, self.cone, units.pop()) if len(units) == 1 else ())]
+        own = self.search.expected
+        if self.sequences is not None:
+            own = {line.place: own[line.place][self.sequences] for line in self.cone if not line.summed}
+        return [*found, *slips(self.chain, self.cone, self.off, own, self.search.unit)]
 
-    def _direct(self) -> Iterator[tuple[str, str, str, Array]]:
+    def _direct(self) -> Iterator[tuple[str, str, str, Array, float]]:
         """Go through the numbers that a quantity has if it is not summed over the batch, or not written as it is."""
         quantity = self.quantity
         if self.chain.batch > 1 and quantity.summed:
             yield from self._without_sum()
         if self.off.any():
-            for kind, says, value in of_writing(self.expected, self.off, self.answer.tolerance, self.margin):
-                yield kind, f"{says} in {quantity.name}", ONE_ENTRY, value
+            written = self.expected, self.answer.values, self.off, self.answer.tolerance, self.margin, quantity.rank > 1
+            for kind, says, value, wider in of_writing(*written):
+                yield kind, f"{says} in {quantity.name}", ONE_ENTRY, value, wider
 
-    def _without_sum(self) -> Iterator[tuple[str, str, str, Array]]:
+    def _without_sum(self) -> Iterator[tuple[str, str, str, Array, float]]:
         quantity = self.quantity
         single = self.search.unsummed(quantity)
         kind = "sum over the batch missing"
         for n, value in enumerate(single):
-            yield kind, f"only sequence {n} of the batch is counted in {quantity.name}", LIKELY, value
-        yield kind, f"the mean over the batch is taken instead of the sum in {quantity.name}", LIKELY, single.mean(0)
+            yield kind, f"only sequence {n} of the batch is counted in {quantity.name}", LIKELY, value, 1.0
+        yield (
+            kind,
+            f"the mean over the batch is taken instead of the sum in {quantity.name}",
+            LIKELY,
+            single.mean(0),
+            1.0,
+        )
 
     # Whether one of them gives what was written, and does not contradict what else was.
 

@@ -12,10 +12,17 @@ from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL
 # The chance that a cause is named for unrelated numbers on a sheet is at most 1 %, shared among the tiers.
 BOUND = {LIKELY: 0.004, STRUCTURAL: 0.001, ONE_ENTRY: 0.005}
 
+# Of sheets of unrelated numbers, at most so many have one wrong number alone in a line of others that are right.
+ALONE = 0.25
 
-def share(tier: str, search: int) -> float:
-    """Return the chance that one search may take of a tier's bound: 1/2, 1/6, 1/12, …, which is 1 in all."""
-    return BOUND[tier] / ((search + 1) * (search + 2))
+
+def share(tier: str, search: int, searches: int) -> float:
+    """Return the chance that one search may take of a tier's bound.
+
+    Those of all searches for a sheet are in the ratio of 1/2, 1/6, 1/12, …, and make up the bound: the first wrong line
+    is the one that matters most.
+    """
+    return BOUND[tier] / ((search + 1) * (search + 2)) * (searches + 1) / searches
 
 
 class Wrong(NamedTuple):
@@ -31,12 +38,15 @@ class Wrong(NamedTuple):
         How many of the wrong entries do not follow from the others.
     largest : float
         The largest of the numbers.
+    right : int
+        How many other entries are right.
     """
 
     off: Mask
     margin: Array
     free: int
     largest: float
+    right: int
 
     def by_chance(self, moved: Array) -> Array:
         """Return the chance that unrelated numbers fit each of some mistakes.
@@ -45,7 +55,7 @@ class Wrong(NamedTuple):
         is as likely to lie between one power of ten and the next as between any two others, from the margin up to the
         size of the numbers; whatever it is, they may lie anywhere within it. A mistake that moves the entries by as
         much as `moved`, times its margin, is then hit with the chance (margin / moved)^n / (n log(size / margin)), n
-        being the entries that are free.
+        being the entries that are free; where one alone is wrong, a quarter of that, since that is rare.
 
         Parameters
         ----------
@@ -61,6 +71,8 @@ class Wrong(NamedTuple):
         sizes = np.maximum(moved[:, self.off].max(axis=1), margin)
         spread = max(1.0, np.log(max(self.largest, margin) / margin))
         chance: Array = (margin / sizes) ** self.free / (self.free * spread)
+        if self.right and self.off.sum() == 1:
+            chance *= ALONE
         elsewhere = (moved > 2 * self.margin)[:, ~self.off].any(axis=1)
         return np.where(elsewhere, np.nan, chance)
 

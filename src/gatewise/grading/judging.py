@@ -17,6 +17,7 @@ from gatewise.symbolic.formula import Product, Sum
 # Rounding on the way moves a number by so many units of the last digit, and such a share of the line, at most: the sum
 # of all that rounding may do grows without end over many steps.
 MOST_UNITS, MOST_SHARE = 100, 0.05
+FEWEST_CUT = 0.1  # the share of a number in one unit of its last digit, where it is cut off before other numbers are
 VAGUE = 0.05  # half a unit in the last digit where fewer than two decimals are written: nothing can follow from those
 
 
@@ -120,12 +121,12 @@ class Judge:
         )
 
     def nearly(self, quantity: Quantity) -> bool:
-        """Tell whether a wrong quantity is off by less than one unit of the last digit."""
+        """Tell whether a wrong quantity is off by no more than where digits are cut off, here and before."""
         answer = self.answers[quantity.name]
         if answer.values.shape != quantity.key.shape:
             return False
         own, slack = self.follows_from(quantity)
-        off = np.abs(answer.values - own) - 2 * answer.tolerance - slack - rounding(own)
+        off = np.abs(answer.values - own) - 2 * (answer.tolerance + slack) - rounding(own)
         return bool((off <= 0)[np.isfinite(answer.values)].all())
 
     def is_towards_zero(self, quantity: Quantity) -> bool:
@@ -173,9 +174,16 @@ def rounded_or_cut(chain: Chain, answers: Mapping[str, Answer]) -> tuple[Judge, 
     judge = Judge(chain, answers)
     if not any(judge.nearly(quantity) for quantity in judge.wrong):
         return judge, {}
-    whole = {name: replace(answer, tolerance=2 * answer.tolerance) for name, answer in answers.items()}
-    other = Judge(chain, whole)
+    other = Judge(chain, {name: _cut(answer) for name, answer in answers.items()})
     saved = set(judge.wrong) - set(other.wrong)
     if saved and len(other.wrong) < len(judge.wrong) and all(other.is_towards_zero(one) for one in saved):
         return other, dict(answers)
     return judge, {}
+
+
+def _cut(answer: Answer) -> Answer:
+    """Return numbers as they may be off where their digits are cut off: not one digit beside others of several."""
+    whole = 2 * answer.tolerance
+    finest = np.min(answer.tolerance, initial=np.inf, where=np.isfinite(answer.values))
+    cut = (answer.tolerance <= finest) | (whole <= FEWEST_CUT * np.abs(answer.values))
+    return replace(answer, tolerance=np.where(cut, whole, answer.tolerance))

@@ -13,13 +13,13 @@ import numpy.typing as npt
 from gatewise import showing
 from gatewise.errors import OptionError
 from gatewise.grading import sheet as sheets
-from gatewise.grading.causes import Cause, Search, within
+from gatewise.grading.causes import Search, within
 from gatewise.grading.chain import Chain, Quantity, rounding
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.judging import Judge, rounded_or_cut
 from gatewise.grading.matching import matched, misshapen
 from gatewise.grading.sheet import Answer, Fault, Sheet
-from gatewise.grading.verdicts import CLOSE, FOLLOWS, RIGHT, WRONG, Verdict
+from gatewise.grading.verdicts import CLOSE, FOLLOWS, RIGHT, WRONG, Cause, Verdict
 from gatewise.step import Step
 from gatewise.trace import Trace
 
@@ -153,7 +153,14 @@ def check(
         verdicts = _explained(*rounded_or_cut(chain, found))
     strange = [one for one in verdicts if one.status == WRONG and one.written is None and not one.causes]
     faults += [misshapen(one.name, found[one.name], chain.by_name[one.name]) for one in strange]
+    faults.sort(key=_line)
     return Marking(tuple(one for one in verdicts if one not in strange), sheet.source, tuple(faults))
+
+
+def _line(fault: Fault) -> int:
+    """Return the number of the line that could not be read, or 0 where lines have none."""
+    number = fault.place.rpartition(" ")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def _explained(judge: Judge, cut: Mapping[str, Answer]) -> list[Verdict]:

@@ -1,12 +1,39 @@
-"""What is said of one quantity on a sheet."""
+"""What is said of one quantity on a sheet, and what may have made it wrong."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from gatewise.grading.causes import Cause
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.grading.edits.edit import LIKELY
 
 RIGHT, CLOSE, FOLLOWS, WRONG, COARSE, BLANK = "right", "close", "follows", "wrong", "too coarse", "blank"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What may have made a quantity wrong.
+
+    Attributes
+    ----------
+    kind : str
+        The class of mistakes that it belongs to.
+    says : str
+        What was done, in words; `str` gives them.
+    tier : {"likely", "structural", "one entry"}
+    predicted : array
+        What the quantity becomes when that mistake is made, from the person's own numbers.
+    """
+
+    kind: str
+    says: str
+    tier: str = LIKELY
+    predicted: Array = field(compare=False, repr=False, default_factory=lambda: np.zeros(0))
+
+    def __str__(self) -> str:
+        return self.says
 
 
 @dataclass(frozen=True, eq=False)

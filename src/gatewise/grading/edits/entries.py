@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from gatewise.arrays import Array, Mask
-from gatewise.grading.edits.edit import ONE_ENTRY, Edit
+from gatewise.grading.edits.edit import ONE_ENTRY, Edit, Path
 from gatewise.render import text
-from gatewise.symbolic.formula import TWO, Formula, MatMul, Negative, Row, Sum, Symbol, Transpose, add, times
+from gatewise.symbolic.formula import (
+    TWO,
+    Call,
+    Formula,
+    MatMul,
+    Negative,
+    Number,
+    Outer,
+    Row,
+    Sum,
+    Symbol,
+    Transpose,
+    add,
+    times,
+)
 from gatewise.symbolic.program import Assignment
 
 MOST_POWER = 3  # of ten, by which a number is off where its point is misplaced
@@ -32,10 +46,11 @@ def of_products(one: Assignment, unit: int, size: int, products: tuple[str, ...]
     entry : str
         What the entry is called.
     """
-    if not isinstance(one.right, Sum) or len(one.axes) != 1:
+    terms = one.right.terms if isinstance(one.right, Sum) else (one.right,)
+    if len(one.axes) != 1 or not (products or len(terms) > 1):
         return
-    here, count = _mask(unit, size), 0
-    for term in one.right.terms:
+    here, count = mask(unit, size), 0
+    for term in terms:
         for product, inner in _products(term, products[count:]):
             named = f"the product with {inner}" if inner else f"the term {text.formula(product)}"
             count += bool(inner)
@@ -54,7 +69,7 @@ def _products(term: Formula, names: tuple[str, ...]) -> Iterator[tuple[Formula, 
         case MatMul(Symbol() | Transpose() as matrix, vector) if names:
             count = _columns(matrix, names)
             for n, name in enumerate(names[:count]):
-                yield MatMul(matrix, times(_mask(n, count), vector)), name
+                yield MatMul(matrix, times(mask(n, count), vector)), name
         case _:
             yield term, ""
 
@@ -67,58 +82,93 @@ def _columns(matrix: Formula, names: tuple[str, ...]) -> int:
     return sum(name.partition(":")[0] == gate for name in names)
 
 
-def _mask(place: int, size: int) -> Row:
+def mask(place: int, size: int) -> Row:
+    """Return 1 at a place, and 0 elsewhere."""
     return Row(tuple(1.0 if n == place else 0.0 for n in range(size)))
 
 
-def of_signs(one: Assignment, unit: int, size: int, entry: str) -> Iterator[Edit]:
-    """Lose the sign of one entry, or misplace its point."""
+def of_signs(one: Assignment, here: Formula, entry: str) -> Iterator[Edit]:
+    """Lose the sign of an entry, or misplace its point; `here` is 1 at that and 0 elsewhere."""
     for kind, told, factor in (
         ("sign lost", f"the sign is lost in {{}} at {entry}", -1.0),
         ("power of ten", f"the decimal point is one place too far to the right in {{}} at {entry}", 10.0),
         ("power of ten", f"the decimal point is one place too far to the left in {{}} at {entry}", 0.1),
     ):
-        row = Row(tuple(factor if n == unit else 1.0 for n in range(size)))
-        yield Edit(kind, told, one.left, (), times(row, one.right), ONE_ENTRY)
+        more = times(Number(factor - 1), here, one.right)
+        yield Edit(kind, told, one.left, (), add(one.right, more), ONE_ENTRY)
+
+
+def of_units(one: Assignment, unit: int, entries: Sequence[str]) -> Iterator[Edit]:
+    """Write the number of another unit in the place of one; of an outer product, make its row with that."""
+    path: Path = ()
+    right = one.right
+    if isinstance(right, Outer):
+        path, right = (0,), right.left
+    elif len(one.axes) != 1:
+        return
+    size = len(entries)
+    others = Row(tuple(float(n != unit) for n in range(size)))
+    for n in range(size):
+        if n != unit:
+            taken = times(mask(unit, size), Call("sum", (times(mask(n, size), right),)))
+            told = f"the number of {entries[n]} is written at {entries[unit]} in {{}}"
+            yield Edit("another unit", told, one.left, path, add(times(others, right), taken), ONE_ENTRY)
+
+
+def of_digits(one: Assignment, unit: int, size: int, value: float, tolerance: float, entry: str) -> Iterator[Edit]:
+    """Exchange two digits of one entry, which is such a value when it is rounded to within a tolerance."""
+    others = Row(tuple(float(n != unit) for n in range(size)))
+    for other in _digits_exchanged(value, tolerance, tolerance):
+        put = Row(tuple(other if n == unit else 0.0 for n in range(size)))
+        told = f"two digits are exchanged in {{}} at {entry}"
+        yield Edit("digits exchanged", told, one.left, (), add(times(others, one.right), put), ONE_ENTRY)
 
 
 # How a number was written.
 
 
-def of_writing(expected: Array, wrong: Mask, tolerance: Array, margin: Array) -> Iterator[tuple[str, str, Array]]:
-    """Go through what may have happened as right numbers were written down: the class, the words, and what they become.
+def of_writing(
+    expected: Array, written: Array, wrong: Mask, tolerance: Array, margin: Array, is_matrix: bool
+) -> Iterator[tuple[str, str, Array, float]]:
+    """Go through what may have happened as right numbers were written down.
+
+    Of each the class, the words, what the numbers become, and by what factor they are further off than the right ones.
 
     Parameters
     ----------
-    expected : array
-        The right numbers.
+    expected, written : array
+        The right numbers, and those that are written.
     wrong : boolean array
-        Where something else is written.
+        Where the two differ.
     tolerance : array
         Half of the last digit of each.
     margin : array
         How far off each may be and still be right.
+    is_matrix : bool
+        Whether a row of them belongs to one unit.
     """
     several = wrong.sum() > 1
     entries = "numbers" if several else "number"
-    yield "sign lost", f"the sign of the {entries} is lost", np.where(wrong, -expected, expected)
+    yield "sign lost", f"the sign of the {entries} is lost", np.where(wrong, -expected, expected), 1.0
     for power in (one for k in range(1, MOST_POWER + 1) for one in (k, -k)):
         told = f"the decimal point of the {entries} is {abs(power)} place{'s' if abs(power) > 1 else ''} off"
-        yield "power of ten", told, np.where(wrong, expected * 10.0**power, expected)
+        yield "power of ten", told, np.where(wrong, expected * 10.0**power, expected), 10.0 ** max(0, power)
     if several:
-        yield from _exchanged(expected, wrong)
+        for value in _exchanged(expected, wrong):
+            yield "another unit", "two numbers have changed places", value, 1.0
         return
     place = tuple(int(n) for n in np.argwhere(wrong)[0])
-    for n in range(expected.shape[-1] if expected.ndim else 0):
-        if n != place[-1]:
-            other = (*place[:-1], n)
-            yield (
-                "another unit",
-                f"the number that belongs at entry {n} is written",
-                _put(expected, place, expected[other]),
-            )
-    for value in _digits_exchanged(*(float(one[place]) for one in (expected, tolerance, margin))):
-        yield "digits exchanged", "two digits are exchanged", _put(expected, place, value)
+    *row, column = place or (0,)
+    for n in {*range(expected.shape[-1])} - {column} if is_matrix else ():  # of a vector, `of_units` does that
+        yield (
+            "another unit",
+            f"the number that belongs at entry {n} is written",
+            _put(expected, place, expected[*row, n]),
+            1.0,
+        )
+    right, own, half, off = (float(one[place]) for one in (expected, written, tolerance, margin))
+    for other in _digits_exchanged(own, half, off):  # which gives the right number back
+        yield "digits exchanged", "two digits are exchanged", _put(expected, place, right + own - other), 1.0
 
 
 def _put(values: Array, place: tuple[int, ...], value: float) -> Array:
@@ -127,14 +177,14 @@ def _put(values: Array, place: tuple[int, ...], value: float) -> Array:
     return found
 
 
-def _exchanged(expected: Array, wrong: Mask) -> Iterator[tuple[str, str, Array]]:
+def _exchanged(expected: Array, wrong: Mask) -> Iterator[Array]:
     """Two entries in each other's place."""
     places = [tuple(int(n) for n in place) for place in np.argwhere(wrong)]
     if len(places) == 2:
         first, second = places
         found = expected.copy()
         found[first], found[second] = expected[second], expected[first]
-        yield "another unit", "two numbers have changed places", found
+        yield found
 
 
 def _digits_exchanged(value: float, tolerance: float, margin: float) -> Iterator[float]:
