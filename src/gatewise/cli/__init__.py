@@ -55,6 +55,7 @@ COMMANDS: dict[str, Callable[..., None] | str] = {
     "trace": trace,
     "plot": "gatewise.cli.plot:plot",  # imported when it is asked for, with all pictures and questions
     "report": "gatewise.cli.report:report",
+    "page": "gatewise.cli.page:page",
     "verify": verify,
     "convert": convert,
 }

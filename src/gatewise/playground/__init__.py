@@ -1,0 +1,1 @@
+"""A web page to play with: Python assembles it, and the modules, the style and the markup lie in assets/."""
