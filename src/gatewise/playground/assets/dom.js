@@ -1,0 +1,80 @@
+/** Elements from data: text stays text, and nothing is ever parsed as markup. */
+
+/** @typedef {string | number | boolean | null | undefined | ((event: any) => void)} Attribute */
+/** @typedef {Node | string | number | null | undefined | false} Child */
+
+const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
+
+/**
+ * Set attributes; null, undefined and false leave one out, true sets it empty, and a function listens ("onclick").
+ * @param {Element} element @param {Record<string, Attribute>} attributes
+ */
+export function setAttributes(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else if (value === null || value === undefined || value === false) element.removeAttribute(name);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+}
+
+/** @param {Element} element @param {Child[]} children */
+function appendChildren(element, children) {
+  for (const child of children) {
+    if (child === null || child === undefined || child === false) continue;
+    element.append(typeof child === "number" ? String(child) : child);
+  }
+}
+
+/**
+ * An HTML element.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag @param {Record<string, Attribute>} [attributes] @param {...Child} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  setAttributes(element, attributes);
+  appendChildren(element, children);
+  return element;
+}
+
+/**
+ * An SVG element.
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag @param {Record<string, Attribute>} [attributes] @param {...Child} children
+ * @returns {SVGElementTagNameMap[Tag]}
+ */
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG_NAMESPACE, tag);
+  setAttributes(element, attributes);
+  appendChildren(element, children);
+  return element;
+}
+
+/**
+ * Write text where it differs, so that nothing is announced or drawn twice.
+ * @param {Element} element @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Whether a press of a key belongs to a field in which text is written. @param {EventTarget | null} target */
+export function isWriting(target) {
+  if (!(target instanceof HTMLElement)) return false;
+  return target.isContentEditable || target.matches("input:not([type=range]), textarea, select");
+}
+
+/** Whether the reader's system asks for less motion. */
+export function asksForLessMotion() {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+/**
+ * Show or hide the landmark that an element stands in.
+ * @param {Element} element what a view returned @param {boolean} shown
+ */
+export function reveal(element, shown) {
+  const landmark = element.parentElement;
+  if (landmark) landmark.hidden = !shown;
+}
