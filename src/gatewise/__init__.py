@@ -54,6 +54,8 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.parameters import DropoutMasks as DropoutMasks
     from gatewise.parameters import Parameters as Parameters
     from gatewise.parameters import Variant as Variant
+    from gatewise.playground.page import Page as Page
+    from gatewise.playground.page import page as page
     from gatewise.reporting.build import report as report
     from gatewise.reporting.findings import Finding as Finding
     from gatewise.reporting.findings import Report as Report
@@ -100,6 +102,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "NetworkTrace": "gatewise.network",
     "NotKeptError": "gatewise.errors",
     "OptionError": "gatewise.errors",
+    "Page": "gatewise.playground.page",
     "Parameters": "gatewise.parameters",
     "Part": "gatewise.interop.found",
     "Refused": "gatewise.interop.found",
@@ -124,6 +127,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "load": "gatewise.interop",
     "load_network": "gatewise.interop",
     "load_trace": "gatewise.interop",
+    "page": "gatewise.playground.page",
     "report": "gatewise.reporting.build",
     "save": "gatewise.interop",
     "set_num_threads": "gatewise.engine",

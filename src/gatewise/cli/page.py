@@ -26,7 +26,7 @@ def page(
     from gatewise.playground.page import page as made
     from gatewise.storage import write_text
 
-    write_text(output, made())
+    write_text(output, made().html)
 
 
 page.__doc__ = flowing(page.__doc__)

@@ -59,6 +59,8 @@ def modules() -> list[str]:
     found: dict[str, None] = {}
 
     def visit(name: str) -> None:
+        if not files(__package__).joinpath("assets", name).is_file():
+            return
         for _, imported in IMPORT.findall(asset(name)):
             if imported not in found:
                 visit(imported)

@@ -1,50 +1,134 @@
-"""What a page holds: programs, wiring, numbers, names and words, as plain data."""
+"""What a page holds: programs, wiring, numbers, names and words, as plain data.
+
+Inputs of a page belong to one sequence: ``x`` (time, features), or tokens (time,) where there is an embedding;
+``valid`` (time,) or null for all; ``state[layer][direction]``; and ``dropout[layer][direction]``, or null for none: by
+the names of the program's masks, (time, ·) each, and those of weights (D_i, …) as they always are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
-from gatewise.examples import latch
-from gatewise.layers.lstm import LSTM
-from gatewise.layers.wired import wiring_of
-from gatewise.render.plain import numbers
-from gatewise.render.program import of_wiring
-from gatewise.render.text import clean
+import numpy as np
 
+from gatewise.errors import GatewiseError
+from gatewise.examples import latch
+from gatewise.insight.memory import timescales
+from gatewise.layers import LSTM
+from gatewise.parameters import NO_DROPOUT
+from gatewise.playground.packed import packed
+from gatewise.playground.subject import Subject, subject_of
+from gatewise.progress import working
+from gatewise.render.plain import numbers
+from gatewise.render.program import Write, of_wiring, values
+from gatewise.render.text import clean
+from gatewise.showing import counted
+from gatewise.symbolic import binding
+from gatewise.symbolic.wiring import WiredCell
+from gatewise.trace import Trace
+
+FORMAT, VERSION = "gatewise page", 1
+TITLE = "An LSTM you can see through"
 Object = dict[str, Any]
 
 
 def teaching() -> Object:
-    """Return the document of the teaching page: the latch."""
-    import gatewise
-
+    """Return the document of the teaching page: the latch, with the chapters."""
     example = latch()
-    labels = example.cell.labels
+    subject = subject_of(LSTM.from_cells(example.cell), example.x, 0, {"state": ((example.state,),)})
+    about = ["The cell is an example with weights set by hand: it writes a bit, holds it and releases it."]
+    return _document(subject, TITLE, about, numbers) | {"teaching": True, "example": "latch"}
+
+
+def of_run(subject: Subject, title: str | None, notes: Sequence[str]) -> Object:
+    """Return the document of a model's run."""
+    made = _document(subject, title or TITLE, notes, packed)
+    if subject.num_units > len(subject.lstm.cells()):
+        made["sorted"] = [[_order(cell, subject.sequence) for cell in row] for row in subject.cells]
+    return made
+
+
+def _document(subject: Subject, title: str, notes: Sequence[str], write: Write) -> Object:
+    with working("writing the page", None):
+        wiring = subject.wiring()
+        wired = of_wiring(wiring, write)
     return {
-        "format": "gatewise page",
-        "version": 1,
-        "written_by": f"gatewise {gatewise.__version__}",
-        "title": "An LSTM you can see through",
-        "about": [],
-        **of_wiring(wiring_of(LSTM.from_cells(example.cell))),
+        "format": FORMAT,
+        "version": VERSION,
+        "written_by": f"gatewise {version('gatewise')}",
+        "title": clean(title),
+        "about": [*map(clean, notes), *_about(subject)],
+        **wired,
         "inputs": {
-            "x": numbers(example.x),
-            "valid": None,
-            "state": [[{"h": numbers(example.state.h), "c": numbers(example.state.c)}]],
-            "dropout": None,
+            "x": write(subject.x) if subject.tokens is None else subject.tokens.tolist(),
+            "valid": None if subject.valid is None else subject.valid.tolist(),
+            "state": [[_state(cell, subject.sequence, write) for cell in row] for row in subject.cells],
+            "dropout": _dropout(subject, wiring.cells, write),
         },
-        "labels": {
-            "features": [clean(name) for name in labels.features or ()],
-            "units": [[clean(name) for name in labels.units or ()]],
-            "times": None,
-            "outputs": None,
-            "measures": {},
-        },
+        "labels": _labels(subject),
         "words": [],
         "formulas": [],
         "edits": [],
         "chapters": None,
-        "teaching": True,
-        "example": "latch",
+        "teaching": False,
+        "example": None,
         "sorted": None,
     }
+
+
+def _state(cell: Trace, sequence: int, write: Write) -> Object:
+    return {"h": write(cell.initial.h[sequence]), "c": write(cell.initial.c[sequence])}
+
+
+def _dropout(subject: Subject, wired: Sequence[Sequence[WiredCell]], write: Write) -> list[list[Object]] | None:
+    """Return the masks of each cell by the names that its program has for them; None where there are none."""
+    if all(cell.dropout is NO_DROPOUT for row in subject.cells for cell in row):
+        return None
+    return [
+        [
+            values(binding.dropout_masks(one.program.form, one.parameters, subject.dropout(cell)), write)
+            for one, cell in zip(cells, row, strict=True)
+        ]
+        for cells, row in zip(wired, subject.cells, strict=True)
+    ]
+
+
+def _about(subject: Subject) -> list[str]:
+    """Return what is to be known of the numbers, each in a sentence."""
+    dtype, lstm = subject.first.parameters.dtype, subject.lstm
+    counts = [counted(lstm.num_layers, "layer"), counted(subject.num_units, "unit")]
+    counts += [counted(subject.num_parameters, "parameter"), counted(lstm.num_steps, "step")]
+    said = [f"It has {', '.join(counts[:-1])}; the run has {counts[-1]}."]
+    if lstm.batch_size > 1:
+        names = lstm.labels.sequences
+        name = "" if names is None else f" ({clean(names[subject.sequence])})"
+        said.append(f"This is sequence {subject.sequence}{name} of a batch of {lstm.batch_size:,}, counted from 0.")
+    weights = "Weights and input are float32; the page" if dtype == np.float32 else "The page"
+    return [*said, f"{weights} computes in float64.", "Nothing leaves the page."]
+
+
+def _labels(subject: Subject) -> Object:
+    first, labels = subject.first, subject.labels
+    times = labels.times
+    if times is None and first.start:  # of a slice of a trace
+        times = tuple(str(first.start + t) for t in range(len(first)))
+    return {
+        "features": [clean(first.labels.feature(k)) for k in range(first.parameters.input_size)],
+        "units": [
+            [clean(row[0].labels.unit(k)) for k in range(row[0].parameters.hidden_size)] for row in subject.cells
+        ],
+        "times": times and [clean(str(time)) for time in times],
+        "outputs": labels.outputs and [*map(clean, labels.outputs)],
+        "measures": {clean(name): [*map(clean, one)] for name, one in labels.measures.items()},
+    }
+
+
+def _order(cell: Trace, sequence: int) -> list[int]:
+    """Return the units of a cell, the longest timescale first; as they are, where they have none."""
+    try:
+        lengths = timescales(cell[:, sequence : sequence + 1]).timescale
+    except GatewiseError:
+        return list(range(cell.parameters.hidden_size))
+    return [int(unit) for unit in np.argsort(-lengths, kind="stable")]

@@ -2,10 +2,133 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy.typing as npt
+
+from gatewise import storage
+from gatewise.cell import LSTMCell
+from gatewise.errors import OptionError
+from gatewise.layers import LSTM
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.network import Network, NetworkTrace
 from gatewise.playground.assembly import assemble
-from gatewise.playground.document import teaching
+from gatewise.playground.document import of_run, teaching
+from gatewise.playground.subject import subject_of
+from gatewise.trace import Trace
+
+MOST_INLINE = 20e6  # characters of a page in a cell of a notebook
+HEIGHT = 900  # pixels of it there
 
 
-def page() -> str:
-    """Return the teaching page."""
-    return assemble(teaching())
+@dataclass(frozen=True, eq=False, repr=False)
+class Page:
+    """A web page to play with, complete in itself: it asks for nothing, and nothing leaves it.
+
+    Attributes
+    ----------
+    title : str
+    html : str
+        The page.
+    """
+
+    title: str
+    html: str
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page; an existing file is replaced completely, or not at all.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be written.
+        """
+        storage.write_text(path, self.html)
+
+    def __repr__(self) -> str:
+        return f"<Page: {self.title}, {len(self.html) / 1000:,.0f} kB>"
+
+    def _repr_html_(self) -> str:
+        if len(self.html) > MOST_INLINE:
+            size = f"{len(self.html) / 1e6:,.0f} MB"
+            return f"<p>A page of {size} is too large for a notebook: save('page.html') writes it.</p>"
+        return (
+            f'<iframe title="{escape(self.title)}" sandbox="allow-scripts allow-downloads" width="100%"'
+            f' height="{HEIGHT}" srcdoc="{escape(self.html)}"></iframe>'
+        )
+
+
+def page(
+    thing: LSTMCell | LSTM | Network | Trace | LSTMTrace | NetworkTrace | str | os.PathLike[str] | None = None,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    x: npt.ArrayLike | None = None,
+    sequence: int | str = 0,
+    title: str | None = None,
+    notes: Sequence[str] = (),
+    **options: Any,
+) -> Page:
+    """Return a web page to play with, on which every number of an LSTM opens, moves and answers.
+
+    Parameters
+    ----------
+    thing : LSTMCell, LSTM, Network, Trace, LSTMTrace, NetworkTrace or path, optional
+        A model, which is run over `x`; a run that was made before; or the file of either. By default the teaching
+        page: a cell that writes a bit, holds it and releases it, with chapters to learn from.
+    path : path, optional
+        Where to write the page.
+    x : array, optional
+        The input, as the model takes it; none for a trace.
+    sequence : int or str, optional
+        Which sequence of a batch is shown, by its number or name.
+    title : str, optional
+        The title of the page.
+    notes : sequence of str, optional
+        What else the page should say of the model and the run, a sentence each.
+    **options
+        Of the run: those of `LSTM.trace` and `Network.trace`, such as ``state``, ``lengths``, ``labels``.
+
+    Returns
+    -------
+    Page
+        Shown in Jupyter; ``save(path)`` writes it.
+
+    Raises
+    ------
+    OptionError
+        If something else is given, the run has no valid step or is edited, there is no such sequence, or the model is
+        larger than a page can show: 60 million numbers, or 5 million states of all units at all steps.
+    NotKeptError
+        If a trace kept less than everything.
+    FileError
+        If a file cannot be read or written.
+
+    Notes
+    -----
+    The page computes in float64, whatever the type of the weights. The same run gives the same bytes.
+
+    Examples
+    --------
+    >>> import gatewise as gw
+    >>> lstm = gw.LSTM(input_size=3, hidden_size=4, rng=0)
+    >>> gw.page(lstm, x=np.zeros((5, 3)), title="Four units").title
+    'Four units'
+    """
+    if not (title is None or isinstance(title, str)):
+        raise OptionError(f"title must be a str, not {title!r}")
+    if not isinstance(notes, (list, tuple)) or not all(isinstance(one, str) for one in notes):
+        raise OptionError(f"notes must be a list of sentences, not {notes!r}")
+    if thing is None:
+        if extra := [name for name, given in (("x", x is not None), *((name, True) for name in options)) if given]:
+            raise OptionError(f"the teaching page takes no {extra[0]}: give a model first")
+        document = teaching()
+    else:
+        document = of_run(subject_of(thing, x, sequence, options), title, notes)
+    made = Page(document["title"], assemble(document))
+    if path is not None:
+        made.save(path)
+    return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -24,6 +24,7 @@ from gatewise.walkthrough.parts import Bound
 from gatewise.walkthrough.setting import activations_of
 
 Object = dict[str, Any]
+Write = Callable[[Any], Any]  # an array as plain data
 
 
 def of_walk(steps: Sequence[Bound], *, backward: bool) -> Object:
@@ -42,8 +43,15 @@ def of_walk(steps: Sequence[Bound], *, backward: bool) -> Object:
     return {**of_wiring(Wiring(((cell,),))), "inputs": _inputs(steps, backward=backward)}
 
 
-def of_wiring(wiring: Wiring) -> Object:
-    """Return a wiring, its programs and its parameters; cells of one form and size share a program."""
+def of_wiring(wiring: Wiring, write: Write = numbers) -> Object:
+    """Return a wiring, its programs and its parameters; cells of one form and size share a program.
+
+    Parameters
+    ----------
+    wiring : Wiring
+    write : callable
+        Returns an array as plain data; by default as lists of numbers.
+    """
     programs: dict[Program, Object] = {}
     parameters: list[Object] = []
     layers: list[list[Object]] = []
@@ -55,17 +63,17 @@ def of_wiring(wiring: Wiring) -> Object:
             programs.setdefault(made, document(made))
             place = {"program": list(programs).index(made), "parameters": len(parameters)}
             layers[-1].append({**place, "direction": cell.direction})
-            parameters.append(_values(binding.parameters(made.form, p)))
+            parameters.append(values(binding.parameters(made.form, p), write))
     embedding, initial = wiring.embedding, wiring.initial
     wired = {
         "layers": layers,
         "merge": [_merging(how, len(row)) for how, row in zip(wiring.merge, wiring.cells, strict=True)],
         "masked_output": wiring.masked_output,
         "marked": wiring.marked,
-        "embedding": None if embedding is None else numbers(embedding),
-        "initial": initial and [[{"h": numbers(one.h), "c": numbers(one.c)} for one in row] for row in initial],
+        "embedding": None if embedding is None else write(embedding),
+        "initial": initial and [[{"h": write(one.h), "c": write(one.c)} for one in row] for row in initial],
         "reads": wiring.reads,
-        "head": wiring.head and _head(wiring.head),
+        "head": wiring.head and _head(wiring.head, write),
     }
     return {"program": list(programs.values()), "wiring": wired, "parameters": parameters}
 
@@ -75,9 +83,9 @@ def _merging(how: str, directions: int) -> Object:
     return {"how": how, "equations": [_assignment(one) for one in equations]}
 
 
-def _head(head: Head) -> Object:
+def _head(head: Head, write: Write) -> Object:
     equations = [_assignment(one) for one in (*reading(head.activation), *unreading(head.activation))]
-    return {"weight": numbers(head.weight), "bias": numbers(head.bias), "equations": equations}
+    return {"weight": write(head.weight), "bias": write(head.bias), "equations": equations}
 
 
 def document(program: Program) -> Object:
@@ -125,8 +133,9 @@ def _name(symbol: Symbol) -> str:
     return text.formula(symbol)
 
 
-def _values(values: Mapping[Symbol, Any]) -> Object:
-    return {_name(symbol): numbers(value) for symbol, value in values.items()}
+def values(given: Mapping[Symbol, Any], write: Write = numbers) -> Object:
+    """Return the values of symbols, by the names that a program has for them."""
+    return {_name(symbol): write(value) for symbol, value in given.items()}
 
 
 def _inputs(bound: Sequence[Bound], *, backward: bool) -> Object:
@@ -145,8 +154,8 @@ def _inputs(bound: Sequence[Bound], *, backward: bool) -> Object:
     elif backward:  # the loss depends on the last states alone
         outside[DY] = np.zeros((len(steps), *np.shape(last[DH])))
     return {
-        "before": _values({symbol: first[symbol] for symbol in (H_PREV, C_PREV)}),
-        "steps": _values(outside),
-        "always": _values({symbol: first[symbol] for symbol in always}),
-        "after": _values({DH_NEXT: last[dlast], DC_NEXT: last[DC_NEXT]}) if backward else {},
+        "before": values({symbol: first[symbol] for symbol in (H_PREV, C_PREV)}),
+        "steps": values(outside),
+        "always": values({symbol: first[symbol] for symbol in always}),
+        "after": values({DH_NEXT: last[dlast], DC_NEXT: last[DC_NEXT]}) if backward else {},
     }

@@ -1,0 +1,193 @@
+"""What a page is of: the run of a model over one sequence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise import interop
+from gatewise.arrays import Array, Mask, index
+from gatewise.cell import LSTMCell
+from gatewise.errors import FileError, NotKeptError, OptionError
+from gatewise.labels import Labels
+from gatewise.layers import LSTM
+from gatewise.layers.wired import wiring_of
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.network import Network, NetworkTrace
+from gatewise.network import wiring_of as wiring_of_network
+from gatewise.parameters import DropoutMasks
+from gatewise.symbolic.wiring import Wiring
+from gatewise.trace import Trace
+
+KINDS = "a cell, an LSTM, a Network, a trace of one of these, or the path of a file with one of them"
+MOST_NUMBERS = 60_000_000  # of the model and its input: 320 MB of float32
+MOST_VALUES = 5_000_000  # units, at all steps: the browser keeps some twenty numbers of each
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A run over one sequence.
+
+    Attributes
+    ----------
+    lstm : LSTMTrace
+    network : Network or None
+    tokens : array of int (time,) or None
+    sequence : int
+        Which one of the batch.
+    labels : Labels
+        Of the whole run.
+    """
+
+    lstm: LSTMTrace
+    network: Network | None
+    tokens: npt.NDArray[np.integer[Any]] | None
+    sequence: int
+    labels: Labels
+
+    @property
+    def cells(self) -> list[list[Trace]]:
+        """The runs of the cells, by layer and direction."""
+        return [[*layer.values()] for layer in self.lstm.layers]
+
+    @property
+    def first(self) -> Trace:
+        """The run of the first cell."""
+        return self.cells[0][0]
+
+    @property
+    def x(self) -> Array:
+        """The features of the sequence (time, input), as the first layer reads them."""
+        assert self.first.input is not None
+        return self.first.input[:, self.sequence]
+
+    @property
+    def valid(self) -> Mask | None:
+        """Which steps are valid (time,); None where all are."""
+        valid = self.first.valid
+        return None if valid is None or valid[:, self.sequence].all() else valid[:, self.sequence]
+
+    @property
+    def num_units(self) -> int:
+        """How many units all cells have."""
+        return sum(cell.parameters.hidden_size for row in self.cells for cell in row)
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the model has."""
+        if self.network is not None:
+            return self.network.num_parameters
+        return sum(cell.parameters.num_parameters for row in self.cells for cell in row)
+
+    def dropout(self, cell: Trace) -> DropoutMasks:
+        """Return the masks of a cell in this sequence: (time, ·) each, or that of the weights."""
+        return cell.dropout.at((slice(None), self.sequence))
+
+    def wiring(self) -> Wiring:
+        """Return how the cells are wired, with their numbers."""
+        lstm = LSTM.from_cells(
+            [[LSTMCell.from_parameters(cell.parameters) for cell in row] for row in self.cells],
+            direction=self.lstm.directions[0],
+            merge=self.lstm.merge,
+        )
+        masks: list[list[DropoutMasks | None]] = [[cell.dropout for cell in row] for row in self.cells]
+        made = wiring_of(lstm, masks, self.lstm.masked_output)
+        if self.network is None:
+            return made
+        whole = wiring_of_network(self.network)
+        return Wiring(
+            made.cells,
+            made.merge,
+            made.masked_output,
+            embedding=None if self.tokens is None else whole.embedding,
+            marked=whole.marked,
+            reads=whole.reads,
+            head=whole.head,
+        )
+
+
+def subject_of(thing: object, x: npt.ArrayLike | None, sequence: int | str, options: Mapping[str, Any]) -> Subject:
+    """Return what a page is of; the arguments are those of `gatewise.page`."""
+    run = _run_of(thing, x, options)
+    lstm = run.lstm if isinstance(run, NetworkTrace) else run
+    for cell in lstm.cells().values():
+        if cell.input is None or not cell.keep.everything:
+            raise NotKeptError("a page needs a whole trace; this one kept less (keep, units or every)")
+    lstm.require_unedited("a page")
+    if not lstm.num_steps or not lstm.batch_size:
+        raise OptionError("a page needs a step; this run has none")
+    number = _numbered(sequence, lstm)
+    network, tokens = (run.network, run.tokens) if isinstance(run, NetworkTrace) else (None, None)
+    if tokens is not None:
+        tokens = tokens[:, number] if tokens.ndim == 2 else tokens
+    subject = Subject(lstm, network, tokens, number, run.labels)
+    valid = subject.valid
+    if valid is not None and not valid.any():
+        raise OptionError(f"a page needs a valid step; sequence {sequence} of this run has none")
+    _require_legible(subject)
+    return subject
+
+
+def _run_of(thing: object, x: npt.ArrayLike | None, options: Mapping[str, Any]) -> NetworkTrace | LSTMTrace:
+    if isinstance(thing, (str, os.PathLike)):
+        thing = _read(thing)
+    if isinstance(thing, LSTMCell):
+        thing = LSTM.from_cells(thing)
+    if isinstance(thing, (LSTM, Network)):
+        if x is None:
+            raise OptionError(f"a page of a model of type {type(thing).__name__} needs x, the input that it runs on")
+        if isinstance(x, (Trace, LSTMTrace, NetworkTrace)):
+            raise OptionError(f"x must be numbers, not a {type(x).__name__}: of a trace, page(trace) makes the page")
+        return thing.trace(x, **options)
+    if not isinstance(thing, (Trace, LSTMTrace, NetworkTrace)):
+        raise OptionError(f"a page is of {KINDS}, not {type(thing).__name__}")
+    if x is not None or options:
+        extra = "x" if x is not None else next(iter(options))
+        raise OptionError(f"a trace is a run already: {extra} does not go with it")
+    if isinstance(thing, Trace):
+        return LSTMTrace(({thing.direction: thing},), thing.hidden_state, ("concat",))
+    return thing
+
+
+def _read(path: str | os.PathLike[str]) -> object:
+    """Return what a file holds: a trace, else the network where it tells it, else the only LSTM."""
+    contents = interop.inspect(path)
+    if contents.format == "gatewise" and not contents.found:
+        return interop.load_trace(path)
+    if contents.network is not None:
+        try:
+            return contents.network()
+        except FileError:  # it says so, but a Network cannot express it
+            pass
+    return contents.pick().lstm
+
+
+def _numbered(sequence: int | str, lstm: LSTMTrace) -> int:
+    """Return which sequence of a batch is meant, by its number or its name."""
+    names = lstm.labels.sequences
+    if isinstance(sequence, str):
+        if names is not None and sequence in names:
+            return list(names).index(sequence)
+        if not sequence.lstrip("-").isdecimal():
+            some = f"; it has {', '.join(map(repr, list(names)[:20]))}" if names is not None else ""
+            raise OptionError(f"there is no sequence {sequence!r} in this run{some}")
+        sequence = int(sequence)
+    return index("sequence", sequence, lstm.batch_size, "this run")
+
+
+def _require_legible(subject: Subject) -> None:
+    """Raise OptionError where a browser could not show a run, or nobody read it."""
+    steps, units = subject.lstm.num_steps, subject.num_units
+    numbers = subject.num_parameters + subject.x.size
+    if numbers > MOST_NUMBERS:
+        raise OptionError(f"a page holds at most {MOST_NUMBERS:,} numbers; this model and its input have {numbers:,}")
+    if steps * units > MOST_VALUES:
+        raise OptionError(
+            f"a page shows at most {MOST_VALUES:,} states, of all units at all steps; this run has {steps * units:,}:"
+            f" give it at most {max(1, MOST_VALUES // units):,} steps"
+        )
