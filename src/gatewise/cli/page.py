@@ -1,32 +1,112 @@
-"""gatewise page: a web page to play with."""
+"""gatewise page: a web page on which every number of an LSTM opens, moves and answers."""
 
 from __future__ import annotations
 
+import sys
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from gatewise.cli import reading
+from gatewise.cli.inspect import FILE, Settings
+from gatewise.cli.options import given
+from gatewise.cli.running import INPUT, InputFile, InputOptions, run
 from gatewise.cli.usage import flowing
+from gatewise.errors import OptionError
+from gatewise.network import NetworkTrace
+from gatewise.showing import counted
+
+SHOWN = Group("What is shown", sort_key=3)
+OUTPUT = Group("Output", sort_key=4)
+LARGE = 20e6  # bytes from which on the size is said beforehand
 
 
 def page(
+    file: Annotated[
+        Path | None,
+        Parameter(help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, or a trace of gatewise."),
+    ] = None,
+    input: InputFile = None,
+    /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], group=Group("Output", sort_key=4))] = Path(
+    x: Annotated[Path | None, Parameter(group=INPUT)] = None,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], group=OUTPUT, show_default=True)] = Path(
         "gatewise.html"
     ),
+    open: Annotated[bool, Parameter(group=OUTPUT)] = False,
+    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    settings: Settings = None,
+    options: InputOptions | None = None,
+    sequence: Annotated[str | None, Parameter(group=SHOWN)] = None,
 ) -> None:
-    """Write a web page to play with: every number of an LSTM opens, moves and answers.
+    """Write a web page to play with, on which every number of an LSTM opens, moves and answers.
+
+    Without a model it is a page to learn from: a cell that writes a bit, holds it and releases it, with chapters. The
+    page is one .html file that needs nothing else: no network, and nothing to install. Nothing leaves it.
+
+    For example:
+
+        gatewise page --open
+        gatewise page model.onnx --x rain.csv -o rain.html
 
     Parameters
     ----------
+    x
+        The input of the model, instead of INPUT.
     output
         The file to write, .html.
+    open
+        Open the page in the browser.
+    name
+        Which LSTM, if the file holds several.
+    sequence
+        The sequence of a batch to show, by its number, counted from 0, or its name. Default: 0.
     """
-    from gatewise.playground.page import page as made
-    from gatewise.storage import write_text
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise OptionError(f"the name of {output} must end in .html")
+    if x is not None and input is not None:
+        raise OptionError(f"the input is given twice: {input}, and --x {x}")
+    input = x if input is None else input
+    reading.require_other(output, file, input, None if options is None else options.state)
+    if file is None:
+        _require_nothing(input, options, {"name": name, "set": settings, "sequence": sequence})
+    from gatewise.playground.page import page_of, size_of
+    from gatewise.playground.subject import subject_of
+    from gatewise.render.text import clean
+    from gatewise.storage import beside
 
-    write_text(output, made().html)
+    # The file is opened before the work, so that one that cannot be written is known before it.
+    with beside(output) as temporary:
+        if file is None:
+            made = page_of(None)
+        else:
+            run_of = run(file, input, options, name=name, settings=settings, finite=False)
+            lstm = run_of.trace.lstm if isinstance(run_of.trace, NetworkTrace) else run_of.trace
+            if sequence is None and lstm.batch_size > 1:
+                batch = counted(lstm.batch_size, "sequence")
+                print(
+                    f"gatewise: the batch has {batch}; the page shows the first: --sequence picks one", file=sys.stderr
+                )
+            subject = subject_of(run_of.trace, None, 0 if sequence is None else sequence, {})
+            if (size := size_of(subject)) > LARGE:
+                told = f"{output} will take about {size / 1e6:,.0f} MB ({counted(subject.num_numbers, 'number')})"
+                print(f"gatewise: {clean(told)}", file=sys.stderr)
+            source = file.name if input is None else f"{file.name} on {input.name}"
+            made = page_of(subject, source, [f"{note}." for note in run_of.notes])
+        temporary.write_text(made.html, encoding="utf-8", errors="backslashreplace", newline="\n")
+    print(clean(f"{output}: {output.stat().st_size / 1000:,.0f} kB"))
+    if open and not webbrowser.open(output.resolve().as_uri()):
+        print(f"gatewise: there is no browser to open {clean(str(output))} in", file=sys.stderr)
 
 
 page.__doc__ = flowing(page.__doc__)
+
+
+def _require_nothing(input: Path | None, options: InputOptions | None, others: dict[str, object]) -> None:
+    """Raise OptionError for what belongs to a model, where there is none."""
+    extra = {"x": input, **given(options), **others}
+    for option, value in extra.items():
+        if value is not None:
+            raise OptionError(f"--{option.replace('_', '-')} belongs to a model: give its file as well")

@@ -120,9 +120,10 @@ def run(
     *,
     name: str | None = None,
     settings: list[str] | None = None,
+    finite: bool = True,
 ) -> Run:
     """Return the run that a model makes over an input, or the one whose trace is on file: see `runs`."""
-    return runs([file], input, options, name=name, settings=settings)[0]
+    return runs([file], input, options, name=name, settings=settings, finite=finite)[0]
 
 
 def runs(
@@ -132,6 +133,7 @@ def runs(
     *,
     name: str | None = None,
     settings: list[str] | None = None,
+    finite: bool = True,
 ) -> list[Run]:
     """Return the run of each file: the one whose trace it holds, or the one that its model makes over the input.
 
@@ -146,6 +148,8 @@ def runs(
         Which LSTM, if a file holds several; a file that holds none of that name may hold a single one.
     settings : list of str, optional
         What the files of models leave out, as NAME=VALUE.
+    finite : bool
+        Whether weights that are not finite are refused.
 
     Raises
     ------
@@ -160,19 +164,21 @@ def runs(
         raise OptionError(f"{files[0]} holds a trace, which is a run already: {extra} does not go with it")
     named = [any(one.name == name for one in contents.found) for contents in held]
     return [
-        _run(file, contents, input, options, name if has or not any(named) else None)
+        _run(file, contents, input, options, name if has or not any(named) else None, finite)
         if trace is None
         else Run(trace, file.name)
         for file, contents, trace, has in zip(files, held, traces, named, strict=True)
     ]
 
 
-def _run(file: Path, contents: Contents, input: Path | None, options: InputOptions, name: str | None) -> Run:
+def _run(
+    file: Path, contents: Contents, input: Path | None, options: InputOptions, name: str | None, finite: bool
+) -> Run:
     """Return the run of a model over an input."""
     found, several = _picked(contents, name)
     if input is None:
         raise OptionError(f"{file} is a model: give the file of its input as well")
-    if found is not None:
+    if found is not None and finite:
         _require_finite(found, file)
     given = _numbers(input, options)
     own, why = _fed(contents, found, given, input, options)

@@ -20,8 +20,3 @@ def packed(value: Any) -> dict[str, Any]:
     dtype = "<f4" if array.dtype == np.float32 else "<f8"
     raw = np.ascontiguousarray(array, dtype).tobytes()
     return {"shape": list(array.shape), "dtype": dtype, "base64": b64encode(raw).decode("ascii")}
-
-
-def size(count: int, itemsize: int) -> float:
-    """Return how many bytes numbers take on a page."""
-    return count * itemsize * 4 / 3

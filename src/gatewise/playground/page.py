@@ -18,10 +18,11 @@ from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
 from gatewise.playground.assembly import assemble
 from gatewise.playground.document import of_run, teaching
-from gatewise.playground.subject import subject_of
+from gatewise.playground.subject import Subject, subject_of
 from gatewise.trace import Trace
 
 MOST_INLINE = 20e6  # characters of a page in a cell of a notebook
+FRAME = 300_000  # bytes of a page without a model's numbers, about
 HEIGHT = 900  # pixels of it there
 
 
@@ -125,10 +126,20 @@ def page(
     if thing is None:
         if extra := [name for name, given in (("x", x is not None), *((name, True) for name in options)) if given]:
             raise OptionError(f"the teaching page takes no {extra[0]}: give a model first")
-        document = teaching()
+        made = page_of(None)
     else:
-        document = of_run(subject_of(thing, x, sequence, options), title, notes)
-    made = Page(document["title"], assemble(document))
+        made = page_of(subject_of(thing, x, sequence, options), title, notes)
     if path is not None:
         made.save(path)
     return made
+
+
+def page_of(subject: Subject | None, title: str | None = None, notes: Sequence[str] = ()) -> Page:
+    """Return the page of a run; without one, the teaching page."""
+    document = teaching() if subject is None else of_run(subject, title, notes)
+    return Page(document["title"], assemble(document))
+
+
+def size_of(subject: Subject) -> float:
+    """Return about how many bytes the page of a run takes."""
+    return FRAME + subject.num_numbers * subject.first.parameters.dtype.itemsize * 4 / 3  # which base64 makes of them

@@ -84,6 +84,12 @@ class Subject:
             return self.network.num_parameters
         return sum(cell.parameters.num_parameters for row in self.cells for cell in row)
 
+    @property
+    def num_numbers(self) -> int:
+        """How many numbers a page of it holds."""
+        masks = [mask for row in self.cells for cell in row for mask in self.dropout(cell).arrays().values()]
+        return self.num_parameters + self.x.size + sum(mask.size for mask in masks)
+
     def dropout(self, cell: Trace) -> DropoutMasks:
         """Return the masks of a cell in this sequence: (time, ·) each, or that of the weights."""
         return cell.dropout.at((slice(None), self.sequence))
@@ -182,8 +188,7 @@ def _numbered(sequence: int | str, lstm: LSTMTrace) -> int:
 
 def _require_legible(subject: Subject) -> None:
     """Raise OptionError where a browser could not show a run, or nobody read it."""
-    steps, units = subject.lstm.num_steps, subject.num_units
-    numbers = subject.num_parameters + subject.x.size
+    steps, units, numbers = subject.lstm.num_steps, subject.num_units, subject.num_numbers
     if numbers > MOST_NUMBERS:
         raise OptionError(f"a page holds at most {MOST_NUMBERS:,} numbers; this model and its input have {numbers:,}")
     if steps * units > MOST_VALUES:
