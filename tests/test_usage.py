@@ -133,7 +133,7 @@ def test_a_file_to_write_is_named_by_o_wherever_it_is_named_by_output(name):
     names = [argument.names for argument in app[name].assemble_argument_collection()]
     for some in names:
         assert ("--output" in some) == ("-o" in some), some
-    writing = ("walk", "check", "exercise", "trace", "plot", "report", "convert")
+    writing = ("walk", "check", "exercise", "trace", "plot", "report", "page", "convert")
     assert sum("-o" in some for some in names) == (name in writing)
 
 
@@ -206,14 +206,17 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
         ("walk --backwards", "walk has no option --backwards; did you mean --backward?"),
         ("walk --not", "walk has no option --not; did you mean --notation?"),
         ("check a --io b", "check has no option --io; gatewise verify has it"),
-        ("walk --key a", "walk has no option --key; gatewise trace, gatewise plot and gatewise report have it"),
+        (
+            "walk --key a",
+            "walk has no option --key; gatewise trace, gatewise plot, gatewise report and gatewise page have it",
+        ),
         ("--bogus", "there is no option --bogus before a command; gatewise --help lists the commands"),
         ("wlak", "there is no command 'wlak'; did you mean walk?"),
         ("exercises", "there is no command 'exercises'; did you mean exercise?"),
         (
             "model",
-            "there is no command 'model'; allowed: walk, check, exercise, inspect, trace, plot, report, verify and"
-            " convert",
+            "there is no command 'model'; allowed: walk, check, exercise, inspect, trace, plot, report, page, verify"
+            " and convert",
         ),
         ("walk foo", "walk takes options alone, and not 'foo' as well"),
         ("trace a b c -o d", "trace takes FILE and INPUT, and not 'c' as well"),

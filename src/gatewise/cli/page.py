@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.options import given
-from gatewise.cli.running import INPUT, InputFile, InputOptions, run
+from gatewise.cli.running import INPUT, OF_RUN, InputFile, InputOptions, run
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.network import NetworkTrace
@@ -24,10 +24,7 @@ LARGE = 20e6  # bytes from which on the size is said beforehand
 
 
 def page(
-    file: Annotated[
-        Path | None,
-        Parameter(help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, or a trace of gatewise."),
-    ] = None,
+    file: Annotated[Path | None, OF_RUN] = None,
     input: InputFile = None,
     /,
     *,
@@ -48,8 +45,8 @@ def page(
 
     For example:
 
-        gatewise page --open
-        gatewise page model.onnx --x rain.csv -o rain.html
+        gatewise page
+        gatewise page model.onnx --x x.csv -o page.html
 
     Parameters
     ----------

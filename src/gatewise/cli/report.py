@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 from gatewise.cli import reading
 from gatewise.cli.estimates import foretell
 from gatewise.cli.inspect import FILE, Settings
-from gatewise.cli.running import InputFile, InputOptions, run
+from gatewise.cli.running import OF_RUN, InputFile, InputOptions, run
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.lstm_trace import LSTMTrace
@@ -25,9 +25,7 @@ RATE = 2.5e5  # units of all steps a second that are reported on, about
 
 
 def report(
-    file: Annotated[
-        Path, Parameter(help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, or a trace of gatewise.")
-    ],
+    file: Annotated[Path, OF_RUN],
     input: InputFile = None,
     /,
     *,
