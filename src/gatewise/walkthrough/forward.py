@@ -9,12 +9,13 @@ import numpy as np
 from gatewise.acting import effects_of
 from gatewise.gates import NAMES
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import Sum, Symbol
+from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, COLUMNS, D_H, D_X, FEATURES, H_PREV, RECURRENT, UNITS, C, H, X, Z
 from gatewise.walkthrough import grouping, meaning
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Expanded, Section, Sentence, Table
+from gatewise.walkthrough.sentences import kept_and_new
 
 TITLES = {
     "input_gate": "Input gate",
@@ -125,9 +126,7 @@ def _edited(bound: BoundStep, letter: str, units: Sequence[int], names: meaning.
 def _cell_state(bound: BoundStep, equations: Equations) -> Section:
     blocks = bound.equations(equations)
     blocks += bound.terms(C, "cell_state")
-    kept_and_new = bound.program.assignments[bound.form.raw_cell].right
-    assert isinstance(kept_and_new, Sum)
-    old, new = (evaluate(term, bound.scope) for term in kept_and_new.terms)
+    old, new = (evaluate(part, bound.scope) for part in kept_and_new(bound.program))
     blocks += _edited(bound, "c", bound.units, bound.named)
     blocks.append(Sentence(meaning.cell_state(bound.step, old, new, bound.units, bound.named)))
     return bound.section("cell_state", "The new cell state: what is kept and what is new", blocks)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewise.step import Term, Terms
 from gatewise.symbolic.evaluation import evaluate, substitute
-from gatewise.symbolic.formula import Formula, Product, Sum, Symbol, times
+from gatewise.symbolic.formula import Product, Sum, Symbol
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.run import Scope
 from gatewise.symbolic.symbols import (
@@ -30,6 +30,7 @@ from gatewise.symbolic.symbols import (
 from gatewise.walkthrough import grouping, meaning
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Equation, Expanded, Section, Sentence, Table
+from gatewise.walkthrough.sentences import along_the_cell, passed_on
 
 TITLES = {
     "d_hidden_state": "Back through the hidden state",
@@ -96,7 +97,7 @@ def _meaning(step: BoundStep, key: str, equations: list[Equation]) -> list[Block
         case "d_hidden_state" | "d_sums":
             return []
         case "d_cell_state":
-            later = evaluate(_along_the_cell(step), scope)
+            later = evaluate(along_the_cell(step.program), scope)
             return [Sentence(meaning.cell_backward(later, scope[d(step.form.cell)], units, named))]
         case "d_weights":
             weights = [one for one in equations if np.ndim(one.value) == 2 and one.left.base in "WU"]
@@ -114,15 +115,8 @@ def _meaning(step: BoundStep, key: str, equations: list[Equation]) -> list[Block
     return [Sentence(meaning.gate_backward(k, scope[gate], slopes, units, named))]
 
 
-def _of(step: BoundStep, symbol: Symbol) -> Assignment:
-    return step.program.assignments[symbol]
-
-
 def _passed_on(step: BoundStep, symbol: Symbol) -> Any:
-    """Return what a product has beside its first factor: how much of that is passed on."""
-    right = _of(step, symbol).right
-    assert isinstance(right, Product)
-    return evaluate(times(*right.factors[1:]), step.scope)
+    return evaluate(passed_on(step.program, symbol), step.scope)
 
 
 def kept(step: BoundStep) -> Any:
@@ -132,15 +126,8 @@ def kept(step: BoundStep) -> Any:
     cell, ones = d(step.form.cell), np.ones_like(step.scope[F])
     known = {symbol: value for symbol, value in step.scope.known.items() if not symbol.d}
     known |= {DC_NEXT: ones, **{d(step.form.weighted(k)): 0 * ones for k in step.form.own}}
-    known[cell] = evaluate(_along_the_cell(step), Scope(step.program, step.p, known))
+    known[cell] = evaluate(along_the_cell(step.program), Scope(step.program, step.p, known))
     return Scope(step.program, step.p, known)[DC_PREV]
-
-
-def _along_the_cell(step: BoundStep) -> Formula:
-    """Return what arrives at the new cell state from the step after; the rest comes through this step's h."""
-    right = _of(step, d(step.form.cell)).right
-    assert isinstance(right, Sum)
-    return right.terms[0]
 
 
 def _expanded(step: BoundStep, equation: Equation) -> list[Block]:

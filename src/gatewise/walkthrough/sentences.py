@@ -1,0 +1,353 @@
+"""The sentences of a walkthrough as data: cases, each with its condition and its words, for any language to evaluate.
+
+What is said of a unit has parts; of each part, the first case is said that holds. A condition is a formula, which holds
+where it is not 0. Words have slots: ``{value:number}`` is a number with four decimals, ``{value:percent}`` a
+percentage. The names in both are those of variables, which are formulas of a program's symbols: see `of_program`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise.gates import NAMES, index
+from gatewise.symbolic.evaluation import evaluate
+from gatewise.symbolic.formula import (
+    ONE,
+    ZERO,
+    Call,
+    Formula,
+    Holds,
+    Number,
+    Product,
+    Quotient,
+    Sum,
+    Symbol,
+    add,
+    less,
+    times,
+)
+from gatewise.symbolic.program import Program
+from gatewise.symbolic.symbols import C_PREV, DC_PREV, K_C, C, F, G, H, I, O, d
+from gatewise.walkthrough.numbers import number, percent
+
+SLOT = re.compile(r"\{(\w+)(?::(\w+))?\}")
+FORMATS: Mapping[str, Callable[[Any], str]] = {"number": lambda value: number(value, 4), "percent": percent}
+
+# Of how many units each is said, and what is said of more.
+MOST = 4
+EACH = {
+    "listed": "{listed}.",
+    "unfinite": "Of {count} units at least one has no finite value: {name} ({what}).",
+    "alike": "All {count} units are alike: {name} {said} ({what}).",
+    "extremes": "Of {count} units, {most} {most_said}, the most, and {least} {least_said}, the least ({what}).",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Words, and when they are said: where a formula is not 0, or always; `key` names what it is a case of."""
+
+    words: str
+    when: Formula | None = None
+    key: str = ""
+
+    def holds(self, values: Mapping[Symbol, Any]) -> bool:
+        """Tell whether it holds for values of its variables."""
+        return self.when is None or bool(evaluate(self.when, values))
+
+
+@dataclass(frozen=True)
+class Saying:
+    """What is said of one unit: of each part, the first case that holds.
+
+    Attributes
+    ----------
+    parts : tuple of tuples of Case
+    what : str
+        What the values are that are compared where there are many units.
+    begins : bool
+        Whether a sentence begins with it.
+    """
+
+    parts: tuple[tuple[Case, ...], ...]
+    what: str = ""
+    begins: bool = True
+
+    def said(self, **values: Any) -> str:
+        """Return what is said for values of the variables."""
+        named = {Symbol(name): value for name, value in values.items()}
+        with np.errstate(all="ignore"):
+            found = (next((one for one in cases if one.holds(named)), None) for cases in self.parts)
+            return "".join(filled(one.words, values) for one in found if one is not None)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A saying about the units of a program.
+
+    Attributes
+    ----------
+    saying : Saying
+    variables : dict of str to Formula
+        Of symbols of the program; ``extreme`` is what is compared where there are many units.
+    of : Symbol
+        The vector whose entries it is said of.
+    """
+
+    saying: Saying
+    variables: Mapping[str, Formula]
+    of: Symbol
+
+
+def filled(words: str, values: Mapping[str, Any]) -> str:
+    r"""Return words with values in their slots.
+
+    Examples
+    --------
+    >>> filled("{name} keeps {share:percent}.", {"name": "latch", "share": 0.5})
+    'latch keeps 50.0\xa0%.'
+    """
+    return SLOT.sub(lambda slot: FORMATS.get(slot[2], str)(values[slot[1]]), words)
+
+
+# Conditions.
+
+
+def _all(*conditions: Formula) -> Formula:
+    return times(*conditions)
+
+
+def _not(condition: Formula) -> Formula:
+    return less(ONE, condition)
+
+
+def _any(*conditions: Formula) -> Formula:
+    return Holds(add(*conditions), ">", ZERO)
+
+
+def _nan(value: Formula) -> Formula:
+    return _not(Holds(value, "≤", value))
+
+
+def _finite(value: Formula) -> Formula:
+    return Holds(less(value, value), "≤", ZERO)
+
+
+def _between(least: float, value: Formula, most: float) -> Formula:
+    return _all(Holds(Number(least), "≤", value), Holds(value, "≤", Number(most)))
+
+
+# Forward.
+
+_VALUE = Symbol("value")
+_SHARE = _between(0, _VALUE, 1)
+_IS_NAN = Case("is NaN, because something that it is computed from is NaN", _nan(_VALUE))
+_CLOSED = Case(" (nearly closed)", _all(_SHARE, Holds(_VALUE, "≤", Number(0.1))))
+_OPEN = Case(" (nearly open)", _all(_SHARE, Holds(Number(0.9), "≤", _VALUE)))
+
+
+def _gate(share: str, multiple: str, what: str) -> Saying:
+    return Saying(((_IS_NAN, Case(share, _SHARE), Case(f"{multiple} {{value:number}}")), (_CLOSED, _OPEN)), what)
+
+
+GATES = {
+    "f": _gate("keeps {value:percent} of its old cell state", "multiplies its old cell state by", "forget gate"),
+    "i": _gate("lets in {value:percent} of its candidate", "multiplies its candidate by", "input gate"),
+    "o": _gate("puts out {value:percent} of its cell state", "multiplies what it puts out by", "output gate"),
+        "puts out {value:percent} of its cell state", "multiplies what it puts out by {value:number}", "output gate"
+    ),
+    "g": Saying(
+        (
+            (
+                _IS_NAN,
+                Case("proposes to raise its cell state ({value:number})", Holds(_VALUE, ">", ZERO)),
+                Case("proposes to lower its cell state ({value:number})", Holds(_VALUE, "<", ZERO)),
+                Case("proposes no change of its cell state ({value:number})"),
+            ),
+        ),
+        "candidate",
+    ),
+}
+HIDDEN_STATE = Saying(((Case("puts out {value:number}"),),), "new hidden state")
+
+
+def cell_state(clip: float | None, zoneout: bool) -> Saying:
+    """Return how each unit's cell state changes, and what of it is kept and what is new."""
+    parts = [(Case("goes from {before:number} to {value:number}: {old:number} is kept, {new:number} is new"),)]
+    if clip is not None:
+        beyond = Holds(Call("abs", (Symbol("raw"),)), ">", Number(clip))
+        parts.append((Case(", clipped to {clipped:number}", beyond),))
+    if zoneout:
+        parts.append((Case(", and zoneout keeps {kept:percent} of the old cell state"),))
+    return Saying(tuple(parts), "new cell state")
+
+
+# Backward.
+
+_BEFORE, _SLOPE, _ARRIVED, _PASSED = (Symbol(name) for name in ("before", "slope", "arrived", "passed"))
+
+
+def _passes(share: Symbol, value: str) -> tuple[Case, Case]:
+    return (
+        Case(f"passes on {{{share.base}:percent}} of its gradient, {{{value}:number}}", _between(0, share, 1)),
+        Case(f"passes on {{{share.base}:number}} times its gradient, {{{value}:number}}"),
+    )
+
+
+def _gate_backward(what: str) -> Saying:
+    known = _all(_finite(_BEFORE), _finite(_SLOPE))
+    unknown = "has no finite gradient, because something that it is computed from is not finite"
+    return Saying(
+        (
+            (Case(unknown, _not(known)), *_passes(_SLOPE, "before")),
+            (
+                Case("", _not(known)),
+                Case(f" ({what} raises the loss)", Holds(_BEFORE, ">", ZERO)),
+                Case(f" ({what} lowers the loss)", Holds(_BEFORE, "<", ZERO)),
+                Case(f" ({what} does not change the loss)"),
+            ),
+        ),
+        "gradient with respect to the pre-activation",
+    )
+
+
+GATES_BACKWARD = {k: _gate_backward("a larger candidate" if k == "g" else "opening this gate further") for k in "ifgo"}
+CELL_BACKWARD = Saying(
+    ((Case("receives {value:number}: {later:number} along the cell state, {through:number} through this step's h"),),),
+    "gradient with respect to the cell state",
+)
+PREVIOUS_BACKWARD = Saying(
+    (
+        (
+            Case(
+                "passes on {passed:number} to the previous cell state",
+                _any(Holds(Call("abs", (_ARRIVED,)), "≤", ZERO), _not(_finite(Symbol("share")))),
+            ),
+            Case(
+                "passes on {share:percent} of its gradient, {arrived:number}, to the previous cell state",
+                _between(0, Symbol("share"), 1),
+            ),
+            Case("passes on {share:number} times its gradient, {arrived:number}, to the previous cell state"),
+        ),
+    ),
+    "gradient with respect to the previous cell state",
+)
+CARRIED = Saying(
+    (
+        (
+            Case("carries {value:percent}", _SHARE),
+            Case("carries {value:number} times as much"),
+        ),
+        (
+            Case(" (it survives)", Holds(Number(0.5), "≤", Call("abs", (_VALUE,)))),
+            Case(" (it fades)", Holds(Call("abs", (_VALUE,)), "≤", Number(0.1))),
+        ),
+    ),
+    "product over the later steps",
+    begins=False,
+)
+CARRIED_FROM = "Of a gradient at the cell state of {last}, this share reaches the cell state of {first}: "
+WEIGHTS = {
+    "unfinite": "Not all of these gradients are finite.",
+    "none": "All gradients with respect to the weights are 0: to first order, no weight changes the loss.",
+    "largest": "The largest gradient with respect to a weight is that for {column} in the {gate} of {unit}"
+    " ({value:number}).",
+}
+
+# What happens now: what becomes of the memory, and what is put out.
+
+_HALF = Number(0.5)
+_AMOUNTS = _all(*(_between(0, gate, 1) for gate in (I, F, O)))
+_LETS_IN, _KEEPS, _PUTS_OUT = (Holds(_HALF, "≤", gate) for gate in (I, F, O))
+_GATES_NOW = "its forget gate keeps {f:percent} of the cell state, its input gate lets in {i:percent} of the candidate"
+MOMENT = Saying(
+    (
+        (
+            Case("{name} goes from {before:number} to {c:number}", _not(_AMOUNTS), "other"),
+            Case(f"{{name}} adds to what it holds: {_GATES_NOW}, {{g:number}}", _all(_LETS_IN, _KEEPS), "add"),
+            Case(
+                "{name} writes {g:number}: its input gate lets in {i:percent} of it, and its forget gate keeps"
+                " {f:percent} of what was there",
+                _LETS_IN,
+                "write",
+            ),
+            Case(
+                "{name} holds {c:number}: its forget gate keeps {f:percent} of what was there, and its input gate lets"
+                " in {i:percent} of the candidate",
+                _KEEPS,
+                "hold",
+            ),
+            Case(f"{{name}} erases: {_GATES_NOW}", None, "erase"),
+        ),
+        (
+            Case("; it puts out {h:number}.", _not(_AMOUNTS)),
+            Case("; it releases {h:number}, its output gate open by {o:percent}.", _PUTS_OUT, "release"),
+            Case("; it keeps that to itself, its output gate open by {o:percent}.", None, "keep"),
+        ),
+    ),
+    "new cell state",
+)
+
+
+# What is said of a program's quantities.
+
+
+def passed_on(program: Program, symbol: Symbol) -> Formula:
+    """Return what a product has beside its first factor: how much of that is passed on."""
+    right = program.assignments[symbol].right
+    assert isinstance(right, Product)
+    return times(*right.factors[1:])
+
+
+def along_the_cell(program: Program) -> Formula:
+    """Return what arrives at the new cell state from the step after; the rest comes through this step's h."""
+    right = program.assignments[d(program.form.cell)].right
+    assert isinstance(right, Sum)
+    return right.terms[0]
+
+
+def kept_and_new(program: Program) -> tuple[Formula, Formula]:
+    """Return what of the old cell state is kept, and what is new."""
+    right = program.assignments[program.form.raw_cell].right
+    assert isinstance(right, Sum)
+    kept, new = right.terms
+    return kept, new
+
+
+def of_program(program: Program) -> dict[str, Told]:
+    """Return what is said of a program's units, by the key of the section that says it."""
+    form = program.form
+    found = {NAMES[index(k)]: Told(GATES[k], {"value": Symbol(k), "extreme": Symbol(k)}, Symbol(k)) for k in "ifgo"}
+    old, new = kept_and_new(program)
+    variables: dict[str, Formula] = {"before": C_PREV, "value": C, "extreme": C, "old": old, "new": new}
+    if form.variant.cell_clip is not None:
+        variables |= {"raw": form.raw_cell, "clipped": form.cell}
+    if "zoneout_cell" in form.dropout:
+        variables["kept"] = K_C
+    said = cell_state(form.variant.cell_clip, "zoneout_cell" in form.dropout)
+    found["cell_state"] = Told(said, variables, C)
+    found["hidden_state"] = Told(HIDDEN_STATE, {"value": H, "extreme": H}, H)
+    for k in form.own:
+        before, slope = d(form.computed(Symbol(k))), passed_on(program, d(Symbol("a", k)))
+        if form.variant.gate_clip is not None:
+            slope = times(slope, passed_on(program, d(form.unclipped(k))))
+        variables = {"before": before, "slope": slope, "extreme": times(before, slope)}
+        found[f"d_{NAMES[index(k)]}"] = Told(GATES_BACKWARD[k], variables, d(Symbol("a", k)))
+    total, later = d(form.cell), along_the_cell(program)
+    variables = {"value": total, "extreme": total, "later": later, "through": less(total, later)}
+    found["d_cell_state"] = Told(CELL_BACKWARD, variables, total)
+    arrived = d(form.raw_cell)
+    share = Quotient(DC_PREV, arrived)
+    variables = {"arrived": arrived, "passed": DC_PREV, "share": share, "extreme": DC_PREV}
+    found["d_previous"] = Told(PREVIOUS_BACKWARD, variables, DC_PREV)
+    return found
+
+
+def moment() -> Told:
+    """Return what happens in a unit at a step."""
+    return Told(MOMENT, {"i": I, "f": F, "g": G, "o": O, "before": C_PREV, "c": C, "h": H}, C)
