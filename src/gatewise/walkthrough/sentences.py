@@ -159,8 +159,6 @@ GATES = {
     "f": _gate("keeps {value:percent} of its old cell state", "multiplies its old cell state by", "forget gate"),
     "i": _gate("lets in {value:percent} of its candidate", "multiplies its candidate by", "input gate"),
     "o": _gate("puts out {value:percent} of its cell state", "multiplies what it puts out by", "output gate"),
-        "puts out {value:percent} of its cell state", "multiplies what it puts out by {value:number}", "output gate"
-    ),
     "g": Saying(
         (
             (
