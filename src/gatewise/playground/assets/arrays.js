@@ -1,0 +1,172 @@
+/** Arrays of numbers as the document writes them, and products of matrices with vectors. All are float64. */
+
+/** @typedef {{shape: number[], data: Float64Array}} Values  row by row */
+/** @typedef {number | string | boolean | null | Written[] | {shape: number[], dtype: string, base64: string}} Written */
+
+/**
+ * How many numbers a shape holds.
+ * @param {number[]} shape
+ */
+export function sizeOf(shape) {
+  return shape.reduce((product, length) => product * length, 1);
+}
+
+/**
+ * Zeros of a shape.
+ * @param {number[]} shape
+ * @returns {Values}
+ */
+export function zeros(shape) {
+  return {shape, data: new Float64Array(sizeOf(shape))};
+}
+
+/**
+ * An array of the document: nested lists, or the bytes of its numbers in base64.
+ * @param {any} written
+ * @returns {Values}
+ */
+export function decode(written) {
+  if (written !== null && typeof written === "object" && "base64" in written) {
+    return {shape: written.shape.slice(), data: numbersOf(bytesOf(written.base64), written.dtype)};
+  }
+  /** @type {number[]} */
+  const shape = [];
+  for (let inner = written; Array.isArray(inner); inner = inner[0]) shape.push(inner.length);
+  const found = zeros(shape);
+  let n = 0;
+  /** @param {any} part */
+  const visit = (part) => {
+    if (Array.isArray(part)) part.forEach(visit);
+    else found.data[n++] = numberOf(part);
+  };
+  visit(written);
+  if (n !== found.data.length) throw new Error("an array of the document has rows of different lengths");
+  return found;
+}
+
+/**
+ * A number of the document; those that JSON has not are strings.
+ * @param {unknown} written
+ */
+function numberOf(written) {
+  if (typeof written === "string") {
+    const named = {inf: Infinity, "-inf": -Infinity, nan: NaN};
+    if (written in named) return named[/** @type {keyof typeof named} */ (written)];
+    throw new Error("an array of the document holds something that is not a number");
+  }
+  return Number(written);
+}
+
+/** @param {string} base64 */
+function bytesOf(base64) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let n = 0; n < bytes.length; n++) bytes[n] = text.charCodeAt(n);
+  return bytes;
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {string} dtype
+ */
+function numbersOf(bytes, dtype) {
+  switch (dtype) {
+    case "<f8": return new Float64Array(bytes.buffer);
+    case "<f4": return Float64Array.from(new Float32Array(bytes.buffer));
+    case "<i4": return Float64Array.from(new Int32Array(bytes.buffer));
+    case "<i8": return Float64Array.from(new BigInt64Array(bytes.buffer), Number);
+    case "|b1":
+    case "|u1": return Float64Array.from(bytes);
+    default: throw new Error(`an array of the document is of an unknown kind, ${dtype}`);
+  }
+}
+
+/**
+ * Add to `out` a block of a matrix, `count` columns from `first` on, times as many numbers of a vector.
+ * @param {Float64Array} out
+ * @param {number} o  where the result begins in it
+ * @param {Float64Array} matrix
+ * @param {number} rows
+ * @param {number} columns  of the whole matrix
+ * @param {number} first
+ * @param {number} count
+ * @param {Float64Array} vector
+ * @param {number} v  where the block's numbers begin in it
+ */
+export function addProduct(out, o, matrix, rows, columns, first, count, vector, v) {
+  const end = v + count;
+  let r = 0;
+  for (; r + 3 < rows; r += 4) {
+    let a = 0, b = 0, c = 0, d = 0;
+    let i = r * columns + first, j = i + columns, k = j + columns, l = k + columns;
+    for (let n = v; n < end; n++) {
+      const x = vector[n];
+      a += matrix[i++] * x;
+      b += matrix[j++] * x;
+      c += matrix[k++] * x;
+      d += matrix[l++] * x;
+    }
+    out[o + r] += a;
+    out[o + r + 1] += b;
+    out[o + r + 2] += c;
+    out[o + r + 3] += d;
+  }
+  for (; r < rows; r++) addRow(out, o + r, matrix, r * columns + first, count, vector, v);
+}
+
+/**
+ * Add to one number of `out` the sum of the products of `count` numbers of a row and of a vector.
+ * @param {Float64Array} out
+ * @param {number} o
+ * @param {Float64Array} matrix
+ * @param {number} start  where the numbers of the row begin
+ * @param {number} count
+ * @param {Float64Array} vector
+ * @param {number} v
+ */
+export function addRow(out, o, matrix, start, count, vector, v) {
+  let sum = 0;
+  for (let n = 0; n < count; n++) sum += matrix[start + n] * vector[v + n];
+  out[o] += sum;
+}
+
+/**
+ * Add to `out` a matrix, transposed, times a vector.
+ * @param {Float64Array} out
+ * @param {number} o
+ * @param {Float64Array} matrix
+ * @param {number} m  where it begins
+ * @param {number} rows
+ * @param {number} columns
+ * @param {Float64Array} vector
+ * @param {number} v
+ */
+export function addTransposed(out, o, matrix, m, rows, columns, vector, v) {
+  let r = 0;
+  for (; r + 3 < rows; r += 4) {
+    const a = vector[v + r], b = vector[v + r + 1], c = vector[v + r + 2], d = vector[v + r + 3];
+    let i = m + r * columns, j = i + columns, k = j + columns, l = k + columns;
+    for (let n = o, end = o + columns; n < end; n++) {
+      out[n] += matrix[i++] * a + matrix[j++] * b + matrix[k++] * c + matrix[l++] * d;
+    }
+  }
+  for (; r < rows; r++) {
+    const a = vector[v + r];
+    for (let n = 0, i = m + r * columns; n < columns; n++) out[o + n] += matrix[i + n] * a;
+  }
+}
+
+/**
+ * The largest difference of two arrays, number by number; NaN against a number is infinite, NaN against NaN none.
+ * @param {Float64Array} one
+ * @param {Float64Array} other
+ */
+export function difference(one, other) {
+  let most = 0;
+  for (let n = 0; n < one.length; n++) {
+    if (Object.is(one[n], other[n]) || one[n] === other[n]) continue;
+    const by = Math.abs(one[n] - other[n]);
+    most = Number.isNaN(by) ? Infinity : Math.max(most, by);
+  }
+  return most;
+}

@@ -1,0 +1,254 @@
+/** A program run over the steps of a sequence, forward and backward, as far as it is asked for. */
+
+import {Binding} from "./binding.js";
+import {copyTo} from "./functions.js";
+
+/** @typedef {import("./binding.js").Setting} Setting */
+/** @typedef {import("./binding.js").Quantity} Quantity */
+/** @typedef {import("./binding.js").Carried} Carried */
+
+const AT_ONCE = 8;  // steps, between two looks at the clock
+
+export class Run {
+  /** @param {Setting} setting */
+  constructor(setting) {
+    const {program, steps, reverse, valid} = setting;
+    this.setting = setting;
+    this.steps = steps;
+    this.valid = valid;
+    this.bound = new Binding(setting);
+    this.runs = runsOf(this.bound.forward);
+    this.runsBack = runsOf(this.bound.backward);
+    this.order = Int32Array.from({length: steps}, (_, n) => (reverse ? steps - 1 - n : n));
+    this.carries = program.carry.length > 0;  // whether a step depends on the one before
+    this.fresh = false;  // whether what is the same at every step has been computed
+    this.done = 0;
+    this.doneBack = 0;
+    this.ready = new Uint8Array(steps);  // where nothing is carried
+    this.readyBack = new Uint8Array(steps);
+    /** @type {Map<string, Float64Array>} */
+    this.sums = new Map();
+    /** @type {(step: number) => void} */
+    this.pull = () => {};  // makes what a step is given
+    /** @type {(step: number) => void} */
+    this.pullBack = () => {};
+  }
+
+  /** @param {string} name */
+  has(name) {
+    return this.bound.slots.has(name);
+  }
+
+  /** @param {string} name @returns {number[]} */
+  shape(name) {
+    return this.bound.slot(name).shape;
+  }
+
+  /** @param {number} step */
+  place(step) {
+    return this.setting.reverse ? this.steps - 1 - step : step;
+  }
+
+  /** @param {number} step */
+  takesPart(step) {
+    return this.valid === null || this.valid[step] === 1;
+  }
+
+  /** Whether a name is of the backward pass. @param {string} name */
+  isGradient(name) {
+    const {bound, setting: {program}} = this;
+    return bound.backward.has(name) || program.given.some((one) => one.symbol === name && one.kind === "gradient");
+  }
+
+  /**
+   * The value of a name at a step; of the gradient of a parameter where the step is null, its sum over all steps.
+   * @param {string} name
+   * @param {number | null} step
+   * @returns {Float64Array}
+   */
+  value(name, step) {
+    const {bound} = this, slot = bound.slot(name), made = bound.backward.get(name) ?? bound.forward.get(name);
+    if (Object.hasOwn(this.setting.constants, name)) return slot.data;
+    if (step === null) return this.sum(name);
+    if (this.isGradient(name)) this.backwardTo(step);
+    else this.forwardTo(step);
+    if (made === undefined || made.kept) return slot.data.subarray(step * slot.size, (step + 1) * slot.size);
+    if (!this.takesPart(step)) return new Float64Array(slot.size).fill(NaN);
+    this.moveTo(step);
+    made.run();
+    return slot.data.slice();
+  }
+
+  /**
+   * The sum of a quantity over all steps that take part.
+   * @param {string} name
+   */
+  sum(name) {
+    const found = this.sums.get(name), {bound} = this, made = bound.backward.get(name);
+    if (found !== undefined) return found;
+    if (made === undefined || !made.sums) throw new Error(`${name} is not summed over steps`);
+    const {slot} = made.op, total = new Float64Array(slot.size);
+    for (const step of this.order.slice().reverse()) {
+      this.backwardTo(step);
+      if (!this.takesPart(step)) continue;
+      this.moveTo(step);
+      if (!made.kept) made.run();
+      for (let n = 0; n < slot.size; n++) total[n] += slot.data[slot.offset + n];
+    }
+    this.sums.set(name, total);
+    return total;
+  }
+
+  /** @param {number} step */
+  moveTo(step) {
+    this.bound.moveTo(step);
+    if (this.fresh) return;
+    for (const run of this.bound.once) run();
+    this.fresh = true;
+  }
+
+  /**
+   * Run forward as far as a step.
+   * @param {number} step
+   */
+  forwardTo(step) {
+    if (!this.carries) {
+      if (this.ready[step] === 0) this.#forward(step);
+      this.ready[step] = 1;
+      return;
+    }
+    for (const end = this.place(step); this.done <= end; this.done++) {
+      const at = this.order[this.done];
+      this.#forward(at);
+      this.#carry(this.bound.carry, at, this.order[this.done + 1]);
+    }
+  }
+
+  /** A step a little further than it has run, or null where all have. */
+  next() {
+    if (this.carries) return this.done < this.steps ? this.order[Math.min(this.done + AT_ONCE, this.steps) - 1] : null;
+    const step = this.ready.indexOf(0);
+    return step < 0 ? null : step;
+  }
+
+  /** The same of the backward pass. */
+  nextBack() {
+    if (this.carries) return this.doneBack < this.steps ? this.order[Math.max(this.steps - this.doneBack - AT_ONCE, 0)] : null;
+    const step = this.readyBack.indexOf(0);
+    return step < 0 ? null : step;
+  }
+
+  /** @param {number} step */
+  #forward(step) {
+    this.pull(step);
+    this.moveTo(step);
+    if (this.takesPart(step)) {
+      for (const run of this.runs) run();
+      return;
+    }
+    passOver(this.bound.forward);
+    for (const {into, source} of this.bound.carry) copyTo(source, into);
+  }
+
+  /**
+   * Run backward as far as a step, from the end.
+   * @param {number} step
+   */
+  backwardTo(step) {
+    if (!this.carries) {
+      if (this.readyBack[step] === 0) this.#backward(step);
+      this.readyBack[step] = 1;
+      return;
+    }
+    for (const end = this.steps - this.place(step); this.doneBack < end; this.doneBack++) {
+      const n = this.steps - 1 - this.doneBack, at = this.order[n];
+      this.#backward(at);
+      this.#carry(this.bound.carryBack, at, this.order[n - 1]);
+    }
+  }
+
+  /** @param {number} step */
+  #backward(step) {
+    this.forwardTo(step);
+    this.pullBack(step);
+    this.moveTo(step);
+    if (!this.takesPart(step)) passOver(this.bound.backward);
+    else for (const run of this.runsBack) run();
+  }
+
+  /**
+   * Hand on to the next step, or to where the run ends; a step that takes no part hands on what it was handed.
+   * @param {Carried[]} carried
+   * @param {number} step
+   * @param {number | undefined} next
+   */
+  #carry(carried, step, next) {
+    for (const {into, source, last, passed} of carried) {
+      const to = next === undefined ? last : into.data, o = next === undefined ? 0 : next * into.size;
+      const takes = this.takesPart(step), from = takes ? source.data : into.data, p = step * into.size;
+      for (let n = 0; n < into.size; n++) to[o + n] = from[p + n];
+      if (!takes && passed !== null) for (let n = 0; n < into.size; n++) to[o + n] += passed.data[p + n];
+    }
+  }
+
+  /**
+   * Forget what depends on the inputs of steps from one to another.
+   * @param {number} first
+   * @param {number} last
+   */
+  forget(first, last) {
+    this.done = Math.min(this.done, this.place(this.setting.reverse ? last : first));
+    this.ready.fill(0, first, last + 1);
+    for (const {ready} of this.bound.ahead) ready.fill(0, first, last + 1);
+    this.forgetBack();
+  }
+
+  /**
+   * Forget what depends on a parameter.
+   * @param {string} name
+   */
+  forgetParameter(name) {
+    this.fresh = false;
+    this.done = 0;
+    this.ready.fill(0);
+    for (const {names, ready} of this.bound.ahead) if (names.includes(name)) ready.fill(0);
+    this.forgetBack();
+  }
+
+  /** Forget the backward pass. */
+  forgetBack() {
+    this.doneBack = 0;
+    this.readyBack.fill(0);
+    this.sums.clear();
+  }
+
+  /**
+   * Take over all values of another run of the same setting.
+   * @param {Run} other
+   */
+  copyFrom(other) {
+    this.bound.copyFrom(other.bound);
+    this.ready.set(other.ready);
+    this.readyBack.set(other.readyBack);
+    this.done = other.done;
+    this.doneBack = other.doneBack;
+    this.fresh = false;
+    this.sums = new Map(other.sums);
+  }
+}
+
+/**
+ * @param {Map<string, Quantity>} quantities
+ * @returns {(() => void)[]}
+ */
+function runsOf(quantities) {
+  return [...quantities.values()].filter(({kept}) => kept).map(({run}) => run);
+}
+
+/**
+ * At a step that takes no part nothing is computed.
+ * @param {Map<string, Quantity>} quantities
+ */
+function passOver(quantities) {
+  for (const {op: {slot}} of quantities.values()) slot.data.fill(NaN, slot.offset, slot.offset + slot.size);
+}

@@ -1,0 +1,276 @@
+/** The running model: every number of it by name, as the document gives it and as edits make it. */
+
+import {difference} from "./arrays.js";
+import {Network} from "./network.js";
+import {symbolsOf} from "./trees.js";
+import {wiringOf} from "./wiring.js";
+
+/** @typedef {import("./cellrun.js").Run} Run */
+/** @typedef {import("./binding.js").Program} Program */
+/** @typedef {import("./binding.js").Assignment} Assignment */
+/** @typedef {import("./network.js").Loss} Loss */
+/** @typedef {{layer: number, direction: number, name: string, step: number | null, at: number[]}} Ref */
+/** @typedef {{ref: Ref, value: number}} Edit */
+/** @typedef {{direction: string, hidden: number, recurrent: number, inputs: number, program: Program, units: string[], features: string[]}} Cell */
+
+/**
+ * @param {any} doc  the document
+ * @returns {Model}
+ */
+export function createModel(doc) {
+  return new Model(doc);
+}
+
+export class Model {
+  /** @param {any} doc */
+  constructor(doc) {
+    this.doc = doc;
+    this.labels = doc.labels;
+    this.wiring = wiringOf(doc);
+    this.steps = this.wiring.steps;
+    this.base = new Network(this.wiring);
+    /** @type {Network | null} */
+    this.edited = null;
+    this.network = this.base;
+    /** @type {Edit[]} */
+    this.edits = [];
+    this.hasHead = this.wiring.head !== null;
+    this.readsLast = this.wiring.readsLast;
+    this.layers = this.wiring.layers.map((row, layer) => ({cells: row.map((_, direction) => this.#cell(layer, direction))}));
+    this.outputs = outputNames(this.labels?.outputs, this.base.output.bound.slot("y").size);
+    this.wantsBackward = false;
+    this.setLoss({of: "h", layer: this.layers.length - 1, direction: 0, unit: 0, step: this.steps - 1});
+  }
+
+  /** @param {number} layer @param {number} direction @returns {Cell} */
+  #cell(layer, direction) {
+    const run = this.base.cells[layer][direction], {program, reverse} = this.wiring.layers[layer][direction];
+    const hidden = run.bound.slot("c").size, recurrent = run.bound.slot("h").size, inputs = run.bound.slot("x").size;
+    const units = Array.from({length: hidden}, (_, n) => this.labels?.units?.[layer]?.[n] ?? `unit ${n}`);
+    const own = layer === 0 ? this.labels?.features : null;
+    const features = Array.from({length: inputs}, (_, n) => own?.[n] ?? (layer === 0 ? `x${n}` : `y${n}`));
+    return {direction: reverse ? "backward" : "forward", hidden, recurrent, inputs, program, units, features};
+  }
+
+  /**
+   * Which run has a name, and at which of its steps.
+   * @param {Network} network
+   * @param {number} layer
+   * @param {number} direction
+   * @param {string} name
+   * @returns {Run}
+   */
+  #run(network, layer, direction, name) {
+    if (layer === this.layers.length) return network.output;
+    return name === "y" ? network.merges[layer] : network.cells[layer][direction];
+  }
+
+  /**
+   * @param {Network} network
+   * @param {number} layer
+   * @param {number} direction
+   * @param {string} name
+   * @param {number | null} step
+   */
+  #value(network, layer, direction, name, step) {
+    const run = this.#run(network, layer, direction, name);
+    if (run.isGradient(name)) this.wantsBackward = true;
+    return run.value(name, step !== null && run.steps === 1 ? 0 : step);
+  }
+
+  /**
+   * The value of a name at a step, row by row; of a parameter, or of its gradient summed over steps, the step is null.
+   * @param {number} layer
+   * @param {number} direction
+   * @param {string} name
+   * @param {number | null} step
+   */
+  value(layer, direction, name, step) {
+    return this.#value(this.network, layer, direction, name, step);
+  }
+
+  /** @param {number} layer @param {number} direction @param {string} name */
+  has(layer, direction, name) {
+    return this.#run(this.base, layer, direction, name).has(name);
+  }
+
+  /** @param {number} layer @param {number} direction @param {string} name */
+  shape(layer, direction, name) {
+    return this.#run(this.base, layer, direction, name).shape(name);
+  }
+
+  /** @param {Ref} ref */
+  number(ref) {
+    return this.#number(this.network, ref);
+  }
+
+  /** The same before any edit. @param {Ref} ref */
+  original(ref) {
+    return this.#number(this.base, ref);
+  }
+
+  /** @param {Network} network @param {Ref} ref */
+  #number(network, {layer, direction, name, step, at}) {
+    return this.#value(network, layer, direction, name, step)[this.#place(layer, direction, name, at)];
+  }
+
+  /** @param {number} layer @param {number} direction @param {string} name @param {number[]} at */
+  #place(layer, direction, name, at) {
+    const shape = this.shape(layer, direction, name);
+    return at.reduce((place, n, axis) => place * shape[axis] + n, 0);
+  }
+
+  /**
+   * A number over all steps; nothing (NaN) where a step takes no part.
+   * @param {number} layer
+   * @param {number} direction
+   * @param {string} name
+   * @param {number} unit
+   */
+  series(layer, direction, name, unit) {
+    const {valid} = this.wiring;
+    return Float64Array.from({length: this.steps}, (_, step) =>
+      (valid !== null && valid[step] === 0 ? NaN : this.value(layer, direction, name, step)[unit]));
+  }
+
+  /** Whether a number is given, not computed: it may be edited. @param {Ref} ref */
+  isGiven({layer, direction, name, step}) {
+    const run = this.#run(this.base, layer, direction, name);
+    if (run === this.base.last) return false;
+    if (Object.hasOwn(run.setting.constants, name)) return step === null && run.setting.program.given.some((one) => one.symbol === name && one.kind === "parameter");
+    if (name === "x") return layer === 0;
+    return run.setting.program.carry.some(({into}) => into === name) && step === run.order[0];
+  }
+
+  /** @param {Loss} loss */
+  setLoss(loss) {
+    this.loss = loss;
+    for (const network of [this.base, this.edited]) {
+      if (network === null) continue;
+      network.loss = loss;
+      for (const run of network.runs) run.forgetBack();
+    }
+  }
+
+  /**
+   * Let these edits be all there are.
+   * @param {Edit[]} edits
+   */
+  edit(edits) {
+    if (edits.length === 0) {
+      this.edits = [];
+      this.network = this.base;
+      return;
+    }
+    for (const {ref} of edits) if (!this.isGiven(ref)) throw new Error(`${ref.name} is computed, so it cannot be edited`);
+    if (this.edited === null) {
+      this.edited = new Network(this.wiring);
+      this.edited.copyFrom(this.base);
+    }
+    this.network = this.edited;
+    this.edits = edits;
+    this.#apply(this.edited, edits);
+  }
+
+  /**
+   * Bring a network from the edits that it has to others.
+   * @param {Network} network
+   * @param {Edit[]} edits
+   */
+  #apply(network, edits) {
+    const goal = new Map(edits.map(({ref, value}) => [keyOf(ref), {ref, value}]));
+    for (const [key, {ref, before}] of network.kept) {
+      if (!goal.has(key)) this.#put(network, ref, before);
+    }
+    for (const {ref, value} of goal.values()) this.#put(network, ref, value);
+    network.kept = new Map([...goal].map(([key, {ref}]) => [key, {ref, before: this.original(ref)}]));
+  }
+
+  /** @param {Network} network @param {Ref} ref @param {number} value */
+  #put(network, ref, value) {
+    const {layer, direction, name, step} = ref, run = this.#run(network, layer, direction, name), slot = run.bound.slot(name);
+    const n = this.#place(layer, direction, name, ref.at) + (step === null ? 0 : step * slot.size);
+    if (Object.is(slot.data[n], value)) return;
+    slot.data[n] = value;
+    network.changed(layer, direction, name, step);
+  }
+
+  /**
+   * Compute the rest for some milliseconds; whether all is done.
+   * @param {number} milliseconds
+   */
+  finish(milliseconds) {
+    const end = performance.now() + milliseconds;
+    do {
+      if (this.network.advance(this.wantsBackward)) return true;
+    } while (performance.now() < end);
+    return false;
+  }
+
+  /**
+   * Whether a value differs from the original.
+   * @param {number} layer
+   * @param {number} direction
+   * @param {string} name
+   * @param {number | null} step
+   */
+  changed(layer, direction, name, step) {
+    if (this.network === this.base) return false;
+    return difference(this.value(layer, direction, name, step), this.#value(this.base, layer, direction, name, step)) !== 0;
+  }
+
+  /**
+   * How far an edit (or all that there are) travels: the largest change of h at each step, by layer and direction.
+   * @param {Edit} [edit]
+   * @returns {Float64Array[][]}
+   */
+  reach(edit) {
+    let network = this.network;
+    if (edit !== undefined && !(this.edits.length === 1 && keyOf(this.edits[0].ref) === keyOf(edit.ref) && Object.is(this.edits[0].value, edit.value))) {
+      network = new Network(this.wiring);
+      network.copyFrom(this.base);
+      this.#apply(network, [edit]);
+    }
+    return this.layers.map(({cells}, layer) => cells.map((_, direction) => Float64Array.from({length: this.steps}, (__, step) =>
+      difference(this.#value(network, layer, direction, "h", step), this.#value(this.base, layer, direction, "h", step)))));
+  }
+
+  /**
+   * The equation of a name.
+   * @param {number} layer
+   * @param {number} direction
+   * @param {string} name
+   * @returns {Assignment | null}
+   */
+  equation(layer, direction, name) {
+    const {forward, backward} = this.#run(this.base, layer, direction, name).setting.program;
+    return [...forward, ...backward].find(({left}) => left === name) ?? null;
+  }
+
+  /**
+   * The names of a program's equations, in their order.
+   * @param {number} layer
+   * @param {number} direction
+   * @param {boolean} backward
+   */
+  order(layer, direction, backward) {
+    const {program} = this.#run(this.base, layer, direction, "").setting;
+    return (backward ? program.backward : program.forward).map(({left}) => left);
+  }
+
+  /** What an equation takes. @param {number} layer @param {number} direction @param {string} name */
+  inputs(layer, direction, name) {
+    const equation = this.equation(layer, direction, name);
+    return equation === null ? [] : symbolsOf(equation.right);
+  }
+}
+
+/** @param {Ref} ref */
+function keyOf({layer, direction, name, step, at}) {
+  return JSON.stringify([layer, name === "x" ? 0 : direction, name, step, at]);
+}
+
+/** @param {string[] | null | undefined} names @param {number} count */
+function outputNames(names, count) {
+  return Array.from({length: count}, (_, n) => names?.[n] ?? `y${n}`);
+}

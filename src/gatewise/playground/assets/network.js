@@ -1,0 +1,307 @@
+/** Cells wired into a network that runs: layers, directions, their merging, and a head, each a run of its program. */
+
+import {Binding} from "./binding.js";
+import {Run} from "./cellrun.js";
+import {OUTPUTS} from "./wiring.js";
+
+/** @typedef {import("./arrays.js").Values} Values */
+/** @typedef {import("./wiring.js").Wiring} Wiring */
+/** @typedef {import("./wiring.js").WiredCell} WiredCell */
+/** @typedef {import("./binding.js").Program} Program */
+/** @typedef {{of: "h" | "y", layer: number, direction: number, unit: number, step: number} | {of: "all", dy: Float64Array}} Loss  all: dy of every output */
+
+export class Network {
+  /** @param {Wiring} wiring */
+  constructor(wiring) {
+    this.wiring = wiring;
+    this.x = wiring.x.data.slice();
+    /** @type {Run[][]} */
+    this.cells = [];
+    /** @type {Run[]} */
+    this.merges = [];
+    /** @type {Uint8Array[][]} */
+    this.seen = [];  // of each direction of a layer: the steps at which it puts something out
+    /** @type {Loss | null} */
+    this.loss = null;
+    /** @type {Map<string, {ref: import("./model.js").Ref, before: number}>} */
+    this.kept = new Map();  // what edits have put in, and what stood there
+    /** @type {{size: number, data: Float64Array}} */
+    let below = {size: wiring.x.shape[1], data: this.x};
+    wiring.layers.forEach((row, layer) => { below = this.#layer(row, layer, below); });
+    const top = this.merges.length - 1;
+    this.last = wiring.readsLast ? this.#lastMerge(top) : this.merges[top];
+    /** @type {Run | null} */
+    this.head = wiring.head === null ? null : this.#head(wiring.head);
+    this.output = this.head ?? this.last;
+  }
+
+  /**
+   * @param {WiredCell[]} row
+   * @param {number} layer
+   * @param {{size: number, data: Float64Array}} x
+   */
+  #layer(row, layer, x) {
+    const runs = row.map((cell) => cellRun(cell, this.wiring, x));
+    runs.forEach((run, place) => {
+      run.pull = (step) => { if (layer > 0) this.merges[layer - 1].forwardTo(step); };
+      run.pullBack = (step) => this.#seed(layer, place, step);
+    });
+    this.cells.push(runs);
+    this.seen.push(row.map(({reverse}) => seenOf(this.wiring, reverse)));
+    const merge = mergeRun(this.wiring.merges[layer], runs.map((run) => run.bound.slot("h").size), this.wiring.steps);
+    merge.pull = (step) => runs.forEach((run, place) => this.#show(run, merge, layer, place, step));
+    merge.pullBack = (step) => this.#arrive(merge, layer, step);
+    this.merges.push(merge);
+    const {size, data} = merge.bound.slot("y");
+    return {size, data};
+  }
+
+  /**
+   * Put out a direction's hidden state, or nothing where it is not seen.
+   * @param {Run} run
+   * @param {Run} merge
+   * @param {number} layer
+   * @param {number} place
+   * @param {number} step
+   */
+  #show(run, merge, layer, place, step) {
+    run.forwardTo(step);
+    const {data: from, size} = run.bound.slot("h"), {data: to} = merge.bound.slot(OUTPUTS[place]), seen = this.seen[layer][place][step];
+    for (let n = step * size; n < (step + 1) * size; n++) to[n] = seen === 1 ? from[n] : 0;
+  }
+
+  /** @param {number} top */
+  #lastMerge(top) {
+    const runs = this.cells[top], {steps} = this.wiring;
+    const merge = mergeRun(this.wiring.merges[top], runs.map((run) => run.bound.slot("h").size), 1);
+    merge.pull = () => runs.forEach((run, place) => {
+      run.forwardTo(run.order[steps - 1]);
+      merge.bound.slot(OUTPUTS[place]).data.set(lastOf(run, "h"));
+    });
+    merge.pullBack = () => merge.bound.slot("dy").data.set(this.#arriving(0));
+    return merge;
+  }
+
+  /** @param {{program: Program, constants: Record<string, Values>}} head */
+  #head({program, constants}) {
+    const {size, data} = this.last.bound.slot("y");
+    const run = new Run({
+      program, steps: this.last.steps, reverse: false, valid: null, rows: {r: {size, data}, dy: {size: constants.b_y.data.length, data: new Float64Array(this.last.steps * constants.b_y.data.length)}},
+      constants: copies(constants), sizes: {},
+    });
+    run.pull = (step) => this.last.forwardTo(step);
+    run.pullBack = (step) => this.#outputSeed(run, step);
+    return run;
+  }
+
+  // Backward.
+
+  /**
+   * The gradient of the loss with respect to the output itself.
+   * @param {Run} run
+   * @param {number} step
+   */
+  #outputSeed(run, step) {
+    const {data, size} = run.bound.slot("dy"), {loss} = this;
+    data.fill(0, step * size, (step + 1) * size);
+    if (loss?.of === "all") data.set(loss.dy.subarray(step * size, (step + 1) * size), step * size);
+    if (loss?.of === "y" && (this.wiring.readsLast || loss.step === step)) data[step * size + loss.unit] = 1;
+  }
+
+  /**
+   * What arrives at what the head reads.
+   * @param {number} step
+   */
+  #arriving(step) {
+    if (this.head === null) {
+      this.#outputSeed(this.last, step);
+      return rowOf(this.last, "dy", step);
+    }
+    this.head.backwardTo(step);
+    return rowOf(this.head, "dr", step);
+  }
+
+  /**
+   * What arrives at the output of a layer: from the head, or from the layer above.
+   * @param {Run} merge
+   * @param {number} layer
+   * @param {number} step
+   */
+  #arrive(merge, layer, step) {
+    const {data, size} = merge.bound.slot("dy"), to = data.subarray(step * size, (step + 1) * size), above = this.cells[layer + 1];
+    if (above === undefined && !this.wiring.readsLast) to.set(this.#arriving(step));
+    else to.fill(0);
+    if (above === undefined || this.#endsBelow(layer + 1)) return;
+    for (const run of above) {
+      run.backwardTo(step);
+      if (run.takesPart(step)) rowOf(run, "dx", step).forEach((one, n) => { to[n] += one; });
+    }
+  }
+
+  /** Whether the loss is of a hidden state below a layer. @param {number} layer */
+  #endsBelow(layer) {
+    return this.loss?.of === "h" && this.loss.layer < layer;
+  }
+
+  /**
+   * What arrives at the hidden state of a cell at a step, beside what its own next step hands back.
+   * @param {number} layer
+   * @param {number} place
+   * @param {number} step
+   */
+  #seed(layer, place, step) {
+    const {loss} = this, run = this.cells[layer][place], merge = this.merges[layer], {data, size} = run.bound.slot("dy");
+    const to = data.subarray(step * size, (step + 1) * size);
+    to.fill(0);
+    if (loss?.of === "h") {
+      if (loss.layer === layer && loss.direction === place && loss.step === step) to[loss.unit] = 1;
+    }
+    if (step === run.order[this.wiring.steps - 1]) this.#ends(run, layer, place);
+    if (loss?.of === "h" && loss.layer <= layer) return;
+    merge.backwardTo(step);
+    if (this.seen[layer][place][step] === 0) return;
+    rowOf(merge, `d${OUTPUTS[place]}`, step).forEach((one, n) => { to[n] += one; });
+  }
+
+  /**
+   * What arrives at the states that a run ends in.
+   * @param {Run} run
+   * @param {number} layer
+   * @param {number} place
+   */
+  #ends(run, layer, place) {
+    const {steps} = this.wiring, step = run.order[steps - 1];
+    for (const {into} of run.bound.carryBack) into.data.fill(0, step * into.size, (step + 1) * into.size);
+    if (!this.wiring.readsLast || layer < this.cells.length - 1 || this.loss?.of === "h") return;
+    this.last.backwardTo(0);
+    for (const {into, passed} of run.bound.carryBack) {
+      if (passed !== null) into.data.set(rowOf(this.last, `d${OUTPUTS[place]}`, 0), step * into.size);
+    }
+  }
+
+  /**
+   * Forget what depends on something given that has changed.
+   * @param {number} layer
+   * @param {number} direction
+   * @param {string} name
+   * @param {number | null} step
+   */
+  changed(layer, direction, name, step) {
+    const top = this.cells.length;
+    for (const run of this.runs) run.forgetBack();
+    if (layer === top) {
+      this.output.forgetParameter(name);
+      return;
+    }
+    const run = this.cells[layer][direction];
+    if (step === null) run.forgetParameter(name);
+    let [first, last] = step === null || name !== "x" ? [run.order[0], run.order[0]] : [step, step];
+    let changed = name === "x" ? this.cells[layer] : [run];
+    for (let l = layer; l < top; l++) {
+      const from = first, to = last;
+      for (const one of changed) {
+        if (step !== null || l > layer) one.forget(from, to);
+        if (one.setting.reverse) first = 0;
+        else last = this.wiring.steps - 1;
+      }
+      this.merges[l].forget(first, last);
+      changed = this.cells[l + 1];
+    }
+    if (this.wiring.readsLast) this.last.forget(0, 0);
+    this.head?.forget(...(this.wiring.readsLast ? /** @type {const} */ ([0, 0]) : /** @type {const} */ ([first, last])));
+  }
+
+  /**
+   * Run some steps that have not run yet; whether there is none.
+   * @param {boolean} backward
+   */
+  advance(backward) {
+    const {runs} = this;
+    for (const run of runs) {
+      const step = run.next();
+      if (step !== null) return run.forwardTo(step), false;
+    }
+    for (const run of backward ? runs.reverse() : []) {
+      const step = run.nextBack();
+      if (step !== null) return run.backwardTo(step), false;
+    }
+    return true;
+  }
+
+  /** Every run, from the first layer on. */
+  get runs() {
+    const last = this.wiring.readsLast ? [this.last] : [];
+    return [...this.cells.flatMap((row, layer) => [...row, this.merges[layer]]), ...last, ...(this.head === null ? [] : [this.head])];
+  }
+
+  /**
+   * Take over all values of another network of the same wiring.
+   * @param {Network} other
+   */
+  copyFrom(other) {
+    this.x.set(other.x);
+    this.loss = other.loss;
+    this.runs.forEach((run, n) => run.copyFrom(other.runs[n]));
+  }
+}
+
+/**
+ * @param {WiredCell} cell
+ * @param {Wiring} wiring
+ * @param {{size: number, data: Float64Array}} x
+ */
+function cellRun(cell, {steps, valid}, x) {
+  const {program, reverse, sizes} = cell;
+  const rows = Object.fromEntries(Object.entries(cell.rows).map(([name, {shape, data}]) => [name, {size: shape[1], data}]));
+  const run = new Run({program, steps, reverse, valid, constants: copies(cell.constants), rows: {...rows, x}, sizes: {features: x.size, ...sizes}});
+  const first = run.order[0];
+  for (const [name, data] of Object.entries(cell.state)) run.bound.slot(name).data.set(data, first * data.length);
+  return run;
+}
+
+/**
+ * @param {Program} program
+ * @param {number[]} widths
+ * @param {number} steps
+ */
+function mergeRun(program, widths, steps) {
+  const rows = Object.fromEntries(widths.map((size, place) => [OUTPUTS[place], {size, data: new Float64Array(steps * size)}]));
+  const setting = {program, steps, reverse: false, valid: null, constants: {}, rows, sizes: {"one direction": widths[0], merged: 0}};
+  const {size} = new Binding({...setting, program: {...program, backward: []}}).slot("y");
+  return new Run({...setting, sizes: {...setting.sizes, merged: size}});
+}
+
+/** @param {Record<string, Values>} constants @returns {Record<string, Values>} */
+function copies(constants) {
+  return Object.fromEntries(Object.entries(constants).map(([name, {shape, data}]) => [name, {shape, data: data.slice()}]));
+}
+
+/**
+ * At which steps a direction puts something out.
+ * @param {Wiring} wiring
+ * @param {boolean} reverse
+ */
+function seenOf({valid, steps, repeats}, reverse) {
+  if (valid === null) return new Uint8Array(steps).fill(1);
+  const seen = valid.slice();
+  if (!repeats) return seen;
+  let any = 0;
+  for (let n = 0; n < steps; n++) {
+    const step = reverse ? steps - 1 - n : n;
+    any = any || valid[step];
+    seen[step] = any;
+  }
+  return seen;
+}
+
+/** @param {Run} run @param {string} name @param {number} step */
+function rowOf(run, name, step) {
+  const {data, size} = run.bound.slot(name);
+  return data.subarray(step * size, (step + 1) * size);
+}
+
+/** The state that a run ends in. @param {Run} run @param {string} source */
+function lastOf(run, source) {
+  const slot = run.bound.slot(source);
+  return /** @type {Float64Array} */ (run.bound.carry.find((one) => one.source === slot)?.last);
+}

@@ -1,0 +1,221 @@
+/** Operations on values in buffers: what computes a value from the values of its parts. */
+
+import {addProduct, addTransposed, sizeOf} from "./arrays.js";
+import {combineTo, copyTo} from "./functions.js";
+
+/** @typedef {import("./functions.js").Slot} Slot */
+/** @typedef {import("./trees.js").Tree} Tree */
+/** @typedef {import("./trees.js").Activation} Activation */
+/** @typedef {{slot: Slot, run: (() => void) | null, varies: boolean}} Op  run is null where there is nothing to do */
+/** @typedef {{at: () => number, ready: Uint8Array, data: Float64Array}} Known  products that no state is part of */
+/** @typedef {{first: number, count: number, known: Known | null}} Block  columns of a matrix that meet one vector */
+/**
+ * What a formula's symbols are.
+ * @typedef {object} Scope
+ * @property {(name: string) => Slot} slot
+ * @property {(name: string) => boolean} varies  from step to step; what does not is computed once, by `once`
+ * @property {(() => void)[]} once
+ * @property {(call: Activation) => Tree | null} definition  a nonlinearity as a formula of the symbol a
+ * @property {Record<string, number>} sizes
+ * @property {((left: Tree, right: Tree, rows: number, columns: number) => Block[]) | null} blocks
+ */
+
+/**
+ * A place for a value of a shape.
+ * @param {number[]} shape
+ * @param {Float64Array} [data]
+ * @returns {Slot}
+ */
+export function slotOf(shape, data) {
+  const size = sizeOf(shape);
+  return {shape, size, data: data ?? new Float64Array(size), offset: 0};
+}
+
+/**
+ * A number, where it stands.
+ * @param {number} value
+ * @returns {Slot}
+ */
+export function numberSlot(value) {
+  return slotOf([], Float64Array.of(value));
+}
+
+/**
+ * What computes a value from its parts; parts that are the same at every step are computed once.
+ * @param {Scope} scope
+ * @param {Op[]} parts
+ * @param {Slot} slot
+ * @param {() => void} compute
+ * @returns {Op}
+ */
+export function operation(scope, parts, slot, compute) {
+  const varies = parts.some((part) => part.varies);
+  /** @type {(() => void)[]} */
+  const runs = [];
+  for (const part of parts) if (part.run !== null) (varies && !part.varies ? scope.once : runs).push(part.run);
+  const [first, second] = runs;
+  if (runs.length === 0) return {slot, run: compute, varies};
+  if (runs.length === 1) return {slot, run: () => { first(); compute(); }, varies};
+  if (runs.length === 2) return {slot, run: () => { first(); second(); compute(); }, varies};
+  return {slot, run: () => { for (const run of runs) run(); compute(); }, varies};
+}
+
+/**
+ * A number of entries, or the size of a name.
+ * @param {Scope} scope
+ * @param {number | string} end
+ */
+export function sizeNamed(scope, end) {
+  const size = typeof end === "number" ? end : scope.sizes[end];
+  if (size === undefined) throw new Error(`nothing is known of the size ${end}`);
+  return size;
+}
+
+/**
+ * The shape of values that meet entry by entry: one number meets every entry of another.
+ * @param {Op[]} parts
+ * @returns {number[]}
+ */
+function together(parts) {
+  const shape = parts.reduce((most, {slot}) => (slot.shape.length > most.length ? slot.shape : most), /** @type {number[]} */ ([]));
+  for (const {slot} of parts) {
+    if (slot.shape.length > 0 && `${slot.shape}` !== `${shape}`) throw new Error(`a formula joins shapes (${slot.shape}) and (${shape})`);
+  }
+  return shape;
+}
+
+/**
+ * A sum or a product: the first part, joined with one after another.
+ * @param {Scope} scope
+ * @param {Op[]} parts
+ * @param {((out: Slot, from: Slot) => void)[]} how  each is joined; of the first, whether it is subtracted
+ * @returns {Op}
+ */
+export function folded(scope, parts, how) {
+  const out = slotOf(together(parts)), [{slot: first}] = parts, others = parts.map(({slot}) => slot);
+  return operation(scope, parts, out, () => {
+    copyTo(out, first);
+    for (let n = 1; n < others.length; n++) how[n](out, others[n]);
+  });
+}
+
+/**
+ * A function of two values, entry by entry.
+ * @param {Scope} scope
+ * @param {Op} one
+ * @param {Op} other
+ * @param {(a: number, b: number) => number} f
+ * @returns {Op}
+ */
+export function binary(scope, one, other, f) {
+  const out = slotOf(together([one, other]));
+  return operation(scope, [one, other], out, () => combineTo(f, out, one.slot, other.slot));
+}
+
+/**
+ * A matrix times a vector. Blocks of columns may be known already: those that meet what is the same in every run.
+ * @param {Scope} scope
+ * @param {Op} matrix
+ * @param {Op} vector
+ * @param {Block[]} blocks
+ * @returns {Op}
+ */
+export function product(scope, matrix, vector, blocks) {
+  const [rows, columns] = matrix.slot.shape, out = slotOf([rows]), {slot: m} = matrix, {slot: v} = vector;
+  if (vector.slot.size !== columns) throw new Error(`a formula multiplies ${columns} columns with ${v.size} numbers`);
+  return operation(scope, [matrix, vector], out, () => {
+    out.data.fill(0, out.offset, out.offset + rows);
+    for (const {first, count, known} of blocks) {
+      if (known === null) {
+        addProduct(out.data, out.offset, m.data, rows, columns, m.offset + first, count, v.data, v.offset + first);
+        continue;
+      }
+      const at = known.at(), from = at * rows;
+      if (known.ready[at] === 0) {
+        known.data.fill(0, from, from + rows);
+        addProduct(known.data, from, m.data, rows, columns, m.offset + first, count, v.data, v.offset + first);
+        known.ready[at] = 1;
+      }
+      for (let r = 0; r < rows; r++) out.data[out.offset + r] += known.data[from + r];
+    }
+  });
+}
+
+/**
+ * A transposed matrix times a vector.
+ * @param {Scope} scope
+ * @param {Op} matrix  before it is transposed
+ * @param {Op} vector
+ * @returns {Op}
+ */
+export function transposedProduct(scope, matrix, vector) {
+  const [rows, columns] = matrix.slot.shape, out = slotOf([columns]), {slot: m} = matrix, {slot: v} = vector;
+  if (vector.slot.size !== rows) throw new Error(`a formula multiplies ${rows} rows with ${v.size} numbers`);
+  return operation(scope, [matrix, vector], out, () => {
+    out.data.fill(0, out.offset, out.offset + columns);
+    addTransposed(out.data, out.offset, m.data, m.offset, rows, columns, v.data, v.offset);
+  });
+}
+
+/**
+ * Each entry of one vector times each of another.
+ * @param {Scope} scope
+ * @param {Op} left
+ * @param {Op} right
+ * @returns {Op}
+ */
+export function outer(scope, left, right) {
+  const rows = left.slot.size, columns = right.slot.size, out = slotOf([rows, columns]);
+  return operation(scope, [left, right], out, () => {
+    const {data, offset: q} = right.slot;
+    for (let r = 0, n = out.offset; r < rows; r++) {
+      const x = left.slot.data[left.slot.offset + r];
+      for (let c = 0; c < columns; c++) out.data[n++] = x * data[q + c];
+    }
+  });
+}
+
+/**
+ * Entries of a vector from one on, before another.
+ * @param {Scope} scope
+ * @param {Op} vector
+ * @param {number} start
+ * @param {number} stop
+ * @returns {Op}
+ */
+export function part(scope, vector, start, stop) {
+  const out = slotOf([stop - start]);
+  return operation(scope, [vector], out, () => {
+    const from = vector.slot.offset + start;
+    for (let n = 0; n < out.size; n++) out.data[out.offset + n] = vector.slot.data[from + n];
+  });
+}
+
+/**
+ * Vectors one behind the other.
+ * @param {Scope} scope
+ * @param {Op[]} parts
+ * @returns {Op}
+ */
+export function stacked(scope, parts) {
+  const out = slotOf([parts.reduce((sum, {slot}) => sum + slot.size, 0)]);
+  return operation(scope, parts, out, () => {
+    let o = out.offset;
+    for (const {slot} of parts) for (let n = 0; n < slot.size; n++) out.data[o++] = slot.data[slot.offset + n];
+  });
+}
+
+/**
+ * The entries of a matrix in another order.
+ * @param {Scope} scope
+ * @param {Op} matrix
+ * @param {number[]} shape
+ * @param {(n: number) => number} from  where each entry comes from
+ * @returns {Op}
+ */
+export function rearranged(scope, matrix, shape, from) {
+  const out = slotOf(shape), {slot} = matrix;
+  return operation(scope, [matrix], out, () => {
+    for (let n = 0; n < out.size; n++) out.data[out.offset + n] = slot.data[slot.offset + from(n)];
+  });
+}

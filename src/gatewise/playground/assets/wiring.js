@@ -1,0 +1,168 @@
+/** The document's wiring, decoded: what every cell, every merging and the head are run on. */
+
+import {decode, zeros} from "./arrays.js";
+import {symbolsOf} from "./trees.js";
+
+/** @typedef {import("./arrays.js").Values} Values */
+/** @typedef {import("./binding.js").Program} Program */
+/** @typedef {import("./binding.js").Assignment} Assignment */
+/** @typedef {import("./evaluate.js").Nonlinearity} Nonlinearity */
+/** @typedef {{program: Program, reverse: boolean, constants: Record<string, Values>, rows: Record<string, Values>, state: Record<string, Float64Array>, sizes: Record<string, number>}} WiredCell */
+/**
+ * @typedef {object} Wiring
+ * @property {number} steps
+ * @property {Values} x  of every step
+ * @property {Values | null} embedding
+ * @property {Float64Array | null} tokens
+ * @property {Uint8Array | null} valid
+ * @property {WiredCell[][]} layers
+ * @property {Program[]} merges
+ * @property {boolean} repeats  whether steps that take no part put out the last output again
+ * @property {boolean} readsLast
+ * @property {{program: Program, constants: Record<string, Values>} | null} head
+ */
+
+/** What the outputs of a layer's directions are called where they become one. */
+export const OUTPUTS = ["h_forward", "h_backward"];
+
+/**
+ * Decode what is run.
+ * @param {any} doc
+ * @returns {Wiring}
+ */
+export function wiringOf(doc) {
+  const {wiring, inputs} = doc;
+  const given = decode(inputs.x), embedding = wiring.embedding === null ? null : decode(wiring.embedding);
+  const steps = given.shape[0], x = embedding === null ? given : lookedUp(embedding, given.data);
+  const nonlinearities = [...doc.program.flatMap((/** @type {Program} */ one) => one.nonlinearities),
+    ...(wiring.head?.nonlinearities ?? []), ...(doc.nonlinearities ?? [])];
+  return {
+    steps, x, embedding,
+    tokens: embedding === null ? null : given.data,
+    valid: validOf(inputs.valid, wiring.marked, given, embedding !== null, inputs.x.dtype === "<f4"),
+    layers: wiring.layers.map((/** @type {any[]} */ row, /** @type {number} */ layer) => row.map((cell, place) => wiredCell(doc, cell, layer, place, steps))),
+    merges: wiring.merge.map((/** @type {any} */ {equations}, /** @type {number} */ layer) => mergeProgram(equations, wiring.layers[layer].length)),
+    repeats: wiring.masked_output === "repeat",
+    readsLast: wiring.reads === "last",
+    head: wiring.head === null ? null : {
+      program: stateless(wiring.head.equations, ["r"], nonlinearities, ["V", "b_y"]),
+      constants: {V: decode(wiring.head.weight), b_y: decode(wiring.head.bias)},
+    },
+  };
+}
+
+/**
+ * The rows of a table.
+ * @param {Values} table
+ * @param {Float64Array} tokens
+ * @returns {Values}
+ */
+function lookedUp(table, tokens) {
+  const [count, width] = table.shape, found = zeros([tokens.length, width]);
+  tokens.forEach((token, t) => {
+    if (!(token >= 0 && token < count)) throw new Error(`token ${token} is not in the embedding's ${count} rows`);
+    found.data.set(table.data.subarray(token * width, (token + 1) * width), t * width);
+  });
+  return found;
+}
+
+/**
+ * Which steps take part; null: all.
+ * @param {boolean[] | null | undefined} valid
+ * @param {number | string | null} marked
+ * @param {Values} given
+ * @param {boolean} areTokens
+ * @param {boolean} single  whether they were float32
+ */
+function validOf(valid, marked, given, areTokens, single) {
+  if (valid !== null && valid !== undefined) return Uint8Array.from(valid, Number);
+  if (marked === null || marked === undefined) return null;
+  const mark = decode(marked).data[0], mask = single ? Math.fround(mark) : mark, width = areTokens ? 1 : given.shape[1];
+  return Uint8Array.from({length: given.shape[0]}, (_, t) => Number(given.data.subarray(t * width, (t + 1) * width).some((one) => one !== mask)));
+}
+
+/**
+ * @param {any} doc
+ * @param {{program: number, parameters: number, direction: string}} cell
+ * @param {number} layer
+ * @param {number} place
+ * @param {number} steps
+ * @returns {WiredCell}
+ */
+function wiredCell(doc, cell, layer, place, steps) {
+  const program = /** @type {Program} */ (doc.program[cell.program]);
+  const constants = decoded(doc.parameters[cell.parameters]), masks = decoded(doc.inputs.dropout?.[layer]?.[place] ?? {});
+  const state = decoded(doc.inputs.state?.[layer]?.[place] ?? doc.wiring.initial?.[layer]?.[place] ?? {});
+  /** @type {Record<string, Values>} */
+  const rows = {};
+  for (const {symbol, axes, kind} of program.given) {
+    if (kind !== "mask") continue;
+    if (masks[symbol] === undefined) throw new Error(`the document has no values of ${symbol}`);
+    const mask = masks[symbol];
+    if (mask.shape.length === axes.length) constants[symbol] = mask;
+    else if (mask.shape[0] === steps) rows[symbol] = mask;
+    else if (mask.shape[0] === 1) constants[symbol] = {shape: mask.shape.slice(1), data: mask.data};
+    else throw new Error(`${symbol} has ${mask.shape[0]} steps, the input ${steps}`);
+  }
+  const begin = Object.fromEntries(program.carry.map(({into, source}) => [into, state[source]?.data]).filter(([, one]) => one !== undefined));
+  return {program, reverse: cell.direction === "backward", constants, rows, state: begin, sizes: sizesOf(program, constants)};
+}
+
+/** @param {Record<string, any>} written @returns {Record<string, Values>} */
+function decoded(written) {
+  return Object.fromEntries(Object.entries(written).map(([name, one]) => [name, decode(one)]));
+}
+
+/**
+ * How long axes are, as far as parameters say.
+ * @param {Program} program
+ * @param {Record<string, Values>} constants
+ */
+function sizesOf(program, constants) {
+  /** @type {Record<string, number>} */
+  const sizes = {};
+  for (const {symbol, axes} of program.given) {
+    if (Object.hasOwn(constants, symbol)) axes.forEach((axis, n) => { sizes[axis] = constants[symbol].shape[n]; });
+  }
+  return sizes;
+}
+
+/**
+ * How the outputs of a layer's directions become one; without equations they stand side by side.
+ * @param {Assignment[]} equations
+ * @param {number} directions
+ * @returns {Program}
+ */
+function mergeProgram(equations, directions) {
+  const names = OUTPUTS.slice(0, directions);
+  if (equations.length > 0) return stateless(equations, names, [], []);
+  /** @param {string} text @returns {import("./trees.js").Tree} */
+  const symbol = (text) => ({node: "symbol", text});
+  const [first, second] = [[0, "one direction"], ["one direction", "merged"]];
+  const beside = [first, second].map(([start, stop], n) => ({
+    left: `d${names[n]}`, right: /** @type {any} */ ({node: "part", vector: symbol("dy"), start, stop}), axes: ["one direction"], sums: false,
+  }));
+  const merged = {left: "y", right: /** @type {any} */ ({node: "stack", parts: names.map(symbol)}), axes: ["merged"], sums: false};
+  return stateless([merged, ...beside], names, [], []);
+}
+
+/**
+ * Equations of every step alone, as a program that carries nothing. Those that need a gradient are its backward pass.
+ * @param {Assignment[]} equations
+ * @param {string[]} inputs
+ * @param {Nonlinearity[]} nonlinearities
+ * @param {string[]} parameters
+ * @returns {Program}
+ */
+function stateless(equations, inputs, nonlinearities, parameters) {
+  const gradients = new Set(["dy"]);
+  for (const {left, right} of equations) if (symbolsOf(right).some((name) => gradients.has(name))) gradients.add(left);
+  /** @param {string} kind */
+  const given = (kind) => (/** @type {string} */ symbol) => ({symbol, axes: ["merged"], kind});
+  return {
+    given: [...inputs.map(given("input")), ...parameters.map(given("parameter")), given("gradient")("dy")],
+    forward: equations.filter(({left}) => !gradients.has(left)),
+    backward: equations.filter(({left}) => gradients.has(left)),
+    carry: [], carry_backward: [], nonlinearities,
+  };
+}
