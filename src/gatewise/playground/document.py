@@ -17,7 +17,6 @@ from gatewise.errors import GatewiseError
 from gatewise.examples import latch
 from gatewise.insight.memory import timescales
 from gatewise.layers import LSTM
-from gatewise.parameters import NO_DROPOUT
 from gatewise.playground.packed import packed
 from gatewise.playground.subject import Subject, subject_of
 from gatewise.progress import working
@@ -84,7 +83,7 @@ def _state(cell: Trace, sequence: int, write: Write) -> Object:
 
 def _dropout(subject: Subject, wired: Sequence[Sequence[WiredCell]], write: Write) -> list[list[Object]] | None:
     """Return the masks of each cell by the names that its program has for them; None where there are none."""
-    if all(cell.dropout is NO_DROPOUT for row in subject.cells for cell in row):
+    if not any(cell.dropout.arrays() for row in subject.cells for cell in row):
         return None
     return [
         [
