@@ -2,6 +2,7 @@
 
 const HASH_VERSION = "v1";
 const LEVELS = ["overview", "step", "number", "product"];
+const LONGEST = 100;  // characters of a name
 
 /** @typedef {import("./store.js").State} State */
 /** @typedef {import("./store.js").Edit} Edit */
@@ -10,7 +11,7 @@ const LEVELS = ["overview", "step", "number", "product"];
 /** @param {Edit} edit */
 function writtenEdit({ref, value}) {
   const step = ref.step === null ? "" : ref.step;
-  return [ref.layer, ref.direction, ref.name, step, ref.at.join("."), value].join(",");
+  return [ref.layer, ref.direction, encodeURIComponent(ref.name), step, ref.at.join("."), value].join(",");
 }
 
 /**
@@ -49,10 +50,11 @@ function wholeNumber(text) {
 function readEdit(text) {
   const [layer, direction, name, step, at, value, ...rest] = text.split(",");
   const number = Number(value);
-  if (rest.length || !value || !Number.isFinite(number) || !/^\w{1,40}$/.test(name)) throw new Error("no edit");
+  if (rest.length || !value || !Number.isFinite(number) || !name || name.length > LONGEST) throw new Error("no edit");
   const place = at === "" ? [] : at.split(".").map(wholeNumber);
   const when = step === "" ? null : wholeNumber(step);
-  const ref = {layer: wholeNumber(layer), direction: wholeNumber(direction), name, step: when, at: place};
+  const called = decodeURIComponent(name);
+  const ref = {layer: wholeNumber(layer), direction: wholeNumber(direction), name: called, step: when, at: place};
   return {ref, value: number};
 }
 
@@ -69,8 +71,8 @@ function readPairs(given) {
   /** @param {string} name */
   const whole = name => wholeNumber(given.get(name) ?? "0");
   const level = given.get("level") ?? "overview";
-  const words = [given.get("show") ?? "c", given.get("name") ?? ""];
-  if (!LEVELS.includes(level) || words.some(word => !/^\w{0,40}$/.test(word))) throw new Error("no level or name");
+  const words = [given.get("show") ?? "", given.get("name") ?? ""];
+  if (!LEVELS.includes(level) || words.some(word => word.length > LONGEST)) throw new Error("no level or name");
   const edits = given.get("edits");
   const loss = given.get("loss");
   return {
@@ -78,7 +80,7 @@ function readPairs(given) {
     layer: whole("layer"),
     direction: whole("direction"),
     unit: whole("unit"),
-    quantity: words[0],
+    ...(words[0] ? {quantity: words[0]} : {}),
     level: /** @type {State["level"]} */ (level),
     ...(words[1] ? {name: words[1]} : {}),
     product: given.has("product") ? whole("product") : null,

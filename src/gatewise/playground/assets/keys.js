@@ -1,8 +1,6 @@
 /** Keys press the visible buttons that name them, so that every key has a button and every button its name. */
 import {el, isWriting} from "./dom.js";
 
-/** @typedef {import("./store.js").Page} Page */
-
 /** What the keys do, in the words of their list. */
 const KEYS = [
   ["← →", "a step back, a step on"],
@@ -21,19 +19,19 @@ function isTaken(event) {
   const {target, key} = event;
   if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || isWriting(target)) return true;
   if (!(target instanceof Element)) return false;
-  if ((key === " " || key === "Enter") && target.closest("button, a, summary, [role=tab], [role=gridcell]")) return true;
+  if ((key === " " || key === "Enter") && target.closest("button, a, summary, [role=button], [role=gridcell]")) return true;
   return key.startsWith("Arrow") && target.closest("[role=slider], [role=grid], [role=tablist], input") !== null;
 }
 
-/** Press the first visible button that names the key of an event. @param {Page} page */
-export function listenToKeys(page) {
+/** A key presses the first visible button that names it. */
+export function listenToKeys() {
   document.addEventListener("keydown", event => {
     if (isTaken(event)) return;
     const name = event.key === " " ? "Space" : event.key;
     for (const button of document.querySelectorAll("[aria-keyshortcuts]")) {
       const names = (button.getAttribute("aria-keyshortcuts") ?? "").split(" ");
       if (!names.includes(name) || !(button instanceof HTMLElement)) continue;
-      if (button.closest("[hidden]") || button.matches(":disabled")) continue;
+      if (button.closest("[hidden]") || button.matches(":disabled, [aria-disabled=true]")) continue;
       event.preventDefault();
       button.click();
       return;

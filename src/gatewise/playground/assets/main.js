@@ -1,1 +1,85 @@
-// The page begins here.
+/** The page begins here: the only module that does something when it is read. */
+import {createModel} from "./model.js";
+import {el, setText} from "./dom.js";
+import {createStore} from "./store.js";
+import {followHash, startingState} from "./start.js";
+import {listenToKeys} from "./keys.js";
+import {followRun} from "./running.js";
+import {titleView} from "./title.js";
+import {stageView} from "./stage.js";
+import {stripView} from "./strip.js";
+import {footView} from "./foot.js";
+
+/** @typedef {import("./store.js").Page} Page */
+
+/** @type {[string, (page: Page) => Element][]} */
+const VIEWS = [
+  ["head", titleView],
+  ["stage", stageView],
+  ["strip", stripView],
+  ["foot", footView],
+];
+
+/** @param {string} id */
+function landmark(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no ${id}`);
+  return found;
+}
+
+/** @param {unknown} error */
+function failed(error) {
+  console.error(error);
+  setText(landmark("status"), `Something on this page failed: ${error instanceof Error ? error.message : error}`);
+}
+
+/** @param {any} doc */
+function begin(doc) {
+  const model = createModel(doc);
+  const {state, problem} = startingState(doc, model);
+  /** @type {Page} */
+  const page = {
+    doc,
+    model,
+    store: createStore(state, failed),
+    say: text => setText(landmark("live"), text),
+    tell: text => setText(landmark("status"), text),
+    settled: false,
+    runs: 0,
+  };
+  followRun(page);
+  for (const [id, view] of VIEWS) {
+    try {
+      const place = landmark(id);
+      place.append(view(page));
+    } catch (error) {
+      failed(error);
+    }
+  }
+  page.store.show(({chapter}) => landmark("main").classList.toggle("with-margin", chapter !== null));
+  listenToKeys();
+  followHash(page);
+  landmark("skip").addEventListener("click", event => {
+    event.preventDefault();
+    landmark("main").focus();
+  });
+  if (problem) page.tell(problem);
+  page.store.change({});
+}
+
+/** @param {any} doc */
+function refusal(doc) {
+  if (doc?.format !== "gatewise page") return "The data of this page is not gatewise's.";
+  if (doc.version !== 1) return "The data of this page is of another version than its program.";
+  return null;
+}
+
+try {
+  const doc = JSON.parse(landmark("data").textContent ?? "");
+  const why = refusal(doc);
+  if (why) throw new Error(why);
+  begin(doc);
+} catch (error) {
+  failed(error);
+  landmark("main").append(el("p", {}, "Nothing can be shown of it."));
+}

@@ -31,6 +31,8 @@
  * @property {Store} store
  * @property {(text: string) => void} say speaks politely to those who do not see the page
  * @property {(text: string) => void} tell shows one sentence in the status line
+ * @property {boolean} settled whether the whole run is computed with the edits of the state
+ * @property {number} runs how often its values have changed
  */
 
 /**

@@ -1,0 +1,114 @@
+/** What the strip's two pictures share: a quantity as rows over steps, the chosen place, and the keys that move it. */
+import {figure} from "./figures.js";
+import {choosePlace} from "./levels.js";
+import {rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./quantities.js").Quantity} Quantity */
+/** @typedef {import("./colours.js").Scale} Scale */
+/**
+ * @typedef {object} Field
+ * @property {Quantity} quantity
+ * @property {number[]} rows the unit or feature of each row
+ * @property {number} steps
+ * @property {Scale} scale
+ * @property {(row: number, step: number) => number} at the value in a row, by its place
+ * @property {(row: number) => string} nameOf of a row, by its place
+ */
+/** @typedef {{row: number, step: number}} Place */
+
+/** @param {Page} page @param {State} state @returns {Field} */
+export function fieldOf(page, state) {
+  const {model} = page;
+  const {layer, direction} = state;
+  const quantity = shownQuantity(page, state);
+  const rows = rowsOf(page, state, quantity);
+  return {
+    quantity,
+    rows,
+    steps: model.steps,
+    scale: scaleOf(page, state, quantity),
+    at: (row, step) => model.value(layer, direction, quantity.name, step)[rows[row]],
+    nameOf: row => rowName(page, state, quantity, rows[row]),
+  };
+}
+
+/** Whether two states show the same field: only the chosen place may differ. @param {State} one @param {State} other */
+export function isSameField(one, other) {
+  /** @type {(keyof State)[]} */
+  const keys = ["layer", "direction", "quantity", "backward", "sorted", "edits", "loss"];
+  return keys.every(key => one[key] === other[key]);
+}
+
+/** A value, said with its unit and step. @param {Page} page @param {Field} field @param {Place} place */
+export function spokenValue(page, field, {row, step}) {
+  const value = field.at(row, step);
+  const said = Number.isNaN(value) ? "no number" : figure(value);
+  return `${field.nameOf(row)}, ${stepName(page, step)}: ${field.quantity.words} ${said}`;
+}
+
+/**
+ * Where a key leads from a place, or null.
+ * @param {KeyboardEvent} event @param {Place} place @param {Field} field @returns {Place | null}
+ */
+function placeByKey(event, {row, step}, field) {
+  const [bottom, last] = [field.rows.length - 1, field.steps - 1];
+  const page = Math.max(1, Math.round(field.steps / 10));
+  /** @type {Record<string, Place>} */
+  const places = {
+    ArrowLeft: {row, step: Math.max(0, step - 1)},
+    ArrowRight: {row, step: Math.min(last, step + 1)},
+    ArrowUp: {row: Math.max(0, row - 1), step},
+    ArrowDown: {row: Math.min(bottom, row + 1), step},
+    PageUp: {row, step: Math.max(0, step - page)},
+    PageDown: {row, step: Math.min(last, step + page)},
+    Home: {row: event.ctrlKey ? 0 : row, step: 0},
+    End: {row: event.ctrlKey ? bottom : row, step: last},
+  };
+  if (event.altKey || event.metaKey || (event.ctrlKey && event.key !== "Home" && event.key !== "End")) return null;
+  return places[event.key] ?? null;
+}
+
+/** The chosen place of a field; a feature's row is kept here, for the state knows only units. */
+export class Chosen {
+  /** @param {Page} page */
+  constructor(page) {
+    this.page = page;
+    this.row = 0;
+  }
+
+  /** @param {Field} field @returns {Place} */
+  of(field) {
+    const {step, unit} = this.page.store.state;
+    const row = field.quantity.ofUnits ? field.rows.indexOf(unit) : this.row;
+    return {row: Math.min(field.rows.length - 1, Math.max(0, row)), step: Math.min(step, field.steps - 1)};
+  }
+
+  /** @param {Field} field @param {Place} place */
+  move(field, {row, step}) {
+    this.row = row;
+    const unit = field.quantity.ofUnits ? {unit: field.rows[row]} : {};
+    this.page.store.change({step, ...unit, playing: false});
+  }
+
+  /** @param {Field} field @param {Place} place */
+  open(field, {row, step}) {
+    this.row = row;
+    choosePlace(this.page, step, field.quantity.ofUnits ? field.rows[row] : null);
+  }
+
+  /** Follow a key pressed in the field. @param {KeyboardEvent} event @param {Field} field */
+  key(event, field) {
+    const place = this.of(field);
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      this.open(field, place);
+      return;
+    }
+    const next = placeByKey(event, place, field);
+    if (!next) return;
+    event.preventDefault();
+    this.move(field, next);
+  }
+}

@@ -1,0 +1,190 @@
+/** A large field as a canvas that draws what is seen, with a grid of one focusable cell behind it. */
+import {tablePlace, tableOf} from "./colours.js";
+import {el, setAttributes} from "./dom.js";
+import {spokenValue} from "./field.js";
+import {keepInView} from "./grid.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./field.js").Field} Field */
+/** @typedef {import("./field.js").Chosen} Chosen */
+/** @typedef {import("./field.js").Place} Place */
+/** @typedef {{left: number, cell: number, row: number, width: number, height: number}} Measures */
+
+const GUTTER = 88;  // pixels for the names of units
+const AXIS = 22;  // pixels for the steps
+const TALLEST = 560;
+
+/** How large the cells of a field are. @param {Field} field @param {number} width @returns {Measures} */
+function measuresOf(field, width) {
+  const left = width > 500 ? GUTTER : 0;
+  const cell = Math.min(40, Math.max(1, (width - left) / field.steps));
+  const row = Math.min(28, Math.max(4, 420 / field.rows.length));
+  return {left, cell, row, width: left + cell * field.steps, height: row * field.rows.length + AXIS};
+}
+
+/** A distance between marked steps or rows that leaves room for their names. @param {number} least */
+function roundDistance(least) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
+  return [1, 2, 5, 10].map(factor => factor * power).find(distance => distance >= least) ?? 10 * power;
+}
+
+/** The colours of a field, one pixel for each value. @param {Field} field */
+function pixelsOf(field) {
+  const image = new ImageData(field.steps, field.rows.length);
+  const table = tableOf(field.scale);
+  for (let step = 0; step < field.steps; step += 1) {
+    for (let row = 0; row < field.rows.length; row += 1) {
+      const place = tablePlace(field.scale, field.at(row, step));
+      if (place < 0) continue;
+      const at = 4 * (row * field.steps + step);
+      image.data[at] = table[3 * place];
+      image.data[at + 1] = table[3 * place + 1];
+      image.data[at + 2] = table[3 * place + 2];
+      image.data[at + 3] = 255;
+    }
+  }
+  return image;
+}
+
+/**
+ * A view of large fields.
+ * @param {Page} page @param {Chosen} chosen @param {(place: Place | null) => void} pointed is told what the pointer is on
+ */
+export function largeField(page, chosen, pointed) {
+  /** @type {Field | null} */
+  let field = null;
+  /** @type {Measures | null} */
+  let measures = null;
+  const picture = document.createElement("canvas");
+  const canvas = el("canvas", {"aria-hidden": "true"});
+  const cells = [0, 1].map(() => el("div", {role: "gridcell", class: "marker", tabindex: "-1"}));
+  const line = el("div", {role: "row"}, cells[0]);
+  const grid = el("div", {role: "grid", class: "plane", onkeydown: (/** @type {KeyboardEvent} */ event) => {
+    if (field) chosen.key(event, field);
+  }}, canvas, line);
+  const element = el("div", {class: "scroller", onscroll: () => draw()}, grid);
+  let shown = 0;
+
+  /** @param {PointerEvent} event @returns {Place | null} */
+  function placeUnder(event) {
+    if (!field || !measures) return null;
+    const box = grid.getBoundingClientRect();
+    const step = Math.floor((event.clientX - box.left - measures.left) / measures.cell);
+    const row = Math.floor((event.clientY - box.top) / measures.row);
+    const isInside = step >= 0 && step < field.steps && row >= 0 && row < field.rows.length;
+    return isInside ? {row, step} : null;
+  }
+  grid.addEventListener("click", event => {
+    const place = placeUnder(/** @type {PointerEvent} */ (event));
+    if (place && field) chosen.open(field, place);
+  });
+  grid.addEventListener("pointermove", event => pointed(placeUnder(event)));
+  grid.addEventListener("pointerleave", () => pointed(null));
+  new ResizeObserver(() => field && lay(field)).observe(element);
+
+  function draw() {
+    if (!field || !measures) return;
+    const ratio = devicePixelRatio || 1;
+    const [width, height] = [element.clientWidth, Math.min(measures.height, element.clientHeight)];
+    if (!width || !height) return;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    canvas.style.setProperty("width", `${width}px`);
+    canvas.style.setProperty("height", `${height}px`);
+    const pen = canvas.getContext("2d");
+    if (!pen) return;
+    pen.scale(ratio, ratio);
+    pen.translate(-element.scrollLeft, -element.scrollTop);
+    pen.imageSmoothingEnabled = false;
+    const body = measures.height - AXIS;
+    pen.drawImage(picture, measures.left, 0, measures.cell * field.steps, body);
+    write(pen, field, measures, body);
+  }
+
+  /** The names of steps and units. @param {CanvasRenderingContext2D} pen @param {Field} now @param {Measures} m
+   * @param {number} body */
+  function write(pen, now, m, body) {
+    const ink = getComputedStyle(element);
+    const place = chosen.of(now);
+    pen.font = `13px ${ink.fontFamily}`;
+    pen.fillStyle = ink.color;
+    pen.textBaseline = "alphabetic";
+    pen.textAlign = "center";
+    const times = page.doc.labels.times;
+    const every = roundDistance((times ? 90 : 44) / m.cell);
+    for (let step = 0; step < now.steps; step += every) {
+      pen.textAlign = step === 0 ? "left" : "center";
+      pen.fillText(times?.[step] ?? String(step), m.left + (step + (step ? 0.5 : 0)) * m.cell, body + 16);
+    }
+    if (!m.left) return;
+    pen.textAlign = "right";
+    const apart = roundDistance(16 / m.row);
+    for (let row = 0; row < now.rows.length; row += apart) {
+      if (Math.abs(row - place.row) * m.row < 16) continue;
+      pen.fillText(now.nameOf(row), m.left - 8, (row + 0.5) * m.row + 4, m.left - 12);
+    }
+    pen.font = `600 13px ${ink.fontFamily}`;
+    pen.fillText(now.nameOf(place.row), m.left - 8, Math.max(12, (place.row + 0.5) * m.row + 4), m.left - 12);
+  }
+
+  /** @param {Field} now */
+  function lay(now) {
+    measures = measuresOf(now, element.clientWidth || 800);
+    grid.style.setProperty("width", `${measures.width}px`);
+    grid.style.setProperty("height", `${measures.height}px`);
+    element.style.setProperty("max-height", `${TALLEST}px`);
+    mark(now);
+    draw();
+  }
+
+  /** Put the focusable cell where the chosen value is; another one takes its turn, so that it is spoken.
+   * @param {Field} now */
+  function mark(now) {
+    if (!measures) return;
+    const place = chosen.of(now);
+    const hadFocus = cells.includes(/** @type {HTMLDivElement} */ (document.activeElement));
+    shown = 1 - shown;
+    const cell = cells[shown];
+    setAttributes(cell, {
+      "aria-label": spokenValue(page, now, place),
+      "aria-colindex": place.step + 1,
+      "aria-selected": "true",
+      tabindex: "0",
+    });
+    line.setAttribute("aria-rowindex", String(place.row + 1));
+    cell.style.setProperty("left", `${measures.left + place.step * measures.cell}px`);
+    cell.style.setProperty("top", `${place.row * measures.row}px`);
+    cell.style.setProperty("width", `${Math.max(measures.cell, 3)}px`);
+    cell.style.setProperty("height", `${measures.row}px`);
+    line.replaceChildren(cell);
+    if (hadFocus) cell.focus({preventScroll: true});
+    keepInView(element, measures.left + place.step * measures.cell, measures.cell);
+    const top = place.row * measures.row;
+    if (top < element.scrollTop) element.scrollTop = top;
+    else if (top + measures.row > element.scrollTop + element.clientHeight) {
+      element.scrollTop = top + measures.row - element.clientHeight;
+    }
+  }
+
+  return {
+    element,
+    /** @param {Field} now @param {boolean} redrawn whether values may have changed */
+    update(now, redrawn) {
+      field = now;
+      setAttributes(grid, {
+        "aria-label": `${now.quantity.words}, by unit and step`,
+        "aria-rowcount": now.rows.length,
+        "aria-colcount": now.steps,
+      });
+      if (redrawn) {
+        picture.width = now.steps;
+        picture.height = now.rows.length;
+        picture.getContext("2d")?.putImageData(pixelsOf(now), 0, 0);
+        lay(now);
+      } else {
+        mark(now);
+        draw();
+      }
+    },
+  };
+}

@@ -1,0 +1,122 @@
+/** Which quantities the strip can show, derived from the programs of the cells. */
+import {quantityName} from "./sentences.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./colours.js").Scale} Scale */
+/**
+ * @typedef {object} Quantity
+ * @property {string} name as in the program
+ * @property {string} words
+ * @property {"gates" | "states" | "pre-activations" | "input" | "gradients"} group
+ * @property {boolean} ofUnits whether its rows are the units of the cell
+ * @property {boolean} amount whether its values lie between 0 and 1
+ */
+
+const GROUPS = ["gates", "states", "pre-activations", "input", "gradients"];
+
+/** @type {WeakMap<object, Map<string, Quantity[]>>} */
+const quantitiesOfPages = new WeakMap();
+
+/** The function that a quantity is of another one, as in f = σ(a_f). @param {any} tree */
+function outerCall(tree) {
+  return tree?.node === "call" && tree.activation ? tree : null;
+}
+
+/** Whether a nonlinearity stays between 0 and 1. @param {any} call */
+function isAmount(call) {
+  return /sigmoid$/.test(call?.activation?.name ?? "");
+}
+
+/**
+ * The quantities of a cell that have one number for each unit or feature, in groups.
+ * @param {Page} page @param {number} layer @param {number} direction @param {boolean} backward
+ * @returns {Quantity[]}
+ */
+export function quantitiesOf(page, layer, direction, backward) {
+  const kept = quantitiesOfPages.get(page) ?? new Map();
+  quantitiesOfPages.set(page, kept);
+  const key = [layer, direction, backward].join();
+  if (!kept.has(key)) kept.set(key, listQuantities(page, layer, direction, backward));
+  return kept.get(key);
+}
+
+/** @param {Page} page @param {number} layer @param {number} direction @param {boolean} backward */
+function listQuantities(page, layer, direction, backward) {
+  const {model} = page;
+  const names = model.order(layer, direction, backward).filter(name => {
+    const found = model.equation(layer, direction, name);
+    return found && found.axes.length === 1 && found.axes[0] !== "columns" && !found.sums;
+  });
+  const calls = new Map(names.map(name => [name, outerCall(model.equation(layer, direction, name)?.right)]));
+  const inner = new Set([...calls.values()].map(call => call?.arguments[0]?.text));
+  /** @param {string} name @returns {Quantity["group"]} */
+  const groupOf = name => {
+    if (backward) return "gradients";
+    if (name === "x") return "input";
+    if (calls.get(name)) return "gates";
+    return inner.has(name) ? "pre-activations" : "states";
+  };
+  const {hidden} = model.layers[layer].cells[direction];
+  const all = backward ? names : [...names, "x"];
+  return all
+    .map(name => ({
+      name,
+      words: quantityName(page, layer, direction, name),
+      group: groupOf(name),
+      ofUnits: name !== "x" && model.shape(layer, direction, name)[0] === hidden,
+      amount: isAmount(calls.get(name)),
+    }))
+    .sort((one, other) => GROUPS.indexOf(one.group) - GROUPS.indexOf(other.group));
+}
+
+/**
+ * What the strip shows: the chosen quantity, where this pass of this cell has it.
+ * @param {Page} page @param {State} state @returns {Quantity}
+ */
+export function shownQuantity(page, state) {
+  const all = quantitiesOf(page, state.layer, state.direction, state.backward);
+  /** @param {string} name */
+  const named = name => all.find(one => one.name === name);
+  return named(state.quantity) ?? named(state.backward ? "dc" : "f") ?? all[0];
+}
+
+/**
+ * The order in which the rows of a quantity stand under each other.
+ * @param {Page} page @param {State} state @param {Quantity} quantity @returns {number[]}
+ */
+export function rowsOf(page, state, quantity) {
+  const [count] = page.model.shape(state.layer, state.direction, quantity.name);
+  const order = state.sorted && quantity.ofUnits ? page.doc.sorted?.[state.layer]?.[state.direction] : null;
+  return order ?? Array.from({length: count}, (_, row) => row);
+}
+
+/** What a row of a quantity is called. @param {Page} page @param {State} state @param {Quantity} quantity
+ * @param {number} row */
+export function rowName(page, state, quantity, row) {
+  const cell = page.model.layers[state.layer].cells[state.direction];
+  if (quantity.ofUnits) return cell.units[row];
+  const count = page.model.shape(state.layer, state.direction, quantity.name)[0];
+  return count === cell.features.length ? cell.features[row] : `entry ${row}`;
+}
+
+/** What a step is called: "step 3", with its date where it has one. @param {Page} page @param {number} step */
+export function stepName(page, step) {
+  const time = page.doc.labels.times?.[step];
+  return time ? `step ${step} (${time})` : `step ${step}`;
+}
+
+/**
+ * The range of values that colours stand for: 0 to 1 for amounts, as far on either side of 0 for all else.
+ * @param {Page} page @param {State} state @param {Quantity} quantity @returns {Scale}
+ */
+export function scaleOf(page, state, quantity) {
+  if (quantity.amount) return {name: "amount", low: 0, high: 1};
+  let greatest = 0;
+  for (let step = 0; step < page.model.steps; step += 1) {
+    const values = page.model.value(state.layer, state.direction, quantity.name, step);
+    for (const value of values) if (Math.abs(value) > greatest) greatest = Math.abs(value);
+  }
+  const end = Number.isFinite(greatest) && greatest > 0 ? greatest : 1;
+  return {name: "signed", low: -end, high: end};
+}

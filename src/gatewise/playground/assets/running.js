@@ -1,0 +1,33 @@
+/** The model follows the state: edits and loss first, then the rest of the run in slices, so that the page answers. */
+
+/** @typedef {import("./store.js").Page} Page */
+
+const SLICE = 8;  // milliseconds
+
+/** Keep the model at the state's edits and loss. Registered first, so that every view reads a model that fits.
+ * @param {Page} page */
+export function followRun(page) {
+  const {model, store} = page;
+  let frame = 0;
+  function finish() {
+    if (!model.finish(SLICE)) {
+      frame = requestAnimationFrame(finish);
+      return;
+    }
+    page.settled = true;
+    page.runs += 1;
+    store.change({});
+  }
+  store.show((state, previous) => {
+    const isFirst = state === previous && page.runs === 0;
+    const isEdited = isFirst || state.edits !== previous.edits;
+    const isOfOtherLoss = isFirst || state.loss !== previous.loss || state.backward !== previous.backward;
+    if (isEdited) model.edit(state.edits);
+    if (isOfOtherLoss) model.setLoss(state.loss);
+    if (!isEdited && !isOfOtherLoss) return;
+    cancelAnimationFrame(frame);
+    page.settled = model.finish(SLICE);
+    page.runs += 1;
+    if (!page.settled) frame = requestAnimationFrame(finish);
+  });
+}
