@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 
 from gatewise.render import text, writing
@@ -54,57 +55,91 @@ def operator(sign: str) -> str:
     return f'<mo form="infix">{escape(sign.replace("-", MINUS))}</mo>'
 
 
+class Writer:
+    """Writes formulas as what a math element contains."""
+
+    def write(self, node: Formula) -> str:
+        """Return a formula with as few brackets as its reading needs."""
+        match node:
+            case Symbol():
+                return _symbol(node)
+            case Number(value):
+                return figure(number(value))
+            case Row(values):
+                return bracketed("<mo>,</mo>".join(figure(number(value)) for value in values), "[]")
+            case Sum():
+                return self.sum(node)
+            case Negative(term):
+                return row(f"<mo>{MINUS}</mo>{self.tight(term)}")
+            case Product():
+                first, *others = factors(node)
+                shown = [self.write(first) if isinstance(first, Number) else self.tight(first)]
+                return f"<mo>{times(node)}</mo>".join([*shown, *map(self.tight, others)])
+            case MatMul(left, right):
+                return f"{self.tight(left)}<mo>·</mo>{self.tight(right)}"
+            case Transpose(Symbol() as matrix):
+                return _symbol(matrix, '<mi mathvariant="normal">T</mi>')
+            case Outer(left, right, rows):
+                one, other = self.tight(left), self.tight(right)
+                turned = f'<msup>{row(one if rows else other)}<mi mathvariant="normal">T</mi></msup>'
+                return f"{turned}<mo>·</mo>{other}" if rows else f"{one}<mo>·</mo>{turned}"
+            case Part(vector, start, stop):
+                return self.write(vector) + bracketed(f"<mn>{start}</mn><mo>:</mo><mn>{stop}</mn>", "[]")
+            case Slope(body):
+                return self.write(body)
+            case Quotient(over, under):
+                return f"<mfrac>{row(self.write(over))}{row(self.write(under))}</mfrac>"
+            case Power(base, exponent):
+                return f"<msup>{row(self.base(base))}{row(self.write(exponent))}</msup>"
+            case Call(name, arguments):
+                return self.call(name, arguments)
+            case Holds(left, relation, right):
+                return row(bracketed(f"{self.write(left)}<mo>{escape(relation)}</mo>{self.write(right)}", "[]"))
+            case Stack(parts, mark):
+                return row(bracketed(f"<mo>{mark}</mo>".join(map(self.write, parts)), "[]"))
+            case _:
+                raise TypeError(f"not a formula: {node!r}")
+
+    def sum(self, node: Sum) -> str:
+        """Return a sum, each term behind its sign."""
+        (sign, first), *rest = map(signed, node.terms)
+        shown = self.term(sign, first)
+        shown = row(f"<mo>{MINUS}</mo>{shown}") if sign == "-" else shown
+        return "".join([shown, *(f"<mo>{_minus(sign)}</mo>{self.term(sign, term)}" for sign, term in rest)])
+
+    def call(self, name: str, arguments: Sequence[Formula]) -> str:
+        """Return a function of formulas."""
+        match name, arguments:
+            case "exp", (argument,):
+                return f"<msup><mi>e</mi>{row(self.write(argument))}</msup>"
+            case "abs", (argument,):
+                bar = '<mo form="{}" stretchy="false">|</mo>'
+                return row(f"{bar.format('prefix')}{self.write(argument)}{bar.format('postfix')}")
+            case "sqrt", (argument,):
+                return f"<msqrt>{self.write(argument)}</msqrt>"
+        inner = "<mo>,</mo>".join(map(self.write, arguments))
+        return f"{function(name)}<mo>{APPLIED}</mo>{row(bracketed(inner))}"
+
+    def term(self, sign: str, node: Formula) -> str:
+        """Return a term behind its sign."""
+        return bracketed(self.write(node)) if loose_behind(sign, node) else self.write(node)
+
+    def tight(self, node: Formula) -> str:
+        """Return a factor, in brackets if it needs them."""
+        return bracketed(self.write(node)) if loose(node) else self.write(node)
+
+    def base(self, node: Formula) -> str:
+        """Return the base of a power."""
+        scientific = isinstance(node, Number) and "e" in number(node.value)
+        return bracketed(self.write(node)) if scientific or isinstance(node, Quotient) else self.tight(node)
+
+
+_WRITER = Writer()
+
+
 def markup(node: Formula) -> str:
     """Return a formula as what a math element contains, with as few brackets as its reading needs."""
-    match node:
-        case Symbol():
-            return _symbol(node)
-        case Number(value):
-            return figure(number(value))
-        case Row(values):
-            return _bracketed("<mo>,</mo>".join(figure(number(value)) for value in values), "[]")
-        case Sum(terms):
-            (sign, first), *rest = map(signed, terms)
-            shown = [row(f"<mo>{MINUS}</mo>{_term(sign, first)}") if sign == "-" else _term(sign, first)]
-            return "".join([*shown, *(f"<mo>{_minus(sign)}</mo>{_term(sign, term)}" for sign, term in rest)])
-        case Negative(term):
-            return row(f"<mo>{MINUS}</mo>{tight(term)}")
-        case Product():
-            first, *others = factors(node)
-            shown = [markup(first) if isinstance(first, Number) else tight(first), *map(tight, others)]
-            return f"<mo>{times(node)}</mo>".join(shown)
-        case MatMul(left, right):
-            return f"{tight(left)}<mo>·</mo>{tight(right)}"
-        case Transpose(Symbol() as matrix):
-            return _symbol(matrix, '<mi mathvariant="normal">T</mi>')
-        case Outer(left, right, rows):
-            one, other = tight(left), tight(right)
-            turned = f'<msup>{row(one if rows else other)}<mi mathvariant="normal">T</mi></msup>'
-            return f"{turned}<mo>·</mo>{other}" if rows else f"{one}<mo>·</mo>{turned}"
-        case Part(vector, start, stop):
-            return markup(vector) + _bracketed(f"<mn>{start}</mn><mo>:</mo><mn>{stop}</mn>", "[]")
-        case Slope(body):
-            return markup(body)
-        case Quotient(over, under):
-            return f"<mfrac>{row(markup(over))}{row(markup(under))}</mfrac>"
-        case Power(base, exponent):
-            return f"<msup>{row(_base(base))}{row(markup(exponent))}</msup>"
-        case Call("exp", (argument,)):
-            return f"<msup><mi>e</mi>{row(markup(argument))}</msup>"
-        case Call("abs", (argument,)):
-            bar = '<mo form="{}" stretchy="false">|</mo>'
-            return row(f"{bar.format('prefix')}{markup(argument)}{bar.format('postfix')}")
-        case Call("sqrt", (argument,)):
-            return f"<msqrt>{markup(argument)}</msqrt>"
-        case Call(name, arguments):
-            inner = "<mo>,</mo>".join(markup(argument) for argument in arguments)
-            return f"{function(name)}<mo>{APPLIED}</mo>{row(_bracketed(inner))}"
-        case Holds(left, relation, right):
-            return row(_bracketed(f"{markup(left)}<mo>{escape(relation)}</mo>{markup(right)}", "[]"))
-        case Stack(parts, mark):
-            return row(_bracketed(f"<mo>{mark}</mo>".join(map(markup, parts)), "[]"))
-        case _:
-            raise TypeError(f"not a formula: {node!r}")
+    return _WRITER.write(node)
 
 
 def function(name: str) -> str:
@@ -119,11 +154,6 @@ def identifier(name: str) -> str:
     return f"<mi{upright}>{escape(name)}</mi>"
 
 
-def _term(sign: str, node: Formula) -> str:
-    """Return a term behind its sign."""
-    return _bracketed(markup(node)) if loose_behind(sign, node) else markup(node)
-
-
 def loose(node: Formula) -> bool:
     """Tell whether a formula needs brackets as a factor; a fraction's bar holds it together."""
     return writing.loose(node, Sum, Negative, Product)
@@ -136,16 +166,10 @@ def times(node: Product) -> str:
 
 def tight(node: Formula) -> str:
     """Return a factor, in brackets if it needs them."""
-    return _bracketed(markup(node)) if loose(node) else markup(node)
+    return _WRITER.tight(node)
 
 
-def _base(node: Formula) -> str:
-    """Return the base of a power."""
-    scientific = isinstance(node, Number) and "e" in number(node.value)
-    return _bracketed(markup(node)) if scientific or isinstance(node, Quotient) else tight(node)
-
-
-def _bracketed(shown: str, brackets: str = "()") -> str:
+def bracketed(shown: str, brackets: str = "()") -> str:
     """Return markup in brackets, which grow with it only where it is high: grown, they are set wide apart."""
     first, last = (fence(bracket, grows="<mfrac" in shown) for bracket in brackets)
     return f"{first}{shown}{last}"

@@ -49,21 +49,22 @@ def formula(node: Formula, most: int | None = MOST_TERMS) -> str:
     >>> formula(Sum((Product((Symbol("f"), Symbol("c_prev"))), Negative(Number(0.5)))))
     'f * c_prev - 0.5'
     """
-    return _Writer(most).write(node).replace(GLUE, " ")
+    return Writer(most).write(node).replace(GLUE, " ")
 
 
 def glued(node: Formula) -> str:
     """Return a formula as text with no-break spaces where a line must not end."""
-    return _Writer(MOST_TERMS).write(node)
+    return Writer(MOST_TERMS).write(node)
 
 
 @dataclass(frozen=True)
-class _Writer:
+class Writer:
     """Writes formulas; of long sums and rows the first terms and the last one."""
 
     most: int | None
 
     def write(self, node: Formula) -> str:
+        """Return a formula."""
         match node:
             case Symbol():
                 return _symbol(node)
@@ -109,18 +110,22 @@ class _Writer:
                 raise TypeError(f"not a formula: {node!r}")
 
     def tight(self, node: Formula) -> str:
+        """Return a formula in brackets if it needs them within another."""
         return f"({self.write(node)})" if loose(node, Sum, Negative, Product, Quotient) else self.write(node)
 
     def product(self, node: Product, *, bracketed: bool = False) -> str:
+        """Return a product."""
         first, *rest = factors(node)
         shown = [self.write(first) if isinstance(first, Number) else self.tight(first), *map(self.tight, rest)]
         return ("×" if of_numbers(node, bracketed=bracketed) else " * ").join(shown)
 
     def row(self, values: Sequence[Any]) -> str:
+        """Return numbers side by side."""
         shown = (_left_out(one) if isinstance(one, LeftOut) else number(one) for one in elided(values, self.most))
         return f"[{', '.join(shown)}]"
 
     def sum(self, node: Sum) -> str:
+        """Return a sum."""
         shown = [
             ("+", _left_out(one)) if isinstance(one, LeftOut) else self.term(one)
             for one in elided(node.terms, self.most)

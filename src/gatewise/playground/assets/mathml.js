@@ -3,7 +3,7 @@
  *
  * A template is text; an array [tag, attributes?, …templates], an element; or an array whose first entry begins with $:
  * ["$s", name]: what a symbol looks like; ["$n", how, ref]: a number, how: "" plain, "t" in brackets if negative, "b"
- * also if it is in scientific notation, "a" without its sign; ["$list", ref]: numbers side by side;
+ * also if it is in scientific notation, "a" without its sign, "#" how many entries a vector has; ["$list", ref]: numbers side by side;
  * ["$row", …templates]: one element; ["$sum", …terms]. A term is [sign, …templates], sign "+" or "-";
  * ["±", ref, …templates] or, of a number alone, ["±0", ref, …templates], whose sign is that of the number;
  * ["$pairs", matrices, turned, vector]: a product for each column; ["$each", vector, term]: a term for each entry.
@@ -125,7 +125,10 @@ class Filler {
     const [tag, ...rest] = template;
     switch (tag) {
       case "$s": return this.one(this.numbers.symbol(rest[0]), unit);
-      case "$n": return this.as.number(this.numbers.entry(rest[1], unit), rest[0]);
+      case "$n": {
+        const [how, ref] = rest;
+        return this.as.number(how === "#" ? this.numbers.count(ref) : this.numbers.entry(ref, unit), how);
+      }
       case "$list": {
         const items = Array.from(this.numbers.list(rest[0], unit), value => this.as.number(value, ""));
         return this.as.list(elided(items, this.as.leftOut));

@@ -1,0 +1,314 @@
+"""Formulas as templates: MathML and text as data, with slots for the numbers of one unit.
+
+Filled, a template is what `substitute` and the writers of MathML and text make of a formula. Whoever fills it knows
+nothing of formulas. A template is text; a list ``[tag, attributes?, *templates]``, an element; or a list that begins
+with $ or, as a term of a sum, with its sign:
+
+- ``["$s", name]``: what a symbol looks like.
+- ``["$n", how, ref]``: a number, plain (""), in brackets if it is negative ("t") or also if it is in scientific
+  notation ("b"), or without its sign ("a"); how many entries a vector has ("#").
+- ``["$list", ref]``: numbers with commas between them.
+- ``["$row", template]``: one element, an mrow if what stands in it is not one itself.
+- ``["$sum", *terms]``. A term is ``[sign, *templates]``, ``["±", ref, *templates]`` or, of a number alone,
+  ``["±0", ref, *templates]``, whose sign is that of the number; ``["$pairs", matrices, turned, vector]``: a product for
+  each column of the entrywise product of matrices, or of rows if `turned`; ``["$each", vector, term]``: a term for each
+  entry of a vector.
+
+A ref is a name: its entry, or its row, of the unit; ``[name]``: the number, or all entries; ``[name, start]``: the
+entry at start + unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from html import escape
+from json import dumps, loads
+from math import nan
+from typing import Any
+from xml.etree import ElementTree
+
+from gatewise.render import mathml, text
+from gatewise.render.mathml import bracketed
+from gatewise.render.writing import loose_behind, signed
+from gatewise.symbolic.evaluation import OVER_A_VECTOR
+from gatewise.symbolic.formula import (
+    Call,
+    Formula,
+    MatMul,
+    Negative,
+    Number,
+    Outer,
+    Part,
+    Product,
+    Quotient,
+    Row,
+    Slope,
+    Stack,
+    Sum,
+    Symbol,
+    Transpose,
+    nodes,
+    rebuild,
+)
+from gatewise.symbolic.program import Assignment, Program
+from gatewise.symbolic.wiring import Head, reading, unreading
+from gatewise.walkthrough.numbers import GLUE
+
+Template = Any
+Ref = str | tuple[str | int, ...]
+Ranks = Mapping[Symbol, int]
+
+
+@dataclass(frozen=True)
+class Slot(Number):
+    """A number that is put in later."""
+
+    value: float = nan
+    ref: Ref = ""
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class Entries(Row):
+    """Numbers side by side that are put in later."""
+
+    values: tuple[float, ...] = ()
+    ref: Ref = ""
+
+
+@dataclass(frozen=True)
+class Pairs(Formula):
+    """The products of a row of a matrix, or of a column if `turned`, with a vector: terms of a sum."""
+
+    matrices: tuple[str, ...]
+    turned: bool
+    vector: str
+
+
+@dataclass(frozen=True)
+class Each(Formula):
+    """A term for each entry of a vector."""
+
+    vector: str
+    term: Formula
+
+
+def of_program(program: Program) -> dict[str, Any]:
+    """Return the equations of a program, sized, as templates.
+
+    Returns
+    -------
+    dict
+        ``symbols``: by name, what each looks like. ``lines``: by the name of what each equation gives, its right side
+        in symbols, as templates (``math``) and as ``text``, and with slots, as templates of MathML (``put``) and of
+        text (``told``); these are None where no numbers go into it.
+    """
+    return _templates((*program.forward, *program.backward), program.ranks)
+
+
+def of_head(head: Head) -> dict[str, Any]:
+    """Return the equations of a head as templates: see `of_program`."""
+    equations = (*reading(head.activation), *unreading(head.activation))
+    ranks = {symbol: len(one.axes) for one in equations for symbol in (one.left, replace(one.left, d=False))}
+    return _templates(equations, {Symbol("r"): 1, Symbol("y", d=True): 1, **ranks})
+
+
+def _templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[str, Any]:
+    lines = {_name(one.left): _line(one, ranks) for one in equations}
+    return {"symbols": {_name(symbol): _math(mathml.markup(symbol))[0] for symbol in ranks}, "lines": lines}
+
+
+def _line(one: Assignment, ranks: Ranks) -> dict[str, Any]:
+    found = {"math": _Math().templates(one.right), "text": text.formula(one.right), "put": None, "told": None}
+    over = [node for node in nodes(one.right) if isinstance(node, Call) and node.name in OVER_A_VECTOR]
+    if not isinstance(one.right, Stack) and all(node.name == "mean" for node in over):
+        slotted = with_slots(one.right, ranks)
+        found |= {"put": _Math().templates(slotted), "told": _Text().templates(slotted)}
+    return found
+
+
+def _name(symbol: Symbol) -> str:
+    return text.formula(symbol)
+
+
+def with_slots(formula: Formula, ranks: Ranks) -> Formula:
+    """Return a formula with slots where `gatewise.symbolic.evaluation.substitute` puts numbers."""
+
+    def change(node: Formula) -> Formula | None:
+        match node:
+            case Symbol():
+                name, rank = _name(node), ranks[node]
+                return Entries(ref=name) if rank == 2 else Slot(ref=name if rank else (name,))
+            case Sum(terms):
+                return Sum(tuple(one for term in terms for one in _terms(term, ranks)))
+            case MatMul():
+                return Sum((_pairs(node),))
+            case Outer(Symbol() as left, Symbol() as right):
+                return Product((Slot(ref=_name(left)), Entries(ref=(_name(right),))))
+            case Part(vector, int(start)):
+                return Slot(ref=(_name(vector), start))
+            case Call("mean", (argument,)):
+                over = next(_name(one) for one in nodes(argument) if isinstance(one, Symbol) and ranks[one] == 1)
+                return Quotient(Sum((Each(over, with_slots(argument, ranks)),)), Slot(ref=over, how="#"))
+        return None
+
+    return rebuild(formula, change)
+
+
+def _terms(term: Formula, ranks: Ranks) -> tuple[Formula, ...]:
+    return (_pairs(term),) if isinstance(term, MatMul) else (with_slots(term, ranks),)
+
+
+def _pairs(product: MatMul) -> Pairs:
+    left, turned = product.left, isinstance(product.left, Transpose)
+    if isinstance(left, Transpose):
+        left = left.matrix
+    matrices = left.factors if isinstance(left, Product) else (left,)
+    assert isinstance(product.right, Symbol)
+    return Pairs(tuple(_name(one) for one in matrices if isinstance(one, Symbol)), turned, _name(product.right))
+
+
+def _signed(term: Formula) -> tuple[str, Ref, Formula]:
+    """Return a term of a sum as its sign, the number whose sign it is if there is one, and the rest."""
+    match term:
+        case Negative(Product((Slot() as first, *rest))):
+            return "-", "", Product((replace(first, how="t"), *rest))
+        case Negative(Slot() as number):
+            return "-", "", replace(number, how="t")
+        case Slot(ref=ref):
+            return "±0", ref, replace(term, how="a")
+        case Product((Slot(ref=ref) as first, *rest)):
+            return "±", ref, Product((replace(first, how="a"), *rest))
+    sign, found = signed(term)
+    return sign, "", found
+
+
+def _tight(node: Formula) -> Formula:
+    """Return a factor whose slot says that a negative number has brackets."""
+    while isinstance(node, Slope):
+        node = node.body
+    return replace(node, how=node.how or "t") if isinstance(node, Slot) else node
+
+
+class _Math(mathml.Writer):
+    """Writes formulas as MathML with further elements for what is put in later."""
+
+    def templates(self, node: Formula) -> list[Template]:
+        """Return a formula as templates."""
+        return _math(self.write(node))
+
+    def write(self, node: Formula) -> str:
+        match node:
+            case Symbol():
+                return _marked("$s", _name(node))
+            case Slot(ref=ref, how=how):
+                return _marked("$n", how, ref)
+            case Entries(ref=ref):
+                return bracketed(_marked("$list", ref), "[]")
+        return super().write(node)
+
+    def sum(self, node: Sum) -> str:
+        return f"<op>{''.join(map(self._term, node.terms))}</op>"
+
+    def _term(self, term: Formula) -> str:
+        match term:
+            case Pairs(matrices, turned, vector):
+                return _marked("$pairs", matrices, int(turned), vector)
+            case Each(vector, inner):
+                return f'<term head="{_quoted("$each", vector)}">{self._term(inner)}</term>'
+        sign, ref, found = _signed(term)
+        head = _quoted(sign, ref) if ref else _quoted(sign)
+        return f'<term head="{head}">{self.term(sign, found)}</term>'
+
+    def tight(self, node: Formula) -> str:
+        return super().tight(_tight(node))
+
+    def base(self, node: Formula) -> str:
+        return self.write(replace(node, how="b")) if isinstance(node, Slot) else super().base(node)
+
+
+def _quoted(*values: Any) -> str:
+    return escape(dumps(values, ensure_ascii=False))
+
+
+def _marked(*values: Any) -> str:
+    return f'<mark is="{_quoted(*values)}"/>'
+
+
+def _math(shown: str) -> list[Template]:
+    return _children(ElementTree.fromstring(f"<math>{shown}</math>"))
+
+
+def _children(element: ElementTree.Element) -> list[Template]:
+    found: list[Template] = [element.text] if element.text else []
+    for child in element:
+        found.append(_template(child))
+        found += [child.tail] if child.tail else []
+    return found
+
+
+def _template(element: ElementTree.Element) -> Template:
+    match element.tag:
+        case "mark":
+            return loads(element.attrib["is"])
+        case "op":
+            return ["$sum", *_children(element)]
+        case "term":
+            return [*loads(element.attrib["head"]), *_children(element)]
+    inner = _children(element)
+    if element.tag == "mrow" and not element.attrib and len(inner) == 1 and str(inner[0][0]).startswith("$"):
+        return ["$row", *inner]
+    return [element.tag, *([dict(element.attrib)] if element.attrib else []), *inner]
+
+
+@dataclass(frozen=True)
+class _Text(text.Writer):
+    """Writes formulas as text with letters of private use for what is put in later."""
+
+    most: int | None = None
+    found: list[Template] = field(default_factory=list)
+
+    def templates(self, node: Formula) -> list[Template]:
+        """Return a formula as templates."""
+        return list(self._split(self.write(node)))
+
+    def _split(self, written: str) -> Iterator[Template]:
+        plain = ""
+        for letter in written.replace(GLUE, " "):
+            if "\ue000" <= letter <= "\uf8ff":
+                yield from [plain] if plain else []
+                yield self.found[ord(letter) - 0xE000]
+                plain = ""
+            else:
+                plain += letter
+        yield from [plain] if plain else []
+
+    def _kept(self, template: Template) -> str:
+        self.found.append(template)
+        return chr(0xE000 + len(self.found) - 1)
+
+    def write(self, node: Formula) -> str:
+        match node:
+            case Slot(ref=ref, how=how):
+                return self._kept(["$n", how, ref])
+            case Entries(ref=ref):
+                return f"[{self._kept(['$list', ref])}]"
+        return super().write(node)
+
+    def tight(self, node: Formula) -> str:
+        return super().tight(_tight(node))
+
+    def sum(self, node: Sum) -> str:
+        return self._kept(["$sum", *map(self._term, node.terms)])
+
+    def _term(self, term: Formula) -> Template:
+        match term:
+            case Pairs(matrices, turned, vector):
+                return ["$pairs", matrices, int(turned), vector]
+            case Each(vector, inner):
+                return ["$each", vector, self._term(inner)]
+        sign, ref, rest = _signed(term)
+        shown = self.product(rest, bracketed=True) if isinstance(rest, Product) else self.write(rest)
+        shown = f"({shown})" if loose_behind(sign, rest) else shown
+        return [sign, *([ref] if ref else []), *self._split(shown)]
