@@ -275,6 +275,16 @@ def test_a_module_is_short_and_has_imports_and_exports_of_the_one_form(name):
             assert not re.match(r"(?:export )?(?:const|let) [\[{]", line), f"names are declared one by one: {line}"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_of_a_module_looks_like_a_comment(name):
+    """Comments are left out where modules are joined, and told by how they begin alone."""
+    for line in assembly.asset(name).splitlines():
+        before = line.partition("/**")[0] if "/**" in line else ""
+        assert all(before.count(quote) % 2 == 0 for quote in "\"'`"), line
+    inside = re.sub(r"\\.", "", assembly.asset(name)).split("`")[1::2]
+    assert not any(re.search(r"^ *//|/\*\*|\n\s*\n", text, re.MULTILINE) for text in inside)
+
+
 def test_every_module_is_on_the_page_behind_what_it_imports():
     order = assembly.modules()
     assert sorted(order) == NAMES

@@ -19,6 +19,8 @@ from gatewise.render.text import clean
 ENTRY = "main.js"
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
 IMPORT = re.compile(r'^import \{([\w$, ]+)\} from "\./(\w+\.js)";\n', re.MULTILINE)
+COMMENT = re.compile(r" */\*\*.*?\*/|^ *//[^\n]*\n", re.DOTALL | re.MULTILINE)
+BLANK = re.compile(r"\n\s*\n")
 EXPORT = re.compile(r"^export (?=(?:async )?function\*? |const |class )", re.MULTILINE)
 
 
@@ -43,8 +45,9 @@ def as_data(document: Mapping[str, Any]) -> str:
 
 @cache
 def script() -> str:
-    """Return all modules as one, each behind those that it imports."""
-    return "\n".join(EXPORT.sub("", IMPORT.sub("", asset(name))) for name in modules())
+    """Return all modules as one, each behind those that it imports, without what is said of them in comments."""
+    joined = "\n".join(EXPORT.sub("", IMPORT.sub("", asset(name))) for name in modules())
+    return BLANK.sub("\n", COMMENT.sub("", joined))
 
 
 @cache
