@@ -1,0 +1,155 @@
+/** Which number is open: how the store names it, what it is called, and how its symbol is set. */
+import {el} from "./dom.js";
+import {stepName} from "./quantities.js";
+
+/** @typedef {import("./store.js").Ref} Ref */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./model.js").Model} Model */
+
+/** Whether a place is the head, behind the last layer. @param {Model} model @param {number} layer */
+export function isHead(model, layer) {
+  return layer === model.layers.length;
+}
+
+/** What a quantity is given as: the entry of the program, or undefined for what is computed.
+ * @param {Model} model @param {number} layer @param {number} direction @param {string} name
+ * @returns {{symbol: string, axes: string[], kind: string} | undefined} */
+export function givenOf(model, layer, direction, name) {
+  if (isHead(model, layer)) {
+    const axes = {V: ["outputs", "merged"], b_y: ["outputs"], r: ["merged"], dr: ["merged"]}[name];
+    return axes && {symbol: name, axes, kind: name === "r" ? "input" : "parameter"};
+  }
+  return model.layers[layer].cells[direction].program.given.find((/** @type {any} */ one) => one.symbol === name);
+}
+
+/** What the axes of a quantity run over.
+ * @param {Model} model @param {number} layer @param {number} direction @param {string} name @returns {string[]} */
+export function axesOf(model, layer, direction, name) {
+  const equation = model.equation(layer, direction, name);
+  return equation ? equation.axes : givenOf(model, layer, direction, name)?.axes ?? [];
+}
+
+/** Whether a quantity has one value for all steps: a parameter, or its gradient, which is a sum over them.
+ * @param {Model} model @param {number} layer @param {number} direction @param {string} name */
+export function isOverall(model, layer, direction, name) {
+  const equation = model.equation(layer, direction, name);
+  return equation ? equation.sums : givenOf(model, layer, direction, name)?.kind === "parameter";
+}
+
+/** The name of an entry of a vector.
+ * @param {Model} model @param {number} layer @param {number} direction @param {string} axis @param {number} index */
+export function entryName(model, layer, direction, axis, index) {
+  if (isHead(model, layer)) return axis === "outputs" ? model.outputs[index] ?? `output ${index}` : unitOfMerged(model, index);
+  const cell = model.layers[layer].cells[direction];
+  const unit = (/** @type {number} */ k) => (cell.recurrent === cell.hidden ? cell.units[k] : undefined) ?? `h ${k}`;
+  if (axis === "units") return cell.units[index] ?? `unit ${index}`;
+  if (axis === "recurrent") return unit(index);
+  if (axis === "features") return cell.features[index] ?? `x ${index}`;
+  if (axis !== "columns") return String(index);
+  return index < cell.recurrent ? unit(index) : cell.features[index - cell.recurrent] ?? `x ${index - cell.recurrent}`;
+}
+
+/** @param {Model} model @param {number} index */
+function unitOfMerged(model, index) {
+  const {cells} = model.layers[model.layers.length - 1];
+  return cells.length === 1 && cells[0].hidden === cells[0].recurrent ? cells[0].units[index] : `entry ${index}`;
+}
+
+/** The reference of an entry of a quantity.
+ * @param {Page} page @param {string} name @param {number[]} at @param {Partial<Ref>} [place] @returns {Ref} */
+export function refTo(page, name, at, place = {}) {
+  const {layer, direction, step} = {...page.store.state, ...place};
+  return {layer, direction, name, at, step: isOverall(page.model, layer, direction, name) ? null : step};
+}
+
+/** How the store names a number: the entry of the chosen unit by its name alone, others as x[2], W_f[0,3], y[1]@head.
+ * @param {Model} model @param {Ref} ref */
+export function storedName(model, ref) {
+  const axes = axesOf(model, ref.layer, ref.direction, ref.name);
+  if (isHead(model, ref.layer)) return `${ref.name}[${ref.at.join(",")}]@head`;
+  const plain = axes.length === 0 || (axes.length === 1 && axes[0] === "units");
+  return plain ? ref.name : `${ref.name}[${ref.at.join(",")}]`;
+}
+
+/** The number that the state says is open, or null if the model has no such number.
+ * @param {Model} model @param {State} state @returns {Ref | null} */
+export function openedRef(model, state) {
+  const found = /^([^[\]@]+)(?:\[([\d,]*)\])?(@head)?$/u.exec(state.name);
+  if (!found || (found[3] && !model.hasHead)) return null;
+  const [layer, direction] = found[3] ? [model.layers.length, 0] : [state.layer, state.direction];
+  const name = found[1];
+  try {
+    const shape = model.shape(layer, direction, name);
+    if (!givenOf(model, layer, direction, name) && !model.equation(layer, direction, name)) return null;
+    const axes = axesOf(model, layer, direction, name);
+    const at = found[2] === undefined
+      ? shape.map((_, axis) => (axes[axis] === "units" && !axes.slice(0, axis).includes("units") ? state.unit : 0))
+      : found[2].split(",").filter(Boolean).map(Number);
+    if (at.length !== shape.length || at.some((one, axis) => one >= shape[axis])) return null;
+    return {layer, direction, name, at, step: isOverall(model, layer, direction, name) ? null : state.step};
+  } catch {
+    return null;
+  }
+}
+
+/** Open a number: the store's state with it open.
+ * @param {Page} page @param {Ref} ref */
+export function openNumber(page, ref) {
+  const {model, store} = page;
+  const axes = axesOf(model, ref.layer, ref.direction, ref.name);
+  const unit = !isHead(model, ref.layer) && axes[0] === "units" ? {unit: ref.at[0]} : {};
+  const place = isHead(model, ref.layer) ? {} : {layer: ref.layer, direction: ref.direction};
+  const step = ref.step === null ? {} : {step: ref.step};
+  store.change({...place, ...step, ...unit, level: "number", product: null, name: storedName(model, ref), playing: false});
+}
+
+/** A key for a number, the same whenever it is shown. @param {Ref} ref */
+export function refKey(ref) {
+  return [ref.layer, ref.direction, ref.name, ref.step ?? "", ref.at.join(".")].join("|");
+}
+
+/** Whether a quantity is the gradient of another. @param {string} name */
+export function isGradient(name) {
+  return name.length > 1 && name.startsWith("d") && name !== "d";
+}
+
+/** The letter of a symbol and what stands below it. @param {string} name @returns {[string, string]} */
+export function symbolParts(name) {
+  const plain = isGradient(name) ? name.slice(1) : name;
+  const [base, ...below] = plain.split("_");
+  return [base, below.join("_").replace(/[{}]/g, "").replaceAll(",", " ")];
+}
+
+/** The class of a quantity's hue, or "". @param {string} name */
+export function hueOf(name) {
+  const [base, below] = symbolParts(name);
+  if (/^[ifgoch]$/.test(base)) return `quantity-${base}`;
+  const gate = base === "mask" || base === "k" ? "" : below.split(" ")[0].slice(-1);
+  return /^[ifgo]$/.test(gate) ? `quantity-${gate}` : "";
+}
+
+/** A symbol as text with its index below, for places that may hold no mathematics. @param {string} name */
+export function symbolElement(name) {
+  const [base, below] = symbolParts(name);
+  const upright = base.length > 1;
+  return el(
+    "span",
+    {class: `symbol ${hueOf(name)}`.trim()},
+    isGradient(name) ? "d" : null,
+    upright ? base : el("i", {}, base),
+    below ? el("sub", {}, below) : null,
+  );
+}
+
+/** What an entry of a quantity is called beside its symbol: "write", "latch, write", "". @param {Model} model @param {Ref} ref */
+export function placeName(model, ref) {
+  const axes = axesOf(model, ref.layer, ref.direction, ref.name);
+  return ref.at.map((index, axis) => entryName(model, ref.layer, ref.direction, axes[axis] ?? "", index)).join(", ");
+}
+
+/** A number in words: its quantity, entry and step. @param {Page} page @param {Ref} ref */
+export function spokenName(page, ref) {
+  const place = placeName(page.model, ref);
+  return [ref.name, place && ` of ${place}`, ref.step === null ? "" : ` at ${stepName(page, ref.step)}`].join("");
+}

@@ -1,0 +1,152 @@
+/** The products of an opened number's sum, sorted by size, each of which opens to its weight and its input. */
+import {el} from "./dom.js";
+import {figure} from "./figures.js";
+import {oldNumber} from "./change.js";
+import {givenOf, refKey, openNumber, openedRef, placeName, spokenName, symbolElement} from "./opened.js";
+import {anyNumber, signedBar} from "./shown.js";
+import {termsOf, ways} from "./terms.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./store.js").Ref} Ref */
+/** @typedef {import("./terms.js").Term} Term */
+/** @typedef {import("./terms.js").Factor} Factor */
+
+const MOST_PRODUCTS = 12;
+/** @type {WeakMap<State, Set<string>>} */
+const litByState = new WeakMap();
+
+/** The number of which a nonlinearity or a clip is, if that is all its equation does: a_f of f.
+ * @param {Page} page @param {Ref} ref @returns {Ref | null} */
+export function argumentOf({model}, ref) {
+  const right = /** @type {any} */ (model.equation(ref.layer, ref.direction, ref.name)?.right);
+  if (right?.node !== "call" || right.arguments[0]?.node !== "symbol") return null;
+  const [first, ...rest] = right.arguments;
+  if (rest.some((/** @type {any} */ one) => one.node !== "number" && one.node !== "negative")) return null;
+  const same = model.shape(ref.layer, ref.direction, first.text).length === ref.at.length;
+  return same && ref.step !== null ? {...ref, name: first.text} : null;
+}
+
+/** The number whose sum is shown for an opened one: its own, or that of what its nonlinearity is of.
+ * @param {Page} page @param {Ref} ref @returns {Ref} */
+export function summedFor(page, ref) {
+  let summed = ref;
+  for (let next = argumentOf(page, ref); next; next = argumentOf(page, next)) summed = next;
+  return summed;
+}
+
+/** The place of the largest product of the number that is open, or 0. @param {Page} page */
+export function largestProduct(page) {
+  const ref = openedRef(page.model, page.store.state);
+  if (!ref || ref.step === null) return 0;
+  const sizes = termsOf(page.model, summedFor(page, ref)).map(term => Math.abs(term.value));
+  return Math.max(0, sizes.indexOf(Math.max(...sizes)));
+}
+
+/** The keys of the numbers that an opened product is made of, and of those that they were handed on from.
+ * @param {Page} page @param {State} state @returns {Set<string>} */
+export function litBy(page, state) {
+  const known = litByState.get(state);
+  if (known) return known;
+  /** @type {Set<string>} */
+  const lit = new Set();
+  litByState.set(state, lit);
+  const ref = state.level === "product" && state.product !== null ? openedRef(page.model, state) : null;
+  if (!ref || ref.step === null || state.product === null) return lit;
+  const term = termsOf(page.model, summedFor(page, ref))[state.product];
+  for (const factor of term?.factors ?? []) {
+    if (factor.ref) for (const one of ways(page.model, factor.ref)) lit.add(refKey(one));
+  }
+  return lit;
+}
+
+/** A small tree as text, for what is no entry of a quantity: 1 - f, tanh(c). @param {any} tree @returns {string} */
+export function treeText(tree) {
+  switch (tree.node) {
+    case "symbol": return tree.text;
+    case "number": return figure(Number(tree.value), 4);
+    case "sum": return tree.terms.map((/** @type {any} */ term, /** @type {number} */ k) => (
+      term.node === "negative" ? `${k ? " − " : "−"}${treeText(term.term)}` : `${k ? " + " : ""}${treeText(term)}`)).join("");
+    case "negative": return `−${treeText(tree.term)}`;
+    case "product": return tree.factors.map((/** @type {any} */ one) => (one.node === "sum" ? `(${treeText(one)})` : treeText(one))).join(" · ");
+    case "power": return `${treeText(tree.base)}${tree.exponent.value === 2 ? "²" : `^${treeText(tree.exponent)}`}`;
+    case "quotient": return `(${treeText(tree.over)}) / ${treeText(tree.under)}`;
+    case "call": return `${tree.name}(${tree.arguments.map(treeText).join(", ")})`;
+    case "holds": return `${treeText(tree.left)} ${tree.relation} ${treeText(tree.right)}`;
+    case "slope": return treeText(tree.body);
+    case "transpose": return treeText(tree.matrix);
+    case "matmul": return `${treeText(tree.left)} ${treeText(tree.right)}`;
+    default: return tree.node;
+  }
+}
+
+/** What a product is called: the entry whose weight it has, or its symbols. @param {Page} page @param {Term} term */
+function termName(page, {factors}) {
+  const {model} = page;
+  const weight = factors.find(({ref}) => ref && ref.at.length === 2);
+  const input = factors.find(factor => factor !== weight && factor.ref && factor.ref.at.length === 1);
+  if (weight && input?.ref) {
+    const source = ways(model, input.ref).find(one => model.isGiven(one) || givenOf(model, one.layer, one.direction, one.name)) ?? input.ref;
+    return [el("span", {class: "place"}, placeName(model, source)), " ", symbolElement(source.name)];
+  }
+  return factors.flatMap((factor, k) => [k ? " · " : "", factor.ref ? symbolElement(factor.ref.name) : treeText(factor.tree)]);
+}
+
+/** @param {Term} term */
+function termNumbers({factors, negative}) {
+  if (factors.length === 1 && !negative) return "";
+  const shown = factors.map(({value}, k) => (value < 0 && k ? `(${figure(value, 4)})` : figure(value, 4)));
+  return `${negative ? "−" : ""}${negative && factors[0].value < 0 ? `(${shown[0]})` : shown[0]}${shown.slice(1).map(one => ` × ${one}`).join("")}`;
+}
+
+/** One factor of an opened product: itself, and where it came from. @param {Page} page @param {Factor} factor */
+function factorElement(page, {ref, tree, value}) {
+  if (!ref) return el("li", {}, el("span", {class: "formula-text"}, treeText(tree)), " is ", el("span", {class: "number"}, figure(value, 8)));
+  const [, ...sources] = ways(page.model, ref);
+  const steps = sources.map(source => el("span", {class: "source"}, ", which is ", linkTo(page, source)));
+  return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);
+}
+
+/** A button that goes where a number is. @param {Page} page @param {Ref} ref */
+export function linkTo(page, ref) {
+  const words = spokenName(page, ref).slice(ref.name.length);
+  return el("button", {class: "link", "data-key": `link ${refKey(ref)}`, onclick: () => openNumber(page, ref)}, symbolElement(ref.name), words);
+}
+
+/** The sum of an opened number as rows, the largest product first.
+ * @param {Page} page @param {Ref} summed @param {{all: boolean, showAll: (all: boolean) => void}} rest */
+export function productRows(page, summed, rest) {
+  const {store} = page;
+  const {state} = store;
+  const terms = termsOf(page.model, summed);
+  const order = terms.map((_, index) => index).sort((a, b) => Math.abs(terms[b].value) - Math.abs(terms[a].value));
+  const cut = rest.all || order.length <= MOST_PRODUCTS + 2 ? order.length : MOST_PRODUCTS;
+  const open = state.level === "product" ? state.product : null;
+  const shown = order.slice(0, cut);
+  if (open !== null && open < terms.length && !shown.includes(open)) shown.push(open);
+  const largest = Math.abs(terms[order[0]]?.value ?? 0);
+  const rows = shown.map(index => {
+    const term = terms[index];
+    const isOpen = index === open;
+    const button = el(
+      "button",
+      {class: "product", "aria-expanded": String(isOpen), "data-key": `product ${index}`,
+        onclick: () => store.change(isOpen ? {level: "number", product: null} : {level: "product", product: index})},
+      el("span", {class: "name"}, ...termName(page, term)),
+      el("span", {class: "factors number"}, termNumbers(term)),
+      signedBar(term.value, largest),
+      el("span", {class: "number value"}, figure(term.value, 4)),
+    );
+    return el("li", {class: isOpen ? "open" : null}, button,
+      isOpen ? el("ul", {class: "factors-open"}, ...term.factors.map(factor => factorElement(page, factor))) : null);
+  });
+  const left = order.length - shown.length;
+  const remaining = order.slice(cut).reduce((sum, index) => sum + (shown.includes(index) ? 0 : terms[index].value), 0);
+  const more = left > 0 ? `${left} smaller ones, together ${figure(remaining, 4)}` : rest.all && order.length > MOST_PRODUCTS + 2 ? "only the largest" : "";
+  return el(
+    "div", {class: "sum"},
+    el("ol", {class: "products"}, ...rows),
+    more ? el("button", {class: "rest", "data-key": "rest products", "aria-expanded": String(rest.all), onclick: () => rest.showAll(!rest.all)}, more) : null,
+    el("p", {class: "total"}, "together ", symbolElement(summed.name), " ", el("span", {class: "number value"}, figure(page.model.number(summed), 8)), oldNumber(page, summed)),
+  );
+}

@@ -1,0 +1,82 @@
+/** A number where it is read: a button that opens it or a field that changes it, with what it was before. */
+import {el} from "./dom.js";
+import {figure} from "./figures.js";
+import {givenField, oldNumber} from "./change.js";
+import {hueOf, refKey, openNumber, spokenName, symbolElement} from "./opened.js";
+
+/** @typedef {import("./store.js").Ref} Ref */
+/** @typedef {import("./store.js").Page} Page */
+
+const MOST_REMEMBERED = 50000;
+/** @type {WeakMap<Page, Map<string, number>>} */
+const numbersShown = new WeakMap();
+
+/** Let an element glow once if the number that it shows is another than was shown last.
+ * @param {Page} page @param {Ref} ref @param {HTMLElement} element */
+function glowIfNew(page, ref, element) {
+  const seen = numbersShown.get(page) ?? new Map();
+  numbersShown.set(page, seen);
+  if (seen.size > MOST_REMEMBERED) seen.clear();
+  const value = page.model.number(ref);
+  const place = refKey(ref);
+  const before = seen.get(place);
+  seen.set(place, value);
+  if (before === undefined || Object.is(before, value)) return;
+  element.classList.add("glows");
+  requestAnimationFrame(() => requestAnimationFrame(() => element.classList.remove("glows")));
+}
+
+/**
+ * A number that opens when it is pressed.
+ * @param {Page} page @param {Ref} ref
+ * @param {{symbol?: boolean, label?: string, digits?: number, key?: string}} [how] what stands before it
+ */
+export function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = "open"} = {}) {
+  const value = figure(page.model.number(ref), digits);
+  const was = oldNumber(page, ref, digits);
+  const button = el(
+    "button",
+    {class: `open ${hueOf(ref.name)}`.trim(), "data-key": `${key} ${refKey(ref)}`, "data-ref": refKey(ref),
+      onclick: () => openNumber(page, ref)},
+    symbol ? symbolElement(ref.name) : null,
+    label ? el("span", {class: "place"}, label) : null,
+    el("span", {class: "visually-hidden"}, `${symbol || label ? "" : spokenName(page, ref)} `),
+    el("span", {class: "number value"}, value),
+    was,
+  );
+  glowIfNew(page, ref, button);
+  return button;
+}
+
+/**
+ * A number that is given: its name opens it, its field changes it.
+ * @param {Page} page @param {Ref} ref @param {{symbol?: boolean, label?: string, key?: string}} [how]
+ */
+export function givenNumber(page, ref, {symbol = false, label = "", key = "open"} = {}) {
+  const name = el(
+    "button",
+    {class: `open ${hueOf(ref.name)}`.trim(), "data-key": `${key} ${refKey(ref)}`, "data-ref": refKey(ref),
+      "aria-label": `open ${spokenName(page, ref)}`, onclick: () => openNumber(page, ref)},
+    symbol ? symbolElement(ref.name) : null,
+    label ? el("span", {class: "place"}, label) : null,
+  );
+  const field = givenField(page, ref);
+  const row = el("span", {class: "given-number"}, symbol || label ? name : null, field, oldNumber(page, ref));
+  glowIfNew(page, ref, field);
+  return row;
+}
+
+/** A number with its button or field. @param {Page} page @param {Ref} ref
+ * @param {{symbol?: boolean, label?: string, key?: string}} [how] */
+export function anyNumber(page, ref, how = {}) {
+  return page.model.isGiven(ref) ? givenNumber(page, ref, how) : numberButton(page, ref, how);
+}
+
+/** How a number lies to either side of nothing, beside the largest of its kind: a bar as SVG draws it, by style.
+ * @param {number} value @param {number} largest */
+export function signedBar(value, largest) {
+  const bar = el("span", {class: `bar ${value < 0 ? "below" : "above"}`, "aria-hidden": "true"}, el("span", {}));
+  const share = largest > 0 && Number.isFinite(value) ? Math.min(1, Math.abs(value) / largest) : 0;
+  bar.style.setProperty("--share", share.toFixed(4));
+  return bar;
+}

@@ -1,0 +1,111 @@
+/** The weights of the chosen unit as tables: an entry a row, an equation a column; backward, their gradients. */
+import {el} from "./dom.js";
+import {figure} from "./figures.js";
+import {contributionsTo} from "./entries.js";
+import {entryName, isHead, refKey, openedRef, symbolElement} from "./opened.js";
+import {litBy} from "./products.js";
+import {anyNumber} from "./shown.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").Ref} Ref */
+/** @typedef {{key: string, label: Node | string, cells: (Ref | null)[], size: number}} Row */
+
+const MOST_ROWS = 12;
+
+/** The name of a parameter without the gate at its end, and the gate: W_ and f. @param {string} name @returns {[string, string]} */
+function splitName(name) {
+  return name.includes("_") ? [name.slice(0, -1), name.slice(-1)] : [name, ""];
+}
+
+/** The rows of a table: of matrices each entry of the unit's row, of vectors the unit's entry.
+ * @param {Page} page @param {any[]} given @param {string[]} gates @returns {Row[]} */
+function rowsFor(page, given, gates) {
+  const {model, store: {state: {layer, direction, unit}}} = page;
+  const sizes = contributionsTo(page, layer, direction);
+  const bases = [...new Set(given.map(one => splitName(one.symbol)[0]))];
+  return bases.flatMap(base => {
+    const own = given.filter(one => splitName(one.symbol)[0] === base);
+    const across = own[0].axes.length === 2 ? own[0].axes.indexOf("units") : -1;
+    /** @param {number[]} at */
+    const cells = at => gates.map(gate => {
+      const found = own.find(one => splitName(one.symbol)[1] === gate);
+      return found ? {layer, direction, name: found.symbol, step: null, at} : null;
+    });
+    if (across < 0) return [{key: base, label: bareName(base, own[0].symbol), cells: cells([unit]), size: Infinity}];
+    const other = 1 - across;
+    const count = model.shape(layer, direction, own[0].symbol)[other];
+    const {recurrent} = model.layers[layer].cells[direction];
+    return Array.from({length: count}, (_, k) => ({
+      key: `${base} ${k}`,
+      label: entryName(model, layer, direction, own[0].axes[other], k),
+      cells: cells(across === 0 ? [unit, k] : [k, unit]),
+      size: sizeOfEntry(sizes, own[0].axes[other], k, recurrent),
+    }));
+  });
+}
+
+/** @param {string} base @param {string} name */
+function bareName(base, name) {
+  return {b_: "bias", p_: "peephole"}[base] ?? symbolElement(name.slice(0, -1).replace(/_$/, ""));
+}
+
+/** @param {Map<string, Float64Array>} sizes @param {string} axis @param {number} index @param {number} recurrent */
+function sizeOfEntry(sizes, axis, index, recurrent) {
+  const inX = axis === "features" ? index : axis === "columns" ? index - recurrent : -1;
+  return (inX >= 0 ? sizes.get("x")?.[inX] : sizes.get("h_prev")?.[index]) ?? 0;
+}
+
+/** The weights of the chosen unit; backward, the gradients with respect to them.
+ * @param {Page} page @param {Set<string>} opened @param {() => void} redraw */
+export function weightsTable(page, opened, redraw) {
+  const {model, store: {state}} = page;
+  const {layer, direction, backward, unit} = state;
+  const cell = model.layers[layer].cells[direction];
+  /** @type {any[]} */
+  const given = cell.program.given.filter((/** @type {any} */ one) => one.kind === "parameter" && one.axes.includes("units"));
+  const gates = [...new Set(given.map(one => splitName(one.symbol)[1]))];
+  const all = rowsFor(page, given, gates);
+  const key = "all weights";
+  const kept = new Set([...all].sort((a, b) => b.size - a.size).slice(0, MOST_ROWS + all.filter(row => row.size === Infinity).length));
+  const rows = opened.has(key) || all.length <= kept.size + 2 ? all : all.filter(row => kept.has(row));
+  const lit = litBy(page, state);
+  const chosen = openedRef(model, state);
+  const heading = backward
+    ? `The gradients with respect to the weights of ${cell.units[unit]}, each a sum over all steps`
+    : `The weights of ${cell.units[unit]}, the same at every step`;
+  const table = el(
+    "table", {class: "weights"},
+    el("caption", {}, heading),
+    el("thead", {}, el("tr", {}, el("td", {}), ...gates.map(gate => el("th", {scope: "col"}, gateHead(page, gate))))),
+    el("tbody", {}, ...rows.map(row => el("tr", {},
+      el("th", {scope: "row"}, row.label),
+      ...row.cells.map(ref => weightCell(page, ref, backward, lit, chosen))))),
+  );
+  const rest = all.length - rows.length;
+  const more = rest > 0 || opened.has(key) ? el("button", {class: "rest", "data-key": key, onclick: () => {
+    if (!opened.delete(key)) opened.add(key);
+    redraw();
+  }}, rest > 0 ? `${rest} more rows` : "fewer rows") : null;
+  const part = el("details", {class: "weights-part", "data-weights": "yes"}, el("summary", {"data-key": "weights"}, heading), el("div", {class: "scrolls", tabindex: "0", role: "region", "aria-label": heading}, table), more);
+  part.open = opened.has("weights shown") || lit.size > 0 || backward;
+  part.addEventListener("toggle", () => {
+    if (part.open) opened.add("weights shown"); else opened.delete("weights shown");
+  });
+  return part;
+}
+
+/** @param {Page} page @param {string} gate */
+function gateHead(page, gate) {
+  return gate ? symbolElement(gate) : "all";
+}
+
+/** @param {Page} page @param {Ref | null} ref @param {boolean} backward @param {Set<string>} lit @param {Ref | null} chosen */
+function weightCell(page, ref, backward, lit, chosen) {
+  if (!ref) return el("td", {});
+  const {model} = page;
+  const shown = backward ? {...ref, name: `d${ref.name}`} : ref;
+  const known = !backward || model.equation(ref.layer, ref.direction, shown.name);
+  if (!known) return el("td", {class: "soft"}, "0");
+  const classes = [lit.has(refKey(ref)) ? "lit" : "", chosen && refKey(chosen) === refKey(shown) ? "chosen" : ""];
+  return el("td", {class: classes.join(" ").trim() || null}, anyNumber(page, shown));
+}
