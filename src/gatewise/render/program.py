@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.activations import Activation
 from gatewise.errors import OptionError
 from gatewise.render import text
 from gatewise.render.plain import numbers, tree
@@ -85,7 +86,9 @@ def _merging(how: str, directions: int) -> Object:
 
 def _head(head: Head, write: Write) -> Object:
     equations = [_assignment(one) for one in (*reading(head.activation), *unreading(head.activation))]
-    return {"weight": write(head.weight), "bias": write(head.bias), "equations": equations}
+    known = [head.activation] if isinstance(head.activation, Activation) else []
+    defined = {"nonlinearities": [_nonlinearity(one) for one in known]}
+    return {"weight": write(head.weight), "bias": write(head.bias), "equations": equations, **defined}
 
 
 def document(program: Program) -> Object:
@@ -97,16 +100,17 @@ def document(program: Program) -> Object:
         "backward": [_assignment(one) for one in program.backward],
         "carry": [_carry(one) for one in program.carry],
         "carry_backward": [_carry(one) for one in program.carry_backward],
-        "nonlinearities": [
-            {
-                "name": apply(one, ARGUMENT).name,
-                "alpha": one.alpha,
-                "beta": one.beta,
-                "definition": _tree(definition(one)),
-                "derivative": _tree(slope(one, Symbol("y"))),
-            }
-            for one in activations_of(program.form.variant)
-        ],
+        "nonlinearities": [_nonlinearity(one) for one in activations_of(program.form.variant)],
+    }
+
+
+def _nonlinearity(one: Activation) -> Object:
+    return {
+        "name": apply(one, ARGUMENT).name,
+        "alpha": one.alpha,
+        "beta": one.beta,
+        "definition": _tree(definition(one)),
+        "derivative": _tree(slope(one, Symbol("y"))),
     }
 
 

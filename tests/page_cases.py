@@ -1,0 +1,172 @@
+"""What the page must compute: documents as pages hold them, and every quantity as the programs give it in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cases
+import numpy as np
+
+import gatewise as gw
+from gatewise.playground.document import of_run
+from gatewise.playground.subject import Subject, subject_of
+from gatewise.render import text
+from gatewise.render.plain import numbers
+from gatewise.step import State
+from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.run import Run
+from gatewise.symbolic.symbols import d
+from gatewise.symbolic.wired import WiredRun
+from gatewise.symbolic.wiring import A_Y, B_Y, READ, V
+
+Object = dict[str, Any]
+
+
+def case_of(name: str, thing: object, x: np.ndarray, rng: np.random.Generator, **options: Any) -> Object:
+    """Return a run of one sequence as a page holds it, a loss of all that it puts out, and what follows from both."""
+    subject = subject_of(thing, x, 0, options)
+    run = run_of(subject)
+    run.dy = rng.normal(size=run.output.shape)
+    run.backward()
+    loss = {"of": "all", "dy": numbers(run.dy)}
+    return {"name": name, "document": of_run(subject, None, ()), "loss": loss, "expected": [*expected(run)]}
+
+
+def run_of(subject: Subject) -> WiredRun:
+    """Return the run of a subject's wiring."""
+    state = tuple(tuple(State(cell.initial.h[:1], cell.initial.c[:1]) for cell in row) for row in subject.cells)
+    x = subject.x[:, None] if subject.tokens is None else np.asarray(subject.tokens)[:, None]
+    valid = np.ones(len(x), bool) if subject.valid is None else subject.valid
+    dropout = [[cell.dropout for cell in row] for row in subject.cells]
+    return WiredRun(subject.wiring(), x, state, valid=valid[:, None], dropout=dropout)
+
+
+def expected(run: WiredRun) -> Iterator[Object]:
+    """Go through all quantities of a run, by where the page has them."""
+    for layer, row in enumerate(run.cells):
+        for direction, one in enumerate(row):
+            for symbol in every(one):
+                summed = symbol in one.program.assignments and one.program.assignments[symbol].sums
+                value = one[symbol] if summed else one[symbol][:, 0]
+                yield quantity(layer, direction, text.formula(symbol), value, summed=summed)
+        if layer + 1 < len(run.cells):
+            yield quantity(layer, 0, "y", flat(run.merged[layer + 1][:, 0]))
+    top, last = len(run.cells), run.wiring.reads == "last"
+
+    def of_steps(value: np.ndarray) -> np.ndarray:
+        return value if last else flat(value[:, 0])
+
+    yield quantity(top, 0, "y", of_steps(run.output))
+    if run.wiring.head is not None:
+        for symbol in (A_Y, READ, d(A_Y), d(READ)):
+            yield quantity(top, 0, text.formula(symbol), of_steps(run.values[symbol]))
+        for symbol in (d(V), d(B_Y)):
+            yield quantity(top, 0, text.formula(symbol), run.values[symbol], summed=True)
+
+
+def every(run: Run) -> Sequence[Symbol]:
+    """Return what varies from step to step in a run of a cell."""
+    given = [one.symbol for one in run.program.given if one.kind in ("input", "state", "gradient")]
+    return [*given, *run.program.assignments]
+
+
+def flat(value: np.ndarray) -> np.ndarray:
+    """Return rows of numbers: directions that are not merged stand side by side."""
+    return value.reshape(len(value), -1)
+
+
+def quantity(layer: int, direction: int, name: str, value: np.ndarray, *, summed: bool = False) -> Object:
+    """Return a quantity as plain data."""
+    return {"layer": layer, "direction": direction, "name": name, "summed": summed, "values": numbers(value)}
+
+
+# Which runs.
+
+
+def of_variants(projections: Sequence[str], dropouts: Sequence[bool]) -> Iterator[Object]:
+    """Go through runs of every variant."""
+    for name in cases.VARIANTS:
+        for projection in projections:
+            for dropout in dropouts:
+                valid = cases.VALID[len(name) % 3]
+                run = cases.run_of(
+                    name,
+                    projection=projection,
+                    dropout=dropout,
+                    valid="all valid" if valid == "lengths" else valid,
+                    direction=cases.DIRECTIONS[len(name) % 2],
+                    batch=1,
+                    time=5,
+                    seed=len(name),
+                )
+                yield of_cell(f"{name}, {projection}, {'dropout' if dropout else 'no dropout'}", run)
+
+
+def of_cell(name: str, run: cases.Run) -> Object:
+    """Return the run of a cell."""
+    mask = None if run.valid is None else run.valid
+    return case_of(name, run.lstm, run.x, np.random.default_rng(0), **{**run.options(), "mask": mask})
+
+
+def of_random_cells(count: int) -> Iterator[Object]:
+    """Go through runs of cells that are drawn: variants, sizes, masks."""
+    rng = np.random.default_rng(15)
+    names = [*cases.VARIANTS]
+    for n in range(count):
+        name = names[rng.integers(len(names))]
+        normed = "layer norm" in name  # whose gradients are nothing but rounding for two units, or for one input
+        run = cases.run_of(
+            name,
+            projection=[*cases.PROJECTIONS][rng.integers(3)],
+            direction=cases.DIRECTIONS[rng.integers(2)],
+            valid=["all valid", "mask"][rng.integers(2)],
+            dropout=bool(rng.integers(2)),
+            time=int(rng.integers(1, 8)),
+            batch=1,
+            inputs=int(rng.integers(2 if normed else 1, 6)),
+            hidden=int(rng.integers(5 if normed else 1, 9)),
+            seed=int(rng.integers(2**31)),
+        )
+        yield of_cell(f"random cell {n}", run)
+
+
+def of_random_stacks(count: int) -> Iterator[Object]:
+    """Go through runs of networks that are drawn: layers, directions, merging, masks, embeddings, heads."""
+    rng = np.random.default_rng(16)
+    for n in range(count):
+        yield of_stack(f"random stack {n}", rng)
+
+
+def of_stack(name: str, rng: np.random.Generator) -> Object:
+    """Return the run of a drawn network."""
+    inputs, hidden, time, layers = (int(rng.integers(1, most)) for most in (5, 6, 8, 4))
+    merge = ["concat", "sum", "mul", "average"][rng.integers(4)]
+    lstm = gw.LSTM(
+        inputs,
+        hidden,
+        num_layers=layers,
+        bidirectional=bool(rng.integers(2)),
+        merge=merge,
+        projection_size=[None, max(hidden - 1, 1)][rng.integers(2)] if hidden > 1 else None,
+        rng=rng,
+        dtype=np.float64,
+    )
+    kind, activation = rng.integers(3), [None, "sigmoid", "softmax", "tanh", "hard_sigmoid:0.2,0.5"][rng.integers(5)]
+    mask = rng.random(time) < 0.7
+    mask[rng.integers(time)] = True
+    options: dict[str, Any] = {"mask": mask if rng.integers(2) else None}
+    x: np.ndarray = rng.normal(size=(time, inputs))
+    if kind == 0:
+        state = [
+            [gw.State(*(rng.normal(size=part.shape[-1:]) for part in one)) for one in row] for row in lstm.zero_state(1)
+        ]
+        return case_of(name, lstm, x, rng, state=state, masked_output=["zeros", "repeat"][rng.integers(2)], **options)
+    switches: dict[str, Any] = {"reads": ["every", "last"][rng.integers(2)]}
+    if kind == 2:
+        switches["embedding"], x = rng.normal(size=(7, inputs)), rng.integers(0, 7, time)
+        x[rng.integers(time)] = 1
+        if rng.integers(2):
+            switches["masked"], options = 0, {}
+    weight, bias = rng.normal(size=(3, lstm.output_size)), rng.normal(size=3)
+    return case_of(name, gw.Network(lstm, head=gw.Linear(weight, bias, activation), **switches), x, rng, **options)
