@@ -7,6 +7,7 @@ import hashlib
 import html
 import json
 import re
+import zlib
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -38,6 +39,7 @@ class Read(HTMLParser):
         self.feed(page)
         self.policy = next(one["content"] for _, one in self.tags if one.get("http-equiv") == "Content-Security-Policy")
         self.document = json.loads(self.texts["application/json"])
+        self.document |= json.loads(zlib.decompress(base64.b64decode(self.document.pop("deflated"))))
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
@@ -16,6 +17,7 @@ from typing import Any
 from gatewise.palette import PALETTE
 from gatewise.render.text import clean
 
+BULKY = ("program", "words", "formulas", "edits", "chapters")  # what a page says with, which is deflated
 ENTRY = "main.js"
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
 IMPORT = re.compile(r'^import \{([\w$, ]+)\} from "\./(\w+\.js)";\n', re.MULTILINE)
@@ -39,8 +41,14 @@ def assemble(document: Mapping[str, Any]) -> str:
 
 def as_data(document: Mapping[str, Any]) -> str:
     """Return a document as JSON that no name in it can end: < is written as an escape."""
-    written = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return written.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    bulky = {key: value for key, value in document.items() if key in BULKY}
+    rest = {key: value for key, value in document.items() if key not in BULKY}
+    packed = b64encode(zlib.compress(_json(bulky).encode(), 9)).decode("ascii")
+    return _json(rest | {"deflated": packed}).replace("<", "\\u003c")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 @cache

@@ -2,12 +2,17 @@
 import {createModel} from "./model.js";
 import {el, setText} from "./dom.js";
 import {createStore} from "./store.js";
+import {unpacked} from "./unpack.js";
 import {followHash, startingState} from "./start.js";
 import {listenToKeys} from "./keys.js";
 import {followRun} from "./running.js";
 import {titleView} from "./title.js";
 import {stageView} from "./stage.js";
 import {stripView} from "./strip.js";
+import {changesView} from "./change.js";
+import {lossView} from "./backward.js";
+import {stepView} from "./step.js";
+import {numberView} from "./number.js";
 import {footView} from "./foot.js";
 
 /** @typedef {import("./store.js").Page} Page */
@@ -16,7 +21,11 @@ import {footView} from "./foot.js";
 const VIEWS = [
   ["head", titleView],
   ["stage", stageView],
+  ["loss", lossView],
   ["strip", stripView],
+  ["changes", changesView],
+  ["step", stepView],
+  ["number", numberView],
   ["foot", footView],
 ];
 
@@ -78,7 +87,7 @@ try {
   const doc = JSON.parse(landmark("data").textContent ?? "");
   const why = refusal(doc);
   if (why) throw new Error(why);
-  begin(doc);
+  begin(await unpacked(doc));
 } catch (error) {
   failed(error);
   landmark("main").append(el("p", {}, "Nothing can be shown of it."));
