@@ -17,8 +17,10 @@ from gatewise.errors import GatewiseError
 from gatewise.examples import latch
 from gatewise.insight.memory import timescales
 from gatewise.layers import LSTM
+from gatewise.playground import edits, words
 from gatewise.playground.packed import packed
 from gatewise.playground.subject import Subject, subject_of
+from gatewise.playground.words import formulas, words
 from gatewise.progress import working
 from gatewise.render.plain import numbers
 from gatewise.render.program import Write, of_wiring, values
@@ -38,7 +40,8 @@ def teaching() -> Object:
     example = latch()
     subject = subject_of(LSTM.from_cells(example.cell), example.x, 0, {"state": ((example.state,),)})
     about = ["The cell is an example with weights set by hand: it writes a bit, holds it and releases it."]
-    return _document(subject, TITLE, about, numbers) | {"teaching": True, "example": "latch"}
+    made = _document(subject, TITLE, about, numbers)
+    return made | {"edits": edits.of_wiring(subject.wiring()), "teaching": True, "example": "latch"}
 
 
 def of_run(subject: Subject, title: str | None, notes: Sequence[str]) -> Object:
@@ -67,8 +70,8 @@ def _document(subject: Subject, title: str, notes: Sequence[str], write: Write) 
             "dropout": _dropout(subject, wiring.cells, write),
         },
         "labels": _labels(subject),
-        "words": [],
-        "formulas": [],
+        "words": words(wiring),
+        "formulas": formulas(wiring),
         "edits": [],
         "chapters": None,
         "teaching": False,

@@ -15,7 +15,7 @@ from gatewise.symbolic.symbols import C_PREV, COLUMNS, D_H, D_X, FEATURES, H_PRE
 from gatewise.walkthrough import grouping, meaning
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Expanded, Section, Sentence, Table
-from gatewise.walkthrough.sentences import kept_and_new
+from gatewise.walkthrough.sentences import INPUT, combined, kept_and_new
 
 TITLES = {
     "input_gate": "Input gate",
@@ -56,15 +56,7 @@ def _input(bound: BoundStep) -> Section:
     else:
         blocks.append(Table("The previous hidden state", names[RECURRENT], (h,)))
         blocks.append(Table("The previous cell state", names[UNITS], (c,)))
-    words = (
-        X,
-        " is the new input, ",
-        H_PREV,
-        " what the cell put out one step ago, and ",
-        C_PREV,
-        " its memory of the past.",
-    )
-    blocks.append(Sentence(words))
+    blocks.append(Sentence(INPUT))
     return bound.section("input", "The input and the previous state", blocks)
 
 
@@ -79,11 +71,7 @@ def _combined(bound: BoundStep, equations: Equations) -> Section:
     if bound.apart:
         return bound.section("combined_input", "The input and the previous hidden state under dropout", blocks)
     blocks.append(Table("", bound.names[COLUMNS], ((Z, tuple(bound.scope[Z])),)))
-    first, last = (n if n > 1 else "" for n in (bound.p.recurrent_size, bound.p.input_size))
-    h, x = (" under its dropout mask" if mask in bound.program.axes else "" for mask in (D_H, D_X))
-    of_h = (f"The first {first} entries are " if first else "The first entry is ", H_PREV)
-    of_x = (f"{h}, the last {last} are " if last else f"{h}, the last is ", X)
-    blocks.append(Sentence((*of_h, *of_x, f"{x}.")))
+    blocks.append(Sentence(combined(bound.program, bound.p.recurrent_size, bound.p.input_size)))
     return bound.section("combined_input", "The combined input: what every gate sees", blocks)
 
 

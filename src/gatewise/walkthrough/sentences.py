@@ -32,8 +32,28 @@ from gatewise.symbolic.formula import (
     times,
 )
 from gatewise.symbolic.program import Program
-from gatewise.symbolic.symbols import C_PREV, DC_PREV, K_C, C, F, G, H, I, O, d
+from gatewise.symbolic.symbols import (
+    C_PREV,
+    D_H,
+    D_X,
+    DC_NEXT,
+    DC_PREV,
+    DH,
+    DH_NEXT,
+    DY,
+    H_PREV,
+    K_C,
+    C,
+    F,
+    G,
+    H,
+    I,
+    O,
+    X,
+    d,
+)
 from gatewise.walkthrough.numbers import number, percent
+from gatewise.walkthrough.parts import Words
 
 SLOT = re.compile(r"\{(\w+)(?::(\w+))?\}")
 FORMATS: Mapping[str, Callable[[Any], str]] = {"number": lambda value: number(value, 4), "percent": percent}
@@ -292,7 +312,45 @@ MOMENT = Saying(
 )
 
 
-# What is said of a program's quantities.
+# What is said of a program's quantities, whatever their numbers are.
+
+INPUT: Words = (
+    X,
+    " is the new input, ",
+    H_PREV,
+    " what the cell put out one step ago, and ",
+    C_PREV,
+    " its memory of the past.",
+)
+FROM_LATER = " from the next step, or from the loss if there is none."
+ARRIVING: Words = (
+    DH,
+    " is the gradient that arrives at the hidden state, ",
+    DC_NEXT,
+    " the one at the cell state; both come",
+    FROM_LATER,
+)
+ARRIVING_AT_OUTPUT: Words = (
+    DY,
+    " is the gradient of the loss with respect to the output of this step itself; ",
+    DH_NEXT,
+    " and ",
+    DC_NEXT,
+    " come",
+    FROM_LATER,
+)
+
+
+def combined(program: Program, recurrent: int, inputs: int) -> Words:
+    """Return what the entries of the combined input are, in a cell of these sizes."""
+    first, last = (n if n > 1 else "" for n in (recurrent, inputs))
+    h, x = (" under its dropout mask" if mask in program.axes else "" for mask in (D_H, D_X))
+    of_h = (f"The first {first} entries are " if first else "The first entry is ", H_PREV)
+    of_x = (f"{h}, the last {last} are " if last else f"{h}, the last is ", X)
+    return (*of_h, *of_x, f"{x}.")
+
+
+# What is said of each unit.
 
 
 def passed_on(program: Program, symbol: Symbol) -> Formula:

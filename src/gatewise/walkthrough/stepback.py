@@ -30,7 +30,7 @@ from gatewise.symbolic.symbols import (
 from gatewise.walkthrough import grouping, meaning
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Equation, Expanded, Section, Sentence, Table
-from gatewise.walkthrough.sentences import along_the_cell, passed_on
+from gatewise.walkthrough.sentences import ARRIVING, ARRIVING_AT_OUTPUT, along_the_cell, passed_on
 
 TITLES = {
     "d_hidden_state": "Back through the hidden state",
@@ -75,18 +75,7 @@ def _arriving(step: BoundStep, equations: tuple[Assignment, ...]) -> Section:
         Table("", step.names[UNITS], ((DC_NEXT, tuple(step.scope[DC_NEXT])),)),
         *step.equations(equations),
     ]
-    from_later = " from the next step, or from the loss if there is none."
-    if step.has_dy:
-        of_output = (DY, " is the gradient of the loss with respect to the output of this step itself; ", DH_NEXT)
-        blocks.append(Sentence((*of_output, " and ", DC_NEXT, " come", from_later)))
-    else:
-        what = (
-            DH,
-            " is the gradient that arrives at the hidden state, ",
-            DC_NEXT,
-            " the one at the cell state; both come",
-        )
-        blocks.append(Sentence((*what, from_later)))
+    blocks.append(Sentence(ARRIVING_AT_OUTPUT if step.has_dy else ARRIVING))
     return step.section("arriving", "The gradients that arrive", blocks, "backward")
 
 

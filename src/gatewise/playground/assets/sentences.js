@@ -8,19 +8,24 @@ import {programOf} from "./formulas.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./trees.js").Tree} Tree */
-/** @typedef {{when: Tree | null, words: string, key?: string}} Case */
-/** @typedef {{variables: Record<string, Tree>, parts: Case[][], of?: string, what?: string, begins?: boolean}} Saying */
+/** @typedef {{words: string, when?: number, key?: string}} Case */
+/** @typedef {{of: string, variables: Record<string, Tree>, parts: Case[][], what: string, begins: boolean}} Saying */
 /** @typedef {{most: number, listed: string, unfinite: string, alike: string, extremes: string}} Each */
-/** @typedef {{each: Each, sayings: Record<string, Saying>, of: Record<string, string>, moment: Saying | null}} Words */
+/** @typedef {{unfinite: string, none: string, largest: string, of: [string, string][]}} OfWeights */
+/**
+ * @typedef {{each: Each, sayings: Record<string, Saying | {words: string}>, of: Record<string, string>, moment: Saying,
+ *   conditions: Tree[], weights: OfWeights, names: Record<string, string>, gates: [string, string][], formula: string,
+ *   source: any}} Words
+ */
+/** @typedef {{page: Page, layer: number, direction: number, step: number, words: Words}} Place */
 
 /** @param {Page} page @param {number} layer @param {number} direction @returns {Words | null} */
 function wordsOf(page, layer, direction) {
   return page.doc.words[programOf(page, layer, direction)] ?? null;
 }
 
-/** What is known of one unit: the values of a saying's variables. @param {Page} page @param {number} layer
- * @param {number} direction @param {number} step @param {Saying} saying @param {number} unit */
-function known(page, layer, direction, step, saying, unit) {
+/** The values of a saying's variables, of one unit. @param {Place} place @param {Saying} saying @param {number} unit */
+function known({page, layer, direction, step}, saying, unit) {
   /** @type {Record<string, number>} */
   const found = {};
   for (const [name, tree] of Object.entries(saying.variables)) {
@@ -47,10 +52,11 @@ function scalar(tree, value) {
   return evaluate(tree, values).data[0];
 }
 
-/** The cases that hold, one of each part at most. @param {Saying} saying @param {Record<string, number>} values */
-function holding(saying, values) {
+/** The cases that hold, one of each part at most. @param {Words} words @param {Saying} saying
+ * @param {Record<string, number>} values */
+function holding({conditions}, saying, values) {
   return saying.parts.flatMap(cases => {
-    const found = cases.find(({when}) => when === null || scalar(when, name => values[name]) !== 0);
+    const found = cases.find(({when}) => when === undefined || scalar(conditions[when], name => values[name]) !== 0);
     return found ? [found] : [];
   });
 }
@@ -64,17 +70,39 @@ function filled(words, values) {
   });
 }
 
-/** @param {Page} page @param {number} layer @param {number} direction @param {string | undefined} of @param {number} unit */
-function unitName(page, layer, direction, of, unit) {
+/** Whether a unit has a name of its own, and not its number. @param {string | undefined} name @param {number} unit */
+function isNamed(name, unit) {
+  return name !== undefined && name !== String(unit) && name !== `unit ${unit}`;
+}
+
+/** What an entry of a vector is called: a unit, or an entry of a projected hidden state. @param {Page} page
+ * @param {number} layer @param {number} direction @param {string} of @param {number} unit @returns {string} */
+export function entryName(page, layer, direction, of, unit) {
   const cell = page.model.layers[layer]?.cells[direction];
   if (!cell) return page.model.outputs[unit] ?? `output ${unit}`;
   if (of === "h" && cell.recurrent !== cell.hidden) return `h${unit}`;
-  return cell.units[unit] ?? `unit ${unit}`;
+  return isNamed(cell.units[unit], unit) ? cell.units[unit] : `unit ${unit}`;
+}
+
+/** What a column of the weights is called. @param {Page} page @param {number} layer @param {number} direction
+ * @param {string} matrix @param {number} column */
+function columnName(page, layer, direction, matrix, column) {
+  const {recurrent, hidden, units, features} = page.model.layers[layer].cells[direction];
+  const place = page.model.shape(layer, direction, matrix)[1] === features.length ? column : column - recurrent;
+  if (place >= 0 && !/^dU/.test(matrix)) return features[place];
+  const own = recurrent === hidden && isNamed(units[column], column);
+  return own ? `h(${units[column]})` : `h${column}`;
 }
 
 /** A sentence begins with a capital, but for a unit's own name. @param {string} text */
 function begun(text) {
   return text.startsWith("unit ") ? `U${text.slice(1)}` : text;
+}
+
+/** What a quantity is called; its symbol where it has no name. @param {Page} page @param {number} layer
+ * @param {number} direction @param {string} name @returns {string} */
+export function quantityName(page, layer, direction, name) {
+  return wordsOf(page, layer, direction)?.names[name] ?? name;
 }
 
 /**
@@ -84,37 +112,66 @@ function begun(text) {
  */
 export function sentenceOf(page, layer, direction, name, step, units) {
   const words = wordsOf(page, layer, direction);
-  const saying = words && Object.hasOwn(words.of, name) ? words.sayings[words.of[name]] : null;
-  if (!words || !saying) return "";
-  if (!saying.of) return saying.parts.map(([only]) => only.words).join("");
+  if (!words || !Object.hasOwn(words.of, name)) return "";
+  const place = {page, layer, direction, step, words};
+  if (words.of[name] === "d_weights") return ofWeights(place);
+  const saying = words.sayings[words.of[name]];
+  if (!("parts" in saying)) return saying.words;
   const count = page.model.shape(layer, direction, saying.of)[0];
-  const chosen = units ?? Array.from({length: count}, (_, k) => k);
-  /** @param {number} k */
-  const say = k => {
-    const values = known(page, layer, direction, step, saying, k);
-    return holding(saying, values).map(one => filled(one.words, values)).join("");
-  };
-  /** @param {number} k */
-  const named = k => unitName(page, layer, direction, saying.of, k);
-  const what = saying.what ?? "";
-  if (chosen.length <= words.each.most) {
-    const listed = filled(words.each.listed, {listed: chosen.map(k => `${named(k)} ${say(k)}`).join("; ")});
-    return saying.begins === false ? listed : begun(listed);
-  }
-  return ofMany(words.each, chosen, k => known(page, layer, direction, step, saying, k)["extreme"], say, named, what);
+  const asked = units?.filter(k => k < count) ?? [];
+  return ofUnits(place, saying, asked.length ? asked : Array.from({length: count}, (_, k) => k));
 }
 
-/** @param {Each} each @param {readonly number[]} units @param {(k: number) => number} value @param {(k: number) => string} say
- * @param {(k: number) => string} named @param {string} what */
-function ofMany(each, units, value, say, named, what) {
-  const values = units.map(value);
+/** What is said of some units. @param {Place} place @param {Saying} saying @param {readonly number[]} units */
+function ofUnits(place, saying, units) {
+  const {page, layer, direction, words: {each}, words} = place;
+  const {what} = saying;
   const count = String(units.length);
+  /** @param {number} k */
+  const say = k => {
+    const values = known(place, saying, k);
+    return holding(words, saying, values).map(one => filled(one.words, values)).join("");
+  };
+  /** @param {number} k */
+  const named = k => entryName(page, layer, direction, saying.of, k);
+  if (units.length <= each.most) {
+    const listed = filled(each.listed, {listed: units.map(k => `${named(k)} ${say(k)}`).join("; ")});
+    return saying.begins ? begun(listed) : listed;
+  }
+  const values = units.map(k => known(place, saying, k).extreme);
   const bad = values.findIndex(one => !Number.isFinite(one));
   if (bad >= 0) return filled(each.unfinite, {count, name: named(units[bad]), what});
   const least = units[values.indexOf(Math.min(...values))];
   const most = units[values.indexOf(Math.max(...values))];
   if (least === most) return filled(each.alike, {count, name: named(least), said: say(least), what});
-  return filled(each.extremes, {count, what, most: named(most), most_said: say(most), least: named(least), least_said: say(least)});
+  const extremes = {most: named(most), most_said: say(most), least: named(least), least_said: say(least)};
+  return filled(each.extremes, {count, what, ...extremes});
+}
+
+/** Which weight has the largest gradient. @param {Place} place */
+function ofWeights({page, layer, direction, step, words: {weights}}) {
+  let largest = {size: 0, value: 0, matrix: "", gate: "", at: 0};
+  for (const [matrix, gate] of weights.of) {
+    for (const [at, value] of page.model.value(layer, direction, matrix, step).entries()) {
+      if (!Number.isFinite(value)) return weights.unfinite;
+      if (Math.abs(value) > largest.size) largest = {size: Math.abs(value), value, matrix, gate, at};
+    }
+  }
+  if (!largest.matrix) return weights.none;
+  const {matrix, gate, at, value} = largest;
+  const columns = page.model.shape(layer, direction, matrix)[1];
+  const column = columnName(page, layer, direction, matrix, at % columns);
+  const unit = entryName(page, layer, direction, "c", Math.floor(at / columns));
+  return filled(weights.largest, {column, gate, unit, value});
+}
+
+/** A case for each part of what happens in a unit now. @param {Page} page @param {number} layer
+ * @param {number} direction @param {number} step @param {number} unit */
+function nowOf(page, layer, direction, step, unit) {
+  const words = wordsOf(page, layer, direction);
+  if (!words?.moment) return {cases: [], values: {}};
+  const values = known({page, layer, direction, step, words}, words.moment, unit);
+  return {cases: holding(words, words.moment, values), values};
 }
 
 /**
@@ -123,19 +180,16 @@ function ofMany(each, units, value, say, named, what) {
  * @returns {string}
  */
 export function momentOf(page, layer, direction, step, unit) {
-  const saying = wordsOf(page, layer, direction)?.moment;
-  if (!saying) return "";
-  const values = {...known(page, layer, direction, step, saying, unit), name: unitName(page, layer, direction, "c", unit)};
-  return begun(holding(saying, /** @type {any} */ (values)).map(one => filled(one.words, values)).join(""));
+  const {cases, values} = nowOf(page, layer, direction, step, unit);
+  const name = entryName(page, layer, direction, "c", unit);
+  return begun(cases.map(one => filled(one.words, {...values, name})).join(""));
 }
 
 /**
- * What happens in a unit now, as words for styles: "write", "hold", "add", "erase", and "release" or "keep".
+ * What happens in a unit now, as words for styles: "write", "hold", "add" or "erase", and "release" or "keep".
  * @param {Page} page @param {number} layer @param {number} direction @param {number} step @param {number} unit
  * @returns {string[]}
  */
 export function happeningOf(page, layer, direction, step, unit) {
-  const saying = wordsOf(page, layer, direction)?.moment;
-  if (!saying) return [];
-  return holding(saying, known(page, layer, direction, step, saying, unit)).flatMap(one => one.key ? [one.key] : []);
+  return nowOf(page, layer, direction, step, unit).cases.flatMap(one => one.key ? [one.key] : []);
 }

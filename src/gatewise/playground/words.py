@@ -1,0 +1,231 @@
+"""What a page says and shows of its programs: sentences, names, formulas and source, as data that it fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gatewise.gates import LETTERS, NAMES
+from gatewise.grading.grades import FORMULA
+from gatewise.playground import source
+from gatewise.render import slots, text
+from gatewise.render.layout import said
+from gatewise.render.plain import tree
+from gatewise.symbolic.formula import Formula, Symbol
+from gatewise.symbolic.program import Program
+from gatewise.symbolic.rewrites import sized
+from gatewise.symbolic.symbols import (
+    C_NEW,
+    C_NORM,
+    C_PREV,
+    C_RAW,
+    DC_NEXT,
+    DH,
+    DH_NEXT,
+    DY,
+    H_NEW,
+    H_PREV,
+    H_RAW,
+    C,
+    H,
+    M,
+    R,
+    X,
+    Z,
+)
+from gatewise.symbolic.wiring import A_Y, B_Y, MERGED, READ, V, Wiring
+from gatewise.walkthrough import grouping, sentences
+from gatewise.walkthrough.sentences import Case, Told
+
+Object = dict[str, Any]
+GATES = dict(zip(LETTERS, (name.replace("_", " ") for name in NAMES), strict=True))
+
+
+def words(wiring: Wiring) -> list[Object]:
+    """Return what is said of each program of a wiring, and behind them of its head, where it has one.
+
+    Returns
+    -------
+    list of dict
+        ``names``: what quantities are called. ``sayings``: by the key of a section of a walkthrough, what is said of
+        each unit (see `gatewise.walkthrough.sentences`), or of all alike. ``of``: by the name of a quantity, that key.
+        ``moment``: what happens in a unit. ``conditions``: of the cases in these, by their numbers. ``each``: what is
+        said of few units or of many. ``weights``: what is said of the largest gradient. ``gates``: the columns of a
+        table of gates. ``formula``: what formulas begin with in spreadsheets. ``source``: see
+        `gatewise.playground.source`.
+    """
+    found = [_words(*one) for one in _programs(wiring)]
+    return [*found, {"names": _names(_OF_HEAD), "of": {}, "sayings": {}}] if wiring.head is not None else found
+
+
+def formulas(wiring: Wiring) -> list[Object]:
+    """Return the equations of each program of a wiring as templates, and behind them of its head: `render.slots`."""
+    found = [slots.of_program(program) for program, _, _ in _programs(wiring)]
+    return [*found, slots.of_head(wiring.head)] if wiring.head is not None else found
+
+
+def _programs(wiring: Wiring) -> Iterator[tuple[Program, int, int]]:
+    """Go through the programs of a wiring in the order of `render.program.of_wiring`, each with its sizes."""
+    found: dict[Program, tuple[int, int]] = {}
+    for cell in (one for row in wiring.cells for one in row):
+        p = cell.parameters
+        found.setdefault(
+            sized(cell.program, p.recurrent_size, p.recurrent_size + p.input_size), (p.recurrent_size, p.input_size)
+        )
+    yield from ((program, *sizes) for program, sizes in found.items())
+
+
+def _words(program: Program, recurrent: int, inputs: int) -> Object:
+    conditions: list[Formula] = []
+    sayings = {key: _told(one, conditions) for key, one in sentences.of_program(program).items()}
+    moment = _told(sentences.moment(), conditions)
+    fixed = {"input": sentences.INPUT, "arriving": sentences.ARRIVING_AT_OUTPUT}
+    if Z in program.axes:
+        fixed["combined_input"] = sentences.combined(program, recurrent, inputs)
+    sayings |= {key: {"words": said(some, text.formula)} for key, some in fixed.items()}
+    of = {X: "input", H_PREV: "input", C_PREV: "input"}
+    of |= dict.fromkeys((DY, DH, DH_NEXT, DC_NEXT), "arriving")
+    for sections in (grouping.forward(program.forward), grouping.backward(program.backward)):
+        of |= {one.left: key for key, equations in sections.items() for one in equations}
+    matrices = [one.left for one in program.backward if one.sums and one.left.base in "WU"]
+    return {
+        "names": _names(dict.fromkeys(program.axes)),
+        "sayings": sayings,
+        "of": {text.formula(symbol): key for symbol, key in of.items() if key in sayings or key == "d_weights"},
+        "moment": moment,
+        "conditions": [_tree(one) for one in conditions],
+        "each": {"most": sentences.MOST, **sentences.EACH},
+        "weights": {**sentences.WEIGHTS, "of": [[text.formula(one), GATES[one.sub]] for one in matrices]},
+        "gates": [[letter, name] for letter, name in zip(LETTERS, NAMES, strict=True)],
+        "formula": "".join(FORMULA),
+        "source": source.of_program(program),
+    }
+
+
+# Sentences.
+
+
+def _told(told: Told, conditions: list[Formula]) -> Object:
+    return {
+        "of": text.formula(told.of),
+        "variables": {name: _tree(formula) for name, formula in told.variables.items()},
+        "parts": [[_case(one, conditions) for one in cases] for cases in told.saying.parts],
+        "what": told.saying.what,
+        "begins": told.saying.begins,
+    }
+
+
+def _case(case: Case, conditions: list[Formula]) -> Object:
+    """Return a case as plain data; its condition is a number, for many cases have the same."""
+    found: Object = {"words": case.words, **({"key": case.key} if case.key else {})}
+    if case.when is not None:
+        if case.when not in conditions:
+            conditions.append(case.when)
+        found["when"] = conditions.index(case.when)
+    return found
+
+
+def _tree(formula: Formula) -> Object:
+    nested: Object = tree(formula, lambda symbol: {"text": text.formula(symbol)})
+    return nested
+
+
+# Names.
+
+_NAMED: Mapping[Symbol, str] = {
+    X: "input",
+    H_PREV: "previous hidden state",
+    C_PREV: "previous cell state",
+    Z: "combined input",
+    C: "cell state",
+    C_RAW: "cell state before its clip",
+    C_NEW: "cell state before zoneout",
+    C_NORM: "normalised cell state",
+    H: "hidden state",
+    H_RAW: "hidden state before its clip",
+    H_NEW: "hidden state before zoneout",
+    M: "hidden state before its projection",
+    R: "weights of the projection",
+    DH_NEXT: "gradient of the hidden state from the next step",
+    DC_NEXT: "gradient of the cell state from the next step",
+    DY: "gradient of the output of this step",
+    Symbol("z", "h"): "previous hidden state under its dropout mask",
+    Symbol("z", "x"): "input under its dropout mask",
+    Symbol("mask", "h"): "dropout mask of the hidden state",
+    Symbol("mask", "x"): "dropout mask of the input",
+    Symbol("k", "h"): "what zoneout keeps of the hidden state",
+    Symbol("k", "c"): "what zoneout keeps of the cell state",
+    Symbol("u"): "recurrent sums of all gates",
+    Symbol("w"): "input sums of all gates",
+    Symbol("c_seen", d=True): "gradient of the cell state through the output",
+    **{Symbol(letter): name for letter, name in GATES.items()},
+}
+_OF_HEAD: Mapping[Symbol, str] = {
+    V: "weights of the output",
+    B_Y: "bias of the output",
+    A_Y: "pre-activation of the output",
+    READ: "what the output is computed from",
+    MERGED: "output",
+} | {
+    replace(symbol, d=True): f"gradient of {of}"
+    for symbol, of in (
+        (V, "the weights of the output"),
+        (B_Y, "the bias of the output"),
+        (A_Y, "the pre-activation of the output"),
+        (READ, "what the output is computed from"),
+        (MERGED, "the output"),
+    )
+}
+_OF_GATES = {
+    "a": "pre-activation",
+    "W": "weights",
+    "U": "recurrent weights",
+    "b": "bias",
+    "p": "peephole weight",
+    "γ": "gain",
+    "β": "shift",
+    "q": "weighted sum",
+    "n": "normalised sum",
+    "u": "recurrent sum",
+    "w": "input sum",
+    "D": "DropConnect mask",
+    "μ": "mean",
+    "v": "variance",
+}
+_SUMS = {"u": "recurrent sum", "w": "input sum"}
+
+
+def _names(symbols: Mapping[Symbol, Any]) -> dict[str, str]:
+    return {text.formula(symbol): called or name_of(symbol) for symbol, called in symbols.items()}
+
+
+def name_of(symbol: Symbol) -> str:
+    """Return what a quantity is called.
+
+    Examples
+    --------
+    >>> name_of(Symbol("W", "f")), name_of(Symbol("a", "o", d=True))
+    ('weights of the forget gate', 'gradient of the pre-activation of the output gate')
+    """
+    if symbol in _NAMED:
+        return _NAMED[symbol]
+    if symbol.d:
+        inner = name_of(replace(symbol, d=False))
+        return f"gradient of {inner if inner.startswith('what') else f'the {inner}'}"
+    whose, comma, _ = symbol.sub.partition(",")
+    if symbol.base not in _OF_GATES or not whose:
+        return text.formula(symbol)
+    of = _whose(whose)
+    return f"{_OF_GATES[symbol.base]} of {of}{' before its clip' if comma else ''}" if of else text.formula(symbol)
+
+
+def _whose(sub: str) -> str:
+    """Return what stands below a symbol, in words: f, u, uf, c."""
+    if sub in GATES:
+        return f"the {GATES[sub]}"
+    if sub in _SUMS:
+        return f"the {_SUMS[sub]}s"
+    if sub[0] in _SUMS and sub[1:] in GATES:
+        return f"the {_SUMS[sub[0]]} of the {GATES[sub[1:]]}"
+    return "the cell state" if sub.startswith("c") else ""
