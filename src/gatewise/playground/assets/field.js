@@ -13,6 +13,7 @@ import {rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js
  * @property {number[]} rows the unit or feature of each row
  * @property {number} steps
  * @property {Scale} scale
+ * @property {(step: number) => Float64Array} column the values of a step, by unit or feature
  * @property {(row: number, step: number) => number} at the value in a row, by its place
  * @property {(row: number) => string} nameOf of a row, by its place
  */
@@ -24,12 +25,15 @@ export function fieldOf(page, state) {
   const {layer, direction} = state;
   const quantity = shownQuantity(page, state);
   const rows = rowsOf(page, state, quantity);
+  /** @param {number} step */
+  const column = step => model.value(layer, direction, quantity.name, step);
   return {
     quantity,
     rows,
     steps: model.steps,
     scale: scaleOf(page, state, quantity),
-    at: (row, step) => model.value(layer, direction, quantity.name, step)[rows[row]],
+    column,
+    at: (row, step) => column(step)[rows[row]],
     nameOf: row => rowName(page, state, quantity, rows[row]),
   };
 }

@@ -22,6 +22,6 @@ export function footView(page) {
     "All gates as CSV");
   return el("div", {class: "foot"},
     el("p", {class: "takeaway"}, "To take away: ", source, " ", gates),
-    ...page.doc.about.map((/** @type {string} */ sentence) => el("p", {}, sentence)),
-    el("p", {}, `Written by ${page.doc.written_by}. The address holds what is seen and changed.`));
+    el("p", {}, page.doc.about.join(" ")),
+    el("p", {}, `The address holds what is seen and changed. Written by ${page.doc.written_by}.`));
 }

@@ -8,7 +8,7 @@ import {spokenValue} from "./field.js";
 /** @typedef {import("./field.js").Field} Field */
 /** @typedef {import("./field.js").Chosen} Chosen */
 
-const WITH_NUMBERS = 16;  // steps
+export const WITH_NUMBERS = 16;  // steps
 
 /**
  * A view of small fields.
@@ -60,7 +60,7 @@ export function smallField(page, chosen) {
         tabindex: isChosen ? 0 : -1,
       });
     }));
-    grid.querySelectorAll(".times > .time").forEach((one, step) => one.classList.toggle("chosen", step === place.step));
+    grid.querySelectorAll(".times > .time").forEach((one, step) => one.classList.toggle("now", step === place.step));
     const cell = cells[place.row]?.[place.step];
     if (!cell) return;
     if (hadFocus) cell.focus({preventScroll: true});

@@ -37,7 +37,12 @@ export function encodeHash(state) {
     ["edits", state.edits.length ? state.edits.map(writtenEdit).join(";") : null],
   ];
   const kept = pairs.filter(([, value]) => value !== null);
-  return [HASH_VERSION, ...kept.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)].join("&");
+  return [HASH_VERSION, ...kept.map(([name, value]) => `${name}=${legible(String(value))}`)].join("&");
+}
+
+/** A value as an address may have it; commas and brackets stay as they are. @param {string} value */
+function legible(value) {
+  return encodeURIComponent(value).replace(/%2C|%3B|%5B|%5D|%40/g, decodeURIComponent);
 }
 
 /** @param {string} text */

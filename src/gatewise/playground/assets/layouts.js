@@ -48,8 +48,8 @@ export const WIDE_STAGE = {
     o: {x: 652, y: 144, anchor: "middle"},
     c: {x: 447, y: 84, anchor: "middle"},
     h: {x: 736, y: 262, anchor: "end"},
-    kept: {x: 228, y: 228, anchor: "start"},
-    written: {x: 228, y: 104, anchor: "start"},
+    kept: {x: 236, y: 228, anchor: "start"},
+    written: {x: 236, y: 104, anchor: "start"},
   },
 };
 

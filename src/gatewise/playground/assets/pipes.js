@@ -8,6 +8,7 @@ import {figure} from "./figures.js";
 
 const BORE = 26;  // of a pipe that is full
 const HAIR = 1.5;
+const SPARE = 1.15;  // an open vessel is somewhat higher than what it is made to hold
 
 /** A pipe, filled as far as an amount says. @param {string} path @param {string} quantity whose hue it has */
 export function pipeMark(path, quantity) {
@@ -24,8 +25,11 @@ export function pipeMark(path, quantity) {
   };
 }
 
-/** A level between two ends, from zero up or down. @param {Gauge} gauge @param {string} quantity */
-export function levelMark(gauge, quantity) {
+/**
+ * A level between two ends, from zero up or down.
+ * @param {Gauge} gauge @param {string} quantity @param {boolean} isOpen whether it is a vessel that is open above
+ */
+export function levelMark(gauge, quantity, isOpen) {
   const {x, y, width, height, upright} = gauge;
   const length = upright ? height : width;
   const water = svg("rect", upright ? {x, y: 0, width, height} : {x: 0, y, width, height});
@@ -33,10 +37,14 @@ export function levelMark(gauge, quantity) {
   const surface = svg("path", {class: "surface", d: upright ? `M${x} 0h${width}` : `M0 ${y}v${height}`});
   const zero = svg("path", {class: "zero", d: upright ? `M${x} 0h${width}` : `M0 ${y}v${height}`});
   const element = svg("g", {class: `level quantity-${quantity}`}, svg("rect", {x, y, width, height, class: "frame"}), water,
-    zero, surface, svg("rect", {x, y, width, height, class: "edge"}));
+    zero, surface, isOpen
+      ? svg("path", {class: "edge", d: `M${x} ${y}v${height}h${width}v${-height}`})
+      : svg("rect", {x, y, width, height, class: "edge"}));
+  const spare = isOpen ? SPARE : 1;
   /** @param {Range} range @param {number} value */
   function placeIn(range, value) {
-    const share = (Math.min(range.high, Math.max(range.low, value)) - range.low) / (range.high - range.low);
+    const within = Math.min(range.high * spare, Math.max(range.low, value));
+    const share = (within - range.low) / (range.high * spare - range.low);
     return upright ? y + height - share * length : x + share * length;
   }
   return {

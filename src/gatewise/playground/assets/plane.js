@@ -12,11 +12,13 @@ import {keepInView} from "./grid.js";
 
 const GUTTER = 88;  // pixels for the names of units
 const AXIS = 22;  // pixels for the steps
+const EDGE = 4;  // where names have no room
 const TALLEST = 560;
+const LEAST_MARK = 9;  // pixels, so that the chosen value is found
 
 /** How large the cells of a field are. @param {Field} field @param {number} width @returns {Measures} */
 function measuresOf(field, width) {
-  const left = width > 500 ? GUTTER : 0;
+  const left = width > 500 ? GUTTER : EDGE;
   const cell = Math.min(40, Math.max(1, (width - left) / field.steps));
   const row = Math.min(28, Math.max(4, 420 / field.rows.length));
   return {left, cell, row, width: left + cell * field.steps, height: row * field.rows.length + AXIS};
@@ -33,8 +35,9 @@ function pixelsOf(field) {
   const image = new ImageData(field.steps, field.rows.length);
   const table = tableOf(field.scale);
   for (let step = 0; step < field.steps; step += 1) {
+    const values = field.column(step);
     for (let row = 0; row < field.rows.length; row += 1) {
-      const place = tablePlace(field.scale, field.at(row, step));
+      const place = tablePlace(field.scale, values[field.rows[row]]);
       if (place < 0) continue;
       const at = 4 * (row * field.steps + step);
       image.data[at] = table[3 * place];
@@ -106,25 +109,32 @@ export function largeField(page, chosen, pointed) {
   function write(pen, now, m, body) {
     const ink = getComputedStyle(element);
     const place = chosen.of(now);
-    pen.font = `13px ${ink.fontFamily}`;
     pen.fillStyle = ink.color;
-    pen.textBaseline = "alphabetic";
+    pen.font = `13px ${ink.fontFamily}`;
+    /** @param {number} step */
+    const nameOf = step => String(page.doc.labels.times?.[step] ?? step);
+    const width = pen.measureText(nameOf(now.steps - 1)).width;
+    const every = roundDistance((width + 20) / m.cell);
+    const middle = m.left + (place.step + 0.5) * m.cell;
     pen.textAlign = "center";
-    const times = page.doc.labels.times;
-    const every = roundDistance((times ? 90 : 44) / m.cell);
-    for (let step = 0; step < now.steps; step += every) {
-      pen.textAlign = step === 0 ? "left" : "center";
-      pen.fillText(times?.[step] ?? String(step), m.left + (step + (step ? 0.5 : 0)) * m.cell, body + 16);
+    for (let step = every; step < now.steps; step += every) {
+      const x = m.left + (step + 0.5) * m.cell;
+      if (Math.abs(x - middle) > width + 12 && x + width / 2 < m.width) pen.fillText(nameOf(step), x, body + 17);
     }
-    if (!m.left) return;
     pen.textAlign = "right";
     const apart = roundDistance(16 / m.row);
-    for (let row = 0; row < now.rows.length; row += apart) {
+    for (let row = 0; row < now.rows.length && m.left > EDGE; row += apart) {
       if (Math.abs(row - place.row) * m.row < 16) continue;
-      pen.fillText(now.nameOf(row), m.left - 8, (row + 0.5) * m.row + 4, m.left - 12);
+      pen.fillText(now.nameOf(row), m.left - 8, Math.max(12, (row + 0.5) * m.row + 4), m.left - 12);
     }
     pen.font = `600 13px ${ink.fontFamily}`;
-    pen.fillText(now.nameOf(place.row), m.left - 8, Math.max(12, (place.row + 0.5) * m.row + 4), m.left - 12);
+    if (m.left > EDGE) {
+      pen.fillText(now.nameOf(place.row), m.left - 8, Math.max(12, (place.row + 0.5) * m.row + 4), m.left - 12);
+    }
+    pen.textAlign = "center";
+    const half = width / 2 + 4;
+    pen.fillText(nameOf(place.step), Math.min(m.width - half, Math.max(m.left + half, middle)), body + 17);
+    pen.fillRect(middle - 1, body, 2, 5);
   }
 
   /** @param {Field} now */
@@ -152,10 +162,11 @@ export function largeField(page, chosen, pointed) {
       tabindex: "0",
     });
     line.setAttribute("aria-rowindex", String(place.row + 1));
-    cell.style.setProperty("left", `${measures.left + place.step * measures.cell}px`);
-    cell.style.setProperty("top", `${place.row * measures.row}px`);
-    cell.style.setProperty("width", `${Math.max(measures.cell, 3)}px`);
-    cell.style.setProperty("height", `${measures.row}px`);
+    const [width, height] = [Math.max(measures.cell, LEAST_MARK), Math.max(measures.row, LEAST_MARK)];
+    cell.style.setProperty("left", `${measures.left + (place.step + 0.5) * measures.cell - width / 2}px`);
+    cell.style.setProperty("top", `${(place.row + 0.5) * measures.row - height / 2}px`);
+    cell.style.setProperty("width", `${width}px`);
+    cell.style.setProperty("height", `${height}px`);
     line.replaceChildren(cell);
     if (hadFocus) cell.focus({preventScroll: true});
     keepInView(element, measures.left + place.step * measures.cell, measures.cell);

@@ -1,7 +1,6 @@
 /** The row of buttons under the strip: step, play, unit, level. */
 import {el, setAttributes, setText, svg} from "./dom.js";
 import {ascend, descend, moveStep, moveUnit} from "./levels.js";
-import {stepName} from "./quantities.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./store.js").State} State */
@@ -75,16 +74,18 @@ export function playerView(page) {
   const up = wordButton("Escape", "Esc", () => ascend(page));
   setText(up.words, "Up");
   const where = el("span", {class: "where"});
+  const date = el("span", {class: "where soft"});
   const unit = el("span", {class: "where"});
   const units = el("span", {class: "group"}, above, below, unit);
   const element = el("div", {class: "player", role: "group", "aria-label": "Steps and levels"},
-    el("span", {class: "group"}, back, play, on, where), units,
+    el("span", {class: "group"}, back, play, on, where, date), units,
     el("span", {class: "group"}, down.button, up.button));
   const icon = play.querySelector("path");
   keepPlaying(page);
   store.show(state => {
     const cell = model.layers[state.layer].cells[state.direction];
-    setText(where, `${stepName(page, state.step)} of 0 to ${model.steps - 1}`);
+    setText(where, `step ${state.step} of 0–${model.steps - 1}`);
+    setText(date, page.doc.labels.times?.[state.step] ?? "");
     setText(unit, cell.units[state.unit]);
     units.hidden = cell.hidden < 2;
     setAttributes(play, {"aria-label": state.playing ? "Pause" : "Play", title: state.playing ? "Pause (space)" : "Play (space)"});

@@ -23,13 +23,33 @@ const PIPES = [
   ["into", "c", "cell"], ["out", "c", "cell"], ["squashed", "c", "squashed"], ["put", "h", "put"],
 ];
 
-/** The least range of round numbers that holds a quantity of one unit at all steps, and 0. @param {Page} page
- * @param {State} state @param {string} name */
-function rangeOf(page, {layer, direction, unit}, name) {
-  const values = page.model.series(layer, direction, name, unit).filter(Number.isFinite);
-  const greatest = Math.max(1, ...values.map(Math.abs));
-  const end = greatest > 1 ? Number(greatest.toPrecision(1)) + (Number(greatest.toPrecision(1)) < greatest ? 10 ** Math.floor(Math.log10(greatest)) : 0) : 1;
-  return {low: values.some(value => value < -0.02 * end) ? -end : 0, high: end};
+/**
+ * What gives the least range of round numbers that holds a quantity of one unit at all steps, and 0. While the run is
+ * still being computed, it stays as it was: to ask for all steps would make the chosen one wait.
+ * @param {Page} page
+ */
+function rangesOf(page) {
+  /** @type {Map<string, {runs: number, range: import("./pipes.js").Range}>} */
+  const kept = new Map();
+  /** @param {State} state @param {string} name */
+  return ({layer, direction, unit}, name) => {
+    const key = [layer, direction, unit, name].join();
+    const found = kept.get(key);
+    if (found && (found.runs === page.runs || !page.settled)) return found.range;
+    if (!page.settled) return {low: 0, high: 1};
+    const range = roundRange(page.model.series(layer, direction, name, unit));
+    kept.set(key, {runs: page.runs, range});
+    return range;
+  };
+}
+
+/** @param {Float64Array} values */
+function roundRange(values) {
+  const known = values.filter(Number.isFinite);
+  const greatest = known.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+  const digit = 10 ** Math.floor(Math.log10(greatest));
+  const end = Math.ceil(greatest / digit - 1e-9) * digit;
+  return {low: known.some(value => value < -0.02 * end) ? -end : 0, high: end};
 }
 
 /** The picture in one of its layouts. @param {Page} page @param {Layout} layout */
@@ -41,9 +61,10 @@ function stagePicture(page, layout) {
     openNumber(page, {layer, direction, name, step, at: [unit]});
   };
   const pipes = PIPES.map(([place, quantity, amount]) => ({...pipeMark(layout.pipes[place], quantity), amount}));
-  const tank = levelMark(layout.tank, "c");
-  const gauge = levelMark(layout.gauge, "h");
+  const tank = levelMark(layout.tank, "c", true);
+  const gauge = levelMark(layout.gauge, "h", false);
   const ticks = ticksOf(layout.tank, tank);
+  const rangeOf = rangesOf(page);
   let frame = 0;
   const valves = GATES.map(name => {
     const valve = valveMark({name, upright: layout.upright, turn(wanted) {
@@ -73,7 +94,7 @@ function stagePicture(page, layout) {
   function update(state, moving) {
     const {layer, direction, unit, step} = state;
     const flow = flowOf(model, state);
-    const range = rangeOf(page, state, "c");
+    const range = rangeOf(state, "c");
     ({putName} = flow);
     const unitName = model.layers[layer].cells[direction].units[unit];
     picture.setAttribute("aria-label", `The cell of ${unitName} at step ${step}`);
@@ -83,7 +104,7 @@ function stagePicture(page, layout) {
     }
     tank.update(flow.cell, range);
     ticks.update(range);
-    gauge.update(flow.put, rangeOf(page, state, putName));
+    gauge.update(flow.put, rangeOf(state, putName));
     setText(squash, flow.squash);
     for (const {name, ...valve} of valves) {
       const words = quantityName(page, layer, direction, name);

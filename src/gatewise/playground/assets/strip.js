@@ -2,7 +2,7 @@
 import {el, reveal, setText} from "./dom.js";
 import {figure} from "./figures.js";
 import {Chosen, fieldOf, isSameField, spokenValue} from "./field.js";
-import {smallField} from "./grid.js";
+import {WITH_NUMBERS, smallField} from "./grid.js";
 import {largeField} from "./plane.js";
 import {playerView} from "./player.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
@@ -47,7 +47,7 @@ function placeTabs(page) {
   };
   const layerTabs = tabList("Layer", layers.map((_, layer) => `layer ${layer}`), "field", layer =>
     move(layer, Math.min(page.store.state.direction, layers[layer].cells.length - 1)));
-  const names = layers[0].cells.map(cell => cell.direction);
+  const names = layers[0].cells.map(cell => `${cell.direction} in time`);
   const directionTabs = tabList("Direction", names, "field", direction => move(page.store.state.layer, direction));
   return {
     elements: [layers.length > 1 && layerTabs.element, names.length > 1 && directionTabs.element],
@@ -98,13 +98,15 @@ export function stripView(page) {
     playerView(page));
   if (tabs.elements.some(Boolean)) body.setAttribute("role", "tabpanel");
   let drawnOf = 0;
+  let shown = page.store.state;
 
   page.store.show((state, previous) => {
     reveal(element, true);
-    if (!page.settled && field) return;
-    const isSame = field !== null && isSameField(state, previous) && drawnOf === page.runs;
+    if (!page.settled && field && !isSameField(state, previous)) return;
+    const isSame = field !== null && isSameField(state, shown) && (drawnOf === page.runs || !page.settled);
     if (!field || !isSame) field = fieldOf(page, state);
     drawnOf = page.runs;
+    shown = state;
     const view = field.rows.length <= SMALL_ROWS && field.rows.length * field.steps <= SMALL_CELLS ? small : large;
     if (body.firstElementChild !== view.element) body.replaceChildren(view.element);
     choice.update(state);
@@ -113,6 +115,7 @@ export function stripView(page) {
     order.value = state.sorted ? "sorted" : "plain";
     order.disabled = !field.quantity.ofUnits;
     view.update(field, !isSame);
+    reading.hidden = view === small && field.steps <= WITH_NUMBERS;
     setText(reading, spokenValue(page, field, chosen.of(field)));
   });
   return element;
