@@ -3,7 +3,7 @@ import {el, reveal} from "./dom.js";
 import {keepFocus} from "./change.js";
 import {directPath} from "./path.js";
 import {figure, percent} from "./figures.js";
-import {isGradient, symbolElement} from "./opened.js";
+import {nameAlong, isGradient, symbolElement, unitWords} from "./opened.js";
 import {stepName} from "./quantities.js";
 import {signedBar} from "./shown.js";
 import {termsOf} from "./terms.js";
@@ -19,7 +19,7 @@ const MOST_STEPS = 12;
 /** Of what the loss can be: every cell's h, and the outputs. @param {Page} page */
 function lossPlaces({model}) {
   const cells = model.layers.flatMap((one, layer) => one.cells.map((cell, direction) => ({
-    of: /** @type {"h"} */ ("h"), layer, direction, units: cell.recurrent === cell.hidden ? cell.units : Array.from({length: cell.recurrent}, (_, k) => `h${k}`),
+    of: /** @type {"h"} */ ("h"), layer, direction, units: Array.from({length: cell.recurrent}, (_, k) => nameAlong(model, layer, direction, "recurrent", k)),
     words: ["h", model.layers.length > 1 ? ` of layer ${layer}` : "", one.cells.length > 1 ? `, ${cell.direction}` : ""].join(""),
   })));
   if (!model.hasHead) return cells;
@@ -90,8 +90,9 @@ function alongTime(page, state) {
   const {model, store} = page;
   const {layer, direction, unit} = state;
   if (model.steps < 2) return [];
+  if (!page.settled) return [el("p", {class: "soft"}, "The gradient along time is being computed.")];
   const path = directPath(model, layer, direction, unit);
-  const name = model.layers[layer].cells[direction].units[unit];
+  const name = unitWords(model, layer, direction, unit);
   if (!path) return [el("p", {}, `No gradient reaches the cell state of ${name}: the loss does not depend on it.`)];
   const choose = (/** @type {number} */ step) => store.change({step, playing: false});
   const largest = Math.max(...path.gradient.map(value => (Number.isFinite(value) ? Math.abs(value) : 0)), ...path.direct.map(Math.abs).filter(Number.isFinite));
@@ -104,12 +105,12 @@ function alongTime(page, state) {
       timeline({values: path.gradient, largest, step: state.step, kind: "gradient", choose, label: `${path.name} of ${name} at each step. ${words}`})),
     el("div", {class: "lane"}, el("span", {class: "lane-name"}, "product of ", ...path.factors.flatMap((one, k) => [k ? " · " : "", symbolElement(one)])),
       timeline({values: path.direct, largest, step: state.step, kind: "direct", choose, label: `What the product of ${factor} alone leaves of it.`})),
-    axis(page, state),
+    timeAxis(page, state),
     el("figcaption", {}, words))];
 }
 
 /** @param {Page} page @param {State} state */
-function axis(page, state) {
+function timeAxis(page, state) {
   return el("div", {class: "lane axis", "aria-hidden": "true"}, el("span", {class: "lane-name"}, "step"),
     el("span", {class: "ends"}, el("span", {}, "0"), el("span", {}, String(page.model.steps - 1))));
 }

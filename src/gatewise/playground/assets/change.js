@@ -1,5 +1,5 @@
 /** Given numbers as fields to change them in, what is changed, and the way back. */
-import {el} from "./dom.js";
+import {el, reveal} from "./dom.js";
 import {figure} from "./figures.js";
 import {refKey, openNumber, placeName, spokenName, symbolElement} from "./opened.js";
 import {reachFigure} from "./reach.js";
@@ -99,15 +99,17 @@ export function oldNumber(page, ref, digits = 4) {
   return el("small", {class: "was", title: "before the change"}, el("span", {class: "visually-hidden"}, " was "), text);
 }
 
-/** Everything that was changed, how far it reaches, and the button that goes back. @param {Page} page */
+/** Everything that was changed, and how far it reaches. @param {Page} page */
 export function changesView(page) {
   const root = el("div", {class: "changes"});
+  let drawn = -1;
   page.store.show((state, previous) => {
-    if (state === previous || state.edits !== previous.edits || state.layer !== previous.layer || state.direction !== previous.direction) {
+    const same = state.edits === previous.edits && state.layer === previous.layer && state.direction === previous.direction;
+    if (state === previous || !same || drawn !== page.runs || (state.step !== previous.step && state.edits.length)) {
       keepFocus(root, () => root.replaceChildren(...(state.edits.length ? listChanges(page) : [])));
-      root.hidden = state.edits.length === 0;
-      if (root.parentElement?.tagName === "SECTION") root.parentElement.hidden = root.hidden;
+      drawn = page.runs;
     }
+    reveal(root, state.edits.length > 0);
     if (state.edits !== previous.edits) announce(page, state.edits, previous.edits);
   });
   return root;
@@ -132,12 +134,12 @@ function listChanges(page) {
     el("button", {class: "undo", "data-key": `undo ${refKey(ref)}`,
       "aria-label": `${spokenName(page, ref)} back to ${figure(page.model.original(ref), 4)}`,
       onclick: () => changeNumber(page, ref, page.model.original(ref))}, "undo"),
-    reachFigure(page, {ref, value}),
   ));
   return [
     el("p", {}, count),
     el("ul", {class: "edits"}, ...items),
     edits.length > 12 ? el("p", {class: "soft"}, `and ${edits.length - 12} before these.`) : null,
+    reachFigure(page),
   ].filter(one => one !== null);
 }
 

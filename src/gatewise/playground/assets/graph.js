@@ -85,7 +85,7 @@ function stackUp(boxes) {
 }
 
 /** @param {Box} box */
-function middle(box) {
+function boxMiddle(box) {
   return box.top + box.height / 2;
 }
 
@@ -105,11 +105,11 @@ function layOut(nodes, needs) {
       const before = (/** @type {string} */ one) => lanes.get(one)?.[column - (named.get(one)?.column ?? 0) - 2] ?? named.get(one);
       if (node.column === column) {
         const sources = (needs.get(node.name) ?? []).map(before).filter(one => one !== undefined);
-        const wanted = sources.length ? sources.reduce((sum, one) => sum + middle(one), 0) / sources.length : order;
+        const wanted = sources.length ? sources.reduce((sum, one) => sum + boxMiddle(one), 0) / sources.length : order;
         boxes.push(Object.assign(node, {wanted, order}));
       } else if (node.column < column && target(node.name) > column) {
         const ways = lanes.get(node.name) ?? [];
-        const box = {column, top: 0, height: 0.4, wanted: middle(ways.at(-1) ?? node), order};
+        const box = {column, top: 0, height: 0.4, wanted: boxMiddle(ways.at(-1) ?? node), order};
         ways.push(box);
         boxes.push(box);
       }
@@ -123,7 +123,7 @@ function layOut(nodes, needs) {
     const from = named.get(source);
     if (!from) return [];
     const way = (lanes.get(source) ?? []).filter(box => box.column < node.column);
-    return [{from, to: node, through: way.map(box => /** @type {[number, number]} */ ([box.column, middle(box)]))}];
+    return [{from, to: node, through: way.map(box => /** @type {[number, number]} */ ([box.column, boxMiddle(box)]))}];
   }));
 }
 

@@ -37,23 +37,34 @@ export function isOverall(model, layer, direction, name) {
   return equation ? equation.sums : givenOf(model, layer, direction, name)?.kind === "parameter";
 }
 
+/** What a unit is called: its name, or "unit 3" where its name is its number.
+ * @param {Model} model @param {number} layer @param {number} direction @param {number} unit */
+export function unitWords(model, layer, direction, unit) {
+  const name = model.layers[layer].cells[direction].units[unit] ?? String(unit);
+  return /^\d+$/.test(name) ? `unit ${name}` : name;
+}
+
 /** The name of an entry of a vector.
- * @param {Model} model @param {number} layer @param {number} direction @param {string} axis @param {number} index */
-export function entryName(model, layer, direction, axis, index) {
-  if (isHead(model, layer)) return axis === "outputs" ? model.outputs[index] ?? `output ${index}` : unitOfMerged(model, index);
-  const cell = model.layers[layer].cells[direction];
-  const unit = (/** @type {number} */ k) => (cell.recurrent === cell.hidden ? cell.units[k] : undefined) ?? `h ${k}`;
-  if (axis === "units") return cell.units[index] ?? `unit ${index}`;
-  if (axis === "recurrent") return unit(index);
-  if (axis === "features") return cell.features[index] ?? `x ${index}`;
-  if (axis !== "columns") return String(index);
-  return index < cell.recurrent ? unit(index) : cell.features[index - cell.recurrent] ?? `x ${index - cell.recurrent}`;
+ * @param {Model} model @param {number} layer @param {number} direction @param {string} axis @param {number} index @returns {string} */
+export function nameAlong(model, layer, direction, axis, index) {
+  if (isHead(model, layer)) return axis === "outputs" ? model.outputs[index] ?? `output ${index}` : mergedName(model, index);
+  const {hidden, recurrent, features} = model.layers[layer].cells[direction];
+  switch (axis) {
+    case "units": return unitWords(model, layer, direction, index);
+    case "recurrent": return hidden === recurrent ? unitWords(model, layer, direction, index) : `h${index}`;
+    case "features": return features[index] ?? `x${index}`;
+    case "columns": return index < recurrent
+      ? nameAlong(model, layer, direction, "recurrent", index)
+      : nameAlong(model, layer, direction, "features", index - recurrent);
+    default: return String(index);
+  }
 }
 
 /** @param {Model} model @param {number} index */
-function unitOfMerged(model, index) {
-  const {cells} = model.layers[model.layers.length - 1];
-  return cells.length === 1 && cells[0].hidden === cells[0].recurrent ? cells[0].units[index] : `entry ${index}`;
+function mergedName(model, index) {
+  const layer = model.layers.length - 1;
+  const {cells} = model.layers[layer];
+  return cells.length === 1 ? nameAlong(model, layer, 0, "recurrent", index) : `entry ${index}`;
 }
 
 /** The reference of an entry of a quantity.
@@ -145,7 +156,7 @@ export function symbolElement(name) {
 /** What an entry of a quantity is called beside its symbol: "write", "latch, write", "". @param {Model} model @param {Ref} ref */
 export function placeName(model, ref) {
   const axes = axesOf(model, ref.layer, ref.direction, ref.name);
-  return ref.at.map((index, axis) => entryName(model, ref.layer, ref.direction, axes[axis] ?? "", index)).join(", ");
+  return ref.at.map((index, axis) => nameAlong(model, ref.layer, ref.direction, axes[axis] ?? "", index)).join(", ");
 }
 
 /** A number in words: its quantity, entry and step. @param {Page} page @param {Ref} ref */

@@ -147,6 +147,6 @@ export function productRows(page, summed, rest) {
     "div", {class: "sum"},
     el("ol", {class: "products"}, ...rows),
     more ? el("button", {class: "rest", "data-key": "rest products", "aria-expanded": String(rest.all), onclick: () => rest.showAll(!rest.all)}, more) : null,
-    el("p", {class: "total"}, "together ", symbolElement(summed.name), " ", el("span", {class: "number value"}, figure(page.model.number(summed), 8)), oldNumber(page, summed)),
+    terms.length < 2 ? null : el("p", {class: "total"}, "together ", symbolElement(summed.name), " ", el("span", {class: "number value"}, figure(page.model.number(summed), 8)), oldNumber(page, summed)),
   );
 }

@@ -1,33 +1,30 @@
 /** How far the effect of a changed input travels: a line along time, and a sentence. */
 import {el} from "./dom.js";
 import {figure} from "./figures.js";
-import {givenOf} from "./opened.js";
+import {symbolElement} from "./opened.js";
 import {timeline} from "./timeline.js";
 
 /** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").Edit} Edit */
 
 const FAINT = 0.01;
 
-/** The effect of an edit of a step's input or of the first state on h, along time; null for other edits.
- * @param {Page} page @param {Edit} edit */
-export function reachFigure(page, edit) {
+/** The effect of what is changed at single steps on h, along time; null where a weight is changed: that acts everywhere.
+ * @param {Page} page */
+export function reachFigure(page) {
   const {model, store: {state}} = page;
-  const {ref} = edit;
-  if (ref.step === null || model.steps < 2 || givenOf(model, ref.layer, ref.direction, ref.name)?.kind === "parameter") return null;
-  const found = reachIn(page, edit);
-  if (!found) return null;
-  const sentence = reachSentence(found, ref.step);
-  const largest = Math.max(0, ...found.filter(Number.isFinite));
-  return el("span", {class: "reach"}, timeline({values: found, largest, step: state.step, kind: "effect", label: `The effect on h at each step. ${sentence}`}),
-    el("span", {class: "soft"}, sentence));
-}
-
-/** @param {Page} page @param {Edit} edit @returns {Float64Array | null} */
-function reachIn(page, edit) {
-  const {model, store: {state}} = page;
-  const all = /** @type {any} */ (model.reach(edit));
-  return all?.[state.layer]?.[state.direction] ?? null;
+  const {edits} = state;
+  const steps = edits.map(({ref}) => ref.step ?? -1);
+  if (!edits.length || model.steps < 2 || steps.includes(-1)) return null;
+  if (!page.settled) return el("p", {class: "reach soft"}, "How far the effect travels is being computed.");
+  const {layer, direction} = state;
+  const sizes = model.reach()[layer][direction];
+  const backward = model.layers[layer].cells[direction].direction === "backward";
+  const sentence = reachSentence(sizes, backward ? Math.max(...steps) : Math.min(...steps));
+  const largest = Math.max(0, ...sizes.filter(Number.isFinite));
+  const label = `The size of the change of h at each step. ${sentence}`;
+  const choose = (/** @type {number} */ step) => page.store.change({step, playing: false});
+  return el("div", {class: "reach"}, el("span", {class: "lane-name"}, "change of ", symbolElement("h")),
+    timeline({values: sizes, largest, step: state.step, kind: "effect", label, choose}), el("p", {}, sentence));
 }
 
 /** How far an effect goes, in a sentence. @param {Float64Array} sizes @param {number} step where the change is */

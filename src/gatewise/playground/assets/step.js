@@ -2,14 +2,14 @@
 import {el, reveal} from "./dom.js";
 import {keepFocus} from "./change.js";
 import {graphOf} from "./graph.js";
-import {symbolElement, hueOf, isHead, openedRef, entryName, refKey} from "./opened.js";
+import {symbolElement, hueOf, isHead, openedRef, nameAlong, refKey, unitWords} from "./opened.js";
 import {quantityName} from "./sentences.js";
 import {stepName} from "./quantities.js";
 import {entriesShown} from "./entries.js";
 import {litBy} from "./products.js";
 import {anyNumber, signedBar} from "./shown.js";
 import {weightsTable} from "./weights.js";
-import {sizesFor, wiresOf} from "./wires.js";
+import {nodeWidth, sizesFor, wiresOf} from "./wires.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./store.js").State} State */
@@ -38,7 +38,7 @@ function largestShown(page, place, graph, state) {
 
 /** @param {Page} page @param {Place} place @param {Graph} graph @param {State} state */
 function graphElement(page, place, graph, state, /** @type {Set<string>} */ opened, /** @type {() => void} */ redraw) {
-  const sizes = sizesFor(graph.columns);
+  const sizes = sizesFor(graph);
   const largest = state.backward ? largestShown(page, place, graph, state) : 0;
   const lit = litBy(page, state);
   const chosen = openedRef(page.model, state);
@@ -47,14 +47,14 @@ function graphElement(page, place, graph, state, /** @type {Set<string>} */ open
     const others = graph.wires.filter(wire => (state.backward ? wire.from : wire.to) === node);
     const names = [...new Set(others.map(wire => (state.backward ? wire.to : wire.from).name))];
     if (names.length) item.append(el("small", {class: "sources"}, ` from ${names.map(one => (state.backward ? `d${one}` : one)).join(", ")}`));
-    item.style.setProperty("--x", String((node.column * sizes.pitch) / 16));
+    item.style.setProperty("--x", String(sizes.xs[node.column] / 16));
     item.style.setProperty("--y", String((node.top * sizes.lane) / 16));
-    item.style.setProperty("--wide", String((node.joint ? sizes.joint : sizes.wide) / 16));
+    item.style.setProperty("--wide", String(nodeWidth(node) / 16));
     item.style.setProperty("--column", String(node.column));
     return item;
   });
   const list = el("ol", {class: "nodes"}, ...nodes);
-  list.style.setProperty("--width", String(((graph.columns - 1) * sizes.pitch + sizes.wide + 8) / 16));
+  list.style.setProperty("--width", String(sizes.width / 16));
   list.style.setProperty("--height", String((graph.lanes * sizes.lane) / 16));
   return el("div", {class: "graph"}, wiresOf(graph, sizes, state.backward), list);
 }
@@ -101,7 +101,7 @@ function nameOfEntry(page, {layer, direction}, name, index) {
   const {model} = page;
   const axes = model.equation(layer, direction, name)?.axes
     ?? (isHead(model, layer) ? ["merged"] : model.layers[layer].cells[direction].program.given.find((/** @type {any} */ one) => one.symbol === name)?.axes);
-  return entryName(model, layer, direction, axes?.[0] ?? "", index);
+  return nameAlong(model, layer, direction, axes?.[0] ?? "", index);
 }
 
 /** The chosen step, opened. @param {Page} page */
@@ -118,17 +118,27 @@ export function stepView(page) {
     if (state.layer !== previous.layer || state.direction !== previous.direction) opened.clear();
     draw();
     const scroller = root.querySelector(".scrolls");
-    if (scroller) scroller.scrollLeft = scrollLeft;
+    if (!(scroller instanceof HTMLElement)) return;
+    scroller.scrollLeft = scrollLeft;
+    if (state.name !== previous.name || state === previous) bringIn(scroller);
   });
   return root;
+}
+
+/** Scroll a graph sideways until the opened number is in it. @param {HTMLElement} scroller */
+function bringIn(scroller) {
+  const chosen = scroller.querySelector(".chosen");
+  if (!chosen) return;
+  const [inner, outer] = [chosen.getBoundingClientRect(), scroller.getBoundingClientRect()];
+  if (inner.right > outer.right) scroller.scrollLeft += inner.right - outer.right + 24;
+  if (inner.left < outer.left) scroller.scrollLeft -= outer.left - inner.left + 24;
 }
 
 /** @param {Page} page @param {Set<string>} opened @param {() => void} redraw */
 function drawStep(page, opened, redraw) {
   const {model, store: {state}} = page;
   const {layer, direction, unit, step, backward} = state;
-  const cell = model.layers[layer].cells[direction];
-  const heading = `${backward ? "Backward through " : ""}${stepName(page, step)}, ${cell.units[unit]}`;
+  const heading = `${backward ? "Backward through " : ""}${stepName(page, step)}, ${unitWords(model, layer, direction, unit)}`;
   const graph = graphOf(model, layer, direction, entriesShown(page, layer, direction, opened));
   const parts = [
     el("h2", {}, heading.charAt(0).toUpperCase() + heading.slice(1)),

@@ -53,8 +53,8 @@ class Context {
         {...term, value: -term.value, negative: !term.negative}));
       case "slope": return this.terms(tree.body, at);
       case "matmul": return this.products(tree, at);
-      case "outer": return [term([this.factor(tree.left, at.slice(0, 1)), this.factor(tree.right, at.slice(1))])];
-      case "product": return [term(flatFactors(tree).map(one => this.factor(one, at)))];
+      case "outer": return [productTerm([this.factor(tree.left, at.slice(0, 1)), this.factor(tree.right, at.slice(1))])];
+      case "product": return [productTerm(flatFactors(tree).map(one => this.factor(one, at)))];
       case "stack": {
         let offset = at[0];
         for (const part of tree.parts) {
@@ -64,7 +64,7 @@ class Context {
         }
         return [];
       }
-      default: return [term([this.factor(tree, at)])];
+      default: return [productTerm([this.factor(tree, at)])];
     }
   }
 
@@ -72,7 +72,7 @@ class Context {
   products({left, right}, at) {
     const shapes = [this.shape(left), this.shape(right)];
     const count = shapes[1][0];
-    return Array.from({length: count}, (_, k) => term(shapes[0].length === 2
+    return Array.from({length: count}, (_, k) => productTerm(shapes[0].length === 2
       ? [this.factor(left, [at[0], k]), this.factor(right, [k])]
       : [this.factor(left, [k]), this.factor(right, [k, at[0]])]));
   }
@@ -111,7 +111,7 @@ class Context {
 }
 
 /** @param {Factor[]} factors @returns {Term} */
-function term(factors) {
+function productTerm(factors) {
   return {factors, value: factors.reduce((product, one) => product * one.value, 1), negative: false};
 }
 

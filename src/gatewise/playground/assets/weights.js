@@ -1,8 +1,7 @@
 /** The weights of the chosen unit as tables: an entry a row, an equation a column; backward, their gradients. */
 import {el} from "./dom.js";
-import {figure} from "./figures.js";
 import {contributionsTo} from "./entries.js";
-import {entryName, isHead, refKey, openedRef, symbolElement} from "./opened.js";
+import {nameAlong, refKey, openedRef, symbolElement, unitWords} from "./opened.js";
 import {litBy} from "./products.js";
 import {anyNumber} from "./shown.js";
 
@@ -37,7 +36,7 @@ function rowsFor(page, given, gates) {
     const {recurrent} = model.layers[layer].cells[direction];
     return Array.from({length: count}, (_, k) => ({
       key: `${base} ${k}`,
-      label: entryName(model, layer, direction, own[0].axes[other], k),
+      label: nameAlong(model, layer, direction, own[0].axes[other], k),
       cells: cells(across === 0 ? [unit, k] : [k, unit]),
       size: sizeOfEntry(sizes, own[0].axes[other], k, recurrent),
     }));
@@ -71,8 +70,8 @@ export function weightsTable(page, opened, redraw) {
   const lit = litBy(page, state);
   const chosen = openedRef(model, state);
   const heading = backward
-    ? `The gradients with respect to the weights of ${cell.units[unit]}, each a sum over all steps`
-    : `The weights of ${cell.units[unit]}, the same at every step`;
+    ? `The gradients with respect to the weights of ${unitWords(model, layer, direction, unit)}, each a sum over all steps`
+    : `The weights of ${unitWords(model, layer, direction, unit)}, the same at every step`;
   const table = el(
     "table", {class: "weights"},
     el("caption", {}, heading),

@@ -4,23 +4,37 @@ import {hueOf} from "./opened.js";
 
 /** @typedef {import("./graph.js").Graph} Graph */
 /** @typedef {import("./graph.js").GraphNode} GraphNode */
-/** @typedef {{pitch: number, lane: number, wide: number, joint: number}} Sizes  in sixteenths of a rem */
+/** @typedef {{xs: number[], width: number, lane: number}} Sizes  in sixteenths of a rem: where columns begin */
 
+const LANE = 31;
+const WIDTHS = {joint: 30, listed: 148, one: 112};
 const ARROW = 7;
 
-/** The sizes with which a graph of so many columns is drawn. @param {number} columns @returns {Sizes} */
-export function sizesFor(columns) {
-  const pitch = columns <= 6 ? 180 : 160;
-  return {pitch, lane: 31, wide: 132, joint: 30};
+/** How wide a node is. @param {GraphNode} node */
+export function nodeWidth(node) {
+  return node.joint ? WIDTHS.joint : node.height > 1 ? WIDTHS.listed : WIDTHS.one;
+}
+
+/** Where the columns of a graph stand. @param {Graph} graph @returns {Sizes} */
+export function sizesFor(graph) {
+  const gap = graph.columns <= 7 ? 62 : 46;
+  const widths = Array.from({length: graph.columns}, (_, column) => (
+    Math.max(...graph.nodes.filter(node => node.column === column).map(nodeWidth))));
+  let at = 0;
+  const xs = widths.map(width => {
+    at += width + gap;
+    return at - width - gap;
+  });
+  return {xs, width: at - gap + 8, lane: LANE};
 }
 
 /** Where a node ends on the right. @param {GraphNode} node @param {Sizes} sizes */
-function rightOf(node, {pitch, wide, joint}) {
-  return node.column * pitch + (node.joint ? joint : wide);
+function nodeEnd(node, {xs}) {
+  return xs[node.column] + nodeWidth(node);
 }
 
 /** @param {GraphNode} node @param {Sizes} sizes */
-function middleOf(node, {lane}) {
+function nodeMiddle(node, {lane}) {
   return (node.top + node.height / 2) * lane;
 }
 
@@ -45,12 +59,12 @@ function arrowHead(x, y, way) {
 
 /** @param {import("./graph.js").Wire} wire @param {Sizes} sizes @param {boolean} backward */
 function wireMark({from, to, through}, sizes, backward) {
-  const {pitch, lane, wide} = sizes;
-  const start = rightOf(from, sizes) + 5;
-  const end = to.column * pitch - 5;
-  const [startY, endY] = [middleOf(from, sizes), middleOf(to, sizes)];
+  const {xs, lane} = sizes;
+  const start = nodeEnd(from, sizes) + 5;
+  const end = xs[to.column] - 5;
+  const [startY, endY] = [nodeMiddle(from, sizes), nodeMiddle(to, sizes)];
   /** @type {[number, number][]} */
-  const passed = through.flatMap(([column, y]) => [[column * pitch - 5, y * lane], [column * pitch + wide, y * lane]]);
+  const passed = through.flatMap(([column, y]) => [[xs[column] - 5, y * lane], [(xs[column + 1] ?? xs[column]) - 40, y * lane]]);
   const points = /** @type {[number, number][]} */ ([
     [backward ? start + ARROW : start, startY], ...passed, [backward ? end : end - ARROW, endY],
   ]);
@@ -63,11 +77,10 @@ function wireMark({from, to, through}, sizes, backward) {
 
 /** The wires of a graph. @param {Graph} graph @param {Sizes} sizes @param {boolean} backward */
 export function wiresOf(graph, sizes, backward) {
-  const {lane} = sizes;
-  const width = (graph.columns - 1) * sizes.pitch + sizes.wide + 8;
+  const {lane, width} = sizes;
   const height = graph.lanes * lane;
   const brackets = graph.nodes.filter(node => node.height > 1).map(node => {
-    const x = rightOf(node, sizes) + 3;
+    const x = nodeEnd(node, sizes) + 3;
     return svg("path", {class: "bracket", d: `M${x} ${((node.top + 1.1) * lane).toFixed(1)}V${((node.top + node.height - 0.1) * lane).toFixed(1)}`});
   });
   const mark = svg(
