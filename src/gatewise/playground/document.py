@@ -17,7 +17,7 @@ from gatewise.errors import GatewiseError
 from gatewise.examples import latch
 from gatewise.insight.memory import timescales
 from gatewise.layers import LSTM
-from gatewise.playground import edits, words
+from gatewise.playground import edits
 from gatewise.playground.packed import packed
 from gatewise.playground.subject import Subject, subject_of
 from gatewise.playground.words import formulas, words
