@@ -1,6 +1,7 @@
 /** What the strip's two pictures share: a quantity as rows over steps, the chosen place, and the keys that move it. */
 import {figure} from "./figures.js";
 import {choosePlace} from "./levels.js";
+import {hidden} from "./predict.js";
 import {rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js";
 
 /** @typedef {import("./store.js").Page} Page */
@@ -16,6 +17,8 @@ import {rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js
  * @property {(step: number) => Float64Array} column the values of a step, by unit or feature
  * @property {(row: number, step: number) => number} at the value in a row, by its place
  * @property {(row: number) => string} nameOf of a row, by its place
+ * @property {boolean} asks whether some number is asked for
+ * @property {(row: number, step: number) => boolean} isAsked whether this one is, or would give it away
  */
 /** @typedef {{row: number, step: number}} Place */
 
@@ -35,20 +38,23 @@ export function fieldOf(page, state) {
     column,
     at: (row, step) => column(step)[rows[row]],
     nameOf: row => rowName(page, state, quantity, rows[row]),
+    asks: state.answer !== null,
+    isAsked: (row, step) => hidden(state, {layer, direction, name: quantity.name, step, at: [rows[row]]}),
   };
 }
 
 /** Whether two states show the same field: only the chosen place may differ. @param {State} one @param {State} other */
 export function isSameField(one, other) {
   /** @type {(keyof State)[]} */
-  const keys = ["layer", "direction", "quantity", "backward", "sorted", "edits", "loss"];
+  const keys = ["layer", "direction", "quantity", "backward", "sorted", "edits", "loss", "answer"];
   return keys.every(key => one[key] === other[key]);
 }
 
 /** A value, said with its unit and step. @param {Page} page @param {Field} field @param {Place} place */
 export function spokenValue(page, field, {row, step}) {
   const value = field.at(row, step);
-  const said = Number.isNaN(value) ? "no number" : figure(value);
+  const known = Number.isNaN(value) ? "no number" : figure(value);
+  const said = field.isAsked(row, step) ? "is asked for" : known;
   return `${field.nameOf(row)}, ${stepName(page, step)}: ${field.quantity.words} ${said}`;
 }
 

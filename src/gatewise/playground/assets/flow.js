@@ -1,4 +1,5 @@
 /** What flows through one unit in one step: read off the terms and factors of its equations. */
+import {hidden} from "./predict.js";
 import {termsOf} from "./terms.js";
 
 /** @typedef {import("./store.js").State} State */
@@ -28,6 +29,14 @@ function putNameOf(model, layer, direction) {
 export function hasFlow(model, {layer, direction}) {
   const names = model.order(layer, direction, false);
   return ["i", "f", "g", "o", "c"].every(name => names.includes(name));
+}
+
+/** Which of the stage's quantities must not be seen, since a number is asked for. @param {State} state
+ * @returns {(...names: string[]) => boolean} whether one of these is among them */
+export function askedOf(state) {
+  const {layer, direction, step, unit} = state;
+  if (state.answer === null) return () => false;
+  return (...names) => names.some(name => hidden(state, {layer, direction, name, step, at: [unit]}));
 }
 
 /** @param {Model} model @param {State} state @returns {Flow} */

@@ -48,12 +48,13 @@ export function smallField(page, chosen) {
     const place = chosen.of(now);
     const hadFocus = grid.contains(document.activeElement);
     cells.forEach((row, at) => row.forEach((cell, step) => {
+      const isAsked = now.isAsked(at, step);
       const value = now.at(at, step);
-      const colour = colourOf(now.scale, value);
+      const colour = isAsked ? null : colourOf(now.scale, value);
       const isChosen = at === place.row && step === place.step;
       cell.style.setProperty("background-color", colour?.fill ?? "transparent");
       cell.style.setProperty("color", colour?.ink ?? "inherit");
-      if (now.steps <= WITH_NUMBERS) setText(cell, Number.isNaN(value) ? "–" : figure(value));
+      if (now.steps <= WITH_NUMBERS) setText(cell, isAsked ? "?" : Number.isNaN(value) ? "–" : figure(value));
       setAttributes(cell, {
         "aria-label": spokenValue(page, now, {row: at, step}),
         "aria-selected": String(isChosen),

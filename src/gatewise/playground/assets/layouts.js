@@ -23,7 +23,7 @@
 
 /** @type {Layout} */
 export const WIDE_STAGE = {
-  box: "0 0 760 282",
+  box: "24 0 736 282",
   upright: true,
   pipes: {
     before: "M24 196H210",

@@ -101,11 +101,12 @@ export function captionMark(place, quantity, letter, open) {
   }, words, letter ? symbol : null, value);
   return {
     element: text,
-    /** @param {string} name @param {number | null} number */
-    update(name, number) {
+    /** @param {string} name @param {number | null} number @param {boolean} asked */
+    update(name, number, asked) {
+      const known = number === null ? "" : figure(number);
       setText(words, name);
-      setText(value, number === null ? "" : figure(number));
-      if (open) text.setAttribute("aria-label", `Open ${name} ${number === null ? "" : figure(number)}`);
+      setText(value, asked ? "?" : known);
+      if (open) text.setAttribute("aria-label", asked ? `Open ${name}, which is asked for` : `Open ${name} ${known}`);
     },
   };
 }

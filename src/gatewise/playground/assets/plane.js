@@ -38,7 +38,7 @@ function pixelsOf(field) {
     const values = field.column(step);
     for (let row = 0; row < field.rows.length; row += 1) {
       const place = tablePlace(field.scale, values[field.rows[row]]);
-      if (place < 0) continue;
+      if (place < 0 || (field.asks && field.isAsked(row, step))) continue;
       const at = 4 * (row * field.steps + step);
       image.data[at] = table[3 * place];
       image.data[at + 1] = table[3 * place + 1];

@@ -1,7 +1,7 @@
 /** The stage: one unit at one step, as water that three valves let in, keep and let out. */
 import {el, reveal, setText, svg} from "./dom.js";
 import {figure} from "./figures.js";
-import {flowOf, hasFlow} from "./flow.js";
+import {askedOf, flowOf, hasFlow} from "./flow.js";
 import {TALL_STAGE, WIDE_STAGE} from "./layouts.js";
 import {openNumber} from "./opened.js";
 import {captionMark, levelMark, pipeMark, ticksOf} from "./pipes.js";
@@ -22,6 +22,11 @@ const PIPES = [
   ["before", "c", "before"], ["candidate", "g", "candidate"], ["written", "g", "written"], ["kept", "c", "kept"],
   ["into", "c", "cell"], ["out", "c", "cell"], ["squashed", "c", "squashed"], ["put", "h", "put"],
 ];
+/** @type {Partial<Record<keyof Flow, string[]>>} what would be given away by an amount */
+const TELLS = {
+  before: ["c_prev"], candidate: ["g"], written: ["i", "g", "c"], kept: ["f", "c_prev", "c"], cell: ["c"],
+  squashed: ["c", "h"], put: ["h"],
+};
 
 /**
  * What gives the least range of round numbers that holds a quantity of one unit at all steps, and 0. While the run is
@@ -94,30 +99,35 @@ function stagePicture(page, layout) {
   function update(state, moving) {
     const {layer, direction, unit, step} = state;
     const flow = flowOf(model, state);
+    const asked = askedOf(state);
+    /** @param {keyof Flow} amount */
+    const isAsked = amount => asked(...(TELLS[amount] ?? []), ...(amount === "put" ? [flow.putName] : []));
     const range = rangeOf(state, "c");
     ({putName} = flow);
     const unitName = model.layers[layer].cells[direction].units[unit];
     picture.setAttribute("aria-label", `The cell of ${unitName} at step ${step}`);
     picture.classList.toggle("moving", moving);
     for (const pipe of pipes) {
-      pipe.update(/** @type {number | null} */ (flow[pipe.amount]), pipe.amount === "candidate" ? 1 : range.high);
+      const amount = isAsked(pipe.amount) ? null : /** @type {number | null} */ (flow[pipe.amount]);
+      pipe.update(amount, pipe.amount === "candidate" ? 1 : range.high);
     }
-    tank.update(flow.cell, range);
+    tank.update(isAsked("cell") ? 0 : flow.cell, range);
     ticks.update(range);
-    gauge.update(flow.put, rangeOf(state, putName));
+    gauge.update(isAsked("put") ? 0 : flow.put, rangeOf(state, putName));
     setText(squash, flow.squash);
     for (const {name, ...valve} of valves) {
       const words = quantityName(page, layer, direction, name);
       const now = model.value(layer, direction, name, step)[unit];
-      valve.update({open: now, label: `${words} of ${unitName}`, stuck: leverOf(page, name) === null, moving});
+      valve.update({open: now, label: `${words} of ${unitName}`, stuck: leverOf(page, name) === null,
+        asked: asked(name), moving});
     }
     for (const {name, ...caption} of captions) {
       const shown = name === "h" ? putName : name;
       const words = name === "c_prev" ? "before" : quantityName(page, layer, direction, shown);
-      caption.update(words, model.value(layer, direction, shown, step)[unit]);
+      caption.update(words, model.value(layer, direction, shown, step)[unit], asked(shown));
     }
-    notes[0].update("kept", flow.kept);
-    notes[1].update("new", flow.written);
+    notes[0].update("kept", flow.kept, isAsked("kept"));
+    notes[1].update("new", flow.written, isAsked("written"));
   }
   return {picture, update};
 }
@@ -152,7 +162,8 @@ export function stageView(page) {
     const shown = pictures.get(layout);
     if (shown && place.firstElementChild !== shown.picture) place.replaceChildren(shown.picture);
     shown?.update(state, moving);
-    const sentence = momentOf(page, layer, direction, step, unit);
+    const isAsked = askedOf(state)("i", "f", "g", "o", "c", "h", "c_prev");
+    const sentence = isAsked ? "One of its numbers is asked for." : momentOf(page, layer, direction, step, unit);
     setText(moment, sentence);
     reads.replaceChildren(...inputSentence(page, state));
     setText(turned, GATES.map(name => turnedSentence(page, name, quantityName(page, layer, direction, name))).filter(Boolean).join(" "));

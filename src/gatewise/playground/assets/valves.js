@@ -2,15 +2,16 @@
 import {setAttributes, svg} from "./dom.js";
 import {figure, percent} from "./figures.js";
 
+/** @typedef {{open: number, label: string, stuck: boolean, asked: boolean, moving: boolean}} Datum */
 /**
  * @typedef {object} Valve
  * @property {SVGGElement} element
- * @property {(datum: {open: number, label: string, stuck: boolean, moving: boolean}) => void} update
+ * @property {(datum: Datum) => void} update
  */
 
-const LENGTH = 76;  // of a bar, across its pipe
-const WIDTH = 20;
-const STEP = 0.05;
+const BAR = 76;  // of a bar, across its pipe
+const BREADTH = 20;
+const NOTCH = 0.05;
 
 /**
  * A valve across a pipe, at the origin.
@@ -18,7 +19,7 @@ const STEP = 0.05;
  * @returns {Valve}
  */
 export function valveMark({name, upright, turn}) {
-  const [width, height] = upright ? [WIDTH, LENGTH] : [LENGTH, WIDTH];
+  const [width, height] = upright ? [BREADTH, BAR] : [BAR, BREADTH];
   const box = {x: -width / 2, y: -height / 2, width, height};
   const fill = svg("rect", {...box, ...(upright ? {y: 0} : {x: 0}), class: "fill"});
   const grip = svg("path", {class: "grip", d: upright ? `M${-width / 2 - 6} 0h${width + 12}` : `M0 ${-height / 2 - 6}v${height + 12}`});
@@ -37,7 +38,7 @@ export function valveMark({name, upright, turn}) {
     const matrix = element.getScreenCTM()?.inverse();
     if (!matrix) return open;
     const {x, y} = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix);
-    return Math.min(1, Math.max(0, upright ? 0.5 - y / LENGTH : 0.5 + x / LENGTH));
+    return Math.min(1, Math.max(0, upright ? 0.5 - y / BAR : 0.5 + x / BAR));
   }
   /** @param {PointerEvent} event */
   function grasp(event) {
@@ -60,33 +61,33 @@ export function valveMark({name, upright, turn}) {
   }
   /** @param {KeyboardEvent} event */
   function key(event) {
-    const notch = Math.round(open / STEP);
+    const notch = Math.round(open / NOTCH);
     /** @type {Record<string, number>} */
     const places = {
       ArrowUp: notch + 1, ArrowRight: notch + 1, ArrowDown: notch - 1, ArrowLeft: notch - 1,
-      PageUp: notch + 4, PageDown: notch - 4, Home: 0, End: 1 / STEP,
+      PageUp: notch + 4, PageDown: notch - 4, Home: 0, End: 1 / NOTCH,
     };
     if (stuck || !(event.key in places) || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
-    turn(Math.min(1, Math.max(0, places[event.key] * STEP)), true);
+    turn(Math.min(1, Math.max(0, places[event.key] * NOTCH)), true);
   }
 
   return {
     element,
     update(datum) {
-      open = Math.min(1, Math.max(0, Number.isNaN(datum.open) ? 0 : datum.open));
-      stuck = datum.stuck;
-      const from = LENGTH / 2;
+      open = datum.asked || Number.isNaN(datum.open) ? 0 : Math.min(1, Math.max(0, datum.open));
+      stuck = datum.stuck || datum.asked;
+      const from = BAR / 2;
       fill.style.setProperty("transform", upright
         ? `translateY(${from}px) scaleY(${-open})`
         : `translateX(${-from}px) scaleX(${open})`);
-      const along = (open - 0.5) * LENGTH;
+      const along = (open - 0.5) * BAR;
       grip.style.setProperty("transform", upright ? `translateY(${-along}px)` : `translateX(${along}px)`);
       element.classList.toggle("still", !datum.moving || held);
       setAttributes(element, {
         "aria-label": datum.label,
         "aria-valuenow": figure(open),
-        "aria-valuetext": `${figure(datum.open)}, open by ${percent(datum.open)}`,
+        "aria-valuetext": datum.asked ? "is asked for" : `${figure(datum.open)}, open by ${percent(datum.open)}`,
         "aria-disabled": stuck ? "true" : null,
       });
     },
