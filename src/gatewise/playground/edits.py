@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
-from gatewise.activations import Activation
+from gatewise.activations import SIGMOID, TANH, Activation
 from gatewise.grading.edits import words
 from gatewise.grading.edits.edit import LIKELY, Edit, Scene
 from gatewise.grading.edits.entries import mask, of_products, of_signs, of_units
@@ -21,6 +21,7 @@ from gatewise.grading.edits.enumeration import edits as of_program
 from gatewise.render import text
 from gatewise.render.plain import tree
 from gatewise.symbolic.formula import Formula, MatMul, Row, Symbol, Transpose, nodes, rebuild
+from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.symbols import COLUMNS, UNITS
@@ -69,9 +70,10 @@ def edits(scene: Scene) -> Object:
     -------
     dict
         ``shapes``: the kinds of nodes, each with its fields and what those are: a node, nodes, one of the ``values``,
-        or plain; ``nodes``: a shape's number and its fields; ``parts``, ``words``: of sentences, with the class of
-        mistakes first; ``edits``: by target and tier the numbers of words and of the whole right side, one pair after
-        the other. Sentences have ``{}`` where the equation is named.
+        or plain; ``nodes``: a shape's number and its fields; ``nonlinearities``: the values, defined; ``parts``,
+        ``words``: of sentences, with the class of mistakes first; ``gates``: what those are called; ``edits``: by
+        target and tier the numbers of words and of the whole right side, one pair after the other. Sentences have
+        ``{}`` where the equation is named.
 
         In the tier of one entry there are also ``{entry}``, ``{column}`` and ``{other}``, and the symbols here, there
         (of a column), that (the other entry) and rest (all but the entry). Those that can be made in any equation have
@@ -86,11 +88,13 @@ def edits(scene: Scene) -> Object:
     nodes = trees.written()
     return {
         "shapes": [[name, [[one, kind] for one, kind in inner]] for name, inner in trees.shapes],
-        "values": trees.values,
+        "values": [tree(one, _no_symbol) for one in trees.values],
+        "nonlinearities": [_nonlinearity(one) for one in trees.values if one not in (SIGMOID, TANH)],
         "nodes": nodes,
         "kinds": list(sentences.kinds),
         "parts": list(sentences.parts),
         "words": list(map(list, sentences.words)),
+        "gates": {letter: f"the {name} {letter}" for letter, name in words.GATE_NAMES.items()},
         "edits": table,
     }
 
@@ -188,7 +192,7 @@ class _Trees:
             wanted = list(dict.fromkeys(part for part in inner if part not in uses))
             uses.update(inner)
         self._numbers = {one: n for n, (one, _) in enumerate(uses.most_common())}
-        self.values: list[Object] = []
+        self.values: list[Activation] = []
         self.shapes: list[_Shape] = list(dict.fromkeys(map(_shape, self._numbers)))
 
     def number(self, formula: Formula) -> int:
@@ -211,18 +215,23 @@ class _Trees:
                 case "nodes":
                     yield [self._numbers[part] for part in value]
                 case "value":
-                    yield self._value(tree(value, _no_symbol))
+                    yield self._value(value)
                 case _:
                     yield tree(value, _no_symbol)
 
-    def _value(self, plain: Object) -> int:
-        if plain not in self.values:
-            self.values.append(plain)
-        return self.values.index(plain)
+    def _value(self, activation: Activation) -> int:
+        if activation not in self.values:
+            self.values.append(activation)
+        return self.values.index(activation)
 
 
 def _no_symbol(symbol: Symbol) -> Object:
     raise TypeError(f"a symbol among what is plain: {symbol!r}")
+
+
+def _nonlinearity(activation: Activation) -> Object:
+    defined = tree(definition(activation), lambda symbol: {"text": text.formula(symbol)})
+    return {**tree(activation, _no_symbol), "name": apply(activation, ARGUMENT).name, "definition": defined}
 
 
 def _kind(value: object) -> str:

@@ -5,6 +5,7 @@
  * title, no level, bar, fill or point on a curve, and no sentence that tells it. Text in a live region leaves it out.
  * It is false for all numbers where nothing is asked, and again once the answer is right or was shown.
  */
+import {axesOf, entryName} from "./opened.js";
 import {judgeLines} from "./judge.js";
 
 /** @typedef {import("./store.js").Ref} Ref */
@@ -26,7 +27,7 @@ import {judgeLines} from "./judge.js";
 
 /** Whether a verdict lets the number be seen. @param {Verdict | undefined} verdict */
 export function isDone(verdict) {
-  return verdict !== undefined && ["right", "close", "coarse", "follows"].includes(verdict.status);
+  return verdict !== undefined && ["right", "close", "cut", "coarse", "follows"].includes(verdict.status);
 }
 
 /** Whether all that is asked has an answer that holds. @param {Answer | null} answer */
@@ -44,6 +45,7 @@ export function hidden(state, ref) {
   if (answer === null || answer.shown || isAnswered(answer)) return false;
   const asked = answer.ref;
   const {step} = ref;
+  if (step === asked.step && ["right", "close", "coarse", "cut"].includes(answer.judged[ref.name]?.status)) return false;
   if (step === null || ref.layer !== asked.layer || ref.direction !== asked.direction) return false;
   if (ref.at.length === 1 && asked.at.length === 1 && ref.at[0] !== asked.at[0]) return false;
   return answer.hides.some(({names, from, to}) => from <= step && step <= to && names.includes(ref.name));
@@ -107,8 +109,11 @@ export function answerLine(page, name, text) {
   const answer = page.store.state.answer;
   if (answer === null) return null;
   const typed = {...answer.typed, [name]: text};
+  const {layer, direction} = answer.ref;
   const judged = judgeLines(page.model, answer.ref, typed, {
     mistakes: editsAt(page, answer.ref),
+    called: (line, axis, n) =>
+      entryName(page.model, layer, direction, axesOf(page.model, layer, direction, line)[axis] ?? "", n),
     backward: isBackward(page.model, answer.ref),
     unseen: new Set(answer.hides.flatMap((one) => one.names)),
   });
