@@ -15,14 +15,13 @@ from string import Template
 from typing import Any
 
 from gatewise.palette import PALETTE
+from gatewise.playground.squeeze import squeezed
 from gatewise.render.text import clean
 
 BULKY = ("program", "words", "formulas", "edits", "chapters")  # what a page says with, which is deflated
 ENTRY = "main.js"
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
 IMPORT = re.compile(r'^import \{([\w$, ]+)\} from "\./(\w+\.js)";\n', re.MULTILINE)
-COMMENT = re.compile(r" */\*\*.*?\*/|^ *//[^\n]*\n", re.DOTALL | re.MULTILINE)
-BLANK = re.compile(r"\n\s*\n")
 EXPORT = re.compile(r"^export (?=(?:async )?function\*? |const |class )", re.MULTILINE)
 
 
@@ -53,9 +52,8 @@ def _json(value: Any) -> str:
 
 @cache
 def script() -> str:
-    """Return all modules as one, each behind those that it imports, without what is said of them in comments."""
-    joined = "\n".join(EXPORT.sub("", IMPORT.sub("", asset(name))) for name in modules())
-    return BLANK.sub("\n", COMMENT.sub("", joined))
+    """Return all modules as one, each behind those that it imports, without what only readers of their source need."""
+    return squeezed("\n".join(EXPORT.sub("", IMPORT.sub("", asset(name))) for name in modules()))
 
 
 @cache

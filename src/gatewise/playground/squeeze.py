@@ -1,0 +1,105 @@
+"""JavaScript without what only its readers need: comments, indentation, and blanks beside punctuation.
+
+Lines stay lines, so that what a browser says of one can be found. Texts and regular expressions stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+
+TOKEN = re.compile(
+    r"""
+    (?P<comment> //[^\n]* | /\*.*?\*/ )
+  | (?P<blank> \s+ )
+  | (?P<text> "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' )
+  | (?P<word> [\w$\#]+ )
+  | (?P<template> ` )
+  | (?P<sign> . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+PATTERN = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/\w*")  # a regular expression
+BEFORE_A_PATTERN = frozenset("(,=:[!&|?{;+-*%<>~^")  # and not a division
+WORDS_BEFORE_A_PATTERN = frozenset(
+    {"return", "typeof", "case", "in", "of", "void", "delete", "throw", "await", "yield"}
+)
+
+
+def squeezed(code: str) -> str:
+    r"""Return a script without comments and blanks that change nothing.
+
+    Examples
+    --------
+    >>> squeezed('const a = b / 2;  // half\n  return /** @type {string} */ (`${a  } b`);')
+    'const a=b/2;\nreturn(`${a  } b`);'
+    """
+    made: list[str] = []
+    place, gap = 0, ""
+
+    def put(piece: str) -> None:
+        nonlocal gap
+        last = made[-1][-1] if made else "\n"
+        if gap == "\n" and last != "\n":
+            made.append("\n")
+        elif gap and _joins(last, piece[0]):
+            made.append(" ")
+        made.append(piece)
+        gap = ""
+
+    while place < len(code):
+        found = TOKEN.match(code, place)
+        assert found is not None
+        kind, piece = found.lastgroup, found[0]
+        if kind == "sign" and piece == "/" and _begins_a_pattern(made):
+            found = PATTERN.match(code, place)
+            assert found is not None, f"neither a division nor a pattern: {code[place : place + 40]}"
+            piece = found[0]
+        elif kind == "template":
+            piece = code[place : _end_of_template(code, place + 1)]
+        place += len(piece)
+        if kind in ("comment", "blank"):
+            gap = "\n" if "\n" in piece and kind == "blank" else gap or " "
+        else:
+            put(piece)
+    return "".join(made)
+
+
+def _joins(last: str, first: str) -> bool:
+    """Tell whether two pieces of code would become another one without a blank between them."""
+    return (_is_of_a_word(last) and _is_of_a_word(first)) or (last == first and last in "+-/")
+
+
+def _is_of_a_word(letter: str) -> bool:
+    return letter.isalnum() or letter in "_$#"
+
+
+def _begins_a_pattern(made: list[str]) -> bool:
+    """Tell whether a slash behind some code begins a regular expression."""
+    behind = next((piece for piece in reversed(made) if not piece.isspace()), ";")
+    return behind in WORDS_BEFORE_A_PATTERN or (len(behind) == 1 and behind in BEFORE_A_PATTERN)
+
+
+def _end_of_template(code: str, place: int) -> int:
+    """Return where a template ends that begins before a place: behind its second backtick."""
+    while code[place] != "`":
+        if code[place] == "\\":
+            place += 2
+        elif code.startswith("${", place):
+            place = _end_of_slot(code, place + 2)
+        else:
+            place += 1
+    return place + 1
+
+
+def _end_of_slot(code: str, place: int) -> int:
+    """Return where a slot of a template ends that begins before a place: behind its bracket."""
+    depth = 1
+    while depth:
+        found = TOKEN.match(code, place)
+        assert found is not None
+        if found.lastgroup == "template":
+            place = _end_of_template(code, place + 1)
+            continue
+        depth += {"{": 1, "}": -1}.get(found[0], 0)
+        place = found.end()
+    return place
