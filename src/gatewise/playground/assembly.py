@@ -18,7 +18,7 @@ from gatewise.palette import PALETTE
 from gatewise.playground.squeeze import squeezed
 from gatewise.render.text import clean
 
-BULKY = ("program", "words", "formulas", "edits", "chapters")  # what a page says with, which is deflated
+BULKY = ("program", "words", "formulas", "edits", "chapters", "phrases")  # what a page says with, which is deflated
 ENTRY = "main.js"
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
 IMPORT = re.compile(r'^import \{([\w$, ]+)\} from "\./(\w+\.js)";\n', re.MULTILINE)

@@ -17,7 +17,7 @@ from gatewise.errors import GatewiseError
 from gatewise.examples import latch
 from gatewise.insight.memory import timescales
 from gatewise.layers import LSTM
-from gatewise.playground import edits
+from gatewise.playground import edits, lesson
 from gatewise.playground.packed import packed
 from gatewise.playground.subject import Subject, subject_of
 from gatewise.playground.words import formulas, words
@@ -41,7 +41,8 @@ def teaching() -> Object:
     subject = subject_of(LSTM.from_cells(example.cell), example.x, 0, {"state": ((example.state,),)})
     about = ["The cell is an example with weights set by hand: it writes a bit, holds it and releases it."]
     made = _document(subject, TITLE, about, numbers)
-    return made | {"edits": edits.of_wiring(subject.wiring()), "teaching": True, "example": "latch"}
+    lessons = {"edits": edits.of_wiring(subject.wiring()), "chapters": lesson.chapters(), "phrases": lesson.phrases()}
+    return made | lessons | {"teaching": True, "example": "latch"}
 
 
 def of_run(subject: Subject, title: str | None, notes: Sequence[str]) -> Object:
@@ -74,6 +75,7 @@ def _document(subject: Subject, title: str, notes: Sequence[str], write: Write) 
         "formulas": formulas(wiring),
         "edits": [],
         "chapters": None,
+        "phrases": {},
         "teaching": False,
         "example": None,
         "sorted": None,
