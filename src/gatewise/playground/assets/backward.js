@@ -5,7 +5,7 @@ import {directPath} from "./path.js";
 import {figure, percent} from "./figures.js";
 import {nameAlong, isGradient, symbolElement, unitWords} from "./opened.js";
 import {stepName} from "./quantities.js";
-import {signedBar} from "./shown.js";
+import {compact, signedBar} from "./shown.js";
 import {termsOf} from "./terms.js";
 import {timeline} from "./timeline.js";
 
@@ -15,6 +15,7 @@ import {timeline} from "./timeline.js";
 /** @typedef {import("./store.js").Loss} Loss */
 
 const MOST_STEPS = 12;
+const DECADES = 12;
 
 /** Of what the loss can be: every cell's h, and the outputs. @param {Page} page */
 function lossPlaces({model}) {
@@ -41,10 +42,18 @@ export function lossSentence(page, loss) {
 /** The loss, to be chosen, and its gradient along the cell state. @param {Page} page */
 export function lossView(page) {
   const root = el("div", {class: "loss-view"});
+  let inDecades = false;
+  const draw = () => {
+    const {state} = page.store;
+    keepFocus(root, () => root.replaceChildren(chooser(page, state), ...alongTime(page, state, inDecades, () => {
+      inDecades = !inDecades;
+      draw();
+    })));
+  };
   page.store.show((state, previous) => {
     reveal(root, state.backward);
     if (!state.backward) return root.replaceChildren();
-    keepFocus(root, () => root.replaceChildren(chooser(page, state), ...alongTime(page, state)));
+    draw();
     if (state !== previous && state.loss !== previous.loss) page.say(lossSentence(page, state.loss));
   });
   return root;
@@ -79,14 +88,21 @@ function chooser(page, state) {
     choose({step: Math.min(model.steps - 1, Math.max(0, store.state.loss.step + by))});
   });
   const here = state.step === loss.step ? null : el("button", {"data-key": "loss here", onclick: () => choose({step: state.step})}, `take ${stepName(page, state.step)}`);
-  const tail = "Each number below is its gradient: by how much the loss grows for each 1 that the number grows, if the change is small.";
+  const tail = "In the opened step each number shows its gradient: by how much the loss grows for each 1 that the number grows, while the change is small.";
   return el("div", {},
     el("p", {class: "loss-chooser"}, "The loss is ", of, " of ", unit, " at step ", step, ". ", here, why),
     el("p", {class: "soft"}, tail));
 }
 
-/** The gradient along c, and under it what the direct way leaves. @param {Page} page @param {State} state */
-function alongTime(page, state) {
+/** Values on a scale on which each tenth of the largest is a step down, twelve of them. @param {Float64Array} values
+ * @param {number} largest */
+function decades(values, largest) {
+  return values.map(value => (value === 0 ? 0 : Math.sign(value) * Math.max(0, 1 + Math.log10(Math.abs(value) / largest) / DECADES)));
+}
+
+/** The gradient along c, and under it what the direct way leaves.
+ * @param {Page} page @param {State} state @param {boolean} inDecades @param {() => void} turn */
+function alongTime(page, state, inDecades, turn) {
   const {model, store} = page;
   const {layer, direction, unit} = state;
   if (model.steps < 2) return [];
@@ -98,13 +114,16 @@ function alongTime(page, state) {
   const largest = Math.max(...path.gradient.map(value => (Number.isFinite(value) ? Math.abs(value) : 0)), ...path.direct.map(Math.abs).filter(Number.isFinite));
   const factor = path.factors.map(one => one).join(" · ");
   const words = pathSentence(page, path, factor);
-  const heading = el("h3", {}, "The gradient with respect to c of ", name, ", at each step");
+  const heading = el("h3", {}, "The gradient with respect to c of ", name, ", at each step ",
+    el("button", {class: "scale", "data-key": "decades", "aria-pressed": String(inDecades), onclick: turn}, "logarithmic"));
+  const drawn = inDecades ? [decades(path.gradient, largest), decades(path.direct, largest)] : [path.gradient, path.direct];
+  const top = inDecades ? 1 : largest;
   return [el("figure", {class: "along"},
     heading,
     el("div", {class: "lane"}, el("span", {class: "lane-name"}, symbolElement(path.name)),
-      timeline({values: path.gradient, largest, step: state.step, kind: "gradient", choose, label: `${path.name} of ${name} at each step. ${words}`})),
+      timeline({values: drawn[0], largest: top, step: state.step, kind: "gradient", choose, label: `${path.name} of ${name} at each step. ${words}`})),
     el("div", {class: "lane"}, el("span", {class: "lane-name"}, "product of ", ...path.factors.flatMap((one, k) => [k ? " · " : "", symbolElement(one)])),
-      timeline({values: path.direct, largest, step: state.step, kind: "direct", choose, label: `What the product of ${factor} alone leaves of it.`})),
+      timeline({values: drawn[1], largest: top, step: state.step, kind: "direct", choose, label: `What the product of ${factor} alone leaves of it.`})),
     timeAxis(page, state),
     el("figcaption", {}, words))];
 }
@@ -146,7 +165,7 @@ export function overSteps(page, ref, rest) {
     el("span", {class: "name"}, stepName(page, step)),
     el("span", {class: "factors number"}, ...factorsAt(page, ref, step)),
     signedBar(values[step], largest),
-    el("span", {class: "number value"}, figure(values[step], 4)))));
+    el("span", {class: "number value"}, compact(values[step])))));
   const more = order.length > shown.length ? `${order.length - shown.length} smaller ones` : rest.all ? "only the largest" : "";
   const label = `The terms of ${ref.name} at each step; the largest, ${figure(values[order[0]] ?? 0, 4)}, at ${stepName(page, order[0] ?? 0)}.`;
   return el(

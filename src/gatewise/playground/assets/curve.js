@@ -47,7 +47,7 @@ export function curveFigure(page, ref) {
   const across = (/** @type {number} */ value) => MARGIN.left + ((value + reach) / (2 * reach)) * (CURVE_WIDE - MARGIN.left - MARGIN.right);
   const up = (/** @type {number} */ value) => CURVE_HIGH - MARGIN.bottom - ((value - low) / (high - low || 1)) * (CURVE_HIGH - MARGIN.top - MARGIN.bottom);
   return el("figure", {class: "curve"}, drawCurve({xs, ys, x, y, low, high, reach, across, up, call: treeText(call), name}),
-    el("figcaption", {}, `${treeText(call)} at `, symbolElement(name), ` = ${figure(x, 4)} is ${figure(y, 4)}`));
+    el("figcaption", {}, `${call.name} at `, symbolElement(name), ` = ${figure(x, 4)} is ${figure(y, 4)}`));
 }
 
 /** @param {number[]} values */

@@ -41,15 +41,26 @@ export function contributionsTo(page, layer, direction) {
   return found;
 }
 
+/** Put the sizes of a vector's gradient in place of what its entries contribute.
+ * @param {Page} page @param {number} layer @param {number} direction @param {string} name @param {Float64Array} sizes */
+function rankByGradient({model, store: {state: {step}}}, layer, direction, name, sizes) {
+  const gradient = `d${name}`;
+  if (!model.order(layer, direction, true).includes(gradient)) return;
+  model.value(layer, direction, gradient, step).forEach((value, index) => {
+    sizes[index] = Math.abs(value);
+  });
+}
+
 /** The entries of vectors that are shown, at most twelve of all that is given; the rest open.
  * @param {Page} page @param {number} layer @param {number} direction @param {Set<string>} opened */
 export function entriesShown(page, layer, direction, opened) {
   const {model, store: {state}} = page;
   const sizes = contributionsTo(page, layer, direction);
+  if (state.backward) for (const [name, values] of sizes) rankByGradient(page, layer, direction, name, values);
   const ranked = [...sizes].filter(([name]) => givenOf(model, layer, direction, name))
     .flatMap(([name, values]) => Array.from(values, (size, index) => ({name, index, size})))
     .sort((a, b) => b.size - a.size);
-  const few = ranked.length <= MOST_ENTRIES + 2;
+  const few = ranked.length <= MOST_ENTRIES + 6;
   const kept = new Set((few ? ranked : ranked.slice(0, MOST_ENTRIES)).map(({name, index}) => `${name} ${index}`));
   /** @param {string} name @param {string[]} axes */
   return (name, axes) => {

@@ -9,7 +9,7 @@ import {linkTo, productRows, summedFor} from "./products.js";
 import {quantityName, sentenceOf} from "./sentences.js";
 import {givenNumber} from "./shown.js";
 import {overSteps} from "./backward.js";
-import {handedOn, termsOf} from "./terms.js";
+import {carriedTo, handedOn, termsOf} from "./terms.js";
 import {stepName} from "./quantities.js";
 
 /** @typedef {import("./store.js").Page} Page */
@@ -49,7 +49,6 @@ export function numberView(page) {
 function moveTo(root) {
   const heading = root.querySelector("h2");
   if (!heading) return;
-  heading.tabIndex = -1;
   heading.focus({preventScroll: true});
   root.scrollIntoView({block: "nearest"});
 }
@@ -74,7 +73,7 @@ function drawNumber(page, rest) {
   const isGiven = model.isGiven(ref);
   const place = placeName(model, ref);
   const heading = el(
-    "h2", {}, symbolElement(name), place ? ` of ${place}` : "",
+    "h2", {tabindex: "-1", "data-key": "heading"}, symbolElement(name), place ? ` of ${place}` : "",
     ref.step === null ? "" : `, ${stepName(page, ref.step)}`, ": ",
     el("span", {class: "number"}, figure(value, 8)), oldNumber(page, ref, 8),
   );
@@ -151,11 +150,9 @@ function roads(page, ref) {
   const gradient = isGradient(ref.name);
   const names = model.order(ref.layer, ref.direction, gradient)
     .filter(one => model.equation(ref.layer, ref.direction, one) && model.inputs(ref.layer, ref.direction, one).includes(ref.name));
-  const goals = [...new Set(names)].filter(one => axesOf(model, ref.layer, ref.direction, one).length < 2).map(one => {
-    const axes = axesOf(model, ref.layer, ref.direction, one);
-    const at = axes.length === 0 ? [] : axes[0] === "units" ? [axes.length && ref.at.length && axesOf(model, ref.layer, ref.direction, ref.name)[0] === "units" ? ref.at[0] : state.unit] : [0];
-    return {layer: ref.layer, direction: ref.direction, name: one, at, step: isOverall(model, ref.layer, ref.direction, one) ? null : state.step};
-  });
+  const goals = [...new Set(names)].filter(one => axesOf(model, ref.layer, ref.direction, one).length < 2)
+    .map(one => goalRef(page, ref, one));
+  goals.push(...carriedTo(model, ref));
   const parts = [];
   if (goals.length) {
     parts.push(el("p", {class: "roads"}, "It goes into ", ...goals.slice(0, MOST_GOALS).flatMap((one, k) => [k ? ", " : "", linkTo(page, one)]),
@@ -164,6 +161,16 @@ function roads(page, ref) {
   const other = otherPass(page, ref);
   if (other) parts.push(other);
   return parts;
+}
+
+/** The entry of a quantity into which a number goes: of the same unit, or the chosen one where all units take it.
+ * @param {Page} page @param {Ref} ref @param {string} name @returns {Ref} */
+function goalRef({model, store: {state}}, ref, name) {
+  const {layer, direction} = ref;
+  const [axis] = axesOf(model, layer, direction, name);
+  const same = ref.at.length > 0 && axesOf(model, layer, direction, ref.name)[0] === axis;
+  const at = axis === undefined ? [] : [same ? ref.at[0] : axis === "units" ? state.unit : 0];
+  return {layer, direction, name, at, step: isOverall(model, layer, direction, name) ? null : state.step};
 }
 
 /** @param {Page} page @param {Ref} ref */

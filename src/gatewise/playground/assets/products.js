@@ -3,7 +3,7 @@ import {el} from "./dom.js";
 import {figure} from "./figures.js";
 import {oldNumber} from "./change.js";
 import {givenOf, refKey, openNumber, openedRef, placeName, spokenName, symbolElement} from "./opened.js";
-import {anyNumber, signedBar} from "./shown.js";
+import {anyNumber, compact, signedBar} from "./shown.js";
 import {termsOf, ways} from "./terms.js";
 
 /** @typedef {import("./store.js").Page} Page */
@@ -103,7 +103,7 @@ function termNumbers({factors, negative}) {
 function factorElement(page, {ref, tree, value}) {
   if (!ref) return el("li", {}, el("span", {class: "formula-text"}, treeText(tree)), " is ", el("span", {class: "number"}, figure(value, 8)));
   const [, ...sources] = ways(page.model, ref);
-  const steps = sources.map(source => el("span", {class: "source"}, ", which is ", linkTo(page, source)));
+  const steps = sources.map(source => el("span", {class: "source"}, "which is ", linkTo(page, source)));
   return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);
 }
 
@@ -135,7 +135,7 @@ export function productRows(page, summed, rest) {
       el("span", {class: "name"}, ...termName(page, term)),
       el("span", {class: "factors number"}, termNumbers(term)),
       signedBar(term.value, largest),
-      el("span", {class: "number value"}, figure(term.value, 4)),
+      el("span", {class: "number value"}, compact(term.value)),
     );
     return el("li", {class: isOpen ? "open" : null}, button,
       isOpen ? el("ul", {class: "factors-open"}, ...term.factors.map(factor => factorElement(page, factor))) : null);

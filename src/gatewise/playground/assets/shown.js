@@ -26,13 +26,19 @@ function glowIfNew(page, ref, element) {
   requestAnimationFrame(() => requestAnimationFrame(() => element.classList.remove("glows")));
 }
 
+/** A number in little room. @param {number} value */
+export function compact(value) {
+  const text = figure(value, 4);
+  return text.length > 8 ? figure(value, 2) : text;
+}
+
 /**
  * A number that opens when it is pressed.
  * @param {Page} page @param {Ref} ref
  * @param {{symbol?: boolean, label?: string, digits?: number, key?: string}} [how] what stands before it
  */
 export function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = "open"} = {}) {
-  const value = figure(page.model.number(ref), digits);
+  const value = digits > 4 ? figure(page.model.number(ref), digits) : compact(page.model.number(ref));
   const was = oldNumber(page, ref, digits);
   const button = el(
     "button",

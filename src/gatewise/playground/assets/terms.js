@@ -164,6 +164,16 @@ export function handedOn(model, ref) {
   return isInput && ref.layer > 0 && ref.step !== null ? mergedEntry(model, ref.layer - 1, ref.at[0], ref.step) : null;
 }
 
+/** The numbers of the step after to which a number is carried: h_prev and c_prev; backward, of the step before.
+ * @param {Model} model @param {Ref} ref @returns {Ref[]} */
+export function carriedTo(model, ref) {
+  if (isHead(model, ref.layer)) return [];
+  const {program} = model.layers[ref.layer].cells[ref.direction];
+  return [[program.carry, stepAfter(model, ref)], [program.carry_backward, stepBefore(model, ref)]].flatMap(([carries, step]) => (
+    step === null ? [] : /** @type {any[]} */ (carries).filter(one => one.source === ref.name)
+      .map(one => ({...ref, name: one.into, step: /** @type {number} */ (step)}))));
+}
+
 /** @param {Model} model @param {Ref} ref */
 function stepAfter(model, ref) {
   if (ref.step === null) return null;

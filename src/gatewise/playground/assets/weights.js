@@ -33,10 +33,12 @@ function rowsFor(page, given, gates) {
     if (across < 0) return [{key: base, label: bareName(base, own[0].symbol), cells: cells([unit]), size: Infinity}];
     const other = 1 - across;
     const count = model.shape(layer, direction, own[0].symbol)[other];
+    const labelled = splitName(own[0].symbol)[1] === "";
     const {recurrent} = model.layers[layer].cells[direction];
     return Array.from({length: count}, (_, k) => ({
       key: `${base} ${k}`,
-      label: nameAlong(model, layer, direction, own[0].axes[other], k),
+      label: labelled ? el("span", {}, symbolElement(own[0].symbol), " ", nameAlong(model, layer, direction, own[0].axes[other], k))
+        : nameAlong(model, layer, direction, own[0].axes[other], k),
       cells: cells(across === 0 ? [unit, k] : [k, unit]),
       size: sizeOfEntry(sizes, own[0].axes[other], k, recurrent),
     }));
@@ -60,6 +62,7 @@ export function weightsTable(page, opened, redraw) {
   const {model, store: {state}} = page;
   const {layer, direction, backward, unit} = state;
   const cell = model.layers[layer].cells[direction];
+  if (backward && !page.settled) return el("p", {class: "soft"}, "The gradients of the weights are being computed.");
   /** @type {any[]} */
   const given = cell.program.given.filter((/** @type {any} */ one) => one.kind === "parameter" && one.axes.includes("units"));
   const gates = [...new Set(given.map(one => splitName(one.symbol)[1]))];
@@ -75,7 +78,7 @@ export function weightsTable(page, opened, redraw) {
   const table = el(
     "table", {class: "weights"},
     el("caption", {}, heading),
-    el("thead", {}, el("tr", {}, el("td", {}), ...gates.map(gate => el("th", {scope: "col"}, gateHead(page, gate))))),
+    el("thead", {}, el("tr", {}, el("td", {}), ...gates.map(gate => el("th", {scope: "col"}, gateHead(gate))))),
     el("tbody", {}, ...rows.map(row => el("tr", {},
       el("th", {scope: "row"}, row.label),
       ...row.cells.map(ref => weightCell(page, ref, backward, lit, chosen))))),
@@ -85,17 +88,21 @@ export function weightsTable(page, opened, redraw) {
     if (!opened.delete(key)) opened.add(key);
     redraw();
   }}, rest > 0 ? `${rest} more rows` : "fewer rows") : null;
-  const part = el("details", {class: "weights-part", "data-weights": "yes"}, el("summary", {"data-key": "weights"}, heading), el("div", {class: "scrolls", tabindex: "0", role: "region", "aria-label": heading}, table), more);
-  part.open = opened.has("weights shown") || lit.size > 0 || backward;
-  part.addEventListener("toggle", () => {
-    if (part.open) opened.add("weights shown"); else opened.delete("weights shown");
+  const summary = el("summary", {"data-key": "weights"}, heading);
+  const part = el("details", {class: "weights-part"}, summary, el("div", {class: "scrolls", tabindex: "0", role: "region", "aria-label": heading}, table), more);
+  const asked = lit.size > 0 || backward;
+  part.open = asked ? !opened.has("weights hidden") : opened.has("weights shown");
+  summary.addEventListener("click", () => {
+    const [own, other] = part.open ? ["weights hidden", "weights shown"] : ["weights shown", "weights hidden"];
+    opened.add(own);
+    opened.delete(other);
   });
   return part;
 }
 
-/** @param {Page} page @param {string} gate */
-function gateHead(page, gate) {
-  return gate ? symbolElement(gate) : "all";
+/** @param {string} gate */
+function gateHead(gate) {
+  return gate ? symbolElement(gate) : el("span", {class: "visually-hidden"}, "of no gate");
 }
 
 /** @param {Page} page @param {Ref | null} ref @param {boolean} backward @param {Set<string>} lit @param {Ref | null} chosen */
