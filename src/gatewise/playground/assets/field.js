@@ -2,7 +2,7 @@
 import {figure} from "./figures.js";
 import {choosePlace} from "./levels.js";
 import {hidden} from "./predict.js";
-import {rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js";
+import {measureOf, rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./store.js").State} State */
@@ -25,8 +25,8 @@ import {rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js
 /** @param {Page} page @param {State} state @returns {Field} */
 export function fieldOf(page, state) {
   const {model} = page;
-  const {layer, direction} = state;
   const quantity = shownQuantity(page, state);
+  const {layer, direction} = quantity.place;
   const rows = rowsOf(page, state, quantity);
   /** @param {number} step */
   const column = step => model.value(layer, direction, quantity.name, step);
@@ -34,7 +34,7 @@ export function fieldOf(page, state) {
     quantity,
     rows,
     steps: model.steps,
-    scale: scaleOf(page, state, quantity),
+    scale: scaleOf(page, quantity),
     column,
     at: (row, step) => column(step)[rows[row]],
     nameOf: row => rowName(page, state, quantity, rows[row]),
@@ -55,7 +55,8 @@ export function spokenValue(page, field, {row, step}) {
   const value = field.at(row, step);
   const known = Number.isNaN(value) ? "no number" : figure(value);
   const said = field.isAsked(row, step) ? "is asked for" : known;
-  return `${field.nameOf(row)}, ${stepName(page, step)}: ${field.quantity.words} ${said}`;
+  const name = field.nameOf(row);
+  return `${name}${field.quantity.ofUnits ? "" : measureOf(page, name)}, ${stepName(page, step)}: ${field.quantity.words} ${said}`;
 }
 
 /**

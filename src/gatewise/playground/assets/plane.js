@@ -84,6 +84,7 @@ export function largeField(page, chosen, pointed) {
   grid.addEventListener("pointermove", event => pointed(placeUnder(event)));
   grid.addEventListener("pointerleave", () => pointed(null));
   new ResizeObserver(() => field && lay(field)).observe(element);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
 
   function draw() {
     if (!field || !measures) return;

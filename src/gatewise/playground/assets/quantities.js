@@ -8,12 +8,13 @@ import {quantityName} from "./sentences.js";
  * @typedef {object} Quantity
  * @property {string} name as in the program
  * @property {string} words
- * @property {"gates" | "states" | "pre-activations" | "input" | "gradients"} group
+ * @property {"gates" | "states" | "pre-activations" | "input" | "output" | "gradients"} group
+ * @property {{layer: number, direction: number}} place whose quantity it is: that of the cell, or of the head
  * @property {boolean} ofUnits whether its rows are the units of the cell
  * @property {boolean} amount whether its values lie between 0 and 1
  */
 
-const GROUPS = ["gates", "states", "pre-activations", "input", "gradients"];
+const GROUPS = ["gates", "states", "pre-activations", "input", "output", "gradients"];
 
 /** @type {WeakMap<object, Map<string, Quantity[]>>} */
 const quantitiesOfPages = new WeakMap();
@@ -59,15 +60,33 @@ function listQuantities(page, layer, direction, backward) {
   };
   const {hidden} = model.layers[layer].cells[direction];
   const all = backward ? names : [...names, "x"];
-  return all
-    .map(name => ({
-      name,
-      words: quantityName(page, layer, direction, name),
-      group: groupOf(name),
-      ofUnits: name !== "x" && model.shape(layer, direction, name)[0] === hidden,
-      amount: isAmount(calls.get(name)),
-    }))
-    .sort((one, other) => GROUPS.indexOf(one.group) - GROUPS.indexOf(other.group));
+  /** @type {Quantity[]} */
+  const found = all.map(name => ({
+    name,
+    words: quantityName(page, layer, direction, name),
+    group: groupOf(name),
+    place: {layer, direction},
+    ofUnits: name !== "x" && model.shape(layer, direction, name)[0] === hidden,
+    amount: isAmount(calls.get(name)),
+  }));
+  if (!backward) found.push(...outputQuantities(page));
+  return found.sort((one, other) => GROUPS.indexOf(one.group) - GROUPS.indexOf(other.group));
+}
+
+/** What the model puts out at every step, where it has a head that reads all of them. @param {Page} page
+ * @returns {Quantity[]} */
+function outputQuantities(page) {
+  const {model} = page;
+  if (!model.hasHead || model.readsLast) return [];
+  const place = {layer: model.layers.length, direction: 0};
+  const call = outerCall(model.equation(place.layer, 0, "y")?.right);
+  const words = quantityName(page, place.layer, 0, "y");
+  return [{name: "y", words, group: "output", place, ofUnits: false, amount: isAmount(call)}];
+}
+
+/** How many rows a quantity has. @param {Page} page @param {Quantity} quantity */
+function countRows(page, {name, place}) {
+  return page.model.shape(place.layer, place.direction, name)[0];
 }
 
 /**
@@ -86,7 +105,7 @@ export function shownQuantity(page, state) {
  * @param {Page} page @param {State} state @param {Quantity} quantity @returns {number[]}
  */
 export function rowsOf(page, state, quantity) {
-  const [count] = page.model.shape(state.layer, state.direction, quantity.name);
+  const count = countRows(page, quantity);
   const order = state.sorted && quantity.ofUnits ? page.doc.sorted?.[state.layer]?.[state.direction] : null;
   return order ?? Array.from({length: count}, (_, row) => row);
 }
@@ -96,8 +115,16 @@ export function rowsOf(page, state, quantity) {
 export function rowName(page, state, quantity, row) {
   const cell = page.model.layers[state.layer].cells[state.direction];
   if (quantity.ofUnits) return cell.units[row];
-  const count = page.model.shape(state.layer, state.direction, quantity.name)[0];
-  return count === cell.features.length ? cell.features[row] : `entry ${row}`;
+  if (quantity.group === "output") return page.model.outputs[row];
+  return countRows(page, quantity) === cell.features.length ? cell.features[row] : `entry ${row}`;
+}
+
+/** What a feature or an output measures, in brackets; "" where that is not said. @param {Page} page
+ * @param {string} name */
+export function measureOf(page, name) {
+  const measures = page.doc.labels.measures ?? {};
+  const found = Object.hasOwn(measures, name) ? measures[name].filter(Boolean) : [];
+  return found.length ? ` (${found.join(", ")})` : "";
 }
 
 /** What a step is called: "step 3", with its date where it has one. @param {Page} page @param {number} step */
@@ -108,13 +135,13 @@ export function stepName(page, step) {
 
 /**
  * The range of values that colours stand for: 0 to 1 for amounts, as far on either side of 0 for all else.
- * @param {Page} page @param {State} state @param {Quantity} quantity @returns {Scale}
+ * @param {Page} page @param {Quantity} quantity @returns {Scale}
  */
-export function scaleOf(page, state, quantity) {
+export function scaleOf(page, quantity) {
   if (quantity.amount) return {name: "amount", low: 0, high: 1};
   let greatest = 0;
   for (let step = 0; step < page.model.steps; step += 1) {
-    const values = page.model.value(state.layer, state.direction, quantity.name, step);
+    const values = page.model.value(quantity.place.layer, quantity.place.direction, quantity.name, step);
     for (const value of values) if (Math.abs(value) > greatest) greatest = Math.abs(value);
   }
   const end = Number.isFinite(greatest) && greatest > 0 ? greatest : 1;

@@ -167,7 +167,8 @@ export function stageView(page) {
     setText(moment, sentence);
     reads.replaceChildren(...inputSentence(page, state));
     setText(turned, GATES.map(name => turnedSentence(page, name, quantityName(page, layer, direction, name))).filter(Boolean).join(" "));
-    if (seen && sentence !== seen && !state.playing) page.say(sentence);
+    const isSpoken = document.activeElement?.getAttribute("role") === "gridcell";  // with the chosen value
+    if (seen && sentence !== seen && !state.playing && !isSpoken) page.say(sentence);
     seen = sentence;
   }
   page.store.show((state, previous) => draw(state, state !== previous));

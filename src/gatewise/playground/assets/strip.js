@@ -102,7 +102,7 @@ export function stripView(page) {
 
   page.store.show((state, previous) => {
     reveal(element, true);
-    if (!page.settled && field && !isSameField(state, previous)) return;
+    if (!page.settled && (field === null || !isSameField(state, previous))) return;  // until the run is computed
     const isSame = field !== null && isSameField(state, shown) && (drawnOf === page.runs || !page.settled);
     if (!field || !isSame) field = fieldOf(page, state);
     drawnOf = page.runs;

@@ -89,6 +89,7 @@ export function valveMark({name, upright, turn}) {
         "aria-valuenow": figure(open),
         "aria-valuetext": datum.asked ? "is asked for" : `${figure(datum.open)}, open by ${percent(datum.open)}`,
         "aria-disabled": stuck ? "true" : null,
+        "aria-description": datum.stuck ? "It has no bias of its own to be turned by." : null,
       });
     },
   };
