@@ -14,7 +14,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from gatewise.palette import PALETTE
+from gatewise.palette import CIVIDIS, PALETTE, VIK
 from gatewise.playground.squeeze import squeezed
 from gatewise.render.text import clean
 
@@ -22,6 +22,7 @@ BULKY = ("program", "words", "formulas", "edits", "chapters", "phrases")  # what
 ENTRY = "main.js"
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
 IMPORT = re.compile(r'^import \{([\w$, ]+)\} from "\./(\w+\.js)";\n', re.MULTILINE)
+_COMMENT = re.compile(r"/\*.*?\*/\s*|^ +", re.DOTALL | re.MULTILINE)  # of a style sheet, and its indentation
 EXPORT = re.compile(r"^export (?=(?:async )?function\*? |const |class )", re.MULTILINE)
 
 
@@ -60,7 +61,8 @@ def script() -> str:
 def style() -> str:
     """Return the styles as one sheet, with the palette's colours."""
     joined = "\n".join(asset(name) for name in STYLES if files(__package__).joinpath("assets", name).is_file())
-    return Template(joined).substitute({colour: value.css for colour, value in PALETTE.items()})
+    stops = {"cividis": ",".join(CIVIDIS), "vik": ",".join(VIK)}
+    return Template(_COMMENT.sub("", joined)).substitute({name: one.css for name, one in PALETTE.items()} | stops)
 
 
 def modules() -> list[str]:
