@@ -81,6 +81,8 @@ function numbersOf(bytes, dtype) {
   }
 }
 
+// In the two products below `| 0` says that places are small integers: engines then leave out half of their checks.
+
 /**
  * Add to `out` a block of a matrix, `count` columns from `first` on, times as many numbers of a vector.
  * @param {Float64Array} out
@@ -94,40 +96,38 @@ function numbersOf(bytes, dtype) {
  * @param {number} v  where the block's numbers begin in it
  */
 export function addProduct(out, o, matrix, rows, columns, first, count, vector, v) {
-  const end = v + count;
+  const end = (v + count) | 0, one = columns | 0, two = (2 * columns) | 0, three = (3 * columns) | 0;
   let r = 0;
-  for (; r + 3 < rows; r += 4) {
-    let a = 0, b = 0, c = 0, d = 0;
-    let i = r * columns + first, j = i + columns, k = j + columns, l = k + columns;
-    for (let n = v; n < end; n++) {
+  for (; r + 3 < rows; r = (r + 4) | 0) {
+    let a = 0, b = 0, c = 0, d = 0, i = (r * columns + first) | 0;
+    for (let n = v | 0; n < end; n = (n + 1) | 0) {
       const x = vector[n];
-      a += matrix[i++] * x;
-      b += matrix[j++] * x;
-      c += matrix[k++] * x;
-      d += matrix[l++] * x;
+      a += matrix[i] * x;
+      b += matrix[(i + one) | 0] * x;
+      c += matrix[(i + two) | 0] * x;
+      d += matrix[(i + three) | 0] * x;
+      i = (i + 1) | 0;
     }
     out[o + r] += a;
     out[o + r + 1] += b;
     out[o + r + 2] += c;
     out[o + r + 3] += d;
   }
-  for (; r < rows; r++) addRow(out, o + r, matrix, r * columns + first, count, vector, v);
+  for (; r < rows; r++) out[o + r] += rowProduct(matrix, r * columns + first, count, vector, v);
 }
 
 /**
- * Add to one number of `out` the sum of the products of `count` numbers of a row and of a vector.
- * @param {Float64Array} out
- * @param {number} o
+ * The sum of the products of `count` numbers of a row and of a vector.
  * @param {Float64Array} matrix
  * @param {number} start  where the numbers of the row begin
  * @param {number} count
  * @param {Float64Array} vector
  * @param {number} v
  */
-export function addRow(out, o, matrix, start, count, vector, v) {
+export function rowProduct(matrix, start, count, vector, v) {
   let sum = 0;
   for (let n = 0; n < count; n++) sum += matrix[start + n] * vector[v + n];
-  out[o] += sum;
+  return sum;
 }
 
 /**
@@ -135,24 +135,50 @@ export function addRow(out, o, matrix, start, count, vector, v) {
  * @param {Float64Array} out
  * @param {number} o
  * @param {Float64Array} matrix
- * @param {number} m  where it begins
+ * @param {number} first  where it begins
  * @param {number} rows
  * @param {number} columns
  * @param {Float64Array} vector
  * @param {number} v
  */
-export function addTransposed(out, o, matrix, m, rows, columns, vector, v) {
+export function addTransposed(out, o, matrix, first, rows, columns, vector, v) {
+  const end = (o + columns) | 0, one = columns | 0, two = (2 * columns) | 0, three = (3 * columns) | 0;
   let r = 0;
-  for (; r + 3 < rows; r += 4) {
+  for (; r + 7 < rows; r = (r + 8) | 0) {
     const a = vector[v + r], b = vector[v + r + 1], c = vector[v + r + 2], d = vector[v + r + 3];
-    let i = m + r * columns, j = i + columns, k = j + columns, l = k + columns;
-    for (let n = o, end = o + columns; n < end; n++) {
-      out[n] += matrix[i++] * a + matrix[j++] * b + matrix[k++] * c + matrix[l++] * d;
+    const e = vector[v + r + 4], f = vector[v + r + 5], g = vector[v + r + 6], h = vector[v + r + 7];
+    let i = (first + r * columns) | 0, j = (i + 4 * columns) | 0;
+    for (let n = o | 0; n < end; n = (n + 1) | 0) {
+      out[n] += matrix[i] * a + matrix[(i + one) | 0] * b + (matrix[(i + two) | 0] * c + matrix[(i + three) | 0] * d)
+        + (matrix[j] * e + matrix[(j + one) | 0] * f + (matrix[(j + two) | 0] * g + matrix[(j + three) | 0] * h));
+      i = (i + 1) | 0;
+      j = (j + 1) | 0;
     }
   }
   for (; r < rows; r++) {
     const a = vector[v + r];
-    for (let n = 0, i = m + r * columns; n < columns; n++) out[o + n] += matrix[i + n] * a;
+    for (let n = 0, i = first + r * columns; n < columns; n++) out[o + n] += matrix[i + n] * a;
+  }
+}
+
+/**
+ * Add to `out` each number of one vector times each of another.
+ * @param {Float64Array} out
+ * @param {Float64Array} left
+ * @param {number} l
+ * @param {number} rows
+ * @param {Float64Array} right
+ * @param {number} r
+ * @param {number} columns
+ */
+export function addOuter(out, left, l, rows, right, r, columns) {
+  const end = (r + columns) | 0;
+  for (let m = 0, n = 0; m < rows; m = (m + 1) | 0) {
+    const x = left[l + m];
+    for (let k = r | 0; k < end; k = (k + 1) | 0) {
+      out[n] += x * right[k];
+      n = (n + 1) | 0;
+    }
   }
 }
 

@@ -36,7 +36,7 @@ import {symbolsOf} from "./trees.js";
  * @property {Record<string, number>} sizes  of axes
  */
 /** @typedef {{op: Op, run: () => void, kept: boolean, sums: boolean}} Quantity  kept at every step, or computed when asked for */
-/** @typedef {{names: string[], ready: Uint8Array, data: Float64Array}} Ahead  products that no state is part of */
+/** @typedef {import("./operations.js").Known} Known */
 /** @typedef {{into: Slot, source: Slot, last: Float64Array, passed: Slot | null}} Carried  last: where the run ends */
 
 export class Binding {
@@ -54,7 +54,7 @@ export class Binding {
     this.outside = new Set();  // names that no state is part of
     /** @type {(() => void)[]} */
     this.once = [];
-    /** @type {Ahead[]} */
+    /** @type {Known[]} */
     this.ahead = [];
     this.used = new Set([...program.forward, ...program.backward].flatMap(({right}) => symbolsOf(right)));
     for (const one of program.given) this.#give(one);
@@ -154,9 +154,11 @@ export class Binding {
       const block = {first, count, known: /** @type {Block["known"]} */ (null)};
       first += count;
       if (names.some(scope.varies) || !symbolsOf(part).every((name) => this.outside.has(name))) return block;
-      const ahead = {names, ready: new Uint8Array(steps), data: new Float64Array(steps * rows)};
-      this.ahead.push(ahead);
-      return {...block, known: {...ahead, at: () => this.at}};
+      const ready = new Uint8Array(steps), data = new Float64Array(steps * rows);
+      /** @type {Known} */
+      const known = {names, ready, data, at: () => this.at, again: right.node === "symbol" && isRowByRow(left) ? () => {} : null};
+      this.ahead.push(known);
+      return {...block, known};
     });
   }
 
@@ -181,6 +183,15 @@ export class Binding {
     });
     [...this.carry, ...this.carryBack].forEach(({last}, n) => last.set([...other.carry, ...other.carryBack][n].last));
   }
+}
+
+/**
+ * Whether each row of a matrix is made of the same rows of others.
+ * @param {Tree} tree
+ * @returns {boolean}
+ */
+function isRowByRow(tree) {
+  return tree.node === "symbol" || (tree.node === "product" && tree.factors.every(isRowByRow));
 }
 
 /**

@@ -80,6 +80,21 @@ export class Run {
   }
 
   /**
+   * One entry of a value.
+   * @param {string} name
+   * @param {number | null} step
+   * @param {number} n
+   */
+  entry(name, step, n) {
+    const made = this.bound.backward.get(name) ?? this.bound.forward.get(name);
+    if (step === null || made?.op.entry === undefined || !this.takesPart(step)) return this.value(name, step)[n];
+    if (this.isGradient(name)) this.backwardTo(step);
+    else this.forwardTo(step);
+    this.moveTo(step);
+    return made.op.entry(n);
+  }
+
+  /**
    * The sum of a quantity over all steps that take part.
    * @param {string} name
    */
@@ -92,6 +107,10 @@ export class Run {
       this.backwardTo(step);
       if (!this.takesPart(step)) continue;
       this.moveTo(step);
+      if (made.op.addTo !== undefined) {
+        made.op.addTo(total);
+        continue;
+      }
       if (!made.kept) made.run();
       for (let n = 0; n < slot.size; n++) total[n] += slot.data[slot.offset + n];
     }
@@ -204,14 +223,20 @@ export class Run {
   }
 
   /**
-   * Forget what depends on a parameter.
+   * Forget what depends on a row of a parameter; products of the row with what no state is part of are made again.
    * @param {string} name
+   * @param {number} row
    */
-  forgetParameter(name) {
+  forgetParameter(name, row) {
     this.fresh = false;
+    this.moveTo(this.bound.at);
     this.done = 0;
     this.ready.fill(0);
-    for (const {names, ready} of this.bound.ahead) if (names.includes(name)) ready.fill(0);
+    for (const {names, ready, again} of this.bound.ahead) {
+      if (!names.includes(name)) continue;
+      if (again === null) ready.fill(0);
+      else again(row);
+    }
     this.forgetBack();
   }
 

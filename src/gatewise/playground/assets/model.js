@@ -79,6 +79,20 @@ export class Model {
   }
 
   /**
+   * @param {Network} network
+   * @param {number} layer
+   * @param {number} direction
+   * @param {string} name
+   * @param {number | null} step
+   * @param {number} n
+   */
+  #entry(network, layer, direction, name, step, n) {
+    const run = this.#run(network, layer, direction, name);
+    if (run.isGradient(name)) this.wantsBackward = true;
+    return run.entry(name, step !== null && run.steps === 1 ? 0 : step, n);
+  }
+
+  /**
    * The value of a name at a step, row by row; of a parameter, or of its gradient summed over steps, the step is null.
    * @param {number} layer
    * @param {number} direction
@@ -111,7 +125,7 @@ export class Model {
 
   /** @param {Network} network @param {Ref} ref */
   #number(network, {layer, direction, name, step, at}) {
-    return this.#value(network, layer, direction, name, step)[this.#place(layer, direction, name, at)];
+    return this.#entry(network, layer, direction, name, step, this.#place(layer, direction, name, at));
   }
 
   /** @param {number} layer @param {number} direction @param {string} name @param {number[]} at */
@@ -125,12 +139,12 @@ export class Model {
    * @param {number} layer
    * @param {number} direction
    * @param {string} name
-   * @param {number} unit
+   * @param {number} unit  of a matrix the place of an entry, row by row
    */
   series(layer, direction, name, unit) {
     const {valid} = this.wiring;
     return Float64Array.from({length: this.steps}, (_, step) =>
-      (valid !== null && valid[step] === 0 ? NaN : this.value(layer, direction, name, step)[unit]));
+      (valid !== null && valid[step] === 0 ? NaN : this.#entry(this.network, layer, direction, name, step, unit)));
   }
 
   /** Whether a number is given, not computed: it may be edited. @param {Ref} ref */
@@ -192,7 +206,7 @@ export class Model {
     const n = this.#place(layer, direction, name, ref.at) + (step === null ? 0 : step * slot.size);
     if (Object.is(slot.data[n], value)) return;
     slot.data[n] = value;
-    network.changed(layer, direction, name, step);
+    network.changed(layer, direction, name, step, ref.at[0]);
   }
 
   /**

@@ -1,7 +1,7 @@
 /** Cells wired into a network that runs: layers, directions, their merging, and a head, each a run of its program. */
 
-import {Binding} from "./binding.js";
 import {Run} from "./cellrun.js";
+import {cellRun, copies, lastOf, mergeRun, rowOf, seenOf} from "./runs.js";
 import {OUTPUTS} from "./wiring.js";
 
 /** @typedef {import("./arrays.js").Values} Values */
@@ -185,16 +185,17 @@ export class Network {
    * @param {number} direction
    * @param {string} name
    * @param {number | null} step
+   * @param {number} row  of a parameter
    */
-  changed(layer, direction, name, step) {
+  changed(layer, direction, name, step, row) {
     const top = this.cells.length;
     for (const run of this.runs) run.forgetBack();
     if (layer === top) {
-      this.output.forgetParameter(name);
+      this.output.forgetParameter(name, row);
       return;
     }
     const run = this.cells[layer][direction];
-    if (step === null) run.forgetParameter(name);
+    if (step === null) run.forgetParameter(name, row);
     let [first, last] = step === null || name !== "x" ? [run.order[0], run.order[0]] : [step, step];
     let changed = name === "x" ? this.cells[layer] : [run];
     for (let l = layer; l < top; l++) {
@@ -243,65 +244,4 @@ export class Network {
     this.loss = other.loss;
     this.runs.forEach((run, n) => run.copyFrom(other.runs[n]));
   }
-}
-
-/**
- * @param {WiredCell} cell
- * @param {Wiring} wiring
- * @param {{size: number, data: Float64Array}} x
- */
-function cellRun(cell, {steps, valid}, x) {
-  const {program, reverse, sizes} = cell;
-  const rows = Object.fromEntries(Object.entries(cell.rows).map(([name, {shape, data}]) => [name, {size: shape[1], data}]));
-  const run = new Run({program, steps, reverse, valid, constants: copies(cell.constants), rows: {...rows, x}, sizes: {features: x.size, ...sizes}});
-  const first = run.order[0];
-  for (const [name, data] of Object.entries(cell.state)) run.bound.slot(name).data.set(data, first * data.length);
-  return run;
-}
-
-/**
- * @param {Program} program
- * @param {number[]} widths
- * @param {number} steps
- */
-function mergeRun(program, widths, steps) {
-  const rows = Object.fromEntries(widths.map((size, place) => [OUTPUTS[place], {size, data: new Float64Array(steps * size)}]));
-  const setting = {program, steps, reverse: false, valid: null, constants: {}, rows, sizes: {"one direction": widths[0], merged: 0}};
-  const {size} = new Binding({...setting, program: {...program, backward: []}}).slot("y");
-  return new Run({...setting, sizes: {...setting.sizes, merged: size}});
-}
-
-/** @param {Record<string, Values>} constants @returns {Record<string, Values>} */
-function copies(constants) {
-  return Object.fromEntries(Object.entries(constants).map(([name, {shape, data}]) => [name, {shape, data: data.slice()}]));
-}
-
-/**
- * At which steps a direction puts something out.
- * @param {Wiring} wiring
- * @param {boolean} reverse
- */
-function seenOf({valid, steps, repeats}, reverse) {
-  if (valid === null) return new Uint8Array(steps).fill(1);
-  const seen = valid.slice();
-  if (!repeats) return seen;
-  let any = 0;
-  for (let n = 0; n < steps; n++) {
-    const step = reverse ? steps - 1 - n : n;
-    any = any || valid[step];
-    seen[step] = any;
-  }
-  return seen;
-}
-
-/** @param {Run} run @param {string} name @param {number} step */
-function rowOf(run, name, step) {
-  const {data, size} = run.bound.slot(name);
-  return data.subarray(step * size, (step + 1) * size);
-}
-
-/** The state that a run ends in. @param {Run} run @param {string} source */
-function lastOf(run, source) {
-  const slot = run.bound.slot(source);
-  return /** @type {Float64Array} */ (run.bound.carry.find((one) => one.source === slot)?.last);
 }

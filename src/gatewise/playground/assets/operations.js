@@ -1,13 +1,25 @@
 /** Operations on values in buffers: what computes a value from the values of its parts. */
 
-import {addProduct, addTransposed, sizeOf} from "./arrays.js";
+import {addOuter, addProduct, addTransposed, rowProduct, sizeOf} from "./arrays.js";
 import {combineTo, copyTo} from "./functions.js";
 
 /** @typedef {import("./functions.js").Slot} Slot */
 /** @typedef {import("./trees.js").Tree} Tree */
 /** @typedef {import("./trees.js").Activation} Activation */
-/** @typedef {{slot: Slot, run: (() => void) | null, varies: boolean}} Op  run is null where there is nothing to do */
-/** @typedef {{at: () => number, ready: Uint8Array, data: Float64Array}} Known  products that no state is part of */
+/**
+ * What computes a value: `run` is null where there is nothing to do. Of an outer product one entry may be computed, or
+ * all may be added to others, without writing the product down.
+ * @typedef {{slot: Slot, run: (() => void) | null, varies: boolean, entry?: (n: number) => number, addTo?: (total: Float64Array) => void}} Op
+ */
+/**
+ * Products that no state is part of, for every step; `again` computes one row of those that are ready.
+ * @typedef {object} Known
+ * @property {string[]} names  of what the matrix is made of
+ * @property {() => number} at  the step
+ * @property {Uint8Array} ready
+ * @property {Float64Array} data
+ * @property {((row: number) => void) | null} again
+ */
 /** @typedef {{first: number, count: number, known: Known | null}} Block  columns of a matrix that meet one vector */
 /**
  * What a formula's symbols are.
@@ -123,6 +135,15 @@ export function binary(scope, one, other, f) {
 export function product(scope, matrix, vector, blocks) {
   const [rows, columns] = matrix.slot.shape, out = slotOf([rows]), {slot: m} = matrix, {slot: v} = vector;
   if (vector.slot.size !== columns) throw new Error(`a formula multiplies ${columns} columns with ${v.size} numbers`);
+  for (const {first, count, known} of blocks) {
+    if (known?.again === undefined || known.again === null) continue;
+    known.again = (row) => {
+      for (let step = 0; step < known.ready.length; step++) {
+        if (known.ready[step] === 0) continue;
+        known.data[step * rows + row] = rowProduct(m.data, m.offset + row * columns + first, count, v.data, step * columns + first);
+      }
+    };
+  }
   return operation(scope, [matrix, vector], out, () => {
     out.data.fill(0, out.offset, out.offset + rows);
     for (const {first, count, known} of blocks) {
@@ -166,13 +187,16 @@ export function transposedProduct(scope, matrix, vector) {
  */
 export function outer(scope, left, right) {
   const rows = left.slot.size, columns = right.slot.size, out = slotOf([rows, columns]);
-  return operation(scope, [left, right], out, () => {
-    const {data, offset: q} = right.slot;
-    for (let r = 0, n = out.offset; r < rows; r++) {
-      const x = left.slot.data[left.slot.offset + r];
-      for (let c = 0; c < columns; c++) out.data[n++] = x * data[q + c];
-    }
+  const made = operation(scope, [left, right], out, () => {
+    out.data.fill(0);
+    addOuter(out.data, left.slot.data, left.slot.offset, rows, right.slot.data, right.slot.offset, columns);
   });
+  if (left.run !== null || right.run !== null) return made;
+  return {
+    ...made,
+    entry: (n) => left.slot.data[left.slot.offset + Math.floor(n / columns)] * right.slot.data[right.slot.offset + (n % columns)],
+    addTo: (total) => addOuter(total, left.slot.data, left.slot.offset, rows, right.slot.data, right.slot.offset, columns),
+  };
 }
 
 /**
