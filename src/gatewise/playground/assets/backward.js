@@ -5,7 +5,7 @@ import {directPath} from "./path.js";
 import {figure, percent} from "./figures.js";
 import {nameAlong, isGradient, symbolElement, unitWords} from "./opened.js";
 import {stepName} from "./quantities.js";
-import {compact, signedBar} from "./shown.js";
+import {compact, isAskedFor, signedBar} from "./shown.js";
 import {termsOf} from "./terms.js";
 import {timeline} from "./timeline.js";
 
@@ -111,6 +111,9 @@ function alongTime(page, state, inDecades, turn) {
   const name = unitWords(model, layer, direction, unit);
   if (!path) return [el("p", {}, `No gradient reaches the cell state of ${name}: the loss does not depend on it.`)];
   const choose = (/** @type {number} */ step) => store.change({step, playing: false});
+  if (path.gradient.some((_, step) => isAskedFor(page, {layer, direction, name: path.name, step, at: [unit]}))) {
+    return [el("p", {class: "soft"}, "One of the gradients along c is asked for, so they are not shown.")];
+  }
   const largest = Math.max(...path.gradient.map(value => (Number.isFinite(value) ? Math.abs(value) : 0)), ...path.direct.map(Math.abs).filter(Number.isFinite));
   const factor = path.factors.map(one => one).join(" · ");
   const words = pathSentence(page, path, factor);

@@ -4,6 +4,7 @@ import {evaluate} from "./evaluate.js";
 import {figure} from "./figures.js";
 import {symbolElement} from "./opened.js";
 import {treeText} from "./products.js";
+import {isAskedFor} from "./shown.js";
 import {knownOf} from "./terms.js";
 import {symbolsOf} from "./trees.js";
 
@@ -33,6 +34,7 @@ export function curveFigure(page, ref) {
   if (!call || ref.step === null) return null;
   const [name] = symbolsOf(call);
   if (model.shape(ref.layer, ref.direction, name).length !== 1 || ref.at.length !== 1) return null;
+  if (isAskedFor(page, ref) || isAskedFor(page, {...ref, name})) return null;
   const x = model.number({...ref, name});
   if (!Number.isFinite(x)) return null;
   const known = knownOf(model, ref);

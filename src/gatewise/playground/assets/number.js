@@ -5,9 +5,10 @@ import {keepFocus, oldNumber} from "./change.js";
 import {curveFigure} from "./curve.js";
 import {equationOf, substitutionOf} from "./formulas.js";
 import {axesOf, givenOf, isGradient, isHead, isOverall, refKey, openedRef, placeName, spokenName, symbolElement} from "./opened.js";
+import {isAnswered} from "./predict.js";
 import {linkTo, productRows, summedFor} from "./products.js";
 import {quantityName, sentenceOf} from "./sentences.js";
-import {givenNumber} from "./shown.js";
+import {givenNumber, isAskedFor} from "./shown.js";
 import {overSteps} from "./backward.js";
 import {carriedTo, handedOn, termsOf} from "./terms.js";
 import {stepName} from "./quantities.js";
@@ -70,17 +71,19 @@ function drawNumber(page, rest) {
   if (!ref) return [];
   const {layer, direction, name} = ref;
   const value = model.number(ref);
-  const isGiven = model.isGiven(ref);
+  const isAsked = isAskedFor(page, ref);
+  const isGiven = model.isGiven(ref) && !isAsked;
   const place = placeName(model, ref);
   const heading = el(
     "h2", {tabindex: "-1", "data-key": "heading"}, symbolElement(name), place ? ` of ${place}` : "",
     ref.step === null ? "" : `, ${stepName(page, ref.step)}`, ": ",
-    el("span", {class: "number"}, figure(value, 8)), oldNumber(page, ref, 8),
+    el("span", {class: "number"}, isAsked ? "?" : figure(value, 8)), isAsked ? null : oldNumber(page, ref, 8),
   );
   const parts = [el("p", {class: "what soft"}, whatItIs(page, ref, isGiven)), ...(isGiven ? givenParts(page, ref) : [])];
-  const sentence = sentenceFor(page, ref);
+  const asksHere = state.answer !== null && !isAnswered(state.answer) && !state.answer.shown;
+  const sentence = asksHere ? "" : sentenceFor(page, ref);
   if (sentence) parts.push(el("p", {class: "sentence"}, sentence));
-  if (model.equation(layer, direction, name)) parts.push(equationParts(page, ref));
+  if (model.equation(layer, direction, name)) parts.push(equationParts(page, ref, !asksHere));
   if (isOverall(model, layer, direction, name) && !isGiven) parts.push(overSteps(page, ref, rest));
   else if (ref.step !== null) parts.push(sumParts(page, ref, rest));
   return [heading, ...parts, ...roads(page, ref)];
@@ -119,11 +122,11 @@ function sentenceFor(page, ref) {
   }
 }
 
-/** @param {Page} page @param {Ref} ref */
-function equationParts(page, ref) {
+/** @param {Page} page @param {Ref} ref @param {boolean} withNumbers */
+function equationParts(page, ref, withNumbers) {
   const {layer, direction, name, step, at} = ref;
   const lines = [el("p", {class: "equation"}, equationOf(page, layer, direction, name))];
-  if (step !== null && at.length < 2) {
+  if (withNumbers && step !== null && at.length < 2) {
     lines.push(el("p", {class: "equation"}, substitutionOf(page, layer, direction, name, step, at[0] ?? 0)));
   }
   return el("div", {class: "equations"}, ...lines);

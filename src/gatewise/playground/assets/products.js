@@ -3,8 +3,9 @@ import {el} from "./dom.js";
 import {figure} from "./figures.js";
 import {oldNumber} from "./change.js";
 import {givenOf, refKey, openNumber, openedRef, placeName, spokenName, symbolElement} from "./opened.js";
-import {anyNumber, compact, signedBar} from "./shown.js";
+import {anyNumber, compact, isAskedFor, signedBar} from "./shown.js";
 import {termsOf, ways} from "./terms.js";
+import {symbolsOf} from "./trees.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./store.js").State} State */
@@ -92,16 +93,28 @@ function termName(page, {factors}) {
   return factors.flatMap((factor, k) => [k ? " · " : "", factor.ref ? symbolElement(factor.ref.name) : treeText(factor.tree)]);
 }
 
-/** @param {Term} term */
-function termNumbers({factors, negative}) {
+/** Whether a factor may be seen: no number in it is asked for. @param {Page} page @param {Ref} summed @param {Factor} factor */
+function isSeen(page, summed, {ref, tree}) {
+  if (ref) return !isAskedFor(page, ref);
+  return symbolsOf(tree).every(name => !isAskedFor(page, {...summed, name}));
+}
+
+/** @param {Page} page @param {Ref} summed @param {Term} term */
+function termNumbers(page, summed, {factors, negative}) {
   if (factors.length === 1 && !negative) return "";
-  const shown = factors.map(({value}, k) => (value < 0 && k ? `(${figure(value, 4)})` : figure(value, 4)));
+  const shown = factors.map((factor, k) => {
+    const text = isSeen(page, summed, factor) ? figure(factor.value, 4) : "?";
+    return text.startsWith("-") && k ? `(${text})` : text;
+  });
   return `${negative ? "−" : ""}${negative && factors[0].value < 0 ? `(${shown[0]})` : shown[0]}${shown.slice(1).map(one => ` × ${one}`).join("")}`;
 }
 
-/** One factor of an opened product: itself, and where it came from. @param {Page} page @param {Factor} factor */
-function factorElement(page, {ref, tree, value}) {
-  if (!ref) return el("li", {}, el("span", {class: "formula-text"}, treeText(tree)), " is ", el("span", {class: "number"}, figure(value, 8)));
+/** One factor of an opened product: itself, and where it came from. @param {Page} page @param {Ref} summed
+ * @param {Factor} factor */
+function factorElement(page, summed, factor) {
+  const {ref, tree, value} = factor;
+  if (!ref) return el("li", {}, el("span", {class: "formula-text"}, treeText(tree)), " is ",
+    el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"));
   const [, ...sources] = ways(page.model, ref);
   const steps = sources.map(source => el("span", {class: "source"}, "which is ", linkTo(page, source)));
   return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);
@@ -125,28 +138,31 @@ export function productRows(page, summed, rest) {
   const shown = order.slice(0, cut);
   if (open !== null && open < terms.length && !shown.includes(open)) shown.push(open);
   const largest = Math.abs(terms[order[0]]?.value ?? 0);
+  const isAsked = isAskedFor(page, summed);
   const rows = shown.map(index => {
     const term = terms[index];
     const isOpen = index === open;
+    const isTold = !isAsked && term.factors.every(factor => isSeen(page, summed, factor));
     const button = el(
       "button",
       {class: "product", "aria-expanded": String(isOpen), "data-key": `product ${index}`,
         onclick: () => store.change(isOpen ? {level: "number", product: null} : {level: "product", product: index})},
       el("span", {class: "name"}, ...termName(page, term)),
-      el("span", {class: "factors number"}, termNumbers(term)),
-      signedBar(term.value, largest),
-      el("span", {class: "number value"}, compact(term.value)),
+      el("span", {class: "factors number"}, termNumbers(page, summed, term)),
+      signedBar(isTold ? term.value : 0, largest),
+      el("span", {class: "number value"}, isTold ? compact(term.value) : "?"),
     );
     return el("li", {class: isOpen ? "open" : null}, button,
-      isOpen ? el("ul", {class: "factors-open"}, ...term.factors.map(factor => factorElement(page, factor))) : null);
+      isOpen ? el("ul", {class: "factors-open"}, ...term.factors.map(factor => factorElement(page, summed, factor))) : null);
   });
   const left = order.length - shown.length;
   const remaining = order.slice(cut).reduce((sum, index) => sum + (shown.includes(index) ? 0 : terms[index].value), 0);
-  const more = left > 0 ? `${left} smaller ones, together ${figure(remaining, 4)}` : rest.all && order.length > MOST_PRODUCTS + 2 ? "only the largest" : "";
+  const more = left > 0 ? `${left} smaller ones${isAsked ? "" : `, together ${figure(remaining, 4)}`}` : rest.all && order.length > MOST_PRODUCTS + 2 ? "only the largest" : "";
   return el(
     "div", {class: "sum"},
     el("ol", {class: "products"}, ...rows),
     more ? el("button", {class: "rest", "data-key": "rest products", "aria-expanded": String(rest.all), onclick: () => rest.showAll(!rest.all)}, more) : null,
-    terms.length < 2 ? null : el("p", {class: "total"}, "together ", symbolElement(summed.name), " ", el("span", {class: "number value"}, figure(page.model.number(summed), 8)), oldNumber(page, summed)),
+    terms.length < 2 ? null : el("p", {class: "total"}, "together ", symbolElement(summed.name), " ", el("span", {class: "number value"}, isAsked ? "?" : figure(page.model.number(summed), 8)),
+      isAsked ? null : oldNumber(page, summed)),
   );
 }

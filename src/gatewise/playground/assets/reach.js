@@ -2,6 +2,7 @@
 import {el} from "./dom.js";
 import {figure} from "./figures.js";
 import {symbolElement} from "./opened.js";
+import {isAnswered} from "./predict.js";
 import {timeline} from "./timeline.js";
 
 /** @typedef {import("./store.js").Page} Page */
@@ -14,6 +15,7 @@ export function reachFigure(page) {
   const {model, store: {state}} = page;
   const {edits} = state;
   const steps = edits.map(({ref}) => ref.step ?? -1);
+  if (state.answer !== null && !state.answer.shown && !isAnswered(state.answer)) return null;
   if (!edits.length || model.steps < 2 || steps.includes(-1)) return null;
   if (!page.settled) return el("p", {class: "reach soft"}, "How far the effect travels is being computed.");
   const {layer, direction} = state;

@@ -2,6 +2,7 @@
 import {el} from "./dom.js";
 import {figure} from "./figures.js";
 import {givenField, oldNumber} from "./change.js";
+import {hidden} from "./predict.js";
 import {hueOf, refKey, openNumber, spokenName, symbolElement} from "./opened.js";
 
 /** @typedef {import("./store.js").Ref} Ref */
@@ -38,8 +39,9 @@ export function compact(value) {
  * @param {{symbol?: boolean, label?: string, digits?: number, key?: string}} [how] what stands before it
  */
 export function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = "open"} = {}) {
-  const value = digits > 4 ? figure(page.model.number(ref), digits) : compact(page.model.number(ref));
-  const was = oldNumber(page, ref, digits);
+  const isAsked = hidden(page.store.state, ref);
+  const value = isAsked ? "?" : digits > 4 ? figure(page.model.number(ref), digits) : compact(page.model.number(ref));
+  const was = isAsked ? null : oldNumber(page, ref, digits);
   const button = el(
     "button",
     {class: `open ${hueOf(ref.name)}`.trim(), "data-key": `${key} ${refKey(ref)}`, "data-ref": refKey(ref),
@@ -50,7 +52,7 @@ export function numberButton(page, ref, {symbol = false, label = "", digits = 4,
     el("span", {class: "number value"}, value),
     was,
   );
-  glowIfNew(page, ref, button);
+  if (!isAsked) glowIfNew(page, ref, button);
   return button;
 }
 
@@ -75,10 +77,16 @@ export function givenNumber(page, ref, {symbol = false, label = "", key = "open"
 /** A number with its button or field. @param {Page} page @param {Ref} ref
  * @param {{symbol?: boolean, label?: string, key?: string}} [how] */
 export function anyNumber(page, ref, how = {}) {
-  return page.model.isGiven(ref) ? givenNumber(page, ref, how) : numberButton(page, ref, how);
+  const canChange = page.model.isGiven(ref) && !hidden(page.store.state, ref);
+  return canChange ? givenNumber(page, ref, how) : numberButton(page, ref, how);
 }
 
-/** How a number lies to either side of nothing, beside the largest of its kind: a bar as SVG draws it, by style.
+/** Whether a number is asked for, so that nothing may tell it. @param {Page} page @param {Ref} ref */
+export function isAskedFor(page, ref) {
+  return hidden(page.store.state, ref);
+}
+
+/** How a number lies to either side of nothing, beside the largest of its kind.
  * @param {number} value @param {number} largest */
 export function signedBar(value, largest) {
   const bar = el("span", {class: `bar ${value < 0 ? "below" : "above"}`, "aria-hidden": "true"}, el("span", {}));

@@ -7,7 +7,7 @@ import {quantityName} from "./sentences.js";
 import {stepName} from "./quantities.js";
 import {entriesShown} from "./entries.js";
 import {litBy} from "./products.js";
-import {anyNumber, signedBar} from "./shown.js";
+import {anyNumber, isAskedFor, signedBar} from "./shown.js";
 import {weightsTable} from "./weights.js";
 import {nodeWidth, sizesFor, wiresOf} from "./wires.js";
 
@@ -77,7 +77,7 @@ function nodeElement(page, place, node, state, how) {
     const number = anyNumber(page, ref, {symbol: !listed, label});
     const key = refKey(ref);
     const row = el("span", {class: `row${how.lit.has(key) ? " lit" : ""}${how.chosen && refKey(how.chosen) === key && state.level !== "step" ? " chosen" : ""}`}, number);
-    if (state.backward) row.append(signedBar(page.model.number(ref), how.largest));
+    if (state.backward && !isAskedFor(page, ref)) row.append(signedBar(page.model.number(ref), how.largest));
     return row;
   });
   if (!listed) {
