@@ -1,23 +1,22 @@
-/** What flows through one unit in one step: read off the terms and factors of its equations. */
+/** What flows through one unit in one step, forward or backward: read off the terms and factors of its equations. */
 import {hidden} from "./predict.js";
 import {termsOf} from "./terms.js";
 
 /** @typedef {import("./store.js").State} State */
 /** @typedef {import("./model.js").Model} Model */
+/** @typedef {import("./terms.js").Term} Term */
+/** @typedef {keyof import("./layouts.js").Layout["pipes"]} Pipe */
+/** @typedef {{value: number | null, tells: string[]}} Amount null where the equation has no such part; and what it tells */
 /**
  * @typedef {object} Flow
- * @property {number} before the cell state that comes in
- * @property {number} candidate
- * @property {number | null} kept null where the equation is no such sum
- * @property {number | null} written
- * @property {number} cell
- * @property {number | null} squashed the cell state as the output gate sees it
- * @property {string} squash the name of the function between the two
- * @property {number} put what the unit puts out
- * @property {string} putName its name, which a projection sets apart from h
+ * @property {Record<Pipe, Amount>} pipes
+ * @property {Record<"g" | "c_prev" | "c" | "h", string>} names what stands at the ends of the pipes, in the tank and the gauge
+ * @property {{kept: Amount, written: Amount} | null} notes what is behind the valves
+ * @property {string} squash the function between the cell state and what is put out
  */
 
-/** The quantity that the output gate is a factor of. @param {Model} model @param {number} layer @param {number} direction */
+/** The quantity that the output gate is a factor of, which a projection sets apart from h. @param {Model} model
+ * @param {number} layer @param {number} direction */
 function putNameOf(model, layer, direction) {
   /** @param {any} tree @returns {boolean} */
   const hasOutputGate = tree => tree.node === "product" && tree.factors.some((/** @type {any} */ one) => one.text === "o");
@@ -31,7 +30,7 @@ export function hasFlow(model, {layer, direction}) {
   return ["i", "f", "g", "o", "c"].every(name => names.includes(name));
 }
 
-/** Which of the stage's quantities must not be seen, since a number is asked for. @param {State} state
+/** Which quantities must not be seen, since a number is asked for. @param {State} state
  * @returns {(...names: string[]) => boolean} whether one of these is among them */
 export function askedOf(state) {
   const {layer, direction, step, unit} = state;
@@ -40,25 +39,60 @@ export function askedOf(state) {
 }
 
 /** @param {Model} model @param {State} state @returns {Flow} */
-export function flowOf(model, {layer, direction, step, unit}) {
-  const putName = putNameOf(model, layer, direction);
-  /** @param {string} name */
-  const value = name => model.value(layer, direction, name, step)[unit];
+export function flowOf(model, state) {
+  const {layer, direction, step, unit} = state;
+  const put = putNameOf(model, layer, direction);
+  /** @param {string} name @returns {Amount} */
+  const amount = name => ({value: model.value(layer, direction, name, step)[unit], tells: [name]});
   /** @param {string} name */
   const terms = name => termsOf(model, {layer, direction, name, step, at: [unit]});
+  return state.backward ? backwardFlow(put, amount, terms) : forwardFlow(put, amount, terms);
+}
+
+/** A factor's quantity among those of a term. @param {string} name */
+function hasFactor(name) {
+  return (/** @type {Term} */ term) => term.factors.some(factor => factor.ref?.name === name);
+}
+
+/** @param {string} put @param {(name: string) => Amount} amount @param {(name: string) => Term[]} terms @returns {Flow} */
+function forwardFlow(put, amount, terms) {
   const sum = terms("c");
-  const kept = sum.find(term => term.factors.some(factor => factor.ref?.name === "c_prev"));
-  const written = sum.find(term => term !== kept && term.factors.some(factor => factor.ref?.name === "g"));
-  const squashed = terms(putName)[0]?.factors.find(factor => factor.ref?.name !== "o");
+  const keeps = sum.find(hasFactor("c_prev"));
+  const writes = sum.find(term => term !== keeps && hasFactor("g")(term));
+  const squashed = terms(put)[0]?.factors.find(factor => factor.ref?.name !== "o");
+  const kept = {value: keeps?.value ?? null, tells: ["f", "c_prev", "c"]};
+  const written = {value: writes?.value ?? null, tells: ["i", "g", "c"]};
+  const cell = amount("c");
   return {
-    before: value("c_prev"),
-    candidate: value("g"),
-    kept: kept?.value ?? null,
-    written: written?.value ?? null,
-    cell: value("c"),
-    squashed: squashed?.value ?? null,
+    pipes: {
+      before: amount("c_prev"), candidate: amount("g"), kept, written, into: cell, out: cell,
+      squashed: {value: squashed?.value ?? null, tells: ["c", put]}, put: amount(put),
+    },
+    names: {g: "g", c_prev: "c_prev", c: "c", h: put},
+    notes: {kept, written},
     squash: squashed?.tree.node === "call" ? squashed.tree.name : "",
-    put: value(putName),
-    putName,
+  };
+}
+
+/**
+ * The same pipes with gradients, which go through the same valves the other way.
+ * @param {string} put @param {(name: string) => Amount} amount @param {(name: string) => Term[]} terms @returns {Flow}
+ */
+function backwardFlow(put, amount, terms) {
+  const arriving = terms("dc").find(hasFactor(`d${put}`));
+  const letIn = arriving?.factors.filter(factor => factor.ref && ["o", `d${put}`].includes(factor.ref.name));
+  const squashed = letIn?.reduce((product, factor) => product * factor.value, 1);
+  const squash = terms(put)[0]?.factors.find(factor => factor.ref?.name !== "o");
+  const cell = amount("dc");
+  const gradient = amount(`d${put}`);
+  return {
+    pipes: {
+      put: gradient, squashed: {value: squashed ?? null, tells: ["o", "dc", `d${put}`]},
+      out: {value: arriving?.value ?? null, tells: ["dc", `d${put}`]}, into: cell, kept: cell, written: cell,
+      before: amount("dc_prev"), candidate: amount("dg"),
+    },
+    names: {g: "dg", c_prev: "dc_prev", c: "dc", h: `d${put}`},
+    notes: null,
+    squash: squash?.tree.node === "call" ? squash.tree.name : "",
   };
 }

@@ -14,6 +14,7 @@
  * @property {boolean} upright whether valves are filled from below
  * @property {Record<"before" | "kept" | "candidate" | "written" | "into" | "out" | "squashed" | "put", string>} pipes
  * @property {Record<"i" | "f" | "o", [number, number]>} valves
+ * @property {[number, number, number][]} arrows places on the pipes, with the angle of the flow
  * @property {[number, number]} plus
  * @property {[number, number]} squash
  * @property {Gauge} tank
@@ -36,6 +37,7 @@ export const WIDE_STAGE = {
     put: "M652 196H714",
   },
   valves: {i: [210, 72], f: [210, 196], o: [652, 196]},
+  arrows: [[120, 72, 0], [120, 196, 0], [330, 130, 90], [272, 196, 0], [367, 196, 0], [527, 196, 0], [686, 196, 0]],
   plus: [330, 196],
   squash: [572, 196],
   tank: {x: 392, y: 100, width: 110, height: 150, upright: true},
@@ -68,6 +70,7 @@ export const TALL_STAGE = {
     put: "M60 512V560",
   },
   valves: {i: [268, 82], f: [60, 152], o: [60, 512]},
+  arrows: [[60, 80, 90], [268, 50, 90], [268, 180, 90], [60, 200, 90], [60, 277, 90], [60, 415, 90], [60, 540, 90]],
   plus: [60, 250],
   squash: [60, 448],
   tank: {x: 22, y: 292, width: 176, height: 110, upright: true},

@@ -20,7 +20,7 @@ export function pipeMark(path, quantity) {
     update(amount, full) {
       const share = amount === null || Number.isNaN(amount) ? 0 : Math.min(1, Math.abs(amount) / full);
       fill.style.setProperty("stroke-width", `${share < 0.0005 ? 0 : Math.max(HAIR, share * BORE)}px`);
-      fill.classList.toggle("below", amount !== null && amount < 0);
+      fill.classList.toggle("negative", amount !== null && amount < 0);
     },
   };
 }
@@ -61,8 +61,15 @@ export function levelMark(gauge, quantity, isOpen) {
       const move = upright ? "translateY" : "translateX";
       surface.style.setProperty("transform", `${move}(${to}px)`);
       zero.style.setProperty("transform", `${move}(${from}px)`);
+      element.classList.toggle("negative", known < 0);
     },
   };
+}
+
+/** Heads of arrows on the pipes: which way it flows. @param {[number, number, number][]} places with their angle */
+export function arrowMarks(places) {
+  return places.map(([x, y, angle]) => svg("g", {class: "arrow",
+    transform: `translate(${x} ${y}) rotate(${angle})`}, svg("path", {d: "M-3 -6l6 6l-6 6"})));
 }
 
 /** Names at the ends of a level. @param {Gauge} gauge @param {ReturnType<typeof levelMark>} level */
@@ -83,13 +90,13 @@ export function ticksOf({x}, level) {
 
 /**
  * Words and a number beside a part of the picture.
- * @param {import("./layouts.js").Caption} place @param {string} quantity @param {string} letter
+ * @param {import("./layouts.js").Caption} place @param {string} quantity
  * @param {((event: Event) => void) | null} open what a press does
  */
-export function captionMark(place, quantity, letter, open) {
+export function captionMark(place, quantity, open) {
   const {x, y, anchor, lines} = place;
   const words = svg("tspan");
-  const symbol = svg("tspan", {class: "letter", ...(lines ? {x, dy: "1.3em"} : {dx: "0.35em"})}, letter);
+  const symbol = svg("tspan", {class: "letter", ...(lines ? {x, dy: "1.3em"} : {dx: "0.35em"})});
   const value = svg("tspan", {class: "value", dx: "0.4em"});
   const text = svg("text", {
     class: `caption quantity-${quantity}`, x, y, "text-anchor": anchor,
@@ -98,15 +105,16 @@ export function captionMark(place, quantity, letter, open) {
       event.preventDefault();
       open(event);
     }} : {}),
-  }, words, letter ? symbol : null, value);
+  }, words, symbol, value);
   return {
     element: text,
-    /** @param {string} name @param {number | null} number @param {boolean} asked */
-    update(name, number, asked) {
+    /** @param {{name: string, letter: string, spoken: string, number: number | null, asked: boolean}} datum */
+    update({name, letter: now, spoken, number, asked}) {
       const known = number === null ? "" : figure(number);
       setText(words, name);
+      setText(symbol, now);
       setText(value, asked ? "?" : known);
-      if (open) text.setAttribute("aria-label", asked ? `Open ${name}, which is asked for` : `Open ${name} ${known}`);
+      if (open) text.setAttribute("aria-label", asked ? `Open ${spoken}, which is asked for` : `Open ${spoken} ${known}`);
     },
   };
 }

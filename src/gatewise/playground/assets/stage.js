@@ -4,8 +4,8 @@ import {figure} from "./figures.js";
 import {askedOf, flowOf, hasFlow} from "./flow.js";
 import {TALL_STAGE, WIDE_STAGE} from "./layouts.js";
 import {openNumber} from "./opened.js";
-import {captionMark, levelMark, pipeMark, ticksOf} from "./pipes.js";
-import {quantityName, momentOf} from "./sentences.js";
+import {arrowMarks, captionMark, levelMark, pipeMark, ticksOf} from "./pipes.js";
+import {momentOf, quantityName, sentenceOf} from "./sentences.js";
 import {isSmall} from "./start.js";
 import {leverOf, turnGate, turnedSentence} from "./turning.js";
 import {valveMark} from "./valves.js";
@@ -17,16 +17,13 @@ import {valveMark} from "./valves.js";
 
 const NARROW = 600;
 const GATES = /** @type {("i" | "f" | "o")[]} */ (["i", "f", "o"]);
-/** @type {[keyof Layout["pipes"], string, keyof Flow][]} */
+/** @type {[keyof Layout["pipes"], string][]} the pipes, and whose hue they have */
 const PIPES = [
-  ["before", "c", "before"], ["candidate", "g", "candidate"], ["written", "g", "written"], ["kept", "c", "kept"],
-  ["into", "c", "cell"], ["out", "c", "cell"], ["squashed", "c", "squashed"], ["put", "h", "put"],
+  ["before", "c"], ["candidate", "g"], ["written", "g"], ["kept", "c"], ["into", "c"], ["out", "c"], ["squashed", "c"],
+  ["put", "h"],
 ];
-/** @type {Partial<Record<keyof Flow, string[]>>} what would be given away by an amount */
-const TELLS = {
-  before: ["c_prev"], candidate: ["g"], written: ["i", "g", "c"], kept: ["f", "c_prev", "c"], cell: ["c"],
-  squashed: ["c", "h"], put: ["h"],
-};
+const ENDS = /** @type {("g" | "c_prev" | "c" | "h")[]} */ (["g", "c_prev", "c", "h"]);
+const SIDES = /** @type {("kept" | "written")[]} */ (["kept", "written"]);
 
 /**
  * What gives the least range of round numbers that holds a quantity of one unit at all steps, and 0. While the run is
@@ -37,21 +34,21 @@ function rangesOf(page) {
   /** @type {Map<string, {runs: number, range: import("./pipes.js").Range}>} */
   const kept = new Map();
   /** @param {State} state @param {string} name */
-  return ({layer, direction, unit}, name) => {
+  return ({layer, direction, unit, backward}, name) => {
     const key = [layer, direction, unit, name].join();
     const found = kept.get(key);
     if (found && (found.runs === page.runs || !page.settled)) return found.range;
     if (!page.settled) return {low: 0, high: 1};
-    const range = roundRange(page.model.series(layer, direction, name, unit));
+    const range = roundRange(page.model.series(layer, direction, name, unit), backward ? 1e-12 : 1);
     kept.set(key, {runs: page.runs, range});
     return range;
   };
 }
 
-/** @param {Float64Array} values */
-function roundRange(values) {
+/** @param {Float64Array} values @param {number} least what it holds at any rate */
+function roundRange(values, least) {
   const known = values.filter(Number.isFinite);
-  const greatest = known.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+  const greatest = known.reduce((most, value) => Math.max(most, Math.abs(value)), least);
   const digit = 10 ** Math.floor(Math.log10(greatest));
   const end = Math.ceil(greatest / digit - 1e-9) * digit;
   return {low: known.some(value => value < -0.02 * end) ? -end : 0, high: end};
@@ -65,7 +62,7 @@ function stagePicture(page, layout) {
     const {layer, direction, step, unit} = store.state;
     openNumber(page, {layer, direction, name, step, at: [unit]});
   };
-  const pipes = PIPES.map(([place, quantity, amount]) => ({...pipeMark(layout.pipes[place], quantity), amount}));
+  const pipes = PIPES.map(([place, quantity]) => ({place, ...pipeMark(layout.pipes[place], quantity)}));
   const tank = levelMark(layout.tank, "c", true);
   const gauge = levelMark(layout.gauge, "h", false);
   const ticks = ticksOf(layout.tank, tank);
@@ -79,55 +76,76 @@ function stagePicture(page, layout) {
     const [x, y] = layout.valves[name];
     return {...valve, name, place: svg("g", {transform: `translate(${x} ${y})`}, valve.element)};
   });
-  let putName = "h";
-  const captions = ["g", "i", "f", "c", "o", "c_prev", "h"].map(name => ({
-    name, ...captionMark(layout.captions[name], name === "c_prev" ? "c" : name, name === "c_prev" ? "" : name,
-      () => open(name === "h" ? putName : name)),
-  }));
-  const notes = /** @type {const} */ (["kept", "written"]).map(name => ({
-    name, ...captionMark(layout.captions[name], "note", "", null)}));
+  let names = {g: "g", c_prev: "c_prev", c: "c", h: "h"};
+  const gates = GATES.map(name => ({name, ...captionMark(layout.captions[name], name, () => open(name))}));
+  const ends = ENDS.map(end => ({
+    end, ...captionMark(layout.captions[end], end === "c_prev" ? "c" : end, () => open(names[end]))}));
+  const sides = SIDES.map(side => ({side, ...captionMark(layout.captions[side], "note", null)}));
   const squash = svg("text", {class: "function", x: layout.squash[0], y: layout.squash[1] + 5, "text-anchor": "middle"});
   const picture = svg("svg", {class: "picture", viewBox: layout.box, role: "group"},
     ...pipes.map(pipe => pipe.element),
     svg("circle", {class: "node", cx: layout.plus[0], cy: layout.plus[1], r: 12}),
     svg("path", {class: "plus", d: `M${layout.plus[0] - 6} ${layout.plus[1]}h12m-6 -6v12`}),
     svg("circle", {class: "node", cx: layout.squash[0], cy: layout.squash[1], r: 20}), squash,
-    tank.element, gauge.element, ...ticks.elements, ...notes.map(note => note.element),
-    ...captions.map(caption => caption.element), ...valves.map(valve => valve.place));
+    tank.element, gauge.element, ...arrowMarks(layout.arrows), ...ticks.elements,
+    ...[...sides, ...gates, ...ends].map(caption => caption.element), ...valves.map(valve => valve.place));
+
+  /** @param {State} state @param {Flow} flow @param {(...names: string[]) => boolean} asked */
+  function fill(state, flow, asked) {
+    const scales = [flow.names.c, flow.names.h, ...(state.backward ? [flow.names.g] : [])].map(name => rangeOf(state, name));
+    const full = Math.max(...scales.map(scale => scale.high));
+    for (const {place, ...pipe} of pipes) {
+      const {value, tells} = flow.pipes[place];
+      pipe.update(asked(...tells) ? null : value, place === "candidate" && !state.backward ? 1 : full);
+    }
+    for (const [level, end, scale] of /** @type {const} */ ([[tank, "into", scales[0]], [gauge, "put", scales[1]]])) {
+      const {value, tells} = flow.pipes[end];
+      level.update(asked(...tells) ? 0 : value ?? 0, scale);
+    }
+    ticks.update(scales[0]);
+  }
+
+  /** @param {State} state @param {Flow} flow @param {(...names: string[]) => boolean} asked */
+  function write(state, flow, asked) {
+    const {layer, direction, unit, step} = state;
+    /** @param {string} name */
+    const words = name => quantityName(page, layer, direction, name);
+    /** @param {string} name */
+    const number = name => model.value(layer, direction, name, step)[unit];
+    for (const {name, ...gate} of gates) {
+      gate.update({name: words(name), letter: name, spoken: words(name), number: number(name), asked: asked(name)});
+    }
+    for (const {end, ...caption} of ends) {
+      const name = flow.names[end];
+      const plain = end === "c_prev" ? "before" : words(state.backward ? name.slice(1) : name);
+      const letter = end === "c_prev" && !state.backward ? "" : name.replace("_prev", "");
+      caption.update({name: plain, letter, spoken: words(name), number: number(name), asked: asked(name)});
+    }
+    for (const {side, ...note} of sides) {
+      const amount = flow.notes?.[side] ?? {value: null, tells: []};
+      const name = side === "kept" ? "kept" : "new";
+      note.update({name: flow.notes ? name : "", letter: "", spoken: name, number: amount.value, asked: asked(...amount.tells)});
+    }
+  }
 
   /** @param {State} state @param {boolean} moving */
   function update(state, moving) {
     const {layer, direction, unit, step} = state;
     const flow = flowOf(model, state);
     const asked = askedOf(state);
-    /** @param {keyof Flow} amount */
-    const isAsked = amount => asked(...(TELLS[amount] ?? []), ...(amount === "put" ? [flow.putName] : []));
-    const range = rangeOf(state, "c");
-    ({putName} = flow);
+    ({names} = flow);
     const unitName = model.layers[layer].cells[direction].units[unit];
     picture.setAttribute("aria-label", `The cell of ${unitName} at step ${step}`);
     picture.classList.toggle("moving", moving);
-    for (const pipe of pipes) {
-      const amount = isAsked(pipe.amount) ? null : /** @type {number | null} */ (flow[pipe.amount]);
-      pipe.update(amount, pipe.amount === "candidate" ? 1 : range.high);
-    }
-    tank.update(isAsked("cell") ? 0 : flow.cell, range);
-    ticks.update(range);
-    gauge.update(isAsked("put") ? 0 : flow.put, rangeOf(state, putName));
+    picture.classList.toggle("reversed", state.backward);
     setText(squash, flow.squash);
+    fill(state, flow, asked);
+    write(state, flow, asked);
     for (const {name, ...valve} of valves) {
-      const words = quantityName(page, layer, direction, name);
+      const label = `${quantityName(page, layer, direction, name)} of ${unitName}`;
       const now = model.value(layer, direction, name, step)[unit];
-      valve.update({open: now, label: `${words} of ${unitName}`, stuck: leverOf(page, name) === null,
-        asked: asked(name), moving});
+      valve.update({open: now, label, stuck: leverOf(page, name) === null, asked: asked(name), moving});
     }
-    for (const {name, ...caption} of captions) {
-      const shown = name === "h" ? putName : name;
-      const words = name === "c_prev" ? "before" : quantityName(page, layer, direction, shown);
-      caption.update(words, model.value(layer, direction, shown, step)[unit], asked(shown));
-    }
-    notes[0].update("kept", flow.kept, isAsked("kept"));
-    notes[1].update("new", flow.written, isAsked("written"));
   }
   return {picture, update};
 }
@@ -139,6 +157,17 @@ function inputSentence(page, {layer, direction, step}) {
   const values = page.model.value(layer, direction, "x", step);
   return features.flatMap((name, place) => [
     el("span", {class: "pair"}, name, " ", el("span", {class: "number"}, figure(values[place]))), " "]);
+}
+
+/** What happens now, in the walkthrough's sentence; backward, what arrives at the cell state. @param {Page} page
+ * @param {State} state */
+function happening(page, state) {
+  const {layer, direction, step, unit, backward} = state;
+  const names = ["i", "f", "g", "o", "c", "h", "c_prev", ...(backward ? ["dc", "dh", "dg", "dc_prev"] : [])];
+  if (askedOf(state)(...names)) return "One of its numbers is asked for.";
+  return backward
+    ? sentenceOf(page, layer, direction, "dc", step, [unit])
+    : momentOf(page, layer, direction, step, unit);
 }
 
 /** @param {Page} page */
@@ -154,7 +183,7 @@ export function stageView(page) {
 
   /** @param {State} state @param {boolean} moving */
   function draw(state, moving) {
-    const {layer, direction, step, unit} = state;
+    const {layer, direction} = state;
     const isShown = hasFlow(page.model, state) && (isSmall(page.model) || state.level !== "overview");
     reveal(element, isShown);
     document.getElementById("main")?.classList.toggle("strip-first", !isSmall(page.model));
@@ -162,8 +191,7 @@ export function stageView(page) {
     const shown = pictures.get(layout);
     if (shown && place.firstElementChild !== shown.picture) place.replaceChildren(shown.picture);
     shown?.update(state, moving);
-    const isAsked = askedOf(state)("i", "f", "g", "o", "c", "h", "c_prev");
-    const sentence = isAsked ? "One of its numbers is asked for." : momentOf(page, layer, direction, step, unit);
+    const sentence = happening(page, state);
     setText(moment, sentence);
     reads.replaceChildren(...inputSentence(page, state));
     setText(turned, GATES.map(name => turnedSentence(page, name, quantityName(page, layer, direction, name))).filter(Boolean).join(" "));
