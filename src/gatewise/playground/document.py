@@ -21,7 +21,6 @@ from gatewise.playground import edits, lesson
 from gatewise.playground.packed import packed
 from gatewise.playground.subject import Subject, subject_of
 from gatewise.playground.words import formulas, words
-from gatewise.progress import working
 from gatewise.render.plain import numbers
 from gatewise.render.program import Write, of_wiring, values
 from gatewise.render.text import clean
@@ -54,16 +53,14 @@ def of_run(subject: Subject, title: str | None, notes: Sequence[str]) -> Object:
 
 
 def _document(subject: Subject, title: str, notes: Sequence[str], write: Write) -> Object:
-    with working("writing the page", None):
-        wiring = subject.wiring()
-        wired = of_wiring(wiring, write)
+    wiring = subject.wiring()
     return {
         "format": FORMAT,
         "version": VERSION,
         "written_by": f"gatewise {version('gatewise')}",
         "title": clean(title),
         "about": [*map(clean, notes), *_about(subject)],
-        **wired,
+        **of_wiring(wiring, write),
         "inputs": {
             "x": write(subject.x) if subject.tokens is None else subject.tokens.tolist(),
             "valid": None if subject.valid is None else subject.valid.tolist(),
@@ -104,7 +101,7 @@ def _about(subject: Subject) -> list[str]:
     dtype, lstm = subject.first.parameters.dtype, subject.lstm
     counts = [counted(lstm.num_layers, "layer"), counted(subject.num_units, "unit")]
     counts += [counted(subject.num_parameters, "parameter"), counted(lstm.num_steps, "step")]
-    said = [f"It has {', '.join(counts[:-1])}; the run has {counts[-1]}."]
+    said = [f"The model has {', '.join(counts[:-1])}; the run has {counts[-1]}."]
     if lstm.batch_size > 1:
         names = lstm.labels.sequences
         name = "" if names is None else f" ({clean(names[subject.sequence])})"

@@ -19,9 +19,11 @@ from gatewise.network import Network, NetworkTrace
 from gatewise.playground.assembly import assemble
 from gatewise.playground.document import of_run, teaching
 from gatewise.playground.subject import Subject, subject_of
+from gatewise.progress import working
 from gatewise.trace import Trace
 
 MOST_INLINE = 20e6  # characters of a page in a cell of a notebook
+RATE = 5e7  # bytes of a page that are written in a second, about
 FRAME = 300_000  # bytes of a page without a model's numbers, about
 HEIGHT = 900  # pixels of it there
 
@@ -136,8 +138,12 @@ def page(
 
 def page_of(subject: Subject | None, title: str | None = None, notes: Sequence[str] = ()) -> Page:
     """Return the page of a run; without one, the teaching page."""
-    document = teaching() if subject is None else of_run(subject, title, notes)
-    return Page(document["title"], assemble(document))
+    if subject is None:
+        document = teaching()
+        return Page(document["title"], assemble(document))
+    with working("writing the page", None, size_of(subject) / RATE):
+        document = of_run(subject, title, notes)
+        return Page(document["title"], assemble(document))
 
 
 def size_of(subject: Subject) -> float:
