@@ -13,6 +13,7 @@ import {changesView} from "./change.js";
 import {lossView} from "./backward.js";
 import {stepView} from "./step.js";
 import {numberView} from "./number.js";
+import {chaptersView} from "./chapters.js";
 import {footView} from "./foot.js";
 
 /** @typedef {import("./store.js").Page} Page */
@@ -26,6 +27,7 @@ const VIEWS = [
   ["changes", changesView],
   ["step", stepView],
   ["number", numberView],
+  ["margin", chaptersView],
   ["foot", footView],
 ];
 
