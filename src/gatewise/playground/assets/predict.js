@@ -5,7 +5,7 @@
  * title, no level, bar, fill or point on a curve, and no sentence that tells it. Text in a live region leaves it out.
  * It is false for all numbers where nothing is asked, and again once the answer is right or was shown.
  */
-import {axesOf, entryName} from "./opened.js";
+import {axesOf, nameAlong} from "./opened.js";
 import {judgeLines} from "./judge.js";
 
 /** @typedef {import("./store.js").Ref} Ref */
@@ -113,7 +113,7 @@ export function answerLine(page, name, text) {
   const judged = judgeLines(page.model, answer.ref, typed, {
     mistakes: editsAt(page, answer.ref),
     called: (line, axis, n) =>
-      entryName(page.model, layer, direction, axesOf(page.model, layer, direction, line)[axis] ?? "", n),
+      nameAlong(page.model, layer, direction, axesOf(page.model, layer, direction, line)[axis] ?? "", n),
     backward: isBackward(page.model, answer.ref),
     unseen: new Set(answer.hides.flatMap((one) => one.names)),
   });

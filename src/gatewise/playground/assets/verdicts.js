@@ -54,6 +54,7 @@ function whySentences({causes, more, digits}, phrases) {
   if (!causes.length) return [digits === null ? phrase(phrases, "no cause") : phrase(phrases, "too few digits", {digits})];
   const told = causes.map((cause) => causeText(cause, phrases)).join(phrase(phrases, "or"));
   const sentences = [phrase(phrases, `${causes[0].tier} cause`, {causes: told})];
+  if (causes[0].tier !== "one entry") sentences.push(phrase(phrases, causes.length > 1 ? "each gives" : "one gives"));
   if (more) sentences.push(phrase(phrases, "other causes", {count: more}));
   return sentences;
 }

@@ -1,0 +1,176 @@
+/** The chapters beside the page: a few sentences, and a number to predict. What they say lies in chapters.json. */
+import {el, reveal, setText} from "./dom.js";
+import {answerField, isOpen, proseNodes, said, showButton} from "./answers.js";
+import {drawnEdits} from "./drawn.js";
+import {askedLines, worksheet} from "./fading.js";
+import {spokenName} from "./opened.js";
+import {asked, isAnswered} from "./predict.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./store.js").Edit} Edit */
+/** @typedef {import("./store.js").Ref} Ref */
+/** @typedef {import("./predict.js").Answer} Answer */
+/**
+ * @typedef {object} Chapter
+ * @property {string} title
+ * @property {string[]} text paragraphs
+ * @property {string} question
+ * @property {string} after what is said once it is answered
+ * @property {Partial<State>} focus
+ * @property {{name: string, step: number | null, at: number[], value: number}[] | "drawn"} edits
+ * @property {{name?: string, lines?: number, step: number, at: number[], also?: string[],
+ *   hide?: import("./predict.js").Hide[]}} ask
+ */
+
+/** @param {Page} page @returns {Chapter[]} */
+function chaptersOf(page) {
+  return page.doc.chapters ?? [];
+}
+
+/** The edits of a chapter: what is supposed in it. @param {Page} page @param {Chapter} chapter @returns {Edit[]} */
+function editsOfChapter(page, {edits, ask}) {
+  if (edits === "drawn") return drawnEdits(page.model, 0, ask.step);
+  return edits.map(({name, step, at, value}) => ({ref: {layer: 0, direction: 0, name, step, at}, value}));
+}
+
+/** What a chapter asks for. @param {Page} page @param {number} number */
+function questionOf(page, number) {
+  const {ask, focus} = chaptersOf(page)[number];
+  const ref = {layer: 0, direction: 0, name: ask.name ?? "", step: ask.step, at: ask.at};
+  if (ask.lines) return {...askedLines(page, ref, ask.lines, Boolean(focus.backward)), chapter: number};
+  const answer = asked(page, ref, [ref.name], ask.hide);
+  const also = {names: ask.also ?? [], from: ask.step, to: ask.step};
+  return {...answer, hides: [...answer.hides, also], chapter: number};
+}
+
+/** The state in which a chapter begins: its focus, its edits, and its number hidden. @param {Page} page
+ * @param {number} number @returns {Partial<State>} */
+function beginning(page, number) {
+  const chapter = chaptersOf(page)[number];
+  const {model} = page;
+  return {
+    layer: 0, direction: 0, unit: 0, backward: false, product: null, playing: false,
+    loss: {of: "h", layer: 0, direction: 0, unit: 0, step: model.steps - 1},
+    name: chapter.ask.name ?? "h",
+    ...chapter.focus,
+    edits: editsOfChapter(page, chapter),
+    chapter: number,
+    answer: questionOf(page, number),
+  };
+}
+
+/** The chapter that stands open, beside the page. @param {Page} page @returns {Element} */
+export function chaptersView(page) {
+  const chapters = chaptersOf(page);
+  const list = el("ol", {});
+  const body = el("div", {class: "chapter"});
+  const element = el("div", {class: "chapters"}, el("nav", {"aria-label": said(page, "chapters")}, list), body);
+  const buttons = chapters.map(({title}, n) => el("button", {type: "button", onclick: () => open(n)},
+    el("span", {"aria-hidden": "true"}, n + 1),
+    el("span", {class: "visually-hidden"}, said(page, "open chapter", {number: n + 1, title}))));
+  list.append(...buttons.map((button) => el("li", {}, button)));
+  /** @type {number | null} */
+  let drawn = null;
+  /** @type {(state: State) => void} */
+  let update = () => {};
+
+  /** @param {number} number */
+  function open(number) {
+    page.store.change(beginning(page, number));
+    body.querySelector("h2")?.focus();
+  }
+
+  page.store.show((state, previous) => {
+    const {chapter} = state;
+    reveal(element, chapter !== null && chapters.length > 0);
+    if (chapter === null || !chapters[chapter]) {
+      if (state.answer !== null && state.answer.chapter !== null) page.store.change({answer: null});
+      drawn = null;
+      return;
+    }
+    if (chapter !== drawn) {
+      const hadFocus = drawn !== null && state !== previous && state.answer?.chapter === chapter;
+      const made = drawChapter(page, chapter, open);
+      body.replaceChildren(...made.nodes);
+      update = made.update;
+      drawn = chapter;
+      if (hadFocus) body.querySelector("h2")?.focus();
+      buttons.forEach((button, n) => {
+        if (n === chapter) button.setAttribute("aria-current", "step");
+        else button.removeAttribute("aria-current");
+      });
+    }
+    const asks = chapters[chapter].ask.lines && state.answer?.chapter !== chapter;
+    if (asks) page.store.change({answer: questionOf(page, chapter)});
+    update(state);
+  });
+  resume(page);
+  return element;
+}
+
+/** A page that opens with a chapter in its address asks its question, and keeps what the address says. @param {Page} page */
+function resume(page) {
+  const {chapter, answer} = page.store.state;
+  if (chapter === null || answer !== null || location.hash.length < 2 || !chaptersOf(page)[chapter]) return;
+  page.store.change({answer: questionOf(page, chapter)});
+}
+
+/** @param {Page} page @param {number} number @param {(number: number) => void} open */
+function drawChapter(page, number, open) {
+  const chapters = chaptersOf(page);
+  const {title, text, question, after, ask} = chapters[number];
+  const closing = el("p", {class: "after"});
+  const again = el("button", {type: "button", onclick: () => open(number)},
+    said(page, ask.lines ? "another cell" : "again"));
+  const next = number + 1 < chapters.length
+    ? el("button", {type: "button", onclick: () => open(number + 1)}, said(page, "next")) : null;
+  const show = showButton(page, "show");
+  const field = ask.lines ? worksheet(page) : oneField(page, number);
+  return {
+    nodes: [
+      el("p", {class: "soft count"}, said(page, "chapter", {number: number + 1, count: chapters.length})),
+      el("h2", {tabindex: "-1"}, title),
+      ...text.map((paragraph) => el("p", {}, ...proseNodes(paragraph))),
+      el("p", {class: "question"}, ...proseNodes(question)),
+      field.element,
+      closing,
+      el("p", {class: "controls"}, ask.lines ? null : show, again, next),
+    ],
+    /** @param {State} state */
+    update(state) {
+      const answer = state.answer?.chapter === number ? state.answer : null;
+      field.update(answer === null && ask.lines ? {...state, answer: null} : state);
+      const isSettled = answer !== null && (answer.shown || isAnswered(answer));
+      if (isSettled && after) closing.replaceChildren(...proseNodes(after));
+      else setText(closing, "");
+      show.disabled = !isOpen(answer);
+      again.disabled = !ask.lines && !isSettled;
+    },
+  };
+}
+
+/** The field of a chapter that asks for one number. @param {Page} page @param {number} number */
+function oneField(page, number) {
+  const chapter = chaptersOf(page)[number];
+  const {store, model} = page;
+  const ref = /** @type {Ref} */ ({layer: 0, direction: 0, name: chapter.ask.name, step: chapter.ask.step, at: chapter.ask.at});
+  /** Where the chapter has not begun, its number is hidden, and what it supposes is done, as soon as somebody comes. */
+  const begin = () => {
+    if (store.state.answer?.chapter !== number) store.change(beginning(page, number));
+  };
+  /** What somebody changed since then is undone: the question supposes nothing else. */
+  const before = () => {
+    const edits = editsOfChapter(page, chapter);
+    if (JSON.stringify(edits) === JSON.stringify(store.state.edits)) return;
+    model.edit(edits);
+    store.change({edits});
+  };
+  const field = answerField(page, /** @type {string} */ (chapter.ask.name),
+    said(page, "field", {name: spokenName(page, ref)}), {begin, before});
+  return {
+    element: field.element,
+    /** @param {State} state */
+    update: (state) => field.update(state.answer?.chapter === number ? state.answer : null),
+  };
+}
