@@ -37,7 +37,7 @@ import {symbolsOf} from "./trees.js";
  */
 /** @typedef {{op: Op, run: () => void, kept: boolean, sums: boolean}} Quantity  kept at every step, or computed when asked for */
 /** @typedef {import("./operations.js").Known} Known */
-/** @typedef {{into: Slot, source: Slot, last: Float64Array, passed: Slot | null}} Carried  last: where the run ends */
+/** @typedef {{name: string, into: Slot, source: Slot, last: Float64Array, passed: Slot | null}} Carried  last: where the run ends */
 
 export class Binding {
   /** @param {Setting} setting */
@@ -132,7 +132,8 @@ export class Binding {
    */
   #carried({into, source}, passed) {
     const slot = this.slot(into);
-    return {into: slot, source: this.slot(source), last: new Float64Array(slot.size), passed: passed === null ? null : this.slot(passed)};
+    const last = new Float64Array(slot.size);
+    return {name: into, into: slot, source: this.slot(source), last, passed: passed === null ? null : this.slot(passed)};
   }
 
   /**
@@ -172,16 +173,19 @@ export class Binding {
   }
 
   /**
-   * Take over all values of another binding of the same program.
+   * Take over what another binding of the same program is given and has computed forward.
    * @param {Binding} other
    */
   copyFrom(other) {
-    for (const [name, slot] of this.slots) slot.data.set(other.slot(name).data);
+    const gradients = this.setting.program.given.filter(({kind}) => kind === "gradient").map(({symbol}) => symbol);
+    for (const [name, slot] of this.slots) {
+      if (!this.backward.has(name) && !gradients.includes(name)) slot.data.set(other.slot(name).data);
+    }
     this.ahead.forEach(({ready, data}, n) => {
       ready.set(other.ahead[n].ready);
       data.set(other.ahead[n].data);
     });
-    [...this.carry, ...this.carryBack].forEach(({last}, n) => last.set([...other.carry, ...other.carryBack][n].last));
+    this.carry.forEach(({last}, n) => last.set(other.carry[n].last));
   }
 }
 

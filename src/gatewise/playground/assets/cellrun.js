@@ -20,6 +20,8 @@ export class Run {
     this.runs = runsOf(this.bound.forward);
     this.runsBack = runsOf(this.bound.backward);
     this.order = Int32Array.from({length: steps}, (_, n) => (reverse ? steps - 1 - n : n));
+    const given = program.given.filter(({kind}) => kind === "gradient").map(({symbol}) => symbol);
+    this.gradients = new Set([...given, ...this.bound.backward.keys()]);
     this.carries = program.carry.length > 0;  // whether a step depends on the one before
     this.fresh = false;  // whether what is the same at every step has been computed
     this.done = 0;
@@ -56,8 +58,7 @@ export class Run {
 
   /** Whether a name is of the backward pass. @param {string} name */
   isGradient(name) {
-    const {bound, setting: {program}} = this;
-    return bound.backward.has(name) || program.given.some((one) => one.symbol === name && one.kind === "gradient");
+    return this.gradients.has(name);
   }
 
   /**
@@ -92,6 +93,26 @@ export class Run {
     else this.forwardTo(step);
     this.moveTo(step);
     return made.op.entry(n);
+  }
+
+  /**
+   * One entry of a value at every step; nothing (NaN) where a step takes no part.
+   * @param {string} name
+   * @param {number} n
+   */
+  series(name, n) {
+    const found = new Float64Array(this.steps), kept = (this.bound.backward.get(name) ?? this.bound.forward.get(name))?.kept ?? true;
+    const {data, size} = this.bound.slot(name);
+    for (let step = 0; step < this.steps; step++) {
+      if (!this.takesPart(step)) found[step] = NaN;
+      else if (!kept) found[step] = this.entry(name, step, n);
+      else {
+        if (this.isGradient(name)) this.backwardTo(step);
+        else this.forwardTo(step);
+        found[step] = data[step * size + n];
+      }
+    }
+    return found;
   }
 
   /**
@@ -248,17 +269,15 @@ export class Run {
   }
 
   /**
-   * Take over all values of another run of the same setting.
+   * Take over what another run of the same setting is given and has computed forward.
    * @param {Run} other
    */
   copyFrom(other) {
     this.bound.copyFrom(other.bound);
     this.ready.set(other.ready);
-    this.readyBack.set(other.readyBack);
     this.done = other.done;
-    this.doneBack = other.doneBack;
     this.fresh = false;
-    this.sums = new Map(other.sums);
+    this.forgetBack();
   }
 }
 

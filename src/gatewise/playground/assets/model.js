@@ -142,9 +142,11 @@ export class Model {
    * @param {number} unit  of a matrix the place of an entry, row by row
    */
   series(layer, direction, name, unit) {
-    const {valid} = this.wiring;
-    return Float64Array.from({length: this.steps}, (_, step) =>
-      (valid !== null && valid[step] === 0 ? NaN : this.#entry(this.network, layer, direction, name, step, unit)));
+    const run = this.#run(this.network, layer, direction, name), {valid} = this.wiring;
+    if (run.isGradient(name)) this.wantsBackward = true;
+    const found = run.series(name, unit);
+    if (run.steps === 1) return new Float64Array(this.steps).fill(found[0]);
+    return valid === null ? found : found.map((one, step) => (valid[step] === 1 ? one : NaN));
   }
 
   /** Whether a number is given, not computed: it may be edited. @param {Ref} ref */
@@ -177,13 +179,17 @@ export class Model {
       return;
     }
     for (const {ref} of edits) if (!this.isGiven(ref)) throw new Error(`${ref.name} is computed, so it cannot be edited`);
-    if (this.edited === null) {
-      this.edited = new Network(this.wiring);
-      this.edited.copyFrom(this.base);
-    }
-    this.network = this.edited;
     this.edits = edits;
+    this.edited ??= this.#copy();
+    this.network = this.edited;
     this.#apply(this.edited, edits);
+  }
+
+  /** A network of its own, as far as the original has run. */
+  #copy() {
+    const network = new Network(this.wiring);
+    network.copyFrom(this.base);
+    return network;
   }
 
   /**
@@ -216,7 +222,9 @@ export class Model {
   finish(milliseconds) {
     const end = performance.now() + milliseconds;
     do {
-      if (this.network.advance(this.wantsBackward)) return true;
+      if (!this.network.advance(this.wantsBackward)) continue;
+      this.edited ??= this.#copy();  // so that the first edit need not wait for it
+      return true;
     } while (performance.now() < end);
     return false;
   }
@@ -241,8 +249,7 @@ export class Model {
   reach(edit) {
     let network = this.network;
     if (edit !== undefined && !(this.edits.length === 1 && keyOf(this.edits[0].ref) === keyOf(edit.ref) && Object.is(this.edits[0].value, edit.value))) {
-      network = new Network(this.wiring);
-      network.copyFrom(this.base);
+      network = this.#copy();
       this.#apply(network, [edit]);
     }
     return this.layers.map(({cells}, layer) => cells.map((_, direction) => Float64Array.from({length: this.steps}, (__, step) =>

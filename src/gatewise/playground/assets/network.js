@@ -8,7 +8,7 @@ import {OUTPUTS} from "./wiring.js";
 /** @typedef {import("./wiring.js").Wiring} Wiring */
 /** @typedef {import("./wiring.js").WiredCell} WiredCell */
 /** @typedef {import("./binding.js").Program} Program */
-/** @typedef {{of: "h" | "y", layer: number, direction: number, unit: number, step: number} | {of: "all", dy: Float64Array}} Loss  all: dy of every output */
+/** @typedef {{of: "h" | "y", layer: number, direction: number, unit: number, step: number} | {of: "all", dy: Float64Array, after?: Record<string, Float64Array>}} Loss  all: dy of every output, and what arrives at the last states of the last cells */
 
 export class Network {
   /** @param {Wiring} wiring */
@@ -171,7 +171,11 @@ export class Network {
    */
   #ends(run, layer, place) {
     const {steps} = this.wiring, step = run.order[steps - 1];
-    for (const {into} of run.bound.carryBack) into.data.fill(0, step * into.size, (step + 1) * into.size);
+    for (const {name, into} of run.bound.carryBack) {
+      into.data.fill(0, step * into.size, (step + 1) * into.size);
+      const given = this.loss?.of === "all" && layer === this.cells.length - 1 ? this.loss.after?.[name] : undefined;
+      if (given !== undefined) into.data.set(given, step * into.size);
+    }
     if (!this.wiring.readsLast || layer < this.cells.length - 1 || this.loss?.of === "h") return;
     this.last.backwardTo(0);
     for (const {into, passed} of run.bound.carryBack) {
@@ -236,7 +240,7 @@ export class Network {
   }
 
   /**
-   * Take over all values of another network of the same wiring.
+   * Take over what another network of the same wiring is given and has computed forward.
    * @param {Network} other
    */
   copyFrom(other) {
