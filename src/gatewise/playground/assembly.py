@@ -67,18 +67,17 @@ def style() -> str:
 
 def modules() -> list[str]:
     """Return the names of the modules, each behind those that it imports."""
-    found: dict[str, None] = {}
+    found, seen = list[str](), set[str]()
 
     def visit(name: str) -> None:
-        if not files(__package__).joinpath("assets", name).is_file():
-            return
+        seen.add(name)
         for _, imported in IMPORT.findall(asset(name)):
-            if imported not in found:
+            if imported not in seen:
                 visit(imported)
-        found[name] = None
+        found.append(name)
 
     visit(ENTRY)
-    return list(found)
+    return found
 
 
 def asset(name: str) -> str:
