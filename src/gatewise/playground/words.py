@@ -79,11 +79,16 @@ def _programs(wiring: Wiring) -> Iterator[tuple[Program, int, int]]:
 def _words(program: Program, recurrent: int, inputs: int) -> Object:
     conditions: list[Formula] = []
     sayings = {key: _told(one, conditions) for key, one in sentences.of_program(program).items()}
-    moment = _told(sentences.moment(), conditions)
-    fixed = {"input": sentences.INPUT, "arriving": sentences.ARRIVING_AT_OUTPUT}
+    moment = _told(sentences.moment(program), conditions)
+    fixed = {
+        "input": [sentences.INPUT],
+        "arriving": [sentences.ARRIVING_AT_OUTPUT],
+        "sums": [sentences.SUMS],
+        "combined_input": sentences.masks(program),
+    }
     if Z in program.axes:
-        fixed["combined_input"] = sentences.combined(program, recurrent, inputs)
-    sayings |= {key: {"words": said(some, text.formula)} for key, some in fixed.items()}
+        fixed["combined_input"].append(sentences.combined(program, recurrent, inputs))
+    sayings |= {key: {"words": " ".join(said(one, text.formula) for one in some)} for key, some in fixed.items()}
     of = {X: "input", H_PREV: "input", C_PREV: "input"}
     of |= dict.fromkeys((DY, DH, DH_NEXT, DC_NEXT), "arriving")
     for sections in (grouping.forward(program.forward), grouping.backward(program.backward)):

@@ -128,8 +128,8 @@ def _written(node: Formula, names: Names, functions: Functions) -> tuple[str, in
             return f"{inside(over, PRODUCT)} / {inside(under, MINUS)}", PRODUCT
         case Power(base, exponent):
             return f"{inside(base, ATOM)} ** {inside(exponent, ATOM)}", POWER
-        case Transpose(Symbol() as matrix):
-            return f"{names[matrix]}.T", ATOM
+        case Transpose(matrix):
+            return f"{inside(matrix, ATOM)}.T", ATOM
         case Outer(left, right):
             return f"np.outer({inside(left, SUM)}, {inside(right, SUM)})", ATOM
         case Part(vector, start, stop):

@@ -79,6 +79,8 @@ class Writer:
                 return f"{self.tight(left)}<mo>·</mo>{self.tight(right)}"
             case Transpose(Symbol() as matrix):
                 return _symbol(matrix, '<mi mathvariant="normal">T</mi>')
+            case Transpose(matrix):
+                return f'<msup>{row(self.tight(matrix))}<mi mathvariant="normal">T</mi></msup>'
             case Outer(left, right, rows):
                 one, other = self.tight(left), self.tight(right)
                 turned = f'<msup>{row(one if rows else other)}<mi mathvariant="normal">T</mi></msup>'

@@ -305,7 +305,7 @@ class _Text(text.Writer):
     def _term(self, term: Formula) -> Template:
         match term:
             case Pairs(matrices, turned, vector):
-                return ["$pairs", matrices, int(turned), vector]
+                return ["$pairs", list(matrices), int(turned), vector]
             case Each(vector, inner):
                 return ["$each", vector, self._term(inner)]
         sign, ref, rest = _signed(term)

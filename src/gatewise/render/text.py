@@ -81,7 +81,7 @@ class Writer:
             case MatMul(left, right):
                 return f"{self.tight(left)} · {self.tight(right)}"
             case Transpose(matrix):
-                return f"{self.write(matrix)}ᵀ"
+                return f"{self.tight(matrix)}ᵀ"
             case Outer(left, right, rows):
                 return (
                     f"{self.tight(left)}ᵀ · {self.tight(right)}"

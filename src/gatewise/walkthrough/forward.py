@@ -11,11 +11,11 @@ from gatewise.gates import NAMES
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import C_PREV, COLUMNS, D_H, D_X, FEATURES, H_PREV, RECURRENT, UNITS, C, H, X, Z
+from gatewise.symbolic.symbols import C_PREV, COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, H, X, Z
 from gatewise.walkthrough import grouping, meaning
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Expanded, Section, Sentence, Table
-from gatewise.walkthrough.sentences import INPUT, combined, kept_and_new
+from gatewise.walkthrough.sentences import INPUT, SUMS, combined, kept_and_new, masks
 
 TITLES = {
     "input_gate": "Input gate",
@@ -62,11 +62,7 @@ def _input(bound: BoundStep) -> Section:
 
 def _combined(bound: BoundStep, equations: Equations) -> Section:
     """The combined input, or where h and x go apart, each under its dropout mask."""
-    blocks: list[Block] = [
-        Sentence((mask, " is the dropout mask on ", of, "."))
-        for mask, of in ((D_H, H_PREV), (D_X, X))
-        if mask in bound.program.axes
-    ]
+    blocks: list[Block] = [Sentence(words) for words in masks(bound.program)]
     blocks += bound.equations(equations)
     if bound.apart:
         return bound.section("combined_input", "The input and the previous hidden state under dropout", blocks)
@@ -83,8 +79,7 @@ def _sums(bound: BoundStep, equations: Equations) -> Section:
         if bound.expanded and base in ("u", "w") and k:
             gate, part = NAMES["ifgo".index(k)], "recurrent" if base == "u" else "input"
             blocks += [Expanded(one.left, n, bound.step.terms(gate, n, part=part)) for n in bound.units]
-    words = ("Layer norm brings ", Symbol("u"), " and ", Symbol("w"), " separately to mean 0 and variance 1.")
-    blocks.append(Sentence(words))
+    blocks.append(Sentence(SUMS))
     return bound.section("sums", "The recurrent sums u and the input sums w of all gates", blocks)
 
 

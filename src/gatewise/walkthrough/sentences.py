@@ -48,6 +48,7 @@ from gatewise.symbolic.symbols import (
     G,
     H,
     I,
+    M,
     O,
     X,
     d,
@@ -341,6 +342,15 @@ ARRIVING_AT_OUTPUT: Words = (
 )
 
 
+SUMS: Words = ("Layer norm brings ", Symbol("u"), " and ", Symbol("w"), " separately to mean 0 and variance 1.")
+
+
+def masks(program: Program) -> list[Words]:
+    """Return what the dropout masks of a program are, each in a sentence."""
+    pairs = ((mask, of) for mask, of in ((D_H, H_PREV), (D_X, X)) if mask in program.axes)
+    return [(mask, " is the dropout mask on ", of, ".") for mask, of in pairs]
+
+
 def combined(program: Program, recurrent: int, inputs: int) -> Words:
     """Return what the entries of the combined input are, in a cell of these sizes."""
     first, last = (n if n > 1 else "" for n in (recurrent, inputs))
@@ -404,6 +414,7 @@ def of_program(program: Program) -> dict[str, Told]:
     return found
 
 
-def moment() -> Told:
-    """Return what happens in a unit at a step."""
-    return Told(MOMENT, {"i": I, "f": F, "g": G, "o": O, "before": C_PREV, "c": C, "h": H}, C)
+def moment(program: Program) -> Told:
+    """Return what happens in a unit at a step; what it puts out is that before any projection."""
+    put_out = M if program.form.projected else H
+    return Told(MOMENT, {"i": I, "f": F, "g": G, "o": O, "before": C_PREV, "c": C, "h": put_out}, C)

@@ -8,7 +8,7 @@ import {figure} from "./figures.js";
 /** @typedef {{math: Template[], text: string, put: Template[] | null, told: Template[] | null}} Line */
 /** @typedef {{symbols: Record<string, Template>, lines: Record<string, Line>}} Formulas */
 
-const DIGITS = 8;
+const FIGURES = 8;
 
 /** Which program a cell has; the head and the merging of directions come behind the programs. @param {Page} page
  * @param {number} layer @param {number} direction @returns {number} */
@@ -24,7 +24,7 @@ function formulasOf(page, layer, direction) {
 
 /** What stands in the slots of a template. @param {Page} page @param {number} layer @param {number} direction
  * @param {number | null} step @returns {Numbers} */
-function numbersAt(page, layer, direction, step) {
+export function numbersAt(page, layer, direction, step) {
   /** @param {string} name */
   const values = name => page.model.value(layer, direction, name, step);
   /** @param {string} name @returns {number[]} */
@@ -140,5 +140,5 @@ export function substitutionOf(page, layer, direction, name, step, unit) {
 
 /** A number of a quantity, in as many digits as formulas have. @param {number} value */
 export function precise(value) {
-  return figure(value, DIGITS);
+  return figure(value, FIGURES);
 }
