@@ -2,7 +2,7 @@
 import {el, setText} from "./dom.js";
 import {figure} from "./figures.js";
 import {equationOf} from "./formulas.js";
-import {isOverall, unitWords} from "./opened.js";
+import {isOverall, symbolElement, unitWords} from "./opened.js";
 import {answerField, isOpen, said, showButton} from "./answers.js";
 import {asked, hidden, isAnswered} from "./predict.js";
 
@@ -28,13 +28,13 @@ function workedLines(page, {layer, direction}, backward) {
 /**
  * Ask for the last lines of a step.
  * @param {Page} page @param {Ref} place the cell, the step and the unit @param {number} count @param {boolean} backward
- * @returns {Answer & {backward: boolean}}
+ * @returns {Answer}
  */
 export function askedLines(page, place, count, backward) {
   const all = workedLines(page, place, backward);
   const lines = all.slice(Math.max(0, all.length - count));
   const ref = {...place, name: lines[lines.length - 1]};
-  return {...asked(page, ref, lines), backward};
+  return {...asked(page, ref, lines), worked: true};
 }
 
 /** Ask again for the same step, for more lines or fewer; what was typed stays.
@@ -48,7 +48,7 @@ function changeCount(page, count) {
 }
 
 /** What a line takes beside other lines: weights, inputs and states, in numbers of the unit.
- * @param {Page} page @param {Answer & {backward: boolean}} answer @param {string} name */
+ * @param {Page} page @param {Answer} answer @param {string} name */
 function ingredients(page, answer, name) {
   const {model, store} = page;
   const {layer, direction, step, at: [unit]} = answer.ref;
@@ -61,7 +61,7 @@ function ingredients(page, answer, name) {
     const isVector = shape.length === 2 || shape[0] !== model.layers[layer].cells[direction].hidden;
     const shown = isVector || shape.length === 0 ? [...ofUnit] : [ofUnit[unit]];
     if (shown.length > MOST_INGREDIENTS || hidden(store.state, {...answer.ref, name: one})) return null;
-    return el("span", {class: "ingredient"}, el("span", {class: "symbol"}, one), ` ${shown.map((number) => figure(number)).join("  ")}`);
+    return el("span", {class: "ingredient"}, symbolElement(one), ` ${shown.map((number) => figure(number)).join("   ")}`);
   });
   return el("small", {class: "ingredients"}, ...texts);
 }
@@ -85,7 +85,7 @@ export function worksheet(page) {
     choice.append(el("label", {}, input, " ", said(page, key)));
   }
 
-  /** @param {Answer & {backward: boolean}} answer */
+  /** @param {Answer} answer */
   function draw(answer) {
     updates.clear();
     rows.replaceChildren(...workedLines(page, answer.ref, answer.backward).map((name) => row(answer, name)));
@@ -100,7 +100,7 @@ export function worksheet(page) {
     if (answer.lines.includes(name)) {
       const field = answerField(page, name, said(page, "line", {name}), {compact: true});
       updates.set(name, field.update);
-      return el("li", {class: "yours"}, el("span", {}, equation, ingredients(page, answer, name)), field.element);
+      return el("li", {class: "yours"}, equation, ingredients(page, answer, name), field.element);
     }
     const number = el("span", {class: "number"});
     updates.set(name, () => {
@@ -113,7 +113,7 @@ export function worksheet(page) {
   return {
     element,
     update({answer, edits}) {
-      if (answer === null || answer.backward === undefined) return;
+      if (answer === null || !answer.worked) return;
       const now = JSON.stringify([answer.ref, answer.lines, edits]);
       if (now !== drawn) draw(answer);
       drawn = now;
@@ -133,7 +133,7 @@ export function fadingView(page) {
     const {state} = page.store;
     const {layer, direction, step, unit, backward} = state;
     const ref = {layer, direction, name: "", step, at: [unit]};
-    page.store.change({answer: isOfStep(state) ? null : {...askedLines(page, ref, 1, backward), chapter: null}});
+    page.store.change({answer: isOfStep(state) ? null : askedLines(page, ref, 1, backward)});
   }}, said(page, "work it out"));
   const body = el("div", {}, place, sheet.element);
   const element = el("div", {class: "fading unprinted"}, button, body);
@@ -153,5 +153,5 @@ export function fadingView(page) {
 
 /** Whether the lines of a step are asked for below it. @param {State} state */
 function isOfStep({answer}) {
-  return answer !== null && answer.backward !== undefined && answer.chapter === null;
+  return answer !== null && answer.worked && answer.chapter === null;
 }

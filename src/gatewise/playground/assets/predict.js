@@ -23,6 +23,9 @@ import {judgeLines} from "./judge.js";
  * @property {Record<string, string>} typed by quantity
  * @property {Record<string, Verdict>} judged by quantity
  * @property {boolean} shown whether it was given up, and everything is shown
+ * @property {boolean} backward whether it belongs to the backward pass
+ * @property {boolean} worked whether lines of a step are asked for, and not one number
+ * @property {number | null} chapter the one that asks, or null
  */
 
 /** Whether a verdict lets the number be seen. @param {Verdict | undefined} verdict */
@@ -85,7 +88,7 @@ function editsAt(page, ref) {
 }
 
 /** Whether a quantity belongs to the backward pass. @param {Model} model @param {Ref} ref */
-export function isBackward(model, ref) {
+function isBackward(model, ref) {
   return model.order(ref.layer, ref.direction, true).includes(ref.name);
 }
 
@@ -95,8 +98,9 @@ export function isBackward(model, ref) {
  * @returns {Answer}
  */
 export function asked(page, ref, lines = [ref.name], hides = []) {
-  const found = hides.length ? hides : hidesOf(page.model, ref, lines, isBackward(page.model, ref));
-  return {ref, lines, hides: found, typed: {}, judged: {}, shown: false};
+  const backward = isBackward(page.model, ref);
+  const found = hides.length ? hides : hidesOf(page.model, ref, lines, backward);
+  return {ref, lines, hides: found, typed: {}, judged: {}, shown: false, backward, worked: false, chapter: null};
 }
 
 /**
@@ -114,7 +118,7 @@ export function answerLine(page, name, text) {
     mistakes: editsAt(page, answer.ref),
     called: (line, axis, n) =>
       nameAlong(page.model, layer, direction, axesOf(page.model, layer, direction, line)[axis] ?? "", n),
-    backward: isBackward(page.model, answer.ref),
+    backward: answer.backward,
     unseen: new Set(answer.hides.flatMap((one) => one.names)),
   });
   page.store.change({answer: {...answer, typed, judged}});
