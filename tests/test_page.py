@@ -378,7 +378,13 @@ def test_what_cannot_be_shown_is_refused_in_one_sentence(make, told):
 def test_a_model_that_is_too_large_is_refused(monkeypatch):
     trace = gw.LSTM(3, 4, rng=0).trace(X)
     monkeypatch.setattr(subject, "MOST_VALUES", 20)
-    with pytest.raises(gw.OptionError, match=r"at most 20 states, .* this run has 24: give it at most 5 steps"):
+    with pytest.raises(
+        gw.OptionError, match=r"at most 20 states of units, .* this run has 24: give it at most 5 steps"
+    ):
+        gw.page(trace)
+    monkeypatch.undo()
+    monkeypatch.setattr(subject, "MOST_PRODUCTS", 400)
+    with pytest.raises(gw.OptionError, match=r"at most 400 products in sums, .* has 672: give it at most 3 steps"):
         gw.page(trace)
     monkeypatch.setattr(subject, "MOST_NUMBERS", 100)
     with pytest.raises(gw.OptionError, match="at most 100 numbers; this model and its input have 146"):

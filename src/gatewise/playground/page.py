@@ -104,7 +104,8 @@ def page(
     ------
     OptionError
         If something else is given, the run has no valid step or is edited, there is no such sequence, or the model is
-        larger than a page can show: 60 million numbers, or 5 million states of all units at all steps.
+        larger than a page can show: 60 million numbers, 5 million states of all units at all steps, or 5 billion
+        products in their sums.
     NotKeptError
         If a trace kept less than everything.
     FileError

@@ -21,12 +21,14 @@ from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
 from gatewise.network import wiring_of as wiring_of_network
 from gatewise.parameters import DropoutMasks
+from gatewise.showing import counted
 from gatewise.symbolic.wiring import Wiring
 from gatewise.trace import Trace
 
 KINDS = "a cell, an LSTM, a Network, a trace of one of these, or the path of a file with one of them"
 MOST_NUMBERS = 60_000_000  # of the model and its input: 320 MB of float32
 MOST_VALUES = 5_000_000  # units, at all steps: the browser keeps some twenty numbers of each
+MOST_PRODUCTS = 5_000_000_000  # in the sums of all steps: for which a browser takes about half a minute
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,8 +193,10 @@ def _require_legible(subject: Subject) -> None:
     steps, units, numbers = subject.lstm.num_steps, subject.num_units, subject.num_numbers
     if numbers > MOST_NUMBERS:
         raise OptionError(f"a page holds at most {MOST_NUMBERS:,} numbers; this model and its input have {numbers:,}")
-    if steps * units > MOST_VALUES:
-        raise OptionError(
-            f"a page shows at most {MOST_VALUES:,} states, of all units at all steps; this run has {steps * units:,}:"
-            f" give it at most {max(1, MOST_VALUES // units):,} steps"
-        )
+    work = sum(cell.parameters.weight.size for row in subject.cells for cell in row)
+    for what, each, most in (("states of units", units, MOST_VALUES), ("products in sums", work, MOST_PRODUCTS)):
+        if steps * each > most:
+            raise OptionError(
+                f"a page shows at most {most:,} {what}, at all steps together; this run has {steps * each:,}:"
+                f" give it at most {counted(max(1, most // each), 'step')}"
+            )
