@@ -16,6 +16,7 @@ import {timeline} from "./timeline.js";
 
 const MOST_STEPS = 12;
 const DECADES = 12;
+const SLICE_OF_BACKWARD = 16;  // milliseconds
 
 /** Of what the loss can be: every cell's h, and the outputs. @param {Page} page */
 function lossPlaces({model}) {
@@ -41,22 +42,39 @@ export function lossSentence(page, loss) {
 
 /** The loss, to be chosen, and its gradient along the cell state. @param {Page} page */
 export function lossView(page) {
-  const root = el("div", {class: "loss-view"});
+  const choice = el("div");
+  const along = el("div");
+  const root = el("div", {class: "loss-view"}, choice, along);
   let inDecades = false;
+  let frame = 0;
   const draw = () => {
     const {state} = page.store;
-    keepFocus(root, () => root.replaceChildren(chooser(page, state), ...alongTime(page, state, inDecades, () => {
+    cancelAnimationFrame(frame);
+    if (!state.backward) return;
+    if (!isComputed(page)) {
+      frame = requestAnimationFrame(draw);
+      if (!along.childElementCount) along.append(el("p", {class: "soft"}, "The gradient along time is being computed."));
+      return;
+    }
+    keepFocus(along, () => along.replaceChildren(...alongTime(page, state, inDecades, () => {
       inDecades = !inDecades;
       draw();
     })));
   };
   page.store.show((state, previous) => {
     reveal(root, state.backward);
-    if (!state.backward) return root.replaceChildren();
+    if (!state.backward) return along.replaceChildren();
+    keepFocus(choice, () => choice.replaceChildren(chooser(page, state)));
     draw();
     if (state !== previous && state.loss !== previous.loss) page.say(lossSentence(page, state.loss));
   });
   return root;
+}
+
+/** Whether the backward pass is there; if not, some of it is computed. @param {Page} page */
+function isComputed({model}) {
+  model.wantsBackward = true;
+  return model.finish(SLICE_OF_BACKWARD);
 }
 
 /** @param {Page} page @param {State} state */
@@ -106,7 +124,6 @@ function alongTime(page, state, inDecades, turn) {
   const {model, store} = page;
   const {layer, direction, unit} = state;
   if (model.steps < 2) return [];
-  if (!page.settled) return [el("p", {class: "soft"}, "The gradient along time is being computed.")];
   const path = directPath(model, layer, direction, unit);
   const name = unitWords(model, layer, direction, unit);
   if (!path) return [el("p", {}, `No gradient reaches the cell state of ${name}: the loss does not depend on it.`)];
@@ -149,7 +166,7 @@ function pathSentence(page, path, factor) {
   if (!Number.isFinite(kept) || !Number.isFinite(left)) return `${fact}; ${product}.`;
   return same
     ? `${fact}, which is ${percent(kept)} of it: ${product}. The one is the other.`
-    : `${fact}, ${figure(kept, 4)} times as much; ${product}. What differs did not come straight along c: it came through h and the gates, or from the loss at later steps.`;
+    : `${fact}, ${figure(kept, 4)} times as much; ${product}. What differs did not come straight along c: it came through h and the gates, or arrived at other steps.`;
 }
 
 /** The gradient of a weight as the sum over steps that it is.

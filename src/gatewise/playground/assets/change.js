@@ -1,13 +1,14 @@
 /** Given numbers as fields to change them in, what is changed, and the way back. */
 import {el, reveal} from "./dom.js";
 import {figure} from "./figures.js";
-import {refKey, openNumber, placeName, spokenName, symbolElement} from "./opened.js";
+import {isGradient, refKey, openNumber, placeName, spokenName, symbolElement} from "./opened.js";
 import {reachFigure} from "./reach.js";
 
 /** @typedef {import("./store.js").Ref} Ref */
 /** @typedef {import("./store.js").Page} Page */
 
 const LARGEST = 1e100;
+const LONG_RUN = 200;
 
 /** Make a given number another one; the number that it was made with is no edit.
  * @param {Page} page @param {Ref} ref @param {number} value */
@@ -93,6 +94,8 @@ export function givenField(page, ref) {
 /** The old number beside one that an edit changed, or null. @param {Page} page @param {Ref} ref @param {number} [digits] */
 export function oldNumber(page, ref, digits = 4) {
   if (!page.store.state.edits.length) return null;
+  const isSum = ref.step === null && isGradient(ref.name);
+  if (isSum && page.model.steps > LONG_RUN) return null;  // the sum of the original would take as long again
   const [now, before] = [page.model.number(ref), page.model.original(ref)];
   if (Object.is(now, before) || now === before) return null;
   const text = figure(before, digits);

@@ -1,5 +1,6 @@
 /** Which entries of a vector are shown in a step: those that weigh most for the chosen unit. */
-import {givenOf, isHead} from "./opened.js";
+import {givenOf, isHead, openedRef, refKey} from "./opened.js";
+import {litBy} from "./products.js";
 import {stackedIn} from "./terms.js";
 
 /** @typedef {import("./store.js").Page} Page */
@@ -41,6 +42,14 @@ export function contributionsTo(page, layer, direction) {
   return found;
 }
 
+/** The keys of numbers that are shown however small they are: the opened one, and those of an opened product.
+ * @param {Page} page */
+export function keysToShow(page) {
+  const {state} = page.store;
+  const opened = openedRef(page.model, state);
+  return new Set([...litBy(page, state), ...(opened && (state.level === "number" || state.level === "product") ? [refKey(opened)] : [])]);
+}
+
 /** Put the sizes of a vector's gradient in place of what its entries contribute.
  * @param {Page} page @param {number} layer @param {number} direction @param {string} name @param {Float64Array} sizes */
 function rankByGradient({model, store: {state: {step}}}, layer, direction, name, sizes) {
@@ -61,6 +70,9 @@ export function entriesShown(page, layer, direction, opened) {
     .flatMap(([name, values]) => Array.from(values, (size, index) => ({name, index, size})))
     .sort((a, b) => b.size - a.size);
   const few = ranked.length <= MOST_ENTRIES + 6;
+  const asked = keysToShow(page);
+  const here = (/** @type {string} */ name, /** @type {number} */ index) => (
+    asked.has(refKey({layer, direction, name: state.backward ? `d${name}` : name, step: state.step, at: [index]})));
   const kept = new Set((few ? ranked : ranked.slice(0, MOST_ENTRIES)).map(({name, index}) => `${name} ${index}`));
   /** @param {string} name @param {string[]} axes */
   return (name, axes) => {
@@ -70,7 +82,8 @@ export function entriesShown(page, layer, direction, opened) {
     if (axes[0] === "units" && !spread) return {entries: [[state.unit]], rest: 0};
     const [count] = model.shape(layer, direction, name);
     const all = Array.from({length: count}, (_, index) => index);
-    const limit = spread ? all.filter(index => kept.has(`${name} ${index}`)) : largest(page, layer, direction, name, all);
+    const few = spread ? null : largest(page, layer, direction, name, all);
+    const limit = all.filter(index => (few ? few.includes(index) : kept.has(`${name} ${index}`)) || here(name, index));
     const shown = opened.has(name) ? all : limit;
     return {entries: shown.map(index => [index]), rest: count - shown.length};
   };

@@ -42,7 +42,8 @@ function graphElement(page, place, graph, state, /** @type {Set<string>} */ open
   const largest = state.backward ? largestShown(page, place, graph, state) : 0;
   const lit = litBy(page, state);
   const chosen = openedRef(page.model, state);
-  const nodes = [...graph.nodes].sort((a, b) => a.column - b.column || a.top - b.top).map(node => {
+  const way = state.backward ? -1 : 1;
+  const nodes = [...graph.nodes].sort((a, b) => way * (a.column - b.column) || a.top - b.top).map(node => {
     const item = nodeElement(page, place, node, state, {largest, opened, redraw, lit, chosen});
     const others = graph.wires.filter(wire => (state.backward ? wire.from : wire.to) === node);
     const names = [...new Set(others.map(wire => (state.backward ? wire.to : wire.from).name))];
@@ -50,7 +51,7 @@ function graphElement(page, place, graph, state, /** @type {Set<string>} */ open
     item.style.setProperty("--x", String(sizes.xs[node.column] / 16));
     item.style.setProperty("--y", String((node.top * sizes.lane) / 16));
     item.style.setProperty("--wide", String(nodeWidth(node) / 16));
-    item.style.setProperty("--column", String(node.column));
+    item.style.setProperty("--column", String(state.backward ? graph.columns - 1 - node.column : node.column));
     return item;
   });
   const list = el("ol", {class: "nodes"}, ...nodes);

@@ -30,6 +30,7 @@ export function timeline({values, largest, step, label, kind = "", choose}) {
     svg("rect", {class: "now", x: step * wide, y: 0, width: Math.max(wide, 2), height: LINE_HIGH}),
     svg("path", {class: "above", d: sidePath(values, up, 1)}),
     signed ? svg("path", {class: "below", d: sidePath(values, up, -1)}) : null,
+    svg("rect", {class: "now-edge", x: step * wide, y: 0.5, width: Math.max(wide, 2), height: LINE_HIGH - 1}),
     svg("path", {class: "base", d: `M0 ${up(0).toFixed(2)}H${LINE_WIDE}`}),
   );
   if (choose) {

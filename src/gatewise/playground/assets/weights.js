@@ -1,6 +1,6 @@
 /** The weights of the chosen unit as tables: an entry a row, an equation a column; backward, their gradients. */
 import {el} from "./dom.js";
-import {contributionsTo} from "./entries.js";
+import {contributionsTo, keysToShow} from "./entries.js";
 import {nameAlong, refKey, openedRef, symbolElement, unitWords} from "./opened.js";
 import {litBy} from "./products.js";
 import {anyNumber} from "./shown.js";
@@ -10,6 +10,10 @@ import {anyNumber} from "./shown.js";
 /** @typedef {{key: string, label: Node | string, cells: (Ref | null)[], size: number}} Row */
 
 const MOST_ROWS = 12;
+const MOST_AT_ONCE = 5e6;  // products that are summed without a pause
+const SLICE_OF_SUMS = 16;  // milliseconds
+/** @type {WeakMap<Page, {place: string, ready: boolean}>} */
+const summedPlaces = new WeakMap();
 
 /** The name of a parameter without the gate at its end, and the gate: W_ and f. @param {string} name @returns {[string, string]} */
 function splitName(name) {
@@ -62,19 +66,36 @@ export function weightsTable(page, opened, redraw) {
   const {model, store: {state}} = page;
   const {layer, direction, backward, unit} = state;
   const cell = model.layers[layer].cells[direction];
-  if (backward && !page.settled) return el("p", {class: "soft"}, "The gradients of the weights are being computed.");
   /** @type {any[]} */
   const given = cell.program.given.filter((/** @type {any} */ one) => one.kind === "parameter" && one.axes.includes("units"));
   const gates = [...new Set(given.map(one => splitName(one.symbol)[1]))];
   const all = rowsFor(page, given, gates);
   const key = "all weights";
   const kept = new Set([...all].sort((a, b) => b.size - a.size).slice(0, MOST_ROWS + all.filter(row => row.size === Infinity).length));
-  const rows = opened.has(key) || all.length <= kept.size + 2 ? all : all.filter(row => kept.has(row));
+  const asked = keysToShow(page);
+  const rows = opened.has(key) || all.length <= kept.size + 2 ? all : all.filter(row => kept.has(row) || row.cells.some(ref => ref && (asked.has(refKey(ref)) || asked.has(refKey({...ref, name: `d${ref.name}`})))));
   const lit = litBy(page, state);
   const chosen = openedRef(model, state);
   const heading = backward
     ? `The gradients with respect to the weights of ${unitWords(model, layer, direction, unit)}, each a sum over all steps`
     : `The weights of ${unitWords(model, layer, direction, unit)}, the same at every step`;
+  const summary = el("summary", {"data-key": "weights"}, heading);
+  const part = el("details", {class: "weights-part"}, summary);
+  const isLong = backward && model.steps * all.length * gates.length * model.layers[layer].cells[direction].hidden > MOST_AT_ONCE;
+  const wanted = lit.size > 0 || (backward && !isLong) || asked.has(chosen && chosen.step === null ? refKey(chosen) : "");
+  part.open = wanted ? !opened.has("weights hidden") : opened.has("weights shown");
+  summary.addEventListener("click", event => {
+    event.preventDefault();
+    const [own, other] = part.open ? ["weights hidden", "weights shown"] : ["weights shown", "weights hidden"];
+    opened.add(own);
+    opened.delete(other);
+    redraw();
+  });
+  if (!part.open) return part;
+  if (isLong && !areSummed(page, given, redraw)) {
+    part.append(el("p", {class: "soft"}, "The sums over all steps are being computed."));
+    return part;
+  }
   const table = el(
     "table", {class: "weights"},
     el("caption", {}, heading),
@@ -83,21 +104,38 @@ export function weightsTable(page, opened, redraw) {
       el("th", {scope: "row"}, row.label),
       ...row.cells.map(ref => weightCell(page, ref, backward, lit, chosen))))),
   );
+  part.append(el("div", {class: "scrolls", tabindex: "0", role: "region", "aria-label": heading}, table));
   const rest = all.length - rows.length;
-  const more = rest > 0 || opened.has(key) ? el("button", {class: "rest", "data-key": key, onclick: () => {
+  if (rest > 0 || opened.has(key)) part.append(el("button", {class: "rest", "data-key": key, onclick: () => {
     if (!opened.delete(key)) opened.add(key);
     redraw();
-  }}, rest > 0 ? `${rest} more rows` : "fewer rows") : null;
-  const summary = el("summary", {"data-key": "weights"}, heading);
-  const part = el("details", {class: "weights-part"}, summary, el("div", {class: "scrolls", tabindex: "0", role: "region", "aria-label": heading}, table), more);
-  const asked = lit.size > 0 || backward;
-  part.open = asked ? !opened.has("weights hidden") : opened.has("weights shown");
-  summary.addEventListener("click", () => {
-    const [own, other] = part.open ? ["weights hidden", "weights shown"] : ["weights shown", "weights hidden"];
-    opened.add(own);
-    opened.delete(other);
-  });
+  }}, rest > 0 ? `${rest} more rows` : "fewer rows"));
   return part;
+}
+
+/** Whether the sums of a long run are there; if not, they are computed one after the other, and then drawn.
+ * @param {Page} page @param {any[]} given @param {() => void} redraw */
+function areSummed(page, given, redraw) {
+  const {model, store: {state: {layer, direction}}} = page;
+  const place = [page.runs, layer, direction].join(" ");
+  const known = summedPlaces.get(page);
+  if (known?.place === place) return known.ready;
+  const work = {place, ready: false};
+  summedPlaces.set(page, work);
+  const names = given.map(one => `d${one.symbol}`).filter(name => model.order(layer, direction, true).includes(name));
+  const next = () => {
+    if (summedPlaces.get(page) !== work) return;
+    if (!model.finish(SLICE_OF_SUMS)) return void setTimeout(next);
+    const name = names.shift();
+    if (name !== undefined) {
+      model.value(layer, direction, name, null);
+      return void setTimeout(next);
+    }
+    work.ready = true;
+    redraw();
+  };
+  setTimeout(next);
+  return false;
 }
 
 /** @param {string} gate */
