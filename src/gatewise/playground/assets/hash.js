@@ -1,4 +1,5 @@
 /** The state as the URL's hash, and back: "v1", then names and values. Whatever does not fit the model is refused. */
+import {openedRef} from "./opened.js";
 
 const HASH_VERSION = "v1";
 const LEVELS = ["overview", "step", "number", "product"];
@@ -133,9 +134,13 @@ export function misfitOf(part, model, sorts, chapters) {
   if (chapter !== null && chapter !== undefined && chapter >= chapters) return nowhere;
   if (loss && loss.step >= model.steps) return nowhere;
   if (loss?.of === "h" && !isThere(loss.layer, loss.direction, loss.unit, loss.step)) return nowhere;
-  if (loss?.of === "y" && loss.unit >= Math.max(1, model.outputs.length)) return nowhere;
+  if (loss?.of === "y" && (loss.unit >= model.outputs.length || loss.layer > model.layers.length)) return nowhere;
   try {
-    if (edits.some(({ref}) => !model.isGiven(ref) || Number.isNaN(Number(model.number(ref))))) return nowhere;
+    const isMissing = (/** @type {Edit} */ {ref}) =>
+      (ref.step ?? 0) >= model.steps || !model.isGiven(ref) || model.number(ref) === undefined;
+    if (edits.some(isMissing)) return nowhere;
+    const opened = /** @type {State} */ ({layer, direction, unit, step, name: part.name});
+    if (part.name !== undefined && !openedRef(model, opened)) return nowhere;
   } catch {
     return nowhere;
   }
