@@ -166,7 +166,8 @@ class Cell:
     def sentences(self):
         by_section = grouping.forward(self.program.forward) | grouping.backward(self.program.backward)
         found = {key: text.formula(equations[-1].left) for key, equations in by_section.items()}
-        found |= {"input": "x", "arriving": "dh"}
+        found |= {key: text.formula(told.of) for key, told in sentences.of_program(self.program).items()}
+        found |= {"input": "x", "arriving": "dh", "d_weights": "dW_g"}
         for unit in (None, self.p.hidden_size - 1):
             walks = [gw.walk(self.trace, unit=unit), gw.walk(self.trace, unit=unit, backward=True, dy=self.dy)]
             for section in (one for walk in walks for one in walk.sections):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gatewise.gates import LETTERS, NAMES
+from gatewise.gates import LETTERS, NAMES, index
 from gatewise.grading.grades import FORMULA
 from gatewise.playground import source
 from gatewise.render import slots, text
@@ -33,6 +33,7 @@ from gatewise.symbolic.symbols import (
     R,
     X,
     Z,
+    d,
 )
 from gatewise.symbolic.wiring import A_Y, B_Y, MERGED, READ, V, Wiring
 from gatewise.walkthrough import grouping, sentences
@@ -92,7 +93,8 @@ def _words(program: Program, recurrent: int, inputs: int) -> Object:
     of = {X: "input", H_PREV: "input", C_PREV: "input"}
     of |= dict.fromkeys((DY, DH, DH_NEXT, DC_NEXT), "arriving")
     for sections in (grouping.forward(program.forward), grouping.backward(program.backward)):
-        of |= {one.left: key for key, equations in sections.items() for one in equations}
+        of |= {one.left: key for key, equations in sections.items() for one in equations if _is_of(one.left, key)}
+    of |= {d(program.form.computed(Symbol(k))): f"d_{NAMES[index(k)]}" for k in program.form.own}
     matrices = [one.left for one in program.backward if one.sums and one.left.base in "WU"]
     return {
         "names": _names(dict.fromkeys(program.axes)),
@@ -106,6 +108,12 @@ def _words(program: Program, recurrent: int, inputs: int) -> Object:
         "formula": "".join(FORMULA),
         "source": source.of_program(program),
     }
+
+
+def _is_of(symbol: Symbol, key: str) -> bool:
+    """Tell whether what a section says is of a quantity, not only of others that it comes to."""
+    bases = {"d_cell_state": ("c", "c_raw", "c_new"), "d_previous": ("c_prev",), "d_weights": ("W", "U")}
+    return symbol.base in bases.get(key, (symbol.base,))
 
 
 # Sentences.
