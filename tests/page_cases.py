@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cases
 import numpy as np
 
 import gatewise as gw
+from gatewise.cli import main
 from gatewise.playground.document import of_run
 from gatewise.playground.subject import Subject, subject_of
 from gatewise.render import text
@@ -18,7 +21,7 @@ from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.run import Run
 from gatewise.symbolic.symbols import d
 from gatewise.symbolic.wired import WiredRun
-from gatewise.symbolic.wiring import A_Y, B_Y, READ, V
+from gatewise.symbolic.wiring import A_Y, B_Y, READ, V, Wiring
 
 Object = dict[str, Any]
 
@@ -33,13 +36,13 @@ def case_of(name: str, thing: object, x: np.ndarray, rng: np.random.Generator, *
     return {"name": name, "document": of_run(subject, None, ()), "loss": loss, "expected": [*expected(run)]}
 
 
-def run_of(subject: Subject) -> WiredRun:
-    """Return the run of a subject's wiring."""
+def run_of(subject: Subject, wiring: Wiring | None = None) -> WiredRun:
+    """Return the run of a subject's wiring, or of another."""
     state = tuple(tuple(State(cell.initial.h[:1], cell.initial.c[:1]) for cell in row) for row in subject.cells)
     x = subject.x[:, None] if subject.tokens is None else np.asarray(subject.tokens)[:, None]
     valid = np.ones(len(x), bool) if subject.valid is None else subject.valid
     dropout = [[cell.dropout for cell in row] for row in subject.cells]
-    return WiredRun(subject.wiring(), x, state, valid=valid[:, None], dropout=dropout)
+    return WiredRun(wiring or subject.wiring(), x, state, valid=valid[:, None], dropout=dropout)
 
 
 def expected(run: WiredRun) -> Iterator[Object]:
@@ -170,3 +173,70 @@ def of_stack(name: str, rng: np.random.Generator) -> Object:
             switches["masked"], options = 0, {}
     weight, bias = rng.normal(size=(3, lstm.output_size)), rng.normal(size=3)
     return case_of(name, gw.Network(lstm, head=gw.Linear(weight, bias, activation), **switches), x, rng, **options)
+
+
+# Losses of one hidden state.
+
+
+def of_hidden_losses(count: int) -> Iterator[Object]:
+    """Go through stacks of drawn sizes with a loss that is one unit of one layer's hidden state at one step."""
+    rng = np.random.default_rng(17)
+    for n in range(count):
+        two_ways, layers, time = bool(rng.integers(2)), int(rng.integers(1, 4)), int(rng.integers(2, 6))
+        lstm = gw.LSTM(2, 3, num_layers=layers, bidirectional=two_ways, rng=rng, dtype=np.float64)
+        network = gw.Network(lstm, head=gw.Linear(rng.normal(size=(2, lstm.output_size)), rng.normal(size=2), "tanh"))
+        subject = subject_of(network, rng.normal(size=(time, 2)), 0, {})
+        layer, direction, unit, step = (int(rng.integers(most)) for most in (layers, 1 + two_ways, 3, time))
+        document = of_run(subject, None, ())
+        kept = replace(subject.wiring(), head=None, cells=subject.wiring().cells[: layer + 1])
+        run = run_of(subject, replace(kept, merge=(*kept.merge[:layer], "none")))
+        run.dy = np.zeros_like(run.output)
+        run.dy[(step, 0, direction, unit) if two_ways else (step, 0, unit)] = 1
+        run.backward()
+        loss = {"of": "h", "layer": layer, "direction": direction, "unit": unit, "step": step}
+        of_cells = [one for one in expected(run) if one["layer"] <= layer and one["name"] != "y"]
+        yield {"name": f"hidden loss {n}", "document": document, "loss": loss, "expected": of_cells}
+
+
+# Walkthroughs.
+
+
+def of_walk(name: str, arguments: str, capsys: Any) -> Object:
+    """Return the program of a walkthrough as a page holds it, with the values that its sections show."""
+    program, shown = (json.loads(walked(f"{arguments} {form}", capsys)) for form in ("--program", ""))
+    inputs, (kinds,) = program["inputs"], [given_kinds(program["program"][0])]
+    always, steps = inputs["always"], inputs["steps"]
+    masks = {name: steps.get(name, always.get(name)) for name, kind in kinds.items() if kind == "mask"}
+    carried = {one["source"]: inputs["before"][one["into"]] for one in program["program"][0]["carry"]}
+    time = len(steps["x"])
+    dy = steps.get("dy", np.zeros((time, len(inputs["before"]["h_prev"]))).tolist())
+    document = {
+        **{key: program[key] for key in ("program", "wiring", "parameters")},
+        "inputs": {"x": steps["x"], "valid": None, "state": [[carried]], "dropout": [[masks]] if masks else None},
+        "labels": {},
+    }
+    loss = {"of": "all", "dy": dy, "after": inputs["after"]}
+    return {"name": name, "document": document, "loss": loss, "expected": [*of_sections(program["program"][0], shown)]}
+
+
+def walked(arguments: str, capsys: Any) -> str:
+    main(["walk", *arguments.split(), "--format", "json"])
+    found: str = capsys.readouterr().out
+    return found
+
+
+def given_kinds(program: Object) -> dict[str, str]:
+    return {one["symbol"]: one["kind"] for one in program["given"]}
+
+
+def of_sections(program: Object, walk: Object) -> Iterator[Object]:
+    """Go through what the sections of a walkthrough show of a program's quantities, one value at a time."""
+    axes = {one["left"]: one["axes"] for one in (*program["forward"], *program["backward"])}
+    for section in walk["sections"]:
+        for block in section["blocks"]:
+            name = block["left"]["text"] if block["type"] == "equation" else None
+            if name not in axes or len(axes[name]) != np.ndim(block["value"]):
+                continue
+            value = np.transpose(block["value"]) if walk["rows"] else np.asarray(block["value"])
+            at = None if section["key"] == "all_steps" else section["at"] or 0
+            yield {**quantity(0, 0, name, value), "at": at}
