@@ -1,6 +1,6 @@
 /** What the strip's two pictures share: a quantity as rows over steps, the chosen place, and the keys that move it. */
 import {figure} from "./figures.js";
-import {choosePlace} from "./levels.js";
+import {choosePlace, descend} from "./levels.js";
 import {hidden} from "./predict.js";
 import {measureOf, rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js";
 
@@ -112,9 +112,9 @@ export class Chosen {
   /** Follow a key pressed in the field. @param {KeyboardEvent} event @param {Field} field */
   key(event, field) {
     const place = this.of(field);
-    if (event.key === "Enter" || event.key === " ") {
+    if (event.key === "Enter") {
       event.preventDefault();
-      this.open(field, place);
+      descend(this.page);
       return;
     }
     const next = placeByKey(event, place, field);

@@ -19,7 +19,7 @@ function isTaken(event) {
   const {target, key} = event;
   if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || isWriting(target)) return true;
   if (!(target instanceof Element)) return false;
-  if ((key === " " || key === "Enter") && target.closest("button, a, summary, [role=button], [role=gridcell]")) return true;
+  if ((key === " " || key === "Enter") && target.closest("button, a, summary, [role=button]")) return true;
   return key.startsWith("Arrow") && target.closest("[role=slider], [role=grid], [role=tablist], input") !== null;
 }
 

@@ -1,4 +1,5 @@
 /** Down and up: overview, step, number, product; and from unit to unit in the order in which they are shown. */
+import {asksForLessMotion} from "./dom.js";
 import {rowsOf, shownQuantity} from "./quantities.js";
 
 /** @typedef {import("./store.js").Page} Page */
@@ -46,4 +47,38 @@ export function choosePlace(page, step, unit) {
     level: state.level === "overview" ? "step" : state.level,
     playing: false,
   });
+}
+
+const LEVEL_PLACES = {overview: "strip", step: "step", number: "number", product: "number"};
+const DEPTHS = Object.keys(LEVEL_PLACES);
+
+/**
+ * Bring what opens into view where it lies below the window, and keep the focus where what had it is gone.
+ * @param {Page} page
+ */
+export function followLevel(page) {
+  /** @type {Element | null} */
+  let last = null;
+  document.addEventListener("focusin", event => {
+    last = event.target instanceof Element ? event.target : null;
+  });
+  page.store.show((state, previous) => {
+    if (state.level === previous.level) return;
+    const place = document.getElementById(LEVEL_PLACES[state.level]);
+    const isDeeper = DEPTHS.indexOf(state.level) > DEPTHS.indexOf(previous.level);
+    requestAnimationFrame(() => {
+      if (isDeeper && place && !place.hidden) bringIntoView(place);
+      const isLost = last !== null && (!last.isConnected || last.closest("[hidden]") !== null);
+      if (isDeeper || !isLost || document.activeElement !== document.body) return;
+      const chosen = document.querySelector("#strip [role=gridcell][tabindex='0']");
+      if (chosen instanceof HTMLElement) chosen.focus({preventScroll: true});
+    });
+  });
+}
+
+/** @param {Element} place */
+function bringIntoView(place) {
+  const {top} = place.getBoundingClientRect();
+  if (top < 0.7 * innerHeight) return;
+  scrollBy({top: top - 0.45 * innerHeight, behavior: asksForLessMotion() ? "instant" : "smooth"});
 }

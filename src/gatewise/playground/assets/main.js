@@ -5,6 +5,7 @@ import {createStore} from "./store.js";
 import {unpacked} from "./unpack.js";
 import {followHash, startingState} from "./start.js";
 import {listenToKeys} from "./keys.js";
+import {followLevel} from "./levels.js";
 import {followRun} from "./running.js";
 import {titleView} from "./title.js";
 import {stageView} from "./stage.js";
@@ -69,6 +70,7 @@ function begin(doc) {
   }
   page.store.show(({chapter}) => landmark("main").classList.toggle("with-margin", chapter !== null));
   listenToKeys();
+  followLevel(page);
   followHash(page);
   landmark("skip").addEventListener("click", event => {
     event.preventDefault();

@@ -1,4 +1,4 @@
-/** The row of buttons under the strip: step, play, unit, level. */
+/** The row of buttons under the strip: step, play, unit, level, and back to the original. */
 import {el, setAttributes, setText, svg} from "./dom.js";
 import {ascend, descend, moveStep, moveUnit} from "./levels.js";
 
@@ -72,14 +72,16 @@ export function playerView(page) {
   const below = iconButton("below", "The unit below", "ArrowDown", "↓", () => moveUnit(page, 1));
   const down = wordButton("Enter", "Enter", () => descend(page));
   const up = wordButton("Escape", "Esc", () => ascend(page));
+  const original = wordButton("Backspace", "⌫", () => store.change({edits: []}));
   setText(up.words, "Up");
+  setText(original.words, "Back to the original");
   const where = el("span", {class: "where"});
   const date = el("span", {class: "where soft"});
   const unit = el("span", {class: "where"});
   const units = el("span", {class: "group"}, above, below, unit);
   const element = el("div", {class: "player", role: "group", "aria-label": "Steps and levels"},
     el("span", {class: "group"}, back, play, on, where, date), units,
-    el("span", {class: "group"}, down.button, up.button));
+    el("span", {class: "group"}, down.button, up.button), original.button);
   const icon = play.querySelector("path");
   keepPlaying(page);
   store.show(state => {
@@ -94,6 +96,7 @@ export function playerView(page) {
     on.setAttribute("aria-disabled", String(state.step === model.steps - 1));
     down.button.hidden = state.level === "product";
     up.button.hidden = state.level === "overview";
+    original.button.hidden = state.edits.length === 0;
     setText(down.words, downWords(state));
   });
   return element;

@@ -25,7 +25,7 @@ export function madeState(doc, model) {
     quantity: "f",
     level: "overview",
     product: null,
-    name: "c",
+    name: "f",
     backward: false,
     loss: model.hasHead
       ? {of: "y", layer: top + 1, direction: 0, unit: 0, step: last}
