@@ -134,7 +134,7 @@ function alongTime(page, state, inDecades, turn) {
   const largest = Math.max(...path.gradient.map(value => (Number.isFinite(value) ? Math.abs(value) : 0)), ...path.direct.map(Math.abs).filter(Number.isFinite));
   const factor = path.factors.map(one => one).join(" · ");
   const words = pathSentence(page, path, factor);
-  const heading = el("h3", {}, "The gradient with respect to c of ", name, ", at each step ",
+  const heading = el("h2", {}, "The gradient with respect to c of ", name, ", at each step ",
     el("button", {class: "scale", "data-key": "decades", "aria-pressed": String(inDecades), onclick: turn}, "logarithmic"));
   const drawn = inDecades ? [decades(path.gradient, largest), decades(path.direct, largest)] : [path.gradient, path.direct];
   const top = inDecades ? 1 : largest;

@@ -45,10 +45,10 @@ export function numberButton(page, ref, {symbol = false, label = "", digits = 4,
   const button = el(
     "button",
     {class: `open ${hueOf(ref.name)}`.trim(), "data-key": `${key} ${refKey(ref)}`, "data-ref": refKey(ref),
+      "aria-label": `${spokenName(page, ref)}: ${isAsked ? "asked for" : value}${was ? `, ${was.textContent?.trim()}` : ""}`,
       onclick: () => openNumber(page, ref)},
     symbol ? symbolElement(ref.name) : null,
     label ? el("span", {class: "place"}, label) : null,
-    el("span", {class: "visually-hidden"}, `${symbol || label ? "" : spokenName(page, ref)} `),
     el("span", {class: "number value"}, value),
     was,
   );

@@ -1,0 +1,80 @@
+/** What an opened step says of any cell, and how numbers are read and changed; read pages' documents, write findings. */
+import {readFileSync} from "node:fs";
+
+const [folder, file] = process.argv.slice(2);
+/** @param {string} name */
+const module = name => import(`${folder}/${name}.js`);
+const {createModel} = await module("model");
+const {unpacked} = await module("unpack");
+const {termsOf} = await module("terms");
+const {graphOf} = await module("graph");
+const {directPath} = await module("path");
+const {isOverall, openedRef, storedName} = await module("opened");
+const {nudged, readNumber} = await module("change");
+const {reachSentence} = await module("reach");
+
+/** Every number of a pass, at one step. */
+function* numbersOf(model) {
+  const places = model.layers.flatMap((one, layer) => one.cells.map((_, direction) => [layer, direction]));
+  if (model.hasHead) places.push([model.layers.length, 0]);
+  for (const [layer, direction] of places) {
+    for (const name of [...model.order(layer, direction, false), ...model.order(layer, direction, true)]) {
+      const shape = model.shape(layer, direction, name);
+      const step = isOverall(model, layer, direction, name) ? null : Math.min(2, model.steps - 1);
+      for (let k = 0; k < shape.reduce((all, one) => all * one, 1); k += 1) {
+        const at = shape.length === 2 ? [Math.floor(k / shape[1]), k % shape[1]] : shape.length ? [k] : [];
+        yield {layer, direction, name, step, at};
+      }
+    }
+  }
+}
+
+/** The sum of a number's products, over all steps where it is a sum over them. */
+function summed(model, ref) {
+  const steps = ref.step === null ? Array.from({length: model.steps}, (_, step) => step) : [ref.step];
+  return steps.flatMap(step => termsOf(model, ref, step)).reduce((sum, term) => sum + term.value, 0);
+}
+
+/** Where nodes of a graph stand in each other's way, or before what they need. */
+function misplaced({nodes, wires, columns}) {
+  const found = wires.filter(({from, to}) => from.column >= to.column).map(({from, to}) => `${from.name} before ${to.name}`);
+  for (let column = 0; column < columns; column += 1) {
+    const stack = nodes.filter(node => node.column === column).sort((a, b) => a.top - b.top);
+    stack.slice(1).forEach((node, k) => {
+      if (node.top < stack[k].top + stack[k].height - 1e-9) found.push(`${node.name} on ${stack[k].name}`);
+    });
+  }
+  return found;
+}
+
+const cases = JSON.parse(readFileSync(file, "utf8"));
+const pages = [];
+for (const {name, document} of cases) {
+  const model = createModel(await unpacked(document));
+  model.setLoss({of: "h", layer: model.layers.length - 1, direction: 0, unit: 0, step: model.steps - 1});
+  const found = {name, numbers: 0, wrong: [], nodes: [], misplaced: [], path: null};
+  for (const ref of numbersOf(model)) {
+    found.numbers += 1;
+    const [value, sum] = [model.number(ref), summed(model, ref)];
+    if (!(Math.abs(value - sum) <= 1e-11 * Math.max(1, Math.abs(value)))) found.wrong.push(`${ref.name}[${ref.at}]: ${sum}, not ${value}`);
+    const state = {layer: ref.layer, direction: ref.direction, step: ref.step ?? 0, unit: ref.at[0] ?? 0, name: storedName(model, ref)};
+    const opened = openedRef(model, state);
+    if (!opened || opened.name !== ref.name || String(opened.at) !== String(ref.at) || opened.layer !== ref.layer) found.wrong.push(`${state.name} does not open`);
+  }
+  const graph = graphOf(model, 0, 0, (_, axes) => ({entries: axes.length ? [[0]] : [[]], rest: 0}));
+  found.nodes = graph.nodes.map(node => node.name);
+  found.misplaced = misplaced(graph);
+  const path = directPath(model, 0, 0, 0);
+  found.path = path && {...path, gradient: [...path.gradient], direct: [...path.direct]};
+  pages.push(found);
+}
+
+const nudges = [["-12", 1, false], ["0.5", -1, false], ["0.50", 1, false], ["0.35", 1, true], ["9", 1, true], ["1.2e-05", 1, false], ["-0.1", 1, false], ["x", 1, false]];
+const texts = ["1", "-0,5", "\u22121.5", " 2e3 ", ".5", "", "1e400", "0x10", "1 2", "NaN", "Infinity", "<b>"];
+const effects = [[0, 1, 0.5, 0.001], [0, 0, 0, 0], [0, 1, 0.9, 0.8], [0, 1, 0.001, 0]];
+process.stdout.write(JSON.stringify({
+  pages,
+  nudged: nudges.map(([text, way, before]) => nudged(text, way, before)),
+  read: texts.map(readNumber),
+  reach: effects.map(sizes => reachSentence(Float64Array.from(sizes), 1)),
+}));
