@@ -430,6 +430,22 @@ def test_the_program_embeds_a_model_and_its_input(folder, capsys):
     np.testing.assert_array_equal(decoded(found["inputs"]["x"]), X[:, 1])
 
 
+def test_the_program_takes_a_trace_and_weights_that_are_not_finite(folder, capsys):
+    gw.save(gw.LSTM(3, 4, rng=0).trace(X), "t.safetensors")
+    assert exit_code(["page", "t.safetensors", "-o", "t.html", "--sequence", "1"]) == 0
+    assert exit_code(["page", "m.safetensors", "x.npy", "-o", "x.html", "--sequence", "1"]) == 0
+    found = [Read((folder / name).read_text(encoding="utf-8")).document for name in ("t.html", "x.html")]
+    assert found[0]["parameters"] == found[1]["parameters"]
+    assert found[0]["inputs"] == found[1]["inputs"]
+    p = gw.LSTM(3, 4, rng=0).layers[0][0].parameters
+    gw.save(gw.LSTM.from_cells(p.replace(bias=np.full((4, 4), np.nan, "f4"))), "nan.safetensors")
+    capsys.readouterr()
+    assert exit_code(["page", "nan.safetensors", "rain.csv"]) == 0
+    assert "has weights that are not finite" in capsys.readouterr().err
+    shown = Read((folder / "gatewise.html").read_text(encoding="utf-8")).document
+    assert np.isnan(decoded(shown["parameters"][0]["b_f"])).all()
+
+
 def test_the_program_says_the_size_of_a_large_page_first(folder, monkeypatch, capsys):
     monkeypatch.setattr("gatewise.cli.page.LARGE", 1000)
     assert exit_code(["page", "m.safetensors", "rain.csv"]) == 0
