@@ -91,7 +91,7 @@ function compiled(tree, scope) {
     }
     case "holds": {
       const holds = RELATIONS[tree.relation];
-      if (holds === undefined) throw new Error(`a formula has a relation that this page does not know: ${tree.relation}`);
+      if (!Object.hasOwn(RELATIONS, tree.relation)) throw new Error(`a formula has a relation that this page does not know: ${tree.relation}`);
       return binary(scope, of(tree.left), of(tree.right), (a, b) => (holds(a, b) ? 1 : 0));
     }
     case "call": return called(tree, scope);

@@ -45,7 +45,7 @@ export class Model {
   /** @param {number} layer @param {number} direction @returns {Cell} */
   #cell(layer, direction) {
     const run = this.base.cells[layer][direction], {program, reverse} = this.wiring.layers[layer][direction];
-    const hidden = run.bound.slot("c").size, recurrent = run.bound.slot("h").size, inputs = run.bound.slot("x").size;
+    const recurrent = run.bound.slot("h").size, hidden = run.has("c") ? run.bound.slot("c").size : recurrent, inputs = run.bound.slot("x").size;
     const units = Array.from({length: hidden}, (_, n) => this.labels?.units?.[layer]?.[n] ?? `unit ${n}`);
     const own = layer === 0 ? this.labels?.features : null;
     const features = Array.from({length: inputs}, (_, n) => own?.[n] ?? (layer === 0 ? `x${n}` : `y${n}`));
