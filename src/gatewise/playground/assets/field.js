@@ -1,6 +1,7 @@
 /** What the strip's two pictures share: a quantity as rows over steps, the chosen place, and the keys that move it. */
 import {figure} from "./figures.js";
 import {choosePlace, descend} from "./levels.js";
+import {unitWords} from "./opened.js";
 import {hidden} from "./predict.js";
 import {measureOf, rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js";
 
@@ -37,7 +38,9 @@ export function fieldOf(page, state) {
     scale: scaleOf(page, quantity),
     column,
     at: (row, step) => column(step)[rows[row]],
-    nameOf: row => rowName(page, state, quantity, rows[row]),
+    nameOf: row => quantity.ofUnits
+      ? unitWords(model, layer, direction, rows[row])
+      : rowName(page, state, quantity, rows[row]),
     asks: state.answer !== null,
     isAsked: (row, step) => hidden(state, {layer, direction, name: quantity.name, step, at: [rows[row]]}),
   };

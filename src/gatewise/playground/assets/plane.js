@@ -10,15 +10,19 @@ import {keepInView} from "./grid.js";
 /** @typedef {import("./field.js").Place} Place */
 /** @typedef {{left: number, cell: number, row: number, width: number, height: number}} Measures */
 
-const GUTTER = 88;  // pixels for the names of units
+const GUTTER = 120;  // pixels at most for the names of units
 const AXIS = 22;  // pixels for the steps
 const EDGE = 4;  // where names have no room
 const TALLEST = 560;
 const LEAST_MARK = 9;  // pixels, so that the chosen value is found
 
-/** How large the cells of a field are. @param {Field} field @param {number} width @returns {Measures} */
-function measuresOf(field, width) {
-  const left = width > 500 ? GUTTER : EDGE;
+/**
+ * How large the cells of a field are.
+ * @param {Field} field @param {number} width @param {number} names how wide the names of its rows are
+ * @returns {Measures}
+ */
+function measuresOf(field, width, names) {
+  const left = width > 500 ? Math.min(GUTTER, names + 12) : EDGE;
   const cell = Math.min(40, Math.max(1, (width - left) / field.steps));
   const row = Math.min(28, Math.max(4, 420 / field.rows.length));
   return {left, cell, row, width: left + cell * field.steps, height: row * field.rows.length + AXIS};
@@ -138,9 +142,17 @@ export function largeField(page, chosen, pointed) {
     pen.fillRect(middle - 1, body, 2, 5);
   }
 
+  /** How wide the longest name of a row is. @param {Field} now */
+  function widestName(now) {
+    const pen = canvas.getContext("2d");
+    if (!pen) return GUTTER;
+    pen.font = `600 13px ${getComputedStyle(element).fontFamily}`;
+    return Math.max(...now.rows.map((_, row) => pen.measureText(now.nameOf(row)).width));
+  }
+
   /** @param {Field} now */
   function lay(now) {
-    measures = measuresOf(now, element.clientWidth || 800);
+    measures = measuresOf(now, element.clientWidth || 800, widestName(now));
     grid.style.setProperty("width", `${measures.width}px`);
     grid.style.setProperty("height", `${measures.height}px`);
     element.style.setProperty("max-height", `${TALLEST}px`);

@@ -1,6 +1,7 @@
 /** The row of buttons under the strip: step, play, unit, level, and back to the original. */
 import {el, setAttributes, setText, svg} from "./dom.js";
 import {ascend, descend, moveStep, moveUnit} from "./levels.js";
+import {unitWords} from "./opened.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./store.js").State} State */
@@ -88,7 +89,7 @@ export function playerView(page) {
     const cell = model.layers[state.layer].cells[state.direction];
     setText(where, `step ${state.step} of 0–${model.steps - 1}`);
     setText(date, page.doc.labels.times?.[state.step] ?? "");
-    setText(unit, cell.units[state.unit]);
+    setText(unit, unitWords(model, state.layer, state.direction, state.unit));
     units.hidden = cell.hidden < 2;
     setAttributes(play, {"aria-label": state.playing ? "Pause" : "Play", title: state.playing ? "Pause (space)" : "Play (space)"});
     icon?.setAttribute("d", ICONS[state.playing ? "pause" : "play"]);

@@ -110,11 +110,10 @@ export function rowsOf(page, state, quantity) {
   return order ?? Array.from({length: count}, (_, row) => row);
 }
 
-/** What a row of a quantity is called. @param {Page} page @param {State} state @param {Quantity} quantity
+/** What a row of a quantity that is not of units is called. @param {Page} page @param {State} state @param {Quantity} quantity
  * @param {number} row */
 export function rowName(page, state, quantity, row) {
   const cell = page.model.layers[state.layer].cells[state.direction];
-  if (quantity.ofUnits) return cell.units[row];
   if (quantity.group === "output") return page.model.outputs[row];
   return countRows(page, quantity) === cell.features.length ? cell.features[row] : `entry ${row}`;
 }

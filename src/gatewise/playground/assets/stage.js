@@ -3,7 +3,7 @@ import {el, reveal, setText, svg} from "./dom.js";
 import {figure} from "./figures.js";
 import {askedOf, flowOf, hasFlow} from "./flow.js";
 import {TALL_STAGE, WIDE_STAGE} from "./layouts.js";
-import {openNumber} from "./opened.js";
+import {openNumber, unitWords} from "./opened.js";
 import {arrowMarks, captionMark, levelMark, pipeMark, ticksOf} from "./pipes.js";
 import {momentOf, quantityName, sentenceOf} from "./sentences.js";
 import {isSmall} from "./start.js";
@@ -14,8 +14,10 @@ import {valveMark} from "./valves.js";
 /** @typedef {import("./store.js").State} State */
 /** @typedef {import("./layouts.js").Layout} Layout */
 /** @typedef {import("./flow.js").Flow} Flow */
+/** @typedef {import("./pipes.js").Range} Range */
 
 const NARROW = 600;
+const LEAST = 1e-12;  // that a level is drawn to
 const GATES = /** @type {("i" | "f" | "o")[]} */ (["i", "f", "o"]);
 /** @type {[keyof Layout["pipes"], string][]} the pipes, and whose hue they have */
 const PIPES = [
@@ -26,31 +28,34 @@ const ENDS = /** @type {("g" | "c_prev" | "c" | "h")[]} */ (["g", "c_prev", "c",
 const SIDES = /** @type {("kept" | "written")[]} */ (["kept", "written"]);
 
 /**
- * What gives the least range of round numbers that holds a quantity of one unit at all steps, and 0. While the run is
- * still being computed, it stays as it was: to ask for all steps would make the chosen one wait.
+ * What gives the least range of round numbers that holds a quantity of one unit at all steps, and 0. Edits only widen
+ * it, so that a level falls where its number does. While the run is still being computed, it stays as it was: to ask
+ * for all steps would make the chosen one wait.
  * @param {Page} page
  */
 function rangesOf(page) {
-  /** @type {Map<string, {runs: number, range: import("./pipes.js").Range}>} */
+  /** @type {Map<string, {runs: number, range: Range}>} */
   const kept = new Map();
-  /** @param {State} state @param {string} name */
-  return ({layer, direction, unit, backward}, name) => {
+  /** @param {State} state @param {string} name @returns {Range} */
+  return ({layer, direction, unit, edits}, name) => {
     const key = [layer, direction, unit, name].join();
     const found = kept.get(key);
     if (found && (found.runs === page.runs || !page.settled)) return found.range;
     if (!page.settled) return {low: 0, high: 1};
-    const range = roundRange(page.model.series(layer, direction, name, unit), backward ? 1e-12 : 1);
+    const now = roundRange(page.model.series(layer, direction, name, unit));
+    const before = edits.length && found ? found.range : now;
+    const range = {low: Math.min(now.low, before.low), high: Math.max(now.high, before.high)};
     kept.set(key, {runs: page.runs, range});
     return range;
   };
 }
 
-/** @param {Float64Array} values @param {number} least what it holds at any rate */
-function roundRange(values, least) {
+/** @param {Float64Array} values @returns {Range} */
+function roundRange(values) {
   const known = values.filter(Number.isFinite);
-  const greatest = known.reduce((most, value) => Math.max(most, Math.abs(value)), least);
+  const greatest = known.reduce((most, value) => Math.max(most, Math.abs(value)), LEAST);
   const digit = 10 ** Math.floor(Math.log10(greatest));
-  const end = Math.ceil(greatest / digit - 1e-9) * digit;
+  const end = Number((Math.ceil(greatest / digit - 1e-9) * digit).toPrecision(2));
   return {low: known.some(value => value < -0.02 * end) ? -end : 0, high: end};
 }
 
@@ -82,7 +87,7 @@ function stagePicture(page, layout) {
     end, ...captionMark(layout.captions[end], end === "c_prev" ? "c" : end, () => open(names[end]))}));
   const sides = SIDES.map(side => ({side, ...captionMark(layout.captions[side], "note", null)}));
   const squash = svg("text", {class: "function", x: layout.squash[0], y: layout.squash[1] + 5, "text-anchor": "middle"});
-  const picture = svg("svg", {class: "picture", viewBox: layout.box, role: "group"},
+  const picture = svg("svg", {class: layout.upright ? "picture" : "picture tall", viewBox: layout.box, role: "group"},
     ...pipes.map(pipe => pipe.element),
     svg("circle", {class: "node", cx: layout.plus[0], cy: layout.plus[1], r: 12}),
     svg("path", {class: "plus", d: `M${layout.plus[0] - 6} ${layout.plus[1]}h12m-6 -6v12`}),
@@ -92,17 +97,18 @@ function stagePicture(page, layout) {
 
   /** @param {State} state @param {Flow} flow @param {(...names: string[]) => boolean} asked */
   function fill(state, flow, asked) {
-    const scales = [flow.names.c, flow.names.h, ...(state.backward ? [flow.names.g] : [])].map(name => rangeOf(state, name));
-    const full = Math.max(...scales.map(scale => scale.high));
+    const range = rangeOf(state, flow.names.c);
+    const full = Math.max(...[flow.names.c, flow.names.g, flow.names.h].map(name => rangeOf(state, name).high));
     for (const {place, ...pipe} of pipes) {
       const {value, tells} = flow.pipes[place];
-      pipe.update(asked(...tells) ? null : value, place === "candidate" && !state.backward ? 1 : full);
+      pipe.update(asked(...tells) ? null : value, full);
     }
-    for (const [level, end, scale] of /** @type {const} */ ([[tank, "into", scales[0]], [gauge, "put", scales[1]]])) {
+    const gaugeRange = state.backward ? rangeOf(state, flow.names.h) : range;
+    for (const [level, end, scale] of /** @type {const} */ ([[tank, "into", range], [gauge, "put", gaugeRange]])) {
       const {value, tells} = flow.pipes[end];
       level.update(asked(...tells) ? 0 : value ?? 0, scale);
     }
-    ticks.update(scales[0]);
+    ticks.update(range);
   }
 
   /** @param {State} state @param {Flow} flow @param {(...names: string[]) => boolean} asked */
@@ -134,7 +140,7 @@ function stagePicture(page, layout) {
     const flow = flowOf(model, state);
     const asked = askedOf(state);
     ({names} = flow);
-    const unitName = model.layers[layer].cells[direction].units[unit];
+    const unitName = unitWords(model, layer, direction, unit);
     picture.setAttribute("aria-label", `The cell of ${unitName} at step ${step}`);
     picture.classList.toggle("moving", moving);
     picture.classList.toggle("reversed", state.backward);
@@ -148,6 +154,14 @@ function stagePicture(page, layout) {
     }
   }
   return {picture, update};
+}
+
+/** What the pipes' looks mean where an amount is negative. @param {Page} page @param {State} state */
+function negativeNote(page, state) {
+  const asked = askedOf(state);
+  const pipes = Object.values(flowOf(page.model, state).pipes);
+  if (!pipes.some(({value, tells}) => value !== null && value < 0 && !asked(...tells))) return "";
+  return state.backward ? "Blue: negative." : "Hatched: negative.";
 }
 
 /** What the step reads, where that is short. @param {Page} page @param {State} state */
@@ -193,7 +207,7 @@ export function stageView(page) {
     shown?.update(state, moving);
     const sentence = happening(page, state);
     setText(moment, sentence);
-    reads.replaceChildren(...inputSentence(page, state));
+    reads.replaceChildren(...inputSentence(page, state), negativeNote(page, state));
     setText(turned, GATES.map(name => turnedSentence(page, name, quantityName(page, layer, direction, name))).filter(Boolean).join(" "));
     const isSpoken = document.activeElement?.getAttribute("role") === "gridcell";  // with the chosen value
     if (seen && sentence !== seen && !state.playing && !isSpoken) page.say(sentence);
