@@ -17,6 +17,13 @@ from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 WAIT = 30  # seconds for an answer
+CODES = {  # of keys, as Windows numbers them
+    "Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "PageUp": 33, "PageDown": 34, "End": 35,
+    "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Delete": 46,
+    "+": 187, ",": 188, "-": 189, ".": 190, "?": 191,
+}
+TEXTS = {"Enter": "\r"}
+SHIFT = 8  # among the keys that are held
 
 
 def found() -> str | None:
@@ -78,19 +85,98 @@ class Page:
             raise RuntimeError(answer["exceptionDetails"])
         return answer["result"].get("value")
 
-    def look(self, *, width: int = 900, height: int = 900, scheme: str = "light") -> None:
-        """Set the size of the window, and whether the reader wants it light or dark."""
+    def wait_until(self, script: str) -> None:
+        """Wait until an expression of JavaScript holds."""
+        until = time.monotonic() + WAIT
+        while not self.evaluate(script):
+            if time.monotonic() > until:
+                raise TimeoutError(f"it never came true: {script}")
+            time.sleep(0.02)
+
+    def look(
+        self, *, width: int = 900, height: int = 900, scheme: str = "light", media: str = "", still: bool = False
+    ) -> None:
+        """Set the size of the window, whether the reader wants it light or dark and without motion, or as a print."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        self.call("Emulation.setEmulatedMedia", features=[feature])
+        wanted = {"prefers-color-scheme": scheme} | ({"prefers-reduced-motion": "reduce"} if still else {})
+        features = [{"name": name, "value": value} for name, value in wanted.items()]
+        self.call("Emulation.setEmulatedMedia", media=media, features=features)
 
     def press(self, key: str, code: int, text: str = "") -> None:
         """Press a key and let it go."""
         about = {"key": key, "code": key, "windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown", **about, **({"text": text} if text else {}))
         self.call("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def keys(self, *names: str, shift: bool = False) -> None:
+        """Press keys one after another, by their names or what they write."""
+        for name in names:
+            text = TEXTS.get(name, name if len(name) == 1 else "")
+            about = {"key": name, "code": name, "windowsVirtualKeyCode": CODES.get(name) or ord(name.upper())}
+            held = {"modifiers": SHIFT} if shift else {}
+            self.call("Input.dispatchKeyEvent", type="keyDown", **about, **held, **({"text": text} if text else {}))
+            self.call("Input.dispatchKeyEvent", type="keyUp", **about, **held)
+
+    def place(self, element: str) -> tuple[float, float]:
+        """Return where the middle of an element is, once it is in view; it must be what lies there uppermost."""
+        x, y, there = self.evaluate(f"""(() => {{
+            const one = {element};
+            if (!one) return [0, 0, "nothing"];
+            one.scrollIntoView({{block: "center", inline: "center", behavior: "instant"}});
+            const box = one.getBoundingClientRect();
+            const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+            const found = document.elementFromPoint(x, y);
+            return [x, y, one.contains(found) || found?.contains(one) ? "" : found?.outerHTML ?? "nothing"];
+        }})()""")
+        if there:
+            raise LookupError(f"{element} cannot be clicked: there is {there[:200]}")
+        return x, y
+
+    def mouse(self, kind: str, x: float, y: float) -> None:
+        """Move, press or release the mouse somewhere."""
+        down = {} if kind == "Moved" else {"button": "left", "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, buttons=int(kind != "Released"), **down)
+
+    def click(self, element: str) -> None:
+        """Click on an element: an expression of JavaScript."""
+        x, y = self.place(element)
+        self.mouse("Pressed", x, y)
+        self.mouse("Released", x, y)
+
+    def drag(self, element: str, right: float, down: float) -> None:
+        """Drag an element by its middle, in three moves."""
+        x, y = self.place(element)
+        self.mouse("Pressed", x, y)
+        for part in (1 / 3, 2 / 3, 1):
+            self.mouse("Moved", x + part * right, y + part * down)
+        self.mouse("Released", x + right, y + down)
+
+    def save_to(self, folder: Path) -> None:
+        """Let the page save its files in a folder."""
+        session, self.session = self.session, None
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        self.session = session
+
+    @contextlib.contextmanager
+    def another(self) -> Iterator[None]:
+        """Be in a new tab for a while."""
+        session, self.session = self.session, None
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.attach(target)
+        try:
+            yield
+        finally:
+            self.session = None
+            self.call("Target.closeTarget", targetId=target)
+            self.session = session
+
+    def attach(self, target: str) -> None:
+        """Be in a tab."""
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(f"{domain}.enable")
 
     def reported(self, *methods: str) -> list[dict[str, Any]]:
         """Return the events of some kinds."""
@@ -160,10 +246,7 @@ def page(env: Mapping[str, str] | None = None) -> Iterator[Page]:
         os.close(from_write)
         try:
             tab = Page(to_write, from_read)
-            target = tab.call("Target.createTarget", url="about:blank")["targetId"]
-            tab.session = tab.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-            for domain in ("Page", "Runtime", "Network", "Log"):
-                tab.call(f"{domain}.enable")
+            tab.attach(tab.call("Target.createTarget", url="about:blank")["targetId"])
             yield tab
         finally:
             with contextlib.suppress(ProcessLookupError):

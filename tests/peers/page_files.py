@@ -1,0 +1,102 @@
+"""Pages as the program writes them, for readers in a browser."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from program import exit_code
+from test_report import rain
+
+import gatewise as gw
+from gatewise.examples import latch
+
+LENGTH = 10  # valid steps of the rain's twelve
+HOSTILE = (
+    "</script><img src=x onerror=alert(1)>",
+    "<!--<script>alert(1)</script>",
+    '"><svg onload=alert(1)>',
+    "\u202e\u2067gnihtyreve sesrever siht\u2069",
+    "long name " * 60,
+    "w" * 400,
+    "${alert(1)} {{7*7}} javascript:alert(1) &lt;b&gt;",
+)
+SIZE = len(HOSTILE)
+
+
+def teaching(path: Path) -> None:
+    """Write the page that there is without a model."""
+    assert exit_code(["page", "-o", str(path)]) == 0
+
+
+def own(path: Path) -> None:
+    """Write the page of a saved network on a table with dates: two layers, both directions, a head, steps that are not
+    valid.
+    """
+    network, x, labels = rain()
+    gw.save(network, path.with_suffix(".safetensors"))
+    table(path.with_suffix(".csv"), x, labels)
+    given = [str(path.with_suffix(".safetensors")), "--x", str(path.with_suffix(".csv"))]
+    assert exit_code(["page", *given, "--lengths", str(LENGTH), "-o", str(path)]) == 0
+
+
+def exported(path: Path) -> None:
+    """Write the page of an ONNX file on a table with dates."""
+    from gatewise.interop import onnx
+
+    network, x, labels = rain()
+    onnx.write(network.lstm, str(path.with_suffix(".onnx")))
+    table(path.with_suffix(".csv"), x, labels)
+    given = [str(path.with_suffix(".onnx")), "--x", str(path.with_suffix(".csv"))]
+    assert exit_code(["page", *given, "-o", str(path)]) == 0
+
+
+def table(path: Path, x: np.ndarray, labels: gw.Labels) -> None:
+    """Write an input as a table: a column of dates, and one for each feature."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["date", *labels.features])
+        writer.writerows([str(time), *map(float, row)] for time, row in zip(labels.times, x, strict=True))
+
+
+def large(path: Path) -> None:
+    """Write the page of a model whose strip is a canvas."""
+    lstm = gw.LSTM(5, 40, rng=0)
+    gw.page(lstm, path, x=np.random.default_rng(0).normal(size=(300, 5)), title="Forty units")
+
+
+def hostile(path: Path) -> None:
+    """Write a page all of whose names do harm where they are taken for anything but text."""
+    labels = gw.Labels(features=HOSTILE, units=HOSTILE, times=HOSTILE, outputs=HOSTILE)
+    lstm = gw.LSTM(SIZE, SIZE, rng=0)
+    network = gw.Network(lstm, head=gw.Linear(np.eye(SIZE, dtype=np.float32)))
+    x = np.random.default_rng(0).normal(size=(SIZE, SIZE)).astype(np.float32)
+    gw.page(network, path, x=x, labels=labels, title=HOSTILE[0], notes=list(HOSTILE))
+
+
+def spoiled(path: Path) -> None:
+    """Write the page of a cell with a weight that is no number, and an infinite one."""
+    parameters = latch().cell.parameters
+    weight = np.array(parameters.weight)
+    weight[1, 0, 0], weight[0, 0, 1] = np.nan, np.inf
+    gw.page(gw.LSTMCell.from_parameters(parameters.replace(weight=weight)), path, x=latch().x)
+
+
+FILES: dict[str, Callable[[Path], None]] = {
+    "teaching": teaching, "own": own, "exported": exported, "large": large, "hostile": hostile, "spoiled": spoiled,
+}
+
+
+def addresses(folder: Path) -> Callable[[str], str]:
+    """Return a function that writes a page, each once, and returns its address."""
+
+    @cache
+    def address(name: str) -> str:
+        path = folder / f"{name}.html"
+        FILES[name](path)
+        return path.as_uri()
+
+    return address

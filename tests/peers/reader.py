@@ -1,0 +1,70 @@
+"""Someone who reads a page, and plays with it: finds things by what they say, clicks, drags and types."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from peers.browser import Page
+
+
+def seen(selector: str, text: str = "", nth: int = 0) -> str:
+    """Return an expression for the nth element that is seen and says something, in itself or to a screen reader."""
+    return f"""[...document.querySelectorAll({json.dumps(selector)})].filter(one => one.checkVisibility()
+        && ((one.getAttribute("aria-label") ?? "") + " " + one.textContent).includes({json.dumps(text)}))[{nth}]"""
+
+
+class Reader:
+    """Someone at a page."""
+
+    def __init__(self, tab: Page) -> None:
+        self.tab = tab
+
+    def open(self, url: str, *, width: int = 1280, still: bool = True, **look: Any) -> None:
+        """Open an address anew; by default nothing moves."""
+        self.tab.look(width=width, still=still, **look)
+        self.tab.open("about:blank")
+        self.tab.open(url)
+        self.tab.wait_until("!document.getElementById('strip').hidden")
+
+    def ask(self, script: str) -> Any:
+        """Return what an expression of JavaScript is on the page."""
+        return self.tab.evaluate(script)
+
+    def says(self, selector: str, text: str = "", nth: int = 0) -> str:
+        """Return what an element shows, in one line."""
+        return " ".join(self.ask(f"{seen(selector, text, nth)}.innerText").split())
+
+    def has(self, selector: str, text: str = "") -> bool:
+        """Return whether an element is seen that says something."""
+        return self.ask(f"{seen(selector, text)} !== undefined")
+
+    def sees(self, selector: str, text: str = "") -> None:
+        """Wait until an element is seen that says something."""
+        self.tab.wait_until(f"{seen(selector, text)} !== undefined")
+
+    def click(self, selector: str, text: str = "", nth: int = 0) -> None:
+        """Click on an element."""
+        self.tab.click(seen(selector, text, nth))
+
+    def keys(self, *names: str, shift: bool = False) -> None:
+        """Press keys one after another."""
+        self.tab.keys(*names, shift=shift)
+
+    def type(self, text: str) -> None:
+        """Type into the field that has the focus, over what it holds."""
+        self.ask("document.activeElement.select()")
+        self.keys(*text)
+
+    def tab_to(self, selector: str, text: str = "") -> None:
+        """Press Tab until an element has the focus."""
+        for _ in range(300):
+            if self.ask(f"document.activeElement === {seen(selector, text)}"):
+                return
+            self.keys("Tab")
+        raise LookupError(f"Tab does not lead to {selector}, {text!r}")
+
+    def hash(self) -> str:
+        """Return what the address says of the page, once it has been quiet for a while."""
+        self.ask("new Promise(done => setTimeout(done, 400))")
+        return self.ask("location.hash")
