@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
 import struct
 import subprocess
@@ -66,6 +67,11 @@ def is_long(formula) -> bool:
         for one in nodes(formula)
         if isinstance(one, (Sum, Row))
     )
+
+
+def hued(markup: str) -> str:
+    """Return MathML with the page's classes for the hues of quantities."""
+    return re.sub('class="([a-z_]+)"', lambda found: f'class="{words.HUES[found[1]]}"', markup)
 
 
 class Cell:
@@ -159,7 +165,7 @@ class Cell:
                         "unit": unit,
                         "told": told,
                         "math": None if is_long(put) else mathml.markup(put),
-                        "symbols": mathml.markup(one.right),
+                        "symbols": hued(mathml.markup(one.right)),
                         "label": f"{name} = {shown}" if told == shown else f"{name} = {told} = {shown}",
                     }
 

@@ -40,6 +40,9 @@ from gatewise.walkthrough import grouping, sentences
 from gatewise.walkthrough.sentences import Case, Told
 
 Object = dict[str, Any]
+HUES = {
+    name: f"quantity-{letter}" for letter, name in zip("ifgoch", (*NAMES, "cell_state", "hidden_state"), strict=True)
+}
 GATES = dict(zip(LETTERS, (name.replace("_", " ") for name in NAMES), strict=True))
 
 
@@ -63,7 +66,17 @@ def words(wiring: Wiring) -> list[Object]:
 def formulas(wiring: Wiring) -> list[Object]:
     """Return the equations of each program of a wiring as templates, and behind them of its head: `render.slots`."""
     found = [slots.of_program(program) for program, _, _ in _programs(wiring)]
-    return [*found, slots.of_head(wiring.head)] if wiring.head is not None else found
+    found += [slots.of_head(wiring.head)] if wiring.head is not None else []
+    return [_hued(one) for one in found]
+
+
+def _hued(node: Any) -> Any:
+    """Return templates with the classes that the page has for the hues of quantities."""
+    if isinstance(node, list):
+        return [_hued(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: HUES[value] if key == "class" else _hued(value) for key, value in node.items()}
 
 
 def _programs(wiring: Wiring) -> Iterator[tuple[Program, int, int]]:

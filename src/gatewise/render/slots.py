@@ -30,7 +30,7 @@ from xml.etree import ElementTree
 
 from gatewise.render import mathml, text
 from gatewise.render.mathml import bracketed
-from gatewise.render.writing import loose_behind, signed
+from gatewise.render.writing import FIRST_TERMS, LEFT_OUT, MOST_TERMS, loose_behind, signed
 from gatewise.symbolic.evaluation import OVER_A_VECTOR
 from gatewise.symbolic.formula import (
     Call,
@@ -102,7 +102,8 @@ def of_program(program: Program) -> dict[str, Any]:
     dict
         ``symbols``: by name, what each looks like. ``lines``: by the name of what each equation gives, its right side
         in symbols, as templates (``math``) and as ``text``, and with slots, as templates of MathML (``put``) and of
-        text (``told``); these are None where no numbers go into it.
+        text (``told``); these are None where no numbers go into it. ``elided``: of a longer sum or row the first terms
+        are shown, a text, and the last.
     """
     return _templates((*program.forward, *program.backward), program.ranks)
 
@@ -115,8 +116,11 @@ def of_head(head: Head) -> dict[str, Any]:
 
 
 def _templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[str, Any]:
-    lines = {_name(one.left): _line(one, ranks) for one in equations}
-    return {"symbols": {_name(symbol): _math(mathml.markup(symbol))[0] for symbol in ranks}, "lines": lines}
+    return {
+        "symbols": {_name(symbol): _math(mathml.markup(symbol))[0] for symbol in ranks},
+        "lines": {_name(one.left): _line(one, ranks) for one in equations},
+        "elided": {"most": MOST_TERMS, "first": FIRST_TERMS, "text": LEFT_OUT},
+    }
 
 
 def _line(one: Assignment, ranks: Ranks) -> dict[str, Any]:

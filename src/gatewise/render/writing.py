@@ -11,6 +11,8 @@ import numpy as np
 from gatewise.symbolic.formula import Formula, Negative, Number, Product, Row, Slope, Sum, Symbol, factors, nodes
 
 MOST_TERMS = 12  # of one sum or row; beyond that the first ones, the last one, and how many between
+FIRST_TERMS = 4
+LEFT_OUT = "… {count} more …"
 _One = TypeVar("_One")
 
 
@@ -21,7 +23,7 @@ class LeftOut:
     count: int
 
     def __str__(self) -> str:
-        return f"… {self.count} more …"
+        return LEFT_OUT.format(count=self.count)
 
 
 def elided(parts: Sequence[_One], most: int | None = MOST_TERMS) -> list[_One | LeftOut]:
@@ -34,7 +36,7 @@ def elided(parts: Sequence[_One], most: int | None = MOST_TERMS) -> list[_One | 
     """
     if most is None or len(parts) <= most:
         return [*parts]
-    return [*parts[:4], LeftOut(len(parts) - 5), parts[-1]]
+    return [*parts[:FIRST_TERMS], LeftOut(len(parts) - FIRST_TERMS - 1), parts[-1]]
 
 
 def signed(term: Formula) -> tuple[str, Formula]:

@@ -6,9 +6,11 @@ import {figure} from "./figures.js";
 /** @typedef {import("./mathml.js").Numbers} Numbers */
 /** @typedef {import("./mathml.js").Template} Template */
 /** @typedef {{math: Template[], text: string, put: Template[] | null, told: Template[] | null}} Line */
-/** @typedef {{symbols: Record<string, Template>, lines: Record<string, Line>}} Formulas */
+/** @typedef {{symbols: Record<string, Template>, lines: Record<string, Line>, elided: import("./mathml.js").Elided}} Formulas */
 
 const FIGURES = 8;
+/** @type {Formulas} */
+const NO_FORMULAS = {symbols: {}, lines: {}, elided: {most: Infinity, first: 0, text: ""}};  // of a merge of directions
 
 /** Which program a cell has; the head and the merging of directions come behind the programs. @param {Page} page
  * @param {number} layer @param {number} direction @returns {number} */
@@ -19,7 +21,7 @@ export function programOf(page, layer, direction) {
 
 /** @param {Page} page @param {number} layer @param {number} direction @returns {Formulas} */
 function formulasOf(page, layer, direction) {
-  return page.doc.formulas[programOf(page, layer, direction)] ?? {symbols: {}, lines: {}};
+  return page.doc.formulas[programOf(page, layer, direction)] ?? NO_FORMULAS;
 }
 
 /** What stands in the slots of a template. @param {Page} page @param {number} layer @param {number} direction
@@ -29,7 +31,9 @@ export function numbersAt(page, layer, direction, step) {
   const values = name => page.model.value(layer, direction, name, step);
   /** @param {string} name @returns {number[]} */
   const shape = name => page.model.shape(layer, direction, name);
+  const {symbols, elided} = formulasOf(page, layer, direction);
   return {
+    elided,
     entry(ref, unit) {
       if (typeof ref === "string") return values(ref)[shape(ref).length ? unit : 0];
       return values(ref[0])[ref.length > 1 ? ref[1] + unit : 0];
@@ -49,7 +53,7 @@ export function numbersAt(page, layer, direction, step) {
       });
     },
     count: name => values(name).length,
-    symbol: name => formulasOf(page, layer, direction).symbols[name] ?? ["mi", name],
+    symbol: name => symbols[name] ?? ["mi", name],
   };
 }
 

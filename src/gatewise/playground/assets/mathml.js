@@ -12,7 +12,8 @@
 import {figure} from "./figures.js";
 
 /** @typedef {string | any[]} Template */
-/** @typedef {{entry: (ref: any, unit: number) => number, list: (ref: any, unit: number) => ArrayLike<number>,
+/** @typedef {{most: number, first: number, text: string}} Elided */
+/** @typedef {{elided: Elided, entry: (ref: any, unit: number) => number, list: (ref: any, unit: number) => ArrayLike<number>,
  *   pairs: (matrices: string[], turned: number, vector: string, unit: number) => [number, number][],
  *   count: (name: string) => number, symbol: (name: string) => Template}} Numbers */
 /** @typedef {{sign: "+" | "-", content: (Node | string)[]}} Term  */
@@ -100,11 +101,12 @@ const AS_TEXT = {
 
 /**
  * The parts that are shown: of many the first ones and the last, and between them how many are left out.
- * @template T @param {T[]} parts @param {(text: string) => T} leftOut @returns {T[]}
+ * @template T @param {T[]} parts @param {Elided} elided @param {(text: string) => T} leftOut @returns {T[]}
  */
-function elided(parts, leftOut) {
-  if (parts.length <= 12) return parts;
-  return [...parts.slice(0, 4), leftOut(`\u2026 ${parts.length - 5} more \u2026`), parts[parts.length - 1]];
+function shownParts(parts, {most, first, text}, leftOut) {
+  if (parts.length <= most) return parts;
+  const said = text.replace("{count}", String(parts.length - first - 1));
+  return [...parts.slice(0, first), leftOut(said), parts[parts.length - 1]];
 }
 
 class Filler {
@@ -131,7 +133,7 @@ class Filler {
       }
       case "$list": {
         const items = Array.from(this.numbers.list(rest[0], unit), value => this.as.number(value, ""));
-        return this.as.list(elided(items, this.as.leftOut));
+        return this.as.list(shownParts(items, this.numbers.elided, this.as.leftOut));
       }
       case "$row": return [asRow(this.all(rest, unit))];
       case "$sum": return this.as.sum(this.terms(rest, unit));
@@ -143,7 +145,7 @@ class Filler {
   /** The terms of a sum that are shown. @param {any[][]} terms @param {number} unit @returns {Term[]} */
   terms(terms, unit) {
     const made = terms.flatMap(term => this.term(term, unit));
-    const shown = elided(made, text => () => ({sign: "+", content: this.as.leftOut(text)}));
+    const shown = shownParts(made, this.numbers.elided, text => () => ({sign: "+", content: this.as.leftOut(text)}));
     return shown.map(make => make());
   }
 
