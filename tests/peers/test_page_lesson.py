@@ -1,0 +1,221 @@
+"""A page judges typed numbers as a marked sheet does: the same verdicts, and causes that `gatewise.check` names too."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.examples import latch, notebook
+from gatewise.grading.chain import Chain, Values
+from gatewise.grading.edits.edit import LIKELY, TIERS, Scene
+from gatewise.grading.edits.enumeration import Possible, edits
+from gatewise.playground import document, lesson
+from gatewise.playground import edits as exported
+from gatewise.playground.subject import subject_of
+from gatewise.render.plain import numbers
+
+pytestmark = pytest.mark.peers
+if shutil.which("node") is None:
+    pytest.skip("node is not installed", allow_module_level=True)
+ASSETS = files("gatewise.playground").joinpath("assets")
+SCRIPT = Path(__file__).parents[1] / "page" / "judge.mjs"
+Plain = dict[str, Any]
+STATUS = {"cut": "close"}  # a sheet that is cut off as a whole is close
+
+
+class Run:
+    """A run of a cell of one unit, as a page and as a sheet have it."""
+
+    def __init__(self, cell: gw.LSTMCell, x: np.ndarray, state: gw.State) -> None:
+        subject = subject_of(gw.LSTM.from_cells(cell), x, 0, {"state": ((state,),)})
+        self.trace = subject.cells[0][0]
+        self.doc = document._document(subject, "a cell", [], numbers)
+        self.doc["edits"] = exported.of_wiring(subject.wiring())
+
+    @cache  # noqa: B019 (each lives as long as the tests)
+    def chain(self, step: int) -> Chain:
+        return Chain(self.trace.step(step, 0))
+
+    @cache  # noqa: B019
+    def mistakes(self, step: int) -> list[Possible]:
+        """Return the edits of the lines that both have."""
+        chain = self.chain(step)
+        p = self.trace.parameters
+        lines = {line.symbol for line in chain.quantities if line.rank == 1}
+        scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
+        return [one for one in edits(scene) if one.edit.target in lines and one.edit.target.base != "z"]
+
+    def made(self, step: int, name: str, mistake: Possible | None) -> dict[str, float]:
+        """Return every line up to one, after a mistake in it, as somebody works them out."""
+        chain, values, found = self.chain(step), Values(), dict[str, float]()
+        for line in chain.lines:
+            right = mistake.right if mistake and line.symbol == mistake.edit.target else None
+            value, _ = chain.compute(line, values, right, slack=False)
+            values.value[line.place] = value
+            values.tolerance[line.place] = np.zeros(value.shape)
+            if line.rank == 1 and line.asked and line.key.size == 1:
+                found[line.name] = float(value.reshape(-1)[0])
+            if line.name == name:
+                break
+        return found
+
+
+@cache
+def runs() -> list[Run]:
+    """Return runs of one unit: the latch, the notebook's cell with one of its units, and random ones."""
+    rng, found = np.random.default_rng(3), [Run(*latch()[:3])]
+    cell = notebook().cell.parameters
+    one = gw.Parameters(cell.weight[:, :1, [0, 2, 3, 4]].astype(np.float64), cell.bias[:, :1].astype(np.float64))
+    found.append(Run(gw.LSTMCell.from_parameters(one), notebook().x, gw.State(np.array([0.3]), np.array([0.2]))))
+    for features in (1, 3, 2):
+        drawn = gw.LSTMCell(features, 1, rng=rng, dtype=np.float64)
+        state = gw.State(rng.normal(size=1).round(1), rng.normal(size=1).round(1))
+        found.append(Run(drawn, rng.normal(size=(1, features)).round(1), state))
+    return found
+
+
+def judged(tmp_path: Path, cases: list[Plain]) -> list[Plain]:
+    """Return the verdicts of the page's JavaScript."""
+    shutil.copytree(str(ASSETS), tmp_path / "assets")
+    (tmp_path / "assets" / "package.json").write_text('{"type": "module"}')
+    file = tmp_path / "cases.json"
+    docs = [run.doc for run in runs()]
+    file.write_text(json.dumps({"docs": docs, "cases": cases, "phrases": lesson.phrases()}))
+    done = subprocess.run(
+        ["node", str(SCRIPT), str(tmp_path / "assets"), str(file)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    found: list[Plain] = json.loads(done.stdout)
+    return found
+
+
+def case(doc: int, step: int, typed: dict[str, str], name: str, **more: Any) -> Plain:
+    ref = {"layer": 0, "direction": 0, "name": name, "step": step, "at": [0]}
+    backward = any(one.startswith("d") for one in typed)
+    return {"doc": doc, "ref": ref, "typed": typed, "backward": backward, **more}
+
+
+def of_check(run: Run, step: int, typed: dict[str, str], digits: int) -> gw.Marking:
+    return gw.check({name: [float(text)] for name, text in typed.items()}, run.chain(step), digits=digits)
+
+
+def drawn_mistakes(
+    count: int, seed: int, tiers: tuple[str, ...] = TIERS, backward: bool = True
+) -> list[tuple[int, int, Possible, str]]:
+    """Return mistakes with the run and the step in which they are made, and the line that is written."""
+    rng, found = np.random.default_rng(seed), []
+    while len(found) < count:
+        doc = int(rng.integers(len(runs())))
+        run = runs()[doc]
+        last = len(run.trace) - 1
+        step = int(rng.choice([0, 3, last])) if last else 0
+        every = [one for one in run.mistakes(step) if (backward and step == last) or not one.edit.target.d]
+        every = [one for one in every if one.edit.tier in tiers]  # backward only where the loss is: at the last step
+        mistake = every[rng.integers(len(every))]
+        found.append((doc, step, mistake, run.chain(step).makers[(mistake.edit.target, 0)].name))
+    return found
+
+
+def written(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}"
+
+
+def test_a_number_is_judged_as_on_a_sheet_and_its_cause_named(tmp_path: Path) -> None:
+    cases, marked, planted = [], [], []
+    for doc, step, mistake, name in drawn_mistakes(160, seed=1):
+        run = runs()[doc]
+        try:
+            value = run.made(step, name, mistake).get(name, np.nan)
+        except (KeyError, ValueError):
+            continue
+        if not np.isfinite(value):
+            continue
+        typed = {name: written(value, 7)}
+        cases.append(case(doc, step, typed, name))
+        marked.append(of_check(run, step, typed, 7).verdicts[0])
+        planted.append((mistake.edit, name))
+    found = [one[name] for one, (_, name) in zip(judged(tmp_path, cases), planted, strict=True)]
+    assert [STATUS.get(one["status"], one["status"]) for one in found] == [one.status for one in marked]
+    wrong = [(one, sheet) for one, sheet in zip(found, marked, strict=True) if sheet.status == "wrong"]
+    assert len(wrong) > 80
+    both = [(one, sheet) for one, sheet in wrong if one["causes"] and sheet.causes]
+    named = [one for one, sheet in wrong if sheet.causes]
+    assert len(both) >= 0.95 * len(named)
+    shared = [
+        {cause["kind"] for cause in one["causes"]} & {cause.kind for cause in sheet.causes} for one, sheet in both
+    ]
+    assert sum(map(bool, shared)) >= 0.95 * len(both)
+    first = [one["causes"][0]["says"] == str(sheet.causes[0]) for one, sheet in both]
+    assert sum(first) >= 0.85 * len(both)
+
+
+def test_lines_follow_from_the_persons_own(tmp_path: Path) -> None:
+    cases, marked = [], []
+    for doc, step, mistake, _ in drawn_mistakes(40, seed=2, tiers=(LIKELY,), backward=False):
+        run = runs()[doc]
+        try:
+            values = run.made(step, "h", mistake)
+        except (KeyError, ValueError):
+            continue
+        if not np.isfinite(list(values.values())).all():
+            continue
+        typed = {name: written(value, 6) for name, value in values.items()}
+        cases.append(case(doc, step, typed, "h"))
+        marked.append(of_check(run, step, typed, 6))
+    found = judged(tmp_path, cases)
+    assert len(found) > 20
+    for one, sheet in zip(found, marked, strict=True):
+        of_sheet = {verdict.name: verdict.status for verdict in sheet.verdicts}
+        assert {name: STATUS.get(line["status"], line["status"]) for name, line in one.items()} == of_sheet
+
+
+def test_few_digits_tell_no_cause_and_unrelated_numbers_have_none(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    cases = []
+    for doc in range(1, len(runs())):
+        for name in ("a_f", "c", "h"):
+            right = runs()[doc].made(0, name, None)[name]
+            for _ in range(25):
+                off = float(rng.choice([-1, 1]) * 10 ** rng.uniform(-3, 0) * max(abs(right), 0.1))
+                cases.append(case(doc, 0, {name: written(right + off, 5)}, name))
+    vague = [case(2, 0, {"h": written(runs()[2].made(0, "h", None)["h"] + 0.3, 1)}, "h")]
+    *unrelated, coarse = judged(tmp_path, cases + vague)
+    named = [one for one, made in zip(unrelated, cases, strict=True) if one[made["ref"]["name"]]["causes"]]
+    assert len(named) <= 0.02 * len(cases)
+    assert coarse["h"]["status"] == "wrong"
+    assert not coarse["h"]["causes"]
+
+
+def test_lines_that_are_seen_are_not_searched_first(tmp_path: Path) -> None:
+    run = runs()[0]
+    c = run.made(6, "h", None)
+    product = c["o"] * c["c"]
+    (found,) = judged(tmp_path, [case(0, 6, {"h": written(product, 4)}, "h", unseen=["h"])])
+    assert [cause["says"] for cause in found["h"]["causes"]] == ["the tanh of the cell state is missing from h"]
+
+
+def test_numbers_are_read_as_people_write_them(tmp_path: Path) -> None:
+    texts = {
+        "0.7503": "right",
+        "0,7503": "right",
+        "75.03 %": "right",
+        "7.503e-1": "right",
+        "7.503·10^-1": "right",
+        "0.7504": "close",
+        "0.75032": "right",
+        "1": "right",
+        "−0.7503": "wrong",
+        "1,234": "ambiguous",
+        "some": "unread",
+    }
+    found = judged(tmp_path, [case(0, 6, {"h": text}, "h", unseen=["h"]) for text in texts])
+    assert {text: one["h"]["status"] for text, one in zip(texts, found, strict=True)} == texts
