@@ -306,6 +306,7 @@ def test_what_is_left_out_of_a_module_changes_nothing(name):
         ("return /  '/.test(a) ? +a + +b : - -c", "return/  '/.test(a)?+a+ +b:- -c"),
         ("class A { #b = 1; static async c() {} }", "class A{#b=1;static async c(){}}"),
         ("a\n  ++b", "a\n++b"),
+        ("if (a) {\n  b(\n    c,\n    d\n  );\n}\ne\n  .f();", "if(a){b(c,d);}\ne.f();"),
     ],
 )
 def test_a_script_is_squeezed_as_javascript_has_it(code, left):

@@ -1,6 +1,7 @@
 """JavaScript without what only its readers need: comments, indentation, and blanks beside punctuation.
 
-Lines stay lines, so that what a browser says of one can be found. Texts and regular expressions stay as they are.
+A statement stays a line, so that what a browser says of one can be found. Texts and regular expressions stay as they
+are.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ TOKEN = re.compile(
 )
 PATTERN = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/\w*")  # a regular expression
 BEFORE_A_PATTERN = frozenset("(,=:[!&|?{;+-*%<>~^")  # and not a division
+OPENING, CLOSING = frozenset("\n{([,"), frozenset("})].,?:")  # behind and before which no line needs to end
 WORDS_BEFORE_A_PATTERN = frozenset(
     {"return", "typeof", "case", "in", "of", "void", "delete", "throw", "await", "yield"}
 )
@@ -39,8 +41,9 @@ def squeezed(code: str) -> str:
     def put(piece: str) -> None:
         nonlocal gap
         last = made[-1][-1] if made else "\n"
-        if gap == "\n" and last != "\n":
-            made.append("\n")
+        if gap == "\n":
+            if last not in OPENING and piece[0] not in CLOSING:
+                made.append("\n")
         elif gap and _joins(last, piece[0]):
             made.append(" ")
         made.append(piece)
