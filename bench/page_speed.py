@@ -1,8 +1,8 @@
-"""How fast is the page to play with: python -m bench.page_speed [STEPS UNITS FEATURES]. In headless Chromium, with Playwright.
+"""How fast is the page to play with: python -m bench.page_speed [STEPS UNITS FEATURES]. It needs Chromium and Playwright.
 
 Its goals, on two cores: what is seen first within 2 seconds, an edit at the step that is looked at within 0.1 seconds,
-and everywhere within one. A page is edited by its address, as a link to it does. The step is the last one and the edit is
-of a weight, so that the whole run comes before what is seen.
+and everywhere within one. A page is edited by its address, as a link to it does. The step is the last one and the edit
+is of a weight, so that the whole run comes before what is seen.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ async (hash) => {
   await new Promise((done) => setTimeout(done, 50));
   const begin = performance.now();
   const seen = new Promise((done) => {
-    const look = () => requestAnimationFrame(() => (place.textContent === before ? look() : setTimeout(() => done(performance.now() - begin))));
-    look();
+    const look = () => {
+      if (place.textContent === before) requestAnimationFrame(look);
+      else setTimeout(() => done(performance.now() - begin));
+    };
+    requestAnimationFrame(look);
   });
   location.hash = hash;
   return await seen;
