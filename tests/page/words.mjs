@@ -25,6 +25,8 @@ class FakeElement {
     return `<${this.localName}${attributes.join("")}>${this.inner}</${this.localName}>`;
   }
 
+  get textContent() { return this.children.join(""); }
+
   get inner() { return this.children.map(one => typeof one === "string" ? escaped(one) : String(one)).join(""); }
 }
 

@@ -70,9 +70,8 @@ function labelled(pieces, text) {
   return whole;
 }
 
-/** Pieces behind an equals sign. @param {Node[][]} pieces @returns {Node[][]} */
-function equals([first, ...rest]) {
-  return [[mathElement("mo", {form: "infix"}, ["="]), ...first], ...rest];
+function equalsNode() {
+  return mathElement("mo", {form: "infix"}, ["="]);
 }
 
 /** The line of a quantity; null where it is given and not computed. @param {Page} page @param {number} layer
@@ -99,7 +98,7 @@ export function equationOf(page, layer, direction, name) {
   if (!line) return symbolOf(page, layer, direction, name);
   const left = symbolNodes(page, layer, direction, name);
   const right = filledPieces(line.math, numbersAt(page, layer, direction, null), 0);
-  return labelled([left, ...equals(right)], textOf(page, layer, direction, name));
+  return labelled([[...left, equalsNode()], ...right], textOf(page, layer, direction, name));
 }
 
 /** The equation of a quantity as text. @param {Page} page @param {number} layer @param {number} direction
@@ -126,20 +125,16 @@ export function substitutionOf(page, layer, direction, name, step, unit) {
   const rank = page.model.shape(layer, direction, name).length;
   const result = rank > 1 ? ["[", ["$list", name], "]"] : [["$n", "", name]];
   const shown = filledText(result, numbers, unit);
-  const pieces = [symbolNodes(page, layer, direction, name)];
-  let text = name;
-  if (line?.put && line.told) {
-    const middle = filledText(line.told, numbers, unit);
-    if (middle !== shown) {
-      pieces.push(...equals(filledPieces(line.put, numbers, unit)));
-      text += ` = ${middle}`;
-    }
-  }
+  const pieces = [[...symbolNodes(page, layer, direction, name), equalsNode()]];
   const fence = {stretchy: "false"};
   const end = rank > 1
     ? filledPieces([["mo", fence, "["], ["$list", name], ["mo", fence, "]"]], numbers, unit)
     : [[numberMath(numbers.entry(name, unit))]];
-  return labelled([...pieces, ...equals(end)], `${text} = ${shown}`);
+  const middle = line?.put && line.told ? filledText(line.told, numbers, unit) : shown;
+  if (middle === shown || !line?.put) return labelled([...pieces, ...end], `${name} = ${shown}`);
+  pieces.push(...filledPieces(line.put, numbers, unit));
+  const [first, ...rest] = end;
+  return labelled([...pieces, [equalsNode(), ...first], ...rest], `${name} = ${middle} = ${shown}`);
 }
 
 /** A number of a quantity, in as many digits as formulas have. @param {number} value */

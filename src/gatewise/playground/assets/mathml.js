@@ -176,17 +176,33 @@ function isAttributes(value) {
 }
 
 /**
- * A template filled, as nodes in pieces between which a line may end: the terms of a sum, or one piece.
+ * A template filled, as nodes in pieces between which a line may end: the terms of a sum, and the entries of a list.
  * @param {Template[]} templates @param {Numbers} numbers @param {number} unit @returns {Node[][]}
  */
 export function filledPieces(templates, numbers, unit) {
   const filler = new Filler(AS_NODES, numbers);
   const [only] = templates;
-  if (templates.length > 1 || !Array.isArray(only) || only[0] !== "$sum") return [asNodes(filler.all(templates, unit))];
-  return filler.terms(only.slice(1), unit).map(({sign, content}, place) => {
+  if (templates.length > 1 || !Array.isArray(only) || only[0] !== "$sum") return atCommas(filler.all(templates, unit));
+  return filler.terms(only.slice(1), unit).flatMap(({sign, content}, place) => {
     const shown = mathElement("mo", {form: place ? "infix" : "prefix"}, [sign === "-" ? MINUS : sign]);
-    return asNodes(place || sign === "-" ? [shown, ...content] : content);
+    return atCommas(place || sign === "-" ? [shown, ...content] : content);
   });
+}
+
+/** Nodes in pieces that end with a comma. @param {(Node | string)[]} nodes @returns {Node[][]} */
+function atCommas(nodes) {
+  /** @type {Node[][]} */
+  const pieces = [[]];
+  for (const [place, node] of asNodes(nodes).entries()) {
+    pieces[pieces.length - 1].push(node);
+    if (isComma(nodes[place]) && place < nodes.length - 1) pieces.push([]);
+  }
+  return pieces;
+}
+
+/** @param {Node | string} node */
+function isComma(node) {
+  return node instanceof Element && node.localName === "mo" && node.textContent === ",";
 }
 
 /** @param {(Node | string)[]} nodes @returns {Node[]} */
