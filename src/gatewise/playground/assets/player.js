@@ -84,10 +84,11 @@ export function playerView(page) {
     el("span", {class: "group"}, back, play, on, where, date), units,
     el("span", {class: "group"}, down.button, up.button), original.button);
   const icon = play.querySelector("path");
+  for (const button of [back, play, on]) button.hidden = model.steps === 1;
   keepPlaying(page);
   store.show(state => {
     const cell = model.layers[state.layer].cells[state.direction];
-    setText(where, `step ${state.step} of 0–${model.steps - 1}`);
+    setText(where, model.steps > 1 ? `step ${state.step} of 0–${model.steps - 1}` : `step ${state.step}`);
     setText(date, page.doc.labels.times?.[state.step] ?? "");
     setText(unit, unitWords(model, state.layer, state.direction, state.unit));
     units.hidden = cell.hidden < 2;

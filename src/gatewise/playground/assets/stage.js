@@ -53,7 +53,8 @@ function rangesOf(page) {
 /** @param {Float64Array} values @returns {Range} */
 function roundRange(values) {
   const known = values.filter(Number.isFinite);
-  const greatest = known.reduce((most, value) => Math.max(most, Math.abs(value)), LEAST);
+  const greatest = known.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  if (greatest < LEAST) return {low: 0, high: 1};
   const digit = 10 ** Math.floor(Math.log10(greatest));
   const end = Number((Math.ceil(greatest / digit - 1e-9) * digit).toPrecision(2));
   return {low: known.some(value => value < -0.02 * end) ? -end : 0, high: end};
@@ -178,6 +179,7 @@ function inputSentence(page, {layer, direction, step}) {
 function happening(page, state) {
   const {layer, direction, step, unit, backward} = state;
   const names = ["i", "f", "g", "o", "c", "h", "c_prev", ...(backward ? ["dc", "dh", "dg", "dc_prev"] : [])];
+  if (page.doc.inputs.valid?.[step] === false) return "This step is masked: the cell passes over it, and its state stays.";
   if (askedOf(state)(...names)) return "One of its numbers is asked for.";
   return backward
     ? sentenceOf(page, layer, direction, "dc", step, [unit])
