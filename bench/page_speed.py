@@ -1,4 +1,4 @@
-"""How fast is the page to play with: python -m bench.page_speed [STEPS UNITS FEATURES]. It needs Chromium and Playwright.
+"""How fast is the page to play with: python -m bench.page_speed [STEPS UNITS FEATURES]; in Chromium, by Playwright.
 
 Its goals, on two cores: what is seen first within 2 seconds, an edit at the step that is looked at within 0.1 seconds,
 and everywhere within one. A page is edited by its address, as a link to it does. The step is the last one and the edit
