@@ -46,12 +46,12 @@ export function numberView(page) {
   return root;
 }
 
-/** Bring what has just opened into view, with the focus on its heading. @param {HTMLElement} root */
+/** Bring what has just opened into view, with the focus on its heading, which alone has to be seen. @param {HTMLElement} root */
 function moveTo(root) {
   const heading = root.querySelector("h2");
   if (!heading) return;
   heading.focus({preventScroll: true});
-  root.scrollIntoView({block: "nearest"});
+  heading.scrollIntoView({block: "nearest"});
 }
 
 /** Give the focus back to the button of the number that closed. @param {string} key without its step */

@@ -18,6 +18,8 @@ import {nodeWidth, sizesFor, wiresOf} from "./wires.js";
 /** @typedef {import("./graph.js").GraphNode} GraphNode */
 /** @typedef {{layer: number, direction: number}} Place */
 
+const FAINTEST = 0.02;  // of the largest: a shorter bar is a speck
+
 /** The quantity that a node shows: itself, or its gradient where the pass has one.
  * @param {Page} page @param {Place} place @param {string} name @param {boolean} backward @returns {string | null} */
 function shownName(page, {layer, direction}, name, backward) {
@@ -78,7 +80,8 @@ function nodeElement(page, place, node, state, how) {
     const number = anyNumber(page, ref, {symbol: !listed, label});
     const key = refKey(ref);
     const row = el("span", {class: `row${how.lit.has(key) ? " lit" : ""}${how.chosen && refKey(how.chosen) === key && state.level !== "step" ? " chosen" : ""}`}, number);
-    if (state.backward && !isAskedFor(page, ref)) row.append(signedBar(page.model.number(ref), how.largest));
+    const visible = state.backward && !isAskedFor(page, ref) && Math.abs(page.model.number(ref)) > FAINTEST * how.largest;
+    if (visible) row.append(signedBar(page.model.number(ref), how.largest));
     return row;
   });
   if (!listed) {
