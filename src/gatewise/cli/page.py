@@ -91,7 +91,7 @@ def page(
                 told = f"{output} will take about {size / 1e6:,.0f} MB ({counted(subject.num_numbers, 'number')})"
                 print(f"gatewise: {clean(told)}", file=sys.stderr)
             source = file.name if input is None else f"{file.name} on {input.name}"
-            made = page_of(subject, source, [f"{note}." for note in run_of.notes])
+            made = page_of(subject, source, [f"Note: {note}." for note in run_of.notes])
         temporary.write_text(made.html, encoding="utf-8", errors="backslashreplace", newline="\n")
     print(clean(f"{output}: {output.stat().st_size / 1000:,.0f} kB"))
     if open and not webbrowser.open(output.resolve().as_uri()):
