@@ -1,6 +1,7 @@
 /** The running model: every number of it by name, as the document gives it and as edits make it. */
 
 import {difference} from "./arrays.js";
+import {cellsOf, namesOf} from "./cells.js";
 import {Network} from "./network.js";
 import {symbolsOf} from "./trees.js";
 import {wiringOf} from "./wiring.js";
@@ -11,7 +12,6 @@ import {wiringOf} from "./wiring.js";
 /** @typedef {import("./network.js").Loss} Loss */
 /** @typedef {{layer: number, direction: number, name: string, step: number | null, at: number[]}} Ref */
 /** @typedef {{ref: Ref, value: number}} Edit */
-/** @typedef {{direction: string, hidden: number, recurrent: number, inputs: number, program: Program, units: string[], features: string[]}} Cell */
 
 /**
  * @param {any} doc  the document
@@ -36,20 +36,10 @@ export class Model {
     this.edits = [];
     this.hasHead = this.wiring.head !== null;
     this.readsLast = this.wiring.readsLast;
-    this.layers = this.wiring.layers.map((row, layer) => ({cells: row.map((_, direction) => this.#cell(layer, direction))}));
-    this.outputs = outputNames(this.labels?.outputs, this.base.output.bound.slot("y").size);
+    this.layers = cellsOf(this.base, this.labels ?? {});
+    this.outputs = namesOf(this.base.output.bound.slot("y").size, this.labels?.outputs, "y");
     this.wantsBackward = false;
     this.setLoss({of: "h", layer: this.layers.length - 1, direction: 0, unit: 0, step: this.steps - 1});
-  }
-
-  /** @param {number} layer @param {number} direction @returns {Cell} */
-  #cell(layer, direction) {
-    const run = this.base.cells[layer][direction], {program, reverse} = this.wiring.layers[layer][direction];
-    const recurrent = run.bound.slot("h").size, hidden = run.has("c") ? run.bound.slot("c").size : recurrent, inputs = run.bound.slot("x").size;
-    const units = Array.from({length: hidden}, (_, n) => this.labels?.units?.[layer]?.[n] ?? `unit ${n}`);
-    const own = layer === 0 ? this.labels?.features : null;
-    const features = Array.from({length: inputs}, (_, n) => own?.[n] ?? (layer === 0 ? `x${n}` : `y${n}`));
-    return {direction: reverse ? "backward" : "forward", hidden, recurrent, inputs, program, units, features};
   }
 
   /**
@@ -289,9 +279,4 @@ export class Model {
 /** @param {Ref} ref */
 function keyOf({layer, direction, name, step, at}) {
   return JSON.stringify([layer, name === "x" ? 0 : direction, name, step, at]);
-}
-
-/** @param {string[] | null | undefined} names @param {number} count */
-function outputNames(names, count) {
-  return Array.from({length: count}, (_, n) => names?.[n] ?? `y${n}`);
 }
