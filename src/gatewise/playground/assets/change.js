@@ -98,7 +98,8 @@ export function oldNumber(page, ref, digits = 4) {
   if (isSum && page.model.steps > LONG_RUN) return null;  // the sum of the original would take as long again
   const [now, before] = [page.model.number(ref), page.model.original(ref)];
   if (Object.is(now, before) || now === before) return null;
-  const text = figure(before, digits);
+  const long = figure(before, digits);
+  const text = digits <= 4 && long.length > 8 ? figure(before, 2) : long;
   return el("small", {class: "was", title: "before the change"}, el("span", {class: "visually-hidden"}, " was "), text);
 }
 

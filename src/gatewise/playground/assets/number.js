@@ -5,7 +5,6 @@ import {keepFocus, oldNumber} from "./change.js";
 import {curveFigure} from "./curve.js";
 import {equationOf, substitutionOf} from "./formulas.js";
 import {axesOf, givenOf, isGradient, isHead, isOverall, refKey, openedRef, placeName, spokenName, symbolElement} from "./opened.js";
-import {isAnswered} from "./predict.js";
 import {linkTo, productRows, summedFor} from "./products.js";
 import {quantityName, sentenceOf} from "./sentences.js";
 import {givenNumber, isAskedFor} from "./shown.js";
@@ -80,13 +79,20 @@ function drawNumber(page, rest) {
     el("span", {class: "number"}, isAsked ? "?" : figure(value, 8)), isAsked ? null : oldNumber(page, ref, 8),
   );
   const parts = [el("p", {class: "what soft"}, whatItIs(page, ref, isGiven)), ...(isGiven ? givenParts(page, ref) : [])];
-  const asksHere = state.answer !== null && !isAnswered(state.answer) && !state.answer.shown;
+  const asksHere = isAskedNear(page, ref);
   const sentence = asksHere ? "" : sentenceFor(page, ref);
   if (sentence) parts.push(el("p", {class: "sentence"}, sentence));
   if (model.equation(layer, direction, name)) parts.push(equationParts(page, ref, !asksHere));
   if (isOverall(model, layer, direction, name) && !isGiven) parts.push(overSteps(page, ref, rest));
   else if (ref.step !== null) parts.push(sumParts(page, ref, rest));
   return [heading, ...parts, ...roads(page, ref)];
+}
+
+/** Whether a number of the same unit and step is asked for: what is said of one may tell another.
+ * @param {Page} page @param {Ref} ref */
+function isAskedNear(page, ref) {
+  const names = [false, true].flatMap(backward => page.model.order(ref.layer, ref.direction, backward));
+  return ref.step !== null && names.some(name => isAskedFor(page, {...ref, name}));
 }
 
 /** @param {Page} page @param {Ref} ref @param {boolean} isGiven */

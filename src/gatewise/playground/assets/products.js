@@ -69,7 +69,7 @@ export function treeText(tree) {
     case "sum": return tree.terms.map((/** @type {any} */ term, /** @type {number} */ k) => (
       term.node === "negative" ? `${k ? " − " : "−"}${treeText(term.term)}` : `${k ? " + " : ""}${treeText(term)}`)).join("");
     case "negative": return `−${treeText(tree.term)}`;
-    case "product": return tree.factors.map((/** @type {any} */ one) => (one.node === "sum" ? `(${treeText(one)})` : treeText(one))).join(" · ");
+    case "product": return tree.factors.map(factorText).join(" · ");
     case "power": return `${treeText(tree.base)}${tree.exponent.value === 2 ? "²" : `^${treeText(tree.exponent)}`}`;
     case "quotient": return `(${treeText(tree.over)}) / ${treeText(tree.under)}`;
     case "call": return `${tree.name}(${tree.arguments.map(treeText).join(", ")})`;
@@ -81,6 +81,11 @@ export function treeText(tree) {
   }
 }
 
+/** A factor as text, in brackets where it is a sum. @param {any} tree */
+function factorText(tree) {
+  return tree.node === "sum" ? `(${treeText(tree)})` : treeText(tree);
+}
+
 /** What a product is called: the entry whose weight it has, or its symbols. @param {Page} page @param {Term} term */
 function termName(page, {factors}) {
   const {model} = page;
@@ -90,7 +95,7 @@ function termName(page, {factors}) {
     const source = ways(model, input.ref).find(one => model.isGiven(one) || givenOf(model, one.layer, one.direction, one.name)) ?? input.ref;
     return [el("span", {class: "place"}, placeName(model, source)), " ", symbolElement(source.name)];
   }
-  return factors.flatMap((factor, k) => [k ? " · " : "", factor.ref ? symbolElement(factor.ref.name) : treeText(factor.tree)]);
+  return factors.flatMap((factor, k) => [k ? " · " : "", factor.ref ? symbolElement(factor.ref.name) : factorText(factor.tree)]);
 }
 
 /** Whether a factor may be seen: no number in it is asked for. @param {Page} page @param {Ref} summed @param {Factor} factor */
