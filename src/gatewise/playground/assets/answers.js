@@ -56,7 +56,7 @@ export function answerField(page, name, label, {before, begin, compact = false} 
     element,
     update(answer) {
       const verdict = answer?.judged[name];
-      if (answer && answer.typed[name] === undefined && document.activeElement !== input) input.value = "";
+      if (answer && document.activeElement !== input) input.value = answer.typed[name] ?? "";
       setText(result, verdictText(page, name, answer));
       result.className = `verdict ${verdict ? verdict.status : ""}`.trim();
       input.setAttribute("aria-invalid", String(verdict ? ["wrong", "unread", "ambiguous"].includes(verdict.status) : false));
@@ -79,9 +79,18 @@ function spoken(page, verdict) {
   return verdictSentences(verdict, phrasesOf(page)).join(" ");
 }
 
-/** A button that shows what is asked for. @param {Page} page @param {string} key of its phrase */
-export function showButton(page, key) {
-  return el("button", {type: "button", onclick: () => giveUp(page)}, said(page, key));
+/** A button that shows what is asked for, and is no more of use then. @param {Page} page @param {string} key of its phrase
+ * @param {() => HTMLElement | null} onwards where the focus goes */
+export function showButton(page, key, onwards) {
+  return el("button", {type: "button", onclick: () => {
+    giveUp(page);
+    const {answer} = page.store.state;
+    const right = answer && !answer.worked ? figure(page.model.number(answer.ref)) : null;
+    setTimeout(() => {
+      onwards()?.focus();
+      if (right !== null) page.say(said(page, "shown", {right}));
+    });
+  }}, said(page, key));
 }
 
 /** Whether a number that is asked for may still be typed. @param {Answer | null} answer */

@@ -2,7 +2,7 @@
 import {el, reveal, setText} from "./dom.js";
 import {answerField, isOpen, proseNodes, said, showButton} from "./answers.js";
 import {drawnEdits} from "./drawn.js";
-import {askedLines, worksheet} from "./fading.js";
+import {askedLines, fadingView, worksheet} from "./fading.js";
 import {spokenName} from "./opened.js";
 import {asked, isAnswered} from "./predict.js";
 
@@ -77,11 +77,12 @@ export function chaptersView(page) {
 
   /** @param {number} number */
   function open(number) {
+    const isAgain = number === drawn;
     page.store.change(beginning(page, number));
-    body.querySelector("h2")?.focus();
+    setTimeout(() => /** @type {HTMLElement | null} */ (body.querySelector(isAgain ? "input" : "h2"))?.focus());
   }
 
-  page.store.show((state, previous) => {
+  page.store.show((state) => {
     const {chapter} = state;
     reveal(element, chapter !== null && chapters.length > 0);
     if (chapter === null || !chapters[chapter]) {
@@ -90,12 +91,10 @@ export function chaptersView(page) {
       return;
     }
     if (chapter !== drawn) {
-      const hadFocus = drawn !== null && state !== previous && state.answer?.chapter === chapter;
       const made = drawChapter(page, chapter, open);
       body.replaceChildren(...made.nodes);
       update = made.update;
       drawn = chapter;
-      if (hadFocus) body.querySelector("h2")?.focus();
       buttons.forEach((button, n) => {
         if (n === chapter) button.setAttribute("aria-current", "step");
         else button.removeAttribute("aria-current");
@@ -106,6 +105,7 @@ export function chaptersView(page) {
     update(state);
   });
   resume(page);
+  if (page.doc.phrases) document.getElementById("step")?.append(fadingView(page));
   return element;
 }
 
@@ -125,8 +125,8 @@ function drawChapter(page, number, open) {
     said(page, ask.lines ? "another cell" : "again"));
   const next = number + 1 < chapters.length
     ? el("button", {type: "button", onclick: () => open(number + 1)}, said(page, "next")) : null;
-  const show = showButton(page, "show");
-  const field = ask.lines ? worksheet(page) : oneField(page, number);
+  const show = showButton(page, "show", () => next ?? again);
+  const field = ask.lines ? worksheet(page, "lines-of-chapter") : oneField(page, number);
   return {
     nodes: [
       el("p", {class: "soft count"}, said(page, "chapter", {number: number + 1, count: chapters.length})),

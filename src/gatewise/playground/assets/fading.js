@@ -68,20 +68,20 @@ function ingredients(page, answer, name) {
 
 /**
  * The lines of the step that is asked for, each with its number or a field.
- * @param {Page} page @returns {Sheet}
+ * @param {Page} page @param {string} group of its radio buttons @returns {Sheet}
  */
-export function worksheet(page) {
+export function worksheet(page, group) {
   const rows = el("ol", {class: "worked-lines"});
   const choice = el("fieldset", {class: "choice"}, el("legend", {}, said(page, "yours")));
   const outcome = el("p", {class: "outcome"});
-  const show = showButton(page, "show lines");
+  const show = showButton(page, "show lines", () => choice.querySelector("input:checked"));
   const element = el("div", {class: "worksheet"}, choice, rows, outcome, el("p", {class: "controls"}, show));
   let drawn = "";
   /** @type {Map<string, (answer: Answer | null) => void>} */
   const updates = new Map();
 
   for (const [key, count] of CHOICES) {
-    const input = el("input", {type: "radio", name: "worked-lines", value: key, onchange: () => changeCount(page, count)});
+    const input = el("input", {type: "radio", name: group, value: key, onchange: () => changeCount(page, count)});
     choice.append(el("label", {}, input, " ", said(page, key)));
   }
 
@@ -127,7 +127,7 @@ export function worksheet(page) {
 
 /** Below the step: a switch that makes its lines the person's own. @param {Page} page @returns {Element} */
 export function fadingView(page) {
-  const sheet = worksheet(page);
+  const sheet = worksheet(page, "lines-of-step");
   const place = el("p", {class: "soft"});
   const button = el("button", {type: "button", "aria-expanded": "false", onclick: () => {
     const {state} = page.store;
@@ -140,7 +140,7 @@ export function fadingView(page) {
   page.store.show((state) => {
     const isHere = isOfStep(state);
     button.setAttribute("aria-expanded", String(isHere));
-    button.hidden = state.layer >= page.model.layers.length;
+    button.hidden = state.answer?.worked && !isHere;  // the lines are those of a chapter
     body.hidden = !isHere;
     if (!isHere) return;
     const {ref} = state.answer;
