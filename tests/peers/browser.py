@@ -18,9 +18,25 @@ from typing import Any
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 WAIT = 30  # seconds for an answer
 CODES = {  # of keys, as Windows numbers them
-    "Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "PageUp": 33, "PageDown": 34, "End": 35,
-    "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Delete": 46,
-    "+": 187, ",": 188, "-": 189, ".": 190, "?": 191,
+    "Backspace": 8,
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    " ": 32,
+    "PageUp": 33,
+    "PageDown": 34,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "Delete": 46,
+    "+": 187,
+    ",": 188,
+    "-": 189,
+    ".": 190,
+    "?": 191,
 }
 TEXTS = {"Enter": "\r"}
 SHIFT = 8  # among the keys that are held
@@ -177,6 +193,12 @@ class Page:
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+
+    def quiet(self) -> None:
+        """Assert that the page reported no error, broke no policy, and asked for nothing but itself and its files."""
+        assert not self.reported("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+        asked = [event["params"]["request"]["url"] for event in self.reported("Network.requestWillBeSent")]
+        assert [url for url in asked if not url.startswith(("file:", "blob:", "about:"))] == []
 
     def reported(self, *methods: str) -> list[dict[str, Any]]:
         """Return the events of some kinds."""

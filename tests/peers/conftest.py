@@ -7,9 +7,12 @@ have been imported: without this, each missing peer would be reported as a skip 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from peers import browser
+from peers.reader import Reader
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -18,3 +21,28 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if asked and re.search(r"(?<!\bnot )\bpeers\b", asked) is None and collection_path.suffix == ".py":
         return True
     return None
+
+
+@pytest.fixture(scope="session")
+def one_browser() -> Iterator[browser.Page]:
+    """A browser, for all tests of the page that is played with."""
+    if browser.found() is None:
+        pytest.skip(f"none of {', '.join(browser.NAMES)} is here")
+    with browser.page() as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Return a function that writes a page that is played with, each once, and returns its address."""
+    from peers.page_files import addresses
+
+    return addresses(tmp_path_factory.mktemp("pages"))
+
+
+@pytest.fixture
+def reader(one_browser: browser.Page) -> Iterator[Reader]:
+    """Someone at a page, who in the end has seen no error, and nothing that was asked of a network."""
+    yield Reader(one_browser)
+    one_browser.quiet()
+    assert one_browser.evaluate("document.getElementById('status').textContent") == ""

@@ -8,11 +8,13 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from page_cases import expected, run_of
 from program import exit_code
 from test_report import rain
 
 import gatewise as gw
 from gatewise.examples import latch
+from gatewise.playground.subject import subject_of
 
 LENGTH = 10  # valid steps of the rain's twelve
 HOSTILE = (
@@ -86,7 +88,12 @@ def spoiled(path: Path) -> None:
 
 
 FILES: dict[str, Callable[[Path], None]] = {
-    "teaching": teaching, "own": own, "exported": exported, "large": large, "hostile": hostile, "spoiled": spoiled,
+    "teaching": teaching,
+    "own": own,
+    "exported": exported,
+    "large": large,
+    "hostile": hostile,
+    "spoiled": spoiled,
 }
 
 
@@ -100,3 +107,34 @@ def addresses(folder: Path) -> Callable[[str], str]:
         return path.as_uri()
 
     return address
+
+
+# What the teaching page must show.
+
+LATCH = gw.LSTM.from_cells(latch().cell).trace(latch().x)
+CELL = LATCH[0]
+LAST = len(latch().x) - 1
+
+
+def edited(edits) -> gw.LSTMTrace:
+    """Return the run of the latch with other numbers: the name, step, place and value of each."""
+    parameters, x, state = latch().cell.parameters, np.array(latch().x), np.zeros((2, 1))
+    weight, bias = np.array(parameters.weight), np.array(parameters.bias)
+    for name, step, at, value in edits:
+        if name == "x":
+            x[step, at[0]] = value
+        elif name in ("h_prev", "c_prev"):
+            state["hc".index(name[0]), 0] = value
+        else:
+            (weight if name[0] == "W" else bias)[("ifgo".index(name[2]), *at)] = value
+    lstm = gw.LSTM.from_cells(parameters.replace(weight=weight, bias=bias))
+    return lstm.trace(x, [[gw.State(*state)]])
+
+
+def numbers(trace: gw.LSTMTrace, loss_at: int = LAST) -> dict[str, np.ndarray]:
+    """Return by their names all quantities of a run of the latch, by step; the loss is h at a step."""
+    run = run_of(subject_of(trace, None, 0, {}))
+    run.dy = np.zeros_like(run.output)
+    run.dy[loss_at] = 1
+    run.backward()
+    return {one["name"]: np.array(one["values"], float) for one in expected(run) if one["layer"] == 0}

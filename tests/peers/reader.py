@@ -14,6 +14,12 @@ def seen(selector: str, text: str = "", nth: int = 0) -> str:
         && ((one.getAttribute("aria-label") ?? "") + " " + one.textContent).includes({json.dumps(text)}))[{nth}]"""
 
 
+def shown(value: float, digits: int = 4) -> str:
+    """Return a number as the page writes it, where it is neither very small nor very large."""
+    text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
 class Reader:
     """Someone at a page."""
 
@@ -59,7 +65,9 @@ class Reader:
     def tab_to(self, selector: str, text: str = "") -> None:
         """Press Tab until an element has the focus."""
         for _ in range(300):
-            if self.ask(f"document.activeElement === {seen(selector, text)}"):
+            if self.ask(
+                f"document.activeElement?.matches({json.dumps(selector)}) && {seen(':focus', text)} !== undefined"
+            ):
                 return
             self.keys("Tab")
         raise LookupError(f"Tab does not lead to {selector}, {text!r}")
