@@ -41,6 +41,12 @@ export function nudged(text, way, before) {
   return (Number(next) === 0 ? next.replace("-", "") : next) + (found[3] ?? "");
 }
 
+/** A number as it stands in a field, in as many digits as fit. @param {number} value */
+function fieldText(value) {
+  const text = figure(value, 4);
+  return text.length > 8 ? figure(value, 2) : text;
+}
+
 /**
  * A given number as a field: arrows change its last digit, with Shift the one before; Enter takes what is typed.
  * @param {Page} page @param {Ref} ref
@@ -48,7 +54,7 @@ export function nudged(text, way, before) {
 export function givenField(page, ref) {
   const {model} = page;
   const name = spokenName(page, ref);
-  const text = figure(model.number(ref), 4);
+  const text = fieldText(model.number(ref));
   const field = el("input", {
     class: "given", type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false", "aria-label": name,
     "data-key": `field ${refKey(ref)}`, size: "8",
@@ -74,7 +80,7 @@ export function givenField(page, ref) {
   field.addEventListener("keydown", event => {
     if (event.key === "Enter") take(field.value);
     if (event.key === "Escape") {
-      field.value = figure(model.number(ref), 4);
+      field.value = fieldText(model.number(ref));
       why.hidden = true;
       field.setAttribute("aria-invalid", "false");
       field.blur();

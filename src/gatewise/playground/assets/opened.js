@@ -17,8 +17,8 @@ export function isHead(model, layer) {
  * @returns {{symbol: string, axes: string[], kind: string} | undefined} */
 export function givenOf(model, layer, direction, name) {
   if (isHead(model, layer)) {
-    const axes = {V: ["outputs", "merged"], b_y: ["outputs"], r: ["merged"], dr: ["merged"]}[name];
-    return axes && {symbol: name, axes, kind: name === "r" ? "input" : "parameter"};
+    const axes = {V: ["outputs", "merged"], b_y: ["outputs"], r: ["merged"], dy: ["outputs"]}[name];
+    return axes && {symbol: name, axes, kind: {r: "input", dy: "gradient"}[name] ?? "parameter"};
   }
   return model.layers[layer].cells[direction].program.given.find((/** @type {any} */ one) => one.symbol === name);
 }

@@ -48,7 +48,7 @@ export function numberButton(page, ref, {symbol = false, label = "", digits = 4,
       "aria-label": `${spokenName(page, ref)}: ${isAsked ? "asked for" : value}${was ? `, ${was.textContent?.trim()}` : ""}`,
       onclick: () => openNumber(page, ref)},
     symbol ? symbolElement(ref.name) : null,
-    label ? el("span", {class: "place"}, label) : null,
+    label ? el("span", {class: "place", title: label}, label) : null,
     el("span", {class: "number value"}, value),
     was,
   );
@@ -66,7 +66,7 @@ export function givenNumber(page, ref, {symbol = false, label = "", key = "open"
     {class: `open ${hueOf(ref.name)}`.trim(), "data-key": `${key} ${refKey(ref)}`, "data-ref": refKey(ref),
       "aria-label": `open ${spokenName(page, ref)}`, onclick: () => openNumber(page, ref)},
     symbol ? symbolElement(ref.name) : null,
-    label ? el("span", {class: "place"}, label) : null,
+    label ? el("span", {class: "place", title: label}, label) : null,
   );
   const field = givenField(page, ref);
   const row = el("span", {class: "given-number"}, symbol || label ? name : null, field, oldNumber(page, ref));

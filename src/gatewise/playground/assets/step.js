@@ -25,7 +25,7 @@ const FAINTEST = 0.02;  // of the largest: a shorter bar is a speck
 function shownName(page, {layer, direction}, name, backward) {
   if (!backward) return name;
   const gradient = `d${name}`;
-  return page.model.order(layer, direction, true).includes(gradient) ? gradient : null;
+  return page.model.has(layer, direction, gradient) ? gradient : null;
 }
 
 /** The largest size among the numbers of a graph, for bars. @param {Page} page @param {Place} place @param {Graph} graph
@@ -152,7 +152,7 @@ function drawStep(page, opened, redraw) {
   if (model.hasHead && layer === model.layers.length - 1) {
     const place = {layer: model.layers.length, direction: 0};
     const head = graphOf(model, place.layer, 0, entriesShown(page, place.layer, 0, opened));
-    parts.push(el("h3", {}, "What the head makes of it"),
+    parts.push(el("h3", {}, model.readsLast ? "What the head makes of the last states" : "What the head makes of it"),
       scrolling("The head", graphElement(page, place, head, state, opened, redraw)));
   }
   return parts;

@@ -142,7 +142,7 @@ export function stackedIn(model, layer, direction, name) {
  * @param {Model} model @param {Ref} ref @returns {Ref | null} */
 export function handedOn(model, ref) {
   if (isHead(model, ref.layer)) {
-    return ref.name === "r" && ref.step !== null ? mergedEntry(model, model.layers.length - 1, ref.at[0], ref.step) : null;
+    return ref.name === "r" && ref.step !== null && !model.readsLast ? mergedEntry(model, model.layers.length - 1, ref.at[0], ref.step) : null;
   }
   const equation = model.equation(ref.layer, ref.direction, ref.name);
   if (equation) {

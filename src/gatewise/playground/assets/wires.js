@@ -7,7 +7,7 @@ import {hueOf} from "./opened.js";
 /** @typedef {{xs: number[], width: number, lane: number}} Sizes  in sixteenths of a rem: where columns begin */
 
 const LANE = 31;
-const WIDTHS = {joint: 30, listed: 148, one: 118};
+const WIDTHS = {joint: 30, listed: 172, one: 118};
 const ARROW = 7;
 
 /** How wide a node is. @param {GraphNode} node */
