@@ -34,8 +34,12 @@ import {symbolsOf} from "./trees.js";
  * @property {Record<string, Values>} constants  parameters, and masks that are the same at every step
  * @property {Record<string, {size: number, data: Float64Array}>} rows  what is given at every step
  * @property {Record<string, number>} sizes  of axes
+ * @property {Set<string> | null} [lean]  the only names kept at every step, where memory is short; null: all
  */
-/** @typedef {{op: Op, run: () => void, kept: boolean, sums: boolean}} Quantity  kept at every step, or computed when asked for */
+/**
+ * What is computed: in every step, or only when asked for; and whether it is kept for every step.
+ * @typedef {{op: Op, run: () => void, always: boolean, kept: boolean, sums: boolean}} Quantity
+ */
 /** @typedef {import("./operations.js").Known} Known */
 /** @typedef {{name: string, into: Slot, source: Slot, last: Float64Array, passed: Slot | null}} Carried  last: where the run ends */
 
@@ -108,12 +112,13 @@ export class Binding {
       blocks: (left, right, rows, columns) => this.#blocks(left, right, rows, columns, assignments, scope),
     };
     for (const {left, right, sums} of assignments) {
-      const op = ofItsOwn(compile(right, scope), scope), {slot} = op, vector = slot.shape.length < 2;
+      const op = ofItsOwn(compile(right, scope), scope), {slot} = op, isVector = slot.shape.length < 2;
+      const kept = isVector && (this.setting.lean?.has(left) ?? true);
       if (symbolsOf(right).every((name) => this.outside.has(name))) this.outside.add(left);
-      if (vector) this.#keep(left, slot, new Float64Array(this.setting.steps * slot.size));
+      if (kept) this.#keep(left, slot, new Float64Array(this.setting.steps * slot.size));
       this.slots.set(left, slot);
       this.varying.add(slot);
-      found.set(left, {op, run: op.run, kept: vector || this.used.has(left), sums});
+      found.set(left, {op, run: op.run, always: isVector || this.used.has(left), kept, sums});
     }
     return found;
   }
@@ -154,7 +159,7 @@ export class Binding {
       const count = parts.length === 1 ? columns : compile(part, {...scope, once: []}).slot.size;
       const block = {first, count, known: /** @type {Block["known"]} */ (null)};
       first += count;
-      if (names.some(scope.varies) || !symbolsOf(part).every((name) => this.outside.has(name))) return block;
+      if (this.setting.lean || names.some(scope.varies) || !symbolsOf(part).every((name) => this.outside.has(name))) return block;
       const ready = new Uint8Array(steps), data = new Float64Array(steps * rows);
       /** @type {Known} */
       const known = {names, ready, data, at: () => this.at, again: right.node === "symbol" && isRowByRow(left) ? () => {} : null};

@@ -23,6 +23,8 @@ export class Run {
     const given = program.given.filter(({kind}) => kind === "gradient").map(({symbol}) => symbol);
     this.gradients = new Set([...given, ...this.bound.backward.keys()]);
     this.carries = program.carry.length > 0;  // whether a step depends on the one before
+    this.computed = -1;  // the step whose quantities stand where they are not kept for every step
+    this.computedBack = -1;
     this.fresh = false;  // whether what is the same at every step has been computed
     this.done = 0;
     this.doneBack = 0;
@@ -61,82 +63,33 @@ export class Run {
     return this.gradients.has(name);
   }
 
-  /**
-   * The value of a name at a step; of the gradient of a parameter where the step is null, its sum over all steps.
-   * @param {string} name
-   * @param {number | null} step
-   * @returns {Float64Array}
-   */
-  value(name, step) {
-    const {bound} = this, slot = bound.slot(name), made = bound.backward.get(name) ?? bound.forward.get(name);
-    if (Object.hasOwn(this.setting.constants, name)) return slot.data;
-    if (step === null) return this.sum(name);
+  /** @param {string} name @returns {Quantity | undefined} */
+  made(name) {
+    return this.bound.backward.get(name) ?? this.bound.forward.get(name);
+  }
+
+  /** Run as far as a name at a step needs. @param {string} name @param {number} step */
+  to(name, step) {
     if (this.isGradient(name)) this.backwardTo(step);
     else this.forwardTo(step);
-    if (made === undefined || made.kept) return slot.data.subarray(step * slot.size, (step + 1) * slot.size);
-    if (!this.takesPart(step)) return new Float64Array(slot.size).fill(NaN);
+  }
+
+  /** Let all that a name needs stand for its value at a step. @param {string} name @param {number} step */
+  standAt(name, step) {
     this.moveTo(step);
-    made.run();
-    return slot.data.slice();
+    if (!this.setting.lean) return;
+    this.#compute(step);
+    if (!this.isGradient(name) || this.computedBack === step) return;
+    for (const run of this.runsBack) run();
+    this.computedBack = step;
   }
 
-  /**
-   * One entry of a value.
-   * @param {string} name
-   * @param {number | null} step
-   * @param {number} n
-   */
-  entry(name, step, n) {
-    const made = this.bound.backward.get(name) ?? this.bound.forward.get(name);
-    if (step === null || made?.op.entry === undefined || !this.takesPart(step)) return this.value(name, step)[n];
-    if (this.isGradient(name)) this.backwardTo(step);
-    else this.forwardTo(step);
-    this.moveTo(step);
-    return made.op.entry(n);
-  }
-
-  /**
-   * One entry of a value at every step; nothing (NaN) where a step takes no part.
-   * @param {string} name
-   * @param {number} n
-   */
-  series(name, n) {
-    const found = new Float64Array(this.steps), kept = (this.bound.backward.get(name) ?? this.bound.forward.get(name))?.kept ?? true;
-    const {data, size} = this.bound.slot(name);
-    for (let step = 0; step < this.steps; step++) {
-      if (!this.takesPart(step)) found[step] = NaN;
-      else if (!kept) found[step] = this.entry(name, step, n);
-      else {
-        if (this.isGradient(name)) this.backwardTo(step);
-        else this.forwardTo(step);
-        found[step] = data[step * size + n];
-      }
-    }
-    return found;
-  }
-
-  /**
-   * The sum of a quantity over all steps that take part.
-   * @param {string} name
-   */
-  sum(name) {
-    const found = this.sums.get(name), {bound} = this, made = bound.backward.get(name);
-    if (found !== undefined) return found;
-    if (made === undefined || !made.sums) throw new Error(`${name} is not summed over steps`);
-    const {slot} = made.op, total = new Float64Array(slot.size);
-    for (const step of this.order.slice().reverse()) {
-      this.backwardTo(step);
-      if (!this.takesPart(step)) continue;
-      this.moveTo(step);
-      if (made.op.addTo !== undefined) {
-        made.op.addTo(total);
-        continue;
-      }
-      if (!made.kept) made.run();
-      for (let n = 0; n < slot.size; n++) total[n] += slot.data[slot.offset + n];
-    }
-    this.sums.set(name, total);
-    return total;
+  /** Compute a step forward, unless it is the one that was computed last. @param {number} step */
+  #compute(step) {
+    if (this.setting.lean && this.computed === step) return;
+    for (const run of this.runs) run();
+    this.computed = step;
+    this.computedBack = -1;
   }
 
   /** @param {number} step */
@@ -183,9 +136,10 @@ export class Run {
     this.pull(step);
     this.moveTo(step);
     if (this.takesPart(step)) {
-      for (const run of this.runs) run();
+      this.#compute(step);
       return;
     }
+    this.computed = -1;
     passOver(this.bound.forward);
     for (const {into, source} of this.bound.carry) copyTo(source, into);
   }
@@ -212,8 +166,14 @@ export class Run {
     this.forwardTo(step);
     this.pullBack(step);
     this.moveTo(step);
-    if (!this.takesPart(step)) passOver(this.bound.backward);
-    else for (const run of this.runsBack) run();
+    if (!this.takesPart(step)) {
+      this.computedBack = -1;
+      passOver(this.bound.backward);
+      return;
+    }
+    if (this.setting.lean) this.#compute(step);
+    for (const run of this.runsBack) run();
+    this.computedBack = step;
   }
 
   /**
@@ -263,6 +223,7 @@ export class Run {
 
   /** Forget the backward pass. */
   forgetBack() {
+    this.computed = this.computedBack = -1;
     this.doneBack = 0;
     this.readyBack.fill(0);
     this.sums.clear();
@@ -286,7 +247,7 @@ export class Run {
  * @returns {(() => void)[]}
  */
 function runsOf(quantities) {
-  return [...quantities.values()].filter(({kept}) => kept).map(({run}) => run);
+  return [...quantities.values()].filter(({always}) => always).map(({run}) => run);
 }
 
 /**

@@ -3,6 +3,7 @@
 import {difference} from "./arrays.js";
 import {cellsOf, namesOf} from "./cells.js";
 import {Network} from "./network.js";
+import {entryIn, seriesIn, valueIn} from "./readings.js";
 import {symbolsOf} from "./trees.js";
 import {wiringOf} from "./wiring.js";
 
@@ -13,20 +14,24 @@ import {wiringOf} from "./wiring.js";
 /** @typedef {{layer: number, direction: number, name: string, step: number | null, at: number[]}} Ref */
 /** @typedef {{ref: Ref, value: number}} Edit */
 
+const MOST_KEPT = 60e6;  // numbers of a run: half a gigabyte
+
 /**
- * @param {any} doc  the document
+ * The running model of a document.
+ * @param {any} doc
+ * @param {number} [most]  numbers that are kept of a run: of a longer one states alone, and the rest is computed again
  * @returns {Model}
  */
-export function createModel(doc) {
-  return new Model(doc);
+export function createModel(doc, most = MOST_KEPT) {
+  return new Model(doc, most);
 }
 
 export class Model {
-  /** @param {any} doc */
-  constructor(doc) {
+  /** @param {any} doc @param {number} most */
+  constructor(doc, most) {
     this.doc = doc;
     this.labels = doc.labels;
-    this.wiring = wiringOf(doc);
+    this.wiring = wiringOf(doc, most);
     this.steps = this.wiring.steps;
     this.base = new Network(this.wiring);
     /** @type {Network | null} */
@@ -65,7 +70,7 @@ export class Model {
   #value(network, layer, direction, name, step) {
     const run = this.#run(network, layer, direction, name);
     if (run.isGradient(name)) this.wantsBackward = true;
-    return run.value(name, step !== null && run.steps === 1 ? 0 : step);
+    return valueIn(run, name, step !== null && run.steps === 1 ? 0 : step);
   }
 
   /**
@@ -79,7 +84,7 @@ export class Model {
   #entry(network, layer, direction, name, step, n) {
     const run = this.#run(network, layer, direction, name);
     if (run.isGradient(name)) this.wantsBackward = true;
-    return run.entry(name, step !== null && run.steps === 1 ? 0 : step, n);
+    return entryIn(run, name, step !== null && run.steps === 1 ? 0 : step, n);
   }
 
   /**
@@ -134,7 +139,7 @@ export class Model {
   series(layer, direction, name, unit) {
     const run = this.#run(this.network, layer, direction, name), {valid} = this.wiring;
     if (run.isGradient(name)) this.wantsBackward = true;
-    const found = run.series(name, unit);
+    const found = seriesIn(run, name, unit);
     if (run.steps === 1) return new Float64Array(this.steps).fill(found[0]);
     return valid === null ? found : found.map((one, step) => (valid[step] === 1 ? one : NaN));
   }

@@ -15,10 +15,12 @@ import {OUTPUTS} from "./wiring.js";
  * @param {Wiring} wiring
  * @param {{size: number, data: Float64Array}} x
  */
-export function cellRun(cell, {steps, valid}, x) {
+export function cellRun(cell, {steps, valid, isLean}, x) {
   const {program, reverse, sizes} = cell;
   const rows = Object.fromEntries(Object.entries(cell.rows).map(([name, {shape, data}]) => [name, {size: shape[1], data}]));
-  const run = new Run({program, steps, reverse, valid, constants: copies(cell.constants), rows: {...rows, x}, sizes: {features: x.size, ...sizes}});
+  const lean = isLean ? new Set(["dx", ...[...program.carry, ...program.carry_backward].map(({source}) => source)]) : null;
+  const setting = {program, steps, reverse, valid, constants: copies(cell.constants), rows: {...rows, x}, lean};
+  const run = new Run({...setting, sizes: {features: x.size, ...sizes}});
   const first = run.order[0];
   for (const [name, data] of Object.entries(cell.state)) run.bound.slot(name).data.set(data, first * data.length);
   return run;

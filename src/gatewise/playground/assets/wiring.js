@@ -20,6 +20,7 @@ import {symbolsOf} from "./trees.js";
  * @property {boolean} repeats  whether steps that take no part put out the last output again
  * @property {boolean} readsLast
  * @property {{program: Program, constants: Record<string, Values>} | null} head
+ * @property {boolean} isLean  whether only states are kept for every step, since all quantities would take too much memory
  */
 
 /** What the outputs of a layer's directions are called where they become one. */
@@ -28,19 +29,22 @@ export const OUTPUTS = ["h_forward", "h_backward"];
 /**
  * Decode what is run.
  * @param {any} doc
+ * @param {number} most  numbers to keep of a run
  * @returns {Wiring}
  */
-export function wiringOf(doc) {
+export function wiringOf(doc, most) {
   const {wiring, inputs} = doc;
   const given = decode(inputs.x), embedding = wiring.embedding === null ? null : decode(wiring.embedding);
   const steps = given.shape[0], x = embedding === null ? given : lookedUp(embedding, given.data);
   const nonlinearities = [...doc.program.flatMap((/** @type {Program} */ one) => one.nonlinearities),
     ...(wiring.head?.nonlinearities ?? []), ...(doc.nonlinearities ?? [])];
+  const layers = wiring.layers.map((/** @type {any[]} */ row, /** @type {number} */ layer) =>
+    row.map((cell, place) => wiredCell(doc, cell, layer, place, steps)));
   return {
-    steps, x, embedding,
+    steps, x, embedding, layers,
+    isLean: steps * layers.flat().reduce((/** @type {number} */ sum, /** @type {WiredCell} */ one) => sum + numbersOfStep(one), 0) > most,
     tokens: embedding === null ? null : given.data,
     valid: validOf(inputs.valid, wiring.marked, given, embedding !== null, inputs.x.dtype === "<f4"),
-    layers: wiring.layers.map((/** @type {any[]} */ row, /** @type {number} */ layer) => row.map((cell, place) => wiredCell(doc, cell, layer, place, steps))),
     merges: wiring.merge.map((/** @type {any} */ {equations}, /** @type {number} */ layer) => mergeProgram(equations, wiring.layers[layer].length)),
     repeats: wiring.masked_output === "repeat",
     readsLast: wiring.reads === "last",
@@ -49,6 +53,11 @@ export function wiringOf(doc) {
       constants: {V: decode(wiring.head.weight), b_y: decode(wiring.head.bias)},
     },
   };
+}
+
+/** How many numbers a step of a cell has, about. @param {WiredCell} cell */
+function numbersOfStep({program, sizes}) {
+  return [...program.forward, ...program.backward].filter(({axes}) => axes.length < 2).reduce((sum, {axes: [axis]}) => sum + (sizes[axis] ?? 1), 0);
 }
 
 /**
