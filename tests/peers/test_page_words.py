@@ -29,7 +29,7 @@ from gatewise.symbolic import binding
 from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Row, Stack, Sum, nodes
 from gatewise.symbolic.rewrites import sized
-from gatewise.walkthrough import grouping, sentences
+from gatewise.walkthrough import grouping, told
 from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import Sentence
 
@@ -172,13 +172,13 @@ class Cell:
     def sentences(self):
         by_section = grouping.forward(self.program.forward) | grouping.backward(self.program.backward)
         found = {key: text.formula(equations[-1].left) for key, equations in by_section.items()}
-        found |= {key: text.formula(told.of) for key, told in sentences.of_program(self.program).items()}
+        found |= {key: text.formula(one.of) for key, one in told.of_program(self.program).items()}
         found |= {"input": "x", "arriving": "dh", "d_weights": "dW_g"}
         for unit in (None, self.p.hidden_size - 1):
             walks = [gw.walk(self.trace, unit=unit), gw.walk(self.trace, unit=unit, backward=True, dy=self.dy)]
             for section in (one for walk in walks for one in walk.sections):
-                told = [one for one in section.blocks if isinstance(one, Sentence)]
-                if section.at is None or section.key not in found or not told:
+                said_here = [one for one in section.blocks if isinstance(one, Sentence)]
+                if section.at is None or section.key not in found or not said_here:
                     continue
                 every = unit is None or (section.key == "hidden_state" and self.form.projected)
                 first = 0 if section.key == "combined_input" else -1
@@ -186,18 +186,18 @@ class Cell:
                     "name": found[section.key],
                     "step": section.at,
                     "units": None if every else [unit],
-                    "text": " ".join(said(one.text, text.formula) for one in told[first:]),
+                    "text": " ".join(said(one.text, text.formula) for one in said_here[first:]),
                 }
 
     def moments(self):
-        moment = sentences.moment(self.program)
+        moment = told.moment(self.program)
         for step, env in enumerate(self.steps):
             for unit in range(self.p.hidden_size):
                 values = {name: evaluate(one, env)[unit] for name, one in moment.variables.items()}
                 name = self.walk.steps[0].named(unit)
-                told = moment.saying.said(name=name, **values)
-                told = f"U{told[1:]}" if told.startswith("unit ") else told
-                yield {"step": step, "unit": unit, "text": told}
+                line = moment.saying.said(name=name, **values)
+                line = f"U{line[1:]}" if line.startswith("unit ") else line
+                yield {"step": step, "unit": unit, "text": line}
 
     def table(self) -> str:
         units = [self.trace.labels.unit(k) for k in range(self.p.hidden_size)]

@@ -36,8 +36,9 @@ from gatewise.symbolic.symbols import (
     d,
 )
 from gatewise.symbolic.wiring import A_Y, B_Y, MERGED, READ, V, Wiring
-from gatewise.walkthrough import grouping, sentences
-from gatewise.walkthrough.sentences import Case, Told
+from gatewise.walkthrough import grouping, sentences, told
+from gatewise.walkthrough.sentences import Case
+from gatewise.walkthrough.told import Told
 
 Object = dict[str, Any]
 HUES = {
@@ -92,16 +93,16 @@ def _programs(wiring: Wiring) -> Iterator[tuple[Program, int, int]]:
 
 def _words(program: Program, recurrent: int, inputs: int) -> Object:
     conditions: list[Formula] = []
-    sayings = {key: _told(one, conditions) for key, one in sentences.of_program(program).items()}
-    moment = _told(sentences.moment(program), conditions)
+    sayings = {key: _told(one, conditions) for key, one in told.of_program(program).items()}
+    moment = _told(told.moment(program), conditions)
     fixed = {
-        "input": [sentences.INPUT],
-        "arriving": [sentences.ARRIVING_AT_OUTPUT],
-        "sums": [sentences.SUMS],
-        "combined_input": sentences.masks(program),
+        "input": [told.INPUT],
+        "arriving": [told.ARRIVING_AT_OUTPUT],
+        "sums": [told.SUMS],
+        "combined_input": told.masks(program),
     }
     if Z in program.axes:
-        fixed["combined_input"].append(sentences.combined(program, recurrent, inputs))
+        fixed["combined_input"].append(told.combined(program, recurrent, inputs))
     sayings |= {key: {"words": " ".join(said(one, text.formula) for one in some)} for key, some in fixed.items()}
     of = {X: "input", H_PREV: "input", C_PREV: "input"}
     of |= dict.fromkeys((DY, DH, DH_NEXT, DC_NEXT), "arriving")
@@ -132,13 +133,13 @@ def _is_of(symbol: Symbol, key: str) -> bool:
 # Sentences.
 
 
-def _told(told: Told, conditions: list[Formula]) -> Object:
+def _told(one: Told, conditions: list[Formula]) -> Object:
     return {
-        "of": text.formula(told.of),
-        "variables": {name: _tree(formula) for name, formula in told.variables.items()},
-        "parts": [[_case(one, conditions) for one in cases] for cases in told.saying.parts],
-        "what": told.saying.what,
-        "begins": told.saying.begins,
+        "of": text.formula(one.of),
+        "variables": {name: _tree(formula) for name, formula in one.variables.items()},
+        "parts": [[_case(case, conditions) for case in cases] for cases in one.saying.parts],
+        "what": one.saying.what,
+        "begins": one.saying.begins,
     }
 
 

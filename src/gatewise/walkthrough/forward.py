@@ -15,7 +15,7 @@ from gatewise.symbolic.symbols import C_PREV, COLUMNS, FEATURES, H_PREV, RECURRE
 from gatewise.walkthrough import grouping, meaning
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Expanded, Section, Sentence, Table
-from gatewise.walkthrough.sentences import INPUT, SUMS, combined, kept_and_new, masks
+from gatewise.walkthrough.told import INPUT, SUMS, combined, kept_and_new, masks
 
 TITLES = {
     "input_gate": "Input gate",

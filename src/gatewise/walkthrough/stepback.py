@@ -30,7 +30,7 @@ from gatewise.symbolic.symbols import (
 from gatewise.walkthrough import grouping, meaning
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Equation, Expanded, Section, Sentence, Table
-from gatewise.walkthrough.sentences import ARRIVING, ARRIVING_AT_OUTPUT, along_the_cell, passed_on
+from gatewise.walkthrough.told import ARRIVING, ARRIVING_AT_OUTPUT, along_the_cell, passed_on
 
 TITLES = {
     "d_hidden_state": "Back through the hidden state",
