@@ -34,16 +34,26 @@ function roundDistance(least) {
   return [1, 2, 5, 10].map(factor => factor * power).find(distance => distance >= least) ?? 10 * power;
 }
 
-/** The colours of a field, one pixel for each value. @param {Field} field */
-function pixelsOf(field) {
-  const image = new ImageData(field.steps, field.rows.length);
+/** The cells of one axis that are seen. @param {number} from the first pixel that is @param {number} size in pixels
+ * @param {number} cell @param {number} count @returns {[number, number]} the first, and how many */
+function seenCells(from, size, cell, count) {
+  const first = Math.min(count - 1, Math.max(0, Math.floor(from / cell)));
+  return [first, Math.max(1, Math.min(count, Math.ceil((from + size) / cell)) - first)];
+}
+
+/**
+ * The colours of a part of a field, one pixel for each value.
+ * @param {Field} field @param {[number, number]} steps the first, and how many @param {[number, number]} rows
+ */
+function pixelsOf(field, [step, steps], [row, rows]) {
+  const image = new ImageData(steps, rows);
   const table = tableOf(field.scale);
-  for (let step = 0; step < field.steps; step += 1) {
-    const values = field.column(step);
-    for (let row = 0; row < field.rows.length; row += 1) {
-      const place = tablePlace(field.scale, values[field.rows[row]]);
-      if (place < 0 || (field.asks && field.isAsked(row, step))) continue;
-      const at = 4 * (row * field.steps + step);
+  for (let x = 0; x < steps; x += 1) {
+    const values = field.column(step + x);
+    for (let y = 0; y < rows; y += 1) {
+      const place = tablePlace(field.scale, values[field.rows[row + y]]);
+      if (place < 0 || (field.asks && field.isAsked(row + y, step + x))) continue;
+      const at = 4 * (y * steps + x);
       image.data[at] = table[3 * place];
       image.data[at + 1] = table[3 * place + 1];
       image.data[at + 2] = table[3 * place + 2];
@@ -91,7 +101,7 @@ export function largeField(page, chosen, pointed) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
 
   function draw() {
-    if (!field || !measures) return;
+    if (!field || !measures || !page.settled) return;
     const ratio = devicePixelRatio || 1;
     const [width, height] = [element.clientWidth, Math.min(measures.height, element.clientHeight)];
     if (!width || !height) return;
@@ -104,14 +114,19 @@ export function largeField(page, chosen, pointed) {
     pen.scale(ratio, ratio);
     pen.translate(-element.scrollLeft, -element.scrollTop);
     pen.imageSmoothingEnabled = false;
-    const body = measures.height - AXIS;
-    pen.drawImage(picture, measures.left, 0, measures.cell * field.steps, body);
-    write(pen, field, measures, body);
+    const {left, cell, row} = measures;
+    const steps = seenCells(element.scrollLeft - left, width, cell, field.steps);
+    const rows = seenCells(element.scrollTop, height, row, field.rows.length);
+    [picture.width, picture.height] = [steps[1], rows[1]];
+    picture.getContext("2d")?.putImageData(pixelsOf(field, steps, rows), 0, 0);
+    pen.drawImage(picture, left + steps[0] * cell, rows[0] * row, steps[1] * cell, rows[1] * row);
+    write(pen, field, measures, steps, rows);
   }
 
-  /** The names of steps and units. @param {CanvasRenderingContext2D} pen @param {Field} now @param {Measures} m
-   * @param {number} body */
-  function write(pen, now, m, body) {
+  /** The names of what is seen. @param {CanvasRenderingContext2D} pen @param {Field} now @param {Measures} m
+   * @param {[number, number]} steps @param {[number, number]} rows */
+  function write(pen, now, m, steps, rows) {
+    const body = m.height - AXIS;
     const ink = getComputedStyle(element);
     const place = chosen.of(now);
     pen.fillStyle = ink.color;
@@ -122,13 +137,13 @@ export function largeField(page, chosen, pointed) {
     const every = roundDistance((width + 20) / m.cell);
     const middle = m.left + (place.step + 0.5) * m.cell;
     pen.textAlign = "center";
-    for (let step = every; step < now.steps; step += every) {
+    for (let step = every * Math.max(1, Math.floor(steps[0] / every)); step < steps[0] + steps[1]; step += every) {
       const x = m.left + (step + 0.5) * m.cell;
       if (Math.abs(x - middle) > width + 12 && x + width / 2 < m.width) pen.fillText(nameOf(step), x, body + 17);
     }
     pen.textAlign = "right";
     const apart = roundDistance(16 / m.row);
-    for (let row = 0; row < now.rows.length && m.left > EDGE; row += apart) {
+    for (let row = rows[0] - (rows[0] % apart); row < rows[0] + rows[1] && m.left > EDGE; row += apart) {
       if (Math.abs(row - place.row) * m.row < 16) continue;
       pen.fillText(now.nameOf(row), m.left - 8, Math.max(12, (row + 0.5) * m.row + 4), m.left - 12);
     }
@@ -147,7 +162,8 @@ export function largeField(page, chosen, pointed) {
     const pen = canvas.getContext("2d");
     if (!pen) return GUTTER;
     pen.font = `600 13px ${getComputedStyle(element).fontFamily}`;
-    return Math.max(...now.rows.map((_, row) => pen.measureText(now.nameOf(row)).width));
+    const longest = now.rows.reduce((most, _, row) => (now.nameOf(row).length > most.length ? now.nameOf(row) : most), "");
+    return pen.measureText(longest).width;
   }
 
   /** @param {Field} now */
@@ -200,10 +216,7 @@ export function largeField(page, chosen, pointed) {
         "aria-rowcount": now.rows.length,
         "aria-colcount": now.steps,
       });
-      if (redrawn) {
-        picture.width = now.steps;
-        picture.height = now.rows.length;
-        picture.getContext("2d")?.putImageData(pixelsOf(now), 0, 0);
+      if (redrawn || !measures) {
         lay(now);
       } else {
         mark(now);

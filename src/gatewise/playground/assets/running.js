@@ -2,7 +2,8 @@
 
 /** @typedef {import("./store.js").Page} Page */
 
-const SLICE = 8;  // milliseconds
+const FIRST = 8;  // milliseconds, before the chosen step is shown
+const SLICE = 30;  // of the rest, between two pictures
 
 /** Keep the model at the state's edits and loss. Registered first, so that every view reads a model that fits.
  * @param {Page} page */
@@ -26,7 +27,7 @@ export function followRun(page) {
     if (isOfOtherLoss) model.setLoss(state.loss);
     if (!isEdited && !isOfOtherLoss) return;
     cancelAnimationFrame(frame);
-    page.settled = model.finish(SLICE);
+    page.settled = model.finish(FIRST);
     page.runs += 1;
     if (!page.settled) frame = requestAnimationFrame(finish);
   });

@@ -100,10 +100,10 @@ export function stripView(page) {
   let drawnOf = 0;
   let shown = page.store.state;
 
-  page.store.show((state, previous) => {
+  page.store.show(state => {
     reveal(element, true);
-    if (!page.settled && (field === null || !isSameField(state, previous))) return;  // until the run is computed
-    const isSame = field !== null && isSameField(state, shown) && (drawnOf === page.runs || !page.settled);
+    if (!page.settled) return;  // what is drawn asks for all steps, and the chosen one should not wait for them
+    const isSame = field !== null && isSameField(state, shown) && drawnOf === page.runs;
     if (!field || !isSame) field = fieldOf(page, state);
     drawnOf = page.runs;
     shown = state;
