@@ -43,7 +43,7 @@ const module = name => import(pathToFileURL(join(folder, name)).href);
 const {figure, percent, shortest} = await module("figures.js");
 const {filledPieces, filledText} = await module("mathml.js");
 const {numbersAt, substitutionOf, textOf, equationOf} = await module("formulas.js");
-const {sentenceOf, momentOf} = await module("sentences.js");
+const {carriedOf, sentenceOf, momentOf} = await module("sentences.js");
 const {sourceOf, gatesCsv} = await module("takeaway.js");
 const given = JSON.parse(readFileSync(fixture, "utf8"));
 const wrong = [];
@@ -107,6 +107,8 @@ for (const one of given.cells) {
   for (const {step, unit, text} of one.moments) {
     check("moment", `${one.name}: ${unit} at ${step}`, momentOf(page, 0, 0, step, unit), text);
   }
+  const {steps, shares, text} = one.carried;
+  check("carried", one.name, carriedOf(page, 0, 0, steps, [...shares.keys()], k => numberOf(shares[k])), text);
   check("table", one.name, gatesCsv(page), one.table);
   one.source = sourceOf(page, 0, 0, 0);
 }

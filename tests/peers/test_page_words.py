@@ -27,9 +27,9 @@ from gatewise.render.layout import said
 from gatewise.render.plain import numbers
 from gatewise.symbolic import binding
 from gatewise.symbolic.evaluation import evaluate, substitute
-from gatewise.symbolic.formula import Row, Stack, Sum, nodes
+from gatewise.symbolic.formula import Row, Stack, Sum, Symbol, nodes
 from gatewise.symbolic.rewrites import sized
-from gatewise.walkthrough import grouping, told
+from gatewise.walkthrough import grouping, meaning, told
 from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import Sentence
 
@@ -143,6 +143,7 @@ class Cell:
             "substitutions": list(self.substitutions()),
             "sentences": list(self.sentences()),
             "moments": list(self.moments()),
+            "carried": self.carried(),
             "table": self.table(),
         }
 
@@ -198,6 +199,12 @@ class Cell:
                 line = moment.saying.said(name=name, **values)
                 line = f"U{line[1:]}" if line.startswith("unit ") else line
                 yield {"step": step, "unit": unit, "text": line}
+
+    def carried(self) -> dict:
+        share = self.steps[-1][Symbol("f")] * np.linspace(0.2, 1.4, self.p.hidden_size)
+        steps = {"last": "step 7", "first": "step {0:number}"}
+        said_of_it = meaning.carried(*steps.values(), share, range(self.p.hidden_size), self.walk.steps[0].named)
+        return {"steps": steps, "shares": numbers(share), "text": said_of_it}
 
     def table(self) -> str:
         units = [self.trace.labels.unit(k) for k in range(self.p.hidden_size)]

@@ -55,10 +55,10 @@ def words(wiring: Wiring) -> list[Object]:
     list of dict
         ``names``: what quantities are called. ``sayings``: by the key of a section of a walkthrough, what is said of
         each unit (see `gatewise.walkthrough.sentences`), or of all alike. ``of``: by the name of a quantity, that key.
-        ``moment``: what happens in a unit. ``conditions``: of the cases in these, by their numbers. ``each``: what is
-        said of few units or of many. ``weights``: what is said of the largest gradient. ``gates``: the columns of a
-        table of gates. ``formula``: what formulas begin with in spreadsheets. ``source``: see
-        `gatewise.playground.source`.
+        ``moment``: what happens in a unit. ``carried``: what share of a gradient reaches an earlier step.
+        ``conditions``: of the cases in these, by their numbers. ``each``: what is said of few units or of many.
+        ``weights``: what is said of the largest gradient. ``gates``: the columns of a table of gates. ``formula``: what
+        formulas begin with in spreadsheets. ``source``: see `gatewise.playground.source`.
     """
     found = [_words(*one) for one in _programs(wiring)]
     return [*found, {"names": _names(_OF_HEAD), "of": {}, "sayings": {}}] if wiring.head is not None else found
@@ -95,6 +95,7 @@ def _words(program: Program, recurrent: int, inputs: int) -> Object:
     conditions: list[Formula] = []
     sayings = {key: _told(one, conditions) for key, one in told.of_program(program).items()}
     moment = _told(told.moment(program), conditions)
+    carried = _told(told.carried(), conditions) | {"from": sentences.CARRIED_FROM}
     fixed = {
         "input": [told.INPUT],
         "arriving": [told.ARRIVING_AT_OUTPUT],
@@ -115,6 +116,7 @@ def _words(program: Program, recurrent: int, inputs: int) -> Object:
         "sayings": sayings,
         "of": {text.formula(symbol): key for symbol, key in of.items() if key in sayings or key == "d_weights"},
         "moment": moment,
+        "carried": carried,
         "conditions": [_tree(one) for one in conditions],
         "each": {"most": sentences.MOST, **sentences.EACH},
         "weights": {**sentences.WEIGHTS, "of": [[text.formula(one), GATES[one.sub]] for one in matrices]},

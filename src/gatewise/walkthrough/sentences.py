@@ -2,7 +2,8 @@
 
 What is said of a unit has parts; of each part, the first case is said that holds. A condition is a formula, which holds
 where it is not 0. Words have slots: ``{value:number}`` is a number with four decimals, ``{value:percent}`` a
-percentage. The names in both are those of variables, which are formulas of a program's symbols: see `gatewise.walkthrough.told`.
+percentage. The names in both are those of variables, which are formulas of a program's symbols: see
+`gatewise.walkthrough.told`.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from gatewise.symbolic.symbols import (
 )
 from gatewise.walkthrough.parts import Words
 from gatewise.walkthrough.sentences import (
+    CARRIED,
     CELL_BACKWARD,
     GATES,
     GATES_BACKWARD,
@@ -165,3 +166,9 @@ def moment(program: Program) -> Told:
     """Return what happens in a unit at a step; what it puts out is that before any projection."""
     put_out = M if program.form.projected else H
     return Told(MOMENT, {"i": I, "f": F, "g": G, "o": O, "before": C_PREV, "c": C, "h": put_out}, C)
+
+
+def carried() -> Told:
+    """Return what is said of the share of a gradient that reaches an earlier step: ``value``, which is no symbol."""
+    value = Symbol("value")
+    return Told(CARRIED, {"value": value, "extreme": value}, C)

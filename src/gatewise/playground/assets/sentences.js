@@ -13,7 +13,7 @@ import {programOf} from "./formulas.js";
 /** @typedef {{most: number, listed: string, unfinite: string, alike: string, extremes: string}} Each */
 /** @typedef {{unfinite: string, none: string, largest: string, of: [string, string][]}} OfWeights */
 /**
- * @typedef {{each: Each, sayings: Record<string, Saying | {words: string}>, of: Record<string, string>, moment: Saying,
+ * @typedef {{each: Each, sayings: Record<string, Saying | {words: string}>, of: Record<string, string>, moment: Saying, carried: Saying & {from: string},
  *   conditions: Tree[], weights: OfWeights, names: Record<string, string>, gates: [string, string][], formula: string,
  *   source: any}} Words
  */
@@ -24,8 +24,9 @@ function wordsOf(page, layer, direction) {
   return page.doc.words[programOf(page, layer, direction)] ?? null;
 }
 
-/** The values of a saying's variables, of one unit. @param {Place} place @param {Saying} saying @param {number} unit */
-function known({page, layer, direction, step}, saying, unit) {
+/** The values of a saying's variables, of one unit. @param {Place} place @param {Saying} saying @param {number} unit
+ * @returns {Record<string, number>} */
+function knownOfUnit({page, layer, direction, step}, saying, unit) {
   /** @type {Record<string, number>} */
   const found = {};
   for (const [name, tree] of Object.entries(saying.variables)) {
@@ -122,14 +123,15 @@ export function sentenceOf(page, layer, direction, name, step, units) {
   return ofUnits(place, saying, asked.length ? asked : Array.from({length: count}, (_, k) => k));
 }
 
-/** What is said of some units. @param {Place} place @param {Saying} saying @param {readonly number[]} units */
-function ofUnits(place, saying, units) {
+/** What is said of some units. @param {Place} place @param {Saying} saying @param {readonly number[]} units
+ * @param {(unit: number) => Record<string, number>} [valuesOf] of the saying's variables */
+function ofUnits(place, saying, units, valuesOf = k => knownOfUnit(place, saying, k)) {
   const {page, layer, direction, words: {each}, words} = place;
   const {what} = saying;
   const count = String(units.length);
   /** @param {number} k */
   const say = k => {
-    const values = known(place, saying, k);
+    const values = valuesOf(k);
     return holding(words, saying, values).map(one => filled(one.words, values)).join("");
   };
   /** @param {number} k */
@@ -138,7 +140,7 @@ function ofUnits(place, saying, units) {
     const listed = filled(each.listed, {listed: units.map(k => `${named(k)} ${say(k)}`).join("; ")});
     return saying.begins ? begun(listed) : listed;
   }
-  const values = units.map(k => known(place, saying, k).extreme);
+  const values = units.map(k => valuesOf(k).extreme);
   const bad = values.findIndex(one => !Number.isFinite(one));
   if (bad >= 0) return filled(each.unfinite, {count, name: named(units[bad]), what});
   const least = units[values.indexOf(Math.min(...values))];
@@ -146,6 +148,19 @@ function ofUnits(place, saying, units) {
   if (least === most) return filled(each.alike, {count, name: named(least), said: say(least), what});
   const extremes = {most: named(most), most_said: say(most), least: named(least), least_said: say(least)};
   return filled(each.extremes, {count, what, ...extremes});
+}
+
+/**
+ * The walkthrough's sentence on how much of a gradient at the cell state of a step reaches that of an earlier one.
+ * @param {Page} page @param {number} layer @param {number} direction @param {{last: string, first: string}} steps what
+ * they are called @param {readonly number[]} units @param {(unit: number) => number} share @returns {string}
+ */
+export function carriedOf(page, layer, direction, steps, units, share) {
+  const words = wordsOf(page, layer, direction);
+  if (!words?.carried) return "";
+  const values = (/** @type {number} */ k) => ({value: share(k), extreme: share(k)});
+  const place = {page, layer, direction, step: 0, words};
+  return filled(words.carried.from, steps) + ofUnits(place, words.carried, units, values);
 }
 
 /** Which weight has the largest gradient. @param {Place} place */
@@ -170,7 +185,7 @@ function ofWeights({page, layer, direction, step, words: {weights}}) {
 function nowOf(page, layer, direction, step, unit) {
   const words = wordsOf(page, layer, direction);
   if (!words?.moment) return {cases: [], values: {}};
-  const values = known({page, layer, direction, step, words}, words.moment, unit);
+  const values = knownOfUnit({page, layer, direction, step, words}, words.moment, unit);
   return {cases: holding(words, words.moment, values), values};
 }
 
