@@ -39,6 +39,7 @@ import {writtenNumber} from "./numerals.js";
 const ROUNDING = 1e-9;
 const SINGLE = 32 * 2 ** -24;  // numbers may have been computed in single precision
 const VAGUE = 0.05;  // half a unit of the last digit where fewer than two decimals are written
+const SEEN = 5e-5;  // half a unit of the last digit of the numbers that the page shows
 const MOST_UNITS = 100, MOST_SHARE = 0.05;  // how far rounding on the way may move a line
 
 /**
@@ -52,7 +53,8 @@ export function judgeLines(model, ref, typed, how) {
   const names = lines.names.filter((name) => typed[name]?.trim());
   const written = new Map(names.map((name) => [name, writtenNumber(typed[name])]));
   const numbers = new Map([...written].filter((one) => one[1] !== null && one[1] !== "ambiguous"));
-  const state = stateOf(lines, ref, /** @type {Map<string, Written>} */ (numbers));
+  const state = stateOf(lines, ref, /** @type {Map<string, Written>} */ (numbers), how.unseen ?? null);
+  if (how.unseen) for (const name of takenBy(model, ref)) state.slack.set(name, hiddenDigits(lines.right(name)));
   /** @type {Record<string, Verdict>} */
   const verdicts = {};
   for (const name of coneOf(lines, names, new Set())) {
@@ -73,6 +75,7 @@ export function judgeLines(model, ref, typed, how) {
  * @property {Lines} lines
  * @property {Ref} ref
  * @property {Map<string, Written>} numbers that could be read
+ * @property {Set<string> | null} unseen lines that the person does not see; null where none is seen
  * @property {number} unit how far off numbers may be that are not written
  * @property {Numbers} own what follows from their numbers, and what they wrote
  * @property {Numbers} slack
@@ -81,13 +84,14 @@ export function judgeLines(model, ref, typed, how) {
  * @property {Map<string, string[]>} tainted the wrong lines that one follows from
  */
 
-/** @param {Lines} lines @param {Ref} ref @param {Map<string, Written>} numbers @returns {State} */
-function stateOf(lines, ref, numbers) {
+/** @param {Lines} lines @param {Ref} ref @param {Map<string, Written>} numbers @param {Set<string> | null} unseen
+ * @returns {State} */
+function stateOf(lines, ref, numbers, unseen) {
   const rounded = [...numbers].filter(([name, {value}]) => Math.abs(value - rightOf(lines, ref, name)) > ROUNDING);
   const coarsest = Math.max(0, ...rounded.map(([, {tolerance}]) => Math.min(tolerance, VAGUE)));
   const unit = Math.min(coarsest, VAGUE / 10);
   const maps = {own: new Map(), slack: new Map(), expected: new Map(), loose: new Map(), tainted: new Map()};
-  return {lines, ref, numbers, unit, ...maps};
+  return {lines, ref, numbers, unseen, unit, ...maps};
 }
 
 /** @param {Lines} lines @param {Ref} ref @param {string} name */
@@ -96,7 +100,7 @@ function rightOf(lines, ref, name) {
 }
 
 /** Compute a line from those before it. @param {State} state @param {string} name */
-function carryOn({lines, unit, own, slack, expected, loose, tainted}, name) {
+function carryOn({lines, unseen, unit, own, slack, expected, loose, tainted}, name) {
   const tree = lines.tree(name), right = lines.right(name);
   const found = lines.spread(tree, own, slack, lines.shape(name)) ?? {value: right, slack: new Float64Array(right.length)};
   const size = found.value.reduce((most, one) => Math.max(most, Math.abs(one)), 0);
@@ -106,8 +110,20 @@ function carryOn({lines, unit, own, slack, expected, loose, tainted}, name) {
   loose.set(name, off);
   own.set(name, found.value);
   slack.set(name, isCopied(tree) ? off : off.map((one) => one + unit));
+  if (unseen !== null && !unseen.has(name) && !isCopied(tree)) slack.set(name, hiddenDigits(right));
   const from = lines.inputs(name).flatMap((one) => tainted.get(one) ?? []);
   if (from.length) tainted.set(name, [...new Set(from)]);
+}
+
+/** How far off numbers are that are read from the page. @param {Float64Array} numbers */
+function hiddenDigits(numbers) {
+  return numbers.map((one) => (Math.abs(one - Math.round(one * 1e4) / 1e4) > ROUNDING ? SEEN : 0));
+}
+
+/** What a step takes from its neighbours. @param {Model} model @param {Ref} ref @returns {string[]} */
+function takenBy(model, {layer, direction}) {
+  const {carry, carry_backward: back} = model.layers[layer].cells[direction].program;
+  return [...carry, ...back].map((one) => one.into);
 }
 
 /** Judge a number that is written, and go on from it. @param {State} state @param {string} name @param {Written} typed
