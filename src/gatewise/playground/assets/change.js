@@ -49,9 +49,9 @@ function fieldText(value) {
 
 /**
  * A given number as a field: arrows change its last digit, with Shift the one before; Enter takes what is typed.
- * @param {Page} page @param {Ref} ref
+ * @param {Page} page @param {Ref} ref @param {boolean} [opens] whether a button beside it, while it has the focus, opens it
  */
-export function givenField(page, ref) {
+export function givenField(page, ref, opens = false) {
   const {model} = page;
   const name = spokenName(page, ref);
   const text = fieldText(model.number(ref));
@@ -75,6 +75,7 @@ export function givenField(page, ref) {
       return;
     }
     field.removeAttribute("aria-describedby");
+    field.value = typed.trim().replace("\u2212", "-").replace(",", ".");
     if ((typed !== text || field.dataset.nudged) && value !== model.number(ref)) changeNumber(page, ref, value);
   };
   field.addEventListener("keydown", event => {
@@ -94,7 +95,9 @@ export function givenField(page, ref) {
     take(next);
   });
   field.addEventListener("change", () => take(field.value));
-  return el("span", {class: "field"}, field, why);
+  const open = opens ? el("button", {class: "open-it", "aria-label": `open ${name}`, "data-key": `open ${refKey(ref)}`,
+    "data-ref": refKey(ref), onclick: () => openNumber(page, ref)}, "open") : null;
+  return el("span", {class: "field"}, field, open, why);
 }
 
 /** The old number beside one that an edit changed, or null. @param {Page} page @param {Ref} ref @param {number} [digits] */

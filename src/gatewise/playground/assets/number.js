@@ -59,7 +59,12 @@ function returnTo(key) {
   for (const button of document.querySelectorAll("[data-ref]")) {
     if (!(button instanceof HTMLElement)) continue;
     const parts = (button.dataset.ref ?? "").split("|");
-    if (parts[0] === layer && parts[1] === direction && parts[2] === name && parts[4] === at) return button.focus();
+    const isSame = parts[0] === layer && parts[1] === direction && parts[2] === name && parts[4] === at;
+    if (isSame) {
+      button.focus();
+      if (document.activeElement !== button) button.closest(".field")?.querySelector("input")?.focus();
+      return;
+    }
   }
 }
 

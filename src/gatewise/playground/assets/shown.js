@@ -68,7 +68,7 @@ export function givenNumber(page, ref, {symbol = false, label = "", key = "open"
     symbol ? symbolElement(ref.name) : null,
     label ? el("span", {class: "place", title: label}, label) : null,
   );
-  const field = givenField(page, ref);
+  const field = givenField(page, ref, !symbol && !label && key === "open");
   const row = el("span", {class: "given-number"}, symbol || label ? name : null, field, oldNumber(page, ref));
   glowIfNew(page, ref, field);
   return row;
