@@ -37,7 +37,7 @@ export function smallField(page, chosen) {
     const times = Array.from({length: now.steps}, (_, step) =>
       el("div", {role: "columnheader", class: "time"}, page.doc.labels.times?.[step] ?? step));
     const rows = now.rows.map((_, row) => rowOf(now, row));
-    const corner = el("div", {role: "columnheader", class: "name"}, page.doc.labels.times ? "" : "step");
+    const corner = el("div", {role: "columnheader", class: "name"}, page.doc.labels.times ? "time" : "step");
     grid.replaceChildren(...rows, el("div", {role: "row", class: "times"}, corner, ...times));
     grid.style.setProperty("--steps", String(now.steps));
     grid.classList.toggle("with-numbers", now.steps <= WITH_NUMBERS);
@@ -54,7 +54,7 @@ export function smallField(page, chosen) {
       const isChosen = at === place.row && step === place.step;
       cell.style.setProperty("background-color", colour?.fill ?? "transparent");
       cell.style.setProperty("color", colour?.ink ?? "inherit");
-      if (now.steps <= WITH_NUMBERS) setText(cell, isAsked ? "?" : Number.isNaN(value) ? "–" : figure(value));
+      if (now.steps <= WITH_NUMBERS) setText(cell, isAsked ? "?" : now.isValid(step) ? figure(value) : "–");
       setAttributes(cell, {
         "aria-label": spokenValue(page, now, {row: at, step}),
         "aria-selected": String(isChosen),
@@ -65,7 +65,8 @@ export function smallField(page, chosen) {
     const cell = cells[place.row]?.[place.step];
     if (!cell) return;
     if (hadFocus) cell.focus({preventScroll: true});
-    keepInView(element, cell.offsetLeft, cell.offsetWidth);
+    const name = cell.parentElement?.firstElementChild;
+    keepInView(element, cell.offsetLeft, cell.offsetWidth, name instanceof HTMLElement ? name.offsetWidth : 0);
   }
 
   return {
@@ -84,10 +85,11 @@ export function smallField(page, chosen) {
 /**
  * Scroll sideways, as little as needed, until a part is seen. The page itself stays where it is.
  * @param {HTMLElement} scroller @param {number} left @param {number} width
+ * @param {number} covered what stands over the scroller's left side
  */
-export function keepInView(scroller, left, width) {
-  const margin = Math.min(2 * width + 24, scroller.clientWidth / 4);
+export function keepInView(scroller, left, width, covered) {
   const {scrollLeft, clientWidth} = scroller;
-  if (left - margin < scrollLeft) scroller.scrollLeft = left - margin;
+  const margin = Math.min(2 * width + 24, (clientWidth - covered) / 4);
+  if (left - margin - covered < scrollLeft) scroller.scrollLeft = left - margin - covered;
   else if (left + width + margin > scrollLeft + clientWidth) scroller.scrollLeft = left + width + margin - clientWidth;
 }

@@ -88,7 +88,8 @@ export function largeField(page, chosen, pointed) {
     const box = grid.getBoundingClientRect();
     const step = Math.floor((event.clientX - box.left - measures.left) / measures.cell);
     const row = Math.floor((event.clientY - box.top) / measures.row);
-    const isInside = step >= 0 && step < field.steps && row >= 0 && row < field.rows.length;
+    const isName = event.clientX - element.getBoundingClientRect().left < measures.left;
+    const isInside = !isName && step >= 0 && step < field.steps && row >= 0 && row < field.rows.length;
     return isInside ? {row, step} : null;
   }
   grid.addEventListener("click", event => {
@@ -115,46 +116,55 @@ export function largeField(page, chosen, pointed) {
     pen.translate(-element.scrollLeft, -element.scrollTop);
     pen.imageSmoothingEnabled = false;
     const {left, cell, row} = measures;
-    const steps = seenCells(element.scrollLeft - left, width, cell, field.steps);
-    const rows = seenCells(element.scrollTop, height, row, field.rows.length);
+    const steps = seenCells(element.scrollLeft, width - left, cell, field.steps);
+    const rows = seenCells(element.scrollTop, height - AXIS, row, field.rows.length);
     [picture.width, picture.height] = [steps[1], rows[1]];
     picture.getContext("2d")?.putImageData(pixelsOf(field, steps, rows), 0, 0);
     pen.drawImage(picture, left + steps[0] * cell, rows[0] * row, steps[1] * cell, rows[1] * row);
     write(pen, field, measures, steps, rows);
   }
 
-  /** The names of what is seen. @param {CanvasRenderingContext2D} pen @param {Field} now @param {Measures} m
-   * @param {[number, number]} steps @param {[number, number]} rows */
+  /** The names of what is seen, over what scrolls. @param {CanvasRenderingContext2D} pen @param {Field} now
+   * @param {Measures} m @param {[number, number]} steps @param {[number, number]} rows */
   function write(pen, now, m, steps, rows) {
-    const body = m.height - AXIS;
     const ink = getComputedStyle(element);
     const place = chosen.of(now);
+    const [start, base] = [element.scrollLeft, Math.min(m.height, element.scrollTop + element.clientHeight) - AXIS];
+    pen.clearRect(start, 0, m.left, m.height);
+    pen.clearRect(start, base, element.clientWidth, AXIS);
     pen.fillStyle = ink.color;
     pen.font = `13px ${ink.fontFamily}`;
     /** @param {number} step */
-    const nameOf = step => String(page.doc.labels.times?.[step] ?? step);
-    const width = pen.measureText(nameOf(now.steps - 1)).width;
+    const timeOf = step => String(page.doc.labels.times?.[step] ?? step);
+    const width = pen.measureText(timeOf(now.steps - 1)).width;
     const every = roundDistance((width + 20) / m.cell);
     const middle = m.left + (place.step + 0.5) * m.cell;
     pen.textAlign = "center";
     for (let step = every * Math.max(1, Math.floor(steps[0] / every)); step < steps[0] + steps[1]; step += every) {
       const x = m.left + (step + 0.5) * m.cell;
-      if (Math.abs(x - middle) > width + 12 && x + width / 2 < m.width) pen.fillText(nameOf(step), x, body + 17);
+      if (Math.abs(x - middle) > width + 12 && x + width / 2 < m.width) pen.fillText(timeOf(step), x, base + 17);
     }
-    pen.textAlign = "right";
-    const apart = roundDistance(16 / m.row);
-    for (let row = rows[0] - (rows[0] % apart); row < rows[0] + rows[1] && m.left > EDGE; row += apart) {
-      if (Math.abs(row - place.row) * m.row < 16) continue;
-      pen.fillText(now.nameOf(row), m.left - 8, Math.max(12, (row + 0.5) * m.row + 4), m.left - 12);
-    }
-    pen.font = `600 13px ${ink.fontFamily}`;
-    if (m.left > EDGE) {
-      pen.fillText(now.nameOf(place.row), m.left - 8, Math.max(12, (place.row + 0.5) * m.row + 4), m.left - 12);
-    }
-    pen.textAlign = "center";
     const half = width / 2 + 4;
-    pen.fillText(nameOf(place.step), Math.min(m.width - half, Math.max(m.left + half, middle)), body + 17);
-    pen.fillRect(middle - 1, body, 2, 5);
+    pen.font = `600 13px ${ink.fontFamily}`;
+    pen.fillText(timeOf(place.step), Math.min(m.width - half, Math.max(m.left + half, middle)), base + 17);
+    pen.fillRect(middle - 1, base, 2, 5);
+    if (m.left > EDGE) writeNames(pen, now, m, rows, start + m.left - 8, `13px ${ink.fontFamily}`);
+  }
+
+  /** @param {CanvasRenderingContext2D} pen @param {Field} now @param {Measures} m @param {[number, number]} rows
+   * @param {number} right where they end @param {string} font */
+  function writeNames(pen, now, m, rows, right, font) {
+    const {row: own} = chosen.of(now);
+    const apart = roundDistance(16 / m.row);
+    /** @param {number} row */
+    const write = row => pen.fillText(now.nameOf(row), right, Math.max(11, (row + 0.5) * m.row + 4), m.left - 12);
+    pen.textAlign = "right";
+    pen.font = font;
+    for (let row = rows[0] - (rows[0] % apart); row < rows[0] + rows[1]; row += apart) {
+      if (Math.abs(row - own) * m.row >= 16) write(row);
+    }
+    pen.font = `600 ${font}`;
+    if (own >= rows[0] && own < rows[0] + rows[1]) write(own);
   }
 
   /** How wide the longest name of a row is. @param {Field} now */
@@ -198,11 +208,11 @@ export function largeField(page, chosen, pointed) {
     cell.style.setProperty("height", `${height}px`);
     line.replaceChildren(cell);
     if (hadFocus) cell.focus({preventScroll: true});
-    keepInView(element, measures.left + place.step * measures.cell, measures.cell);
+    keepInView(element, measures.left + place.step * measures.cell, measures.cell, measures.left);
     const top = place.row * measures.row;
     if (top < element.scrollTop) element.scrollTop = top;
-    else if (top + measures.row > element.scrollTop + element.clientHeight) {
-      element.scrollTop = top + measures.row - element.clientHeight;
+    else if (top + measures.row + AXIS > element.scrollTop + element.clientHeight) {
+      element.scrollTop = top + measures.row + AXIS - element.clientHeight;
     }
   }
 
