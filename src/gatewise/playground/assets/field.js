@@ -18,6 +18,7 @@ import {measureOf, rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./qu
  * @property {(step: number) => Float64Array} column the values of a step, by unit or feature
  * @property {(row: number, step: number) => number} at the value in a row, by its place
  * @property {(row: number) => string} nameOf of a row, by its place
+ * @property {(step: number) => boolean} isValid whether the run has the step
  * @property {boolean} asks whether some number is asked for
  * @property {(row: number, step: number) => boolean} isAsked whether this one is, or would give it away
  */
@@ -41,6 +42,7 @@ export function fieldOf(page, state) {
     nameOf: row => quantity.ofUnits
       ? unitWords(model, layer, direction, rows[row])
       : rowName(page, state, quantity, rows[row]),
+    isValid: step => page.doc.inputs.valid?.[step] ?? true,
     asks: state.answer !== null,
     isAsked: (row, step) => hidden(state, {layer, direction, name: quantity.name, step, at: [rows[row]]}),
   };
@@ -56,7 +58,7 @@ export function isSameField(one, other) {
 /** A value, said with its unit and step. @param {Page} page @param {Field} field @param {Place} place */
 export function spokenValue(page, field, {row, step}) {
   const value = field.at(row, step);
-  const known = Number.isNaN(value) ? "no number" : figure(value);
+  const known = Number.isNaN(value) && !field.isValid(step) ? "no number" : figure(value);
   const said = field.isAsked(row, step) ? "is asked for" : known;
   const name = field.nameOf(row);
   return `${name}${field.quantity.ofUnits ? "" : measureOf(page, name)}, ${stepName(page, step)}: ${field.quantity.words} ${said}`;

@@ -54,7 +54,7 @@ export function smallField(page, chosen) {
       const isChosen = at === place.row && step === place.step;
       cell.style.setProperty("background-color", colour?.fill ?? "transparent");
       cell.style.setProperty("color", colour?.ink ?? "inherit");
-      if (now.steps <= WITH_NUMBERS) setText(cell, isAsked ? "?" : now.isValid(step) ? figure(value) : "–");
+      if (now.steps <= WITH_NUMBERS) setText(cell, isAsked ? "?" : Number.isNaN(value) && !now.isValid(step) ? "–" : figure(value));
       setAttributes(cell, {
         "aria-label": spokenValue(page, now, {row: at, step}),
         "aria-selected": String(isChosen),
