@@ -14,9 +14,13 @@ const KEYS = [
   ["?", "this list"],
 ];
 
+/** Whether letters and signs are keys: those who speak to their computer can have it otherwise. */
+const letterKeys = {on: true};
+
 /** Whether an element uses a key itself. @param {KeyboardEvent} event */
 function isTaken(event) {
   const {target, key} = event;
+  if (key.length === 1 && key !== " " && !letterKeys.on) return true;
   if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || isWriting(target)) return true;
   if (!(target instanceof Element)) return false;
   if ((key === " " || key === "Enter") && target.closest("button, a, summary, [role=button]")) return true;
@@ -41,9 +45,10 @@ export function listenToKeys() {
 
 /** The list of keys. */
 export function keyList() {
-  return el(
-    "dl",
-    {class: "keys"},
-    ...KEYS.map(([key, words]) => el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, words))),
-  );
+  const list = KEYS.map(([key, words]) => el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, words)));
+  const letters = el("input", {type: "checkbox", checked: true, onchange: () => {
+    letterKeys.on = letters.checked;
+  }});
+  return el("div", {}, el("dl", {class: "keys"}, ...list),
+    el("p", {}, el("label", {}, letters, " Single letters and signs are keys")));
 }
