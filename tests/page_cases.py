@@ -21,7 +21,7 @@ from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.run import Run
 from gatewise.symbolic.symbols import d
 from gatewise.symbolic.wired import WiredRun
-from gatewise.symbolic.wiring import A_Y, B_Y, READ, V, Wiring
+from gatewise.symbolic.wiring import A_Y, B_Y, READ, E, V, Wiring
 
 Object = dict[str, Any]
 
@@ -31,9 +31,10 @@ def case_of(name: str, thing: object, x: np.ndarray, rng: np.random.Generator, *
     subject = subject_of(thing, x, 0, options)
     run = run_of(subject)
     run.dy = rng.normal(size=run.output.shape)
-    run.backward()
+    table = run.backward().get(E)
     loss = {"of": "all", "dy": numbers(run.dy)}
-    return {"name": name, "document": of_run(subject, None, ()), "loss": loss, "expected": [*expected(run)]}
+    made = {"name": name, "document": of_run(subject, None, ()), "loss": loss, "expected": [*expected(run)]}
+    return made if table is None else {**made, "embedding": numbers(table)}
 
 
 def run_of(subject: Subject, wiring: Wiring | None = None) -> WiredRun:

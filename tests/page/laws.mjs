@@ -21,11 +21,12 @@ export function distance(found, expected) {
 /**
  * Hold a model against what Python computed of its document.
  * @param {(doc: any) => any} createModel
- * @param {{name: string, document: any, loss: any, expected: any[]}} one
+ * @param {{name: string, document: any, loss: any, expected: any[], embedding?: number[][]}} one
  */
 export function check(createModel, one) {
   const model = createModel(one.document), found = {name: one.name, tensors: 0, worst: 0, where: ""};
   model.setLoss(lossOf(one.loss));
+  if (one.embedding) Object.assign(found, {worst: distance([...model.embeddingGradient()], one.embedding.flat()), where: "the embedding"});
   for (const {layer, direction, name, summed, values, at} of one.expected) {
     const steps = summed ? [null] : at !== undefined ? [at] : Array.from({length: values.length}, (_, step) => step);
     const numbers = steps.flatMap((step) => [...model.value(layer, direction, name, step)]);

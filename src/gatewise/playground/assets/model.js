@@ -153,6 +153,11 @@ export class Model {
     return run.setting.program.carry.some(({into}) => into === name) && step === run.order[0];
   }
 
+  /** The gradient of the embedding's table, row by row, or null where there is none. */
+  embeddingGradient() {
+    return this.network.embeddingGradient();
+  }
+
   /** @param {Loss} loss */
   setLoss(loss) {
     this.loss = loss;

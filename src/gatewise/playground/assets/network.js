@@ -233,6 +233,20 @@ export class Network {
     return true;
   }
 
+  /** The gradient of the embedding: of each token, what arrives at its rows. @returns {Float64Array | null} */
+  embeddingGradient() {
+    const {embedding, tokens, steps} = this.wiring;
+    if (embedding === null || tokens === null) return null;
+    const found = new Float64Array(embedding.data.length), width = embedding.shape[1];
+    for (const run of this.cells[0]) {
+      for (let step = 0; step < steps; step++) {
+        run.backwardTo(step);
+        if (run.takesPart(step)) rowOf(run, "dx", step).forEach((one, n) => { found[tokens[step] * width + n] += one; });
+      }
+    }
+    return found;
+  }
+
   /** Every run, from the first layer on. */
   get runs() {
     const last = this.wiring.readsLast ? [this.last] : [];
