@@ -5,6 +5,7 @@ import {directPath} from "./path.js";
 import {figure, percent} from "./figures.js";
 import {nameAlong, isGradient, symbolElement, unitWords} from "./opened.js";
 import {stepName} from "./quantities.js";
+import {sizeOfTerm} from "./products.js";
 import {compact, isAskedFor, signedBar} from "./shown.js";
 import {termsOf} from "./terms.js";
 import {timeline} from "./timeline.js";
@@ -126,7 +127,7 @@ function alongTime(page, state, inDecades, turn) {
   if (model.steps < 2) return [];
   const path = directPath(model, layer, direction, unit);
   const name = unitWords(model, layer, direction, unit);
-  if (!path) return [el("p", {}, `No gradient reaches the cell state of ${name}: the loss does not depend on it.`)];
+  if (!path) return [el("p", {}, withoutPath(page, state, name))];
   const choose = (/** @type {number} */ step) => store.change({step, playing: false});
   if (path.gradient.some((_, step) => isAskedFor(page, {layer, direction, name: path.name, step, at: [unit]}))) {
     return [el("p", {class: "soft"}, "One of the gradients along c is asked for, so they are not shown.")];
@@ -146,6 +147,13 @@ function alongTime(page, state, inDecades, turn) {
       timeline({values: drawn[1], largest: top, step: state.step, kind: "direct", choose, label: `What the product of ${factor} alone leaves of it.`})),
     timeAxis(page, state),
     el("figcaption", {}, words))];
+}
+
+/** Why there is no gradient to show. @param {Page} page @param {State} state @param {string} name */
+function withoutPath({model}, {layer, direction, unit, step}, name) {
+  return Number.isNaN(model.value(layer, direction, "dc", step)[unit])
+    ? `The gradient with respect to c of ${name} is no number.`
+    : `No gradient reaches the cell state of ${name}: the loss does not depend on it.`;
 }
 
 /** @param {Page} page @param {State} state */
@@ -175,9 +183,9 @@ export function overSteps(page, ref, rest) {
   const {model, store} = page;
   const values = new Float64Array(model.steps);
   for (let step = 0; step < model.steps; step += 1) values[step] = termAt(page, ref, step);
-  const order = [...values.keys()].filter(step => Number.isFinite(values[step]));
-  order.sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]) || a - b);
-  const largest = Math.abs(values[order[0]] ?? 0);
+  const order = [...values.keys()].filter(step => model.wiring.valid?.[step] !== 0);
+  order.sort((a, b) => sizeOfTerm(values[b]) - sizeOfTerm(values[a]) || a - b);
+  const largest = Math.max(0, ...order.map(step => Math.abs(values[step])).filter(Number.isFinite));
   const shown = rest.all || order.length <= MOST_STEPS + 2 ? order : order.slice(0, MOST_STEPS);
   const choose = (/** @type {number} */ step) => store.change({step, playing: false});
   const rows = shown.map(step => el("li", {}, el(

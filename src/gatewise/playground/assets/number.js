@@ -4,7 +4,7 @@ import {figure} from "./figures.js";
 import {keepFocus, oldNumber} from "./change.js";
 import {curveFigure} from "./curve.js";
 import {equationOf, substitutionOf} from "./formulas.js";
-import {axesOf, givenOf, isGradient, isHead, isOverall, refKey, openedRef, placeName, spokenName, symbolElement} from "./opened.js";
+import {axesOf, givenOf, isGradient, isMasked, isOverall, refKey, openedRef, placeName, spokenName, symbolElement} from "./opened.js";
 import {linkTo, productRows, summedFor} from "./products.js";
 import {quantityName, sentenceOf} from "./sentences.js";
 import {givenNumber, isAskedFor} from "./shown.js";
@@ -17,6 +17,7 @@ import {stepName} from "./quantities.js";
 /** @typedef {import("./store.js").Ref} Ref */
 
 const MOST_GOALS = 12;
+const MASKED = "This step is masked: the cell passes over it, and nothing is computed.";
 
 /** The opened number. @param {Page} page */
 export function numberView(page) {
@@ -77,19 +78,20 @@ function drawNumber(page, rest) {
   const value = model.number(ref);
   const isAsked = isAskedFor(page, ref);
   const isGiven = model.isGiven(ref) && !isAsked;
+  const passed = isMasked(model, ref) && model.equation(layer, direction, name) !== null;
   const place = placeName(model, ref);
   const heading = el(
     "h2", {tabindex: "-1", "data-key": "heading"}, symbolElement(name), place ? ` of ${place}` : "",
     ref.step === null ? "" : `, ${stepName(page, ref.step)}`, ": ",
-    el("span", {class: "number"}, isAsked ? "?" : figure(value, 8)), isAsked ? null : oldNumber(page, ref, 8),
+    el("span", {class: "number"}, isAsked ? "?" : passed && Number.isNaN(value) ? "–" : figure(value, 8)), isAsked ? null : oldNumber(page, ref, 8),
   );
   const parts = [el("p", {class: "what soft"}, whatItIs(page, ref, isGiven)), ...(isGiven ? givenParts(page, ref) : [])];
   const asksHere = isAskedNear(page, ref);
-  const sentence = asksHere ? "" : sentenceFor(page, ref);
+  const sentence = passed ? MASKED : asksHere ? "" : sentenceFor(page, ref);
   if (sentence) parts.push(el("p", {class: "sentence"}, sentence));
-  if (model.equation(layer, direction, name)) parts.push(equationParts(page, ref, !asksHere));
+  if (model.equation(layer, direction, name)) parts.push(equationParts(page, ref, !asksHere && !passed));
   if (isOverall(model, layer, direction, name) && !isGiven) parts.push(overSteps(page, ref, rest));
-  else if (ref.step !== null) parts.push(sumParts(page, ref, rest));
+  else if (ref.step !== null && !passed) parts.push(sumParts(page, ref, rest));
   return [heading, ...parts, ...roads(page, ref)];
 }
 

@@ -115,6 +115,12 @@ export function openNumber(page, ref) {
   store.change({...place, ...step, ...unit, level: "number", product: null, name: storedName(model, ref), playing: false});
 }
 
+/** Whether a number is of a step that is masked: the cell passes over it, and computes nothing.
+ * @param {Model} model @param {Ref} ref */
+export function isMasked(model, ref) {
+  return ref.step !== null && model.wiring.valid?.[ref.step] === 0 && !isHead(model, ref.layer);
+}
+
 /** A key for a number, the same whenever it is shown. @param {Ref} ref */
 export function refKey(ref) {
   return [ref.layer, ref.direction, ref.name, ref.step ?? "", ref.at.join(".")].join("|");

@@ -40,7 +40,7 @@ export function summedFor(page, ref) {
 export function largestProduct(page) {
   const ref = openedRef(page.model, page.store.state);
   if (!ref || ref.step === null) return 0;
-  const sizes = termsOf(page.model, summedFor(page, ref)).map(term => Math.abs(term.value));
+  const sizes = termsOf(page.model, summedFor(page, ref)).map(term => sizeOfTerm(term.value));
   return Math.max(0, sizes.indexOf(Math.max(...sizes)));
 }
 
@@ -121,7 +121,7 @@ function factorElement(page, summed, factor) {
   if (!ref) return el("li", {}, el("span", {class: "formula-text"}, treeText(tree)), " is ",
     el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"));
   const [, ...sources] = ways(page.model, ref);
-  const steps = sources.map(source => el("span", {class: "source"}, "which is ", linkTo(page, source)));
+  const steps = sources.map((source, k) => el("span", {class: "source"}, k ? ", which is " : "which is ", linkTo(page, source)));
   return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);
 }
 
@@ -131,18 +131,24 @@ export function linkTo(page, ref) {
   return el("button", {class: "link", "data-key": `link ${refKey(ref)}`, onclick: () => openNumber(page, ref)}, symbolElement(ref.name), words);
 }
 
+/** How large a value is among others; what is no number comes first, since all that it is part of is none.
+ * @param {number} value */
+export function sizeOfTerm(value) {
+  return Number.isNaN(value) ? Number.MAX_VALUE : Math.min(Math.abs(value), Number.MAX_VALUE);
+}
+
 /** The sum of an opened number as rows, the largest product first.
  * @param {Page} page @param {Ref} summed @param {{all: boolean, showAll: (all: boolean) => void}} rest */
 export function productRows(page, summed, rest) {
   const {store} = page;
   const {state} = store;
   const terms = termsOf(page.model, summed);
-  const order = terms.map((_, index) => index).sort((a, b) => Math.abs(terms[b].value) - Math.abs(terms[a].value));
+  const order = terms.map((_, index) => index).sort((a, b) => sizeOfTerm(terms[b].value) - sizeOfTerm(terms[a].value) || a - b);
   const cut = rest.all || order.length <= MOST_PRODUCTS + 2 ? order.length : MOST_PRODUCTS;
   const open = state.level === "product" ? state.product : null;
   const shown = order.slice(0, cut);
   if (open !== null && open < terms.length && !shown.includes(open)) shown.push(open);
-  const largest = Math.abs(terms[order[0]]?.value ?? 0);
+  const largest = Math.max(0, ...terms.map(({value}) => Math.abs(value)).filter(Number.isFinite));
   const isAsked = isAskedFor(page, summed);
   const rows = shown.map(index => {
     const term = terms[index];

@@ -3,7 +3,7 @@ import {el} from "./dom.js";
 import {figure} from "./figures.js";
 import {givenField, oldNumber} from "./change.js";
 import {hidden} from "./predict.js";
-import {hueOf, refKey, openNumber, spokenName, symbolElement} from "./opened.js";
+import {hueOf, isMasked, refKey, openNumber, spokenName, symbolElement} from "./opened.js";
 
 /** @typedef {import("./store.js").Ref} Ref */
 /** @typedef {import("./store.js").Page} Page */
@@ -40,12 +40,13 @@ export function compact(value) {
  */
 export function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = "open"} = {}) {
   const isAsked = hidden(page.store.state, ref);
-  const value = isAsked ? "?" : digits > 4 ? figure(page.model.number(ref), digits) : compact(page.model.number(ref));
+  const isNone = isMasked(page.model, ref) && Number.isNaN(page.model.number(ref));
+  const value = isAsked ? "?" : isNone ? "–" : digits > 4 ? figure(page.model.number(ref), digits) : compact(page.model.number(ref));
   const was = isAsked ? null : oldNumber(page, ref, digits);
   const button = el(
     "button",
     {class: `open ${hueOf(ref.name)}`.trim(), "data-key": `${key} ${refKey(ref)}`, "data-ref": refKey(ref),
-      "aria-label": `${spokenName(page, ref)}: ${isAsked ? "asked for" : value}${was ? `, ${was.textContent?.trim()}` : ""}`,
+      "aria-label": `${spokenName(page, ref)}: ${isAsked ? "asked for" : isNone ? "not computed" : value}${was ? `, ${was.textContent?.trim()}` : ""}`,
       onclick: () => openNumber(page, ref)},
     symbol ? symbolElement(ref.name) : null,
     label ? el("span", {class: "place", title: label}, label) : null,
