@@ -1,5 +1,6 @@
 /** Down and up: overview, step, number, product; and from unit to unit in the order in which they are shown. */
 import {asksForLessMotion} from "./dom.js";
+import {openLargestProduct} from "./products.js";
 import {rowsOf, shownQuantity} from "./quantities.js";
 
 /** @typedef {import("./store.js").Page} Page */
@@ -10,7 +11,7 @@ export function descend(page) {
   const {level} = page.store.state;
   if (level === "overview") page.store.change({level: "step", playing: false});
   else if (level === "step") page.store.change({level: "number", product: null});
-  else if (level === "number") page.store.change({level: "product", product: 0});
+  else if (level === "number") openLargestProduct(page);
 }
 
 /** One level up. @param {Page} page */

@@ -36,12 +36,13 @@ export function summedFor(page, ref) {
   return summed;
 }
 
-/** The place of the largest product of the number that is open, or 0. @param {Page} page */
-export function largestProduct(page) {
+/** Open the largest product of the number that is open, where it is a sum of some. @param {Page} page */
+export function openLargestProduct(page) {
   const ref = openedRef(page.model, page.store.state);
-  if (!ref || ref.step === null) return 0;
+  if (!ref || ref.step === null) return;
   const sizes = termsOf(page.model, summedFor(page, ref)).map(term => sizeOfTerm(term.value));
-  return Math.max(0, sizes.indexOf(Math.max(...sizes)));
+  const product = sizes.indexOf(Math.max(...sizes));
+  if (product >= 0) page.store.change({level: "product", product});
 }
 
 /** The keys of the numbers that an opened product is made of, and of those that they were handed on from.
