@@ -188,6 +188,17 @@ class Page:
             self.call("Target.closeTarget", targetId=target)
             self.session = session
 
+    @contextlib.contextmanager
+    def frame(self) -> Iterator[None]:
+        """Be for a while in the page's one frame, which has a process of its own."""
+        session, self.session = self.session, None
+        targets = self.call("Target.getTargets", filter=[{"type": "iframe"}])["targetInfos"]
+        self.attach(targets[0]["targetId"])
+        try:
+            yield
+        finally:
+            self.session = session
+
     def attach(self, target: str) -> None:
         """Be in a tab."""
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]

@@ -43,6 +43,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 @pytest.fixture
 def reader(one_browser: browser.Page) -> Iterator[Reader]:
     """Someone at a page, who in the end has seen no error, and nothing that was asked of a network."""
-    yield Reader(one_browser)
+    one = Reader(one_browser)
+    yield one
     one_browser.quiet()
-    assert one_browser.evaluate("document.getElementById('status').textContent") == ""
+    assert one_browser.evaluate("document.getElementById('status').textContent") == one.expects

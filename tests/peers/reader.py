@@ -25,6 +25,7 @@ class Reader:
 
     def __init__(self, tab: Page) -> None:
         self.tab = tab
+        self.expects = ""  # what the page's status line says in the end
 
     def open(self, url: str, *, width: int = 1280, still: bool = True, **look: Any) -> None:
         """Open an address anew; by default nothing moves."""
