@@ -15,14 +15,13 @@ from string import Template
 from typing import Any
 
 from gatewise.palette import CIVIDIS, PALETTE, VIK
-from gatewise.playground.squeeze import squeezed
+from gatewise.playground.squeeze import squeezed, squeezed_style
 from gatewise.render.text import clean
 
 BULKY = ("program", "words", "formulas", "edits", "chapters", "phrases")  # what a page says with, which is deflated
 ENTRY = "main.js"
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
 IMPORT = re.compile(r'^import \{([\w$, ]+)\} from "\./(\w+\.js)";\n', re.MULTILINE)
-_COMMENT = re.compile(r"/\*.*?\*/\s*|^ +", re.DOTALL | re.MULTILINE)  # of a style sheet, and its indentation
 EXPORT = re.compile(r"^export (?=(?:async )?function\*? |const |class )", re.MULTILINE)
 
 
@@ -62,7 +61,7 @@ def style() -> str:
     """Return the styles as one sheet, with the palette's colours."""
     joined = "\n".join(asset(name) for name in STYLES if files(__package__).joinpath("assets", name).is_file())
     stops = {"cividis": ",".join(CIVIDIS), "vik": ",".join(VIK)}
-    return Template(_COMMENT.sub("", joined)).substitute({name: one.css for name, one in PALETTE.items()} | stops)
+    return Template(squeezed_style(joined)).substitute({name: one.css for name, one in PALETTE.items()} | stops)
 
 
 def modules() -> list[str]:
