@@ -241,9 +241,9 @@ WEIGHTS = {
 
 # What happens now: what becomes of the memory, and what is put out.
 
-_HALF = Number(0.5)
 _AMOUNTS = _all(*(_between(0, gate, 1) for gate in (I, F, O)))
-_LETS_IN, _KEEPS, _PUTS_OUT = (Holds(_HALF, "≤", gate) for gate in (I, F, O))
+_LETS_IN, _KEEPS, _PUTS_OUT = (Holds(Number(0.9), "≤", gate) for gate in (I, F, O))
+_SHUTS_OUT, _FORGETS, _WITHHOLDS = (Holds(gate, "≤", Number(0.1)) for gate in (I, F, O))
 _GATES_NOW = "its forget gate keeps {f:percent} of the cell state, its input gate lets in {i:percent} of the candidate"
 MOMENT = Saying(
     (
@@ -253,21 +253,23 @@ MOMENT = Saying(
             Case(
                 "{name} writes {g:number}: its input gate lets in {i:percent} of it, and its forget gate keeps"
                 " {f:percent} of what was there",
-                _LETS_IN,
+                _all(_LETS_IN, _FORGETS),
                 "write",
             ),
             Case(
                 "{name} holds {c:number}: its forget gate keeps {f:percent} of what was there, and its input gate lets"
                 " in {i:percent} of the candidate",
-                _KEEPS,
+                _all(_KEEPS, _SHUTS_OUT),
                 "hold",
             ),
-            Case(f"{{name}} erases: {_GATES_NOW}", None, "erase"),
+            Case(f"{{name}} erases: {_GATES_NOW}", _all(_FORGETS, _SHUTS_OUT), "erase"),
+            Case(f"{{name}} mixes old and new: {_GATES_NOW}, {{g:number}}", None, "mix"),
         ),
         (
             Case("; it puts out {h:number}.", _not(_AMOUNTS)),
             Case("; it releases {h:number}, its output gate open by {o:percent}.", _PUTS_OUT, "release"),
-            Case("; it keeps that to itself, its output gate open by {o:percent}.", None, "keep"),
+            Case("; it keeps that to itself, its output gate open by {o:percent}.", _WITHHOLDS, "keep"),
+            Case("; it puts out {h:number}, its output gate open by {o:percent}."),
         ),
     ),
     "new cell state",

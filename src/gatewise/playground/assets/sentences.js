@@ -190,7 +190,7 @@ function nowOf(page, layer, direction, step, unit) {
 }
 
 /**
- * What happens in a unit now, in one sentence: it writes, holds or erases, and puts out or keeps to itself.
+ * What happens in a unit now, in one sentence: it writes, holds, erases or mixes, and puts out or keeps to itself.
  * @param {Page} page @param {number} layer @param {number} direction @param {number} step @param {number} unit
  * @returns {string}
  */
@@ -201,7 +201,7 @@ export function momentOf(page, layer, direction, step, unit) {
 }
 
 /**
- * What happens in a unit now, as words for styles: "write", "hold", "add" or "erase", and "release" or "keep".
+ * What happens in a unit now, as words for styles: "write", "hold", "add", "erase" or "mix", and "release" or "keep".
  * @param {Page} page @param {number} layer @param {number} direction @param {number} step @param {number} unit
  * @returns {string[]}
  */
