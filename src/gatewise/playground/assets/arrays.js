@@ -1,7 +1,6 @@
 /** Arrays of numbers as the document writes them, and products of matrices with vectors. All are float64. */
 
 /** @typedef {{shape: number[], data: Float64Array}} Values  row by row */
-/** @typedef {number | string | boolean | null | Written[] | {shape: number[], dtype: string, base64: string}} Written */
 
 /**
  * How many numbers a shape holds.

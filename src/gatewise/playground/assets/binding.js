@@ -41,7 +41,10 @@ import {symbolsOf} from "./trees.js";
  * @typedef {{op: Op, run: () => void, always: boolean, kept: boolean, sums: boolean}} Quantity
  */
 /** @typedef {import("./operations.js").Known} Known */
-/** @typedef {{name: string, into: Slot, source: Slot, last: Float64Array, passed: Slot | null}} Carried  last: where the run ends */
+/**
+ * What is handed from step to step: `last` is where the run ends; `passed` is added at steps that take no part.
+ * @typedef {{name: string, into: Slot, source: Slot, last: Float64Array, passed: Slot | null}} Carried
+ */
 
 export class Binding {
   /** @param {Setting} setting */
@@ -137,8 +140,8 @@ export class Binding {
    */
   #carried({into, source}, passed) {
     const slot = this.slot(into);
-    const last = new Float64Array(slot.size);
-    return {name: into, into: slot, source: this.slot(source), last, passed: passed === null ? null : this.slot(passed)};
+    const last = new Float64Array(slot.size), added = passed === null ? null : this.slot(passed);
+    return {name: into, into: slot, source: this.slot(source), last, passed: added};
   }
 
   /**
@@ -159,10 +162,12 @@ export class Binding {
       const count = parts.length === 1 ? columns : compile(part, {...scope, once: []}).slot.size;
       const block = {first, count, known: /** @type {Block["known"]} */ (null)};
       first += count;
-      if (this.setting.lean || names.some(scope.varies) || !symbolsOf(part).every((name) => this.outside.has(name))) return block;
+      const isOutside = symbolsOf(part).every((name) => this.outside.has(name)) && !names.some(scope.varies);
+      if (this.setting.lean || !isOutside) return block;
       const ready = new Uint8Array(steps), data = new Float64Array(steps * rows);
+      const byRow = right.node === "symbol" && isRowByRow(left);
       /** @type {Known} */
-      const known = {names, ready, data, at: () => this.at, again: right.node === "symbol" && isRowByRow(left) ? () => {} : null};
+      const known = {names, ready, data, at: () => this.at, again: null, byRow};
       this.ahead.push(known);
       return {...block, known};
     });

@@ -126,7 +126,8 @@ export class Run {
 
   /** The same of the backward pass. */
   nextBack() {
-    if (this.carries) return this.doneBack < this.steps ? this.order[Math.max(this.steps - this.doneBack - AT_ONCE, 0)] : null;
+    const rest = this.steps - this.doneBack;
+    if (this.carries) return rest > 0 ? this.order[Math.max(rest - AT_ONCE, 0)] : null;
     const step = this.readyBack.indexOf(0);
     return step < 0 ? null : step;
   }
@@ -213,9 +214,9 @@ export class Run {
     this.moveTo(this.bound.at);
     this.done = 0;
     this.ready.fill(0);
-    for (const {names, ready, again} of this.bound.ahead) {
+    for (const {names, ready, again, byRow} of this.bound.ahead) {
       if (!names.includes(name)) continue;
-      if (again === null) ready.fill(0);
+      if (again === null || !byRow) ready.fill(0);
       else again(row);
     }
     this.forgetBack();

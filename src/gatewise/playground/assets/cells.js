@@ -4,7 +4,16 @@
 /** @typedef {import("./cellrun.js").Run} Run */
 /** @typedef {import("./binding.js").Program} Program */
 /** @typedef {{features?: string[] | null, units?: string[][] | null, outputs?: string[] | null}} Names */
-/** @typedef {{direction: string, hidden: number, recurrent: number, inputs: number, program: Program, units: string[], features: string[]}} Cell */
+/**
+ * @typedef {object} Cell
+ * @property {string} direction
+ * @property {number} hidden
+ * @property {number} recurrent
+ * @property {number} inputs
+ * @property {Program} program
+ * @property {string[]} units
+ * @property {string[]} features
+ */
 
 /**
  * The cells of every layer.
@@ -40,11 +49,13 @@ export function namesOf(count, names, letter) {
  * @param {number} layer
  */
 function putOut(network, names, layer) {
-  const runs = network.cells[layer], apart = runs.length > 1 && sizeIn(network.merges[layer], "y") > sizeIn(runs[0], "h");
+  const runs = network.cells[layer], units = names.units?.[layer];
+  const apart = runs.length > 1 && sizeIn(network.merges[layer], "y") > sizeIn(runs[0], "h");
   return (apart ? runs : runs.slice(0, 1)).flatMap((run) => {
-    const size = sizeIn(run, "h"), isProjected = run.has("c") && sizeIn(run, "c") !== size, way = apart ? ` ${wayOf(run)}` : "";
-    const states = namesOf(size, isProjected ? null : names.units?.[layer]?.map((unit, n) => (unit === String(n) ? `h${n}` : `h(${unit})`)), "h");
-    return states.map((state) => `${state}${way} (layer ${layer})`);
+    const size = sizeIn(run, "h"), isProjected = run.has("c") && sizeIn(run, "c") !== size;
+    const own = isProjected ? null : units?.map((unit, n) => (unit === String(n) ? `h${n}` : `h(${unit})`));
+    const way = apart ? ` ${wayOf(run)}` : "";
+    return namesOf(size, own, "h").map((state) => `${state}${way} (layer ${layer})`);
   });
 }
 

@@ -11,7 +11,7 @@ import {symbolsOf, unknown} from "./trees.js";
 /** @typedef {import("./operations.js").Scope} Scope */
 /** @typedef {import("./trees.js").Tree} Tree */
 /** @typedef {import("./trees.js").Activation} Activation */
-/** @typedef {{name: string, alpha: number | null, beta: number | null, definition: Tree, derivative: Tree}} Nonlinearity */
+/** @typedef {Activation & {definition: Tree, derivative: Tree}} Nonlinearity */
 
 /**
  * The value of one formula, given those of its symbols.
@@ -90,8 +90,8 @@ function compiled(tree, scope) {
       return binary(scope, of(tree.base), of(exponent), squared ? (a) => a * a : Math.pow);
     }
     case "holds": {
-      const holds = RELATIONS[tree.relation];
-      if (!Object.hasOwn(RELATIONS, tree.relation)) throw new Error(`a formula has a relation that this page does not know: ${tree.relation}`);
+      const {relation} = tree, holds = RELATIONS[relation];
+      if (!Object.hasOwn(RELATIONS, relation)) throw new Error(`a formula has an unknown relation: ${relation}`);
       return binary(scope, of(tree.left), of(tree.right), (a, b) => (holds(a, b) ? 1 : 0));
     }
     case "call": return called(tree, scope);
@@ -138,13 +138,13 @@ function called(tree, scope) {
     return operation(scope, parts, out, () => { out.data[out.offset] = over(first.slot); });
   }
   if (tree.activation !== null) return defined({...tree.activation, name}, first, scope);
-  const [rows, columns] = first.slot.shape;
+  const {shape} = first.slot, [rows, columns] = shape;
   switch (name) {
     case "max": return binary(scope, first, second, Math.max);
     case "min": return binary(scope, first, second, Math.min);
     case "clip": return binary(scope, binary(scope, first, second, Math.max), third, Math.min);
-    case "by column": return rearranged(scope, first, [rows, columns], (n) => (n % columns) * rows + Math.floor(n / columns));
-    case "by row": return rearranged(scope, first, [rows, columns], (n) => (n % rows) * columns + Math.floor(n / rows));
+    case "by column": return rearranged(scope, first, shape, (n) => (n % columns) * rows + Math.floor(n / columns));
+    case "by row": return rearranged(scope, first, shape, (n) => (n % rows) * columns + Math.floor(n / rows));
     default: throw new Error(`a formula calls a function that this page does not know: ${name}`);
   }
 }

@@ -8,7 +8,6 @@ import {symbolsOf} from "./trees.js";
 import {wiringOf} from "./wiring.js";
 
 /** @typedef {import("./cellrun.js").Run} Run */
-/** @typedef {import("./binding.js").Program} Program */
 /** @typedef {import("./binding.js").Assignment} Assignment */
 /** @typedef {import("./network.js").Loss} Loss */
 /** @typedef {{layer: number, direction: number, name: string, step: number | null, at: number[]}} Ref */
@@ -148,9 +147,10 @@ export class Model {
   isGiven({layer, direction, name, step}) {
     const run = this.#run(this.base, layer, direction, name);
     if (run === this.base.last) return false;
-    if (Object.hasOwn(run.setting.constants, name)) return step === null && run.setting.program.given.some((one) => one.symbol === name && one.kind === "parameter");
+    const {constants, program} = run.setting, kind = program.given.find(({symbol}) => symbol === name)?.kind;
+    if (Object.hasOwn(constants, name)) return step === null && kind === "parameter";
     if (name === "x") return layer === 0;
-    return run.setting.program.carry.some(({into}) => into === name) && step === run.order[0];
+    return kind === "state" && step === run.order[0];
   }
 
   /** The gradient of the embedding's table, row by row, or null where there is none. */
@@ -178,7 +178,8 @@ export class Model {
       this.network = this.base;
       return;
     }
-    for (const {ref} of edits) if (!this.isGiven(ref)) throw new Error(`${ref.name} is computed, so it cannot be edited`);
+    const computed = edits.find(({ref}) => !this.isGiven(ref));
+    if (computed !== undefined) throw new Error(`${computed.ref.name} is computed, so it cannot be edited`);
     this.edits = edits;
     this.edited ??= this.#copy();
     this.network = this.edited;
@@ -208,7 +209,7 @@ export class Model {
 
   /** @param {Network} network @param {Ref} ref @param {number} value */
   #put(network, ref, value) {
-    const {layer, direction, name, step} = ref, run = this.#run(network, layer, direction, name), slot = run.bound.slot(name);
+    const {layer, direction, name, step} = ref, slot = this.#run(network, layer, direction, name).bound.slot(name);
     const n = this.#place(layer, direction, name, ref.at) + (step === null ? 0 : step * slot.size);
     if (Object.is(slot.data[n], value)) return;
     slot.data[n] = value;
@@ -238,7 +239,8 @@ export class Model {
    */
   changed(layer, direction, name, step) {
     if (this.network === this.base) return false;
-    return difference(this.value(layer, direction, name, step), this.#value(this.base, layer, direction, name, step)) !== 0;
+    const before = this.#value(this.base, layer, direction, name, step);
+    return difference(this.value(layer, direction, name, step), before) !== 0;
   }
 
   /**
@@ -247,13 +249,11 @@ export class Model {
    * @returns {Float64Array[][]}
    */
   reach(edit) {
-    let network = this.network;
-    if (edit !== undefined && !(this.edits.length === 1 && keyOf(this.edits[0].ref) === keyOf(edit.ref) && Object.is(this.edits[0].value, edit.value))) {
-      network = this.#copy();
-      this.#apply(network, [edit]);
-    }
-    return this.layers.map(({cells}, layer) => cells.map((_, direction) => Float64Array.from({length: this.steps}, (__, step) =>
-      difference(this.#value(network, layer, direction, "h", step), this.#value(this.base, layer, direction, "h", step)))));
+    const [only] = this.edits, isOnly = this.edits.length === 1 && edit !== undefined && isSame(only, edit);
+    const network = edit === undefined || isOnly ? this.network : this.#copy();
+    if (network !== this.network && edit !== undefined) this.#apply(network, [edit]);
+    return network.cells.map((row, layer) => row.map((run, direction) => Float64Array.from(run.order, (_, step) =>
+      difference(valueIn(run, "h", step), valueIn(this.base.cells[layer][direction], "h", step)))));
   }
 
   /**
@@ -284,6 +284,11 @@ export class Model {
     const equation = this.equation(layer, direction, name);
     return equation === null ? [] : symbolsOf(equation.right);
   }
+}
+
+/** @param {Edit} one @param {Edit} other */
+function isSame(one, other) {
+  return keyOf(one.ref) === keyOf(other.ref) && Object.is(one.value, other.value);
 }
 
 /** @param {Ref} ref */

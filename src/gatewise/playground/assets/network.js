@@ -8,7 +8,12 @@ import {OUTPUTS} from "./wiring.js";
 /** @typedef {import("./wiring.js").Wiring} Wiring */
 /** @typedef {import("./wiring.js").WiredCell} WiredCell */
 /** @typedef {import("./binding.js").Program} Program */
-/** @typedef {{of: "h" | "y", layer: number, direction: number, unit: number, step: number} | {of: "all", dy: Float64Array, after?: Record<string, Float64Array>}} Loss  all: dy of every output, and what arrives at the last states of the last cells */
+/**
+ * What gradients are of: one number, or a sum of all outputs, weighted by `dy`, and of the states that the last layer
+ * ends in, weighted by `after`.
+ * @typedef {{of: "h" | "y", layer: number, direction: number, unit: number, step: number}
+ *   | {of: "all", dy: Float64Array, after?: Record<string, Float64Array>}} Loss
+ */
 
 export class Network {
   /** @param {Wiring} wiring */
@@ -66,8 +71,9 @@ export class Network {
    */
   #show(run, merge, layer, place, step) {
     run.forwardTo(step);
-    const {data: from, size} = run.bound.slot("h"), {data: to} = merge.bound.slot(OUTPUTS[place]), seen = this.seen[layer][place][step];
-    for (let n = step * size; n < (step + 1) * size; n++) to[n] = seen === 1 ? from[n] : 0;
+    const {data: from, size} = run.bound.slot("h"), {data: to} = merge.bound.slot(OUTPUTS[place]);
+    const isSeen = this.seen[layer][place][step] === 1;
+    for (let n = step * size; n < (step + 1) * size; n++) to[n] = isSeen ? from[n] : 0;
   }
 
   /** @param {number} top */
@@ -84,11 +90,9 @@ export class Network {
 
   /** @param {{program: Program, constants: Record<string, Values>}} head */
   #head({program, constants}) {
-    const {size, data} = this.last.bound.slot("y");
-    const run = new Run({
-      program, steps: this.last.steps, reverse: false, valid: null, rows: {r: {size, data}, dy: {size: constants.b_y.data.length, data: new Float64Array(this.last.steps * constants.b_y.data.length)}},
-      constants: copies(constants), sizes: {},
-    });
+    const {size, data} = this.last.bound.slot("y"), {steps} = this.last, outputs = constants.b_y.data.length;
+    const rows = {r: {size, data}, dy: {size: outputs, data: new Float64Array(steps * outputs)}};
+    const run = new Run({program, steps, reverse: false, valid: null, rows, constants: copies(constants), sizes: {}});
     run.pull = (step) => this.last.forwardTo(step);
     run.pullBack = (step) => this.#outputSeed(run, step);
     return run;
@@ -128,7 +132,7 @@ export class Network {
    * @param {number} step
    */
   #arrive(merge, layer, step) {
-    const {data, size} = merge.bound.slot("dy"), to = data.subarray(step * size, (step + 1) * size), above = this.cells[layer + 1];
+    const to = rowOf(merge, "dy", step), above = this.cells[layer + 1];
     if (above === undefined && !this.wiring.readsLast) to.set(this.#arriving(step));
     else to.fill(0);
     if (above === undefined || this.#endsBelow(layer + 1)) return;
@@ -150,8 +154,7 @@ export class Network {
    * @param {number} step
    */
   #seed(layer, place, step) {
-    const {loss} = this, run = this.cells[layer][place], merge = this.merges[layer], {data, size} = run.bound.slot("dy");
-    const to = data.subarray(step * size, (step + 1) * size);
+    const {loss} = this, run = this.cells[layer][place], merge = this.merges[layer], to = rowOf(run, "dy", step);
     to.fill(0);
     if (loss?.of === "h") {
       if (loss.layer === layer && loss.direction === place && loss.step === step) to[loss.unit] = 1;
@@ -213,7 +216,8 @@ export class Network {
       changed = this.cells[l + 1];
     }
     if (this.wiring.readsLast) this.last.forget(0, 0);
-    this.head?.forget(...(this.wiring.readsLast ? /** @type {const} */ ([0, 0]) : /** @type {const} */ ([first, last])));
+    if (this.wiring.readsLast) this.head?.forget(0, 0);
+    else this.head?.forget(first, last);
   }
 
   /**
@@ -241,7 +245,9 @@ export class Network {
     for (const run of this.cells[0]) {
       for (let step = 0; step < steps; step++) {
         run.backwardTo(step);
-        if (run.takesPart(step)) rowOf(run, "dx", step).forEach((one, n) => { found[tokens[step] * width + n] += one; });
+        if (!run.takesPart(step)) continue;
+        const row = rowOf(run, "dx", step), from = tokens[step] * width;
+        for (let n = 0; n < width; n++) found[from + n] += row[n];
       }
     }
     return found;
@@ -249,8 +255,8 @@ export class Network {
 
   /** Every run, from the first layer on. */
   get runs() {
-    const last = this.wiring.readsLast ? [this.last] : [];
-    return [...this.cells.flatMap((row, layer) => [...row, this.merges[layer]]), ...last, ...(this.head === null ? [] : [this.head])];
+    const last = this.wiring.readsLast ? [this.last] : [], head = this.head === null ? [] : [this.head];
+    return [...this.cells.flatMap((row, layer) => [...row, this.merges[layer]]), ...last, ...head];
   }
 
   /**

@@ -9,16 +9,23 @@ import {combineTo, copyTo} from "./functions.js";
 /**
  * What computes a value: `run` is null where there is nothing to do. Of an outer product one entry may be computed, or
  * all may be added to others, without writing the product down.
- * @typedef {{slot: Slot, run: (() => void) | null, varies: boolean, entry?: (n: number) => number, addTo?: (total: Float64Array) => void}} Op
+ * @typedef {object} Op
+ * @property {Slot} slot
+ * @property {(() => void) | null} run
+ * @property {boolean} varies  from step to step
+ * @property {(n: number) => number} [entry]
+ * @property {(total: Float64Array) => void} [addTo]
  */
 /**
- * Products that no state is part of, for every step; `again` computes one row of those that are ready.
+ * Products that no state is part of, for every step; `again` computes one row of those that are ready, if `byRow` says
+ * that a row of the matrix is made of the same row of what it is made of.
  * @typedef {object} Known
  * @property {string[]} names  of what the matrix is made of
  * @property {() => number} at  the step
  * @property {Uint8Array} ready
  * @property {Float64Array} data
  * @property {((row: number) => void) | null} again
+ * @property {boolean} byRow
  */
 /** @typedef {{first: number, count: number, known: Known | null}} Block  columns of a matrix that meet one vector */
 /**
@@ -89,9 +96,11 @@ export function sizeNamed(scope, end) {
  * @returns {number[]}
  */
 function together(parts) {
-  const shape = parts.reduce((most, {slot}) => (slot.shape.length > most.length ? slot.shape : most), /** @type {number[]} */ ([]));
-  for (const {slot} of parts) {
-    if (slot.shape.length > 0 && `${slot.shape}` !== `${shape}`) throw new Error(`a formula joins shapes (${slot.shape}) and (${shape})`);
+  /** @type {number[]} */
+  let shape = [];
+  for (const {slot} of parts) if (slot.shape.length > shape.length) shape = slot.shape;
+  for (const {slot: {shape: own}} of parts) {
+    if (own.length > 0 && `${own}` !== `${shape}`) throw new Error(`a formula joins shapes (${own}) and (${shape})`);
   }
   return shape;
 }
@@ -136,11 +145,12 @@ export function product(scope, matrix, vector, blocks) {
   const [rows, columns] = matrix.slot.shape, out = slotOf([rows]), {slot: m} = matrix, {slot: v} = vector;
   if (vector.slot.size !== columns) throw new Error(`a formula multiplies ${columns} columns with ${v.size} numbers`);
   for (const {first, count, known} of blocks) {
-    if (known?.again === undefined || known.again === null) continue;
+    if (known === null || !known.byRow) continue;
     known.again = (row) => {
       for (let step = 0; step < known.ready.length; step++) {
         if (known.ready[step] === 0) continue;
-        known.data[step * rows + row] = rowProduct(m.data, m.offset + row * columns + first, count, v.data, step * columns + first);
+        const start = m.offset + row * columns + first;
+        known.data[step * rows + row] = rowProduct(m.data, start, count, v.data, step * columns + first);
       }
     };
   }
@@ -186,16 +196,16 @@ export function transposedProduct(scope, matrix, vector) {
  * @returns {Op}
  */
 export function outer(scope, left, right) {
-  const rows = left.slot.size, columns = right.slot.size, out = slotOf([rows, columns]);
+  const {slot: l} = left, {slot: r} = right, rows = l.size, columns = r.size, out = slotOf([rows, columns]);
   const made = operation(scope, [left, right], out, () => {
     out.data.fill(0);
-    addOuter(out.data, left.slot.data, left.slot.offset, rows, right.slot.data, right.slot.offset, columns);
+    addOuter(out.data, l.data, l.offset, rows, r.data, r.offset, columns);
   });
   if (left.run !== null || right.run !== null) return made;
   return {
     ...made,
-    entry: (n) => left.slot.data[left.slot.offset + Math.floor(n / columns)] * right.slot.data[right.slot.offset + (n % columns)],
-    addTo: (total) => addOuter(total, left.slot.data, left.slot.offset, rows, right.slot.data, right.slot.offset, columns),
+    entry: (n) => l.data[l.offset + Math.floor(n / columns)] * r.data[r.offset + (n % columns)],
+    addTo: (total) => addOuter(total, l.data, l.offset, rows, r.data, r.offset, columns),
   };
 }
 

@@ -17,8 +17,9 @@ import {OUTPUTS} from "./wiring.js";
  */
 export function cellRun(cell, {steps, valid, isLean}, x) {
   const {program, reverse, sizes} = cell;
-  const rows = Object.fromEntries(Object.entries(cell.rows).map(([name, {shape, data}]) => [name, {size: shape[1], data}]));
-  const lean = isLean ? new Set(["dx", ...[...program.carry, ...program.carry_backward].map(({source}) => source)]) : null;
+  const masks = Object.entries(cell.rows).map(([name, {shape, data}]) => [name, {size: shape[1], data}]);
+  const rows = Object.fromEntries(masks), carried = [...program.carry, ...program.carry_backward];
+  const lean = isLean ? new Set(["dx", ...carried.map(({source}) => source)]) : null;
   const setting = {program, steps, reverse, valid, constants: copies(cell.constants), rows: {...rows, x}, lean};
   const run = new Run({...setting, sizes: {features: x.size, ...sizes}});
   const first = run.order[0];
@@ -33,15 +34,21 @@ export function cellRun(cell, {steps, valid, isLean}, x) {
  * @param {number} steps
  */
 export function mergeRun(program, widths, steps) {
-  const rows = Object.fromEntries(widths.map((size, place) => [OUTPUTS[place], {size, data: new Float64Array(steps * size)}]));
-  const setting = {program, steps, reverse: false, valid: null, constants: {}, rows, sizes: {"one direction": widths[0], merged: 0}};
+  const outputs = widths.map((size, place) => [OUTPUTS[place], {size, data: new Float64Array(steps * size)}]);
+  const sizes = {"one direction": widths[0], merged: 0}, rows = Object.fromEntries(outputs);
+  const setting = {program, steps, reverse: false, valid: null, constants: {}, rows, sizes};
   const {size} = new Binding({...setting, program: {...program, backward: []}}).slot("y");
   return new Run({...setting, sizes: {...setting.sizes, merged: size}});
 }
 
-/** Arrays of its own, since edits change them. @param {Record<string, Values>} constants @returns {Record<string, Values>} */
+/**
+ * Arrays of a run's own, since edits change them.
+ * @param {Record<string, Values>} constants
+ * @returns {Record<string, Values>}
+ */
 export function copies(constants) {
-  return Object.fromEntries(Object.entries(constants).map(([name, {shape, data}]) => [name, {shape, data: data.slice()}]));
+  const made = Object.entries(constants).map(([name, {shape, data}]) => [name, {shape, data: data.slice()}]);
+  return Object.fromEntries(made);
 }
 
 /**

@@ -7,7 +7,17 @@ import {symbolsOf} from "./trees.js";
 /** @typedef {import("./binding.js").Program} Program */
 /** @typedef {import("./binding.js").Assignment} Assignment */
 /** @typedef {import("./evaluate.js").Nonlinearity} Nonlinearity */
-/** @typedef {{program: Program, reverse: boolean, constants: Record<string, Values>, rows: Record<string, Values>, state: Record<string, Float64Array>, sizes: Record<string, number>}} WiredCell */
+/** @typedef {import("./trees.js").Tree} Tree */
+/**
+ * A cell in its place.
+ * @typedef {object} WiredCell
+ * @property {Program} program
+ * @property {boolean} reverse
+ * @property {Record<string, Values>} constants  parameters, and masks that are the same at every step
+ * @property {Record<string, Values>} rows  other masks
+ * @property {Record<string, Float64Array>} state  that it starts from; zeros where there is none
+ * @property {Record<string, number>} sizes  of axes
+ */
 /**
  * @typedef {object} Wiring
  * @property {number} steps
@@ -20,7 +30,7 @@ import {symbolsOf} from "./trees.js";
  * @property {boolean} repeats  whether steps that take no part put out the last output again
  * @property {boolean} readsLast
  * @property {{program: Program, constants: Record<string, Values>} | null} head
- * @property {boolean} isLean  whether only states are kept for every step, since all quantities would take too much memory
+ * @property {boolean} isLean  whether only states are kept for every step: all quantities would take too much memory
  */
 
 /** What the outputs of a layer's directions are called where they become one. */
@@ -42,10 +52,11 @@ export function wiringOf(doc, most) {
     row.map((cell, place) => wiredCell(doc, cell, layer, place, steps)));
   return {
     steps, x, embedding, layers,
-    isLean: steps * layers.flat().reduce((/** @type {number} */ sum, /** @type {WiredCell} */ one) => sum + numbersOfStep(one), 0) > most,
+    isLean: steps * numbersOfStep(layers.flat()) > most,
     tokens: embedding === null ? null : given.data,
     valid: validOf(inputs.valid, wiring.marked, given, embedding !== null, inputs.x.dtype === "<f4"),
-    merges: wiring.merge.map((/** @type {any} */ {equations}, /** @type {number} */ layer) => mergeProgram(equations, wiring.layers[layer].length)),
+    merges: wiring.merge.map((/** @type {any} */ {equations}, /** @type {number} */ layer) =>
+      mergeProgram(equations, wiring.layers[layer].length)),
     repeats: wiring.masked_output === "repeat",
     readsLast: wiring.reads === "last",
     head: wiring.head === null ? null : {
@@ -55,9 +66,13 @@ export function wiringOf(doc, most) {
   };
 }
 
-/** How many numbers a step of a cell has, about. @param {WiredCell} cell */
-function numbersOfStep({program, sizes}) {
-  return [...program.forward, ...program.backward].filter(({axes}) => axes.length < 2).reduce((sum, {axes: [axis]}) => sum + (sizes[axis] ?? 1), 0);
+/** How many numbers a step has, about. @param {WiredCell[]} cells */
+function numbersOfStep(cells) {
+  let numbers = 0;
+  for (const {program, sizes} of cells) {
+    for (const {axes} of [...program.forward, ...program.backward]) if (axes.length < 2) numbers += sizes[axes[0]] ?? 1;
+  }
+  return numbers;
 }
 
 /**
@@ -87,7 +102,9 @@ function validOf(valid, marked, given, areTokens, single) {
   if (valid !== null && valid !== undefined) return Uint8Array.from(valid, Number);
   if (marked === null || marked === undefined) return null;
   const mark = decode(marked).data[0], mask = single ? Math.fround(mark) : mark, width = areTokens ? 1 : given.shape[1];
-  return Uint8Array.from({length: given.shape[0]}, (_, t) => Number(given.data.subarray(t * width, (t + 1) * width).some((one) => one !== mask)));
+  const found = new Uint8Array(given.shape[0]);
+  given.data.forEach((one, n) => { if (one !== mask) found[Math.floor(n / width)] = 1; });
+  return found;
 }
 
 /**
@@ -100,7 +117,8 @@ function validOf(valid, marked, given, areTokens, single) {
  */
 function wiredCell(doc, cell, layer, place, steps) {
   const program = /** @type {Program} */ (doc.program[cell.program]);
-  const constants = decoded(doc.parameters[cell.parameters]), masks = decoded(doc.inputs.dropout?.[layer]?.[place] ?? {});
+  const constants = decoded(doc.parameters[cell.parameters]);
+  const masks = decoded(doc.inputs.dropout?.[layer]?.[place] ?? {});
   const state = decoded(doc.inputs.state?.[layer]?.[place] ?? doc.wiring.initial?.[layer]?.[place] ?? {});
   /** @type {Record<string, Values>} */
   const rows = {};
@@ -113,8 +131,11 @@ function wiredCell(doc, cell, layer, place, steps) {
     else if (mask.shape[0] === 1) constants[symbol] = {shape: mask.shape.slice(1), data: mask.data};
     else throw new Error(`${symbol} has ${mask.shape[0]} steps, the input ${steps}`);
   }
-  const begin = Object.fromEntries(program.carry.map(({into, source}) => [into, state[source]?.data]).filter(([, one]) => one !== undefined));
-  return {program, reverse: cell.direction === "backward", constants, rows, state: begin, sizes: sizesOf(program, constants)};
+  /** @type {Record<string, Float64Array>} */
+  const begin = {};
+  for (const {into, source} of program.carry) if (state[source] !== undefined) begin[into] = state[source].data;
+  const sizes = sizesOf(program, constants);
+  return {program, reverse: cell.direction === "backward", constants, rows, state: begin, sizes};
 }
 
 /** @param {Record<string, any>} written @returns {Record<string, Values>} */
@@ -145,14 +166,14 @@ function sizesOf(program, constants) {
 function mergeProgram(equations, directions) {
   const names = OUTPUTS.slice(0, directions);
   if (equations.length > 0) return stateless(equations, names, [], []);
-  /** @param {string} text @returns {import("./trees.js").Tree} */
+  /** @param {string} text @returns {Tree} */
   const symbol = (text) => ({node: "symbol", text});
+  /** @param {string} left @param {Tree} right @returns {Assignment} */
+  const assign = (left, right) => ({left, right, axes: [], sums: false});
   const [first, second] = [[0, "one direction"], ["one direction", "merged"]];
-  const beside = [first, second].map(([start, stop], n) => ({
-    left: `d${names[n]}`, right: /** @type {any} */ ({node: "part", vector: symbol("dy"), start, stop}), axes: ["one direction"], sums: false,
-  }));
-  const merged = {left: "y", right: /** @type {any} */ ({node: "stack", parts: names.map(symbol)}), axes: ["merged"], sums: false};
-  return stateless([merged, ...beside], names, [], []);
+  const beside = [first, second].map(([start, stop], n) =>
+    assign(`d${names[n]}`, {node: "part", vector: symbol("dy"), start, stop}));
+  return stateless([assign("y", {node: "stack", parts: names.map(symbol)}), ...beside], names, [], []);
 }
 
 /**
