@@ -1,6 +1,7 @@
 /** The stage as a picture: pipes as full as what flows in them, the cell state as a level, and places for the valves. */
 import {setText, svg} from "./dom.js";
 import {figure} from "./figures.js";
+import {compact} from "./shown.js";
 
 /** @typedef {import("./layouts.js").Layout} Layout */
 /** @typedef {import("./layouts.js").Gauge} Gauge */
@@ -110,7 +111,7 @@ export function captionMark(place, quantity, open) {
     element: text,
     /** @param {{name: string, letter: string, spoken: string, number: number | null, asked: boolean}} datum */
     update({name, letter: now, spoken, number, asked}) {
-      const known = number === null ? "" : figure(number);
+      const known = number === null ? "" : compact(number);
       setText(words, name);
       setText(symbol, now);
       setText(value, asked ? "?" : known);
