@@ -2,7 +2,7 @@
 import {el} from "./dom.js";
 import {figure} from "./figures.js";
 import {oldNumber} from "./change.js";
-import {givenOf, refKey, openNumber, openedRef, placeName, spokenName, symbolElement} from "./opened.js";
+import {givenOf, isOverall, refKey, openNumber, openedRef, placeName, spokenName, symbolElement} from "./opened.js";
 import {anyNumber, compact, isAskedFor, signedBar} from "./shown.js";
 import {termsOf, ways} from "./terms.js";
 import {symbolsOf} from "./trees.js";
@@ -56,10 +56,19 @@ export function litBy(page, state) {
   const ref = state.level === "product" && state.product !== null ? openedRef(page.model, state) : null;
   if (!ref || ref.step === null || state.product === null) return lit;
   const term = termsOf(page.model, summedFor(page, ref))[state.product];
-  for (const factor of term?.factors ?? []) {
-    if (factor.ref) for (const one of ways(page.model, factor.ref)) lit.add(refKey(one));
-  }
+  const parts = (term?.factors ?? []).flatMap(({ref: own, tree}) => (own ? [own] : symbolRefs(page.model, summedFor(page, ref), tree)));
+  for (const part of parts) for (const one of ways(page.model, part)) lit.add(refKey(one));
   return lit;
+}
+
+/** The numbers in a factor that is no number of the program itself: c of tanh(c).
+ * @param {import("./model.js").Model} model @param {Ref} summed @param {any} tree @returns {Ref[]} */
+function symbolRefs(model, {layer, direction, step, at}, tree) {
+  return symbolsOf(tree).flatMap(name => {
+    const rank = model.shape(layer, direction, name).length;
+    const place = rank === 0 ? [] : rank === at.length ? at : null;
+    return place ? [{layer, direction, name, at: place, step: isOverall(model, layer, direction, name) ? null : step}] : [];
+  });
 }
 
 /** A small tree as text, for what is no entry of a quantity: 1 - f, tanh(c). @param {any} tree @returns {string} */
@@ -120,7 +129,8 @@ function termNumbers(page, summed, {factors, negative}) {
 function factorElement(page, summed, factor) {
   const {ref, tree, value} = factor;
   if (!ref) return el("li", {}, el("span", {class: "formula-text"}, treeText(tree)), " is ",
-    el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"));
+    el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"), "; in it ",
+    ...symbolRefs(page.model, summed, tree).map(one => anyNumber(page, one, {symbol: true, key: "factor"})));
   const [, ...sources] = ways(page.model, ref);
   const steps = sources.map((source, k) => el("span", {class: "source"}, k ? ", which is " : "which is ", linkTo(page, source)));
   return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);

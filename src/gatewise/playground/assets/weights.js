@@ -38,11 +38,17 @@ function rowsFor(page, given, gates) {
     const other = 1 - across;
     const count = model.shape(layer, direction, own[0].symbol)[other];
     const labelled = splitName(own[0].symbol)[1] === "";
+    /** @param {string} axis @param {number} k @param {string} symbol of a matrix that is no gate's */
+    const rowLabel = (axis, k, symbol) => {
+      const name = nameAlong(model, layer, direction, axis, k);
+      if (symbol) return el("span", {}, symbolElement(symbol), " ", name);
+      const isState = axis === "recurrent" || (axis === "columns" && k < recurrent);
+      return isState ? el("span", {}, symbolElement("h_prev"), " ", name) : name;
+    };
     const {recurrent} = model.layers[layer].cells[direction];
     return Array.from({length: count}, (_, k) => ({
       key: `${base} ${k}`,
-      label: labelled ? el("span", {}, symbolElement(own[0].symbol), " ", nameAlong(model, layer, direction, own[0].axes[other], k))
-        : nameAlong(model, layer, direction, own[0].axes[other], k),
+      label: rowLabel(own[0].axes[other], k, labelled ? own[0].symbol : ""),
       cells: cells(across === 0 ? [unit, k] : [k, unit]),
       size: sizeOfEntry(sizes, own[0].axes[other], k, recurrent),
     }));
