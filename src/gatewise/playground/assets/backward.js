@@ -109,6 +109,7 @@ function chooser(page, state) {
   const here = state.step === loss.step ? null : el("button", {"data-key": "loss here", onclick: () => choose({step: state.step})}, `take ${stepName(page, state.step)}`);
   const tail = "In the opened step each number shows its gradient: by how much the loss grows for each 1 that the number grows, while the change is small.";
   return el("div", {},
+    el("h2", {class: "visually-hidden"}, "The loss"),
     el("p", {class: "loss-chooser"}, "The loss is ", of, " of ", unit, " at step ", step, ". ", here, why),
     el("p", {class: "soft"}, tail));
 }
@@ -135,7 +136,7 @@ function alongTime(page, state, inDecades, turn) {
   const largest = Math.max(...path.gradient.map(value => (Number.isFinite(value) ? Math.abs(value) : 0)), ...path.direct.map(Math.abs).filter(Number.isFinite));
   const factor = path.factors.map(one => one).join(" · ");
   const words = pathSentence(page, path, factor);
-  const heading = el("h2", {}, "The gradient with respect to c of ", name, ", at each step ",
+  const heading = el("h3", {}, "The gradient with respect to c of ", name, ", at each step ",
     el("button", {class: "scale", "data-key": "decades", "aria-pressed": String(inDecades), onclick: turn}, "logarithmic"));
   const drawn = inDecades ? [decades(path.gradient, largest), decades(path.direct, largest)] : [path.gradient, path.direct];
   const top = inDecades ? 1 : largest;
