@@ -80,7 +80,7 @@ function numbersOf(bytes, dtype) {
   }
 }
 
-// In the two products below `| 0` says that places are small integers: engines then leave out half of their checks.
+// In the products below `| 0` says that places are small integers: engines then leave out half of their checks.
 
 /**
  * Add to `out` a block of a matrix, `count` columns from `first` on, times as many numbers of a vector.
@@ -113,6 +113,60 @@ export function addProduct(out, o, matrix, rows, columns, first, count, vector, 
     out[o + r + 3] += d;
   }
   for (; r < rows; r++) out[o + r] += rowProduct(matrix, r * columns + first, count, vector, v);
+}
+
+/**
+ * Numbers in a plain array: engines read those half again as fast as typed ones, whose place they look up each time.
+ * @param {number} count
+ * @returns {number[]}
+ */
+export function plainNumbers(count) {
+  const found = [];
+  for (let n = 0; n < count; n++) found.push(0.5);  // no integer, so that all are kept as float64
+  return found;
+}
+
+/**
+ * Add to `out` a matrix times a vector, both in plain arrays.
+ * @param {Float64Array} out
+ * @param {number} o
+ * @param {number[]} matrix
+ * @param {number} rows
+ * @param {number} columns
+ * @param {number[]} vector
+ */
+export function addPlainProduct(out, o, matrix, rows, columns, vector) {
+  const one = columns | 0, two = (2 * columns) | 0, three = (3 * columns) | 0, even = columns & ~3;
+  let r = 0;
+  for (; r + 3 < rows; r = (r + 4) | 0) {
+    let a = 0, b = 0, c = 0, d = 0, i = (r * columns) | 0, n = 0;
+    for (; n < even; n = (n + 4) | 0) {
+      const w = vector[n], x = vector[(n + 1) | 0], y = vector[(n + 2) | 0], z = vector[(n + 3) | 0];
+      const j = (i + 1) | 0, k = (i + 2) | 0, l = (i + 3) | 0;
+      a += matrix[i] * w + matrix[j] * x + matrix[k] * y + matrix[l] * z;
+      b += matrix[(i + one) | 0] * w + matrix[(j + one) | 0] * x + matrix[(k + one) | 0] * y + matrix[(l + one) | 0] * z;
+      c += matrix[(i + two) | 0] * w + matrix[(j + two) | 0] * x + matrix[(k + two) | 0] * y + matrix[(l + two) | 0] * z;
+      d += matrix[(i + three) | 0] * w + matrix[(j + three) | 0] * x + matrix[(k + three) | 0] * y + matrix[(l + three) | 0] * z;
+      i = (i + 4) | 0;
+    }
+    for (; n < columns; n = (n + 1) | 0) {
+      const x = vector[n];
+      a += matrix[i] * x;
+      b += matrix[(i + one) | 0] * x;
+      c += matrix[(i + two) | 0] * x;
+      d += matrix[(i + three) | 0] * x;
+      i = (i + 1) | 0;
+    }
+    out[o + r] += a;
+    out[o + r + 1] += b;
+    out[o + r + 2] += c;
+    out[o + r + 3] += d;
+  }
+  for (; r < rows; r++) {
+    let sum = 0;
+    for (let n = 0; n < columns; n++) sum += matrix[r * columns + n] * vector[n];
+    out[o + r] += sum;
+  }
 }
 
 /**

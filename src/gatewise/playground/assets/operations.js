@@ -1,6 +1,6 @@
 /** Operations on values in buffers: what computes a value from the values of its parts. */
 
-import {addOuter, addProduct, addTransposed, rowProduct, sizeOf} from "./arrays.js";
+import {addOuter, addPlainProduct, addProduct, addTransposed, plainNumbers, rowProduct, sizeOf} from "./arrays.js";
 import {combineTo, copyTo} from "./functions.js";
 
 /** @typedef {import("./functions.js").Slot} Slot */
@@ -38,6 +38,8 @@ import {combineTo, copyTo} from "./functions.js";
  * @property {Record<string, number>} sizes
  * @property {((left: Tree, right: Tree, rows: number, columns: number) => Block[]) | null} blocks
  */
+
+const LONG = 16;  // numbers of a vector from which on plain arrays are worth their copies
 
 /**
  * A place for a value of a shape.
@@ -154,22 +156,59 @@ export function product(scope, matrix, vector, blocks) {
       }
     };
   }
-  return operation(scope, [matrix, vector], out, () => {
+  const plain = blocks.map(({count, known}) => (known === null && count >= LONG && vector.varies && !matrix.varies
+    ? {matrix: plainNumbers(rows * count), vector: plainNumbers(count)} : null));
+  const made = operation(scope, [matrix, vector], out, () => {
     out.data.fill(0, out.offset, out.offset + rows);
-    for (const {first, count, known} of blocks) {
-      if (known === null) {
+    for (let b = 0; b < blocks.length; b++) {
+      const {first, count, known} = blocks[b], copy = plain[b];
+      if (copy !== null) {
+        for (let n = 0, from = v.offset + first; n < count; n++) copy.vector[n] = v.data[from + n];
+        addPlainProduct(out.data, out.offset, copy.matrix, rows, count, copy.vector);
+      } else if (known === null) {
         addProduct(out.data, out.offset, m.data, rows, columns, m.offset + first, count, v.data, v.offset + first);
-        continue;
-      }
-      const at = known.at(), from = at * rows;
-      if (known.ready[at] === 0) {
-        known.data.fill(0, from, from + rows);
-        addProduct(known.data, from, m.data, rows, columns, m.offset + first, count, v.data, v.offset + first);
-        known.ready[at] = 1;
-      }
-      for (let r = 0; r < rows; r++) out.data[out.offset + r] += known.data[from + r];
+      } else addKnown(known, out, m, v, rows, first, count);
     }
   });
+  plain.forEach((copy, b) => {
+    const {first, count} = blocks[b];
+    if (copy !== null) scope.once.push(() => copyBlock(copy.matrix, m, rows, first, count));
+  });
+  return made;
+}
+
+/**
+ * Copy a block of a matrix.
+ * @param {number[]} to
+ * @param {Slot} matrix
+ * @param {number} rows
+ * @param {number} first
+ * @param {number} count
+ */
+function copyBlock(to, {data, offset, shape: [, columns]}, rows, first, count) {
+  for (let r = 0, n = 0; r < rows; r++) {
+    for (let c = offset + r * columns + first, end = c + count; c < end; c++) to[n++] = data[c];
+  }
+}
+
+/**
+ * Add products that are the same in every run, computed when they are first needed.
+ * @param {Known} known
+ * @param {Slot} out
+ * @param {Slot} m
+ * @param {Slot} v
+ * @param {number} rows
+ * @param {number} first
+ * @param {number} count
+ */
+function addKnown(known, out, m, v, rows, first, count) {
+  const at = known.at(), from = at * rows;
+  if (known.ready[at] === 0) {
+    known.data.fill(0, from, from + rows);
+    addProduct(known.data, from, m.data, rows, m.shape[1], m.offset + first, count, v.data, v.offset + first);
+    known.ready[at] = 1;
+  }
+  for (let r = 0; r < rows; r++) out.data[out.offset + r] += known.data[from + r];
 }
 
 /**
