@@ -36,6 +36,12 @@ const look = () => {
 };
 frame(look);
 """
+FIRST = """
+async () => {
+  while (window.firstView === null) await new Promise((done) => setTimeout(done, 10));
+  return window.firstView;
+}
+"""
 EDIT = """
 async (hash) => {
   const place = document.getElementById("number"), before = place.textContent;
@@ -88,8 +94,7 @@ def timed(path: Path, steps: int) -> dict[str, list[float]]:
 def one_round(page: Any, address: str, found: dict[str, list[float]]) -> None:
     """Open the page, edit a weight, and look at the clock."""
     page.goto(address)
-    page.wait_for_function("window.firstView !== null")
-    found["first view"].append(page.evaluate("window.firstView") / 1000)
+    found["first view"].append(page.evaluate(FIRST) / 1000)
     page.evaluate(EVERYWHERE)
     for value in (0.75, -0.75):
         begin = page.evaluate("performance.now()")
