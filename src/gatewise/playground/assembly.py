@@ -21,7 +21,7 @@ from gatewise.render.text import clean
 BULKY = ("program", "words", "formulas", "edits", "chapters", "phrases")  # what a page says with, which is deflated
 ENTRY = "main.js"
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
-IMPORT = re.compile(r'^import \{([\w$, ]+)\} from "\./(\w+\.js)";\n', re.MULTILINE)
+IMPORT = re.compile(r'^import \{([\w$,\s]+)\} from "\./(\w+\.js)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?function\*? |const |class )", re.MULTILINE)
 
 
