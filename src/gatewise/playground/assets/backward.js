@@ -1,44 +1,60 @@
-/** The backward pass: what the loss is, how its gradient lives along c, and a weight's gradient as a sum over steps. */
+/** The backward pass: what the loss is, and how its gradient lives along the cell state. */
 import {el, reveal} from "./dom.js";
 import {keepFocus} from "./change.js";
 import {directPath} from "./path.js";
 import {figure, percent} from "./figures.js";
-import {nameAlong, isGradient, symbolElement, unitWords} from "./opened.js";
+import {nameAlong, symbolElement, unitWords} from "./opened.js";
 import {stepName} from "./quantities.js";
-import {sizeOfTerm} from "./products.js";
-import {compact, isAskedFor, signedBar} from "./shown.js";
-import {termsOf} from "./terms.js";
+import {isAskedFor} from "./shown.js";
 import {timeline} from "./timeline.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Ref} Ref */
 /** @typedef {import("./store.js").Loss} Loss */
 
-const MOST_STEPS = 12;
 const DECADES = 12;
-const SLICE_OF_BACKWARD = 16;  // milliseconds
+const SLICE_OF_BACKWARD = 16; // milliseconds
 
 /** Of what the loss can be: every cell's h, and the outputs. @param {Page} page */
 function lossPlaces({model}) {
-  const cells = model.layers.flatMap((one, layer) => one.cells.map((cell, direction) => ({
-    of: /** @type {"h"} */ ("h"), layer, direction, units: Array.from({length: cell.recurrent}, (_, k) => nameAlong(model, layer, direction, "recurrent", k)),
-    words: ["h", model.layers.length > 1 ? ` of layer ${layer}` : "", one.cells.length > 1 ? `, ${cell.direction}` : ""].join(""),
-  })));
+  const cells = model.layers.flatMap((one, layer) =>
+    one.cells.map((cell, direction) => ({
+      of: /** @type {"h"} */ ("h"),
+      layer,
+      direction,
+      units: Array.from({length: cell.recurrent}, (_, k) => nameAlong(model, layer, direction, "recurrent", k)),
+      words: [
+        "h",
+        model.layers.length > 1 ? ` of layer ${layer}` : "",
+        one.cells.length > 1 ? `, ${cell.direction}` : "",
+      ].join(""),
+    })),
+  );
   if (!model.hasHead) return cells;
-  return [{of: /** @type {"y"} */ ("y"), layer: model.layers.length, direction: 0, units: model.outputs, words: "the output"}, ...cells];
+  return [
+    {of: /** @type {"y"} */ ("y"), layer: model.layers.length, direction: 0, units: model.outputs, words: "the output"},
+    ...cells,
+  ];
 }
 
 /** @param {Page} page @param {Loss} loss */
 function placeOfLoss(page, loss) {
   const places = lossPlaces(page);
-  return Math.max(0, places.findIndex(one => one.of === loss.of && (one.of === "y" || (one.layer === loss.layer && one.direction === loss.direction))));
+  return Math.max(
+    0,
+    places.findIndex(
+      one => one.of === loss.of && (one.of === "y" || (one.layer === loss.layer && one.direction === loss.direction)),
+    ),
+  );
 }
 
 /** The loss in one sentence. @param {Page} page @param {Loss} loss */
 export function lossSentence(page, loss) {
   const place = lossPlaces(page)[placeOfLoss(page, loss)];
-  return `The loss is ${place.words} of ${place.units[loss.unit] ?? `unit ${loss.unit}`} at ${stepName(page, loss.step)}.`.replace("the output of", "the output");
+  return `The loss is ${place.words} of ${place.units[loss.unit] ?? `unit ${loss.unit}`} at ${stepName(page, loss.step)}.`.replace(
+    "the output of",
+    "the output",
+  );
 }
 
 /** The loss, to be chosen, and its gradient along the cell state. @param {Page} page */
@@ -54,13 +70,18 @@ export function lossView(page) {
     if (!state.backward) return;
     if (!isComputed(page)) {
       frame = requestAnimationFrame(draw);
-      if (!along.childElementCount) along.append(el("p", {class: "soft"}, "The gradient along time is being computed."));
+      if (!along.childElementCount)
+        along.append(el("p", {class: "soft"}, "The gradient along time is being computed."));
       return;
     }
-    keepFocus(along, () => along.replaceChildren(...alongTime(page, state, inDecades, () => {
-      inDecades = !inDecades;
-      draw();
-    })));
+    keepFocus(along, () =>
+      along.replaceChildren(
+        ...alongTime(page, state, inDecades, () => {
+          inDecades = !inDecades;
+          draw();
+        }),
+      ),
+    );
   };
   page.store.show((state, previous) => {
     reveal(root, state.backward);
@@ -86,13 +107,34 @@ function chooser(page, state) {
   const chosen = placeOfLoss(page, loss);
   /** @param {Partial<Loss>} part */
   const choose = part => store.change({loss: {...store.state.loss, ...part}});
-  const of = el("select", {"data-key": "loss of", "aria-label": "the loss is", onchange: event => {
-    const {of: kind, layer, direction, units} = places[Number(event.target.value)];
-    choose({of: kind, layer, direction, unit: Math.min(store.state.loss.unit, units.length - 1)});
-  }}, ...places.map((one, k) => el("option", {value: k, selected: k === chosen}, one.words)));
-  const unit = el("select", {"data-key": "loss unit", "aria-label": "of which unit", onchange: event => choose({unit: Number(event.target.value)})},
-    ...places[chosen].units.map((name, k) => el("option", {value: k, selected: k === loss.unit}, name)));
-  const step = el("input", {"data-key": "loss step", "aria-label": "at which step", inputmode: "numeric", size: "5", autocomplete: "off"});
+  const of = el(
+    "select",
+    {
+      "data-key": "loss of",
+      "aria-label": "the loss is",
+      onchange: event => {
+        const {of: kind, layer, direction, units} = places[Number(event.target.value)];
+        choose({of: kind, layer, direction, unit: Math.min(store.state.loss.unit, units.length - 1)});
+      },
+    },
+    ...places.map((one, k) => el("option", {value: k, selected: k === chosen}, one.words)),
+  );
+  const unit = el(
+    "select",
+    {
+      "data-key": "loss unit",
+      "aria-label": "of which unit",
+      onchange: event => choose({unit: Number(event.target.value)}),
+    },
+    ...places[chosen].units.map((name, k) => el("option", {value: k, selected: k === loss.unit}, name)),
+  );
+  const step = el("input", {
+    "data-key": "loss step",
+    "aria-label": "at which step",
+    inputmode: "numeric",
+    size: "5",
+    autocomplete: "off",
+  });
   step.value = String(loss.step);
   const why = el("span", {class: "why", role: "status"});
   step.addEventListener("change", () => {
@@ -106,18 +148,32 @@ function chooser(page, state) {
     event.preventDefault();
     choose({step: Math.min(model.steps - 1, Math.max(0, store.state.loss.step + by))});
   });
-  const here = state.step === loss.step ? null : el("button", {"data-key": "loss here", onclick: () => choose({step: state.step})}, `take ${stepName(page, state.step)}`);
-  const tail = "In the opened step each number shows its gradient: by how much the loss grows for each 1 that the number grows, while the change is small.";
-  return el("div", {},
+  const here =
+    state.step === loss.step
+      ? null
+      : el(
+          "button",
+          {"data-key": "loss here", onclick: () => choose({step: state.step})},
+          `take ${stepName(page, state.step)}`,
+        );
+  const tail =
+    "In the opened step each number shows its gradient: by how much the loss grows for each 1 that the number" +
+    " grows, while the change is small.";
+  return el(
+    "div",
+    {},
     el("h2", {class: "visually-hidden"}, "The loss"),
     el("p", {class: "loss-chooser"}, "The loss is ", of, " of ", unit, " at step ", step, ". ", here, why),
-    el("p", {class: "soft"}, tail));
+    el("p", {class: "soft"}, tail),
+  );
 }
 
 /** Values on a scale on which each tenth of the largest is a step down, twelve of them. @param {Float64Array} values
  * @param {number} largest */
 function decades(values, largest) {
-  return values.map(value => (value === 0 ? 0 : Math.sign(value) * Math.max(0, 1 + Math.log10(Math.abs(value) / largest) / DECADES)));
+  return values.map(value =>
+    value === 0 ? 0 : Math.sign(value) * Math.max(0, 1 + Math.log10(Math.abs(value) / largest) / DECADES),
+  );
 }
 
 /** The gradient along c, and under it what the direct way leaves.
@@ -133,21 +189,68 @@ function alongTime(page, state, inDecades, turn) {
   if (path.gradient.some((_, step) => isAskedFor(page, {layer, direction, name: path.name, step, at: [unit]}))) {
     return [el("p", {class: "soft"}, "One of the gradients along c is asked for, so they are not shown.")];
   }
-  const largest = Math.max(...path.gradient.map(value => (Number.isFinite(value) ? Math.abs(value) : 0)), ...path.direct.map(Math.abs).filter(Number.isFinite));
+  const largest = Math.max(
+    ...path.gradient.map(value => (Number.isFinite(value) ? Math.abs(value) : 0)),
+    ...path.direct.map(Math.abs).filter(Number.isFinite),
+  );
   const factor = path.factors.map(one => one).join(" · ");
   const words = pathSentence(page, path, factor);
-  const heading = el("h3", {}, "The gradient with respect to c of ", name, ", at each step ",
-    el("button", {class: "scale", "data-key": "decades", "aria-pressed": String(inDecades), onclick: turn}, "logarithmic"));
-  const drawn = inDecades ? [decades(path.gradient, largest), decades(path.direct, largest)] : [path.gradient, path.direct];
+  const heading = el(
+    "h3",
+    {},
+    "The gradient with respect to c of ",
+    name,
+    ", at each step ",
+    el(
+      "button",
+      {class: "scale", "data-key": "decades", "aria-pressed": String(inDecades), onclick: turn},
+      "logarithmic",
+    ),
+  );
+  const drawn = inDecades
+    ? [decades(path.gradient, largest), decades(path.direct, largest)]
+    : [path.gradient, path.direct];
   const top = inDecades ? 1 : largest;
-  return [el("figure", {class: "along"},
-    heading,
-    el("div", {class: "lane"}, el("span", {class: "lane-name"}, symbolElement(path.name)),
-      timeline({values: drawn[0], largest: top, step: state.step, kind: "gradient", choose, label: `${path.name} of ${name} at each step. ${words}`})),
-    el("div", {class: "lane"}, el("span", {class: "lane-name"}, "product of ", ...path.factors.flatMap((one, k) => [k ? " · " : "", symbolElement(one)])),
-      timeline({values: drawn[1], largest: top, step: state.step, kind: "direct", choose, label: `What the product of ${factor} alone leaves of it.`})),
-    timeAxis(page, state),
-    el("figcaption", {}, words))];
+  return [
+    el(
+      "figure",
+      {class: "along"},
+      heading,
+      el(
+        "div",
+        {class: "lane"},
+        el("span", {class: "lane-name"}, symbolElement(path.name)),
+        timeline({
+          values: drawn[0],
+          largest: top,
+          step: state.step,
+          kind: "gradient",
+          choose,
+          label: `${path.name} of ${name} at each step. ${words}`,
+        }),
+      ),
+      el(
+        "div",
+        {class: "lane"},
+        el(
+          "span",
+          {class: "lane-name"},
+          "product of ",
+          ...path.factors.flatMap((one, k) => [k ? " · " : "", symbolElement(one)]),
+        ),
+        timeline({
+          values: drawn[1],
+          largest: top,
+          step: state.step,
+          kind: "direct",
+          choose,
+          label: `What the product of ${factor} alone leaves of it.`,
+        }),
+      ),
+      timeAxis(page, state),
+      el("figcaption", {}, words),
+    ),
+  ];
 }
 
 /** Why there is no gradient to show. @param {Page} page @param {State} state @param {string} name */
@@ -159,8 +262,12 @@ function withoutPath({model}, {layer, direction, unit, step}, name) {
 
 /** @param {Page} page @param {State} state */
 function timeAxis(page, state) {
-  return el("div", {class: "lane axis", "aria-hidden": "true"}, el("span", {class: "lane-name"}, "step"),
-    el("span", {class: "ends"}, el("span", {}, "0"), el("span", {}, String(page.model.steps - 1))));
+  return el(
+    "div",
+    {class: "lane axis", "aria-hidden": "true"},
+    el("span", {class: "lane-name"}, "step"),
+    el("span", {class: "ends"}, el("span", {}, "0"), el("span", {}, String(page.model.steps - 1))),
+  );
 }
 
 /** @param {Page} page @param {import("./path.js").Path} path @param {string} factor */
@@ -170,58 +277,12 @@ function pathSentence(page, path, factor) {
   const left = direct[to] / direct[from];
   const kept = gradient[to] / gradient[from];
   const same = Math.abs(kept - left) <= 0.02 * Math.max(Math.abs(kept), Math.abs(left));
-  const fact = `From ${stepName(page, from)} back to ${stepName(page, to)} it goes from ${figure(gradient[from], 4)} to ${figure(gradient[to], 4)}`;
+  const [first, last] = [figure(gradient[from], 4), figure(gradient[to], 4)];
+  const fact = `From ${stepName(page, from)} back to ${stepName(page, to)} it goes from ${first} to ${last}`;
   const product = `the product of ${factor} on the way is ${figure(left, 4)}`;
   if (!Number.isFinite(kept) || !Number.isFinite(left)) return `${fact}; ${product}.`;
   return same
     ? `${fact}, which is ${percent(kept)} of it: ${product}. The one is the other.`
-    : `${fact}, ${figure(kept, 4)} times as much; ${product}. What differs did not come straight along c: it came through h and the gates, or arrived at other steps.`;
-}
-
-/** The gradient of a weight as the sum over steps that it is.
- * @param {Page} page @param {Ref} ref @param {{all: boolean, showAll: (all: boolean) => void}} rest */
-export function overSteps(page, ref, rest) {
-  const {model, store} = page;
-  const values = new Float64Array(model.steps);
-  for (let step = 0; step < model.steps; step += 1) values[step] = termAt(page, ref, step);
-  const order = [...values.keys()].filter(step => model.wiring.valid?.[step] !== 0);
-  order.sort((a, b) => sizeOfTerm(values[b]) - sizeOfTerm(values[a]) || a - b);
-  const largest = Math.max(0, ...order.map(step => Math.abs(values[step])).filter(Number.isFinite));
-  const shown = rest.all || order.length <= MOST_STEPS + 2 ? order : order.slice(0, MOST_STEPS);
-  const choose = (/** @type {number} */ step) => store.change({step, playing: false});
-  const rows = shown.map(step => el("li", {}, el(
-    "button", {class: "product", "data-key": `term ${step}`, onclick: () => openTerm(page, ref, step)},
-    el("span", {class: "name"}, stepName(page, step)),
-    el("span", {class: "factors number"}, ...factorsAt(page, ref, step)),
-    signedBar(values[step], largest),
-    el("span", {class: "number value"}, compact(values[step])))));
-  const more = order.length > shown.length ? `${order.length - shown.length} smaller ones` : rest.all ? "only the largest" : "";
-  const label = `The terms of ${ref.name} at each step; the largest, ${figure(values[order[0]] ?? 0, 4)}, at ${stepName(page, order[0] ?? 0)}.`;
-  return el(
-    "div", {class: "sum"},
-    el("h3", {}, "The sum over steps, largest first"),
-    model.steps > 1 ? timeline({values, largest, step: store.state.step, kind: "gradient", choose, label}) : null,
-    el("ol", {class: "products"}, ...rows),
-    more ? el("button", {class: "rest", "data-key": "rest terms", onclick: () => rest.showAll(!rest.all)}, more) : null,
-    el("p", {class: "total"}, "together ", symbolElement(ref.name), " ", el("span", {class: "number value"}, figure(model.number(ref), 8))),
-  );
-}
-
-/** @param {Page} page @param {Ref} ref @param {number} step */
-function termAt(page, ref, step) {
-  return termsOf(page.model, ref, step).reduce((sum, term) => sum + term.value, 0);
-}
-
-/** @param {Page} page @param {Ref} ref @param {number} step */
-function factorsAt(page, ref, step) {
-  const [term] = termsOf(page.model, ref, step);
-  if (!term || term.factors.length < 2) return [];
-  return [term.factors.map(({value}, k) => (value < 0 && k ? `(${figure(value, 4)})` : figure(value, 4))).join(" × ")];
-}
-
-/** Go to a step's term: the gradient that its product has. @param {Page} page @param {Ref} ref @param {number} step */
-function openTerm(page, ref, step) {
-  const [term] = termsOf(page.model, ref, step);
-  const gradient = term?.factors.find(factor => factor.ref && isGradient(factor.ref.name))?.ref;
-  if (gradient) page.store.change({step, level: "number", product: null, name: gradient.name, unit: gradient.at[0] ?? page.store.state.unit, playing: false});
+    : `${fact}, ${figure(kept, 4)} times as much; ${product}. What differs did not come straight along c:` +
+        " it came through h and the gates, or arrived at other steps.";
 }

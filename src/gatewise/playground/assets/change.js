@@ -20,7 +20,10 @@ export function changeNumber(page, ref, value) {
 
 /** The number that a text says, or null. A comma may be its point. @param {string} text */
 export function readNumber(text) {
-  const plain = text.trim().replace(/^[\u2212\u2013]/, "-").replace(",", ".");
+  const plain = text
+    .trim()
+    .replace(/^[\u2212\u2013]/, "-")
+    .replace(",", ".");
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain)) return null;
   const value = Number(plain);
   return Math.abs(value) <= LARGEST ? value : null;
@@ -32,7 +35,10 @@ export function readNumber(text) {
  * @returns {string | null}
  */
 export function nudged(text, way, before) {
-  const plain = text.trim().replace(/^[\u2212\u2013]/, "-").replace(",", ".");
+  const plain = text
+    .trim()
+    .replace(/^[\u2212\u2013]/, "-")
+    .replace(",", ".");
   const found = /^([+-]?\d*(?:\.(\d*))?)(e[+-]?\d+)?$/i.exec(plain);
   if (!found || readNumber(plain) === null) return null;
   const decimals = found[2]?.length ?? 0;
@@ -56,8 +62,14 @@ export function givenField(page, ref, opens = false) {
   const name = spokenName(page, ref);
   const text = fieldText(model.number(ref));
   const field = el("input", {
-    class: "given", type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false", "aria-label": name,
-    "data-key": `field ${refKey(ref)}`, size: "8",
+    class: "given",
+    type: "text",
+    inputmode: "decimal",
+    autocomplete: "off",
+    spellcheck: "false",
+    "aria-label": name,
+    "data-key": `field ${refKey(ref)}`,
+    size: "8",
   });
   field.value = text;
   const why = el("span", {class: "why", id: `why ${refKey(ref)}`.replace(/[^\w]/g, "-"), hidden: true});
@@ -95,8 +107,19 @@ export function givenField(page, ref, opens = false) {
     take(next);
   });
   field.addEventListener("change", () => take(field.value));
-  const open = opens ? el("button", {class: "open-it", "aria-label": `open ${name}`, "data-key": `open ${refKey(ref)}`,
-    "data-ref": refKey(ref), onclick: () => openNumber(page, ref)}, "open") : null;
+  const open = opens
+    ? el(
+        "button",
+        {
+          class: "open-it",
+          "aria-label": `open ${name}`,
+          "data-key": `open ${refKey(ref)}`,
+          "data-ref": refKey(ref),
+          onclick: () => openNumber(page, ref),
+        },
+        "open",
+      )
+    : null;
   return el("span", {class: "field"}, field, open, why);
 }
 
@@ -104,7 +127,7 @@ export function givenField(page, ref, opens = false) {
 export function oldNumber(page, ref, digits = 4) {
   if (!page.store.state.edits.length) return null;
   const isSum = ref.step === null && isGradient(ref.name);
-  if (isSum && page.model.steps > LONG_RUN) return null;  // the sum of the original would take as long again
+  if (isSum && page.model.steps > LONG_RUN) return null; // the sum of the original would take as long again
   const [now, before] = [page.model.number(ref), page.model.original(ref)];
   if (Object.is(now, before) || now === before) return null;
   const long = figure(before, digits);
@@ -117,7 +140,8 @@ export function changesView(page) {
   const root = el("div", {class: "changes"});
   let drawn = -1;
   page.store.show((state, previous) => {
-    const same = state.edits === previous.edits && state.layer === previous.layer && state.direction === previous.direction;
+    const same =
+      state.edits === previous.edits && state.layer === previous.layer && state.direction === previous.direction;
     if (state === previous || !same || drawn !== page.runs || (state.step !== previous.step && state.edits.length)) {
       keepFocus(root, () => root.replaceChildren(...(state.edits.length ? listChanges(page) : [])));
       drawn = page.runs;
@@ -139,15 +163,31 @@ function announce(page, edits, before) {
 function listChanges(page) {
   const {edits} = page.store.state;
   const count = edits.length === 1 ? "One number is changed:" : `${edits.length} numbers are changed:`;
-  const items = edits.slice(-12).map(({ref, value}) => el(
-    "li", {},
-    el("button", {onclick: () => openNumber(page, ref), "data-key": `change ${refKey(ref)}`},
-      symbolElement(ref.name), " ", placeName(page.model, ref), ref.step === null ? null : `, step ${ref.step}`),
-    el("span", {class: "number"}, ` ${figure(page.model.original(ref), 4)} → ${figure(value, 4)} `),
-    el("button", {class: "undo", "data-key": `undo ${refKey(ref)}`,
-      "aria-label": `${spokenName(page, ref)} back to ${figure(page.model.original(ref), 4)}`,
-      onclick: () => changeNumber(page, ref, page.model.original(ref))}, "undo"),
-  ));
+  const items = edits.slice(-12).map(({ref, value}) =>
+    el(
+      "li",
+      {},
+      el(
+        "button",
+        {onclick: () => openNumber(page, ref), "data-key": `change ${refKey(ref)}`},
+        symbolElement(ref.name),
+        " ",
+        placeName(page.model, ref),
+        ref.step === null ? null : `, step ${ref.step}`,
+      ),
+      el("span", {class: "number"}, ` ${figure(page.model.original(ref), 4)} → ${figure(value, 4)} `),
+      el(
+        "button",
+        {
+          class: "undo",
+          "data-key": `undo ${refKey(ref)}`,
+          "aria-label": `${spokenName(page, ref)} back to ${figure(page.model.original(ref), 4)}`,
+          onclick: () => changeNumber(page, ref, page.model.original(ref)),
+        },
+        "undo",
+      ),
+    ),
+  );
   return [
     el("p", {}, count),
     el("ul", {class: "edits"}, ...items),
@@ -166,7 +206,9 @@ export function keepFocus(root, draw) {
   const text = held instanceof HTMLInputElement ? held.value : null;
   draw();
   if (key === undefined) return;
-  const next = [...root.querySelectorAll("[data-key]")].find(one => one instanceof HTMLElement && one.dataset.key === key);
+  const next = [...root.querySelectorAll("[data-key]")].find(
+    one => one instanceof HTMLElement && one.dataset.key === key,
+  );
   if (!(next instanceof HTMLElement)) return;
   if (next instanceof HTMLInputElement && text !== null && readNumber(text) !== null) next.value = text;
   next.focus({preventScroll: true});

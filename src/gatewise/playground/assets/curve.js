@@ -46,10 +46,16 @@ export function curveFigure(page, ref) {
   const [y] = valuesAt(Float64Array.of(x));
   const finite = [...ys].filter(Number.isFinite);
   const [low, high] = [Math.min(0, ...finite), Math.max(low0(finite), ...finite)];
-  const across = (/** @type {number} */ value) => MARGIN.left + ((value + reach) / (2 * reach)) * (CURVE_WIDE - MARGIN.left - MARGIN.right);
-  const up = (/** @type {number} */ value) => CURVE_HIGH - MARGIN.bottom - ((value - low) / (high - low || 1)) * (CURVE_HIGH - MARGIN.top - MARGIN.bottom);
-  return el("figure", {class: "curve"}, drawCurve({xs, ys, x, y, low, high, reach, across, up, call: treeText(call), name}),
-    el("figcaption", {}, `${call.name} at `, symbolElement(name), ` = ${figure(x, 4)} is ${figure(y, 4)}`));
+  const across = (/** @type {number} */ value) =>
+    MARGIN.left + ((value + reach) / (2 * reach)) * (CURVE_WIDE - MARGIN.left - MARGIN.right);
+  const up = (/** @type {number} */ value) =>
+    CURVE_HIGH - MARGIN.bottom - ((value - low) / (high - low || 1)) * (CURVE_HIGH - MARGIN.top - MARGIN.bottom);
+  return el(
+    "figure",
+    {class: "curve"},
+    drawCurve({xs, ys, x, y, low, high, reach, across, up, call: treeText(call), name}),
+    el("figcaption", {}, `${call.name} at `, symbolElement(name), ` = ${figure(x, 4)} is ${figure(y, 4)}`),
+  );
 }
 
 /** @param {number[]} values */
@@ -68,12 +74,29 @@ function drawCurve({xs, ys, x, y, low, high, reach, across, up, call, name}) {
   const ticks = [...new Set([low, 0, high])].filter(value => value >= low && value <= high);
   const label = `The curve of ${call}: at ${name} = ${figure(x, 4)} it is ${figure(y, 4)}.`;
   return svg(
-    "svg", {viewBox: `0 0 ${CURVE_WIDE} ${CURVE_HIGH}`, role: "img", "aria-label": label},
-    ...ticks.map(value => svg("g", {class: "tick"},
-      svg("path", {d: `M${MARGIN.left} ${up(value).toFixed(1)}H${CURVE_WIDE - MARGIN.right}`}),
-      svg("text", {x: MARGIN.left - 6, y: up(value) + 4, "text-anchor": "end"}, figure(value, 2)))),
+    "svg",
+    {viewBox: `0 0 ${CURVE_WIDE} ${CURVE_HIGH}`, role: "img", "aria-label": label},
+    ...ticks.map(value =>
+      svg(
+        "g",
+        {class: "tick"},
+        svg("path", {d: `M${MARGIN.left} ${up(value).toFixed(1)}H${CURVE_WIDE - MARGIN.right}`}),
+        svg("text", {x: MARGIN.left - 6, y: up(value) + 4, "text-anchor": "end"}, figure(value, 2)),
+      ),
+    ),
     svg("g", {class: "tick"}, svg("path", {d: `M${across(0).toFixed(1)} ${MARGIN.top}V${CURVE_HIGH - MARGIN.bottom}`})),
-    ...[-reach, 0, reach].map(value => svg("text", {class: "axis", x: across(value), y: CURVE_HIGH - 9, "text-anchor": value < 0 ? "start" : value > 0 ? "end" : "middle"}, figure(Math.round(value * 10) / 10, 1))),
+    ...[-reach, 0, reach].map(value =>
+      svg(
+        "text",
+        {
+          class: "axis",
+          x: across(value),
+          y: CURVE_HIGH - 9,
+          "text-anchor": value < 0 ? "start" : value > 0 ? "end" : "middle",
+        },
+        figure(Math.round(value * 10) / 10, 1),
+      ),
+    ),
     svg("path", {class: "drop", d: `M${across(x).toFixed(1)} ${base.toFixed(1)}V${up(y).toFixed(1)}H${MARGIN.left}`}),
     svg("path", {class: "line", d: line}),
     svg("circle", {class: "point", cx: across(x).toFixed(1), cy: up(y).toFixed(1), r: 5}),

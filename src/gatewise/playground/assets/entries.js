@@ -12,14 +12,20 @@ const MOST_ENTRIES = 12;
 export function matrixProducts(tree) {
   if (!tree || typeof tree !== "object") return [];
   if (Array.isArray(tree)) return tree.flatMap(matrixProducts);
-  if (tree.node === "matmul" && tree.left.node === "symbol" && tree.right.node === "symbol") return [[tree.left.text, tree.right.text]];
+  if (tree.node === "matmul" && tree.left.node === "symbol" && tree.right.node === "symbol")
+    return [[tree.left.text, tree.right.text]];
   return Object.values(tree).flatMap(matrixProducts);
 }
 
 /** What each entry of each given vector contributes most to a sum of the chosen unit, in size: name, index, size.
  * @param {Page} page @param {number} layer @param {number} direction @returns {Map<string, Float64Array>} */
 export function contributionsTo(page, layer, direction) {
-  const {model, store: {state: {unit, step}}} = page;
+  const {
+    model,
+    store: {
+      state: {unit, step},
+    },
+  } = page;
   /** @type {Map<string, Float64Array>} */
   const found = new Map();
   for (const name of model.order(layer, direction, false)) {
@@ -47,12 +53,26 @@ export function contributionsTo(page, layer, direction) {
 export function keysToShow(page) {
   const {state} = page.store;
   const opened = openedRef(page.model, state);
-  return new Set([...litBy(page, state), ...(opened && (state.level === "number" || state.level === "product") ? [refKey(opened)] : [])]);
+  return new Set([
+    ...litBy(page, state),
+    ...(opened && (state.level === "number" || state.level === "product") ? [refKey(opened)] : []),
+  ]);
 }
 
 /** Put the sizes of a vector's gradient in place of what its entries contribute.
  * @param {Page} page @param {number} layer @param {number} direction @param {string} name @param {Float64Array} sizes */
-function rankByGradient({model, store: {state: {step}}}, layer, direction, name, sizes) {
+function rankByGradient(
+  {
+    model,
+    store: {
+      state: {step},
+    },
+  },
+  layer,
+  direction,
+  name,
+  sizes,
+) {
   const gradient = `d${name}`;
   if (!model.order(layer, direction, true).includes(gradient)) return;
   model.value(layer, direction, gradient, step).forEach((value, index) => {
@@ -63,16 +83,20 @@ function rankByGradient({model, store: {state: {step}}}, layer, direction, name,
 /** The entries of vectors that are shown, at most twelve of all that is given; the rest open.
  * @param {Page} page @param {number} layer @param {number} direction @param {Set<string>} opened */
 export function entriesShown(page, layer, direction, opened) {
-  const {model, store: {state}} = page;
+  const {
+    model,
+    store: {state},
+  } = page;
   const sizes = contributionsTo(page, layer, direction);
   if (state.backward) for (const [name, values] of sizes) rankByGradient(page, layer, direction, name, values);
-  const ranked = [...sizes].filter(([name]) => givenOf(model, layer, direction, name))
+  const ranked = [...sizes]
+    .filter(([name]) => givenOf(model, layer, direction, name))
     .flatMap(([name, values]) => Array.from(values, (size, index) => ({name, index, size})))
     .sort((a, b) => b.size - a.size);
   const few = ranked.length <= MOST_ENTRIES + 6;
   const asked = keysToShow(page);
-  const here = (/** @type {string} */ name, /** @type {number} */ index) => (
-    asked.has(refKey({layer, direction, name: state.backward ? `d${name}` : name, step: state.step, at: [index]})));
+  const here = (/** @type {string} */ name, /** @type {number} */ index) =>
+    asked.has(refKey({layer, direction, name: state.backward ? `d${name}` : name, step: state.step, at: [index]}));
   const kept = new Set((few ? ranked : ranked.slice(0, MOST_ENTRIES)).map(({name, index}) => `${name} ${index}`));
   /** @param {string} name @param {string[]} axes */
   return (name, axes) => {

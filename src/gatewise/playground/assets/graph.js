@@ -19,7 +19,7 @@ import {axesOf, givenOf, isHead} from "./opened.js";
 /** @typedef {{column: number, top: number, height: number, wanted: number, order: number}} Box */
 /** @typedef {import("./model.js").Model} Model */
 
-const SPACE = 0.35;  // lanes between one node and the next
+const SPACE = 0.35; // lanes between one node and the next
 
 /** Whether a tree only stacks symbols. @param {any} tree */
 export function isJoint(tree) {
@@ -45,7 +45,10 @@ function dependencies(model, layer, direction) {
     ? ["r"]
     : model.layers[layer].cells[direction].program.given.map((/** @type {any} */ one) => one.symbol);
   const first = givens.filter((/** @type {string} */ name) => used.has(name) && !computed.includes(name));
-  return new Map([...first.map((/** @type {string} */ name) => /** @type {[string, string[]]} */ ([name, []])), ...needs]);
+  return new Map([
+    ...first.map((/** @type {string} */ name) => /** @type {[string, string[]]} */ ([name, []])),
+    ...needs,
+  ]);
 }
 
 /** @param {Map<string, string[]>} needs @returns {Map<string, number>} the longest way from what is given to each */
@@ -102,7 +105,8 @@ function layOut(nodes, needs) {
     /** @type {Box[]} */
     const boxes = [];
     nodes.forEach((node, order) => {
-      const before = (/** @type {string} */ one) => lanes.get(one)?.[column - (named.get(one)?.column ?? 0) - 2] ?? named.get(one);
+      const before = (/** @type {string} */ one) =>
+        lanes.get(one)?.[column - (named.get(one)?.column ?? 0) - 2] ?? named.get(one);
       if (node.column === column) {
         const sources = (needs.get(node.name) ?? []).map(before).filter(one => one !== undefined);
         const wanted = sources.length ? sources.reduce((sum, one) => sum + boxMiddle(one), 0) / sources.length : order;
@@ -119,12 +123,16 @@ function layOut(nodes, needs) {
   const all = [...nodes, ...[...lanes.values()].flat()];
   const highest = Math.min(...all.map(box => box.top));
   for (const box of all) box.top -= highest;
-  return nodes.flatMap(node => (needs.get(node.name) ?? []).flatMap(source => {
-    const from = named.get(source);
-    if (!from) return [];
-    const way = (lanes.get(source) ?? []).filter(box => box.column < node.column);
-    return [{from, to: node, through: way.map(box => /** @type {[number, number]} */ ([box.column, boxMiddle(box)]))}];
-  }));
+  return nodes.flatMap(node =>
+    (needs.get(node.name) ?? []).flatMap(source => {
+      const from = named.get(source);
+      if (!from) return [];
+      const way = (lanes.get(source) ?? []).filter(box => box.column < node.column);
+      return [
+        {from, to: node, through: way.map(box => /** @type {[number, number]} */ ([box.column, boxMiddle(box)]))},
+      ];
+    }),
+  );
 }
 
 /**
@@ -139,9 +147,23 @@ export function graphOf(model, layer, direction, shown) {
   const nodes = [...needs.keys()].map(name => {
     const joint = isJoint(model.equation(layer, direction, name)?.right);
     const {entries, rest} = joint ? {entries: [], rest: 0} : shown(name, axesOf(model, layer, direction, name));
-    const listed = entries.length > 1 || rest > 0 || (entries[0]?.length === 1 && givenOf(model, layer, direction, name)?.kind === "input");
+    const listed =
+      entries.length > 1 ||
+      rest > 0 ||
+      (entries[0]?.length === 1 && givenOf(model, layer, direction, name)?.kind === "input");
     const height = listed ? entries.length + 1 + (rest > 0 ? 1 : 0) : 1;
-    return {name, column: depth.get(name) ?? 0, top: 0, height, entries, rest, given: needs.get(name)?.length === 0, joint, wanted: 0, order: 0};
+    return {
+      name,
+      column: depth.get(name) ?? 0,
+      top: 0,
+      height,
+      entries,
+      rest,
+      given: needs.get(name)?.length === 0,
+      joint,
+      wanted: 0,
+      order: 0,
+    };
   });
   const wires = layOut(nodes, needs);
   const lanes = Math.max(1, ...nodes.map(node => node.top + node.height));

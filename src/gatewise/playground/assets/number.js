@@ -8,7 +8,7 @@ import {axesOf, givenOf, isGradient, isMasked, isOverall, refKey, openedRef, pla
 import {linkTo, productRows, summedFor} from "./products.js";
 import {quantityName, sentenceOf} from "./sentences.js";
 import {givenNumber, isAskedFor} from "./shown.js";
-import {overSteps} from "./backward.js";
+import {overSteps} from "./overtime.js";
 import {carriedTo, handedOn, termsOf} from "./terms.js";
 import {stepName} from "./quantities.js";
 
@@ -24,12 +24,18 @@ export function numberView(page) {
   const root = el("div", {class: "number-view"});
   let all = false;
   let shownKey = "";
-  const draw = () => keepFocus(root, () => root.replaceChildren(...drawNumber(page, {
-    all, showAll: to => {
-      all = to;
-      draw();
-    },
-  })));
+  const draw = () =>
+    keepFocus(root, () =>
+      root.replaceChildren(
+        ...drawNumber(page, {
+          all,
+          showAll: to => {
+            all = to;
+            draw();
+          },
+        }),
+      ),
+    );
   page.store.show((state, previous) => {
     const ref = openedRef(page.model, state);
     const shown = ref !== null && (state.level === "number" || state.level === "product");
@@ -37,7 +43,8 @@ export function numberView(page) {
     const hadFocus = root.contains(document.activeElement);
     if (shown && refKey({...ref, step: null}) !== shownKey) all = false;
     reveal(root, shown);
-    if (shown) draw(); else root.replaceChildren();
+    if (shown) draw();
+    else root.replaceChildren();
     const key = shown ? refKey({...ref, step: null}) : "";
     if (shown && state !== previous && key !== shownKey) moveTo(root);
     if (!shown && wasShown && (hadFocus || document.activeElement === document.body)) returnTo(shownKey);
@@ -71,7 +78,10 @@ function returnTo(key) {
 
 /** @param {Page} page @param {{all: boolean, showAll: (all: boolean) => void}} rest */
 function drawNumber(page, rest) {
-  const {model, store: {state}} = page;
+  const {
+    model,
+    store: {state},
+  } = page;
   const ref = openedRef(model, state);
   if (!ref) return [];
   const {layer, direction, name} = ref;
@@ -81,11 +91,19 @@ function drawNumber(page, rest) {
   const passed = isMasked(model, ref) && model.equation(layer, direction, name) !== null;
   const place = placeName(model, ref);
   const heading = el(
-    "h2", {tabindex: "-1", "data-key": "heading"}, symbolElement(name), place ? ` of ${place}` : "",
-    ref.step === null ? "" : `, ${stepName(page, ref.step)}`, ": ",
-    el("span", {class: "number"}, isAsked ? "?" : passed && Number.isNaN(value) ? "–" : figure(value, 8)), isAsked ? null : oldNumber(page, ref, 8),
+    "h2",
+    {tabindex: "-1", "data-key": "heading"},
+    symbolElement(name),
+    place ? ` of ${place}` : "",
+    ref.step === null ? "" : `, ${stepName(page, ref.step)}`,
+    ": ",
+    el("span", {class: "number"}, isAsked ? "?" : passed && Number.isNaN(value) ? "–" : figure(value, 8)),
+    isAsked ? null : oldNumber(page, ref, 8),
   );
-  const parts = [el("p", {class: "what soft"}, whatItIs(page, ref, isGiven)), ...(isGiven ? givenParts(page, ref) : [])];
+  const parts = [
+    el("p", {class: "what soft"}, whatItIs(page, ref, isGiven)),
+    ...(isGiven ? givenParts(page, ref) : []),
+  ];
   const asksHere = isAskedNear(page, ref);
   const sentence = passed ? MASKED : asksHere ? "" : sentenceFor(page, ref);
   if (sentence) parts.push(el("p", {class: "sentence"}, sentence));
@@ -116,11 +134,20 @@ function whatItIs(page, ref, isGiven) {
 /** @param {Page} page @param {Ref} ref */
 function givenParts(page, ref) {
   const field = givenNumber(page, ref, {key: "opened"});
-  const edit = el("button", {"aria-keyshortcuts": "e", "data-key": "edit", onclick: () => {
-    const input = field.querySelector("input");
-    input?.focus();
-    input?.select();
-  }}, "Edit ", el("kbd", {}, "e"));
+  const edit = el(
+    "button",
+    {
+      "aria-keyshortcuts": "e",
+      "data-key": "edit",
+      onclick: () => {
+        const input = field.querySelector("input");
+        input?.focus();
+        input?.select();
+      },
+    },
+    "Edit ",
+    el("kbd", {}, "e"),
+  );
   const help = "Arrow keys change the last digit, with Shift the one before it.";
   return [el("p", {class: "edit-line"}, field, edit, el("small", {}, help))];
 }
@@ -153,26 +180,54 @@ function sumParts(page, ref, rest) {
   const isSum = terms.length > 1 || terms[0]?.factors.length > 1;
   if (!isSum) return el("div", {class: "parts"}, curve);
   const same = refKey(summed) === refKey(ref);
-  const title = el("h3", {}, terms.length > 1 ? "The sum " : "The product ", symbolElement(summed.name),
-    terms.length > 1 ? ", largest first" : "");
-  const equation = same ? null : el("p", {class: "equation"}, equationOf(page, summed.layer, summed.direction, summed.name));
-  return el("div", {class: "parts"}, curve, el("div", {class: "sum-part"}, title, equation, productRows(page, summed, rest)));
+  const title = el(
+    "h3",
+    {},
+    terms.length > 1 ? "The sum " : "The product ",
+    symbolElement(summed.name),
+    terms.length > 1 ? ", largest first" : "",
+  );
+  const equation = same
+    ? null
+    : el("p", {class: "equation"}, equationOf(page, summed.layer, summed.direction, summed.name));
+  return el(
+    "div",
+    {class: "parts"},
+    curve,
+    el("div", {class: "sum-part"}, title, equation, productRows(page, summed, rest)),
+  );
 }
 
 /** The quantities whose equations use a number, as buttons; and the same number in the other pass.
  * @param {Page} page @param {Ref} ref */
 function roads(page, ref) {
-  const {model, store: {state}} = page;
+  const {
+    model,
+    store: {state},
+  } = page;
   const gradient = isGradient(ref.name);
-  const names = model.order(ref.layer, ref.direction, gradient)
-    .filter(one => model.equation(ref.layer, ref.direction, one) && model.inputs(ref.layer, ref.direction, one).includes(ref.name));
-  const goals = [...new Set(names)].filter(one => axesOf(model, ref.layer, ref.direction, one).length < 2)
+  const names = model
+    .order(ref.layer, ref.direction, gradient)
+    .filter(
+      one =>
+        model.equation(ref.layer, ref.direction, one) && model.inputs(ref.layer, ref.direction, one).includes(ref.name),
+    );
+  const goals = [...new Set(names)]
+    .filter(one => axesOf(model, ref.layer, ref.direction, one).length < 2)
     .map(one => goalRef(page, ref, one));
   goals.push(...carriedTo(model, ref));
   const parts = [];
   if (goals.length) {
-    parts.push(el("p", {class: "roads"}, "It goes into ", ...goals.slice(0, MOST_GOALS).flatMap((one, k) => [k ? ", " : "", linkTo(page, one)]),
-      goals.length > MOST_GOALS ? ` and ${goals.length - MOST_GOALS} others` : "", "."));
+    parts.push(
+      el(
+        "p",
+        {class: "roads"},
+        "It goes into ",
+        ...goals.slice(0, MOST_GOALS).flatMap((one, k) => [k ? ", " : "", linkTo(page, one)]),
+        goals.length > MOST_GOALS ? ` and ${goals.length - MOST_GOALS} others` : "",
+        ".",
+      ),
+    );
   }
   const other = otherPass(page, ref);
   if (other) parts.push(other);
@@ -195,11 +250,28 @@ function otherPass(page, ref) {
   const gradient = isGradient(ref.name);
   const name = gradient ? ref.name.slice(1) : `d${ref.name}`;
   const known = gradient
-    ? model.equation(ref.layer, ref.direction, name) ?? givenOf(model, ref.layer, ref.direction, name)
+    ? (model.equation(ref.layer, ref.direction, name) ?? givenOf(model, ref.layer, ref.direction, name))
     : model.order(ref.layer, ref.direction, true).includes(name);
   if (!known) return null;
   const stored = store.state.name.replace(ref.name, name);
-  return el("p", {class: "roads"}, el("button", {class: "link", "data-key": "other pass", onclick: () => store.change({
-    backward: !gradient, name: stored, level: "number", product: null,
-  })}, gradient ? "the number itself, forward: " : "how the loss depends on it, backward: ", symbolElement(name)));
+  return el(
+    "p",
+    {class: "roads"},
+    el(
+      "button",
+      {
+        class: "link",
+        "data-key": "other pass",
+        onclick: () =>
+          store.change({
+            backward: !gradient,
+            name: stored,
+            level: "number",
+            product: null,
+          }),
+      },
+      gradient ? "the number itself, forward: " : "how the loss depends on it, backward: ",
+      symbolElement(name),
+    ),
+  );
 }

@@ -27,7 +27,7 @@ export function givenOf(model, layer, direction, name) {
  * @param {Model} model @param {number} layer @param {number} direction @param {string} name @returns {string[]} */
 export function axesOf(model, layer, direction, name) {
   const equation = model.equation(layer, direction, name);
-  return equation ? equation.axes : givenOf(model, layer, direction, name)?.axes ?? [];
+  return equation ? equation.axes : (givenOf(model, layer, direction, name)?.axes ?? []);
 }
 
 /** Whether a quantity has one value for all steps: a parameter, or its gradient, which is a sum over them.
@@ -47,16 +47,22 @@ export function unitWords(model, layer, direction, unit) {
 /** The name of an entry of a vector.
  * @param {Model} model @param {number} layer @param {number} direction @param {string} axis @param {number} index @returns {string} */
 export function nameAlong(model, layer, direction, axis, index) {
-  if (isHead(model, layer)) return axis === "outputs" ? model.outputs[index] ?? `output ${index}` : mergedName(model, index);
+  if (isHead(model, layer))
+    return axis === "outputs" ? (model.outputs[index] ?? `output ${index}`) : mergedName(model, index);
   const {hidden, recurrent, features} = model.layers[layer].cells[direction];
   switch (axis) {
-    case "units": return unitWords(model, layer, direction, index);
-    case "recurrent": return hidden === recurrent ? unitWords(model, layer, direction, index) : `h${index}`;
-    case "features": return features[index] ?? `x${index}`;
-    case "columns": return index < recurrent
-      ? nameAlong(model, layer, direction, "recurrent", index)
-      : nameAlong(model, layer, direction, "features", index - recurrent);
-    default: return String(index);
+    case "units":
+      return unitWords(model, layer, direction, index);
+    case "recurrent":
+      return hidden === recurrent ? unitWords(model, layer, direction, index) : `h${index}`;
+    case "features":
+      return features[index] ?? `x${index}`;
+    case "columns":
+      return index < recurrent
+        ? nameAlong(model, layer, direction, "recurrent", index)
+        : nameAlong(model, layer, direction, "features", index - recurrent);
+    default:
+      return String(index);
   }
 }
 
@@ -94,9 +100,10 @@ export function openedRef(model, state) {
     const shape = model.shape(layer, direction, name);
     if (!givenOf(model, layer, direction, name) && !model.equation(layer, direction, name)) return null;
     const axes = axesOf(model, layer, direction, name);
-    const at = found[2] === undefined
-      ? shape.map((_, axis) => (axes[axis] === "units" && !axes.slice(0, axis).includes("units") ? state.unit : 0))
-      : found[2].split(",").filter(Boolean).map(Number);
+    const at =
+      found[2] === undefined
+        ? shape.map((_, axis) => (axes[axis] === "units" && !axes.slice(0, axis).includes("units") ? state.unit : 0))
+        : found[2].split(",").filter(Boolean).map(Number);
     if (at.length !== shape.length || at.some((one, axis) => one >= shape[axis])) return null;
     return {layer, direction, name, at, step: isOverall(model, layer, direction, name) ? null : state.step};
   } catch {
@@ -112,7 +119,15 @@ export function openNumber(page, ref) {
   const unit = !isHead(model, ref.layer) && axes[0] === "units" ? {unit: ref.at[0]} : {};
   const place = isHead(model, ref.layer) ? {} : {layer: ref.layer, direction: ref.direction};
   const step = ref.step === null ? {} : {step: ref.step};
-  store.change({...place, ...step, ...unit, level: "number", product: null, name: storedName(model, ref), playing: false});
+  store.change({
+    ...place,
+    ...step,
+    ...unit,
+    level: "number",
+    product: null,
+    name: storedName(model, ref),
+    playing: false,
+  });
 }
 
 /** Whether a number is of a step that is masked: the cell passes over it, and computes nothing.

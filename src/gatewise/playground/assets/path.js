@@ -25,7 +25,9 @@ function directProduct(model, layer, direction) {
   for (const {source} of program.carry_backward) {
     const equation = model.equation(layer, direction, source);
     for (const one of equation ? sumTerms(equation.right) : []) {
-      const names = flatFactors(one).map((/** @type {any} */ factor) => (factor.node === "symbol" ? factor.text : null));
+      const names = flatFactors(one).map((/** @type {any} */ factor) =>
+        factor.node === "symbol" ? factor.text : null,
+      );
       const [gradient, ...others] = names.filter((/** @type {string | null} */ name) => name && isGradient(name));
       const factors = names.filter((/** @type {string | null} */ name) => name && !isGradient(name));
       if (gradient && !others.length && factors.length && gradient.startsWith("dc")) {
@@ -58,7 +60,9 @@ export function directPath(model, layer, direction, unit) {
     to = step;
     const ref = {layer, direction, name: found.source, step, at: [unit]};
     const term = termsOf(model, ref).find(({factors}) => factors.some(one => one.ref?.name === found.gradient));
-    left *= term ? term.factors.reduce((product, one) => (one.ref?.name === found.gradient ? product : product * one.value), 1) : 0;
+    left *= term
+      ? term.factors.reduce((product, one) => (one.ref?.name === found.gradient ? product : product * one.value), 1)
+      : 0;
   }
   return {name: found.gradient, factors: found.factors, gradient, direct, from, to};
 }

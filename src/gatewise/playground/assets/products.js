@@ -56,7 +56,9 @@ export function litBy(page, state) {
   const ref = state.level === "product" && state.product !== null ? openedRef(page.model, state) : null;
   if (!ref || ref.step === null || state.product === null) return lit;
   const term = termsOf(page.model, summedFor(page, ref))[state.product];
-  const parts = (term?.factors ?? []).flatMap(({ref: own, tree}) => (own ? [own] : symbolRefs(page.model, summedFor(page, ref), tree)));
+  const parts = (term?.factors ?? []).flatMap(({ref: own, tree}) =>
+    own ? [own] : symbolRefs(page.model, summedFor(page, ref), tree),
+  );
   for (const part of parts) for (const one of ways(page.model, part)) lit.add(refKey(one));
   return lit;
 }
@@ -67,27 +69,45 @@ function symbolRefs(model, {layer, direction, step, at}, tree) {
   return symbolsOf(tree).flatMap(name => {
     const rank = model.shape(layer, direction, name).length;
     const place = rank === 0 ? [] : rank === at.length ? at : null;
-    return place ? [{layer, direction, name, at: place, step: isOverall(model, layer, direction, name) ? null : step}] : [];
+    return place
+      ? [{layer, direction, name, at: place, step: isOverall(model, layer, direction, name) ? null : step}]
+      : [];
   });
 }
 
 /** A small tree as text, for what is no entry of a quantity: 1 - f, tanh(c). @param {any} tree @returns {string} */
 export function treeText(tree) {
   switch (tree.node) {
-    case "symbol": return tree.text;
-    case "number": return figure(Number(tree.value), 4);
-    case "sum": return tree.terms.map((/** @type {any} */ term, /** @type {number} */ k) => (
-      term.node === "negative" ? `${k ? " − " : "−"}${treeText(term.term)}` : `${k ? " + " : ""}${treeText(term)}`)).join("");
-    case "negative": return `−${treeText(tree.term)}`;
-    case "product": return tree.factors.map(factorText).join(" · ");
-    case "power": return `${treeText(tree.base)}${tree.exponent.value === 2 ? "²" : `^${treeText(tree.exponent)}`}`;
-    case "quotient": return `(${treeText(tree.over)}) / ${treeText(tree.under)}`;
-    case "call": return `${tree.name}(${tree.arguments.map(treeText).join(", ")})`;
-    case "holds": return `${treeText(tree.left)} ${tree.relation} ${treeText(tree.right)}`;
-    case "slope": return treeText(tree.body);
-    case "transpose": return treeText(tree.matrix);
-    case "matmul": return `${treeText(tree.left)} ${treeText(tree.right)}`;
-    default: return tree.node;
+    case "symbol":
+      return tree.text;
+    case "number":
+      return figure(Number(tree.value), 4);
+    case "sum":
+      return tree.terms
+        .map((/** @type {any} */ term, /** @type {number} */ k) =>
+          term.node === "negative" ? `${k ? " − " : "−"}${treeText(term.term)}` : `${k ? " + " : ""}${treeText(term)}`,
+        )
+        .join("");
+    case "negative":
+      return `−${treeText(tree.term)}`;
+    case "product":
+      return tree.factors.map(factorText).join(" · ");
+    case "power":
+      return `${treeText(tree.base)}${tree.exponent.value === 2 ? "²" : `^${treeText(tree.exponent)}`}`;
+    case "quotient":
+      return `(${treeText(tree.over)}) / ${treeText(tree.under)}`;
+    case "call":
+      return `${tree.name}(${tree.arguments.map(treeText).join(", ")})`;
+    case "holds":
+      return `${treeText(tree.left)} ${tree.relation} ${treeText(tree.right)}`;
+    case "slope":
+      return treeText(tree.body);
+    case "transpose":
+      return treeText(tree.matrix);
+    case "matmul":
+      return `${treeText(tree.left)} ${treeText(tree.right)}`;
+    default:
+      return tree.node;
   }
 }
 
@@ -102,10 +122,15 @@ function termName(page, {factors}) {
   const weight = factors.find(({ref}) => ref && ref.at.length === 2);
   const input = factors.find(factor => factor !== weight && factor.ref && factor.ref.at.length === 1);
   if (weight && input?.ref) {
-    const source = ways(model, input.ref).find(one => model.isGiven(one) || givenOf(model, one.layer, one.direction, one.name)) ?? input.ref;
+    const source =
+      ways(model, input.ref).find(one => model.isGiven(one) || givenOf(model, one.layer, one.direction, one.name)) ??
+      input.ref;
     return [el("span", {class: "place"}, placeName(model, source)), " ", symbolElement(source.name)];
   }
-  return factors.flatMap((factor, k) => [k ? " · " : "", factor.ref ? symbolElement(factor.ref.name) : factorText(factor.tree)]);
+  return factors.flatMap((factor, k) => [
+    k ? " · " : "",
+    factor.ref ? symbolElement(factor.ref.name) : factorText(factor.tree),
+  ]);
 }
 
 /** Whether a factor may be seen: no number in it is asked for. @param {Page} page @param {Ref} summed @param {Factor} factor */
@@ -121,25 +146,42 @@ function termNumbers(page, summed, {factors, negative}) {
     const text = isSeen(page, summed, factor) ? figure(factor.value, 4) : "?";
     return text.startsWith("-") && k ? `(${text})` : text;
   });
-  return `${negative ? "−" : ""}${negative && factors[0].value < 0 ? `(${shown[0]})` : shown[0]}${shown.slice(1).map(one => ` × ${one}`).join("")}`;
+  return `${negative ? "−" : ""}${negative && factors[0].value < 0 ? `(${shown[0]})` : shown[0]}${shown
+    .slice(1)
+    .map(one => ` × ${one}`)
+    .join("")}`;
 }
 
 /** One factor of an opened product: itself, and where it came from. @param {Page} page @param {Ref} summed
  * @param {Factor} factor */
 function factorElement(page, summed, factor) {
   const {ref, tree, value} = factor;
-  if (!ref) return el("li", {}, el("span", {class: "formula-text"}, treeText(tree)), " is ",
-    el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"), "; in it ",
-    ...symbolRefs(page.model, summed, tree).map(one => anyNumber(page, one, {symbol: true, key: "factor"})));
+  if (!ref)
+    return el(
+      "li",
+      {},
+      el("span", {class: "formula-text"}, treeText(tree)),
+      " is ",
+      el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"),
+      "; in it ",
+      ...symbolRefs(page.model, summed, tree).map(one => anyNumber(page, one, {symbol: true, key: "factor"})),
+    );
   const [, ...sources] = ways(page.model, ref);
-  const steps = sources.map((source, k) => el("span", {class: "source"}, k ? ", which is " : "which is ", linkTo(page, source)));
+  const steps = sources.map((source, k) =>
+    el("span", {class: "source"}, k ? ", which is " : "which is ", linkTo(page, source)),
+  );
   return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);
 }
 
 /** A button that goes where a number is. @param {Page} page @param {Ref} ref */
 export function linkTo(page, ref) {
   const words = spokenName(page, ref).slice(ref.name.length);
-  return el("button", {class: "link", "data-key": `link ${refKey(ref)}`, onclick: () => openNumber(page, ref)}, symbolElement(ref.name), words);
+  return el(
+    "button",
+    {class: "link", "data-key": `link ${refKey(ref)}`, onclick: () => openNumber(page, ref)},
+    symbolElement(ref.name),
+    words,
+  );
 }
 
 /** How large a value is among others; what is no number comes first, since all that it is part of is none.
@@ -154,7 +196,9 @@ export function productRows(page, summed, rest) {
   const {store} = page;
   const {state} = store;
   const terms = termsOf(page.model, summed);
-  const order = terms.map((_, index) => index).sort((a, b) => sizeOfTerm(terms[b].value) - sizeOfTerm(terms[a].value) || a - b);
+  const order = terms
+    .map((_, index) => index)
+    .sort((a, b) => sizeOfTerm(terms[b].value) - sizeOfTerm(terms[a].value) || a - b);
   const cut = rest.all || order.length <= MOST_PRODUCTS + 2 ? order.length : MOST_PRODUCTS;
   const open = state.level === "product" ? state.product : null;
   const shown = order.slice(0, cut);
@@ -167,24 +211,60 @@ export function productRows(page, summed, rest) {
     const isTold = !isAsked && term.factors.every(factor => isSeen(page, summed, factor));
     const button = el(
       "button",
-      {class: "product", "aria-expanded": String(isOpen), "data-key": `product ${index}`,
-        onclick: () => store.change(isOpen ? {level: "number", product: null} : {level: "product", product: index})},
+      {
+        class: "product",
+        "aria-expanded": String(isOpen),
+        "data-key": `product ${index}`,
+        onclick: () => store.change(isOpen ? {level: "number", product: null} : {level: "product", product: index}),
+      },
       el("span", {class: "name"}, ...termName(page, term)),
       el("span", {class: "factors number"}, termNumbers(page, summed, term)),
       signedBar(isTold ? term.value : 0, largest),
       el("span", {class: "number value"}, isTold ? compact(term.value) : "?"),
     );
-    return el("li", {class: isOpen ? "open" : null}, button,
-      isOpen ? el("ul", {class: "factors-open"}, ...term.factors.map(factor => factorElement(page, summed, factor))) : null);
+    return el(
+      "li",
+      {class: isOpen ? "open" : null},
+      button,
+      isOpen
+        ? el("ul", {class: "factors-open"}, ...term.factors.map(factor => factorElement(page, summed, factor)))
+        : null,
+    );
   });
   const left = order.length - shown.length;
   const remaining = order.slice(cut).reduce((sum, index) => sum + (shown.includes(index) ? 0 : terms[index].value), 0);
-  const more = left > 0 ? `${left} smaller ones${isAsked ? "" : `, together ${figure(remaining, 4)}`}` : rest.all && order.length > MOST_PRODUCTS + 2 ? "only the largest" : "";
+  const more =
+    left > 0
+      ? `${left} smaller ones${isAsked ? "" : `, together ${figure(remaining, 4)}`}`
+      : rest.all && order.length > MOST_PRODUCTS + 2
+        ? "only the largest"
+        : "";
   return el(
-    "div", {class: "sum"},
+    "div",
+    {class: "sum"},
     el("ol", {class: "products"}, ...rows),
-    more ? el("button", {class: "rest", "data-key": "rest products", "aria-expanded": String(rest.all), onclick: () => rest.showAll(!rest.all)}, more) : null,
-    terms.length < 2 ? null : el("p", {class: "total"}, "together ", symbolElement(summed.name), " ", el("span", {class: "number value"}, isAsked ? "?" : figure(page.model.number(summed), 8)),
-      isAsked ? null : oldNumber(page, summed)),
+    more
+      ? el(
+          "button",
+          {
+            class: "rest",
+            "data-key": "rest products",
+            "aria-expanded": String(rest.all),
+            onclick: () => rest.showAll(!rest.all),
+          },
+          more,
+        )
+      : null,
+    terms.length < 2
+      ? null
+      : el(
+          "p",
+          {class: "total"},
+          "together ",
+          symbolElement(summed.name),
+          " ",
+          el("span", {class: "number value"}, isAsked ? "?" : figure(page.model.number(summed), 8)),
+          isAsked ? null : oldNumber(page, summed),
+        ),
   );
 }

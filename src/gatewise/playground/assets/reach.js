@@ -12,7 +12,10 @@ const FAINT = 0.01;
 /** The effect of what is changed at single steps on h, along time; null where a weight is changed: that acts everywhere.
  * @param {Page} page */
 export function reachFigure(page) {
-  const {model, store: {state}} = page;
+  const {
+    model,
+    store: {state},
+  } = page;
   const {edits} = state;
   const steps = edits.map(({ref}) => ref.step ?? -1);
   if (state.answer !== null && !state.answer.shown && !isAnswered(state.answer)) return null;
@@ -25,8 +28,13 @@ export function reachFigure(page) {
   const largest = Math.max(0, ...sizes.filter(Number.isFinite));
   const label = `The size of the change of h at each step. ${sentence}`;
   const choose = (/** @type {number} */ step) => page.store.change({step, playing: false});
-  return el("div", {class: "reach"}, el("span", {class: "lane-name"}, "change of ", symbolElement("h")),
-    timeline({values: sizes, largest, step: state.step, kind: "effect", label, choose}), el("p", {}, sentence));
+  return el(
+    "div",
+    {class: "reach"},
+    el("span", {class: "lane-name"}, "change of ", symbolElement("h")),
+    timeline({values: sizes, largest, step: state.step, kind: "effect", label, choose}),
+    el("p", {}, sentence),
+  );
 }
 
 /** How far an effect goes, in a sentence. @param {Float64Array} sizes @param {number} step where the change is */

@@ -41,13 +41,24 @@ export function compact(value) {
 export function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = "open"} = {}) {
   const isAsked = hidden(page.store.state, ref);
   const isNone = isMasked(page.model, ref) && Number.isNaN(page.model.number(ref));
-  const value = isAsked ? "?" : isNone ? "–" : digits > 4 ? figure(page.model.number(ref), digits) : compact(page.model.number(ref));
+  const value = isAsked
+    ? "?"
+    : isNone
+      ? "–"
+      : digits > 4
+        ? figure(page.model.number(ref), digits)
+        : compact(page.model.number(ref));
+  const said = isAsked ? "asked for" : isNone ? "not computed" : value;
   const was = isAsked ? null : oldNumber(page, ref, digits);
   const button = el(
     "button",
-    {class: `open ${hueOf(ref.name)}`.trim(), "data-key": `${key} ${refKey(ref)}`, "data-ref": refKey(ref),
-      "aria-label": `${spokenName(page, ref)}: ${isAsked ? "asked for" : isNone ? "not computed" : value}${was ? `, ${was.textContent?.trim()}` : ""}`,
-      onclick: () => openNumber(page, ref)},
+    {
+      class: `open ${hueOf(ref.name)}`.trim(),
+      "data-key": `${key} ${refKey(ref)}`,
+      "data-ref": refKey(ref),
+      "aria-label": `${spokenName(page, ref)}: ${said}${was ? `, ${was.textContent?.trim()}` : ""}`,
+      onclick: () => openNumber(page, ref),
+    },
     symbol ? symbolElement(ref.name) : null,
     label ? el("span", {class: "place", title: label}, label) : null,
     el("span", {class: "number value"}, value),
@@ -64,8 +75,13 @@ export function numberButton(page, ref, {symbol = false, label = "", digits = 4,
 export function givenNumber(page, ref, {symbol = false, label = "", key = "open"} = {}) {
   const name = el(
     "button",
-    {class: `open ${hueOf(ref.name)}`.trim(), "data-key": `${key} ${refKey(ref)}`, "data-ref": refKey(ref),
-      "aria-label": `open ${spokenName(page, ref)}`, onclick: () => openNumber(page, ref)},
+    {
+      class: `open ${hueOf(ref.name)}`.trim(),
+      "data-key": `${key} ${refKey(ref)}`,
+      "data-ref": refKey(ref),
+      "aria-label": `open ${spokenName(page, ref)}`,
+      onclick: () => openNumber(page, ref),
+    },
     symbol ? symbolElement(ref.name) : null,
     label ? el("span", {class: "place", title: label}, label) : null,
   );

@@ -18,7 +18,7 @@ import {nodeWidth, sizesFor, wiresOf} from "./wires.js";
 /** @typedef {import("./graph.js").GraphNode} GraphNode */
 /** @typedef {{layer: number, direction: number}} Place */
 
-const FAINTEST = 0.02;  // of the largest: a shorter bar is a speck
+const FAINTEST = 0.02; // of the largest: a shorter bar is a speck
 
 /** The quantity that a node shows: itself, or its gradient where the pass has one.
  * @param {Page} page @param {Place} place @param {string} name @param {boolean} backward @returns {string | null} */
@@ -33,7 +33,9 @@ function shownName(page, {layer, direction}, name, backward) {
 function largestShown(page, place, graph, state) {
   const sizes = graph.nodes.flatMap(node => {
     const name = shownName(page, place, node.name, state.backward);
-    return name === null ? [] : node.entries.map(at => Math.abs(page.model.number({...place, name, step: state.step, at})));
+    return name === null
+      ? []
+      : node.entries.map(at => Math.abs(page.model.number({...place, name, step: state.step, at})));
   });
   return Math.max(0, ...sizes.filter(Number.isFinite));
 }
@@ -45,17 +47,22 @@ function graphElement(page, place, graph, state, /** @type {Set<string>} */ open
   const lit = litBy(page, state);
   const chosen = openedRef(page.model, state);
   const way = state.backward ? -1 : 1;
-  const nodes = [...graph.nodes].sort((a, b) => way * (a.column - b.column) || a.top - b.top).map(node => {
-    const item = nodeElement(page, place, node, state, {largest, opened, redraw, lit, chosen});
-    const others = graph.wires.filter(wire => (state.backward ? wire.from : wire.to) === node);
-    const names = [...new Set(others.map(wire => (state.backward ? wire.to : wire.from).name))];
-    if (names.length) item.append(el("small", {class: "sources"}, ` from ${names.map(one => (state.backward ? `d${one}` : one)).join(", ")}`));
-    item.style.setProperty("--x", String(sizes.xs[node.column] / 16));
-    item.style.setProperty("--y", String((node.top * sizes.lane) / 16));
-    item.style.setProperty("--wide", String(nodeWidth(node) / 16));
-    item.style.setProperty("--column", String(state.backward ? graph.columns - 1 - node.column : node.column));
-    return item;
-  });
+  const nodes = [...graph.nodes]
+    .sort((a, b) => way * (a.column - b.column) || a.top - b.top)
+    .map(node => {
+      const item = nodeElement(page, place, node, state, {largest, opened, redraw, lit, chosen});
+      const others = graph.wires.filter(wire => (state.backward ? wire.from : wire.to) === node);
+      const names = [...new Set(others.map(wire => (state.backward ? wire.to : wire.from).name))];
+      if (names.length)
+        item.append(
+          el("small", {class: "sources"}, ` from ${names.map(one => (state.backward ? `d${one}` : one)).join(", ")}`),
+        );
+      item.style.setProperty("--x", String(sizes.xs[node.column] / 16));
+      item.style.setProperty("--y", String((node.top * sizes.lane) / 16));
+      item.style.setProperty("--wide", String(nodeWidth(node) / 16));
+      item.style.setProperty("--column", String(state.backward ? graph.columns - 1 - node.column : node.column));
+      return item;
+    });
   const list = el("ol", {class: "nodes"}, ...nodes);
   list.style.setProperty("--width", String(sizes.width / 16));
   list.style.setProperty("--height", String((graph.lanes * sizes.lane) / 16));
@@ -79,8 +86,16 @@ function nodeElement(page, place, node, state, how) {
     const label = listed ? nameOfEntry(page, place, node.name, at[0]) : "";
     const number = anyNumber(page, ref, {symbol: !listed, label});
     const key = refKey(ref);
-    const row = el("span", {class: `row${how.lit.has(key) ? " lit" : ""}${how.chosen && refKey(how.chosen) === key && state.level !== "step" ? " chosen" : ""}`}, number);
-    const visible = state.backward && !isAskedFor(page, ref) && Math.abs(page.model.number(ref)) > FAINTEST * how.largest;
+    const isChosen = how.chosen !== null && refKey(how.chosen) === key && state.level !== "step";
+    const row = el(
+      "span",
+      {
+        class: ["row", how.lit.has(key) ? "lit" : "", isChosen ? "chosen" : ""].join(" ").trim(),
+      },
+      number,
+    );
+    const visible =
+      state.backward && !isAskedFor(page, ref) && Math.abs(page.model.number(ref)) > FAINTEST * how.largest;
     if (visible) row.append(signedBar(page.model.number(ref), how.largest));
     return row;
   });
@@ -89,13 +104,27 @@ function nodeElement(page, place, node, state, how) {
     item.append(...numbers);
     return item;
   }
-  item.append(el("span", {class: "head", title}, symbolElement(name)), el("ul", {}, ...numbers.map(one => el("li", {}, one))));
+  item.append(
+    el("span", {class: "head", title}, symbolElement(name)),
+    el("ul", {}, ...numbers.map(one => el("li", {}, one))),
+  );
   if (node.rest > 0 || how.opened.has(node.name)) {
     const words = node.rest > 0 ? `${node.rest} more` : "fewer";
-    item.append(el("button", {class: "rest", "data-key": `rest ${node.name}`, "aria-label": `${node.name}: ${words}`, onclick: () => {
-      if (!how.opened.delete(node.name)) how.opened.add(node.name);
-      how.redraw();
-    }}, words));
+    item.append(
+      el(
+        "button",
+        {
+          class: "rest",
+          "data-key": `rest ${node.name}`,
+          "aria-label": `${node.name}: ${words}`,
+          onclick: () => {
+            if (!how.opened.delete(node.name)) how.opened.add(node.name);
+            how.redraw();
+          },
+        },
+        words,
+      ),
+    );
   }
   return item;
 }
@@ -103,8 +132,11 @@ function nodeElement(page, place, node, state, how) {
 /** @param {Page} page @param {Place} place @param {string} name @param {number} index */
 function nameOfEntry(page, {layer, direction}, name, index) {
   const {model} = page;
-  const axes = model.equation(layer, direction, name)?.axes
-    ?? (isHead(model, layer) ? ["merged"] : model.layers[layer].cells[direction].program.given.find((/** @type {any} */ one) => one.symbol === name)?.axes);
+  const axes =
+    model.equation(layer, direction, name)?.axes ??
+    (isHead(model, layer)
+      ? ["merged"]
+      : model.layers[layer].cells[direction].program.given.find((/** @type {any} */ one) => one.symbol === name)?.axes);
   return nameAlong(model, layer, direction, axes?.[0] ?? "", index);
 }
 
@@ -140,20 +172,28 @@ function bringIn(scroller) {
 
 /** @param {Page} page @param {Set<string>} opened @param {() => void} redraw */
 function drawStep(page, opened, redraw) {
-  const {model, store: {state}} = page;
+  const {
+    model,
+    store: {state},
+  } = page;
   const {layer, direction, unit, step, backward} = state;
   const heading = `${backward ? "Backward through " : ""}${stepName(page, step)}, ${unitWords(model, layer, direction, unit)}`;
   const graph = graphOf(model, layer, direction, entriesShown(page, layer, direction, opened));
   const parts = [
     el("h2", {}, heading.charAt(0).toUpperCase() + heading.slice(1)),
-    scrolling("The equations of the step, from what is given to h", graphElement(page, {layer, direction}, graph, state, opened, redraw)),
+    scrolling(
+      "The equations of the step, from what is given to h",
+      graphElement(page, {layer, direction}, graph, state, opened, redraw),
+    ),
     weightsTable(page, opened, redraw),
   ];
   if (model.hasHead && layer === model.layers.length - 1) {
     const place = {layer: model.layers.length, direction: 0};
     const head = graphOf(model, place.layer, 0, entriesShown(page, place.layer, 0, opened));
-    parts.push(el("h3", {}, model.readsLast ? "What the head makes of the last states" : "What the head makes of it"),
-      scrolling("The head", graphElement(page, place, head, state, opened, redraw)));
+    parts.push(
+      el("h3", {}, model.readsLast ? "What the head makes of the last states" : "What the head makes of it"),
+      scrolling("The head", graphElement(page, place, head, state, opened, redraw)),
+    );
   }
   return parts;
 }

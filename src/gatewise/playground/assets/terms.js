@@ -12,11 +12,13 @@ import {symbolsOf} from "./trees.js";
 /** The values of a tree's symbols in the step of a number.
  * @param {Model} model @param {Ref} ref @param {any} tree @param {number | null} step */
 function valuesFor(model, ref, tree, step) {
-  return Object.fromEntries(symbolsOf(tree).map(name => {
-    const {layer, direction} = ref;
-    const data = model.value(layer, direction, name, isOverall(model, layer, direction, name) ? null : step);
-    return [name, {shape: model.shape(layer, direction, name), data}];
-  }));
+  return Object.fromEntries(
+    symbolsOf(tree).map(name => {
+      const {layer, direction} = ref;
+      const data = model.value(layer, direction, name, isOverall(model, layer, direction, name) ? null : step);
+      return [name, {shape: model.shape(layer, direction, name), data}];
+    }),
+  );
 }
 
 /** The nonlinearities of a place's program. @param {Model} model @param {Ref} ref */
@@ -48,13 +50,18 @@ class Context {
   /** @param {any} tree @param {number[]} at @returns {Term[]} */
   terms(tree, at) {
     switch (tree.node) {
-      case "sum": return tree.terms.flatMap((/** @type {any} */ term) => this.terms(term, at));
-      case "negative": return this.terms(tree.term, at).map(term => (
-        {...term, value: -term.value, negative: !term.negative}));
-      case "slope": return this.terms(tree.body, at);
-      case "matmul": return this.products(tree, at);
-      case "outer": return [productTerm([this.factor(tree.left, at.slice(0, 1)), this.factor(tree.right, at.slice(1))])];
-      case "product": return [productTerm(flatFactors(tree).map(one => this.factor(one, at)))];
+      case "sum":
+        return tree.terms.flatMap((/** @type {any} */ term) => this.terms(term, at));
+      case "negative":
+        return this.terms(tree.term, at).map(term => ({...term, value: -term.value, negative: !term.negative}));
+      case "slope":
+        return this.terms(tree.body, at);
+      case "matmul":
+        return this.products(tree, at);
+      case "outer":
+        return [productTerm([this.factor(tree.left, at.slice(0, 1)), this.factor(tree.right, at.slice(1))])];
+      case "product":
+        return [productTerm(flatFactors(tree).map(one => this.factor(one, at)))];
       case "stack": {
         let offset = at[0];
         for (const part of tree.parts) {
@@ -64,7 +71,8 @@ class Context {
         }
         return [];
       }
-      default: return [productTerm([this.factor(tree, at)])];
+      default:
+        return [productTerm([this.factor(tree, at)])];
     }
   }
 
@@ -72,9 +80,13 @@ class Context {
   products({left, right}, at) {
     const shapes = [this.shape(left), this.shape(right)];
     const count = shapes[1][0];
-    return Array.from({length: count}, (_, k) => productTerm(shapes[0].length === 2
-      ? [this.factor(left, [at[0], k]), this.factor(right, [k])]
-      : [this.factor(left, [k]), this.factor(right, [k, at[0]])]));
+    return Array.from({length: count}, (_, k) =>
+      productTerm(
+        shapes[0].length === 2
+          ? [this.factor(left, [at[0], k]), this.factor(right, [k])]
+          : [this.factor(left, [k]), this.factor(right, [k, at[0]])],
+      ),
+    );
   }
 
   /** @param {any} tree @returns {number[]} */
@@ -135,14 +147,19 @@ export function stepBefore(model, ref) {
 export function stackedIn(model, layer, direction, name) {
   const right = /** @type {any} */ (model.equation(layer, direction, name)?.right);
   if (!isJoint(right)) return [];
-  return right.parts.map((/** @type {any} */ part) => ({name: part.text, size: model.shape(layer, direction, part.text)[0]}));
+  return right.parts.map((/** @type {any} */ part) => ({
+    name: part.text,
+    size: model.shape(layer, direction, part.text)[0],
+  }));
 }
 
 /** Where a number comes from that is only handed on: x or h below a stack, h of the step before, the layer below.
  * @param {Model} model @param {Ref} ref @returns {Ref | null} */
 export function handedOn(model, ref) {
   if (isHead(model, ref.layer)) {
-    return ref.name === "r" && ref.step !== null && !model.readsLast ? mergedEntry(model, model.layers.length - 1, ref.at[0], ref.step) : null;
+    return ref.name === "r" && ref.step !== null && !model.readsLast
+      ? mergedEntry(model, model.layers.length - 1, ref.at[0], ref.step)
+      : null;
   }
   const equation = model.equation(ref.layer, ref.direction, ref.name);
   if (equation) {
@@ -169,9 +186,16 @@ export function handedOn(model, ref) {
 export function carriedTo(model, ref) {
   if (isHead(model, ref.layer)) return [];
   const {program} = model.layers[ref.layer].cells[ref.direction];
-  return [[program.carry, stepAfter(model, ref)], [program.carry_backward, stepBefore(model, ref)]].flatMap(([carries, step]) => (
-    step === null ? [] : /** @type {any[]} */ (carries).filter(one => one.source === ref.name)
-      .map(one => ({...ref, name: one.into, step: /** @type {number} */ (step)}))));
+  return [
+    [program.carry, stepAfter(model, ref)],
+    [program.carry_backward, stepBefore(model, ref)],
+  ].flatMap(([carries, step]) =>
+    step === null
+      ? []
+      : /** @type {any[]} */ (carries)
+          .filter(one => one.source === ref.name)
+          .map(one => ({...ref, name: one.into, step: /** @type {number} */ (step)})),
+  );
 }
 
 /** @param {Model} model @param {Ref} ref */

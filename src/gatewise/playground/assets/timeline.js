@@ -23,10 +23,18 @@ function sidePath(values, up, side) {
 export function timeline({values, largest, step, label, kind = "", choose}) {
   const signed = values.some(value => value < 0);
   const [low, high] = [signed ? -largest : 0, largest];
-  const up = (/** @type {number} */ value) => 2 + (LINE_HIGH - 4) * (1 - (Math.min(high, Math.max(low, value)) - low) / (high - low || 1));
+  const up = (/** @type {number} */ value) =>
+    2 + (LINE_HIGH - 4) * (1 - (Math.min(high, Math.max(low, value)) - low) / (high - low || 1));
   const wide = LINE_WIDE / values.length;
   const mark = svg(
-    "svg", {class: `timeline ${kind}`.trim(), viewBox: `0 0 ${LINE_WIDE} ${LINE_HIGH}`, preserveAspectRatio: "none", role: "img", "aria-label": label},
+    "svg",
+    {
+      class: `timeline ${kind}`.trim(),
+      viewBox: `0 0 ${LINE_WIDE} ${LINE_HIGH}`,
+      preserveAspectRatio: "none",
+      role: "img",
+      "aria-label": label,
+    },
     svg("rect", {class: "now", x: step * wide, y: 0, width: Math.max(wide, 2), height: LINE_HIGH}),
     svg("path", {class: "above", d: sidePath(values, up, 1)}),
     signed ? svg("path", {class: "below", d: sidePath(values, up, -1)}) : null,

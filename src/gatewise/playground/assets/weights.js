@@ -10,8 +10,8 @@ import {anyNumber} from "./shown.js";
 /** @typedef {{key: string, label: Node | string, cells: (Ref | null)[], size: number}} Row */
 
 const MOST_ROWS = 12;
-const MOST_AT_ONCE = 5e6;  // products that are summed without a pause
-const SLICE_OF_SUMS = 16;  // milliseconds
+const MOST_AT_ONCE = 5e6; // products that are summed without a pause
+const SLICE_OF_SUMS = 16; // milliseconds
 /** @type {WeakMap<Page, {place: string, ready: boolean}>} */
 const summedPlaces = new WeakMap();
 
@@ -23,17 +23,23 @@ function splitName(name) {
 /** The rows of a table: of matrices each entry of the unit's row, of vectors the unit's entry.
  * @param {Page} page @param {any[]} given @param {string[]} gates @returns {Row[]} */
 function rowsFor(page, given, gates) {
-  const {model, store: {state: {layer, direction, unit}}} = page;
+  const {
+    model,
+    store: {
+      state: {layer, direction, unit},
+    },
+  } = page;
   const sizes = contributionsTo(page, layer, direction);
   const bases = [...new Set(given.map(one => splitName(one.symbol)[0]))];
   return bases.flatMap(base => {
     const own = given.filter(one => splitName(one.symbol)[0] === base);
     const across = own[0].axes.length === 2 ? own[0].axes.indexOf("units") : -1;
     /** @param {number[]} at */
-    const cells = at => gates.map(gate => {
-      const found = own.find(one => splitName(one.symbol)[1] === gate);
-      return found ? {layer, direction, name: found.symbol, step: null, at} : null;
-    });
+    const cells = at =>
+      gates.map(gate => {
+        const found = own.find(one => splitName(one.symbol)[1] === gate);
+        return found ? {layer, direction, name: found.symbol, step: null, at} : null;
+      });
     if (across < 0) return [{key: base, label: bareName(base, own[0].symbol), cells: cells([unit]), size: Infinity}];
     const other = 1 - across;
     const count = model.shape(layer, direction, own[0].symbol)[other];
@@ -69,17 +75,31 @@ function sizeOfEntry(sizes, axis, index, recurrent) {
 /** The weights of the chosen unit; backward, the gradients with respect to them.
  * @param {Page} page @param {Set<string>} opened @param {() => void} redraw */
 export function weightsTable(page, opened, redraw) {
-  const {model, store: {state}} = page;
+  const {
+    model,
+    store: {state},
+  } = page;
   const {layer, direction, backward, unit} = state;
   const cell = model.layers[layer].cells[direction];
   /** @type {any[]} */
-  const given = cell.program.given.filter((/** @type {any} */ one) => one.kind === "parameter" && one.axes.includes("units"));
+  const given = cell.program.given.filter(
+    (/** @type {any} */ one) => one.kind === "parameter" && one.axes.includes("units"),
+  );
   const gates = [...new Set(given.map(one => splitName(one.symbol)[1]))];
   const all = rowsFor(page, given, gates);
   const key = "all weights";
-  const kept = new Set([...all].sort((a, b) => b.size - a.size).slice(0, MOST_ROWS + all.filter(row => row.size === Infinity).length));
+  const kept = new Set(
+    [...all].sort((a, b) => b.size - a.size).slice(0, MOST_ROWS + all.filter(row => row.size === Infinity).length),
+  );
   const asked = keysToShow(page);
-  const rows = opened.has(key) || all.length <= kept.size + 2 ? all : all.filter(row => kept.has(row) || row.cells.some(ref => ref && (asked.has(refKey(ref)) || asked.has(refKey({...ref, name: `d${ref.name}`})))));
+  const rows =
+    opened.has(key) || all.length <= kept.size + 2
+      ? all
+      : all.filter(
+          row =>
+            kept.has(row) ||
+            row.cells.some(ref => ref && (asked.has(refKey(ref)) || asked.has(refKey({...ref, name: `d${ref.name}`})))),
+        );
   const lit = litBy(page, state);
   const chosen = openedRef(model, state);
   const heading = backward
@@ -87,8 +107,10 @@ export function weightsTable(page, opened, redraw) {
     : `The weights of ${unitWords(model, layer, direction, unit)}, the same at every step`;
   const summary = el("summary", {"data-key": "weights"}, heading);
   const part = el("details", {class: "weights-part"}, summary);
-  const isLong = backward && model.steps * all.length * gates.length * model.layers[layer].cells[direction].hidden > MOST_AT_ONCE;
-  const wanted = lit.size > 0 || (backward && !isLong) || asked.has(chosen && chosen.step === null ? refKey(chosen) : "");
+  const isLong =
+    backward && model.steps * all.length * gates.length * model.layers[layer].cells[direction].hidden > MOST_AT_ONCE;
+  const wanted =
+    lit.size > 0 || (backward && !isLong) || asked.has(chosen && chosen.step === null ? refKey(chosen) : "");
   part.open = wanted ? !opened.has("weights hidden") : opened.has("weights shown");
   summary.addEventListener("click", event => {
     event.preventDefault();
@@ -103,26 +125,52 @@ export function weightsTable(page, opened, redraw) {
     return part;
   }
   const table = el(
-    "table", {class: "weights"},
+    "table",
+    {class: "weights"},
     el("caption", {}, heading),
     el("thead", {}, el("tr", {}, el("td", {}), ...gates.map(gate => el("th", {scope: "col"}, gateHead(gate))))),
-    el("tbody", {}, ...rows.map(row => el("tr", {},
-      el("th", {scope: "row"}, row.label),
-      ...row.cells.map(ref => weightCell(page, ref, backward, lit, chosen))))),
+    el(
+      "tbody",
+      {},
+      ...rows.map(row =>
+        el(
+          "tr",
+          {},
+          el("th", {scope: "row"}, row.label),
+          ...row.cells.map(ref => weightCell(page, ref, backward, lit, chosen)),
+        ),
+      ),
+    ),
   );
   part.append(el("div", {class: "scrolls", tabindex: "0", role: "region", "aria-label": heading}, table));
   const rest = all.length - rows.length;
-  if (rest > 0 || opened.has(key)) part.append(el("button", {class: "rest", "data-key": key, onclick: () => {
-    if (!opened.delete(key)) opened.add(key);
-    redraw();
-  }}, rest > 0 ? `${rest} more rows` : "fewer rows"));
+  if (rest > 0 || opened.has(key))
+    part.append(
+      el(
+        "button",
+        {
+          class: "rest",
+          "data-key": key,
+          onclick: () => {
+            if (!opened.delete(key)) opened.add(key);
+            redraw();
+          },
+        },
+        rest > 0 ? `${rest} more rows` : "fewer rows",
+      ),
+    );
   return part;
 }
 
 /** Whether the sums of a long run are there; if not, they are computed one after the other, and then drawn.
  * @param {Page} page @param {any[]} given @param {() => void} redraw */
 function areSummed(page, given, redraw) {
-  const {model, store: {state: {layer, direction}}} = page;
+  const {
+    model,
+    store: {
+      state: {layer, direction},
+    },
+  } = page;
   const place = [page.runs, layer, direction].join(" ");
   const known = summedPlaces.get(page);
   if (known?.place === place) return known.ready;

@@ -18,8 +18,9 @@ export function nodeWidth(node) {
 /** Where the columns of a graph stand. @param {Graph} graph @returns {Sizes} */
 export function sizesFor(graph) {
   const gap = graph.columns <= 7 ? 62 : 46;
-  const widths = Array.from({length: graph.columns}, (_, column) => (
-    Math.max(...graph.nodes.filter(node => node.column === column).map(nodeWidth))));
+  const widths = Array.from({length: graph.columns}, (_, column) =>
+    Math.max(...graph.nodes.filter(node => node.column === column).map(nodeWidth)),
+  );
   let at = 0;
   const xs = widths.map(width => {
     at += width + gap;
@@ -64,12 +65,18 @@ function wireMark({from, to, through}, sizes, backward) {
   const end = xs[to.column] - 5;
   const [startY, endY] = [nodeMiddle(from, sizes), nodeMiddle(to, sizes)];
   /** @type {[number, number][]} */
-  const passed = through.flatMap(([column, y]) => [[xs[column] - 5, y * lane], [(xs[column + 1] ?? xs[column]) - 40, y * lane]]);
+  const passed = through.flatMap(([column, y]) => [
+    [xs[column] - 5, y * lane],
+    [(xs[column + 1] ?? xs[column]) - 40, y * lane],
+  ]);
   const points = /** @type {[number, number][]} */ ([
-    [backward ? start + ARROW : start, startY], ...passed, [backward ? end : end - ARROW, endY],
+    [backward ? start + ARROW : start, startY],
+    ...passed,
+    [backward ? end : end - ARROW, endY],
   ]);
   return svg(
-    "g", {class: `wire ${hueOf(from.name)}`.trim(), "data-from": from.name, "data-to": to.name},
+    "g",
+    {class: `wire ${hueOf(from.name)}`.trim(), "data-from": from.name, "data-to": to.name},
     svg("path", {class: "line", d: flowing(points)}),
     svg("path", {class: "head", d: backward ? arrowHead(start, startY, -1) : arrowHead(end, endY, 1)}),
   );
@@ -79,12 +86,18 @@ function wireMark({from, to, through}, sizes, backward) {
 export function wiresOf(graph, sizes, backward) {
   const {lane, width} = sizes;
   const height = graph.lanes * lane;
-  const brackets = graph.nodes.filter(node => node.height > 1).map(node => {
-    const x = nodeEnd(node, sizes) + 3;
-    return svg("path", {class: "bracket", d: `M${x} ${((node.top + 1.1) * lane).toFixed(1)}V${((node.top + node.height - 0.1) * lane).toFixed(1)}`});
-  });
+  const brackets = graph.nodes
+    .filter(node => node.height > 1)
+    .map(node => {
+      const x = nodeEnd(node, sizes) + 3;
+      return svg("path", {
+        class: "bracket",
+        d: `M${x} ${((node.top + 1.1) * lane).toFixed(1)}V${((node.top + node.height - 0.1) * lane).toFixed(1)}`,
+      });
+    });
   const mark = svg(
-    "svg", {class: "wires", viewBox: `0 0 ${width} ${height.toFixed(1)}`, "aria-hidden": "true", focusable: "false"},
+    "svg",
+    {class: "wires", viewBox: `0 0 ${width} ${height.toFixed(1)}`, "aria-hidden": "true", focusable: "false"},
     ...brackets,
     ...graph.wires.map(wire => wireMark(wire, sizes, backward)),
   );

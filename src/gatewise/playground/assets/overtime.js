@@ -1,0 +1,89 @@
+/** The gradient of a weight as the sum over steps that it is: each step's term, the largest first. */
+import {el} from "./dom.js";
+import {figure} from "./figures.js";
+import {isGradient, symbolElement} from "./opened.js";
+import {sizeOfTerm} from "./products.js";
+import {stepName} from "./quantities.js";
+import {compact, signedBar} from "./shown.js";
+import {termsOf} from "./terms.js";
+import {timeline} from "./timeline.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").Ref} Ref */
+
+const MOST_STEPS = 12;
+
+/** The gradient of a weight as the sum over steps that it is.
+ * @param {Page} page @param {Ref} ref @param {{all: boolean, showAll: (all: boolean) => void}} rest */
+export function overSteps(page, ref, rest) {
+  const {model, store} = page;
+  const values = new Float64Array(model.steps);
+  for (let step = 0; step < model.steps; step += 1) values[step] = termAt(page, ref, step);
+  const order = [...values.keys()].filter(step => model.wiring.valid?.[step] !== 0);
+  order.sort((a, b) => sizeOfTerm(values[b]) - sizeOfTerm(values[a]) || a - b);
+  const largest = Math.max(0, ...order.map(step => Math.abs(values[step])).filter(Number.isFinite));
+  const shown = rest.all || order.length <= MOST_STEPS + 2 ? order : order.slice(0, MOST_STEPS);
+  const choose = (/** @type {number} */ step) => store.change({step, playing: false});
+  const rows = shown.map(step =>
+    el(
+      "li",
+      {},
+      el(
+        "button",
+        {class: "product", "data-key": `term ${step}`, onclick: () => openTerm(page, ref, step)},
+        el("span", {class: "name"}, stepName(page, step)),
+        el("span", {class: "factors number"}, ...factorsAt(page, ref, step)),
+        signedBar(values[step], largest),
+        el("span", {class: "number value"}, compact(values[step])),
+      ),
+    ),
+  );
+  const more =
+    order.length > shown.length ? `${order.length - shown.length} smaller ones` : rest.all ? "only the largest" : "";
+  const [most = 0] = order;
+  const greatest = `the largest, ${figure(values[most], 4)}, at ${stepName(page, most)}`;
+  const label = `The terms of ${ref.name} at each step; ${greatest}.`;
+  return el(
+    "div",
+    {class: "sum"},
+    el("h3", {}, "The sum over steps, largest first"),
+    model.steps > 1 ? timeline({values, largest, step: store.state.step, kind: "gradient", choose, label}) : null,
+    el("ol", {class: "products"}, ...rows),
+    more ? el("button", {class: "rest", "data-key": "rest terms", onclick: () => rest.showAll(!rest.all)}, more) : null,
+    el(
+      "p",
+      {class: "total"},
+      "together ",
+      symbolElement(ref.name),
+      " ",
+      el("span", {class: "number value"}, figure(model.number(ref), 8)),
+    ),
+  );
+}
+
+/** @param {Page} page @param {Ref} ref @param {number} step */
+function termAt(page, ref, step) {
+  return termsOf(page.model, ref, step).reduce((sum, term) => sum + term.value, 0);
+}
+
+/** @param {Page} page @param {Ref} ref @param {number} step */
+function factorsAt(page, ref, step) {
+  const [term] = termsOf(page.model, ref, step);
+  if (!term || term.factors.length < 2) return [];
+  return [term.factors.map(({value}, k) => (value < 0 && k ? `(${figure(value, 4)})` : figure(value, 4))).join(" × ")];
+}
+
+/** Go to a step's term: the gradient that its product has. @param {Page} page @param {Ref} ref @param {number} step */
+function openTerm(page, ref, step) {
+  const [term] = termsOf(page.model, ref, step);
+  const gradient = term?.factors.find(factor => factor.ref && isGradient(factor.ref.name))?.ref;
+  if (gradient)
+    page.store.change({
+      step,
+      level: "number",
+      product: null,
+      name: gradient.name,
+      unit: gradient.at[0] ?? page.store.state.unit,
+      playing: false,
+    });
+}
