@@ -136,8 +136,9 @@ class Page:
             self.call("Input.dispatchKeyEvent", type="keyUp", **about, **held)
 
     def place(self, element: str) -> tuple[float, float]:
-        """Return where the middle of an element is, once it is in view; it must be what lies there uppermost."""
-        x, y, there = self.evaluate(f"""(() => {{
+        """Return where the middle of an element is, once it is in view and rests; it must be what lies uppermost."""
+        x, y, there = self.evaluate(f"""(async () => {{
+            for (let frames = 0; frames < 3; frames += 1) await new Promise(requestAnimationFrame);
             const one = {element};
             if (!one) return [0, 0, "nothing"];
             one.scrollIntoView({{block: "center", inline: "center", behavior: "instant"}});

@@ -37,7 +37,7 @@ export function answerField(page, name, label, {before, begin, compact = false} 
   const id = `answer-${name.replace(/\W/g, "-")}${compact ? "-line" : ""}`;
   const result = el("p", {class: "verdict", id: `${id}-verdict`});
   const input = el("input", {id, type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false",
-    "aria-describedby": result.id, onpointerdown: () => begin?.(), oninput: () => begin?.()});  // passing by is no beginning
+    "aria-describedby": result.id, oninput: () => begin?.()});  // passing by is no beginning
   const button = el("button", {type: "submit"}, said(page, "check"));
   /** @param {Event} event */
   function submit(event) {
