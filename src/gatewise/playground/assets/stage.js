@@ -75,9 +75,10 @@ function stagePicture(page, layout) {
   const rangeOf = rangesOf(page);
   let frame = 0;
   const valves = GATES.map(name => {
-    const valve = valveMark({name, upright: layout.upright, turn(wanted) {
+    const valve = valveMark({name, upright: layout.upright, turn(wanted, isFinal) {
       cancelAnimationFrame(frame);
-      frame = requestAnimationFrame(() => turnGate(page, name, wanted));
+      if (isFinal) turnGate(page, name, wanted);  // at once: what follows, such as going back, comes after it
+      else frame = requestAnimationFrame(() => turnGate(page, name, wanted));
     }});
     const [x, y] = layout.valves[name];
     return {...valve, name, place: svg("g", {transform: `translate(${x} ${y})`}, valve.element)};
