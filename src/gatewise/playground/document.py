@@ -30,6 +30,7 @@ from gatewise.symbolic.wiring import WiredCell
 from gatewise.trace import Trace
 
 FORMAT, VERSION = "gatewise page", 1
+MOST_WORKED_OUT = 32  # units of a model whose steps may be worked out by hand on its page
 TITLE = "An LSTM you can see through"
 Object = dict[str, Any]
 
@@ -47,6 +48,8 @@ def teaching() -> Object:
 def of_run(subject: Subject, title: str | None, notes: Sequence[str]) -> Object:
     """Return the document of a model's run."""
     made = _document(subject, title or TITLE, notes, packed)
+    if subject.num_units <= MOST_WORKED_OUT:
+        made |= {"edits": edits.of_wiring(subject.wiring()), "phrases": lesson.phrases()}
     if subject.num_units > len(subject.lstm.cells()):
         made["sorted"] = [[_order(cell, subject.sequence) for cell in row] for row in subject.cells]
     return made
@@ -72,7 +75,7 @@ def _document(subject: Subject, title: str, notes: Sequence[str], write: Write) 
         "formulas": formulas(wiring),
         "edits": [],
         "chapters": None,
-        "phrases": {},
+        "phrases": None,
         "teaching": False,
         "example": None,
         "sorted": None,
