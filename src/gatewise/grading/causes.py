@@ -163,7 +163,7 @@ class _OfOne:
         self.away = np.where(self.written, np.abs(answer.values - expected), 0.0)
         self.off = self.away > self.margin
         size = float(np.max(np.abs(expected), initial=0.0))
-        right = int((self.written & ~self.off).sum())
+        right = self.written & ~self.off
         self.differs = Wrong(self.off, np.maximum(self.margin, self._grid()), self._free(), size, right)
         self.cone = search.cone(quantity)
         self.sequences = self._sequences()
