@@ -1,10 +1,12 @@
 """What holds for every test: Hypothesis finds the same examples every time, and no test is skipped unnoticed.
 
-With GATEWISE_STRICT=1 a session fails if it skipped anything that allowed_skips.txt does not allow.
+With GATEWISE_STRICT=1 Hypothesis finds more of them, and a session fails if it skipped anything that allowed_skips.txt
+does not allow.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,9 +16,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would wait
 import hypothesis
 import pytest
 
+gc.set_threshold(10_000, 10, 100)  # what is kept for other tests is much, and gone through by each full collection
 ALLOWED = Path(__file__).with_name("allowed_skips.txt")
 
-hypothesis.settings.register_profile("gatewise", derandomize=True, deadline=None, database=None)
+STRICT = os.environ.get("GATEWISE_STRICT") == "1"  # as .ci/run is, where time is not short
+hypothesis.settings.register_profile(
+    "gatewise", derandomize=True, deadline=None, database=None, max_examples=100 if STRICT else 30
+)
 hypothesis.settings.load_profile("gatewise")
 
 
@@ -86,5 +92,5 @@ class Skips:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Be strict where the environment says so."""
-    if os.environ.get("GATEWISE_STRICT") == "1":
+    if STRICT:
         config.pluginmanager.register(Skips(allowed_patterns(ALLOWED.read_text(encoding="utf-8"))), "gatewise skips")

@@ -85,9 +85,22 @@ def cover(
 
 
 def pairs(
-    strength: int = 2, allowed: Callable[[Case], bool] | None = None, **factors: Collection
+    strength: int = 2,
+    allowed: Callable[[Case], bool] | None = None,
+    rest: pytest.MarkDecorator | None = None,
+    **factors: Collection,
 ) -> pytest.MarkDecorator:
-    """Parametrize a test with a cover of its arguments' values, of a mapping its keys: ``@pairs(valid=VALID, ...)``."""
+    """Parametrize a test with a cover of its arguments' values, of a mapping its keys: ``@pairs(valid=VALID, ...)``.
+
+    With `rest`, a mark, also with all other cases of the product, which have that mark.
+    """
     cases = cover(factors, strength, allowed)
-    ids = ["-".join(getattr(value, "__name__", str(value)) for value in case.values()) for case in cases]
-    return pytest.mark.parametrize(tuple(factors), [tuple(case.values()) for case in cases], ids=ids)
+    others = [case for case in every_case(factors) if case not in cases] if rest is not None else []
+    made = [
+        pytest.param(
+            *case.values(), id="-".join(getattr(one, "__name__", str(one)) for one in case.values()), marks=marks
+        )
+        for some, marks in ((cases, ()), (others, (rest,)))
+        for case in some
+    ]
+    return pytest.mark.parametrize(tuple(factors), made)

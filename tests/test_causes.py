@@ -301,3 +301,15 @@ def sheets_of_one_line(subject: Subject, lines: dict[str, Line]) -> Iterator[tup
         expected, told = first_off(written, right, 8)
         if expected is not None and told >= PROVEN:
             yield expected, written
+
+
+def test_where_one_unit_alone_is_written_its_mistake_is_named_as_well():
+    rng, named = np.random.default_rng(8), 0
+    for _ in range(20):
+        cell = gw.LSTMCell(3, 4, rng=rng, dtype=np.float64)
+        step = cell.step(rng.normal(size=3), gw.State(rng.normal(size=4), rng.normal(size=4)))
+        without = step.forget_gate * step.previous.c  # nothing new is added
+        one = np.where(np.arange(4) == 1, np.round(without, 6), np.nan)
+        marking = gw.check({"c": one}, step)
+        named += any("i * g is missing" in cause.says for cause in marking.first.causes)
+    assert named >= 15

@@ -7,6 +7,7 @@ import itertools
 import cases
 import numpy as np
 import pytest
+from pairwise import pairs
 from stacks import ZEROS, random_lstm, random_state, random_x
 
 import gatewise as gw
@@ -19,7 +20,7 @@ every_merge = pytest.mark.parametrize("merge", MERGES)
 every_masked_output = pytest.mark.parametrize("masked_output", ["zeros", "repeat"])
 
 
-@cases.meeting(3, merge=MERGES, masked_output=MASKED_OUTPUTS, valid=cases.VALID, projection=[None, 2])
+@pairs(rest=pytest.mark.peers, merge=MERGES, masked_output=MASKED_OUTPUTS, valid=cases.VALID, projection=[None, 2])
 def test_the_gradients_of_a_stack_equal_central_differences(merge, masked_output, valid, projection):
     ways = ("concat" if merge == "none" else merge, merge)
     lstm = random_lstm(num_layers=2, bidirectional=True, projection_size=projection, merge=ways, input_size=1)

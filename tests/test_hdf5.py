@@ -34,7 +34,7 @@ def assert_same_group(mine, theirs):
 
 
 @pytest.mark.parametrize("library", ["earliest", "v108", "v110", "latest"])
-@pytest.mark.parametrize("members", [0, 3, 9, 700])
+@pytest.mark.parametrize("members", [0, 3, 9, 300, pytest.param(700, marks=pytest.mark.peers)])
 def test_every_kind_of_group_attribute_and_array_is_read_as_the_hdf5_library_does(library, members, tmp_path):
     rng = np.random.default_rng(members)
     with h5py.File(tmp_path / "file", "w", libver=library) as file:

@@ -6,6 +6,8 @@ import cases
 import numpy as np
 import planted
 import pytest
+from pairwise import pairs
+from walks import EVERY_PART
 
 import gatewise as gw
 from gatewise import insight
@@ -33,8 +35,12 @@ def jacobian_by_differences(cell, x, h, c, by=1e-6):
     return np.array(columns).T
 
 
-@pytest.mark.parametrize("projection", ["unprojected", "projected"])
-@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pairs(
+    variant=cases.VARIANTS,
+    projection=["unprojected", "projected"],
+    allowed=lambda case: case["variant"] in EVERY_PART or case["projection"] == "projected",
+    rest=pytest.mark.peers,
+)
 def test_a_step_maps_each_point_onto_itself_and_its_jacobian_is_that_of_differences(variant, projection):
     p = cases.run_of(variant, projection=projection, hidden=3).p
     cell, x = gw.LSTMCell.from_parameters(p), np.array([0.3, -0.2])

@@ -56,18 +56,19 @@ def interrupted(start, moment, *tokens, folder):
 
 
 def tokens_of(*, thorough):
-    """Return how the program is started, and with what: each once, and the rest where time is not short."""
+    """Return how the program is started, with what, and how often it is interrupted: all of it in the peers' tests."""
     lines = [["walk", "--help"], ["exercise", "--students", "class.csv", "-o", "week"]]
     for start, first in zip(STARTS, lines, strict=True):
-        for tokens in lines:
-            if (tokens == first) is not thorough:
-                yield pytest.param(
-                    start, tokens, marks=[pytest.mark.peers] * thorough, id=f"{start}: {' '.join(tokens)}"
-                )
+        for tokens in lines if thorough else [first]:
+            name = f"{start}: {' '.join(tokens)}"
+            if thorough:
+                yield pytest.param(start, tokens, 8, marks=pytest.mark.peers, id=f"{name}, thoroughly")
+            else:
+                yield pytest.param(start, tokens, 3, id=name)
 
 
-@pytest.mark.parametrize(("start", "tokens"), [*tokens_of(thorough=False), *tokens_of(thorough=True)])
-def test_an_interrupt_during_any_import_ends_without_a_traceback(start, tokens, tmp_path):
+@pytest.mark.parametrize(("start", "tokens", "moments"), [*tokens_of(thorough=False), *tokens_of(thorough=True)])
+def test_an_interrupt_during_any_import_ends_without_a_traceback(start, tokens, moments, tmp_path):
     (tmp_path / "class.csv").write_text("Ada\n", encoding="utf-8")
     whole = interrupted(start, 0, *tokens, folder=tmp_path)
     assert whole.returncode == 0, whole.stderr
@@ -77,7 +78,7 @@ def test_an_interrupt_during_any_import_ends_without_a_traceback(start, tokens, 
     if (tmp_path / "week").exists():
         (tmp_path / "week").rename(tmp_path / "first")
     there = sorted(tmp_path.iterdir())
-    for moment in [*range(begins + 1, begins + 6), *range(begins + 6, count + 1, count // 8)]:
+    for moment in [*range(begins + 1, begins + 6), *range(begins + 6, count + 1, count // moments)]:
         done = interrupted(start, moment, *tokens, folder=tmp_path)
         assert (done.returncode, done.stderr) == (130, ""), moment
         assert sorted(tmp_path.iterdir()) == there

@@ -60,5 +60,14 @@ def test_a_test_is_given_a_cover(a, b, c):
 
 
 def test_the_cases_of_a_test_are_named_by_their_values():
-    ids = pairs(a={"one": 1}, b=(False, True), c=[len]).kwargs["ids"]
-    assert ids == ["one-False-len", "one-True-len"]
+    _, made = pairs(a={"one": 1}, b=(False, True), c=[len]).args
+    assert [one.id for one in made] == ["one-False-len", "one-True-len"]
+
+
+def test_what_is_not_in_the_cover_may_be_left_to_a_mark():
+    _, made = pairs(**FACTORS, rest=pytest.mark.peers).args
+    assert [list(one.values) for one in made if not one.marks] == [list(case.values()) for case in cover(FACTORS)]
+    assert sorted(map(repr, (one.values for one in made))) == sorted(
+        repr((*one.values(),)) for one in every_case(FACTORS)
+    )
+    assert all(one.marks in ((), (pytest.mark.peers,)) for one in made)

@@ -29,9 +29,12 @@ def affordable(case):
 
 
 def enough(case):
-    """Leave several steps to two notations: what is shown of them besides those of one has the same symbols."""
+    """Leave several steps to two notations, and those back to two variants: what is shown of them besides those of one
+    has the same symbols.
+    """
     several = case["way"] not in ("forward", "backward")
-    return fewer(case) and affordable(case) and (case["notation"] in ("gatewise", "keras") or not several)
+    short = case["way"] != "two steps backward" or case["variant"] in ("plain", "peephole, coupling, clips")
+    return fewer(case) and affordable(case) and short and (case["notation"] in ("gatewise", "keras") or not several)
 
 
 @dataclass

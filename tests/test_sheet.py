@@ -418,13 +418,16 @@ def test_what_is_large_packed_or_not_is_refused_before_it_is_read(tmp_path):
     refused(saved(tmp_path, "liar.npz", liar), "not an intact .npz file")
 
 
-@settings(max_examples=300)
+more = settings(max_examples=3 * settings.default.max_examples)
+
+
+@more
 @given(text=st.text())
 def test_any_text_as_json_reads_or_gets_one_sentence(text, tmp_path_factory):
     reads_or_not(tmp_path_factory.getbasetemp() / "any.json", text)
 
 
-@settings(max_examples=300)
+@more
 @given(text=st.text(alphabet="fcho_,;\n\r\"'#0123456789.eE+- \t\0é[]()=:|%^*t") | st.text())
 def test_any_text_as_csv_reads_or_gets_one_sentence(text, tmp_path_factory):
     reads_or_not(tmp_path_factory.getbasetemp() / "any.csv", text)
@@ -438,7 +441,7 @@ VALUES = st.recursive(
 NAMES = st.sampled_from([*list(KEY)[:14], "dW_f", "answers", "forget_gate"]) | st.text(max_size=4)
 
 
-@settings(max_examples=300)
+@more
 @given(data=st.dictionaries(NAMES, VALUES, max_size=4) | VALUES)
 def test_any_json_reads_or_gets_one_sentence(data, tmp_path_factory):
     reads_or_not(tmp_path_factory.getbasetemp() / "data.json", json.dumps(data))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import re
+import shutil
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -94,8 +96,16 @@ def test_help_says_in_one_sentence_what_a_command_does(name):
     assert lines[3].strip() == ""
 
 
-def files():
-    """Write what the examples read."""
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Write what the examples read, and return the folder."""
+    folder = tmp_path_factory.mktemp("files")
+    with contextlib.chdir(folder):
+        write_files()
+    return folder
+
+
+def write_files():
     rng = np.random.default_rng(0)
     lstm, x = gw.LSTM(3, 4, rng=0), rng.normal(size=(5, 1, 3)).astype(np.float32)
     gw.save(lstm, "model.safetensors")
@@ -111,8 +121,8 @@ def files():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_help_has_two_examples_that_work_and_are_not_broken_in_60_columns(name, capsys):
-    files()
+def test_help_has_two_examples_that_work_and_are_not_broken_in_60_columns(name, files, capsys):
+    shutil.copytree(files, ".", dirs_exist_ok=True)
     examples = [line.strip() for line in help_of(name, 60) if line.startswith("    gatewise ")]
     assert len(examples) == 2
     for example in examples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
+from pairwise import pairs
 
 import gatewise as gw
 from gatewise.layers.wired import wiring_of
@@ -44,9 +45,7 @@ LSTMS = {
 }
 
 
-@pytest.mark.parametrize("valid", cases.VALID)
-@pytest.mark.parametrize("masked_output", ["zeros", "repeat"])
-@pytest.mark.parametrize("kind", LSTMS)
+@pairs(rest=pytest.mark.peers, kind=LSTMS, valid=cases.VALID, masked_output=["zeros", "repeat"])
 def test_a_wiring_equals_its_lstm(kind, valid, masked_output):
     rng = np.random.default_rng(3)
     variant = gw.Variant(peephole="full") if "layers" in kind else None

@@ -1,4 +1,4 @@
-"""The laws of the walkthrough and of its formats once more, over all pairs of subjects: only time is heavy here."""
+"""The laws of programs, of the walkthrough and of its formats over all pairs of subjects: only time is heavy here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import test_html
 import test_latex
 import test_markdown
 import test_notebook
+import test_program
 import test_program_json
 import test_render
 import test_walkthrough
@@ -20,6 +21,21 @@ from gatewise.walkthrough.notation import NOTATIONS
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("few_differences")]
 
 LARGER = {"variant": VARIANTS, "projection": PROJECTIONS, "dropout": DROPOUT}  # three features, four units
+
+
+@pairs(**test_program.RUNS)
+def test_the_program_equals_the_equations_and_their_adjoints(variant, projection, masked, form, valid, direction):
+    test_program.hold_the_equations(variant, projection, masked, form, valid, direction)
+
+
+@pairs(**test_program.PROGRAMS)
+def test_every_equation_takes_only_what_is_given_carried_or_made_before(variant, projection, dropout, form):
+    test_program.hold_the_order(variant, projection, dropout, form)
+
+
+@pairs(**test_program.MASKED_RUNS)
+def test_a_rewritten_program_computes_the_same(variant, projection, masked, form):
+    test_program.hold_a_rewritten_program(variant, projection, masked, form)
 
 
 @pairs(**LARGER, way=test_walkthrough.WAYS, notation=NOTATIONS)
@@ -74,6 +90,11 @@ def test_every_page_and_every_piece_of_a_formula_is_that_of_the_text(variant, pr
     test_html.hold_a_page(variant, projection, dropout, way)
     test_html.hold_pieces(variant, projection, dropout, way)
     test_html.hold_an_expanded_sum(variant, projection)
+
+
+@pairs(**test_html.IN_NOTATIONS)
+def test_every_notation_has_its_page(variant, notation, way):
+    test_html.hold_a_page_in_a_notation(variant, notation, way)
 
 
 @pairs(variant=VARIANTS, projection=PROJECTIONS, unit=(None, 0))

@@ -40,6 +40,7 @@ class Made:
 
 Mistake = dict[Place, Made]  # made in one equation or in several: edits of one kind, in the same words
 Effect = Mapping[Place, Made]  # a mistake as far as it is made in some lines
+Key = frozenset[tuple[Place, Hashable]]  # what it makes of these, whatever it is called
 
 
 class Catalogue:
@@ -50,6 +51,7 @@ class Catalogue:
         p = chain.sequences[0][0].parameters
         self.scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
         self.by_place: dict[Place, list[Made]] = {}
+        self._scopes: dict[int, list[tuple[Mistake, Key]]] = {}  # of what is made, by its id: it stays in `by_place`
         self.families: dict[tuple[str, str, bool, bool], dict[Place, Made]] = {}
         by_target: dict[object, list[Possible]] = {}
         for possible in edits(self.scene):
@@ -97,6 +99,12 @@ class Catalogue:
             found = [family]
         return [one for n, one in enumerate(found) if len(one) > len(found[n - 1]) or n == 0]
 
+    def _keyed(self, made: Made) -> list[tuple[Mistake, Key]]:
+        """Return the same with what each makes of its lines."""
+        if (found := self._scopes.get(id(made))) is None:
+            found = self._scopes[id(made)] = [(mistake, _key(mistake)) for mistake in self.scopes(made)]
+        return found
+
     def says(self, mistake: Mistake) -> str:
         """Return what was done, and where."""
         lines = [self.chain.makers[place] for place in mistake]
@@ -115,15 +123,17 @@ class Catalogue:
     def effects(self, cone: Sequence[Quantity], most: int) -> list[tuple[Effect, list[Mistake]]]:
         """Return what mistakes do to some lines, each with the mistakes that do just that; about so many at most."""
         places = {line.place for line in cone}
-        found: dict[frozenset[object], tuple[Effect, list[Mistake]]] = {}
+        found: dict[Key, tuple[Effect, list[Mistake]]] = {}
         for tier in (LIKELY, STRUCTURAL):
             for line in cone:
                 if len(found) > most:
                     break
                 for made in self.by_place.get(line.place, ()):
-                    for mistake in self.scopes(made) if made.edit.tier == tier else ():
-                        effect = {place: one for place, one in mistake.items() if place in places}
-                        key = frozenset((place, one.form) for place, one in effect.items())
+                    for mistake, key in self._keyed(made) if made.edit.tier == tier else ():
+                        effect: Effect = mistake
+                        if not mistake.keys() <= places:
+                            effect = {place: one for place, one in mistake.items() if place in places}
+                            key = _key(effect)
                         _, mistakes = found.setdefault(key, (effect, []))
                         if not any(mistake is other for other in mistakes):
                             mistakes.append(mistake)
@@ -148,6 +158,10 @@ class Catalogue:
         if left in ([], [0], [self.chain.steps - 1]):
             return " at every step" + (" but the first" if left == [0] else " but the last" if left else "")
         return f" at steps {words.listed([str(t) for t in steps])}"
+
+
+def _key(effect: Effect) -> Key:
+    return frozenset((place, one.form) for place, one in effect.items())
 
 
 def slips(

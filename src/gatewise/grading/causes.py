@@ -85,7 +85,7 @@ class Search:
             if not answer.blank and answer.values.shape == chain.by_name[name].key.shape
         }
         self.places = {chain.by_name[name].place for name in self.answers}
-        self.turns = turns
+        self.turns, self.searches = turns, len(wrong) * (2 if len(wrong) > 1 else 1)  # two judges: see `marking`
         self.work = MOST_WORK  # numbers that the searches for this sheet may still compute
         self.named: list[tuple[Mistake, Cause]] = []  # causes that were shown
         self.cones: dict[Place, list[Quantity]] = {}
@@ -163,7 +163,7 @@ class _OfOne:
         self.away = np.where(self.written, np.abs(answer.values - expected), 0.0)
         self.off = self.away > self.margin
         size = float(np.max(np.abs(expected), initial=0.0))
-        right = int((self.written & ~self.off).sum())
+        right = self.written & ~self.off
         self.differs = Wrong(self.off, np.maximum(self.margin, self._grid()), self._free(), size, right)
         self.cone = search.cone(quantity)
         self.sequences = self._sequences()
@@ -212,10 +212,7 @@ class _OfOne:
         if not self.differs.free or not np.isfinite(self.expected[self.written]).all():
             return Found()
         fits = sorted(self._fits(), key=lambda fit: (TIERS.index(fit.cause.tier), -fit.explains, -fit.near, fit.order))
-        searches = len(self.search.wrong) * (
-            1 if len(self.search.wrong) == 1 else 2
-        )  # see `marking`: from right numbers, too
-        allowed = {tier: share(tier, turn, searches) for tier in TIERS}
+        allowed = {tier: share(tier, turn, self.search.searches) for tier in TIERS}
         chances = [in_all(fit.chance, self.chances[fit.cause.tier]) for fit in fits]
         shown: dict[str, _Fit] = {}
         for fit, chance in zip(fits, chances, strict=True):
@@ -286,7 +283,10 @@ class _OfOne:
         return [*found, *slips(self.chain, self.cone, self.off, own, self.search.unit)]
 
     def _direct(self) -> Iterator[tuple[str, str, str, Array, float]]:
-        """Go through the numbers that a quantity has if it is not summed over the batch, or not written as it is."""
+        """Go through the numbers that a quantity has if it is not summed over the batch, or not written as it is.
+
+        Of each the class, the words, the tier, the numbers, and by what factor those are further off than right ones.
+        """
         quantity = self.quantity
         if self.chain.batch > 1 and quantity.summed:
             yield from self._without_sum()
@@ -301,13 +301,8 @@ class _OfOne:
         kind = "sum over the batch missing"
         for n, value in enumerate(single):
             yield kind, f"only sequence {n} of the batch is counted in {quantity.name}", LIKELY, value, 1.0
-        yield (
-            kind,
-            f"the mean over the batch is taken instead of the sum in {quantity.name}",
-            LIKELY,
-            single.mean(0),
-            1.0,
-        )
+        says = f"the mean over the batch is taken instead of the sum in {quantity.name}"
+        yield kind, says, LIKELY, single.mean(0), 1.0
 
     # Whether one of them gives what was written, and does not contradict what else was.
 

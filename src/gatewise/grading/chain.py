@@ -282,7 +282,7 @@ class Chain:
         """
         formula = line.right if right is None else right
         env = {symbol: self.find(symbol, line.at, values.value) for symbol in symbols(formula)}
-        ranks = {symbol: self.program.ranks[replace(symbol, time=None)] for symbol in env}
+        ranks = self.program.ranks
         with np.errstate(all="ignore"):
             if slack:
                 tolerances = {symbol: values.tolerance.get(self.place(symbol, line.at)) for symbol in env}
@@ -298,7 +298,7 @@ class Chain:
         """Return a gradient with respect to a parameter for each sequence of the batch."""
         env = {symbol: self.find(symbol, line.at, values.value) for symbol in symbols(line.right)}
         with np.errstate(all="ignore"):
-            return np.asarray(evaluate(line.right, env, {symbol: self.program.ranks[symbol] for symbol in env}))
+            return np.asarray(evaluate(line.right, env, self.program.ranks))
 
     def whole(self, quantity: Quantity, values: Array) -> Array:
         """Return the numbers of a sheet with an axis for the batch, where the quantity has one."""

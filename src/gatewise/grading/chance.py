@@ -38,15 +38,15 @@ class Wrong(NamedTuple):
         How many of the wrong entries do not follow from the others.
     largest : float
         The largest of the numbers.
-    right : int
-        How many other entries are right.
+    right : boolean array
+        Which others are right; the rest is blank.
     """
 
     off: Mask
     margin: Array
     free: int
     largest: float
-    right: int
+    right: Mask
 
     def by_chance(self, moved: Array) -> Array:
         """Return the chance that unrelated numbers fit each of some mistakes.
@@ -71,9 +71,9 @@ class Wrong(NamedTuple):
         sizes = np.maximum(moved[:, self.off].max(axis=1), margin)
         spread = max(1.0, np.log(max(self.largest, margin) / margin))
         chance: Array = (margin / sizes) ** self.free / (self.free * spread)
-        if self.right and self.off.sum() == 1:
+        if self.right.any() and self.off.sum() == 1:
             chance *= ALONE
-        elsewhere = (moved > 2 * self.margin)[:, ~self.off].any(axis=1)
+        elsewhere = (moved > 2 * self.margin)[:, self.right].any(axis=1)
         return np.where(elsewhere, np.nan, chance)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -120,7 +119,9 @@ class Predictor:
             own = place in moved and value is moved[place]
             env[symbol] = value[which] if own and which is not None else value
         with np.errstate(all="ignore"):
-            value = self._of_batch(np.asarray(evaluate(right, env, self._ranks(right)), dtype=np.float64), line, right)
+            value = self._of_batch(
+                np.asarray(evaluate(right, env, self.chain.program.ranks), dtype=np.float64), line, right
+            )
         return value.sum(-1 - line.rank) if line.summed and not line.total else value
 
     def _spread(
@@ -131,7 +132,7 @@ class Predictor:
             place, env[symbol] = self._find(symbol, line.at, moved)
             tolerances[symbol] = off[place] if place in moved else self.tolerance.get(place)
         with np.errstate(all="ignore"):
-            spread = spreading.spread(right, env, tolerances, self._ranks(right))
+            spread = spreading.spread(right, env, tolerances, self.chain.program.ranks)
         value, tolerance = (self._of_batch(one, line, right) for one in spread)
         if line.summed and not line.total:
             return value.sum(0), tolerance.sum(0)
@@ -139,10 +140,6 @@ class Predictor:
 
     def _of_batch(self, value: Array, line: Quantity, right: Formula) -> Array:
         """Return a value with an axis for the sequences, which one that is made of parameters alone has not."""
-        if line.total or value.ndim > rank(right, self._ranks(right)):
+        if line.total or value.ndim > rank(right, self.chain.program.ranks):
             return value
         return np.broadcast_to(value, (self.batch, *value.shape))
-
-    def _ranks(self, right: Formula) -> dict[Symbol, int]:
-        ranks = self.chain.program.ranks
-        return {symbol: ranks[replace(symbol, time=None)] for symbol in symbols(right)}

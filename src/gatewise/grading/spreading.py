@@ -56,7 +56,7 @@ def spread(
     ranks : mapping of Symbol to int
         How many axes of each are its own: see `gatewise.symbolic.evaluation.evaluate`.
     """
-    env, off, ranks = dict(env), dict(tolerances), dict(ranks)
+    env, off, ranks = dict(env), dict(tolerances), {symbol: ranks[symbol] for symbol in env}
 
     def hold(node: Formula) -> Formula | None:
         """Put a symbol in the place of what is not computed entry by entry."""

@@ -167,5 +167,4 @@ def _fits(parts: Sequence[str], indent: int) -> bool:
     return indent + sum(len(part) + 2 for part in parts) <= WIDTH and not any("\n" in part for part in parts)
 
 
-def _plain(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode

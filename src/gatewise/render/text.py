@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -154,6 +155,7 @@ def _symbol(symbol: Symbol) -> str:
 # Names come from files and from people: they may be long, wide, or an order to the terminal.
 
 
+@lru_cache(1 << 10)
 def clean(text: str) -> str:
     """Return text on one line without control characters."""
     words = " ".join(text.split(None if GLUE not in text else " "))

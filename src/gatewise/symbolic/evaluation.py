@@ -147,11 +147,13 @@ class _Broadcasting(_Evaluator):
     def __init__(self, env: Env, ranks: Ranks) -> None:
         super().__init__(env)
         self.ranks = ranks
+        self._own: dict[int, int] = {}  # the rank of each part, by its id: the formula is there as long as this is
 
     def together(self, formulas: Sequence[Formula]) -> list[Any]:
         """Return what formulas are, one to broadcast against another: fewer own axes are filled up."""
         ranks = [self.rank(formula) for formula in formulas]
-        return [_filled(self.value(one), max(ranks) - own) for one, own in zip(formulas, ranks, strict=True)]
+        most = max(ranks)
+        return [_filled(self.value(one), most - own) for one, own in zip(formulas, ranks, strict=True)]
 
     def stacked(self, values: Sequence[Any]) -> Any:
         """Return vectors one behind the other, with the leading axes that any of them has."""
@@ -164,9 +166,14 @@ class _Broadcasting(_Evaluator):
 
     def rank(self, formula: Formula) -> int:
         """Return how many axes of a formula's value are its own."""
+        if isinstance(formula, Symbol):
+            return self.ranks[formula]
+        if (own := self._own.get(id(formula))) is None:
+            own = self._own[id(formula)] = self._rank(formula)
+        return own
+
+    def _rank(self, formula: Formula) -> int:
         match formula:
-            case Symbol():
-                return self.ranks[formula]
             case Number():
                 return 0
             case MatMul() | Part() | Stack() | Row():

@@ -5,7 +5,7 @@ A formula is made of symbols and constants. It holds no data: whoever evaluates 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,12 +18,20 @@ class Formula:
     """The base of all nodes."""
 
     @cached_property
+    def _parts(self) -> tuple[Formula, ...]:
+        values = [getattr(self, name) for name in _fields(self)]
+        every = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+        return tuple(one for one in every if isinstance(one, Formula))
+
+    @cached_property
     def _nodes(self) -> tuple[Formula, ...]:
         return (self, *(node for part in parts(self) for node in part._nodes))
 
     @cached_property
     def _symbols(self) -> tuple[Symbol, ...]:
-        return tuple(dict.fromkeys(node for node in self._nodes if isinstance(node, Symbol)))
+        if isinstance(self, Symbol):
+            return (self,)
+        return tuple(dict.fromkeys(symbol for part in parts(self) for symbol in part._symbols))
 
 
 @dataclass(frozen=True)
@@ -187,13 +195,9 @@ def _fields(formula: Formula) -> tuple[str, ...]:
     return formula.__match_args__
 
 
-def parts(formula: Formula) -> Iterator[Formula]:
-    """Go through what a formula is directly made of, from the left."""
-    for name in _fields(formula):
-        value = getattr(formula, name)
-        for one in value if isinstance(value, tuple) else (value,):
-            if isinstance(one, Formula):
-                yield one
+def parts(formula: Formula) -> tuple[Formula, ...]:
+    """Return what a formula is directly made of, from the left."""
+    return formula._parts
 
 
 def nodes(formula: Formula) -> tuple[Formula, ...]:

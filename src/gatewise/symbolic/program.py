@@ -6,7 +6,7 @@ and no sentences; its constants are those of the variant's switches. `cell.progr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gatewise.parameters import Variant
@@ -32,6 +32,15 @@ class Given:
     symbol: Symbol
     axes: tuple[str, ...]
     kind: str
+
+
+class _AtAnyStep(dict[Symbol, int]):
+    """What is known of symbols, and so of each of them at any step."""
+
+    def __missing__(self, symbol: Symbol) -> int:
+        if symbol.time is None:
+            raise KeyError(symbol)
+        return self.setdefault(symbol, self[replace(symbol, time=None)])
 
 
 @dataclass(frozen=True)
@@ -207,8 +216,8 @@ class Program:
 
     @cached_property
     def ranks(self) -> dict[Symbol, int]:
-        """How many axes every quantity has of its own."""
-        return {symbol: len(axes) for symbol, axes in self.axes.items()}
+        """How many axes every quantity has of its own, also where a symbol says at which step."""
+        return _AtAnyStep({symbol: len(axes) for symbol, axes in self.axes.items()})
 
     @cached_property
     def links(self) -> dict[Symbol, tuple[Symbol, int]]:

@@ -211,14 +211,19 @@ def with_weights_as_they_act(program: Program) -> Program:
 @lru_cache(256)
 def sized(program: Program, recurrent: int, columns: int) -> Program:
     """Return a program for a cell of these sizes: what is cut from a vector begins and ends at numbers."""
-    sizes: dict[int | str, int] = {RECURRENT: recurrent, COLUMNS: columns}
+    return with_ends(program, {RECURRENT: recurrent, COLUMNS: columns})
 
-    def change(node: Formula) -> Formula | None:
-        if not isinstance(node, Part):
-            return None
-        return Part(node.vector, *(sizes.get(end, end) for end in (node.start, node.stop)))
 
-    return replace(program, backward=_changed(program.backward, change))
+def with_ends(program: Program, ends: Mapping[int | str, int]) -> Program:
+    """Return a program in which what is cut from a vector begins and ends at others than it did."""
+    return replace(program, backward=_changed(program.backward, partial(at_ends, ends=ends)))
+
+
+def at_ends(node: Formula, ends: Mapping[int | str, int]) -> Formula | None:
+    """Return another for what is cut from a vector, which begins and ends elsewhere: a change for `rebuild`."""
+    if not isinstance(node, Part):
+        return None
+    return Part(node.vector, *(ends.get(end, end) for end in (node.start, node.stop)))
 
 
 def _changed(assignments: Iterable[Assignment], change: Callable[[Formula], Formula | None]) -> tuple[Assignment, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,13 @@ class Notation:
 
     def symbol(self, symbol: Symbol) -> Symbol:
         """Return what a symbol of gatewise's is here."""
+        return self._symbols(symbol)
+
+    @cached_property
+    def _symbols(self) -> Callable[[Symbol], Symbol]:
+        return lru_cache(1 << 10)(self._symbol)
+
+    def _symbol(self, symbol: Symbol) -> Symbol:
         if symbol.sub == COMPUTED:  # below what the quantity is called itself
             own = self.symbol(replace(symbol, sub=""))
             return replace(own, sub=f"{own.sub},{COMPUTED}" if own.sub else COMPUTED)

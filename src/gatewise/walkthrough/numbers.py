@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,11 @@ def number(value: Any, digits: int = DIGITS) -> str:
     >>> number(0.0013010012), number(0.5), number(-2.5e-12)
     ('0.001301', '0.5', '-2.5e-12')
     """
-    value = value if isinstance(value, np.floating) else np.float64(value)
+    return _number(value if isinstance(value, np.floating) else np.float64(value), digits)
+
+
+@lru_cache(1 << 14, typed=True)  # a number is shown several times, and equal ones of two precisions may differ as text
+def _number(value: np.floating[Any], digits: int) -> str:
     if not math.isfinite(value):
         return str(float(value))
     if value == 0:

@@ -76,7 +76,7 @@ def put(formula: Formula, path: Path, tree: Formula) -> Formula:
     if not path:
         return tree
     first, *rest = path
-    return _with_part(formula, first, put(list(parts(formula))[first], tuple(rest), tree))
+    return _with_part(formula, first, put(parts(formula)[first], tuple(rest), tree))
 
 
 def _with_part(formula: Formula, which: int, part: Formula) -> Formula:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import fields, replace
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 from gatewise.grading.edits import functions, matrices, symbols, terms
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.edit import TIERS, Edit, Scene
-from gatewise.symbolic.formula import Formula
+from gatewise.symbolic.formula import Formula, Part, nodes, rebuild
 from gatewise.symbolic.formula import symbols as formula_symbols
-from gatewise.symbolic.program import Assignment
+from gatewise.symbolic.program import Assignment, Program
+from gatewise.symbolic.rewrites import at_ends, with_ends
 
 KINDS: tuple[Callable[[Scene, Assignment], Iterator[Edit]], ...] = (  # the likeliest first
     matrices.combined,
@@ -50,6 +52,37 @@ def edits(scene: Scene) -> tuple[Possible, ...]:
     Equal edits of an equation are told once, in the words of the first; those of one kind with the same words are kept,
     since together they are one mistake, made in several equations.
     """
+    sizes = _ends(scene.recurrent, scene.columns)
+    neutral = with_ends(scene.program, dict(zip(sizes[:2], ANY_SIZE[:2], strict=True)))
+    program = _program(*(getattr(neutral, field.name) for field in fields(neutral)))
+    ends: dict[int | str, int] = dict(zip(ANY_SIZE, sizes, strict=True))
+    return tuple(_at_ends(possible, ends) for possible in _of_any_size(Scene(program, *ANY_SIZE[:2])))
+
+
+def _ends(recurrent: int, columns: int) -> tuple[int, int, int]:
+    """Return where parts of vectors may begin and end."""
+    return recurrent, columns, columns - recurrent
+
+
+ANY_SIZE = _ends(10**6, 3 * 10**6)  # edits of two sizes differ in the ends of parts alone
+
+
+@lru_cache(16)
+def _program(*parts: Any) -> Program:
+    """Return the one program of these parts: programs are compared by identity."""
+    return Program(*parts)
+
+
+def _at_ends(possible: Possible, ends: Mapping[int | str, int]) -> Possible:
+    """Return an edit for another size."""
+    if not any(isinstance(node, Part) for node in nodes(possible.right)):
+        return possible
+    tree, right = (rebuild(one, partial(at_ends, ends=ends)) for one in (possible.edit.tree, possible.right))
+    return Possible(replace(possible.edit, tree=tree), right, canonical(right))
+
+
+@lru_cache(16)
+def _of_any_size(scene: Scene) -> tuple[Possible, ...]:
     found = [possible for one in scene.program.assignments.values() for possible in _of_one(scene, one)]
     return tuple(sorted(found, key=lambda possible: TIERS.index(possible.edit.tier)))
 
