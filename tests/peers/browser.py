@@ -135,10 +135,14 @@ class Page:
             self.call("Input.dispatchKeyEvent", type="keyDown", **about, **held, **({"text": text} if text else {}))
             self.call("Input.dispatchKeyEvent", type="keyUp", **about, **held)
 
+    def rest(self) -> None:
+        """Wait until the page has drawn what it had begun to."""
+        self.evaluate("(async () => { for (let n = 0; n < 3; n += 1) await new Promise(requestAnimationFrame); })()")
+
     def place(self, element: str) -> tuple[float, float]:
-        """Return where the middle of an element is, once it is in view and rests; it must be what lies uppermost."""
-        x, y, there = self.evaluate(f"""(async () => {{
-            for (let frames = 0; frames < 3; frames += 1) await new Promise(requestAnimationFrame);
+        """Return where the middle of an element is, once it is in view; it must be what lies there uppermost."""
+        self.rest()
+        x, y, there = self.evaluate(f"""(() => {{
             const one = {element};
             if (!one) return [0, 0, "nothing"];
             one.scrollIntoView({{block: "center", inline: "center", behavior: "instant"}});
@@ -169,6 +173,7 @@ class Page:
         for part in (1 / 3, 2 / 3, 1):
             self.mouse("Moved", x + part * right, y + part * down)
         self.mouse("Released", x + right, y + down)
+        self.rest()
 
     def save_to(self, folder: Path) -> None:
         """Let the page save its files in a folder."""

@@ -152,6 +152,17 @@ def test_on_a_telephone_all_stands_in_one_column_and_in_order(reader, pages):
     )
 
 
+def test_the_names_of_units_stay_in_sight_beside_the_chosen_step(reader, pages):
+    reader.open(pages("hostile") + "#v1&step=3", width=360)
+    reader.tab.wait_until("document.querySelector('#field .scroller').scrollLeft > 50")
+    covered = """[...document.querySelectorAll("[role=rowheader]")].filter(one => {
+        const {left, top, height} = one.getBoundingClientRect();
+        return document.elementFromPoint(left + 20, top + height / 2) !== one;
+    }).length"""
+    reader.ask(f"{seen('#field')}.scrollIntoView({{block: 'center'}})")
+    assert reader.ask(covered) == 0
+
+
 @pytest.mark.parametrize("name", ["teaching", "own"])
 def test_on_paper_it_is_dark_on_white_and_nothing_is_cut(reader, pages, name):
     reader.open(pages(name) + VIEWS[name][1], scheme="dark", width=794)
