@@ -117,6 +117,11 @@ export function decodeHash(hash) {
   }
 }
 
+/** Whether a place is in a shape. @param {number[]} shape @param {number[]} at */
+function isIn(shape, at) {
+  return at.length === shape.length && at.every((index, axis) => index < shape[axis]);
+}
+
 /**
  * The first place in a part of a state that the model does not have, as a sentence, or null.
  * @param {Partial<State>} part @param {import("./model.js").Model} model @param {boolean} sorts @param {number} chapters
@@ -137,7 +142,7 @@ export function misfitOf(part, model, sorts, chapters) {
   if (loss?.of === "y" && (loss.unit >= model.outputs.length || loss.layer > model.layers.length)) return nowhere;
   try {
     const isMissing = (/** @type {Edit} */ {ref}) =>
-      (ref.step ?? 0) >= model.steps || !model.isGiven(ref) || model.number(ref) === undefined;
+      (ref.step ?? 0) >= model.steps || !model.isGiven(ref) || !isIn(model.shape(ref.layer, ref.direction, ref.name), ref.at);
     if (edits.some(isMissing)) return nowhere;
     const opened = /** @type {State} */ ({layer, direction, unit, step, name: part.name});
     if (part.name !== undefined && !openedRef(model, opened)) return nowhere;

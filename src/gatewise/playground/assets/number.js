@@ -4,7 +4,7 @@ import {figure} from "./figures.js";
 import {keepFocus, oldNumber} from "./change.js";
 import {curveFigure} from "./curve.js";
 import {equationOf, substitutionOf} from "./formulas.js";
-import {axesOf, givenOf, isGradient, isMasked, isOverall, refKey, openedRef, placeName, spokenName, symbolElement} from "./opened.js";
+import {axesOf, givenOf, isGradient, isMasked, isOverall, refKey, openedRef, placeName, symbolElement, whenOf} from "./opened.js";
 import {linkTo, productRows, summedFor} from "./products.js";
 import {quantityName, sentenceOf} from "./sentences.js";
 import {givenNumber, isAskedFor} from "./shown.js";
@@ -89,13 +89,13 @@ function drawNumber(page, rest) {
   const isAsked = isAskedFor(page, ref);
   const isGiven = model.isGiven(ref) && !isAsked;
   const passed = isMasked(model, ref) && model.equation(layer, direction, name) !== null;
-  const place = placeName(model, ref);
+  const [place, when] = [placeName(model, ref), whenOf(page, ref)];
   const heading = el(
     "h2",
     {tabindex: "-1", "data-key": "heading"},
     symbolElement(name),
     place ? ` of ${place}` : "",
-    ref.step === null ? "" : `, ${stepName(page, ref.step)}`,
+    when ? `, ${when}` : "",
     ": ",
     el("span", {class: "number"}, isAsked ? "?" : passed && Number.isNaN(value) ? "–" : figure(value, 8)),
     isAsked ? null : oldNumber(page, ref, 8),

@@ -73,13 +73,6 @@ function mergedName(model, index) {
   return cells.length === 1 ? nameAlong(model, layer, 0, "recurrent", index) : `entry ${index}`;
 }
 
-/** The reference of an entry of a quantity.
- * @param {Page} page @param {string} name @param {number[]} at @param {Partial<Ref>} [place] @returns {Ref} */
-export function refTo(page, name, at, place = {}) {
-  const {layer, direction, step} = {...page.store.state, ...place};
-  return {layer, direction, name, at, step: isOverall(page.model, layer, direction, name) ? null : step};
-}
-
 /** How the store names a number: the entry of the chosen unit by its name alone, others as x[2], W_f[0,3], y[1]@head.
  * @param {Model} model @param {Ref} ref */
 export function storedName(model, ref) {
@@ -96,6 +89,7 @@ export function openedRef(model, state) {
   if (!found || (found[3] && !model.hasHead)) return null;
   const [layer, direction] = found[3] ? [model.layers.length, 0] : [state.layer, state.direction];
   const name = found[1];
+  if (name === "y" && !found[3]) return null; // what a layer hands on is h of its cells
   try {
     const shape = model.shape(layer, direction, name);
     if (!givenOf(model, layer, direction, name) && !model.equation(layer, direction, name)) return null;
@@ -147,7 +141,7 @@ export function isGradient(name) {
 }
 
 /** The letter of a symbol and what stands below it. @param {string} name @returns {[string, string]} */
-export function symbolParts(name) {
+function symbolParts(name) {
   const plain = isGradient(name) ? name.slice(1) : name;
   const [base, ...below] = plain.split("_");
   return [base, below.join("_").replace(/[{}]/g, "").replaceAll(",", " ")];
@@ -177,11 +171,26 @@ export function symbolElement(name) {
 /** What an entry of a quantity is called beside its symbol: "write", "latch, write", "". @param {Model} model @param {Ref} ref */
 export function placeName(model, ref) {
   const axes = axesOf(model, ref.layer, ref.direction, ref.name);
-  return ref.at.map((index, axis) => nameAlong(model, ref.layer, ref.direction, axes[axis] ?? "", index)).join(", ");
+  const name = (/** @type {string} */ axis, /** @type {number} */ index) =>
+    nameAlong(model, ref.layer, ref.direction, axis, index);
+  const recurrent = isHead(model, ref.layer) ? 0 : model.layers[ref.layer].cells[ref.direction].recurrent;
+  return ref.at
+    .map((index, axis) => {
+      const own = name(axes[axis] ?? "", index);
+      return axis === 1 && axes[axis] === "columns" && index < recurrent && !/^h\d+$/.test(own) ? `h(${own})` : own;
+    })
+    .join(", ");
+}
+
+/** The step of a number; "" where it is of no single one, or of the last alone. @param {Page} page @param {Ref} ref */
+export function whenOf(page, ref) {
+  const readsOnce = isHead(page.model, ref.layer) && page.model.readsLast;
+  return ref.step === null || readsOnce ? "" : stepName(page, ref.step);
 }
 
 /** A number in words: its quantity, entry and step. @param {Page} page @param {Ref} ref */
 export function spokenName(page, ref) {
   const place = placeName(page.model, ref);
-  return [ref.name, place && ` of ${place}`, ref.step === null ? "" : ` at ${stepName(page, ref.step)}`].join("");
+  const when = whenOf(page, ref);
+  return [ref.name, place && ` of ${place}`, when && ` at ${when}`].join("");
 }

@@ -15,7 +15,7 @@ export function isSmall(model) {
 
 /** The state of the page as it was made. @param {any} doc @param {Model} model @returns {State} */
 export function madeState(doc, model) {
-  const last = Math.max(0, model.steps - 1);
+  const last = Math.max(0, model.wiring.valid?.lastIndexOf(1) ?? model.steps - 1);
   const top = model.layers.length - 1;
   return {
     step: 0,
