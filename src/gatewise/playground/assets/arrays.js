@@ -249,3 +249,10 @@ export function difference(one, other) {
   }
   return most;
 }
+
+/** The largest size among numbers, of those that are finite; 0 where there are none. @param {Iterable<number>} values */
+export function largestSize(values) {
+  let largest = 0;
+  for (const value of values) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
+  return largest;
+}

@@ -6,24 +6,31 @@ import {symbolElement} from "./opened.js";
 import {treeText} from "./products.js";
 import {isAskedFor} from "./shown.js";
 import {knownOf} from "./terms.js";
-import {symbolsOf} from "./trees.js";
+import {partsOf, symbolsOf} from "./trees.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./store.js").Ref} Ref */
+/** @typedef {import("./trees.js").Tree} Tree */
 
 const CURVE_WIDE = 272;
 const CURVE_HIGH = 168;
 const MARGIN = {left: 34, right: 10, top: 12, bottom: 26};
 const SAMPLES = 161;
 const NEAR = 6;
+const OF_ALL = ["mean", "sum", "greatest"];  // what takes all entries of a vector
 
 /** The nonlinearity in an equation that is a function of one symbol alone: the outermost call. @param {any} tree @returns {any} */
 function callIn(tree) {
   if (!tree || typeof tree !== "object") return null;
   if (Array.isArray(tree)) return tree.map(callIn).find(Boolean) ?? null;
-  const shaped = tree.node === "call" && !["mean", "sum", "greatest", "sqrt"].includes(tree.name);
+  const shaped = tree.node === "call" && tree.name !== "sqrt" && !takesAll(tree);
   if (shaped && tree.arguments.length && symbolsOf(tree).length === 1) return tree;
   return callIn(Object.values(tree).filter(one => typeof one === "object"));
+}
+
+/** Whether something in a tree takes all entries of a vector: then it is no function of one of them. @param {Tree} tree @returns {boolean} */
+function takesAll(tree) {
+  return (tree.node === "call" && OF_ALL.includes(tree.name)) || partsOf(tree).some(takesAll);
 }
 
 /** The curve of a number's nonlinearity with its point, or null if its equation has none.

@@ -1,7 +1,8 @@
 /** The gradient of a weight as the sum over steps that it is: each step's term, the largest first. */
+import {largestSize} from "./arrays.js";
 import {el} from "./dom.js";
 import {figure} from "./figures.js";
-import {isGradient, symbolElement} from "./opened.js";
+import {isGradient, isHead, openNumber, symbolElement} from "./opened.js";
 import {sizeOfTerm} from "./products.js";
 import {stepName} from "./quantities.js";
 import {compact, signedBar} from "./shown.js";
@@ -12,17 +13,19 @@ import {timeline} from "./timeline.js";
 /** @typedef {import("./store.js").Ref} Ref */
 
 const MOST_STEPS = 12;
+const MOST_TERMS = 1000;  // when all are asked for
 
 /** The gradient of a weight as the sum over steps that it is.
  * @param {Page} page @param {Ref} ref @param {{all: boolean, showAll: (all: boolean) => void}} rest */
 export function overSteps(page, ref, rest) {
   const {model, store} = page;
-  const values = new Float64Array(model.steps);
-  for (let step = 0; step < model.steps; step += 1) values[step] = termAt(page, ref, step);
-  const order = [...values.keys()].filter(step => model.wiring.valid?.[step] !== 0);
+  const inHead = isHead(model, ref.layer);
+  const readsOnce = inHead && model.readsLast;
+  const values = Float64Array.from({length: readsOnce ? 1 : model.steps}, (_, step) => termAt(page, ref, step));
+  const order = [...values.keys()].filter(step => inHead || model.wiring.valid?.[step] !== 0);
   order.sort((a, b) => sizeOfTerm(values[b]) - sizeOfTerm(values[a]) || a - b);
-  const largest = Math.max(0, ...order.map(step => Math.abs(values[step])).filter(Number.isFinite));
-  const shown = rest.all || order.length <= MOST_STEPS + 2 ? order : order.slice(0, MOST_STEPS);
+  const largest = largestSize(values);
+  const shown = order.length <= MOST_STEPS + 2 ? order : order.slice(0, rest.all ? MOST_TERMS : MOST_STEPS);
   const choose = (/** @type {number} */ step) => store.change({step, playing: false});
   const rows = shown.map(step =>
     el(
@@ -31,23 +34,22 @@ export function overSteps(page, ref, rest) {
       el(
         "button",
         {class: "product", "data-key": `term ${step}`, onclick: () => openTerm(page, ref, step)},
-        el("span", {class: "name"}, stepName(page, step)),
+        el("span", {class: "name"}, readsOnce ? "the last states" : stepName(page, step)),
         el("span", {class: "factors number"}, ...factorsAt(page, ref, step)),
         signedBar(values[step], largest),
         el("span", {class: "number value"}, compact(values[step])),
       ),
     ),
   );
-  const more =
-    order.length > shown.length ? `${order.length - shown.length} smaller ones` : rest.all ? "only the largest" : "";
+  const more = rest.all ? "only the largest" : order.length > shown.length ? `${order.length - shown.length} smaller ones` : "";
   const [most = 0] = order;
   const greatest = `the largest, ${figure(values[most], 4)}, at ${stepName(page, most)}`;
   const label = `The terms of ${ref.name} at each step; ${greatest}.`;
   return el(
     "div",
     {class: "sum"},
-    el("h3", {}, "The sum over steps, largest first"),
-    model.steps > 1 ? timeline({values, largest, step: store.state.step, kind: "gradient", choose, label}) : null,
+    readsOnce ? null : el("h3", {}, "The sum over steps, largest first"),
+    values.length > 1 ? timeline({values, largest, step: store.state.step, kind: "gradient", choose, label}) : null,
     el("ol", {class: "products"}, ...rows),
     more ? el("button", {class: "rest", "data-key": "rest terms", onclick: () => rest.showAll(!rest.all)}, more) : null,
     el(
@@ -77,13 +79,5 @@ function factorsAt(page, ref, step) {
 function openTerm(page, ref, step) {
   const [term] = termsOf(page.model, ref, step);
   const gradient = term?.factors.find(factor => factor.ref && isGradient(factor.ref.name))?.ref;
-  if (gradient)
-    page.store.change({
-      step,
-      level: "number",
-      product: null,
-      name: gradient.name,
-      unit: gradient.at[0] ?? page.store.state.unit,
-      playing: false,
-    });
+  if (gradient) openNumber(page, gradient);
 }

@@ -1,4 +1,5 @@
 /** The products of an opened number's sum, sorted by size, each of which opens to its weight and its input. */
+import {largestSize} from "./arrays.js";
 import {el} from "./dom.js";
 import {figure} from "./figures.js";
 import {oldNumber} from "./change.js";
@@ -17,10 +18,12 @@ const MOST_PRODUCTS = 12;
 /** @type {WeakMap<State, Set<string>>} */
 const litByState = new WeakMap();
 
-/** The number of which a nonlinearity or a clip is, if that is all its equation does: a_f of f.
+/** The number of which a nonlinearity, a clip or a part is, if that is all its equation does: a_f of f, dz of dx.
  * @param {Page} page @param {Ref} ref @returns {Ref | null} */
-export function argumentOf({model}, ref) {
+function argumentOf({model}, ref) {
   const right = /** @type {any} */ (model.equation(ref.layer, ref.direction, ref.name)?.right);
+  if (right?.node === "part" && right.vector.node === "symbol" && ref.step !== null)
+    return {...ref, name: right.vector.text, at: [ref.at[0] + Number(right.start)]};
   if (right?.node !== "call" || right.arguments[0]?.node !== "symbol") return null;
   const [first, ...rest] = right.arguments;
   if (rest.some((/** @type {any} */ one) => one.node !== "number" && one.node !== "negative")) return null;
@@ -203,7 +206,7 @@ export function productRows(page, summed, rest) {
   const open = state.level === "product" ? state.product : null;
   const shown = order.slice(0, cut);
   if (open !== null && open < terms.length && !shown.includes(open)) shown.push(open);
-  const largest = Math.max(0, ...terms.map(({value}) => Math.abs(value)).filter(Number.isFinite));
+  const largest = largestSize(terms.map(({value}) => value));
   const isAsked = isAskedFor(page, summed);
   const rows = shown.map(index => {
     const term = terms[index];
@@ -235,7 +238,7 @@ export function productRows(page, summed, rest) {
   const remaining = order.slice(cut).reduce((sum, index) => sum + (shown.includes(index) ? 0 : terms[index].value), 0);
   const more =
     left > 0
-      ? `${left} smaller ones${isAsked ? "" : `, together ${figure(remaining, 4)}`}`
+      ? `${left} smaller ones${isAsked ? "" : `, together ${compact(remaining)}`}`
       : rest.all && order.length > MOST_PRODUCTS + 2
         ? "only the largest"
         : "";

@@ -1,4 +1,5 @@
 /** How far the effect of a changed input travels: a line along time, and a sentence. */
+import {largestSize} from "./arrays.js";
 import {el} from "./dom.js";
 import {figure} from "./figures.js";
 import {symbolElement} from "./opened.js";
@@ -24,8 +25,8 @@ export function reachFigure(page) {
   const {layer, direction} = state;
   const sizes = model.reach()[layer][direction];
   const backward = model.layers[layer].cells[direction].direction === "backward";
-  const sentence = reachSentence(sizes, backward ? Math.max(...steps) : Math.min(...steps));
-  const largest = Math.max(0, ...sizes.filter(Number.isFinite));
+  const largest = largestSize(sizes);
+  const sentence = reachSentence(sizes, backward ? Math.max(...steps) : Math.min(...steps), largest);
   const label = `The size of the change of h at each step. ${sentence}`;
   const choose = (/** @type {number} */ step) => page.store.change({step, playing: false});
   return el(
@@ -37,9 +38,9 @@ export function reachFigure(page) {
   );
 }
 
-/** How far an effect goes, in a sentence. @param {Float64Array} sizes @param {number} step where the change is */
-export function reachSentence(sizes, step) {
-  const largest = Math.max(0, ...sizes.filter(Number.isFinite));
+/** How far an effect goes, in a sentence. @param {Float64Array} sizes @param {number} step where the change is
+ * @param {number} [largest] of the sizes */
+export function reachSentence(sizes, step, largest = largestSize(sizes)) {
   if (!(largest > 0)) return "It has no effect on h here.";
   let last = 0;
   sizes.forEach((size, at) => {

@@ -1,4 +1,5 @@
 /** The chosen step, opened in place: its quantities for the chosen unit from x and h to h, with wires between. */
+import {largestSize} from "./arrays.js";
 import {el, reveal} from "./dom.js";
 import {keepFocus} from "./change.js";
 import {graphOf} from "./graph.js";
@@ -35,9 +36,9 @@ function largestShown(page, place, graph, state) {
     const name = shownName(page, place, node.name, state.backward);
     return name === null
       ? []
-      : node.entries.map(at => Math.abs(page.model.number({...place, name, step: state.step, at})));
+      : node.entries.map(at => page.model.number({...place, name, step: state.step, at}));
   });
-  return Math.max(0, ...sizes.filter(Number.isFinite));
+  return largestSize(sizes);
 }
 
 /** @param {Page} page @param {Place} place @param {Graph} graph @param {State} state */
