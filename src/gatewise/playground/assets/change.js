@@ -8,6 +8,7 @@ import {reachFigure} from "./reach.js";
 /** @typedef {import("./store.js").Page} Page */
 
 const LARGEST = 1e100;
+const TYPED = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const LONG_RUN = 200;
 
 /** Make a given number another one; the number that it was made with is no edit.
@@ -18,13 +19,18 @@ export function changeNumber(page, ref, value) {
   page.store.change({edits: isOriginal ? others : [...others, {ref, value}], playing: false});
 }
 
-/** The number that a text says, or null. A comma may be its point. @param {string} text */
-export function readNumber(text) {
-  const plain = text
+/** A number as it is typed, with a point for a comma and a hyphen for a minus. @param {string} text */
+function plainText(text) {
+  return text
     .trim()
     .replace(/^[\u2212\u2013]/, "-")
     .replace(",", ".");
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain)) return null;
+}
+
+/** The number that a text says, or null. A comma may be its point. @param {string} text */
+export function readNumber(text) {
+  const plain = plainText(text);
+  if (!TYPED.test(plain)) return null;
   const value = Number(plain);
   return Math.abs(value) <= LARGEST ? value : null;
 }
@@ -35,10 +41,7 @@ export function readNumber(text) {
  * @returns {string | null}
  */
 export function nudged(text, way, before) {
-  const plain = text
-    .trim()
-    .replace(/^[\u2212\u2013]/, "-")
-    .replace(",", ".");
+  const plain = plainText(text);
   const found = /^([+-]?\d*(?:\.(\d*))?)(e[+-]?\d+)?$/i.exec(plain);
   if (!found || readNumber(plain) === null) return null;
   const decimals = found[2]?.length ?? 0;
@@ -80,14 +83,15 @@ export function givenField(page, ref, opens = false) {
     field.setAttribute("aria-invalid", String(wrong));
     why.hidden = !wrong;
     if (wrong) {
-      const shown = typed.trim() ? `“${typed.trim().slice(0, 20)}” is no number` : "There is no number here";
+      const what = TYPED.test(plainText(typed)) ? "is too large for this page" : "is no number";
+      const shown = typed.trim() ? `“${typed.trim().slice(0, 20)}” ${what}` : "There is no number here";
       why.textContent = `${shown}: it stays ${figure(model.number(ref), 4)}.`;
       field.setAttribute("aria-describedby", why.id);
       page.say(why.textContent);
       return;
     }
     field.removeAttribute("aria-describedby");
-    field.value = typed.trim().replace("\u2212", "-").replace(",", ".");
+    field.value = plainText(typed);
     if ((typed !== text || field.dataset.nudged) && value !== model.number(ref)) changeNumber(page, ref, value);
   };
   field.addEventListener("keydown", event => {
