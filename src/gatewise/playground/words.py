@@ -147,7 +147,7 @@ def _told(one: Told, conditions: list[Formula]) -> Object:
 
 def _case(case: Case, conditions: list[Formula]) -> Object:
     """Return a case as plain data; its condition is a number, for many cases have the same."""
-    found: Object = {"words": case.words, **({"key": case.key} if case.key else {})}
+    found: Object = {"words": case.words}
     if case.when is not None:
         if case.when not in conditions:
             conditions.append(case.when)

@@ -11,7 +11,7 @@ import {phrase, verdictSentences} from "./verdicts.js";
 /** @typedef {{element: HTMLElement, update: (answer: Answer | null) => void}} Field */
 
 /** The phrases of a page. @param {Page} page @returns {Phrases} */
-export function phrasesOf(page) {
+function phrasesOf(page) {
   return page.doc.phrases ?? {};
 }
 

@@ -49,7 +49,7 @@ function placeOfLoss(page, loss) {
 }
 
 /** The loss in one sentence. @param {Page} page @param {Loss} loss */
-export function lossSentence(page, loss) {
+function lossSentence(page, loss) {
   const place = lossPlaces(page)[placeOfLoss(page, loss)];
   return `The loss is ${place.words} of ${place.units[loss.unit] ?? `unit ${loss.unit}`} at ${stepName(page, loss.step)}.`.replace(
     "the output of",

@@ -9,7 +9,7 @@ import {stackedIn} from "./terms.js";
 const MOST_ENTRIES = 12;
 
 /** The products of matrices and vectors in a tree: [matrix, vector], by name. @param {any} tree @returns {[string, string][]} */
-export function matrixProducts(tree) {
+function matrixProducts(tree) {
   if (!tree || typeof tree !== "object") return [];
   if (Array.isArray(tree)) return tree.flatMap(matrixProducts);
   if (tree.node === "matmul" && tree.left.node === "symbol" && tree.right.node === "symbol")

@@ -1,6 +1,5 @@
 /** Equations and what they are with the numbers of one unit, as MathML that is labelled with its text. */
 import {filledPieces, filledText, mathElement, numberMath} from "./mathml.js";
-import {figure} from "./figures.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./mathml.js").Numbers} Numbers */
@@ -8,7 +7,6 @@ import {figure} from "./figures.js";
 /** @typedef {{math: Template[], text: string, put: Template[] | null, told: Template[] | null}} Line */
 /** @typedef {{symbols: Record<string, Template>, lines: Record<string, Line>, elided: import("./mathml.js").Elided}} Formulas */
 
-const FIGURES = 8;
 /** @type {Formulas} */
 const NO_FORMULAS = {symbols: {}, lines: {}, elided: {most: Infinity, first: 0, text: ""}};  // of a merge of directions
 
@@ -82,7 +80,7 @@ function lineOf(page, layer, direction, name) {
 }
 
 /** A symbol alone. @param {Page} page @param {number} layer @param {number} direction @param {string} name @returns {Element} */
-export function symbolOf(page, layer, direction, name) {
+function symbolOf(page, layer, direction, name) {
   return labelled([symbolNodes(page, layer, direction, name)], name);
 }
 
@@ -108,14 +106,6 @@ export function textOf(page, layer, direction, name) {
   return line ? `${name} = ${line.text}` : name;
 }
 
-/** What a quantity is with the numbers of one unit, without the symbol and the result. @param {Page} page
- * @param {number} layer @param {number} direction @param {string} name @param {number} step @param {number} unit
- * @returns {string} "" where it is given, or its numbers are only rearranged */
-export function numbersTextOf(page, layer, direction, name, step, unit) {
-  const line = lineOf(page, layer, direction, name);
-  return line?.told ? filledText(line.told, numbersAt(page, layer, direction, step), unit) : "";
-}
-
 /** The equation of a quantity with the numbers of one unit, and what it gives. @param {Page} page
  * @param {number} layer @param {number} direction @param {string} name @param {number | null} step @param {number} unit
  * @returns {Element} */
@@ -135,9 +125,4 @@ export function substitutionOf(page, layer, direction, name, step, unit) {
   pieces.push(...filledPieces(line.put, numbers, unit));
   const [first, ...rest] = end;
   return labelled([...pieces, [equalsNode(), ...first], ...rest], `${name} = ${middle} = ${shown}`);
-}
-
-/** A number of a quantity, in as many digits as formulas have. @param {number} value */
-export function precise(value) {
-  return figure(value, FIGURES);
 }

@@ -29,7 +29,7 @@ import {judgeLines} from "./judge.js";
  */
 
 /** Whether a verdict lets the number be seen. @param {Verdict | undefined} verdict */
-export function isDone(verdict) {
+function isDone(verdict) {
   return verdict !== undefined && ["right", "close", "cut", "coarse", "follows"].includes(verdict.status);
 }
 

@@ -57,7 +57,7 @@ export function seriesIn(run, name, n) {
  * @param {Run} run
  * @param {string} name
  */
-export function sumIn(run, name) {
+function sumIn(run, name) {
   const found = run.sums.get(name), made = run.bound.backward.get(name);
   if (found !== undefined) return found;
   if (made === undefined || !made.sums) throw new Error(`${name} is not summed over steps`);

@@ -8,7 +8,7 @@ import {programOf} from "./formulas.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./trees.js").Tree} Tree */
-/** @typedef {{words: string, when?: number, key?: string}} Case */
+/** @typedef {{words: string, when?: number}} Case */
 /** @typedef {{of: string, variables: Record<string, Tree>, parts: Case[][], what: string, begins: boolean}} Saying */
 /** @typedef {{most: number, listed: string, unfinite: string, alike: string, extremes: string}} Each */
 /** @typedef {{unfinite: string, none: string, largest: string, of: [string, string][]}} OfWeights */
@@ -78,7 +78,7 @@ function isNamed(name, unit) {
 
 /** What an entry of a vector is called: a unit, or an entry of a projected hidden state. @param {Page} page
  * @param {number} layer @param {number} direction @param {string} of @param {number} unit @returns {string} */
-export function entryName(page, layer, direction, of, unit) {
+function entryName(page, layer, direction, of, unit) {
   const cell = page.model.layers[layer]?.cells[direction];
   if (!cell) return page.model.outputs[unit] ?? `output ${unit}`;
   if (of === "h" && cell.recurrent !== cell.hidden) return `h${unit}`;
@@ -180,31 +180,15 @@ function ofWeights({page, layer, direction, step, words: {weights}}) {
   return filled(weights.largest, {column, gate, unit, value});
 }
 
-/** A case for each part of what happens in a unit now. @param {Page} page @param {number} layer
- * @param {number} direction @param {number} step @param {number} unit */
-function nowOf(page, layer, direction, step, unit) {
-  const words = wordsOf(page, layer, direction);
-  if (!words?.moment) return {cases: [], values: {}};
-  const values = knownOfUnit({page, layer, direction, step, words}, words.moment, unit);
-  return {cases: holding(words, words.moment, values), values};
-}
-
 /**
  * What happens in a unit now, in one sentence: it writes, holds, erases or mixes, and puts out or keeps to itself.
  * @param {Page} page @param {number} layer @param {number} direction @param {number} step @param {number} unit
  * @returns {string}
  */
 export function momentOf(page, layer, direction, step, unit) {
-  const {cases, values} = nowOf(page, layer, direction, step, unit);
+  const words = wordsOf(page, layer, direction);
+  if (!words?.moment) return "";
+  const values = knownOfUnit({page, layer, direction, step, words}, words.moment, unit);
   const name = entryName(page, layer, direction, "c", unit);
-  return begun(cases.map(one => filled(one.words, {...values, name})).join(""));
-}
-
-/**
- * What happens in a unit now, as words for styles: "write", "hold", "add", "erase" or "mix", and "release" or "keep".
- * @param {Page} page @param {number} layer @param {number} direction @param {number} step @param {number} unit
- * @returns {string[]}
- */
-export function happeningOf(page, layer, direction, step, unit) {
-  return nowOf(page, layer, direction, step, unit).cases.flatMap(one => one.key ? [one.key] : []);
+  return begun(holding(words, words.moment, values).map(one => filled(one.words, {...values, name})).join(""));
 }

@@ -38,7 +38,7 @@ export function compact(value) {
  * @param {Page} page @param {Ref} ref
  * @param {{symbol?: boolean, label?: string, digits?: number, key?: string}} [how] what stands before it
  */
-export function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = "open"} = {}) {
+function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = "open"} = {}) {
   const isAsked = hidden(page.store.state, ref);
   const isNone = isMasked(page.model, ref) && Number.isNaN(page.model.number(ref));
   const value = isAsked

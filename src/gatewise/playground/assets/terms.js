@@ -135,7 +135,7 @@ export function flatFactors(tree) {
 
 /** The step before one, as the direction of a place goes, or null at its first.
  * @param {Model} model @param {Ref} ref */
-export function stepBefore(model, ref) {
+function stepBefore(model, ref) {
   if (ref.step === null || isHead(model, ref.layer)) return null;
   const backward = model.layers[ref.layer].cells[ref.direction].direction === "backward";
   const step = ref.step + (backward ? 1 : -1);
