@@ -72,7 +72,7 @@ class Page:
         request = {"id": self._last, "method": method, "params": params}
         if self.session is not None:
             request["sessionId"] = self.session
-        data = json.dumps(request).encode() + b"\0"
+        data = memoryview(json.dumps(request).encode() + b"\0")
         while data:
             data = data[os.write(self._to, data) :]
         until = time.monotonic() + WAIT
