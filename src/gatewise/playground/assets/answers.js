@@ -42,7 +42,11 @@ export function answerField(page, name, label, {before, begin, compact = false} 
   /** @param {Event} event */
   function submit(event) {
     event.preventDefault();
-    if (!input.value.trim()) return;
+    if (!input.value.trim()) {
+      setText(result, said(page, "empty"));
+      page.say(said(page, "empty"));
+      return input.focus();
+    }
     begin?.();
     before?.();
     const verdict = answerLine(page, name, input.value);

@@ -157,9 +157,9 @@ export function stackedIn(model, layer, direction, name) {
  * @param {Model} model @param {Ref} ref @returns {Ref | null} */
 export function handedOn(model, ref) {
   if (isHead(model, ref.layer)) {
-    return ref.name === "r" && ref.step !== null && !model.readsLast
-      ? mergedEntry(model, model.layers.length - 1, ref.at[0], ref.step)
-      : null;
+    if (ref.name !== "r" || ref.step === null) return null;
+    const read = mergedEntry(model, model.layers.length - 1, ref.at[0], ref.step);
+    return read && model.readsLast ? {...read, step: lastStep(model, read)} : read;
   }
   const equation = model.equation(ref.layer, ref.direction, ref.name);
   if (equation) {
@@ -204,6 +204,13 @@ function stepAfter(model, ref) {
   const backward = model.layers[ref.layer].cells[ref.direction].direction === "backward";
   const step = ref.step + (backward ? -1 : 1);
   return step < 0 || step >= model.steps ? null : step;
+}
+
+/** The step that ends the run of a cell: the last one that is valid, as its direction goes. @param {Model} model @param {Ref} ref */
+function lastStep(model, {layer, direction}) {
+  const {valid} = model.wiring;
+  const backward = model.layers[layer].cells[direction].direction === "backward";
+  return backward ? (valid?.indexOf(1) ?? 0) : (valid?.lastIndexOf(1) ?? model.steps - 1);
 }
 
 /** The hidden state that an entry of a layer's output is, where it is one.
