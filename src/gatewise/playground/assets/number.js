@@ -127,7 +127,9 @@ function whatItIs(page, ref, isGiven) {
   const kind = givenOf(model, ref.layer, ref.direction, ref.name)?.kind;
   const source = handedOn(model, ref);
   const parts = [words && words !== ref.name ? `${words.charAt(0).toUpperCase()}${words.slice(1)}. ` : ""];
-  if (isGiven) parts.push(kind === "parameter" ? "Given, and the same at every step." : "Given.");
+  const token = ref.name === "x" && ref.layer === 0 && ref.step !== null ? model.wiring.tokens?.[ref.step] : undefined;
+  if (token !== undefined) parts.push(`Given by row ${token} of the embedding: the token of this step.`);
+  else if (isGiven) parts.push(kind === "parameter" ? "Given, and the same at every step." : "Given.");
   return el("span", {}, ...parts, ...(source ? ["It is ", linkTo(page, source), "."] : []));
 }
 
