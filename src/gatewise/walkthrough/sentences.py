@@ -50,11 +50,10 @@ EACH = {
 
 @dataclass(frozen=True)
 class Case:
-    """Words, and when they are said: where a formula is not 0, or always; `key` names what it is a case of."""
+    """Words, and when they are said: where a formula is not 0, or always."""
 
     words: str
     when: Formula | None = None
-    key: str = ""
 
     def holds(self, values: Mapping[Symbol, Any]) -> bool:
         """Tell whether it holds for values of its variables."""
@@ -248,27 +247,25 @@ _GATES_NOW = "its forget gate keeps {f:percent} of the cell state, its input gat
 MOMENT = Saying(
     (
         (
-            Case("{name} goes from {before:number} to {c:number}", _not(_AMOUNTS), "other"),
-            Case(f"{{name}} adds to what it holds: {_GATES_NOW}, {{g:number}}", _all(_LETS_IN, _KEEPS), "add"),
+            Case("{name} goes from {before:number} to {c:number}", _not(_AMOUNTS)),
+            Case(f"{{name}} adds to what it holds: {_GATES_NOW}, {{g:number}}", _all(_LETS_IN, _KEEPS)),
             Case(
                 "{name} writes {g:number}: its input gate lets in {i:percent} of it, and its forget gate keeps"
                 " {f:percent} of what was there",
                 _all(_LETS_IN, _FORGETS),
-                "write",
             ),
             Case(
                 "{name} holds {c:number}: its forget gate keeps {f:percent} of what was there, and its input gate lets"
                 " in {i:percent} of the candidate",
                 _all(_KEEPS, _SHUTS_OUT),
-                "hold",
             ),
-            Case(f"{{name}} erases: {_GATES_NOW}", _all(_FORGETS, _SHUTS_OUT), "erase"),
-            Case(f"{{name}} mixes old and new: {_GATES_NOW}, {{g:number}}", None, "mix"),
+            Case(f"{{name}} erases: {_GATES_NOW}", _all(_FORGETS, _SHUTS_OUT)),
+            Case(f"{{name}} mixes old and new: {_GATES_NOW}, {{g:number}}"),
         ),
         (
             Case("; it puts out {h:number}.", _not(_AMOUNTS)),
-            Case("; it releases {h:number}, its output gate open by {o:percent}.", _PUTS_OUT, "release"),
-            Case("; it keeps that to itself, its output gate open by {o:percent}.", _WITHHOLDS, "keep"),
+            Case("; it releases {h:number}, its output gate open by {o:percent}.", _PUTS_OUT),
+            Case("; it keeps that to itself, its output gate open by {o:percent}.", _WITHHOLDS),
             Case("; it puts out {h:number}, its output gate open by {o:percent}."),
         ),
     ),
