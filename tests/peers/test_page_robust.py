@@ -214,9 +214,9 @@ def test_numbers_that_are_none_are_shown_as_such_and_can_be_mended(reader, pages
     assert "nan" in reader.says("#stage")
     assert "nan" in reader.says("[role=gridcell]")
     reader.click("#step summary")
-    assert reader.ask(f"{seen('#step input', 'W_f of unit 0, unit 0')}.value") == "nan"
+    assert reader.ask(f"{seen('#step input', 'W_f of unit 0, h(unit 0)')}.value") == "nan"
     assert reader.ask(f"{seen('#step input', 'W_i of unit 0, x0')}.value") == "inf"
-    for label in ("W_f of unit 0, unit 0", "W_i of unit 0, x0"):
+    for label in ("W_f of unit 0, h(unit 0)", "W_i of unit 0, x0"):
         reader.click("#step input", label)
         reader.type("0")
         reader.keys("Enter", "Escape")
