@@ -12,6 +12,7 @@ import zlib
 from functools import cache
 from html.parser import HTMLParser
 from importlib.resources import files
+from itertools import cycle
 from pathlib import Path
 
 import cases
@@ -79,8 +80,7 @@ def decoded(array) -> np.ndarray:
 # What it holds.
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", cases.VARIANTS)
+@pytest.mark.parametrize(("name", "dtype"), [*zip(cases.VARIANTS, cycle([np.float32, np.float64]), strict=False)])
 def test_a_page_holds_every_number_of_a_model_exactly(name, dtype):
     rng = np.random.default_rng(0)
     rows = [[cases.parameters(cases.VARIANTS[name], rng, inputs=3, projection=2, dtype=dtype) for _ in "ab"]]
