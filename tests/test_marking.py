@@ -14,6 +14,8 @@ from written import CLEAR, Numbers, cells, first_off, off, rounded, saved, shown
 
 import gatewise as gw
 from gatewise.grading.chain import Chain, Values
+from gatewise.grading.spreading import spread
+from gatewise.symbolic.formula import Holds, Symbol, times
 
 Cells = Sequence[tuple[Subject, Chain]]
 
@@ -378,3 +380,13 @@ def hold_a_variant(variant: str, projection: str, batch: int, count: int) -> Non
         for verdict in marking.verdicts:
             if verdict.name != name and off(worked[verdict.name], right[verdict.name], 8).max() >= CLEAR:
                 assert verdict.status == "follows", f"{verdict.name} after {name}"
+
+
+@pytest.mark.parametrize(("apart", "slack"), [(0, 0.8), (2e-9, 0.8), (-2e-9, 0.8), (1e-3, 0), (-1e-3, 0)])
+def test_beside_a_kink_either_side_is_right(apart, slack):
+    a, limit, dh = Symbol("a"), Symbol("k"), Symbol("h", d=True)
+    env = {a: np.array([1 + apart]), limit: np.array([1.0]), dh: np.array([0.8])}
+    gradient = times(dh, Holds(a, "<", limit))  # single precision may put a on the other side of the limit
+    value, off = spread(gradient, env, dict.fromkeys(env), dict.fromkeys(env, 1))
+    assert value == (0.8 if apart < 0 else 0)
+    np.testing.assert_allclose(off, slack, atol=1e-5)

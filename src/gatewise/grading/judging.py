@@ -12,7 +12,7 @@ from gatewise.grading.chain import Chain, Place, Quantity, Values, rounding
 from gatewise.grading.sheet import Answer
 from gatewise.grading.spreading import single
 from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
-from gatewise.symbolic.formula import Product, Sum
+from gatewise.symbolic.formula import Holds, Product, Sum, nodes
 
 # Rounding on the way moves a number by so many units of the last digit, and such a share of the line, at most: the sum
 # of all that rounding may do grows without end over many steps.
@@ -67,7 +67,8 @@ class Judge:
             value, slack = self.chain.compute(line, self.own)
             if isinstance(line.right, (Sum, Product)):  # what goes into a line may have been rounded, too
                 slack = slack + self.unit
-            slack = np.minimum(slack, MOST_UNITS * self.unit + MOST_SHARE * np.max(np.abs(value), initial=0.0))
+            if not any(isinstance(node, Holds) for node in nodes(line.right)):  # a kink is a jump
+                slack = np.minimum(slack, MOST_UNITS * self.unit + MOST_SHARE * np.max(np.abs(value), initial=0.0))
             self.expected[line.place], self.slack[line.place] = value, slack
             if any(maker.place in self.tainted for maker in self.chain.inputs[line.place]):
                 self.tainted.add(line.place)

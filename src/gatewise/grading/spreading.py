@@ -11,6 +11,7 @@ from gatewise.symbolic.evaluation import OVER_A_VECTOR, Ranks, evaluate, rank
 from gatewise.symbolic.formula import (
     Call,
     Formula,
+    Holds,
     MatMul,
     Negative,
     Number,
@@ -111,4 +112,7 @@ def _vector(
             value, tolerance = spread(argument, env, off, ranks)
             total = np.mean(tolerance, axis=-1) if name == "mean" else np.sum(tolerance, axis=-1)
             return OVER_A_VECTOR[name](value, axis=-1), total
-    return evaluate(node, env, ranks), None  # constants, and on which side of a kink a number is
+        case Holds(left, _, right):  # on which side of a kink a number is: on either where rounding may bring it over
+            (one, one_off), (other, other_off) = (spread(side, env, off, ranks) for side in (left, right))
+            return evaluate(node, env, ranks), np.where(np.abs(one - other) <= one_off + other_off, 1.0, 0.0)
+    return evaluate(node, env, ranks), None  # constants
