@@ -53,7 +53,7 @@ def test_the_rarer_separator_outranks_the_commoner(first, second, tmp_path):
 # One table in every spelling.
 
 NUMBERS = np.array([[0.5, -12.25, 1500.0], [-1e-3, 2.5, 300.125], [7.0, 0.0, -0.75]])
-NAMES = ["Regen", "Größe", "wind"]
+NAMES = ["降雨", "Größe", "wind"]
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 ENDS = {"Unix": "\n", "Windows": "\r\n", "old Mac": "\r"}
 ENCODINGS = {

@@ -36,6 +36,7 @@ _MARKS = {  # byte order marks; those of UTF-32 first, since that of UTF-16 is h
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+BEGINNING = 1000  # bytes of a text, enough to see what it is written in
 OTHER_FORMATS = (".npz", ".npy", ".csv", ".json", ".pt", ".pth", ".onnx", ".keras", ".h5")  # which no file of ours is
 
 
@@ -251,8 +252,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, A
 def read_text(path: str | os.PathLike[str]) -> str:
     """Return what a file of text holds, its line ends as they are.
 
-    A byte order mark says which of UTF-8, UTF-16 and UTF-32 it is in. Without one it is UTF-8, unless it begins with a
-    letter or digit as UTF-16 has them: one byte of two is zero.
+    A byte order mark says which of UTF-8, UTF-16 and UTF-32 it is in. Without one it is UTF-8, unless many bytes are
+    zero: in UTF-16 a plain letter, a digit and a line's end have one before them, or after them.
 
     Raises
     ------
@@ -261,8 +262,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """
     data = readable(path).read_bytes()
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
-    if encoding == "utf-8" and data[:2].count(0) == 1:
-        encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
+    if encoding == "utf-8":
+        zeros = {"utf-16-be": data[:BEGINNING:2].count(0), "utf-16-le": data[1:BEGINNING:2].count(0)}
+        likely = max(zeros, key=lambda name: zeros[name])
+        if zeros[likely] > min(len(data), BEGINNING) / 8:
+            encoding = likely
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as problem:

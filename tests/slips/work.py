@@ -82,11 +82,10 @@ def work(
 
     def kept(name: str, value: np.ndarray) -> np.ndarray:
         value = np.asarray(value, dtype=dtype)
+        if on_the_way and not name.startswith("z"):  # that is copied: from what is given, or was rounded before
+            value = np.round(value, digits)
         done[name] = slip.spoil[name](value, digits) if name in slip.spoil else value
-        if not slip.copied:
-            value = done[name]
-        copied = name.startswith("z")  # from what is given, or from what was rounded before
-        return np.round(value, digits) if on_the_way and not copied else value
+        return value if slip.copied else done[name]
 
     def go(t: int, page: Page, which: int) -> None:
         lines = cell.lines[which]
