@@ -12,7 +12,8 @@ import numpy as np
 
 import gatewise as gw
 from gatewise.cli import main
-from gatewise.playground.document import of_run
+from gatewise.playground.document import computed
+from gatewise.playground.packed import packed
 from gatewise.playground.subject import Subject, subject_of
 from gatewise.render import text
 from gatewise.render.plain import numbers
@@ -33,8 +34,13 @@ def case_of(name: str, thing: object, x: np.ndarray, rng: np.random.Generator, *
     run.dy = rng.normal(size=run.output.shape)
     table = run.backward().get(E)
     loss = {"of": "all", "dy": numbers(run.dy)}
-    made = {"name": name, "document": of_run(subject, None, ()), "loss": loss, "expected": [*expected(run)]}
+    made = {"name": name, "document": document_of(subject), "loss": loss, "expected": [*expected(run)]}
     return made if table is None else {**made, "embedding": numbers(table)}
+
+
+def document_of(subject: Subject) -> Object:
+    """Return what a page computes with; the words and the mistakes that it also holds have laws of their own."""
+    return computed(subject, subject.wiring(), packed)
 
 
 def run_of(subject: Subject, wiring: Wiring | None = None) -> WiredRun:
@@ -188,7 +194,7 @@ def of_hidden_losses(count: int) -> Iterator[Object]:
         network = gw.Network(lstm, head=gw.Linear(rng.normal(size=(2, lstm.output_size)), rng.normal(size=2), "tanh"))
         subject = subject_of(network, rng.normal(size=(time, 2)), 0, {})
         layer, direction, unit, step = (int(rng.integers(most)) for most in (layers, 1 + two_ways, 3, time))
-        document = of_run(subject, None, ())
+        document = document_of(subject)
         kept = replace(subject.wiring(), head=None, cells=subject.wiring().cells[: layer + 1])
         run = run_of(subject, replace(kept, merge=(*kept.merge[:layer], "none")))
         run.dy = np.zeros_like(run.output)

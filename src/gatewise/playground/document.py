@@ -26,7 +26,7 @@ from gatewise.render.program import Write, of_wiring, values
 from gatewise.render.text import clean
 from gatewise.showing import counted
 from gatewise.symbolic import binding
-from gatewise.symbolic.wiring import WiredCell
+from gatewise.symbolic.wiring import WiredCell, Wiring
 from gatewise.trace import Trace
 
 FORMAT, VERSION = "gatewise page", 1
@@ -63,14 +63,7 @@ def _document(subject: Subject, title: str, notes: Sequence[str], write: Write) 
         "written_by": f"gatewise {version('gatewise')}",
         "title": clean(title),
         "about": [*map(clean, notes), *_about(subject)],
-        **of_wiring(wiring, write),
-        "inputs": {
-            "x": write(subject.x) if subject.tokens is None else subject.tokens.tolist(),
-            "valid": None if subject.valid is None else subject.valid.tolist(),
-            "state": [[_state(cell, subject.sequence, write) for cell in row] for row in subject.cells],
-            "dropout": _dropout(subject, wiring.cells, write),
-        },
-        "labels": _labels(subject),
+        **computed(subject, wiring, write),
         "words": words(wiring),
         "formulas": formulas(wiring),
         "edits": [],
@@ -79,6 +72,20 @@ def _document(subject: Subject, title: str, notes: Sequence[str], write: Write) 
         "teaching": False,
         "example": None,
         "sorted": None,
+    }
+
+
+def computed(subject: Subject, wiring: Wiring, write: Write) -> Object:
+    """Return what of a document the page computes with: programs, wiring, numbers and names."""
+    return {
+        **of_wiring(wiring, write),
+        "inputs": {
+            "x": write(subject.x) if subject.tokens is None else subject.tokens.tolist(),
+            "valid": None if subject.valid is None else subject.valid.tolist(),
+            "state": [[_state(cell, subject.sequence, write) for cell in row] for row in subject.cells],
+            "dropout": _dropout(subject, wiring.cells, write),
+        },
+        "labels": _labels(subject),
     }
 
 

@@ -15,7 +15,19 @@ from gatewise.activations import Activation
 
 @dataclass(frozen=True)
 class Formula:
-    """The base of all nodes."""
+    """The base of all nodes; each remembers its hash, since trees are looked up over and over."""
+
+    def __init_subclass__(cls) -> None:
+        cls.__hash__ = Formula.__hash__  # type: ignore[method-assign]  # or dataclass would write one for each
+
+    def __hash__(self) -> int:
+        kept: int | None = self.__dict__.get("_hash")
+        if kept is None:
+            kept = self.__dict__["_hash"] = hash((type(self), *(getattr(self, name) for name in _fields(self))))
+        return kept
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, name) for name in _fields(self))  # a hash is of one process alone
 
     @cached_property
     def _parts(self) -> tuple[Formula, ...]:
