@@ -6,6 +6,8 @@ import json
 from functools import cache
 from typing import Any
 
+import cases
+import numpy as np
 import pytest
 
 import gatewise as gw
@@ -21,9 +23,17 @@ from gatewise.symbolic.rewrites import sized
 Plain = dict[str, Any]
 
 
+EXAMPLES = {"latch": latch, "notebook": notebook}
+SOME = ("peephole, coupling, clips", "layer norm of the gates", "elu, scaled tanh", "leaky relu, affine")
+
+
 @cache
-def scene(example: str) -> Scene:
-    cell = {"latch": latch, "notebook": notebook}[example]().cell
+def scene(name: str) -> Scene:
+    """Return the program of an example, or of a variant with a projection."""
+    if name in EXAMPLES:
+        cell: Any = EXAMPLES[name]().cell
+    else:
+        cell = cases.parameters(cases.VARIANTS[name], np.random.default_rng(0), projection=2)
     ((wired,),) = wiring_of(gw.LSTM.from_cells(cell)).cells
     p = wired.parameters
     recurrent, columns = p.recurrent_size, p.recurrent_size + p.input_size
@@ -34,7 +44,13 @@ def written(found: Plain) -> str:
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
-@pytest.mark.parametrize("example", ["latch", "notebook"])
+@pytest.mark.parametrize(
+    "example",
+    [
+        *EXAMPLES,
+        *(pytest.param(name, marks=() if name in SOME else (pytest.mark.peers,)) for name in cases.VARIANTS),
+    ],
+)
 def test_every_mistake_comes_back_as_the_tree_that_grading_makes(example: str) -> None:
     found = edits.edits(scene(example))
     back = {(one["target"], one["words"], written(one["tree"])) for one in edits.expanded(json.loads(written(found)))}

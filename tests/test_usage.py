@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pairwise import cover
-from program import exit_code
+from program import assemble, assembled, exit_code
 from rich.console import Console
 
 import gatewise as gw
@@ -46,6 +46,15 @@ def refused(capsys, *tokens):
     assert sentence.startswith("gatewise: ")
     assert sentence.count("\n") == 1
     return sentence.removeprefix("gatewise: ").rstrip("\n")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_arguments_that_a_command_has_are_the_same_when_it_is_called_again(name, capsys):
+    exit_code([name, "--output", "a", "--no-such-option", "--sequence"])
+    for texts in (False, True):
+        again, anew = (found(app[name], parse_docstring=texts) for found in (assembled, assemble))
+        assert repr(again) == repr(anew)
+        assert [one.names for one in again] == [one.names for one in anew]
 
 
 # Help.
