@@ -358,7 +358,7 @@ def _started(*tokens, **pipes):
 
 
 def test_an_interrupt_ends_a_long_walk_without_a_traceback():
-    with _started("--steps", "100000", "--all") as program:
+    with _started("--steps", "20000", "--all") as program:
         assert b"An LSTM cell" in program.stdout.readline()
         program.send_signal(signal.SIGINT)
         program.stdout.read()
@@ -367,7 +367,7 @@ def test_an_interrupt_ends_a_long_walk_without_a_traceback():
 
 
 def test_a_reader_of_a_long_walk_may_leave_early():
-    with _started("--steps", "100000", "--all") as program:
+    with _started("--steps", "20000", "--all") as program:
         assert b"An LSTM cell" in program.stdout.readline()
         program.stdout.close()
         assert program.stderr.read() == b""

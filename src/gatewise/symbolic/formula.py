@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from gatewise.activations import Activation
@@ -15,7 +14,7 @@ from gatewise.activations import Activation
 
 @dataclass(frozen=True)
 class Formula:
-    """The base of all nodes; each remembers its hash, since trees are looked up over and over."""
+    """The base of all nodes; each remembers its hash and what it is made of, which are asked for over and over."""
 
     def __init_subclass__(cls) -> None:
         cls.__hash__ = Formula.__hash__  # type: ignore[method-assign]  # or dataclass would write one for each
@@ -28,22 +27,6 @@ class Formula:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, name) for name in _fields(self))  # a hash is of one process alone
-
-    @cached_property
-    def _parts(self) -> tuple[Formula, ...]:
-        values = [getattr(self, name) for name in _fields(self)]
-        every = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
-        return tuple(one for one in every if isinstance(one, Formula))
-
-    @cached_property
-    def _nodes(self) -> tuple[Formula, ...]:
-        return (self, *(node for part in parts(self) for node in part._nodes))
-
-    @cached_property
-    def _symbols(self) -> tuple[Symbol, ...]:
-        if isinstance(self, Symbol):
-            return (self,)
-        return tuple(dict.fromkeys(symbol for part in parts(self) for symbol in part._symbols))
 
 
 @dataclass(frozen=True)
@@ -209,12 +192,28 @@ def _fields(formula: Formula) -> tuple[str, ...]:
 
 def parts(formula: Formula) -> tuple[Formula, ...]:
     """Return what a formula is directly made of, from the left."""
-    return formula._parts
+    kept: tuple[Formula, ...] | None = formula.__dict__.get("_parts")
+    if kept is None:
+        found: list[Formula] = []
+        for name in _fields(formula):
+            value: Any = getattr(formula, name)
+            if isinstance(value, Formula):
+                found.append(value)
+            elif isinstance(value, tuple):
+                found += (one for one in value if isinstance(one, Formula))
+        kept = formula.__dict__["_parts"] = tuple(found)
+    return kept
 
 
 def nodes(formula: Formula) -> tuple[Formula, ...]:
     """Return a formula and all that it is made of, from the left."""
-    return formula._nodes
+    kept: tuple[Formula, ...] | None = formula.__dict__.get("_nodes")
+    if kept is None:
+        found = [formula]
+        for part in parts(formula):
+            found += nodes(part)
+        kept = formula.__dict__["_nodes"] = tuple(found)
+    return kept
 
 
 def rebuild(formula: Formula, change: Callable[[Formula], Formula | None]) -> Formula:
@@ -242,4 +241,12 @@ def rebuild(formula: Formula, change: Callable[[Formula], Formula | None]) -> Fo
 
 def symbols(formula: Formula) -> tuple[Symbol, ...]:
     """Return the symbols of a formula, each once, from the left."""
-    return formula._symbols
+    if isinstance(formula, Symbol):
+        return (formula,)
+    kept: tuple[Symbol, ...] | None = formula.__dict__.get("_symbols")
+    if kept is None:
+        found: dict[Symbol, None] = {}
+        for part in parts(formula):
+            found.update(dict.fromkeys(symbols(part)))
+        kept = formula.__dict__["_symbols"] = tuple(found)
+    return kept
