@@ -1,4 +1,4 @@
-"""How fast is the page to play with: python -m bench.page_speed [STEPS UNITS FEATURES]; in Chromium, by Playwright.
+"""How fast is the page to play with: python -m bench.page_speed [STEPS UNITS FEATURES]; in Chromium.
 
 Its goals, on two cores: what is seen first within 2 seconds, an edit at the step that is looked at within 0.1 seconds,
 and everywhere within one. A page is edited by its address, as a link to it does. The step is the last one and the edit
@@ -7,17 +7,17 @@ is of a weight, so that the whole run comes before what is seen.
 
 from __future__ import annotations
 
-import shutil
+import json
 import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import gatewise as gw
 from bench.measures import Measure
+from tests.peers.browser import Page, page
 
 STEPS, UNITS, FEATURES = 1000, 128, 128
 ROUNDS = 7
@@ -28,7 +28,10 @@ WATCH = """
 window.firstView = null;
 window.lastWork = 0;
 const frame = window.requestAnimationFrame.bind(window);
-window.requestAnimationFrame = (work) => frame((time) => { work(time); window.lastWork = performance.now(); });
+window.requestAnimationFrame = (work) => frame((time) => {
+  work(time);
+  setTimeout(() => { window.lastWork = performance.now(); });  // once that is drawn, too
+});
 const look = () => {
   if (window.firstView === null && document.querySelector("#number, #step")?.textContent.trim()) {
     frame(() => setTimeout(() => { window.firstView = performance.now(); }));
@@ -37,13 +40,13 @@ const look = () => {
 frame(look);
 """
 FIRST = """
-async () => {
+(async () => {
   while (window.firstView === null) await new Promise((done) => setTimeout(done, 10));
   return window.firstView;
-}
+})()
 """
 EDIT = """
-async (hash) => {
+(async (hash) => {
   const place = document.getElementById("number"), before = place.textContent;
   await new Promise((done) => setTimeout(done, 50));
   const begin = performance.now();
@@ -55,16 +58,16 @@ async (hash) => {
     requestAnimationFrame(look);
   });
   location.hash = hash;
-  return await seen;
-}
+  return [begin, await seen];
+})
 """
 EVERYWHERE = """
-async (begin) => {
+(async () => {
   const pause = () => new Promise((done) => setTimeout(done, 300));
   let last;
   do { last = window.lastWork; await pause(); } while (window.lastWork !== last);
   return last;
-}
+})()
 """
 
 
@@ -76,30 +79,26 @@ def page_of(steps: int, units: int, features: int) -> gw.Page:
 
 def timed(path: Path, steps: int) -> dict[str, list[float]]:
     """Return the seconds of every round."""
-    from playwright.sync_api import sync_playwright
-
     found: dict[str, list[float]] = {name: [] for name in GOALS}
-    address = f"{path.as_uri()}#v1&step={steps - 1}&show=f&level=number&name=f"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    place = f"v1&step={steps - 1}&show=f&level=number&name=f"
+    with page() as tab:
         for _ in range(ROUNDS):
-            page = browser.new_page()
-            page.add_init_script(WATCH)
-            one_round(page, address, found)
-            page.close()
-        browser.close()
+            with tab.another():
+                tab.look(width=1280, height=720)
+                tab.call("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
+                one_round(tab, path.as_uri(), place, found)
     return found
 
 
-def one_round(page: Any, address: str, found: dict[str, list[float]]) -> None:
+def one_round(tab: Page, address: str, place: str, found: dict[str, list[float]]) -> None:
     """Open the page, edit a weight, and look at the clock."""
-    page.goto(address)
-    found["first view"].append(page.evaluate(FIRST) / 1000)
-    page.evaluate(EVERYWHERE)
+    tab.open(f"{address}#{place}")
+    found["first view"].append(tab.evaluate(FIRST) / 1000)
+    tab.evaluate(EVERYWHERE)
     for value in (0.75, -0.75):
-        begin = page.evaluate("performance.now()")
-        found["edit seen"].append(page.evaluate(EDIT, f"{address.split('#')[1]}&edits=0,0,W_f,,3.5,{value}") / 1000)
-        found["edit everywhere"].append((page.evaluate(EVERYWHERE) - begin) / 1000)
+        begin, seen = tab.evaluate(f"{EDIT}({json.dumps(f'{place}&edits=0,0,W_f,,3.5,{value}')})")
+        found["edit seen"].append(seen / 1000)
+        found["edit everywhere"].append((tab.evaluate(EVERYWHERE) - begin) / 1000)
 
 
 def main() -> None:
