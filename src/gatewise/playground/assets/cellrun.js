@@ -30,6 +30,8 @@ export class Run {
     this.doneBack = 0;
     this.ready = new Uint8Array(steps);  // where nothing is carried
     this.readyBack = new Uint8Array(steps);
+    this.from = 0;  // no step before it is left to run forward
+    this.fromBack = 0;
     /** @type {Map<string, Float64Array>} */
     this.sums = new Map();
     /** @type {(step: number) => void} */
@@ -117,19 +119,22 @@ export class Run {
     }
   }
 
-  /** A step a little further than it has run, or null where all have. */
-  next() {
-    if (this.carries) return this.done < this.steps ? this.order[Math.min(this.done + AT_ONCE, this.steps) - 1] : null;
-    const step = this.ready.indexOf(0);
-    return step < 0 ? null : step;
+  /** Run some steps further; whether any were left. */
+  advance() {
+    const start = this.carries ? this.done : this.from = leftFrom(this.ready, this.from);
+    const end = Math.min(start + AT_ONCE, this.steps);
+    if (this.carries && start < end) this.forwardTo(this.order[end - 1]);
+    else for (let step = start; step < end; step++) this.forwardTo(step);
+    return start < end;
   }
 
   /** The same of the backward pass. */
-  nextBack() {
-    const rest = this.steps - this.doneBack;
-    if (this.carries) return rest > 0 ? this.order[Math.max(rest - AT_ONCE, 0)] : null;
-    const step = this.readyBack.indexOf(0);
-    return step < 0 ? null : step;
+  advanceBack() {
+    const start = this.carries ? this.doneBack : this.fromBack = leftFrom(this.readyBack, this.fromBack);
+    const end = Math.min(start + AT_ONCE, this.steps);
+    if (this.carries && start < end) this.backwardTo(this.order[this.steps - end]);
+    else for (let step = start; step < end; step++) this.backwardTo(step);
+    return start < end;
   }
 
   /** @param {number} step */
@@ -200,6 +205,7 @@ export class Run {
   forget(first, last) {
     this.done = Math.min(this.done, this.place(this.setting.reverse ? last : first));
     this.ready.fill(0, first, last + 1);
+    this.from = Math.min(this.from, first);
     for (const {ready} of this.bound.ahead) ready.fill(0, first, last + 1);
     this.forgetBack();
   }
@@ -212,7 +218,7 @@ export class Run {
   forgetParameter(name, row) {
     this.fresh = false;
     this.moveTo(this.bound.at);
-    this.done = 0;
+    this.done = this.from = 0;
     this.ready.fill(0);
     for (const {names, ready, again, byRow} of this.bound.ahead) {
       if (!names.includes(name)) continue;
@@ -225,7 +231,7 @@ export class Run {
   /** Forget the backward pass. */
   forgetBack() {
     this.computed = this.computedBack = -1;
-    this.doneBack = 0;
+    this.doneBack = this.fromBack = 0;
     this.readyBack.fill(0);
     this.sums.clear();
   }
@@ -238,9 +244,20 @@ export class Run {
     this.bound.copyFrom(other.bound);
     this.ready.set(other.ready);
     this.done = other.done;
+    this.from = other.from;
     this.fresh = false;
     this.forgetBack();
   }
+}
+
+/**
+ * The first step from one on that is not ready, or how many there are.
+ * @param {Uint8Array} ready
+ * @param {number} from
+ */
+function leftFrom(ready, from) {
+  const step = ready.indexOf(0, from);
+  return step < 0 ? ready.length : step;
 }
 
 /**

@@ -38,6 +38,8 @@ export class Network {
     /** @type {Run | null} */
     this.head = wiring.head === null ? null : this.#head(wiring.head);
     this.output = this.head ?? this.last;
+    this.runs = this.#inOrder();
+    this.runsBack = this.runs.slice().reverse();
   }
 
   /**
@@ -225,15 +227,8 @@ export class Network {
    * @param {boolean} backward
    */
   advance(backward) {
-    const {runs} = this;
-    for (const run of runs) {
-      const step = run.next();
-      if (step !== null) return run.forwardTo(step), false;
-    }
-    for (const run of backward ? runs.reverse() : []) {
-      const step = run.nextBack();
-      if (step !== null) return run.backwardTo(step), false;
-    }
+    for (const run of this.runs) if (run.advance()) return false;
+    if (backward) for (const run of this.runsBack) if (run.advanceBack()) return false;
     return true;
   }
 
@@ -254,7 +249,7 @@ export class Network {
   }
 
   /** Every run, from the first layer on. */
-  get runs() {
+  #inOrder() {
     const last = this.wiring.readsLast ? [this.last] : [], head = this.head === null ? [] : [this.head];
     return [...this.cells.flatMap((row, layer) => [...row, this.merges[layer]]), ...last, ...head];
   }

@@ -2,7 +2,8 @@
 import {largestSize} from "./arrays.js";
 import {el} from "./dom.js";
 import {figure} from "./figures.js";
-import {isGradient, isHead, openNumber, symbolElement} from "./opened.js";
+import {lastMade} from "./kept.js";
+import {isGradient, isHead, openNumber, refKey, symbolElement} from "./opened.js";
 import {sizeOfTerm} from "./products.js";
 import {stepName} from "./quantities.js";
 import {compact, signedBar} from "./shown.js";
@@ -14,6 +15,8 @@ import {timeline} from "./timeline.js";
 
 const MOST_STEPS = 12;
 const MOST_TERMS = 1000;  // when all are asked for
+/** @type {WeakMap<Page, {of: unknown[], made: {values: Float64Array, order: number[]}}>} */
+const termsKept = new WeakMap();
 
 /** The gradient of a weight as the sum over steps that it is.
  * @param {Page} page @param {Ref} ref @param {{all: boolean, showAll: (all: boolean) => void}} rest */
@@ -21,9 +24,7 @@ export function overSteps(page, ref, rest) {
   const {model, store} = page;
   const inHead = isHead(model, ref.layer);
   const readsOnce = inHead && model.readsLast;
-  const values = Float64Array.from({length: readsOnce ? 1 : model.steps}, (_, step) => termAt(page, ref, step));
-  const order = [...values.keys()].filter(step => inHead || model.wiring.valid?.[step] !== 0);
-  order.sort((a, b) => sizeOfTerm(values[b]) - sizeOfTerm(values[a]) || a - b);
+  const {values, order} = sortedTerms(page, ref, inHead, readsOnce);
   const largest = largestSize(values);
   const shown = order.length <= MOST_STEPS + 2 ? order : order.slice(0, rest.all ? MOST_TERMS : MOST_STEPS);
   const choose = (/** @type {number} */ step) => store.change({step, playing: false});
@@ -61,6 +62,21 @@ export function overSteps(page, ref, rest) {
       el("span", {class: "number value"}, figure(model.number(ref), 8)),
     ),
   );
+}
+
+/** The terms of all steps, and the steps from the largest on: kept as long as the run is the same.
+ * @param {Page} page @param {Ref} ref @param {boolean} inHead @param {boolean} readsOnce */
+export function sortedTerms(page, ref, inHead, readsOnce) {
+  const {model} = page;
+  return lastMade(termsKept, page, [page.runs, refKey(ref)], () => {
+    const {layer, direction, name, at} = ref, shape = model.shape(layer, direction, name);
+    const values = inHead
+      ? Float64Array.from({length: readsOnce ? 1 : model.steps}, (_, step) => termAt(page, ref, step))
+      : model.series(layer, direction, name, at.reduce((place, n, axis) => place * shape[axis] + n, 0));
+    const order = [...values.keys()].filter(step => inHead || model.wiring.valid?.[step] !== 0);
+    order.sort((a, b) => sizeOfTerm(values[b]) - sizeOfTerm(values[a]) || a - b);
+    return {values, order};
+  });
 }
 
 /** @param {Page} page @param {Ref} ref @param {number} step */

@@ -1,4 +1,5 @@
 /** The direct way of a gradient along the cell state: what it is multiplied with from step to step, from the program. */
+import {lastMade} from "./kept.js";
 import {isGradient} from "./opened.js";
 import {flatFactors, termsOf} from "./terms.js";
 
@@ -12,6 +13,9 @@ import {flatFactors, termsOf} from "./terms.js";
  * @property {number} from that step
  * @property {number} to the last step that it reaches
  */
+
+/** @type {WeakMap<Model, {of: unknown[], made: Path | null}>} */
+const pathsKept = new WeakMap();
 
 /** The terms of a sum. @param {any} tree @returns {any[]} */
 function sumTerms(tree) {
@@ -39,11 +43,18 @@ function directProduct(model, layer, direction) {
 }
 
 /**
- * The gradient along the cell state of one unit, and what the direct way alone would leave of it.
+ * The gradient along the cell state of one unit, and what the direct way alone would leave of it: kept as long as
+ * edits and loss are the same.
  * @param {Model} model @param {number} layer @param {number} direction @param {number} unit
  * @returns {Path | null} null where the gradient is nothing everywhere, or the program has no such way
  */
 export function directPath(model, layer, direction, unit) {
+  const of = [model.edits, model.loss, layer, direction, unit];
+  return lastMade(pathsKept, model, of, () => pathOf(model, layer, direction, unit));
+}
+
+/** @param {Model} model @param {number} layer @param {number} direction @param {number} unit @returns {Path | null} */
+function pathOf(model, layer, direction, unit) {
   const found = directProduct(model, layer, direction);
   if (!found) return null;
   const gradient = model.series(layer, direction, found.gradient, unit);

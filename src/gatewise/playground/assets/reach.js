@@ -2,6 +2,7 @@
 import {largestSize} from "./arrays.js";
 import {el} from "./dom.js";
 import {figure} from "./figures.js";
+import {lastMade} from "./kept.js";
 import {symbolElement} from "./opened.js";
 import {isAnswered} from "./predict.js";
 import {timeline} from "./timeline.js";
@@ -9,6 +10,8 @@ import {timeline} from "./timeline.js";
 /** @typedef {import("./store.js").Page} Page */
 
 const FAINT = 0.01;
+/** @type {WeakMap<Page, {of: unknown[], made: Float64Array[][]}>} */
+const reachKept = new WeakMap();
 
 /** The effect of what is changed at single steps on h, along time; null where a weight is changed: that acts everywhere.
  * @param {Page} page */
@@ -23,7 +26,7 @@ export function reachFigure(page) {
   if (!edits.length || model.steps < 2 || steps.includes(-1)) return null;
   if (!page.settled) return el("p", {class: "reach soft"}, "How far the effect travels is being computed.");
   const {layer, direction} = state;
-  const sizes = model.reach()[layer][direction];
+  const sizes = lastMade(reachKept, page, [page.runs], () => model.reach())[layer][direction];
   const backward = model.layers[layer].cells[direction].direction === "backward";
   const largest = largestSize(sizes);
   const sentence = reachSentence(sizes, backward ? Math.max(...steps) : Math.min(...steps), largest);

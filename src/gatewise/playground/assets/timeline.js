@@ -4,15 +4,18 @@ import {svg} from "./dom.js";
 const LINE_WIDE = 1000;
 const LINE_HIGH = 56;
 
-/** A path from nothing to the values and back, of those on one side. @param {Float64Array} values
- * @param {(value: number) => number} up @param {1 | -1} side */
-function sidePath(values, up, side) {
-  const wide = LINE_WIDE / values.length;
+/** A path from nothing to the values and back, of those on one side; where several share a place, to the largest of
+ * them. @param {Float64Array} values @param {(value: number) => number} up @param {1 | -1} side */
+export function sidePath(values, up, side) {
+  const places = Math.min(values.length, LINE_WIDE);
   let path = `M0 ${up(0).toFixed(2)}`;
-  values.forEach((value, step) => {
-    const shown = Number.isFinite(value) && value * side > 0 ? value : 0;
-    path += `V${up(shown).toFixed(2)}H${((step + 1) * wide).toFixed(2)}`;
-  });
+  for (let place = 0, step = 0; place < places; place += 1) {
+    let shown = 0;
+    for (const end = Math.ceil((place + 1) * values.length / places); step < end; step += 1) {
+      if (Number.isFinite(values[step])) shown = Math.max(shown, side * values[step]);
+    }
+    path += `V${up(side * shown).toFixed(2)}H${((place + 1) * LINE_WIDE / places).toFixed(2)}`;
+  }
   return `${path}V${up(0).toFixed(2)}Z`;
 }
 
