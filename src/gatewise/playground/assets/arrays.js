@@ -127,44 +127,33 @@ export function plainNumbers(count) {
 }
 
 /**
- * Add to `out` a matrix times a vector, both in plain arrays.
+ * Add to `out` a matrix times a vector, its rows and the vector in plain arrays.
  * @param {Float64Array} out
  * @param {number} o
- * @param {number[]} matrix
- * @param {number} rows
- * @param {number} columns
+ * @param {number[][]} rows
  * @param {number[]} vector
  */
-export function addPlainProduct(out, o, matrix, rows, columns, vector) {
-  const one = columns | 0, two = (2 * columns) | 0, three = (3 * columns) | 0, even = columns & ~3;
+export function addPlainProduct(out, o, rows, vector) {
+  const columns = vector.length;
   let r = 0;
-  for (; r + 3 < rows; r = (r + 4) | 0) {
-    let a = 0, b = 0, c = 0, d = 0, i = (r * columns) | 0, n = 0;
-    for (; n < even; n = (n + 4) | 0) {
-      const w = vector[n], x = vector[(n + 1) | 0], y = vector[(n + 2) | 0], z = vector[(n + 3) | 0];
-      const j = (i + 1) | 0, k = (i + 2) | 0, l = (i + 3) | 0;
-      a += matrix[i] * w + matrix[j] * x + matrix[k] * y + matrix[l] * z;
-      b += matrix[(i + one) | 0] * w + matrix[(j + one) | 0] * x + matrix[(k + one) | 0] * y + matrix[(l + one) | 0] * z;
-      c += matrix[(i + two) | 0] * w + matrix[(j + two) | 0] * x + matrix[(k + two) | 0] * y + matrix[(l + two) | 0] * z;
-      d += matrix[(i + three) | 0] * w + matrix[(j + three) | 0] * x + matrix[(k + three) | 0] * y + matrix[(l + three) | 0] * z;
-      i = (i + 4) | 0;
-    }
-    for (; n < columns; n = (n + 1) | 0) {
+  for (; r + 3 < rows.length; r = (r + 4) | 0) {
+    const one = rows[r], two = rows[r + 1], three = rows[r + 2], four = rows[r + 3];
+    let a = 0, b = 0, c = 0, d = 0;
+    for (let n = 0; n < columns; n = (n + 1) | 0) {
       const x = vector[n];
-      a += matrix[i] * x;
-      b += matrix[(i + one) | 0] * x;
-      c += matrix[(i + two) | 0] * x;
-      d += matrix[(i + three) | 0] * x;
-      i = (i + 1) | 0;
+      a += one[n] * x;
+      b += two[n] * x;
+      c += three[n] * x;
+      d += four[n] * x;
     }
     out[o + r] += a;
     out[o + r + 1] += b;
     out[o + r + 2] += c;
     out[o + r + 3] += d;
   }
-  for (; r < rows; r++) {
+  for (; r < rows.length; r++) {
     let sum = 0;
-    for (let n = 0; n < columns; n++) sum += matrix[r * columns + n] * vector[n];
+    for (let n = 0; n < columns; n++) sum += rows[r][n] * vector[n];
     out[o + r] += sum;
   }
 }

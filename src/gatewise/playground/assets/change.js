@@ -152,7 +152,7 @@ export function changesView(page) {
     }
     reveal(root, state.edits.length > 0);
     if (state.edits !== previous.edits) announce(page, state.edits, previous.edits);
-  });
+  }, true);
   return root;
 }
 

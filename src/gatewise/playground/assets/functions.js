@@ -22,8 +22,7 @@ export const RELATIONS = /** @type {Record<string, (a: number, b: number) => boo
  * @param {number} a
  */
 function sigmoid(a) {
-  const e = Math.exp(-Math.abs(a));
-  return (a >= 0 ? 1 : e) / (1 + e);
+  return a < -700 ? Math.exp(a) : 1 / (1 + Math.exp(-a));
 }
 
 /** @param {Slot} slot */

@@ -19,15 +19,19 @@ import {footView} from "./foot.js";
 
 /** @typedef {import("./store.js").Page} Page */
 
-/** @type {[string, (page: Page) => Element][]} */
+/**
+ * What is drawn into which place, one after another. The step first: it asks how far it is scrolled, which costs a layout
+ * of the page behind any other change.
+ * @type {[string, (page: Page) => Element][]}
+ */
 const VIEWS = [
+  ["step", stepView],
+  ["number", numberView],
   ["head", titleView],
   ["stage", stageView],
   ["loss", lossView],
   ["strip", stripView],
   ["changes", changesView],
-  ["step", stepView],
-  ["number", numberView],
   ["margin", chaptersView],
   ["foot", footView],
 ];

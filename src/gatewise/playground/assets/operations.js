@@ -157,38 +157,36 @@ export function product(scope, matrix, vector, blocks) {
     };
   }
   const plain = blocks.map(({count, known}) => (known === null && count >= LONG && vector.varies && !matrix.varies
-    ? {matrix: plainNumbers(rows * count), vector: plainNumbers(count)} : null));
+    ? {rows: Array.from({length: rows}, () => plainNumbers(count)), vector: plainNumbers(count)} : null));
   const made = operation(scope, [matrix, vector], out, () => {
     out.data.fill(0, out.offset, out.offset + rows);
     for (let b = 0; b < blocks.length; b++) {
       const {first, count, known} = blocks[b], copy = plain[b];
       if (copy !== null) {
-        for (let n = 0, from = v.offset + first; n < count; n++) copy.vector[n] = v.data[from + n];
-        addPlainProduct(out.data, out.offset, copy.matrix, rows, count, copy.vector);
+        const {data} = v, {rows: lines, vector: numbers} = copy;
+        for (let n = 0, from = v.offset + first; n < count; n++) numbers[n] = data[from + n];
+        addPlainProduct(out.data, out.offset, lines, numbers);
       } else if (known === null) {
         addProduct(out.data, out.offset, m.data, rows, columns, m.offset + first, count, v.data, v.offset + first);
       } else addKnown(known, out, m, v, rows, first, count);
     }
   });
   plain.forEach((copy, b) => {
-    const {first, count} = blocks[b];
-    if (copy !== null) scope.once.push(() => copyBlock(copy.matrix, m, rows, first, count));
+    if (copy !== null) scope.once.push(() => copyBlock(copy.rows, m, blocks[b].first));
   });
   return made;
 }
 
 /**
  * Copy a block of a matrix.
- * @param {number[]} to
+ * @param {number[][]} rows
  * @param {Slot} matrix
- * @param {number} rows
  * @param {number} first
- * @param {number} count
  */
-function copyBlock(to, {data, offset, shape: [, columns]}, rows, first, count) {
-  for (let r = 0, n = 0; r < rows; r++) {
-    for (let c = offset + r * columns + first, end = c + count; c < end; c++) to[n++] = data[c];
-  }
+function copyBlock(rows, {data, offset, shape: [, columns]}, first) {
+  rows.forEach((row, r) => {
+    for (let n = 0, from = offset + r * columns + first; n < row.length; n++) row[n] = data[from + n];
+  });
 }
 
 /**
@@ -202,13 +200,13 @@ function copyBlock(to, {data, offset, shape: [, columns]}, rows, first, count) {
  * @param {number} count
  */
 function addKnown(known, out, m, v, rows, first, count) {
-  const at = known.at(), from = at * rows;
+  const at = known.at(), from = at * rows, {data} = known, {data: to, offset: o} = out;
   if (known.ready[at] === 0) {
-    known.data.fill(0, from, from + rows);
-    addProduct(known.data, from, m.data, rows, m.shape[1], m.offset + first, count, v.data, v.offset + first);
+    data.fill(0, from, from + rows);
+    addProduct(data, from, m.data, rows, m.shape[1], m.offset + first, count, v.data, v.offset + first);
     known.ready[at] = 1;
   }
-  for (let r = 0; r < rows; r++) out.data[out.offset + r] += known.data[from + r];
+  for (let r = 0; r < rows; r++) to[o + r] += data[from + r];
 }
 
 /**

@@ -9,15 +9,15 @@ const SLICE = 30;  // of the rest, between two pictures
  * @param {Page} page */
 export function followRun(page) {
   const {model, store} = page;
-  let frame = 0;
+  let frame = 0, timer = 0;
+  /** Compute on once what is drawn is seen. */
+  function goOn() {
+    frame = requestAnimationFrame(() => { timer = setTimeout(finish); });
+  }
   function finish() {
-    if (!model.finish(SLICE)) {
-      frame = requestAnimationFrame(finish);
-      return;
-    }
+    if (!model.finish(SLICE)) return goOn();
     page.settled = true;
-    page.runs += 1;
-    store.change({});
+    store.settle();
   }
   store.show((state, previous) => {
     const isFirst = state === previous && page.runs === 0;
@@ -27,8 +27,9 @@ export function followRun(page) {
     if (isOfOtherLoss) model.setLoss(state.loss);
     if (!isEdited && !isOfOtherLoss) return;
     cancelAnimationFrame(frame);
+    clearTimeout(timer);
     page.settled = model.finish(FIRST);
     page.runs += 1;
-    if (!page.settled) frame = requestAnimationFrame(finish);
+    if (!page.settled) goOn();
   });
 }

@@ -216,7 +216,7 @@ export function stageView(page) {
     if (seen && sentence !== seen && !state.playing && !isSpoken) page.say(sentence);
     seen = sentence;
   }
-  page.store.show((state, previous) => draw(state, state !== previous));
+  page.store.show((state, previous) => draw(state, state !== previous), true);
   new ResizeObserver(([entry]) => {
     const {width} = entry.contentRect;
     const next = width > 0 && width < NARROW ? TALL_STAGE : WIDE_STAGE;

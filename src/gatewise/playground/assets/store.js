@@ -43,6 +43,8 @@
 export function createStore(initial, failed = error => { throw error; }) {
   /** @type {Set<View>} */
   const views = new Set();
+  /** @type {Set<View>} */
+  const ofRun = new Set();
   let state = initial;
   /** @type {State | null} */
   let shown = null;
@@ -71,10 +73,16 @@ export function createStore(initial, failed = error => { throw error; }) {
       }
       state = {...state, ...part};
     },
-    /** Call a view now, and after every change. @param {View} view */
-    show(view) {
+    /** Call a view now, after every change, and if it shows the whole run, once that is computed.
+     * @param {View} view @param {boolean} [isOfRun] */
+    show(view, isOfRun = false) {
       views.add(view);
+      if (isOfRun) ofRun.add(view);
       call(view, state);
+    },
+    /** The whole run is computed: what shows one step shows the same as before. */
+    settle() {
+      for (const view of ofRun) call(view, state);
     },
   };
 }

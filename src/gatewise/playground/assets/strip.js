@@ -117,6 +117,6 @@ export function stripView(page) {
     view.update(field, !isSame);
     reading.hidden = view === small && field.steps <= WITH_NUMBERS;
     setText(reading, spokenValue(page, field, chosen.of(field)));
-  });
+  }, true);
   return element;
 }

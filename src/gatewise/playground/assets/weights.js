@@ -7,7 +7,7 @@ import {anyNumber} from "./shown.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./store.js").Ref} Ref */
-/** @typedef {{key: string, label: Node | string, cells: (Ref | null)[], size: number}} Row */
+/** @typedef {{key: string, label: () => Node | string, cells: (Ref | null)[], size: number}} Row  many are made, few shown */
 
 const MOST_ROWS = 12;
 const MOST_AT_ONCE = 5e6; // products that are summed without a pause
@@ -40,7 +40,7 @@ function rowsFor(page, given, gates) {
         const found = own.find(one => splitName(one.symbol)[1] === gate);
         return found ? {layer, direction, name: found.symbol, step: null, at} : null;
       });
-    if (across < 0) return [{key: base, label: bareName(base, own[0].symbol), cells: cells([unit]), size: Infinity}];
+    if (across < 0) return [{key: base, label: () => bareName(base, own[0].symbol), cells: cells([unit]), size: Infinity}];
     const other = 1 - across;
     const count = model.shape(layer, direction, own[0].symbol)[other];
     const labelled = splitName(own[0].symbol)[1] === "";
@@ -54,7 +54,7 @@ function rowsFor(page, given, gates) {
     const {recurrent} = model.layers[layer].cells[direction];
     return Array.from({length: count}, (_, k) => ({
       key: `${base} ${k}`,
-      label: rowLabel(own[0].axes[other], k, labelled ? own[0].symbol : ""),
+      label: () => rowLabel(own[0].axes[other], k, labelled ? own[0].symbol : ""),
       cells: cells(across === 0 ? [unit, k] : [k, unit]),
       size: sizeOfEntry(sizes, own[0].axes[other], k, recurrent),
     }));
@@ -136,7 +136,7 @@ export function weightsTable(page, opened, redraw) {
         el(
           "tr",
           {},
-          el("th", {scope: "row"}, row.label),
+          el("th", {scope: "row"}, row.label()),
           ...row.cells.map(ref => weightCell(page, ref, backward, lit, chosen)),
         ),
       ),
