@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 
 import {addPlainProduct, addProduct} from "../../src/gatewise/playground/assets/arrays.js";
+import {UNARY} from "../../src/gatewise/playground/assets/functions.js";
 import {createModel} from "../../src/gatewise/playground/assets/model.js";
 import {sortedTerms} from "../../src/gatewise/playground/assets/overtime.js";
 import {followRun} from "../../src/gatewise/playground/assets/running.js";
@@ -63,6 +64,17 @@ test("a product over rows in plain arrays is the product, however many rows ther
     assert.equal(one.at(-1), rows + 1);
     assert.notDeepEqual(one, start);
   }
+});
+
+test("sigmoid and tanh are exact over their range", () => {
+  const {tanh, "σ": sigmoid} = UNARY, isNear = (one, other) => Math.abs(one - other) <= 2e-15 * Math.abs(other);
+  for (let a = -40; a <= 40; a += 0.0073) {
+    assert.ok(isNear(tanh(a), Math.tanh(a)), String(a));
+    assert.ok(isNear(sigmoid(a), Math.exp(a) / (1 + Math.exp(a))), String(a));
+  }
+  const ends = [-Infinity, -1e9, -705, -0, 0, 1e-300, 1e9, Infinity, NaN];
+  assert.deepEqual(ends.map(tanh), ends.map(Math.tanh));
+  assert.deepEqual(ends.map(sigmoid), [0, 0, Math.exp(-705), 0.5, 0.5, 0.5, 1, 1, NaN]);
 });
 
 test("the terms of a gradient are sorted once for each run", () => {

