@@ -6,14 +6,17 @@
 const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 
 /**
- * Set attributes; null, undefined and false leave one out, true sets it empty, and a function listens ("onclick").
+ * Set attributes where they differ; null, undefined and false leave one out, true sets it empty, and a function listens ("onclick").
  * @param {Element} element @param {Record<string, Attribute>} attributes
  */
 export function setAttributes(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
     else if (value === null || value === undefined || value === false) element.removeAttribute(name);
-    else element.setAttribute(name, value === true ? "" : String(value));
+    else {
+      const text = value === true ? "" : String(value);
+      if (element.getAttribute(name) !== text) element.setAttribute(name, text);
+    }
   }
 }
 
@@ -76,5 +79,5 @@ export function asksForLessMotion() {
  */
 export function reveal(element, shown) {
   const landmark = element.parentElement;
-  if (landmark) landmark.hidden = !shown;
+  if (landmark?.hidden === shown) landmark.hidden = !shown;
 }
