@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 from gatewise.activations import SIGMOID, TANH, Activation
@@ -72,8 +73,8 @@ def edits(scene: Scene) -> Object:
         ``shapes``: the kinds of nodes, each with its fields and what those are: a node, nodes, one of the ``values``,
         or plain; ``nodes``: a shape's number and its fields; ``nonlinearities``: the values, defined; ``parts``,
         ``words``: of sentences, with the class of mistakes first; ``gates``: what those are called; ``edits``: by
-        target and tier the numbers of words and of the whole right side, one pair after the other. Sentences have
-        ``{}`` where the equation is named.
+        target and tier the numbers of words and of the whole right side, one pair after the other, each by how much it
+        is more than that of the pair before. Sentences have ``{}`` where the equation is named.
 
         In the tier of one entry there are also ``{entry}``, ``{column}`` and ``{other}``, and the symbols here, there
         (of a column), that (the other entry) and rest (all but the entry). Those that can be made in any equation have
@@ -95,8 +96,13 @@ def edits(scene: Scene) -> Object:
         "parts": list(sentences.parts),
         "words": list(map(list, sentences.words)),
         "gates": {letter: f"the {name} {letter}" for letter, name in words.GATE_NAMES.items()},
-        "edits": table,
+        "edits": {target: {tier: _differences(pairs) for tier, pairs in of.items()} for target, of in table.items()},
     }
+
+
+def _differences(pairs: Sequence[int]) -> list[int]:
+    """Return each number of pairs as what it adds to that of the pair before: small ones, which are deflated well."""
+    return [one - before for one, before in zip(pairs, (0, 0, *pairs), strict=False)]
 
 
 def expanded(found: Mapping[str, Any]) -> Iterator[Object]:
@@ -119,7 +125,7 @@ def expanded(found: Mapping[str, Any]) -> Iterator[Object]:
 
     for target, tiers in found["edits"].items():
         for tier, pairs in tiers.items():
-            for said, whole in zip(pairs[::2], pairs[1::2], strict=True):
+            for said, whole in zip(accumulate(pairs[::2]), accumulate(pairs[1::2]), strict=True):
                 kind, *parts = found["words"][said]
                 told = "".join(found["parts"][n] for n in parts)
                 yield {

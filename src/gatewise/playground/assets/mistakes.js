@@ -33,9 +33,12 @@
  */
 export function editsOf(mistakes, target, tier, isMatrix) {
   const pairs = mistakes.edits[target]?.[tier] ?? [];
+  let [said, whole] = [0, 0];  // what is written is how much each is more than the one before
   return Array.from({length: pairs.length / 2}, (_, n) => {
-    const [kind, ...parts] = mistakes.words[pairs[2 * n]];
-    const form = pairs[2 * n + 1];
+    said += pairs[2 * n];
+    whole += pairs[2 * n + 1];
+    const [kind, ...parts] = mistakes.words[said];
+    const form = whole;
     return {
       kind: mistakes.kinds[kind],
       words: parts.map((part) => mistakes.parts[part]).join(""),
