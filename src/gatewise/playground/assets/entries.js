@@ -54,7 +54,7 @@ export function keysToShow(page) {
   const {state} = page.store;
   const opened = openedRef(page.model, state);
   return new Set([
-    ...litBy(page, state),
+    ...litBy(page, state).keys(),
     ...(opened && (state.level === "number" || state.level === "product") ? [refKey(opened)] : []),
   ]);
 }

@@ -3,6 +3,7 @@ import {colourOf} from "./colours.js";
 import {el, setAttributes, setText} from "./dom.js";
 import {figure} from "./figures.js";
 import {spokenValue} from "./field.js";
+import {litPlaces} from "./products.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./field.js").Field} Field */
@@ -47,21 +48,27 @@ export function smallField(page, chosen) {
   function fill(now) {
     const place = chosen.of(now);
     const hadFocus = grid.contains(document.activeElement);
+    const lit = litPlaces(page, now);
     cells.forEach((row, at) => row.forEach((cell, step) => {
       const isAsked = now.isAsked(at, step);
       const value = now.at(at, step);
       const colour = isAsked ? null : colourOf(now.scale, value);
       const isChosen = at === place.row && step === place.step;
+      const isLit = lit.cells.some(one => one.row === at && one.step === step);
+      cell.classList.toggle("lit", isLit);
       cell.style.setProperty("background-color", colour?.fill ?? "transparent");
       cell.style.setProperty("color", colour?.ink ?? "inherit");
       if (now.steps <= WITH_NUMBERS) setText(cell, isAsked ? "?" : Number.isNaN(value) && !now.isValid(step) ? "–" : figure(value));
       setAttributes(cell, {
-        "aria-label": spokenValue(page, now, {row: at, step}),
+        "aria-label": spokenValue(page, now, {row: at, step}) + (isLit ? ", in the opened product" : ""),
         "aria-selected": String(isChosen),
         tabindex: isChosen ? 0 : -1,
       });
     }));
-    grid.querySelectorAll(".times > .time").forEach((one, step) => one.classList.toggle("now", step === place.step));
+    grid.querySelectorAll(".times > .time").forEach((one, step) => {
+      one.classList.toggle("now", step === place.step);
+      one.classList.toggle("lit", lit.steps.has(step));
+    });
     const cell = cells[place.row]?.[place.step];
     if (!cell) return;
     if (hadFocus) cell.focus({preventScroll: true});

@@ -15,7 +15,7 @@ import {symbolsOf} from "./trees.js";
 /** @typedef {import("./terms.js").Factor} Factor */
 
 const MOST_PRODUCTS = 12;
-/** @type {WeakMap<State, Set<string>>} */
+/** @type {WeakMap<State, Map<string, Ref>>} */
 const litByState = new WeakMap();
 
 /** The number of which a nonlinearity, a clip or a part is, if that is all its equation does: a_f of f, dz of dx.
@@ -48,13 +48,13 @@ export function openLargestProduct(page) {
   if (product >= 0) page.store.change({level: "product", product});
 }
 
-/** The keys of the numbers that an opened product is made of, and of those that they were handed on from.
- * @param {Page} page @param {State} state @returns {Set<string>} */
+/** The numbers that an opened product is made of, and those that they were handed on from, by their keys.
+ * @param {Page} page @param {State} state @returns {Map<string, Ref>} */
 export function litBy(page, state) {
   const known = litByState.get(state);
   if (known) return known;
-  /** @type {Set<string>} */
-  const lit = new Set();
+  /** @type {Map<string, Ref>} */
+  const lit = new Map();
   litByState.set(state, lit);
   const ref = state.level === "product" && state.product !== null ? openedRef(page.model, state) : null;
   if (!ref || ref.step === null || state.product === null) return lit;
@@ -62,8 +62,20 @@ export function litBy(page, state) {
   const parts = (term?.factors ?? []).flatMap(({ref: own, tree}) =>
     own ? [own] : symbolRefs(page.model, summedFor(page, ref), tree),
   );
-  for (const part of parts) for (const one of ways(page.model, part)) lit.add(refKey(one));
+  for (const part of parts) for (const one of ways(page.model, part)) lit.set(refKey(one), one);
   return lit;
+}
+
+/** Where the strip has the numbers of an opened product: in its rows those of the quantity that it shows, and of all
+ * their steps. @param {Page} page @param {import("./field.js").Field} field */
+export function litPlaces(page, {quantity: {name, place}, rows}) {
+  const refs = [...litBy(page, page.store.state).values()].filter(({step}) => step !== null);
+  const isHere = (/** @type {Ref} */ one) =>
+    one.name === name && one.layer === place.layer && one.direction === place.direction;
+  return {
+    cells: refs.filter(isHere).map(({at, step}) => ({row: rows.indexOf(at[0]), step: Number(step)})),
+    steps: new Set(refs.map(({step}) => Number(step))),
+  };
 }
 
 /** The numbers in a factor that is no number of the program itself: c of tanh(c).

@@ -71,7 +71,7 @@ function graphElement(page, place, graph, state, /** @type {Set<string>} */ open
 }
 
 /** @param {Page} page @param {Place} place @param {GraphNode} node @param {State} state
- * @param {{largest: number, opened: Set<string>, redraw: () => void, lit: Set<string>, chosen: Ref | null}} how */
+ * @param {{largest: number, opened: Set<string>, redraw: () => void, lit: Map<string, Ref>, chosen: Ref | null}} how */
 function nodeElement(page, place, node, state, how) {
   const name = shownName(page, place, node.name, state.backward);
   const hue = hueOf(node.name);

@@ -197,7 +197,7 @@ function gateHead(gate) {
   return gate ? symbolElement(gate) : el("span", {class: "visually-hidden"}, "of no gate");
 }
 
-/** @param {Page} page @param {Ref | null} ref @param {boolean} backward @param {Set<string>} lit @param {Ref | null} chosen */
+/** @param {Page} page @param {Ref | null} ref @param {boolean} backward @param {Map<string, Ref>} lit @param {Ref | null} chosen */
 function weightCell(page, ref, backward, lit, chosen) {
   if (!ref) return el("td", {});
   const {model} = page;
