@@ -3,6 +3,7 @@ import {tablePlace, tableOf} from "./colours.js";
 import {el, setAttributes} from "./dom.js";
 import {spokenValue} from "./field.js";
 import {keepInView} from "./grid.js";
+import {litPlaces} from "./products.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./field.js").Field} Field */
@@ -122,6 +123,26 @@ export function largeField(page, chosen, pointed) {
     picture.getContext("2d")?.putImageData(pixelsOf(field, steps, rows), 0, 0);
     pen.drawImage(picture, left + steps[0] * cell, rows[0] * row, steps[1] * cell, rows[1] * row);
     write(pen, field, measures, steps, rows);
+    light(pen, field, measures);
+  }
+
+  /** A mark under the steps of an opened product, and a ring around its numbers. @param {CanvasRenderingContext2D} pen
+   * @param {Field} now @param {Measures} m */
+  function light(pen, now, m) {
+    const lit = litPlaces(page, now);
+    const base = Math.min(m.height, element.scrollTop + element.clientHeight) - AXIS;
+    pen.rect(element.scrollLeft + m.left - 2, 0, element.clientWidth, base + AXIS);
+    pen.clip();
+    const [paper, ink] = [getComputedStyle(document.body).backgroundColor, getComputedStyle(element).outlineColor];
+    pen.fillStyle = ink;
+    for (const step of lit.steps) pen.fillRect(m.left + step * m.cell, base, Math.max(4, m.cell), 4);
+    for (const {row, step} of lit.cells) {
+      const [wide, high] = [Math.max(m.cell, LEAST_MARK), Math.max(m.row, LEAST_MARK)];
+      for (const [line, colour] of /** @type {[number, string][]} */ ([[6, paper], [2, ink]])) {
+        [pen.lineWidth, pen.strokeStyle] = [line, colour];
+        pen.strokeRect(m.left + (step + 0.5) * m.cell - wide / 2, (row + 0.5) * m.row - high / 2, wide, high);
+      }
+    }
   }
 
   /** The names of what is seen, over what scrolls. @param {CanvasRenderingContext2D} pen @param {Field} now
