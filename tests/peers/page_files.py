@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import cases
 import numpy as np
 from page_cases import expected, run_of
 from program import exit_code
@@ -87,6 +88,12 @@ def spoiled(path: Path) -> None:
     gw.page(gw.LSTMCell.from_parameters(parameters.replace(weight=weight)), path, x=latch().x)
 
 
+def zoneout(path: Path) -> None:
+    """Write the page of a cell with dropout masks of every kind, zoneout among them."""
+    run = cases.run_of("plain", dropout=True, batch=1, time=5, seed=3)
+    gw.page(run.lstm, path, x=run.x, **run.options())
+
+
 FILES: dict[str, Callable[[Path], None]] = {
     "teaching": teaching,
     "own": own,
@@ -94,6 +101,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "large": large,
     "hostile": hostile,
     "spoiled": spoiled,
+    "zoneout": zoneout,
 }
 
 

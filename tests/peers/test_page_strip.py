@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from peers.reader import seen
 
 pytestmark = pytest.mark.peers
 
@@ -42,3 +43,35 @@ def test_an_opened_product_is_ringed_in_a_strip_that_is_drawn(reader, pages):
     reader.sees("#number .product[aria-expanded=false]")
     reader.tab.wait_until("document.querySelectorAll('#number .factors-open').length === 0")
     assert len({*drawn, reader.ask(picture)}) == 3
+
+
+def test_backward_the_strip_itself_shows_the_gradient_at_the_cell_state_and_goes_back(reader, pages):
+    names = {"teaching": "dc", "own": "dc", "zoneout": "dc_new"}
+    for page, name in names.items():
+        reader.open(pages(page) + "#v1&step=1&level=step")
+        shown = "document.getElementById('quantity').value"
+        reader.sees("#strip .way", "the cell goes on in time")
+        reader.keys("b")
+        reader.tab.wait_until(f"{shown} === '{name}'")
+        reader.sees("#strip .way", "the gradient goes back in time")
+        assert reader.says("#strip .way").count("←") == 2
+        assert reader.ask(f"!!{seen('#strip .ramp.signed')}")
+        reader.sees("#loss .along h3", "The gradient with respect to c")
+        assert f"show={name}&" in reader.hash()
+        assert len(reader.says(".moment")) > 20
+        lowest, highest = (float(reader.says("#strip .legend .number", nth=k)) for k in (0, 1))
+        assert lowest == -highest < 0
+    reader.open(pages("own") + "#v1&direction=1")
+    reader.sees("#strip .way", "the cell goes back in time")
+    reader.keys("b")
+    reader.sees("#strip .way", "the gradient goes on in time")
+
+
+def test_the_stage_of_a_cell_with_zoneout_has_water_in_all_pipes(reader, pages):
+    for backward in ("", "&backward=1"):
+        reader.open(pages("zoneout") + "#v1&step=3&unit=1&level=step" + backward)
+        widths = reader.ask(
+            "[...document.querySelectorAll('.picture .flow')].map(one => parseFloat(one.style.strokeWidth))"
+        )
+        assert len(widths) == 8
+        assert all(one > 0 for one in widths), widths

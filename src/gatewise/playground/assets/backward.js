@@ -1,4 +1,5 @@
 /** The backward pass: what the loss is, and how its gradient lives along the cell state. */
+import {cellStateOf} from "./cellstate.js";
 import {el, reveal} from "./dom.js";
 import {keepFocus} from "./change.js";
 import {directPath} from "./path.js";
@@ -255,7 +256,7 @@ function alongTime(page, state, inDecades, turn) {
 
 /** Why there is no gradient to show. @param {Page} page @param {State} state @param {string} name */
 function withoutPath({model}, {layer, direction, unit, step}, name) {
-  return Number.isNaN(model.value(layer, direction, "dc", step)[unit])
+  return Number.isNaN(model.value(layer, direction, cellStateOf(model, layer, direction).gradient, step)[unit])
     ? `The gradient with respect to c of ${name} is no number.`
     : `No gradient reaches the cell state of ${name}: the loss does not depend on it.`;
 }

@@ -1,4 +1,5 @@
 /** What flows through one unit in one step, forward or backward: read off the terms and factors of its equations. */
+import {cellStateOf} from "./cellstate.js";
 import {hidden} from "./predict.js";
 import {termsOf} from "./terms.js";
 
@@ -46,7 +47,8 @@ export function flowOf(model, state) {
   const amount = name => ({value: model.value(layer, direction, name, step)[unit], tells: [name]});
   /** @param {string} name */
   const terms = name => termsOf(model, {layer, direction, name, step, at: [unit]});
-  return state.backward ? backwardFlow(put, amount, terms) : forwardFlow(put, amount, terms);
+  const cell = cellStateOf(model, layer, direction);
+  return state.backward ? backwardFlow(put, cell.gradient, amount, terms) : forwardFlow(put, cell.sum, amount, terms);
 }
 
 /** A factor's quantity among those of a term. @param {string} name */
@@ -54,14 +56,15 @@ function hasFactor(name) {
   return (/** @type {Term} */ term) => term.factors.some(factor => factor.ref?.name === name);
 }
 
-/** @param {string} put @param {(name: string) => Amount} amount @param {(name: string) => Term[]} terms @returns {Flow} */
-function forwardFlow(put, amount, terms) {
-  const sum = terms("c");
+/** @param {string} put @param {string} inner @param {(name: string) => Amount} amount @param {(name: string) => Term[]} terms
+ * @returns {Flow} */
+function forwardFlow(put, inner, amount, terms) {
+  const sum = terms(inner);
   const keeps = sum.find(hasFactor("c_prev"));
   const writes = sum.find(term => term !== keeps && hasFactor("g")(term));
   const squashed = terms(put)[0]?.factors.find(factor => factor.ref?.name !== "o");
-  const kept = {value: keeps?.value ?? null, tells: ["f", "c_prev", "c"]};
-  const written = {value: writes?.value ?? null, tells: ["i", "g", "c"]};
+  const kept = {value: keeps?.value ?? null, tells: ["f", "c_prev", inner]};
+  const written = {value: writes?.value ?? null, tells: ["i", "g", inner]};
   const cell = amount("c");
   return {
     pipes: {
@@ -76,22 +79,23 @@ function forwardFlow(put, amount, terms) {
 
 /**
  * The same pipes with gradients, which go through the same valves the other way.
- * @param {string} put @param {(name: string) => Amount} amount @param {(name: string) => Term[]} terms @returns {Flow}
+ * @param {string} put @param {string} dc @param {(name: string) => Amount} amount @param {(name: string) => Term[]} terms
+ * @returns {Flow}
  */
-function backwardFlow(put, amount, terms) {
-  const arriving = terms("dc").find(hasFactor(`d${put}`));
+function backwardFlow(put, dc, amount, terms) {
+  const arriving = terms(dc).find(hasFactor(`d${put}`));
   const letIn = arriving?.factors.filter(factor => factor.ref && ["o", `d${put}`].includes(factor.ref.name));
   const squashed = letIn?.reduce((product, factor) => product * factor.value, 1);
   const squash = terms(put)[0]?.factors.find(factor => factor.ref?.name !== "o");
-  const cell = amount("dc");
+  const cell = amount(dc);
   const gradient = amount(`d${put}`);
   return {
     pipes: {
-      put: gradient, squashed: {value: squashed ?? null, tells: ["o", "dc", `d${put}`]},
-      out: {value: arriving?.value ?? null, tells: ["dc", `d${put}`]}, into: cell, kept: cell, written: cell,
+      put: gradient, squashed: {value: squashed ?? null, tells: ["o", dc, `d${put}`]},
+      out: {value: arriving?.value ?? null, tells: [dc, `d${put}`]}, into: cell, kept: cell, written: cell,
       before: amount("dc_prev"), candidate: amount("dg"),
     },
-    names: {g: "dg", c_prev: "dc_prev", c: "dc", h: `d${put}`},
+    names: {g: "dg", c_prev: "dc_prev", c: dc, h: `d${put}`},
     notes: null,
     squash: squash?.tree.node === "call" ? squash.tree.name : "",
   };

@@ -1,4 +1,5 @@
 /** Which quantities the strip can show, derived from the programs of the cells. */
+import {cellStateOf} from "./cellstate.js";
 import {quantityName} from "./sentences.js";
 
 /** @typedef {import("./store.js").Page} Page */
@@ -97,7 +98,7 @@ export function shownQuantity(page, state) {
   const all = quantitiesOf(page, state.layer, state.direction, state.backward);
   /** @param {string} name */
   const named = name => all.find(one => one.name === name);
-  return named(state.quantity) ?? named(state.backward ? "dc" : "f") ?? all[0];
+  return named(state.quantity) ?? named(state.backward ? cellStateOf(page.model, state.layer, state.direction).gradient : "f") ?? all[0];
 }
 
 /**

@@ -1,4 +1,5 @@
 /** The stage: one unit at one step, as water that three valves let in, keep and let out. */
+import {cellStateOf} from "./cellstate.js";
 import {el, reveal, setText, svg} from "./dom.js";
 import {figure} from "./figures.js";
 import {askedOf, flowOf, hasFlow} from "./flow.js";
@@ -125,7 +126,7 @@ function stagePicture(page, layout) {
     }
     for (const {end, ...caption} of ends) {
       const name = flow.names[end];
-      const plain = end === "c_prev" ? "before" : words(state.backward ? name.slice(1) : name);
+      const plain = end === "c_prev" ? "before" : words(state.backward ? name.slice(1) : name).replace(/ before .*/, "");
       const letter = end === "c_prev" && !state.backward ? "" : name.replace("_prev", "");
       caption.update({name: plain, letter, spoken: words(name), number: number(name), asked: asked(name)});
     }
@@ -179,11 +180,12 @@ function inputSentence(page, {layer, direction, step}) {
  * @param {State} state */
 function happening(page, state) {
   const {layer, direction, step, unit, backward} = state;
-  const names = ["i", "f", "g", "o", "c", "h", "c_prev", ...(backward ? ["dc", "dh", "dg", "dc_prev"] : [])];
+  const {sum, gradient} = cellStateOf(page.model, layer, direction);
+  const names = ["i", "f", "g", "o", "c", "h", "c_prev", sum, ...(backward ? [gradient, "dh", "dg", "dc_prev"] : [])];
   if (page.doc.inputs.valid?.[step] === false) return "This step is masked: the cell passes over it, and its state stays.";
   if (askedOf(state)(...names)) return "One of its numbers is asked for.";
   return backward
-    ? sentenceOf(page, layer, direction, "dc", step, [unit])
+    ? sentenceOf(page, layer, direction, gradient, step, [unit])
     : momentOf(page, layer, direction, step, unit);
 }
 

@@ -76,12 +76,29 @@ function legendView() {
   };
 }
 
+/** Which way the shown pass goes along the steps. @param {Page} page */
+function wayView({model}) {
+  const arrows = [0, 1].map(() => el("span", {"aria-hidden": "true"}));
+  const words = el("span");
+  const element = el("p", {class: "way soft", hidden: model.steps < 2}, arrows[0], words, arrows[1]);
+  return {
+    element,
+    /** @param {State} state */
+    update({layer, direction, backward}) {
+      const isBack = (model.layers[layer].cells[direction].direction === "backward") !== backward;
+      for (const arrow of arrows) setText(arrow, isBack ? "←" : "→");
+      setText(words, `the ${backward ? "gradient" : "cell"} goes ${isBack ? "back" : "on"} in time`);
+    },
+  };
+}
+
 /** @param {Page} page */
 export function stripView(page) {
   const chosen = new Chosen(page);
   const choice = quantityChoice(page);
   const tabs = placeTabs(page);
   const legend = legendView();
+  const way = wayView(page);
   const order = el("select", {"aria-label": "Order of the units", onchange: () => {
     page.store.change({sorted: order.value === "sorted"});
   }}, el("option", {value: "plain"}, "units as they are"), el("option", {value: "sorted"}, "sorted by timescale"));
@@ -94,8 +111,8 @@ export function stripView(page) {
   });
   const body = el("div", {id: "field"});
   const head = el("div", {class: "controls"}, choice.select, ...tabs.elements, page.doc.sorted && order, legend.element);
-  const element = el("div", {}, el("h2", {class: "visually-hidden"}, "All units and steps"), head, body, reading,
-    playerView(page));
+  const element = el("div", {}, el("h2", {class: "visually-hidden"}, "All units and steps"), head, body, way.element,
+    reading, playerView(page));
   if (tabs.elements.some(Boolean)) body.setAttribute("role", "tabpanel");
   let drawnOf = 0;
   let shown = page.store.state;
@@ -112,6 +129,7 @@ export function stripView(page) {
     choice.update(state);
     tabs.update(state);
     legend.update(field);
+    way.update(state);
     order.value = state.sorted ? "sorted" : "plain";
     order.disabled = !field.quantity.ofUnits;
     view.update(field, !isSame);

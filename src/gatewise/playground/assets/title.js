@@ -1,4 +1,5 @@
 /** Beside the title: forward or backward, the chapters, one's own model, the keys. */
+import {cellStateOf} from "./cellstate.js";
 import {el} from "./dom.js";
 import {keyList} from "./keys.js";
 
@@ -36,7 +37,8 @@ export function titleView(page) {
   const {store} = page;
   /** @param {boolean} backward */
   const turn = backward => {
-    const name = backward ? "dc" : "f";
+    const {layer, direction} = store.state;
+    const name = backward ? cellStateOf(page.model, layer, direction).gradient : "f";
     if (store.state.backward !== backward) store.change({backward, quantity: name, name, product: null});
   };
   const forward = el("button", {type: "button", onclick: () => turn(false)}, "forward");
