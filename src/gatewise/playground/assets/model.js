@@ -291,7 +291,7 @@ function isSame(one, other) {
   return keyOf(one.ref) === keyOf(other.ref) && Object.is(one.value, other.value);
 }
 
-/** @param {Ref} ref */
-function keyOf({layer, direction, name, step, at}) {
+/** Which number is edited: inputs are those of both directions. @param {Ref} ref */
+export function keyOf({layer, direction, name, step, at}) {
   return JSON.stringify([layer, name === "x" ? 0 : direction, name, step, at]);
 }
