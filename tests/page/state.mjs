@@ -36,6 +36,11 @@ function anyEdit(layer, direction) {
   return {ref, value: oneOf([0, 0.1, -12, 1e-300, 3.5e200, any(1000) / 7])};
 }
 
+/** Edits of which each is of another number. */
+function eachOnce(edits) {
+  return edits.filter(({ref}, n) => edits.slice(0, n).every(one => JSON.stringify({...one.ref, direction: 0}) !== JSON.stringify({...ref, direction: 0})));
+}
+
 function anyState() {
   const layer = any(model.layers.length);
   const direction = any(model.layers[layer].cells.length);
@@ -51,7 +56,7 @@ function anyState() {
     loss: backward ? {of: "h", layer, direction, unit, step: any(model.steps)} : made.loss,
     chapter: oneOf([null, 0, 7]),
     sorted: any(2) === 1,
-    edits: Array.from({length: any(4)}, () => anyEdit(layer, direction)),
+    edits: eachOnce(Array.from({length: any(4)}, () => anyEdit(layer, direction))),
   };
 }
 
@@ -76,6 +81,14 @@ test("an address that was spoiled is refused in one sentence, or is another stat
       assert.equal(misfitOf(decodeHash(encodeHash({...made, ...read.state})).state, model, true, 8), null);
     } else assert.match(problem, /^[A-Z][^.]*\.$/);
   }
+});
+
+test("of edits of one number the last is kept, and that a chapter has none is written", () => {
+  const {edits} = decodeHash("#v1&edits=0,0,b_f,,0,2;0,0,x,1,0,5;0,0,b_f,,0,3;0,1,x,1,0,7").state;
+  assert.deepEqual(edits.map(({ref, value}) => [ref.name, value]), [["b_f", 3], ["x", 7]]);
+  assert.match(encodeHash({...made, chapter: 4, edits: []}), /&edits=$/);
+  assert.deepEqual(decodeHash("#v1&chapter=4&edits=").state.edits, []);
+  assert.equal("edits" in decodeHash("#v1&chapter=4").state, false);
 });
 
 test("what no model has is refused", () => {

@@ -36,4 +36,4 @@ def test_addresses_hold_the_state(tmp_path):
     given = os.environ | {"FOLDER": str(tmp_path), "FIXTURE": str(fixture)}
     run = subprocess.run([node, "--test", SCRIPT], capture_output=True, encoding="utf-8", timeout=300, env=given)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "# pass 4" in run.stdout, run.stdout
+    assert "# pass 5" in run.stdout, run.stdout

@@ -1,65 +1,14 @@
 /** The chapters beside the page: a few sentences, and a number to predict. What they say lies in chapters.json. */
 import {el, reveal, setText} from "./dom.js";
 import {answerField, isOpen, proseNodes, said, showButton} from "./answers.js";
-import {drawnEdits} from "./drawn.js";
-import {askedLines, fadingView, worksheet} from "./fading.js";
+import {beginning, chaptersOf, questionOf, sameEdits} from "./beginning.js";
+import {fadingView, worksheet} from "./fading.js";
 import {spokenName} from "./opened.js";
-import {asked, isAnswered} from "./predict.js";
+import {isAnswered} from "./predict.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Edit} Edit */
 /** @typedef {import("./store.js").Ref} Ref */
-/** @typedef {import("./predict.js").Answer} Answer */
-/**
- * @typedef {object} Chapter
- * @property {string} title
- * @property {string[]} text paragraphs
- * @property {string} question
- * @property {string} after what is said once it is answered
- * @property {Partial<State>} focus
- * @property {{name: string, step: number | null, at: number[], value: number}[] | "drawn"} edits
- * @property {{name?: string, lines?: number, step: number, at: number[], also?: string[],
- *   hide?: import("./predict.js").Hide[]}} ask
- */
-
-/** @param {Page} page @returns {Chapter[]} */
-function chaptersOf(page) {
-  return page.doc.chapters ?? [];
-}
-
-/** The edits of a chapter: what is supposed in it. @param {Page} page @param {Chapter} chapter @returns {Edit[]} */
-function editsOfChapter(page, {edits, ask}) {
-  if (edits === "drawn") return drawnEdits(page.model, 0, ask.step);
-  return edits.map(({name, step, at, value}) => ({ref: {layer: 0, direction: 0, name, step, at}, value}));
-}
-
-/** What a chapter asks for. @param {Page} page @param {number} number */
-function questionOf(page, number) {
-  const {ask, focus} = chaptersOf(page)[number];
-  const ref = {layer: 0, direction: 0, name: ask.name ?? "", step: ask.step, at: ask.at};
-  if (ask.lines) return {...askedLines(page, ref, ask.lines, Boolean(focus.backward)), chapter: number};
-  const answer = asked(page, ref, [ref.name], ask.hide);
-  const also = {names: ask.also ?? [], from: ask.step, to: ask.step};
-  return {...answer, hides: [...answer.hides, also], chapter: number};
-}
-
-/** The state in which a chapter begins: its focus, its edits, and its number hidden. @param {Page} page
- * @param {number} number @returns {Partial<State>} */
-function beginning(page, number) {
-  const chapter = chaptersOf(page)[number];
-  const {model} = page;
-  return {
-    layer: 0, direction: 0, unit: 0, backward: false, product: null, playing: false,
-    loss: {of: "h", layer: 0, direction: 0, unit: 0, step: model.steps - 1},
-    name: chapter.ask.name ?? "h",
-    ...chapter.focus,
-    edits: editsOfChapter(page, chapter),
-    chapter: number,
-    answer: questionOf(page, number),
-  };
-}
-
 /** The chapter that stands open, beside the page. @param {Page} page @returns {Element} */
 export function chaptersView(page) {
   const chapters = chaptersOf(page);
@@ -104,16 +53,8 @@ export function chaptersView(page) {
     if (asks) page.store.change({answer: questionOf(page, chapter)});
     update(state);
   });
-  resume(page);
   if (page.doc.phrases) document.getElementById("step")?.append(fadingView(page));
   return element;
-}
-
-/** A page that opens with a chapter in its address asks its question, and keeps what the address says. @param {Page} page */
-function resume(page) {
-  const {chapter, answer} = page.store.state;
-  if (chapter === null || answer !== null || location.hash.length < 2 || !chaptersOf(page)[chapter]) return;
-  page.store.change({answer: questionOf(page, chapter)});
 }
 
 /** @param {Page} page @param {number} number @param {(number: number) => void} open */
@@ -161,10 +102,10 @@ function oneField(page, number) {
   };
   /** What somebody changed since then is undone: the question supposes nothing else. */
   const before = () => {
-    const edits = editsOfChapter(page, chapter);
-    if (JSON.stringify(edits) === JSON.stringify(store.state.edits)) return;
-    model.edit(edits);
-    store.change({edits});
+    const {edits, premise} = store.state;
+    if (sameEdits(edits, premise)) return;
+    model.edit(premise);
+    store.change({edits: premise});
   };
   const field = answerField(page, /** @type {string} */ (chapter.ask.name),
     said(page, "field", {name: spokenName(page, ref)}), {begin, before});

@@ -1,4 +1,5 @@
 /** The state as the URL's hash, and back: "v1", then names and values. Whatever does not fit the model is refused. */
+import {keyOf} from "./model.js";
 import {openedRef} from "./opened.js";
 
 const HASH_VERSION = "v1";
@@ -35,7 +36,7 @@ export function encodeHash(state) {
     ["loss", state.backward ? [loss.of, loss.layer, loss.direction, loss.unit, loss.step].join(",") : null],
     ["chapter", state.chapter],
     ["sorted", state.sorted ? 1 : null],
-    ["edits", state.edits.length ? state.edits.map(writtenEdit).join(";") : null],
+    ["edits", state.edits.length || state.chapter !== null ? state.edits.map(writtenEdit).join(";") : null],
   ];
   const kept = pairs.filter(([, value]) => value !== null);
   return [HASH_VERSION, ...kept.map(([name, value]) => `${name}=${legible(String(value))}`)].join("&");
@@ -62,6 +63,11 @@ function readEdit(text) {
   const called = decodeURIComponent(name);
   const ref = {layer: wholeNumber(layer), direction: wholeNumber(direction), name: called, step: when, at: place};
   return {ref, value: number};
+}
+
+/** Of edits of the same number the last. @param {Edit[]} edits @returns {Edit[]} */
+function eachOnce(edits) {
+  return [...new Map(edits.map(edit => [keyOf(edit.ref), edit])).values()];
 }
 
 /** @param {string} text @returns {Loss} */
@@ -94,7 +100,7 @@ function readPairs(given) {
     ...(loss ? {loss: readLoss(loss)} : {}),
     chapter: given.has("chapter") ? whole("chapter") : null,
     sorted: given.get("sorted") === "1",
-    edits: edits ? edits.split(";").map(readEdit) : [],
+    ...(edits === undefined ? {} : {edits: eachOnce(edits ? edits.split(";").map(readEdit) : [])}),
   };
 }
 

@@ -75,7 +75,7 @@ function begin(doc) {
   page.store.show(({chapter}) => landmark("main").classList.toggle("with-margin", chapter !== null));
   listenToKeys();
   followLevel(page);
-  followHash(page);
+  followHash(page, problem);
   landmark("skip").addEventListener("click", event => {
     event.preventDefault();
     landmark("main").focus();

@@ -1,4 +1,5 @@
 /** The row of buttons under the strip: step, play, unit, level, and back to the original. */
+import {sameEdits} from "./beginning.js";
 import {el, setAttributes, setText, svg} from "./dom.js";
 import {ascend, descend, moveStep, moveUnit} from "./levels.js";
 import {unitWords} from "./opened.js";
@@ -73,9 +74,8 @@ export function playerView(page) {
   const below = iconButton("below", "The unit below", "ArrowDown", "↓", () => moveUnit(page, 1));
   const down = wordButton("Enter", "Enter", () => descend(page));
   const up = wordButton("Escape", "Esc", () => ascend(page));
-  const original = wordButton("Backspace", "⌫", () => store.change({edits: []}));
+  const original = wordButton("Backspace", "⌫", () => store.change({edits: store.state.premise}));
   setText(up.words, "Up");
-  setText(original.words, "Back to the original");
   const where = el("span", {class: "where"});
   const date = el("span", {class: "where soft"});
   const unit = el("span", {class: "where"});
@@ -98,7 +98,8 @@ export function playerView(page) {
     on.setAttribute("aria-disabled", String(state.step === model.steps - 1));
     down.button.hidden = state.level === "product";
     up.button.hidden = state.level === "overview";
-    original.button.hidden = state.edits.length === 0;
+    original.button.hidden = sameEdits(state.edits, state.premise);
+    setText(original.words, state.premise.length ? "Back to what the chapter supposes" : "Back to the original");
     setText(down.words, downWords(state));
   });
   return element;

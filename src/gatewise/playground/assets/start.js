@@ -1,6 +1,8 @@
 /** Where the page begins, and how the URL's hash follows the state and leads it. */
 import {asksForLessMotion} from "./dom.js";
+import {atChapter, chaptersOf, sameEdits} from "./beginning.js";
 import {decodeHash, encodeHash, misfitOf} from "./hash.js";
+import {quantitiesOf, shownQuantity} from "./quantities.js";
 
 /** @typedef {import("./store.js").State} State */
 /** @typedef {import("./store.js").Page} Page */
@@ -32,6 +34,7 @@ export function madeState(doc, model) {
       : {of: "h", layer: top, direction: 0, unit: 0, step: last},
     chapter: doc.chapters?.length ? 0 : null,
     edits: [],
+    premise: [],
     playing: false,
     answer: null,
     sorted: Boolean(doc.sorted),
@@ -48,8 +51,16 @@ function stateOfHash(doc, model, hash) {
   if (hash.length < 2 || hash === "#main") return {state: made, problem: null};
   const decoded = decodeHash(hash);
   if ("problem" in decoded) return {state: made, problem: decoded.problem};
-  const problem = misfitOf(decoded.state, model, Boolean(doc.sorted), doc.chapters?.length ?? 0);
-  return problem ? {state: made, problem} : {state: {...made, ...decoded.state}, problem: null};
+  const page = /** @type {Page} */ ({doc, model});
+  const problem = misfitOf(decoded.state, model, Boolean(doc.sorted), chaptersOf(page).length);
+  if (problem) return {state: made, problem};
+  const {chapter = null, edits} = decoded.state;
+  const state = {...made, ...decoded.state, ...(chapter === null ? {} : atChapter(page, chapter, edits))};
+  const {quantity, layer, direction, backward} = state;
+  const isKnown = quantity === made.quantity || quantitiesOf(page, layer, direction, backward).some(({name}) => name === quantity);
+  if (isKnown) return {state, problem: null};
+  const {name} = shownQuantity(page, state);
+  return {state: {...state, quantity: name}, problem: `There is no “${quantity}” to show here: the strip shows ${name}.`};
 }
 
 /** What the page opens with: the latch runs by itself, unless its reader asks for less motion. @param {any} doc
@@ -61,17 +72,18 @@ export function startingState(doc, model) {
   return {...found, state: {...found.state, playing}};
 }
 
-/** Write the state into the address once it rests, and take it from there on back and forward. @param {Page} page */
-export function followHash(page) {
+/** Write the state into the address once it rests, and take it from there on back and forward. @param {Page} page
+ * @param {string | null} problem with the address that the page was opened with */
+export function followHash(page, problem) {
   const made = encodeHash(madeState(page.doc, page.model));
   let written = location.hash.slice(1);
   let seen = page.store.state;
   let timer = 0;
-  function write() {
+  function write(isCorrected = false) {
     const state = page.store.state;
-    const now = encodeHash(state);
+    const now = encodeHash({...state, quantity: shownQuantity(page, state).name});
     if (now === written || (!written && now === made)) return;
-    const kept = isAnotherView(state, seen);
+    const kept = !isCorrected && isAnotherView(state, seen);
     written = now;
     seen = state;
     try {
@@ -82,16 +94,20 @@ export function followHash(page) {
   }
   page.store.show((state, previous) => {
     clearTimeout(timer);
-    if (state !== previous && !state.playing) timer = setTimeout(write, QUIET);
+    if (state !== previous && !state.playing) timer = setTimeout(() => write(), QUIET);
   });
+  if (problem) write(true);
   addEventListener("popstate", () => {
     const hash = location.hash.slice(1);
     if (hash === "main" || hash === written) return;
     const {state, problem} = stateOfHash(page.doc, page.model, location.hash);
     written = hash;
     seen = state;
-    page.store.change({...state, playing: false});
+    const {answer, edits} = page.store.state;
+    const isSame = answer?.chapter === state.chapter && sameEdits(edits, state.edits);  // what was typed stays
+    page.store.change({...state, ...(isSame ? {answer} : {}), playing: false});
     page.tell(problem ?? "");
+    if (problem) write(true);
   });
 }
 

@@ -17,6 +17,7 @@
  * @property {Loss} loss
  * @property {number | null} chapter
  * @property {Edit[]} edits
+ * @property {Edit[]} premise the edits that the chapter supposes: going back leads to them
  * @property {boolean} playing
  * @property {any} answer what was typed where a number is to be predicted
  * @property {boolean} sorted whether units stand in order of their timescale

@@ -45,7 +45,7 @@ export function titleView(page) {
   const backward = el("button", {type: "button", onclick: () => turn(true)}, "backward");
   let last = 0;
   const chapters = el("button", {type: "button", onclick: () => {
-    store.change({chapter: store.state.chapter === null ? last : null});
+    store.change({chapter: store.state.chapter === null ? last : null, premise: []});
   }}, "chapters");
   const own = disclosure("own-model", ["your model"], {}, ownModel(page));
   const keys = disclosure("keys", ["keys ", el("kbd", {"aria-hidden": "true"}, "?")], {"aria-keyshortcuts": "?"}, [keyList()]);
