@@ -6,7 +6,8 @@ const [folder, file] = process.argv.slice(2);
 const module = name => import(`${folder}/${name}.js`);
 const {createModel} = await module("model");
 const {unpacked} = await module("unpack");
-const {termsOf} = await module("terms");
+const {mergedFrom, termsOf} = await module("terms");
+const {summedFor} = await module("products");
 const {graphOf} = await module("graph");
 const {directPath} = await module("path");
 const {isOverall, openedRef, storedName} = await module("opened");
@@ -47,6 +48,17 @@ function misplaced({nodes, wires, columns}) {
   return found;
 }
 
+/** Numbers that are merged of both directions, and those of them that are not what is said. */
+function mergedIn(model) {
+  const made = {"the sum": (a, b) => a + b, "the product": (a, b) => a * b, "the average": (a, b) => (a + b) / 2};
+  const top = {layer: model.layers.length, direction: 0, name: "r", step: 2, at: [1]};
+  const inner = model.layers.slice(1).flatMap((one, n) => one.cells.map((_, direction) => ({...top, layer: n + 1, direction, name: "x"})));
+  const found = [...inner, ...(model.hasHead ? [top] : [])].map(ref => ({ref, merged: mergedFrom(model, ref)})).filter(one => one.merged);
+  const wrong = found.filter(({ref, merged: {how, parts}}) =>
+    Math.abs(model.number(ref) - made[how](...parts.map(one => model.number(one)))) > 1e-12);
+  return {count: found.length, how: found[0]?.merged.how ?? null, wrong: wrong.map(one => one.ref)};
+}
+
 const cases = JSON.parse(readFileSync(file, "utf8"));
 const pages = [];
 for (const {name, document} of cases) {
@@ -64,6 +76,9 @@ for (const {name, document} of cases) {
   const graph = graphOf(model, 0, 0, (_, axes) => ({entries: axes.length ? [[0]] : [[]], rest: 0}));
   found.nodes = graph.nodes.map(node => node.name);
   found.misplaced = misplaced(graph);
+  found.merged = mergedIn(model);
+  const output = {layer: model.layers.length, direction: 0, name: "y", step: 0, at: [0]};
+  found.summed = model.hasHead ? summedFor({model}, output).name : null;
   const path = directPath(model, 0, 0, 0);
   found.path = path && {...path, gradient: [...path.gradient], direct: [...path.direct]};
   pages.push(found);

@@ -94,6 +94,14 @@ def zoneout(path: Path) -> None:
     gw.page(run.lstm, path, x=run.x, **run.options())
 
 
+def averaged(path: Path) -> None:
+    """Write the page of a network of two layers, whose directions are averaged, with a softmax behind them."""
+    rng = np.random.default_rng(0)
+    lstm = gw.LSTM(3, 3, num_layers=2, bidirectional=True, merge="average", rng=3, dtype=np.float64)
+    network = gw.Network(lstm, head=gw.Linear(rng.normal(size=(4, 3)), None, "softmax"))
+    gw.page(network, path, x=rng.normal(size=(6, 3)))
+
+
 FILES: dict[str, Callable[[Path], None]] = {
     "teaching": teaching,
     "own": own,
@@ -102,6 +110,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "hostile": hostile,
     "spoiled": spoiled,
     "zoneout": zoneout,
+    "averaged": averaged,
 }
 
 

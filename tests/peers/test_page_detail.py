@@ -43,6 +43,10 @@ def runs() -> dict[str, gw.playground.Page]:
             made[f"{name}, {projection}"] = gw.page(cell, x=x)
     two = gw.LSTM(input_size=3, hidden_size=3, num_layers=2, bidirectional=True, rng=3)
     made["two layers"] = gw.page(two, x=x)
+    for merge, reads in (("sum", "every"), ("mul", "last"), ("average", "every")):
+        lstm = gw.LSTM(3, 3, num_layers=2, bidirectional=True, merge=merge, rng=3, dtype=np.float64)
+        head = gw.Linear(rng.normal(size=(4, 3)), rng.normal(size=4), "softmax")
+        made[merge] = gw.page(gw.Network(lstm, head=head, reads=reads), x=x)
     return made
 
 
@@ -60,6 +64,14 @@ def test_every_number_is_the_sum_of_its_products_and_opens_by_its_name(found: di
     for page in found["pages"]:
         assert page["numbers"] > 50
         assert page["wrong"] == [], page["name"]
+
+
+def test_a_number_that_is_merged_of_both_directions_leads_to_both(found: dict) -> None:
+    pages = {page["name"]: page for page in found["pages"]}
+    for merge, how in (("sum", "the sum"), ("mul", "the product"), ("average", "the average")):
+        assert pages[merge]["merged"] == {"count": 3, "how": how, "wrong": []}
+        assert pages[merge]["summed"] == "a_y"
+    assert pages["two layers"]["merged"]["count"] == 0  # whose inputs are each a hidden state of one direction
 
 
 def test_a_step_shows_each_quantity_behind_what_it_needs_and_none_on_another(found: dict) -> None:

@@ -75,3 +75,19 @@ def test_the_stage_of_a_cell_with_zoneout_has_water_in_all_pipes(reader, pages):
         )
         assert len(widths) == 8
         assert all(one > 0 for one in widths), widths
+
+
+def test_what_is_merged_of_both_directions_leads_to_them_and_a_softmax_has_its_curve(reader, pages):
+    reader.open(pages("averaged") + "#v1&step=3&layer=1&level=number&name=x[1]")
+    reader.sees("#number .what", "It is the average of h of unit 1 at step 3 forward in time and h of unit 1")
+    reader.click("#number .what button", nth=1)
+    reader.sees("#number h2", "h of unit 1, step 3")
+    reader.sees("#strip .tabs [aria-selected=true]", "backward in time")
+    reader.open(pages("averaged") + "#v1&step=3&layer=1&level=product&name=a_f&product=3&show=x")
+    reader.sees("#number .factors-open", "which is the average of h of")
+    assert reader.ask("document.querySelectorAll('.cell.lit').length") == 1
+    reader.open(pages("averaged") + "#v1&step=3&layer=1&level=number&name=y[1]@head")
+    value = float(reader.says("#number h2 .number"))
+    reader.sees("#number .curve figcaption", "while the others stay, at ay")
+    assert float(reader.says("#number .curve figcaption").split()[-1]) == pytest.approx(value, abs=1e-4)
+    reader.sees("#number h3", "The sum ay")

@@ -3,7 +3,7 @@ import {el, svg} from "./dom.js";
 import {evaluate} from "./evaluate.js";
 import {figure} from "./figures.js";
 import {symbolElement} from "./opened.js";
-import {treeText} from "./products.js";
+import {isSoftmax, treeText} from "./products.js";
 import {isAskedFor} from "./shown.js";
 import {knownOf} from "./terms.js";
 import {partsOf, symbolsOf} from "./trees.js";
@@ -37,7 +37,9 @@ function takesAll(tree) {
  * @param {Page} page @param {Ref} ref */
 export function curveFigure(page, ref) {
   const {model} = page;
-  const call = callIn(model.equation(ref.layer, ref.direction, ref.name)?.right);
+  const right = /** @type {any} */ (model.equation(ref.layer, ref.direction, ref.name)?.right);
+  const others = isSoftmax(model, ref);  // which stay as they are
+  const call = others ? right : callIn(right);
   if (!call || ref.step === null) return null;
   const [name] = symbolsOf(call);
   if (model.shape(ref.layer, ref.direction, name).length !== 1 || ref.at.length !== 1) return null;
@@ -46,7 +48,13 @@ export function curveFigure(page, ref) {
   if (!Number.isFinite(x)) return null;
   const known = knownOf(model, ref);
   /** @param {Float64Array} data */
-  const valuesAt = data => evaluate(call, {[name]: {shape: [data.length], data}}, known).data;
+  const valuesAt = data => (others ? data.map(withOthers) : evaluate(call, {[name]: {shape: [data.length], data}}, known).data);
+  /** @param {number} value */
+  const withOthers = value => {
+    const data = Float64Array.from(model.value(ref.layer, ref.direction, name, ref.step));
+    data[ref.at[0]] = value;
+    return evaluate(call, {[name]: {shape: [data.length], data}}, known).data[ref.at[0]];
+  };
   const reach = Math.max(NEAR, Math.abs(x) * 1.15);
   const xs = Float64Array.from({length: SAMPLES}, (_, k) => -reach + (2 * reach * k) / (SAMPLES - 1));
   const ys = valuesAt(xs);
@@ -60,8 +68,9 @@ export function curveFigure(page, ref) {
   return el(
     "figure",
     {class: "curve"},
-    drawCurve({xs, ys, x, y, low, high, reach, across, up, call: treeText(call), name}),
-    el("figcaption", {}, `${call.name} at `, symbolElement(name), ` = ${figure(x, 4)} is ${figure(y, 4)}`),
+    drawCurve({xs, ys, x, y, low, high, reach, across, up, call: others ? ref.name : treeText(call), name}),
+    el("figcaption", {}, others ? "while the others stay, at " : `${call.name} at `, symbolElement(name),
+      ` = ${figure(x, 4)} ${others ? "it is" : "is"} ${figure(y, 4)}`),
   );
 }
 

@@ -5,9 +5,9 @@ import {keepFocus, oldNumber} from "./change.js";
 import {curveFigure} from "./curve.js";
 import {equationOf, substitutionOf} from "./formulas.js";
 import {axesOf, givenOf, isGradient, isMasked, isOverall, refKey, openedRef, placeName, symbolElement, whenOf} from "./opened.js";
-import {linkTo, productRows, summedFor} from "./products.js";
+import {productRows, summedFor} from "./products.js";
 import {quantityName, sentenceOf} from "./sentences.js";
-import {givenNumber, isAskedFor} from "./shown.js";
+import {givenNumber, isAskedFor, linkTo, mergedLinks} from "./shown.js";
 import {overSteps} from "./overtime.js";
 import {carriedTo, handedOn, termsOf} from "./terms.js";
 import {stepName} from "./quantities.js";
@@ -130,7 +130,8 @@ function whatItIs(page, ref, isGiven) {
   const token = ref.name === "x" && ref.layer === 0 && ref.step !== null ? model.wiring.tokens?.[ref.step] : undefined;
   if (token !== undefined) parts.push(`Given by row ${token} of the embedding: the token of this step.`);
   else if (isGiven) parts.push(kind === "parameter" ? "Given, and the same at every step." : "Given.");
-  return el("span", {}, ...parts, ...(source ? ["It is ", linkTo(page, source), "."] : []));
+  const made = source ? [linkTo(page, source)] : mergedLinks(page, ref);
+  return el("span", {}, ...parts, ...(made ? ["It is ", ...made, "."] : []));
 }
 
 /** @param {Page} page @param {Ref} ref */

@@ -3,9 +3,9 @@ import {largestSize} from "./arrays.js";
 import {el} from "./dom.js";
 import {figure} from "./figures.js";
 import {oldNumber} from "./change.js";
-import {givenOf, isOverall, refKey, openNumber, openedRef, placeName, spokenName, symbolElement} from "./opened.js";
-import {anyNumber, compact, isAskedFor, signedBar} from "./shown.js";
-import {termsOf, ways} from "./terms.js";
+import {givenOf, isHead, isOverall, refKey, openedRef, placeName, symbolElement} from "./opened.js";
+import {anyNumber, compact, isAskedFor, linkTo, mergedLinks, signedBar} from "./shown.js";
+import {mergedFrom, termsOf, ways} from "./terms.js";
 import {symbolsOf} from "./trees.js";
 
 /** @typedef {import("./store.js").Page} Page */
@@ -18,12 +18,18 @@ const MOST_PRODUCTS = 12;
 /** @type {WeakMap<State, Map<string, Ref>>} */
 const litByState = new WeakMap();
 
+/** Whether a number is an output among others whose sum is 1. @param {import("./model.js").Model} model @param {Ref} ref */
+export function isSoftmax(model, {layer, direction, name}) {
+  return isHead(model, layer) && model.equation(layer, direction, name)?.right.node === "quotient";
+}
+
 /** The number of which a nonlinearity, a clip or a part is, if that is all its equation does: a_f of f, dz of dx.
  * @param {Page} page @param {Ref} ref @returns {Ref | null} */
 function argumentOf({model}, ref) {
   const right = /** @type {any} */ (model.equation(ref.layer, ref.direction, ref.name)?.right);
   if (right?.node === "part" && right.vector.node === "symbol" && ref.step !== null)
     return {...ref, name: right.vector.text, at: [ref.at[0] + Number(right.start)]};
+  if (isSoftmax(model, ref)) return {...ref, name: symbolsOf(right)[0]};
   if (right?.node !== "call" || right.arguments[0]?.node !== "symbol") return null;
   const [first, ...rest] = right.arguments;
   if (rest.some((/** @type {any} */ one) => one.node !== "number" && one.node !== "negative")) return null;
@@ -62,7 +68,10 @@ export function litBy(page, state) {
   const parts = (term?.factors ?? []).flatMap(({ref: own, tree}) =>
     own ? [own] : symbolRefs(page.model, summedFor(page, ref), tree),
   );
-  for (const part of parts) for (const one of ways(page.model, part)) lit.set(refKey(one), one);
+  for (const part of parts) {
+    const way = ways(page.model, part);
+    for (const one of [...way, ...(mergedFrom(page.model, way.at(-1))?.parts ?? [])]) lit.set(refKey(one), one);
+  }
   return lit;
 }
 
@@ -185,18 +194,9 @@ function factorElement(page, summed, factor) {
   const steps = sources.map((source, k) =>
     el("span", {class: "source"}, k ? ", which is " : "which is ", linkTo(page, source)),
   );
+  const merged = mergedLinks(page, sources.at(-1) ?? ref);
+  if (merged) steps.push(el("span", {class: "source"}, sources.length ? ", which is " : "which is ", ...merged));
   return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);
-}
-
-/** A button that goes where a number is. @param {Page} page @param {Ref} ref */
-export function linkTo(page, ref) {
-  const words = spokenName(page, ref).slice(ref.name.length);
-  return el(
-    "button",
-    {class: "link", "data-key": `link ${refKey(ref)}`, onclick: () => openNumber(page, ref)},
-    symbolElement(ref.name),
-    words,
-  );
 }
 
 /** How large a value is among others; what is no number comes first, since all that it is part of is none.

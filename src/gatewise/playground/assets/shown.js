@@ -4,6 +4,7 @@ import {figure} from "./figures.js";
 import {givenField, oldNumber} from "./change.js";
 import {hidden} from "./predict.js";
 import {hueOf, isMasked, refKey, openNumber, spokenName, symbolElement} from "./opened.js";
+import {mergedFrom} from "./terms.js";
 
 /** @typedef {import("./store.js").Ref} Ref */
 /** @typedef {import("./store.js").Page} Page */
@@ -110,4 +111,27 @@ export function signedBar(value, largest) {
   const share = largest > 0 && Number.isFinite(value) ? Math.min(1, Math.abs(value) / largest) : 0;
   bar.style.setProperty("--share", share.toFixed(4));
   return bar;
+}
+
+/** What a number is, where it is merged of both directions: "the sum of h and h". @param {Page} page @param {Ref} ref */
+export function mergedLinks(page, ref) {
+  const merged = mergedFrom(page.model, ref);
+  if (!merged) return null;
+  const words = merged.parts.flatMap((one, k) => [
+    k ? " and " : "",
+    linkTo(page, one),
+    ` ${page.model.layers[one.layer].cells[one.direction].direction} in time`,
+  ]);
+  return [`${merged.how} of `, ...words];
+}
+
+/** A button that goes where a number is. @param {Page} page @param {Ref} ref */
+export function linkTo(page, ref) {
+  const words = spokenName(page, ref).slice(ref.name.length);
+  return el(
+    "button",
+    {class: "link", "data-key": `link ${refKey(ref)}`, onclick: () => openNumber(page, ref)},
+    symbolElement(ref.name),
+    words,
+  );
 }

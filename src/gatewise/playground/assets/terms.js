@@ -224,6 +224,23 @@ function mergedEntry(model, layer, index, step) {
   return at < (cells[direction]?.recurrent ?? 0) ? {layer, direction, name: "h", step, at: [at]} : null;
 }
 
+const MERGES = /** @type {Record<string, string>} */ ({sum: "the sum", mul: "the product", average: "the average"});
+
+/** The hidden states of both directions that an input of a layer above, or of the head, is made of, and how; null where
+ * they are not merged into one number. @param {Model} model @param {Ref | undefined} ref */
+export function mergedFrom(model, ref) {
+  if (!ref || ref.step === null || ref.layer === 0) return null;
+  const {step, at} = ref;
+  const inHead = isHead(model, ref.layer);
+  if (inHead ? ref.name !== "r" : givenOf(model, ref.layer, ref.direction, ref.name)?.kind !== "input") return null;
+  const layer = ref.layer - 1;
+  const how = MERGES[model.doc?.wiring?.merge?.[layer]?.how];
+  const {cells} = model.layers[layer];
+  if (!how || cells.length < 2) return null;
+  const parts = cells.map((_, direction) => ({layer, direction, name: "h", step, at}));
+  return {how, parts: parts.map(one => (inHead && model.readsLast ? {...one, step: lastStep(model, one)} : one))};
+}
+
 /** A number, and all from which it was only handed on. @param {Model} model @param {Ref} ref */
 export function ways(model, ref) {
   /** @type {Ref[]} */
