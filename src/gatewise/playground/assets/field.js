@@ -32,11 +32,13 @@ export function fieldOf(page, state) {
   const rows = rowsOf(page, state, quantity);
   /** @param {number} step */
   const column = step => model.value(layer, direction, quantity.name, step);
+  /** @param {number} unit @param {number} step */
+  const isAsked = (unit, step) => hidden(state, {layer, direction, name: quantity.name, step, at: [unit]});
   return {
     quantity,
     rows,
     steps: model.steps,
-    scale: scaleOf(page, quantity),
+    scale: scaleOf(page, quantity, state.answer && isAsked),
     column,
     at: (row, step) => column(step)[rows[row]],
     nameOf: row => quantity.ofUnits
@@ -44,7 +46,7 @@ export function fieldOf(page, state) {
       : rowName(page, state, quantity, rows[row]),
     isValid: step => page.doc.inputs.valid?.[step] ?? true,
     asks: state.answer !== null,
-    isAsked: (row, step) => hidden(state, {layer, direction, name: quantity.name, step, at: [rows[row]]}),
+    isAsked: (row, step) => isAsked(rows[row], step),
   };
 }
 

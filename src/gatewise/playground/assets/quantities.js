@@ -134,15 +134,19 @@ export function stepName(page, step) {
 }
 
 /**
- * The range of values that colours stand for: 0 to 1 for amounts, as far on either side of 0 for all else.
- * @param {Page} page @param {Quantity} quantity @returns {Scale}
+ * The range of values that colours stand for: 0 to 1 for amounts, as far on either side of 0 for all else. What is asked for
+ * does not count, since the range is written down.
+ * @param {Page} page @param {Quantity} quantity @param {((row: number, step: number) => boolean) | null} isAsked
+ * @returns {Scale}
  */
-export function scaleOf(page, quantity) {
+export function scaleOf(page, quantity, isAsked) {
   if (quantity.amount) return {name: "amount", low: 0, high: 1};
   let greatest = 0;
   for (let step = 0; step < page.model.steps; step += 1) {
     const values = page.model.value(quantity.place.layer, quantity.place.direction, quantity.name, step);
-    for (const value of values) if (Math.abs(value) > greatest) greatest = Math.abs(value);
+    values.forEach((value, row) => {
+      if (Math.abs(value) > greatest && !isAsked?.(row, step)) greatest = Math.abs(value);
+    });
   }
   const end = Number.isFinite(greatest) && greatest > 0 ? greatest : 1;
   return {name: "signed", low: -end, high: end};

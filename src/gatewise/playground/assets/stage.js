@@ -6,6 +6,7 @@ import {askedOf, flowOf, hasFlow} from "./flow.js";
 import {TALL_STAGE, WIDE_STAGE} from "./layouts.js";
 import {openNumber, unitWords} from "./opened.js";
 import {arrowMarks, captionMark, levelMark, pipeMark, ticksOf} from "./pipes.js";
+import {hidden} from "./predict.js";
 import {momentOf, quantityName, sentenceOf} from "./sentences.js";
 import {isSmall} from "./start.js";
 import {leverOf, turnGate, turnedSentence} from "./turning.js";
@@ -35,18 +36,20 @@ const SIDES = /** @type {("kept" | "written")[]} */ (["kept", "written"]);
  * @param {Page} page
  */
 function rangesOf(page) {
-  /** @type {Map<string, {runs: number, range: Range}>} */
+  /** @type {Map<string, {runs: number, answer: any, range: Range}>} */
   const kept = new Map();
   /** @param {State} state @param {string} name @returns {Range} */
-  return ({layer, direction, unit, edits}, name) => {
+  return (state, name) => {
+    const {layer, direction, unit, edits, answer} = state;
     const key = [layer, direction, unit, name].join();
     const found = kept.get(key);
-    if (found && (found.runs === page.runs || !page.settled)) return found.range;
+    if (found && ((found.runs === page.runs && found.answer === answer) || !page.settled)) return found.range;
     if (!page.settled) return {low: 0, high: 1};
-    const now = roundRange(page.model.series(layer, direction, name, unit));
+    const series = page.model.series(layer, direction, name, unit);
+    const now = roundRange(series.filter((_, step) => !hidden(state, {layer, direction, name, step, at: [unit]})));
     const before = edits.length && found ? found.range : now;
     const range = {low: Math.min(now.low, before.low), high: Math.max(now.high, before.high)};
-    kept.set(key, {runs: page.runs, range});
+    kept.set(key, {runs: page.runs, answer, range});
     return range;
   };
 }

@@ -36,7 +36,9 @@ function largestShown(page, place, graph, state) {
     const name = shownName(page, place, node.name, state.backward);
     return name === null
       ? []
-      : node.entries.map(at => page.model.number({...place, name, step: state.step, at}));
+      : node.entries
+          .map(at => ({...place, name, step: state.step, at}))
+          .map(ref => (isAskedFor(page, ref) ? 0 : page.model.number(ref)));
   });
   return largestSize(sizes);
 }
