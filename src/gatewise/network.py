@@ -21,6 +21,7 @@ from gatewise.layers.stack import States
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.showing import brief, counted, inline
 from gatewise.step import State
+from gatewise.trace import Trace
 
 if TYPE_CHECKING:
     from gatewise.symbolic.wiring import Wiring
@@ -344,10 +345,8 @@ def _(trace: NetworkTrace, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> N
         flat = dread.reshape(-1, dread.shape[-1])
         weight, bias = flat.T @ trace.features.reshape(len(flat), trace.features.shape[-1]), flat.sum(0)
         dread = dread @ network.head.weight
-    if network.reads == "every":
-        gradients = backward(lstm, dread, dstate)
-    else:
-        gradients = backward(lstm, None, _final(lstm, dread, dstate))
+    every = network.reads == "every"
+    gradients = backward(lstm, dread, dstate) if every else backward(lstm, None, _final(lstm, dread, dstate))
     if network.embedding is not None and trace.tokens is not None:
         embedding = np.zeros_like(network.embedding)
         np.add.at(embedding, trace.tokens, gradients.x)
@@ -364,6 +363,25 @@ def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> list[list[State]]:
     parts = unmerge(dread if trace.batched else dread[None], top, trace.merge[-1])
     found[-1] = [State(fitting("dh", e[0], h) + part, e[1]) for e, h, part in zip(found[-1], top, parts, strict=True)]
     return found if trace.batched else [[State(one.h[0], one.c[0]) for one in layer] for layer in found]
+
+
+def run_of(
+    thing: object, x: npt.ArrayLike | None, options: dict[str, Any], said: str, kinds: str
+) -> NetworkTrace | LSTMTrace:
+    """Return the run of a model over an input, or one that is given; what is `said` begins what is wrong otherwise."""
+    if isinstance(x, (Trace, LSTMTrace, NetworkTrace)):
+        raise OptionError(f"x must be numbers, not a {type(x).__name__}: a trace is a run already, and needs none")
+    if isinstance(thing, (LSTM, Network)):
+        if x is None:
+            raise OptionError(f"{said} a model of type {type(thing).__name__} needs x, the input that it runs on")
+        return thing.trace(x, **options)
+    if not isinstance(thing, (Trace, LSTMTrace, NetworkTrace)):
+        raise OptionError(f"{kinds}, not {type(thing).__name__}")
+    if extra := ["x"] * (x is not None) + [*options]:
+        raise OptionError(f"a trace is a run already: {extra[0]} does not go with it")
+    return (
+        LSTMTrace(({thing.direction: thing},), thing.hidden_state, ("concat",)) if isinstance(thing, Trace) else thing
+    )
 
 
 def wiring_of(network: Network) -> Wiring:

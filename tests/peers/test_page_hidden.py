@@ -12,7 +12,7 @@ from gatewise.playground.lesson import chapters
 pytestmark = pytest.mark.peers
 
 WRITTEN = """(() => {
-    const GIVEN = "#live, [data-ref*='|x|'], label, .given-number, .reads, .weights, .product, .factors-open, [role=math]";
+    const GIVEN = "#live, [data-ref*='|x|'], label, .given-number, .reads, .weights, .product, .factors-open, math";
     const found = [];
     for (const one of document.querySelectorAll("body, body *")) {
         if (one.closest("script, style, #margin .question, #changes")) continue;

@@ -18,7 +18,7 @@ from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.layers.wired import wiring_of
 from gatewise.lstm_trace import LSTMTrace
-from gatewise.network import Network, NetworkTrace
+from gatewise.network import Network, NetworkTrace, run_of
 from gatewise.network import wiring_of as wiring_of_network
 from gatewise.parameters import DropoutMasks
 from gatewise.showing import counted
@@ -121,7 +121,11 @@ class Subject:
 
 def subject_of(thing: object, x: npt.ArrayLike | None, sequence: int | str, options: Mapping[str, Any]) -> Subject:
     """Return what a page is of; the arguments are those of `gatewise.page`."""
-    run = _run_of(thing, x, options)
+    if isinstance(thing, (str, os.PathLike)):
+        thing = _read(thing)
+    if isinstance(thing, LSTMCell):
+        thing = LSTM.from_cells(thing)
+    run = run_of(thing, x, dict(options), "a page of", f"a page is of {KINDS}")
     lstm = run.lstm if isinstance(run, NetworkTrace) else run
     for cell in lstm.cells().values():
         if cell.input is None or not cell.keep.everything:
@@ -139,27 +143,6 @@ def subject_of(thing: object, x: npt.ArrayLike | None, sequence: int | str, opti
         raise OptionError(f"a page needs a valid step; sequence {sequence} of this run has none")
     _require_legible(subject)
     return subject
-
-
-def _run_of(thing: object, x: npt.ArrayLike | None, options: Mapping[str, Any]) -> NetworkTrace | LSTMTrace:
-    if isinstance(thing, (str, os.PathLike)):
-        thing = _read(thing)
-    if isinstance(thing, LSTMCell):
-        thing = LSTM.from_cells(thing)
-    if isinstance(thing, (LSTM, Network)):
-        if x is None:
-            raise OptionError(f"a page of a model of type {type(thing).__name__} needs x, the input that it runs on")
-        if isinstance(x, (Trace, LSTMTrace, NetworkTrace)):
-            raise OptionError(f"x must be numbers, not a {type(x).__name__}: of a trace, page(trace) makes the page")
-        return thing.trace(x, **options)
-    if not isinstance(thing, (Trace, LSTMTrace, NetworkTrace)):
-        raise OptionError(f"a page is of {KINDS}, not {type(thing).__name__}")
-    if x is not None or options:
-        extra = "x" if x is not None else next(iter(options))
-        raise OptionError(f"a trace is a run already: {extra} does not go with it")
-    if isinstance(thing, Trace):
-        return LSTMTrace(({thing.direction: thing},), thing.hidden_state, ("concat",))
-    return thing
 
 
 def _read(path: str | os.PathLike[str]) -> object:

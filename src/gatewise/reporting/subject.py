@@ -15,7 +15,7 @@ from gatewise.insight.naming import at_step, times_of
 from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
-from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace
+from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, run_of
 from gatewise.trace import Trace
 
 MOST_STEPS = 2  # of the largest outputs, where no step is named
@@ -144,7 +144,7 @@ def subject_of(
     target: int | str | None,
 ) -> Subject:
     """Return what is to be reported on; the arguments are those of `gatewise.report`."""
-    run = _run_of(model, x, options)
+    run = run_of(model, x, options, "a report on", f"a report is on {KINDS}")
     lstm = run.lstm if isinstance(run, NetworkTrace) else run
     _require_steps(lstm)
     first = next(iter(lstm.layers[0].values()))
@@ -173,23 +173,6 @@ def subject_of(
         steps = _largest(size[:, 0 if number is not None else chosen])
     cells = {key: _alone(cell, number) for key, cell in lstm.cells().items()}
     return Subject(run, cells, outputs, names, output, chosen, number is not None, steps)
-
-
-def _run_of(model: object, x: npt.ArrayLike | None, options: dict[str, Any]) -> NetworkTrace | LSTMTrace:
-    if isinstance(x, (Trace, LSTMTrace, NetworkTrace)):
-        raise OptionError(f"x must be numbers, not a {type(x).__name__}: of a trace, report(trace) reports")
-    if isinstance(model, (LSTM, Network)):
-        if x is None:
-            raise OptionError(f"a report on a model of type {type(model).__name__} needs x, the input that it runs on")
-        return model.trace(x, **options)
-    if not isinstance(model, (Trace, LSTMTrace, NetworkTrace)):
-        raise OptionError(f"a report is on {KINDS}, not {type(model).__name__}")
-    if x is not None or options:
-        extra = "x" if x is not None else next(iter(options))
-        raise OptionError(f"a trace is a run already: {extra} does not go with it")
-    if isinstance(model, Trace):
-        return LSTMTrace(({model.direction: model},), model.hidden_state, ("concat",))
-    return model
 
 
 def _require_steps(lstm: LSTMTrace) -> None:
