@@ -102,6 +102,13 @@ def averaged(path: Path) -> None:
     gw.page(network, path, x=rng.normal(size=(6, 3)))
 
 
+def tokens(path: Path) -> None:
+    """Write the page of a network that reads words, by their numbers."""
+    table = np.random.default_rng(0).normal(size=(50, 3))
+    network = gw.Network(gw.LSTM(3, 2, rng=0, dtype=np.float64), embedding=table)
+    gw.page(network, path, x=np.array([4, 17, 30, 2, 9]))
+
+
 FILES: dict[str, Callable[[Path], None]] = {
     "teaching": teaching,
     "own": own,
@@ -111,6 +118,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "spoiled": spoiled,
     "zoneout": zoneout,
     "averaged": averaged,
+    "tokens": tokens,
 }
 
 

@@ -91,3 +91,21 @@ def test_what_is_merged_of_both_directions_leads_to_them_and_a_softmax_has_its_c
     reader.sees("#number .curve figcaption", "while the others stay, at ay")
     assert float(reader.says("#number .curve figcaption").split()[-1]) == pytest.approx(value, abs=1e-4)
     reader.sees("#number h3", "The sum ay")
+
+
+def test_tokens_are_named_wherever_their_step_is(reader, pages):
+    reader.open(pages("tokens") + "#v1&step=1&level=step", width=360)
+    headers = reader.ask("[...document.querySelectorAll('.grid .times > *')].map(one => one.textContent)")
+    assert headers == ["step: token", "0: 4", "1: 17", "2: 30", "3: 2", "4: 9"]
+    assert reader.has(".player .where", "token 17")
+    assert reader.has("[role=gridcell][aria-selected=true]", "step 1 (token 17)")
+    assert reader.says("#step h2") == "Step 1 (token 17), unit 0"
+    assert reader.says("#step .node .head") == "x of token 17"
+    reader.keys("b")
+    reader.sees("#step h2", "Backward through step 1 (token 17)")
+    boxes = reader.ask("""[...document.querySelectorAll('#step .graph .bar > span')].map(one => {
+        const [own, row] = [one.getBoundingClientRect(), one.parentElement.getBoundingClientRect()];
+        return [own.width, row.right - own.right];
+    })""")
+    assert len(boxes) > 3
+    assert all(width > 2 and abs(right) < 0.5 for width, right in boxes), boxes

@@ -4,6 +4,7 @@ import {el, setAttributes, setText} from "./dom.js";
 import {figure} from "./figures.js";
 import {spokenValue} from "./field.js";
 import {litPlaces} from "./products.js";
+import {stepMark} from "./quantities.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./field.js").Field} Field */
@@ -36,9 +37,9 @@ export function smallField(page, chosen) {
   function build(now) {
     cells = [];
     const times = Array.from({length: now.steps}, (_, step) =>
-      el("div", {role: "columnheader", class: "time"}, page.doc.labels.times?.[step] ?? step));
+      el("div", {role: "columnheader", class: "time"}, stepMark(page, step)));
     const rows = now.rows.map((_, row) => rowOf(now, row));
-    const corner = el("div", {role: "columnheader", class: "name"}, page.doc.labels.times ? "time" : "step");
+    const corner = el("div", {role: "columnheader", class: "name"}, (page.doc.labels.times ? "time" : "step") + (page.model.wiring.tokens ? ": token" : ""));
     grid.replaceChildren(...rows, el("div", {role: "row", class: "times"}, corner, ...times));
     grid.style.setProperty("--steps", String(now.steps));
     grid.classList.toggle("with-numbers", now.steps <= WITH_NUMBERS);

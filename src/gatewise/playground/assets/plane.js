@@ -4,6 +4,7 @@ import {el, setAttributes} from "./dom.js";
 import {spokenValue} from "./field.js";
 import {keepInView} from "./grid.js";
 import {litPlaces} from "./products.js";
+import {stepMark} from "./quantities.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./field.js").Field} Field */
@@ -156,7 +157,7 @@ export function largeField(page, chosen, pointed) {
     pen.fillStyle = ink.color;
     pen.font = `13px ${ink.fontFamily}`;
     /** @param {number} step */
-    const timeOf = step => String(page.doc.labels.times?.[step] ?? step);
+    const timeOf = step => stepMark(page, step);
     const width = pen.measureText(timeOf(now.steps - 1)).width;
     const every = roundDistance((width + 20) / m.cell);
     const middle = m.left + (place.step + 0.5) * m.cell;

@@ -3,6 +3,7 @@ import {sameEdits} from "./beginning.js";
 import {el, setAttributes, setText, svg} from "./dom.js";
 import {ascend, descend, moveStep, moveUnit} from "./levels.js";
 import {unitWords} from "./opened.js";
+import {whenWords} from "./quantities.js";
 
 /** @typedef {import("./store.js").Page} Page */
 /** @typedef {import("./store.js").State} State */
@@ -89,7 +90,7 @@ export function playerView(page) {
   store.show(state => {
     const cell = model.layers[state.layer].cells[state.direction];
     setText(where, model.steps > 1 ? `step ${state.step} of 0–${model.steps - 1}` : `step ${state.step}`);
-    setText(date, page.doc.labels.times?.[state.step] ?? "");
+    setText(date, whenWords(page, state.step));
     setText(unit, unitWords(model, state.layer, state.direction, state.unit));
     units.hidden = cell.hidden < 2;
     setAttributes(play, {"aria-label": state.playing ? "Pause" : "Play", title: state.playing ? "Pause (space)" : "Play (space)"});

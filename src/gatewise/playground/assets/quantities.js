@@ -127,10 +127,22 @@ export function measureOf(page, name) {
   return found.length ? ` (${found.join(", ")})` : "";
 }
 
-/** What a step is called: "step 3", with its date where it has one. @param {Page} page @param {number} step */
+/** When a step is: its date, and the token that it reads, where it has them. @param {Page} page @param {number} step */
+export function whenWords({doc, model}, step) {
+  const token = model.wiring.tokens?.[step];
+  return [doc.labels.times?.[step], token === undefined ? "" : `token ${token}`].filter(Boolean).join(", ");
+}
+
+/** What a step is called: "step 3", with its date or token where it has one. @param {Page} page @param {number} step */
 export function stepName(page, step) {
-  const time = page.doc.labels.times?.[step];
-  return time ? `step ${step} (${time})` : `step ${step}`;
+  const when = whenWords(page, step);
+  return when ? `step ${step} (${when})` : `step ${step}`;
+}
+
+/** What stands above a step in the strip. @param {Page} page @param {number} step */
+export function stepMark({doc, model}, step) {
+  const token = model.wiring.tokens?.[step];
+  return `${doc.labels.times?.[step] ?? step}${token === undefined ? "" : `: ${token}`}`;
 }
 
 /**

@@ -19,7 +19,7 @@ import {nodeWidth, sizesFor, wiresOf} from "./wires.js";
 /** @typedef {import("./graph.js").GraphNode} GraphNode */
 /** @typedef {{layer: number, direction: number}} Place */
 
-const FAINTEST = 0.02; // of the largest: a shorter bar is a speck
+const FAINTEST = 0.05; // of the largest: a shorter bar is a speck
 
 /** The quantity that a node shows: itself, or its gradient where the pass has one.
  * @param {Page} page @param {Place} place @param {string} name @param {boolean} backward @returns {string | null} */
@@ -108,7 +108,7 @@ function nodeElement(page, place, node, state, how) {
     return item;
   }
   item.append(
-    el("span", {class: "head", title}, symbolElement(name)),
+    el("span", {class: "head", title}, symbolElement(name), node.given && name === "x" && !place.layer ? tokenWords(page, state.step) : ""),
     el("ul", {}, ...numbers.map(one => el("li", {}, one))),
   );
   if (node.rest > 0 || how.opened.has(node.name)) {
@@ -130,6 +130,12 @@ function nodeElement(page, place, node, state, how) {
     );
   }
   return item;
+}
+
+/** Of which token the input is, where it is of one. @param {Page} page @param {number} step */
+function tokenWords({model}, step) {
+  const token = model.wiring.tokens?.[step];
+  return token === undefined ? "" : ` of token ${token}`;
 }
 
 /** @param {Page} page @param {Place} place @param {string} name @param {number} index */
