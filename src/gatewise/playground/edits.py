@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import Any
 
 from gatewise.activations import SIGMOID, TANH, Activation
@@ -21,7 +21,7 @@ from gatewise.grading.edits.entries import mask, of_products, of_signs, of_units
 from gatewise.grading.edits.enumeration import edits as of_program
 from gatewise.render import text
 from gatewise.render.plain import tree
-from gatewise.symbolic.formula import Formula, MatMul, Row, Symbol, Transpose, nodes, parts, rebuild
+from gatewise.symbolic.formula import Formula, MatMul, Row, Symbol, Transpose, nodes, rebuild
 from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.rewrites import sized
@@ -71,7 +71,8 @@ def edits(scene: Scene) -> Object:
     -------
     dict
         ``shapes``: the kinds of nodes, each with its fields and what those are: a node, nodes, one of the ``values``,
-        or plain; ``nodes``: a shape's number and its fields; ``nonlinearities``: the values, defined; ``parts``,
+        or plain; ``nodes``: a shape's number and its fields, in which a node is written as what its number adds to
+        the one in that place of the last node of the shape; ``nonlinearities``: the values, defined; ``parts``,
         ``words``: of sentences, with the class of mistakes first; ``gates``: what those are called; ``edits``: by
         target and tier the numbers of words and of the whole right side, one pair after the other, each by how much it
         is more than that of the pair before. Sentences have ``{}`` where the equation is named.
@@ -107,10 +108,25 @@ def _differences(pairs: Sequence[int]) -> list[int]:
 
 def expanded(found: Mapping[str, Any]) -> Iterator[Object]:
     """Go through edits that were written as plain data: kind, words, tier, target, tree."""
+    nodes, last = list[list[Any]](), dict[tuple[int, int], int]()
+    for shape, *values in found["nodes"]:
+        places = count()
+
+        def step(one: int, shape: int = shape, places: Iterator[int] = places) -> int:
+            place = shape, next(places)
+            last[place] = last.get(place, 0) + one
+            return last[place]
+
+        kinds = [kind for _, kind in found["shapes"][shape][1]]
+        steps = [
+            step(one) if kind == "node" else [step(part) for part in one] if kind == "nodes" else one
+            for one, kind in zip(values, kinds, strict=True)
+        ]
+        nodes.append([shape, *steps])
 
     @lru_cache(None)
     def node(number: int) -> Object:
-        shape, *values = found["nodes"][number]
+        shape, *values = nodes[number]
         name, inner = found["shapes"][shape]
         made: Object = {"node": name}
         for (key, kind), value in zip(inner, values, strict=True):
@@ -175,25 +191,31 @@ def _mark(node: Formula) -> Formula | None:
 # Trees that share their parts.
 
 
-Inner = list[tuple[str, str, Any]]  # the fields of a node: each is plain, one of the values, a node or several
+@dataclass(frozen=True)
+class _Shape:
+    """A kind of node: its name, and its fields, each of which is plain, one of the values, a node or several."""
+
+    name: str
+    fields: tuple[tuple[str, str], ...]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.name, self.fields))
 
 
 class _Trees:
     """Formulas as a table of nodes: those that are used most come first, for short numbers."""
 
     def __init__(self, trees: Iterable[Formula]) -> None:
+        uses: Counter[Formula] = Counter()
         wanted = list(dict.fromkeys(trees))
-        uses = Counter(wanted)
+        uses.update(wanted)
         while wanted:
-            found: list[Formula] = []
-            for part in (part for one in wanted for part in parts(one)):
-                if part not in uses:
-                    found.append(part)
-                uses[part] += 1
-            wanted = found
+            inner = [part for one in wanted for part in _inner(one)]
+            wanted = list(dict.fromkeys(part for part in inner if part not in uses))
+            uses.update(inner)
         self._numbers = {one: n for n, (one, _) in enumerate(uses.most_common())}
-        self.values: dict[Activation, int] = {}
-        self.shapes: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}  # names, and the fields and their kinds
+        self.values: list[Activation] = []
+        self.shapes: list[_Shape] = list(dict.fromkeys(map(_shape, self._numbers)))
 
     def number(self, formula: Formula) -> int:
         """Return which node a formula is."""
@@ -201,23 +223,36 @@ class _Trees:
 
     def written(self) -> list[list[Any]]:
         """Return the nodes as plain data."""
-        return [self._written(one) for one in self._numbers]
+        last: dict[tuple[_Shape, int], int] = {}
+        return [[self.shapes.index(_shape(one)), *self._values(one, last)] for one in self._numbers]
 
-    def _written(self, formula: Formula) -> list[Any]:
-        inner = _inner(formula)
-        shape = type(formula).__name__.lower(), tuple((name, kind) for name, kind, _ in inner)
-        number = self.shapes.setdefault(shape, len(self.shapes))
-        return [number, *(self._value(kind, value) for _, kind, value in inner)]
+    def _values(self, formula: Formula, last: dict[tuple[_Shape, int], int]) -> Iterator[Any]:
+        if isinstance(formula, Symbol):
+            yield text.formula(formula)
+            return
+        shape, places = _shape(formula), count()
 
-    def _value(self, kind: str, value: Any) -> Any:
-        match kind:
-            case "node":
-                return self._numbers[value]
-            case "nodes":
-                return [self._numbers[part] for part in value]
-            case "value":
-                return self.values.setdefault(value, len(self.values))
-        return tree(value, _no_symbol)
+        def step(part: Formula) -> int:
+            place, number = (shape, next(places)), self._numbers[part]
+            before, last[place] = last.get(place, 0), number
+            return number - before
+
+        for one in fields(formula):
+            value = getattr(formula, one.name)
+            match _kind(value):
+                case "node":
+                    yield step(value)
+                case "nodes":
+                    yield [step(part) for part in value]
+                case "value":
+                    yield self._value(value)
+                case _:
+                    yield tree(value, _no_symbol)
+
+    def _value(self, activation: Activation) -> int:
+        if activation not in self.values:
+            self.values.append(activation)
+        return self.values.index(activation)
 
 
 def _no_symbol(symbol: Symbol) -> Object:
@@ -229,19 +264,29 @@ def _nonlinearity(activation: Activation) -> Object:
     return {**tree(activation, _no_symbol), "name": apply(activation, ARGUMENT).name, "definition": defined}
 
 
-def _inner(formula: Formula) -> Inner:
-    if isinstance(formula, Symbol):
-        return [("text", "plain", text.formula(formula))]
-    names: tuple[str, ...] = formula.__match_args__
-    return [(name, _kind(value), value) for name, value in ((name, getattr(formula, name)) for name in names)]
-
-
 def _kind(value: object) -> str:
     if isinstance(value, Formula):
         return "node"
     if isinstance(value, Activation):
         return "value"
     return "nodes" if isinstance(value, tuple) and value and isinstance(value[0], Formula) else "plain"
+
+
+def _shape(formula: Formula) -> _Shape:
+    if isinstance(formula, Symbol):
+        return _Shape("symbol", (("text", "plain"),))
+    inner = tuple((one.name, _kind(getattr(formula, one.name))) for one in fields(formula))
+    return _Shape(type(formula).__name__.lower(), inner)
+
+
+def _inner(formula: Formula) -> Iterator[Formula]:
+    if isinstance(formula, Symbol):
+        return
+    for one in fields(formula):
+        value = getattr(formula, one.name)
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Formula):
+                yield part
 
 
 # Sentences that share theirs.

@@ -52,6 +52,29 @@ export function editsOf(mistakes, target, tier, isMatrix) {
 
 /** @type {WeakMap<Mistakes, Map<number, Tree>>} */
 const treesOfMistakes = new WeakMap();
+/** @type {WeakMap<Mistakes, any[][]>} */
+const nodesOfMistakes = new WeakMap();
+
+/** The nodes with the numbers of those that they are made of, which are written as differences.
+ * @param {Mistakes} mistakes @returns {any[][]} */
+function nodesOf(mistakes) {
+  const known = nodesOfMistakes.get(mistakes);
+  if (known) return known;
+  /** @type {Record<string, number>} */
+  const last = {};
+  const found = mistakes.nodes.map(([shape, ...values]) => {
+    let place = 0;
+    /** @param {number} one */
+    const step = one => {
+      const key = `${shape} ${place++}`;
+      return (last[key] = (last[key] ?? 0) + one);
+    };
+    const kinds = mistakes.shapes[shape][1].map(one => one[1]);
+    return [shape, ...values.map((one, n) => (kinds[n] === "node" ? step(one) : kinds[n] === "nodes" ? one.map(step) : one))];
+  });
+  nodesOfMistakes.set(mistakes, found);
+  return found;
+}
 
 /**
  * A node with all that it is made of. What is cut from a matrix are columns, under a name of their own.
@@ -62,7 +85,7 @@ function treeOf(mistakes, number, isMatrix) {
   treesOfMistakes.set(mistakes, made);
   const kept = made.get(number);
   if (kept) return kept;
-  const [shape, ...fields] = mistakes.nodes[number];
+  const [shape, ...fields] = nodesOf(mistakes)[number];
   const [node, names] = mistakes.shapes[shape];
   /** @type {any} */
   let tree = {node};
