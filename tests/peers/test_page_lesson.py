@@ -83,12 +83,12 @@ def runs() -> list[Run]:
     return found
 
 
-def judged(tmp_path: Path, cases: list[Plain]) -> list[Plain]:
+def judged(tmp_path: Path, cases: list[Plain], of: list[Run] | None = None) -> list[Plain]:
     """Return the verdicts of the page's JavaScript."""
     shutil.copytree(str(ASSETS), tmp_path / "assets")
     (tmp_path / "assets" / "package.json").write_text('{"type": "module"}')
     file = tmp_path / "cases.json"
-    docs = [run.doc for run in runs()]
+    docs = [run.doc for run in of or runs()]
     file.write_text(json.dumps({"docs": docs, "cases": cases, "phrases": lesson.phrases()}))
     done = subprocess.run(
         ["node", str(SCRIPT), str(tmp_path / "assets"), str(file)], capture_output=True, text=True, timeout=300

@@ -9,21 +9,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from itertools import accumulate, count
 from typing import Any
 
 from gatewise.activations import SIGMOID, TANH, Activation
 from gatewise.grading.edits import words
+from gatewise.grading.edits.carries import of_carries
 from gatewise.grading.edits.edit import LIKELY, Edit, Scene
 from gatewise.grading.edits.entries import mask, of_products, of_signs, of_units
 from gatewise.grading.edits.enumeration import edits as of_program
 from gatewise.render import text
 from gatewise.render.plain import tree
-from gatewise.symbolic.formula import Formula, MatMul, Row, Symbol, Transpose, nodes, rebuild
+from gatewise.symbolic.formula import Formula, MatMul, Row, Sum, Symbol, Transpose, nodes, rebuild
 from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition
-from gatewise.symbolic.program import Assignment
+from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.symbols import COLUMNS, UNITS
 from gatewise.symbolic.wiring import Wiring
@@ -33,6 +34,7 @@ Object = dict[str, Any]
 # What an edit of one entry is told with, and what its tree has in the place of that: 1 there, and 0 elsewhere.
 ENTRY, COLUMN, OTHER = "{entry}", "{column}", "{other}"
 OWN, HERE, THERE, THAT, REST = map(Symbol, ("own", "here", "there", "that", "rest"))
+AT, STEPS, OTHER_STEP = 5, 17, 9  # a step of a run in which all that can be taken is of different ones
 BETWEEN = (  # the names of quantities
     " is used instead of ",
     " are used instead of ",
@@ -75,7 +77,9 @@ def edits(scene: Scene) -> Object:
         the one in that place of the last node of the shape; ``nonlinearities``: the values, defined; ``parts``,
         ``words``: of sentences, with the class of mistakes first; ``gates``: what those are called; ``edits``: by
         target and tier the numbers of words and of the whole right side, one pair after the other, each by how much it
-        is more than that of the pair before. Sentences have ``{}`` where the equation is named.
+        is more than that of the pair before; ``carries``: kind, words, target and the terms of what a step takes from
+        others, each with when: first, before, two steps before, at the turned step or another. Sentences have ``{}``
+        where the equation is named.
 
         In the tier of one entry there are also ``{entry}``, ``{column}`` and ``{other}``, and the symbols here, there
         (of a column), that (the other entry) and rest (all but the entry). Those that can be made in any equation have
@@ -97,8 +101,23 @@ def edits(scene: Scene) -> Object:
         "parts": list(sentences.parts),
         "words": list(map(list, sentences.words)),
         "gates": {letter: f"the {name} {letter}" for letter, name in words.GATE_NAMES.items()},
+        "carries": [*_carries(scene.program)],
         "edits": {target: {tier: _differences(pairs) for tier, pairs in of.items()} for target, of in table.items()},
     }
+
+
+def _carries(program: Program) -> Iterator[list[Any]]:
+    """Go through what may be wrong with what a step takes from others: kind, words, what, and the sum of what when."""
+    when = {0: "first", STEPS - 1: "first", AT - 2: "two", AT - 1: "before", AT + 1: "before", STEPS - 1 - AT: "turned"}
+    for edit in of_carries(program, AT, STEPS):
+        terms = edit.tree.terms if isinstance(edit.tree, Sum) else (edit.tree,) if isinstance(edit.tree, Symbol) else ()
+        times = [one.time for one in terms if isinstance(one, Symbol)]
+        if edit.kind == "input of another step" and times != [OTHER_STEP]:
+            continue
+        told = edit.words.replace(f"step {OTHER_STEP} ", "step {other} ")
+        of = [text.formula(replace(one, time=None)) for one in terms if isinstance(one, Symbol)]
+        named = [[one, when.get(at, "other")] for one, at in zip(of, times, strict=True) if at is not None]
+        yield [edit.kind, told, text.formula(edit.target), named]
 
 
 def _differences(pairs: Sequence[int]) -> list[int]:

@@ -3,6 +3,7 @@ import {chanceOf, decimalsMore, gridOf, inAll, shareOf} from "./chance.js";
 import {editsOf, familyOf, gateOf, neutralWords} from "./mistakes.js";
 import {decimalsOf} from "./numerals.js";
 import {isCopied, placeOf} from "./lines.js";
+import {overSteps} from "./carries.js";
 import {slipsOf} from "./slips.js";
 
 /** @typedef {import("./lines.js").Lines} Lines */
@@ -12,8 +13,9 @@ import {slipsOf} from "./slips.js";
 /** @typedef {import("./mistakes.js").Tier} Tier */
 /** @typedef {import("./trees.js").Tree} Tree */
 /**
- * A likely cause: what was done, in which lines; where that is of gates in different words, for which.
- * @typedef {{kind: string, tier: Tier, words: string, lines: string[], gates: string[]}} Cause
+ * A likely cause: what was done, in which lines, and whether at every step; where that is of gates in different words, for
+ * which.
+ * @typedef {{kind: string, tier: Tier, words: string, lines: string[], gates: string[], every?: boolean}} Cause
  */
 /** @typedef {{causes: Cause[], more: number, digits: number | null}} Found */
 /**
@@ -33,7 +35,7 @@ import {slipsOf} from "./slips.js";
  * @property {number} margin how far off the number may be and still be right
  * @property {number} share of the chance that a cause may be named by: 1 for one search
  */
-/** @typedef {{changes: Map<string, Tree>, cause: Cause, near: number, key: string}} Effect */
+/** @typedef {{changes: Map<string, Tree>, given?: Numbers, cause: Cause, near: number, key: string}} Effect given: what the step takes */
 
 const TIERS = /** @type {Tier[]} */ (["likely", "structural", "one entry"]);
 const MOST_CAUSES = 3;
@@ -78,7 +80,7 @@ function chosen(wrong, fits, chances, search, searches) {
   for (const {effect: {cause}, chance} of ranked) {
     const whole = inAll(chance, [...chances[cause.tier].values()]);
     const allowed = shareOf(cause.tier, search, searches) * wrong.share;
-    const key = `${cause.words}|${cause.lines}`;
+    const key = `${cause.words}|${cause.lines}|${cause.every}`;
     const isNews = cause.tier !== "one entry" || !shown.size || [...shown.values()][0].tier === "one entry";
     if (whole <= allowed && isNews && !shown.has(key)) shown.set(key, cause);
     digits ??= Math.max(0, decimalsOf(wrong.typed.tolerance)) + decimalsMore(whole, allowed);
@@ -92,12 +94,12 @@ function chosen(wrong, fits, chances, search, searches) {
 // What mistakes make of the line.
 
 /** @param {Wrong} wrong @param {Effect} effect @param {number} place */
-function predictedBy({lines, cone, own}, {changes}, place) {
+function predictedBy({lines, cone, own}, {changes, given = new Map()}, place) {
   /** @type {Numbers} */
-  const moved = new Map();
+  const moved = new Map(given);
   for (const name of cone) {
     const change = changes.get(name);
-    if (!change && !lines.inputs(name).some((one) => moved.has(one))) continue;
+    if (!change && !lines.uses(name).some((one) => moved.has(one))) continue;
     const value = lines.value(change ?? lines.tree(name), new Map([...own, ...moved]), lines.shape(name));
     if (value === null) return null;
     moved.set(name, value);
@@ -107,8 +109,8 @@ function predictedBy({lines, cone, own}, {changes}, place) {
 
 /** By what factor a mistake leaves more room than the right line, if it gives what was typed; otherwise null.
  * @param {Wrong} wrong @param {Effect} effect @param {number} place @param {number} margin */
-function fit({lines, cone, own, slack, unit, typed, margin: least}, {changes}, place, margin) {
-  const values = new Map(own), loose = new Map(slack);
+function fit({lines, cone, own, slack, unit, typed, margin: least}, {changes, given = new Map()}, place, margin) {
+  const values = new Map([...own, ...given]), loose = new Map(slack);
   const last = cone[cone.length - 1];
   let found = null;
   for (const name of cone) {
@@ -129,7 +131,8 @@ function fit({lines, cone, own, slack, unit, typed, margin: least}, {changes}, p
 function* effectsOf(wrong) {
   const seen = new Set();
   for (const tier of /** @type {Tier[]} */ (["likely", "structural"])) {
-    for (const effect of [...alone(wrong, tier), ...atOnce(wrong, tier)]) {
+    const inLines = [...alone(wrong, tier), ...atOnce(wrong, tier)];
+    for (const effect of tier === "likely" ? [...inLines, ...overSteps(wrong, inLines)] : inLines) {
       if (seen.has(effect.key)) continue;
       seen.add(effect.key);
       yield effect;

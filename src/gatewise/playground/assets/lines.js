@@ -14,6 +14,10 @@ import {symbolsOf} from "./trees.js";
  * @property {string[]} names in the order in which they follow from each other
  * @property {(name: string) => Tree} tree
  * @property {(name: string) => string[]} inputs the lines of the step that it is computed from
+ * @property {(name: string) => string[]} uses all that it is computed from
+ * @property {(step: number) => Lines} at the same of another step
+ * @property {Model} model
+ * @property {Ref & {step: number}} ref
  * @property {(name: string) => number[]} shape
  * @property {(name: string) => boolean} backward
  * @property {(name: string) => Float64Array} right its value in the model
@@ -98,6 +102,10 @@ export function linesOf(model, ref, backward, more = []) {
   return {
     names,
     tree: (name) => /** @type {any} */ (model.equation(layer, direction, name)).right,
+    uses: (name) => model.inputs(layer, direction, name),
+    at: (other) => linesOf(model, {...ref, step: other}, backward, more),
+    model,
+    ref: {...ref, step: step ?? 0},
     inputs: (name) => model.inputs(layer, direction, name).filter((one) => lines.has(one)),
     shape: (name) => base(name).shape,
     backward: (name) => back.includes(name),

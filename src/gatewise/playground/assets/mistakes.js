@@ -13,6 +13,7 @@
  * @property {number[][]} words
  * @property {Record<string, string>} gates what the gates are called, by their letters
  * @property {Record<string, Record<string, number[]>>} edits
+ * @property {import("./carries.js").Taken[]} [carries] in what a step takes from others
  */
 /**
  * @typedef {object} Edited

@@ -25,9 +25,10 @@ export function listed(names, phrases) {
 }
 
 /** What was done, and in which lines. @param {Cause} cause @param {Phrases} phrases @returns {string} */
-export function causeText({words, lines, gates, kind}, phrases) {
+export function causeText({words, lines, gates, kind, every}, phrases) {
   const told = words || phrase(phrases, kind);
-  const said = told.replaceAll("{}", listed(lines, phrases));
+  const where = listed(lines, phrases);
+  const said = told.replaceAll("{}", every ? phrase(phrases, "every step", {where}) : where);
   if (!gates.length) return said;
   const general = lines.some((name) => /k/.test(name));
   return general ? phrase(phrases, "for gates", {said, gates: listed(gates, phrases)}) : phrase(phrases, "of each", {said});
