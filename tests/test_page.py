@@ -46,7 +46,7 @@ class Read(HTMLParser):
         self.feed(page)
         self.policy = next(one["content"] for _, one in self.tags if one.get("http-equiv") == "Content-Security-Policy")
         self.document = json.loads(self.texts["application/json"])
-        self.document |= json.loads(zlib.decompress(base64.b64decode(self.document.pop("deflated"))))
+        self.document |= json.loads(zlib.decompress(base64.b85decode(self.document.pop("deflated").replace(",", "<"))))
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -322,8 +322,9 @@ def test_what_is_left_out_of_a_module_changes_nothing(name):
         ("return /  '/.test(a) ? +a + +b : - -c", "return/  '/.test(a)?+a+ +b:- -c"),
         ("class A { #b = 1; static async c() {} }", "class A{#b=1;static async c(){}}"),
         ("a\n  ++b", "a\n++b"),
-        ("if (a) {\n  b(\n    c,\n    d\n  );\n}\ne\n  .f();", "if(a){b(c,d);}\ne.f();"),
-        ("for (;;) {\n  a;\n}", "for(;;){a;}"),
+        ("if (a) {\n  b(\n    c,\n    d\n  );\n}\ne\n  .f();", "if(a){b(c,d)}\ne.f();"),
+        ("for (;;) {\n  a;\n}", "for(;;){a}"),
+        ("{ for (;;); }{ else; }{ a(b); }", "{for(;;);}{else;}{a(b)}"),
     ],
 )
 def test_a_script_is_squeezed_as_javascript_has_it(code, left):

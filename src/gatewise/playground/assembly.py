@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from base64 import b64encode
+from base64 import b64encode, b85encode
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
@@ -18,7 +18,7 @@ from gatewise.palette import CIVIDIS, PALETTE, VIK
 from gatewise.playground.squeeze import squeezed, squeezed_style
 from gatewise.render.text import clean
 
-BULKY = ("program", "words", "formulas", "edits", "chapters", "phrases")  # what a page says with, which is deflated
+BULKY = ("formulas", "words", "chapters", "phrases", "program", "edits")  # what a page says with, which is deflated
 ENTRY = "main.js"
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
 IMPORT = re.compile(r'^import \{([\w$,\s]+)\} from "\./(\w+\.js)";\n', re.MULTILINE)
@@ -40,9 +40,9 @@ def assemble(document: Mapping[str, Any]) -> str:
 
 def as_data(document: Mapping[str, Any]) -> str:
     """Return a document as JSON that no name in it can end: < is written as an escape."""
-    bulky = {key: value for key, value in document.items() if key in BULKY}
+    bulky = {key: document[key] for key in BULKY if key in document}  # what is alike beside each other
     rest = {key: value for key, value in document.items() if key not in BULKY}
-    packed = b64encode(zlib.compress(_json(bulky).encode(), 9)).decode("ascii")
+    packed = b85encode(zlib.compress(_json(bulky).encode(), 9)).decode("ascii").replace("<", ",")
     return _json(rest | {"deflated": packed}).replace("<", "\\u003c")
 
 

@@ -22,10 +22,11 @@ TOKEN = re.compile(
 PATTERN = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/\w*")  # a regular expression
 BEFORE_A_PATTERN = frozenset("(,=:[!&|?{;+-*%<>~^")  # and not a division
 OPENING, CLOSING = frozenset("\n{([,;"), frozenset("})].,?:")  # behind and before which no line needs to end
+HEADS = frozenset({"for", "while", "if", "with"})
 WORDS_BEFORE_A_PATTERN = frozenset(
     {"return", "typeof", "case", "in", "of", "void", "delete", "throw", "await", "yield"}
 )
-STYLE = re.compile(r"""("[^"]*")|/\*.*?\*/|\s*([{};,])\s*|(?<=:)\s+|(\s)\s+""", re.DOTALL)
+STYLE = re.compile(r"""("[^"]*")|/\*.*?\*/|(?:\s*;)?\s*(})\s*|\s*([{;,])\s*|(?<=:)\s+|(\s)\s+""", re.DOTALL)
 
 
 def squeezed_style(rules: str) -> str:
@@ -34,9 +35,9 @@ def squeezed_style(rules: str) -> str:
     Examples
     --------
     >>> squeezed_style('a > b,  c { margin: 0  1px;\n content: "a, b"; }  /* of it */')
-    'a > b,c{margin:0 1px;content:"a, b";}'
+    'a > b,c{margin:0 1px;content:"a, b"}'
     """
-    return STYLE.sub(lambda found: found[1] or found[2] or found[3] or "", rules).strip()
+    return STYLE.sub(lambda found: found[1] or found[2] or found[3] or found[4] or "", rules).strip()
 
 
 def squeezed(code: str) -> str:
@@ -46,12 +47,22 @@ def squeezed(code: str) -> str:
     --------
     >>> squeezed('const a = b / 2;  // half\n  return /** @type {string} */ (`${a  } b`);')
     'const a=b/2;return(`${a  } b`);'
+    >>> squeezed("{ a(); } { for (;;); } { if (b) c(); else; }")
+    '{a()}{for(;;);}{if(b)c();else;}'
     """
     made: list[str] = []
+    heads: list[bool] = []  # of the brackets that are open: whether a statement must follow
+    is_head = False  # of the last one that closed
     place, gap = 0, ""
 
     def put(piece: str) -> None:
-        nonlocal gap
+        nonlocal gap, is_head
+        if piece == "(":
+            heads.append(bool(made) and made[-1].strip() in HEADS)
+        elif piece == ")":
+            is_head = heads.pop()
+        elif piece == "}" and made[-1] == ";" and not (made[-2] in ("else", ":") or (made[-2] == ")" and is_head)):
+            made.pop()
         last = made[-1][-1] if made else "\n"
         if gap == "\n":
             if last not in OPENING and piece[0] not in CLOSING:
