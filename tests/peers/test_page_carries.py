@@ -35,7 +35,7 @@ def sigmoid(a: float) -> float:
 
 
 def worked_out(run: Run, mistake: str, here: int | None) -> list[dict[str, float]]:
-    """Return the states of each step as somebody works them out who makes a mistake: at one step, or (None) at every one."""
+    """Return the states of each step after a mistake: at one step, or (None) at every one."""
     p, x = run.trace.parameters, run.trace.input[:, 0]
     first = {"h": float(run.trace.initial.h[0, 0]), "c": float(run.trace.initial.c[0, 0])}
     states = [first]

@@ -9,14 +9,14 @@
 /** @typedef {[string, string, string, [string, string][]]} Taken kind, words, what is taken, and the sum of what it is of when */
 /** @typedef {{into: string, terms: [string, number | string][]}} Put */
 
-const MOST_STEPS = 24;  // before the one that is asked for
+const MOST_BEFORE = 24;  // before the one that is asked for
 
 /** Every mistake of the line's pass that is made in what a step takes, at this step or at every one; and the same of those
  * in lines. @param {Wrong} wrong @param {Iterable<Effect>} inLines @returns {Generator<Effect>} */
-export function* overSteps({lines, mistakes, name}, inLines) {
+export function* acrossSteps({lines, mistakes, name}, inLines) {
   const pass = passOf(lines, lines.backward(name));
-  if (pass.place > MOST_STEPS || lines.model.steps > 4 * MOST_STEPS || lines.model.wiring.valid?.includes(0)) return;
-  for (const [, words, kind, puts] of together(pass.known(mistakes.carries ?? []))) {
+  if (pass.place > MOST_BEFORE || lines.model.steps > 4 * MOST_BEFORE || lines.model.wiring.valid?.includes(0)) return;
+  for (const [, words, kind, puts] of asOne(pass.known(mistakes.carries ?? []))) {
     const cause = {kind, tier: /** @type {Tier} */ ("likely"), words, lines: puts.map((one) => one.into), gates: []};
     const key = JSON.stringify(puts);
     const always = !words.includes("{}");
@@ -32,7 +32,7 @@ export function* overSteps({lines, mistakes, name}, inLines) {
 
 /** Mistakes alone, and those in the same words as one. @param {[string, string, string, Put][]} all
  * @returns {Generator<[string, string, string, Put[]]>} */
-function* together(all) {
+function* asOne(all) {
   for (const [key, words, kind, put] of all) {
     const same = all.filter((one) => one[0] === key).map((one) => one[3]);
     yield [key, words, kind, [put]];

@@ -3,7 +3,7 @@ import {chanceOf, decimalsMore, gridOf, inAll, shareOf} from "./chance.js";
 import {editsOf, familyOf, gateOf, neutralWords} from "./mistakes.js";
 import {decimalsOf} from "./numerals.js";
 import {isCopied, placeOf} from "./lines.js";
-import {overSteps} from "./carries.js";
+import {acrossSteps} from "./carries.js";
 import {slipsOf} from "./slips.js";
 
 /** @typedef {import("./lines.js").Lines} Lines */
@@ -80,7 +80,7 @@ function chosen(wrong, fits, chances, search, searches) {
   for (const {effect: {cause}, chance} of ranked) {
     const whole = inAll(chance, [...chances[cause.tier].values()]);
     const allowed = shareOf(cause.tier, search, searches) * wrong.share;
-    const key = `${cause.words}|${cause.lines}|${cause.every}`;
+    const key = `${cause.words}|${cause.lines}`;
     const isNews = cause.tier !== "one entry" || !shown.size || [...shown.values()][0].tier === "one entry";
     if (whole <= allowed && isNews && !shown.has(key)) shown.set(key, cause);
     digits ??= Math.max(0, decimalsOf(wrong.typed.tolerance)) + decimalsMore(whole, allowed);
@@ -132,7 +132,7 @@ function* effectsOf(wrong) {
   const seen = new Set();
   for (const tier of /** @type {Tier[]} */ (["likely", "structural"])) {
     const inLines = [...alone(wrong, tier), ...atOnce(wrong, tier)];
-    for (const effect of tier === "likely" ? [...inLines, ...overSteps(wrong, inLines)] : inLines) {
+    for (const effect of tier === "likely" ? [...inLines, ...acrossSteps(wrong, inLines)] : inLines) {
       if (seen.has(effect.key)) continue;
       seen.add(effect.key);
       yield effect;
