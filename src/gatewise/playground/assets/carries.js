@@ -10,21 +10,23 @@
 /** @typedef {{into: string, terms: [string, number | string][]}} Put */
 
 const MOST_BEFORE = 24;  // before the one that is asked for
+const MOST_STATES = 96;  // of all units in them: the page waits while each mistake is made in all of them
 
 /** Every mistake of the line's pass that is made in what a step takes, at this step or at every one; and the same of those
  * in lines. @param {Wrong} wrong @param {Iterable<Effect>} inLines @returns {Generator<Effect>} */
 export function* acrossSteps({lines, mistakes, name}, inLines) {
   const pass = passOf(lines, lines.backward(name));
+  const isShort = pass.place * (lines.shape(name)[0] ?? 1) <= MOST_STATES;
   if (pass.place > MOST_BEFORE || lines.model.steps > 4 * MOST_BEFORE || lines.model.wiring.valid?.includes(0)) return;
   for (const [, words, kind, puts] of asOne(pass.known(mistakes.carries ?? []))) {
     const cause = {kind, tier: /** @type {Tier} */ ("likely"), words, lines: puts.map((one) => one.into), gates: []};
     const key = JSON.stringify(puts);
     const always = !words.includes("{}");
     if (!always) yield {changes: new Map(), given: pass.taken(puts, pass.place, []), cause, near: -1, key};
-    const given = pass.upTo(new Map(), puts);
+    const given = isShort ? pass.upTo(new Map(), puts) : null;
     if (given) yield {changes: new Map(), given, cause: {...cause, every: !always}, near: -1, key: `${key} every`};
   }
-  for (const effect of pass.place ? inLines : []) {
+  for (const effect of pass.place && isShort ? inLines : []) {
     const given = pass.upTo(effect.changes, []);
     if (given) yield {...effect, given, cause: {...effect.cause, every: true}, key: `${effect.key} every`};
   }
