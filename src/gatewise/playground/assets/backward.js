@@ -1,4 +1,5 @@
 /** The backward pass: what the loss is, and how its gradient lives along the cell state. */
+import {largestSize} from "./arrays.js";
 import {cellStateOf} from "./cellstate.js";
 import {el, reveal} from "./dom.js";
 import {keepFocus} from "./change.js";
@@ -190,10 +191,7 @@ function alongTime(page, state, inDecades, turn) {
   if (path.gradient.some((_, step) => isAskedFor(page, {layer, direction, name: path.name, step, at: [unit]}))) {
     return [el("p", {class: "soft"}, "One of the gradients along c is asked for, so they are not shown.")];
   }
-  const largest = Math.max(
-    ...path.gradient.map(value => (Number.isFinite(value) ? Math.abs(value) : 0)),
-    ...path.direct.map(Math.abs).filter(Number.isFinite),
-  );
+  const largest = Math.max(largestSize(path.gradient), largestSize(path.direct));
   const factor = path.factors.map(one => one).join(" · ");
   const words = pathSentence(page, path, factor);
   const heading = el(

@@ -50,7 +50,7 @@ export function openLargestProduct(page) {
   const ref = openedRef(page.model, page.store.state);
   if (!ref || ref.step === null) return;
   const sizes = termsOf(page.model, summedFor(page, ref)).map(term => sizeOfTerm(term.value));
-  const product = sizes.indexOf(Math.max(...sizes));
+  const product = sizes.indexOf(largestSize(sizes));
   if (product >= 0) page.store.change({level: "product", product});
 }
 
