@@ -50,7 +50,7 @@ def test_backward_the_strip_itself_shows_the_gradient_at_the_cell_state_and_goes
     for page, name in names.items():
         reader.open(pages(page) + "#v1&step=1&level=step")
         shown = "document.getElementById('quantity').value"
-        reader.sees("#strip .way", "the cell goes on in time")
+        reader.sees("#strip .way", "the cell goes forward in time")
         reader.keys("b")
         reader.tab.wait_until(f"{shown} === '{name}'")
         reader.sees("#strip .way", "the gradient goes back in time")
@@ -64,7 +64,7 @@ def test_backward_the_strip_itself_shows_the_gradient_at_the_cell_state_and_goes
     reader.open(pages("own") + "#v1&direction=1")
     reader.sees("#strip .way", "the cell goes back in time")
     reader.keys("b")
-    reader.sees("#strip .way", "the gradient goes on in time")
+    reader.sees("#strip .way", "the gradient goes forward in time")
 
 
 def test_the_stage_of_a_cell_with_zoneout_has_water_in_all_pipes(reader, pages):

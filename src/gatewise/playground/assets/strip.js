@@ -87,7 +87,7 @@ function wayView({model}) {
     update({layer, direction, backward}) {
       const isBack = (model.layers[layer].cells[direction].direction === "backward") !== backward;
       for (const arrow of arrows) setText(arrow, isBack ? "←" : "→");
-      setText(words, `the ${backward ? "gradient" : "cell"} goes ${isBack ? "back" : "on"} in time`);
+      setText(words, `the ${backward ? "gradient" : "cell"} goes ${isBack ? "back" : "forward"} in time`);
     },
   };
 }
