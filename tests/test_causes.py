@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Protocol
@@ -93,10 +94,26 @@ def named(mistake: Mistake, marking: Marking, written: Numbers, digits: int) -> 
     return any(cause.kind in (mistake.kind, *mistake.also) for cause in given(marking, written, digits))
 
 
-every_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: f"{mistake.kind}: {mistake.says}")
+def called(mistake: Mistake) -> str:
+    return f"{mistake.kind}: {mistake.says}"
 
 
-@every_mistake
+every_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=called)
+
+
+def of_one_gate_in_turn() -> list[Mistake]:
+    """Return of the mistakes that are alike but for their gate one, of another gate each time; where the gate's
+    nonlinearity has a part in it, g has its own. All are in tests/peers/test_grading.py.
+    """
+    alike: dict[tuple[str, str, bool], list[Mistake]] = {}
+    for mistake in MISTAKES:
+        gate = re.search(r"(?:^|, )([figo])$", mistake.says)
+        apart = gate is not None and gate[1] == "g" and "a_g" not in mistake.lines
+        alike.setdefault((mistake.kind, mistake.says[: gate and gate.start()], apart), []).append(mistake)
+    return [some[turn % len(some)] for turn, some in enumerate(alike.values())]
+
+
+@pytest.mark.parametrize("mistake", of_one_gate_in_turn(), ids=called)
 def test_a_known_mistake_is_found_where_it_was_made_and_named(mistake):
     hold_a_known_mistake(mistake, 1, shared_cell)
 
@@ -119,7 +136,7 @@ def hold_a_known_mistake(mistake: Mistake, count: int, cell: Cell) -> None:
 
 
 def test_of_two_mistakes_on_a_full_sheet_the_first_is_named():
-    hold_two_mistakes(30, shared_cell)
+    hold_two_mistakes(15, shared_cell)
 
 
 def hold_two_mistakes(count: int, cell: Cell) -> None:
@@ -184,7 +201,7 @@ def sheets_of_two_steps(
 
 
 def test_a_mistake_made_at_every_step_is_found_on_sparse_sheets_and_named_nine_times_in_ten():
-    hold_a_mistake_at_every_step(1, shared_cell, KINDS[::4])
+    hold_a_mistake_at_every_step(1, shared_cell, KINDS[::7])
 
 
 def hold_a_mistake_at_every_step(each: int, cell: Cell, kinds: tuple[str, ...] = KINDS) -> None:
@@ -268,7 +285,7 @@ IN_ONE_EQUATION = in_one_equation()
 
 
 def test_of_two_mistakes_in_one_equation_neither_is_named_alone():
-    hold_two_mistakes_in_one_equation(1, shared_cell, list(IN_ONE_EQUATION)[::3])
+    hold_two_mistakes_in_one_equation(1, shared_cell, list(IN_ONE_EQUATION)[::5])
 
 
 def hold_two_mistakes_in_one_equation(count: int, cell: Cell, some: Sequence[str] = tuple(IN_ONE_EQUATION)) -> None:
@@ -304,12 +321,17 @@ def sheets_of_one_line(subject: Subject, lines: dict[str, Line]) -> Iterator[tup
 
 
 def test_where_one_unit_alone_is_written_its_mistake_is_named_as_well():
+    hold_one_unit_alone(8)
+
+
+def hold_one_unit_alone(count: int) -> None:
+    """Forget what is new in one unit of so many cells: three times in four it is named."""
     rng, named = np.random.default_rng(8), 0
-    for _ in range(20):
+    for _ in range(count):
         cell = gw.LSTMCell(3, 4, rng=rng, dtype=np.float64)
         step = cell.step(rng.normal(size=3), gw.State(rng.normal(size=4), rng.normal(size=4)))
         without = step.forget_gate * step.previous.c  # nothing new is added
         one = np.where(np.arange(4) == 1, np.round(without, 6), np.nan)
         marking = gw.check({"c": one}, step)
         named += any("i * g is missing" in cause.says for cause in marking.first.causes)
-    assert named >= 15
+    assert named >= 3 / 4 * count

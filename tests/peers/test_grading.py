@@ -10,6 +10,7 @@ from test_causes import (
     hold_a_gradient_of_one_step,
     hold_a_known_mistake,
     hold_a_mistake_at_every_step,
+    hold_one_unit_alone,
     hold_two_mistakes,
     hold_two_mistakes_in_one_equation,
     new_cell,
@@ -54,6 +55,10 @@ def test_a_gradient_of_one_step_for_that_of_all_is_named_in_five_cells(step, whi
 
 def test_of_two_mistakes_in_an_equation_of_three_cells_neither_is_named_alone():
     hold_two_mistakes_in_one_equation(3, new_cell)
+
+
+def test_where_one_unit_alone_of_twenty_cells_is_written_its_mistake_is_named_as_well():
+    hold_one_unit_alone(20)
 
 
 @pytest.mark.parametrize("how", WAYS)
