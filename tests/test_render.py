@@ -29,12 +29,14 @@ def affordable(case):
 
 
 def enough(case):
-    """Leave several steps to two notations, and those back to two variants: what is shown of them besides those of one
-    has the same symbols.
+    """Leave several steps to two notations, and those back to one variant: what is shown of them besides those of one
+    has the same symbols. Leave the other variants and kinds of dropout to the two notations as well.
     """
     several = case["way"] not in ("forward", "backward")
-    short = case["way"] != "two steps backward" or case["variant"] in ("plain", "peephole, coupling, clips")
-    return fewer(case) and affordable(case) and short and (case["notation"] in ("gatewise", "keras") or not several)
+    short = case["way"] != "two steps backward" or case["variant"] == "peephole, coupling, clips"
+    plainer = case["variant"] == "peephole, layer norm of the gates" and case["dropout"] in ("no dropout", "dropout")
+    usual = case["notation"] in ("gatewise", "keras")
+    return fewer(case) and affordable(case) and short and (usual or (plainer and not several))
 
 
 @dataclass

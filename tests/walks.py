@@ -24,6 +24,14 @@ EVERY_PART = (  # between them they have every part of an equation; the others a
     "peephole, layer norm of the gates",
     "peephole, coupling, layer norm of Haste",
 )
+NONLINEARITIES = (  # between them they have every nonlinearity
+    "hard sigmoid of Keras 3",
+    "softsign, relu",
+    "leaky relu, affine",
+    "elu, scaled tanh",
+    "selu, softplus",
+    "thresholded relu, exponential",
+)
 PLAINEST = {
     "projection": (None,),
     "dropout": ("no dropout",),
@@ -34,16 +42,19 @@ PLAINEST = {
 
 
 def some(case: dict) -> bool:
-    """Tell of the pairs' cases those of the variants with every part, and of any other the plainest, of one step back.
-
-    Which has the forward equations too: tests/peers/test_formats.py has all pairs.
+    """Tell of the pairs' cases those of the variants with every part, and of every nonlinearity the plainest, of one
+    step back, which has the forward equations too: tests/peers/test_formats.py has all pairs.
     """
-    return fewer(case) or all(case.get(name, plain[0]) in plain for name, plain in PLAINEST.items())
+    return fewer(case) or (case["variant"] in NONLINEARITIES and plainest(case))
 
 
 def fewer(case: dict) -> bool:
     """Keep those that are enough where rendering is slow and every nonlinearity is written alike."""
-    return case["variant"] in EVERY_PART
+    return case["variant"] in EVERY_PART[1:] or (case["variant"] == "plain" and plainest(case))
+
+
+def plainest(case: dict) -> bool:
+    return all(case.get(name, plain[0]) in plain for name, plain in PLAINEST.items())
 
 
 @cache
