@@ -118,7 +118,13 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
+PARTS = ("latch", "three steps", "a new cell")  # of others: peers have them by themselves
+
+
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(run, id=name, marks=[pytest.mark.peers] * (name in PARTS)) for name, run in RUNS.items()],
+)
 def test_a_sheet_for_any_run_is_marked_in_80_columns(options, tmp_path, capsys):
     options = options(tmp_path)
     empty = tmp_path / "empty.json"

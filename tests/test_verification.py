@@ -14,6 +14,11 @@ from gatewise.diagnostics.verification import verify
 ENGINES = [one.name for one in gw.engines() if one.available]
 
 
+def half_of(count):
+    """Return so many seeds, of which a half is left to the peers."""
+    return [*range(count // 2), *(pytest.param(n, marks=pytest.mark.peers) for n in range(count // 2, count))]
+
+
 def drawn(seed, *, bidirectional=None, layers=None, square=None, dtype=np.float32):
     """Return an LSTM of drawn sizes, an input and an initial state."""
     rng = np.random.default_rng(seed)
@@ -64,7 +69,7 @@ def one_after_another(p, x, order):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", half_of(12))
 def test_what_another_engine_rounds_otherwise_is_rounding(seed, engine):
     lstm, x, state, _ = drawn(seed)
     y, final = lstm(x, state, engine=engine)
@@ -77,7 +82,7 @@ def test_what_another_engine_rounds_otherwise_is_rounding(seed, engine):
 
 
 @pytest.mark.parametrize("scale", [0.01, 0.3, 1.0, 3.0])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", half_of(6))
 def test_a_sum_in_any_order_is_rounding(seed, scale):
     rng = np.random.default_rng(seed)
     hidden, inputs = rng.integers(1, 60, 2)
@@ -165,7 +170,7 @@ def test_where_rounding_hides_everything_the_notes_say_so():
 # A mistake is.
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", half_of(16))
 def test_a_weight_that_is_off_by_a_thousandth_is_a_mistake(seed):
     lstm, x, state, rng = drawn(seed, layers=1)
     gate, unit = rng.integers(4), rng.integers(lstm.hidden_size)
@@ -182,7 +187,7 @@ def test_a_weight_that_is_off_by_a_thousandth_is_a_mistake(seed):
     assert found.differences[0].excess > 1
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", half_of(8))
 def test_no_cause_is_named_where_none_fits(seed):
     lstm, x, state, rng = drawn(seed)
 
