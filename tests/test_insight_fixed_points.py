@@ -6,8 +6,8 @@ import cases
 import numpy as np
 import planted
 import pytest
+import walks
 from pairwise import pairs
-from walks import EVERY_PART
 
 import gatewise as gw
 from gatewise import insight
@@ -38,7 +38,7 @@ def jacobian_by_differences(cell, x, h, c, by=1e-6):
 @pairs(
     variant=cases.VARIANTS,
     projection=["unprojected", "projected"],
-    allowed=lambda case: case["variant"] in EVERY_PART or case["projection"] == "projected",
+    allowed=walks.projected,
     rest=pytest.mark.peers,
 )
 def test_a_step_maps_each_point_onto_itself_and_its_jacobian_is_that_of_differences(variant, projection):

@@ -53,6 +53,11 @@ def fewer(case: dict) -> bool:
     return case["variant"] in EVERY_PART[1:] or (case["variant"] == "plain" and plainest(case))
 
 
+def projected(case: dict) -> bool:
+    """Keep the variants with every part, and of every nonlinearity the projected one."""
+    return case["variant"] in EVERY_PART or (case["variant"] in NONLINEARITIES and case["projection"] == "projected")
+
+
 def plainest(case: dict) -> bool:
     return all(case.get(name, plain[0]) in plain for name, plain in PLAINEST.items())
 

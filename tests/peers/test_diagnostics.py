@@ -1,9 +1,11 @@
-"""The laws of diagnostics once more, over LSTMs and cells that the fast tests leave out: only time is heavy here."""
+"""The laws of gradients and diagnostics once more, over all that the fast tests leave out: only time is heavy here."""
 
 from __future__ import annotations
 
 import pytest
 from cases import VARIANTS
+from pairwise import pairs
+from test_adjoints import RUNS, hold_adjoints
 from test_gradient_check import hold_right_gradients
 from test_verification import hold_every_mistake
 
@@ -13,6 +15,11 @@ pytestmark = pytest.mark.peers
 @pytest.mark.parametrize("seed", range(12))
 def test_every_mistake_that_is_looked_for_is_found_in_a_dozen_lstms(seed):
     hold_every_mistake(seed)
+
+
+@pairs(**RUNS)
+def test_the_adjoints_of_every_variant_equal_central_differences(variant, projection, direction, valid, dropout):
+    hold_adjoints(variant, projection, direction, valid, dropout)
 
 
 @pytest.mark.parametrize("projection", ["unprojected", "projected"])

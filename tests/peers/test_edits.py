@@ -8,6 +8,7 @@ from agreement import assert_agree
 from cases import DIRECTIONS, PROJECTIONS, VALID, VARIANTS, run_of
 from edited_walks import FIXTURES, HELD, SUBJECTS, hold
 from pairwise import pairs
+from test_edits import EDITED_RUNS, hold_an_edited_run
 
 import gatewise as gw
 from gatewise.edits import EDITABLE
@@ -30,6 +31,11 @@ def test_every_format_shows_edits_with_numbers_that_follow(
 ):
     request.getfixturevalue(FIXTURES.get(law, "few_differences"))
     hold(law, monkeypatch, variant, projection, dropout, turn, way, notation)
+
+
+@pairs(**EDITED_RUNS)
+def test_an_edited_run_of_any_variant_is_its_equations(variant, direction, projection, valid, dropout):
+    hold_an_edited_run(variant, direction, projection, valid, dropout)
 
 
 def edit_in_torch(action, name, value, units, steps):
