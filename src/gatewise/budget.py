@@ -1,0 +1,99 @@
+"""What reading one file may cost, by its size: bytes held, elements of structure, steps of work; nothing is timed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from gatewise.arrays import in_bytes, require_memory
+from gatewise.errors import FileError
+
+
+@dataclass(frozen=True)
+class Limit:
+    """So many for each byte of a file, but at least a floor, and at most a ceiling where there is one."""
+
+    each: int
+    floor: int
+    ceiling: int | None = None
+
+    def of(self, size: int) -> int:
+        """Return the limit for a file of so many bytes."""
+        found = max(self.floor, self.each * size)
+        return found if self.ceiling is None else min(found, self.ceiling)
+
+
+# The weights of an honest file double where they are stored in half precision, grow fourfold where they are quantised,
+# and are copied a few times as they are rearranged. The ceiling is the memory that the machine has left.
+BYTES = Limit(32, 64 * 2**20)
+# An element takes a byte of the file at least, unless it is packed, and some 200 bytes of memory at most.
+ELEMENTS = Limit(1, 1_000_000, 20_000_000)
+# A step takes about a microsecond.
+WORK = Limit(1, 1_000_000, 20_000_000)
+
+
+class Budget:
+    """What is left of what one file may cost; everything that is read of it, and made of that, is taken off.
+
+    Every copy of an array counts, those of memory that several share, and of one number that stands for many, too.
+
+    Parameters
+    ----------
+    size : int
+        The bytes of the file.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._held = self._elements = self._work = 0
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> Budget:
+        """Return the budget of a file."""
+        return cls(os.stat(path).st_size)
+
+    def grow(self, size: int) -> None:
+        """Add the bytes of another file that belongs to this one."""
+        self.size += size
+
+    def hold(self, count: int, itemsize: int, what: str) -> None:
+        """Take off the bytes of `count` numbers of `itemsize` each, before memory is taken for them.
+
+        Raises
+        ------
+        FileError
+            If that is more than a file of this size may take; `what` is the subject of the sentence.
+        CapacityError
+            If it is more than the machine has.
+        """
+        self._held += count * itemsize
+        if self._held > BYTES.of(self.size):
+            raise FileError(
+                f"{what} would bring what it takes to {in_bytes(self._held)} of memory;"
+                f" {in_bytes(BYTES.of(self.size))} are allowed for a file of {in_bytes(self.size)}"
+            )
+        require_memory(count, itemsize, what)
+
+    def count(self, elements: int, what: str) -> None:
+        """Take off elements of structure: objects, members, keys, messages; `what` says in the plural what they are.
+
+        Raises
+        ------
+        FileError
+            If a file of this size may not have so many.
+        """
+        self._elements += elements
+        if self._elements > ELEMENTS.of(self.size):
+            raise FileError(f"it has too many {what} for a file of {in_bytes(self.size)}")
+
+    def work(self, steps: int, what: str) -> None:
+        """Take off steps of work, of about a microsecond each; `what` says what they are for.
+
+        Raises
+        ------
+        FileError
+            If that is more than a file of this size may take.
+        """
+        self._work += steps
+        if self._work > WORK.of(self.size):
+            raise FileError(f"{what} would take too long for a file of {in_bytes(self.size)}")
