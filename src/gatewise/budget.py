@@ -66,13 +66,14 @@ class Budget:
         CapacityError
             If it is more than the machine has.
         """
-        self._held += count * itemsize
-        if self._held > BYTES.of(self.size):
+        held = self._held + count * itemsize
+        if held > BYTES.of(self.size):
             raise FileError(
-                f"{what} would bring what it takes to {in_bytes(self._held)} of memory;"
+                f"{what} would bring what it takes to {in_bytes(held)} of memory;"
                 f" {in_bytes(BYTES.of(self.size))} are allowed for a file of {in_bytes(self.size)}"
             )
         require_memory(count, itemsize, what)
+        self._held = held  # what is refused takes nothing
 
     def count(self, elements: int, what: str) -> None:
         """Take off elements of structure: objects, members, keys, messages; `what` says in the plural what they are.
