@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+LONGEST = 500  # characters of a message, whatever a file says in it
+
+
+def sentence(text: str) -> str:
+    """Return a message as one line of at most 500 characters; bytes of a path that are not UTF-8 are spelled out."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST - 1]}…"
+    if not text.isprintable():
+        text = " ".join(text.splitlines())
+        try:
+            data = text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:  # half of a pair, which stands for no byte
+            data = text.encode("utf-8", "backslashreplace")
+        text = data.decode("utf-8", "backslashreplace")
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
 
 class GatewiseError(Exception):
-    """The base class of the errors that gatewise raises."""
+    """The base class of the errors that gatewise raises. Its message is one line of at most 500 characters."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(sentence(one) if isinstance(one, str) else one for one in args))
 
 
 class ShapeError(GatewiseError, ValueError):
@@ -33,6 +52,9 @@ class MissingExtraError(GatewiseError, ImportError):
 
 class WeightsWarning(UserWarning):
     """Weights that are not finite, or that differ slightly from those the file's own runtime computes with."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(sentence(message))
 
 
 def shown(text: str, most: int = 120) -> str:

@@ -139,9 +139,10 @@ class _Writer:
     def _block(self, block: Block) -> Iterator[Text]:
         match block:
             case Facts(items):
-                width = max(len(name) for name, _ in items)
-                for name, value in items:
-                    yield from self._wrapped(f"{name:<{width}}  {clean(value)}", 3, width + 5)
+                names = [clean(name) for name, _ in items]
+                width = max(map(cell_len, names))
+                for name, (_, value) in zip(names, items, strict=True):
+                    yield from self._wrapped(f"{left_of(name, width)}  {clean(value)}", 3, width + 5)
             case Table():
                 yield from self._table(block)
             case Definition(name, right):
