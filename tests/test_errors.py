@@ -1,0 +1,53 @@
+"""Errors are one line of at most 500 characters, whatever a path or a file says; what the text shows has no orders."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise import errors
+from gatewise.errors import LONGEST, GatewiseError
+
+KINDS = (
+    *(GatewiseError, gw.ShapeError, gw.OptionError, errors.NotKeptError, gw.FileError, errors.CapacityError),
+    *(errors.MissingExtraError, gw.WeightsWarning),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 10_000, "\udcff" * 10_000, "\ud800" * 499, "a\nb" * 400, "\N{LATIN SMALL LETTER O WITH DIAERESIS}" * 501],
+)
+def test_a_message_is_one_line_of_500_characters_that_can_be_written(kind, text):
+    found = str(kind(text))
+    assert len(found) == LONGEST
+    assert found[-1] == "…"
+    assert found.splitlines() == [found]
+    found.encode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_message_of_500_characters_stays_as_it_is_also_in_another_process(kind):
+    text = "0123456789" * 50
+    assert str(pickle.loads(pickle.dumps(kind(text)))) == text
+
+
+def test_a_path_that_is_not_utf_8_is_spelled_out():
+    path = os.fsdecode(b"/nowhere/gr\xfc\xdfe.pt")
+    with pytest.raises(gw.FileError) as caught:
+        gw.load(path)
+    assert str(caught.value) == r"cannot read /nowhere/gr\xfc\xdfe.pt: there is no such file"
+
+
+def test_the_names_of_facts_are_cleaned_in_text_as_their_values_are():
+    step = gw.LSTMCell(2, 1, rng=0).step(np.zeros(2), gw.State(np.zeros(1), np.zeros(1)))
+    text = gw.walk(step, facts={"a\x1b[31mb\n": "c\x1b[0m", "日本": "wide", "short": "narrow"}).render("text")
+    assert "\x1b" not in text
+    lines = [line for line in text.splitlines() if line.rstrip().endswith(("wide", "narrow"))]
+    assert [line.split()[0] for line in lines] == ["日本", "short"]
+    assert lines[0].index("wide") + 2 == lines[1].index("narrow")  # two letters that take two columns each
