@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from gatewise.arrays import require_memory
 from gatewise.errors import CapacityError, FileError, OptionError, reason, shown
+from gatewise.replacing import beside as beside
+from gatewise.replacing import path_of as path_of
 
 if TYPE_CHECKING:
     import zipfile
@@ -38,60 +40,6 @@ _MARKS = {  # byte order marks; those of UTF-32 first, since that of UTF-16 is h
 }
 BEGINNING = 1000  # bytes of a text, enough to see what it is written in
 OTHER_FORMATS = (".npz", ".npy", ".csv", ".json", ".pt", ".pth", ".onnx", ".keras", ".h5")  # which no file of ours is
-
-
-def path_of(given: str | os.PathLike[str]) -> Path:
-    """Return a path, or raise OptionError where something else was given."""
-    try:
-        return Path(given)
-    except TypeError:
-        raise OptionError(f"a path must be a str or an os.PathLike, not {type(given).__name__}") from None
-
-
-@contextmanager
-def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give the name of a new file beside `path`; when the block ends well it takes the place of `path`, else it goes.
-
-    Raises
-    ------
-    FileError
-        If `path` is a folder, or its parent folder cannot be written.
-    OptionError
-        If it is no path.
-    """
-    path = path_of(path)
-    try:
-        target = Path(os.path.realpath(path))  # a link is followed, not replaced
-        if target.exists() and not target.is_dir() and not target.is_file():
-            raise FileError(f"cannot write {path}: it is not an ordinary file")
-        if target.is_dir():
-            raise FileError(f"cannot write {target}: it is a folder; give the name of a file")
-    except FileError:
-        raise
-    except (OSError, ValueError) as problem:
-        raise _unwritable(path, problem) from None
-    temporary = target.parent / f".{target.name}.{os.urandom(4).hex()}"
-    try:  # from before the file is there, so that an interrupt at any moment leaves none behind
-        try:
-            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        except (OSError, ValueError) as problem:
-            raise _unwritable(path, problem) from None
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        # Until here the file was private; a new file is as open as any, and a replaced one as open as it was.
-        temporary.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~umask)
-        temporary.replace(target)
-    except FileError:
-        raise
-    except OSError as problem:
-        raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _unwritable(path: Path, problem: OSError | ValueError) -> FileError:
-    return FileError(f"cannot write {os.fspath(path)!r}: {getattr(problem, 'strerror', None) or problem}")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

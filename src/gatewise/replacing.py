@@ -1,0 +1,109 @@
+"""A new file beside an old one, whose place it takes when it is whole; what a killed process left behind goes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gatewise.errors import FileError, OptionError
+
+DAY = 86_400  # seconds after which nobody writes to a temporary any more
+TAIL = re.compile(r"gatewise-\d+-[0-9a-f]{8}\.tmp")
+LONGEST = 255  # bytes of a name, where the system does not say
+TAIL_LENGTH = 34  # bytes that follow the target's name, whatever the number of the process
+
+
+def path_of(given: str | os.PathLike[str]) -> Path:
+    """Return a path, or raise OptionError where something else was given."""
+    try:
+        return Path(given)
+    except TypeError:
+        raise OptionError(f"a path must be a str or an os.PathLike, not {type(given).__name__}") from None
+
+
+@contextmanager
+def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the name of a new file beside `path`; when the block ends well it takes the place of `path`, else it goes.
+
+    Raises
+    ------
+    FileError
+        If `path` is a folder, or its parent folder cannot be written.
+    OptionError
+        If it is no path.
+    """
+    path = path_of(path)
+    try:
+        target = Path(os.path.realpath(path))  # a link is followed, not replaced
+        if target.exists() and not target.is_dir() and not target.is_file():
+            raise FileError(f"cannot write {path}: it is not an ordinary file")
+        if target.is_dir():
+            raise FileError(f"cannot write {target}: it is a folder; give the name of a file")
+    except FileError:
+        raise
+    except (OSError, ValueError) as problem:
+        raise _unwritable(path, problem) from None
+    temporary = temporary_for(target)
+    try:  # from before the file is there, so that an interrupt at any moment leaves none behind
+        try:
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except (OSError, ValueError) as problem:
+            raise _unwritable(path, problem) from None
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        # Until here the file was private; a new file is as open as any, and a replaced one as open as it was.
+        temporary.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~umask)
+        temporary.replace(target)
+    except FileError:
+        raise
+    except OSError as problem:
+        raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def temporary_for(target: Path) -> Path:
+    """Return a name beside a file or folder for what will take its place; those that are older than a day go.
+
+    It is ``.NAME.gatewise-PROCESS-RANDOM.tmp``, with the beginning of a long name and a number made of all of it.
+    """
+    tail = f"gatewise-{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    try:
+        most = os.pathconf(target.parent, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):
+        most = LONGEST
+    name = target.name
+    most -= TAIL_LENGTH
+    if len(os.fsencode(name)) > most:
+        mark = f"~{zlib.crc32(os.fsencode(name)):08x}"
+        while name and len(os.fsencode(name)) > most - len(mark):
+            name = name[:-1]
+        name += mark
+    with suppress(OSError, ValueError):
+        _remove_left(target.parent, f".{name}.")
+    return target.parent / f".{name}.{tail}"
+
+
+def _remove_left(folder: Path, begins: str) -> None:
+    """Remove the temporaries of a target that a killed process left more than a day ago."""
+    with os.scandir(folder) as entries:
+        left = [one for one in entries if one.name.startswith(begins) and TAIL.fullmatch(one.name[len(begins) :])]
+    for one in left:
+        with suppress(OSError):
+            if time.time() - one.stat(follow_symlinks=False).st_mtime <= DAY:
+                continue
+            if one.is_dir(follow_symlinks=False):
+                shutil.rmtree(one.path, ignore_errors=True)
+            else:
+                os.unlink(one.path)
+
+
+def _unwritable(path: Path, problem: OSError | ValueError) -> FileError:
+    return FileError(f"cannot write {os.fspath(path)!r}: {getattr(problem, 'strerror', None) or problem}")
