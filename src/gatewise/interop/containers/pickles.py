@@ -13,7 +13,7 @@ import struct
 import warnings
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from gatewise.arrays import require_memory
+from gatewise.budget import Budget
 from gatewise.errors import FileError, reason
 
 
@@ -60,8 +60,9 @@ class Object:
 
 
 _MAPPINGS = {("collections", "OrderedDict"), ("collections", "defaultdict"), ("builtins", "dict")}
-MILLION = 1_000_000
-LONGEST = 20 * MILLION  # operations; the largest checkpoints take some hundred thousand
+OPERATIONS = "operations of pickles"
+LONGEST = 1000  # characters of the full name of a class
+SOME = 1000  # operations that are counted at once
 _KEYS = (str, int, float, bytes)
 _MARK = object()
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -69,24 +70,26 @@ _MAKERS: dict[str, Any] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": 
 _IGNORED = {"PROTO", "FRAME", "READONLY_BUFFER"}
 
 
-def read(file: BinaryIO, named: dict[str, None] | None = None) -> Any:
+def read(file: BinaryIO, budget: Budget, named: dict[str, None] | None = None) -> Any:
     """Return what the next pickle in a file describes, and leave the file behind its end.
 
     Parameters
     ----------
     file : binary file
+    budget : Budget
+        Each operation is an element of structure, and so is each entry of what is copied.
     named : dict of str, optional
         Takes the full names of the classes and functions that unpickling would import, and mostly call, in their order.
 
     Raises
     ------
     FileError
-        If it is not an intact pickle.
+        If it is not an intact pickle, or has too many operations.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # escapes in a text that only old Pythons wrote
-            return _Machine({} if named is None else named).run(_Rest(file))
+            return _Machine(budget, {} if named is None else named).run(_Rest(file))
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, struct.error, RecursionError) as problem:
         raise FileError(
             f"it is not an intact pickle ({reason(problem) if isinstance(problem, ValueError) else 'it is malformed'})"
@@ -107,17 +110,16 @@ class _Rest:
 
 
 class _Machine:
-    def __init__(self, named: dict[str, None]) -> None:
+    def __init__(self, budget: Budget, named: dict[str, None]) -> None:
+        self.budget = budget
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.named = named
 
     def run(self, file: _Rest) -> Any:
-        for count, (operation, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, file)), 1):
-            if count % MILLION == 0:
-                require_memory(MILLION, 200, "what a pickle describes")
-                if count > LONGEST:
-                    raise ValueError(f"it has more than {LONGEST:,} operations")
+        for number, (operation, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, file))):
+            if number % SOME == 0:
+                self.budget.count(SOME, OPERATIONS)
             name = operation.name
             if name == "STOP":
                 return self.stack.pop()
@@ -237,9 +239,17 @@ class _Machine:
             if key is None or isinstance(key, _KEYS):  # nested tuples may be endless, and no weights are under them
                 target[key] = value
 
+    def copy(self, entries: dict[Any, Any], target: dict[Any, Any]) -> None:
+        """Take the entries of one dictionary into another: an operation that a file can repeat for a few bytes."""
+        self.budget.count(len(entries), OPERATIONS)
+        target.update(entries)
+
     # What would import or call something.
 
     def name(self, module: str, name: str) -> Global:
+        if len(module) + len(name) > LONGEST:
+            raise ValueError(f"the name of a class or a function has {len(module) + len(name)} characters")
+        self.budget.hold(len(module) + len(name), 2, "the names of its classes")
         self.named[f"{module}.{name}"] = None
         return Global(module, name)
 
@@ -271,7 +281,7 @@ class _Machine:
         named, args, maker = self.stack.pop(), self.stack.pop(), self.stack.pop()
         self.make(maker, args)
         if isinstance(self.stack[-1], Object) and isinstance(named, dict):
-            self.stack[-1].pairs.update(named)
+            self.copy(named, self.stack[-1].pairs)
 
     def _ext1(self, code: int) -> None:
         self.stack.append(self.name("an extension", str(code)))
@@ -283,11 +293,12 @@ class _Machine:
             found: dict[Any, Any] = {}
             given = args[-1] if isinstance(args, tuple) and args else None
             if isinstance(given, list):  # pairs, as Python 2 wrote them
+                self.budget.count(len(given), OPERATIONS)
                 for pair in given:
                     if isinstance(pair, (list, tuple)) and len(pair) == 2:
                         self.set_pairs(found, list(pair))
             elif isinstance(given, dict):
-                found.update(given)
+                self.copy(given, found)
             self.stack.append(found)
         else:
             self.stack.append(Object(maker, args))
@@ -306,9 +317,13 @@ class _Machine:
         self.stack.append(Persistent(self.stack.pop()))
 
 
-def as_bytes(found: Any) -> bytes | None:
+def as_bytes(found: Any, budget: Budget) -> bytes | None:
     """Return the bytes that an object in a pickle stands for, in every form that Python has written, or None."""
-    if isinstance(found, (bytes, bytearray)):
+    if isinstance(found, bytes):
+        return found
+    if isinstance(found, (bytearray, str)):
+        budget.hold(len(found), 1, "an array in a pickle")
+    if isinstance(found, bytearray):
         return bytes(found)
     if isinstance(found, str):  # written by Python 2, and read as Latin-1
         try:
@@ -316,7 +331,7 @@ def as_bytes(found: Any) -> bytes | None:
         except UnicodeEncodeError:
             return None
     if isinstance(found, Object) and found.made_by("_codecs.encode") and isinstance(found.args, tuple):
-        return as_bytes(found.args[0]) if found.args[1:] == ("latin1",) else None
+        return as_bytes(found.args[0], budget) if found.args[1:] == ("latin1",) else None
     if isinstance(found, Object) and found.made_by("builtins.bytes", "__builtin__.bytes"):
         return b"" if not found.args else None
     return None

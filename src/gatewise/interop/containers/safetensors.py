@@ -4,39 +4,51 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import accumulate
+from operator import mul
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from gatewise.budget import Budget
 from gatewise.errors import FileError, reason
 from gatewise.interop.containers.tensors import Storage, Tensor, itemsize, unreadable
 
+AXES = 32  # that any NumPy has
+GROWTH = 40  # bytes that Python's objects take for each byte of JSON, at worst
 TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path, budget: Budget) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file by their names."""
     from safetensors import SafetensorError, safe_open
 
     tensors: dict[str, Tensor] = {}
     try:
-        with safe_open(path, framework="numpy") as file:  # which looks at the whole header
-            names = list(file.keys())
         with open(path, "rb") as raw:
             length = int.from_bytes(raw.read(8), "little")
+            budget.hold(min(length, budget.size), GROWTH, "its header")
             header = json.loads(raw.read(length))
+        with safe_open(path, framework="numpy") as file:  # which looks at the whole header
+            names = list(file.keys())
+        budget.count(len(names), "tensors")
         for name in names:
-            kind, (begin, end) = TYPES.get(header[name]["dtype"]), header[name]["data_offsets"]
-            shape = tuple(header[name]["shape"])
-            strides = tuple(int(np.prod(shape[n + 1 :], dtype=object)) for n in range(len(shape)))
-            if kind is None:
-                tensors[name] = unreadable(f"its numbers are {header[name]['dtype']}, which is not supported")
-                continue
-            held = Storage(kind, (end - begin) // itemsize(kind), _at(path, 8 + length + begin, end - begin))
-            tensors[name] = Tensor(shape, strides, 0, kind, held)
+            tensors[name] = _tensor(path, 8 + length, header[name], budget)
+    except FileError:
+        raise
     except (SafetensorError, OSError, ValueError, TypeError, OverflowError, KeyError, RecursionError) as problem:
         raise FileError(f"it is not an intact safetensors file ({reason(problem)})") from None
     return tensors
+
+
+def _tensor(path: Path, begin: int, entry: dict[str, Any], budget: Budget) -> Tensor:
+    kind, shape, (first, end) = TYPES.get(entry["dtype"]), tuple(entry["shape"]), entry["data_offsets"]
+    if kind is None:
+        return unreadable(f"its numbers are {entry['dtype']}, which is not supported")
+    if len(shape) > AXES:
+        return unreadable(f"it has {len(shape)} axes; at most {AXES} are read")
+    strides = tuple(accumulate(shape[:0:-1], mul, initial=1))[::-1] if shape else ()
+    held = Storage(kind, (end - first) // itemsize(kind), _at(path, begin + first, end - first))
+    return Tensor(shape, strides, 0, kind, held, budget)
 
 
 def _at(path: Path, begin: int, length: int) -> Callable[[int], bytes]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, require_memory
+from gatewise.arrays import Array
+from gatewise.budget import Budget
 from gatewise.errors import FileError
 from gatewise.interop.containers.floats import from_bfloat16, real
 
 FLOATS = ("<f2", "<f4", "<f8", "bf16")
-SHARED = 1 << 20  # numbers that a tensor may have even where its storage has fewer, and they stand for several
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,36 @@ class Storage:
 
     kind: str | None
     count: int
-    read: Callable[[int], bytes]
+    read: Callable[[int], bytes | memoryview]
+
+
+class Shared:
+    """The bytes of storages, each read once for all tensors that share it and are read one after another.
+
+    Parameters
+    ----------
+    fetch : callable
+        Returns all bytes of the storage that is known by a key.
+    """
+
+    def __init__(self, fetch: Callable[[Hashable], bytes]) -> None:
+        self._fetch = fetch
+        self._last: tuple[Hashable, bytes] | None = None
+        self._keeps = True
+
+    def read(self, key: Hashable, size: int) -> memoryview:
+        """Return that many bytes of a storage from its beginning, or all that it has."""
+        if self._last is None or self._last[0] != key:
+            self._last = None  # before memory is taken for the next
+            found = key, self._fetch(key)
+            if not self._keeps:
+                return memoryview(found[1])[:size]
+            self._last = found
+        return memoryview(self._last[1])[:size]
+
+    def close(self) -> None:
+        """Keep no bytes any longer: what is read after an inspection is read for itself."""
+        self._last, self._keeps = None, False
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +68,8 @@ class Tensor:
     kind : str or None
         NumPy's name of its numbers' type, or bf16; None where it is another.
     storage : Storage
+    budget : Budget
+        Of the file; each time that its numbers are read counts.
     problem : str
         Why it cannot be read; empty where it can.
     """
@@ -47,6 +79,7 @@ class Tensor:
     offset: int
     kind: str | None
     storage: Storage | None
+    budget: Budget | None = None
     problem: str = ""
 
     @property
@@ -64,31 +97,36 @@ class Tensor:
         CapacityError
             If it would not fit into memory.
         """
-        if self.problem or self.storage is None:
+        if self.problem or self.storage is None or self.budget is None:
             raise FileError(self.problem or "it is incomplete")
         if not self.floating:
             raise FileError(
                 f"it holds {self.kind or 'numbers of a kind that is not known'}, not floating-point numbers"
             )
-        item = itemsize(self.kind)
-        size = int(np.prod([int(n) for n in self.shape], dtype=object)) if self.shape else 1
+        item, size = itemsize(self.kind), math.prod(self.shape)
         if size == 0:
-            return np.zeros(self.shape, np.float32)
-        if size > max(self.storage.count, SHARED):
-            raise FileError(f"it has {size} numbers, and its storage {self.storage.count}")
-        last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
+            return self._empty()
+        # An axis of one number is never stepped along, whatever its stride says.
+        strides = [step if n > 1 else 0 for n, step in zip(self.shape, self.strides, strict=True)]
+        last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, strides, strict=True))
         if last >= self.storage.count:
             raise FileError(f"it reaches beyond the {self.storage.count} numbers of its storage")
-        require_memory(size, 8, f"a tensor of {self.shape}")
+        self.budget.hold(size, max(item, 4), f"a tensor of {self.shape}")
         data = self.storage.read((last + 1) * item)
         if len(data) < (last + 1) * item:
             raise FileError("the file ends before its numbers do")
         flat: npt.NDArray[Any] = np.frombuffer(data, "<u2" if self.kind == "bf16" else self.kind)
         if self.kind == "bf16":
             flat = from_bfloat16(flat)
-        steps = tuple(step * flat.itemsize for step in self.strides)
+        steps = tuple(step * flat.itemsize for step in strides)
         view = np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, steps, writeable=False)
         return real(np.ascontiguousarray(view))
+
+    def _empty(self) -> Array:
+        try:
+            return np.zeros(self.shape, np.float32)
+        except ValueError:
+            raise FileError(f"its shape {self.shape} is too large, although it has no numbers") from None
 
 
 def itemsize(kind: str | None) -> int:
@@ -98,4 +136,4 @@ def itemsize(kind: str | None) -> int:
 
 def unreadable(problem: str) -> Tensor:
     """Return a tensor that cannot be read, and why."""
-    return Tensor((), (), 0, None, None, problem)
+    return Tensor((), (), 0, None, None, problem=problem)

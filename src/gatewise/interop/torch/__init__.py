@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from gatewise import storage
 from gatewise.arrays import Array
+from gatewise.budget import Budget
 from gatewise.errors import FileError, OptionError
 from gatewise.gradients import LSTMGradients
 from gatewise.interop import conventions
@@ -65,11 +67,17 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     omissions(name, omitted, ())
     with open(path, "rb") as file:
         head = file.read(16)
-    try:
-        archive = open_safetensors(Path(path)) if storage.is_safetensors(head) else open_archive(Path(path), head)
-    except FileError as problem:
-        raise FileError(f"cannot read {name}: {problem}") from None
-    found, parts, refused = grouped(archive.tensors, archive.classes, archive.batch_first)
+    budget = Budget.of(path)
+    with ExitStack() as stack:
+        try:
+            archive = (
+                open_safetensors(Path(path), budget)
+                if storage.is_safetensors(head)
+                else open_archive(Path(path), head, budget, stack)
+            )
+        except FileError as problem:
+            raise FileError(f"cannot read {name}: {problem}") from None
+        found, parts, refused = grouped(archive.tensors, archive.classes, archive.batch_first)
     count = len(archive.tensors)
     some = ", ".join(list(archive.tensors)[:3])[:200] + (" …" if count > 3 else "")
     holds = f"none of its {count} tensors has a name of an LSTM's ({some})" if count else "it holds no tensors"

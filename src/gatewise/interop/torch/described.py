@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.budget import Budget
 from gatewise.errors import FileError
 from gatewise.interop.containers import pickles
 from gatewise.interop.containers.pickles import Global, Object, Persistent, as_bytes
@@ -23,13 +24,17 @@ REBUILD = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "t
 PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
 FILLED = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 AT_ONCE = ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer")
+COPIES = 4  # of a name, in parts and as a whole
 DEEPEST = 100  # levels of dictionaries and modules within each other
 
 
 def flatten(
-    content: Any, storage: Callable[[Any], Storage | None]
+    content: Any, storage: Callable[[Any], Storage | None], budget: Budget
 ) -> tuple[dict[str, Tensor], dict[str, str], dict[str, bool]]:
-    """Return the tensors by their paths, the classes of the objects that hold them, and their batch_first."""
+    """Return the tensors by their paths, the classes of the objects that hold them, and their batch_first.
+
+    Each path counts, and each entry of what is looked through: one object may be held by thousands.
+    """
     tensors: dict[str, Tensor] = {}
     classes: dict[str, str] = {}
     batch_first: dict[str, bool] = {}
@@ -37,7 +42,7 @@ def flatten(
     ahead: list[tuple[str, int, Any]] = [("", 0, content)]
     while ahead:
         path, depth, one = ahead.pop()
-        if isinstance(one, Object) and (tensor := _tensor(one, storage)) is not None:
+        if isinstance(one, Object) and (tensor := _tensor(one, storage, budget)) is not None:
             tensors[path or "tensor"] = tensor
             continue
         if not isinstance(one, (dict, list, tuple, Object)) or id(one) in seen or depth > DEEPEST:
@@ -47,9 +52,11 @@ def flatten(
         if isinstance(one, Object):
             if isinstance(one.maker, Global):
                 classes[path] = ".".join(one.maker)
+                budget.hold(len(classes[path]), 1, "the names of its classes")
             state = one.state[0] if isinstance(one.state, tuple) and len(one.state) == 2 else one.state
             for source in (state, one.pairs):
                 if isinstance(source, dict):
+                    budget.count(len(source), "entries")
                     pairs |= source
             for inner in ("_buffers", "_parameters", "_modules"):  # a whole module, with its weights inside
                 if isinstance(held := pairs.pop(inner, None), dict):
@@ -61,13 +68,20 @@ def flatten(
             pairs = one
         else:
             pairs = dict(enumerate(one))
+        budget.count(len(pairs), "entries")
         for key, value in reversed(pairs.items()):
-            if isinstance(key, (str, int)) and isinstance(value, (dict, list, tuple, Object)):
-                ahead.append((f"{path}.{key}" if path else str(key), depth + 1, value))
+            if _is_name(key) and isinstance(value, (dict, list, tuple, Object)):
+                inner = f"{path}.{key}" if path else str(key)
+                budget.hold(len(inner), COPIES, "its names")
+                ahead.append((inner, depth + 1, value))
     return tensors, classes, batch_first
 
 
-def _tensor(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor | None:
+def _is_name(key: Any) -> bool:
+    return isinstance(key, str) or (isinstance(key, int) and is_count(abs(key)))
+
+
+def _tensor(one: Object, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor | None:
     """Return the tensor or array that an object stands for, or None."""
     for _ in range(4):  # a parameter holds its tensor
         if not one.made_by(*PARAMETER):
@@ -76,21 +90,21 @@ def _tensor(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor | N
             return unreadable("its parameter is incomplete")
         one = one.args[0]
     if one.made_by(*FILLED, *AT_ONCE):
-        return _numpy(one)
+        return _numpy(one, budget)
     if isinstance(one.maker, Global) and one.maker.module == "torch._utils" and "_rebuild" in one.maker.name:
         if not one.made_by(*REBUILD):
             kind = one.maker.name.removeprefix("_rebuild_").replace("qtensor", "quantised tensor").replace("_", " ")
             return unreadable(f"it is a {kind}")
-        return _dense(one, storage)
+        return _dense(one, storage, budget)
     return None
 
 
-def _dense(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor:
+def _dense(one: Object, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor:
     args = one.args if isinstance(one.args, tuple) else ()
     if len(args) < 4:
         return unreadable("its description is incomplete")
     held, offset, shape, strides = args[:4]
-    found = storage(held.identity) if isinstance(held, Persistent) else _inner_storage(held)
+    found = storage(held.identity) if isinstance(held, Persistent) else _inner_storage(held, budget)
     if found is None:
         return unreadable(f"it depends on {_said(held)}")
     whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 32
@@ -105,7 +119,7 @@ def _dense(one: Object, storage: Callable[[Any], Storage | None]) -> Tensor:
     if kind is None:
         name = ".".join(named) if isinstance(named, Global) else "of an unknown type"
         return unreadable(f"its numbers are {name}, which is not supported")
-    return Tensor(shape, strides, offset, kind, found)
+    return Tensor(shape, strides, offset, kind, found, budget)
 
 
 def _said(held: Any) -> str:
@@ -114,26 +128,26 @@ def _said(held: Any) -> str:
     return "a storage that is not described" if isinstance(held, Persistent) else f"a {type(held).__name__}"
 
 
-def _inner_storage(held: Any) -> Storage | None:
+def _inner_storage(held: Any, budget: Budget) -> Storage | None:
     """Return a storage that was pickled by itself: as bytes which are a file of PyTorch's in turn."""
     if not (isinstance(held, Object) and held.made_by("torch.storage._load_from_bytes") and held.args):
         return None
-    data = as_bytes(held.args[0])
+    data = as_bytes(held.args[0], budget)
     if data is None:
         return None
     file = io.BytesIO(data)
     try:
-        parts = [pickles.read(file) for _ in range(5)]
+        parts = [pickles.read(file, budget) for _ in range(5)]
     except FileError:
         return None
     identity: Any = getattr(parts[3], "identity", None)
     if parts[0] != MAGIC or not is_storage(identity):
         return None
     begin = file.tell() + 8
-    return Storage(storage_kind(identity[1]), identity[4], lambda size: data[begin : begin + size])
+    return Storage(storage_kind(identity[1]), identity[4], lambda size: memoryview(data)[begin : begin + size])
 
 
-def _numpy(one: Object) -> Tensor:
+def _numpy(one: Object, budget: Budget) -> Tensor:
     """Return the tensor that a pickled array stands for: built and then filled, or made of its bytes at once."""
     if one.made_by(*FILLED):
         if not (isinstance(one.state, tuple) and len(one.state) == 5):
@@ -146,7 +160,7 @@ def _numpy(one: Object) -> Tensor:
         fortran = fortran == "F"
     if not (isinstance(dtype, Object) and isinstance(dtype.args, tuple) and dtype.args):
         return unreadable("its array is of an unknown type")
-    kind, data = dtype.args[0], as_bytes(held)
+    kind, data = dtype.args[0], as_bytes(held, budget)
     if isinstance(kind, str) and kind.startswith("O"):
         return unreadable("it is an array of Python objects")
     if not isinstance(kind, str) or not re.fullmatch(r"[fiub][1248]", kind) or data is None:
@@ -157,6 +171,7 @@ def _numpy(one: Object) -> Tensor:
         return unreadable("its shape is invalid")
     width = int(kind[1:])
     if order == ">":
+        budget.hold(len(data), 1, "an array in a pickle")
         data = np.frombuffer(data[: len(data) // width * width], f">u{width}").astype(f"<u{width}").tobytes()
     strides, step = [], 1
     for n in shape if fortran else reversed(shape):
@@ -168,5 +183,6 @@ def _numpy(one: Object) -> Tensor:
         tuple(strides if fortran else reversed(strides)),
         0,
         known,
-        Storage(known, len(numbers) // width, lambda size: numbers[:size]),
+        Storage(known, len(numbers) // width, lambda size: memoryview(numbers)[:size]),
+        budget,
     )

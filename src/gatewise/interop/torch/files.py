@@ -10,21 +10,20 @@ from __future__ import annotations
 import io
 import re
 import struct
-import zipfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gatewise.errors import FileError, reason
-from gatewise.interop.containers import pickles, safetensors
-from gatewise.interop.containers.tensors import Storage, Tensor, itemsize
-from gatewise.interop.containers.zips import member
+from gatewise.budget import Budget
+from gatewise.errors import FileError
+from gatewise.interop.containers import pickles, safetensors, zips
+from gatewise.interop.containers.tensors import Shared, Storage, Tensor, itemsize
 from gatewise.interop.torch.described import MAGIC, flatten
 from gatewise.interop.torch.storages import is_count, is_storage, native, persistent, storage_kind
 
-LARGEST_CODE = 1 << 24  # bytes of the code of one class
-LARGEST_PICKLE = 1 << 30  # bytes; what describes tensors is far smaller than they are
+READ = 1000  # bytes that are read in a microsecond
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +50,8 @@ class Archive:
     calls: tuple[str, ...] = ()
 
 
-def open_archive(path: Path, head: bytes) -> Archive:
-    """Return the tensors of a file, by what it begins with.
+def open_archive(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> Archive:
+    """Return the tensors of a file, by what it begins with; what is read of it is kept open until `stack` ends.
 
     Raises
     ------
@@ -60,12 +59,12 @@ def open_archive(path: Path, head: bytes) -> Archive:
         If it is incomplete, or of an unknown form.
     """
     if head.startswith(b"PK"):
-        return _zip(path)
+        return _zip(path, budget, stack)
     with open(path, "rb") as file:
-        return _stream(file)
+        return _stream(file, budget, stack)
 
 
-def open_safetensors(path: Path) -> Archive:
+def open_safetensors(path: Path, budget: Budget) -> Archive:
     """Return the tensors of a safetensors file by their names.
 
     Raises
@@ -73,74 +72,88 @@ def open_safetensors(path: Path) -> Archive:
     FileError
         If it is incomplete.
     """
-    return Archive("safetensors", safetensors.read(path))
+    return Archive("safetensors", safetensors.read(path, budget))
 
 
 # Zip: since PyTorch 1.6, and TorchScript.
 
 
-def _zip(path: Path) -> Archive:
-    try:
-        archive = zipfile.ZipFile(path)
-        names = {info.filename: info for info in archive.infolist()}
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, OSError, IndexError) as problem:
-        raise FileError(f"it is not an intact zip archive ({reason(problem)})") from None
-    with archive:
-        main = [name for name in names if re.fullmatch(r"[^/]+/data\.pkl", name)]
-        if len(main) != 1:
-            raise FileError("it is a zip archive without a data.pkl: not one of PyTorch's")
-        folder = main[0].partition("/")[0]
-        description = member(path, main[0], LARGEST_PICKLE, whole=True)
-        order = member(path, f"{folder}/byteorder", 16) if f"{folder}/byteorder" in names else b"little"
-        if order.strip() not in (b"little", b"big"):
-            raise FileError(f"its byte order is {order[:16]!r}; it must be little or big")
-        script = any(name.startswith(f"{folder}/code/") for name in names)
+def _zip(path: Path, budget: Budget, stack: ExitStack) -> Archive:
+    archive = stack.enter_context(zips.Archive(path, budget))
+    main = [name for name in archive.names if re.fullmatch(r"[^/]+/data\.pkl", name)]
+    if len(main) != 1:
+        raise FileError("it is a zip archive without a data.pkl: not one of PyTorch's")
+    folder = main[0].partition("/")[0]
+    description = archive.member(main[0])
+    order = archive.member(f"{folder}/byteorder", 16) if f"{folder}/byteorder" in archive.names else b"little"
+    if order.strip() not in (b"little", b"big"):
+        raise FileError(f"its byte order is {order[:16]!r}; it must be little or big")
+    shared = Shared(lambda key: archive.member(f"{folder}/data/{key}"))
+    stack.callback(shared.close)
 
     def storage(identity: Any) -> Storage | None:
         if not is_storage(identity):
             return None
         _, kind, key, _, count = identity[:5]
-        name = f"{folder}/data/{key}"
-        return Storage(storage_kind(kind), count, lambda size: native(member(path, name, size), kind, order))
+        return Storage(storage_kind(kind), count, lambda size: native(shared.read(key, size), kind, order, budget))
 
     calls: dict[str, None] = {}
-    found = flatten(pickles.read(io.BytesIO(description), calls), storage)
-    if not script:
+    found = flatten(pickles.read(io.BytesIO(description), budget, calls), storage, budget)
+    if not any(name.startswith(f"{folder}/code/") for name in archive.names):
         return Archive("PyTorch", *found, tuple(calls))
     tensors, classes, said = found
-    code = {at: _constant(path, f"{folder}/code", kind) for at, kind in classes.items() if kind.endswith(".LSTM")}
-    said |= {at: value for at, value in code.items() if value is not None}
+    code = Code(archive, f"{folder}/code")
+    said |= {
+        at: value for at, kind in classes.items() if kind.endswith(".LSTM") and (value := code.says(kind)) is not None
+    }
     return Archive("TorchScript", tensors, classes, said, tuple(calls))
 
 
-def _constant(path: Path, folder: str, kind: str) -> bool | None:
-    """Return what the code of a class says that its batch_first is; the code is text here, and is not run."""
-    module, _, name = kind.rpartition(".")
-    try:
-        text = member(path, f"{folder}/{module.replace('.', '/')}.py", LARGEST_CODE).decode("utf-8", "replace")
-    except FileError:
-        return None
-    body = re.search(rf"^class {re.escape(name)}\(.*?(?=^class |\Z)", text, re.MULTILINE | re.DOTALL)
-    said = body and re.search(r"^ +batch_first : Final\[bool\] = (True|False)$", body[0], re.MULTILINE)
-    return said[1] == "True" if said else None
+class Code:
+    """What the code of classes says that their batch_first is; the code is text here, and is not run."""
+
+    def __init__(self, archive: zips.Archive, folder: str) -> None:
+        self._archive, self._folder = archive, folder
+        self._files: dict[str, dict[str, bool]] = {}
+
+    def says(self, kind: str) -> bool | None:
+        """Return the batch_first of a class by its full name, or None where its code does not say."""
+        module, _, name = kind.rpartition(".")
+        if module not in self._files:
+            self._files[module] = self._read(module)
+        return self._files[module].get(name)
+
+    def _read(self, module: str) -> dict[str, bool]:
+        try:
+            data = self._archive.member(f"{self._folder}/{module.replace('.', '/')}.py")
+        except FileError:
+            return {}
+        found: dict[str, bool] = {}
+        name = ""
+        for line in data.decode("utf-8", "replace").splitlines():
+            if (begins := re.match(r"class (\w+)\(", line)) is not None:
+                name = begins[1]
+            elif (said := re.fullmatch(r" +batch_first : Final\[bool\] = (True|False)", line)) is not None:
+                found.setdefault(name, said[1] == "True")
+        return found
 
 
 # The stream of pickles: before 1.6, and pickles that PyTorch did not write.
 
 
-def _stream(file: BinaryIO) -> Archive:
+def _stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> Archive:
     calls: dict[str, None] = {}
-    first = pickles.read(file, calls)
+    first = pickles.read(file, budget, calls)
     if first != MAGIC:
-        return Archive("pickle", *flatten(first, lambda _: None), tuple(calls))
-    pickles.read(file, calls)  # the version of the protocol
-    system = pickles.read(file, calls)
+        return Archive("pickle", *flatten(first, lambda _: None, budget), tuple(calls))
+    pickles.read(file, budget, calls)  # the version of the protocol
+    system = pickles.read(file, budget, calls)
     order = b"big" if isinstance(system, dict) and system.get("little_endian") is False else b"little"
-    content = pickles.read(file, calls)
-    keys = pickles.read(file, calls)
+    content = pickles.read(file, budget, calls)
+    keys = pickles.read(file, budget, calls)
     if not isinstance(keys, list):
         raise FileError("its storages are not listed")
-    identities = [one.identity for one in persistent(content) if is_storage(one.identity)]
+    identities = [one.identity for one in persistent(content, budget) if is_storage(one.identity)]
     kinds = {identity[2]: storage_kind(identity[1]) for identity in identities}
     places: dict[str, tuple[int, int]] = {}
     at = file.tell()
@@ -158,6 +171,16 @@ def _stream(file: BinaryIO) -> Archive:
         at += 8 + count * itemsize(kind)
     source = Path(file.name)
 
+    def fetch(place: Any) -> bytes:
+        begin, length = place
+        budget.work(length // READ, "reading its storages")
+        with open(source, "rb") as again:
+            again.seek(begin)
+            return again.read(length)
+
+    shared = Shared(fetch)
+    stack.callback(shared.close)
+
     def storage(identity: Any) -> Storage | None:
         if not is_storage(identity):
             return None
@@ -167,12 +190,8 @@ def _stream(file: BinaryIO) -> Archive:
             _, offset, count = rest[0]  # a view of another storage
             skipped = offset * itemsize(storage_kind(kind))
             begin, length = begin + skipped, max(0, length - skipped)
+        return Storage(
+            storage_kind(kind), count, lambda size: native(shared.read((begin, length), size), kind, order, budget)
+        )
 
-        def read(size: int) -> bytes:
-            with open(source, "rb") as again:
-                again.seek(begin)
-                return native(again.read(min(size, length)), kind, order)
-
-        return Storage(storage_kind(kind), count, read)
-
-    return Archive("PyTorch, the form before 1.6", *flatten(content, storage), tuple(calls))
+    return Archive("PyTorch, the form before 1.6", *flatten(content, storage, budget), tuple(calls))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.budget import Budget
 from gatewise.interop.containers.pickles import Global, Object, Persistent
 from gatewise.interop.containers.tensors import itemsize
 
@@ -39,16 +40,17 @@ def storage_kind(kind: Any) -> str | None:
     return TYPES.get(name.removesuffix("Storage"))
 
 
-def native(data: bytes, kind: Any, order: bytes) -> bytes:
+def native(data: bytes | memoryview, kind: Any, order: bytes, budget: Budget) -> bytes | memoryview:
     """Return little-endian numbers."""
     found = storage_kind(kind)
     if order.strip() == b"little" or found is None:
         return data
     width = itemsize(found)
+    budget.hold(len(data), 2, "numbers whose bytes are turned round")
     return np.frombuffer(data[: len(data) // width * width], f">u{width}").astype(f"<u{width}").tobytes()
 
 
-def persistent(content: Any) -> Iterator[Persistent]:
+def persistent(content: Any, budget: Budget) -> Iterator[Persistent]:
     """Go through all that a description holds, each thing once."""
     seen: set[int] = set()
     ahead = [content]
@@ -58,7 +60,9 @@ def persistent(content: Any) -> Iterator[Persistent]:
             yield one
         elif isinstance(one, (dict, list, tuple, Object)) and id(one) not in seen:
             seen.add(id(one))
-            ahead += _parts(one)
+            parts = _parts(one)
+            budget.count(len(parts), "entries")
+            ahead += parts
 
 
 def _parts(one: Any) -> list[Any]:

@@ -1,0 +1,172 @@
+"""Small files of PyTorch's that are made to be expensive: each ends in an answer or in one sentence."""
+
+from __future__ import annotations
+
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import gatewise as gw
+
+MOST = 500 * 2**20  # bytes of memory
+
+
+def number(value: int) -> bytes:
+    """Return the operation that puts a number on the stack."""
+    return b"J" + value.to_bytes(4, "little") if value < 2**31 else b"\x8a\x09" + value.to_bytes(9, "little")
+
+
+def text(value: str) -> bytes:
+    return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+
+def tensor(key: str, count: int, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> bytes:
+    """Return the operations that describe a tensor of float32."""
+    storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text(key) + text("cpu") + number(count) + b"tQ"
+    sizes, steps = (b"(" + b"".join(map(number, one)) + b"t" for one in (shape, strides))
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + number(offset) + sizes + steps + b"\x89)tR"
+
+
+def archive(
+    path: Path, entries: dict[str, bytes], storages: dict[str, bytes], code: dict[str, str] | None = None, packed=True
+) -> Path:
+    """Write an archive whose description is a dictionary of these entries."""
+    description = b"\x80\x02}(" + b"".join(text(name) + made for name, made in entries.items()) + b"u."
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED) as file:
+        file.writestr("archive/data.pkl", description)
+        for key, data in storages.items():
+            file.writestr(f"archive/data/{key}", data)
+        for name, content in (code or {}).items():
+            file.writestr(f"archive/code/{name}", content)
+    return path
+
+
+def lstm(name: str, key: Callable[[str], str], count: int, units: int, strides: tuple[int, int]) -> dict[str, bytes]:
+    """Return the tensors of an LSTM whose matrices are described with these strides."""
+    return {
+        f"{name}.{kind}_l0": tensor(key(kind), count, (4 * units, units), strides)
+        for kind in ("weight_ih", "weight_hh")
+    }
+
+
+def many_over_one_number(path: Path) -> Path:
+    entries: dict[str, bytes] = {}
+    for n in range(300):
+        entries |= lstm(f"l{n}", lambda _: "0", 1, 500, (0, 0))
+    return archive(path, entries, {"0": bytes(4)})
+
+
+def many_members(path: Path) -> Path:
+    entries: dict[str, bytes] = {}
+    for n in range(2000):
+        entries |= lstm(f"l{n}", lambda kind, n=n: f"{n}{kind}", 4, 1, (1, 1))
+    keys = [f"{n}{kind}" for n in range(2000) for kind in ("weight_ih", "weight_hh")]
+    return archive(path, entries, dict.fromkeys(keys, bytes(16)), packed=False)
+
+
+def many_operations(path: Path) -> Path:
+    return archive(path, {"a": b"N" + b"0N" * 9_500_000}, {})
+
+
+def much_code(path: Path) -> Path:
+    names = [f"m.n{n}.LSTM" for n in range(100)]
+    entries = {name: b"c__torch__.m\nLSTM\n)\x81}" + text("w") + tensor("0", 1, (1,), (1,)) + b"sb" for name in names}
+    source = "class LSTM(Module):\n" + "  training : bool\n" * 900_000
+    return archive(path, entries, {"0": bytes(4)}, {"__torch__/m.py": source})
+
+
+def a_stride_beyond_all(path: Path) -> Path:
+    return archive(path, lstm("l", lambda _: "0", 4, 1, (1, 2**62 - 1)), {"0": bytes(16)})
+
+
+def one_unpacked_for_each(path: Path) -> Path:
+    entries: dict[str, bytes] = {}
+    for n in range(2000):
+        entries |= lstm(f"l{n}", lambda _: "0", 2**24, 1, (1, 1))
+    return archive(path, entries, {"0": bytes(2**26 - 2**22)})
+
+
+def two_unpacked_in_turns(path: Path) -> Path:
+    entries: dict[str, bytes] = {}
+    for n in range(2000):
+        entries |= lstm(f"l{n}", lambda kind: str(int(kind == "weight_ih")), 2**22, 1, (1, 1))
+    return archive(path, entries, {"0": bytes(2**24), "1": bytes(2**24)})
+
+
+def one_dictionary_copied_by_each(path: Path) -> Path:
+    large = b"}(" + b"".join(number(n) + b"N" for n in range(20_000)) + b"uq\x00"
+    return archive(path, {"a": large, "b": b"](" + b"ccollections\nOrderedDict\nh\x00\x85R" * 4000 + b"e"}, {})
+
+
+def one_state_of_many(path: Path) -> Path:
+    large = b"}(" + b"".join(text(str(n)) + b"]" for n in range(2000)) + b"uq\x00"
+    return archive(path, {"a": large, "b": b"](" + b"cm\nK\n)\x81h\x00b" * 4000 + b"e"}, {})
+
+
+def long_names(path: Path) -> Path:
+    long = text("n" * 1_000_000) + b"q\x00"
+    return archive(path, {"a": long, "b": b"}(h\x00" * 90 + b"](" + b"]" * 1000 + b"e" + b"u" * 90}, {})
+
+
+def classes_with_long_names(path: Path) -> Path:
+    long = text("n" * 10_000_000) + b"q\x00"
+    return archive(path, {"a": long, "b": b"](" + b"h\x00h\x00\x93)\x81" * 3000 + b"e"}, {})
+
+
+def a_key_of_many_digits(path: Path) -> Path:
+    digits = 10_000
+    return archive(path, {"a": b"}\x8b" + digits.to_bytes(4, "little") + b"\x7f" * digits + b"]s"}, {})
+
+
+def nothing_of_a_great_shape(path: Path) -> Path:
+    entries = {
+        f"l.{kind}_l0": tensor("0", 4, shape, (1, 1))
+        for kind, shape in (("weight_ih", (4, 0)), ("weight_hh", (0, 2**62 - 1)))
+    }
+    return archive(path, entries, {"0": bytes(16)})
+
+
+def an_array_copied_for_each(path: Path) -> Path:
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tS'b'\ntR(K\x01(J\x00\x00\x20\x00t"
+        b"cnumpy\ndtype\n(S'f4'\nK\x00K\x01tR(K\x03S'>'\nNNNtb\x89h\x00tb"
+    )
+    data = b"B" + (2**23).to_bytes(4, "little") + bytes(2**23) + b"q\x00"
+    return archive(path, {"a": data, "b": b"](" + array * 500 + b"e"}, {})
+
+
+HOSTILE = (
+    many_over_one_number,
+    many_members,
+    many_operations,
+    much_code,
+    a_stride_beyond_all,
+    one_unpacked_for_each,
+    two_unpacked_in_turns,
+    one_dictionary_copied_by_each,
+    one_state_of_many,
+    long_names,
+    classes_with_long_names,
+    a_key_of_many_digits,
+    nothing_of_a_great_shape,
+    an_array_copied_for_each,
+)
+
+
+@pytest.mark.parametrize("made", HOSTILE, ids=lambda made: made.__name__)
+def test_a_small_file_costs_little(made, tmp_path):
+    path = made(tmp_path / "small.pt")
+    assert path.stat().st_size < 2**21
+    tracemalloc.start()
+    try:
+        try:
+            sentences = [one.reason for one in gw.inspect(path).refused]
+        except gw.GatewiseError as refused:
+            sentences = [str(refused)]
+        assert tracemalloc.get_traced_memory()[1] < MOST
+    finally:
+        tracemalloc.stop()
+    assert all(len(one) <= 500 and "\n" not in one for one in sentences)
