@@ -18,10 +18,11 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import require_memory
+from gatewise.budget import Budget
 from gatewise.errors import CapacityError, FileError, OptionError, reason, shown
 from gatewise.replacing import beside as beside
 from gatewise.replacing import path_of as path_of
+from gatewise.replacing import temporary_for as temporary_for
 
 if TYPE_CHECKING:
     import zipfile
@@ -38,6 +39,8 @@ _MARKS = {  # byte order marks; those of UTF-32 first, since that of UTF-16 is h
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+PIECE = 2**20  # bytes that are unpacked at once
+MOST = 2**58  # numbers of an array, with axes of no length left out
 BEGINNING = 1000  # bytes of a text, enough to see what it is written in
 OTHER_FORMATS = (".npz", ".npy", ".csv", ".json", ".pt", ".pth", ".onnx", ".keras", ".h5")  # which no file of ours is
 
@@ -124,10 +127,12 @@ def _layout(shapes: Mapping[str, Shape], header: Mapping[str, Any]) -> tuple[byt
     return len(text).to_bytes(8, "little") + text, offsets, total
 
 
-def _map(path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], mode: Any) -> AnyArray:
+def _map(
+    path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], mode: Any, order: Any = "C"
+) -> AnyArray:
     if math.prod(shape) == 0:  # nothing to map
         return np.empty(shape, dtype)
-    return np.memmap(path, dtype, mode, offset, shape)
+    return np.memmap(path, dtype, mode, offset, shape, order)
 
 
 def mapped(path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Mapping[str, Any]) -> dict[str, AnyArray]:
@@ -168,28 +173,37 @@ def written_here(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, Any]]:
-    """Return the arrays and the header of a file.
+def read(path: str | os.PathLike[str], budget: Budget | None = None) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+    """Return the arrays and the header of a file, taken off a budget, or off the file's own.
 
     Raises
     ------
     FileError
         If there is no such file, or it is incomplete, or it is not one of gatewise's.
+    CapacityError
+        If it does not fit into memory.
     """
     from safetensors import SafetensorError, safe_open
 
     source = readable(path)
+    budget = budget or Budget.of(source)
     try:
         with safe_open(source, framework="numpy") as file:
             metadata = file.metadata() or {}
             if KEY not in metadata:
-                raise FileError(f"cannot read {source}: it is safetensors, but not written by gatewise")
+                raise FileError("it is safetensors, but not written by gatewise")
+            budget.parse(metadata[KEY], "its header")
             header = json.loads(metadata[KEY])
             if not isinstance(header, dict):
-                raise FileError(f"cannot read {source}: its header is not a JSON object")
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118  (not a mapping)
-    except FileError:
+                raise FileError("its header is not a JSON object")
+            names = list(file.keys())
+            budget.count(len(names), "arrays")
+            budget.hold(budget.size, 1, "what it holds")
+            return {name: file.get_tensor(name) for name in names}, header
+    except CapacityError:
         raise
+    except FileError as problem:
+        raise FileError(f"cannot read {source}: {problem}") from None
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as problem:
         raise FileError(f"cannot read {source}: it is not an intact safetensors file ({reason(problem)})") from None
 
@@ -253,9 +267,10 @@ def read_npy(path: str | os.PathLike[str]) -> AnyArray:
             raise FileError(f"cannot read {source}: it is not an intact .npy file ({problem})") from None
         except TypeError as problem:
             raise FileError(f"cannot read {source}: it {problem}") from None
-        if math.prod(shape) == 0:
-            return np.empty(shape, dtype)
-        return np.memmap(source, dtype, "r", file.tell(), shape, "F" if fortran else "C")
+        try:
+            return _map(source, file.tell(), shape, dtype, "r", "F" if fortran else "C")
+        except ValueError as problem:  # more axes than NumPy has
+            raise FileError(f"cannot read {source}: it is not an intact .npy file ({reason(problem)})") from None
 
 
 def npz_names(path: str | os.PathLike[str]) -> list[str]:
@@ -281,28 +296,42 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
         If an array does not fit into memory.
     """
     found: dict[str, AnyArray] = {}
+    budget = Budget.of(readable(path))
     with _zip(path) as archive:
         if most is not None and sum(entry.file_size for entry in archive.infolist()) > most:
             raise FileError(f"cannot read {path}: uncompressed, it may have at most {most >> 20} MiB")
         for name in names:
             try:
                 entry = archive.getinfo(f"{name}.npy")
-                require_memory(entry.file_size, 1, f"{name} in {path}")
                 with archive.open(entry) as file:
-                    shape, fortran, dtype = _header(file, entry.file_size)
-                    data = file.read()
-                if len(data) != math.prod(shape) * dtype.itemsize:
-                    raise ValueError(f"its header says {shape} of {dtype}, and {len(data)} bytes follow")
-                found[name] = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+                    found[name] = _unpacked(file, entry.file_size, budget, repr(shown(name)))
             except CapacityError:
                 raise
             except TypeError as problem:
                 raise FileError(f"cannot read {path}: {shown(name)!r} {problem}") from None
+            except FileError as problem:
+                raise FileError(f"cannot read {path}: {problem}; np.savez stores arrays as they are") from None
             except Exception as problem:  # ours, and whatever zipfile and zlib raise on a corrupted archive
                 raise FileError(
                     f"cannot read {path}: it is not an intact .npz file ({shown(name)!r}: {reason(problem)})"
                 ) from None
     return found
+
+
+def _unpacked(file: IO[bytes], size: int, budget: Budget, what: str) -> AnyArray:
+    """Return the array in an open .npy file of so many bytes; it is read piece by piece, into its own memory."""
+    shape, fortran, dtype = _header(file, size)
+    budget.hold(math.prod(shape), dtype.itemsize, what)
+    array: AnyArray = np.empty(shape, dtype, "F" if fortran else "C")
+    data = array.reshape(-1, order="F" if fortran else "C").view(np.uint8)
+    at = 0
+    while at < len(data) and (piece := file.read(min(PIECE, len(data) - at))):
+        data[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+        at += len(piece)
+    if at < len(data) or file.read(1):  # which reads to the end, where the check sum is
+        raise ValueError(f"its header says {shape} of {dtype}, and other than {len(data)} bytes follow")
+    array.setflags(write=False)
+    return array
 
 
 def _zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
@@ -337,6 +366,7 @@ def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype
         raise TypeError("holds Python objects, not numbers; they are never read, since reading them can run code")
     if dtype.kind not in "fiubc":
         raise TypeError(f"must be numbers, but is of type {shown(str(dtype))}")
-    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize > size - file.tell():
+    numbers = math.prod(length for length in shape if length)  # NumPy has no array whose other axes are too long either
+    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize > size - file.tell() or numbers > MOST:
         raise ValueError(f"its header says shape {shown(str(shape))} of {dtype}, which is more than there is")
     return shape, fortran, dtype

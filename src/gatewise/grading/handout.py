@@ -178,7 +178,7 @@ def _appearing(folder: Path) -> Iterator[Path]:
     folder = Path(os.path.realpath(folder))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileError(f"cannot write {folder}: it is not empty; choose a new folder")
-    temporary = folder.parent / f".{folder.name}.{os.urandom(4).hex()}"
+    temporary = storage.temporary_for(folder)
     try:  # from before the folder is there, so that an interrupt at any moment leaves none behind
         temporary.mkdir(0o700)
         yield temporary
