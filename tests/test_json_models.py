@@ -470,9 +470,9 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):
     with open(tmp_path / "model", "wb") as file:
         file.write(b"{")
         file.truncate(2**40)
-    with pytest.raises(gw.FileError) as caught:
+    with pytest.raises(gw.CapacityError) as caught:
         json_models.contents(tmp_path / "model", {})
-    cases.one_sentence(caught.value, str(2**40), str(2**28))
+    cases.one_sentence(caught.value, "model", "1 TiB")
 
 
 def test_an_option_that_the_formats_do_not_leave_out_is_refused(tmp_path):

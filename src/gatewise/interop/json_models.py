@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.budget import Budget
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
 from gatewise.interop import conventions
 from gatewise.interop.containers.json_document import array, begins, count, entry, said, single
@@ -50,12 +51,13 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     name = os.fspath(path)
     omissions(name, omitted, ())
     try:
-        document = read_document(Path(path))
+        budget = Budget.of(path)
+        document = read_document(Path(path), budget)
         if not isinstance(document, dict):
             raise FileError(f"its JSON is {said(document)}; a model is an object")
         for known, reader in READERS:
             if known(document):
-                return replace(reader(document, name), path=name)
+                return replace(reader(document, name, budget), path=name)
         if "class_name" in document and "config" in document:
             raise FileError("it is a description of a Keras model, without its weights")
         keys = ", ".join(said(key) for key in list(document)[:5]) or "nothing"
@@ -95,12 +97,12 @@ class _Layer:
     problem: str = ""
 
 
-def _rtneural(document: dict[str, Any], path: str) -> Contents:
+def _rtneural(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     layers = []
     shape = entry(document, "in_shape", list, "the model")
     features = _last(shape)
     for number, given in enumerate(entry(document, "layers", list, "the model")):
-        layers.append(_rtneural_layer(f"layers.{number}", given, features))
+        layers.append(_rtneural_layer(f"layers.{number}", given, features, budget))
         features = _last(given["shape"])
     asked = [f"{name} {said(document[name])}" for name in PLAYERS if document.get(name) not in (None, 0)]
     more = f"the file asks for processing beyond its layers: {', '.join(asked)}" if asked else ""
@@ -134,7 +136,7 @@ def _last(shape: object) -> int:
     return last
 
 
-def _rtneural_layer(name: str, given: object, features: int) -> _Layer:
+def _rtneural_layer(name: str, given: object, features: int, budget: Budget) -> _Layer:
     if not isinstance(given, dict):
         raise FileError(f"{name} must be an object, not {said(given)}")
     kind = entry(given, "type", str, name)
@@ -146,7 +148,8 @@ def _rtneural_layer(name: str, given: object, features: int) -> _Layer:
     if kind not in ("lstm", "dense", "time-distributed-dense"):
         return layer
     try:
-        arrays = [array(f"weights[{place}]", one) for place, one in enumerate(entry(given, "weights", list, "it"))]
+        weights = entry(given, "weights", list, "it")
+        arrays = [array(f"weights[{place}]", one, budget) for place, one in enumerate(weights)]
         if kind == "lstm":
             if activation not in ("", "tanh"):
                 raise OptionError(f"its activation is {said(activation)}; RTNeural's LSTM has only tanh")
@@ -201,7 +204,7 @@ def _part(name: str, kind: str, weight: Array, bias: Array | None = None, activa
 # Neural Amp Modeler.
 
 
-def _nam(document: dict[str, Any], path: str) -> Contents:
+def _nam(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     kind = f"Neural Amp Modeler{_version(document.get('version'))}"
     architecture = entry(document, "architecture", str, "the model")
     if architecture != "LSTM":
@@ -209,7 +212,7 @@ def _nam(document: dict[str, Any], path: str) -> Contents:
         return Contents(path, kind, refused=(Refused("model", reason),))
     config = entry(document, "config", dict, "the model")
     layers, inputs, hidden = (count(config, name, "its config") for name in ("num_layers", "input_size", "hidden_size"))
-    flat = array("weights", entry(document, "weights", list, "the model"))
+    flat = array("weights", entry(document, "weights", list, "the model"), budget)
     sizes = [4 * hidden * (inputs + hidden + 1) + 2 * hidden, 4 * hidden * (2 * hidden + 1) + 2 * hidden]
     needed = sizes[0] + (layers - 1) * sizes[1] + hidden + 1
     if flat.shape != (needed,):
@@ -252,8 +255,8 @@ def _nam(document: dict[str, Any], path: str) -> Contents:
 # ICU.
 
 
-def _icu(document: dict[str, Any], path: str) -> Contents:
-    table, *kernels, weight, bias = (_matrix(document, name) for name in MATRICES)
+def _icu(document: dict[str, Any], path: str, budget: Budget) -> Contents:
+    table, *kernels, weight, bias = (_matrix(document, name, budget) for name in MATRICES)
     forward, backward = _cell(*kernels[:3]), _cell(*kernels[3:])
     lstm = LSTM.from_cells([(forward, backward)])
     head = Linear(single(weight.T), single(bias), SOFTMAX)
@@ -267,12 +270,12 @@ def _icu(document: dict[str, Any], path: str) -> Contents:
     return Contents(path, kind, (found,), parts, network=lambda: network)
 
 
-def _matrix(document: dict[str, Any], name: str) -> Array:
+def _matrix(document: dict[str, Any], name: str, budget: Budget) -> Array:
     one = entry(document, name, dict, "the model")
     dim = entry(one, "dim", list, name)
     if not 1 <= len(dim) <= 2 or not all(type(n) is int and n > 0 for n in dim):
         raise FileError(f"'dim' of {name} must be one or two integers, not {said(dim)}")
-    data = array(f"'data' of {name}", entry(one, "data", list, name))
+    data = array(f"'data' of {name}", entry(one, "data", list, name), budget)
     if data.shape != (prod(dim),):
         raise FileError(f"'data' of {name} has shape {data.shape}; its dim asks for {said(prod(dim))} numbers")
     return data.reshape(dim)
@@ -281,10 +284,10 @@ def _matrix(document: dict[str, Any], name: str) -> Array:
 # PyTorch's state dict.
 
 
-def _state_dict(document: dict[str, Any], path: str) -> Contents:
+def _state_dict(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     inner = document.get("state_dict")
     named = inner if isinstance(inner, dict) else document
-    tensors = {name: array(said(name), value) for name, value in named.items() if _is_tensor(name)}
+    tensors = {name: array(said(name), value, budget) for name, value in named.items() if _is_tensor(name)}
     # What was float32 is so again; numbers that float32 does not hold stay as they are.
     if all(np.array_equal(single(one), one, equal_nan=True) for one in tensors.values()):
         tensors = {name: single(one) for name, one in tensors.items()}
@@ -306,7 +309,7 @@ def _has_tensors(document: dict[str, Any]) -> bool:
 
 
 # In the order in which they are asked.
-READERS: tuple[tuple[Callable[[dict[str, Any]], bool], Callable[[dict[str, Any], str], Contents]], ...] = (
+READERS: tuple[tuple[Callable[[dict[str, Any]], bool], Callable[[dict[str, Any], str, Budget], Contents]], ...] = (
     (lambda document: "in_shape" in document and "layers" in document, _rtneural),
     (lambda document: "architecture" in document and "weights" in document, _nam),
     (lambda document: document.keys() >= set(MATRICES), _icu),

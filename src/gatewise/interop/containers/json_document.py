@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array, require_memory
+from gatewise.arrays import Array
+from gatewise.budget import Budget
 from gatewise.errors import FileError, ShapeError
 
-LARGEST = 2**28  # bytes; models in JSON are a few megabytes
-GROWTH = 40  # bytes that Python's objects take for each byte of text, at worst: a document of nothing but "{},"
 DEEPEST = 8  # axes of an array
 
 
@@ -26,22 +25,21 @@ def begins(head: bytes) -> bool:
     return head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")[:1] in (b"{", b"[")
 
 
-def read(path: Path) -> Any:
+def read(path: Path, budget: Budget) -> Any:
     """Return what a JSON file holds; NaN and Infinity, as Python and JavaScript write them, are numbers.
 
     Raises
     ------
     FileError
-        If it is too large, no JSON, nested too deeply, or names something twice.
+        If it is no JSON, nested too deeply, names something twice, or would take more than the budget allows.
     CapacityError
         If it would not fit into memory.
     """
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise FileError(f"it has {size} bytes of JSON; at most {LARGEST} are read")
-    require_memory(size, GROWTH, f"reading {path}")
+    budget.hold(budget.size, 1, f"reading {path}")
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_distinct)
+        text = path.read_bytes().decode("utf-8-sig")
+        budget.parse(text, "what its JSON becomes")
+        return json.loads(text, object_pairs_hook=_distinct)
     except FileError:
         raise
     except RecursionError:
@@ -95,7 +93,7 @@ def count(owner: Mapping[str, Any], name: str, what: str) -> int:
     return value
 
 
-def array(what: str, value: object) -> Array:
+def array(what: str, value: object, budget: Budget) -> Array:
     """Return nested lists of numbers as a float64 array; `what` names them in the error.
 
     Raises
@@ -103,7 +101,7 @@ def array(what: str, value: object) -> Array:
     ShapeError
         If the lists of one depth differ in their lengths.
     FileError
-        If there is anything but numbers in them.
+        If there is anything but numbers in them, or they take more than the budget allows.
     """
     shape: list[int] = []
     level: list[Any] = [value]
@@ -114,10 +112,12 @@ def array(what: str, value: object) -> Array:
         if len(lengths) > 1:
             raise ShapeError(f"{what} must have rows of equal lengths, not of {min(lengths)} to {max(lengths)}")
         shape.append(lengths.pop())
+        budget.hold(len(level) * shape[-1], 8, what)
         level = list(chain.from_iterable(level))
     if odd := set(map(type, level)) - {int, float}:
         other = next(one for one in level if type(one) in odd)
         raise FileError(f"{what} must hold numbers, not {said(other)}")
+    budget.hold(len(level), 8, what)
     try:
         return np.array(level, np.float64).reshape(shape)
     except OverflowError:
