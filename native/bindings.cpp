@@ -220,7 +220,7 @@ public:
     // As `push`, or nothing. The GIL is kept where the work takes less time than releasing it.
     nb::object pushed(nb::handle x, nb::handle out) {
         const int fixed = batched ? 2 : 1;
-        if (!PyArray_Check(x.ptr())) return {};
+        if (!PyArray_CheckExact(x.ptr())) return {};  // a subclass may mean more, as a mask does
         auto* const in = (PyArrayObject*)x.ptr();
         const int axes = PyArray_NDIM(in);
         if (PyArray_TYPE(in) != NUMPY_TYPE<T> || !PyArray_ISCARRAY_RO(in) || axes < fixed || axes > fixed + 1) return {};
@@ -341,8 +341,8 @@ template <class T> void bind(nb::module_& m, const char* cell, const char* strea
              "dprojection"_a.noconvert().none());
     nb::class_<PyStream<T>>(m, stream)
         .def(nb::init<const std::vector<const PyCell<T>*>&, int64_t, bool, nb::object>(), "cells"_a, "batch"_a, "batched"_a, "other"_a)
-        .def("push", &PyStream<T>::push, "x"_a, nb::kw_only(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
-        .def("push", &PyStream<T>::push_other, "x"_a, nb::kw_only(), "mask"_a.none(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
+        .def("push", &PyStream<T>::push, "x"_a.none(), nb::kw_only(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
+        .def("push", &PyStream<T>::push_other, "x"_a.none(), nb::kw_only(), "mask"_a.none(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
         .def("get", &PyStream<T>::get, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert())
         .def("set", &PyStream<T>::set, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert());
     m.def("apply", &apply<T>, "kernel"_a, "name"_a, "slope"_a, "shift"_a, "a"_a.noconvert(), "y"_a.noconvert());
@@ -350,7 +350,18 @@ template <class T> void bind(nb::module_& m, const char* cell, const char* strea
 
 }  // namespace
 
+// Its threads outlive a run and do not know interpreters apart: in a second one a run would wait for the first one's
+// lock. Without the lock it has not been tested.
+void refuse_other_interpreters() {
+#if defined(Py_GIL_DISABLED)
+    throw nb::import_error("the extension is not made for Python without a global lock");
+#endif
+    if (PyInterpreterState_Get() != PyInterpreterState_Main())
+        throw nb::import_error("the extension cannot be used in a sub-interpreter");
+}
+
 NB_MODULE(_native, m) {
+    refuse_other_interpreters();
     if (_import_array() < 0) throw nb::python_error();
     m.doc() = "The native kernels; gatewise.engine.native calls them.";
     m.def("kernels", &kernels);

@@ -61,12 +61,6 @@ void remember_crowd() {
     crowded_until.store(time + span, std::memory_order_relaxed);
 }
 
-int from_environment() {
-    const char* text = getenv("GATEWISE_NUM_THREADS");
-    const int count = text ? atoi(text) : 0;
-    return count > 0 ? count : 0;
-}
-
 int cpus() {
     int count = int(std::thread::hardware_concurrency());
 #if defined(__linux__)
@@ -165,7 +159,7 @@ Workers& all_workers() {
 
 int threads() {
     int count = limit.load();
-    if (!count) limit.store(count = from_environment() ? from_environment() : cpus());
+    if (!count) limit.store(count = cpus());
     return count;
 }
 

@@ -5,8 +5,8 @@
 
 namespace gatewise {
 
-// How many threads a run may use at most. Initially GATEWISE_NUM_THREADS, or else the number of CPUs that this process
-// may use, given its affinity and its control group's quota.
+// How many threads a run may use at most. Initially the number of CPUs that this process may use, given its affinity and
+// its control group's quota.
 int threads();
 void set_threads(int count);
 

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import CapacityError, OptionError, ShapeError, one_of
+from gatewise.errors import CapacityError, OptionError, ShapeError, one_of, reason
 
 Array = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 T = TypeVar("T")
 DTYPES = ("float32", "float64")
 _FOUND = {np.dtype(name): np.dtype(name) for name in DTYPES}  # the quick way: asked at every call
+MOST = 2**62  # of anything: no machine has so many
 SMALL = 2**24  # bytes for which nobody asks how much memory there is
 AXES = ("time", "batch", "feature")
 LINE = 64  # bytes of a line of the processor's caches
@@ -40,9 +41,36 @@ def size(what: str, value: object, *, least: int = 1) -> int:
     """Return `value` as an integer of at least `least`; `what` names it in the error."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise OptionError(f"{what} must be an integer of at least {least}, not {value!r}")
-    if value < least:
-        raise OptionError(f"{what} must be at least {least}, not {value}")
-    return int(value)
+    found = int(value)
+    if found < least:
+        raise OptionError(f"{what} must be at least {least}, not {found if found > -MOST else 'a longer number'}")
+    if found > MOST:
+        raise OptionError(f"{what} must be at most 2^62")
+    return found
+
+
+def array_of(what: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return what a caller gave as an array of NumPy's; `what` names it in the error.
+
+    Raises
+    ------
+    ShapeError
+        If its rows have different lengths.
+    OptionError
+        If entries of it are masked: what lies under a mask is no number to compute with. If NumPy cannot take it, such
+        as a tensor of PyTorch's that requires a gradient, or is on another device.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise OptionError(f"{what} has masked entries: fill them, or give the valid steps as mask=")
+        return value.data
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"{what} must be an array whose rows have equal lengths") from None
+    except (RuntimeError, TypeError) as problem:
+        tensor = "; of a PyTorch tensor give .detach().float()" if type(value).__module__ == "torch" else ""
+        raise OptionError(f"{what} cannot be read as an array ({reason(problem)}){tensor}") from None
 
 
 def numbers(what: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
@@ -50,10 +78,7 @@ def numbers(what: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None)
 
     Integers become floats, and where `dtype` is given the result has it.
     """
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ShapeError(f"{what} must be an array whose rows have equal lengths") from None
+    array = array_of(what, value)
     if array.dtype.kind not in "fiub":
         raise OptionError(f"{what} must hold real numbers, not {array.dtype}")
     if dtype is None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise import gates
-from gatewise.arrays import frozen, index, numbers, size
+from gatewise.arrays import array_of, frozen, index, numbers, size
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.keep import DIRECTIONS
 from gatewise.parameters import Parameters
@@ -235,7 +235,7 @@ def _places(what: str, given: Any) -> Places:
     if isinstance(given, range):
         found: Any = given
     else:
-        array = np.atleast_1d(np.asarray(given))
+        array = np.atleast_1d(array_of(f"an edit's {what}", given))
         if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
             raise OptionError(f"an edit's {what} must be integers, a range or a slice, not {given!r}")
         found = tuple(array.tolist())

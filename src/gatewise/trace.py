@@ -75,6 +75,10 @@ class Trace:
     start: int = 0
     edits: tuple[Edit, ...] = ()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.locked()  # what is unpickled is as read-only as what was pickled
+
     def locked(self) -> Trace:
         """Make every array read-only, and return the trace."""
         lock(self.input, self.valid, *self.initial, *self.final, *self.arrays.values())

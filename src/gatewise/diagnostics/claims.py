@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, numbers, time_first
+from gatewise.arrays import Array, array_of, numbers, time_first
 from gatewise.diagnostics.rounding import DIGITS, name_of
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
@@ -24,7 +24,9 @@ def started(lstm: LSTM, state: States, batch: int) -> States:
     except TypeError:
         single = False
     if single and batch == 1:
-        state = tuple(tuple(State(*(np.asarray(part)[None] for part in one)) for one in row) for row in state)
+        state = tuple(
+            tuple(State(*(array_of("the state", part)[None] for part in one)) for one in row) for row in state
+        )
     return settled_state(lstm, state, batch)
 
 
@@ -62,7 +64,7 @@ def claimed(lstm: LSTM, y: Any, final: Any, time: int, batch: int, axes: Sequenc
 
 
 def _array(what: str, given: Any) -> npt.NDArray[Any]:
-    array = np.asarray(given)
+    array = array_of(what, given)
     return array if array.dtype == np.float16 else numbers(what, array)
 
 

@@ -68,8 +68,8 @@ def engines() -> tuple[Engine, ...]:
 def set_num_threads(count: int) -> None:
     """Set the largest number of threads of a run; results are the same bit for bit with any number.
 
-    By default it is GATEWISE_NUM_THREADS, or else the number of CPUs that this process may use. Only the native engine
-    uses threads.
+    Only which bits a NaN has is not promised. By default it is GATEWISE_NUM_THREADS, or else the number of CPUs that
+    this process may use. Only the native engine uses threads.
 
     Raises
     ------

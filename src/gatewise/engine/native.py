@@ -32,10 +32,12 @@ from gatewise.trace import Trace
 MISSING: str | None = None
 try:
     _native: Any = import_module("gatewise._native")
-except ImportError as problem:
+except ModuleNotFoundError as problem:
     MISSING = (
         f"the extension gatewise._native is missing ({problem}); installing gatewise with a C++ compiler builds it"
     )
+except ImportError as problem:
+    MISSING = f"the extension gatewise._native cannot be loaded ({problem})"
 
 NAME = "native"
 MOST_THREADS = 1024
@@ -89,10 +91,13 @@ def set_num_threads(count: int) -> None:
 
 @cache
 def _heed_environment() -> None:
-    """Raise where GATEWISE_NUM_THREADS is not a number of threads: the extension reads it too, but would ignore it."""
+    """Set the number of threads that GATEWISE_NUM_THREADS asks for: before the first run, and never again."""
     given = os.environ.get("GATEWISE_NUM_THREADS")
-    if given and not (given.isdecimal() and 1 <= int(given) <= MOST_THREADS):
+    if not given:
+        return
+    if not (given.isdecimal() and 1 <= int(given) <= MOST_THREADS):
         raise OptionError(f"GATEWISE_NUM_THREADS must be an integer from 1 to {MOST_THREADS}, not {given!r}")
+    _native.set_threads(int(given))
 
 
 def packed(parameters: Parameters, dropout: DropoutMasks | None = None) -> Any:

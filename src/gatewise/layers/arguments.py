@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, numbers
+from gatewise.arrays import Array, Mask, array_of, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers.merging import MASKED_OUTPUTS
@@ -114,14 +114,14 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
     if lengths is not None and mask is not None:
         raise OptionError("give lengths or a mask, not both")
     if lengths is not None:
-        counts = _array(lengths)
+        counts = _array("lengths", lengths)
         if counts is None or counts.shape != (batch,) or counts.dtype.kind not in "iu":
             raise ShapeError(f"lengths must be {batch} integers, one for each sequence, not {lengths!r}")
         if counts.size and not 0 <= counts.min() <= counts.max() <= time:
             raise OptionError(f"lengths must lie between 0 and {time}, the number of steps, but are {counts.tolist()}")
         return np.arange(time)[:, None] < counts
     if mask is not None:
-        valid = _array(mask)
+        valid = _array("mask", mask)
         if valid is None:
             raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), with sequences of equal lengths")
         if valid.dtype != np.bool_ or valid.shape not in {(time, batch), (time,)}:
@@ -130,10 +130,10 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
     return None
 
 
-def _array(given: npt.ArrayLike) -> npt.NDArray[Any] | None:
+def _array(what: str, given: npt.ArrayLike) -> npt.NDArray[Any] | None:
     try:
-        return np.asarray(given)
-    except ValueError:  # sequences of different lengths
+        return array_of(what, given)
+    except ShapeError:  # sequences of different lengths
         return None
 
 

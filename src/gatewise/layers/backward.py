@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, float_type, numbers
+from gatewise.arrays import Array, array_of, float_type, numbers
 from gatewise.engine import choose
 from gatewise.errors import OptionError, ShapeError
 from gatewise.gradients import Gradients, LSTMGradients
@@ -133,13 +133,13 @@ def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
         raise ShapeError(f"dstate must have {nesting(trace)}, each a State(h, c)")
     if trace.batched:
         return [list(layer) for layer in dstate]
-    return [[State(*(np.asarray(array)[None] for array in one)) for one in layer] for layer in dstate]
+    return [[State(*(array_of("dstate", array)[None] for array in one)) for one in layer] for layer in dstate]
 
 
 def apart(array: npt.ArrayLike, out: Iterable[Gradients]) -> Array:
     """Return an array, or a copy where it lies in what will be written over: the gradients of the steps that follow."""
     written = [one for gradients in out for one in (gradients.x, *gradients.state, *gradients.parameters.values())]
-    array = np.asarray(array)
+    array = array_of("a gradient", array)
     return array.copy() if any(np.may_share_memory(array, one) for one in written) else array
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, size
+from gatewise.arrays import Array, require_memory, size
 from gatewise.cell import INITS, LSTMCell, Rng, generator
 from gatewise.edits import Edit
 from gatewise.errors import OptionError, ShapeError, one_of
@@ -23,6 +23,8 @@ from gatewise.layers.stream import Stream
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import Parameters, Variant
 from gatewise.showing import inline
+
+LAYER = 2000  # bytes of the objects that a layer is made of
 
 
 class LSTM(Stack):
@@ -79,7 +81,9 @@ class LSTM(Stack):
         dtype: npt.DTypeLike = np.float32,
         **options: Any,
     ) -> None:
-        size("num_layers", num_layers)
+        units = size("hidden_size", hidden_size)
+        each = 4 * units**2 * np.dtype(np.float32).itemsize + LAYER
+        require_memory(size("num_layers", num_layers), each, f"an LSTM of {num_layers} layers")
         one_of("direction", direction, DIRECTIONS)
         if not isinstance(bidirectional, (bool, np.bool_)):
             raise OptionError(f"bidirectional must be True or False, not {bidirectional!r}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import by_cell, cell_at, size
+from gatewise.arrays import by_cell, cell_at, require_memory, size
 from gatewise.cell import LSTMCell
 from gatewise.errors import ShapeError
 from gatewise.labels import Labels
@@ -136,6 +137,8 @@ class Stack:
     def zero_state(self, batch_size: int | None = None) -> States:
         """Return the state that a run starts from when none is given; without a batch size it has no batch axis."""
         batch = () if batch_size is None else (size("batch_size", batch_size, least=0),)
+        each = sum(cell.recurrent_size + cell.hidden_size for row in self.layers for cell in row)
+        require_memory(math.prod(batch) * each, self.dtype.itemsize, "a state of that batch size")
         return tuple(
             tuple(
                 State(np.zeros((*batch, c.recurrent_size), self.dtype), np.zeros((*batch, c.hidden_size), self.dtype))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, numbers, size
+from gatewise.arrays import Array, Mask, array_of, numbers, require_memory, size
 from gatewise.engine import choose, native
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import settle, settled_state
@@ -161,8 +161,8 @@ def _settled_mask(mask: npt.ArrayLike | None, shape: tuple[int, ...], one: bool)
     if mask is None:
         return None
     try:
-        valid = np.asarray(mask)
-    except ValueError:
+        valid = array_of("mask", mask)
+    except ShapeError:
         raise ShapeError(f"mask must be boolean of shape {shape}, not of sequences of different lengths") from None
     if valid.dtype != np.bool_ or valid.shape != shape:
         raise ShapeError(f"mask must be boolean of shape {shape}, not {valid.dtype} of {valid.shape}")
@@ -171,7 +171,9 @@ def _settled_mask(mask: npt.ArrayLike | None, shape: tuple[int, ...], one: bool)
 
 def _settled(lstm: Stack, batch: int | None, given: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:
     """Return an input converted, and whether it is a single step; input and `out` must have the right shapes."""
-    x = np.ascontiguousarray(numbers("x", given, lstm.dtype))
+    x = numbers("x", given, lstm.dtype)
+    require_memory(0 if x.flags.c_contiguous else x.size, x.itemsize, "x in a row")
+    x = np.ascontiguousarray(x)
     step = (lstm.input_size,) if batch is None else (batch, lstm.input_size)
     one = np.shape(given) == step
     if not one and np.shape(given)[1:] != step:

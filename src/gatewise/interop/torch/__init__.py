@@ -80,7 +80,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         found, parts, refused = grouped(archive.tensors, archive.classes, archive.batch_first)
     count = len(archive.tensors)
     some = ", ".join(list(archive.tensors)[:3])[:200] + (" …" if count > 3 else "")
-    holds = f"none of its {count} tensors has a name of an LSTM's ({some})" if count else "it holds no tensors"
+    holds = "it holds no tensors" + (f", but {archive.content}" if archive.content else "")
+    if count:
+        holds = f"none of its {count} tensors has a name of an LSTM's ({some})"
     return Contents(name, _format(archive), found, parts, refused, holds=holds, calls=archive.calls)
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from gatewise.budget import Budget
-from gatewise.errors import FileError
+from gatewise.errors import FileError, shown
 from gatewise.interop.containers import pickles
 from gatewise.interop.containers.pickles import Global, Object, Persistent, as_bytes
 from gatewise.interop.containers.tensors import Storage, Tensor, itemsize, unreadable
 from gatewise.interop.torch.storages import TYPES, is_count, is_storage, storage_kind
+from gatewise.showing import counted
 
 MAGIC = 0x1950A86A20F9469CFC6C  # how a stream of pickles from before 1.6 begins
 REBUILD = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3")
@@ -75,6 +76,22 @@ def flatten(
                 budget.hold(len(inner), COPIES, "its names")
                 ahead.append((inner, depth + 1, value))
     return tensors, classes, batch_first
+
+
+def kind_of(content: Any) -> str:
+    """Return what the content of a pickle is, in a few words."""
+    if isinstance(content, Object):
+        maker = ".".join(content.maker) if isinstance(content.maker, Global) else "a class that is made in it"
+        return f"an object of {maker}"
+    if isinstance(content, Global):
+        return f"the name {'.'.join(content)}"
+    if isinstance(content, dict):
+        some = ", ".join(shown(key, 40) for key in list(content)[:3] if isinstance(key, str))
+        more = " …" if len(content) > 3 else ""
+        return f"a dictionary of {counted(len(content), 'key')}" + (f" ({some}{more})" if some else "")
+    if isinstance(content, (list, tuple)):
+        return f"a list of {counted(len(content), 'item')}"
+    return {str: "a text", bytes: "bytes", type(None): "nothing"}.get(type(content), f"a {type(content).__name__}")
 
 
 def _is_name(key: Any) -> bool:

@@ -20,7 +20,7 @@ from gatewise.budget import Budget
 from gatewise.errors import FileError
 from gatewise.interop.containers import pickles, safetensors, zips
 from gatewise.interop.containers.tensors import Shared, Storage, Tensor, itemsize
-from gatewise.interop.torch.described import MAGIC, flatten
+from gatewise.interop.torch.described import MAGIC, flatten, kind_of
 from gatewise.interop.torch.storages import is_count, is_storage, native, persistent, storage_kind
 
 READ = 1000  # bytes that are read in a microsecond
@@ -41,6 +41,8 @@ class Archive:
         What an object says of its batch_first, by path.
     calls : tuple of str
         What unpickling would have called.
+    content : str
+        What a pickle describes, in words.
     """
 
     format: str
@@ -48,6 +50,7 @@ class Archive:
     classes: Mapping[str, str] = field(default_factory=dict)
     batch_first: Mapping[str, bool] = field(default_factory=dict)
     calls: tuple[str, ...] = ()
+    content: str = ""
 
 
 def open_archive(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> Archive:
@@ -98,15 +101,16 @@ def _zip(path: Path, budget: Budget, stack: ExitStack) -> Archive:
         return Storage(storage_kind(kind), count, lambda size: native(shared.read(key, size), kind, order, budget))
 
     calls: dict[str, None] = {}
-    found = flatten(pickles.read(io.BytesIO(description), budget, calls), storage, budget)
+    content = pickles.read(io.BytesIO(description), budget, calls)
+    found = flatten(content, storage, budget)
     if not any(name.startswith(f"{folder}/code/") for name in archive.names):
-        return Archive("PyTorch", *found, tuple(calls))
+        return Archive("PyTorch", *found, tuple(calls), kind_of(content))
     tensors, classes, said = found
     code = Code(archive, f"{folder}/code")
     said |= {
         at: value for at, kind in classes.items() if kind.endswith(".LSTM") and (value := code.says(kind)) is not None
     }
-    return Archive("TorchScript", tensors, classes, said, tuple(calls))
+    return Archive("TorchScript", tensors, classes, said, tuple(calls), kind_of(content))
 
 
 class Code:
@@ -145,7 +149,7 @@ def _stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> Archive:
     calls: dict[str, None] = {}
     first = pickles.read(file, budget, calls)
     if first != MAGIC:
-        return Archive("pickle", *flatten(first, lambda _: None, budget), tuple(calls))
+        return Archive("pickle", *flatten(first, lambda _: None, budget), tuple(calls), kind_of(first))
     pickles.read(file, budget, calls)  # the version of the protocol
     system = pickles.read(file, budget, calls)
     order = b"big" if isinstance(system, dict) and system.get("little_endian") is False else b"little"
@@ -194,4 +198,5 @@ def _stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> Archive:
             storage_kind(kind), count, lambda size: native(shared.read((begin, length), size), kind, order, budget)
         )
 
-    return Archive("PyTorch, the form before 1.6", *flatten(content, storage, budget), tuple(calls))
+    tensors = flatten(content, storage, budget)
+    return Archive("PyTorch, the form before 1.6", *tensors, tuple(calls), kind_of(content))

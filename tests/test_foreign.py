@@ -1,0 +1,106 @@
+"""What is no input of ours gets one sentence of ours: huge sizes, masked arrays, nothing at all, other interpreters."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import textwrap
+
+import cases
+import numpy as np
+import pytest
+
+import gatewise as gw
+
+LSTM = gw.LSTM(2, 3, rng=0)
+X = np.ones((3, 2), np.float32)
+MASKED = np.ma.array(X, mask=[[1, 0], [0, 0], [0, 0]])
+ENDLESS = np.broadcast_to(np.float32(0), (2**40, 2))
+SIZES = {
+    "layers": (lambda: gw.LSTM(2, 3, num_layers=2**63), "num_layers"),
+    "layers that would be endless": (lambda: gw.LSTM(2, 3, num_layers=10**400), "num_layers"),
+    "layers that would not fit": (lambda: gw.LSTM(2, 3, num_layers=2**40), "layers"),
+    "units": (lambda: gw.LSTM(2, 2**63), "hidden_size"),
+    "a batch": (lambda: LSTM.zero_state(2**63), "batch_size"),
+    "a batch that would not fit": (lambda: gw.LSTM(2, 2**20).zero_state(2**31), ""),
+    "steps": (lambda: LSTM(ENDLESS), "steps"),
+    "steps of a trace": (lambda: LSTM.trace(ENDLESS), "steps"),
+    "steps of a stream": (lambda: LSTM.stream().push(ENDLESS), ""),
+}
+
+
+@pytest.mark.parametrize("what", SIZES)
+def test_sizes_that_no_machine_has_are_refused(what):
+    ask, named = SIZES[what]
+    with pytest.raises((gw.CapacityError, gw.OptionError)) as caught:
+        ask()
+    cases.one_sentence(caught.value, named)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("nothing", [None, {}, object(), "0.5"])
+@pytest.mark.parametrize("ask", [LSTM, LSTM.trace, LSTM.stream().push], ids=("call", "trace", "push"))
+def test_what_is_no_array_is_refused(ask, nothing):
+    with pytest.raises(gw.OptionError, match="x must hold real numbers") as caught:
+        ask(nothing)
+    cases.one_sentence(caught.value)
+
+
+MASKS = {
+    "x": lambda: LSTM(MASKED),
+    "x of a trace": lambda: LSTM.trace(MASKED),
+    "x of a stream": lambda: LSTM.stream().push(MASKED),
+    "one step of a stream": lambda: LSTM.stream().push(MASKED[0]),
+    "mask": lambda: LSTM(X, mask=np.ma.array([True, True, False], mask=[1, 0, 0])),
+    "weight": lambda: LSTM.layers[0][0].parameters.replace(
+        weight=np.ma.masked_greater(LSTM.layers[0][0].parameters.weight, 0)
+    ),
+    "y": lambda: gw.verify(LSTM, X, np.ma.masked_less(LSTM(X)[0], 0.1)),
+    "dy": lambda: gw.backward(LSTM.trace(X), np.ma.masked_less(LSTM(X)[0], 0.1)),
+}
+
+
+@pytest.mark.parametrize("what", MASKS)
+def test_what_is_under_a_mask_is_not_computed_with(what):
+    with pytest.raises(gw.OptionError, match="has masked entries") as caught:
+        MASKS[what]()
+    cases.one_sentence(caught.value)
+
+
+def test_a_masked_array_without_a_masked_entry_is_an_array():
+    whole = np.ma.array(X)
+    np.testing.assert_array_equal(LSTM(whole)[0], LSTM(X)[0])
+    np.testing.assert_array_equal(LSTM.stream().push(whole), LSTM.stream().push(X))
+    assert type(LSTM.trace(whole)[0].input) is np.ndarray
+
+
+@pytest.mark.parametrize("options", [{}, {"keep": ["forget_gate"]}, {"mask": [True, False, True]}], ids=str)
+def test_an_unpickled_trace_is_as_read_only_as_the_trace(options):
+    trace = LSTM.trace(X, **options)
+    again = pickle.loads(pickle.dumps(trace))
+    for one in (trace, again):
+        cell = one[0]
+        assert not any(array.flags.writeable for array in (*cell.arrays.values(), *cell.final, *cell.initial))
+    np.testing.assert_array_equal(again[0].forget_gate, trace[0].forget_gate)
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="a later Python makes sub-interpreters in another way")
+def test_a_sub_interpreter_is_refused_by_the_extension_and_runs_on_the_reference_engine():
+    inner = """
+        import warnings
+        warnings.simplefilter("ignore")  # NumPy's, that it is not made for this
+        import numpy as np, gatewise as gw
+        engine = gw.engines()[0]
+        print(engine.available, "sub-interpreter" in engine.why_not, gw.LSTM(2, 3, rng=0)(np.ones((3, 2)))[0].shape)
+    """
+    outer = f"""
+        import _xxsubinterpreters as interpreters
+        one = interpreters.create()
+        interpreters.run_string(one, {textwrap.dedent(inner)!r})
+        interpreters.destroy(one)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(outer)], capture_output=True, text=True, timeout=100, check=True
+    )
+    assert done.stdout.split("\n")[0] == "False True (3, 3)"
