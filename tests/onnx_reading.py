@@ -9,12 +9,13 @@ import pytest
 from onnx import helper, numpy_helper
 
 import gatewise as gw
+from gatewise.budget import Budget
 from gatewise.interop.onnx.reading import looked_at
 
 
 def contents_of(model, **omitted):
     """Return what is in a model that lies in memory."""
-    return looked_at(model, None, omitted)[0]
+    return looked_at(model, None, omitted, Budget(model.ByteSize()))[0]
 
 
 def found_in(model, **omitted):

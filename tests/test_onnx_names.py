@@ -14,6 +14,7 @@ import gatewise as gw
 onnx = pytest.importorskip("onnx")
 
 import onnx_models as models  # noqa: E402
+from onnx_reading import contents_of  # noqa: E402
 
 from gatewise.interop import onnx as gw_onnx  # noqa: E402
 
@@ -21,9 +22,7 @@ HELPER = onnx.helper
 
 
 def names_of(model, name=None):
-    from gatewise.interop.onnx.reading import looked_at
-
-    return looked_at(model, None, {})[0].pick(name).graph
+    return contents_of(model).pick(name).graph
 
 
 @pytest.mark.parametrize("layers", [1, 3])

@@ -8,11 +8,11 @@ import numpy as np
 import onnx_models as models
 import pytest
 from agreement import assert_agree
+from onnx_reading import contents_of
 from pairwise import meetings
 from peers.onnx_running import CLOSE, ask
 
 from gatewise.interop import onnx as gw_onnx
-from gatewise.interop.onnx.reading import looked_at
 
 onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.peers
@@ -118,7 +118,7 @@ def test_a_node_lstm_is_read_as_onnxruntime_runs_it(number):
     if half and case["how"] == "cast":
         form["how"] = "raw"  # cast once is enough
     ours = models.lstm_model(given, half=half, **form, **attributes, **({"layout": 1} if case["layout"] else {}))
-    (found,) = looked_at(ours, None, {})[0].found
+    (found,) = contents_of(ours).found
     assert (found.batch_first, found.lstm.dtype) == (bool(case["layout"]), arrays["X"].dtype)
     got = models.run_ours(found, given, layout=case["layout"])
     if case["layout"]:

@@ -8,11 +8,11 @@ import numpy as np
 import onnx_models as models
 import pytest
 from agreement import assert_agree
+from onnx_reading import contents_of
 from peers.onnx_running import CLOSE, ask, weights
 
 import gatewise as gw
 from gatewise.interop import onnx as gw_onnx
-from gatewise.interop.onnx.reading import looked_at
 
 onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.peers
@@ -44,7 +44,7 @@ def test_a_functions_own_attributes_hold_where_its_caller_gives_none(said):
     given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
     held = weights(rng, "w", "r")
     model = models.graph_model([call], held, given, functions=[function_of(defaults=[default])])
-    (found,) = looked_at(model, None, {})[0].found
+    (found,) = contents_of(model).found
     assert found.lstm.directions == (("forward",) if said.get("direction") == "forward" else ("backward",))
     assert_agree({"Y": found.lstm(given["X"])[0]}, {"Y": ask(model, given)["Y"][:, 0]}, CLOSE)
 
@@ -57,7 +57,7 @@ def test_functions_of_one_name_are_told_apart_by_their_overload(called):
     given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
     for order in (functions, functions[::-1]):
         model = models.graph_model([call], weights(rng, "w", "r"), given, functions=order)
-        (found,) = looked_at(model, None, {})[0].found
+        (found,) = contents_of(model).found
         assert_agree({"Y": found.lstm(given["X"])[0]}, {"Y": ask(model, given)["Y"][:, 0]}, CLOSE)
 
 
@@ -76,7 +76,7 @@ def test_each_call_of_a_function_has_a_stack_of_its_own():
     ]
     given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
     model = models.graph_model(calls, held, given, ("Y1", "Y2"), functions=[function])
-    contents, want = looked_at(model, None, {})[0], ask(model, given)
+    contents, want = contents_of(model), ask(model, given)
     assert len(contents.found) == 6
     for n in (1, 2):
         lstm = contents.pick(f"call{n}/a → call{n}/b").lstm
@@ -86,13 +86,13 @@ def test_each_call_of_a_function_has_a_stack_of_its_own():
 @pytest.mark.parametrize("states", ["", "a", "b", "ab"])
 def test_a_stack_starts_from_zeros_in_the_layers_whose_state_the_file_does_not_tell(states):
     model, given = models.one_upon_another([("Identity", ["flat"], ["joined"], {})], states=states)
-    found = looked_at(model, None, {})[0].pick("a → b")
+    found = contents_of(model).pick("a → b")
     assert (found.state is None) == (not states)
     assert_agree({"Y": found.lstm(given["X"], found.state)[0]}, {"Y": ask(model, given)["Y"][:, 0]}, CLOSE)
     model, given = models.one_upon_another(
         [("Identity", ["flat"], ["joined"], {})], states=states.replace("b", ""), outside="b"
     )
-    found = looked_at(model, None, {})[0].pick("a → b")
+    found = contents_of(model).pick("a → b")
     assert found.state is None
     assert "'hb'" in str(found.notes)
 
@@ -115,7 +115,7 @@ STACKED = {  # what stands between two LSTMs: the directions, the inputs of the 
 def test_what_only_moves_or_merges_numbers_stands_between_two_lstms_of_a_stack(case):
     directions, inputs, merge, between = STACKED[case]
     model, given = models.one_upon_another(between, directions=directions, inputs=inputs)
-    contents, want = looked_at(model, None, {})[0], ask(model, given)["Y"]
+    contents, want = contents_of(model), ask(model, given)["Y"]
     found = contents.pick()
     assert found.name == "a → b"
     assert found.lstm.merge == (merge, "concat")
@@ -137,7 +137,7 @@ APART = {
 def test_what_changes_the_numbers_between_two_lstms_makes_no_stack(case):
     directions, inputs, between = APART[case]
     model, given = models.one_upon_another(between, directions=directions, inputs=inputs)
-    assert [one.name for one in looked_at(model, None, {})[0].found] == ["a", "b"]
+    assert [one.name for one in contents_of(model).found] == ["a", "b"]
     assert ask(model, given)["Y"].shape[1:] == (directions, 4 if case == "exchanged" else 2, 3)
 
 
@@ -229,14 +229,14 @@ def test_a_head_is_read_with_its_bias_and_its_nonlinearity(case, tmp_path):
 @pytest.mark.parametrize("case", UNTOLD)
 def test_a_head_says_where_its_output_goes_if_that_is_no_nonlinearity_that_it_can_have(case):
     steps, words = UNTOLD[case]
-    (part,) = looked_at(headed(steps)[0], None, {})[0].parts
+    (part,) = contents_of(headed(steps)[0]).parts
     assert (part.kind, part.activation) == (f"linear layer, whose output goes to {words}", None)
     assert part.bias is not None
 
 
 def test_a_head_whose_logits_the_model_puts_out_has_no_nonlinearity():
     steps = HEADS["sigmoid"][0]
-    (part,) = looked_at(headed(steps, ("Z", "a"))[0], None, {})[0].parts
+    (part,) = contents_of(headed(steps, ("Z", "a"))[0]).parts
     assert part.activation is None
     assert "Sigmoid" in part.kind
 

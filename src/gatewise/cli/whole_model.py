@@ -213,11 +213,12 @@ def whole_model(contents: Contents) -> WholeModel:
 
 
 def _of_onnx(path: Path) -> tuple[Input, ...]:
+    from gatewise.budget import Budget
     from gatewise.interop.onnx import packages
     from gatewise.interop.onnx.parsing import parsed
 
     packages.runtime()
-    graph = parsed(path).graph
+    graph = parsed(path, Budget.of(path)).graph
     held = {one.name for one in graph.initializer}
 
     def sizes(one: Any) -> tuple[int | None, ...]:

@@ -1,20 +1,23 @@
 """The bytes of a protobuf message, looked through before they become one: how many pieces they are, and their texts.
 
-A message of protobuf takes two bytes in a file and some hundred in memory, so that a small file may fill it. What is
-counted are the stretches of bytes that a file is made of: messages, texts, arrays, each as one.
+A message of protobuf takes two bytes in a file and several hundred in memory, so that a small file may fill it. What is
+counted are the stretches of bytes that a file is made of: messages, each as `MESSAGE` elements, and texts and arrays,
+each as one.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from gatewise.errors import FileError
+from gatewise.budget import Budget
 
-PIECES = 2_000_000  # an ordinary model has some ten for each node, and may have forty
+MESSAGE = 4  # a message that is parsed, and is an object of Python as well once it is looked at
+PIECES = "pieces"
+_AT_ONCE = 4096  # elements that are taken off together
 _TEXT = "text"
 
 
-def look_through(data: bytes, descriptor: Any) -> None:
+def look_through(data: bytes, descriptor: Any, budget: Budget) -> None:
     """Count the pieces of a message, in the order in which they are parsed, and require that its texts are UTF-8.
 
     Bytes that make no message end the count: where parsing ends as well.
@@ -22,7 +25,7 @@ def look_through(data: bytes, descriptor: Any) -> None:
     Raises
     ------
     FileError
-        If there are too many.
+        If there are more than its budget has.
     UnicodeDecodeError
         If one is no text where there must be one.
     """
@@ -33,6 +36,7 @@ def look_through(data: bytes, descriptor: Any) -> None:
         while True:
             while place >= end:
                 if not around:
+                    budget.count(count, PIECES)
                     return
                 end, known = around.pop()
             tag, place = _number(data, place)
@@ -45,19 +49,21 @@ def look_through(data: bytes, descriptor: Any) -> None:
                     place += 4
                 case 2:
                     length, place = _number(data, place)
-                    count += 1
-                    if count > PIECES:
-                        raise FileError(f"it is made of more than {PIECES:,} pieces")
                     if place + length > end:
                         return
                     kind = known.get(tag >> 3)
+                    count += 1
                     if kind is _TEXT:
                         data[place : place + length].decode()
                     if kind is None or kind is _TEXT:
                         place += length
                     else:
+                        count += MESSAGE - 1
                         around.append((end, known))
                         end, known = place + length, fields.of(kind)
+                    if count >= _AT_ONCE:
+                        budget.count(count, PIECES)
+                        count = 0
     except IndexError:
         return
 

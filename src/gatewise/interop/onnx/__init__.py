@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from gatewise import storage
+from gatewise.budget import Budget
 from gatewise.errors import OptionError
 from gatewise.interop.captured import Captured
 from gatewise.interop.found import Contents
@@ -56,7 +57,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     the graph.
     """
     source = storage.readable(path)
-    return looked_at(parsed(source), source, omitted)[0]
+    budget = Budget.of(source)
+    return looked_at(parsed(source, budget), source, omitted, budget)[0]
 
 
 def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = None, **omitted: npt.ArrayLike) -> LSTM:
@@ -79,7 +81,8 @@ def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = No
     """
     if isinstance(source, (str, os.PathLike)):
         return contents(Path(source), omitted).pick(name).lstm
-    return looked_at(_model_proto("read", source), None, omitted)[0].pick(name).lstm
+    model = _model_proto("read", source)
+    return looked_at(model, None, omitted, Budget(model.ByteSize()))[0].pick(name).lstm
 
 
 def write(
@@ -150,8 +153,10 @@ def capture(
     """
     if isinstance(model, (str, os.PathLike)):
         source = storage.readable(model)
-        return captured(parsed(source), source, inputs, named)
-    return captured(_model_proto("capture", model), None, inputs, named)
+        budget = Budget.of(source)
+        return captured(parsed(source, budget), source, inputs, named, budget)
+    given = _model_proto("capture", model)
+    return captured(given, None, inputs, named, Budget(given.ByteSize()))
 
 
 def _model_proto(verb: str, given: Any) -> Any:

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from gatewise.budget import Budget
+from gatewise.errors import shown
+
+LONG = 500  # characters of a reason
+LOOKING = "looking through its graphs"  # what nodes, names and attributes take work for
+
 
 class NotConstant(Exception):
     """Something that has no value in the file: half a sentence that says why, after its name."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(shown(why, LONG))
+
+
+def text_of(given: Any) -> str:
+    """Return text out of a file, bytes or not, fit for a line and not long."""
+    return shown(given[:200].decode("utf-8", "replace") if isinstance(given, bytes) else str(given))
 
 
 class Attributes:
@@ -16,13 +30,17 @@ class Attributes:
     Of the call of a function, `defaults` are those that hold where the caller gives none.
     """
 
-    def __init__(self, node: Any, given: Attributes | None = None, defaults: Iterable[Any] = ()) -> None:
+    def __init__(
+        self, node: Any, budget: Budget, given: Attributes | None = None, defaults: Iterable[Any] = ()
+    ) -> None:
+        self._budget = budget
         self._of: dict[str, Any] = {one.name: one for one in defaults}
         for one in node.attribute:
             if not one.ref_attr_name:
                 self._of[one.name] = one
             elif given is not None and one.ref_attr_name in given._of:
                 self._of[one.name] = given._of[one.ref_attr_name]
+        budget.work(1 + sum(1 + len(name) // 256 for name in self._of), LOOKING)
 
     def __contains__(self, name: str) -> bool:
         return name in self._of
@@ -41,6 +59,8 @@ class Attributes:
         if one.type and (one.type not in kinds or kinds[one.type].name != wanted):  # the oldest files give no type
             raise NotConstant(f"its attribute {name} is not of type {wanted}")
         value = getattr(one, field)
+        if field in ("s", "ints", "floats", "strings"):
+            self._budget.work(len(value) // 16, LOOKING)
         return list(value) if field.endswith("s") and field != "s" else value
 
     def graphs(self) -> list[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,15 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import require_memory
-from gatewise.errors import FileError, GatewiseError, OptionError, reason
+from gatewise.budget import Budget
+from gatewise.errors import FileError, GatewiseError, OptionError, reason, shown
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.found import Contents, Found
-from gatewise.interop.onnx import packages
-from gatewise.interop.onnx.file import AnyArray
+from gatewise.interop.onnx import external, packages
+from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.interop.onnx.file import AnyArray, File
 from gatewise.interop.onnx.lstm import QUANTISED
 from gatewise.interop.onnx.reading import looked_at
-from gatewise.interop.onnx.sites import Site
+from gatewise.interop.onnx.sites import Site, label_of
 from gatewise.interop.onnx.states import read_state, write_state
 
 TAKEN = ("X", "sequence_lens", "initial_h", "initial_c")
@@ -35,22 +35,26 @@ class _Shown(NamedTuple):
 
 
 def captured(
-    model: Any, path: Path | None, inputs: Sequence[npt.ArrayLike], named: Mapping[str, npt.ArrayLike]
+    model: Any,
+    path: Path | None,
+    inputs: Sequence[npt.ArrayLike],
+    named: Mapping[str, npt.ArrayLike],
+    budget: Budget,
 ) -> tuple[Captured, ...]:
     """Return what `gatewise.interop.onnx.capture` promises; without a path for a model in memory."""
     onnx, runtime = packages.reader(), packages.runtime()
     where = "the model" if path is None else str(path)
-    if path is not None and any(one.data_location for one in model.graph.initializer):
-        model = _with_all_tensors(onnx, path, model)
+    budget.hold(2 * budget.size, 1, f"running {where}")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    _bring_in(File(copy, path, {}, budget), where)
     by_name = _by_name(copy, where, inputs, named)
     try:
         given = {name: np.asarray(array) for name, array in by_name.items()}
     except ValueError:
         raise OptionError("inputs must be arrays whose rows have equal lengths") from None
     real = {name: array for name, array in given.items() if array.dtype.kind in "fiub"}
-    contents, places = looked_at(copy, path, real, single=True)  # weights may be among the inputs
+    contents, places = looked_at(copy, path, real, budget, single=True)  # weights may be among the inputs
     exposing = _Exposing(onnx, copy)
     shown = exposing.graph(copy.graph)
     why = f"; out of reach: {', '.join(exposing.hidden[:5])}" if exposing.hidden else ""
@@ -71,15 +75,17 @@ def captured(
     return tuple(found)
 
 
-def _with_all_tensors(onnx: Any, path: Path, model: Any) -> Any:
-    """Return the model of a file with the tensors stored next to it."""
-    entries = [entry for one in model.graph.initializer for entry in one.external_data]
-    locations = {entry.value for entry in entries if entry.key == "location"}
+def _bring_in(file: File, where: str) -> None:
+    """Put the numbers of tensors that lie beside a model into it: the runtime would look for them by itself."""
     try:
-        require_memory(2 * sum(os.stat(path.parent / one).st_size for one in locations), 1, f"loading {path}")
-        return onnx.load(os.fspath(path))
-    except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as problem:
-        raise FileError(f"cannot read {path}: {reason(problem)}") from None
+        for tensor in external.tensors(file.model):
+            data = file.outside(tensor, None)
+            file.hold(2 * len(data), 1, "running it")
+            tensor.raw_data = data
+            tensor.ClearField("external_data")
+            tensor.ClearField("data_location")
+    except NotConstant as problem:
+        raise FileError(f"cannot run {where}: of one of its tensors, {problem}") from None
 
 
 class _Exposing:
@@ -118,7 +124,7 @@ class _Exposing:
 
     def _lstm(self, node: Any, added: list[Any]) -> list[_Shown]:
         number = len(self.nodes)
-        self.nodes.append((node, node.name or next((one for one in node.output if one), node.op_type)))
+        self.nodes.append((node, label_of(node)))
         while len(node.output) < 3:
             node.output.append("")
         for place in range(3):
@@ -156,11 +162,11 @@ class _Exposing:
     def _note_hidden(self, node: Any) -> None:
         """Keep the names of LSTMs in bodies that run many times, or in functions."""
         if (node.domain, node.op_type) in self.functions:
-            self.hidden.append(f"what is in the function {node.op_type}")
+            self.hidden.append(f"what is in the function {shown(node.op_type, 40)}")
         for attribute in node.attribute:
             for inner in attribute.g.node if attribute.HasField("g") else []:
                 if inner.op_type == "LSTM":
-                    self.hidden.append(f"{inner.name or inner.op_type} in a {node.op_type}")
+                    self.hidden.append(f"{shown(inner.name or inner.op_type, 40)} in a {shown(node.op_type, 40)}")
 
 
 def _by_name(
@@ -176,7 +182,7 @@ def _by_name(
     names = [one.name for one in model.graph.input]
     held = {one.name for one in model.graph.initializer}
     needed = [name for name in names if name not in held]
-    has = f"{where} has {len(needed)} inputs: {', '.join(needed)}"
+    has = f"{where} has {len(needed)} inputs: {_few(needed)}"
     if len(inputs) > len(needed):
         raise OptionError(f"{len(inputs)} inputs are given by position; {has}")
     if any(isinstance(one, Mapping) for one in inputs):
@@ -184,14 +190,19 @@ def _by_name(
     given = dict(zip(needed, inputs, strict=False))
     for name in named:
         if name in given:
-            raise OptionError(f"the input {name!r} is given twice, by position and by name; {has}")
+            raise OptionError(f"the input {shown(name)!r} is given twice, by position and by name; {has}")
         if name not in names:
-            raise OptionError(f"{where} has no input {name!r}; it has {', '.join(names)}")
+            raise OptionError(f"{where} has no input {shown(name)!r}; it has {_few(names)}")
     given |= named
     for name in needed:
         if name not in given:
-            raise OptionError(f"the input {name!r} is missing; {has}")
+            raise OptionError(f"the input {shown(name)!r} is missing; {has}")
     return given
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return names in a line that is not long."""
+    return shown(", ".join(shown(one) for one in names[:20]), 200)
 
 
 def _run(runtime: Any, model: Any, where: str, inputs: dict[str, AnyArray], outputs: list[str]) -> list[AnyArray]:
@@ -212,7 +223,7 @@ def _found(contents: Contents, places: list[Site], node: Any, label: str) -> Fou
         if site.node is node:
             return found
     why = [one.reason for one in contents.refused if one.name == label or one.name.endswith(f"/{label}")]
-    raise FileError(f"cannot read {label!r} in {contents.path}: {why[0] if why else 'it was not found'}")
+    raise FileError(f"cannot read {label!r} in {contents.path}: {shown(why[0], 200) if why else 'it was not found'}")
 
 
 def _captured(found: Found, record: Mapping[str, AnyArray]) -> Captured:

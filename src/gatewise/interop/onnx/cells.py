@@ -22,6 +22,7 @@ from gatewise.interop.onnx.scopes import Scope
 from gatewise.interop.onnx.sites import Site
 from gatewise.layers import LSTM
 
+STEPS = 300  # of work that one cell takes
 _PASSING = ("Gather", "Slice", "Squeeze", "Unsqueeze", "Identity", "Reshape", "Split", "Transpose", "Cast")
 
 
@@ -60,6 +61,7 @@ def cell_at(site: Site, name: str) -> Found | None:
     matched = _matched(site)
     if matched is None:
         return None
+    site.scope.file.budget.work(STEPS, "reading its LSTM cells")
     try:
         return _read(site, name, *matched)
     except (ValueError, IndexError) as problem:
@@ -74,11 +76,11 @@ def _read(site: Site, name: str, order: str, split: _Made, c_prev: tuple[Scope, 
         if weight.ndim != 2 or weight.shape[1] % 4 or weight.dtype.name not in ("float16", "float32", "float64"):
             raise NotConstant(f"its weights have shape {weight.shape}")
     hidden = terms[0][0].shape[1] // 4
-    lengths = [] if "split" not in {one.name for one in split.node.attribute} else _lengths(split)
-    if len(split.node.input) > 1 and split.node.input[1]:
-        lengths = [int(one) for one in split.scope.value(split.node.input[1]).reshape(-1)]
+    lengths = _lengths(split)
     if len(split.node.output) != 4 or lengths not in ([], [hidden] * 4):
-        raise NotConstant(f"its Split makes parts of {lengths[:8]}, not four equal ones")
+        raise NotConstant(f"its Split makes parts of {lengths}, not four equal ones")
+    arrays = [*(weight for weight, _ in terms), *biases]
+    site.scope.file.hold(4 * sum(one.size for one in arrays), max(4, *(one.itemsize for one in arrays)))
     recurrent, inputs = _told_apart(terms, hidden, lambda name: _is_state(site, c_prev, split.scope, name), split.scope)
 
     def rows(array: Array) -> Array:  # (·, 4 · hidden) to (4 · hidden, ·) in the order i f g o
@@ -97,7 +99,10 @@ def _read(site: Site, name: str, order: str, split: _Made, c_prev: tuple[Scope, 
 
 
 def _lengths(split: _Made) -> list[int]:
-    return [int(one) for attribute in split.node.attribute if attribute.name == "split" for one in attribute.ints]
+    """Return the sizes of the parts, of many the first few; none where they are not given."""
+    if len(split.node.input) > 1 and split.node.input[1]:
+        return [int(one) for one in split.scope.value(split.node.input[1]).flat[:8]]
+    return [int(one) for one in split.scope.attributes_of(split.node).get("split", "ints", [])[:8]]
 
 
 def _matched(site: Site) -> tuple[str, _Made, tuple[Scope, str]] | None:
@@ -129,9 +134,10 @@ def _terms(split: _Made) -> tuple[list[tuple[Array, str]], list[Array]]:
     biases: list[Array] = []
     while waiting and len(terms) + len(biases) < 8:
         name = waiting.pop()
+        scope.file.budget.work(2, "reading its LSTM cells")
         made = _made(scope, name, "Add", "MatMul", "Gemm")
         if made is None or made.scope is not scope:
-            biases.append(scope.value(name).reshape(1, -1))
+            biases.append(_row(scope, name))
         elif made.node.op_type == "Add":
             waiting += made.node.input
         else:
@@ -141,10 +147,16 @@ def _terms(split: _Made) -> tuple[list[tuple[Array, str]], list[Array]]:
                 raise NotConstant("it has a Gemm that scales or transposes its input")
             weight = scope.value(made.node.input[1])
             terms.append((weight.T if attributes.get("transB", "i", 0) else weight, made.node.input[0]))
-            biases += [scope.value(one).reshape(1, -1) for one in made.node.input[2:] if one]
+            biases += [_row(scope, one) for one in made.node.input[2:3] if one]
     if waiting or len(terms) not in (1, 2):
         raise NotConstant(f"its pre-activations are sums of {len(terms)} products; only 1 or 2 are recognised")
     return terms, biases
+
+
+def _row(scope: Scope, name: str) -> Array:
+    array = scope.value(name)
+    scope.file.hold(array.size, array.itemsize)  # of numbers that are one in memory
+    return array.reshape(1, -1)
 
 
 def _told_apart(

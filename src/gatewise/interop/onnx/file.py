@@ -1,25 +1,25 @@
-"""One ONNX file: its tensors, those beside it among them, its functions, and how much may be made of it."""
+"""One ONNX file: its tensors, those beside it among them, its functions, and its budget."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import require_memory
-from gatewise.errors import FileError, reason
-from gatewise.interop.onnx import packages
-from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.budget import Budget
+from gatewise.errors import CapacityError, FileError, reason
+from gatewise.interop.containers.floats import from_bfloat16
+from gatewise.interop.onnx import external, packages
+from gatewise.interop.onnx.attributes import LOOKING, NotConstant
 
 AnyArray = npt.NDArray[Any]
-NODES = 200_000  # how many nodes are looked at in one file, those of its functions at every call
-GROWTH = 64  # how many times the bytes of a file's constants all that is computed from them may take …
-LEAST = 2**24  # … or so many bytes, where that is more
+AXES = 32  # of one tensor
+NODE, STEPS = 4, 8  # the elements and the steps of work that a node takes, and a graph twice, besides its names
 TYPES = (
     *("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "BOOL"),
     *("INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64", "UINT64"),
@@ -36,27 +36,53 @@ class File:
         Its path: tensors stored outside it are looked for next to it.
     omitted : mapping of str to array
         Values of the model's inputs, by name.
+    budget : Budget
+        What the file may cost.
     """
 
-    def __init__(self, model: Any, path: str | os.PathLike[str] | None, omitted: Mapping[str, AnyArray]) -> None:
+    def __init__(
+        self, model: Any, path: str | os.PathLike[str] | None, omitted: Mapping[str, AnyArray], budget: Budget
+    ) -> None:
         self.onnx: Any = packages.reader()
-        self.model, self.omitted = model, omitted
+        self.model, self.omitted, self.budget = model, omitted, budget
         self.beside = None if path is None else Path(os.path.abspath(path)).parent
         self._functions = {(one.domain, one.name, one.overload): one for one in model.functions}
         versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
         self.opset = int(versions[0]) if versions else 1
-        self._visits, self._outside = 0, set[str]()
-        self._left = max(LEAST, GROWTH * (model.ByteSize() + sum(one.nbytes for one in omitted.values())))
+        self._outside = set[tuple[int, int]]()
+        # By identity, with what they belong to, so that this is not another's meanwhile.
+        self._arrays: dict[int, tuple[Any, AnyArray]] = {}
+        self._sizes: dict[int, tuple[Any, int, int]] = {}
+        budget.grow(sum(one.nbytes for one in omitted.values()))
         self._types = {
             number: np.dtype(self.onnx.helper.tensor_dtype_to_np_dtype(number))
             for number in (getattr(self.onnx.TensorProto, name) for name in TYPES)
         }
 
-    def visit(self, nodes: int) -> None:
-        """Count nodes that are going to be looked at."""
-        self._visits += nodes
-        if self._visits > NODES:
-            raise FileError(f"it has more than {NODES:,} nodes, those of its functions counted at every call")
+    def visit(self, owner: Any, nodes: Sequence[Any], *named: Sequence[Any]) -> None:
+        """Take nodes off the budget that are going to be looked at: those of a function at every call.
+
+        Parameters
+        ----------
+        owner : proto
+            The graph or the function that they are in.
+        nodes : sequence of protos
+        *named : sequences of protos or str
+            What else it has: its inputs, for example.
+        """
+        if id(owner) not in self._sizes:
+            elements = (
+                2 * NODE
+                + sum(map(len, named))
+                + sum(NODE + len(one.input) + len(one.output) + len(one.attribute) for one in nodes)
+            )
+            letters = sum(len(one.op_type) + len(one.name) + len(one.domain) for one in nodes)
+            letters += sum(len(name) for one in nodes for name in (*one.input, *one.output))
+            self._sizes[id(owner)] = owner, elements, letters
+        _, elements, letters = self._sizes[id(owner)]
+        self.budget.count(elements, "nodes and names, those of its functions counted at every call,")
+        self.budget.work(STEPS * elements // NODE + letters // 16, LOOKING)
+        self.budget.hold(letters, 1, "the names of its nodes")
 
     def function(self, node: Any) -> Any | None:
         """Return the function of the file that a node calls, if it calls one."""
@@ -70,57 +96,73 @@ class File:
         found: np.dtype[Any] = self._types[number]
         return found
 
-    def spend(self, count: int, itemsize: int) -> None:
+    def hold(self, count: int, itemsize: int, what: str = "computing it") -> None:
         """Take so many numbers off what the file may take in all."""
-        self._left -= count * itemsize
-        if self._left < 0:
-            raise NotConstant(f"its constants would grow to more than {GROWTH} times the file")
-        require_memory(count, itemsize, "a constant of the ONNX file")
+        try:
+            self.budget.hold(count, itemsize, what)
+        except CapacityError:
+            raise
+        except FileError as problem:
+            raise NotConstant(str(problem)) from None
 
     def array(self, tensor: Any) -> AnyArray:
-        """Return a tensor of the file, read-only where it is a view of the file's bytes."""
-        dims, dtype = tuple(tensor.dims), self.dtype(tensor.data_type)
-        if any(one < 0 for one in dims) or len(dims) > 32:
-            raise NotConstant(f"its dimensions {dims[:8]} are not allowed")
+        """Return a tensor of the file, read-only; it is the same array each time."""
+        if id(tensor) not in self._arrays:
+            self._arrays[id(tensor)] = tensor, self._array(tensor)
+        return self._arrays[id(tensor)][1]
+
+    def _array(self, tensor: Any) -> AnyArray:
+        dtype = self.dtype(tensor.data_type)
+        dims = dims_of(tensor)
         count = math.prod(dims)
         # Older versions of the package call bfloat16 float32, whose numbers it makes of it.
         itemsize = 2 if tensor.data_type == self.onnx.TensorProto.BFLOAT16 else dtype.itemsize
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
-            return self._external(tensor, count * itemsize)
-        if tensor.HasField("raw_data") and len(tensor.raw_data) != count * itemsize:
-            raise NotConstant(
-                f"its shape {dims} of {dtype} takes {count * itemsize} bytes; the file has {len(tensor.raw_data)}"
-            )
-        return self._to_array(tensor, "")
-
-    def _external(self, tensor: Any, needed: int) -> AnyArray:
-        """Return a tensor stored in a file next to the model; the onnx package refuses paths that lead elsewhere."""
-        if self.beside is None:
-            raise NotConstant("its numbers are in another file; read the model from its path")
-        copy = self.onnx.TensorProto()
-        copy.CopyFrom(tensor)
-        given = {one.key: one.value for one in tensor.external_data}
-        location, length = given.get("location", ""), given.get("length", str(needed))
-        if length != str(needed):
-            raise NotConstant(f"its shape takes {needed} bytes; {length[:20]} are given in {location!r}")
-        require_memory(needed, 1, "a tensor beside the ONNX file")
-        del copy.external_data[:]
-        for key, value in {**given, "length": length}.items():
-            copy.external_data.add(key=key, value=value)
+            data = self.outside(tensor, count * itemsize)
+        elif tensor.HasField("raw_data"):
+            data = tensor.raw_data
+            if len(data) != count * itemsize:
+                raise NotConstant(
+                    f"its shape {dims} of {dtype} takes {count * itemsize} bytes; the file has {len(data)}"
+                )
+            self.hold(count, itemsize)
+        else:
+            return self._typed(tensor)
         try:
-            size = os.stat(self.beside / location).st_size if location else -1
-        except (OSError, ValueError):
-            size = -1
-        if size < needed:
-            raise NotConstant(f"its numbers are in {location!r} beside the file, which is missing or too short")
-        if location not in self._outside:  # its bytes are constants of the file as well
-            self._outside.add(location)
-            self._left += GROWTH * size
-        return self._to_array(copy, str(self.beside))
+            words = np.frombuffer(data, f"<u{itemsize}").astype(f"u{itemsize}", copy=False)
+            return (words.view(dtype) if itemsize == dtype.itemsize else from_bfloat16(words)).reshape(dims)
+        except ValueError as problem:
+            raise NotConstant(f"its numbers cannot be read ({reason(problem)})") from None
 
-    def _to_array(self, tensor: Any, folder: str) -> AnyArray:
+    def outside(self, tensor: Any, needed: int | None) -> bytes:
+        """Return the bytes of a tensor that lies in another file, whose bytes are constants of this one as well."""
+        with external.opened(self.beside, tensor) as (file, status):
+            start, count = external.part_of(tensor, status.st_size, needed)
+            if (status.st_dev, status.st_ino) not in self._outside:
+                self._outside.add((status.st_dev, status.st_ino))
+                self.budget.grow(status.st_size)
+            self.hold(count, 1, "reading it")
+            file.seek(start)
+            data = file.read(count)
+        if len(data) != count:
+            raise NotConstant("its numbers are in another file, which is shorter than it was")
+        return data
+
+    def _typed(self, tensor: Any) -> AnyArray:
+        """Return a tensor whose numbers are in the field of their type."""
+        fields: Iterable[str] = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
+        given = sum(len(getattr(tensor, name)) for name in fields)
+        self.hold(given, 16)  # numbers of Python on the way, of NumPy in the end
         try:
-            found: AnyArray = self.onnx.numpy_helper.to_array(tensor, folder)
+            found: AnyArray = self.onnx.numpy_helper.to_array(tensor)
         except (ValueError, TypeError, OSError, RuntimeError, OverflowError, self.onnx.checker.ValidationError) as one:
             raise NotConstant(f"its numbers cannot be read ({reason(one)})") from None
         return found
+
+
+def dims_of(tensor: Any) -> tuple[int, ...]:
+    """Return the shape of a tensor."""
+    dims = tuple(tensor.dims[: AXES + 1])
+    if len(dims) > AXES or any(one < 0 for one in dims):
+        raise NotConstant(f"its dimensions {dims[:8]} are not allowed")
+    return dims

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from gatewise.interop.found import GraphNames
-from gatewise.interop.onnx.attributes import Attributes, NotConstant
+from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.scopes import DEEPEST, Scope
 from gatewise.interop.onnx.sites import Site
 
 SWAPPED = [1, 0, 2]  # the permutation that exchanges time and batch
+FinalOutputs = dict[tuple[int, str], str]  # by the identity of a scope, and a name in it
 BATCH_FIRST = ", batch first"  # what is added to what a name is of an output whose time and batch were exchanged
 
 
@@ -19,15 +21,18 @@ def passes(scope: Scope, node: Any) -> bool:
     if node.op_type == "Cast":
         types = scope.file.onnx.TensorProto
         floating = (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
-        return Attributes(node, scope.attributes).get("to", "i") in floating
+        return scope.attributes_of(node).get("to", "i") in floating
     if node.op_type == "Dropout":  # which drops nothing unless its third input says that this is training
-        return len(node.input) < 3 or not node.input[2] or not scope.value(node.input[2]).any()
+        if len(node.input) < 3 or not node.input[2]:
+            return True
+        training = scope.value(node.input[2])
+        return training.size == 1 and not training.any()
     return bool(node.op_type == "Identity")
 
 
 def swaps(scope: Scope, node: Any) -> bool:
     """Say whether a node exchanges time and batch."""
-    return bool(node.op_type == "Transpose" and Attributes(node, scope.attributes).get("perm", "ints") == SWAPPED)
+    return bool(node.op_type == "Transpose" and scope.attributes_of(node).get("perm", "ints") == SWAPPED)
 
 
 def _input(site: Site, what: str) -> tuple[str | None, bool]:
@@ -59,26 +64,39 @@ def _outer_input(scope: Scope, name: str) -> str | None:
     return name if scope.parent is None and name in scope.inputs and name not in scope.held else None
 
 
-def _output(site: Site, place: int, outputs: Collection[str]) -> str | None:
-    """Return the graph's output that one of a node's outputs is."""
-    scope = site.scope
-    if scope.parent is not None or len(site.node.output) <= place or not site.node.output[place]:
-        return None
-    same = {site.node.output[place]}
-    for node in scope.nodes:
-        if node.input and node.input[0] in same and node.output and node.op_type in ("Identity", "Cast"):
-            try:
-                same |= {node.output[0]} if passes(scope, node) else set()
-            except NotConstant:
-                continue
-    return _first(outputs, same)
+def final_outputs(sites: Iterable[Site], outputs: Iterable[str]) -> FinalOutputs:
+    """Return which of the graph's outputs each final state is, by its scope and its name there."""
+    of_scope: dict[int, tuple[Scope, dict[str, str]]] = {}
+    for site in sites:
+        if site.scope.parent is None:
+            _, same = of_scope.setdefault(id(site.scope), (site.scope, {}))
+            same |= {name: name for name in site.node.output[1:3] if name}
+    found: FinalOutputs = {}
+    for key, (scope, same) in of_scope.items():
+        for node in scope.nodes:
+            if node.op_type in ("Identity", "Cast") and node.input and node.output and node.input[0] in same:
+                with suppress(NotConstant):
+                    if passes(scope, node):
+                        same[node.output[0]] = same[node.input[0]]
+        for name in outputs:
+            if name in same:
+                found.setdefault((key, same[name]), name)
+    return found
 
 
-def _first(outputs: Iterable[str], same: Collection[str]) -> str | None:
-    return next((name for name in outputs if name in same), None)
+def _final(site: Site, place: int, finals: FinalOutputs) -> str | None:
+    """Return the graph's output that one of a node's final states is."""
+    return finals.get((id(site.scope), site.node.output[place])) if len(site.node.output) > place else None
 
 
-def of_node(site: Site, merge: str, outputs: Sequence[str], known: Mapping[str, str]) -> GraphNames:
+def _first(outputs: Mapping[str, int], same: Iterable[str]) -> str | None:
+    """Return the first of the graph's outputs, given with their places, among names of one thing."""
+    return min((name for name in same if name in outputs), key=outputs.__getitem__, default=None)
+
+
+def of_node(
+    site: Site, merge: str, outputs: Mapping[str, int], finals: FinalOutputs, known: Mapping[str, str]
+) -> GraphNames:
     """Return the names of a node.
 
     Parameters
@@ -86,8 +104,10 @@ def of_node(site: Site, merge: str, outputs: Sequence[str], known: Mapping[str, 
     site : Site
     merge : str
         How its directions are merged.
-    outputs : sequence of str
-        Of the main graph.
+    outputs : mapping of str to int
+        Of the main graph, with their places in it.
+    finals : mapping
+        What `final_outputs` returns.
     known : mapping of str to str
         What names of the main graph are of the node's output: see `stacks`.
     """
@@ -101,8 +121,8 @@ def of_node(site: Site, merge: str, outputs: Sequence[str], known: Mapping[str, 
         h0=(_input(site, "initial_h")[0],),
         c0=(_input(site, "initial_c")[0],),
         y=y or swapped,
-        hn=(_output(site, 1, outputs),),
-        cn=(_output(site, 2, outputs),),
+        hn=(_final(site, 1, finals),),
+        cn=(_final(site, 2, finals),),
         x_batch_first=x_batch_first,
         y_batch_first=y is None and swapped is not None,
     )

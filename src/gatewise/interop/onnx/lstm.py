@@ -8,16 +8,16 @@ else: neither the cell state before the output nor the gates of a coupled cell a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array
+from gatewise.errors import shown
 from gatewise.interop import conventions
 from gatewise.interop.containers.floats import real
 from gatewise.interop.found import Found
-from gatewise.interop.onnx.attributes import Attributes, NotConstant
+from gatewise.interop.onnx.attributes import Attributes, NotConstant, text_of
 from gatewise.interop.onnx.file import AnyArray
 from gatewise.interop.onnx.scopes import DEEPEST, Scope
 from gatewise.interop.onnx.sites import Site
@@ -66,10 +66,10 @@ def found_of(site: Site, name: str) -> Found:
     """
     attributes, quantised = site.attributes, site.node.op_type == QUANTISED
     if unknown := sorted(attributes.names() - ATTRIBUTES):
-        raise NotConstant(f"it has an attribute {unknown[0]!r}, which the operator does not have")
-    directions = DIRECTIONS.get(_text(attributes.get("direction", "s", b"forward")))
+        raise NotConstant(f"it has an attribute {shown(unknown[0])!r}, which the operator does not have")
+    directions = DIRECTIONS.get(text_of(attributes.get("direction", "s", b"forward")))
     if directions is None:
-        raise NotConstant(f"its direction is {_text(attributes.get('direction', 's'))!r}, not one of {[*DIRECTIONS]}")
+        raise NotConstant(f"its direction is {text_of(attributes.get('direction', 's'))!r}, not one of {[*DIRECTIONS]}")
     notes: list[str] = []
     arrays = _arrays(site, len(directions), notes)
     hidden = arrays["R"].shape[2]
@@ -100,10 +100,6 @@ def found_of(site: Site, name: str) -> Found:
         bool(layout),
         warns=warns,
     )
-
-
-def _text(given: Any) -> str:
-    return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
 
 
 def number(value: float) -> float:
@@ -140,9 +136,10 @@ def _arrays(site: Site, directions: int, notes: list[str]) -> dict[str, Array]:
     for name, array in given.items():
         if array.shape != wanted[name]:
             raise NotConstant(f"its {name} has shape {array.shape}; it must be {wanted[name]}")
-    # Many nodes may share one array, but each cell has arrays of its own.
-    site.scope.file.spend(sum(array.size for array in given.values()), 8 if types["W"] == "float64" else 4)
-    if types["W"] in ("float16", "bfloat16"):
+    # Many nodes may share one array, but each cell has arrays of its own, and of narrow numbers float32 on the way.
+    narrow = types["W"] in ("float16", "bfloat16")
+    site.scope.file.hold((1 + narrow) * sum(one.size for one in given.values()), 8 if types["W"] == "float64" else 4)
+    if narrow:
         notes.append(f"its weights are stored as {types['W']}; gatewise computes in float32")
     return {name: real(array) for name, array in given.items()}
 
@@ -157,7 +154,7 @@ def _cell(arrays: dict[str, Array], place: int, hidden: int, variant: Variant) -
 
 def _variants(attributes: Attributes, directions: int, peepholes: bool, notes: list[str]) -> list[Variant]:
     """Return the switches of each direction's cell."""
-    names = [_text(one) for one in attributes.get("activations", "strings", [])] or [
+    names = [text_of(one) for one in attributes.get("activations", "strings", [])] or [
         "Sigmoid",
         "Tanh",
         "Tanh",
@@ -208,7 +205,7 @@ def _note_lengths(site: Site, notes: list[str]) -> None:
         return
     try:
         lengths = site.constant("sequence_lens")
-        given = "" if lengths is None else f", here always {lengths.reshape(-1)[:8].tolist()}"
+        given = "" if lengths is None else f", here always {lengths.flat[:8].tolist()}"
     except NotConstant:
         given = ""
     notes.append(
@@ -233,6 +230,7 @@ def _state(site: Site, lstm: LSTM, layout: int, notes: list[str]) -> States | No
             array = array.swapaxes(0, 1) if layout == 1 and array.ndim == 3 else array
             if array.ndim != 3 or array.shape[::2] != (directions, hidden):
                 raise NotConstant(f"its {name} has shape {array.shape}; it must be ({directions}, batch, {hidden})")
+            site.scope.file.hold(4 * array.size, lstm.dtype.itemsize)  # both kinds of it, and zeros for the other part
             parts[name] = real(array).astype(lstm.dtype)
     if missing:
         notes.append(f"{OUTSIDE} ({'; '.join(missing)})")
@@ -252,15 +250,20 @@ def _is_zero(scope: Scope, name: str) -> bool:
         scope, node, _ = source
         if node.op_type == "ConstantOfShape":
             try:
-                value = Attributes(node, scope.attributes).get("value", "t")
-                return value is None or not scope.file.array(value).any()
+                value = scope.attributes_of(node).get("value", "t")
+                return value is None or _all_zero(scope, scope.file.array(value))
             except NotConstant:
                 return False
         name = node.input[0]
     try:
-        return not scope.value(name).any()
+        return _all_zero(scope, scope.value(name))
     except NotConstant:
         return False
+
+
+def _all_zero(scope: Scope, array: AnyArray) -> bool:
+    scope.file.budget.work(array.size // 256, "looking for zeros")
+    return not array.any()
 
 
 # The quantised kind.
@@ -288,7 +291,7 @@ def _dequantised(site: Site, name: str, array: AnyArray, directions: int) -> Any
     def spread(one: AnyArray) -> AnyArray:
         return one.reshape(directions, 1, -1)
 
-    site.scope.file.spend(array.size, 4)
+    site.scope.file.hold(3 * array.size, 4)  # as integers, as numbers, and with the axes exchanged
     numbers = (array.astype(np.int32) - spread(zero.astype(np.int32))).astype(np.float32) * spread(scale)
     return np.ascontiguousarray(numbers.swapaxes(1, 2))
 

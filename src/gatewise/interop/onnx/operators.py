@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.errors import shown
 from gatewise.interop.onnx.attributes import Attributes, NotConstant
 from gatewise.interop.onnx.file import AnyArray, File
 
@@ -39,7 +40,7 @@ class Call:
 
     def room(self, count: int, itemsize: int) -> None:
         """Ask for the memory that the result takes."""
-        self.file.spend(count, itemsize)
+        self.file.hold(count, itemsize)
 
 
 def _constant(call: Call) -> AnyArray:
@@ -52,7 +53,7 @@ def _constant(call: Call) -> AnyArray:
     ):
         if name in call.attributes:
             return np.asarray(get(name, field), dtype)
-    raise NotConstant(f"it is a Constant with {', '.join(sorted(call.attributes.names())) or 'no value'}")
+    raise NotConstant(f"it is a Constant with {', '.join(map(shown, sorted(call.attributes.names()))) or 'no value'}")
 
 
 def _squeeze(call: Call) -> AnyArray:
@@ -103,6 +104,7 @@ def _split(call: Call) -> AnyArray:
         parts = [each] * (count - 1) + [length - each * (count - 1)]
     if sum(parts) != length or min(parts) < 0:
         raise NotConstant(f"Split cannot cut {length} into {parts[:8]}")
+    call.file.budget.work(len(parts) // 16, "cutting its constants")
     start = sum(parts[: call.place])
     return np.moveaxis(np.moveaxis(array, axis, 0)[start : start + parts[call.place]], 0, axis)
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gatewise.arrays import require_memory
+from gatewise.budget import Budget
 from gatewise.errors import CapacityError, FileError, reason
 from gatewise.interop.containers.protobuf import look_through
 from gatewise.interop.onnx import packages
 
 
-def parsed(source: Path) -> Any:
+def parsed(source: Path, budget: Budget) -> Any:
     """Return the model of a file; tensors stored outside it are not loaded."""
     onnx = packages.reader()
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        size = source.stat().st_size
-        require_memory(2 * size, 1, f"reading {source}")
+        budget.hold(2 * budget.size, 1, f"reading {source}")
         data = source.read_bytes()
     except CapacityError:
         raise
@@ -30,7 +29,7 @@ def parsed(source: Path) -> Any:
         )
     model = onnx.ModelProto()
     try:
-        look_through(data, model.DESCRIPTOR)
+        look_through(data, model.DESCRIPTOR, budget)
     except FileError as problem:
         raise FileError(f"cannot read {source}: {problem}") from None
     except UnicodeDecodeError:

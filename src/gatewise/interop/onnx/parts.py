@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError
+from gatewise.errors import FileError, shown
 from gatewise.interop.containers.floats import real
 from gatewise.interop.found import Part
 from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.interop.onnx.file import dims_of
 from gatewise.interop.onnx.scopes import DEEPEST, Scope
 from gatewise.interop.onnx.sites import Site
 
@@ -138,7 +139,7 @@ def _matrix(scope: Scope, given: str) -> tuple[str, tuple[int, int]]:
     owner, name = scope.owner(given)
     tensor = owner.held.get(name)
     if tensor is not None:
-        shape, dtype = tuple(tensor.dims), owner.file.dtype(tensor.data_type)
+        shape, dtype = dims_of(tensor), owner.file.dtype(tensor.data_type)
     else:
         array = owner.value(name)
         shape, dtype = array.shape, array.dtype
@@ -151,7 +152,7 @@ def _is_bias(scope: Scope, name: str, size: int) -> bool:
     try:
         owner, inner = scope.owner(name)
         held = owner.held.get(inner)
-        shape = tuple(held.dims) if held is not None else owner.value(inner).shape
+        shape = dims_of(held) if held is not None else owner.value(inner).shape
     except NotConstant:
         return False
     return shape in ((size,), (1, size))
@@ -164,7 +165,7 @@ def _reader(scope: Scope, name: str, turned: bool) -> Callable[[], Array]:
         try:
             array = real(scope.value(name))
         except NotConstant as problem:
-            raise FileError(f"cannot read {name!r}: {problem}") from None
+            raise FileError(f"cannot read {shown(name)!r}: {problem}") from None
         return array.T if turned else array
 
     return read

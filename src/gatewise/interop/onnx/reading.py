@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
+from gatewise.budget import Budget
+from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, shown
 from gatewise.interop.found import Contents, Found, Refused, distinct, omissions
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import cell_at, unrecognised
@@ -21,23 +22,23 @@ from gatewise.interop.onnx.sites import Site, scope_of, sites
 from gatewise.interop.onnx.stacks import arranged
 
 PRODUCER = "gatewise"
-MOST = 4096  # how many LSTMs of one file are looked at
+STEPS = 200  # of work that one LSTM takes, besides that of its numbers
 
 
 def looked_at(
-    model: Any, source: Path | None, omitted: Mapping[str, Any], *, single: bool = False
+    model: Any, source: Path | None, omitted: Mapping[str, Any], budget: Budget, *, single: bool = False
 ) -> tuple[Contents, list[Site]]:
     """Return what is in a model, and the nodes of its LSTMs; with `single`, stacked ones are not combined."""
     name = "the model" if source is None else str(source)
     held = {one.name for one in model.graph.initializer}
     names = [one.name for one in model.graph.input]
     omissions(name, omitted, tuple(sorted(names, key=lambda one: one in held)))
-    outputs = [one.name for one in model.graph.output]
-    file = File(model, source, {key: _given(key, value) for key, value in omitted.items()})
+    outputs = dict.fromkeys(one.name for one in model.graph.output)
+    file = File(model, source, {key: _given(key, value) for key, value in omitted.items()}, budget)
     try:
         everything = list(sites(scope_of(file, model.graph)))
         with np.errstate(all="ignore"):  # NaN and infinity go through as they are
-            found, stacks, refused, places, read_in = _lstms(everything, outputs)
+            found, stacks, refused, places, read_in = _lstms(everything, outputs, budget)
         refused += unrecognised(everything, read_in)
         parts = parts_of(everything, outputs)
     except GatewiseError as problem:
@@ -54,7 +55,7 @@ def looked_at(
         found, stacks = [], [replace(stacks[0], name="lstm", stacked=False)]  # gatewise wrote it as one LSTM
     version = f"ONNX, opset {file.opset}"
     if producer := " ".join(one for one in (model.producer_name, model.producer_version) if one):
-        version += f", by {producer[:80]}"
+        version += f", by {shown(producer, 80)}"
     return Contents(name, version, distinct([*found, *stacks]), parts, tuple(refused)), places
 
 
@@ -69,7 +70,7 @@ def _given(name: str, value: Any) -> AnyArray:
 
 
 def _lstms(
-    everything: Sequence[Site], outputs: list[str]
+    everything: Sequence[Site], outputs: Mapping[str, None], budget: Budget
 ) -> tuple[list[Found], list[Found], list[Refused], list[Site], set[int]]:
     """Return the LSTMs of single nodes and of standard operators, those that are stacked, what cannot be read, the
     single nodes themselves, and the scopes in which any of these are.
@@ -80,8 +81,7 @@ def _lstms(
     cells: list[Found] = []
     read_in: set[int] = set()
     labels = Counter(site.label for site in everything if _is_recurrent(site))
-    if labels.total() > MOST:
-        raise FileError(f"it has {labels.total():,} recurrent nodes; at most {MOST:,} are read")
+    budget.work(STEPS * labels.total(), "reading its recurrent nodes")
     for site in everything:
         recurrent, node = _is_recurrent(site), site.node
         name = site.label if labels[site.label] < 2 else site.full_label
@@ -105,7 +105,7 @@ def _lstms(
             read_in.add(id(site.scope))
         except MemoryError:
             raise CapacityError(f"{name} would take more memory than is available") from None
-    singles, stacks = arranged(places, found, outputs)
+    singles, stacks = arranged(places, found, outputs, budget)
     return [*singles, *cells], stacks, refused, places, read_in
 
 
@@ -119,4 +119,4 @@ def _is_recurrent(site: Site) -> bool:
 def _why(node: Any) -> str:
     if node.op_type in ("GRU", "RNN") and node.domain in ("", "ai.onnx"):
         return f"it is a {node.op_type}, not an LSTM"
-    return f"it is an operator {node.op_type} of {node.domain}, which is unknown"
+    return f"it is an operator {shown(node.op_type)} of {shown(node.domain)}, which is unknown"

@@ -1,7 +1,6 @@
 """What is constant in an ONNX graph: tensors, and what a few operators make of them, found when asked for.
 
-Names are looked up in the graph itself, then in the graphs around it. All that is computed for a file together may
-take 64 times the bytes of its constants.
+Names are looked up in the graph itself, then in the graphs around it.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gatewise.errors import reason
-from gatewise.interop.onnx.attributes import Attributes, NotConstant
+from gatewise.errors import reason, shown
+from gatewise.interop.onnx.attributes import LOOKING, Attributes, NotConstant
 from gatewise.interop.onnx.file import AnyArray, File
 from gatewise.interop.onnx.operators import OPERATORS, Call
 
@@ -63,19 +62,24 @@ class Scope:
         self.made = {name: (node, place) for node in nodes for place, name in enumerate(node.output) if name}
         self._known: dict[str, AnyArray | NotConstant | None] = {}  # None: being asked for
 
+    def attributes_of(self, node: Any) -> Attributes:
+        """Return the attributes of one of its nodes."""
+        return Attributes(node, self.file.budget, self.attributes)
+
     def owner(self, name: str) -> tuple[Scope, str]:
         """Return the scope that a name belongs to, and what it is called there."""
         scope: Scope | None = self
         for _ in range(2 * DEEPEST):
+            self.file.budget.work(2 + len(name) // 256, LOOKING)
             if scope is None:
-                raise NotConstant(f"there is nothing named {name!r}")
+                raise NotConstant(f"there is nothing named {shown(name)!r}")
             if name in scope.bound:
                 scope, name = scope.bound[name]
             elif any(name in names for names in (scope.held, scope.made, scope.inputs, scope.sparse)):
                 return scope, name
             else:
                 scope = scope.parent
-        raise NotConstant(f"the name {name!r} is nested too deeply")
+        raise NotConstant(f"the name {shown(name)!r} is nested too deeply")
 
     def source(self, name: str) -> tuple[Scope, Any, int] | None:
         """Return the node that makes a name, with its scope and the place of the output, if one does."""
@@ -99,7 +103,7 @@ class Scope:
         if name in scope._known:
             known = scope._known[name]
             if known is None:
-                raise NotConstant(f"{name!r} depends on itself")
+                raise NotConstant(f"{shown(name)!r} depends on itself")
             if isinstance(known, NotConstant):
                 raise NotConstant(*known.args)
             return known
@@ -118,14 +122,15 @@ class Scope:
         if name in self.held:
             return self.file.array(self.held[name])
         if name in self.sparse:
-            raise NotConstant(f"it is sparse ({name!r}), which is not supported")
+            raise NotConstant(f"it is sparse ({shown(name)!r}), which is not supported")
         if name not in self.made:
-            raise NotConstant(f"it comes from the input {name!r}")
+            raise NotConstant(f"it comes from the input {shown(name)!r}")
         node, place = self.made[name]
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
-            raise NotConstant(f"it comes from a node {node.op_type} ({node.name or name!r})")
+            raise NotConstant(f"it comes from a node {shown(node.op_type)} ({shown(node.name or name)!r})")
+        self.file.budget.work(10 + len(node.input), "computing its constants")
         inputs = [self.value(one, depth + 1) if one else None for one in node.input]
         try:
-            return OPERATORS[node.op_type](Call(self.file, node, Attributes(node, self.attributes), inputs, place))
+            return OPERATORS[node.op_type](Call(self.file, node, self.attributes_of(node), inputs, place))
         except (ValueError, IndexError, TypeError, OverflowError) as problem:
             raise NotConstant(f"{node.op_type} cannot be computed ({reason(problem)})") from None

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from gatewise.errors import FileError
+from gatewise.errors import FileError, shown
 from gatewise.interop.onnx.attributes import Attributes, NotConstant
 from gatewise.interop.onnx.file import AnyArray, File
 from gatewise.interop.onnx.scopes import DEEPEST, Scope
@@ -27,8 +27,8 @@ class Site:
 
     @property
     def label(self) -> str:
-        """The node's name, or that of its first output."""
-        return str(self.node.name or next((one for one in self.node.output if one), self.node.op_type))
+        """What the node is called."""
+        return label_of(self.node)
 
     @property
     def full_label(self) -> str:
@@ -43,7 +43,7 @@ class Site:
     @property
     def attributes(self) -> Attributes:
         """Its attributes."""
-        return Attributes(self.node, self.scope.attributes)
+        return self.scope.attributes_of(self.node)
 
     def input(self, name: str) -> str:
         """Return what one of its `INPUTS` is called in the graph; empty where it is left out."""
@@ -64,16 +64,21 @@ class Site:
                 raise NotConstant(f"of its {name}: {problem}") from None
             if scope.parent is None and inner in scope.inputs and inner not in scope.file.omitted:
                 raise NotConstant(
-                    f"its {name} is the graph's input {inner!r}, whose array can be given by that name"
+                    f"its {name} is the graph's input {shown(inner)!r}, whose array can be given by that name"
                 ) from None
             raise NotConstant(f"of its {name}: {problem}") from None
+
+
+def label_of(node: Any) -> str:
+    """Return a node's name, or that of its first output, fit for a line."""
+    return shown(str(node.name or next((one for one in node.output if one), node.op_type)))
 
 
 def scope_of(
     file: File, graph: Any, parent: Scope | None = None, path: tuple[str, ...] = (), owner: Site | None = None
 ) -> Scope:
     """Return the scope of a graph; where it is the body of a node, `owner` is that node."""
-    file.visit(len(graph.node))
+    file.visit(graph, graph.node, graph.initializer, graph.input, graph.output, graph.sparse_initializer)
     carried: dict[str, str] = {}
     backward = False
     if owner is not None and owner.node.op_type == "Scan":
@@ -96,28 +101,33 @@ def scope_of(
     )
 
 
-def sites(scope: Scope, depth: int = 0) -> Iterator[Site]:
+def sites(scope: Scope) -> Iterator[Site]:
     """Give every node of a graph, of the bodies of its nodes, and of the functions that it calls."""
-    if depth > DEEPEST:
-        raise FileError(f"its graphs are nested more than {DEEPEST} deep")
+    around = [_of_graph(scope)]  # not called from itself: each of its steps would go through all
+    while around:
+        inner = next(around[-1], None)
+        if inner is None:
+            around.pop()
+        elif isinstance(inner, Site):
+            yield inner
+        elif len(around) > DEEPEST:
+            raise FileError(f"its graphs are nested more than {DEEPEST} deep")
+        else:
+            around.append(_of_graph(inner))
+
+
+def _of_graph(scope: Scope) -> Iterator[Site | Scope]:
+    """Give the nodes of a graph, and the graphs in them, each when it has come to it."""
     file = scope.file
     for node in scope.nodes:
         site = Site(scope, node)
         function = file.function(node)
-        if function is not None:
-            file.visit(len(function.node))
-            bound = {inner: (scope, outer) for inner, outer in zip(function.input, node.input, strict=False)}
-            yield from sites(
-                Scope(
-                    file,
-                    function.node,
-                    bound=bound,
-                    attributes=Attributes(node, scope.attributes, function.attribute_proto),
-                    path=(*scope.path, site.label),
-                ),
-                depth + 1,
-            )
+        if function is None:
+            yield site
+            for name, graph in site.attributes.graphs():
+                yield scope_of(file, graph, scope, (*scope.path, f"{site.label}.{shown(name)}"), site)
             continue
-        yield site
-        for name, graph in site.attributes.graphs():
-            yield from sites(scope_of(file, graph, scope, (*scope.path, f"{site.label}.{name}"), site), depth + 1)
+        file.visit(function, function.node, function.input, function.attribute_proto)
+        bound = {inner: (scope, outer) for inner, outer in zip(function.input, node.input, strict=False)}
+        given = Attributes(node, file.budget, scope.attributes, function.attribute_proto)
+        yield Scope(file, function.node, bound=bound, attributes=given, path=(*scope.path, site.label))

@@ -6,16 +6,17 @@ operators; each name of a graph is followed through them, from Y on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gatewise.budget import Budget
 from gatewise.errors import GatewiseError
 from gatewise.interop.found import Found
-from gatewise.interop.onnx.attributes import Attributes, NotConstant
-from gatewise.interop.onnx.graph_names import BATCH_FIRST, of_node, of_stack, passes, swaps
+from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.interop.onnx.graph_names import BATCH_FIRST, final_outputs, of_node, of_stack, passes, swaps
 from gatewise.interop.onnx.lstm import APART, OUTSIDE
 from gatewise.interop.onnx.scopes import Scope
 from gatewise.interop.onnx.sites import Site
@@ -24,6 +25,7 @@ from gatewise.layers.stack import States
 from gatewise.step import State
 
 TALLEST = 256  # layers of a stack
+STEPS = 50  # of work that one of them takes
 MERGED = ("concat", "sum", "mul", "average")
 Key = tuple[int, int]  # of a `Site`
 
@@ -44,7 +46,7 @@ def _constant(scope: Scope, name: str) -> list[float] | None:
 
 
 def _ints(scope: Scope, node: Any, attribute: str) -> list[float] | None:
-    attributes = Attributes(node, scope.attributes)
+    attributes = scope.attributes_of(node)
     if attribute in attributes:
         found: list[float] | None = attributes.get(attribute, "ints")
         return found
@@ -57,7 +59,7 @@ def _side_by_side(scope: Scope, node: Any, wide: int) -> bool:
     Sizes given as numbers do not distinguish time from batch.
     """
     shape = _ints(scope, node, "shape")
-    if shape is None or len(shape) != 3 or Attributes(node, scope.attributes).get("allowzero", "i", 0):
+    if shape is None or len(shape) != 3 or scope.attributes_of(node).get("allowzero", "i", 0):
         return False
     return shape[:2] in ([0, 0], [0, -1], [-1, 0]) and shape[2] in (-1, wide)
 
@@ -71,7 +73,7 @@ def _follow(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[
     site, what = first
     lstm = lstms[site.key].lstm
     wide = len(lstm.directions) * lstm.hidden_size
-    attributes = Attributes(node, scope.attributes)
+    attributes = scope.attributes_of(node)
     if node.op_type in ("Identity", "Dropout", "Cast"):
         return first if given[0] is not None and passes(scope, node) else None
     if what in MERGED and swaps(scope, node):
@@ -104,15 +106,19 @@ def _follow(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[
     return None
 
 
-def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[str]) -> tuple[list[Found], list[Found]]:
+def arranged(
+    sites: Sequence[Site], found: Sequence[Found], outputs: Iterable[str], budget: Budget
+) -> tuple[list[Found], list[Found]]:
     """Return the LSTMs of single nodes with their merges, and those that are stacked as one.
 
     Parameters
     ----------
     sites, found : sequences of equal lengths
-    outputs : sequence of str
+    outputs : iterable of str
         Of the main graph.
+    budget : Budget
     """
+    places = {name: place for place, name in enumerate(outputs)}
     lstms = {site.key: one for site, one in zip(sites, found, strict=True) if not one.batch_first}
     names: dict[Key, dict[str, str]] = {site.key: {} for site in sites}
     of_scope: dict[int, tuple[Scope, list[Site]]] = {}
@@ -137,12 +143,13 @@ def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[st
         if scope.parent is None:
             for name, one in known.items():
                 names[one.site.key][name] = one.what
-            for name in outputs:
-                if name in known and known[name].what == "turned":
+            for name in places.keys() & known.keys():
+                if known[name].what == "turned":
                     merges_of.setdefault(known[name].site.key, {"none"})
     merged = [_merged(one, merges_of.get(site.key, set())) for site, one in zip(sites, found, strict=True)]
+    finals = final_outputs(sites, places)
     singles = [
-        replace(one, graph=of_node(site, one.lstm.merge[0], outputs, names[site.key]))
+        replace(one, graph=of_node(site, one.lstm.merge[0], places, finals, names[site.key]))
         for site, one in zip(sites, merged, strict=True)
     ]
     by_key = {site.key: one for site, one in zip(sites, singles, strict=True)}
@@ -153,6 +160,8 @@ def arranged(sites: Sequence[Site], found: Sequence[Found], outputs: Sequence[st
             chain = [site]
             while chain[0].key in below and len(chain) < TALLEST:
                 chain.insert(0, below[chain[0].key].site)
+            budget.work(STEPS * len(chain), "stacking its LSTMs")  # many may stand on the same
+            budget.count(len(chain), "layers in stacks")
             if (stack := _stack(chain, [by_key[one.key] for one in chain], below)) is not None:
                 stacks.append(stack)
     return singles, stacks

@@ -1,0 +1,100 @@
+"""Small ONNX files that are made to be expensive end in an answer or a sentence, and in little memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+import gatewise as gw
+from gatewise.budget import WORK
+
+onnx = pytest.importorskip("onnx")
+
+from onnx_hostile import HOSTILE  # noqa: E402
+
+ALL = WORK
+ALLOWED = 500  # MB that the process may ever have taken, Python and its packages included
+LONG = "would take too long"
+# What is said of each: a sentence about the file, or about the last LSTM that is refused; or how many LSTMs are found.
+SAID = {
+    "shared zeros": "64 MiB are allowed",
+    "shared states": "64 MiB are allowed",
+    "constants of a function": "64 MiB are allowed",
+    "numbers of a function": "",
+    "doubling": "64 MiB are allowed",
+    "zeros expanded": "64 MiB are allowed",
+    "huge shapes": "cannot be computed",
+    "cells": "64 MiB are allowed",
+    "products": LONG,
+    "numbers as text": "one floating-point type",
+    "one chain": 3800,
+    "one trunk": LONG,
+    "many outputs": 3000,
+    "deep identities": LONG,
+    "long names": LONG,
+    "long directions": LONG,
+    "long lists": LONG,
+    "many attributes": LONG,
+    "many inputs of a function": LONG,
+    "calls of calls": LONG,
+    "deep graphs": LONG,
+    "deep calls": LONG,
+    "many graphs": LONG,
+    "pieces": "too many pieces",
+    "adds": LONG,
+    "splits": LONG,
+    "same names": "not supported",
+}
+
+
+def _read(path: Path):
+    """Return how many LSTMs are found, and what is said of those that are not."""
+    try:
+        contents = gw.inspect(path)
+    except gw.GatewiseError as problem:
+        return 0, str(problem)
+    return len(contents.found), contents.refused[-1].reason if contents.refused else ""
+
+
+def _work(folder: Path) -> None:
+    """Read every file of a folder, and print what came of it."""
+    import resource
+
+    from gatewise import budget
+
+    warnings.simplefilter("error")
+    said = {}
+    for name in HOSTILE:
+        # A fifth of what may be, for those that it stops: they end the same way.
+        budget.WORK = budget.Limit(0, 200_000) if SAID[name] == LONG else ALL
+        said[name] = _read(folder / f"{name}.onnx")
+    print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, said]))
+
+
+def test_files_that_are_made_to_be_expensive_end_in_an_answer_or_a_sentence(tmp_path):
+    for name, make in HOSTILE.items():
+        data = make()
+        assert len(data) < 5 * 10**6
+        (tmp_path / f"{name}.onnx").write_bytes(data)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    worked = subprocess.run(
+        [sys.executable, __file__, tmp_path], env=environment, capture_output=True, text=True, check=False
+    )
+    assert not worked.returncode, worked.stderr
+    most, said = json.loads(worked.stdout)
+    assert said.keys() == SAID.keys()
+    assert most < ALLOWED
+    for name, (found, words) in said.items():
+        expected = SAID[name]
+        assert found == expected if isinstance(expected, int) else expected in words, (name, found, words)
+        assert len(words) <= 500, name
+
+
+if __name__ == "__main__":
+    _work(Path(sys.argv[1]))
