@@ -348,7 +348,7 @@ def test_a_head_in_single_precision_takes_its_bias_along():
 
 def test_a_network_says_what_it_is():
     network = random_network(reads="last")
-    parts = f"Embedding(vocabulary=5) → {network.lstm!r} → Linear(3, 2)"
+    parts = f"Embedding(vocabulary=5) -> {network.lstm!r} -> Linear(3, 2)"
     assert repr(network) == f"<Network: {parts}, reads last, {10 + network.lstm.num_parameters + 8} parameters>"
     bare = random_network(embedding=False, head=False)
     assert repr(bare) == f"<Network: {bare.lstm!r}, reads every, {bare.lstm.num_parameters} parameters>"

@@ -113,5 +113,5 @@ class LSTMTrace:
         arrays: dict[str, Array | None] = {"output": self.output}
         for (layer, way), trace in self.cells().items():
             p = trace.parameters
-            arrays[f"[{layer}, {way!r}]: {counted(p.input_size, 'feature')} → {counted(p.hidden_size, 'unit')}"] = None
+            arrays[f"[{layer}, {way!r}]: {counted(p.input_size, 'feature')} -> {counted(p.hidden_size, 'unit')}"] = None
         return brief(f"LSTMTrace: {said}", arrays)

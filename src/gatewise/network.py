@@ -325,7 +325,7 @@ class Network:
         parts.append(repr(self.lstm))
         if self.head is not None:
             parts.append(repr(self.head))
-        return f"<Network: {' → '.join(parts)}, reads {self.reads}, {self.num_parameters:,} parameters>"
+        return f"<Network: {' -> '.join(parts)}, reads {self.reads}, {self.num_parameters:,} parameters>"
 
     def _repr_html_(self) -> str:
         return inline(self)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -68,6 +70,8 @@ for place, (name, command) in enumerate(COMMANDS.items()):
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run the program: exit code 0, 1 where a command answers no, or 2 with one sentence on standard error."""
     tokens = list(sys.argv[1:] if tokens is None else tokens)
+    _spell_out(sys.stdout)
+    _spell_out(sys.stderr)
     try:
         if tokens[:1] in ([], ["-h"], ["--help"]):
             for name in COMMANDS:  # imports them, so that they say what they do
@@ -89,6 +93,15 @@ def main(tokens: Sequence[str] | None = None) -> None:
         _refuse(str(problem) or "out of memory")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _spell_out(stream: object) -> None:
+    """Let a terminal whose letters are few get what it has not in those that it has."""
+    if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+        from gatewise.render.text import spell_out
+
+        codecs.register_error("gatewise.spell_out", spell_out)
+        stream.reconfigure(errors="gatewise.spell_out")
 
 
 def _refuse(why: str) -> NoReturn:

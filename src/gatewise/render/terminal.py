@@ -25,7 +25,7 @@ from gatewise.render.layout import (
     shares,
     worked,
 )
-from gatewise.render.text import MOST_TIME, WIDTH, caption, clean, glued, left_of, right_of, short
+from gatewise.render.text import MOST_TIME, SPELLED, WIDTH, caption, clean, glued, left_of, right_of, short
 from gatewise.symbolic.formula import Formula, Row
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
 from gatewise.walkthrough.parts import (
@@ -42,25 +42,6 @@ from gatewise.walkthrough.parts import (
 
 LEAST_WIDTH, MOST_WIDTH = 40, 100
 MOST_COLUMNS = 16  # of a table that is broken into blocks; of a wider one the first columns and the last are shown
-_PLAIN = str.maketrans(
-    {
-        "σ": "sigmoid",
-        "·": "@",
-        "×": "*",
-        "−": "-",
-        "→": "->",
-        "…": "...",
-        "γ": "gamma",
-        "β": "beta",
-        "μ": "mu",
-        "ε": "eps",
-        "─": "-",
-        "√": "sqrt",
-        "ᵀ": "^T",
-        "≤": "<=",
-        "\N{COMBINING TILDE}": "~",
-    }
-)
 
 
 def render(walkthrough: Walkthrough) -> str:
@@ -97,7 +78,7 @@ def _letters_of(encoding: str) -> Callable[[str], str]:
     if encoding.lower().startswith("utf"):
         return str
     return lambda text: GLUE.join(
-        part.translate(_PLAIN).encode(encoding, "replace").decode(encoding) for part in text.split(GLUE)
+        part.translate(SPELLED).encode(encoding, "replace").decode(encoding) for part in text.split(GLUE)
     )
 
 

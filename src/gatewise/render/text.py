@@ -37,6 +37,25 @@ from gatewise.walkthrough.parts import Expanded, Walkthrough
 WIDTH = 80  # columns of a line
 MOST_NAME = 18  # columns of a name
 MOST_TIME = 48  # columns of the name of a step, or of a first and a last one, where it is a heading
+SPELLED = str.maketrans(
+    {
+        "σ": "sigmoid",
+        "·": "@",
+        "×": "*",
+        "−": "-",
+        "→": "->",
+        "…": "...",
+        "γ": "gamma",
+        "β": "beta",
+        "μ": "mu",
+        "ε": "eps",
+        "─": "-",
+        "√": "sqrt",
+        "ᵀ": "^T",
+        "≤": "<=",
+        "\N{COMBINING TILDE}": "~",
+    }
+)
 
 
 # Formulas as text. A formula is shown with as few brackets as its reading needs.
@@ -156,6 +175,14 @@ def _symbol(symbol: Symbol) -> str:
 
 
 @lru_cache(1 << 10)
+def spell_out(problem: UnicodeError) -> tuple[str, int]:
+    """Write what an encoding has not in letters that each has: an error handler of `codecs`."""
+    if not isinstance(problem, UnicodeEncodeError):
+        raise problem
+    text = problem.object[problem.start : problem.end].translate(SPELLED)
+    return text.encode("ascii", "replace").decode(), problem.end
+
+
 def clean(text: str) -> str:
     """Return text on one line without control characters."""
     words = " ".join(text.split(None if GLUE not in text else " "))
