@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import struct
 import tracemalloc
+from contextlib import nullcontext
 
-import cases
 import numpy as np
 import pytest
 
 import gatewise as gw
 from gatewise import interop
+from gatewise.budget import Budget
 from gatewise.interop.containers import hdf5
 from gatewise.interop.containers.hdf5 import Dataset
 
@@ -58,7 +59,7 @@ def test_every_kind_of_group_attribute_and_array_is_read_as_the_hdf5_library_doe
             )
             file.create_dataset("sums", data=np.arange(100), chunks=(9,), fletcher32=True)
     with h5py.File(tmp_path / "file") as theirs, open(tmp_path / "file", "rb") as stream:
-        assert_same_group(hdf5.root(stream), theirs)
+        assert_same_group(hdf5.root(stream, Budget(2**30)), theirs)
 
 
 @pytest.mark.parametrize("library", ["earliest", "v108"])
@@ -74,7 +75,7 @@ def test_what_was_never_written_of_an_array_is_its_fill_value(library, type_, tm
                 file.create_dataset(f"{name} partly written", **options)[:2, :2] = 1
         file.create_dataset("large", (2**16,), "f4", fillvalue=0.5)
     with h5py.File(tmp_path / "file") as theirs, open(tmp_path / "file", "rb") as stream:
-        root = hdf5.root(stream)
+        root = hdf5.root(stream, Budget(2**30))
         for name in set(theirs) - {"large"}:
             np.testing.assert_array_equal(root[name].read(), theirs[name][()], err_msg=name)
         with pytest.raises(gw.FileError, match="large has no data"):
@@ -154,10 +155,9 @@ def test_structure_takes_no_more_memory_than_a_file_of_its_length_can_need(kind,
     (tmp_path / "file").write_bytes(data)
     tracemalloc.start()
     try:
-        with pytest.raises(gw.FileError) as caught:
+        with nullcontext() if kind == "short texts" else pytest.raises(gw.FileError, match="structure of its HDF5"):
             interop.inspect(tmp_path / "file")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    cases.one_sentence(caught.value, "its structure takes", str(len(data)))
     assert peak < 32 * len(data) + 2**26

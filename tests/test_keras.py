@@ -169,7 +169,7 @@ CUSTOM = {
         (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": "gelu"}}, "'gelu'"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": "swish"}}, "'swish'"),
         (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": LAMBDA}}, "'__lambda__'"),
-        (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": [1]}}, "[1]"),
+        (lstm_layer("odd") | {"config": {"name": "odd", "units": UNITS, "activation": [1]}}, "a list of 1"),
         (layer("RNN", "odd", cell=layer("MyCell", "cell", units=UNITS)), "'MyCell'"),
         (layer("RNN", "odd", cell=layer("GRUCell", "cell", units=UNITS)), "GRU"),
         (CUSTOM, "not one of Keras' own"),

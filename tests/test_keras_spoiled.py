@@ -109,7 +109,7 @@ def test_an_archive_that_would_grow_beyond_measure_is_refused_before_it_is_unpac
     (tmp_path / "bomb").write_bytes(raw)
     with pytest.raises(gw.FileError) as caught:
         interop.inspect(tmp_path / "bomb")
-    cases.one_sentence(caught.value, member, "bytes")
+    cases.one_sentence(caught.value, member, "2 GiB of memory")
 
 
 @pytest.mark.parametrize("place", [-26, -22])

@@ -75,8 +75,10 @@ class Budget:
         require_memory(count, itemsize, what)
         self._held = held  # what is refused takes nothing
 
-    def parse(self, text: bytes | str, what: str) -> None:
-        """Take off what a JSON text becomes in Python, before it is parsed: what it takes itself has been taken off.
+    def parse(self, text: bytes | str, what: str) -> int:
+        """Take off what a JSON text becomes in Python, before it is parsed, and return how many things that is.
+
+        What the text itself takes has been taken off before.
 
         Raises
         ------
@@ -85,10 +87,12 @@ class Budget:
         """
         marks = '{[,:"' if isinstance(text, str) else (b"{", b"[", b",", b":", b'"')
         objects, lists, commas, colons, quotes = (text.count(mark) for mark in marks)  # type: ignore[arg-type]
-        self.count(objects + lists + quotes // 2, "objects, lists and texts")
+        things = objects + lists + quotes // 2
+        self.count(things, "objects, lists and texts")
         letters = len(text) * (1 if text.isascii() else 4)
         numbers = commas + lists + colons
         self.hold(letters + 232 * objects + 56 * lists + 32 * numbers + 56 * (quotes // 2), 1, what)
+        return things
 
     def count(self, elements: int, what: str) -> None:
         """Take off elements of structure: objects, members, keys, messages; `what` says in the plural what they are.

@@ -13,9 +13,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from gatewise.arrays import require_memory
 from gatewise.budget import Budget
-from gatewise.errors import CapacityError, FileError, reason, shown
+from gatewise.errors import FileError, reason, shown
 
 ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -29,7 +28,6 @@ ZIP_ERRORS = (
     struct.error,
     IndexError,
 )
-EXPANSION = 1100  # deflate makes no more of a byte
 LOCAL = 30  # bytes of the header before a member's name
 PIECE = 2**20  # bytes that are unpacked, or summed, at once
 
@@ -62,6 +60,8 @@ class Archive:
     def __init__(self, path: Path, budget: Budget) -> None:
         self.path, self.budget = path, budget
         self._file: BinaryIO | None = None
+        self._intact: set[str] = set()
+        self._unpacked: dict[str, bytes] = {}
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
@@ -114,18 +114,23 @@ class Archive:
                 if info.compress_type == zipfile.ZIP_STORED:
                     data = file.read(size)
                 else:
-                    data = b"".join(_inflated(file, info.compress_size, size))
+                    unpacked = io.BytesIO()
+                    for piece in _inflated(file, info.compress_size, size):
+                        unpacked.write(piece)
+                    data = unpacked.getvalue()
         except FileError:
             raise
         except (OSError, ValueError, zlib.error) as problem:
             raise FileError(f"its member {shown(name)!r} is damaged ({reason(problem)})") from None
         if len(data) != size or (size == info.file_size and zlib.crc32(data) != info.CRC):
-            raise FileError(f"its member {shown(name)!r} is damaged")
+            raise _damaged(info)
         return data
 
     @contextmanager
     def stream(self, name: str) -> Iterator[BinaryIO]:
         """Give a member as a file to seek in: its bytes where they are stored as they are, else what they unpack to.
+
+        They are summed up, or unpacked, the first time only.
 
         Raises
         ------
@@ -134,14 +139,17 @@ class Archive:
         """
         info = self._member(name)
         if info.compress_type != zipfile.ZIP_STORED:
-            yield io.BytesIO(self.member(name))
+            if name not in self._unpacked:
+                self._unpacked[name] = self.member(name)
+            yield io.BytesIO(self._unpacked[name])
             return
         with self._opened(info) as file:
             start, total = file.tell(), 0
-            for at in range(0, info.file_size, PIECE):
+            for at in range(0, 0 if name in self._intact else info.file_size, PIECE):
                 total = zlib.crc32(file.read(min(PIECE, info.file_size - at)), total)
-            if info.file_size != info.compress_size or total != info.CRC:
-                raise FileError(f"its member {shown(name)!r} is damaged")
+            if name not in self._intact and (info.file_size != info.compress_size or total != info.CRC):
+                raise _damaged(info)
+            self._intact.add(name)
             yield cast("BinaryIO", _Window(file, start, info.file_size))
 
     def _member(self, name: str) -> zipfile.ZipInfo:
@@ -166,9 +174,13 @@ class Archive:
             file.seek(info.header_offset)
             head = file.read(LOCAL)
             if len(head) < LOCAL or head[:4] != b"PK\x03\x04":
-                raise FileError(f"its member {name!r} is damaged")
+                raise _damaged(info)
             file.seek(sum(struct.unpack_from("<HH", head, LOCAL - 4)), 1)
             yield file
+
+
+def _damaged(info: zipfile.ZipInfo) -> FileError:
+    return FileError(f"its member {shown(info.filename)!r} is damaged: it should have {info.file_size} bytes")
 
 
 class _Window:
@@ -204,83 +216,3 @@ def _inflated(file: BinaryIO, packed: int, size: int) -> Iterator[bytes]:
         yield found
         if size <= 0 or machine.eof:
             return
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open an archive for a block.
-
-    Raises
-    ------
-    FileError
-        If it is incomplete.
-    """
-    try:
-        archive = zipfile.ZipFile(path)
-    except ZIP_ERRORS as problem:
-        raise FileError(f"it is not an intact zip archive ({reason(problem)})") from None
-    with archive:
-        yield archive
-
-
-def sole_member(archive: zipfile.ZipFile, name: str, most: int | None) -> bytes:
-    """Return a member of an archive; one that would become much larger than it is stored is refused before that."""
-    infos = [one for one in archive.infolist() if one.filename == name]
-    if len(infos) != 1:
-        there = ", ".join(repr(one) for one in archive.namelist()[:8])
-        raise FileError(f"it has {len(infos)} members {name!r}, and must have one; it has {there}"[:300])
-    info = infos[0]
-    if (most is not None and info.file_size > most) or info.file_size > EXPANSION * info.compress_size + 2**16:
-        raise FileError(f"its {name} would have {info.file_size} bytes, of {info.compress_size} in the archive")
-    if archive.fp is None or info.compress_size > archive.fp.seek(0, 2):
-        raise FileError(f"its {name} would have {info.compress_size} bytes in the archive, which is shorter")
-    require_memory(info.file_size, 1, name)
-    try:
-        with archive.open(info) as file:
-            found = file.read(info.file_size + 1)
-    except ZIP_ERRORS as problem:
-        raise FileError(f"its {name} cannot be read ({reason(problem)})") from None
-    if len(found) != info.file_size:
-        raise FileError(f"its {name} is incomplete")
-    return found
-
-
-def member(path: Path, name: str, most: int, *, whole: bool = False) -> bytes:
-    """Return at most so many bytes of one member of a zip archive; if it must be `whole`, it may not have more.
-
-    What is packed small and unpacks to much more than that is refused before it is unpacked.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            info = archive.getinfo(name)
-            if info.flag_bits & 1:
-                raise FileError(f"its member {name!r} is encrypted")
-            if info.file_size > 200 * info.compress_size + 1_000_000:
-                raise FileError(f"its member {name!r} unpacks to {info.file_size} bytes from {info.compress_size}")
-            if whole and info.file_size > most:
-                raise FileError(f"its member {name!r} has {info.file_size} bytes; {most} are allowed")
-            size = min(most, info.file_size)
-            require_memory(size, 1, f"the member {name!r} of {path}")
-            with archive.open(info) as file:
-                data = file.read(size)
-                if size == info.file_size:
-                    file.read(1)  # the end is where the check sum is held against the bytes
-                return data
-    except KeyError:
-        raise FileError(f"its member {name!r} is missing") from None
-    except (FileError, CapacityError):
-        raise
-    except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        ValueError,
-        struct.error,
-        OSError,
-        EOFError,
-        IndexError,
-    ) as problem:
-        raise FileError(f"its member {name!r} is damaged ({reason(problem)})") from None
-    except Exception as problem:  # each method of compression has an error of its own
-        if type(problem).__module__ in ("zlib", "lzma", "bz2", "_lzma"):
-            raise FileError(f"its member {name!r} is damaged ({reason(problem)})") from None
-        raise

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from gatewise.activations import Activation
+from gatewise.budget import Budget
 from gatewise.errors import FileError, GatewiseError, OptionError
 from gatewise.interop.found import Found, Part, Refused, distinct
 from gatewise.interop.keras.config import MERGES, Version, activation, chosen, clean, variant_of
@@ -20,10 +21,10 @@ Listed = tuple[tuple[Found, ...], tuple[Part, ...], tuple[Refused, ...]]
 
 
 class Options:
-    """Options for what a file leaves out, and which of them were needed."""
+    """Options for what a file leaves out, which of them were needed, and what reading it may cost."""
 
-    def __init__(self, given: Mapping[str, Any], version: Version) -> None:
-        self.given, self.version, self.used = dict(given), version, set[str]()
+    def __init__(self, given: Mapping[str, Any], version: Version, budget: Budget) -> None:
+        self.given, self.version, self.used, self.budget = dict(given), version, set[str](), budget
         self.activations = {
             name: chosen(given[name], version) for name in ("activation", "recurrent_activation") if name in given
         }
@@ -147,7 +148,7 @@ def _unconfigured(
                 inner = options.activation("activation", "tanh", notes)
                 outer = options.activation("recurrent_activation", options.version.recurrent_activation(), notes)
                 variant = variant_of(inner, outer)
-            parameters, style = cell(one.tensors, variant, {})
+            parameters, style = cell(one.tensors, variant, {}, options.budget)
             cells.append(parameters)
             styles.add(style)
         backward, merge = False, "concat"

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatewise.activations import KINDS, SIGMOID, TANH, Activation
+from gatewise.budget import Budget
 from gatewise.errors import FileError, OptionError
+from gatewise.interop.containers.json_document import said
 from gatewise.parameters import Variant
 
 MERGES = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "average", "average": "average", None: "none"}
@@ -16,11 +18,15 @@ DEEPEST = 50  # layers within each other
 OWN_MODULES = ("keras", "tensorflow", "tf_keras", "builtins")
 MODELS = ("Sequential", "Functional", "Model")
 LONGEST = 200  # characters of a name
+LAYER = 1000  # bytes that a layer takes
 
 
 def clean(name: object) -> str:
-    """Return a name from a file that fits on a line of text."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(name)[:LONGEST])
+    """Return a name from a file, or what stands in its place, so that it fits on a line of text."""
+    text = (
+        name if isinstance(name, str) else str(name) if name is None or isinstance(name, (int, float)) else said(name)
+    )
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST])
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +93,7 @@ def activation(given: Any, version: Version) -> Activation | None:
         raise FileError(f"its activation {clean(given)!r} is not one that gatewise has ({', '.join(PLAIN)} and others)")
     if isinstance(given, dict):
         return _from_object(given, version)
-    raise FileError(f"its activation is {clean(repr(given)[:80])}, which is not the name of one")
+    raise FileError(f"its activation is {clean(said(given))}, which is not the name of one")
 
 
 def _from_object(given: dict[str, Any], version: Version) -> Activation | None:
@@ -218,27 +224,28 @@ class Layer:
             yield from child.leaves()
 
 
-def model(given: Any) -> Layer:
-    """Return the model that a configuration describes.
+def model(given: Any, budget: Budget) -> Layer:
+    """Return the model that a configuration describes; its layers are taken off a budget.
 
     Raises
     ------
     FileError
         If it is not what Keras writes.
     """
-    return _layer(given, 0)
+    return _layer(given, 0, budget)
 
 
-def _layer(given: Any, depth: int, trainable: bool = True) -> Layer:
+def _layer(given: Any, depth: int, budget: Budget, trainable: bool = True) -> Layer:
+    _count(budget, depth)
     if depth > DEEPEST:
         raise FileError(f"its configuration nests more than {DEEPEST} layers")
     if not isinstance(given, dict) or not isinstance(given.get("class_name"), str):
-        raise FileError(f"its configuration has {clean(repr(given)[:60])} in place of a layer")
+        raise FileError(f"its configuration has {clean(said(given))} in place of a layer")
     kind, config = given["class_name"].rpartition(">")[2], given.get("config")
     if isinstance(config, list):  # of a Sequential in Keras 1 and early 2
         config = {"layers": config}
     if not isinstance(config, dict):
-        raise FileError(f"its configuration has {clean(repr(config)[:60])} for a {clean(kind)}")
+        raise FileError(f"its configuration has {clean(said(config))} for a {clean(kind)}")
     name = config.get("name", given.get("name"))
     trainable = trainable and config.get("trainable", True) is not False
     module, registered = given.get("module"), given.get("registered_name")
@@ -249,7 +256,7 @@ def _layer(given: Any, depth: int, trainable: bool = True) -> Layer:
     children: list[tuple[str, Layer]] = []
 
     def inner(attribute: str, one: Any) -> None:
-        children.append((attribute, _layer(one, depth + 1, trainable)))
+        children.append((attribute, _layer(one, depth + 1, budget, trainable)))
 
     layers = config.get("layers")
     if isinstance(layers, list):
@@ -260,9 +267,8 @@ def _layer(given: Any, depth: int, trainable: bool = True) -> Layer:
     elif kind == "Bidirectional":
         inner("forward_layer", config.get("layer"))
         backward = config.get("backward_layer")
-        children.append(
-            ("backward_layer", _mirrored(children[0][1]) if backward is None else _layer(backward, depth + 1))
-        )
+        twin = _layer(backward, depth + 1, budget) if backward is not None else _mirrored(children[0][1], depth, budget)
+        children.append(("backward_layer", twin))
     elif kind == "RNN":
         inner("cell", config.get("cell"))
     elif kind == "StackedRNNCells":
@@ -278,16 +284,25 @@ def _layer(given: Any, depth: int, trainable: bool = True) -> Layer:
     )
 
 
-def _mirrored(forward: Layer) -> Layer:
+def _count(budget: Budget, depth: int) -> None:
+    """Take off what a layer takes, with the names of those around it."""
+    budget.count(1, "layers")
+    budget.work(30, "its layers")
+    budget.hold(LAYER + LONGEST * depth, 1, "its layers")
+
+
+def _mirrored(forward: Layer, depth: int, budget: Budget) -> Layer:
     """Return the other direction of a Bidirectional that names only one."""
     name = f"backward_{forward.name.removeprefix('forward_')}"
     config = forward.config | {"go_backwards": not forward.flag("go_backwards"), "name": name}
-    twins = tuple((attribute, _copied(child)) for attribute, child in forward.children)
+    _count(budget, depth)
+    twins = tuple((attribute, _copied(child, depth, budget)) for attribute, child in forward.children)
     return Layer(name, forward.kind, config, forward.own, twins, None, forward.trainable)
 
 
-def _copied(one: Layer) -> Layer:
-    children = tuple((attribute, _copied(child)) for attribute, child in one.children)
+def _copied(one: Layer, depth: int, budget: Budget) -> Layer:
+    _count(budget, depth)
+    children = tuple((attribute, _copied(child, depth, budget)) for attribute, child in one.children)
     return Layer(one.name, one.kind, one.config, one.own, children, one.inbound, one.trainable)
 
 

@@ -70,7 +70,7 @@ def configured(
         for single in one.cells:
             own = bound.get(single, ())
             variant = _variant(single, options, notes)
-            parameters, style = cell(own, variant, single.config)
+            parameters, style = cell(own, variant, single.config, options.budget)
             column.append(parameters)
             styles.add(style)
             tensors += own

@@ -8,23 +8,25 @@ alone of Keras 3 (and the ``model.weights.h5`` in an archive): a tree of objects
 
 from __future__ import annotations
 
-import io
+import copy
 import json
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, reason
+from gatewise.budget import Budget
+from gatewise.errors import FileError, reason, shown
 from gatewise.interop.containers import hdf5, zips
 from gatewise.interop.containers.floats import real
-from gatewise.interop.containers.hdf5 import MAGIC, Dataset, File, Group
+from gatewise.interop.containers.hdf5 import MAGIC, Dataset, Group
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-LONGEST = 2**26  # bytes of a configuration
+STEPS = 3  # microseconds that an object, a list or a text of a configuration takes
+NODE = 600  # bytes that an object in a tree of weights takes
 DEPTH = 60  # of groups within each other
 CONTAINERS = (
     "layers",
@@ -56,8 +58,10 @@ class Tensor:
         """Return its numbers; those of fewer bits become float32."""
         if self.dataset.type.kind not in ("float", "bfloat16"):
             raise FileError(f"{self.name} holds {self.dataset.type.kind}, not floats: it may be quantised")
-        with self.source.opened() as stream:
-            found: Array = replace(self.dataset, file=File(stream)).read()
+        with self.source.opened() as (stream, budget):
+            found: Array = replace(self.dataset, file=self.dataset.file.reopened(stream, budget)).read()
+            if found.dtype.itemsize < 4:
+                budget.hold(found.size, 4, shown(self.name))
         return real(found)
 
 
@@ -78,6 +82,8 @@ class Source:
     Attributes
     ----------
     path : path
+    budget : Budget
+        What reading it may cost; a part that is read later, and perhaps many times, may cost what is left, each time.
     kind : str
         ``keras``, ``h5``, ``weights`` (Keras 1 and 2) or ``tree`` (weights alone, of Keras 3).
     version : str or None
@@ -91,28 +97,33 @@ class Source:
     """
 
     path: Path
+    budget: Budget
     kind: str = "tree"
     version: str | None = None
     config: Any = None
     layers: dict[str, tuple[Tensor, ...]] | None = None
     tree: Node | None = None
+    archive: zips.Archive | None = None
     _live: list[BinaryIO] = field(default_factory=list, repr=False)
 
     @contextmanager
-    def opened(self) -> Iterator[BinaryIO]:
-        """Give a file of the HDF5 part; one that is open already is used again."""
+    def opened(self) -> Iterator[tuple[BinaryIO, Budget]]:
+        """Give a file of the HDF5 part, and what reading it may cost; one that is open already is used again."""
         if self._live:
-            yield self._live[-1]
+            yield self._live[-1], self.budget
             return
-        with ExitStack() as stack:
-            if self.kind == "keras":
-                with zips.opened(self.path) as archive:
-                    stream: BinaryIO = io.BytesIO(zips.sole_member(archive, WEIGHTS, None))
-            else:
-                stream = stack.enter_context(open(self.path, "rb"))
+        with open(self.path, "rb") if self.archive is None else self.archive.stream(WEIGHTS) as stream:
+            yield stream, copy.copy(self.budget)
+
+    @contextmanager
+    def kept_open(self) -> Iterator[BinaryIO]:
+        """Keep the HDF5 part open for a block."""
+        with self.opened() as (stream, _):
             self._live.append(stream)
-            stack.callback(self._live.pop)
-            yield stream
+            try:
+                yield stream
+            finally:
+                self._live.pop()
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -141,16 +152,16 @@ def reading(path: Path) -> Iterator[Source]:
     """
     with open(path, "rb") as file:
         zipped = not file.read(len(MAGIC)).startswith(MAGIC)
-    source = Source(path, "keras" if zipped else "h5")
+    budget = Budget.of(path)
+    source = Source(path, budget, "keras" if zipped else "h5")
     if zipped:
-        with zips.opened(path) as archive:
-            source.config = document(zips.sole_member(archive, CONFIG, LONGEST))
-            names = set(archive.namelist())
-            metadata = document(zips.sole_member(archive, METADATA, LONGEST)) if METADATA in names else {}
+        source.archive = zips.Archive(path, budget)
+        source.config = document(source.archive.member(CONFIG), budget)
+        metadata = document(source.archive.member(METADATA), budget) if METADATA in source.archive else {}
         if isinstance(metadata, dict) and isinstance(metadata.get("keras_version"), str):
             source.version = metadata["keras_version"]
-    with source.opened() as stream:
-        root = hdf5.root(stream)
+    with source.kept_open() as stream:
+        root = hdf5.root(stream, budget)
         if zipped:
             source.tree = _node(source, root, 0)
         else:
@@ -158,10 +169,9 @@ def reading(path: Path) -> Iterator[Source]:
         yield source
 
 
-def document(text: bytes | str) -> Any:
-    """Return a JSON document."""
-    if len(text) > LONGEST:
-        raise FileError(f"its configuration has {len(text)} bytes; at most {LONGEST} are allowed")
+def document(text: bytes | str, budget: Budget) -> Any:
+    """Return a JSON document; what it becomes, and the work that is done on it, is taken off a budget."""
+    budget.work(STEPS * budget.parse(text, "its configuration"), "its configuration")
     try:
         return json.loads(text)
     except RecursionError:
@@ -185,7 +195,7 @@ def _legacy(source: Source, root: Group) -> None:
         raise FileError("it was written by Keras before 1.0, which is not supported")
     config = root.attributes.get("model_config")
     if isinstance(config, str):
-        source.config = document(config)
+        source.config = document(config, source.budget)
     for holder in (root, weights):
         version = holder.attributes.get("keras_version")
         if isinstance(version, str) and source.version is None:
@@ -242,6 +252,7 @@ def _at(group: Group, path: str) -> Group | Dataset:
 def _node(source: Source, group: Group, depth: int) -> Node:
     if depth > DEPTH:
         raise FileError(f"it nests more than {DEPTH} groups")
+    source.budget.hold(NODE + len(group.path), 1, "the tree of its weights")
     name: str | None = None
     tensors: tuple[Tensor, ...] = ()
     children: dict[str, Node] = {}

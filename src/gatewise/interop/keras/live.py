@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.budget import Budget
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, ShapeError, reason
 from gatewise.interop.containers.floats import real
 from gatewise.interop.keras.bare import Options
@@ -15,6 +16,8 @@ from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.configured import configured
 from gatewise.interop.keras.places import Place
 from gatewise.layers import LSTM
+
+LARGE = 2**30  # bytes of a file that may cost as much as any live layer
 
 
 def library() -> Any:
@@ -118,7 +121,7 @@ def live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Versi
     keras = library()
     version = Version.parse(keras.__version__)
     try:
-        described = model(keras.saving.serialize_keras_object(layer))
+        described = model(keras.saving.serialize_keras_object(layer), Budget(LARGE))
     except (GatewiseError, TypeError, ValueError, NotImplementedError) as problem:
         raise OptionError(f"the layer {layer.name!r} cannot be described: {reason(problem)}") from None
     bound: dict[Layer, tuple[Any, ...]] = {}
@@ -153,6 +156,6 @@ def lstm_of(source: Any, name: str | None = None) -> LSTM:
     """Return the LSTM of a live layer, or of one of those in a model; see `gatewise.interop.keras.read`."""
     described, bound, version = live_tensors(model_layer(source, name))
     try:
-        return configured(Place(described.name, described), bound, Options({}, version)).lstm
+        return configured(Place(described.name, described), bound, Options({}, version, Budget(LARGE))).lstm
     except (FileError, ShapeError) as problem:
         raise OptionError(f"cannot read {described.name!r}: {problem}") from None

@@ -48,14 +48,16 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     try:
         with files.reading(Path(path)) as source:
             version = Version.parse(source.version)
-            options = Options(omitted, version)
+            options = Options(omitted, version, source.budget)
             config = source.config
-            root = None if config is None else model(config)
+            root = None if config is None else model(config, source.budget)
             if config is not None and not version.numbers:
                 version = options.version = _guessed(root, config)
             found, parts, refused = _listed(source, options, root)
     except FileError as problem:
         raise FileError(f"cannot read {name}: {problem}") from None
+    except RecursionError:
+        raise FileError(f"cannot read {name}: it is nested too deeply") from None
     options.require_used(name)
     kinds = {"keras": "model", "h5": "model in HDF5", "weights": "weights alone", "tree": "weights alone"}
     label = f"{version}, {kinds[source.kind]}"
@@ -106,7 +108,7 @@ def _listed(source: Source, options: Options, root: Layer | None) -> Listed:
             return from_runs(options, source.layers)
         return from_tree(source, options)
     if source.layers is not None:
-        bound, problems = bind_layers(root, source.layers)
+        bound, problems = bind_layers(root, source.layers, source.budget)
     elif source.tree is not None:
         bound, problems = bind_tree(root, source.tree), {}
     found: list[Found] = []

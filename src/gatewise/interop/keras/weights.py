@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.budget import Budget
 from gatewise.errors import FileError
 from gatewise.interop import conventions
 from gatewise.interop.keras.config import Layer, clean
@@ -96,7 +97,7 @@ def _within(name: str, layer: str) -> str:
 Bound = dict[Layer, tuple[Tensor, ...]]
 
 
-def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]]) -> tuple[Bound, dict[Layer, str]]:
+def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]], budget: Budget) -> tuple[Bound, dict[Layer, str]]:
     """Return the arrays of each layer of a model, of weights by the names of the outermost layers.
 
     Within a layer that holds others, they are distinguished by names, else by their order. Where neither can be, the
@@ -104,9 +105,10 @@ def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]]) -> tuple[Bo
     """
     bound: Bound = {}
     problems: dict[Layer, str] = {}
+    names = {clean(name): name for name in reversed(list(layers))}  # of those that look alike, the first
     for _, child in root.children:
-        tensors = next((found for name, found in layers.items() if clean(name) == child.name), None)
-        name = next((name for name in layers if clean(name) == child.name), "")
+        name = names.get(child.name, "")
+        tensors = layers[name] if child.name in names else None
         leaves = list(child.leaves())
         if tensors is None:
             problems |= dict.fromkeys(_holders(child), "the file has no weights of it")
@@ -114,6 +116,7 @@ def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]]) -> tuple[Bo
             bound[child] = tuple(tensors)
         else:
             of = runs(tensors, name)
+            budget.work(len(leaves) * (len(of) + 1), "finding the arrays of its layers")
             bound |= _by_name(leaves, of)
             cells = [one for one in leaves if _is_cell(one)]
             if any(one not in bound for one in cells) or len({bound[one] for one in cells}) != len(cells):
@@ -165,6 +168,7 @@ def bind_tree(root: Layer, tree: Node) -> Bound:
         elif not layer.children:
             bound[layer] = node.tensors
         counts: dict[str, int] = {}
+        named = dict[str, dict[str | None, list[Node]]]()
         for attribute, child in layer.children:
             if attribute not in ("layers", "cells"):
                 walk(child, node.children.get(attribute))
@@ -173,17 +177,26 @@ def bind_tree(root: Layer, tree: Node) -> Bound:
             number = counts[stem] = counts.get(stem, -1) + 1
             key = stem if not number else f"{stem}_{number}"
             places = CONTAINERS if attribute == "layers" else ("cells",)
-            held = next((node.children[one] for one in places if one in node.children), None)
-            if held is not None:
-                walk(child, _member(held, child.name, key))
+            place = next((one for one in places if one in node.children), None)
+            if place is not None:
+                held = node.children[place]
+                if place not in named:
+                    named[place] = _by_their_names(held)
+                walk(child, _member(held, named[place].get(child.name, []), child.name, key))
 
     walk(root, tree)
     return bound
 
 
-def _member(held: Node, name: str, key: str) -> Node | None:
-    """Return the member for a layer: the one of its name, else the one at its position."""
-    same = [one for one in held.children.values() if one.name == name]
+def _by_their_names(held: Node) -> dict[str | None, list[Node]]:
+    found: dict[str | None, list[Node]] = {}
+    for one in held.children.values():
+        found.setdefault(one.name, []).append(one)
+    return found
+
+
+def _member(held: Node, same: Sequence[Node], name: str, key: str) -> Node | None:
+    """Return the member for a layer: the one of its name, where there is one alone, else the one at its position."""
     if len(same) == 1:
         return same[0]
     return held.children.get(key, held.children.get(name))
@@ -214,8 +227,10 @@ def shape_kind(tensors: Sequence[Tensor]) -> str | None:
     return None
 
 
-def cell(tensors: Sequence[Tensor], variant: Variant, config: Mapping[str, Any]) -> tuple[Parameters, str]:
-    """Return the parameters of a cell, and the convention of its arrays in words.
+def cell(
+    tensors: Sequence[Tensor], variant: Variant, config: Mapping[str, Any], budget: Budget
+) -> tuple[Parameters, str]:
+    """Return the parameters of a cell, which are taken off a budget, and the convention of its arrays in words.
 
     Raises
     ------
@@ -235,6 +250,9 @@ def cell(tensors: Sequence[Tensor], variant: Variant, config: Mapping[str, Any])
     if isinstance(units, int) and units != recurrent.shape[1]:
         raise FileError(f"its configuration says {units} units, its weights {recurrent.shape[1]}")
     widest = max((one.dtype for one in (kernel, recurrent, *biases)), key=lambda dtype: dtype.itemsize)
+    numbers = sum(one.size for one in (kernel, recurrent, *biases))
+    budget.work(500, "its cells")
+    budget.hold(3 * numbers, widest.itemsize, "a cell of its weights")  # of one precision, side by side, and locked
     kernel, recurrent, *biases = (one.astype(widest, copy=False) for one in (kernel, recurrent, *biases))
     if not biases:
         style += ", without biases"

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import require_memory
-from gatewise.errors import FileError
+from gatewise.errors import FileError, shown
 from gatewise.interop.containers.floats import from_bfloat16
 from gatewise.interop.containers.hdf5.cursor import Cursor, Message, Type
 from gatewise.interop.containers.hdf5.file import File
 from gatewise.interop.containers.hdf5.trees import tree_1
-from gatewise.interop.containers.zips import EXPANSION
 
 FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
 AnyArray = npt.NDArray[Any]
@@ -50,23 +48,27 @@ class Dataset:
         Raises
         ------
         FileError
-            If they are not numbers, are incomplete, or are stored in a way that is not supported.
+            If they are not numbers, are incomplete, or are stored in a way that is not supported; if they take more
+            than the budget allows.
         CapacityError
             If they would not fit into memory.
         """
         if self.type.kind not in ("float", "bfloat16", "int"):
             raise FileError(f"{self.path} holds {self.type.kind}, not numbers")
-        require_memory(self.count, max(self.type.size, 4), self.path)
-        numbers = np.frombuffer(self._bytes(), self.type.numpy)
+        budget, what = self.file.budget, shown(self.path)
+        budget.hold(self.count, self.type.size, what)
+        numbers = self._stored()
         if self.type.kind == "bfloat16":
+            budget.hold(self.count, 8, what)
             numbers = from_bfloat16(numbers)
-        native = numbers.dtype.newbyteorder("=")
-        return numbers.astype(native, copy=False).reshape(self.shape)
+        elif not numbers.dtype.isnative:
+            budget.hold(self.count, self.type.size, what)
+            numbers = numbers.astype(numbers.dtype.newbyteorder("="))
+        return numbers.reshape(self.shape)
 
-    def _bytes(self) -> bytes:
+    def _stored(self) -> AnyArray:
+        """Return the numbers as they are stored, one after another."""
         length = self.count * self.type.size
-        if length > self.file.size * EXPANSION:
-            raise FileError(f"{self.path} would have {length} bytes; its file has {self.file.size}")
         if any(one.kind == 7 for one in self.messages):
             raise FileError(f"{self.path} is in another file, which is not followed")
         layouts = [one for one in self.messages if one.kind == 8]
@@ -78,16 +80,17 @@ class Dataset:
             found = at.take(at.number(2))
         elif kind == 1:
             address = at.offset()
-            if address is None:
-                return self._fill_value() * (self.count if length < 2**16 else self._missing())  # never written
-            found = self.file.raw(self.file.base + address, length)
+            if address is None:  # never written
+                found = self._fill_value() * (self.count if length < 2**16 else self._missing())
+            else:
+                found = self.file.raw(self.file.base + address, length)
         elif kind == 2 and version == 3:
-            found = self._chunks(at, length)
+            return self._chunks(at)
         else:
             raise FileError(f"{self.path} is stored as {'chunks of a newer kind' if kind == 2 else 'a view of others'}")
         if len(found) < length:
             raise FileError(f"{self.path} has {len(found)} bytes; it must have {length}")
-        return found[:length]
+        return np.frombuffer(found, self.type.numpy, self.count)
 
     def _fill_value(self) -> bytes:
         """Return the number that the array has where nothing was written."""
@@ -113,41 +116,36 @@ class Dataset:
     def _missing(self) -> int:
         raise FileError(f"{self.path} has no data")
 
-    def _chunks(self, at: Cursor, length: int) -> bytes:
+    def _chunks(self, at: Cursor) -> AnyArray:
         rank = at.number(1) - 1
         tree = at.offset()
         sizes = [at.number(4) for _ in range(rank + 1)]
         item = sizes.pop()
         chunk = math.prod(sizes) * item
-        if rank != len(self.shape) or item != self.type.size or not 0 < chunk <= max(4 * length, 2**20):
+        if rank != len(self.shape) or item != self.type.size or chunk <= 0:
             raise FileError(f"{self.path} has chunks of shape {tuple(sizes)}, which do not fit its shape {self.shape}")
         filters, fill = self._filters(), self._fill_value()
-        if tree is None:
-            return fill * self.count
-        whole = np.full(self.shape, np.void(fill), f"V{item}")
-        seen = 0
-        for key, address in tree_1(self.file, tree, 1, 8 + 8 * (rank + 1)):
+        kind = f"V{item}"
+        whole = np.full(self.shape, np.void(fill), kind) if any(fill) else np.zeros(self.shape, kind)
+        for key, address in () if tree is None else tree_1(self.file, tree, 1, 8 + 8 * (rank + 1)):
             of = self.file.cursor(key)
             stored, mask = of.number(4), of.number(4)
             starts = [of.number(8) for _ in range(rank)]
-            seen += chunk
-            if seen > 4 * length + 2**24:
-                raise FileError(f"{self.path} has more chunks than its shape {self.shape} takes")
-            if stored > 2 * chunk + 1024:
-                raise FileError(f"{self.path} has a chunk of {chunk} bytes that says it is stored in {stored}")
+            self.file.budget.work(20, shown(self.path))
+            self.file.budget.hold(stored + (1 + len(filters)) * chunk, 1, shown(self.path))
             data = self.file.raw(self.file.base + address, stored)
             for place in reversed(range(len(filters))):
                 if not mask >> place & 1:
                     data = _unfiltered(data, filters[place], item, chunk, self.path)
             if len(data) != chunk or any(start >= size for start, size in zip(starts, self.shape, strict=True)):
                 raise FileError(f"{self.path} has a chunk that does not fit its shape {self.shape}")
-            part = np.frombuffer(data, f"V{item}").reshape(sizes)
+            part = np.frombuffer(data, kind).reshape(sizes)
             where = tuple(
                 slice(start, min(start + step, size))
                 for start, step, size in zip(starts, sizes, self.shape, strict=True)
             )
             whole[where] = part[tuple(slice(0, one.stop - one.start) for one in where)]
-        return whole.tobytes()
+        return whole.reshape(-1).view(self.type.numpy)
 
     def _filters(self) -> list[int]:
         found: list[int] = []

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import FileError
-from gatewise.interop.containers.hdf5.cursor import ATTRIBUTE, Message, Type
+from gatewise.interop.containers.hdf5.cursor import Message, Type
 from gatewise.interop.containers.hdf5.datatypes import dataspace, datatype
 from gatewise.interop.containers.hdf5.file import File
 from gatewise.interop.containers.hdf5.heap import dense
 
 TEXT = 64  # bytes that a text takes here, however short it is
+TEXT_STEPS, ATTRIBUTE_STEPS = 1, 20  # microseconds that a text, and an attribute, take
 
 
 def attributes(file: File, messages: list[Message]) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def _dense_attributes(file: File, data: bytes) -> list[bytes]:
 
 def _attribute(file: File, data: bytes) -> tuple[str, Any]:
     """Return the name and the value of an attribute message."""
+    file.count(1, ATTRIBUTE_STEPS)
     at = file.cursor(data)
     version, flags = at.version("an attribute", 1, 2, 3), at.number(1)
     sizes = [at.number(2) for _ in range(3)]
@@ -53,7 +55,7 @@ def _attribute(file: File, data: bytes) -> tuple[str, Any]:
         return name, None  # its type is stored elsewhere
     kind, shape = datatype(file, parts[1]), dataspace(file, parts[2])
     count = math.prod(shape)
-    if count * kind.size > min(at.left, ATTRIBUTE):
+    if count * kind.size > at.left:
         raise FileError(f"the attribute {name[:40]!r} is truncated")
     return name, _value(file, kind, shape, at.take(count * kind.size))
 
@@ -61,7 +63,8 @@ def _attribute(file: File, data: bytes) -> tuple[str, Any]:
 def _value(file: File, kind: Type, shape: tuple[int, ...], data: bytes) -> Any:
     if kind.kind in ("string", "text"):
         size = max(kind.size, 1)
-        file.keep(TEXT * (len(data) // size))
+        file.keep(TEXT * (len(data) // size) + len(data))
+        file.count(len(data) // size, TEXT_STEPS if kind.kind == "string" else 4 * TEXT_STEPS)
         items = [data[n : n + size] for n in range(0, len(data), size)]
         words = [_text(file, one) if kind.kind == "text" else one.split(b"\0")[0] for one in items]
         found = [word.decode("utf-8", "replace") for word in words]
@@ -91,8 +94,6 @@ def _global_heap(file: File, address: int) -> dict[int, bytes]:
     head.signature(b"GCOL")
     head.take(4)
     size = head.length()
-    if size > ATTRIBUTE:
-        raise FileError(f"it has strings of {size} bytes; at most {ATTRIBUTE} are allowed")
     block = file.piece(address, size)
     block.take(head.at)
     found: dict[int, bytes] = {}
@@ -102,6 +103,8 @@ def _global_heap(file: File, address: int) -> dict[int, bytes]:
         length = block.length()
         if index == 0:
             break
+        file.count(1, 2)
+        file.keep(length)
         found[index] = block.take(length)
         block.take(min(-length % 8, block.left))
     file.heaps[address] = found

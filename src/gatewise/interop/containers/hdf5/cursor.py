@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from gatewise.errors import FileError
 
-ATTRIBUTE = 2**26  # bytes of an attribute
 DEPTH = 64  # of trees within the file
 
 

@@ -56,6 +56,6 @@ def dataspace(file: File, data: bytes) -> tuple[int, ...]:
     if rank > 32:
         raise FileError(f"it has a dataset of {rank} axes; at most 32 are allowed")
     shape = tuple(at.length() for _ in range(rank))
-    if math.prod(size for size in shape if size) > 2**60:
+    if math.prod(size for size in shape if size) > 2**58:
         raise FileError(f"it has a dataset of shape {shape}, which is too large")
     return shape

@@ -1,15 +1,16 @@
-"""The bytes of an HDF5 file: every position is checked against its length, and what is read of its structure counts."""
+"""The bytes of an HDF5 file: every position is checked against its length, and what is read is taken off a budget."""
 
 from __future__ import annotations
 
+import copy
 from typing import BinaryIO
 
+from gatewise.budget import Budget
 from gatewise.errors import FileError
 from gatewise.interop.containers.hdf5.cursor import Cursor
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-NODES = 200_000  # how many pieces of structure a file may have
-SPARE, MOST = 2**24, 2**28  # bytes of structure: those that any file may have, and the most, however large it is
+STRUCTURE = "the structure of its HDF5"
 
 
 class File:
@@ -19,6 +20,8 @@ class File:
     ----------
     source : binary file
         That can be sought in; it must stay open.
+    budget : Budget
+        What is read is taken off it: a file may lead round in circles, or to one piece many times.
 
     Attributes
     ----------
@@ -33,13 +36,18 @@ class File:
         Here and wherever the file is read: if it is not what the format demands, or uses what is not read.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
-        self.source = source
+    def __init__(self, source: BinaryIO, budget: Budget) -> None:
+        self.source, self.budget = source, budget
         self.size = source.seek(0, 2)
         self.base, self.offset_size, self.length_size = 0, 8, 8
-        self.nodes = self.kept = 0
         self.heaps: dict[int, dict[int, bytes]] = {}
         self.root = self._superblock()
+
+    def reopened(self, source: BinaryIO, budget: Budget) -> File:
+        """Return the same file, opened anew, with another budget."""
+        found = copy.copy(self)
+        found.source, found.budget = source, budget
+        return found
 
     def _superblock(self) -> int:
         """Return the address of the first group."""
@@ -78,27 +86,22 @@ class File:
 
     def piece(self, address: int, count: int) -> Cursor:
         """Return a piece of the file's structure."""
-        self.count()
-        found = self.raw(self.base + address, count)
+        self.count(1, 4)
         self.keep(count)
-        return self.cursor(found)
+        return self.cursor(self.raw(self.base + address, count))
 
     def to_end(self, address: int, most: int) -> Cursor:
         """Return a piece of that many bytes, or fewer where the file ends."""
         return self.piece(address, max(0, min(most, self.size - self.base - address)))
 
-    def count(self) -> None:
-        """Count a piece of structure: a file that leads round in circles has no end."""
-        self.nodes += 1
-        if self.nodes > NODES:
-            raise FileError(f"it has more than {NODES} pieces of structure")
+    def count(self, pieces: int, steps: int) -> None:
+        """Count pieces of structure, and about how many microseconds each takes."""
+        self.budget.count(pieces, "pieces of structure")
+        self.budget.work(pieces * steps, STRUCTURE)
 
     def keep(self, count: int) -> None:
         """Count bytes that are kept of the structure: pieces may overlap, or refer to one string many times."""
-        self.kept += count
-        most = min(8 * self.size, MOST) + SPARE
-        if self.kept > most:
-            raise FileError(f"its structure takes {self.kept} bytes or more; with {self.size} it may take {most}")
+        self.budget.hold(count, 1, STRUCTURE)
 
     def cursor(self, data: bytes) -> Cursor:
         """Return a cursor over bytes that have been read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, BinaryIO
 
+from gatewise.budget import Budget
 from gatewise.errors import FileError
 from gatewise.interop.containers.hdf5.array import Dataset
 from gatewise.interop.containers.hdf5.attributes import attributes
@@ -16,15 +17,15 @@ from gatewise.interop.containers.hdf5.heap import dense
 from gatewise.interop.containers.hdf5.trees import tree_1
 
 
-def root(source: BinaryIO) -> Group:
-    """Return the first group of a file, which must stay open.
+def root(source: BinaryIO, budget: Budget) -> Group:
+    """Return the first group of a file, which must stay open; what is read is taken off a budget.
 
     Raises
     ------
     FileError
         Here and in all that follows: if the file is not what the format demands, or uses what is not read.
     """
-    file = File(source)
+    file = File(source, budget)
     return Group(file, file.root, "")
 
 
@@ -57,6 +58,7 @@ class Group:
     def __getitem__(self, name: str) -> Group | Dataset:
         """Return a member; links that lead elsewhere are refused."""
         path = f"{self.path}/{name}" if self.path else name
+        self.file.count(1, 10)
         self.file.keep(len(path))
         address = self.links.get(name)
         if address is None:
@@ -92,6 +94,7 @@ def _links(file: File, messages: list[Message]) -> dict[str, int | str]:
 
 
 def _link(file: File, data: bytes) -> tuple[str, int | str]:
+    file.count(1, 4)
     at = file.cursor(data)
     at.version("a link", 1)
     flags = at.number(1)
@@ -115,6 +118,7 @@ def _symbols(file: File, tree: int, heap: int) -> dict[str, int | str]:
         at.take(2)
         entry = 2 * file.offset_size + 24
         at = file.piece(leaf[1] + 8, at.number(2) * entry)
+        file.count(at.left // entry, 4)
         while at.left >= entry:
             start, address, cache = at.number(file.offset_size), at.offset(), at.number(4)
             at.take(20)

@@ -48,7 +48,7 @@ def _messages_2(file: File, address: int, head: Cursor) -> list[Message]:
 
 
 def _add(file: File, found: list[Message], blocks: list[tuple[int, int]], one: Message) -> None:
-    file.count()
+    file.count(1, 2)
     found.append(one)
     if one.kind == 0x10:
         at = file.cursor(one.data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatewise.errors import FileError
-from gatewise.interop.containers.hdf5.cursor import ATTRIBUTE, DEPTH, Cursor
+from gatewise.interop.containers.hdf5.cursor import DEPTH, Cursor
 from gatewise.interop.containers.hdf5.file import File
 from gatewise.interop.containers.hdf5.trees import tree_2
 
@@ -55,8 +55,6 @@ class Heap:
             one = self.file.cursor(record)
             address, length, number = self.file.address(one.offset()), one.length(), one.length()
             if number == wanted:
-                if length > ATTRIBUTE:
-                    break
                 return self.file.piece(address, length).data
         raise FileError("a heap in it holds less than it says")
 

@@ -18,6 +18,7 @@ def tree_1(file: File, address: int, kind: int, key: int, depth: int = 0) -> Ite
     if found != kind or depth > DEPTH:
         raise FileError("a tree in it is of the wrong kind, or too deep")
     at = file.piece(address + 8 + 2 * file.offset_size, entries * (key + file.offset_size) + key)
+    file.count(entries, 2)
     for _ in range(entries):
         one, child = at.take(key), file.address(at.offset())
         if level == 0:
@@ -56,8 +57,8 @@ def _node_2(
     at = file.to_end(address, node)
     at.signature(b"BTIN" if level else b"BTLF")
     at.take(2)
+    file.count(count, 1)
     records += [at.take(record) for _ in range(count)]
-    file.nodes += count
     if level:
         width, sizes = widths
         for _ in range(count + 1):
