@@ -1,5 +1,7 @@
 """Fuzzing: a reader is given spoiled files, in a process of its own that has little memory and little time.
 
+``python -m tests.fuzzing --minutes 20``, with src and tests on the path, goes on over all readers: see `fuzz_rounds`.
+
 How a test uses it::
 
     from fuzzing import SOME, everything, fuzz
@@ -48,7 +50,7 @@ from typing import Any
 
 Read = Callable[[Path], object]
 Mutator = Callable[[bytes, random.Random], bytes]
-LONGEST = 2000  # characters of an error: a name in a file may be long, but not a complete file
+LONGEST = 500  # characters of an error
 SOME = 60  # mutations of each kind in the fast tests; tests/peers/test_spoiled.py reads thousands
 FEW = 5  # failures after which nobody goes on; errors raised in one place count as one
 PATIENCE = 60.0  # seconds for a new process to import what it needs
@@ -415,4 +417,9 @@ def _listen(pipe: Any, lines: queue.Queue[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    _work()
+    if len(sys.argv) > 1:
+        from fuzz_rounds import main
+
+        main()
+    else:
+        _work()

@@ -1,0 +1,89 @@
+"""Rounds over all readers: their own files and small ones made to be expensive, spoiled, with another seed each round."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import onnx_hostile
+import test_fuzzing
+import test_json_models
+import test_keras_spoiled
+import test_onnx_refused
+import test_torch_files
+import test_torch_hostile
+from fuzzing import Tally, everything, fuzz
+
+LARGEST = 2**18  # bytes of a file that is spoiled: most mutations of a larger one change nothing that matters
+MEMORY = 500 * 2**20  # bytes that a file made to be expensive may take
+
+Spoil = Callable[..., Tally]
+
+
+def hostile(made: Callable[[Path], Iterator[bytes]], folder: Path, count: int, seed: int) -> Tally:
+    """Read so many spoiled files of those that are made to be expensive."""
+    subjects = [one for one in made(folder) if len(one) <= LARGEST]
+    return fuzz(subjects, everything, count, folder, MEMORY, seed, seconds=20.0)
+
+
+def of_pytorch(folder: Path) -> Iterator[bytes]:
+    """Make the expensive files of PyTorch's."""
+    for made in test_torch_hostile.HOSTILE:
+        yield made(folder / "hostile.pt").read_bytes()
+
+
+def of_onnx(_: Path) -> Iterator[bytes]:
+    """Make the expensive files of ONNX."""
+    for made in onnx_hostile.HOSTILE.values():
+        model = made()
+        yield model if isinstance(model, bytes) else model.SerializeToString()
+
+
+SPOIL: dict[str, Spoil] = {
+    "gatewise's own": test_fuzzing.spoil,
+    "ONNX": test_onnx_refused.spoil,
+    **{f"Keras, {kind}": partial(test_keras_spoiled.spoil, kind) for kind in test_keras_spoiled.KINDS},
+    **{f"PyTorch, {kind}": partial(test_torch_files.spoil, kind) for kind in test_torch_files.SUBJECTS},
+    **{f"JSON, {kind}": partial(test_json_models.spoil, kind) for kind in test_json_models.FORMATS},
+    "PyTorch, expensive": partial(hostile, of_pytorch),
+    "ONNX, expensive": partial(hostile, of_onnx),
+}
+
+
+def rounds(count: int, first: int = 0) -> Iterator[tuple[str, int, Tally]]:
+    """Go through all kinds again and again: so many files of one, with the round's number as the seed.
+
+    Raises
+    ------
+    AssertionError
+        If a file breaks a reader.
+    """
+    seed = first
+    while True:
+        for kind, spoil in SPOIL.items():
+            with tempfile.TemporaryDirectory() as folder:
+                yield kind, seed, spoil(Path(folder), count=count, seed=seed)
+        seed += 1
+
+
+def main() -> None:
+    """Spoil files for as many minutes as are asked for, and say how many were answered and refused."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzzing", description=main.__doc__)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--count", type=int, default=500, help="files of a kind in one round")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first round")
+    asked = parser.parse_args()
+    end = time.monotonic() + 60 * asked.minutes
+    answered = refused = 0
+    print(f"the first round has the seed {asked.seed}", file=sys.stderr)
+    for kind, seed, tally in rounds(asked.count, asked.seed):
+        answered, refused = answered + tally.answered, refused + tally.refused
+        print(f"{kind}, seed {seed}: {tally.answered} answered, {tally.refused} refused", file=sys.stderr)
+        if time.monotonic() > end:
+            break
+    print(f"{answered + refused:,} spoiled files: {answered:,} answered, {refused:,} refused, nothing foreign")
