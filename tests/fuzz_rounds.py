@@ -1,4 +1,4 @@
-"""Rounds over all readers: their own files and small ones made to be expensive, spoiled, with another seed each round."""
+"""Rounds over all readers: their own files and small ones made to be expensive, spoiled in a new way each round."""
 
 from __future__ import annotations
 

@@ -7,9 +7,11 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.interop.torch import writing
 
 MOST = 500 * 2**20  # bytes of memory
 
@@ -154,6 +156,13 @@ HOSTILE = (
     nothing_of_a_great_shape,
     an_array_copied_for_each,
 )
+
+
+def test_a_part_is_read_as_often_as_it_is_asked_for(tmp_path):
+    writing.write_archive(tmp_path / "x.pt", {"table.weight": np.ones((2000, 1000), np.float32)})
+    (part,) = gw.inspect(tmp_path / "x.pt").parts
+    for _ in range(50):
+        assert part.weight().sum() == 2e6
 
 
 @pytest.mark.parametrize("made", HOSTILE, ids=lambda made: made.__name__)

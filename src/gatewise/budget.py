@@ -46,6 +46,7 @@ class Budget:
     def __init__(self, size: int) -> None:
         self.size = size
         self._held = self._elements = self._work = 0
+        self._ended = False
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Budget:
@@ -55,6 +56,11 @@ class Budget:
     def grow(self, size: int) -> None:
         """Add the bytes of another file that belongs to this one."""
         self.size += size
+
+    def end(self) -> None:
+        """End the inspection: what is read later, a part whenever it is asked for, is held to the limits by itself."""
+        self._held = self._elements = self._work = 0
+        self._ended = True
 
     def hold(self, count: int, itemsize: int, what: str) -> None:
         """Take off the bytes of `count` numbers of `itemsize` each, before memory is taken for them.
@@ -73,7 +79,8 @@ class Budget:
                 f" {in_bytes(BYTES.of(self.size))} are allowed for a file of {in_bytes(self.size)}"
             )
         require_memory(count, itemsize, what)
-        self._held = held  # what is refused takes nothing
+        if not self._ended:
+            self._held = held  # what is refused takes nothing
 
     def parse(self, text: bytes | str, what: str) -> int:
         """Take off what a JSON text becomes in Python, before it is parsed, and return how many things that is.
@@ -102,9 +109,11 @@ class Budget:
         FileError
             If a file of this size may not have so many.
         """
-        self._elements += elements
-        if self._elements > ELEMENTS.of(self.size):
+        counted = self._elements + elements
+        if counted > ELEMENTS.of(self.size):
             raise FileError(f"it has too many {what} for a file of {in_bytes(self.size)}")
+        if not self._ended:
+            self._elements = counted
 
     def work(self, steps: int, what: str) -> None:
         """Take off steps of work, of about a microsecond each; `what` says what they are for.
@@ -114,6 +123,8 @@ class Budget:
         FileError
             If that is more than a file of this size may take.
         """
-        self._work += steps
-        if self._work > WORK.of(self.size):
+        worked = self._work + steps
+        if worked > WORK.of(self.size):
             raise FileError(f"{what} would take too long for a file of {in_bytes(self.size)}")
+        if not self._ended:
+            self._work = worked

@@ -14,7 +14,6 @@ from gatewise.errors import FileError, reason
 from gatewise.interop.containers.tensors import Storage, Tensor, itemsize, unreadable
 
 AXES = 32  # that any NumPy has
-GROWTH = 40  # bytes that Python's objects take for each byte of JSON, at worst
 TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}
 
 
@@ -26,8 +25,9 @@ def read(path: Path, budget: Budget) -> dict[str, Tensor]:
     try:
         with open(path, "rb") as raw:
             length = int.from_bytes(raw.read(8), "little")
-            budget.hold(min(length, budget.size), GROWTH, "its header")
-            header = json.loads(raw.read(length))
+            text = raw.read(length)
+            budget.parse(text, "its header")
+            header = json.loads(text)
         with safe_open(path, framework="numpy") as file:  # which looks at the whole header
             names = list(file.keys())
         budget.count(len(names), "tensors")

@@ -69,6 +69,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         head = file.read(16)
     budget = Budget.of(path)
     with ExitStack() as stack:
+        stack.callback(budget.end)
         try:
             archive = (
                 open_safetensors(Path(path), budget)
