@@ -11,7 +11,9 @@ from agreement import assert_agree
 from onnx_reading import contents_of
 from pairwise import meetings
 from peers.onnx_running import CLOSE, ask
+from program import exit_code
 
+from gatewise.diagnostics.verification import verify
 from gatewise.interop import onnx as gw_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -203,3 +205,29 @@ def test_a_quantised_lstm_is_read_and_lies_as_near_as_its_note_says(direction, s
     given = {name: one for name, one in arrays.items() if name not in models.WEIGHTS}
     (record,) = gw_onnx.capture(target, **given)
     assert record.difference == pytest.approx(max(errors), rel=1e-3)
+    state = gw_onnx.read_state((arrays["initial_h"], arrays["initial_c"]), found.lstm)
+    final = gw_onnx.read_state(want[1:], found.lstm)
+    verified = verify(
+        found.lstm,
+        arrays["X"],
+        want[0].transpose(0, 2, 1, 3).reshape(20, -1, 24 * (1 + both)),
+        final=final,
+        state=state,
+    )
+    assert verified.verdict == "rounding"
+    assert "8 bits" in verified.notes[0]
+
+
+@pytest.mark.parametrize("lengths", [None, (20, 4, 11)])
+def test_a_quantised_lstm_is_verified_and_is_no_mistake(lengths, tmp_path, capsys):
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    arrays = models.random_arrays(np.random.default_rng(9), time=20, inputs=16, hidden=24, lengths=lengths)
+    arrays |= {one: arrays[one] / 4 for one in "WR"}
+    source = models.save(models.lstm_model(arrays, hidden_size=24), tmp_path / "float.onnx")
+    quantization.quantize_dynamic(source, tmp_path / "int8.onnx", op_types_to_quantize=["LSTM"])
+    y, *_ = ask(onnx.load(tmp_path / "int8.onnx"), arrays).values()
+    given = {} if lengths is None else {"lengths": lengths}
+    for seen, verdict in ((y[:, 0], 0), (y[:, 0, ::-1], 1)):
+        np.savez(tmp_path / "case.npz", x=arrays["X"], y=seen, **given)
+        assert exit_code(["verify", str(tmp_path / "int8.onnx"), "--io", str(tmp_path / "case.npz")]) == verdict
+        assert ("8 bits before each product" in " ".join(capsys.readouterr().out.split())) == (not verdict)

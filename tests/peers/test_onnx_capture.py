@@ -9,8 +9,10 @@ import numpy as np
 import onnx_models as models
 import pytest
 from agreement import assert_agree
+from onnx_reading import small
 from pairwise import cover
 from peers.onnx_running import CLOSE, inputs_of, lstm_of, weights
+from test_onnx_external import elsewhere, external
 
 import gatewise as gw
 from gatewise.interop import onnx as gw_onnx
@@ -190,4 +192,23 @@ def test_capture_runs_a_model_whose_tensors_lie_beside_it(tmp_path):
     onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, location="model.data")
     assert (tmp_path / "model.data").stat().st_size >= arrays["W"].nbytes
     (record,) = gw_onnx.capture(tmp_path / "model.onnx", X=arrays["X"])
+    assert record.difference <= CLOSE
+
+
+@pytest.mark.parametrize("case", ["above", "a link", "a hard link", "absolute", "no file"])
+def test_a_model_that_runs_has_its_tensors_from_its_folder_too(case, tmp_path, monkeypatch):
+    path = elsewhere(case, tmp_path)
+    monkeypatch.chdir(tmp_path)  # the runtime itself would look here
+    given = {name: one for name, one in small().items() if name not in models.WEIGHTS}
+    for model in (path, onnx.load(path, load_external_data=False)):
+        with pytest.raises(gw.FileError) as caught:
+            gw_onnx.capture(model, **given)
+        cases.one_sentence(caught.value, "cannot run", "tensors")
+
+
+def test_a_model_whose_tensors_lie_beside_it_runs_in_any_folder(tmp_path):
+    path, data = external(tmp_path, "inner/weights.bin")
+    (path.parent / "inner" / "weights.bin").write_bytes(data)
+    given = {name: one for name, one in small().items() if name not in models.WEIGHTS}
+    (record,) = gw_onnx.capture(path, **given)
     assert record.difference <= CLOSE

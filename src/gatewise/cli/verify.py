@@ -91,6 +91,7 @@ def verify(
         "final": final,
         "lengths": lengths,
         "mask": None if lengths is not None else masking.get("mask"),
+        "eight_bits": found.eight_bits,
     }
     verification = _held(lstm, x, y, options)
     if verification.verdict == "mistake" and not verification.causes:

@@ -140,8 +140,13 @@ class _Perturbed(Moment):
         )
 
 
-def spread(case: Case, truth: dict[str, Array], names: Sequence[str], u: float, seed: int) -> dict[str, Array]:
-    """Return by how much rounding changes each number: its standard deviation, pooled half with that of all units."""
+def spread(
+    case: Case, truth: dict[str, Array], names: Sequence[str], u: float, seed: int, steps: int = 0
+) -> dict[str, Array]:
+    """Return by how much rounding changes each number: its standard deviation, pooled half with that of all units.
+
+    With `steps`, the input and the hidden state are rounded to so many steps over their range before each product.
+    """
     rng = np.random.default_rng(seed)
     time, batch = case.x.shape[:2]
     widest = max(cell.recurrent_size for row in case.lstm.layers for cell in row)
@@ -154,7 +159,7 @@ def spread(case: Case, truth: dict[str, Array], names: Sequence[str], u: float, 
     done = 0
     while done < samples:
         count = min(at_once, samples - done)
-        found = _perturbed_run(case, count, u, rng)
+        found = _perturbed_run(case, count, u, rng, steps)
         for name in names:
             shape = truth[name].shape
             runs = found[name].reshape(*shape[:-2], count, *shape[-2:])
@@ -167,20 +172,28 @@ def spread(case: Case, truth: dict[str, Array], names: Sequence[str], u: float, 
     return found
 
 
-def _perturbed_run(case: Case, count: int, u: float, rng: np.random.Generator) -> dict[str, Array]:
+def _perturbed_run(case: Case, count: int, u: float, rng: np.random.Generator, steps: int) -> dict[str, Array]:
     """Return the answers of `count` perturbed runs, all in one batch."""
+
+    def rough(array: Array) -> Array:
+        if not steps or not array.size:
+            return array
+        step = (max(float(array.max()), 0) - min(float(array.min()), 0)) / steps
+        perturbed: Array = array + step * (rng.random(array.shape) - 0.5)
+        return perturbed
+
     lstm, x = case.lstm, np.tile(case.x, (1, count, 1))
     valid = None if case.valid is None else np.tile(case.valid, (1, count))
     start = case.lstm.zero_state(case.x.shape[1]) if case.state is None else case.state
     finals = []
     for number, row in enumerate(lstm.layers):
-        outputs, ends = [], []
+        outputs, ends, x = [], [], rough(x)
         for cell, direction, initial in zip(row, lstm.directions, start[number], strict=True):
             reverse, (h, c) = direction == "backward", (np.tile(part, (count, 1)) for part in initial)
             hidden, sizes = np.empty((*x.shape[:2], cell.recurrent_size)), dict[str, Array]()
             for t in reversed(range(len(x))) if reverse else range(len(x)):
                 rows = valid_rows(valid, t)
-                M = _Perturbed(cell.parameters, x[t, rows], h[rows], c[rows])
+                M = _Perturbed(cell.parameters, x[t, rows], rough(h)[rows], c[rows])
                 M.rng, M.roundoff, M.runs, M.sizes = rng, u, count, sizes
                 h[rows], c[rows] = M.h, M.c
                 hidden[t] = h

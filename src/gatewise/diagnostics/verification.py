@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import AXES, Array, in_words, numbers, time_first
 from gatewise.diagnostics.claims import claimed, started
+from gatewise.diagnostics.eight_bits import SAID, STEPS, runs
 from gatewise.diagnostics.rounding import DIGITS, Case, spread
 from gatewise.diagnostics.suspects import mistakes, other_biases
 from gatewise.errors import OptionError, ShapeError
@@ -25,6 +26,7 @@ from gatewise.layers.stack import States
 from gatewise.step import State
 
 FACTOR = 10.0  # up to so many standard deviations of rounding a difference counts as rounding
+EIGHT_BIT_FACTOR = 6.0  # the same where 8 bits are all: their errors are many, uniform, and known in size
 BLIND = 0.03  # of an array's largest number: where rounding may change others by so much, nothing can be decided
 
 
@@ -126,6 +128,7 @@ def verify(
     mask: npt.ArrayLike | None = None,
     axes: Sequence[str] = AXES,
     seed: int = 0,
+    eight_bits: bool = False,
 ) -> Verification:
     """Compare an LSTM with the answers of its own runtime, and tell rounding from a mistake.
 
@@ -151,6 +154,10 @@ def verify(
         The order of the axes of `x` and `y`: a permutation of ``time, batch, feature``.
     seed : int
         Random seed for the simulated rounding; the same seed gives the same verdict.
+    eight_bits : bool
+        Whether the weights are 8-bit integers in the file, so that the runtime rounds the input and the hidden state to
+        8 bits before each product (onnxruntime's DynamicQuantizeLSTM): what that may change is then no mistake. The
+        very numbers of such a runtime are recognised in any case where no step is padding.
 
     Returns
     -------
@@ -198,12 +205,16 @@ def verify(
         if _furthest(repeats.answers(), claims) < _furthest(case.answers(), claims):
             case = repeats
             notes.append("where a step is not valid, the last output is repeated")
-    differences, blind = _compared(case, claims, u, seed)
-    notes += blind
-    found = Verification(differences, precision, (), tuple(notes))
+    truth = case.answers("reference")
+    rounded = spread(case, truth, [*claims], u, seed)
+    differences, blind = _held(truth, rounded, claims, u)
+    found = Verification(differences, precision, (), (*notes, *blind))
+    if found.verdict == "mistake" and (rough := _in_eight_bits(case, claims, rounded, u, seed, bounded=eight_bits)):
+        differences, blind = rough
+        found = Verification(differences, precision, (), (*notes, *blind))
     if found.verdict != "mistake":
         return found
-    return replace(found, causes=tuple(_causes(case, claims, u, seed)))
+    return replace(found, causes=tuple(_causes(case, claims, u, seed, eight_bits=eight_bits)))
 
 
 # How far apart.
@@ -227,14 +238,40 @@ def _apart(claim: Array, truth: Array) -> Array:
     return np.where(same, 0, np.where(np.isnan(away), np.inf, away))
 
 
-def _compared(case: Case, claims: dict[str, Array], u: float, seed: int) -> tuple[tuple[Difference, ...], list[str]]:
+def _compared(
+    case: Case, claims: dict[str, Array], u: float, seed: int, *, eight_bits: bool = False
+) -> tuple[tuple[Difference, ...], list[str]]:
     """Return the difference of every array of answers, and in words where rounding hides everything."""
     truth = case.answers("reference")
-    rounded = spread(case, truth, [*claims], u, seed)
+    if not eight_bits:
+        return _held(truth, spread(case, truth, [*claims], u, seed), claims, u)
+    return _held(truth, spread(case, truth, [*claims], u, seed, STEPS), claims, u, EIGHT_BIT_FACTOR)
+
+
+def _in_eight_bits(
+    case: Case, claims: dict[str, Array], rounded: dict[str, Array], u: float, seed: int, *, bounded: bool
+) -> tuple[tuple[Difference, ...], list[str]] | None:
+    """Return the differences that a runtime leaves that rounds to 8 bits, if there is no mistake among them."""
+    for truth, rows in runs(case, claims):
+        differences, blind = _held(truth, rounded, claims, u)
+        if all(one.verdict != "mistake" for one in differences):
+            together = f", {rows} sequences together" if rows < case.x.shape[1] else ""
+            return differences, [f"{SAID}{together}; with that done here too, only rounding is left", *blind]
+    if bounded:
+        differences, blind = _compared(case, claims, u, seed, eight_bits=True)
+        if all(one.verdict != "mistake" for one in differences):
+            return differences, [f"{SAID}, which may change as much; a smaller mistake would not be found", *blind]
+    return None
+
+
+def _held(
+    truth: dict[str, Array], rounded: dict[str, Array], claims: dict[str, Array], u: float, factor: float = FACTOR
+) -> tuple[tuple[Difference, ...], list[str]]:
+    """Return the difference of every array of answers from the truth, given by how much rounding changes it."""
     found, blind = [], []
     for name, claim in claims.items():
         expected, away = truth[name], _apart(claim, truth[name])
-        allowed = FACTOR * rounded[name] + u * np.abs(expected) + np.finfo(np.float32 if u > 1e-10 else float).tiny
+        allowed = factor * rounded[name] + u * np.abs(expected) + np.finfo(np.float32 if u > 1e-10 else float).tiny
         allowed = np.where(np.isfinite(allowed), allowed, 0)
         ratio = np.divide(away, allowed, out=np.where(away > 0, np.inf, 0.0), where=allowed > 0)
         scale = float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected)))
@@ -272,7 +309,7 @@ def _compared(case: Case, claims: dict[str, Array], u: float, seed: int) -> tupl
 # What went wrong.
 
 
-def _causes(case: Case, claims: dict[str, Array], u: float, seed: int) -> Iterator[str]:
+def _causes(case: Case, claims: dict[str, Array], u: float, seed: int, *, eight_bits: bool) -> Iterator[str]:
     """Find the mistakes that leave only rounding when they are made here too."""
     truth = case.answers()
     sequence = _worst_sequence(truth, claims)
@@ -283,9 +320,9 @@ def _causes(case: Case, claims: dict[str, Array], u: float, seed: int) -> Iterat
             after = _furthest(*_one_sequence(other, others, sequence))
         except (ShapeError, OptionError):  # the mistake is impossible with these sizes
             continue
-        near = after < before / 20 or (after < before / 2 and before < 1e4 * u)
+        near = after < before / 20 or (after < before / 2 and (eight_bits or before < 1e4 * u))
         if near or not math.isfinite(before):
-            differences, _ = _compared(other, others, u, seed)
+            differences, _ = _compared(other, others, u, seed, eight_bits=eight_bits)
             if all(one.verdict == "rounding" for one in differences) and said not in seen:
                 seen.append(said)
                 yield said

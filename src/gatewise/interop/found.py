@@ -103,6 +103,8 @@ class Found:
     stacked : bool
         Whether it combines all the other LSTMs of the file into one of several layers, which is the one that is picked
         if no name is given.
+    eight_bits : bool
+        Whether its weights are 8-bit integers in the file, for a runtime that rounds what they meet to 8 bits too.
     graph : GraphNames, optional
         For an LSTM node of ONNX: the graph's inputs and outputs that belong to it.
     masked : bool, optional
@@ -123,6 +125,7 @@ class Found:
     time_reversed: bool = False
     warns: tuple[str, ...] = ()
     stacked: bool = False
+    eight_bits: bool = False
     graph: GraphNames | None = None
     masked: bool | None = None
     masked_output: str | None = None

@@ -79,7 +79,7 @@ def _bring_in(file: File, where: str) -> None:
     """Put the numbers of tensors that lie beside a model into it: the runtime would look for them by itself."""
     try:
         for tensor in external.tensors(file.model):
-            data = file.outside(tensor, None)
+            data = file.outside(tensor)
             file.hold(2 * len(data), 1, "running it")
             tensor.raw_data = data
             tensor.ClearField("external_data")

@@ -61,6 +61,8 @@ def part_of(tensor: Any, size: int, needed: int | None) -> tuple[int, int]:
     location, length = text_of(given.get("location", "")), given.get("length")
     start = _number(given.get("offset", "0"))
     count = needed if length is None else _number(length)
+    if count is None and length is None and start is not None:
+        count = max(0, size - start)  # all the rest
     if needed is not None and count != needed:
         raise NotConstant(f"its shape takes {needed} bytes; {text_of(length)} are given in {location!r}")
     if start is None or count is None or start + count > size:

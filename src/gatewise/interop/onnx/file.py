@@ -114,11 +114,9 @@ class File:
     def _array(self, tensor: Any) -> AnyArray:
         dtype = self.dtype(tensor.data_type)
         dims = dims_of(tensor)
-        count = math.prod(dims)
-        # Older versions of the package call bfloat16 float32, whose numbers it makes of it.
-        itemsize = 2 if tensor.data_type == self.onnx.TensorProto.BFLOAT16 else dtype.itemsize
+        count, itemsize = math.prod(dims), self._itemsize(tensor.data_type)
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
-            data = self.outside(tensor, count * itemsize)
+            data = self.outside(tensor)
         elif tensor.HasField("raw_data"):
             data = tensor.raw_data
             if len(data) != count * itemsize:
@@ -134,8 +132,14 @@ class File:
         except ValueError as problem:
             raise NotConstant(f"its numbers cannot be read ({reason(problem)})") from None
 
-    def outside(self, tensor: Any, needed: int | None) -> bytes:
+    def _itemsize(self, number: int) -> int:
+        # Older versions of the package call bfloat16 float32, whose numbers it makes of it.
+        return 2 if number == self.onnx.TensorProto.BFLOAT16 else self._types[number].itemsize
+
+    def outside(self, tensor: Any) -> bytes:
         """Return the bytes of a tensor that lies in another file, whose bytes are constants of this one as well."""
+        known = tensor.data_type in self._types
+        needed = math.prod(dims_of(tensor)) * self._itemsize(tensor.data_type) if known else None
         with external.opened(self.beside, tensor) as (file, status):
             start, count = external.part_of(tensor, status.st_size, needed)
             if (status.st_dev, status.st_ino) not in self._outside:

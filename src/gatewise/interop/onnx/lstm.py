@@ -99,6 +99,7 @@ def found_of(site: Site, name: str) -> Found:
         state,
         bool(layout),
         warns=warns,
+        eight_bits=quantised,
     )
 
 

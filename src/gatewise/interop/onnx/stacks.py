@@ -207,6 +207,7 @@ def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[Key, _F
         _state(found),
         found[0].batch_first,
         warns=tuple(dict.fromkeys(text for one in found for text in one.warns)),
+        eight_bits=any(one.eight_bits for one in found),
         graph=of_stack([one.graph for one in found if one.graph is not None]),
     )
 

@@ -1,0 +1,71 @@
+"""What a runtime makes of an LSTM whose weights are integers of 8 bits, when it rounds what they meet to 8 bits too.
+
+onnxruntime's DynamicQuantizeLSTM does so before each product: to 256 steps over the range of the numbers and 0, that of
+the whole input, and at every step that of the hidden states that one of its threads computes. (Jacob et al.,
+"Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018.) Either this
+is done here as well, which leaves rounding only; or, where a number close to the middle of two steps may have gone the
+other way, the hidden state before it is not known, and all later ones depend on it, noise of that size is the bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.diagnostics.rounding import Case, named
+from gatewise.engine.reference import valid_rows
+from gatewise.equations import Moment
+from gatewise.layers.merging import merge, shown
+from gatewise.step import State
+
+STEPS = 255  # between the least number and the largest
+THREADS = 64  # among which the sequences may be divided
+SAID = "its runtime rounds the input and the hidden state to 8 bits before each product"
+
+
+def rounded(array: Array) -> Array:
+    """Return the numbers of 8 bits that a runtime makes of an array, computed in float32 as it does."""
+    single = array.astype(np.float32)
+    low, high = min(single.min(initial=0), np.float32(0)), max(single.max(initial=0), np.float32(0))
+    if not np.isfinite(high - low) or high == low:
+        return array
+    step = np.float32((high - low) / np.float32(STEPS))
+    zero = np.rint(np.clip(-low / step, 0, STEPS))
+    found: Array = (np.clip(np.rint(single / step) + zero, 0, STEPS) - zero) * np.float64(step)
+    return found
+
+
+def runs(case: Case, claims: dict[str, Array]) -> Iterator[tuple[dict[str, Array], int]]:
+    """Give the answers of such a runtime, by how many sequences each of its threads may have had, and that number."""
+    batch = case.x.shape[1]
+    for rows in dict.fromkeys(-(-batch // threads) for threads in range(1, min(THREADS, batch) + 1)):
+        yield _run(case, claims.get("y"), rows), rows
+
+
+def _run(case: Case, y: Array | None, rows: int) -> dict[str, Array]:
+    lstm, x = case.lstm, case.x
+    start = lstm.zero_state(x.shape[1]) if case.state is None else case.state
+    finals = []
+    for number, row in enumerate(lstm.layers):
+        outputs, ends, x = [], [], rounded(x)
+        for place, (cell, direction) in enumerate(zip(row, lstm.directions, strict=True)):
+            told = None
+            if y is not None and number == lstm.num_layers - 1 and y.shape[-1] == len(row) * cell.recurrent_size:
+                told = y[..., place * cell.recurrent_size :][..., : cell.recurrent_size]
+            reverse, (h, c) = direction == "backward", (np.array(part) for part in start[number][place])
+            hidden, before = np.empty((*x.shape[:2], cell.recurrent_size)), h.copy()
+            for t in reversed(range(len(x))) if reverse else range(len(x)):
+                valid = valid_rows(case.valid, t)
+                given = np.concatenate([rounded(before[at : at + rows]) for at in range(0, len(h), rows)])
+                M = Moment(cell.parameters, x[t, valid], given[valid], c[valid])
+                h[valid], c[valid] = M.h, M.c
+                # The runtime's own hidden state, where it is known: a step that went the other way ends there.
+                before[valid] = h[valid] if told is None else told[t, valid]
+                hidden[t] = h
+            outputs.append(shown(hidden, case.valid, case.masked_output, reverse=reverse))
+            ends.append(State(h, c))
+        x = merge(outputs, lstm.merge[number])
+        finals.append(tuple(ends))
+    return named(lstm, x, tuple(finals))
