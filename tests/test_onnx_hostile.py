@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ from gatewise.budget import WORK
 
 onnx = pytest.importorskip("onnx")
 
+import onnx_models as models  # noqa: E402
 from onnx_hostile import HOSTILE  # noqa: E402
+from onnx_reading import small  # noqa: E402
 
 ALL = WORK
 ALLOWED = 500  # MB that the process may ever have taken, Python and its packages included
@@ -94,6 +98,56 @@ def test_files_that_are_made_to_be_expensive_end_in_an_answer_or_a_sentence(tmp_
         expected = SAID[name]
         assert found == expected if isinstance(expected, int) else expected in words, (name, found, words)
         assert len(words) <= 500, name
+
+
+def texts(message):
+    """Give every text of a message: the message that has it, and its field."""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for one in value if hasattr(value, "add") else [value]:
+                yield from texts(one)
+        elif field.type in (field.TYPE_STRING, field.TYPE_BYTES):
+            yield message, field
+
+
+def asked(path):
+    """Give every sentence that is said of a file."""
+    asks = [lambda: gw.inspect(path), lambda: gw.inspect(path, nothing=0)]
+    with contextlib.suppress(gw.GatewiseError):
+        contents = gw.inspect(path)
+        yield from (one.reason for one in contents.refused)
+        yield from (note for one in contents.found for note in (one.name, one.where, *one.notes))
+        names = [None, "other", *(one.name for one in contents.refused)]
+        asks += [partial(contents.pick, name) for name in names]
+    for ask in asks:
+        try:
+            ask()
+        except gw.GatewiseError as problem:
+            yield str(problem)
+
+
+@pytest.mark.parametrize(
+    "text", ["n" * 1_000_000, "\x1b[2J\n\r\0\u202e" * 30, "é" * 3000], ids=["long", "control", "letters"]
+)
+@pytest.mark.parametrize("wrapped", ["no", "function"])
+def test_what_is_said_is_short_and_fit_for_a_line_whatever_is_named_so(wrapped, text, tmp_path):
+    whole = models.lstm_model(small(), how="reshape", wrapped=wrapped, hidden_size=4, direction="forward")
+    path, said = tmp_path / "model.onnx", 0
+    for number in range(len([*texts(whole)])):
+        model = onnx.ModelProto()
+        model.CopyFrom(whole)
+        message, field = [*texts(model)][number]
+        value = text if field.type == field.TYPE_STRING else text.encode()
+        if hasattr(getattr(message, field.name), "append"):
+            getattr(message, field.name)[0] = value
+        else:
+            setattr(message, field.name, value)
+        path.write_bytes(model.SerializeToString())
+        for sentence in asked(path):
+            assert len(sentence) <= 501, (field.name, sentence)  # one of them says that it is cut
+            assert sentence.isprintable(), (field.name, sentence)
+            said += 1
+    assert said > 50
 
 
 if __name__ == "__main__":

@@ -341,5 +341,5 @@ def omissions(path: str, given: Mapping[str, Any], allowed: tuple[str, ...]) -> 
     """Raise OptionError for an option that files of this format do not take."""
     for name in given:
         if name not in allowed:
-            what = f"allowed: {', '.join(allowed)}" if allowed else "a file of this format takes none"
-            raise OptionError(f"there is no option {name!r} for {path}; {what}")
+            what = f"allowed: {', '.join(map(shown, allowed[:20]))}" if allowed else "a file of this format takes none"
+            raise OptionError(f"there is no option {shown(name)!r} for {path}; {what}")
