@@ -252,6 +252,7 @@ def _at(group: Group, path: str) -> Group | Dataset:
 def _node(source: Source, group: Group, depth: int) -> Node:
     if depth > DEPTH:
         raise FileError(f"it nests more than {DEPTH} groups")
+    source.budget.work(10, "the tree of its weights")
     source.budget.hold(NODE + len(group.path), 1, "the tree of its weights")
     name: str | None = None
     tensors: tuple[Tensor, ...] = ()

@@ -86,7 +86,7 @@ class File:
 
     def piece(self, address: int, count: int) -> Cursor:
         """Return a piece of the file's structure."""
-        self.count(1, 4)
+        self.count(1, 6)
         self.keep(count)
         return self.cursor(self.raw(self.base + address, count))
 

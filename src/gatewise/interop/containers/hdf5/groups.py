@@ -58,7 +58,7 @@ class Group:
     def __getitem__(self, name: str) -> Group | Dataset:
         """Return a member; links that lead elsewhere are refused."""
         path = f"{self.path}/{name}" if self.path else name
-        self.file.count(1, 10)
+        self.file.count(1, 20)
         self.file.keep(len(path))
         address = self.links.get(name)
         if address is None:
