@@ -59,7 +59,9 @@ class WeightsWarning(UserWarning):
 
 def shown(text: str, most: int = 120) -> str:
     """Return a text out of a file fit for a line: what cannot be printed becomes ?, and what is long is cut."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in text[:most])
+    line = text[:most]
+    if not line.isprintable():
+        line = "".join(letter if letter.isprintable() else "?" for letter in line)
     return line if len(text) <= most else f"{line}…"
 
 
