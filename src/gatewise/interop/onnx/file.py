@@ -19,7 +19,7 @@ from gatewise.interop.onnx.attributes import LOOKING, NotConstant
 
 AnyArray = npt.NDArray[Any]
 AXES = 32  # of one tensor
-NODE, STEPS = 4, 8  # the elements and the steps of work that a node takes, and a graph twice, besides its names
+NODE, STEPS = 4, 6  # the elements and the steps of work that a node takes, and a graph twice, besides its names
 TYPES = (
     *("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "BOOL"),
     *("INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64", "UINT64"),
@@ -80,7 +80,7 @@ class File:
             letters += sum(len(name) for one in nodes for name in (*one.input, *one.output))
             self._sizes[id(owner)] = owner, elements, letters
         _, elements, letters = self._sizes[id(owner)]
-        self.budget.count(elements, "nodes and names, those of its functions counted at every call,")
+        self.budget.count(elements, "nodes and names (those of its functions at every call)")
         self.budget.work(STEPS * elements // NODE + letters // 16, LOOKING)
         self.budget.hold(letters, 1, "the names of its nodes")
 

@@ -84,6 +84,8 @@ def _lstms(
     budget.work(STEPS * labels.total(), "reading its recurrent nodes")
     for site in everything:
         recurrent, node = _is_recurrent(site), site.node
+        if not recurrent and node.op_type != "Mul":
+            continue
         name = site.label if labels[site.label] < 2 else site.full_label
         try:
             if recurrent and node.op_type in ("LSTM", QUANTISED):
@@ -91,7 +93,7 @@ def _lstms(
                 places.append(site)
             elif recurrent:
                 refused.append(Refused(name, _why(node)))
-            elif node.op_type == "Mul" and (cell := cell_at(site, name)) is not None:
+            elif (cell := cell_at(site, name)) is not None:
                 cells.append(cell)
                 read_in.add(id(site.scope))
         except CapacityError:
