@@ -88,6 +88,15 @@ def numbers(what: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None)
     return found if found.flags.aligned else found.copy()
 
 
+class Unshared(np.ndarray[Any, Any]):
+    """Memory that only its maker has had; once `settled`, it needs no copy."""
+
+    def settled(self) -> Array:
+        """Return the array, which stays as it is from now on."""
+        self.setflags(write=False)
+        return self.view(np.ndarray)
+
+
 def frozen(array: Array, shape: tuple[int, ...], what: str) -> Array:
     """Return `array` as a read-only, C-ordered array of the given `shape`.
 
@@ -95,6 +104,9 @@ def frozen(array: Array, shape: tuple[int, ...], what: str) -> Array:
     """
     if array.shape != shape:
         raise ShapeError(f"{what} has shape {array.shape}; it must be {shape}")
+    memory = array.base
+    if type(memory) is Unshared and not memory.flags.writeable and array.flags.c_contiguous:
+        return array
     copy = np.array(array, order="C")
     copy.flags.writeable = False
     return copy[...]  # a view of what is locked cannot be unlocked

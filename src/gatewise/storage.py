@@ -39,7 +39,7 @@ _MARKS = {  # byte order marks; those of UTF-32 first, since that of UTF-16 is h
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-PIECE = 2**20  # bytes that are unpacked at once
+PIECE = 2**18  # bytes that are unpacked at once
 MOST = 2**58  # numbers of an array, with axes of no length left out
 BEGINNING = 1000  # bytes of a text, enough to see what it is written in
 OTHER_FORMATS = (".npz", ".npy", ".csv", ".json", ".pt", ".pth", ".onnx", ".keras", ".h5")  # which no file of ours is

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array
+from gatewise.arrays import Array, Unshared
 from gatewise.errors import OptionError, ShapeError
 from gatewise.gradients import LSTMGradients
 from gatewise.layers import LSTM
@@ -97,8 +97,13 @@ def parameters(
             raise ShapeError(f"the peepholes have shape {peephole.shape}; it must be ({3 * hidden},)")
         order = gates.ORDERS[framework].replace("g", "")
         peephole = peephole.reshape(3, hidden)[[order.index(letter) for letter in gates.PEEPHOLES]]
+    # Into its place gate by gate, and never copied again: weights may be large.
+    weight = Unshared((4, hidden, recurrent + inputs), np.result_type(recurrent_weight, input_weight))
+    for place, row in enumerate(gates.ORDERS[framework].index(letter) for letter in gates.ORDERS["gatewise"]):
+        weight[place, :, :recurrent] = recurrent_weight[row * hidden : (row + 1) * hidden]
+        weight[place, :, recurrent:] = input_weight[row * hidden : (row + 1) * hidden]
     return Parameters(
-        np.concatenate([by_gate(recurrent_weight), by_gate(input_weight)], axis=-1),
+        weight.settled(),
         by_gate(bias),
         variant or Variant(),
         peephole,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
@@ -234,7 +236,7 @@ class _Builder:
         if sequences and not self.forward:
             raise FileError(f"{self.last[0]!r} returns its steps in reverse order (go_backwards)")
         dtype = self.rows[0][0].dtype
-        rows = [[LSTMCell.from_parameters(cell.parameters.astype(dtype)) for cell in row] for row in self.rows]
+        rows = [[_as_type(cell, dtype) for cell in row] for row in self.rows]
         both = len(self.directions) == 2
         lstm = LSTM.from_cells(rows, direction=self.directions[0], merge=self.merges if both else "concat")
         head = self.head
@@ -257,3 +259,9 @@ def _number(layer: Layer, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise FileError(f"the {name} of {layer.name!r} is {clean(value)}, which is not a number")
     return float(value)
+
+
+def _as_type(cell: LSTMCell, dtype: np.dtype[Any]) -> LSTMCell:
+    """Return a cell in one precision, without its labels; its weights are shared where they have it."""
+    parameters = cell.parameters
+    return LSTMCell.from_parameters(parameters if parameters.dtype == dtype else parameters.astype(dtype))
