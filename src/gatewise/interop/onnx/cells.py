@@ -22,7 +22,7 @@ from gatewise.interop.onnx.scopes import Scope
 from gatewise.interop.onnx.sites import Site
 from gatewise.layers import LSTM
 
-STEPS = 100  # of work that one cell takes
+STEPS = 130  # of work that one cell takes
 _PASSING = ("Gather", "Slice", "Squeeze", "Unsqueeze", "Identity", "Reshape", "Split", "Transpose", "Cast")
 
 
@@ -134,7 +134,7 @@ def _terms(split: _Made) -> tuple[list[tuple[Array, str]], list[Array]]:
     biases: list[Array] = []
     while waiting and len(terms) + len(biases) < 8:
         name = waiting.pop()
-        scope.file.budget.work(1, "reading its LSTM cells")
+        scope.file.budget.work(4, "reading its LSTM cells")
         made = _made(scope, name, "Add", "MatMul", "Gemm")
         if made is None or made.scope is not scope:
             biases.append(_row(scope, name))
