@@ -92,12 +92,12 @@ class Budget:
         FileError, CapacityError
             As for `hold` and `count`.
         """
-        marks = '{[,:"' if isinstance(text, str) else (b"{", b"[", b",", b":", b'"')
-        objects, lists, commas, colons, quotes = (text.count(mark) for mark in marks)  # type: ignore[arg-type]
+        marks = '{[,"' if isinstance(text, str) else (b"{", b"[", b",", b'"')
+        objects, lists, commas, quotes = (text.count(mark) for mark in marks)  # type: ignore[arg-type]
         things = objects + lists + quotes // 2
         self.count(things, "objects, lists and texts")
         letters = len(text) * (1 if text.isascii() else 4)
-        numbers = commas + lists + colons
+        numbers = commas + lists + objects  # what a value takes that is a number, and its place
         self.hold(letters + 232 * objects + 56 * lists + 32 * numbers + 56 * (quotes // 2), 1, what)
         return things
 

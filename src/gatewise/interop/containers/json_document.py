@@ -105,8 +105,8 @@ def array(what: str, value: object, budget: Budget) -> Array:
     """
     shape: list[int] = []
     level: list[Any] = [value]
-    while any(isinstance(one, list) for one in level):
-        if len(shape) == DEEPEST or not all(isinstance(one, list) for one in level):
+    while list in (kinds := set(map(type, level))):
+        if len(shape) == DEEPEST or len(kinds) > 1:
             raise ShapeError(f"{what} must be lists of equal depth, of {DEEPEST} at most")
         lengths = {len(one) for one in level}
         if len(lengths) > 1:
@@ -114,7 +114,7 @@ def array(what: str, value: object, budget: Budget) -> Array:
         shape.append(lengths.pop())
         budget.hold(len(level) * shape[-1], 8, what)
         level = list(chain.from_iterable(level))
-    if odd := set(map(type, level)) - {int, float}:
+    if odd := kinds - {int, float}:
         other = next(one for one in level if type(one) in odd)
         raise FileError(f"{what} must hold numbers, not {said(other)}")
     budget.hold(len(level), 8, what)
