@@ -75,6 +75,37 @@ def test_a_masked_array_without_a_masked_entry_is_an_array():
     assert type(LSTM.trace(whole)[0].input) is np.ndarray
 
 
+class Tensor:
+    """As one of PyTorch's, which NumPy asks for its numbers."""
+
+    def __init__(self, problem):
+        self.problem = problem
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, place):
+        return 0.5
+
+    def __array__(self, dtype=None, copy=None):
+        raise self.problem
+
+
+TENSORS = {
+    "a gradient": RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."),
+    "bf16": TypeError("Got unsupported ScalarType BFloat16"),
+}
+
+
+@pytest.mark.parametrize("what", TENSORS)
+@pytest.mark.parametrize("given", [lambda one: one, lambda one: [one, one]], ids=("alone", "in a list"))
+def test_tensors_that_numpy_cannot_take_are_refused_with_the_way_out(what, given):
+    for ask in (LSTM, LSTM.trace, LSTM.stream().push):
+        with pytest.raises(gw.OptionError, match=r"x cannot be read .* give \.detach\(\)\.float\(\)$") as caught:
+            ask(given(Tensor(TENSORS[what])))
+        cases.one_sentence(caught.value)
+
+
 @pytest.mark.parametrize("options", [{}, {"keep": ["forget_gate"]}, {"mask": [True, False, True]}], ids=str)
 def test_an_unpickled_trace_is_as_read_only_as_the_trace(options):
     trace = LSTM.trace(X, **options)

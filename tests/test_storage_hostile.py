@@ -56,6 +56,7 @@ HEADERS = {
     "a negative axis": "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
     "an axis too long beside none": f"{{'descr': '<f4', 'fortran_order': False, 'shape': (0, {2**62})}}",
     "an axis beyond every integer": f"{{'descr': '<f4', 'fortran_order': False, 'shape': (0, {2**70})}}",
+    "an axis that is no number": "{'descr': '<f4', 'fortran_order': False, 'shape': (True, 2)}",
     "too many axes": f"{{'descr': '<f4', 'fortran_order': False, 'shape': {(1,) * 200}}}",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -69,7 +70,8 @@ def array_of(what: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
     except ValueError:
         raise ShapeError(f"{what} must be an array whose rows have equal lengths") from None
     except (RuntimeError, TypeError) as problem:
-        tensor = "; of a PyTorch tensor give .detach().float()" if type(value).__module__ == "torch" else ""
+        # Its words, and not the type of `value`: tensors are given in lists, too.
+        tensor = "; of a PyTorch tensor give .detach().float()" if re.search("Tensor|ScalarType", str(problem)) else ""
         raise OptionError(f"{what} cannot be read as an array ({reason(problem)}){tensor}") from None
 
 
@@ -312,6 +314,8 @@ def chunks(count: int, numbers: int, most: int, *, reverse: bool = False) -> Ite
 
 def in_bytes(count: float) -> str:
     """Return a number of bytes in words."""
+    if count > 2**1000:  # what a file says, and no float holds
+        return "countless bytes"
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if count < 1024:
             return f"{count:.4g} {unit}"

@@ -360,6 +360,8 @@ def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(file)
+        if bool in map(type, shape):  # which NumPy's check lets pass as an integer
+            raise ValueError
     except Exception:  # whatever numpy, ast and tokenize raise at a header that makes no sense
         raise ValueError("its header makes no sense") from None
     if dtype.hasobject:

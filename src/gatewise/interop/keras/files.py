@@ -8,9 +8,7 @@ alone of Keras 3 (and the ``model.weights.h5`` in an archive): a tree of objects
 
 from __future__ import annotations
 
-import copy
 import json
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -83,7 +81,7 @@ class Source:
     ----------
     path : path
     budget : Budget
-        What reading it may cost; a part that is read later, and perhaps many times, may cost what is left, each time.
+        What reading it may cost; it ends with the inspection.
     kind : str
         ``keras``, ``h5``, ``weights`` (Keras 1 and 2) or ``tree`` (weights alone, of Keras 3).
     version : str or None
@@ -113,7 +111,7 @@ class Source:
             yield self._live[-1], self.budget
             return
         with open(self.path, "rb") if self.archive is None else self.archive.stream(WEIGHTS) as stream:
-            yield stream, copy.copy(self.budget)
+            yield stream, self.budget
 
     @contextmanager
     def kept_open(self) -> Iterator[BinaryIO]:
@@ -132,13 +130,8 @@ def recognises(path: Path, head: bytes) -> bool:
         return True
     if not head.startswith(b"PK\x03\x04"):
         return False
-    if WEIGHTS.encode() in head or (CONFIG.encode() in head and METADATA.encode() in head):
-        return True
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {CONFIG, WEIGHTS} <= set(archive.namelist())
-    except zips.ZIP_ERRORS:
-        return False
+    first = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # the name of the first member
+    return first in (CONFIG.encode(), METADATA.encode(), WEIGHTS.encode())
 
 
 @contextmanager
@@ -166,7 +159,10 @@ def reading(path: Path) -> Iterator[Source]:
             source.tree = _node(source, root, 0)
         else:
             _legacy(source, root)
-        yield source
+        try:
+            yield source
+        finally:
+            budget.end()
 
 
 def document(text: bytes | str, budget: Budget) -> Any:
