@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pickle
 
@@ -51,3 +52,11 @@ def test_the_names_of_facts_are_cleaned_in_text_as_their_values_are():
     lines = [line for line in text.splitlines() if line.rstrip().endswith(("wide", "narrow"))]
     assert [line.split()[0] for line in lines] == ["日本", "short"]
     assert lines[0].index("wide") + 2 == lines[1].index("narrow")  # two letters that take two columns each
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_line_with_many_letters_that_a_terminal_has_not_is_spelled_out_to_its_end(encoding):
+    from gatewise.render.text import spell_out
+
+    codecs.register_error("gatewise.spell_out", spell_out)
+    assert ("a → b → 日本 → " * 3).encode(encoding, "gatewise.spell_out") == b"a -> b -> ?? -> " * 3

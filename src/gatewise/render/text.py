@@ -174,7 +174,6 @@ def _symbol(symbol: Symbol) -> str:
 # Names come from files and from people: they may be long, wide, or an order to the terminal.
 
 
-@lru_cache(1 << 10)
 def spell_out(problem: UnicodeError) -> tuple[str, int]:
     """Write what an encoding has not in letters that each has: an error handler of `codecs`."""
     if not isinstance(problem, UnicodeEncodeError):
@@ -183,6 +182,7 @@ def spell_out(problem: UnicodeError) -> tuple[str, int]:
     return text.encode("ascii", "replace").decode(), problem.end
 
 
+@lru_cache(1 << 10)
 def clean(text: str) -> str:
     """Return text on one line without control characters."""
     words = " ".join(text.split(None if GLUE not in text else " "))
