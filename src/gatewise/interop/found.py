@@ -144,7 +144,8 @@ class Found:
         sentences = []
         for (layer, direction), cell in self.lstm.cells().items():
             for name, array in cell.parameters.arrays().items():
-                if count := int(np.count_nonzero(~np.isfinite(array))):
+                rows = array if array.ndim > 2 else [array]  # a gate at a time: weights may be large
+                if count := sum(int(np.count_nonzero(~np.isfinite(one))) for one in rows):
                     sentences.append(f"{count} of {array.size} numbers in {name} of layer {layer}, {direction}")
         return tuple(sentences)
 

@@ -3,24 +3,45 @@
 A message of protobuf takes two bytes in a file and several hundred in memory, so that a small file may fill it. What is
 counted are the stretches of bytes that a file is made of: messages, each as `MESSAGE` elements, and texts and arrays,
 each as one.
+
+A message holds a copy of the arrays in it, and gives another to whoever asks for one: too much memory where they are
+large. So the values of one field can be kept out of the bytes that are parsed: they are views of the file's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
 
 from gatewise.budget import Budget
 
 MESSAGE = 4  # a message that is parsed, and is an object of Python as well once it is looked at
 PIECES = "pieces"
+LONG = 64  # bytes of a value that is kept out, and of what stands in its place: a shorter one stays
 _AT_ONCE = 4096  # elements that are taken off together
-_TEXT = "text"
+_KEPT_OUT = 500  # bytes that it takes to keep a value out, whatever its length
+_TEXT, _ARRAY = "text", "array"
 
 
-def look_through(data: bytes, descriptor: Any, budget: Budget) -> None:
+def look_through(data: bytes, descriptor: Any, budget: Budget, arrays: str = "") -> tuple[bytes, Sequence[memoryview]]:
     """Count the pieces of a message, in the order in which they are parsed, and require that its texts are UTF-8.
 
     Bytes that make no message end the count: where parsing ends as well.
+
+    Parameters
+    ----------
+    data : bytes
+    descriptor : Descriptor
+        Of the message that they are.
+    budget : Budget
+    arrays : str, optional
+        The full name of a field of bytes; its values of `LONG` bytes or more are kept out of the bytes to parse.
+
+    Returns
+    -------
+    tuple of (bytes, sequence of memoryview)
+        The bytes to parse, `data` itself if nothing is kept out of them, and what is: see `value`.
 
     Raises
     ------
@@ -29,16 +50,19 @@ def look_through(data: bytes, descriptor: Any, budget: Budget) -> None:
     UnicodeDecodeError
         If one is no text where there must be one.
     """
-    fields = _Fields()
-    around: list[tuple[int, Any]] = []  # of the messages around this position: their ends, and their fields
+    fields, shortened = _Fields(arrays), _Shortened(data)
+    # Of the messages around this position: their ends and fields, and of the one in it what `_Shortened.message` takes.
+    around: list[tuple[int, Any, int, int, int]] = []
     place, end, known, count = 0, len(data), fields.of(descriptor), 0
     try:
         while True:
             while place >= end:
                 if not around:
                     budget.count(count, PIECES)
-                    return
-                end, known = around.pop()
+                    return shortened.result()
+                outer, known, gone, before, start = around.pop()
+                shortened.message(gone, before, start, end)
+                end = outer
             tag, place = _number(data, place)
             match tag & 7:
                 case 0:
@@ -48,24 +72,79 @@ def look_through(data: bytes, descriptor: Any, budget: Budget) -> None:
                 case 5:
                     place += 4
                 case 2:
+                    before = place
                     length, place = _number(data, place)
                     if place + length > end:
-                        return
+                        return data, ()
                     kind = known.get(tag >> 3)
                     count += 1
                     if kind is _TEXT:
                         data[place : place + length].decode()
-                    if kind is None or kind is _TEXT:
+                    elif kind is _ARRAY and length >= LONG:
+                        budget.hold(1, _KEPT_OUT, "its arrays")
+                        shortened.value(before, place, place + length)
+                    if kind is None or kind is _TEXT or kind is _ARRAY:
                         place += length
                     else:
                         count += MESSAGE - 1
-                        around.append((end, known))
+                        around.append((end, known, shortened.gone, before, place))
                         end, known = place + length, fields.of(kind)
                     if count >= _AT_ONCE:
                         budget.count(count, PIECES)
                         count = 0
     except IndexError:
-        return
+        return data, ()
+
+
+def value(given: bytes, kept_out: Sequence[memoryview]) -> bytes | memoryview:
+    """Return the value of the field whose long ones are kept out of the message, as the message has it."""
+    if len(given) == LONG:  # what is in the message is shorter, but where a parser takes for it what is none to us
+        number = int.from_bytes(given, "little")
+        if number < len(kept_out):
+            return kept_out[number]
+    return given
+
+
+class _Shortened:
+    """The bytes of a message with something else in the place of long values, and the lengths that are changed by it.
+
+    A length takes as many bytes as before, so that each is known as soon as its message has ended.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.gone = 0  # bytes so far
+        self._data, self._view = data, memoryview(data)
+        self._kept_out: list[memoryview] = []
+        self._changes: list[tuple[int, int, bytes]] = []
+
+    def value(self, before: int, start: int, end: int) -> None:
+        """Keep a value out, whose length is given from `before` to `start`."""
+        stands_for_it = len(self._kept_out).to_bytes(LONG, "little")
+        self._changes.append((before, end, _padded(LONG, start - before) + stands_for_it))
+        self._kept_out.append(self._view[start:end])
+        self.gone += end - start - LONG
+
+    def message(self, gone: int, before: int, start: int, end: int) -> None:
+        """End a message, whose length is given from `before` to `start`; so many bytes were `gone` where it began."""
+        if self.gone > gone:
+            self._changes.append((before, start, _padded(end - start - (self.gone - gone), start - before)))
+
+    def result(self) -> tuple[bytes, Sequence[memoryview]]:
+        """Return what `look_through` does."""
+        if not self._changes:
+            return self._data, ()
+        found, place = BytesIO(), 0
+        for start, end, changed in sorted(self._changes):
+            found.write(self._view[place:start])
+            found.write(changed)
+            place = end
+        found.write(self._view[place:])
+        return found.getvalue(), self._kept_out
+
+
+def _padded(number: int, width: int) -> bytes:
+    """Return an integer of variable length in so many bytes."""
+    return bytes(number >> 7 * place & 127 | (128 if place < width - 1 else 0) for place in range(width))
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
@@ -85,17 +164,18 @@ def _number(data: bytes, place: int) -> tuple[int, int]:
 
 
 class _Fields:
-    """What the fields of each message are, by number: a message's descriptor, or text; others are not asked for."""
+    """What the fields of each message are, by number: a message's descriptor, text, or the one of the arrays."""
 
-    def __init__(self) -> None:
+    def __init__(self, arrays: str) -> None:
+        self._arrays = arrays
         self._of: dict[str, dict[int, Any]] = {}
 
     def of(self, descriptor: Any) -> dict[int, Any]:
         """Return the fields of a message."""
         if descriptor.full_name not in self._of:
             self._of[descriptor.full_name] = {
-                number: one.message_type or _TEXT
+                number: one.message_type or (_ARRAY if one.full_name == self._arrays else _TEXT)
                 for number, one in descriptor.fields_by_number.items()
-                if one.message_type is not None or one.type == one.TYPE_STRING
+                if one.message_type is not None or one.type == one.TYPE_STRING or one.full_name == self._arrays
             }
         return self._of[descriptor.full_name]

@@ -21,7 +21,7 @@ from gatewise.interop.captured import Captured
 from gatewise.interop.found import Contents
 from gatewise.interop.onnx import packages
 from gatewise.interop.onnx.capturing import captured
-from gatewise.interop.onnx.parsing import parsed
+from gatewise.interop.onnx.parsing import parsed, parsed_without_arrays
 from gatewise.interop.onnx.reading import looked_at
 from gatewise.interop.onnx.states import read_state, write_state
 from gatewise.interop.onnx.writing import model_of, write_gradients
@@ -58,7 +58,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     """
     source = storage.readable(path)
     budget = Budget.of(source)
-    return looked_at(parsed(source, budget), source, omitted, budget)[0]
+    model, kept_out = parsed_without_arrays(source, budget)
+    return looked_at(model, source, omitted, budget, kept_out)[0]
 
 
 def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = None, **omitted: npt.ArrayLike) -> LSTM:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from itertools import permutations
 from typing import Any, NamedTuple
 
+from gatewise import gates
 from gatewise.arrays import Array
 from gatewise.errors import GatewiseError
 from gatewise.interop import conventions
@@ -83,11 +84,16 @@ def _read(site: Site, name: str, order: str, split: _Made, c_prev: tuple[Scope, 
     site.scope.file.hold(4 * sum(one.size for one in arrays), max(4, *(one.itemsize for one in arrays)))
     recurrent, inputs = _told_apart(terms, hidden, lambda name: _is_state(site, c_prev, split.scope, name), split.scope)
 
-    def rows(array: Array) -> Array:  # (·, 4 · hidden) to (4 · hidden, ·) in the order i f g o
-        parts = real(array.T).reshape(4, hidden, -1)
-        return parts[[order.index(letter) for letter in "ifgo"]].reshape(4 * hidden, -1)
+    framework = next((one for one, letters in gates.ORDERS.items() if letters == order), "gatewise")
 
-    p = conventions.parameters("gatewise", rows(inputs), rows(recurrent), [rows(one)[:, 0] for one in biases])
+    def rows(array: Array) -> Array:  # (·, 4 · hidden) to (4 · hidden, ·), in an order that has a name
+        found = real(array.T)
+        if gates.ORDERS[framework] == order:
+            return found
+        parts = found.reshape(4, hidden, -1)
+        return parts[[order.index(letter) for letter in gates.ORDERS[framework]]].reshape(4 * hidden, -1)
+
+    p = conventions.parameters(framework, rows(inputs), rows(recurrent), [rows(one)[:, 0] for one in biases])
     what = "it is a cell in the body of a Scan" if site.scope.carried else "it is one step of a cell"
     return Found(
         name,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from gatewise.budget import Budget
 from gatewise.errors import CapacityError, FileError, reason
 from gatewise.interop.containers.floats import from_bfloat16
+from gatewise.interop.containers.protobuf import value
 from gatewise.interop.onnx import external, packages
 from gatewise.interop.onnx.attributes import LOOKING, NotConstant
 
@@ -38,10 +39,17 @@ class File:
         Values of the model's inputs, by name.
     budget : Budget
         What the file may cost.
+    kept_out : sequence of memoryview, optional
+        The long arrays that are not in the model, but in the bytes of its file.
     """
 
     def __init__(
-        self, model: Any, path: str | os.PathLike[str] | None, omitted: Mapping[str, AnyArray], budget: Budget
+        self,
+        model: Any,
+        path: str | os.PathLike[str] | None,
+        omitted: Mapping[str, AnyArray],
+        budget: Budget,
+        kept_out: Sequence[memoryview] = (),
     ) -> None:
         self.onnx: Any = packages.reader()
         self.model, self.omitted, self.budget = model, omitted, budget
@@ -49,6 +57,7 @@ class File:
         self._functions = {(one.domain, one.name, one.overload): one for one in model.functions}
         versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
         self.opset = int(versions[0]) if versions else 1
+        self._kept_out = kept_out
         self._outside = set[tuple[int, int]]()
         # By identity, with what they belong to, so that this is not another's meanwhile.
         self._arrays: dict[int, tuple[Any, AnyArray]] = {}
@@ -115,10 +124,11 @@ class File:
         dtype = self.dtype(tensor.data_type)
         dims = dims_of(tensor)
         count, itemsize = math.prod(dims), self._itemsize(tensor.data_type)
+        data: bytes | memoryview
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
             data = self.outside(tensor)
         elif tensor.HasField("raw_data"):
-            data = tensor.raw_data
+            data = value(tensor.raw_data, self._kept_out)
             if len(data) != count * itemsize:
                 raise NotConstant(
                     f"its shape {dims} of {dtype} takes {count * itemsize} bytes; the file has {len(data)}"

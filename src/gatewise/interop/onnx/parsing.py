@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,20 @@ from gatewise.errors import CapacityError, FileError, reason
 from gatewise.interop.containers.protobuf import look_through
 from gatewise.interop.onnx import packages
 
+ARRAYS = "onnx.TensorProto.raw_data"
+
 
 def parsed(source: Path, budget: Budget) -> Any:
     """Return the model of a file; tensors stored outside it are not loaded."""
+    return _parsed(source, budget, "")[0]
+
+
+def parsed_without_arrays(source: Path, budget: Budget) -> tuple[Any, Sequence[memoryview]]:
+    """Return the model of a file, and the arrays that are kept out of it: `protobuf.value` returns each."""
+    return _parsed(source, budget, ARRAYS)
+
+
+def _parsed(source: Path, budget: Budget, arrays: str) -> tuple[Any, Sequence[memoryview]]:
     onnx = packages.reader()
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
@@ -29,7 +41,7 @@ def parsed(source: Path, budget: Budget) -> Any:
         )
     model = onnx.ModelProto()
     try:
-        look_through(data, model.DESCRIPTOR, budget)
+        data, kept_out = look_through(data, model.DESCRIPTOR, budget, arrays)
     except FileError as problem:
         raise FileError(f"cannot read {source}: {problem}") from None
     except UnicodeDecodeError:
@@ -40,4 +52,4 @@ def parsed(source: Path, budget: Budget) -> Any:
         raise FileError(f"cannot read {source}: it is not an intact ONNX model ({reason(problem)})") from None
     if not model.HasField("graph"):
         raise FileError(f"cannot read {source}: it is not an ONNX model: it has no graph")
-    return model
+    return model, kept_out

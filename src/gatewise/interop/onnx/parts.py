@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+import numpy as np
+
 from gatewise.arrays import Array
 from gatewise.errors import FileError, shown
 from gatewise.interop.containers.floats import real
@@ -163,7 +165,7 @@ def _reader(scope: Scope, name: str, turned: bool) -> Callable[[], Array]:
 
     def read() -> Array:
         try:
-            array = real(scope.value(name))
+            array = np.require(real(scope.value(name)), requirements="A")  # in the file it may lie anywhere
         except NotConstant as problem:
             raise FileError(f"cannot read {shown(name)!r}: {problem}") from None
         return array.T if turned else array

@@ -26,7 +26,13 @@ STEPS = 200  # of work that one LSTM takes, besides that of its numbers
 
 
 def looked_at(
-    model: Any, source: Path | None, omitted: Mapping[str, Any], budget: Budget, *, single: bool = False
+    model: Any,
+    source: Path | None,
+    omitted: Mapping[str, Any],
+    budget: Budget,
+    kept_out: Sequence[memoryview] = (),
+    *,
+    single: bool = False,
 ) -> tuple[Contents, list[Site]]:
     """Return what is in a model, and the nodes of its LSTMs; with `single`, stacked ones are not combined."""
     name = "the model" if source is None else str(source)
@@ -34,7 +40,7 @@ def looked_at(
     names = [one.name for one in model.graph.input]
     omissions(name, omitted, tuple(sorted(names, key=lambda one: one in held)))
     outputs = dict.fromkeys(one.name for one in model.graph.output)
-    file = File(model, source, {key: _given(key, value) for key, value in omitted.items()}, budget)
+    file = File(model, source, {key: _given(key, value) for key, value in omitted.items()}, budget, kept_out)
     try:
         everything = list(sites(scope_of(file, model.graph)))
         with np.errstate(all="ignore"):  # NaN and infinity go through as they are
