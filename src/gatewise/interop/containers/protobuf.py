@@ -18,7 +18,8 @@ from gatewise.budget import Budget
 
 MESSAGE = 4  # a message that is parsed, and is an object of Python as well once it is looked at
 PIECES = "pieces"
-LONG = 64  # bytes of a value that is kept out, and of what stands in its place: a shorter one stays
+LONG = 1024  # bytes of a value that is kept out
+NUMBER = 17  # bytes of what stands in its place, its number: a value of just so many is kept out too, to tell it apart
 _AT_ONCE = 4096  # elements that are taken off together
 _KEPT_OUT = 500  # bytes that it takes to keep a value out, whatever its length
 _TEXT, _ARRAY = "text", "array"
@@ -36,7 +37,7 @@ def look_through(data: bytes, descriptor: Any, budget: Budget, arrays: str = "")
         Of the message that they are.
     budget : Budget
     arrays : str, optional
-        The full name of a field of bytes; its values of `LONG` bytes or more are kept out of the bytes to parse.
+        The full name of a field of bytes: its values of `LONG` bytes or more, or of `NUMBER`, are kept out.
 
     Returns
     -------
@@ -61,7 +62,8 @@ def look_through(data: bytes, descriptor: Any, budget: Budget, arrays: str = "")
                     budget.count(count, PIECES)
                     return shortened.result()
                 outer, known, gone, before, start = around.pop()
-                shortened.message(gone, before, start, end)
+                if shortened.gone > gone:
+                    shortened.message(gone, before, start, end)
                 end = outer
             tag, place = _number(data, place)
             match tag & 7:
@@ -80,7 +82,7 @@ def look_through(data: bytes, descriptor: Any, budget: Budget, arrays: str = "")
                     count += 1
                     if kind is _TEXT:
                         data[place : place + length].decode()
-                    elif kind is _ARRAY and length >= LONG:
+                    elif kind is _ARRAY and (length >= LONG or length == NUMBER):
                         budget.hold(1, _KEPT_OUT, "its arrays")
                         shortened.value(before, place, place + length)
                     if kind is None or kind is _TEXT or kind is _ARRAY:
@@ -98,7 +100,7 @@ def look_through(data: bytes, descriptor: Any, budget: Budget, arrays: str = "")
 
 def value(given: bytes, kept_out: Sequence[memoryview]) -> bytes | memoryview:
     """Return the value of the field whose long ones are kept out of the message, as the message has it."""
-    if len(given) == LONG:  # what is in the message is shorter, but where a parser takes for it what is none to us
+    if len(given) == NUMBER:
         number = int.from_bytes(given, "little")
         if number < len(kept_out):
             return kept_out[number]
@@ -119,15 +121,14 @@ class _Shortened:
 
     def value(self, before: int, start: int, end: int) -> None:
         """Keep a value out, whose length is given from `before` to `start`."""
-        stands_for_it = len(self._kept_out).to_bytes(LONG, "little")
-        self._changes.append((before, end, _padded(LONG, start - before) + stands_for_it))
+        number = len(self._kept_out).to_bytes(NUMBER, "little")
+        self._changes.append((before, end, _padded(NUMBER, start - before) + number))
         self._kept_out.append(self._view[start:end])
-        self.gone += end - start - LONG
+        self.gone += end - start - NUMBER
 
     def message(self, gone: int, before: int, start: int, end: int) -> None:
         """End a message, whose length is given from `before` to `start`; so many bytes were `gone` where it began."""
-        if self.gone > gone:
-            self._changes.append((before, start, _padded(end - start - (self.gone - gone), start - before)))
+        self._changes.append((before, start, _padded(end - start - (self.gone - gone), start - before)))
 
     def result(self) -> tuple[bytes, Sequence[memoryview]]:
         """Return what `look_through` does."""
