@@ -17,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from held import held
 
 import gatewise as gw
 from gatewise import storage
 from gatewise.interop import keras, onnx, torch
 
 MOST = 2.2
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+CLEAR = Path("/proc/self/clear_refs")
 
 
 def peak_of(read):
@@ -63,19 +64,14 @@ def test_reading_takes_at_most_a_little_more_than_twice_the_weights(name, layers
     assert peak_of(lambda: gw.load(path)) < MOST * weights_of(lstm) + 2**20
 
 
-def _held(what: str) -> int:
-    """Return what the process holds (VmRSS), or has held at most (VmHWM), in bytes."""
-    return next(int(line.split()[1]) * 1024 for line in STATUS.read_text().splitlines() if line.startswith(what))
-
-
 def _read(small: str, large: str) -> None:
     """Read a small file, which imports what is needed, then a large one, and print what this one took at most."""
     gw.inspect(small)
     CLEAR.write_text("5")  # the most so far is forgotten
-    before = _held("VmRSS")
+    before = held("VmRSS")
     contents = gw.inspect(large)
     assert not any(found.bad for found in contents.found)
-    print(_held("VmHWM") - before)
+    print(held("VmHWM") - before)
 
 
 @pytest.mark.skipif(not os.access(CLEAR, os.W_OK), reason="the system does not tell")

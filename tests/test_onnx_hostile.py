@@ -68,7 +68,7 @@ def _read(path: Path):
 
 def _work(folder: Path) -> None:
     """Read every file of a folder, and print what came of it."""
-    import resource
+    from held import held
 
     from gatewise import budget
 
@@ -78,7 +78,7 @@ def _work(folder: Path) -> None:
         # A fifth of what may be, for those that it stops: they end the same way.
         budget.WORK = budget.Limit(0, 200_000) if SAID[name] == LONG else ALL
         said[name] = _read(folder / f"{name}.onnx")
-    print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, said]))
+    print(json.dumps([held() / 2**20, said]))
 
 
 def test_files_that_are_made_to_be_expensive_end_in_an_answer_or_a_sentence(tmp_path):

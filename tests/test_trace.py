@@ -268,5 +268,5 @@ def test_traces_say_what_they_are():
     title, output, *cells = repr(lstm).splitlines()
     assert title == "<LSTMTrace: 1 layer, forward and backward, 3 steps of 2 sequences, float64, everything kept"
     assert output.split()[:4] == ["output", "(3,", "2,", "8)"]
-    assert cells == ["  [0, 'forward']: 2 features → 4 units", "  [0, 'backward']: 2 features → 4 units>"]
+    assert cells == ["  [0, 'forward']: 2 features -> 4 units", "  [0, 'backward']: 2 features -> 4 units>"]
     assert repr(run.trace().step(1, 2)).startswith("<Step 1 of sequence 2: 2 features, 4 units, float64\n")

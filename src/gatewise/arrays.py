@@ -38,15 +38,15 @@ def float_type(dtype: npt.DTypeLike) -> np.dtype[np.floating[Any]]:
     return np.dtype(found.name)  # in the machine's own byte order
 
 
-def size(what: str, value: object, *, least: int = 1) -> int:
-    """Return `value` as an integer of at least `least`; `what` names it in the error."""
+def size(what: str, value: object, *, least: int = 1, most: int | None = MOST) -> int:
+    """Return `value` as an integer from `least` to `most`, or of any size; `what` names it in the error."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise OptionError(f"{what} must be an integer of at least {least}, not {value!r}")
     found = int(value)
     if found < least:
         raise OptionError(f"{what} must be at least {least}, not {found if found > -MOST else 'a longer number'}")
-    if found > MOST:
-        raise OptionError(f"{what} must be at most 2^62")
+    if most is not None and found > most:
+        raise OptionError(f"{what} must be at most 2^{most.bit_length() - 1}")
     return found
 
 

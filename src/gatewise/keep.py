@@ -44,7 +44,7 @@ class Keep:
         for quantity in given:
             one_of("keep", quantity, QUANTITIES)
         object.__setattr__(self, "quantities", tuple(name for name in QUANTITIES if name in given))
-        size("every", self.every)
+        size("every", self.every, most=None)
         if self.units is not None:
             units = np.asarray(self.units)
             if units.ndim != 1 or units.dtype.kind not in "iu" or not units.size or units.min() < 0:

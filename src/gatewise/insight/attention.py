@@ -212,7 +212,7 @@ step 0.
 def _window(trace: Trace, start: int, stop: int | None, every: int) -> _Window:
     """Return the steps that are asked for, in the order in which they ran."""
     steps = len(of_one_cell(trace))
-    every = min(size("every", every), max(steps, 1))
+    every = min(size("every", every, most=None), max(steps, 1))
     first = size("start", start, least=0)
     end = steps if stop is None else size("stop", stop, least=0)
     if not first < end <= steps:
