@@ -102,7 +102,7 @@ def towering(levels):
     return bytes(data)
 
 
-@pytest.mark.parametrize("levels", [1, 6])
+@pytest.mark.parametrize("levels", [1, pytest.param(6, marks=pytest.mark.peers)])
 def test_chunks_that_a_tree_leads_to_again_and_again_end(levels, tmp_path, measured, monkeypatch):
     monkeypatch.setattr(budget, "WORK", budget.Limit(1, 200_000))  # a fifth: memory is traced here, which takes longer
     (tmp_path / "file").write_bytes(towering(levels))
@@ -206,7 +206,7 @@ def deep(depth, count):
 
 
 @pytest.mark.parametrize("case", LAYERS)
-@pytest.mark.parametrize("kind", ["h5", "keras"])
+@pytest.mark.parametrize("kind", ["h5", pytest.param("keras", marks=pytest.mark.peers)])
 def test_a_configuration_of_too_many_layers_is_answered_or_refused(kind, case, tmp_path, measured):
     config = sequential(*LAYERS[case](), module="keras")
     if case == "many calls":
@@ -268,7 +268,7 @@ def huge_attributes(file):
 STRUCTURES = (circles, one_group, one_attribute, one_text, huge_attributes)
 
 
-@pytest.mark.parametrize("library", ["earliest", "latest"])
+@pytest.mark.parametrize("library", ["earliest", pytest.param("latest", marks=pytest.mark.peers)])
 @pytest.mark.parametrize("write", STRUCTURES)
 def test_structure_that_leads_to_one_place_many_times_ends(write, library, tmp_path, measured, monkeypatch):
     monkeypatch.setattr(budget, "WORK", budget.Limit(1, 200_000))  # a fifth: memory is traced here, which takes longer

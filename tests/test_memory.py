@@ -76,7 +76,7 @@ def _read(small: str, large: str) -> None:
 
 @pytest.mark.skipif(not os.access(CLEAR, os.W_OK), reason="the system does not tell")
 @pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("layers", [1, 6])
+@pytest.mark.parametrize("layers", [1, pytest.param(6, marks=pytest.mark.peers)])
 def test_the_process_takes_at_most_a_little_more_than_twice_the_weights(name, layers, tmp_path):
     pytest.importorskip(NEEDED.get(name.partition(".")[0], "numpy"))
     large = gw.LSTM(1000, 1000 if layers == 1 else 450, num_layers=layers, rng=0)  # 32 and 42 MB

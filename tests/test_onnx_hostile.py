@@ -66,6 +66,9 @@ def _read(path: Path):
     return len(contents.found), contents.refused[-1].reason if contents.refused else ""
 
 
+FEW = ("shared zeros", "constants of a function", "one chain", "huge shapes", "doubling", "pieces", "deep calls")
+
+
 def _work(folder: Path) -> None:
     """Read every file of a folder, and print what came of it."""
     from held import held
@@ -74,16 +77,17 @@ def _work(folder: Path) -> None:
 
     warnings.simplefilter("error")
     said = {}
-    for name in HOSTILE:
+    for name in (name for name in HOSTILE if (folder / f"{name}.onnx").exists()):
         # A fifth of what may be, for those that it stops: they end the same way.
         budget.WORK = budget.Limit(0, 200_000) if SAID[name] == LONG else ALL
         said[name] = _read(folder / f"{name}.onnx")
     print(json.dumps([held() / 2**20, said]))
 
 
-def test_files_that_are_made_to_be_expensive_end_in_an_answer_or_a_sentence(tmp_path):
-    for name, make in HOSTILE.items():
-        data = make()
+@pytest.mark.parametrize("names", [FEW, pytest.param(tuple(HOSTILE), marks=pytest.mark.peers)], ids=("few", "all"))
+def test_files_that_are_made_to_be_expensive_end_in_an_answer_or_a_sentence(names, tmp_path):
+    for name in names:
+        data = HOSTILE[name]()
         assert len(data) < 5 * 10**6
         (tmp_path / f"{name}.onnx").write_bytes(data)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -92,7 +96,7 @@ def test_files_that_are_made_to_be_expensive_end_in_an_answer_or_a_sentence(tmp_
     )
     assert not worked.returncode, worked.stderr
     most, said = json.loads(worked.stdout)
-    assert said.keys() == SAID.keys()
+    assert said.keys() == set(names)
     assert most < ALLOWED
     for name, (found, words) in said.items():
         expected = SAID[name]
