@@ -69,9 +69,9 @@ class CellFloat32:
 class StreamFloat32:
     def __init__(self, cells: Sequence[CellFloat32], batch: int, batched: bool, other: object) -> None: ...
     @overload
-    def push(self, x: object, *, out: object | None = None) -> object: ...
+    def push(self, x: object | None, *, out: object | None = None) -> object: ...
     @overload
-    def push(self, x: object, *, mask: object | None, out: object | None = None) -> object:
+    def push(self, x: object | None, *, mask: object | None, out: object | None = None) -> object:
         """See gatewise.Stream.push."""
 
     def get(
@@ -165,9 +165,9 @@ class CellFloat64:
 class StreamFloat64:
     def __init__(self, cells: Sequence[CellFloat64], batch: int, batched: bool, other: object) -> None: ...
     @overload
-    def push(self, x: object, *, out: object | None = None) -> object: ...
+    def push(self, x: object | None, *, out: object | None = None) -> object: ...
     @overload
-    def push(self, x: object, *, mask: object | None, out: object | None = None) -> object:
+    def push(self, x: object | None, *, mask: object | None, out: object | None = None) -> object:
         """See gatewise.Stream.push."""
 
     def get(
