@@ -356,7 +356,7 @@ void refuse_other_interpreters() {
 #if defined(Py_GIL_DISABLED)
     throw nb::import_error("the extension is not made for Python without a global lock");
 #endif
-    if (PyInterpreterState_Get() != PyInterpreterState_Main())
+    if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0)  // that of the first one
         throw nb::import_error("the extension cannot be used in a sub-interpreter");
 }
 
