@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise import arrays
 
 LSTM = gw.LSTM(2, 3, rng=0)
 X = np.ones((3, 2), np.float32)
@@ -40,6 +41,12 @@ def test_sizes_that_no_machine_has_are_refused(what):
 
 
 ASKED = {"call": LSTM, "trace": LSTM.trace, "push": lambda x: LSTM.stream().push(x)}
+
+
+def test_what_a_projection_makes_small_fits(monkeypatch):
+    monkeypatch.setattr(arrays, "available_memory", lambda: 2**28)
+    lstm = gw.LSTM(2, 4000, projection_size=2, num_layers=5, rng=0)  # 4000² weights for each gate would not
+    assert lstm.num_layers == 5
 
 
 @pytest.mark.parametrize("nothing", [None, {}, object(), "0.5"])
@@ -107,6 +114,19 @@ def test_tensors_that_numpy_cannot_take_are_refused_with_the_way_out(what, given
         with pytest.raises(gw.OptionError, match=r"x cannot be read .* give \.detach\(\)\.float\(\)$") as caught:
             ask(given(Tensor(TENSORS[what])))
         cases.one_sentence(caught.value)
+
+
+def test_masked_arrays_are_looked_for_without_importing_them():
+    code = """
+        import sys, numpy as np
+        before = "numpy.ma" in sys.modules
+        import gatewise as gw
+        lstm = gw.LSTM(2, 3, rng=0)
+        lstm.stream().push(lstm.trace(np.ones((4, 2)))[0].input[0, 0])
+        print(before == ("numpy.ma" in sys.modules))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 @pytest.mark.parametrize("options", [{}, {"keep": ["forget_gate"]}, {"mask": [True, False, True]}], ids=str)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -61,10 +62,11 @@ def array_of(what: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
         If entries of it are masked: what lies under a mask is no number to compute with. If NumPy cannot take it, such
         as a tensor of PyTorch's that requires a gradient, or is on another device.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        if np.ma.is_masked(value):
+    ma = sys.modules.get("numpy.ma")  # imported, which takes a while, by whoever has masked arrays
+    if ma is not None and isinstance(value, ma.MaskedArray):
+        if ma.is_masked(value):
             raise OptionError(f"{what} has masked entries: fill them, or give the valid steps as mask=")
-        return value.data
+        return np.asarray(value.data)
     try:
         return np.asarray(value)
     except ValueError:

@@ -82,8 +82,8 @@ class LSTM(Stack):
         **options: Any,
     ) -> None:
         units = size("hidden_size", hidden_size)
-        each = 4 * units**2 * np.dtype(np.float32).itemsize + LAYER
-        require_memory(size("num_layers", num_layers), each, f"an LSTM of {num_layers} layers")
+        least = 4 * units * np.dtype(np.float32).itemsize + LAYER  # of a layer with few inputs and a small projection
+        require_memory(size("num_layers", num_layers), least, f"an LSTM of {num_layers} layers")
         one_of("direction", direction, DIRECTIONS)
         if not isinstance(bidirectional, (bool, np.bool_)):
             raise OptionError(f"bidirectional must be True or False, not {bidirectional!r}")
