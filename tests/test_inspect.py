@@ -103,9 +103,24 @@ def test_names_are_listed_once_in_the_order_in_which_they_stand(capsys):
     assert found["calls"] == ["posix.getcwd" if os.name == "posix" else "nt.getcwd", "collections.OrderedDict"]
 
 
-@pytest.mark.parametrize("holds", [{"weight": 1}, [], "text"], ids=repr)
-def test_the_exit_code_says_that_there_is_no_lstm(holds, capsys):
+@pytest.mark.parametrize(
+    ("holds", "words"),
+    [
+        ({"weight": 1}, "a dictionary of 1 key (weight)"),
+        ({"a": 1, "b": 2, "c": 3, "d": 4}, "a dictionary of 4 keys (a, b, c …)"),
+        ({"x" * 5000: 1, "two\nlines": 2}, f"a dictionary of 2 keys ({'x' * 40}…, two?lines)"),
+        ([], "a list of 0 items"),
+        ("text", "a text"),
+        (None, "nothing"),
+        (1.5, "a float"),
+        (Path("a"), f"an object of pathlib.{type(Path()).__name__}"),
+        (os.getcwd, f"the name {os.getcwd.__module__}.getcwd"),
+    ],
+    ids=lambda one: repr(one)[:20],
+)
+def test_the_exit_code_says_that_there_is_no_lstm_and_the_text_what_there_is(holds, words, capsys):
     Path("none.pkl").write_bytes(pickle.dumps(holds))
     said, found = inspected(capsys, "none.pkl", 1)
-    assert found["lstms"] == found["calls"] == []
-    assert "It holds no LSTM that can be read" in said
+    assert found["lstms"] == []
+    told = f"It holds no LSTM that can be read: it holds no tensors, but {words}."
+    assert told in " ".join(said.split())

@@ -138,8 +138,8 @@ def lines(contents: Contents) -> Iterator[str]:
             yield from wrapped(text, f"  {head:<13}", " " * 15)
     if not contents.found:
         yield ""
-        nothing = "" if contents.parts or contents.refused else ", and no weights of another kind"
-        yield f"It holds no LSTM that can be read{nothing}."
+        instead = "" if contents.parts or contents.refused else f": {contents.holds}"
+        yield from wrapped(f"It holds no LSTM that can be read{instead}.", "", "  ")
     if contents.parts:
         yield ""
         yield "Also in the file"
