@@ -33,16 +33,18 @@ def test_an_opened_product_lights_up_where_its_input_came_from_in_the_strip(read
 
 
 def test_an_opened_product_is_ringed_in_a_strip_that_is_drawn(reader, pages):
-    picture = "document.querySelector('#strip canvas').toDataURL()"
-    drawn = []
+    canvas, drawn = "document.querySelector('#strip canvas')", []
     for product in (7, 8):
         reader.open(pages("large") + f"#v1&step=30&show=h&level=product&name=a_f&product={product}")
         reader.sees("#number .factors-open", f"h of unit {product} at step 29")
-        drawn.append(reader.ask(picture))
+        reader.tab.wait_until(f"!!{canvas}?.style.width")  # it is drawn when the whole run is known, and not before
+        reader.tab.rest()
+        drawn.append(reader.ask(f"{canvas}.toDataURL()"))
     reader.keys("Escape")
     reader.sees("#number .product[aria-expanded=false]")
     reader.tab.wait_until("document.querySelectorAll('#number .factors-open').length === 0")
-    assert len({*drawn, reader.ask(picture)}) == 3
+    reader.tab.rest()
+    assert len({*drawn, reader.ask(f"{canvas}.toDataURL()")}) == 3
 
 
 def test_backward_the_strip_itself_shows_the_gradient_at_the_cell_state_and_goes_back(reader, pages):
