@@ -47,10 +47,13 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.layers.lstm import LSTM as LSTM
     from gatewise.layers.stream import Stream as Stream
     from gatewise.lstm_trace import LSTMTrace as LSTMTrace
+    from gatewise.network import Branch as Branch
     from gatewise.network import Linear as Linear
+    from gatewise.network import LinearGradients as LinearGradients
     from gatewise.network import Network as Network
     from gatewise.network import NetworkGradients as NetworkGradients
     from gatewise.network import NetworkTrace as NetworkTrace
+    from gatewise.network import Scaling as Scaling
     from gatewise.parameters import DropoutMasks as DropoutMasks
     from gatewise.parameters import Parameters as Parameters
     from gatewise.parameters import Variant as Variant
@@ -92,7 +95,9 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "LSTMGradients": "gatewise.gradients",
     "LSTMTrace": "gatewise.lstm_trace",
     "Labels": "gatewise.labels",
+    "Branch": "gatewise.network",
     "Linear": "gatewise.network",
+    "LinearGradients": "gatewise.network",
     "Marking": "gatewise.grading.marking",
     "Measure": "gatewise.labels",
     "MissingExtraError": "gatewise.errors",
@@ -100,6 +105,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Network": "gatewise.network",
     "NetworkGradients": "gatewise.network",
     "NetworkTrace": "gatewise.network",
+    "Scaling": "gatewise.network",
     "NotKeptError": "gatewise.errors",
     "OptionError": "gatewise.errors",
     "Page": "gatewise.playground.page",

@@ -246,7 +246,7 @@ def _of_a_run(asked: _Asked, cell: Trace, sequence: int | str | None) -> Ceiling
 
 def _measures(subject: Any, count: int, softmax: bool) -> dict[str, Measure]:
     """Return the names of the outputs, and what each measures."""
-    labels = NO_LABELS if isinstance(subject, (Network, LSTM)) else subject.labels
+    labels = NO_LABELS if isinstance(subject, LSTM) else subject.labels
     names = labels.outputs or (["output"] if count == 1 else [f"output {place}" for place in range(count)])
     before = ", before the softmax" if softmax else ""
     return {name: labels.measures.get(name, Measure(f"{name}{before}")) for name in names}

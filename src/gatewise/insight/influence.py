@@ -32,7 +32,7 @@ from gatewise.insight.naming import (
     times_of,
 )
 from gatewise.lstm_trace import LSTMTrace
-from gatewise.network import NetworkTrace
+from gatewise.network import NetworkTrace, outputs_of
 from gatewise.trace import Trace
 
 LAW = "the gradient of a weighted sum of the outputs is that weighted sum of the Jacobians' rows"
@@ -188,15 +188,21 @@ def _of_model(
 
 def _rows(trace: LSTMTrace, network: NetworkTrace | None, t: int, sequence: int) -> Array:
     """Return the Jacobian of what is asked about with respect to what the LSTM puts out (row, ·)."""
-    if network is None or network.network.head is None:
+    if network is None:
         shape = trace.output.shape[2:]  # as the directions' final states are merged, too
         return np.eye(int(np.prod(shape))).reshape(-1, *shape)
-    head, y = network.network.head, network.output.astype(np.float64)
-    if network.lstm.batched:
-        y = y[..., sequence, :]
-    if network.network.reads == "every":
-        y = y[t]
-    return head.preactivation_gradient(np.eye(len(y)), y) @ head.weight.astype(np.float64)
+    model, read = network.network, network.features
+    read = read[t] if model.reads == "every" else read
+    read = read[sequence] if network.lstm.batched else read
+    if not model.dense and model.outputs is None:
+        return np.eye(read.size).reshape(-1, *read.shape)
+    found = outputs_of(model.dense, read.astype(np.float64))
+    rows: Array = np.eye(len(found[-1]))
+    if model.outputs is not None:
+        rows = model.outputs.undo_gradient(rows, found[-1])
+    for layer, y in zip(reversed(model.dense), reversed(found[1:]), strict=True):
+        rows = layer.preactivation_gradient(rows, y) @ layer.weight.astype(np.float64)
+    return rows
 
 
 def _valid_step(trace: Trace, t: int | str | None, sequence: int, *, backward_only: bool) -> int:

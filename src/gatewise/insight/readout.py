@@ -112,6 +112,23 @@ class Path:
 
 
 @dataclass(frozen=True)
+class Through:
+    """What comes after the sums of a head: a nonlinearity that increases, and the least that an output can be."""
+
+    activation: Callable[[Array], Array] | None = None
+    least: Array | None = None
+
+    def __call__(self, a: Array) -> Array:
+        """Return what becomes of sums (…, output)."""
+        y = a if self.activation is None else self.activation(a)
+        return y if self.least is None else np.maximum(y, self.least)
+
+    def only(self, places: list[int]) -> Through:
+        """Return what comes after some of the sums."""
+        return self if self.least is None else replace(self, least=self.least[places])
+
+
+@dataclass(frozen=True)
 class Model:
     """What stands between the last layer of an LSTM and the outputs of a model.
 
@@ -127,7 +144,7 @@ class Model:
     weight, bias : array (output, feature), (output,)
         Of the head; the identity where there is none.
     through : callable
-        The head's nonlinearity, made to increase.
+        The head's nonlinearity, made to increase, and the least that a scaled output can be.
     softmax : bool
         Whether the outputs are those before a softmax.
     paths : list of Path
@@ -139,7 +156,7 @@ class Model:
     reads: str
     weight: Array
     bias: Array
-    through: Callable[[Array], Array]
+    through: Through
     softmax: bool
     paths: list[Path]
 
@@ -150,6 +167,7 @@ class Model:
             outputs=None if self.outputs is None else self.outputs[..., places],
             weight=self.weight[places],
             bias=self.bias[places],
+            through=self.through.only(places),
             paths=[replace(path, weight=path.weight[places]) for path in self.paths],
         )
 
@@ -200,9 +218,14 @@ def model_of(subject: object, head: Linear | None) -> Model:
     cells, starts, merge = _last_layer(network.lstm if network is not None else subject, network, run)
     if len(cells) == 2 and merge == "none":
         raise OptionError("a ceiling needs one output of both directions; those of this LSTM are not merged")
-    head = head if network is None else network.head
-    weight, bias, through, softmax = _increasing(head, merged_size(merge, [p.recurrent_size for p in cells]))
+    least = None
+    if network is not None:
+        head, least = network.readout("a ceiling")
+        if network.skip:
+            outputs = None  # they are more than what the LSTM gives
+    weight, bias, activation, softmax = _increasing(head, merged_size(merge, [p.recurrent_size for p in cells]))
     paths = _paths(cells, starts, run, merge, weight)
+    through = Through(activation, least)
     return Model(run, features, None if softmax else outputs, reads, weight, bias, through, softmax, paths)
 
 
@@ -216,26 +239,22 @@ def _last_layer(lstm: Any, network: Network | None, run: LSTMTrace | None) -> tu
     return [cell.parameters for cell in lstm.layers[-1]], starts, lstm.merge[-1]
 
 
-def _increasing(head: Linear | None, size: int) -> tuple[Array, Array, Callable[[Array], Array], bool]:
+def _increasing(head: Linear | None, size: int) -> tuple[Array, Array, Activation | None, bool]:
     """Return a head's weight, bias, nonlinearity, and whether a softmax follows: so that the nonlinearity increases."""
     if head is None:
-        return np.eye(size), np.zeros(size), _same, False
+        return np.eye(size), np.zeros(size), None, False
     if head.weight.shape[1] != size:
         raise ShapeError(f"the head takes {counted(head.weight.shape[1], 'feature')}; the LSTM puts out {size}")
     weight, bias = head.weight.astype(np.float64), np.asarray(head.bias, np.float64)
     used = head.activation
     if not isinstance(used, Activation):
-        return weight, bias, _same, used == SOFTMAX
+        return weight, bias, None, used == SOFTMAX
     alpha, beta = used.alpha or 0.0, used.beta or 0.0
     if used.name == "affine":
-        return alpha * weight, alpha * bias + beta, _same, False
+        return alpha * weight, alpha * bias + beta, None, False
     if used.name == "scaled_tanh" and beta < 0:
         return -weight, -bias, Activation("scaled_tanh", alpha, -beta), False
     return weight, bias, used, False
-
-
-def _same(a: Array) -> Array:
-    return a
 
 
 def _paths(

@@ -226,13 +226,15 @@ def _functional(trace: Any, one: LSTMTrace, output: Output) -> tuple[Array, floa
         if not np.isfinite(weight).all():
             raise OptionError("output must hold finite numbers")
         return weight, 0.0, "the weighted sum of outputs", ""
-    head = trace.network.head if isinstance(trace, NetworkTrace) else None
+    head = trace.network.readout("an output that is explained")[0] if isinstance(trace, NetworkTrace) else None
     count = int(np.prod(shape)) if head is None else len(head.weight)
     names = one.labels.outputs if not isinstance(trace, NetworkTrace) else trace.labels.outputs
     if names is not None and len(names) != count:
         names = None  # those of one direction, where two are not merged
     place = _place(output, names, count)
     name = f"output {place if names is None else names[place]}"
+    if isinstance(trace, NetworkTrace) and trace.network.skip:
+        name += ", without the skip connection,"
     if head is None:
         return np.eye(1, count, place).reshape(shape), 0.0, name, ""
     before = "" if head.activation is None else str(head.activation)

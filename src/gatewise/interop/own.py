@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gatewise import storage
 from gatewise.activations import Activation
+from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, OptionError
 from gatewise.interop.found import Contents, Found, Part, Refused, omissions
-from gatewise.labels import Labels
+from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.layers.stack import States
 from gatewise.lstm_trace import LSTMTrace
-from gatewise.network import Linear, Network
+from gatewise.network import Branch, Linear, Network, Scaling
 from gatewise.record import checked, header, parameters_from, parameters_record, trace_from, trace_record
 from gatewise.step import State
 from gatewise.trace import Trace
@@ -64,8 +66,7 @@ def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> N
         arrays, content = _lstm_record(thing.lstm)
         if thing.embedding is not None:
             arrays["embedding"] = thing.embedding
-        if thing.head is not None:
-            arrays |= {"head.weight": thing.head.weight, "head.bias": thing.head.bias}
+        arrays |= _dense_arrays(thing)
         for place, one in _places(thing.lstm, thing.initial):
             arrays |= {f"initial.{place}.hidden_state": one.h, f"initial.{place}.cell_state": one.c}
         head = header("network", lstm=content, reads=thing.reads, **_network_record(thing))
@@ -126,13 +127,17 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     parts = []
     if (table := network.embedding) is not None:
         parts.append(Part("embedding", "embedding", table.shape, lambda: table))
-    if (linear := network.head) is not None:
-        bias = np.asarray(linear.bias)
+    for place, layer in _dense_layers(network):
+        weight, bias = layer.weight, np.asarray(layer.bias)
         parts.append(
-            Part("head", "linear layer", linear.weight.shape, lambda: linear.weight, lambda: bias, linear.activation)
+            Part(place, "linear layer", weight.shape, partial(_same, weight), partial(_same, bias), layer.activation)
         )
     whole = network if thing is network else None
     return Contents(name, FORMAT, (found,), tuple(parts), network=no_network if whole is None else lambda: whole)
+
+
+def _same(array: Array) -> Array:
+    return array
 
 
 def describe(thing: object) -> str:
@@ -154,17 +159,59 @@ def _lstm_record(lstm: LSTM) -> tuple[dict[str, Any], dict[str, Any]]:
     return arrays, {"layers": layers, "directions": list(lstm.directions), "merge": list(lstm.merge)}
 
 
+def _dense_layers(network: Network) -> Iterator[tuple[str, Linear]]:
+    """Go through the dense layers of a network with the name of each one's place."""
+    if network.head is not None:
+        yield "head", network.head
+    for number, layer in enumerate(network.hidden):
+        yield f"hidden.{number}", layer
+    for number, branch in enumerate(network.branches):
+        for place, layer in enumerate(branch.layers):
+            yield f"branches.{number}.{place}", layer
+
+
+def _dense_arrays(network: Network) -> dict[str, Any]:
+    """Return the arrays of a network's dense layers and scalings."""
+    arrays: dict[str, Any] = {}
+    for name, layer in _dense_layers(network):
+        arrays |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
+    for name in ("inputs", "outputs"):
+        one = getattr(network, name)
+        for part in () if one is None else ("center", "scale", "least"):
+            if (array := getattr(one, part)) is not None:
+                arrays[f"{name}.{part}"] = array
+    return arrays
+
+
 def _network_record(network: Network) -> dict[str, Any]:
     """Return what a network has besides its arrays and the head's way to read; nothing that is at its default."""
     found: dict[str, Any] = {}
-    activation = None if network.head is None else network.head.activation
-    if isinstance(activation, Activation):
-        found["activation"] = {"name": activation.name, "alpha": activation.alpha, "beta": activation.beta}
-    elif activation is not None:
-        found["activation"] = activation
+    activations = {
+        name: _activation_record(layer.activation)
+        for name, layer in _dense_layers(network)
+        if layer.activation is not None
+    }
+    if "head" in activations:
+        found["activation"] = activations.pop("head")
+    if activations:
+        found["activations"] = activations
     if network.masked is not None:
         found |= {"masked": network.masked, "masked_output": network.masked_output}
+    if network.skip:
+        found["skip"] = network.skip
+    if network.hidden:
+        found["hidden"] = len(network.hidden)
+    if network.branches:
+        found["branches"] = [{"features": one.features, "layers": len(one.layers)} for one in network.branches]
+    if network.labels != NO_LABELS:
+        found["labels"] = network.labels.to_json()
     return found
+
+
+def _activation_record(activation: Activation | str) -> Any:
+    if isinstance(activation, str):
+        return activation
+    return {"name": activation.name, "alpha": activation.alpha, "beta": activation.beta}
 
 
 def _places(lstm: LSTM, states: States | None) -> Iterator[tuple[str, State]]:
@@ -175,14 +222,27 @@ def _places(lstm: LSTM, states: States | None) -> Iterator[tuple[str, State]]:
 
 
 def _network_from(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
-    activation = head.get("activation")
-    if isinstance(activation, Mapping):
-        activation = Activation(**activation)
-    linear = None
-    if "head.weight" in arrays:
-        linear = Linear(arrays["head.weight"], arrays["head.bias"], activation)
-    elif activation is not None:
+    if "activation" in head and "head.weight" not in arrays:
         raise OptionError("it names an activation, but has no head")
+    activations = {**head.get("activations", {}), "head": head.get("activation")}
+
+    def linear(name: str) -> Linear:
+        one = activations.get(name)
+        activation = Activation(**one) if isinstance(one, Mapping) else one
+        return Linear(arrays[f"{name}.weight"], arrays[f"{name}.bias"], activation)
+
+    def scaling(name: str) -> Scaling | None:
+        if f"{name}.center" not in arrays:
+            return None
+        return Scaling(arrays[f"{name}.center"], arrays[f"{name}.scale"], arrays.get(f"{name}.least"))
+
+    dense = [linear(f"hidden.{number}") for number in range(head.get("hidden", 0))]
+    if "head.weight" in arrays:
+        dense.append(linear("head"))
+    branches = [
+        Branch(one["features"], [linear(f"branches.{number}.{place}") for place in range(one["layers"])])
+        for number, one in enumerate(head.get("branches", ()))
+    ]
     lstm, initial = _lstm_from(arrays, head["lstm"]), None
     if any(name.startswith("initial.") for name in arrays):
         initial = tuple(
@@ -195,11 +255,16 @@ def _network_from(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
     return Network(
         lstm,
         embedding=arrays.get("embedding"),
-        head=linear,
+        head=dense or None,
         reads=head["reads"],
         masked=head.get("masked"),
         masked_output=head.get("masked_output", "zeros"),
         initial=initial,
+        skip=head.get("skip", 0),
+        inputs=scaling("inputs"),
+        branches=branches,
+        outputs=scaling("outputs"),
+        labels=Labels.from_json(head["labels"]) if "labels" in head else NO_LABELS,
     )
 
 

@@ -13,7 +13,7 @@ from gatewise.insight.answer import Answer, Table
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
-from gatewise.network import Network, NetworkTrace
+from gatewise.network import Linear, Network, NetworkTrace
 from gatewise.palette import PALETTE
 from gatewise.parameters import Variant
 from gatewise.plot.markup import column, numbers, paragraph, picture, record, strip, table, text
@@ -192,12 +192,25 @@ def network(given: Network) -> str:
     rows = []
     if (words := given.embedding) is not None:
         rows.append(["embedding", f"{counted(len(words), 'token')} {ARROW} {words.shape[1]:,}"])
+    if given.inputs is not None:
+        rows.append(["inputs", "in physical units, which are scaled"])
+    for branch in given.branches:
+        sizes = [f"{len(branch.features):,}", *(_dense(layer) for layer in branch.layers)]
+        rows.append(["features", f" {ARROW} ".join(sizes)])
     rows.append(["LSTM", _sizes(given.lstm)])
-    if (head := given.head) is not None:
-        after = "" if head.activation is None else f", {text(head.activation)}"
-        rows.append(["head", f"{head.weight.shape[1]:,} {ARROW} {len(head.weight):,}{after}"])
+    for layer in given.dense:
+        name = "head" if layer is given.head else "dense layer"
+        rows.append([name, f"{layer.weight.shape[1]:,} {ARROW} {_dense(layer)}"])
+    if given.skip:
+        rows.append(["skip connection", f"the first {counted(given.skip, 'feature')} added"])
+    if given.outputs is not None:
+        rows.append(["outputs", "in physical units"])
     variants = _variants([cell.variant for row in given.lstm.layers for cell in row])
     return record("Network", said, table(["", ""], rows, wide=1), variants, _cells(given.lstm))
+
+
+def _dense(layer: Linear) -> str:
+    return f"{len(layer.weight):,}" + ("" if layer.activation is None else f", {text(layer.activation)}")
 
 
 def found(given: Found) -> str:

@@ -143,7 +143,12 @@ def facts(subject: Subject) -> list[tuple[str, str]]:
     found = []
     if network is not None and network.embedding is not None:
         found.append(("Embedding", f"{len(network.embedding):,} tokens"))
-    found.append(("Input", counted(first.input_size, "feature") + _some(labels.features)))
+    inputs = first.input_size if network is None else network.num_features
+    found.append(("Input", counted(inputs, "feature") + _some(labels.features)))
+    for branch in () if network is None else network.branches:
+        said = "; ".join(map(_units, branch.layers)) or "as they are"
+        names = [labels.feature(place) for place in branch.features]
+        found.append(("Into the LSTM", f"{', '.join(names[:8])}{' …' if len(names) > 8 else ''}: {said}"))
     for number, row in enumerate(lstm.layers):
         cell = next(iter(row.values()))
         p = cell.parameters
@@ -152,7 +157,11 @@ def facts(subject: Subject) -> list[tuple[str, str]]:
         variant = ", ".join(f"{name} {value}" for name, value in p.variant.differences().items())
         found.append((f"Layer {number}", said + (f"; {variant}" if variant else "")))
     if network is not None and network.head is not None:
+        found += [("Dense layer", _units(layer)) for layer in network.hidden]
         found.append(("Head", _head(network.head) + _some(labels.outputs)))
+        if network.skip:
+            added = "the first feature is" if network.skip == 1 else f"the first {network.skip} features are"
+            found.append(("Skip connection", f"{added} added to the output"))
         reads = "every step" if network.reads == "every" else "the final states only"
         found.append(("The head reads", reads))
     found.append(("Parameters", f"{network.num_parameters if network is not None else parameters:,}"))
@@ -163,6 +172,10 @@ def facts(subject: Subject) -> list[tuple[str, str]]:
         found.append(("Valid steps", f"{int(subject.valid.sum()):,} of {subject.valid.size:,}"))
     found.append(("Engine", subject.first.engine))
     return found
+
+
+def _units(layer: Linear) -> str:
+    return counted(len(layer.weight), "unit") + ("" if layer.activation is None else f", {layer.activation}")
 
 
 def _head(head: Linear) -> str:

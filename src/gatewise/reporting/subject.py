@@ -15,7 +15,7 @@ from gatewise.insight.naming import at_step, times_of
 from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
-from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, run_of
+from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of, run_of
 from gatewise.trace import Trace
 
 MOST_STEPS = 2  # of the largest outputs, where no step is named
@@ -109,17 +109,20 @@ class Subject:
         lstm, network = self.lstm, self.network
         if len(lstm.output.shape) != 3:
             return self.run
-        weight, bias = np.eye(lstm.output.shape[2], dtype=lstm.output.dtype)[[self.target]], None
-        activation, reads, features = None, "every", lstm.output if lstm.batched else lstm.output[:, 0]
+        last = Linear(np.eye(lstm.output.shape[2], dtype=lstm.output.dtype))
+        hidden: tuple[Linear, ...] = ()
+        reads, features, outputs = "every", lstm.output if lstm.batched else lstm.output[:, 0], None
         if isinstance(self.run, NetworkTrace) and network is not None:
             reads, features = network.reads, self.run.features
-            if (head := network.head) is not None:
-                weight, bias = head.weight[[self.target]], np.asarray(head.bias)[[self.target]]
-                activation = None if head.activation == SOFTMAX else head.activation
-        head = Linear(weight, bias, activation)
+            hidden, last = network.hidden, network.head or last
+            if (whole := network.outputs) is not None:
+                outputs = Scaling(whole.center[[self.target]], whole.scale[[self.target]])
+        activation = None if last.activation == SOFTMAX else last.activation
+        head = Linear(last.weight[[self.target]], np.asarray(last.bias)[[self.target]], activation)
         cells = [[cell.parameters for cell in layer.values()] for layer in lstm.layers]
         own = LSTM.from_cells(cells, direction=lstm.directions[0], merge=lstm.merge)
-        return NetworkTrace(Network(own, head=head, reads=reads), lstm, None, features, head(features), self.labels)
+        aimed = Network(own, head=[*hidden, head], reads=reads, outputs=outputs)
+        return NetworkTrace(aimed, lstm, None, features, outputs_of(aimed.dense, features)[-1], self.labels)
 
     @property
     def chosen(self) -> int | Array:

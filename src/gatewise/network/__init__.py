@@ -1,0 +1,21 @@
+"""Networks: an LSTM with an embedding, dense layers, a scaling and a head around it."""
+
+from gatewise.network.backward import NetworkGradients
+from gatewise.network.dense import SOFTMAX, Branch, Linear, LinearGradients, Scaling, outputs_of
+from gatewise.network.network import Network, NetworkTrace
+from gatewise.network.running import run_of
+from gatewise.network.wired import wiring_of
+
+__all__ = [
+    "SOFTMAX",
+    "Branch",
+    "Linear",
+    "LinearGradients",
+    "Network",
+    "NetworkGradients",
+    "NetworkTrace",
+    "Scaling",
+    "outputs_of",
+    "run_of",
+    "wiring_of",
+]

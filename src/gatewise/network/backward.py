@@ -1,0 +1,119 @@
+"""The gradients of a loss with respect to everything that goes into a network's run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, numbers
+from gatewise.errors import OptionError, ShapeError
+from gatewise.gradients import LSTMGradients
+from gatewise.layers import backward
+from gatewise.layers.backward import final_gradients, fitting, gradients_of
+from gatewise.layers.merging import unmerge
+from gatewise.lstm_trace import LSTMTrace
+from gatewise.network.dense import LinearGradients, back_through, outputs_of
+from gatewise.network.network import NetworkTrace
+from gatewise.showing import brief
+from gatewise.step import State
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NetworkGradients:
+    """The gradients of a loss with respect to everything that went into a network's run; None for a missing part.
+
+    Attributes
+    ----------
+    lstm : LSTMGradients
+    embedding : array (vocabulary, input) or None
+    head_weight, head_bias : array or None
+        Of the last layer of the head.
+    hidden : tuple of LinearGradients
+        Of the layers of the head before it.
+    branches : tuple of tuple of LinearGradients
+        Of the layers of each branch.
+    x : array or None
+        With respect to the features that the network takes; None where it takes tokens.
+    """
+
+    lstm: LSTMGradients
+    embedding: Array | None
+    head_weight: Array | None
+    head_bias: Array | None
+    hidden: tuple[LinearGradients, ...] = ()
+    branches: tuple[tuple[LinearGradients, ...], ...] = ()
+    x: Array | None = None
+
+    def __repr__(self) -> str:
+        arrays = {name: one for name, one in vars(self).items() if isinstance(one, np.ndarray)}
+        return brief(f"NetworkGradients: {self.lstm.x.dtype.name}", {**arrays, "lstm.x": self.lstm.x})
+
+
+@gradients_of.register
+def _(trace: NetworkTrace, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> NetworkGradients:
+    if out is not None:
+        raise OptionError("out is for the gradients of a Trace or an LSTMTrace, not for those of a network")
+    network, lstm = trace.network, trace.lstm
+    dread = np.zeros_like(trace.output) if dy is None else numbers("dy", dy, lstm.output.dtype)
+    if dread.shape != trace.output.shape:
+        raise ShapeError(f"dy has shape {dread.shape}; it must be {trace.output.shape}")
+    layers = outputs_of(network.dense, trace.features)
+    dfeatures = None  # with respect to the scaled features, by the skip connection
+    if network.outputs is not None:
+        y = layers[-1] + trace.scaled[..., : network.skip] if network.skip else layers[-1]
+        dread = network.outputs.undo_gradient(dread, y).astype(lstm.output.dtype)
+    if network.skip:
+        added = dread.sum(-1, keepdims=True) if network.skip == 1 else dread
+        dfeatures = np.zeros((*added.shape[:-1], network.num_features), added.dtype)
+        dfeatures[..., : network.skip] = added
+    of_head, dread = back_through(network.dense, layers, dread)
+    every = network.reads == "every"
+    gradients = backward(lstm, dread, dstate) if every else backward(lstm, None, _final(lstm, dread, dstate))
+    embedding = dx = None
+    of_branches: tuple[tuple[LinearGradients, ...], ...] = ()
+    if network.embedding is None:
+        of_branches, dx = _of_features(trace, gradients.x, dfeatures)
+    elif trace.tokens is not None:
+        embedding = np.zeros_like(network.embedding)
+        np.add.at(embedding, trace.tokens, gradients.x)
+    weight, bias = of_head[-1] if of_head else (None, None)
+    return NetworkGradients(gradients, embedding, weight, bias, of_head[:-1], of_branches, dx)
+
+
+def _of_features(
+    trace: NetworkTrace, dx: Array, dskip: Array | None
+) -> tuple[tuple[tuple[LinearGradients, ...], ...], Array]:
+    """Return the gradients of the branches, and with respect to the features in their own units.
+
+    Given are those with respect to the LSTM's input, and by the skip connection to the scaled features.
+    """
+    network, found = trace.network, []
+    if network.branches:
+        scaled = trace.scaled
+        dscaled = np.zeros((*dx.shape[:-1], network.num_features), dx.dtype)
+        parts = np.split(dx, np.cumsum([one.size for one in network.branches])[:-1], axis=-1)
+        for one, part in zip(network.branches, parts, strict=True):
+            outputs = outputs_of(one.layers, scaled[..., list(one.features)])
+            gradients, part = back_through(one.layers, outputs, part)
+            found.append(gradients)
+            for place, feature in enumerate(one.features):  # which may be among them twice
+                dscaled[..., feature] += part[..., place]
+        dx = dscaled
+    if dskip is not None:
+        dx = dx + dskip
+    return tuple(found), dx if network.inputs is None else (dx / network.inputs.scale).astype(dx.dtype)
+
+
+def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> list[list[State]]:
+    """Return ∂L/∂(final states), given `dread`, ∂L/∂(merged hidden states of the last layer)."""
+    found = [
+        [end or State(*map(np.zeros_like, one)) for one, end in zip(layer, ends, strict=True)]
+        for layer, ends in zip(trace.state, final_gradients(trace, dstate), strict=True)
+    ]
+    top = [one.h for one in trace.state[-1]]
+    parts = unmerge(dread if trace.batched else dread[None], top, trace.merge[-1])
+    found[-1] = [State(fitting("dh", e[0], h) + part, e[1]) for e, h, part in zip(found[-1], top, parts, strict=True)]
+    return found if trace.batched else [[State(one.h[0], one.c[0]) for one in layer] for layer in found]

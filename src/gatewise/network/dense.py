@@ -1,0 +1,237 @@
+"""What a network has around its LSTM: dense layers, one or several, and the scaling of its inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.activations import Activation
+from gatewise.arrays import Array, frozen, numbers
+from gatewise.errors import OptionError, ShapeError
+from gatewise.showing import counted
+
+SOFTMAX = "softmax"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Linear:
+    """y = φ(W h + b), the same at every step.
+
+    Parameters
+    ----------
+    weight : array (output, features)
+    bias : array (output,), optional
+        Zeros by default.
+    activation : Activation or str, optional
+        φ: one that works on each number, or ``softmax``, across all outputs of a step; the identity by default.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not match.
+    OptionError
+        If there is no such activation.
+    """
+
+    weight: Array
+    bias: Array | None = None
+    activation: Activation | str | None = None
+
+    def __post_init__(self) -> None:
+        weight = numbers("the head's weight", self.weight)
+        if weight.ndim != 2 or 0 in weight.shape:
+            raise ShapeError(f"the head's weight has shape {weight.shape}; it must be (output, features)")
+        bias = np.zeros(len(weight), weight.dtype) if self.bias is None else self.bias
+        object.__setattr__(self, "weight", frozen(weight, weight.shape, "the head's weight"))
+        bias = frozen(numbers("the head's bias", bias, weight.dtype), weight.shape[:1], "the head's bias")
+        object.__setattr__(self, "bias", bias)
+        if isinstance(self.activation, str) and self.activation != SOFTMAX:
+            object.__setattr__(self, "activation", Activation.parse(self.activation))
+        elif self.activation is not None and not isinstance(self.activation, (str, Activation)):
+            raise OptionError(f"the head's activation must be an Activation or its name, not {self.activation!r}")
+
+    def __repr__(self) -> str:
+        activation = "" if self.activation is None else f", activation={self.activation}"
+        return f"Linear({self.weight.shape[1]}, {len(self.weight)}{activation})"
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of weights and biases."""
+        return self.weight.size + len(self.weight)
+
+    def __call__(self, h: Array) -> Array:
+        """Return y (…, output) of features (…, features)."""
+        a: Array = h @ self.weight.T + np.asarray(self.bias)
+        if self.activation is None:
+            return a
+        if isinstance(self.activation, Activation):
+            return self.activation(a)
+        e = np.exp(a - a.max(-1, keepdims=True))
+        y: Array = e / e.sum(-1, keepdims=True)
+        return y
+
+    def preactivation_gradient(self, dy: Array, y: Array) -> Array:
+        """Return ∂L/∂(W h + b), given ∂L/∂y and the output y."""
+        if self.activation is None:
+            return dy
+        if isinstance(self.activation, Activation):
+            return dy * self.activation.derivative(y)
+        da: Array = y * (dy - (dy * y).sum(-1, keepdims=True))
+        return da
+
+
+class LinearGradients(NamedTuple):
+    """The gradients of a loss with respect to a linear layer.
+
+    Attributes
+    ----------
+    weight : array (output, features)
+    bias : array (output,)
+    """
+
+    weight: Array
+    bias: Array
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Branch:
+    """Dense layers between some of the features and the LSTM (an embedding network).
+
+    Parameters
+    ----------
+    features : sequence of int
+        Which features it takes, in this order.
+    layers : sequence of Linear
+        One after another; none at all passes the features on as they are.
+
+    Raises
+    ------
+    OptionError
+        If there are no features, or something else than linear layers.
+    ShapeError
+        If the layers do not fit onto the features, or one onto another.
+    """
+
+    features: Sequence[int]
+    layers: Sequence[Linear] = ()
+
+    def __post_init__(self) -> None:
+        features = tuple(self.features)
+        if not features or not all(isinstance(one, (int, np.integer)) and one >= 0 for one in features):
+            raise OptionError(f"a branch takes the features of some non-negative integers, not {features!r}")
+        object.__setattr__(self, "features", tuple(map(int, features)))
+        object.__setattr__(self, "layers", chain_of(self.layers, len(features), "a branch"))
+
+    def __repr__(self) -> str:
+        return f"Branch({', '.join([f'features={list(self.features)}', *map(repr, self.layers)])})"
+
+    @property
+    def size(self) -> int:
+        """How many features it gives to the LSTM."""
+        return len(self.layers[-1].weight) if self.layers else len(self.features)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scaling:
+    """(x − center) / scale, feature by feature: from physical units to those of a network; back by `undo`.
+
+    Parameters
+    ----------
+    center, scale : array (features,)
+        In physical units; kept in float64.
+    least : array (features,), optional
+        What is less than this after `undo` becomes this: 0 for a discharge that is never negative. −∞ by default.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+    OptionError
+        If a center or scale is not a finite number, or a scale is 0.
+    """
+
+    center: Array
+    scale: Array
+    least: Array | None = None
+
+    def __post_init__(self) -> None:
+        center = np.atleast_1d(numbers("the center", self.center, np.float64))
+        if center.ndim != 1:
+            raise ShapeError(f"the center has shape {center.shape}; it must be (features,)")
+        for name, given in (("center", center), ("scale", self.scale), ("least", self.least)):
+            if given is None:
+                continue
+            array = frozen(np.atleast_1d(numbers(f"the {name}", given, np.float64)), center.shape, f"the {name}")
+            object.__setattr__(self, name, array)
+        if not (np.isfinite(center).all() and np.isfinite(self.scale).all() and np.all(self.scale)):
+            raise OptionError("a scaling needs finite centers, and finite scales other than 0")
+        if self.least is not None and np.isnan(self.least).any():
+            raise OptionError("the least of a scaling must be numbers or −∞, not NaN")
+
+    def __repr__(self) -> str:
+        return f"Scaling(center={self.center.tolist()}, scale={self.scale.tolist()})"
+
+    def __call__(self, x: npt.ArrayLike) -> Array:
+        """Return (x − center) / scale, in float64, of x (…, features)."""
+        scaled: Array = (np.asarray(x, np.float64) - self.center) / self.scale
+        return scaled
+
+    def undo(self, y: Array) -> Array:
+        """Return y · scale + center, in float64, and not less than `least`."""
+        physical: Array = y.astype(np.float64) * self.scale + self.center
+        return physical if self.least is None else np.maximum(physical, self.least)
+
+    def undo_gradient(self, dy: Array, y: Array) -> Array:
+        """Return the gradient with respect to y, given that with respect to `undo` of y."""
+        gradient: Array = dy * self.scale
+        if self.least is None:
+            return gradient
+        return np.where(y.astype(np.float64) * self.scale + self.center > self.least, gradient, 0)
+
+
+def chain_of(layers: Linear | Sequence[Linear] | None, features: int, what: str) -> tuple[Linear, ...]:
+    """Return linear layers that fit one after another, onto a number of features."""
+    chain = () if layers is None else (layers,) if isinstance(layers, Linear) else tuple(layers)
+    for place, layer in enumerate(chain):
+        if not isinstance(layer, Linear):
+            raise OptionError(f"{what} must be made of Linear layers, not of {type(layer).__name__}")
+        if layer.weight.shape[1] != features:
+            before = "layer before it" if place else "LSTM" if what == "the head" else "features"
+            gives = f"the {before} puts out {features}" if before != "features" else f"there are {features}"
+            raise ShapeError(f"{what} takes {counted(layer.weight.shape[1], 'feature')}; {gives}")
+        features = len(layer.weight)
+    return chain
+
+
+def outputs_of(layers: Sequence[Linear], x: Array) -> list[Array]:
+    """Return what goes into the first of a chain of layers, and what comes out of each."""
+    found = [x]
+    for layer in layers:
+        found.append(layer(found[-1]))
+    return found
+
+
+def back_through(
+    layers: Sequence[Linear], outputs: Sequence[Array], dy: Array
+) -> tuple[tuple[LinearGradients, ...], Array]:
+    """Return the gradients of a chain of layers, and with respect to what went in; given those of what came out.
+
+    Parameters
+    ----------
+    layers : sequence of Linear
+    outputs : sequence of array
+        As `outputs_of` returns them.
+    dy : array
+        ∂L/∂(the last output).
+    """
+    found: list[LinearGradients] = []
+    for layer, x, y in zip(reversed(layers), reversed(outputs[:-1]), reversed(outputs[1:]), strict=True):
+        da = layer.preactivation_gradient(dy, y)
+        flat = da.reshape(-1, da.shape[-1])
+        found.append(LinearGradients(flat.T @ x.reshape(len(flat), x.shape[-1]), flat.sum(0)))
+        dy = da @ layer.weight
+    return tuple(reversed(found)), dy
