@@ -19,10 +19,10 @@ from gatewise.render import text
 from gatewise.render.plain import numbers
 from gatewise.step import State
 from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.heads import constants, given, reading, unreading
 from gatewise.symbolic.run import Run
-from gatewise.symbolic.symbols import d
 from gatewise.symbolic.wired import WiredRun
-from gatewise.symbolic.wiring import A_Y, B_Y, READ, E, V, Wiring
+from gatewise.symbolic.wiring import E, Wiring
 
 Object = dict[str, Any]
 
@@ -68,11 +68,13 @@ def expected(run: WiredRun) -> Iterator[Object]:
         return value if last else flat(value[:, 0])
 
     yield quantity(top, 0, "y", of_steps(run.output))
-    if run.wiring.head is not None:
-        for symbol in (A_Y, READ, d(A_Y), d(READ)):
+    if (head := run.wiring.head) is not None:
+        equations = (*reading(head), *unreading(head))
+        for symbol in [one for one in given(head) if one not in constants(head)]:
             yield quantity(top, 0, text.formula(symbol), of_steps(run.values[symbol]))
-        for symbol in (d(V), d(B_Y)):
-            yield quantity(top, 0, text.formula(symbol), run.values[symbol], summed=True)
+        for one in equations:
+            value = run.values[one.left]
+            yield quantity(top, 0, text.formula(one.left), value if one.sums else of_steps(value), summed=one.sums)
 
 
 def every(run: Run) -> Sequence[Symbol]:
@@ -178,8 +180,16 @@ def of_stack(name: str, rng: np.random.Generator) -> Object:
         x[rng.integers(time)] = 1
         if rng.integers(2):
             switches["masked"], options = 0, {}
-    weight, bias = rng.normal(size=(3, lstm.output_size)), rng.normal(size=3)
-    return case_of(name, gw.Network(lstm, head=gw.Linear(weight, bias, activation), **switches), x, rng, **options)
+    elif switches["reads"] == "every":
+        switches["skip"] = [0, 1, 3 if inputs > 2 else 0][rng.integers(3)]
+    if rng.integers(2):
+        least = [0.0, -np.inf, -1.0] if rng.integers(2) else None
+        switches["outputs"] = gw.Scaling(rng.normal(size=3), rng.uniform(0.5, 2, 3), least)
+    head = []
+    for after in [3] * rng.integers(1, 4):
+        before = len(head[-1].weight) if head else lstm.output_size
+        head.append(gw.Linear(rng.normal(size=(after, before)), rng.normal(size=after), activation))
+    return case_of(name, gw.Network(lstm, head=head, **switches), x, rng, **options)
 
 
 # Losses of one hidden state.

@@ -127,7 +127,7 @@ def test_a_page_holds_a_network_and_its_tokens():
     assert found["inputs"]["x"] == [4, 2, 0]
     assert found["inputs"]["valid"] == [True, True, False]
     np.testing.assert_array_equal(decoded(found["wiring"]["embedding"]), network.embedding)
-    np.testing.assert_array_equal(decoded(found["wiring"]["head"]["weight"]), head.weight)
+    np.testing.assert_array_equal(decoded(found["wiring"]["head"]["constants"]["V"]), head.weight)
     assert found["wiring"]["reads"] == "last"
     assert found["labels"]["outputs"] == ["q", "r"]
     assert found["labels"]["measures"] == {"q": ["discharge", "mm/d"]}

@@ -13,8 +13,8 @@ from gatewise.examples import latch
 from gatewise.layers.wired import wiring_of
 from gatewise.playground import words
 from gatewise.render import slots, text
+from gatewise.symbolic.heads import Dense, Head
 from gatewise.symbolic.rewrites import sized
-from gatewise.symbolic.wiring import Head
 from gatewise.walkthrough import sentences
 
 MOST = 60_000  # bytes of the words and formulas of one program
@@ -92,7 +92,7 @@ def test_slots_know_where_brackets_are_wanted():
 
 
 def test_the_head_has_formulas():
-    found = slots.of_head(Head(np.ones((2, 1)), np.zeros(2), "softmax"))
+    found = slots.of_head(Head((Dense(np.ones((2, 1)), np.zeros(2), "softmax"),)))
     assert found["lines"]["a_y"]["text"] == "V · r + b_y"
     assert found["lines"]["a_y"]["told"] == [["$sum", ["$pairs", ["V"], 0, "r"], ["±0", "b_y", ["$n", "a", "b_y"]]]]
     assert found["lines"]["y"]["put"] is None  # it takes all outputs at once

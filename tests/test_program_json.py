@@ -101,7 +101,7 @@ def test_a_network_follows_from_its_wiring(merge):
         x = np.array([computed(how["equations"][0]["right"], way) for way in ways])
     found = []
     for r in x:
-        symbols = {"V": wiring["head"]["weight"], "b_y": wiring["head"]["bias"], "r": r}
+        symbols = {**wiring["head"]["constants"], "r": r}
         for one in wiring["head"]["equations"][:2]:
             symbols[one["left"]] = computed(one["right"], symbols)
         found.append(symbols["y"])

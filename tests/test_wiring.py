@@ -11,8 +11,10 @@ import gatewise as gw
 from gatewise.layers.wired import wiring_of
 from gatewise.network import wiring_of as wiring_of_network
 from gatewise.symbolic import binding
+from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.heads import B_Y, V
 from gatewise.symbolic.wired import WiredRun
-from gatewise.symbolic.wiring import B_Y, E, V
+from gatewise.symbolic.wiring import E
 
 
 def assert_close(found, expected, name):
@@ -81,6 +83,12 @@ NETWORKS = {
     "no head, the last": {"reads": "last"},
     "marked features": {"masked": 0.0, "head": "tanh"},
     "a learned state": {"initial": True, "head": "identity", "embedding": True, "masked": 1},
+    "layers of a head": {"layers": ("tanh", "softmax", None), "reads": "last"},
+    "a skip connection": {"head": "sigmoid", "skip": 1},
+    "as many features as outputs": {"layers": ("relu", None), "skip": 3},
+    "physical units": {"head": "identity", "outputs": True, "inputs": True},
+    "all of it": {"layers": ("sigmoid", "tanh"), "skip": 3, "outputs": True, "inputs": True},
+    "units without a head": {"outputs": True, "reads": "last"},
 }
 
 
@@ -92,7 +100,19 @@ def test_a_wiring_equals_its_network(kind, two_directions):
     if activation := switches.pop("head", None):
         weight, bias = rng.normal(size=(5, lstm.output_size)), rng.normal(size=5)
         switches["head"] = gw.Linear(weight, bias, None if activation == "identity" else activation)
+    if given := switches.pop("layers", None):
+        sizes = [lstm.output_size, *range(4, 3 + len(given)), 3]
+        switches["head"] = [
+            gw.Linear(rng.normal(size=(after, before)), rng.normal(size=after), activation)
+            for before, after, activation in zip(sizes[:-1], sizes[1:], given, strict=True)
+        ]
     x = rng.normal(size=(6, 3, 3))
+    if switches.pop("inputs", None):
+        switches["inputs"] = gw.Scaling(rng.normal(size=3), rng.uniform(1, 2, 3))
+    if switches.pop("outputs", None):
+        count = gw.Network(lstm, head=switches.get("head")).num_outputs
+        least = np.where(np.arange(count), -np.inf, 0.0)
+        switches["outputs"] = gw.Scaling(rng.normal(size=count), rng.uniform(1, 2, count), least)
     if switches.pop("embedding", None):
         switches["embedding"], x = rng.normal(size=(7, 3)), rng.integers(0, 7, (6, 3))
     elif "masked" in switches:
@@ -103,12 +123,16 @@ def test_a_wiring_equals_its_network(kind, two_directions):
     trace = network.trace(x, engine="reference")
     dy = rng.normal(size=trace.output.shape)
     gradients = gw.backward(trace, dy)
-    run = WiredRun(wiring_of_network(network), x, dy=dy)
+    run = WiredRun(wiring_of_network(network), x if network.inputs is None else network.scaled(x), dy=dy)
     assert_close(run.output, trace.output, "output")
     found = run.backward()
     assert_cells(run, gradients.lstm)
-    assert_close(run.dfeatures, gradients.lstm.x, "dx")
+    scale = 1 if network.inputs is None else network.inputs.scale
+    assert_close(run.dfeatures, gradients.lstm.x if gradients.x is None else gradients.x * scale, "dx")
+    for number, (weight, bias) in enumerate(gradients.hidden, 1):
+        assert_close(found[Symbol("V", str(number))], weight, "V")
+        assert_close(found[Symbol("b", str(number))], bias, "b")
     for symbol, expected in ((V, gradients.head_weight), (B_Y, gradients.head_bias), (E, gradients.embedding)):
-        assert (symbol in found) == (expected is not None)
+        assert expected is None or symbol in found
         if expected is not None:
             assert_close(found[symbol], expected, symbol.base)

@@ -127,7 +127,7 @@ function editable(model, document) {
       if (kind === "parameter" || kind === "state") places.push({ref: {layer, direction, name: symbol, step}, shape: model.shape(layer, direction, symbol)});
     }
   }));
-  if (model.hasHead) for (const name of ["V", "b_y"]) places.push({ref: {layer: model.layers.length, direction: 0, name, step: null}, shape: model.shape(model.layers.length, 0, name)});
+  if (model.hasHead) for (const name of Object.keys(document.wiring.head.constants)) places.push({ref: {layer: model.layers.length, direction: 0, name, step: null}, shape: model.shape(model.layers.length, 0, name)});
   if (document.wiring.embedding === null) {
     for (let step = 0; step < model.steps; step++) places.push({ref: {layer: 0, direction: 0, name: "x", step}, shape: model.shape(0, 0, "x")});
   }
@@ -145,7 +145,7 @@ function editedDocument(document, decode, model, edits) {
   // Programs and parameters may be shared by cells: each gets its own.
   made.wiring.layers.forEach((row) => row.forEach((cell) => { cell.parameters = made.parameters.push(structuredClone(made.parameters[cell.parameters])) - 1; }));
   for (const {ref: {layer, direction, name, step, at}, value} of edits) {
-    if (layer === model.layers.length) put(made.wiring.head, name === "V" ? "weight" : "bias", at, value);
+    if (layer === model.layers.length) put(made.wiring.head.constants, name, at, value);
     else if (name === "x") put(made.inputs, "x", [step, ...at], value);
     else if (step !== null) put(made.inputs.state[layer][direction], name.slice(0, 1), at, value);
     else put(made.parameters[made.wiring.layers[layer][direction].parameters], name, at, value);

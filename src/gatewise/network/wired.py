@@ -7,23 +7,46 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gatewise.errors import OptionError
+from gatewise.network.dense import Linear
 from gatewise.network.network import Network
 
 if TYPE_CHECKING:
+    from gatewise.symbolic.heads import Head
     from gatewise.symbolic.wiring import Wiring
 
 
 def wiring_of(network: Network) -> Wiring:
-    """Return the wiring of a network."""
-    from gatewise.layers.wired import wiring_of as lstm_wiring  # who only runs networks needs no formulas
-    from gatewise.symbolic.wiring import Head
+    """Return the wiring of a network, which begins with what its LSTM takes: after a scaling, and after branches.
 
-    head = network.head
+    Raises
+    ------
+    OptionError
+        If a skip connection leads around branches: what it adds is not among what the LSTM takes.
+    """
+    if network.skip and network.branches:
+        raise OptionError("a wiring begins with what the LSTM takes, which is not what a skip around branches adds")
+    from gatewise.layers.wired import wiring_of as lstm_wiring  # who only runs networks needs no formulas
+
     return replace(
         lstm_wiring(network.lstm, masked_output=network.masked_output),
         embedding=network.embedding,
         marked=network.masked,
         initial=network.initial,
         reads=network.reads,
-        head=None if head is None else Head(head.weight, np.asarray(head.bias), head.activation),
+        head=_head(network),
     )
+
+
+def _head(network: Network) -> Head | None:
+    """Return what comes after the LSTM, as data."""
+    from gatewise.symbolic.heads import Dense, Head
+
+    scaling = network.outputs
+    if not network.dense and not network.skip and scaling is None:
+        return None
+    layers = network.dense or (Linear(np.eye(network.num_outputs, dtype=network.lstm.dtype)),)
+    made = tuple(Dense(one.weight, np.asarray(one.bias), one.activation) for one in layers)
+    if scaling is None:
+        return Head(made, network.skip)
+    return Head(made, network.skip, scaling.scale, scaling.center, scaling.least)

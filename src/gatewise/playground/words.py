@@ -13,6 +13,22 @@ from gatewise.render import slots, text
 from gatewise.render.layout import said
 from gatewise.render.plain import tree
 from gatewise.symbolic.formula import Formula, Symbol
+from gatewise.symbolic.heads import (
+    A_Y,
+    B_Y,
+    CENTER,
+    LEAST,
+    OUTPUT,
+    READ,
+    SCALE,
+    SKIPPED,
+    U_Y,
+    Head,
+    V,
+    given,
+    reading,
+    unreading,
+)
 from gatewise.symbolic.program import Program
 from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.symbols import (
@@ -35,7 +51,7 @@ from gatewise.symbolic.symbols import (
     Z,
     d,
 )
-from gatewise.symbolic.wiring import A_Y, B_Y, MERGED, READ, V, Wiring
+from gatewise.symbolic.wiring import Wiring
 from gatewise.walkthrough import grouping, sentences, told
 from gatewise.walkthrough.sentences import Case
 from gatewise.walkthrough.told import Told
@@ -61,7 +77,7 @@ def words(wiring: Wiring) -> list[Object]:
         formulas begin with in spreadsheets. ``source``: see `gatewise.playground.source`.
     """
     found = [_words(*one) for one in _programs(wiring)]
-    return [*found, {"names": _names(_OF_HEAD), "of": {}, "sayings": {}}] if wiring.head is not None else found
+    return [*found, {"names": _of_head(wiring.head), "of": {}, "sayings": {}}] if wiring.head is not None else found
 
 
 def formulas(wiring: Wiring) -> list[Object]:
@@ -194,18 +210,15 @@ _OF_HEAD: Mapping[Symbol, str] = {
     V: "weights of the output",
     B_Y: "bias of the output",
     A_Y: "pre-activation of the output",
+    U_Y: "output before what is added to it",
     READ: "what the output is computed from",
-    MERGED: "output",
-} | {
-    replace(symbol, d=True): f"gradient of {of}"
-    for symbol, of in (
-        (V, "the weights of the output"),
-        (B_Y, "the bias of the output"),
-        (A_Y, "the pre-activation of the output"),
-        (READ, "what the output is computed from"),
-        (MERGED, "the output"),
-    )
+    SKIPPED: "what the skip connection adds",
+    SCALE: "scale of the output",
+    CENTER: "center of the output",
+    LEAST: "least that the output can be",
+    OUTPUT: "output",
 }
+_OF_DENSE = {"V": "weights", "b": "bias", "a": "pre-activation", "r": "output"}
 _OF_GATES = {
     "a": "pre-activation",
     "W": "weights",
@@ -227,6 +240,19 @@ _SUMS = {"u": "recurrent sum", "w": "input sum"}
 
 def _names(symbols: Mapping[Symbol, Any]) -> dict[str, str]:
     return {text.formula(symbol): called or name_of(symbol) for symbol, called in symbols.items()}
+
+
+def _of_head(head: Head) -> dict[str, str]:
+    """Return what the quantities of a head are called."""
+    equations = (*reading(head), *unreading(head))
+    return {text.formula(symbol): _in_head(symbol) for symbol in (*given(head), *(one.left for one in equations))}
+
+
+def _in_head(symbol: Symbol) -> str:
+    if symbol.d:
+        inner = _in_head(replace(symbol, d=False))
+        return f"gradient of {inner if inner.startswith('what') else f'the {inner}'}"
+    return _OF_HEAD.get(symbol) or f"{_OF_DENSE[symbol.base]} of dense layer {symbol.sub}"
 
 
 def name_of(symbol: Symbol) -> str:

@@ -15,11 +15,12 @@ from gatewise.render.plain import numbers, tree
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Formula, Symbol
+from gatewise.symbolic.heads import Head, constants, given, reading, unreading
 from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition, slope
 from gatewise.symbolic.program import MASK, Assignment, Carry, Form, Program
 from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DH_NEXT, DY, H_PREV, X
-from gatewise.symbolic.wiring import Head, WiredCell, Wiring, merging, reading, unmerging, unreading
+from gatewise.symbolic.wiring import WiredCell, Wiring, merging, unmerging
 from gatewise.walkthrough.bound import are_one_run
 from gatewise.walkthrough.parts import Bound
 from gatewise.walkthrough.setting import activations_of
@@ -85,10 +86,15 @@ def _merging(how: str, directions: int) -> Object:
 
 
 def _head(head: Head, write: Write) -> Object:
-    equations = [_assignment(one) for one in (*reading(head.activation), *unreading(head.activation))]
-    known = [head.activation] if isinstance(head.activation, Activation) else []
-    defined = {"nonlinearities": [_nonlinearity(one) for one in known]}
-    return {"weight": write(head.weight), "bias": write(head.bias), "equations": equations, **defined}
+    return {
+        "given": [
+            {"symbol": _name(symbol), "axes": list(axes), "kind": kind} for symbol, (axes, kind) in given(head).items()
+        ],
+        "constants": values(constants(head), write),
+        "skip": head.skip,
+        "equations": [_assignment(one) for one in (*reading(head), *unreading(head))],
+        "nonlinearities": [_nonlinearity(one) for one in head.activations],
+    }
 
 
 def document(program: Program) -> Object:

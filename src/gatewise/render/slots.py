@@ -51,8 +51,8 @@ from gatewise.symbolic.formula import (
     nodes,
     rebuild,
 )
+from gatewise.symbolic.heads import Head, given, reading, unreading
 from gatewise.symbolic.program import Assignment, Program
-from gatewise.symbolic.wiring import Head, reading, unreading
 from gatewise.walkthrough.numbers import GLUE
 
 Template = Any
@@ -110,9 +110,9 @@ def of_program(program: Program) -> dict[str, Any]:
 
 def of_head(head: Head) -> dict[str, Any]:
     """Return the equations of a head as templates: see `of_program`."""
-    equations = (*reading(head.activation), *unreading(head.activation))
-    ranks = {symbol: len(one.axes) for one in equations for symbol in (one.left, replace(one.left, d=False))}
-    return _templates(equations, {Symbol("r"): 1, Symbol("y", d=True): 1, **ranks})
+    equations = (*reading(head), *unreading(head))
+    ranks = {symbol: len(axes) for symbol, (axes, _) in given(head).items()}
+    return _templates(equations, ranks | {one.left: len(one.axes) for one in equations})
 
 
 def _templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[str, Any]:

@@ -13,24 +13,20 @@ from gatewise.parameters import NO_DROPOUT, DropoutMasks
 from gatewise.step import State
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Formula, Part, Symbol, rebuild
+from gatewise.symbolic.heads import READ, SKIPPED, constants, given, reading, unreading
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.run import Run
 from gatewise.symbolic.symbols import DX, H, d
 from gatewise.symbolic.wiring import (
-    B_Y,
     BACKWARD,
     FORWARD,
     MERGED,
     MERGED_AXIS,
     ONE_DIRECTION,
-    READ,
     E,
-    V,
     Wiring,
     merging,
-    reading,
     unmerging,
-    unreading,
 )
 
 States = tuple[tuple[State, ...], ...]
@@ -84,8 +80,11 @@ class WiredRun:
         self.values: dict[Symbol, Any] = {READ: self.read, MERGED: self.read}
         self.ranks = {READ: 1, MERGED: 1, d(MERGED): 1}
         if (head := wiring.head) is not None:
-            self.values |= {V: head.weight, B_Y: head.bias}
-            self._assign(reading(head.activation), {V: 2, B_Y: 1})
+            self.values |= constants(head)
+            if head.skip:
+                added = self.features[..., : head.skip]
+                self.values[SKIPPED] = np.broadcast_to(added, (*added.shape[:-1], head.num_outputs))
+            self._assign(reading(head), {symbol: len(axes) for symbol, (axes, _) in given(head).items()})
         self.output: Array = self.values[MERGED]
         self.dy = np.zeros_like(self.output) if dy is None else dy
 
@@ -168,13 +167,16 @@ class WiredRun:
     # Backward.
 
     def backward(self) -> dict[Symbol, Array]:
-        """Run backward; return the gradients of the head's weight and bias and of the embedding, by `V`, `B_Y`, `E`."""
+        """Run backward; return the gradients of the parameters of the head, by their symbols, and of the embedding `E`.
+
+        Those of the input are then `dfeatures`, by the LSTM and by a skip connection.
+        """
         self.values[d(MERGED)] = self.dy
         dread = self.dy
         found: dict[Symbol, Array] = {}
-        if self.wiring.head is not None:
-            self._assign(unreading(self.wiring.head.activation), {})
-            found = {symbol: self.values[d(symbol)] for symbol in (V, B_Y)}
+        if (head := self.wiring.head) is not None:
+            self._assign(unreading(head), {})
+            found = {symbol: self.values[d(symbol)] for symbol in constants(head) if d(symbol) in self.values}
             dread = self.values[d(READ)]
         last = [run.final.h for run in self.cells[-1]]
         dlast = [np.zeros_like(h) for h in last]
@@ -192,6 +194,10 @@ class WiredRun:
                 dx = run[DX] if self.valid is None else np.where(self.valid[..., None], run[DX], 0)
                 dmerged = dmerged + dx
         self.dfeatures = dmerged
+        if head is not None and head.skip:
+            added = self.values[d(SKIPPED)]
+            self.dfeatures = dmerged.copy()
+            self.dfeatures[..., : head.skip] += added.sum(-1, keepdims=True) if head.skip == 1 else added
         if self.wiring.embedding is not None:
             table = np.zeros_like(self.wiring.embedding)
             np.add.at(table, self.given, dmerged)

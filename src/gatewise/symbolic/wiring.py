@@ -7,35 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.parameters import Parameters
 from gatewise.step import State
-from gatewise.symbolic.formula import (
-    TWO,
-    Call,
-    Formula,
-    MatMul,
-    Negative,
-    Outer,
-    Part,
-    Quotient,
-    Stack,
-    Symbol,
-    Transpose,
-    add,
-    times,
-)
-from gatewise.symbolic.nonlinearities import apply, slope
+from gatewise.symbolic.formula import TWO, Formula, Part, Quotient, Stack, Symbol, add, times
+from gatewise.symbolic.heads import OUTPUT, READ_AXIS, Head
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.symbols import d
 
 FORWARD, BACKWARD = Symbol("h", "forward"), Symbol("h", "backward")  # the outputs of the two directions
-MERGED, READ = Symbol("y"), Symbol("r")  # the output of a layer, and what the head reads
-V, B_Y, A_Y = Symbol("V"), Symbol("b", "y"), Symbol("a", "y")  # the head's weight, bias and pre-activation
+MERGED = OUTPUT  # the output of a layer
 E = Symbol("E")  # the embedding
-SOFTMAX = "softmax"
-OUTPUTS, MERGED_AXIS, ONE_DIRECTION = "outputs", "merged", "one direction"  # what the vectors here run over
+MERGED_AXIS, ONE_DIRECTION = READ_AXIS, "one direction"  # what the vectors here run over
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +28,6 @@ class WiredCell:
     program: Program
     parameters: Parameters
     direction: str = "forward"
-
-
-@dataclass(frozen=True, eq=False)
-class Head:
-    """y = φ(V r + b), at each step alike; φ may be the identity (None) or ``softmax``."""
-
-    weight: Array
-    bias: Array
-    activation: Activation | str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,33 +90,3 @@ def unmerging(how: str, directions: int) -> tuple[Assignment, ...]:
         return ()
     outputs = zip((FORWARD, BACKWARD), parts[how], strict=True)
     return tuple(Assignment(d(output), part, (ONE_DIRECTION,)) for output, part in outputs)
-
-
-def reading(activation: Activation | str | None) -> tuple[Assignment, ...]:
-    """Return the equations of a head."""
-    put_out: Formula = A_Y
-    if isinstance(activation, Activation):
-        put_out = apply(activation, A_Y)
-    elif activation == SOFTMAX:  # the greatest is subtracted so that no exponential overflows
-        e = Call("exp", (add(A_Y, Negative(Call("greatest", (A_Y,)))),))
-        put_out = Quotient(e, Call("sum", (e,)))
-    return (
-        Assignment(A_Y, add(MatMul(V, READ), B_Y), (OUTPUTS,)),
-        Assignment(MERGED, put_out, (OUTPUTS,)),
-    )
-
-
-def unreading(activation: Activation | str | None) -> tuple[Assignment, ...]:
-    """Return the equations of the backward pass of `reading`."""
-    dy = d(MERGED)
-    da: Formula = dy
-    if isinstance(activation, Activation):
-        da = times(dy, slope(activation, MERGED))
-    elif activation == SOFTMAX:
-        da = times(MERGED, add(dy, Negative(Call("sum", (times(dy, MERGED),)))))
-    return (
-        Assignment(d(A_Y), da, (OUTPUTS,)),
-        Assignment(d(V), Outer(d(A_Y), READ), (OUTPUTS, MERGED_AXIS), sums=True),
-        Assignment(d(B_Y), d(A_Y), (OUTPUTS,), sums=True),
-        Assignment(d(READ), MatMul(Transpose(V), d(A_Y)), (MERGED_AXIS,)),
-    )

@@ -58,7 +58,7 @@ export class Binding {
     this.moving = [];  // slots that stand elsewhere at every step
     /** @type {Set<Slot>} */
     this.varying = new Set();
-    this.outside = new Set();  // names that no state is part of
+    this.outside = new Set();  // names that neither a state nor a parameter is part of
     /** @type {(() => void)[]} */
     this.once = [];
     /** @type {Known[]} */
@@ -76,7 +76,7 @@ export class Binding {
   /** @param {Given} given */
   #give({symbol, axes, kind}) {
     const {constants, rows, sizes, steps} = this.setting;
-    if (kind === "input" || kind === "mask" || kind === "parameter") this.outside.add(symbol);
+    if (kind === "input" || kind === "mask") this.outside.add(symbol);
     if (Object.hasOwn(constants, symbol)) {
       this.slots.set(symbol, slotOf(constants[symbol].shape, constants[symbol].data));
       return;

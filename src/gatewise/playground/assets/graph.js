@@ -1,5 +1,5 @@
 /** A step's quantities as a graph in columns, laid out from what each equation needs. */
-import {axesOf, givenOf, isHead} from "./opened.js";
+import {axesOf, givenOf, givensOf, isHead} from "./opened.js";
 
 /**
  * @typedef {object} GraphNode
@@ -41,9 +41,8 @@ function dependencies(model, layer, direction) {
   const computed = model.order(layer, direction, false).filter(name => model.equation(layer, direction, name));
   const needs = computed.map(name => /** @type {const} */ ([name, sourcesOf(model, layer, direction, name)]));
   const used = new Set(needs.flatMap(([, sources]) => sources));
-  const givens = isHead(model, layer)
-    ? ["r"]
-    : model.layers[layer].cells[direction].program.given.map((/** @type {any} */ one) => one.symbol);
+  const givens = givensOf(model, layer, direction)
+    .filter(one => !isHead(model, layer) || one.kind === "input").map(one => one.symbol);
   const first = givens.filter((/** @type {string} */ name) => used.has(name) && !computed.includes(name));
   return new Map([
     ...first.map((/** @type {string} */ name) => /** @type {[string, string[]]} */ ([name, []])),

@@ -90,12 +90,17 @@ export class Network {
     return merge;
   }
 
-  /** @param {{program: Program, constants: Record<string, Values>}} head */
-  #head({program, constants}) {
+  /** @param {{program: Program, constants: Record<string, Values>, skip: number}} head */
+  #head({program, constants, skip}) {
     const {size, data} = this.last.bound.slot("y"), {steps} = this.last, outputs = constants.b_y.data.length;
-    const rows = {r: {size, data}, dy: {size: outputs, data: new Float64Array(steps * outputs)}};
+    const row = () => ({size: outputs, data: new Float64Array(steps * outputs)}), added = row();
+    const rows = {r: {size, data}, ...(skip && {s: added}), dy: row()};
     const run = new Run({program, steps, reverse: false, valid: null, rows, constants: copies(constants), sizes: {}});
-    run.pull = (step) => this.last.forwardTo(step);
+    run.pull = (step) => {
+      this.last.forwardTo(step);
+      const from = step * this.wiring.x.shape[1], to = step * outputs;
+      for (let n = 0; skip && n < outputs; n++) added.data[to + n] = this.x[from + (skip > 1 ? n : 0)];
+    };
     run.pullBack = (step) => this.#outputSeed(run, step);
     return run;
   }

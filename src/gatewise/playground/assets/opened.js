@@ -12,15 +12,17 @@ export function isHead(model, layer) {
   return layer === model.layers.length;
 }
 
+/** What a program is given. @param {Model} model @param {number} layer @param {number} direction
+ * @returns {import("./binding.js").Given[]} */
+export function givensOf({layers, wiring}, layer, direction) {
+  return (layers[layer]?.cells[direction] ?? wiring.head ?? {program: wiring.merges[layer - 1]}).program.given;
+}
+
 /** What a quantity is given as: the entry of the program, or undefined for what is computed.
  * @param {Model} model @param {number} layer @param {number} direction @param {string} name
  * @returns {{symbol: string, axes: string[], kind: string} | undefined} */
 export function givenOf(model, layer, direction, name) {
-  if (isHead(model, layer)) {
-    const axes = {V: ["outputs", "merged"], b_y: ["outputs"], r: ["merged"], dy: ["outputs"]}[name];
-    return axes && {symbol: name, axes, kind: {r: "input", dy: "gradient"}[name] ?? "parameter"};
-  }
-  return model.layers[layer].cells[direction].program.given.find((/** @type {any} */ one) => one.symbol === name);
+  return givensOf(model, layer, direction).find(one => one.symbol === name);
 }
 
 /** What the axes of a quantity run over.
@@ -47,8 +49,10 @@ export function unitWords(model, layer, direction, unit) {
 /** The name of an entry of a vector.
  * @param {Model} model @param {number} layer @param {number} direction @param {string} axis @param {number} index @returns {string} */
 export function nameAlong(model, layer, direction, axis, index) {
-  if (isHead(model, layer))
-    return axis === "outputs" ? (model.outputs[index] ?? `output ${index}`) : mergedName(model, index);
+  if (isHead(model, layer)) {
+    if (axis === "outputs") return model.outputs[index] ?? `output ${index}`;
+    return axis === "merged" ? mergedName(model, index) : `unit ${index}`;
+  }
   const {hidden, recurrent, features} = model.layers[layer].cells[direction];
   switch (axis) {
     case "units":

@@ -157,7 +157,9 @@ export function stackedIn(model, layer, direction, name) {
  * @param {Model} model @param {Ref} ref @returns {Ref | null} */
 export function handedOn(model, ref) {
   if (isHead(model, ref.layer)) {
-    if (ref.name !== "r" || ref.step === null) return null;
+    if (ref.step === null) return null;
+    if (ref.name === "s") return {...ref, layer: 0, name: "x", at: [model.wiring.head?.skip === 1 ? 0 : ref.at[0]]};
+    if (ref.name !== "r") return null;
     const read = mergedEntry(model, model.layers.length - 1, ref.at[0], ref.step);
     return read && model.readsLast ? {...read, step: lastStep(model, read)} : read;
   }

@@ -29,7 +29,7 @@ import {symbolsOf} from "./trees.js";
  * @property {Program[]} merges
  * @property {boolean} repeats  whether steps that take no part put out the last output again
  * @property {boolean} readsLast
- * @property {{program: Program, constants: Record<string, Values>} | null} head
+ * @property {{program: Program, constants: Record<string, Values>, skip: number} | null} head
  * @property {boolean} isLean  whether only states are kept for every step: all quantities would take too much memory
  */
 
@@ -60,8 +60,9 @@ export function wiringOf(doc, most) {
     repeats: wiring.masked_output === "repeat",
     readsLast: wiring.reads === "last",
     head: wiring.head === null ? null : {
-      program: stateless(wiring.head.equations, ["r"], nonlinearities, ["V", "b_y"]),
-      constants: {V: decode(wiring.head.weight), b_y: decode(wiring.head.bias)},
+      program: stateless(wiring.head.equations, wiring.head.given, nonlinearities),
+      constants: decoded(wiring.head.constants),
+      skip: wiring.head.skip,
     },
   };
 }
@@ -165,7 +166,8 @@ function sizesOf(program, constants) {
  */
 function mergeProgram(equations, directions) {
   const names = OUTPUTS.slice(0, directions);
-  if (equations.length > 0) return stateless(equations, names, [], []);
+  const given = [...names, "dy"].map(symbol => ({symbol, axes: ["merged"], kind: symbol === "dy" ? "gradient" : "input"}));
+  if (equations.length > 0) return stateless(equations, given, []);
   /** @param {string} text @returns {Tree} */
   const symbol = (text) => ({node: "symbol", text});
   /** @param {string} left @param {Tree} right @returns {Assignment} */
@@ -173,24 +175,21 @@ function mergeProgram(equations, directions) {
   const [first, second] = [[0, "one direction"], ["one direction", "merged"]];
   const beside = [first, second].map(([start, stop], n) =>
     assign(`d${names[n]}`, {node: "part", vector: symbol("dy"), start, stop}));
-  return stateless([assign("y", {node: "stack", parts: names.map(symbol)}), ...beside], names, [], []);
+  return stateless([assign("y", {node: "stack", parts: names.map(symbol)}), ...beside], given, []);
 }
 
 /**
  * Equations of every step alone, as a program that carries nothing. Those that need a gradient are its backward pass.
  * @param {Assignment[]} equations
- * @param {string[]} inputs
+ * @param {Program["given"]} given
  * @param {Nonlinearity[]} nonlinearities
- * @param {string[]} parameters
  * @returns {Program}
  */
-function stateless(equations, inputs, nonlinearities, parameters) {
+function stateless(equations, given, nonlinearities) {
   const gradients = new Set(["dy"]);
   for (const {left, right} of equations) if (symbolsOf(right).some((name) => gradients.has(name))) gradients.add(left);
-  /** @param {string} kind */
-  const given = (kind) => (/** @type {string} */ symbol) => ({symbol, axes: ["merged"], kind});
   return {
-    given: [...inputs.map(given("input")), ...parameters.map(given("parameter")), given("gradient")("dy")],
+    given,
     forward: equations.filter(({left}) => !gradients.has(left)),
     backward: equations.filter(({left}) => gradients.has(left)),
     carry: [], carry_backward: [], nonlinearities,

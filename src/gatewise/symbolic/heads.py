@@ -1,0 +1,172 @@
+"""A head as data: what makes the output of a network out of that of its LSTM, in equations, forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gatewise.activations import Activation
+from gatewise.arrays import Array
+from gatewise.symbolic.formula import (
+    Call,
+    Formula,
+    Holds,
+    MatMul,
+    Negative,
+    Outer,
+    Quotient,
+    Symbol,
+    Transpose,
+    add,
+    times,
+)
+from gatewise.symbolic.nonlinearities import apply, slope
+from gatewise.symbolic.program import Assignment
+from gatewise.symbolic.symbols import d
+
+READ, OUTPUT = Symbol("r"), Symbol("y")  # what the head reads, and what it puts out
+V, B_Y, A_Y = Symbol("V"), Symbol("b", "y"), Symbol("a", "y")  # the weight, the bias and the pre-activation of the last
+U_Y, SKIPPED = Symbol("u", "y"), Symbol("s")  # what the last layer gives, and what a skip connection adds to it
+SCALE, CENTER, LEAST = Symbol("scale", "y"), Symbol("center", "y"), Symbol("least", "y")  # to physical units
+SOFTMAX = "softmax"
+OUTPUTS, READ_AXIS = "outputs", "merged"  # what the vectors here run over
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """φ(V r + b), at each step alike; φ may be the identity (None) or ``softmax``."""
+
+    weight: Array
+    bias: Array
+    activation: Activation | str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Dense layers one after another, then a skip connection and a scaling, where there are these.
+
+    Attributes
+    ----------
+    layers : tuple of Dense
+    skip : int
+        How many of the first features of the input are added to the outputs: as many as there are, or one to each.
+    scale, center, least : array (outputs,) or None
+        Outputs are scale · y + center, and not less than `least`.
+    """
+
+    layers: tuple[Dense, ...]
+    skip: int = 0
+    scale: Array | None = None
+    center: Array | None = None
+    least: Array | None = None
+
+    @property
+    def num_outputs(self) -> int:
+        """How many outputs there are."""
+        return len(self.layers[-1].weight)
+
+    @property
+    def activations(self) -> list[Activation]:
+        """The nonlinearities that work on each number."""
+        return [one.activation for one in self.layers if isinstance(one.activation, Activation)]
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What belongs to one layer: weight, bias, pre-activation, output, and what its vectors run over."""
+
+    weight: Symbol
+    bias: Symbol
+    sums: Symbol
+    output: Symbol
+    axis: str
+
+
+def constants(head: Head) -> Mapping[Symbol, Array]:
+    """Return the values of what is the same at every step."""
+    found: dict[Symbol, Array] = {}
+    for layer, (names, _) in zip(head.layers, _layers(head), strict=True):
+        found |= {names.weight: layer.weight, names.bias: layer.bias}
+    scaling = {SCALE: head.scale, CENTER: head.center, LEAST: head.least}
+    return found | {symbol: array for symbol, array in scaling.items() if array is not None}
+
+
+def given(head: Head) -> Mapping[Symbol, tuple[tuple[str, ...], str]]:
+    """Return what a head is given, with what its axes run over, and what it is: an input, parameter or gradient."""
+    found: dict[Symbol, tuple[tuple[str, ...], str]] = {READ: ((READ_AXIS,), "input")}
+    if head.skip:
+        found[SKIPPED] = (OUTPUTS,), "input"
+    for names, (_, axis) in _layers(head):
+        found |= {names.weight: ((names.axis, axis), "parameter"), names.bias: ((names.axis,), "parameter")}
+    for symbol in constants(head):
+        found.setdefault(symbol, ((OUTPUTS,), "parameter"))
+    return found | {d(OUTPUT): ((OUTPUTS,), "gradient")}
+
+
+def reading(head: Head) -> tuple[Assignment, ...]:
+    """Return the equations of a head."""
+    found: list[Assignment] = []
+    for layer, (names, (read, _)) in zip(head.layers, _layers(head), strict=True):
+        found.append(Assignment(names.sums, add(MatMul(names.weight, read), names.bias), (names.axis,)))
+        put_out: Formula = names.sums
+        if isinstance(layer.activation, Activation):
+            put_out = apply(layer.activation, names.sums)
+        elif layer.activation == SOFTMAX:  # the greatest is subtracted so that no exponential overflows
+            e = Call("exp", (add(names.sums, Negative(Call("greatest", (names.sums,)))),))
+            put_out = Quotient(e, Call("sum", (e,)))
+        if names.output != names.sums:
+            found.append(Assignment(names.output, put_out, (names.axis,)))
+    if found[-1].left == OUTPUT:
+        return tuple(found)
+    whole: Formula = add(found[-1].left, SKIPPED) if head.skip else found[-1].left
+    if head.scale is not None:
+        whole = add(times(SCALE, whole), CENTER)
+    if head.least is not None:
+        whole = Call("max", (LEAST, whole))
+    return (*found, Assignment(OUTPUT, whole, (OUTPUTS,)))
+
+
+def unreading(head: Head) -> tuple[Assignment, ...]:
+    """Return the equations of the backward pass of `reading`."""
+    layers = list(zip(head.layers, _layers(head), strict=True))
+    found: list[Assignment] = []
+    (last, _), dy = layers[-1][1], d(OUTPUT)
+    if last.output != OUTPUT:
+        factors: list[Formula] = [dy]
+        if head.scale is not None:
+            factors.append(SCALE)
+        if head.least is not None:
+            factors.append(Holds(OUTPUT, ">", LEAST))
+        found.append(Assignment(d(last.output), times(*factors) if factors[1:] else dy, (OUTPUTS,)))
+        if head.skip:
+            found.append(Assignment(d(SKIPPED), d(last.output), (OUTPUTS,)))
+    for layer, (names, (read, axis)) in reversed(layers):
+        arriving = d(names.output)
+        da: Formula = arriving
+        if isinstance(layer.activation, Activation):
+            da = times(arriving, slope(layer.activation, names.output))
+        elif layer.activation == SOFTMAX:
+            da = times(names.output, add(arriving, Negative(Call("sum", (times(arriving, names.output),)))))
+        if names.output != names.sums:
+            found.append(Assignment(d(names.sums), da, (names.axis,)))
+        found += [
+            Assignment(d(names.weight), Outer(d(names.sums), read), (names.axis, axis), sums=True),
+            Assignment(d(names.bias), d(names.sums), (names.axis,), sums=True),
+            Assignment(d(read), MatMul(Transpose(names.weight), d(names.sums)), (axis,)),
+        ]
+    return tuple(found)
+
+
+def _layers(head: Head) -> Iterator[tuple[_Names, tuple[Symbol, str]]]:
+    """Go through the layers with their names, and with what each reads and what that runs over."""
+    read, axis = READ, READ_AXIS
+    for number in range(1, len(head.layers)):
+        sub = str(number)
+        weight, bias, sums, output = (Symbol(base, sub) for base in "Vbar")
+        names = _Names(weight, bias, sums, output, f"dense {number}")
+        yield names, (read, axis)
+        read, axis = names.output, names.axis
+    output = OUTPUT  # which comes after what is added, and scaled
+    if head.skip or head.scale is not None or head.least is not None:
+        output = A_Y if head.layers[-1].activation is None else U_Y
+    yield _Names(V, B_Y, A_Y, output, OUTPUTS), (read, axis)
