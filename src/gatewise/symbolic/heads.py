@@ -29,7 +29,7 @@ V, B_Y, A_Y = Symbol("V"), Symbol("b", "y"), Symbol("a", "y")  # the weight, the
 U_Y, SKIPPED = Symbol("u", "y"), Symbol("s")  # what the last layer gives, and what a skip connection adds to it
 SCALE, CENTER, LEAST = Symbol("scale", "y"), Symbol("center", "y"), Symbol("least", "y")  # to physical units
 SOFTMAX = "softmax"
-OUTPUTS, READ_AXIS = "outputs", "merged"  # what the vectors here run over
+OUTPUTS, READ_AXIS, SKIPPED_AXIS = "outputs", "merged", "skipped"  # what the vectors here run over
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def given(head: Head) -> Mapping[Symbol, tuple[tuple[str, ...], str]]:
     """Return what a head is given, with what its axes run over, and what it is: an input, parameter or gradient."""
     found: dict[Symbol, tuple[tuple[str, ...], str]] = {READ: ((READ_AXIS,), "input")}
     if head.skip:
-        found[SKIPPED] = (OUTPUTS,), "input"
+        found[SKIPPED] = (SKIPPED_AXIS,), "input"
     for names, (_, axis) in _layers(head):
         found |= {names.weight: ((names.axis, axis), "parameter"), names.bias: ((names.axis,), "parameter")}
     for symbol in constants(head):

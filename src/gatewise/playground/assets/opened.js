@@ -51,6 +51,7 @@ export function unitWords(model, layer, direction, unit) {
 export function nameAlong(model, layer, direction, axis, index) {
   if (isHead(model, layer)) {
     if (axis === "outputs") return model.outputs[index] ?? `output ${index}`;
+    if (axis === "skipped") return nameAlong(model, 0, 0, "features", model.wiring.head?.skip === 1 ? 0 : index);
     return axis === "merged" ? mergedName(model, index) : `unit ${index}`;
   }
   const {hidden, recurrent, features} = model.layers[layer].cells[direction];

@@ -3,7 +3,7 @@ import {largestSize} from "./arrays.js";
 import {el, reveal} from "./dom.js";
 import {keepFocus} from "./change.js";
 import {graphOf} from "./graph.js";
-import {symbolElement, hueOf, isHead, openedRef, nameAlong, refKey, unitWords} from "./opened.js";
+import {axesOf, symbolElement, hueOf, isHead, openedRef, nameAlong, refKey, unitWords} from "./opened.js";
 import {quantityName} from "./sentences.js";
 import {stepName} from "./quantities.js";
 import {entriesShown} from "./entries.js";
@@ -140,13 +140,7 @@ function tokenWords({model}, step) {
 
 /** @param {Page} page @param {Place} place @param {string} name @param {number} index */
 function nameOfEntry(page, {layer, direction}, name, index) {
-  const {model} = page;
-  const axes =
-    model.equation(layer, direction, name)?.axes ??
-    (isHead(model, layer)
-      ? ["merged"]
-      : model.layers[layer].cells[direction].program.given.find((/** @type {any} */ one) => one.symbol === name)?.axes);
-  return nameAlong(model, layer, direction, axes?.[0] ?? "", index);
+  return nameAlong(page.model, layer, direction, axesOf(page.model, layer, direction, name)[0] ?? "", index);
 }
 
 /** The chosen step, opened. @param {Page} page */
