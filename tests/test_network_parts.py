@@ -184,6 +184,35 @@ def test_labels_go_where_they_are_true():
         assert dated.labels.features == names.features
 
 
+def test_what_is_asked_of_a_scaled_output_is_answered_in_its_units():
+    rng = np.random.default_rng(0)
+    plain = made(rng, kind="")
+    scaling = gw.Scaling([1, -50], [2, 3], [0, 0])
+    network = gw.Network(plain.lstm, head=plain.head, outputs=scaling, labels=gw.Labels(outputs=["q", "low"]))
+    x = rng.normal(size=(6, FEATURES))
+    one, other = plain.trace(x), network.trace(x)
+    found, expected = (gw.insight.attribution(run, 0, method="gradient_input") for run in (other, one))
+    np.testing.assert_allclose(found.scores, 2 * expected.scores, rtol=1e-12)
+    assert found.sentence.startswith("Output q at step 5 is ")
+    assert "before its lower bound" in gw.insight.attribution(other, "low", method="gradient_input").sentence
+    most, plainly = gw.insight.ceiling(other), gw.insight.ceiling(one)
+    np.testing.assert_allclose(most.ceiling, np.maximum(scaling.undo(plainly.ceiling), 0), rtol=1e-12)
+    np.testing.assert_allclose(most.output, other.output, rtol=1e-12)
+    near, far = (gw.insight.influence(run) for run in (other, one))
+    assert near.residual < 1e-12
+    assert np.all(near.inputs <= 2 * far.inputs + 1e-12), "an output at its bound answers to nothing"
+
+
+def test_what_needs_one_linear_layer_says_so_of_several():
+    network = made(np.random.default_rng(0), kind="hidden")
+    trace = network.trace(np.ones((3, FEATURES)))
+    for ask in (gw.insight.ceiling, gw.insight.attribution):
+        with pytest.raises(gw.OptionError) as caught:
+            ask(trace)
+        cases.one_sentence(caught.value, "one linear layer", "3")
+    assert gw.insight.influence(trace).residual < 1e-12
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -40,7 +40,8 @@ class Target:
     name : str
         What it is called in a sentence: ``output q at step 6``, ``output q on 2001-08-01``.
     before : str
-        The activation of the head, which comes after this number; empty where there is none.
+        What comes after this number and changes it: the activation of the head, or the lower bound of a scaled output;
+        empty where there is neither.
     measure : Measure or None
         What it measures, where the labels say so and no activation comes after it.
     sequence : int
@@ -179,7 +180,17 @@ def target(
     value = float(found.of(found.hidden))
     if not np.isfinite(value):
         raise OptionError(f"{found.name} is {value}, which cannot be explained")
-    return replace(found, value=value)
+    return replace(found, value=value, before=before or _bound(network, output, trace, value))
+
+
+def _bound(network: Network | None, output: Output, trace: Any, value: float) -> str:
+    """Return what keeps an output from being this number, in a word."""
+    if network is None or network.skip or network.outputs is None or network.outputs.least is None:
+        return ""
+    if not isinstance(output, (int, np.integer, str)):
+        return ""
+    place = _place(output, trace.labels.outputs, network.num_outputs)
+    return "lower bound" if value < network.outputs.least[place] else ""
 
 
 def _of_a_cell(trace: Trace) -> LSTMTrace:

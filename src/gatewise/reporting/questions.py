@@ -196,7 +196,7 @@ QUESTIONS = (
     Question(
         of_each_step("Why this output {}?", _attribution),
         _draw_attribution,
-        "Each step's share in the difference between this output and the one for an input of zeros, by integrated"
+        "Each step's share in the difference between this output and the one for an LSTM input of zeros, by integrated"
         " gradients: positive shares raised the output, negative ones lowered it. This explains the model at this"
         " input; it does not say that the model is right.",
         3.0,
