@@ -187,7 +187,7 @@ def test_labels_go_where_they_are_true():
 def test_what_is_asked_of_a_scaled_output_is_answered_in_its_units():
     rng = np.random.default_rng(0)
     plain = made(rng, kind="")
-    scaling = gw.Scaling([1, -50], [2, 3], [0, 0])
+    scaling = gw.Scaling([9, -50], [2, 3], [0, 0])
     network = gw.Network(plain.lstm, head=plain.head, outputs=scaling, labels=gw.Labels(outputs=["q", "low"]))
     x = rng.normal(size=(6, FEATURES))
     one, other = plain.trace(x), network.trace(x)
