@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import test_data
-import test_latex
-import test_notebook
-import test_render
 from cases import VARIANTS, run_of
 from walks import DROPOUT, masks_of
 
@@ -14,6 +10,7 @@ import gatewise as gw
 from gatewise.edits import EDITABLE
 from gatewise.trace import Trace
 from gatewise.walkthrough.parts import Walkthrough
+from tests import test_data, test_latex, test_notebook, test_render
 
 HELD = {
     "every format": (test_render, lambda *case: test_render.hold_all_formats(*case)),

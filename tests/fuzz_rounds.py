@@ -11,13 +11,16 @@ from functools import partial
 from pathlib import Path
 
 import onnx_hostile
-import test_fuzzing
-import test_json_models
-import test_keras_spoiled
-import test_onnx_refused
-import test_torch_files
-import test_torch_hostile
 from fuzzing import Tally, everything, fuzz
+
+from tests import (
+    test_fuzzing,
+    test_json_models,
+    test_keras_spoiled,
+    test_onnx_refused,
+    test_torch_files,
+    test_torch_hostile,
+)
 
 LARGEST = 2**18  # bytes of a file that is spoiled: most mutations of a larger one change nothing that matters
 MEMORY = 500 * 2**20  # bytes that a file made to be expensive may take

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from program import exit_code
-from test_sheet import BAD, KEY, STEP, with_a_mistake
 from written import as_csv, as_json, as_npz, as_problem, problem_of, saved
 
 import gatewise as gw
 from gatewise.showing import ENDINGS, FORMATS
+from tests.test_sheet import BAD, KEY, STEP, with_a_mistake
 
 SMALL = [what for what in BAD if len(BAD[what][1]) < 100_000]
 

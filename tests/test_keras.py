@@ -31,12 +31,12 @@ from keras_files import (
     two_fused_weights,
     two_weights,
 )
-from test_interop import assert_same_lstm
 
 import gatewise as gw
 from gatewise import interop
 from gatewise.interop import keras as gw_keras
 from gatewise.interop.keras.config import Version
+from tests.test_interop import assert_same_lstm
 
 
 @pytest.mark.parametrize("generation", GENERATIONS, ids=lambda one: one.__name__)

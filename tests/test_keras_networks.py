@@ -19,10 +19,10 @@ from keras_files import (
     network_file,
     new,
 )
-from test_interop import assert_same_lstm
 
 import gatewise as gw
 from gatewise import interop
+from tests.test_interop import assert_same_lstm
 
 
 def test_a_network_is_its_layers_one_after_another(tmp_path):

@@ -10,13 +10,13 @@ import pytest
 from markdown_it import MarkdownIt
 from pairwise import pairs
 from rich.cells import cell_len
-from test_latex import HOSTILE, WAYS, balanced
 from walks import SUBJECTS, fewer, some, trace_of, walk_of
 
 import gatewise as gw
 from gatewise.render import markdown, text
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.parts import Table
+from tests.test_latex import HOSTILE, WAYS, balanced
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 

@@ -6,9 +6,9 @@ import cases
 import numpy as np
 import pytest
 from pairwise import cover
-from test_interop import assert_same_lstm
 
 import gatewise as gw
+from tests.test_interop import assert_same_lstm
 
 onnx = pytest.importorskip("onnx")
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from agreement import assert_agree
 from pairwise import cover
-from test_interop import assert_same_lstm
 
 import gatewise as gw
+from tests.test_interop import assert_same_lstm
 
 onnx = pytest.importorskip("onnx")
 

@@ -8,7 +8,6 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs
-from test_data import computed
 from walks import DROPOUT, PROJECTIONS, fewer, gradients_of_outputs, trace_of
 
 import gatewise as gw
@@ -17,6 +16,7 @@ from gatewise.render import text
 from gatewise.render.program import of_wiring
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.parts import Equation
+from tests.test_data import computed
 
 WAYS = {  # how many steps, whether backward, and whether from the outputs of all of them
     "forward": (1, False, False),

@@ -11,11 +11,11 @@ import cases
 import numpy as np
 from page_cases import expected, run_of
 from program import exit_code
-from test_report import rain
 
 import gatewise as gw
 from gatewise.examples import latch
 from gatewise.playground.subject import subject_of
+from tests.test_report import rain
 
 LENGTH = 10  # valid steps of the rain's twelve
 HOSTILE = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from cases import VARIANTS
 from pairwise import pairs
-from test_adjoints import RUNS, hold_adjoints
-from test_gradient_check import hold_right_gradients
-from test_verification import hold_every_mistake
+
+from tests.test_adjoints import RUNS, hold_adjoints
+from tests.test_gradient_check import hold_right_gradients
+from tests.test_verification import hold_every_mistake
 
 pytestmark = pytest.mark.peers
 

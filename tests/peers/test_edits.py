@@ -8,11 +8,11 @@ from agreement import assert_agree
 from cases import DIRECTIONS, PROJECTIONS, VALID, VARIANTS, run_of
 from edited_walks import FIXTURES, HELD, SUBJECTS, hold
 from pairwise import pairs
-from test_edits import EDITED_RUNS, hold_an_edited_run
 
 import gatewise as gw
 from gatewise.edits import EDITABLE
 from gatewise.walkthrough.notation import NOTATIONS
+from tests.test_edits import EDITED_RUNS, hold_an_edited_run
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("few_differences")]

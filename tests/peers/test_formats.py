@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import pytest
-import test_data
-import test_html
-import test_latex
-import test_markdown
-import test_notebook
-import test_program
-import test_program_json
-import test_render
-import test_walkthrough
 from cases import VARIANTS
 from pairwise import pairs
 from walks import DROPOUT, PROJECTIONS, SUBJECTS
 
 from gatewise.walkthrough.notation import NOTATIONS
+from tests import (
+    test_data,
+    test_html,
+    test_latex,
+    test_markdown,
+    test_notebook,
+    test_program,
+    test_program_json,
+    test_render,
+    test_walkthrough,
+)
 
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("few_differences")]
 

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from test_pages import ROOT, hold_commands, python
+
+from tests.test_pages import ROOT, hold_commands, python
 
 matplotlib = pytest.importorskip("matplotlib")
 pytest.importorskip("onnxruntime")

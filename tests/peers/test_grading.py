@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from cases import VARIANTS
 from pairwise import pairs
-from test_causes import (
+from written import cells
+
+from tests.test_causes import (
     every_mistake,
     hold_a_gradient_of_one_step,
     hold_a_known_mistake,
@@ -16,8 +18,8 @@ from test_causes import (
     new_cell,
     steps_taken_for_all,
 )
-from test_cli_check import SMALL, hold_one_line
-from test_marking import (
+from tests.test_cli_check import SMALL, hold_one_line
+from tests.test_marking import (
     WAYS,
     hold_a_variant,
     hold_blanks,
@@ -29,8 +31,7 @@ from test_marking import (
     hold_what_goes_wrong_again,
     hold_what_is_carried,
 )
-from test_problem import hold_a_problem
-from written import cells
+from tests.test_problem import hold_a_problem
 
 pytestmark = pytest.mark.peers
 

@@ -9,13 +9,13 @@ import subprocess
 import cases
 import numpy as np
 import pytest
-from test_latex import HOSTILE
 from walks import DROPOUT, trace_of
 
 import gatewise as gw
 from gatewise import examples
 from gatewise.render import latex, latex_text
 from gatewise.walkthrough.notation import NOTATIONS
+from tests.test_latex import HOSTILE
 
 pytestmark = pytest.mark.peers
 ENGINES = ("pdflatex", "lualatex")

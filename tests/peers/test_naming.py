@@ -6,7 +6,8 @@ import pytest
 from slips.by_hand import KINDS
 from slips.groups import GROUPS
 from slips.timing import timed
-from test_slips import hold_odd_sheets, hold_right_sheets, hold_slips, hold_the_right_work
+
+from tests.test_slips import hold_odd_sheets, hold_right_sheets, hold_slips, hold_the_right_work
 
 pytestmark = pytest.mark.peers
 

@@ -12,10 +12,10 @@ from agreement import assert_agree
 from onnx_reading import small
 from pairwise import cover
 from peers.onnx_running import CLOSE, inputs_of, lstm_of, weights
-from test_onnx_external import elsewhere, external
 
 import gatewise as gw
 from gatewise.interop import onnx as gw_onnx
+from tests.test_onnx_external import elsewhere, external
 
 onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.peers

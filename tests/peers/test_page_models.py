@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from peers.page_files import LENGTH
 from peers.reader import Reader, seen, shown
-from test_report import rain
 
 import gatewise as gw
+from tests.test_report import rain
 
 pytestmark = pytest.mark.peers
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import page_cases
 import pytest
 from peers.browser import Page
-from test_golden import WALKS
 
 from gatewise.playground import assembly
 from gatewise.playground.squeeze import squeezed
+from tests.test_golden import WALKS
 
 pytestmark = pytest.mark.peers
 TESTS = Path(__file__).parent.parent / "page"

@@ -9,9 +9,9 @@ from importlib.resources import files
 import numpy as np
 import pytest
 from peers import browser
-from test_report import rain
 
 import gatewise as gw
+from tests.test_report import rain
 
 pytestmark = [
     pytest.mark.peers,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_pages import ROOT, hold_commands, python
+
+from tests.test_pages import ROOT, hold_commands, python
 
 matplotlib = pytest.importorskip("matplotlib")
 pytest.importorskip("onnxruntime")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fuzz_rounds
 import pytest
-import test_cli_files
+
+from tests import test_cli_files
 
 pytestmark = pytest.mark.peers
 
