@@ -46,6 +46,15 @@ def whole_tables(monkeypatch):
     monkeypatch.setattr("gatewise.render.layout.MOST_ROWS", 100)
 
 
+@pytest.fixture
+def small_budgets(monkeypatch):
+    """Let a file take an eighth of what it may: those that are made to be expensive need then be no larger than that."""
+    import budgets
+
+    for name, limit in budgets.small().items():
+        monkeypatch.setattr(f"gatewise.budget.{name}", limit)
+
+
 def allowed_patterns(text: str) -> list[str]:
     """Return the patterns of a list of allowed skips; every line must give its reason behind a bar."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]

@@ -51,7 +51,7 @@ from typing import Any
 Read = Callable[[Path], object]
 Mutator = Callable[[bytes, random.Random], bytes]
 LONGEST = 500  # characters of an error
-SOME = 60  # mutations of each kind in the fast tests; tests/peers/test_spoiled.py reads thousands
+SOME = 40  # mutations of each kind in the fast tests; tests/peers/test_spoiled.py reads thousands
 FEW = 5  # failures after which nobody goes on; errors raised in one place count as one
 PATIENCE = 60.0  # seconds for a new process to import what it needs
 WHOLE = "whole file"

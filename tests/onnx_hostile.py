@@ -140,7 +140,7 @@ def numbers_as_text(count=3_000_000):
 # Graphs.
 
 
-def one_chain(count=3800):
+def one_chain(count=600):
     """LSTMs each of which is given what the one before puts out."""
     nodes = []
     for n in range(count):

@@ -203,21 +203,23 @@ def many_nodes(count, hidden):
     return model
 
 
+@pytest.mark.usefixtures("small_budgets")
 def test_nodes_that_share_their_weights_do_not_fill_the_memory():
-    contents = contents_of(many_nodes(2000, 64))
-    assert len(contents.found) > 64
-    assert "64 MiB are allowed" in contents.refused[-1].reason
+    contents = contents_of(many_nodes(300, 64))
+    assert len(contents.found) > 8
+    assert "8 MiB are allowed" in contents.refused[-1].reason
 
 
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (many_nodes(6000, 1), ["recurrent nodes", "too long"]),
+        (many_nodes(800, 1), ["recurrent nodes", "too long"]),
         (calling_itself(), ["100 deep"]),
         (many_functions(40, 4), ["graphs", "too long"]),
     ],
     ids=["many nodes", "calling itself", "many functions"],
 )
+@pytest.mark.usefixtures("small_budgets")
 def test_graphs_without_end_are_refused(model, words):
     with pytest.raises(gw.FileError) as caught:
         contents_of(model)
@@ -271,7 +273,7 @@ def test_the_pieces_of_a_file_are_counted_before_they_take_memory(how):
 
 
 def test_a_small_file_of_millions_of_messages_is_refused_before_it_is_parsed(tmp_path):
-    size = 8 * 10**6  # four million empty nodes, which would take more than a gigabyte
+    size = 10**6  # half a million empty nodes, which would take more than a hundred megabytes
     length = bytes([size >> 7 * n & 127 | 128 * (n < 3) for n in range(4)])
     path = tmp_path / "model.onnx"
     path.write_bytes(b"\x08\x08\x3a" + length + b"\x0a\x00" * (size // 2))
