@@ -108,7 +108,15 @@ def computed(node, symbols):
     raise AssertionError(node)
 
 
-@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, way=WAYS, notation=NOTATIONS, allowed=some)
+@pairs(
+    variant=cases.VARIANTS,
+    projection=PROJECTIONS,
+    dropout=DROPOUT,
+    way=WAYS,
+    notation=NOTATIONS,
+    allowed=some,
+    strength=1,
+)
 def test_a_reader_computes_every_value_again_from_the_file_alone(variant, projection, dropout, way, notation):
     hold_a_reader(variant, projection, dropout, way, notation)
 

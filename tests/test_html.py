@@ -33,7 +33,7 @@ MATHML = {"math", "mi", "mn", "mo", "mrow", "mtext", "mfrac", "msqrt", "msub", "
 ARITY = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "mover": 2}
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>&amp;\x1b[31m\0\ud800'
 WAYS = ("forward", "backward", "expanded")
-every = pairs(**SUBJECTS, way=WAYS, allowed=some)
+every = pairs(**SUBJECTS, way=WAYS, allowed=some, strength=1)
 
 
 def parsed(page: str) -> ElementTree.Element:
@@ -168,7 +168,7 @@ def read(shown: str) -> float:
     return float(shown.replace("−", "-").replace("×10", "e").strip("=\u2007\u2008 "))
 
 
-@pairs(variant=cases.VARIANTS, projection=SUBJECTS["projection"], allowed=some)
+@pairs(variant=cases.VARIANTS, projection=SUBJECTS["projection"], allowed=some, strength=1)
 def test_an_expanded_sum_shows_every_term_and_they_add_up(variant, projection):
     hold_an_expanded_sum(variant, projection)
 

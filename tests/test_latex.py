@@ -122,7 +122,7 @@ def vector(value, rows: bool):
     return np.reshape(value, (1, -1) if rows else (-1, 1)) if np.ndim(value) == 1 else value
 
 
-@pairs(**SUBJECTS, notation=["gatewise", "keras"], allowed=some)
+@pairs(**SUBJECTS, notation=["gatewise", "keras"], allowed=some, strength=1)
 def test_an_equation_in_symbols_computed_as_its_latex_says_gives_the_number_shown(
     variant, projection, dropout, notation, every_digit
 ):
@@ -139,7 +139,7 @@ def hold_equations_in_symbols(variant, projection, dropout, notation):
         np.testing.assert_allclose(found, vector(equation.value, walk.rows), rtol=1e-12, atol=1e-13, err_msg=shown)
 
 
-@pairs(**SUBJECTS, way=WAYS, allowed=some)
+@pairs(**SUBJECTS, way=WAYS, allowed=some, strength=1)
 def test_a_line_with_numbers_in_it_computed_as_its_latex_says_gives_the_number_shown(
     variant, projection, dropout, way, every_digit
 ):
@@ -172,7 +172,7 @@ def plain_numbers(shown: str) -> str:
     )
 
 
-@pairs(**SUBJECTS, way=WAYS, allowed=some)
+@pairs(**SUBJECTS, way=WAYS, allowed=some, strength=1)
 def test_every_number_of_a_worked_line_of_text_is_in_the_latex_of_that_line_in_the_same_order(
     variant, projection, dropout, way
 ):
@@ -204,7 +204,7 @@ def balanced(shown: str) -> bool:
     return depth == 0
 
 
-@pairs(**SUBJECTS, way=("backward", "two steps backward"), notation=NOTATIONS, allowed=some)
+@pairs(**SUBJECTS, way=("backward", "two steps backward"), notation=NOTATIONS, allowed=some, strength=1)
 def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(variant, projection, dropout, way, notation):
     hold_formulas(variant, projection, dropout, way, notation)
 

@@ -83,7 +83,7 @@ def structure(name: str, unit: int | None) -> list[str]:
     return [kind for kind in kinds if kind not in ("text", "text_special", "html_inline")]
 
 
-@pairs(**SUBJECTS, way=("backward", "two steps backward"), notation=NOTATIONS, allowed=some)
+@pairs(**SUBJECTS, way=("backward", "two steps backward"), notation=NOTATIONS, allowed=some, strength=1)
 def test_mathematics_is_balanced_and_stands_between_its_signs(variant, projection, dropout, way, notation):
     hold_mathematics(variant, projection, dropout, way, notation)
 
@@ -102,7 +102,7 @@ def hold_mathematics(variant, projection, dropout, way, notation):
     assert all(line.count("$") % 2 == 0 for line in rest.splitlines())
 
 
-@pairs(**SUBJECTS, way=WAYS, allowed=fewer)
+@pairs(**SUBJECTS, way=WAYS, allowed=fewer, strength=1)
 def test_the_worked_lines_are_those_of_text_in_80_columns(variant, projection, dropout, way):
     hold_worked_lines(variant, projection, dropout, way)
 
@@ -122,7 +122,7 @@ def hold_worked_lines(variant, projection, dropout, way):
     assert {line for line in lines if re.match(r"unit \d +\S+ += ", line)} <= found
 
 
-@pairs(**SUBJECTS, way=("backward", "two steps backward"), allowed=fewer)
+@pairs(**SUBJECTS, way=("backward", "two steps backward"), allowed=fewer, strength=1)
 def test_every_table_has_its_rows_and_columns(variant, projection, dropout, way):
     hold_tables(variant, projection, dropout, way)
 

@@ -85,7 +85,13 @@ def affordable(case):
 
 
 @pairs(
-    variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, way=WAYS, notation=NOTATIONS, allowed=affordable
+    variant=cases.VARIANTS,
+    projection=PROJECTIONS,
+    dropout=DROPOUT,
+    way=WAYS,
+    notation=NOTATIONS,
+    allowed=affordable,
+    strength=1,
 )
 def test_the_cells_of_a_notebook_print_what_is_saved_in_them(variant, projection, dropout, way, notation):
     hold_a_notebook(variant, projection, dropout, way, notation)

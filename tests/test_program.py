@@ -58,7 +58,7 @@ RUNS = {**MASKED_RUNS, "valid": cases.VALID, "direction": cases.DIRECTIONS}
 PROGRAMS = {"variant": cases.VARIANTS, "projection": cases.PROJECTIONS, "dropout": (False, True), "form": FORMS}
 
 
-@pairs(**RUNS, allowed=some)
+@pairs(**RUNS, allowed=some, strength=1)
 def test_the_program_equals_the_equations_and_their_adjoints(variant, projection, masked, form, valid, direction):
     hold_the_equations(variant, projection, masked, form, valid, direction)
 
@@ -103,7 +103,7 @@ def hold_the_equations(variant, projection, masked, form, valid, direction):
         assert_close(made[d(Symbol("b2", k))], made[d(Symbol("b", k))], "the gradient of the second bias")
 
 
-@pairs(**PROGRAMS, allowed=some)
+@pairs(**PROGRAMS, allowed=some, strength=1)
 def test_every_equation_takes_only_what_is_given_carried_or_made_before(variant, projection, dropout, form):
     hold_the_order(variant, projection, dropout, form)
 
@@ -122,7 +122,7 @@ def hold_the_order(variant, projection, dropout, form):
     assert {one.left.base for one in made.backward if one.sums} >= {"W", "b"}
 
 
-@pairs(**MASKED_RUNS, allowed=some)
+@pairs(**MASKED_RUNS, allowed=some, strength=1)
 def test_a_rewritten_program_computes_the_same(variant, projection, masked, form):
     hold_a_rewritten_program(variant, projection, masked, form)
 

@@ -51,7 +51,15 @@ def run(document: dict) -> tuple[list[dict], dict]:
     return made, totals
 
 
-@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, notation=NOTATIONS, way=WAYS, allowed=fewer)
+@pairs(
+    variant=cases.VARIANTS,
+    projection=PROJECTIONS,
+    dropout=DROPOUT,
+    notation=NOTATIONS,
+    way=WAYS,
+    allowed=fewer,
+    strength=1,
+)
 def test_what_the_sections_show_follows_from_the_program(variant, projection, dropout, notation, way):
     hold_a_program(variant, projection, dropout, notation, way)
 

@@ -253,7 +253,7 @@ def assert_notebook(shown, document):
             assert (np.abs(found - value) <= half + 1e-12).all(), equation["left"]["text"]
 
 
-@pairs(**SUBJECTS, way=WAYS, notation=NOTATIONS, allowed=enough)
+@pairs(**SUBJECTS, way=WAYS, notation=NOTATIONS, allowed=enough, strength=1)
 def test_all_formats_show_the_same_numbers(variant, projection, dropout, way, notation, whole_tables):
     hold_all_formats(variant, projection, dropout, way, notation)
 

@@ -28,7 +28,7 @@ from gatewise.walkthrough.parts import Equation, Expanded, Sentence, Table, Walk
 pytestmark = pytest.mark.usefixtures("few_differences")
 
 WAYS = ("forward", "backward", "backward over two steps")
-subjects = pairs(variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, allowed=some)
+subjects = pairs(variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, allowed=some, strength=1)
 
 
 def walk_of(way: str, trace: Trace, **options) -> Walkthrough:
@@ -36,7 +36,15 @@ def walk_of(way: str, trace: Trace, **options) -> Walkthrough:
     return gw.walk(steps if "two" in way else steps[1], backward=way != "forward", **options)
 
 
-@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, way=WAYS, notation=NOTATIONS, allowed=some)
+@pairs(
+    variant=cases.VARIANTS,
+    projection=PROJECTIONS,
+    dropout=DROPOUT,
+    way=WAYS,
+    notation=NOTATIONS,
+    allowed=some,
+    strength=1,
+)
 def test_every_equation_gives_the_number_shown_in_symbols_and_with_numbers(variant, projection, dropout, way, notation):
     hold_every_equation(variant, projection, dropout, way, notation)
 
@@ -88,7 +96,7 @@ def hold_the_end_of_a_walk(variant, projection, dropout):
         np.testing.assert_allclose(last[letter], getattr(step, name), rtol=1e-12, err_msg=name)
 
 
-@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, unit=(None, 0), allowed=some)
+@pairs(variant=cases.VARIANTS, projection=PROJECTIONS, unit=(None, 0), allowed=some, strength=1)
 def test_a_walk_fits_a_terminal_of_80_columns(variant, projection, unit):
     hold_80_columns(variant, projection, unit)
 

@@ -50,6 +50,7 @@ def test_a_walk_shows_what_it_uses_and_ends_where_the_run_does(variant, projecti
     test_walkthrough.hold_what_was_shown_before(variant, projection, dropout)
     test_walkthrough.hold_the_end_of_a_walk(variant, projection, dropout)
     test_walkthrough.hold_a_backward_walk(variant, projection, dropout)
+    test_walkthrough.hold_a_backward_walk(variant, projection, dropout, of_outputs=True)
 
 
 @pairs(**LARGER, way=test_data.WAYS, notation=NOTATIONS)
