@@ -301,7 +301,7 @@ def network_file(path, *layers, version="2.15.0", rng=0):
             for side in sides:
                 shapes = {"kernel": (features, 4 * units), "recurrent_kernel": (units, 4 * units), "bias": (4 * units,)}
                 arrays[name] |= {f"{name}/{side}/{role}:0".replace("//", "/"): draw(*s) for role, s in shapes.items()}
-            features = units * len(sides)
+            features = units * (len(sides) if one["config"].get("merge_mode", "concat") == "concat" else 1)
         else:
             arrays[name] = {}
     return legacy(path, arrays, version, sequential(*layers))

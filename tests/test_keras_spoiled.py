@@ -16,6 +16,7 @@ from keras_files import (
     dense,
     h5py,
     kernels,
+    layer,
     legacy,
     lstm_layer,
     named,
@@ -219,6 +220,8 @@ def spoil(kind, folder, count=SOME, seed=0):
     if kind == "whole models in HDF5":
         path = network_file(folder / "file", EMBEDDING, lstm_layer("a"), dense("head", activation="softmax"))
         subjects.append(path.read_bytes())
+        layers = [layer("Conv1D", "conv"), *(lstm_layer(one, return_sequences=True) for one in "ab"), dense("head")]
+        subjects.append(network_file(folder / "file", *layers).read_bytes())
     return fuzz(subjects, everything, count, folder, seed=seed, also=also)
 
 

@@ -108,11 +108,17 @@ def masked_by_hand(zero_too, number, *at):
 @pytest.mark.parametrize("form", [".keras", ".h5"])
 def test_a_mask_that_somebody_gives_is_not_taken_for_the_one_that_a_layer_makes(form, tmp_path):
     for case in ((False, 5, 0), (False, 0, 1), (True, 5, 0), (True, 5, 1), (True, 5, 0, 1)):
-        path = saved(masked_by_hand(*case), tmp_path, form)
+        model = masked_by_hand(*case)
+        path = saved(model, tmp_path, form)
         with pytest.raises(gw.FileError, match="an explicit mask") as caught:
             interop.load_network(path)
         assert len(str(caught.value).splitlines()) == 1
-        assert [one.stacked for one in interop.inspect(path).found] == [False, False]
+        *_, last = interop.inspect(path).found
+        assert last.stacked == (0 in case[2:])  # from the first LSTM on, the mask is the same for both
+        if last.stacked:
+            x = flat(model.layers[1 if model.layers[1].weights else 2](TOKENS))[0].swapaxes(0, 1)
+            _, (*_, (top,)) = last.lstm(x, mask=case[1] != TOKENS.T)
+            np.testing.assert_allclose(top.h, flat(model(TOKENS))[0], rtol=0, atol=CLOSE)
     for case in ((True, 0), (True, 0, 0), (True, 0, 1)):  # the embedding's own, by hand or not
         model = masked_by_hand(*case)
         network = interop.load_network(saved(model, tmp_path, form))

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from gatewise.activations import Activation
 from gatewise.arrays import Array
-from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop.found import Found, Part, Refused
 from gatewise.interop.keras.config import Layer, Version, activation, clean, masked_output
 from gatewise.interop.keras.inbound import calls, made_masks, named, tensors
-from gatewise.layers import LSTM
+from gatewise.interop.keras.places import is_identity
+from gatewise.interop.keras.stacks import Rows
 from gatewise.network import SOFTMAX, Linear, Network
 
-NOTHING = {  # layers that leave their input as it is when a network is run, and let masks through
-    *("InputLayer", "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout"),
-    *("ActivityRegularization", "Identity"),
-}
 MASK_MAKERS = {"NotEqual", "Any"}  # operations that only say which steps are masked
 RECURRENT = ("LSTM", "CuDNNLSTM", "RNN", "Bidirectional")
 
@@ -71,8 +65,8 @@ def _followed(model: Layer, children: Sequence[Layer]) -> list[Layer]:
     by_name = {child.name: child for child in children}
     if len(by_name) != len(children):
         raise FileError("two of its layers have the same name")
-    ends = {clean(name) for name in named(model.config.get("output_layers"))}
-    starts = {clean(name) for name in named(model.config.get("input_layers"))}
+    ends = {name for name, _ in named(model.config.get("output_layers"))}
+    starts = {name for name, _ in named(model.config.get("input_layers"))}
     if len(ends) != 1 or len(starts) != 1:
         raise FileError(f"it has {len(starts)} inputs and {len(ends)} outputs; a network has one of each")
     here, chain = ends.pop(), dict[Layer, None]()
@@ -129,11 +123,8 @@ class _Builder:
         self.refused = {one.name: one for one in refused}
         self.embedding: Array | None = None
         self.masked: float | None = None
-        self.rows: list[tuple[LSTMCell, ...]] = []
-        self.merges: list[str] = []
-        self.directions: tuple[str, ...] = ()
+        self.rows = Rows()
         self.last: tuple[str, Layer] | None = None
-        self.forward = True  # whether the steps come in the input's order
         self.head: Linear | None = None
         self.plain_head = False  # whether the head may still be given its activation by a layer of its own
 
@@ -142,7 +133,7 @@ class _Builder:
         kind = layer.kind
         if not layer.own:
             raise FileError(f"{name!r} is a {kind}, whose code is not in the file")
-        if kind in NOTHING or (kind == "Activation" and layer.config.get("activation") == "linear"):
+        if is_identity(layer):
             return
         if kind == "Embedding" and not self.rows and self.embedding is None and self.masked is None:
             self._embed(name, layer)
@@ -151,9 +142,7 @@ class _Builder:
         elif kind in RECURRENT and self.head is None:
             self._run(name, layer)
         elif kind == "Flip" and self.rows and self.head is None and layer.config.get("axis") in (1, [1], -2):
-            if self.masked is not None or not self._sequences():
-                raise FileError(f"{name!r} reverses the steps, which a network does not")
-            self.forward = not self.forward
+            self.rows.flip(name, self.masked is not None or not self._sequences())
         elif kind in ("Dense", "TimeDistributed") and self.rows and self.head is None:
             self._add_head(name, layer)
         elif kind in ("Activation", "Softmax") and self.head is not None and self.plain_head:
@@ -188,22 +177,7 @@ class _Builder:
         inner = layer.children[0][1] if layer.kind == "Bidirectional" else layer
         if inner.flag("return_state"):
             raise FileError(f"{name!r} (a {layer.kind}) also returns its states")
-        lstm = found.lstm
-        if lstm.bidirectional:
-            if not self.forward:
-                raise FileError(f"{name!r} receives its steps in reverse order")
-            directions = lstm.directions
-        else:
-            if self.masked is not None and self.rows and not self.forward:
-                raise FileError(f"{name!r} receives its steps in reverse order, but the mask in their own")
-            self.forward = self.forward != (lstm.directions == ("backward",))
-            directions = ("forward",) if self.forward else ("backward",)
-        if self.rows and directions != self.directions:
-            words = " and ".join(directions), " and ".join(self.directions)
-            raise FileError(f"{name!r} runs {words[0]}, the LSTM before it {words[1]}; a network has one LSTM")
-        self.directions = directions
-        self.rows += lstm.layers
-        self.merges += lstm.merge
+        self.rows.add(name, found.lstm, self.masked is not None)
         self.last = (name, layer)
 
     def _add_head(self, name: str, layer: Layer) -> None:
@@ -233,13 +207,10 @@ class _Builder:
             raise FileError("there is no LSTM between its input and its output")
         layer = self.last[1]
         sequences = self._sequences()
-        if sequences and not self.forward:
+        if sequences and not self.rows.forward:
             raise FileError(f"{self.last[0]!r} returns its steps in reverse order (go_backwards)")
-        dtype = self.rows[0][0].dtype
-        rows = [[_as_type(cell, dtype) for cell in row] for row in self.rows]
-        both = len(self.directions) == 2
-        lstm = LSTM.from_cells(rows, direction=self.directions[0], merge=self.merges if both else "concat")
-        head = self.head
+        lstm, head = self.rows.lstm(), self.head
+        dtype = lstm.dtype
         if head is not None and head.weight.dtype != dtype:
             head = Linear(
                 head.weight.astype(dtype), None if head.bias is None else head.bias.astype(dtype), head.activation
@@ -259,9 +230,3 @@ def _number(layer: Layer, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise FileError(f"the {name} of {layer.name!r} is {clean(value)}, which is not a number")
     return float(value)
-
-
-def _as_type(cell: LSTMCell, dtype: np.dtype[Any]) -> LSTMCell:
-    """Return a cell in one precision, without its labels; its weights are shared where they have it."""
-    parameters = cell.parameters
-    return LSTMCell.from_parameters(parameters if parameters.dtype == dtype else parameters.astype(dtype))

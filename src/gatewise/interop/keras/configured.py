@@ -22,6 +22,8 @@ from gatewise.interop.keras.places import RECURRENT, Place
 from gatewise.interop.keras.weights import cell
 from gatewise.parameters import Variant
 
+MASKED = "a mask arrives at it"  # how a note begins
+
 
 def configured(
     place: Place, bound: Mapping[Layer, Sequence[Tensor]], options: Options, problem: str | None = None
@@ -112,7 +114,7 @@ def _variant(single: Layer, options: Options, notes: list[str]) -> Variant:
 def _notes(place: Place, outer: Layer, layer: Layer, version: Version) -> list[str]:
     notes = []
     if place.masked:
-        notes.append(f"a mask arrives at it: give mask=… and masked_output={masked_output(layer, version)!r}")
+        notes.append(f"{MASKED}: give mask=… and masked_output={masked_output(layer, version)!r}")
     if place.started:
         notes.append("it starts from a state that the file does not hold (initial_state)")
     if place.distributed:

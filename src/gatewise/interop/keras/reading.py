@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop.found import Contents, Found, Part, Refused, distinct, omissions
@@ -16,11 +17,9 @@ from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.configured import configured
 from gatewise.interop.keras.files import Source, Tensor
 from gatewise.interop.keras.places import Place, is_recurrent, places
+from gatewise.interop.keras.stacks import stacked
 from gatewise.interop.keras.weights import bind_layers, bind_tree
 from gatewise.interop.keras.writing import MODEL
-
-if TYPE_CHECKING:
-    from gatewise.network import Network
 
 OPTIONS = ("activation", "recurrent_activation", "go_backwards", "merge")
 
@@ -64,33 +63,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     if root is None or not root.holds_layers:
         return Contents(name, label, found, parts, refused)
     network = partial(chain.network, name, root, version, found, parts, refused)
-    return Contents(name, label, _with_stack(found, root, network), parts, refused, network)
-
-
-def _with_stack(found: tuple[Found, ...], root: Layer, network: Callable[[], Network]) -> tuple[Found, ...]:
-    """Return what was found, and the layers as one LSTM where they are stacked in a single chain.
-
-    Of a file that gatewise wrote, the stack alone is returned.
-    """
-    if len(found) < 2:
-        return found
-    try:
-        lstm = network().lstm
-    except FileError:
-        return found
-    ours = root.name == MODEL
-    stack = Found(
-        "lstm" if ours else " → ".join(one.name for one in found),
-        lstm,
-        found[0].convention,
-        ", ".join(one.where for one in found),
-        tuple(dict.fromkeys(note for one in found for note in one.notes)),
-        batch_first=found[0].batch_first,
-        stacked=True,
-        masked=any(one.masked for one in found),
-        masked_output=found[0].masked_output if len({one.masked_output for one in found}) == 1 else None,
-    )
-    return (stack,) if ours else (*found, stack)
+    if root.name == MODEL and found and found[-1].stacked:  # gatewise wrote it as one, and returns its steps in order
+        found = (replace(found[-1], name="lstm", stacked=False, time_reversed=False),)
+    return Contents(name, label, found, parts, refused, network)
 
 
 def _guessed(root: Layer | None, config: Any) -> Version:
@@ -111,19 +86,23 @@ def _listed(source: Source, options: Options, root: Layer | None) -> Listed:
         bound, problems = bind_layers(root, source.layers, source.budget)
     elif source.tree is not None:
         bound, problems = bind_tree(root, source.tree), {}
-    found: list[Found] = []
+    of: dict[Place, Found] = {}
     parts: list[Part] = []
     refused: list[Refused] = []
     for place in places(root):
         layer = place.layer
         try:
             if is_recurrent(layer):
-                found.append(configured(place, bound, options, problems.get(layer)))
+                of[place] = configured(place, bound, options, problems.get(layer))
             else:
                 parts.append(_part(place, bound.get(layer, ())))
         except (GatewiseError, ValueError, OverflowError) as problem:
             refused.append(Refused(place.name, str(problem)))
-    return distinct(found), tuple(parts), tuple(refused)
+    found = distinct(of.values())
+    stacks = stacked(dict(zip(of, found, strict=True)), source.budget)
+    if len(stacks) == 1 and stacks[0].lstm.num_layers == sum(one.lstm.num_layers for one in found) and not refused:
+        stacks = [replace(stacks[0], stacked=True)]
+    return distinct([*found, *stacks]), tuple(parts), tuple(refused)
 
 
 def _part(place: Place, tensors: Sequence[Tensor]) -> Part:
