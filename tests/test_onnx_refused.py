@@ -17,6 +17,7 @@ onnx = pytest.importorskip("onnx")
 
 import onnx_models as models  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx_exported import Exported  # noqa: E402
 from onnx_fuzz import in_model, messages  # noqa: E402
 from onnx_reading import contents_of, edited, found_in, network, quantised, refused_in, small, tensor_of, written_out  # noqa: E402
 
@@ -330,7 +331,8 @@ def spoil(folder, count=SOME, seed=0):
     for gates in (False, True):
         paths.append(folder / f"written{gates}.onnx")
         gw_onnx.write(lstm, paths[-1], gates=gates)
-    for model in (network()[0], written_out()[0], quantised(directions=2)[0]):
+    exported = (Exported(shape="computed", state="given", batch_first=True).model, Exported(state="expanded").model)
+    for model in (network()[0], written_out()[0], quantised(directions=2)[0], *exported):
         paths.append(models.save(model, folder / f"more{len(paths)}.onnx"))
     subjects = [path.read_bytes() for path in paths]
     return fuzz(subjects, partial(everything, reader="onnx"), count, folder, seed=seed, also=[in_model])

@@ -47,11 +47,12 @@ class GraphNames:
     lengths : str or None
         The input that holds the lengths of the sequences (``sequence_lens``).
     h0, c0 : tuple of str or None
-        The inputs that are the initial states (``initial_h``, ``initial_c``), one for each layer.
+        The inputs that are the initial states (``initial_h``, ``initial_c``), one for each layer. A name that comes at
+        every layer is of one input that holds the states of all, one after another on its first axis, as PyTorch's do.
     y : str or None
         The output that is the LSTM's output, its directions merged as `LSTM.merge` says.
     hn, cn : tuple of str or None
-        The outputs that are the final states (``Y_h``, ``Y_c``), one for each layer.
+        The outputs that are the final states (``Y_h``, ``Y_c``), one for each layer, in the same way.
     x_batch_first, y_batch_first : bool
         Whether x, or y, has the axes (batch, time, feature) in the graph; else they are (time, batch, feature).
     """

@@ -235,8 +235,8 @@ def _state(site: Site, lstm: LSTM, layout: int, notes: list[str]) -> States | No
             parts[name] = real(array).astype(lstm.dtype)
     if missing:
         notes.append(f"{OUTSIDE} ({'; '.join(missing)})")
-    if missing or not parts or len({one.shape for one in parts.values()}) > 1:
-        return None
+    if missing or len({one.shape for one in parts.values()}) > 1 or not any(one.any() for one in parts.values()):
+        return None  # zeros, for so many sequences as were there when the file was written, are no state
     zeros = np.zeros_like(next(iter(parts.values())))
     h, c = parts.get("initial_h", zeros), parts.get("initial_c", zeros)
     return (tuple(State(h[one], c[one]) for one in range(directions)),)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from gatewise.interop.onnx.graph_names import BATCH_FIRST, final_outputs, of_nod
 from gatewise.interop.onnx.lstm import APART, OUTSIDE
 from gatewise.interop.onnx.scopes import Scope
 from gatewise.interop.onnx.sites import Site
+from gatewise.interop.onnx.sizes import Sizes
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.step import State
@@ -53,18 +55,37 @@ def _ints(scope: Scope, node: Any, attribute: str) -> list[float] | None:
     return _constant(scope, node.input[1]) if len(node.input) > 1 else None
 
 
-def _side_by_side(scope: Scope, node: Any, wide: int) -> bool:
+def _side_by_side(scope: Scope, node: Any, site: Site, wide: int, sizes: Sizes) -> bool:
     """Say whether a Reshape of turned (time, batch, direction, ·) leaves time and batch as they are.
 
-    Sizes given as numbers do not distinguish time from batch.
+    Sizes given as numbers tell that where the graph says how many steps or sequences there are: what is left over
+    goes to the other axis.
     """
-    shape = _ints(scope, node, "shape")
-    if shape is None or len(shape) != 3 or scope.attributes_of(node).get("allowzero", "i", 0):
+    if len(node.input) > 1:
+        shape = sizes.vector(scope, node.input[1])
+    else:
+        shape = scope.attributes_of(node).get("shape", "ints")
+    if shape is None or len(shape) != 3 or shape.count(-1) > 1:
         return False
-    return shape[:2] in ([0, 0], [0, -1], [-1, 0]) and shape[2] in (-1, wide)
+    copied = not scope.attributes_of(node).get("allowzero", "i", 0)
+    time, batch, features = shape
+    as_time = time in (sizes.of(site.scope, site.input("X"), 0), 0 if copied else None)
+    as_batch = batch in (*_batches(site, sizes), 0 if copied else None)
+    if features == -1:
+        return as_time and as_batch
+    return features == wide and (as_time or as_batch)
 
 
-def _follow(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[Key, Found]) -> _From | None:
+def _batches(site: Site, sizes: Sizes) -> tuple[Any, ...]:
+    """Return the size of a node's batch, by its input and by an initial state in the file."""
+    start = site.input("initial_h")
+    held = [sizes.of(site.scope, start, 1)] if start else []
+    return sizes.of(site.scope, site.input("X"), 1), *held
+
+
+def _follow(
+    scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[Key, Found], sizes: Sizes
+) -> _From | None:
     """Return what the first output of a node is of an LSTM's output, given what its inputs are."""
     given = [known.get(name) for name in node.input]
     first = next((one for one in given if one is not None), None)
@@ -80,7 +101,9 @@ def _follow(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[
         return _From(site, what + BATCH_FIRST)
     if node.op_type == "Transpose" and what == "y" and attributes.get("perm", "ints") == [0, 2, 1, 3]:
         return _From(site, "turned")
-    if node.op_type == "Reshape" and what == "turned" and _side_by_side(scope, node, wide):
+    if node.op_type == "Reshape" and what == "turned" and _side_by_side(scope, node, site, wide, sizes):
+        time, batch = (sizes.of(site.scope, site.input("X"), axis) for axis in (0, 1))
+        sizes.learn(scope, node.output[0], (time, batch, wide))
         return _From(site, "concat")
     if node.op_type == "Squeeze" and len(lstm.directions) == 1:
         axes = _ints(scope, node, "axes")
@@ -127,6 +150,7 @@ def arranged(
             of_scope.setdefault(id(site.scope), (site.scope, []))[1].append(site)
     merges_of: dict[Key, set[str]] = {}
     below: dict[Key, _From] = {}
+    sizes = Sizes()
     for scope, here in of_scope.values():
         known = {site.node.output[0]: _From(site, "y") for site in here if site.node.output and site.node.output[0]}
         nodes = {id(site.node): site for site in here}
@@ -135,7 +159,7 @@ def arranged(
                 if (feeds := known.get(node.input[0])) is not None and feeds.what in MERGED:
                     below[nodes[id(node)].key] = feeds
                 continue
-            followed = _quietly(scope, node, known, lstms)
+            followed = _quietly(scope, node, known, lstms, sizes)
             if followed is not None and node.output:
                 known[node.output[0]] = followed
                 if followed.what in MERGED:
@@ -149,27 +173,39 @@ def arranged(
     merged = [_merged(one, merges_of.get(site.key, set())) for site, one in zip(sites, found, strict=True)]
     finals = final_outputs(sites, places)
     singles = [
-        replace(one, graph=of_node(site, one.lstm.merge[0], places, finals, names[site.key]))
+        replace(one, graph=of_node(site, one.lstm.merge[0], places, finals, names[site.key], sizes))
         for site, one in zip(sites, merged, strict=True)
     ]
     by_key = {site.key: one for site, one in zip(sites, singles, strict=True)}
     carrying = {feeds.site.key for feeds in below.values()}
-    stacks = []
-    for site in sites:
-        if site.key in below and site.key not in carrying:
-            chain = [site]
-            while chain[0].key in below and len(chain) < TALLEST:
-                chain.insert(0, below[chain[0].key].site)
-            budget.work(STEPS * len(chain), "stacking its LSTMs")  # many may stand on the same
-            budget.count(len(chain), "layers in stacks")
-            if (stack := _stack(chain, [by_key[one.key] for one in chain], below)) is not None:
-                stacks.append(stack)
-    return singles, stacks
+    stacks: dict[tuple[Key, ...], Found] = {}
+    for top in (site for site in sites if site.key in below and site.key not in carrying):
+        chain = [top]
+        while chain[-1].key in below and len(chain) < TALLEST:
+            chain.append(below[chain[-1].key].site)
+        budget.work(STEPS * len(chain), "stacking its LSTMs")  # many may stand on the same
+        budget.count(len(chain), "layers in stacks")
+        if chain[-1].key in below:  # too many layers, or one that feeds itself
+            continue
+        for part in _alike(chain[::-1], by_key):
+            parts = [by_key[one.key] for one in part]
+            if (stack := _stack(part, parts, below)) is not None:
+                graph = of_stack(part, parts, finals, sizes)
+                stacks.setdefault(tuple(one.key for one in part), replace(stack, graph=graph))
+    return singles, list(stacks.values())
 
 
-def _quietly(scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[Key, Found]) -> _From | None:
+def _alike(chain: Sequence[Site], found: Mapping[Key, Found]) -> list[list[Site]]:
+    """Return LSTMs that read one another in pieces of several that run in the same directions, over equal lengths."""
+    alike = groupby(chain, lambda site: (found[site.key].lstm.directions, site.input("sequence_lens")))
+    return [part for _, same in alike if len(part := list(same)) > 1]
+
+
+def _quietly(
+    scope: Scope, node: Any, known: Mapping[str, _From], lstms: Mapping[Key, Found], sizes: Sizes
+) -> _From | None:
     try:
-        return _follow(scope, node, known, lstms)
+        return _follow(scope, node, known, lstms, sizes)
     except (NotConstant, IndexError):
         return None
 
@@ -186,10 +222,6 @@ def _merged(found: Found, merges: set[str]) -> Found:
 
 def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[Key, _From]) -> Found | None:
     """Return stacked LSTMs as one of several layers; None where they do not make one."""
-    if chain[0].key in below:  # too many layers, or one that feeds itself
-        return None
-    if len({one.lstm.directions for one in found}) > 1 or len({site.input("sequence_lens") for site in chain}) > 1:
-        return None
     merges = [below[site.key].what for site in chain[1:]] + [found[-1].lstm.merge[-1]]
     try:
         lstm = LSTM.from_cells(
@@ -208,7 +240,6 @@ def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[Key, _F
         found[0].batch_first,
         warns=tuple(dict.fromkeys(text for one in found for text in one.warns)),
         eight_bits=any(one.eight_bits for one in found),
-        graph=of_stack([one.graph for one in found if one.graph is not None]),
     )
 
 
