@@ -19,7 +19,10 @@ import gatewise as gw
 from gatewise.arrays import in_bytes
 from gatewise.cli import estimates, main
 from gatewise.cli.estimates import bytes_kept
+from gatewise.interop import torch
 from gatewise.keep import QUANTITIES, Keep
+
+ORDER = ("--axes", "time,batch,feature")  # gatewise's own files do not say it
 
 
 def run(capsys, *tokens, code=0):
@@ -142,8 +145,8 @@ def test_weights_that_are_not_numbers_are_told(here, capsys):
 def test_a_trace_on_file_is_the_trace(name, here, capsys):
     lstm, x = saved(name), sequence(6, 2, 3)
     np.save("x.npy", x)
-    run(capsys, "trace", "model.safetensors", "x.npy", "-o", "out.safetensors")
-    run(capsys, "trace", "model.safetensors", "x.npy", "-o", "out.npz")
+    run(capsys, "trace", "model.safetensors", "x.npy", "-o", "out.safetensors", *ORDER)
+    run(capsys, "trace", "model.safetensors", "x.npy", "-o", "out.npz", *ORDER)
     expected, found = lstm.trace(x), gw.load_trace("out.safetensors")
     arrays = np.load("out.npz")
     np.testing.assert_array_equal(arrays["output"], expected.output)
@@ -172,11 +175,50 @@ def test_axes_are_those_that_are_given(here, capsys):
     np.testing.assert_array_equal(np.load("out.npz")["output"][:, 0], lstm(x[:, 0])[0])
 
 
+@pytest.mark.parametrize("steps", [3, 30])
+def test_the_order_of_the_axes_is_never_guessed(steps, here, capsys):
+    lstm, x = saved(), sequence(steps, 30, 3)
+    readings = f"{steps} steps of 30 sequences (--axes time,batch,feature) or 30 steps of {steps} sequences (--axes b"
+    torch.write(lstm, "state.pt")
+    np.save("x.npy", x)
+    np.savez("case.npz", x=x, y=lstm(x)[0])
+    for tokens in (
+        ["trace", "state.pt", "x.npy", "-o", "out.npz"],
+        ["verify", "state.pt", "--io", "case.npz"],
+        ["plot", "state.pt", "x.npy", "-o", "out.png"],
+        ["report", "state.pt", "x.npy", "-o", "out.html"],
+        ["page", "state.pt", "x.npy", "-o", "out.html"],
+        ["trace", "model.safetensors", "x.npy", "-o", "out.npz"],
+    ):
+        assert readings in refused(capsys, *tokens), tokens
+
+
+def test_axes_need_not_be_given_where_something_says_them(here, capsys):
+    lstm, x = saved(), sequence(6, 2, 3)
+    trace = ("trace", "model.safetensors", "x.npy", "-o", "out.npz")
+    np.savez("state.npz", h0=sequence(1, 2, 4))
+    for array, more in {
+        "one sequence": (x[:, :1], ()),
+        "one sequence, batch first": (x[:, :1].swapaxes(0, 1), ()),
+        "lengths": (x.swapaxes(0, 1), ("--lengths", "6,6")),
+        "states": (x.swapaxes(0, 1), ("--state", "state.npz")),
+    }.values():
+        np.save("x.npy", array)
+        run(capsys, *trace, *more)
+        assert len(np.load("out.npz")["output"]) == 6
+    network = gw.Network(gw.LSTM(3, 4, rng=0), embedding=sequence(7, 3))
+    gw.save(network, "net.safetensors")
+    np.save("tokens.npy", np.ones((3, 30)))
+    words = "3 steps of 30 sequences (--axes time,batch) or 30 steps of 3 sequences (--axes batch,time)"
+    assert words in refused(capsys, "trace", "net.safetensors", "tokens.npy", "-o", "other.npz")
+    assert lstm.input_size == 3
+
+
 def test_less_can_be_kept(here, capsys):
     lstm, x = saved(), sequence(7, 2, 3)
     np.savez("x.npz", one=x, two=x + 1)
     options = ["--key", "two", "--keep", "forget_gate, cell_state", "--units", "3,1", "--every", 3]
-    shown = run(capsys, "trace", "model.safetensors", "x.npz", "-o", "out.npz", *options)
+    shown = run(capsys, "trace", "model.safetensors", "x.npz", "-o", "out.npz", *options, *ORDER)
     arrays, expected = np.load("out.npz"), lstm.trace(x + 1)[0]
     assert "forget_gate, cell_state" in shown
     np.testing.assert_array_equal(arrays["layer0.forward.forget_gate"], expected.forget_gate[::3, :, [3, 1]])
@@ -196,7 +238,7 @@ def test_lengths_and_initial_states_are_heeded(here, capsys):
     y, _ = lstm(x, state, lengths=[6, 2])
     np.testing.assert_array_equal(np.load("out.npz")["output"], y)
     np.savez("state.npz", c0=c0.swapaxes(0, 1))  # with the batch first, and no hidden state
-    run(capsys, "trace", "model.safetensors", "x.npy", "-o", "out.npz", "--state", "state.npz")
+    run(capsys, "trace", "model.safetensors", "x.npy", "-o", "out.npz", "--state", "state.npz", *ORDER)
     zeros = np.zeros((2, 4), np.float32)
     y, _ = lstm(x, [[gw.State(zeros, c0[2 * n + d]) for d in range(2)] for n in range(2)])
     np.testing.assert_array_equal(np.load("out.npz")["output"], y)
@@ -215,19 +257,19 @@ def test_names_of_features_and_times_travel_to_the_trace(here, capsys):
     assert np.load("out.npz")["names.features"].tolist() == ["rain", "snow", "wind"]
 
 
-@pytest.mark.parametrize("axes", [None, "batch,time"])
+@pytest.mark.parametrize("axes", ["time,batch", "batch,time"])
 def test_a_network_that_embeds_takes_integers(axes, here, capsys):
     network = gw.Network(gw.LSTM(3, 4, rng=0), embedding=sequence(7, 3))
     gw.save(network, "net.safetensors")
     tokens = np.array([[1, 6], [0, 3], [2, 2], [5, 4]])
-    np.save("tokens.npy", tokens if axes is None else tokens.T)
-    run(capsys, "trace", "net.safetensors", "tokens.npy", "-o", "out.npz", *([] if axes is None else ["--axes", axes]))
+    np.save("tokens.npy", tokens if axes == "time,batch" else tokens.T)
+    run(capsys, "trace", "net.safetensors", "tokens.npy", "-o", "out.npz", "--axes", axes)
     np.testing.assert_array_equal(np.load("out.npz")["output"], network(tokens)[0])
     Path("tokens.csv").write_text("token\n1\n0\n2\n5\n")
     run(capsys, "trace", "net.safetensors", "tokens.csv", "-o", "out.npz")
     np.testing.assert_array_equal(np.load("out.npz")["output"], network(tokens[:, :1])[0])
     np.save("x.npy", np.asarray(network.embed(tokens)[0]))  # what the embedding would give
-    run(capsys, "trace", "net.safetensors", "x.npy", "-o", "out.npz")
+    run(capsys, "trace", "net.safetensors", "x.npy", "-o", "out.npz", *ORDER)
     np.testing.assert_array_equal(np.load("out.npz")["output"], network(tokens)[0])
 
 
@@ -236,7 +278,7 @@ def test_steps_that_a_network_marks_do_not_take_place(here, capsys):
     gw.save(network, "net.safetensors")
     tokens = np.array([[1, 6], [0, 3], [2, 0]])
     np.save("tokens.npy", tokens)
-    run(capsys, "trace", "net.safetensors", "tokens.npy", "-o", "out.npz")
+    run(capsys, "trace", "net.safetensors", "tokens.npy", "-o", "out.npz", *ORDER)
     arrays = np.load("out.npz")
     np.testing.assert_array_equal(arrays["output"], network(tokens)[0])
     np.testing.assert_array_equal(arrays["valid"], tokens != 0)
@@ -247,13 +289,13 @@ def test_the_size_is_said_before_much_is_kept(name, here, capsys, monkeypatch):
     lstm = saved(name)
     np.save("x.npy", sequence(500, 2, 3))
     monkeypatch.setattr(estimates, "LARGE", 1000)
-    main(["trace", "model.safetensors", "x.npy", "-o", "out.safetensors"])
+    main(["trace", "model.safetensors", "x.npy", "-o", "out.safetensors", *ORDER])
     said = capsys.readouterr().err
     size = bytes_kept(lstm, Keep(), 500, 2, on_file=True)
     assert f"this keeps {in_bytes(size)} of 500 steps, which are written" in said
     rest = 3 * Path("model.safetensors").stat().st_size + 4096  # parameters, states, the header
     assert size <= Path("out.safetensors").stat().st_size <= size + rest
-    main(["trace", "model.safetensors", "x.npy", "-o", "out.npz", "--keep", "forget_gate", "--every", "5"])
+    main(["trace", "model.safetensors", "x.npy", "-o", "out.npz", "--keep", "forget_gate", "--every", "5", *ORDER])
     less = sum(array.nbytes for name, array in np.load("out.npz").items() if "gate" in name or name == "output")
     assert f"this keeps {in_bytes(less)} of 500 steps\n" in capsys.readouterr().err
 
@@ -479,8 +521,12 @@ def test_axes_are_those_of_the_states_where_nobody_says(here, capsys):
     assert "batch,time,feature" in capsys.readouterr().out
     del case["hn"]
     np.savez("case.npz", **case)
-    assert exit_code(["verify", "model.safetensors", "--io", "case.npz"]) == 1
+    assert "--axes" in refused(capsys, "verify", "model.safetensors", "--io", "case.npz")
+    assert exit_code(["verify", "model.safetensors", "--io", "case.npz", *ORDER]) == 1
     assert "the time and batch axes are swapped" in capsys.readouterr().out
+    np.savez("case.npz", x=case["x"], y=y[-1])
+    assert exit_code(["verify", "model.safetensors", "--io", "case.npz"]) == 0
+    np.savez("case.npz", **case)
     assert exit_code(["verify", "model.safetensors", "--io", "case.npz", "--axes", "batch,time,feature"]) == 0
 
 
@@ -490,7 +536,7 @@ def test_a_change_that_is_smaller_than_rounding_is_not_called_a_mistake_and_a_la
     for by, code in [(1e-9, 0), (1e-3, 1)]:
         other = gw.LSTM.from_cells(lstm.astype(np.float64)[0].parameters.replace(weight=weight * (1 + by)))
         answered(other, x, y=other(x)[0].astype(np.float32), hn=None, cn=None)
-        assert exit_code(["verify", "model.safetensors", "--io", "case.npz"]) == code
+        assert exit_code(["verify", "model.safetensors", "--io", "case.npz", *ORDER]) == code
 
 
 def test_states_and_lengths_of_a_case_are_heeded(here, capsys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,11 +50,12 @@ class Fed:
 
 
 class Features(NamedTuple):
-    """An input for an LSTM, the options of a run that say which steps are not valid, and the tokens if it has any."""
+    """An input for an LSTM, the options of a run that say which steps are not valid, the tokens, and its axes."""
 
     x: Any
-    masking: dict[str, Any] = {}  # noqa: RUF012  (never written to)
-    tokens: Any = None
+    masking: dict[str, Any]
+    tokens: Any
+    axes: tuple[str, ...]
 
 
 def fed(
@@ -75,16 +76,17 @@ def fed(
         If they do not fit the LSTM, or are not finite.
     """
     lstm = found.lstm
-    names = reading.axes(axes, found.batch_first)
     column = source.suffix.lower() == ".csv" and given.values.shape[1] == 1
-    x, masking, tokens = features(contents, found, given.values, names, column=column)
-    batch = 1 if x.ndim == 2 else x.shape[1]
     counts = None if lengths is None else np.array(integers("lengths", lengths))
+    states = {} if state is None else _states(state)
+    batches = batch_sizes(states if counts is None else states | {"lengths": counts})
+    x, masking, tokens, _ = features(contents, found, given.values, axes, batches, column=column)
+    batch = 1 if x.ndim == 2 else x.shape[1]
     if counts is not None and x.ndim == 2:
         x = x[:, None]
         tokens = None if tokens is None else tokens[:, None]
     _require_finite(x, lstm, counts, source)
-    start = _start(found, state, batch)
+    start = initial(lstm, states, batch) if states else reading.starting(found, batch)
     if start is not None and x.ndim == 2:
         start = tuple(tuple(type(one)(one.h[0], one.c[0]) for one in row) for row in start)
     options = masking if counts is None else {}
@@ -92,25 +94,34 @@ def fed(
 
 
 def features(
-    contents: Contents, found: Found, values: Any, names: tuple[str, ...], *, column: bool = False
+    contents: Contents,
+    found: Found,
+    values: Any,
+    axes: str | None,
+    batches: Collection[int] = (),
+    *,
+    column: bool = False,
 ) -> Features:
     """Return an input as (time, batch, feature), or (time, feature) where it has no batch; embedded where it must be.
 
-    The only `column` of a table (time, 1) may hold what is embedded.
+    Its axes are those that are typed, else settled by `reading.axes`. The only `column` of a table (time, 1) may hold
+    what is embedded.
 
     Raises
     ------
     ShapeError
         If its sizes are others than the LSTM takes.
     OptionError
-        If it does not hold integers where the network embeds them.
+        If it does not hold integers where the network embeds them, or nothing says what its axes are.
     """
     lstm, network = found.lstm, reading.network_of(contents, found)
     if network is not None and network.embedding is not None and not _are_features(values, lstm):
         tokens = reading.integers("the input", values[:, 0] if column else values)
+        names = reading.axes(axes, found, tokens.shape if tokens.ndim == 2 else (), batches)
         if tokens.ndim > 1:
             tokens = time_first(tokens, [one for one in names if one != "feature"], "the input")
-        return Features(network.embed(tokens)[0], _masking(network, tokens == network.masked), tokens)
+        return Features(network.embed(tokens)[0], _masking(network, tokens == network.masked), tokens, names)
+    names = reading.axes(axes, found, values.shape if values.ndim == 3 else (), batches)
     if values.ndim == 1:
         values = values[:, None] if lstm.input_size == 1 else values[None]
     order = names if values.ndim == 3 else tuple(one for one in names if one != "batch")
@@ -121,8 +132,16 @@ def features(
             f" {values.shape}; the LSTM takes {lstm.input_size}"
         )
     if network is None or network.masked is None or network.embedding is not None:
-        return Features(x)
-    return Features(x, _masking(network, (x == network.masked).all(-1)))
+        return Features(x, {}, None, names)
+    return Features(x, _masking(network, (x == network.masked).all(-1)), None, names)
+
+
+def batch_sizes(arrays: Mapping[str, Any]) -> set[int]:
+    """Return how many sequences there are by the lengths and the states that came with an input, by their names."""
+    counts = {len(arrays["lengths"])} if "lengths" in arrays else set()
+    return counts | {
+        arrays[key].shape[-2] for key in ("h0", "c0", "hn", "cn") if key in arrays and arrays[key].ndim > 1
+    }
 
 
 def _masking(network: Network, masked: Any) -> dict[str, Any]:
@@ -152,14 +171,12 @@ def _require_finite(x: Any, lstm: LSTM, lengths: Any, path: Path) -> None:
         )
 
 
-def _start(found: Found, path: Path | None, batch: int) -> States | None:
-    """Return the initial state (batch, ·) of a file, else that of the LSTM's own file."""
-    if path is None:
-        return reading.starting(found, batch)
+def _states(path: Path) -> dict[str, Any]:
+    """Return the arrays h0 and c0 of a file, or the one that it has."""
     names = set(npz_names(path)) & {"h0", "c0"}
     if not names:
         raise OptionError(f"{path} must hold h0, c0 or both; it has {', '.join(npz_names(path)) or 'none'}")
-    return initial(found.lstm, read_npz(path, sorted(names)), batch)
+    return read_npz(path, sorted(names))
 
 
 def initial(lstm: LSTM, arrays: dict[str, Any], batch: int) -> States:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -235,20 +235,65 @@ def integers(what: str, array: Any) -> Any:
 # Sequences.
 
 
-def axes(text: str | None, batch_first: bool | None) -> tuple[str, ...]:
+class UnsaidAxesError(OptionError):
+    """The order of the axes of an input is said nowhere, and its shape allows two."""
+
+
+def axes(text: str | None, found: Found, shape: tuple[int, ...], batches: Collection[int] = ()) -> tuple[str, ...]:
     """Return the names of the axes of a sequence: as they are typed, else in the order that the file's framework has.
+
+    Where the file does not say, the sizes that `batches` holds, or a batch of one sequence, may.
+
+    Parameters
+    ----------
+    text : str or None
+        What was typed.
+    found : Found
+    shape : tuple of int
+        Of an array (time, batch) or (batch, time), with the features or, where they are embedded, without; of fewer
+        axes for one sequence.
+    batches : collection of int
+        How many sequences there are by the lengths, the states or the outputs that came with the input.
 
     Raises
     ------
     OptionError
-        If the names are others than time, batch and feature.
+        If the names are others than time, batch and feature, or both orders are possible and none is said.
     """
     if text is None:
-        return ("batch", "time", "feature") if batch_first else ("time", "batch", "feature")
+        first = _batch_first(found)
+        if first is None and len(shape) > 1:
+            first = _of_sizes(shape, batches)
+        return ("batch", "time", "feature") if first else ("time", "batch", "feature")
     names = tuple(name.strip() for name in text.split(","))
     if sorted(names) not in (["batch", "feature", "time"], ["feature", "time"], ["batch", "time"], ["time"]):
         raise OptionError(f"--axes must be time,batch,feature in the order that the numbers have, not {text!r}")
     return names
+
+
+def _batch_first(found: Found) -> bool | None:
+    """Whether the input of an LSTM has the batch first; None where the file does not say, or says both."""
+    graph = found.graph
+    if graph is not None and graph.x is not None and graph.x_batch_first != bool(found.batch_first):
+        return None  # the graph's input has other axes than the LSTM's, and either may be on file
+    return found.batch_first
+
+
+def _of_sizes(shape: tuple[int, ...], batches: Collection[int]) -> bool:
+    """Whether a shape has the batch first by its sizes."""
+    first, second = shape[:2]
+    fitting = ({first, second} & set(batches)) or ({first, second} & {1})
+    if len(fitting) == 1 and (first != second or fitting == {1}):
+        return first in fitting
+    rest = ",feature" * (len(shape) > 2)
+    readings = (
+        f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} (--axes {order}{rest})"
+        for steps, sequences, order in ((first, second, "time,batch"), (second, first, "batch,time"))
+    )
+    raise UnsaidAxesError(
+        f"the order of the axes must be given, since the file does not say it: an input of shape {shape} is"
+        f" {' or '.join(readings)}"
+    )
 
 
 def sequence(path: Path, key: str | None) -> Given:

@@ -51,8 +51,8 @@ class InputOptions:
     axes: Annotated[
         str | None,
         Parameter(
-            help="The order of the axes of the LSTM's own input, for example batch,time,feature. The default is the"
-            " order that the file of the model states, or else time,batch,feature."
+            help="The order of the axes of the LSTM's own input, for example batch,time,feature. It must be given where"
+            " the file of the model does not state it, unless there is a single sequence."
         ),
     ] = None
     key: Annotated[str | None, Parameter(help="Which array of an .npz file, if it holds several.")] = None
@@ -183,7 +183,8 @@ def _run(
         _require_finite(found, file)
     given = _numbers(input, options)
     own, why = _fed(contents, found, given, input, options)
-    model = _model(contents, found, own is not None, given, options, several or why)
+    fits = own is not None or isinstance(why, reading.UnsaidAxesError)
+    model = _model(contents, found, fits, given, options, several or why)
     if model is None:
         if own is None:
             many = listed(given.several or ())

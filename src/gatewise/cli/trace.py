@@ -67,8 +67,8 @@ def trace(
     name
         Which LSTM, if the file holds several.
     axes
-        The order of the input's axes, for example batch,time,feature. The default is the order that FILE states, or
-        else time,batch,feature. An input with two axes has no batch.
+        The order of the input's axes, for example batch,time,feature. It must be given where FILE does not state it,
+        unless there is a single sequence. An input with two axes has no batch.
     key
         Which array of an .npz file, if it holds several.
     lengths

@@ -13,7 +13,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_words, time_first
 from gatewise.cli import reading
-from gatewise.cli.feeding import features, initial
+from gatewise.cli.feeding import batch_sizes, features, initial
 from gatewise.cli.inspect import FILE, ModelFile, Settings, wrapped
 from gatewise.errors import OptionError
 from gatewise.interop.found import Contents, Found
@@ -62,19 +62,19 @@ def verify(
     prefix
         A prefix of the arrays' names in that file, if it holds several cases.
     axes
-        The order of the axes of x and y, for example batch,time,feature. The default is the order that FILE states,
-        or else time,batch,feature.
+        The order of the axes of x and y, for example batch,time,feature. It must be given where neither FILE nor the
+        shapes of the answers say it.
     """
     contents, found = reading.picked(file, name, settings)
     arrays = _arrays(io, prefix)
     lstm, notes = found.lstm, []
-    batch_first = found.batch_first
-    if axes is None and (fitting := _batch_first(arrays)) not in (None, bool(batch_first)):
-        batch_first = fitting
+    batches = batch_sizes(arrays) | _outputs(arrays, lstm)
+    fitting = _fitting(arrays["x"], batches) if axes is None else None
+    if fitting is not None and fitting != found.batch_first:
+        found = replace(found, batch_first=fitting, graph=None)  # of this case
         order = "batch,time,feature" if fitting else "time,batch,feature"
-        notes.append(f"the axes are taken to be {order}, the order that fits the states or the lengths")
-    names = reading.axes(axes, batch_first)
-    x, masking, _ = features(contents, found, arrays["x"], names)
+        notes.append(f"the axes are taken to be {order}, the order that fits the outputs, the states or the lengths")
+    x, masking, _, names = features(contents, found, arrays["x"], axes, batches)
     batch = 1 if x.ndim == 2 else x.shape[1]
     y = arrays.get("y")
     if y is not None:
@@ -150,14 +150,23 @@ def _in_time(found: Found, y: Any, x: Any, names: tuple[str, ...]) -> Any:
     return y[::-1] if found.time_reversed and whole else y
 
 
-def _batch_first(arrays: dict[str, Any]) -> bool | None:
-    """Whether x has the batch of the states, or of the lengths, on its first axis; None where that does not tell."""
-    x = arrays["x"]
-    if x.ndim != 3 or x.shape[0] == x.shape[1]:
+def _fitting(x: Any, batches: set[int]) -> bool | None:
+    """Whether x has the batch of the answers on its first axis; None where that does not tell."""
+    if x.ndim != 3 or x.shape[0] == x.shape[1] or len(batches) != 1:
         return None
-    counts = {len(arrays["lengths"])} if "lengths" in arrays else set()
-    counts |= {arrays[key].shape[-2] for key in ("h0", "c0", "hn", "cn") if key in arrays and arrays[key].ndim > 1}
-    return {x.shape[0]: True, x.shape[1]: False}.get(counts.pop()) if len(counts) == 1 else None
+    return {x.shape[0]: True, x.shape[1]: False}.get(next(iter(batches)))
+
+
+def _outputs(arrays: dict[str, Any], lstm: LSTM) -> set[int]:
+    """Return how many sequences there are by the shape of y: of the last steps alone, or with an axis of directions."""
+    y, x = arrays.get("y"), arrays["x"]
+    if y is None or x.ndim != 3 or 1 in x.shape[:2]:
+        return set()
+    if y.ndim == 2:
+        return {len(y)}
+    ways, (first, second) = len(lstm.directions), x.shape[:2]
+    shapes = {(first, ways, second): {second}, (first, second, ways): {first}}
+    return shapes.get(y.shape[:3], set()) if y.ndim == 4 and ways not in (first, second) else set()
 
 
 def lines(what: str, io: Path, verification: Verification, notes: Sequence[str]) -> Iterator[str]:
