@@ -9,11 +9,16 @@ from typing import Any
 
 from gatewise import storage
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
+from gatewise.interop import unread
 from gatewise.interop.captured import Captured
 from gatewise.interop.found import Contents
 
 Path = str | os.PathLike[str]
 HEAD = 4096  # the bytes of a file that a reader is shown to recognise it
+WEIGHTS = (  # of a model in a folder, in the order in which they are looked for
+    *("model.safetensors.index.json", "model.safetensors"),
+    *("pytorch_model.bin.index.json", "pytorch_model.bin"),
+)
 READERS = ("own", "torch", "keras", "json_models", "onnx")  # in the order in which they are asked
 FRAMEWORKS = {  # of live models; Keras comes first, since its layers on PyTorch are PyTorch modules too
     "keras": "gatewise.interop.keras",
@@ -44,18 +49,38 @@ def reader_of(path: Path) -> tuple[str, FilePath]:
             f"a path is needed here, not a live {type(path).__name__}: {module}.read reads one, and gatewise.capture"
             " traces every LSTM in it as it runs"
         )
-    source = storage.readable(path)
+    source = storage.readable(in_folder(storage.path_of(path)))
     with open(source, "rb") as file:
         head = file.read(HEAD)
     if not head:
         raise FileError(f"cannot read {source}: it is empty")
+    if (said := unread.told(source, head)) is not None:
+        raise FileError(f"cannot read {source}: {said}")
     for name in READERS:
         if import_module(f"gatewise.interop.{name}").recognises(source, head):
             return name, source
     raise FileError(
-        f"cannot read {source}: it is not a file of gatewise, PyTorch, safetensors, Keras or ONNX, nor a JSON model of"
-        " a known kind"
+        f"cannot read {source}: it is not a file of gatewise, PyTorch, safetensors, NumPy, Keras or ONNX, nor a JSON"
+        " model of a known kind"
     )
+
+
+def in_folder(path: FilePath) -> FilePath:
+    """Return the file of a folder that holds its model's weights, as Hugging Face names them; a file is itself.
+
+    Raises
+    ------
+    FileError
+        If the folder is a model that is not read.
+    """
+    if not os.path.isdir(path):
+        return path
+    for name in WEIGHTS:
+        if os.path.isfile(path / name):
+            return path / name
+    if (said := unread.of_folder(path)) is not None:
+        raise FileError(f"cannot read {path}: {said}")
+    return path
 
 
 def inspect(path: Path, **omitted: Any) -> Contents:

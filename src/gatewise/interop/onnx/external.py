@@ -1,25 +1,20 @@
 """Tensors of an ONNX model that lie in other files: read where these lie in the model's folder, and nowhere else.
 
-What the model says where they are comes from whoever made it, so it may name any file of the machine. A name is
-followed through all links, by us and not by the package onnx, whose checks differ by version, and what it leads to must
-be a regular file within the folder of the model, as its path is given, or within a folder of that.
-
-A file with several names (hard links) is refused: nothing says whether another of its names lies outside, which an
-archive can bring about as it is unpacked. The package onnx refuses it as well, from 1.21 on. A copy has one name.
+`gatewise.interop.containers.beside` follows the names, and not the package onnx, whose checks differ by version; it
+refuses files of several names as well, from 1.21 on.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PureWindowsPath
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
+from gatewise.errors import FileError
+from gatewise.interop.containers import beside
 from gatewise.interop.onnx.attributes import NotConstant, text_of
-
-_OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @contextmanager
@@ -34,25 +29,12 @@ def opened(folder: Path | None, tensor: Any) -> Iterator[tuple[BinaryIO, os.stat
     if folder is None:
         raise NotConstant("its numbers are in another file; read the model from its path")
     location = _given(tensor).get("location", "")
-    said = f"its numbers are in {text_of(location)!r}, which"
-    asked = PureWindowsPath(location)  # which takes both kinds of slashes, and knows drives
-    if not location or asked.drive or asked.root or ".." in asked.parts or os.path.isabs(location):
-        raise NotConstant(f"{said} is no path within the model's folder")
-    try:
-        root = os.path.realpath(folder)
-        target = os.path.realpath(os.path.join(root, location))
-        if os.path.commonpath([root, target]) != root:
-            raise NotConstant(f"{said} leads out of the model's folder")
-        if not stat.S_ISREG(os.lstat(target).st_mode):  # asked first: a device may act where it is opened
-            raise NotConstant(f"{said} is no file")
-        descriptor = os.open(target, _OPEN)
-    except (OSError, ValueError):
-        raise NotConstant(f"{said} is missing beside the model, or cannot be opened") from None
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise NotConstant(f"{said} is a file of several names (hard links): another may lie elsewhere; copy it")
-        yield file, status
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(beside.opened(folder, location))
+        except FileError as problem:
+            raise NotConstant(f"its numbers are in {text_of(location)!r}, {problem}") from None
+        yield found
 
 
 def part_of(tensor: Any, size: int, needed: int | None) -> tuple[int, int]:

@@ -21,11 +21,12 @@ from gatewise.budget import Budget
 from gatewise.errors import FileError, OptionError
 from gatewise.gradients import LSTMGradients
 from gatewise.interop import conventions
-from gatewise.interop.formats import inspect
+from gatewise.interop.formats import HEAD, inspect
 from gatewise.interop.found import Contents, omissions
 from gatewise.interop.torch.files import Archive, open_archive, open_safetensors
 from gatewise.interop.torch.grouping import grouped
 from gatewise.interop.torch.live import capture, lstm_of, module_of
+from gatewise.interop.torch.sharded import is_index, open_index
 from gatewise.interop.torch.states import read_state, write_state
 from gatewise.interop.torch.writing import write_archive
 from gatewise.layers import LSTM
@@ -51,11 +52,11 @@ OLD = tuple(bytes([first]) for first in b"(]})cilIFSVN")  # how a pickle of the 
 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
-    """Say whether a file is a zip archive of PyTorch's, a pickle, or safetensors."""
+    """Say whether a file is a zip archive of PyTorch's, a pickle, safetensors, or the index of several files."""
     if head.startswith(b"PK\x03\x04"):
         first = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # the name of the first member
         return first not in (b"config.json", b"metadata.json", b"model.weights.h5")  # as Keras begins
-    if storage.is_safetensors(head):
+    if storage.is_safetensors(head) or is_index(head):
         return True
     modern = head[:1] == b"\x80" and head[1:2] <= b"\x05"
     return modern or (Path(path).suffix in SUFFIXES and head[:1] in OLD)
@@ -66,16 +67,12 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     name = os.fspath(path)
     omissions(name, omitted, ())
     with open(path, "rb") as file:
-        head = file.read(16)
+        head = file.read(HEAD)
     budget = Budget.of(path)
     with ExitStack() as stack:
         stack.callback(budget.end)
         try:
-            archive = (
-                open_safetensors(Path(path), budget)
-                if storage.is_safetensors(head)
-                else open_archive(Path(path), head, budget, stack)
-            )
+            archive = _opened(Path(path), head, budget, stack)
         except FileError as problem:
             raise FileError(f"cannot read {name}: {problem}") from None
         found, parts, refused = grouped(archive.tensors, archive.classes, archive.batch_first)
@@ -85,6 +82,12 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     if count:
         holds = f"none of its {count} tensors has a name of an LSTM's ({some})"
     return Contents(name, _format(archive), found, parts, refused, holds=holds, calls=archive.calls)
+
+
+def _opened(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> Archive:
+    if storage.is_safetensors(head):
+        return open_safetensors(path, budget)
+    return (open_index if is_index(head) else open_archive)(path, head, budget, stack)
 
 
 def _format(archive: Archive) -> str:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 from gatewise.budget import Budget
 from gatewise.errors import FileError
+from gatewise.interop import unread
 from gatewise.interop.containers import pickles, safetensors, zips
 from gatewise.interop.containers.tensors import Shared, Storage, Tensor, itemsize
 from gatewise.interop.torch.described import MAGIC, flatten, kind_of
@@ -85,7 +86,8 @@ def _zip(path: Path, budget: Budget, stack: ExitStack) -> Archive:
     archive = stack.enter_context(zips.Archive(path, budget))
     main = [name for name in archive.names if re.fullmatch(r"[^/]+/data\.pkl", name)]
     if len(main) != 1:
-        raise FileError("it is a zip archive without a data.pkl: not one of PyTorch's")
+        known = unread.of_members(archive.names)
+        raise FileError(known or "it is a zip archive without a data.pkl: not one of PyTorch's")
     folder = main[0].partition("/")[0]
     description = archive.member(main[0])
     order = archive.member(f"{folder}/byteorder", 16) if f"{folder}/byteorder" in archive.names else b"little"

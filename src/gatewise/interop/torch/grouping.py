@@ -14,12 +14,18 @@ from gatewise.interop.containers.floats import real
 from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.found import Found, Part, Refused, distinct
 from gatewise.interop.torch.described import DEEPEST
+from gatewise.interop.torch.reparametrised import NORMED, plain
+from gatewise.interop.unread import QUANTISED
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
 
 CONVENTION = "PyTorch: gates i f g o, two biases, which are summed"
 NAME = re.compile(r"(?:(.*)\.)?(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?", re.DOTALL)
 PLAIN = re.compile(r"(?:__torch__\.)?torch\.nn\.modules\.rnn\.(?:___torch_mangle_\d+\.)?LSTM(?:Cell)?")
+PACKED = re.compile(  # the names in which PyTorch quantises an LSTM, or is about to
+    r"(?:(.*?)\.)?(?:_all_weight_values|_packed_weight_[ih]h|layers\.\d+\.layer_[fb]w\.cell\.[ih]gates)(?:\.|$)",
+    re.DOTALL,
+)
 CELL = -1  # the layer of an LSTMCell's names, which have none
 Key = tuple[str, int, bool]  # weight_ih and the like, the layer, and whether it is of the backward direction
 
@@ -46,6 +52,10 @@ def grouped(
     groups: dict[str, dict[Key, str]] = {}
     undropped: dict[str, dict[Key, str]] = {}
     norms: dict[str, str] = {}
+    tensors, normed, odd = plain(tensors)
+    for name in odd:
+        if (match := NAME.fullmatch(name)) is not None:
+            groups.setdefault(match[1] or "", {})[_key(*match.groups()[1:])] = name
     for name in tensors:
         raw = name.endswith("_raw")
         if (match := NAME.fullmatch(name.removesuffix("_raw"))) is not None:
@@ -56,12 +66,15 @@ def grouped(
     for prefix, names in groups.items():
         label = prefix or "lstm"
         try:
-            reason = _not_an_lstm(tensors, names) or _not_plain(prefix, classes, norms)
+            reason = next((f"{name}: {odd[name]}" for name in names.values() if name in odd), None)
+            reason = reason or _not_an_lstm(tensors, names) or _not_plain(prefix, classes, norms)
             if reason is not None:
                 refused.append(Refused(label, reason))
                 continue
             raw_ones = undropped.get(prefix, {}) | undropped.get(prefix.removesuffix(".module"), {})
             lstm, notes = _lstm(tensors, names | raw_ones)
+            if normed & set(names.values()):
+                notes = (NORMED, *notes)
             if raw_ones:
                 notes = (f"{len(raw_ones)} of its arrays are those without DropConnect (…_raw)", *notes)
         except (GatewiseError, ValueError) as problem:
@@ -87,7 +100,10 @@ def _owners(name: str) -> list[str]:
 
 def _not_plain(prefix: str, classes: Mapping[str, str], norms: Mapping[str, str]) -> str | None:
     """Return why something with the names of an LSTM may compute something else, or None."""
-    if (kind := classes.get(prefix)) is not None and not PLAIN.fullmatch(kind):
+    kind = classes.get(prefix)
+    if kind is not None and "quanti" in kind:
+        return f"its class is {kind}: {QUANTISED}"
+    if kind is not None and not PLAIN.fullmatch(kind):
         return f"its class is {kind}, which may compute something else"
     return f"it has a norm inside ({norms[prefix]}): it is not a plain LSTM" if prefix in norms else None
 
@@ -97,14 +113,16 @@ def _quantised(
 ) -> list[Refused]:
     """Return PyTorch's quantised LSTMs, recognised by their classes or by the names of their arrays."""
     prefixes = {
-        at: f"it is a {kind.rpartition('.')[2]} of PyTorch's quantised kind"
+        at: f"its class is {kind}: {QUANTISED}"
         for at, kind in classes.items()
-        if at not in groups and "quantized" in kind and "LSTM" in kind
+        if at not in groups and "quanti" in kind and "LSTM" in kind
     }
     for name in [*tensors, *classes]:
-        prefix, packed, _ = name.partition("._all_weight_values")
-        if packed and not any(at in prefixes for at in (prefix, *_owners(prefix))):
-            prefixes[prefix] = "it is a recurrent layer of PyTorch's quantised kind"
+        match = PACKED.match(name)
+        prefix = "" if match is None else match[1] or ""
+        known = (at in prefixes or at in groups for at in (prefix, *_owners(f"{prefix}.")))
+        if match is not None and not any(known):
+            prefixes[prefix] = f"it is {QUANTISED}"
     return [Refused(at or "lstm", reason) for at, reason in prefixes.items()]
 
 

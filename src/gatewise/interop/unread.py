@@ -1,0 +1,140 @@
+"""Files that are recognised and not read: what each is, why it is not read, and what to do instead.
+
+Files of weights without any mark of their own are known by what lies beside them, or by their names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+KERAS = 'load it in TensorFlow and save the model as .keras (model.save("model.keras")) or as ONNX (tf2onnx)'
+BEFORE = "convert the model that it was made from"
+CHECKPOINT = (
+    f"it belongs to a checkpoint of TensorFlow, whose variables are not read without the code of their model: {KERAS}"
+)
+SAVED_MODEL = f"it is a SavedModel of TensorFlow, a graph of operators that is not read: {KERAS}"
+OPENVINO = f"it belongs to a model of OpenVINO, an optimised graph that is not read: {BEFORE}, mostly ONNX or PyTorch"
+EXPORTED = (
+    "it is a program of torch.export (.pt2), a graph of operators that is not read: save the weights of the model with"
+    " torch.save(model.state_dict(), path), or the whole with torch.onnx.export"
+)
+QUANTISED = (
+    "an LSTM that PyTorch quantised, or prepared for it, whose weights are not read; save the state dict of the model"
+    " before that"
+)
+_TABLE = bytes.fromhex("57fb808b247547db")  # how a table of TensorFlow's, as LevelDB has them, ends
+
+
+def told(path: Path, head: bytes) -> str | None:
+    """Return what a file is that no reader reads, and what to do, as the rest of a sentence about it; None for others.
+
+    Parameters
+    ----------
+    path : path
+    head : bytes
+        Its first bytes.
+    """
+    return next((says for knows, says in KINDS if knows(path, head)), None)
+
+
+def of_folder(path: Path) -> str | None:
+    """Return what a folder is that no reader reads, as `told` does for a file."""
+    if (path / "saved_model.pb").is_file():
+        return SAVED_MODEL.replace("it is", "it holds", 1)
+    held = _begins(path / "checkpoint", b"model_checkpoint_path:")
+    return CHECKPOINT.replace("it belongs to", "it holds", 1) if held else None
+
+
+def of_members(names: tuple[str, ...]) -> str | None:
+    """Return what a zip archive is that no reader reads, by the names of its members."""
+    if any(re.fullmatch(r"([^/]+/)?(models/model\.json|serialized_exported_program\.json)", name) for name in names):
+        return EXPORTED
+    return None
+
+
+def _begins(path: Path, start: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(start)) == start
+    except OSError:
+        return False
+
+
+def _ends(path: Path, head: bytes) -> bool:
+    """Say whether a file ends as a table of TensorFlow's."""
+    with open(path, "rb") as file:
+        file.seek(-min(len(_TABLE), len(head)), os.SEEK_END)
+        return file.read() == _TABLE
+
+
+def _beside_openvino(path: Path, head: bytes) -> bool:
+    """Say whether a file without a mark has a model of OpenVINO's beside it."""
+    if path.suffix != ".bin" or head.startswith(b"PK"):
+        return False
+    try:
+        with open(path.with_suffix(".xml"), "rb") as file:
+            return _is_openvino(path, file.read(4096))
+    except OSError:
+        return False
+
+
+def _is_openvino(_: Path, head: bytes) -> bool:
+    return _text(head).startswith(b"<") and re.search(rb"<net\s[^>]*\bversion=", head) is not None
+
+
+def _text(head: bytes) -> bytes:
+    """Return the beginning of a text without what may stand before it."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+
+
+def _nested(head: bytes, *tags: int) -> int | None:
+    """Return where a message of Protocol Buffers begins, whose fields of these tags are each the first of the last."""
+    at = 0
+    for tag in tags:
+        if head[at : at + 1] != bytes([tag]):
+            return None
+        at += 1
+        while at < len(head) and head[at] & 0x80:  # the bytes of a length, but for its last
+            at += 1
+        at += 1
+    return at
+
+
+def _is_graph(_: Path, head: bytes) -> bool:
+    """Say whether a file is a graph of TensorFlow's: its first node has a name, and then an operator."""
+    at = _nested(head, 0x0A, 0x0A)
+    found = None if at is None else re.compile(rb"[\w./-]+\x12.[A-Z]\w+", re.DOTALL).match(head, at)
+    return found is not None
+
+
+KINDS: tuple[tuple[Callable[[Path, bytes], bool], str], ...] = (
+    (
+        lambda _, head: head[4:8] == b"TFL3",
+        f"it is a model of TensorFlow Lite (.tflite), whose operators are fused and mostly quantised, and are not read:"
+        f" {BEFORE}, for example the Keras model",
+    ),
+    (lambda _, head: head[:3] == b"\x08\x01\x12" and _nested(head[2:], 0x12, 0x0A) is not None, SAVED_MODEL),
+    (lambda _, head: _nested(head, 0x0A, 0x12, 0x0A, 0x0A) is not None, CHECKPOINT),
+    (_is_graph, f"it is a graph of TensorFlow (GraphDef), which is not read: {KERAS}"),
+    (_ends, CHECKPOINT),
+    (lambda _, head: head.startswith(b"model_checkpoint_path:"), CHECKPOINT),
+    (lambda path, _: re.search(r"\.data-\d{5}-of-\d{5}$", path.name) is not None, CHECKPOINT),
+    (_is_openvino, OPENVINO),
+    (_beside_openvino, OPENVINO),
+    (
+        lambda _, head: _text(head).startswith((b"<!doctype html", b"<html", b"<head", b'{"payload":{')),
+        "it is a web page, saved instead of the file it is about: download the file itself, on GitHub and Hugging Face"
+        ' by its link "raw" or "download"',
+    ),
+    (
+        lambda _, head: head.startswith(b"version https://git-lfs.github.com/spec/"),
+        "it is a pointer of Git LFS, which stands for the file: git lfs pull brings the file itself",
+    ),
+    (
+        lambda _, head: head.startswith(b"\x1f\x8b"),
+        "it is compressed by gzip, which is not undone here: unpack it, and give what is in it",
+    ),
+)

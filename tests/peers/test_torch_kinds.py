@@ -1,0 +1,146 @@
+"""The kinds of files that PyTorch and its friends write: what is read runs as the live module, the rest is named."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from agreement import assert_agree
+
+import gatewise as gw
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.peers
+
+
+class Net(torch.nn.Module):
+    """An LSTM of two layers and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = torch.nn.LSTM(3, 4, 2, bidirectional=True, batch_first=True)
+        self.head = torch.nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0])
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return Net().eval()
+
+
+@pytest.fixture
+def quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what PyTorch has against its own older ways
+        yield
+
+
+def assert_same_run(net, path, name="rnn"):
+    x = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+    with torch.no_grad():
+        theirs = net.rnn(torch.from_numpy(x).transpose(0, 1))[0].transpose(0, 1).numpy()
+    assert_agree({"y": gw.load(path, name)(x)[0]}, {"y": theirs}, 1e-6)
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+@pytest.mark.parametrize("way", ["old", "new", "old, whole module"])
+def test_weight_norm_runs_as_the_live_module(way, dim, net, tmp_path, quiet):
+    norm = torch.nn.utils.parametrizations.weight_norm if way == "new" else torch.nn.utils.weight_norm
+    for name in ("weight_hh_l0", "weight_ih_l1_reverse"):
+        norm(net.rnn, name, dim=dim)
+    state = {
+        key: 1.5 * value if key.endswith(("_g", "original0")) else value for key, value in net.state_dict().items()
+    }
+    net.load_state_dict(state)  # so that a weight kept from before would be another
+    torch.save(net if "module" in way else net.state_dict(), tmp_path / "net.pt")
+    assert_same_run(net, tmp_path / "net.pt")
+
+
+def test_spectral_norm_is_refused_by_name(net, tmp_path, quiet):
+    for name, norm in (("a", torch.nn.utils.spectral_norm), ("b", torch.nn.utils.parametrizations.spectral_norm)):
+        other = Net()
+        norm(other.rnn, "weight_hh_l0")
+        torch.save(other.state_dict(), tmp_path / name)
+        (refused,) = gw.inspect(tmp_path / name).refused
+        assert "spectral_norm" in refused.reason
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+def test_a_model_in_several_files_runs_as_the_live_module(kind, net, tmp_path):
+    from safetensors.torch import save_file
+
+    state, where = net.state_dict(), {}
+    for number in (0, 1):
+        shard = f"model-0000{number + 1}-of-00002.{kind}"
+        held = {name: state[name] for name in list(state)[number::2]}
+        (save_file if kind == "safetensors" else torch.save)(held, tmp_path / shard)
+        where |= dict.fromkeys(held, shard)
+    index = {"safetensors": "model.safetensors.index.json", "bin": "pytorch_model.bin.index.json"}[kind]
+    (tmp_path / index).write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    assert_same_run(net, tmp_path / index)
+    assert_same_run(net, tmp_path)
+
+
+def test_a_checkpoint_of_lightnings_runs_as_the_live_module(net, tmp_path):
+    """The layout of a checkpoint as Trainer.save_checkpoint writes it: more than the state dict, and of any class."""
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.zeros(1, 2, 3)).sum().backward()
+    optimizer.step()
+    torch.save(
+        {
+            "epoch": 3,
+            "global_step": 12,
+            "pytorch-lightning_version": "2.5.0",
+            "state_dict": net.state_dict(),
+            "loops": {"fit_loop": {"state_dict": {}, "epoch_progress": {"total": {"ready": 4}}}},
+            "callbacks": {
+                "ModelCheckpoint{'monitor': None}": {"best_model_path": "a.ckpt", "kth_value": torch.tensor(1.0)}
+            },
+            "optimizer_states": [optimizer.state_dict()],
+            "lr_schedulers": [],
+            "hparams_name": "kwargs",
+            "hyper_parameters": {"hidden_size": 4, "network": Net},
+        },
+        tmp_path / "last.ckpt",
+    )
+    found = gw.inspect(tmp_path / "last.ckpt")
+    assert [one.name for one in found.found] == ["state_dict.rnn"]
+    assert_same_run(net, tmp_path / "last.ckpt", None)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["state dict", "whole module"])
+@pytest.mark.parametrize("dtype", ["qint8", "float16"])
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.LSTMCell])
+def test_quantised_lstms_are_refused_by_name(kind, dtype, whole, tmp_path, quiet):
+    net = torch.nn.ModuleDict({"rnn": kind(3, 4)})
+    quantised = torch.ao.quantization.quantize_dynamic(net, {kind}, dtype=getattr(torch, dtype))
+    torch.save(quantised if whole else quantised.state_dict(), tmp_path / "net.pt")
+    contents = gw.inspect(tmp_path / "net.pt")
+    assert not contents.found
+    (refused,) = contents.refused
+    assert refused.name == "rnn"
+    assert "PyTorch quantised" in refused.reason
+    assert "before that" in refused.reason
+
+
+def test_an_lstm_that_is_prepared_for_quantisation_is_refused_by_name(tmp_path, quiet):
+    torch.save(
+        {f"rnn.{name}": one for name, one in torch.ao.nn.quantizable.LSTM(3, 4).state_dict().items()}, tmp_path / "a"
+    )
+    (refused,) = gw.inspect(tmp_path / "a").refused
+    assert refused.name == "rnn"
+    assert "prepared for it" in refused.reason
+
+
+def test_a_program_of_torch_export_is_named_with_the_way_out(net, tmp_path, quiet):
+    torch.export.save(torch.export.export(net, (torch.zeros(2, 5, 3),)), tmp_path / "net.pt2")
+    for name in ("net.pt2", "net.pt"):  # its content tells, not its name
+        (tmp_path / "net.pt2").rename(tmp_path / name)
+        with pytest.raises(gw.FileError, match=r"a program of torch\.export .*state_dict.*torch\.onnx\.export"):
+            gw.inspect(tmp_path / name)
+        (tmp_path / name).rename(tmp_path / "net.pt2")
