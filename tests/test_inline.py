@@ -104,7 +104,7 @@ def test_a_trace_that_kept_less_shows_what_it_kept(options):
     assert "kept" in words(read(run))
     tree = read(run[0])
     rows = [row[0] for row in tree.iter("tr")][1:]
-    assert ["".join(row.itertext()) for row in rows] == run[0]._distinct()
+    assert ["".join(row.itertext()) for row in rows] == run[0].distinct()
 
 
 def test_a_run_without_steps_or_valid_steps_or_numbers_is_shown():

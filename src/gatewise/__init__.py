@@ -5,6 +5,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.activations import Activation as Activation
     from gatewise.cell import LSTMCell as LSTMCell
+    from gatewise.chunked.applying import apply as apply
     from gatewise.diagnostics.verification import Difference as Difference
     from gatewise.diagnostics.verification import Verification as Verification
     from gatewise.diagnostics.verification import verify as verify
@@ -125,6 +126,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Verification": "gatewise.diagnostics.verification",
     "Walkthrough": "gatewise.walkthrough.parts",
     "WeightsWarning": "gatewise.errors",
+    "apply": "gatewise.chunked.applying",
     "backward": "gatewise.layers.backward",
     "capture": "gatewise.interop.formats",
     "check": "gatewise.grading.marking",

@@ -90,17 +90,25 @@ def _labelled(
 ) -> Any:
     """Return a Dataset; the axis whose names are `measured` also has coordinates of what is measured, and its unit."""
     used = {dimension for dimensions, _ in variables.values() for dimension in dimensions}
-    coordinates: dict[str, Any] = {
-        name: found if isinstance(found, np.ndarray) else _plain(found)
-        for name, found in axes.items()
-        if found is not None and name in used
+    found = {name: names for name, names in axes.items() if name in used}
+    return _xarray("Dataset")(variables, coordinates(found, measured, measures), attributes)
+
+
+def coordinates(
+    axes: Mapping[str, npt.NDArray[Any] | Sequence[Any] | None], measured: str, measures: Mapping[str, Measure]
+) -> dict[str, Any]:
+    """Return the coordinates of axes; the one whose names are `measured` also has what is measured, and its unit."""
+    found: dict[str, Any] = {
+        name: names if isinstance(names, np.ndarray) else _plain(names)
+        for name, names in axes.items()
+        if names is not None
     }
-    names = axes[measured]
-    if names is not None and measured in used and any(name in measures for name in names):
-        found = [measures.get(name, Measure("")) for name in names]
-        coordinates[f"{measured}_quantity"] = (measured, [one.quantity for one in found])
-        coordinates[f"{measured}_unit"] = (measured, [one.unit for one in found])
-    return _xarray("Dataset")(variables, coordinates, attributes)
+    names = axes.get(measured)
+    if names is not None and any(name in measures for name in names):
+        each = [measures.get(name, Measure("")) for name in names]
+        found[f"{measured}_quantity"] = (measured, [one.quantity for one in each])
+        found[f"{measured}_unit"] = (measured, [one.unit for one in each])
+    return found
 
 
 def _plain(names: Sequence[Any]) -> Any:

@@ -106,6 +106,11 @@ class Trace:
         found: Array = getattr(self, name)
         return found
 
+    def distinct(self) -> list[str]:
+        """Return the quantities that are kept, the unprojected state only where it differs from the hidden state."""
+        same = "hidden_state" in self.keep.quantities and "unprojected_state" not in self.arrays
+        return [name for name in self.keep.quantities if not (same and name == "unprojected_state")]
+
     @property
     def gates(self) -> Array:
         """All kept gates after their nonlinearities (time, batch, 4, hidden): input, forget, candidate, output."""
@@ -340,7 +345,7 @@ class Trace:
         kept, labels = slice(None, None, self.keep.every), self.labels
         units = self.keep.units or range(self.parameters.hidden_size)
         return dataset(
-            {name: self.quantity(name) for name in self._distinct()},
+            {name: self.quantity(name) for name in self.distinct()},
             input=self.input,
             valid=None if self.valid is None else self.valid[kept],
             projected=self.parameters.projection is not None,
@@ -367,15 +372,10 @@ class Trace:
             said.append(f"{counted(len(keep.units), 'unit')} kept")
         if self.edits:
             said.append(f"edited: {self.edits_said()}")
-        return brief(f"Trace: {', '.join(said)}", {name: self.quantity(name) for name in self._distinct()})
+        return brief(f"Trace: {', '.join(said)}", {name: self.quantity(name) for name in self.distinct()})
 
     def _repr_html_(self) -> str:
         return inline(self)
-
-    def _distinct(self) -> list[str]:
-        """Return the quantities that are kept, the unprojected state only where it differs from the hidden state."""
-        same = "hidden_state" in self.keep.quantities and "unprojected_state" not in self.arrays
-        return [name for name in self.keep.quantities if not (same and name == "unprojected_state")]
 
 
 def _as_slice(key: Any, count: int) -> slice:

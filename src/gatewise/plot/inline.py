@@ -54,7 +54,7 @@ def _run(given: Trace) -> str:
 
 
 def _quantities(given: Trace) -> str:
-    names = given._distinct()
+    names = given.distinct()
     if not names:
         return ""
     rows, sampled = [], 0

@@ -1,0 +1,229 @@
+"""What is done with one chunk of the data: the model runs over its sequences, a few at a time, on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from math import prod
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, chunks
+from gatewise.chunked.wanted import Part, Run, Wanted, lstm_of
+from gatewise.engine import engines, set_num_threads
+from gatewise.errors import MissingExtraError
+from gatewise.layers import LSTM
+from gatewise.network import Network
+from gatewise.step import State
+
+PIECE = 2**24  # numbers that a run keeps at a time, beside what the chunk gives
+
+Numbers = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the result, as the first run shows it.
+
+    Attributes
+    ----------
+    name : str
+    before : dict of int
+        The axes before time and sequence, and their lengths.
+    timed : bool
+        Whether there is one value for each step.
+    after : dict of int
+        The axes behind those.
+    dtype : NumPy type
+    """
+
+    name: str
+    before: dict[str, int]
+    timed: bool
+    after: dict[str, int]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, part: Part, before: dict[str, int]) -> Variable:
+        """Return the variable that a part of a run belongs to."""
+        after = dict(zip(part.dims, part.array.shape[1 + part.timed :], strict=True))
+        return cls(part.name, before if part.place else {}, part.timed, after, part.array.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What makes the variables of a chunk, given its data: a function for `xarray.apply_ufunc`.
+
+    Attributes
+    ----------
+    wanted : Wanted
+    variables : tuple of Variable
+    alone : bool
+        Whether each sequence has a run of its own.
+    engine : str
+    tokens : bool
+        Whether the data are tokens, which have no axis of features.
+    given : tuple of str
+        What follows the data: ``lengths`` or ``mask``, or nothing.
+    nesting : tuple of int
+        How many directions each layer has, where the states that runs start from follow after that.
+    time_first : bool
+        Whether time comes before the sequences in memory.
+    every : int
+        Which steps are kept.
+    each : int
+        How many numbers a run keeps of one step of one sequence.
+    """
+
+    wanted: Wanted
+    variables: tuple[Variable, ...]
+    alone: bool
+    engine: str
+    tokens: bool
+    given: tuple[str, ...]
+    nesting: tuple[int, ...]
+    time_first: bool
+    every: int
+    each: int
+
+    def __call__(self, x: Numbers, *rest: Numbers, model: LSTM | Network, shared: bool = False) -> Any:
+        """Return the variables of a chunk.
+
+        Parameters
+        ----------
+        x : array (…, time, feature), or (…, time) of tokens
+        *rest : array (…), (…, time) or (…, unit)
+            Lengths or masks, and states.
+        model : LSTM or Network
+        shared : bool
+            Whether other chunks run on the other threads of the machine.
+
+        Returns
+        -------
+        array, or tuple of arrays if there is more than one variable
+            (…, layers and directions, time, units and so on).
+        """
+        if shared:
+            with ONE_THREAD:
+                return self._computed(x, rest, model)
+        return self._computed(x, rest, model)
+
+    def _computed(self, x: Numbers, rest: Sequence[Numbers], model: LSTM | Network) -> Any:
+        loop = x.shape[: x.ndim - (1 if self.tokens else 2)]
+        count, steps = prod(loop), x.shape[len(loop)]
+        features = x.shape[len(loop) + 1 :]
+        x = np.moveaxis(x, len(loop), 0).reshape(steps, count, *features)
+        steps_given, states = self._per_sequence(rest, loop, count)
+        found = {one.name: self._empty(one, steps, count) for one in self.variables}
+        for piece in chunks(count, PIECE if self.alone else steps * self.each, PIECE):
+            options: dict[str, Any] = {name: array[..., piece] for name, array in steps_given.items()}
+            start = _nested([one[piece] for one in states], self.nesting)
+            run = model.trace(x[:, piece], start, engine=self.engine, **options, **self.wanted.options)
+            for part in self.wanted.parts(run):
+                self._put(found[part.name][part.place], part, piece)
+        whole = tuple(self._shaped(found[one.name], one, loop) for one in self.variables)
+        return whole if len(whole) > 1 else whole[0]
+
+    def _per_sequence(
+        self, rest: Sequence[Numbers], loop: tuple[int, ...], count: int
+    ) -> tuple[dict[str, Numbers], list[Numbers]]:
+        """Return lengths (sequence,) or a mask (time, sequence), and states (sequence, unit)."""
+        ready = iter(rest)
+        options: dict[str, Numbers] = {}
+        for name, array in zip(self.given, islice(ready, len(self.given)), strict=True):
+            behind = array.shape[array.ndim - (name == "mask") :]
+            whole = np.broadcast_to(array, (*loop, *behind)).reshape(count, *behind)
+            options[name] = whole.T
+        states = [np.broadcast_to(one, (*loop, one.shape[-1])).reshape(count, one.shape[-1]) for one in ready]
+        return options, states
+
+    def _empty(self, one: Variable, steps: int, count: int) -> Array:
+        """Return an array for a variable, with time before the sequences or behind them; NaN where nothing will be."""
+        axes = [len(range(0, steps, self.every)), count] if one.timed else [count]
+        axes = axes if self.time_first else axes[::-1]
+        shape = (*one.before.values(), *axes, *one.after.values())
+        return np.full(shape, np.nan, one.dtype) if self.alone else np.empty(shape, one.dtype)
+
+    def _put(self, target: Array, part: Part, piece: slice) -> None:
+        if not part.timed:
+            target[piece] = part.array
+        elif self.time_first:
+            target[:, piece] = part.array
+        else:
+            target[piece] = part.array.swapaxes(0, 1)
+
+    def _shaped(self, array: Array, one: Variable, loop: tuple[int, ...]) -> Array:
+        """Return a variable (…, layers and directions, time, units and so on): a view, as it lies in memory."""
+        first = len(one.before) + (one.timed and self.time_first)  # of the sequences
+        array = array.reshape(*array.shape[:first], *loop, *array.shape[first + 1 :])
+        return np.moveaxis(array, range(first, first + len(loop)), range(len(loop)))
+
+
+def _nested(states: Sequence[Numbers], nesting: Sequence[int]) -> Any:
+    """Return states ``[layer][direction]``, or None where there are none: they follow each other, h before c."""
+    if not states:
+        return None
+    pairs = iter([State(h, c) for h, c in zip(states[::2], states[1::2], strict=True)])
+    return tuple(tuple(islice(pairs, directions)) for directions in nesting)
+
+
+def numbers_kept(run: Run) -> int:
+    """Return how many numbers a run of one step of one sequence keeps."""
+    lstm = lstm_of(run)
+    kept = sum(array.size for cell in lstm.cells().values() for array in cell.arrays.values())
+    return kept + lstm.output.size
+
+
+class _OneThread:
+    """Counts the chunks that are under way in this process, since how many threads there are is the process's."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.held = Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.inside:
+                self.held = _held()
+            self.inside += 1
+
+    def __exit__(self, *problem: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                self.held.close()
+
+
+def _held() -> ExitStack:
+    """Set one thread for the native engine and for products of matrices; closing what is returned undoes it."""
+    with ExitStack() as stack:
+        stack.enter_context(threadpools().threadpool_limits(1, user_api="blas"))
+        stack.callback(set_num_threads, engines()[0].threads)
+        set_num_threads(1)
+        return stack.pop_all()
+
+
+# As many threads as a scheduler gives a worker run chunks side by side, so each run takes one, and not all of them
+# again. It also makes the bits of a product of matrices those of its sizes, whatever the machine.
+ONE_THREAD = _OneThread()
+
+
+def threadpools() -> Any:
+    """Return the package that sets how many threads NumPy's products of matrices take.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import threadpoolctl
+    except ImportError:
+        raise MissingExtraError(
+            "data in chunks of Dask need threadpoolctl: from a clone, pip install '.[dask]'"
+        ) from None
+    return threadpoolctl
