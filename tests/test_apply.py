@@ -25,6 +25,13 @@ MODELS = {
     "reference": gw.LSTM(3, 4, variant=gw.Variant(layer_norm="gates", epsilon=1e-3), rng=4),
     "network": gw.Network(gw.LSTM(3, 4, rng=5), head=HEAD),
     "last": gw.Network(gw.LSTM(3, 4, rng=6), head=HEAD, reads="last"),
+    "dense": gw.Network(
+        gw.LSTM(6, 4, rng=7),
+        head=[gw.Linear(RNG.normal(size=(4, 4)).astype(np.float32), activation="relu"), HEAD],
+        branches=[gw.Branch([2, 0, 1], [gw.Linear(RNG.normal(size=(6, 3)).astype(np.float32))])],
+        outputs=gw.Scaling([1.0, 2.0], [3.0, 4.0]),
+        skip=2,
+    ),
 }
 
 
@@ -131,7 +138,7 @@ def test_answers_are_those_of_insight_for_each_sequence_by_itself():
         for name, options in (("timescales", {}), ("saturation", {"low": 0.45}), ("ceiling", {"scale": 2.0}))
     }
     for basin in (0, 1, 3):
-        run = model.trace(raw[:, basin : basin + 1], lengths=lengths[basin : basin + 1])
+        run = model.trace(raw[:, basin], lengths=lengths[basin : basin + 1])
         one = insight.timescales(run.lstm[0])
         np.testing.assert_array_equal(found["timescales"].half_life[basin], one.half_life)
         one = insight.saturation(run.lstm[0], low=0.45)

@@ -95,10 +95,10 @@ def apply(
     Notes
     -----
     A sequence's numbers are to the bit those that the model gives for it alone with one thread, for any chunks and any
-    number of workers whose processors are alike. So layers that the native engine cannot run are slow: it would run
-    them all at once. A NaN in the data makes what follows it in its sequence NaN; give `lengths` or `mask` where data
-    are padded. While it computes, a chunk takes its data and results, and at most some 100 MiB more where no sequence
-    by itself needs them.
+    number of workers whose processors are alike. So where the native engine cannot run a cell, or dense layers come
+    before the LSTM, sequences run one after the other, which is slow. A NaN in the data makes what follows it in its
+    sequence NaN; give `lengths` or `mask` where data are padded. While it is computed, a chunk takes memory for its
+    data and its results, and for at most 2^24 numbers more, or what one sequence needs.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def _task(
     engines = {cell.engine for cell in lstm_of(trial).cells().values()}
     return Task(
         wanted=wanted,
-        alone=isinstance(wanted, Question) or engines != {"native"},
+        alone=isinstance(wanted, Question) or given.by_itself or engines != {"native"},
         variables=tuple(variables.values()),
         engine=next(iter(engines)) if len(engines) == 1 else engine,
         tokens=given.feature is None,

@@ -103,13 +103,23 @@ class Input:
         """The LSTM of the model."""
         return self.model.lstm if isinstance(self.model, Network) else self.model
 
+    @property
+    def num_features(self) -> int:
+        """How many features the model reads."""
+        return self.model.num_features if isinstance(self.model, Network) else self.model.input_size
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether something before the LSTM mixes the sequences of a batch, in their last bits."""
+        return isinstance(self.model, Network) and bool(self.model.branches)
+
     def trial(self, wanted: Wanted, engine: str) -> Run:
         """Return a run over one step of one sequence, which shows what there will be and what goes wrong."""
         masked = self.model.masked if isinstance(self.model, Network) else None
         value = 1 if masked == 0 else 0
         if self.feature is None:
             return self.model.trace(np.full((1, 1), value), engine=engine, **wanted.options)
-        ones = np.full((1, 1, self.lstm.input_size), value, self.lstm.dtype)
+        ones = np.full((1, 1, self.num_features), value, self.lstm.dtype)
         return self.model.trace(ones, engine=engine, **wanted.options)
 
     def named(self, features: Sequence[str] | None) -> Input:
@@ -126,7 +136,7 @@ class Input:
             return self
         found, data = self, self.data
         own = data.coords[self.feature].values if self.feature in data.coords else np.empty(0)
-        if features is not None and own.dtype.kind in "UOT":
+        if features is not None and len(features) == self.num_features and own.dtype.kind in "UOT":
             names = [str(one) for one in own]
             if missing := [name for name in features if name not in names]:
                 raise OptionError(
@@ -136,8 +146,8 @@ class Input:
             if names != list(features):
                 found = replace(self, data=data.isel({self.feature: [names.index(name) for name in features]}))
         count = found.data.sizes[self.feature]
-        if count != self.lstm.input_size:
-            raise ShapeError(f"the data have {counted(count, 'feature')}; the model reads {self.lstm.input_size}")
+        if count != self.num_features:
+            raise ShapeError(f"the data have {counted(count, 'feature')}; the model reads {self.num_features}")
         return found
 
 

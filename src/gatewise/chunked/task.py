@@ -64,7 +64,7 @@ class Task:
     wanted : Wanted
     variables : tuple of Variable
     alone : bool
-        Whether each sequence has a run of its own.
+        Whether each sequence has a run of its own, without a batch axis.
     engine : str
     tokens : bool
         Whether the data are tokens, which have no axis of features.
@@ -122,8 +122,9 @@ class Task:
         found = {one.name: self._empty(one, steps, count) for one in self.variables}
         for piece in chunks(count, PIECE if self.alone else steps * self.each, PIECE):
             options: dict[str, Any] = {name: array[..., piece] for name, array in steps_given.items()}
-            start = _nested([one[piece] for one in states], self.nesting)
-            run = model.trace(x[:, piece], start, engine=self.engine, **options, **self.wanted.options)
+            which = piece.start if self.alone else piece
+            start = _nested([one[which] for one in states], self.nesting)
+            run = model.trace(x[:, which], start, engine=self.engine, **options, **self.wanted.options)
             for part in self.wanted.parts(run):
                 self._put(found[part.name][part.place], part, piece)
         whole = tuple(self._shaped(found[one.name], one, loop) for one in self.variables)

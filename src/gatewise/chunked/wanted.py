@@ -125,10 +125,12 @@ def _output(run: Run, every: int) -> Part:
     """
     y, timed = run.output, True
     if isinstance(run, NetworkTrace):
-        timed = run.network.reads == "every"
-        if run.network.head is not None:
-            read = np.moveaxis(run.features, -2, 0)
-            each = [run.network.head(np.ascontiguousarray(one)) for one in read]
-            y = np.stack(each, axis=-2) if each else y
+        network, timed = run.network, run.network.reads == "every"
+        if not run.lstm.batched:
+            y = np.expand_dims(y, int(timed))
+        elif network.dense and run.lstm.batch_size:
+            read = [np.ascontiguousarray(one) for one in np.moveaxis(run.features, -2, 0)]
+            given: Any = [None] * len(read) if run.given is None else np.moveaxis(run.given, 1, 0)
+            y = np.stack([network.put_out(*one) for one in zip(read, given, strict=True)], axis=-2)
     dims = ("direction", "output")[-(y.ndim - 1 - timed) :]
     return Part("y", (), timed, dims, y[::every] if timed else y)

@@ -259,7 +259,7 @@ class Network:
         features, tokens = self.embed(x)
         start = self._start(features, state)
         y, state = self.lstm(features, start, **self._masking(features, tokens, options))
-        return self._put_out(self._read(y, state), x), state
+        return self.put_out(self._read(y, state), x), state
 
     def trace(self, x: npt.ArrayLike, state: States | None = None, **options: Any) -> NetworkTrace:
         """Run over a sequence and keep everything.
@@ -283,7 +283,7 @@ class Network:
             y, state = y[:, 0], unbatched(state)
         read = self._read(y, state)
         given = None if (features is x and not self.skip) or tokens is not None else numbers("x", x)
-        return NetworkTrace(self, trace, tokens, read, self._put_out(read, x), labels.or_else(trace.labels), given)
+        return NetworkTrace(self, trace, tokens, read, self.put_out(read, x), labels.or_else(trace.labels), given)
 
     def embed(self, x: npt.ArrayLike) -> tuple[npt.ArrayLike, npt.NDArray[np.integer[Any]] | None]:
         """Return what the LSTM is given for `x`, and the tokens where there is an embedding."""
@@ -367,7 +367,7 @@ class Network:
     def _read(self, y: Array, state: States) -> Array:
         return y if self.reads == "every" else merge([one.h for one in state[-1]], self.lstm.merge[-1])
 
-    def _put_out(self, read: Array, x: npt.ArrayLike) -> Array:
+    def put_out(self, read: Array, x: npt.ArrayLike) -> Array:
         """Return the output of the network for what its head reads, and what the network was given."""
         y = outputs_of(self.dense, read)[-1]
         if self.skip:
