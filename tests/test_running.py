@@ -192,3 +192,21 @@ def test_what_cannot_run_is_refused_in_a_sentence(here):
             call()
         assert words in str(problem.value)
         assert not any(one in str(problem.value) for one in ("\n", "Keras cannot", "needs Keras"))
+
+
+def test_layers_that_a_file_does_not_connect_are_named_for_a_run(here):
+    rng = np.random.default_rng(0)
+    lstm = gw.LSTM(3, 4, rng=0)
+    table, weight = rng.normal(size=(9, 3)).astype("f4"), rng.normal(size=(2, 4)).astype("f4")
+    from gatewise.interop import torch
+
+    save_file({**torch.state_dict(lstm), "table.weight": table, "out.weight": weight}, "state.safetensors")
+    tokens = rng.integers(0, 9, 6)
+    np.save("tokens.npy", tokens)
+    for reads in ("every", "last"):
+        network = gw.Network(lstm, embedding=table, head=gw.Linear(weight), reads=reads)
+        made = run("state.safetensors", "tokens.npy", embedding="table", head="out", reads=reads)
+        np.testing.assert_array_equal(made.trace.output, network(tokens)[0])
+        np.testing.assert_array_equal(made.trace.tokens, tokens)
+    with pytest.raises(gw.OptionError, match="no head 'no'"):
+        run("state.safetensors", "tokens.npy", head="no")

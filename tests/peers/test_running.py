@@ -184,3 +184,47 @@ def test_without_its_framework_a_model_is_missed_in_a_sentence(net, monkeypatch)
             patch.setitem(sys.modules, name, None)
             with pytest.raises(gw.MissingExtraError, match=f"the LSTM takes 3; .*{name}"):
                 run(file, "x.csv")
+
+
+class Tagger(torch.nn.Module):
+    """Two bidirectional layers between an embedding and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(20, 3, padding_idx=0)
+        self.lstm = torch.nn.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=True)
+        self.head = torch.nn.Linear(8, 5)
+
+    def forward(self, tokens):
+        y, _ = self.lstm(self.embedding(tokens))
+        return self.head(y)
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_the_stacked_lstms_of_a_model_that_ran_are_one_run(dynamo):
+    torch.manual_seed(0)
+    net = Tagger().eval()
+    tokens = torch.randint(1, 20, (3, 7))
+    np.save("tokens.npy", tokens.numpy())
+    torch.onnx.export(net, (tokens,), "model.onnx", dynamo=dynamo)
+    made = run("model.onnx", "tokens.npy")
+    (seen,) = gw.capture(net, tokens)
+    assert made.trace.num_layers == 2
+    for key, cell in seen.trace.cells().items():
+        np.testing.assert_allclose(made.trace.cells()[key].forget_gate, cell.forget_gate, atol=1e-6)
+    np.testing.assert_allclose(made.trace.output, seen.trace.output, atol=1e-6)
+    assert "off by at most" in " ".join(made.notes)
+    first, _ = made.name.split(" → ")
+    assert run("model.onnx", "tokens.npy", name=first).trace.num_layers == 1
+
+
+def test_layers_of_a_state_dict_are_named_at_the_command_line():
+    torch.manual_seed(0)
+    net = Tagger().eval()
+    tokens = torch.randint(1, 20, (3, 7))
+    np.save("tokens.npy", tokens.numpy())
+    torch.save(net.state_dict(), "state.pt")
+    made = run("state.pt", "tokens.npy", embedding="embedding", head="head", axes="batch,time")
+    with torch.no_grad():
+        np.testing.assert_allclose(made.trace.output, net(tokens).numpy().swapaxes(0, 1), atol=1e-6)
+    assert exit_code(["report", "state.pt", "tokens.npy", "--embedding", "embedding", "--head", "no"]) == 2

@@ -67,6 +67,20 @@ class InputOptions:
             " default is the initial state in the file of the model, or else zeros."
         ),
     ] = None
+    embedding: Annotated[
+        str | None,
+        Parameter(
+            help="The layer of the file whose rows the LSTM is given for the tokens of the input, where the file does"
+            " not say how its layers are connected."
+        ),
+    ] = None
+    head: Annotated[
+        str | None, Parameter(help="The layer of the file that makes the outputs, where the file does not say so.")
+    ] = None
+    reads: Annotated[
+        Literal["every", "last"] | None,
+        Parameter(help="Whether that layer reads every output of the LSTM, which is the default, or the last alone."),
+    ] = None
     frames: Annotated[
         str | None,
         Parameter(
@@ -177,6 +191,10 @@ def _run(
 ) -> Run:
     """Return the run of a model over an input."""
     found, several = _picked(contents, name)
+    if options.embedding is not None or options.head is not None or options.reads is not None:
+        parts = name, options.embedding, options.head, options.reads or "every"
+        network = reading.aloud(lambda: contents.made(*parts))
+        contents = replace(contents, network=lambda: network)
     if input is None:
         raise OptionError(f"{file} is a model: give the file of its input as well")
     if found is not None and finite:
@@ -320,7 +338,14 @@ def _of_lstm(contents: Contents, found: Found, fed: feeding.Fed, input: Path) ->
         elif network.embedding is None or fed.tokens is not None:
             trace = network.trace(fed.x if fed.tokens is None else fed.tokens, fed.start, **fed.options)
         else:  # what the embedding would give
-            rest = Network(network.lstm, head=network.head, reads=network.reads, initial=network.initial)
+            rest = Network(
+                network.lstm,
+                head=network.dense or None,
+                reads=network.reads,
+                initial=network.initial,
+                outputs=network.outputs,
+                labels=network.labels,
+            )
             trace = rest.trace(fed.x, fed.start, **fed.options)
     what = "the tokens of the network" if fed.tokens is not None else f"the input of the LSTM {found.name!r}"
     taken = f"{input.name} is taken as {what}"

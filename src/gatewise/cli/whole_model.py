@@ -17,7 +17,7 @@ from gatewise.cli.reading import integers
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, reason
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.formats import capture, reader_of
-from gatewise.interop.found import Contents, listed
+from gatewise.interop.found import Contents, Found, listed
 from gatewise.layers import LSTM
 from gatewise.lstm_trace import LSTMTrace
 
@@ -280,6 +280,8 @@ def joined(calls: Sequence[Captured], name: str | None, contents: Contents) -> t
     by_name: dict[str, list[Captured]] = {}
     for one in calls:
         by_name.setdefault(one.name, []).append(one)
+    if (stack := _stack(by_name, name, contents)) is not None:
+        return _of_stack(stack, [by_name[part][0] for part in stack.combines])
     if name is not None and name not in by_name:
         raise OptionError(f"the model called no LSTM {name!r}; it called {listed(by_name)}")
     if name is None and len(by_name) > 1:
@@ -297,6 +299,26 @@ def joined(calls: Sequence[Captured], name: str | None, contents: Contents) -> t
     ends = zip(trace.cells().values(), found[-1].trace.cells().values(), strict=True)
     off = max(off, difference((a, b) for one, other in ends for a, b in zip(one.final, other.final, strict=True)))
     return name, trace, (_off(off), *notes)
+
+
+def _stack(by_name: Mapping[str, Sequence[Captured]], name: str | None, contents: Contents) -> Found | None:
+    """Return the stack of that name, or the only one of all that was called, each of whose LSTMs was called once."""
+    for one in contents.found:
+        called = one.combines and all(len(by_name.get(part, ())) == 1 for part in one.combines)
+        if called and (one.name == name or (name is None and one.stacked and len(by_name) == len(one.combines))):
+            return one
+    return None
+
+
+def _of_stack(stack: Found, calls: Sequence[Captured]) -> tuple[str, LSTMTrace, tuple[str, ...]]:
+    """Return the run of a stack over what its first LSTM received, and how far it is from what the last computed."""
+    first, last = calls[0].trace, calls[-1]
+    cell = next(iter(first.layers[0].values()))
+    states = tuple(tuple(part.initial for part in layer.values()) for one in calls for layer in one.trace.layers)
+    mask: dict[str, Any] = {} if cell.valid is None else {"mask": cell.valid, "masked_output": last.trace.masked_output}
+    trace = stack.lstm.trace(np.asarray(cell.input), states, **mask)
+    off = max(last.difference, difference([(trace.output, last.trace.output)]))
+    return stack.name, trace, (_off(off), *dict.fromkeys(note for one in calls for note in one.notes))
 
 
 def _off(off: float) -> str:

@@ -104,6 +104,8 @@ class Found:
     stacked : bool
         Whether it combines all the other LSTMs of the file into one of several layers, which is the one that is picked
         if no name is given.
+    combines : tuple of str
+        The names of the LSTMs that it stacks, from the first layer on, where it is several of the file's.
     eight_bits : bool
         Whether its weights are 8-bit integers in the file, for a runtime that rounds what they meet to 8 bits too.
     graph : GraphNames, optional
@@ -126,6 +128,7 @@ class Found:
     time_reversed: bool = False
     warns: tuple[str, ...] = ()
     stacked: bool = False
+    combines: tuple[str, ...] = ()
     eight_bits: bool = False
     graph: GraphNames | None = None
     masked: bool | None = None

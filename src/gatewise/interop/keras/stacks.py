@@ -159,6 +159,7 @@ def _one(found: Sequence[Found], rows: Rows) -> Found | None:
         tuple(notes | dict.fromkeys(found[-1].notes)),
         batch_first=found[0].batch_first,
         time_reversed=not rows.forward,
+        combines=tuple(one.name for one in found),
         masked=found[0].masked,
         masked_output=found[-1].masked_output,
     )

@@ -238,6 +238,7 @@ def _stack(chain: Sequence[Site], found: Sequence[Found], below: Mapping[Key, _F
         tuple(notes | dict.fromkeys(found[-1].notes)),
         _state(found),
         found[0].batch_first,
+        combines=tuple(one.name for one in found),
         warns=tuple(dict.fromkeys(text for one in found for text in one.warns)),
         eight_bits=any(one.eight_bits for one in found),
     )
