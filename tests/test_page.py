@@ -34,6 +34,7 @@ BUILT = Path(__file__).parent.parent / "docs" / "page.html"
 ELSEWHERE = re.compile(r'"(?:deflated|written_by)":"[^"]*"')  # what may have other bytes on another machine
 HOSTILE = ("</script><script>boom()</script>", "<!--<script>", '"><img src=x onerror=boom()>', "\u2028\u202e\x1b[31m")
 X = np.random.default_rng(0).normal(size=(6, 2, 3)).astype(np.float32)
+ORDER = ("--axes", "time,batch,feature")  # gatewise's own files do not say it
 
 
 class Read(HTMLParser):
@@ -452,9 +453,9 @@ def test_the_program_embeds_a_model_and_its_input(folder, capsys):
     assert found["labels"]["features"] == ["rain", "</script>", "frost"]
     assert found["labels"]["times"][5] == "2001-01-06"
     assert capsys.readouterr().err == ""
-    assert exit_code(["page", "m.safetensors", "x.npy", "-o", "x.html"]) == 0
+    assert exit_code(["page", "m.safetensors", "x.npy", *ORDER, "-o", "x.html"]) == 0
     assert "has 2 sequences; the page shows the first" in capsys.readouterr().err
-    assert exit_code(["page", "m.safetensors", "x.npy", "-o", "x.html", "--sequence", "1"]) == 0
+    assert exit_code(["page", "m.safetensors", "x.npy", *ORDER, "-o", "x.html", "--sequence", "1"]) == 0
     assert capsys.readouterr().err == ""
     found = Read((folder / "x.html").read_text(encoding="utf-8")).document
     np.testing.assert_array_equal(decoded(found["inputs"]["x"]), X[:, 1])
@@ -463,7 +464,7 @@ def test_the_program_embeds_a_model_and_its_input(folder, capsys):
 def test_the_program_takes_a_trace_and_weights_that_are_not_finite(folder, capsys):
     gw.save(gw.LSTM(3, 4, rng=0).trace(X), "t.safetensors")
     assert exit_code(["page", "t.safetensors", "-o", "t.html", "--sequence", "1"]) == 0
-    assert exit_code(["page", "m.safetensors", "x.npy", "-o", "x.html", "--sequence", "1"]) == 0
+    assert exit_code(["page", "m.safetensors", "x.npy", *ORDER, "-o", "x.html", "--sequence", "1"]) == 0
     found = [Read((folder / name).read_text(encoding="utf-8")).document for name in ("t.html", "x.html")]
     assert found[0]["parameters"] == found[1]["parameters"]
     assert found[0]["inputs"] == found[1]["inputs"]
@@ -491,8 +492,11 @@ def test_the_program_says_the_size_of_a_large_page_first(folder, monkeypatch, ca
         ("page --x rain.csv", "--x belongs to a model: give its file as well"),
         ("page --sequence 1", "--sequence belongs to a model: give its file as well"),
         ("page nothing.onnx x.npy", "cannot read nothing.onnx: there is no such file"),
-        ("page m.safetensors x.npy --sequence 7", "there is no sequence 7; this run has sequences 0 to 1"),
-        ("page m.safetensors x.npy -o no/page.html", "cannot write 'no/page.html': "),
+        (
+            "page m.safetensors x.npy --axes time,batch,feature --sequence 7",
+            "there is no sequence 7; this run has sequences 0 to 1",
+        ),
+        ("page m.safetensors x.npy --axes time,batch,feature -o no/page.html", "cannot write 'no/page.html': "),
     ],
 )
 def test_a_command_that_cannot_be_followed_is_one_sentence_and_leaves_nothing(line, told, folder, capsys):
