@@ -17,9 +17,12 @@ from tests import (
     test_fuzzing,
     test_json_models,
     test_keras_spoiled,
+    test_madmom,
+    test_numpy_files,
     test_onnx_refused,
     test_torch_files,
     test_torch_hostile,
+    test_torch_sharded,
 )
 
 LARGEST = 2**18  # bytes of a file that is spoiled: most mutations of a larger one change nothing that matters
@@ -53,6 +56,9 @@ SPOIL: dict[str, Spoil] = {
     **{f"Keras, {kind}": partial(test_keras_spoiled.spoil, kind) for kind in test_keras_spoiled.KINDS},
     **{f"PyTorch, {kind}": partial(test_torch_files.spoil, kind) for kind in test_torch_files.SUBJECTS},
     **{f"JSON, {kind}": partial(test_json_models.spoil, kind) for kind in test_json_models.FORMATS},
+    "PyTorch, several files": test_torch_sharded.spoil,
+    "NumPy": test_numpy_files.spoil,
+    "madmom": test_madmom.spoil,
     "PyTorch, expensive": partial(hostile, of_pytorch),
     "ONNX, expensive": partial(hostile, of_onnx),
 }

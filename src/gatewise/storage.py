@@ -262,7 +262,7 @@ def read_npy(path: str | os.PathLike[str]) -> AnyArray:
             )
         file.seek(0)
         try:
-            shape, fortran, dtype = _header(file, source.stat().st_size)
+            shape, fortran, dtype = npy_header(file, source.stat().st_size)
         except ValueError as problem:
             raise FileError(f"cannot read {source}: it is not an intact .npy file ({problem})") from None
         except TypeError as problem:
@@ -320,7 +320,7 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
 
 def _unpacked(file: IO[bytes], size: int, budget: Budget, what: str) -> AnyArray:
     """Return the array in an open .npy file of so many bytes; it is read piece by piece, into its own memory."""
-    shape, fortran, dtype = _header(file, size)
+    shape, fortran, dtype = npy_header(file, size)
     budget.hold(math.prod(shape), dtype.itemsize, what)
     array: AnyArray = np.empty(shape, dtype, "F" if fortran else "C")
     data = array.reshape(-1, order="F" if fortran else "C").view(np.uint8)
@@ -344,8 +344,8 @@ def _zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
         raise FileError(f"cannot read {source}: it is not an intact .npz file ({reason(problem)})") from None
 
 
-def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, order and type of the array in an open .npy file of so many bytes.
+def npy_header(file: IO[bytes], size: int, *, objects: bool = False) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and type of the array in an open .npy file of so many bytes; of `objects` where these may be.
 
     Raises
     ------
@@ -364,6 +364,8 @@ def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype
             raise ValueError
     except Exception:  # whatever numpy, ast and tokenize raise at a header that makes no sense
         raise ValueError("its header makes no sense") from None
+    if dtype.hasobject and objects and dtype.kind == "O":
+        return shape, fortran, dtype
     if dtype.hasobject:
         raise TypeError("holds Python objects, not numbers; they are never read, since reading them can run code")
     if dtype.kind not in "fiubc":

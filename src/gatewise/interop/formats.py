@@ -19,7 +19,8 @@ WEIGHTS = (  # of a model in a folder, in the order in which they are looked for
     *("model.safetensors.index.json", "model.safetensors"),
     *("pytorch_model.bin.index.json", "pytorch_model.bin"),
 )
-READERS = ("own", "torch", "keras", "json_models", "onnx")  # in the order in which they are asked
+# In the order in which they are asked.
+READERS = ("own", "madmom", "numpy_files", "torch", "keras", "json_models", "onnx")
 FRAMEWORKS = {  # of live models; Keras comes first, since its layers on PyTorch are PyTorch modules too
     "keras": "gatewise.interop.keras",
     "torch": "gatewise.interop.torch",

@@ -7,10 +7,12 @@ it leaves a `Global`, and where it calls one, an `Object` that records what woul
 
 from __future__ import annotations
 
+import codecs
 import io
 import pickletools
 import struct
 import warnings
+from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from gatewise.budget import Budget
@@ -67,6 +69,7 @@ _KEYS = (str, int, float, bytes)
 _MARK = object()
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _MAKERS: dict[str, Any] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list, "EMPTY_TUPLE": tuple}
+_BY_CODE = {operation.code: operation for operation in pickletools.opcodes}
 _IGNORED = {"PROTO", "FRAME", "READONLY_BUFFER"}
 
 
@@ -109,6 +112,30 @@ class _Rest:
         return self.file.read(max(0, min(count, self.end - self.file.tell())))
 
 
+def _operations(file: _Rest) -> Iterator[tuple[str, Any]]:
+    """Split a pickle into operations with their arguments, as `pickletools.genops` does, and read bytes as Latin-1.
+
+    Python 2 wrote the bytes of arrays so, as texts with escapes, where genops takes ASCII only.
+    """
+    while code := file.read(1):
+        operation = _BY_CODE.get(code.decode("latin-1"))
+        if operation is None:
+            raise ValueError(f"the operation {code!r} is not known")
+        if operation.name == "STRING":
+            yield operation.name, _text(file.readline())
+        else:
+            yield operation.name, None if operation.arg is None else operation.arg.reader(cast(BinaryIO, file))
+    raise ValueError("it has no end")
+
+
+def _text(line: bytes) -> str:
+    """Return the text of a line: in quotes, with escapes."""
+    quoted = line.rstrip(b"\n").strip()
+    if len(quoted) < 2 or quoted[:1] not in b"'\"" or quoted[:1] != quoted[-1:]:
+        raise ValueError("a text has no quotes")
+    return codecs.escape_decode(quoted[1:-1])[0].decode("latin-1")
+
+
 class _Machine:
     def __init__(self, budget: Budget, named: dict[str, None]) -> None:
         self.budget = budget
@@ -117,10 +144,9 @@ class _Machine:
         self.named = named
 
     def run(self, file: _Rest) -> Any:
-        for number, (operation, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, file))):
+        for number, (name, argument) in enumerate(_operations(file)):
             if number % SOME == 0:
                 self.budget.count(SOME, OPERATIONS)
-            name = operation.name
             if name == "STOP":
                 return self.stack.pop()
             if name in _IGNORED:

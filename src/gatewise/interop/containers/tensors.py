@@ -134,6 +134,11 @@ def itemsize(kind: str | None) -> int:
     return 1 if kind is None else 2 if kind == "bf16" else np.dtype(kind).itemsize
 
 
+def is_count(value: Any) -> bool:
+    """Say whether something is a count that a file may have."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
+
+
 def unreadable(problem: str) -> Tensor:
     """Return a tensor that cannot be read, and why."""
     return Tensor((), (), 0, None, None, problem=problem)

@@ -171,7 +171,10 @@ class Archive:
                 f"its member {name!r} is packed by method {info.compress_type}; this reads what is stored or deflated"
             )
         with nullcontext(self._file) if self._file else open(self.path, "rb") as file:
-            file.seek(info.header_offset)
+            try:
+                file.seek(info.header_offset)
+            except (OSError, ValueError):  # before the beginning
+                raise _damaged(info) from None
             head = file.read(LOCAL)
             if len(head) < LOCAL or head[:4] != b"PK\x03\x04":
                 raise _damaged(info)
@@ -191,6 +194,9 @@ class _Window:
 
     def seek(self, offset: int, whence: int = 0) -> int:
         self.at = max(0, offset + (0, self.at, self.length)[whence])
+        return self.at
+
+    def tell(self) -> int:
         return self.at
 
     def read(self, size: int = -1) -> bytes:

@@ -6,25 +6,20 @@ The layouts follow `torch._utils`: of tensors and parameters, and NumPy's of arr
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from gatewise.budget import Budget
 from gatewise.errors import FileError, shown
-from gatewise.interop.containers import pickles
+from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import Global, Object, Persistent, as_bytes
-from gatewise.interop.containers.tensors import Storage, Tensor, itemsize, unreadable
-from gatewise.interop.torch.storages import TYPES, is_count, is_storage, storage_kind
+from gatewise.interop.containers.tensors import Storage, Tensor, is_count, itemsize, unreadable
+from gatewise.interop.torch.storages import TYPES, is_storage, storage_kind
 from gatewise.showing import counted
 
 MAGIC = 0x1950A86A20F9469CFC6C  # how a stream of pickles from before 1.6 begins
 REBUILD = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3")
 PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
-FILLED = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
-AT_ONCE = ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer")
 COPIES = 4  # of a name, in parts and as a whole
 DEEPEST = 100  # levels of dictionaries and modules within each other
 
@@ -106,8 +101,8 @@ def _tensor(one: Object, storage: Callable[[Any], Storage | None], budget: Budge
         if not (isinstance(one.args, tuple) and one.args and isinstance(one.args[0], Object)):
             return unreadable("its parameter is incomplete")
         one = one.args[0]
-    if one.made_by(*FILLED, *AT_ONCE):
-        return _numpy(one, budget)
+    if (array := pickled_arrays.described(one, budget)) is not None:
+        return array
     if isinstance(one.maker, Global) and one.maker.module == "torch._utils" and "_rebuild" in one.maker.name:
         if not one.made_by(*REBUILD):
             kind = one.maker.name.removeprefix("_rebuild_").replace("qtensor", "quantised tensor").replace("_", " ")
@@ -162,44 +157,3 @@ def _inner_storage(held: Any, budget: Budget) -> Storage | None:
         return None
     begin = file.tell() + 8
     return Storage(storage_kind(identity[1]), identity[4], lambda size: memoryview(data)[begin : begin + size])
-
-
-def _numpy(one: Object, budget: Budget) -> Tensor:
-    """Return the tensor that a pickled array stands for: built and then filled, or made of its bytes at once."""
-    if one.made_by(*FILLED):
-        if not (isinstance(one.state, tuple) and len(one.state) == 5):
-            return unreadable("its array is incomplete")
-        _, shape, dtype, fortran, held = one.state
-    else:
-        if not (isinstance(one.args, tuple) and len(one.args) == 4):
-            return unreadable("its array is incomplete")
-        held, dtype, shape, fortran = one.args
-        fortran = fortran == "F"
-    if not (isinstance(dtype, Object) and isinstance(dtype.args, tuple) and dtype.args):
-        return unreadable("its array is of an unknown type")
-    kind, data = dtype.args[0], as_bytes(held, budget)
-    if isinstance(kind, str) and kind.startswith("O"):
-        return unreadable("it is an array of Python objects")
-    if not isinstance(kind, str) or not re.fullmatch(r"[fiub][1248]", kind) or data is None:
-        return unreadable("its array is of an unknown type")
-    described: Any = dtype.state
-    order = described[1] if isinstance(described, tuple) and len(described) > 1 else "<"
-    if not isinstance(shape, tuple) or len(shape) > 32 or not all(map(is_count, shape)):
-        return unreadable("its shape is invalid")
-    width = int(kind[1:])
-    if order == ">":
-        budget.hold(len(data), 1, "an array in a pickle")
-        data = np.frombuffer(data[: len(data) // width * width], f">u{width}").astype(f"<u{width}").tobytes()
-    strides, step = [], 1
-    for n in shape if fortran else reversed(shape):
-        strides.append(step)
-        step *= n
-    numbers, known = data, f"<{kind}" if f"<{kind}" in TYPES.values() else None
-    return Tensor(
-        shape,
-        tuple(strides if fortran else reversed(strides)),
-        0,
-        known,
-        Storage(known, len(numbers) // width, lambda size: memoryview(numbers)[:size]),
-        budget,
-    )

@@ -20,9 +20,9 @@ from gatewise.budget import Budget
 from gatewise.errors import FileError
 from gatewise.interop import unread
 from gatewise.interop.containers import pickles, safetensors, zips
-from gatewise.interop.containers.tensors import Shared, Storage, Tensor, itemsize
+from gatewise.interop.containers.tensors import Shared, Storage, Tensor, is_count, itemsize
 from gatewise.interop.torch.described import MAGIC, flatten, kind_of
-from gatewise.interop.torch.storages import is_count, is_storage, native, persistent, storage_kind
+from gatewise.interop.torch.storages import is_storage, native, persistent, storage_kind
 
 READ = 1000  # bytes that are read in a microsecond
 

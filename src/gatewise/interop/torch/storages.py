@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewise.budget import Budget
 from gatewise.interop.containers.pickles import Global, Object, Persistent
-from gatewise.interop.containers.tensors import itemsize
+from gatewise.interop.containers.tensors import is_count, itemsize
 
 TYPES = {  # by the names of storages and of dtypes
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "bf16", "Long": "<i8", "Int": "<i4", "Short": "<i2",
@@ -25,11 +25,6 @@ def is_storage(identity: Any) -> bool:
     if not (isinstance(identity, tuple) and len(identity) >= 5):
         return False
     return identity[0] == "storage" and isinstance(identity[2], str) and is_count(identity[4])
-
-
-def is_count(value: Any) -> bool:
-    """Say whether something is a count that a file may have."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
 
 
 def storage_kind(kind: Any) -> str | None:
