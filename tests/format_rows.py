@@ -15,13 +15,11 @@ from pathlib import Path
 import madmom_models as madmom
 import numpy as np
 import pytest
-import test_numpy_files
-import test_torch_files
-import test_torch_sharded
 
 import gatewise as gw
 from gatewise.interop import torch
 from gatewise.interop.torch.writing import write_archive
+from tests import test_numpy_files, test_torch_files, test_torch_sharded
 
 PAGE = Path(__file__).parents[1] / "docs" / "formats.md"
 LSTM = gw.LSTM(3, 4, rng=0)

@@ -47,15 +47,21 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             single = file.read(len(MAGIC)) == MAGIC
         held = (_npy if single else _npz)(Path(path), budget, calls)
         found, parts, refused = grouped(held)
+        if not (found or parts or refused):
+            raise FileError(_instead(held))
     except FileError as problem:
         raise FileError(f"cannot read {name}: {problem}") from None
     finally:
         budget.end()
-    some = ", ".join(shown(one, 40) for one in list(held)[:3]) + (" …" if len(held) > 3 else "")
-    holds = f"none of its {len(held)} arrays has a name of an LSTM's ({some}); {NAMES}"
+    return Contents(name, "NumPy", found, parts, refused, holds=_instead(held), calls=tuple(calls))
+
+
+def _instead(held: Mapping[str, Tensor]) -> str:
+    """Return what arrays are that have no names of an LSTM's."""
     if any(one.startswith(("layer0.forward.", "layer0.backward.")) for one in held):
-        holds = "it holds what gatewise trace wrote, which is a run and not a model"
-    return Contents(name, "NumPy", found, parts, refused, holds=holds, calls=tuple(calls))
+        return "it holds what gatewise trace wrote, which is a run and not a model"
+    some = ", ".join(shown(one, 40) for one in list(held)[:3]) + (" …" if len(held) > 3 else "")
+    return f"none of its {len(held)} arrays has a name of an LSTM's ({some}); {NAMES}"
 
 
 def _npy(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
