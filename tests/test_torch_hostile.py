@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import subprocess
 import sys
 import zipfile
@@ -143,6 +145,23 @@ def an_array_copied_for_each(path: Path) -> Path:
     return archive(path, {"a": data, "b": b"](" + array * 500 + b"e"}, {})
 
 
+def norms_over_one_number(path: Path) -> Path:
+    entries: dict[str, bytes] = {}
+    for n in range(300):
+        for kind in ("weight_ih", "weight_hh"):
+            entries[f"l{n}.{kind}_l0_g"] = tensor("0", 1, (2000, 1), (0, 0))
+            entries[f"l{n}.{kind}_l0_v"] = tensor("0", 1, (2000, 500), (0, 0))
+    return archive(path, entries, {"0": bytes(4)})
+
+
+def an_index_with_many_names_for_one_file(path: Path) -> Path:
+    writing.write_archive(path.with_suffix(".bin"), {"t": np.ones((100, 1000), np.float32)})
+    names = ("".join(one) + f"{path.stem}.bin" for one in itertools.product(("./", ".//"), repeat=13))
+    places = {f"t{number}" if number else "t": name for number, name in enumerate(names)}
+    path.write_text(json.dumps({"weight_map": places | {"t": f"{path.stem}.bin"}}), encoding="utf-8")
+    return path
+
+
 HOSTILE = (
     many_over_one_number,
     many_members,
@@ -158,6 +177,8 @@ HOSTILE = (
     a_key_of_many_digits,
     nothing_of_a_great_shape,
     an_array_copied_for_each,
+    norms_over_one_number,
+    an_index_with_many_names_for_one_file,
 )
 
 

@@ -28,6 +28,8 @@ from gatewise.interop.torch.described import flatten, kind_of
 from gatewise.interop.torch.grouping import grouped
 
 MAGIC = b"\x93NUMPY"
+HEADER = 2**14  # bytes that the header of an array has at most, as NumPy reads them
+HEADER_WORK = 100  # microseconds
 NAMES = "name them as a state dict of PyTorch has them (weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0)"
 
 
@@ -98,24 +100,28 @@ def _objects(file: Any, budget: Budget, calls: dict[str, None]) -> dict[str, Ten
 
 
 def _npz(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
-    archive = zips.Archive(path, budget)
     tensors: dict[str, Tensor] = {}
-    for member in archive.names:
-        if not member.endswith(".npy"):
-            continue
-        name = member.removesuffix(".npy")
-        with archive.stream(member) as file:
-            try:
-                shape, fortran, dtype = storage.npy_header(file, archive.size(member), objects=True)
-            except (ValueError, TypeError) as problem:
-                tensors[name] = unreadable(f"it is not an array of numbers ({problem})")
-                continue
-            if dtype.hasobject:
-                inner = _objects(io.BytesIO(file.read()), budget, calls)
-                tensors |= {f"{name}.{one}": tensor for one, tensor in inner.items()}
-                continue
-            tensors[name] = _tensor(archive, member, file.tell(), shape, fortran, dtype, budget)
+    with zips.Archive(path, budget) as archive:
+        for member in archive.names:
+            if member.endswith(".npy"):
+                tensors |= _member(archive, member, budget, calls)
     return tensors
+
+
+def _member(archive: zips.Archive, member: str, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
+    """Return the array of a member, of which the header alone is read, or the arrays that its objects hold."""
+    name = member.removesuffix(".npy")
+    budget.work(HEADER_WORK, "reading the headers of its arrays")
+    file = io.BytesIO(archive.member(member, HEADER))
+    try:
+        shape, fortran, dtype = storage.npy_header(file, archive.size(member), objects=True)
+    except (ValueError, TypeError) as problem:
+        return {name: unreadable(f"it is not an array of numbers ({problem})")}
+    if not dtype.hasobject:
+        return {name: _tensor(archive, member, file.tell(), shape, fortran, dtype, budget)}
+    whole = io.BytesIO(archive.member(member))
+    whole.seek(file.tell())
+    return {f"{name}.{one}": tensor for one, tensor in _objects(whole, budget, calls).items()}
 
 
 def _tensor(

@@ -1,0 +1,64 @@
+"""What no reader reads is known by its content, whatever its name, and named with the way out."""
+
+from __future__ import annotations
+
+import zipfile
+
+import format_rows
+import pytest
+
+import gatewise as gw
+
+RAW = {  # of other files that are known: how each begins, and what must be said
+    b'{"payload":{"allShortcutsEnabled":false': "web page",
+    b"\xef\xbb\xbf  <HTML lang=en>": "web page",
+    b'<?xml version="1.0"?><net name="a" version="10" batch="1">': "OpenVINO",
+}
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.onnx", "model.h5", "model.safetensors"])
+@pytest.mark.parametrize(
+    "row", ["saved_model.pb", "model.ckpt.index", "model.ckpt.meta", "frozen_graph.pb", "model.tflite"]
+)
+def test_content_tells_and_not_the_name(row, name, tmp_path):
+    format_rows.ROWS[row](tmp_path / name)
+    with pytest.raises(gw.FileError, match="TensorFlow") as caught:
+        gw.inspect(tmp_path / name)
+    assert len(str(caught.value)) <= 500
+
+
+@pytest.mark.parametrize("begins", RAW)
+def test_what_begins_otherwise_is_known_too(begins, tmp_path):
+    (tmp_path / "model.json").write_bytes(begins + b" " * 100)
+    with pytest.raises(gw.FileError, match=RAW[begins]):
+        gw.inspect(tmp_path / "model.json")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        ["model/data/weights/weight_0", "model/models/model.json", "model/archive_format", "model/byteorder"],
+        ["serialized_exported_program.json", "serialized_state_dict.pt", "version"],
+    ],
+    ids=["since 2.8", "before"],
+)
+def test_a_program_of_torch_export_is_known_by_its_members(members, tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
+        for name in members:
+            archive.writestr(name, b"{}")
+    with pytest.raises(gw.FileError, match=r"torch\.export .*torch\.save\(model\.state_dict\(\), path\)"):
+        gw.inspect(tmp_path / "model.pt")
+
+
+def test_weights_beside_another_xml_are_no_openvino(tmp_path):
+    (tmp_path / "model.xml").write_text("<a/>")
+    format_rows.ROWS["state_dict.pt"](tmp_path / "model.bin")
+    assert gw.load(tmp_path / "model.bin").input_size == 3
+    format_rows.openvino(tmp_path / "model")
+    format_rows.ROWS["state_dict.pt"](tmp_path / "model.bin")  # a zip archive is what it is
+    assert gw.load(tmp_path / "model.bin").input_size == 3
+
+
+def test_a_folder_without_weights_is_a_folder(tmp_path):
+    with pytest.raises(gw.FileError, match="it is a folder"):
+        gw.inspect(tmp_path)
