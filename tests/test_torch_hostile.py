@@ -155,10 +155,10 @@ def norms_over_one_number(path: Path) -> Path:
 
 
 def an_index_with_many_names_for_one_file(path: Path) -> Path:
-    writing.write_archive(path.with_suffix(".bin"), {"t": np.ones((100, 1000), np.float32)})
-    names = ("".join(one) + f"{path.stem}.bin" for one in itertools.product(("./", ".//"), repeat=13))
-    places = {f"t{number}" if number else "t": name for number, name in enumerate(names)}
-    path.write_text(json.dumps({"weight_map": places | {"t": f"{path.stem}.bin"}}), encoding="utf-8")
+    names = ["".join(one) + f"{path.stem}.bin" for one in itertools.product(("./", ".//"), repeat=10)]
+    arrays = {f"t{number}": np.ones(1, np.float32) for number in range(len(names))}
+    writing.write_archive(path.with_suffix(".bin"), arrays)
+    path.write_text(json.dumps({"weight_map": dict(zip(arrays, names, strict=True))}), encoding="utf-8")
     return path
 
 
