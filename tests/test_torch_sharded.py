@@ -41,6 +41,12 @@ def test_an_lstm_may_lie_across_the_files_of_an_index(kind, tmp_path):
             np.testing.assert_array_equal(array, torch.state_dict(lstm)[name])
 
 
+def test_one_file_of_several_leads_to_the_index(tmp_path):
+    sharded(tmp_path, "safetensors")
+    with pytest.raises(gw.FileError, match=r"is missing; the file is one of several: give the index"):
+        gw.load(tmp_path / "model-00001-of-00002.safetensors")
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
 def test_a_folder_with_one_file_of_weights_is_read_as_that_file(name, tmp_path):
     torch.write(gw.LSTM(3, 4, rng=0), tmp_path / name)

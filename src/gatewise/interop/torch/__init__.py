@@ -8,8 +8,10 @@ and one for the hidden state, called ``weight_ih_l0``, ``weight_hh_l0``, ``bias_
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,8 @@ __all__ = [
 ]
 
 SUFFIXES = (".pt", ".pth", ".bin", ".pkl")
+SHARD = re.compile(r"-\d{5}-of-\d{5}\.\w+$")
+REST = "the file is one of several: give the index (….index.json) or the folder, which lead to all of them"
 OLD = tuple(bytes([first]) for first in b"(]})cilIFSVN")  # how a pickle of the protocols 0 and 1 may begin
 
 
@@ -76,6 +80,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         except FileError as problem:
             raise FileError(f"cannot read {name}: {problem}") from None
         found, parts, refused = grouped(archive.tensors, archive.classes, archive.batch_first)
+    if SHARD.search(name):
+        refused = tuple(replace(one, reason=f"{one.reason}; {REST}") for one in refused)
     count = len(archive.tensors)
     some = ", ".join(list(archive.tensors)[:3])[:200] + (" …" if count > 3 else "")
     holds = "it holds no tensors" + (f", but {archive.content}" if archive.content else "")
