@@ -70,6 +70,7 @@ ROWS: dict[str, Callable[[Path], object]] = {
     "model.safetensors": lambda path: test_torch_sharded.save_file(ARRAYS, path),
     "model.safetensors.index.json": lambda path: sharded(path, "safetensors"),
     "pytorch_model.bin.index.json": lambda path: sharded(path, "bin"),
+    "model-00001-of-00002.safetensors": lambda path: sharded(path, "safetensors"),
     "folder/": lambda path: sharded(path / "any", "safetensors"),
     "weight_norm.pt": lambda path: write_archive(path, NORMED),
     "spectral_norm.pt": lambda path: write_archive(path, SPECTRAL),

@@ -53,7 +53,7 @@ def test_a_checkpoint_from_before_1_6_gives_the_numbers_of_pytorch():
 
 @pytest.mark.parametrize("name", ["icu_thai_graphclust", "icu_burmese_codepoints"])
 def test_variables_of_tensorflow_in_an_array_of_objects_are_refused(name):
-    with pytest.raises(gw.FileError, match="an array of Python objects .*which are never built.*np.savez"):
+    with pytest.raises(gw.FileError, match=r"an array of Python objects .*which are never built.*np.savez"):
         gw.inspect(REFEREES / "cases" / name / "weights.npy")
 
 

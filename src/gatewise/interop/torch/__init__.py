@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +49,7 @@ __all__ = [
 ]
 
 SUFFIXES = (".pt", ".pth", ".bin", ".pkl")
-SHARD = re.compile(r"-\d{5}-of-\d{5}\.\w+$")
-REST = "the file is one of several: give the index (….index.json) or the folder, which lead to all of them"
+SHARD = re.compile(r"-\d{5}-of-(?!00001)(\d{5})\.\w+$")  # as Hugging Face names the files of a model in several
 OLD = tuple(bytes([first]) for first in b"(]})cilIFSVN")  # how a pickle of the protocols 0 and 1 may begin
 
 
@@ -72,6 +70,11 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     omissions(name, omitted, ())
     with open(path, "rb") as file:
         head = file.read(HEAD)
+    if (several := SHARD.search(name)) is not None:  # its LSTM would look whole, and lack layers or biases
+        raise FileError(
+            f"cannot read {name}: it is one of {int(several[1])} files of a model, across which an LSTM may lie: give"
+            " the index (….index.json) or the folder, which lead to all of them"
+        )
     budget = Budget.of(path)
     with ExitStack() as stack:
         stack.callback(budget.end)
@@ -80,8 +83,6 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         except FileError as problem:
             raise FileError(f"cannot read {name}: {problem}") from None
         found, parts, refused = grouped(archive.tensors, archive.classes, archive.batch_first)
-    if SHARD.search(name):
-        refused = tuple(replace(one, reason=f"{one.reason}; {REST}") for one in refused)
     count = len(archive.tensors)
     some = ", ".join(list(archive.tensors)[:3])[:200] + (" …" if count > 3 else "")
     holds = "it holds no tensors" + (f", but {archive.content}" if archive.content else "")
