@@ -66,13 +66,18 @@ def test_steps_that_masking_marks_do_not_take_place(tmp_path):
     [
         ([layer("Conv1D", "conv"), lstm_layer("a")], ["'conv'", "Conv1D", "before the LSTM"]),
         ([lstm_layer("a"), layer("Attention", "look")], ["'look'", "Attention"]),
-        ([lstm_layer("a"), dense("one"), dense("two")], ["'two'", "Dense", "after the head"]),
+        ([lstm_layer("a"), dense("one"), layer("BatchNormalization", "norm")], ["'norm'", "after the head"]),
+        ([lstm_layer("a"), dense("one"), lstm_layer("b")], ["'b'", "LSTM", "after the head"]),
+        ([lstm_layer("a"), dense("one"), layer("Softmax", "soft", axis=0)], ["'soft'", "another axis"]),
+        ([lstm_layer("a"), layer("Activation", "act", activation="tanh")], ["'act'", "after the LSTM"]),
+        ([EMBEDDING, dense("one", INPUTS), lstm_layer("a")], ["'one'", "Dense", "before the LSTM"]),
+        ([layer("Masking", "m"), dense("one", INPUTS), lstm_layer("a")], ["masked marks steps"]),
         ([lstm_layer("a"), dense("one", activation="gelu")], ["'one'", "gelu"]),
         ([lstm_layer("a", return_sequences=True, go_backwards=True)], ["'a'", "go_backwards"]),
         ([lstm_layer("a"), lstm_layer("b")], ["'b'", "only its last step"]),
         ([lstm_layer("a", return_state=True)], ["'a'", "states"]),
         ([lstm_layer("a", return_sequences=True), lstm_layer("b", go_backwards=True)], ["'b'", "backward", "forward"]),
-        ([dense("one")], ["'one'", "before the LSTM"]),
+        ([dense("one")], ["no LSTM"]),
         ([layer("GRU", "g", units=2)], ["'g'", "GRU"]),
         ([], ["no LSTM"]),
     ],
@@ -81,6 +86,79 @@ def test_what_a_network_cannot_express_is_refused_by_the_layer_s_name(layers, wo
     with pytest.raises(gw.FileError) as caught:
         interop.load_network(network_file(tmp_path / "file", *layers))
     cases.one_sentence(caught.value, *words)
+
+
+def test_dense_layers_before_and_after_are_kept_in_their_order(tmp_path):
+    path = network_file(
+        tmp_path / "file",
+        layer("TimeDistributed", "in", layer=dense("inner", 4)),
+        layer("Activation", "act", activation="tanh"),
+        layer("Dropout", "drop", rate=0.5),
+        lstm_layer("a", return_sequences=True),
+        dense("one", 5, activation="relu"),
+        layer("Dropout", "drop2", rate=0.5),
+        dense("two", 4),
+        layer("LeakyReLU", "leaky", alpha=0.1),
+        dense("three", 2),
+        layer("Softmax", "soft"),
+    )
+    network = interop.load_network(path)
+    assert [str(one.activation) for one in network.dense] == ["relu", "leaky_relu:0.1", "softmax"]
+    x = np.random.default_rng(0).normal(size=(4, 2, INPUTS)).astype(np.float32)
+    (before,) = network.branches[0].layers
+    h, _ = network.lstm(np.tanh(x @ before.weight.T + before.bias))
+    one, two, three = network.dense
+    h = np.maximum(h @ one.weight.T + one.bias, 0) @ two.weight.T + two.bias
+    h = np.exp(np.where(h > 0, h, 0.1 * h) @ three.weight.T + three.bias)
+    np.testing.assert_allclose(network(x)[0], h / h.sum(-1, keepdims=True), rtol=0, atol=1e-6)
+
+
+def wired(old, *sources):
+    """Return how a functional model says what a layer takes, in the way of Keras 2 or of Keras 3."""
+    if old:
+        return {"inbound_nodes": [[[name, 0, 0, {}] for name in sources]] if sources else []}
+    tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}} for name in sources]
+    return {"inbound_nodes": [{"args": [tensors], "kwargs": {}}] if sources else []}
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("case", ["direct", "identity", "scaled", "later", "inner", "inner later", "wide"])
+def test_what_is_added_to_the_output_is_a_skip_connection_if_it_is_the_input_of_the_model(case, old, tmp_path):
+    outputs = 2 if case == "wide" else INPUTS
+    body = [lstm_layer("a", return_sequences=True) | wired(old, "in"), dense("head", outputs) | wired(old, "a")]
+    beside = {"identity": layer("Dropout", "side"), "scaled": layer("Rescaling", "side")}.get(case)
+    layers = [layer("InputLayer", "in") | wired(old), *body]
+    if beside is not None:
+        layers.append(beside | wired(old, "in"))
+    layers.append(layer("Add", "sum") | wired(old, "in" if beside is None else "side", "head"))
+    weights = {"a": named("a/", kernels(new()[0]), ":0")}
+    rng = np.random.default_rng(1)
+    kernel, bias = rng.normal(size=(UNITS, outputs)).astype(np.float32), rng.normal(size=outputs).astype(np.float32)
+    weights |= {"head": {"head/kernel:0": kernel, "head/bias:0": bias}}
+    if case == "later":
+        layers.append(dense("more", outputs) | wired(old, "sum"))
+        weights["more"] = {"more/kernel:0": kernel[:1].repeat(outputs, 0), "more/bias:0": bias}
+    config = functional(*layers)
+    if case.startswith("inner"):
+        config["config"]["name"] = "inner"
+        outer = [layer("InputLayer", "top") | wired(old), config | {"name": "inner"} | wired(old, "top")]
+        if case == "inner later":
+            inner_lstm = lstm_layer("b", return_sequences=True) | wired(old, "top")
+            outer = [outer[0], inner_lstm, config | {"name": "inner"} | wired(old, "b")]
+        config = functional(*outer)
+        weights = {"inner": weights["a"] | weights["head"]}
+        weights |= {"b": named("b/", kernels(new(units=INPUTS)[0]), ":0")} if case == "inner later" else {}
+    path = legacy(tmp_path / "file", weights, "2.9.0", config)
+    if case in ("scaled", "later", "inner later", "wide"):
+        with pytest.raises(gw.FileError) as caught:
+            interop.load_network(path)
+        words = {"later": "after a skip connection", "wide": "adds 3 features to 2 outputs"}.get(case, "'sum'")
+        cases.one_sentence(caught.value, words if case != "inner later" else "sum")
+        return
+    network = interop.load_network(path)
+    assert network.skip == INPUTS
+    x = rng.normal(size=(4, 2, INPUTS)).astype(np.float32)
+    np.testing.assert_allclose(network(x)[0], x + new()(x)[0] @ kernel + bias, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("way", ["old", "new"])

@@ -92,6 +92,62 @@ def test_a_whole_network_gives_keras_s_output(case, tmp_path):
     assert_agree({"y": got}, {"y": flat(model(x))[0]}, CLOSE)
 
 
+HEADS = cover(
+    {
+        "before": ("nothing", "dense", "two", "embedding"),
+        "layers": (1, 2, 3),
+        "activation": ("relu", "tanh", "none"),
+        "own layer": (False, True),
+        "dropout": (False, True),
+        "skip": ("none", "all", "one", "inner"),
+        "last": (False, True),
+        "form": (".keras", ".h5"),
+    },
+    allowed=lambda case: case["skip"] == "none" or not (case["last"] or case["before"] == "embedding"),
+)
+
+
+@pytest.mark.parametrize("case", HEADS, ids=lambda case: "-".join(str(value) for value in case.values()))
+def test_several_dense_layers_and_a_skip_connection_give_keras_s_output(case, tmp_path):
+    def dense(units, last=False):
+        name = "softmax" if last and case["own layer"] else None if case["activation"] == "none" else case["activation"]
+        if not case["own layer"] or name is None:
+            return [L.Dense(units, activation=name)]
+        return [L.Dense(units), L.Softmax() if name == "softmax" else L.Activation(name)]
+
+    features = 1 if case["skip"] == "one" else INPUTS
+    layers = {"nothing": [], "dense": dense(5), "two": [*dense(5), *dense(2)], "embedding": [L.Embedding(7, INPUTS)]}[
+        case["before"]
+    ]
+    layers.append(L.LSTM(UNITS, return_sequences=not case["last"]))
+    for number in range(case["layers"]):
+        last = number == case["layers"] - 1
+        layers += [L.Dropout(0.4)] * case["dropout"] + dense(INPUTS if last else 6, last)
+    inputs = keras.Input((TIME,) if case["before"] == "embedding" else (TIME, features))
+    if case["skip"] == "none":
+        model = keras.Sequential([inputs, *layers])
+    elif case["skip"] == "inner":
+        y = L.Add()([L.Dropout(0.1)(inputs), keras.Sequential([keras.Input((TIME, features)), *layers])(inputs)])
+        inner = keras.Model(inputs, y)
+        outer = keras.Input((TIME, features))
+        model = keras.Model(outer, inner(outer))
+    else:
+        y = inputs
+        for layer in layers:
+            y = layer(y)
+        model = keras.Model(inputs, L.Add()([y, inputs]))
+    random_weights(model)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(BATCH, TIME, features)).astype(np.float32)
+    if case["before"] == "embedding":
+        x = rng.integers(0, 7, (BATCH, TIME))
+    network = interop.load_network(saved(model, tmp_path, case["form"]))
+    assert network.skip == (0 if case["skip"] == "none" else features)
+    got, _ = network(x.swapaxes(0, 1))
+    got = got if case["last"] else got.swapaxes(0, 1)
+    assert_agree({"y": got}, {"y": flat(model(x))[0]}, CLOSE)
+
+
 TOKENS = np.array([[1, 5, 2, 5, 0], [5, 3, 0, 0, 5], [4, 0, 5, 6, 1]])
 
 

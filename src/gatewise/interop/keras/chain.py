@@ -1,9 +1,14 @@
-"""A Keras model as a `Network`, where its layers are an embedding, LSTMs and a linear head in a chain."""
+"""A Keras model as a `Network`: an embedding or dense layers, LSTMs, and a head of dense layers, in a chain.
+
+Only at its end a layer may add what the model itself is given: a skip connection.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array
@@ -13,9 +18,11 @@ from gatewise.interop.keras.config import Layer, Version, activation, clean, mas
 from gatewise.interop.keras.inbound import calls, made_masks, named, tensors
 from gatewise.interop.keras.places import is_identity
 from gatewise.interop.keras.stacks import Rows
-from gatewise.network import SOFTMAX, Linear, Network
+from gatewise.layers import LSTM
+from gatewise.network import SOFTMAX, Branch, Linear, Network
 
 MASK_MAKERS = {"NotEqual", "Any"}  # operations that only say which steps are masked
+ACTIVATIONS = ("Activation", "Softmax", "ReLU", "LeakyReLU", "ELU")  # layers that only apply a nonlinearity
 RECURRENT = ("LSTM", "CuDNNLSTM", "RNN", "Bidirectional")
 
 
@@ -35,9 +42,9 @@ def network(
         If it holds what a `Network` cannot express, by the name and class of the layer.
     """
     try:
-        builder = _Builder(version, found, parts, refused)
-        for name, layer in _chain(root, ""):
-            builder.add(name, layer)
+        builder = Builder(version, found, parts, refused)
+        for name, layer, added in _chain(root, "", True):
+            builder.add(name, layer, added)
         return builder.network()
     except FileError as problem:
         raise FileError(f"cannot read {path} as a network: {problem}") from None
@@ -48,20 +55,28 @@ def network(
 # The layers in the order in which they run.
 
 
-def _chain(model: Layer, prefix: str) -> list[tuple[str, Layer]]:
+def _chain(model: Layer, prefix: str, at_start: bool) -> list[tuple[str, Layer, bool]]:
+    """Return the layers of a model, and of each whether it adds what comes into the whole model.
+
+    `at_start` says whether what this model is given is that.
+    """
     if not model.own:
         raise FileError(f"{model.name!r} is a model of a custom class, whose code is not in the file")
     children = [child for _, child in model.children]
-    ordered = children if model.kind == "Sequential" else _followed(model, children)
-    chain: list[tuple[str, Layer]] = []
+    ordered, adds = (children, set[Layer]()) if model.kind == "Sequential" else _followed(model, children, at_start)
+    chain: list[tuple[str, Layer, bool]] = []
     for child in ordered:
         name = f"{prefix}/{child.name}" if prefix else child.name
-        chain += _chain(child, name) if child.holds_layers else [(name, child)]
+        chain += _chain(child, name, at_start) if child.holds_layers else [(name, child, child in adds)]
+        at_start = at_start and is_identity(child)
     return chain
 
 
-def _followed(model: Layer, children: Sequence[Layer]) -> list[Layer]:
-    """Return the layers of a functional model from its input to its output, where each has just one before it."""
+def _followed(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[list[Layer], set[Layer]]:
+    """Return the layers of a functional model from its input to its output, where each has just one before it.
+
+    One may also add the model's input to that; those that do are returned as well.
+    """
     by_name = {child.name: child for child in children}
     if len(by_name) != len(children):
         raise FileError("two of its layers have the same name")
@@ -70,6 +85,7 @@ def _followed(model: Layer, children: Sequence[Layer]) -> list[Layer]:
     if len(ends) != 1 or len(starts) != 1:
         raise FileError(f"it has {len(starts)} inputs and {len(ends)} outputs; a network has one of each")
     here, chain = ends.pop(), dict[Layer, None]()
+    adds, beside = set[Layer](), set[Layer]()
     while True:
         layer = by_name.get(here)
         if layer is None or layer in chain:
@@ -78,11 +94,17 @@ def _followed(model: Layer, children: Sequence[Layer]) -> list[Layer]:
         sources = _sources(layer)
         if not sources:
             break
+        if len(sources) == 2 and layer.kind == "Add" and layer.own and at_start:
+            direct = [_direct(by_name, one) for one in sources]
+            if sum(one is not None for one in direct) == 1:
+                adds.add(layer)
+                beside |= {one for path in direct for one in path or ()}
+                sources = tuple(one for one, path in zip(sources, direct, strict=True) if path is None)
         if len(sources) > 1:
             raise FileError(f"{layer.name!r} (a {layer.kind}) has {len(sources)} inputs; a network has no branches")
         here = sources[0]
     for child in children:
-        if child not in chain and child.kind not in MASK_MAKERS:
+        if child not in chain and child not in beside and child.kind not in MASK_MAKERS:
             raise FileError(
                 f"{child.name!r} (a {child.kind}) is not between its input and its output; a network has no branches"
             )
@@ -93,7 +115,21 @@ def _followed(model: Layer, children: Sequence[Layer]) -> list[Layer]:
             masks = tensors(mask)
             if mask is not None and (len(masks) != 1 or masks[0] not in made):
                 raise FileError(f"{layer.name!r} (a {layer.kind}) is given an explicit mask")
-    return list(chain)[::-1]
+    return list(chain)[::-1], adds
+
+
+def _direct(by_name: Mapping[str, Layer], name: str) -> list[Layer] | None:
+    """Return the layers between a model's input and what a layer of it returns, if they leave that as it is."""
+    path: list[Layer] = []
+    while (layer := by_name.get(name)) is not None and is_identity(layer) and layer not in path:
+        path.append(layer)
+        sources = _sources(layer)
+        if not sources:
+            return path
+        if len(sources) > 1:
+            break
+        name = sources[0]
+    return None
 
 
 def _sources(layer: Layer) -> tuple[str, ...]:
@@ -111,7 +147,7 @@ def _sources(layer: Layer) -> tuple[str, ...]:
 # What they make.
 
 
-class _Builder:
+class Builder:
     """Builds a network layer by layer, from the input on."""
 
     def __init__(
@@ -123,34 +159,48 @@ class _Builder:
         self.refused = {one.name: one for one in refused}
         self.embedding: Array | None = None
         self.masked: float | None = None
+        self.before: list[Linear] = []
         self.rows = Rows()
         self.last: tuple[str, Layer] | None = None
-        self.head: Linear | None = None
-        self.plain_head = False  # whether the head may still be given its activation by a layer of its own
+        self.head: list[Linear] = []
+        self.plain = False  # whether the last dense layer may still be given its activation by a layer of its own
+        self.adds = False  # whether the input is added to the output
 
-    def add(self, name: str, layer: Layer) -> None:
-        """Add the next layer."""
+    @property
+    def dense(self) -> list[Linear]:
+        """The dense layers of which the next may be one."""
+        return self.head if self.rows else self.before
+
+    def add(self, name: str, layer: Layer, adds: bool = False) -> None:
+        """Add the next layer; `adds` says of it that it adds the input of the network to what the last one returns."""
         kind = layer.kind
         if not layer.own:
             raise FileError(f"{name!r} is a {kind}, whose code is not in the file")
         if is_identity(layer):
             return
-        if kind == "Embedding" and not self.rows and self.embedding is None and self.masked is None:
+        if self.adds:
+            raise FileError(f"{name!r} is a {kind}, which a network does not have after a skip connection")
+        if kind == "Embedding" and not (self.rows or self.before) and self.embedding is None and self.masked is None:
             self._embed(name, layer)
-        elif kind == "Masking" and not self.rows and self.embedding is None:
+        elif kind == "Masking" and not (self.rows or self.before) and self.embedding is None:
             self.masked = _number(layer, "mask_value")
-        elif kind in RECURRENT and self.head is None:
+        elif kind in RECURRENT and not self.head:
             self._run(name, layer)
-        elif kind == "Flip" and self.rows and self.head is None and layer.config.get("axis") in (1, [1], -2):
+        elif kind == "Flip" and self.rows and not self.head and layer.config.get("axis") in (1, [1], -2):
             self.rows.flip(name, self.masked is not None or not self._sequences())
-        elif kind in ("Dense", "TimeDistributed") and self.rows and self.head is None:
-            self._add_head(name, layer)
-        elif kind in ("Activation", "Softmax") and self.head is not None and self.plain_head:
-            given = SOFTMAX if kind == "Softmax" else layer.config.get("activation")
-            self.head = Linear(self.head.weight, self.head.bias, self._activation(name, given))
-            self.plain_head = False
+        elif kind in ("Dense", "TimeDistributed") and (self.rows or self.embedding is None):
+            self._add_dense(name, layer)
+        elif kind in ACTIVATIONS and self.dense and self.plain:
+            given = (
+                {"class_name": kind, "config": layer.config} if kind != "Activation" else layer.config.get("activation")
+            )
+            last = self.dense[-1]
+            self.dense[-1] = Linear(last.weight, last.bias, self._activation(name, given))
+            self.plain = False
+        elif adds and self.rows:
+            self.adds = True
         else:
-            where = "after the head" if self.head is not None else "after the LSTM" if self.rows else "before the LSTM"
+            where = "after the head" if self.head else "after the LSTM" if self.rows else "before the LSTM"
             raise FileError(f"{name!r} is a {kind}, which a network does not have {where}")
 
     def _embed(self, name: str, layer: Layer) -> None:
@@ -180,7 +230,7 @@ class _Builder:
         self.rows.add(name, found.lstm, self.masked is not None)
         self.last = (name, layer)
 
-    def _add_head(self, name: str, layer: Layer) -> None:
+    def _add_dense(self, name: str, layer: Layer) -> None:
         dense = layer.children[0][1] if layer.kind == "TimeDistributed" and layer.children else layer
         if dense.kind != "Dense" or not dense.own:
             raise FileError(f"{name!r} is a TimeDistributed {dense.kind}, which a network does not have")
@@ -188,41 +238,52 @@ class _Builder:
         if part is None or part.weight is None:
             raise FileError(f"the weights of {name!r} cannot be read")
         given = dense.config.get("activation")
-        self.plain_head = given in (None, "linear")
+        self.plain = given in (None, "linear")
         bias = None if part.bias is None else part.bias()
-        self.head = Linear(part.weight(), bias, self._activation(name, given))
+        self.dense.append(Linear(part.weight(), bias, self._activation(name, given)))
 
     def _activation(self, name: str, given: Any) -> Activation | str | None:
         word = given.get("config") if isinstance(given, dict) and given.get("class_name") == "function" else given
-        if word == SOFTMAX or (isinstance(given, dict) and given.get("class_name") == "Softmax"):
+        if isinstance(given, dict) and given.get("class_name") == "Softmax":
+            of = given.get("config")
+            if isinstance(of, dict) and of.get("axis", -1) not in (-1, [-1]):
+                raise FileError(f"{name!r} is a Softmax over another axis than the last")
+            return SOFTMAX
+        if word == SOFTMAX:
             return SOFTMAX
         try:
             return activation(given, self.version)
         except FileError as problem:
             raise FileError(f"the activation of {name!r} is not supported: {problem}") from None
 
-    def network(self) -> Network:
-        """Return the network."""
+    def network(self, reads: str | None = None) -> Network:
+        """Return the network; `reads` in place of what the file says."""
         if self.last is None:
             raise FileError("there is no LSTM between its input and its output")
         layer = self.last[1]
         sequences = self._sequences()
-        if sequences and not self.rows.forward:
+        if (sequences or reads == "every") and not self.rows.forward:
             raise FileError(f"{self.last[0]!r} returns its steps in reverse order (go_backwards)")
-        lstm, head = self.rows.lstm(), self.head
-        dtype = lstm.dtype
-        if head is not None and head.weight.dtype != dtype:
-            head = Linear(
-                head.weight.astype(dtype), None if head.bias is None else head.bias.astype(dtype), head.activation
-            )
+        lstm = self.rows.lstm()
+        before, head = ([_as_type(one, lstm.dtype) for one in layers] for layers in (self.before, self.head))
         return Network(
             lstm,
-            embedding=None if self.embedding is None else self.embedding.astype(dtype),
+            embedding=None if self.embedding is None else self.embedding.astype(lstm.dtype),
+            branches=[Branch(range(before[0].weight.shape[1]), before)] if before else (),
             head=head,
-            reads="every" if sequences else "last",
+            reads=reads or ("every" if sequences else "last"),
+            skip=self._skip(before, head, lstm) if self.adds else 0,
             masked=self.masked,
             masked_output=masked_output(layer, self.version),
         )
+
+    def _skip(self, before: Sequence[Linear], head: Sequence[Linear], lstm: LSTM) -> int:
+        """Return how many features are added: all of them, or one to each output, as the sum of arrays is."""
+        features = before[0].weight.shape[1] if before else lstm.input_size
+        outputs = len(head[-1].weight) if head else lstm.output_size
+        if features not in (1, outputs):
+            raise FileError(f"it adds {features} features to {outputs} outputs")
+        return features
 
 
 def _number(layer: Layer, name: str) -> float:
@@ -230,3 +291,9 @@ def _number(layer: Layer, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise FileError(f"the {name} of {layer.name!r} is {clean(value)}, which is not a number")
     return float(value)
+
+
+def _as_type(layer: Linear, dtype: np.dtype[Any]) -> Linear:
+    if layer.weight.dtype == dtype:
+        return layer
+    return Linear(layer.weight.astype(dtype), np.asarray(layer.bias).astype(dtype), layer.activation)

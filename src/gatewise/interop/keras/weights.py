@@ -117,7 +117,7 @@ def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]], budget: Bud
         else:
             of = runs(tensors, name)
             budget.work(len(leaves) * (len(of) + 1), "finding the arrays of its layers")
-            bound |= _by_name(leaves, of)
+            bound |= {leaves[0]: of[0].tensors} if len(leaves) == len(of) == 1 else _by_name(leaves, of)
             cells = [one for one in leaves if _is_cell(one)]
             if any(one not in bound for one in cells) or len({bound[one] for one in cells}) != len(cells):
                 recurrent = [one for one in of if one.recurrent]
