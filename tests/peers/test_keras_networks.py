@@ -151,6 +151,27 @@ def test_several_dense_layers_and_a_skip_connection_give_keras_s_output(case, tm
 TOKENS = np.array([[1, 5, 2, 5, 0], [5, 3, 0, 0, 5], [4, 0, 5, 6, 1]])
 
 
+@pytest.mark.parametrize("form", [".keras", ".h5"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("both", [True, False])
+def test_named_layers_compute_what_the_model_computes(both, last, form, tmp_path):
+    tokens = keras.Input((TIME,), dtype="int32")
+    y = L.Embedding(7, INPUTS, mask_zero=True, name="words")(tokens)
+    for number in range(2):
+        layer = L.LSTM(UNITS, return_sequences=not (last and number), name=f"lstm{number}")
+        y = (L.Bidirectional(layer, merge_mode="ave", name=f"both{number}") if both else layer)(L.Dropout(0.1)(y))
+    ends = [L.Dense(2, activation=name, name=name)(L.Dense(4, name=f"to_{name}")(y)) for name in ("softmax", "tanh")]
+    model = random_weights(keras.Model(tokens, ends))
+    path = saved(model, tmp_path, form)
+    with pytest.raises(gw.FileError, match="2 outputs"):
+        interop.load_network(path)
+    for name, want in zip(("softmax", "tanh"), flat(model(TOKENS)), strict=True):
+        with pytest.warns(gw.WeightsWarning, match="leaves out"):
+            network = interop.load_network(path, embedding="words", head=name)
+        got, _ = network(TOKENS.T)
+        np.testing.assert_allclose(got if last else got.swapaxes(0, 1), want, rtol=0, atol=CLOSE)
+
+
 def masked_by_hand(zero_too, number, *at):
     """Return a model of two LSTMs over an embedding; some of them are given the mask of a token by its number."""
     tokens = keras.Input((TIME,), dtype="int32")

@@ -53,7 +53,7 @@ def load_network(
     reads: str | None = None,
     **omitted: Any,
 ) -> Network:
-    """Return the network in a file: an optional embedding, the LSTM, and an optional linear head.
+    """Return the network in a file: an optional embedding, the LSTM, and an optional head.
 
     Parameters
     ----------
@@ -61,15 +61,24 @@ def load_network(
         As in `load`.
     embedding, head : str, optional
         The names of the layers before and after the LSTM, as `inspect` lists them. If neither is given, the file must
-        say how its layers are connected, as Keras' configurations and JSON models do.
+        say how its layers are connected, as Keras' configurations and JSON models do. If it says so and layers are
+        named, they must be connected in this way: dense layers between the LSTM and the head are part of the network,
+        and anything else between named layers is refused.
     reads : {"every", "last"}, optional
-        Whether the head reads every step or the last alone, where layers are named; "every" by default.
+        Whether the head reads every step or the last alone, where layers are named; by default what the file says
+        (Keras' ``return_sequences``), and else "every". Where it says something else, it warns.
 
     Raises
     ------
     FileError
         If the file cannot be read, does not say how its layers are connected, or holds what a `Network` cannot
         express, a convolution for example.
+
+    Warns
+    -----
+    WeightsWarning
+        As `load` does; and where layers are named, of layers that are left out, of `reads` that is not what the file
+        says, and of a mask that the LSTM has in the file, but not from the named layers.
     """
     contents = inspect(path, **omitted)
     if embedding is not None or head is not None or reads is not None or contents.network is None:
@@ -79,7 +88,7 @@ def load_network(
                 f"{contents.path} ({contents.format}) does not say how its layers are connected; name the network's"
                 f" head, its embedding, or both; there are: {parts}"
             )
-        return contents.made(name, embedding, head, reads or "every")
+        return contents.made(name, embedding, head, reads)
     return contents.network()
 
 

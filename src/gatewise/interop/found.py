@@ -11,10 +11,11 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array
-from gatewise.errors import FileError, OptionError, WeightsWarning, shown
+from gatewise.errors import FileError, OptionError, WeightsWarning, one_of, shown
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
+from gatewise.network.network import READS
 from gatewise.showing import brief, counted, inline
 
 LINE = 500  # characters of a note, a reason or a place
@@ -202,6 +203,27 @@ class Refused:
         _print_safely(self, "name", "reason")
 
 
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """The network of named layers, as a file connects them.
+
+    Attributes
+    ----------
+    network : Network
+    used : frozenset of str
+        The other layers that are in it, or change nothing when a network is run.
+    reads : str
+        What the file says that is read of the LSTM: see `Network`.
+    untold : bool
+        Whether a mask arrives at the LSTM that the network does not make.
+    """
+
+    network: Network
+    used: frozenset[str]
+    reads: str
+    untold: bool = False
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Contents:
     """What is in a file.
@@ -224,6 +246,10 @@ class Contents:
         What the file holds, in words, if it has none of these.
     calls : tuple of str
         For a pickle: the classes and functions that unpickling would have called. None of them is ever imported.
+    joined : callable, optional
+        Returns the network of an LSTM, an embedding or None and a head or None, given by their names, and of what is to
+        be read, where the file says how its layers are connected; raises `FileError` if these are not, or if there is
+        something between that a `Network` cannot express.
     """
 
     path: str
@@ -234,6 +260,7 @@ class Contents:
     network: Callable[[], Network] | None = None
     holds: str = "it holds no weights"
     calls: tuple[str, ...] = ()
+    joined: Callable[[str, str | None, str | None, str | None], Joined] | None = None
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")
@@ -295,24 +322,37 @@ class Contents:
                 said.append(f"and {len(self.parts) - 5} more")
         return "; ".join(said) or self.holds
 
-    def made(self, name: str | None, embedding: str | None, head: str | None, reads: str) -> Network:
-        """Return the network of an LSTM and the layers that are named as its embedding and head."""
-        lstm = self.pick(name).lstm
-        table = linear = None
+    def made(self, name: str | None, embedding: str | None, head: str | None, reads: str | None = None) -> Network:
+        """Return the network of an LSTM and the layers that are named as its embedding and head.
+
+        What the file says of them is kept: masked steps, what is read of the LSTM, layers between it and the head. It
+        warns of layers that are left out, of masks that a call must give, and where `reads` is not what the file says.
+        """
+        found = self.pick(name)
+        lstm, table, linear = found.lstm, None, None
         if embedding is not None:
             table, _ = self._read(embedding, "embedding", lstm)
         if head is not None:
             weight, part = self._read(head, "head", lstm)
             bias = None if part.bias is None else part.bias().astype(lstm.dtype)
             linear = Linear(weight, bias, part.activation)
-        used = {embedding, head}
+        used = {one for one in (embedding, head) if one is not None}
+        says = []
+        if self.joined is None:
+            network = Network(lstm, embedding=table, head=linear, reads=reads or "every")
+        else:
+            joined = self.joined(found.name, embedding, head, None if reads is None else one_of("reads", reads, READS))
+            network = joined.network
+            used |= joined.used
+            if network.reads != joined.reads:
+                says.append(f"the network reads {network.reads}, as asked for; in the file, it is {joined.reads}")
+            if joined.untold:
+                says.append("a mask arrives at the LSTM which the network does not make: give mask=… with each call")
         if left := [one.name for one in self.parts if one.name not in used]:
-            warnings.warn(
-                f"{self.path}: the network leaves out {listed(left)}, which the file also holds",
-                WeightsWarning,
-                stacklevel=3,
-            )
-        return Network(lstm, embedding=table, head=linear, reads=reads)
+            says.append(f"the network leaves out {listed(left)}, which the file also holds")
+        for one in says:
+            warnings.warn(f"{self.path}: {one}", WeightsWarning, stacklevel=3)
+        return network
 
     def _read(self, name: str, purpose: str, lstm: LSTM) -> tuple[Array, Part]:
         usable = [one for one in self.parts if one.weight is not None]

@@ -44,6 +44,9 @@ def network(
     try:
         builder = Builder(version, found, parts, refused)
         for name, layer, added in _chain(root, "", True):
+            inner = layer.children[0][1] if layer.kind == "Bidirectional" else layer
+            if layer.kind in RECURRENT and inner.flag("return_state"):
+                raise FileError(f"{name!r} (a {layer.kind}) also returns its states")
             builder.add(name, layer, added)
         return builder.network()
     except FileError as problem:
@@ -187,7 +190,7 @@ class Builder:
         elif kind in RECURRENT and not self.head:
             self._run(name, layer)
         elif kind == "Flip" and self.rows and not self.head and layer.config.get("axis") in (1, [1], -2):
-            self.rows.flip(name, self.masked is not None or not self._sequences())
+            self.rows.flip(name, self.masked is not None or not self.sequences)
         elif kind in ("Dense", "TimeDistributed") and (self.rows or self.embedding is None):
             self._add_dense(name, layer)
         elif kind in ACTIVATIONS and self.dense and self.plain:
@@ -211,7 +214,9 @@ class Builder:
         if layer.flag("mask_zero"):
             self.masked = 0.0
 
-    def _sequences(self) -> bool:
+    @property
+    def sequences(self) -> bool:
+        """Whether what comes out so far has every step."""
         if self.last is None:
             return True
         layer = self.last[1]
@@ -222,11 +227,8 @@ class Builder:
         if found is None:
             reason = self.refused[name].reason if name in self.refused else "its weights are not there"
             raise FileError(f"{name!r} cannot be read: {reason}")
-        if not self._sequences():
+        if not self.sequences:
             raise FileError(f"{name!r} follows an LSTM that returns only its last step")
-        inner = layer.children[0][1] if layer.kind == "Bidirectional" else layer
-        if inner.flag("return_state"):
-            raise FileError(f"{name!r} (a {layer.kind}) also returns its states")
         self.rows.add(name, found.lstm, self.masked is not None)
         self.last = (name, layer)
 
@@ -261,8 +263,7 @@ class Builder:
         if self.last is None:
             raise FileError("there is no LSTM between its input and its output")
         layer = self.last[1]
-        sequences = self._sequences()
-        if (sequences or reads == "every") and not self.rows.forward:
+        if (self.sequences or reads == "every") and not self.rows.forward:
             raise FileError(f"{self.last[0]!r} returns its steps in reverse order (go_backwards)")
         lstm = self.rows.lstm()
         before, head = ([_as_type(one, lstm.dtype) for one in layers] for layers in (self.before, self.head))
@@ -271,7 +272,7 @@ class Builder:
             embedding=None if self.embedding is None else self.embedding.astype(lstm.dtype),
             branches=[Branch(range(before[0].weight.shape[1]), before)] if before else (),
             head=head,
-            reads=reads or ("every" if sequences else "last"),
+            reads=reads or ("every" if self.sequences else "last"),
             skip=self._skip(before, head, lstm) if self.adds else 0,
             masked=self.masked,
             masked_output=masked_output(layer, self.version),

@@ -1,7 +1,7 @@
 """The layers of a Keras model: their names with those of the models around them, and what arrives at each.
 
-What passes from layer to layer is followed through models within models: masks, and outputs of LSTMs that the layers
-after them leave as they are when a model is run.
+What passes from layer to layer is followed through models within models: masks, and outputs that the layers after them
+leave as they are when a model is run.
 """
 
 from __future__ import annotations
@@ -38,20 +38,24 @@ class Flow:
     ----------
     mask : hashable, optional
         What stands for the mask that comes with it: equal for two masks that are known to be the same.
-    lstm : Place, optional
-        The LSTM whose output it is.
+    source : Place, optional
+        The layer whose output it is: the one that changed it last. None for the input of the whole model, and where
+        it is not one layer's.
     flipped : bool
-        Whether its steps come in the reverse of the order in which that LSTM returns them.
+        Whether its steps come in the reverse of the order in which that layer returns them.
     """
 
     mask: Hashable = None
-    lstm: Place | None = None
+    source: Place | None = None
     flipped: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A layer of a model: its name with those of the models around it, and what it is given."""
+    """A layer of a model: its name with those of the models around it, and what it is given.
+
+    One that is `started` is given more than that: an initial state, or the outputs of several layers.
+    """
 
     name: str
     layer: Layer
@@ -63,6 +67,12 @@ class Place:
     def masked(self) -> bool:
         """Whether a mask arrives at it."""
         return self.given.mask is not None
+
+    @property
+    def sequences(self) -> bool:
+        """Whether a recurrent layer returns every step, not only the last."""
+        layer = self.layer
+        return (layer.children[0][1] if layer.kind == "Bidirectional" else layer).flag("return_sequences")
 
 
 Places = Generator[Place, None, Flow]
@@ -100,9 +110,11 @@ def places(model: Layer, prefix: str = "", distributed: bool = False, given: Flo
             inner = layer.children[0][1]
             if inner.holds_layers:
                 yield from places(inner, name, True)
+                flow = Flow(flow.mask)
             else:
-                yield Place(name, inner, Flow(flow.mask), True)
-            flow = flow if is_identity(layer) else Flow(flow.mask)
+                place = Place(name, inner, flow, True, started)
+                yield place
+                flow = flow if is_identity(layer) else Flow(flow.mask, place)
         else:
             yield place
             flow = _after(place, uses, model)
@@ -173,13 +185,12 @@ def _after(place: Place, uses: Sequence[Call], model: Layer) -> Flow:
     """Return what leaves a layer that holds no others."""
     layer, given = place.layer, place.given
     if is_recurrent(layer):
-        inner = layer.children[0][1] if layer.kind == "Bidirectional" else layer
-        return Flow(given.mask, place) if inner.flag("return_sequences") else Flow()
+        return Flow(given.mask if place.sequences else None, place)
     if is_identity(layer):
         return given
     if layer.own and layer.kind == "Flip" and layer.config.get("axis") in (1, [1], -2):
         return replace(given, flipped=not given.flipped)
     if layer.kind == "Masking" or (layer.kind == "Embedding" and layer.flag("mask_zero")):
         sources = uses[0].sources if len(uses) == 1 else ()
-        return Flow((id(model), mask_of(layer, sources) or id(layer)))
-    return Flow(given.mask)
+        return Flow((id(model), mask_of(layer, sources) or id(layer)), place)
+    return Flow(given.mask, place)

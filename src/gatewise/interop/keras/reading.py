@@ -11,7 +11,7 @@ from typing import Any
 
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop.found import Contents, Found, Part, Refused, distinct, omissions
-from gatewise.interop.keras import chain, files
+from gatewise.interop.keras import chain, files, named
 from gatewise.interop.keras.bare import Listed, Options, from_runs, from_tree, linear
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.configured import configured
@@ -52,7 +52,10 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             root = None if config is None else model(config, source.budget)
             if config is not None and not version.numbers:
                 version = options.version = _guessed(root, config)
-            found, parts, refused = _listed(source, options, root)
+            if root is None or not root.holds_layers:  # weights alone, or a class whose code is not in the file
+                listed = from_tree(source, options) if source.layers is None else from_runs(options, source.layers)
+            else:
+                listed, places_of = _listed(source, options, root)
     except FileError as problem:
         raise FileError(f"cannot read {name}: {problem}") from None
     except RecursionError:
@@ -60,12 +63,15 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     options.require_used(name)
     kinds = {"keras": "model", "h5": "model in HDF5", "weights": "weights alone", "tree": "weights alone"}
     label = f"{version}, {kinds[source.kind]}"
+    found, parts, refused = listed
     if root is None or not root.holds_layers:
         return Contents(name, label, found, parts, refused)
     network = partial(chain.network, name, root, version, found, parts, refused)
+    joined = partial(named.network, name, places_of, version, found, parts)
     if root.name == MODEL and found and found[-1].stacked:  # gatewise wrote it as one, and returns its steps in order
+        places_of.recurrent["lstm"] = places_of.recurrent[found[-1].name]
         found = (replace(found[-1], name="lstm", stacked=False, time_reversed=False),)
-    return Contents(name, label, found, parts, refused, network)
+    return Contents(name, label, found, parts, refused, network, joined=joined)
 
 
 def _guessed(root: Layer | None, config: Any) -> Version:
@@ -77,17 +83,14 @@ def _guessed(root: Layer | None, config: Any) -> Version:
     return Version(None, (1,)) if old and any("inner_activation" in one for one in leaves) else Version(None, (2, 4))
 
 
-def _listed(source: Source, options: Options, root: Layer | None) -> Listed:
-    if root is None or not root.holds_layers:  # weights alone, or a class whose code is not in the file
-        if source.layers is not None:
-            return from_runs(options, source.layers)
-        return from_tree(source, options)
+def _listed(source: Source, options: Options, root: Layer) -> tuple[Listed, named.PlacesOf]:
+    """Return what a model holds, and where in it."""
     if source.layers is not None:
         bound, problems = bind_layers(root, source.layers, source.budget)
     elif source.tree is not None:
         bound, problems = bind_tree(root, source.tree), {}
     of: dict[Place, Found] = {}
-    parts: list[Part] = []
+    parts: dict[Place, Part] = {}
     refused: list[Refused] = []
     for place in places(root):
         layer = place.layer
@@ -95,14 +98,19 @@ def _listed(source: Source, options: Options, root: Layer | None) -> Listed:
             if is_recurrent(layer):
                 of[place] = configured(place, bound, options, problems.get(layer))
             else:
-                parts.append(_part(place, bound.get(layer, ())))
+                parts[place] = _part(place, bound.get(layer, ()))
         except (GatewiseError, ValueError, OverflowError) as problem:
             refused.append(Refused(place.name, str(problem)))
     found = distinct(of.values())
     stacks = stacked(dict(zip(of, found, strict=True)), source.budget)
-    if len(stacks) == 1 and stacks[0].lstm.num_layers == sum(one.lstm.num_layers for one in found) and not refused:
-        stacks = [replace(stacks[0], stacked=True)]
-    return distinct([*found, *stacks]), tuple(parts), tuple(refused)
+    every: list[Found] = list(stacks.values())
+    if len(stacks) == 1 and every[0].lstm.num_layers == sum(one.lstm.num_layers for one in found) and not refused:
+        every = [replace(every[0], stacked=True)]
+    every = list(distinct([*found, *every]))
+    rows = [*((place,) for place in of), *stacks]
+    recurrent = {one.name: row for one, row in zip(every, rows, strict=True)}
+    places_of = named.PlacesOf(recurrent, {place.name: place for place in parts})
+    return (tuple(every), tuple(parts.values()), tuple(refused)), places_of
 
 
 def _part(place: Place, tensors: Sequence[Tensor]) -> Part:

@@ -93,8 +93,8 @@ def _as_type(cell: LSTMCell, dtype: np.dtype[Any]) -> LSTMCell:
     return LSTMCell.from_parameters(parameters if parameters.dtype == dtype else parameters.astype(dtype))
 
 
-def stacked(of: Mapping[Place, Found], budget: Budget) -> list[Found]:
-    """Return the LSTMs of a model that are stacked, each such stack as one.
+def stacked(of: Mapping[Place, Found], budget: Budget) -> dict[tuple[Place, ...], Found]:
+    """Return the LSTMs of a model that are stacked, each such stack as one, by the places of its LSTMs.
 
     Parameters
     ----------
@@ -113,13 +113,13 @@ def stacked(of: Mapping[Place, Found], budget: Budget) -> list[Found]:
             chain.append(below[chain[-1]])
         for part, one in _joined(chain[::-1], of):
             made.setdefault(part, one)
-    return list(made.values())
+    return made
 
 
 def _below(place: Place, of: Mapping[Place, Found]) -> Place | None:
     """Return the LSTM whose output another reads, if both are given the same mask."""
-    lower = place.given.lstm
-    if lower is None or lower not in of:
+    lower = place.given.source
+    if lower is None or lower not in of or not lower.sequences:
         return None
     same = lower.given.mask == place.given.mask and lower.distributed == place.distributed
     return lower if same else None

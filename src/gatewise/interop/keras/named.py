@@ -1,0 +1,107 @@
+"""The network of an LSTM and of layers that somebody names, connected as the file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gatewise.errors import FileError, GatewiseError
+from gatewise.interop.found import Found, Joined, Part
+from gatewise.interop.keras.chain import Builder
+from gatewise.interop.keras.config import Version
+from gatewise.interop.keras.places import Place, is_identity, is_recurrent
+
+
+@dataclass(frozen=True)
+class PlacesOf:
+    """Where the layers of a model are, by their names.
+
+    Attributes
+    ----------
+    recurrent : dict of str to tuple of Place
+        Of each LSTM, and of each stack the LSTMs that it is made of.
+    others : dict of str to Place
+    """
+
+    recurrent: dict[str, tuple[Place, ...]]
+    others: Mapping[str, Place]
+
+
+def network(
+    path: str,
+    places_of: PlacesOf,
+    version: Version,
+    found: Sequence[Found],
+    parts: Sequence[Part],
+    name: str,
+    embedding: str | None,
+    head: str | None,
+    reads: str | None,
+) -> Joined:
+    """Return the network from a named embedding, else from the LSTM's own input, to a named head, else to the LSTM.
+
+    Raises
+    ------
+    FileError
+        If they are not connected, or what stands between is nothing that a `Network` can express.
+    """
+    try:
+        rows = places_of.recurrent[name]
+        builder = Builder(version, found, parts, ())
+        used = {one for one, place in places_of.others.items() if is_identity(place.layer)}
+        if embedding is not None:
+            _embedded(builder, places_of.others[embedding], rows[0], used)
+        elif (source := rows[0].given.source) is not None and source.layer.kind == "Masking":
+            _add(builder, [source], used)
+        names = {places: one for one, places in places_of.recurrent.items()}
+        for place in rows:
+            if place.given.flipped and builder.rows:
+                builder.rows.flip(place.name, place.masked)
+            builder.add(names[place,], place.layer)
+        says = "every" if builder.sequences else "last"
+        if head is not None:
+            after = _between(rows[-1], places_of.others[head])
+            if after[0].given.flipped:
+                builder.rows.flip(after[0].name, rows[-1].masked)
+            _add(builder, after, used)
+        untold = rows[0].masked and builder.masked is None
+        return Joined(builder.network(reads), frozenset(used), says, untold)
+    except FileError as problem:
+        raise FileError(f"cannot read {path} as a network: {problem}") from None
+    except GatewiseError as problem:
+        raise FileError(f"cannot read {path} as a network: its parts do not fit together: {problem}") from None
+
+
+def _embedded(builder: Builder, embedding: Place, lstm: Place, used: set[str]) -> None:
+    """Add an embedding, and what comes between it and the LSTM."""
+    between = _between(embedding, lstm)[:-1]
+    if between:
+        raise FileError(
+            f"{between[0].name!r} is a {between[0].layer.kind}, which a network does not have between"
+            f" {embedding.name!r} and {lstm.name!r}"
+        )
+    if lstm.given.flipped:
+        raise FileError(f"{lstm.name!r} receives its steps in reverse order")
+    _add(builder, [embedding], used)
+
+
+def _add(builder: Builder, places: Sequence[Place], used: set[str]) -> None:
+    for place in places:
+        builder.add(place.name, place.layer)
+        used.add(place.name)
+
+
+def _between(first: Place, last: Place) -> list[Place]:
+    """Return the layers that lead from one to another, this at the end, if each of them reads the one before alone."""
+    path = [last]
+    while (source := path[-1].given.source) is not first:
+        here = path[-1]
+        if source is None:
+            why = f": {here.name!r} (a {here.layer.kind}) takes more than one output" if here.started else ""
+            raise FileError(f"{last.name!r} does not follow {first.name!r}{why}")
+        if is_recurrent(source.layer):
+            raise FileError(f"{last.name!r} reads {source.name!r}, and not {first.name!r}")
+        if here.given.flipped:
+            raise FileError(f"the steps that {here.name!r} receives are reversed, which a network does not do there")
+        path.append(source)
+    return path[::-1]
