@@ -247,9 +247,9 @@ class Contents:
     calls : tuple of str
         For a pickle: the classes and functions that unpickling would have called. None of them is ever imported.
     joined : callable, optional
-        Returns the network of an LSTM, an embedding or None and a head or None, given by their names, and of what is to
-        be read, where the file says how its layers are connected; raises `FileError` if these are not, or if there is
-        something between that a `Network` cannot express.
+        Returns, as `Joined`, the network of an LSTM, an embedding or None and a head or None, given by their names, and
+        of what is to be read, where the file says how its layers are connected; raises `FileError` if these are not, or
+        if there is something between that a `Network` cannot express.
     """
 
     path: str
@@ -260,7 +260,7 @@ class Contents:
     network: Callable[[], Network] | None = None
     holds: str = "it holds no weights"
     calls: tuple[str, ...] = ()
-    joined: Callable[[str, str | None, str | None, str | None], Joined] | None = None
+    joined: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")
@@ -341,7 +341,9 @@ class Contents:
         if self.joined is None:
             network = Network(lstm, embedding=table, head=linear, reads=reads or "every")
         else:
-            joined = self.joined(found.name, embedding, head, None if reads is None else one_of("reads", reads, READS))
+            joined: Joined = self.joined(
+                found.name, embedding, head, None if reads is None else one_of("reads", reads, READS)
+            )
             network = joined.network
             used |= joined.used
             if network.reads != joined.reads:
