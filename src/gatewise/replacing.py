@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -67,6 +67,42 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_beside(
+    folder: str | os.PathLike[str], replaceable: Callable[[Path], bool] = lambda there: False
+) -> Iterator[Path]:
+    """Give a new folder to write into; when the block ends well it becomes `folder`, else it goes.
+
+    A folder that is there already, and is not empty, is replaced only where `replaceable` says that it may be.
+
+    Raises
+    ------
+    FileError
+        If it may not, or the parent folder cannot be written.
+    """
+    folder = Path(os.path.realpath(path_of(folder)))
+    there = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if there and not (folder.is_dir() and replaceable(folder)):
+        raise FileError(f"cannot write {folder}: it is not empty; choose a new folder")
+    temporary, old = temporary_for(folder), temporary_for(folder)
+    try:  # from before the folder is there, so that an interrupt at any moment leaves none behind
+        temporary.mkdir(0o700)
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if there:
+            folder.replace(old)
+        temporary.replace(folder)
+    except OSError as fault:
+        raise FileError(f"cannot write {folder}: {fault.strerror or fault}") from None
+    finally:
+        if old.exists() and not folder.exists():
+            old.replace(folder)
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def temporary_for(target: Path) -> Path:

@@ -171,6 +171,11 @@ def _require_finite(x: Any, lstm: LSTM, lengths: Any, path: Path) -> None:
         )
 
 
+def start_of(found: Found, path: Path | None, batch: int) -> States | None:
+    """Return the initial state (batch, ·) of a file, else that of the LSTM's own file."""
+    return reading.starting(found, batch) if path is None else initial(found.lstm, _states(path), batch)
+
+
 def _states(path: Path) -> dict[str, Any]:
     """Return the arrays h0 and c0 of a file, or the one that it has."""
     names = set(npz_names(path)) & {"h0", "c0"}

@@ -10,7 +10,7 @@ import numpy as np
 from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_bytes
-from gatewise.cli import feeding, reading
+from gatewise.cli import feeding, reading, stores
 from gatewise.cli.estimates import bytes_kept, foretell, seconds
 from gatewise.cli.inspect import FILE, ModelFile, Settings
 from gatewise.cli.options import Count
@@ -31,6 +31,7 @@ def trace(
         Path,
         Parameter(
             help="The input of the LSTM: a .npy, .npz or .csv file; integers if FILE holds a network with an embedding."
+            " Or a .zarr store of xarray's, with dimensions called time and feature; all others count sequences."
             " In a .csv file each row is a time step; the first line may name the features, and a first column called"
             " time or date gives the times. Columns are separated by tabs, semicolons or commas; between tabs or"
             " semicolons, a comma marks decimals."
@@ -48,12 +49,17 @@ def trace(
     keep: Annotated[str | None, Parameter(group=KEPT)] = None,
     units: Annotated[str | None, Parameter(group=KEPT)] = None,
     every: Annotated[Count, Parameter(group=KEPT)] = 1,
+    layers: Annotated[str | None, Parameter(group=KEPT)] = None,
+    cluster: Annotated[str | None, Parameter(group=INPUT)] = None,
 ) -> None:
     """Run an LSTM over an input and write every gate of every step to a file.
 
     A .safetensors file is written while the LSTM runs, so it may be larger than memory; gatewise.load_trace reads it.
     An .npz file holds plain arrays of shape (time, batch, unit) under names such as layer0.forward.forget_gate, with
     the input, the output and the numbers of the steps that were kept.
+
+    A .zarr store is traced to another, chunk by chunk: by all processors of this machine, or by the workers of a
+    cluster. The new one holds a variable for each quantity of the last layer, and the model's output as y.
 
     For example:
 
@@ -63,14 +69,14 @@ def trace(
     Parameters
     ----------
     output
-        The file to write, .safetensors or .npz.
+        The file to write, .safetensors or .npz; for a .zarr store as input a .zarr store.
     name
         Which LSTM, if the file holds several.
     axes
         The order of the input's axes, for example batch,time,feature. It must be given where FILE does not state it,
         unless there is a single sequence. An input with two axes has no batch.
     key
-        Which array of an .npz file, if it holds several.
+        Which array of an .npz file or variable of a .zarr store, if it holds several.
     lengths
         The number of valid steps of each sequence in the batch, with commas between them; the rest is padding.
     state
@@ -83,9 +89,24 @@ def trace(
         Keep only these hidden units, counted from 0, with commas between them.
     every
         Keep only every nth step.
+    layers
+        In a .zarr store, keep these layers, counted from 0, with commas between them. The default is the last.
+    cluster
+        The address of a scheduler of dask.distributed, such as tcp://10.0.0.1:8786. Its workers must see the stores
+        under the same names.
     """
     from gatewise.render.text import clean
 
+    if stores.is_one(input) or stores.is_one(output):
+        if not (stores.is_one(input) and stores.is_one(output)):
+            raise OptionError(f"a .zarr store is traced to another: {input} and {output} must both end in .zarr")
+        reading.require_other(output, file, input, state)
+        quantities = None if keep is None else tuple(part.strip() for part in keep.split(","))
+        chosen = None if units is None else tuple(feeding.integers("units", units))
+        wishes = stores.Wishes(key, axes, lengths, layers, cluster, state, quantities, chosen, every)
+        print(clean(stores.traced(*reading.picked(file, name, settings), input, output, wishes)))
+        return
+    stores.refuse((("layers", layers), ("cluster", cluster)))
     if output.suffix.lower() not in (".safetensors", ".npz"):
         raise OptionError(f"the name of {output} must end in .safetensors or .npz")
     reading.require_other(output, file, input, state)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from gatewise.grading.problem import Problem
 from gatewise.grading.roster import Student
 from gatewise.progress import working_through
 from gatewise.render import markdown, notebook, text
+from gatewise.replacing import folder_beside
 from gatewise.walkthrough.build import walk as walk_through
 
 KEY = {"format": "gatewise key", "version": 2}
@@ -161,7 +159,7 @@ def make(folder: Path, students: Sequence[Student], plan: Plan) -> None:
     FileError
         If the folder exists and is not empty, or cannot be written.
     """
-    with _appearing(folder) as temporary, working_through("sheets", len(students)) as done:
+    with folder_beside(folder) as temporary, working_through("sheets", len(students)) as done:
         for part in (SHEETS, KEYS, ANSWERS):
             (temporary / part).mkdir()
         for place, student in enumerate(students):
@@ -170,26 +168,6 @@ def make(folder: Path, students: Sequence[Student], plan: Plan) -> None:
         points = _csv([("quantity", "points"), *((one.name, 1) for one in quantities)])
         storage.write_text(temporary / WEIGHTS, points)
         storage.write_text(temporary / "README.md", _folder_readme(plan))
-
-
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """Give a folder to write into; when the block ends well it becomes `folder`, else it goes."""
-    folder = Path(os.path.realpath(folder))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileError(f"cannot write {folder}: it is not empty; choose a new folder")
-    temporary = storage.temporary_for(folder)
-    try:  # from before the folder is there, so that an interrupt at any moment leaves none behind
-        temporary.mkdir(0o700)
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        temporary.replace(folder)
-    except OSError as fault:
-        raise FileError(f"cannot write {folder}: {fault.strerror or fault}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _make_one(folder: Path, student: Student, place: int, plan: Plan) -> list[Quantity]:

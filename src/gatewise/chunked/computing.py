@@ -1,0 +1,173 @@
+"""Where chunks are computed: on the threads of this machine, or by the workers of a cluster; with progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from gatewise.chunked.stores import is_store, require_packages
+from gatewise.errors import OptionError, reason
+from gatewise.progress import working
+from gatewise.replacing import folder_beside
+
+ANSWER = 5.0  # seconds in which a scheduler answers
+PATIENCE = 30.0  # seconds in which the workers of a cluster end what they are at, once it is called off
+
+
+class Shown:
+    """How far work of many tasks has come, on a terminal."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.total, self.left = what, 0, 0
+        self.stack = ExitStack()
+        self.done: Callable[[int], None] = lambda count: None
+
+    def __enter__(self) -> Shown:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.stack.close()
+
+    def begins(self, total: int) -> None:
+        """Say how many tasks there are."""
+        self.total = self.left = total
+        self.done = self.stack.enter_context(working(self.what, total))
+
+    def remain(self, left: int) -> None:
+        """Say how many are left."""
+        self.done(self.left - left)
+        self.left = left
+
+
+def write(dataset: Any, path: Path, workers: Workers, what: str) -> None:
+    """Write a dataset to a zarr store, chunk by chunk; it takes the place of `path` when it is whole.
+
+    It is in zarr's second format, which every reader of zarr knows. Where the work is interrupted or fails, nothing
+    is left of it, and a store that was there before stays.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+    path : path
+        A new folder, or a store, which is replaced.
+    workers : Workers
+    what : str
+        What is being done, for a terminal.
+
+    Raises
+    ------
+    FileError
+        If the folder cannot be written, or holds something else.
+    """
+    with folder_beside(path, is_store) as temporary:
+        workers.compute(dataset.to_zarr(temporary, mode="w", zarr_format=2, compute=False), what)
+
+
+class Workers:
+    """The threads of this machine.
+
+    Parameters
+    ----------
+    threads : int
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def compute(self, job: Any, what: str) -> None:
+        """Do the work of a `dask.delayed.Delayed`."""
+        import dask
+        from dask.callbacks import Callback
+
+        with Shown(what) as shown, ThreadPoolExecutor(self.threads) as pool:  # which ends when its threads have ended
+
+            def started(_: Any, state: dict[str, Any]) -> None:
+                shown.begins(len(state["ready"]) + len(state["waiting"]))
+
+            def ended(*told: Any) -> None:
+                shown.remain(shown.left - 1)
+
+            try:
+                with dask.config.set(pool=pool), Callback(start_state=started, posttask=ended):
+                    job.compute(scheduler="threads", num_workers=self.threads)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+class Cluster(Workers):
+    """The workers of a cluster of dask.distributed.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client: Any) -> None:
+        super().__init__(sum(client.nthreads().values()))
+        self.client = client
+
+    def compute(self, job: Any, what: str) -> None:
+        """Do the work of a `dask.delayed.Delayed`; what is interrupted is called off, and its tasks have ended."""
+        client = self.client
+        future = client.compute(job)
+        try:
+            with Shown(what) as shown:
+                client.sync(_bar(future, shown).listen)
+            future.result()
+        except BaseException:
+            client.cancel([future], force=True)
+            del future
+            end = monotonic() + PATIENCE
+            while any(client.processing().values()) and monotonic() < end:
+                sleep(0.1)
+            raise
+
+
+def _bar(future: Any, shown: Shown) -> Any:
+    """Return what listens to a scheduler, and tells how many tasks are left."""
+    from distributed.diagnostics.progressbar import ProgressBar
+
+    class Bar(ProgressBar):  # type: ignore[misc]
+        def _draw_bar(self, remaining: int, all: int, **more: Any) -> None:
+            if not shown.total:
+                shown.begins(all)
+            shown.remain(remaining)
+
+    return Bar([future], scheduler=future.client.scheduler.address)
+
+
+@contextmanager
+def workers_at(address: str | None, threads: int) -> Iterator[Workers]:
+    """Give the workers of the cluster whose scheduler has this address, or the threads of this machine.
+
+    Raises
+    ------
+    OptionError
+        If no scheduler answers there, or it has no workers.
+    MissingExtraError
+        If dask.distributed is not installed.
+    """
+    require_packages()
+    if address is None:
+        yield Workers(threads)
+        return
+    from distributed import Client
+    from distributed.comm import connect
+
+    async def tried() -> None:  # a client that finds nobody stays around for a while, and complains as it goes
+        (await connect(address, timeout=ANSWER)).abort()
+
+    try:
+        asyncio.run(tried())
+    except (OSError, ValueError) as problem:  # of an address that is none, or where nobody answers
+        raise OptionError(f"no scheduler of dask.distributed answers at {address!r} ({reason(problem)})") from None
+    with Client(address, set_as_default=False) as client:
+        if not client.nthreads():
+            raise OptionError(f"the cluster at {address!r} has no workers yet")
+        yield Cluster(client)

@@ -1,0 +1,286 @@
+"""gatewise trace from one zarr store to another: what is written, what is refused, and what an interrupt leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cases
+import numpy as np
+import program
+import pytest
+
+import gatewise as gw
+from gatewise.chunked import computing, stores
+from gatewise.chunked.task import Task
+from gatewise.cli import main
+
+pytestmark = pytest.mark.peers
+distributed = pytest.importorskip("distributed")
+xarray = pytest.importorskip("xarray")
+zarr = pytest.importorskip("zarr")
+
+RNG = np.random.default_rng(5)
+LSTM = gw.LSTM(3, 4, num_layers=2, rng=0)
+V3 = "ignore:(Consolidated metadata|The data type):Warning"  # what zarr says of texts in its third format
+
+
+def forcing(steps: int = 8, basins: int = 11) -> xarray.DataArray:
+    """Return data with names on their axes."""
+    coordinates = {
+        "time": np.arange(steps) + np.datetime64("2001-01-01", "ns"),
+        "basin": [f"b{place}" for place in range(basins)],
+        "area": ("basin", np.arange(1.0 * basins)),
+    }
+    raw = RNG.normal(size=(steps, basins, 3))
+    return xarray.DataArray(raw, dims=("time", "basin", "feature"), coords=coordinates, name="forcing")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A folder with a model and a store."""
+    monkeypatch.chdir(tmp_path)
+    gw.save(LSTM, "model.safetensors")
+    forcing().to_dataset().to_zarr("x.zarr", zarr_format=2)
+    return tmp_path
+
+
+def refused(*tokens: str) -> str:
+    """Run the program, and return why it refuses."""
+    with pytest.raises(SystemExit) as ended:
+        main(["trace", "model.safetensors", *tokens])
+    assert ended.value.code == 2
+
+
+@pytest.mark.filterwarnings(V3)
+@pytest.mark.parametrize("form", [2, 3])
+def test_a_store_becomes_a_store_of_gates(form, here, capsys):
+    data = forcing().transpose("basin", "feature", "time")
+    data.to_dataset().chunk(time=3, basin=2).to_zarr("x.zarr", mode="w", zarr_format=form)
+    main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr"])
+    said = capsys.readouterr().out
+    assert said.startswith("gates.zarr: ")
+    assert "8 steps of 11 sequences" in said
+    found = xarray.open_zarr("gates.zarr").load()
+    xarray.testing.assert_identical(found, gw.apply(LSTM, data))
+    assert sorted(os.listdir()) == ["gates.zarr", "model.safetensors", "x.zarr"]
+
+
+def test_options_are_those_of_other_traces(here, capsys):
+    data = forcing()
+    several = xarray.Dataset({"forcing": data, "other": 2 * data}).rename(time="day", feature="variable")
+    several.to_zarr("x.zarr", mode="w", zarr_format=2)
+    keep = ["--keep", "forget_gate,cell_state", "--units", "2,0", "--every", "3", "--layers", "1,0"]
+    axes = ["--axes", "time,batch,feature", "--key", "other", "--lengths", ",".join(["8"] * 10 + ["5"])]
+    states = RNG.normal(size=(2, 1, 4)).astype(np.float32)
+    np.savez("state.npz", h0=states)
+    main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", *keep, *axes, "--state", "state.npz"])
+    start = tuple((gw.State(one[0], np.zeros(4)),) for one in states)
+    expected = gw.apply(
+        LSTM,
+        (2 * data).rename(time="day", feature="variable"),
+        keep=("forget_gate", "cell_state"),
+        units=[2, 0],
+        every=3,
+        layer=[1, 0],
+        lengths=[8] * 10 + [5],
+        dims={"time": "day", "feature": "variable"},
+        state=start,
+    )
+    xarray.testing.assert_identical(xarray.open_zarr("gates.zarr").load(), expected)
+
+
+def test_a_network_puts_its_output_beside_its_gates(here):
+    head = gw.Linear(RNG.normal(size=(1, 4)).astype(np.float32))
+    network = gw.Network(gw.LSTM(3, 4, rng=0), head=head, reads="last")
+    gw.save(network, "model.safetensors")
+    main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", "--keep", "candidate"])
+    found = xarray.open_zarr("gates.zarr").load()
+    xarray.testing.assert_identical(
+        found, gw.apply(network, xarray.open_zarr("x.zarr").forcing.load(), keep="candidate")
+    )
+    assert found.y.dims == ("basin", "output")
+
+
+def test_a_cluster_writes_the_same_store(here, capsys):
+    main(["trace", "model.safetensors", "x.zarr", "-o", "one.zarr"])
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster:
+        main(["trace", "model.safetensors", "x.zarr", "-o", "two.zarr", "--cluster", cluster.scheduler_address])
+    one, two = (xarray.open_zarr(name).load() for name in ("one.zarr", "two.zarr"))
+    xarray.testing.assert_identical(one, two)
+    refused("x.zarr", "-o", "three.zarr", "--cluster", "tcp://127.0.0.1:1")
+    assert "no scheduler of dask.distributed answers at 'tcp://127.0.0.1:1'" in capsys.readouterr().err
+    assert not Path("three.zarr").exists()
+
+
+def test_the_work_is_shown_by_tasks(here, monkeypatch):
+    class Bar:
+        def __init__(self, what, total):
+            shown.append([what, total, 0])
+
+        def __enter__(self):
+            return lambda count: shown[-1].__setitem__(2, shown[-1][2] + count)
+
+        def __exit__(self, *problem):
+            pass
+
+    shown: list[list] = []
+    monkeypatch.setattr(computing, "working", Bar)
+    main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr"])
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "processes": False}
+    with distributed.LocalCluster(**options) as cluster:
+        main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", "--cluster", cluster.scheduler_address])
+    assert len(shown) == 2
+    for what, total, done in shown:
+        assert what.startswith("tracing 8 steps of 11 sequences")
+        assert total == done > 5
+
+
+SLOW = """
+import sys, time
+from gatewise.chunked.task import Task
+whole = Task.__call__
+def slowly(self, *given, **more):
+    open("began", "w").close()
+    time.sleep(0.5)
+    return whole(self, *given, **more)
+Task.__call__ = slowly
+from gatewise.__main__ import main
+sys.argv[1:] = ["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an interrupt is sent as a signal")
+@pytest.mark.parametrize("where", ["threads", "cluster"])
+def test_an_interrupt_leaves_what_was_there_and_nothing_else(where, here, monkeypatch):
+    main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", "--keep", "candidate"])
+    before = sorted(os.listdir())
+    whole = Task.__call__
+
+    def slowly(task, *given, **more):
+        Path("began").touch()
+        time.sleep(0.5)
+        return whole(task, *given, **more)
+
+    monkeypatch.setattr(Task, "__call__", slowly)  # where the workers are, which are threads here
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "processes": False}
+    with distributed.LocalCluster(**options, protocol="tcp://") as cluster:
+        more = ["--cluster", cluster.scheduler_address] if where == "cluster" else []
+        with subprocess.Popen(
+            [sys.executable, "-c", SLOW, *more],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=program.environment(),
+        ) as process:
+            while not Path("began").exists() and process.poll() is None:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    Path("began").unlink()
+    assert sorted(os.listdir()) == before
+    assert {*xarray.open_zarr("gates.zarr")} == {"candidate", "y"}
+
+
+def spoiled(version: int, **changes) -> None:
+    """Change what a store says of its data."""
+    path = Path("x.zarr", "forcing", ".zarray" if version == 2 else "zarr.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+SPOILED = {
+    "pickle": (2, {"filters": [{"id": "pickle", "protocol": 4}], "dtype": "|O"}, "pickled Python objects"),
+    "pickle as compressor": (2, {"compressor": {"id": "pickle"}}, "pickled Python objects"),
+    "pickle of 3": (3, {"codecs": [{"name": "numcodecs.pickle"}]}, "pickled Python objects"),
+    "pickle in shards": (
+        3,
+        {"codecs": [{"name": "sharding_indexed", "configuration": {"codecs": ["pickle"], "index_codecs": []}}]},
+        "pickled Python objects",
+    ),
+    "another codec": (2, {"filters": [{"id": "msgpack2"}]}, "'msgpack2'"),
+    "no name": (2, {"filters": [{"id": ["pickle"]}]}, "a list of 1"),
+    "objects": (2, {"dtype": "|O"}, "'|O'"),
+    "objects by a codec": (2, {"filters": [{"id": "astype", "decode_dtype": "O", "encode_dtype": "<f8"}]}, "'O'"),
+    "records": (2, {"dtype": [["a", "<f8"]]}, "a list of 1"),
+    "a transformer": (3, {"storage_transformers": [{"name": "x"}]}, "storage transformers"),
+    "deep": (2, {"attributes": 0, "shape": [8, 11, 10**13]}, "would unpack to"),
+    "large chunks": (2, {"chunks": [8, 10**9, 10**9]}, "would unpack to"),
+    "odd shape": (2, {"shape": [8, -11, 3]}, "makes no sense"),
+    "no codecs": (3, {"codecs": "none"}, "must be a list"),
+}
+
+
+@pytest.mark.filterwarnings(V3)
+@pytest.mark.parametrize("name", SPOILED)
+def test_what_could_run_code_or_unpack_to_much_is_refused_before_it_is_read(name, here, capsys, monkeypatch):
+    version, changes, *words = SPOILED[name]
+    forcing().to_dataset().to_zarr("x.zarr", mode="w", zarr_format=version)
+    spoiled(version, **changes)
+    for opener in ("open_dataset", "open_zarr"):
+        monkeypatch.setattr(xarray, opener, None)
+    refused("x.zarr", "-o", "gates.zarr")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert all(word in said for word in (*words, "'forcing'"))
+    assert not Path("gates.zarr").exists()
+
+
+def test_a_pickle_in_a_chunk_is_never_loaded(here, capsys):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, ("run",)
+
+    spoiled(2, filters=[{"id": "pickle", "protocol": 4}], dtype="|O", compressor=None)
+    for chunk in Path("x.zarr", "forcing").glob("[0-9]*"):
+        chunk.write_bytes(pickle.dumps(Evil()))
+    refused("x.zarr", "-o", "gates.zarr")
+    assert not Path("run").exists()
+
+
+REFUSED = {
+    "no store": (["none.zarr", "-o", "gates.zarr"], "none.zarr"),
+    "no store at the end": (["x.zarr", "-o", "gates.npz"], "must both end in .zarr"),
+    "no store at the beginning": (["model.safetensors", "-o", "gates.zarr"], "must both end in .zarr"),
+    "itself": (["x.zarr", "-o", "x.zarr"], "is the file that is read"),
+    "no such variable": (["x.zarr", "-o", "gates.zarr", "--key", "rain"], "'rain'", "forcing"),
+    "odd axes": (["x.zarr", "-o", "gates.zarr", "--axes", "time,time,feature"], "'time,time,feature'"),
+    "something else there": (["x.zarr", "-o", "full.zarr"], "not empty"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_store_is_refused_in_one_sentence(name, here, capsys):
+    Path("full.zarr").mkdir()
+    Path("full.zarr", "mine.txt").write_text("mine")
+    tokens, *words = REFUSED[name]
+    refused(*tokens)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert all(word in said for word in words), said
+    assert Path("full.zarr", "mine.txt").read_text() == "mine"
+
+
+def test_without_what_reads_stores_one_sentence_tells_how_to_get_it(here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(gw.MissingExtraError) as caught:
+        stores.read(Path("x.zarr"))
+    cases.one_sentence(caught.value, "zarr", "pip install '.[dask]'")
+
+
+def test_a_disk_without_room_is_refused(here, monkeypatch, capsys):
+    class Full:
+        free = 100
+
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Full)
+    refused("x.zarr", "-o", "gates.zarr")
+    assert "100 B are free" in capsys.readouterr().err
