@@ -235,6 +235,13 @@ def test_what_could_run_code_or_unpack_to_much_is_refused_before_it_is_read(name
     assert not Path("gates.zarr").exists()
 
 
+def test_a_link_in_a_store_is_not_followed(here, capsys):
+    forcing().to_dataset(name="other").to_zarr("y.zarr", zarr_format=2)
+    Path("x.zarr", "other").symlink_to(Path("y.zarr", "other").absolute())
+    refused("x.zarr", "-o", "gates.zarr")
+    assert "'other' is a link" in capsys.readouterr().err
+
+
 def test_a_pickle_in_a_chunk_is_never_loaded(here, capsys):
     class Evil:
         def __reduce__(self):

@@ -98,7 +98,7 @@ def apply(
     number of workers whose processors are alike. So where the native engine cannot run a cell, or dense layers come
     before the LSTM, sequences run one after the other, which is slow. A NaN in the data makes what follows it in its
     sequence NaN; give `lengths` or `mask` where data are padded. While it is computed, a chunk takes memory for its
-    data and its results, and for at most 2^24 numbers more, or what one sequence needs.
+    data and its results, and for at most 2^23 numbers more, or what one sequence needs.
 
     Examples
     --------

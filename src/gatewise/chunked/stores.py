@@ -124,6 +124,8 @@ def _arrays(path: Path, metadata: str) -> Iterator[Path]:
             for count, entry in enumerate(entries):
                 if count > MOST_ARRAYS:
                     raise FileError(f"it has more than {MOST_ARRAYS:,} entries")
+                if entry.is_symlink():
+                    raise FileError(f"{shown(entry.name)!r} is a link, which is not followed")
                 if entry.is_dir() and os.path.isfile(os.path.join(entry.path, metadata)):
                     yield Path(entry.path)
     except OSError as problem:

@@ -21,7 +21,7 @@ from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.step import State
 
-PIECE = 2**24  # numbers that a run keeps at a time, beside what the chunk gives
+PIECE = 2**23  # numbers that a run keeps at a time, beside what the chunk gives
 
 Numbers = npt.NDArray[Any]
 
