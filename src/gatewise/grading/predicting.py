@@ -49,12 +49,13 @@ class Predictor:
         None where no mistake reaches it.
         """
         moved: dict[Place, Array] = {}
+        forms: dict[Place, dict[object, tuple[Formula, list[int]]]] = {}
+        for k, effect in enumerate(effects):
+            for place, made in effect.items():
+                forms.setdefault(place, {}).setdefault(made.form, (made.right, []))[1].append(k)
         for line in cone:
             reached = any(self.chain.place(symbol, line.at) in moved for symbol in symbols(line.right))
-            here: dict[object, tuple[Formula, list[int]]] = {}
-            for k, effect in enumerate(effects):
-                if (made := effect.get(line.place)) is not None:
-                    here.setdefault(made.form, (made.right, []))[1].append(k)
+            here = forms.get(line.place, {})
             if not reached and not here:
                 continue
             base = self._value(line, line.right, moved) if reached else self.value[line.place]

@@ -147,7 +147,6 @@ class _Broadcasting(_Evaluator):
     def __init__(self, env: Env, ranks: Ranks) -> None:
         super().__init__(env)
         self.ranks = ranks
-        self._own: dict[int, int] = {}  # the rank of each part, by its id: the formula is there as long as this is
 
     def together(self, formulas: Sequence[Formula]) -> list[Any]:
         """Return what formulas are, one to broadcast against another: fewer own axes are filled up."""
@@ -168,9 +167,10 @@ class _Broadcasting(_Evaluator):
         """Return how many axes of a formula's value are its own."""
         if isinstance(formula, Symbol):
             return self.ranks[formula]
-        if (own := self._own.get(id(formula))) is None:
-            own = self._own[id(formula)] = self._rank(formula)
-        return own
+        kept: tuple[Ranks, int] | None = formula.__dict__.get("_rank")  # asked for over and over, of the same symbols
+        if kept is None or kept[0] is not self.ranks:
+            kept = formula.__dict__["_rank"] = self.ranks, self._rank(formula)
+        return kept[1]
 
     def _rank(self, formula: Formula) -> int:
         match formula:

@@ -20,8 +20,9 @@ class Formula:
         cls.__hash__ = Formula.__hash__  # type: ignore[method-assign]  # or dataclass would write one for each
 
     def __hash__(self) -> int:
-        kept: int | None = self.__dict__.get("_hash")
-        if kept is None:
+        try:
+            kept: int = self._hash  # type: ignore[attr-defined]
+        except AttributeError:
             kept = self.__dict__["_hash"] = hash((type(self), *(getattr(self, name) for name in _fields(self))))
         return kept
 
