@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pairwise import cover
+from pairwise import each
 
 import gatewise as gw
 from gatewise.parameters import array_shapes
@@ -205,6 +205,10 @@ def assert_gradient(found: np.ndarray, expected: np.ndarray, name: str, toleranc
 
 
 def meeting(strength: int = 2, **factors: Sequence[Any]) -> pytest.MarkDecorator:
-    """Return the mark of a test in whose cases every value of a factor meets every value of `strength` - 1 others."""
+    """Return the mark of a test in whose cases every value of a factor occurs.
+
+    In those of the peers' tests it meets every value of `strength` - 1 others.
+    """
     factors = {name: list(values) for name, values in factors.items()}
-    return pytest.mark.parametrize(tuple(factors), [tuple(case.values()) for case in cover(factors, strength)])
+    made = [pytest.param(*case.values(), marks=marks) for case, marks in each(factors, strength)]
+    return pytest.mark.parametrize(tuple(factors), made)

@@ -48,7 +48,7 @@ def whole_tables(monkeypatch):
 
 @pytest.fixture
 def small_budgets(monkeypatch):
-    """Let a file take an eighth of what it may: those that are made to be expensive need be no larger than that."""
+    """Let a file take an eighth of what it may: what is made to be expensive need then be no larger than that."""
     import budgets
 
     for name, limit in budgets.small().items():

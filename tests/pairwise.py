@@ -84,23 +84,39 @@ def cover(
     return chosen
 
 
+def each(
+    factors: Mapping[str, Collection], strength: int = 2, allowed: Callable[[Case], bool] | None = None
+) -> list[tuple[Case, Any]]:
+    """Return cases in which every value occurs, and with the mark of the peers' tests those in which they meet, too."""
+    few = cover(factors, 1, allowed)
+    return [
+        *((case, ()) for case in few),
+        *((case, pytest.mark.peers) for case in cover(factors, strength, allowed) if case not in few),
+    ]
+
+
 def pairs(
     strength: int = 2,
     allowed: Callable[[Case], bool] | None = None,
     rest: pytest.MarkDecorator | None = None,
+    thin: bool = False,
     **factors: Collection,
 ) -> pytest.MarkDecorator:
     """Parametrize a test with a cover of its arguments' values, of a mapping its keys: ``@pairs(valid=VALID, ...)``.
 
-    With `rest`, a mark, also with all other cases of the product, which have that mark.
+    With `rest`, a mark, also with all other cases of the product, which have that mark. With `thin`, only as many
+    as it takes for every value to occur; the peers' tests have the cover.
     """
-    cases = cover(factors, strength, allowed)
-    others = [case for case in every_case(factors) if case not in cases] if rest is not None else []
+    if thin:
+        chosen = each(factors, strength, allowed)
+    else:
+        cases = cover(factors, strength, allowed)
+        others = [case for case in every_case(factors) if case not in cases] if rest is not None else []
+        chosen = [*((case, ()) for case in cases), *((case, rest) for case in others)]
     made = [
         pytest.param(
             *case.values(), id="-".join(getattr(one, "__name__", str(one)) for one in case.values()), marks=marks
         )
-        for some, marks in ((cases, ()), (others, (rest,)))
-        for case in some
+        for case, marks in chosen
     ]
     return pytest.mark.parametrize(tuple(factors), made)

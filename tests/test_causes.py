@@ -136,7 +136,7 @@ def hold_a_known_mistake(mistake: Mistake, count: int, cell: Cell) -> None:
 
 
 def test_of_two_mistakes_on_a_full_sheet_the_first_is_named():
-    hold_two_mistakes(15, shared_cell)
+    hold_two_mistakes(8, shared_cell)
 
 
 def hold_two_mistakes(count: int, cell: Cell) -> None:
@@ -201,7 +201,7 @@ def sheets_of_two_steps(
 
 
 def test_a_mistake_made_at_every_step_is_found_on_sparse_sheets_and_named_nine_times_in_ten():
-    hold_a_mistake_at_every_step(1, shared_cell, KINDS[::7])
+    hold_a_mistake_at_every_step(1, shared_cell, KINDS[::11])
 
 
 def hold_a_mistake_at_every_step(each: int, cell: Cell, kinds: tuple[str, ...] = KINDS) -> None:
@@ -285,7 +285,7 @@ IN_ONE_EQUATION = in_one_equation()
 
 
 def test_of_two_mistakes_in_one_equation_neither_is_named_alone():
-    hold_two_mistakes_in_one_equation(1, shared_cell, list(IN_ONE_EQUATION)[::5])
+    hold_two_mistakes_in_one_equation(1, shared_cell, list(IN_ONE_EQUATION)[::9])
 
 
 def hold_two_mistakes_in_one_equation(count: int, cell: Cell, some: Sequence[str] = tuple(IN_ONE_EQUATION)) -> None:
@@ -321,7 +321,7 @@ def sheets_of_one_line(subject: Subject, lines: dict[str, Line]) -> Iterator[tup
 
 
 def test_where_one_unit_alone_is_written_its_mistake_is_named_as_well():
-    hold_one_unit_alone(8)
+    hold_one_unit_alone(4)
 
 
 def hold_one_unit_alone(count: int) -> None:

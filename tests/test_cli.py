@@ -296,7 +296,7 @@ def test_the_program_speaks_ascii_where_it_must():
     assert max(map(len, done.stdout.splitlines())) <= 88  # a few words are longer than their letters
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.peers)])
 def test_what_a_terminal_has_no_letters_for_is_spelled_out(encoding, tmp_path):
     done = _program("plot", "--help", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
     assert done.returncode == 0, done.stderr
@@ -320,9 +320,9 @@ def test_the_help_lists_what_there_is_to_choose_from(tokens, names, capsys):
     assert {name.lstrip(".") for name in names} <= set(shown)
 
 
-def test_the_program_gives_its_version_and_its_help():
+def test_the_program_gives_its_version_and_its_help(capsys):
     assert gw.__version__.encode() in _program("--version").stdout
-    shown = _program("walk", "--help", PYTHONIOENCODING="utf-8").stdout.decode()
+    shown = run(capsys, "walk", "--help")
     for option in ("--example", "--unit", "--peephole", "--layer-norm", "--model", "--at"):
         assert option in shown
 

@@ -133,7 +133,7 @@ EDITED_RUNS = {
 }
 
 
-@pairs(**EDITED_RUNS, allowed=projected)
+@pairs(**EDITED_RUNS, allowed=projected, strength=1)  # peers have all pairs
 def test_an_edited_run_is_its_equations_with_the_edits_in_them(variant, direction, projection, valid, dropout):
     hold_an_edited_run(variant, direction, projection, valid, dropout)
 

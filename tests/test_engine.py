@@ -8,7 +8,7 @@ import cases
 import numpy as np
 import oracle
 import pytest
-from pairwise import cover
+from pairwise import each
 
 import gatewise as gw
 from gatewise.engine import ENGINES as ENGINE_MODULES
@@ -26,9 +26,12 @@ every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def met_by_every_engine(**factors):
-    """Return the mark of a test in whose cases every engine, with each variant, meets all values of the factors."""
-    found = cover({"pair": PAIRS, **factors})
-    rows = [(*pair, *values) for pair, *values in (case.values() for case in found)]
+    """Return the mark of a test in whose cases every engine has each variant, and every value of the factors occurs.
+
+    In those of the peers' tests every engine, with each variant, meets all values.
+    """
+    found = [(*case.values(), marks) for case, marks in each({"pair": PAIRS, **factors})]
+    rows = [pytest.param(*pair, *values, marks=marks) for pair, *values, marks in found]
     return pytest.mark.parametrize(("engine", "variant", *factors), rows)
 
 

@@ -15,7 +15,7 @@ every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID}
 
 
-@pairs(variant=cases.VARIANTS, **RUNS, dropout=(False, True))
+@pairs(variant=cases.VARIANTS, **RUNS, dropout=(False, True), thin=True)
 def test_every_step_is_what_plain_python_makes_of_it(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=5)
     trace = run.trace()
@@ -56,7 +56,7 @@ def normed(q, epsilon, axis=-1):
     return q / np.sqrt((q * q).mean(axis, keepdims=True) + epsilon)
 
 
-@pairs(variant=cases.VARIANTS, **RUNS)
+@pairs(variant=cases.VARIANTS, **RUNS, thin=True)
 def test_the_equations_hold_inside_every_trace(variant, projection, direction, valid):
     """On valid steps: from the pre-activations to the gates, from those to the states; nothing is taken on trust."""
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, time=5)
@@ -111,7 +111,7 @@ def test_the_equations_hold_inside_every_trace(variant, projection, direction, v
         np.testing.assert_allclose(a[:, row], q, atol=1e-12)
 
 
-@pairs(variant=cases.VARIANTS, valid=cases.VALID)
+@pairs(variant=cases.VARIANTS, valid=cases.VALID, thin=True)
 def test_a_gate_under_a_sigmoid_lies_between_zero_and_one(variant, valid):
     run = cases.run_of(variant, valid=valid, time=6)
     run = run.replace(x=run.x * 1e3)

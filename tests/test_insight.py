@@ -41,7 +41,7 @@ def planted(forget, steps=40):
 # Timescales.
 
 
-@pairs(variant=RATES, **RUNS)
+@pairs(variant=RATES, **RUNS, thin=True)
 def test_the_product_of_what_is_kept_decays_with_the_timescale(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=6)
     trace = run.trace()
@@ -112,7 +112,7 @@ def test_a_unit_that_forgets_all_remembers_nothing_and_one_that_forgets_none_eve
 # Contributions.
 
 
-@pairs(variant=[name for name in cases.VARIANTS if name not in CLIPPED], **RUNS)
+@pairs(variant=[name for name in cases.VARIANTS if name not in CLIPPED], **RUNS, thin=True)
 def test_what_every_step_wrote_adds_up_to_the_cell_state(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=6)
     trace = run.trace()
@@ -159,7 +159,7 @@ def test_a_clipped_cell_state_is_no_sum_and_is_refused(variant):
 # Saturation.
 
 
-@pairs(variant=RATES, **RUNS)
+@pairs(variant=RATES, **RUNS, thin=True)
 def test_every_gate_is_closed_open_or_between(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=6)
     trace = run.trace()

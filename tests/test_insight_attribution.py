@@ -40,7 +40,7 @@ def stacked(merge=("concat", "sum"), reads="every", masked_output="zeros", activ
 # Laws.
 
 
-@pairs(variant=RULED, **RUNS)
+@pairs(variant=RULED, **RUNS, thin=True)
 def test_relevance_and_decomposition_add_up_to_the_output(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=4)
     trace = run.trace()
@@ -51,7 +51,7 @@ def test_relevance_and_decomposition_add_up_to_the_output(variant, projection, d
     assert insight.decomposition(trace, 1, 3, 1).residual < 1e-10
 
 
-@pairs(variant=cases.VARIANTS, **RUNS)
+@pairs(variant=cases.VARIANTS, **RUNS, thin=True)
 def test_word_scores_add_up_to_the_output(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=4)
     variant = run.p.variant
@@ -98,7 +98,7 @@ def test_shares_pass_through_layers_directions_and_merges(merge, reads, masked_o
         assert found.by_step[place[0], place[2]] == pytest.approx(slope * x[tuple(place)], abs=1e-8)
 
 
-@pairs(variant=cases.VARIANTS, direction=cases.DIRECTIONS, valid=cases.VALID, dropout=(False, True))
+@pairs(variant=cases.VARIANTS, direction=cases.DIRECTIONS, valid=cases.VALID, dropout=(False, True), thin=True)
 def test_gradient_times_input_is_that_of_the_backward_pass(variant, direction, valid, dropout):
     run = cases.run_of(variant, direction=direction, valid=valid, dropout=dropout, time=4)
     trace = run.trace()

@@ -25,7 +25,7 @@ def head_of(size, activation=None, outputs=2, seed=1):
     return gw.Linear(rng.normal(size=(outputs, size)), rng.normal(size=outputs), activation)
 
 
-@pairs(variant=BOUNDED, **RUNS)
+@pairs(variant=BOUNDED, **RUNS, thin=True)
 def test_an_output_and_what_it_lost_add_up_to_the_ceiling(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=5)
     head = head_of(run.p.recurrent_size)
@@ -65,7 +65,7 @@ def test_directions_and_heads_are_decomposed_exactly(merge, head, reads, valid):
         np.testing.assert_allclose(found.output[on], (2.5 * out + [1, -1])[on], rtol=1e-12)
 
 
-@pairs(variant=BOUNDED, projection=cases.PROJECTIONS, kind=("random", "extreme", "optimised"))
+@pairs(variant=BOUNDED, projection=cases.PROJECTIONS, kind=("random", "extreme", "optimised"), thin=True)
 def test_no_input_exceeds_the_ceiling(variant, projection, kind):
     p = cases.run_of(variant, projection=projection).p
     lstm, head = gw.LSTM.from_cells(p), head_of(p.recurrent_size, outputs=1)

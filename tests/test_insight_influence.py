@@ -37,7 +37,7 @@ def of_one_step(trace, s, sequence):
     return np.array(states), np.array(inputs)
 
 
-@pairs(variant=cases.VARIANTS, **RUNS)
+@pairs(variant=cases.VARIANTS, **RUNS, thin=True)
 def test_the_jacobian_of_many_steps_is_the_product_of_those_of_each(variant, projection, direction, valid, dropout):
     run = cases.run_of(
         variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=4, batch=3, hidden=3
@@ -63,7 +63,7 @@ def test_the_jacobian_of_many_steps_is_the_product_of_those_of_each(variant, pro
     assert not found.inputs[outside].any()
 
 
-@pairs(variant=["plain", "peephole", "layer norm of the gates", "layer norm of Haste"], **RUNS)
+@pairs(variant=["plain", "peephole", "layer norm of the gates", "layer norm of Haste"], **RUNS, thin=True)
 def test_the_jacobians_are_those_of_central_differences(variant, projection, direction, valid, dropout):
     if projection == "projected and clipped":
         projection = "projected"  # whose kinks differences do not see

@@ -91,7 +91,7 @@ def test_what_is_not_found_is_said_so():
     assert "does not find a walk in the cell state of 4 units: in held-out blocks of steps it explains" in str(found)
 
 
-@pairs(variant=cases.VARIANTS, quantity=["cell_state", "hidden_state"], **RUNS)
+@pairs(variant=cases.VARIANTS, quantity=["cell_state", "hidden_state"], **RUNS, thin=True)
 def test_a_probe_is_the_ridge_of_the_other_sequences_on_every_variant(
     variant, quantity, projection, direction, valid, dropout
 ):

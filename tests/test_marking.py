@@ -39,7 +39,7 @@ WAYS = ("from memory", "from paper", "from both")
 
 @pytest.mark.parametrize("how", WAYS)
 def test_no_right_sheet_is_accused(how):
-    hold_right_sheets(how, cells(), 3)
+    hold_right_sheets(how, cells(), 1)
 
 
 def hold_right_sheets(how: str, some: Cells, each: int) -> None:
@@ -164,7 +164,7 @@ def unknown_sheets(rng: np.random.Generator, some: Cells, each: int) -> Iterator
 
 
 def test_every_unknown_mistake_is_found_and_at_most_one_in_a_hundred_gets_a_cause():
-    hold_unknown_mistakes(cells(), 3)
+    hold_unknown_mistakes(cells(), 2)
 
 
 def hold_unknown_mistakes(some: Cells, each: int) -> None:
@@ -189,7 +189,7 @@ def hold_unknown_mistakes(some: Cells, each: int) -> None:
 
 @pytest.mark.parametrize("digits", [4, 6, 8])
 def test_what_is_computed_from_a_wrong_quantity_follows_from_it(digits):
-    hold_what_follows(digits, cells(), 2)
+    hold_what_follows(digits, cells(), 1)
 
 
 def hold_what_follows(digits: int, some: Cells, each: int) -> None:
@@ -212,7 +212,7 @@ def hold_what_follows(digits: int, some: Cells, each: int) -> None:
 
 
 def test_what_goes_wrong_again_is_wrong_and_what_is_right_in_spite_of_it_stays_right():
-    hold_what_goes_wrong_again(cells(), 2)
+    hold_what_goes_wrong_again(cells(), 1)
 
 
 def hold_what_goes_wrong_again(some: Cells, each: int) -> None:
@@ -230,7 +230,7 @@ def hold_what_goes_wrong_again(some: Cells, each: int) -> None:
 
 
 def test_blanks_are_blank_and_carry_nothing():
-    hold_blanks(cells(), 2)
+    hold_blanks(cells(), 1)
 
 
 def hold_blanks(some: Cells, each: int) -> None:
@@ -270,15 +270,16 @@ def test_none_is_a_blank_as_nan_is():
     subject = Subject.random(np.random.default_rng(8), inputs=2, hidden=2)
     chain, worked = Chain(subject.trace()), rounded(subject.work(MISTAKES[0].lines), 6)
     nan = worked | {"f": np.array([np.nan, worked["f"][1]]), "c": np.full(2, np.nan)}
+    other = str(gw.check(nan, chain, digits=6))
     for f in ([None, worked["f"][1]], (None, worked["f"][1]), np.array([None, worked["f"][1]], dtype=object)):
         for c in (None, [None, None], np.nan, [np.nan, None]):
-            one, other = gw.check(worked | {"f": f, "c": c}, chain, digits=6), gw.check(nan, chain, digits=6)
-            assert str(one) == str(other)
+            one = gw.check(worked | {"f": f, "c": c}, chain, digits=6)
+            assert str(one) == other
             assert "   c        blank" in str(one)
 
 
 def test_of_a_partly_blank_array_only_what_is_written_is_judged():
-    hold_partly_blank_arrays(cells(), 2)
+    hold_partly_blank_arrays(cells(), 1)
 
 
 def hold_partly_blank_arrays(some: Cells, each: int) -> None:

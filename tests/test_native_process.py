@@ -157,7 +157,7 @@ os.write(1, f"{good} {all(calls)} {len(calls) > 0}\\n".encode())  # in a single 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.parametrize("forks", [0, 1])
+@pytest.mark.parametrize("forks", [pytest.param(0, marks=pytest.mark.peers), 1])
 def test_a_signal_handler_may_run_an_lstm_and_fork_amid_a_run(forks):
     program = NESTED.replace("FORKS", str(forks))
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=120)

@@ -24,7 +24,7 @@ Plain = dict[str, Any]
 
 
 EXAMPLES = {"latch": latch, "notebook": notebook}
-SOME = ("peephole, coupling, clips", "layer norm of the gates", "elu, scaled tanh", "leaky relu, affine")
+SOME = ("peephole, coupling, clips", "leaky relu, affine")
 
 
 @cache

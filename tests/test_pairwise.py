@@ -64,6 +64,14 @@ def test_the_cases_of_a_test_are_named_by_their_values():
     assert [one.id for one in made] == ["one-False-len", "one-True-len"]
 
 
+def test_a_thin_cover_has_every_value_and_leaves_those_that_meet_to_the_peers():
+    _, made = pairs(**FACTORS, thin=True).args
+    thin, whole = ([list(one.values) for one in made if bool(one.marks) <= marked] for marked in (False, True))
+    assert len(thin) == max(map(len, FACTORS.values()))
+    assert all({case[n] for case in thin} == set(values) for n, values in enumerate(FACTORS.values()))
+    assert all(list(case.values()) in whole for case in cover(FACTORS))
+
+
 def test_what_is_not_in_the_cover_may_be_left_to_a_mark():
     _, made = pairs(**FACTORS, rest=pytest.mark.peers).args
     assert [list(one.values) for one in made if not one.marks] == [list(case.values()) for case in cover(FACTORS)]

@@ -48,7 +48,7 @@ NEVER = (None, (7, 3))
 EVERY_NUMBER = (*EVERY_PART[1:], "layer norm of Haste")  # that may be given: of Haste's, some a coupling leaves out
 
 
-@pairs(variant=EVERY_NUMBER, projection=("unprojected", "projected"), steps=(1, 2), rows=(1, 2))
+@pairs(variant=EVERY_NUMBER, projection=("unprojected", "projected"), steps=(1, 2), rows=(1, 2), strength=1)
 def test_a_problem_with_something_missing_or_of_another_size_is_taken_or_gets_one_sentence(
     variant, projection, steps, rows, tmp_path
 ):

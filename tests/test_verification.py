@@ -244,7 +244,7 @@ def supposed(seed):
     return case, claims, suspects.mistakes(case, claims)
 
 
-@pytest.mark.parametrize("seed", [2, 3])  # of two layers; square, and of two directions: peers have a dozen
+@pytest.mark.parametrize("seed", [3])  # square, of two layers and two directions: peers have a dozen
 def test_every_mistake_that_is_looked_for_is_found_when_a_runtime_makes_it(seed):
     hold_every_mistake(seed)
 
