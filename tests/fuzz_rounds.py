@@ -19,6 +19,7 @@ from tests import (
     test_keras_spoiled,
     test_madmom,
     test_numpy_files,
+    test_neuralhydrology,
     test_onnx_refused,
     test_torch_files,
     test_torch_hostile,
@@ -59,6 +60,7 @@ SPOIL: dict[str, Spoil] = {
     "PyTorch, several files": test_torch_sharded.spoil,
     "NumPy": test_numpy_files.spoil,
     "madmom": test_madmom.spoil,
+    **{f"NeuralHydrology, {part}": partial(test_neuralhydrology.spoil, part) for part in test_neuralhydrology.PARTS},
     "PyTorch, expensive": partial(hostile, of_pytorch),
     "ONNX, expensive": partial(hostile, of_onnx),
 }

@@ -85,6 +85,21 @@ def test_a_network_of_noaas_weights_gives_its_streamflow():
     assert_agree({"q": network(case["L0.x"])[0]}, {"q": case["streamflow_normalised"]}, CLOSE)
 
 
+@pytest.mark.parametrize("name", ["nh_run_noaa", "nh_run_old_scaler"])
+def test_a_run_of_neuralhydrology_gives_its_discharge_in_physical_units(name):
+    case = arrays("cases", name, "case.npz")
+    network = gw.load_network(REFEREES / "cases" / name / "run")
+    static = np.broadcast_to(case["static"], (len(case["dynamic"]), len(case["static"])))
+    trace = network.trace(np.concatenate([case["dynamic"], static], axis=1))
+    (state,) = trace.lstm.state[0]
+    got = {"x": trace.lstm[0].input, "y": trace.lstm.output, "hn": state.h, "q": trace.output[:, 0]}
+    want = {"x": case["lstm_x"][:, None], "y": case["lstm_y"][:, None], "hn": case["hn"], "q": case["target"]}
+    assert_agree(got, want, CLOSE)
+    np.testing.assert_allclose(state.c, case["cn"], rtol=0, atol=4e-4)  # cell states of up to 226
+    assert network.labels.outputs == ("QObs(mm/h)" if name == "nh_run_noaa" else "QObs(mm/d)",)
+    assert network.labels.features[2:] == ("elev_mean", "slope_mean")
+
+
 @pytest.mark.parametrize("file", ["chars2vec_eng50/model.pkl", "icu_thai_graphclust/weights.npy"])
 def test_a_file_without_an_lstm_that_can_be_read_is_refused_in_a_sentence(file):
     with pytest.raises(gw.GatewiseError) as caught:

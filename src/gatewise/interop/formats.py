@@ -21,6 +21,7 @@ WEIGHTS = (  # of a model in a folder, in the order in which they are looked for
 )
 # In the order in which they are asked.
 READERS = ("own", "madmom", "numpy_files", "torch", "keras", "json_models", "onnx")
+OF_FOLDERS = ("neuralhydrology",)
 FRAMEWORKS = {  # of live models; Keras comes first, since its layers on PyTorch are PyTorch modules too
     "keras": "gatewise.interop.keras",
     "torch": "gatewise.interop.torch",
@@ -50,7 +51,11 @@ def reader_of(path: Path) -> tuple[str, FilePath]:
             f"a path is needed here, not a live {type(path).__name__}: {module}.read reads one, and gatewise.capture"
             " traces every LSTM in it as it runs"
         )
-    source = storage.readable(in_folder(storage.path_of(path)))
+    folder = storage.path_of(path)
+    for name in OF_FOLDERS if os.path.isdir(folder) else ():
+        if import_module(f"gatewise.interop.{name}").recognises(folder, b""):
+            return name, folder
+    source = storage.readable(in_folder(folder))
     with open(source, "rb") as file:
         head = file.read(HEAD)
     if not head:

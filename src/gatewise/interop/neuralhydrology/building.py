@@ -1,0 +1,95 @@
+"""The network of a run of NeuralHydrology: its scaling, embeddings, LSTM and head, put together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from gatewise.arrays import Array
+from gatewise.errors import FileError, GatewiseError, shown
+from gatewise.interop.containers.tensors import Tensor
+from gatewise.interop.neuralhydrology.config import Config, Embedding, measure_of
+from gatewise.interop.neuralhydrology.scaler import Scaler
+from gatewise.labels import Labels
+from gatewise.layers import LSTM
+from gatewise.network import Branch, Linear, Network
+
+Tensors = Mapping[str, Tensor | Array]
+HEAD = "head.net.0"
+# Where the layers of embeddings are; older versions had one of dynamic inputs alone.
+DYNAMICS = ("embedding_net.dynamics_embeddings.0.net", "embedding_net.dynamics_embedding.net")
+STATICS = ("embedding_net.statics_embedding.net",)
+
+
+def network_of(config: Config, scaler: Scaler, lstm: LSTM, tensors: Tensors, place: str) -> Network:
+    """Return the network, given the LSTM that is at a place among the weights.
+
+    Raises
+    ------
+    FileError
+        If the weights are others than the configuration says.
+    """
+    if lstm.num_layers != 1 or lstm.bidirectional or lstm.hidden_size != config.hidden_size:
+        raise FileError(
+            f"its weights are of {lstm!r}; its config.yml says one layer of {config.hidden_size} units, forward"
+        )
+    taken = {f"{place}.{kind}" for kind in ("weight", "bias")} | {HEAD}
+    head = _layer(tensors, HEAD, (len(config.targets), config.hidden_size), config.activation)
+    branches, first = [], 0
+    for embedding, features, places in (
+        (config.dynamics_embedding, config.dynamic, DYNAMICS),
+        (config.statics_embedding, config.static, STATICS),
+    ):
+        layers = [] if embedding is None else _layers(tensors, embedding, len(features), places, taken)
+        if features:
+            branches.append(Branch(range(first, first + len(features)), layers))
+        first += len(features)
+    if others := [
+        name for name in tensors if name.rpartition(".")[0] not in taken and not name.startswith(f"{place}.")
+    ]:
+        raise FileError(f"its weights have {shown(others[0], 80)!r}, for which its config.yml gives no reason")
+    named = {name: one for name in (*config.features, *config.targets) if (one := measure_of(name)) is not None}
+    try:
+        return Network(
+            lstm,
+            head=head,
+            inputs=scaler.scaling(config.dynamic, config.static),
+            branches=branches if any(one.layers for one in branches) else (),
+            outputs=scaler.scaling(config.targets, clipped=config.clipped),
+            labels=Labels(features=config.features, outputs=config.targets, measures=named),
+        )
+    except FileError:
+        raise
+    except GatewiseError as problem:
+        raise FileError(f"its weights are others than its config.yml says: {problem}") from None
+
+
+def _layers(
+    tensors: Tensors, embedding: Embedding, features: int, places: tuple[str, ...], taken: set[str]
+) -> list[Linear]:
+    """Return the dense layers of an embedding: each but the last has an activation and dropout behind it."""
+    place = next((one for one in places if f"{one}.0.weight" in tensors), places[0])
+    layers = []
+    for number, size in enumerate(embedding.hiddens):
+        last = number == len(embedding.hiddens) - 1
+        at = f"{place}.{3 * number}"
+        layers.append(_layer(tensors, at, (size, features), None if last else embedding.activation))
+        taken.add(at)
+        features = size
+    return layers
+
+
+def _layer(tensors: Tensors, place: str, shape: tuple[int, int], activation: str | None) -> Linear:
+    arrays = []
+    for kind, wanted in (("weight", shape), ("bias", shape[:1])):
+        one = tensors.get(f"{place}.{kind}")
+        if one is None:
+            raise FileError(f"its weights have no {place}.{kind}, which its config.yml asks for")
+        if tuple(one.shape) != wanted:
+            raise FileError(
+                f"its {place}.{kind} has shape {re.sub(' +', ' ', shown(str(tuple(one.shape)), 60))};"
+                f" its config.yml asks for {wanted}"
+            )
+        arrays.append(one.array() if isinstance(one, Tensor) else one)
+    weight, bias = arrays
+    return Linear(weight, bias, activation)

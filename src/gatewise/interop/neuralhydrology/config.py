@@ -1,0 +1,211 @@
+"""The configuration of a run of NeuralHydrology: what its network is made of, and what of that cannot be expressed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gatewise.errors import FileError, shown
+from gatewise.labels import Measure
+
+LSTMS = {"cudalstm": "lstm", "customlstm": "cell", "lstm": "cell"}  # where each has its LSTM; lstm: an old name
+ACTIVATIONS = {"linear": None, "tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu"}  # of embeddings
+OUTPUT_ACTIVATIONS = {"relu": "relu", "softplus": "softplus"}  # every other is ignored, as NeuralHydrology does
+UNSUPPORTED = (  # what changes the input of the LSTM, or its data, in ways that a Network has not
+    "use_basin_id_encoding",
+    "autoregressive_inputs",
+    "evolving_attributes",
+    "static_inputs",
+    "mass_inputs",
+    "hindcast_inputs",
+    "forecast_inputs",
+    "nan_handling_method",
+    "nan_handling_pos_encoding_size",
+    "timestep_counter",
+    "random_holdout_from_dynamic_features",
+)
+_MEASURED = re.compile(r"([^()\[\]]+?) *[(\[]([^()\[\]]+)[)\]](.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Dense layers over some of the features: their sizes, and the activation of all but the last."""
+
+    hiddens: tuple[int, ...]
+    activation: str | None
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a network is made of.
+
+    Attributes
+    ----------
+    model : str
+        A key of `LSTMS`.
+    dynamic, static : tuple of str
+        The features, in the order in which they go into the network: static ones follow in that of the alphabet.
+    targets : tuple of str
+    clipped : tuple of str
+        The targets that are never negative.
+    dynamics_embedding, statics_embedding : Embedding or None
+    activation : str or None
+        Of the head.
+    hidden_size : int
+    notes : tuple of str
+    version : str
+        That of the package which wrote the run; empty where it does not say.
+    """
+
+    model: str
+    dynamic: tuple[str, ...]
+    static: tuple[str, ...]
+    targets: tuple[str, ...]
+    clipped: tuple[str, ...]
+    dynamics_embedding: Embedding | None
+    statics_embedding: Embedding | None
+    activation: str | None
+    hidden_size: int
+    notes: tuple[str, ...] = ()
+    version: str = ""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """All features, in the order in which they go into the network."""
+        return (*self.dynamic, *self.static)
+
+
+def unsupported(document: Mapping[str, Any]) -> str | None:
+    """Return why the network of a run cannot be expressed, as the rest of a sentence, or None."""
+    model, head = _text(document, "model"), _text(document, "head")
+    if model.lower() not in LSTMS:
+        return f"it is a run of the model {_said(model)}; cudalstm and customlstm are supported"
+    if head.lower() != "regression":
+        return f"its head is {_said(head)}; regression is supported"
+    for key in UNSUPPORTED:
+        if document.get(key) not in (None, False, 0, 0.0, "", [], {}):
+            return f"its {key} ({_said(document[key])}) is not supported"
+    inputs = document.get("dynamic_inputs")
+    groups = list(inputs.values()) if isinstance(inputs, dict) else inputs if isinstance(inputs, list) else []
+    frequencies = document.get("use_frequencies")
+    if len(frequencies if isinstance(frequencies, list) else []) > 1 or (isinstance(inputs, dict) and len(groups) > 1):
+        return "it has several frequencies, and one is supported"
+    if len(groups) > 1 and any(isinstance(one, list) for one in groups):
+        return "its dynamic_inputs are several groups, and one is supported"
+    for key in ("dynamics_embedding", "statics_embedding"):
+        given = document.get(key)
+        kind = given.get("type", "fc") if isinstance(given, dict) else "fc"
+        if str(kind).lower() != "fc":
+            return f"its {key} is of the type {_said(kind)}; fc is supported"
+    return None
+
+
+def config_of(document: Mapping[str, Any]) -> Config:
+    """Return what a network is made of, where nothing of it is unsupported.
+
+    Raises
+    ------
+    FileError
+        If the configuration lacks something, or holds something else.
+    """
+    inputs = document.get("dynamic_inputs")
+    if isinstance(inputs, dict) and len(inputs) == 1:
+        inputs = next(iter(inputs.values()))
+    if isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], list):
+        inputs = inputs[0]
+    attributes = "static_attributes" if "static_attributes" in document else "camels_attributes"
+    static = sorted({*_names(document, attributes), *_names(document, "hydroatlas_attributes")})
+    targets = "target_variables" if "target_variables" in document else "target_variable"
+    config = Config(
+        model=_text(document, "model").lower(),
+        dynamic=_names({"dynamic_inputs": inputs}, "dynamic_inputs"),
+        static=tuple(static),
+        targets=_names(document, targets),
+        clipped=_names(document, "clip_targets_to_zero"),
+        dynamics_embedding=_embedding(document, "dynamics_embedding"),
+        statics_embedding=_embedding(document, "statics_embedding"),
+        activation=OUTPUT_ACTIVATIONS.get(
+            _text({"output_activation": "linear", **document}, "output_activation").lower()
+        ),
+        hidden_size=_count("hidden_size", document.get("hidden_size")),
+        notes=_notes(document),
+        version=_version(document.get("package_version")),
+    )
+    for what, names in (("dynamic_inputs", config.dynamic), (targets, config.targets)):
+        if not names:
+            raise FileError(f"its config.yml has no {what}")
+    for names in (config.features, config.targets):
+        if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+            raise FileError(f"its config.yml has the name {_said(twice[0])} twice")
+    if config.statics_embedding is not None and not static:
+        raise FileError("its config.yml has a statics_embedding, and no static_attributes")
+    return config
+
+
+def measure_of(name: str) -> Measure | None:
+    """Return the quantity and the unit that a name gives, such as QObs(mm/h), or None."""
+    match = _MEASURED.fullmatch(name)
+    return None if match is None else Measure(match[1] + match[3], match[2])
+
+
+def _said(value: object) -> str:
+    """Return a value out of a file as it stands in a sentence."""
+    return shown(repr(value), 60) if isinstance(value, str) else shown(str(value)[:200], 60)
+
+
+def _text(document: Mapping[str, Any], key: str) -> str:
+    value = document.get(key)
+    if not isinstance(value, str):
+        raise FileError(f"{key} in its config.yml must be a text, not {_said(value)}")
+    return value
+
+
+def _count(what: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
+        raise FileError(f"{what} in its config.yml must be a positive integer, not {_said(value)}")
+    return value
+
+
+def _names(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Return the names that an entry lists; one alone may stand without a list."""
+    given = document.get(key)
+    each = [] if given is None else given if isinstance(given, list) else [given]
+    for one in each:
+        if not isinstance(one, str) or not one:
+            raise FileError(f"{key} in its config.yml must be names, not {_said(one)}")
+    return tuple(each)
+
+
+def _embedding(document: Mapping[str, Any], key: str) -> Embedding | None:
+    given = document.get(key)
+    if given in (None, False):
+        return None
+    if given is True:  # as older versions had it, the same for both
+        given = {name: document.get(f"embedding_{name}", "tanh") for name in ("hiddens", "activation")}
+    if not isinstance(given, dict):
+        raise FileError(f"{key} in its config.yml must have hiddens, not be {_said(given)}")
+    hiddens, activation = given.get("hiddens"), given.get("activation", "tanh")
+    sizes = hiddens if isinstance(hiddens, list) else [hiddens]
+    if not isinstance(activation, str) or activation.lower() not in ACTIVATIONS:
+        raise FileError(f"the activation of {key} must be one of {', '.join(ACTIVATIONS)}, not {_said(activation)}")
+    return Embedding(
+        tuple(_count(f"hiddens of {key}", one) for one in sizes or [None]), ACTIVATIONS[activation.lower()]
+    )
+
+
+def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what is to be known before numbers are compared with NeuralHydrology's."""
+    length = document.get("seq_length")
+    if isinstance(length, dict) and len(length) == 1:
+        length = next(iter(length.values()))
+    steps = f"{length:,} steps" if isinstance(length, int) and 0 < length < 2**31 else "some steps"
+    found = [f"NeuralHydrology starts from zeros {steps} before each output; a run here starts once, at its first step"]
+    if document.get("mc_dropout"):
+        found.append("mc_dropout: NeuralHydrology drops outputs of the LSTM at random in its evaluations; none is here")
+    return tuple(found)
+
+
+def _version(value: object) -> str:
+    return str(value) if re.fullmatch(r"[\w.+-]{1,40}", str(value)[:50], re.ASCII) and value is not None else ""

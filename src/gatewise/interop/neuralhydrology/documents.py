@@ -1,0 +1,117 @@
+"""YAML as inert data: texts, numbers, lists and dictionaries, as YAML 1.2 reads them; tags are refused.
+
+NeuralHydrology writes with ruamel.yaml, which follows YAML 1.2. PyYAML's own loaders follow YAML 1.1, where ``5e-05``
+is a text and ``no`` is false. So PyYAML only splits the text into nodes here, and none of its constructors is called.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatewise.budget import Budget
+from gatewise.errors import FileError, MissingExtraError, reason, shown
+from gatewise.storage import read_text
+
+STEPS = 20  # of work for each byte, where two of them make a node
+BYTES = 400  # of memory likewise
+DEEPEST = 100  # brackets within brackets, each of which PyYAML looks at again for each letter within
+PLAIN = "tag:yaml.org,2002:"
+KINDS = ("str", "seq", "map", "int", "float", "bool", "null")
+NOTHING = ("", "~", "null", "Null", "NULL")
+TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INTEGER = r"[-+]?[0-9]{1,100}"
+_FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+_SPECIAL = r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+
+
+def read(path: Path, budget: Budget) -> Any:
+    """Return what a file of YAML holds.
+
+    Raises
+    ------
+    FileError
+        If it is no such file, or has tags, or keys that occur twice.
+    MissingExtraError
+        If PyYAML is not installed.
+    """
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtraError(
+            "reading a run of NeuralHydrology needs PyYAML, which is not installed: pip install pyyaml"
+        ) from None
+    size = path.stat().st_size
+    budget.work(STEPS * size, "reading its YAML")
+    budget.hold(size, BYTES, "its YAML")
+    text = read_text(path)
+    if _depth(text) > DEEPEST:
+        raise FileError("its YAML is nested too deeply")
+    try:
+        return _Values().of(yaml.compose(text, Loader=yaml.BaseLoader))
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        where = "" if mark is None else f"line {mark.line + 1}: "
+        raise FileError(
+            f"it is not YAML ({where}{shown(getattr(problem, 'problem', None) or reason(problem))})"
+        ) from None
+    except RecursionError:
+        raise FileError("its YAML is nested too deeply") from None
+    except (ValueError, OverflowError) as problem:  # PyYAML on escapes that stand for no letter
+        raise FileError(f"it is not YAML ({reason(problem)})") from None
+
+
+def _depth(text: str) -> int:
+    """Return how many brackets are open at once, about: those in texts count as well."""
+    letters = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
+    opened, closed = (np.isin(letters, np.frombuffer(marks, np.uint8)).astype(np.int64) for marks in (b"[{", b"]}"))
+    return int(np.cumsum(opened - closed).max(initial=0))
+
+
+class _Values:
+    """The values of nodes; a node that several aliases name has one value."""
+
+    def __init__(self) -> None:
+        self.made: dict[int, Any] = {}
+
+    def of(self, node: Any) -> Any:
+        if node is None:
+            return None
+        if id(node) in self.made:
+            return self.made[id(node)]
+        kind = node.tag.removeprefix(PLAIN)
+        if kind not in KINDS:
+            raise FileError(f"its YAML has the tag {shown(node.tag, 60)!r} in line {node.start_mark.line + 1}")
+        if node.id == "scalar":
+            return plain(node.value) if node.style is None else node.value
+        if node.id == "sequence":
+            found: list[Any] = []
+            self.made[id(node)] = found
+            found += map(self.of, node.value)
+            return found
+        entries: dict[str, Any] = {}
+        self.made[id(node)] = entries
+        for key, value in node.value:
+            if key.id != "scalar" or key.value == "<<":
+                raise FileError(f"its YAML has a key that is no name in line {key.start_mark.line + 1}")
+            if key.value in entries:
+                line = key.start_mark.line + 1
+                raise FileError(f"its YAML has the key {shown(key.value, 60)!r} twice, the second time in line {line}")
+            entries[key.value] = self.of(value)
+        return entries
+
+
+def plain(text: str) -> str | int | float | bool | None:
+    """Return what a scalar without quotes is."""
+    if text in NOTHING:
+        return None
+    if text in TRUTHS:
+        return TRUTHS[text]
+    if re.fullmatch(_INTEGER, text):
+        return int(text)
+    if re.fullmatch(_FLOAT, text):
+        return float(text)
+    return float(text.replace(".", "", 1)) if re.fullmatch(_SPECIAL, text) else text
