@@ -12,7 +12,7 @@ import numpy as np
 
 from gatewise.arrays import time_first
 from gatewise.cli import reading
-from gatewise.errors import OptionError, ShapeError
+from gatewise.errors import OptionError, ShapeError, shown
 from gatewise.interop.found import Contents, Found
 from gatewise.labels import Labels
 from gatewise.layers import LSTM
@@ -36,12 +36,15 @@ class Fed:
         Of the run: lengths, a mask, labels.
     tokens : array of int, or None
         What was embedded to make `x`.
+    network : Network or None
+        The one that `x` holds the features of, in their own units, where these are not the input of its LSTM.
     """
 
     x: Any
     start: States | None
     options: dict[str, Any]
     tokens: Any = None
+    network: Network | None = None
 
     @property
     def batch(self) -> int:
@@ -85,12 +88,13 @@ def fed(
     if counts is not None and x.ndim == 2:
         x = x[:, None]
         tokens = None if tokens is None else tokens[:, None]
-    _require_finite(x, lstm, counts, source)
+    _require_finite(x, lstm, counts, source, given.features)
     start = initial(lstm, states, batch) if states else reading.starting(found, batch)
     if start is not None and x.ndim == 2:
         start = tuple(tuple(type(one)(one.h[0], one.c[0]) for one in row) for row in start)
     options = masking if counts is None else {}
-    return Fed(x, start, options | {"lengths": counts, "labels": labels_of(given, lstm, len(x))}, tokens)
+    labels = {"lengths": counts, "labels": labels_of(given, lstm, len(x))}
+    return Fed(x, start, options | labels, tokens, before(reading.network_of(contents, found)))
 
 
 def features(
@@ -122,18 +126,25 @@ def features(
             tokens = time_first(tokens, [one for one in names if one != "feature"], "the input")
         return Features(network.embed(tokens)[0], _masking(network, tokens == network.masked), tokens, names)
     names = reading.axes(axes, found, values.shape if values.ndim == 3 else (), batches)
+    own = before(network)
+    width, taker = (lstm.input_size, "LSTM") if own is None else (own.num_features, "network")
     if values.ndim == 1:
-        values = values[:, None] if lstm.input_size == 1 else values[None]
+        values = values[:, None] if width == 1 else values[None]
     order = names if values.ndim == 3 else tuple(one for one in names if one != "batch")
     x = time_first(values, order, "the input")
-    if x.shape[-1] != lstm.input_size:
+    if x.shape[-1] != width:
         raise ShapeError(
             f"the input has {counted(x.shape[-1], 'feature')}, on the axes {', '.join(order)} of its shape"
-            f" {values.shape}; the LSTM takes {lstm.input_size}"
+            f" {values.shape}; the {taker} takes {width}"
         )
     if network is None or network.masked is None or network.embedding is not None:
         return Features(x, {}, None, names)
     return Features(x, _masking(network, (x == network.masked).all(-1)), None, names)
+
+
+def before(network: Network | None) -> Network | None:
+    """Return a network where something stands between its features and its LSTM."""
+    return network if network is not None and (network.inputs is not None or network.branches) else None
 
 
 def batch_sizes(arrays: Mapping[str, Any]) -> set[int]:
@@ -156,7 +167,7 @@ def _are_features(values: Any, lstm: LSTM) -> bool:
     return values.ndim >= 2 and values.shape[-1] == lstm.input_size and bool((values != np.rint(values)).any())
 
 
-def _require_finite(x: Any, lstm: LSTM, lengths: Any, path: Path) -> None:
+def _require_finite(x: Any, lstm: LSTM, lengths: Any, path: Path, names: Sequence[str] | None) -> None:
     """Raise OptionError where a number is none, or too large for the LSTM's precision."""
     with np.errstate(over="ignore"):
         bad = ~np.isfinite(np.asarray(x, lstm.dtype))
@@ -165,8 +176,11 @@ def _require_finite(x: Any, lstm: LSTM, lengths: Any, path: Path) -> None:
     if bad.any():
         place = np.argwhere(bad)[0]
         sequence = f" of sequence {place[1]}" if x.ndim == 3 else ""
+        name = (
+            place[-1] if names is None or len(names) != x.shape[-1] else f"{place[-1]}, {shown(names[place[-1]], 60)},"
+        )
         raise OptionError(
-            f"the input must hold finite numbers of {lstm.dtype}, but feature {place[-1]} of step {place[0]}{sequence}"
+            f"the input must hold finite numbers of {lstm.dtype}, but feature {name} of step {place[0]}{sequence}"
             f" (counted from 0) in {path} is {x[tuple(place)]}"
         )
 

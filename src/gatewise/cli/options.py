@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter, Token
 
 from gatewise import gates
 from gatewise.cli.choices import Coupling, Direction, ExampleName, Init, LayerNorm, Peephole
+from gatewise.cli.columns import Attributes, Basin
 from gatewise.errors import OptionError
 
 RUN = Group("What runs", sort_key=1)
@@ -109,6 +110,8 @@ class ModelOptions:
             help="A model file of gatewise, PyTorch, Keras or ONNX, or a JSON model. --x gives the input sequence."
         ),
     ] = None
+    attributes: Attributes = None
+    basin: Basin = None
     name: Annotated[str | None, Parameter(help="Which LSTM, if the file holds several.")] = None
     settings: Annotated[
         list[str] | None,

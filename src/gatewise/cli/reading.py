@@ -14,6 +14,7 @@ import numpy as np
 
 from gatewise import tables
 from gatewise.arrays import Array, numbers, require_memory
+from gatewise.cli.columns import Wanted
 from gatewise.errors import FileError, OptionError, ShapeError, shown
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
@@ -46,8 +47,8 @@ class Given:
     times: tuple[str, ...] | None = None
 
 
-def read(what: str, text: str) -> Given:
-    """Return the numbers that `text` holds or names.
+def read(what: str, text: str, wanted: Wanted | None = None) -> Given:
+    """Return the numbers that `text` holds or names; those of a table by the names that are wanted.
 
     Raises
     ------
@@ -57,7 +58,8 @@ def read(what: str, text: str) -> Given:
         If something is not a finite number.
     """
     if text.lower().endswith(SUFFIXES):
-        given = _csv(Path(text)) if text.lower().endswith(".csv") else Given(_npy(Path(text)))
+        given = _csv(Path(text), wanted) if text.lower().endswith(".csv") else Given(_npy(Path(text)))
+        given = given if wanted is None else wanted.complete(text, given)
     else:
         given = _typed(what, text)
     if given.values.ndim not in (1, 2) or given.values.size == 0:
@@ -296,8 +298,8 @@ def _of_sizes(shape: tuple[int, ...], batches: Collection[int]) -> bool:
     )
 
 
-def sequence(path: Path, key: str | None) -> Given:
-    """Return the numbers of a .npy, .npz or .csv file, of one to three axes.
+def sequence(path: Path, key: str | None, wanted: Wanted | None = None) -> Given:
+    """Return the numbers of a .npy, .npz or .csv file, of one to three axes; only the features that are wanted.
 
     Raises
     ------
@@ -321,10 +323,10 @@ def sequence(path: Path, key: str | None) -> Given:
         name = names[0] if key is None else key
         given = Given(numbers(name, read_npz(path, [name])[name]))
     else:
-        given = _csv(path) if suffix == ".csv" else Given(_npy(path))
+        given = _csv(path, wanted) if suffix == ".csv" else Given(_npy(path))
     if given.values.ndim not in (1, 2, 3):
         raise ShapeError(f"the input has shape {given.values.shape}; it must have one to three axes")
-    return given
+    return given if wanted is None else wanted.complete(path, given)
 
 
 def _npy(path: Path) -> Array:
@@ -333,13 +335,13 @@ def _npy(path: Path) -> Array:
     return np.array(numbers(str(path), mapped))
 
 
-def _csv(path: Path) -> Given:
+def _csv(path: Path, wanted: Wanted | None) -> Given:
     size = readable(path).stat().st_size
     require_memory(size, 40, f"reading {path}")  # bytes of Python's own for each of text
-    return _table(path, read_text(path))
+    return _table(path, read_text(path), wanted)
 
 
-def _table(path: str | Path, text: str) -> Given:
+def _table(path: str | Path, text: str, wanted: Wanted | None = None) -> Given:
     """Return the numbers of a table, with the names of features and the times that it has."""
     rows = tables.rows(path, text)
     if not rows:
@@ -358,6 +360,8 @@ def _table(path: str | Path, text: str) -> Given:
     if heads is not None and width > 1 and _are_times(heads[0], rows[0][1][0]):
         times, heads = tuple(row[0] for _, row in rows), heads[1:]
         rows = [(number, row[1:]) for number, row in rows]
+    if wanted is not None and heads is not None:
+        heads, rows = wanted.columns(path, heads, rows)
     values, read = [], _number if "_" in text else float
     for number, row in tables.numerals(path, text, rows):
         try:

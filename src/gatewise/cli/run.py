@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.cli import reading
+from gatewise.cli import feeding, reading
+from gatewise.cli.columns import wanted
 from gatewise.cli.options import (
     BackOptions,
     CellOptions,
@@ -182,12 +183,16 @@ def _of_model(files: dict[str, Any], x: str | None, steps: int | None) -> Walked
     lstm, network = found.lstm, reading.network_of(contents, found)
     if x is None:
         raise OptionError("--model needs --x, the sequence that it runs on")
-    given = reading.read("x", x)
+    given = reading.read("x", x, wanted(network, Path(x), files.get("attributes"), files.get("basin")))
     if network is not None and network.embedding is not None:
         tokens = given.values.reshape(-1)
         if (tokens != np.rint(tokens)).any():
             raise OptionError("x must be integers: the model embeds them")
         given = reading.Given(np.asarray(network.embed(tokens.astype(np.int64))[0]))
+    elif network is not None and feeding.before(network) is not None:
+        values = _sequence(given.values, network.num_features)
+        named = None if network.branches else given.features
+        given = replace(given, values=np.asarray(network.embed(values)[0]), features=named)
     sequence = _sequence(given.values, lstm.input_size)
     names = lstm.layers[0][0].labels
     labels = Labels(_features(given, lstm.input_size) or names.features, None, None, given.times)

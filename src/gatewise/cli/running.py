@@ -13,6 +13,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_bytes, numbers
 from gatewise.cli import feeding, reading, sound
+from gatewise.cli.columns import Attributes, Basin, Wanted, wanted
 from gatewise.cli.estimates import bytes_kept, foretell, seconds
 from gatewise.cli.whole_model import WholeModel, joined, runnable, whole_model
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError
@@ -81,6 +82,8 @@ class InputOptions:
         Literal["every", "last"] | None,
         Parameter(help="Whether that layer reads every output of the LSTM, which is the default, or the last alone."),
     ] = None
+    attributes: Attributes = None
+    basin: Basin = None
     frames: Annotated[
         str | None,
         Parameter(
@@ -199,7 +202,8 @@ def _run(
         raise OptionError(f"{file} is a model: give the file of its input as well")
     if found is not None and finite:
         _require_finite(found, file)
-    given = _numbers(input, options)
+    network = None if found is None else reading.network_of(contents, found)
+    given = _numbers(input, options, wanted(network, input, options.attributes, options.basin))
     own, why = _fed(contents, found, given, input, options)
     fits = own is not None or isinstance(why, reading.UnsaidAxesError)
     model = _model(contents, found, fits, given, options, several or why)
@@ -236,7 +240,7 @@ def _require_finite(found: Found, file: Path) -> None:
         raise OptionError(f"{file} holds weights that are not finite numbers: {'; '.join(found.bad)}")
 
 
-def _numbers(input: Path, options: InputOptions) -> _Given:
+def _numbers(input: Path, options: InputOptions, features: Wanted | None) -> _Given:
     suffix = input.suffix.lower()
     if suffix == ".wav":
         if options.key is not None:
@@ -251,7 +255,7 @@ def _numbers(input: Path, options: InputOptions) -> _Given:
     if suffix == ".npz" and options.key is None and len(names := npz_names(input)) > 1:
         arrays = read_npz(input, names)
         return _Given(None, {name: _checked(name, array, input) for name, array in arrays.items()})
-    given = reading.sequence(input, options.key)
+    given = reading.sequence(input, options.key, features)
     if not given.values.size:
         raise OptionError(f"{input} holds an empty array, of shape {given.values.shape}: a run needs a step")
     if options.frames is not None:
@@ -347,7 +351,8 @@ def _of_lstm(contents: Contents, found: Found, fed: feeding.Fed, input: Path) ->
                 labels=network.labels,
             )
             trace = rest.trace(fed.x, fed.start, **fed.options)
-    what = "the tokens of the network" if fed.tokens is not None else f"the input of the LSTM {found.name!r}"
+    own = "the input of the network" if fed.network is not None else f"the input of the LSTM {found.name!r}"
+    what = own if fed.tokens is None else "the tokens of the network"
     taken = f"{input.name} is taken as {what}"
     if network is None and runnable(contents):  # it might have been the model's
         print(f"gatewise: {taken}", file=sys.stderr)

@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_bytes
 from gatewise.cli import feeding, reading, stores
+from gatewise.cli.columns import Attributes, Basin, wanted
 from gatewise.cli.estimates import bytes_kept, foretell, seconds
 from gatewise.cli.inspect import FILE, ModelFile, Settings
 from gatewise.cli.options import Count
@@ -46,6 +47,8 @@ def trace(
     key: Annotated[str | None, Parameter(group=INPUT)] = None,
     lengths: Annotated[str | None, Parameter(group=INPUT)] = None,
     state: Annotated[Path | None, Parameter(group=INPUT)] = None,
+    attributes: Annotated[Attributes, Parameter(group=INPUT)] = None,
+    basin: Annotated[Basin, Parameter(group=INPUT)] = None,
     keep: Annotated[str | None, Parameter(group=KEPT)] = None,
     units: Annotated[str | None, Parameter(group=KEPT)] = None,
     every: Annotated[Count, Parameter(group=KEPT)] = 1,
@@ -111,8 +114,8 @@ def trace(
         raise OptionError(f"the name of {output} must end in .safetensors or .npz")
     reading.require_other(output, file, input, state)
     contents, found = reading.picked(file, name, settings)
-    given = reading.sequence(input, key)
     lstm = found.lstm
+    given = reading.sequence(input, key, wanted(reading.network_of(contents, found), input, attributes, basin))
     fed = feeding.fed(contents, found, given, input, axes=axes, lengths=lengths, state=state)
     x, start, batch = fed.x, fed.start, fed.batch
     quantities = QUANTITIES if keep is None else tuple(part.strip() for part in keep.split(","))
@@ -122,6 +125,11 @@ def trace(
     if keeping.everything:
         options = {}
     options |= fed.options
+
+    def run(**where: Any) -> LSTMTrace:
+        made = (lstm if fed.network is None else fed.network).trace(x, start, **options, **where)
+        return made if isinstance(made, LSTMTrace) else made.lstm
+
     on_file = output.suffix.lower() == ".safetensors"
     kept = bytes_kept(lstm, keeping, len(x), batch, on_file=on_file)
     about = seconds(lstm, len(x), batch)
@@ -129,10 +137,10 @@ def trace(
     foretell(f"this keeps {in_bytes(kept)} of {counted(len(x), 'step')}{where}", about, kept)
     with working(f"tracing {counted(len(x), 'step')}, {in_bytes(kept)}", None, about):
         if on_file:
-            made = lstm.trace(x, start, out=output, **options)
+            made = run(out=output)
         else:
             with beside(output) as temporary, open(temporary, "wb") as target:  # before the run, which may be long
-                made = lstm.trace(x, start, **options)
+                made = run()
                 np.savez(target, **npz_arrays(made))
     print(clean(f"{output}: {described(found.name, made, batch, every)}, {in_bytes(output.stat().st_size)}"))
 

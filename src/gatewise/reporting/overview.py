@@ -76,7 +76,8 @@ def output_name(subject: Subject, number: int) -> str:
     name = subject.names[number]
     measure = subject.labels.measures.get(name)
     called = f"output {name}" if name.isdecimal() else name
-    return f"{called}, {measure}" if measure is not None else called
+    said = measure is None or str(measure).replace(" ", "") == name.replace(" ", "")  # as in QObs(mm/d)
+    return called if said else f"{called}, {measure}"
 
 
 def draw(found: Overview, figure: Any) -> Any:

@@ -1,0 +1,111 @@
+"""The program on a run of NeuralHydrology: a basin's table, its columns by name, its attributes, and its dates."""
+
+from __future__ import annotations
+
+import hydrology
+import numpy as np
+import pytest
+from agreement import assert_agree
+from program import exit_code
+
+import gatewise as gw
+
+pytest.importorskip("yaml")
+
+STEPS = 30
+EMBEDDED = {"statics_embedding": {"hiddens": [2]}}
+DATES = np.arange("1999-12-20", STEPS, dtype="datetime64[D]")
+
+
+def table(basin, names, separator=",", mark="."):
+    """Return a table of dates, some features in an order of their own, and two columns that no network takes."""
+    lines = [separator.join(["date", *names, "QObs(mm/d)", "remark"])]
+    for step in range(STEPS):
+        cells = [repr(float(np.broadcast_to(basin[name], STEPS)[step])).replace(".", mark) for name in names]
+        lines.append(separator.join([str(DATES[step]), *cells, "", "fine"]))
+    return "\n".join(lines)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Make a run and the files of a basin; return its configuration, and what its network gives."""
+    monkeypatch.chdir(tmp_path)
+    config = hydrology.settings(**EMBEDDED)
+    arrays, tables = hydrology.make_run(tmp_path / "run", config, epochs=(1, 2))
+    basin = hydrology.basin_of(config, STEPS)
+    (tmp_path / "whole.csv").write_text(table(basin, ["slope", "pet", *hydrology.DYNAMIC[:2], "elev_mean", "area"]))
+    (tmp_path / "007.csv").write_text(table(basin, ["tmax(C)", "area", "pet", "prcp(mm/day)"], ";", ","))
+    others = "\n".join(f"{name},1.5,0.5,clay,7" for name in ("006", "008"))
+    rest = f"007,{basin['slope']!r},{basin['elev_mean']!r},clay,-9"
+    (tmp_path / "attributes.csv").write_text(f"gauge_id,slope,elev_mean,geology,area\n{others}\n{rest}\n")
+    return config, hydrology.answer(config, arrays, tables, basin), basin
+
+
+@pytest.mark.parametrize("name", ["whole.csv", "007.csv"])
+def test_the_columns_of_a_basin_are_taken_by_name_and_its_attributes_by_its_id(run, name, capsys):
+    options = ["--attributes", "attributes.csv"] if name == "007.csv" else []
+    assert exit_code(["trace", "run", name, "-o", "trace.npz", "--set", "epoch=2", *options]) == 0
+    told = capsys.readouterr().err
+    assert "QObs(mm/d), remark left out" in told
+    _, want, _ = run
+    with np.load("trace.npz") as file:
+        network = gw.load_network("run", epoch=2)
+        got = network.outputs.undo(network.head(file["output"][:, 0]))
+        assert list(file["names.times"]) == [*map(str, DATES)]
+    assert_agree({"y": got}, {"y": want}, 2e-5)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["007.csv"], ["007.csv", "elev_mean, slope", "--attributes"]),
+        (["007.csv", "--basin", "7"], ["--basin", "--attributes"]),
+        (["007.csv", "--attributes", "attributes.csv", "--basin", "7"], ["no basin '7'", "006, 008, 007"]),
+        (["whole.csv", "--attributes", "nowhere.csv"], ["nowhere.csv"]),
+        (["whole.csv", "--attributes", "attributes.csv"], ["no basin 'whole'", "--basin"]),
+        (["three.npy"], ["three.npy", "3 features", "prcp(mm/day)"]),
+        (["gap.csv"], ["feature 1, tmax(C),", "step 3", "nan"]),
+        (["twice.csv"], ["2 columns", "'pet'"]),
+    ],
+)
+def test_what_a_basin_lacks_is_said_in_one_sentence(run, tokens, words, tmp_path, capsys):
+    np.save("three.npy", np.ones((5, 3)))
+    lines = (tmp_path / "whole.csv").read_text().split("\n")
+    cells = lines[4].split(",")
+    cells[4] = "nan"
+    (tmp_path / "gap.csv").write_text("\n".join([*lines[:4], ",".join(cells), *lines[5:]]))
+    (tmp_path / "twice.csv").write_text("\n".join([lines[0].replace("remark", "pet"), *lines[1:]]))
+    assert exit_code(["report", "run", *tokens]) != 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "left out" not in line]
+    assert len(told) == 1
+    for word in words:
+        assert word in told[0]
+
+
+def test_a_report_and_a_picture_have_dates_names_and_units(run, capsys, tmp_path):
+    _, want, _ = run
+    assert exit_code(["report", "run", "whole.csv", "--set", "epoch=2"]) == 0
+    told = capsys.readouterr().out
+    peak = DATES[int(np.argmax(want[:, 0]))]
+    assert f"{want.max():.3g}" in told
+    assert str(peak) in told
+    assert "mm/d" in told
+    assert exit_code(["plot", "run", "whole.csv", "--set", "epoch=2", "--kind", "activity", "-o", "states.csv"]) == 0
+    assert exit_code(["page", "run", "whole.csv", "-o", "page.html"]) == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "QObs(mm/d)" in page
+    assert str(DATES[0]) in page
+
+
+def test_a_walkthrough_is_of_the_scaled_features(run, capsys):
+    _, _, basin = run
+    assert exit_code(["walk", "--model", "run", "--x", "whole.csv", "--at", "3", "--format", "json"]) == 0
+    network = gw.load_network("run")
+    x = np.stack([np.broadcast_to(basin[name], STEPS) for name in network.labels.features], axis=-1)
+    assert repr(float(network.embed(x)[0][3, 0]))[:8] in capsys.readouterr().out
+
+
+def test_attributes_need_a_network_with_names(run, tmp_path, capsys):
+    gw.save(gw.LSTM(3, 2, rng=0), tmp_path / "bare.safetensors")
+    assert exit_code(["report", "bare.safetensors", "whole.csv", "--attributes", "attributes.csv"]) != 0
+    assert "--attributes goes with a model whose file names its features" in capsys.readouterr().err
