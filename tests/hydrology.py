@@ -248,3 +248,63 @@ def spoiled_part(path: Path, folder: str, part: str) -> None:
     """Read a run of which one file is replaced by another."""
     (Path(folder) / part).write_bytes(path.read_bytes())
     everything(Path(folder))
+
+
+# The example of docs/hydrology.md: three reservoirs whose behaviour is known, since their weights are set by hand.
+
+EXAMPLE = settings(
+    hidden_size=3,
+    dynamic_inputs=["prcp(mm/d)", "tmean(C)"],
+    static_attributes=["elev_mean"],
+    target_variables=["QObs(mm/d)"],
+    experiment_name="reservoirs",
+)
+SCALES = {
+    "attribute_means": {"elev_mean": 800.0},
+    "attribute_stds": {"elev_mean": 400.0},
+    "xarray_feature_center": {"QObs(mm/d)": 2.0, "prcp(mm/d)": 3.0, "tmean(C)": 8.0},
+    "xarray_feature_scale": {"QObs(mm/d)": 3.0, "prcp(mm/d)": 6.0, "tmean(C)": 9.0},
+}
+
+
+def reservoirs() -> dict[str, Any]:
+    """Return weights: soil that empties in 3 days, groundwater in 60, and snow, which gathers in frost and melts."""
+
+    def logit(days: float) -> float:
+        return math.log(days - 1)  # of a forget gate that keeps all but one part in so many
+
+    of_rain, of_warmth = np.zeros((4, 3)), np.zeros((4, 3))  # by gate and unit, per mm and per degree
+    bias, of_height = np.zeros((4, 3)), np.zeros((4, 3))
+    bias[1] = logit(3), logit(60), 5.0
+    of_warmth[0] = 1.5, 1.5, -1.5  # rain goes into the ground above freezing, and into snow below
+    of_height[0] = -0.3, -0.3, 0.3
+    of_warmth[1, 2] = -0.5  # it melts the faster the warmer it is
+    of_rain[2] = 0.025, 0.0017, 0.004
+    bias[3], of_warmth[3, 2] = (4.0, 4.0, 0.0), 0.6  # snow gives nothing in frost
+    p, t = 3.0, 8.0
+    weight = np.stack([of_rain * 6, of_warmth * 9, of_height], axis=-1).reshape(12, 3)
+    return {
+        "lstm.weight_ih_l0": np.float32(weight),
+        "lstm.weight_hh_l0": np.zeros((12, 3), np.float32),
+        "lstm.bias_ih_l0": np.float32((bias + of_rain * p + of_warmth * t).reshape(12)),
+        "lstm.bias_hh_l0": np.zeros(12, np.float32),
+        "head.net.0.weight": np.array([[2.0, 1.0, 1.5]], np.float32),
+        "head.net.0.bias": np.array([-2 / 3], np.float32),
+    }
+
+
+def make_example(folder: Path) -> None:
+    """Write the run of the example, three years of one of its basins, and the attributes of two."""
+    make_run(folder / "run", EXAMPLE, epochs=(1,), arrays=reservoirs(), tables=SCALES)
+    draw = np.random.RandomState(7)
+    dates = np.arange("1999-10-01", "2002-10-01", dtype="datetime64[D]")
+    day = (dates - dates.astype("datetime64[Y]")).astype(int)
+    rain = np.where(draw.rand(len(dates)) < 0.4, draw.gamma(0.8, 9, len(dates)), 0).round(1)
+    noise = np.convolve(draw.normal(0, 2, len(dates) + 4), np.ones(5) / 2, "valid")
+    warmth = (7 - 11 * np.cos(2 * np.pi * (day - 20) / 365) + noise).round(1)
+    basin = {"prcp(mm/d)": rain, "tmean(C)": warmth, "elev_mean": 950.0}
+    flow = answer(EXAMPLE, reservoirs(), SCALES, basin)[:, 0] * draw.lognormal(0, 0.1, len(dates))
+    lines = [f"{date},{q:.2f},{t},{p}" for date, q, t, p in zip(dates, flow, warmth, rain, strict=True)]
+    (folder / "01013500.csv").write_text("\n".join(["date,QObs(mm/d),tmean(C),prcp(mm/d)", *lines, ""]))
+    attributes = "gauge_id,elev_mean,geol_class\n01013500,950,granite\n01022500,310,limestone\n"
+    (folder / "attributes.csv").write_text(attributes)

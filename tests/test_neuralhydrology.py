@@ -166,6 +166,19 @@ def test_a_folder_without_a_part_is_refused_and_nothing_outside_of_it_is_read(pa
     cases.one_sentence(caught.value, *words)
 
 
+@pytest.mark.parametrize("part", ["config.yml", "train_data", "model_epoch001.pt"])
+def test_links_that_lead_out_of_the_folder_are_not_followed(part, tmp_path):
+    hydrology.make_run(tmp_path / "run")
+    (tmp_path / "run" / part).rename(tmp_path / "elsewhere")
+    try:
+        (tmp_path / "run" / part).symlink_to(tmp_path / "elsewhere")
+    except OSError:
+        pytest.skip("links cannot be made here")
+    with pytest.raises(gw.FileError) as caught:
+        gw.load(tmp_path / "run")
+    cases.one_sentence(caught.value, part, "outside")
+
+
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30)
 )

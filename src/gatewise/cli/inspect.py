@@ -32,7 +32,12 @@ Settings = Annotated[
         " the names that are allowed.",
     ),
 ]
-ModelFile = Annotated[Path, Parameter(help="A model file of gatewise, PyTorch, Keras or ONNX, or a JSON model.")]
+ModelFile = Annotated[
+    Path,
+    Parameter(
+        help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, or the folder of a NeuralHydrology run."
+    ),
+]
 
 
 def inspect(

@@ -107,7 +107,8 @@ class ModelOptions:
     model: Annotated[
         Path | None,
         Parameter(
-            help="A model file of gatewise, PyTorch, Keras or ONNX, or a JSON model. --x gives the input sequence."
+            help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, or the folder of a"
+            " NeuralHydrology run. --x gives the input sequence."
         ),
     ] = None
     attributes: Attributes = None

@@ -28,7 +28,10 @@ from gatewise.storage import npz_names, read_npz, readable
 from gatewise.trace import Trace
 
 INPUT = Group("The input", sort_key=2)
-OF_RUN = Parameter(help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, or a trace of gatewise.")
+OF_RUN = Parameter(
+    help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, the folder of a NeuralHydrology run, or a trace"
+    " of gatewise."
+)
 InputFile = Annotated[
     Path | None,
     Parameter(

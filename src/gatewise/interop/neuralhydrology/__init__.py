@@ -53,7 +53,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     with ExitStack() as stack:
         stack.callback(budget.end)
         try:
-            document = documents.read(folder / CONFIG, budget)
+            document = documents.read(documents.within(folder, CONFIG), budget)
             if not isinstance(document, dict):
                 raise FileError(f"its {CONFIG} is not a dictionary")
             if (reason := unsupported(document)) is not None:
@@ -96,7 +96,7 @@ def _unsupported(name: str, kind: str, reason: str, weights: Path) -> Contents:
 def _read(
     name: str, folder: Path, weights: Path, config: Config, budget: Budget, stack: ExitStack, epoch: int
 ) -> Contents:
-    with open(weights, "rb") as file:
+    with open(documents.within(folder, weights.name), "rb") as file:
         head = file.read(16)
     try:
         archive = open_archive(weights, head, budget, stack)

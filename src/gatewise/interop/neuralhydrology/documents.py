@@ -28,6 +28,20 @@ _FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
 _SPECIAL = r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 
 
+def within(folder: Path, *parts: str) -> Path:
+    """Return the path of a file of a run.
+
+    Raises
+    ------
+    FileError
+        If it is a link that leads out of the folder.
+    """
+    path = folder.joinpath(*parts)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise FileError(f"its {'/'.join(parts)} is a link to a file outside of it")
+    return path
+
+
 def read(path: Path, budget: Budget) -> Any:
     """Return what a file of YAML holds.
 

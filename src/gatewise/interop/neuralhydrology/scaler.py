@@ -83,10 +83,10 @@ def read(folder: Path, budget: Budget) -> Scaler:
     FileError
         If there is none, or it is not as NeuralHydrology writes it.
     """
-    path = folder / "train_data" / YAML
+    path = documents.within(folder, "train_data", YAML)
     if path.is_file():
         return Scaler(_tables(documents.read(path, budget), _of_series, _of_dataset))
-    path = folder / "train_data" / PICKLE
+    path = documents.within(folder, "train_data", PICKLE)
     if not path.is_file():
         raise FileError(
             f"it has neither train_data/{YAML} nor train_data/{PICKLE}, which say how its features are scaled"
