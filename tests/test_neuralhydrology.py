@@ -166,6 +166,14 @@ def test_a_folder_without_a_part_is_refused_and_nothing_outside_of_it_is_read(pa
     cases.one_sentence(caught.value, *words)
 
 
+def test_no_network_is_made_of_its_parts_without_their_scaling(tmp_path):
+    hydrology.make_run(tmp_path / "run")
+    assert [one.name for one in gw.inspect(tmp_path / "run").parts] == ["head.net.0"]
+    with pytest.raises(gw.OptionError) as caught:
+        gw.load_network(tmp_path / "run", head="head.net.0")
+    cases.one_sentence(caught.value, "head.net.0")
+
+
 @pytest.mark.parametrize("part", ["config.yml", "train_data", "model_epoch001.pt"])
 def test_links_that_lead_out_of_the_folder_are_not_followed(part, tmp_path):
     hydrology.make_run(tmp_path / "run")

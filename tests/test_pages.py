@@ -17,7 +17,7 @@ import gatewise as gw
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-RUN = [page for page in PAGES if page.stem not in ("formats", "hydrology", "scale", "see")]  # see peers/test_*_page.py
+RUN = [page for page in PAGES if page.stem not in ("formats", "hydrology", "scale", "see")]  # see test_*_page.py
 
 
 def commands(page: Path) -> list[tuple[str, list[str]]]:

@@ -29,8 +29,8 @@ from gatewise.trace import Trace
 
 INPUT = Group("The input", sort_key=2)
 OF_RUN = Parameter(
-    help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, the folder of a NeuralHydrology run, or a trace"
-    " of gatewise."
+    help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, the folder of a NeuralHydrology run, or a"
+    " trace of gatewise."
 )
 InputFile = Annotated[
     Path | None,
@@ -205,8 +205,8 @@ def _run(
         raise OptionError(f"{file} is a model: give the file of its input as well")
     if found is not None and finite:
         _require_finite(found, file)
-    network = None if found is None else reading.network_of(contents, found)
-    given = _numbers(input, options, wanted(network, input, options.attributes, options.basin))
+    own_network = None if found is None else reading.network_of(contents, found)
+    given = _numbers(input, options, wanted(own_network, input, options.attributes, options.basin))
     own, why = _fed(contents, found, given, input, options)
     fits = own is not None or isinstance(why, reading.UnsaidAxesError)
     model = _model(contents, found, fits, given, options, several or why)

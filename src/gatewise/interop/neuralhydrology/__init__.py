@@ -116,7 +116,7 @@ def _read(
         name,
         f"NeuralHydrology{version}, {config.model}, epoch {epoch}",
         (_found(mine[0], config, weights.name),),
-        parts,
+        tuple(replace(one, weight=None, bias=None) for one in parts),  # without the scaling they mean nothing
         network=lambda: network,
         calls=(*archive.calls, *scales.calls),
     )
