@@ -221,18 +221,27 @@ def test_the_one_dimensional_network_of_rtneural_gives_its_stored_answer():
     assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
 
 
-def test_the_network_of_rtneural_that_begins_with_a_dense_layer_gives_its_answer_from_its_parts():
+def test_the_network_of_rtneural_that_begins_with_a_dense_layer_gives_its_stored_answer():
     case, found = with_case("rtneural_lstm", "lstm.json")
-    before, after = found.parts
-    assert (before.kind, before.activation) == ("linear layer", "tanh")
-    x = gw.Linear(before.weight(), before.bias(), before.activation)(case["x"][:, None])
-    with pytest.warns(gw.WeightsWarning, match=r"leaves out 'layers\.0'"):
-        network = found.made(None, None, after.name, "every")
-    y, _ = network(x)
+    y, _ = found.network()(case["x"][:, None])
     assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
-    with pytest.raises(gw.FileError) as caught:
-        found.network()
-    cases.one_sentence(caught.value, "layers.0", "time-distributed-dense")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("guitarml_proteus", "Bogner_EcstasyBlue_GainKnob.json"), ("guitarml_neuralpi", "FenderPrinceton_clean.json")],
+)
+def test_the_amplifiers_of_guitarml_give_their_audio_with_the_skip_connection(name, file):
+    case, found = with_case(name, file)
+    network = found.network()
+    trace = network.trace(case["x"])
+    got = {"lstm_y": trace.features, "output": trace.output[:, 0]} | trace.lstm.state[0][0]._asdict()
+    want = {"lstm_y": case["lstm_y"], "output": case["output"], "h": case["hn"], "c": case["cn"]}
+    assert_agree(got, {one: array.reshape(got[one].shape) for one, array in want.items()}, CLOSE)
+    for size in (1, 64, 480):
+        stream = network.stream()
+        blocks = [stream.push(case["x"][at : at + size]) for at in range(0, 960, size)]
+        np.testing.assert_array_equal(np.concatenate(blocks), network(case["x"][:960])[0])
 
 
 def test_the_bad_network_of_rtneural_is_refused():

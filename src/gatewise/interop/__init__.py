@@ -82,6 +82,8 @@ def load_network(
     """
     contents = inspect(path, **omitted)
     if embedding is not None or head is not None or reads is not None or contents.network is None:
+        if not contents.found:
+            contents.pick(name)  # which says what the file holds instead
         if contents.network is None and embedding is None and head is None:
             parts = ", ".join(repr(one.name) for one in contents.parts if one.weight is not None)[:400] or "none"
             raise FileError(

@@ -1,0 +1,54 @@
+"""Which of the JSON models a document is: each kind is known by its keys."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gatewise.budget import Budget
+from gatewise.errors import CapacityError, FileError, GatewiseError
+from gatewise.interop.containers.json_document import begins, said
+from gatewise.interop.containers.json_document import read as read_document
+from gatewise.interop.found import Contents, omissions
+from gatewise.interop.json_models import icu, nam, rtneural, state_dict
+
+# In the order in which they are asked.
+READERS: tuple[tuple[Callable[[dict[str, Any]], bool], Callable[[dict[str, Any], str, Budget], Contents]], ...] = (
+    (lambda document: "in_shape" in document and "layers" in document, rtneural.contents),
+    (lambda document: "architecture" in document and "weights" in document, nam.contents),
+    (lambda document: document.keys() >= set(icu.MATRICES), icu.contents),
+    (state_dict.has_tensors, state_dict.contents),
+)
+
+
+def recognises(path: os.PathLike[str], head: bytes) -> bool:
+    """Say whether a file begins like a JSON object or list."""
+    return begins(head)
+
+
+def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
+    """Return what is in a file; see `gatewise.interop.inspect`."""
+    name = os.fspath(path)
+    omissions(name, omitted, ())
+    try:
+        budget = Budget.of(path)
+        document = read_document(Path(path), budget)
+        if not isinstance(document, dict):
+            raise FileError(f"its JSON is {said(document)}; a model is an object")
+        for known, reader in READERS:
+            if known(document):
+                return replace(reader(document, name, budget), path=name)
+        if "class_name" in document and "config" in document:
+            raise FileError("it is a description of a Keras model, without its weights")
+        keys = ", ".join(said(key) for key in list(document)[:5]) or "nothing"
+        raise FileError(
+            f"its JSON has {keys}{' …' if len(document) > 5 else ''}, and is not a model of RTNeural, Neural Amp"
+            " Modeler or ICU, nor a state dict of PyTorch"
+        )
+    except CapacityError:
+        raise
+    except GatewiseError as problem:
+        raise FileError(f"cannot read {name}: {problem}") from None

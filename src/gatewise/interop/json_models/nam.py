@@ -1,0 +1,118 @@
+"""Neural Amp Modeler's ``.nam`` files.
+
+An LSTM has one flat list of numbers: for each layer the matrix (4 · hidden, input + hidden) of [x; h] row by row in
+the order i, f, g, o, the bias, and the hidden and the cell state that it starts from; then the head's weight row by
+row, and its bias (NeuralAmpModelerCore, ``lstm.cpp``). The state is what the trainer found after a second of silence
+(neural-amp-modeler, ``recurrent.py``). A container has a whole model for each of several sizes, in the order of their
+sizes; its player uses the last one unless it is told otherwise (``container.cpp``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.budget import Budget
+from gatewise.errors import FileError
+from gatewise.interop import conventions
+from gatewise.interop.containers.json_document import array, count, entry, said, single
+from gatewise.interop.found import Contents, Found, Refused
+from gatewise.interop.json_models.parts import at_rate, network_of, number, part, version
+from gatewise.layers import LSTM
+from gatewise.network import Linear, Network
+from gatewise.step import State
+
+CONTAINER = "SlimmableContainer"
+CONVENTION = "Neural Amp Modeler: gates i f g o, one matrix of [x; h], one bias"
+SILENCE = (
+    "the model starts from the state in the file, which a second of silence leaves: its network does, and the LSTM"
+    " alone where it is given as the state of a run",
+    "its player may run half a second of silence first",
+)
+
+
+def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
+    """Return what is in a document of Neural Amp Modeler's."""
+    kind = f"Neural Amp Modeler{version(document.get('version'))}"
+    architecture = entry(document, "architecture", str, "the model")
+    if architecture == CONTAINER:
+        return replace(_container(document, path, budget), format=kind)
+    return replace(_model(document, path, budget), format=kind)
+
+
+def _container(document: dict[str, Any], path: str, budget: Budget) -> Contents:
+    """Return what is in a model of several sizes: each is a model of its own."""
+    models = entry(entry(document, "config", dict, "the model"), "submodels", list, "its config")
+    inside = []
+    for place, one in enumerate(models):
+        name = f"submodels.{place}"
+        if not isinstance(one, dict):
+            raise FileError(f"{name} must be an object, not {said(one)}")
+        inside.append((name, _model(entry(one, "model", dict, name), path, budget)))
+    if not inside:
+        raise FileError("it has no submodels")
+
+    def network() -> Network:
+        name, last = inside[-1]
+        if last.network is None:
+            raise FileError(f"its player uses {name}, and of that {last.refused[0].reason}")
+        return last.network()
+
+    return Contents(
+        path,
+        "",
+        tuple(replace(one, name=f"{name}.{one.name}") for name, each in inside for one in each.found),
+        tuple(replace(one, name=f"{name}.{one.name}") for name, each in inside for one in each.parts),
+        tuple(Refused(name, one.reason) for name, each in inside for one in each.refused),
+        network_of(path, network),
+    )
+
+
+def _model(document: dict[str, Any], path: str, budget: Budget) -> Contents:
+    architecture = entry(document, "architecture", str, "the model")
+    if architecture != "LSTM":
+        return Contents(path, "", refused=(Refused("model", f"its architecture is {said(architecture)}, not LSTM"),))
+    config = entry(document, "config", dict, "the model")
+    layers, inputs, hidden = (count(config, name, "its config") for name in ("num_layers", "input_size", "hidden_size"))
+    outputs = count(config, "out_channels", "its config") if "out_channels" in config else 1
+    if "in_channels" in config and (channels := count(config, "in_channels", "its config")) != inputs:
+        raise FileError(f"its config has {said(channels)} in_channels, but an input_size of {said(inputs)}")
+    flat = array("weights", entry(document, "weights", list, "the model"), budget)
+    sizes = [4 * hidden * (inputs + hidden + 1) + 2 * hidden, 4 * hidden * (2 * hidden + 1) + 2 * hidden]
+    needed = sizes[0] + (layers - 1) * sizes[1] + outputs * (hidden + 1)
+    if flat.shape != (needed,):
+        raise FileError(
+            f"it has {said(len(flat))} weights; {said(layers)} layers of {said(hidden)} units for {said(inputs)}"
+            f" features have {said(needed)}"
+        )
+    numbers = single(flat)
+
+    def take(*shape: int) -> Array:
+        nonlocal numbers
+        taken, numbers = np.split(numbers, [prod(shape)])
+        return taken.reshape(shape)
+
+    cells, states = [], []
+    for place in range(layers):
+        features = hidden if place else inputs
+        weight, bias = take(4 * hidden, features + hidden), take(4 * hidden)
+        cells.append(conventions.parameters("pytorch", weight[:, :features], weight[:, features:], [bias]))
+        states.append((State(take(1, hidden), take(1, hidden)),))
+    head = Linear(take(outputs, hidden), take(outputs))
+    lstm = LSTM.from_cells(cells)
+    found = Found("lstm", lstm, CONVENTION, "weights", (*SILENCE, *_metadata(document)), tuple(states))
+    parts = (part("head", "linear layer", head.weight, head.bias),)
+    start = tuple(tuple(State(one.h[0], one.c[0]) for one in row) for row in states)
+    return Contents(path, "", (found,), parts, network=lambda: Network(lstm, head=head, initial=start))
+
+
+def _metadata(document: dict[str, Any]) -> tuple[str, ...]:
+    """Return notes about the sample rate, and the loudness by which players make models equally loud."""
+    metadata = document.get("metadata")
+    loudness = number(metadata.get("loudness")) if isinstance(metadata, dict) else None
+    loud = () if loudness is None else (f"its player may even out its loudness, {loudness:.1f} dB",)
+    return (*at_rate(document.get("sample_rate")), *loud)
