@@ -111,6 +111,16 @@ def test_the_state_of_a_stream_can_be_taken_and_put_back():
     np.testing.assert_array_equal(stream.push([3, 4]), later)
 
 
+def test_a_state_may_lie_in_memory_in_any_order():
+    lstm, x = random_lstm(), np.ones((3, 2))
+    h, c = np.random.default_rng(0).normal(size=(2, 3, 3))
+    stream = lstm.stream(3)
+    stream.state = [[gw.State(np.asfortranarray(h), np.broadcast_to(c[0], (3, 3)))]]
+    other = lstm.stream(3)
+    other.state = [[gw.State(h, np.array([c[0]] * 3))]]
+    np.testing.assert_array_equal(stream.push(x), other.push(x))
+
+
 def test_a_state_that_is_set_is_no_longer_the_caller_s():
     stream = random_lstm().stream()
     mine = [[gw.State(np.ones(3), np.ones(3))]]

@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.network import LinearGradients as LinearGradients
     from gatewise.network import Network as Network
     from gatewise.network import NetworkGradients as NetworkGradients
+    from gatewise.network import NetworkStream as NetworkStream
     from gatewise.network import NetworkTrace as NetworkTrace
     from gatewise.network import Scaling as Scaling
     from gatewise.parameters import DropoutMasks as DropoutMasks
@@ -105,6 +106,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Moment": "gatewise.equations",
     "Network": "gatewise.network",
     "NetworkGradients": "gatewise.network",
+    "NetworkStream": "gatewise.network",
     "NetworkTrace": "gatewise.network",
     "Scaling": "gatewise.network",
     "NotKeptError": "gatewise.errors",

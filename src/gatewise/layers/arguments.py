@@ -94,7 +94,8 @@ def settled_state(stack: Stack, state: Any, batch: int | None) -> States:
     for number, (given, zeros) in enumerate(zip(state, expected, strict=True)):
         row = []
         for one, zero, direction in zip(given, zeros, stack.directions, strict=True):
-            copy = State(*(np.array(numbers(name, part, stack.dtype)) for name, part in zip("hc", one, strict=True)))
+            parts = (numbers(name, part, stack.dtype) for name, part in zip("hc", one, strict=True))
+            copy = State(*(np.array(part, order="C") for part in parts))
             for name in ("h", "c"):
                 shape, wanted = getattr(copy, name).shape, getattr(zero, name).shape
                 if shape != wanted:

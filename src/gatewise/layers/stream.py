@@ -114,7 +114,7 @@ class Stream:
         settled, one = _settled(self.lstm, self.batch_size, x, out)
         valid = _settled_mask(mask, settled.shape[:-1], one)
         y, self._state = _run(self.lstm, settled, one, self._state, valid, self.engine)
-        return _put(y, out)
+        return put(y, out)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"lstm": self.lstm, "batch_size": self.batch_size, "engine": self._asked, "state": self.state}
@@ -139,7 +139,7 @@ def _push_converted(
     """Feed a native stream what it does not take as it stands, or say what is wrong with it."""
     x, one = _settled(lstm, batch_size, given, out)
     if mask is None:
-        return _put(stream.push(x), out)
+        return put(stream.push(x), out)
     valid = _settled_mask(mask, x.shape[:-1], one)
     state = lstm.zero_state(1 if batch_size is None else batch_size)
     for layer, (before,) in enumerate(state):
@@ -147,7 +147,7 @@ def _push_converted(
     y, after = _run(lstm, x if batch_size is not None else x[..., None, :], one, state, valid, native.NAME)
     for layer, (end,) in enumerate(after):
         stream.set(layer, *end)
-    return _put(y if batch_size is not None else y[..., 0, :], out)
+    return put(y if batch_size is not None else y[..., 0, :], out)
 
 
 def _run(lstm: Stack, x: Array, one: bool, state: States, mask: Mask | None, engine: str) -> tuple[Array, States]:
@@ -174,22 +174,33 @@ def _settled(lstm: Stack, batch: int | None, given: npt.ArrayLike, out: Array | 
     x = numbers("x", given, lstm.dtype)
     require_memory(0 if x.flags.c_contiguous else x.size, x.itemsize, "x in a row")
     x = np.ascontiguousarray(x)
-    step = (lstm.input_size,) if batch is None else (batch, lstm.input_size)
-    one = np.shape(given) == step
-    if not one and np.shape(given)[1:] != step:
-        what = " or ".join(str(shape) for shape in (step, ("time", *step))).replace("'", "")
-        raise ShapeError(f"x has shape {np.shape(given)}; this stream takes {what}")
-    if out is not None:
-        shape = (*x.shape[:-1], lstm.output_size)
-        if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, lstm.dtype):
-            found = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-            raise ShapeError(f"out must be an array of {lstm.dtype} of shape {shape}, not {found}")
-        if not out.flags.writeable:
-            raise OptionError("out must be writable")
+    one = single_step(np.shape(given), (lstm.input_size,) if batch is None else (batch, lstm.input_size))
+    require_out(out, (*x.shape[:-1], lstm.output_size), lstm.dtype)
     return x, one
 
 
-def _put(y: Array, out: Array | None) -> Array:
+def single_step(given: tuple[int, ...], step: tuple[int, ...]) -> bool:
+    """Say whether an input of a shape is a single step; else it must be several."""
+    if given == step:
+        return True
+    if not given or given[1:] != step:
+        what = " or ".join(str(shape) for shape in (step, ("time", *step))).replace("'", "")
+        raise ShapeError(f"x has shape {given}; this stream takes {what}")
+    return False
+
+
+def require_out(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise an error for an `out` that is not for an output of this shape and dtype."""
+    if out is None:
+        return
+    if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, dtype):
+        found = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ShapeError(f"out must be an array of {dtype} of shape {shape}, not {found}")
+    if not out.flags.writeable:
+        raise OptionError("out must be writable")
+
+
+def put(y: Array, out: Array | None) -> Array:
     """Return an output, in the caller's array where there is one."""
     if out is None:
         return y

@@ -4,6 +4,7 @@ from gatewise.network.backward import NetworkGradients
 from gatewise.network.dense import SOFTMAX, Branch, Linear, LinearGradients, Scaling, outputs_of
 from gatewise.network.network import Network, NetworkTrace
 from gatewise.network.running import run_of
+from gatewise.network.stream import NetworkStream
 from gatewise.network.wired import wiring_of
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "LinearGradients",
     "Network",
     "NetworkGradients",
+    "NetworkStream",
     "NetworkTrace",
     "Scaling",
     "outputs_of",

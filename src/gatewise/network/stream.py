@@ -1,0 +1,141 @@
+"""A stream of a network: its state is carried from call to call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, array_of, numbers
+from gatewise.errors import OptionError
+from gatewise.layers.stack import States
+from gatewise.layers.stream import put, require_out, single_step
+from gatewise.network.parts import Parts
+
+
+class NetworkStream:
+    """A network that is fed step by step, or in blocks of steps, and carries its state from call to call.
+
+    What it puts out is what a call of the network over all these steps would: bit for bit where each of the network's
+    dense layers has at most 1,024 weights, else within rounding, since the sums of a large product of matrices depend
+    on how many steps it takes. It starts from the network's initial state. As a `Stream`, it is used by one thread at
+    a time, and can be pickled and copied.
+
+    Parameters
+    ----------
+    network : Network
+        It must read every step, and its LSTM must run forward only.
+    batch_size : int, optional
+        How many sequences run in parallel; by default there is one, and arrays have no batch axis.
+    engine : str
+        ``auto``, or the name of one of `gatewise.engines()`.
+
+    Attributes
+    ----------
+    engine : str
+        Which engine runs the LSTM.
+    state : tuple of tuple of State
+        What the next step starts from; it can be set.
+
+    Examples
+    --------
+    >>> from gatewise.layers import LSTM
+    >>> from gatewise.network import Linear, Network
+    >>> amplifier = Network(LSTM(1, 8, rng=0), head=Linear(np.ones((1, 8), np.float32)), skip=1)
+    >>> stream = amplifier.stream()
+    >>> stream.push(np.zeros((64, 1))).shape, stream.push([0.5]).shape
+    ((64, 1), (1,))
+    """
+
+    def __init__(self, network: Parts, batch_size: int | None = None, *, engine: str = "auto") -> None:
+        if not isinstance(network, Parts):
+            raise OptionError(f"a stream of a network runs a Network, not {type(network).__name__}")
+        if network.reads != "every":
+            raise OptionError(f"a stream puts out every step; this network reads the {network.reads} one alone")
+        if network.masked is not None and network.masked_output == "repeat":
+            raise OptionError("a stream puts out zeros of the LSTM at masked steps; this network repeats its output")
+        self.network, self._asked = network, engine
+        self._lstm = network.lstm.stream(batch_size, engine=engine)
+        self.batch_size, self.engine = self._lstm.batch_size, self._lstm.engine
+        axes = () if network.embedding is not None else (network.num_features,)
+        self._step = axes if batch_size is None else (batch_size, *axes)
+        around = (network.embedding, network.inputs, network.masked)
+        self._plain = not network.branches and all(one is None for one in around)
+        self.reset()
+
+    @property
+    def state(self) -> States:
+        """What the next step starts from, ``[layer][direction]``: arrays of its own, that no step will change."""
+        return self._lstm.state
+
+    @state.setter
+    def state(self, state: States) -> None:
+        self._lstm.state = state
+
+    def reset(self) -> None:
+        """Set the state to the network's initial state."""
+        initial = self.network.initial_state(self.batch_size)
+        if initial is None:
+            self._lstm.reset()
+        else:
+            self._lstm.state = initial
+
+    def push(self, x: npt.ArrayLike, *, mask: npt.ArrayLike | None = None, out: Array | None = None) -> Array:
+        """Feed one step, or a block of several, and return the network's output.
+
+        Parameters
+        ----------
+        x : array (features,) or (time, features); with a batch (batch, features) or (time, batch, features)
+            In the units of the network's ``inputs``. With an embedding, integers without the last axis.
+        mask : boolean array, optional
+            Which of these steps are valid, in the shape of `x` without its features. At a step that is not valid the
+            state stays as it is, and the head reads zeros.
+        out : array in the shape of what is returned, optional
+            Where the output is written, in the LSTM's dtype.
+
+        Returns
+        -------
+        array
+            In the shape of `x`, with the outputs in place of the features.
+
+        Raises
+        ------
+        ShapeError
+            If the shape is none of these; the state is left as it was.
+        """
+        network = self.network
+        if not self._plain:
+            return self._pushed(x, mask, out)
+        given = numbers("x", x, network.lstm.dtype)
+        if out is not None:
+            require_out(out, (*given.shape[:-1], network.num_outputs), given.dtype)
+        h = self._lstm.push(given) if mask is None else self._lstm.push(given, mask=mask)
+        return put(network.finished(h, given), out)
+
+    def _pushed(self, given: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None) -> Array:
+        """Feed a network that does something before its LSTM."""
+        network, tokens = self.network, self.network.embedding is not None
+        x = array_of("x", given) if tokens else numbers("x", given)
+        one = single_step(x.shape, self._step)
+        shape = (*(x.shape if tokens else x.shape[:-1]), network.num_outputs)
+        require_out(out, shape, network.lstm.dtype)
+        block = x[None] if one else x
+        features, looked_up = network.embed(block)
+        if mask is None:
+            mask = network.valid_steps(features, looked_up)
+        elif one:
+            mask = np.asarray(mask)[None]
+        h = self._lstm.push(features) if mask is None else self._lstm.push(features, mask=mask)
+        return put(network.put_out(h, block).reshape(shape), out)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"network": self.network, "batch_size": self.batch_size, "engine": self._asked, "state": self.state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["network"], state["batch_size"], engine=state["engine"])  # type: ignore[misc]
+        self.state = state["state"]
+
+    def __repr__(self) -> str:
+        batch = "" if self.batch_size is None else f", batch_size={self.batch_size}"
+        return f"NetworkStream({self.network!r}{batch}, engine={self.engine!r})"

@@ -1,0 +1,212 @@
+"""Streams of networks: fed in whatever blocks, one puts out what a call over all of it does, bit for bit."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import cases
+import numpy as np
+import pytest
+from stacks import assert_same_state
+from test_network_parts import made
+
+import gatewise as gw
+from gatewise.network import dense, network
+
+SIZES = [(12,), (1,) * 12, (5, 0, 1, 6), (3, 4, 5)]
+
+
+def fed(stream, x, sizes, **options):
+    """Push an array in blocks, those of one step as a step, and return what comes out."""
+    found, at = [], 0
+    for size in sizes:
+        block = {name: array[at : at + size] for name, array in options.items()}
+        if size == 1:
+            found.append(stream.push(x[at], **{name: array[0] for name, array in block.items()})[None])
+        else:
+            found.append(stream.push(x[at : at + size], **block))
+        at += size
+    return np.concatenate(found)
+
+
+def amplifier(dtype=np.float32, **options):
+    """Return a network as those of amplifiers are: two layers, a learned state, a head, a skip connection."""
+    rng = np.random.default_rng(0)
+    lstm = gw.LSTM(2, 7, num_layers=2, rng=1, dtype=dtype)
+    initial = [[gw.State(rng.normal(size=7), rng.normal(size=7))] for _ in range(2)]
+    head = gw.Linear(rng.normal(size=(1, 7)).astype(dtype), rng.normal(size=1).astype(dtype))
+    return gw.Network(lstm, head=head, skip=1, initial=initial, **options)
+
+
+@cases.meeting(sizes=SIZES, batch=[None, 1, 3], dtype=[np.float32, np.float64], engine=["native", "reference"])
+def test_a_stream_in_whatever_blocks_is_the_whole_call(sizes, batch, dtype, engine):
+    model = amplifier(dtype)
+    x = np.random.default_rng(2).normal(size=(12, 2) if batch is None else (12, batch, 2)).astype(dtype)
+    whole, end = model(x, engine=engine)
+    stream = model.stream(batch, engine=engine)
+    assert (stream.engine, stream.batch_size) == (engine, batch)
+    found = fed(stream, x, sizes)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, whole)
+    assert_same_state(stream.state, end)
+
+
+@cases.meeting(
+    kind=["hidden", "skip", "branches", "branches hidden inputs outputs", "skip inputs outputs", "added inputs"],
+    sizes=SIZES,
+    batch=[None, 2],
+    dtype=[np.float32, np.float64],
+)
+def test_what_lies_around_the_lstm_is_in_the_stream(kind, sizes, batch, dtype):
+    model = made(np.random.default_rng(3), kind=kind, dtype=dtype)
+    x = np.random.default_rng(4).normal(size=(12, 4) if batch is None else (12, batch, 4))
+    np.testing.assert_array_equal(fed(model.stream(batch), x, sizes), model(x)[0])
+
+
+@cases.meeting(sizes=SIZES, batch=[None, 2], masked=[None, 0])
+def test_a_network_with_an_embedding_is_fed_tokens(sizes, batch, masked):
+    rng = np.random.default_rng(0)
+    table, head = rng.normal(size=(6, 3)), gw.Linear(rng.normal(size=(5, 4)), None, "softmax")
+    model = gw.Network(gw.LSTM(3, 4, rng=0, dtype=np.float64), embedding=table, head=head, masked=masked)
+    tokens = rng.integers(0, 6, size=(12,) if batch is None else (12, batch))
+    whole, end = model(tokens)
+    stream = model.stream(batch)
+    np.testing.assert_array_equal(fed(stream, tokens, sizes), whole)
+    assert_same_state(stream.state, end)
+
+
+@cases.meeting(sizes=SIZES, kind=["skip", "branches", "skip inputs outputs"], batch=[None, 2])
+def test_a_stream_takes_a_mask_and_an_array_for_its_output(sizes, kind, batch):
+    rng, model = np.random.default_rng(5), made(np.random.default_rng(3), kind=kind)
+    x = rng.normal(size=(12, 4) if batch is None else (12, batch, 4))
+    mask = rng.random(x.shape[:-1]) < 0.6
+    whole, end = model(x, mask=mask)
+    stream, out = model.stream(batch), np.empty_like(whole)
+    found = fed(stream, x, sizes, mask=mask, out=out)
+    np.testing.assert_array_equal(found, whole)
+    np.testing.assert_array_equal(out, whole)
+    assert_same_state(stream.state, end)
+
+
+def test_a_stream_starts_from_the_initial_state_and_goes_back_to_it():
+    model, x = amplifier(), np.ones((3, 2), np.float32)
+    stream = model.stream()
+    assert_same_state(stream.state, model.initial)
+    first = stream.push(x)
+    assert (stream.push(x) != first).any()
+    stream.reset()
+    np.testing.assert_array_equal(stream.push(x), first)
+    batch = model.stream(2)
+    np.testing.assert_array_equal(batch.push(np.ones((3, 2, 2)))[:, 1], first)
+    taken = stream.state
+    other = pickle.loads(pickle.dumps(stream))
+    copied = copy.deepcopy(stream)
+    after = stream.push(x)
+    stream.state = taken
+    for one in (other, copied, stream):
+        np.testing.assert_array_equal(one.push(x), after)
+    assert "NetworkStream(<Network" in repr(stream)
+
+
+LAST = gw.Network(gw.LSTM(1, 2, rng=0), reads="last")
+BOTH = gw.Network(gw.LSTM(1, 2, bidirectional=True, rng=0))
+REPEATED = gw.Network(gw.LSTM(1, 2, rng=0), masked=0, masked_output="repeat")
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [(LAST, ["last"]), (BOTH, ["forward only", "backward"]), (REPEATED, ["masked", "repeats"])],
+)
+def test_a_network_that_no_stream_runs_is_refused_by_name(model, words):
+    with pytest.raises(gw.OptionError) as caught:
+        model.stream()
+    cases.one_sentence(caught.value, *words)
+
+
+def test_only_a_network_has_a_stream_of_a_network():
+    with pytest.raises(gw.OptionError) as caught:
+        gw.NetworkStream(gw.LSTM(1, 2, rng=0))
+    cases.one_sentence(caught.value, "Network", "LSTM")
+
+
+@pytest.mark.parametrize("kind", ["plain", "scaled"])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (np.zeros(3), ["(3,)", "(2,) or (time, 2)"]),
+        (np.zeros((4, 1, 2)), ["(4, 1, 2)", "(2,) or (time, 2)"]),
+        (5.0, ["()", "(2,)"]),
+        ("text", ["x", "real numbers"]),
+        ([[1, 2], [3]], ["x", "equal lengths"]),
+    ],
+    ids=str,
+)
+def test_a_wrong_block_is_refused_in_one_sentence_and_the_state_left_as_it_was(kind, given, words):
+    stream = amplifier(inputs=gw.Scaling([0, 1], [1, 2]) if kind == "scaled" else None).stream()
+    stream.push([1, 2])
+    before = stream.state
+    for options in ({}, {"out": np.empty(3, np.float32)}):
+        with pytest.raises(gw.GatewiseError) as caught:
+            stream.push(given, **options)
+        cases.one_sentence(caught.value, *([] if options else words))
+    with pytest.raises(gw.ShapeError) as caught:
+        stream.push([1, 2], out=np.empty(2, np.float32))
+    cases.one_sentence(caught.value, "out", "(1,)", "(2,)")
+    assert_same_state(stream.state, before)
+
+
+@pytest.mark.parametrize(("token", "words"), [(6, ["0 and 5"]), (0.5, ["integers"]), ([[0]], ["(1, 1)", "(time,)"])])
+def test_a_token_that_is_none_is_refused(token, words):
+    model = gw.Network(gw.LSTM(3, 4, rng=0), embedding=np.ones((6, 3)))
+    with pytest.raises(gw.GatewiseError) as caught:
+        model.stream().push(token)
+    cases.one_sentence(caught.value, *words)
+
+
+def test_a_layer_that_is_too_large_for_its_own_sums_is_equal_within_rounding():
+    rng = np.random.default_rng(0)
+    size = dense.SMALL // 32 + 1
+    head = gw.Linear(rng.normal(size=(size, 32)).astype(np.float32))
+    model = gw.Network(gw.LSTM(2, 32, rng=0), head=head)
+    x = rng.normal(size=(12, 2)).astype(np.float32)
+    np.testing.assert_allclose(fed(model.stream(), x, (1, 4, 7)), model(x)[0], rtol=0, atol=1e-5)
+
+
+# Long calls.
+
+
+@cases.meeting(batch=[None, 2], reads=["every", "last"], engine=["native", "reference"])
+def test_a_long_call_in_blocks_is_the_call_at_once(batch, reads, engine, monkeypatch):
+    model = amplifier()
+    if reads == "last":
+        model = gw.Network(model.lstm, head=model.head, initial=model.initial, reads="last")
+    x = np.random.default_rng(2).normal(size=(50, 2) if batch is None else (50, batch, 2)).astype(np.float32)
+    y, state = model(x, engine=engine)
+    monkeypatch.setattr(network, "BLOCK", 1)
+    monkeypatch.setattr(network, "LEAST", 7)
+    found, end = model(x, engine=engine)
+    np.testing.assert_array_equal(found, y)
+    assert_same_state(end, state)
+    found, end = model(x[10:], model(x[:10], engine=engine)[1], engine=engine)
+    np.testing.assert_array_equal(found, y[10:] if reads == "every" else y)
+
+
+@pytest.mark.parametrize("kind", ["hidden last two", "skip inputs outputs two", "branches hidden inputs outputs last"])
+def test_every_kind_of_network_is_the_same_in_blocks(kind, monkeypatch):
+    model = made(np.random.default_rng(3), kind=kind)
+    x = np.random.default_rng(4).normal(size=(20, 2, 4))
+    mask = np.random.default_rng(5).random((20, 2)) < 0.5
+    whole, masked = model(x)[0], model(x, mask=mask, masked_output="repeat")[0]
+    monkeypatch.setattr(network, "BLOCK", 1)
+    monkeypatch.setattr(network, "LEAST", 6)
+    np.testing.assert_array_equal(model(x)[0], whole)
+    np.testing.assert_array_equal(model(x, mask=mask, masked_output="repeat")[0], masked)
+
+
+def test_a_wrong_long_input_is_refused_as_a_whole(monkeypatch):
+    monkeypatch.setattr(network, "LEAST", 6)
+    monkeypatch.setattr(network, "BLOCK", 1)
+    with pytest.raises(gw.ShapeError) as caught:
+        amplifier()(np.zeros((100, 3)))
+    cases.one_sentence(caught.value, "(100, 3)")
