@@ -66,7 +66,8 @@ class Linear:
 
     def __call__(self, h: Array) -> Array:
         """Return y (…, output) of features (…, features)."""
-        a: Array = self._product(h) + np.asarray(self.bias)
+        a = self._product(h)
+        a += np.asarray(self.bias)
         if self.activation is None:
             return a
         if isinstance(self.activation, Activation):

@@ -111,6 +111,8 @@ class Network(Parts):
         All layers of the head but the last.
     head : Linear or None
         The last layer of the head.
+    dense : tuple of Linear
+        All layers of the head, from the LSTM on.
 
     Raises
     ------

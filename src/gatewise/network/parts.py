@@ -58,6 +58,7 @@ class Parts:
                 raise ShapeError(f"the embedding has shape {table.shape}; it must be (vocabulary, {lstm.input_size})")
             self.embedding = frozen(table, table.shape, "the embedding")
         layers = head_of(lstm, head)
+        self.dense = layers  # all layers of the head, from the LSTM on
         self.hidden, self.head = layers[:-1], layers[-1] if layers else None
         self.branches, self.inputs, self.outputs = branches_of(lstm, branches), inputs, outputs
         self.skip = self._skip_of(skip)
@@ -105,11 +106,6 @@ class Parts:
     def num_outputs(self) -> int:
         """The number of outputs at a step."""
         return self.lstm.output_size if self.head is None else len(self.head.weight)
-
-    @property
-    def dense(self) -> tuple[Linear, ...]:
-        """All layers of the head, from the LSTM on."""
-        return self.hidden if self.head is None else (*self.hidden, self.head)
 
     @property
     def num_parameters(self) -> int:
@@ -201,7 +197,9 @@ class Parts:
 
     def finished(self, read: Array, scaled: Array | None) -> Array:
         """Return the output of the network for what its head reads, and what a skip connection takes from."""
-        y = outputs_of(self.dense, read)[-1]
+        y = read
+        for layer in self.dense:
+            y = layer(y)
         if self.skip and scaled is not None:
             y = y + scaled[..., : self.skip]
         return y if self.outputs is None else self.outputs.undo(y).astype(self.lstm.dtype)

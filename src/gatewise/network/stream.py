@@ -107,7 +107,7 @@ class NetworkStream:
         network = self.network
         if not self._plain:
             return self._pushed(x, mask, out)
-        given = numbers("x", x, network.lstm.dtype)
+        given = x if type(x) is np.ndarray and x.dtype == network.lstm.dtype else numbers("x", x, network.lstm.dtype)
         if out is not None:
             require_out(out, (*given.shape[:-1], network.num_outputs), given.dtype)
         h = self._lstm.push(given) if mask is None else self._lstm.push(given, mask=mask)
