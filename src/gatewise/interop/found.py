@@ -15,7 +15,7 @@ from gatewise.errors import FileError, OptionError, WeightsWarning, one_of, show
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
-from gatewise.network.network import READS
+from gatewise.network.parts import READS
 from gatewise.showing import brief, counted, inline
 
 LINE = 500  # characters of a note, a reason or a place

@@ -18,9 +18,9 @@ import numpy as np
 from gatewise.budget import Budget
 from gatewise.errors import FileError, shown
 from gatewise.interop.containers import pickles
+from gatewise.interop.containers.pickled_arrays import FILLED, described
 from gatewise.interop.containers.pickles import Object
 from gatewise.interop.neuralhydrology import documents
-from gatewise.interop.containers.pickled_arrays import FILLED, described
 from gatewise.network import Scaling
 
 YAML, PICKLE = "train_data_scaler.yml", "train_data_scaler.p"
