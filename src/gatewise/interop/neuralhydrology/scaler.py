@@ -150,8 +150,8 @@ class _Pickled:
         state: Any = _made(given, "Series").state
         held: Any = _made(state.get("_mgr", state.get("_data")), "SingleBlockManager").state
         index, values = held[0][0], held[1][0]
-        _, described = _made(index, "_new_Index").args
-        names = _texts(described["data"])
+        _, about = _made(index, "_new_Index").args
+        names = _texts(about["data"])
         numbers = self.numbers(values)
         return {name: float(value) for name, value in zip(names, numbers, strict=True)}
 
