@@ -14,6 +14,7 @@ FUNCTIONS = {
     "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
     "tanh": np.tanh,
     "linear": lambda a: a,
+    "elu": lambda a: np.where(a < 0, np.exp(np.minimum(a, 0)) - 1, a),
     "relu": lambda a: a * (a > 0),
 }
 PLAIN = ("sigmoid", "sigmoid", "tanh", "sigmoid", "tanh")

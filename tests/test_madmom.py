@@ -25,6 +25,9 @@ NETWORKS = {
     "no peepholes, other activations": madmom.network(
         madmom.lstm(CHANCE, 3, 4, peepholes="", activations=("sigmoid", "relu", "linear", "sigmoid", "linear"))
     ),
+    "bounded below": madmom.network(
+        madmom.lstm(CHANCE, 3, 4, activations=("sigmoid", "sigmoid", "elu", "sigmoid", "tanh"))
+    ),
     "a start of its own": madmom.network(madmom.lstm(CHANCE, 3, 4, start=True), madmom.linear(CHANCE, 4, 1)),
     "a peephole of one gate": madmom.network(madmom.lstm(CHANCE, 3, 4, peepholes="o")),
 }
@@ -57,6 +60,11 @@ def test_a_layer_alone_and_a_network_within_processors_are_found(tmp_path):
     assert gw.load(written(tmp_path, layer)).input_size == 3
     held = madmom.Named("SequentialProcessor", processors=[madmom.Named("Other"), NETWORKS["one layer"]])
     assert [one.name for one in gw.inspect(written(tmp_path, held)).found] == ["1.layers.0"]
+
+
+def test_what_holds_no_network_is_said(tmp_path):
+    with pytest.raises(gw.FileError, match=r"it holds no network of madmom's, but an object of madmom\.ml\.nn\.Other"):
+        gw.load(written(tmp_path, madmom.Named("Other")))
 
 
 def changed(place, key, value):

@@ -25,6 +25,7 @@ from gatewise.interop import conventions
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import Global, Object
 from gatewise.interop.found import Contents, Found, Part, Refused, omissions
+from gatewise.interop.torch.described import kind_of
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import SOFTMAX, Linear, Network
@@ -42,7 +43,7 @@ DEEPEST = 20  # processors within each other
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
     """Say whether a file is a pickle that begins with a class of madmom's."""
-    return head[:1] in (b"\x80", b"c", b"(") and PACKAGE.encode() in head[:256]
+    return head[:1] in (b"\x80", b"c", b"(") and b"madmom." in head[:256]
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
@@ -66,7 +67,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         tuple(one for each in listed for one in each.parts),
         tuple(one for each in listed for one in each.refused),
         network,
-        holds=f"it holds no layers, but {PACKAGE} …" if not listed else "it holds no LSTM",
+        holds="it holds no LSTM layer" if listed else f"it holds no network of madmom's, but {kind_of(content)}",
         calls=tuple(calls),
     )
 

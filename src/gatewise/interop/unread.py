@@ -25,6 +25,7 @@ QUANTISED = (
     "an LSTM that PyTorch quantised, or prepared for it, whose weights are not read; save the state dict of the model"
     " before that"
 )
+LIST = b"model_checkpoint_path:"  # how the list of TensorFlow's checkpoints begins
 _TABLE = bytes.fromhex("57fb808b247547db")  # how a table of TensorFlow's, as LevelDB has them, ends
 
 
@@ -44,8 +45,9 @@ def of_folder(path: Path) -> str | None:
     """Return what a folder is that no reader reads, as `told` does for a file."""
     if (path / "saved_model.pb").is_file():
         return SAVED_MODEL.replace("it is", "it holds", 1)
-    held = _begins(path / "checkpoint", b"model_checkpoint_path:")
-    return CHECKPOINT.replace("it belongs to", "it holds", 1) if held else None
+    if _start(path / "checkpoint", len(LIST)) == LIST:
+        return CHECKPOINT.replace("it belongs to", "it holds", 1)
+    return None
 
 
 def of_members(names: tuple[str, ...]) -> str | None:
@@ -55,12 +57,15 @@ def of_members(names: tuple[str, ...]) -> str | None:
     return None
 
 
-def _begins(path: Path, start: bytes) -> bool:
+def _start(path: Path, size: int) -> bytes:
+    """Return the first bytes of a file; none where there is no ordinary file."""
     try:
+        if not path.is_file():  # opening a pipe would wait
+            return b""
         with open(path, "rb") as file:
-            return file.read(len(start)) == start
-    except OSError:
-        return False
+            return file.read(size)
+    except (OSError, ValueError):
+        return b""
 
 
 def _ends(path: Path, head: bytes) -> bool:
@@ -72,13 +77,8 @@ def _ends(path: Path, head: bytes) -> bool:
 
 def _beside_openvino(path: Path, head: bytes) -> bool:
     """Say whether a file without a mark has a model of OpenVINO's beside it."""
-    if path.suffix != ".bin" or head.startswith(b"PK"):
-        return False
-    try:
-        with open(path.with_suffix(".xml"), "rb") as file:
-            return _is_openvino(path, file.read(4096))
-    except OSError:
-        return False
+    beside = path.suffix == ".bin" and not head.startswith(b"PK")
+    return beside and _is_openvino(path, _start(path.with_suffix(".xml"), 4096))
 
 
 def _is_openvino(_: Path, head: bytes) -> bool:
@@ -120,7 +120,7 @@ KINDS: tuple[tuple[Callable[[Path, bytes], bool], str], ...] = (
     (lambda _, head: _nested(head, 0x0A, 0x12, 0x0A, 0x0A) is not None, CHECKPOINT),
     (_is_graph, f"it is a graph of TensorFlow (GraphDef), which is not read: {KERAS}"),
     (_ends, CHECKPOINT),
-    (lambda _, head: head.startswith(b"model_checkpoint_path:"), CHECKPOINT),
+    (lambda _, head: head.startswith(LIST), CHECKPOINT),
     (lambda path, _: re.search(r"\.data-\d{5}-of-\d{5}$", path.name) is not None, CHECKPOINT),
     (_is_openvino, OPENVINO),
     (_beside_openvino, OPENVINO),
