@@ -35,7 +35,8 @@ Settings = Annotated[
 ModelFile = Annotated[
     Path,
     Parameter(
-        help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, or the folder of a NeuralHydrology run."
+        help="A model file of gatewise, PyTorch, NumPy, madmom, Keras or ONNX, a JSON model, or a folder: of a model as"
+        " Hugging Face names its files, or of a NeuralHydrology run."
     ),
 ]
 

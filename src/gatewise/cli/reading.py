@@ -293,7 +293,7 @@ def _of_sizes(shape: tuple[int, ...], batches: Collection[int]) -> bool:
         for steps, sequences, order in ((first, second, "time,batch"), (second, first, "batch,time"))
     )
     raise UnsaidAxesError(
-        f"the order of the axes must be given, since the file does not say it: an input of shape {shape} is"
+        f"the order of the axes must be given, since the file does not settle it: an input of shape {shape} is"
         f" {' or '.join(readings)}"
     )
 

@@ -29,8 +29,8 @@ from gatewise.trace import Trace
 
 INPUT = Group("The input", sort_key=2)
 OF_RUN = Parameter(
-    help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, the folder of a NeuralHydrology run, or a"
-    " trace of gatewise."
+    help="A model file of gatewise, PyTorch, NumPy, madmom, Keras or ONNX, a JSON model, a folder (of a model as"
+    " Hugging Face names its files, or of a NeuralHydrology run), or a trace of gatewise."
 )
 InputFile = Annotated[
     Path | None,
