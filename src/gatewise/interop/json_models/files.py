@@ -42,7 +42,10 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             if known(document):
                 return replace(reader(document, name, budget), path=name)
         if "class_name" in document and "config" in document:
-            raise FileError("it is a description of a Keras model, without its weights")
+            raise FileError(
+                "it is a description of a Keras model, without its weights: give the file of these, and this one as its"
+                " config (--set config=PATH)"
+            )
         keys = ", ".join(said(key) for key in list(document)[:5]) or "nothing"
         raise FileError(
             f"its JSON has {keys}{' …' if len(document) > 5 else ''}, and is not a model of RTNeural, Neural Amp"

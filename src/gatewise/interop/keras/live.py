@@ -30,7 +30,14 @@ def library() -> Any:
     """
     try:
         import keras
-    except ImportError:
+    except ImportError as problem:
+        if (
+            problem.name is not None and problem.name.partition(".")[0] != "keras"
+        ):  # which is there, without its backend
+            raise MissingExtraError(
+                f"Keras cannot be used, since its backend is not there ({reason(problem)}): install it, or name another"
+                " in the environment variable KERAS_BACKEND: torch, jax or tensorflow"
+            ) from None
         raise MissingExtraError("this needs Keras 3: pip install keras, and a backend of it") from None
     return keras
 

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import FileError, GatewiseError
+from gatewise import storage
+from gatewise.errors import FileError, GatewiseError, OptionError
 from gatewise.interop.found import Contents, Found, Part, Refused, distinct, omissions
 from gatewise.interop.keras import chain, files, named
 from gatewise.interop.keras.bare import Listed, Options, from_runs, from_tree, linear
@@ -21,7 +22,7 @@ from gatewise.interop.keras.stacks import stacked
 from gatewise.interop.keras.weights import bind_layers, bind_tree
 from gatewise.interop.keras.writing import MODEL
 
-OPTIONS = ("activation", "recurrent_activation", "go_backwards", "merge")
+OPTIONS = ("activation", "recurrent_activation", "go_backwards", "merge", "config")
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
@@ -33,7 +34,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     omitted : mapping
         What a file of weights alone leaves out. ``activation`` and ``recurrent_activation``: an `Activation` or the
         name of one in Keras' words; without them, those that were the file's version's defaults. ``go_backwards``:
-        bool. ``merge``: of the directions of a Bidirectional, ``concat``, ``sum``, ``mul``, ``ave`` or None.
+        bool. ``merge``: of the directions of a Bidirectional, ``concat``, ``sum``, ``mul``, ``ave`` or None. Or
+        ``config``: the path of a file with what ``model.to_json()`` returns, which says all of this, and how the layers
+        are connected.
 
     Raises
     ------
@@ -49,6 +52,11 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             version = Version.parse(source.version)
             options = Options(omitted, version, source.budget)
             config = source.config
+            if config is None and "config" in omitted:
+                options.used.add("config")
+                config = _described(omitted["config"], source)
+                if not version.numbers and isinstance(config, dict) and isinstance(config.get("keras_version"), str):
+                    version = options.version = Version.parse(config["keras_version"])
             root = None if config is None else model(config, source.budget)
             if config is not None and not version.numbers:
                 version = options.version = _guessed(root, config)
@@ -74,6 +82,23 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     return Contents(name, label, found, parts, refused, network, joined=joined)
 
 
+def _described(path: Any, source: Source) -> Any:
+    """Return the configuration in a file of its own, which belongs to this one."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise OptionError(f"config must be the path of a file with a model's configuration, not {path!r}")
+    found = storage.readable(path)
+    size = os.stat(found).st_size
+    source.budget.grow(size)
+    source.budget.hold(size, 1, f"reading {found}")
+    try:
+        config = files.document(found.read_bytes().decode(), source.budget)
+    except UnicodeDecodeError:
+        raise FileError(f"{found} is not JSON: its text is not UTF-8") from None
+    if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
+        raise FileError(f"{found} holds no configuration of a Keras model, as model.to_json() returns it")
+    return config
+
+
 def _guessed(root: Layer | None, config: Any) -> Version:
     """Return the generation of a file that does not say its version, by the words of its configuration."""
     if isinstance(config, dict) and "module" in config:
@@ -97,7 +122,7 @@ def _listed(source: Source, options: Options, root: Layer) -> tuple[Listed, name
         try:
             if is_recurrent(layer):
                 of[place] = configured(place, bound, options, problems.get(layer))
-            else:
+            elif layer.kind != "InputLayer":
                 parts[place] = _part(place, bound.get(layer, ()))
         except (GatewiseError, ValueError, OverflowError) as problem:
             refused.append(Refused(place.name, str(problem)))
