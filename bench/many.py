@@ -116,7 +116,7 @@ WAYS = (
 @contextmanager
 def cluster(workers: int) -> Iterator[Client]:
     """Give a client of so many processes, each of one thread."""
-    options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**options) as found, Client(found) as client:
         yield client
 

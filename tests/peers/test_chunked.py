@@ -33,7 +33,7 @@ MODELS = {
 @pytest.fixture(scope="module")
 def client() -> Iterator[distributed.Client]:
     """A client of two workers, each in a process of its own."""
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "memory_limit": "1GiB"}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": "1GiB"}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as found:
         yield found
 

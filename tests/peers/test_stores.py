@@ -110,7 +110,7 @@ def test_a_network_puts_its_output_beside_its_gates(here):
 
 def test_a_cluster_writes_the_same_store(here, capsys):
     main(["trace", "model.safetensors", "x.zarr", "-o", "one.zarr"])
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster:
         main(["trace", "model.safetensors", "x.zarr", "-o", "two.zarr", "--cluster", cluster.scheduler_address])
     one, two = (xarray.open_zarr(name).load() for name in ("one.zarr", "two.zarr"))
@@ -134,7 +134,7 @@ def test_the_work_is_shown_by_tasks(here, monkeypatch):
     shown: list[list] = []
     monkeypatch.setattr(computing, "working", Bar)
     main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr"])
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "processes": False}
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "processes": False}
     with distributed.LocalCluster(**options) as cluster:
         main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", "--cluster", cluster.scheduler_address])
     assert len(shown) == 2
@@ -171,7 +171,7 @@ def test_an_interrupt_leaves_what_was_there_and_nothing_else(where, here, monkey
         return whole(task, *given, **more)
 
     monkeypatch.setattr(Task, "__call__", slowly)  # where the workers are, which are threads here
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "processes": False}
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "processes": False}
     with distributed.LocalCluster(**options, protocol="tcp://") as cluster:
         more = ["--cluster", cluster.scheduler_address] if where == "cluster" else []
         with subprocess.Popen(
