@@ -96,6 +96,8 @@ def folder_beside(
         if there:
             folder.replace(old)
         temporary.replace(folder)
+    except FileError:
+        raise
     except OSError as fault:
         raise FileError(f"cannot write {folder}: {fault.strerror or fault}") from None
     finally:

@@ -254,6 +254,31 @@ def test_a_pickle_in_a_chunk_is_never_loaded(here, capsys):
     assert not Path("run").exists()
 
 
+@pytest.mark.filterwarnings("ignore")  # of what xarray makes of numbers that are none
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_spoiled_store_is_read_or_refused_in_one_sentence(version, here, capsys):
+    forcing(3, 4).to_dataset().to_zarr("x.zarr", mode="w", zarr_format=version)
+    files = sorted(path for path in Path("x.zarr").rglob("*") if path.is_file() and path.name != ".zmetadata")
+    rng, ends = np.random.default_rng(version), set()
+    for number in range(24):
+        path = files[number % len(files)]
+        before = path.read_bytes()
+        spoiled = bytearray(before)
+        if number % 3:
+            for place in rng.integers(0, max(len(before), 1), 1 + number % 5):
+                spoiled[place : place + 1] = rng.bytes(1)
+        else:
+            del spoiled[rng.integers(0, max(len(before), 1)) :]
+        path.write_bytes(spoiled)
+        ends.add(program.exit_code(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr"]))
+        said = capsys.readouterr().err
+        assert said.count("\n") <= 1, said
+        assert len(said) < 520
+        path.write_bytes(before)
+        assert not [name for name in os.listdir() if name.endswith(".tmp")]
+    assert ends == {0, 2}
+
+
 REFUSED = {
     "no store": (["none.zarr", "-o", "gates.zarr"], "none.zarr"),
     "no store at the end": (["x.zarr", "-o", "gates.npz"], "must both end in .zarr"),

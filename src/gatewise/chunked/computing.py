@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from gatewise.chunked.stores import is_store, require_packages
-from gatewise.errors import OptionError, reason
+from gatewise.errors import FileError, GatewiseError, OptionError, reason
 from gatewise.progress import working
 from gatewise.replacing import folder_beside
 
@@ -62,10 +62,15 @@ def write(dataset: Any, path: Path, workers: Workers, what: str) -> None:
     Raises
     ------
     FileError
-        If the folder cannot be written, or holds something else.
+        If the folder cannot be written, or holds something else; if the work fails, since a chunk is damaged, say.
     """
     with folder_beside(path, is_store) as temporary:
-        workers.compute(dataset.to_zarr(temporary, mode="w", zarr_format=2, compute=False), what)
+        try:
+            workers.compute(dataset.to_zarr(temporary, mode="w", zarr_format=2, compute=False), what)
+        except (GatewiseError, MemoryError):
+            raise
+        except Exception as problem:  # whatever zarr, its codecs, Dask and a cluster raise
+            raise FileError(f"cannot make {path}: {reason(problem)}") from None
 
 
 class Workers:
