@@ -32,6 +32,17 @@ MODELS = {
         outputs=gw.Scaling([1.0, 2.0], [3.0, 4.0]),
         skip=2,
     ),
+    "large layers": gw.Network(
+        gw.LSTM(400, 4, rng=8),
+        head=[
+            gw.Linear(RNG.normal(size=(300, 4)).astype(np.float32), activation="tanh"),
+            gw.Linear(np.ones((4, 300), np.float32)),
+        ],
+        branches=[gw.Branch([2, 0, 1], [gw.Linear(RNG.normal(size=(400, 3)).astype(np.float32))])],
+    ),
+    "large head": gw.Network(
+        gw.LSTM(3, 16, rng=9, dtype=np.float64), head=gw.Linear(RNG.normal(size=(100, 16))), reads="last"
+    ),
 }
 
 
@@ -201,6 +212,14 @@ def test_what_does_not_fit_is_refused_in_one_sentence(name):
     with pytest.raises(gw.GatewiseError) as caught:
         call()
     cases.one_sentence(caught.value, *words)
+
+
+def test_results_that_do_not_fit_into_memory_are_refused_before_the_run(monkeypatch):
+    monkeypatch.setattr("gatewise.arrays.SMALL", 0)
+    monkeypatch.setattr("gatewise.arrays.available_memory", lambda: 2000)
+    with pytest.raises(gw.CapacityError) as caught:
+        gw.apply(MODELS["LSTM"], labelled())
+    cases.one_sentence(caught.value, "what 5 sequences give", "3.281 KiB")
 
 
 def test_layers_of_different_sizes_are_asked_for_one_by_one():

@@ -37,6 +37,13 @@ def test_work_that_is_soon_done_is_not_shown(monkeypatch):
     assert not terminal.text
 
 
+def test_work_of_a_thread_that_is_one_of_many_is_not_shown(monkeypatch):
+    terminal = on_terminal(monkeypatch)
+    with progress.unshown(), progress.working("adding", 2, expected=60) as done:
+        done(2)
+    assert not terminal.text
+
+
 def test_long_work_is_shown_with_what_is_within_it(monkeypatch):
     terminal = on_terminal(monkeypatch)
     with progress.working("tracing", None, expected=2.0):

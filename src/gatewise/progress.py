@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,18 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0  # seconds of work before anything is shown
 MANY = 30  # things: work on no more of them is never shown, and work on more is from the beginning
+
+
 _shown: list[Progress] = []  # the bars on the terminal: there is only one at a time, and inner work is a line of it
+
+
+class _Here(threading.local):
+    """What is so in a thread alone."""
+
+    unshown = False
+
+
+_here = _Here()
 
 
 @contextmanager
@@ -34,7 +46,7 @@ def working(what: str, total: int | None, expected: float = 0.0) -> Iterator[Cal
     callable
         Takes how many more pieces are done.
     """
-    if sys.stderr is None or not sys.stderr.isatty():
+    if sys.stderr is None or _here.unshown or not sys.stderr.isatty():
         yield lambda count: None
         return
     bar = _Bar(what, total)
@@ -44,6 +56,16 @@ def working(what: str, total: int | None, expected: float = 0.0) -> Iterator[Cal
         yield bar.advance
     finally:
         bar.close()
+
+
+@contextmanager
+def unshown() -> Iterator[None]:
+    """Show no work of this thread while the block runs: of one among many, whose work is shown as a whole."""
+    before, _here.unshown = _here.unshown, True
+    try:
+        yield
+    finally:
+        _here.unshown = before
 
 
 @contextmanager

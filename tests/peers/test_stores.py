@@ -280,7 +280,9 @@ def test_a_spoiled_store_is_read_or_refused_in_one_sentence(version, here, capsy
 
 
 REFUSED = {
-    "no store": (["none.zarr", "-o", "gates.zarr"], "none.zarr"),
+    "nothing": (["none.zarr", "-o", "gates.zarr"], "none.zarr: there is no such folder"),
+    "no store": (["full.zarr", "-o", "gates.zarr"], "full.zarr: it is no zarr store"),
+    "an array": (["array.zarr", "-o", "gates.zarr"], "an array without named dimensions"),
     "no store at the end": (["x.zarr", "-o", "gates.npz"], "must both end in .zarr"),
     "no store at the beginning": (["model.safetensors", "-o", "gates.zarr"], "must both end in .zarr"),
     "itself": (["x.zarr", "-o", "x.zarr"], "is the file that is read"),
@@ -293,6 +295,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_store_is_refused_in_one_sentence(name, here, capsys):
     Path("full.zarr").mkdir()
+    zarr.save_array("array.zarr", np.zeros(3), zarr_format=2)
     Path("full.zarr", "mine.txt").write_text("mine")
     tokens, *words = REFUSED[name]
     refused(*tokens)

@@ -91,13 +91,15 @@ def apply(
         If something does not fit the model, or a dimension that must be whole is in several chunks.
     MissingExtraError
         If xarray is not installed; for chunks, threadpoolctl.
+    CapacityError
+        If the results, of one chunk where there are chunks, would not fit into memory.
 
     Notes
     -----
     A sequence's numbers are to the bit those that the model gives for it alone with one thread, for any chunks and any
-    number of workers whose processors are alike. So where the native engine cannot run a cell, or dense layers come
-    before the LSTM, sequences run one after the other, which is slow. A NaN in the data makes what follows it in its
-    sequence NaN; give `lengths` or `mask` where data are padded. While it is computed, a chunk takes memory for its
+    number of workers whose processors are alike. So where the native engine cannot run a cell, or large dense layers
+    come before the LSTM, sequences run one after the other, which is slow. A NaN in the data makes what follows it in
+    its sequence NaN; give `lengths` or `mask` where data are padded. While it is computed, a chunk takes memory for its
     data and its results, and for at most 2^23 numbers more, or what one sequence needs.
 
     Examples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -120,7 +121,9 @@ class Cluster(Workers):
     def compute(self, job: Any, what: str) -> None:
         """Do the work of a `dask.delayed.Delayed`; what is interrupted is called off, and its tasks have ended."""
         client = self.client
-        future = client.compute(job)
+        with warnings.catch_warnings():  # of a graph that is large, which it is with a large model in it
+            warnings.filterwarnings("ignore", "Sending large graph")
+            future = client.compute(job)
         try:
             with Shown(what) as shown:
                 client.sync(_bar(future, shown).listen)

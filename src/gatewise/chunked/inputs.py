@@ -111,7 +111,8 @@ class Input:
     @property
     def by_itself(self) -> bool:
         """Whether something before the LSTM mixes the sequences of a batch, in their last bits."""
-        return isinstance(self.model, Network) and bool(self.model.branches)
+        branches = self.model.branches if isinstance(self.model, Network) else ()
+        return not all(layer.row_by_row for branch in branches for layer in branch.layers)
 
     def trial(self, wanted: Wanted, engine: str) -> Run:
         """Return a run over one step of one sequence, which shows what there will be and what goes wrong."""

@@ -91,6 +91,8 @@ def _require_harmless(path: Path) -> int:
     Only the metadata that are looked at here are read later, and no copy of them that the store may also have.
     """
     version = 3 if (path / "zarr.json").is_file() else 2
+    if not is_store(path):
+        raise FileError("it is no zarr store" if path.exists() else "there is no such folder")
     if version == 2 and not (path / ".zgroup").is_file():
         raise FileError("it is an array without named dimensions; xarray writes stores that have them")
     if version == 3:

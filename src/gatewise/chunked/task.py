@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, chunks
+from gatewise.arrays import Array, chunks, require_memory
 from gatewise.chunked.wanted import Part, Run, Wanted, lstm_of
 from gatewise.engine import engines, set_num_threads
 from gatewise.errors import MissingExtraError
 from gatewise.layers import LSTM
 from gatewise.network import Network
+from gatewise.progress import unshown
+from gatewise.showing import counted
 from gatewise.step import State
 
 PIECE = 2**23  # numbers that a run keeps at a time, beside what the chunk gives
@@ -109,7 +111,7 @@ class Task:
             (…, layers and directions, time, units and so on).
         """
         if shared:
-            with ONE_THREAD:
+            with ONE_THREAD, unshown():
                 return self._computed(x, rest, model)
         return self._computed(x, rest, model)
 
@@ -119,7 +121,10 @@ class Task:
         features = x.shape[len(loop) + 1 :]
         x = np.moveaxis(x, len(loop), 0).reshape(steps, count, *features)
         steps_given, states = self._per_sequence(rest, loop, count)
-        found = {one.name: self._empty(one, steps, count) for one in self.variables}
+        shapes = {one.name: self._shape(one, steps, count) for one in self.variables}
+        each = max(one.dtype.itemsize for one in self.variables)
+        require_memory(sum(map(prod, shapes.values())), each, f"what {counted(count, 'sequence')} give")
+        found = {one.name: self._empty(shapes[one.name], one.dtype) for one in self.variables}
         for piece in chunks(count, PIECE if self.alone else steps * self.each, PIECE):
             options: dict[str, Any] = {name: array[..., piece] for name, array in steps_given.items()}
             which = piece.start if self.alone else piece
@@ -143,12 +148,15 @@ class Task:
         states = [np.broadcast_to(one, (*loop, one.shape[-1])).reshape(count, one.shape[-1]) for one in ready]
         return options, states
 
-    def _empty(self, one: Variable, steps: int, count: int) -> Array:
-        """Return an array for a variable, with time before the sequences or behind them; NaN where nothing will be."""
+    def _shape(self, one: Variable, steps: int, count: int) -> tuple[int, ...]:
+        """Return the shape in which a variable lies in memory, with time before the sequences or behind them."""
         axes = [len(range(0, steps, self.every)), count] if one.timed else [count]
         axes = axes if self.time_first else axes[::-1]
-        shape = (*one.before.values(), *axes, *one.after.values())
-        return np.full(shape, np.nan, one.dtype) if self.alone else np.empty(shape, one.dtype)
+        return (*one.before.values(), *axes, *one.after.values())
+
+    def _empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return an array that is not set, or NaN where a sequence may leave it as it is."""
+        return np.full(shape, np.nan, dtype) if self.alone else np.empty(shape, dtype)
 
     def _put(self, target: Array, part: Part, piece: slice) -> None:
         if not part.timed:

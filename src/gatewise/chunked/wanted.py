@@ -120,7 +120,7 @@ def lstm_of(run: Run) -> LSTMTrace:
 def _output(run: Run, every: int) -> Part:
     """Return what a model puts out.
 
-    The head of a network is applied to one sequence after the other: what a product of matrices gives to the last bit
+    A large layer of a head is applied to one sequence after the other: what a product of matrices gives to the last bit
     depends on their sizes, and so a sequence's output would depend on how many others are beside it.
     """
     y, timed = run.output, True
@@ -128,7 +128,7 @@ def _output(run: Run, every: int) -> Part:
         network, timed = run.network, run.network.reads == "every"
         if not run.lstm.batched:
             y = np.expand_dims(y, int(timed))
-        elif network.dense and run.lstm.batch_size:
+        elif not all(layer.row_by_row for layer in network.dense) and run.lstm.batch_size:
             read = [np.ascontiguousarray(one) for one in np.moveaxis(run.features, -2, 0)]
             given: Any = [None] * len(read) if run.given is None else np.moveaxis(run.given, 1, 0)
             y = np.stack([network.put_out(*one) for one in zip(read, given, strict=True)], axis=-2)

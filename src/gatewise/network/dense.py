@@ -76,10 +76,15 @@ class Linear:
         y: Array = e / e.sum(-1, keepdims=True)
         return y
 
+    @property
+    def row_by_row(self) -> bool:
+        """Whether each row of features is multiplied by itself, so that no bit depends on how many rows there are."""
+        return self.weight.size <= SMALL
+
     def _product(self, h: Array) -> Array:
-        """Return W h. Of a small W, each row is summed by itself, so that no bit depends on how many rows there are."""
+        """Return W h."""
         product: Array
-        if self.weight.size > SMALL:
+        if not self.row_by_row:
             product = h @ self.weight.T  # several times as fast, in an order that depends on their number
         else:
             rows = np.ascontiguousarray(h).reshape(-1, h.shape[-1])
