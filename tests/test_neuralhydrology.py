@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from functools import partial
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 from agreement import assert_agree
 from fuzzing import SOME, fuzz
-from program import environment
 
 import gatewise as gw
 
@@ -55,20 +53,15 @@ def test_the_network_of_a_run_computes_what_its_arrays_say_in_physical_units(kin
     assert found.name == ("cell" if kind == "customlstm" else "lstm")
 
 
-def test_a_pickled_scaler_is_read_without_pandas_and_xarray(tmp_path):
-    config = hydrology.settings()
-    _, tables = hydrology.make_run(tmp_path / "run", config)
+def test_a_pickled_scaler_is_read_without_pandas_and_xarray(tmp_path, monkeypatch):
+    _, tables = hydrology.make_run(tmp_path / "run")
     want = gw.load_network(tmp_path / "run")
     (tmp_path / "run" / PARTS[1]).unlink()
     (tmp_path / "run" / PARTS[2]).write_bytes(hydrology.scaler_pickle(tables))
-    code = (
-        "import sys, gatewise as gw; network = gw.load_network(sys.argv[1]);"
-        "print(network.inputs, network.outputs, {'pandas', 'xarray'} & set(sys.modules))"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True, env=environment()
-    )
-    assert told.stdout.strip() == f"{want.inputs} {want.outputs} set()", told.stderr
+    for package in ("pandas", "xarray"):
+        monkeypatch.setitem(sys.modules, package, None)  # so that an import of it is an error
+    got = gw.load_network(tmp_path / "run")
+    assert (repr(got.inputs), repr(got.outputs)) == (repr(want.inputs), repr(want.outputs))
     assert "pandas.core.series.Series" in gw.inspect(tmp_path / "run").calls
 
 
@@ -257,7 +250,7 @@ def spoil(part, folder, count=SOME, seed=0):
     return fuzz([(folder / "run" / part).read_bytes()], read, count, folder, seed=seed)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", PARTS[::2])  # the other one in `fuzz_rounds`
 def test_runs_with_a_spoiled_file_are_answered_or_refused(part, tmp_path):
     tally = spoil(part, tmp_path)
     assert min(tally.answered, tally.refused) > SOME // 20

@@ -92,3 +92,20 @@ def test_what_cannot_be_drawn_is_refused(options, words):
     with pytest.raises(gw.OptionError) as caught:
         gw.plot.attribution(rainy(), **{"method": "gradient_input", **options})
     cases.one_sentence(caught.value, words)
+
+
+def test_features_that_a_network_scales_are_drawn_in_their_own_units_each_in_its_range():
+    x = np.stack([[0.0, 5.0, 40.0, 2.0], [281.0, 282.0, 283.5, 284.0], [950.0] * 4], axis=-1)
+    names = gw.Labels(features=["rain", "t", "height"], outputs=["q"], measures={"rain": ("rain", "mm/d")})
+    network = gw.Network(
+        gw.LSTM(3, 2, rng=0, dtype=np.float64),
+        head=gw.Linear(np.ones((1, 2))),
+        inputs=gw.Scaling([3, 280, 900], [6, 9, 100]),
+        labels=names,
+    )
+    record = gw.insight.attribution(network.trace(x), method="gradient_input")
+    np.testing.assert_allclose(record.input, x, atol=1e-9)
+    assert record.measures == ("rain (mm/d)", "", "")
+    legend = gw.plot.attribution(record)[0].get_legend()
+    texts = [one.get_text() for one in legend.get_texts()]
+    assert texts == ["rain (mm/d)\n0 to 40", "t\n281 to 284", "height\n950"]

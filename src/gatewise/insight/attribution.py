@@ -82,7 +82,7 @@ class Attribution(Answer):
         error of the integral, for contextual decomposition what only several steps together contribute, with the head's
         bias.
     input : array (time, features)
-        The input of the LSTM.
+        The input of the LSTM; of a network that scales it, and has no branches, in the features' own units.
     features, measures : tuple of str
         The names of the features, and what they measure.
     tokens : array (time,) of str or None
@@ -251,6 +251,8 @@ def _unsaid(aim: Target, method: str, by_step: Array, states: States | None) -> 
     valid, labels = aim.valid, aim.first.labels
     features = tuple(labels.feature(n) for n in range(aim.first.parameters.input_size))
     by_step = by_step if valid is None else np.where(valid[:, None], by_step, 0.0)
+    scaling = None if aim.network is None or aim.network.branches else aim.network.inputs
+    measures = labels.measures if aim.network is None or scaling is None else aim.network.labels.measures
     return Attribution(
         columns={},
         sentence="",
@@ -267,9 +269,9 @@ def _unsaid(aim: Target, method: str, by_step: Array, states: States | None) -> 
         initial=0.0 if states is None else float(sum(part.sum() for part in _parts(states))),
         initial_states=states,
         left=0.0,
-        input=aim.x,
+        input=aim.x if scaling is None else scaling.undo(aim.x),
         features=features,
-        measures=tuple(str(labels.measures.get(name, "")) for name in features),
+        measures=tuple(str(measures.get(name, "")) for name in features),
         tokens=None,
         times=times_of(aim.first),
         valid=valid,

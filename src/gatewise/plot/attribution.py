@@ -14,7 +14,7 @@ from gatewise.insight.attribution import attribution as data
 from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
 from gatewise.palette import CIVIDIS, VIK
-from gatewise.plot import drawing
+from gatewise.plot import drawing, inputs
 from gatewise.plot.records.text import Text
 from gatewise.plot.text import text
 from gatewise.trace import Trace
@@ -22,7 +22,6 @@ from gatewise.trace import Trace
 KINDS = ("series", "features", "tokens")
 MOST_STEPS = 200  # beyond which a part is drawn
 MOST_LINES = 5  # features whose input is drawn
-DASHES = ("-", "--", "-.", ":", (0, (1, 3)))
 
 
 def attribution(
@@ -130,12 +129,8 @@ def _input(ax: Any, record: Attribution) -> None:
     shades = drawing.colours(CIVIDIS)(np.linspace(0.0, 0.75, len(chosen)) + (0.25 if drawing.dark() else 0))
     places = drawing.time_axis(ax, record.times)
     values = record.input if record.valid is None else np.where(record.valid[:, None], record.input, np.nan)
-    same = len({record.measures[place] for place in chosen}) == 1
-    for line, place in enumerate(chosen):
-        label = drawing.feature(record.features[place], "" if same else record.measures[place])
-        drawing.series(ax, places, values[:, place], color=shades[line], linestyle=DASHES[line], label=label)
-    ax.set_ylabel(drawing.inert(record.measures[chosen[0]]) if same and record.measures[chosen[0]] else "input")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    names, measures = ([given[place] for place in chosen] for given in (record.features, record.measures))
+    inputs.lines(ax, places, values[:, chosen], names, measures, shades)
 
 
 def _bars(ax: Any, record: Attribution) -> None:

@@ -186,8 +186,9 @@ def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
 
 
 def feature(name: str, measure: str) -> str:
-    """Return what a legend calls a feature: its name and what it measures, which may begin with the name."""
-    named = measure if measure.startswith(name) else f"{name}: {measure}" if measure else name
+    """Return what a legend calls a feature: its name and what it measures, either of which may hold the other."""
+    same = not measure or measure.replace(" ", "") == name.replace(" ", "")  # as in prcp(mm/d)
+    named = name if same else measure if measure.startswith(name) else f"{name}: {measure}"
     return shortened(named, 32)
 
 

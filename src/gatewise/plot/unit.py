@@ -8,12 +8,11 @@ import numpy as np
 
 from gatewise import gates
 from gatewise.palette import CIVIDIS
-from gatewise.plot import drawing
+from gatewise.plot import drawing, inputs
 from gatewise.plot.records.unit import Unit
 from gatewise.plot.records.unit import unit as data
 from gatewise.trace import Trace
 
-DASHES = ("-", "--", "-.", ":")  # so that lines are told apart in print as well
 STYLES = {"input_gate": "--", "forget_gate": "-", "candidate": "-", "output_gate": "-."}
 BETWEEN = (-0.05, 1.05)
 
@@ -78,12 +77,8 @@ def unit(trace: Trace | Unit, ax: Any = None, **options: Any) -> Any:
 def _input(ax: Any, record: Unit) -> None:
     """Draw the features, in shades that differ in lightness, and in dashes."""
     shades = drawing.colours(CIVIDIS)(np.linspace(0.0, 0.6, len(record.features)) + 0.4 * drawing.dark())
-    same = len(set(record.measures)) == 1
-    ax.set_ylabel(drawing.inert(record.measures[0]) if same and record.measures[0] else "input")
-    for place, name in enumerate(record.features):
-        label = drawing.feature(name, "" if same else record.measures[place])
-        _line(ax, record, record.input[:, place], label, shades[place], DASHES[place % len(DASHES)])
-    _legend(ax)
+    places = drawing.time_axis(ax, record.times)
+    inputs.lines(ax, places, record.input, record.features, record.measures, shades)
 
 
 def _line(ax: Any, record: Unit, values: Any, label: str, colour: Any, style: str = "-") -> None:
