@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from bench import report
+import gatewise as gw
+from bench import audio, report
 from bench.cases import TEN, WORKLOADS
 
 BENCH = Path(__file__).parent.parent / "bench"
@@ -46,3 +48,26 @@ def test_a_result_that_changes_is_seen_in_both_tables():
             entry["median"] = 2 * entry.get("median", 0.0)
     assert report.summary([file]) != before[0]
     assert report.markdown([file]) != before[1]
+
+
+@pytest.mark.parametrize("model", audio.MODELS, ids=lambda model: model.label)
+def test_the_documents_of_an_amplifier_are_one_network(model, tmp_path):
+    x, own = model.x[:300], model.network()
+    found = [own(x)[0]]
+    for document in (model.as_nam(), model.as_rtneural()):
+        (tmp_path / "model").write_text(json.dumps(document), encoding="utf-8")
+        read = gw.load_network(tmp_path / "model")
+        one = gw.Network(read.lstm, head=read.head, skip=model.skip, initial=own.initial)
+        found.append(one(x)[0])
+        if "architecture" in document and model.nam:
+            np.testing.assert_array_equal(read(x)[0], found[0])
+    for one in found[1:]:
+        np.testing.assert_array_equal(one, found[0])
+
+
+def test_a_wrong_answer_of_an_amplifier_is_not_timed():
+    model = audio.MODELS[2]
+    audio.require_right(model.right.ravel(), model)
+    for wrong in (model.right.ravel() + 1e-3, model.right.ravel()[1:], np.full(len(model.right), np.nan)):
+        with pytest.raises(audio.Refused):
+            audio.require_right(wrong, model)

@@ -49,7 +49,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         keys = ", ".join(said(key) for key in list(document)[:5]) or "nothing"
         raise FileError(
             f"its JSON has {keys}{' …' if len(document) > 5 else ''}, and is not a model of RTNeural, Neural Amp"
-            " Modeler or ICU, nor a state dict of PyTorch"
+            " Modeler, Automated-GuitarAmpModelling or ICU, nor a state dict of PyTorch"
         )
     except CapacityError:
         raise
