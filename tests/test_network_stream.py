@@ -9,10 +9,10 @@ import cases
 import numpy as np
 import pytest
 from stacks import assert_same_state
-from test_network_parts import made
 
 import gatewise as gw
 from gatewise.network import dense, network
+from tests.test_network_parts import made
 
 SIZES = [(12,), (1,) * 12, (5, 0, 1, 6), (3, 4, 5)]
 
