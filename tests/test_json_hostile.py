@@ -65,3 +65,22 @@ def test_names_and_values_of_any_length_are_cut_in_what_is_said(tmp_path):
             gw.load(tmp_path / "model")
         cases.one_sentence(caught.value)
         assert len(str(caught.value)) <= 500
+
+
+def test_what_a_document_says_of_a_network_is_cut_too(tmp_path):
+    long = "x" * 100_000
+    arrays = {"rec.weight_ih_l0": [[1.0]] * 4, "rec.weight_hh_l0": [[1.0]] * 4, "lin.weight": [[1.0]]}
+    wave = {"architecture": long, "config": {}, "weights": []}
+    for content in (
+        {"model_data": {"model": long}, "state_dict": arrays},
+        {"model_data": {"unit_type": long}, "state_dict": arrays},
+        {"model_data": {"skip": long}, "state_dict": arrays},
+        {"model_data": {"skip": 1}, "state_dict": arrays | {f"{long}.weight": [[1.0]]}},
+        {"model_data": {"skip": 1}, "state_dict": {long + ".weight_ih_l0": [[1.0]] * 4}},
+        {"architecture": "SlimmableContainer", "config": {"submodels": [{"model": wave}] * 50}, "weights": []},
+    ):
+        (tmp_path / "model").write_text(json.dumps(content), encoding="utf-8")
+        with pytest.raises(gw.FileError) as caught:
+            gw.load_network(tmp_path / "model")
+        cases.one_sentence(caught.value)
+        assert len(str(caught.value)) <= 500

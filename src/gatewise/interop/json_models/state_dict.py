@@ -76,7 +76,7 @@ def _network(
         raise FileError(f"its {unit} is {said(kind)}, not LSTM")
     names = {one.name: one for one in found}
     if f"{prefix}rec" not in names:
-        reason = next((f": {one.reason}" for one in refused if one.name == f"{prefix}rec"), "")
+        reason = next((f": {one.reason[:200]}" for one in refused if one.name == f"{prefix}rec"), "")
         raise FileError(f"{prefix}rec cannot be read as an LSTM{reason}")
     lstm = names[f"{prefix}rec"].lstm
     weight, bias = (tensors.get(f"{prefix}lin.{name}") for name in ("weight", "bias"))
