@@ -29,7 +29,7 @@ class Made:
     right : Formula
         What the equation becomes.
     form : hashable
-        Its canonical form.
+        Its canonical form, or what stands for that.
     """
 
     edit: Edit
@@ -52,6 +52,7 @@ class Catalogue:
         self.scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
         self.by_place: dict[Place, list[Made]] = {}
         self._scopes: dict[int, list[tuple[Mistake, Key]]] = {}  # of what is made, by its id: it stays in `by_place`
+        self._forms: dict[Hashable, object] = {}  # what stands for each canonical form: quickly told apart
         self.families: dict[tuple[str, str, bool, bool], dict[Place, Made]] = {}
         by_target: dict[object, list[Possible]] = {}
         for possible in edits(self.scene):
@@ -73,23 +74,22 @@ class Catalogue:
         return (edit for edit in every if edit.target == line.symbol)
 
     def _add(self, line: Quantity, found: Iterable[Possible]) -> None:
+        place, gate = line.place, words.gate_of(line.symbol)
         for edit, right, form in found:
-            made = Made(edit, line.place, right, form)
-            self.by_place.setdefault(line.place, []).append(made)
-            self.families.setdefault(self._family(made), {}).setdefault(line.place, made)
+            made = Made(edit, place, right, self._forms.setdefault(form, object()))
+            self.by_place.setdefault(place, []).append(made)
+            self.families.setdefault(self._family(edit, line, gate), {}).setdefault(place, made)
 
-    def _family(self, made: Made) -> tuple[str, str, bool, bool]:
+    def _family(self, edit: Edit, line: Quantity, gate: str) -> tuple[str, str, bool, bool]:
         """Return what edits have in common that are one mistake: also the direction, and whether they are of gates."""
-        gate = words.gate_of(made.place[0])
-        told = words.neutral(made.edit.words, gate)
-        return made.edit.kind, told, self.chain.makers[made.place].backward, bool(gate)
+        return edit.kind, words.neutral(edit.words, gate), line.backward, bool(gate)
 
     def scopes(self, made: Made) -> list[Mistake]:
         """Return the mistakes that an edit of one equation is part of: the edit alone, the same at every step, in every
         equation of the step, and everywhere.
         """
-        family = self.families[self._family(made)]
         symbol, at = made.place
+        family = self.families[self._family(made.edit, self.chain.makers[made.place], words.gate_of(symbol))]
         found = [{made.place: made}]
         if len(family) > 1:
             found.append({place: one for place, one in family.items() if place[0] == symbol})
