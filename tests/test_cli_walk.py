@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pairwise import pairs
 from program import exit_code
 
 import gatewise as gw
@@ -36,8 +37,7 @@ def walk_of_the_example(**options) -> Walkthrough:
     return gw.walk(example.cell.step(example.x[0], example.state), facts=example.facts, **options)
 
 
-@pytest.mark.parametrize("backward", [False, True])
-@pytest.mark.parametrize("format", ENDINGS)
+@pairs(format=ENDINGS, backward=[False, True], thin=True)
 def test_a_format_is_printed_and_written_and_rendered_alike(format, backward, capfdbinary):
     tokens = ["walk", "--format", format, *(["--backward"] if backward else [])]
     assert exit_code(tokens) == 0
@@ -94,8 +94,7 @@ def test_bad_input_gets_one_sentence(tokens, message, capsys):
     assert message in refused(capsys, *tokens)
 
 
-@pytest.mark.parametrize("suffix", ["json", "csv", "npz"])
-@pytest.mark.parametrize("options", [[], ["--backward"], ["--steps", "2"], ["--example", "latch"]])
+@pairs(suffix=["json", "csv", "npz"], options=[[], ["--backward"], ["--steps", "2"], ["--example", "latch"]], thin=True)
 def test_a_template_is_an_empty_sheet_and_is_not_written_over(suffix, options, capsys):
     path = f"sheet.{suffix}"
     assert exit_code(["check", path, "--template", *options]) == 0

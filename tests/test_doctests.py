@@ -5,13 +5,18 @@ from __future__ import annotations
 import doctest
 import pkgutil
 from importlib import import_module
+from itertools import chain, groupby
 
 import numpy as np
 import pytest
 
 import gatewise as gw
 
-MODULES = ["gatewise", *(module.name for module in pkgutil.walk_packages(gw.__path__, "gatewise."))]
+MODULES = sorted(
+    ["gatewise", *(module.name for module in pkgutil.walk_packages(gw.__path__, "gatewise."))],
+    key=lambda name: name.rpartition("."),
+)
+PACKAGES = groupby((name for name in MODULES if not name.endswith("__main__")), lambda name: name.rpartition(".")[0])
 
 
 def examples(name):
@@ -20,9 +25,9 @@ def examples(name):
     return [one for one in found if one.examples]
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("__main__")])
-def test_the_examples_of_a_module_do_what_they_say(name):
-    for example in examples(name):
+@pytest.mark.parametrize("names", [pytest.param([*names], id=package) for package, names in PACKAGES])
+def test_the_examples_of_a_package_s_modules_do_what_they_say(names):
+    for example in chain.from_iterable(map(examples, names)):
         report: list[str] = []
         failed, _ = doctest.DocTestRunner().run(example, out=report.append)
         assert not failed, "".join(report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pairwise import pairs
 
 import gatewise as gw
 from gatewise import Parameters
@@ -51,9 +52,8 @@ def answered(seed, *, together=6, changed=lambda W, b: (W, b)):
     return gw.LSTM.from_cells(Parameters(W, b)), x, ((State(h, c),),), y, [[final]]
 
 
-@pytest.mark.parametrize("together", [6, 3, 2, 1])
-@pytest.mark.parametrize("seed", range(3))
-def test_what_such_a_runtime_computes_is_no_mistake(seed, together):
+@pairs(together=[6, 3, 2, 1], seed=range(3), thin=True)
+def test_what_such_a_runtime_computes_is_no_mistake(together, seed):
     lstm, x, state, y, final = answered(seed, together=together)
     assert np.abs(lstm(x, state)[0] - y).max() > 1e-4
     for given in ({"y": y}, {"y": y, "final": final}):
@@ -65,7 +65,7 @@ def test_what_such_a_runtime_computes_is_no_mistake(seed, together):
         assert max(one.excess for one in found.differences) < 1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.peers) for seed in (1, 2))])
 def test_where_the_numbers_are_not_the_very_same_what_8_bits_change_is_the_bound(seed):
     lstm, x, state, y, final = answered(seed)
     y = y + np.float32(1e-4) * np.sign(np.random.default_rng(seed).normal(size=y.shape)).astype(np.float32)
@@ -82,8 +82,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("eight_bits", [True, False])
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pairs(mistake=MISTAKES, eight_bits=[True, False], thin=True)
 def test_a_mistake_is_one_all_the_same(mistake, eight_bits):
     lstm, x, state, y, final = answered(0, changed=MISTAKES[mistake])
     assert verify(lstm, x, y, state=state, final=final, eight_bits=eight_bits).verdict == "mistake"

@@ -7,6 +7,7 @@ import itertools
 import cases
 import numpy as np
 import pytest
+from pairwise import pairs
 
 import gatewise as gw
 
@@ -97,10 +98,13 @@ def test_tokens_without_a_batch_are_a_batch_of_one(reads):
     np.testing.assert_allclose(one.head_weight, whole.head_weight, rtol=0, atol=1e-14)
 
 
-@every_reading
-@both_ways
-@pytest.mark.parametrize("lengths", [None, [4, 2], [0, 3]])
-@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "average"])
+@pairs(
+    rest=pytest.mark.peers,
+    reads=["every", "last"],
+    bidirectional=[False, True],
+    lengths=[None, [4, 2], [0, 3]],
+    merge=["concat", "sum", "mul", "average"],
+)
 def test_the_gradients_of_a_network_equal_central_differences(reads, bidirectional, lengths, merge):
     """Token 3 comes again and again, within a sequence and across sequences: its gradients add up."""
     network = random_network(reads=reads, bidirectional=bidirectional, num_layers=2, merge=merge)

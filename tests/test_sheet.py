@@ -15,6 +15,7 @@ import pytest
 from cases import one_sentence
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairwise import pairs
 from written import as_csv, as_json, as_npz, saved
 
 import gatewise as gw
@@ -52,9 +53,9 @@ def with_a_mistake() -> dict[str, np.ndarray]:
     return KEY | {"h": KEY["o"] * np.tanh(STEP.previous.c), "dW_f": KEY["dW_f"] * 1.5}
 
 
-@pytest.mark.parametrize("digits", [4, 6, 8])
-@pytest.mark.parametrize("numbers", [KEY, with_a_mistake()], ids=["right", "wrong"])
-def test_every_format_is_marked_alike(numbers, digits, tmp_path):
+@pairs(digits=[4, 6, 8], right=[True, False], thin=True)
+def test_every_format_is_marked_alike(digits, right, tmp_path):
+    numbers = KEY if right else with_a_mistake()
     whole = {name: np.round(value, digits) for name, value in numbers.items()}
     json_text = as_json(numbers, digits)
     marked = [
