@@ -186,6 +186,7 @@ REFUSED = {
     "too wide": (lambda: gw.apply(MODELS["LSTM"], labelled(RAW[..., :2])), "2 features", "reads 3"),
     "text": (lambda: gw.apply(MODELS["LSTM"], labelled(RAW.astype(str))), "real numbers"),
     "nothing": (lambda: gw.apply(MODELS["LSTM"], labelled(), keep=(), output=False), "no variable"),
+    "a dimension y": (lambda: gw.apply(MODELS["LSTM"], labelled().rename(basin="y")), "'y'"),
     "a name taken": (lambda: gw.apply(MODELS["LSTM"], labelled().rename(basin="unit")), "'unit'"),
     "no such layer": (lambda: gw.apply(MODELS["LSTM"], labelled(), layer=1), "layer 1"),
     "no such way": (lambda: gw.apply(MODELS["LSTM"], labelled(), direction="backward"), "forward only"),

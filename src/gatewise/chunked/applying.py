@@ -177,8 +177,8 @@ def _task(
         what = "nothing is kept" if isinstance(wanted, Quantities) else "the model puts out numbers that are not finite"
         raise OptionError(f"there would be no variable in the result: {what}")
     for one in variables.values():
-        if taken := {*one.before, *one.after} & {*given.loop, given.time}:
-            raise OptionError(f"the result has a dimension {min(taken)!r} of its own: rename that of the data")
+        if taken := {one.name, *one.before, *one.after} & given.names:
+            raise OptionError(f"the result has a {min(taken)!r} of its own: rename what is called so in the data")
     engines = {cell.engine for cell in lstm_of(trial).cells().values()}
     return Task(
         wanted=wanted,

@@ -93,6 +93,12 @@ class Input:
         return tuple(name for name in self.data.dims if name not in self.core)
 
     @property
+    def names(self) -> set[str]:
+        """The names of dimensions and coordinates that the result has of the data."""
+        coordinates = {name for name, one in self.data.coords.items() if self.feature not in one.dims}
+        return {*self.loop, self.time, *coordinates}
+
+    @property
     def time_first(self) -> bool:
         """Whether time comes before all dimensions of sequences."""
         order = self.data.dims
