@@ -23,6 +23,7 @@ from held import held
 import gatewise as gw
 from gatewise import storage
 from gatewise.interop import keras, onnx, torch
+from gatewise.interop.torch.writing import write_archive
 
 MOST = 2.2
 CLEAR = Path("/proc/self/clear_refs")
@@ -43,10 +44,21 @@ def weights_of(lstm):
     return sum(array.nbytes for cell in lstm.cells().values() for array in cell.parameters.arrays().values())
 
 
+def write_normed(lstm, path):
+    """Write a state dict whose recurrent matrices are under weight_norm."""
+    arrays = torch.state_dict(lstm)
+    for name in [one for one in arrays if one.startswith("weight_hh")]:
+        v = arrays.pop(name)
+        arrays |= {f"{name}_g": np.linalg.norm(v, axis=1, keepdims=True), f"{name}_v": v}
+    write_archive(path, arrays)
+
+
 WRITERS = {
     "own.safetensors": gw.save,
     "torch.pt": torch.write,
     "torch.safetensors": torch.write,
+    "weight_norm.pt": write_normed,
+    "numpy.npz": lambda lstm, path: np.savez(path, **torch.state_dict(lstm)),
     "keras.keras": keras.write,
     "keras.h5": keras.write,
     "onnx.onnx": onnx.write,

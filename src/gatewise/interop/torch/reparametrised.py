@@ -18,10 +18,11 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.interop.containers.floats import real
-from gatewise.interop.containers.tensors import Storage, Tensor
+from gatewise.interop.containers.tensors import Storage, Tensor, itemsize
 
 NORMED = "weight_norm: its weights are g · v / ‖v‖"
 PARAMETRIZED = re.compile(r"((?:.*\.)?)parametrizations\.([^.]+)\.(.+)", re.DOTALL)
+ROWS = 64  # that are computed at once
 RATHER = "remove it from the model before its state dict is saved"
 Tensors = Mapping[str, Tensor | Array]
 
@@ -80,8 +81,8 @@ def _norm(found: Plain, name: str, g: Tensor | Array, v: Tensor | Array) -> None
 
         def read(size: int) -> memoryview:
             if v.budget is not None:
-                v.budget.hold(math.prod(v.shape), 3 * 8, "what weight_norm takes")
-            return memoryview(_product(g.array(), v.array()).tobytes())[:size]
+                v.budget.hold(math.prod(v.shape), itemsize(kind), "what weight_norm computes")
+            return _product(g.array(), v.array()).reshape(-1).view(np.uint8).data[:size]
 
         held = Storage(kind, math.prod(v.shape), read)
         strides = tuple(accumulate(v.shape[:0:-1], mul, initial=1))[::-1]
@@ -95,11 +96,19 @@ def _array(one: Tensor | Array) -> Array:
 
 
 def _product(g: Array, v: Array) -> Array:
+    """Return g · v / ‖v‖, computed in float64, a few rows at a time: weights may be large."""
     if g.ndim != v.ndim:  # one norm of all
         g = g.reshape((1,) * v.ndim)
     axes = tuple(axis for axis in range(v.ndim) if g.shape[axis] == 1)
-    wide = v.astype(np.float64)
+    blocks = [slice(first, first + ROWS) for first in range(0, len(v), ROWS)]
+    found = np.empty_like(v)
     with np.errstate(all="ignore"):
-        norm = np.sqrt(np.square(wide).sum(axis=axes, keepdims=True))
-        product: Array = wide * (g / norm)
-    return product.astype(v.dtype)
+        norms = np.zeros(g.shape)
+        for rows in blocks:
+            norms[rows if g.shape[0] > 1 else slice(None)] += np.square(v[rows].astype(np.float64)).sum(
+                axes, keepdims=True
+            )
+        scale = g / np.sqrt(norms)
+        for rows in blocks:
+            found[rows] = v[rows] * (scale[rows] if g.shape[0] > 1 else scale)
+    return found
