@@ -61,9 +61,9 @@ def load_network(
         As in `load`.
     embedding, head : str, optional
         The names of the layers before and after the LSTM, as `inspect` lists them. If neither is given, the file must
-        say how its layers are connected, as Keras' configurations and JSON models do. If it says so and layers are
-        named, they must be connected in this way: dense layers between the LSTM and the head are part of the network,
-        and anything else between named layers is refused.
+        say how its layers are connected, as Keras' configurations, ONNX graphs and JSON models do. Layers that are
+        named of a Keras model must be connected there too: dense layers between the LSTM and the head are part of the
+        network, and anything else between is refused.
     reads : {"every", "last"}, optional
         Whether the head reads every step or the last alone, where layers are named; by default what the file says
         (Keras' ``return_sequences``), and else "every". Where it says something else, it warns.

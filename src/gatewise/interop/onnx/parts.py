@@ -51,29 +51,29 @@ def _part(site: Site, readers: Readers, outputs: Collection[str]) -> Part | None
     if node.op_type in QUANTISED:
         return Part(site.label, f"quantised linear layer ({node.op_type})", ())
     if node.op_type == "Gather" and attributes.get("axis", "i", 0) == 0:
-        name, shape = _matrix(scope, node.input[0])
-        return Part(name, "embedding", shape, _reader(scope, node.input[0], False))
+        name, shape = matrix_of(scope, node.input[0])
+        return Part(name, "embedding", shape, reader_of(scope, node.input[0], False))
     last = site
     if node.op_type == "Gemm":
-        name, shape = _matrix(scope, node.input[1])
+        name, shape = matrix_of(scope, node.input[1])
         turned = not attributes.get("transB", "i", 0)
         plain = attributes.get("alpha", "f", 1.0) == attributes.get("beta", "f", 1.0) == 1
         if attributes.get("transA", "i", 0) or not plain:
             return None
         added = node.input[2] if len(node.input) > 2 else ""
     elif node.op_type == "MatMul":
-        (name, shape), turned, added = _matrix(scope, node.input[1]), True, ""
+        (name, shape), turned, added = matrix_of(scope, node.input[1]), True, ""
         moved, after = _moved(site, readers, outputs, shape[1])
         if len(after) == 1 and after[0].node.op_type == "Add" and len(after[0].node.input) == 2:
             others = [one for one in after[0].node.input if one != moved.node.output[0]]
-            if len(others) == 1 and _is_bias(scope, others[0], shape[1]):
+            if len(others) == 1 and is_bias(scope, others[0], shape[1]):
                 added, last = others[0], after[0]
     else:
         return None
     shape = shape[::-1] if turned else shape
-    if added and not _is_bias(scope, added, shape[0]):
+    if added and not is_bias(scope, added, shape[0]):
         return None
-    bias = _reader(scope, added, False) if added else None
+    bias = reader_of(scope, added, False) if added else None
     last, after = _moved(last, readers, outputs, shape[0])
     activation = None
     if len(after) == 1 and last.node.output[0] not in outputs:
@@ -85,7 +85,7 @@ def _part(site: Site, readers: Readers, outputs: Collection[str]) -> Part | None
         name,
         kind,
         shape,
-        _reader(scope, node.input[1], turned),
+        reader_of(scope, node.input[1], turned),
         bias and (lambda: bias().reshape(-1)),
         activation,
     )
@@ -136,7 +136,7 @@ def _activation(site: Site, *, flat: bool, size: int) -> str | None:
     return ACTIVATIONS.get(site.node.op_type)
 
 
-def _matrix(scope: Scope, given: str) -> tuple[str, tuple[int, int]]:
+def matrix_of(scope: Scope, given: str) -> tuple[str, tuple[int, int]]:
     """Return the name and the shape of a matrix of numbers in the file."""
     owner, name = scope.owner(given)
     tensor = owner.held.get(name)
@@ -150,7 +150,8 @@ def _matrix(scope: Scope, given: str) -> tuple[str, tuple[int, int]]:
     return name, (shape[0], shape[1])
 
 
-def _is_bias(scope: Scope, name: str, size: int) -> bool:
+def is_bias(scope: Scope, name: str, size: int) -> bool:
+    """Say whether a name is a vector of so many numbers in the file."""
     try:
         owner, inner = scope.owner(name)
         held = owner.held.get(inner)
@@ -160,7 +161,7 @@ def _is_bias(scope: Scope, name: str, size: int) -> bool:
     return shape in ((size,), (1, size))
 
 
-def _reader(scope: Scope, name: str, turned: bool) -> Callable[[], Array]:
+def reader_of(scope: Scope, name: str, turned: bool) -> Callable[[], Array]:
     """Return a function that reads a tensor when it is wanted."""
 
     def read() -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import numpy as np
 from gatewise.budget import Budget
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, shown
 from gatewise.interop.found import Contents, Found, Refused, distinct, omissions
+from gatewise.interop.onnx import chain
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import cell_at, unrecognised
+from gatewise.interop.onnx.chain import Whole
 from gatewise.interop.onnx.file import AnyArray, File
 from gatewise.interop.onnx.lstm import QUANTISED, found_of
 from gatewise.interop.onnx.parts import parts_of
@@ -44,7 +47,7 @@ def looked_at(
     try:
         everything = list(sites(scope_of(file, model.graph)))
         with np.errstate(all="ignore"):  # NaN and infinity go through as they are
-            found, stacks, refused, places, read_in = _lstms(everything, outputs, budget)
+            found, stacks, wholes, refused, places, read_in = _lstms(everything, outputs, budget)
         refused += unrecognised(everything, read_in)
         parts = parts_of(everything, outputs)
     except GatewiseError as problem:
@@ -62,7 +65,10 @@ def looked_at(
     version = f"ONNX, opset {file.opset}"
     if producer := " ".join(one for one in (model.producer_name, model.producer_version) if one):
         version += f", by {shown(producer, 80)}"
-    return Contents(name, version, distinct([*found, *stacks]), parts, tuple(refused)), places
+    every, network = distinct([*found, *stacks]), None
+    if wholes and not refused and not single and (len(every) == 1 or every[-1].stacked):
+        network = partial(chain.network, name, wholes[0], every[-1])
+    return Contents(name, version, every, parts, tuple(refused), network), places
 
 
 def _given(name: str, value: Any) -> AnyArray:
@@ -77,9 +83,9 @@ def _given(name: str, value: Any) -> AnyArray:
 
 def _lstms(
     everything: Sequence[Site], outputs: Mapping[str, None], budget: Budget
-) -> tuple[list[Found], list[Found], list[Refused], list[Site], set[int]]:
-    """Return the LSTMs of single nodes and of standard operators, those that are stacked, what cannot be read, the
-    single nodes themselves, and the scopes in which any of these are.
+) -> tuple[list[Found], list[Found], list[Whole], list[Refused], list[Site], set[int]]:
+    """Return the LSTMs of single nodes and of standard operators, those that are stacked, the one that is all, what
+    cannot be read, the single nodes themselves, and the scopes in which any of these are.
     """
     found: list[Found] = []
     refused: list[Refused] = []
@@ -113,8 +119,8 @@ def _lstms(
             read_in.add(id(site.scope))
         except MemoryError:
             raise CapacityError(f"{name} would take more memory than is available") from None
-    singles, stacks = arranged(places, found, outputs, budget)
-    return [*singles, *cells], stacks, refused, places, read_in
+    singles, stacks, wholes = arranged(places, found, outputs, budget)
+    return [*singles, *cells], stacks, wholes, refused, places, read_in
 
 
 def _is_recurrent(site: Site) -> bool:

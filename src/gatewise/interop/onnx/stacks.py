@@ -17,6 +17,7 @@ from gatewise.budget import Budget
 from gatewise.errors import GatewiseError
 from gatewise.interop.found import Found
 from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.interop.onnx.chain import Whole
 from gatewise.interop.onnx.graph_names import BATCH_FIRST, final_outputs, of_node, of_stack, passes, swaps
 from gatewise.interop.onnx.lstm import APART, OUTSIDE
 from gatewise.interop.onnx.scopes import Scope
@@ -131,8 +132,8 @@ def _follow(
 
 def arranged(
     sites: Sequence[Site], found: Sequence[Found], outputs: Iterable[str], budget: Budget
-) -> tuple[list[Found], list[Found]]:
-    """Return the LSTMs of single nodes with their merges, and those that are stacked as one.
+) -> tuple[list[Found], list[Found], list[Whole]]:
+    """Return the LSTMs of single nodes with their merges, those that are stacked as one, and the one that is all.
 
     Parameters
     ----------
@@ -179,6 +180,7 @@ def arranged(
     by_key = {site.key: one for site, one in zip(sites, singles, strict=True)}
     carrying = {feeds.site.key for feeds in below.values()}
     stacks: dict[tuple[Key, ...], Found] = {}
+    wholes = [Whole((site,), names[site.key], [*places]) for site in sites] if len(sites) == 1 else []
     for top in (site for site in sites if site.key in below and site.key not in carrying):
         chain = [top]
         while chain[-1].key in below and len(chain) < TALLEST:
@@ -192,7 +194,9 @@ def arranged(
             if (stack := _stack(part, parts, below)) is not None:
                 graph = of_stack(part, parts, finals, sizes)
                 stacks.setdefault(tuple(one.key for one in part), replace(stack, graph=graph))
-    return singles, list(stacks.values())
+                if len(part) == len(sites):
+                    wholes.append(Whole(part, names[part[-1].key], [*places]))
+    return singles, list(stacks.values()), wholes
 
 
 def _alike(chain: Sequence[Site], found: Mapping[Key, Found]) -> list[list[Site]]:

@@ -1,0 +1,91 @@
+"""An ONNX graph that is a chain of an embedding or dense layers, an LSTM and a head is read as a network."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+
+import gatewise as gw
+
+onnx = pytest.importorskip("onnx")
+
+import onnx_models as models  # noqa: E402
+from onnx_reading import contents_of  # noqa: E402
+
+make = onnx.helper.make_node
+TOKENS = np.array([[1, 2], [3, 6], [0, 5]])
+
+
+def chained(after, *, outputs=("Z",), before=None, directions=1, start=None):
+    """Return a model of an embedding, an LSTM whose output is `y`, and nodes after it; and the LSTM's arrays."""
+    rng = np.random.default_rng(0)
+    shapes = {"words": (7, 3), "W": (directions, 16, 3), "R": (directions, 16, 4), "w": (4, 5), "v": (2, 5)}
+    held = {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+    held |= {"b": rng.normal(size=5).astype(np.float32), "c": rng.normal(size=2).astype(np.float32)}
+    held |= {"axis": np.array([1]), "end": np.array(-1), "first": np.array(0), "half": np.float32(0.5)}
+    inputs = ["x", "W", "R"]
+    if start is not None:
+        held["h0"] = rng.normal(size=(directions, start, 4)).astype(np.float32)
+        inputs += ["", "", "h0", "h0"]
+    nodes = [make("Gather", ["words", "tokens"], ["x"])] if before is None else before
+    direction = "bidirectional" if directions == 2 else "forward"
+    nodes += [make("LSTM", inputs, ["Y", "hn", "cn"], name="rnn", hidden_size=4, direction=direction)]
+    nodes += [make("Squeeze", ["Y", "axis"], ["y"])] if directions == 1 else []
+    nodes += [make(*one[:3], name=one[2][0], **(one[3] if len(one) > 3 else {})) for one in after]
+    given = {"tokens": TOKENS} if before is None else {"X": np.zeros((3, 2, 3), np.float32)}
+    return models.graph_model(nodes, held, given, outputs), held
+
+
+HEAD = [
+    ("MatMul", ["y", "w"], ["p"]),
+    ("Add", ["b", "p"], ["a"]),
+    ("Relu", ["a"], ["r"]),
+    ("Gemm", ["last", "v", "c"], ["z"], {"transB": 1}),
+    ("Softmax", ["z"], ["Z"]),
+]
+TAKEN = ("Gather", ["r", "end"], ["last"], {"axis": 0})
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_a_chain_is_a_network(last, tmp_path):
+    step = TAKEN if last else ("Identity", ["r"], ["last"])
+    outputs = ("Z", "hn", "cn")  # final states are no outputs of a network
+    model, held = chained([*HEAD[:3], step, *HEAD[3:]], outputs=outputs, start=1)
+    network = gw.load_network(models.save(model, tmp_path / "model.onnx"))
+    assert network.reads == ("last" if last else "every")
+    h = network.lstm(held["words"][TOKENS], [[gw.State(*[np.repeat(held["h0"][0], 2, 0)] * 2)]])[0]
+    h = np.maximum((h[-1] if last else h) @ held["w"] + held["b"], 0) @ held["v"].T + held["c"]
+    np.testing.assert_allclose(network(TOKENS)[0], np.exp(h) / np.exp(h).sum(-1, keepdims=True), rtol=0, atol=1e-6)
+
+
+def test_what_gatewise_writes_is_a_network_without_a_head():
+    for options in ({}, {"bidirectional": True, "merge": "sum"}, {"num_layers": 2}):
+        lstm = gw.LSTM(3, 4, rng=0, **options)
+        network = contents_of(gw.interop.onnx.write(lstm)).network()
+        x = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32)
+        np.testing.assert_array_equal(network(x)[0], lstm(x)[0])
+
+
+BEFORE = [make("Conv", ["X", "W"], ["x"], name="conv")]
+REFUSED = {
+    "operator": ({"after": [*HEAD[:2], ("LogSoftmax", ["a"], ["Z"])]}, ["'Z' is a LogSoftmax", "after the LSTM"]),
+    "residual": ({"after": [*HEAD[:1], ("Add", ["p", "p"], ["Z"])]}, ["'Z' is a Add"]),
+    "outputs": ({"after": HEAD[:3], "outputs": ("a", "r")}, ["2 outputs"]),
+    "first step": ({"after": [("Gather", ["y", "first"], ["Z"])]}, ["'Z' is a Gather"]),
+    "sequence": ({"after": [("Gather", ["y", "end"], ["Z"], {"axis": 1})]}, ["not the final one"]),
+    "twice": ({"after": [("Relu", ["y"], ["r"]), ("Tanh", ["r"], ["Z"])]}, ["'r' is a Relu"]),
+    "activation": ({"after": [("Relu", ["y"], ["Z"])]}, ["Squeeze", "after the LSTM"]),
+    "before": ({"after": HEAD[:2], "outputs": ("a",), "before": BEFORE}, ["'conv' is a Conv", "before the LSTM"]),
+    "states": ({"after": HEAD[:2], "outputs": ("a",), "start": 2}, ["differ from sequence to sequence"]),
+    "scaled": ({"after": [("Mul", ["y", "half"], ["Z"])]}, ["'Z' is a Mul"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_a_network_cannot_express_is_refused_by_the_node_s_name(case, tmp_path):
+    options, words = REFUSED[case]
+    model, _ = chained(**options)
+    with pytest.raises(gw.FileError) as caught:
+        gw.load_network(models.save(model, tmp_path / "model.onnx"))
+    cases.one_sentence(caught.value, *words, "can be named instead")
