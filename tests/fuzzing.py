@@ -44,6 +44,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -230,7 +231,9 @@ def everything(path: Path, reader: str | None = None) -> None:
         for read in (part.weight, part.bias):
             if read is not None:
                 read()
-    for ask in (contents.pick, contents.network):
+    heads = [one.name for one in contents.parts if one.weight is not None][:2] if contents.joined else []
+    named = [partial(contents.made, None, None, head) for head in heads]
+    for ask in (contents.pick, contents.network, *named):
         try:
             if ask is not None:
                 ask()

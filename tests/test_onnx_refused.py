@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from onnx_exported import Exported  # noqa: E402
 from onnx_fuzz import in_model, messages  # noqa: E402
 from onnx_reading import contents_of, edited, found_in, network, quantised, refused_in, small, tensor_of, written_out  # noqa: E402
+from test_onnx_networks import HEAD, chained  # noqa: E402
 
 from gatewise.interop import onnx as gw_onnx  # noqa: E402
 from gatewise.interop.containers import protobuf  # noqa: E402
@@ -332,6 +333,7 @@ def spoil(folder, count=SOME, seed=0):
         paths.append(folder / f"written{gates}.onnx")
         gw_onnx.write(lstm, paths[-1], gates=gates)
     exported = (Exported(shape="computed", state="given", batch_first=True).model, Exported(state="expanded").model)
+    exported += (chained([*HEAD[:3], ("Identity", ["r"], ["last"]), *HEAD[3:]])[0],)
     for model in (network()[0], written_out()[0], quantised(directions=2)[0], *exported):
         paths.append(models.save(model, folder / f"more{len(paths)}.onnx"))
     subjects = [path.read_bytes() for path in paths]
