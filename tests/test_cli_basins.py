@@ -94,6 +94,7 @@ def test_a_report_and_a_picture_have_dates_names_and_units(run, capsys, tmp_path
     assert exit_code(["page", "run", "whole.csv", "-o", "page.html"]) == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "QObs(mm/d)" in page
+    assert '"measures":{"QObs(mm/d)":["QObs","mm/d"]}' in page  # what the cell reads is scaled, and has none
     assert str(DATES[0]) in page
 
 

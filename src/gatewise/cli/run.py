@@ -191,8 +191,9 @@ def _of_model(files: dict[str, Any], x: str | None, steps: int | None) -> Walked
         given = reading.Given(np.asarray(network.embed(tokens.astype(np.int64))[0]))
     elif network is not None and feeding.before(network) is not None:
         values = _sequence(given.values, network.num_features)
-        named = None if network.branches else given.features
-        given = replace(given, values=np.asarray(network.embed(values)[0]), features=named)
+        named = () if network.branches else given.features or ()  # of what the cell reads, which has no unit
+        scaled = tuple(f"{name}, scaled" for name in named) or None
+        given = replace(given, values=np.asarray(network.embed(values)[0]), features=scaled)
     sequence = _sequence(given.values, lstm.input_size)
     names = lstm.layers[0][0].labels
     labels = Labels(_features(given, lstm.input_size) or names.features, None, None, given.times)

@@ -125,14 +125,17 @@ def _labels(subject: Subject) -> Object:
     times = labels.times
     if times is None and first.start:  # of a slice of a trace
         times = tuple(str(first.start + t) for t in range(len(first)))
+    scaled = subject.network is not None and subject.network.inputs is not None  # what the cell reads has no unit
+    names = [first.labels.feature(k) for k in range(first.parameters.input_size)]
+    measured = labels.outputs or () if scaled else labels.measures
     return {
-        "features": [clean(first.labels.feature(k)) for k in range(first.parameters.input_size)],
+        "features": [clean(f"{name}, scaled" if scaled else name) for name in names],
         "units": [
             [clean(row[0].labels.unit(k)) for k in range(row[0].parameters.hidden_size)] for row in subject.cells
         ],
         "times": times and [clean(str(time)) for time in times],
         "outputs": labels.outputs and [*map(clean, labels.outputs)],
-        "measures": {clean(name): [*map(clean, one)] for name, one in labels.measures.items()},
+        "measures": {clean(name): [*map(clean, one)] for name, one in labels.measures.items() if name in measured},
     }
 
 
