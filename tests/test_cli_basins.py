@@ -110,3 +110,28 @@ def test_attributes_need_a_network_with_names(run, tmp_path, capsys):
     gw.save(gw.LSTM(3, 2, rng=0), tmp_path / "bare.safetensors")
     assert exit_code(["report", "bare.safetensors", "whole.csv", "--attributes", "attributes.csv"]) != 0
     assert "--attributes goes with a model whose file names its features" in capsys.readouterr().err
+
+
+def test_a_basin_in_netcdf_is_taken_by_name_with_its_dates(run, tmp_path, capsys, monkeypatch):
+    xarray = pytest.importorskip("xarray")
+    config = hydrology.settings(dynamic_inputs=["prcp", "tmax(C)"], static_attributes=["slope", "area"])
+    arrays, tables = hydrology.make_run(tmp_path / "other", config)
+    basin = hydrology.basin_of(config, STEPS)
+    series = {name: ("date", basin[name]) for name in ("tmax(C)", "prcp")} | {"QObs": ("date", np.zeros(STEPS))}
+    xarray.Dataset(series, coords={"date": DATES}).to_netcdf(tmp_path / "7.nc", engine="scipy")
+    (tmp_path / "of 7.csv").write_text(f"id,area,slope\n7,{basin['area']!r},{basin['slope']!r}\n")
+    tokens = ["trace", "other", "7.nc", "--attributes", "of 7.csv", "-o", "trace.npz"]
+    assert exit_code(tokens) == 0
+    assert "7.nc: QObs left out" in capsys.readouterr().err
+    network = gw.load_network("other")
+    with np.load("trace.npz") as file:
+        got = network.outputs.undo(network.head(file["output"][:, 0]))
+        assert list(file["names.times"]) == [*map(str, DATES)]
+    want = hydrology.answer(config, arrays, tables, basin)
+    assert_agree({"y": np.maximum(got, 0)}, {"y": want}, 2e-5)
+    (tmp_path / "7.nc").write_bytes((tmp_path / "7.nc").read_bytes()[:100])
+    monkeypatch.chdir(tmp_path / "other")
+    assert exit_code(["report", ".", "../7.nc", "--attributes", "../of 7.csv"]) != 0
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert exit_code(["report", ".", "../whole.csv", "--attributes", "../of 7.csv"]) != 0
+    assert "no column prcp" in capsys.readouterr().err

@@ -329,7 +329,7 @@ def test_what_cannot_be_traced_is_refused_in_one_sentence(here, capsys):
         ([*trace, "broken.npz", "-o", "out.npz"], "broken.npz"),
         ([*trace, "text.csv", "-o", "out.npz"], "three"),
         ([*trace, "no.npy", "-o", "out.npz"], "no such file"),
-        ([*trace, "x.txt", "-o", "out.npz"], ".npy, .npz or .csv"),
+        ([*trace, "x.txt", "-o", "out.npz"], ".npy, .npz, .csv or .nc"),
         ([*trace, "x.npy", "--key", "a", "-o", "out.npz"], "--key belongs"),
         ([*trace, "x.npy", "--axes", "time,row,feature", "-o", "out.npz"], "--axes"),
         ([*trace, "x.npy", "--axes", "time,feature", "-o", "out.npz"], "shape"),

@@ -176,7 +176,7 @@ def test_what_cannot_run_is_refused_in_a_sentence(here):
         (lambda: run("lstm", "two.npz"), "--key names one of them: 'a', 'b'"),
         (lambda: run("lstm", "x.wav"), "the input has 1 feature"),
         (lambda: run("lstm", "x.wav", key="a"), "--key belongs to an .npz file"),
-        (lambda: run("lstm", "x.txt"), ".csv, .npy, .npz or .wav file"),
+        (lambda: run("lstm", "x.txt"), ".csv, .npy, .npz, .nc or .wav file"),
         (lambda: run("lstm", "no.npy"), "no such file"),
         (lambda: run("lstm", "x.npy", name="other"), "no LSTM 'other'"),
         (lambda: run("lstm", "x.npy", input_of="model"), "does not hold how its model is computed"),

@@ -88,9 +88,10 @@ def test_what_customlstm_returns_under_the_names_of_gates_are_their_preactivatio
     assert_agree({"h": trace.hidden_state, "c": trace.cell_state}, {"h": theirs["h_n"], "c": theirs["c_n"]}, CLOSE)
 
 
-def test_one_command_traces_a_basin_of_its_tables(folder, tmp_path, capsys):
+@pytest.mark.parametrize("file", ["south.csv", "time_series/south.nc"])
+def test_one_command_traces_a_basin_of_its_tables_or_its_netcdf(file, folder, tmp_path, capsys):
     attributes = folder / "attributes" / "attributes.csv"
-    tokens = ["trace", folder / "embedded", folder / "south.csv", "--attributes", attributes, "-o", tmp_path / "t.npz"]
+    tokens = ["trace", folder / "embedded", folder / file, "--attributes", attributes, "-o", tmp_path / "t.npz"]
     assert exit_code(list(map(str, tokens))) == 0
     assert "QObs(mm d-1), SWE left out" in capsys.readouterr().err
     network = gw.load_network(folder / "embedded")

@@ -12,12 +12,14 @@ import numpy as np
 from cyclopts import Parameter
 
 from gatewise import tables
-from gatewise.errors import FileError, OptionError, ShapeError, shown
+from gatewise.errors import FileError, MissingExtraError, OptionError, ShapeError, reason, shown
 from gatewise.network import Network
 from gatewise.showing import counted
+from gatewise.storage import readable
 from gatewise.tables import Row
 
 MOST = 10  # names that are listed
+NETCDF = (".nc", ".nc4")
 Attributes = Annotated[
     list[Path] | None,
     Parameter(
@@ -48,12 +50,18 @@ class Wanted:
     constants: Mapping[str, float] = field(default_factory=dict)
 
     def columns(self, path: str | Path, heads: Sequence[str], rows: Sequence[Row]) -> tuple[list[str], list[Row]]:
-        """Return the columns of a table that are wanted; what is left out is said on standard error.
+        """Return the columns of a table that are wanted, in the network's order; see `taken`."""
+        taken = self.taken(path, heads)
+        places = [heads.index(name) for name in taken]
+        return taken, [(line, [cells[place] for place in places]) for line, cells in rows]
+
+    def taken(self, path: str | Path, heads: Sequence[str]) -> list[str]:
+        """Return the names of a file that are wanted, in the network's order; others are said on standard error.
 
         Raises
         ------
         FileError
-            If there is no such column, and no attribute of its name, or there are two.
+            If there is no such name, and no attribute, or there are two.
         """
         from gatewise.render.text import clean
 
@@ -63,16 +71,14 @@ class Wanted:
                 f"{path} has no column {_listed(missing)}, which the network takes; it has {_listed(heads)};"
                 " --attributes gives static ones"
             )
-        taken = [name for name in self.names if name in heads]
-        for name in taken:
-            if heads.count(name) > 1:
-                raise FileError(f"{path} has {counted(heads.count(name), 'column')} called {shown(name, 60)!r}")
-        if left := [name for name in heads if name not in taken]:
-            print(
-                clean(f"gatewise: {path}: {_listed(left)} left out, which the network does not take"), file=sys.stderr
-            )
-        places = [heads.index(name) for name in taken]
-        return taken, [(line, [cells[place] for place in places]) for line, cells in rows]
+        found = [name for name in self.names if name in heads]
+        for name in found:
+            if (count := [*heads].count(name)) > 1:
+                raise FileError(f"{path} has {counted(count, 'column')} called {shown(name, 60)!r}")
+        if left := [name for name in heads if name not in found]:
+            said = f"gatewise: {path}: {_listed(left)} left out, which the network does not take"
+            print(clean(said), file=sys.stderr)
+        return found
 
     def complete(self, path: str | Path, given: Any) -> Any:
         """Return what was given of a file, with all features in their order; without names they must be in it already.
@@ -119,6 +125,46 @@ def wanted(
     for path in attributes:
         found |= _of_basin(path, {*names}, basin, input.stem)
     return Wanted(tuple(names), found)
+
+
+def netcdf(path: Path, names: Wanted | None) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    """Return the series of a netCDF file that are wanted (time, feature), their names, and the times.
+
+    Raises
+    ------
+    OptionError
+        If no names are wanted.
+    MissingExtraError
+        If what reads such files is not installed.
+    FileError
+        If the file cannot be read, or does not hold them over one dimension.
+    """
+    if names is None:
+        raise OptionError(f"{path} has its series by name, and the model's file names no features")
+    try:
+        import xarray
+    except ImportError:
+        raise MissingExtraError(
+            f"reading {path} needs xarray and an engine for netCDF, which are not installed: pip install xarray netCDF4"
+        ) from None
+    readable(path)
+    try:
+        with xarray.open_dataset(path) as data:
+            series = {str(name): one.load() for name, one in data.data_vars.items() if one.ndim == 1}
+    except Exception as problem:  # whatever the engine raises of a damaged file, or xarray without an engine
+        raise FileError(
+            f"cannot read {path}: {reason(problem)}; netCDF 4 needs one of xarray's engines: pip install netCDF4"
+        ) from None
+    taken = names.taken(path, list(series))
+    if len(axes := {series[name].dims for name in taken}) != 1:
+        raise FileError(f"{path} must hold {_listed(taken)} over one dimension, not over {len(axes)}")
+    ((dimension,),) = axes
+    times = series[taken[0]][dimension].values
+    if times.dtype.kind == "M":
+        days = bool((times == times.astype("datetime64[D]")).all())
+        times = np.datetime_as_string(times, unit="D" if days else "s")
+    values = np.stack([np.asarray(series[name].values, np.float64) for name in taken], axis=-1)
+    return values, tuple(taken), tuple(map(str, times))
 
 
 def _of_basin(path: Path, names: set[str], basin: str | None, default: str) -> dict[str, float]:

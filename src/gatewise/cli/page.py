@@ -90,7 +90,8 @@ def page(
             if (size := size_of(subject)) > LARGE:
                 told = f"{output} will take about {size / 1e6:,.0f} MB ({counted(subject.num_numbers, 'number')})"
                 print(f"gatewise: {clean(told)}", file=sys.stderr)
-            source = file.name if input is None else f"{file.name} on {input.name}"
+            model = file.name or file.resolve().name  # of the folder that is worked in
+            source = model if input is None else f"{model} on {input.name}"
             made = page_of(subject, source, [f"Note: {note}." for note in run_of.notes])
         temporary.write_text(made.html, encoding="utf-8", errors="backslashreplace", newline="\n")
     print(clean(f"{output}: {output.stat().st_size / 1000:,.0f} kB"))

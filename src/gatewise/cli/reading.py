@@ -14,7 +14,7 @@ import numpy as np
 
 from gatewise import tables
 from gatewise.arrays import Array, numbers, require_memory
-from gatewise.cli.columns import Wanted
+from gatewise.cli.columns import NETCDF, Wanted, netcdf
 from gatewise.errors import FileError, OptionError, ShapeError, shown
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
@@ -299,7 +299,7 @@ def _of_sizes(shape: tuple[int, ...], batches: Collection[int]) -> bool:
 
 
 def sequence(path: Path, key: str | None, wanted: Wanted | None = None) -> Given:
-    """Return the numbers of a .npy, .npz or .csv file, of one to three axes; only the features that are wanted.
+    """Return the numbers of a .npy, .npz, .csv or .nc file, of one to three axes; only the features that are wanted.
 
     Raises
     ------
@@ -309,8 +309,8 @@ def sequence(path: Path, key: str | None, wanted: Wanted | None = None) -> Given
         If an archive holds several arrays and no `key` names one, or a name ends otherwise.
     """
     suffix = path.suffix.lower()
-    if suffix not in (".npy", ".npz", ".csv"):
-        raise OptionError(f"the input must be a .npy, .npz or .csv file, not {path}")
+    if suffix not in (".npy", ".npz", ".csv", *NETCDF):
+        raise OptionError(f"the input must be a .npy, .npz, .csv or .nc file, not {path}")
     if key is not None and suffix != ".npz":
         raise OptionError(f"--key belongs to an .npz file, not to {path}")
     if suffix == ".npz":
@@ -322,6 +322,8 @@ def sequence(path: Path, key: str | None, wanted: Wanted | None = None) -> Given
             raise OptionError(f"there is no array {key!r} in {path}; it has {', '.join(names[:20]) or 'none'}")
         name = names[0] if key is None else key
         given = Given(numbers(name, read_npz(path, [name])[name]))
+    elif suffix in NETCDF:
+        given = Given(*netcdf(path, wanted))
     else:
         given = _csv(path, wanted) if suffix == ".csv" else Given(_npy(path))
     if given.values.ndim not in (1, 2, 3):

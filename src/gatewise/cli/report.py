@@ -78,7 +78,8 @@ def report(
     about = trace.num_steps * trace.batch_size * units / RATE
     what = f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
     foretell(f"the report is on {what}", about)
-    source = file.name if input is None else f"{file.name} on {input.name}"
+    model = file.name or file.resolve().name  # of the folder that is worked in
+    source = model if input is None else f"{model} on {input.name}"
     # The file is opened before the work, so that one that cannot be written is known before it.
     with nullcontext() if output is None else beside(output) as temporary:
         found = report_on(made.trace, sequence=sequence, at=at, target=target, title=source, notes=made.notes)

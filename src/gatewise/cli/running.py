@@ -13,7 +13,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_bytes, numbers
 from gatewise.cli import feeding, reading, sound
-from gatewise.cli.columns import Attributes, Basin, Wanted, wanted
+from gatewise.cli.columns import NETCDF, Attributes, Basin, Wanted, wanted
 from gatewise.cli.estimates import bytes_kept, foretell, seconds
 from gatewise.cli.whole_model import WholeModel, joined, runnable, whole_model
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError
@@ -38,7 +38,8 @@ InputFile = Annotated[
         help="A .csv, .npy or .npz file, or the sound of a .wav file: the input of the LSTM, or the one of the whole"
         " model where its framework is installed to run it (ONNX, TorchScript, Keras). In a .csv file each row is a"
         " time step; the first line may name the features, and a first column called time or date gives the times. An"
-        " .npz file may give several inputs of the model by their names."
+        " .npz file may give several inputs of the model by their names. Where the model's file names its features,"
+        " they are taken by name, of a .nc file as well."
     ),
 ]
 
@@ -253,8 +254,8 @@ def _numbers(input: Path, options: InputOptions, features: Wanted | None) -> _Gi
             rows, hop = sound.frames(values, options.frames)
             return _Given(reading.Given(rows), None, rate, True, hop)
         return _Given(reading.Given(values), None, rate)
-    if suffix not in (".csv", ".npy", ".npz"):
-        raise OptionError(f"the input must be a .csv, .npy, .npz or .wav file, not {readable(input)}")
+    if suffix not in (".csv", ".npy", ".npz", *NETCDF):
+        raise OptionError(f"the input must be a .csv, .npy, .npz, .nc or .wav file, not {readable(input)}")
     if suffix == ".npz" and options.key is None and len(names := npz_names(input)) > 1:
         arrays = read_npz(input, names)
         return _Given(None, {name: _checked(name, array, input) for name, array in arrays.items()})
