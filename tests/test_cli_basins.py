@@ -135,3 +135,11 @@ def test_a_basin_in_netcdf_is_taken_by_name_with_its_dates(run, tmp_path, capsys
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert exit_code(["report", ".", "../whole.csv", "--attributes", "../of 7.csv"]) != 0
     assert "no column prcp" in capsys.readouterr().err
+
+
+def test_the_lstm_of_a_run_is_verified_at_its_own_input_and_converted_without_the_scaling(run, capsys):
+    x = np.random.default_rng(0).normal(size=(8, 1, 5)).astype(np.float32)  # three series, and two of the embedding
+    np.savez("answers.npz", x=x, y=gw.load("run")(x)[0])
+    assert exit_code(["verify", "run", "--io", "answers.npz"]) == 0
+    assert exit_code(["convert", "run", "lstm.pt"]) == 0
+    assert "not carried over: the scaling of features and outputs" in capsys.readouterr().out

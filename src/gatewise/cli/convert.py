@@ -118,6 +118,8 @@ def left_behind(contents: Contents, found: Found, network: Network | None, targe
     """Say in words what a file holds that is not in the one that was written."""
     left = []
     if network is None:
+        whole = reading.network_of(contents, found)
+        left += ["the scaling of features and outputs"] if whole is not None and whole.inputs is not None else []
         left += [f"{one.name} ({one.kind})" for one in contents.parts]
     left += [f"{one.name} (another LSTM)" for one in contents.found if one.name != found.name]
     if target != "gatewise" and any(cell.labels != NO_LABELS for row in found.lstm.layers for cell in row):

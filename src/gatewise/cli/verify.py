@@ -13,7 +13,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_words, time_first
 from gatewise.cli import reading
-from gatewise.cli.feeding import batch_sizes, features, initial
+from gatewise.cli.feeding import batch_sizes, before, features, initial
 from gatewise.cli.inspect import FILE, ModelFile, Settings, wrapped
 from gatewise.errors import OptionError
 from gatewise.interop.found import Contents, Found
@@ -74,6 +74,8 @@ def verify(
         found = replace(found, batch_first=fitting, graph=None)  # of this case
         order = "batch,time,feature" if fitting else "time,batch,feature"
         notes.append(f"the axes are taken to be {order}, the order that fits the outputs, the states or the lengths")
+    if before(reading.network_of(contents, found)) is not None:  # x is the LSTM's, as y is
+        contents = replace(contents, network=None)
     x, masking, _, names = features(contents, found, arrays["x"], axes, batches)
     batch = 1 if x.ndim == 2 else x.shape[1]
     y = arrays.get("y")
