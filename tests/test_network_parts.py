@@ -167,7 +167,7 @@ def test_labels_go_where_they_are_true():
     x = rng.normal(size=(5, 2, FEATURES))
     for kind, own in (
         ("hidden", gw.Labels(features=list("abcd"), measures={"a": ("rain", "mm")})),
-        ("inputs outputs", gw.Labels(features=list("abcd"))),  # in its LSTM, a is no longer in mm
+        ("inputs outputs", gw.Labels(features=list("abcd"), measures=dict.fromkeys("abcd", "scaled"))),  # no longer mm
         ("branches", gw.Labels()),
     ):
         plain = made(rng, kind=kind)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, numbers
 from gatewise.errors import NotKeptError
-from gatewise.labels import NO_LABELS, Labels
+from gatewise.labels import NO_LABELS, Labels, Measure
 from gatewise.layers.arguments import unbatched
 from gatewise.layers.merging import merge
 from gatewise.layers.stack import States
@@ -190,7 +190,8 @@ class Network(Parts):
             y, state = y[:, 0], unbatched(state)
         read = self._read(y, state)
         given = None if (features is x and not self.skip) or tokens is not None else numbers("x", x)
-        return NetworkTrace(self, trace, tokens, read, self.put_out(read, x), labels.or_else(trace.labels), given)
+        others = trace.labels if labels is NO_LABELS else trace.labels.replace(measures={})  # of what its LSTM reads
+        return NetworkTrace(self, trace, tokens, read, self.put_out(read, x), labels.or_else(others), given)
 
     def _labelling(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
         """Return the options for the LSTM, with the labels that are true of it, and the labels of the whole run.
@@ -209,8 +210,9 @@ class Network(Parts):
         )
         whole.require(features=self.num_features, outputs=self.num_outputs)
         apart = self.head is not None or self.outputs is not None or self.skip > 0
+        scaled = dict.fromkeys(features or (), Measure("scaled"))  # in no unit
         each[0] = first.replace(
-            features=None if self.branches else features, measures=whole.measures if self.inputs is None else {}
+            features=None if self.branches else features, measures=whole.measures if self.inputs is None else scaled
         )
         each[-1] = (each[-1] or NO_LABELS).replace(outputs=None if apart else outputs)
         return {**options, "labels": each if isinstance(given, Sequence) else each[0]}, whole
