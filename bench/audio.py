@@ -282,7 +282,8 @@ def raced(
 
 def row(model: Model, size: int, labels: list[str], times: dict[str, float], ratios: dict[str, float]) -> str:
     """Return a line of the table: how many times as fast as the audio, and the ratio to the fastest other."""
-    speeds = [f"{1 / (RATE * times[label]):,.0f}" if label in times else "–" for label in labels]
+    found = [1 / (RATE * times[label]) if label in times else None for label in labels]
+    speeds = ["–" if one is None else f"{one:.0f}" if one >= 10 else f"{one:.2g}" for one in found]
     others = {label: ratio for label, ratio in ratios.items() if label != labels[0]}
     least = min(others.values(), default=None)
     ratio = "–" if least is None else f"{least:.2f}×" if least >= 1 else f"**{least:.2f}×**"
