@@ -37,7 +37,7 @@ def test_an_output_and_what_it_lost_add_up_to_the_ceiling(variant, projection, d
         assert found.residual < 1e-10
         on = ~np.isnan(found.output[:, 0])
         assert on.tolist() == (np.ones(5, bool) if run.valid is None else run.valid[:, sequence]).tolist()
-        np.testing.assert_array_equal(found.output[on], head(trace.output)[on, sequence])
+        np.testing.assert_allclose(found.output[on], head(trace.output)[on, sequence], rtol=0, atol=1e-13)
         np.testing.assert_allclose(
             found.output[on] + sum(found.losses.values())[on], found.ceiling + 0 * found.output[on]
         )
@@ -207,3 +207,17 @@ def test_what_has_no_ceiling_is_refused_in_one_sentence(case):
 def test_what_was_lost_needs_a_whole_trace():
     with pytest.raises(gw.NotKeptError):
         insight.ceiling(LSTM1.trace(np.ones((4, 1)), every=2))
+
+
+def test_what_a_skip_connection_adds_is_under_no_ceiling_and_is_left_out():
+    lstm = gw.LSTM(1, 3, rng=0, dtype=np.float64)
+    x = np.array([[0.0], [100.0], [-100.0]])
+    for skip in (0, 1):
+        network = gw.Network(lstm, head=head_of(3, outputs=1), skip=skip)
+        trace = network.trace(x)
+        of_network, of_run = insight.ceiling(network), insight.ceiling(trace)
+        for found in (of_network, of_run):
+            assert ("the output, without the skip connection, above" in found.sentence) == bool(skip)
+        assert (trace.output.max() > of_run.ceiling[0]) == bool(skip)
+        np.testing.assert_allclose(of_run.output + skip * x, trace.output, rtol=0, atol=1e-12)
+        assert (of_run.output <= of_run.ceiling).all()

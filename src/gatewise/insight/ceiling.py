@@ -142,7 +142,15 @@ def ceiling(
     places = _chosen(output, list(measures))
     factor, offset = _scaling(scale, shift, len(measures), places)
     named = [list(measures.items())[place] for place in places]
-    asked = _Asked(model.only(places), tuple(name for name, _ in named), tuple(one for _, one in named), factor, offset)
+    network = subject.network if isinstance(subject, NetworkTrace) else subject
+    asked = _Asked(
+        model.only(places),
+        tuple(name for name, _ in named),
+        tuple(one for _, one in named),
+        factor,
+        offset,
+        isinstance(network, Network) and network.skip > 0,
+    )
     if not np.isfinite(asked.bounds).all():
         raise OptionError(
             "there is no ceiling that is a finite number: the head's numbers are too large, or not finite"
@@ -179,6 +187,7 @@ class _Asked:
     measures: tuple[Measure, ...]
     factor: Array
     offset: Array
+    skipped: bool  # whether a skip connection, which is bounded by nothing, is left out
 
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
@@ -200,6 +209,7 @@ class _Asked:
         """Return the half of a sentence that says what the ceiling of an output is."""
         one = self.measures[place]
         what = "the output" if one.quantity == "output" else one.quantity
+        what += ", without the skip connection," if self.skipped else ""
         return f"No input can bring {what} above {_amount(self.bounds[1][place], one)}"
 
 
