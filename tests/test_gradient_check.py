@@ -22,6 +22,7 @@ def steps_of(variant: str, time: int = 2, **options) -> list[gw.Step]:
     variant=cases.VARIANTS,
     projection=("unprojected", "projected"),
     allowed=walks.projected,
+    strength=1,
 )
 def test_right_gradients_agree_with_central_differences(variant, projection):
     hold_right_gradients(variant, projection)

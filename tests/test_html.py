@@ -116,7 +116,7 @@ def only_plain_forward(case):
     return (case["way"] == "backward") != (case["variant"] == "plain")
 
 
-@pairs(**IN_NOTATIONS, allowed=only_plain_forward)
+@pairs(**IN_NOTATIONS, allowed=only_plain_forward, strength=1)
 def test_every_notation_has_its_page(variant, notation, way):
     hold_a_page_in_a_notation(variant, notation, way)
 

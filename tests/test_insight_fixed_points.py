@@ -40,6 +40,7 @@ def jacobian_by_differences(cell, x, h, c, by=1e-6):
     projection=["unprojected", "projected"],
     allowed=walks.projected,
     rest=pytest.mark.peers,
+    strength=1,
 )
 def test_a_step_maps_each_point_onto_itself_and_its_jacobian_is_that_of_differences(variant, projection):
     p = cases.run_of(variant, projection=projection, hidden=3).p

@@ -137,7 +137,7 @@ NESTED = """
 import os, signal, numpy as np, gatewise as gw
 gw.set_num_threads(2)  # with more, however many there are, a run might be over too soon
 lstm, small = gw.LSTM(64, 256, rng=0), gw.LSTM(2, 300, rng=1)
-x, other = (np.random.default_rng(0).normal(size=s).astype(np.float32) for s in ((500, 16, 64), (3, 100, 2)))
+x, other = (np.random.default_rng(0).normal(size=s).astype(np.float32) for s in ((200, 16, 64), (3, 100, 2)))
 trace = lstm.trace(x)
 dx = gw.backward(trace, trace.output).x
 inner = small.trace(other)

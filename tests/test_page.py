@@ -19,6 +19,7 @@ import cases
 import numpy as np
 import pytest
 from program import exit_code
+from walks import EVERY_PART
 
 import gatewise as gw
 from gatewise.examples import latch
@@ -88,7 +89,13 @@ def without_mistakes(monkeypatch):
 
 
 @pytest.mark.usefixtures("without_mistakes")
-@pytest.mark.parametrize(("name", "dtype"), [*zip(cases.VARIANTS, cycle([np.float32, np.float64]), strict=False)])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        pytest.param(name, dtype, marks=() if name in EVERY_PART else pytest.mark.peers)
+        for name, dtype in zip(cases.VARIANTS, cycle([np.float32, np.float64]), strict=False)
+    ],
+)
 def test_a_page_holds_every_number_of_a_model_exactly(name, dtype):
     rng = np.random.default_rng(0)
     rows = [[cases.parameters(cases.VARIANTS[name], rng, inputs=3, projection=2, dtype=dtype) for _ in "ab"]]
