@@ -50,10 +50,18 @@ def shared_cell(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> t
     return some[rng.integers(len(some))]
 
 
+@cache
+def many(square: bool, batch: bool, steps: int) -> list[tuple[Subject, Chain]]:
+    """Return cells of many sizes; what can be done wrong in each is found out once, which takes longer than a sheet."""
+    rng, mistake = np.random.default_rng(2), next(one for one in MISTAKES if (one.square, one.batch) == (square, batch))
+    subjects = [subject_for(mistake, rng, steps) for _ in range(60)]
+    return [(subject, Chain(subject.trace())) for subject in subjects]
+
+
 def new_cell(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> tuple[Subject, Chain]:
-    """Return a cell that has no other mistake made in it."""
-    subject = subject_for(mistake, rng, steps)
-    return subject, Chain(subject.trace())
+    """Return one of many cells."""
+    some = many(mistake.square, mistake.batch, steps)
+    return some[rng.integers(len(some))]
 
 
 class Cell(Protocol):
