@@ -313,5 +313,6 @@ def _error_to_expect(cells: Sequence[Parameters]) -> str:
     return (
         "its weights are 8-bit integers, which are dequantised; its runtime also rounds the input and the hidden state"
         f" to 8 bits at every step, so its pre-activations differ from gatewise's by about {of_x:.2g} times the range"
-        f" of the input and {of_h:.2g} times that of the hidden state, in the unit with the largest weights"
+        f" of the input and {of_h:.2g} times that of the hidden state, in the unit with the largest weights; on x86"
+        " without VNNI its sums may saturate, too, unless weights were quantised with reduce_range"
     )
