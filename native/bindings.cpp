@@ -323,6 +323,28 @@ template <class T> void apply(const std::string& kernel, const std::string& name
     else chosen.float64.apply(by, from, to, count);
 }
 
+// y = W x + b, row by row: each row's numbers are added in an order of their own, whatever the other rows are. For layers
+// whose weights fit into the first-level cache; compiled for every machine alike.
+template <class T> void linear(In<T> x, In<T> weight, In<T> bias, Out<T> y) {
+    if (x.ndim() != 2 || weight.ndim() != 2) throw nb::value_error("x and weight have two axes");
+    const int64_t rows = int64_t(x.shape(0)), depth = int64_t(x.shape(1)), size = int64_t(weight.shape(0));
+    const T *from = x.data(), *const w = checked("weight", weight, {size, depth}), *const b = checked("bias", bias, {size});
+    T* to = checked("y", y, {rows, size});
+    constexpr int64_t LANES = 32 / sizeof(T);
+    const int64_t whole = depth - depth % LANES;
+    for (int64_t row = 0; row < rows; ++row, from += depth)
+        for (int64_t unit = 0; unit < size; ++unit) {
+            const T* const of = w + unit * depth;
+            T sums[LANES] = {};
+            for (int64_t k = 0; k < whole; k += LANES)
+                for (int64_t lane = 0; lane < LANES; ++lane) sums[lane] += of[k + lane] * from[k + lane];
+            for (int64_t k = whole; k < depth; ++k) sums[k - whole] += of[k] * from[k];
+            for (int64_t half = LANES / 2; half > 0; half /= 2)
+                for (int64_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+            *to++ = b[unit] + sums[0];
+        }
+}
+
 template <class T> void bind(nb::module_& m, const char* cell, const char* stream) {
     using namespace nb::literals;
     nb::class_<PyCell<T>>(m, cell)
@@ -346,6 +368,7 @@ template <class T> void bind(nb::module_& m, const char* cell, const char* strea
         .def("get", &PyStream<T>::get, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert())
         .def("set", &PyStream<T>::set, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert());
     m.def("apply", &apply<T>, "kernel"_a, "name"_a, "slope"_a, "shift"_a, "a"_a.noconvert(), "y"_a.noconvert());
+    m.def("linear", &linear<T>, "x"_a.noconvert(), "weight"_a.noconvert(), "bias"_a.noconvert(), "y"_a.noconvert());
 }
 
 }  // namespace

@@ -164,6 +164,26 @@ def test_a_token_that_is_none_is_refused(token, words):
     cases.one_sentence(caught.value, *words)
 
 
+@pytest.mark.parametrize("missing", [None, "it is missing"])
+@cases.meeting(features=[1, 3, 7, 8, 21, 40], outputs=[1, 5], dtype=[np.float32, np.float64])
+def test_a_small_layer_sums_each_row_by_itself(features, outputs, dtype, missing, monkeypatch):
+    monkeypatch.setattr(dense.native, "MISSING", missing or dense.native.MISSING)
+    rng = np.random.default_rng(0)
+    h = rng.normal(size=(9, 2, features)).astype(dtype)
+    layer = gw.Linear(rng.normal(size=(outputs, features)).astype(dtype), rng.normal(size=outputs).astype(dtype))
+    y = layer(h)
+    exact = np.float64(h) @ np.float64(layer.weight).T + layer.bias
+    bound = np.abs(h) @ np.abs(np.float64(layer.weight)).T + np.abs(layer.bias)
+    assert y.dtype == dtype
+    assert (np.abs(y - exact) <= (features + 2) * np.finfo(dtype).eps * bound).all()
+    for row, one in zip(h.reshape(-1, features), y.reshape(-1, outputs), strict=True):
+        np.testing.assert_array_equal(layer(row), one)
+    np.testing.assert_array_equal(layer(h.transpose(1, 0, 2)), y.transpose(1, 0, 2))
+    h[3, 1, 0] = np.nan
+    assert np.isnan(layer(h)[3, 1]).all()
+    assert layer(h[:0]).shape == (0, 2, outputs)
+
+
 def test_a_layer_that_is_too_large_for_its_own_sums_is_equal_within_rounding():
     rng = np.random.default_rng(0)
     size = dense.SMALL // 32 + 1

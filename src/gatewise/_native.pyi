@@ -105,6 +105,20 @@ def apply(
     a: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)],
     y: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu")],
 ) -> None: ...
+@overload
+def linear(
+    x: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)],
+    weight: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)],
+    bias: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)],
+    y: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu")],
+) -> None: ...
+@overload
+def linear(
+    x: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)],
+    weight: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)],
+    bias: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)],
+    y: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu")],
+) -> None: ...
 
 class CellFloat64:
     def __init__(

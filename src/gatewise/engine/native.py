@@ -123,6 +123,13 @@ def stream(cells: Sequence[Parameters], batch: int | None, other: Callable[[Any,
     return kind([packed(p) for p in cells], 1 if batch is None else batch, batch is not None, other)
 
 
+def linear(x: Array, weight: Array, bias: Array) -> Array:
+    """Return W x + b of C-contiguous rows, each summed by itself: no bit depends on how many rows there are."""
+    y = np.empty((len(x), len(weight)), x.dtype)
+    _native.linear(x, weight, bias, y)
+    return y
+
+
 def _pack(p: Parameters, name: str, weight: Array) -> Any:
     variant = p.variant
     cell = _native.CellFloat32 if p.dtype == np.float32 else _native.CellFloat64

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array, frozen, numbers
+from gatewise.engine import native
 from gatewise.errors import OptionError, ShapeError
 from gatewise.showing import counted
 
@@ -66,8 +67,7 @@ class Linear:
 
     def __call__(self, h: Array) -> Array:
         """Return y (…, output) of features (…, features)."""
-        a = self._product(h)
-        a += np.asarray(self.bias)
+        a = self._preactivation(h)
         if self.activation is None:
             return a
         if isinstance(self.activation, Activation):
@@ -81,15 +81,18 @@ class Linear:
         """Whether each row of features is multiplied by itself, so that no bit depends on how many rows there are."""
         return self.weight.size <= SMALL
 
-    def _product(self, h: Array) -> Array:
-        """Return W h."""
-        product: Array
+    def _preactivation(self, h: Array) -> Array:
+        """Return W h + b."""
+        weight, bias = self.weight, np.asarray(self.bias)
         if not self.row_by_row:
-            product = h @ self.weight.T  # several times as fast, in an order that depends on their number
+            a: Array = h @ weight.T + bias  # several times as fast, in an order that depends on the number of rows
+            return a
+        rows = np.ascontiguousarray(h).reshape(-1, h.shape[-1])
+        if native.MISSING is None and rows.dtype == weight.dtype:
+            a = native.linear(rows, weight, bias)
         else:
-            rows = np.ascontiguousarray(h).reshape(-1, h.shape[-1])
-            product = np.einsum("nk,ok->no", rows, self.weight).reshape(*h.shape[:-1], len(self.weight))
-        return product
+            a = np.einsum("nk,ok->no", rows, weight) + bias
+        return a.reshape(*h.shape[:-1], len(weight))
 
     def preactivation_gradient(self, dy: Array, y: Array) -> Array:
         """Return ∂L/∂(W h + b), given ∂L/∂y and the output y."""
