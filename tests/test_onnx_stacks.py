@@ -105,3 +105,21 @@ def test_where_the_directions_change_one_stack_ends_and_another_begins():
     assert [one.name for one in contents_of(both).found] == ["a", "b", "c", "d", "a → b", "c → d"]
     with pytest.raises(gw.OptionError, match="name one of them"):
         contents_of(both).pick()
+
+
+@pytest.mark.parametrize("through", [[], ["Identity"], ["Identity", "Neg"]], ids=str)
+def test_a_decoder_that_starts_from_its_encoder_is_no_upper_layer(through):
+    first = Exported(state="zeros", directions=1).model
+    lstms = [node for node in first.graph.node if node.op_type == "LSTM"]
+    assert [one.name for one in contents_of(first).found if one.combines]
+    second, state = lstms[1], lstms[0].output[1] or "end"
+    lstms[0].output[1] = state
+    nodes = []
+    for n, kind in enumerate(through):
+        nodes.append(make(kind, [state], [f"passed {n}"]))
+        state = f"passed {n}"
+    second.input[5] = state
+    place = list(first.graph.node).index(second)
+    for node in reversed(nodes):
+        first.graph.node.insert(place, node)
+    assert not [one.name for one in contents_of(first).found if one.combines]

@@ -167,7 +167,8 @@ def network_of(contents: Contents, found: Found) -> Network | None:
         network = contents.network()
     except FileError:  # it says so, but a Network cannot express it
         return None
-    same = network.lstm is found.lstm or (len(contents.found) == 1 and repr(network.lstm) == repr(found.lstm))
+    only = len(contents.found) == 1 or found.stacked
+    same = network.lstm is found.lstm or (only and repr(network.lstm) == repr(found.lstm))
     return network if same else None
 
 

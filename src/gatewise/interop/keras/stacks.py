@@ -117,9 +117,12 @@ def stacked(of: Mapping[Place, Found], budget: Budget) -> dict[tuple[Place, ...]
 
 
 def _below(place: Place, of: Mapping[Place, Found]) -> Place | None:
-    """Return the LSTM whose output another reads, if both are given the same mask."""
+    """Return the LSTM whose output another reads, if both are given the same mask, and the other nothing more.
+
+    One that starts from a state, such as a decoder from that of its encoder, is no upper layer of what gives it.
+    """
     lower = place.given.source
-    if lower is None or lower not in of or not lower.sequences:
+    if lower is None or lower not in of or not lower.sequences or place.started:
         return None
     same = lower.given.mask == place.given.mask and lower.distributed == place.distributed
     return lower if same else None

@@ -29,6 +29,7 @@ from gatewise.step import State
 
 TALLEST = 256  # layers of a stack
 STEPS = 50  # of work that one of them takes
+MOST = 200  # names that are looked through for where a state comes from
 MERGED = ("concat", "sum", "mul", "average")
 Key = tuple[int, int]  # of a `Site`
 
@@ -157,7 +158,8 @@ def arranged(
         nodes = {id(site.node): site for site in here}
         for node in scope.nodes:
             if id(node) in nodes:
-                if (feeds := known.get(node.input[0])) is not None and feeds.what in MERGED:
+                feeds = known.get(node.input[0])
+                if feeds is not None and feeds.what in MERGED and not _carried(nodes[id(node)], lstms, budget):
                     below[nodes[id(node)].key] = feeds
                 continue
             followed = _quietly(scope, node, known, lstms, sizes)
@@ -197,6 +199,26 @@ def arranged(
                 if len(part) == len(sites):
                     wholes.append(Whole(part, names[part[-1].key], [*places]))
     return singles, list(stacks.values()), wholes
+
+
+def _carried(site: Site, lstms: Mapping[Key, Found], budget: Budget) -> bool:
+    """Whether an LSTM starts from what another gives, as a decoder does: it is then no upper layer of a stack."""
+    ahead = [(site.scope, name) for name in (site.input("initial_h"), site.input("initial_c")) if name]
+    seen: set[tuple[int, str]] = set()
+    while ahead and len(seen) < MOST:
+        scope, name = ahead.pop()
+        if (id(scope), name) in seen:
+            continue
+        seen.add((id(scope), name))
+        budget.work(STEPS, "looking where states come from")
+        if (source := scope.source(name)) is None:
+            continue
+        scope, node, _ = source
+        if (id(scope), id(node)) in lstms:
+            return True
+        if node.op_type not in ("Shape", "Size"):  # of which only sizes are used
+            ahead += [(scope, one) for one in node.input if one]
+    return bool(ahead)
 
 
 def _alike(chain: Sequence[Site], found: Mapping[Key, Found]) -> list[list[Site]]:
