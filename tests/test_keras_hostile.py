@@ -244,19 +244,19 @@ def circles(file):
 
 def one_group(file):
     group = file.create_group("layers/a")
-    for n in range(100):
+    for n in range(40):
         group.create_group(f"{n}/vars")
-    for n in range(300):
+    for n in range(150):
         file[f"layers/b{n}"] = group
 
 
 def one_attribute(file):
     group = file.create_group("a")
-    for n in range(300):
+    for n in range(100):
         group.attrs[f"{n}"] = "x" * 10
-    for n in range(600):
+    for n in range(200):
         file[f"b{n}"] = group
-    file.attrs["layer_names"] = [f"b{n}".encode() for n in range(600)]
+    file.attrs["layer_names"] = [f"b{n}".encode() for n in range(200)]
 
 
 def one_text(file):

@@ -69,8 +69,7 @@ def npy(header, version=1):
     return b"\x93NUMPY" + bytes([version, 0]) + length + text + bytes(64)
 
 
-@pytest.mark.parametrize("case", HEADERS)
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pairs(case=HEADERS, version=[1, 2, 3], thin=True)
 def test_a_damaged_header_of_an_npy_file_is_one_sentence_wherever_it_is_read(case, version, tmp_path, capsys):
     path, archive, model = tmp_path / "x.npy", tmp_path / "x.npz", tmp_path / "lstm.safetensors"
     path.write_bytes(npy(HEADERS[case], version))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
+from pairwise import pairs
 
 import gatewise as gw
 from gatewise import gates
@@ -95,8 +96,7 @@ def test_a_sum_in_any_order_is_rounding(seed, scale):
     assert verify(gw.LSTM.from_cells(p), x, y, final=[[(h, c)]]).agrees
 
 
-@pytest.mark.parametrize("variant", cases.VARIANTS)
-@pytest.mark.parametrize("projection", cases.PROJECTIONS)
+@pairs(variant=cases.VARIANTS, projection=cases.PROJECTIONS, thin=True)
 def test_every_variant_is_held_against_itself(variant, projection):
     run = cases.run_of(variant, projection=projection, valid="lengths", dtype=np.float32, time=6)
     counts = run.valid.sum(0)
