@@ -106,7 +106,8 @@ def test_the_process_takes_at_most_a_little_more_than_twice_the_weights(layers, 
     )
     assert not worked.returncode, worked.stderr
     taken = [int(line) / weights_of(large) for line in worked.stdout.splitlines()]
-    assert all(1 < one < MOST for one in taken), dict(zip(names, taken, strict=True))
+    # Some pages that one reader gives back serve the next, so that one copy of the weights may seem a little less.
+    assert all(0.95 < one < MOST for one in taken), dict(zip(names, taken, strict=True))
     assert len(taken) == len(names)
 
 
