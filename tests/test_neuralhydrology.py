@@ -186,6 +186,9 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 ODD = {
     "config.yml": {
         "aliases": (BOMB + "dynamic_inputs: *a29\n", ["dynamic_inputs"]),
+        "aliases for a text": (BOMB + "model: *a29\n", ["model", "text"]),
+        "aliases for a type": (BOMB + "statics_embedding: {type: *a29}\n", ["statics_embedding", "fc"]),
+        "aliases for a version": (BOMB + "package_version: *a29\nhidden_size: x\n", ["hidden_size", "'x'"]),
         "merges": (BOMB + "<<: *a29\n", ["key"]),
         "a list in itself": ("dynamic_inputs: &a [*a]\n", ["dynamic_inputs"]),
         "a tag": ("device: !!python/object/apply:os.system [exit]\n", ["tag", "os.system"]),
@@ -203,6 +206,7 @@ ODD = {
         "no numbers": ("attribute_means:\n  area: much\n", ["'much'", "'area'"]),
         "a series": ("xarray_feature_scale: [1]\n", ["xarray_feature_scale"]),
         "an array": ("xarray_feature_scale:\n  data_vars:\n    pet:\n      data: [1, 2]\n", ["'pet'"]),
+        "aliases": (BOMB + "attribute_means:\n  area: *a29\n", ["'area'", "not a number"]),
         "nothing": ("{}", ["xarray_feature_center"]),
     },
 }

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gatewise.errors import FileError, shown
+from gatewise.errors import FileError
+from gatewise.interop.neuralhydrology.documents import said
 from gatewise.labels import Measure
 
 LSTMS = {"cudalstm": "lstm", "customlstm": "cell", "lstm": "cell"}  # where each has its LSTM; lstm: an old name
@@ -81,12 +82,12 @@ def unsupported(document: Mapping[str, Any]) -> str | None:
     """Return why the network of a run cannot be expressed, as the rest of a sentence, or None."""
     model, head = _text(document, "model"), _text(document, "head")
     if model.lower() not in LSTMS:
-        return f"it is a run of the model {_said(model)}; cudalstm and customlstm are supported"
+        return f"it is a run of the model {said(model)}; cudalstm and customlstm are supported"
     if head.lower() != "regression":
-        return f"its head is {_said(head)}; regression is supported"
+        return f"its head is {said(head)}; regression is supported"
     for key in UNSUPPORTED:
         if document.get(key) not in (None, False, 0, 0.0, "", [], {}):
-            return f"its {key} ({_said(document[key])}) is not supported"
+            return f"its {key} ({said(document[key])}) is not supported"
     inputs = document.get("dynamic_inputs")
     groups = list(inputs.values()) if isinstance(inputs, dict) else inputs if isinstance(inputs, list) else []
     frequencies = document.get("use_frequencies")
@@ -97,8 +98,8 @@ def unsupported(document: Mapping[str, Any]) -> str | None:
     for key in ("dynamics_embedding", "statics_embedding"):
         given = document.get(key)
         kind = given.get("type", "fc") if isinstance(given, dict) else "fc"
-        if str(kind).lower() != "fc":
-            return f"its {key} is of the type {_said(kind)}; fc is supported"
+        if not isinstance(kind, str) or kind.lower() != "fc":
+            return f"its {key} is of the type {said(kind)}; fc is supported"
     return None
 
 
@@ -138,7 +139,7 @@ def config_of(document: Mapping[str, Any]) -> Config:
             raise FileError(f"its config.yml has no {what}")
     for names in (config.features, config.targets):
         if twice := [name for place, name in enumerate(names) if name in names[:place]]:
-            raise FileError(f"its config.yml has the name {_said(twice[0])} twice")
+            raise FileError(f"its config.yml has the name {said(twice[0])} twice")
     if config.statics_embedding is not None and not static:
         raise FileError("its config.yml has a statics_embedding, and no static_attributes")
     return config
@@ -150,21 +151,16 @@ def measure_of(name: str) -> Measure | None:
     return None if match is None else Measure(match[1] + match[3], match[2])
 
 
-def _said(value: object) -> str:
-    """Return a value out of a file as it stands in a sentence."""
-    return shown(repr(value), 60) if isinstance(value, str) else shown(str(value)[:200], 60)
-
-
 def _text(document: Mapping[str, Any], key: str) -> str:
     value = document.get(key)
     if not isinstance(value, str):
-        raise FileError(f"{key} in its config.yml must be a text, not {_said(value)}")
+        raise FileError(f"{key} in its config.yml must be a text, not {said(value)}")
     return value
 
 
 def _count(what: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
-        raise FileError(f"{what} in its config.yml must be a positive integer, not {_said(value)}")
+        raise FileError(f"{what} in its config.yml must be a positive integer, not {said(value)}")
     return value
 
 
@@ -174,7 +170,7 @@ def _names(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
     each = [] if given is None else given if isinstance(given, list) else [given]
     for one in each:
         if not isinstance(one, str) or not one:
-            raise FileError(f"{key} in its config.yml must be names, not {_said(one)}")
+            raise FileError(f"{key} in its config.yml must be names, not {said(one)}")
     return tuple(each)
 
 
@@ -185,11 +181,11 @@ def _embedding(document: Mapping[str, Any], key: str) -> Embedding | None:
     if given is True:  # as older versions had it, the same for both
         given = {name: document.get(f"embedding_{name}", "tanh") for name in ("hiddens", "activation")}
     if not isinstance(given, dict):
-        raise FileError(f"{key} in its config.yml must have hiddens, not be {_said(given)}")
+        raise FileError(f"{key} in its config.yml must have hiddens, not be {said(given)}")
     hiddens, activation = given.get("hiddens"), given.get("activation", "tanh")
     sizes = hiddens if isinstance(hiddens, list) else [hiddens]
     if not isinstance(activation, str) or activation.lower() not in ACTIVATIONS:
-        raise FileError(f"the activation of {key} must be one of {', '.join(ACTIVATIONS)}, not {_said(activation)}")
+        raise FileError(f"the activation of {key} must be one of {', '.join(ACTIVATIONS)}, not {said(activation)}")
     return Embedding(
         tuple(_count(f"hiddens of {key}", one) for one in sizes or [None]), ACTIVATIONS[activation.lower()]
     )
@@ -208,4 +204,5 @@ def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _version(value: object) -> str:
-    return str(value) if re.fullmatch(r"[\w.+-]{1,40}", str(value)[:50], re.ASCII) and value is not None else ""
+    text = str(value) if isinstance(value, (str, int, float)) else ""
+    return text if re.fullmatch(r"[\w.+-]{1,40}", text, re.ASCII) else ""

@@ -7,6 +7,7 @@ is a text and ``no`` is false. So PyYAML only splits the text into nodes here, a
 from __future__ import annotations
 
 import re
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,15 @@ TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fal
 _INTEGER = r"[-+]?[0-9]{1,100}"
 _FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
 _SPECIAL = r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+
+
+_SHORT = reprlib.Repr()  # looks at no more than it says: a few aliases can stand for billions of entries
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring = 2, 4, 4, 60
+
+
+def said(value: object) -> str:
+    """Return a value of a document as it stands in a sentence."""
+    return shown(_SHORT.repr(value), 60)
 
 
 def within(folder: Path, *parts: str) -> Path:

@@ -130,9 +130,7 @@ def _number(name: str, value: Any) -> float:
         or not isinstance(value, (int, float))
         or (isinstance(value, int) and abs(value) > 2**63)
     ):
-        raise FileError(
-            f"its scaler has {shown(str(value)[:200], 40)!r} for {shown(name, 60)!r}, which is not a number"
-        )
+        raise FileError(f"its scaler has {documents.said(value)} for {shown(name, 60)!r}, which is not a number")
     return float(value)
 
 
