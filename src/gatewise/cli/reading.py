@@ -168,8 +168,7 @@ def network_of(contents: Contents, found: Found) -> Network | None:
     except FileError:  # it says so, but a Network cannot express it
         return None
     only = len(contents.found) == 1 or found.stacked
-    same = network.lstm is found.lstm or (only and repr(network.lstm) == repr(found.lstm))
-    return network if same else None
+    return network if network.lstm is found.lstm or (only and repr(network.lstm) == repr(found.lstm)) else None
 
 
 def starting(found: Found, batch: int) -> States | None:
