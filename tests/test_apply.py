@@ -173,9 +173,10 @@ def test_features_are_taken_by_name_where_both_have_names():
     expected = gw.apply(lstm, labelled(feature=["rain", "snow", "heat"]))
     mixed = labelled(feature=["rain", "snow", "heat"]).sel(feature=["heat", "rain", "snow"])
     xarray.testing.assert_identical(gw.apply(lstm, mixed), expected)
-    with pytest.raises(gw.OptionError) as caught:
-        gw.apply(lstm, labelled(feature=["rain", "hail", "heat"]))
-    cases.one_sentence(caught.value, "'snow'", "rain, hail, heat")
+    for names, words in (("rain hail heat", ["'snow'"]), ("rain snow heat snow", ["'snow'", "2 times"])):
+        with pytest.raises(gw.OptionError) as caught:
+            gw.apply(lstm, labelled(np.ones((6, 5, len(names.split()))), feature=names.split()))
+        cases.one_sentence(caught.value, *words, ", ".join(names.split()))
 
 
 REFUSED = {

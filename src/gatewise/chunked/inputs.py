@@ -135,20 +135,23 @@ class Input:
         Raises
         ------
         OptionError
-            If one of them is not in the data.
+            If one of them is not in the data, or there more than once.
         ShapeError
             If there are more or fewer than the model reads.
         """
         if self.feature is None:
             return self
-        found, data = self, self.data
-        own = data.coords[self.feature].values if self.feature in data.coords else np.empty(0)
-        if features is not None and len(features) == self.num_features and own.dtype.kind in "UOT":
-            names = [str(one) for one in own]
+        found, data, names = self, self.data, names_of(self.data, self.feature)
+        if features is not None and len(features) == self.num_features and names is not None:
             if missing := [name for name in features if name not in names]:
                 raise OptionError(
                     f"the model reads the feature {shown(missing[0])!r}, which is not in the data:"
                     f" {shown(', '.join(names))}"
+                )
+            if twice := [name for name in features if names.count(name) > 1]:
+                raise OptionError(
+                    f"the model reads the feature {shown(twice[0])!r}, which is {names.count(twice[0])} times in the"
+                    f" data: {shown(', '.join(names))}"
                 )
             if names != list(features):
                 found = replace(self, data=data.isel({self.feature: [names.index(name) for name in features]}))
@@ -156,6 +159,12 @@ class Input:
         if count != self.num_features:
             raise ShapeError(f"the data have {counted(count, 'feature')}; the model reads {self.num_features}")
         return found
+
+
+def names_of(data: Any, feature: str) -> list[str] | None:
+    """Return the names that data give their features, or None where they give none."""
+    own = data.coords[feature].values if feature in data.coords else np.empty(0)
+    return [str(one) for one in own] if own.dtype.kind in "UOT" else None
 
 
 def steps_of(given: Input, lengths: Any, mask: Any) -> tuple[list[Argument], tuple[str, ...]]:
