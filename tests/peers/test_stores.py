@@ -108,6 +108,25 @@ def test_a_network_puts_its_output_beside_its_gates(here):
     assert found.y.dims == ("basin", "output")
 
 
+def test_a_network_takes_its_features_by_name_out_of_more(here, capsys):
+    weights = gw.Linear(RNG.normal(size=(3, 2)).astype(np.float32))
+    network = gw.Network(
+        gw.LSTM(3, 4, rng=0),
+        branches=[gw.Branch([0, 1], [weights])],  # so that its LSTM has as many inputs as the data have features
+        inputs=gw.Scaling([1.0, 2.0], [3.0, 4.0]),
+        labels=gw.Labels(features=["snow", "rain"]),
+    )
+    gw.save(network, "model.safetensors")
+    data = forcing().assign_coords(feature=["rain", "wind", "snow"])
+    data.to_dataset().to_zarr("x.zarr", mode="w", zarr_format=2)
+    main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr"])
+    xarray.testing.assert_identical(xarray.open_zarr("gates.zarr").load(), gw.apply(network, data))
+    capsys.readouterr()
+    data.assign_coords(feature=["rain", "wind", "sun"]).to_dataset().to_zarr("x.zarr", mode="w", zarr_format=2)
+    refused("x.zarr", "-o", "gates.zarr")
+    assert "'snow'" in capsys.readouterr().err
+
+
 def test_a_cluster_writes_the_same_store(here, capsys):
     main(["trace", "model.safetensors", "x.zarr", "-o", "one.zarr"])
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
@@ -288,6 +307,7 @@ REFUSED = {
     "itself": (["x.zarr", "-o", "x.zarr"], "is the file that is read"),
     "no such variable": (["x.zarr", "-o", "gates.zarr", "--key", "rain"], "'rain'", "forcing"),
     "odd axes": (["x.zarr", "-o", "gates.zarr", "--axes", "time,time,feature"], "'time,time,feature'"),
+    "no dimension of features": (["plain.zarr", "-o", "gates.zarr"], "3 features", "time, basin", "--axes time,f"),
     "something else there": (["x.zarr", "-o", "full.zarr"], "not empty"),
 }
 
@@ -295,6 +315,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_store_is_refused_in_one_sentence(name, here, capsys):
     Path("full.zarr").mkdir()
+    forcing()[..., 0].to_dataset().to_zarr("plain.zarr", zarr_format=2)
     zarr.save_array("array.zarr", np.zeros(3), zarr_format=2)
     Path("full.zarr", "mine.txt").write_text("mine")
     tokens, *words = REFUSED[name]

@@ -66,6 +66,7 @@ def traced(contents: Contents, found: Found, source: Path, target: Path, wishes:
     data = read(source.absolute(), wishes.key)
     dims = _dims(data, wishes.axes, source)
     model = _model(contents, found, data, dims)
+    _require_features(model, data, dims, source)
     layers = None if wishes.layers is None else feeding.integers("layers", wishes.layers)
     keeping = Keep(Keep.quantities if wishes.keep is None else wishes.keep, wishes.units, wishes.every)
     with workers_at(wishes.cluster, max(one.threads for one in engines())) as workers:
@@ -114,14 +115,31 @@ def _dims(data: Any, axes: str | None, source: Path) -> dict[str, str]:
 
 
 def _model(contents: Contents, found: Found, data: Any, dims: dict[str, str]) -> LSTM | Network:
-    """Return the network where the file tells it and the data are its input, else the LSTM."""
+    """Return the network where the file tells it, unless the data can only be the input of its LSTM.
+
+    Where both have names of features, the network takes those that it reads, or says which one the data lack.
+    """
+    from gatewise.chunked.inputs import names_of
+
     network = reading.network_of(contents, found)
-    if network is None:
+    if network is None or (network.embedding is not None and "feature" in dims):
         return found.lstm
-    if network.embedding is not None:
-        return found.lstm if "feature" in dims else network
-    fits = "feature" in dims and data.sizes[dims["feature"]] == network.num_features
-    return network if fits else found.lstm
+    named = network.labels.features is not None and names_of(data, dims.get("feature", "")) is not None
+    if "feature" not in dims or named:
+        return network
+    return found.lstm if data.sizes[dims["feature"]] == found.lstm.input_size != network.num_features else network
+
+
+def _require_features(model: LSTM | Network, data: Any, dims: dict[str, str], source: Path) -> None:
+    """Raise OptionError where a model reads features, and none of the dimensions is said to be theirs."""
+    if "feature" not in dims and (isinstance(model, LSTM) or model.embedding is None):
+        kinds = ",".join("time" if name == dims["time"] else "feature" for name in data.dims[:2])
+        reads = model.num_features if isinstance(model, Network) else model.input_size
+        raise OptionError(
+            f"the model reads {counted(reads, 'feature')}, and none of the dimensions of {shown(str(data.name))!r} in"
+            f" {source}, {shown(', '.join(map(str, data.dims)))}, is called feature: --axes says which one is, for"
+            f" example --axes {kinds}"
+        )
 
 
 def _state(found: Found, model: LSTM | Network, path: Path | None) -> Any:
