@@ -44,6 +44,15 @@ def labelled(raw: np.ndarray = RAW) -> xarray.DataArray:
     return xarray.DataArray(raw, dims=("time", "basin", "feature"), coords={"basin": names})
 
 
+def test_data_of_no_steps_give_results_of_none():
+    whole, lengths = labelled(RAW[:0]), xarray.DataArray(np.zeros(13, int), dims="basin")
+    lazy = gw.apply(MODELS["network"], whole.chunk(basin=2), lengths=lengths.chunk(basin=3), every=2)
+    assert lazy.cell_state.chunks is not None
+    expected = gw.apply(MODELS["network"], whole, lengths=lengths, every=2)
+    xarray.testing.assert_identical(lazy.compute(), expected)
+    assert lazy.y.shape == (0, 13, 5)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_chunks_and_workers_change_no_bit(name, client):
     model, lengths = MODELS[name], xarray.DataArray(np.arange(28, 41), dims="basin")

@@ -307,6 +307,9 @@ REFUSED = {
     "itself": (["x.zarr", "-o", "x.zarr"], "is the file that is read"),
     "no such variable": (["x.zarr", "-o", "gates.zarr", "--key", "rain"], "'rain'", "forcing"),
     "odd axes": (["x.zarr", "-o", "gates.zarr", "--axes", "time,time,feature"], "'time,time,feature'"),
+    "attributes": (["x.zarr", "-o", "gates.zarr", "--attributes", "a.csv"], "--attributes", "not to a store"),
+    "chunks of nothing": (["chunks.zarr", "-o", "gates.zarr"], "chunks.zarr: 'forcing' has chunks of the shape [0, 2]"),
+    "a basin": (["x.zarr", "-o", "gates.zarr", "--basin", "b1"], "--basin", "not to a store"),
     "no dimension of features": (["plain.zarr", "-o", "gates.zarr"], "3 features", "time, basin", "--axes time,f"),
     "something else there": (["x.zarr", "-o", "full.zarr"], "not empty"),
 }
@@ -315,7 +318,10 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_store_is_refused_in_one_sentence(name, here, capsys):
     Path("full.zarr").mkdir()
-    forcing()[..., 0].to_dataset().to_zarr("plain.zarr", zarr_format=2)
+    for store in ("plain.zarr", "chunks.zarr"):
+        forcing()[..., 0].to_dataset().to_zarr(store, zarr_format=2)
+    chunks = Path("chunks.zarr", "forcing", ".zarray")
+    chunks.write_text(json.dumps(json.loads(chunks.read_text()) | {"chunks": [0, 2]}))
     zarr.save_array("array.zarr", np.zeros(3), zarr_format=2)
     Path("full.zarr", "mine.txt").write_text("mine")
     tokens, *words = REFUSED[name]

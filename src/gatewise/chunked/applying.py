@@ -196,7 +196,10 @@ def _task(
 
 def _applied(task: Task, given: Input, arguments: Sequence[Argument]) -> dict[str, Any]:
     """Return the variables, each with the dimensions of the sequences before its own."""
-    chunked = any(one.chunks is not None for one, _ in arguments)
+    chunked, empty = any(one.chunks is not None for one, _ in arguments), not given.data.sizes[given.time]
+    if chunked and empty:  # there is nothing to compute, and Dask divides by the sizes of chunks
+        made = _applied(task, given, [(one.compute(), core) for one, core in arguments])
+        return {name: one.chunk() for name, one in made.items()}
     thin = task.every > 1
     kwargs: dict[str, Any] = {"model": given.model}
     lazily: dict[str, Any] = {}

@@ -116,6 +116,8 @@ def _require_harmless(path: Path) -> int:
             chunk, each = data.get("chunks"), _itemsize(data.get("dtype"))
         for shape in (data.get("shape"), chunk):
             _require_size(name, folder, shape, each)
+        if isinstance(chunk, list) and 0 in chunk:
+            raise FileError(f"{name} has chunks of the shape {shown(str(chunk))}, which hold nothing")
     return version
 
 
