@@ -185,8 +185,8 @@ def is_one(path: Path) -> bool:
     )
 
 
-def refuse(options: Sequence[tuple[str, object]]) -> None:
-    """Raise OptionError for an option that only stores take."""
+def refuse(options: Sequence[tuple[str, object]], owner: str = "an input and an output that are .zarr stores") -> None:
+    """Raise OptionError for an option that belongs to inputs of another kind."""
     for name, given in options:
         if given is not None:
-            raise OptionError(f"--{name} belongs to an input and an output that are .zarr stores")
+            raise OptionError(f"--{name} belongs to {owner}")

@@ -104,6 +104,8 @@ def trace(
     if stores.is_one(input) or stores.is_one(output):
         if not (stores.is_one(input) and stores.is_one(output)):
             raise OptionError(f"a .zarr store is traced to another: {input} and {output} must both end in .zarr")
+        alone = "the series of one basin in a file, not to a store, whose variable has all features"
+        stores.refuse((("attributes", attributes), ("basin", basin)), alone)
         reading.require_other(output, file, input, state)
         quantities = None if keep is None else tuple(part.strip() for part in keep.split(","))
         chosen = None if units is None else tuple(feeding.integers("units", units))
