@@ -140,6 +140,15 @@ def test_weights_that_the_configuration_does_not_explain_are_refused(tmp_path):
         cases.one_sentence(caught.value, *words)
 
 
+def test_an_lstm_under_another_name_is_named(tmp_path):
+    arrays, _ = hydrology.make_run(tmp_path / "run")
+    renamed = {name.replace("lstm.", "rnn."): one for name, one in arrays.items()}
+    hydrology.write_archive(tmp_path / "run" / "model_epoch001.pt", renamed)
+    with pytest.raises(gw.FileError) as caught:
+        gw.load(tmp_path / "run")
+    cases.one_sentence(caught.value, "under the name lstm: it has rnn")
+
+
 @pytest.mark.parametrize(
     ("part", "words"),
     [

@@ -122,3 +122,12 @@ def test_spoiled_members_are_answered_or_refused(tmp_path):
     tally = fuzz([(tmp_path / "weights.npz").read_bytes()], everything, SOME, tmp_path, also=[in_archive])
     assert tally.answered
     assert tally.refused
+
+
+def test_an_array_of_objects_is_named_and_one_array_is_no_plural(tmp_path):
+    np.savez(tmp_path / "a.npz", odd=np.array([{1, 2}, {3}], dtype=object))
+    with pytest.raises(gw.FileError, match=r"'odd' in it: .*give np.savez each array by itself"):
+        gw.inspect(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", odd=np.zeros(3))
+    with pytest.raises(gw.FileError, match="its only array has not a name of an LSTM's \\(odd\\)"):
+        gw.inspect(tmp_path / "b.npz")

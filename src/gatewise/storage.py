@@ -145,6 +145,8 @@ def readable(path: str | os.PathLike[str]) -> Path:
     """Return a path that can be read, or raise FileError: no such file, a folder, a device, no permission."""
     source = path_of(path)
     if os.path.isdir(source):
+        if any(os.path.isfile(source / name) for name in (".zgroup", ".zarray", "zarr.json")):
+            raise FileError(f"cannot read {source}: it is a zarr store, which only gatewise trace takes, as its input")
         raise FileError(f"cannot read {source}: it is a folder; give the name of a file")
     if not os.path.exists(source):
         raise FileError(f"cannot read {source}: there is no such file")

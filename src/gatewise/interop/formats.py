@@ -86,7 +86,11 @@ def in_folder(path: FilePath) -> FilePath:
             return path / name
     if (said := unread.of_folder(path)) is not None:
         raise FileError(f"cannot read {path}: {said}")
-    return path
+    try:
+        return storage.readable(path)
+    except FileError as problem:  # which says what else it is
+        held = f", or a folder with one of config.yml (NeuralHydrology), {', '.join(WEIGHTS)}"
+        raise FileError(f"{problem}{held if str(problem).endswith('the name of a file') else ''}") from None
 
 
 def inspect(path: Path, **omitted: Any) -> Contents:

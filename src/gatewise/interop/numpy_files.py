@@ -63,7 +63,8 @@ def _instead(held: Mapping[str, Tensor]) -> str:
     if any(one.startswith(("layer0.forward.", "layer0.backward.")) for one in held):
         return "it holds what gatewise trace wrote, which is a run and not a model"
     some = ", ".join(shown(one, 40) for one in list(held)[:3]) + (" …" if len(held) > 3 else "")
-    return f"none of its {len(held)} arrays has a name of an LSTM's ({some}); {NAMES}"
+    which = f"none of its {len(held)} arrays has" if len(held) > 1 else "its only array has not"
+    return f"{which} a name of an LSTM's ({some}); {NAMES}"
 
 
 def _npy(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
@@ -93,8 +94,8 @@ def _objects(file: Any, budget: Budget, calls: dict[str, None]) -> dict[str, Ten
     if not tensors:
         what = kind_of(held[0]) if len(held) == 1 else f"{len(held)} of them"
         raise FileError(
-            f"it is an array of Python objects ({what}), which are never built, and holds no arrays by name: save them"
-            f" with np.savez, and {NAMES}"
+            f"it is an array of Python objects ({what}), which are never built, and holds no arrays by name: give"
+            f" np.savez each array by itself, and {NAMES}"
         )
     return tensors
 
@@ -121,7 +122,11 @@ def _member(archive: zips.Archive, member: str, budget: Budget, calls: dict[str,
         return {name: _tensor(archive, member, file.tell(), shape, fortran, dtype, budget)}
     whole = io.BytesIO(archive.member(member))
     whole.seek(file.tell())
-    return {f"{name}.{one}": tensor for one, tensor in _objects(whole, budget, calls).items()}
+    try:
+        held = _objects(whole, budget, calls)
+    except FileError as problem:
+        raise FileError(f"{shown(name, 60)!r} in it: {problem}") from None
+    return {f"{name}.{one}": tensor for one, tensor in held.items()}
 
 
 def _tensor(

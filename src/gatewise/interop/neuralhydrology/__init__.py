@@ -107,7 +107,8 @@ def _read(
     found, parts, refused = grouped(tensors)
     mine = [one for one in found if one.name == place]
     if len(found) + len(refused) != 1 or not mine:
-        reason = refused[0].reason if refused else "there are several" if found else "there is none"
+        names = ", ".join(shown(one.name, 40) for one in found[:4]) + (" …" if len(found) > 4 else "")
+        reason = refused[0].reason if refused else f"it has {names}" if found else "there is none"
         raise FileError(f"its {weights.name} must have one LSTM, under the name {place}: {reason}")
     scales = scaler.read(folder, budget)
     network = network_of(config, scales, mine[0].lstm, tensors, place)
