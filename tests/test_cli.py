@@ -19,7 +19,8 @@ from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.cli import main
 from gatewise.cli.convert import SUFFIXES
-from gatewise.cli.options import VariantOptions, switches_of
+from gatewise.cli.options import ModelOptions, RunOptions, VariantOptions, switches_of
+from gatewise.cli.run import build
 from gatewise.cli.walk import NEXT
 from gatewise.examples import EXAMPLES
 from gatewise.interop import torch
@@ -407,6 +408,37 @@ def test_a_model_that_embeds_is_given_integers(here, capsys):
     assert re.search(r"x  0\.1 +0\.13333334 +0\.16666667", shown)
     assert "x must be integers" in refused(capsys, "walk", "--model", "net", "--x", "0.5,1")
     assert "x must lie between 0 and 9" in refused(capsys, "walk", "--model", "net", "--x", "10,1")
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_walk_leaves_out_what_a_model_masks_and_starts_from_its_state(direction, here, capsys):
+    table, start = np.eye(4, 3, dtype=np.float32), gw.State(np.float32([0.5, -0.5]), np.float32([1, -1]))
+    lstm, tokens = gw.LSTM(3, 2, direction=direction, rng=0), np.array([1, 0, 3, 2, 0])
+    network = gw.Network(lstm, embedding=table, masked=0, initial=[[start]])
+    gw.save(network, "net")
+    np.save("x.npy", tokens)
+    made = build(RunOptions(x="x.npy", at=3), None, None, None, ModelOptions(model=Path("net")))
+    (steps,), (asked,) = made.sequences, made.asked
+    whole = network.trace(tokens).lstm
+    trace = whole[0, direction]
+    ran = [0, 2, 3] if direction == "forward" else [3, 2, 0]
+    assert [step.time for step in steps] == ran
+    assert asked[0].time == 3
+    np.testing.assert_allclose([step.hidden_state for step in steps], trace.hidden_state[ran, 0], rtol=1e-6)
+    np.testing.assert_array_equal(steps[0].previous.c, start.c)
+    assert "the model masks step 1 of x" in refused(capsys, "walk", "--model", "net", "--x", "x.npy", "--at", "1")
+    assert "the model masks every step" in refused(capsys, "walk", "--model", "net", "--x", "0,0")
+    run(capsys, "trace", "net", "x.npy", "-o", "t.npz")
+    with np.load("t.npz") as arrays:
+        np.testing.assert_allclose(arrays["output"], whole.output, rtol=1e-6)
+
+
+def test_the_first_steps_of_a_table_keep_their_dates(here, capsys):
+    gw.save(gw.LSTM(1, 2, rng=0), "m")
+    Path("x.csv").write_text("date,rain\n2001-01-01,1\n2001-01-02,2\n", encoding="utf-8")
+    shown = run(capsys, "walk", "--model", "m", "--x", "x.csv", "--steps", "1", "--brief")
+    assert "2001-01-01" in shown
+    assert "2001-01-02" not in shown
 
 
 def test_a_walk_names_its_lstm_where_the_file_holds_several(here, capsys):

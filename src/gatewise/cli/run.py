@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, Mask
 from gatewise.cli import feeding, reading
 from gatewise.cli.columns import wanted
 from gatewise.cli.options import (
@@ -28,6 +28,7 @@ from gatewise.errors import OptionError, ShapeError, WeightsWarning
 from gatewise.examples import EXAMPLES, Example, notebook
 from gatewise.labels import Labels
 from gatewise.layers import LSTM
+from gatewise.network import Network
 from gatewise.showing import counted
 from gatewise.step import State, Step
 
@@ -77,22 +78,19 @@ def build(
         refuse("--given", {"example": example, "x": x, "h": h, "c": c, "steps": steps} | cells | files)
         made = _of_given(runs["given"], switches)
         dh, dc = made.dh if dh is None else dh, made.dc if dc is None else dc
-        return Run(made.sequences, made.facts, dh, dc, _place(at, made.sequences[0]))
+        return Run(made.sequences, made.facts, dh, dc, _place(at, len(made.sequences[0])))
     if files:
         if "model" not in files:
             option = next(iter(files)).replace("settings", "set")
             raise OptionError(f"--{option} belongs to a trained model: name its file with --model")
         refuse("--model", {"example": example, "h": h, "c": c} | cells | given(variant))
-        walked, facts = _of_model(files, x, steps)
-    elif example == "latch":
+        return _of_model(files, x, steps, at, dh, dc)
+    if example == "latch":
         refuse("--example latch", {"x": x, "h": h, "c": c} | cells | given(variant))
         walked, facts = _of_example(EXAMPLES[example](), steps)
     else:
         walked, facts = _of_new_cell(cells, switches, x, h, c, steps)
-    place = _place(at, walked)
-    if place is not None and files.get("direction") == "backward":  # which runs from the last step to the first
-        place = len(walked) - 1 - place
-    return Run([walked], facts, dh, dc, place)
+    return Run([walked], facts, dh, dc, _place(at, len(walked)))
 
 
 def _of_given(path: Path, switches: Mapping[str, Any]) -> Run:
@@ -102,11 +100,11 @@ def _of_given(path: Path, switches: Mapping[str, Any]) -> Run:
     return Run(list(found.sequences()), {"numbers": f"given in {path}"}, found.dh, found.dc)
 
 
-def _place(at: int | None, steps: Sequence[Step]) -> int | None:
-    """Return the place of a step; a negative number counts from the end."""
-    if at is None or -len(steps) <= at < len(steps):
-        return at if at is None else at % len(steps)
-    raise OptionError(f"there is no step {at}; this run has steps 0 to {len(steps) - 1}")
+def _place(at: int | None, steps: int) -> int | None:
+    """Return the number of a step; a negative one counts from the end."""
+    if at is None or -steps <= at < steps:
+        return at if at is None else at % steps
+    raise OptionError(f"there is no step {at}; this run has steps 0 to {steps - 1}")
 
 
 Walked = tuple[Sequence[Step], Mapping[str, object]]
@@ -172,7 +170,9 @@ def _and(names: Sequence[str]) -> str:
     return " and ".join({"x": "x", "h": "h_prev", "c": "c_prev"}[name] for name in names)
 
 
-def _of_model(files: dict[str, Any], x: str | None, steps: int | None) -> Walked:
+def _of_model(
+    files: dict[str, Any], x: str | None, steps: int | None, at: int | None, dh: Array | None, dc: Array | None
+) -> Run:
     path = files["model"]
     contents = reading.inspected(path, files.get("settings"))
     with warnings.catch_warnings():
@@ -183,26 +183,59 @@ def _of_model(files: dict[str, Any], x: str | None, steps: int | None) -> Walked
     lstm, network = found.lstm, reading.network_of(contents, found)
     if x is None:
         raise OptionError("--model needs --x, the sequence that it runs on")
-    given = reading.read("x", x, wanted(network, Path(x), files.get("attributes"), files.get("basin")))
+    given, valid = _entering(
+        reading.read("x", x, wanted(network, Path(x), files.get("attributes"), files.get("basin"))), lstm, network
+    )
+    sequence = _first(given.values, steps, len(given.values))
+    count = len(sequence)
+    names = lstm.layers[0][0].labels
+    labels = Labels(
+        _features(given, lstm.input_size) or names.features, None, None, given.times and given.times[:count]
+    )
+    if lstm.num_layers == 1:
+        labels = labels.replace(units=names.units)
+    layer, direction = files.get("layer", 0), files.get("direction", lstm.directions[0])
+    valid = None if valid is None else valid[:count]
+    place = _place(at, count)
+    _require_valid(valid, place)
+    walked = steps_of(lstm, sequence, reading.starting(found, 1), labels, (layer, direction), valid)
+    which = {"LSTM": found.name} if len(contents.found) > 1 else {}
+    facts = {"model": path, **which, "layer": layer, "direction": direction}
+    if len(walked) < count:
+        facts["masked"] = f"{counted(count - len(walked), 'step')} of {count:,}, which are left out"
+    if place is not None:
+        place = place if valid is None else int(valid[:place].sum())  # among those that are walked through
+        if direction == "backward":  # which runs from the last step to the first
+            place = len(walked) - 1 - place
+    return Run([walked], facts, dh, dc, place)
+
+
+def _require_valid(valid: Mask | None, place: int | None) -> None:
+    """Raise OptionError where the step that is asked for, or every step, is masked."""
+    if valid is not None and not valid.any():
+        raise OptionError("the model masks every step of x, so that there is none to walk through")
+    if valid is not None and place is not None and not valid[place]:
+        steps = ", ".join(map(str, np.flatnonzero(valid)[:10]))
+        raise OptionError(
+            f"the model masks step {place} of x, at which nothing happens; the first valid steps are {steps}"
+        )
+
+
+def _entering(given: reading.Given, lstm: LSTM, network: Network | None) -> tuple[reading.Given, Mask | None]:
+    """Return what enters an LSTM (time, feature) for the input of its network, and which steps are valid."""
     if network is not None and network.embedding is not None:
         tokens = given.values.reshape(-1)
         if (tokens != np.rint(tokens)).any():
             raise OptionError("x must be integers: the model embeds them")
-        given = reading.Given(np.asarray(network.embed(tokens.astype(np.int64))[0]))
-    elif network is not None and feeding.before(network) is not None:
-        values = _sequence(given.values, network.num_features)
+        values, known = network.embed(tokens.astype(np.int64))
+        return replace(given, values=np.asarray(values), features=None), network.valid_steps(values, known)
+    if network is not None and feeding.before(network) is not None:
+        values = network.embed(_sequence(given.values, network.num_features))[0]
         named = () if network.branches else given.features or ()  # of what the cell reads, which has no unit
         scaled = tuple(f"{name}, scaled" for name in named) or None
-        given = replace(given, values=np.asarray(network.embed(values)[0]), features=scaled)
-    sequence = _sequence(given.values, lstm.input_size)
-    names = lstm.layers[0][0].labels
-    labels = Labels(_features(given, lstm.input_size) or names.features, None, None, given.times)
-    if lstm.num_layers == 1:
-        labels = Labels(labels.features, names.units, None, given.times)
-    layer, direction = files.get("layer", 0), files.get("direction", lstm.directions[0])
-    walked = steps_of(lstm, _first(sequence, steps, len(sequence)), None, labels, (layer, direction))
-    which = {"LSTM": found.name} if len(contents.found) > 1 else {}
-    return walked, {"model": path, **which, "layer": layer, "direction": direction}
+        return replace(given, values=np.asarray(values), features=scaled), None
+    values = _sequence(given.values, lstm.input_size)
+    return replace(given, values=values), None if network is None else network.valid_steps(values, None)
 
 
 def _sequence(values: Any, features: int) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gatewise.arrays import Array, require_memory
+import numpy as np
+
+from gatewise.arrays import Array, Mask, require_memory
 from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -18,9 +20,14 @@ TOGETHER = 500  # steps that run before any of them can be shown
 
 
 def steps_of(
-    lstm: LSTM, x: Array, state: States | None, labels: Labels, cell: tuple[int, str] | None = None
+    lstm: LSTM,
+    x: Array,
+    state: States | None,
+    labels: Labels,
+    cell: tuple[int, str] | None = None,
+    valid: Mask | None = None,
 ) -> Lazy[Step]:
-    """Return the steps of one cell, in the order in which they run.
+    """Return the valid steps of one cell, in the order in which they run.
 
     The reference engine runs them, with the same digits on every machine: the forward direction alone in parts, as the
     steps are asked for; with a backward direction, which begins at the end, all at once.
@@ -35,6 +42,8 @@ def steps_of(
         Of the cell.
     cell : (int, str), optional
         Its layer and direction; by default the only one.
+    valid : boolean array (time,), optional
+        Which steps are valid, as all are by default; the state passes over the others unchanged.
     """
     layer, direction = cell or (0, lstm.directions[0])
     _ = lstm[layer, direction]  # says what there is not
@@ -43,17 +52,18 @@ def steps_of(
     together = TOGETHER if lstm.directions == ("forward",) else len(x)
     parts: list[Trace] = []
     states: list[Any] = [state]  # between the parts
+    places = range(len(x)) if valid is None else np.flatnonzero(valid).tolist()
 
     def step(place: int) -> Step:
-        if direction == "backward":
-            place = len(x) - 1 - place
+        place = places[len(places) - 1 - place if direction == "backward" else place]
         while len(parts) <= place // together:
             start = len(parts) * together
             stop = start + together
             named = labels.replace(times=labels.times and labels.times[start:stop])
-            trace = lstm.trace(x[start:stop, None], states[-1], labels=named, engine="reference")
+            mask = None if valid is None else valid[start:stop]
+            trace = lstm.trace(x[start:stop, None], states[-1], labels=named, mask=mask, engine="reference")
             parts.append(replace(trace[layer, direction], start=start))
             states.append(trace.state)
         return parts[place // together].step(place % together)
 
-    return Lazy(len(x), step)
+    return Lazy(len(places), step)

@@ -123,7 +123,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         refused = Refused("trace", f"it is {describe(thing)}, not an LSTM; load_trace reads it")
         return Contents(name, FORMAT, refused=(refused,), network=no_network)
     network = thing if isinstance(thing, Network) else Network(thing)
-    found = Found("lstm", network.lstm, "gatewise: gates i f g o, one bias", "the whole file")
+    convention, start = "gatewise: gates i f g o, one bias", network.initial_state(1)
+    found = Found("lstm", network.lstm, convention, "the whole file", (), start)
     parts = []
     if (table := network.embedding) is not None:
         parts.append(Part("embedding", "embedding", table.shape, lambda: table))
