@@ -581,3 +581,18 @@ def test_what_cannot_be_verified_is_refused_in_one_sentence(here, capsys):
         (["--io", "case.npz", "--axes", "a,b"], "--axes"),
     ]:
         assert words in refused(capsys, "verify", "model.safetensors", *tokens), tokens
+
+
+def test_an_npz_trace_of_a_scaled_network_has_both_inputs_apart(here, capsys):
+    scaling, labels = gw.Scaling([10.0, 0], [5.0, 2]), gw.Labels(features=("a(mm)", "b"))
+    network = gw.Network(gw.LSTM(2, 3, rng=0), head=gw.Linear(sequence(1, 3)), inputs=scaling, labels=labels)
+    gw.save(network, "net.safetensors")
+    Path("x.csv").write_text("a(mm),b\n10,2\n15,0\n", encoding="utf-8")
+    run(capsys, "trace", "net.safetensors", "x.csv", "-o", "t.npz")
+    with np.load("t.npz") as arrays:
+        assert "names.features" not in arrays
+        np.testing.assert_array_equal(arrays["network.input"][:, 0], [[10, 2], [15, 0]])
+        np.testing.assert_allclose(arrays["input"][:, 0], [[0, 1], [1, 0]])
+        assert arrays["network.names.features"].tolist() == ["a(mm)", "b"]
+        expected = network(arrays["network.input"])[0]
+        np.testing.assert_allclose(arrays["network.output"], expected, rtol=1e-5)

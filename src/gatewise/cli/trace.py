@@ -18,6 +18,7 @@ from gatewise.cli.options import Count
 from gatewise.errors import OptionError
 from gatewise.keep import QUANTITIES, Keep
 from gatewise.lstm_trace import LSTMTrace
+from gatewise.network import NetworkTrace
 from gatewise.progress import working
 from gatewise.showing import counted
 from gatewise.storage import beside
@@ -60,7 +61,8 @@ def trace(
 
     A .safetensors file is written while the LSTM runs, so it may be larger than memory; gatewise.load_trace reads it.
     An .npz file holds plain arrays of shape (time, batch, unit) under names such as layer0.forward.forget_gate, with
-    the input, the output and the numbers of the steps that were kept.
+    the input, the output and the numbers of the steps that were kept: those of the LSTM. Where the network scales its
+    features or has layers before the LSTM, network.input and network.output are its own, in its units.
 
     A .zarr store is traced to another, chunk by chunk: by all processors of this machine, or by the workers of a
     cluster. The new one holds a variable for each quantity of the last layer, and the model's output as y.
@@ -129,9 +131,8 @@ def trace(
         options = {}
     options |= fed.options
 
-    def run(**where: Any) -> LSTMTrace:
-        made = (lstm if fed.network is None else fed.network).trace(x, start, **options, **where)
-        return made if isinstance(made, LSTMTrace) else made.lstm
+    def run(**where: Any) -> LSTMTrace | NetworkTrace:
+        return (lstm if fed.network is None else fed.network).trace(x, start, **options, **where)
 
     on_file = output.suffix.lower() == ".safetensors"
     kept = bytes_kept(lstm, keeping, len(x), batch, on_file=on_file)
@@ -144,8 +145,9 @@ def trace(
         else:
             with beside(output) as temporary, open(temporary, "wb") as target:  # before the run, which may be long
                 made = run()
-                np.savez(target, **npz_arrays(made))
-    print(clean(f"{output}: {described(found.name, made, batch, every)}, {in_bytes(output.stat().st_size)}"))
+                np.savez(target, **(npz_arrays(made) if isinstance(made, LSTMTrace) else network_arrays(made, x)))
+    whole = made if isinstance(made, LSTMTrace) else made.lstm
+    print(clean(f"{output}: {described(found.name, whole, batch, every)}, {in_bytes(output.stat().st_size)}"))
 
 
 # What comes of it.
@@ -175,6 +177,18 @@ def npz_arrays(trace: LSTMTrace) -> dict[str, Any]:
     for what in ("features", "units", "sequences", "times"):
         if (names := getattr(first.labels, what)) is not None:
             arrays[f"names.{what}"] = np.array(names, dtype=np.str_)
+    return arrays
+
+
+def network_arrays(trace: NetworkTrace, x: Any) -> dict[str, Any]:
+    """Return those of its LSTM, and the network's own input and output; features are named where their numbers are."""
+    arrays = npz_arrays(trace.lstm)
+    arrays.pop("names.features", None)
+    x, y = (x, trace.output) if x.ndim == 3 else (x[:, None], trace.output[..., None, :])  # with a batch axis
+    arrays |= {"network.input": x, "network.output": y}
+    for what in ("features", "outputs"):
+        if (names := getattr(trace.labels, what)) is not None:
+            arrays[f"network.names.{what}"] = np.array(names, dtype=np.str_)
     return arrays
 
 
