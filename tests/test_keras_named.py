@@ -117,4 +117,4 @@ def test_one_of_two_heads_can_be_named_and_a_sum_between_is_refused(old, tmp_pat
     assert all(f"'{one}'" in said for one in ("conv", "left", "sum", "after"))
     with pytest.raises(gw.FileError) as caught:
         gw.load_network(path, head="after")
-    cases.one_sentence(caught.value, "'after' does not follow 'a'", "'sum' (a Add)")
+    cases.one_sentence(caught.value, "'after' does not follow 'a'", "'sum' (an Add)")

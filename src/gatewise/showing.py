@@ -120,6 +120,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def with_article(kind: str) -> str:
+    """Return a name of a kind with the article that it is read with: an LSTM, a Dense."""
+    return f"{'an' if kind.startswith(('A', 'E', 'I', 'O', 'LSTM', 'RNN')) else 'a'} {kind}"
+
+
 def nth(count: int) -> str:
     """Return an ordinal: 1st, 2nd, 3rd, 4th, 11th, 21st."""
     ending = {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th") if count % 100 not in (11, 12, 13) else "th"

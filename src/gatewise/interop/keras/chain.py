@@ -20,6 +20,7 @@ from gatewise.interop.keras.places import is_identity
 from gatewise.interop.keras.stacks import Rows
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Branch, Linear, Network
+from gatewise.showing import with_article
 
 MASK_MAKERS = {"NotEqual", "Any"}  # operations that only say which steps are masked
 ACTIVATIONS = ("Activation", "Softmax", "ReLU", "LeakyReLU", "ELU")  # layers that only apply a nonlinearity
@@ -46,7 +47,7 @@ def network(
         for name, layer, added in _chain(root, "", True):
             inner = layer.children[0][1] if layer.kind == "Bidirectional" else layer
             if layer.kind in RECURRENT and inner.flag("return_state"):
-                raise FileError(f"{name!r} (a {layer.kind}) also returns its states")
+                raise FileError(f"{name!r} ({with_article(layer.kind)}) also returns its states")
             builder.add(name, layer, added)
         return builder.network()
     except FileError as problem:
@@ -104,12 +105,15 @@ def _followed(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[
                 beside |= {one for path in direct for one in path or ()}
                 sources = tuple(one for one, path in zip(sources, direct, strict=True) if path is None)
         if len(sources) > 1:
-            raise FileError(f"{layer.name!r} (a {layer.kind}) has {len(sources)} inputs; a network has no branches")
+            raise FileError(
+                f"{layer.name!r} ({with_article(layer.kind)}) has {len(sources)} inputs; a network has no branches"
+            )
         here = sources[0]
     for child in children:
         if child not in chain and child not in beside and child.kind not in MASK_MAKERS:
             raise FileError(
-                f"{child.name!r} (a {child.kind}) is not between its input and its output; a network has no branches"
+                f"{child.name!r} ({with_article(child.kind)}) is not between its input and its output; a network has no"
+                " branches"
             )
     made = made_masks(children, chain)
     for layer in chain:
@@ -117,7 +121,7 @@ def _followed(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[
             mask = call.arguments.get("mask")
             masks = tensors(mask)
             if mask is not None and (len(masks) != 1 or masks[0] not in made):
-                raise FileError(f"{layer.name!r} (a {layer.kind}) is given an explicit mask")
+                raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is given an explicit mask")
     return list(chain)[::-1], adds
 
 
@@ -139,11 +143,11 @@ def _sources(layer: Layer) -> tuple[str, ...]:
     """Return the layers whose outputs a layer takes, without those that only make its mask."""
     found = calls(layer)
     if len(found) > 1:
-        raise FileError(f"{layer.name!r} (a {layer.kind}) is used {len(found)} times")
+        raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is used {len(found)} times")
     for call in found:
         for name, value in call.arguments.items():
             if name not in ("mask", "training") and value is not None:
-                raise FileError(f"{layer.name!r} (a {layer.kind}) is also given {clean(name)!r}")
+                raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is also given {clean(name)!r}")
     return found[0].sources if found else ()
 
 
@@ -178,11 +182,11 @@ class Builder:
         """Add the next layer; `adds` says of it that it adds the input of the network to what the last one returns."""
         kind = layer.kind
         if not layer.own:
-            raise FileError(f"{name!r} is a {kind}, whose code is not in the file")
+            raise FileError(f"{name!r} is {with_article(kind)}, whose code is not in the file")
         if is_identity(layer):
             return
         if self.adds:
-            raise FileError(f"{name!r} is a {kind}, which a network does not have after a skip connection")
+            raise FileError(f"{name!r} is {with_article(kind)}, which a network does not have after a skip connection")
         if kind == "Embedding" and not (self.rows or self.before) and self.embedding is None and self.masked is None:
             self._embed(name, layer)
         elif kind == "Masking" and not (self.rows or self.before) and self.embedding is None:
@@ -204,7 +208,7 @@ class Builder:
             self.adds = True
         else:
             where = "after the head" if self.head else "after the LSTM" if self.rows else "before the LSTM"
-            raise FileError(f"{name!r} is a {kind}, which a network does not have {where}")
+            raise FileError(f"{name!r} is {with_article(kind)}, which a network does not have {where}")
 
     def _embed(self, name: str, layer: Layer) -> None:
         part = self.parts.get(name)

@@ -21,6 +21,7 @@ from gatewise.interop.keras.files import Tensor
 from gatewise.interop.keras.places import RECURRENT, Place
 from gatewise.interop.keras.weights import cell
 from gatewise.parameters import Variant
+from gatewise.showing import with_article
 
 MASKED = "a mask arrives at it"  # how a note begins
 
@@ -58,7 +59,7 @@ def configured(
         if one.kind in RECURRENT:
             raise FileError(RECURRENT[one.kind])
         if one.kind not in ("LSTM", "CuDNNLSTM", "LSTMCell", "RNN", "Bidirectional"):
-            raise FileError(f"it is a {one.kind}, which is not supported")
+            raise FileError(f"it is {with_article(one.kind)}, which is not supported")
         for single in one.cells:
             if one.kind == "RNN" and (single.kind != "LSTMCell" or not single.own):
                 raise FileError(RECURRENT.get(single.kind, f"its cell {single.kind!r} is not an LSTM cell of Keras'"))

@@ -10,6 +10,7 @@ from gatewise.interop.found import Found, Joined, Part
 from gatewise.interop.keras.chain import Builder
 from gatewise.interop.keras.config import Version
 from gatewise.interop.keras.places import Place, is_identity, is_recurrent
+from gatewise.showing import with_article
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _embedded(builder: Builder, embedding: Place, lstm: Place, used: set[str]) -
     between = _between(embedding, lstm)[:-1]
     if between:
         raise FileError(
-            f"{between[0].name!r} is a {between[0].layer.kind}, which a network does not have between"
+            f"{between[0].name!r} is {with_article(between[0].layer.kind)}, which a network does not have between"
             f" {embedding.name!r} and {lstm.name!r}"
         )
     if lstm.given.flipped:
@@ -97,7 +98,9 @@ def _between(first: Place, last: Place) -> list[Place]:
     while (source := path[-1].given.source) is not first:
         here = path[-1]
         if source is None:
-            why = f": {here.name!r} (a {here.layer.kind}) takes more than one output" if here.started else ""
+            why = (
+                f": {here.name!r} ({with_article(here.layer.kind)}) takes more than one output" if here.started else ""
+            )
             raise FileError(f"{last.name!r} does not follow {first.name!r}{why}")
         if is_recurrent(source.layer):
             raise FileError(f"{last.name!r} reads {source.name!r}, and not {first.name!r}")
