@@ -63,6 +63,8 @@ def test_what_is_read_against_the_file_is_obeyed_with_a_warning(tmp_path):
     assert (network.reads, said) == ("last", "")
     with pytest.raises(gw.OptionError, match="reads"):
         quietly(path, head="head", reads="first")
+    with pytest.raises(gw.OptionError, match="says itself what its layers read"):
+        gw.load_network(path, reads="every")
 
 
 def test_a_mask_that_the_named_layers_do_not_make_is_warned_of(tmp_path):

@@ -66,7 +66,8 @@ def load_network(
         network, and anything else between is refused.
     reads : {"every", "last"}, optional
         Whether the head reads every step or the last alone, where layers are named; by default what the file says
-        (Keras' ``return_sequences``), and else "every". Where it says something else, it warns.
+        (Keras' ``return_sequences``), and else "every". Where it says something else, it warns. Without names it is
+        refused where the file says how its layers are connected.
 
     Raises
     ------

@@ -327,7 +327,16 @@ class Contents:
 
         What the file says of them is kept: masked steps, what is read of the LSTM, layers between it and the head. It
         warns of layers that are left out, of masks that a call must give, and where `reads` is not what the file says.
+
+        Raises
+        ------
+        OptionError
+            If no layer is named, of a file that says itself how its layers are connected.
         """
+        if embedding is None and head is None and self.network is not None:
+            raise OptionError(
+                f"reads goes with the name of an embedding or a head; {self.path} says itself what its layers read"
+            )
         found = self.pick(name)
         lstm, table, linear = found.lstm, None, None
         if embedding is not None:
@@ -341,9 +350,8 @@ class Contents:
         if self.joined is None:
             network = Network(lstm, embedding=table, head=linear, reads=reads or "every")
         else:
-            joined: Joined = self.joined(
-                found.name, embedding, head, None if reads is None else one_of("reads", reads, READS)
-            )
+            asked = None if reads is None else one_of("reads", reads, READS)
+            joined: Joined = self.joined(found.name, embedding, head, asked)
             network = joined.network
             used |= joined.used
             if network.reads != joined.reads:
