@@ -330,6 +330,7 @@ template <class T> void linear(In<T> x, In<T> weight, In<T> bias, Out<T> y) {
     const int64_t rows = int64_t(x.shape(0)), depth = int64_t(x.shape(1)), size = int64_t(weight.shape(0));
     const T *from = x.data(), *const w = checked("weight", weight, {size, depth}), *const b = checked("bias", bias, {size});
     T* to = checked("y", y, {rows, size});
+    const nb::gil_scoped_release released;
     constexpr int64_t LANES = 32 / sizeof(T);
     const int64_t whole = depth - depth % LANES;
     for (int64_t row = 0; row < rows; ++row, from += depth)

@@ -17,7 +17,7 @@ make = onnx.helper.make_node
 TOKENS = np.array([[1, 2], [3, 6], [0, 5]])
 
 
-def chained(after, *, outputs=("Z",), before=None, directions=1, start=None):
+def chained(after, *, outputs=("Z",), before=None, directions=1, start=None, lengths=None):
     """Return a model of an embedding, an LSTM whose output is `y`, and nodes after it; and the LSTM's arrays."""
     rng = np.random.default_rng(0)
     shapes = {"words": (7, 3), "W": (directions, 16, 3), "R": (directions, 16, 4), "w": (4, 5), "v": (2, 5)}
@@ -28,6 +28,9 @@ def chained(after, *, outputs=("Z",), before=None, directions=1, start=None):
     if start is not None:
         held["h0"] = rng.normal(size=(directions, start, 4)).astype(np.float32)
         inputs += ["", "", "h0", "h0"]
+    if lengths is not None:
+        held["lengths"] = np.array(lengths, np.int32)
+        inputs += ["", "lengths"]
     nodes = [make("Gather", ["words", "tokens"], ["x"])] if before is None else before
     direction = "bidirectional" if directions == 2 else "forward"
     nodes += [make("LSTM", inputs, ["Y", "hn", "cn"], name="rnn", hidden_size=4, direction=direction)]
@@ -70,10 +73,14 @@ def test_what_gatewise_writes_is_a_network_without_a_head():
 BEFORE = [make("Conv", ["X", "W"], ["x"], name="conv")]
 REFUSED = {
     "operator": ({"after": [*HEAD[:2], ("LogSoftmax", ["a"], ["Z"])]}, ["'Z' is a LogSoftmax", "after the LSTM"]),
-    "residual": ({"after": [*HEAD[:1], ("Add", ["p", "p"], ["Z"])]}, ["'Z' is a Add"]),
+    "residual": ({"after": [*HEAD[:1], ("Add", ["p", "p"], ["Z"])]}, ["'Z' is an Add"]),
     "outputs": ({"after": HEAD[:3], "outputs": ("a", "r")}, ["2 outputs"]),
     "first step": ({"after": [("Gather", ["y", "first"], ["Z"])]}, ["'Z' is a Gather"]),
     "sequence": ({"after": [("Gather", ["y", "end"], ["Z"], {"axis": 1})]}, ["not the final one"]),
+    "lengths": (
+        {"after": [("Gather", ["y", "end"], ["Z"], {"axis": 0})], "lengths": [3, 2]},
+        ["the last step", "zeros"],
+    ),
     "twice": ({"after": [("Relu", ["y"], ["r"]), ("Tanh", ["r"], ["Z"])]}, ["'r' is a Relu"]),
     "activation": ({"after": [("Relu", ["y"], ["Z"])]}, ["Squeeze", "after the LSTM"]),
     "before": ({"after": HEAD[:2], "outputs": ("a",), "before": BEFORE}, ["'conv' is a Conv", "before the LSTM"]),

@@ -180,9 +180,8 @@ def _require_room(target: Path, size: int) -> None:
 
 def is_one(path: Path) -> bool:
     """Whether a path is that of a zarr store, or is called so."""
-    return path.suffix.lower() == ".zarr" or (
-        path.is_dir() and (path / "zarr.json").exists() | (path / ".zgroup").exists()
-    )
+    marks = ("zarr.json", ".zgroup")
+    return path.suffix.lower() == ".zarr" or (path.is_dir() and any((path / name).exists() for name in marks))
 
 
 def refuse(options: Sequence[tuple[str, object]], owner: str = "an input and an output that are .zarr stores") -> None:

@@ -140,14 +140,15 @@ class Network(Parts):
             time.
         state : tuple of tuple of State
         """
-        blocks = self._blocks(x, options)
-        if len(blocks) == 1:
-            return self._called(x, state, options)
-        found: list[Array] = []
-        for block in blocks:
+        first, *rest = self._blocks(x, options)
+        y, state = self._called(first, state, options)
+        if not rest:
+            return y, state
+        found = [y]
+        for block in rest:
             y, state = self._called(block, state, options)
-            found = [*found, y] if self.reads == "every" else [y]
-        return np.concatenate(found) if len(found) > 1 else found[0], state  # type: ignore[return-value]
+            found.append(y)
+        return y if self.reads == "last" else np.concatenate(found), state
 
     def _called(self, x: npt.ArrayLike, state: States | None, options: dict[str, Any]) -> tuple[Array, States]:
         features, tokens = self.embed(x)

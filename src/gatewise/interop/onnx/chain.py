@@ -20,6 +20,7 @@ from gatewise.interop.onnx.parts import ACTIVATIONS, is_bias, matrix_of, reader_
 from gatewise.interop.onnx.scopes import DEEPEST, Scope
 from gatewise.interop.onnx.sites import Site, label_of
 from gatewise.network import Branch, Linear, Network
+from gatewise.showing import with_article
 from gatewise.step import State
 
 
@@ -74,6 +75,8 @@ def _network(whole: Whole, found: Found) -> Network:
         batch_first = whole.names.get(head.name, "").endswith(BATCH_FIRST) != head.swapped
         if head.taken != ("last", 1 if batch_first else 0) or lstm.directions != ("forward",):
             raise FileError("its head reads one step that is not the final one of the LSTM")
+        if any(site.input("sequence_lens") for site in whole.sites):
+            raise FileError("its head reads the last step, which of a sequence that has ended before holds zeros")
         reads = "last"
     before = _Walk(top.scope, "before the LSTM")
     before.go(bottom.input("X"), bottom.scope.inputs - bottom.scope.held.keys(), embedding=True)
@@ -172,7 +175,8 @@ class _Walk:
         raise FileError(f"it has more than {DEEPEST} operators {self.where}")
 
     def _refused(self, node: Any) -> FileError:
-        return FileError(f"{label_of(node)!r} is a {shown(node.op_type)}, which a network does not have {self.where}")
+        kind = with_article(shown(node.op_type))
+        return FileError(f"{label_of(node)!r} is {kind}, which a network does not have {self.where}")
 
     def _step(self, node: Any, embedding: bool) -> str:
         """Take in one node, and return the name that it reads."""
