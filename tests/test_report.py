@@ -267,3 +267,17 @@ def test_without_matplotlib_the_sentences_are_there_and_the_page_says_what_it_ne
     assert exit_code(["report", *files]) == 0
     assert exit_code(["report", *files, "-o", str(tmp_path / "report.html")]) == 2
     assert "pictures need matplotlib" in capsys.readouterr().err
+
+
+def test_a_legend_of_several_lines_leaves_a_picture_its_room():
+    """Features in ranges of their own, which the legend tells: matplotlib would warn of axes without a height."""
+    rng = np.random.default_rng(0)
+    features = [f"a_feature_with_a_name_{n}" for n in range(5)]
+    scaling = gw.Scaling(np.zeros(5), [1e-6, 1, 300, 1e4, 1])
+    head = gw.Linear(rng.normal(size=(1, 3)).astype(np.float32))
+    names = gw.Labels(features=features, outputs=["q"])
+    network = gw.Network(gw.LSTM(5, 3, rng=0), head=head, inputs=scaling, labels=names)
+    x = rng.uniform(0.5, 1.0, (12, 5)) * scaling.scale
+    times = gw.Labels(times=[f"the step of number {n}" for n in range(12)])
+    page = gw.report(network, x, labels=times, at=3)._repr_html_()
+    assert all(name in page for name in features)

@@ -210,3 +210,12 @@ def test_layers_that_a_file_does_not_connect_are_named_for_a_run(here):
         np.testing.assert_array_equal(made.trace.tokens, tokens)
     with pytest.raises(gw.OptionError, match="no head 'no'"):
         run("state.safetensors", "tokens.npy", head="no")
+
+
+@pytest.mark.parametrize("hour", ["T00", " 01", "T02:00", " 03:00:00"])
+def test_a_column_of_hours_is_one_of_dates(hour, here):
+    gw.save(gw.LSTM(1, 3, rng=0), "net")
+    days = [f"2001-01-{day:02}" for day in (1, 2, 3)]
+    Path("x.csv").write_text("date,rain\n" + "".join(f"{day}{hour},{day[-1]}\n" for day in days))
+    times = run("net", "x.csv").trace.labels.times
+    assert times == tuple(np.array([day + hour for day in days], "datetime64"))

@@ -21,7 +21,7 @@ from gatewise.network import Network
 from gatewise.showing import counted
 from gatewise.storage import npz_names, read_npz
 
-_DATE = re.compile(r"\d{4}([-/])\d\d(\1\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?)?")
+_DATE = re.compile(r"\d{4}([-/])\d\d(\1\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?")
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,8 @@ from gatewise.render.text import clean
 
 WIDTH = 5.5  # inches: as wide as the text of the page, and on a telephone still readable
 LETTERS = 62  # of a legend, that fit into the width
+LINE = 0.17  # inches, of a legend
+LINES = 2  # of a legend, for which a picture has room
 RC: dict[str, Any] = {
     "font.size": 10.5,
     "axes.titlesize": 11,
@@ -48,22 +50,29 @@ def _fit(figure: Any) -> None:
     if len(figure.axes) == 1 or not any(ax.get_title() for ax in figure.axes[1:]):  # else they tell panels apart
         for place in ("center", "left"):
             figure.axes[0].set_title("", loc=place)
+    lines = 0
     for ax in figure.axes:
         if (legend := ax.get_legend()) is not None:
-            _above(ax, legend)
+            lines = max(lines, _above(ax, legend))
+    figure.set_figheight(figure.get_figheight() + LINE * max(0, lines - LINES))
     row = [ax for ax in figure.axes if (spec := ax.get_subplotspec()) is not None and spec.is_last_row()]
     if len(row) > 1 and len({ax.get_xlabel() for ax in row}) == 1:  # once is enough
         for number, ax in enumerate(row):
             ax.set_xlabel(ax.get_xlabel() if number == len(row) // 2 else "")
 
 
-def _above(ax: Any, legend: Any) -> None:
-    """Put a legend that stands outside its axes above them, in as many columns as there is room for."""
+def _above(ax: Any, legend: Any) -> int:
+    """Put a legend that stands outside its axes above them, in as many columns as there is room for.
+
+    Return how many lines it then takes.
+    """
     left, low = ax.transAxes.inverted().transform(legend.get_bbox_to_anchor().p0)
     if left < 1 and low < 1:
-        return
+        return 0
     names = [text.get_text() for text in legend.get_texts()]
-    columns = max(1, min(len(names), LETTERS // (7 + max(map(len, names)))))
+    each = [name.split("\n") for name in names]
+    columns = max(1, min(len(names), LETTERS // (7 + max(len(line) for lines in each for line in lines))))
     place = 1.1 if ax.get_title(loc="right") else 1.0
     look: dict[str, Any] = {"title": legend.get_title().get_text() or None, "alignment": "left", "columnspacing": 1.5}
     ax.legend(legend.legend_handles, names, ncols=columns, loc="lower left", bbox_to_anchor=(0, place), **look)
+    return -(-len(names) // columns) * max(map(len, each)) + (look["title"] is not None)
