@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gatewise import budget
+from gatewise.files import budget
 
 PART = 8
 

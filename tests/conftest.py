@@ -52,7 +52,7 @@ def small_budgets(monkeypatch):
     import budgets
 
     for name, limit in budgets.small().items():
-        monkeypatch.setattr(f"gatewise.budget.{name}", limit)
+        monkeypatch.setattr(f"gatewise.files.budget.{name}", limit)
 
 
 def allowed_patterns(text: str) -> list[str]:

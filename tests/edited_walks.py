@@ -7,8 +7,8 @@ from cases import VARIANTS, run_of
 from walks import DROPOUT, masks_of
 
 import gatewise as gw
-from gatewise.edits import EDITABLE
-from gatewise.trace import Trace
+from gatewise.records.edits import EDITABLE
+from gatewise.records.trace import Trace
 from gatewise.walkthrough.parts import Walkthrough
 from tests import test_data, test_latex, test_notebook, test_render
 

@@ -9,7 +9,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 import gatewise as gw
-from gatewise.budget import Budget
+from gatewise.files.budget import Budget
 from gatewise.interop.onnx.reading import looked_at
 
 

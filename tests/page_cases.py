@@ -15,9 +15,9 @@ from gatewise.cli import main
 from gatewise.playground.document import computed
 from gatewise.playground.packed import packed
 from gatewise.playground.subject import Subject, subject_of
+from gatewise.records.step import State
 from gatewise.render import text
 from gatewise.render.plain import numbers
-from gatewise.step import State
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.heads import constants, given, reading, unreading
 from gatewise.symbolic.run import Run

@@ -15,7 +15,7 @@ import gatewise as gw
 from gatewise import adjoints
 from gatewise.engine import choose
 from gatewise.equations import Moment, standardize
-from gatewise.keep import Keep
+from gatewise.records.keep import Keep
 
 APART = 1e-3  # a hundred times as far from every kink as the differences reach
 

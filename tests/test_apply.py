@@ -10,7 +10,7 @@ import pytest
 
 import gatewise as gw
 from gatewise import insight
-from gatewise.keep import QUANTITIES
+from gatewise.records.keep import QUANTITIES
 
 xarray = pytest.importorskip("xarray")
 RNG = np.random.default_rng(7)

@@ -9,7 +9,7 @@ import cases
 import pytest
 
 import gatewise as gw
-from gatewise.budget import BYTES, ELEMENTS, WORK, Budget
+from gatewise.files.budget import BYTES, ELEMENTS, WORK, Budget
 
 KINDS = {
     "bytes": (BYTES, lambda budget, count: budget.hold(count, 1, "a tensor")),

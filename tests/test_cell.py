@@ -213,7 +213,7 @@ def test_a_step_is_the_first_of_a_run(variant, projection):
     run = cases.run_of(variant, projection=projection, time=1, batch=1)
     step = gw.LSTMCell.from_parameters(run.p).step(run.x[0, 0], gw.State(run.state.h[0], run.state.c[0]))
     trace = run.trace(engine="reference")
-    for name in (*gw.keep.QUANTITIES, "gates", "combined_input", "preactivations", "activated_cell_state"):
+    for name in (*gw.records.keep.QUANTITIES, "gates", "combined_input", "preactivations", "activated_cell_state"):
         np.testing.assert_array_equal(getattr(step, name), getattr(trace, name)[0, 0], err_msg=name)
     np.testing.assert_array_equal(step.state.h, trace.final.h[0])
     np.testing.assert_array_equal(step.state.c, trace.final.c[0])

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from program import exit_code
 
-from gatewise import storage
 from gatewise.errors import FileError
+from gatewise.files import storage
 from gatewise.grading import classroom, grades, handout, points, roster
 from gatewise.grading.exercise import Plan
 from gatewise.grading.grades import Mark

@@ -25,8 +25,8 @@ from gatewise.cli.walk import NEXT
 from gatewise.examples import EXAMPLES
 from gatewise.interop import torch
 from gatewise.interop.torch import writing
-from gatewise.keep import DIRECTIONS, QUANTITIES
 from gatewise.parameters import COUPLINGS, LAYER_NORMS, PEEPHOLES
+from gatewise.records.keep import DIRECTIONS, QUANTITIES
 from gatewise.showing import FORMATS
 from gatewise.walkthrough.notation import NOTATIONS
 

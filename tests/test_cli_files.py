@@ -20,7 +20,7 @@ from gatewise.arrays import in_bytes
 from gatewise.cli import estimates, main
 from gatewise.cli.estimates import bytes_kept
 from gatewise.interop import torch
-from gatewise.keep import QUANTITIES, Keep
+from gatewise.records.keep import QUANTITIES, Keep
 
 ORDER = ("--axes", "time,batch,feature")  # gatewise's own files do not say it
 

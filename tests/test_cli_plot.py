@@ -14,9 +14,10 @@ from program import exit_code
 from rich.console import Console
 
 import gatewise as gw
-from gatewise import arrays, budget
+from gatewise import arrays
 from gatewise.cli import estimates
 from gatewise.cli.kinds import KINDS
+from gatewise.files import budget
 from gatewise.plot import data, saving, terminal
 
 

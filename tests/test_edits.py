@@ -8,11 +8,11 @@ from walks import projected
 
 import gatewise as gw
 from gatewise import adjoints
-from gatewise.acting import EditedMoment
-from gatewise.edits import EDITABLE
 from gatewise.engine import native
 from gatewise.equations import Moment
 from gatewise.examples import latch
+from gatewise.records.edited_steps import EditedMoment
+from gatewise.records.edits import EDITABLE
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.evaluation import evaluate

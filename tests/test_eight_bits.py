@@ -9,7 +9,7 @@ from pairwise import pairs
 import gatewise as gw
 from gatewise import Parameters
 from gatewise.diagnostics.verification import verify
-from gatewise.step import State
+from gatewise.records.step import State
 
 
 def drawn(seed, inputs=5, hidden=12, time=20, batch=6):

@@ -13,7 +13,7 @@ from pairwise import each
 import gatewise as gw
 from gatewise.engine import ENGINES as ENGINE_MODULES
 from gatewise.engine import choose, reference
-from gatewise.keep import Keep
+from gatewise.records.keep import Keep
 
 ENGINES = [one.name for one in gw.engines() if one.available]
 PAIRS = [(e, v) for e in ENGINES for v in cases.VARIANTS if ENGINE_MODULES[e].refusal(cases.run_of(v).p) is None]

@@ -23,7 +23,7 @@ def test_every_step_is_what_plain_python_makes_of_it(variant, projection, direct
     assert len(moments) == (run.x.shape[0] * run.x.shape[1] if run.valid is None else run.valid.sum())
     for (t, row), M in moments.items():
         found = {
-            **{name: getattr(trace, name)[t, row] for name in gw.keep.QUANTITIES},
+            **{name: getattr(trace, name)[t, row] for name in gw.records.keep.QUANTITIES},
             "combined_input": trace.combined_input[t, row],
         }
         expected = {

@@ -12,7 +12,7 @@ import pytest
 
 import gatewise as gw
 from gatewise import interop
-from gatewise.budget import Budget
+from gatewise.files.budget import Budget
 from gatewise.interop.containers import hdf5
 from gatewise.interop.containers.hdf5 import Dataset
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.keep import QUANTITIES, Keep
+from gatewise.records.keep import QUANTITIES, Keep
 
 every_direction = pytest.mark.parametrize("direction", cases.DIRECTIONS)
 

@@ -15,7 +15,7 @@ import pytest
 from keras_files import archive, h5py, kernels, layer, legacy, lstm_layer, named, new, sequential
 
 import gatewise as gw
-from gatewise import budget
+from gatewise.files import budget
 
 pytestmark = pytest.mark.usefixtures("small_budgets")
 ENOUGH = 60_000_000  # bytes

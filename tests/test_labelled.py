@@ -10,7 +10,7 @@ import pytest
 from stacks import BIDIRECTIONAL, LABELS
 
 import gatewise as gw
-from gatewise.keep import QUANTITIES
+from gatewise.records.keep import QUANTITIES
 
 
 def test_a_table_names_its_axes_and_their_entries():

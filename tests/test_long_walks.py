@@ -21,7 +21,7 @@ from rich.console import Console
 
 import gatewise as gw
 from gatewise.cli.stepping import steps_of
-from gatewise.labels import Labels
+from gatewise.records.labels import Labels
 from gatewise.render import terminal
 from gatewise.showing import ENDINGS
 from gatewise.walkthrough.lazy import FEW, Groups, Lazy

@@ -21,7 +21,7 @@ import pytest
 from held import held
 
 import gatewise as gw
-from gatewise import storage
+from gatewise.files import storage
 from gatewise.interop import keras, onnx, torch
 from gatewise.interop.torch.writing import write_archive
 

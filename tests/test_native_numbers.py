@@ -20,7 +20,7 @@ from native_subjects import (
 
 import gatewise as gw
 from gatewise.engine import native
-from gatewise.keep import Keep
+from gatewise.records.keep import Keep
 
 pytestmark = needs_native
 

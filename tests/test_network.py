@@ -305,7 +305,7 @@ def test_the_head_s_activation_and_the_mark_are_kept_in_files(activation, masked
     assert (loaded.masked, loaded.masked_output) == (masked, "zeros" if masked is None else "repeat")
     np.testing.assert_array_equal(loaded(TOKENS)[0], network(TOKENS)[0])
     if activation is masked is None:  # nothing is written that is at its default: files from before are the same
-        from gatewise import storage
+        from gatewise.files import storage
 
         assert set(storage.read(tmp_path / "network")[1]) == {"format", "kind", "conventions", "lstm", "reads"}
 
@@ -314,7 +314,7 @@ def test_the_head_s_activation_and_the_mark_are_kept_in_files(activation, masked
     "wrong", [{"activation": "gelu"}, {"activation": {"name": "tanh", "gamma": 1}}, {"masked": "x"}]
 )
 def test_a_file_with_an_activation_that_there_is_not_is_refused_in_one_sentence(wrong, tmp_path):
-    from gatewise import storage
+    from gatewise.files import storage
 
     gw.save(random_network(), tmp_path / "network")
     arrays, head = storage.read(tmp_path / "network")

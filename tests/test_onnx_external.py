@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.budget import Limit
+from gatewise.files.budget import Limit
 
 onnx = pytest.importorskip("onnx")
 
@@ -65,7 +65,7 @@ def test_the_folder_of_the_model_may_be_a_link(tmp_path):
 
 
 def test_what_lies_beside_the_file_counts_as_its_constants(tmp_path, monkeypatch):
-    monkeypatch.setattr("gatewise.budget.BYTES", Limit(32, 0))
+    monkeypatch.setattr("gatewise.files.budget.BYTES", Limit(32, 0))
     arrays = small(inputs=20_000, hidden=1, time=1, batch=1)
     path, data = external(tmp_path, "weights.bin", arrays=arrays, hidden_size=1)
     (path.parent / "weights.bin").write_bytes(data)

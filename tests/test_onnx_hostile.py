@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import gatewise as gw
-from gatewise.budget import WORK
+from gatewise.files.budget import WORK
 
 onnx = pytest.importorskip("onnx")
 
@@ -73,7 +73,7 @@ def _work(folder: Path) -> None:
     """Read every file of a folder, and print what came of it."""
     from held import held
 
-    from gatewise import budget
+    from gatewise.files import budget
 
     warnings.simplefilter("error")
     said = {}

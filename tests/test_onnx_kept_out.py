@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from gatewise.budget import Budget
 from gatewise.errors import FileError
+from gatewise.files.budget import Budget
 from gatewise.interop.containers import protobuf
 from gatewise.interop.onnx.parsing import ARRAYS
 

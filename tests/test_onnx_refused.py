@@ -11,7 +11,7 @@ import pytest
 from fuzzing import SOME, everything, fuzz
 
 import gatewise as gw
-from gatewise.budget import Budget
+from gatewise.files.budget import Budget
 
 onnx = pytest.importorskip("onnx")
 

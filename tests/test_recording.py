@@ -10,10 +10,10 @@ import pytest
 from stacks import BIDIRECTIONAL, LABELS
 
 import gatewise as gw
-from gatewise.keep import Keep
 from gatewise.layers.arguments import settle
 from gatewise.layers.recording import lstm_trace_record, plan_record
 from gatewise.layers.run import planned, traced
+from gatewise.records.keep import Keep
 
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)

@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise import storage
-from gatewise.replacing import DAY, temporary_for
+from gatewise.files import storage
+from gatewise.files.replacing import DAY, temporary_for
 
-KILLED = "import os, sys\nfrom gatewise.replacing import beside\nwith beside(sys.argv[1]): os.kill(os.getpid(), 9)"
+KILLED = """
+import os, sys
+from gatewise.files.replacing import beside
+with beside(sys.argv[1]): os.kill(os.getpid(), 9)
+"""
 
 
 def killed(path):

@@ -9,7 +9,7 @@ import pytest
 from stacks import BIDIRECTIONAL, LABELS
 
 import gatewise as gw
-from gatewise.keep import QUANTITIES
+from gatewise.records.keep import QUANTITIES
 
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load_file, save_file
 
 import gatewise as gw
-from gatewise import storage
+from gatewise.files import storage
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array([True, False]), "c": np.zeros((0, 4), np.float32)}
 HEADER = {"kind": "nothing", "numbers": [1, 2.5, None, True], "nested": {"name": "é"}}

@@ -15,7 +15,8 @@ from pairwise import pairs
 from safetensors.numpy import save_file
 
 import gatewise as gw
-from gatewise import cli, storage
+from gatewise import cli
+from gatewise.files import storage
 
 pytestmark = pytest.mark.usefixtures("small_budgets")
 LOADERS = (gw.load, gw.load_network, gw.load_trace, gw.inspect)

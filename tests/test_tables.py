@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pairwise import pairs
 
 import gatewise as gw
-from gatewise import tables
 from gatewise.cli import reading
+from gatewise.files import tables
 from gatewise.grading import roster, sheet
 
 TEXTS = {

@@ -16,7 +16,7 @@ from fuzzing import SOME, everything, fuzz, in_archive
 from pairwise import cover
 
 import gatewise as gw
-from gatewise.budget import Budget
+from gatewise.files.budget import Budget
 from gatewise.interop import torch
 from gatewise.interop.containers import pickles
 from gatewise.interop.torch import writing

@@ -8,7 +8,7 @@ import pytest
 from stacks import BIDIRECTIONAL, LABELS
 
 import gatewise as gw
-from gatewise.keep import QUANTITIES
+from gatewise.records.keep import QUANTITIES
 
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)
@@ -260,7 +260,7 @@ def test_traces_say_what_they_are():
     run = cases.run_of("plain")
     title, *lines = repr(run.trace()).splitlines()
     assert title == "<Trace: forward, 3 steps of 3 sequences, 2 features, 4 units, float64"
-    assert [line.split()[0] for line in lines] == [*gw.keep.QUANTITIES[:-1]]
+    assert [line.split()[0] for line in lines] == [*gw.records.keep.QUANTITIES[:-1]]
     less = repr(run.trace(keep="forget_gate", every=2, units=[1])).splitlines()
     assert less[0].endswith("every 2nd step kept, 1 unit kept")
     assert less[1].split()[0] == "forget_gate"

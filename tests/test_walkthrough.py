@@ -16,11 +16,11 @@ import gatewise as gw
 from gatewise import examples
 from gatewise.activations import KINDS, Activation
 from gatewise.cli import main
+from gatewise.records.trace import Trace
 from gatewise.render import layout, text
 from gatewise.symbolic import evaluation, nonlinearities
 from gatewise.symbolic import formula as f
 from gatewise.symbolic.symbols import DH_NEXT, DY
-from gatewise.trace import Trace
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import aligned, number, percent
 from gatewise.walkthrough.parts import Equation, Expanded, Sentence, Table, Walkthrough

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.budget import Budget
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.zips import Archive
 
 PACKED = {"stored": zipfile.ZIP_STORED, "deflated": zipfile.ZIP_DEFLATED}

@@ -8,7 +8,7 @@ import cases
 import numpy as np
 
 import gatewise as gw
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 from gatewise.walkthrough.parts import Equation, Walkthrough
 
 DROPOUT = {

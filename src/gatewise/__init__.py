@@ -9,7 +9,6 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.diagnostics.verification import Difference as Difference
     from gatewise.diagnostics.verification import Verification as Verification
     from gatewise.diagnostics.verification import verify as verify
-    from gatewise.edits import Edit as Edit
     from gatewise.engine import Engine as Engine
     from gatewise.engine import engines as engines
     from gatewise.engine import set_num_threads as set_num_threads
@@ -22,8 +21,6 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.errors import OptionError as OptionError
     from gatewise.errors import ShapeError as ShapeError
     from gatewise.errors import WeightsWarning as WeightsWarning
-    from gatewise.gradients import Gradients as Gradients
-    from gatewise.gradients import LSTMGradients as LSTMGradients
     from gatewise.grading.marking import Marking as Marking
     from gatewise.grading.marking import check as check
     from gatewise.grading.sheet import Fault as Fault
@@ -41,13 +38,9 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.interop.found import GraphNames as GraphNames
     from gatewise.interop.found import Part as Part
     from gatewise.interop.found import Refused as Refused
-    from gatewise.keep import Keep as Keep
-    from gatewise.labels import Labels as Labels
-    from gatewise.labels import Measure as Measure
     from gatewise.layers.backward import backward as backward
     from gatewise.layers.lstm import LSTM as LSTM
     from gatewise.layers.stream import Stream as Stream
-    from gatewise.lstm_trace import LSTMTrace as LSTMTrace
     from gatewise.network import Branch as Branch
     from gatewise.network import Linear as Linear
     from gatewise.network import LinearGradients as LinearGradients
@@ -61,14 +54,21 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.parameters import Variant as Variant
     from gatewise.playground.page import Page as Page
     from gatewise.playground.page import page as page
+    from gatewise.records.edits import Edit as Edit
+    from gatewise.records.gradients import Gradients as Gradients
+    from gatewise.records.gradients import LSTMGradients as LSTMGradients
+    from gatewise.records.keep import Keep as Keep
+    from gatewise.records.labels import Labels as Labels
+    from gatewise.records.labels import Measure as Measure
+    from gatewise.records.lstm_trace import LSTMTrace as LSTMTrace
+    from gatewise.records.step import State as State
+    from gatewise.records.step import Step as Step
+    from gatewise.records.step import Term as Term
+    from gatewise.records.step import Terms as Terms
+    from gatewise.records.trace import Trace as Trace
     from gatewise.reporting.build import report as report
     from gatewise.reporting.findings import Finding as Finding
     from gatewise.reporting.findings import Report as Report
-    from gatewise.step import State as State
-    from gatewise.step import Step as Step
-    from gatewise.step import Term as Term
-    from gatewise.step import Terms as Terms
-    from gatewise.trace import Trace as Trace
     from gatewise.walkthrough.build import walk as walk
     from gatewise.walkthrough.parts import Walkthrough as Walkthrough
 
@@ -83,25 +83,25 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Contents": "gatewise.interop.found",
     "Difference": "gatewise.diagnostics.verification",
     "DropoutMasks": "gatewise.parameters",
-    "Edit": "gatewise.edits",
+    "Edit": "gatewise.records.edits",
     "Engine": "gatewise.engine",
     "Fault": "gatewise.grading.sheet",
     "FileError": "gatewise.errors",
     "Finding": "gatewise.reporting.findings",
     "Found": "gatewise.interop.found",
     "GatewiseError": "gatewise.errors",
-    "Gradients": "gatewise.gradients",
+    "Gradients": "gatewise.records.gradients",
     "GraphNames": "gatewise.interop.found",
-    "Keep": "gatewise.keep",
+    "Keep": "gatewise.records.keep",
     "LSTMCell": "gatewise.cell",
-    "LSTMGradients": "gatewise.gradients",
-    "LSTMTrace": "gatewise.lstm_trace",
-    "Labels": "gatewise.labels",
+    "LSTMGradients": "gatewise.records.gradients",
+    "LSTMTrace": "gatewise.records.lstm_trace",
+    "Labels": "gatewise.records.labels",
     "Branch": "gatewise.network",
     "Linear": "gatewise.network",
     "LinearGradients": "gatewise.network",
     "Marking": "gatewise.grading.marking",
-    "Measure": "gatewise.labels",
+    "Measure": "gatewise.records.labels",
     "MissingExtraError": "gatewise.errors",
     "Moment": "gatewise.equations",
     "Network": "gatewise.network",
@@ -117,12 +117,12 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Refused": "gatewise.interop.found",
     "Report": "gatewise.reporting.findings",
     "ShapeError": "gatewise.errors",
-    "State": "gatewise.step",
-    "Step": "gatewise.step",
+    "State": "gatewise.records.step",
+    "Step": "gatewise.records.step",
     "Stream": "gatewise.layers.stream",
-    "Term": "gatewise.step",
-    "Terms": "gatewise.step",
-    "Trace": "gatewise.trace",
+    "Term": "gatewise.records.step",
+    "Terms": "gatewise.records.step",
+    "Trace": "gatewise.records.trace",
     "Variant": "gatewise.parameters",
     "Verdict": "gatewise.grading.verdicts",
     "Verification": "gatewise.diagnostics.verification",

@@ -13,9 +13,9 @@ from gatewise import gates
 from gatewise.arrays import Array, float_type, numbers, quiet, require_memory, size
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.labels import NO_LABELS, Labels
 from gatewise.parameters import Parameters, Variant, array_shapes
-from gatewise.step import State, Step
+from gatewise.records.labels import NO_LABELS, Labels
+from gatewise.records.step import State, Step
 
 INITS = ("notebook", "pytorch", "glorot", "chrono")
 Rng: TypeAlias = "int | np.random.Generator | np.random.RandomState | None"  # a text: who draws nothing imports no more

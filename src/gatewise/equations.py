@@ -64,7 +64,7 @@ class Moment:
         self.p, self.x, self.h_prev, self.c_prev, self.dropout = p, x, h_prev, c_prev, dropout
         self.__dict__.update(known)  # where Python looks before it calls a cached property
 
-    # What is another thing where edits act: in `gatewise.acting.EditedMoment`.
+    # What is another thing where edits act: in `gatewise.records.edited_steps.EditedMoment`.
 
     edited = False
 

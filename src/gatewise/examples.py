@@ -8,9 +8,9 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
-from gatewise.labels import Labels
 from gatewise.parameters import Parameters
-from gatewise.step import State
+from gatewise.records.labels import Labels
+from gatewise.records.step import State
 
 
 class Example(NamedTuple):

@@ -10,7 +10,7 @@ from edited_walks import FIXTURES, HELD, SUBJECTS, hold
 from pairwise import pairs
 
 import gatewise as gw
-from gatewise.edits import EDITABLE
+from gatewise.records.edits import EDITABLE
 from gatewise.walkthrough.notation import NOTATIONS
 from tests.test_edits import EDITED_RUNS, hold_an_edited_run
 

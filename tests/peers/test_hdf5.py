@@ -13,7 +13,7 @@ import pytest
 from pairwise import cover
 
 import gatewise as gw
-from gatewise.budget import Budget
+from gatewise.files.budget import Budget
 from gatewise.interop.containers import hdf5
 
 h5py = pytest.importorskip("h5py")

@@ -14,12 +14,12 @@ from gatewise.chunked.task import Task, Variable, numbers_kept, threadpools
 from gatewise.chunked.wanted import Cells, Quantities, Run, Wanted, lstm_of
 from gatewise.errors import OptionError, one_of
 from gatewise.insight.saturation import GATES
-from gatewise.keep import DIRECTIONS
-from gatewise.labelled import coordinates
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network
-from gatewise.trace import Trace
+from gatewise.records.keep import DIRECTIONS
+from gatewise.records.labelled_arrays import coordinates
+from gatewise.records.trace import Trace
 
 
 def apply(

@@ -13,8 +13,8 @@ from typing import Any
 
 from gatewise.chunked.stores import is_store, require_packages
 from gatewise.errors import FileError, GatewiseError, OptionError, reason
+from gatewise.files.replacing import folder_beside
 from gatewise.progress import working
-from gatewise.replacing import folder_beside
 
 ANSWER = 5.0  # seconds in which a scheduler answers
 PATIENCE = 30.0  # seconds in which the workers of a cluster end what they are at, once it is called off

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import in_bytes
-from gatewise.budget import BYTES, Budget
 from gatewise.errors import FileError, MissingExtraError, OptionError, reason, shown
+from gatewise.files.budget import BYTES, Budget
 from gatewise.interop.containers import json_document
 
 COMPRESSORS = ("blosc", "zlib", "gzip", "bz2", "lzma", "zstd", "lz4")

@@ -20,8 +20,8 @@ from gatewise.errors import MissingExtraError
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.progress import unshown
+from gatewise.records.step import State
 from gatewise.showing import counted
-from gatewise.step import State
 
 PIECE = 2**23  # numbers that a run keeps at a time, beside what the chunk gives
 

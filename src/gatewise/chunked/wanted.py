@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
-from gatewise.trace import Trace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 Run = LSTMTrace | NetworkTrace
 

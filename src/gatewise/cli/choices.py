@@ -8,8 +8,8 @@ from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.examples import EXAMPLES
 from gatewise.grading.fading import GIVEN
-from gatewise.keep import DIRECTIONS
 from gatewise.parameters import COUPLINGS, LAYER_NORMS, PEEPHOLES
+from gatewise.records.keep import DIRECTIONS
 from gatewise.showing import FORMATS
 from gatewise.walkthrough.notations import NOTATIONS
 

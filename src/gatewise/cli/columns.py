@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import numpy as np
 from cyclopts import Parameter
 
-from gatewise import tables
 from gatewise.errors import FileError, MissingExtraError, OptionError, ShapeError, reason, shown
+from gatewise.files import tables
+from gatewise.files.storage import readable
+from gatewise.files.tables import Row
 from gatewise.network import Network
 from gatewise.showing import counted
-from gatewise.storage import readable
-from gatewise.tables import Row
 
 MOST = 10  # names that are listed
 NETCDF = (".nc", ".nc4")

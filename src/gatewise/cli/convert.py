@@ -12,9 +12,9 @@ from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, ModelFile, Settings
 from gatewise.errors import OptionError
 from gatewise.interop.found import Contents, Found
-from gatewise.labels import NO_LABELS
 from gatewise.layers import LSTM
 from gatewise.network import Network
+from gatewise.records.labels import NO_LABELS
 
 TARGET = Group("What is written", sort_key=2)
 SUFFIXES = {

@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 
-from gatewise.keep import Keep
 from gatewise.layers import LSTM
+from gatewise.records.keep import Keep
 
 LARGE = 64 * 2**20  # bytes from which on the size is said beforehand
 LONG = 10.0  # seconds from which on they are said, too

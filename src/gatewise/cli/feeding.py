@@ -13,13 +13,13 @@ import numpy as np
 from gatewise.arrays import time_first
 from gatewise.cli import reading
 from gatewise.errors import OptionError, ShapeError, shown
+from gatewise.files.storage import npz_names, read_npz
 from gatewise.interop.found import Contents, Found
-from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network
+from gatewise.records.labels import Labels
 from gatewise.showing import counted
-from gatewise.storage import npz_names, read_npz
 
 _DATE = re.compile(r"\d{4}([-/])\d\d(\1\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?")
 

@@ -69,10 +69,10 @@ def page(
     reading.require_other(output, file, input, None if options is None else options.state)
     if file is None:
         _require_nothing(input, options, {"name": name, "set": settings, "sequence": sequence})
+    from gatewise.files.storage import beside
     from gatewise.playground.page import page_of, size_of
     from gatewise.playground.subject import subject_of
     from gatewise.render.text import clean
-    from gatewise.storage import beside
 
     # The file is opened before the work, so that one that cannot be written is known before it.
     with beside(output) as temporary:

@@ -22,13 +22,13 @@ from gatewise.cli.kinds import KINDS, Kind, Order, required
 from gatewise.cli.options import Integer, given
 from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
+from gatewise.files.storage import beside, npz_names, read_text
 from gatewise.insight import Answer
 from gatewise.plot import saving, terminal
 from gatewise.plot.data import Gates
 from gatewise.progress import working
+from gatewise.records.trace import Trace
 from gatewise.showing import counted
-from gatewise.storage import beside, npz_names, read_text
-from gatewise.trace import Trace
 
 PICTURE = Group("The picture", sort_key=3)
 OPTIONS = {"start": "steps", "stop": "steps", "after": "with"}  # by the arguments that they give

@@ -12,17 +12,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gatewise import tables
 from gatewise.arrays import Array, numbers, require_memory
 from gatewise.cli.columns import NETCDF, Wanted, netcdf
 from gatewise.errors import FileError, OptionError, ShapeError, shown
+from gatewise.files import tables
+from gatewise.files.storage import npz_names, read_npy, read_npz, read_text, readable
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network
+from gatewise.records.step import State
 from gatewise.showing import counted
-from gatewise.step import State
-from gatewise.storage import npz_names, read_npy, read_npz, read_text, readable
 
 T = TypeVar("T")
 SUFFIXES = (".csv", ".npy")

@@ -15,10 +15,10 @@ from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.running import OF_RUN, InputFile, InputOptions, run
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 from gatewise.showing import counted
-from gatewise.trace import Trace
 
 ASKED = Group("What is asked", sort_key=3)
 RATE = 2.5e5  # units of all steps a second that are reported on, about
@@ -69,9 +69,9 @@ def report(
 
         drawing.library()  # what only the page needs is missed before a run that may be long
     made = run(file, input, options, name=name, settings=settings)
+    from gatewise.files.storage import beside
     from gatewise.render.text import clean
     from gatewise.reporting.build import report as report_on
-    from gatewise.storage import beside
 
     trace = made.trace.lstm if isinstance(made.trace, NetworkTrace) else made.trace
     units = sum(cell.parameters.hidden_size for cell in _cells(trace))

@@ -26,11 +26,11 @@ from gatewise.cli.options import (
 from gatewise.cli.stepping import steps_of
 from gatewise.errors import OptionError, ShapeError, WeightsWarning
 from gatewise.examples import EXAMPLES, Example, notebook
-from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.network import Network
+from gatewise.records.labels import Labels
+from gatewise.records.step import State, Step
 from gatewise.showing import counted
-from gatewise.step import State, Step
 
 
 @dataclass(frozen=True, eq=False)

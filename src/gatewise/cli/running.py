@@ -17,15 +17,15 @@ from gatewise.cli.columns import NETCDF, Attributes, Basin, Wanted, wanted
 from gatewise.cli.estimates import bytes_kept, foretell, seconds
 from gatewise.cli.whole_model import WholeModel, joined, runnable, whole_model
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError
+from gatewise.files.storage import npz_names, read_npz, readable
 from gatewise.interop.found import Contents, Found, listed
-from gatewise.keep import EVERYTHING
-from gatewise.labels import Labels
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
 from gatewise.progress import working
+from gatewise.records.keep import EVERYTHING
+from gatewise.records.labels import Labels
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 from gatewise.showing import counted
-from gatewise.storage import npz_names, read_npz, readable
-from gatewise.trace import Trace
 
 INPUT = Group("The input", sort_key=2)
 OF_RUN = Parameter(

@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, MissingExtraError, OptionError, reason
-from gatewise.storage import readable
+from gatewise.files.storage import readable
 
 
 def samples(path: Path) -> tuple[Array, int]:

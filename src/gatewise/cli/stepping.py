@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array, Mask, require_memory
-from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
+from gatewise.records.labels import Labels
+from gatewise.records.step import Step
+from gatewise.records.trace import Trace
 from gatewise.showing import counted
-from gatewise.step import Step
-from gatewise.trace import Trace
 from gatewise.walkthrough.lazy import Lazy
 
 TOGETHER = 500  # steps that run before any of them can be shown

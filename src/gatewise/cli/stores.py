@@ -16,9 +16,9 @@ from gatewise.cli import feeding, reading
 from gatewise.cli.estimates import bytes_kept, foretell, seconds
 from gatewise.errors import CapacityError, OptionError, shown
 from gatewise.interop.found import Contents, Found
-from gatewise.keep import Keep
 from gatewise.layers import LSTM
 from gatewise.network import Network
+from gatewise.records.keep import Keep
 from gatewise.showing import counted
 
 CHUNK = 2**27  # bytes of what a chunk keeps, about

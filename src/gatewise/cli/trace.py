@@ -16,12 +16,12 @@ from gatewise.cli.estimates import bytes_kept, foretell, seconds
 from gatewise.cli.inspect import FILE, ModelFile, Settings
 from gatewise.cli.options import Count
 from gatewise.errors import OptionError
-from gatewise.keep import QUANTITIES, Keep
-from gatewise.lstm_trace import LSTMTrace
+from gatewise.files.storage import beside
 from gatewise.network import NetworkTrace
 from gatewise.progress import working
+from gatewise.records.keep import QUANTITIES, Keep
+from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.showing import counted
-from gatewise.storage import beside
 
 INPUT = Group("The input", sort_key=2)
 KEPT = Group("What is kept", sort_key=3)

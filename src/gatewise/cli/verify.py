@@ -16,8 +16,8 @@ from gatewise.cli import reading
 from gatewise.cli.feeding import batch_sizes, before, features, initial
 from gatewise.cli.inspect import FILE, ModelFile, Settings, wrapped
 from gatewise.errors import OptionError
+from gatewise.files.storage import npz_names, read_npz
 from gatewise.interop.found import Contents, Found
-from gatewise.storage import npz_names, read_npz
 
 if TYPE_CHECKING:
     from gatewise.diagnostics.verification import Verification

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from gatewise import showing, storage
+from gatewise import showing
 from gatewise.arrays import require_memory
 from gatewise.cli.choices import Format, NotationName
 from gatewise.cli.options import (
@@ -28,8 +28,9 @@ from gatewise.cli.options import (
 )
 from gatewise.cli.run import build, of_outputs
 from gatewise.errors import OptionError
+from gatewise.files import storage
+from gatewise.records.step import Step
 from gatewise.showing import counted
-from gatewise.step import Step
 
 if TYPE_CHECKING:
     from gatewise.walkthrough.parts import Walkthrough

@@ -19,7 +19,7 @@ from gatewise.interop.captured import Captured, difference
 from gatewise.interop.formats import capture, reader_of
 from gatewise.interop.found import Contents, Found, listed
 from gatewise.layers import LSTM
-from gatewise.lstm_trace import LSTMTrace
+from gatewise.records.lstm_trace import LSTMTrace
 
 RATES = ("sr", "rate", "fs", "sample_rate", "sampling_rate")  # names of inputs that take the rate of a sound
 STATES = re.compile(r".*(state|hidden|cell).*|[hc](_?(0|n|in|prev))?", re.IGNORECASE)  # of those that begin as zeros
@@ -213,7 +213,7 @@ def whole_model(contents: Contents) -> WholeModel:
 
 
 def _of_onnx(path: Path) -> tuple[Input, ...]:
-    from gatewise.budget import Budget
+    from gatewise.files.budget import Budget
     from gatewise.interop.onnx import packages
     from gatewise.interop.onnx.parsing import parsed
 

@@ -14,7 +14,7 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import nesting, settled_state
 from gatewise.layers.stack import States
-from gatewise.step import State
+from gatewise.records.step import State
 
 
 def started(lstm: LSTM, state: States, batch: int) -> States:

@@ -18,7 +18,7 @@ from gatewise.diagnostics.rounding import Case, named
 from gatewise.engine.reference import valid_rows
 from gatewise.equations import Moment
 from gatewise.layers.merging import merge, shown
-from gatewise.step import State
+from gatewise.records.step import State
 
 STEPS = 255  # between the least number and the largest
 THREADS = 64  # among which the sequences may be divided

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gatewise import adjoints
 from gatewise.arrays import Array, quiet
 from gatewise.parameters import Parameters
-from gatewise.step import Step
+from gatewise.records.step import Step
 
 BY = 1e-5  # the perturbation: the truncation error, BY^2, and the rounding error, 1e-16 / BY, are then of similar size
 MOST = 64  # entries of one array that are compared; of a larger array they are drawn at random

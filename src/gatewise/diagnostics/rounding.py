@@ -28,7 +28,7 @@ from gatewise.equations import Moment
 from gatewise.layers import LSTM
 from gatewise.layers.merging import merge, shown
 from gatewise.layers.stack import States
-from gatewise.step import State
+from gatewise.records.step import State
 
 SAMPLES = 16, 6  # perturbed runs; fewer where one is large, since its many numbers say more
 LARGE = 1e9  # additions and multiplications above which one run is large

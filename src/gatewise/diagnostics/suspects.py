@@ -22,7 +22,7 @@ from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
 from gatewise.parameters import COUPLINGS, Parameters, Variant
-from gatewise.step import State
+from gatewise.records.step import State
 
 STEPS = 48  # over which biases are fitted, at most
 ROUNDS = 40  # of the fit, at most

@@ -23,7 +23,7 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import valid_steps
 from gatewise.layers.stack import States
-from gatewise.step import State
+from gatewise.records.step import State
 
 FACTOR = 10.0  # up to so many standard deviations of rounding a difference counts as rounding
 EIGHT_BIT_FACTOR = 6.0  # the same where 8 bits are all: their errors are many, uniform, and known in size

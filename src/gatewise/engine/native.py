@@ -20,14 +20,14 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array, Mask, quiet
-from gatewise.edits import Edit
 from gatewise.errors import OptionError, one_of
 from gatewise.gates import LETTERS
-from gatewise.gradients import Gradients
-from gatewise.keep import Keep
 from gatewise.parameters import DropoutMasks, Parameters, Variant
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.edits import Edit
+from gatewise.records.gradients import Gradients
+from gatewise.records.keep import Keep
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 MISSING: str | None = None
 try:

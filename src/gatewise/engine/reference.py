@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise import adjoints
-from gatewise.acting import Acting
 from gatewise.arrays import Array, Mask
-from gatewise.edits import Edit
 from gatewise.equations import Moment
-from gatewise.gradients import Gradients
-from gatewise.keep import Keep
 from gatewise.parameters import DropoutMasks, Parameters
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.edited_steps import Acting
+from gatewise.records.edits import Edit
+from gatewise.records.gradients import Gradients
+from gatewise.records.keep import Keep
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 NAME = "reference"
 

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.acting import effects_of
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.grading import names, spreading
+from gatewise.records.edited_steps import effects_of
+from gatewise.records.step import Step
+from gatewise.records.trace import Trace
 from gatewise.render import text
-from gatewise.step import Step
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Formula, Part, Stack, Symbol, symbols
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS, X
-from gatewise.trace import Trace
 from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
 from gatewise.walkthrough.notation import DEFAULT
 from gatewise.walkthrough.parts import Equation

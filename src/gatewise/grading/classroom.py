@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import quote
 
-from gatewise import storage
 from gatewise.errors import FileError
+from gatewise.files import storage
 from gatewise.grading import points, report
 from gatewise.grading.grades import EMPTY, MARKED, MISSING, UNREADABLE, Grades, Mark, csv_text
 from gatewise.grading.handout import FEEDBACK, MARKS, PAGE

@@ -16,8 +16,8 @@ from gatewise.grading.fading import GIVEN
 from gatewise.grading.problem import Problem
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters, Variant, array_shapes
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 WORKED_DECIMALS = 4  # of the lines that are worked for the student
 TRIES = 100  # draws for one student, until nothing in them hides a mistake

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from gatewise import storage
 from gatewise.errors import FileError
+from gatewise.files import storage
+from gatewise.files.replacing import folder_beside
 from gatewise.grading import handout_page
 from gatewise.grading.chain import Chain, Quantity
 from gatewise.grading.exercise import Plan, asked, worked_numbers
@@ -22,7 +23,6 @@ from gatewise.grading.problem import Problem
 from gatewise.grading.roster import Student
 from gatewise.progress import working_through
 from gatewise.render import markdown, notebook, text
-from gatewise.replacing import folder_beside
 from gatewise.walkthrough.build import walk as walk_through
 
 KEY = {"format": "gatewise key", "version": 2}

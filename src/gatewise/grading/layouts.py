@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatewise import tables
 from gatewise.errors import FileError
+from gatewise.files import tables
 from gatewise.grading.numerals import is_blank, is_number
 
 HEADS = ("quantity", "name")  # the first cell of a line of column heads

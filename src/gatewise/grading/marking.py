@@ -20,8 +20,8 @@ from gatewise.grading.judging import Judge, rounded_or_cut
 from gatewise.grading.matching import matched, misshapen
 from gatewise.grading.sheet import Answer, Fault, Sheet
 from gatewise.grading.verdicts import CLOSE, FOLLOWS, RIGHT, WRONG, Cause, Verdict
-from gatewise.step import Step
-from gatewise.trace import Trace
+from gatewise.records.step import Step
+from gatewise.records.trace import Trace
 
 MOST_UNEXPLAINED = 3  # wrong quantities; where there are more, and most are not explained, nothing is
 

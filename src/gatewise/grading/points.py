@@ -6,9 +6,9 @@ import math
 import os
 from collections.abc import Sequence
 
-from gatewise import storage, tables
 from gatewise.errors import FileError
 from gatewise.errors import shown as printed
+from gatewise.files import storage, tables
 
 MOST = 1e6
 HEAD = "quantity"

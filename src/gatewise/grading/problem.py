@@ -15,7 +15,7 @@ from gatewise.gates import LETTERS, PEEPHOLES, index
 from gatewise.grading.sheet import Sheet
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters, Variant, array_shapes
-from gatewise.step import State, Step
+from gatewise.records.step import State, Step
 
 RUN = ("x", "h_prev", "c_prev", "dh", "dc_next")  # what is given besides the parameters
 

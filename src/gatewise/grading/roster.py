@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from gatewise import storage, tables
 from gatewise.errors import FileError
+from gatewise.files import storage, tables
 from gatewise.render import text
 
 HEADS = (  # column heads in a roster's first line

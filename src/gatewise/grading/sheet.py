@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.errors import FileError, OptionError, one_of
+from gatewise.files.storage import npz_names, read_npz, read_text, readable
 from gatewise.grading.answers import Answer as Answer
 from gatewise.grading.answers import Fault as Fault
 from gatewise.grading.answers import Filled, answer_of, quoted
 from gatewise.grading.answers import Sheet as Sheet
 from gatewise.grading.numerals import Marks, Nested, listed
-from gatewise.storage import npz_names, read_npz, read_text, readable
 
 EMPTY = (".json", ".csv", ".npz")  # of an empty sheet to fill in
 SUFFIXES = (*EMPTY, ".tsv", ".txt")

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
-from gatewise.edits import Edit
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.progress import working
+from gatewise.records.edits import Edit
 from gatewise.showing import counted
 
 Edits = Edit | Sequence[Edit]

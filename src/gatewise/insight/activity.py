@@ -11,7 +11,7 @@ from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
 from gatewise.insight.retention import of_one_cell, own_hidden_state, require_finite, valid_steps
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 CHUNK = 1 << 22  # numbers that are held in float64 at a time
 

@@ -32,7 +32,7 @@ from gatewise.insight.retention import (
     written,
 )
 from gatewise.progress import working
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 LAW = "a unit's row adds up to its cell state; over all units, a row's shares add up to 1"
 

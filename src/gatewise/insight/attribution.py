@@ -18,11 +18,11 @@ from gatewise.insight.phrases import Phrases, decomposed, together
 from gatewise.insight.relevance import relevance, require_no_norm
 from gatewise.insight.target import Output, Target, target
 from gatewise.insight.through import GradientRun, States, back_through
-from gatewise.labels import Measure
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
 from gatewise.progress import working
-from gatewise.trace import Trace
+from gatewise.records.labels import Measure
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 METHODS = {  # the options of each
     "gradient_input": (),

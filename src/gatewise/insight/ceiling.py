@@ -16,11 +16,11 @@ from gatewise.insight.answer import Answer
 from gatewise.insight.naming import at_step, sequence_name, sequence_of, times_of
 from gatewise.insight.readout import Model, model_of
 from gatewise.insight.retention import pieces, require_finite
-from gatewise.labels import NO_LABELS, Measure
 from gatewise.layers import LSTM
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Linear, Network, NetworkTrace
-from gatewise.trace import Trace
+from gatewise.records.labels import NO_LABELS, Measure
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 LAW = "an output and what it lost add up to the ceiling, which no input exceeds"
 LOSSES = {  # and what a sentence calls them

@@ -14,9 +14,9 @@ from gatewise.errors import ShapeError
 from gatewise.insight.answer import Answer
 from gatewise.insight.comparing import Cell, Compared, Pairs, Place, Run, paired, tolerance_of
 from gatewise.insight.naming import at_step, sequence_name, sequence_of, state_names, times_of, unit_of
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
-from gatewise.trace import Trace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import NotKeptError, OptionError, ShapeError
 from gatewise.insight.retention import pieces
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
-from gatewise.trace import Trace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 ORDER = ("input", "input_gate", "forget_gate", "candidate", "cell_state", "output_gate", "hidden_state")
 COMPARED = ("input_gate", "forget_gate", "candidate", "output_gate", "cell_state", "hidden_state")

@@ -13,9 +13,9 @@ from gatewise.insight.naming import step_name
 from gatewise.insight.phrases import Phrases, decomposed
 from gatewise.insight.relevance import require_no_norm
 from gatewise.insight.target import Output, target
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
-from gatewise.trace import Trace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 LAW = "the phrase's part and the rest add up to the output"
 

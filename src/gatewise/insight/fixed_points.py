@@ -16,8 +16,8 @@ from gatewise.insight.naming import lasting, step_of_time
 from gatewise.insight.newton import Search, merged, middles
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
+from gatewise.records.trace import Trace
 from gatewise.showing import counted
-from gatewise.trace import Trace
 
 LAW = "a step of the cell maps each fixed point onto itself"
 KINDS = ("stable", "neutral", "saddle", "unstable")

@@ -31,9 +31,9 @@ from gatewise.insight.naming import (
     step_of_time,
     times_of,
 )
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace, outputs_of
-from gatewise.trace import Trace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 LAW = "the gradient of a weighted sum of the outputs is that weighted sum of the Jacobians' rows"
 

@@ -14,8 +14,8 @@ from gatewise.layers.backward import gradients_of
 from gatewise.layers.merging import merge, shown
 from gatewise.parameters import DropoutMasks
 from gatewise.progress import working
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 RULES = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid")
 

@@ -14,15 +14,15 @@ import numpy as np
 from gatewise import adjoints
 from gatewise.arrays import Array, chunks, quiet
 from gatewise.engine import choose
-from gatewise.gradients import Gradients
-from gatewise.labels import NO_LABELS
 from gatewise.layers import backward
 from gatewise.layers.merging import shown, unmerge, unshown
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
 from gatewise.progress import working
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.gradients import Gradients
+from gatewise.records.labels import NO_LABELS
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 Back: TypeAlias = Callable[[tuple[int, str], Trace, Array, State], Gradients]
 

@@ -15,7 +15,7 @@ from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, times_of
 from gatewise.insight.retention import of_one_cell, require_finite, valid_steps
 from gatewise.progress import working
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 LAW = "the share of the units that agree times the overlap of the lengths is the score"
 STATES = ("cell_state", "hidden_state")

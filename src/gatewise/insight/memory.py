@@ -13,7 +13,7 @@ from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import lasting, step_of_time, unit_names
 from gatewise.insight.retention import of_one_cell, pieces, require_between_0_and_1, retained, valid_steps
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 LAW = "over all valid steps the product of F is exp(-steps / timescale)"
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import index
 from gatewise.errors import OptionError, one_of
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 UNITS = {  # of dates, by NumPy's abbreviations
     "D": "days",

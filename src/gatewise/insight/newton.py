@@ -11,8 +11,8 @@ from gatewise.arrays import Array, chunks
 from gatewise.insight.jacobians import identity, rows_back
 from gatewise.layers import LSTM
 from gatewise.progress import working
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 MOST_STEPS = 100  # of Newton's method
 HALVINGS = 20  # of one of them, until it comes nearer

@@ -33,7 +33,7 @@ from gatewise.insight.retention import (
     valid_steps,
     written,
 )
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 LAW = "the contributions of all steps and of the initial state add up to the cell state"
 

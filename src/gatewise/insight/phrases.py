@@ -19,7 +19,7 @@ from gatewise.gates import PEEPHOLES
 from gatewise.insight.target import Target
 from gatewise.insight.through import NUMBERS
 from gatewise.layers.merging import merge, shown
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 MOST = 64  # phrases at once: more would leave the processor's caches, and begin at steps too far apart
 Function = Callable[[Array], Array]

@@ -15,10 +15,10 @@ from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, times_of
 from gatewise.insight.retention import finite, of_one_cell
 from gatewise.insight.ridge import Ridge, Rows, Sums, chosen_penalty, squared_errors
-from gatewise.labels import Measure
 from gatewise.progress import working
+from gatewise.records.labels import Measure
+from gatewise.records.trace import Trace
 from gatewise.showing import counted
-from gatewise.trace import Trace
 
 LAW = "1 - R² of the sums over steps is the squared error of the predictions, relative to the variance"
 STATES = ("cell_state", "hidden_state")

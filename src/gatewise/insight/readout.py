@@ -19,11 +19,11 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.bounds import Box, Range, box_of
 from gatewise.layers import LSTM
 from gatewise.layers.merging import merged_size
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace
 from gatewise.parameters import Parameters
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.step import State
 from gatewise.showing import counted
-from gatewise.step import State
 
 
 @dataclass(frozen=True)

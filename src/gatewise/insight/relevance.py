@@ -14,8 +14,8 @@ from gatewise.insight.target import Target
 from gatewise.insight.through import NUMBERS, States, back_through
 from gatewise.layers.merging import unmerge
 from gatewise.progress import working
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 CANDIDATE = gates.index("candidate")
 

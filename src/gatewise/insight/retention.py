@@ -17,7 +17,7 @@ from gatewise import gates
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.errors import OptionError
 from gatewise.progress import working
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 BOUNDED = ("sigmoid", "hard_sigmoid")  # nonlinearities whose gates lie between 0 and 1, whatever goes in
 PIECE = 2**20  # numbers of a quantity that are looked at at a time

@@ -20,8 +20,8 @@ from gatewise.insight.retention import (
     require_finite,
     valid_steps,
 )
+from gatewise.records.trace import Trace
 from gatewise.showing import counted
-from gatewise.trace import Trace
 
 LAW = "the fractions of steps below, between and above the bounds add up to 1"
 GATES = ("input_gate", "forget_gate", "output_gate")

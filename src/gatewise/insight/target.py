@@ -11,11 +11,11 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, index, numbers
 from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.naming import at_step, sequence_name, sequence_of, step_of
-from gatewise.labels import Measure
 from gatewise.layers.merging import merge, shown
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
-from gatewise.trace import Trace
+from gatewise.records.labels import Measure
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 Output = int | str | npt.ArrayLike
 

@@ -11,8 +11,8 @@ from gatewise.arrays import Array, Mask, chunks
 from gatewise.insight.target import Target
 from gatewise.layers.backward import gradients_of
 from gatewise.layers.merging import shown, unmerge, unshown
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 NUMBERS = 2**22  # of a run's gates that are looked at together: 32 MB in float64
 States = tuple[tuple[State, ...], ...]  # [layer][direction]

@@ -13,9 +13,9 @@ from gatewise.insight.naming import at_step, step_names
 from gatewise.insight.retention import retained, written
 from gatewise.insight.target import Output, Target, target
 from gatewise.layers.merging import unmerge
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
-from gatewise.trace import Trace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 LAW = "the scores of all steps and the initial state's share add up to the output less the head's bias"
 

@@ -10,9 +10,9 @@ from gatewise.interop import own
 from gatewise.interop.formats import Path, capture, inspect
 from gatewise.interop.own import write as save
 from gatewise.layers import LSTM
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network
-from gatewise.trace import Trace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 __all__ = ["capture", "inspect", "load", "load_network", "load_trace", "save"]
 

@@ -15,13 +15,13 @@ import numpy as np
 from gatewise import gates
 from gatewise.arrays import Array, Unshared
 from gatewise.errors import OptionError, ShapeError
-from gatewise.gradients import LSTMGradients
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import nesting, settled_state
 from gatewise.layers.stack import States
 from gatewise.parameters import Parameters, Variant
+from gatewise.records.gradients import LSTMGradients
+from gatewise.records.step import State
 from gatewise.showing import counted
-from gatewise.step import State
 
 
 class Stacked(NamedTuple):

@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path as FilePath
 from typing import Any
 
-from gatewise import storage
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
+from gatewise.files import storage
 from gatewise.interop import unread
 from gatewise.interop.captured import Captured
 from gatewise.interop.found import Contents

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import FileError, GatewiseError, ShapeError, shown
+from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import Global, Object
@@ -30,7 +30,7 @@ from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import SOFTMAX, Linear, Network
 from gatewise.parameters import Parameters, Variant
-from gatewise.step import State
+from gatewise.records.step import State
 
 PACKAGE = "madmom.ml.nn"
 GATES = ("input_gate", "forget_gate", "cell", "output_gate")  # in gatewise's order

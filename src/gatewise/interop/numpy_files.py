@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from gatewise import storage
-from gatewise.budget import Budget
 from gatewise.errors import FileError, shown
+from gatewise.files import storage
+from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickles, zips
 from gatewise.interop.containers.pickled_arrays import FILLED, KINDS
 from gatewise.interop.containers.pickles import Object

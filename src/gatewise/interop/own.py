@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from gatewise import storage
 from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, OptionError
+from gatewise.files import storage
 from gatewise.interop.found import Contents, Found, Part, Refused, omissions
-from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.layers.stack import States
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Branch, Linear, Network, Scaling
-from gatewise.record import checked, header, parameters_from, parameters_record, trace_from, trace_record
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.labels import NO_LABELS, Labels
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.named_arrays import checked, header, parameters_from, parameters_record, trace_from, trace_record
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 Path = str | os.PathLike[str]
 FORMAT = "gatewise"

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, array_of, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import Stack, States
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import DropoutMasks
+from gatewise.records.labels import NO_LABELS, Labels
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.step import State
 from gatewise.showing import counted
-from gatewise.step import State
 
 NestedDropout = Sequence[Sequence[DropoutMasks | None]]
 

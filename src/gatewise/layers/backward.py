@@ -12,12 +12,12 @@ import numpy.typing as npt
 from gatewise.arrays import Array, array_of, float_type, numbers
 from gatewise.engine import choose
 from gatewise.errors import OptionError, ShapeError
-from gatewise.gradients import Gradients, LSTMGradients
 from gatewise.layers.arguments import nesting, unbatched
 from gatewise.layers.merging import shown, unmerge, unshown
-from gatewise.lstm_trace import LSTMTrace
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.gradients import Gradients, LSTMGradients
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 
 @overload

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array, cell_at, index
-from gatewise.edits import Edit
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.arguments import Arguments
 from gatewise.layers.stack import Stack
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import Parameters
-from gatewise.trace import Trace
+from gatewise.records.edits import Edit
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 Cell = tuple[int, str]
 

@@ -11,17 +11,17 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, require_memory, size
 from gatewise.cell import INITS, LSTMCell, Rng, generator
-from gatewise.edits import Edit
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.keep import DIRECTIONS, EVERYTHING, QUANTITIES, Keep
-from gatewise.labels import Labels
 from gatewise.layers.arguments import NestedDropout, settle, settled_labels
 from gatewise.layers.merging import merged_size, merges
 from gatewise.layers.run import called, planned, require_room, traced
 from gatewise.layers.stack import Stack, States
 from gatewise.layers.stream import Stream
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import Parameters, Variant
+from gatewise.records.edits import Edit
+from gatewise.records.keep import DIRECTIONS, EVERYTHING, QUANTITIES, Keep
+from gatewise.records.labels import Labels
+from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.showing import inline
 
 LAYER = 2000  # bytes of the objects that a layer is made of
@@ -241,8 +241,8 @@ class LSTM(Stack):
         x, state, lengths, mask, dropout, masked_output, engine
             As in a call.
         keep, units, every
-            Keep less: which of `gatewise.keep.QUANTITIES`, which hidden units, every nth step. Steps can be shown and
-            gradients computed only of a trace that keeps everything.
+            Keep less: which of `gatewise.records.keep.QUANTITIES`, which hidden units, every nth step. Steps can be
+            shown and gradients computed only of a trace that keeps everything.
         out : path or LSTMTrace, optional
             A safetensors file that is written during the run, and from which the returned trace reads; or the trace of
             an earlier call with the same shapes, whose arrays are overwritten, so that repeated calls allocate no new

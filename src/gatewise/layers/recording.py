@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gatewise import storage
 from gatewise.arrays import Array
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.keep import DIRECTIONS
+from gatewise.files import storage
 from gatewise.layers.merging import MASKED_OUTPUTS, merged_size, merges
 from gatewise.layers.run import Plan, run
-from gatewise.lstm_trace import LSTMTrace
-from gatewise.record import Arrays, Header, header, known_record, taken, trace_from, trace_record
+from gatewise.records.keep import DIRECTIONS
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.named_arrays import Arrays, Header, header, known_record, taken, trace_from, trace_record
 
 
 def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:

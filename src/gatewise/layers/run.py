@@ -11,19 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, empty, lock, require_memory, require_reusable, unlock
-from gatewise.edits import Edit, states_apart
 from gatewise.engine import ENGINES, choose, engine_of_edits
 from gatewise.errors import OptionError, ShapeError
-from gatewise.keep import NOTHING, Keep
-from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers.arguments import Arguments, unbatched
 from gatewise.layers.editing import edits_of
 from gatewise.layers.merging import merge, merged_size, shown
 from gatewise.layers.stack import Stack, States
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.edits import Edit, states_apart
+from gatewise.records.keep import NOTHING, Keep
+from gatewise.records.labels import NO_LABELS, Labels
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 
 class Left(NamedTuple):

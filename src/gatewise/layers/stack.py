@@ -12,10 +12,10 @@ import numpy as np
 from gatewise.arrays import by_cell, cell_at, require_memory, size
 from gatewise.cell import LSTMCell
 from gatewise.errors import ShapeError
-from gatewise.labels import Labels
 from gatewise.layers.merging import merged_size
+from gatewise.records.labels import Labels
+from gatewise.records.step import State
 from gatewise.showing import counted
-from gatewise.step import State
 
 States = tuple[tuple[State, ...], ...]  # [layer][direction]
 

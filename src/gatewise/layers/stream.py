@@ -14,7 +14,7 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import settle, settled_state
 from gatewise.layers.run import called
 from gatewise.layers.stack import Stack, States
-from gatewise.step import State
+from gatewise.records.step import State
 
 
 class Stream:

@@ -10,15 +10,15 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, numbers
 from gatewise.errors import OptionError, ShapeError
-from gatewise.gradients import LSTMGradients
 from gatewise.layers import backward
 from gatewise.layers.backward import final_gradients, fitting, gradients_of
 from gatewise.layers.merging import unmerge
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network.dense import LinearGradients, back_through, outputs_of
 from gatewise.network.network import NetworkTrace
+from gatewise.records.gradients import LSTMGradients
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.step import State
 from gatewise.showing import brief
-from gatewise.step import State
 
 
 @dataclass(frozen=True, eq=False, repr=False)

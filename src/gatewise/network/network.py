@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, numbers
 from gatewise.errors import NotKeptError
-from gatewise.labels import NO_LABELS, Labels, Measure
 from gatewise.layers.arguments import unbatched
 from gatewise.layers.merging import merge
 from gatewise.layers.stack import States
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network.parts import Parts, Tokens
 from gatewise.network.stream import NetworkStream
+from gatewise.records.labels import NO_LABELS, Labels, Measure
+from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.showing import brief, counted, inline
 
 BLOCK = 2**22  # hidden states of a layer at a time, where a run can be split

@@ -10,15 +10,15 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, frozen, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.labels import NO_LABELS, Labels
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import settled_state
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import States
 from gatewise.network.dense import Branch, Linear, Scaling, outputs_of
 from gatewise.network.fitting import branches_of, head_of
+from gatewise.records.labels import NO_LABELS, Labels
+from gatewise.records.step import State
 from gatewise.showing import counted, inline
-from gatewise.step import State
 
 READS = ("every", "last")
 Tokens = npt.NDArray[np.integer[Any]]

@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from gatewise.errors import OptionError
 from gatewise.layers import LSTM
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network.network import Network, NetworkTrace
-from gatewise.trace import Trace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 
 def run_of(

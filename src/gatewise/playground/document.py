@@ -21,13 +21,13 @@ from gatewise.playground import edits, lesson
 from gatewise.playground.packed import packed
 from gatewise.playground.subject import Subject, subject_of
 from gatewise.playground.words import formulas, words
+from gatewise.records.trace import Trace
 from gatewise.render.plain import numbers
 from gatewise.render.program import Write, of_wiring, values
 from gatewise.render.text import clean
 from gatewise.showing import counted
 from gatewise.symbolic import binding
 from gatewise.symbolic.wiring import WiredCell, Wiring
-from gatewise.trace import Trace
 
 FORMAT, VERSION = "gatewise page", 1
 MOST_WORKED_OUT = 32  # units of a model whose steps may be worked out by hand on its page

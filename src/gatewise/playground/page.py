@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy.typing as npt
 
-from gatewise import storage
 from gatewise.cell import LSTMCell
 from gatewise.errors import OptionError
+from gatewise.files import storage
 from gatewise.layers import LSTM
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
 from gatewise.playground.assembly import assemble
 from gatewise.playground.document import of_run, teaching
 from gatewise.playground.subject import Subject, subject_of
 from gatewise.progress import working
-from gatewise.trace import Trace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 MOST_INLINE = 20e6  # characters of a page in a cell of a notebook
 RATE = 5e7  # bytes of a page that are written in a second, about

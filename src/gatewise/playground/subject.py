@@ -14,16 +14,16 @@ from gatewise import interop
 from gatewise.arrays import Array, Mask, index
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, NotKeptError, OptionError
-from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.layers.wired import wiring_of
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace, run_of
 from gatewise.network import wiring_of as wiring_of_network
 from gatewise.parameters import DropoutMasks
+from gatewise.records.labels import Labels
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 from gatewise.showing import counted
 from gatewise.symbolic.wiring import Wiring
-from gatewise.trace import Trace
 
 KINDS = "a cell, an LSTM, a Network, a trace of one of these, or the path of a file with one of them"
 MOST_NUMBERS = 60_000_000  # of the model and its input: 320 MB of float32

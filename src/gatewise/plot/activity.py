@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.insight.activity import Activity
 from gatewise.insight.activity import activity as data
 from gatewise.plot import drawing
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

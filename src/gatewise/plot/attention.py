@@ -10,7 +10,7 @@ from gatewise.insight.attention import Attention
 from gatewise.insight.attention import attention as data
 from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

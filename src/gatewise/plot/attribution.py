@@ -11,13 +11,13 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError, one_of
 from gatewise.insight.attribution import WORDS, Attribution
 from gatewise.insight.attribution import attribution as data
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
 from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing, inputs
 from gatewise.plot.records.text import Text
 from gatewise.plot.text import text
-from gatewise.trace import Trace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 KINDS = ("series", "features", "tokens")
 MOST_STEPS = 200  # beyond which a part is drawn

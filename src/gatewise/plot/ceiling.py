@@ -10,9 +10,9 @@ from gatewise.errors import OptionError
 from gatewise.insight.ceiling import Ceiling
 from gatewise.insight.ceiling import ceiling as data
 from gatewise.layers import LSTM
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
 from gatewise.plot import drawing
+from gatewise.records.lstm_trace import LSTMTrace
 
 MOST = 8  # outputs that there is room for
 LAYERS = {  # from the output upwards

@@ -13,7 +13,7 @@ from gatewise.insight.origin import Contributions
 from gatewise.insight.origin import contributions as data
 from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

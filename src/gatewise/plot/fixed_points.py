@@ -11,7 +11,7 @@ from gatewise.insight.fixed_points import KINDS, FixedPoints
 from gatewise.insight.fixed_points import fixed_points as data
 from gatewise.layers import LSTM
 from gatewise.plot import drawing
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.insight.influence import Influence
 from gatewise.insight.influence import influence as data
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import NetworkTrace
 from gatewise.plot import drawing
-from gatewise.trace import Trace
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

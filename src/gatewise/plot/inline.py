@@ -12,14 +12,14 @@ from gatewise.errors import GatewiseError, MissingExtraError
 from gatewise.insight.answer import Answer, Table
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Linear, Network, NetworkTrace
 from gatewise.palette import PALETTE
 from gatewise.parameters import Variant
 from gatewise.plot.markup import column, numbers, paragraph, picture, record, strip, table, text
 from gatewise.plot.svg import svg
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 from gatewise.showing import counted, pictured
-from gatewise.trace import Trace
 
 NUMBERS = 200_000  # of a quantity, beyond which a sample of its steps is looked at
 MOST_ROWS, MOST_COLUMNS, MOST_CELLS, MOST_NOTES = 8, 9, 16, 12

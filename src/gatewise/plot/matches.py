@@ -8,7 +8,7 @@ from gatewise.insight.matches import Matches
 from gatewise.insight.matches import matches as data
 from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

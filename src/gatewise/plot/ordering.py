@@ -11,7 +11,7 @@ from gatewise.arrays import Array, index
 from gatewise.errors import MissingExtraError, NotKeptError, OptionError, one_of
 from gatewise.insight.memory import timescales
 from gatewise.insight.naming import unit_names
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 ORDERS = ("none", "timescale", "cluster")
 SEEN = 1000  # steps by which units are compared

@@ -11,7 +11,7 @@ from gatewise.insight.probe import SIGNIFICANT, Probe
 from gatewise.insight.probe import probe as data
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.insight.saturation import GATES, Saturation
 from gatewise.insight.saturation import saturation as data
 from gatewise.plot import drawing
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 NAMED = 10  # units whose names there is room for
 LARGEST = 300.0  # area of a point, in square points

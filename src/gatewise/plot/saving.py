@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from gatewise.files.storage import beside
 from gatewise.plot.drawing import library
-from gatewise.storage import beside
 
 FORMATS = ("svg", "png", "pdf")
 DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}  # that would tell files apart

@@ -8,7 +8,7 @@ from gatewise.palette import VIK
 from gatewise.plot import drawing
 from gatewise.plot.records.states import States
 from gatewise.plot.records.states import states as data
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 
 def states(trace: Trace | States, ax: Any = None, **options: Any) -> Any:

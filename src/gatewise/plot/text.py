@@ -14,7 +14,7 @@ from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
 from gatewise.plot.records.text import Text
 from gatewise.plot.records.text import text as data
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.insight.memory import Timescales
 from gatewise.insight.memory import timescales as data
 from gatewise.plot import drawing
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing, inputs
 from gatewise.plot.records.unit import Unit
 from gatewise.plot.records.unit import unit as data
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 STYLES = {"input_gate": "--", "forget_gate": "-", "candidate": "-", "output_gate": "-."}
 BETWEEN = (-0.05, 1.05)

@@ -11,15 +11,15 @@ import numpy.typing as npt
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
 from gatewise.layers import LSTM
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import Network, NetworkTrace
 from gatewise.progress import working
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 from gatewise.reporting import overview
 from gatewise.reporting.findings import Finding, Report
 from gatewise.reporting.pictures import svg
 from gatewise.reporting.questions import QUESTIONS, Asked, Question
 from gatewise.reporting.subject import Subject, subject_of
-from gatewise.trace import Trace
 
 
 def report(

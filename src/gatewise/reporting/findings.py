@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from gatewise import storage
+from gatewise.files import storage
 from gatewise.insight.answer import Answer
 from gatewise.showing import counted, inline, show
 

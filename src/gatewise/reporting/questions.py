@@ -12,9 +12,9 @@ import numpy as np
 from gatewise import insight, plot
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
+from gatewise.records.trace import Trace
 from gatewise.reporting import overview
 from gatewise.reporting.subject import Subject
-from gatewise.trace import Trace
 
 MOST_UNITS = 32  # of a cell whose fixed points are looked for
 STARTS = 8  # of that search

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, index
 from gatewise.errors import OptionError
 from gatewise.insight.naming import at_step, times_of
-from gatewise.labels import Labels
 from gatewise.layers import LSTM
-from gatewise.lstm_trace import LSTMTrace
 from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of, run_of
-from gatewise.trace import Trace
+from gatewise.records.labels import Labels
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 
 MOST_STEPS = 2  # of the largest outputs, where no step is named
 APART = 0.02  # of the run, that lies between them at least

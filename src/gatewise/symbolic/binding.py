@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.acting import effects_of
 from gatewise.arrays import Array
 from gatewise.equations import Moment
 from gatewise.gates import PEEPHOLES, index
 from gatewise.parameters import DropoutMasks, Parameters
+from gatewise.records.edited_steps import effects_of
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import MASK, PARAMETER, Form, Program

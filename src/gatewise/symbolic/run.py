@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
 from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
-from gatewise.step import State
+from gatewise.records.step import State
 from gatewise.symbolic import binding
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Symbol

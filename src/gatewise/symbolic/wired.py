@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
 from gatewise.parameters import NO_DROPOUT, DropoutMasks
-from gatewise.step import State
+from gatewise.records.step import State
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Formula, Part, Symbol, rebuild
 from gatewise.symbolic.heads import READ, SKIPPED, constants, given, reading, unreading

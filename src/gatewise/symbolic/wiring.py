@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gatewise.arrays import Array
 from gatewise.parameters import Parameters
-from gatewise.step import State
+from gatewise.records.step import State
 from gatewise.symbolic.formula import TWO, Formula, Part, Quotient, Stack, Symbol, add, times
 from gatewise.symbolic.heads import OUTPUT, READ_AXIS, Head
 from gatewise.symbolic.program import Assignment, Program

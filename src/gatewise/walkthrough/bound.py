@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, numbers
 from gatewise.errors import OptionError, ShapeError
 from gatewise.gates import LETTERS
-from gatewise.step import Step
+from gatewise.records.step import Step
 from gatewise.symbolic import binding, rewrites
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Call, MatMul, Stack, Symbol, Transpose, add, nodes

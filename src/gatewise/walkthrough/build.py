@@ -13,10 +13,10 @@ import numpy.typing as npt
 from gatewise.arrays import Array, numbers
 from gatewise.arrays import index as index_of
 from gatewise.errors import OptionError, ShapeError
-from gatewise.lstm_trace import LSTMTrace
-from gatewise.step import Step
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.step import Step
+from gatewise.records.trace import Trace
 from gatewise.symbolic.formula import Symbol
-from gatewise.trace import Trace
 from gatewise.walkthrough import forward, setting, written
 from gatewise.walkthrough.arriving import Arriving
 from gatewise.walkthrough.backward import BackwardWalk

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gatewise.acting import effects_of
 from gatewise.gates import NAMES
+from gatewise.records.edited_steps import effects_of
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import Assignment

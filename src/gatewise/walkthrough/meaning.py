@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.acting import Effect
 from gatewise.arrays import Array
 from gatewise.diagnostics.gradient_check import Compared
 from gatewise.gates import NAMES, index
+from gatewise.records.edited_steps import Effect
+from gatewise.records.step import Step
 from gatewise.showing import counted
-from gatewise.step import Step
 from gatewise.walkthrough import sentences
 from gatewise.walkthrough.numbers import number
 from gatewise.walkthrough.parts import Equation

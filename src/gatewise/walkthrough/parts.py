@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Protocol
 
-from gatewise import showing, storage
+from gatewise import showing
 from gatewise.errors import OptionError
+from gatewise.files import storage
 from gatewise.parameters import Parameters
-from gatewise.step import Step, Terms
+from gatewise.records.step import Step, Terms
 from gatewise.symbolic.evaluation import Env
 from gatewise.symbolic.formula import Formula, Symbol
 from gatewise.symbolic.program import Assignment, Form, Program

@@ -11,7 +11,7 @@ import numpy as np
 from gatewise.activations import Activation
 from gatewise.gates import LETTERS, NAMES, PEEPHOLES, index
 from gatewise.parameters import Parameters, Variant
-from gatewise.step import Step
+from gatewise.records.step import Step
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.nonlinearities import apply, slope, textbook
 from gatewise.symbolic.symbols import COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, F, G, H, I, M, O, X

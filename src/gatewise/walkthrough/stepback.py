@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.step import Term, Terms
+from gatewise.records.step import Term, Terms
 from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Product, Sum, Symbol
 from gatewise.symbolic.program import Assignment

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import FileError, ShapeError
+from gatewise.files.budget import Budget
 
 DEEPEST = 8  # axes of an array
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.budget import Budget
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.pickles import Object, as_bytes
 from gatewise.interop.containers.tensors import Storage, Tensor, is_count, unreadable
 

@@ -15,8 +15,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from gatewise.budget import Budget
 from gatewise.errors import FileError, reason
+from gatewise.files.budget import Budget
 
 
 class Global(NamedTuple):

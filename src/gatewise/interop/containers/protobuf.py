@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
-from gatewise.budget import Budget
+from gatewise.files.budget import Budget
 
 MESSAGE = 4  # a message that is parsed, and is an object of Python as well once it is looked at
 PIECES = "pieces"

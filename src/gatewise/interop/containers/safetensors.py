@@ -9,8 +9,8 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
-from gatewise.budget import Budget
 from gatewise.errors import FileError, reason
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.tensors import Storage, Tensor, itemsize, unreadable
 
 AXES = 32  # that any NumPy has

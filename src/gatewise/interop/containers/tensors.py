@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import FileError
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.floats import from_bfloat16, real
 
 FLOATS = ("<f2", "<f4", "<f8", "bf16")

@@ -13,8 +13,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from gatewise.budget import Budget
 from gatewise.errors import FileError, reason, shown
+from gatewise.files.budget import Budget
 
 ZIP_ERRORS = (
     zipfile.BadZipFile,

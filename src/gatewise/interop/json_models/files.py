@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gatewise.budget import Budget
 from gatewise.errors import CapacityError, FileError, GatewiseError
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import begins, said
 from gatewise.interop.containers.json_document import read as read_document
 from gatewise.interop.found import Contents, omissions

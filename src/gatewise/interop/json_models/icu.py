@@ -10,8 +10,8 @@ from math import prod
 from typing import Any
 
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import FileError
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, entry, said, single
 from gatewise.interop.found import Contents, Found
 from gatewise.interop.json_models.parts import KERAS, cell, part, version

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import FileError
+from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers.json_document import array, count, entry, said, single
 from gatewise.interop.found import Contents, Found, Refused
 from gatewise.interop.json_models.parts import at_rate, network_of, number, part, version
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network
-from gatewise.step import State
+from gatewise.records.step import State
 
 CONTAINER = "SlimmableContainer"
 CONVENTION = "Neural Amp Modeler: gates i f g o, one matrix of [x; h], one bias"

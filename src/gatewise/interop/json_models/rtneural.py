@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import FileError, GatewiseError, OptionError
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, entry, said, single
 from gatewise.interop.found import Contents, Found, Part, Refused
 from gatewise.interop.json_models.parts import KERAS, at_rate, cell, network_of, number, part

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import FileError
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, count, entry, said, single
 from gatewise.interop.found import Contents, Found, Refused
 from gatewise.interop.json_models.parts import network_of

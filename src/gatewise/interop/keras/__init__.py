@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gatewise import storage
 from gatewise.errors import OptionError
+from gatewise.files import storage
 from gatewise.interop.keras import files
 from gatewise.interop.keras.capturing import capture
 from gatewise.interop.keras.live import lstm_of

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from gatewise.activations import Activation
-from gatewise.budget import Budget
 from gatewise.errors import FileError, GatewiseError, OptionError
+from gatewise.files.budget import Budget
 from gatewise.interop.found import Found, Part, Refused, distinct
 from gatewise.interop.keras.config import MERGES, Version, activation, chosen, clean, variant_of
 from gatewise.interop.keras.files import Node, Source, Tensor

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatewise.activations import KINDS, SIGMOID, TANH, Activation
-from gatewise.budget import Budget
 from gatewise.errors import FileError, OptionError
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import said
 from gatewise.parameters import Variant
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import FileError, reason, shown
+from gatewise.files.budget import Budget
 from gatewise.interop.containers import hdf5, zips
 from gatewise.interop.containers.floats import real
 from gatewise.interop.containers.hdf5 import MAGIC, Dataset, Group

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, ShapeError, reason
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.floats import real
 from gatewise.interop.keras.bare import Options
 from gatewise.interop.keras.config import Layer, Version, model

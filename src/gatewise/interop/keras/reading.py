@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gatewise import storage
 from gatewise.errors import FileError, GatewiseError, OptionError
+from gatewise.files import storage
 from gatewise.interop.found import Contents, Found, Part, Refused, distinct, omissions
 from gatewise.interop.keras import chain, files, named
 from gatewise.interop.keras.bare import Listed, Options, from_runs, from_tree, linear

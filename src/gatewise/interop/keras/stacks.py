@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.budget import Budget
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, GatewiseError
+from gatewise.files.budget import Budget
 from gatewise.interop.found import Found
 from gatewise.interop.keras.configured import MASKED
 from gatewise.interop.keras.places import Place

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import FileError
+from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.keras.config import Layer, clean
 from gatewise.interop.keras.files import CONTAINERS, Node, Tensor

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from gatewise import storage
 from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
 from gatewise.errors import MissingExtraError, OptionError
-from gatewise.gradients import LSTMGradients
+from gatewise.files import storage
 from gatewise.interop import conventions
 from gatewise.interop.keras.files import CONFIG, METADATA, WEIGHTS
 from gatewise.interop.keras.live import library
 from gatewise.layers import LSTM
 from gatewise.parameters import Variant
+from gatewise.records.gradients import LSTMGradients
 
 VERSION = "3.0.0"  # of the configuration that is written
 MODEL = "gatewise"  # the name of the models written here

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import CapacityError, FileError, GatewiseError, MissingExtraError, OptionError, shown
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.found import Contents, Found, Refused, omissions
 from gatewise.interop.neuralhydrology import documents, scaler

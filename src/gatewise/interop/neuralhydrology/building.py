@@ -10,9 +10,9 @@ from gatewise.errors import FileError, GatewiseError, shown
 from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.neuralhydrology.config import Config, Embedding, measure_of
 from gatewise.interop.neuralhydrology.scaler import Scaler
-from gatewise.labels import Labels
 from gatewise.layers import LSTM
 from gatewise.network import Branch, Linear, Network
+from gatewise.records.labels import Labels
 
 Tensors = Mapping[str, Tensor | Array]
 HEAD = "head.net.0"

@@ -9,7 +9,7 @@ from typing import Any
 
 from gatewise.errors import FileError
 from gatewise.interop.neuralhydrology.documents import said
-from gatewise.labels import Measure
+from gatewise.records.labels import Measure
 
 LSTMS = {"cudalstm": "lstm", "customlstm": "cell", "lstm": "cell"}  # where each has its LSTM; lstm: an old name
 ACTIVATIONS = {"linear": None, "tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu"}  # of embeddings

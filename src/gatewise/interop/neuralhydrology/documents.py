@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.budget import Budget
 from gatewise.errors import FileError, MissingExtraError, reason, shown
-from gatewise.storage import read_text
+from gatewise.files.budget import Budget
+from gatewise.files.storage import read_text
 
 STEPS = 20  # of work for each byte, where two of them make a node
 BYTES = 400  # of memory likewise

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.budget import Budget
 from gatewise.errors import FileError, shown
+from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickles
 from gatewise.interop.containers.pickled_arrays import FILLED, described
 from gatewise.interop.containers.pickles import Object

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from gatewise import storage
-from gatewise.budget import Budget
 from gatewise.errors import OptionError
+from gatewise.files import storage
+from gatewise.files.budget import Budget
 from gatewise.interop.captured import Captured
 from gatewise.interop.found import Contents
 from gatewise.interop.onnx import packages

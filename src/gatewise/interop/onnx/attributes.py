@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gatewise.budget import Budget
 from gatewise.errors import shown
+from gatewise.files.budget import Budget
 
 LONG = 500  # characters of a reason
 LOOKING = "looking through its graphs"  # what nodes, names and attributes take work for

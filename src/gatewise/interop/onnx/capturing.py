@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.budget import Budget
 from gatewise.errors import FileError, GatewiseError, OptionError, reason, shown
+from gatewise.files.budget import Budget
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.found import Contents, Found
 from gatewise.interop.onnx import external, packages

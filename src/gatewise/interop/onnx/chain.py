@@ -20,8 +20,8 @@ from gatewise.interop.onnx.parts import ACTIVATIONS, is_bias, matrix_of, reader_
 from gatewise.interop.onnx.scopes import DEEPEST, Scope
 from gatewise.interop.onnx.sites import Site, label_of
 from gatewise.network import Branch, Linear, Network
+from gatewise.records.step import State
 from gatewise.showing import with_article
-from gatewise.step import State
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.budget import Budget
 from gatewise.errors import CapacityError, FileError, reason
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.floats import from_bfloat16
 from gatewise.interop.containers.protobuf import value
 from gatewise.interop.onnx import external, packages

@@ -24,7 +24,7 @@ from gatewise.interop.onnx.sites import Site
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.parameters import Parameters, Variant
-from gatewise.step import State
+from gatewise.records.step import State
 
 ATTRIBUTES = {
     *("activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "input_forget"),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.budget import Budget
 from gatewise.errors import CapacityError, FileError, reason
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.protobuf import look_through
 from gatewise.interop.onnx import packages
 

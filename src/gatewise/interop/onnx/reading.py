@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.budget import Budget
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, shown
+from gatewise.files.budget import Budget
 from gatewise.interop.found import Contents, Found, Refused, distinct, omissions
 from gatewise.interop.onnx import chain
 from gatewise.interop.onnx.attributes import NotConstant

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.budget import Budget
 from gatewise.errors import GatewiseError
+from gatewise.files.budget import Budget
 from gatewise.interop.found import Found
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.chain import Whole
@@ -25,7 +25,7 @@ from gatewise.interop.onnx.sites import Site
 from gatewise.interop.onnx.sizes import Sizes
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
-from gatewise.step import State
+from gatewise.records.step import State
 
 TALLEST = 256  # layers of a stack
 STEPS = 50  # of work that one of them takes

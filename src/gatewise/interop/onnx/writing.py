@@ -11,12 +11,12 @@ import numpy as np
 
 from gatewise.arrays import Array, size
 from gatewise.errors import OptionError
-from gatewise.gradients import LSTMGradients
 from gatewise.interop import conventions
 from gatewise.interop.onnx.building import Graph
 from gatewise.interop.onnx.node_layers import node_arrays, node_layer, plain_reason
 from gatewise.interop.onnx.scan_layers import scan_layer
 from gatewise.layers import LSTM
+from gatewise.records.gradients import LSTMGradients
 
 OPSETS = (14, 22)
 INEXPRESSIBLE = "ONNX's operator LSTM cannot express this LSTM"

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewise import storage
 from gatewise.arrays import Array
-from gatewise.budget import Budget
 from gatewise.errors import FileError, OptionError
-from gatewise.gradients import LSTMGradients
+from gatewise.files import storage
+from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.formats import HEAD, inspect
 from gatewise.interop.found import Contents, omissions
@@ -31,6 +30,7 @@ from gatewise.interop.torch.sharded import is_index, open_index
 from gatewise.interop.torch.states import read_state, write_state
 from gatewise.interop.torch.writing import write_archive
 from gatewise.layers import LSTM
+from gatewise.records.gradients import LSTMGradients
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from gatewise.budget import Budget
 from gatewise.errors import FileError, shown
+from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import Global, Object, Persistent, as_bytes
 from gatewise.interop.containers.tensors import Storage, Tensor, is_count, itemsize, unreadable

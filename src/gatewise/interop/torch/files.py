@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gatewise.budget import Budget
 from gatewise.errors import FileError
+from gatewise.files.budget import Budget
 from gatewise.interop import unread
 from gatewise.interop.containers import pickles, safetensors, zips
 from gatewise.interop.containers.tensors import Shared, Storage, Tensor, is_count, itemsize

@@ -9,9 +9,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from gatewise import storage
-from gatewise.budget import Budget
 from gatewise.errors import FileError, shown
+from gatewise.files import storage
+from gatewise.files.budget import Budget
 from gatewise.interop.containers import beside, json_document
 from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.torch.files import Archive, open_archive, open_safetensors

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.budget import Budget
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.pickles import Global, Object, Persistent
 from gatewise.interop.containers.tensors import is_count, itemsize
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gatewise import storage
 from gatewise.arrays import Array
+from gatewise.files import storage
 
 STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage"}
 FOLDER = "archive"

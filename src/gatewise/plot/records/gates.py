@@ -15,7 +15,7 @@ from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import Units, ordered
 from gatewise.plot.records.picking import called, limits_of, sequence_of, table, values_of
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 
 @dataclass(frozen=True, eq=False, repr=False)

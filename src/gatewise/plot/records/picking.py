@@ -14,7 +14,7 @@ from gatewise.errors import OptionError
 from gatewise.insight import naming
 from gatewise.insight.retention import of_one_cell, require_between_0_and_1, valid_steps
 from gatewise.plot.drawing import about_zero
-from gatewise.trace import Trace
+from gatewise.records.trace import Trace
 
 BOTH_SIDES = ("tanh", "softsign")  # nonlinearities between -1 and 1
 

@@ -12,10 +12,10 @@ from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
-from gatewise.keep import QUANTITIES
 from gatewise.plot.ordering import places
 from gatewise.plot.records.picking import called, limits_of, sequence_of, values_of
-from gatewise.trace import Trace
+from gatewise.records.keep import QUANTITIES
+from gatewise.records.trace import Trace
 
 MOST = 20_000  # characters or tokens that a picture can show
 

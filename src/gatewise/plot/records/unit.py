@@ -14,10 +14,10 @@ from gatewise.errors import NotKeptError
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
-from gatewise.keep import QUANTITIES
 from gatewise.plot.ordering import places
 from gatewise.plot.records.picking import called, limits_of, sequence_of, table, values_of
-from gatewise.trace import Trace
+from gatewise.records.keep import QUANTITIES
+from gatewise.records.trace import Trace
 
 MOST_FEATURES = 5  # that are drawn where none are chosen
 

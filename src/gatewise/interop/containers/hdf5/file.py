@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import BinaryIO
 
-from gatewise.budget import Budget
 from gatewise.errors import FileError
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.hdf5.cursor import Cursor
 
 MAGIC = b"\x89HDF\r\n\x1a\n"

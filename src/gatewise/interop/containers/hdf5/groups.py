@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, BinaryIO
 
-from gatewise.budget import Budget
 from gatewise.errors import FileError
+from gatewise.files.budget import Budget
 from gatewise.interop.containers.hdf5.array import Dataset
 from gatewise.interop.containers.hdf5.attributes import attributes
 from gatewise.interop.containers.hdf5.cursor import Message

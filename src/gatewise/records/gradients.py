@@ -8,8 +8,8 @@ import numpy as np
 
 from gatewise.arrays import Array, by_cell, cell_at, require_reusable
 from gatewise.parameters import Parameters
+from gatewise.records.step import State
 from gatewise.showing import brief, counted
-from gatewise.step import State
 
 
 @dataclass(frozen=True, eq=False, repr=False)

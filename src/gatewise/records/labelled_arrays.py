@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
 from gatewise.errors import MissingExtraError
-from gatewise.labels import Labels, Measure
+from gatewise.records.labels import Labels, Measure
 
 
 def dataset(

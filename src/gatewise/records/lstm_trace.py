@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatewise.arrays import Array, by_cell, cell_at
-from gatewise.edits import Edit, in_words
-from gatewise.labelled import tree
-from gatewise.labels import Labels
+from gatewise.records.edits import Edit, in_words
+from gatewise.records.labelled_arrays import tree
+from gatewise.records.labels import Labels
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 from gatewise.showing import brief, counted, inline
-from gatewise.step import State
-from gatewise.trace import Trace
 
 
 @dataclass(frozen=True, eq=False, repr=False)

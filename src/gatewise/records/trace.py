@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from gatewise import gates
-from gatewise.acting import Acting
 from gatewise.arrays import Array, Mask, index, lock, quiet
-from gatewise.edits import Edit, in_words
 from gatewise.equations import Moment
 from gatewise.errors import NotKeptError, OptionError, one_of
-from gatewise.keep import EVERYTHING, QUANTITIES, Keep
-from gatewise.labelled import dataset
-from gatewise.labels import NO_LABELS, Labels
 from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
+from gatewise.records.edited_steps import Acting
+from gatewise.records.edits import Edit, in_words
+from gatewise.records.keep import EVERYTHING, QUANTITIES, Keep
+from gatewise.records.labelled_arrays import dataset
+from gatewise.records.labels import NO_LABELS, Labels
+from gatewise.records.step import State, Step
 from gatewise.showing import brief, counted, inline, nth
-from gatewise.step import State, Step
 
 
 @dataclass(frozen=True, eq=False)

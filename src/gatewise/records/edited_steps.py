@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.edits import EDITABLE, Edit
 from gatewise.equations import Moment
 from gatewise.parameters import DropoutMasks, Parameters
+from gatewise.records.edits import EDITABLE, Edit
 
 
 class Effect:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gatewise.arrays import Array, Mask, size
-from gatewise.edits import Edit, states_apart
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, one_of
-from gatewise.keep import DIRECTIONS, Keep
-from gatewise.labels import Labels
 from gatewise.parameters import ARRAYS, DropoutMasks, Parameters, Variant
-from gatewise.step import State
-from gatewise.trace import Trace
+from gatewise.records.edits import Edit, states_apart
+from gatewise.records.keep import DIRECTIONS, Keep
+from gatewise.records.labels import Labels
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
 
 FORMAT = 1
 CONVENTIONS = {

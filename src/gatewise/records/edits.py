@@ -14,8 +14,8 @@ import numpy.typing as npt
 from gatewise import gates
 from gatewise.arrays import array_of, frozen, index, numbers, size
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.keep import DIRECTIONS
 from gatewise.parameters import Parameters
+from gatewise.records.keep import DIRECTIONS
 from gatewise.showing import counted
 
 EDITABLE = dict(zip((*gates.NAMES, "cell_state", "hidden_state"), "ifgoch", strict=True))  # with their letters

@@ -18,11 +18,11 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.budget import Budget
 from gatewise.errors import CapacityError, FileError, OptionError, reason, shown
-from gatewise.replacing import beside as beside
-from gatewise.replacing import path_of as path_of
-from gatewise.replacing import temporary_for as temporary_for
+from gatewise.files.budget import Budget
+from gatewise.files.replacing import beside as beside
+from gatewise.files.replacing import path_of as path_of
+from gatewise.files.replacing import temporary_for as temporary_for
 
 if TYPE_CHECKING:
     import zipfile

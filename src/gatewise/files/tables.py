@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 
 from gatewise.errors import FileError, reason, shown
-from gatewise.storage import read_text
+from gatewise.files.storage import read_text
 
 Row = tuple[int, list[str]]
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas"}  # in the order in which they are looked for

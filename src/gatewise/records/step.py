@@ -12,8 +12,8 @@ from gatewise import gates
 from gatewise.arrays import Array, index, lock, quiet
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, one_of
-from gatewise.labels import Labels
 from gatewise.parameters import Parameters
+from gatewise.records.labels import Labels
 from gatewise.showing import brief, counted
 
 

@@ -1,0 +1,1 @@
+"""Files: safe writing, budgets for reading, safetensors and NumPy files, tables of text."""
