@@ -19,6 +19,7 @@ from gatewise import insight, showing
 from gatewise.interop import onnx
 from gatewise.plot import inline
 from gatewise.plot.markup import numbers, strip
+from gatewise.plot.picture import PICTURES
 from gatewise.plot.svg import svg
 
 HOSTILE = "</td><script>alert('x')</script>&\"\x00\ud800 $x$"
@@ -236,9 +237,9 @@ def test_a_record_is_drawn_by_the_picture_whose_data_are_of_its_kind():
     lstm, rain, _ = leaky_bucket(10)
     assert showing.pictured(gw.plot.data.gates(lstm.trace(rain)[0])) is gw.plot.gates
     assert showing.pictured(lstm) is None
-    for name in set(gw.plot.__all__) & set(gw.plot.data.__all__):
-        kind = getattr(gw.plot.data, name).__annotations__["return"]
-        assert showing._pictures()[kind.split(" | ")[0]] is getattr(gw.plot, name)
+    for name, picture in PICTURES.items():
+        assert picture.draw is getattr(gw.plot, name)
+        assert picture.data.__annotations__["return"] == picture.record.__name__
 
 
 def test_every_line_of_the_table_names_a_function():

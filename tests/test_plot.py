@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from matplotlib import pyplot
@@ -10,7 +12,8 @@ from pictures import described, golden
 import gatewise as gw
 from gatewise.examples import latch
 from gatewise.plot import drawing
-from gatewise.plot.data import Gates
+from gatewise.plot.picture import PICTURES
+from gatewise.plot.records.gates import Gates
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +81,18 @@ def test_a_record_is_drawn_as_the_trace_that_it_is_of(name):
     assert len(record.to_dataframe()) == len(record.to_csv().splitlines()) - 1 == len(trace)
     with pytest.raises(gw.OptionError, match=f"a record of {name.title()} is drawn as it is, without sequence"):
         draw(record, sequence=1)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_names_and_documents_the_options_of_its_record(name):
+    arguments = list(inspect.signature(getattr(gw.plot, name)).parameters)
+    subject, *options = inspect.signature(getattr(gw.plot.data, name)).parameters
+    assert arguments[:2] == [subject, "ax"]
+    assert set(options) <= set(arguments[2:])
+    section = getattr(gw.plot, name).__doc__.partition("Parameters\n")[2].partition("\n\n")[0]
+    heads = [line.partition(" :")[0] for line in section.splitlines()[1:] if not line.startswith(" ")]
+    documented = [word.strip("*") for head in heads for word in head.split(", ")]
+    assert sorted(documented) == sorted(arguments)
 
 
 def test_the_numbers_of_a_picture_are_the_trace_s_and_none_where_a_step_is_not_valid():
@@ -155,9 +170,10 @@ REFUSED = {
     "sort must be one of none, timescale, cluster, not 'size'": lambda t: gw.plot.gates(t, sort="size"),
     "quantity must be one of": lambda t: gw.plot.text(t, text="a", quantity="gate"),
     "the text is missing": lambda t: gw.plot.text(t),
-    "the text is given by its name": lambda t: gw.plot.text(t, "abc"),
+    "not 'abc'; the options of a picture have names": lambda t: gw.plot.text(t, "abc"),
     "the text has 1 characters or tokens; this trace has 12 steps": lambda t: gw.plot.text(t, text="a"),
-    "ax must be 2 matplotlib Axes or a Figure": lambda t: gw.plot.states(t, 3),
+    "ax must be matplotlib Axes or a Figure, not 3": lambda t: gw.plot.states(t, 3),
+    "ax must be 2 matplotlib Axes or a Figure": lambda t: gw.plot.states(t, pyplot.figure().add_subplot()),
     "the trace of one cell|the Trace of one cell": lambda t: gw.plot.states(gw.LSTM(1, 1)),
     "a picture needs at least one step; this trace has none": lambda t: gw.plot.unit(t[:0]),
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ INLINE = {  # of a record or what it derives from
     "Trace": "gatewise.plot.inline:trace",
     "Walkthrough": "gatewise.render.html:fragment",
 }
-PICTURES = "gatewise.plot"  # its functions, each named as the one of its module `data` that returns what it draws
+PICTURES = "gatewise.plot.picture"  # the module of the table of pictures
 ENDINGS = {  # of the files that a record is written to
     "text": ".txt",
     "markdown": ".md",
@@ -78,19 +77,8 @@ def inline(record: Any) -> str:
 
 def pictured(record: Any) -> Callable[..., Any] | None:
     """Return the function that draws a record, or None where there is none."""
-    found = _pictures()
-    return next((found[kind.__name__] for kind in type(record).__mro__ if kind.__name__ in found), None)
-
-
-@cache
-def _pictures() -> dict[str, Callable[..., Any]]:
-    plot = import_module(PICTURES)
-    return {
-        kind.strip(): getattr(plot, name)
-        for name in plot.__all__
-        if hasattr(plot.data, name)
-        for kind in str(getattr(plot.data, name).__annotations__["return"]).split("|")
-    }
+    pictures = import_module(PICTURES).PICTURES.values()
+    return next((picture.draw for picture in pictures if isinstance(record, picture.record)), None)
 
 
 def _rendered(place: str, record: Any, **options: Any) -> str:

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from gatewise import insight, plot
-from gatewise.plot import data
+from gatewise import insight
 from gatewise.plot.ordering import ORDERS
+from gatewise.plot.picture import PICTURES
 
 GIVEN = {"after", "start", "stop", "values"}  # what a kind may need to be given beside the run
 
@@ -31,8 +31,7 @@ def _answers(name: str) -> bool:
 
 
 def _kinds() -> dict[str, _Kind]:
-    pictures = [name for name in plot.__all__ if name != "data"]
-    found: dict[str, _Kind] = {name: (getattr(data, name), getattr(plot, name)) for name in pictures}
+    found: dict[str, _Kind] = {name: (picture.data, picture.draw) for name, picture in PICTURES.items()}
     found |= {name: (getattr(insight, name), None) for name in insight.__all__ if name not in found and _answers(name)}
     return {name: found[name] for name in sorted(found) if required(found[name][0]) <= GIVEN}
 

@@ -25,7 +25,7 @@ from gatewise.errors import FileError, OptionError
 from gatewise.files.storage import beside, npz_names, read_text
 from gatewise.insight import Answer
 from gatewise.plot import saving, terminal
-from gatewise.plot.data import Gates
+from gatewise.plot.records.gates import Gates
 from gatewise.progress import working
 from gatewise.records.trace import Trace
 from gatewise.showing import counted

@@ -1,39 +1,22 @@
-"""Pictures of runs: Axes of matplotlib in, Axes out; what they draw is a record, from `gatewise.plot.data`."""
+"""Pictures of runs: Axes of matplotlib in, Axes out. Each draws a record, which `gatewise.plot.data` computes."""
 
-from gatewise.plot import data
-from gatewise.plot.activity import activity
-from gatewise.plot.attention import attention
-from gatewise.plot.attribution import attribution
-from gatewise.plot.ceiling import ceiling
-from gatewise.plot.change import change
-from gatewise.plot.contributions import contributions
-from gatewise.plot.fixed_points import fixed_points
-from gatewise.plot.gates import gates
-from gatewise.plot.influence import influence
-from gatewise.plot.matches import matches
-from gatewise.plot.probe import probe
-from gatewise.plot.saturation import saturation
-from gatewise.plot.states import states
-from gatewise.plot.text import text
-from gatewise.plot.timescales import timescales
-from gatewise.plot.unit import unit
+from gatewise.plot import data as data
+from gatewise.plot.activity import activity as activity
+from gatewise.plot.attention import attention as attention
+from gatewise.plot.attribution import attribution as attribution
+from gatewise.plot.ceiling import ceiling as ceiling
+from gatewise.plot.change import change as change
+from gatewise.plot.contributions import contributions as contributions
+from gatewise.plot.fixed_points import fixed_points as fixed_points
+from gatewise.plot.gates import gates as gates
+from gatewise.plot.influence import influence as influence
+from gatewise.plot.matches import matches as matches
+from gatewise.plot.picture import PICTURES
+from gatewise.plot.probe import probe as probe
+from gatewise.plot.saturation import saturation as saturation
+from gatewise.plot.states import states as states
+from gatewise.plot.text import text as text
+from gatewise.plot.timescales import timescales as timescales
+from gatewise.plot.unit import unit as unit
 
-__all__ = [
-    "activity",
-    "attention",
-    "attribution",
-    "ceiling",
-    "change",
-    "contributions",
-    "data",
-    "fixed_points",
-    "gates",
-    "influence",
-    "matches",
-    "probe",
-    "saturation",
-    "states",
-    "text",
-    "timescales",
-    "unit",
-]
+__all__ = ["data", *PICTURES]

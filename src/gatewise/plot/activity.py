@@ -9,34 +9,20 @@ import numpy as np
 from gatewise.insight.activity import Activity
 from gatewise.insight.activity import activity as data
 from gatewise.plot import drawing
-from gatewise.records.trace import Trace
+from gatewise.plot.picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def activity(trace: Trace | Activity, ax: Any = None) -> Axes:
+@picture(Activity, data)
+def activity(record: Activity, ax: Any) -> Axes:
     """Draw how far the hidden state of each unit varies over a run, the most active unit first.
-
-    Parameters
-    ----------
-    trace : Trace or Activity
-        A run of one cell, or what `insight.activity` says of it.
-    ax : Axes or Figure, optional
-        What to draw on; by default a new figure.
 
     Returns
     -------
     Axes
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, NotKeptError
-        As `insight.activity`.
     """
-    record = drawing.taken(trace, Activity, data, {})
     axes = drawing.one_panel(ax, (8, 3))
     order = np.argsort(-record.deviation, kind="stable")
     edges = np.arange(len(order) + 1) - 0.5

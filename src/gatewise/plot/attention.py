@@ -10,23 +10,15 @@ from gatewise.insight.attention import Attention
 from gatewise.insight.attention import attention as data
 from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
-from gatewise.records.trace import Trace
+from gatewise.plot.picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def attention(trace: Trace | Attention, ax: Any = None, **options: Any) -> Axes:
+@picture(Attention, data)
+def attention(record: Attention, ax: Any) -> Axes:
     """Draw what is left, at each step, of what each step wrote: steps down, the steps that wrote across.
-
-    Parameters
-    ----------
-    trace : Trace or Attention
-        A run of one cell, or the answer of `insight.attention`.
-    ax : Axes or Figure, optional
-        What to draw on; by default a new figure.
-    **options
-        Those of `insight.attention`: ``sequence``, ``unit``, ``start``, ``stop``, ``every``.
 
     Returns
     -------
@@ -35,19 +27,11 @@ def attention(trace: Trace | Attention, ax: Any = None, **options: Any) -> Axes:
         dark (0) to light (the largest share of a typical step, and all above it); what is left in one unit in blue
         (negative) and red.
 
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, NotKeptError, CapacityError
-        As `insight.attention`.
-
     Notes
     -----
     Where there are more steps than pixels, the least and the greatest value of each pixel are kept. What was written at
     steps that are not valid, which is nothing, is hatched.
     """
-    record = drawing.taken(trace, Attention, data, options)
     axes = drawing.one_panel(ax, (7, 6))
     count, pad = len(record.times), max(1, len(record.times) // 40)
     earlier = np.tri(count, dtype=bool)

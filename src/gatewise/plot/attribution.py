@@ -11,33 +11,23 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError, one_of
 from gatewise.insight.attribution import WORDS, Attribution
 from gatewise.insight.attribution import attribution as data
-from gatewise.network import NetworkTrace
 from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing, inputs
+from gatewise.plot.picture import picture
 from gatewise.plot.records.text import Text
 from gatewise.plot.text import text
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
 
 KINDS = ("series", "features", "tokens")
 MOST_STEPS = 200  # beyond which a part is drawn
 MOST_LINES = 5  # features whose input is drawn
 
 
-def attribution(
-    trace: Trace | LSTMTrace | NetworkTrace | Attribution,
-    ax: Any = None,
-    *,
-    kind: str | None = None,
-    steps: tuple[int, int] | None = None,
-    **options: Any,
-) -> Any:
+@picture(Attribution, data)
+def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps: tuple[int, int] | None = None) -> Any:
     """Draw why an output is what it is: the share of each step of the input, and apart that of the initial state.
 
     Parameters
     ----------
-    trace : NetworkTrace, LSTMTrace, Trace or Attribution
-        A run, or the record of it that `plot.data.attribution` returns.
     ax : sequence of Axes, or Figure, optional
         What to draw on: two Axes, or one for tokens; by default a new figure.
     kind : {"series", "features", "tokens"}, optional
@@ -47,8 +37,6 @@ def attribution(
     steps : (int, int), optional
         Draw the steps from the first up to, but not including, the second. By default all; of a run of more than 200
         steps, those around the shares, so that 99.9 % of their absolute values can be seen.
-    **options
-        Those of `plot.data.attribution`: ``output``, ``t``, ``sequence``, ``method`` and the options of the method.
 
     Returns
     -------
@@ -57,12 +45,8 @@ def attribution(
 
     Raises
     ------
-    MissingExtraError
-        If matplotlib is not installed.
     OptionError
-        As `plot.data.attribution`; or if the method has no shares of features, or there are no tokens.
-    NotKeptError, ShapeError
-        As `plot.data.attribution`.
+        If the method has no shares of features, there are no tokens, or `kind` or `steps` is not allowed.
 
     Notes
     -----
@@ -71,7 +55,7 @@ def attribution(
     """
     if kind is not None:
         one_of("kind", kind, KINDS)
-    record = _part(drawing.taken(trace, Attribution, data, options), steps)
+    record = _part(record, steps)
     if kind == "tokens" or (kind is None and record.tokens is not None):
         return _tokens(record, ax)
     rows = len(record.features) if kind == "features" else 0

@@ -9,10 +9,8 @@ import numpy as np
 from gatewise.errors import OptionError
 from gatewise.insight.ceiling import Ceiling
 from gatewise.insight.ceiling import ceiling as data
-from gatewise.layers import LSTM
-from gatewise.network import Network, NetworkTrace
 from gatewise.plot import drawing
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.plot.picture import picture
 
 MOST = 8  # outputs that there is room for
 LAYERS = {  # from the output upwards
@@ -23,17 +21,14 @@ LAYERS = {  # from the output upwards
 }
 
 
-def ceiling(subject: NetworkTrace | LSTMTrace | Network | LSTM | Ceiling, ax: Any = None, **options: Any) -> Any:
+@picture(Ceiling, data)
+def ceiling(record: Ceiling, ax: Any) -> Any:
     """Draw the output of a run, its ceiling, and what was lost in between: one stacked on the other.
 
     Parameters
     ----------
-    subject : NetworkTrace, LSTMTrace or Ceiling
-        A run of a network or an LSTM, or the answer of `insight.ceiling` about one.
     ax : sequence of Axes, or Figure, optional
         What to draw on: an Axes for each output; by default a new figure.
-    **options
-        Those of `insight.ceiling`: ``head``, ``output``, ``sequence``, ``scale``, ``shift``.
 
     Returns
     -------
@@ -42,17 +37,14 @@ def ceiling(subject: NetworkTrace | LSTMTrace | Network | LSTM | Ceiling, ax: An
 
     Raises
     ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, NotKeptError, ShapeError
-        As `insight.ceiling`, or if there was no run, or there are too many outputs.
+    OptionError
+        If there was no run, or there are more than 8 outputs.
 
     Notes
     -----
     Where there are more steps than pixels, the least and the greatest output of each pixel are kept. Steps that are not
     valid are hatched.
     """
-    record = drawing.taken(subject, Ceiling, data, options)
     if record.output is None:
         raise OptionError("a picture of a ceiling shows what a run lost; this is a model without a run")
     count = len(record.outputs)

@@ -11,23 +11,21 @@ from gatewise.arrays import Array, Mask
 from gatewise.insight.change import Change
 from gatewise.insight.change import change as data
 from gatewise.plot import drawing
+from gatewise.plot.picture import picture
 
 STYLES = {"input_gate": "--", "forget_gate": "-", "candidate": ":", "output_gate": "-."}
 STATES = ("cell_state", "hidden_state")
 DASHED = 1000  # steps of which dashes can be told apart
 
 
-def change(given: Change | tuple[Any, Any], ax: Any = None, **options: Any) -> Any:
+@picture(Change, data)
+def change(record: Change, ax: Any) -> Any:
     """Draw what an intervention changes: how far two runs are apart at every step, and one unit before and after.
 
     Parameters
     ----------
-    given : (before, after) or Change
-        Two runs of a kind, or the record of them that `plot.data.change` returns.
     ax : sequence of Axes, or Figure, optional
         What to draw on: an Axes for each panel; by default a new figure.
-    **options
-        Those of `plot.data.change`: ``tolerance``, ``unit``, ``sequence``, ``cell``.
 
     Returns
     -------
@@ -36,19 +34,11 @@ def change(given: Change | tuple[Any, Any], ax: Any = None, **options: Any) -> A
         panel for the gate where the runs part, the cell state and the hidden state, as far as the traces kept them.
         Edited steps are shaded; a line marks the step where the runs part.
 
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, ShapeError, NotKeptError
-        As `plot.data.change`.
-
     Notes
     -----
     Where there are more steps than pixels, the least and the greatest value of each pixel are kept. Steps that are not
     valid are hatched.
     """
-    record = drawing.taken(given, Change, _of_pair, options)
     shown = [name for name in _shown(record) if name in record.series]
     axes = drawing.panels(ax, 1 + len(shown), [1.4] + [1.0] * len(shown), (8, 2.4 + 1.3 * len(shown)))
     cell = record.cells.index((record.unit.layer, record.unit.direction))
@@ -67,11 +57,6 @@ def change(given: Change | tuple[Any, Any], ax: Any = None, **options: Any) -> A
         _legend(one)
     axes[0].set_title(drawing.inert(record.name))
     return axes
-
-
-def _of_pair(given: Any, **options: Any) -> Change:
-    before, after = given if isinstance(given, tuple) and len(given) == 2 else (given, given)
-    return data(before, after, **options)
 
 
 def _shown(record: Change) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from gatewise.insight.origin import Contributions
 from gatewise.insight.origin import contributions as data
 from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing
-from gatewise.records.trace import Trace
+from gatewise.plot.picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,21 +24,14 @@ HUES = (0.05, 0.25, 0.65, 0.83, 1.0)  # of cividis, without its greys
 ENOUGH = 0.999  # of all that the steps wrote: earlier steps are left out where they are many
 
 
-def contributions(
-    trace: Trace | Contributions, ax: Any = None, *, unit: int | str | None = None, **options: Any
-) -> Axes:
+@picture(Contributions, data)
+def contributions(record: Contributions, ax: Any, *, unit: int | str | None = None) -> Axes:
     """Draw who wrote a cell state: of all units the share of each step, stacked; of one unit what is left, signed.
 
     Parameters
     ----------
-    trace : Trace or Contributions
-        A run of one cell, or the answer of `insight.contributions`.
-    ax : Axes or Figure, optional
-        What to draw on; by default a new figure.
     unit : int or str, optional
         Which of the kept units, or its name; by default the shares of all.
-    **options
-        Those of `insight.contributions`: ``t``, ``sequence``.
 
     Returns
     -------
@@ -49,17 +42,14 @@ def contributions(
 
     Raises
     ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, NotKeptError
-        As `insight.contributions`, or if there is no such unit.
+    OptionError
+        If there is no such unit.
 
     Notes
     -----
     Where there are more steps than pixels, the least and the greatest of each pixel are kept. Steps that are not valid
     are hatched.
     """
-    record = drawing.taken(trace, Contributions, data, options)
     axes = drawing.one_panel(ax, (8, 3.2))
     at = drawing.inert(at_time(record.times, record.step))
     if unit is None:

@@ -1,43 +1,24 @@
-"""What each picture draws, as a record: columns, and the arrays behind them."""
+"""The records of pictures: `gatewise.plot.data.NAME` returns the record that `gatewise.plot.NAME` draws."""
 
-from gatewise.insight import (
-    activity,
-    attention,
-    attribution,
-    ceiling,
-    change,
-    contributions,
-    fixed_points,
-    influence,
-    matches,
-    probe,
-    saturation,
-    timescales,
-)
-from gatewise.plot.records.gates import Gates, gates
-from gatewise.plot.records.states import States, states
-from gatewise.plot.records.text import Text, text
-from gatewise.plot.records.unit import Unit, unit
+from __future__ import annotations
 
-__all__ = [
-    "Gates",
-    "States",
-    "Text",
-    "Unit",
-    "activity",
-    "attention",
-    "attribution",
-    "ceiling",
-    "change",
-    "contributions",
-    "fixed_points",
-    "gates",
-    "influence",
-    "matches",
-    "probe",
-    "saturation",
-    "states",
-    "text",
-    "timescales",
-    "unit",
-]
+from typing import Any
+
+from gatewise.plot.picture import PICTURES
+
+
+def _records() -> dict[str, Any]:
+    """Return the functions that compute records, by the names of their pictures, and the classes of the records."""
+    classes = {picture.record.__name__: picture.record for picture in PICTURES.values()}
+    return classes | {name: picture.data for name, picture in PICTURES.items()}
+
+
+def __getattr__(name: str) -> Any:
+    records = _records()
+    if name not in records:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return records[name]
+
+
+def __dir__() -> list[str]:
+    return sorted(_records())

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
 from gatewise.errors import MissingExtraError, OptionError
-from gatewise.insight.answer import Table
 from gatewise.palette import CIVIDIS, PALETTE
 from gatewise.plot.pixels import MOST_POINTS as MOST_POINTS
 from gatewise.plot.pixels import bins
@@ -84,31 +83,28 @@ def panels(
         return pyplot.subplots(*shape, figsize=size, layout="constrained", **options)[1].ravel()
     if hasattr(ax, "subplots"):  # a figure
         return ax.subplots(*shape, **options).ravel()
-    given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
-    if len(given) != count or not all(hasattr(one, "plot") for one in given):
+    require_axes(ax)
+    axes = _flat(ax)
+    if len(axes) != count:
         raise OptionError(f"ax must be {count} matplotlib Axes or a Figure, not {ax!r}")
-    return given
+    return axes
+
+
+def require_axes(ax: Any) -> None:
+    """Raise OptionError unless `ax` is None, a Figure, an Axes, or a sequence or array of Axes."""
+    if ax is not None and not hasattr(ax, "subplots") and not all(hasattr(panel, "plot") for panel in _flat(ax)):
+        raise OptionError(f"ax must be matplotlib Axes or a Figure, not {ax!r}; the options of a picture have names")
+
+
+def _flat(ax: Any) -> npt.NDArray[Any]:
+    """Return Axes, one or several, as an array (axes,)."""
+    return np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
 
 
 def one_panel(ax: Any, size: tuple[float, float] = (8, 3)) -> Axes:
     """Return the one Axes that is given, or a new one; see `panels`."""
     found: Axes = panels(ax, 1, size=size)[0]
     return found
-
-
-def taken(given: object, kind: type[Table], data: Any, options: dict[str, Any]) -> Any:
-    """Return the record to draw: what is given if it is one, else what `data` makes of it.
-
-    Raises
-    ------
-    OptionError
-        If there are options as well as a record, which is drawn as it is.
-    """
-    if not isinstance(given, kind):
-        return data(given, **options)
-    if options:
-        raise OptionError(f"a record of {kind.__name__} is drawn as it is, without {', '.join(options)}")
-    return given
 
 
 # Colours.

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewise.cell import LSTMCell
 from gatewise.insight.fixed_points import KINDS, FixedPoints
 from gatewise.insight.fixed_points import fixed_points as data
-from gatewise.layers import LSTM
 from gatewise.plot import drawing
-from gatewise.records.trace import Trace
+from gatewise.plot.picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,28 +22,13 @@ MOST_LINES = 8  # of the legend
 NOTHING = 1e-12  # an eigenvalue so small
 
 
-def fixed_points(cell: LSTMCell | LSTM | Trace | FixedPoints, ax: Any = None, **options: Any) -> Axes:
+@picture(FixedPoints, data)
+def fixed_points(record: FixedPoints, ax: Any) -> Axes:
     """Draw the spectrum of each fixed point: its eigenvalues in the complex plane, with the unit circle.
-
-    Parameters
-    ----------
-    cell : LSTMCell, LSTM of one cell, Trace, or FixedPoints
-        A cell, or the record of it that `plot.data.fixed_points` returns.
-    ax : Axes or Figure, optional
-        What to draw on; by default a new figure.
-    **options
-        Those of `plot.data.fixed_points`: ``x``, ``trace``, ``starts``, ``settle``, ``rng``, ``tolerance``, ``merge``.
 
     Returns
     -------
     Axes
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, ShapeError, NotKeptError
-        As `plot.data.fixed_points`.
 
     Notes
     -----
@@ -53,7 +36,6 @@ def fixed_points(cell: LSTMCell | LSTM | Trace | FixedPoints, ax: Any = None, **
     outside it grows. Away from the line of real numbers it turns. The legend has a line for each point, of many points
     for each kind.
     """
-    record = drawing.taken(cell, FixedPoints, data, options)
     axes = drawing.one_panel(ax, (7.5, 4.5))
     _circles(axes)
     marks, outline = (36, 0.6) if record.eigenvalues.size <= FEW else (10, 0.2)

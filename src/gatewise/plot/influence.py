@@ -10,10 +10,8 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.insight.influence import Influence
 from gatewise.insight.influence import influence as data
-from gatewise.network import NetworkTrace
 from gatewise.plot import drawing
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.plot.picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,28 +20,13 @@ LEAST = 1e-6  # of the largest value: what is smaller is not drawn
 BEYOND = 1.5  # how many times the lag is shown at least
 
 
-def influence(trace: Trace | LSTMTrace | NetworkTrace | Influence, ax: Any = None, **options: Any) -> Axes:
+@picture(Influence, data)
+def influence(record: Influence, ax: Any) -> Axes:
     """Draw how much a step depends on each step: its inputs, and of a cell its states, along the cell and in all.
-
-    Parameters
-    ----------
-    trace : Trace, LSTMTrace, NetworkTrace or Influence
-        A run, or the record of it that `plot.data.influence` returns.
-    ax : Axes or Figure, optional
-        What to draw on; by default a new figure.
-    **options
-        Those of `plot.data.influence`: ``t``, ``sequence``, ``share``.
 
     Returns
     -------
     Axes
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, NotKeptError
-        As `plot.data.influence`.
 
     Notes
     -----
@@ -51,7 +34,6 @@ def influence(trace: Trace | LSTMTrace | NetworkTrace | Influence, ax: Any = Non
     largest of its kind; a value below that, or of zero, leaves a gap. Of many steps, the least and the greatest value
     are kept for each pixel. Steps that are not valid are hatched.
     """
-    record = drawing.taken(trace, Influence, data, options)
     axes = drawing.one_panel(ax, (8, 3.5))
     curves = _curves(record)
     shown = _shown(record, [values for _, values, _ in curves])

@@ -8,7 +8,7 @@ from gatewise.insight.matches import Matches
 from gatewise.insight.matches import matches as data
 from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing
-from gatewise.records.trace import Trace
+from gatewise.plot.picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,35 +17,19 @@ MOST_SEQUENCES = 30
 NARROWEST = 1 / 300  # of the axis, so that a short stretch of a long run is seen
 
 
-def matches(trace: Trace | Matches, ax: Any = None, **options: Any) -> Axes:
+@picture(Matches, data)
+def matches(record: Matches, ax: Any) -> Axes:
     """Draw the stretches at which the units of a chosen stretch are on: sequences × time, coloured by the score.
-
-    Parameters
-    ----------
-    trace : Trace or Matches
-        A run of one cell, or what `insight.matches` answered.
-    ax : Axes or Figure, optional
-        What to draw on; by default a new figure.
-    **options
-        Those of `insight.matches`: ``start``, ``stop``, ``sequence``, ``quantity``, ``threshold``, …
 
     Returns
     -------
     Axes
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, NotKeptError
-        As `insight.matches`.
 
     Notes
     -----
     The chosen stretch has an outline and no filling. Of many sequences, those with the best matches are shown; of a
     long run, a stretch is at least so wide that it can be seen.
     """
-    record = drawing.taken(trace, Matches, data, options)
     best = dict.fromkeys([record.sequence, *record.places[:, 0].tolist()])
     rows = {sequence: row for row, sequence in enumerate(sorted(list(best)[:MOST_SEQUENCES]))}
     axes = drawing.one_panel(ax, (8, 1.6 + 0.28 * len(rows)))

@@ -11,7 +11,7 @@ from gatewise.insight.probe import SIGNIFICANT, Probe
 from gatewise.insight.probe import probe as data
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
-from gatewise.records.trace import Trace
+from gatewise.plot.picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,35 +19,24 @@ if TYPE_CHECKING:
 MOST_UNITS = 8
 
 
-def probe(trace: Trace | Probe, ax: Any = None, **options: Any) -> npt.NDArray[Any]:
+@picture(Probe, data)
+def probe(record: Probe, ax: Any) -> npt.NDArray[Any]:
     """Draw what a probe predicts over time, its R² among those of shifted values, and the units that correlate most.
 
     Parameters
     ----------
-    trace : Trace or Probe
-        A run of one cell, or what `insight.probe` answered.
     ax : sequence of three Axes or Figure, optional
         What to draw on; by default a new figure.
-    **options
-        Those of `insight.probe`: ``values``, ``name``, ``quantity``, ``sequence``, …
 
     Returns
     -------
     array of three Axes
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    ShapeError, OptionError, NotKeptError
-        As `insight.probe`.
 
     Notes
     -----
     Over time is shown the first sequence with values. A unit's bar is filled where its correlation is significant: at
     most 5 % of shifts give any unit a larger one.
     """
-    record = drawing.taken(trace, Probe, data, options)
     axes = drawing.panels(ax, 3, (2, 1, 1.6), (8, 6.8), one_time=False)
     _over_time(axes[0], record)
     _among_shifts(axes[1], record)

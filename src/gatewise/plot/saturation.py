@@ -9,13 +9,14 @@ import numpy as np
 from gatewise.insight.saturation import GATES, Saturation
 from gatewise.insight.saturation import saturation as data
 from gatewise.plot import drawing
-from gatewise.records.trace import Trace
+from gatewise.plot.picture import picture
 
 NAMED = 10  # units whose names there is room for
 LARGEST = 300.0  # area of a point, in square points
 
 
-def saturation(trace: Trace | Saturation, ax: Any = None, **options: Any) -> Any:
+@picture(Saturation, data)
+def saturation(record: Saturation, ax: Any) -> Any:
     """Draw how often each gate of each unit is closed and open: a panel for each gate, a point for each unit.
 
     After figure 3 of Karpathy, Johnson and Fei-Fei, "Visualizing and Understanding Recurrent Networks" (2015): a gate
@@ -23,27 +24,15 @@ def saturation(trace: Trace | Saturation, ax: Any = None, **options: Any) -> Any
 
     Parameters
     ----------
-    trace : Trace or Saturation
-        A run of one cell, or the answer of `insight.saturation`.
     ax : sequence of 3 Axes, or Figure, optional
         What to draw on; by default a new figure.
-    **options
-        Those of `insight.saturation`: ``low``, ``high``, ``still``.
 
     Returns
     -------
     array of Axes
         For the input, the forget and the output gate. A point that stands for several units is larger. Points of dead
         units are hollow; of few units, they have names.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, NotKeptError
-        As `insight.saturation`.
     """
-    record = drawing.taken(trace, Saturation, data, options)
     axes = drawing.panels(ax, len(GATES), size=(9, 3.4), across=True)
     units = record.columns["unit"][: record.closed.shape[1]]
     dead = np.zeros(len(units), bool) if record.dead is None else record.dead

@@ -6,41 +6,30 @@ from typing import Any
 
 from gatewise.palette import VIK
 from gatewise.plot import drawing
+from gatewise.plot.picture import picture
 from gatewise.plot.records.states import States
 from gatewise.plot.records.states import states as data
-from gatewise.records.trace import Trace
 
 
-def states(trace: Trace | States, ax: Any = None, **options: Any) -> Any:
+@picture(States, data)
+def states(record: States, ax: Any) -> Any:
     """Draw the cell state and the hidden state of a cell: units × time, from blue (negative) to red (positive).
 
     Parameters
     ----------
-    trace : Trace or States
-        A run of one cell, or the record of it that `plot.data.states` returns.
     ax : sequence of Axes, or Figure, optional
         What to draw on: an Axes for each state that was kept; by default a new figure.
-    **options
-        Those of `plot.data.states`: ``sequence``, ``units``, ``sort``.
 
     Returns
     -------
     array of Axes
         Two, or one where the trace kept only one of the states.
 
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, NotKeptError
-        As `plot.data.states`.
-
     Notes
     -----
     Each scale is symmetric about 0. Where there are more steps or units than pixels, the least and the greatest value
     of each pixel are kept. Steps that are not valid are hatched.
     """
-    record = drawing.taken(trace, States, data, options)
     heights = [drawing.height(len(units)) for units in record.units.values()]
     axes = drawing.panels(ax, len(heights), heights, (8, min(9, sum(heights))))
     for one, (name, values) in zip(axes, record.values.items(), strict=True):

@@ -9,12 +9,11 @@ from unicodedata import east_asian_width
 import numpy as np
 
 from gatewise.arrays import size
-from gatewise.errors import OptionError
 from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
+from gatewise.plot.picture import picture
 from gatewise.plot.records.text import Text
 from gatewise.plot.records.text import text as data
-from gatewise.records.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,39 +24,24 @@ LONGEST = 24  # letters of a token that are shown
 LINE = 0.22  # inches
 
 
-def text(trace: Trace | Text, ax: Any = None, *, width: int = 80, **options: Any) -> Axes:
+@picture(Text, data)
+def text(record: Text, ax: Any, *, width: int = 80) -> Axes:
     """Draw the text that a cell read, each character or token on the colour of a unit's state or gate.
 
     Parameters
     ----------
-    trace : Trace or Text
-        A run of one cell, or the record of it that `plot.data.text` returns.
-    ax : Axes or Figure, optional
-        What to draw on; by default a new figure, as high as the text needs.
     width : int
         Letters in a line. A line also ends at a line break.
-    **options
-        Those of `plot.data.text`: ``text``, ``unit``, ``quantity``, ``sequence``.
 
     Returns
     -------
     Axes
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, ShapeError, NotKeptError
-        As `plot.data.text`.
 
     Notes
     -----
     Blanks are shown as ·, line breaks as ↵, tabs as ⇥, other control characters as their codes. Gates are drawn from
     dark (0) to light (1), states from blue (negative) to red. Steps that are not valid are hatched.
     """
-    if isinstance(ax, (str, list, tuple)):
-        raise OptionError("the second argument of plot.text is an Axes; the text is given by its name, text=…")
-    record = drawing.taken(trace, Text, data, options)
     size("width", width)
     shown = [_visible(token) for token in record.tokens]
     lefts, lines, widths = _places(record.tokens, shown, width)

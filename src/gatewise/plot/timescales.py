@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.insight.memory import Timescales
 from gatewise.insight.memory import timescales as data
 from gatewise.plot import drawing
-from gatewise.records.trace import Trace
+from gatewise.plot.picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,32 +17,16 @@ if TYPE_CHECKING:
 WIDE = 20  # the largest over the smallest timescale, from which the axis is logarithmic
 
 
-def timescales(trace: Trace | Timescales, ax: Any = None, **options: Any) -> Axes:
+@picture(Timescales, data)
+def timescales(record: Timescales, ax: Any) -> Axes:
     """Draw how long each unit remembers, the longest first: in the data's own time where its steps have dates.
-
-    Parameters
-    ----------
-    trace : Trace or Timescales
-        A run of one cell, or the answer of `insight.timescales`.
-    ax : Axes or Figure, optional
-        What to draw on; by default a new figure.
-    **options
-        `insight.timescales` has none.
 
     Returns
     -------
     Axes
         Its axis is logarithmic where timescales differ much. A triangle at the upper edge is a unit that forgets
         nothing, one at the lower edge one that forgets all.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, NotKeptError
-        As `insight.timescales`.
     """
-    record = drawing.taken(trace, Timescales, data, options)
     axes = drawing.one_panel(ax)
     unit = record.time_unit or "steps"
     length = record.columns[f"timescale_{unit}" if record.time_unit else "timescale"]

@@ -9,25 +9,22 @@ import numpy as np
 from gatewise import gates
 from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing, inputs
+from gatewise.plot.picture import picture
 from gatewise.plot.records.unit import Unit
 from gatewise.plot.records.unit import unit as data
-from gatewise.records.trace import Trace
 
 STYLES = {"input_gate": "--", "forget_gate": "-", "candidate": "-", "output_gate": "-."}
 BETWEEN = (-0.05, 1.05)
 
 
-def unit(trace: Trace | Unit, ax: Any = None, **options: Any) -> Any:
+@picture(Unit, data)
+def unit(record: Unit, ax: Any) -> Any:
     """Draw the story of one unit: the input, its gates, its cell state and its hidden state on one time axis.
 
     Parameters
     ----------
-    trace : Trace or Unit
-        A run of one cell, or the record of one of its units that `plot.data.unit` returns.
     ax : sequence of Axes, or Figure, optional
         What to draw on: an Axes for each panel; by default a new figure.
-    **options
-        Those of `plot.data.unit`: ``unit``, ``sequence``, ``features``.
 
     Returns
     -------
@@ -35,19 +32,11 @@ def unit(trace: Trace | Unit, ax: Any = None, **options: Any) -> Any:
         A panel for the input, the gates, the candidate, the cell state and the hidden state, as far as the trace kept
         them.
 
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    OptionError, NotKeptError
-        As `plot.data.unit`.
-
     Notes
     -----
     Where there are more steps than pixels, the least and the greatest value of each pixel are kept. Steps that are not
     valid are hatched.
     """
-    record = drawing.taken(trace, Unit, data, options)
     open_or_shut = [name for name in gates.NAMES if record.limits.get(name) == (0, 1)]
     alone = [name for name in record.values if name not in open_or_shut]
     count = bool(record.features) + bool(open_or_shut) + len(alone)
