@@ -9,6 +9,8 @@ from typing import Any
 
 import cases
 import numpy as np
+from program_run import ProgramRun
+from wired_run import WiredRun
 
 import gatewise as gw
 from gatewise.cli import main
@@ -20,8 +22,6 @@ from gatewise.render import text
 from gatewise.render.plain import numbers
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.heads import constants, given, reading, unreading
-from gatewise.symbolic.run import Run
-from gatewise.symbolic.wired import WiredRun
 from gatewise.symbolic.wiring import E, Wiring
 
 Object = dict[str, Any]
@@ -77,7 +77,7 @@ def expected(run: WiredRun) -> Iterator[Object]:
             yield quantity(top, 0, text.formula(one.left), value if one.sums else of_steps(value), summed=one.sums)
 
 
-def every(run: Run) -> Sequence[Symbol]:
+def every(run: ProgramRun) -> Sequence[Symbol]:
     """Return what varies from step to step in a run of a cell."""
     given = [one.symbol for one in run.program.given if one.kind in ("input", "state", "gradient")]
     return [*given, *run.program.assignments]

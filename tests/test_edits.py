@@ -17,7 +17,7 @@ from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.rewrites import with_weights_as_they_act
-from gatewise.symbolic.run import Scope
+from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import DC_NEXT, DC_PREV, DH_NEXT, DH_PREV, DX, DY
 
 QUANTITIES = tuple(EDITABLE)
@@ -108,7 +108,7 @@ def program_agrees(run, trace, t):
     made = with_weights_as_they_act(program(binding.form_of(run.p, M.dropout, edited=binding.edited(M))))
     known = binding.of_step(M, made)
     dy, dh, dc = (rng.normal(size=n) for n in (run.p.recurrent_size, run.p.recurrent_size, run.p.hidden_size))
-    scope = Scope(made, run.p, known | {DY: dy, DH_NEXT: dh, DC_NEXT: dc})
+    scope = StepValues(made, run.p, known | {DY: dy, DH_NEXT: dh, DC_NEXT: dc})
     for one in made.forward:
         if one.left in known:
             np.testing.assert_allclose(evaluate(one.right, scope), known[one.left], rtol=1e-9, atol=1e-11)

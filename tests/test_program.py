@@ -6,6 +6,7 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs
+from program_run import ProgramRun, gather_gradients
 from walks import EVERY_PART
 
 import gatewise as gw
@@ -18,7 +19,7 @@ from gatewise.symbolic.formula import Symbol, symbols
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition, slope, textbook
 from gatewise.symbolic.program import Form
 from gatewise.symbolic.rewrites import of_last_states, with_weights_as_they_act
-from gatewise.symbolic.run import Run, Scope
+from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DX, H_PREV, C, H, M, d
 
 MASKS = ("input", "recurrent", "zoneout_cell", "zoneout_hidden", "weight")
@@ -71,7 +72,7 @@ def hold_the_equations(variant, projection, masked, form, valid, direction):
     dy = rng.normal(size=trace.hidden_state.shape)
     dfinal = gw.State(*(rng.normal(size=part.shape) for part in trace.final))
     gradients = gw.backward(trace, dy, dfinal)
-    made = Run(
+    made = ProgramRun(
         program(binding.form_of(run.p, trace.dropout, **FORMS[form])),
         run.p,
         run.x,
@@ -97,7 +98,7 @@ def hold_the_equations(variant, projection, masked, form, valid, direction):
     pairs_of += zip(made.dinitial, gradients.state, ("dh", "dc"), strict=True)
     for found, expected, name in pairs_of:
         assert_close(found, expected, name)
-    for name, array in binding.gathered(made.program.form, run.p, made).items():
+    for name, array in gather_gradients(made.program.form, run.p, made).items():
         assert_close(array, gradients.parameters[name], f"the gradient of {name}")
     for k in made.program.form.own if made.program.form.two_biases else "":
         assert_close(made[d(Symbol("b2", k))], made[d(Symbol("b", k))], "the gradient of the second bias")
@@ -133,10 +134,10 @@ def hold_a_rewritten_program(variant, projection, masked, form):
     trace = run.trace(engine="reference")
     whole = program(binding.form_of(run.p, trace.dropout, **FORMS[form]))
     dfinal = gw.State(*(np.random.default_rng(2).normal(size=part.shape) for part in trace.final))
-    expected = Run(whole, run.p, run.x, run.state, dropout=trace.dropout, dfinal=dfinal)
+    expected = ProgramRun(whole, run.p, run.x, run.state, dropout=trace.dropout, dfinal=dfinal)
     rewritten = with_weights_as_they_act(of_last_states(whole))
     known = {DH: expected[DH][-1, 0], DC_NEXT: expected[DC_NEXT][-1, 0]}
-    scope = Scope(rewritten, run.p, binding.of_step(trace[2, 0].moment, rewritten) | known)
+    scope = StepValues(rewritten, run.p, binding.of_step(trace[2, 0].moment, rewritten) | known)
     for one in rewritten.assignments.values():
         if not one.sums:
             tensor = expected[one.left]
@@ -147,7 +148,7 @@ def hold_a_rewritten_program(variant, projection, masked, form):
 
 def test_a_run_goes_backward_from_one_loss_alone():
     run = cases.run_of("plain")
-    made = Run(program(Form(run.p.variant)), run.p, run.x, run.state)
+    made = ProgramRun(program(Form(run.p.variant)), run.p, run.x, run.state)
     assert not made[DX].any()
     with pytest.raises(RuntimeError, match="has run backward already"):
         made.end(np.ones_like(made.dy), made.final)
@@ -157,7 +158,7 @@ def test_a_run_goes_backward_from_one_loss_alone():
 def test_a_run_may_be_empty(time, batch):
     run = cases.run_of("peephole", time=max(time, 1), batch=max(batch, 1))
     state = gw.State(*(part[:batch] for part in run.state))
-    made = Run(program(Form(run.p.variant)), run.p, run.x[:time, :batch], state)
+    made = ProgramRun(program(Form(run.p.variant)), run.p, run.x[:time, :batch], state)
     assert made[H].shape == (time, batch, run.p.hidden_size)
     assert made[d(Symbol("W", "f"))].shape == run.p.weight[0].shape
 
@@ -165,7 +166,7 @@ def test_a_run_may_be_empty(time, batch):
 def test_what_is_known_of_a_step_is_taken_as_it_is():
     run = cases.run_of("plain", batch=1, time=1)
     step = run.trace()[0, 0]
-    scope = Scope(made := program(Form(run.p.variant)), run.p, binding.of_step(step.moment, made))
+    scope = StepValues(made := program(Form(run.p.variant)), run.p, binding.of_step(step.moment, made))
     assert scope[Symbol("f")] is not None
     scope.known[Symbol("f")] = np.full(run.p.hidden_size, 0.25)
     del scope.known[C]

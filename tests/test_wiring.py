@@ -6,14 +6,14 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs
+from program_run import gather_gradients
+from wired_run import WiredRun
 
 import gatewise as gw
 from gatewise.layers.wired import wiring_of
 from gatewise.network import wiring_of as wiring_of_network
-from gatewise.symbolic import binding
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.heads import B_Y, V
-from gatewise.symbolic.wired import WiredRun
 from gatewise.symbolic.wiring import E
 
 
@@ -27,7 +27,7 @@ def assert_close(found, expected, name):
 def assert_cells(run: WiredRun, gradients: gw.LSTMGradients) -> None:
     for layer, row in enumerate(run.cells):
         for place, (direction, one) in enumerate(gradients.layers[layer].items()):
-            made = binding.gathered(row[place].program.form, row[place].parameters, row[place])
+            made = gather_gradients(row[place].program.form, row[place].parameters, row[place])
             for name, array in one.parameters.items():
                 assert_close(made[name], array, f"{name} of layer {layer}, {direction}")
             assert_close(row[place].dinitial.h, gradients.state[layer][place].h, "dh of the initial state")

@@ -14,8 +14,9 @@ import gatewise as gw
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import (
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
@@ -23,14 +24,13 @@ from gatewise.symbolic.formula import (
     Power,
     Product,
     Quotient,
-    Stack,
     Sum,
     Symbol,
     rebuild,
     symbols,
 )
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition
-from gatewise.symbolic.run import Scope
+from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DH_NEXT, DY, H_PREV, C, H, X, d
 
 pytestmark = pytest.mark.peers
@@ -43,7 +43,7 @@ RELATIONS = {">": sympy.Gt, "<": sympy.Lt, "≤": sympy.Le}
 class Entries:
     """Formulas of vectors as SymPy's expressions of their entries."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: StepValues) -> None:
         self.scope, self.names = scope, {}
 
     def of(self, symbol: Symbol) -> np.ndarray:
@@ -73,16 +73,16 @@ class Entries:
                 return self.written(base) ** self.written(exponent)
             case MatMul(left, right):
                 return np.asarray(self.written(left) @ self.written(right), object)
-            case Stack(parts):
+            case Concatenation(parts):
                 return np.concatenate([self.written(part) for part in parts])
             case Holds(left, relation, right):
                 return np.vectorize(lambda a, b: sympy.Piecewise((1, RELATIONS[relation](a, b)), (0, True)), [object])(
                     self.written(left), self.written(right)
                 )
-            case Call("mean", (argument,)):
+            case FunctionCall("mean", (argument,)):
                 entries = self.written(argument)
                 return np.array(sum(entries) / len(entries), object)
-            case Call(name, arguments, activation):
+            case FunctionCall(name, arguments, activation):
                 if activation is not None and activation.name != "tanh":
                     (inner,) = arguments
                     return self.written(rebuild(definition(activation), lambda n: inner if n == ARGUMENT else None))
@@ -132,7 +132,7 @@ def test_the_backward_program_is_the_mechanical_derivative_of_the_forward_one(va
     known |= {symbol: mask if symbol.base == "D" else mask[0, 0] for symbol, mask in given.items()}
     known |= {DY: rng.normal(size=run.p.recurrent_size), DH_NEXT: rng.normal(size=run.p.recurrent_size)}
     known[DC_NEXT] = rng.normal(size=run.p.hidden_size)
-    scope = Scope(program(form), run.p, known)
+    scope = StepValues(program(form), run.p, known)
     entries, adjoint = Entries(scope), {H: scope[DH].copy(), C: scope[DC_NEXT].copy()}
     for one in reversed(scope.program.forward):
         arrived = np.atleast_1d(adjoint.get(one.left, np.zeros_like(scope[one.left])))

@@ -27,7 +27,7 @@ from gatewise.render.layout import said
 from gatewise.render.plain import numbers
 from gatewise.symbolic import binding
 from gatewise.symbolic.evaluation import evaluate, substitute
-from gatewise.symbolic.formula import Row, Stack, Sum, Symbol, nodes
+from gatewise.symbolic.formula import Concatenation, NumberRow, Sum, Symbol, nodes
 from gatewise.symbolic.rewrites import sized
 from gatewise.walkthrough import grouping, meaning, told
 from gatewise.walkthrough.numbers import number, percent
@@ -65,7 +65,7 @@ def is_long(formula) -> bool:
     return any(
         len(one.terms if isinstance(one, Sum) else one.values) > 12
         for one in nodes(formula)
-        if isinstance(one, (Sum, Row))
+        if isinstance(one, (Sum, NumberRow))
     )
 
 
@@ -105,7 +105,9 @@ class Cell:
         for symbol in self.program.axes:
             if symbol not in found:
                 one = self.program.assignments.get(symbol)
-                stacked = one is not None and isinstance(one.right, Stack)  # in the order of this program's gates
+                stacked = one is not None and isinstance(
+                    one.right, Concatenation
+                )  # in the order of this program's gates
                 found[symbol] = evaluate(one.right, found) if stacked else scope[symbol]
         return found
 
@@ -150,7 +152,7 @@ class Cell:
     def substitutions(self):
         for one in self.program.assignments.values():
             name = text.formula(one.left)
-            if isinstance(one.right, Stack):
+            if isinstance(one.right, Concatenation):
                 continue
             for step, env in enumerate(self.steps):
                 value = env[one.left]
@@ -158,7 +160,7 @@ class Cell:
                     with np.errstate(all="ignore"):
                         put = substitute(one.right, env, unit)
                     result = value if np.ndim(value) == 0 else value[unit]
-                    shown = text.formula(Row(tuple(result))) if np.ndim(result) else number(result)
+                    shown = text.formula(NumberRow(tuple(result))) if np.ndim(result) else number(result)
                     told = text.formula(put)
                     yield {
                         "name": name,

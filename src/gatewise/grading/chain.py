@@ -18,7 +18,7 @@ from gatewise.records.step import Step
 from gatewise.records.trace import Trace
 from gatewise.render import text
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import Formula, Part, Stack, Symbol, symbols
+from gatewise.symbolic.formula import Concatenation, Formula, Slice, Symbol, symbols
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS, X
 from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
@@ -88,7 +88,7 @@ class Quantity:
     @property
     def copied(self) -> bool:
         """Whether it is copied from others, not computed."""
-        return isinstance(self.right, (Stack, Part, Symbol))
+        return isinstance(self.right, (Concatenation, Slice, Symbol))
 
     @cached_property
     def assignment(self) -> Assignment:

@@ -18,7 +18,7 @@ from gatewise.render.html_pieces import scrolled, shown, text
 from gatewise.render.hues import quantity
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import formula
-from gatewise.symbolic.formula import Call, Symbol, nodes
+from gatewise.symbolic.formula import FunctionCall, Symbol, nodes
 from gatewise.symbolic.nonlinearities import textbook
 from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.numbers import number
@@ -70,7 +70,7 @@ def instructions(plan: Plan, where: str) -> str:
 
 def _functions(quantities: Sequence[Quantity]) -> str:
     """Return the formulas of the nonlinearities."""
-    calls = [node for one in quantities for node in nodes(one.right) if isinstance(node, Call)]
+    calls = [node for one in quantities for node in nodes(one.right) if isinstance(node, FunctionCall)]
     found = {call.name: call.activation for call in calls if call.activation is not None}
     shown = []
     for name, activation in found.items():

@@ -9,19 +9,19 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.symbolic.evaluation import OVER_A_VECTOR, Ranks, evaluate, rank
 from gatewise.symbolic.formula import (
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
     Number,
     Outer,
-    Part,
     Power,
     Product,
     Quotient,
+    Slice,
     Slope,
-    Stack,
     Sum,
     Symbol,
     rebuild,
@@ -61,7 +61,7 @@ def spread(
 
     def hold(node: Formula) -> Formula | None:
         """Put a symbol in the place of what is not computed entry by entry."""
-        if isinstance(node, _BY_ENTRY) or (isinstance(node, Call) and node.name not in OVER_A_VECTOR):
+        if isinstance(node, _BY_ENTRY) or (isinstance(node, FunctionCall) and node.name not in OVER_A_VECTOR):
             return None
         held = Symbol("held", str(len(env)))
         ranks[held] = rank(node, ranks)
@@ -101,14 +101,14 @@ def _vector(
                 other_off[..., None, :],
             )
             return one * other, np.abs(one) * other_off + one_off * np.abs(other)
-        case Part(vector, int(start), int(stop)):
+        case Slice(vector, int(start), int(stop)):
             cut = off[vector]
             return env[vector][..., start:stop], None if cut is None else cut[..., start:stop]
-        case Stack(parts):
+        case Concatenation(parts):
             pairs = [spread(part, env, off, ranks) for part in parts]
             values, tolerances = (np.concatenate([pair[n] for pair in pairs], axis=-1) for n in (0, 1))
             return values, tolerances
-        case Call(name, (argument,)):
+        case FunctionCall(name, (argument,)):
             value, tolerance = spread(argument, env, off, ranks)
             total = np.mean(tolerance, axis=-1) if name == "mean" else np.sum(tolerance, axis=-1)
             return OVER_A_VECTOR[name](value, axis=-1), total

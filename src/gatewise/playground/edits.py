@@ -22,7 +22,7 @@ from gatewise.grading.edits.entries import mask, of_products, of_signs, of_units
 from gatewise.grading.edits.enumeration import edits as of_program
 from gatewise.render import text
 from gatewise.render.plain import tree
-from gatewise.symbolic.formula import Formula, MatMul, Row, Sum, Symbol, Transpose, nodes, rebuild
+from gatewise.symbolic.formula import Formula, MatMul, NumberRow, Sum, Symbol, Transpose, nodes, rebuild
 from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.rewrites import sized
@@ -49,7 +49,12 @@ BETWEEN = (  # the names of quantities
     " for ",
     ", ",
 )
-_MARKS: dict[Formula, Symbol] = {mask(0, 3): HERE, mask(0, 1): THERE, mask(1, 3): THAT, Row((0.0, 1.0, 1.0)): REST}
+_MARKS: dict[Formula, Symbol] = {
+    mask(0, 3): HERE,
+    mask(0, 1): THERE,
+    mask(1, 3): THAT,
+    NumberRow((0.0, 1.0, 1.0)): REST,
+}
 
 
 def of_wiring(wiring: Wiring) -> list[Object]:
@@ -204,7 +209,7 @@ def _products(one: Assignment) -> tuple[str, ...]:
 
 
 def _mark(node: Formula) -> Formula | None:
-    return _MARKS.get(node) if isinstance(node, Row) else None
+    return _MARKS.get(node) if isinstance(node, NumberRow) else None
 
 
 # Trees that share their parts.

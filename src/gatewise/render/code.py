@@ -15,19 +15,19 @@ import numpy as np
 from gatewise.activations import Activation
 from gatewise.symbolic.evaluation import Env, evaluate
 from gatewise.symbolic.formula import (
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
     Number,
     Outer,
-    Part,
     Power,
     Product,
     Quotient,
+    Slice,
     Slope,
-    Stack,
     Sum,
     Symbol,
     Transpose,
@@ -82,7 +82,7 @@ def computed(node: Formula) -> Formula:
 
     def change(part: Formula) -> Formula | None:
         match part:
-            case Call(name, (argument,), Activation() as activation) if name != "tanh":
+            case FunctionCall(name, (argument,), Activation() as activation) if name != "tanh":
                 inner = computed(argument)
                 return rebuild(flat(textbook(activation)), lambda one: inner if isinstance(one, Symbol) else None)
         return None
@@ -132,14 +132,14 @@ def _written(node: Formula, names: Names, functions: Functions) -> tuple[str, in
             return f"{inside(matrix, ATOM)}.T", ATOM
         case Outer(left, right):
             return f"np.outer({inside(left, SUM)}, {inside(right, SUM)})", ATOM
-        case Part(vector, start, stop):
+        case Slice(vector, start, stop):
             return f"{names[vector]}[{start}:{stop}]", ATOM
-        case Call(name, arguments, activation):
+        case FunctionCall(name, arguments, activation):
             function = FUNCTIONS[name] if activation is None or name == "tanh" else functions[activation]
             return f"{function}({', '.join(inside(argument, SUM) for argument in arguments)})", ATOM
         case Holds(left, relation, right):
             return f"np.where({inside(left, SUM)} {RELATIONS[relation]} {inside(right, SUM)}, 1.0, 0.0)", ATOM
-        case Stack(parts):
+        case Concatenation(parts):
             return f"np.concatenate([{', '.join(inside(part, SUM) for part in parts)}])", ATOM
         case _:
             raise TypeError(f"not a formula of symbols: {node!r}")

@@ -31,7 +31,7 @@ from gatewise.render.marks import (
 )
 from gatewise.render.mathml import MINUS, parts
 from gatewise.render.text import clean, formula
-from gatewise.symbolic.formula import Call, Symbol
+from gatewise.symbolic.formula import FunctionCall, Symbol
 from gatewise.symbolic.symbols import C_PREV, FEATURES, H_PREV, RECURRENT, UNITS, C, F, G, H, I, O, X
 from gatewise.walkthrough.notation import notation as notation_of
 from gatewise.walkthrough.parts import Bound, Walkthrough, Words
@@ -126,7 +126,7 @@ def _is_amount(bound: Bound, k: str) -> bool:
 def _function(walk: Walkthrough, bound: Bound, k: str) -> str:
     """Return what makes a gate: the name of its nonlinearity, or how it hangs on the gate that it is coupled to."""
     right = bound.program.assignments[GATES[k][0]].right
-    if isinstance(right, Call):
+    if isinstance(right, FunctionCall):
         return right.name
     other = notation_of(walk.notation).symbol(F if k == "i" else I)
     return f"1 {MINUS} {parts(other)[0]}"

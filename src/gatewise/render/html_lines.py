@@ -26,7 +26,7 @@ from gatewise.render.layout import Entry, Line, Rest, shapes, shares, worked
 from gatewise.render.mathml_pieces import run, width
 from gatewise.render.text import formula
 from gatewise.render.unfolding import Done, Term, Terms, unfolded
-from gatewise.symbolic.formula import Number, Row
+from gatewise.symbolic.formula import Number, NumberRow
 from gatewise.walkthrough.numbers import number
 from gatewise.walkthrough.parts import Equation, Expanded, Walkthrough
 
@@ -67,8 +67,8 @@ class Lines:
 
     def _line(self, line: Line) -> str:
         right, value, left = line.right, line.value, line.equation.left
-        result = shown(plain(value)) if np.ndim(value) == 0 else run(Row(tuple(value)))
-        same = formula(right) == (plain(value) if np.ndim(value) == 0 else formula(Row(tuple(value))))
+        result = shown(plain(value)) if np.ndim(value) == 0 else run(NumberRow(tuple(value)))
+        same = formula(right) == (plain(value) if np.ndim(value) == 0 else formula(NumberRow(tuple(value))))
         middle = "" if same else f"{run(right, '=')} "
         state = ""
         if line.equation.openness and not np.isnan(value):

@@ -12,20 +12,20 @@ from gatewise.render import text
 from gatewise.render.layout import Line, shapes
 from gatewise.render.writing import LeftOut, elided, entrywise, loose, signed
 from gatewise.symbolic.formula import (
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
     Number,
+    NumberRow,
     Outer,
-    Part,
     Power,
     Product,
     Quotient,
-    Row,
+    Slice,
     Slope,
-    Stack,
     Sum,
     Symbol,
     Transpose,
@@ -60,7 +60,7 @@ def formula(node: Formula) -> str:
             return _symbol(node)
         case Number(value):
             return figure(number(value))
-        case Row(values):
+        case NumberRow(values):
             return _row(values)
         case Sum():
             return _joined(_terms(node))
@@ -76,7 +76,7 @@ def formula(node: Formula) -> str:
             if rows:
                 return rf"{_base(left)}^{{\top}} \cdot {_tight(right, Sum, Negative, Product)}"
             return rf"{_tight(left, Sum, Negative, Product)} \cdot {_base(right)}^{{\top}}"
-        case Part(vector, start, stop):
+        case Slice(vector, start, stop):
             return f"{formula(vector)}[{start}{{:}}{stop}]"
         case Slope(inner):
             return formula(inner)
@@ -87,17 +87,17 @@ def formula(node: Formula) -> str:
             return rf"\frac{{{formula(over)}}}{{{formula(under)}}}"
         case Power(base, exponent):
             return f"{_base(base)}^{{{formula(exponent)}}}"
-        case Call("exp", (argument,)):
+        case FunctionCall("exp", (argument,)):
             return f"e^{{{formula(argument)}}}"
-        case Call("abs", (argument,)):
+        case FunctionCall("abs", (argument,)):
             return rf"\lvert {formula(argument)} \rvert"
-        case Call("sqrt", (argument,)):
+        case FunctionCall("sqrt", (argument,)):
             return rf"\sqrt{{{formula(argument)}}}"
-        case Call(name, arguments):
+        case FunctionCall(name, arguments):
             return function(name) + _brackets(", ".join(formula(argument) for argument in arguments), node)
         case Holds(left, relation, right):
             return f"[{formula(left)} {_RELATIONS[relation]} {formula(right)}]"
-        case Stack(parts, mark):
+        case Concatenation(parts, mark):
             return f"[{f'{mark} '.join(formula(part) for part in parts)}]"
         case _:
             raise TypeError(f"not a formula: {node!r}")
@@ -218,7 +218,11 @@ def _base(node: Formula) -> str:
         return _base(node.body)
     plain = isinstance(node, Symbol) and node.time is None
     plain = plain or (isinstance(node, Number) and node.value >= 0 and "e" not in number(node.value))
-    plain = plain or isinstance(node, (Row, Holds, Stack)) or (isinstance(node, Call) and node.name not in ("exp",))
+    plain = (
+        plain
+        or isinstance(node, (NumberRow, Holds, Concatenation))
+        or (isinstance(node, FunctionCall) and node.name not in ("exp",))
+    )
     return formula(node) if plain else _brackets(formula(node), node)
 
 

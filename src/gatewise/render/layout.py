@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.symbolic.evaluation import evaluate, substitute
-from gatewise.symbolic.formula import Formula, MatMul, Outer, Stack, Symbol, nodes
+from gatewise.symbolic.formula import Concatenation, Formula, MatMul, Outer, Symbol, nodes
 from gatewise.symbolic.symbols import UNITS
 from gatewise.walkthrough.parts import Block, Equation, Section, Table, Walkthrough, Words
 
@@ -97,7 +97,7 @@ def shapes(equation: Equation, rows: bool) -> str:
     """Return the shape of what an equation gives, and of what a product with a matrix takes."""
     products = [node for node in nodes(equation.right) if isinstance(node, (MatMul, Outer))]
     given = shape(equation.value, rows)
-    if isinstance(equation.right, Stack):
+    if isinstance(equation.right, Concatenation):
         parts = [shape(equation.env[part], rows) for part in equation.env if np.ndim(equation.env[part])]
         return f"{', '.join(parts)} → {given}"
     if not products:

@@ -10,20 +10,20 @@ from gatewise.render import text, writing
 from gatewise.render.hues import quantity
 from gatewise.render.writing import entrywise, loose_behind, signed
 from gatewise.symbolic.formula import (
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
     Number,
+    NumberRow,
     Outer,
-    Part,
     Power,
     Product,
     Quotient,
-    Row,
+    Slice,
     Slope,
-    Stack,
     Sum,
     Symbol,
     Transpose,
@@ -65,7 +65,7 @@ class Writer:
                 return _symbol(node)
             case Number(value):
                 return figure(number(value))
-            case Row(values):
+            case NumberRow(values):
                 return bracketed("<mo>,</mo>".join(figure(number(value)) for value in values), "[]")
             case Sum():
                 return self.sum(node)
@@ -85,7 +85,7 @@ class Writer:
                 one, other = self.tight(left), self.tight(right)
                 turned = f'<msup>{row(one if rows else other)}<mi mathvariant="normal">T</mi></msup>'
                 return f"{turned}<mo>·</mo>{other}" if rows else f"{one}<mo>·</mo>{turned}"
-            case Part(vector, start, stop):
+            case Slice(vector, start, stop):
                 return self.write(vector) + bracketed(f"<mn>{start}</mn><mo>:</mo><mn>{stop}</mn>", "[]")
             case Slope(body):
                 return self.write(body)
@@ -93,11 +93,11 @@ class Writer:
                 return f"<mfrac>{row(self.write(over))}{row(self.write(under))}</mfrac>"
             case Power(base, exponent):
                 return f"<msup>{row(self.base(base))}{row(self.write(exponent))}</msup>"
-            case Call(name, arguments):
+            case FunctionCall(name, arguments):
                 return self.call(name, arguments)
             case Holds(left, relation, right):
                 return row(bracketed(f"{self.write(left)}<mo>{escape(relation)}</mo>{self.write(right)}", "[]"))
-            case Stack(parts, mark):
+            case Concatenation(parts, mark):
                 return row(bracketed(f"<mo>{mark}</mo>".join(map(self.write, parts)), "[]"))
             case _:
                 raise TypeError(f"not a formula: {node!r}")

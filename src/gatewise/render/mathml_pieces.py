@@ -24,19 +24,19 @@ from gatewise.render.mathml import (
 )
 from gatewise.render.writing import MOST_TERMS, LeftOut, elided, loose_behind, of_numbers, signed
 from gatewise.symbolic.formula import (
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
     Number,
+    NumberRow,
     Outer,
     Power,
     Product,
     Quotient,
-    Row,
     Slope,
-    Stack,
     Sum,
     Symbol,
     factors,
@@ -81,13 +81,13 @@ def width(node: Formula) -> float:
             return len(head.rstrip(TILDE)) + 0.7 * sum(map(len, below)) + node.d + (node.time is not None) * 2
         case Number(value):
             return len(shown := number(value)) + 2 * ("e" in shown)
-        case Row(values):
+        case NumberRow(values):
             return 1 + sum(len(number(value)) + 1.5 for value in values)
         case Quotient(over, under):
             return 1 + max(width(over), width(under))
-        case Call("exp" | "abs" | "sqrt", (argument,)):
+        case FunctionCall("exp" | "abs" | "sqrt", (argument,)):
             return 1.5 + width(argument)
-        case Call(name, arguments):
+        case FunctionCall(name, arguments):
             return len(name) + 1 + sum(width(argument) + 1 for argument in arguments)
         case Sum() | Product() | Holds() | MatMul() | Outer():
             within = list(_within(node))
@@ -131,13 +131,13 @@ def _tightly(node: Formula) -> Iterator[Piece]:
 
 def _pieces(node: Formula) -> Iterator[Piece]:
     """The pieces of a formula: one, if there is room for it."""
-    if width(node) <= ROOM and not (isinstance(node, Row) and len(node.values) > MOST_TERMS):
+    if width(node) <= ROOM and not (isinstance(node, NumberRow) and len(node.values) > MOST_TERMS):
         yield Piece(markup(node), text.formula(node))
         return
     match node:
         case Sum():
             yield from _sum(node)
-        case Row(values):
+        case NumberRow(values):
             yield from _entries(values)
         case Negative(term):
             yield from _between(_SIGN, list(_tightly(term)), _NOTHING)
@@ -155,14 +155,14 @@ def _pieces(node: Formula) -> Iterator[Piece]:
         case Power(base, exponent) if loose(base) or isinstance(base, Quotient):
             power = Piece(f"<msup>{_CLOSING.markup}{row(markup(exponent))}</msup>", f")^{text.formula(exponent)}")
             yield from _between(_OPENING, list(_pieces(base)), power)
-        case Call(name, arguments):
+        case FunctionCall(name, arguments):
             found = [list(_pieces(argument)) for argument in arguments]
             for one in found[:-1]:
                 one[-1] += Piece("<mo>,</mo>", ",")
             named = "<mo>√</mo>" if name == "sqrt" else function(name)
             opening = Piece(f"{named}{_OPENING.markup}", f"{name}(")
             yield from _between(opening, [piece for one in found for piece in one], _CLOSING)
-        case Stack(parts, mark):
+        case Concatenation(parts, mark):
             found = [list(_pieces(part)) for part in parts]
             for one in found[:-1]:
                 one[-1] += Piece(f"<mo>{mark}</mo>", mark)

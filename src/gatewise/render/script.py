@@ -14,7 +14,7 @@ import numpy as np
 from gatewise.activations import Activation
 from gatewise.render import code
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import Call, Formula, Product, Symbol, symbols
+from gatewise.symbolic.formula import Formula, FunctionCall, Product, Symbol, symbols
 from gatewise.symbolic.nonlinearities import slope, textbook
 from gatewise.symbolic.program import GRADIENT, INPUT, PARAMETER, STATE, Assignment, Program
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH_NEXT, DY, H_PREV, C, F, H, X, d
@@ -219,7 +219,7 @@ class Script:
         self.made.append(f"a = {code.array(at)}")
         for activation, name in self.functions.items():
             short = name.removeprefix("np.")
-            values = code.value(Call(short, (a,), activation), {a: at})
+            values = code.value(FunctionCall(short, (a,), activation), {a: at})
             self._show(short, f"{name}(a)", values)
             if self.walk.backward:
                 formula = slope(activation, y)

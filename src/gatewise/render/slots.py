@@ -33,18 +33,18 @@ from gatewise.render.mathml import bracketed
 from gatewise.render.writing import FIRST_TERMS, LEFT_OUT, MOST_TERMS, loose_behind, signed
 from gatewise.symbolic.evaluation import OVER_A_VECTOR
 from gatewise.symbolic.formula import (
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     MatMul,
     Negative,
     Number,
+    NumberRow,
     Outer,
-    Part,
     Product,
     Quotient,
-    Row,
+    Slice,
     Slope,
-    Stack,
     Sum,
     Symbol,
     Transpose,
@@ -70,7 +70,7 @@ class Slot(Number):
 
 
 @dataclass(frozen=True)
-class Entries(Row):
+class Entries(NumberRow):
     """Numbers side by side that are put in later."""
 
     values: tuple[float, ...] = ()
@@ -125,8 +125,8 @@ def _templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[str, Any]:
 
 def _line(one: Assignment, ranks: Ranks) -> dict[str, Any]:
     found = {"math": _Math().templates(one.right), "text": text.formula(one.right), "put": None, "told": None}
-    over = [node for node in nodes(one.right) if isinstance(node, Call) and node.name in OVER_A_VECTOR]
-    if not isinstance(one.right, Stack) and all(node.name == "mean" for node in over):
+    over = [node for node in nodes(one.right) if isinstance(node, FunctionCall) and node.name in OVER_A_VECTOR]
+    if not isinstance(one.right, Concatenation) and all(node.name == "mean" for node in over):
         slotted = with_slots(one.right, ranks)
         found |= {"put": _Math().templates(slotted), "told": _Text().templates(slotted)}
     return found
@@ -150,9 +150,9 @@ def with_slots(formula: Formula, ranks: Ranks) -> Formula:
                 return Sum((_pairs(node),))
             case Outer(Symbol() as left, Symbol() as right):
                 return Product((Slot(ref=_name(left)), Entries(ref=(_name(right),))))
-            case Part(vector, int(start)):
+            case Slice(vector, int(start)):
                 return Slot(ref=(_name(vector), start))
-            case Call("mean", (argument,)):
+            case FunctionCall("mean", (argument,)):
                 over = next(_name(one) for one in nodes(argument) if isinstance(one, Symbol) and ranks[one] == 1)
                 return Quotient(Sum((Each(over, with_slots(argument, ranks)),)), Slot(ref=over, how="#"))
         return None

@@ -26,7 +26,7 @@ from gatewise.render.layout import (
     worked,
 )
 from gatewise.render.text import MOST_TIME, SPELLED, WIDTH, caption, clean, glued, left_of, right_of, short
-from gatewise.symbolic.formula import Formula, Row
+from gatewise.symbolic.formula import Formula, NumberRow
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
 from gatewise.walkthrough.parts import (
     Block,
@@ -180,7 +180,7 @@ class _Writer:
     def _line(self, line: Line, head: str, margin: int, width: int) -> Iterator[Text]:
         equation, value = line.equation, line.value
         left = f"{left_of(self._glued(equation.left), width)} = "
-        result = number(value) if np.ndim(value) == 0 else self._glued(Row(tuple(value)))
+        result = number(value) if np.ndim(value) == 0 else self._glued(NumberRow(tuple(value)))
         middle = self._glued(line.right)
         whole = left + result if middle == result else f"{left}{middle} ={GLUE}{result}"
         lines = self._fill(whole.replace(left, left.replace(" ", GLUE), 1), margin, margin + width + 3)

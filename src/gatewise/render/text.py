@@ -12,20 +12,20 @@ from rich.cells import cell_len, set_cell_size
 
 from gatewise.render.writing import MOST_TERMS, LeftOut, elided, loose, loose_behind, of_numbers, signed
 from gatewise.symbolic.formula import (
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
     Number,
+    NumberRow,
     Outer,
-    Part,
     Power,
     Product,
     Quotient,
-    Row,
+    Slice,
     Slope,
-    Stack,
     Sum,
     Symbol,
     Transpose,
@@ -90,7 +90,7 @@ class Writer:
                 return _symbol(node)
             case Number(value):
                 return number(value)
-            case Row(values):
+            case NumberRow(values):
                 return self.row(values)
             case Sum():
                 return self.sum(node)
@@ -108,7 +108,7 @@ class Writer:
                     if rows
                     else f"{self.tight(left)} · {self.tight(right)}ᵀ"
                 )
-            case Part(vector, start, stop):
+            case Slice(vector, start, stop):
                 return f"{self.write(vector)}[{start}:{stop}]"
             case Slope(body):
                 return self.write(body)
@@ -116,15 +116,15 @@ class Writer:
                 return f"{self.tight(over)} / {self.tight(under)}"
             case Power(base, exponent):
                 return f"{self.tight(base)}^{self.tight(exponent)}"
-            case Call("exp", (argument,)):
+            case FunctionCall("exp", (argument,)):
                 return f"e^{self.tight(argument)}"
-            case Call("abs", (argument,)):
+            case FunctionCall("abs", (argument,)):
                 return f"|{self.write(argument)}|"
-            case Call(name, arguments):
+            case FunctionCall(name, arguments):
                 return f"{name}({', '.join(self.write(argument) for argument in arguments)})"
             case Holds(left, relation, right):
                 return f"[{self.write(left)} {relation} {self.write(right)}]"
-            case Stack(parts, mark):
+            case Concatenation(parts, mark):
                 return f"[{f'{mark} '.join(self.write(part) for part in parts)}]"
             case _:
                 raise TypeError(f"not a formula: {node!r}")

@@ -11,13 +11,13 @@ import numpy as np
 from gatewise.render.layout import Line
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import (
-    Call,
     Formula,
+    FunctionCall,
     MatMul,
     Negative,
     Number,
+    NumberRow,
     Product,
-    Row,
     Slope,
     Sum,
     Symbol,
@@ -64,9 +64,9 @@ def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Done | Te
         return [_terms(right.terms, _term_names(equation), line.value)]
     found: list[Done | Terms] = list(_given(equation.right, right))
     simple = _simple(right, found, names)
-    if isinstance(simple, (Number, Row)):
+    if isinstance(simple, (Number, NumberRow)):
         return found
-    if isinstance(simple, Call) and simple.activation is not None and (steps := _defined(simple, line.value)):
+    if isinstance(simple, FunctionCall) and simple.activation is not None and (steps := _defined(simple, line.value)):
         return [*found, *steps]
     return [*found, Done(simple, line.value)]
 
@@ -81,7 +81,7 @@ def _given(symbols: Formula, numbers: Formula) -> Iterator[Done]:
 
 def _entry(node: Formula, k: int) -> Formula:
     """Return a formula of rows for one of their entries."""
-    return rebuild(node, lambda one: Number(one.values[k]) if isinstance(one, Row) else None)
+    return rebuild(node, lambda one: Number(one.values[k]) if isinstance(one, NumberRow) else None)
 
 
 def _term(name: str | Formula, node: Formula) -> Term:
@@ -98,7 +98,7 @@ def _terms(terms: Sequence[Formula], names: Sequence[str | Formula], total: Any)
 def _simple(node: Formula, found: list[Done | Terms], names: Mapping[str, tuple[str, ...]]) -> Formula:
     """Return a formula whose parts are numbers; what they were before is added to what was found."""
     match node:
-        case Number() | Row():
+        case Number() | NumberRow():
             return node
         case Slope(body):
             return _simple(body, found, names)
@@ -126,7 +126,7 @@ def _reduced(node: Formula, found: list[Done | Terms], names: Mapping[str, tuple
         found.append(_terms(node.terms, over[0] if over else (), value))
         return Number(value)
     simple = _simple(node, found, names)
-    if isinstance(simple, (Number, Row)):
+    if isinstance(simple, (Number, NumberRow)):
         return simple
     found.append(Done(simple, value))
     return Number(value)
@@ -137,7 +137,7 @@ def _value(node: Formula) -> Any:
     return np.asarray(evaluate(node, {}))[()]
 
 
-def _defined(call: Call, value: Any) -> list[Done | Terms]:
+def _defined(call: FunctionCall, value: Any) -> list[Done | Terms]:
     """Return the steps of a nonlinearity's formula, where they end in its value, as with large numbers they do not."""
     if call.activation is None:
         return []

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from gatewise.symbolic.formula import Formula, Negative, Number, Product, Row, Slope, Sum, Symbol, factors, nodes
+from gatewise.symbolic.formula import Formula, Negative, Number, NumberRow, Product, Slope, Sum, Symbol, factors, nodes
 
 MOST_TERMS = 12  # of one sum or row; beyond that the first ones, the last one, and how many between
 FIRST_TERMS = 4
@@ -68,7 +68,7 @@ def loose_behind(sign: str, rest: Formula) -> bool:
 def of_numbers(product: Product, *, bracketed: bool = False) -> bool:
     """Tell whether a product begins with a number, if need be a `bracketed` one, or has numbers alone: × in text."""
     first, *others = factors(product)
-    return _is_number(first, bracketed) or all(isinstance(factor, (Number, Row)) for factor in (first, *others))
+    return _is_number(first, bracketed) or all(isinstance(factor, (Number, NumberRow)) for factor in (first, *others))
 
 
 def entrywise(product: Product) -> bool:

@@ -2,6 +2,6 @@
 
 from gatewise.symbolic.evaluation import Env
 from gatewise.symbolic.formula import Formula, Symbol
-from gatewise.symbolic.program import Assignment, Carry, Form, Given, Program
+from gatewise.symbolic.program import Assignment, Carry, Form, Program, ProgramInput
 
-__all__ = ["Assignment", "Carry", "Env", "Form", "Formula", "Given", "Program", "Symbol"]
+__all__ = ["Assignment", "Carry", "Env", "Form", "Formula", "Program", "ProgramInput", "Symbol"]

@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from gatewise.gates import PEEPHOLES
 from gatewise.symbolic.formula import (
     ONE,
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
     Number,
     Outer,
-    Part,
     Quotient,
-    Stack,
+    Slice,
     Symbol,
     Transpose,
     add,
@@ -95,7 +95,7 @@ def _output(form: Form) -> Formula:
 
 def _within(symbol: Symbol, bound: float) -> Holds:
     """Return 1 where a number was not clipped: the derivative of a clip."""
-    return Holds(Call("abs", (symbol,)), "≤", Number(bound))
+    return Holds(FunctionCall("abs", (symbol,)), "≤", Number(bound))
 
 
 def _edited(form: Form, symbol: Symbol, arrived: Symbol, axis: str = UNITS) -> Iterator[Assignment]:
@@ -139,8 +139,8 @@ def _standardised(
     """Back through gain * (q - mean) / sqrt(variance + ε): what remains without its mean and its part along n."""
     yield Assignment(n, standardised(form, q, name))
     yield Assignment(d(n), times(gain, arrived))
-    along = times(n, Call("mean", (times(d(n), n),)))
-    over = add(d(n), Negative(Call("mean", (d(n),))), Negative(along))
+    along = times(n, FunctionCall("mean", (times(d(n), n),)))
+    over = add(d(n), Negative(FunctionCall("mean", (d(n),))), Negative(along))
     yield Assignment(left, Quotient(over, deviation(form, name)))
 
 
@@ -192,11 +192,11 @@ def _sums(form: Form, base: str) -> Iterator[Assignment]:
         yield Assignment(n, standardised(form, Symbol(base, k), base))
         yield Assignment(d(n), times(Symbol("γ", f"{base}{k}"), d(form.unclipped(k))))
     every = tuple(Symbol("n", f"{base}{k}") for k in form.own)
-    yield Assignment(whole, Stack(every), (ALL_GATES,))
-    yield Assignment(d(whole), Stack(tuple(d(n) for n in every)), (ALL_GATES,))
+    yield Assignment(whole, Concatenation(every), (ALL_GATES,))
+    yield Assignment(d(whole), Concatenation(tuple(d(n) for n in every)), (ALL_GATES,))
     first, second = Symbol("m", f"1,{base}"), Symbol("m", f"2,{base}")
-    yield Assignment(first, Call("mean", (d(whole),)), ())
-    yield Assignment(second, Call("mean", (times(d(whole), whole),)), ())
+    yield Assignment(first, FunctionCall("mean", (d(whole),)), ())
+    yield Assignment(second, FunctionCall("mean", (times(d(whole), whole),)), ())
     for k, n in zip(form.own, every, strict=True):
         over = add(d(n), Negative(first), Negative(times(n, second)))
         yield Assignment(d(Symbol(base, k)), Quotient(over, deviation(form, base)))
@@ -249,7 +249,7 @@ def _previous(form: Form) -> Iterator[Assignment]:
     else:
         terms = [MatMul(Transpose(weights(form, "W", k)), d(form.weighted(k))) for k in form.own]
         yield Assignment(DZ, add(*terms), (COLUMNS,))
-        h, x = Part(DZ, 0, RECURRENT), Part(DZ, RECURRENT, COLUMNS)
+        h, x = Slice(DZ, 0, RECURRENT), Slice(DZ, RECURRENT, COLUMNS)
     h = times(h, D_H) if "recurrent" in form.dropout else h
     x = times(x, D_X) if "input" in form.dropout else x
     if "zoneout_hidden" in form.dropout:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ from gatewise.symbolic.symbols import (
     RECURRENT,
     UNITS,
     X,
-    d,
 )
 
 Place = tuple[str, tuple[Any, ...]]
@@ -62,18 +60,11 @@ def sizes(p: Parameters) -> dict[str, int]:
     }
 
 
-def places(form: Form, recurrent: int) -> Iterator[tuple[Symbol, Place]]:
-    """Go through a program's parameters: each with the array of `Parameters` that holds it, and its position.
+def place(form: Form, symbol: Symbol, recurrent: int) -> Place | None:
+    """Return the array of `Parameters` that holds a symbol, and the position there.
 
     A second bias is in none: gatewise keeps the sum of the two in the first.
     """
-    for symbol in program(form).of_kind(PARAMETER):
-        if (found := place(form, symbol, recurrent)) is not None:
-            yield symbol, found
-
-
-def place(form: Form, symbol: Symbol, recurrent: int) -> Place | None:
-    """Return which array of `Parameters` holds a symbol, and its position there."""
     k = symbol.sub[-1:]
     match symbol.base:
         case "W":
@@ -165,11 +156,3 @@ def _of_moment(M: Moment, symbol: Symbol) -> Any:
         case "h":
             return M.h if M.dropout.zoneout_hidden is not None or "h" in effects_of(M) else M.r
     return None
-
-
-def gathered(form: Form, p: Parameters, gradients: Mapping[Symbol, Array]) -> dict[str, Array]:
-    """Return the gradients of a program's parameters in the shapes of `Parameters`; zeros for a coupled gate."""
-    found = {name: np.zeros_like(array) for name, array in p.arrays().items()}
-    for symbol, (name, where) in places(form, p.recurrent_size):
-        found[name][where] = gradients[d(symbol)]
-    return found

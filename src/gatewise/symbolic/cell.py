@@ -10,7 +10,7 @@ from gatewise.symbolic import rewrites
 from gatewise.symbolic.backward import backward
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.forward import forward
-from gatewise.symbolic.program import EDIT, GRADIENT, INPUT, MASK, PARAMETER, STATE, Carry, Form, Given, Program
+from gatewise.symbolic.program import EDIT, GRADIENT, INPUT, MASK, PARAMETER, STATE, Carry, Form, Program, ProgramInput
 from gatewise.symbolic.symbols import (
     C_PREV,
     COLUMNS,
@@ -51,12 +51,12 @@ def program(form: Form) -> Program:
     return made
 
 
-def _given(form: Form) -> Iterator[Given]:
+def _given(form: Form) -> Iterator[ProgramInput]:
     hidden, variant = form.hidden, form.variant
-    yield Given(X, (FEATURES,), INPUT)
-    yield Given(H_PREV, (hidden,), STATE)
-    yield Given(C_PREV, (UNITS,), STATE)
-    yield from (Given(symbol, axes, PARAMETER) for symbol, axes in _parameters(form))
+    yield ProgramInput(X, (FEATURES,), INPUT)
+    yield ProgramInput(H_PREV, (hidden,), STATE)
+    yield ProgramInput(C_PREV, (UNITS,), STATE)
+    yield from (ProgramInput(symbol, axes, PARAMETER) for symbol, axes in _parameters(form))
     for name, symbol, axis in (
         ("recurrent", D_H, hidden),
         ("input", D_X, FEATURES),
@@ -64,15 +64,17 @@ def _given(form: Form) -> Iterator[Given]:
         ("zoneout_hidden", K_H, hidden),
     ):
         if name in form.dropout:
-            yield Given(symbol, (axis,), MASK)
+            yield ProgramInput(symbol, (axis,), MASK)
     if "weight" in form.dropout:
-        yield from (Given(Symbol("D", k), (UNITS, RECURRENT if form.haste else COLUMNS), MASK) for k in variant.own)
+        yield from (
+            ProgramInput(Symbol("D", k), (UNITS, RECURRENT if form.haste else COLUMNS), MASK) for k in variant.own
+        )
     for letter, how in sorted(form.edited):
         names = ("low", "high") if how == "clamp" else (how,)
-        yield from (Given(Symbol(name, letter), (hidden if letter == "h" else UNITS,), EDIT) for name in names)
-    yield Given(DY, (hidden,), GRADIENT)
-    yield Given(DH_NEXT, (hidden,), GRADIENT)
-    yield Given(DC_NEXT, (UNITS,), GRADIENT)
+        yield from (ProgramInput(Symbol(name, letter), (hidden if letter == "h" else UNITS,), EDIT) for name in names)
+    yield ProgramInput(DY, (hidden,), GRADIENT)
+    yield ProgramInput(DH_NEXT, (hidden,), GRADIENT)
+    yield ProgramInput(DC_NEXT, (UNITS,), GRADIENT)
 
 
 def _parameters(form: Form) -> Iterator[tuple[Symbol, tuple[str, ...]]]:

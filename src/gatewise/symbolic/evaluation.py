@@ -14,20 +14,20 @@ import numpy as np
 
 from gatewise.activations import sigmoid
 from gatewise.symbolic.formula import (
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
     Number,
+    NumberRow,
     Outer,
-    Part,
     Power,
     Product,
     Quotient,
-    Row,
+    Slice,
     Slope,
-    Stack,
     Sum,
     Symbol,
     Transpose,
@@ -105,9 +105,9 @@ class _Evaluator:
             case Power(base, exponent):
                 first, second = self.together((base, exponent))
                 return first**second
-            case Call(name, (argument,)) if name in OVER_A_VECTOR:
+            case FunctionCall(name, (argument,)) if name in OVER_A_VECTOR:
                 return OVER_A_VECTOR[name](self.value(argument), axis=-1)
-            case Call(name, arguments, activation):
+            case FunctionCall(name, arguments, activation):
                 function: Callable[..., Any] = activation or FUNCTIONS[name]
                 return function(*self.together(arguments))
             case Holds(left, relation, right):
@@ -116,15 +116,15 @@ class _Evaluator:
 
     def _of_vectors(self, formula: Formula) -> Any:
         match formula:
-            case Row(values):
+            case NumberRow(values):
                 return np.array(values)
             case Transpose(matrix):
                 return np.swapaxes(self.value(matrix), -1, -2)
             case Outer(left, right):
                 return self.value(left)[..., :, None] * self.value(right)[..., None, :]
-            case Part(vector, start, stop):
+            case Slice(vector, start, stop):
                 return self.value(vector)[..., start:stop]
-            case Stack(parts):
+            case Concatenation(parts):
                 return self.stacked([self.value(part) for part in parts])
         raise TypeError(f"not a formula: {formula!r}")
 
@@ -176,11 +176,11 @@ class _Broadcasting(_Evaluator):
         match formula:
             case Number():
                 return 0
-            case MatMul() | Part() | Stack() | Row():
+            case MatMul() | Slice() | Concatenation() | NumberRow():
                 return 1
             case Transpose() | Outer():
                 return 2
-            case Call(name) if name in OVER_A_VECTOR:
+            case FunctionCall(name) if name in OVER_A_VECTOR:
                 return 0
         return max(self.rank(value) for value in parts(formula))
 
@@ -204,9 +204,9 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
         case Symbol():
             value = env[formula]
             if np.ndim(value) == 2:
-                return Row(tuple(value[unit]))
+                return NumberRow(tuple(value[unit]))
             return Number(value if np.ndim(value) == 0 else value[unit])
-        case Number() | Row():
+        case Number() | NumberRow():
             return formula
         case Sum(terms):
             flat: list[Formula] = []
@@ -225,8 +225,8 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
             )
             return Sum(tuple(Product((Number(one), Number(other))) for one, other in pairs))
         case Outer(left, right):
-            return Product((Number(evaluate(left, env)[unit]), Row(tuple(evaluate(right, env)))))
-        case Part(vector, int(start)):
+            return Product((Number(evaluate(left, env)[unit]), NumberRow(tuple(evaluate(right, env)))))
+        case Slice(vector, int(start)):
             return Number(env[vector][start + unit])
         case Slope(body):
             return Slope(substitute(body, env, unit))
@@ -234,12 +234,12 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
             return Quotient(substitute(over, env, unit), substitute(under, env, unit))
         case Power(base, exponent):
             return Power(substitute(base, env, unit), substitute(exponent, env, unit))
-        case Call("mean", (argument,)):
+        case FunctionCall("mean", (argument,)):
             count = np.size(evaluate(argument, env))
             terms = tuple(substitute(argument, env, k) for k in range(count))
             return Quotient(Sum(terms), Number(count))
-        case Call(name, arguments, activation):
-            return Call(name, tuple(substitute(argument, env, unit) for argument in arguments), activation)
+        case FunctionCall(name, arguments, activation):
+            return FunctionCall(name, tuple(substitute(argument, env, unit) for argument in arguments), activation)
         case Holds(left, relation, right):
             return Holds(substitute(left, env, unit), relation, substitute(right, env, unit))
         case _:

@@ -48,7 +48,7 @@ class Number(Formula):
 
 
 @dataclass(frozen=True)
-class Row(Formula):
+class NumberRow(Formula):
     """Numbers side by side: a row of a matrix, put in a symbol's place."""
 
     values: tuple[float, ...]
@@ -100,7 +100,7 @@ class Outer(Formula):
 
 
 @dataclass(frozen=True)
-class Part(Formula):
+class Slice(Formula):
     """The entries of a vector from `start` on, before `stop`; in a program those are the names of sizes."""
 
     vector: Symbol
@@ -125,7 +125,7 @@ class Power(Formula):
 
 
 @dataclass(frozen=True)
-class Call(Formula):
+class FunctionCall(Formula):
     """A function of formulas: a key of `evaluation.FUNCTIONS` or `OVER_A_VECTOR`, or an activation of gatewise."""
 
     name: str
@@ -150,7 +150,7 @@ class Slope(Formula):
 
 
 @dataclass(frozen=True)
-class Stack(Formula):
+class Concatenation(Formula):
     """Vectors, one below the other: [h; x]; `mark` is written between them."""
 
     parts: tuple[Formula, ...]

@@ -8,14 +8,14 @@ from gatewise.gates import LETTERS, PEEPHOLES
 from gatewise.symbolic.formula import (
     ONE,
     TWO,
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     MatMul,
     Number,
     Power,
     Product,
     Quotient,
-    Stack,
     Symbol,
     add,
     less,
@@ -89,7 +89,7 @@ def weights(form: Form, base: str, k: str) -> Formula:
 def _combined(form: Form) -> Iterator[Assignment]:
     h, x = masked(form)
     if not form.haste:
-        yield Assignment(Z, Stack((h, x)), (COLUMNS,))
+        yield Assignment(Z, Concatenation((h, x)), (COLUMNS,))
         return
     yield from apart(form)
 
@@ -107,15 +107,15 @@ def _sums(form: Form) -> Iterator[Assignment]:
     for base, matrix, vector in zip("uw", "UW", vectors(form), strict=True):
         for k in own:
             yield Assignment(Symbol(base, k), MatMul(weights(form, matrix, k), vector))
-        yield Assignment(Symbol(base), Stack(tuple(Symbol(base, k) for k in own)), (ALL_GATES,))
+        yield Assignment(Symbol(base), Concatenation(tuple(Symbol(base, k) for k in own)), (ALL_GATES,))
         yield from _moments(Symbol(base), base)
 
 
 def _moments(q: Symbol, name: str) -> Iterator[Assignment]:
     """The mean μ and the variance v of a vector."""
     mu = Symbol("μ", name)
-    yield Assignment(mu, Call("mean", (q,)), ())
-    yield Assignment(Symbol("v", name), Call("mean", (Power(less(q, mu), TWO),)), ())
+    yield Assignment(mu, FunctionCall("mean", (q,)), ())
+    yield Assignment(Symbol("v", name), FunctionCall("mean", (Power(less(q, mu), TWO),)), ())
 
 
 def standardised(form: Form, q: Symbol, name: str) -> Quotient:
@@ -125,7 +125,7 @@ def standardised(form: Form, q: Symbol, name: str) -> Quotient:
 
 def deviation(form: Form, name: str) -> Formula:
     """Return sqrt(v + ε)."""
-    return Call("sqrt", (add(Symbol("v", name), Number(form.variant.epsilon or 0.0)),))
+    return FunctionCall("sqrt", (add(Symbol("v", name), Number(form.variant.epsilon or 0.0)),))
 
 
 def _gate(form: Form, k: str) -> Iterator[Assignment]:
@@ -168,7 +168,7 @@ def _edited(form: Form, symbol: Symbol, axis: str = UNITS) -> Iterator[Assignmen
         return
     found = scaled(form, symbol)
     if "clamp" in edits:
-        found = Call("clip", (found, Symbol("low", k), Symbol("high", k)))
+        found = FunctionCall("clip", (found, Symbol("low", k), Symbol("high", k)))
     yield Assignment(symbol, add(found, Symbol("set", k)) if "set" in edits else found, (axis,))
 
 
@@ -204,5 +204,5 @@ def _zoneout(kept: Symbol, old: Symbol, new: Symbol) -> Formula:
     return add(times(kept, old), times(less(ONE, kept), new))
 
 
-def _clip(symbol: Symbol, bound: float) -> Call:
-    return Call("clip", (symbol, Number(-bound), Number(bound)))
+def _clip(symbol: Symbol, bound: float) -> FunctionCall:
+    return FunctionCall("clip", (symbol, Number(-bound), Number(bound)))

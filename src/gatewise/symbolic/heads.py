@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.symbolic.formula import (
-    Call,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
@@ -112,8 +112,8 @@ def reading(head: Head) -> tuple[Assignment, ...]:
         if isinstance(layer.activation, Activation):
             put_out = apply(layer.activation, names.sums)
         elif layer.activation == SOFTMAX:  # the greatest is subtracted so that no exponential overflows
-            e = Call("exp", (add(names.sums, Negative(Call("greatest", (names.sums,)))),))
-            put_out = Quotient(e, Call("sum", (e,)))
+            e = FunctionCall("exp", (add(names.sums, Negative(FunctionCall("greatest", (names.sums,)))),))
+            put_out = Quotient(e, FunctionCall("sum", (e,)))
         if names.output != names.sums:
             found.append(Assignment(names.output, put_out, (names.axis,)))
     if found[-1].left == OUTPUT:
@@ -122,7 +122,7 @@ def reading(head: Head) -> tuple[Assignment, ...]:
     if head.scale is not None:
         whole = add(times(SCALE, whole), CENTER)
     if head.least is not None:
-        whole = Call("max", (LEAST, whole))
+        whole = FunctionCall("max", (LEAST, whole))
     return (*found, Assignment(OUTPUT, whole, (OUTPUTS,)))
 
 
@@ -146,7 +146,7 @@ def unreading(head: Head) -> tuple[Assignment, ...]:
         if isinstance(layer.activation, Activation):
             da = times(arriving, slope(layer.activation, names.output))
         elif layer.activation == SOFTMAX:
-            da = times(names.output, add(arriving, Negative(Call("sum", (times(arriving, names.output),)))))
+            da = times(names.output, add(arriving, Negative(FunctionCall("sum", (times(arriving, names.output),)))))
         if names.output != names.sums:
             found.append(Assignment(d(names.sums), da, (names.axis,)))
         found += [

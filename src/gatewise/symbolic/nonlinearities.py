@@ -13,8 +13,8 @@ from gatewise.symbolic.formula import (
     ONE,
     TWO,
     ZERO,
-    Call,
     Formula,
+    FunctionCall,
     Holds,
     Negative,
     Number,
@@ -29,15 +29,15 @@ from gatewise.symbolic.formula import (
 
 ARGUMENT = Symbol("a")
 NAMES = {"sigmoid": "σ"}  # of functions that are called otherwise than the activation
-_E, _E_MINUS = Call("exp", (ARGUMENT,)), Call("exp", (Negative(ARGUMENT),))
-_POSITIVE, _NEGATIVE = Call("max", (ZERO, ARGUMENT)), Call("min", (ZERO, ARGUMENT))
-_SIZE = Call("abs", (ARGUMENT,))
-_FADING = Call("exp", (Negative(_SIZE),))  # between 0 and 1, however large the argument is
+_E, _E_MINUS = FunctionCall("exp", (ARGUMENT,)), FunctionCall("exp", (Negative(ARGUMENT),))
+_POSITIVE, _NEGATIVE = FunctionCall("max", (ZERO, ARGUMENT)), FunctionCall("min", (ZERO, ARGUMENT))
+_SIZE = FunctionCall("abs", (ARGUMENT,))
+_FADING = FunctionCall("exp", (Negative(_SIZE),))  # between 0 and 1, however large the argument is
 
 
-def apply(activation: Activation, argument: Formula) -> Call:
+def apply(activation: Activation, argument: Formula) -> FunctionCall:
     """Return the call of an activation."""
-    return Call(NAMES.get(activation.name, activation.name), (argument,), activation)
+    return FunctionCall(NAMES.get(activation.name, activation.name), (argument,), activation)
 
 
 def definition(activation: Activation) -> Formula:
@@ -47,20 +47,20 @@ def definition(activation: Activation) -> Formula:
     tanh is a function of its own: what exponentials make of it loses its digits near 0.
     """
     alpha, beta = _constants(activation)
-    elu = add(_POSITIVE, times(alpha, less(Call("exp", (_NEGATIVE,)), ONE)))
+    elu = add(_POSITIVE, times(alpha, less(FunctionCall("exp", (_NEGATIVE,)), ONE)))
     return {
-        "sigmoid": Quotient(Call("exp", (_NEGATIVE,)), add(ONE, _FADING)),
-        "tanh": Call("tanh", (ARGUMENT,)),
-        "hard_sigmoid": Call("max", (ZERO, Call("min", (ONE, add(times(alpha, ARGUMENT), beta))))),
+        "sigmoid": Quotient(FunctionCall("exp", (_NEGATIVE,)), add(ONE, _FADING)),
+        "tanh": FunctionCall("tanh", (ARGUMENT,)),
+        "hard_sigmoid": FunctionCall("max", (ZERO, FunctionCall("min", (ONE, add(times(alpha, ARGUMENT), beta))))),
         "relu": _POSITIVE,
         "leaky_relu": add(_POSITIVE, times(alpha, _NEGATIVE)),
         "thresholded_relu": times(_POSITIVE, Holds(ARGUMENT, ">", alpha)),
         "affine": add(times(alpha, ARGUMENT), beta),
-        "scaled_tanh": times(alpha, Call("tanh", (times(beta, ARGUMENT),))),
+        "scaled_tanh": times(alpha, FunctionCall("tanh", (times(beta, ARGUMENT),))),
         "elu": elu,
         "selu": times(beta, elu),
         "softsign": Quotient(ARGUMENT, add(ONE, _SIZE)),
-        "softplus": add(_POSITIVE, Call("ln", (add(ONE, _FADING),))),
+        "softplus": add(_POSITIVE, FunctionCall("ln", (add(ONE, _FADING),))),
         "exponential": _E,
     }[activation.name]
 
@@ -68,13 +68,13 @@ def definition(activation: Activation) -> Formula:
 def textbook(activation: Activation) -> Formula:
     """Return an activation as books write it, to be read; parts of it may overflow where the definition does not."""
     alpha, beta = _constants(activation)
-    elu = add(_POSITIVE, times(alpha, Call("min", (ZERO, less(_E, ONE)))))
+    elu = add(_POSITIVE, times(alpha, FunctionCall("min", (ZERO, less(_E, ONE)))))
     written: dict[str, Formula] = {
         "sigmoid": Quotient(ONE, add(ONE, _E_MINUS)),
         "tanh": Quotient(less(_E, _E_MINUS), add(_E, _E_MINUS)),
         "elu": elu,
         "selu": times(beta, elu),
-        "softplus": Call("ln", (add(ONE, _E),)),
+        "softplus": FunctionCall("ln", (add(ONE, _E),)),
         "thresholded_relu": times(ARGUMENT, Holds(ARGUMENT, ">", alpha)),
     }
     return written.get(activation.name) or definition(activation)
@@ -95,8 +95,8 @@ def slope(activation: Activation, y: Formula) -> Slope:
         "scaled_tanh": lambda: times(beta, less(alpha, Quotient(Power(y, TWO), alpha))),
         "elu": lambda: add(positive, times(add(y, alpha), flat)),
         "selu": lambda: add(times(beta, positive), times(add(y, times(alpha, beta)), flat)),
-        "softsign": lambda: Power(less(ONE, Call("abs", (y,))), TWO),
-        "softplus": lambda: less(ONE, Call("exp", (Negative(y),))),
+        "softsign": lambda: Power(less(ONE, FunctionCall("abs", (y,))), TWO),
+        "softplus": lambda: less(ONE, FunctionCall("exp", (Negative(y),))),
         "exponential": lambda: y,
     }
     return Slope(bodies[activation.name]())

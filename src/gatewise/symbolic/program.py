@@ -18,7 +18,7 @@ INPUT, STATE, PARAMETER, MASK, GRADIENT, EDIT = "input", "state", "parameter", "
 
 
 @dataclass(frozen=True)
-class Given:
+class ProgramInput:
     """A quantity that comes from outside.
 
     Attributes
@@ -188,7 +188,7 @@ class Program:
     """
 
     form: Form
-    given: tuple[Given, ...]
+    given: tuple[ProgramInput, ...]
     forward: tuple[Assignment, ...]
     backward: tuple[Assignment, ...]
     carry: tuple[Carry, ...]

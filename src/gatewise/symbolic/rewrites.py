@@ -10,8 +10,8 @@ from gatewise.symbolic.formula import (
     Formula,
     MatMul,
     Outer,
-    Part,
     Product,
+    Slice,
     Sum,
     Symbol,
     Transpose,
@@ -20,7 +20,7 @@ from gatewise.symbolic.formula import (
     times,
 )
 from gatewise.symbolic.forward import apart, vectors
-from gatewise.symbolic.program import MASK, Assignment, Carry, Form, Given, Program
+from gatewise.symbolic.program import MASK, Assignment, Carry, Form, Program, ProgramInput
 from gatewise.symbolic.symbols import (
     COLUMNS,
     DH,
@@ -88,7 +88,7 @@ def _lines_back(line: Assignment, form: Form, gradients: dict[Symbol, Assignment
 
     def part(node: Formula) -> Formula | None:
         match node:
-            case Part(vector, start) if vector == DZ:
+            case Slice(vector, start) if vector == DZ:
                 left = d(Z_H) if start == 0 else d(Z_X)
                 return left if named[left] else gradients[left].right
         return None
@@ -120,7 +120,7 @@ def _side(node: Formula, base: str) -> Formula | None:
     return Transpose(_matrix_of(node.matrix, base)) if isinstance(node, Transpose) else None
 
 
-def _given_apart(given: Given) -> Iterator[Given]:
+def _given_apart(given: ProgramInput) -> Iterator[ProgramInput]:
     if given.axes != (UNITS, COLUMNS):
         yield given
         return
@@ -221,9 +221,9 @@ def with_ends(program: Program, ends: Mapping[int | str, int]) -> Program:
 
 def at_ends(node: Formula, ends: Mapping[int | str, int]) -> Formula | None:
     """Return another for what is cut from a vector, which begins and ends elsewhere: a change for `rebuild`."""
-    if not isinstance(node, Part):
+    if not isinstance(node, Slice):
         return None
-    return Part(node.vector, *(ends.get(end, end) for end in (node.start, node.stop)))
+    return Slice(node.vector, *(ends.get(end, end) for end in (node.start, node.stop)))
 
 
 def _changed(assignments: Iterable[Assignment], change: Callable[[Formula], Formula | None]) -> tuple[Assignment, ...]:

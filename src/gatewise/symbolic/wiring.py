@@ -1,6 +1,6 @@
 """How cells are wired: layers and directions, their merging, an embedding before them and a head after them, as data.
 
-A wiring says of an LSTM or a network what a program says of a cell; `wired.WiredRun` computes one.
+A wiring is to an LSTM or a network what a program is to a cell.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gatewise.arrays import Array
 from gatewise.parameters import Parameters
 from gatewise.records.step import State
-from gatewise.symbolic.formula import TWO, Formula, Part, Quotient, Stack, Symbol, add, times
+from gatewise.symbolic.formula import TWO, Concatenation, Formula, Quotient, Slice, Symbol, add, times
 from gatewise.symbolic.heads import OUTPUT, READ_AXIS, Head
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.symbols import d
@@ -67,7 +67,7 @@ def merging(how: str, directions: int) -> tuple[Assignment, ...]:
     if directions == 1:
         return (Assignment(MERGED, FORWARD, (MERGED_AXIS,)),)
     both: dict[str, Formula] = {
-        "concat": Stack((FORWARD, BACKWARD)),
+        "concat": Concatenation((FORWARD, BACKWARD)),
         "sum": add(FORWARD, BACKWARD),
         "mul": times(FORWARD, BACKWARD),
         "average": Quotient(add(FORWARD, BACKWARD), TWO),
@@ -81,7 +81,7 @@ def unmerging(how: str, directions: int) -> tuple[Assignment, ...]:
     if directions == 1:
         return (Assignment(d(FORWARD), dy, (ONE_DIRECTION,)),)
     parts: dict[str, tuple[Formula, Formula]] = {
-        "concat": (Part(dy, 0, ONE_DIRECTION), Part(dy, ONE_DIRECTION, MERGED_AXIS)),
+        "concat": (Slice(dy, 0, ONE_DIRECTION), Slice(dy, ONE_DIRECTION, MERGED_AXIS)),
         "sum": (dy, dy),
         "mul": (times(dy, BACKWARD), times(dy, FORWARD)),
         "average": (Quotient(dy, TWO), Quotient(dy, TWO)),

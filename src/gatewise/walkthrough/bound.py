@@ -17,9 +17,9 @@ from gatewise.gates import LETTERS
 from gatewise.records.step import Step
 from gatewise.symbolic import binding, rewrites
 from gatewise.symbolic.cell import program
-from gatewise.symbolic.formula import Call, MatMul, Stack, Symbol, Transpose, add, nodes
+from gatewise.symbolic.formula import Concatenation, FunctionCall, MatMul, Symbol, Transpose, add, nodes
 from gatewise.symbolic.program import Assignment, Form, Program
-from gatewise.symbolic.run import Scope
+from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, DY, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.notation import Notation
 from gatewise.walkthrough.parts import Block, Bound, Equation, Expanded, Section
@@ -27,7 +27,7 @@ from gatewise.walkthrough.parts import Block, Bound, Equation, Expanded, Section
 OPENNESS = ("sigmoid", "hard_sigmoid")  # nonlinearities that lie between 0 and 1
 
 
-class _Scope(Scope):
+class _ArrivingValues(StepValues):
     """What the symbols of a step stand for; what arrives from the step after it is asked for when it is needed."""
 
     arriving: Callable[[], Mapping[Symbol, Any]] | None = None
@@ -92,13 +92,13 @@ class BoundStep:
         return self.scope.program
 
     @cached_property
-    def scope(self) -> Scope:
+    def scope(self) -> StepValues:
         """What the symbols of the program stand for."""
         whole = program(self.form)
         written = rewrites.with_weights_as_they_act(whole if self.dy is not None else rewrites.of_last_states(whole))
         with np.errstate(all="ignore"):  # infinity and NaN go through as they are
             known = binding.of_step(self.M, written)
-        scope = _Scope(written, self.p, known if self.dy is None else known | {DY: self.dy})
+        scope = _ArrivingValues(written, self.p, known if self.dy is None else known | {DY: self.dy})
         if (arriving := self._arriving) is not None:
             scope.arriving = lambda: arriving(self.at)
         return scope
@@ -132,7 +132,7 @@ class BoundStep:
             value,
             over,
             across,
-            worked=not isinstance(one.right, Stack),
+            worked=not isinstance(one.right, Concatenation),
             openness=self._is_an_amount(one, value),
             products=tuple(self._products(one)),
         )
@@ -149,7 +149,9 @@ class BoundStep:
             computed = self.program.assignments[self.form.computed(one.left)]
             return self._is_an_amount(computed, value) and bool(((value >= 0) & (value <= 1)).all())
         right = one.right
-        return not isinstance(right, Call) or (right.activation is not None and right.activation.name in OPENNESS)
+        return not isinstance(right, FunctionCall) or (
+            right.activation is not None and right.activation.name in OPENNESS
+        )
 
     def _products(self, one: Assignment) -> Iterator[str]:
         """Go through what the products of matrices and vectors are called, in the order in which they are summed."""

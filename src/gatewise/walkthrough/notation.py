@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import one_of
-from gatewise.symbolic.formula import Formula, MatMul, Outer, Stack, Symbol, rebuild
+from gatewise.symbolic.formula import Concatenation, Formula, MatMul, Outer, Symbol, rebuild
 from gatewise.symbolic.rewrites import REWRITES
 from gatewise.symbolic.symbols import COMPUTED, OF_EDITS
 from gatewise.walkthrough import notations
@@ -94,8 +94,8 @@ class Notation:
                 case MatMul(left, right) if self.rows:
                     # W z is z W' with W' = W^T, and W^T q is q W'^T: the sides change, the marks stay.
                     return MatMul(self.formula(right), self.formula(left))
-                case Stack(parts) if self.inline:
-                    return Stack(tuple(self.formula(part) for part in parts), ",")
+                case Concatenation(parts) if self.inline:
+                    return Concatenation(tuple(self.formula(part) for part in parts), ",")
                 case Outer(left, right) if self.rows:
                     return Outer(self.formula(right), self.formula(left), rows=True)
             return None

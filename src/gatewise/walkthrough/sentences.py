@@ -19,8 +19,8 @@ from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import (
     ONE,
     ZERO,
-    Call,
     Formula,
+    FunctionCall,
     Holds,
     Number,
     Symbol,
@@ -159,7 +159,7 @@ def cell_state(clip: float | None, zoneout: bool) -> Saying:
     """Return how each unit's cell state changes, and what of it is kept and what is new."""
     parts = [(Case("goes from {before:number} to {value:number}: {old:number} is kept, {new:number} is new"),)]
     if clip is not None:
-        beyond = Holds(Call("abs", (Symbol("raw"),)), ">", Number(clip))
+        beyond = Holds(FunctionCall("abs", (Symbol("raw"),)), ">", Number(clip))
         parts.append((Case(", clipped to {clipped:number}", beyond),))
     if zoneout:
         parts.append((Case(", and zoneout keeps {kept:percent} of the old cell state"),))
@@ -205,7 +205,7 @@ PREVIOUS_BACKWARD = Saying(
         (
             Case(
                 "passes on {passed:number} to the previous cell state",
-                _any(Holds(Call("abs", (_ARRIVED,)), "≤", ZERO), _not(_finite(Symbol("share")))),
+                _any(Holds(FunctionCall("abs", (_ARRIVED,)), "≤", ZERO), _not(_finite(Symbol("share")))),
             ),
             Case(
                 "passes on {share:percent} of its gradient, {arrived:number}, to the previous cell state",
@@ -223,8 +223,8 @@ CARRIED = Saying(
             Case("carries {value:number} times as much"),
         ),
         (
-            Case(" (it survives)", Holds(Number(0.5), "≤", Call("abs", (_VALUE,)))),
-            Case(" (it fades)", Holds(Call("abs", (_VALUE,)), "≤", Number(0.1))),
+            Case(" (it survives)", Holds(Number(0.5), "≤", FunctionCall("abs", (_VALUE,)))),
+            Case(" (it fades)", Holds(FunctionCall("abs", (_VALUE,)), "≤", Number(0.1))),
         ),
     ),
     "product over the later steps",

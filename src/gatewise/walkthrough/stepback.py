@@ -11,7 +11,7 @@ from gatewise.records.step import Term, Terms
 from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Product, Sum, Symbol
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.run import Scope
+from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import (
     COLUMNS,
     DC_NEXT,
@@ -115,8 +115,8 @@ def kept(step: BoundStep) -> Any:
     cell, ones = d(step.form.cell), np.ones_like(step.scope[F])
     known = {symbol: value for symbol, value in step.scope.known.items() if not symbol.d}
     known |= {DC_NEXT: ones, **{d(step.form.weighted(k)): 0 * ones for k in step.form.own}}
-    known[cell] = evaluate(along_the_cell(step.program), Scope(step.program, step.p, known))
-    return Scope(step.program, step.p, known)[DC_PREV]
+    known[cell] = evaluate(along_the_cell(step.program), StepValues(step.program, step.p, known))
+    return StepValues(step.program, step.p, known)[DC_PREV]
 
 
 def _expanded(step: BoundStep, equation: Equation) -> list[Block]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from gatewise.symbolic.formula import (
-    Call,
     Formula,
+    FunctionCall,
     MatMul,
     Negative,
     Number,
+    NumberRow,
     Power,
     Product,
     Quotient,
-    Row,
     Slope,
     Sum,
     Symbol,
@@ -96,9 +96,9 @@ def _linear(left: Formula, right: Formula) -> Polynomial:
 
 def _atom(formula: Formula) -> Hashable:
     match formula:
-        case Symbol() | Row():
+        case Symbol() | NumberRow():
             return formula
-        case Call(name, arguments, activation):
+        case FunctionCall(name, arguments, activation):
             return ("call", activation or name, *map(canonical, arguments))
     plain = [getattr(formula, one) for one in map(str, formula.__match_args__)]
     kept = [one for one in plain if not isinstance(one, (Formula, tuple))]

@@ -12,13 +12,13 @@ from gatewise.grading.edits.edit import ONE_ENTRY, Edit, Path
 from gatewise.render import text
 from gatewise.symbolic.formula import (
     TWO,
-    Call,
     Formula,
+    FunctionCall,
     MatMul,
     Negative,
     Number,
+    NumberRow,
     Outer,
-    Row,
     Sum,
     Symbol,
     Transpose,
@@ -82,9 +82,9 @@ def _columns(matrix: Formula, names: tuple[str, ...]) -> int:
     return sum(name.partition(":")[0] == gate for name in names)
 
 
-def mask(place: int, size: int) -> Row:
+def mask(place: int, size: int) -> NumberRow:
     """Return 1 at a place, and 0 elsewhere."""
-    return Row(tuple(1.0 if n == place else 0.0 for n in range(size)))
+    return NumberRow(tuple(1.0 if n == place else 0.0 for n in range(size)))
 
 
 def of_signs(one: Assignment, here: Formula, entry: str) -> Iterator[Edit]:
@@ -107,19 +107,19 @@ def of_units(one: Assignment, unit: int, entries: Sequence[str]) -> Iterator[Edi
     elif len(one.axes) != 1:
         return
     size = len(entries)
-    others = Row(tuple(float(n != unit) for n in range(size)))
+    others = NumberRow(tuple(float(n != unit) for n in range(size)))
     for n in range(size):
         if n != unit:
-            taken = times(mask(unit, size), Call("sum", (times(mask(n, size), right),)))
+            taken = times(mask(unit, size), FunctionCall("sum", (times(mask(n, size), right),)))
             told = f"the number of {entries[n]} is written at {entries[unit]} in {{}}"
             yield Edit("another unit", told, one.left, path, add(times(others, right), taken), ONE_ENTRY)
 
 
 def of_digits(one: Assignment, unit: int, size: int, value: float, tolerance: float, entry: str) -> Iterator[Edit]:
     """Exchange two digits of one entry, which is such a value when it is rounded to within a tolerance."""
-    others = Row(tuple(float(n != unit) for n in range(size)))
+    others = NumberRow(tuple(float(n != unit) for n in range(size)))
     for other in _digits_exchanged(value, tolerance, tolerance):
-        put = Row(tuple(other if n == unit else 0.0 for n in range(size)))
+        put = NumberRow(tuple(other if n == unit else 0.0 for n in range(size)))
         told = f"two digits are exchanged in {{}} at {entry}"
         yield Edit("digits exchanged", told, one.left, (), add(times(others, one.right), put), ONE_ENTRY)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from gatewise.grading.edits import functions, matrices, symbols, terms
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.edit import TIERS, Edit, Scene
-from gatewise.symbolic.formula import Formula, Part, nodes, rebuild
+from gatewise.symbolic.formula import Formula, Slice, nodes, rebuild
 from gatewise.symbolic.formula import symbols as formula_symbols
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.rewrites import at_ends, with_ends
@@ -75,7 +75,7 @@ def _program(*parts: Any) -> Program:
 
 def _at_ends(possible: Possible, ends: Mapping[int | str, int]) -> Possible:
     """Return an edit for another size."""
-    if not any(isinstance(node, Part) for node in nodes(possible.right)):
+    if not any(isinstance(node, Slice) for node in nodes(possible.right)):
         return possible
     tree, right = (rebuild(one, partial(at_ends, ends=ends)) for one in (possible.edit.tree, possible.right))
     return Possible(replace(possible.edit, tree=tree), right, canonical(right))

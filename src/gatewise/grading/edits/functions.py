@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gatewise.activations import SIGMOID, TANH, Activation
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene, places
 from gatewise.grading.edits.words import the
-from gatewise.symbolic.formula import ONE, TWO, Call, Formula, Product, Slope, Symbol, less, nodes, times
+from gatewise.symbolic.formula import ONE, TWO, Formula, FunctionCall, Product, Slope, Symbol, less, nodes, times
 from gatewise.symbolic.nonlinearities import apply, slope
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, C, G, H, M
@@ -26,7 +26,7 @@ _COMPUTED = "the derivative is computed with {} instead of {} in {{}}"
 def nonlinearities(scene: Scene, one: Assignment) -> Iterator[Edit]:
     """Put another nonlinearity in the place of each, or none, and one where there is none."""
     for path, node in places(one.right):
-        if not isinstance(node, Call) or node.activation is None:
+        if not isinstance(node, FunctionCall) or node.activation is None:
             continue
         (argument,) = node.arguments
         own = _called(node.activation)
@@ -48,7 +48,11 @@ def nonlinearities(scene: Scene, one: Assignment) -> Iterator[Edit]:
         else:
             kind, told = "no nonlinearity", "the nonlinearity is missing from {}"
         yield Edit(kind, told, one.left, path, argument, LIKELY)
-    if not one.left.d and not isinstance(one.right, Call) and one.left.base not in ("z", "n", "u", "w", "μ", "v"):
+    if (
+        not one.left.d
+        and not isinstance(one.right, FunctionCall)
+        and one.left.base not in ("z", "n", "u", "w", "μ", "v")
+    ):
         for activation in (SIGMOID, TANH):
             told = f"an extra {_called_plain(activation)} is applied to {{}}"
             yield Edit("extra nonlinearity", told, one.left, (), apply(activation, one.right))
@@ -63,7 +67,7 @@ def the_argument(argument: Formula) -> str:
 
 def derivatives(scene: Scene, one: Assignment) -> Iterator[Edit]:
     """Take the derivative of another nonlinearity, or at another argument."""
-    outputs: list[Formula] = [node for node in nodes(one.right) if isinstance(node, (Symbol, Call))]
+    outputs: list[Formula] = [node for node in nodes(one.right) if isinstance(node, (Symbol, FunctionCall))]
     for path, node in places(one.right):
         if not isinstance(node, Slope):
             continue
@@ -93,7 +97,7 @@ def _owners(node: Slope, outputs: list[Formula]) -> Iterator[tuple[Activation, F
 def _arguments(scene: Scene, one: Assignment, output: Formula) -> Iterator[tuple[Formula, str]]:
     """Go through what may stand in a derivative instead of the output."""
     match output:
-        case Call(name, (argument,)):
+        case FunctionCall(name, (argument,)):
             yield argument, _COMPUTED.format(the_argument(argument), f"its {name}")
             for state in (H, M):
                 if scene.knows(state, one) and scene.program.axes[state] == scene.program.axes[C]:
@@ -113,9 +117,9 @@ def order(scene: Scene, one: Assignment) -> Iterator[Edit]:
             continue
         for n, factor in enumerate(node.factors):
             others = (*node.factors[:n], *node.factors[n + 1 :])
-            if isinstance(factor, Call) and factor.activation is not None and others:
+            if isinstance(factor, FunctionCall) and factor.activation is not None and others:
                 inner = Product((*others, *factor.arguments))
-                made = Call(factor.name, (inner,), factor.activation)
+                made = FunctionCall(factor.name, (inner,), factor.activation)
                 told = f"the product is taken before the {_called_plain(factor.activation)} instead of after it in {{}}"
                 yield Edit("order of operations", told, one.left, path, made, LIKELY if one.left == H else STRUCTURAL)
 
@@ -124,8 +128,8 @@ def twice(scene: Scene, one: Assignment) -> Iterator[Edit]:
     """Apply a nonlinearity twice, put one on a state or the candidate, or take its derivative instead."""
     for path, node in places(one.right):
         match node:
-            case Call(name, _, activation) if activation is not None:
-                again, plain = Call(name, (node,), activation), _called_plain(activation)
+            case FunctionCall(name, _, activation) if activation is not None:
+                again, plain = FunctionCall(name, (node,), activation), _called_plain(activation)
                 yield Edit("extra nonlinearity", f"the {plain} is applied twice in {{}}", one.left, path, again)
                 told = f"the derivative of the {plain} is used instead of the {plain} itself in {{}}"
                 yield Edit("derivative for the function", told, one.left, path, slope(activation, node))

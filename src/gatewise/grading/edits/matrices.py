@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from gatewise.grading.edits import words
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene, places
 from gatewise.render import text
-from gatewise.symbolic.formula import Call, Formula, MatMul, Outer, Part, Stack, Symbol, Transpose, add, rebuild
+from gatewise.symbolic.formula import (
+    Concatenation,
+    Formula,
+    FunctionCall,
+    MatMul,
+    Outer,
+    Slice,
+    Symbol,
+    Transpose,
+    add,
+    rebuild,
+)
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, COLUMNS, DZ, H_PREV, C, H, X, Z
 
@@ -23,23 +34,25 @@ _READ = {
 def combined(scene: Scene, one: Assignment) -> Iterator[Edit]:
     """[x; h] for [h; x]: in the combined input, where it is used, and in the parts of its gradient."""
     recurrent, columns = scene.recurrent, scene.columns
-    turned = Stack((Part(Z, recurrent, columns), Part(Z, 0, recurrent)))
+    turned = Concatenation((Slice(Z, recurrent, columns), Slice(Z, 0, recurrent)))
     for path, node in places(one.right):
         match node:
-            case Stack((h, x)) if one.left == Z:
-                yield Edit(_ORDER, "the order is [x; h] instead of [h; x] in {}", one.left, path, Stack((x, h)), LIKELY)
+            case Concatenation((h, x)) if one.left == Z:
+                yield Edit(
+                    _ORDER, "the order is [x; h] instead of [h; x] in {}", one.left, path, Concatenation((x, h)), LIKELY
+                )
             case Symbol() if node == Z:
                 yield Edit(_ORDER, _ORDERED, one.left, path, turned, LIKELY)
                 for state in (C_PREV, H, C):
                     if scene.knows(state, one) and scene.program.axes[state] == scene.program.axes[H_PREV]:
-                        mixed = Stack((state, Part(Z, recurrent, columns)))
+                        mixed = Concatenation((state, Slice(Z, recurrent, columns)))
                         told = f"{words.is_used(state)} instead of the old hidden state h_prev in {{}}"
                         yield Edit("another state", told, one.left, path, mixed, LIKELY)
                 for part, told in ((X, "the input x alone"), (H_PREV, "the old hidden state h_prev alone")):
                     said = f"{told} is used instead of the combined input z in {{}}"
                     yield Edit("another shape", said, one.left, path, part)
-            case Part(vector, int(start), int(stop)) if vector == DZ:
-                other = Part(DZ, 0, stop - start) if start else Part(DZ, columns - stop, columns)
+            case Slice(vector, int(start), int(stop)) if vector == DZ:
+                other = Slice(DZ, 0, stop - start) if start else Slice(DZ, columns - stop, columns)
                 yield Edit(_ORDER, "the wrong end of dz is taken for {}", one.left, path, other, LIKELY)
 
 
@@ -51,7 +64,7 @@ def transposed(scene: Scene, one: Assignment) -> Iterator[Edit]:
                 for told, made in _parts_turned(scene, matrix, vector):
                     yield Edit(_TURNED, told, one.left, path, made, LIKELY)
                 for name, told in _READ.items():
-                    yield Edit(_TURNED, told, one.left, path, MatMul(Call(name, (matrix,)), vector), LIKELY)
+                    yield Edit(_TURNED, told, one.left, path, MatMul(FunctionCall(name, (matrix,)), vector), LIKELY)
             case Outer(left, right):
                 told = "the rows and columns of {} are exchanged"
                 yield Edit(_TURNED, told, one.left, path, Outer(right, left), LIKELY)
@@ -64,14 +77,14 @@ def _parts_turned(scene: Scene, matrix: Symbol, vector: Formula) -> Iterator[tup
         yield "the weights are transposed in {}", MatMul(Transpose(matrix), vector)
         return
     for told, made in _blocks(scene, matrix):
-        sides = (Part(Z, 0, scene.recurrent), Part(Z, scene.recurrent, scene.columns))
+        sides = (Slice(Z, 0, scene.recurrent), Slice(Z, scene.recurrent, scene.columns))
         if vector == Z:
             yield told, add(*(MatMul(block, side) for block, side in zip(made, sides, strict=True)))
 
 
 def _blocks(scene: Scene, matrix: Symbol) -> Iterator[tuple[str, tuple[Formula, Formula]]]:
     """Go through the parts of a matrix for h and for x with one of them or both transposed."""
-    h, x = Part(matrix, 0, scene.recurrent), Part(matrix, scene.recurrent, scene.columns)
+    h, x = Slice(matrix, 0, scene.recurrent), Slice(matrix, scene.recurrent, scene.columns)
     yield "the recurrent weights are transposed in {}", (Transpose(h), x)
     yield "the input's weights are transposed in {}", (h, Transpose(x))
     yield "the weights are transposed in {}", (Transpose(h), Transpose(x))
@@ -88,7 +101,7 @@ def _turned_back(scene: Scene, one: Assignment) -> Iterator[Edit]:
             match node:
                 case MatMul(Transpose(Symbol() as matrix), vector):
                     _, (h, x) = list(_blocks(scene, matrix))[n]
-                    return Stack((MatMul(Transpose(h), vector), MatMul(Transpose(x), vector)))
+                    return Concatenation((MatMul(Transpose(h), vector), MatMul(Transpose(x), vector)))
             return None
 
         yield Edit(_TURNED, f"{told} are transposed in {{}}", one.left, (), rebuild(one.right, change), LIKELY)
@@ -100,7 +113,7 @@ def _turned_back(scene: Scene, one: Assignment) -> Iterator[Edit]:
 def _read(node: Formula, name: str) -> Formula | None:
     match node:
         case Transpose(Symbol() as matrix):
-            return Transpose(Call(name, (matrix,)))
+            return Transpose(FunctionCall(name, (matrix,)))
     return None
 
 

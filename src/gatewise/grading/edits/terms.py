@@ -12,18 +12,18 @@ from gatewise.symbolic.formula import (
     ONE,
     TWO,
     ZERO,
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
     Number,
-    Part,
     Power,
     Product,
     Quotient,
+    Slice,
     Slope,
-    Stack,
     Sum,
     Symbol,
     Transpose,
@@ -123,7 +123,7 @@ def other_operations(scene: Scene, one: Assignment) -> Iterator[Edit]:
             case Sum((first, second)) if not path and not _is_bias(second):
                 told = f"{_bare(first)} and {_bare(second)} are multiplied instead of added in {{}}"
                 yield Edit("product for sum", told, one.left, path, times(first, second))
-            case Call("clip", (argument, *_)):
+            case FunctionCall("clip", (argument, *_)):
                 yield Edit("missing clip", "the clip is missing from {}", one.left, path, argument, LIKELY)
             case Product((arrived, Holds())):
                 yield Edit("missing clip", "the clip is missing from {}", one.left, path, arrived, LIKELY)
@@ -160,8 +160,8 @@ def signs_and_powers(scene: Scene, one: Assignment) -> Iterator[Edit]:
     yield Edit("wrong sign", told, one.left, (), Negative(one.right), LIKELY)
     for path, node in places(one.right):
         match node:
-            case Call(name, (argument,), activation) if activation is not None:
-                made = Call(name, (Negative(argument),), activation)
+            case FunctionCall(name, (argument,), activation) if activation is not None:
+                made = FunctionCall(name, (Negative(argument),), activation)
                 told = "the argument of the nonlinearity has the wrong sign in {}"
                 yield Edit("wrong sign", told, one.left, path, made, LIKELY)
             case Power(base, Number(exponent)):
@@ -171,7 +171,7 @@ def signs_and_powers(scene: Scene, one: Assignment) -> Iterator[Edit]:
                     else f"the exponent of {_bare(base)} is missing from {{}}"
                 )
                 yield Edit("missing power", told, one.left, path, base, LIKELY)
-            case Symbol() | Call() if path and _in_slope(one.right, path):
+            case Symbol() | FunctionCall() if path and _in_slope(one.right, path):
                 told = f"{_bare(node)} is squared in {{}}"
                 yield Edit("extra power", told, one.left, path, Power(node, TWO))
 
@@ -186,17 +186,17 @@ def without_a_part(scene: Scene, one: Assignment) -> Iterator[Edit]:
     """Leave the old hidden state, or the input, out of the combined input or of the sums made of it."""
     for path, node in places(one.right):
         match node:
-            case Stack((h, x)) if one.left == Z:
+            case Concatenation((h, x)) if one.left == Z:
                 pass
             case Symbol() if node == Z:
-                h, x = Part(Z, 0, scene.recurrent), Part(Z, scene.recurrent, scene.columns)
+                h, x = Slice(Z, 0, scene.recurrent), Slice(Z, scene.recurrent, scene.columns)
             case _:
                 continue
         for told, stack in (
             ("the old hidden state h_prev is left out of {}", (times(ZERO, h), x)),
             ("the input x is left out of {}", (h, times(ZERO, x))),
         ):
-            yield Edit("missing part", told, one.left, path, Stack(stack), LIKELY)
+            yield Edit("missing part", told, one.left, path, Concatenation(stack), LIKELY)
 
 
 def _is_bias(term: Formula) -> bool:

@@ -18,8 +18,9 @@ from gatewise.parameters import NO_DROPOUT, Parameters
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import (
-    Call,
+    Concatenation,
     Formula,
+    FunctionCall,
     Holds,
     MatMul,
     Negative,
@@ -27,7 +28,6 @@ from gatewise.symbolic.formula import (
     Power,
     Product,
     Quotient,
-    Stack,
     Sum,
     Symbol,
     add,
@@ -169,16 +169,16 @@ class _Translation:
                 return self._node("Mul", found, found)
             case MatMul(Symbol() as matrix, vector):
                 return self._product(matrix, vector)
-            case Stack(parts):
+            case Concatenation(parts):
                 return self._concatenated(parts)
             case Holds(left, relation, right):
                 truth = self._node(_RELATIONS[relation], self._written(left), self._written(right))
                 return self._node("Where", truth, self._number(1), self._number(0))
-            case Call("mean", (argument,)):
+            case FunctionCall("mean", (argument,)):
                 return self._mean(argument)
-            case Call(name, arguments) if name in _FUNCTIONS:
+            case FunctionCall(name, arguments) if name in _FUNCTIONS:
                 return self._node(_FUNCTIONS[name], *(self._written(argument) for argument in arguments))
-            case Call(_, (argument,), activation) if activation is not None:
+            case FunctionCall(_, (argument,), activation) if activation is not None:
                 whole = rebuild(definition(activation), lambda node: argument if node == ARGUMENT else None)
                 return self._written(whole)
         raise TypeError(f"no operators for {formula!r}")

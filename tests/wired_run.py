@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from program_run import ProgramRun
 
 from gatewise.arrays import Array, Mask
 from gatewise.parameters import NO_DROPOUT, DropoutMasks
 from gatewise.records.step import State
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import Formula, Part, Symbol, rebuild
+from gatewise.symbolic.formula import Formula, Slice, Symbol, rebuild
 from gatewise.symbolic.heads import READ, SKIPPED, constants, given, reading, unreading
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.run import Run
 from gatewise.symbolic.symbols import DX, H, d
 from gatewise.symbolic.wiring import (
     BACKWARD,
@@ -50,7 +50,7 @@ class WiredRun:
 
     Attributes
     ----------
-    cells : list of list of Run
+    cells : list of list of ProgramRun
         ``[layer][direction]``.
     output : array
     """
@@ -71,7 +71,7 @@ class WiredRun:
         self.batch = self.features.shape[1]
         self.state = self._start() if state is None else state
         self.dropout = dropout
-        self.cells: list[list[Run]] = []
+        self.cells: list[list[ProgramRun]] = []
         self.outputs: list[list[Array]] = []  # of each direction, of each layer
         self.merged: list[Array] = [self.features]
         for layer in range(len(wiring.cells)):
@@ -117,7 +117,7 @@ class WiredRun:
     def _layer(self, layer: int) -> None:
         runs, outputs = [], []
         for place, cell in enumerate(self.wiring.cells[layer]):
-            run = Run(
+            run = ProgramRun(
                 cell.program,
                 cell.parameters,
                 self.merged[-1],
@@ -213,6 +213,6 @@ class WiredRun:
         sizes: dict[int | str, int] = {0: 0, ONE_DIRECTION: outputs[0].shape[-1], MERGED_AXIS: dy.shape[-1]}
 
         def sized(node: Formula) -> Formula | None:
-            return Part(node.vector, sizes[node.start], sizes[node.stop]) if isinstance(node, Part) else None
+            return Slice(node.vector, sizes[node.start], sizes[node.stop]) if isinstance(node, Slice) else None
 
         return [evaluate(rebuild(one.right, sized), known, dict.fromkeys(known, 1)) for one in equations]
