@@ -300,7 +300,7 @@ def _shape(formula: Formula) -> _Shape:
     if isinstance(formula, Symbol):
         return _Shape("symbol", (("text", "plain"),))
     inner = tuple((one.name, _kind(getattr(formula, one.name))) for one in fields(formula))
-    return _Shape(type(formula).__name__.lower(), inner)
+    return _Shape(formula.kind, inner)
 
 
 def _inner(formula: Formula) -> Iterator[Formula]:

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.activations import Activation
-from gatewise.symbolic.formula import Concatenation, Formula, FunctionCall, NumberRow, Slice, Symbol
-
-_KINDS = {FunctionCall: "call", NumberRow: "row", Slice: "part", Concatenation: "stack"}  # else the class's name
+from gatewise.symbolic.formula import Formula, Symbol
 
 
 def tree(node: Any, symbol: Callable[[Symbol], dict[str, Any]]) -> Any:
@@ -22,7 +20,7 @@ def tree(node: Any, symbol: Callable[[Symbol], dict[str, Any]]) -> Any:
             return {"node": "symbol", **symbol(node)}
         case Formula():
             inner = {field.name: tree(getattr(node, field.name), symbol) for field in fields(node)}
-            return {"node": _KINDS.get(type(node), type(node).__name__.lower()), **inner}
+            return {"node": node.kind, **inner}
         case Activation():
             return {"name": node.name, "alpha": node.alpha, "beta": node.beta}
         case tuple():

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from gatewise.activations import Activation
 
 
 @dataclass(frozen=True)
 class Formula:
-    """The base of all nodes; each remembers its hash and what it is made of, which are asked for over and over."""
+    """The base of all nodes. Each keeps its hash and its parts, which are needed often.
 
-    def __init_subclass__(cls) -> None:
+    `kind` is what documents of programs and walkthroughs call a class of nodes.
+    """
+
+    kind: ClassVar[str] = ""
+
+    def __init_subclass__(cls, kind: str = "") -> None:
+        cls.kind = kind or cls.__name__.lower()
         cls.__hash__ = Formula.__hash__  # type: ignore[method-assign]  # or dataclass would write one for each
 
     def __hash__(self) -> int:
@@ -48,7 +54,7 @@ class Number(Formula):
 
 
 @dataclass(frozen=True)
-class NumberRow(Formula):
+class NumberRow(Formula, kind="row"):
     """Numbers side by side: a row of a matrix, put in a symbol's place."""
 
     values: tuple[float, ...]
@@ -100,7 +106,7 @@ class Outer(Formula):
 
 
 @dataclass(frozen=True)
-class Slice(Formula):
+class Slice(Formula, kind="part"):
     """The entries of a vector from `start` on, before `stop`; in a program those are the names of sizes."""
 
     vector: Symbol
@@ -125,7 +131,7 @@ class Power(Formula):
 
 
 @dataclass(frozen=True)
-class FunctionCall(Formula):
+class FunctionCall(Formula, kind="call"):
     """A function of formulas: a key of `evaluation.FUNCTIONS` or `OVER_A_VECTOR`, or an activation of gatewise."""
 
     name: str
@@ -150,7 +156,7 @@ class Slope(Formula):
 
 
 @dataclass(frozen=True)
-class Concatenation(Formula):
+class Concatenation(Formula, kind="stack"):
     """Vectors, one below the other: [h; x]; `mark` is written between them."""
 
     parts: tuple[Formula, ...]

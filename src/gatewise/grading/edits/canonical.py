@@ -102,4 +102,4 @@ def _atom(formula: Formula) -> Hashable:
             return ("call", activation or name, *map(canonical, arguments))
     plain = [getattr(formula, one) for one in map(str, formula.__match_args__)]
     kept = [one for one in plain if not isinstance(one, (Formula, tuple))]
-    return (type(formula).__name__, *kept, *map(canonical, parts(formula)))
+    return (formula.kind, *kept, *map(canonical, parts(formula)))
