@@ -5,6 +5,11 @@ from __future__ import annotations
 import codecs
 import os
 import pickle
+import re
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +18,7 @@ import gatewise as gw
 from gatewise import errors
 from gatewise.errors import LONGEST, GatewiseError
 
+PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 KINDS = (
     *(GatewiseError, gw.ShapeError, gw.OptionError, errors.NotKeptError, gw.FileError, errors.CapacityError),
     *(errors.MissingExtraError, gw.WeightsWarning),
@@ -36,6 +42,27 @@ def test_a_message_is_one_line_of_500_characters_that_can_be_written(kind, text)
 def test_a_message_of_500_characters_stays_as_it_is_also_in_another_process(kind):
     text = "0123456789" * 50
     assert str(pickle.loads(pickle.dumps(kind(text)))) == text
+
+
+@pytest.mark.parametrize("package", errors.PACKAGES)
+def test_an_optional_package_is_missed_with_the_command_that_installs_it(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(gw.MissingExtraError) as caught, errors.importing(package, "this needs"):
+        import_module(package)
+    name, extra = errors.PACKAGES[package]
+    command = f"pip install {package}" if extra is None else f"from a clone, pip install '.[{extra}]'"
+    assert str(caught.value) == f"this needs {name}: {command}"
+    if extra is not None:
+        brought = " ".join(PROJECT["optional-dependencies"][extra]).replace("pyyaml", "yaml")
+        assert re.search(rf"\b{package}\b", brought)
+
+
+def test_an_optional_package_that_lacks_one_itself_says_which():
+    with (
+        pytest.raises(gw.MissingExtraError, match=r"Keras 3 .*, which cannot be imported \(No module named 'jax'\)"),
+        errors.importing("keras", "this needs"),
+    ):
+        raise ModuleNotFoundError("No module named 'jax'", name="jax")
 
 
 def test_a_path_that_is_not_utf_8_is_spelled_out():

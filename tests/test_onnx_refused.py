@@ -298,7 +298,7 @@ def test_without_the_onnx_package_one_sentence_names_what_to_install(package, mo
     for ask in (lambda: gw_onnx.read(path), lambda: gw_onnx.write(gw.LSTM(2, 3))):
         with pytest.raises(gw.MissingExtraError) as caught:
             ask()
-        cases.one_sentence(caught.value, "pip install onnx")
+        cases.one_sentence(caught.value, "needs onnx", "pip install '.[onnx]'")
 
 
 def test_weights_that_are_not_finite_are_read_with_a_warning_that_names_them(tmp_path):

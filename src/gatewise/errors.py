@@ -1,8 +1,29 @@
-"""The few exception types of gatewise. Each carries one sentence: what was wrong, what was given, what is allowed."""
+"""The exception types of gatewise, and their common messages.
+
+Each message is one sentence: what was wrong, what was given, what is allowed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 LONGEST = 500  # characters of a message, whatever a file says in it
+PACKAGES = {  # that are optional, by their modules: their names, and the extras of gatewise that bring them
+    "dask": ("dask", "dask"),
+    "h5py": ("h5py", "keras"),
+    "keras": ("Keras 3 with a backend (torch, jax or tensorflow, as KERAS_BACKEND says)", None),
+    "matplotlib": ("matplotlib", "plot"),
+    "onnx": ("onnx", "onnx"),
+    "onnxruntime": ("onnxruntime", None),
+    "pandas": ("pandas", "plot"),
+    "scipy": ("SciPy", "plot"),
+    "threadpoolctl": ("threadpoolctl", "dask"),
+    "torch": ("PyTorch", None),
+    "xarray": ("xarray 2024.10 or newer", "xarray"),
+    "yaml": ("PyYAML", "neuralhydrology"),
+    "zarr": ("zarr", "dask"),
+}
 
 
 def sentence(text: str) -> str:
@@ -48,6 +69,32 @@ class CapacityError(GatewiseError, MemoryError):
 
 class MissingExtraError(GatewiseError, ImportError):
     """An optional package that is needed here and is not installed."""
+
+
+@contextmanager
+def importing(package: str, use: str) -> Iterator[None]:
+    """Turn an ImportError of an optional package into one that says which command installs it.
+
+    Parameters
+    ----------
+    package : str
+        One of `PACKAGES`.
+    use : str
+        The beginning of the sentence, up to its verb: ``pictures need``.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package is not installed, is too old, or lacks a package that it needs itself.
+    """
+    try:
+        yield
+    except ImportError as problem:
+        name, extra = PACKAGES[package]
+        broken = problem.name is not None and problem.name.partition(".")[0] != package
+        state = f", which cannot be imported ({reason(problem)})" if broken else ""
+        command = f"pip install {package}" if extra is None else f"from a clone, pip install '.[{extra}]'"
+        raise MissingExtraError(f"{use} {name}{state}: {command}") from None
 
 
 class WeightsWarning(UserWarning):

@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewise.arrays import numbers
 from gatewise.chunked.wanted import Run, Wanted
-from gatewise.errors import MissingExtraError, OptionError, ShapeError, shown
+from gatewise.errors import OptionError, ShapeError, importing, shown
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import nesting
 from gatewise.layers.stack import States
@@ -273,8 +273,6 @@ def xarray() -> Any:
     MissingExtraError
         If it is not installed.
     """
-    try:
+    with importing("xarray", "apply needs"):
         import xarray
-    except ImportError:
-        raise MissingExtraError("apply needs xarray: from a clone, pip install '.[xarray]'") from None
     return xarray

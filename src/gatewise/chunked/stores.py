@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import in_bytes
-from gatewise.errors import FileError, MissingExtraError, OptionError, reason, shown
+from gatewise.errors import FileError, OptionError, importing, reason, shown
 from gatewise.files.budget import BYTES, Budget
 from gatewise.interop.containers import json_document
 
@@ -71,11 +71,9 @@ def read(path: Path, key: str | None = None) -> Any:
 
 def require_packages() -> None:
     """Raise MissingExtraError where what reads and writes stores in chunks is not installed."""
-    for name in ("xarray", "dask", "zarr", "threadpoolctl"):
-        try:
+    for name in ("dask", "zarr", "threadpoolctl", "xarray"):
+        with importing(name, "zarr stores need"):
             import_module(name)
-        except ImportError:
-            raise MissingExtraError(f"zarr stores need {name}: from a clone, pip install '.[dask]'") from None
 
 
 def _listed(names: list[str]) -> str:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, chunks, require_memory
 from gatewise.chunked.wanted import Part, Run, Wanted, lstm_of
 from gatewise.engine import engines, set_num_threads
-from gatewise.errors import MissingExtraError
+from gatewise.errors import importing
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.progress import unshown
@@ -229,10 +229,6 @@ def threadpools() -> Any:
     MissingExtraError
         If it is not installed.
     """
-    try:
+    with importing("threadpoolctl", "data in chunks of Dask need"):
         import threadpoolctl
-    except ImportError:
-        raise MissingExtraError(
-            "data in chunks of Dask need threadpoolctl: from a clone, pip install '.[dask]'"
-        ) from None
     return threadpoolctl

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 from cyclopts import Parameter
 
-from gatewise.errors import FileError, MissingExtraError, OptionError, ShapeError, reason, shown
+from gatewise.errors import FileError, OptionError, ShapeError, importing, reason, shown
 from gatewise.files import tables
 from gatewise.files.storage import readable
 from gatewise.files.tables import Row
@@ -141,12 +141,8 @@ def netcdf(path: Path, names: Wanted | None) -> tuple[Any, tuple[str, ...], tupl
     """
     if names is None:
         raise OptionError(f"{path} has its series by name, and the model's file names no features")
-    try:
+    with importing("xarray", f"reading {path} needs"):
         import xarray
-    except ImportError:
-        raise MissingExtraError(
-            f"reading {path} needs xarray and an engine for netCDF, which are not installed: pip install xarray netCDF4"
-        ) from None
     readable(path)
     try:
         with xarray.open_dataset(path) as data:

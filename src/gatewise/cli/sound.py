@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, MissingExtraError, OptionError, reason
+from gatewise.errors import FileError, OptionError, importing, reason
 from gatewise.files.storage import readable
 
 
@@ -27,10 +27,8 @@ def samples(path: Path) -> tuple[Array, int]:
         If SciPy, which reads it, is not installed.
     """
     source = readable(path)
-    try:
+    with importing("scipy", "reading .wav files needs"):
         from scipy.io import wavfile
-    except ImportError:
-        raise MissingExtraError(".wav files are read by SciPy: from a clone, pip install '.[plot]'") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of a file that ends early

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise.cli.reading import integers
-from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, reason
+from gatewise.errors import FileError, GatewiseError, OptionError, importing, reason
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.formats import capture, reader_of
 from gatewise.interop.found import Contents, Found, listed
@@ -233,10 +233,8 @@ def _of_onnx(path: Path) -> tuple[Input, ...]:
 
 
 def _of_torchscript(path: Path, contents: Contents) -> WholeModel:
-    try:
+    with importing("torch", "running a TorchScript model needs"):
         import torch
-    except ImportError:
-        raise MissingExtraError("a TorchScript model is run by PyTorch: pip install torch") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import chunks
-from gatewise.errors import MissingExtraError, shown
+from gatewise.errors import importing, shown
 from gatewise.progress import working
 from gatewise.showing import inline
 
@@ -38,10 +38,8 @@ class Table:
         MissingExtraError
             If pandas is not installed.
         """
-        try:
+        with importing("pandas", "to_dataframe needs"):
             import pandas
-        except ImportError:
-            raise MissingExtraError("to_dataframe needs pandas: from a clone, pip install '.[plot]'") from None
         return pandas.DataFrame(self.columns)
 
     def to_csv(self) -> str:

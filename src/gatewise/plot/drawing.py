@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.errors import MissingExtraError, OptionError
+from gatewise.errors import OptionError, importing
 from gatewise.palette import CIVIDIS, PALETTE
 from gatewise.plot.pixels import MOST_POINTS as MOST_POINTS
 from gatewise.plot.pixels import bins
@@ -37,10 +37,8 @@ def library() -> Any:
     MissingExtraError
         If it is not installed.
     """
-    try:
+    with importing("matplotlib", "pictures need"):
         import matplotlib
-    except ImportError:
-        raise MissingExtraError("pictures need matplotlib: from a clone, pip install '.[plot]'") from None
     return matplotlib
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, index
-from gatewise.errors import MissingExtraError, NotKeptError, OptionError, one_of
+from gatewise.errors import NotKeptError, OptionError, importing, one_of
 from gatewise.insight.memory import timescales
 from gatewise.insight.naming import unit_names
 from gatewise.records.trace import Trace
@@ -82,9 +82,7 @@ def ordered(trace: Trace, values: Array, units: Units | None, sort: str) -> npt.
 
 
 def _clustered(values: Array) -> npt.NDArray[np.intp]:
-    try:
+    with importing("scipy", "clustering units needs"):
         from scipy.cluster.hierarchy import leaves_list, linkage
-    except ImportError:
-        raise MissingExtraError("clustering units needs SciPy: from a clone, pip install '.[plot]'") from None
     found: npt.NDArray[np.intp] = leaves_list(linkage(np.nan_to_num(values.T), "average", optimal_ordering=True))
     return found

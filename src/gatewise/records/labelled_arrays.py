@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.errors import MissingExtraError
+from gatewise.errors import importing
 from gatewise.records.labels import Labels, Measure
 
 
@@ -78,7 +78,9 @@ def tree(output: Array, labels: Labels, directions: Sequence[str], cells: Mappin
     times = np.arange(len(output)) if labels.times is None else labels.times
     axes = {"time": times, "batch": labels.sequences, "direction": directions, "output": labels.outputs}
     whole = _labelled({"y": (dimensions, output)}, axes, "output", labels.measures, {})
-    return _xarray("DataTree").from_dict({"output": whole, **cells})
+    with importing("xarray", "to_xarray needs"):
+        from xarray import DataTree
+    return DataTree.from_dict({"output": whole, **cells})
 
 
 def _labelled(
@@ -91,7 +93,9 @@ def _labelled(
     """Return a Dataset; the axis whose names are `measured` also has coordinates of what is measured, and its unit."""
     used = {dimension for dimensions, _ in variables.values() for dimension in dimensions}
     found = {name: names for name, names in axes.items() if name in used}
-    return _xarray("Dataset")(variables, coordinates(found, measured, measures), attributes)
+    with importing("xarray", "to_xarray needs"):
+        from xarray import Dataset
+    return Dataset(variables, coordinates(found, measured, measures), attributes)
 
 
 def coordinates(
@@ -120,14 +124,3 @@ def _plain(names: Sequence[Any]) -> Any:
     if np.array_equal(fine.astype(dates.dtype), dates, equal_nan=True):
         return fine
     return dates.astype("datetime64[s]") if np.datetime_data(dates.dtype)[0] in "Dhm" else dates
-
-
-def _xarray(name: str) -> Any:
-    try:
-        import xarray
-
-        return getattr(xarray, name)
-    except (ImportError, AttributeError):
-        raise MissingExtraError(
-            "to_xarray needs xarray 2024.10 or newer: from a clone, pip install '.[xarray]'"
-        ) from None

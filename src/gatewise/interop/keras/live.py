@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, ShapeError, reason
+from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, importing, reason
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.floats import real
 from gatewise.interop.keras.bare import Options
@@ -26,19 +26,10 @@ def library() -> Any:
     Raises
     ------
     MissingExtraError
-        If it is not installed.
+        If it is not installed, or has no backend.
     """
-    try:
+    with importing("keras", "this needs"):
         import keras
-    except ImportError as problem:
-        if (
-            problem.name is not None and problem.name.partition(".")[0] != "keras"
-        ):  # which is there, without its backend
-            raise MissingExtraError(
-                f"Keras cannot be used, since its backend is not there ({reason(problem)}): install it, or name another"
-                " in the environment variable KERAS_BACKEND: torch, jax or tensorflow"
-            ) from None
-        raise MissingExtraError("this needs Keras 3: pip install keras, and a backend of it") from None
     return keras
 
 

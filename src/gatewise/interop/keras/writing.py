@@ -14,7 +14,7 @@ import numpy as np
 from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
-from gatewise.errors import MissingExtraError, OptionError
+from gatewise.errors import OptionError, importing
 from gatewise.files import storage
 from gatewise.interop import conventions
 from gatewise.interop.keras.files import CONFIG, METADATA, WEIGHTS
@@ -74,10 +74,8 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
     name = os.fspath(path)
     if not isinstance(name, str) or not name.endswith((".keras", ".h5")):
         raise OptionError(f"the name of a Keras file must end in .keras or .h5, not {name!r}")
-    try:
+    with importing("h5py", "writing Keras files needs"):
         import h5py
-    except ImportError:
-        raise MissingExtraError("writing Keras files needs h5py: pip install h5py") from None
     with storage.beside(path) as temporary:
         if name.endswith(".h5"):
             held = io.BytesIO()  # libhdf5 does not get over a disk that is full

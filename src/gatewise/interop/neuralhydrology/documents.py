@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import FileError, MissingExtraError, reason, shown
+from gatewise.errors import FileError, importing, reason, shown
 from gatewise.files.budget import Budget
 from gatewise.files.storage import read_text
 
@@ -62,12 +62,8 @@ def read(path: Path, budget: Budget) -> Any:
     MissingExtraError
         If PyYAML is not installed.
     """
-    try:
+    with importing("yaml", "reading a run of NeuralHydrology needs"):
         import yaml
-    except ImportError:
-        raise MissingExtraError(
-            "reading a run of NeuralHydrology needs PyYAML, which is not installed: pip install pyyaml"
-        ) from None
     size = path.stat().st_size
     budget.work(STEPS * size, "reading its YAML")
     budget.hold(size, BYTES, "its YAML")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatewise.errors import MissingExtraError
+from gatewise.errors import importing
 
 
 def reader() -> Any:
@@ -15,10 +15,8 @@ def reader() -> Any:
     MissingExtraError
         If it is not installed.
     """
-    try:
+    with importing("onnx", "reading and writing ONNX files needs"):
         import onnx
-    except ImportError:
-        raise _missing("onnx") from None
     return onnx
 
 
@@ -30,12 +28,6 @@ def runtime() -> Any:
     MissingExtraError
         If it is not installed.
     """
-    try:
+    with importing("onnxruntime", "running an ONNX model needs"):
         import onnxruntime
-    except ImportError:
-        raise _missing("onnxruntime") from None
     return onnxruntime
-
-
-def _missing(package: str) -> MissingExtraError:
-    return MissingExtraError(f"this needs the package {package}, which is not installed: pip install {package}")

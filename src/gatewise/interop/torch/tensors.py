@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gatewise.arrays import Array
-from gatewise.errors import MissingExtraError, OptionError
+from gatewise.errors import OptionError, importing
 
 if TYPE_CHECKING:
     import torch
@@ -19,10 +19,8 @@ def library() -> Any:
     MissingExtraError
         If it is not installed.
     """
-    try:
+    with importing("torch", "a live PyTorch module needs"):
         import torch
-    except ImportError:
-        raise MissingExtraError("a live PyTorch module needs PyTorch: pip install torch") from None
     return torch
 
 
