@@ -4,15 +4,15 @@ import {readFileSync} from "node:fs";
 const [folder, file] = process.argv.slice(2);
 /** @param {string} name */
 const module = name => import(`${folder}/${name}.js`);
-const {createModel} = await module("model");
-const {unpacked} = await module("unpack");
-const {mergedFrom, termsOf} = await module("terms");
-const {summedFor} = await module("products");
-const {graphOf} = await module("graph");
-const {directPath} = await module("path");
-const {isOverall, openedRef, storedName} = await module("opened");
-const {nudged, readNumber} = await module("change");
-const {reachSentence} = await module("reach");
+const {createModel} = await module("engine/model");
+const {unpacked} = await module("engine/unpack");
+const {mergedFrom, termsOf} = await module("engine/terms");
+const {summedFor} = await module("views/products");
+const {graphOf} = await module("views/graph");
+const {directPath} = await module("engine/gradient_path");
+const {isOverall, openedRef, storedName} = await module("views/detail");
+const {nudged, readNumber} = await module("views/edits");
+const {reachSentence} = await module("views/influence");
 
 /** Every number of a pass, at one step. */
 function* numbersOf(model) {
@@ -38,7 +38,9 @@ function summed(model, ref) {
 
 /** Where nodes of a graph stand in each other's way, or before what they need. */
 function misplaced({nodes, wires, columns}) {
-  const found = wires.filter(({from, to}) => from.column >= to.column).map(({from, to}) => `${from.name} before ${to.name}`);
+  const found = wires
+    .filter(({from, to}) => from.column >= to.column)
+    .map(({from, to}) => `${from.name} before ${to.name}`);
   for (let column = 0; column < columns; column += 1) {
     const stack = nodes.filter(node => node.column === column).sort((a, b) => a.top - b.top);
     stack.slice(1).forEach((node, k) => {
@@ -52,10 +54,16 @@ function misplaced({nodes, wires, columns}) {
 function mergedIn(model) {
   const made = {"the sum": (a, b) => a + b, "the product": (a, b) => a * b, "the average": (a, b) => (a + b) / 2};
   const top = {layer: model.layers.length, direction: 0, name: "r", step: 2, at: [1]};
-  const inner = model.layers.slice(1).flatMap((one, n) => one.cells.map((_, direction) => ({...top, layer: n + 1, direction, name: "x"})));
-  const found = [...inner, ...(model.hasHead ? [top] : [])].map(ref => ({ref, merged: mergedFrom(model, ref)})).filter(one => one.merged);
-  const wrong = found.filter(({ref, merged: {how, parts}}) =>
-    Math.abs(model.number(ref) - made[how](...parts.map(one => model.number(one)))) > 1e-12);
+  const inner = model.layers
+    .slice(1)
+    .flatMap((one, n) => one.cells.map((_, direction) => ({...top, layer: n + 1, direction, name: "x"})));
+  const found = [...inner, ...(model.hasHead ? [top] : [])]
+    .map(ref => ({ref, merged: mergedFrom(model, ref)}))
+    .filter(one => one.merged);
+  const wrong = found.filter(
+    ({ref, merged: {how, parts}}) =>
+      Math.abs(model.number(ref) - made[how](...parts.map(one => model.number(one)))) > 1e-12,
+  );
   return {count: found.length, how: found[0]?.merged.how ?? null, wrong: wrong.map(one => one.ref)};
 }
 
@@ -68,10 +76,18 @@ for (const {name, document} of cases) {
   for (const ref of numbersOf(model)) {
     found.numbers += 1;
     const [value, sum] = [model.number(ref), summed(model, ref)];
-    if (!(Math.abs(value - sum) <= 1e-11 * Math.max(1, Math.abs(value)))) found.wrong.push(`${ref.name}[${ref.at}]: ${sum}, not ${value}`);
-    const state = {layer: ref.layer, direction: ref.direction, step: ref.step ?? 0, unit: ref.at[0] ?? 0, name: storedName(model, ref)};
+    if (!(Math.abs(value - sum) <= 1e-11 * Math.max(1, Math.abs(value))))
+      found.wrong.push(`${ref.name}[${ref.at}]: ${sum}, not ${value}`);
+    const state = {
+      layer: ref.layer,
+      direction: ref.direction,
+      step: ref.step ?? 0,
+      unit: ref.at[0] ?? 0,
+      name: storedName(model, ref),
+    };
     const opened = openedRef(model, state);
-    if (!opened || opened.name !== ref.name || String(opened.at) !== String(ref.at) || opened.layer !== ref.layer) found.wrong.push(`${state.name} does not open`);
+    if (!opened || opened.name !== ref.name || String(opened.at) !== String(ref.at) || opened.layer !== ref.layer)
+      found.wrong.push(`${state.name} does not open`);
   }
   const graph = graphOf(model, 0, 0, (_, axes) => ({entries: axes.length ? [[0]] : [[]], rest: 0}));
   found.nodes = graph.nodes.map(node => node.name);
@@ -84,12 +100,28 @@ for (const {name, document} of cases) {
   pages.push(found);
 }
 
-const nudges = [["-12", 1, false], ["0.5", -1, false], ["0.50", 1, false], ["0.35", 1, true], ["9", 1, true], ["1.2e-05", 1, false], ["-0.1", 1, false], ["x", 1, false]];
+const nudges = [
+  ["-12", 1, false],
+  ["0.5", -1, false],
+  ["0.50", 1, false],
+  ["0.35", 1, true],
+  ["9", 1, true],
+  ["1.2e-05", 1, false],
+  ["-0.1", 1, false],
+  ["x", 1, false],
+];
 const texts = ["1", "-0,5", "\u22121.5", " 2e3 ", ".5", "", "1e400", "0x10", "1 2", "NaN", "Infinity", "<b>"];
-const effects = [[0, 1, 0.5, 0.001], [0, 0, 0, 0], [0, 1, 0.9, 0.8], [0, 1, 0.001, 0]];
-process.stdout.write(JSON.stringify({
-  pages,
-  nudged: nudges.map(([text, way, before]) => nudged(text, way, before)),
-  read: texts.map(readNumber),
-  reach: effects.map(sizes => reachSentence(Float64Array.from(sizes), 1)),
-}));
+const effects = [
+  [0, 1, 0.5, 0.001],
+  [0, 0, 0, 0],
+  [0, 1, 0.9, 0.8],
+  [0, 1, 0.001, 0],
+];
+process.stdout.write(
+  JSON.stringify({
+    pages,
+    nudged: nudges.map(([text, way, before]) => nudged(text, way, before)),
+    read: texts.map(readNumber),
+    reach: effects.map(sizes => reachSentence(Float64Array.from(sizes), 1)),
+  }),
+);

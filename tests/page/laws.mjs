@@ -7,7 +7,7 @@
  */
 export function distance(found, expected) {
   if (found.length !== expected.length) return Infinity;
-  const numbers = expected.map(Number);  // "nan" is none; infinities are compared as they are
+  const numbers = expected.map(Number); // "nan" is none; infinities are compared as they are
   const large = Math.max(0, ...numbers.filter(Number.isFinite).map(Math.abs));
   let most = 0;
   for (let n = 0; n < numbers.length; n++) {
@@ -24,18 +24,24 @@ export function distance(found, expected) {
  * @param {{name: string, document: any, loss: any, expected: any[], embedding?: number[][]}} one
  */
 export function check(createModel, one) {
-  const model = createModel(one.document), found = {name: one.name, tensors: 0, worst: 0, where: ""};
+  const model = createModel(one.document),
+    found = {name: one.name, tensors: 0, worst: 0, where: ""};
   model.setLoss(lossOf(one.loss));
-  if (one.embedding) Object.assign(found, {worst: distance([...model.embeddingGradient()], one.embedding.flat()), where: "the embedding"});
+  if (one.embedding)
+    Object.assign(found, {
+      worst: distance([...model.embeddingGradient()], one.embedding.flat()),
+      where: "the embedding",
+    });
   for (const {layer, direction, name, summed, values, at} of one.expected) {
     const steps = summed ? [null] : at !== undefined ? [at] : Array.from({length: values.length}, (_, step) => step);
-    const numbers = steps.flatMap((step) => [...model.value(layer, direction, name, step)]);
+    const numbers = steps.flatMap(step => [...model.value(layer, direction, name, step)]);
     const by = distance(numbers, [values].flat(Infinity));
     found.tensors++;
     if (by > found.worst) Object.assign(found, {worst: by, where: `${name} of layer ${layer}, direction ${direction}`});
     if (summed && one.steps !== false) {
       const by = addsUp(model, one.document.inputs.valid, layer, direction, name, numbers);
-      if (by > found.worst) Object.assign(found, {worst: by, where: `the steps of ${name} of layer ${layer}, direction ${direction}`});
+      if (by > found.worst)
+        Object.assign(found, {worst: by, where: `the steps of ${name} of layer ${layer}, direction ${direction}`});
     }
   }
   return found;
@@ -58,10 +64,13 @@ function lossOf(loss) {
  * @param {number[]} total
  */
 function addsUp(model, valid, layer, direction, name, total) {
-  const sum = new Array(total.length).fill(0), once = layer === model.layers.length && model.readsLast;
+  const sum = new Array(total.length).fill(0),
+    once = layer === model.layers.length && model.readsLast;
   for (let step = 0; step < (once ? 1 : model.steps); step++) {
     if (!once && layer < model.layers.length && valid && !valid[step]) continue;
-    model.value(layer, direction, name, step).forEach((/** @type {number} */ one, /** @type {number} */ n) => { sum[n] += one; });
+    model.value(layer, direction, name, step).forEach((/** @type {number} */ one, /** @type {number} */ n) => {
+      sum[n] += one;
+    });
   }
   return distance(sum, total);
 }
@@ -86,50 +95,67 @@ export function draws(seed) {
  * @param {number} seed
  */
 export function checkEdits(createModel, decode, one, seed) {
-  const draw = draws(seed), model = createModel(one.document), places = editable(model, one.document);
+  const draw = draws(seed),
+    model = createModel(one.document),
+    places = editable(model, one.document);
   const loss = lossOf(one.loss);
   model.setLoss(loss);
   const pick = () => {
     const {ref, shape} = places[Math.floor(draw() * places.length)];
-    return {ref: {...ref, at: shape.map((length) => Math.floor(draw() * length))}, value: draw() * 4 - 2};
+    return {ref: {...ref, at: shape.map(length => Math.floor(draw() * length))}, value: draw() * 4 - 2};
   };
   let edits = [];
   for (let round = 0; round < 5; round++) {
     edits = [...(draw() < 0.5 ? edits : edits.slice(1)), pick()];
     model.edit(edits);
-    const layer = Math.floor(draw() * model.layers.length), step = Math.floor(draw() * model.steps);
+    const layer = Math.floor(draw() * model.layers.length),
+      step = Math.floor(draw() * model.steps);
     model.value(layer, 0, "h", step);
     if (draw() < 0.3) model.value(layer, 0, "dh", step);
     if (draw() < 0.3) model.finish(1);
   }
-  const last = new Map(edits.map((edit) => [JSON.stringify(edit.ref), edit]));
+  const last = new Map(edits.map(edit => [JSON.stringify(edit.ref), edit]));
   const fresh = createModel(editedDocument(one.document, decode, model, [...last.values()]));
   fresh.setLoss(loss);
   const found = {name: one.name, tensors: 0, worst: 0, where: ""};
   for (const {layer, direction, name, summed} of everyName(model)) {
-    const by = distance(allSteps(model, layer, direction, name, summed), allSteps(fresh, layer, direction, name, summed));
+    const by = distance(
+      allSteps(model, layer, direction, name, summed),
+      allSteps(fresh, layer, direction, name, summed),
+    );
     found.tensors++;
-    if (by > found.worst) Object.assign(found, {worst: by, where: `${name} of layer ${layer}, direction ${direction}, after edits`});
+    if (by > found.worst)
+      Object.assign(found, {worst: by, where: `${name} of layer ${layer}, direction ${direction}, after edits`});
   }
   model.edit([]);
   const untouched = createModel(one.document);
-  if (distance(allSteps(model, 0, 0, "h", false), allSteps(untouched, 0, 0, "h", false)) > 0) Object.assign(found, {worst: Infinity, where: "back to the original"});
+  if (distance(allSteps(model, 0, 0, "h", false), allSteps(untouched, 0, 0, "h", false)) > 0)
+    Object.assign(found, {worst: Infinity, where: "back to the original"});
   return found;
 }
 
 /** What may be edited, each with the shape of its places. */
 function editable(model, document) {
   const places = [];
-  model.layers.forEach(({cells}, layer) => cells.forEach(({program, direction: way}, direction) => {
-    for (const {symbol, kind} of program.given) {
-      const first = way === "backward" ? model.steps - 1 : 0;
-      const step = kind === "state" ? first : null;
-      if (kind === "parameter" || kind === "state") places.push({ref: {layer, direction, name: symbol, step}, shape: model.shape(layer, direction, symbol)});
-    }
-  }));
-  if (model.hasHead) for (const name of Object.keys(document.wiring.head.constants)) places.push({ref: {layer: model.layers.length, direction: 0, name, step: null}, shape: model.shape(model.layers.length, 0, name)});
+  model.layers.forEach(({cells}, layer) =>
+    cells.forEach(({program, direction: way}, direction) => {
+      for (const {symbol, kind} of program.given) {
+        const first = way === "backward" ? model.steps - 1 : 0;
+        const step = kind === "state" ? first : null;
+        if (kind === "parameter" || kind === "state")
+          places.push({ref: {layer, direction, name: symbol, step}, shape: model.shape(layer, direction, symbol)});
+      }
+    }),
+  );
+  if (model.hasHead)
+    for (const name of Object.keys(document.wiring.head.constants))
+      places.push({
+        ref: {layer: model.layers.length, direction: 0, name, step: null},
+        shape: model.shape(model.layers.length, 0, name),
+      });
   if (document.wiring.embedding === null) {
-    for (let step = 0; step < model.steps; step++) places.push({ref: {layer: 0, direction: 0, name: "x", step}, shape: model.shape(0, 0, "x")});
+    for (let step = 0; step < model.steps; step++)
+      places.push({ref: {layer: 0, direction: 0, name: "x", step}, shape: model.shape(0, 0, "x")});
   }
   return places;
 }
@@ -143,8 +169,15 @@ function editedDocument(document, decode, model, edits) {
     holder[key] = nested(shape, data);
   };
   // Programs and parameters may be shared by cells: each gets its own.
-  made.wiring.layers.forEach((row) => row.forEach((cell) => { cell.parameters = made.parameters.push(structuredClone(made.parameters[cell.parameters])) - 1; }));
-  for (const {ref: {layer, direction, name, step, at}, value} of edits) {
+  made.wiring.layers.forEach(row =>
+    row.forEach(cell => {
+      cell.parameters = made.parameters.push(structuredClone(made.parameters[cell.parameters])) - 1;
+    }),
+  );
+  for (const {
+    ref: {layer, direction, name, step, at},
+    value,
+  } of edits) {
     if (layer === model.layers.length) put(made.wiring.head.constants, name, at, value);
     else if (name === "x") put(made.inputs, "x", [step, ...at], value);
     else if (step !== null) put(made.inputs.state[layer][direction], name.slice(0, 1), at, value);
@@ -178,5 +211,5 @@ function everyName(model) {
 /** All numbers of a name. */
 function allSteps(model, layer, direction, name, summed) {
   const steps = summed ? [null] : Array.from({length: model.steps}, (_, step) => step);
-  return steps.flatMap((step) => [...model.value(layer, direction, name, step)]);
+  return steps.flatMap(step => [...model.value(layer, direction, name, step)]);
 }

@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import {readFileSync} from "node:fs";
 import {test} from "node:test";
 
-import {decode} from "../../src/gatewise/playground/assets/arrays.js";
-import {createModel} from "../../src/gatewise/playground/assets/model.js";
+import {decode} from "../../src/gatewise/playground/assets/engine/arrays.js";
+import {createModel} from "../../src/gatewise/playground/assets/engine/model.js";
 import {check, checkEdits} from "./laws.mjs";
 
 const path = process.env.GATEWISE_PAGE_CASES;
 const cases = path === undefined ? [] : JSON.parse(readFileSync(path, "utf8"));
-const LARGEST = 1e-12;  // of the largest entry of a tensor
+const LARGEST = 1e-12; // of the largest entry of a tensor
 
 /** Runs of which everything is kept, and runs of which only states are. */
 const WAYS = {everything: createModel, "states alone": (/** @type {any} */ doc) => createModel(doc, 0)};

@@ -38,7 +38,11 @@ function anyEdit(layer, direction) {
 
 /** Edits of which each is of another number. */
 function eachOnce(edits) {
-  return edits.filter(({ref}, n) => edits.slice(0, n).every(one => JSON.stringify({...one.ref, direction: 0}) !== JSON.stringify({...ref, direction: 0})));
+  return edits.filter(({ref}, n) =>
+    edits
+      .slice(0, n)
+      .every(one => JSON.stringify({...one.ref, direction: 0}) !== JSON.stringify({...ref, direction: 0})),
+  );
 }
 
 function anyState() {
@@ -48,7 +52,16 @@ function anyState() {
   const unit = any(hidden);
   const level = oneOf(["overview", "step", "number", "product"]);
   const backward = any(2) === 1;
-  const state = {...made, step: any(model.steps), layer, direction, unit, quantity: oneOf(["f", "a_i", "x"]), level, backward};
+  const state = {
+    ...made,
+    step: any(model.steps),
+    layer,
+    direction,
+    unit,
+    quantity: oneOf(["f", "a_i", "x"]),
+    level,
+    backward,
+  };
   return {
     ...state,
     name: level === "number" || level === "product" ? oneOf(["f", "a_i", `W_f[${any(hidden)},1]`, "x[0]"]) : made.name,
@@ -85,7 +98,13 @@ test("an address that was spoiled is refused in one sentence, or is another stat
 
 test("of edits of one number the last is kept, and that a chapter has none is written", () => {
   const {edits} = decodeHash("#v1&edits=0,0,b_f,,0,2;0,0,x,1,0,5;0,0,b_f,,0,3;0,1,x,1,0,7").state;
-  assert.deepEqual(edits.map(({ref, value}) => [ref.name, value]), [["b_f", 3], ["x", 7]]);
+  assert.deepEqual(
+    edits.map(({ref, value}) => [ref.name, value]),
+    [
+      ["b_f", 3],
+      ["x", 7],
+    ],
+  );
   assert.match(encodeHash({...made, chapter: 4, edits: []}), /&edits=$/);
   assert.deepEqual(decodeHash("#v1&chapter=4&edits=").state.edits, []);
   assert.equal("edits" in decodeHash("#v1&chapter=4").state, false);
@@ -93,15 +112,36 @@ test("of edits of one number the last is kept, and that a chapter has none is wr
 
 test("what no model has is refused", () => {
   const wrong = [
-    "step=99999", "layer=9", "direction=7", "unit=99999", "chapter=8", "level=number&name=nothing",
-    "level=number&name=W_f[99,0]", "level=number&name=__proto__", "backward=1&loss=h,0,0,0,99999", "backward=1&loss=y,0,0,9,0",
-    "edits=0,0,b_f,,99,1", "edits=0,0,nothing,,0,1", "edits=0,0,f,0,0,1", "edits=0,0,constructor,,0,1", "edits=0,0,x,99999,0,1",
+    "step=99999",
+    "layer=9",
+    "direction=7",
+    "unit=99999",
+    "chapter=8",
+    "level=number&name=nothing",
+    "level=number&name=W_f[99,0]",
+    "level=number&name=__proto__",
+    "backward=1&loss=h,0,0,0,99999",
+    "backward=1&loss=y,0,0,9,0",
+    "edits=0,0,b_f,,99,1",
+    "edits=0,0,nothing,,0,1",
+    "edits=0,0,f,0,0,1",
+    "edits=0,0,constructor,,0,1",
+    "edits=0,0,x,99999,0,1",
   ];
   for (const part of wrong) {
     const read = decodeHash(`#v1&${part}`);
     assert.match(misfitOf(read.state, model, false, 8) ?? "", /does not have/, part);
   }
-  for (const hash of ["", "v1&step=-1", "v1&step=1e9", "v1&level=deep", "v1&edits=0", "v1&edits=0,0,b_f,,0,NaN", "v1&loss=z,0,0,0,0", "v1&show=%"]) {
+  for (const hash of [
+    "",
+    "v1&step=-1",
+    "v1&step=1e9",
+    "v1&level=deep",
+    "v1&edits=0",
+    "v1&edits=0,0,b_f,,0,NaN",
+    "v1&loss=z,0,0,0,0",
+    "v1&show=%",
+  ]) {
     assert.match(decodeHash(hash).problem ?? "", /cannot be read/, hash);
   }
   assert.match(decodeHash("#v2&step=1").problem, /another version/);
@@ -119,6 +159,9 @@ test("views are called once for all changes of one task, and one that fails does
   store.change({step: 2, playing: true});
   assert.equal(store.state.step, 2);
   await Promise.resolve();
-  assert.deepEqual(seen, [[0, 0], [0, 2]]);
+  assert.deepEqual(seen, [
+    [0, 0],
+    [0, 2],
+  ]);
   assert.equal(errors.length, 1);
 });

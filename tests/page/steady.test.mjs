@@ -3,29 +3,37 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
 
-import {addPlainProduct, addProduct} from "../../src/gatewise/playground/assets/arrays.js";
-import {UNARY} from "../../src/gatewise/playground/assets/functions.js";
-import {createModel} from "../../src/gatewise/playground/assets/model.js";
-import {sortedTerms} from "../../src/gatewise/playground/assets/overtime.js";
-import {followRun} from "../../src/gatewise/playground/assets/running.js";
-import {createStore} from "../../src/gatewise/playground/assets/store.js";
-import {sidePath} from "../../src/gatewise/playground/assets/timeline.js";
+import {addPlainProduct, addProduct} from "../../src/gatewise/playground/assets/engine/arrays.js";
+import {UNARY} from "../../src/gatewise/playground/assets/engine/functions.js";
+import {createModel} from "../../src/gatewise/playground/assets/engine/model.js";
+import {sortedTerms} from "../../src/gatewise/playground/assets/views/step_terms.js";
+import {followRun} from "../../src/gatewise/playground/assets/views/run_loop.js";
+import {createStore} from "../../src/gatewise/playground/assets/views/store.js";
+import {sidePath} from "../../src/gatewise/playground/assets/views/timeline.js";
 import {documentOf, weightOf, xAt} from "./recurrent.mjs";
 
-const whole = (model) => { while (!model.finish(0)); return model; };
-const statesOf = (model) => [...model.series(0, 0, "h", 0), ...model.series(0, 0, "h", 1)];
+const whole = model => {
+  while (!model.finish(0));
+  return model;
+};
+const statesOf = model => [...model.series(0, 0, "h", 0), ...model.series(0, 0, "h", 1)];
 
 test("what carries nothing goes on where it was, and goes back to what was edited", () => {
-  const model = createModel(documentOf(3000)), [merge] = model.base.merges, places = [];
+  const model = createModel(documentOf(3000)),
+    [merge] = model.base.merges,
+    places = [];
   while (!model.finish(0)) places.push(merge.from);
-  assert.deepEqual(places, places.toSorted((a, b) => a - b));
+  assert.deepEqual(
+    places,
+    places.toSorted((a, b) => a - b),
+  );
   assert.ok(places.length > 300);
   assert.equal(model.base.merges[0].advance(), false);
   assert.equal(merge.from, 3000);
   model.edit([xAt(2000, 3)]);
   assert.equal(model.edited.merges[0].from, 2000);
   whole(model);
-  assert.ok(model.edited.merges[0].ready.every((one) => one === 1));
+  assert.ok(model.edited.merges[0].ready.every(one => one === 1));
   assert.deepEqual([...model.edited.merges[0].bound.slot("y").data.subarray(-2)], [...model.value(0, 0, "h", 2999)]);
   model.edit([xAt(1000, 3)]);
   assert.equal(model.edited.merges[0].from, 1000);
@@ -34,7 +42,8 @@ test("what carries nothing goes on where it was, and goes back to what was edite
 });
 
 test("the backward pass of what carries nothing goes on where it was, and begins again with another loss", () => {
-  const model = createModel(documentOf(500)), [merge] = model.base.merges;
+  const model = createModel(documentOf(500)),
+    [merge] = model.base.merges;
   model.wantsBackward = true;
   whole(model);
   assert.equal(merge.advanceBack(), false);
@@ -47,7 +56,8 @@ test("the backward pass of what carries nothing goes on where it was, and begins
 });
 
 test("edited numbers are those of a model that was made with them", () => {
-  const made = documentOf(400), edited = whole(createModel(documentOf(400)));
+  const made = documentOf(400),
+    edited = whole(createModel(documentOf(400)));
   made.parameters[0].W[1][2] = 0.25;
   edited.edit([weightOf(1, 2, 0.25)]);
   assert.deepEqual(statesOf(whole(edited)), statesOf(createModel(made)));
@@ -55,10 +65,17 @@ test("edited numbers are those of a model that was made with them", () => {
 
 test("a product over rows in plain arrays is the product, however many rows there are", () => {
   for (let rows = 1; rows < 10; rows++) {
-    const columns = 17, matrix = Float64Array.from({length: rows * columns}, (_, n) => Math.sin(n * n + rows));
-    const vector = Float64Array.from({length: columns}, (_, n) => Math.cos(3 * n)), start = Float64Array.from({length: rows + 2}, (_, n) => n);
+    const columns = 17,
+      matrix = Float64Array.from({length: rows * columns}, (_, n) => Math.sin(n * n + rows));
+    const vector = Float64Array.from({length: columns}, (_, n) => Math.cos(3 * n)),
+      start = Float64Array.from({length: rows + 2}, (_, n) => n);
     const [one, other] = [start.slice(), start.slice()];
-    addPlainProduct(one, 1, Array.from({length: rows}, (_, r) => [...matrix.subarray(r * columns, (r + 1) * columns)]), [...vector]);
+    addPlainProduct(
+      one,
+      1,
+      Array.from({length: rows}, (_, r) => [...matrix.subarray(r * columns, (r + 1) * columns)]),
+      [...vector],
+    );
     addProduct(other, 1, matrix, rows, columns, 0, columns, vector, 0);
     one.forEach((value, n) => assert.ok(Math.abs(value - other[n]) < 1e-13));
     assert.equal(one.at(-1), rows + 1);
@@ -67,7 +84,8 @@ test("a product over rows in plain arrays is the product, however many rows ther
 });
 
 test("sigmoid and tanh are exact over their range", () => {
-  const {tanh, "σ": sigmoid} = UNARY, isNear = (one, other) => Math.abs(one - other) <= 2e-15 * Math.abs(other);
+  const {tanh, σ: sigmoid} = UNARY,
+    isNear = (one, other) => Math.abs(one - other) <= 2e-15 * Math.abs(other);
   for (let a = -40; a <= 40; a += 0.0073) {
     assert.ok(isNear(tanh(a), Math.tanh(a)), String(a));
     assert.ok(isNear(sigmoid(a), Math.exp(a) / (1 + Math.exp(a))), String(a));
@@ -78,10 +96,15 @@ test("sigmoid and tanh are exact over their range", () => {
 });
 
 test("the terms of a gradient are sorted once for each run", () => {
-  const model = createModel(documentOf(50)), page = {model, runs: 1};
+  const model = createModel(documentOf(50)),
+    page = {model, runs: 1};
   const ref = {layer: 0, direction: 0, name: "dW", step: null, at: [1, 2]};
-  const kept = sortedTerms(page, ref, false, false), sizes = kept.order.map((step) => Math.abs(kept.values[step]));
-  assert.deepEqual(sizes, sizes.toSorted((a, b) => b - a));
+  const kept = sortedTerms(page, ref, false, false),
+    sizes = kept.order.map(step => Math.abs(kept.values[step]));
+  assert.deepEqual(
+    sizes,
+    sizes.toSorted((a, b) => b - a),
+  );
   assert.ok(Math.abs(kept.values.reduce((sum, one) => sum + one) - model.number(ref)) < 1e-15);
   assert.equal(sortedTerms(page, {...ref, at: [1, 2]}, false, false), kept);
   assert.notEqual(sortedTerms(page, {...ref, at: [1, 1]}, false, false), kept);
@@ -91,37 +114,48 @@ test("the terms of a gradient are sorted once for each run", () => {
 });
 
 test("a line along many steps shows the largest of those that share a place, and along few each", () => {
-  const up = (value) => value;
+  const up = value => value;
   const many = new Float64Array(250_000);
   many[123_456] = 7;
   many[200_001] = -5;
   many[200_002] = NaN;
-  const above = sidePath(many, up, 1), below = sidePath(many, up, -1);
+  const above = sidePath(many, up, 1),
+    below = sidePath(many, up, -1);
   assert.equal(above.match(/V7\.00H494\.00/g)?.length, 1);
   assert.equal(below.match(/V-5\.00H801\.00/g)?.length, 1);
   assert.equal(above.match(/H/g)?.length, 1000);
   assert.ok(above.endsWith("H1000.00V0.00Z"));
-  assert.equal(sidePath(Float64Array.of(1, -2, NaN, 3), up, 1), "M0 0.00V1.00H250.00V0.00H500.00V0.00H750.00V3.00H1000.00V0.00Z");
+  assert.equal(
+    sidePath(Float64Array.of(1, -2, NaN, 3), up, 1),
+    "M0 0.00V1.00H250.00V0.00H500.00V0.00H750.00V3.00H1000.00V0.00Z",
+  );
 });
 
 /** A page without a picture, whose clock is called by hand. */
 function pageOf(model) {
   const waiting = [];
-  globalThis.requestAnimationFrame = (work) => waiting.push(work);
+  globalThis.requestAnimationFrame = work => waiting.push(work);
   globalThis.cancelAnimationFrame = () => {};
   const state = {edits: [], loss: model.loss, backward: false, step: 0};
   return {page: {model, store: createStore(state), settled: false, runs: 0}, frame: () => waiting.shift()?.()};
 }
 
 test("once a run is computed, what shows all of it is drawn, and nothing else is drawn again", async () => {
-  const model = createModel(documentOf(200_000)), {page, frame} = pageOf(model), drawn = {step: 0, run: 0};
+  const model = createModel(documentOf(200_000)),
+    {page, frame} = pageOf(model),
+    drawn = {step: 0, run: 0};
   followRun(page);
   assert.equal(page.settled, false);
-  page.store.show(() => { drawn.step += 1; });
-  page.store.show((state, previous) => { drawn.run += 1; assert.equal(state, previous); }, true);
+  page.store.show(() => {
+    drawn.step += 1;
+  });
+  page.store.show((state, previous) => {
+    drawn.run += 1;
+    assert.equal(state, previous);
+  }, true);
   while (!page.settled) {
     frame();
-    await new Promise((done) => setTimeout(done));
+    await new Promise(done => setTimeout(done));
   }
   assert.deepEqual(drawn, {step: 1, run: 2});
   assert.equal(page.runs, 1);

@@ -14,20 +14,30 @@ class FakeElement {
     this.children = [];
   }
 
-  set className(value) { this.attributes.class = value; }
+  set className(value) {
+    this.attributes.class = value;
+  }
 
-  setAttribute(name, value) { this.attributes[name] = value; }
+  setAttribute(name, value) {
+    this.attributes[name] = value;
+  }
 
-  append(...children) { this.children.push(...children); }
+  append(...children) {
+    this.children.push(...children);
+  }
 
   toString() {
     const attributes = Object.entries(this.attributes).map(([name, value]) => ` ${name}="${escaped(value)}"`);
     return `<${this.localName}${attributes.join("")}>${this.inner}</${this.localName}>`;
   }
 
-  get textContent() { return this.children.join(""); }
+  get textContent() {
+    return this.children.join("");
+  }
 
-  get inner() { return this.children.map(one => typeof one === "string" ? escaped(one) : String(one)).join(""); }
+  get inner() {
+    return this.children.map(one => (typeof one === "string" ? escaped(one) : String(one))).join("");
+  }
 }
 
 const escaped = text => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
@@ -40,11 +50,11 @@ globalThis.document = {
 
 const [, , folder, fixture] = process.argv;
 const module = name => import(pathToFileURL(join(folder, name)).href);
-const {figure, percent, shortest} = await module("figures.js");
-const {filledPieces, filledText} = await module("mathml.js");
-const {numbersAt, substitutionOf, textOf, equationOf} = await module("formulas.js");
-const {carriedOf, sentenceOf, momentOf} = await module("sentences.js");
-const {sourceOf, gatesCsv} = await module("takeaway.js");
+const {figure, percent, shortest} = await module("engine/figures.js");
+const {filledPieces, filledText} = await module("views/mathml.js");
+const {numbersAt, substitutionOf, textOf, equationOf} = await module("views/formulas.js");
+const {carriedOf, sentenceOf, momentOf} = await module("views/sentences.js");
+const {sourceOf, gatesCsv} = await module("views/export.js");
 const given = JSON.parse(readFileSync(fixture, "utf8"));
 const wrong = [];
 const counts = {};
@@ -54,18 +64,22 @@ function check(kind, where, found, expected) {
   if (found !== expected) wrong.push({kind, where, found, expected});
 }
 
-const numberOf = value => typeof value === "string" ? {nan: NaN, inf: Infinity, "-inf": -Infinity}[value] : value;
+const numberOf = value => (typeof value === "string" ? {nan: NaN, inf: Infinity, "-inf": -Infinity}[value] : value);
 
 for (const {value, texts, percent: share, repr} of given.numbers) {
-  for (const [digits, text] of Object.entries(texts)) check("number", value, figure(numberOf(value), Number(digits)), text);
+  for (const [digits, text] of Object.entries(texts))
+    check("number", value, figure(numberOf(value), Number(digits)), text);
   check("percent", value, percent(numberOf(value)), share);
   check("repr", value, shortest(numberOf(value)), repr);
 }
 
 /** A page with the numbers that Python computed. */
 function pageOf(one) {
-  const values = one.values.map(step => Object.fromEntries(Object.entries(step).map(([name, {shape, data}]) =>
-    [name, {shape, data: Float64Array.from(data, numberOf)}])));
+  const values = one.values.map(step =>
+    Object.fromEntries(
+      Object.entries(step).map(([name, {shape, data}]) => [name, {shape, data: Float64Array.from(data, numberOf)}]),
+    ),
+  );
   const find = (name, step) => values[step ?? 0][name] ?? raise(`${one.name} has no ${name}`);
   return {
     doc: one.doc,
@@ -108,9 +122,16 @@ for (const one of given.cells) {
     check("moment", `${one.name}: ${unit} at ${step}`, momentOf(page, 0, 0, step, unit), text);
   }
   const {steps, shares, text} = one.carried;
-  check("carried", one.name, carriedOf(page, 0, 0, steps, [...shares.keys()], k => numberOf(shares[k])), text);
+  check(
+    "carried",
+    one.name,
+    carriedOf(page, 0, 0, steps, [...shares.keys()], k => numberOf(shares[k])),
+    text,
+  );
   check("table", one.name, gatesCsv(page), one.table);
   one.source = sourceOf(page, 0, 0, 0);
 }
 
-console.log(JSON.stringify({counts, wrong: wrong.slice(0, 20), count: wrong.length, sources: given.cells.map(one => one.source)}));
+console.log(
+  JSON.stringify({counts, wrong: wrong.slice(0, 20), count: wrong.length, sources: given.cells.map(one => one.source)}),
+);

@@ -61,9 +61,9 @@ def in_node(path: Path, cases: list[dict]) -> None:
 def page_of(path: Path, cases: list[dict]) -> str:
     """Write a page that has the script of the page, the laws and what is expected; return its address."""
     names = [name for name in assembly.modules() if name != assembly.ENTRY]
-    modules = [assembly.EXPORT.sub("", assembly.IMPORT.sub("", assembly.asset(name))) for name in names]
     laws = assembly.EXPORT.sub("", (TESTS / "laws.mjs").read_text(encoding="utf-8"))
-    script = squeezed("\n".join([*modules, laws]))
+    needed = "const {createModel} = engine$model, {decode} = engine$arrays;"
+    script = squeezed("\n".join([assembly.joined(names), needed, laws]))
     data = json.dumps(cases).replace("<", "\\u003c")
     path.write_text(
         f'<!doctype html><meta charset="utf-8"><script>{script}</script>'

@@ -25,9 +25,7 @@ SCRIPT = Path(__file__).parents[1] / "page" / "state.mjs"
 
 
 def test_addresses_hold_the_state(tmp_path):
-    for one in MODULES.iterdir():
-        if one.name.endswith(".js"):
-            (tmp_path / one.name).write_text(one.read_text(encoding="utf-8"), encoding="utf-8")
+    shutil.copytree(str(MODULES), tmp_path, dirs_exist_ok=True)
     (tmp_path / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     lstm = gw.LSTM(input_size=3, hidden_size=4, num_layers=2, bidirectional=True, rng=0)
     subject = subject_of(lstm, np.random.default_rng(1).normal(size=(6, 3)), 0, {})

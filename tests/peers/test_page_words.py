@@ -249,9 +249,7 @@ def subjects() -> list[Cell]:
 @pytest.fixture(scope="module")
 def checked(subjects: list[Cell], tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("page")
-    for one in MODULES.iterdir():
-        if one.name.endswith(".js"):
-            (folder / one.name).write_text(one.read_text(encoding="utf-8"), encoding="utf-8")
+    shutil.copytree(str(MODULES), folder, dirs_exist_ok=True)
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     fixture = folder / "fixture.json"
     data = {"numbers": [*map(written, some_numbers())], "cells": [one.data() for one in subjects]}

@@ -25,6 +25,8 @@ from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
 from gatewise.walkthrough.notation import DEFAULT
 from gatewise.walkthrough.parts import Equation
 
+ROUNDING, LEAST_ROUNDED = 1e-9, 1e-3  # the share of a number that doubles may be off by, and the size it is taken of
+
 Place = tuple[Symbol, int | None]  # a symbol at a step; None for what all steps share, and for sums over all of them
 
 
@@ -327,8 +329,8 @@ class Chain:
 
 
 def rounding(value: Array) -> Array:
-    """Return how far off a number may be because doubles are rounded."""
-    return 1e-9 * (np.abs(value) + 1e-3)
+    """Return the tolerance of numbers for the rounding of doubles."""
+    return ROUNDING * (np.abs(value) + LEAST_ROUNDED)
 
 
 def _of_sequence(given: npt.ArrayLike | None, sequence: int) -> npt.ArrayLike | None:

@@ -30,13 +30,14 @@ from gatewise.symbolic.formula import (
 
 # Single precision rounds each number by 2^-24 of it at most; what is computed of some, by a few times that.
 SINGLE = 4 * 2.0**-24
+SINGLE_SHARE, LEAST_SINGLE = 8 * SINGLE, 1e-2  # of a whole computation; where terms cancel, of a number of this size
 _BY_ENTRY = (Symbol, Number, Sum, Negative, Product, Quotient, Power, Slope)
 
 
 def single(values: Array) -> Array:
-    """Return how far off numbers may be that were computed in single precision, from beginning to end."""
-    off: Array = 8 * SINGLE * np.maximum(np.nan_to_num(np.abs(values)), 1e-2)  # where terms cancel, a share of those
-    return off
+    """Return the tolerance of numbers that were computed in single precision from beginning to end."""
+    tolerance: Array = SINGLE_SHARE * np.maximum(np.nan_to_num(np.abs(values)), LEAST_SINGLE)
+    return tolerance
 
 
 def spread(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import zlib
 from base64 import b64encode, b85encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -21,8 +22,8 @@ from gatewise.render.text import clean
 BULKY = ("formulas", "words", "chapters", "phrases", "program", "edits")  # what a page says with, which is deflated
 ENTRY = "main.js"
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
-IMPORT = re.compile(r'^import \{([\w$,\s]+)\} from "\./(\w+\.js)";\n', re.MULTILINE)
-EXPORT = re.compile(r"^export (?=(?:async )?function\*? |const |class )", re.MULTILINE)
+IMPORT = re.compile(r'^import \{([\w$,\s]+)\} from "(\.{1,2}/[\w/.]+\.js)";\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (?=(?:async function\*?|function\*?|const|class) ([\w$]+))", re.MULTILINE)
 
 
 def assemble(document: Mapping[str, Any]) -> str:
@@ -52,8 +53,52 @@ def _json(value: Any) -> str:
 
 @cache
 def script() -> str:
-    """Return all modules as one, each behind those that it imports, without what only readers of their source need."""
-    return squeezed("\n".join(EXPORT.sub("", IMPORT.sub("", asset(name))) for name in modules()))
+    """Return all modules as one script, without comments and needless blanks."""
+    return squeezed(joined(modules()))
+
+
+def joined(names: Iterable[str]) -> str:
+    """Return modules as one script; each but the entry is a function that returns its exports, so it has its own scope.
+
+    Parameters
+    ----------
+    names : iterable of str
+        In an order in which each module follows those that it imports.
+    """
+    return "\n".join(_scoped(name) for name in names)
+
+
+def _scoped(name: str) -> str:
+    def constants(match: re.Match[str]) -> str:
+        return f"const {{{' '.join(match[1].split())}}} = {scope_of(imported_module(name, match[2]))};\n"
+
+    source = asset(name)
+    code = EXPORT.sub("", IMPORT.sub(constants, source))
+    if name == ENTRY:
+        return code
+    return f"const {scope_of(name)} = (() => {{\n{code}\nreturn {{{', '.join(EXPORT.findall(source))}}};\n}})();"
+
+
+def scope_of(name: str) -> str:
+    """Return the constant that holds a module's exports in the joined script.
+
+    Examples
+    --------
+    >>> scope_of("engine/arrays.js")
+    'engine$arrays'
+    """
+    return name.removesuffix(".js").replace("/", "$")
+
+
+def imported_module(importer: str, path: str) -> str:
+    """Return the name in assets/ of the module that another imports by a relative path.
+
+    Examples
+    --------
+    >>> imported_module("views/strip.js", "../engine/figures.js")
+    'engine/figures.js'
+    """
+    return posixpath.normpath(posixpath.join(posixpath.dirname(importer), path))
 
 
 @cache
@@ -70,7 +115,8 @@ def modules() -> list[str]:
 
     def visit(name: str) -> None:
         seen.add(name)
-        for _, imported in IMPORT.findall(asset(name)):
+        for _, path in IMPORT.findall(asset(name)):
+            imported = imported_module(name, path)
             if imported not in seen:
                 visit(imported)
         found.append(name)

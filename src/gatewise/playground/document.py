@@ -41,18 +41,22 @@ def teaching() -> Object:
     subject = subject_of(LSTM.from_cells(example.cell), example.x, 0, {"state": ((example.state,),)})
     about = ["The cell is an example with weights set by hand: it writes a bit, holds it and releases it."]
     made = _document(subject, TITLE, about, numbers)
-    lessons = {"edits": edits.of_wiring(subject.wiring()), "chapters": lesson.chapters(), "phrases": lesson.phrases()}
-    return made | lessons | {"teaching": True, "example": "latch"}
+    return made | _lesson_of(subject) | {"chapters": lesson.chapters(), "teaching": True, "example": "latch"}
 
 
 def of_run(subject: Subject, title: str | None, notes: Sequence[str]) -> Object:
     """Return the document of a model's run."""
     made = _document(subject, title or TITLE, notes, packed)
     if subject.num_units <= MOST_WORKED_OUT:
-        made |= {"edits": edits.of_wiring(subject.wiring()), "phrases": lesson.phrases()}
+        made |= _lesson_of(subject)
     if subject.num_units > len(subject.lstm.cells()):
         made["sorted"] = [[_order(cell, subject.sequence) for cell in row] for row in subject.cells]
     return made
+
+
+def _lesson_of(subject: Subject) -> Object:
+    """Return all by which a page asks for numbers and judges them."""
+    return {"edits": edits.of_wiring(subject.wiring()), "phrases": lesson.phrases(), "grader": lesson.grader()}
 
 
 def _document(subject: Subject, title: str, notes: Sequence[str], write: Write) -> Object:
@@ -69,6 +73,7 @@ def _document(subject: Subject, title: str, notes: Sequence[str], write: Write) 
         "edits": [],
         "chapters": None,
         "phrases": None,
+        "grader": None,
         "teaching": False,
         "example": None,
         "sorted": None,

@@ -1,23 +1,23 @@
 /** The page begins here: the only module that does something when it is read. */
-import {createModel} from "./model.js";
-import {el, setText} from "./dom.js";
-import {createStore} from "./store.js";
-import {unpacked} from "./unpack.js";
-import {followHash, startingState} from "./start.js";
-import {listenToKeys} from "./keys.js";
-import {followLevel} from "./levels.js";
-import {followRun} from "./running.js";
-import {titleView} from "./title.js";
-import {stageView} from "./stage.js";
-import {stripView} from "./strip.js";
-import {changesView} from "./change.js";
-import {lossView} from "./backward.js";
-import {stepView} from "./step.js";
-import {numberView} from "./number.js";
-import {chaptersView} from "./chapters.js";
-import {footView} from "./foot.js";
+import {createModel} from "./engine/model.js";
+import {el, setText} from "./views/dom.js";
+import {createStore} from "./views/store.js";
+import {unpacked} from "./engine/unpack.js";
+import {followHash, startingState} from "./views/start.js";
+import {listenToKeys} from "./views/keys.js";
+import {followLevel} from "./views/levels.js";
+import {followRun} from "./views/run_loop.js";
+import {titleView} from "./views/title.js";
+import {stageView} from "./views/stage.js";
+import {stripView} from "./views/strip.js";
+import {changesView} from "./views/edits.js";
+import {lossView} from "./views/loss.js";
+import {stepView} from "./views/step.js";
+import {numberView} from "./views/number.js";
+import {chaptersView} from "./views/chapters.js";
+import {footView} from "./views/foot.js";
 
-/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./views/store.js").Page} Page */
 
 /**
  * What is drawn into which place, one after another. The step first: it asks how far it is scrolled, which costs a layout

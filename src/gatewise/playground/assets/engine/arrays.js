@@ -1,0 +1,240 @@
+/** Arrays of numbers as the document writes them, and products of matrices with vectors. All are float64. */
+
+/** @typedef {{shape: number[], data: Float64Array}} Values  row by row */
+
+/** How many numbers a shape holds. @param {number[]} shape */
+export function sizeOf(shape) {
+  return shape.reduce((product, length) => product * length, 1);
+}
+
+/** Zeros of a shape. @param {number[]} shape @returns {Values} */
+export function zeros(shape) {
+  return {shape, data: new Float64Array(sizeOf(shape))};
+}
+
+/**
+ * An array of the document: nested lists, or the bytes of its numbers in base64.
+ * @param {any} written @returns {Values}
+ */
+export function decode(written) {
+  if (written !== null && typeof written === "object" && "base64" in written) {
+    return {shape: written.shape.slice(), data: numbersOf(bytesOf(written.base64), written.dtype)};
+  }
+  /** @type {number[]} */
+  const shape = [];
+  for (let inner = written; Array.isArray(inner); inner = inner[0]) shape.push(inner.length);
+  const found = zeros(shape);
+  let n = 0;
+  /** @param {any} part */
+  const visit = part => {
+    if (Array.isArray(part)) part.forEach(visit);
+    else found.data[n++] = numberOf(part);
+  };
+  visit(written);
+  if (n !== found.data.length) throw new Error("an array of the document has rows of different lengths");
+  return found;
+}
+
+/** A number of the document; those that JSON has not are strings. @param {unknown} written */
+function numberOf(written) {
+  if (typeof written === "string") {
+    const named = {inf: Infinity, "-inf": -Infinity, nan: NaN};
+    if (written in named) return named[/** @type {keyof typeof named} */ (written)];
+    throw new Error("an array of the document holds something that is not a number");
+  }
+  return Number(written);
+}
+
+/** @param {string} base64 */
+function bytesOf(base64) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let n = 0; n < bytes.length; n++) bytes[n] = text.charCodeAt(n);
+  return bytes;
+}
+
+/** @param {Uint8Array} bytes @param {string} dtype */
+function numbersOf(bytes, dtype) {
+  switch (dtype) {
+    case "<f8":
+      return new Float64Array(bytes.buffer);
+    case "<f4":
+      return Float64Array.from(new Float32Array(bytes.buffer));
+    case "<i4":
+      return Float64Array.from(new Int32Array(bytes.buffer));
+    case "<i8":
+      return Float64Array.from(new BigInt64Array(bytes.buffer), Number);
+    case "|b1":
+    case "|u1":
+      return Float64Array.from(bytes);
+    default:
+      throw new Error(`an array of the document is of an unknown kind, ${dtype}`);
+  }
+}
+
+// In the products below `| 0` says that places are small integers: engines then leave out half of their checks.
+
+/**
+ * Add to `out` a block of a matrix, `count` columns from `first` on, times as many numbers of a vector.
+ * @param {Float64Array} out @param {number} o where the result begins in it @param {Float64Array} matrix
+ * @param {number} rows @param {number} columns of the whole matrix @param {number} first @param {number} count
+ * @param {Float64Array} vector @param {number} v where the block's numbers begin in it
+ */
+export function addProduct(out, o, matrix, rows, columns, first, count, vector, v) {
+  const end = (v + count) | 0,
+    one = columns | 0,
+    two = (2 * columns) | 0,
+    three = (3 * columns) | 0;
+  let r = 0;
+  for (; r + 3 < rows; r = (r + 4) | 0) {
+    let a = 0,
+      b = 0,
+      c = 0,
+      d = 0,
+      i = (r * columns + first) | 0;
+    for (let n = v | 0; n < end; n = (n + 1) | 0) {
+      const x = vector[n];
+      a += matrix[i] * x;
+      b += matrix[(i + one) | 0] * x;
+      c += matrix[(i + two) | 0] * x;
+      d += matrix[(i + three) | 0] * x;
+      i = (i + 1) | 0;
+    }
+    out[o + r] += a;
+    out[o + r + 1] += b;
+    out[o + r + 2] += c;
+    out[o + r + 3] += d;
+  }
+  for (; r < rows; r++) out[o + r] += rowProduct(matrix, r * columns + first, count, vector, v);
+}
+
+/**
+ * Numbers in a plain array: engines read those half again as fast as typed ones, whose place they look up each time.
+ * @param {number} count @returns {number[]}
+ */
+export function plainNumbers(count) {
+  const found = [];
+  for (let n = 0; n < count; n++) found.push(0.5); // no integer, so that all are kept as float64
+  return found;
+}
+
+/**
+ * Add to `out` a matrix times a vector, its rows and the vector in plain arrays.
+ * @param {Float64Array} out @param {number} o @param {number[][]} rows @param {number[]} vector
+ */
+export function addPlainProduct(out, o, rows, vector) {
+  const columns = vector.length;
+  let r = 0;
+  for (; r + 3 < rows.length; r = (r + 4) | 0) {
+    const one = rows[r],
+      two = rows[r + 1],
+      three = rows[r + 2],
+      four = rows[r + 3];
+    let a = 0,
+      b = 0,
+      c = 0,
+      d = 0;
+    for (let n = 0; n < columns; n = (n + 1) | 0) {
+      const x = vector[n];
+      a += one[n] * x;
+      b += two[n] * x;
+      c += three[n] * x;
+      d += four[n] * x;
+    }
+    out[o + r] += a;
+    out[o + r + 1] += b;
+    out[o + r + 2] += c;
+    out[o + r + 3] += d;
+  }
+  for (; r < rows.length; r++) {
+    let sum = 0;
+    for (let n = 0; n < columns; n++) sum += rows[r][n] * vector[n];
+    out[o + r] += sum;
+  }
+}
+
+/**
+ * The sum of the products of `count` numbers of a row and of a vector.
+ * @param {Float64Array} matrix @param {number} start where the numbers of the row begin @param {number} count
+ * @param {Float64Array} vector @param {number} v
+ */
+export function rowProduct(matrix, start, count, vector, v) {
+  let sum = 0;
+  for (let n = 0; n < count; n++) sum += matrix[start + n] * vector[v + n];
+  return sum;
+}
+
+/**
+ * Add to `out` a matrix, transposed, times a vector.
+ * @param {Float64Array} out @param {number} o @param {Float64Array} matrix @param {number} first where it begins
+ * @param {number} rows @param {number} columns @param {Float64Array} vector @param {number} v
+ */
+export function addTransposed(out, o, matrix, first, rows, columns, vector, v) {
+  const end = (o + columns) | 0,
+    one = columns | 0,
+    two = (2 * columns) | 0,
+    three = (3 * columns) | 0;
+  let r = 0;
+  for (; r + 7 < rows; r = (r + 8) | 0) {
+    const a = vector[v + r],
+      b = vector[v + r + 1],
+      c = vector[v + r + 2],
+      d = vector[v + r + 3];
+    const e = vector[v + r + 4],
+      f = vector[v + r + 5],
+      g = vector[v + r + 6],
+      h = vector[v + r + 7];
+    let i = (first + r * columns) | 0,
+      j = (i + 4 * columns) | 0;
+    for (let n = o | 0; n < end; n = (n + 1) | 0) {
+      out[n] +=
+        matrix[i] * a +
+        matrix[(i + one) | 0] * b +
+        (matrix[(i + two) | 0] * c + matrix[(i + three) | 0] * d) +
+        (matrix[j] * e + matrix[(j + one) | 0] * f + (matrix[(j + two) | 0] * g + matrix[(j + three) | 0] * h));
+      i = (i + 1) | 0;
+      j = (j + 1) | 0;
+    }
+  }
+  for (; r < rows; r++) {
+    const a = vector[v + r];
+    for (let n = 0, i = first + r * columns; n < columns; n++) out[o + n] += matrix[i + n] * a;
+  }
+}
+
+/**
+ * Add to `out` each number of one vector times each of another.
+ * @param {Float64Array} out @param {Float64Array} left @param {number} l @param {number} rows
+ * @param {Float64Array} right @param {number} r @param {number} columns
+ */
+export function addOuter(out, left, l, rows, right, r, columns) {
+  const end = (r + columns) | 0;
+  for (let m = 0, n = 0; m < rows; m = (m + 1) | 0) {
+    const x = left[l + m];
+    for (let k = r | 0; k < end; k = (k + 1) | 0) {
+      out[n] += x * right[k];
+      n = (n + 1) | 0;
+    }
+  }
+}
+
+/**
+ * The largest difference of two arrays, number by number; NaN against a number is infinite, NaN against NaN none.
+ * @param {Float64Array} one @param {Float64Array} other
+ */
+export function difference(one, other) {
+  let most = 0;
+  for (let n = 0; n < one.length; n++) {
+    if (Object.is(one[n], other[n]) || one[n] === other[n]) continue;
+    const by = Math.abs(one[n] - other[n]);
+    most = Number.isNaN(by) ? Infinity : Math.max(most, by);
+  }
+  return most;
+}
+
+/** The largest size among numbers, of those that are finite; 0 where there are none. @param {Iterable<number>} values */
+export function largestSize(values) {
+  let largest = 0;
+  for (const value of values) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
+  return largest;
+}

@@ -1,0 +1,272 @@
+/** Cells wired into a network that runs: layers, directions, their merging, and a head, each a run of its program. */
+
+import {Run} from "./program_run.js";
+import {cellRun, copies, lastOf, mergeRun, rowOf, seenOf} from "./network_runs.js";
+import {OUTPUTS} from "./wiring.js";
+
+/** @typedef {import("./arrays.js").Values} Values */
+/** @typedef {import("./wiring.js").Wiring} Wiring */
+/** @typedef {import("./wiring.js").WiredCell} WiredCell */
+/** @typedef {import("./binding.js").Program} Program */
+/**
+ * What gradients are of: one number, or a sum of all outputs, weighted by `dy`, and of the states that the last layer
+ * ends in, weighted by `after`.
+ * @typedef {{of: "h" | "y", layer: number, direction: number, unit: number, step: number}
+ *   | {of: "all", dy: Float64Array, after?: Record<string, Float64Array>}} Loss
+ */
+
+export class Network {
+  /** @param {Wiring} wiring */
+  constructor(wiring) {
+    this.wiring = wiring;
+    this.x = wiring.x.data.slice();
+    /** @type {Run[][]} */
+    this.cells = [];
+    /** @type {Run[]} */
+    this.merges = [];
+    /** @type {Uint8Array[][]} */
+    this.seen = []; // of each direction of a layer: the steps at which it puts something out
+    /** @type {Loss | null} */
+    this.loss = null;
+    /** @type {Map<string, {ref: import("./model.js").Ref, before: number}>} */
+    this.kept = new Map(); // what edits have put in, and what stood there
+    /** @type {{size: number, data: Float64Array}} */
+    let below = {size: wiring.x.shape[1], data: this.x};
+    wiring.layers.forEach((row, layer) => {
+      below = this.#layer(row, layer, below);
+    });
+    const top = this.merges.length - 1;
+    this.last = wiring.readsLast ? this.#lastMerge(top) : this.merges[top];
+    /** @type {Run | null} */
+    this.head = wiring.head === null ? null : this.#head(wiring.head);
+    this.output = this.head ?? this.last;
+    this.runs = this.#inOrder();
+    this.runsBack = this.runs.slice().reverse();
+  }
+
+  /** @param {WiredCell[]} row @param {number} layer @param {{size: number, data: Float64Array}} x */
+  #layer(row, layer, x) {
+    const runs = row.map(cell => cellRun(cell, this.wiring, x));
+    runs.forEach((run, place) => {
+      run.pull = step => {
+        if (layer > 0) this.merges[layer - 1].forwardTo(step);
+      };
+      run.pullBack = step => this.#seed(layer, place, step);
+    });
+    this.cells.push(runs);
+    this.seen.push(row.map(({reverse}) => seenOf(this.wiring, reverse)));
+    const merge = mergeRun(
+      this.wiring.merges[layer],
+      runs.map(run => run.bound.slot("h").size),
+      this.wiring.steps,
+    );
+    merge.pull = step => runs.forEach((run, place) => this.#show(run, merge, layer, place, step));
+    merge.pullBack = step => this.#arrive(merge, layer, step);
+    this.merges.push(merge);
+    const {size, data} = merge.bound.slot("y");
+    return {size, data};
+  }
+
+  /**
+   * Put out a direction's hidden state, or nothing where it is not seen.
+   * @param {Run} run @param {Run} merge @param {number} layer @param {number} place @param {number} step
+   */
+  #show(run, merge, layer, place, step) {
+    run.forwardTo(step);
+    const {data: from, size} = run.bound.slot("h"),
+      {data: to} = merge.bound.slot(OUTPUTS[place]);
+    const isSeen = this.seen[layer][place][step] === 1;
+    for (let n = step * size; n < (step + 1) * size; n++) to[n] = isSeen ? from[n] : 0;
+  }
+
+  /** @param {number} top */
+  #lastMerge(top) {
+    const runs = this.cells[top],
+      {steps} = this.wiring;
+    const merge = mergeRun(
+      this.wiring.merges[top],
+      runs.map(run => run.bound.slot("h").size),
+      1,
+    );
+    merge.pull = () =>
+      runs.forEach((run, place) => {
+        run.forwardTo(run.order[steps - 1]);
+        merge.bound.slot(OUTPUTS[place]).data.set(lastOf(run, "h"));
+      });
+    merge.pullBack = () => merge.bound.slot("dy").data.set(this.#arriving(0));
+    return merge;
+  }
+
+  /** @param {{program: Program, constants: Record<string, Values>, skip: number}} head */
+  #head({program, constants, skip}) {
+    const {size, data} = this.last.bound.slot("y"),
+      {steps} = this.last,
+      outputs = constants.b_y.data.length;
+    const row = () => ({size: outputs, data: new Float64Array(steps * outputs)}),
+      added = row();
+    const rows = {r: {size, data}, ...(skip && {s: added}), dy: row()};
+    const run = new Run({program, steps, reverse: false, valid: null, rows, constants: copies(constants), sizes: {}});
+    run.pull = step => {
+      this.last.forwardTo(step);
+      const from = step * this.wiring.x.shape[1],
+        to = step * outputs;
+      for (let n = 0; skip && n < outputs; n++) added.data[to + n] = this.x[from + (skip > 1 ? n : 0)];
+    };
+    run.pullBack = step => this.#outputSeed(run, step);
+    return run;
+  }
+
+  // Backward.
+
+  /** The gradient of the loss with respect to the output itself. @param {Run} run @param {number} step */
+  #outputSeed(run, step) {
+    const {data, size} = run.bound.slot("dy"),
+      {loss} = this;
+    data.fill(0, step * size, (step + 1) * size);
+    if (loss?.of === "all") data.set(loss.dy.subarray(step * size, (step + 1) * size), step * size);
+    if (loss?.of === "y" && (this.wiring.readsLast || loss.step === step)) data[step * size + loss.unit] = 1;
+  }
+
+  /** What arrives at what the head reads. @param {number} step */
+  #arriving(step) {
+    if (this.head === null) {
+      this.#outputSeed(this.last, step);
+      return rowOf(this.last, "dy", step);
+    }
+    this.head.backwardTo(step);
+    return rowOf(this.head, "dr", step);
+  }
+
+  /**
+   * What arrives at the output of a layer: from the head, or from the layer above.
+   * @param {Run} merge @param {number} layer @param {number} step
+   */
+  #arrive(merge, layer, step) {
+    const to = rowOf(merge, "dy", step),
+      above = this.cells[layer + 1];
+    if (above === undefined && !this.wiring.readsLast) to.set(this.#arriving(step));
+    else to.fill(0);
+    if (above === undefined || this.#endsBelow(layer + 1)) return;
+    for (const run of above) {
+      run.backwardTo(step);
+      if (run.takesPart(step))
+        rowOf(run, "dx", step).forEach((one, n) => {
+          to[n] += one;
+        });
+    }
+  }
+
+  /** Whether the loss is of a hidden state below a layer. @param {number} layer */
+  #endsBelow(layer) {
+    return this.loss?.of === "h" && this.loss.layer < layer;
+  }
+
+  /**
+   * What arrives at the hidden state of a cell at a step, beside what its own next step hands back.
+   * @param {number} layer @param {number} place @param {number} step
+   */
+  #seed(layer, place, step) {
+    const {loss} = this,
+      run = this.cells[layer][place],
+      merge = this.merges[layer],
+      to = rowOf(run, "dy", step);
+    to.fill(0);
+    if (loss?.of === "h") {
+      if (loss.layer === layer && loss.direction === place && loss.step === step) to[loss.unit] = 1;
+    }
+    if (step === run.order[this.wiring.steps - 1]) this.#ends(run, layer, place);
+    if (loss?.of === "h" && loss.layer <= layer) return;
+    merge.backwardTo(step);
+    if (this.seen[layer][place][step] === 0) return;
+    rowOf(merge, `d${OUTPUTS[place]}`, step).forEach((one, n) => {
+      to[n] += one;
+    });
+  }
+
+  /** What arrives at the states that a run ends in. @param {Run} run @param {number} layer @param {number} place */
+  #ends(run, layer, place) {
+    const {steps} = this.wiring,
+      step = run.order[steps - 1];
+    for (const {name, into} of run.bound.carryBack) {
+      into.data.fill(0, step * into.size, (step + 1) * into.size);
+      const given = this.loss?.of === "all" && layer === this.cells.length - 1 ? this.loss.after?.[name] : undefined;
+      if (given !== undefined) into.data.set(given, step * into.size);
+    }
+    if (!this.wiring.readsLast || layer < this.cells.length - 1 || this.loss?.of === "h") return;
+    this.last.backwardTo(0);
+    for (const {into, passed} of run.bound.carryBack) {
+      if (passed !== null) into.data.set(rowOf(this.last, `d${OUTPUTS[place]}`, 0), step * into.size);
+    }
+  }
+
+  /**
+   * Forget what depends on something given that has changed.
+   * @param {number} layer @param {number} direction @param {string} name @param {number | null} step
+   * @param {number[]} at where in a parameter
+   */
+  changed(layer, direction, name, step, [row, column]) {
+    const top = this.cells.length;
+    for (const run of this.runs) run.forgetBack();
+    if (layer === top) {
+      this.output.forgetParameter(name, row, column);
+      return;
+    }
+    const run = this.cells[layer][direction];
+    if (step === null) run.forgetParameter(name, row, column);
+    let [first, last] = step === null || name !== "x" ? [run.order[0], run.order[0]] : [step, step];
+    let changed = name === "x" ? this.cells[layer] : [run];
+    for (let l = layer; l < top; l++) {
+      const from = first,
+        to = last;
+      for (const one of changed) {
+        if (step !== null || l > layer) one.forget(from, to);
+        if (one.setting.reverse) first = 0;
+        else last = this.wiring.steps - 1;
+      }
+      this.merges[l].forget(first, last);
+      changed = this.cells[l + 1];
+    }
+    if (this.wiring.readsLast) this.last.forget(0, 0);
+    if (this.wiring.readsLast) this.head?.forget(0, 0);
+    else this.head?.forget(first, last);
+  }
+
+  /** Run some steps that have not run yet; whether there is none. @param {boolean} backward */
+  advance(backward) {
+    for (const run of this.runs) if (run.advance()) return false;
+    if (backward) for (const run of this.runsBack) if (run.advanceBack()) return false;
+    return true;
+  }
+
+  /** The gradient of the embedding: of each token, what arrives at its rows. @returns {Float64Array | null} */
+  embeddingGradient() {
+    const {embedding, tokens, steps} = this.wiring;
+    if (embedding === null || tokens === null) return null;
+    const found = new Float64Array(embedding.data.length),
+      width = embedding.shape[1];
+    for (const run of this.cells[0]) {
+      for (let step = 0; step < steps; step++) {
+        run.backwardTo(step);
+        if (!run.takesPart(step)) continue;
+        const row = rowOf(run, "dx", step),
+          from = tokens[step] * width;
+        for (let n = 0; n < width; n++) found[from + n] += row[n];
+      }
+    }
+    return found;
+  }
+
+  /** Every run, from the first layer on. */
+  #inOrder() {
+    const last = this.wiring.readsLast ? [this.last] : [],
+      head = this.head === null ? [] : [this.head];
+    return [...this.cells.flatMap((row, layer) => [...row, this.merges[layer]]), ...last, ...head];
+  }
+
+  /** Take over what another network of the same wiring is given and has computed forward. @param {Network} other */
+  copyFrom(other) {
+    this.x.set(other.x);
+    this.loss = other.loss;
+    this.runs.forEach((run, n) => run.copyFrom(other.runs[n]));
+  }
+}

@@ -1,0 +1,69 @@
+/** What a run gives to read: values at a step, single entries, entries over all steps, sums. */
+
+/** @typedef {import("./program_run.js").Run} Run */
+
+/**
+ * The value of a name at a step; of the gradient of a parameter where the step is null, its sum over all steps.
+ * @param {Run} run @param {string} name @param {number | null} step @returns {Float64Array}
+ */
+export function valueIn(run, name, step) {
+  const {bound} = run,
+    slot = bound.slot(name),
+    made = run.made(name);
+  if (Object.hasOwn(run.setting.constants, name)) return slot.data;
+  if (step === null) return sumIn(run, name);
+  run.to(name, step);
+  if (made === undefined || made.kept) return slot.data.subarray(step * slot.size, (step + 1) * slot.size);
+  if (!run.takesPart(step)) return new Float64Array(slot.size).fill(NaN);
+  run.standAt(name, step);
+  if (!made.always) made.run();
+  return slot.data.slice();
+}
+
+/** One entry of a value. @param {Run} run @param {string} name @param {number | null} step @param {number} n */
+export function entryIn(run, name, step, n) {
+  const made = run.made(name);
+  if (step === null || made?.op.entry === undefined || !run.takesPart(step)) return valueIn(run, name, step)[n];
+  run.to(name, step);
+  run.standAt(name, step);
+  return made.op.entry(n);
+}
+
+/**
+ * One entry of a value at every step; nothing (NaN) where a step takes no part.
+ * @param {Run} run @param {string} name @param {number} n
+ */
+export function seriesIn(run, name, n) {
+  const found = new Float64Array(run.steps),
+    kept = run.made(name)?.kept ?? true,
+    {data, size} = run.bound.slot(name);
+  for (let step = 0; step < run.steps; step++) {
+    run.to(name, step);
+    if (!run.takesPart(step)) found[step] = NaN;
+    else found[step] = kept ? data[step * size + n] : entryIn(run, name, step, n);
+  }
+  return found;
+}
+
+/** The sum of a quantity over all steps that take part. @param {Run} run @param {string} name */
+function sumIn(run, name) {
+  const found = run.sums.get(name),
+    made = run.bound.backward.get(name);
+  if (found !== undefined) return found;
+  if (made === undefined || !made.sums) throw new Error(`${name} is not summed over steps`);
+  const {slot} = made.op,
+    total = new Float64Array(slot.size);
+  for (const step of run.order.slice().reverse()) {
+    run.backwardTo(step);
+    if (!run.takesPart(step)) continue;
+    run.standAt(name, step);
+    if (made.op.addTo !== undefined) {
+      made.op.addTo(total);
+      continue;
+    }
+    if (!made.always) made.run();
+    for (let n = 0; n < slot.size; n++) total[n] += slot.data[slot.offset + n];
+  }
+  run.sums.set(name, total);
+  return total;
+}

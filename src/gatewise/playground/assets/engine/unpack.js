@@ -1,0 +1,25 @@
+/** The document whole: what a page says of its program lies in it deflated, since it would be most of the page. */
+
+const DIGITS_OF_85 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+
+/** Bytes from base 85: five digits are four of them. @param {string} text */
+function bytesOf85(text) {
+  const found = new Uint8Array(Math.ceil(text.length / 5) * 4),
+    view = new DataView(found.buffer);
+  for (let n = 0; n < text.length; n += 5) {
+    const digits = [...text.slice(n, n + 5).padEnd(5, "~")];
+    view.setUint32(
+      (n / 5) * 4,
+      digits.reduce((sum, one) => 85 * sum + DIGITS_OF_85.indexOf(one), 0),
+    );
+  }
+  return found.subarray(0, Math.floor((text.length * 4) / 5));
+}
+
+/** @param {any} doc as it lies in the page @returns {Promise<any>} with everything in its place */
+export async function unpacked(doc) {
+  const {deflated, ...rest} = doc;
+  if (typeof deflated !== "string") return doc;
+  const stream = new Blob([bytesOf85(deflated)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return {...rest, ...JSON.parse(await new Response(stream).text())};
+}

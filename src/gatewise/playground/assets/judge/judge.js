@@ -1,0 +1,227 @@
+/**
+ * Numbers that were typed, against the equations: right, following from another number, or wrong. As sheets are marked:
+ * each line is compared with what follows from the person's own earlier numbers.
+ */
+import {causesOf} from "./causes.js";
+import {isCopied, linesOf, placeOf} from "./lines.js";
+import {writtenNumber} from "./numerals.js";
+
+/** @typedef {import("../views/store.js").Ref} Ref */
+/** @typedef {import("../engine/model.js").Model} Model */
+/** @typedef {import("./lines.js").Lines} Lines */
+/** @typedef {import("./lines.js").Numbers} Numbers */
+/** @typedef {import("./causes.js").Cause} Cause */
+/** @typedef {import("./causes.js").Mistakes} Mistakes */
+/** @typedef {import("./numerals.js").Written} Written */
+/** @typedef {"right" | "close" | "coarse" | "follows" | "wrong" | "unread" | "ambiguous"} Status */
+/**
+ * The verdict on a number that was typed: right; close, but for rounding; coarse, right as far as its few digits go;
+ * following from an earlier number that is wrong; wrong; or no number.
+ * @typedef {object} Verdict
+ * @property {Status} status
+ * @property {string} name of the line
+ * @property {string} text as it was typed
+ * @property {number} right in the model
+ * @property {number | null} expected from the person's own numbers, where that is another
+ * @property {string[]} from their own lines that it follows from
+ * @property {Cause[]} causes
+ * @property {number} more mistakes that would give it too
+ * @property {number | null} digits the decimals that would tell the cause
+ */
+/**
+ * @typedef {object} Judging
+ * @property {Mistakes | null} mistakes
+ * @property {Record<string, number>} grader the constants of gatewise.grading
+ * @property {boolean} backward whether the number belongs to the backward pass
+ * @property {Set<string>} [unseen] the lines that the person does not see; by default none is seen
+ */
+/**
+ * @typedef {object} Sheet
+ * @property {Lines} lines
+ * @property {Ref} ref
+ * @property {Record<string, number>} grader
+ * @property {Map<string, Written>} numbers that could be read
+ * @property {Set<string> | null} unseen lines that the person does not see; null where none is seen
+ * @property {number} unit the tolerance of numbers that are not written
+ * @property {Numbers} own what follows from their numbers, and what they wrote
+ * @property {Numbers} slack the tolerance of these
+ * @property {Numbers} expected what follows from the lines before, whatever is written
+ * @property {Numbers} loose the tolerance of these
+ * @property {Map<string, string[]>} tainted the wrong lines that one follows from
+ */
+
+const SEEN = 5e-5; // half a unit of the last digit of the numbers that the page shows
+
+/**
+ * Judge the numbers of one step that were typed.
+ * @param {Model} model @param {Ref} ref one of them, for the cell, the step and the entry
+ * @param {Record<string, string>} typed by quantity @param {Judging} judging @returns {Record<string, Verdict>}
+ */
+export function judgeLines(model, ref, typed, judging) {
+  const lines = linesOf(model, ref, judging.backward, judging.mistakes?.nonlinearities);
+  const names = lines.names.filter(name => typed[name]?.trim());
+  const written = new Map(names.map(name => [name, writtenNumber(typed[name])]));
+  const sheet = sheetOf(lines, ref, written, judging);
+  /** @type {Record<string, Verdict>} */
+  const verdicts = {};
+  for (const name of coneOf(lines, names, new Set())) {
+    carryOn(sheet, name);
+    const number = written.get(name);
+    if (number === undefined) continue;
+    const status = number === null ? "unread" : number === "ambiguous" ? number : take(sheet, name, number);
+    verdicts[name] = {...verdictOf(sheet, name, status), text: typed[name]};
+  }
+  const wrong = Object.values(verdicts).filter(verdict => verdict.status === "wrong");
+  const searches = wrong.length === 1 ? 1 : 2 * wrong.length;
+  const {mistakes, unseen} = judging;
+  if (mistakes) {
+    wrong.forEach(({name}, search) => {
+      Object.assign(verdicts[name], searched(sheet, mistakes, unseen, verdicts, name, search, searches));
+    });
+  }
+  return verdicts;
+}
+
+/** @param {Lines} lines @param {Ref} ref @param {Map<string, Written | "ambiguous" | null>} written
+ * @param {Judging} judging @returns {Sheet} */
+function sheetOf(lines, ref, written, {grader, unseen}) {
+  /** @type {Map<string, Written>} */
+  const numbers = new Map();
+  for (const [name, number] of written) if (number !== null && number !== "ambiguous") numbers.set(name, number);
+  const rounded = [...numbers].filter(
+    ([name, {value}]) => Math.abs(value - rightOf(lines, ref, name)) > grader.rounding,
+  );
+  const coarsest = Math.max(0, ...rounded.map(([, {tolerance}]) => Math.min(tolerance, grader.vague)));
+  const unit = Math.min(coarsest, grader.vague / 10);
+  const maps = {own: new Map(), slack: new Map(), expected: new Map(), loose: new Map(), tainted: new Map()};
+  if (unseen) for (const name of lines.carried) maps.slack.set(name, hiddenDigits(grader, lines.right(name)));
+  return {lines, ref, grader, numbers, unseen: unseen ?? null, unit, ...maps};
+}
+
+/** @param {Lines} lines @param {Ref} ref @param {string} name */
+function rightOf(lines, ref, name) {
+  return lines.right(name)[placeOf(lines.shape(name), ref.at)];
+}
+
+/** Compute a line from those before it. @param {Sheet} sheet @param {string} name */
+function carryOn({lines, grader, unseen, unit, own, slack, expected, loose, tainted}, name) {
+  const tree = lines.tree(name);
+  const right = lines.right(name);
+  const {value, slack: spread} = lines.spread(tree, own, slack, lines.shape(name)) ?? {
+    value: right,
+    slack: right.map(() => 0),
+  };
+  const size = value.reduce((most, number) => Math.max(most, Math.abs(number)), 0);
+  const within = tree.node === "sum" || tree.node === "product" ? unit : 0;
+  const most = grader.most_units * unit + grader.most_share * size;
+  const tolerance = spread.map(number => Math.min(number + within, most));
+  expected.set(name, value);
+  loose.set(name, tolerance);
+  own.set(name, value);
+  slack.set(name, isCopied(tree) ? tolerance : tolerance.map(number => number + unit));
+  if (unseen !== null && !unseen.has(name) && !isCopied(tree)) slack.set(name, hiddenDigits(grader, right));
+  const from = lines.inputs(name).flatMap(input => tainted.get(input) ?? []);
+  if (from.length) tainted.set(name, [...new Set(from)]);
+}
+
+/** The tolerance of numbers that are read from the page. @param {Record<string, number>} grader
+ * @param {Float64Array} numbers */
+function hiddenDigits(grader, numbers) {
+  return numbers.map(number => (Math.abs(number - Math.round(number * 1e4) / 1e4) > grader.rounding ? SEEN : 0));
+}
+
+/** Judge a number that is written, and go on from it. @param {Sheet} sheet @param {string} name @param {Written} typed
+ * @returns {Status} */
+function take(sheet, name, typed) {
+  const {lines, ref, own, slack, tainted} = sheet;
+  const status = statusOf(sheet, name, typed);
+  if (status === "wrong") tainted.set(name, [name]);
+  else if (status !== "follows") tainted.delete(name);
+  if (status === "coarse" && typed.tolerance >= sheet.grader.vague) return status;
+  const place = placeOf(lines.shape(name), ref.at);
+  own.set(name, withNumber(own.get(name), place, typed.value));
+  const isExact = Math.abs(typed.value - rightOf(lines, ref, name)) <= 1e-12 * Math.abs(typed.value);
+  const before = sheet.loose.get(name)?.[place] ?? 0;
+  slack.set(name, withNumber(slack.get(name), place, isExact ? Math.min(typed.tolerance, before) : typed.tolerance));
+  if (status === "follows") tainted.set(name, [name]);
+  return status;
+}
+
+/** @param {Float64Array | undefined} numbers @param {number} place @param {number} value */
+function withNumber(numbers, place, value) {
+  const copy = Float64Array.from(numbers ?? []);
+  copy[place] = value;
+  return copy;
+}
+
+/** @param {Sheet} sheet @param {string} name @param {Written} typed @returns {Status} */
+function statusOf({lines, ref, grader, expected, loose, tainted}, name, {value, tolerance}) {
+  const place = placeOf(lines.shape(name), ref.at);
+  const right = rightOf(lines, ref, name);
+  const follows = /** @type {Float64Array} */ (expected.get(name))[place];
+  const slack = /** @type {Float64Array} */ (loose.get(name))[place];
+  const least = tolerance + grader.rounding * (Math.abs(right) + grader.least_rounded);
+  if (Math.abs(value - right) <= least + grader.single_share * Math.max(Math.abs(right), grader.least_single)) {
+    return right !== 0 && tolerance >= Math.abs(right) ? "coarse" : "right";
+  }
+  const distance = Math.abs(value - follows);
+  if (distance <= least + slack) {
+    if (tainted.has(name)) return "follows";
+    return tolerance >= Math.abs(value) ? "coarse" : "close";
+  }
+  const isTowardsZero = Math.abs(value) <= Math.max(Math.abs(follows) + slack, Math.abs(right)) + grader.rounding;
+  const isFine = 2 * tolerance <= grader.fewest_cut * Math.abs(value);
+  return distance <= 2 * (tolerance + slack) + grader.rounding && isTowardsZero && isFine ? "close" : "wrong";
+}
+
+/** @param {Sheet} sheet @param {string} name @param {Status} status @returns {Verdict} */
+function verdictOf({lines, ref, expected, tainted}, name, status) {
+  const right = rightOf(lines, ref, name);
+  const from = lines.inputs(name).flatMap(input => tainted.get(input) ?? []);
+  const follows = expected.get(name)?.[placeOf(lines.shape(name), ref.at)] ?? right;
+  const own = from.length > 0 && follows !== right ? follows : null;
+  return {status, name, text: "", right, expected: own, from: [...new Set(from)], causes: [], more: 0, digits: null};
+}
+
+/** Lines and all that they are computed from within the step, in order; it does not look behind `known` ones.
+ * @param {Lines} lines @param {string[]} names @param {Set<string>} known @returns {string[]} */
+function coneOf(lines, names, known) {
+  const cone = new Set(names);
+  const open = [...names];
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    for (const input of lines.inputs(name)) {
+      if (cone.has(input) || known.has(input)) continue;
+      cone.add(input);
+      open.push(input);
+    }
+  }
+  return lines.names.filter(name => cone.has(name));
+}
+
+/**
+ * Search for the causes of a wrong number: first among the lines that the person does not see, then among all.
+ * @param {Sheet} sheet @param {Mistakes} mistakes @param {Set<string> | undefined} unseen
+ * @param {Record<string, Verdict>} verdicts @param {string} name @param {number} search @param {number} searches
+ */
+function searched(sheet, mistakes, unseen, verdicts, name, search, searches) {
+  const {lines, ref, grader, numbers, own, slack, unit} = sheet;
+  const place = placeOf(lines.shape(name), ref.at);
+  const typed = /** @type {Written} */ (numbers.get(name));
+  const before = new Map(own).set(name, /** @type {Float64Array} */ (sheet.expected.get(name)));
+  const value = before.get(name)?.[place] ?? 0;
+  const settled = new Set([...numbers.keys()].filter(line => verdicts[line]?.status !== "wrong"));
+  const known = new Set([...numbers.keys()].filter(line => line !== name));
+  const rounding = grader.rounding * (Math.abs(value) + grader.least_rounded);
+  const margin = typed.tolerance + (sheet.loose.get(name)?.[place] ?? 0) + rounding;
+  const wrong = {lines, mistakes, grader, name, typed, own: before, slack, unit, settled, at: ref.at, margin};
+  if (unseen === undefined) {
+    return causesOf({...wrong, cone: coneOf(lines, [name], known), share: 1}, search, searches);
+  }
+  const seen = new Set([...known, ...lines.names.filter(line => !unseen.has(line))]);
+  const first = causesOf({...wrong, cone: coneOf(lines, [name], seen), share: 0.5}, search, searches);
+  if (first.causes.length || first.more) return first;
+  const forward = lines.backward(name) ? lines.names.filter(line => !lines.backward(line)) : [];
+  const cone = coneOf(lines, [name], new Set([...known, ...forward]));
+  const second = causesOf({...wrong, cone, share: 0.5}, search, searches);
+  return {...second, digits: first.digits ?? second.digits};
+}

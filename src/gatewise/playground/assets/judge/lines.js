@@ -1,0 +1,115 @@
+/** A step as the lines in which somebody works it out: each with its equation, its value, and how far off that may be. */
+import {evaluate} from "../engine/evaluate.js";
+import {symbolsOf} from "../engine/trees.js";
+
+/** @typedef {import("../views/store.js").Ref} Ref */
+/** @typedef {import("../engine/model.js").Model} Model */
+/** @typedef {import("../engine/arrays.js").Values} Values */
+/** @typedef {import("../engine/trees.js").Tree} Tree */
+/** @typedef {import("../engine/evaluate.js").Nonlinearity} Nonlinearity */
+/** @typedef {Map<string, Float64Array>} Numbers  by quantity; of what is not in it, the model's */
+/** @typedef {{value: Float64Array, slack: Float64Array}} Spread */
+/**
+ * @typedef {object} Lines
+ * @property {string[]} names in the order in which they follow from each other
+ * @property {(name: string) => Tree} tree
+ * @property {(name: string) => string[]} inputs the lines of the step that it is computed from
+ * @property {(name: string) => string[]} uses all that it is computed from
+ * @property {(name: string) => number[]} shape
+ * @property {string[]} carried what the step takes from its neighbours
+ * @property {(name: string) => boolean} backward
+ * @property {(name: string) => Float64Array} right its value in the model
+ * @property {(tree: Tree, own: Numbers, shape: number[]) => Float64Array | null} value
+ * @property {(tree: Tree, own: Numbers, slack: Numbers, shape: number[]) => Spread | null} spread
+ */
+
+/**
+ * The lines of a step of a cell.
+ * @param {Model} model @param {Ref} ref a number of it @param {boolean} backward whether those of the backward pass too
+ * @param {Nonlinearity[]} [more] what trees may call beside what the cell does @returns {Lines}
+ */
+export function linesOf(model, ref, backward, more = []) {
+  const {layer, direction, step} = ref;
+  const {program} = model.layers[layer].cells[direction];
+  const nonlinearities = [...program.nonlinearities, ...more];
+  const back = backward ? model.order(layer, direction, true) : [];
+  const names = [...model.order(layer, direction, false), ...back];
+  const lines = new Set(names);
+  /** @type {Map<string, Values>} */
+  const known = new Map();
+
+  /** @param {string} name @returns {Values} */
+  function base(name) {
+    const values = known.get(name) ?? {
+      shape: model.shape(layer, direction, name),
+      data: Float64Array.from(model.value(layer, direction, name, step)),
+    };
+    known.set(name, values);
+    return values;
+  }
+
+  /** @param {Tree} tree @param {Numbers} own @param {number[]} shape */
+  function value(tree, own, shape) {
+    /** @type {Record<string, Values>} */
+    const values = {};
+    try {
+      for (const name of symbolsOf(tree)) {
+        const data = own.get(name);
+        values[name] = data === undefined ? base(name) : {shape: base(name).shape, data};
+      }
+      const found = evaluate(tree, values, {nonlinearities});
+      if (found.shape.length === 0 && shape.length > 0) return new Float64Array(sizeOfShape(shape)).fill(found.data[0]);
+      return `${found.shape}` === `${shape}` ? found.data : null;
+    } catch {
+      return null; // it uses what there is not, or what has another size
+    }
+  }
+
+  /** @param {Tree} tree @param {Numbers} own @param {Numbers} slack @param {number[]} shape @returns {Spread | null} */
+  function spread(tree, own, slack, shape) {
+    const found = value(tree, own, shape);
+    if (found === null) return null;
+    const off = new Float64Array(found.length);
+    for (const name of symbolsOf(tree)) {
+      const loose = slack.get(name);
+      if (loose === undefined || loose.every(one => one === 0)) continue;
+      const plain = own.get(name) ?? base(name).data;
+      for (let n = 0; n < plain.length; n++) {
+        if (!loose[n]) continue;
+        const moved = plain.slice();
+        moved[n] += loose[n];
+        const other = value(tree, new Map(own).set(name, moved), shape);
+        if (other !== null) for (let k = 0; k < off.length; k++) off[k] += Math.abs(other[k] - found[k]);
+      }
+    }
+    return {value: found, slack: off};
+  }
+
+  return {
+    names,
+    tree: name => /** @type {any} */ (model.equation(layer, direction, name)).right,
+    uses: name => model.inputs(layer, direction, name),
+    inputs: name => model.inputs(layer, direction, name).filter(one => lines.has(one)),
+    shape: name => base(name).shape,
+    carried: [...program.carry, ...program.carry_backward].map(({into}) => into),
+    backward: name => back.includes(name),
+    right: name => base(name).data,
+    value,
+    spread,
+  };
+}
+
+/** @param {number[]} shape */
+function sizeOfShape(shape) {
+  return shape.reduce((product, one) => product * one, 1);
+}
+
+/** Where in its row-by-row numbers an entry stands. @param {number[]} shape @param {number[]} at */
+export function placeOf(shape, at) {
+  return shape.reduce((place, size, axis) => place * size + Math.min(at[axis] ?? 0, size - 1), 0);
+}
+
+/** Whether a line copies what others are, and computes nothing. @param {Tree} tree */
+export function isCopied(tree) {
+  return tree.node === "stack" || tree.node === "part" || tree.node === "symbol";
+}

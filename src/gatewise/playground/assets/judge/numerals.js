@@ -1,0 +1,32 @@
+/** Numbers as people write them, each with half a unit of its last digit. */
+
+/** @typedef {{value: number, tolerance: number, text: string}} Written */
+
+const LONGEST_NUMERAL = 60;
+const MINUS_SIGNS = /[−–—－]/g;
+const TIMES_SIGNS = / ?[·⋅×∙*] ?(?=10)/g;
+const NUMERAL = /^([+-]?) ?([0-9]*)([.,]?)([0-9]*)(?:(?:e|\*10(?:\^|\*\*)?)[({]?([+-]?[0-9]{1,3})[)}]?)?( ?%)?$/i;
+const IN_THOUSANDS = /^[1-9][0-9]{0,2},[0-9]{3}$/;
+
+/**
+ * The number that a text is; null where it is none, "ambiguous" where a comma may mark decimals or thousands.
+ * @param {string} text @returns {Written | "ambiguous" | null}
+ */
+export function writtenNumber(text) {
+  if (text.length > LONGEST_NUMERAL) return null;
+  const plain = text.trim().replace(MINUS_SIGNS, "-").replace(/\s+/g, " ").replace(TIMES_SIGNS, "*");
+  const found = NUMERAL.exec(plain);
+  if (!found || !(found[2] || found[4])) return null;
+  const [, sign, whole, mark, part, exponent, percent] = found;
+  if (mark === "," && IN_THOUSANDS.test(`${whole},${part}`)) return "ambiguous";
+  const shift = Number(exponent ?? 0) - (percent ? 2 : 0);
+  const value = Number(`${sign}${whole || "0"}.${part || "0"}e${shift}`);
+  if (!Number.isFinite(value)) return null;
+  const last = shift - part.length;
+  return {value, tolerance: 0.5 * 10 ** (value === 0 ? Math.min(last, 0) : last), text: plain};
+}
+
+/** How many decimals a number was written with, from half a unit of its last digit. @param {number} tolerance */
+export function decimalsOf(tolerance) {
+  return Math.round(-Math.log10(2 * tolerance));
+}

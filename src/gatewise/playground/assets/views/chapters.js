@@ -1,0 +1,137 @@
+/** The chapters beside the page: a few sentences, and a number to predict. What they say lies in chapters.json. */
+import {el, reveal, setText} from "./dom.js";
+import {answerField, isOpen, proseNodes, said, showButton} from "./answer_field.js";
+import {beginning, chaptersOf, questionOf, sameEdits} from "./chapter_start.js";
+import {fadingView, worksheet} from "./worksheet.js";
+import {spokenName} from "./detail.js";
+import {isAnswered} from "./visibility.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./store.js").Ref} Ref */
+/** The chapter that stands open, beside the page. @param {Page} page @returns {Element} */
+export function chaptersView(page) {
+  const chapters = chaptersOf(page);
+  const list = el("ol", {});
+  const body = el("div", {class: "chapter"});
+  const element = el("div", {class: "chapters"}, el("nav", {"aria-label": said(page, "chapters")}, list), body);
+  const buttons = chapters.map(({title}, n) =>
+    el(
+      "button",
+      {type: "button", onclick: () => open(n)},
+      el("span", {"aria-hidden": "true"}, n + 1),
+      el("span", {class: "visually-hidden"}, said(page, "open chapter", {number: n + 1, title})),
+    ),
+  );
+  list.append(...buttons.map(button => el("li", {}, button)));
+  /** @type {number | null} */
+  let drawn = null;
+  /** @type {(state: State) => void} */
+  let update = () => {};
+
+  /** @param {number} number */
+  function open(number) {
+    const isAgain = number === drawn;
+    page.store.change(beginning(page, number));
+    setTimeout(() => /** @type {HTMLElement | null} */ (body.querySelector(isAgain ? "input" : "h2"))?.focus());
+  }
+
+  page.store.show(state => {
+    const {chapter} = state;
+    reveal(element, chapter !== null && chapters.length > 0);
+    if (chapter === null || !chapters[chapter]) {
+      if (state.answer !== null && state.answer.chapter !== null) page.store.change({answer: null});
+      drawn = null;
+      return;
+    }
+    if (chapter !== drawn) {
+      const made = drawChapter(page, chapter, open);
+      body.replaceChildren(...made.nodes);
+      update = made.update;
+      drawn = chapter;
+      buttons.forEach((button, n) => {
+        if (n === chapter) button.setAttribute("aria-current", "step");
+        else button.removeAttribute("aria-current");
+      });
+    }
+    const asks = chapters[chapter].ask.lines && state.answer?.chapter !== chapter;
+    if (asks) page.store.change({answer: questionOf(page, chapter)});
+    update(state);
+  });
+  if (page.doc.phrases) document.getElementById("step")?.append(fadingView(page));
+  return element;
+}
+
+/** @param {Page} page @param {number} number @param {(number: number) => void} open */
+function drawChapter(page, number, open) {
+  const chapters = chaptersOf(page);
+  const {title, text, question, after, ask} = chapters[number];
+  const closing = el("p", {class: "after"});
+  const again = el(
+    "button",
+    {type: "button", onclick: () => open(number)},
+    said(page, ask.lines ? "another cell" : "again"),
+  );
+  const next =
+    number + 1 < chapters.length
+      ? el("button", {type: "button", onclick: () => open(number + 1)}, said(page, "next"))
+      : null;
+  const show = showButton(page, "show", () => next ?? again);
+  const field = ask.lines ? worksheet(page, "lines-of-chapter") : oneField(page, number);
+  return {
+    nodes: [
+      el("p", {class: "soft count"}, said(page, "chapter", {number: number + 1, count: chapters.length})),
+      el("h2", {tabindex: "-1"}, title),
+      ...text.map(paragraph => el("p", {}, ...proseNodes(paragraph))),
+      el("p", {class: "question"}, ...proseNodes(question)),
+      field.element,
+      closing,
+      el("p", {class: "controls"}, ask.lines ? null : show, again, next),
+    ],
+    /** @param {State} state */
+    update(state) {
+      const answer = state.answer?.chapter === number ? state.answer : null;
+      field.update(answer === null && ask.lines ? {...state, answer: null} : state);
+      const isSettled = answer !== null && (answer.shown || isAnswered(answer));
+      if (isSettled && after) closing.replaceChildren(...proseNodes(after));
+      else setText(closing, "");
+      show.disabled = !isOpen(answer);
+      again.disabled = !ask.lines && !isSettled;
+    },
+  };
+}
+
+/** The field of a chapter that asks for one number. @param {Page} page @param {number} number */
+function oneField(page, number) {
+  const chapter = chaptersOf(page)[number];
+  const {store, model} = page;
+  const ref = /** @type {Ref} */ ({
+    layer: 0,
+    direction: 0,
+    name: chapter.ask.name,
+    step: chapter.ask.step,
+    at: chapter.ask.at,
+  });
+  /** Where the chapter has not begun, its number is hidden, and what it supposes is done, as soon as somebody comes. */
+  const begin = () => {
+    if (store.state.answer?.chapter !== number) store.change(beginning(page, number));
+  };
+  /** What somebody changed since then is undone: the question supposes nothing else. */
+  const before = () => {
+    const {edits, premise} = store.state;
+    if (sameEdits(edits, premise)) return;
+    model.edit(premise);
+    store.change({edits: premise});
+  };
+  const field = answerField(
+    page,
+    /** @type {string} */ (chapter.ask.name),
+    said(page, "field", {name: spokenName(page, ref)}),
+    {begin, before},
+  );
+  return {
+    element: field.element,
+    /** @param {State} state */
+    update: state => field.update(state.answer?.chapter === number ? state.answer : null),
+  };
+}

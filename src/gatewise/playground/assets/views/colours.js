@@ -1,0 +1,60 @@
+/** Values as colours. The palette stands in the style sheet, which Python filled; here it is only read. */
+
+const TABLE = 256;
+const colourTables = new Map();
+
+/** @typedef {{name: "amount" | "signed", low: number, high: number}} Scale */
+
+/** Red, green and blue of "#rrggbb". @param {string} hex */
+function channels(hex) {
+  const value = Number.parseInt(hex.trim().slice(1), 16);
+  return [value >> 16, (value >> 8) & 255, value & 255];
+}
+
+/**
+ * A palette of the style sheet as a table of 256 × 3 bytes, between its stops as far as between two of them.
+ * @param {string} property @returns {Uint8ClampedArray}
+ */
+function colourTable(property) {
+  const found = colourTables.get(property);
+  if (found) return found;
+  const stops = getComputedStyle(document.documentElement).getPropertyValue(property).split(",").map(channels);
+  const table = new Uint8ClampedArray(3 * TABLE);
+  for (let place = 0; place < TABLE; place += 1) {
+    const along = (place / (TABLE - 1)) * (stops.length - 1);
+    const before = Math.min(Math.floor(along), stops.length - 2);
+    for (let k = 0; k < 3; k += 1) {
+      table[3 * place + k] = stops[before][k] + (along - before) * (stops[before + 1][k] - stops[before][k]);
+    }
+  }
+  colourTables.set(property, table);
+  return table;
+}
+
+/** @param {Scale} scale */
+export function tableOf(scale) {
+  return colourTable(scale.name === "amount" ? "--cividis" : "--vik");
+}
+
+/** Where in its table a value is; no number has none: -1. @param {Scale} scale @param {number} value */
+export function tablePlace(scale, value) {
+  if (Number.isNaN(value)) return -1;
+  const share = scale.high > scale.low ? (value - scale.low) / (scale.high - scale.low) : 0.5;
+  return Math.round(Math.min(1, Math.max(0, share)) * (TABLE - 1));
+}
+
+/**
+ * The colour of a value, and whether what is written on it is black or white: whichever stands out more.
+ * @param {Scale} scale @param {number} value @returns {{fill: string, ink: "black" | "white"} | null}
+ */
+export function colourOf(scale, value) {
+  const place = tablePlace(scale, value);
+  if (place < 0) return null;
+  const [red, green, blue] = tableOf(scale).subarray(3 * place, 3 * place + 3);
+  const [r, g, b] = [red, green, blue].map(one => {
+    const part = one / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  const light = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  return {fill: `rgb(${red} ${green} ${blue})`, ink: (light + 0.05) ** 2 > 1.05 * 0.05 ? "black" : "white"};
+}

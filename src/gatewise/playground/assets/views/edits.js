@@ -1,0 +1,221 @@
+/** Given numbers as fields to change them in, what is changed, and the way back. */
+import {el, reveal} from "./dom.js";
+import {figure} from "../engine/figures.js";
+import {isGradient, refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
+import {reachFigure} from "./influence.js";
+
+/** @typedef {import("./store.js").Ref} Ref */
+/** @typedef {import("./store.js").Page} Page */
+
+const LARGEST = 1e100;
+const TYPED = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const LONG_RUN = 200;
+
+/** Make a given number another one; the number that it was made with is no edit.
+ * @param {Page} page @param {Ref} ref @param {number} value */
+export function changeNumber(page, ref, value) {
+  const others = page.store.state.edits.filter(edit => refKey(edit.ref) !== refKey(ref));
+  const isOriginal = Object.is(value, page.model.original(ref)) || value === page.model.original(ref);
+  page.store.change({edits: isOriginal ? others : [...others, {ref, value}], playing: false});
+}
+
+/** A number as it is typed, with a point for a comma and a hyphen for a minus. @param {string} text */
+function plainText(text) {
+  return text
+    .trim()
+    .replace(/^[\u2212\u2013]/, "-")
+    .replace(",", ".");
+}
+
+/** The number that a text says, or null. A comma may be its point. @param {string} text */
+export function readNumber(text) {
+  const plain = plainText(text);
+  if (!TYPED.test(plain)) return null;
+  const value = Number(plain);
+  return Math.abs(value) <= LARGEST ? value : null;
+}
+
+/**
+ * The text of a number whose last digit, or the one before it, is one more or less.
+ * @param {string} text @param {1 | -1} way @param {boolean} before whether it is the digit before
+ * @returns {string | null}
+ */
+export function nudged(text, way, before) {
+  const plain = plainText(text);
+  const found = /^([+-]?\d*(?:\.(\d*))?)(e[+-]?\d+)?$/i.exec(plain);
+  if (!found || readNumber(plain) === null) return null;
+  const decimals = found[2]?.length ?? 0;
+  const last = 10 ** -decimals * (before ? 10 : 1);
+  const next = (Number(found[1]) + way * last).toFixed(decimals);
+  return (Number(next) === 0 ? next.replace("-", "") : next) + (found[3] ?? "");
+}
+
+/** A number as it stands in a field, in as many digits as fit. @param {number} value */
+function fieldText(value) {
+  const text = figure(value, 4);
+  return text.length > 8 ? figure(value, 2) : text;
+}
+
+/**
+ * A given number as a field: arrows change its last digit, with Shift the one before; Enter takes what is typed.
+ * @param {Page} page @param {Ref} ref @param {boolean} [opens] whether a button beside it, while it has the focus, opens it
+ */
+export function givenField(page, ref, opens = false) {
+  const {model} = page;
+  const name = spokenName(page, ref);
+  const text = fieldText(model.number(ref));
+  const field = el("input", {
+    class: "given",
+    type: "text",
+    inputmode: "decimal",
+    autocomplete: "off",
+    spellcheck: "false",
+    "aria-label": name,
+    "data-key": `field ${refKey(ref)}`,
+    size: "8",
+  });
+  field.value = text;
+  const why = el("span", {class: "why", id: `why ${refKey(ref)}`.replace(/[^\w]/g, "-"), hidden: true});
+  /** @param {string} typed */
+  const take = typed => {
+    const value = readNumber(typed);
+    const wrong = value === null;
+    field.setAttribute("aria-invalid", String(wrong));
+    why.hidden = !wrong;
+    if (wrong) {
+      const what = TYPED.test(plainText(typed)) ? "is too large for this page" : "is no number";
+      const shown = typed.trim() ? `“${typed.trim().slice(0, 20)}” ${what}` : "There is no number here";
+      why.textContent = `${shown}: it stays ${figure(model.number(ref), 4)}.`;
+      field.setAttribute("aria-describedby", why.id);
+      page.say(why.textContent);
+      return;
+    }
+    field.removeAttribute("aria-describedby");
+    field.value = plainText(typed);
+    if ((typed !== text || field.dataset.nudged) && value !== model.number(ref)) changeNumber(page, ref, value);
+  };
+  field.addEventListener("keydown", event => {
+    if (event.key === "Enter") take(field.value);
+    if (event.key === "Escape") {
+      field.value = fieldText(model.number(ref));
+      why.hidden = true;
+      field.setAttribute("aria-invalid", "false");
+      field.blur();
+    }
+    if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
+    event.preventDefault();
+    const next = nudged(field.value, event.key === "ArrowUp" ? 1 : -1, event.shiftKey);
+    if (next === null) return take(field.value);
+    field.value = next;
+    field.dataset.nudged = "yes";
+    take(next);
+  });
+  field.addEventListener("change", () => take(field.value));
+  const open = opens
+    ? el(
+        "button",
+        {
+          class: "open-it",
+          "aria-label": `open ${name}`,
+          "data-key": `open ${refKey(ref)}`,
+          "data-ref": refKey(ref),
+          onclick: () => openNumber(page, ref),
+        },
+        "open",
+      )
+    : null;
+  return el("span", {class: "field"}, field, open, why);
+}
+
+/** The old number beside one that an edit changed, or null. @param {Page} page @param {Ref} ref @param {number} [digits] */
+export function oldNumber(page, ref, digits = 4) {
+  if (!page.store.state.edits.length) return null;
+  const isSum = ref.step === null && isGradient(ref.name);
+  if (isSum && page.model.steps > LONG_RUN) return null; // the sum of the original would take as long again
+  const [now, before] = [page.model.number(ref), page.model.original(ref)];
+  if (Object.is(now, before) || now === before) return null;
+  const long = figure(before, digits);
+  const text = digits <= 4 && long.length > 8 ? figure(before, 2) : long;
+  return el("small", {class: "was", title: "before the change"}, el("span", {class: "visually-hidden"}, " was "), text);
+}
+
+/** Everything that was changed, and how far it reaches. @param {Page} page */
+export function changesView(page) {
+  const root = el("div", {class: "changes"});
+  let drawn = -1;
+  page.store.show((state, previous) => {
+    const same =
+      state.edits === previous.edits && state.layer === previous.layer && state.direction === previous.direction;
+    if (state === previous || !same || drawn !== page.runs || (state.step !== previous.step && state.edits.length)) {
+      keepFocus(root, () => root.replaceChildren(...(state.edits.length ? listChanges(page) : [])));
+      drawn = page.runs;
+    }
+    reveal(root, state.edits.length > 0);
+    if (state.edits !== previous.edits) announce(page, state.edits, previous.edits);
+  }, true);
+  return root;
+}
+
+/** @param {Page} page @param {import("./store.js").Edit[]} edits @param {import("./store.js").Edit[]} before */
+function announce(page, edits, before) {
+  if (!edits.length) return page.say("All numbers are the original ones.");
+  const last = edits.at(-1);
+  if (last && last !== before.at(-1)) page.say(`${spokenName(page, last.ref)} is now ${figure(last.value, 4)}.`);
+}
+
+/** @param {Page} page */
+function listChanges(page) {
+  const {edits} = page.store.state;
+  const count = edits.length === 1 ? "One number is changed:" : `${edits.length} numbers are changed:`;
+  const items = edits
+    .slice(-12)
+    .map(({ref, value}) =>
+      el(
+        "li",
+        {},
+        el(
+          "button",
+          {onclick: () => openNumber(page, ref), "data-key": `change ${refKey(ref)}`},
+          symbolElement(ref.name),
+          " ",
+          placeName(page.model, ref),
+          ref.step === null ? null : `, step ${ref.step}`,
+        ),
+        el("span", {class: "number"}, ` ${figure(page.model.original(ref), 4)} → ${figure(value, 4)} `),
+        el(
+          "button",
+          {
+            class: "undo",
+            "data-key": `undo ${refKey(ref)}`,
+            "aria-label": `${spokenName(page, ref)} back to ${figure(page.model.original(ref), 4)}`,
+            onclick: () => changeNumber(page, ref, page.model.original(ref)),
+          },
+          "undo",
+        ),
+      ),
+    );
+  return [
+    el("p", {}, count),
+    el("ul", {class: "edits"}, ...items),
+    edits.length > 12 ? el("p", {class: "soft"}, `and ${edits.length - 12} before these.`) : null,
+    reachFigure(page),
+  ].filter(one => one !== null);
+}
+
+/**
+ * Draw anew without losing the focus: what had it gives it to what has the same key.
+ * @param {HTMLElement} root @param {() => void} draw
+ */
+export function keepFocus(root, draw) {
+  const held = document.activeElement;
+  const key = held instanceof HTMLElement && root.contains(held) ? held.dataset.key : undefined;
+  const text = held instanceof HTMLInputElement ? held.value : null;
+  draw();
+  if (key === undefined) return;
+  const next = [...root.querySelectorAll("[data-key]")].find(
+    one => one instanceof HTMLElement && one.dataset.key === key,
+  );
+  if (!(next instanceof HTMLElement)) return;
+  if (next instanceof HTMLInputElement && text !== null && readNumber(text) !== null) next.value = text;
+  next.focus({preventScroll: true});
+}

@@ -1,0 +1,131 @@
+/** What the strip's two pictures share: a quantity as rows over steps, the chosen place, and the keys that move it. */
+import {figure} from "../engine/figures.js";
+import {choosePlace, descend} from "./levels.js";
+import {unitWords} from "./detail.js";
+import {hidden} from "./visibility.js";
+import {measureOf, rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./quantities.js").Quantity} Quantity */
+/** @typedef {import("./colours.js").Scale} Scale */
+/**
+ * @typedef {object} Field
+ * @property {Quantity} quantity
+ * @property {number[]} rows the unit or feature of each row
+ * @property {number} steps
+ * @property {Scale} scale
+ * @property {(step: number) => Float64Array} column the values of a step, by unit or feature
+ * @property {(row: number, step: number) => number} at the value in a row, by its place
+ * @property {(row: number) => string} nameOf of a row, by its place
+ * @property {(step: number) => boolean} isValid whether the run has the step
+ * @property {boolean} asks whether some number is asked for
+ * @property {(row: number, step: number) => boolean} isAsked whether this one is, or would give it away
+ */
+/** @typedef {{row: number, step: number}} Place */
+
+/** @param {Page} page @param {State} state @returns {Field} */
+export function fieldOf(page, state) {
+  const {model} = page;
+  const quantity = shownQuantity(page, state);
+  const {layer, direction} = quantity.place;
+  const rows = rowsOf(page, state, quantity);
+  /** @param {number} step */
+  const column = step => model.value(layer, direction, quantity.name, step);
+  /** @param {number} unit @param {number} step */
+  const isAsked = (unit, step) => hidden(state, {layer, direction, name: quantity.name, step, at: [unit]});
+  return {
+    quantity,
+    rows,
+    steps: model.steps,
+    scale: scaleOf(page, quantity, state.answer && isAsked),
+    column,
+    at: (row, step) => column(step)[rows[row]],
+    nameOf: row =>
+      quantity.ofUnits ? unitWords(model, layer, direction, rows[row]) : rowName(page, state, quantity, rows[row]),
+    isValid: step => page.doc.inputs.valid?.[step] ?? true,
+    asks: state.answer !== null,
+    isAsked: (row, step) => isAsked(rows[row], step),
+  };
+}
+
+/** Whether two states show the same field: only the chosen place may differ. @param {State} one @param {State} other */
+export function isSameField(one, other) {
+  /** @type {(keyof State)[]} */
+  const keys = ["layer", "direction", "quantity", "backward", "sorted", "edits", "loss", "answer"];
+  return keys.every(key => one[key] === other[key]);
+}
+
+/** A value, said with its unit and step. @param {Page} page @param {Field} field @param {Place} place */
+export function spokenValue(page, field, {row, step}) {
+  const value = field.at(row, step);
+  const known = Number.isNaN(value) && !field.isValid(step) ? "no number" : figure(value);
+  const said = field.isAsked(row, step) ? "is asked for" : known;
+  const name = field.nameOf(row);
+  return `${name}${field.quantity.ofUnits ? "" : measureOf(page, name)}, ${stepName(page, step)}: ${field.quantity.words} ${said}`;
+}
+
+/**
+ * Where a key leads from a place, or null.
+ * @param {KeyboardEvent} event @param {Place} place @param {Field} field @returns {Place | null}
+ */
+function placeByKey(event, {row, step}, field) {
+  const [bottom, last] = [field.rows.length - 1, field.steps - 1];
+  const page = Math.max(1, Math.round(field.steps / 10));
+  /** @type {Record<string, Place>} */
+  const places = {
+    ArrowLeft: {row, step: Math.max(0, step - 1)},
+    ArrowRight: {row, step: Math.min(last, step + 1)},
+    ArrowUp: {row: Math.max(0, row - 1), step},
+    ArrowDown: {row: Math.min(bottom, row + 1), step},
+    PageUp: {row, step: Math.max(0, step - page)},
+    PageDown: {row, step: Math.min(last, step + page)},
+    Home: {row: event.ctrlKey ? 0 : row, step: 0},
+    End: {row: event.ctrlKey ? bottom : row, step: last},
+  };
+  if (event.altKey || event.metaKey || (event.ctrlKey && event.key !== "Home" && event.key !== "End")) return null;
+  return places[event.key] ?? null;
+}
+
+/** The chosen place of a field; a feature's row is kept here, for the state knows only units. */
+export class Chosen {
+  /** @param {Page} page */
+  constructor(page) {
+    this.page = page;
+    this.row = 0;
+  }
+
+  /** @param {Field} field @returns {Place} */
+  of(field) {
+    const {step, unit} = this.page.store.state;
+    const row = field.quantity.ofUnits ? field.rows.indexOf(unit) : this.row;
+    return {row: Math.min(field.rows.length - 1, Math.max(0, row)), step: Math.min(step, field.steps - 1)};
+  }
+
+  /** @param {Field} field @param {Place} place */
+  move(field, {row, step}) {
+    this.row = row;
+    const unit = field.quantity.ofUnits ? {unit: field.rows[row]} : {};
+    this.page.store.change({step, ...unit, playing: false});
+  }
+
+  /** @param {Field} field @param {Place} place */
+  open(field, {row, step}) {
+    this.row = row;
+    choosePlace(this.page, step, field.quantity.ofUnits ? field.rows[row] : null);
+  }
+
+  /** Follow a key pressed in the field. @param {KeyboardEvent} event @param {Field} field */
+  key(event, field) {
+    const place = this.of(field);
+    if (event.key === "Enter") {
+      event.preventDefault();
+      descend(this.page);
+      return;
+    }
+    const next = placeByKey(event, place, field);
+    if (!next) return;
+    event.preventDefault();
+    this.move(field, next);
+  }
+}

@@ -1,0 +1,40 @@
+/** The foot: what this is a page of, and what can be taken away. */
+import {el} from "./dom.js";
+import {gatesCsv, sourceOf} from "./export.js";
+
+/** @typedef {import("./store.js").Page} Page */
+
+/** Hand a text to the reader as a file. @param {string} name @param {string} type @param {string} text */
+function handOver(name, type, text) {
+  const address = URL.createObjectURL(new Blob([text], {type: `${type};charset=utf-8`}));
+  const link = el("a", {href: address, download: name});
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+/** @param {Page} page */
+export function footView(page) {
+  const source = el(
+    "button",
+    {
+      type: "button",
+      onclick: () => {
+        const {layer, direction, step} = page.store.state;
+        handOver(`step_${step}.py`, "text/x-python", sourceOf(page, layer, direction, step));
+      },
+    },
+    "This step as NumPy",
+  );
+  const gates = el(
+    "button",
+    {type: "button", onclick: () => handOver("gates.csv", "text/csv", gatesCsv(page))},
+    "All gates as CSV",
+  );
+  return el(
+    "div",
+    {class: "foot"},
+    el("p", {class: "takeaway"}, "To take away: ", source, " ", gates),
+    el("p", {}, page.doc.about.join(" ")),
+    el("p", {}, `The address holds what is seen and changed. Written by ${page.doc.written_by}.`),
+  );
+}

@@ -1,0 +1,171 @@
+/** A step's quantities as a graph in columns, laid out from what each equation needs. */
+import {axesOf, givenOf, givensOf, isHead} from "./detail.js";
+
+/**
+ * @typedef {object} GraphNode
+ * @property {string} name
+ * @property {number} column
+ * @property {number} top in lanes, from the top of the graph
+ * @property {number} height in lanes
+ * @property {number[][]} entries which entries are shown: [] for one number, [unit], [feature]
+ * @property {number} rest how many entries are not
+ * @property {boolean} given
+ * @property {boolean} joint whether it only puts vectors one below the other
+ * @property {number} wanted where its middle would best be
+ * @property {number} order
+ */
+/** @typedef {{from: GraphNode, to: GraphNode, through: [number, number][]}} Wire columns and lanes it passes between */
+/** @typedef {{nodes: GraphNode[], wires: Wire[], columns: number, lanes: number}} Graph */
+/** @typedef {{column: number, top: number, height: number, wanted: number, order: number}} Box */
+/** @typedef {import("../engine/model.js").Model} Model */
+
+const SPACE = 0.35; // lanes between one node and the next
+
+/** Whether a tree only stacks symbols. @param {any} tree */
+export function isJoint(tree) {
+  return tree?.node === "stack" && tree.parts.every((/** @type {any} */ part) => part.node === "symbol");
+}
+
+/** The quantities of a step's equation that are part of the graph: no parameters, no masks.
+ * @param {Model} model @param {number} layer @param {number} direction @param {string} name */
+function sourcesOf(model, layer, direction, name) {
+  return model.inputs(layer, direction, name).filter(one => {
+    const kind = givenOf(model, layer, direction, one)?.kind;
+    return kind === undefined || kind === "input" || kind === "state";
+  });
+}
+
+/** The names of a step's quantities with the sources of each; what is given has none.
+ * @param {Model} model @param {number} layer @param {number} direction @returns {Map<string, string[]>} */
+function dependencies(model, layer, direction) {
+  const computed = model.order(layer, direction, false).filter(name => model.equation(layer, direction, name));
+  const needs = computed.map(name => /** @type {const} */ ([name, sourcesOf(model, layer, direction, name)]));
+  const used = new Set(needs.flatMap(([, sources]) => sources));
+  const givens = givensOf(model, layer, direction)
+    .filter(one => !isHead(model, layer) || one.kind === "input")
+    .map(one => one.symbol);
+  const first = givens.filter((/** @type {string} */ name) => used.has(name) && !computed.includes(name));
+  return new Map([
+    ...first.map((/** @type {string} */ name) => /** @type {[string, string[]]} */ ([name, []])),
+    ...needs,
+  ]);
+}
+
+/** @param {Map<string, string[]>} needs @returns {Map<string, number>} the longest way from what is given to each */
+function depths(needs) {
+  /** @type {Map<string, number>} */
+  const found = new Map();
+  for (const [name, sources] of needs) {
+    found.set(name, Math.max(-1, ...sources.map(one => found.get(one) ?? 0)) + 1);
+  }
+  return found;
+}
+
+/** Put boxes of one column below each other, each as near to where it wants to be as the others let it.
+ * @param {Box[]} boxes */
+function stackUp(boxes) {
+  boxes.sort((a, b) => a.wanted - b.wanted || a.order - b.order);
+  /** @type {{boxes: Box[], height: number, sum: number, top: number}[]} */
+  const blocks = [];
+  for (const box of boxes) {
+    let block = {boxes: [box], height: box.height + SPACE, sum: box.wanted - box.height / 2, top: 0};
+    block.top = block.sum;
+    for (let last = blocks.at(-1); last && last.top + last.height > block.top; last = blocks.at(-1)) {
+      blocks.pop();
+      const count = last.boxes.length + block.boxes.length;
+      const sum = last.sum + block.sum - block.boxes.length * last.height;
+      block = {boxes: [...last.boxes, ...block.boxes], height: last.height + block.height, sum, top: sum / count};
+    }
+    blocks.push(block);
+  }
+  for (const {boxes: members, top} of blocks) {
+    let at = top;
+    for (const box of members) {
+      box.top = at;
+      at += box.height + SPACE;
+    }
+  }
+}
+
+/** @param {Box} box */
+function boxMiddle(box) {
+  return box.top + box.height / 2;
+}
+
+/** Lay out all nodes, and where wires pass that cross more than one column.
+ * @param {GraphNode[]} nodes @param {Map<string, string[]>} needs @returns {Wire[]} */
+function layOut(nodes, needs) {
+  const named = new Map(nodes.map(node => [node.name, node]));
+  /** @type {Map<string, Box[]>} the boxes that a quantity's wire keeps free on its way, one a column */
+  const lanes = new Map(nodes.map(node => [node.name, []]));
+  const columns = Math.max(0, ...nodes.map(node => node.column)) + 1;
+  const target = (/** @type {string} */ source) =>
+    Math.max(...nodes.filter(node => needs.get(node.name)?.includes(source)).map(node => node.column), 0);
+  for (let column = 0; column < columns; column += 1) {
+    /** @type {Box[]} */
+    const boxes = [];
+    nodes.forEach((node, order) => {
+      const before = (/** @type {string} */ one) =>
+        lanes.get(one)?.[column - (named.get(one)?.column ?? 0) - 2] ?? named.get(one);
+      if (node.column === column) {
+        const sources = (needs.get(node.name) ?? []).map(before).filter(one => one !== undefined);
+        const wanted = sources.length ? sources.reduce((sum, one) => sum + boxMiddle(one), 0) / sources.length : order;
+        boxes.push(Object.assign(node, {wanted, order}));
+      } else if (node.column < column && target(node.name) > column) {
+        const ways = lanes.get(node.name) ?? [];
+        const box = {column, top: 0, height: 0.4, wanted: boxMiddle(ways.at(-1) ?? node), order};
+        ways.push(box);
+        boxes.push(box);
+      }
+    });
+    stackUp(boxes);
+  }
+  const all = [...nodes, ...[...lanes.values()].flat()];
+  const highest = Math.min(...all.map(box => box.top));
+  for (const box of all) box.top -= highest;
+  return nodes.flatMap(node =>
+    (needs.get(node.name) ?? []).flatMap(source => {
+      const from = named.get(source);
+      if (!from) return [];
+      const way = (lanes.get(source) ?? []).filter(box => box.column < node.column);
+      return [
+        {from, to: node, through: way.map(box => /** @type {[number, number]} */ ([box.column, boxMiddle(box)]))},
+      ];
+    }),
+  );
+}
+
+/**
+ * The graph of a step of one cell, or of the head.
+ * @param {Model} model @param {number} layer @param {number} direction
+ * @param {(name: string, axes: string[]) => {entries: number[][], rest: number}} shown which entries of a vector are shown
+ * @returns {Graph}
+ */
+export function graphOf(model, layer, direction, shown) {
+  const needs = dependencies(model, layer, direction);
+  const depth = depths(needs);
+  const nodes = [...needs.keys()].map(name => {
+    const joint = isJoint(model.equation(layer, direction, name)?.right);
+    const {entries, rest} = joint ? {entries: [], rest: 0} : shown(name, axesOf(model, layer, direction, name));
+    const listed =
+      entries.length > 1 ||
+      rest > 0 ||
+      (entries[0]?.length === 1 && givenOf(model, layer, direction, name)?.kind === "input");
+    const height = listed ? entries.length + 1 + (rest > 0 ? 1 : 0) : 1;
+    return {
+      name,
+      column: depth.get(name) ?? 0,
+      top: 0,
+      height,
+      entries,
+      rest,
+      given: needs.get(name)?.length === 0,
+      joint,
+      wanted: 0,
+      order: 0,
+    };
+  });
+  const wires = layOut(nodes, needs);
+  const lanes = Math.max(1, ...nodes.map(node => node.top + node.height));
+  return {nodes, wires, columns: Math.max(0, ...nodes.map(node => node.column)) + 1, lanes};
+}

@@ -1,0 +1,113 @@
+/** A small field as a grid of HTML: every cell has its colour, and where there is room its number. */
+import {colourOf} from "./colours.js";
+import {el, setAttributes, setText} from "./dom.js";
+import {figure} from "../engine/figures.js";
+import {spokenValue} from "./field.js";
+import {litPlaces} from "./products.js";
+import {stepMark} from "./quantities.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./field.js").Field} Field */
+/** @typedef {import("./field.js").Chosen} Chosen */
+
+export const WITH_NUMBERS = 16; // steps
+
+/** A view of small fields. @param {Page} page @param {Chosen} chosen */
+export function smallField(page, chosen) {
+  /** @type {HTMLElement[][]} */
+  let cells = [];
+  /** @type {Field | null} */
+  let field = null;
+  const grid = el("div", {
+    role: "grid",
+    class: "grid",
+    onkeydown: (/** @type {KeyboardEvent} */ event) => {
+      if (field) chosen.key(event, field);
+    },
+  });
+  const element = el("div", {class: "scroller"}, grid);
+
+  /** @param {Field} now @param {number} row */
+  function rowOf(now, row) {
+    cells[row] = Array.from({length: now.steps}, (_, step) =>
+      el("div", {role: "gridcell", class: "cell", onclick: () => field && chosen.open(field, {row, step})}),
+    );
+    return el("div", {role: "row"}, el("div", {role: "rowheader", class: "name"}), ...cells[row]);
+  }
+
+  /** @param {Field} now */
+  function build(now) {
+    cells = [];
+    const times = Array.from({length: now.steps}, (_, step) =>
+      el("div", {role: "columnheader", class: "time"}, stepMark(page, step)),
+    );
+    const rows = now.rows.map((_, row) => rowOf(now, row));
+    const corner = el(
+      "div",
+      {role: "columnheader", class: "name"},
+      (page.doc.labels.times ? "time" : "step") + (page.model.wiring.tokens ? ": token" : ""),
+    );
+    grid.replaceChildren(...rows, el("div", {role: "row", class: "times"}, corner, ...times));
+    grid.style.setProperty("--steps", String(now.steps));
+    grid.classList.toggle("with-numbers", now.steps <= WITH_NUMBERS);
+  }
+
+  /** @param {Field} now */
+  function fill(now) {
+    const place = chosen.of(now);
+    const hadFocus = grid.contains(document.activeElement);
+    const lit = litPlaces(page, now);
+    cells.forEach((row, at) =>
+      row.forEach((cell, step) => {
+        const isAsked = now.isAsked(at, step);
+        const value = now.at(at, step);
+        const colour = isAsked ? null : colourOf(now.scale, value);
+        const isChosen = at === place.row && step === place.step;
+        const isLit = lit.cells.some(one => one.row === at && one.step === step);
+        cell.classList.toggle("lit", isLit);
+        cell.style.setProperty("background-color", colour?.fill ?? "transparent");
+        cell.style.setProperty("color", colour?.ink ?? "inherit");
+        if (now.steps <= WITH_NUMBERS)
+          setText(cell, isAsked ? "?" : Number.isNaN(value) && !now.isValid(step) ? "–" : figure(value));
+        setAttributes(cell, {
+          "aria-label": spokenValue(page, now, {row: at, step}) + (isLit ? ", in the opened product" : ""),
+          "aria-selected": String(isChosen),
+          tabindex: isChosen ? 0 : -1,
+        });
+      }),
+    );
+    grid.querySelectorAll(".times > .time").forEach((one, step) => {
+      one.classList.toggle("now", step === place.step);
+      one.classList.toggle("lit", lit.steps.has(step));
+    });
+    const cell = cells[place.row]?.[place.step];
+    if (!cell) return;
+    if (hadFocus) cell.focus({preventScroll: true});
+    const name = cell.parentElement?.firstElementChild;
+    keepInView(element, cell.offsetLeft, cell.offsetWidth, name instanceof HTMLElement ? name.offsetWidth : 0);
+  }
+
+  return {
+    element,
+    /** @param {Field} now */
+    update(now) {
+      if (cells.length !== now.rows.length || cells[0]?.length !== now.steps) build(now);
+      field = now;
+      grid.setAttribute("aria-label", `${now.quantity.words}, by unit and step`);
+      grid.querySelectorAll("[role=rowheader]").forEach((header, row) => setText(header, now.nameOf(row)));
+      fill(now);
+    },
+  };
+}
+
+/**
+ * Scroll sideways, as little as needed, until a part is seen. The page itself stays where it is.
+ * @param {HTMLElement} scroller @param {number} left @param {number} width
+ * @param {number} covered what stands over the scroller's left side
+ */
+export function keepInView(scroller, left, width, covered) {
+  const {scrollLeft, clientWidth} = scroller;
+  const margin = Math.min(2 * width + 24, (clientWidth - covered) / 4);
+  if (left - margin - covered < scrollLeft) scroller.scrollLeft = left - margin - covered;
+  else if (left + width + margin > scrollLeft + clientWidth) scroller.scrollLeft = left + width + margin - clientWidth;
+}

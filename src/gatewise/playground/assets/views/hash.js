@@ -1,0 +1,157 @@
+/** The state as the URL's hash, and back: "v1", then names and values. Whatever does not fit the model is refused. */
+import {keyOf} from "../engine/model.js";
+import {openedRef} from "./detail.js";
+
+const HASH_VERSION = "v1";
+const LEVELS = ["overview", "step", "number", "product"];
+const LONGEST = 100; // characters of a name
+
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./store.js").Edit} Edit */
+/** @typedef {import("./store.js").Loss} Loss */
+
+/** @param {Edit} edit */
+function writtenEdit({ref, value}) {
+  const step = ref.step === null ? "" : ref.step;
+  return [ref.layer, ref.direction, encodeURIComponent(ref.name), step, ref.at.join("."), value].join(",");
+}
+
+/** What stands behind the "#" for a state. Whether it is playing does not. @param {State} state */
+export function encodeHash(state) {
+  const {loss} = state;
+  /** @type {[string, string | number | null][]} */
+  const pairs = [
+    ["step", state.step],
+    ["layer", state.layer || null],
+    ["direction", state.direction || null],
+    ["unit", state.unit || null],
+    ["show", state.quantity],
+    ["level", state.level === "overview" ? null : state.level],
+    ["name", state.level === "number" || state.level === "product" ? state.name : null],
+    ["product", state.product],
+    ["backward", state.backward ? 1 : null],
+    ["loss", state.backward ? [loss.of, loss.layer, loss.direction, loss.unit, loss.step].join(",") : null],
+    ["chapter", state.chapter],
+    ["sorted", state.sorted ? 1 : null],
+    ["edits", state.edits.length || state.chapter !== null ? state.edits.map(writtenEdit).join(";") : null],
+  ];
+  const kept = pairs.filter(([, value]) => value !== null);
+  return [HASH_VERSION, ...kept.map(([name, value]) => `${name}=${legible(String(value))}`)].join("&");
+}
+
+/** A value as an address may have it; commas and brackets stay as they are. @param {string} value */
+function legible(value) {
+  return encodeURIComponent(value).replace(/%2C|%3B|%5B|%5D|%40/g, decodeURIComponent);
+}
+
+/** @param {string} text */
+function wholeNumber(text) {
+  if (!/^\d{1,9}$/.test(text)) throw new Error("no whole number");
+  return Number(text);
+}
+
+/** @param {string} text @returns {Edit} */
+function readEdit(text) {
+  const [layer, direction, name, step, at, value, ...rest] = text.split(",");
+  const number = Number(value);
+  if (rest.length || !value || !Number.isFinite(number) || !name || name.length > LONGEST) throw new Error("no edit");
+  const place = at === "" ? [] : at.split(".").map(wholeNumber);
+  const when = step === "" ? null : wholeNumber(step);
+  const called = decodeURIComponent(name);
+  const ref = {layer: wholeNumber(layer), direction: wholeNumber(direction), name: called, step: when, at: place};
+  return {ref, value: number};
+}
+
+/** Of edits of the same number the last. @param {Edit[]} edits @returns {Edit[]} */
+function eachOnce(edits) {
+  return [...new Map(edits.map(edit => [keyOf(edit.ref), edit])).values()];
+}
+
+/** @param {string} text @returns {Loss} */
+function readLoss(text) {
+  const [of, ...places] = text.split(",");
+  if ((of !== "h" && of !== "y") || places.length !== 4) throw new Error("no loss");
+  const [layer, direction, unit, step] = places.map(wholeNumber);
+  return {of, layer, direction, unit, step};
+}
+
+/** @param {Map<string, string>} given @returns {Partial<State>} */
+function readPairs(given) {
+  /** @param {string} name */
+  const whole = name => wholeNumber(given.get(name) ?? "0");
+  const level = given.get("level") ?? "overview";
+  const words = [given.get("show") ?? "", given.get("name") ?? ""];
+  if (!LEVELS.includes(level) || words.some(word => word.length > LONGEST)) throw new Error("no level or name");
+  const edits = given.get("edits");
+  const loss = given.get("loss");
+  return {
+    step: whole("step"),
+    layer: whole("layer"),
+    direction: whole("direction"),
+    unit: whole("unit"),
+    ...(words[0] ? {quantity: words[0]} : {}),
+    level: /** @type {State["level"]} */ (level),
+    ...(words[1] ? {name: words[1]} : {}),
+    product: given.has("product") ? whole("product") : null,
+    backward: given.get("backward") === "1",
+    ...(loss ? {loss: readLoss(loss)} : {}),
+    chapter: given.has("chapter") ? whole("chapter") : null,
+    sorted: given.get("sorted") === "1",
+    ...(edits === undefined ? {} : {edits: eachOnce(edits ? edits.split(";").map(readEdit) : [])}),
+  };
+}
+
+/**
+ * The part of a state that a hash holds, or one sentence on why it holds none.
+ * @param {string} hash with or without its "#" @returns {{state: Partial<State>} | {problem: string}}
+ */
+export function decodeHash(hash) {
+  const [version, ...pairs] = hash.replace(/^#/, "").split("&");
+  if (/^v\d+$/.test(version) && version !== HASH_VERSION) {
+    return {problem: "This address was written by another version of the page, so the page opens as it was made."};
+  }
+  try {
+    if (version !== HASH_VERSION) throw new Error("no version");
+    const split = pairs.map(pair => /** @type {[string, string]} */ (pair.split(/=(.*)/s).slice(0, 2)));
+    return {state: readPairs(new Map(split.map(([name, value]) => [name, decodeURIComponent(value ?? "")])))};
+  } catch {
+    return {problem: "What the address says after # cannot be read, so the page opens as it was made."};
+  }
+}
+
+/** Whether a place is in a shape. @param {number[]} shape @param {number[]} at */
+function isIn(shape, at) {
+  return at.length === shape.length && at.every((index, axis) => index < shape[axis]);
+}
+
+/**
+ * The first place in a part of a state that the model does not have, as a sentence, or null.
+ * @param {Partial<State>} part @param {import("../engine/model.js").Model} model @param {boolean} sorts @param {number} chapters
+ */
+export function misfitOf(part, model, sorts, chapters) {
+  const nowhere = "The address names something that this model does not have, so the page opens as it was made.";
+  /** @param {number} layer @param {number} direction @param {number} unit @param {number} step */
+  const isThere = (layer, direction, unit, step) => {
+    const cell = model.layers[layer]?.cells[direction];
+    return cell !== undefined && unit < cell.hidden && step < model.steps;
+  };
+  const {layer = 0, direction = 0, unit = 0, step = 0, chapter, loss, edits = []} = part;
+  if (!isThere(layer, direction, unit, step)) return nowhere;
+  if (part.sorted && !sorts) return nowhere;
+  if (chapter !== null && chapter !== undefined && chapter >= chapters) return nowhere;
+  if (loss && loss.step >= model.steps) return nowhere;
+  if (loss?.of === "h" && !isThere(loss.layer, loss.direction, loss.unit, loss.step)) return nowhere;
+  if (loss?.of === "y" && (loss.unit >= model.outputs.length || loss.layer > model.layers.length)) return nowhere;
+  try {
+    const isMissing = (/** @type {Edit} */ {ref}) =>
+      (ref.step ?? 0) >= model.steps ||
+      !model.isGiven(ref) ||
+      !isIn(model.shape(ref.layer, ref.direction, ref.name), ref.at);
+    if (edits.some(isMissing)) return nowhere;
+    const opened = /** @type {State} */ ({layer, direction, unit, step, name: part.name});
+    if (part.name !== undefined && !openedRef(model, opened)) return nowhere;
+  } catch {
+    return nowhere;
+  }
+  return null;
+}

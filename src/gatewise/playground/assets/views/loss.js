@@ -1,0 +1,287 @@
+/** The backward pass: what the loss is, and how its gradient lives along the cell state. */
+import {largestSize} from "../engine/arrays.js";
+import {cellStateOf} from "../engine/cell_state.js";
+import {el, reveal} from "./dom.js";
+import {keepFocus} from "./edits.js";
+import {directPath} from "../engine/gradient_path.js";
+import {figure, percent} from "../engine/figures.js";
+import {nameAlong, symbolElement, unitWords} from "./detail.js";
+import {stepName} from "./quantities.js";
+import {isAskedFor} from "./number_controls.js";
+import {timeline} from "./timeline.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./store.js").Loss} Loss */
+
+const DECADES = 12;
+const SLICE_OF_BACKWARD = 16; // milliseconds
+
+/** Of what the loss can be: every cell's h, and the outputs. @param {Page} page */
+function lossPlaces({model}) {
+  const cells = model.layers.flatMap((one, layer) =>
+    one.cells.map((cell, direction) => ({
+      of: /** @type {"h"} */ ("h"),
+      layer,
+      direction,
+      units: Array.from({length: cell.recurrent}, (_, k) => nameAlong(model, layer, direction, "recurrent", k)),
+      words: [
+        "h",
+        model.layers.length > 1 ? ` of layer ${layer}` : "",
+        one.cells.length > 1 ? `, ${cell.direction}` : "",
+      ].join(""),
+    })),
+  );
+  if (!model.hasHead) return cells;
+  return [
+    {of: /** @type {"y"} */ ("y"), layer: model.layers.length, direction: 0, units: model.outputs, words: "the output"},
+    ...cells,
+  ];
+}
+
+/** @param {Page} page @param {Loss} loss */
+function placeOfLoss(page, loss) {
+  const places = lossPlaces(page);
+  return Math.max(
+    0,
+    places.findIndex(
+      one => one.of === loss.of && (one.of === "y" || (one.layer === loss.layer && one.direction === loss.direction)),
+    ),
+  );
+}
+
+/** The loss in one sentence. @param {Page} page @param {Loss} loss */
+function lossSentence(page, loss) {
+  const place = lossPlaces(page)[placeOfLoss(page, loss)];
+  return `The loss is ${place.words} of ${place.units[loss.unit] ?? `unit ${loss.unit}`} at ${stepName(page, loss.step)}.`.replace(
+    "the output of",
+    "the output",
+  );
+}
+
+/** The loss, to be chosen, and its gradient along the cell state. @param {Page} page */
+export function lossView(page) {
+  const choice = el("div");
+  const along = el("div");
+  const root = el("div", {class: "loss-view"}, choice, along);
+  let inDecades = false;
+  let frame = 0;
+  const draw = () => {
+    const {state} = page.store;
+    cancelAnimationFrame(frame);
+    if (!state.backward) return;
+    if (!isComputed(page)) {
+      frame = requestAnimationFrame(draw);
+      if (!along.childElementCount)
+        along.append(el("p", {class: "soft"}, "The gradient along time is being computed."));
+      return;
+    }
+    keepFocus(along, () =>
+      along.replaceChildren(
+        ...alongTime(page, state, inDecades, () => {
+          inDecades = !inDecades;
+          draw();
+        }),
+      ),
+    );
+  };
+  page.store.show((state, previous) => {
+    reveal(root, state.backward);
+    if (!state.backward) return along.replaceChildren();
+    keepFocus(choice, () => choice.replaceChildren(chooser(page, state)));
+    draw();
+    if (state !== previous && state.loss !== previous.loss) page.say(lossSentence(page, state.loss));
+  });
+  return root;
+}
+
+/** Whether the backward pass is there; if not, some of it is computed. @param {Page} page */
+function isComputed({model}) {
+  model.wantsBackward = true;
+  return model.finish(SLICE_OF_BACKWARD);
+}
+
+/** @param {Page} page @param {State} state */
+function chooser(page, state) {
+  const {model, store} = page;
+  const {loss} = state;
+  const places = lossPlaces(page);
+  const chosen = placeOfLoss(page, loss);
+  /** @param {Partial<Loss>} part */
+  const choose = part => store.change({loss: {...store.state.loss, ...part}});
+  const of = el(
+    "select",
+    {
+      "data-key": "loss of",
+      "aria-label": "the loss is",
+      onchange: event => {
+        const {of: kind, layer, direction, units} = places[Number(event.target.value)];
+        choose({of: kind, layer, direction, unit: Math.min(store.state.loss.unit, units.length - 1)});
+      },
+    },
+    ...places.map((one, k) => el("option", {value: k, selected: k === chosen}, one.words)),
+  );
+  const unit = el(
+    "select",
+    {
+      "data-key": "loss unit",
+      "aria-label": "of which unit",
+      onchange: event => choose({unit: Number(event.target.value)}),
+    },
+    ...places[chosen].units.map((name, k) => el("option", {value: k, selected: k === loss.unit}, name)),
+  );
+  const step = el("input", {
+    "data-key": "loss step",
+    "aria-label": "at which step",
+    inputmode: "numeric",
+    size: "5",
+    autocomplete: "off",
+  });
+  step.value = String(loss.step);
+  const why = el("span", {class: "why", role: "status"});
+  step.addEventListener("change", () => {
+    const to = /^\d+$/.test(step.value.trim()) ? Number(step.value) : -1;
+    if (to >= 0 && to < model.steps) return choose({step: to});
+    why.textContent = `Steps go from 0 to ${model.steps - 1}: it stays ${store.state.loss.step}.`;
+  });
+  step.addEventListener("keydown", event => {
+    const by = event.key === "ArrowUp" ? 1 : event.key === "ArrowDown" ? -1 : 0;
+    if (!by) return;
+    event.preventDefault();
+    choose({step: Math.min(model.steps - 1, Math.max(0, store.state.loss.step + by))});
+  });
+  const here =
+    state.step === loss.step
+      ? null
+      : el(
+          "button",
+          {"data-key": "loss here", onclick: () => choose({step: state.step})},
+          `take ${stepName(page, state.step)}`,
+        );
+  const tail =
+    "In the opened step each number shows its gradient: by how much the loss grows for each 1 that the number" +
+    " grows, while the change is small.";
+  return el(
+    "div",
+    {},
+    el("h2", {class: "visually-hidden"}, "The loss"),
+    el("p", {class: "loss-chooser"}, "The loss is ", of, " of ", unit, " at step ", step, ". ", here, why),
+    el("p", {class: "soft"}, tail),
+  );
+}
+
+/** Values on a scale on which each tenth of the largest is a step down, twelve of them. @param {Float64Array} values
+ * @param {number} largest */
+function decades(values, largest) {
+  return values.map(value =>
+    value === 0 ? 0 : Math.sign(value) * Math.max(0, 1 + Math.log10(Math.abs(value) / largest) / DECADES),
+  );
+}
+
+/** The gradient along c, and under it what the direct way leaves.
+ * @param {Page} page @param {State} state @param {boolean} inDecades @param {() => void} turn */
+function alongTime(page, state, inDecades, turn) {
+  const {model, store} = page;
+  const {layer, direction, unit} = state;
+  if (model.steps < 2) return [];
+  const path = directPath(model, layer, direction, unit);
+  const name = unitWords(model, layer, direction, unit);
+  if (!path) return [el("p", {}, withoutPath(page, state, name))];
+  const choose = (/** @type {number} */ step) => store.change({step, playing: false});
+  if (path.gradient.some((_, step) => isAskedFor(page, {layer, direction, name: path.name, step, at: [unit]}))) {
+    return [el("p", {class: "soft"}, "One of the gradients along c is asked for, so they are not shown.")];
+  }
+  const largest = Math.max(largestSize(path.gradient), largestSize(path.direct));
+  const factor = path.factors.map(one => one).join(" · ");
+  const words = pathSentence(page, path, factor);
+  const heading = el(
+    "h3",
+    {},
+    "The gradient with respect to c of ",
+    name,
+    ", at each step ",
+    el(
+      "button",
+      {class: "scale", "data-key": "decades", "aria-pressed": String(inDecades), onclick: turn},
+      "logarithmic",
+    ),
+  );
+  const drawn = inDecades
+    ? [decades(path.gradient, largest), decades(path.direct, largest)]
+    : [path.gradient, path.direct];
+  const top = inDecades ? 1 : largest;
+  return [
+    el(
+      "figure",
+      {class: "along"},
+      heading,
+      el(
+        "div",
+        {class: "lane"},
+        el("span", {class: "lane-name"}, symbolElement(path.name)),
+        timeline({
+          values: drawn[0],
+          largest: top,
+          step: state.step,
+          kind: "gradient",
+          choose,
+          label: `${path.name} of ${name} at each step. ${words}`,
+        }),
+      ),
+      el(
+        "div",
+        {class: "lane"},
+        el(
+          "span",
+          {class: "lane-name"},
+          "product of ",
+          ...path.factors.flatMap((one, k) => [k ? " · " : "", symbolElement(one)]),
+        ),
+        timeline({
+          values: drawn[1],
+          largest: top,
+          step: state.step,
+          kind: "direct",
+          choose,
+          label: `What the product of ${factor} alone leaves of it.`,
+        }),
+      ),
+      timeAxis(page),
+      el("figcaption", {}, words),
+    ),
+  ];
+}
+
+/** Why there is no gradient to show. @param {Page} page @param {State} state @param {string} name */
+function withoutPath({model}, {layer, direction, unit, step}, name) {
+  return Number.isNaN(model.value(layer, direction, cellStateOf(model, layer, direction).gradient, step)[unit])
+    ? `The gradient with respect to c of ${name} is no number.`
+    : `No gradient reaches the cell state of ${name}: the loss does not depend on it.`;
+}
+
+/** @param {Page} page */
+function timeAxis(page) {
+  return el(
+    "div",
+    {class: "lane axis", "aria-hidden": "true"},
+    el("span", {class: "lane-name"}, "step"),
+    el("span", {class: "ends"}, el("span", {}, "0"), el("span", {}, String(page.model.steps - 1))),
+  );
+}
+
+/** @param {Page} page @param {import("../engine/gradient_path.js").Path} path @param {string} factor */
+function pathSentence(page, path, factor) {
+  const {from, to, gradient, direct} = path;
+  if (from === to) return `It is there at ${stepName(page, from)} alone.`;
+  const left = direct[to] / direct[from];
+  const kept = gradient[to] / gradient[from];
+  const same = Math.abs(kept - left) <= 0.02 * Math.max(Math.abs(kept), Math.abs(left));
+  const [first, last] = [figure(gradient[from], 4), figure(gradient[to], 4)];
+  const fact = `From ${stepName(page, from)} back to ${stepName(page, to)} it goes from ${first} to ${last}`;
+  const product = `the product of ${factor} on the way is ${figure(left, 4)}`;
+  if (!Number.isFinite(kept) || !Number.isFinite(left)) return `${fact}; ${product}.`;
+  return same
+    ? `${fact}, which is ${percent(kept)} of it: ${product}. The one is the other.`
+    : `${fact}, ${figure(kept, 4)} times as much; ${product}. What differs did not come straight along c:` +
+        " it came through h and the gates, or arrived at other steps.";
+}

@@ -1,0 +1,137 @@
+/** A number where it is read: a button that opens it or a field that changes it, with what it was before. */
+import {el} from "./dom.js";
+import {figure} from "../engine/figures.js";
+import {givenField, oldNumber} from "./edits.js";
+import {hidden} from "./visibility.js";
+import {hueOf, isMasked, refKey, openNumber, spokenName, symbolElement} from "./detail.js";
+import {mergedFrom} from "../engine/terms.js";
+
+/** @typedef {import("./store.js").Ref} Ref */
+/** @typedef {import("./store.js").Page} Page */
+
+const MOST_REMEMBERED = 50000;
+/** @type {WeakMap<Page, Map<string, number>>} */
+const numbersShown = new WeakMap();
+
+/** Let an element glow once if the number that it shows is another than was shown last.
+ * @param {Page} page @param {Ref} ref @param {HTMLElement} element */
+function glowIfNew(page, ref, element) {
+  const seen = numbersShown.get(page) ?? new Map();
+  numbersShown.set(page, seen);
+  if (seen.size > MOST_REMEMBERED) seen.clear();
+  const value = page.model.number(ref);
+  const place = refKey(ref);
+  const before = seen.get(place);
+  seen.set(place, value);
+  if (before === undefined || Object.is(before, value)) return;
+  element.classList.add("glows");
+  requestAnimationFrame(() => requestAnimationFrame(() => element.classList.remove("glows")));
+}
+
+/** A number in little room. @param {number} value */
+export function compact(value) {
+  const text = figure(value, 4);
+  return text.length > 8 ? figure(value, 2) : text;
+}
+
+/**
+ * A number that opens when it is pressed.
+ * @param {Page} page @param {Ref} ref
+ * @param {{symbol?: boolean, label?: string, digits?: number, key?: string}} [how] what stands before it
+ */
+function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = "open"} = {}) {
+  const isAsked = hidden(page.store.state, ref);
+  const isNone = isMasked(page.model, ref) && Number.isNaN(page.model.number(ref));
+  const value = isAsked
+    ? "?"
+    : isNone
+      ? "–"
+      : digits > 4
+        ? figure(page.model.number(ref), digits)
+        : compact(page.model.number(ref));
+  const said = isAsked ? "asked for" : isNone ? "not computed" : value;
+  const was = isAsked ? null : oldNumber(page, ref, digits);
+  const button = el(
+    "button",
+    {
+      class: `open ${hueOf(ref.name)}`.trim(),
+      "data-key": `${key} ${refKey(ref)}`,
+      "data-ref": refKey(ref),
+      "aria-label": `${spokenName(page, ref)}: ${said}${was ? `, ${was.textContent?.trim()}` : ""}`,
+      onclick: () => openNumber(page, ref),
+    },
+    symbol ? symbolElement(ref.name) : null,
+    label ? el("span", {class: "place", title: label}, label) : null,
+    el("span", {class: "number value"}, value),
+    was,
+  );
+  if (!isAsked) glowIfNew(page, ref, button);
+  return button;
+}
+
+/**
+ * A number that is given: its name opens it, its field changes it.
+ * @param {Page} page @param {Ref} ref @param {{symbol?: boolean, label?: string, key?: string}} [how]
+ */
+export function givenNumber(page, ref, {symbol = false, label = "", key = "open"} = {}) {
+  const name = el(
+    "button",
+    {
+      class: `open ${hueOf(ref.name)}`.trim(),
+      "data-key": `${key} ${refKey(ref)}`,
+      "data-ref": refKey(ref),
+      "aria-label": `open ${spokenName(page, ref)}`,
+      onclick: () => openNumber(page, ref),
+    },
+    symbol ? symbolElement(ref.name) : null,
+    label ? el("span", {class: "place", title: label}, label) : null,
+  );
+  const field = givenField(page, ref, !symbol && !label && key === "open");
+  const row = el("span", {class: "given-number"}, symbol || label ? name : null, field, oldNumber(page, ref));
+  glowIfNew(page, ref, field);
+  return row;
+}
+
+/** A number with its button or field. @param {Page} page @param {Ref} ref
+ * @param {{symbol?: boolean, label?: string, key?: string}} [how] */
+export function anyNumber(page, ref, how = {}) {
+  const canChange = page.model.isGiven(ref) && !hidden(page.store.state, ref);
+  return canChange ? givenNumber(page, ref, how) : numberButton(page, ref, how);
+}
+
+/** Whether a number is asked for, so that nothing may tell it. @param {Page} page @param {Ref} ref */
+export function isAskedFor(page, ref) {
+  return hidden(page.store.state, ref);
+}
+
+/** How a number lies to either side of nothing, beside the largest of its kind.
+ * @param {number} value @param {number} largest */
+export function signedBar(value, largest) {
+  const bar = el("span", {class: `bar ${value < 0 ? "below" : "above"}`, "aria-hidden": "true"}, el("span", {}));
+  const share = largest > 0 && Number.isFinite(value) ? Math.min(1, Math.abs(value) / largest) : 0;
+  bar.style.setProperty("--share", share.toFixed(4));
+  return bar;
+}
+
+/** What a number is, where it is merged of both directions: "the sum of h and h". @param {Page} page @param {Ref} ref */
+export function mergedLinks(page, ref) {
+  const merged = mergedFrom(page.model, ref);
+  if (!merged) return null;
+  const words = merged.parts.flatMap((one, k) => [
+    k ? " and " : "",
+    linkTo(page, one),
+    ` ${page.model.layers[one.layer].cells[one.direction].direction} in time`,
+  ]);
+  return [`${merged.how} of `, ...words];
+}
+
+/** A button that goes where a number is. @param {Page} page @param {Ref} ref */
+export function linkTo(page, ref) {
+  const words = spokenName(page, ref).slice(ref.name.length);
+  return el(
+    "button",
+    {class: "link", "data-key": `link ${refKey(ref)}`, onclick: () => openNumber(page, ref)},
+    symbolElement(ref.name),
+    words,
+  );
+}

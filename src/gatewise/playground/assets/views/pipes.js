@@ -1,0 +1,147 @@
+/** The stage as a picture: pipes as full as what flows in them, the cell state as a level, and places for the valves. */
+import {setText, svg} from "./dom.js";
+import {figure} from "../engine/figures.js";
+import {compact} from "./number_controls.js";
+
+/** @typedef {import("./layouts.js").Layout} Layout */
+/** @typedef {import("./layouts.js").Gauge} Gauge */
+/** @typedef {{low: number, high: number}} Range */
+
+const BORE = 26; // of a pipe that is full
+const HAIR = 1.5;
+const SPARE = 1.15; // an open vessel is somewhat higher than what it is made to hold
+
+/** A pipe, filled as far as an amount says. @param {string} path @param {string} quantity whose hue it has */
+export function pipeMark(path, quantity) {
+  const fill = svg("path", {d: path, class: `flow quantity-${quantity}`});
+  const element = svg("g", {}, svg("path", {d: path, class: "wall"}), svg("path", {d: path, class: "bore"}), fill);
+  return {
+    element,
+    /** @param {number | null} amount @param {number} full the amount that fills it */
+    update(amount, full) {
+      const share = amount === null || Number.isNaN(amount) ? 0 : Math.min(1, Math.abs(amount) / full);
+      fill.style.setProperty("stroke-width", `${share < 0.0005 ? 0 : Math.max(HAIR, share * BORE)}px`);
+      fill.classList.toggle("negative", amount !== null && amount < 0);
+    },
+  };
+}
+
+/**
+ * A level between two ends, from zero up or down.
+ * @param {Gauge} gauge @param {string} quantity @param {boolean} isOpen whether it is a vessel that is open above
+ */
+export function levelMark(gauge, quantity, isOpen) {
+  const {x, y, width, height, upright} = gauge;
+  const length = upright ? height : width;
+  const water = svg("rect", upright ? {x, y: 0, width, height} : {x: 0, y, width, height});
+  water.classList.add("water", `quantity-${quantity}`);
+  const surface = svg("path", {class: "surface", d: upright ? `M${x} 0h${width}` : `M0 ${y}v${height}`});
+  const zero = svg("path", {class: "zero", d: upright ? `M${x} 0h${width}` : `M0 ${y}v${height}`});
+  const element = svg(
+    "g",
+    {class: `level quantity-${quantity}`},
+    svg("rect", {x, y, width, height, class: "frame"}),
+    water,
+    zero,
+    surface,
+    isOpen
+      ? svg("path", {class: "edge", d: `M${x} ${y}v${height}h${width}v${-height}`})
+      : svg("rect", {x, y, width, height, class: "edge"}),
+  );
+  const spare = isOpen ? SPARE : 1;
+  /** @param {Range} range @param {number} value */
+  function placeIn(range, value) {
+    const within = Math.min(range.high * spare, Math.max(range.low, value));
+    const share = (within - range.low) / (range.high * spare - range.low);
+    return upright ? y + height - share * length : x + share * length;
+  }
+  return {
+    element,
+    placeIn,
+    /** @param {number} value @param {Range} range */
+    update(value, range) {
+      const known = Number.isNaN(value) ? 0 : value;
+      const [from, to] = [placeIn(range, 0), placeIn(range, known)];
+      const stretch = (to - from) / length;
+      water.style.setProperty(
+        "transform",
+        upright ? `translateY(${from}px) scaleY(${stretch})` : `translateX(${from}px) scaleX(${stretch})`,
+      );
+      const move = upright ? "translateY" : "translateX";
+      surface.style.setProperty("transform", `${move}(${to}px)`);
+      zero.style.setProperty("transform", `${move}(${from}px)`);
+      element.classList.toggle("negative", known < 0);
+    },
+  };
+}
+
+/** Heads of arrows on the pipes: which way it flows. @param {[number, number, number][]} places with their angle */
+export function arrowMarks(places) {
+  return places.map(([x, y, angle]) =>
+    svg("g", {class: "arrow", transform: `translate(${x} ${y}) rotate(${angle})`}, svg("path", {d: "M-3 -6l6 6l-6 6"})),
+  );
+}
+
+/** Names at the ends of a level. @param {Gauge} gauge @param {ReturnType<typeof levelMark>} level */
+export function ticksOf({x}, level) {
+  const texts = [0, 1, 2].map(() => svg("text", {class: "tick", x: x - 6, "text-anchor": "end"}));
+  return {
+    elements: texts,
+    /** @param {Range} range */
+    update(range) {
+      const values = [range.high, 0, ...(range.low < 0 ? [range.low] : [])];
+      texts.forEach((text, k) => {
+        setText(text, k < values.length ? figure(values[k], 2) : "");
+        if (k < values.length) text.setAttribute("y", String(level.placeIn(range, values[k]) + 5));
+      });
+    },
+  };
+}
+
+/**
+ * Words and a number beside a part of the picture.
+ * @param {import("./layouts.js").Caption} place @param {string} quantity
+ * @param {((event: Event) => void) | null} open what a press does
+ */
+export function captionMark(place, quantity, open) {
+  const {x, y, anchor, lines} = place;
+  const words = svg("tspan");
+  const symbol = svg("tspan", {class: "letter", ...(lines ? {x, dy: "1.3em"} : {dx: "0.35em"})});
+  const value = svg("tspan", {class: "value", dx: "0.4em"});
+  const text = svg(
+    "text",
+    {
+      class: `caption quantity-${quantity}`,
+      x,
+      y,
+      "text-anchor": anchor,
+      ...(open
+        ? {
+            role: "button",
+            tabindex: 0,
+            onclick: open,
+            onkeydown: (/** @type {KeyboardEvent} */ event) => {
+              if (event.key !== "Enter" && event.key !== " ") return;
+              event.preventDefault();
+              open(event);
+            },
+          }
+        : {}),
+    },
+    words,
+    symbol,
+    value,
+  );
+  return {
+    element: text,
+    /** @param {{name: string, letter: string, spoken: string, number: number | null, asked: boolean}} datum */
+    update({name, letter: now, spoken, number, asked}) {
+      const known = number === null ? "" : compact(number);
+      setText(words, name);
+      setText(symbol, now);
+      setText(value, asked ? "?" : known);
+      if (open)
+        text.setAttribute("aria-label", asked ? `Open ${spoken}, which is asked for` : `Open ${spoken} ${known}`);
+    },
+  };
+}

@@ -1,0 +1,285 @@
+/** The products of an opened number's sum, sorted by size, each of which opens to its weight and its input. */
+import {largestSize} from "../engine/arrays.js";
+import {el} from "./dom.js";
+import {figure} from "../engine/figures.js";
+import {oldNumber} from "./edits.js";
+import {givenOf, isHead, isOverall, refKey, openedRef, placeName, symbolElement} from "./detail.js";
+import {anyNumber, compact, isAskedFor, linkTo, mergedLinks, signedBar} from "./number_controls.js";
+import {mergedFrom, termsOf, ways} from "../engine/terms.js";
+import {symbolsOf} from "../engine/trees.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./store.js").Ref} Ref */
+/** @typedef {import("../engine/terms.js").Term} Term */
+/** @typedef {import("../engine/terms.js").Factor} Factor */
+
+const MOST_PRODUCTS = 12;
+/** @type {WeakMap<State, Map<string, Ref>>} */
+const litByState = new WeakMap();
+
+/** Whether a number is an output among others whose sum is 1. @param {import("../engine/model.js").Model} model @param {Ref} ref */
+export function isSoftmax(model, {layer, direction, name}) {
+  return isHead(model, layer) && model.equation(layer, direction, name)?.right.node === "quotient";
+}
+
+/** The number of which a nonlinearity, a clip or a part is, if that is all its equation does: a_f of f, dz of dx.
+ * @param {Page} page @param {Ref} ref @returns {Ref | null} */
+function argumentOf({model}, ref) {
+  const right = /** @type {any} */ (model.equation(ref.layer, ref.direction, ref.name)?.right);
+  if (right?.node === "part" && right.vector.node === "symbol" && ref.step !== null)
+    return {...ref, name: right.vector.text, at: [ref.at[0] + Number(right.start)]};
+  if (isSoftmax(model, ref)) return {...ref, name: symbolsOf(right)[0]};
+  if (right?.node !== "call" || right.arguments[0]?.node !== "symbol") return null;
+  const [first, ...rest] = right.arguments;
+  if (rest.some((/** @type {any} */ one) => one.node !== "number" && one.node !== "negative")) return null;
+  const same = model.shape(ref.layer, ref.direction, first.text).length === ref.at.length;
+  return same && ref.step !== null ? {...ref, name: first.text} : null;
+}
+
+/** The number whose sum is shown for an opened one: its own, or that of what its nonlinearity is of.
+ * @param {Page} page @param {Ref} ref @returns {Ref} */
+export function summedFor(page, ref) {
+  let summed = ref;
+  for (let next = argumentOf(page, ref); next; next = argumentOf(page, next)) summed = next;
+  return summed;
+}
+
+/** Open the largest product of the number that is open, where it is a sum of some. @param {Page} page */
+export function openLargestProduct(page) {
+  const ref = openedRef(page.model, page.store.state);
+  if (!ref || ref.step === null) return;
+  const sizes = termsOf(page.model, summedFor(page, ref)).map(term => sizeOfTerm(term.value));
+  const product = sizes.indexOf(largestSize(sizes));
+  if (product >= 0) page.store.change({level: "product", product});
+}
+
+/** The numbers that an opened product is made of, and those that they were handed on from, by their keys.
+ * @param {Page} page @param {State} state @returns {Map<string, Ref>} */
+export function litBy(page, state) {
+  const known = litByState.get(state);
+  if (known) return known;
+  /** @type {Map<string, Ref>} */
+  const lit = new Map();
+  litByState.set(state, lit);
+  const ref = state.level === "product" && state.product !== null ? openedRef(page.model, state) : null;
+  if (!ref || ref.step === null || state.product === null) return lit;
+  const term = termsOf(page.model, summedFor(page, ref))[state.product];
+  const parts = (term?.factors ?? []).flatMap(({ref: own, tree}) =>
+    own ? [own] : symbolRefs(page.model, summedFor(page, ref), tree),
+  );
+  for (const part of parts) {
+    const way = ways(page.model, part);
+    for (const one of [...way, ...(mergedFrom(page.model, way.at(-1))?.parts ?? [])]) lit.set(refKey(one), one);
+  }
+  return lit;
+}
+
+/** Where the strip has the numbers of an opened product: in its rows those of the quantity that it shows, and of all
+ * their steps. @param {Page} page @param {import("./field.js").Field} field */
+export function litPlaces(page, {quantity: {name, place}, rows}) {
+  const refs = [...litBy(page, page.store.state).values()].filter(({step}) => step !== null);
+  const isHere = (/** @type {Ref} */ one) =>
+    one.name === name && one.layer === place.layer && one.direction === place.direction;
+  return {
+    cells: refs.filter(isHere).map(({at, step}) => ({row: rows.indexOf(at[0]), step: Number(step)})),
+    steps: new Set(refs.map(({step}) => Number(step))),
+  };
+}
+
+/** The numbers in a factor that is no number of the program itself: c of tanh(c).
+ * @param {import("../engine/model.js").Model} model @param {Ref} summed @param {any} tree @returns {Ref[]} */
+function symbolRefs(model, {layer, direction, step, at}, tree) {
+  return symbolsOf(tree).flatMap(name => {
+    const rank = model.shape(layer, direction, name).length;
+    const place = rank === 0 ? [] : rank === at.length ? at : null;
+    return place
+      ? [{layer, direction, name, at: place, step: isOverall(model, layer, direction, name) ? null : step}]
+      : [];
+  });
+}
+
+/** A small tree as text, for what is no entry of a quantity: 1 - f, tanh(c). @param {any} tree @returns {string} */
+export function treeText(tree) {
+  switch (tree.node) {
+    case "symbol":
+      return tree.text;
+    case "number":
+      return figure(Number(tree.value), 4);
+    case "sum":
+      return tree.terms
+        .map((/** @type {any} */ term, /** @type {number} */ k) =>
+          term.node === "negative" ? `${k ? " − " : "−"}${treeText(term.term)}` : `${k ? " + " : ""}${treeText(term)}`,
+        )
+        .join("");
+    case "negative":
+      return `−${treeText(tree.term)}`;
+    case "product":
+      return tree.factors.map(factorText).join(" · ");
+    case "power":
+      return `${treeText(tree.base)}${tree.exponent.value === 2 ? "²" : `^${treeText(tree.exponent)}`}`;
+    case "quotient":
+      return `(${treeText(tree.over)}) / ${treeText(tree.under)}`;
+    case "call":
+      return `${tree.name}(${tree.arguments.map(treeText).join(", ")})`;
+    case "holds":
+      return `${treeText(tree.left)} ${tree.relation} ${treeText(tree.right)}`;
+    case "slope":
+      return treeText(tree.body);
+    case "transpose":
+      return treeText(tree.matrix);
+    case "matmul":
+      return `${treeText(tree.left)} ${treeText(tree.right)}`;
+    default:
+      return tree.node;
+  }
+}
+
+/** A factor as text, in brackets where it is a sum. @param {any} tree */
+function factorText(tree) {
+  return tree.node === "sum" ? `(${treeText(tree)})` : treeText(tree);
+}
+
+/** What a product is called: the entry whose weight it has, or its symbols. @param {Page} page @param {Term} term */
+function termName(page, {factors}) {
+  const {model} = page;
+  const weight = factors.find(({ref}) => ref && ref.at.length === 2);
+  const input = factors.find(factor => factor !== weight && factor.ref && factor.ref.at.length === 1);
+  if (weight && input?.ref) {
+    const source =
+      ways(model, input.ref).find(one => model.isGiven(one) || givenOf(model, one.layer, one.direction, one.name)) ??
+      input.ref;
+    return [el("span", {class: "place"}, placeName(model, source)), " ", symbolElement(source.name)];
+  }
+  return factors.flatMap((factor, k) => [
+    k ? " · " : "",
+    factor.ref ? symbolElement(factor.ref.name) : factorText(factor.tree),
+  ]);
+}
+
+/** Whether a factor may be seen: no number in it is asked for. @param {Page} page @param {Ref} summed @param {Factor} factor */
+function isSeen(page, summed, {ref, tree}) {
+  if (ref) return !isAskedFor(page, ref);
+  return symbolsOf(tree).every(name => !isAskedFor(page, {...summed, name}));
+}
+
+/** @param {Page} page @param {Ref} summed @param {Term} term */
+function termNumbers(page, summed, {factors, negative}) {
+  if (factors.length === 1 && !negative) return "";
+  const shown = factors.map((factor, k) => {
+    const text = isSeen(page, summed, factor) ? figure(factor.value, 4) : "?";
+    return text.startsWith("-") && k ? `(${text})` : text;
+  });
+  return `${negative ? "−" : ""}${negative && factors[0].value < 0 ? `(${shown[0]})` : shown[0]}${shown
+    .slice(1)
+    .map(one => ` × ${one}`)
+    .join("")}`;
+}
+
+/** One factor of an opened product: itself, and where it came from. @param {Page} page @param {Ref} summed
+ * @param {Factor} factor */
+function factorElement(page, summed, factor) {
+  const {ref, tree, value} = factor;
+  if (!ref)
+    return el(
+      "li",
+      {},
+      el("span", {class: "formula-text"}, treeText(tree)),
+      " is ",
+      el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"),
+      "; in it ",
+      ...symbolRefs(page.model, summed, tree).map(one => anyNumber(page, one, {symbol: true, key: "factor"})),
+    );
+  const [, ...sources] = ways(page.model, ref);
+  const steps = sources.map((source, k) =>
+    el("span", {class: "source"}, k ? ", which is " : "which is ", linkTo(page, source)),
+  );
+  const merged = mergedLinks(page, sources.at(-1) ?? ref);
+  if (merged) steps.push(el("span", {class: "source"}, sources.length ? ", which is " : "which is ", ...merged));
+  return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);
+}
+
+/** How large a value is among others; what is no number comes first, since all that it is part of is none.
+ * @param {number} value */
+export function sizeOfTerm(value) {
+  return Number.isNaN(value) ? Number.MAX_VALUE : Math.min(Math.abs(value), Number.MAX_VALUE);
+}
+
+/** The sum of an opened number as rows, the largest product first.
+ * @param {Page} page @param {Ref} summed @param {{all: boolean, showAll: (all: boolean) => void}} rest */
+export function productRows(page, summed, rest) {
+  const {store} = page;
+  const {state} = store;
+  const terms = termsOf(page.model, summed);
+  const order = terms
+    .map((_, index) => index)
+    .sort((a, b) => sizeOfTerm(terms[b].value) - sizeOfTerm(terms[a].value) || a - b);
+  const cut = rest.all || order.length <= MOST_PRODUCTS + 2 ? order.length : MOST_PRODUCTS;
+  const open = state.level === "product" ? state.product : null;
+  const shown = order.slice(0, cut);
+  if (open !== null && open < terms.length && !shown.includes(open)) shown.push(open);
+  const largest = largestSize(terms.map(({value}) => value));
+  const isAsked = isAskedFor(page, summed);
+  const rows = shown.map(index => {
+    const term = terms[index];
+    const isOpen = index === open;
+    const isTold = !isAsked && term.factors.every(factor => isSeen(page, summed, factor));
+    const button = el(
+      "button",
+      {
+        class: "product",
+        "aria-expanded": String(isOpen),
+        "data-key": `product ${index}`,
+        onclick: () => store.change(isOpen ? {level: "number", product: null} : {level: "product", product: index}),
+      },
+      el("span", {class: "name"}, ...termName(page, term)),
+      el("span", {class: "factors number"}, termNumbers(page, summed, term)),
+      signedBar(isTold ? term.value : 0, largest),
+      el("span", {class: "number value"}, isTold ? compact(term.value) : "?"),
+    );
+    return el(
+      "li",
+      {class: isOpen ? "open" : null},
+      button,
+      isOpen
+        ? el("ul", {class: "factors-open"}, ...term.factors.map(factor => factorElement(page, summed, factor)))
+        : null,
+    );
+  });
+  const left = order.length - shown.length;
+  const remaining = order.slice(cut).reduce((sum, index) => sum + (shown.includes(index) ? 0 : terms[index].value), 0);
+  const more =
+    left > 0
+      ? `${left} smaller ones${isAsked ? "" : `, together ${compact(remaining)}`}`
+      : rest.all && order.length > MOST_PRODUCTS + 2
+        ? "only the largest"
+        : "";
+  return el(
+    "div",
+    {class: "sum"},
+    el("ol", {class: "products"}, ...rows),
+    more
+      ? el(
+          "button",
+          {
+            class: "rest",
+            "data-key": "rest products",
+            "aria-expanded": String(rest.all),
+            onclick: () => rest.showAll(!rest.all),
+          },
+          more,
+        )
+      : null,
+    terms.length < 2
+      ? null
+      : el(
+          "p",
+          {class: "total"},
+          "together ",
+          symbolElement(summed.name),
+          " ",
+          el("span", {class: "number value"}, isAsked ? "?" : figure(page.model.number(summed), 8)),
+          isAsked ? null : oldNumber(page, summed),
+        ),
+  );
+}

@@ -1,0 +1,125 @@
+/** Where the page begins, and how the URL's hash follows the state and leads it. */
+import {asksForLessMotion} from "./dom.js";
+import {atChapter, chaptersOf, sameEdits} from "./chapter_start.js";
+import {decodeHash, encodeHash, misfitOf} from "./hash.js";
+import {quantitiesOf, shownQuantity} from "./quantities.js";
+
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("../engine/model.js").Model} Model */
+
+const QUIET = 250; // milliseconds without a change before the address is written
+
+/** Whether a model is small enough to open at the stage, with its units under each other. @param {Model} model */
+export function isSmall(model) {
+  return model.layers.length === 1 && model.layers[0].cells.length === 1 && model.layers[0].cells[0].hidden === 1;
+}
+
+/** The state of the page as it was made. @param {any} doc @param {Model} model @returns {State} */
+export function madeState(doc, model) {
+  const last = Math.max(0, model.wiring.valid?.lastIndexOf(1) ?? model.steps - 1);
+  const top = model.layers.length - 1;
+  return {
+    step: 0,
+    layer: 0,
+    direction: 0,
+    unit: 0,
+    quantity: "f",
+    level: "overview",
+    product: null,
+    name: "f",
+    backward: false,
+    loss: model.hasHead
+      ? {of: "y", layer: top + 1, direction: 0, unit: 0, step: last}
+      : {of: "h", layer: top, direction: 0, unit: 0, step: last},
+    chapter: doc.chapters?.length ? 0 : null,
+    edits: [],
+    premise: [],
+    playing: false,
+    answer: null,
+    sorted: Boolean(doc.sorted),
+  };
+}
+
+/**
+ * The state of which the hash speaks, or the page as it was made; and what is wrong with the hash.
+ * @param {any} doc @param {Model} model @param {string} hash @returns {{state: State, problem: string | null}}
+ */
+function stateOfHash(doc, model, hash) {
+  const made = madeState(doc, model);
+  if (hash.length < 2 || hash === "#main") return {state: made, problem: null};
+  const decoded = decodeHash(hash);
+  if ("problem" in decoded) return {state: made, problem: decoded.problem};
+  const page = /** @type {Page} */ ({doc, model});
+  const problem = misfitOf(decoded.state, model, Boolean(doc.sorted), chaptersOf(page).length);
+  if (problem) return {state: made, problem};
+  const {chapter = null, edits} = decoded.state;
+  const state = {...made, ...decoded.state, ...(chapter === null ? {} : atChapter(page, chapter, edits))};
+  const {quantity, layer, direction, backward} = state;
+  const isKnown =
+    quantity === made.quantity || quantitiesOf(page, layer, direction, backward).some(({name}) => name === quantity);
+  if (isKnown) return {state, problem: null};
+  const {name} = shownQuantity(page, state);
+  return {
+    state: {...state, quantity: name},
+    problem: `There is no “${quantity}” to show here: the strip shows ${name}.`,
+  };
+}
+
+/** What the page opens with: the latch runs by itself, unless its reader asks for less motion. @param {any} doc
+ * @param {Model} model */
+export function startingState(doc, model) {
+  const found = stateOfHash(doc, model, location.hash);
+  const untouched = location.hash.length < 2;
+  const playing = untouched && doc.example === "latch" && !asksForLessMotion();
+  return {...found, state: {...found.state, playing}};
+}
+
+/** Write the state into the address once it rests, and take it from there on back and forward. @param {Page} page
+ * @param {string | null} problem with the address that the page was opened with */
+export function followHash(page, problem) {
+  const made = encodeHash(madeState(page.doc, page.model));
+  let written = location.hash.slice(1);
+  let seen = page.store.state;
+  let timer = 0;
+  function write(isCorrected = false) {
+    const state = page.store.state;
+    const now = encodeHash({...state, quantity: shownQuantity(page, state).name});
+    if (now === written || (!written && now === made)) return;
+    const kept = !isCorrected && isAnotherView(state, seen);
+    written = now;
+    seen = state;
+    try {
+      history[kept ? "pushState" : "replaceState"](null, "", `#${now}`);
+    } catch {
+      // A page inside another one may have no address of its own; all else works without.
+    }
+  }
+  page.store.show((state, previous) => {
+    clearTimeout(timer);
+    if (state !== previous && !state.playing) timer = setTimeout(() => write(), QUIET);
+  });
+  if (problem) write(true);
+  addEventListener("popstate", () => {
+    const hash = location.hash.slice(1);
+    if (hash === "main" || hash === written) return;
+    const {state, problem} = stateOfHash(page.doc, page.model, location.hash);
+    written = hash;
+    seen = state;
+    const {answer, edits} = page.store.state;
+    const isSame = answer?.chapter === state.chapter && sameEdits(edits, state.edits); // what was typed stays
+    page.store.change({...state, ...(isSame ? {answer} : {}), playing: false});
+    page.tell(problem ?? "");
+    if (problem) write(true);
+  });
+}
+
+/**
+ * Whether a change leads to another view, which "back" leads away from; moving along the steps does not.
+ * @param {State} now @param {State} before
+ */
+function isAnotherView(now, before) {
+  /** @type {(keyof State)[]} */
+  const views = ["level", "chapter", "backward", "layer", "direction", "name", "edits"];
+  return views.some(key => now[key] !== before[key]);
+}

@@ -1,0 +1,210 @@
+/** The chosen step, opened in place: its quantities for the chosen unit from x and h to h, with wires between. */
+import {largestSize} from "../engine/arrays.js";
+import {el, reveal} from "./dom.js";
+import {keepFocus} from "./edits.js";
+import {graphOf} from "./graph.js";
+import {axesOf, symbolElement, hueOf, openedRef, nameAlong, refKey, unitWords} from "./detail.js";
+import {quantityName} from "./sentences.js";
+import {stepName} from "./quantities.js";
+import {entriesShown} from "./entries.js";
+import {litBy} from "./products.js";
+import {anyNumber, isAskedFor, signedBar} from "./number_controls.js";
+import {weightsTable} from "./weights.js";
+import {nodeWidth, sizesFor, wiresOf} from "./wires.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./store.js").Ref} Ref */
+/** @typedef {import("./graph.js").Graph} Graph */
+/** @typedef {import("./graph.js").GraphNode} GraphNode */
+/** @typedef {{layer: number, direction: number}} Place */
+
+const FAINTEST = 0.05; // of the largest: a shorter bar is a speck
+
+/** The quantity that a node shows: itself, or its gradient where the pass has one.
+ * @param {Page} page @param {Place} place @param {string} name @param {boolean} backward @returns {string | null} */
+function shownName(page, {layer, direction}, name, backward) {
+  if (!backward) return name;
+  const gradient = `d${name}`;
+  return page.model.has(layer, direction, gradient) ? gradient : null;
+}
+
+/** The largest size among the numbers of a graph, for bars. @param {Page} page @param {Place} place @param {Graph} graph
+ * @param {State} state */
+function largestShown(page, place, graph, state) {
+  const sizes = graph.nodes.flatMap(node => {
+    const name = shownName(page, place, node.name, state.backward);
+    return name === null
+      ? []
+      : node.entries
+          .map(at => ({...place, name, step: state.step, at}))
+          .map(ref => (isAskedFor(page, ref) ? 0 : page.model.number(ref)));
+  });
+  return largestSize(sizes);
+}
+
+/** @param {Page} page @param {Place} place @param {Graph} graph @param {State} state */
+function graphElement(page, place, graph, state, /** @type {Set<string>} */ opened, /** @type {() => void} */ redraw) {
+  const sizes = sizesFor(graph);
+  const largest = state.backward ? largestShown(page, place, graph, state) : 0;
+  const lit = litBy(page, state);
+  const chosen = openedRef(page.model, state);
+  const way = state.backward ? -1 : 1;
+  const nodes = [...graph.nodes]
+    .sort((a, b) => way * (a.column - b.column) || a.top - b.top)
+    .map(node => {
+      const item = nodeElement(page, place, node, state, {largest, opened, redraw, lit, chosen});
+      const others = graph.wires.filter(wire => (state.backward ? wire.from : wire.to) === node);
+      const names = [...new Set(others.map(wire => (state.backward ? wire.to : wire.from).name))];
+      if (names.length)
+        item.append(
+          el("small", {class: "sources"}, ` from ${names.map(one => (state.backward ? `d${one}` : one)).join(", ")}`),
+        );
+      item.style.setProperty("--x", String(sizes.xs[node.column] / 16));
+      item.style.setProperty("--y", String((node.top * sizes.lane) / 16));
+      item.style.setProperty("--wide", String(nodeWidth(node) / 16));
+      item.style.setProperty("--column", String(state.backward ? graph.columns - 1 - node.column : node.column));
+      return item;
+    });
+  const list = el("ol", {class: "nodes"}, ...nodes);
+  list.style.setProperty("--width", String(sizes.width / 16));
+  list.style.setProperty("--height", String((graph.lanes * sizes.lane) / 16));
+  return el("div", {class: "graph"}, wiresOf(graph, sizes, state.backward), list);
+}
+
+/** @param {Page} page @param {Place} place @param {GraphNode} node @param {State} state
+ * @param {{largest: number, opened: Set<string>, redraw: () => void, lit: Map<string, Ref>, chosen: Ref | null}} how */
+function nodeElement(page, place, node, state, how) {
+  const name = shownName(page, place, node.name, state.backward);
+  const hue = hueOf(node.name);
+  const item = el("li", {class: `node ${hue}${node.height > 1 ? " listed" : ""}${node.joint ? " joint" : ""}`});
+  const title = quantityName(page, place.layer, place.direction, node.name);
+  if (name === null || node.joint) {
+    item.append(el("span", {class: "head", title}, symbolElement(name ?? node.name)));
+    return item;
+  }
+  const listed = node.height > 1;
+  const numbers = node.entries.map(at => {
+    const ref = {...place, name, at, step: state.step};
+    const label = listed ? nameOfEntry(page, place, node.name, at[0]) : "";
+    const number = anyNumber(page, ref, {symbol: !listed, label});
+    const key = refKey(ref);
+    const isChosen = how.chosen !== null && refKey(how.chosen) === key && state.level !== "step";
+    const row = el(
+      "span",
+      {class: ["row", how.lit.has(key) ? "lit" : "", isChosen ? "chosen" : ""].join(" ").trim()},
+      number,
+    );
+    const visible =
+      state.backward && !isAskedFor(page, ref) && Math.abs(page.model.number(ref)) > FAINTEST * how.largest;
+    if (visible) row.append(signedBar(page.model.number(ref), how.largest));
+    return row;
+  });
+  if (!listed) {
+    item.title = title;
+    item.append(...numbers);
+    return item;
+  }
+  item.append(
+    el(
+      "span",
+      {class: "head", title},
+      symbolElement(name),
+      node.given && name === "x" && !place.layer ? tokenWords(page, state.step) : "",
+    ),
+    el("ul", {}, ...numbers.map(one => el("li", {}, one))),
+  );
+  if (node.rest > 0 || how.opened.has(node.name)) {
+    const words = node.rest > 0 ? `${node.rest} more` : "fewer";
+    item.append(
+      el(
+        "button",
+        {
+          class: "rest",
+          "data-key": `rest ${node.name}`,
+          "aria-label": `${node.name}: ${words}`,
+          onclick: () => {
+            if (!how.opened.delete(node.name)) how.opened.add(node.name);
+            how.redraw();
+          },
+        },
+        words,
+      ),
+    );
+  }
+  return item;
+}
+
+/** Of which token the input is, where it is of one. @param {Page} page @param {number} step */
+function tokenWords({model}, step) {
+  const token = model.wiring.tokens?.[step];
+  return token === undefined ? "" : ` of token ${token}`;
+}
+
+/** @param {Page} page @param {Place} place @param {string} name @param {number} index */
+function nameOfEntry(page, {layer, direction}, name, index) {
+  return nameAlong(page.model, layer, direction, axesOf(page.model, layer, direction, name)[0] ?? "", index);
+}
+
+/** The chosen step, opened. @param {Page} page */
+export function stepView(page) {
+  const root = el("div", {class: "step-view"});
+  /** @type {Set<string>} */
+  const opened = new Set();
+  const draw = () => keepFocus(root, () => root.replaceChildren(...drawStep(page, opened, draw)));
+  page.store.show((state, previous) => {
+    const shown = state.level !== "overview";
+    reveal(root, shown);
+    if (!shown) return root.replaceChildren();
+    const {scrollLeft = 0} = root.querySelector(".scrolls") ?? {};
+    if (state.layer !== previous.layer || state.direction !== previous.direction) opened.clear();
+    draw();
+    const scroller = root.querySelector(".scrolls");
+    if (!(scroller instanceof HTMLElement)) return;
+    scroller.scrollLeft = scrollLeft;
+    if (state.name !== previous.name || state === previous) bringIn(scroller);
+  });
+  return root;
+}
+
+/** Scroll a graph sideways until the opened number is in it. @param {HTMLElement} scroller */
+function bringIn(scroller) {
+  const chosen = scroller.querySelector(".chosen");
+  if (!chosen) return;
+  const [inner, outer] = [chosen.getBoundingClientRect(), scroller.getBoundingClientRect()];
+  if (inner.right > outer.right) scroller.scrollLeft += inner.right - outer.right + 24;
+  if (inner.left < outer.left) scroller.scrollLeft -= outer.left - inner.left + 24;
+}
+
+/** @param {Page} page @param {Set<string>} opened @param {() => void} redraw */
+function drawStep(page, opened, redraw) {
+  const {
+    model,
+    store: {state},
+  } = page;
+  const {layer, direction, unit, step, backward} = state;
+  const heading = `${backward ? "Backward through " : ""}${stepName(page, step)}, ${unitWords(model, layer, direction, unit)}`;
+  const graph = graphOf(model, layer, direction, entriesShown(page, layer, direction, opened));
+  const parts = [
+    el("h2", {}, heading.charAt(0).toUpperCase() + heading.slice(1)),
+    scrolling(
+      "The equations of the step, from what is given to h",
+      graphElement(page, {layer, direction}, graph, state, opened, redraw),
+    ),
+    weightsTable(page, opened, redraw),
+  ];
+  if (model.hasHead && layer === model.layers.length - 1) {
+    const place = {layer: model.layers.length, direction: 0};
+    const head = graphOf(model, place.layer, 0, entriesShown(page, place.layer, 0, opened));
+    parts.push(
+      el("h3", {}, model.readsLast ? "What the head makes of the last states" : "What the head makes of it"),
+      scrolling("The head", graphElement(page, place, head, state, opened, redraw)),
+    );
+  }
+  return parts;
+}
+
+/** @param {string} name @param {HTMLElement} content */
+function scrolling(name, content) {
+  return el("div", {class: "scrolls", role: "region", "aria-label": name, tabindex: "0"}, content);
+}

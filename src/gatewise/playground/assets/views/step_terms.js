@@ -1,0 +1,109 @@
+/** The gradient of a weight as the sum over steps that it is: each step's term, the largest first. */
+import {largestSize} from "../engine/arrays.js";
+import {el} from "./dom.js";
+import {figure} from "../engine/figures.js";
+import {lastMade} from "../engine/memo.js";
+import {isGradient, isHead, openNumber, refKey, symbolElement} from "./detail.js";
+import {sizeOfTerm} from "./products.js";
+import {stepName} from "./quantities.js";
+import {compact, signedBar} from "./number_controls.js";
+import {termsOf} from "../engine/terms.js";
+import {timeline} from "./timeline.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").Ref} Ref */
+
+const MOST_STEPS = 12;
+const MOST_TERMS = 1000; // when all are asked for
+/** @type {WeakMap<Page, {of: unknown[], made: {values: Float64Array, order: number[]}}>} */
+const termsKept = new WeakMap();
+
+/** The gradient of a weight as the sum over steps that it is.
+ * @param {Page} page @param {Ref} ref @param {{all: boolean, showAll: (all: boolean) => void}} rest */
+export function overSteps(page, ref, rest) {
+  const {model, store} = page;
+  const inHead = isHead(model, ref.layer);
+  const readsOnce = inHead && model.readsLast;
+  const {values, order} = sortedTerms(page, ref, inHead, readsOnce);
+  const largest = largestSize(values);
+  const shown = order.length <= MOST_STEPS + 2 ? order : order.slice(0, rest.all ? MOST_TERMS : MOST_STEPS);
+  const choose = (/** @type {number} */ step) => store.change({step, playing: false});
+  const rows = shown.map(step =>
+    el(
+      "li",
+      {},
+      el(
+        "button",
+        {class: "product", "data-key": `term ${step}`, onclick: () => openTerm(page, ref, step)},
+        el("span", {class: "name"}, readsOnce ? "the last states" : stepName(page, step)),
+        el("span", {class: "factors number"}, ...factorsAt(page, ref, step)),
+        signedBar(values[step], largest),
+        el("span", {class: "number value"}, compact(values[step])),
+      ),
+    ),
+  );
+  const more = rest.all
+    ? "only the largest"
+    : order.length > shown.length
+      ? `${order.length - shown.length} smaller ones`
+      : "";
+  const [most = 0] = order;
+  const greatest = `the largest, ${figure(values[most], 4)}, at ${stepName(page, most)}`;
+  const label = `The terms of ${ref.name} at each step; ${greatest}.`;
+  return el(
+    "div",
+    {class: "sum"},
+    readsOnce ? null : el("h3", {}, "The sum over steps, largest first"),
+    values.length > 1 ? timeline({values, largest, step: store.state.step, kind: "gradient", choose, label}) : null,
+    el("ol", {class: "products"}, ...rows),
+    more ? el("button", {class: "rest", "data-key": "rest terms", onclick: () => rest.showAll(!rest.all)}, more) : null,
+    el(
+      "p",
+      {class: "total"},
+      "together ",
+      symbolElement(ref.name),
+      " ",
+      el("span", {class: "number value"}, figure(model.number(ref), 8)),
+    ),
+  );
+}
+
+/** The terms of all steps, and the steps from the largest on: kept as long as the run is the same.
+ * @param {Page} page @param {Ref} ref @param {boolean} inHead @param {boolean} readsOnce */
+export function sortedTerms(page, ref, inHead, readsOnce) {
+  const {model} = page;
+  return lastMade(termsKept, page, [page.runs, refKey(ref)], () => {
+    const {layer, direction, name, at} = ref,
+      shape = model.shape(layer, direction, name);
+    const values = inHead
+      ? Float64Array.from({length: readsOnce ? 1 : model.steps}, (_, step) => termAt(page, ref, step))
+      : model.series(
+          layer,
+          direction,
+          name,
+          at.reduce((place, n, axis) => place * shape[axis] + n, 0),
+        );
+    const order = [...values.keys()].filter(step => inHead || model.wiring.valid?.[step] !== 0);
+    order.sort((a, b) => sizeOfTerm(values[b]) - sizeOfTerm(values[a]) || a - b);
+    return {values, order};
+  });
+}
+
+/** @param {Page} page @param {Ref} ref @param {number} step */
+function termAt(page, ref, step) {
+  return termsOf(page.model, ref, step).reduce((sum, term) => sum + term.value, 0);
+}
+
+/** @param {Page} page @param {Ref} ref @param {number} step */
+function factorsAt(page, ref, step) {
+  const [term] = termsOf(page.model, ref, step);
+  if (!term || term.factors.length < 2) return [];
+  return [term.factors.map(({value}, k) => (value < 0 && k ? `(${figure(value, 4)})` : figure(value, 4))).join(" × ")];
+}
+
+/** Go to a step's term: the gradient that its product has. @param {Page} page @param {Ref} ref @param {number} step */
+function openTerm(page, ref, step) {
+  const [term] = termsOf(page.model, ref, step);
+  const gradient = term?.factors.find(factor => factor.ref && isGradient(factor.ref.name))?.ref;
+  if (gradient) openNumber(page, gradient);
+}

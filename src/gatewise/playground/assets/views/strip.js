@@ -1,0 +1,178 @@
+/** The strip: one quantity of all units over all steps. A chosen place opens its step. */
+import {el, reveal, setText} from "./dom.js";
+import {figure} from "../engine/figures.js";
+import {Chosen, fieldOf, isSameField, spokenValue} from "./field.js";
+import {WITH_NUMBERS, smallField} from "./grid.js";
+import {largeField} from "./plane.js";
+import {playerView} from "./player.js";
+import {quantitiesOf, shownQuantity} from "./quantities.js";
+import {tabList} from "./tabs.js";
+
+/** @typedef {import("./store.js").Page} Page */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./field.js").Field} Field */
+
+const SMALL_ROWS = 16;
+const SMALL_CELLS = 400;
+
+/** The quantities to choose from, in groups. @param {Page} page */
+function quantityChoice(page) {
+  const select = el("select", {
+    id: "quantity",
+    "aria-label": "Quantity",
+    onchange: () => {
+      page.store.change({quantity: select.value, name: select.value});
+    },
+  });
+  let listed = "";
+  /** @param {State} state */
+  function update(state) {
+    const key = [state.layer, state.direction, state.backward].join();
+    if (key !== listed) {
+      listed = key;
+      const all = quantitiesOf(page, state.layer, state.direction, state.backward);
+      const groups = new Map(all.map(one => [one.group, all.filter(other => other.group === one.group)]));
+      select.replaceChildren(
+        ...[...groups].map(([group, members]) =>
+          el(
+            "optgroup",
+            {label: group},
+            ...members.map(one => el("option", {value: one.name}, `${one.words}, ${one.name}`)),
+          ),
+        ),
+      );
+    }
+    select.value = shownQuantity(page, state).name;
+  }
+  return {select, update};
+}
+
+/** Layers and directions as tabs, where there are several. @param {Page} page */
+function placeTabs(page) {
+  const {layers} = page.model;
+  /** @param {number} layer @param {number} direction */
+  const move = (layer, direction) => {
+    const {unit} = page.store.state;
+    const {hidden} = layers[layer].cells[direction];
+    page.store.change({layer, direction, unit: Math.min(unit, hidden - 1)});
+  };
+  const layerTabs = tabList(
+    "Layer",
+    layers.map((_, layer) => `layer ${layer}`),
+    "field",
+    layer => move(layer, Math.min(page.store.state.direction, layers[layer].cells.length - 1)),
+  );
+  const names = layers[0].cells.map(cell => `${cell.direction} in time`);
+  const directionTabs = tabList("Direction", names, "field", direction => move(page.store.state.layer, direction));
+  return {
+    elements: [layers.length > 1 && layerTabs.element, names.length > 1 && directionTabs.element],
+    /** @param {State} state */
+    update(state) {
+      layerTabs.select(state.layer);
+      directionTabs.select(state.direction);
+    },
+  };
+}
+
+/** What the colours stand for. */
+function legendView() {
+  const low = el("span", {class: "number"});
+  const high = el("span", {class: "number"});
+  const ramp = el("span", {class: "ramp", "aria-hidden": "true"});
+  const element = el("span", {class: "legend"}, low, ramp, high);
+  return {
+    element,
+    /** @param {Field} field */
+    update({scale}) {
+      setText(low, figure(scale.low, 3));
+      setText(high, figure(scale.high, 3));
+      ramp.classList.toggle("signed", scale.name === "signed");
+    },
+  };
+}
+
+/** Which way the shown pass goes along the steps. @param {Page} page */
+function wayView({model}) {
+  const arrows = [0, 1].map(() => el("span", {"aria-hidden": "true"}));
+  const words = el("span");
+  const element = el("p", {class: "way soft", hidden: model.steps < 2}, arrows[0], words, arrows[1]);
+  return {
+    element,
+    /** @param {State} state */
+    update({layer, direction, backward}) {
+      const isBack = (model.layers[layer].cells[direction].direction === "backward") !== backward;
+      for (const arrow of arrows) setText(arrow, isBack ? "←" : "→");
+      setText(words, `the ${backward ? "gradient" : "cell"} goes ${isBack ? "back" : "forward"} in time`);
+    },
+  };
+}
+
+/** @param {Page} page */
+export function stripView(page) {
+  const chosen = new Chosen(page);
+  const choice = quantityChoice(page);
+  const tabs = placeTabs(page);
+  const legend = legendView();
+  const way = wayView(page);
+  const order = el(
+    "select",
+    {
+      "aria-label": "Order of the units",
+      onchange: () => {
+        page.store.change({sorted: order.value === "sorted"});
+      },
+    },
+    el("option", {value: "plain"}, "units as they are"),
+    el("option", {value: "sorted"}, "sorted by timescale"),
+  );
+  const reading = el("p", {class: "reading"});
+  const small = smallField(page, chosen);
+  /** @type {Field | null} */
+  let field = null;
+  const large = largeField(page, chosen, place => {
+    if (field) setText(reading, spokenValue(page, field, place ?? chosen.of(field)));
+  });
+  const body = el("div", {id: "field"});
+  const head = el(
+    "div",
+    {class: "controls"},
+    choice.select,
+    ...tabs.elements,
+    page.doc.sorted && order,
+    legend.element,
+  );
+  const element = el(
+    "div",
+    {},
+    el("h2", {class: "visually-hidden"}, "All units and steps"),
+    head,
+    body,
+    way.element,
+    reading,
+    playerView(page),
+  );
+  if (tabs.elements.some(Boolean)) body.setAttribute("role", "tabpanel");
+  let drawnOf = 0;
+  let shown = page.store.state;
+
+  page.store.show(state => {
+    reveal(element, true);
+    if (!page.settled) return; // what is drawn asks for all steps, and the chosen one should not wait for them
+    const isSame = field !== null && isSameField(state, shown) && drawnOf === page.runs;
+    if (!field || !isSame) field = fieldOf(page, state);
+    drawnOf = page.runs;
+    shown = state;
+    const view = field.rows.length <= SMALL_ROWS && field.rows.length * field.steps <= SMALL_CELLS ? small : large;
+    if (body.firstElementChild !== view.element) body.replaceChildren(view.element);
+    choice.update(state);
+    tabs.update(state);
+    legend.update(field);
+    way.update(state);
+    order.value = state.sorted ? "sorted" : "plain";
+    order.disabled = !field.quantity.ofUnits;
+    view.update(field, !isSame);
+    reading.hidden = view === small && field.steps <= WITH_NUMBERS;
+    setText(reading, spokenValue(page, field, chosen.of(field)));
+  }, true);
+  return element;
+}

@@ -1,0 +1,54 @@
+/** Numbers along time as an area on either side of nothing. */
+import {svg} from "./dom.js";
+
+const LINE_WIDE = 1000;
+const LINE_HIGH = 56;
+
+/** A path from nothing to the values and back, of those on one side; where several share a place, to the largest of
+ * them. @param {Float64Array} values @param {(value: number) => number} up @param {1 | -1} side */
+export function sidePath(values, up, side) {
+  const places = Math.min(values.length, LINE_WIDE);
+  let path = `M0 ${up(0).toFixed(2)}`;
+  for (let place = 0, step = 0; place < places; place += 1) {
+    let shown = 0;
+    for (const end = Math.ceil(((place + 1) * values.length) / places); step < end; step += 1) {
+      if (Number.isFinite(values[step])) shown = Math.max(shown, side * values[step]);
+    }
+    path += `V${up(side * shown).toFixed(2)}H${(((place + 1) * LINE_WIDE) / places).toFixed(2)}`;
+  }
+  return `${path}V${up(0).toFixed(2)}Z`;
+}
+
+/**
+ * @param {{values: Float64Array, largest: number, step: number, label: string, kind?: string,
+ *   choose?: (step: number) => void}} what
+ */
+export function timeline({values, largest, step, label, kind = "", choose}) {
+  const signed = values.some(value => value < 0);
+  const [low, high] = [signed ? -largest : 0, largest];
+  const up = (/** @type {number} */ value) =>
+    2 + (LINE_HIGH - 4) * (1 - (Math.min(high, Math.max(low, value)) - low) / (high - low || 1));
+  const wide = LINE_WIDE / values.length;
+  const mark = svg(
+    "svg",
+    {
+      class: `timeline ${kind}`.trim(),
+      viewBox: `0 0 ${LINE_WIDE} ${LINE_HIGH}`,
+      preserveAspectRatio: "none",
+      role: "img",
+      "aria-label": label,
+    },
+    svg("rect", {class: "now", x: step * wide, y: 0, width: Math.max(wide, 2), height: LINE_HIGH}),
+    svg("path", {class: "above", d: sidePath(values, up, 1)}),
+    signed ? svg("path", {class: "below", d: sidePath(values, up, -1)}) : null,
+    svg("rect", {class: "now-edge", x: step * wide, y: 0.5, width: Math.max(wide, 2), height: LINE_HIGH - 1}),
+    svg("path", {class: "base", d: `M0 ${up(0).toFixed(2)}H${LINE_WIDE}`}),
+  );
+  if (choose) {
+    mark.addEventListener("click", event => {
+      const {left, width} = mark.getBoundingClientRect();
+      choose(Math.min(values.length - 1, Math.max(0, Math.floor(((event.clientX - left) / width) * values.length))));
+    });
+  }
+  return mark;
+}
