@@ -12,7 +12,7 @@ from gatewise.grading.edits.enumeration import Possible
 from gatewise.grading.edits.enumeration import edits as edits_of_program
 from gatewise.render import text
 from gatewise.render.plain import tree
-from gatewise.symbolic.formula import Call, Formula, Symbol, nodes
+from gatewise.symbolic.formula import Formula, FunctionCall, Symbol, nodes
 from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition
 from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.wiring import Wiring
@@ -97,7 +97,7 @@ def _sentence(members: Sequence[Edit]) -> Object:
 
 def _activations(forms: Sequence[Formula]) -> list[Activation]:
     """Return the nonlinearities that the forms call, without those that every page has."""
-    calls = (node.activation for form in forms for node in nodes(form) if isinstance(node, Call))
+    calls = (node.activation for form in forms for node in nodes(form) if isinstance(node, FunctionCall))
     return [one for one in dict.fromkeys(calls) if one not in (None, SIGMOID, TANH)]
 
 
