@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
+from gatewise.dropout import NO_DROPOUT, DropoutMasks
+from gatewise.parameters import Parameters
 from gatewise.records.step import State
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program

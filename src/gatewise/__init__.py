@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.diagnostics.verification import Difference as Difference
     from gatewise.diagnostics.verification import Verification as Verification
     from gatewise.diagnostics.verification import verify as verify
+    from gatewise.dropout import DropoutMasks as DropoutMasks
     from gatewise.engine import Engine as Engine
     from gatewise.engine import engines as engines
     from gatewise.engine import set_num_threads as set_num_threads
@@ -49,7 +50,6 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.network import NetworkStream as NetworkStream
     from gatewise.network import NetworkTrace as NetworkTrace
     from gatewise.network import Scaling as Scaling
-    from gatewise.parameters import DropoutMasks as DropoutMasks
     from gatewise.parameters import Parameters as Parameters
     from gatewise.parameters import Variant as Variant
     from gatewise.playground.page import Page as Page
@@ -82,7 +82,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Cause": "gatewise.grading.verdicts",
     "Contents": "gatewise.interop.found",
     "Difference": "gatewise.diagnostics.verification",
-    "DropoutMasks": "gatewise.parameters",
+    "DropoutMasks": "gatewise.dropout",
     "Edit": "gatewise.records.edits",
     "Engine": "gatewise.engine",
     "Fault": "gatewise.grading.sheet",

@@ -13,7 +13,7 @@ from gatewise import gates
 from gatewise.arrays import Array, float_type, numbers, quiet, require_memory, size
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.parameters import Parameters, Variant, array_shapes
+from gatewise.parameters import Parameters, Variant, array_declarations, array_shapes
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.step import State, Step
 
@@ -241,19 +241,23 @@ def draw(
     # Twice: the drawn numbers and what they are made of, or converted to, stand side by side.
     require_memory(2 * (4 * hidden_size * (columns + 1) + hidden_size * recurrent), 8, "a cell of these sizes")
     shapes = array_shapes(variant, input_size, hidden_size, recurrent)
+    if projection_size is not None:
+        shapes["projection"] = (recurrent, hidden_size)
+    declared = array_declarations(variant)
+    drawn = {name: shape for name, shape in shapes.items() if shape and not declared[name].initial}
     source = generator(init, rng, options)
     drawing: dict[str, Callable[..., dict[str, Array]]]
     drawing = {"notebook": _notebook, "pytorch": _pytorch, "glorot": _glorot, "chrono": _chrono}
     with np.errstate(over="ignore"):
-        arrays = drawing[init](source, shapes, recurrent, projection_size is not None, options)
+        arrays = drawing[init](source, drawn, recurrent, options)
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise OptionError("the numbers drawn are not finite: a scale or bias is too large")
     for letter in variant.coupled:
         arrays["weight"][gates.index(letter)] = arrays["bias"][gates.index(letter)] = 0
-    if shapes["norm_gain"]:
-        arrays["norm_gain"] = np.ones(shapes["norm_gain"])
-    if shapes["cell_norm"]:
-        arrays["cell_norm"] = np.stack([np.ones(hidden_size), np.zeros(hidden_size)])
+    for name, shape in shapes.items():
+        if shape and (initial := declared[name].initial):
+            leading = declared[name].leading
+            arrays[name] = np.repeat(np.reshape(initial, leading)[..., None], hidden_size, axis=-1).astype(float)
     return Parameters(variant=variant, **{name: array.astype(dtype) for name, array in arrays.items()})
 
 
@@ -284,46 +288,32 @@ def _number(name: str, value: object) -> float:
     return float(value)
 
 
-Shapes = dict[str, tuple[int, ...] | None]
+Shapes = dict[str, tuple[int, ...]]  # of the arrays that are drawn
 
 
-def _notebook(
-    rng: np.random.RandomState, shapes: Shapes, recurrent: int, projected: bool, options: dict[str, Any]
-) -> dict[str, Array]:
+def _notebook(rng: np.random.RandomState, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> dict[str, Array]:
     scale = _number("scale", options.get("scale", 0.01))
-    _, hidden, columns = shapes["weight"] or ()
+    _, hidden, columns = shapes["weight"]
     drawn = {gate: rng.randn(hidden, columns) * scale for gate in "figo"}  # the notebook's order
     arrays: dict[str, Array] = {
         "weight": np.stack([drawn[gate] for gate in gates.LETTERS]),
         "bias": np.zeros((4, hidden)),
     }
-    if shapes["peephole"]:
-        arrays["peephole"] = rng.randn(*shapes["peephole"]) * scale
-    if projected:
-        arrays["projection"] = rng.randn(recurrent, hidden) * scale
-    return arrays
+    return arrays | {name: rng.randn(*shape) * scale for name, shape in shapes.items() if name not in arrays}
 
 
-def _pytorch(
-    rng: np.random.Generator, shapes: Shapes, recurrent: int, projected: bool, options: dict[str, Any]
-) -> dict[str, Array]:
-    _, hidden, columns = shapes["weight"] or ()
+def _pytorch(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> dict[str, Array]:
+    _, hidden, columns = shapes["weight"]
     bound = 1 / math.sqrt(hidden)
     arrays = {
         "weight": rng.uniform(-bound, bound, (4, hidden, columns)),
         "bias": rng.uniform(-bound, bound, (2, 4, hidden)).sum(0),
     }
-    if shapes["peephole"]:
-        arrays["peephole"] = rng.uniform(-bound, bound, shapes["peephole"])
-    if projected:
-        arrays["projection"] = rng.uniform(-bound, bound, (recurrent, hidden))
-    return arrays
+    return arrays | {name: rng.uniform(-bound, bound, shape) for name, shape in shapes.items() if name not in arrays}
 
 
-def _glorot(
-    rng: np.random.Generator, shapes: Shapes, recurrent: int, projected: bool, options: dict[str, Any]
-) -> dict[str, Array]:
-    _, hidden, columns = shapes["weight"] or ()
+def _glorot(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> dict[str, Array]:
+    _, hidden, columns = shapes["weight"]
     inputs = columns - recurrent
     limit = math.sqrt(6 / (inputs + 4 * hidden))  # Keras draws one kernel (input, 4 hidden)
     weight = np.empty((4, hidden, columns))
@@ -332,20 +322,16 @@ def _glorot(
     bias = np.zeros((4, hidden))
     bias[gates.index("f")] = _number("forget_bias", options.get("forget_bias", 1.0))
     arrays: dict[str, Array] = {"weight": weight, "bias": bias}
-    if shapes["peephole"]:
-        limit = math.sqrt(6 / (hidden + hidden))
-        arrays["peephole"] = rng.uniform(-limit, limit, shapes["peephole"])
-    if projected:
-        limit = math.sqrt(6 / (hidden + recurrent))
-        arrays["projection"] = rng.uniform(-limit, limit, (recurrent, hidden))
+    for name, shape in shapes.items():
+        if name not in arrays:
+            limit = math.sqrt(6 / (hidden + (recurrent if name == "projection" else hidden)))
+            arrays[name] = rng.uniform(-limit, limit, shape)
     return arrays
 
 
-def _chrono(
-    rng: np.random.Generator, shapes: Shapes, recurrent: int, projected: bool, options: dict[str, Any]
-) -> dict[str, Array]:
+def _chrono(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> dict[str, Array]:
     longest = size("longest", options.get("longest", 100), least=3)
-    arrays = _glorot(rng, shapes, recurrent, projected, {})
+    arrays = _glorot(rng, shapes, recurrent, {})
     bias = np.log(rng.uniform(1, longest - 1, arrays["bias"].shape[1]))
     arrays["bias"][gates.index("f")], arrays["bias"][gates.index("i")] = bias, -bias
     return arrays

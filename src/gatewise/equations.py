@@ -19,8 +19,9 @@ from functools import cached_property
 import numpy as np
 
 from gatewise.arrays import Array, Mask
+from gatewise.dropout import NO_DROPOUT, DropoutMasks
 from gatewise.gates import LETTERS, PEEPHOLES, of
-from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
+from gatewise.parameters import Parameters
 
 Axis = int | tuple[int, ...]
 

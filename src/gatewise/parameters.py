@@ -1,10 +1,14 @@
-"""What a cell is made of: its switches (Variant), its numbers (Parameters), and dropout masks (DropoutMasks)."""
+"""The switches of a cell (Variant) and its arrays (Parameters).
+
+Switches and arrays are declared here alone: command-line options, initialisers, programs, tables and the names in files
+of problems are derived from their declarations.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +29,11 @@ _ACTIVATIONS = {
     "o": "output_activation",
     "c": "cell_activation",
 }
+
+
+def _switch(default: object, explanation: str, choices: tuple[str, ...] = ()) -> Any:
+    """Declare a switch: one of its choices, or without them a positive number; the explanation is its option's help."""
+    return field(default=default, metadata={"explanation": explanation, "choices": choices})
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -61,31 +70,34 @@ class Variant:
         If a switch has a value that is not allowed.
     """
 
-    peephole: str = "none"
-    coupling: str = "none"
-    gate_clip: float | None = None
-    cell_clip: float | None = None
-    projection_clip: float | None = None
+    peephole: str = _switch("none", "Whether the gates also see the cell state.", PEEPHOLES)
+    coupling: str = _switch("none", "Couple the input and the forget gate: one is 1 minus the other.", COUPLINGS)
+    gate_clip: float | None = _switch(None, "Clip the gates' pre-activations to [-value, value] (ONNX).")
+    cell_clip: float | None = _switch(None, "Clip the new cell state to [-value, value] (TensorFlow, cuDNN).")
+    projection_clip: float | None = _switch(None, "Clip the projected hidden state to [-value, value].")
     input_activation: Activation | str = SIGMOID
     forget_activation: Activation | str = SIGMOID
     candidate_activation: Activation | str = TANH
     output_activation: Activation | str = SIGMOID
     cell_activation: Activation | str = TANH
-    layer_norm: str = "none"
-    epsilon: float | None = None
+    layer_norm: str = _switch(
+        "none", "Layer normalization: of each gate (TensorFlow Lite), or as in Haste.", LAYER_NORMS
+    )
+    epsilon: float | None = _switch(None, "Added to the variance in layer normalization.")
 
     def __post_init__(self) -> None:
-        one_of("peephole", self.peephole, PEEPHOLES)
-        one_of("coupling", self.coupling, COUPLINGS)
-        one_of("layer_norm", self.layer_norm, LAYER_NORMS)
-        for clip in ("gate_clip", "cell_clip", "projection_clip"):
-            self._require_positive(clip)
+        for switch in SWITCHES:
+            if choices := switch.metadata["choices"]:
+                one_of(switch.name, getattr(self, switch.name), choices)
+        for switch in SWITCHES:
+            if not switch.metadata["choices"] and switch.name != "epsilon":
+                self._require_positive(switch.name)
         for name in _ACTIVATIONS.values():
-            given = getattr(self, name)
-            if isinstance(given, str):
-                object.__setattr__(self, name, Activation.parse(given))
-            elif not isinstance(given, Activation):
-                raise OptionError(f"{name} must be an Activation or its name, not {given!r}")
+            activation = getattr(self, name)
+            if isinstance(activation, str):
+                object.__setattr__(self, name, Activation.parse(activation))
+            elif not isinstance(activation, Activation):
+                raise OptionError(f"{name} must be an Activation or its name, not {activation!r}")
         if self.layer_norm == "none" and self.epsilon is not None:
             raise OptionError(f"epsilon belongs to layer norm, and layer_norm is none; epsilon is {self.epsilon!r}")
         if self.layer_norm != "none" and self.epsilon is None:
@@ -152,6 +164,72 @@ class Variant:
                     raise OptionError(f"{name} must hold name, alpha and beta, not {', '.join(map(str, value))}")
                 values[name] = Activation(**value)
         return cls(**values)
+
+
+SWITCHES = tuple(switch for switch in fields(Variant) if switch.metadata)  # all but the nonlinearities
+
+
+@dataclass(frozen=True)
+class ArrayDeclaration:
+    """How one array of `Parameters` is made up: its rows by the names that the equations have for them.
+
+    Attributes
+    ----------
+    rows : tuple of str
+        In C order of the leading axes. A name is a letter, an underscore and what stands below the letter; of a gate's
+        row that ends with the gate's letter.
+    leading : tuple of int
+        The sizes of the leading axes.
+    axes : tuple of {"hidden", "columns", "recurrent"}
+        The axes of each row.
+    title : str
+        The title of its table in a walkthrough; arrays of one title share a table.
+    initial : tuple of float
+        The entries of each row in a new cell; empty where they are drawn at random.
+    """
+
+    rows: tuple[str, ...]
+    leading: tuple[int, ...]
+    axes: tuple[str, ...] = ("hidden",)
+    title: str = ""
+    initial: tuple[float, ...] = ()
+
+
+def array_declarations(variant: Variant) -> dict[str, ArrayDeclaration]:
+    """Return how the arrays of a variant's parameters are made up, by name; any cell may also have the projection."""
+    declared = {
+        "weight": ArrayDeclaration(tuple(f"W_{k}" for k in gates.LETTERS), (4,), ("hidden", "columns")),
+        "bias": ArrayDeclaration(tuple(f"b_{k}" for k in gates.LETTERS), (4,)),
+    }
+    if variant.peephole == "full":
+        rows = tuple(f"p_{k}" for k in gates.PEEPHOLES)
+        declared["peephole"] = ArrayDeclaration(rows, (3,), title="Peephole weights: from the cell state to each gate")
+    if variant.layer_norm == "gates":
+        rows = tuple(f"γ_{k}" for k in gates.LETTERS)
+        declared["norm_gain"] = ArrayDeclaration(rows, (4,), title="Layer norm: gains", initial=(1,) * 4)
+    if variant.layer_norm == "haste":
+        title = "Layer norm: gains and shift"
+        rows = tuple(f"γ_{sums}{k}" for sums in "uw" for k in gates.LETTERS)
+        declared["norm_gain"] = ArrayDeclaration(rows, (2, 4), title=title, initial=(1,) * 8)
+        declared["cell_norm"] = ArrayDeclaration(("γ_c", "β_c"), (2,), title=title, initial=(1, 0))
+    declared["projection"] = ArrayDeclaration(("R",), (), ("recurrent", "hidden"), "Projection: ")
+    return declared
+
+
+def named_rows(variant: Variant) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """Yield the name of every row of a variant's arrays, with the array and the row's position; none of a coupled gate.
+
+    They come gate by gate, and last those of no gate.
+    """
+    rows = [
+        (name, array, tuple(map(int, np.unravel_index(n, declared.leading))) if declared.leading else ())
+        for array, declared in array_declarations(variant).items()
+        for n, name in enumerate(declared.rows)
+    ]
+    for k in gates.LETTERS:
+        if k in variant.own:
+            yield from (row for row in rows if row[0].endswith(k))
+    yield from (row for row in rows if row[0][-1] not in gates.LETTERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,7 +363,7 @@ class Parameters:
         )
 
 
-ARRAYS = ("weight", "bias", "peephole", "projection", "norm_gain", "cell_norm")
+ARRAYS = tuple(array.name for array in fields(Parameters) if array.name != "variant")
 
 
 def array_shapes(
@@ -295,87 +373,21 @@ def array_shapes(
 
     The projection is not among them: a cell of any variant may have one.
     """
-    return {
-        "weight": (4, hidden_size, recurrent_size + input_size),
-        "bias": (4, hidden_size),
-        "peephole": (3, hidden_size) if variant.peephole == "full" else None,
-        "norm_gain": {"none": None, "gates": (4, hidden_size), "haste": (2, 4, hidden_size)}[variant.layer_norm],
-        "cell_norm": (2, hidden_size) if variant.layer_norm == "haste" else None,
-    }
+    sizes = {"hidden": hidden_size, "recurrent": recurrent_size, "columns": recurrent_size + input_size}
+    declared = array_declarations(variant)
+    shapes: dict[str, tuple[int, ...] | None] = dict.fromkeys(name for name in ARRAYS if name != "projection")
+    for name in shapes:
+        if name in declared:
+            shapes[name] = (*declared[name].leading, *(sizes[axis] for axis in declared[name].axes))
+    return shapes
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class DropoutMasks:
-    """Dropout, zoneout and DropConnect masks, given as arrays, so that every run is deterministic.
-
-    Each array must broadcast to the shape below; the time and batch axes are those of the input. Dropout masks hold
-    0 or 1 / (1 - rate); zoneout masks hold the share of the old value that is kept (0 or 1 in training, the rate
-    itself at inference).
-
-    Parameters
-    ----------
-    input : array (time, batch, input), optional
-        Multiplies the input.
-    recurrent : array (time, batch, recurrent), optional
-        Multiplies the previous hidden state where the gates see it
-        (Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks", 2016).
-    zoneout_cell : array (time, batch, hidden), optional
-    zoneout_hidden : array (time, batch, recurrent), optional
-        Keep a share of the old cell state and hidden state (Krueger et al., "Zoneout", 2017); the new hidden state is
-        computed from the new cell state before its zoneout, as in the paper.
-    weight : array (4, hidden, recurrent), optional
-        Multiplies the recurrent weights, at all steps alike (DropConnect; Merity et al., "Regularizing and Optimizing
-        LSTM Language Models", 2018).
-    """
-
-    input: Array | None = None
-    recurrent: Array | None = None
-    zoneout_cell: Array | None = None
-    zoneout_hidden: Array | None = None
-    weight: Array | None = None
-
-    def __repr__(self) -> str:
-        return f"DropoutMasks({', '.join(f'{name} {np.shape(array)}' for name, array in self.arrays().items())})"
-
-    def arrays(self) -> dict[str, Array]:
-        """Return the arrays that are present, by name."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: array for name, array in named.items() if array is not None}
-
-    def fit(self, parameters: Parameters, num_steps: int, batch_size: int) -> DropoutMasks:
-        """Return the masks in the cell's dtype and broadcast to a run of `num_steps` steps of `batch_size` sequences.
-
-        Raises
-        ------
-        ShapeError
-            If an array cannot be broadcast to its shape.
-        """
-        if self is NO_DROPOUT:
-            return self
-        time, batch = num_steps, batch_size
-        sizes = {
-            "input": (time, batch, parameters.input_size),
-            "recurrent": (time, batch, parameters.recurrent_size),
-            "zoneout_cell": (time, batch, parameters.hidden_size),
-            "zoneout_hidden": (time, batch, parameters.recurrent_size),
-            "weight": (4, parameters.hidden_size, parameters.recurrent_size),
-        }
-        fitted = {}
-        for name, array in self.arrays().items():
-            copy = np.array(numbers(f"the dropout mask {name!r}", array, parameters.dtype))
-            try:
-                fitted[name] = np.broadcast_to(copy, sizes[name])
-            except ValueError:
-                raise ShapeError(
-                    f"the dropout mask {name!r} has shape {copy.shape}; it must broadcast to {sizes[name]}"
-                ) from None
-        return DropoutMasks(**fitted)
-
-    def at(self, key: Any) -> DropoutMasks:
-        """Return the fitted masks of one moment: `key` indexes (time, batch); the weights' mask is always the same."""
-        return DropoutMasks(**{n: array if n == "weight" else array[key] for n, array in self.arrays().items()})
-
-
-NO_DROPOUT = DropoutMasks()
-
-__all__ = ["ARRAYS", "NO_DROPOUT", "DropoutMasks", "Parameters", "Variant", "array_shapes"]
+__all__ = [
+    "ARRAYS",
+    "SWITCHES",
+    "Parameters",
+    "Variant",
+    "array_declarations",
+    "array_shapes",
+    "named_rows",
+]

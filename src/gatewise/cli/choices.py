@@ -8,32 +8,25 @@ from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.examples import EXAMPLES
 from gatewise.grading.fading import GIVEN
-from gatewise.parameters import COUPLINGS, LAYER_NORMS, PEEPHOLES
 from gatewise.records.keep import DIRECTIONS
 from gatewise.showing import FORMATS
 from gatewise.walkthrough.notations import NOTATIONS
 
 if TYPE_CHECKING:  # which names there are is known when the program runs
-    Coupling = str
     Direction = str
     ExampleName = str
     Format = str
     GateName = str
     Given = str
     Init = str
-    LayerNorm = str
     MarkingFormat = str
     NotationName = str
-    Peephole = str
 else:
-    Coupling = Literal[COUPLINGS]
     Direction = Literal[DIRECTIONS]
     ExampleName = Literal[tuple(EXAMPLES)]
     Format = Literal[tuple(FORMATS["Walkthrough"])]
     GateName = Literal[gates.NAMES]
     Given = Literal[GIVEN]
     Init = Literal[INITS]
-    LayerNorm = Literal[LAYER_NORMS]
     MarkingFormat = Literal[tuple(FORMATS["Marking"])]
     NotationName = Literal[tuple(NOTATIONS)]
-    Peephole = Literal[PEEPHOLES]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter, Token
 
 from gatewise import gates
-from gatewise.cli.choices import Coupling, Direction, ExampleName, Init, LayerNorm, Peephole
+from gatewise.cli.choices import Direction, ExampleName, Init
 from gatewise.cli.columns import Attributes, Basin
 from gatewise.errors import OptionError
+from gatewise.parameters import SWITCHES
 
 RUN = Group("What runs", sort_key=1)
 SHOWN = Group("What is shown", sort_key=2)
@@ -66,37 +67,34 @@ class CellOptions:
     longest: Annotated[Integer, Parameter(help="Longest memory, in steps (with --init chrono). Default: 100.")] = None
 
 
-@Parameter(name="*", group=VARIANT)
-@dataclass(frozen=True)
-class VariantOptions:
-    """The switches of `gatewise.Variant`, under its names; the five nonlinearities are one option."""
+_Activations = Annotated[
+    list[str] | None,
+    Parameter(
+        negative="",
+        help="Another nonlinearity, as GATE=NAME, NAME:ALPHA or NAME:ALPHA,BETA: for example"
+        " input_gate=hard_sigmoid:0.2,0.5. GATE is input_gate, forget_gate, candidate, output_gate, or cell_state"
+        " for the one applied to the cell state; or its letter, i, f, g, o or c. May be given several times.",
+    ),
+]
 
-    peephole: Annotated[Peephole | None, Parameter(help="Whether the gates also see the cell state.")] = None
-    coupling: Annotated[
-        Coupling | None, Parameter(help="Couple the input and the forget gate: one is 1 minus the other.")
-    ] = None
-    gate_clip: Annotated[float | None, Parameter(help="Clip the gates' pre-activations to [-value, value] (ONNX).")] = (
-        None
-    )
-    cell_clip: Annotated[
-        float | None, Parameter(help="Clip the new cell state to [-value, value] (TensorFlow, cuDNN).")
-    ] = None
-    projection_clip: Annotated[float | None, Parameter(help="Clip the projected hidden state to [-value, value].")] = (
-        None
-    )
-    layer_norm: Annotated[
-        LayerNorm | None, Parameter(help="Layer normalization: of each gate (TensorFlow Lite), or as in Haste.")
-    ] = None
-    epsilon: Annotated[float | None, Parameter(help="Added to the variance in layer normalization.")] = None
-    activation: Annotated[
-        list[str] | None,
-        Parameter(
-            negative="",
-            help="Another nonlinearity, as GATE=NAME, NAME:ALPHA or NAME:ALPHA,BETA: for example"
-            " input_gate=hard_sigmoid:0.2,0.5. GATE is input_gate, forget_gate, candidate, output_gate, or cell_state"
-            " for the one applied to the cell state; or its letter, i, f, g, o or c. May be given several times.",
-        ),
-    ] = None
+
+def _variant_options() -> type:
+    """Return the options of a variant: one for each switch, and one for all five nonlinearities."""
+    options: list[tuple[str, Any, Any]] = []
+    for switch in SWITCHES:
+        kind = Literal[switch.metadata["choices"]] if switch.metadata["choices"] else float
+        help_ = Parameter(help=switch.metadata["explanation"])
+        options.append((switch.name, Annotated[kind | None, help_], field(default=None)))
+    options.append(("activation", _Activations, field(default=None)))
+    return make_dataclass("VariantOptions", options, namespace={"__module__": __name__}, frozen=True)
+
+
+if TYPE_CHECKING:  # which switches there are is known when the program runs
+
+    class VariantOptions:
+        """The switches of `gatewise.Variant`, under its names; the five nonlinearities are one option."""
+else:
+    VariantOptions = Parameter(name="*", group=VARIANT)(_variant_options())
 
 
 @Parameter(name="*", group=MODEL)

@@ -20,9 +20,10 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array, Mask, quiet
+from gatewise.dropout import DropoutMasks
 from gatewise.errors import OptionError, one_of
 from gatewise.gates import LETTERS
-from gatewise.parameters import DropoutMasks, Parameters, Variant
+from gatewise.parameters import Parameters, Variant
 from gatewise.records.edits import Edit
 from gatewise.records.gradients import Gradients
 from gatewise.records.keep import Keep

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from gatewise import adjoints
 from gatewise.arrays import Array, Mask
+from gatewise.dropout import DropoutMasks
 from gatewise.equations import Moment
-from gatewise.parameters import DropoutMasks, Parameters
+from gatewise.parameters import Parameters
 from gatewise.records.edited_steps import Acting
 from gatewise.records.edits import Edit
 from gatewise.records.gradients import Gradients

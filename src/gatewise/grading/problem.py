@@ -11,12 +11,12 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, ShapeError
-from gatewise.gates import LETTERS, PEEPHOLES, index
 from gatewise.grading.sheet import Sheet
 from gatewise.layers import LSTM
-from gatewise.parameters import Parameters, Variant, array_shapes
+from gatewise.parameters import Parameters, Variant, array_declarations, array_shapes, named_rows
 from gatewise.records.step import State, Step
 
+_SPELLED = {"γ": "gamma", "β": "beta"}
 RUN = ("x", "h_prev", "c_prev", "dh", "dc_next")  # what is given besides the parameters
 
 
@@ -122,24 +122,12 @@ def _variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
 
 
 def _names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
-    """Go through the names of a variant's parameters, each with its array and its place in it."""
-    for k in LETTERS:
-        if k in variant.own:
-            yield f"W_{k}", "weight", (index(k),)
-            yield f"b_{k}", "bias", (index(k),)
-    if variant.peephole == "full":
-        for row, k in enumerate(PEEPHOLES):
-            if k in variant.own:
-                yield f"p_{k}", "peephole", (row,)
-    if variant.layer_norm == "gates":
-        for k in variant.own:
-            yield f"gamma_{k}", "norm_gain", (index(k),)
-    if variant.layer_norm == "haste":
-        for row, base in enumerate("uw"):
-            for k in variant.own:
-                yield f"gamma_{base}{k}", "norm_gain", (row, index(k))
-        yield "gamma_c", "cell_norm", (0,)
-        yield "beta_c", "cell_norm", (1,)
+    """Yield the names of a variant's parameters in a file, each with its array and its position there."""
+    rows = [row for row in named_rows(variant) if row[1] != "projection"]
+    order = list(array_declarations(variant))
+    for name, array, position in sorted(rows, key=lambda row: max(order.index(row[1]), 1)):  # W and b gate by gate
+        base, _, sub = name.partition("_")
+        yield f"{_SPELLED.get(base, base)}_{sub}", array, position
 
 
 def _named(p: Parameters) -> Iterable[tuple[str, Array]]:

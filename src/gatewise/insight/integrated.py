@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, chunks, index, numbers, require_memory, size
+from gatewise.dropout import DropoutMasks
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.target import Target
 from gatewise.insight.through import NUMBERS, CellRun, States, back_through
 from gatewise.layers import LSTM
 from gatewise.layers.backward import gradients_of
 from gatewise.layers.merging import merge, shown
-from gatewise.parameters import DropoutMasks
 from gatewise.progress import working
 from gatewise.records.step import State
 from gatewise.records.trace import Trace

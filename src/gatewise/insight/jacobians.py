@@ -13,10 +13,11 @@ import numpy as np
 
 from gatewise import adjoints
 from gatewise.arrays import Array, chunks, quiet
+from gatewise.dropout import NO_DROPOUT, DropoutMasks
 from gatewise.engine import choose
 from gatewise.layers import backward
 from gatewise.layers.merging import shown, unmerge, unshown
-from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
+from gatewise.parameters import Parameters
 from gatewise.progress import working
 from gatewise.records.gradients import Gradients
 from gatewise.records.labels import NO_LABELS

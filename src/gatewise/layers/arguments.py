@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, array_of, numbers
+from gatewise.dropout import DropoutMasks
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import Stack, States
-from gatewise.parameters import DropoutMasks
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.records.step import State

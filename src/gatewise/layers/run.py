@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, empty, lock, require_memory, require_reusable, unlock
+from gatewise.dropout import NO_DROPOUT, DropoutMasks
 from gatewise.engine import ENGINES, choose, engine_of_edits
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import Arguments, unbatched
 from gatewise.layers.editing import edits_of
 from gatewise.layers.merging import merge, merged_size, shown
 from gatewise.layers.stack import Stack, States
-from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
+from gatewise.parameters import Parameters
 from gatewise.records.edits import Edit, states_apart
 from gatewise.records.keep import NOTHING, Keep
 from gatewise.records.labels import NO_LABELS, Labels

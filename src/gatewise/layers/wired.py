@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gatewise.dropout import NO_DROPOUT, DropoutMasks
 from gatewise.layers.lstm import LSTM
-from gatewise.parameters import NO_DROPOUT, DropoutMasks
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.wiring import WiredCell, Wiring

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from gatewise import interop
 from gatewise.arrays import Array, Mask, index
 from gatewise.cell import LSTMCell
+from gatewise.dropout import DropoutMasks
 from gatewise.errors import FileError, NotKeptError, OptionError
 from gatewise.layers import LSTM
 from gatewise.layers.wired import wiring_of
 from gatewise.network import Network, NetworkTrace, run_of
 from gatewise.network import wiring_of as wiring_of_network
-from gatewise.parameters import DropoutMasks
 from gatewise.records.labels import Labels
 from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.records.trace import Trace

@@ -10,8 +10,9 @@ import numpy as np
 
 from gatewise import gates
 from gatewise.arrays import size
+from gatewise.dropout import NO_DROPOUT, DropoutMasks
 from gatewise.errors import OptionError, one_of
-from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
+from gatewise.parameters import Parameters
 from gatewise.showing import counted, nth
 
 STATES = ("cell_state", "hidden_state", "unprojected_state")

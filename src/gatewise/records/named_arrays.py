@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gatewise.arrays import Array, Mask, size
+from gatewise.dropout import DropoutMasks
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, one_of
-from gatewise.parameters import ARRAYS, DropoutMasks, Parameters, Variant
+from gatewise.parameters import ARRAYS, Parameters, Variant
 from gatewise.records.edits import Edit, states_apart
 from gatewise.records.keep import DIRECTIONS, Keep
 from gatewise.records.labels import Labels

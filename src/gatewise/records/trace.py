@@ -11,9 +11,10 @@ import numpy as np
 
 from gatewise import gates
 from gatewise.arrays import Array, Mask, index, lock, quiet
+from gatewise.dropout import NO_DROPOUT, DropoutMasks
 from gatewise.equations import Moment
 from gatewise.errors import NotKeptError, OptionError, one_of
-from gatewise.parameters import NO_DROPOUT, DropoutMasks, Parameters
+from gatewise.parameters import Parameters
 from gatewise.records.edited_steps import Acting
 from gatewise.records.edits import Edit, in_words
 from gatewise.records.keep import EVERYTHING, QUANTITIES, Keep

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.dropout import DropoutMasks
 from gatewise.equations import Moment
-from gatewise.gates import PEEPHOLES, index
-from gatewise.parameters import DropoutMasks, Parameters
+from gatewise.gates import index
+from gatewise.parameters import Parameters, Variant, named_rows
 from gatewise.records.edited_steps import effects_of
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Symbol
@@ -28,6 +31,7 @@ from gatewise.symbolic.symbols import (
     RECURRENT,
     UNITS,
     X,
+    symbol_named,
 )
 
 Place = tuple[str, tuple[Any, ...]]
@@ -65,24 +69,17 @@ def place(form: Form, symbol: Symbol, recurrent: int) -> Place | None:
 
     A second bias is in none: gatewise keeps the sum of the two in the first.
     """
-    k = symbol.sub[-1:]
-    match symbol.base:
-        case "W":
-            start = recurrent if form.split or form.haste else 0
-            return "weight", (index(k), slice(None), slice(start, None))
-        case "U":
-            return "weight", (index(k), slice(None), slice(recurrent))
-        case "b":
-            return "bias", (index(k),)
-        case "p":
-            return "peephole", (PEEPHOLES.index(k),)
-        case "R":
-            return "projection", ()
-        case "γ" | "β" if k == "c":
-            return "cell_norm", (0 if symbol.base == "γ" else 1,)
-        case "γ":
-            return "norm_gain", ("uw".index(symbol.sub[0]), index(k)) if form.haste else (index(k),)
-    return None
+    row = _rows(form.variant).get(replace(symbol, base="W") if symbol.base == "U" else symbol)
+    if row is None or row[0] != "weight":
+        return row
+    split = form.split or form.haste
+    columns = slice(recurrent) if symbol.base == "U" else slice(recurrent if split else 0, None)
+    return "weight", (*row[1], slice(None), columns)
+
+
+@lru_cache(256)
+def _rows(variant: Variant) -> dict[Symbol, Place]:
+    return {symbol_named(name): (array, position) for name, array, position in named_rows(variant)}
 
 
 def parameters(form: Form, p: Parameters) -> dict[Symbol, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from gatewise.gates import LETTERS, PEEPHOLES
+from gatewise.parameters import array_declarations, named_rows
 from gatewise.symbolic import rewrites
 from gatewise.symbolic.backward import backward
 from gatewise.symbolic.formula import Symbol
@@ -29,9 +29,11 @@ from gatewise.symbolic.symbols import (
     UNITS,
     C,
     H,
-    R,
     X,
+    symbol_named,
 )
+
+_AXES = {"hidden": UNITS, "columns": COLUMNS, "recurrent": RECURRENT}  # of declared arrays
 
 
 @lru_cache(256)
@@ -78,20 +80,12 @@ def _given(form: Form) -> Iterator[ProgramInput]:
 
 
 def _parameters(form: Form) -> Iterator[tuple[Symbol, tuple[str, ...]]]:
-    variant = form.variant
-    for k in (k for k in LETTERS if k in variant.own):
-        if form.haste:
-            yield Symbol("W", k), (UNITS, FEATURES)
-            yield Symbol("U", k), (UNITS, RECURRENT)
-        else:
-            yield Symbol("W", k), (UNITS, COLUMNS)
-        yield Symbol("b", k), (UNITS,)
-        if variant.peephole != "none" and k in PEEPHOLES:
-            yield Symbol("p", k), (UNITS,)
-        for name in {"none": (), "gates": (k,), "haste": (f"u{k}", f"w{k}")}[variant.layer_norm]:
-            yield Symbol("γ", name), (UNITS,)
-    if form.haste:
-        yield Symbol("γ", "c"), (UNITS,)
-        yield Symbol("β", "c"), (UNITS,)
-    if form.projected:
-        yield R, (RECURRENT, UNITS)
+    """Yield the symbol of each parameter, with its axes."""
+    for name, array, _ in named_rows(form.variant):
+        symbol = symbol_named(name)
+        if array == "weight" and form.haste:
+            yield symbol, (UNITS, FEATURES)
+            yield Symbol("U", symbol.sub), (UNITS, RECURRENT)
+        elif array != "projection" or form.projected:
+            axes = array_declarations(form.variant)[array].axes
+            yield symbol, tuple(_AXES[axis] for axis in axes)

@@ -21,6 +21,12 @@ COMPUTED = "computed"  # below a gate or a state: as its equation gives it, befo
 M, R, H_RAW, H_NEW = Symbol("m"), Symbol("R"), Symbol("h_raw"), Symbol("h_new")
 
 
+def symbol_named(name: str) -> Symbol:
+    """Return the symbol of a name with an underscore before what stands below its letter: W_f."""
+    base, _, sub = name.partition("_")
+    return Symbol(base, sub)
+
+
 def d(symbol: Symbol) -> Symbol:
     """Return the gradient of the loss with respect to a symbol."""
     return replace(symbol, d=True)

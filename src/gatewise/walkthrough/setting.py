@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from gatewise.activations import Activation
-from gatewise.gates import LETTERS, NAMES, PEEPHOLES, index
-from gatewise.parameters import Parameters, Variant
+from gatewise.arrays import Array
+from gatewise.gates import NAMES, index
+from gatewise.parameters import Parameters, Variant, array_declarations
 from gatewise.records.step import Step
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.nonlinearities import apply, slope, textbook
-from gatewise.symbolic.symbols import COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, F, G, H, I, M, O, X
+from gatewise.symbolic.symbols import COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, F, G, H, I, M, O, X, symbol_named
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.forward import TITLES
 from gatewise.walkthrough.lazy import ends
@@ -118,20 +119,23 @@ def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = 
             of_units((f"{title}: ", U), row[:, :start], names[RECURRENT])
         else:
             of_units((f"{title}: ", W, " and ", b), whole[index(k)], (*names[COLUMNS], "bias"))
-    if p.peephole is not None:
-        peepholes = [named(Symbol("p", k)) for k in PEEPHOLES]
-        of_units("Peephole weights: from the cell state to each gate", p.peephole.T, peepholes)
-    if p.variant.layer_norm == "gates" and p.norm_gain is not None:
-        of_units("Layer norm: gains", p.norm_gain.T, [named(Symbol("γ", k)) for k in LETTERS])
-    if p.cell_norm is not None and p.norm_gain is not None:
-        both = np.concatenate([p.norm_gain[0], p.norm_gain[1], p.cell_norm]).T
-        gains = [Symbol("γ", f"{sums}{k}") for sums in "uw" for k in LETTERS]
-        gains += [Symbol("γ", "c"), Symbol("β", "c")]
-        of_units("Layer norm: gains and shift", both, list(map(named, gains)))
+    for heading, columns in tables_by_title(p).items():
+        of_units(heading, np.stack([row for _, row in columns], axis=-1), [named(symbol) for symbol, _ in columns])
     if p.projection is not None:
         heads = [f"m{k}" for k in range(p.hidden_size)]
         table(("Projection: ", named(Symbol("R"))), p.projection, names[RECURRENT], heads)
     return blocks
+
+
+def tables_by_title(p: Parameters) -> dict[str, list[tuple[Symbol, Array]]]:
+    """Return the parameters with one entry for each unit, by the titles of their tables; the biases have none."""
+    arrays, tables = p.arrays(), dict[str, list[tuple[Symbol, Array]]]()
+    for name, declared in array_declarations(p.variant).items():
+        if declared.title and declared.axes == ("hidden",):
+            rows = arrays[name].reshape(len(declared.rows), -1)
+            symbols = (symbol_named(row) for row in declared.rows)
+            tables.setdefault(declared.title, []).extend(zip(symbols, rows, strict=True))
+    return tables
 
 
 def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, whole: bool, edits: str = "") -> Section:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.dropout import NO_DROPOUT
 from gatewise.interop.onnx.building import Graph
-from gatewise.parameters import NO_DROPOUT, Parameters
+from gatewise.parameters import Parameters
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import (
