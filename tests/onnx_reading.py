@@ -10,12 +10,12 @@ from onnx import helper, numpy_helper
 
 import gatewise as gw
 from gatewise.files.budget import Budget
-from gatewise.interop.onnx.reading import looked_at
+from gatewise.interop.onnx.reading import read_model
 
 
 def contents_of(model, **omitted):
     """Return what is in a model that lies in memory."""
-    return looked_at(model, None, omitted, Budget(model.ByteSize()))[0]
+    return read_model(model, None, omitted, Budget(model.ByteSize()))[0]
 
 
 def found_in(model, **omitted):

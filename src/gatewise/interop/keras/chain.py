@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop.found import Found, Part, Refused
 from gatewise.interop.keras.config import Layer, Version, activation, clean, masked_output
-from gatewise.interop.keras.inbound import calls, made_masks, named, tensors
-from gatewise.interop.keras.places import is_identity
-from gatewise.interop.keras.stacks import Rows
+from gatewise.interop.keras.layer_calls import calls, made_masks, named, tensors
+from gatewise.interop.keras.layer_graph import is_identity, is_reversal
+from gatewise.interop.stacks import LayerStack, network_around
 from gatewise.layers import LSTM
-from gatewise.network import SOFTMAX, Branch, Linear, Network
+from gatewise.network import SOFTMAX, Linear, Network
 from gatewise.showing import with_article
 
 MASK_MAKERS = {"NotEqual", "Any"}  # operations that only say which steps are masked
@@ -45,8 +43,7 @@ def network(
     try:
         builder = Builder(version, found, parts, refused)
         for name, layer, added in _chain(root, "", True):
-            inner = layer.children[0][1] if layer.kind == "Bidirectional" else layer
-            if layer.kind in RECURRENT and inner.flag("return_state"):
+            if layer.kind in RECURRENT and layer.forward_layer.flag("return_state"):
                 raise FileError(f"{name!r} ({with_article(layer.kind)}) also returns its states")
             builder.add(name, layer, added)
         return builder.network()
@@ -167,7 +164,7 @@ class Builder:
         self.embedding: Array | None = None
         self.masked: float | None = None
         self.before: list[Linear] = []
-        self.rows = Rows()
+        self.stack = LayerStack()
         self.last: tuple[str, Layer] | None = None
         self.head: list[Linear] = []
         self.plain = False  # whether the last dense layer may still be given its activation by a layer of its own
@@ -176,7 +173,7 @@ class Builder:
     @property
     def dense(self) -> list[Linear]:
         """The dense layers of which the next may be one."""
-        return self.head if self.rows else self.before
+        return self.head if self.stack else self.before
 
     def add(self, name: str, layer: Layer, adds: bool = False) -> None:
         """Add the next layer; `adds` says of it that it adds the input of the network to what the last one returns."""
@@ -187,15 +184,15 @@ class Builder:
             return
         if self.adds:
             raise FileError(f"{name!r} is {with_article(kind)}, which a network does not have after a skip connection")
-        if kind == "Embedding" and not (self.rows or self.before) and self.embedding is None and self.masked is None:
+        if kind == "Embedding" and not (self.stack or self.before) and self.embedding is None and self.masked is None:
             self._embed(name, layer)
-        elif kind == "Masking" and not (self.rows or self.before) and self.embedding is None:
+        elif kind == "Masking" and not (self.stack or self.before) and self.embedding is None:
             self.masked = _number(layer, "mask_value")
         elif kind in RECURRENT and not self.head:
             self._run(name, layer)
-        elif kind == "Flip" and self.rows and not self.head and layer.config.get("axis") in (1, [1], -2):
-            self.rows.flip(name, self.masked is not None or not self.sequences)
-        elif kind in ("Dense", "TimeDistributed") and (self.rows or self.embedding is None):
+        elif is_reversal(layer) and self.stack and not self.head:
+            self.stack.reverse_steps(name, self.masked is not None or not self.sequences)
+        elif kind in ("Dense", "TimeDistributed") and (self.stack or self.embedding is None):
             self._add_dense(name, layer)
         elif kind in ACTIVATIONS and self.dense and self.plain:
             given = (
@@ -204,10 +201,10 @@ class Builder:
             last = self.dense[-1]
             self.dense[-1] = Linear(last.weight, last.bias, self._activation(name, given))
             self.plain = False
-        elif adds and self.rows:
+        elif adds and self.stack:
             self.adds = True
         else:
-            where = "after the head" if self.head else "after the LSTM" if self.rows else "before the LSTM"
+            where = "after the head" if self.head else "after the LSTM" if self.stack else "before the LSTM"
             raise FileError(f"{name!r} is {with_article(kind)}, which a network does not have {where}")
 
     def _embed(self, name: str, layer: Layer) -> None:
@@ -220,11 +217,8 @@ class Builder:
 
     @property
     def sequences(self) -> bool:
-        """Whether what comes out so far has every step."""
-        if self.last is None:
-            return True
-        layer = self.last[1]
-        return (layer.children[0][1] if layer.kind == "Bidirectional" else layer).flag("return_sequences")
+        """Whether the output of the layers so far has every step."""
+        return self.last is None or self.last[1].returns_sequences
 
     def _run(self, name: str, layer: Layer) -> None:
         found = self.found.get(name)
@@ -233,7 +227,7 @@ class Builder:
             raise FileError(f"{name!r} cannot be read: {reason}")
         if not self.sequences:
             raise FileError(f"{name!r} follows an LSTM that returns only its last step")
-        self.rows.add(name, found.lstm, self.masked is not None)
+        self.stack.add(name, found.lstm, masked=self.masked is not None, reverses=True)
         self.last = (name, layer)
 
     def _add_dense(self, name: str, layer: Layer) -> None:
@@ -267,25 +261,24 @@ class Builder:
         if self.last is None:
             raise FileError("there is no LSTM between its input and its output")
         layer = self.last[1]
-        if (self.sequences or reads == "every") and not self.rows.forward:
+        if (self.sequences or reads == "every") and not self.stack.forward:
             raise FileError(f"{self.last[0]!r} returns its steps in reverse order (go_backwards)")
-        lstm = self.rows.lstm()
-        before, head = ([_as_type(one, lstm.dtype) for one in layers] for layers in (self.before, self.head))
-        return Network(
+        lstm = self.stack.lstm()
+        return network_around(
             lstm,
-            embedding=None if self.embedding is None else self.embedding.astype(lstm.dtype),
-            branches=[Branch(range(before[0].weight.shape[1]), before)] if before else (),
-            head=head,
+            self.embedding,
+            self.before,
+            self.head,
             reads=reads or ("every" if self.sequences else "last"),
-            skip=self._skip(before, head, lstm) if self.adds else 0,
+            skip=self._skip(lstm) if self.adds else 0,
             masked=self.masked,
             masked_output=masked_output(layer, self.version),
         )
 
-    def _skip(self, before: Sequence[Linear], head: Sequence[Linear], lstm: LSTM) -> int:
-        """Return how many features are added: all of them, or one to each output, as the sum of arrays is."""
-        features = before[0].weight.shape[1] if before else lstm.input_size
-        outputs = len(head[-1].weight) if head else lstm.output_size
+    def _skip(self, lstm: LSTM) -> int:
+        """Return the number of features that are added: all, or one to each output, as the sum of arrays is."""
+        features = self.before[0].weight.shape[1] if self.before else lstm.input_size
+        outputs = len(self.head[-1].weight) if self.head else lstm.output_size
         if features not in (1, outputs):
             raise FileError(f"it adds {features} features to {outputs} outputs")
         return features
@@ -296,9 +289,3 @@ def _number(layer: Layer, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise FileError(f"the {name} of {layer.name!r} is {clean(value)}, which is not a number")
     return float(value)
-
-
-def _as_type(layer: Linear, dtype: np.dtype[Any]) -> Linear:
-    if layer.weight.dtype == dtype:
-        return layer
-    return Linear(layer.weight.astype(dtype), np.asarray(layer.bias).astype(dtype), layer.activation)

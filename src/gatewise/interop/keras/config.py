@@ -212,6 +212,16 @@ class Layer:
         (cell,) = (child for _, child in self.children)
         return tuple(child for _, child in cell.children) if cell.kind == "StackedRNNCells" else (cell,)
 
+    @property
+    def forward_layer(self) -> Layer:
+        """The layer that runs forward in a Bidirectional; any other layer is itself."""
+        return self.children[0][1] if self.kind == "Bidirectional" else self
+
+    @property
+    def returns_sequences(self) -> bool:
+        """Whether a recurrent layer returns every step, not only the last."""
+        return self.forward_layer.flag("return_sequences")
+
     def flag(self, name: str) -> bool:
         """Return a switch of its configuration."""
         return bool(self.config.get(name))
@@ -321,8 +331,7 @@ def computed_in(layer: Layer) -> str:
 def masked_output(layer: Layer, version: Version) -> str:
     """Return what a recurrent layer, or a Bidirectional, returns at masked steps: zeros, or repeat its last output."""
     if layer.kind == "Bidirectional":
-        inner = layer.children[0][1]
-        zeros = inner.flag("return_sequences") and (version.major >= 3 or version.tensorflow)
+        zeros = layer.returns_sequences and (version.major >= 3 or version.tensorflow)
     else:
         zeros = layer.flag("zero_output_for_mask")
     return "zeros" if zeros else "repeat"

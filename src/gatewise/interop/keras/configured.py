@@ -18,7 +18,7 @@ from gatewise.interop.keras.config import (
     variant_of,
 )
 from gatewise.interop.keras.files import Tensor
-from gatewise.interop.keras.places import RECURRENT, Place
+from gatewise.interop.keras.layer_graph import RECURRENT, LayerNode
 from gatewise.interop.keras.weights import cell
 from gatewise.parameters import Variant
 from gatewise.showing import with_article
@@ -27,7 +27,7 @@ MASKED = "a mask arrives at it"  # how a note begins
 
 
 def configured(
-    place: Place, bound: Mapping[Layer, Sequence[Tensor]], options: Options, problem: str | None = None
+    place: LayerNode, bound: Mapping[Layer, Sequence[Tensor]], options: Options, problem: str | None = None
 ) -> Found:
     """Return the LSTM of a layer with the arrays that are bound to it and to what it wraps.
 
@@ -112,7 +112,7 @@ def _variant(single: Layer, options: Options, notes: list[str]) -> Variant:
     return variant_of(inner, outer)
 
 
-def _notes(place: Place, outer: Layer, layer: Layer, version: Version) -> list[str]:
+def _notes(place: LayerNode, outer: Layer, layer: Layer, version: Version) -> list[str]:
     notes = []
     if place.masked:
         notes.append(f"{MASKED}: give mask=… and masked_output={masked_output(layer, version)!r}")

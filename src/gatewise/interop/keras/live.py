@@ -14,7 +14,7 @@ from gatewise.interop.containers.floats import real
 from gatewise.interop.keras.bare import Options
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.configured import configured
-from gatewise.interop.keras.places import Place
+from gatewise.interop.keras.layer_graph import OUTSIDE, LayerNode
 from gatewise.layers import LSTM
 
 LARGE = 2**30  # bytes of a file that may cost as much as any live layer
@@ -154,6 +154,8 @@ def lstm_of(source: Any, name: str | None = None) -> LSTM:
     """Return the LSTM of a live layer, or of one of those in a model; see `gatewise.interop.keras.read`."""
     described, bound, version = live_tensors(model_layer(source, name))
     try:
-        return configured(Place(described.name, described), bound, Options({}, version, Budget(LARGE))).lstm
+        return configured(
+            LayerNode(described.name, described, OUTSIDE), bound, Options({}, version, Budget(LARGE))
+        ).lstm
     except (FileError, ShapeError) as problem:
         raise OptionError(f"cannot read {described.name!r}: {problem}") from None

@@ -9,28 +9,28 @@ from gatewise.errors import FileError, GatewiseError
 from gatewise.interop.found import Found, Joined, Part
 from gatewise.interop.keras.chain import Builder
 from gatewise.interop.keras.config import Version
-from gatewise.interop.keras.places import Place, is_identity, is_recurrent
+from gatewise.interop.keras.layer_graph import LayerNode, is_identity, is_recurrent
 from gatewise.showing import with_article
 
 
 @dataclass(frozen=True)
-class PlacesOf:
+class NamedNodes:
     """Where the layers of a model are, by their names.
 
     Attributes
     ----------
-    recurrent : dict of str to tuple of Place
+    recurrent : dict of str to tuple of LayerNode
         Of each LSTM, and of each stack the LSTMs that it is made of.
-    others : dict of str to Place
+    others : dict of str to LayerNode
     """
 
-    recurrent: dict[str, tuple[Place, ...]]
-    others: Mapping[str, Place]
+    recurrent: dict[str, tuple[LayerNode, ...]]
+    others: Mapping[str, LayerNode]
 
 
 def network(
     path: str,
-    places_of: PlacesOf,
+    nodes: NamedNodes,
     version: Version,
     found: Sequence[Found],
     parts: Sequence[Part],
@@ -47,23 +47,23 @@ def network(
         If they are not connected, or what stands between is nothing that a `Network` can express.
     """
     try:
-        rows = places_of.recurrent[name]
+        rows = nodes.recurrent[name]
         builder = Builder(version, found, parts, ())
-        used = {one for one, place in places_of.others.items() if is_identity(place.layer)}
+        used = {one for one, place in nodes.others.items() if is_identity(place.layer)}
         if embedding is not None:
-            _embedded(builder, places_of.others[embedding], rows[0], used)
-        elif (source := rows[0].given.source) is not None and source.layer.kind == "Masking":
+            _embedded(builder, nodes.others[embedding], rows[0], used)
+        elif (source := rows[0].input.source) is not None and source.layer.kind == "Masking":
             _add(builder, [source], used)
-        names = {places: one for one, places in places_of.recurrent.items()}
+        names = {places: one for one, places in nodes.recurrent.items()}
         for place in rows:
-            if place.given.flipped and builder.rows:
-                builder.rows.flip(place.name, place.masked)
+            if place.input.reversed and builder.stack:
+                builder.stack.reverse_steps(place.name, place.masked)
             builder.add(names[place,], place.layer)
         says = "every" if builder.sequences else "last"
         if head is not None:
-            after = _between(rows[-1], places_of.others[head])
-            if after[0].given.flipped:
-                builder.rows.flip(after[0].name, rows[-1].masked)
+            after = _between(rows[-1], nodes.others[head])
+            if after[0].input.reversed:
+                builder.stack.reverse_steps(after[0].name, rows[-1].masked)
             _add(builder, after, used)
         untold = rows[0].masked and builder.masked is None
         return Joined(builder.network(reads), frozenset(used), says, untold)
@@ -73,7 +73,7 @@ def network(
         raise FileError(f"cannot read {path} as a network: its parts do not fit together: {problem}") from None
 
 
-def _embedded(builder: Builder, embedding: Place, lstm: Place, used: set[str]) -> None:
+def _embedded(builder: Builder, embedding: LayerNode, lstm: LayerNode, used: set[str]) -> None:
     """Add an embedding, and what comes between it and the LSTM."""
     between = _between(embedding, lstm)[:-1]
     if between:
@@ -81,21 +81,21 @@ def _embedded(builder: Builder, embedding: Place, lstm: Place, used: set[str]) -
             f"{between[0].name!r} is {with_article(between[0].layer.kind)}, which a network does not have between"
             f" {embedding.name!r} and {lstm.name!r}"
         )
-    if lstm.given.flipped:
+    if lstm.input.reversed:
         raise FileError(f"{lstm.name!r} receives its steps in reverse order")
     _add(builder, [embedding], used)
 
 
-def _add(builder: Builder, places: Sequence[Place], used: set[str]) -> None:
+def _add(builder: Builder, places: Sequence[LayerNode], used: set[str]) -> None:
     for place in places:
         builder.add(place.name, place.layer)
         used.add(place.name)
 
 
-def _between(first: Place, last: Place) -> list[Place]:
+def _between(first: LayerNode, last: LayerNode) -> list[LayerNode]:
     """Return the layers that lead from one to another, this at the end, if each of them reads the one before alone."""
     path = [last]
-    while (source := path[-1].given.source) is not first:
+    while (source := path[-1].input.source) is not first:
         here = path[-1]
         if source is None:
             why = (
@@ -104,7 +104,7 @@ def _between(first: Place, last: Place) -> list[Place]:
             raise FileError(f"{last.name!r} does not follow {first.name!r}{why}")
         if is_recurrent(source.layer):
             raise FileError(f"{last.name!r} reads {source.name!r}, and not {first.name!r}")
-        if here.given.flipped:
+        if here.input.reversed:
             raise FileError(f"the steps that {here.name!r} receives are reversed, which a network does not do there")
         path.append(source)
     return path[::-1]

@@ -17,8 +17,8 @@ from gatewise.interop.keras.bare import Listed, Options, from_runs, from_tree, l
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.configured import configured
 from gatewise.interop.keras.files import Source, Tensor
-from gatewise.interop.keras.places import Place, is_recurrent, places
-from gatewise.interop.keras.stacks import stacked
+from gatewise.interop.keras.layer_graph import LayerNode, is_recurrent, layer_nodes
+from gatewise.interop.keras.stacks import group_stacks
 from gatewise.interop.keras.weights import bind_layers, bind_tree
 from gatewise.interop.keras.writing import MODEL
 
@@ -63,7 +63,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             if root is None or not root.holds_layers:  # weights alone, or a class whose code is not in the file
                 listed = from_tree(source, options) if source.layers is None else from_runs(options, source.layers)
             else:
-                listed, places_of = _listed(source, options, root)
+                listed, nodes = _listed(source, options, root)
     except FileError as problem:
         raise FileError(f"cannot read {name}: {problem}") from None
     except RecursionError:
@@ -75,9 +75,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     if root is None or not root.holds_layers:
         return Contents(name, label, found, parts, refused)
     network = partial(chain.network, name, root, version, found, parts, refused)
-    joined = partial(named.network, name, places_of, version, found, parts)
+    joined = partial(named.network, name, nodes, version, found, parts)
     if root.name == MODEL and found and found[-1].stacked:  # gatewise wrote it as one, and returns its steps in order
-        places_of.recurrent["lstm"] = places_of.recurrent[found[-1].name]
+        nodes.recurrent["lstm"] = nodes.recurrent[found[-1].name]
         found = (replace(found[-1], name="lstm", stacked=False, time_reversed=False),)
     return Contents(name, label, found, parts, refused, network, joined=joined)
 
@@ -108,16 +108,16 @@ def _guessed(root: Layer | None, config: Any) -> Version:
     return Version(None, (1,)) if old and any("inner_activation" in one for one in leaves) else Version(None, (2, 4))
 
 
-def _listed(source: Source, options: Options, root: Layer) -> tuple[Listed, named.PlacesOf]:
+def _listed(source: Source, options: Options, root: Layer) -> tuple[Listed, named.NamedNodes]:
     """Return what a model holds, and where in it."""
     if source.layers is not None:
         bound, problems = bind_layers(root, source.layers, source.budget)
     elif source.tree is not None:
         bound, problems = bind_tree(root, source.tree), {}
-    of: dict[Place, Found] = {}
-    parts: dict[Place, Part] = {}
+    of: dict[LayerNode, Found] = {}
+    parts: dict[LayerNode, Part] = {}
     refused: list[Refused] = []
-    for place in places(root):
+    for place in layer_nodes(root):
         layer = place.layer
         try:
             if is_recurrent(layer):
@@ -127,18 +127,18 @@ def _listed(source: Source, options: Options, root: Layer) -> tuple[Listed, name
         except (GatewiseError, ValueError, OverflowError) as problem:
             refused.append(Refused(place.name, str(problem)))
     found = distinct(of.values())
-    stacks = stacked(dict(zip(of, found, strict=True)), source.budget)
+    stacks = group_stacks(dict(zip(of, found, strict=True)), source.budget)
     every: list[Found] = list(stacks.values())
     if len(stacks) == 1 and every[0].lstm.num_layers == sum(one.lstm.num_layers for one in found) and not refused:
         every = [replace(every[0], stacked=True)]
     every = list(distinct([*found, *every]))
     rows = [*((place,) for place in of), *stacks]
     recurrent = {one.name: row for one, row in zip(every, rows, strict=True)}
-    places_of = named.PlacesOf(recurrent, {place.name: place for place in parts})
-    return (tuple(every), tuple(parts.values()), tuple(refused)), places_of
+    nodes = named.NamedNodes(recurrent, {place.name: place for place in parts})
+    return (tuple(every), tuple(parts.values()), tuple(refused)), nodes
 
 
-def _part(place: Place, tensors: Sequence[Tensor]) -> Part:
+def _part(place: LayerNode, tensors: Sequence[Tensor]) -> Part:
     layer = place.layer
     if layer.own and layer.kind == "Embedding" and tensors and len(tensors[0].shape) == 2:
         return Part(place.name, "embedding", tensors[0].shape, tensors[0].read)

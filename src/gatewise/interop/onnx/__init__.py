@@ -22,7 +22,7 @@ from gatewise.interop.found import Contents
 from gatewise.interop.onnx import packages
 from gatewise.interop.onnx.capturing import captured
 from gatewise.interop.onnx.parsing import parsed, parsed_without_arrays
-from gatewise.interop.onnx.reading import looked_at
+from gatewise.interop.onnx.reading import read_model
 from gatewise.interop.onnx.states import read_state, write_state
 from gatewise.interop.onnx.writing import model_of, write_gradients
 from gatewise.layers import LSTM
@@ -59,7 +59,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     source = storage.readable(path)
     budget = Budget.of(source)
     model, kept_out = parsed_without_arrays(source, budget)
-    return looked_at(model, source, omitted, budget, kept_out)[0]
+    return read_model(model, source, omitted, budget, kept_out)[0]
 
 
 def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = None, **omitted: npt.ArrayLike) -> LSTM:
@@ -83,7 +83,7 @@ def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = No
     if isinstance(source, (str, os.PathLike)):
         return contents(Path(source), omitted).pick(name).lstm
     model = _model_proto("read", source)
-    return looked_at(model, None, omitted, Budget(model.ByteSize()))[0].pick(name).lstm
+    return read_model(model, None, omitted, Budget(model.ByteSize()))[0].pick(name).lstm
 
 
 def write(

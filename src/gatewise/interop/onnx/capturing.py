@@ -15,10 +15,10 @@ from gatewise.interop.captured import Captured, difference
 from gatewise.interop.found import Contents, Found
 from gatewise.interop.onnx import external, packages
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.file import AnyArray, File
+from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.lstm import QUANTISED
-from gatewise.interop.onnx.reading import looked_at
-from gatewise.interop.onnx.sites import Site, label_of
+from gatewise.interop.onnx.reading import read_model
+from gatewise.interop.onnx.scopes import OnnxNode, label_of
 from gatewise.interop.onnx.states import read_state, write_state
 
 TAKEN = ("X", "sequence_lens", "initial_h", "initial_c")
@@ -47,14 +47,14 @@ def captured(
     budget.hold(2 * budget.size, 1, f"running {where}")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    _bring_in(File(copy, path, {}, budget), where)
+    _bring_in(OnnxFile(copy, path, {}, budget), where)
     by_name = _by_name(copy, where, inputs, named)
     try:
         given = {name: np.asarray(array) for name, array in by_name.items()}
     except ValueError:
         raise OptionError("inputs must be arrays whose rows have equal lengths") from None
     real = {name: array for name, array in given.items() if array.dtype.kind in "fiub"}
-    contents, places = looked_at(copy, path, real, budget, single=True)  # weights may be among the inputs
+    contents, places = read_model(copy, path, real, budget, single=True)  # weights may be among the inputs
     exposing = _Exposing(onnx, copy)
     shown = exposing.graph(copy.graph)
     why = f"; out of reach: {', '.join(exposing.hidden[:5])}" if exposing.hidden else ""
@@ -75,7 +75,7 @@ def captured(
     return tuple(found)
 
 
-def _bring_in(file: File, where: str) -> None:
+def _bring_in(file: OnnxFile, where: str) -> None:
     """Put the numbers of tensors that lie beside a model into it: the runtime would look for them by itself."""
     try:
         for tensor in external.tensors(file.model):
@@ -217,10 +217,10 @@ def _run(runtime: Any, model: Any, where: str, inputs: dict[str, AnyArray], outp
     return found
 
 
-def _found(contents: Contents, places: list[Site], node: Any, label: str) -> Found:
+def _found(contents: Contents, places: list[OnnxNode], node: Any, label: str) -> Found:
     """Return the LSTM of a node: names need not be unique, not even in one graph."""
     for site, found in zip(places, contents.found, strict=False):
-        if site.node is node:
+        if site.proto is node:
             return found
     why = [one.reason for one in contents.refused if one.name == label or one.name.endswith(f"/{label}")]
     raise FileError(f"cannot read {label!r} in {contents.path}: {shown(why[0], 200) if why else 'it was not found'}")

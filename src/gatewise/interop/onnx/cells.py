@@ -1,16 +1,16 @@
 """An LSTM cell that an exporter built from Gemm or MatMul, Split, Sigmoid, Tanh, Mul and Add, recognised again.
 
-It is looked for from its end: h = σ(a_o) · tanh(c) with c = σ(a_f) · c_prev + σ(a_i) · tanh(a_g), where the four
-a come out of one Split into equal parts; which part goes where says the order of the gates.
+It is matched from its end: h = σ(a_o) · tanh(c) with c = σ(a_f) · c_prev + σ(a_i) · tanh(a_g), where the four a are
+equal parts of one Split; which part goes where determines the order of the gates.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import permutations
-from typing import Any, NamedTuple
+from itertools import permutations, product
+from typing import NamedTuple
 
 from gatewise import gates
 from gatewise.arrays import Array
@@ -19,39 +19,54 @@ from gatewise.interop import conventions
 from gatewise.interop.containers.floats import real
 from gatewise.interop.found import Found, Refused
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.scopes import Scope
-from gatewise.interop.onnx.sites import Site
+from gatewise.interop.onnx.scopes import NodeOutput, OnnxNode, OnnxScope, OnnxValue
 from gatewise.layers import LSTM
 
 STEPS = 130  # of work that one cell takes
 _PASSING = ("Gather", "Slice", "Squeeze", "Unsqueeze", "Identity", "Reshape", "Split", "Transpose", "Cast")
 
 
-class _Made(NamedTuple):
-    scope: Scope
-    node: Any
-    place: int
+class _CellMatch(NamedTuple):
+    """A cell in a graph: its last node, the order of its gates, their Split, and the old cell state."""
 
-    def inputs(self, count: int) -> Iterator[tuple[str, ...]]:
-        """Give the inputs in either order: products and sums are commutative."""
-        if len(self.node.input) == count:
-            yield from permutations(self.node.input)
+    end: OnnxNode
+    order: str
+    split: OnnxNode
+    previous_c: OnnxValue
 
 
-def _made(scope: Scope, name: str, *operators: str) -> _Made | None:
+class _WeightTerm(NamedTuple):
+    """A product in a pre-activation: the weight (·, 4 · hidden), and the name of what is multiplied by it."""
+
+    weight: Array
+    name: str
+
+
+def _output_of(scope: OnnxScope, name: str, *operators: str) -> NodeOutput | None:
+    """Return the output of which a name is, of a node of one of these operators."""
     source = scope.source(name)
-    if source is None or source[1].op_type not in operators or source[1].domain not in ("", "ai.onnx"):
-        return None
-    return _Made(*source) if source[1].input else None
+    matches = source is not None and source.node.standard and source.node.operator in operators and source.node.inputs
+    return source if matches else None
 
 
-def _gate(scope: Scope, name: str, operator: str) -> _Made | None:
-    """Return the Split that a gate's nonlinearity reads."""
-    made = _made(scope, name, operator)
-    return made and _made(made.scope, made.node.input[0], "Split")
+def _node_of(scope: OnnxScope, name: str, *operators: str) -> OnnxNode | None:
+    source = _output_of(scope, name, *operators)
+    return source.node if source is not None else None
 
 
-def cell_at(site: Site, name: str) -> Found | None:
+def _both_orders(node: OnnxNode) -> Iterator[tuple[str, ...]]:
+    """Yield the two inputs of a node in either order: products and sums are commutative."""
+    if len(node.inputs) == 2:
+        yield from permutations(node.inputs)
+
+
+def _gate(scope: OnnxScope, name: str, operator: str) -> NodeOutput | None:
+    """Return the output of a Split that a gate's nonlinearity reads."""
+    node = _node_of(scope, name, operator)
+    return None if node is None else _output_of(node.scope, node.inputs[0], "Split")
+
+
+def cell_at(node: OnnxNode, name: str) -> Found | None:
     """Return the cell whose hidden state a Mul computes; None if it is another Mul.
 
     Raises
@@ -59,169 +74,165 @@ def cell_at(site: Site, name: str) -> Found | None:
     NotConstant
         If it is a cell that cannot be read.
     """
-    matched = _matched(site)
-    if matched is None:
+    match = next(_matches(node), None)
+    if match is None:
         return None
-    site.scope.file.budget.work(STEPS, "reading its LSTM cells")
+    node.scope.file.budget.work(STEPS, "reading its LSTM cells")
     try:
-        return _read(site, name, *matched)
+        return _read(match, name)
     except (ValueError, IndexError) as problem:
         if isinstance(problem, GatewiseError):
             raise
         raise NotConstant(f"its arrays do not fit each other ({problem})") from None
 
 
-def _read(site: Site, name: str, order: str, split: _Made, c_prev: tuple[Scope, str]) -> Found:
+def _matches(end: OnnxNode) -> Iterator[_CellMatch]:
+    """Yield the ways in which a Mul is the end of a cell."""
+    for o_name, tanh_name in _both_orders(end):
+        o, tanh = _gate(end.scope, o_name, "Sigmoid"), _node_of(end.scope, tanh_name, "Tanh")
+        c = tanh and _node_of(tanh.scope, tanh.inputs[0], "Add")
+        if o is None or c is None:
+            continue
+        for old_name, new_name in _both_orders(c):
+            old, new = _node_of(c.scope, old_name, "Mul"), _node_of(c.scope, new_name, "Mul")
+            if old is None or new is None:
+                continue
+            for (f_name, c_name), (i_name, g_name) in product(_both_orders(old), _both_orders(new)):
+                f = _gate(old.scope, f_name, "Sigmoid")
+                i, g = _gate(new.scope, i_name, "Sigmoid"), _gate(new.scope, g_name, "Tanh")
+                if f is None or i is None or g is None:
+                    continue
+                letters = dict(zip((i.position, f.position, g.position, o.position), "ifgo", strict=True))
+                if {part.node for part in (i, f, g)} == {o.node} and sorted(letters) == [0, 1, 2, 3]:
+                    order = "".join(letters[position] for position in range(4))
+                    yield _CellMatch(end, order, o.node, OnnxValue(old.scope, c_name))
+
+
+def _read(match: _CellMatch, name: str) -> Found:
+    end, split = match.end, match.split
     terms, biases = _terms(split)
     for weight, _ in terms:
         if weight.ndim != 2 or weight.shape[1] % 4 or weight.dtype.name not in ("float16", "float32", "float64"):
             raise NotConstant(f"its weights have shape {weight.shape}")
-    hidden = terms[0][0].shape[1] // 4
+    hidden = terms[0].weight.shape[1] // 4
     lengths = _lengths(split)
-    if len(split.node.output) != 4 or lengths not in ([], [hidden] * 4):
+    if len(split.outputs) != 4 or lengths not in ([], [hidden] * 4):
         raise NotConstant(f"its Split makes parts of {lengths}, not four equal ones")
     arrays = [*(weight for weight, _ in terms), *biases]
-    site.scope.file.hold(4 * sum(one.size for one in arrays), max(4, *(one.itemsize for one in arrays)))
-    recurrent, inputs = _told_apart(terms, hidden, lambda name: _is_state(site, c_prev, split.scope, name), split.scope)
-
-    framework = next((one for one, letters in gates.ORDERS.items() if letters == order), "gatewise")
+    end.scope.file.hold(4 * sum(array.size for array in arrays), max(4, *(array.itemsize for array in arrays)))
+    recurrent, inputs = _recurrent_and_input(terms, hidden, match)
+    framework = next((name for name, letters in gates.ORDERS.items() if letters == match.order), "gatewise")
 
     def rows(array: Array) -> Array:  # (·, 4 · hidden) to (4 · hidden, ·), in an order that has a name
-        found = real(array.T)
-        if gates.ORDERS[framework] == order:
-            return found
-        parts = found.reshape(4, hidden, -1)
-        return parts[[order.index(letter) for letter in gates.ORDERS[framework]]].reshape(4 * hidden, -1)
+        transposed = real(array.T)
+        if gates.ORDERS[framework] == match.order:
+            return transposed
+        parts = transposed.reshape(4, hidden, -1)
+        return parts[[match.order.index(letter) for letter in gates.ORDERS[framework]]].reshape(4 * hidden, -1)
 
-    p = conventions.parameters(framework, rows(inputs), rows(recurrent), [rows(one)[:, 0] for one in biases])
-    what = "it is a cell in the body of a Scan" if site.scope.carried else "it is one step of a cell"
+    p = conventions.parameters(framework, rows(inputs), rows(recurrent), [rows(bias)[:, 0] for bias in biases])
+    extent = "it is a cell in the body of a Scan" if end.scope.carried else "it is one step of a cell"
     return Found(
         name,
-        LSTM.from_cells(p, direction="backward" if site.scope.backward else "forward"),
-        f"ONNX, an LSTM cell built from standard operators: gates {' '.join(order)}, the biases summed",
-        " → ".join([*site.scope.path, f"node {site.label!r}"]),
-        (f"{what}, recognised by its equations; the file has no node LSTM for it",),
+        LSTM.from_cells(p, direction="backward" if end.scope.backward else "forward"),
+        f"ONNX, an LSTM cell built from standard operators: gates {' '.join(match.order)}, the biases summed",
+        " → ".join([*end.scope.path, f"node {end.label!r}"]),
+        (f"{extent}, recognised by its equations; the file has no node LSTM for it",),
     )
 
 
-def _lengths(split: _Made) -> list[int]:
+def _lengths(split: OnnxNode) -> list[int]:
     """Return the sizes of the parts, of many the first few; none where they are not given."""
-    if len(split.node.input) > 1 and split.node.input[1]:
-        return [int(one) for one in split.scope.value(split.node.input[1]).flat[:8]]
-    return [int(one) for one in split.scope.attributes_of(split.node).get("split", "ints", [])[:8]]
+    if len(split.inputs) > 1 and split.inputs[1]:
+        return [int(length) for length in split.scope.value(split.inputs[1]).flat[:8]]
+    return [int(length) for length in split.attributes.get("split", "ints", [])[:8]]
 
 
-def _matched(site: Site) -> tuple[str, _Made, tuple[Scope, str]] | None:
-    """Return the order of the gates, the Split, and where the old cell state comes from."""
-    for o_name, t_name in _Made(site.scope, site.node, 0).inputs(2):
-        o, t = _gate(site.scope, o_name, "Sigmoid"), _made(site.scope, t_name, "Tanh")
-        c = t and _made(t.scope, t.node.input[0], "Add")
-        if o is None or c is None:
-            continue
-        for kept_name, new_name in c.inputs(2):
-            kept, new = _made(c.scope, kept_name, "Mul"), _made(c.scope, new_name, "Mul")
-            if kept is None or new is None:
-                continue
-            for (f_name, c_name), (i_name, g_name) in ((a, b) for a in kept.inputs(2) for b in new.inputs(2)):
-                f = _gate(kept.scope, f_name, "Sigmoid")
-                i, g = _gate(new.scope, i_name, "Sigmoid"), _gate(new.scope, g_name, "Tanh")
-                if f is None or i is None or g is None:
-                    continue
-                places = dict(zip((i.place, f.place, g.place, o.place), "ifgo", strict=True))
-                if {id(one.node) for one in (i, f, g)} == {id(o.node)} and sorted(places) == [0, 1, 2, 3]:
-                    return "".join(places[place] for place in range(4)), o, (kept.scope, c_name)
-    return None
-
-
-def _terms(split: _Made) -> tuple[list[tuple[Array, str]], list[Array]]:
-    """Return what is summed: products, each a weight (·, 4 · hidden) and what it meets, and biases (1, 4 · hidden)."""
-    scope, waiting = split.scope, [split.node.input[0]]
-    terms: list[tuple[Array, str]] = []
+def _terms(split: OnnxNode) -> tuple[list[_WeightTerm], list[Array]]:
+    """Return the terms of the pre-activations: products, and biases (1, 4 · hidden)."""
+    scope, waiting = split.scope, [split.inputs[0]]
+    terms: list[_WeightTerm] = []
     biases: list[Array] = []
     while waiting and len(terms) + len(biases) < 8:
         name = waiting.pop()
         scope.file.budget.work(4, "reading its LSTM cells")
-        made = _made(scope, name, "Add", "MatMul", "Gemm")
-        if made is None or made.scope is not scope:
+        node = _node_of(scope, name, "Add", "MatMul", "Gemm")
+        if node is None or node.scope is not scope:
             biases.append(_row(scope, name))
-        elif made.node.op_type == "Add":
-            waiting += made.node.input
+        elif node.operator == "Add":
+            waiting += node.inputs
         else:
-            attributes = Site(made.scope, made.node).attributes
-            scales = [attributes.get(one, "f", 1.0) for one in ("alpha", "beta")]
+            attributes = node.attributes
+            scales = [attributes.get(scale, "f", 1.0) for scale in ("alpha", "beta")]
             if attributes.get("transA", "i", 0) or scales != [1, 1]:
                 raise NotConstant("it has a Gemm that scales or transposes its input")
-            weight = scope.value(made.node.input[1])
-            terms.append((weight.T if attributes.get("transB", "i", 0) else weight, made.node.input[0]))
-            biases += [_row(scope, one) for one in made.node.input[2:3] if one]
+            weight = scope.value(node.inputs[1])
+            terms.append(_WeightTerm(weight.T if attributes.get("transB", "i", 0) else weight, node.inputs[0]))
+            biases += [_row(scope, bias) for bias in node.inputs[2:3] if bias]
     if waiting or len(terms) not in (1, 2):
         raise NotConstant(f"its pre-activations are sums of {len(terms)} products; only 1 or 2 are recognised")
     return terms, biases
 
 
-def _row(scope: Scope, name: str) -> Array:
+def _row(scope: OnnxScope, name: str) -> Array:
     array = scope.value(name)
     scope.file.hold(array.size, array.itemsize)  # of numbers that are one in memory
     return array.reshape(1, -1)
 
 
-def _told_apart(
-    terms: list[tuple[Array, str]], hidden: int, is_state: Callable[[str], bool], scope: Scope
-) -> tuple[Array, Array]:
-    """Return the recurrent weights and the input's: those that meet a state recur."""
+def _recurrent_and_input(terms: Sequence[_WeightTerm], hidden: int, match: _CellMatch) -> tuple[Array, Array]:
+    """Return the recurrent weights and the input's: those recur that are multiplied by the old hidden state."""
     if len(terms) == 1:  # of h and x, concatenated
         weight, name = terms[0]
-        both = _made(scope, name, "Concat")
-        if both is None or len(both.node.input) != 2:
+        both = _node_of(match.split.scope, name, "Concat")
+        if both is None or len(both.inputs) != 2:
             raise NotConstant("its one product is not of the hidden state and the input")
-        first, second = (is_state(one) for one in both.node.input)
+        first, second = (_is_old_state(part, match) for part in both.inputs)
         if first == second:
             raise NotConstant("the file does not distinguish its hidden state from its input")
         return (weight[:hidden], weight[hidden:]) if first else (weight[-hidden:], weight[:-hidden])
-    square = [weight.shape[0] == hidden for weight, _ in terms]
-    if all(square):
-        square = [is_state(name) for _, name in terms]
-    if sum(square) != 1:
+    recurs = [term.weight.shape[0] == hidden for term in terms]
+    if all(recurs):
+        recurs = [_is_old_state(term.name, match) for term in terms]
+    if sum(recurs) != 1:
         raise NotConstant("the file does not distinguish its hidden state from its input")
-    place = square.index(True)
-    return terms[place][0], terms[1 - place][0]
+    position = recurs.index(True)
+    return terms[position].weight, terms[1 - position].weight
 
 
-def _is_state(site: Site, c_prev: tuple[Scope, str], scope: Scope, name: str) -> bool:
-    """Say whether a name is the old hidden state: a part of what the old cell state comes with, or, in the body of a
-    Scan, what the new hidden state is at the next step.
+def _is_old_state(name: str, match: _CellMatch) -> bool:
+    """Say whether a name is the old hidden state: a part of the array that the old cell state is in, or, in the body of
+    a Scan, what the new hidden state is at the next step.
     """
-    root, body = _root(scope, name), site.scope
-    if root == _root(*c_prev):
+    body, array = match.end.scope, _array_of(match.split.scope, name)
+    if array == _array_of(*match.previous_c):
         return True
-    after = body.carried.get(root[1]) if root[0] == id(body) else None
-    return after is not None and _root(body, after) == (id(body), site.node.output[0])
+    after = body.carried.get(array.name) if array.scope is body else None
+    return after is not None and _array_of(body, after) == (body, match.end.outputs[0])
 
 
-def _root(scope: Scope, name: str) -> tuple[int, str]:
-    """Return what a name is a part of."""
-    for _ in range(100):
-        made = _made(scope, name, *_PASSING)
-        if made is None:
+def _array_of(scope: OnnxScope, name: str) -> OnnxValue:
+    """Return the array of which a name is a part."""
+    for node, _ in scope.upstream(name):
+        if not (node.standard and node.operator in _PASSING):
             break
-        scope, name = made.scope, made.node.input[0]
+        scope, name = node.scope, node.inputs[0]
     with suppress(NotConstant):
-        scope, name = scope.owner(name)
-    return id(scope), name
+        return scope.owner(name)
+    return OnnxValue(scope, name)
 
 
-def unrecognised(sites: list[Site], read: set[int]) -> Iterator[Refused]:
-    """Name graphs with the operators of an LSTM cell, none of which was recognised."""
-    counts: dict[int, Counter[str]] = {}
-    scopes = {id(site.scope): site.scope for site in sites}
-    for site in sites:
-        counts.setdefault(id(site.scope), Counter())[site.node.op_type] += 1
-    for key, count in counts.items():
-        products = [one for one in ("Gemm", "MatMul") if count[one]]
-        cut = [one for one in ("Split", "Slice") if count[one]]
-        if key not in read and count["Sigmoid"] >= 3 and count["Tanh"] and count["Mul"] >= 2 and products and cut:
-            operators = ", ".join([*products, *cut, "Sigmoid"])
+def unrecognised(nodes: Sequence[OnnxNode], read: set[OnnxScope]) -> Iterator[Refused]:
+    """Yield the graphs with the operators of an LSTM cell, none of which was recognised."""
+    counts: dict[OnnxScope, Counter[str]] = {}
+    for node in nodes:
+        counts.setdefault(node.scope, Counter())[node.operator] += 1
+    for scope, count in counts.items():
+        products = [operator for operator in ("Gemm", "MatMul") if count[operator]]
+        cuts = [operator for operator in ("Split", "Slice") if count[operator]]
+        if scope not in read and count["Sigmoid"] >= 3 and count["Tanh"] and count["Mul"] >= 2 and products and cuts:
+            operators = ", ".join([*products, *cuts, "Sigmoid"])
             yield Refused(
-                "/".join(scopes[key].path) or "the main graph",
+                "/".join(scope.path) or "the main graph",
                 f"it holds what may be an LSTM cell built from {operators} and Tanh, in a form that is not recognised",
             )

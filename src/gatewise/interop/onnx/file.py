@@ -27,7 +27,7 @@ TYPES = (
 )
 
 
-class File:
+class OnnxFile:
     """What all graphs of one file share.
 
     Parameters

@@ -1,224 +1,157 @@
-"""Which inputs and outputs of an ONNX graph belong to an LSTM, followed through operators that change no number.
+"""The inputs and outputs of an ONNX graph that belong to an LSTM: `GraphNames`.
 
-The states of several layers may be one array, as PyTorch's are: each layer takes a slice of it, and what they end in is
-put together again.
+The states of several layers may be one array, as PyTorch's are: each layer takes a slice of it, and their final states
+are concatenated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
 
-from gatewise.interop.found import Found, GraphNames
+from gatewise.interop.found import GraphNames
+from gatewise.interop.graphs import BATCH_FIRST, Edge, Layout
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.scopes import DEEPEST, Scope
-from gatewise.interop.onnx.sites import Site
-from gatewise.interop.onnx.sizes import Sizes
+from gatewise.interop.onnx.edges import is_identity, trace_back
+from gatewise.interop.onnx.lstm_outputs import LstmOutput
+from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, OnnxValue
+from gatewise.interop.onnx.sizes import Size, Sizes
+from gatewise.layers import LSTM
 
-SWAPPED = [1, 0, 2]  # the permutation that exchanges time and batch
-Names = tuple[str, ...]
-FinalOutputs = dict[tuple[int, Names], str]  # by the identity of a scope, and the names in it that are side by side
 MOST = 256  # states side by side
-BATCH_FIRST = ", batch first"  # what is added to what a name is of an output whose time and batch were exchanged
+Names = tuple[str, ...]
+FinalOutputs = dict[tuple[OnnxScope, Names], str]  # by the final states of a scope that are concatenated
 
 
-def passes(scope: Scope, node: Any) -> bool:
-    """Say whether a node returns the very numbers that it is given, but for rounding."""
-    if node.op_type == "Cast":
-        types = scope.file.onnx.TensorProto
-        floating = (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
-        return scope.attributes_of(node).get("to", "i") in floating
-    if node.op_type == "Dropout":  # which drops nothing unless its third input says that this is training
-        if len(node.input) < 3 or not node.input[2]:
-            return True
-        training = scope.value(node.input[2])
-        return training.size == 1 and not training.any()
-    return bool(node.op_type == "Identity")
-
-
-def swaps(scope: Scope, node: Any) -> bool:
-    """Say whether a node exchanges time and batch."""
-    return bool(node.op_type == "Transpose" and scope.attributes_of(node).get("perm", "ints") == SWAPPED)
-
-
-def _input(site: Site, what: str) -> tuple[str | None, bool]:
-    """Return the graph's input that a node is given, and whether its time and batch are exchanged."""
-    scope, name, swapped = _followed(site.scope, site.input(what), swaps if what == "X" else _never)
-    return _outer_input(scope, name) if name else None, swapped
-
-
-def _followed(scope: Scope, name: str, also: Callable[[Scope, Any], bool]) -> tuple[Scope, str, bool]:
-    """Follow a name back through what changes no number; say whether that went through an odd number of `also`."""
-    odd = False
-    for _ in range(DEEPEST):
-        source = scope.source(name) if name else None
-        if source is None or source[2] != 0 or not source[1].input:
-            break
-        inner, node, _ = source
-        try:
-            if also(inner, node):
-                odd = not odd
-            elif not passes(inner, node):
-                break
-        except NotConstant:
-            break
-        scope, name = inner, node.input[0]
-    return scope, name, odd
-
-
-def _never(scope: Scope, node: Any) -> bool:
-    return False
-
-
-def _rows(site: Site, what: str) -> tuple[str, int, int] | None:
-    """Return the graph's input whose rows are a node's initial state, and from which to which, if it takes a part."""
-    scope, name, _ = _followed(site.scope, site.input(what), _never)
-    source = scope.source(name) if name else None
-    if source is None or source[1].op_type != "Slice":
-        return None
-    inner, node, _ = source
-    try:
-        start, end, *more = (int(inner.value(one).item()) for one in node.input[1:])
-    except (NotConstant, ValueError, TypeError):
-        return None
-    scope, name, _ = _followed(inner, node.input[0], _never)
-    found = _outer_input(scope, name)
-    return None if found is None or more[:1] not in ([], [0]) or more[1:] not in ([], [1]) else (found, start, end)
-
-
-def _state(site: Site, what: str, sizes: Sizes) -> str | None:
-    """Return the graph's input that is a node's initial state, all of it."""
-    part = _rows(site, what)
-    if part is None:
-        return _input(site, what)[0]
-    rows = sizes.of(root_of(site.scope), part[0], 0)
-    return part[0] if part[1] == 0 and isinstance(rows, int) and part[2] >= rows else None
-
-
-def _of_all(sites: Sequence[Site], what: str, directions: int, sizes: Sizes) -> tuple[str | None, ...]:
-    """Return the graph's input that holds the initial states of all layers, one after another, for each of them."""
-    parts = [_rows(site, what) for site in sites]
-    names = {part and part[0] for part in parts}
-    name = names.pop() if len(names) == 1 else None
-    if name is not None:
-        rows = sizes.of(root_of(sites[0].scope), name, 0)
-        ends = [(part[1], part[2]) for part in parts if part]
-        wanted = [(directions * layer, directions * (layer + 1)) for layer in range(len(sites))]
-        over = ends[-1][1] > wanted[-1][1] and rows == wanted[-1][1]  # to the end, wherever that is
-        fits = not isinstance(rows, int) or rows == wanted[-1][1]
-        if fits and (ends == wanted or (over and [*ends[:-1], (ends[-1][0], rows)] == wanted)):
-            return (name,) * len(sites)
-    return (None,) * len(sites)
-
-
-def root_of(scope: Scope) -> Scope:
-    """Return the scope of the main graph."""
-    for _ in range(2 * DEEPEST):
-        outer = scope.parent or next((one for one, _ in scope.bound.values()), None)
-        if outer is None:
-            break
-        scope = outer
-    return scope
-
-
-def _outer_input(scope: Scope, name: str) -> str | None:
-    """Return a name that is an input of the main graph, and not one that has a value in the file."""
-    try:
-        scope, name = scope.owner(name)
-    except NotConstant:
-        return None
-    return name if scope.parent is None and name in scope.inputs and name not in scope.held else None
-
-
-def final_outputs(sites: Iterable[Site], outputs: Iterable[str]) -> FinalOutputs:
-    """Return which of the graph's outputs each final state is, or those of several nodes side by side."""
-    of_scope: dict[int, tuple[Scope, dict[str, Names]]] = {}
-    for site in sites:
-        if site.scope.parent is None:
-            _, same = of_scope.setdefault(id(site.scope), (site.scope, {}))
-            same |= {name: (name,) for name in site.node.output[1:3] if name}
-    found: FinalOutputs = {}
-    for key, (scope, same) in of_scope.items():
+def final_outputs(nodes: Iterable[OnnxNode], outputs: Iterable[str]) -> FinalOutputs:
+    """Return the graph's outputs that are final states, of one LSTM or of several, concatenated."""
+    states_of: dict[OnnxScope, dict[str, Names]] = {}
+    for node in nodes:
+        if node.scope.parent is None:
+            states_of.setdefault(node.scope, {}).update((name, (name,)) for name in node.outputs[1:3] if name)
+    finals: FinalOutputs = {}
+    for scope, states in states_of.items():
         for node in scope.nodes:
-            if not (node.input and node.output and node.input[0] in same):
+            if not (node.inputs and node.outputs and node.inputs[0] in states):
                 continue
             with suppress(NotConstant):
-                if node.op_type in ("Identity", "Cast") and passes(scope, node):
-                    same[node.output[0]] = same[node.input[0]]
-                elif node.op_type == "Concat" and scope.attributes_of(node).get("axis", "i", 1) in (0, -3):
-                    parts = [same[name] for name in node.input[:MOST] if name in same]
-                    if len(parts) == len(node.input) and sum(map(len, parts)) <= MOST:
-                        same[node.output[0]] = tuple(name for part in parts for name in part)
+                if node.operator in ("Identity", "Cast") and is_identity(node):
+                    states[node.outputs[0]] = states[node.inputs[0]]
+                elif node.operator == "Concat" and len(node.inputs) <= MOST and states.keys() >= set(node.inputs):
+                    joined = tuple(state for name in node.inputs for state in states[name])
+                    if len(joined) <= MOST and node.attributes.get("axis", "i", 1) in (0, -3):
+                        states[node.outputs[0]] = joined
         for name in outputs:
-            if name in same:
-                found.setdefault((key, same[name]), name)
-    return found
+            if name in states:
+                finals.setdefault((scope, states[name]), name)
+    return finals
 
 
-def _final(sites: Sequence[Site], place: int, finals: FinalOutputs) -> str | None:
-    """Return the graph's output that one of the final states of nodes is, side by side."""
-    names = tuple(site.node.output[place] if len(site.node.output) > place else "" for site in sites)
-    return finals.get((id(sites[0].scope), names))
-
-
-def _first(outputs: Mapping[str, int], same: Iterable[str]) -> str | None:
-    """Return the first of the graph's outputs, given with their places, among names of one thing."""
-    return min((name for name in same if name in outputs), key=outputs.__getitem__, default=None)
-
-
-def of_node(
-    site: Site, merge: str, outputs: Mapping[str, int], finals: FinalOutputs, known: Mapping[str, str], sizes: Sizes
+def names_of(
+    nodes: Sequence[OnnxNode],
+    lstm: LSTM,
+    results: Mapping[str, LstmOutput],
+    outputs: Mapping[str, int],
+    finals: FinalOutputs,
+    sizes: Sizes,
 ) -> GraphNames:
-    """Return the names of a node.
+    """Return the names of an LSTM.
 
     Parameters
     ----------
-    site : Site
-    merge : str
-        How its directions are merged.
+    nodes : sequence of OnnxNode
+        Of its layers, the lowest first.
+    lstm : LSTM
+    results : mapping of str to LstmOutput
+        The names of the main graph that hold the output of the last node.
     outputs : mapping of str to int
-        Of the main graph, with their places in it.
+        The outputs of the main graph, with their positions.
     finals : mapping
-        What `final_outputs` returns.
-    known : mapping of str to str
-        What names of the main graph are of the node's output: see `stacks`.
+        As `final_outputs` returns them.
     sizes : Sizes
     """
-    x, x_batch_first = _input(site, "X")
-    wanted = "turned" if merge == "none" else merge
-    y = _first(outputs, {name for name, what in known.items() if what == wanted})
-    swapped = _first(outputs, {name for name, what in known.items() if what == wanted + BATCH_FIRST})
+    first = nodes[0]
+    x = trace_back(first.scope, first.input("X"), exchanges=True)
+    y_of_layout: dict[Layout, str] = {}
+    for name in sorted(results.keys() & outputs.keys(), key=outputs.__getitem__):
+        if results[name].is_result(lstm.merge[-1]):
+            y_of_layout.setdefault(results[name].layout, name)
+    batch_first = y_of_layout.pop(BATCH_FIRST, None)
+    y = next(iter(y_of_layout.values()), None)
     return GraphNames(
-        x=x,
-        lengths=_input(site, "sequence_lens")[0],
-        h0=(_state(site, "initial_h", sizes),),
-        c0=(_state(site, "initial_c", sizes),),
-        y=y or swapped,
-        hn=(_final([site], 1, finals),),
-        cn=(_final([site], 2, finals),),
-        x_batch_first=x_batch_first,
-        y_batch_first=y is None and swapped is not None,
+        x=_graph_input(x),
+        lengths=_graph_input(trace_back(first.scope, first.input("sequence_lens"))),
+        h0=_initial_states(nodes, "initial_h", len(lstm.directions), sizes),
+        c0=_initial_states(nodes, "initial_c", len(lstm.directions), sizes),
+        y=y or batch_first,
+        hn=_final_states(nodes, 1, finals),
+        cn=_final_states(nodes, 2, finals),
+        x_batch_first=x.layout == BATCH_FIRST,
+        y_batch_first=y is None and batch_first is not None,
     )
 
 
-def of_stack(sites: Sequence[Site], found: Sequence[Found], finals: FinalOutputs, sizes: Sizes) -> GraphNames:
-    """Return the names of nodes that are stacked, given the first layer's first, by those of each."""
-    names = [one.graph or GraphNames() for one in found]
-    first, last, directions = names[0], names[-1], len(found[0].lstm.directions)
-    states: dict[str, tuple[str | None, ...]] = {}
-    for field, place in (("h0", "initial_h"), ("c0", "initial_c"), ("hn", 1), ("cn", 2)):
-        states[field] = tuple(name for one in names for name in getattr(one, field))
-        if not any(states[field]):
-            if isinstance(place, str):
-                states[field] = _of_all(sites, place, directions, sizes)
-            else:
-                states[field] = (_final(sites, place, finals),) * len(sites)
-    return GraphNames(
-        x=first.x,
-        lengths=first.lengths,
-        y=last.y,
-        x_batch_first=first.x_batch_first,
-        y_batch_first=last.y_batch_first,
-        **states,
+def _graph_input(edge: Edge[OnnxValue]) -> str | None:
+    """Return the name of the main graph's input from which an edge comes; None if it has a value in the file."""
+    scope, name = edge.source
+    source = scope.graph_input(name) if name else None  # an input may be left out
+    return source.name if source is not None and source.name not in source.scope.tensors else None
+
+
+@dataclass(frozen=True)
+class _StateRows:
+    """Rows of an input of the main graph, from which an LSTM starts; `size` is the number of all its rows."""
+
+    name: str
+    start: int
+    end: int
+    size: Size
+
+    @property
+    def entire(self) -> bool:
+        """Whether they are all of them."""
+        return self.start == 0 and isinstance(self.size, int) and self.end >= self.size
+
+
+def _state_rows(node: OnnxNode, role: str, sizes: Sizes) -> _StateRows | str | None:
+    """Return the input that is an initial state: a part of it, or the name of one that is given entirely."""
+    edge = trace_back(node.scope, node.input(role))
+    source = edge.source.scope.source(edge.source.name)
+    if source is None or source.node.operator != "Slice":
+        return _graph_input(edge)
+    cut = source.node
+    try:
+        start, end, *more = (int(cut.scope.value(name).item()) for name in cut.inputs[1:])
+    except (NotConstant, ValueError, TypeError):
+        return None
+    name = _graph_input(edge := trace_back(cut.scope, cut.inputs[0]))
+    if name is None or more[:1] not in ([], [0]) or more[1:] not in ([], [1]):
+        return None
+    return _StateRows(name, start, end, sizes.of(*edge.source, 0))
+
+
+def _initial_states(nodes: Sequence[OnnxNode], role: str, directions: int, sizes: Sizes) -> tuple[str | None, ...]:
+    """Return the input that is the initial state of each layer: its own, or one that holds those of all."""
+    rows = [_state_rows(node, role, sizes) for node in nodes]
+    names = tuple(
+        part.name if isinstance(part, _StateRows) and part.entire else part if isinstance(part, str) else None
+        for part in rows
     )
+    parts = [part for part in rows if isinstance(part, _StateRows)]
+    if any(names) or len(nodes) == 1 or len(parts) < len(nodes) or len({part.name for part in parts}) > 1:
+        return names
+    size, needed = parts[0].size, directions * len(nodes)
+    ends = [min(part.end, size) if isinstance(size, int) else part.end for part in parts]
+    in_order = [(part.start, end) for part, end in zip(parts, ends, strict=True)] == [
+        (directions * layer, directions * (layer + 1)) for layer in range(len(nodes))
+    ]
+    return (parts[0].name if in_order and (size == needed or not isinstance(size, int)) else None,) * len(nodes)
+
+
+def _final_states(nodes: Sequence[OnnxNode], position: int, finals: FinalOutputs) -> tuple[str | None, ...]:
+    """Return the output that is the final state of each layer: its own, or one that holds those of all."""
+    scope = nodes[0].scope
+    states = tuple(node.outputs[position] if len(node.outputs) > position else "" for node in nodes)
+    names = tuple(finals.get((scope, (state,))) for state in states)
+    return names if any(names) else (finals.get((scope, states)),) * len(nodes)

@@ -19,8 +19,7 @@ from gatewise.interop.containers.floats import real
 from gatewise.interop.found import Found
 from gatewise.interop.onnx.attributes import Attributes, NotConstant, text_of
 from gatewise.interop.onnx.file import AnyArray
-from gatewise.interop.onnx.scopes import DEEPEST, Scope
-from gatewise.interop.onnx.sites import Site
+from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.parameters import Parameters, Variant
@@ -54,7 +53,7 @@ _MOVING = ("Gather", "Slice", "Identity", "Expand", "Unsqueeze", "Squeeze", "Res
 _BY_NAME = {name.lower(): name for name in ACTIVATIONS}  # onnxruntime does not look at the case
 
 
-def found_of(site: Site, name: str) -> Found:
+def read_node(node: OnnxNode, name: str) -> Found:
     """Return the LSTM of a node.
 
     Raises
@@ -64,14 +63,14 @@ def found_of(site: Site, name: str) -> Found:
     GatewiseError
         If its arrays or its switches do not make a cell.
     """
-    attributes, quantised = site.attributes, site.node.op_type == QUANTISED
+    attributes, quantised = node.attributes, node.operator == QUANTISED
     if unknown := sorted(attributes.names() - ATTRIBUTES):
         raise NotConstant(f"it has an attribute {shown(unknown[0])!r}, which the operator does not have")
     directions = DIRECTIONS.get(text_of(attributes.get("direction", "s", b"forward")))
     if directions is None:
         raise NotConstant(f"its direction is {text_of(attributes.get('direction', 's'))!r}, not one of {[*DIRECTIONS]}")
     notes: list[str] = []
-    arrays = _arrays(site, len(directions), notes)
+    arrays = _arrays(node, len(directions), notes)
     hidden = arrays["R"].shape[2]
     if attributes.get("hidden_size", "i", hidden) != hidden:
         raise NotConstant(f"its hidden_size is {attributes.get('hidden_size', 'i')}; its R is for {hidden} units")
@@ -85,16 +84,16 @@ def found_of(site: Site, name: str) -> Found:
         raise NotConstant(f"its layout is {layout}; allowed: 0 and 1")
     if len(cells) == 2:
         notes.append(APART)
-    _note_lengths(site, notes)
-    state = _state(site, lstm, layout, notes)
+    _note_lengths(node, notes)
+    state = _state(node, lstm, layout, notes)
     warns = (_error_to_expect(cells),) if quantised else ()
     notes += warns
-    domain = "com.microsoft" if quantised else f"opset {site.scope.file.opset}"
+    domain = "com.microsoft" if quantised else f"opset {node.scope.file.opset}"
     return Found(
         name,
         lstm,
-        f"ONNX {site.node.op_type} ({domain}): gates i o f g, two biases, which are summed",
-        " → ".join([*site.scope.path, f"node {site.label!r}"]),
+        f"ONNX {node.operator} ({domain}): gates i o f g, two biases, which are summed",
+        " → ".join([*node.scope.path, f"node {node.label!r}"]),
         tuple(notes),
         state,
         bool(layout),
@@ -111,14 +110,14 @@ def number(value: float) -> float:
 # The numbers.
 
 
-def _arrays(site: Site, directions: int, notes: list[str]) -> dict[str, Array]:
+def _arrays(node: OnnxNode, directions: int, notes: list[str]) -> dict[str, Array]:
     """Return W, R and, where there are any, B and P, in shapes that fit each other, as float32 or float64."""
-    quantised = site.node.op_type == QUANTISED
+    quantised = node.operator == QUANTISED
     given: dict[str, AnyArray] = {}
     for name in ("W", "R", "B", "P"):
-        array = site.constant(name)
+        array = node.constant(name)
         if array is not None:
-            given[name] = _dequantised(site, name, array, directions) if quantised and name in "WR" else array
+            given[name] = _dequantised(node, name, array, directions) if quantised and name in "WR" else array
     for name in ("W", "R"):
         if name not in given:
             raise NotConstant(f"it lacks its {name}")
@@ -139,7 +138,7 @@ def _arrays(site: Site, directions: int, notes: list[str]) -> dict[str, Array]:
             raise NotConstant(f"its {name} has shape {array.shape}; it must be {wanted[name]}")
     # Many nodes may share one array, but each cell has arrays of its own, and of narrow numbers float32 on the way.
     narrow = types["W"] in ("float16", "bfloat16")
-    site.scope.file.hold((1 + narrow) * sum(one.size for one in given.values()), 8 if types["W"] == "float64" else 4)
+    node.scope.file.hold((1 + narrow) * sum(one.size for one in given.values()), 8 if types["W"] == "float64" else 4)
     if narrow:
         notes.append(f"its weights are stored as {types['W']}; gatewise computes in float32")
     return {name: real(array) for name, array in given.items()}
@@ -201,11 +200,11 @@ def _activation(name: str, constants: dict[str, list[float]]) -> Activation:
 # What it starts from.
 
 
-def _note_lengths(site: Site, notes: list[str]) -> None:
-    if not site.input("sequence_lens"):
+def _note_lengths(node: OnnxNode, notes: list[str]) -> None:
+    if not node.input("sequence_lens"):
         return
     try:
-        lengths = site.constant("sequence_lens")
+        lengths = node.constant("sequence_lens")
         given = "" if lengths is None else f", here always {lengths.flat[:8].tolist()}"
     except NotConstant:
         given = ""
@@ -215,23 +214,23 @@ def _note_lengths(site: Site, notes: list[str]) -> None:
     )
 
 
-def _state(site: Site, lstm: LSTM, layout: int, notes: list[str]) -> States | None:
+def _state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> States | None:
     """Return the initial state that the file holds; what comes in as the model runs gives a note."""
     directions, hidden = len(lstm.directions), lstm.hidden_size
     parts: dict[str, Array] = {}
     missing: list[str] = []
     for name in ("initial_h", "initial_c"):
         try:
-            array = site.constant(name)
+            array = node.constant(name)
         except NotConstant as problem:
-            if not _is_zero(site.scope, site.input(name)):
+            if not _is_zero(node.scope, node.input(name)):
                 missing.append(str(problem))
             continue
         if array is not None:
             array = array.swapaxes(0, 1) if layout == 1 and array.ndim == 3 else array
             if array.ndim != 3 or array.shape[::2] != (directions, hidden):
                 raise NotConstant(f"its {name} has shape {array.shape}; it must be ({directions}, batch, {hidden})")
-            site.scope.file.hold(4 * array.size, lstm.dtype.itemsize)  # both kinds of it, and zeros for the other part
+            node.scope.file.hold(4 * array.size, lstm.dtype.itemsize)  # both kinds of it, and zeros for the other part
             parts[name] = real(array).astype(lstm.dtype)
     if missing:
         notes.append(f"{OUTSIDE} ({'; '.join(missing)})")
@@ -242,27 +241,22 @@ def _state(site: Site, lstm: LSTM, layout: int, notes: list[str]) -> States | No
     return (tuple(State(h[one], c[one]) for one in range(directions)),)
 
 
-def _is_zero(scope: Scope, name: str) -> bool:
+def _is_zero(scope: OnnxScope, name: str) -> bool:
     """Say whether a name is zeros of a shape that comes in as the model runs, as exporters write a missing state."""
-    for _ in range(DEEPEST):
-        source = scope.source(name)
-        if source is None or not (source[1].input and source[1].op_type in ("ConstantOfShape", *_MOVING)):
-            break
-        scope, node, _ = source
-        if node.op_type == "ConstantOfShape":
-            try:
-                value = scope.attributes_of(node).get("value", "t")
-                return value is None or _all_zero(scope, scope.file.array(value))
-            except NotConstant:
-                return False
-        name = node.input[0]
     try:
+        for node, _ in scope.upstream(name):
+            if node.operator == "ConstantOfShape":
+                tensor = node.attributes.get("value", "t")
+                return tensor is None or _all_zero(scope, scope.file.array(tensor))
+            if node.operator not in _MOVING:
+                break
+            scope, name = node.scope, node.inputs[0]
         return _all_zero(scope, scope.value(name))
     except NotConstant:
         return False
 
 
-def _all_zero(scope: Scope, array: AnyArray) -> bool:
+def _all_zero(scope: OnnxScope, array: AnyArray) -> bool:
     scope.file.budget.work(array.size // 256, "looking for zeros")
     return not array.any()
 
@@ -270,14 +264,14 @@ def _all_zero(scope: Scope, array: AnyArray) -> bool:
 # The quantised kind.
 
 
-def _dequantised(site: Site, name: str, array: AnyArray, directions: int) -> AnyArray:
+def _dequantised(node: OnnxNode, name: str, array: AnyArray, directions: int) -> AnyArray:
     """Return (W - zero point) · scale, with the axes of the operator LSTM: the quantised one has inputs before gates.
 
     Scales and zero points are one for each direction, or one for each direction and column.
     """
     if array.ndim != 3 or array.dtype.name not in ("int8", "uint8"):
         raise NotConstant(f"its {name} is {array.dtype} of shape {array.shape}; it must be int8 or uint8 of three axes")
-    scale, zero = site.constant(f"{name}_scale"), site.constant(f"{name}_zero_point")
+    scale, zero = node.constant(f"{name}_scale"), node.constant(f"{name}_zero_point")
     if scale is None or scale.dtype != np.float32:
         raise NotConstant(f"it lacks its {name}_scale in float32")
     if zero is None:
@@ -292,7 +286,7 @@ def _dequantised(site: Site, name: str, array: AnyArray, directions: int) -> Any
     def spread(one: AnyArray) -> AnyArray:
         return one.reshape(directions, 1, -1)
 
-    site.scope.file.hold(3 * array.size, 4)  # as integers, as numbers, and with the axes exchanged
+    node.scope.file.hold(3 * array.size, 4)  # as integers, as numbers, and with the axes exchanged
     numbers = (array.astype(np.int32) - spread(zero.astype(np.int32))).astype(np.float32) * spread(scale)
     return np.ascontiguousarray(numbers.swapaxes(1, 2))
 

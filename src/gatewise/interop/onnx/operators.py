@@ -10,14 +10,14 @@ import numpy as np
 
 from gatewise.errors import shown
 from gatewise.interop.onnx.attributes import Attributes, NotConstant
-from gatewise.interop.onnx.file import AnyArray, File
+from gatewise.interop.onnx.file import AnyArray, OnnxFile
 
 
-class Call:
+class OperatorCall:
     """One operator with the values that it is given."""
 
     def __init__(
-        self, file: File, node: Any, attributes: Attributes, inputs: list[AnyArray | None], place: int
+        self, file: OnnxFile, node: Any, attributes: Attributes, inputs: list[AnyArray | None], place: int
     ) -> None:
         self.file, self.node, self.attributes, self.inputs, self.place = file, node, attributes, inputs, place
 
@@ -43,7 +43,7 @@ class Call:
         self.file.hold(count, itemsize)
 
 
-def _constant(call: Call) -> AnyArray:
+def _constant(call: OperatorCall) -> AnyArray:
     get = call.attributes.get
     if "value" in call.attributes:
         return call.file.array(get("value", "t"))
@@ -56,17 +56,17 @@ def _constant(call: Call) -> AnyArray:
     raise NotConstant(f"it is a Constant with {', '.join(map(shown, sorted(call.attributes.names()))) or 'no value'}")
 
 
-def _squeeze(call: Call) -> AnyArray:
+def _squeeze(call: OperatorCall) -> AnyArray:
     axes = call.ints("axes", 1)
     return np.squeeze(call.input(0), None if axes is None else tuple(axes))
 
 
-def _unsqueeze(call: Call) -> AnyArray:
+def _unsqueeze(call: OperatorCall) -> AnyArray:
     axes = call.ints("axes", 1) or []
     return np.expand_dims(call.input(0), tuple(axes))
 
 
-def _reshape(call: Call) -> AnyArray:
+def _reshape(call: OperatorCall) -> AnyArray:
     array, shape = call.input(0), call.ints("shape", 1)
     if shape is None:
         raise NotConstant("Reshape lacks its shape")
@@ -76,11 +76,11 @@ def _reshape(call: Call) -> AnyArray:
     return array.reshape(shape)
 
 
-def _transpose(call: Call) -> AnyArray:
+def _transpose(call: OperatorCall) -> AnyArray:
     return np.transpose(call.input(0), call.attributes.get("perm", "ints"))
 
 
-def _slice(call: Call) -> AnyArray:
+def _slice(call: OperatorCall) -> AnyArray:
     array = call.input(0)
     starts, ends = call.ints("starts", 1), call.ints("ends", 2)
     if starts is None or ends is None or len(starts) != len(ends):
@@ -93,7 +93,7 @@ def _slice(call: Call) -> AnyArray:
     return array[tuple(where)]
 
 
-def _split(call: Call) -> AnyArray:
+def _split(call: OperatorCall) -> AnyArray:
     array, axis = call.input(0), call.attributes.get("axis", "i", 0)
     length, parts = array.shape[axis], call.ints("split", 1)
     if parts is None:
@@ -109,7 +109,7 @@ def _split(call: Call) -> AnyArray:
     return np.moveaxis(np.moveaxis(array, axis, 0)[start : start + parts[call.place]], 0, axis)
 
 
-def _concat(call: Call) -> AnyArray:
+def _concat(call: OperatorCall) -> AnyArray:
     arrays = [call.input(number) for number in range(len(call.inputs))]
     call.room(sum(one.size for one in arrays), max(one.itemsize for one in arrays))
     if len({one.dtype for one in arrays}) > 1:
@@ -117,21 +117,21 @@ def _concat(call: Call) -> AnyArray:
     return np.concatenate(arrays, call.attributes.get("axis", "i", 1))
 
 
-def _cast(call: Call) -> AnyArray:
+def _cast(call: OperatorCall) -> AnyArray:
     dtype, array = call.file.dtype(call.attributes.get("to", "i", 0)), call.input(0)
     call.room(array.size, dtype.itemsize)
     with np.errstate(all="ignore"):
         return array.astype(dtype)
 
 
-def _expand(call: Call) -> AnyArray:
+def _expand(call: OperatorCall) -> AnyArray:
     array, wanted = call.input(0), call.ints("shape", 1) or []
     shape = np.broadcast_shapes(array.shape, tuple(wanted)) if all(one >= 0 for one in wanted) else ()
     call.room(math.prod(shape), array.itemsize)
     return np.broadcast_to(array, shape)
 
 
-def _constant_of_shape(call: Call) -> AnyArray:
+def _constant_of_shape(call: OperatorCall) -> AnyArray:
     shape = call.ints("shape", 0) or []
     value = np.zeros(1, np.float32)
     if "value" in call.attributes:
@@ -142,7 +142,7 @@ def _constant_of_shape(call: Call) -> AnyArray:
     return np.full(shape, value.reshape(-1)[0], value.dtype)
 
 
-OPERATORS: dict[str, Callable[[Call], AnyArray]] = {
+OPERATORS: dict[str, Callable[[OperatorCall], AnyArray]] = {
     "Constant": _constant,
     "Identity": lambda call: call.input(0),
     "Squeeze": _squeeze,

@@ -1,10 +1,10 @@
-"""What is in an ONNX model: its LSTMs, those that are stacked as one, and the layers around them."""
+"""The contents of an ONNX model: its LSTMs, those that are stacked as one, and the layers around them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,18 @@ from gatewise.interop.found import Contents, Found, Refused, distinct, omissions
 from gatewise.interop.onnx import chain
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import cell_at, unrecognised
-from gatewise.interop.onnx.chain import Whole
-from gatewise.interop.onnx.file import AnyArray, File
-from gatewise.interop.onnx.lstm import QUANTISED, found_of
+from gatewise.interop.onnx.file import AnyArray, OnnxFile
+from gatewise.interop.onnx.lstm import QUANTISED, read_node
 from gatewise.interop.onnx.parts import parts_of
-from gatewise.interop.onnx.sites import Site, scope_of, sites
-from gatewise.interop.onnx.stacks import arranged
+from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope
+from gatewise.interop.onnx.stacks import group_stacks
+from gatewise.interop.onnx.walking import nodes_of
 
 PRODUCER = "gatewise"
 STEPS = 200  # of work that one LSTM takes, besides that of its numbers
 
 
-def looked_at(
+def read_model(
     model: Any,
     source: Path | None,
     omitted: Mapping[str, Any],
@@ -36,42 +36,44 @@ def looked_at(
     kept_out: Sequence[memoryview] = (),
     *,
     single: bool = False,
-) -> tuple[Contents, list[Site]]:
-    """Return what is in a model, and the nodes of its LSTMs; with `single`, stacked ones are not combined."""
-    name = "the model" if source is None else str(source)
-    held = {one.name for one in model.graph.initializer}
-    names = [one.name for one in model.graph.input]
-    omissions(name, omitted, tuple(sorted(names, key=lambda one: one in held)))
-    outputs = dict.fromkeys(one.name for one in model.graph.output)
-    file = File(model, source, {key: _given(key, value) for key, value in omitted.items()}, budget, kept_out)
+) -> tuple[Contents, list[OnnxNode]]:
+    """Return the contents of a model, and the nodes of its LSTMs; with `single`, stacked ones are not combined."""
+    path = "the model" if source is None else str(source)
+    tensors = {proto.name for proto in model.graph.initializer}
+    names = [proto.name for proto in model.graph.input]
+    omissions(path, omitted, tuple(sorted(names, key=lambda name: name in tensors)))
+    outputs = dict.fromkeys(proto.name for proto in model.graph.output)
+    file = OnnxFile(model, source, {name: _numbers(name, array) for name, array in omitted.items()}, budget, kept_out)
     try:
-        everything = list(sites(scope_of(file, model.graph)))
+        nodes = list(nodes_of(file))
         with np.errstate(all="ignore"):  # NaN and infinity go through as they are
-            found, stacks, wholes, refused, places, read_in = _lstms(everything, outputs, budget)
-        refused += unrecognised(everything, read_in)
-        parts = parts_of(everything, outputs)
+            lstms = _read_lstms(nodes, budget)
+            groups = group_stacks(lstms.of_nodes, outputs, budget)
+        refused = (*lstms.refused, *unrecognised(nodes, lstms.scopes))
+        parts = parts_of(nodes, outputs)
     except GatewiseError as problem:
         if isinstance(problem, CapacityError):
             raise
-        raise FileError(f"cannot read {name}: {problem}") from None
+        raise FileError(f"cannot read {path}: {problem}") from None
     except RecursionError:
-        raise FileError(f"cannot read {name}: it is nested too deeply") from None
-    if single:
-        stacks = []
-    if len(stacks) == 1 and stacks[0].lstm.num_layers == len(found) and not refused:
+        raise FileError(f"cannot read {path}: it is nested too deeply") from None
+    singles, stacks = [*groups.singles, *lstms.cells], [] if single else [*groups.stacks]
+    if len(stacks) == 1 and stacks[0].lstm.num_layers == len(singles) and not refused:
         stacks = [replace(stacks[0], stacked=True)]
-    if not single and model.producer_name == PRODUCER and len(stacks) == 1 and len(found) == stacks[0].lstm.num_layers:
-        found, stacks = [], [replace(stacks[0], name="lstm", stacked=False)]  # gatewise wrote it as one LSTM
-    version = f"ONNX, opset {file.opset}"
-    if producer := " ".join(one for one in (model.producer_name, model.producer_version) if one):
-        version += f", by {shown(producer, 80)}"
-    every, network = distinct([*found, *stacks]), None
-    if wholes and not refused and not single and (len(every) == 1 or every[-1].stacked):
-        network = partial(chain.network, name, wholes[0], every[-1])
-    return Contents(name, version, every, parts, tuple(refused), network), places
+    if model.producer_name == PRODUCER and len(stacks) == 1 and len(singles) == stacks[0].lstm.num_layers:
+        singles, stacks = [], [replace(stacks[0], name="lstm", stacked=False)]  # gatewise wrote it as one LSTM
+    every, network = distinct([*singles, *stacks]), None
+    if groups.sole is not None and not refused and not single and (len(every) == 1 or every[-1].stacked):
+        network = partial(chain.network, path, groups.sole, every[-1])
+    return Contents(path, _format(model, file), every, parts, refused, network), [*lstms.of_nodes]
 
 
-def _given(name: str, value: Any) -> AnyArray:
+def _format(model: Any, file: OnnxFile) -> str:
+    producer = " ".join(text for text in (model.producer_name, model.producer_version) if text)
+    return f"ONNX, opset {file.opset}" + (f", by {shown(producer, 80)}" if producer else "")
+
+
+def _numbers(name: str, value: Any) -> AnyArray:
     try:
         array = np.asarray(value)
     except ValueError:
@@ -81,56 +83,54 @@ def _given(name: str, value: Any) -> AnyArray:
     return array
 
 
-def _lstms(
-    everything: Sequence[Site], outputs: Mapping[str, None], budget: Budget
-) -> tuple[list[Found], list[Found], list[Whole], list[Refused], list[Site], set[int]]:
-    """Return the LSTMs of single nodes and of standard operators, those that are stacked, the one that is all, what
-    cannot be read, the single nodes themselves, and the scopes in which any of these are.
+@dataclass(eq=False)
+class _ReadLstms:
+    """The LSTMs of a model: of single nodes, of standard operators, those that cannot be read.
+
+    `scopes` are those with operators that were read, or refused, as a cell.
     """
-    found: list[Found] = []
-    refused: list[Refused] = []
-    places: list[Site] = []
-    cells: list[Found] = []
-    read_in: set[int] = set()
-    labels = Counter(site.label for site in everything if _is_recurrent(site))
+
+    of_nodes: dict[OnnxNode, Found] = field(default_factory=dict)
+    cells: list[Found] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    scopes: set[OnnxScope] = field(default_factory=set)
+
+
+def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget) -> _ReadLstms:
+    lstms = _ReadLstms()
+    labels = Counter(node.label for node in nodes if _is_recurrent(node))
     budget.work(STEPS * labels.total(), "reading its recurrent nodes")
-    for site in everything:
-        recurrent, node = _is_recurrent(site), site.node
-        if not recurrent and node.op_type != "Mul":
+    for node in nodes:
+        recurrent = _is_recurrent(node)
+        if not recurrent and node.operator != "Mul":
             continue
-        name = site.label if labels[site.label] < 2 else site.full_label
+        name = node.label if labels[node.label] < 2 else node.full_label
         try:
-            if recurrent and node.op_type in ("LSTM", QUANTISED):
-                found.append(found_of(site, name))
-                places.append(site)
+            if recurrent and node.operator in ("LSTM", QUANTISED):
+                lstms.of_nodes[node] = read_node(node, name)
             elif recurrent:
-                refused.append(Refused(name, _why(node)))
-            elif (cell := cell_at(site, name)) is not None:
-                cells.append(cell)
-                read_in.add(id(site.scope))
+                lstms.refused.append(Refused(name, _refusal(node)))
+            elif (cell := cell_at(node, name)) is not None:
+                lstms.cells.append(cell)
+                lstms.scopes.add(node.scope)
         except CapacityError:
             raise
         except (NotConstant, GatewiseError) as problem:
-            refused.append(
-                Refused(
-                    name, f"{'its LSTM' if recurrent else 'its LSTM of standard operators'} cannot be read: {problem}"
-                )
-            )
-            read_in.add(id(site.scope))
+            kind = "its LSTM" if recurrent else "its LSTM of standard operators"
+            lstms.refused.append(Refused(name, f"{kind} cannot be read: {problem}"))
+            lstms.scopes.add(node.scope)
         except MemoryError:
             raise CapacityError(f"{name} would take more memory than is available") from None
-    singles, stacks, wholes = arranged(places, found, outputs, budget)
-    return [*singles, *cells], stacks, wholes, refused, places, read_in
+    return lstms
 
 
-def _is_recurrent(site: Site) -> bool:
-    node = site.node
-    if node.domain in ("", "ai.onnx"):
-        return node.op_type in ("LSTM", "GRU", "RNN")
-    return any(word in node.op_type for word in ("LSTM", "GRU", "RNN"))
+def _is_recurrent(node: OnnxNode) -> bool:
+    if node.standard:
+        return node.operator in ("LSTM", "GRU", "RNN")
+    return any(word in node.operator for word in ("LSTM", "GRU", "RNN"))
 
 
-def _why(node: Any) -> str:
-    if node.op_type in ("GRU", "RNN") and node.domain in ("", "ai.onnx"):
-        return f"it is a {node.op_type}, not an LSTM"
-    return f"it is an operator {shown(node.op_type)} of {shown(node.domain)}, which is unknown"
+def _refusal(node: OnnxNode) -> str:
+    if node.operator in ("GRU", "RNN") and node.standard:
+        return f"it is a {node.operator}, not an LSTM"
+    return f"it is an operator {shown(node.operator)} of {shown(node.proto.domain)}, which is unknown"

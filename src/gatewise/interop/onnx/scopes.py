@@ -1,36 +1,125 @@
-"""What is constant in an ONNX graph: tensors, and what a few operators make of them, found when asked for.
+"""The names of an ONNX graph: the node that computes each, and its value where the file determines it.
 
-Names are looked up in the graph itself, then in the graphs around it.
+A name is looked up in the graph itself, then in the graphs around it. Constants are folded when they are asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from gatewise.errors import reason, shown
 from gatewise.interop.onnx.attributes import LOOKING, Attributes, NotConstant
-from gatewise.interop.onnx.file import AnyArray, File
-from gatewise.interop.onnx.operators import OPERATORS, Call
+from gatewise.interop.onnx.file import AnyArray, OnnxFile
+from gatewise.interop.onnx.operators import OPERATORS, OperatorCall
 
 DEEPEST = 100  # how many operators may follow one another, and how deep graphs may be nested
+INPUTS = (  # of the operator LSTM
+    *("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
+    *("W_scale", "W_zero_point", "R_scale", "R_zero_point"),  # of the quantised kind alone
+)
 
 
-class Scope:
+class OnnxValue(NamedTuple):
+    """A name with the scope that it belongs to."""
+
+    scope: OnnxScope
+    name: str
+
+
+class NodeOutput(NamedTuple):
+    """An output of a node, by its position."""
+
+    node: OnnxNode
+    position: int
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxNode:
+    """A node with the graph that it belongs to: of a function, with one call of it."""
+
+    scope: OnnxScope
+    proto: Any
+
+    @property
+    def operator(self) -> str:
+        """The name of its operator, of whatever domain."""
+        return str(self.proto.op_type)
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The names of its inputs; empty where one is left out."""
+        names: Sequence[str] = self.proto.input
+        return names
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """The names of its outputs; empty where one is left out."""
+        names: Sequence[str] = self.proto.output
+        return names
+
+    @property
+    def standard(self) -> bool:
+        """Whether its operator is one of ONNX itself."""
+        return self.proto.domain in ("", "ai.onnx")
+
+    @property
+    def attributes(self) -> Attributes:
+        """Its attributes."""
+        return Attributes(self.proto, self.scope.file.budget, self.scope.attributes)
+
+    @property
+    def label(self) -> str:
+        """Its name, or that of its first output, fit for a line."""
+        return label_of(self.proto)
+
+    @property
+    def full_label(self) -> str:
+        """Its label after those of the nodes in whose bodies it is."""
+        return "/".join((*self.scope.path, self.label))
+
+    def input(self, role: str) -> str:
+        """Return the name of one of its `INPUTS`; empty where it is left out."""
+        position = INPUTS.index(role)
+        return self.inputs[position] if position < len(self.inputs) else ""
+
+    def constant(self, role: str) -> AnyArray | None:
+        """Return the value of one of its `INPUTS`; None where it is left out."""
+        name = self.input(role)
+        if not name:
+            return None
+        try:
+            return self.scope.value(name)
+        except NotConstant as problem:
+            source = self.scope.graph_input(name)
+            if source is not None and source.name not in self.scope.file.omitted:
+                raise NotConstant(
+                    f"its {role} is the graph's input {shown(source.name)!r}, whose array can be given by that name"
+                ) from None
+            raise NotConstant(f"of its {role}: {problem}") from None
+
+
+def label_of(proto: Any) -> str:
+    """Return the name of a node, or that of its first output, fit for a line."""
+    return shown(str(proto.name or next((name for name in proto.output if name), proto.op_type)))
+
+
+class OnnxScope:
     """The names of one graph, or of one call of a function.
 
     Parameters
     ----------
-    file : File
+    file : OnnxFile
     nodes, initializers : sequence of protos
     inputs : iterable of str
         Names that come from outside.
     sparse : iterable of str
         Names of initializers that are sparse, which are not read.
-    parent : Scope, optional
+    parent : OnnxScope, optional
         The graph around it.
     bound : mapping, optional
-        What a function's inputs are called where it is called: (scope, name).
+        What a function's inputs are called where it is called.
     attributes : Attributes, optional
         What a function is called with.
     path : tuple of str
@@ -43,51 +132,71 @@ class Scope:
 
     def __init__(
         self,
-        file: File,
-        nodes: Sequence[Any],
+        file: OnnxFile,
+        nodes: Iterable[Any],
         initializers: Iterable[Any] = (),
         inputs: Iterable[str] = (),
         sparse: Iterable[str] = (),
-        parent: Scope | None = None,
-        bound: Mapping[str, tuple[Scope, str]] | None = None,
+        parent: OnnxScope | None = None,
+        bound: Mapping[str, OnnxValue] | None = None,
         attributes: Attributes | None = None,
         path: tuple[str, ...] = (),
         carried: Mapping[str, str] | None = None,
         backward: bool = False,
     ) -> None:
-        self.file, self.parent, self.path, self.attributes, self.nodes = file, parent, path, attributes, nodes
+        self.file, self.parent, self.path, self.attributes = file, parent, path, attributes
         self.carried, self.backward = dict(carried or {}), backward
         self.inputs, self.sparse, self.bound = set(inputs), set(sparse), dict(bound or {})
-        self.held = {one.name: one for one in initializers}
-        self.made = {name: (node, place) for node in nodes for place, name in enumerate(node.output) if name}
-        self._known: dict[str, AnyArray | NotConstant | None] = {}  # None: being asked for
+        self.nodes = [OnnxNode(self, proto) for proto in nodes]
+        self.tensors = {proto.name: proto for proto in initializers}
+        self.computed = {
+            name: NodeOutput(node, position)
+            for node in self.nodes
+            for position, name in enumerate(node.outputs)
+            if name
+        }
+        self._values: dict[str, AnyArray | NotConstant | None] = {}  # None: being computed
 
-    def attributes_of(self, node: Any) -> Attributes:
-        """Return the attributes of one of its nodes."""
-        return Attributes(node, self.file.budget, self.attributes)
-
-    def owner(self, name: str) -> tuple[Scope, str]:
-        """Return the scope that a name belongs to, and what it is called there."""
-        scope: Scope | None = self
+    def owner(self, name: str) -> OnnxValue:
+        """Return a name with the scope that it belongs to, as it is called there."""
+        scope: OnnxScope | None = self
         for _ in range(2 * DEEPEST):
             self.file.budget.work(2 + len(name) // 256, LOOKING)
             if scope is None:
                 raise NotConstant(f"there is nothing named {shown(name)!r}")
             if name in scope.bound:
                 scope, name = scope.bound[name]
-            elif any(name in names for names in (scope.held, scope.made, scope.inputs, scope.sparse)):
-                return scope, name
+            elif any(name in names for names in (scope.tensors, scope.computed, scope.inputs, scope.sparse)):
+                return OnnxValue(scope, name)
             else:
                 scope = scope.parent
         raise NotConstant(f"the name {shown(name)!r} is nested too deeply")
 
-    def source(self, name: str) -> tuple[Scope, Any, int] | None:
-        """Return the node that makes a name, with its scope and the place of the output, if one does."""
+    def source(self, name: str) -> NodeOutput | None:
+        """Return the output of a node that has a name, here or in a graph around; None of an input or a tensor."""
         try:
             scope, name = self.owner(name)
         except NotConstant:
             return None
-        return (scope, *scope.made[name]) if name in scope.made and name not in scope.held else None
+        return scope.computed[name] if name in scope.computed and name not in scope.tensors else None
+
+    def graph_input(self, name: str) -> OnnxValue | None:
+        """Return the input of the main graph that a name is, if it is one."""
+        try:
+            value = self.owner(name)
+        except NotConstant:
+            return None
+        return value if value.scope.parent is None and value.name in value.scope.inputs else None
+
+    def upstream(self, name: str) -> Iterator[NodeOutput]:
+        """Yield the nodes from which a name comes, the nearest first, each by the first input of the one before."""
+        scope = self
+        for _ in range(DEEPEST):
+            source = scope.source(name) if name else None
+            if source is None or not source.node.inputs:
+                return
+            yield source
+            scope, name = source.node.scope, source.node.inputs[0]
 
     def value(self, name: str, depth: int = 0) -> AnyArray:
         """Return the value of a name.
@@ -100,37 +209,38 @@ class Scope:
         scope, name = self.owner(name)
         if depth > DEEPEST:
             raise NotConstant(f"it is computed in more than {DEEPEST} steps")
-        if name in scope._known:
-            known = scope._known[name]
-            if known is None:
+        if name in scope._values:
+            value = scope._values[name]
+            if value is None:
                 raise NotConstant(f"{shown(name)!r} depends on itself")
-            if isinstance(known, NotConstant):
-                raise NotConstant(*known.args)
-            return known
-        scope._known[name] = None
+            if isinstance(value, NotConstant):
+                raise NotConstant(*value.args)
+            return value
+        scope._values[name] = None
         try:
-            found = scope._found(name, depth)
+            array = scope._fold(name, depth)
         except NotConstant as problem:
-            scope._known[name] = problem
+            scope._values[name] = problem
             raise
-        scope._known[name] = found
-        return found
+        scope._values[name] = array
+        return array
 
-    def _found(self, name: str, depth: int) -> AnyArray:
+    def _fold(self, name: str, depth: int) -> AnyArray:
+        """Return the value of a name of this scope, computed from constants."""
         if self.parent is None and name in self.inputs and name in self.file.omitted:
             return self.file.omitted[name]
-        if name in self.held:
-            return self.file.array(self.held[name])
+        if name in self.tensors:
+            return self.file.array(self.tensors[name])
         if name in self.sparse:
             raise NotConstant(f"it is sparse ({shown(name)!r}), which is not supported")
-        if name not in self.made:
+        if name not in self.computed:
             raise NotConstant(f"it comes from the input {shown(name)!r}")
-        node, place = self.made[name]
-        if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
-            raise NotConstant(f"it comes from a node {shown(node.op_type)} ({shown(node.name or name)!r})")
-        self.file.budget.work(10 + len(node.input), "computing its constants")
-        inputs = [self.value(one, depth + 1) if one else None for one in node.input]
+        node, position = self.computed[name]
+        if not node.standard or node.operator not in OPERATORS:
+            raise NotConstant(f"it comes from a node {shown(node.operator)} ({shown(node.proto.name or name)!r})")
+        self.file.budget.work(10 + len(node.inputs), "computing its constants")
+        inputs = [self.value(source, depth + 1) if source else None for source in node.inputs]
         try:
-            return OPERATORS[node.op_type](Call(self.file, node, self.attributes_of(node), inputs, place))
+            return OPERATORS[node.operator](OperatorCall(self.file, node.proto, node.attributes, inputs, position))
         except (ValueError, IndexError, TypeError, OverflowError) as problem:
-            raise NotConstant(f"{node.op_type} cannot be computed ({reason(problem)})") from None
+            raise NotConstant(f"{node.operator} cannot be computed ({reason(problem)})") from None

@@ -14,7 +14,7 @@ Comparison = tuple[str, str, float]  # of tokens or of features, of which layer,
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class KerasCall:
     """One call of a layer.
 
     Attributes
@@ -38,7 +38,7 @@ class Call:
     masks_stated: bool = False
 
 
-def calls(layer: Layer) -> list[Call]:
+def calls(layer: Layer) -> list[KerasCall]:
     """Return the calls of a layer; those of an input are none.
 
     Raises
@@ -51,11 +51,11 @@ def calls(layer: Layer) -> list[Call]:
     return [_call(layer, node) for node in layer.inbound]
 
 
-def _call(layer: Layer, node: Any) -> Call:
+def _call(layer: Layer, node: Any) -> KerasCall:
     if isinstance(node, dict):
         positional, arguments = node.get("args"), node.get("kwargs")
         given = _histories(positional)
-        return Call(
+        return KerasCall(
             tuple(clean(one[0]) for one in given),
             tuple(_output(one) for one in given),
             positional if isinstance(positional, list) else [],
@@ -70,7 +70,7 @@ def _call(layer: Layer, node: Any) -> Call:
         if isinstance(one, list) and len(one) > 3 and isinstance(one[3], dict):
             arguments |= {name: value for name, value in one[3].items() if value is not None}
     found = _listed(entries)
-    return Call(tuple(clean(one[0]) for one in found), tuple(_output(one) for one in found), arguments=arguments)
+    return KerasCall(tuple(clean(one[0]) for one in found), tuple(_output(one) for one in found), arguments=arguments)
 
 
 def named(given: Any) -> list[tuple[str, int]]:

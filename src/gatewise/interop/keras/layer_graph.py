@@ -1,0 +1,190 @@
+"""The graph of a Keras model's layers, those of models within models included: what each reads, and with which mask.
+
+Layers that leave their input as it is when a model is run are dropped from the edges; a reversal of the steps is part
+of the edge's layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gatewise.errors import FileError
+from gatewise.interop.graphs import Edge
+from gatewise.interop.keras.config import Layer
+from gatewise.interop.keras.layer_calls import KerasCall, calls, compared, mask_of, named, tensors
+
+NOTHING = {  # layers that leave their input as it is when a model is run, and let masks through
+    *("InputLayer", "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout"),
+    *("ActivityRegularization", "Identity"),
+}
+
+RECURRENT = {
+    "GRU": "it is a GRU",
+    "CuDNNGRU": "it is a GRU",
+    "GRUCell": "it is a GRU's cell",
+    "SimpleRNN": "it is a simple recurrent layer without gates",
+    "SimpleRNNCell": "it is a cell without gates",
+    "ConvLSTM1D": "it is a convolutional LSTM",
+    "ConvLSTM2D": "it is a convolutional LSTM",
+    "ConvLSTM3D": "it is a convolutional LSTM",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LayerNode:
+    """A layer of a model, in the graph of all its layers.
+
+    Attributes
+    ----------
+    name : str
+        The name of the layer, after those of the models around it.
+    layer : Layer
+    input : Edge
+        Its source is the layer whose output it is given; None for the input of the whole model, and where that is not
+        one layer's output.
+    distributed : bool
+        Whether it runs separately for each outer step of its input (TimeDistributed).
+    started : bool
+        Whether it is given more than its input: an initial state, or the outputs of several layers.
+    """
+
+    name: str
+    layer: Layer
+    input: LayerEdge
+    distributed: bool = False
+    started: bool = False
+
+    @property
+    def masked(self) -> bool:
+        """Whether a mask arrives at it."""
+        return self.input.mask is not None
+
+
+LayerEdge = Edge[LayerNode | None]
+OUTSIDE: LayerEdge = Edge(None)  # the input of the whole model, without a mask
+
+
+def is_recurrent(layer: Layer) -> bool:
+    """Say whether a layer is of interest, whether it can be read or not."""
+    kind = layer.kind
+    return kind in ("Bidirectional", "LSTMCell", "RNN") or kind in RECURRENT or "LSTM" in kind
+
+
+def is_reversal(layer: Layer) -> bool:
+    """Say whether a layer reverses the steps of its input, and does nothing more."""
+    return layer.own and layer.kind == "Flip" and layer.config.get("axis") in (1, [1], -2)
+
+
+def is_identity(layer: Layer) -> bool:
+    """Say whether a layer leaves its input as it is when a model is run, and lets masks through."""
+    if layer.kind == "TimeDistributed" and layer.own and layer.children:
+        layer = layer.children[0][1]
+    linear = layer.kind == "Activation" and layer.config.get("activation") == "linear"
+    return layer.own and (layer.kind in NOTHING or linear)
+
+
+def layer_nodes(
+    model: Layer, prefix: str = "", distributed: bool = False, given: LayerEdge = OUTSIDE
+) -> Generator[LayerNode, None, LayerEdge]:
+    """Yield the layers of a model whose input is an edge, and return the edge that leaves it."""
+    leaving: dict[str, LayerEdge] = {}  # of each layer; all that a layer takes comes before it
+    wiring = _Wiring(model, given) if model.kind == "Functional" else None
+    edge = given = given if model.own else Edge(None, mask=given.mask)
+    for _, layer in model.children:
+        name = f"{prefix}/{layer.name}" if prefix else layer.name
+        uses = _calls(layer) if wiring else []
+        started = any(len(call.sources) > 1 or call.arguments.get("initial_state") is not None for call in uses)
+        if wiring:
+            edge = wiring.arriving(layer, uses, leaving)
+        node = LayerNode(name, layer, edge, distributed, started)
+        if layer.holds_layers:
+            edge = yield from layer_nodes(layer, name, distributed, edge)
+        elif layer.kind == "TimeDistributed" and layer.children:
+            inner = layer.children[0][1]
+            if inner.holds_layers:
+                yield from layer_nodes(inner, name, True)
+                edge = Edge(None, mask=edge.mask)
+            else:
+                node = LayerNode(name, inner, edge, True, started)
+                yield node
+                edge = edge if is_identity(layer) else Edge(node, mask=edge.mask)
+        else:
+            yield node
+            edge = _after(node, uses, model)
+        if len(uses) > 1 or not model.own:  # each call of it returns something else, or other code does what it likes
+            edge = Edge(None, mask=edge.mask)
+        leaving[layer.name] = edge
+    return wiring.leaving(leaving, edge) if wiring else edge
+
+
+class _Wiring:
+    """The connections of the layers of a functional model, whose input is an edge."""
+
+    def __init__(self, model: Layer, given: LayerEdge) -> None:
+        children = [child for _, child in model.children]
+        self.model, self.given = model, given
+        self.models = {child.name for child in children if child.holds_layers}
+        self.one_input = len(named(model.config.get("input_layers"))) == 1
+        try:
+            self.compared: Mapping[str, Hashable] = compared(children)
+        except FileError:
+            self.compared = {}
+
+    def arriving(self, layer: Layer, uses: Sequence[KerasCall], leaving: Mapping[str, LayerEdge]) -> LayerEdge:
+        """Return the input of a layer, by the edges that leave the layers before it."""
+        if not uses:
+            return self.given if self.one_input and layer.kind == "InputLayer" else Edge(None, mask=self.given.mask)
+        masks = {mask for call in uses for mask in self._masks(layer, call, leaving)}
+        mask = None if not masks else masks.pop() if len(masks) == 1 else (id(layer), "several")
+        (call, *more) = uses
+        alone = not more and call.sources and call.outputs[0] == 0 and (len(call.sources) == 1 or is_recurrent(layer))
+        return replace(leaving.get(call.sources[0], OUTSIDE) if alone else OUTSIDE, mask=mask)
+
+    def _masks(self, layer: Layer, call: KerasCall, leaving: Mapping[str, LayerEdge]) -> set[Hashable]:
+        """Return the masks that come with a call: the one given by name, or those of its inputs.
+
+        Keras 3 states each mask, but not those that enter or leave an inner model.
+        """
+        argument = call.arguments.get("mask")
+        if argument is not None:
+            try:
+                names = tensors(argument) or [name for name, _ in named(argument)]
+            except FileError:
+                names = []
+            mask = self.compared.get(names[0], names[0]) if len(names) == 1 else (id(layer), "given")
+            return {(id(self.model), mask)}
+        entered = self.given.mask is not None
+        carrying = {name for name in call.sources if entered or not call.masks_stated or name in self.models}
+        return {leaving[name].mask for name in carrying if name in leaving} - {None}
+
+    def leaving(self, leaving: Mapping[str, LayerEdge], last: LayerEdge) -> LayerEdge:
+        """Return the edge that leaves the model: its one output, or of several the mask alone."""
+        ends = named(self.model.config.get("output_layers"))
+        if len(ends) == 1 and ends[0][0] in leaving:
+            name, output = ends[0]
+            return leaving[name] if output == 0 else Edge(None, mask=leaving[name].mask)
+        return Edge(None, mask=last.mask)
+
+
+def _calls(layer: Layer) -> list[KerasCall]:
+    """Return the calls of a layer, as far as the file states them."""
+    try:
+        return calls(layer)
+    except FileError:
+        return []
+
+
+def _after(node: LayerNode, uses: Sequence[KerasCall], model: Layer) -> LayerEdge:
+    """Return the edge that leaves a layer that holds no others."""
+    layer, given = node.layer, node.input
+    if is_recurrent(layer):
+        return Edge(node, mask=given.mask if layer.returns_sequences else None)
+    if is_identity(layer):
+        return replace(given, dropped=(node, *given.dropped))
+    if is_reversal(layer):
+        return replace(given, reversed=not given.reversed, dropped=(node, *given.dropped))
+    if layer.kind == "Masking" or (layer.kind == "Embedding" and layer.flag("mask_zero")):
+        sources = uses[0].sources if len(uses) == 1 else ()
+        return Edge(node, mask=(id(model), mask_of(layer, sources) or id(layer)))
+    return Edge(node, mask=given.mask)

@@ -1,0 +1,59 @@
+"""Edges of an ONNX graph: identities are dropped, and an exchange of time and batch is the layout of the edge."""
+
+from __future__ import annotations
+
+from gatewise.interop.graphs import TIME_FIRST, Edge, exchanged
+from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, OnnxValue
+
+EXCHANGE = [1, 0, 2]  # the permutation of time and batch
+
+
+def is_identity(node: OnnxNode) -> bool:
+    """Say whether a node returns the numbers of its first input, but for rounding.
+
+    Raises
+    ------
+    NotConstant
+        If that depends on numbers that are not in the file.
+    """
+    if node.operator == "Cast":
+        types = node.scope.file.onnx.TensorProto
+        return node.attributes.get("to", "i") in (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
+    if node.operator == "Dropout":  # which drops nothing unless its third input says that this is training
+        if len(node.inputs) < 3 or not node.inputs[2]:
+            return True
+        training = node.scope.value(node.inputs[2])
+        return training.size == 1 and not training.any()
+    return node.operator == "Identity"
+
+
+def is_exchange(node: OnnxNode) -> bool:
+    """Say whether a node exchanges time and batch."""
+    return bool(node.operator == "Transpose" and node.attributes.get("perm", "ints") == EXCHANGE)
+
+
+def trace_back(scope: OnnxScope, name: str, *, exchanges: bool = False) -> Edge[OnnxValue]:
+    """Return the edge that ends in a name; its source is the last name whose numbers are the same.
+
+    Parameters
+    ----------
+    scope : OnnxScope
+    name : str
+    exchanges : bool
+        Whether it carries (time, batch, feature) or (batch, time, feature), so that these may be exchanged.
+    """
+    layout, dropped = TIME_FIRST, []
+    for node, position in scope.upstream(name):
+        try:
+            if position != 0:
+                break
+            if exchanges and is_exchange(node):
+                layout = exchanged(layout)
+            elif not is_identity(node):
+                break
+        except NotConstant:
+            break
+        dropped.append(OnnxValue(scope, name))
+        scope, name = node.scope, node.inputs[0]
+    return Edge(OnnxValue(scope, name), layout, dropped=tuple(dropped))

@@ -1,0 +1,168 @@
+"""The names of an ONNX graph that hold an LSTM's output: in which layout, of which direction, or merged how.
+
+The operator returns Y (time, direction, batch, hidden). Exporters bring the directions together with a few operators,
+through which its output is followed, node by node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gatewise.interop.found import Found
+from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, Axis, Layout
+from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.interop.onnx.edges import is_identity
+from gatewise.interop.onnx.scopes import OnnxNode
+from gatewise.interop.onnx.sizes import Sizes
+from gatewise.layers import LSTM
+
+NODE_OUTPUT: Layout = (Axis.TIME, Axis.DIRECTION, Axis.BATCH, Axis.HIDDEN)
+UNMERGED: Layout = (Axis.TIME, Axis.BATCH, Axis.DIRECTION, Axis.HIDDEN)
+ONE_DIRECTION: Layout = (Axis.TIME, Axis.BATCH, Axis.HIDDEN)
+
+
+@dataclass(frozen=True)
+class LstmOutput:
+    """The output of an LSTM under a name of the graph.
+
+    Attributes
+    ----------
+    node : OnnxNode
+        The LSTM.
+    layout : tuple of Axis
+        `NODE_OUTPUT`, `UNMERGED`, or of one direction `ONE_DIRECTION`; `TIME_FIRST` or `BATCH_FIRST` once it is merged.
+    direction : int or None
+        The position of the only direction in it; None if all are in it.
+    merge : str or None
+        How its directions were merged, as `LSTM.merge` has it; None if they are apart.
+    """
+
+    node: OnnxNode
+    layout: Layout = NODE_OUTPUT
+    direction: int | None = None
+    merge: str | None = None
+
+    def merged(self, merge: str) -> LstmOutput:
+        """Return the output after a merge of its directions."""
+        return LstmOutput(self.node, TIME_FIRST, merge=merge)
+
+    def is_result(self, merge: str) -> bool:
+        """Say whether it is the LSTM's whole output, its directions merged in that way."""
+        if merge == "none":
+            return self.layout == UNMERGED and self.direction is None
+        return self.merge == merge
+
+
+def output_after(
+    node: OnnxNode, known: Mapping[str, LstmOutput], lstms: Mapping[OnnxNode, Found], sizes: Sizes
+) -> LstmOutput | None:
+    """Return the LSTM's output that the first output of a node is, if it is one.
+
+    Parameters
+    ----------
+    node : OnnxNode
+    known : mapping of str to LstmOutput
+        The names of its graph that are known so far.
+    lstms : mapping of OnnxNode to Found
+    sizes : Sizes
+        Learns the sizes of merged outputs.
+    """
+    inputs = [known.get(name) for name in node.inputs]
+    if all(value is None for value in inputs):
+        return None
+    try:
+        if inputs[0] is not None and node.operator in _REARRANGING:
+            return _rearranged(node, inputs[0], len(lstms[inputs[0].node].lstm.directions), sizes)
+        if inputs[0] is not None and node.operator == "Reshape":
+            return _reshaped(node, inputs[0], lstms[inputs[0].node].lstm, sizes)
+        return _combined(node, inputs)
+    except (NotConstant, IndexError):
+        return None
+
+
+_REARRANGING = ("Identity", "Dropout", "Cast", "Transpose", "Squeeze", "Unsqueeze", "Gather")
+
+
+def _rearranged(node: OnnxNode, value: LstmOutput, directions: int, sizes: Sizes) -> LstmOutput | None:
+    """Return an output whose axes an operator moves, adds or takes away."""
+    layout, attributes = value.layout, node.attributes
+    if node.operator == "Transpose":
+        order = attributes.get("perm", "ints", [])
+        moved = tuple(layout[axis] for axis in order) if sorted(order) == [*range(len(layout))] else ()
+        return replace(value, layout=moved) if moved in (NODE_OUTPUT, UNMERGED, TIME_FIRST, BATCH_FIRST) else None
+    if node.operator == "Unsqueeze":
+        restored = value.direction is not None and layout == ONE_DIRECTION and _axes(node) in ([2], [-2])
+        return replace(value, layout=UNMERGED) if restored else None
+    if node.operator not in ("Squeeze", "Gather"):
+        return value if is_identity(node) else None
+    if Axis.DIRECTION not in layout or value.direction is not None:
+        return None
+    axis = layout.index(Axis.DIRECTION)
+    if node.operator == "Squeeze":
+        return value.merged("concat") if directions == 1 and _axes(node) in ([axis], [axis - len(layout)]) else None
+    position = _constant(node, 1)
+    if attributes.get("axis", "i", 0) in (axis, axis - len(layout)) and position in ([0], [1]):
+        return LstmOutput(value.node, ONE_DIRECTION, int(position[0]))
+    return None
+
+
+def _combined(node: OnnxNode, inputs: Sequence[LstmOutput | None]) -> LstmOutput | None:
+    """Return an output that is computed from both directions, or from their sum and a constant."""
+    first, second = inputs if len(inputs) == 2 else (None, None)
+    if first is not None and second is not None:
+        if (first.direction, second.direction) != (0, 1) or first != replace(second, direction=0):
+            return None
+        if node.operator in ("Add", "Mul") and first.layout == ONE_DIRECTION:
+            return first.merged("sum" if node.operator == "Add" else "mul")
+        if node.operator == "Concat" and first.layout == ONE_DIRECTION:
+            return first.merged("concat") if node.attributes.get("axis", "i", 1) in (2, -1) else None
+        if node.operator == "Concat" and first.layout == UNMERGED:
+            return replace(first, direction=None) if node.attributes.get("axis", "i", 1) in (2, -2) else None
+        return None
+    total = first or second
+    if total is not None and (total.merge, total.layout) == ("sum", TIME_FIRST):
+        factor = _constant(node, inputs.index(None))
+        if (node.operator, factor) == ("Mul", [0.5]) or (node.operator, factor, second) == ("Div", [2], None):
+            return total.merged("average")
+    return None
+
+
+def _reshaped(node: OnnxNode, value: LstmOutput, lstm: LSTM, sizes: Sizes) -> LstmOutput | None:
+    """Return the concatenated output that a Reshape makes of the directions, if it leaves time and batch as they are.
+
+    Sizes given as numbers imply that where the graph states how many steps or sequences there are: the rest goes to
+    the other axis.
+    """
+    if value.layout != UNMERGED or value.direction is not None:
+        return None
+    stated = node.attributes.get("shape", "ints") if len(node.inputs) < 2 else None
+    shape = sizes.vector(node.scope, node.inputs[1]) if len(node.inputs) > 1 else stated
+    if shape is None or len(shape) != 3 or shape.count(-1) > 1:
+        return None
+    source, width = value.node, len(lstm.directions) * lstm.hidden_size
+    sizes_of_x = [sizes.of(source.scope, source.input("X"), axis) for axis in (0, 1)]
+    start = source.input("initial_h")
+    batches = [sizes_of_x[1], *([sizes.of(source.scope, start, 1)] if start else [])]
+    copied = () if node.attributes.get("allowzero", "i", 0) else (0,)  # the size of the same axis before
+    same_time, same_batch = shape[0] in (sizes_of_x[0], *copied), shape[1] in (*batches, *copied)
+    fits = same_time and same_batch if shape[2] == -1 else shape[2] == width and (same_time or same_batch)
+    if not fits:
+        return None
+    sizes.learn(node.scope, node.outputs[0], (*sizes_of_x, width))
+    return value.merged("concat")
+
+
+def _constant(node: OnnxNode, position: int) -> list[float] | None:
+    """Return the few numbers of an input; None if they are not in the file, or many."""
+    try:
+        array = node.scope.value(node.inputs[position])
+    except NotConstant:
+        return None
+    return array.reshape(-1).tolist() if array.size <= 8 and array.dtype.kind in "iuf" else None
+
+
+def _axes(node: OnnxNode) -> list[float] | None:
+    """Return the axes of a Squeeze or an Unsqueeze: an attribute in older opsets, an input in newer ones."""
+    axes: list[float] | None = node.attributes.get("axes", "ints")
+    return _constant(node, 1) if axes is None and len(node.inputs) > 1 else axes

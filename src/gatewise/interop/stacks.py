@@ -1,0 +1,205 @@
+"""LSTMs that read one another, as one LSTM of several layers; and an LSTM with the dense layers around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.cell import LSTMCell
+from gatewise.errors import FileError, GatewiseError
+from gatewise.files.budget import Budget
+from gatewise.interop.found import Found
+from gatewise.layers import LSTM
+from gatewise.network import Branch, Linear, Network
+
+STEPS = 50  # of work that a layer of a stack takes
+Node = TypeVar("Node")
+
+
+class LayerStack:
+    """LSTMs as the layers of one, added from the lowest to the highest.
+
+    Attributes
+    ----------
+    merges : list of str
+        How each layer merges its directions.
+    forward : bool
+        Whether the steps that leave the last layer come in the order of the input.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[LSTMCell, ...]] = []
+        self.merges: list[str] = []
+        self.directions: tuple[str, ...] = ()
+        self.forward = True
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def add(self, name: str, lstm: LSTM, *, masked: bool = False, reverses: bool = False) -> None:
+        """Add the LSTM of that name above the others.
+
+        Parameters
+        ----------
+        name : str
+        lstm : LSTM
+        masked : bool
+            Whether a mask arrives at it.
+        reverses : bool
+            Whether it returns its steps in the order in which it computes them: the last first, of one that runs
+            backward.
+
+        Raises
+        ------
+        FileError
+            If it runs in another direction than they do.
+        """
+        directions = lstm.directions
+        if lstm.bidirectional:
+            if not self.forward:
+                raise FileError(f"{name!r} receives its steps in reverse order")
+        elif reverses:
+            if masked and self.rows and not self.forward:
+                raise FileError(f"{name!r} receives its steps in reverse order, but the mask in their own")
+            forward = self.forward != (directions == ("backward",))
+            directions = ("forward",) if forward else ("backward",)
+        if self.rows and directions != self.directions:
+            words = " and ".join(directions), " and ".join(self.directions)
+            raise FileError(f"{name!r} runs {words[0]}, the LSTM before it {words[1]}; a network has one LSTM")
+        self.forward = not reverses or lstm.bidirectional or directions == ("forward",)
+        self.directions = directions
+        self.rows += lstm.layers
+        self.merges += lstm.merge
+
+    def reverse_steps(self, name: str, masked: bool) -> None:
+        """Reverse the steps that leave the stack, as a layer of that name does.
+
+        Raises
+        ------
+        FileError
+            If a mask goes with the steps, which stays as it is.
+        """
+        if masked:
+            raise FileError(f"{name!r} reverses the steps, which a network does not")
+        self.forward = not self.forward
+
+    def lstm(self) -> LSTM:
+        """Return the layers as one LSTM, in the precision of the first.
+
+        Raises
+        ------
+        GatewiseError
+            If a layer does not fit the one below it.
+        """
+        dtype = self.rows[0][0].dtype
+        rows = [[_cast_cell(cell, dtype) for cell in row] for row in self.rows]
+        both = len(self.directions) == 2
+        return LSTM.from_cells(rows, direction=self.directions[0], merge=self.merges if both else "concat")
+
+
+def _cast_cell(cell: LSTMCell, dtype: np.dtype[Any]) -> LSTMCell:
+    """Return a cell in a precision, without its labels; weights that have it already are shared."""
+    parameters = cell.parameters
+    return LSTMCell.from_parameters(parameters if parameters.dtype == dtype else parameters.astype(dtype))
+
+
+def stacks_of(
+    below: Mapping[Node, Node],
+    lstms: Mapping[Node, Found],
+    extend: Callable[[LayerStack, Node], None],
+    budget: Budget,
+    inner_notes: str,
+    tallest: int | None = None,
+) -> dict[tuple[Node, ...], Found]:
+    """Return the LSTMs of a model that are stacked, each stack as one LSTM, by its nodes from the lowest layer on.
+
+    Parameters
+    ----------
+    below : mapping of node to node
+        Of each LSTM that reads another, the other.
+    lstms : mapping of node to Found
+    extend : callable
+        Adds the LSTM of a node to a `LayerStack`; raises `FileError` where it must begin a stack of its own.
+    budget : Budget
+    inner_notes : str
+        How notes begin that do not hold of a stack where only its lower layers have them.
+    tallest : int, optional
+        Higher stacks, and LSTMs that read themselves, are left out; without it there must be no circles.
+    """
+    stacks: dict[tuple[Node, ...], Found] = {}
+    for nodes in _chains(below, budget, tallest):
+        pieces: list[tuple[list[Node], LayerStack]] = []
+        for node in nodes:
+            members, stack = pieces[-1] if pieces else ([], LayerStack())
+            try:
+                extend(stack, node)
+            except FileError:
+                members, stack = [], LayerStack()
+                extend(stack, node)
+            if not members:
+                pieces.append((members, stack))
+            members.append(node)
+        for members, stack in pieces:
+            layers = [lstms[node] for node in members]
+            if len(members) > 1 and (combined := _combined(layers, stack, inner_notes)) is not None:
+                stacks.setdefault(tuple(members), combined)
+    return stacks
+
+
+def _chains(below: Mapping[Node, Node], budget: Budget, tallest: int | None) -> Iterator[list[Node]]:
+    """Yield the nodes that read one another, the lowest first, up to each that no other reads."""
+    read = set(below.values())
+    for top in [node for node in below if node not in read]:
+        chain = [top]
+        while chain[-1] in below and (tallest is None or len(chain) < tallest):
+            budget.work(STEPS, "stacking its LSTMs")  # many may stand on the same
+            budget.count(1, "layers in stacks")
+            chain.append(below[chain[-1]])
+        if chain[-1] not in below:
+            yield chain[::-1]
+
+
+def _combined(layers: Sequence[Found], stack: LayerStack, inner_notes: str) -> Found | None:
+    """Return the LSTM of a stack with the descriptions of its layers; None if the layers do not fit each other."""
+    try:
+        lstm = stack.lstm()
+    except GatewiseError:
+        return None
+    first, last = layers[0], layers[-1]
+    notes = [note for layer in layers[:-1] for note in layer.notes if not note.startswith(inner_notes)]
+    return replace(
+        first,
+        name=" → ".join(layer.name for layer in layers),
+        lstm=lstm,
+        where=", ".join(layer.where for layer in layers),
+        notes=tuple(dict.fromkeys([*notes, *last.notes])),
+        time_reversed=not stack.forward,
+        warns=tuple(dict.fromkeys(text for layer in layers for text in layer.warns)),
+        combines=tuple(layer.name for layer in layers),
+        eight_bits=any(layer.eight_bits for layer in layers),
+        masked_output=last.masked_output,
+    )
+
+
+def network_around(
+    lstm: LSTM, embedding: Array | None, before: Sequence[Linear], head: Sequence[Linear], **options: Any
+) -> Network:
+    """Return the network of an LSTM, the dense layers before it and those of its head, in the LSTM's precision."""
+    before, head = ([_cast_linear(layer, lstm.dtype) for layer in layers] for layers in (before, head))
+    return Network(
+        lstm,
+        embedding=None if embedding is None else embedding.astype(lstm.dtype),
+        branches=[Branch(range(before[0].weight.shape[1]), before)] if before else (),
+        head=head,
+        **options,
+    )
+
+
+def _cast_linear(layer: Linear, dtype: np.dtype[Any]) -> Linear:
+    if layer.weight.dtype == dtype:
+        return layer
+    return Linear(layer.weight.astype(dtype), np.asarray(layer.bias).astype(dtype), layer.activation)
