@@ -113,7 +113,7 @@ def computed(shown: str, values: dict[str, object], functions: dict[str, object]
 
 
 def functions_of(node: f.Formula) -> dict[str, object]:
-    calls = [one for one in f.nodes(node) if isinstance(one, f.Call) and one.activation]
+    calls = [one for one in f.nodes(node) if isinstance(one, f.FunctionCall) and one.activation]
     return {call.name: lambda a, function=call.activation: function(np.asarray(a)) for call in calls}
 
 
@@ -270,7 +270,7 @@ def test_a_formula_is_written_with_the_brackets_it_needs(node, expected):
 def test_a_long_sum_and_a_long_row_leave_out_what_text_leaves_out():
     values = tuple(range(1, 21))
     terms = f.Sum(tuple(f.times(f.Number(k), f.Number(2)) for k in values))
-    for node in (terms, f.Row(values)):
+    for node in (terms, f.NumberRow(values)):
         shown = latex_formula.formula(node)
         assert r"\text{ 15 more }" in shown
         assert "15 more" in text.formula(node)

@@ -137,10 +137,10 @@ def test_a_nonlinearity_in_code_is_the_one_computed(name):
         (f.Negative(f.Power(f.Symbol("q"), f.TWO)), "-q ** 2"),
         (f.Negative(f.times(f.Symbol("q"), f.Symbol("k"))), "-(q * k)"),
         (f.times(f.Symbol("q"), f.Slope(f.times(f.Symbol("k"), f.less(f.ONE, f.Symbol("k"))))), "q * k * (1 - k)"),
-        (f.Part(f.Symbol("z"), 1, 3), "z[1:3]"),
+        (f.Slice(f.Symbol("z"), 1, 3), "z[1:3]"),
         (f.Outer(f.Symbol("q"), f.Symbol("z")), "np.outer(q, z)"),
-        (f.Holds(f.Call("abs", (f.Symbol("q"),)), "≤", f.Number(0.5)), "np.where(np.abs(q) <= 0.5, 1.0, 0.0)"),
-        (f.Stack((f.Symbol("q"), f.Symbol("r"))), "np.concatenate([q, r])"),
+        (f.Holds(f.FunctionCall("abs", (f.Symbol("q"),)), "≤", f.Number(0.5)), "np.where(np.abs(q) <= 0.5, 1.0, 0.0)"),
+        (f.Concatenation((f.Symbol("q"), f.Symbol("r"))), "np.concatenate([q, r])"),
     ],
 )
 def test_a_formula_is_written_in_code_with_the_brackets_it_needs(node, expected):

@@ -74,7 +74,7 @@ def _functions(quantities: Sequence[Quantity]) -> str:
     found = {call.name: call.activation for call in calls if call.activation is not None}
     shown = []
     for name, activation in found.items():
-        left = mathml.element(f"{mathml.function(name)}{mathml.fence('(')}<mi>a</mi>{mathml.fence(')')}", f"{name}(a)")
+        left = mathml.function_of_a(name)
         shown.append(f"<span>{left} {run(textbook(activation), '=')}</span>")
     return " ".join(shown)
 

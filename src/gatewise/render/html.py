@@ -167,8 +167,7 @@ class _Writer:
             case Table():
                 return self._table(block)
             case Definition(name, right):
-                inner = f"{mathml.fence('(')}<mi>a</mi>{mathml.fence(')')}"
-                left = mathml.element(f"{mathml.function(name)}{inner}", f"{name}(a)")
+                left = mathml.function_of_a(name)
                 return equation(left, run(right, "="))
             case Expanded():
                 return self.lines.products(block)

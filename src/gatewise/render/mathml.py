@@ -1,10 +1,12 @@
-"""Formulas as MathML Core, which browsers show by themselves."""
+"""Formulas as MathML Core, which browsers show by themselves: as trees of elements, and as markup."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from gatewise.render import text, writing
 from gatewise.render.hues import quantity
@@ -32,6 +34,19 @@ from gatewise.symbolic.formula import (
 from gatewise.walkthrough.numbers import number
 
 MINUS, APPLIED, TILDE = "\N{MINUS SIGN}", "\N{FUNCTION APPLICATION}", "\N{COMBINING TILDE}"
+_NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
+_UPRIGHT, _FIXED = {"mathvariant": "normal"}, {"stretchy": "false"}
+
+
+class Element(NamedTuple):
+    """An element of MathML. Its children are elements and text."""
+
+    tag: str
+    children: Nodes
+    attributes: Mapping[str, Any] = _NO_ATTRIBUTES
+
+
+Nodes = tuple[Element | str, ...]
 
 
 def math(formula: Formula) -> str:
@@ -42,23 +57,57 @@ def math(formula: Formula) -> str:
     >>> math(Symbol("W", "f"))
     '<math alttext="W_f"><msub><mi>W</mi><mi>f</mi></msub></math>'
     """
-    return element(markup(formula), text.formula(formula))
+    return math_element(nodes_of(formula), text.formula(formula))
 
 
-def element(markup: str, told: str) -> str:
-    """Return markup as an element of its own, with its text alternative."""
-    return f'<math alttext="{escape(told)}">{markup}</math>'
+def math_element(nodes: Nodes, alternative: str) -> str:
+    """Return nodes in a math element of their own, with a text alternative."""
+    return to_markup((Element("math", nodes, {"alttext": alternative}),))
 
 
-def operator(sign: str) -> str:
+def function_of_a(name: str) -> str:
+    """Return the name of a function and its argument, a, in a math element of their own."""
+    return math_element((*function(name), *bracketed((_leaf("mi", "a"),))), f"{name}(a)")
+
+
+def markup(formula: Formula) -> str:
+    """Return a formula as what a math element contains, with as few brackets as its reading needs."""
+    return to_markup(nodes_of(formula))
+
+
+def to_markup(nodes: Nodes) -> str:
+    """Return nodes as markup."""
+    return "".join(escape(node) if isinstance(node, str) else _element_markup(node) for node in nodes)
+
+
+def _element_markup(element: Element) -> str:
+    attributes = "".join(f' {name}="{escape(value)}"' for name, value in element.attributes.items())
+    return f"<{element.tag}{attributes}>{to_markup(element.children)}</{element.tag}>"
+
+
+def _leaf(tag: str, shown: str, attributes: Mapping[str, Any] = _NO_ATTRIBUTES) -> Element:
+    return Element(tag, (shown,), attributes)
+
+
+def _mo(sign: str) -> Element:
+    return _leaf("mo", sign)
+
+
+def _join(sign: str, parts: Sequence[Nodes]) -> Nodes:
+    """Return nodes with a sign between each two parts."""
+    first, *others = parts
+    return (*first, *(node for part in others for node in (_mo(sign), *part)))
+
+
+def operator(sign: str, form: str = "infix") -> Nodes:
     """Return an operator between two things, one of which may be in another element."""
-    return f'<mo form="infix">{escape(sign.replace("-", MINUS))}</mo>'
+    return (_leaf("mo", sign.replace("-", MINUS), {"form": form}),)
 
 
-class Writer:
+class MathWriter:
     """Writes formulas as what a math element contains."""
 
-    def write(self, node: Formula) -> str:
+    def write(self, node: Formula) -> Nodes:
         """Return a formula with as few brackets as its reading needs."""
         match node:
             case Symbol():
@@ -66,98 +115,103 @@ class Writer:
             case Number(value):
                 return figure(number(value))
             case NumberRow(values):
-                return bracketed("<mo>,</mo>".join(figure(number(value)) for value in values), "[]")
+                return bracketed(_join(",", [figure(number(value)) for value in values]), "[]")
             case Sum():
                 return self.sum(node)
             case Negative(term):
-                return row(f"<mo>{MINUS}</mo>{self.tight(term)}")
+                return row((_mo(MINUS), *self.tight(term)))
             case Product():
                 first, *others = factors(node)
-                shown = [self.write(first) if isinstance(first, Number) else self.tight(first)]
-                return f"<mo>{times(node)}</mo>".join([*shown, *map(self.tight, others)])
+                shown = self.write(first) if isinstance(first, Number) else self.tight(first)
+                return _join(times(node), [shown, *map(self.tight, others)])
             case MatMul(left, right):
-                return f"{self.tight(left)}<mo>·</mo>{self.tight(right)}"
+                return _join("·", [self.tight(left), self.tight(right)])
             case Transpose(Symbol() as matrix):
-                return _symbol(matrix, '<mi mathvariant="normal">T</mi>')
+                return _symbol(matrix, _TRANSPOSED)
             case Transpose(matrix):
-                return f'<msup>{row(self.tight(matrix))}<mi mathvariant="normal">T</mi></msup>'
+                return _power(self.tight(matrix), _TRANSPOSED)
             case Outer(left, right, rows):
-                one, other = self.tight(left), self.tight(right)
-                turned = f'<msup>{row(one if rows else other)}<mi mathvariant="normal">T</mi></msup>'
-                return f"{turned}<mo>·</mo>{other}" if rows else f"{one}<mo>·</mo>{turned}"
+                a, b = self.tight(left), self.tight(right)
+                return _join("·", [_power(a, _TRANSPOSED), b] if rows else [a, _power(b, _TRANSPOSED)])
             case Slice(vector, start, stop):
-                return self.write(vector) + bracketed(f"<mn>{start}</mn><mo>:</mo><mn>{stop}</mn>", "[]")
+                ends = (_leaf("mn", str(start)), _mo(":"), _leaf("mn", str(stop)))
+                return (*self.write(vector), *bracketed(ends, "[]"))
             case Slope(body):
                 return self.write(body)
             case Quotient(over, under):
-                return f"<mfrac>{row(self.write(over))}{row(self.write(under))}</mfrac>"
+                return (Element("mfrac", (*row(self.write(over)), *row(self.write(under)))),)
             case Power(base, exponent):
-                return f"<msup>{row(self.base(base))}{row(self.write(exponent))}</msup>"
+                return _power(self.base(base), row(self.write(exponent)))
             case FunctionCall(name, arguments):
                 return self.call(name, arguments)
             case Holds(left, relation, right):
-                return row(bracketed(f"{self.write(left)}<mo>{escape(relation)}</mo>{self.write(right)}", "[]"))
+                return row(bracketed(_join(relation, [self.write(left), self.write(right)]), "[]"))
             case Concatenation(parts, mark):
-                return row(bracketed(f"<mo>{mark}</mo>".join(map(self.write, parts)), "[]"))
+                return row(bracketed(_join(mark, list(map(self.write, parts))), "[]"))
             case _:
                 raise TypeError(f"not a formula: {node!r}")
 
-    def sum(self, node: Sum) -> str:
+    def sum(self, node: Sum) -> Nodes:
         """Return a sum, each term behind its sign."""
-        (sign, first), *rest = map(signed, node.terms)
+        (sign, first), *others = map(signed, node.terms)
         shown = self.term(sign, first)
-        shown = row(f"<mo>{MINUS}</mo>{shown}") if sign == "-" else shown
-        return "".join([shown, *(f"<mo>{_minus(sign)}</mo>{self.term(sign, term)}" for sign, term in rest)])
+        shown = row((_mo(MINUS), *shown)) if sign == "-" else shown
+        rest = (part for sign, term in others for part in (_mo(sign.replace("-", MINUS)), *self.term(sign, term)))
+        return (*shown, *rest)
 
-    def call(self, name: str, arguments: Sequence[Formula]) -> str:
+    def call(self, name: str, arguments: Sequence[Formula]) -> Nodes:
         """Return a function of formulas."""
         match name, arguments:
             case "exp", (argument,):
-                return f"<msup><mi>e</mi>{row(self.write(argument))}</msup>"
+                return _power((_leaf("mi", "e"),), row(self.write(argument)))
             case "abs", (argument,):
-                bar = '<mo form="{}" stretchy="false">|</mo>'
-                return row(f"{bar.format('prefix')}{self.write(argument)}{bar.format('postfix')}")
+                first, last = (_leaf("mo", "|", {"form": form, **_FIXED}) for form in ("prefix", "postfix"))
+                return row((first, *self.write(argument), last))
             case "sqrt", (argument,):
-                return f"<msqrt>{self.write(argument)}</msqrt>"
-        inner = "<mo>,</mo>".join(map(self.write, arguments))
-        return f"{function(name)}<mo>{APPLIED}</mo>{row(bracketed(inner))}"
+                return (Element("msqrt", self.write(argument)),)
+        inner = _join(",", list(map(self.write, arguments)))
+        return (*function(name), _mo(APPLIED), *row(bracketed(inner)))
 
-    def term(self, sign: str, node: Formula) -> str:
+    def term(self, sign: str, node: Formula) -> Nodes:
         """Return a term behind its sign."""
         return bracketed(self.write(node)) if loose_behind(sign, node) else self.write(node)
 
-    def tight(self, node: Formula) -> str:
+    def tight(self, node: Formula) -> Nodes:
         """Return a factor, in brackets if it needs them."""
         return bracketed(self.write(node)) if loose(node) else self.write(node)
 
-    def base(self, node: Formula) -> str:
+    def base(self, node: Formula) -> Nodes:
         """Return the base of a power."""
         scientific = isinstance(node, Number) and "e" in number(node.value)
         return bracketed(self.write(node)) if scientific or isinstance(node, Quotient) else self.tight(node)
 
 
-_WRITER = Writer()
+_WRITER = MathWriter()
+_TRANSPOSED: Nodes = (_leaf("mi", "T", _UPRIGHT),)
 
 
-def markup(node: Formula) -> str:
+def nodes_of(node: Formula) -> Nodes:
     """Return a formula as what a math element contains, with as few brackets as its reading needs."""
     return _WRITER.write(node)
 
 
-def function(name: str) -> str:
+def _power(base: Nodes, above: Nodes) -> Nodes:
+    return (Element("msup", (*row(base), *above)),)
+
+
+def function(name: str) -> Nodes:
     """Return the name of a function; with a ' behind it, that of its derivative."""
     plain = identifier(name.rstrip("'"))
-    return plain if not name.endswith("'") else f"<msup>{plain}<mo>′</mo></msup>"
+    return plain if not name.endswith("'") else (Element("msup", (*plain, _mo("′"))),)
 
 
-def identifier(name: str) -> str:
+def identifier(name: str) -> Nodes:
     """Return a name; a single letter is set in italics, for which few fonts have letters that are not Latin."""
-    upright = ' mathvariant="normal"' if len(name) == 1 and not name.isascii() else ""
-    return f"<mi{upright}>{escape(name)}</mi>"
+    return (_leaf("mi", name, _UPRIGHT if len(name) == 1 and not name.isascii() else _NO_ATTRIBUTES),)
 
 
 def loose(node: Formula) -> bool:
-    """Tell whether a formula needs brackets as a factor; a fraction's bar holds it together."""
+    """Return whether a formula needs brackets as a factor; a fraction's bar holds it together."""
     return writing.loose(node, Sum, Negative, Product)
 
 
@@ -166,64 +220,62 @@ def times(node: Product) -> str:
     return "⊙" if entrywise(node) else "×"
 
 
-def tight(node: Formula) -> str:
+def tight(node: Formula) -> Nodes:
     """Return a factor, in brackets if it needs them."""
     return _WRITER.tight(node)
 
 
-def bracketed(shown: str, brackets: str = "()") -> str:
-    """Return markup in brackets, which grow with it only where it is high: grown, they are set wide apart."""
-    first, last = (fence(bracket, grows="<mfrac" in shown) for bracket in brackets)
-    return f"{first}{shown}{last}"
+def bracketed(nodes: Nodes, brackets: str = "()") -> Nodes:
+    """Return nodes in brackets, which grow with them only where they are high: grown, they are set wide apart."""
+    first, last = (fence(bracket, grows=_has_fraction(nodes)) for bracket in brackets)
+    return (*first, *nodes, *last)
 
 
-def fence(bracket: str, *, grows: bool = False) -> str:
+def _has_fraction(nodes: Nodes) -> bool:
+    return any(isinstance(node, Element) and (node.tag == "mfrac" or _has_fraction(node.children)) for node in nodes)
+
+
+def fence(bracket: str, *, grows: bool = False) -> Nodes:
     """Return a bracket."""
-    return f"<mo>{bracket}</mo>" if grows else f'<mo stretchy="false">{bracket}</mo>'
+    return (_leaf("mo", bracket, _NO_ATTRIBUTES if grows else _FIXED),)
 
 
-def row(shown: str) -> str:
-    """Return markup as one element."""
-    single = re.fullmatch(r"<(m[ion])[^>]*>[^<]*</\1>", shown)
-    return shown if single else f"<mrow>{shown}</mrow>"
+def row(nodes: Nodes) -> Nodes:
+    """Return nodes as one element."""
+    if len(nodes) == 1 and isinstance(nodes[0], Element) and nodes[0].tag in ("mi", "mo", "mn"):
+        return nodes
+    return (Element("mrow", nodes),)
 
 
-def _minus(sign: str) -> str:
-    return sign.replace("-", MINUS)
-
-
-def figure(shown: str) -> str:
+def figure(shown: str) -> Nodes:
     """Return a number, given as text."""
     if shown.startswith("-"):
-        return row(f"<mo>{MINUS}</mo>{figure(shown[1:])}")
+        return row((_mo(MINUS), *figure(shown[1:])))
     if not shown[0].isdigit():  # nan, inf
         return identifier("∞" if shown == "inf" else shown)
     digits, e, exponent = shown.partition("e")
     if not e:
-        return f"<mn>{digits}</mn>"
-    power = str(int(exponent))
-    return row(f"<mn>{digits}</mn><mo>×</mo><msup><mn>10</mn>{figure(power)}</msup>")
+        return (_leaf("mn", digits),)
+    power = Element("msup", (_leaf("mn", "10"), *figure(str(int(exponent)))))
+    return row((_leaf("mn", digits), _mo("×"), power))
 
 
-def _symbol(symbol: Symbol, above: str = "") -> str:
+def _symbol(symbol: Symbol, above: Nodes = ()) -> Nodes:
     """Return a symbol in its hue, with what stands below it, and above it its time or `above`."""
     head, below = parts(symbol)
     base = _identifier(head)
     if symbol.time is not None:
-        above = f"<mrow><mo>(</mo><mn>{symbol.time}</mn><mo>)</mo></mrow>"
-    low = row(",".join(map(_below, below)).replace(",", "<mo>,</mo>")) if below else ""
-    match bool(low), bool(above):
-        case True, True:
-            shown = f"<msubsup>{base}{low}{above}</msubsup>"
-        case True, False:
-            shown = f"<msub>{base}{low}</msub>"
-        case False, True:
-            shown = f"<msup>{base}{above}</msup>"
-        case _:
-            shown = base
-    whole = f'<mrow><mi mathvariant="normal">d</mi>{shown}</mrow>' if symbol.d else shown
+        above = (Element("mrow", (_mo("("), _leaf("mn", str(symbol.time)), _mo(")"))),)
+    low = row(_join(",", [nodes for mark in below for nodes in _below(mark)])) if below else ()
+    tag = {(True, True): "msubsup", (True, False): "msub", (False, True): "msup"}.get((bool(low), bool(above)))
+    shown = (Element(tag, (*base, *low, *above)),) if tag else base
+    whole = (Element("mrow", (_leaf("mi", "d", _UPRIGHT), *shown)),) if symbol.d else shown
     hue = quantity(symbol)
-    return re.sub("^<[a-z]+", rf'\g<0> class="{hue}"', whole) if hue else whole
+    return tuple(_with_hue(node, hue) for node in whole) if hue else whole
+
+
+def _with_hue(node: Element | str, hue: str) -> Element | str:
+    return node._replace(attributes={"class": hue, **node.attributes}) if isinstance(node, Element) else node
 
 
 def parts(symbol: Symbol) -> tuple[str, list[str]]:
@@ -233,25 +285,32 @@ def parts(symbol: Symbol) -> tuple[str, list[str]]:
         head, rest = symbol.base, ""
     if rest == "tilde":
         head, rest = head + TILDE, ""
-    return head, [one for one in (rest, symbol.sub) if one]
+    return head, [mark for mark in (rest, symbol.sub) if mark]
 
 
-def _identifier(name: str) -> str:
+def _identifier(name: str) -> Nodes:
     if name.endswith(TILDE):
-        return f'<mover accent="true">{_identifier(name[:-1])}<mo stretchy="false">˜</mo></mover>'
+        return (Element("mover", (*_identifier(name[:-1]), _leaf("mo", "˜", _FIXED)), {"accent": "true"}),)
     return identifier(name)
 
 
-def _below(name: str) -> str:
-    """Return what stands below a symbol: a gate f, a gate of a sum uf, a time t-1, a word, a symbol c_new."""
+def _below(name: str) -> list[Nodes]:
+    """Return what stands below a symbol: a gate f, a gate of a sum uf, a time t-1, a word, a symbol c_new.
+
+    What a comma separates comes apart.
+    """
     if "_" in name:
-        return _symbol(Symbol(name))
-    shown = ""
+        return [_symbol(Symbol(name))]
+    return [_mark(part) for part in name.split(",")]
+
+
+def _mark(name: str) -> Nodes:
+    nodes: list[Element | str] = []
     for token in re.findall(r"\d+|[^\W\d]+|.", name):
         if token.isdigit():
-            shown += f"<mn>{token}</mn>"
+            nodes.append(_leaf("mn", token))
         elif token.isalpha():
-            shown += identifier(token) if len(token) > 2 else "".join(map(identifier, token))
+            nodes += identifier(token) if len(token) > 2 else (node for letter in token for node in identifier(letter))
         else:
-            shown += f"<mo>{escape(_minus(token))}</mo>" if token != "," else token
-    return shown
+            nodes.append(_mo(token.replace("-", MINUS)))
+    return tuple(nodes)

@@ -8,14 +8,15 @@ from typing import Any
 
 from gatewise.render import text
 from gatewise.render.mathml import (
-    MINUS,
     TILDE,
-    element,
+    Element,
+    Nodes,
     fence,
     figure,
     function,
     loose,
-    markup,
+    math_element,
+    nodes_of,
     operator,
     parts,
     row,
@@ -47,30 +48,30 @@ ROOM = 22  # digits that fit side by side on the narrowest page
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A part of a formula in which no line ends: as markup, and as the text format has it."""
+class FormulaPiece:
+    """A part of a formula in which no line ends: as MathML, and as the text format has it."""
 
-    markup: str
+    nodes: Nodes
     text: str
 
-    def __add__(self, other: Piece) -> Piece:
-        return Piece(self.markup + other.markup, self.text + other.text)
+    def __add__(self, other: FormulaPiece) -> FormulaPiece:
+        return FormulaPiece(self.nodes + other.nodes, self.text + other.text)
 
 
-_NOTHING, _SIGN = Piece("", ""), Piece(f'<mo form="prefix">{MINUS}</mo>', "-")
-_OPENING, _CLOSING = (Piece(fence(bracket), bracket) for bracket in "()")
-_LEFT, _RIGHT = (Piece(fence(bracket), bracket) for bracket in "[]")
+_NOTHING, _SIGN = FormulaPiece((), ""), FormulaPiece(operator("-", "prefix"), "-")
+_OPENING, _CLOSING = (FormulaPiece(fence(bracket), bracket) for bracket in "()")
+_LEFT, _RIGHT = (FormulaPiece(fence(bracket), bracket) for bracket in "[]")
 
 
 def run(formula: Formula, before: str = "") -> str:
     """Return a formula as elements between which a line may end, and `before` it an operator such as =."""
-    return "<wbr/>".join(element(piece.markup, piece.text) for piece in pieces(formula, before))
+    return "<wbr/>".join(math_element(piece.nodes, piece.text) for piece in pieces(formula, before))
 
 
-def pieces(formula: Formula, before: str = "") -> list[Piece]:
+def pieces(formula: Formula, before: str = "") -> list[FormulaPiece]:
     """Return a formula in pieces, none much wider than `ROOM`; of a long sum or row the first ones and the last."""
     found = list(_sum(formula) if isinstance(formula, Sum) else _pieces(formula))
-    return _between(Piece(operator(before), f"{before} "), found, _NOTHING) if before else found
+    return _between(FormulaPiece(operator(before), f"{before} "), found, _NOTHING) if before else found
 
 
 def width(node: Formula) -> float:
@@ -102,37 +103,37 @@ def _within(node: Formula) -> Iterator[Formula]:
         yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Formula))
 
 
-def _left_out(found: LeftOut) -> Piece:
-    return Piece(f"<mtext>{found}</mtext>", str(found))
+def _left_out(found: LeftOut) -> FormulaPiece:
+    return FormulaPiece((Element("mtext", (str(found),)),), str(found))
 
 
-def _sum(node: Sum) -> Iterator[Piece]:
+def _sum(node: Sum) -> Iterator[FormulaPiece]:
     for place, term in enumerate(elided(node.terms)):
         if isinstance(term, LeftOut):
-            yield Piece(operator("+"), "+ ") + _left_out(term)
+            yield FormulaPiece(operator("+"), "+ ") + _left_out(term)
             continue
         sign, rest = signed(term)
         found = list(_pieces(rest))
         if loose_behind(sign, rest):
             found = _between(_OPENING, found, _CLOSING)
         plain = _SIGN if sign == "-" else _NOTHING
-        before = Piece(operator(sign), f"{sign} ") if place else plain
+        before = FormulaPiece(operator(sign), f"{sign} ") if place else plain
         yield from _between(before, found, _NOTHING)
 
 
-def _tightly(node: Formula) -> Iterator[Piece]:
+def _tightly(node: Formula) -> Iterator[FormulaPiece]:
     """The pieces of a factor: with the brackets that the text format has, a fraction's among them if it is broken."""
     brackets = loose(node) or isinstance(node, Quotient)
     if width(node) <= ROOM:
-        yield Piece(tight(node), text.formula(node) if not brackets else f"({text.formula(node)})")
+        yield FormulaPiece(tight(node), text.formula(node) if not brackets else f"({text.formula(node)})")
     else:
         yield from _between(_OPENING, list(_pieces(node)), _CLOSING) if brackets else _pieces(node)
 
 
-def _pieces(node: Formula) -> Iterator[Piece]:
+def _pieces(node: Formula) -> Iterator[FormulaPiece]:
     """The pieces of a formula: one, if there is room for it."""
     if width(node) <= ROOM and not (isinstance(node, NumberRow) and len(node.values) > MOST_TERMS):
-        yield Piece(markup(node), text.formula(node))
+        yield FormulaPiece(nodes_of(node), text.formula(node))
         return
     match node:
         case Sum():
@@ -147,40 +148,45 @@ def _pieces(node: Formula) -> Iterator[Piece]:
             first, *others = factors(node)
             yield from _pieces(first) if isinstance(first, Number) else _tightly(first)
             for factor in others:
-                sign = Piece(operator(times(node)), "×" if of_numbers(node, bracketed=True) else "* ")
+                sign = FormulaPiece(operator(times(node)), "×" if of_numbers(node, bracketed=True) else "* ")
                 yield from _between(sign, list(_tightly(factor)), _NOTHING)
         case Quotient(over, under):
             yield from _tightly(over)
-            yield from _between(Piece(operator("/"), "/ "), list(_tightly(under)), _NOTHING)
+            yield from _between(FormulaPiece(operator("/"), "/ "), list(_tightly(under)), _NOTHING)
         case Power(base, exponent) if loose(base) or isinstance(base, Quotient):
-            power = Piece(f"<msup>{_CLOSING.markup}{row(markup(exponent))}</msup>", f")^{text.formula(exponent)}")
+            power = FormulaPiece(
+                (Element("msup", (*_CLOSING.nodes, *row(nodes_of(exponent)))),), f")^{text.formula(exponent)}"
+            )
             yield from _between(_OPENING, list(_pieces(base)), power)
         case FunctionCall(name, arguments):
             found = [list(_pieces(argument)) for argument in arguments]
             for one in found[:-1]:
-                one[-1] += Piece("<mo>,</mo>", ",")
-            named = "<mo>√</mo>" if name == "sqrt" else function(name)
-            opening = Piece(f"{named}{_OPENING.markup}", f"{name}(")
+                one[-1] += _separator(",")
+            named = _separator("√").nodes if name == "sqrt" else function(name)
+            opening = FormulaPiece((*named, *_OPENING.nodes), f"{name}(")
             yield from _between(opening, [piece for one in found for piece in one], _CLOSING)
         case Concatenation(parts, mark):
             found = [list(_pieces(part)) for part in parts]
             for one in found[:-1]:
-                one[-1] += Piece(f"<mo>{mark}</mo>", mark)
+                one[-1] += _separator(mark)
             yield from _between(_LEFT, [piece for one in found for piece in one], _RIGHT)
         case _:
-            yield Piece(markup(node), text.formula(node))
+            yield FormulaPiece(nodes_of(node), text.formula(node))
 
 
-def _entries(values: Sequence[Any]) -> Iterator[Piece]:
+def _separator(sign: str) -> FormulaPiece:
+    return FormulaPiece((Element("mo", (sign,)),), sign)
+
+
+def _entries(values: Sequence[Any]) -> Iterator[FormulaPiece]:
     found = [
-        _left_out(one) if isinstance(one, LeftOut) else Piece(figure(number(one)), number(one))
+        _left_out(one) if isinstance(one, LeftOut) else FormulaPiece(figure(number(one)), number(one))
         for one in elided(values)
     ]
-    comma = Piece("<mo>,</mo>", ",")
-    yield from _between(_LEFT, [*(one + comma for one in found[:-1]), found[-1]], _RIGHT)
+    yield from _between(_LEFT, [*(one + _separator(",") for one in found[:-1]), found[-1]], _RIGHT)
 
 
-def _between(before: Piece, found: list[Piece], after: Piece) -> list[Piece]:
+def _between(before: FormulaPiece, found: list[FormulaPiece], after: FormulaPiece) -> list[FormulaPiece]:
     """Return pieces with something before the first of them and after the last."""
     found = [before + found[0], *found[1:]]
     return [*found[:-1], found[-1] + after]

@@ -22,14 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from html import escape
-from json import dumps, loads
 from math import nan
 from typing import Any
-from xml.etree import ElementTree
 
 from gatewise.render import mathml, text
-from gatewise.render.mathml import bracketed
+from gatewise.render.mathml import Element, Nodes, bracketed, nodes_of
 from gatewise.render.writing import FIRST_TERMS, LEFT_OUT, MOST_TERMS, loose_behind, signed
 from gatewise.symbolic.evaluation import OVER_A_VECTOR
 from gatewise.symbolic.formula import (
@@ -58,6 +55,7 @@ from gatewise.walkthrough.numbers import GLUE
 Template = Any
 Ref = str | tuple[str | int, ...]
 Ranks = Mapping[Symbol, int]
+SIGNS = ("+", "-", "±", "±0")  # what terms of sums begin with
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def of_head(head: Head) -> dict[str, Any]:
 
 def _templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[str, Any]:
     return {
-        "symbols": {_name(symbol): _math(mathml.markup(symbol))[0] for symbol in ranks},
+        "symbols": {_name(symbol): _templates_of(nodes_of(symbol))[0] for symbol in ranks},
         "lines": {_name(one.left): _line(one, ranks) for one in equations},
         "elided": {"most": MOST_TERMS, "first": FIRST_TERMS, "text": LEFT_OUT},
     }
@@ -195,75 +193,58 @@ def _tight(node: Formula) -> Formula:
     return replace(node, how=node.how or "t") if isinstance(node, Slot) else node
 
 
-class _Math(mathml.Writer):
-    """Writes formulas as MathML with further elements for what is put in later."""
+class _Math(mathml.MathWriter):
+    """Writes formulas as MathML with further elements, whose tags begin with $, for what is put in later."""
 
     def templates(self, node: Formula) -> list[Template]:
         """Return a formula as templates."""
-        return _math(self.write(node))
+        return _templates_of(self.write(node))
 
-    def write(self, node: Formula) -> str:
+    def write(self, node: Formula) -> Nodes:
         match node:
             case Symbol():
-                return _marked("$s", _name(node))
+                return _slot("$s", _name(node))
             case Slot(ref=ref, how=how):
-                return _marked("$n", how, ref)
+                return _slot("$n", how, ref)
             case Entries(ref=ref):
-                return bracketed(_marked("$list", ref), "[]")
+                return bracketed(_slot("$list", ref), "[]")
         return super().write(node)
 
-    def sum(self, node: Sum) -> str:
-        return f"<op>{''.join(map(self._term, node.terms))}</op>"
+    def sum(self, node: Sum) -> Nodes:
+        return (Element("$sum", tuple(map(self._term, node.terms))),)
 
-    def _term(self, term: Formula) -> str:
+    def _term(self, term: Formula) -> Element:
         match term:
             case Pairs(matrices, turned, vector):
-                return _marked("$pairs", matrices, int(turned), vector)
+                return Element("$pairs", (), {"head": (list(matrices), int(turned), vector)})
             case Each(vector, inner):
-                return f'<term head="{_quoted("$each", vector)}">{self._term(inner)}</term>'
-        sign, ref, found = _signed(term)
-        head = _quoted(sign, ref) if ref else _quoted(sign)
-        return f'<term head="{head}">{self.term(sign, found)}</term>'
+                return Element("$each", (self._term(inner),), {"head": (vector,)})
+        sign, ref, rest = _signed(term)
+        return Element(f"${sign}", self.term(sign, rest), {"head": (ref,) if ref else ()})
 
-    def tight(self, node: Formula) -> str:
+    def tight(self, node: Formula) -> Nodes:
         return super().tight(_tight(node))
 
-    def base(self, node: Formula) -> str:
+    def base(self, node: Formula) -> Nodes:
         return self.write(replace(node, how="b")) if isinstance(node, Slot) else super().base(node)
 
 
-def _quoted(*values: Any) -> str:
-    return escape(dumps(values, ensure_ascii=False))
+def _slot(kind: str, *values: Any) -> Nodes:
+    return (Element(kind, (), {"head": values}),)
 
 
-def _marked(*values: Any) -> str:
-    return f'<mark is="{_quoted(*values)}"/>'
+def _templates_of(nodes: Nodes) -> list[Template]:
+    return [node if isinstance(node, str) else _template(node) for node in nodes]
 
 
-def _math(shown: str) -> list[Template]:
-    return _children(ElementTree.fromstring(f"<math>{shown}</math>"))
-
-
-def _children(element: ElementTree.Element) -> list[Template]:
-    found: list[Template] = [element.text] if element.text else []
-    for child in element:
-        found.append(_template(child))
-        found += [child.tail] if child.tail else []
-    return found
-
-
-def _template(element: ElementTree.Element) -> Template:
-    match element.tag:
-        case "mark":
-            return loads(element.attrib["is"])
-        case "op":
-            return ["$sum", *_children(element)]
-        case "term":
-            return [*loads(element.attrib["head"]), *_children(element)]
-    inner = _children(element)
-    if element.tag == "mrow" and not element.attrib and len(inner) == 1 and str(inner[0][0]).startswith("$"):
+def _template(element: Element) -> Template:
+    inner, attributes = _templates_of(element.children), dict(element.attributes)
+    if element.tag.startswith("$"):
+        tag = element.tag[1:] if element.tag[1:] in SIGNS else element.tag
+        return [tag, *(list(one) if isinstance(one, tuple) else one for one in attributes.get("head", ())), *inner]
+    if element.tag == "mrow" and not attributes and len(inner) == 1 and str(inner[0][0]).startswith("$"):
         return ["$row", *inner]
-    return [element.tag, *([dict(element.attrib)] if element.attrib else []), *inner]
+    return [element.tag, *([attributes] if attributes else []), *inner]
 
 
 @dataclass(frozen=True)
