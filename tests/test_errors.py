@@ -65,6 +65,17 @@ def test_an_optional_package_that_lacks_one_itself_says_which():
         raise ModuleNotFoundError("No module named 'jax'", name="jax")
 
 
+def test_names_are_joined_as_in_a_sentence_and_a_long_list_says_how_many_it_leaves_out():
+    join = errors.join_names
+    assert join([]) == ""
+    assert join(["a"], "and") == "a"
+    assert join(["a", "b"], "or") == "a or b"
+    assert join("abc") == "a, b, c"
+    assert join("abc", "and", most=3) == "a, b and c"
+    assert join("abcde", "and", most=3) == "a, b and 3 more"
+    assert join(range(1, 2001), most=2, separator="; ") == "1; and 1,999 more"
+
+
 def test_a_path_that_is_not_utf_8_is_spelled_out():
     path = os.fsdecode(b"/nowhere/gr\xfc\xdfe.pt")
     with pytest.raises(gw.FileError) as caught:

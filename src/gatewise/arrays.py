@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import CapacityError, OptionError, ShapeError, one_of, reason
+from gatewise.errors import CapacityError, OptionError, ShapeError, join_names, one_of, reason
 
 Array = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -171,7 +171,7 @@ def cell_at(layers: Sequence[Mapping[str, T]], key: int | tuple[int, str], owner
     found = layers[index("layer", layer, len(layers), owner)]
     if direction is None:
         if len(found) > 1:
-            either = " or ".join(f"[{layer}, {name!r}]" for name in found)
+            either = join_names((f"[{layer}, {name!r}]" for name in found), "or")
             raise OptionError(f"layer {layer} of {owner} has {len(found)} directions: name one, {either}")
         return next(iter(found.values()))
     return found[one_of("direction", direction, tuple(found))]

@@ -5,7 +5,7 @@ Each message is one sentence: what was wrong, what was given, what is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 LONGEST = 500  # characters of a message, whatever a file says in it
@@ -110,6 +110,27 @@ def shown(text: str, most: int = 120) -> str:
     if not line.isprintable():
         line = "".join(letter if letter.isprintable() else "?" for letter in line)
     return line if len(text) <= most else f"{line}…"
+
+
+def join_names(names: Iterable[object], last: str = "", *, most: int = 20, separator: str = ", ") -> str:
+    """Return names as a list in a sentence; of a long list, the first names and how many more there are.
+
+    Parameters
+    ----------
+    names : iterable
+        Written as `str` does.
+    last : str
+        The word before the last name: ``and`` or ``or``; by default the separator alone.
+    most : int
+        The largest number of entries; the last entry of a longer list is the number of names that are left out.
+    separator : str
+    """
+    entries = [str(name) for name in names]
+    if len(entries) > most:
+        entries[most - 1 :] = [f"{'' if last else 'and '}{len(entries) - most + 1:,} more"]
+    if last and len(entries) > 1:
+        entries[-2:] = [f"{entries[-2]} {last} {entries[-1]}"]
+    return separator.join(entries)
 
 
 def reason(problem: BaseException, most: int = 120) -> str:

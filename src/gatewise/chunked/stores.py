@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import in_bytes
-from gatewise.errors import FileError, OptionError, importing, reason, shown
+from gatewise.errors import FileError, OptionError, importing, join_names, reason, shown
 from gatewise.files.budget import BYTES, Budget
 from gatewise.interop.containers import json_document
 
@@ -63,9 +63,11 @@ def read(path: Path, key: str | None = None) -> Any:
         raise FileError(f"cannot read {path}: xarray cannot open it ({reason(problem)})") from None
     names = [str(name) for name in whole.data_vars]
     if key is None and len(names) != 1:
-        raise OptionError(f"{path} holds {len(names)} variables; --key names one of them: {_listed(names)}")
+        raise OptionError(
+            f"{path} holds {len(names)} variables; --key names one of them: {shown(join_names(names)) or 'none'}"
+        )
     if key is not None and key not in names:
-        raise OptionError(f"there is no variable {shown(key)!r} in {path}; it has {_listed(names)}")
+        raise OptionError(f"there is no variable {shown(key)!r} in {path}; it has {shown(join_names(names)) or 'none'}")
     return whole[key or names[0]]
 
 
@@ -74,10 +76,6 @@ def require_packages() -> None:
     for name in ("dask", "zarr", "threadpoolctl", "xarray"):
         with importing(name, "zarr stores need"):
             import_module(name)
-
-
-def _listed(names: list[str]) -> str:
-    return shown(", ".join(names[:20])) or "none"
 
 
 # What may be in a store.

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 from cyclopts import Parameter
 
-from gatewise.errors import FileError, OptionError, ShapeError, importing, reason, shown
+from gatewise.errors import FileError, OptionError, ShapeError, importing, join_names, reason, shown
 from gatewise.files import tables
 from gatewise.files.storage import readable
 from gatewise.files.tables import Row
@@ -68,7 +68,7 @@ class Wanted:
         missing = [name for name in self.names if name not in heads and name not in self.constants]
         if missing:
             raise FileError(
-                f"{path} has no column {_listed(missing)}, which the network takes; it has {_listed(heads)};"
+                f"{path} has no column {_names(missing)}, which the network takes; it has {_names(heads)};"
                 " --attributes gives static ones"
             )
         found = [name for name in self.names if name in heads]
@@ -76,7 +76,7 @@ class Wanted:
             if (count := [*heads].count(name)) > 1:
                 raise FileError(f"{path} has {counted(count, 'column')} called {shown(name, 60)!r}")
         if left := [name for name in heads if name not in found]:
-            said = f"gatewise: {path}: {_listed(left)} left out, which the network does not take"
+            said = f"gatewise: {path}: {_names(left)} left out, which the network does not take"
             print(clean(said), file=sys.stderr)
         return found
 
@@ -94,7 +94,7 @@ class Wanted:
         heads = [name for name in self.names if name not in self.constants] if heads is None else [*heads]
         if values.shape[-1] != len(heads):
             has = f"{counted(values.shape[-1], 'feature')} without names"
-            raise ShapeError(f"{path} has {has}; the network takes {_listed(self.names)}")
+            raise ShapeError(f"{path} has {has}; the network takes {_names(self.names)}")
         parts = [
             values[..., heads.index(name)] if name in heads else np.full(values.shape[:-1], self.constants[name])
             for name in self.names
@@ -153,7 +153,7 @@ def netcdf(path: Path, names: Wanted | None) -> tuple[Any, tuple[str, ...], tupl
         ) from None
     taken = names.taken(path, list(series))
     if len(axes := {series[name].dims for name in taken}) != 1:
-        raise FileError(f"{path} must hold {_listed(taken)} over one dimension, not over {len(axes)}")
+        raise FileError(f"{path} must hold {_names(taken)} over one dimension, not over {len(axes)}")
     ((dimension,),) = axes
     times = series[taken[0]][dimension].values
     if times.dtype.kind == "M":
@@ -174,7 +174,7 @@ def _of_basin(path: Path, names: set[str], basin: str | None, default: str) -> d
     if len(chosen) != 1:
         which, many = shown(basin or default, 60), "no" if not chosen else "more than one"
         raise OptionError(
-            f"{path} has {many} basin {which!r}; it has {_listed([row[1][0] for row in rows])}: --basin names one"
+            f"{path} has {many} basin {which!r}; it has {_names([row[1][0] for row in rows])}: --basin names one"
         )
     line, cells = chosen[0]
     if len(cells) != len(heads):
@@ -191,6 +191,6 @@ def _of_basin(path: Path, names: set[str], basin: str | None, default: str) -> d
     return found
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = [f"and {len(names) - MOST} more"] if len(names) > MOST else []
-    return ", ".join([*(shown(name, 30) for name in names[:MOST]), *more]) or "none"
+def _names(names: Sequence[str]) -> str:
+    """Return names of columns in a sentence, as far as they fit."""
+    return join_names((shown(name, 30) for name in names), most=MOST) or "none"

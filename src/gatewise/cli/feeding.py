@@ -12,7 +12,7 @@ import numpy as np
 
 from gatewise.arrays import time_first
 from gatewise.cli import reading
-from gatewise.errors import OptionError, ShapeError, shown
+from gatewise.errors import OptionError, ShapeError, join_names, shown
 from gatewise.files.storage import npz_names, read_npz
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
@@ -194,7 +194,7 @@ def _states(path: Path) -> dict[str, Any]:
     """Return the arrays h0 and c0 of a file, or the one that it has."""
     names = set(npz_names(path)) & {"h0", "c0"}
     if not names:
-        raise OptionError(f"{path} must hold h0, c0 or both; it has {', '.join(npz_names(path)) or 'none'}")
+        raise OptionError(f"{path} must hold h0, c0 or both; it has {join_names(npz_names(path)) or 'none'}")
     return read_npz(path, sorted(names))
 
 

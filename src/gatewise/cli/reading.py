@@ -14,7 +14,7 @@ import numpy as np
 
 from gatewise.arrays import Array, numbers, require_memory
 from gatewise.cli.columns import NETCDF, Wanted, netcdf
-from gatewise.errors import FileError, OptionError, ShapeError, shown
+from gatewise.errors import FileError, OptionError, ShapeError, join_names, shown
 from gatewise.files import tables
 from gatewise.files.storage import npz_names, read_npy, read_npz, read_text, readable
 from gatewise.interop.found import Contents, Found
@@ -316,10 +316,10 @@ def sequence(path: Path, key: str | None, wanted: Wanted | None = None) -> Given
     if suffix == ".npz":
         names = npz_names(path)
         if key is None and len(names) != 1:
-            held = ", ".join(names[:20]) or "none"
+            held = join_names(names) or "none"
             raise OptionError(f"{path} holds {len(names)} arrays; --key names one of them: {held}")
         if key is not None and key not in names:
-            raise OptionError(f"there is no array {key!r} in {path}; it has {', '.join(names[:20]) or 'none'}")
+            raise OptionError(f"there is no array {key!r} in {path}; it has {join_names(names) or 'none'}")
         name = names[0] if key is None else key
         given = Given(numbers(name, read_npz(path, [name])[name]))
     elif suffix in NETCDF:

@@ -24,7 +24,7 @@ from gatewise.cli.options import (
     switches_of,
 )
 from gatewise.cli.stepping import steps_of
-from gatewise.errors import OptionError, ShapeError, WeightsWarning
+from gatewise.errors import OptionError, ShapeError, WeightsWarning, join_names
 from gatewise.examples import EXAMPLES, Example, notebook
 from gatewise.layers import LSTM
 from gatewise.network import Network
@@ -155,7 +155,8 @@ def _of_new_cell(
         numbers = {"x": default.x[0], "h": default.state.h, "c": default.state.c}
     else:
         numbers = {name: np.zeros(sizes[name]) for name in missing}
-        facts |= {"not given": f"{_and(missing)}: zero"} if missing else {}
+        symbols = {"x": "x", "h": "h_prev", "c": "c_prev"}
+        facts |= {"not given": f"{join_names((symbols[name] for name in missing), 'and')}: zero"} if missing else {}
     filled: dict[str, Any] = {name: np.resize(numbers[name], sizes[name]) for name in missing}
     filled |= {name: array for name, array in states.items() if array is not None}
     given = given if x is not None else reading.Given(filled["x"])
@@ -163,11 +164,6 @@ def _of_new_cell(
     sequence = _sequence(given.values, cell.input_size)
     labels = Labels(features=_features(given, cell.input_size), times=given.times)
     return _of_example(Example(LSTMCell.from_parameters(cell.parameters, labels), sequence, state, facts), steps)
-
-
-def _and(names: Sequence[str]) -> str:
-    """Return the symbols of what was not given."""
-    return " and ".join({"x": "x", "h": "h_prev", "c": "c_prev"}[name] for name in names)
 
 
 def _of_model(

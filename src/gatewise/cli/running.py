@@ -16,9 +16,9 @@ from gatewise.cli import feeding, reading, sound
 from gatewise.cli.columns import NETCDF, Attributes, Basin, Wanted, wanted
 from gatewise.cli.estimates import bytes_kept, foretell, seconds
 from gatewise.cli.whole_model import WholeModel, joined, runnable, whole_model
-from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError
+from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz, readable
-from gatewise.interop.found import Contents, Found, listed
+from gatewise.interop.found import Contents, Found
 from gatewise.network import Network, NetworkTrace
 from gatewise.progress import working
 from gatewise.records.keep import EVERYTHING
@@ -213,7 +213,7 @@ def _run(
     model = _model(contents, found, fits, given, options, several or why)
     if model is None:
         if own is None:
-            many = listed(given.several or ())
+            many = join_names(map(repr, given.several or ()))
             raise several or why or OptionError(f"{input} holds several arrays: --key names one of them: {many}")
         assert found is not None
         return _of_lstm(contents, found, own, input)

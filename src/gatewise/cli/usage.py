@@ -17,7 +17,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from gatewise.errors import shown
+from gatewise.errors import join_names, shown
 
 CLOSE = 0.75  # how alike two names must be, of 1, before one is suggested for the other
 INSTEAD = {"verify": " (your own numbers are compared by gatewise check)"}  # where another command may be meant
@@ -67,7 +67,7 @@ def _unknown_command(problem: CycloptsError, app: App) -> str:
         return f"{shown(given)!r} is a file, not a command; gatewise inspect says what is in a file"
     close = _like(given, names)
     return f"there is no command {shown(given)!r}; " + (
-        f"did you mean {close}?" if close else f"allowed: {_and(names)}"
+        f"did you mean {close}?" if close else f"allowed: {join_names(names, 'and')}"
     )
 
 
@@ -77,7 +77,9 @@ def _unknown_option(problem: UnknownOptionError, command: str, app: App) -> str:
     if (close := _like(option, _options(app, command))) is not None:
         return f"{said}; did you mean {close}?"
     having = [f"gatewise {other}" for other in app if not other.startswith("-") and option in _options(app, other)]
-    instead = f"{_and(having)} {'has' if len(having) == 1 else 'have'} it" if having else "lists those it has"
+    instead = (
+        f"{join_names(having, 'and')} {'has' if len(having) == 1 else 'have'} it" if having else "lists those it has"
+    )
     return f"{said}; {instead}" if having else f"{said}; gatewise {command} --help {instead}"
 
 
@@ -105,7 +107,10 @@ def _missing(problem: MissingArgumentError, command: str, app: App) -> str:
     required = [one for one in app[command].assemble_argument_collection() if one.required]
     after = next((n for n, one in enumerate(required) if one.name == first.name), 0)
     missing = [one for one in required[after:] if given.isdisjoint(one.names)]
-    names = [_and([_label(one) for one in missing if (one.index is None) == option]) for option in (False, True)]
+    names = [
+        join_names((_label(argument) for argument in missing if (argument.index is None) == option), "and")
+        for option in (False, True)
+    ]
     needed = (", and " if " and " in names[0] else " and ").join(filter(None, names))
     return f"{command} needs {needed}{INSTEAD.get(command, '')}; gatewise {command} --help shows examples"
 
@@ -133,8 +138,4 @@ def _too_much(problem: UnusedCliTokensError, command: str, app: App) -> str:
     taken = [_label(one) for one in app[command].assemble_argument_collection() if one.index is not None]
     numbers = token.replace(",", "").replace(".", "").isdigit()
     hint = "; several numbers have commas between them and no blanks, as in 1,2,3" if numbers else ""
-    return f"{command} takes {_and(taken) or 'options alone'}, and not {shown(token)!r} as well{hint}"
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+    return f"{command} takes {join_names(taken, 'and') or 'options alone'}, and not {shown(token)!r} as well{hint}"

@@ -15,7 +15,7 @@ from gatewise.arrays import in_words, time_first
 from gatewise.cli import reading
 from gatewise.cli.feeding import batch_sizes, before, features, initial
 from gatewise.cli.inspect import FILE, ModelFile, Settings, wrapped
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz
 from gatewise.interop.found import Contents, Found
 
@@ -128,7 +128,7 @@ def _arrays(path: Path, prefix: str) -> dict[str, Any]:
         raise OptionError(f"--io must be an .npz file, not {path}")
     names = npz_names(path)
     there = [key for key in KEYS if prefix + key in names]
-    held = ", ".join(names[:20]) or "nothing"
+    held = join_names(names) or "nothing"
     if "x" not in there:
         prefixes = [name[:-1] for name in names if name.endswith(".x")]
         hint = f"; --prefix {prefixes[0]} gives one of its cases" if prefixes else ""

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise.cli.reading import integers
-from gatewise.errors import FileError, GatewiseError, OptionError, importing, reason
+from gatewise.errors import FileError, GatewiseError, OptionError, importing, join_names, reason
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.formats import capture, reader_of
-from gatewise.interop.found import Contents, Found, listed
+from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
 from gatewise.records.lstm_trace import LSTMTrace
 
@@ -107,7 +107,7 @@ class WholeModel:
             takes = ", ".join(map(str, self.inputs))
             raise OptionError(
                 f"the model in {self.contents.path} takes {takes}: an .npz file gives them by name, and"
-                f" {listed(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+                f" {join_names(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing"
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of frameworks, about themselves
@@ -281,9 +281,11 @@ def joined(calls: Sequence[Captured], name: str | None, contents: Contents) -> t
     if (stack := _stack(by_name, name, contents)) is not None:
         return _of_stack(stack, [by_name[part][0] for part in stack.combines])
     if name is not None and name not in by_name:
-        raise OptionError(f"the model called no LSTM {name!r}; it called {listed(by_name)}")
+        raise OptionError(f"the model called no LSTM {name!r}; it called {join_names(map(repr, by_name))}")
     if name is None and len(by_name) > 1:
-        raise OptionError(f"the model called {len(by_name)} LSTMs; --name names one of them: {listed(by_name)}")
+        raise OptionError(
+            f"the model called {len(by_name)} LSTMs; --name names one of them: {join_names(map(repr, by_name))}"
+        )
     name = next(iter(by_name)) if name is None else name
     found = by_name[name]
     off = max(one.difference for one in found)

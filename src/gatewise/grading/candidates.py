@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewise.arrays import Array, Mask
+from gatewise.errors import join_names
 from gatewise.grading.chain import Chain, Place, Quantity
 from gatewise.grading.edits import words
 from gatewise.grading.edits.canonical import canonical
@@ -117,7 +118,9 @@ class Catalogue:
         of_any = list(dict.fromkeys(of_any))
         told = words.neutral(first, gates[0])
         if len(of_any) * len(gates) == len(names):
-            return f"{told.format(self._where(lines, of_any))}, for k = {words.listed(gates)}"
+            return (
+                f"{told.format(self._where(lines, of_any))}, for k = {join_names(gates, 'and', most=words.MOST_NAMES)}"
+            )
         return f"{told.format(self._where(lines, names))}, where k is the gate of each"
 
     def effects(self, cone: Sequence[Quantity], most: int) -> list[tuple[Effect, list[Mistake]]]:
@@ -145,8 +148,8 @@ class Catalogue:
             return lines[0].name
         steps = {line.at for line in lines}
         if len(lines) != len({line.symbol for line in lines}) * len(steps):
-            return words.listed([line.name for line in lines])
-        return words.listed(names) + self._at(sorted(t for t in steps if t is not None))
+            return join_names((line.name for line in lines), "and", most=words.MOST_NAMES)
+        return join_names(names, "and", most=words.MOST_NAMES) + self._at(sorted(t for t in steps if t is not None))
 
     def _at(self, steps: Sequence[int]) -> str:
         """Say at which steps."""
@@ -157,7 +160,7 @@ class Catalogue:
         left = sorted({*range(self.chain.steps)} - {*steps})
         if left in ([], [0], [self.chain.steps - 1]):
             return " at every step" + (" but the first" if left == [0] else " but the last" if left else "")
-        return f" at steps {words.listed([str(t) for t in steps])}"
+        return f" at steps {join_names(steps, 'and', most=words.MOST_NAMES)}"
 
 
 def _key(effect: Effect) -> Key:

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.errors import join_names
 from gatewise.grading.candidates import Catalogue, Effect, Mistake, slips
 from gatewise.grading.chain import Chain, Place, Quantity, Values, rounding
 from gatewise.grading.chance import Wrong, decimals_more, in_all, share
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, TIERS
 from gatewise.grading.edits.entries import of_writing
-from gatewise.grading.edits.words import listed
+from gatewise.grading.edits.words import MOST_NAMES
 from gatewise.grading.predicting import Indices, Predictor
 from gatewise.grading.sheet import Answer
 from gatewise.grading.verdicts import Cause
@@ -341,7 +342,7 @@ class _OfOne:
 
     def _told_sequences(self) -> str:
         assert self.sequences is not None
-        names = listed([str(n) for n in self.sequences])
+        names = join_names(self.sequences, "and", most=MOST_NAMES)
         return f"sequence {names}" if len(self.sequences) == 1 else f"sequences {names}"
 
     def _beyond(self, mistake: Mistake) -> tuple[int, float] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.errors import join_names
 from gatewise.grading.chain import Chain, rounding
 from gatewise.grading.sheet import Sheet
 
@@ -56,4 +57,4 @@ def facts(sheets: Sequence[Numbers]) -> Iterator[str]:
     for same in alike.values():
         if len(same) > 1:
             names = [f"{one.student}'s" for one in same]
-            yield f"{', '.join(names[:-1])} and {names[-1]} sheets have the same numbers."
+            yield f"{join_names(names, 'and', most=len(names))} sheets have the same numbers."

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from rich.cells import cell_len
 
-from gatewise.errors import FileError, GatewiseError
+from gatewise.errors import FileError, GatewiseError, join_names
 from gatewise.grading import copies, keys, points, sheet
 from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import WORKED_DECIMALS, worked_numbers
@@ -87,8 +87,7 @@ class Mark:
         """What the first mistake is, as far as it is known, or why there is no marking."""
         if self.marking is None:
             return self.fault or "nothing handed in"
-        told, more = [str(one) for one in self.marking.faults[:MOST_FAULTS]], len(self.marking.faults) - MOST_FAULTS
-        unread = "; ".join([*told, f"and {more} more"] if more > 0 else told)
+        unread = join_names(self.marking.faults, most=MOST_FAULTS + 1, separator="; ")
         first = self.marking.first
         if first is None:
             return unread or ("all blank" if self.state == EMPTY else "")
@@ -177,7 +176,7 @@ def _handed(folder: Path, students: Sequence[Student]) -> tuple[dict[Student, li
         if len(match.students) == 1:
             found.setdefault(match.students[0], []).append((match.distance, path))
             continue
-        whose = " or ".join(one.name for one in match.students[:4])
+        whose = join_names((student.name for student in match.students[:4]), "or")
         strays.append(f"{'/'.join(parts)} ({f'may be that of {whose}' if whose else 'no student has that name'})")
     handed = {}
     for student, files in found.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gatewise.errors import join_names
 from gatewise.grading.marking import Marking
 from gatewise.grading.sheet import Fault
 from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
@@ -164,11 +165,11 @@ def _after(after: Sequence[Verdict]) -> Iterator[Sentence]:
         has = "has a mistake of its own" if len(wrong) == 1 else "have mistakes of their own"
         counts.append(f"{len(wrong):,} {has}")
     if len(wrong) < len(after):
-        yield (f"Of the {counted(len(after), 'later line')}, {_listed(counts)}.",)
+        yield (f"Of the {counted(len(after), 'later line')}, {_names(counts)}.",)
     for one in wrong[:MOST_FURTHER]:
         yield *_wrong("Another wrong line is", one), f" {why(one)}"
     if len(wrong) > MOST_FURTHER:
-        yield (f"Also wrong: {_listed([one.name for one in wrong[MOST_FURTHER:]])}.",)
+        yield (f"Also wrong: {_names([one.name for one in wrong[MOST_FURTHER:]])}.",)
 
 
 def _undecided(marking: Marking) -> Iterator[str]:
@@ -189,7 +190,7 @@ def _remarks(verdicts: Sequence[Verdict]) -> Iterator[str]:
         if one.remark:
             names.setdefault(clean(one.remark), []).append(one.name)
     for remark, on in names.items():
-        yield f"{'On' if len(on) == 1 else 'On each of'} {_listed(on)}: {remark}."
+        yield f"{'On' if len(on) == 1 else 'On each of'} {_names(on)}: {remark}."
 
 
 def _notes(one: Verdict) -> Iterator[str]:
@@ -204,11 +205,8 @@ def _notes(one: Verdict) -> Iterator[str]:
         yield one.remark
 
 
-def _listed(names: Sequence[str]) -> str:
-    """Return names with an "and" before the last; of many, the first ones and how many more."""
-    if len(names) > MOST_NAMES:
-        names = [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1:,} more"]
-    return clean(names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}")
+def _names(names: Sequence[str]) -> str:
+    return clean(join_names(names, "and", most=MOST_NAMES))
 
 
 def _are(count: int, noun: str) -> str:

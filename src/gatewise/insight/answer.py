@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import chunks
-from gatewise.errors import importing, shown
+from gatewise.errors import importing, join_names, shown
 from gatewise.progress import working
 from gatewise.showing import inline
 
@@ -60,11 +60,9 @@ class Table:
                 done(part.stop - part.start)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(next(iter(self.columns.values()))):,} × {self._listed()}>"
-
-    def _listed(self, most: int = 12) -> str:
-        """Return the names of the columns, the first of them where there are many."""
-        return ", ".join([*self.columns][:most]) + (f", … ({len(self.columns):,})" if len(self.columns) > most else "")
+        return (
+            f"<{type(self).__name__}: {len(next(iter(self.columns.values()))):,} × {join_names(self.columns, most=12)}>"
+        )
 
     def _repr_html_(self) -> str:
         return inline(self)
@@ -98,4 +96,4 @@ class Answer(Table):
 
     def __repr__(self) -> str:
         rows = len(next(iter(self.columns.values())))
-        return f"<{type(self).__name__}: {self.sentence}\n  {rows:,} × {self._listed()}>"
+        return f"<{type(self).__name__}: {self.sentence}\n  {rows:,} × {join_names(self.columns, most=12)}>"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, index, numbers, quiet, require_memory
-from gatewise.errors import OptionError, ShapeError
+from gatewise.errors import OptionError, ShapeError, join_names
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import at_step, sequence_name, sequence_of, times_of
 from gatewise.insight.readout import Model, model_of
@@ -268,7 +268,7 @@ def _chosen(output: int | str | None, names: list[str]) -> list[int]:
     if isinstance(output, str) and output in names:
         return [names.index(output)]
     if isinstance(output, str):
-        raise OptionError(f"there is no output {output!r}; this model has {', '.join(names[:8])}")
+        raise OptionError(f"there is no output {output!r}; this model has {join_names(names, most=8)}")
     return [index("output", output, len(names), "this model")]
 
 
@@ -384,7 +384,7 @@ def _sentence(
     of = f" of {name}" if (name := sequence_name(cell, sequence)) else ""
     parts = sorted(((float(loss[t, place]), LOSSES[name]) for name, loss in losses.items()), reverse=True)
     lost = [f"{loss:.3g} to {what}" for loss, what in parts if loss > 0.001 * asked.width[place]]
-    listed = f"{', '.join(lost[:-1])} and {lost[-1]}" if len(lost) > 1 else "".join(lost) or "nothing"
     largest = _amount(best[place], asked.measures[place])
     where = f"{at_step(cell, int(when[t]))}{of}" if asked.model.reads == "every" else f"at the end{of}"
-    return f"{asked.bounded(place)}; in this run it reaches {largest} at most, {where}, losing {listed}."
+    losing = join_names(lost, "and") or "nothing"
+    return f"{asked.bounded(place)}; in this run it reaches {largest} at most, {where}, losing {losing}."

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
-from gatewise.errors import NotKeptError, OptionError, ShapeError
+from gatewise.errors import NotKeptError, OptionError, ShapeError, join_names
 from gatewise.insight.retention import pieces
 from gatewise.network import NetworkTrace
 from gatewise.records.lstm_trace import LSTMTrace
@@ -58,7 +58,7 @@ def paired(before: object, after: object) -> Pairs:
         )
     one, other = (_cells(run) for run in (before, after))
     if list(one) != list(other):
-        raise OptionError(f"the two runs must have the same cells; they have {_listed(one)}, and {_listed(other)}")
+        raise OptionError(f"the two runs must have the same cells; they have {_names(one)}, and {_names(other)}")
     for cell in one:
         _require_alike(one[cell], other[cell])
     return {cell: (one[cell], other[cell]) for cell in one}
@@ -71,8 +71,8 @@ def _cells(run: Any) -> dict[Cell, Trace]:
     return cells
 
 
-def _listed(cells: dict[Cell, Trace]) -> str:
-    return ", ".join(f"layer {layer} {direction}" for layer, direction in cells)
+def _names(cells: dict[Cell, Trace]) -> str:
+    return join_names(f"layer {layer} {direction}" for layer, direction in cells)
 
 
 def _require_alike(one: Trace, other: Trace) -> None:

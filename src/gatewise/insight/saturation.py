@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, join_names
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
 from gatewise.insight.retention import (
@@ -207,9 +207,9 @@ def _sentence(units: list[str], stuck: Mask, dead: Mask | None) -> str:
     how = how if count < stuck.size else "All"
     said = f"{how} {stuck.size:,} gates of {counted(len(units), 'unit')} {'are' if count > 1 else 'is'} stuck,"
     said += " nearly closed or nearly open at every step"
-    said += f": {', '.join(which[:-1])}{' and ' * (len(which) > 1)}{which[-1]}" if count else ""
+    said += f": {join_names(which, 'and')}" if count else ""
     still = [] if dead is None else [unit for unit, is_dead in zip(units, dead, strict=True) if is_dead]
     if still:
-        names = ", ".join(still[:5]) + (", …" if len(still) > 5 else "")
+        names = join_names(still, "and", most=6)
         said += f"; {'one unit is' if len(still) == 1 else f'{len(still):,} units are'} dead: {names}"
     return f"{said}."

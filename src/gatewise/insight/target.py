@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, index, numbers
-from gatewise.errors import OptionError, ShapeError
+from gatewise.errors import OptionError, ShapeError, join_names
 from gatewise.insight.naming import at_step, sequence_name, sequence_of, step_of
 from gatewise.layers.merging import merge, shown
 from gatewise.network import Network, NetworkTrace
@@ -256,6 +256,6 @@ def _place(output: object, names: Any, count: int) -> int:
     if not isinstance(output, str):
         return index("output", output, count, "this model")
     if names is None or output not in names:
-        allowed = f"outputs {', '.join(map(str, names))}" if names else f"{count:,} outputs without names"
+        allowed = f"outputs {join_names(names)}" if names else f"{count:,} outputs without names"
         raise OptionError(f"there is no output {output!r}; this model has {allowed}")
     return int(list(names).index(output))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from gatewise.errors import FileError
+from gatewise.errors import FileError, join_names
 from gatewise.interop import own
 from gatewise.interop.formats import Path, capture, inspect
 from gatewise.interop.own import write as save
@@ -86,7 +86,7 @@ def load_network(
         if not contents.found:
             contents.pick(name)  # which says what the file holds instead
         if contents.network is None and embedding is None and head is None:
-            parts = ", ".join(repr(one.name) for one in contents.parts if one.weight is not None)[:400] or "none"
+            parts = join_names(repr(part.name) for part in contents.parts if part.weight is not None) or "none"
             raise FileError(
                 f"{contents.path} ({contents.format}) does not say how its layers are connected; name the network's"
                 f" head, its embedding, or both; there are: {parts}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array
-from gatewise.errors import FileError, OptionError, WeightsWarning, one_of, shown
+from gatewise.errors import FileError, OptionError, WeightsWarning, join_names, one_of, shown
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
@@ -26,13 +26,6 @@ def _print_safely(record: Any, *names: str) -> None:
     for name in names:
         most = 120 if name in ("name", "kind", "format") else LINE
         object.__setattr__(record, name, shown(getattr(record, name), most))
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names in one line, at most twenty of them."""
-    every = list(names)
-    more = [f"and {len(every) - 20} more"] if len(every) > 20 else []
-    return ", ".join([*map(repr, every[:20]), *more])
 
 
 @dataclass(frozen=True)
@@ -276,7 +269,7 @@ class Contents:
             ("called by unpickling", self.calls),
         ):
             if names:
-                lines.append(f"{what} ({len(names):,}): {listed(names)}")
+                lines.append(f"{what} ({len(names):,}): {join_names(map(repr, names))}")
         return brief(f"Contents: {shown(self.path, LINE)}, {self.format}", dict.fromkeys(lines or [self.holds]))
 
     def _repr_html_(self) -> str:
@@ -294,7 +287,7 @@ class Contents:
         OptionError
             If there are several and no name is given, or there is none of that name.
         """
-        names = listed([one.name for one in self.found])
+        names = join_names(repr(lstm.name) for lstm in self.found)
         if name is not None:
             for refused in self.refused:
                 if refused.name == name and not any(one.name == name for one in self.found):
@@ -313,14 +306,9 @@ class Contents:
         return chosen[0]
 
     def _instead(self) -> str:
-        said = [f"{one.name}: {one.reason}" for one in self.refused[:5]]
-        if len(self.refused) > 5:
-            said.append(f"and {len(self.refused) - 5} more")
-        if not said and self.parts:
-            said = [f"{one.name} ({one.kind}, {one.shape})" for one in self.parts[:5]]
-            if len(self.parts) > 5:
-                said.append(f"and {len(self.parts) - 5} more")
-        return "; ".join(said) or self.holds
+        reasons = [f"{refused.name}: {refused.reason}" for refused in self.refused]
+        parts = [f"{part.name} ({part.kind}, {part.shape})" for part in self.parts]
+        return join_names(reasons or parts, most=6, separator="; ") or self.holds
 
     def made(self, name: str | None, embedding: str | None, head: str | None, reads: str | None = None) -> Network:
         """Return the network of an LSTM and the layers that are named as its embedding and head.
@@ -359,7 +347,7 @@ class Contents:
             if joined.untold:
                 says.append("a mask arrives at the LSTM which the network does not make: give mask=… with each call")
         if left := [one.name for one in self.parts if one.name not in used]:
-            says.append(f"the network leaves out {listed(left)}, which the file also holds")
+            says.append(f"the network leaves out {join_names(map(repr, left))}, which the file also holds")
         for one in says:
             warnings.warn(f"{self.path}: {one}", WeightsWarning, stacklevel=3)
         return network
@@ -372,7 +360,7 @@ class Contents:
                 bad = int(np.count_nonzero(~np.isfinite(weight)))
                 warn_of(f"{self.path}: {name}", [f"{bad} of {weight.size} numbers"] * bool(bad))
                 return weight, one
-        names = listed([one.name for one in usable]) or "none"
+        names = join_names(repr(part.name) for part in usable) or "none"
         raise OptionError(f"there is no {purpose} {name!r} in {self.path}; it has {names}")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import FileError, shown
+from gatewise.errors import FileError, join_names, shown
 from gatewise.files import storage
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickles, zips
@@ -62,7 +62,7 @@ def _instead(held: Mapping[str, Tensor]) -> str:
     """Return what arrays are that have no names of an LSTM's."""
     if any(one.startswith(("layer0.forward.", "layer0.backward.")) for one in held):
         return "it holds what gatewise trace wrote, which is a run and not a model"
-    some = ", ".join(shown(one, 40) for one in list(held)[:3]) + (" …" if len(held) > 3 else "")
+    some = join_names((shown(name, 40) for name in held), most=4)
     which = f"none of its {len(held)} arrays has" if len(held) > 1 else "its only array has not"
     return f"{which} a name of an LSTM's ({some}); {NAMES}"
 

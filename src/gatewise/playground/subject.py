@@ -14,7 +14,7 @@ from gatewise import interop
 from gatewise.arrays import Array, Mask, index
 from gatewise.cell import LSTMCell
 from gatewise.dropout import DropoutMasks
-from gatewise.errors import FileError, NotKeptError, OptionError
+from gatewise.errors import FileError, NotKeptError, OptionError, join_names
 from gatewise.layers import LSTM
 from gatewise.layers.wired import wiring_of
 from gatewise.network import Network, NetworkTrace, run_of
@@ -165,7 +165,7 @@ def _numbered(sequence: int | str, lstm: LSTMTrace) -> int:
         if names is not None and sequence in names:
             return list(names).index(sequence)
         if not sequence.lstrip("-").isdecimal():
-            some = f"; it has {', '.join(map(repr, list(names)[:20]))}" if names is not None else ""
+            some = f"; it has {join_names(map(repr, names))}" if names is not None else ""
             raise OptionError(f"there is no sequence {sequence!r} in this run{some}")
         sequence = int(sequence)
     return index("sequence", sequence, lstm.batch_size, "this run")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, index
-from gatewise.errors import NotKeptError, OptionError, importing, one_of
+from gatewise.errors import NotKeptError, OptionError, importing, join_names, one_of
 from gatewise.insight.memory import timescales
 from gatewise.insight.naming import unit_names
 from gatewise.records.trace import Trace
@@ -45,7 +45,7 @@ def places(trace: Trace, units: Units | None) -> npt.NDArray[np.intp]:
         elif (hidden := index("unit", unit, count, "this cell")) in kept:
             found.append(kept.index(hidden))
         else:
-            raise NotKeptError(f"this trace did not keep unit {hidden}; it kept {', '.join(map(str, kept[:20]))}")
+            raise NotKeptError(f"this trace did not keep unit {hidden}; it kept {join_names(kept)}")
     if not found:
         raise OptionError("units must name at least one unit")
     return np.array(found, np.intp)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gatewise import gates
 from gatewise.arrays import array_of, frozen, index, numbers, size
-from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.errors import OptionError, ShapeError, join_names, one_of
 from gatewise.parameters import Parameters
 from gatewise.records.keep import DIRECTIONS
 from gatewise.showing import counted
@@ -299,8 +299,7 @@ def _amount(action: str, value: Any) -> str:
 
 def in_words(edits: Sequence[Edit], most: int = 3, **words: Any) -> str:
     """Return edits in words, at most so many of them; `words` as in `Edit.described`."""
-    more = [f"and {len(edits) - most} more"] if len(edits) > most else []
-    return "; ".join([*(edit.described(**words) for edit in edits[:most]), *more])
+    return join_names((edit.described(**words) for edit in edits), most=most + 1, separator="; ")
 
 
 def states_apart(edits: Sequence[Edit]) -> bool:

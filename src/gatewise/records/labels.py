@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import OptionError, ShapeError
+from gatewise.errors import OptionError, ShapeError, join_names
 
 NAMES = ("features", "units", "sequences", "times", "outputs")  # the kinds of names that Labels hold
 RESOLUTIONS = ("D", "h", "m", "s", "ms", "us", "ns")  # of dates, coarsest first
@@ -102,7 +102,7 @@ class Labels:
             if name not in names:
                 raise OptionError(
                     f"there is a measure of {name!r}, which is not the name of a feature or an output;"
-                    f" there are {', '.join(sorted(names)) or 'no names'}"
+                    f" there are {join_names(sorted(names)) or 'no names'}"
                 )
         object.__setattr__(self, "measures", measures)
 

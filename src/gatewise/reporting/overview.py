@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
+from gatewise.errors import join_names
 from gatewise.insight.answer import Answer
 from gatewise.network import Linear
 from gatewise.palette import PALETTE
@@ -149,7 +150,7 @@ def facts(subject: Subject) -> list[tuple[str, str]]:
     for branch in () if network is None else network.branches:
         said = "; ".join(map(_units, branch.layers)) or "as they are"
         names = [labels.feature(place) for place in branch.features]
-        found.append(("Into the LSTM", f"{', '.join(names[:8])}{' …' if len(names) > 8 else ''}: {said}"))
+        found.append(("Into the LSTM", f"{join_names(names, most=9)}: {said}"))
     for number, row in enumerate(lstm.layers):
         cell = next(iter(row.values()))
         p = cell.parameters
@@ -187,7 +188,7 @@ def _some(names: Any, most: int = 8) -> str:
     """Return names in brackets, the first of them where there are many."""
     if names is None:
         return ""
-    return f" ({', '.join(map(str, names[:most]))}{', …' if len(names) > most else ''})"
+    return f" ({join_names(names, most=most + 1)})"
 
 
 def _span(subject: Subject) -> str:

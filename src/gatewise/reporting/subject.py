@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, index
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, join_names
 from gatewise.insight.naming import at_step, times_of
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of, run_of
@@ -225,7 +225,7 @@ def _named(what: str, given: int | str | None, count: int, names: Sequence[str] 
         if given.lstrip("-").isdecimal():
             given = int(given)
         else:
-            some = f"; it has {', '.join(map(repr, list(names)[:20]))}" if names is not None else ""
+            some = f"; it has {join_names(map(repr, names))}" if names is not None else ""
             raise OptionError(f"there is no {what} {given!r} in this run{some}")
     return index(what, given, count, "this run")
 

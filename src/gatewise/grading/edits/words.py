@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
 from gatewise.gates import LETTERS, NAMES
@@ -12,7 +11,7 @@ from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import PARAMETER, Program
 from gatewise.symbolic.symbols import C_PREV, H_PREV, C, H, M, X, Z
 
-MOST_NAMES = 5  # in a list
+MOST_NAMES = 5  # of a list in a sentence
 GATE_NAMES = dict(zip(LETTERS, (name.replace("_", " ") for name in NAMES), strict=True))
 _NAMED = {
     C: "the new cell state",
@@ -65,13 +64,6 @@ def is_used(symbol: Symbol) -> str:
     """Return that a quantity is used: the bias b_f is used, the weights W_f are used."""
     called = the(symbol)
     return f"{called} {'are' if called.startswith('the weights') else 'is'} used"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names with an "and" before the last; of many, the first ones and how many more."""
-    if len(names) > MOST_NAMES:
-        names = [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"]
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def parameters(program: Program) -> frozenset[Symbol]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from gatewise.errors import FileError, reason, shown
+from gatewise.errors import FileError, join_names, reason, shown
 from gatewise.files.budget import Budget
 
 ZIP_ERRORS = (
@@ -154,7 +154,7 @@ class Archive:
 
     def _member(self, name: str) -> zipfile.ZipInfo:
         if name not in self._members:
-            there = ", ".join(repr(shown(one, 40)) for one in self.names[:8])
+            there = join_names((repr(shown(member, 40)) for member in self.names), most=9)
             raise FileError(f"its member {shown(name)!r} is missing; it has {there or 'none'}")
         if name in self.twice:
             raise FileError(f"it has several members {shown(name)!r}, and must have one")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import CapacityError, FileError, GatewiseError
+from gatewise.errors import CapacityError, FileError, GatewiseError, join_names
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import begins, said
 from gatewise.interop.containers.json_document import read as read_document
@@ -46,9 +46,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
                 "it is a description of a Keras model, without its weights: give the file of these, and this one as its"
                 " config (--set config=PATH)"
             )
-        keys = ", ".join(said(key) for key in list(document)[:5]) or "nothing"
+        keys = join_names((said(key) for key in document), most=6) or "nothing"
         raise FileError(
-            f"its JSON has {keys}{' …' if len(document) > 5 else ''}, and is not a model of RTNeural, Neural Amp"
+            f"its JSON has {keys}, and is not a model of RTNeural, Neural Amp"
             " Modeler, Automated-GuitarAmpModelling or ICU, nor a state dict of PyTorch"
         )
     except CapacityError:

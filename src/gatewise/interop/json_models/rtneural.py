@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, GatewiseError, OptionError
+from gatewise.errors import FileError, GatewiseError, OptionError, join_names
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, entry, said, single
 from gatewise.interop.found import Contents, Found, Part, Refused
@@ -102,7 +102,7 @@ def _layer(name: str, given: object, features: int, budget: Budget) -> _Layer:
         if kind == "lstm":
             return replace(layer, cell=_cell(activation, arrays, features, size))
         if [one.shape for one in arrays] not in ([(features, size), (size,)], [(features, size)]):
-            shapes = ", ".join(str(one.shape) for one in arrays[:5]) or "none"
+            shapes = join_names((array.shape for array in arrays), most=6) or "none"
             raise FileError(f"its weights have shapes {shapes}; they must be ({features}, {size}) and ({size},)")
         bias = single(arrays[1]) if len(arrays) > 1 else None
         return replace(layer, linear=Linear(single(arrays[0].T), bias, activation or None))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, importing, reason
+from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, importing, join_names, reason
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.floats import real
 from gatewise.interop.keras.bare import Options
@@ -107,7 +107,7 @@ def model_layer(source: Any, name: str | None) -> Any:
     by_name = recurrent_layers(source)
     layers = [one for key, same in by_name.items() for one in same if name in (None, key)]
     if len(layers) != 1:
-        names = ", ".join(repr(key) for key in by_name) or "none"
+        names = join_names(map(repr, by_name)) or "none"
         raise OptionError(f"there are {len(layers)} LSTM layers to read in {source.name!r}; it has {names}")
     if not layers[0].built:
         raise OptionError(f"the layer {layers[0].name!r} has no weights yet: build it, or call it once")

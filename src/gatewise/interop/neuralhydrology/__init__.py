@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.arrays import Array
-from gatewise.errors import CapacityError, FileError, GatewiseError, MissingExtraError, OptionError, shown
+from gatewise.errors import CapacityError, FileError, GatewiseError, MissingExtraError, OptionError, join_names, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.found import Contents, Found, Refused, omissions
@@ -79,8 +79,7 @@ def _weights(folder: Path, name: str, epoch: object) -> tuple[Path, int]:
     if not isinstance(epoch, int) or isinstance(epoch, bool):
         raise OptionError(f"epoch must be an integer, not {shown(repr(epoch), 60)}")
     if epoch not in found:
-        listed = ", ".join(map(str, sorted(found)[:10])) + (f" … {max(found)}" if len(found) > 10 else "")
-        raise OptionError(f"there is no epoch {epoch} in {name}; it has {listed}")
+        raise OptionError(f"there is no epoch {epoch} in {name}; it has {join_names(sorted(found), most=11)}")
     return found[epoch], epoch
 
 
@@ -107,7 +106,7 @@ def _read(
     found, parts, refused = grouped(tensors)
     mine = [one for one in found if one.name == place]
     if len(found) + len(refused) != 1 or not mine:
-        names = ", ".join(shown(one.name, 40) for one in found[:4]) + (" …" if len(found) > 4 else "")
+        names = join_names((shown(lstm.name, 40) for lstm in found), most=5)
         reason = refused[0].reason if refused else f"it has {names}" if found else "there is none"
         raise FileError(f"its {weights.name} must have one LSTM, under the name {place}: {reason}")
     scales = scaler.read(folder, budget)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import FileError, GatewiseError, OptionError, reason, shown
+from gatewise.errors import FileError, GatewiseError, OptionError, join_names, reason, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.found import Contents, Found
@@ -202,7 +202,7 @@ def _by_name(
 
 def _few(names: Sequence[str]) -> str:
     """Return names in a line that is not long."""
-    return shown(", ".join(shown(one) for one in names[:20]), 200)
+    return shown(join_names(map(shown, names)), 200)
 
 
 def _run(runtime: Any, model: Any, where: str, inputs: dict[str, AnyArray], outputs: list[str]) -> list[AnyArray]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, OptionError
+from gatewise.errors import FileError, OptionError, join_names, shown
 from gatewise.files import storage
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
@@ -84,7 +84,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             raise FileError(f"cannot read {name}: {problem}") from None
         found, parts, refused = grouped(archive.tensors, archive.classes, archive.batch_first)
     count = len(archive.tensors)
-    some = ", ".join(list(archive.tensors)[:3])[:200] + (" …" if count > 3 else "")
+    some = join_names((shown(name, 60) for name in archive.tensors), most=4)
     holds = "it holds no tensors" + (f", but {archive.content}" if archive.content else "")
     if count:
         holds = f"none of its {count} tensors has a name of an LSTM's ({some})"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, join_names
 from gatewise.interop.captured import Captured, difference
-from gatewise.interop.found import listed, warn_of
+from gatewise.interop.found import warn_of
 from gatewise.interop.torch.grouping import grouped
 from gatewise.interop.torch.states import read_state, write_state
 from gatewise.interop.torch.tensors import library, numbers
@@ -41,10 +41,12 @@ def lstm_of(module: torch.nn.Module, name: str | None = None) -> LSTM:
     if not modules:
         raise OptionError(f"read takes a torch.nn.LSTM or LSTMCell, or a module that holds one, not {_kind(module)}")
     if name is None and len(modules) > 1:
-        raise OptionError(f"this {_kind(module)} holds {len(modules)} LSTMs; name one of them: {listed(modules)}")
+        raise OptionError(
+            f"this {_kind(module)} holds {len(modules)} LSTMs; name one of them: {join_names(map(repr, modules))}"
+        )
     chosen = modules.get(name, None) if name is not None else next(iter(modules.values()))
     if chosen is None:
-        raise OptionError(f"there is no LSTM {name!r} in this {_kind(module)}; it has {listed(modules)}")
+        raise OptionError(f"there is no LSTM {name!r} in this {_kind(module)}; it has {join_names(map(repr, modules))}")
     names = getattr(chosen, "_flat_weights_names", None) or [one for one, _ in chosen.named_parameters()]
     found, _, refused = grouped({one: numbers(getattr(chosen, one)) for one in names})  # parametrised ones too
     if not found:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, index
-from gatewise.errors import NotKeptError
+from gatewise.errors import NotKeptError, join_names
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
@@ -97,7 +97,7 @@ def unit(
     kept = [name for name in QUANTITIES if name in trace.keep.quantities and name != left_out]
     if not kept:
         raise NotKeptError(
-            f"this trace kept nothing of a unit; it kept {', '.join(trace.keep.quantities) or 'nothing'}"
+            f"this trace kept nothing of a unit; it kept {join_names(trace.keep.quantities) or 'nothing'}"
         )
     values = {name: values_of(trace, name, sequence, place)[:, 0] for name in kept}
     shown = _features(trace, int(place[0]), sequence, features)
