@@ -20,7 +20,7 @@ from gatewise.grading import classroom, grades, handout, points, roster
 from gatewise.grading.exercise import Plan
 from gatewise.grading.grades import Mark
 from gatewise.grading.marking import Marking
-from gatewise.grading.roster import Names, Student
+from gatewise.grading.roster import Student, StudentNames
 from gatewise.grading.verdicts import Verdict
 
 HOSTILE = ("=1+1", "<script>alert(1)</script>", "عمر 🎓")
@@ -37,7 +37,7 @@ def original(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("class")
     with open(folder / "roster.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(ROSTER)
-    handout.make(folder / "hw", roster.read(folder / "roster.csv"), Plan(seed=1))
+    handout.write_exercise(folder / "hw", roster.read(folder / "roster.csv"), Plan(seed=1))
     return folder / "hw"
 
 
@@ -109,21 +109,21 @@ STUDENTS = [
     ],
 )
 def test_a_student_is_found_by_the_names_that_platforms_and_people_write(name, student):
-    assert [one.name for one in Names(STUDENTS).find(name).students] == [student]
+    assert [one.name for one in StudentNames(STUDENTS).find(name).students] == [student]
 
 
 @pytest.mark.parametrize("name", ["Ada", "Meier", "meier_1_2_a", "ada_LATE_1_2_answers"])
 def test_a_name_that_two_students_have_is_never_guessed(name):
-    assert len(Names(STUDENTS).find(name).students) == 2
+    assert len(StudentNames(STUDENTS).find(name).students) == 2
 
 
 @pytest.mark.parametrize("name", ["Grace", "answers", "", "_1_2_a", "Love", "Ada Lovelaces", "ma", "100"])
 def test_a_name_that_nobody_has_is_nobody_s(name):
-    assert not Names(STUDENTS).find(name).students
+    assert not StudentNames(STUDENTS).find(name).students
 
 
 def test_any_part_of_a_path_may_name_the_student():
-    names = Names(STUDENTS)
+    names = StudentNames(STUDENTS)
     assert names.owner(["submissions", "Ada Lovelace_1_assignsubmission_file_", "answers"]).students[0] == STUDENTS[0]
     assert names.owner(["Meier", "Eva"]).students[0].name == "Meier, Eva"
     assert len(names.owner(["Meier", "answers"]).students) == 2
@@ -198,7 +198,7 @@ def test_a_mistake_shows_in_the_table_the_pages_and_the_exit_code(hw, capsys):
 def test_the_histogram_counts_every_sheet_under_its_points(of, earned, said):
     verdict = Verdict("f", "", "right")
     marks = [Mark(STUDENTS[0], {"f": some, "h": of - some}, grades.MARKED, Marking((verdict,)), "") for some in earned]
-    assert f'aria-label="Sheets by points. {said}."' in classroom.html(grades.Grades(tuple(marks)), "hw")
+    assert f'aria-label="Sheets by points. {said}."' in classroom.page(grades.Grades(tuple(marks)), "hw")
 
 
 def test_every_student_has_a_page_and_the_class_page_leads_to_each(hw):
@@ -295,18 +295,18 @@ def test_a_sheet_with_another_s_numbers_is_told_as_a_fact(hw):
     wrong = {name: value + 0.25 for name, value in right(hw, "Meier_Max").items()}
     hand_in(hw, "Max Meier.csv", wrong)
     hand_in(hw, "Turing, Alan.csv", wrong)
-    found = grades.mark(hw)
+    found = grades.mark_class(hw)
     assert found.facts == (
         "The numbers of Meier, Eva's sheet equal Lovelace, Ada's key.",
         "Turing, Alan's and Meier, Max's sheets have the same numbers.",
     )
-    assert all(fact.replace("'", "&#x27;") in classroom.html(found, "hw") for fact in found.facts)
+    assert all(fact.replace("'", "&#x27;") in classroom.page(found, "hw") for fact in found.facts)
 
 
 def test_a_file_that_fits_a_name_in_part_is_marked_and_told(hw):
     hand_in(hw, "Alan Mathison Turing.csv", right(hw, "Turing_Alan"))
     hand_in(hw, "Ada Byron.csv", right(hw, "Turing_Alan"))
-    found = grades.mark(hw)
+    found = grades.mark_class(hw)
     assert found.marks[0].marks == 11
     assert found.facts == ("Alan Mathison Turing.csv was taken for Turing, Alan's, whose name it has in part.",)
     assert found.strays == ("Ada Byron.csv (no student has that name)",)
@@ -317,7 +317,7 @@ def test_right_sheets_sparse_ones_and_equal_guesses_are_no_facts(hw):
         hand_in(hw, f"{name}.csv", right(hw, name))
     for name in ("Meier_Eva", "Łukasz_Ø"):
         (hw / "answers" / f"{name}.csv").write_text("f,0.5,0.5\nh,0,0\n")
-    assert grades.mark(hw).facts == ()
+    assert grades.mark_class(hw).facts == ()
 
 
 # What can go wrong.
@@ -326,7 +326,7 @@ def test_right_sheets_sparse_ones_and_equal_guesses_are_no_facts(hw):
 def test_what_is_handed_in_twice_is_not_marked(hw):
     for suffix in ("csv", "json"):
         (hw / "answers" / f"Ada.{suffix}").write_text('{"f": [1, 1]}' if suffix == "json" else "f,1,1")
-    mark = grades.mark(hw).marks[1]
+    mark = grades.mark_class(hw).marks[1]
     assert mark.fault == "handed in twice: Ada.csv, Ada.json"
     assert not mark.correct
 
@@ -391,7 +391,7 @@ def test_an_interrupt_leaves_every_file_as_it_was_or_as_it_will_be(hw, at, monke
 
     monkeypatch.setattr(storage.Path, "write_text", stopped)
     with pytest.raises(KeyboardInterrupt):
-        classroom.write(hw, grades.mark(hw))
+        classroom.write(hw, grades.mark_class(hw))
     after = {path: path.read_bytes() for path in hw.rglob("*") if path.is_file()}
     assert set(after) == set(before)
     assert after[hw / at] == before[hw / at]

@@ -84,7 +84,7 @@ def test_every_format_is_printed_or_written_to_a_file_with_its_suffix(format, tm
 )
 def test_an_output_that_cannot_be_is_refused_in_one_line(options, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    given = as_problem({}, problem_of("plain", "unprojected")[0].given())
+    given = as_problem({}, problem_of("plain", "unprojected")[0].given_arrays())
     kept = {"a.csv": as_csv(KEY, 5), "given.json": given}
     for name, content in kept.items():
         saved(tmp_path, name, content)
@@ -113,7 +113,7 @@ RUNS = {
     "a model": lambda folder: ["--model", str(saved_model(folder)), "--x", "0.5,0.8,0.2"],
     "given": lambda folder: [
         "--given",
-        str(saved(folder, "given.json", as_problem({}, problem_of("plain", "unprojected")[0].given()))),
+        str(saved(folder, "given.json", as_problem({}, problem_of("plain", "unprojected")[0].given_arrays()))),
     ],
 }
 

@@ -38,7 +38,7 @@ def key_of(path: Path) -> dict:
 
 
 def chain_of(out: Path, name: str) -> Chain:
-    return Chain(problem.of_sheet(sheet.read(out / "keys" / f"{name}.json", "given")).sequences())
+    return Chain(problem.read_problem(sheet.read(out / "keys" / f"{name}.json", "given")).sequences())
 
 
 OPTIONS = {
@@ -89,7 +89,7 @@ def test_a_key_handed_in_gets_full_marks(exercise_made, capsys):
 def test_a_key_is_the_run_of_what_it_gives(exercise_made):
     out, backward = exercise_made
     path = out / "keys" / "Grace.json"
-    given = problem.of_sheet(sheet.read(path, "given"))
+    given = problem.read_problem(sheet.read(path, "given"))
     p, answers = given.parameters, key_of(path)["answers"]
     trace = gw.LSTM.from_cells(p).trace(given.x, ((given.state,),))
     dy = np.zeros_like(trace.output)
@@ -117,7 +117,7 @@ def test_everyone_has_numbers_of_their_own_and_the_same_seed_gives_the_same_agai
 
 @pytest.mark.parametrize("digits", [1, 2, 3])
 def test_what_is_given_has_few_digits_and_nothing_of_it_is_zero(digits):
-    given = Plan(digits=digits, hidden_size=4, steps=3, batch=2).problem("anyone").given()
+    given = Plan(digits=digits, hidden_size=4, steps=3, batch=2).problem("anyone").given_arrays()
     for name, array in given.items():
         if name not in ("dh", "dc_next"):
             assert (array != 0).all(), name
@@ -275,9 +275,9 @@ def test_an_exercise_that_is_broken_off_leaves_nothing(folder, monkeypatch):
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(handout, "_folder_readme", stop)  # which is written last
+    monkeypatch.setattr(handout, "_readme", stop)  # which is written last
     with pytest.raises(KeyboardInterrupt):
-        handout.make(folder / "out", roster.read("roster.csv")[:2], Plan())
+        handout.write_exercise(folder / "out", roster.read("roster.csv")[:2], Plan())
     assert [path.name for path in folder.iterdir()] == ["roster.csv"]
 
 

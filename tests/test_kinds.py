@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from cases import run_of
 
-from gatewise.grading.candidates import Catalogue, slips
+from gatewise.grading.candidates import Catalogue, entry_slips
 from gatewise.grading.chain import Chain
 from gatewise.grading.classroom import MOST_NAME
-from gatewise.grading.edits.entries import of_writing
+from gatewise.grading.edits.entries import writing_slips
 
 PAGE = Path(__file__).parent.parent / "docs" / "marking-json.md"
 RUNS = {
@@ -34,11 +34,13 @@ def kinds_of(run: str) -> set[str]:
     chain = Chain(run_of(run, batch=1, inputs=2, hidden=2, **RUNS[run]).trace())
     lines = [chain.by_name[name if chain.steps == 1 else f"{name}[0]"] for name in ("f", "c")]
     values = {line.place: line.key for line in lines}
-    made = [one for effect, _ in slips(chain, lines, np.array([True, False]), values, 5e-5) for one in effect.values()]
+    made = [
+        one for effect, _ in entry_slips(chain, lines, np.array([True, False]), values, 5e-5) for one in effect.values()
+    ]
     found = {kind for kind, *_ in Catalogue(chain).families} | {one.edit.kind for one in made}
     right, written, margin = np.array([0.1234, 0.5]), np.array([0.1324, 0.2]), np.full(2, 5e-5)
     for wrong in ([True, False], [True, True]):
-        found |= {kind for kind, *_ in of_writing(right, written, np.array(wrong), margin, margin, is_matrix=False)}
+        found |= {kind for kind, *_ in writing_slips(right, written, np.array(wrong), margin, margin, is_matrix=False)}
     return found
 
 

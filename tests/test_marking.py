@@ -13,8 +13,8 @@ from walks import EVERY_PART
 from written import CLEAR, Numbers, cells, first_off, off, rounded, saved, shown, subset
 
 import gatewise as gw
-from gatewise.grading.chain import Chain, Values
-from gatewise.grading.spreading import spread
+from gatewise.grading.chain import AssumedValues, Chain
+from gatewise.grading.spreading import propagate
 from gatewise.symbolic.formula import Holds, Symbol, times
 
 Cells = Sequence[tuple[Subject, Chain]]
@@ -338,11 +338,11 @@ def hold_what_is_carried(some: Cells, each: int) -> None:
 
 def carried_on(chain: Chain, name: str, spoil: Callable[[np.ndarray], np.ndarray]) -> Numbers:
     """Return every quantity as the equations make it, where one of them is spoiled."""
-    values, found = Values(), {}
+    values, found = AssumedValues(), {}
     for line in chain.lines:
-        value = chain.sheet(line, chain.compute(line, values, slack=False)[0])
+        value = chain.on_sheet(line, chain.compute(line, values, slack=False)[0])
         value = spoil(value) if line.asked and line.name == name else value
-        values.value[line.place] = chain.whole(line, value)
+        values.value[line.place] = chain.with_batch(line, value)
         if line.asked:
             found[line.name] = value
     return found
@@ -388,6 +388,6 @@ def test_beside_a_kink_either_side_is_right(apart, slack):
     a, limit, dh = Symbol("a"), Symbol("k"), Symbol("h", d=True)
     env = {a: np.array([1 + apart]), limit: np.array([1.0]), dh: np.array([0.8])}
     gradient = times(dh, Holds(a, "<", limit))  # single precision may put a on the other side of the limit
-    value, off = spread(gradient, env, dict.fromkeys(env), dict.fromkeys(env, 1))
+    value, off = propagate(gradient, env, dict.fromkeys(env), dict.fromkeys(env, 1))
     assert value == (0.8 if apart < 0 else 0)
     np.testing.assert_allclose(off, slack, atol=1e-5)

@@ -12,7 +12,7 @@ import pytest
 import gatewise as gw
 from gatewise.examples import latch, notebook
 from gatewise.grading.edits.edit import LIKELY, Scene
-from gatewise.grading.edits.enumeration import edits as enumerated
+from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.layers.wired import wiring_of
 from gatewise.playground import edits
 from gatewise.render import text
@@ -50,7 +50,7 @@ def test_the_page_has_every_likely_edit_with_the_right_side_that_it_makes(exampl
     found = [(edit["kind"], edit["target"], edit["words"], written["forms"][edit["form"]]) for edit in written["edits"]]
     assert found == [
         (made.edit.kind, text.formula(made.edit.target), made.edit.words, _tree(made.right))
-        for made in enumerated(scene(example))
+        for made in enumerate_edits(scene(example))
         if made.edit.tier == LIKELY
     ]
     assert all("{}" in edit["words"] for edit in written["edits"])

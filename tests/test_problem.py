@@ -23,7 +23,7 @@ def taken(path: Path, switches: object, numbers: dict) -> bool:
     """Return whether a problem is taken; if not, it has got one sentence."""
     saved(path.parent, path.name, as_problem(switches, numbers))
     try:
-        made = problem.of_sheet(sheet.read(path, "given"))
+        made = problem.read_problem(sheet.read(path, "given"))
         Chain(made.sequences(), made.dh, made.dc)
     except gw.GatewiseError as fault:
         one_sentence(fault)
@@ -34,8 +34,8 @@ def taken(path: Path, switches: object, numbers: dict) -> bool:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_problem_goes_into_a_file_and_out_again(variant, tmp_path):
     there, switches = problem_of(variant, "projected")
-    path = saved(tmp_path, "given.json", as_problem(switches, there.given()))
-    back = problem.of_sheet(sheet.read(path, "given"))
+    path = saved(tmp_path, "given.json", as_problem(switches, there.given_arrays()))
+    back = problem.read_problem(sheet.read(path, "given"))
     ours, theirs = (Chain(one.sequences(), one.dh, one.dc) for one in (there, back))
     for one, other in zip(ours.quantities, theirs.quantities, strict=True):
         np.testing.assert_array_equal(one.key, other.key, err_msg=one.name)
@@ -59,11 +59,11 @@ def hold_a_problem(variant: str, projection: str, steps: int, rows: int, tmp_pat
     """Leave out of a problem what it gives, and give it in other sizes, one by one and several at once."""
     rng, path = np.random.default_rng(sum(map(ord, variant + projection))), tmp_path / "given.json"
     made, switches = problem_of(variant, projection, steps, rows)
-    numbers = made.given()
+    numbers = made.given_arrays()
     assert taken(path, switches, numbers)
     turn = 2 * list(VARIANTS).index(variant) + (projection == "projected")
     wrong = islice(cycle(NEVER + MAYBE), 5 * turn, None)  # some for every number: all are met here, and all by each
-    everywhere = problem_of("plain", "unprojected")[0].given()
+    everywhere = problem_of("plain", "unprojected")[0].given_arrays()
     for name in numbers:
         without = {other: value for other, value in numbers.items() if other != name}
         optional = name in ("h_prev", "c_prev", "dh", "dc_next")
@@ -105,7 +105,7 @@ SWITCHES = (
 
 @pytest.mark.parametrize("switches", SWITCHES, ids=repr)
 def test_a_variant_that_is_none_gets_one_sentence(switches, tmp_path):
-    assert not taken(tmp_path / "given.json", switches, problem_of("plain", "unprojected")[0].given())
+    assert not taken(tmp_path / "given.json", switches, problem_of("plain", "unprojected")[0].given_arrays())
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_variant_that_is_none_gets_one_sentence(switches, tmp_path):
     ],
 )
 def test_a_bad_problem_is_refused_by_name_on_every_command(change, parts, tmp_path, capsys):
-    numbers = {name: value.tolist() for name, value in problem_of("plain", "unprojected")[0].given().items()}
+    numbers = {name: value.tolist() for name, value in problem_of("plain", "unprojected")[0].given_arrays().items()}
     path = saved(tmp_path, "given.json", json.dumps({"given": numbers | change}))
     answers = saved(tmp_path, "a.csv", "f[0],1,2,3,4")
     for command in (["walk", "--given", str(path)], ["check", str(answers), "--given", str(path)]):
@@ -138,12 +138,12 @@ def test_a_bad_problem_is_refused_by_name_on_every_command(change, parts, tmp_pa
 def test_a_problem_may_be_any_kind_of_file(suffix, tmp_path, capsys):
     numbers = {
         name: np.round(value[:, 0] if name == "x" else value[0] if value.ndim == 2 and name[0] != "W" else value, 3)
-        for name, value in problem_of("plain", "unprojected")[0].given().items()
+        for name, value in problem_of("plain", "unprojected")[0].given_arrays().items()
     }
     content = {"json": as_json(numbers, 3), "csv": as_csv(numbers, 3), "npz": as_npz(**numbers)}[suffix]
     path = saved(tmp_path, f"given.{suffix}", content)
-    made = problem.of_sheet(sheet.read(path, "given"))
-    for name, value in made.given().items():
+    made = problem.read_problem(sheet.read(path, "given"))
+    for name, value in made.given_arrays().items():
         np.testing.assert_array_equal(value, numbers[name], err_msg=name)
     assert exit_code(["walk", "--given", str(path), "--backward"]) == 0
     assert "W_f" in capsys.readouterr().out

@@ -25,11 +25,11 @@ NAMES = ("Ada", "Grace Brewster Murray Hopper", "عمر", "<script>", "x" * 90, 
 INCHES = {"A4": (8.27, 11.69), "Letter": (8.5, 11.0)}
 SHEETS = {
     "forward": (Plan(), 1),
-    "partly": (Plan(given="partly"), 1),
-    "all": (Plan(given="all"), 1),
+    "partly": (Plan(worked="partly"), 1),
+    "all": (Plan(worked="all"), 1),
     "one unit": (Plan(hidden_size=1, input_size=1, digits=2), 1),
     "backward": (Plan(backward=True), 2),
-    "three steps": (Plan(steps=3, given="partly"), 2),
+    "three steps": (Plan(steps=3, worked="partly"), 2),
     "a batch of projected peepholes": (Plan(batch=2, steps=2, hidden_size=3, projection_size=2, backward=True), None),
 }
 
@@ -46,7 +46,7 @@ def pages(tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("class")
     students = [Student(name, file_name(name), (name,)) for name in NAMES]
     hw = folder / "hw"
-    handout.make(hw, students, Plan(seed=2))
+    handout.write_exercise(hw, students, Plan(seed=2))
     for place, path in enumerate(sorted(hw.glob("keys/*.json"))[:-1]):
         answers = {line: np.array(value) for line, value in json.loads(path.read_text("utf-8"))["answers"].items()}
         answers["hfic"[place % 4]] += 0.25
@@ -54,10 +54,10 @@ def pages(tmp_path_factory) -> dict[str, str]:
         text = "{" if place == 1 else json.dumps(rounded if place else dict.fromkeys(rounded))
         (hw / "answers" / path.name).write_text(text, encoding="utf-8")
     (hw / "answers" / "Nobody.csv").write_text("f,1")
-    classroom.write(hw, grades.mark(hw))
+    classroom.write(hw, grades.mark_class(hw))
     found = {"class": hw / "class.html"} | {f"feedback {n}": path for n, path in enumerate(hw.glob("feedback/*"))}
     for name, (plan, _) in SHEETS.items():
-        handout.make(folder / name, students[1:2], plan)
+        handout.write_exercise(folder / name, students[1:2], plan)
         found[name] = next((folder / name / "sheets").glob("*.html"))
     return {name: Path(path).as_uri() for name, path in found.items()}
 

@@ -15,9 +15,9 @@ import pytest
 
 import gatewise as gw
 from gatewise.examples import latch, notebook
-from gatewise.grading.chain import Chain, Values
+from gatewise.grading.chain import AssumedValues, Chain
 from gatewise.grading.edits.edit import LIKELY, Scene
-from gatewise.grading.edits.enumeration import Possible, edits
+from gatewise.grading.edits.enumeration import PossibleEdit, enumerate_edits
 from gatewise.playground import document, lesson
 from gatewise.playground import edits as exported
 from gatewise.playground.subject import subject_of
@@ -45,17 +45,17 @@ class Run:
         return Chain(self.trace.step(step, 0))
 
     @cache  # noqa: B019
-    def mistakes(self, step: int) -> list[Possible]:
+    def mistakes(self, step: int) -> list[PossibleEdit]:
         """Return the edits of the lines that both have."""
         chain = self.chain(step)
         p = self.trace.parameters
         lines = {line.symbol for line in chain.quantities if line.rank == 1}
         scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
-        return [one for one in edits(scene) if one.edit.target in lines and one.edit.target.base != "z"]
+        return [one for one in enumerate_edits(scene) if one.edit.target in lines and one.edit.target.base != "z"]
 
-    def made(self, step: int, name: str, mistake: Possible | None) -> dict[str, float]:
+    def made(self, step: int, name: str, mistake: PossibleEdit | None) -> dict[str, float]:
         """Return every line up to one, after a mistake in it, as somebody works them out."""
-        chain, values, found = self.chain(step), Values(), dict[str, float]()
+        chain, values, found = self.chain(step), AssumedValues(), dict[str, float]()
         for line in chain.lines:
             right = mistake.right if mistake and line.symbol == mistake.edit.target else None
             value, _ = chain.compute(line, values, right, slack=False)
@@ -107,7 +107,7 @@ def of_check(run: Run, step: int, typed: dict[str, str], digits: int) -> gw.Mark
     return gw.check({name: [float(text)] for name, text in typed.items()}, run.chain(step), digits=digits)
 
 
-def drawn_mistakes(count: int, seed: int, backward: bool = True) -> list[tuple[int, int, Possible, str]]:
+def drawn_mistakes(count: int, seed: int, backward: bool = True) -> list[tuple[int, int, PossibleEdit, str]]:
     """Return mistakes with the run and the step in which they are made, and the line that is written."""
     rng, found = np.random.default_rng(seed), []
     while len(found) < count:

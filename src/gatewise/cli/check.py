@@ -90,9 +90,9 @@ def check(
         for one in (run, back, cell, variant, model):
             options |= given(one)
         refuse("a folder of answers", options)
-        marked = grades.mark(answers, weights)
+        marked = grades.mark_class(answers, weights)
         classroom.write(answers, marked)
-        for line in grades.table(marked):
+        for line in grades.text_table(marked):
             print(line)
         pages = f"{handout.MARKS}, {handout.PAGE} and {counted(len(marked.marks), 'page')} in {handout.FEEDBACK}/"
         print(f"\n{answers}: wrote {pages}")
@@ -115,7 +115,7 @@ def check(
         format = format or showing.format_of(output, "Marking")
     made = build(run, back, cell, variant, model)
     if template:
-        names = sheet.suffix_of(answers)
+        names = sheet.template_suffix(answers)
         handout.write_template(answers, Chain(made.asked, made.dh, made.dc), backward, names)
         print(f"{answers}: fill in what you have worked out, then: gatewise check {answers}")
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.examples import EXAMPLES
-from gatewise.grading.fading import GIVEN
+from gatewise.grading.fading import WORKED
 from gatewise.records.keep import DIRECTIONS
 from gatewise.showing import FORMATS
 from gatewise.walkthrough.notations import NOTATIONS
@@ -26,7 +26,7 @@ else:
     ExampleName = Literal[tuple(EXAMPLES)]
     Format = Literal[tuple(FORMATS["Walkthrough"])]
     GateName = Literal[gates.NAMES]
-    Given = Literal[GIVEN]
+    Given = Literal[WORKED]
     Init = Literal[INITS]
     MarkingFormat = Literal[tuple(FORMATS["Marking"])]
     NotationName = Literal[tuple(NOTATIONS)]

@@ -85,10 +85,10 @@ def exercise(
         projection_size=projection_size,
         backward=backward,
         digits=digits,
-        given=given,
+        worked=given,
         seed=secrets.randbelow(2**32) if seed is None else seed,
         variant=Variant(**switches_of(variant)),
     )
-    handout.make(output, found, plan)
+    handout.write_exercise(output, found, plan)
     print(f"{output}: {counted(len(found), 'sheet')} to hand out in sheets/, {counted(len(found), 'key')} in keys/")
     print(f"Put the answers that come back into {output / 'answers'}, then: gatewise check {output}")

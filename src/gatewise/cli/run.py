@@ -96,7 +96,7 @@ def build(
 def _of_given(path: Path, switches: Mapping[str, Any]) -> Run:
     from gatewise.grading import problem, sheet
 
-    found = problem.of_sheet(sheet.read(path, "given"), switches)
+    found = problem.read_problem(sheet.read(path, "given"), switches)
     return Run(list(found.sequences()), {"numbers": f"given in {path}"}, found.dh, found.dc)
 
 

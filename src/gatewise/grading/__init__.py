@@ -1,1 +1,1 @@
-"""Numbers worked out by hand, compared with the equations: which is the first wrong one, and why."""
+"""Numbers worked out by hand, compared with the equations: the first mistake and its cause."""

@@ -1,4 +1,4 @@
-"""The mistakes that can be made in a run: each an edit of one equation, at every step, in every gate, or everywhere."""
+"""The mistakes that can be made in a run: an edit of one equation, at every step, in every gate, or everywhere."""
 
 from __future__ import annotations
 
@@ -12,147 +12,150 @@ from gatewise.errors import join_names
 from gatewise.grading.chain import Chain, Place, Quantity
 from gatewise.grading.edits import words
 from gatewise.grading.edits.canonical import canonical
-from gatewise.grading.edits.carries import of_carries, of_totals
-from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene
-from gatewise.grading.edits.entries import mask, of_digits, of_products, of_signs, of_units
-from gatewise.grading.edits.enumeration import Possible, edits
+from gatewise.grading.edits.carries import carry_edits, total_edits
+from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, ProgramEdit, Scene
+from gatewise.grading.edits.entries import digit_edits, one_hot, product_edits, sign_edits, unit_edits
+from gatewise.grading.edits.enumeration import PossibleEdit, enumerate_edits
 from gatewise.symbolic.formula import Formula, Outer
 
 
 @dataclass(frozen=True)
-class Made:
-    """An edit made in one equation of a run.
+class AppliedEdit:
+    """An edit in one equation of a run.
 
     Attributes
     ----------
-    edit : Edit
+    edit : ProgramEdit
     place : Place
     right : Formula
-        What the equation becomes.
+        The equation's new right side.
     form : hashable
-        Its canonical form, or what stands for that.
+        An object that equal right sides share.
     """
 
-    edit: Edit
+    edit: ProgramEdit
     place: Place
     right: Formula
     form: Hashable
 
 
-Mistake = dict[Place, Made]  # made in one equation or in several: edits of one kind, in the same words
-Effect = Mapping[Place, Made]  # a mistake as far as it is made in some lines
-Key = frozenset[tuple[Place, Hashable]]  # what it makes of these, whatever it is called
+Mistake = dict[Place, AppliedEdit]  # edits of one kind with the same words, in one equation or in several
+Effect = Mapping[Place, AppliedEdit]  # the part of a mistake that is in some lines
+Key = frozenset[tuple[Place, Hashable]]  # the new right sides there: equal for mistakes with the same effect
 
 
 class Catalogue:
-    """The edits of a run, by the equations in which they can be made, and the mistakes that they are together."""
+    """The edits of a run by their equations, and the mistakes that they form."""
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
         p = chain.sequences[0][0].parameters
         self.scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
-        self.by_place: dict[Place, list[Made]] = {}
-        self._scopes: dict[int, list[tuple[Mistake, Key]]] = {}  # of what is made, by its id: it stays in `by_place`
-        self._forms: dict[Hashable, object] = {}  # what stands for each canonical form: quickly told apart
-        self.families: dict[tuple[str, str, bool, bool], dict[Place, Made]] = {}
-        by_target: dict[object, list[Possible]] = {}
-        for possible in edits(self.scene):
+        self.by_place: dict[Place, list[AppliedEdit]] = {}
+        self._scopes: dict[int, list[tuple[Mistake, Key]]] = {}  # by the id of an edit in `by_place`
+        self._forms: dict[Hashable, object] = {}  # an object for each canonical form: quick to compare
+        self.families: dict[tuple[str, str, bool, bool], dict[Place, AppliedEdit]] = {}
+        by_target: dict[object, list[PossibleEdit]] = {}
+        for possible in enumerate_edits(self.scene):
             by_target.setdefault(possible.edit.target, []).append(possible)
         for line in chain.lines:
-            self._add(line, by_target.get(line.symbol, ()) if line.asked and not line.total else self._unrolled(line))
+            self._add(
+                line,
+                by_target.get(line.symbol, ()) if line.asked and not line.total else self._edits_between_steps(line),
+            )
 
-    def _unrolled(self, line: Quantity) -> Iterator[Possible]:
-        """Go through the edits of what a step takes from its neighbours, and of sums over all steps."""
+    def _edits_between_steps(self, line: Quantity) -> Iterator[PossibleEdit]:
+        """Yield the edits of the states that a step takes from its neighbours, and of sums over all steps."""
         right = canonical(line.right)
-        every: Iterable[Edit] = of_totals(line.symbol, line.right) if line.total else self._carries(line)
+        every: Iterable[ProgramEdit] = (
+            total_edits(line.symbol, line.right) if line.total else self._edits_of_carries(line)
+        )
         for edit in every:
             if (form := canonical(edit.tree)) != right:
-                yield Possible(edit, edit.tree, form)
+                yield PossibleEdit(edit, edit.tree, form)
 
-    def _carries(self, line: Quantity) -> Iterator[Edit]:
+    def _edits_of_carries(self, line: Quantity) -> Iterator[ProgramEdit]:
         assert line.at is not None
-        every = of_carries(self.chain.program, line.at, self.chain.steps)
+        every = carry_edits(self.chain.program, line.at, self.chain.steps)
         return (edit for edit in every if edit.target == line.symbol)
 
-    def _add(self, line: Quantity, found: Iterable[Possible]) -> None:
+    def _add(self, line: Quantity, possible_edits: Iterable[PossibleEdit]) -> None:
         place, gate = line.place, words.gate_of(line.symbol)
-        for edit, right, form in found:
-            made = Made(edit, place, right, self._forms.setdefault(form, object()))
-            self.by_place.setdefault(place, []).append(made)
-            self.families.setdefault(self._family(edit, line, gate), {}).setdefault(place, made)
+        for edit, right, form in possible_edits:
+            applied = AppliedEdit(edit, place, right, self._forms.setdefault(form, object()))
+            self.by_place.setdefault(place, []).append(applied)
+            self.families.setdefault(self._family(edit, line, gate), {}).setdefault(place, applied)
 
-    def _family(self, edit: Edit, line: Quantity, gate: str) -> tuple[str, str, bool, bool]:
-        """Return what edits have in common that are one mistake: also the direction, and whether they are of gates."""
-        return edit.kind, words.neutral(edit.words, gate), line.backward, bool(gate)
+    def _family(self, edit: ProgramEdit, line: Quantity, gate: str) -> tuple[str, str, bool, bool]:
+        """Return the key that all edits of one mistake share: kind, words, direction, and whether they are of gates."""
+        return edit.kind, words.of_any_gate(edit.words, gate), line.backward, bool(gate)
 
-    def scopes(self, made: Made) -> list[Mistake]:
-        """Return the mistakes that an edit of one equation is part of: the edit alone, the same at every step, in every
-        equation of the step, and everywhere.
-        """
-        symbol, at = made.place
-        family = self.families[self._family(made.edit, self.chain.makers[made.place], words.gate_of(symbol))]
-        found = [{made.place: made}]
+    def scopes(self, applied: AppliedEdit) -> list[Mistake]:
+        """Return the mistakes with an edit of one equation: alone, at every step, in the whole step, everywhere."""
+        symbol, at = applied.place
+        family = self.families[self._family(applied.edit, self.chain.makers[applied.place], words.gate_of(symbol))]
+        mistakes = [{applied.place: applied}]
         if len(family) > 1:
-            found.append({place: one for place, one in family.items() if place[0] == symbol})
-            found.append({place: one for place, one in family.items() if place[1] == at})
-            found.append(family)
-        if "{}" not in made.edit.words:  # it is not made in one place alone
-            found = [family]
-        return [one for n, one in enumerate(found) if len(one) > len(found[n - 1]) or n == 0]
+            mistakes.append({place: edit for place, edit in family.items() if place[0] == symbol})
+            mistakes.append({place: edit for place, edit in family.items() if place[1] == at})
+            mistakes.append(family)
+        if "{}" not in applied.edit.words:  # it is not made in one place alone
+            mistakes = [family]
+        return [mistake for n, mistake in enumerate(mistakes) if len(mistake) > len(mistakes[n - 1]) or n == 0]
 
-    def _keyed(self, made: Made) -> list[tuple[Mistake, Key]]:
-        """Return the same with what each makes of its lines."""
-        if (found := self._scopes.get(id(made))) is None:
-            found = self._scopes[id(made)] = [(mistake, _key(mistake)) for mistake in self.scopes(made)]
-        return found
+    def _scopes_with_keys(self, applied: AppliedEdit) -> list[tuple[Mistake, Key]]:
+        """Return the scopes of an edit, each with its key."""
+        if (scopes := self._scopes.get(id(applied))) is None:
+            scopes = self._scopes[id(applied)] = [(mistake, _key(mistake)) for mistake in self.scopes(applied)]
+        return scopes
 
-    def says(self, mistake: Mistake) -> str:
-        """Return what was done, and where."""
+    def describe(self, mistake: Mistake) -> str:
+        """Return a mistake in words: the change, and its equations and steps."""
         lines = [self.chain.makers[place] for place in mistake]
         names = list(dict.fromkeys(line.name.partition("[")[0] for line in lines))
-        first, *others = (made.edit.words for made in mistake.values())
+        first, *others = (applied.edit.words for applied in mistake.values())
         if all(other == first for other in others):
-            return first.format(self._where(lines, names))
+            return first.format(self._places(lines, names))
         gates = list(dict.fromkeys(words.gate_of(line.symbol) for line in lines))
-        of_any = [words.neutral(line.name.partition("[")[0], words.gate_of(line.symbol)) for line in lines]
-        of_any = list(dict.fromkeys(of_any))
-        told = words.neutral(first, gates[0])
-        if len(of_any) * len(gates) == len(names):
-            return (
-                f"{told.format(self._where(lines, of_any))}, for k = {join_names(gates, 'and', most=words.MOST_NAMES)}"
-            )
-        return f"{told.format(self._where(lines, names))}, where k is the gate of each"
+        general_names = [words.of_any_gate(line.name.partition("[")[0], words.gate_of(line.symbol)) for line in lines]
+        general_names = list(dict.fromkeys(general_names))
+        clause = words.of_any_gate(first, gates[0])
+        if len(general_names) * len(gates) == len(names):
+            letters = join_names(gates, "and", most=words.MOST_NAMES)
+            return f"{clause.format(self._places(lines, general_names))}, for k = {letters}"
+        return f"{clause.format(self._places(lines, names))}, where k is the gate of each"
 
-    def effects(self, cone: Sequence[Quantity], most: int) -> list[tuple[Effect, list[Mistake]]]:
-        """Return what mistakes do to some lines, each with the mistakes that do just that; about so many at most."""
+    def effects_on(self, cone: Sequence[Quantity], most: int) -> list[tuple[Effect, list[Mistake]]]:
+        """Return the effects of mistakes on some lines, about `most`, each with the mistakes that have this effect."""
         places = {line.place for line in cone}
-        found: dict[Key, tuple[Effect, list[Mistake]]] = {}
+        mistakes_by_key: dict[Key, tuple[Effect, list[Mistake]]] = {}
         for tier in (LIKELY, STRUCTURAL):
             for line in cone:
-                if len(found) > most:
+                if len(mistakes_by_key) > most:
                     break
-                for made in self.by_place.get(line.place, ()):
-                    for mistake, key in self._keyed(made) if made.edit.tier == tier else ():
+                for applied in self.by_place.get(line.place, ()):
+                    for mistake, key in self._scopes_with_keys(applied) if applied.edit.tier == tier else ():
                         effect: Effect = mistake
                         if not mistake.keys() <= places:
-                            effect = {place: one for place, one in mistake.items() if place in places}
+                            effect = {place: edit for place, edit in mistake.items() if place in places}
                             key = _key(effect)
-                        _, mistakes = found.setdefault(key, (effect, []))
+                        _, mistakes = mistakes_by_key.setdefault(key, (effect, []))
                         if not any(mistake is other for other in mistakes):
                             mistakes.append(mistake)
-        return list(found.values())
+        return list(mistakes_by_key.values())
 
-    def _where(self, lines: Sequence[Quantity], names: Sequence[str]) -> str:
-        """Say in which equations, of the given names, and at which steps."""
+    def _places(self, lines: Sequence[Quantity], names: Sequence[str]) -> str:
+        """Return the equations, of the given names, and the steps of a mistake in words."""
         if len(lines) == 1:
             return lines[0].name
         steps = {line.at for line in lines}
         if len(lines) != len({line.symbol for line in lines}) * len(steps):
             return join_names((line.name for line in lines), "and", most=words.MOST_NAMES)
-        return join_names(names, "and", most=words.MOST_NAMES) + self._at(sorted(t for t in steps if t is not None))
+        which_steps = self._steps(sorted(t for t in steps if t is not None))
+        return join_names(names, "and", most=words.MOST_NAMES) + which_steps
 
-    def _at(self, steps: Sequence[int]) -> str:
-        """Say at which steps."""
+    def _steps(self, steps: Sequence[int]) -> str:
+        """Return steps in words: " at step 1", or nothing of a single step."""
         if not steps or self.chain.steps == 1:
             return ""
         if len(steps) == 1:
@@ -164,22 +167,22 @@ class Catalogue:
 
 
 def _key(effect: Effect) -> Key:
-    return frozenset((place, one.form) for place, one in effect.items())
+    return frozenset((place, edit.form) for place, edit in effect.items())
 
 
-def slips(
+def entry_slips(
     chain: Chain, cone: Sequence[Quantity], off: Mask, values: Mapping[Place, Array], tolerance: float
 ) -> Iterator[tuple[Effect, list[Mistake]]]:
-    """Go through the slips in one entry of the last of some lines, or of one before it, where only that is wrong.
+    """Yield slips in one entry of the last of some lines, or of a line before it, if no other entry is wrong.
 
     Parameters
     ----------
     chain : Chain
     cone : sequence of Quantity
     off : boolean array
-        Which entries of the last are wrong: all of one unit, or, in a matrix, one.
+        The wrong entries of the last line.
     values : dict of Place to array
-        What there is to be written for each line.
+        The numbers to be written for each line.
     tolerance : float
         Half of the last digit that somebody writes.
     """
@@ -191,38 +194,38 @@ def slips(
     for line in cone:
         if not line.asked or line.over != last.over or line.rank > last.rank:
             continue
-        every = list(_of_unit(chain, line, unit))
+        program_edits = list(_unit_edits(chain, line, unit))
         if line is not last:
-            every += _of_entry(chain, line, unit)
+            program_edits += _entry_edits(chain, line, unit)
             if columns and not wrong and (line.rank, line.across) == (2, last.across):
-                every += _of_entry(chain, line, unit, *columns)
+                program_edits += _entry_edits(chain, line, unit, *columns)
             value = values.get(line.place, np.zeros(0))
             if line.rank == 1 and value.size == value.shape[-1]:
-                every += _of_writing(chain, line, unit, float(value.reshape(-1)[unit]), tolerance)
-        for edit in every:
-            right = edit.made(line.right)
-            made = Made(edit, line.place, right, canonical(right))
-            yield {line.place: made}, [{line.place: made}]
+                program_edits += _digit_edits(chain, line, unit, float(value.reshape(-1)[unit]), tolerance)
+        for edit in program_edits:
+            right = edit.apply_to(line.right)
+            applied = AppliedEdit(edit, line.place, right, canonical(right))
+            yield {line.place: applied}, [{line.place: applied}]
 
 
-def _of_unit(chain: Chain, line: Quantity, unit: int) -> Iterator[Edit]:
+def _unit_edits(chain: Chain, line: Quantity, unit: int) -> Iterator[ProgramEdit]:
     names = chain.names[line.over]
-    yield from of_products(line.assignment, unit, len(names), line.products, names[unit])
-    yield from of_units(line.assignment, unit, names)
+    yield from product_edits(line.assignment, unit, len(names), line.products, names[unit])
+    yield from unit_edits(line.assignment, unit, names)
 
 
-def _of_entry(chain: Chain, line: Quantity, unit: int, column: int | None = None) -> Iterator[Edit]:
-    """Go through what may happen to a unit's number, or to its row of a matrix, or to one number of that."""
+def _entry_edits(chain: Chain, line: Quantity, unit: int, column: int | None = None) -> Iterator[ProgramEdit]:
+    """Yield sign and decimal-point slips in a unit's number, in its row of a matrix, or in one number of that row."""
     names, columns = chain.names[line.over], chain.names[line.across]
-    here: Formula = mask(unit, len(names))
+    here: Formula = one_hot(unit, len(names))
     if column is None:
-        yield from of_signs(line.assignment, here, names[unit])
+        yield from sign_edits(line.assignment, here, names[unit])
     else:
-        here = Outer(here, mask(column, len(columns)))
-        yield from of_signs(line.assignment, here, f"{names[unit]}, {columns[column]}")
+        here = Outer(here, one_hot(column, len(columns)))
+        yield from sign_edits(line.assignment, here, f"{names[unit]}, {columns[column]}")
 
 
-def _of_writing(chain: Chain, line: Quantity, unit: int, number: float, tolerance: float) -> Iterator[Edit]:
+def _digit_edits(chain: Chain, line: Quantity, unit: int, number: float, tolerance: float) -> Iterator[ProgramEdit]:
     names = chain.names[line.over]
     if tolerance:
-        yield from of_digits(line.assignment, unit, len(names), number, tolerance, names[unit])
+        yield from digit_edits(line.assignment, unit, len(names), number, tolerance, names[unit])

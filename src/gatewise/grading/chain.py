@@ -1,4 +1,4 @@
-"""The quantities of a run, each with its equation, in the order in which they follow from each other."""
+"""The quantities of a run, each with its equation, in the order of computation."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
 from gatewise.walkthrough.notation import DEFAULT
 from gatewise.walkthrough.parts import Equation
 
-ROUNDING, LEAST_ROUNDED = 1e-9, 1e-3  # the share of a number that doubles may be off by, and the size it is taken of
+ROUNDING, LEAST_ROUNDED = 1e-9, 1e-3  # the relative error of a rounded double, and the least size it is relative to
 
-Place = tuple[Symbol, int | None]  # a symbol at a step; None for what all steps share, and for sums over all of them
+Place = tuple[Symbol, int | None]  # a symbol at a step; None for parameters and for sums over all steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +37,16 @@ class Quantity:
     Attributes
     ----------
     name : str
-        Its name on a sheet: ``f``, or ``f[1]`` where there are several steps.
+        Its name on a sheet: ``f``, or ``f[1]`` if there are several steps.
     symbol : Symbol
     at : int or None
         The step it belongs to; None for a sum over all steps.
     right : Formula
-        What it is computed from.
+        The right side of its equation.
     over, across : str
-        What its entries, or its rows and columns, run over.
+        The axes of its entries, or of its rows and columns.
     rank : int
-        How many axes it has of its own.
+        The number of its axes, without the batch.
     summed : bool
         Whether it is summed over the batch: the gradient with respect to a parameter.
     backward : bool
@@ -54,9 +54,9 @@ class Quantity:
     key : array
         Its correct value: (·,), (batch, ·) for several sequences, or the parameter's shape for its gradient.
     products : tuple of str
-        What its products with a matrix are called, in the order in which they are summed.
+        The names of its products with a matrix, in the order of their sum.
     asked : bool
-        Whether a sheet may have it: not the input, nor what a step takes from its neighbours.
+        Whether a sheet may have it: not the input, nor a state that a step takes from its neighbour.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Quantity:
 
     @property
     def place(self) -> Place:
-        """Which symbol it is, at which step."""
+        """Its symbol and its step."""
         return self.symbol, self.at
 
     @property
@@ -89,7 +89,7 @@ class Quantity:
 
     @property
     def copied(self) -> bool:
-        """Whether it is copied from others, not computed."""
+        """Whether it is copied from other quantities, not computed."""
         return isinstance(self.right, (Concatenation, Slice, Symbol))
 
     @cached_property
@@ -99,8 +99,8 @@ class Quantity:
 
 
 @dataclass
-class Values:
-    """Assumed values of quantities, (batch, ·) but for sums over the batch, and how far off each may be."""
+class AssumedValues:
+    """Assumed values of quantities, (batch, ·) but for sums over the batch, and the tolerance of each."""
 
     value: dict[Place, Array] = field(default_factory=dict)
     tolerance: dict[Place, Array] = field(default_factory=dict)
@@ -119,11 +119,11 @@ class Chain:
     Attributes
     ----------
     lines : tuple of Quantity
-        Everything in order, also what a step takes from its neighbours, and its input.
+        All quantities in order, with the inputs and the states that a step takes from its neighbours.
     quantities : tuple of Quantity
-        Those of them that a sheet may have.
+        The lines that a sheet may have.
     given : dict of Place to array
-        The parameters, (batch, ·) inputs, and what arrives at the first and last step.
+        The parameters, the inputs (batch, ·), the initial states and the gradients of the final states.
     """
 
     def __init__(
@@ -143,17 +143,17 @@ class Chain:
             for sequence in self.sequences
         ]
         for sequence, steps in enumerate(self.bound):
-            bind_backward(steps, *(_of_sequence(given, sequence) for given in (dh, dc)))
+            bind_backward(steps, *(_gradient_of_sequence(gradient, sequence) for gradient in (dh, dc)))
         self.program = self.bound[0][0].program
-        self.given = dict(self._given())
+        self.given = dict(self._inputs_of_run())
         with np.errstate(all="ignore"):
             self.lines = tuple(self._lines())
         self.quantities = tuple(line for line in self.lines if line.asked)
         self.makers = {line.place: line for line in self.lines}
         self.by_name = {quantity.name: quantity for quantity in self.quantities}
         self.names = self.bound[0][0].names
-        self.memo: dict[str, Any] = {}  # what the search for causes keeps, which is the same for every sheet
-        self.inputs = {line.place: tuple(self._inputs(line)) for line in self.lines}
+        self.memo: dict[str, Any] = {}  # for the search for causes: the same for every sheet
+        self.inputs = {line.place: tuple(self._makers_of(line)) for line in self.lines}
         for quantity in self.quantities:
             if not np.isfinite(quantity.key).all():
                 raise OptionError(f"{quantity.name} is not finite in this run: no sheet can be checked against it")
@@ -163,38 +163,38 @@ class Chain:
         """The symbols of the parameters."""
         return frozenset(symbol for symbol, at in self.given if at is None)
 
-    def _given(self) -> Iterator[tuple[Place, Array]]:
-        """Go through what is given: the same at every step, or at one of them for every sequence."""
+    def _inputs_of_run(self) -> Iterator[tuple[Place, Array]]:
+        """Yield the parameters, and the inputs of each step that no other step computes, for all sequences."""
         scopes = [[step.scope.known for step in steps] for steps in self.bound]
-        for one in self.program.given:
-            if one.kind == "parameter":
-                yield (one.symbol, None), np.asarray(scopes[0][0][one.symbol], np.float64)
+        for source in self.program.given:
+            if source.kind == "parameter":
+                yield (source.symbol, None), np.asarray(scopes[0][0][source.symbol], np.float64)
                 continue
-            link = self.program.links.get(one.symbol)
+            link = self.program.links.get(source.symbol)
             for at in range(self.steps):
                 if link is None or not 0 <= at + link[1] < self.steps:
-                    values = [np.asarray(steps[at][one.symbol], np.float64) for steps in scopes]
-                    yield (one.symbol, at), np.stack(values)
+                    values = [np.asarray(steps[at][source.symbol], np.float64) for steps in scopes]
+                    yield (source.symbol, at), np.stack(values)
 
     def _lines(self) -> Iterator[Quantity]:
-        """Go through the run: every step forward, every step backward, and the sums over all steps."""
+        """Yield the quantities of the run: every step forward, every step backward, and the sums over all steps."""
         for at in range(self.steps):
-            yield from self._taken(at, -1)
-            yield from (self._quantity(one, at) for one in self.program.forward)
+            yield from self._lines_from_neighbour(at, -1)
+            yield from (self._step_quantity(assignment, at) for assignment in self.program.forward)
         for at in reversed(range(self.steps)):
-            yield from self._taken(at, 1)
-            yield from (self._quantity(one, at) for one in self.program.backward)
+            yield from self._lines_from_neighbour(at, 1)
+            yield from (self._step_quantity(assignment, at) for assignment in self.program.backward)
         if self.steps > 1:
-            yield from (self._total(one) for one in self.program.backward if one.sums)
+            yield from (self._total_quantity(assignment) for assignment in self.program.backward if assignment.sums)
 
-    def _taken(self, at: int, by: int) -> Iterator[Quantity]:
-        """Go through what a step takes from its neighbour, and forward its input."""
-        taken = {X: (X, 0)} if by < 0 else {}
-        taken |= {into: link for into, link in self.program.links.items() if link[1] == by}
-        for into, (source, back) in taken.items():
-            if 0 <= at + back < self.steps:
+    def _lines_from_neighbour(self, at: int, by: int) -> Iterator[Quantity]:
+        """Yield the states or gradients that a step takes from its neighbour, and forward its input."""
+        sources = {X: (X, 0)} if by < 0 else {}
+        sources |= {into: link for into, link in self.program.links.items() if link[1] == by}
+        for into, (source, shift) in sources.items():
+            if 0 <= at + shift < self.steps:
                 axis = self.program.axes[into][0]
-                right = replace(source, time=at + back)
+                right = replace(source, time=at + shift)
                 yield Quantity(
                     self._name(into, at), into, at, right, axis, UNITS, 1, False, by > 0, np.zeros(0), asked=False
                 )
@@ -202,52 +202,52 @@ class Chain:
     def _name(self, symbol: Symbol, at: int | None) -> str:
         return text.formula(symbol) + (f"[{at}]" if self.steps > 1 and at is not None else "")
 
-    def _quantity(self, one: Assignment, at: int) -> Quantity:
-        return self._made(one, at, [steps[at].equation(one) for steps in self.bound])
+    def _step_quantity(self, assignment: Assignment, at: int) -> Quantity:
+        return self._quantity_of(assignment, at, [steps[at].equation(assignment) for steps in self.bound])
 
-    def _total(self, one: Assignment) -> Quantity:
-        """The gradient with respect to a parameter: the sum over all steps."""
-        return self._made(one, None, [over_all_steps(steps, one) for steps in self.bound])
+    def _total_quantity(self, assignment: Assignment) -> Quantity:
+        """Return the gradient with respect to a parameter, the sum over all steps."""
+        return self._quantity_of(assignment, None, [over_all_steps(steps, assignment) for steps in self.bound])
 
-    def _made(self, one: Assignment, at: int | None, equations: Sequence[Equation]) -> Quantity:
+    def _quantity_of(self, assignment: Assignment, at: int | None, equations: Sequence[Equation]) -> Quantity:
         first, values = equations[0], [np.asarray(equation.value, np.float64) for equation in equations]
-        key = sum(values) if one.sums else values[0] if self.batch == 1 else np.stack(values)
+        key = sum(values) if assignment.sums else values[0] if self.batch == 1 else np.stack(values)
         return Quantity(
-            self._name(one.left, at),
-            one.left,
+            self._name(assignment.left, at),
+            assignment.left,
             at,
             first.right,
             first.over,
             first.across,
-            len(one.axes),
-            one.sums,
-            one in self.program.backward,
+            len(assignment.axes),
+            assignment.sums,
+            assignment in self.program.backward,
             np.asarray(key),
             first.products,
         )
 
-    def _inputs(self, line: Quantity) -> Iterator[Quantity]:
-        """Go through the lines that an equation uses."""
+    def _makers_of(self, line: Quantity) -> Iterator[Quantity]:
+        """Yield the lines that an equation uses."""
         for symbol in symbols(line.right):
             maker = self.makers.get(self.place(symbol, line.at))
             if maker is not None and maker is not line:
                 yield maker
 
     def named(self, name: str) -> Quantity | None:
-        """Return the quantity with a name, or with another name that people give it."""
-        found = names.find(name, self.by_name)
-        return None if found is None else self.by_name[found]
+        """Return the quantity with a name, in any spelling that people use; None if there is none."""
+        known_name = names.find(name, self.by_name)
+        return None if known_name is None else self.by_name[known_name]
 
-    # Values.
+    # Values of quantities
 
     def place(self, symbol: Symbol, at: int | None) -> Place:
-        """Return what a symbol in an equation of a step stands for."""
+        """Return the place of a symbol in an equation of a step."""
         if symbol.time is not None:
             return replace(symbol, time=None), symbol.time
         return (symbol, None) if (symbol, None) in self.given else (symbol, at)
 
     def find(self, symbol: Symbol, at: int | None, values: Mapping[Place, Array]) -> Array:
-        """Return the assumed value of a symbol of an equation, or what is given.
+        """Return the assumed value of a symbol of an equation, or its value in the run's inputs.
 
         Raises
         ------
@@ -257,23 +257,23 @@ class Chain:
         place = self.place(symbol, at)
         if symbol.time is not None and place in self.given:
             return self.given[place]
-        found = values.get(place)
-        return self.given[place] if found is None else found
+        value = values.get(place)
+        return self.given[place] if value is None else value
 
     def compute(
-        self, line: Quantity, values: Values, right: Formula | None = None, slack: bool = True
+        self, line: Quantity, values: AssumedValues, right: Formula | None = None, slack: bool = True
     ) -> tuple[Array, Array]:
-        """Return a quantity, (batch, ·) but for sums over the batch, and how far off it may be.
+        """Return a quantity, (batch, ·) but for sums over the batch, and its tolerance.
 
         Parameters
         ----------
         line : Quantity
-        values : Values
-            Of what it is computed from.
+        values : AssumedValues
+            The values on its right side.
         right : Formula, optional
-            Another formula in the place of its own.
+            Another right side.
         slack : bool
-            Whether to compute how far off it may be; otherwise that is 0.
+            Whether to compute the tolerance; otherwise it is 0.
 
         Raises
         ------
@@ -288,7 +288,7 @@ class Chain:
         with np.errstate(all="ignore"):
             if slack:
                 tolerances = {symbol: values.tolerance.get(self.place(symbol, line.at)) for symbol in env}
-                value, off = spreading.spread(formula, env, tolerances, ranks)
+                value, off = spreading.propagate(formula, env, tolerances, ranks)
             else:
                 value = np.asarray(evaluate(formula, env, ranks), dtype=np.float64)
                 off = np.zeros(())
@@ -296,36 +296,36 @@ class Chain:
             value, off = value.sum(0), off.sum(0) if off.ndim else off
         return value, np.broadcast_to(off, value.shape)
 
-    def unsummed(self, line: Quantity, values: Values) -> Array:
+    def unsummed(self, line: Quantity, values: AssumedValues) -> Array:
         """Return a gradient with respect to a parameter for each sequence of the batch."""
         env = {symbol: self.find(symbol, line.at, values.value) for symbol in symbols(line.right)}
         with np.errstate(all="ignore"):
             return np.asarray(evaluate(line.right, env, self.program.ranks))
 
-    def whole(self, quantity: Quantity, values: Array) -> Array:
-        """Return the numbers of a sheet with an axis for the batch, where the quantity has one."""
+    def with_batch(self, quantity: Quantity, values: Array) -> Array:
+        """Return the numbers of a sheet with an axis for the batch, if the quantity has one."""
         return values if quantity.summed or quantity.total or self.batch > 1 else values[None]
 
-    def sheet(self, quantity: Quantity, values: Array) -> Array:
+    def on_sheet(self, quantity: Quantity, values: Array) -> Array:
         """Return values in the shape that they have on a sheet."""
         return values if quantity.summed or quantity.total or self.batch > 1 else values[0]
 
     def shapes(self, quantity: Quantity) -> set[tuple[int, ...]]:
-        """Return the shapes that a product of other vectors would have in the place of a quantity's own."""
+        """Return the shapes that a quantity could have if it were computed from other vectors."""
         sizes = {len(self.names[axis]) for axis in (UNITS, RECURRENT, FEATURES, COLUMNS)}
         if quantity.rank == 2:
             return {(rows, columns) for rows in sizes for columns in sizes}
         return {(*quantity.key.shape[:-1], size) for size in sizes if quantity.rank}
 
     def entry(self, quantity: Quantity, place: tuple[int, ...]) -> str:
-        """Say which entry of a quantity's key it is."""
-        found = []
+        """Return the name of an entry of a quantity: sequence, unit, column."""
+        parts = []
         if self.batch > 1 and not quantity.summed and not quantity.total:
-            found.append(f"sequence {place[0]}")
+            parts.append(f"sequence {place[0]}")
             place = place[1:]
         for over, k in zip((quantity.over, quantity.across), place, strict=False):
-            found.append(self.names[over][k])
-        return ", ".join(found)
+            parts.append(self.names[over][k])
+        return ", ".join(parts)
 
 
 def rounding(value: Array) -> Array:
@@ -333,8 +333,8 @@ def rounding(value: Array) -> Array:
     return ROUNDING * (np.abs(value) + LEAST_ROUNDED)
 
 
-def _of_sequence(given: npt.ArrayLike | None, sequence: int) -> npt.ArrayLike | None:
-    return given if given is None or np.ndim(given) < 2 else np.asarray(given)[sequence]
+def _gradient_of_sequence(gradient: npt.ArrayLike | None, sequence: int) -> npt.ArrayLike | None:
+    return gradient if gradient is None or np.ndim(gradient) < 2 else np.asarray(gradient)[sequence]
 
 
 def sequences_of(thing: Step | Sequence[Step] | Sequence[Sequence[Step]] | Trace) -> list[list[Step]]:
@@ -346,7 +346,7 @@ def sequences_of(thing: Step | Sequence[Step] | Sequence[Sequence[Step]] | Trace
             raise OptionError("a sheet is for sequences of equal length: check a run without lengths or a mask")
         order = range(len(thing)) if thing.direction == "forward" else range(len(thing) - 1, -1, -1)
         sequences = [[thing.step(t, sequence) for t in order] for sequence in range(thing.batch_size)]
-    elif isinstance(thing, Sequence) and thing and all(isinstance(one, Step) for one in thing):
+    elif isinstance(thing, Sequence) and thing and all(isinstance(step, Step) for step in thing):
         sequences = [list(thing)]  # type: ignore[arg-type]
     elif isinstance(thing, Sequence) and all(isinstance(sequence, Sequence) for sequence in thing):
         sequences = [list(sequence) for sequence in thing]  # type: ignore[arg-type]

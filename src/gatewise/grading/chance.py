@@ -1,4 +1,4 @@
-"""Which mistakes may be named at all: those that unrelated numbers would hardly ever fit."""
+"""The chance that unrelated numbers fit a mistake: only unlikely ones may be named."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL
 # The chance that a cause is named for unrelated numbers on a sheet is at most 1 %, shared among the tiers.
 BOUND = {LIKELY: 0.004, STRUCTURAL: 0.001, ONE_ENTRY: 0.005}
 
-# Of sheets of unrelated numbers, at most so many have one wrong number alone in a line of others that are right.
+# The share of sheets of unrelated numbers that have a single wrong number in a line of right ones, at most.
 ALONE = 0.25
 
 
 def share(tier: str, search: int, searches: int) -> float:
-    """Return the chance that one search may take of a tier's bound.
+    """Return the share of a tier's bound that one search may use.
 
-    Those of all searches for a sheet are in the ratio of 1/2, 1/6, 1/12, …, and make up the bound: the first wrong line
-    is the one that matters most.
+    The shares of all searches for a sheet are in the ratio of 1/2, 1/6, 1/12, …, and add up to the bound: the first
+    wrong line matters most.
     """
     return BOUND[tier] / ((search + 1) * (search + 2)) * (searches + 1) / searches
 
 
 class Wrong(NamedTuple):
-    """What is wrong with the numbers of a quantity.
+    """The wrong numbers of a quantity.
 
     Attributes
     ----------
     off : boolean array
-        Which entries are wrong.
+        The wrong entries.
     margin : array
-        How far off each may be and still be right.
+        The largest error of a right entry.
     free : int
-        How many of the wrong entries do not follow from the others.
+        The number of wrong entries that do not follow from the others.
     largest : float
         The largest of the numbers.
     right : boolean array
-        Which others are right; the rest is blank.
+        The right entries; all others are blank.
     """
 
     off: Mask
@@ -48,19 +48,18 @@ class Wrong(NamedTuple):
     largest: float
     right: Mask
 
-    def by_chance(self, moved: Array) -> Array:
+    def chances_of(self, moved: Array) -> Array:
         """Return the chance that unrelated numbers fit each of some mistakes.
 
-        Unrelated numbers are wrong in the same entries as those that were written. Their distance from the right ones
-        is as likely to lie between one power of ten and the next as between any two others, from the margin up to the
-        size of the numbers; whatever it is, they may lie anywhere within it. A mistake that moves the entries by as
-        much as `moved`, times its margin, is then hit with the chance (margin / moved)^n / (n log(size / margin)), n
-        being the entries that are free; where one alone is wrong, a quarter of that, since that is rare.
+        Unrelated numbers are assumed wrong in the same entries as the written ones, with a distance from the right
+        ones that is uniform in its logarithm, from the margin to the size of the numbers. A mistake that moves the
+        entries by `moved` is then hit with the chance (margin / moved)^n / (n log(size / margin)), n being the number
+        of free entries. If a single entry is wrong, it is a quarter of that, since that is rare.
 
         Parameters
         ----------
         moved : array (mistakes, ·)
-            By how much each moves every entry from its right number.
+            The distance of each mistake's entries from the right numbers.
 
         Returns
         -------
@@ -77,11 +76,11 @@ class Wrong(NamedTuple):
         return np.where(elsewhere, np.nan, chance)
 
 
-def in_all(chance: float, chances: Array) -> float:
-    """Return the chance that a mistake fits unrelated numbers, or any of those that fit them less likely."""
+def total_chance(chance: float, chances: Array) -> float:
+    """Return the chance that unrelated numbers fit a mistake, or any mistake of a smaller chance."""
     return chance + float(np.nansum(chances[chances < chance]))
 
 
-def decimals_more(chance: float, allowed: float, free: int) -> int:
-    """Return how many decimals more bring a chance below what is allowed."""
+def further_decimals(chance: float, allowed: float, free: int) -> int:
+    """Return the number of further decimals that bring a chance below the allowed one."""
     return max(1, int(np.ceil(np.log10(chance / allowed) / free)))

@@ -1,4 +1,4 @@
-"""The pages about a class: one for the teacher, on all sheets together, and one for each student."""
+"""The pages about a class: one for the teacher about all sheets, and one for each student."""
 
 from __future__ import annotations
 
@@ -49,36 +49,36 @@ def write(folder: Path, grades: Grades) -> None:
         pages.mkdir(exist_ok=True)
     except OSError as fault:
         raise FileError(f"cannot write {pages}: {fault.strerror or fault}") from None
-    for one in grades.marks:
-        storage.write_text(pages / f"{one.student.file}.html", feedback(one))
+    for mark in grades.marks:
+        storage.write_text(pages / f"{mark.student.file}.html", feedback(mark))
     storage.write_text(folder / MARKS, csv_text(grades))
-    storage.write_text(folder / PAGE, html(grades, folder.resolve().name))
+    storage.write_text(folder / PAGE, page(grades, folder.resolve().name))
 
 
 def feedback(mark: Mark) -> str:
     """Return the page of one student: the marked sheet, or why there is none."""
-    total = f"{points.shown(mark.marks)} of {points.shown(mark.of)} points"
+    total = f"{points.format_points(mark.marks)} of {points.format_points(mark.of)} points"
     title = f"{mark.student.name}: {total}"
     if mark.marking is not None:
         return report.html(mark.marking, title=title)
-    told = f"Your sheet could not be marked: {mark.fault}." if mark.fault else "Nothing was handed in."
-    body = f'<main class="gatewise-marking">\n<h1>{_text(title)}</h1>\n<p class="says">{_text(told)}</p>\n</main>'
+    sentence = f"Your sheet could not be marked: {mark.fault}." if mark.fault else "Nothing was handed in."
+    body = f'<main class="gatewise-marking">\n<h1>{_text(title)}</h1>\n<p class="says">{_text(sentence)}</p>\n</main>'
     return document(clean(title), style(*report.STYLE) + style("page.css"), body) + "\n"
 
 
-def html(grades: Grades, title: str) -> str:
+def page(grades: Grades, title: str) -> str:
     """Return the page of the class."""
-    told = Counter(one.state for one in grades.marks)
-    parts = [f"{told[state]} {words}" for state, words in STATES.items() if told[state]]
+    states = Counter(mark.state for mark in grades.marks)
+    parts = [f"{states[state]} {state_words}" for state, state_words in STATES.items() if states[state]]
     lead = f"{counted(len(grades.marks), 'student')}: {', '.join(parts)}."
-    written = [one for one in grades.marks if one.state == MARKED]
+    written = [mark for mark in grades.marks if mark.state == MARKED]
     sections = [
-        _section("Marks", _marks(written)),
-        _section("Which lines go wrong", _lines(written)),
-        _section("Why", _causes(written)),
-        _section("Students", _students(grades.marks)),
-        _section("Worth a look", _list(grades.facts, "These are facts; what they mean is for you to find out.")),
-        _section("Files that are nobody's", _list(grades.strays)),
+        _section("Marks", _marks_section(written)),
+        _section("Which lines go wrong", _lines_section(written)),
+        _section("Why", _causes_section(written)),
+        _section("Students", _students_table(grades.marks)),
+        _section("Worth a look", _bullet_list(grades.facts, "These are facts; what they mean is for you to find out.")),
+        _section("Files that are nobody's", _bullet_list(grades.strays)),
     ]
     body = f"""<main class="class">
 <h1>{_text(title)}</h1>
@@ -92,70 +92,74 @@ def _section(title: str, content: str) -> str:
     return f"<section>\n<h2>{title}</h2>\n{content}\n</section>\n" if content else ""
 
 
-def _text(given: str) -> str:
+def _text(value: str) -> str:
     """Return text from data as inert text of a page, which keeps to its own direction."""
-    return f"<bdi>{escape(clean(given))}</bdi>"
+    return f"<bdi>{escape(clean(value))}</bdi>"
 
 
-# Pictures: each says in words what it shows.
+# Pictures, each with its content in words.
 
 
-def _marks(written: Sequence[Mark]) -> str:
+def _marks_section(written: Sequence[Mark]) -> str:
     if not written:
         return ""
-    of, earned = max(one.of for one in written), [one.marks for one in written]
-    low, high = points.shown(min(earned)), points.shown(max(earned))
-    told = f"{counted(len(written), 'sheet')} from {low} to {high} of {points.shown(of)} points"
-    sentence = f"{told}; half of them have {points.shown(median(earned))} or more."
-    size = next(ten * one for ten in TENS for one in (1, 2, 5) if of / (ten * one) <= MOST_BINS)
-    found = Counter(int(value / size + 1e-9) for value in earned)
+    of, earned = max(mark.of for mark in written), [mark.marks for mark in written]
+    low, high = points.format_points(min(earned)), points.format_points(max(earned))
+    span = f"{counted(len(written), 'sheet')} from {low} to {high} of {points.format_points(of)} points"
+    sentence = f"{span}; half of them have {points.format_points(median(earned))} or more."
+    size = next(ten * digit for ten in TENS for digit in (1, 2, 5) if of / (ten * digit) <= MOST_BINS)
+    sheets_by_bin = Counter(int(value / size + 1e-9) for value in earned)
     bins = int(of / size + 1e-9) + 1
-    wide, most, floor = WIDE / bins, max(found.values()), TALL + 16
+    wide, most, floor = WIDE / bins, max(sheets_by_bin.values()), TALL + 16
     shapes = [f'<path d="M0 {floor + 0.5}H{WIDE}"/>']
     for k in range(bins):
-        middle, height = (k + 0.5) * wide, TALL * found[k] / most
-        if found[k]:
+        middle, height = (k + 0.5) * wide, TALL * sheets_by_bin[k] / most
+        if sheets_by_bin[k]:
             left, top = k * wide + 1, floor - height
             shapes.append(f'<rect x="{left:.4g}" y="{top:.4g}" width="{wide - 2:.4g}" height="{height:.4g}"/>')
-            shapes.append(f'<text class="middle" x="{middle:.4g}" y="{top - 4:.4g}">{found[k]}</text>')
+            shapes.append(f'<text class="middle" x="{middle:.4g}" y="{top - 4:.4g}">{sheets_by_bin[k]}</text>')
         if k % (bins // 8 + 1) == 0:
-            label = points.shown(k * size)
+            label = points.format_points(k * size)
             shapes.append(f'<text class="soft middle" x="{middle:.4g}" y="{floor + 15}">{label}</text>')
-    least = "" if size == 1 else f"{points.shown(size)} points to a bar, from "
-    said = "; ".join(f"{points.shown(k * size)}: {found[k]}" for k in sorted(found))
-    return f"<p>{_text(sentence)}</p>\n{_picture(f'Sheets by points. {least}{said}.', floor + 22, shapes)}"
+    least = "" if size == 1 else f"{points.format_points(size)} points to a bar, from "
+    counts = "; ".join(f"{points.format_points(k * size)}: {sheets_by_bin[k]}" for k in sorted(sheets_by_bin))
+    return f"<p>{_text(sentence)}</p>\n{_svg(f'Sheets by points. {least}{counts}.', floor + 22, shapes)}"
 
 
-def _lines(written: Sequence[Mark]) -> str:
-    """Return how often each line is wrong, and how often it is the first wrong one."""
+def _lines_section(written: Sequence[Mark]) -> str:
+    """Return a chart of the number of sheets on which each line is wrong, and is the first wrong one."""
     wrong, first = Counter[str](), Counter[str]()
-    for one in written:
-        if one.marking is not None:
-            wrong.update(verdict.name for verdict in one.marking.verdicts if verdict.status == WRONG)
-            first.update([one.marking.first.name] if one.marking.first is not None else [])
-    order = dict.fromkeys(name for one in written for name in one.weights)
+    for mark in written:
+        if mark.marking is not None:
+            wrong.update(verdict.name for verdict in mark.marking.verdicts if verdict.status == WRONG)
+            first.update([mark.marking.first.name] if mark.marking.first is not None else [])
+    order = dict.fromkeys(name for mark in written for name in mark.weights)
     rows = [(name, wrong[name], first[name]) for name in order if wrong[name]]
     if not rows:
         return "<p>No line is wrong on any sheet.</p>" if written else ""
-    chosen = sorted(sorted(rows, key=lambda row: -row[1])[:MOST_BARS], key=lambda row: list(order).index(row[0]))
-    told = f"On how many of {counted(len(written), 'sheet')} a line is wrong; in full colour, where it is the first."
-    return f"<p>{told}</p>\n{_bars('Sheets on which a line is wrong', chosen)}"
+    most_wrong = sorted(sorted(rows, key=lambda row: -row[1])[:MOST_BARS], key=lambda row: list(order).index(row[0]))
+    sentence = (
+        f"On how many of {counted(len(written), 'sheet')} a line is wrong; in full colour, where it is the first."
+    )
+    return f"<p>{sentence}</p>\n{_bar_chart('Sheets on which a line is wrong', most_wrong)}"
 
 
-def _causes(written: Sequence[Mark]) -> str:
-    """Return how often the sheets show each class of mistakes."""
-    found = Counter[str]()
-    for one in written:
-        if one.marking is not None:
-            wrong = [verdict for verdict in one.marking.verdicts if verdict.status == WRONG]
-            found.update({verdict.causes[0].kind if verdict.causes else UNKNOWN for verdict in wrong})
-    rows = [(kind, count, count) for kind, count in found.most_common(MOST_BARS)]
-    told = "On how many sheets there is a mistake of each kind; of several that give the same numbers, the likeliest."
-    return f"<p>{told}</p>\n{_bars('Sheets by kind of mistake', rows)}" if rows else ""
+def _causes_section(written: Sequence[Mark]) -> str:
+    """Return a chart of the number of sheets with each kind of mistake."""
+    counts = Counter[str]()
+    for mark in written:
+        if mark.marking is not None:
+            wrong = [verdict for verdict in mark.marking.verdicts if verdict.status == WRONG]
+            counts.update({verdict.causes[0].kind if verdict.causes else UNKNOWN for verdict in wrong})
+    rows = [(kind, count, count) for kind, count in counts.most_common(MOST_BARS)]
+    sentence = (
+        "On how many sheets there is a mistake of each kind; of several that give the same numbers, the likeliest."
+    )
+    return f"<p>{sentence}</p>\n{_bar_chart('Sheets by kind of mistake', rows)}" if rows else ""
 
 
-def _bars(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
-    """Return bars with their names: how many, and how many of these in full colour."""
+def _bar_chart(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
+    """Return labelled bars: a count, and the part of it in full colour."""
     most = max(count for _, count, _ in rows)
     names = [short(name, MOST_NAME) for name, _, _ in rows]
     start = 8 + LETTER * max(map(len, names))
@@ -169,23 +173,23 @@ def _bars(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
                 width = f'width="{room * size / most:.4g}" height="{ROW - 7}"'
                 shapes.append(f'<rect class="{kind}" x="{start:.4g}" y="{y + 4}" {width}/>')
         shapes.append(f'<text x="{start + room * count / most + 6:.4g}" y="{y + 15}">{count}</text>')
-    said = "; ".join(f"{name}: {count}" for name, count, _ in rows)
-    return _picture(f"{title}. {said}.", len(rows) * ROW + 4, shapes)
+    counts = "; ".join(f"{name}: {count}" for name, count, _ in rows)
+    return _svg(f"{title}. {counts}.", len(rows) * ROW + 4, shapes)
 
 
-def _picture(told: str, height: float, shapes: Sequence[str]) -> str:
-    label = escape(clean(told))
+def _svg(description: str, height: float, shapes: Sequence[str]) -> str:
+    label = escape(clean(description))
     return f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDE} {height:g}">{"".join(shapes)}</svg>'
 
 
 # Tables and lists.
 
 
-def _students(marks: Sequence[Mark]) -> str:
+def _students_table(marks: Sequence[Mark]) -> str:
     heads = ("student", "points", "right", "follows", "wrong", "first wrong")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    rows = "\n".join(map(_row, marks))
-    of = {points.shown(one.of) for one in marks}
+    rows = "\n".join(map(_student_row, marks))
+    of = {points.format_points(mark.of) for mark in marks}
     caption = f"In the order of the roster{f'; points of {of.pop()}' if len(of) == 1 else ''}"
     return (
         f'<div class="box" tabindex="0" role="region" aria-label="Students"><table><caption>{caption}</caption>'
@@ -193,26 +197,26 @@ def _students(marks: Sequence[Mark]) -> str:
     )
 
 
-def _row(one: Mark) -> str:
-    marking = one.marking if one.state == MARKED else None
+def _student_row(mark: Mark) -> str:
+    marking = mark.marking if mark.state == MARKED else None
     numbers, first = ["", "", ""], None
-    told = STATES[one.state] + (f": {one.fault}" if one.fault else "")
+    note = STATES[mark.state] + (f": {mark.fault}" if mark.fault else "")
     if marking is not None:
-        numbers = [str(marking.count(*some)) for some in ((RIGHT, CLOSE), (FOLLOWS,), (WRONG,))]
-        first, told = marking.first, one.cause
-    link = f'<a href="{FEEDBACK}/{quote(one.student.file)}.html">{_text(one.student.name)}</a>'
-    cells = (points.shown(one.marks), *numbers, "" if first is None else escape(first.name))
+        numbers = [str(marking.count(*statuses)) for statuses in ((RIGHT, CLOSE), (FOLLOWS,), (WRONG,))]
+        first, note = marking.first, mark.cause
+    link = f'<a href="{FEEDBACK}/{quote(mark.student.file)}.html">{_text(mark.student.name)}</a>'
+    cells = (points.format_points(mark.marks), *numbers, "" if first is None else escape(first.name))
     return (
-        f'<tr class="{one.state}"><th scope="row">{link}{f"<small>{_text(told)}</small>" if told else ""}</th>'
+        f'<tr class="{mark.state}"><th scope="row">{link}{f"<small>{_text(note)}</small>" if note else ""}</th>'
         f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
     )
 
 
-def _list(told: Sequence[str], below: str = "") -> str:
-    return "\n".join(_items(told, below)) if told else ""
+def _bullet_list(sentences: Sequence[str], below: str = "") -> str:
+    return "\n".join(_list_items(sentences, below)) if sentences else ""
 
 
-def _items(told: Sequence[str], below: str) -> Iterator[str]:
-    yield f"<ul>{''.join(f'<li>{_text(one)}</li>' for one in told)}</ul>"
+def _list_items(sentences: Sequence[str], below: str) -> Iterator[str]:
+    yield f"<ul>{''.join(f'<li>{_text(sentence)}</li>' for sentence in sentences)}</ul>"
     if below:
         yield f"<p>{below}</p>"

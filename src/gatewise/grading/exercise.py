@@ -1,4 +1,4 @@
-"""Exercises: numbers that a pocket calculator can take, different for each student, and what is asked of them."""
+"""Exercises: numbers for a pocket calculator, different for each student, and the quantities that are asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatewise.arrays import Array
 from gatewise.arrays import size as size_of
 from gatewise.errors import CapacityError, OptionError, one_of
 from gatewise.grading.chain import Chain, Quantity
-from gatewise.grading.fading import GIVEN
+from gatewise.grading.fading import WORKED
 from gatewise.grading.problem import Problem
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters, Variant, array_shapes
@@ -30,19 +30,18 @@ BENT = 0.002  # by how much tanh(c) differs from c in some unit, so that it show
 
 @dataclass(frozen=True)
 class Plan:
-    """What an exercise asks for.
+    """The choices of an exercise.
 
     Parameters
     ----------
     input_size, hidden_size, steps, batch : int
     projection_size : int, optional
     backward : bool
-        Whether the backward pass is asked for too.
+        Whether the backward pass is asked too.
     digits : int
         The significant digits of the given numbers; few, so that they can be used by hand.
     given : {"none", "partly", "all"}
-        How many of the lines are worked for the student: none; the first half of them; or all but the last, which
-        is asked.
+        The lines that are worked for the student: none, the first half, or all but the last.
     seed : int
         Random seed; each student's numbers are drawn from it and the student's name. Whoever knows both can make the
         key.
@@ -56,21 +55,21 @@ class Plan:
     projection_size: int | None = None
     backward: bool = False
     digits: int = 1
-    given: str = "none"
+    worked: str = "none"
     seed: int = 0
     variant: Variant = field(default_factory=Variant)
 
     def __post_init__(self) -> None:
         for name in ("input_size", "hidden_size", "steps", "batch", "digits"):
             size_of(name, getattr(self, name))
-        one_of("given", self.given, GIVEN)
+        one_of("worked", self.worked, WORKED)
         if self.digits > 8:
             raise OptionError(f"digits must be from 1 to 8, not {self.digits}")
         if self.seed < 0:
             raise OptionError(f"seed must be a non-negative integer, not {self.seed}")
         if self.projection_size is not None and not 1 <= self.projection_size <= self.hidden_size:
-            told = f"from 1 to hidden_size, {self.hidden_size}"
-            raise OptionError(f"projection_size must be {told}, but is {self.projection_size}")
+            allowed = f"from 1 to hidden_size, {self.hidden_size}"
+            raise OptionError(f"projection_size must be {allowed}, but is {self.projection_size}")
         columns = self.hidden_size + self.input_size
         if 4 * self.hidden_size * columns > 20_000 or self.steps * self.batch > 1_000:
             raise CapacityError("an exercise has at most 20,000 weights, and 1,000 steps in all sequences together")
@@ -78,42 +77,46 @@ class Plan:
     def problem(self, student: str) -> Problem:
         """Return a student's own problem, which depends on nothing but the plan and the student's name.
 
-        Of the numbers drawn, the first are taken in which no gate is saturated and every exchange of two gates shows;
-        where a cell is too large or too odd for that, those that come closest.
+        Numbers are drawn until no gate is saturated and every exchange of two gates shows; if no draw is like that, as
+        for a very large cell, the best draw is used.
         """
         rng = np.random.default_rng([self.seed, zlib.crc32(student.encode())])
         products = 4 * self.hidden_size * (self.hidden_size + self.input_size) * self.steps * self.batch
         best, fewest = None, 0
         for _ in range(max(1, min(TRIES, AFFORDABLE // products))):
-            made = self._drawn(rng)
-            flaws = _flaws(made)
+            candidate = self._draw_problem(rng)
+            flaws = _count_flaws(candidate)
             if best is None or flaws < fewest:
-                best, fewest = made, flaws
+                best, fewest = candidate, flaws
             if not flaws:
                 break
         assert best is not None
         return best
 
-    def _drawn(self, rng: np.random.Generator) -> Problem:
+    def _draw_problem(self, rng: np.random.Generator) -> Problem:
         recurrent = self.projection_size or self.hidden_size
         columns = recurrent + self.input_size
         unit = 10**self.digits
         grid = np.arange(unit // 10, unit + 1) / unit  # 0.1, 0.2, ..., 1; none is 0, since that could hide a mistake
         small = grid[: max(1, int(len(grid) * min(1.0, (12 / columns) ** 0.5)))]  # the longer a sum, the smaller
 
-        def draw(*shape: int, of: Array = grid, again: bool = True) -> Array:
+        def draw(*shape: int, values: Array = grid, repeats: bool = True) -> Array:
             """Return numbers of either sign; in a row each only once, unless `again`."""
-            found: Array = rng.choice(of, shape)
-            if not again and shape[-1] <= len(of):
-                found = rng.permuted(np.tile(of, (*shape[:-1], 1)), axis=-1)[..., : shape[-1]]
-            found *= rng.choice((-1.0, 1.0), shape)
-            return found
+            numbers: Array = rng.choice(values, shape)
+            if not repeats and shape[-1] <= len(values):
+                numbers = rng.permuted(np.tile(values, (*shape[:-1], 1)), axis=-1)[..., : shape[-1]]
+            numbers *= rng.choice((-1.0, 1.0), shape)
+            return numbers
 
         shapes = array_shapes(self.variant, self.input_size, self.hidden_size, recurrent)
-        arrays = {name: draw(*shape, of=small if name == "weight" else grid) for name, shape in shapes.items() if shape}
+        arrays = {
+            name: draw(*shape, values=small if name == "weight" else grid) for name, shape in shapes.items() if shape
+        }
         if self.projection_size is not None:
             arrays["projection"] = draw(recurrent, self.hidden_size)
-        first = draw(self.batch, columns, of=grid[:-1], again=False)  # so that it shows when entries are exchanged
+        first = draw(
+            self.batch, columns, values=grid[:-1], repeats=False
+        )  # so that it shows when entries are exchanged
         h, x = first[:, :recurrent], draw(self.steps, self.batch, self.input_size)
         x[0] = first[:, recurrent:]
         state = State(h, draw(self.batch, self.hidden_size))
@@ -121,32 +124,32 @@ class Plan:
         return Problem(Parameters(variant=self.variant, **arrays), x, state, dh, dc)
 
 
-def _flaws(made: Problem) -> int:
-    """Return how much of a problem would be dull, or hide a mistake."""
-    trace: Trace = LSTM.from_cells(made.parameters).trace(made.x, ((made.state,),), engine="reference")[0]
+def _count_flaws(problem: Problem) -> int:
+    """Return the number of places where a problem has a saturated gate, or would hide a mistake."""
+    trace: Trace = LSTM.from_cells(problem.parameters).trace(problem.x, ((problem.state,),), engine="reference")[0]
     gates = np.moveaxis(trace.gates, 2, 0)  # (gate, time, batch, hidden)
-    own = [gates[0], gates[1], gates[3]]
+    sigmoids = [gates[0], gates[1], gates[3]]
     flaws = int((np.abs(trace.preactivations) > STEEPEST).sum())
-    flaws += sum(int((np.minimum(gate, 1 - gate) < SHUT).sum()) for gate in own)
+    flaws += sum(int((np.minimum(gate, 1 - gate) < SHUT).sum()) for gate in sigmoids)
     pairs = [*combinations(gates, 2), (trace.cell_state, trace.previous.c)]
-    flaws += sum(int((np.abs(one - other).max(-1) < APART).sum()) for one, other in pairs)
+    flaws += sum(int((np.abs(first - second).max(-1) < APART).sum()) for first, second in pairs)
     flaws += int((np.abs(trace.activated_cell_state - trace.cell_state).max(-1) < BENT).sum())
-    same = made.state.h.shape == made.state.c.shape and (made.state.h == made.state.c).all(-1)
-    return flaws + int(np.sum(same))
+    equal_states = problem.state.h.shape == problem.state.c.shape and (problem.state.h == problem.state.c).all(-1)
+    return flaws + int(np.sum(equal_states))
 
 
-def asked(chain: Chain, backward: bool) -> list[Quantity]:
-    """Return what a sheet is about: the forward and maybe the backward pass, without the terms of sums over steps."""
-    parts = {one.name for one in chain.quantities if one.summed} if chain.steps > 1 else set[str]()
+def asked_quantities(chain: Chain, backward: bool) -> list[Quantity]:
+    """Return the quantities of a sheet, without the terms of sums over steps."""
+    step_sums = {quantity.name for quantity in chain.quantities if quantity.summed} if chain.steps > 1 else set[str]()
     totals = {quantity.name for quantity in chain.quantities if quantity.total}
     return [
-        one
-        for one in chain.quantities
-        if (backward or not one.backward) and (one.name not in parts or one.name in totals)
+        quantity
+        for quantity in chain.quantities
+        if (backward or not quantity.backward) and (quantity.name not in step_sums or quantity.name in totals)
     ]
 
 
-def worked_numbers(one: Quantity) -> Array:
+def worked_numbers(quantity: Quantity) -> Array:
     """Return the numbers of a line that is worked for the student, as they are printed."""
-    rounded: Array = np.round(one.key, WORKED_DECIMALS) + 0.0  # no -0
+    rounded: Array = np.round(quantity.key, WORKED_DECIMALS) + 0.0  # no -0
     return rounded

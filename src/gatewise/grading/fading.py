@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 Line = TypeVar("Line")
-GIVEN = ("none", "partly", "all")
+WORKED = ("none", "partly", "all")
 
 
-def faded(lines: Sequence[Line], given: str) -> tuple[list[Line], list[Line]]:
-    """Divide lines into the first ones, which are worked for the student, and those that are asked.
+def split_lines(lines: Sequence[Line], worked: str) -> tuple[list[Line], list[Line]]:
+    """Split lines into the first ones, which are worked for the student, and those that are asked.
 
     Examples
     --------
-    >>> [faded("zifgoch", given)[1] for given in GIVEN]
+    >>> [split_lines("zifgoch", worked)[1] for worked in WORKED]
     [['z', 'i', 'f', 'g', 'o', 'c', 'h'], ['g', 'o', 'c', 'h'], ['h']]
     """
-    count = {"none": 0, "partly": len(lines) // 2, "all": len(lines) - 1}[given]
+    count = {"none": 0, "partly": len(lines) // 2, "all": len(lines) - 1}[worked]
     return list(lines[:count]), list(lines[count:])

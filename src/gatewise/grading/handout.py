@@ -1,4 +1,4 @@
-"""What is handed out: for each student a page to print, a notebook and an empty sheet; and what the teacher keeps."""
+"""The files of an exercise: for each student a page, a notebook and an empty sheet; for the teacher the keys."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from gatewise.files import storage
 from gatewise.files.replacing import folder_beside
 from gatewise.grading import handout_page
 from gatewise.grading.chain import Chain, Quantity
-from gatewise.grading.exercise import Plan, asked, worked_numbers
-from gatewise.grading.fading import faded
+from gatewise.grading.exercise import Plan, asked_quantities, worked_numbers
+from gatewise.grading.fading import split_lines
 from gatewise.grading.problem import Problem
 from gatewise.grading.roster import Student
 from gatewise.progress import working_through
@@ -37,10 +37,10 @@ def write_template(path: Path, chain: Chain, backward: bool, suffix: str) -> Non
     """Write an empty sheet; an existing file is not overwritten."""
     if path.exists():
         raise FileError(f"cannot write {path}: the file exists, and an empty sheet would overwrite it")
-    quantities = asked(chain, backward)
+    quantities = asked_quantities(chain, backward)
     if suffix == ".npz":
         buffer = io.BytesIO()
-        np.savez(buffer, **{one.name: np.full(one.key.shape, np.nan) for one in quantities})  # type: ignore[arg-type]
+        np.savez(buffer, **{quantity.name: np.full(quantity.key.shape, np.nan) for quantity in quantities})  # type: ignore[arg-type]
         with storage.beside(path) as temporary:
             temporary.write_bytes(buffer.getvalue())
         return
@@ -49,16 +49,16 @@ def write_template(path: Path, chain: Chain, backward: bool, suffix: str) -> Non
 
 def empty_json(quantities: Sequence[Quantity]) -> str:
     """Return an empty sheet as JSON, with null for each number to fill in."""
-    return _json({one.name: _nested(np.full(one.key.shape, None)) for one in quantities})
+    return _json({quantity.name: _to_lists(np.full(quantity.key.shape, None)) for quantity in quantities})
 
 
 def empty_csv(quantities: Sequence[Quantity]) -> str:
     """Return an empty sheet as CSV: one line for a vector, and one for each row of a matrix."""
-    width = max((one.key.shape[-1] for one in quantities if one.key.ndim), default=1)
+    width = max((quantity.key.shape[-1] for quantity in quantities if quantity.key.ndim), default=1)
     lines: list[list[object]] = [["quantity", *range(width)]]
-    for one in quantities:
-        rows = int(np.prod(one.key.shape[:-1])) if one.key.ndim else 1
-        lines += [[one.name, *[""] * (one.key.shape[-1] if one.key.ndim else 1)]] * rows
+    for quantity in quantities:
+        rows = int(np.prod(quantity.key.shape[:-1])) if quantity.key.ndim else 1
+        lines += [[quantity.name, *[""] * (quantity.key.shape[-1] if quantity.key.ndim else 1)]] * rows
     return _csv(lines)
 
 
@@ -68,7 +68,7 @@ def _csv(lines: Sequence[Sequence[object]]) -> str:
     return buffer.getvalue()
 
 
-def _nested(array: Any) -> Any:
+def _to_lists(array: Any) -> Any:
     return np.asarray(array).tolist()
 
 
@@ -81,27 +81,27 @@ def _json(fields: Mapping[str, Any]) -> str:
 # One student's sheet and key.
 
 
-def sheet_notebook(student: Student, made: Problem, lines: tuple[list[Quantity], list[Quantity]], plan: Plan) -> str:
+def sheet_notebook(student: Student, problem: Problem, lines: tuple[list[Quantity], list[Quantity]], plan: Plan) -> str:
     """Return the sheet as a notebook: the given arrays, a cell for each answer, and one that writes the answers."""
     worked, quantities = lines
-    shown = markdown.escape(text.clean(student.name))
+    name = markdown.escape(text.clean(student.name))
     written = f"`{student.file}.json`"
     where = f"its cell below; the last cell writes {written}, which you hand in"
     cells = [
         notebook.cell(
-            "title", "markdown", f"# An LSTM cell by hand: {shown}\n\n{handout_page.instructions(plan, where)}"
+            "title", "markdown", f"# An LSTM cell by hand: {name}\n\n{handout_page.instructions(plan, where)}"
         )
     ]
-    given = [f"{_variable(key)} = np.array({_nested(array)})" for key, array in made.given().items()]
-    cells.append(notebook.cell("given", "code", "\n".join(["import json", "", "import numpy as np", "", *given])))
+    arrays = [f"{_variable(key)} = np.array({_to_lists(array)})" for key, array in problem.given_arrays().items()]
+    cells.append(notebook.cell("given", "code", "\n".join(["import json", "", "import numpy as np", "", *arrays])))
     if worked:
-        done = [f"{_variable(one.name)} = np.array({_nested(worked_numbers(one))})" for one in worked]
-        cells.append(notebook.cell("worked", "code", "\n".join(["# These lines are worked for you.", *done])))
-    for number, one in enumerate(quantities):
-        told = f"`{one.name}`, shape {one.key.shape}"
-        cells.append(notebook.cell(f"asked-{number}", "markdown", told))
-        cells.append(notebook.cell(f"answer-{number}", "code", f"{_variable(one.name)} = None"))
-    pairs = "\n".join(f"    {one.name!r}: {_variable(one.name)}," for one in quantities)
+        worked_arrays = [f"{_variable(line.name)} = np.array({_to_lists(worked_numbers(line))})" for line in worked]
+        cells.append(notebook.cell("worked", "code", "\n".join(["# These lines are worked for you.", *worked_arrays])))
+    for number, quantity in enumerate(quantities):
+        label = f"`{quantity.name}`, shape {quantity.key.shape}"
+        cells.append(notebook.cell(f"asked-{number}", "markdown", label))
+        cells.append(notebook.cell(f"answer-{number}", "code", f"{_variable(quantity.name)} = None"))
+    pairs = "\n".join(f"    {quantity.name!r}: {_variable(quantity.name)}," for quantity in quantities)
     writing = (
         f"answers = {{\n{pairs}\n}}\n"
         "answers = {name: None if value is None else np.asarray(value).tolist() for name, value in answers.items()}\n"
@@ -115,31 +115,31 @@ def sheet_notebook(student: Student, made: Problem, lines: tuple[list[Quantity],
 def _variable(name: str) -> str:
     """Return a quantity's name as a Python identifier."""
     plain = name.replace("γ", "gamma").replace("β", "beta").replace("μ", "mu").replace("[", "_").replace("]", "")
-    found = re.sub(r"\W", "_", plain)
-    return f"{found}_" if found in ("do", "is", "if", "in") else found
+    identifier = re.sub(r"\W", "_", plain)
+    return f"{identifier}_" if identifier in ("do", "is", "if", "in") else identifier
 
 
 def key_json(
-    student: Student, place: int, made: Problem, lines: tuple[list[Quantity], list[Quantity]], plan: Plan
+    student: Student, place: int, problem: Problem, lines: tuple[list[Quantity], list[Quantity]], plan: Plan
 ) -> str:
-    """Return a key: whose it is, what was given, what was worked, and every answer to all digits."""
+    """Return a key: the student, the given arrays, the worked lines, and every answer with all digits."""
     variant = {
         name: value if value is None or isinstance(value, float) else str(value)
         for name, value in plan.variant.differences().items()
     }
-    worked, quantities = ([one.name for one in some] for some in lines)
+    worked, quantities = ([quantity.name for quantity in group] for group in lines)
     fields: dict[str, Any] = {**KEY, "student": student.name, "roster": student.cells, "place": place}
     fields |= {"worked": worked, "asked": quantities, "variant": variant}
-    given = {name: _nested(array) for name, array in made.given().items()}
-    answers = {one.name: _nested(one.key) for one in lines[1]}
-    return _json({**fields, "given": given, "answers": answers})
+    arrays = {name: _to_lists(array) for name, array in problem.given_arrays().items()}
+    answers = {quantity.name: _to_lists(quantity.key) for quantity in lines[1]}
+    return _json({**fields, "given": arrays, "answers": answers})
 
 
-def key_markdown(student: Student, made: Problem, plan: Plan) -> str:
+def key_markdown(student: Student, problem: Problem, plan: Plan) -> str:
     """Return the worked solution for every sequence."""
-    shown = markdown.escape(text.clean(student.name))
-    worked = [f"# The key of {shown}"]
-    for sequence, steps in enumerate(made.sequences()):
+    name = markdown.escape(text.clean(student.name))
+    worked = [f"# The key of {name}"]
+    for sequence, steps in enumerate(problem.sequences()):
         if plan.batch > 1:
             worked.append(f"# Sequence {sequence} of the batch")
         worked.append(walk_through(steps, backward=False).render("markdown"))
@@ -151,7 +151,7 @@ def key_markdown(student: Student, made: Problem, plan: Plan) -> str:
 # A class.
 
 
-def make(folder: Path, students: Sequence[Student], plan: Plan) -> None:
+def write_exercise(folder: Path, students: Sequence[Student], plan: Plan) -> None:
     """Write the sheets and keys of a class into a new folder, which appears once it is complete.
 
     Raises
@@ -163,31 +163,31 @@ def make(folder: Path, students: Sequence[Student], plan: Plan) -> None:
         for part in (SHEETS, KEYS, ANSWERS):
             (temporary / part).mkdir()
         for place, student in enumerate(students):
-            quantities = _make_one(temporary, student, place, plan)
+            quantities = _write_student(temporary, student, place, plan)
             done(1)
-        points = _csv([("quantity", "points"), *((one.name, 1) for one in quantities)])
+        points = _csv([("quantity", "points"), *((quantity.name, 1) for quantity in quantities)])
         storage.write_text(temporary / WEIGHTS, points)
-        storage.write_text(temporary / "README.md", _folder_readme(plan))
+        storage.write_text(temporary / "README.md", _readme(plan))
 
 
-def _make_one(folder: Path, student: Student, place: int, plan: Plan) -> list[Quantity]:
-    """Write one student's files, and return what is asked in them."""
-    made = plan.problem(student.name)
-    chain = Chain(made.sequences(), made.dh, made.dc)
-    lines = faded(asked(chain, plan.backward), plan.given)
+def _write_student(folder: Path, student: Student, place: int, plan: Plan) -> list[Quantity]:
+    """Write one student's files, and return the asked quantities."""
+    problem = plan.problem(student.name)
+    chain = Chain(problem.sequences(), problem.dh, problem.dc)
+    lines = split_lines(asked_quantities(chain, plan.backward), plan.worked)
     files = {
-        f"{SHEETS}/{student.file}.html": handout_page.html(student, made, chain, lines, plan),
-        f"{SHEETS}/{student.file}.ipynb": sheet_notebook(student, made, lines, plan),
+        f"{SHEETS}/{student.file}.html": handout_page.student_page(student, problem, chain, lines, plan),
+        f"{SHEETS}/{student.file}.ipynb": sheet_notebook(student, problem, lines, plan),
         f"{SHEETS}/{student.file}.csv": empty_csv(lines[1]),
-        f"{KEYS}/{student.file}.json": key_json(student, place, made, lines, plan),
-        f"{KEYS}/{student.file}.md": key_markdown(student, made, plan),
+        f"{KEYS}/{student.file}.json": key_json(student, place, problem, lines, plan),
+        f"{KEYS}/{student.file}.md": key_markdown(student, problem, plan),
     }
     for path, content in files.items():
         (folder / path).write_text(content, encoding="utf-8", newline="\n")
     return lines[1]
 
 
-def _folder_readme(plan: Plan) -> str:
+def _readme(plan: Plan) -> str:
     return f"""# An exercise
 
 - `{SHEETS}/` is for the students: each has a page to print, a notebook and an empty `.csv`, with numbers of their own.

@@ -1,4 +1,4 @@
-"""The sheet that a student gets, as a page to print: what is given in tables, and blanks for what is asked."""
+"""A student's sheet as a page to print: tables of the given arrays, and blanks for the asked quantities."""
 
 from __future__ import annotations
 
@@ -25,84 +25,84 @@ from gatewise.walkthrough.numbers import number
 
 PACKAGE = "gatewise.grading"  # where its style lies
 WIDEST = 8  # entries side by side
-Row = tuple[str, tuple[str, ...]]  # its head and its cells, as markup
+TableRow = tuple[str, tuple[str, ...]]  # its head and its cells, as markup
 
 
-def html(
-    student: Student, made: Problem, chain: Chain, lines: tuple[list[Quantity], list[Quantity]], plan: Plan
+def student_page(
+    student: Student, problem: Problem, chain: Chain, lines: tuple[list[Quantity], list[Quantity]], plan: Plan
 ) -> str:
     """Return the page of one student; of `lines`, the first are worked, and the others asked."""
     worked, quantities = lines
     title = "An LSTM cell by hand"
     where = "the blanks, or into the .csv file or the notebook beside this page"
-    given = "".join(_given(made, chain, plan))
-    done = f"<h2>Worked for you</h2>\n{_lines(worked, chain, plan, worked=True)}" if worked else ""
+    given_tables = "".join(_given_tables(problem, chain, plan))
+    worked_tables = f"<h2>Worked for you</h2>\n{_line_tables(worked, chain, plan, worked=True)}" if worked else ""
     body = f"""<main class="sheet">
 <header><h1>{title}</h1><p class="whose">{text(student.name)}</p></header>
 <p>{escape(instructions(plan, where))}</p>
 <h2>What is given</h2>
-<div class="given">{given}</div>
-<p class="functions">{_functions([*worked, *quantities])}</p>
-{done}
+<div class="given">{given_tables}</div>
+<p class="functions">{_nonlinearities([*worked, *quantities])}</p>
+{worked_tables}
 <h2>What is asked</h2>
-{_lines(quantities, chain, plan)}
+{_line_tables(quantities, chain, plan)}
 </main>"""
     return document(f"{title}: {student.name}", style("handout.css", PACKAGE), body) + "\n"
 
 
 def instructions(plan: Plan, where: str) -> str:
-    """Say what the numbers are, and what is to be done."""
+    """Return the paragraph that explains the numbers and the task."""
     steps = f" over {plan.steps} steps" if plan.steps > 1 else ""
     batch = f" for a batch of {plan.batch} sequences" if plan.batch > 1 else ""
-    told = (
+    paragraph = (
         f"One LSTM cell{steps}{batch}, with your own numbers. A weight matrix has a row for each unit and a column for"
         " each entry of the combined input z = [h_prev; x]. The pre-activation a_f is the input of the forget gate's"
         " nonlinearity, and f its output; likewise for i (input gate), g (candidate) and o (output gate)."
     )
     if plan.backward:
-        told += " The loss is the sum of the last h; df is the derivative of the loss with respect to f."
+        paragraph += " The loss is the sum of the last h; df is the derivative of the loss with respect to f."
     if plan.steps > 1:
-        told += " f[1] is f at step 1; steps count from 0."
-    if plan.given != "none":
-        told += " The first lines are worked for you: continue with their numbers as they are printed."
-    return f"{told} Work out each quantity to at least 4 decimals and write it into {where}."
+        paragraph += " f[1] is f at step 1; steps count from 0."
+    if plan.worked != "none":
+        paragraph += " The first lines are worked for you: continue with their numbers as they are printed."
+    return f"{paragraph} Work out each quantity to at least 4 decimals and write it into {where}."
 
 
-def _functions(quantities: Sequence[Quantity]) -> str:
+def _nonlinearities(quantities: Sequence[Quantity]) -> str:
     """Return the formulas of the nonlinearities."""
-    calls = [node for one in quantities for node in nodes(one.right) if isinstance(node, FunctionCall)]
-    found = {call.name: call.activation for call in calls if call.activation is not None}
-    shown = []
-    for name, activation in found.items():
+    calls = [node for quantity in quantities for node in nodes(quantity.right) if isinstance(node, FunctionCall)]
+    activations = {call.name: call.activation for call in calls if call.activation is not None}
+    formulas = []
+    for name, activation in activations.items():
         left = mathml.function_of_a(name)
-        shown.append(f"<span>{left} {run(textbook(activation), '=')}</span>")
-    return " ".join(shown)
+        formulas.append(f"<span>{left} {run(textbook(activation), '=')}</span>")
+    return " ".join(formulas)
 
 
-# What is given.
+# Given arrays
 
 
-def _given(made: Problem, chain: Chain, plan: Plan) -> Iterator[str]:
+def _given_tables(problem: Problem, chain: Chain, plan: Plan) -> Iterator[str]:
     symbols = {formula(symbol): symbol for symbol, _ in chain.given}
-    for name, array in made.given().items():
+    for name, array in problem.given_arrays().items():
         if not plan.backward and name in ("dh", "dc_next"):
             continue
         before = [("step", plan.steps)] if name == "x" else []
-        names = _names(chain, name)
-        axes = [what for what, size in [*before, ("sequence", plan.batch)] if size > 1]
+        names = _axis_labels(chain, name)
+        axes = [axis for axis, size in [*before, ("sequence", plan.batch)] if size > 1]
         heads, rows = [], []
         for place in np.ndindex(array.shape[:-1]):
-            told = ", ".join(f"{what} {k}" for what, k in zip(axes, place, strict=False))
-            heads.append(names[0][place[0]] if len(names) > 1 else told)
+            head = ", ".join(f"{axis} {k}" for axis, k in zip(axes, place, strict=False))
+            heads.append(names[0][place[0]] if len(names) > 1 else head)
             rows.append(tuple(shown(number(value)) for value in array[place]))
         symbol = symbols.get(name.replace("gamma", "γ").replace("beta", "β"))
         caption = escape(name) if symbol is None else mathml.math(symbol)
         rowed = [(text(head), row) for head, row in zip(heads, rows, strict=True)]
-        tables = "".join(_tables(names[-1], rowed, "given", name))
-        yield f"<figure{_hued(symbol, name)}><figcaption>{caption}</figcaption>{tables}</figure>\n"
+        tables = "".join(_split_tables(names[-1], rowed, "given", name))
+        yield f"<figure{_hue_class(symbol, name)}><figcaption>{caption}</figcaption>{tables}</figure>\n"
 
 
-def _names(chain: Chain, name: str) -> list[tuple[str, ...]]:
+def _axis_labels(chain: Chain, name: str) -> list[tuple[str, ...]]:
     """Return the labels of the last axes of a given array."""
     base = name.partition("_")[0]
     recurrent = chain.names[UNITS if chain.sequences[0][0].parameters.projection is None else RECURRENT]
@@ -115,43 +115,44 @@ def _names(chain: Chain, name: str) -> list[tuple[str, ...]]:
     }.get(base, [chain.names[UNITS]])
 
 
-# What is asked, and what is worked.
+# Asked and worked lines
 
 
-def _lines(quantities: Sequence[Quantity], chain: Chain, plan: Plan, *, worked: bool = False) -> str:
+def _line_tables(quantities: Sequence[Quantity], chain: Chain, plan: Plan, *, worked: bool = False) -> str:
     """Return lines in tables: consecutive ones of one step with the same entries stand in one."""
-    found = []
+    markup = []
     for at, step in groupby(quantities, lambda one: one.at):
         if plan.steps > 1:
-            found.append(f"<h3>{'All steps together' if at is None else f'Step {at}'}</h3>")
-        for names, group in groupby(step, lambda one: _axes(one, chain)):
+            markup.append(f"<h3>{'All steps together' if at is None else f'Step {at}'}</h3>")
+        for names, group in groupby(step, lambda one: _quantity_labels(one, chain)):
             lines = list(group)
-            rows = [row for one in lines for row in _rows(one, names, worked)]
-            found += _tables(names[-1], rows, "worked" if worked else "blank", lines[0].name)
-    return "\n".join(found)
+            rows = [row for quantity in lines for row in _table_rows(quantity, names, worked)]
+            markup += _split_tables(names[-1], rows, "worked" if worked else "blank", lines[0].name)
+    return "\n".join(markup)
 
 
-def _axes(one: Quantity, chain: Chain) -> tuple[tuple[str, ...], ...]:
+def _quantity_labels(quantity: Quantity, chain: Chain) -> tuple[tuple[str, ...], ...]:
     """Return the labels of the last axes of a quantity."""
-    names = (chain.names[one.over], chain.names[one.across])
-    return names if one.summed and one.key.ndim > 1 else names[:1]
+    names = (chain.names[quantity.over], chain.names[quantity.across])
+    return names if quantity.summed and quantity.key.ndim > 1 else names[:1]
 
 
-def _rows(one: Quantity, names: Sequence[tuple[str, ...]], worked: bool) -> Iterator[Row]:
-    """Return the rows of a quantity: its equation or, below the first row, which row it is; and its cells."""
+def _table_rows(quantity: Quantity, names: Sequence[tuple[str, ...]], worked: bool) -> Iterator[TableRow]:
+    """Yield the rows of a quantity: its equation, or the row's label below the first row; and its cells."""
     equation = (
-        f'<span class="unseen">{text(one.equation)}</span><span aria-hidden="true"{_hued(one.symbol, one.name)}>'
-        f"{mathml.math(one.symbol)} {run(one.right, '=')}</span>"
+        f'<span class="unseen">{text(quantity.equation)}</span>'
+        f'<span aria-hidden="true"{_hue_class(quantity.symbol, quantity.name)}>'
+        f"{mathml.math(quantity.symbol)} {run(quantity.right, '=')}</span>"
     )
-    key = np.atleast_1d(worked_numbers(one))
+    key = np.atleast_1d(worked_numbers(quantity))
     for place in np.ndindex(key.shape[:-1]):
-        which = names[0][place[0]] if len(names) > 1 else f"sequence {place[0]}" if place else ""
-        head = [equation] * (not any(place)) + [f"<small>{text(which)}</small>"] * bool(which)
+        label = names[0][place[0]] if len(names) > 1 else f"sequence {place[0]}" if place else ""
+        head = [equation] * (not any(place)) + [f"<small>{text(label)}</small>"] * bool(label)
         yield " ".join(head), tuple(shown(f"{value:.4f}") if worked else "" for value in key[place])
 
 
-def _tables(names: Sequence[str], rows: Sequence[Row], kind: str, label: str) -> Iterator[str]:
-    """Return rows as a table, or as several below each other where they are wide."""
+def _split_tables(names: Sequence[str], rows: Sequence[TableRow], kind: str, label: str) -> Iterator[str]:
+    """Yield rows as a table, or as several narrower tables."""
     headed = any(head for head, _ in rows)
     for start in range(0, len(names), WIDEST):
         part = slice(start, start + WIDEST)
@@ -163,11 +164,11 @@ def _tables(names: Sequence[str], rows: Sequence[Row], kind: str, label: str) ->
         )
         table = f'<table class="{kind}"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
         widest = max(len(cell) + 3 for _, cells in rows for cell in cells[part])
-        told = text(f"{label}, {kind}, from {names[start]}")
-        yield scrolled(table, told, widest * len(names[part])) + "\n"
+        label_text = text(f"{label}, {kind}, from {names[start]}")
+        yield scrolled(table, label_text, widest * len(names[part])) + "\n"
 
 
-def _hued(symbol: Symbol | None, name: str) -> str:
+def _hue_class(symbol: Symbol | None, name: str) -> str:
     """Return the class of a quantity's hue: its own, or that of the gate it belongs to."""
     last = name.partition("[")[0].rpartition("_")[2]
     hue = quantity(symbol or "") or quantity(Symbol(last))

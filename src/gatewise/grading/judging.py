@@ -1,4 +1,4 @@
-"""The numbers of a sheet against the equations: what is right, what follows from other numbers, what is wrong."""
+"""Judges the numbers of a sheet: right, following from earlier numbers, or wrong."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.grading.chain import Chain, Place, Quantity, Values, rounding
+from gatewise.grading.chain import AssumedValues, Chain, Place, Quantity, rounding
 from gatewise.grading.sheet import Answer
-from gatewise.grading.spreading import single
+from gatewise.grading.spreading import single_precision_error
 from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
 from gatewise.symbolic.formula import Holds, Product, Sum, nodes
 
@@ -22,7 +22,7 @@ VAGUE = 0.05  # half a unit in the last digit where fewer than two decimals are 
 
 
 class Judge:
-    """Goes through the lines of a run, and keeps each as it follows from the person's own numbers.
+    """Judges the lines of a run in order, and keeps each line as it follows from the person's own numbers.
 
     Parameters
     ----------
@@ -30,22 +30,22 @@ class Judge:
     answers : dict of str to Answer
         By the names of quantities; in their shapes, or in one that a mistake gives.
     doubted : collection of str
-        Quantities whose numbers are judged, but not carried on: what follows from them is taken instead.
+        Quantities whose numbers are judged but not used further: their expected values are used instead.
     """
 
     def __init__(self, chain: Chain, answers: Mapping[str, Answer], doubted: Collection[str] = ()) -> None:
         self.chain, self.answers, self.doubted = chain, dict(answers), doubted
-        self.own = Values()
+        self.assumed = AssumedValues()
         self.expected: dict[Place, Array] = {}
         self.slack: dict[Place, Array] = {}
         self.tainted: set[Place] = set()
-        self.unit = self._unit()
-        self.judged = {verdict.name: verdict for verdict in self._judged()}
+        self.unit = self._rounding_unit()
+        self.judged = {verdict.name: verdict for verdict in self._judge_lines()}
 
-    def _unit(self) -> float:
-        """Return how far off numbers may be that are not on the sheet: rounded like those of the coarsest line.
+    def _rounding_unit(self) -> float:
+        """Return the rounding error of numbers that are not on the sheet: that of the coarsest line.
 
-        What is copied or exact does not tell how somebody rounds.
+        Copied and exact numbers do not count.
         """
         coarsest = 0.0
         for name, answer in self.answers.items():
@@ -61,10 +61,10 @@ class Judge:
         """The wrong quantities."""
         return [self.chain.by_name[name] for name, verdict in self.judged.items() if verdict.status == WRONG]
 
-    def _judged(self) -> Iterator[Verdict]:
+    def _judge_lines(self) -> Iterator[Verdict]:
         last = max((n for n, line in enumerate(self.chain.lines) if line.name in self.answers), default=-1)
         for line in self.chain.lines[: last + 1]:
-            value, slack = self.chain.compute(line, self.own)
+            value, slack = self.chain.compute(line, self.assumed)
             if isinstance(line.right, (Sum, Product)):  # what goes into a line may have been rounded, too
                 slack = slack + self.unit
             if not any(isinstance(node, Holds) for node in nodes(line.right)):  # a kink is a jump
@@ -78,28 +78,28 @@ class Judge:
                 if answer is not None:
                     yield Verdict(line.name, line.equation, BLANK)
                 continue
-            verdict = self._verdict(line, answer)
+            verdict = self._judge(line, answer)
             if verdict.status in (RIGHT, CLOSE, COARSE):
                 self.tainted.discard(line.place)
             elif verdict.status == WRONG and line.name not in self.doubted:
                 self.tainted.add(line.place)
             yield verdict
-            self._answered(line, answer, verdict)
+            self._keep_answer(line, answer, verdict)
 
-    # One quantity.
+    # A single quantity
 
-    def _verdict(self, quantity: Quantity, answer: Answer) -> Verdict:
+    def _judge(self, quantity: Quantity, answer: Answer) -> Verdict:
         name, equation, key = quantity.name, quantity.equation, quantity.key
         if answer.values.shape != key.shape:
             return Verdict(name, equation, WRONG, f"its shape is {answer.values.shape}, not {key.shape}")
-        own, slack = self.follows_from(quantity)
+        expected, slack = self.follows_from(quantity)
         written = np.isfinite(answer.values)
         tolerance = answer.tolerance + rounding(key)
-        off_key = np.where(written, np.abs(answer.values - key) - tolerance - single(key), -1.0)
+        off_key = np.where(written, np.abs(answer.values - key) - tolerance - single_precision_error(key), -1.0)
         with np.errstate(invalid="ignore"):
-            off_own = np.where(written, np.abs(answer.values - own) - tolerance - slack, -1.0)
-        off_own[np.isnan(off_own)] = np.inf  # it follows from nothing that can be computed
-        off = np.minimum(off_key, off_own)
+            off_expected = np.where(written, np.abs(answer.values - expected) - tolerance - slack, -1.0)
+        off_expected[np.isnan(off_expected)] = np.inf  # it follows from nothing that can be computed
+        off = np.minimum(off_key, off_expected)
         if (off <= 0).all():
             telling = written & (key != 0)
             if (off_key <= 0).all():
@@ -118,48 +118,48 @@ class Judge:
             self.chain.entry(quantity, place),
             float(answer.values[place]),
             float(key[place]),
-            float(own[place]) if quantity.place in self.tainted else None,
+            float(expected[place]) if quantity.place in self.tainted else None,
         )
 
-    def nearly(self, quantity: Quantity) -> bool:
-        """Tell whether a wrong quantity is off by no more than where digits are cut off, here and before."""
+    def is_nearly_right(self, quantity: Quantity) -> bool:
+        """Return whether cutting digits off, here and before, could explain a wrong quantity."""
         answer = self.answers[quantity.name]
         if answer.values.shape != quantity.key.shape:
             return False
-        own, slack = self.follows_from(quantity)
-        off = np.abs(answer.values - own) - 2 * (answer.tolerance + slack) - rounding(own)
+        expected, slack = self.follows_from(quantity)
+        off = np.abs(answer.values - expected) - 2 * (answer.tolerance + slack) - rounding(expected)
         return bool((off <= 0)[np.isfinite(answer.values)].all())
 
     def is_towards_zero(self, quantity: Quantity) -> bool:
-        """Tell whether what is written is nearer to zero than what is right, or than what follows from before."""
+        """Return whether the written numbers are nearer to zero than the right or the expected ones."""
         answer = self.answers[quantity.name]
-        own, slack = self.follows_from(quantity)
+        expected, slack = self.follows_from(quantity)
         written = np.isfinite(answer.values)
-        size = np.maximum(np.abs(own) + slack, np.abs(quantity.key)) + rounding(quantity.key)
+        size = np.maximum(np.abs(expected) + slack, np.abs(quantity.key)) + rounding(quantity.key)
         return bool((np.abs(answer.values) <= size)[written].all())
 
     def follows_from(self, quantity: Quantity) -> tuple[Array, Array]:
-        """Return a quantity as it follows from what is before it, and how far off that may be, in the sheet's shape."""
+        """Return a quantity as it follows from earlier numbers, and its tolerance, in the sheet's shape."""
         return (
-            self.chain.sheet(quantity, self.expected[quantity.place]),
-            self.chain.sheet(quantity, self.slack[quantity.place]),
+            self.chain.on_sheet(quantity, self.expected[quantity.place]),
+            self.chain.on_sheet(quantity, self.slack[quantity.place]),
         )
 
-    # Each quantity as it follows from the person's own numbers.
+    # Each quantity as it follows from the person's own numbers
 
     def _keep(self, line: Quantity, value: Array, tolerance: Array | float) -> None:
-        self.own.value[line.place] = value
-        self.own.tolerance[line.place] = np.broadcast_to(tolerance, value.shape)
+        self.assumed.value[line.place] = value
+        self.assumed.tolerance[line.place] = np.broadcast_to(tolerance, value.shape)
 
-    def _answered(self, quantity: Quantity, answer: Answer, verdict: Verdict) -> None:
-        """Keep what was written, and where nothing was, what follows from earlier numbers."""
+    def _keep_answer(self, quantity: Quantity, answer: Answer, verdict: Verdict) -> None:
+        """Keep the written numbers; for blanks, the expected ones."""
         value, slack = self.expected[quantity.place], self.slack[quantity.place]
         vague = verdict.status == COARSE and (answer.tolerance >= VAGUE).any()
         if vague or quantity.name in self.doubted or answer.values.shape != quantity.key.shape:
             self._keep(quantity, value, slack + self.unit)
             return
-        values, tolerance = (self.chain.whole(quantity, one) for one in (answer.values, answer.tolerance))
-        key = self.chain.whole(quantity, quantity.key)
+        values, tolerance = (self.chain.with_batch(quantity, array) for array in (answer.values, answer.tolerance))
+        key = self.chain.with_batch(quantity, quantity.key)
         written = np.isfinite(values)
         values, tolerance = np.where(written, values, value), np.where(written, tolerance, slack)
         # An exact number, such as a given 0.5 or the 0 of a relu, was not rounded.
@@ -167,24 +167,28 @@ class Judge:
         self._keep(quantity, values, np.where(exact & written, np.minimum(tolerance, slack), tolerance))
 
 
-def rounded_or_cut(chain: Chain, answers: Mapping[str, Answer]) -> tuple[Judge, dict[str, Answer]]:
-    """Judge numbers as rounded, or, where that makes fewer of them wrong, as cut off after their last digit.
+def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, Answer]) -> tuple[Judge, dict[str, Answer]]:
+    """Judge numbers as rounded, or as cut off after their last digit if that makes fewer of them wrong.
 
-    Returns also the answers where they are cut off.
+    Returns also the answers if they are cut off.
     """
     judge = Judge(chain, answers)
-    if not any(judge.nearly(quantity) for quantity in judge.wrong):
+    if not any(judge.is_nearly_right(quantity) for quantity in judge.wrong):
         return judge, {}
-    other = Judge(chain, {name: _cut(answer) for name, answer in answers.items()})
-    saved = set(judge.wrong) - set(other.wrong)
-    if saved and len(other.wrong) < len(judge.wrong) and all(other.is_towards_zero(one) for one in saved):
-        return other, dict(answers)
+    cut_judge = Judge(chain, {name: _as_cut_off(answer) for name, answer in answers.items()})
+    mended = set(judge.wrong) - set(cut_judge.wrong)
+    if (
+        mended
+        and len(cut_judge.wrong) < len(judge.wrong)
+        and all(cut_judge.is_towards_zero(quantity) for quantity in mended)
+    ):
+        return cut_judge, dict(answers)
     return judge, {}
 
 
-def _cut(answer: Answer) -> Answer:
-    """Return numbers as they may be off where their digits are cut off: not one digit beside others of several."""
-    whole = 2 * answer.tolerance
+def _as_cut_off(answer: Answer) -> Answer:
+    """Return an answer with tolerances for digits that are cut off, except short numbers beside longer ones."""
+    full_unit = 2 * answer.tolerance
     finest = np.min(answer.tolerance, initial=np.inf, where=np.isfinite(answer.values))
-    cut = (answer.tolerance <= finest) | (whole <= FEWEST_CUT * np.abs(answer.values))
-    return replace(answer, tolerance=np.where(cut, whole, answer.tolerance))
+    cut = (answer.tolerance <= finest) | (full_unit <= FEWEST_CUT * np.abs(answer.values))
+    return replace(answer, tolerance=np.where(cut, full_unit, answer.tolerance))

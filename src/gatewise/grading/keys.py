@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.errors import FileError
-from gatewise.grading import problem, sheet
+from gatewise.grading import sheet
 from gatewise.grading.chain import Chain
 from gatewise.grading.handout import KEY, KEYS
-from gatewise.grading.problem import Problem
+from gatewise.grading.problem import Problem, read_problem
 from gatewise.grading.roster import Student
 from gatewise.render import text
 
@@ -26,8 +26,8 @@ class Key:
     place : int
         The student's place in the roster.
     asked, worked : tuple of str
-        The names of the lines that are asked, and of those that were worked for the student.
-    made : Problem
+        The names of the asked lines, and of the lines that were worked for the student.
+    problem : Problem
         The student's own numbers.
     """
 
@@ -35,30 +35,30 @@ class Key:
     place: int
     asked: tuple[str, ...]
     worked: tuple[str, ...]
-    made: Problem
+    problem: Problem
 
     def chain(self) -> Chain:
-        """Return the run that the answers are compared with.
+        """Return the run to compare the answers with.
 
         Raises
         ------
         FileError
-            If it has no such lines as the key says.
+            If it lacks a line of the key.
         """
-        found = Chain(self.made.sequences(), self.made.dh, self.made.dc)
-        unknown = next((name for name in (*self.asked, *self.worked) if name not in found.by_name), None)
+        chain = Chain(self.problem.sequences(), self.problem.dh, self.problem.dc)
+        unknown = next((name for name in (*self.asked, *self.worked) if name not in chain.by_name), None)
         if unknown is not None:
-            told = f"there is no quantity {text.clean(unknown)[:40]!r}"
-            raise FileError(f"cannot mark {text.clean(self.student.name)} by the key: {told}")
-        return found
+            fault = f"there is no quantity {text.clean(unknown)[:40]!r}"
+            raise FileError(f"cannot mark {text.clean(self.student.name)} by the key: {fault}")
+        return chain
 
 
 def paths(folder: Path) -> list[Path]:
     """Return the keys in the folder of an exercise."""
     keys = sorted((folder / KEYS).glob("[!.]*.json"))
     if not keys:
-        told = f"there is no key in {folder / KEYS}; gatewise exercise makes such a folder"
-        raise FileError(f"cannot mark {folder}: {told}")
+        fault = f"there is no key in {folder / KEYS}; gatewise exercise makes such a folder"
+        raise FileError(f"cannot mark {folder}: {fault}")
     return keys
 
 
@@ -68,23 +68,23 @@ def read(path: Path) -> Key:
     Raises
     ------
     FileError
-        If it cannot be read, or is none of this version.
+        If it cannot be read, or has another version.
     """
-    found = sheet.read(path, "given")
-    more = found.more
+    key_sheet = sheet.read(path, "given")
+    more = key_sheet.more
     if more.get("format") != KEY["format"]:
         raise FileError(f"cannot read {path}: it is not a key of an exercise")
     if more.get("version") != KEY["version"]:
         version = text.clean(str(more.get("version")))[:20]
-        told = f"it is a key of version {version}, and this version of gatewise reads {KEY['version']}"
-        raise FileError(f"cannot read {path}: {told}; make the exercise again")
+        fault = f"it is a key of version {version}, and this version of gatewise reads {KEY['version']}"
+        raise FileError(f"cannot read {path}: {fault}; make the exercise again")
     student = Student(_text(path, more, "student"), path.stem, _texts(path, more, "roster"))
     asked, worked = _texts(path, more, "asked"), _texts(path, more, "worked")
     try:
         place = int(more["place"])
     except (KeyError, TypeError, ValueError, ArithmeticError):
         raise FileError(f"cannot read {path}: its place must be the student's place in the roster") from None
-    return Key(student, place, asked, worked, problem.of_sheet(found))
+    return Key(student, place, asked, worked, read_problem(key_sheet))
 
 
 def _text(path: Path, more: Mapping[str, Any], name: str) -> str:
@@ -94,7 +94,7 @@ def _text(path: Path, more: Mapping[str, Any], name: str) -> str:
 
 
 def _texts(path: Path, more: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    found = more.get(name)
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+    value = more.get(name)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise FileError(f"cannot read {path}: its {name} must be a list of texts")
-    return tuple(found)
+    return tuple(value)

@@ -1,4 +1,4 @@
-"""How a sheet of text is laid out: which of its lines, or columns, holds the numbers of which quantity."""
+"""Layouts of text sheets: the lines or columns that hold the numbers of each quantity."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ _OF_UNIT = re.compile(r"[ ,_]?[(\[{]?\bunit[ _#=:]{0,3}([0-9]{1,6})[)\]}]?", re.
 
 
 @dataclass(frozen=True)
-class Piece:
-    """What one place of a sheet holds of a quantity.
+class SheetPiece:
+    """The content of one place of a sheet.
 
     Attributes
     ----------
     line : int
     name : str
-        The quantity's; empty where there is none.
+        The quantity's name, or empty.
     cells : str or list of str
         Its numbers: a text of them, or one in each cell.
     unit : int or None
-        Which unit's number it is, where each has a place of its own.
+        The unit, if each has a place of its own.
     row : bool
-        Whether it is a row, so that several in succession are a matrix.
+        Whether it is a row, so that successive ones are a matrix.
     says : str
-        What is wrong with it; empty if nothing is.
+        The fault, or empty.
     """
 
     line: int
@@ -70,7 +70,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _SheetRow:
     line: int
     cells: list[str]
     raw: str
@@ -78,7 +78,7 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Head:
-    """What the columns of a table hold: names of quantities; which of them hold labels of units or steps."""
+    """The columns of a table: the names of quantities, and the columns with labels of units or steps."""
 
     names: list[str]
     unit: int | None
@@ -87,8 +87,8 @@ class _Head:
     value: int | None
     at: int  # the row below the head
 
-    def pieces(self, row: _Row, at: int) -> list[Piece] | None:
-        """Return what a row of the table holds; None where it does not belong to it."""
+    def pieces_of(self, row: _SheetRow, at: int) -> list[SheetPiece] | None:
+        """Return the pieces in a row of the table; None if the row does not belong to it."""
         cells = row.cells + [""] * (len(self.names) - len(row.cells))
         labels = {n: _LABEL.fullmatch(cells[n]) for n in (self.unit, self.step) if n is not None}
         numbers = {n: int(label[1]) for n, label in labels.items() if label}
@@ -97,15 +97,15 @@ class _Head:
         unit = numbers[self.unit] if self.unit is not None else 0 if labels else at - self.at
         step = "" if self.step is None else f"[{numbers[self.step]}]"
         if self.quantity is not None and self.value is not None:
-            return [Piece(row.line, cells[self.quantity] + step, [cells[self.value]], unit)]
+            return [SheetPiece(row.line, cells[self.quantity] + step, [cells[self.value]], unit)]
         if not labels and not is_number(cells[0]) and not is_blank(cells[0]):
             return None
         columns = [n for n in range(len(self.names)) if n not in labels]
-        return [Piece(row.line, self.names[n] + step, [cells[n]], unit) for n in columns if self.names[n]]
+        return [SheetPiece(row.line, self.names[n] + step, [cells[n]], unit) for n in columns if self.names[n]]
 
 
-def pieces(path: Path, text: str) -> Iterator[Piece]:
-    """Go through what a sheet of text holds, whatever its layout.
+def iterate_pieces(path: Path, text: str) -> Iterator[SheetPiece]:
+    """Yield the pieces of a text sheet in any layout.
 
     A line is a name and its numbers: in cells; after =, : or ≈; or in brackets, which may go over several lines. A line
     of names is the head of a table with a column for each quantity and a row for each unit, or step.
@@ -115,92 +115,96 @@ def pieces(path: Path, text: str) -> Iterator[Piece]:
     FileError
         If it is not text in lines and cells, or has too many of them.
     """
-    rows = _rows(path, text)
+    rows = _split_rows(path, text)
     head: _Head | None = None
     at = -1
     while (at := at + 1) < len(rows):
         row = rows[at]
-        found = _written(row.raw)
-        if found:
+        assignment = _match_assignment(row.raw)
+        if assignment:
             head = None
-            if _TIGHT.search(row.raw[:LONGEST]) and found["name"].endswith("t"):
-                yield Piece(
-                    row.line, found["name"], "", says="t=… may be a step or a value; write f[1] for step 1 of f"
+            if _TIGHT.search(row.raw[:LONGEST]) and assignment["name"].endswith("t"):
+                yield SheetPiece(
+                    row.line, assignment["name"], "", says="t=… may be a step or a value; write f[1] for step 1 of f"
                 )
-            elif found["name"].strip().casefold() not in ABOUT:
-                name, (written, at) = found["name"].strip(), _whole(_result(found), rows, at)
-                below = [] if written else _below(rows, at)
-                yield from _named(Piece(row.line, name, written)) if not below else _matrix(name, below)
-                at += len(below)
+            elif assignment["name"].strip().casefold() not in ABOUT:
+                name, (written, at) = assignment["name"].strip(), _join_lines(_text_after_sign(assignment), rows, at)
+                rows_below = [] if written else _numeric_rows_below(rows, at)
+                yield from (
+                    _split_unit(SheetPiece(row.line, name, written))
+                    if not rows_below
+                    else _matrix_pieces(name, rows_below)
+                )
+                at += len(rows_below)
             continue
-        table = None if head is None else head.pieces(row, at)
+        table = None if head is None else head.pieces_of(row, at)
         if table is not None:
             yield from table
             continue
-        head = _head(rows, at)
-        if head is None and row.cells[0].casefold() not in ABOUT and not _counted(row.cells):
-            below = [] if any(row.cells[1:]) else _below(rows, at)
-            own = Piece(row.line, row.cells[0], row.cells[1:], row=True)
-            yield from _named(own) if not below else _matrix(own.name, below)
-            at += len(below)
+        head = _table_head(rows, at)
+        if head is None and row.cells[0].casefold() not in ABOUT and not _is_column_count(row.cells):
+            rows_below = [] if any(row.cells[1:]) else _numeric_rows_below(rows, at)
+            piece = SheetPiece(row.line, row.cells[0], row.cells[1:], row=True)
+            yield from _split_unit(piece) if not rows_below else _matrix_pieces(piece.name, rows_below)
+            at += len(rows_below)
 
 
-def _written(line: str) -> re.Match[str] | None:
-    """Return the parts of a line that is a name and what is written for it, outside of cells."""
-    found = _ASSIGNED.fullmatch(line) if any(sign in line for sign in "=:≈") else None
-    if found is None and "[" in line and (found := _BRACKETED.fullmatch(line)):
-        end = found["text"].rstrip()
-        return found if end.endswith(("]", ")")) or _opened(end) > 0 else None  # f [1],0.49 is a row of cells
-    return found
+def _match_assignment(line: str) -> re.Match[str] | None:
+    """Return a line's name and the text written for it, outside of cells; None if it is no such line."""
+    match = _ASSIGNED.fullmatch(line) if any(sign in line for sign in "=:≈") else None
+    if match is None and "[" in line and (match := _BRACKETED.fullmatch(line)):
+        end = match["text"].rstrip()
+        return match if end.endswith(("]", ")")) or _open_brackets(end) > 0 else None  # f [1],0.49 is a row of cells
+    return match
 
 
-def _named(piece: Piece) -> Iterator[Piece]:
-    """Give a piece; one that is named f (unit 0) as that unit's."""
-    found = list(_OF_UNIT.finditer(piece.name[: LONGEST + 1]))
-    if len(found) != 1:
+def _split_unit(piece: SheetPiece) -> Iterator[SheetPiece]:
+    """Yield a piece; one that is named f (unit 0) gets that unit."""
+    units = list(_OF_UNIT.finditer(piece.name[: LONGEST + 1]))
+    if len(units) != 1:
         yield piece
         return
-    name = piece.name[: found[0].start()] + piece.name[found[0].end() :]
-    yield Piece(piece.line, name.strip(), piece.cells, int(found[0][1]))
+    name = piece.name[: units[0].start()] + piece.name[units[0].end() :]
+    yield SheetPiece(piece.line, name.strip(), piece.cells, int(units[0][1]))
 
 
-def _rows(path: Path, text: str) -> list[_Row]:
-    """Return the rows that hold something, each in its cells, and in one piece."""
+def _split_rows(path: Path, text: str) -> list[_SheetRow]:
+    """Return the rows that are not empty, each as cells and as raw text."""
     if text.count("\n") > MOST_LINES or text.count("\r") > MOST_LINES or max(map(text.count, ",;\t|[(")) > MOST_CELLS:
         raise FileError(f"cannot read {path}: a sheet may have at most {MOST_LINES:,} lines and {MOST_CELLS:,} cells")
-    told = _SEPARATOR.match(text)
-    mark = told[1] if told else _separator(text)
-    if told:
-        text = text[told.end() :]
+    declared = _SEPARATOR.match(text)
+    mark = declared[1] if declared else _separator(text)
+    if declared:
+        text = text[declared.end() :]
     if '"' in text:
         lines = [(line, cells, mark.join(cells)) for line, cells in tables.rows(path, text, delimiter=mark)]
     else:
-        every = enumerate(_LINE_END.split(text), 1)
-        plain = ((line, _BULLET.sub("", _REMARK.sub("", raw.strip()))) for line, raw in every)
+        numbered_lines = enumerate(_LINE_END.split(text), 1)
+        plain = ((line, _BULLET.sub("", _REMARK.sub("", raw.strip()))) for line, raw in numbered_lines)
         lines = [(line, [cell.strip() for cell in raw.split(mark)], raw.strip()) for line, raw in plain]
-    found = []
+    sheet_rows = []
     for line, cells, raw in lines:
         if raw.startswith("#") or not _HOLDS.search(raw):
             continue
         if raw.startswith("|") and raw.endswith("|"):
             cells = [cell.strip() for cell in raw.strip("|").split("|")]
-        found.append(_Row(line, _in_columns(cells), raw))
-    return found
+        sheet_rows.append(_SheetRow(line, _split_row(cells), raw))
+    return sheet_rows
 
 
 def _separator(text: str) -> str:
-    """Return what separates the cells in most of the lines of cells."""
+    """Return the most frequent separator of cells."""
     counts = dict.fromkeys(tables.SEPARATORS, 0)
     for line in (re.sub(r'"[^"]*"', "", text) if '"' in text else text).splitlines():
-        if not line.startswith("#") and not _written(line):
+        if not line.startswith("#") and not _match_assignment(line):
             for mark in counts:
                 counts[mark] += mark in line
     most = max(counts.values())
     return next(mark for mark in counts if counts[mark] == most) if most else ","
 
 
-def _in_columns(cells: list[str]) -> list[str]:
-    """Return the cells of a row; where nothing but blanks separates them, the name and each number."""
+def _split_row(cells: list[str]) -> list[str]:
+    """Return the cells of a row; if only blanks separate them, the name and each number."""
     if any(cells[1:]):
         return cells
     tokens = cells[0].replace(" %", "%").split()
@@ -214,27 +218,30 @@ def _in_columns(cells: list[str]) -> list[str]:
     return [*([" ".join(tokens[:first])] if first else []), *tokens[first:]]
 
 
-def _whole(text: str, rows: Sequence[_Row], at: int) -> tuple[str, int]:
-    """Return what is written behind a sign, with the lines on which its brackets go on, and the last of those."""
+def _join_lines(text: str, rows: Sequence[_SheetRow], at: int) -> tuple[str, int]:
+    """Return the text after a sign, joined with the lines that continue its brackets, and the last line's index."""
     lines = [text]
     if not text and at + 1 < len(rows) and _OPENING.match(rows[at + 1].raw):
         at += 1
         lines.append(rows[at].raw)
-    still_open = sum(map(_opened, lines))
+    still_open = sum(map(_open_brackets, lines))
     while still_open > 0 and at + 1 < len(rows) and _CONTINUED.match(rows[at + 1].raw):
         at += 1
         lines.append(rows[at].raw)
-        still_open += _opened(lines[-1])
+        still_open += _open_brackets(lines[-1])
     return " ".join(lines).strip(), at
 
 
-def _result(found: re.Match[str]) -> str:
-    """Return what is written behind a sign; of f = σ(a_f) = 0.49, what is behind the last."""
-    text = found["text"]
+def _text_after_sign(assignment: re.Match[str]) -> str:
+    """Return the text after a sign; of f = σ(a_f) = 0.49, after the last sign."""
+    text = assignment["text"]
     at = max(text.rfind("="), text.rfind("≈"))
     formula = text[: max(at, 0)]
-    equal = found.re is _ASSIGNED and found.string[found.end("name") : found.start("text")].strip() != ":"
-    if not equal or not _TERM.match(formula) or _KEYWORD.search(formula) or _opened(formula):
+    equal = (
+        assignment.re is _ASSIGNED
+        and assignment.string[assignment.end("name") : assignment.start("text")].strip() != ":"
+    )
+    if not equal or not _TERM.match(formula) or _KEYWORD.search(formula) or _open_brackets(formula):
         return text
     level = 0
     for letter in formula:
@@ -244,33 +251,33 @@ def _result(found: re.Match[str]) -> str:
     return text[at + 1 :].strip()
 
 
-def _below(rows: Sequence[_Row], at: int) -> list[_Row]:
-    """Return the rows after one that hold nothing but numbers."""
+def _numeric_rows_below(rows: Sequence[_SheetRow], at: int) -> list[_SheetRow]:
+    """Return the rows of numbers that follow a row."""
     end = at + 1
     while end < len(rows) and all(is_number(cell) or is_blank(cell) for cell in rows[end].cells):
         end += 1
     return list(rows[at + 1 : end])
 
 
-def _matrix(name: str, below: Sequence[_Row]) -> Iterator[Piece]:
-    """Give the rows below a name."""
+def _matrix_pieces(name: str, below: Sequence[_SheetRow]) -> Iterator[SheetPiece]:
+    """Yield the rows below a name."""
     for row in below:
-        yield Piece(row.line, name, row.cells, row=True)
+        yield SheetPiece(row.line, name, row.cells, row=True)
 
 
-def _counted(cells: Sequence[str]) -> bool:
-    """Say whether a row only counts the columns below it, from 0 or 1."""
+def _is_column_count(cells: Sequence[str]) -> bool:
+    """Return whether a row only numbers the columns below it, from 0 or 1."""
     numbers = cells if cells[0] else cells[1:]
     return numbers[:1] in (["0"], ["1"]) and numbers == [str(int(numbers[0]) + n) for n in range(len(numbers))]
 
 
-def _opened(text: str) -> int:
-    """Return how many more brackets are opened than closed."""
+def _open_brackets(text: str) -> int:
+    """Return the number of brackets that are not closed."""
     return sum(text.count(mark) for mark in "[(") - sum(text.count(mark) for mark in "])")
 
 
-def _head(rows: Sequence[_Row], at: int) -> _Head | None:
-    """Return what the columns of a table hold, if a row is the head of one."""
+def _table_head(rows: Sequence[_SheetRow], at: int) -> _Head | None:
+    """Return the columns of a table if a row is its head; otherwise None."""
     cells, below = rows[at].cells, rows[at + 1].cells if at + 1 < len(rows) else []
     cells = cells[: max((n for n, cell in enumerate(cells, 1) if cell), default=1)]
     if len(cells) == 1:  # columns with blanks between them
@@ -293,7 +300,7 @@ def _head(rows: Sequence[_Row], at: int) -> _Head | None:
         cells, unit = ["", *cells], 0
     head = _Head(cells, unit, step, None, None, at + 1)
     if unit is not None or step is not None:
-        return head if len(cells) > 1 and below and head.pieces(rows[at + 1], at + 1) is not None else None
+        return head if len(cells) > 1 and below and head.pieces_of(rows[at + 1], at + 1) is not None else None
     numbers = all(is_number(cell) or is_blank(cell) for cell in below) and any(map(is_number, below))
     return head if numbers and len(below) <= len(cells) and is_number(below[0]) else None
 

@@ -1,4 +1,4 @@
-"""Answers against the equations: what is right, what follows, what is wrong first, and why."""
+"""Checking of a sheet: a verdict on each quantity, and the causes of what is wrong."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import numpy.typing as npt
 from gatewise import showing
 from gatewise.errors import OptionError
 from gatewise.grading import sheet as sheets
-from gatewise.grading.causes import Search, within
+from gatewise.grading.causes import CauseSearch, agrees
 from gatewise.grading.chain import Chain, Quantity, rounding
 from gatewise.grading.edits.edit import LIKELY
-from gatewise.grading.judging import Judge, rounded_or_cut
-from gatewise.grading.matching import matched, misshapen
+from gatewise.grading.judging import Judge, judge_rounded_or_cut
+from gatewise.grading.matching import match_answers, shape_fault
 from gatewise.grading.sheet import Answer, Fault, Sheet
 from gatewise.grading.verdicts import CLOSE, FOLLOWS, RIGHT, WRONG, Cause, Verdict
 from gatewise.records.step import Step
 from gatewise.records.trace import Trace
 
-MOST_UNEXPLAINED = 3  # wrong quantities; where there are more, and most are not explained, nothing is
+MOST_UNEXPLAINED = 3  # wrong quantities; of more, most of them unexplained, only the first is explained
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +35,9 @@ class Marking:
     verdicts : tuple of Verdict
         One for each quantity on the sheet, in the order in which the quantities follow from each other.
     source : str
-        Where the answers come from: the file's name.
+        The name of the file with the answers.
     faults : tuple of Fault
-        What could not be read, and costs that line alone: no numbers, an unknown name, a wrong shape.
+        The lines that could not be read: no numbers, an unknown name, a wrong shape.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -47,7 +47,7 @@ class Marking:
     @property
     def first(self) -> Verdict | None:
         """The first wrong quantity."""
-        return next((one for one in self.verdicts if one.status == WRONG), None)
+        return next((verdict for verdict in self.verdicts if verdict.status == WRONG), None)
 
     @property
     def correct(self) -> bool:
@@ -55,8 +55,8 @@ class Marking:
         return self.first is None and not self.faults
 
     def count(self, *statuses: str) -> int:
-        """Return how many quantities have one of the statuses."""
-        return sum(one.status in statuses for one in self.verdicts)
+        """Return the number of quantities with any of these statuses."""
+        return sum(verdict.status in statuses for verdict in self.verdicts)
 
     @property
     def marks(self) -> int:
@@ -104,7 +104,7 @@ def check(
         Any of the quantities of `gatewise.walk` under the names that it prints (``f`` or ``forget_gate``, ``a_f``,
         ``c``, ``dW_f``, …; with several steps ``f[1]``), or a .json, .csv or .npz file of them. NaN stands for a blank.
     thing : Step, sequence of Step, or Trace
-        What they are compared with; a trace stands for all sequences of its batch, in arrays (batch, ·).
+        The run to compare with; a trace stands for all sequences of its batch, in arrays (batch, ·).
     dh, dc : array, optional
         The gradients of the loss with respect to the final states, as for `gatewise.walk`.
     digits : int, optional
@@ -122,14 +122,13 @@ def check(
 
     Notes
     -----
-    A number is right within half a unit in its last digit; cut off after its last digit, and computed in single
-    precision, it is right too. If it is not, but is what its equation gives for the person's own earlier numbers
-    (allowing for their rounding), it follows from an earlier mistake. Otherwise it is wrong. Then mistakes are made on
-    purpose, one by one: every edit of the cell's equations that people make, in the equation of the quantity and in
-    those that lead to it from the last numbers written, in one of them, at every step or in every gate. A mistake is
-    named if it gives what was written, in all entries and allowing for rounding; if it does not contradict another
-    number that is right; and if unrelated numbers would hardly fit: the chance that a cause is named for those is at
-    most 1 % for a sheet. It takes milliseconds for a step, and seconds for a sheet that omits most of many steps.
+    A number is right within half a unit in its last digit, also if it is cut off there or was computed in single
+    precision. A wrong number that its equation gives for the person's own earlier numbers, allowing for rounding,
+    follows from an earlier mistake. For any other, every known mistake is tried: each edit of the equations between
+    the last written numbers and this quantity, in one equation, at every step or in every gate. A mistake is named if
+    it gives all written entries, allowing for rounding, if it contradicts no right number, and if unrelated numbers
+    would hardly fit: they are given a cause on at most 1 % of sheets. A step takes milliseconds; a sheet that omits
+    most of many steps takes seconds.
 
     Examples
     --------
@@ -143,37 +142,45 @@ def check(
     if isinstance(answers, Sheet):
         sheet = answers
     elif isinstance(answers, Mapping):
-        sheet = sheets.of_mapping(answers, digits)
+        sheet = sheets.sheet_of_mapping(answers, digits)
     elif isinstance(answers, (str, os.PathLike)):
         sheet = sheets.read(answers)
     else:
         raise OptionError(f"answers must be arrays by name or the path of a sheet, not {type(answers).__name__}")
-    found, faults = matched(chain, sheet)
+    answers_by_name, faults = match_answers(chain, sheet)
     with np.errstate(all="ignore"):  # numbers of any size are written
-        verdicts = _explained(*rounded_or_cut(chain, found))
-    strange = [one for one in verdicts if one.status == WRONG and one.written is None and not one.causes]
-    faults += [misshapen(one.name, found[one.name], chain.by_name[one.name]) for one in strange]
-    faults.sort(key=_line)
-    return Marking(tuple(one for one in verdicts if one not in strange), sheet.source, tuple(faults))
+        verdicts = _explain(*judge_rounded_or_cut(chain, answers_by_name))
+    strange = [
+        verdict for verdict in verdicts if verdict.status == WRONG and verdict.written is None and not verdict.causes
+    ]
+    faults += [
+        shape_fault(verdict.name, answers_by_name[verdict.name], chain.by_name[verdict.name]) for verdict in strange
+    ]
+    faults.sort(key=_line_number)
+    return Marking(tuple(verdict for verdict in verdicts if verdict not in strange), sheet.source, tuple(faults))
 
 
-def _line(fault: Fault) -> int:
-    """Return the number of the line that could not be read, or 0 where lines have none."""
+def _line_number(fault: Fault) -> int:
+    """Return the line number of a fault, or 0 if it has none."""
     number = fault.place.rpartition(" ")[2]
     return int(number) if number.isdecimal() else 0
 
 
-def _explained(judge: Judge, cut: Mapping[str, Answer]) -> list[Verdict]:
+def _explain(judge: Judge, cut: Mapping[str, Answer]) -> list[Verdict]:
     """Return the verdicts, with the causes of what is wrong."""
-    wrong = [one.name for one in judge.wrong]
+    wrong = [quantity.name for quantity in judge.wrong]
     judges = [judge, Judge(judge.chain, judge.answers, wrong)] if len(wrong) > 1 else [judge]
     turns = count()
     searches = [
-        Search(one.chain, one.own, one.expected, one.answers, wrong, one.unit, turns) for one in judges if wrong
+        CauseSearch(
+            judge_used.chain, judge_used.assumed, judge_used.expected, judge_used.answers, wrong, judge_used.unit, turns
+        )
+        for judge_used in judges
+        if wrong
     ]
-    found, explained, unexplained = [], 0, 0
+    verdicts, explained, unexplained = [], 0, 0
     for name, verdict in judge.judged.items():
-        apart = judges[-1].judged[name]  # not from wrong numbers, but from right ones in their place
+        apart = judges[-1].judged[name]  # judged with right numbers in the place of wrong ones
         if verdict.status == WRONG and apart.status != WRONG:
             verdict = apart
         if verdict.status == CLOSE and name in cut and _is_cut(judge.chain.by_name[name], cut[name]):
@@ -182,24 +189,26 @@ def _explained(judge: Judge, cut: Mapping[str, Answer]) -> list[Verdict]:
             verdict = _with_causes(verdict, judges, searches)
         explained += bool(verdict.causes)
         unexplained += verdict.status == WRONG and not verdict.causes
-        found.append(verdict)
-    if unexplained > max(MOST_UNEXPLAINED, explained):  # these are no numbers of this run
-        first = next(one for one in found if one.status == WRONG)
-        return [one if one is first else replace(one, causes=(), more=0, digits=None) for one in found]
-    return found
+        verdicts.append(verdict)
+    if unexplained > max(MOST_UNEXPLAINED, explained):  # the numbers are not those of this run
+        first = next(verdict for verdict in verdicts if verdict.status == WRONG)
+        return [
+            verdict if verdict is first else replace(verdict, causes=(), more=0, digits=None) for verdict in verdicts
+        ]
+    return verdicts
 
 
-def _with_causes(verdict: Verdict, judges: Sequence[Judge], searches: Sequence[Search]) -> Verdict:
-    """Return a verdict with causes: in what follows from the person's own numbers, or else from right ones."""
+def _with_causes(verdict: Verdict, judges: Sequence[Judge], searches: Sequence[CauseSearch]) -> Verdict:
+    """Return a verdict with causes, searched with the person's own numbers and then with right ones."""
     first, name = judges[0], verdict.name
     quantity, answer = first.chain.by_name[name], first.answers[name]
     if answer.values.shape != quantity.key.shape:
-        return _misshapen(first, searches[0], quantity, verdict)
+        return _explain_shape(first, searches[0], quantity, verdict)
     for judge, search in zip(judges, searches, strict=True):
-        found = search.causes(quantity, answer, *judge.follows_from(quantity))
-        if found.causes or quantity.place not in first.tainted:
+        causes = search.causes(quantity, answer, *judge.follows_from(quantity))
+        if causes.causes or quantity.place not in first.tainted:
             break
-    return replace(verdict, causes=found.causes, more=found.more, digits=found.digits)
+    return replace(verdict, causes=causes.causes, more=causes.more, digits=causes.digits)
 
 
 def _is_cut(quantity: Quantity, answer: Answer) -> bool:
@@ -208,12 +217,12 @@ def _is_cut(quantity: Quantity, answer: Answer) -> bool:
     return bool(off[written].any())
 
 
-def _misshapen(judge: Judge, search: Search, quantity: Quantity, verdict: Verdict) -> Verdict:
-    """Find the cause of another shape: a mistake that gives it, a missing sum over the batch, or rows for columns."""
+def _explain_shape(judge: Judge, search: CauseSearch, quantity: Quantity, verdict: Verdict) -> Verdict:
+    """Return a verdict with the cause of a wrong shape: a mistake, a missing batch sum, or rows for columns."""
     chain, name, answer = judge.chain, quantity.name, judge.answers[quantity.name]
-    found = search.of_shape(quantity, answer)
-    if found.causes:
-        return replace(verdict, causes=found.causes, more=found.more)
+    causes = search.causes_of_shape(quantity, answer)
+    if causes.causes:
+        return replace(verdict, causes=causes.causes, more=causes.more)
     expected, slack = judge.follows_from(quantity)
     if quantity.summed and answer.values.shape == (chain.batch, *quantity.key.shape):
         value, mended = search.unsummed(quantity), replace(answer, values=answer.values.sum(0))
@@ -223,7 +232,7 @@ def _misshapen(judge: Judge, search: Search, quantity: Quantity, verdict: Verdic
         kind, says = "rows and columns exchanged", f"the rows and columns of {name} are exchanged"
     else:
         return verdict
-    if within(answer, value, slack + rounding(value)):
+    if agrees(answer, value, slack + rounding(value)):
         return replace(verdict, causes=(Cause(kind, says, LIKELY, value),))
-    whole = replace(mended, tolerance=np.full(quantity.key.shape, answer.tolerance.max()))
-    return Judge(chain, {**judge.answers, name: whole}).judged[name]
+    answer_in_shape = replace(mended, tolerance=np.full(quantity.key.shape, answer.tolerance.max()))
+    return Judge(chain, {**judge.answers, name: answer_in_shape}).judged[name]

@@ -1,4 +1,4 @@
-"""What people call the quantities of an LSTM: gatewise's names, words, and the symbols of every notation."""
+"""Names of the quantities of an LSTM, as people write them: gatewise's own, words, and every notation's symbols."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _STEP = re.compile(  # f[1], f (step 1), f (t=1), f step 1, f_{t=1}
     r"|_\{?t=(\d{1,9})\}?"
 )
 _TILDE = re.compile(r"\\?tilde[ _]?\{?([cC])\}?|([cC])(?:~|[ _]?tilde)|~([cC])")
-_NOW = re.compile(r"[_^](?:t|\{t\}|\(t\))$|,t$|\(t\)$")
-_BEFORE = re.compile(r"\{?t ?- ?1\}?|\(t ?- ?1\)")
-_SLOPE = re.compile(  # dL/df, ∂L/∂f, grad_f, gradient of f
+_THIS_STEP = re.compile(r"[_^](?:t|\{t\}|\(t\))$|,t$|\(t\)$")
+_LAST_STEP = re.compile(r"\{?t ?- ?1\}?|\(t ?- ?1\)")
+_GRADIENT = re.compile(  # dL/df, ∂L/∂f, grad_f, gradient of f
     r"(?:[d∂](?:L|E|J|loss|Loss)/[d∂]|∂|∇|grad(?:ient)?[ _](?:of[ _])?(?:the[ _])?) ?(.+)"
 )
 _SUFFIX = re.compile(r"(.+?)(?:\.|_| )grad(?:ient)?")
 
 
 def find(name: str, known: Collection[str]) -> str | None:
-    """Return which of the known quantities a name is for; None if it is none of them, or may be several.
+    """Return the known quantity that a name means; None if it is none of them, or could be several.
 
     Parameters
     ----------
@@ -63,25 +63,27 @@ def find(name: str, known: Collection[str]) -> str | None:
         return name
     if len(name) > LONGEST:
         return None
-    base, step = _step(_plain(name))
-    found = _quantity(base, _spellings(frozenset(one.partition("[")[0] for one in known)))
-    if found is None:
+    base, step = _split_step(_without_latex(name))
+    quantity = _find_quantity(
+        base, _meanings_of_spellings(frozenset(known_name.partition("[")[0] for known_name in known))
+    )
+    if quantity is None:
         return None
-    if step is not None and f"{found}[{step}]" in known:
-        return f"{found}[{step}]"
-    alone = step is None or (step == 0 and not any("[" in one for one in known))
-    return found if alone and found in known else None
+    if step is not None and f"{quantity}[{step}]" in known:
+        return f"{quantity}[{step}]"
+    is_unambiguous = step is None or (step == 0 and not any("[" in known_name for known_name in known))
+    return quantity if is_unambiguous and quantity in known else None
 
 
 def suggestion(name: str, known: Collection[str]) -> str | None:
-    """Return the known name, or the word for one, that a name resembles."""
+    """Return the known name or word that a name resembles, or None."""
     words = [word for word, letter in WORDS.items() if letter in known]
     close = get_close_matches(name[:LONGEST], [*known, *words], 1, 0.6)
     return close[0] if close else None
 
 
-def _plain(name: str) -> str:
-    """Return a name on one line, without what LaTeX puts around it."""
+def _without_latex(name: str) -> str:
+    """Return a name on one line, without LaTeX markup."""
     line = " ".join(name.replace("\N{COMBINING TILDE}", "~").replace("\N{MINUS SIGN}", "-").split())
     line = line.replace("$", "").replace("ₜ", "_t").replace("\N{MICRO SIGN}", "μ")
     if "\\" in line:
@@ -90,67 +92,67 @@ def _plain(name: str) -> str:
     return _TILDE.sub("g", line)
 
 
-def _step(name: str) -> tuple[str, int | None]:
+def _split_step(name: str) -> tuple[str, int | None]:
     """Return a name without its step, and the step."""
-    found = list(_STEP.finditer(name))
-    if len(found) != 1:
+    matches = list(_STEP.finditer(name))
+    if len(matches) != 1:
         return name, None
-    one = found[0]
-    return name[: one.start()] + name[one.end() :], int(next(filter(None, one.groups())))
+    match = matches[0]
+    return name[: match.start()] + name[match.end() :], int(next(filter(None, match.groups())))
 
 
-def _quantity(name: str, spellings: dict[str, frozenset[str]]) -> str | None:
-    """Return the quantity that a name without a step is for: one of the cell, or the gradient with respect to one."""
-    slope = _SLOPE.fullmatch(name) or _SUFFIX.fullmatch(name)
-    tries = [("d", slope[1])] if slope else [("", name), ("d", name[1:])] if name[:1] in "dD" else [("", name)]
+def _find_quantity(name: str, spellings: dict[str, frozenset[str]]) -> str | None:
+    """Return the quantity, or gradient with respect to a quantity, that a name without a step means."""
+    gradient = _GRADIENT.fullmatch(name) or _SUFFIX.fullmatch(name)
+    tries = [("d", gradient[1])] if gradient else [("", name), ("d", name[1:])] if name[:1] in "dD" else [("", name)]
     for mark, inner in tries:
-        now = _NOW.sub("", inner)
-        for spelled in (inner, now, _folded(now)):
-            found = spellings.get(_key(spelled))
-            if found is not None:
-                return mark + next(iter(found)) if len(found) == 1 else None
+        at_this_step = _THIS_STEP.sub("", inner)
+        for spelled in (inner, at_this_step, _casefold_key(at_this_step)):
+            quantities = spellings.get(_squeeze(spelled))
+            if quantities is not None:
+                return mark + next(iter(quantities)) if len(quantities) == 1 else None
     return None
 
 
-def _key(name: str) -> str:
-    """Return a name without what separates its parts."""
-    return re.sub(r"[\s_\-{},\\]", "", _BEFORE.sub("tm1", name))
+def _squeeze(name: str) -> str:
+    """Return a name without the separators of its parts."""
+    return re.sub(r"[\s_\-{},\\]", "", _LAST_STEP.sub("tm1", name))
 
 
-def _folded(name: str) -> str:
+def _casefold_key(name: str) -> str:
     return f"folded {name.casefold()}"
 
 
 @lru_cache(maxsize=16)
-def _spellings(known: frozenset[str]) -> dict[str, frozenset[str]]:
-    """Return what each spelling stands for, of the quantities of a cell and of what is given."""
-    own = {one.removeprefix("d") for one in known} | {"x", "h_prev", "c_prev", "h", "c"}
-    own |= {f"{base}_{k}" for base in "Wb" for k in LETTERS}
-    found: dict[str, frozenset[str]] = {_key(one): frozenset([one]) for one in own}
-    others: dict[str, set[str]] = {}
-    for one in own:
-        for alias in _aliases(one):
-            if _key(alias) not in found:
-                others.setdefault(_key(alias), set()).add(one)
-    found |= {alias: frozenset(ones) for alias, ones in others.items()}
+def _meanings_of_spellings(known: frozenset[str]) -> dict[str, frozenset[str]]:
+    """Return the quantities that each spelling may mean."""
+    quantities = {name.removeprefix("d") for name in known} | {"x", "h_prev", "c_prev", "h", "c"}
+    quantities |= {f"{base}_{k}" for base in "Wb" for k in LETTERS}
+    meanings: dict[str, frozenset[str]] = {_squeeze(name): frozenset([name]) for name in quantities}
+    aliases: dict[str, set[str]] = {}
+    for name in quantities:
+        for alias in _iterate_aliases(name):
+            if _squeeze(alias) not in meanings:
+                aliases.setdefault(_squeeze(alias), set()).add(name)
+    meanings |= {alias: frozenset(names) for alias, names in aliases.items()}
     folded: dict[str, set[str]] = {}
-    for spelled, ones in found.items():
-        folded.setdefault(_key(_folded(spelled)), set()).update(ones)
-    return {alias: frozenset(ones) for alias, ones in folded.items()} | found
+    for spelled, names in meanings.items():
+        folded.setdefault(_squeeze(_casefold_key(spelled)), set()).update(names)
+    return {alias: frozenset(names) for alias, names in folded.items()} | meanings
 
 
-def _aliases(one: str) -> Iterator[str]:
-    """Go through the other spellings of a quantity's name."""
-    base, _, sub = one.partition("_")
+def _iterate_aliases(name: str) -> Iterator[str]:
+    """Yield the other spellings of a quantity's name."""
+    base, _, sub = name.partition("_")
     for notation in NOTATIONS.values():
-        for symbol in {Symbol(one), Symbol(base, sub)}:
+        for symbol in {Symbol(name), Symbol(base, sub)}:
             yield _TILDE.sub("g", text.formula(notation.symbol(symbol)).replace("\N{COMBINING TILDE}", "~"))
-    yield from (word for word, letter in WORDS.items() if letter == one)
+    yield from (word for word, letter in WORDS.items() if letter == name)
     for letter, gate in zip(LETTERS, NAMES, strict=True):
         if sub == letter:
             yield from (f"{base}_{gate}", f"{base}_{gate.removesuffix('_gate')}")
             if base == "a":
                 yield from (f"{gate}_preactivation", f"preactivation_{gate}", f"preactivation of the {gate}")
     for word, mark in GREEK.items():
-        if mark in one:
-            yield one.replace(mark, word)
+        if mark in name:
+            yield name.replace(mark, word)

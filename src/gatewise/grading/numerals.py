@@ -8,7 +8,7 @@ from typing import Any
 
 from gatewise.errors import shown
 
-Nested = Any  # a numeral as it is written, or a list of such
+Nested = Any  # a numeral as it is written, or a list of Nested
 
 LONGEST = 1000  # characters of a number
 TRANSPOSED = ("T", ".T", "^T", "^{T}", "^\\top", "ᵀ", "'")  # behind a row that stands for a column
@@ -32,32 +32,32 @@ _BRACKETS = re.compile(r"[\[\](){}]|[^\[\](){}]+")
 
 
 def is_blank(text: str) -> bool:
-    """Say whether a text stands for a number that is not written: nothing, a dash, a line to write on, n/a."""
+    """Return whether a text is a blank: nothing, a dash, a line to write on, n/a."""
     return not text.translate(_DASHES).strip("-_? \t\n") or text.strip().casefold() in _BLANKS
 
 
 def is_number(text: str) -> bool:
-    """Say whether a text is one number."""
-    return len(text) <= LONGEST and _match(text) is not None
+    """Return whether a text is one number."""
+    return len(text) <= LONGEST and _match_number(text) is not None
 
 
 def tidy(text: str) -> str:
-    """Return a text with single blanks, and signs as they are on a keyboard."""
+    """Return a text with single blanks and keyboard signs."""
     text = " ".join(text.translate(_DASHES).translate(_TIMES).split())
-    return _BEFORE_SIGN.sub(lambda found: found[0].strip(), text)
+    return _BEFORE_SIGN.sub(lambda match: match[0].strip(), text)
 
 
-def _match(text: str) -> re.Match[str] | None:
-    """Return the parts of a number: its sign, what is before and after its decimal mark, its exponent, its percent."""
-    found = _NUMERAL.fullmatch(text)
-    if found is None:
-        raised = _EXPONENT.sub(lambda found: "^" + found[0].translate(_RAISED), text)
-        found = _NUMERAL.fullmatch(tidy(raised))
-    return found if found and (found[2] or found[4]) else None
+def _match_number(text: str) -> re.Match[str] | None:
+    """Return the parts of a number: sign, digits before and after the decimal mark, exponent, percent."""
+    match = _NUMERAL.fullmatch(text)
+    if match is None:
+        raised = _EXPONENT.sub(lambda match: "^" + match[0].translate(_RAISED), text)
+        match = _NUMERAL.fullmatch(tidy(raised))
+    return match if match and (match[2] or match[4]) else None
 
 
-class Marks:
-    """What marks the decimals in a text, as all of its numbers together tell.
+class DecimalMarks:
+    """The decimal mark of a text, as all its numbers together tell.
 
     A comma in a number marks decimals. Where it may separate thousands instead, as in 1,234, another number must settle
     that; and so it must for a point, where commas mark decimals.
@@ -65,9 +65,9 @@ class Marks:
 
     def __init__(self, numerals: Iterable[str]) -> None:
         self.sure = {".": False, ",": False}
-        for one in numerals:
+        for numeral in numerals:
             for mark in self.sure:
-                if not self.sure[mark] and mark in one and not _THOUSANDS.fullmatch(one) and is_number(one):
+                if not self.sure[mark] and mark in numeral and not _THOUSANDS.fullmatch(numeral) and is_number(numeral):
                     self.sure[mark] = True
 
     def number(self, text: str) -> tuple[float, float] | None:
@@ -76,25 +76,25 @@ class Marks:
         Raises
         ------
         ValueError
-            Saying why it is not a number, or which of two it may be.
+            If it is not a number, or could be two different ones.
         """
         if len(text) > LONGEST:
             raise ValueError(f"{shown(text, 20)!r} is too long for a number: it has over {LONGEST:,} characters")
         if is_blank(text):
             return None
-        found = _match(text)
-        if found is None:
+        match = _match_number(text)
+        if match is None:
             raise ValueError(f"{shown(text, 60)!r} is not a number")
-        sign, whole, mark, part, exponent, percent = found.groups()
-        if mark and (self.sure[","] or mark == ",") and _THOUSANDS.fullmatch(sign + whole + mark + part):
+        sign, integer, mark, part, exponent, percent = match.groups()
+        if mark and (self.sure[","] or mark == ",") and _THOUSANDS.fullmatch(sign + integer + mark + part):
             other = "," if mark == "." else "."
             if not self.sure[mark] or self.sure[other]:
                 raise ValueError(
-                    f"{shown(text, 60)!r} may be {whole}.{part} or {whole}{part}; decimals must be marked by points"
+                    f"{shown(text, 60)!r} may be {integer}.{part} or {integer}{part}; decimals must be marked by points"
                     " throughout, or by commas throughout"
                 )
         shift = int(exponent or 0) - (2 if percent else 0)
-        value = float(f"{sign}{whole}.{part}e{shift}")
+        value = float(f"{sign}{integer}.{part}e{shift}")
         if abs(value) == float("inf"):
             raise ValueError(f"{shown(text, 60)!r} is too large")
         last = shift - len(part)
@@ -103,22 +103,22 @@ class Marks:
         return value, 0.5 * 10.0 ** max(-300, min(last, 300))
 
 
-def flat(nested: Nested) -> Iterator[str]:
-    """Go through the numerals in nested lists."""
+def iterate_numerals(nested: Nested) -> Iterator[str]:
+    """Yield the numerals in nested lists."""
     if isinstance(nested, str):
         yield nested
         return
-    for one in nested:
-        yield from flat(one)
+    for item in nested:
+        yield from iterate_numerals(item)
 
 
-def listed(text: str) -> Nested:
-    """Return what numbers are written in a text, with brackets, commas, semicolons or blanks between them.
+def parse_numbers(text: str) -> Nested:
+    """Return the numerals in a text with brackets, commas, semicolons or blanks between them, as nested lists.
 
     Raises
     ------
     ValueError
-        Saying why they cannot be told apart.
+        If they cannot be separated.
     """
     text = tidy(_OF_NUMPY.sub(r"\1", text.strip().strip("$").replace("\t", ";")))
     if text.count(" ") > 2 * MOST:
@@ -132,17 +132,17 @@ def listed(text: str) -> Nested:
         text, comma, keywords = text.partition(",") if call else (text, "", "")
         if not _KEYWORDS.fullmatch(comma + keywords):
             raise ValueError(f"{shown(text + comma + keywords, 60)!r} is not a number")
-        return _apart(text, bracketed=False)
-    found, rest = _lists(text)
+        return _split_run(text, bracketed=False)
+    numbers, rest = _parse_brackets(text)
     if rest and rest not in TRANSPOSED and not (call and _KEYWORDS.fullmatch(rest)):
         raise ValueError(f"what follows the brackets is not a number: {shown(rest, 60)!r}")
-    return found
+    return numbers
 
 
-def _lists(text: str) -> tuple[Nested, str]:
-    """Return the lists in a text that begins with a bracket, and what follows the last of them."""
-    whole: list[Nested] = []
-    path = [whole]
+def _parse_brackets(text: str) -> tuple[Nested, str]:
+    """Return the lists in a text that begins with a bracket, and the text after the last of them."""
+    result: list[Nested] = []
+    path = [result]
     for match in _BRACKETS.finditer(text):
         part = match[0]
         if part in "[({":
@@ -156,20 +156,20 @@ def _lists(text: str) -> tuple[Nested, str]:
                 raise ValueError("a bracket is closed that was not opened")
         elif len(path) > 1:
             if part.strip(" ,;"):
-                found = _apart(part.strip(" ").rstrip(",; "), bracketed=True)
-                path[-1].extend([found] if isinstance(found, str) else found)
+                numerals = _split_run(part.strip(" ").rstrip(",; "), bracketed=True)
+                path[-1].extend([numerals] if isinstance(numerals, str) else numerals)
         elif part.strip(" ,;"):
-            return whole[0] if len(whole) == 1 else whole, text[match.start() :].strip()
+            return result[0] if len(result) == 1 else result, text[match.start() :].strip()
     if len(path) > 1:
         raise ValueError("a bracket is not closed")
-    return whole[0] if len(whole) == 1 else whole, ""
+    return result[0] if len(result) == 1 else result, ""
 
 
-def _apart(run: str, *, bracketed: bool) -> Nested:
-    """Return the numerals of a run without brackets: a list, or of lists where semicolons end rows of several."""
+def _split_run(run: str, *, bracketed: bool) -> Nested:
+    """Return the numerals of a text without brackets: a list, or lists if semicolons end rows of several."""
     if ";" in run:
         parts = [
-            part if is_number(part) or " " not in part else _apart(part, bracketed=False)
+            part if is_number(part) or " " not in part else _split_run(part, bracketed=False)
             for part in map(str.strip, run.split(";"))
         ]
         rows = any(isinstance(part, list) for part in parts)
@@ -177,12 +177,12 @@ def _apart(run: str, *, bracketed: bool) -> Nested:
     if "," not in run:
         return run.split(" ") if " " in run else run
     if ", " in run or "." in run or run.endswith(","):
-        between = [part.strip() for part in run.split(", ")]
-        if "." not in run and all("," in part for part in between):
-            return between  # 0,49, 0,50: those between the numbers have a blank
-        if "." not in run and any("," in part for part in between):
+        spaced = [part.strip() for part in run.split(", ")]
+        if "." not in run and all("," in part for part in spaced):
+            return spaced  # 0,49, 0,50: those between the numbers have a blank
+        if "." not in run and any("," in part for part in spaced):
             raise ValueError(f"which of the commas in {shown(run, 60)!r} mark decimals is unclear")
-        return [one for part in run.split(",") for one in (part.strip().split(" ") if part.strip() else [""])]
+        return [number for part in run.split(",") for number in (part.strip().split(" ") if part.strip() else [""])]
     if " " in run:
         return run.split(" ")  # 0,49 0,50
     if run.count(",") == 1 and not bracketed:

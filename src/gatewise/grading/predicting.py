@@ -1,4 +1,4 @@
-"""What mistakes make of a quantity: of many mistakes at once, or of one, with how far off that may be."""
+"""Predictions of a quantity from mistakes: for many mistakes at once, or for a single one with its tolerance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.grading import spreading
 from gatewise.grading.candidates import Effect
-from gatewise.grading.chain import Chain, Place, Quantity, Values
+from gatewise.grading.chain import AssumedValues, Chain, Place, Quantity
 from gatewise.symbolic.evaluation import evaluate, rank
 from gatewise.symbolic.formula import Formula, Symbol, symbols
 
@@ -23,80 +23,82 @@ class Predictor:
     Parameters
     ----------
     chain : Chain
-    own : Values
+    assumed : AssumedValues
         Every quantity as it follows from the person's own numbers.
     unit : float
-        How far off a number may be that is on no sheet: rounded on the way, like those that are on it.
+        The rounding error of a number that is not on the sheet, like that of the numbers on it.
     sequences : array of int, optional
         The sequences in which the mistakes are made; by default all.
     """
 
-    def __init__(self, chain: Chain, own: Values, unit: float = 0.0, sequences: Indices | None = None) -> None:
+    def __init__(
+        self, chain: Chain, assumed: AssumedValues, unit: float = 0.0, sequences: Indices | None = None
+    ) -> None:
         self.chain, self.unit = chain, unit
         self.batch = chain.batch if sequences is None else len(sequences)
-        whole = {place for place, line in chain.makers.items() if line.summed or line.total}
+        shared = {place for place, line in chain.makers.items() if line.summed or line.total}
 
-        def taken(values: Mapping[Place, Array]) -> Mapping[Place, Array]:
+        def select(values: Mapping[Place, Array]) -> Mapping[Place, Array]:
             if sequences is None:
                 return values
-            return {p: v if p[1] is None or p in whole else v[sequences] for p, v in values.items()}
+            return {p: v if p[1] is None or p in shared else v[sequences] for p, v in values.items()}
 
-        self.given, self.value, self.tolerance = map(taken, (chain.given, own.value, own.tolerance))
+        self.given, self.value, self.tolerance = map(select, (chain.given, assumed.value, assumed.tolerance))
 
-    def many(self, cone: Sequence[Quantity], effects: Sequence[Effect]) -> Array | None:
-        """Return what each mistake makes of the last of some lines: (mistakes, ·), NaN where it cannot be made.
+    def predict_all(self, cone: Sequence[Quantity], effects: Sequence[Effect]) -> Array | None:
+        """Return each mistake's prediction of the last of some lines: (mistakes, ·), NaN if it cannot be computed.
 
-        None where no mistake reaches it.
+        None if no mistake reaches the line.
         """
         moved: dict[Place, Array] = {}
         forms: dict[Place, dict[object, tuple[Formula, list[int]]]] = {}
         for k, effect in enumerate(effects):
-            for place, made in effect.items():
-                forms.setdefault(place, {}).setdefault(made.form, (made.right, []))[1].append(k)
+            for place, applied in effect.items():
+                forms.setdefault(place, {}).setdefault(applied.form, (applied.right, []))[1].append(k)
         for line in cone:
             reached = any(self.chain.place(symbol, line.at) in moved for symbol in symbols(line.right))
             here = forms.get(line.place, {})
             if not reached and not here:
                 continue
             base = self._value(line, line.right, moved) if reached else self.value[line.place]
-            found = np.array(np.broadcast_to(base, (len(effects), *self.value[line.place].shape)))
-            for right, which in here.values():
+            values = np.array(np.broadcast_to(base, (len(effects), *self.value[line.place].shape)))
+            for right, indices in here.values():
                 try:
-                    found[which] = self._value(line, right, moved, which)
-                except (KeyError, ValueError):  # it uses what there is not, or what has another size
-                    found[which] = np.nan
-            moved[line.place] = found
+                    values[indices] = self._value(line, right, moved, indices)
+                except (KeyError, ValueError):  # an unknown symbol or a wrong size
+                    values[indices] = np.nan
+            moved[line.place] = values
         return moved.get(cone[-1].place)
 
-    def one(
+    def predict(
         self, lines: Sequence[Quantity], effect: Effect, written: Collection[Place]
     ) -> dict[Place, tuple[Array, Array]]:
-        """Return what a mistake makes of each line that is written, and how far off that may be.
+        """Return a mistake's prediction of each written line, and its tolerance.
 
-        What follows from a written line follows from what was written. A line that cannot be computed, and one that
-        the mistake does not reach, are left out.
+        Later lines follow from the written numbers. A line that cannot be computed, or that the mistake does not
+        reach, is left out.
         """
         moved: dict[Place, Array] = {}
         off: dict[Place, Array] = {}
-        found: dict[Place, tuple[Array, Array]] = {}
+        predictions: dict[Place, tuple[Array, Array]] = {}
         for line in lines:
-            made = effect.get(line.place)
-            right = line.right if made is None else made.right
-            if made is None and not any(self.chain.place(symbol, line.at) in moved for symbol in symbols(right)):
+            applied = effect.get(line.place)
+            right = line.right if applied is None else applied.right
+            if applied is None and not any(self.chain.place(symbol, line.at) in moved for symbol in symbols(right)):
                 continue
             try:
                 value, tolerance = self._spread(line, right, moved, off)
             except (KeyError, ValueError):
                 continue
             if line.place in written:
-                found[line.place] = value, tolerance
+                predictions[line.place] = value, tolerance
             else:
                 moved[line.place] = value
                 off[line.place] = tolerance if line.copied else tolerance + self.unit
-        return found
+        return predictions
 
-    def alone(self, line: Quantity, right: Formula) -> tuple[Array, Array] | None:
-        """Return what another formula gives, of any shape, and how far off that may be; None if it gives nothing."""
+    def predict_line(self, line: Quantity, right: Formula) -> tuple[Array, Array] | None:
+        """Return the value of another right side, of any shape, and its tolerance; None if it cannot be computed."""
         try:
             return self._spread(line, right, {}, {})
         except (KeyError, ValueError):
@@ -112,15 +114,15 @@ class Predictor:
         raise KeyError(symbol)
 
     def _value(
-        self, line: Quantity, right: Formula, moved: Mapping[Place, Array], which: Sequence[int] | None = None
+        self, line: Quantity, right: Formula, moved: Mapping[Place, Array], indices: Sequence[int] | None = None
     ) -> Array:
         env = {}
         for symbol in symbols(right):
             place, value = self._find(symbol, line.at, moved)
-            own = place in moved and value is moved[place]
-            env[symbol] = value[which] if own and which is not None else value
+            has_moved = place in moved and value is moved[place]
+            env[symbol] = value[indices] if has_moved and indices is not None else value
         with np.errstate(all="ignore"):
-            value = self._of_batch(
+            value = self._with_batch_axis(
                 np.asarray(evaluate(right, env, self.chain.program.ranks), dtype=np.float64), line, right
             )
         return value.sum(-1 - line.rank) if line.summed and not line.total else value
@@ -133,14 +135,14 @@ class Predictor:
             place, env[symbol] = self._find(symbol, line.at, moved)
             tolerances[symbol] = off[place] if place in moved else self.tolerance.get(place)
         with np.errstate(all="ignore"):
-            spread = spreading.spread(right, env, tolerances, self.chain.program.ranks)
-        value, tolerance = (self._of_batch(one, line, right) for one in spread)
+            spread = spreading.propagate(right, env, tolerances, self.chain.program.ranks)
+        value, tolerance = (self._with_batch_axis(array, line, right) for array in spread)
         if line.summed and not line.total:
             return value.sum(0), tolerance.sum(0)
         return value, tolerance
 
-    def _of_batch(self, value: Array, line: Quantity, right: Formula) -> Array:
-        """Return a value with an axis for the sequences, which one that is made of parameters alone has not."""
+    def _with_batch_axis(self, value: Array, line: Quantity, right: Formula) -> Array:
+        """Return a value with an axis for the sequences, also if it is computed from parameters alone."""
         if line.total or value.ndim > rank(right, self.chain.program.ranks):
             return value
         return np.broadcast_to(value, (self.batch, *value.shape))

@@ -1,4 +1,4 @@
-"""What a sheet is about: a cell, its inputs and its states, as named numbers in a file."""
+"""The problem of a sheet: a cell, its inputs and its states, as named numbers in a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gatewise.parameters import Parameters, Variant, array_declarations, array_s
 from gatewise.records.step import State, Step
 
 _SPELLED = {"γ": "gamma", "β": "beta"}
-RUN = ("x", "h_prev", "c_prev", "dh", "dc_next")  # what is given besides the parameters
+INPUTS = ("x", "h_prev", "c_prev", "dh", "dc_next")  # the given arrays besides the parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +45,20 @@ class Problem:
         trace = LSTM.from_cells(self.parameters).trace(self.x, ((self.state,),), engine="reference")[0]
         return [[trace.step(t, sequence) for t in range(len(trace))] for sequence in range(trace.batch_size)]
 
-    def given(self) -> dict[str, Array]:
-        """Return everything that is given, by name; without the axes of a single sequence and a single step."""
-        found = dict(_named(self.parameters))
-        one, single = len(self.x) == 1, self.x.shape[1] == 1
-        found["x"] = self.x[0, 0] if one and single else self.x[:, 0] if single else self.x
+    def given_arrays(self) -> dict[str, Array]:
+        """Return all given arrays by name, without the axis of a single sequence or of a single step."""
+        arrays = dict(_named_parameters(self.parameters))
+        has_one_step, has_one_sequence = len(self.x) == 1, self.x.shape[1] == 1
+        arrays["x"] = (
+            self.x[0, 0] if has_one_step and has_one_sequence else self.x[:, 0] if has_one_sequence else self.x
+        )
         states = {"h_prev": self.state.h, "c_prev": self.state.c, "dh": self.dh, "dc_next": self.dc}
         for name, array in states.items():
-            found[name] = array[0] if single else array
-        return found
+            arrays[name] = array[0] if has_one_sequence else array
+        return arrays
 
 
-def of_sheet(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem:
+def read_problem(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem:
     """Return the problem in a file: its weights, inputs and states, and in a JSON file its variant.
 
     Raises
@@ -66,59 +68,59 @@ def of_sheet(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem
     """
     if sheet.faults:
         raise FileError(f"{sheet.source}: {sheet.faults[0]}")
-    variant = _variant(sheet, switches or {})
-    given = {name: answer.values for name, answer in sheet.answers.items()}
-    for name, values in given.items():
+    variant = _read_variant(sheet, switches or {})
+    written = {name: answer.values for name, answer in sheet.answers.items()}
+    for name, values in written.items():
         if np.isnan(values).any():
             raise FileError(f"{sheet.source}: {sheet.answers[name].place}: {name!r} is not filled in")
-    arrays = dict(_assembled(sheet, given, variant))
+    parameter_arrays = dict(_assemble_arrays(sheet, written, variant))
     try:
-        p = Parameters(variant=variant, **arrays)
+        p = Parameters(variant=variant, **parameter_arrays)
     except (ShapeError, OptionError) as problem:
         raise FileError(f"{sheet.source}: {problem}") from None
-    x = _taken(sheet, given, "x")
+    x = _require(sheet, written, "x")
     if x.ndim == 2 and x.shape == (p.input_size, 1) and p.input_size > 1:  # a column
         x = x.T
     x = x[None, None] if x.ndim == 1 else x[:, None] if x.ndim == 2 else x
     if x.ndim != 3 or x.shape[-1] != p.input_size or not x.size:
-        told = f"({p.input_size},), (time, {p.input_size}) or (time, batch, {p.input_size})"
-        raise FileError(f"{sheet.source}: x has shape {given['x'].shape}; it must be {told}")
+        allowed = f"({p.input_size},), (time, {p.input_size}) or (time, batch, {p.input_size})"
+        raise FileError(f"{sheet.source}: x has shape {written['x'].shape}; it must be {allowed}")
     batch = x.shape[1]
 
-    def of_batch(name: str, size: int, default: float | None) -> Array:
-        if name not in given and default is not None:
+    def read_state(name: str, size: int, default: float | None) -> Array:
+        if name not in written and default is not None:
             return np.full((batch, size), default)
-        found = _taken(sheet, given, name)
-        if found.shape in ((size,), (size, 1)):
-            return np.tile(found.reshape(size), (batch, 1))
-        if found.shape != (batch, size):
+        values = _require(sheet, written, name)
+        if values.shape in ((size,), (size, 1)):
+            return np.tile(values.reshape(size), (batch, 1))
+        if values.shape != (batch, size):
             raise FileError(
-                f"{sheet.source}: {name} has shape {found.shape}; it must be ({size},) or ({batch}, {size})"
+                f"{sheet.source}: {name} has shape {values.shape}; it must be ({size},) or ({batch}, {size})"
             )
-        return found
+        return values
 
-    state = State(of_batch("h_prev", p.recurrent_size, 0.0), of_batch("c_prev", p.hidden_size, 0.0))
-    dh, dc = of_batch("dh", p.recurrent_size, 1.0), of_batch("dc_next", p.hidden_size, 0.0)
-    unknown = set(given) - {name for name, _ in _named(p)} - {*RUN}
+    state = State(read_state("h_prev", p.recurrent_size, 0.0), read_state("c_prev", p.hidden_size, 0.0))
+    dh, dc = read_state("dh", p.recurrent_size, 1.0), read_state("dc_next", p.hidden_size, 0.0)
+    unknown = set(written) - {name for name, _ in _named_parameters(p)} - {*INPUTS}
     if unknown:
         name = min(unknown)
-        allowed = ", ".join([*(name for name, _ in _named(p)), *RUN])
+        allowed = ", ".join([*(name for name, _ in _named_parameters(p)), *INPUTS])
         raise FileError(
             f"{sheet.source}: {sheet.answers[name].place}: there is no {name!r} among what is given; allowed: {allowed}"
         )
     return Problem(p, x, state, dh, dc)
 
 
-def _variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
+def _read_variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
     written = sheet.more.get("variant", {})
     if not isinstance(written, dict) or not all(isinstance(key, str) for key in written):
         raise FileError(f'{sheet.source}: its variant must be an object of switches, like {{"peephole": "full"}}')
     try:
-        plain = {key: float(one) if isinstance(one, Decimal) else one for key, one in written.items()}
+        plain = {key: float(value) if isinstance(value, Decimal) else value for key, value in written.items()}
         return Variant(**{**plain, **switches})
     except (TypeError, ValueError, OptionError) as problem:
-        said = str(problem).replace("Variant.__init__() got an unexpected keyword argument", "there is no switch")
-        raise FileError(f"{sheet.source}: {said}") from None
+        fault = str(problem).replace("Variant.__init__() got an unexpected keyword argument", "there is no switch")
+        raise FileError(f"{sheet.source}: {fault}") from None
 
 
 def _names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
@@ -130,8 +132,8 @@ def _names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
         yield f"{_SPELLED.get(base, base)}_{sub}", array, position
 
 
-def _named(p: Parameters) -> Iterable[tuple[str, Array]]:
-    """Go through the parameters by their names in the equations."""
+def _named_parameters(p: Parameters) -> Iterable[tuple[str, Array]]:
+    """Yield the parameters by their names in the equations."""
     arrays = p.arrays()
     for name, owner, place in _names(p.variant):
         yield name, np.asarray(arrays[owner][place])
@@ -139,32 +141,32 @@ def _named(p: Parameters) -> Iterable[tuple[str, Array]]:
         yield "R", p.projection
 
 
-def _assembled(sheet: Sheet, given: Mapping[str, Array], variant: Variant) -> Iterable[tuple[str, Array]]:
+def _assemble_arrays(sheet: Sheet, written: Mapping[str, Array], variant: Variant) -> Iterable[tuple[str, Array]]:
     """Assemble the arrays of Parameters from the named numbers of a file."""
     first = next(iter(variant.own))
-    shape = _taken(sheet, given, f"W_{first}").shape
+    shape = _require(sheet, written, f"W_{first}").shape
     if len(shape) != 2:
         raise FileError(f"{sheet.source}: W_{first} has shape {shape}; it must be (hidden, recurrent + input)")
     hidden = shape[0]
     shapes = array_shapes(variant, shape[1], hidden, 0)  # the states say which columns are recurrent
-    whole = {name: np.zeros(size) for name, size in shapes.items() if size}
+    arrays = {name: np.zeros(size) for name, size in shapes.items() if size}
     used = set()
     for name, owner, place in _names(variant):
-        expected = whole[owner][place].shape
-        values = _taken(sheet, given, name)
+        expected = arrays[owner][place].shape
+        values = _require(sheet, written, name)
         if len(expected) == 1 and values.shape == (hidden, 1):
             values = values[:, 0]
         if values.shape != expected:
             where = sheet.answers[name].place
             raise FileError(f"{sheet.source}: {where}: {name} has shape {values.shape}; it must be {expected}")
-        whole[owner][place] = values
+        arrays[owner][place] = values
         used.add(owner)
-    yield from ((owner, whole[owner]) for owner in used)
-    if "R" in given:
-        yield "projection", given["R"]
+    yield from ((owner, arrays[owner]) for owner in used)
+    if "R" in written:
+        yield "projection", written["R"]
 
 
-def _taken(sheet: Sheet, given: Mapping[str, Array], name: str) -> Array:
-    if name not in given:
+def _require(sheet: Sheet, written: Mapping[str, Array], name: str) -> Array:
+    if name not in written:
         raise FileError(f"{sheet.source}: {name} is missing")
-    return given[name]
+    return written[name]

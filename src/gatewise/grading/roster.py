@@ -1,4 +1,4 @@
-"""A class: its students by name, and whose a file is that came back from a learning platform."""
+"""A class: its students, and the owner of a file from a learning platform."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ HEADS = (  # column heads in a roster's first line
 )
 MOST_STUDENTS = 10_000
 MOST_ORDERED = 4  # words of a name that are tried in every order
-EXACTLY, IN_ANY_ORDER, PARTLY = 0, 1, 2  # how a name means a student
+EXACTLY, IN_ANY_ORDER, PARTLY = 0, 1, 2  # how well a name fits a student
 TELLING = 3  # letters of a word that may stand for a whole name
 
-# How learning platforms name what they hand over: a folder or a file for each student.
+# How learning platforms name the folder or file of a student.
 _PLATFORMS = (
     re.compile(r"(?P<who>.+?)_\d+_assignsubmission_.*", re.DOTALL),  # Moodle: Ada Lovelace_12345_assignsubmission_file_
     re.compile(
@@ -40,9 +40,9 @@ class Student:
     ----------
     name : str
     file : str
-        What the student's files are called, without their endings.
+        The name of the student's files, without their endings.
     cells : tuple of str
-        All that the roster says of the student; the name is the first of these, or as many as tell all students apart.
+        The student's row in the roster; the name is the first cell, or as many as distinguish all students.
     """
 
     name: str
@@ -53,8 +53,8 @@ class Student:
 def read(path: str | os.PathLike[str]) -> list[Student]:
     """Return the students in a .csv file, in its order.
 
-    They are named by its first column; where that does not tell them apart, by as many columns as do. A first line with
-    column heads is skipped.
+    They are named by its first column, or by as many columns as distinguish them. A first line with column heads is
+    skipped.
 
     Raises
     ------
@@ -74,10 +74,10 @@ def read(path: str | os.PathLike[str]) -> list[Student]:
     columns = max(len(cells) for _, cells in lines)
     for count in range(1, columns + 1):
         names = [", ".join(cell for cell in cells[:count] if cell) for _, cells in lines]
-        taken: dict[str, int] = {}
+        first_lines: dict[str, int] = {}
         same = None
         for (number, _), name in zip(lines, names, strict=True):
-            first = taken.setdefault(file_name(name).lower(), number)
+            first = first_lines.setdefault(file_name(name).lower(), number)
             if first != number and same is None:
                 same = f"line {number}, {name!r}, is the same as line {first}"
         if same is None:
@@ -94,19 +94,19 @@ def file_name(student: str) -> str:
     return name
 
 
-# Whose file is it?
+# The owner of a file
 
 
 @dataclass(frozen=True)
-class Match:
-    """Whom a name may mean: as it was handed out, by all its words in any order, or by some more or fewer."""
+class NameMatch:
+    """The students that a name may mean, and how well it fits: exactly, in another order, or in part."""
 
     students: tuple[Student, ...]
     distance: int = EXACTLY
 
 
-class Names:
-    """Finds the student whom a file's or a folder's name means; where it may mean several, all of them."""
+class StudentNames:
+    """Finds the student that a file's or folder's name means, or all possible ones."""
 
     def __init__(self, students: Iterable[Student]) -> None:
         self._exact: dict[str, dict[Student, None]] = {}
@@ -114,49 +114,49 @@ class Names:
         self._by_word: dict[str, dict[Student, None]] = {}
         self._words: dict[Student, tuple[frozenset[str], frozenset[str]]] = {}
         for student in students:
-            own, every = _words(student.name), _words(" ".join(student.cells))
-            self._words[student] = frozenset(own), frozenset(every)
+            name_words, all_words = _split_words(student.name), _split_words(" ".join(student.cells))
+            self._words[student] = frozenset(name_words), frozenset(all_words)
             for name in (student.file, student.name):
-                self._exact.setdefault(_folded(name), {})[student] = None
-            columns = [_words(" ".join(student.cells[:count])) for count in range(1, len(student.cells))]
-            for words in (own, every, *columns):
+                self._exact.setdefault(_fold(name), {})[student] = None
+            columns = [_split_words(" ".join(student.cells[:count])) for count in range(1, len(student.cells))]
+            for words in (name_words, all_words, *columns):
                 orders = permutations(words) if len(words) <= MOST_ORDERED else (words, words[::-1])
                 for order in orders:
                     self._ordered.setdefault("".join(order), {})[student] = None
-            for word in every:
+            for word in all_words:
                 self._by_word.setdefault(word, {})[student] = None
 
-    def find(self, name: str) -> Match:
-        """Return whom the name of a file (without its ending) or of a folder means."""
-        who = next((found["who"] for pattern in _PLATFORMS if (found := pattern.fullmatch(name))), name)
-        if exact := self._exact.get(_folded(who)):
-            return Match(tuple(exact), EXACTLY)
-        words = _words(who)
+    def find(self, name: str) -> NameMatch:
+        """Return the students that the name of a file (without its ending) or folder may mean."""
+        who = next((match["who"] for pattern in _PLATFORMS if (match := pattern.fullmatch(name))), name)
+        if exact := self._exact.get(_fold(who)):
+            return NameMatch(tuple(exact), EXACTLY)
+        words = _split_words(who)
         if ordered := self._ordered.get("".join(words)):
-            return Match(tuple(ordered), IN_ANY_ORDER)
+            return NameMatch(tuple(ordered), IN_ANY_ORDER)
         written = frozenset(words)
-        telling = any(len(word) >= TELLING for word in words)
-        near = dict.fromkeys(student for word in words for student in self._by_word.get(word, ()))
+        is_telling = any(len(word) >= TELLING for word in words)
+        similar = dict.fromkeys(student for word in words for student in self._by_word.get(word, ()))
         fitting = [
             student
-            for student in near
-            if self._words[student][0] <= written or (telling and written <= self._words[student][1])
+            for student in similar
+            if self._words[student][0] <= written or (is_telling and written <= self._words[student][1])
         ]
-        return Match(tuple(fitting), PARTLY)
+        return NameMatch(tuple(fitting), PARTLY)
 
-    def owner(self, parts: Sequence[str]) -> Match:
-        """Return whom a path means, of which any part may name the student: the first that names one alone."""
-        found = [self.find(part) for part in parts]
-        alone = next((one for one in found if len(one.students) == 1), None)
-        return alone or next((one for one in found if one.students), Match(()))
+    def owner(self, parts: Sequence[str]) -> NameMatch:
+        """Return the students that a path may mean: by the first part that fits a single student, or any."""
+        matches = [self.find(part) for part in parts]
+        unique = next((match for match in matches if len(match.students) == 1), None)
+        return unique or next((match for match in matches if match.students), NameMatch(()))
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     """Return a name in a form that does not depend on the system whose archive it comes from."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _words(name: str) -> tuple[str, ...]:
+def _split_words(name: str) -> tuple[str, ...]:
     """Return the words of a name, without accents and capitals."""
     plain = (c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     return tuple(re.findall(r"[^\W_]+", "".join(plain).casefold()))

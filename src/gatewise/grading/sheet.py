@@ -1,4 +1,4 @@
-"""Sheets of named numbers: text in any layout, JSON and NumPy archives, with half of the last digit written."""
+"""Readers of sheets of named numbers: text in any layout, JSON and NumPy archives."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gatewise.errors import FileError, OptionError, one_of
 from gatewise.files.storage import npz_names, read_npz, read_text, readable
 from gatewise.grading.answers import Answer as Answer
 from gatewise.grading.answers import Fault as Fault
-from gatewise.grading.answers import Filled, answer_of, quoted
 from gatewise.grading.answers import Sheet as Sheet
-from gatewise.grading.numerals import Marks, Nested, listed
+from gatewise.grading.answers import SheetBuilder, answer_of, quoted
+from gatewise.grading.numerals import DecimalMarks, Nested, parse_numbers
 
 EMPTY = (".json", ".csv", ".npz")  # of an empty sheet to fill in
 SUFFIXES = (*EMPTY, ".tsv", ".txt")
@@ -36,7 +36,7 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
     Raises
     ------
     FileError
-        If it cannot be read, or nothing on it can; otherwise what cannot be read is among its faults.
+        If nothing in it can be read; single lines that cannot be read become its faults.
     """
     source = readable(path)
     suffix = source.suffix.lower()
@@ -44,28 +44,28 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
         raise FileError(f"cannot read {source}: a sheet is a file ending in {', '.join(SUFFIXES)}")
     if source.stat().st_size > LARGEST:
         raise FileError(f"cannot read {source}: a sheet may have at most {LARGEST >> 20} MiB")
-    sheet = _npz(source) if suffix == ".npz" else _of_text(source, part)
+    sheet = _read_npz(source) if suffix == ".npz" else _read_text_sheet(source, part)
     if not sheet.answers:
         why = str(sheet.faults[0]) if sheet.faults else "there is no quantity in it"
         raise FileError(f"cannot read {source}: {why}")
     return sheet
 
 
-def _of_text(source: Path, part: str) -> Sheet:
+def _read_text_sheet(source: Path, part: str) -> Sheet:
     text = read_text(source)
     if source.suffix.lower() == ".json":
-        return _json(source, text, part)
-    filled = Filled()
-    filled.written(source, _IN_A_NAME.sub(r"\1_\2", text))
+        return _read_json(source, text, part)
+    filled = SheetBuilder()
+    filled.add_text(source, _IN_A_NAME.sub(r"\1_\2", text))
     return filled.sheet(source)
 
 
-def of_mapping(given: Mapping[str, npt.ArrayLike], digits: int | None = None) -> Sheet:
+def sheet_of_mapping(arrays_by_name: Mapping[str, npt.ArrayLike], digits: int | None = None) -> Sheet:
     """Return a sheet of named arrays; `digits` says to how many decimals they are rounded."""
     if digits is not None and (isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= 300):
         raise OptionError(f"digits must be an integer from 0 to 300, not {digits!r}")
     arrays = {}
-    for key, values in given.items():
+    for key, values in arrays_by_name.items():
         name = quoted(str(key))
         try:
             array = np.asarray(values)
@@ -78,24 +78,26 @@ def of_mapping(given: Mapping[str, npt.ArrayLike], digits: int | None = None) ->
         if np.isinf(array).any():
             raise FileError(f"the answer {name} must hold finite numbers")
         arrays[str(key)] = array
-    return _of_arrays(arrays, "the answers", digits)
+    return _sheet_of_arrays(arrays, "the answers", digits)
 
 
-def _of_arrays(arrays: Mapping[str, npt.NDArray[Any]], source: str, digits: int | None = None) -> Sheet:
+def _sheet_of_arrays(arrays: Mapping[str, npt.NDArray[Any]], source: str, digits: int | None = None) -> Sheet:
     """Return a sheet of arrays.
 
-    An array does not say to how many decimals it was rounded; that is taken to be as many as its longest number needs,
-    or, for an array of zeros, the longest number of all arrays.
+    The decimals to which an array was rounded are unknown: as many are assumed as its longest number needs, or, for an
+    array of zeros, the longest number of all arrays.
     """
     needed = {
-        name: max((_decimals(str(value)) for value in array.reshape(-1) if value == value and value), default=None)
+        name: max(
+            (_count_decimals(str(value)) for value in array.reshape(-1) if value == value and value), default=None
+        )
         for name, array in arrays.items()
     }
-    most = max((one for one in needed.values() if one is not None), default=0)
+    most = max((count for count in needed.values() if count is not None), default=0)
     answers = {}
     for name, array in arrays.items():
-        found = needed[name] if digits is None else digits
-        decimals = min(most if found is None else found, MOST_DIGITS)
+        exact_decimals = needed[name] if digits is None else digits
+        decimals = min(most if exact_decimals is None else exact_decimals, MOST_DIGITS)
         with np.errstate(over="ignore"):
             values = array.astype(np.float64)
         if np.isinf(values).any():
@@ -104,56 +106,58 @@ def _of_arrays(arrays: Mapping[str, npt.NDArray[Any]], source: str, digits: int 
     return Sheet(answers, source)
 
 
-def _decimals(text: str) -> int:
-    """Return how many decimals a number has; an integer has none."""
+def _count_decimals(text: str) -> int:
+    """Return the number of decimals; 0 for an integer."""
     exponent = Decimal(text).as_tuple().exponent
-    whole = text.endswith(".0")
-    return 0 if whole or not isinstance(exponent, int) else -exponent
+    is_integer = text.endswith(".0")
+    return 0 if is_integer or not isinstance(exponent, int) else -exponent
 
 
 # JSON.
 
 
-class _Object(dict[str, Any]):
-    """An object of JSON; of a name that occurs twice, the first counts."""
+class _JsonObject(dict[str, Any]):
+    """A JSON object; if a name occurs twice, the first counts."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__()
-        self.again: list[tuple[str, Any]] = []
+        self.repeated: list[tuple[str, Any]] = []
         for name, value in pairs:
             if name in self:
-                self.again.append((name, value))
+                self.repeated.append((name, value))
             else:
                 self[name] = value
 
 
-def _json(source: Path, text: str, part: str) -> Sheet:
+def _read_json(source: Path, text: str, part: str) -> Sheet:
     if not text.strip():
         raise FileError(f"cannot read {source}: it is empty")
     try:
-        data = json.loads(text, parse_float=_exact, parse_int=_exact, parse_constant=str, object_pairs_hook=_Object)
+        data = json.loads(
+            text, parse_float=_parse_exact, parse_int=_parse_exact, parse_constant=str, object_pairs_hook=_JsonObject
+        )
     except json.JSONDecodeError as problem:
         raise FileError(f"cannot read {source}: line {problem.lineno} is not JSON ({problem.msg})") from None
     except RecursionError:
         raise FileError(f"cannot read {source}: it is not JSON of numbers: its lists are nested too deeply") from None
-    if not isinstance(data, _Object):
+    if not isinstance(data, _JsonObject):
         raise FileError(f'cannot read {source}: it must be an object of quantities, like {{"f": [0.49, 0.5]}}')
     more: dict[str, Any] = {}
-    if isinstance(data.get(part), _Object):
+    if isinstance(data.get(part), _JsonObject):
         more = {key: value for key, value in data.items() if key != part}
         data = data[part]
-    lines, filled = _lines(text), Filled()
-    for name, value in [*data.items(), *data.again]:
+    lines, filled = _key_lines(text), SheetBuilder()
+    for name, value in [*data.items(), *data.repeated]:
         line = lines.get(name, 1)
         try:
-            written = listed(value) if isinstance(value, str) else _numerals(value)
-            filled.add(name, answer_of(written, f"line {line}", Marks([]).number), line)
+            numerals = parse_numbers(value) if isinstance(value, str) else _nested_numerals(value)
+            filled.add(name, answer_of(numerals, f"line {line}", DecimalMarks([]).number), line)
         except ValueError as problem:
             filled.fault(name, line, str(problem))
     return filled.sheet(source, more)
 
 
-def _exact(token: str) -> Decimal | str:
+def _parse_exact(token: str) -> Decimal | str:
     """Return a number of JSON with the digits that it is written with."""
     try:
         return Decimal(token)
@@ -161,8 +165,8 @@ def _exact(token: str) -> Decimal | str:
         return token
 
 
-def _numerals(value: Any) -> Nested:
-    """Return what an answer in JSON holds as nested lists of numerals."""
+def _nested_numerals(value: Any) -> Nested:
+    """Return an answer in JSON as nested lists of numerals."""
     match value:
         case None:
             return ""
@@ -171,25 +175,25 @@ def _numerals(value: Any) -> Nested:
         case Decimal():
             return str(value)
         case list():
-            return [_numerals(one) for one in value]
+            return [_nested_numerals(item) for item in value]
     raise ValueError(f"{json.dumps(value, default=str)[:60]} is not a number")
 
 
-def _lines(text: str) -> dict[str, int]:
+def _key_lines(text: str) -> dict[str, int]:
     """Return the line of each key in a JSON text; for a repeated key, the last one."""
-    found, line, at = dict[str, int](), 1, 0
+    lines_by_key, line, at = dict[str, int](), 1, 0
     for match in _KEY.finditer(text):
         line += text.count("\n", at, match.start())
         at = match.start()
         with suppress(ValueError):  # within a text that only looks like a key
-            found[json.loads(f'"{match[1]}"')] = line
-    return found
+            lines_by_key[json.loads(f'"{match[1]}"')] = line
+    return lines_by_key
 
 
 # NumPy archives.
 
 
-def _npz(source: Path) -> Sheet:
+def _read_npz(source: Path) -> Sheet:
     arrays = read_npz(source, npz_names(source), most=LARGEST)
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu":
@@ -197,9 +201,9 @@ def _npz(source: Path) -> Sheet:
         if np.isinf(array).any():
             raise FileError(f"cannot read {source}: {quoted(name)} must hold finite numbers")
     floats = {name: array if array.dtype.kind == "f" else array.astype(np.float64) for name, array in arrays.items()}
-    return _of_arrays(floats, str(source))
+    return _sheet_of_arrays(floats, str(source))
 
 
-def suffix_of(path: Path) -> str:
-    """Return which kind of empty sheet a name asks for."""
+def template_suffix(path: Path) -> str:
+    """Return the suffix of an empty sheet's name, if such a sheet can be written."""
     return one_of("the ending of a sheet's name", path.suffix.lower(), EMPTY)

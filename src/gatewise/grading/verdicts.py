@@ -1,4 +1,4 @@
-"""What is said of one quantity on a sheet, and what may have made it wrong."""
+"""The verdict on one quantity of a sheet, and the possible causes of a mistake."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ RIGHT, CLOSE, FOLLOWS, WRONG, COARSE, BLANK = "right", "close", "follows", "wron
 
 @dataclass(frozen=True)
 class Cause:
-    """What may have made a quantity wrong.
+    """A possible cause of a wrong quantity.
 
     Attributes
     ----------
     kind : str
-        The class of mistakes that it belongs to.
+        Its class of mistakes.
     says : str
-        What was done, in words; `str` gives them.
+        The mistake in words; `str` gives them.
     tier : {"likely", "structural", "one entry"}
     predicted : array
-        What the quantity becomes when that mistake is made, from the person's own numbers.
+        The quantity with that mistake, computed from the person's own numbers.
     """
 
     kind: str
@@ -46,23 +46,23 @@ class Verdict:
     equation : str
         As text.
     status : {"right", "close", "follows", "wrong", "too coarse", "blank"}
-        ``right`` within half a unit in the last digit; ``close`` where the rounding of earlier numbers explains the
-        difference; ``follows`` where it is computed correctly from earlier numbers, one of which is wrong; ``too
-        coarse`` where so few digits are written that nothing can be decided.
+        ``right``: within half a unit in the last digit; ``close``: the rounding of earlier numbers explains the
+        difference; ``follows``: computed correctly from earlier numbers, one of which is wrong; ``too coarse``: too
+        few digits to decide.
     entry : str
-        Of a wrong quantity: the entry that is furthest off, or what is wrong with its shape.
+        Of a wrong quantity: the entry with the largest error, or the fault of its shape.
     written, right : float or None
         That entry as it was written, and its correct value.
     expected : float or None
-        The value that follows from the person's own earlier numbers, where one of those is wrong.
+        The value that follows from the person's own earlier numbers, if one of those is wrong.
     causes : tuple of Cause
-        Mistakes that give what was written when they are made: at most three, the likeliest first.
+        Mistakes that give the written numbers: at most three, the likeliest first.
     more : int
-        How many others do too.
+        The number of other mistakes that do so too.
     digits : int or None
-        Where too few digits are written to prove a cause: how many decimals would do.
+        If too few digits are written to tell the cause: the number of decimals that would do.
     remark : str
-        What else there is to say of it.
+        A further remark, or empty.
     """
 
     name: str

@@ -7,9 +7,8 @@ from typing import Any
 
 from gatewise.activations import SIGMOID, TANH, Activation
 from gatewise.grading.edits import words
-from gatewise.grading.edits.edit import LIKELY, Edit, Scene
-from gatewise.grading.edits.enumeration import Possible
-from gatewise.grading.edits.enumeration import edits as edits_of_program
+from gatewise.grading.edits.edit import LIKELY, ProgramEdit, Scene
+from gatewise.grading.edits.enumeration import PossibleEdit, enumerate_edits
 from gatewise.render import text
 from gatewise.render.plain import tree
 from gatewise.symbolic.formula import Formula, FunctionCall, Symbol, nodes
@@ -43,7 +42,7 @@ def edits(scene: Scene) -> Object:
         the ``lines`` that these name, the ``gates`` that k stands for, and whether k is the gate of ``each`` line.
         ``nonlinearities``: what the trees call beside the functions of every page, defined.
     """
-    likely = [possible for possible in edits_of_program(scene) if possible.edit.tier == LIKELY]
+    likely = [possible for possible in enumerate_edits(scene) if possible.edit.tier == LIKELY]
     forms = list(dict.fromkeys(possible.right for possible in likely))
     numbers = {right: number for number, right in enumerate(forms)}
     return {
@@ -62,13 +61,13 @@ def edits(scene: Scene) -> Object:
     }
 
 
-def _families(likely: Sequence[Possible]) -> list[Object]:
+def _families(likely: Sequence[PossibleEdit]) -> list[Object]:
     """Return the mistakes that are made in several equations of a pass, in each once."""
     families: dict[object, dict[Symbol, int]] = {}
     for number, possible in enumerate(likely):
         edit = possible.edit
         gate = words.gate_of(edit.target)
-        key = edit.kind, words.neutral(edit.words, gate), edit.target.d, bool(gate)
+        key = edit.kind, words.of_any_gate(edit.words, gate), edit.target.d, bool(gate)
         families.setdefault(key, {}).setdefault(edit.target, number)
     return [
         {"members": [*members.values()], **_sentence([likely[number].edit for number in members.values()])}
@@ -77,18 +76,18 @@ def _families(likely: Sequence[Possible]) -> list[Object]:
     ]
 
 
-def _sentence(members: Sequence[Edit]) -> Object:
+def _sentence(members: Sequence[ProgramEdit]) -> Object:
     """Return the words of a family, and the equations and gates that they are about."""
     targets = [edit.target for edit in members]
     names = [text.formula(target) for target in targets]
     if all(edit.words == members[0].words for edit in members):
         return {"words": members[0].words, "lines": names, "gates": [], "each": False}
     gates = list(dict.fromkeys(map(words.gate_of, targets)))
-    general = [words.neutral(name, words.gate_of(target)) for name, target in zip(names, targets, strict=True)]
+    general = [words.of_any_gate(name, words.gate_of(target)) for name, target in zip(names, targets, strict=True)]
     general = list(dict.fromkeys(general))
     is_general = len(general) * len(gates) == len(names)
     return {
-        "words": words.neutral(members[0].words, gates[0]),
+        "words": words.of_any_gate(members[0].words, gates[0]),
         "lines": general if is_general else names,
         "gates": gates,
         "each": not is_general,

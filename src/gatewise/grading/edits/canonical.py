@@ -1,4 +1,4 @@
-"""Formulas in a form that tells whether two of them are equal: as polynomials of what is no sum and no product."""
+"""Canonical forms of formulas, to compare them: polynomials whose atoms are neither sums nor products."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ ONE: Monomial = frozenset()
 
 
 def canonical(formula: Formula) -> Hashable:
-    """Return a value that equal formulas share: the order of terms and factors, brackets, signs and what cancels do not
-    matter. Of what is no sum, product or power, only the same functions of equal arguments are equal.
+    """Return a value that equal formulas share.
+
+    The order of terms and factors, brackets, signs and terms that cancel do not matter. Functions are equal if they
+    have the same name and equal arguments.
     """
     return frozenset(_polynomial(formula).items())
 
@@ -37,60 +39,60 @@ def _polynomial(formula: Formula) -> Polynomial:
         case Number(value):
             return {ONE: float(value)} if value else {}
         case Negative(term):
-            return {one: -count for one, count in _polynomial(term).items()}
+            return {monomial: -count for monomial, count in _polynomial(term).items()}
         case Slope(body):
             return _polynomial(body)
         case Sum(terms):
-            found: Polynomial = {}
+            polynomial: Polynomial = {}
             for term in terms:
-                for one, count in _polynomial(term).items():
-                    found[one] = found.get(one, 0.0) + count
-            return {one: count for one, count in found.items() if count}
+                for monomial, count in _polynomial(term).items():
+                    polynomial[monomial] = polynomial.get(monomial, 0.0) + count
+            return {monomial: count for monomial, count in polynomial.items() if count}
         case Product(factors):
-            found = {ONE: 1.0}
+            polynomial = {ONE: 1.0}
             for factor in factors:
-                found = _times(found, _polynomial(factor))
-            return found
+                polynomial = _multiply(polynomial, _polynomial(factor))
+            return polynomial
         case Power(base, Number(exponent)):
-            return _power(_polynomial(base), float(exponent))
+            return _raise_to(_polynomial(base), float(exponent))
         case Quotient(over, under):
-            return _times(_polynomial(over), _power(_polynomial(under), -1.0))
+            return _multiply(_polynomial(over), _raise_to(_polynomial(under), -1.0))
         case MatMul(left, right):
-            return _linear(left, right)
+            return _matrix_product(left, right)
     return {frozenset({(_atom(formula), 1.0)}): 1.0}
 
 
-def _times(first: Polynomial, second: Polynomial) -> Polynomial:
-    found: Polynomial = {}
-    for one, count in first.items():
-        for other, times in second.items():
-            exponents = dict(one)
-            for factor, exponent in other:
+def _multiply(first: Polynomial, second: Polynomial) -> Polynomial:
+    products: Polynomial = {}
+    for monomial, count in first.items():
+        for factors, times in second.items():
+            exponents = dict(monomial)
+            for factor, exponent in factors:
                 exponents[factor] = exponents.get(factor, 0.0) + exponent
             product = frozenset((factor, exponent) for factor, exponent in exponents.items() if exponent)
-            found[product] = found.get(product, 0.0) + count * times
-    return {one: count for one, count in found.items() if count}
+            products[product] = products.get(product, 0.0) + count * times
+    return {monomial: count for monomial, count in products.items() if count}
 
 
-def _power(base: Polynomial, exponent: float) -> Polynomial:
+def _raise_to(base: Polynomial, exponent: float) -> Polynomial:
     if len(base) == 1:
-        ((one, count),) = base.items()
+        ((monomial, count),) = base.items()
         if count > 0:
-            return {frozenset((factor, power * exponent) for factor, power in one): count**exponent}
+            return {frozenset((factor, power * exponent) for factor, power in monomial): count**exponent}
     if exponent.is_integer() and 0 < exponent <= 3:
-        found: Polynomial = {ONE: 1.0}
+        result: Polynomial = {ONE: 1.0}
         for _ in range(int(exponent)):
-            found = _times(found, base)
-        return found
+            result = _multiply(result, base)
+        return result
     return {frozenset({(("sum", frozenset(base.items())), exponent)}): 1.0}
 
 
-def _linear(left: Formula, right: Formula) -> Polynomial:
-    """Return a product with a matrix: a number before the vector is one before the product."""
+def _matrix_product(left: Formula, right: Formula) -> Polynomial:
+    """Return a product with a matrix; a factor of the vector becomes a factor of the product."""
     vector = _polynomial(right)
     if len(vector) == 1:
-        ((one, count),) = vector.items()
-        return {frozenset({(("@", canonical(left), one), 1.0)}): count}
+        ((monomial, count),) = vector.items()
+        return {frozenset({(("@", canonical(left), monomial), 1.0)}): count}
     return {frozenset({(("@", canonical(left), frozenset(vector.items())), 1.0)}): 1.0} if vector else {}
 
 
@@ -100,6 +102,6 @@ def _atom(formula: Formula) -> Hashable:
             return formula
         case FunctionCall(name, arguments, activation):
             return ("call", activation or name, *map(canonical, arguments))
-    plain = [getattr(formula, one) for one in map(str, formula.__match_args__)]
-    kept = [one for one in plain if not isinstance(one, (Formula, tuple))]
-    return (formula.kind, *kept, *map(canonical, parts(formula)))
+    values = [getattr(formula, name) for name in map(str, formula.__match_args__)]
+    constants = [value for value in values if not isinstance(value, (Formula, tuple))]
+    return (formula.kind, *constants, *map(canonical, parts(formula)))

@@ -1,4 +1,4 @@
-"""One mistake as an edit of a program: a part of a formula, and what stands in its place."""
+"""A mistake as an edit of a program: one part of a formula is replaced."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ TIERS = (LIKELY, STRUCTURAL, ONE_ENTRY)  # in which causes are named
 
 
 @dataclass(frozen=True)
-class Edit:
-    """One edit of a program.
+class ProgramEdit:
+    """An edit of a program.
 
     Attributes
     ----------
     kind : str
-        The class of mistakes that it belongs to.
+        Its class of mistakes.
     words : str
-        What was done; ``{}`` stands for the quantities, or for the steps, in which it was. Edits of one kind with the
+        The mistake as a clause; ``{}`` stands for the quantities or steps that have it. Edits of one kind with the
         same words are one mistake, made in several places.
     target : Symbol
-        The left side of the equation that is edited, or what a step takes from its neighbour.
+        The left side of the edited equation, or the symbol of a state that a step takes from its neighbour.
     path : tuple of int
-        Where in the right side: which part of it, which part of that, and so on; the whole where it is empty.
+        Where in the right side: the index of a part, of a part of that, and so on; all of it if empty.
     tree : Formula
-        What stands there instead.
+        The replacement.
     tier : {"likely", "structural", "one entry"}
     at : int, optional
         The step where it can be made; by default any.
@@ -43,51 +43,51 @@ class Edit:
     tier: str = STRUCTURAL
     at: int | None = None
 
-    def made(self, right: Formula) -> Formula:
-        """Return the right side of the equation with this edit made in it."""
-        return put(right, self.path, self.tree)
+    def apply_to(self, right: Formula) -> Formula:
+        """Return the equation's right side with this edit."""
+        return replace_part(right, self.path, self.tree)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What edits are made in: a program, and how many entries of the combined input are h, before x, and in all."""
+    """A program to edit, and the sizes of h and of all of the combined input [h; x]."""
 
     program: Program
     recurrent: int
     columns: int
 
-    def knows(self, symbol: Symbol, one: Assignment) -> bool:
-        """Tell whether a quantity of the program is known before an equation of it."""
+    def knows(self, symbol: Symbol, equation: Assignment) -> bool:
+        """Return whether a quantity is known before an equation of the program."""
         order = self.program.order
         if symbol not in order:
             return symbol in self.program.axes
-        return order[symbol] < order[one.left]
+        return order[symbol] < order[equation.left]
 
 
-def places(formula: Formula, path: Path = ()) -> Iterator[tuple[Path, Formula]]:
-    """Go through a formula and all that it is made of, each with its path."""
+def subformulas(formula: Formula, path: Path = ()) -> Iterator[tuple[Path, Formula]]:
+    """Yield a formula and all its subformulas, each with its path."""
     yield path, formula
     for n, part in enumerate(parts(formula)):
-        yield from places(part, (*path, n))
+        yield from subformulas(part, (*path, n))
 
 
-def put(formula: Formula, path: Path, tree: Formula) -> Formula:
-    """Return a formula with another tree at a path."""
+def replace_part(formula: Formula, path: Path, tree: Formula) -> Formula:
+    """Return a formula whose part at a path is replaced."""
     if not path:
         return tree
     first, *rest = path
-    return _with_part(formula, first, put(parts(formula)[first], tuple(rest), tree))
+    return _replace_child(formula, first, replace_part(parts(formula)[first], tuple(rest), tree))
 
 
-def _with_part(formula: Formula, which: int, part: Formula) -> Formula:
+def _replace_child(formula: Formula, index: int, part: Formula) -> Formula:
     count = 0
     for name in map(str, formula.__match_args__):
         value = getattr(formula, name)
-        for k, one in enumerate(value if isinstance(value, tuple) else (value,)):
-            if not isinstance(one, Formula):
+        for k, node in enumerate(value if isinstance(value, tuple) else (value,)):
+            if not isinstance(node, Formula):
                 continue
-            if count == which:
+            if count == index:
                 new = (*value[:k], part, *value[k + 1 :]) if isinstance(value, tuple) else part
                 return replace(formula, **{name: new})
             count += 1
-    raise IndexError(which)
+    raise IndexError(index)

@@ -1,4 +1,4 @@
-"""Slips in one entry: one product that is left out or has the wrong sign, and how a number was written."""
+"""Slips in one entry: a product that is left out or has the wrong sign, and slips in writing a number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from gatewise.arrays import Array, Mask
-from gatewise.grading.edits.edit import ONE_ENTRY, Edit, Path
+from gatewise.grading.edits.edit import ONE_ENTRY, Path, ProgramEdit
 from gatewise.render import text
 from gatewise.symbolic.formula import (
     TWO,
@@ -31,108 +31,114 @@ MOST_POWER = 3  # of ten, by which a number is off where its point is misplaced
 MOST_DIGITS = 12  # of a number, of which two may be exchanged
 
 
-def of_products(one: Assignment, unit: int, size: int, products: tuple[str, ...], entry: str) -> Iterator[Edit]:
-    """Leave out each product in the sum of one unit, or turn its sign.
+def product_edits(
+    equation: Assignment, unit: int, size: int, products: tuple[str, ...], entry: str
+) -> Iterator[ProgramEdit]:
+    """Yield edits that leave out each product in the sum of one unit, or turn its sign.
 
     Parameters
     ----------
     one : Assignment
     unit : int
-        Which entry of its value.
+        The entry of its value.
     size : int
-        How many entries that has.
+        The number of entries.
     products : tuple of str
-        What the products with a matrix are called, in the order in which they are summed.
+        The names of the products with a matrix, in the order of their sum.
     entry : str
-        What the entry is called.
+        The name of the entry.
     """
-    terms = one.right.terms if isinstance(one.right, Sum) else (one.right,)
-    if len(one.axes) != 1 or not (products or len(terms) > 1):
+    terms = equation.right.terms if isinstance(equation.right, Sum) else (equation.right,)
+    if len(equation.axes) != 1 or not (products or len(terms) > 1):
         return
-    here, count = mask(unit, size), 0
+    here, count = one_hot(unit, size), 0
     for term in terms:
-        for product, inner in _products(term, products[count:]):
+        for product, inner in _split_products(term, products[count:]):
             named = f"the product with {inner}" if inner else f"the term {text.formula(product)}"
             count += bool(inner)
-            taken = times(here, product)
+            product_here = times(here, product)
             kinds = (
-                ("one product missing", f"{named} is missing from {{}} at {entry}", taken),
-                ("one wrong sign", f"{named} has the wrong sign in {{}} at {entry}", times(TWO, taken)),
+                ("one product missing", f"{named} is missing from {{}} at {entry}", product_here),
+                ("one wrong sign", f"{named} has the wrong sign in {{}} at {entry}", times(TWO, product_here)),
             )
-            for kind, told, off in kinds:
-                yield Edit(kind, told, one.left, (), add(one.right, Negative(off)), ONE_ENTRY)
+            for kind, clause, difference in kinds:
+                yield ProgramEdit(kind, clause, equation.left, (), add(equation.right, Negative(difference)), ONE_ENTRY)
 
 
-def _products(term: Formula, names: tuple[str, ...]) -> Iterator[tuple[Formula, str]]:
-    """Go through the products of a term: those of a matrix one by one, with their names; the term itself otherwise."""
+def _split_products(term: Formula, names: tuple[str, ...]) -> Iterator[tuple[Formula, str]]:
+    """Yield the products of a matrix one by one, with their names; of another term, the term itself."""
     match term:
         case MatMul(Symbol() | Transpose() as matrix, vector) if names:
-            count = _columns(matrix, names)
+            count = _column_count(matrix, names)
             for n, name in enumerate(names[:count]):
-                yield MatMul(matrix, times(mask(n, count), vector)), name
+                yield MatMul(matrix, times(one_hot(n, count), vector)), name
         case _:
             yield term, ""
 
 
-def _columns(matrix: Formula, names: tuple[str, ...]) -> int:
-    """Return how many of the names are those of one matrix: backward, of the gate named before the colon."""
+def _column_count(matrix: Formula, names: tuple[str, ...]) -> int:
+    """Return the number of names that belong to the first matrix; backward, a name begins with its gate and a colon."""
     if not isinstance(matrix, Transpose):
         return len(names)
     gate = names[0].partition(":")[0]
     return sum(name.partition(":")[0] == gate for name in names)
 
 
-def mask(place: int, size: int) -> NumberRow:
+def one_hot(place: int, size: int) -> NumberRow:
     """Return 1 at a place, and 0 elsewhere."""
     return NumberRow(tuple(1.0 if n == place else 0.0 for n in range(size)))
 
 
-def of_signs(one: Assignment, here: Formula, entry: str) -> Iterator[Edit]:
-    """Lose the sign of an entry, or misplace its point; `here` is 1 at that and 0 elsewhere."""
-    for kind, told, factor in (
+def sign_edits(equation: Assignment, here: Formula, entry: str) -> Iterator[ProgramEdit]:
+    """Yield edits that lose the sign of an entry, or misplace its point; `here` is 1 there and 0 elsewhere."""
+    for kind, clause, factor in (
         ("sign lost", f"the sign is lost in {{}} at {entry}", -1.0),
         ("power of ten", f"the decimal point is one place too far to the right in {{}} at {entry}", 10.0),
         ("power of ten", f"the decimal point is one place too far to the left in {{}} at {entry}", 0.1),
     ):
-        more = times(Number(factor - 1), here, one.right)
-        yield Edit(kind, told, one.left, (), add(one.right, more), ONE_ENTRY)
+        difference = times(Number(factor - 1), here, equation.right)
+        yield ProgramEdit(kind, clause, equation.left, (), add(equation.right, difference), ONE_ENTRY)
 
 
-def of_units(one: Assignment, unit: int, entries: Sequence[str]) -> Iterator[Edit]:
-    """Write the number of another unit in the place of one; of an outer product, make its row with that."""
+def unit_edits(equation: Assignment, unit: int, entries: Sequence[str]) -> Iterator[ProgramEdit]:
+    """Yield edits that write another unit's number for a unit's; in an outer product, for its row."""
     path: Path = ()
-    right = one.right
+    right = equation.right
     if isinstance(right, Outer):
         path, right = (0,), right.left
-    elif len(one.axes) != 1:
+    elif len(equation.axes) != 1:
         return
     size = len(entries)
     others = NumberRow(tuple(float(n != unit) for n in range(size)))
     for n in range(size):
         if n != unit:
-            taken = times(mask(unit, size), FunctionCall("sum", (times(mask(n, size), right),)))
-            told = f"the number of {entries[n]} is written at {entries[unit]} in {{}}"
-            yield Edit("another unit", told, one.left, path, add(times(others, right), taken), ONE_ENTRY)
+            moved = times(one_hot(unit, size), FunctionCall("sum", (times(one_hot(n, size), right),)))
+            clause = f"the number of {entries[n]} is written at {entries[unit]} in {{}}"
+            yield ProgramEdit("another unit", clause, equation.left, path, add(times(others, right), moved), ONE_ENTRY)
 
 
-def of_digits(one: Assignment, unit: int, size: int, value: float, tolerance: float, entry: str) -> Iterator[Edit]:
-    """Exchange two digits of one entry, which is such a value when it is rounded to within a tolerance."""
+def digit_edits(
+    equation: Assignment, unit: int, size: int, value: float, tolerance: float, entry: str
+) -> Iterator[ProgramEdit]:
+    """Yield edits that exchange two digits of one entry, `value` rounded to within a tolerance."""
     others = NumberRow(tuple(float(n != unit) for n in range(size)))
-    for other in _digits_exchanged(value, tolerance, tolerance):
-        put = NumberRow(tuple(other if n == unit else 0.0 for n in range(size)))
-        told = f"two digits are exchanged in {{}} at {entry}"
-        yield Edit("digits exchanged", told, one.left, (), add(times(others, one.right), put), ONE_ENTRY)
+    for other in _swap_digits(value, tolerance, tolerance):
+        replacement = NumberRow(tuple(other if n == unit else 0.0 for n in range(size)))
+        clause = f"two digits are exchanged in {{}} at {entry}"
+        yield ProgramEdit(
+            "digits exchanged", clause, equation.left, (), add(times(others, equation.right), replacement), ONE_ENTRY
+        )
 
 
 # How a number was written.
 
 
-def of_writing(
+def writing_slips(
     expected: Array, written: Array, wrong: Mask, tolerance: Array, margin: Array, is_matrix: bool
 ) -> Iterator[tuple[str, str, Array, float]]:
-    """Go through what may have happened as right numbers were written down.
+    """Yield the slips that people make when they write down right numbers.
 
-    Of each the class, the words, what the numbers become, and by what factor they are further off than the right ones.
+    Each is a kind, its words, the numbers that it gives, and the factor by which their error grows.
 
     Parameters
     ----------
@@ -143,18 +149,18 @@ def of_writing(
     tolerance : array
         Half of the last digit of each.
     margin : array
-        How far off each may be and still be right.
+        The largest error of a right number.
     is_matrix : bool
         Whether a row of them belongs to one unit.
     """
     several = wrong.sum() > 1
     entries = "numbers" if several else "number"
     yield "sign lost", f"the sign of the {entries} is lost", np.where(wrong, -expected, expected), 1.0
-    for power in (one for k in range(1, MOST_POWER + 1) for one in (k, -k)):
-        told = f"the decimal point of the {entries} is {abs(power)} place{'s' if abs(power) > 1 else ''} off"
-        yield "power of ten", told, np.where(wrong, expected * 10.0**power, expected), 10.0 ** max(0, power)
+    for power in (signed for k in range(1, MOST_POWER + 1) for signed in (k, -k)):
+        clause = f"the decimal point of the {entries} is {abs(power)} place{'s' if abs(power) > 1 else ''} off"
+        yield "power of ten", clause, np.where(wrong, expected * 10.0**power, expected), 10.0 ** max(0, power)
     if several:
-        for value in _exchanged(expected, wrong):
+        for value in _swap_entries(expected, wrong):
             yield "another unit", "two numbers have changed places", value, 1.0
         return
     place = tuple(int(n) for n in np.argwhere(wrong)[0])
@@ -163,45 +169,45 @@ def of_writing(
         yield (
             "another unit",
             f"the number that belongs at entry {n} is written",
-            _put(expected, place, expected[*row, n]),
+            _with_entry(expected, place, expected[*row, n]),
             1.0,
         )
-    right, own, half, off = (float(one[place]) for one in (expected, written, tolerance, margin))
-    for other in _digits_exchanged(own, half, off):  # which gives the right number back
-        yield "digits exchanged", "two digits are exchanged", _put(expected, place, right + own - other), 1.0
+    right, number, half, margin_here = (float(array[place]) for array in (expected, written, tolerance, margin))
+    for other in _swap_digits(number, half, margin_here):  # which gives the right number back
+        yield "digits exchanged", "two digits are exchanged", _with_entry(expected, place, right + number - other), 1.0
 
 
-def _put(values: Array, place: tuple[int, ...], value: float) -> Array:
-    found = np.array(values)
-    found[place] = value
-    return found
+def _with_entry(values: Array, place: tuple[int, ...], value: float) -> Array:
+    changed = np.array(values)
+    changed[place] = value
+    return changed
 
 
-def _exchanged(expected: Array, wrong: Mask) -> Iterator[Array]:
-    """Two entries in each other's place."""
+def _swap_entries(expected: Array, wrong: Mask) -> Iterator[Array]:
+    """Yield the numbers with the two wrong entries exchanged, if there are two."""
     places = [tuple(int(n) for n in place) for place in np.argwhere(wrong)]
     if len(places) == 2:
         first, second = places
-        found = expected.copy()
-        found[first], found[second] = expected[second], expected[first]
-        yield found
+        swapped = expected.copy()
+        swapped[first], swapped[second] = expected[second], expected[first]
+        yield swapped
 
 
-def _digits_exchanged(value: float, tolerance: float, margin: float) -> Iterator[float]:
-    """Go through a number with two digits exchanged; where the margin hides one of them, it is one wrong digit."""
+def _swap_digits(value: float, tolerance: float, margin: float) -> Iterator[float]:
+    """Yield a number with two digits exchanged, but for pairs whose exchange the margin would hide."""
     decimals = max(0, round(-np.log10(2 * tolerance))) if tolerance > 0 else 0
     text = f"{abs(value):.{decimals}f}"
-    digits = [n for n, one in enumerate(text) if one.isdigit()]
+    digits = [n for n, character in enumerate(text) if character.isdigit()]
     if len(digits) > MOST_DIGITS:
         return
-    seen = {float(text)}
+    numbers_so_far = {float(text)}
     for first, second in combinations(digits, 2):
         off = abs(int(text[first]) - int(text[second])) * 10.0 ** (len(text) - 1 - second - decimals)
         if off <= 2 * margin:
             continue
-        spelled = list(text)
-        spelled[first], spelled[second] = spelled[second], spelled[first]
-        other = float("".join(spelled))
-        if other not in seen:
-            seen.add(other)
+        swapped = list(text)
+        swapped[first], swapped[second] = swapped[second], swapped[first]
+        other = float("".join(swapped))
+        if other not in numbers_so_far:
+            numbers_so_far.add(other)
             yield float(np.copysign(other, value))

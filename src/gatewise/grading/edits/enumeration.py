@@ -1,4 +1,4 @@
-"""Every edit of a program, each once: what people do to an equation, one kind after the other."""
+"""Every edit of a program, each once: the mistakes that people make in an equation, kind by kind."""
 
 from __future__ import annotations
 
@@ -9,62 +9,62 @@ from typing import Any, NamedTuple
 
 from gatewise.grading.edits import functions, matrices, symbols, terms
 from gatewise.grading.edits.canonical import canonical
-from gatewise.grading.edits.edit import TIERS, Edit, Scene
+from gatewise.grading.edits.edit import TIERS, ProgramEdit, Scene
 from gatewise.symbolic.formula import Formula, Slice, nodes, rebuild
 from gatewise.symbolic.formula import symbols as formula_symbols
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.rewrites import at_ends, with_ends
 
-KINDS: tuple[Callable[[Scene, Assignment], Iterator[Edit]], ...] = (  # the likeliest first
-    matrices.combined,
-    symbols.not_computed,
-    symbols.another_quantity,
-    symbols.exchanged,
-    symbols.of_their_sums,
-    functions.derivatives,
-    terms.of_factors,
-    terms.of_terms,
-    terms.without_a_part,
-    functions.nonlinearities,
-    functions.order,
-    terms.signs_and_powers,
-    matrices.transposed,
-    terms.put_in,
-    terms.other_operations,
-    functions.twice,
-    terms.brackets,
-    matrices.forgotten_transposition,
+KINDS: tuple[Callable[[Scene, Assignment], Iterator[ProgramEdit]], ...] = (  # the likeliest first
+    matrices.reorder_combined_input,
+    symbols.take_old_state,
+    symbols.substitute_quantity,
+    symbols.exchange_gates,
+    symbols.skip_gate_derivatives,
+    functions.change_derivatives,
+    terms.change_factors,
+    terms.change_terms,
+    terms.drop_input_part,
+    functions.change_nonlinearities,
+    functions.multiply_inside,
+    terms.change_signs_and_powers,
+    matrices.transpose_weights,
+    terms.insert_factors_and_states,
+    terms.change_operations,
+    functions.repeat_nonlinearities,
+    terms.misplace_bracket,
+    matrices.skip_transposition,
 )
 
 
-class Possible(NamedTuple):
+class PossibleEdit(NamedTuple):
     """An edit, the right side that it makes, and the canonical form of that."""
 
-    edit: Edit
+    edit: ProgramEdit
     right: Formula
     form: Hashable
 
 
 @lru_cache(64)
-def edits(scene: Scene) -> tuple[Possible, ...]:
+def enumerate_edits(scene: Scene) -> tuple[PossibleEdit, ...]:
     """Return every edit of a program that changes something, the likeliest first.
 
-    Equal edits of an equation are told once, in the words of the first; those of one kind with the same words are kept,
-    since together they are one mistake, made in several equations.
+    Of equal edits of an equation with the same words, the first is returned. Edits of one kind with the same words are
+    together one mistake, made in several equations.
     """
-    sizes = _ends(scene.recurrent, scene.columns)
+    sizes = _part_ends(scene.recurrent, scene.columns)
     neutral = with_ends(scene.program, dict(zip(sizes[:2], ANY_SIZE[:2], strict=True)))
     program = _program(*(getattr(neutral, field.name) for field in fields(neutral)))
     ends: dict[int | str, int] = dict(zip(ANY_SIZE, sizes, strict=True))
-    return tuple(_at_ends(possible, ends) for possible in _of_any_size(Scene(program, *ANY_SIZE[:2])))
+    return tuple(_resize(possible, ends) for possible in _edits_of_any_size(Scene(program, *ANY_SIZE[:2])))
 
 
-def _ends(recurrent: int, columns: int) -> tuple[int, int, int]:
-    """Return where parts of vectors may begin and end."""
+def _part_ends(recurrent: int, columns: int) -> tuple[int, int, int]:
+    """Return the indices at which parts of vectors may begin and end."""
     return recurrent, columns, columns - recurrent
 
 
-ANY_SIZE = _ends(10**6, 3 * 10**6)  # edits of two sizes differ in the ends of parts alone
+ANY_SIZE = _part_ends(10**6, 3 * 10**6)  # edits of two sizes differ in the ends of parts alone
 
 
 @lru_cache(16)
@@ -73,27 +73,29 @@ def _program(*parts: Any) -> Program:
     return Program(*parts)
 
 
-def _at_ends(possible: Possible, ends: Mapping[int | str, int]) -> Possible:
+def _resize(possible: PossibleEdit, ends: Mapping[int | str, int]) -> PossibleEdit:
     """Return an edit for another size."""
     if not any(isinstance(node, Slice) for node in nodes(possible.right)):
         return possible
-    tree, right = (rebuild(one, partial(at_ends, ends=ends)) for one in (possible.edit.tree, possible.right))
-    return Possible(replace(possible.edit, tree=tree), right, canonical(right))
+    tree, right = (rebuild(formula, partial(at_ends, ends=ends)) for formula in (possible.edit.tree, possible.right))
+    return PossibleEdit(replace(possible.edit, tree=tree), right, canonical(right))
 
 
 @lru_cache(16)
-def _of_any_size(scene: Scene) -> tuple[Possible, ...]:
-    found = [possible for one in scene.program.assignments.values() for possible in _of_one(scene, one)]
-    return tuple(sorted(found, key=lambda possible: TIERS.index(possible.edit.tier)))
+def _edits_of_any_size(scene: Scene) -> tuple[PossibleEdit, ...]:
+    possible_edits = [
+        possible for equation in scene.program.assignments.values() for possible in _edits_of_equation(scene, equation)
+    ]
+    return tuple(sorted(possible_edits, key=lambda possible: TIERS.index(possible.edit.tier)))
 
 
-def _of_one(scene: Scene, one: Assignment) -> Iterator[Possible]:
-    right, seen = canonical(one.right), set[Hashable]()
-    for kind in KINDS:
-        for edit in kind(scene, one):
-            new = edit.made(one.right)
-            made = canonical(new)
-            known = all(scene.knows(symbol, one) for symbol in formula_symbols(new))
-            if known and made != right and (edit.words, made) not in seen:
-                seen.add((edit.words, made))
-                yield Possible(edit, new, made)
+def _edits_of_equation(scene: Scene, equation: Assignment) -> Iterator[PossibleEdit]:
+    right, seen_forms = canonical(equation.right), set[Hashable]()
+    for mistakes in KINDS:
+        for edit in mistakes(scene, equation):
+            new = edit.apply_to(equation.right)
+            form = canonical(new)
+            known = all(scene.knows(symbol, equation) for symbol in formula_symbols(new))
+            if known and form != right and (edit.words, form) not in seen_forms:
+                seen_forms.add((edit.words, form))
+                yield PossibleEdit(edit, new, form)

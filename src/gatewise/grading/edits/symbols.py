@@ -8,7 +8,7 @@ from itertools import permutations
 
 from gatewise.gates import LETTERS
 from gatewise.grading.edits import words
-from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene, places
+from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, ProgramEdit, Scene, subformulas
 from gatewise.symbolic.formula import ONE, Formula, Symbol, less, rebuild, symbols
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.symbols import C_PREV, H_PREV, C, F, H, I, d
@@ -17,58 +17,62 @@ GATES = frozenset(map(Symbol, LETTERS))
 _PARAMETERS = {"parameters of the": "WUbpγ", "weights and biases of the": "WUb", "weights of the": "WU"}
 
 
-def another_quantity(scene: Scene, one: Assignment) -> Iterator[Edit]:
-    """Go through what may stand in the place of each quantity of an equation: whatever has its shape and is known."""
+def substitute_quantity(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield edits that replace a quantity by another of the same shape that is already known."""
     program = scene.program
-    before = _known_before(program, one)
-    own = words.parameters(program)
-    for old in symbols(one.right):
+    known = _known_before(program, equation)
+    parameters = words.parameters(program)
+    for old in symbols(equation.right):
         if old not in program.axes:
             continue
-        for new in before:
-            alike = program.axes[new] == program.axes[old] and new.d == old.d and (new in own) == (old in own)
-            if new == old or not alike or ((old in own or not program.axes[old]) and new.base != old.base):
+        for new in known:
+            same_shape = (
+                program.axes[new] == program.axes[old] and new.d == old.d and (new in parameters) == (old in parameters)
+            )
+            if new == old or not same_shape or ((old in parameters or not program.axes[old]) and new.base != old.base):
                 continue
-            kind, likely = _kind(old, new)
-            told = f"{words.is_used(new)} instead of {words.the(old)}"
-            yield from _everywhere(one, old, new, kind, told, LIKELY if likely else STRUCTURAL)
+            kind, likely = _classify_substitute(old, new)
+            clause = f"{words.is_used(new)} instead of {words.the(old)}"
+            yield from _substitute(equation, old, new, kind, clause, LIKELY if likely else STRUCTURAL)
         if old in GATES:
-            yield from _complements(one, old)
+            yield from _substitute_complement(equation, old)
 
 
-def not_computed(scene: Scene, one: Assignment) -> Iterator[Edit]:
-    """Take the old state for the new one, or what arrives at a gradient for the gradient."""
+def take_old_state(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield an edit that takes the old state for the new one."""
     form = scene.program.form
-    old = {form.raw_cell: C_PREV, C: C_PREV, form.hidden_new: H_PREV, H: H_PREV}.get(one.left)
-    if old is not None and scene.program.axes[old] == scene.program.axes[one.left]:
-        yield Edit("old cell for the new", f"{words.the(old)} is taken for {{}}", one.left, (), old, LIKELY)
+    old = {form.raw_cell: C_PREV, C: C_PREV, form.hidden_new: H_PREV, H: H_PREV}.get(equation.left)
+    if old is not None and scene.program.axes[old] == scene.program.axes[equation.left]:
+        yield ProgramEdit("old cell for the new", f"{words.the(old)} is taken for {{}}", equation.left, (), old, LIKELY)
 
 
-def _known_before(program: Program, one: Assignment) -> list[Symbol]:
-    """Return what is known before an equation, in the order in which it becomes known."""
+def _known_before(program: Program, equation: Assignment) -> list[Symbol]:
+    """Return the quantities that are known before an equation, in their order."""
     order = list(program.assignments)
-    masks = {given.symbol for given in program.given if given.kind in ("mask", "edit")}
-    given = [symbol for symbol in program.axes if symbol not in program.assignments and symbol not in masks]
-    if not one.left.d:
-        given = [symbol for symbol in given if not symbol.d]
+    masks = {source.symbol for source in program.given if source.kind in ("mask", "edit")}
+    inputs = [symbol for symbol in program.axes if symbol not in program.assignments and symbol not in masks]
+    if not equation.left.d:
+        inputs = [symbol for symbol in inputs if not symbol.d]
     of_parameters = {d(symbol) for symbol in words.parameters(program)}  # db_f may be da_f
-    return [*given, *(symbol for symbol in order[: order.index(one.left)] if symbol not in of_parameters)]
+    return [*inputs, *(symbol for symbol in order[: order.index(equation.left)] if symbol not in of_parameters)]
 
 
-def _everywhere(one: Assignment, old: Symbol, new: Formula, kind: str, told: str, tier: str) -> Iterator[Edit]:
-    """Put something in the place of a symbol: everywhere in the equation, and in one of several places."""
-    found = [path for path, node in places(one.right) if node == old]
-    if len(found) == 1:
-        yield Edit(kind, f"{told} in {{}}", one.left, found[0], new, tier)
+def _substitute(
+    equation: Assignment, old: Symbol, new: Formula, kind: str, clause: str, tier: str
+) -> Iterator[ProgramEdit]:
+    """Yield edits that replace a symbol everywhere in an equation, and in each place if there are several."""
+    paths = [path for path, node in subformulas(equation.right) if node == old]
+    if len(paths) == 1:
+        yield ProgramEdit(kind, f"{clause} in {{}}", equation.left, paths[0], new, tier)
         return
-    whole = rebuild(one.right, lambda node: new if node == old else None)
-    yield Edit(kind, f"{told} in {{}}", one.left, (), whole, tier)
-    for path in found:
-        yield Edit(kind, f"{told} in one place of {{}}", one.left, path, new)
+    replaced = rebuild(equation.right, lambda node: new if node == old else None)
+    yield ProgramEdit(kind, f"{clause} in {{}}", equation.left, (), replaced, tier)
+    for path in paths:
+        yield ProgramEdit(kind, f"{clause} in one place of {{}}", equation.left, path, new)
 
 
-def _kind(old: Symbol, new: Symbol) -> tuple[str, bool]:
-    """Return the class of a quantity in another's place, and whether it is likely."""
+def _classify_substitute(old: Symbol, new: Symbol) -> tuple[str, bool]:
+    """Return the kind of mistake that puts a quantity in another's place, and whether it is likely."""
     if {old, new} <= GATES:
         return "another gate", True
     if old.base == new.base and old.sub and new.sub and not old.d:
@@ -92,57 +96,59 @@ def _kind(old: Symbol, new: Symbol) -> tuple[str, bool]:
     return "another quantity", False
 
 
-def _complements(one: Assignment, old: Symbol) -> Iterator[Edit]:
-    """1 minus a gate in the place of a gate."""
+def _substitute_complement(equation: Assignment, old: Symbol) -> Iterator[ProgramEdit]:
+    """Yield edits that replace a gate by 1 minus a gate."""
     for gate in (old, *(Symbol(letter) for letter in LETTERS if Symbol(letter) != old)):
         likely = {old, gate} == {I, F}
-        told = f"1 - {gate.base} is used instead of {words.the(old)}"
-        yield from _everywhere(one, old, less(ONE, gate), "one minus a gate", told, LIKELY if likely else STRUCTURAL)
+        clause = f"1 - {gate.base} is used instead of {words.the(old)}"
+        yield from _substitute(
+            equation, old, less(ONE, gate), "one minus a gate", clause, LIKELY if likely else STRUCTURAL
+        )
 
 
 # Gates that are exchanged.
 
 
-def exchanged(scene: Scene, one: Assignment) -> Iterator[Edit]:
-    """Exchange two gates or several in a cycle: what they are, or the weights that they are computed with."""
+def exchange_gates(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield edits that exchange two gates, or several in a cycle: the gates or their parameters."""
     program = scene.program
-    seen = {words.gate_of(symbol) for symbol in symbols(one.right)} - {""}
-    if not seen:
+    gates = {words.gate_of(symbol) for symbol in symbols(equation.right)} - {""}
+    if not gates:
         return
-    own = words.parameters(program)
-    with_weights = any(symbol in own for symbol in symbols(one.right))
+    parameters = words.parameters(program)
+    with_weights = any(symbol in parameters for symbol in symbols(equation.right))
     for order in permutations(LETTERS):
         moved = {a: b for a, b in zip(LETTERS, order, strict=True) if a != b}
-        if not moved or not seen & set(moved):
+        if not moved or not gates & set(moved):
             continue
-        parameters = with_weights and not one.left.d
-        sets: dict[str, frozenset[Symbol] | None] = {"": own if with_weights else None}
-        if parameters:
-            sets = {which: frozenset(s for s in own if s.base in bases) for which, bases in _PARAMETERS.items()}
-        for which, only in sets.items():
-            kind, told = _told(moved, which)
-            changed = _renamed(one.right, moved, only, program)
+        only_parameters = with_weights and not equation.left.d
+        sets: dict[str, frozenset[Symbol] | None] = {"": parameters if with_weights else None}
+        if only_parameters:
+            sets = {group: frozenset(s for s in parameters if s.base in bases) for group, bases in _PARAMETERS.items()}
+        for group, only in sets.items():
+            kind, clause = _describe_exchange(moved, group)
+            changed = _exchange_letters(equation.right, moved, only, program)
             if changed is not None:
-                likely = len(moved) == 2 or (len(moved) < 4 and parameters)
-                yield Edit(kind, told, one.left, (), changed, LIKELY if likely else STRUCTURAL)
+                likely = len(moved) == 2 or (len(moved) < 4 and only_parameters)
+                yield ProgramEdit(kind, clause, equation.left, (), changed, LIKELY if likely else STRUCTURAL)
 
 
-def _renamed(
+def _exchange_letters(
     right: Formula, moved: Mapping[str, str], only: frozenset[Symbol] | None, program: Program
 ) -> Formula | None:
-    """Return a formula with the gates renamed; only among some symbols where those are given."""
+    """Return a formula with exchanged gates, only in some symbols if these are given; None if nothing changes."""
 
     def change(node: Formula) -> Formula | None:
         if not isinstance(node, Symbol) or (only is not None and node not in only):
             return None
-        new = _other(node, moved)
+        new = _exchange_letter(node, moved)
         return new if new != node and new in program.axes else None
 
     changed = rebuild(right, change)
     return None if changed is right else changed
 
 
-def _other(symbol: Symbol, moved: Mapping[str, str]) -> Symbol:
+def _exchange_letter(symbol: Symbol, moved: Mapping[str, str]) -> Symbol:
     letter = words.gate_of(symbol)
     if letter not in moved:
         return symbol
@@ -152,29 +158,29 @@ def _other(symbol: Symbol, moved: Mapping[str, str]) -> Symbol:
     return replace(symbol, sub=head[:-1] + moved[letter] + comma + rest)
 
 
-def of_their_sums(scene: Scene, one: Assignment) -> Iterator[Edit]:
-    """Take the gradients of the gates for those of their weighted sums."""
-    own = scene.program.form.own
-    sums = {d(of(k)): d(Symbol(k)) for k in own for of in (scene.program.form.unclipped, scene.program.form.weighted)}
-    changed = rebuild(one.right, lambda node: sums.get(node) if isinstance(node, Symbol) else None)
-    if changed is not one.right:
-        told = "the gradient of the gate is used instead of that of its pre-activation in {}"
-        yield Edit("forgotten derivative", told, one.left, (), changed, LIKELY)
+def skip_gate_derivatives(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield an edit that takes the gradients of the gates for those of their pre-activations."""
+    gates = scene.program.form.own
+    sums = {d(of(k)): d(Symbol(k)) for k in gates for of in (scene.program.form.unclipped, scene.program.form.weighted)}
+    changed = rebuild(equation.right, lambda node: sums.get(node) if isinstance(node, Symbol) else None)
+    if changed is not equation.right:
+        clause = "the gradient of the gate is used instead of that of its pre-activation in {}"
+        yield ProgramEdit("forgotten derivative", clause, equation.left, (), changed, LIKELY)
 
 
-def _told(moved: Mapping[str, str], which: str) -> tuple[str, str]:
-    """Return the class and the words of gates that are exchanged: one or two pairs, or a cycle."""
+def _describe_exchange(moved: Mapping[str, str], group: str) -> tuple[str, str]:
+    """Return the kind and the words of an exchange of gates: one or two pairs, or a cycle."""
     pairs = [(a, b) for a, b in moved.items() if moved[b] == a and LETTERS.index(a) < LETTERS.index(b)]
     if not pairs:
-        turns = ", ".join(f"{_short(new)} for {_short(old)}" for old, new in moved.items())
-        exchanged = f"the {which} gates are exchanged" if which else "the gates are exchanged"
-        return "gates in a cycle", f"{exchanged} in a cycle ({turns}) in {{}}"
+        turns = ", ".join(f"{_short_name(new)} for {_short_name(old)}" for old, new in moved.items())
+        exchange_gates = f"the {group} gates are exchanged" if group else "the gates are exchanged"
+        return "gates in a cycle", f"{exchange_gates} in a cycle ({turns}) in {{}}"
     first, *others = (f"the {words.GATE_NAMES[a]} and the {words.GATE_NAMES[b]}" for a, b in pairs)
-    start = f"the {which.removesuffix(' the')} {first}" if which else first
-    also = "".join(f", and so are {'those of ' * bool(which)}{other}," for other in others)
-    kind = "forget and input exchanged" if [*pairs, which] == [("i", "f"), ""] else "two gates swapped"
+    start = f"the {group.removesuffix(' the')} {first}" if group else first
+    also = "".join(f", and so are {'those of ' * bool(group)}{other}," for other in others)
+    kind = "forget and input exchanged" if [*pairs, group] == [("i", "f"), ""] else "two gates swapped"
     return kind, f"{start} are swapped{also} in {{}}"
 
 
-def _short(letter: str) -> str:
+def _short_name(letter: str) -> str:
     return words.GATE_NAMES[letter].removesuffix(" gate")

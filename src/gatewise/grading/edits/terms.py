@@ -1,4 +1,4 @@
-"""A term or a factor that is left out, doubled or put in; a sign; a power."""
+"""Mistakes in terms and factors: left out, doubled or added; a wrong sign, a wrong power."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gatewise.gates import LETTERS
 from gatewise.grading.edits import words
-from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, Edit, Scene, places
+from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, ProgramEdit, Scene, subformulas
 from gatewise.render import text
 from gatewise.symbolic.formula import (
     ONE,
@@ -35,188 +35,192 @@ from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, H_PREV, UNITS, C, Z, d
 
 
-def of_terms(scene: Scene, one: Assignment) -> Iterator[Edit]:
-    """Leave out, double and turn the sign of each term of each sum."""
-    for path, node in places(one.right):
-        if not isinstance(node, Sum) or one.left.time is not None:
+def change_terms(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield edits that leave out or double a term of a sum, or turn its sign."""
+    for path, node in subformulas(equation.right):
+        if not isinstance(node, Sum) or equation.left.time is not None:
             continue
         for n, term in enumerate(node.terms):
             others = (*node.terms[:n], *node.terms[n + 1 :])
-            named, bias = _called(term), _is_bias(term)
-            likely = LIKELY if not path or not isinstance(term, Number) else STRUCTURAL
+            name, bias = _term_name(term), _is_bias(term)
+            sign_tier = LIKELY if not path or not isinstance(term, Number) else STRUCTURAL
             if len(node.terms) > 1:
                 kind = "missing bias" if bias else "missing term"
-                yield Edit(kind, f"{named} is missing from {{}}", one.left, path, add(*others), likely)
+                yield ProgramEdit(kind, f"{name} is missing from {{}}", equation.left, path, add(*others), sign_tier)
             if len(node.terms) > 2:
-                told = f"only {named} is left of the sum in {{}}"
-                yield Edit("one term alone", told, one.left, path, term)
+                clause = f"only {name} is left of the sum in {{}}"
+                yield ProgramEdit("one term alone", clause, equation.left, path, term)
             if n and node.terms[0] == ONE and len(node.terms) == 2 and isinstance(term, Negative):
-                told = f"{_bare(term.term)} is used instead of 1 - {_bare(term.term)} in {{}}"
-                yield Edit("1 - left out", told, one.left, path, term.term, LIKELY)
-            doubled = add(*node.terms[:n], times(TWO, term), *node.terms[n + 1 :])
+                clause = f"{_text_of(term.term)} is used instead of 1 - {_text_of(term.term)} in {{}}"
+                yield ProgramEdit("1 - left out", clause, equation.left, path, term.term, LIKELY)
+            double_sum = add(*node.terms[:n], times(TWO, term), *node.terms[n + 1 :])
             kind, tier = ("doubled bias", LIKELY) if bias else ("doubled term", STRUCTURAL)
-            yield Edit(kind, f"{named} is added twice in {{}}", one.left, path, doubled, tier)
-            turned = term.term if isinstance(term, Negative) else Negative(term)
-            signed = add(*node.terms[:n], turned, *node.terms[n + 1 :])
-            yield Edit("wrong sign", f"{named} has the wrong sign in {{}}", one.left, path, signed, likely)
+            yield ProgramEdit(kind, f"{name} is added twice in {{}}", equation.left, path, double_sum, tier)
+            negative = term.term if isinstance(term, Negative) else Negative(term)
+            new_sum = add(*node.terms[:n], negative, *node.terms[n + 1 :])
+            yield ProgramEdit(
+                "wrong sign", f"{name} has the wrong sign in {{}}", equation.left, path, new_sum, sign_tier
+            )
 
 
-def of_factors(scene: Scene, one: Assignment) -> Iterator[Edit]:
-    """Leave out and square each factor of each product."""
-    for path, node in places(one.right):
+def change_factors(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield edits that leave out or square a factor of a product."""
+    for path, node in subformulas(equation.right):
         if not isinstance(node, Product) or len(node.factors) < 2:
             continue
         for n, factor in enumerate(node.factors):
             others = (*node.factors[:n], *node.factors[n + 1 :])
-            left = Product(others) if len(others) > 1 else others[0]
+            rest = Product(others) if len(others) > 1 else others[0]
             if isinstance(factor, Slope):
-                kind, told = "forgotten derivative", "the derivative of the nonlinearity is missing from {}"
+                kind, clause = "forgotten derivative", "the derivative of the nonlinearity is missing from {}"
             else:
-                kind, told = "missing factor", f"the factor {_bare(factor)} is missing from {{}}"
-            yield Edit(kind, told, one.left, path, left, LIKELY)
+                kind, clause = "missing factor", f"the factor {_text_of(factor)} is missing from {{}}"
+            yield ProgramEdit(kind, clause, equation.left, path, rest, LIKELY)
             twice = Product((*node.factors, factor))
             if isinstance(factor, Slope):
-                told = "the derivative of the nonlinearity is applied twice in {}"
-                yield Edit("derivative twice", told, one.left, path, twice, LIKELY)
+                clause = "the derivative of the nonlinearity is applied twice in {}"
+                yield ProgramEdit("derivative twice", clause, equation.left, path, twice, LIKELY)
             else:
-                told = f"the factor {_bare(factor)} is there twice in {{}}"
-                yield Edit("doubled factor", told, one.left, path, twice)
+                clause = f"the factor {_text_of(factor)} is there twice in {{}}"
+                yield ProgramEdit("doubled factor", clause, equation.left, path, twice)
 
 
-def put_in(scene: Scene, one: Assignment) -> Iterator[Edit]:
-    """Multiply each term of an equation by a gate, or by 1 minus it, and add a state."""
-    if scene.program.axes[one.left] != (UNITS,):
+def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield edits that multiply a term of an equation by a gate, or by 1 minus a gate, or that add a state."""
+    if scene.program.axes[equation.left] != (UNITS,):
         return
-    sums = isinstance(one.right, Sum)
-    terms = one.right.terms if isinstance(one.right, Sum) else (one.right,)
+    is_sum = isinstance(equation.right, Sum)
+    terms = equation.right.terms if isinstance(equation.right, Sum) else (equation.right,)
     order = list(scene.program.assignments)
-    known = {symbol.base for symbol in order[: order.index(one.left)] if not symbol.sub and not symbol.d}
+    known = {symbol.base for symbol in order[: order.index(equation.left)] if not symbol.sub and not symbol.d}
     for gate in (Symbol(letter) for letter in LETTERS if letter in known):
-        for factor, named in ((gate, words.the(gate)), (less(ONE, gate), f"1 - {gate.base}")):
+        for factor, name in ((gate, words.the(gate)), (less(ONE, gate), f"1 - {gate.base}")):
             for n, term in enumerate(terms):
                 if isinstance(term, MatMul) or _is_bias(term):
                     continue
-                where = f"the term {_bare(term)} in {{}}" if sums else "{}"
-                made = add(*terms[:n], times(term, factor), *terms[n + 1 :])
-                told = f"{named} is an extra factor of {where}"
-                likely = gate == Symbol("o") and one.left == Symbol("o", d=True) and factor == gate
-                yield Edit("extra factor", told, one.left, (), made, LIKELY if likely else STRUCTURAL)
-            if sums:
-                told = f"{named} is an extra factor of {{}}"
-                yield Edit("extra factor", told, one.left, (), times(one.right, factor))
-    for state in (DH, DC_NEXT) if one.left.d else (C_PREV, H_PREV, C):
-        if scene.program.axes.get(state) != (UNITS,) or state.base == one.left.base:
+                where = f"the term {_text_of(term)} in {{}}" if is_sum else "{}"
+                new_sum = add(*terms[:n], times(term, factor), *terms[n + 1 :])
+                clause = f"{name} is an extra factor of {where}"
+                likely = gate == Symbol("o") and equation.left == Symbol("o", d=True) and factor == gate
+                yield ProgramEdit("extra factor", clause, equation.left, (), new_sum, LIKELY if likely else STRUCTURAL)
+            if is_sum:
+                clause = f"{name} is an extra factor of {{}}"
+                yield ProgramEdit("extra factor", clause, equation.left, (), times(equation.right, factor))
+    for state in (DH, DC_NEXT) if equation.left.d else (C_PREV, H_PREV, C):
+        if scene.program.axes.get(state) != (UNITS,) or state.base == equation.left.base:
             continue
         if state in scene.program.assignments and state.base not in known:
             continue
-        told = f"{words.the(state)} is an extra term in {{}}"
-        yield Edit("extra term", told, one.left, (), add(*terms, state))
+        clause = f"{words.the(state)} is an extra term in {{}}"
+        yield ProgramEdit("extra term", clause, equation.left, (), add(*terms, state))
 
 
-def other_operations(scene: Scene, one: Assignment) -> Iterator[Edit]:
-    """Add instead of multiplying, and the other way round; leave out a clip, a mean or a division."""
-    for path, node in places(one.right):
+def change_operations(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield edits that add instead of multiplying or the reverse, or leave out a clip, division or projection."""
+    for path, node in subformulas(equation.right):
         match node:
             case Product((first, second)):
-                told = f"{_bare(first)} and {_bare(second)} are added instead of multiplied in {{}}"
-                yield Edit("sum for product", told, one.left, path, add(first, second))
+                clause = f"{_text_of(first)} and {_text_of(second)} are added instead of multiplied in {{}}"
+                yield ProgramEdit("sum for product", clause, equation.left, path, add(first, second))
             case Sum((first, second)) if not path and not _is_bias(second):
-                told = f"{_bare(first)} and {_bare(second)} are multiplied instead of added in {{}}"
-                yield Edit("product for sum", told, one.left, path, times(first, second))
+                clause = f"{_text_of(first)} and {_text_of(second)} are multiplied instead of added in {{}}"
+                yield ProgramEdit("product for sum", clause, equation.left, path, times(first, second))
             case FunctionCall("clip", (argument, *_)):
-                yield Edit("missing clip", "the clip is missing from {}", one.left, path, argument, LIKELY)
+                yield ProgramEdit("missing clip", "the clip is missing from {}", equation.left, path, argument, LIKELY)
             case Product((arrived, Holds())):
-                yield Edit("missing clip", "the clip is missing from {}", one.left, path, arrived, LIKELY)
+                yield ProgramEdit("missing clip", "the clip is missing from {}", equation.left, path, arrived, LIKELY)
             case Quotient(over, _):
-                told = "the division by the standard deviation is missing from {}"
-                yield Edit("missing division", told, one.left, path, over, LIKELY)
+                clause = "the division by the standard deviation is missing from {}"
+                yield ProgramEdit("missing division", clause, equation.left, path, over, LIKELY)
                 if isinstance(over, Sum):
-                    told = "layer norm is left out of {}"
-                    yield Edit("missing layer norm", told, one.left, path, over.terms[0], LIKELY)
+                    clause = "layer norm is left out of {}"
+                    yield ProgramEdit("missing layer norm", clause, equation.left, path, over.terms[0], LIKELY)
             case MatMul(Symbol("R") | Transpose(Symbol("R")), vector):
-                yield Edit("missing projection", "the projection is missing from {}", one.left, path, vector, LIKELY)
-    b = Symbol("b", one.left.sub)
-    if one.left == d(b):
-        told = f"{words.the(b)} is an extra factor of {{}}"
-        yield Edit("extra factor", told, one.left, (), times(one.right, b))
+                yield ProgramEdit(
+                    "missing projection", "the projection is missing from {}", equation.left, path, vector, LIKELY
+                )
+    b = Symbol("b", equation.left.sub)
+    if equation.left == d(b):
+        clause = f"{words.the(b)} is an extra factor of {{}}"
+        yield ProgramEdit("extra factor", clause, equation.left, (), times(equation.right, b))
 
 
-def brackets(scene: Scene, one: Assignment) -> Iterator[Edit]:
-    """Multiply a whole sum by factors of one of its terms."""
-    if not isinstance(one.right, Sum) or one.left.time is not None:
+def misplace_bracket(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield edits that multiply a sum by factors of one of its terms."""
+    if not isinstance(equation.right, Sum) or equation.left.time is not None:
         return
-    terms = one.right.terms
+    terms = equation.right.terms
     for n, term in enumerate(terms):
         if isinstance(term, Product) and len(term.factors) > 1:
             inner = add(*terms[:n], term.factors[0], *terms[n + 1 :])
             outer = term.factors[1:]
-            told = f"the whole sum is multiplied by {_bare(times(*outer))} in {{}}"
-            yield Edit("misplaced bracket", told, one.left, (), times(inner, *outer))
+            clause = f"the whole sum is multiplied by {_text_of(times(*outer))} in {{}}"
+            yield ProgramEdit("misplaced bracket", clause, equation.left, (), times(inner, *outer))
 
 
-def signs_and_powers(scene: Scene, one: Assignment) -> Iterator[Edit]:
-    """Turn the sign of the whole or of an argument, and raise to another power."""
-    told = "the sign of {} is wrong"
-    yield Edit("wrong sign", told, one.left, (), Negative(one.right), LIKELY)
-    for path, node in places(one.right):
+def change_signs_and_powers(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield edits that turn the sign of an equation or of an argument, or raise to another power."""
+    clause = "the sign of {} is wrong"
+    yield ProgramEdit("wrong sign", clause, equation.left, (), Negative(equation.right), LIKELY)
+    for path, node in subformulas(equation.right):
         match node:
             case FunctionCall(name, (argument,), activation) if activation is not None:
-                made = FunctionCall(name, (Negative(argument),), activation)
-                told = "the argument of the nonlinearity has the wrong sign in {}"
-                yield Edit("wrong sign", told, one.left, path, made, LIKELY)
+                negated = FunctionCall(name, (Negative(argument),), activation)
+                clause = "the argument of the nonlinearity has the wrong sign in {}"
+                yield ProgramEdit("wrong sign", clause, equation.left, path, negated, LIKELY)
             case Power(base, Number(exponent)):
-                told = (
-                    f"{_bare(base)} is not squared in {{}}"
+                clause = (
+                    f"{_text_of(base)} is not squared in {{}}"
                     if exponent == 2
-                    else f"the exponent of {_bare(base)} is missing from {{}}"
+                    else f"the exponent of {_text_of(base)} is missing from {{}}"
                 )
-                yield Edit("missing power", told, one.left, path, base, LIKELY)
-            case Symbol() | FunctionCall() if path and _in_slope(one.right, path):
-                told = f"{_bare(node)} is squared in {{}}"
-                yield Edit("extra power", told, one.left, path, Power(node, TWO))
+                yield ProgramEdit("missing power", clause, equation.left, path, base, LIKELY)
+            case Symbol() | FunctionCall() if path and _in_slope(equation.right, path):
+                clause = f"{_text_of(node)} is squared in {{}}"
+                yield ProgramEdit("extra power", clause, equation.left, path, Power(node, TWO))
 
 
 def _in_slope(formula: Formula, path: tuple[int, ...]) -> bool:
-    return any(isinstance(node, Slope) and path[: len(at)] == at for at, node in places(formula)) and not any(
-        isinstance(node, Power) and path[: len(at)] == at for at, node in places(formula)
+    return any(isinstance(node, Slope) and path[: len(at)] == at for at, node in subformulas(formula)) and not any(
+        isinstance(node, Power) and path[: len(at)] == at for at, node in subformulas(formula)
     )
 
 
-def without_a_part(scene: Scene, one: Assignment) -> Iterator[Edit]:
-    """Leave the old hidden state, or the input, out of the combined input or of the sums made of it."""
-    for path, node in places(one.right):
+def drop_input_part(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield edits that leave the old hidden state or the input out of z, or out of a product with z."""
+    for path, node in subformulas(equation.right):
         match node:
-            case Concatenation((h, x)) if one.left == Z:
+            case Concatenation((h, x)) if equation.left == Z:
                 pass
             case Symbol() if node == Z:
                 h, x = Slice(Z, 0, scene.recurrent), Slice(Z, scene.recurrent, scene.columns)
             case _:
                 continue
-        for told, stack in (
+        for clause, stack in (
             ("the old hidden state h_prev is left out of {}", (times(ZERO, h), x)),
             ("the input x is left out of {}", (h, times(ZERO, x))),
         ):
-            yield Edit("missing part", told, one.left, path, Concatenation(stack), LIKELY)
+            yield ProgramEdit("missing part", clause, equation.left, path, Concatenation(stack), LIKELY)
 
 
 def _is_bias(term: Formula) -> bool:
     return isinstance(term, Symbol) and term.base == "b" and not term.d
 
 
-def _called(term: Formula) -> str:
-    """Return what a term is called; a bias, and a product with weights, the same for every gate."""
+def _term_name(term: Formula) -> str:
+    """Return the name of a term; biases and products with weights have the same name for every gate."""
     term = term.term if isinstance(term, Negative) else term
     if _is_bias(term):
         return "the bias"
     match term:
         case MatMul(_, Symbol(d=False)):
             return "the product of weights and inputs"
-        case Product((Symbol(base="p"), Symbol() as seen)):
-            return f"the peephole's product with {words.the(seen)}"
-    return f"the term {_bare(term)}"
+        case Product((Symbol(base="p"), Symbol() as state)):
+            return f"the peephole's product with {words.the(state)}"
+    return f"the term {_text_of(term)}"
 
 
-def _bare(formula: Formula) -> str:
+def _text_of(formula: Formula) -> str:
     formula = formula.body if isinstance(formula, Slope) else formula
-    shown = text.formula(formula)
-    return f"({shown})" if isinstance(formula, Sum) else shown
+    formula_text = text.formula(formula)
+    return f"({formula_text})" if isinstance(formula, Sum) else formula_text

@@ -1,4 +1,4 @@
-"""What quantities are called where a mistake is told."""
+"""Names of quantities in the words of a mistake."""
 
 from __future__ import annotations
 
@@ -42,28 +42,28 @@ def gate_of(symbol: Symbol) -> str:
 
 
 @lru_cache(1 << 14)
-def neutral(told: str, gate: str) -> str:
-    """Return words about the equation of one gate as they are for the same equation of any gate, k."""
+def of_any_gate(clause: str, gate: str) -> str:
+    """Return words about one gate's equation with k for the gate."""
     if not gate:
-        return told
-    told = told.replace(f"the {GATE_NAMES[gate]} {gate}", "the gate k")
-    return re.sub(rf"(?<![A-Za-z])((?:d?[A-Za-zγ]_[uw]?|d)?){gate}(?![A-Za-z])", r"\1k", told)
+        return clause
+    clause = clause.replace(f"the {GATE_NAMES[gate]} {gate}", "the gate k")
+    return re.sub(rf"(?<![A-Za-z])((?:d?[A-Za-zγ]_[uw]?|d)?){gate}(?![A-Za-z])", r"\1k", clause)
 
 
 def the(symbol: Symbol) -> str:
-    """Return what a quantity is called in a sentence: the forget gate f, the weights W_f, the gradient dc."""
-    shown = text.formula(symbol)
+    """Return a quantity's name in a sentence: the forget gate f, the weights W_f, the gradient dc."""
+    name = text.formula(symbol)
     if symbol in _NAMED:
-        return f"{_NAMED[symbol]} {shown}"
+        return f"{_NAMED[symbol]} {name}"
     if symbol.d:
-        return f"the gradient {shown}"
-    return f"{_OF_GATES[symbol.base]} {shown}" if symbol.base in _OF_GATES and symbol.sub else shown
+        return f"the gradient {name}"
+    return f"{_OF_GATES[symbol.base]} {name}" if symbol.base in _OF_GATES and symbol.sub else name
 
 
 def is_used(symbol: Symbol) -> str:
-    """Return that a quantity is used: the bias b_f is used, the weights W_f are used."""
-    called = the(symbol)
-    return f"{called} {'are' if called.startswith('the weights') else 'is'} used"
+    """Return a clause that a quantity is used: the bias b_f is used, the weights W_f are used."""
+    name = the(symbol)
+    return f"{name} {'are' if name.startswith('the weights') else 'is'} used"
 
 
 def parameters(program: Program) -> frozenset[Symbol]:

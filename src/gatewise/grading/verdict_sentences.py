@@ -1,0 +1,215 @@
+"""The sentences about a marked sheet, the most important first, and a row for each line; for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gatewise.errors import join_names
+from gatewise.grading.marking import Marking
+from gatewise.grading.sheet import Fault
+from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
+from gatewise.render.text import clean, short
+from gatewise.showing import counted
+from gatewise.walkthrough.numbers import number
+
+MOST_EQUATION = 160  # columns of an equation in a sentence
+MOST_FURTHER = 3  # wrong lines after the first one that have a sentence of their own
+MOST_NAMES = 6  # in a list
+
+
+class EquationText(str):
+    """The part of a sentence that is an equation."""
+
+
+Sentence = tuple[str, ...]  # whose parts, joined, are the sentence as text
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """A row of the table.
+
+    Attributes
+    ----------
+    name, equation, status : str
+    entry : str
+        Of a wrong line: the entry with the largest error, or the fault of its shape.
+    written, right : str
+        The numbers of that entry, or empty.
+    notes : tuple of str
+    """
+
+    name: str
+    equation: str
+    status: str
+    entry: str
+    written: str
+    right: str
+    notes: tuple[str, ...]
+
+
+def sentences(marking: Marking) -> list[Sentence]:
+    """Return the sentences about a sheet: its right part, the first wrong line and its cause, and the rest."""
+    first = marking.first
+    if first is None:
+        paragraphs: list[Sentence] = [(_nothing_wrong(marking),)]
+    else:
+        place = marking.verdicts.index(first)
+        so_far, opening = _right_so_far(marking.verdicts[:place]), "The first wrong line is"
+        paragraphs = [(so_far, *_describe_wrong(f"{' ' * bool(so_far)}{opening}", first)), (explain(first),)]
+        paragraphs += _describe_rest(
+            [sentence for sentence in marking.verdicts[place + 1 :] if sentence.status not in (BLANK, COARSE)]
+        )
+    paragraphs += [(verdict,) for verdict in (*_describe_undecided(marking), *_describe_remarks(marking.verdicts))]
+    if marking.faults and marking.count(BLANK) < len(marking.verdicts):
+        without = "it" if len(marking.faults) == 1 else "them"
+        paragraphs.append(
+            (f"{counted(len(marking.faults), 'line')} could not be read; the rest was checked without {without}.",)
+        )
+    return paragraphs
+
+
+def rows(marking: Marking) -> Iterator[VerdictRow]:
+    """Yield the rows of the table."""
+    for verdict in marking.verdicts:
+        written = right = ""
+        if verdict.written is not None and verdict.right is not None:
+            written, right = format_pair(verdict.written, verdict.right)
+        name, equation, entry = map(clean, (verdict.name, verdict.equation, verdict.entry))
+        yield VerdictRow(name, equation, verdict.status, entry, written, right, tuple(map(clean, _cell_notes(verdict))))
+
+
+def describe_fault(fault: Fault) -> str:
+    """Return a fault and its place in words."""
+    place = fault.place or (fault.name if fault.name not in fault.says else "")
+    return clean(f"{place}: {fault.says}" if place else fault.says)
+
+
+def explain(verdict: Verdict) -> str:
+    """Return a sentence about the causes of a wrong line."""
+    if not verdict.causes:
+        if verdict.digits is None:
+            return "No known mistake gives what was written."
+        return f"Too few digits are written to tell the cause; {counted(verdict.digits, 'decimal')} would do."
+    first, *others = (clean(str(cause)) for cause in verdict.causes)
+    opening = {
+        "likely": "Its likely cause:",
+        "structural": "A possible cause:",
+        "one entry": "It looks like a slip in one entry:",
+    }[verdict.causes[0].tier]
+    listed = "; or ".join([first, *others])
+    gives = ("Making that mistake gives", "Either mistake gives", "Each of these mistakes gives")[min(len(others), 2)]
+    more = f"; {counted(verdict.more, 'other mistake')} would give the same numbers" if verdict.more else ""
+    return f"{opening} {listed}. {gives} what was written{more}."
+
+
+def format_pair(written: float, right: float) -> tuple[str, str]:
+    """Return the written and the right number as text, the latter with enough digits to differ."""
+    decimals = len(repr(written).partition(".")[2])
+    for digits in (*range(min(decimals, 6) + 2, 9), 12, 16):
+        first, second = number(written, max(digits, decimals)), number(right, digits)
+        if first != second:
+            break
+    return first, second
+
+
+def _right_so_far(before: Sequence[Verdict]) -> str:
+    right = [verdict.name for verdict in before if verdict.status in (RIGHT, CLOSE)]
+    return "" if not right else f"{right[0]} is right." if len(right) == 1 else f"Right up to {right[-1]}."
+
+
+def _describe_wrong(opening: str, verdict: Verdict) -> Sentence:
+    """Return a sentence about a wrong line: its equation, its entry, the written and the right number."""
+    equation = EquationText(short(verdict.equation, MOST_EQUATION))
+    itself = equation.startswith(f"{verdict.name} = ")
+    line = (f"{opening} ", equation) if itself else (f"{opening} {clean(verdict.name)} (", equation, ")")
+    if verdict.written is None or verdict.right is None:
+        return *line, f": {clean(verdict.entry)}."
+    where = f", at {clean(verdict.entry)}" if verdict.entry else ""
+    if verdict.expected is None:
+        written, right = format_pair(verdict.written, verdict.right)
+        return *line, f"{where}: {written} was written where {right} is right."
+    written, expected = format_pair(verdict.written, verdict.expected)
+    return *line, f"{where}: {written} was written where {expected} follows from the numbers before it."
+
+
+def _nothing_wrong(marking: Marking) -> str:
+    right, close, coarse, blank = (marking.count(status) for status in (RIGHT, CLOSE, COARSE, BLANK))
+    if not right + close + coarse:
+        return "No written line could be read." if marking.faults else "Nothing is written yet."
+    if close or coarse:
+        return f"Nothing is wrong: {_count_with_verb(right, 'line')} right." if right else "Nothing is wrong."
+    which = "line that could be read" if marking.faults else "written line" if blank else "line"
+    every = "Both" if right == 2 else f"All {right:,}"
+    return f"The {which} is right." if right == 1 else f"{every} {which.replace('line', 'lines')} are right."
+
+
+def _describe_rest(after: Sequence[Verdict]) -> Iterator[Sentence]:
+    """Yield sentences about the lines after the first wrong one: the counts, then each wrong line."""
+    if not after:
+        return
+    wrong = [verdict for verdict in after if verdict.status == WRONG]
+    follow = sum(verdict.status == FOLLOWS for verdict in after)
+    right = len(after) - len(wrong) - follow
+    if follow == len(after):
+        yield ("The rest follows correctly from it.",)
+        return
+    if right == len(after):
+        yield ("The rest is right.",)
+        return
+    counts = []
+    if follow:
+        verb, whence = "follows" if follow == 1 else "follow", "what is wrong before" if wrong else "it"
+        counts.append(f"{follow:,} {verb} correctly from {whence}")
+    if right:
+        counts.append(f"{right:,} {'is' if right == 1 else 'are'} right")
+    if wrong:
+        has = "has a mistake of its own" if len(wrong) == 1 else "have mistakes of their own"
+        counts.append(f"{len(wrong):,} {has}")
+    if len(wrong) < len(after):
+        yield (f"Of the {counted(len(after), 'later line')}, {_join_names(counts)}.",)
+    for verdict in wrong[:MOST_FURTHER]:
+        yield *_describe_wrong("Another wrong line is", verdict), f" {explain(verdict)}"
+    if len(wrong) > MOST_FURTHER:
+        yield (f"Also wrong: {_join_names([verdict.name for verdict in wrong[MOST_FURTHER:]])}.",)
+
+
+def _describe_undecided(marking: Marking) -> Iterator[str]:
+    """Yield sentences about close, coarse and blank lines."""
+    close, coarse, blank = (marking.count(status) for status in (CLOSE, COARSE, BLANK))
+    if close:
+        yield f"{_count_with_verb(close, 'line')} off in the last digit, which rounding in between explains."
+    if coarse:
+        yield f"{_count_with_verb(coarse, 'line')} written with too few digits to judge."
+    if blank and blank < len(marking.verdicts):
+        yield f"{_count_with_verb(blank, 'line')} still blank."
+
+
+def _describe_remarks(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Yield each remark once, with its lines."""
+    names: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if verdict.remark:
+            names.setdefault(clean(verdict.remark), []).append(verdict.name)
+    for remark, lines in names.items():
+        yield f"{'On' if len(lines) == 1 else 'On each of'} {_join_names(lines)}: {remark}."
+
+
+def _cell_notes(verdict: Verdict) -> Iterator[str]:
+    if verdict.expected is not None and verdict.written is not None:
+        yield f"{format_pair(verdict.written, verdict.expected)[1]} follows from the numbers before it"
+    if verdict.causes:
+        more = f"; or {counted(verdict.more, 'other mistake')}" if verdict.more else ""
+        yield "; or ".join(map(str, verdict.causes)) + more
+    if verdict.digits is not None:
+        yield f"{counted(verdict.digits, 'decimal')} would tell the cause"
+    if verdict.remark:
+        yield verdict.remark
+
+
+def _join_names(names: Sequence[str]) -> str:
+    return clean(join_names(names, "and", most=MOST_NAMES))
+
+
+def _count_with_verb(count: int, noun: str) -> str:
+    return f"{counted(count, noun)} {'is' if count == 1 else 'are'}"
