@@ -46,12 +46,12 @@ _HEAD = re.compile(rb"\x08[\x01-\x40](?:[\x12\x1a\x22\x28\x32\x3a\x42\x72]|\xa2\
 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
-    """Say whether a file begins as an ONNX model does, or is called so; ONNX has no magic number."""
+    """Say whether a file begins as an ONNX model does, or has its suffix; ONNX has no magic number."""
     return _HEAD.match(head) is not None or Path(path).suffix.lower() in (".onnx", ".ort") or head[4:8] == b"ORTM"
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return what is in a file; see `gatewise.interop.inspect`.
+    """Return the contents of a file; see `gatewise.interop.inspect`.
 
     `omitted` may give arrays of the model's inputs by their names, where W, R, B, P or the initial state are inputs of
     the graph.
@@ -156,11 +156,11 @@ def capture(
         source = storage.readable(model)
         budget = Budget.of(source)
         return captured(parsed(source, budget), source, inputs, named, budget)
-    given = _model_proto("capture", model)
-    return captured(given, None, inputs, named, Budget(given.ByteSize()))
+    proto = _model_proto("capture", model)
+    return captured(proto, None, inputs, named, Budget(proto.ByteSize()))
 
 
-def _model_proto(verb: str, given: Any) -> Any:
-    if not isinstance(given, packages.reader().ModelProto):
-        raise OptionError(f"{verb} takes the path of an ONNX file or an onnx.ModelProto, not {type(given).__name__}")
-    return given
+def _model_proto(verb: str, model: Any) -> Any:
+    if not isinstance(model, packages.reader().ModelProto):
+        raise OptionError(f"{verb} takes the path of an ONNX file or an onnx.ModelProto, not {type(model).__name__}")
+    return model

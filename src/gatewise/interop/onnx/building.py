@@ -1,4 +1,4 @@
-"""An ONNX graph, or the body of a Scan, as it is built node by node."""
+"""A builder of ONNX graphs, and of the bodies of Scans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from gatewise.interop.onnx import packages
 
 
 class Graph:
-    """A graph, or the body of a Scan, as it grows."""
+    """A graph, or the body of a Scan, that is built node by node.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Of its numbers.
+    around : Graph, optional
+        The graph whose node has this one as its body.
+    prefix : str
+        How the names of its own begin.
+    """
 
     def __init__(self, dtype: Any, around: Graph | None = None, prefix: str = "") -> None:
         self.onnx: Any = packages.reader()
@@ -32,13 +42,13 @@ class Graph:
         return name
 
     def output(self, name: str, shape: list[str | int] | None, *, first: bool = False) -> None:
-        """Add an output, which has been made."""
+        """Make a name of the graph an output of it."""
         self.outputs.insert(0 if first else len(self.outputs), self._info(name, shape))
 
-    def new(self, what: str) -> str:
+    def new(self, stem: str) -> str:
         """Return a name that is not in use."""
         self._count += 1
-        return f"{self.prefix}{what}_{self._count}"
+        return f"{self.prefix}{stem}_{self._count}"
 
     def constant(self, array: Any, name: str | None = None) -> str:
         """Hold an array, in the outermost graph; integers keep their type."""
@@ -55,19 +65,18 @@ class Graph:
 
     def node(self, operator: str, inputs: Iterable[str], *outputs: str, name: str = "", **attributes: Any) -> str:
         """Add a node, and return the name of its first output."""
-        found = outputs or (self.new(operator.lower()),)
-        self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), list(found), name=name, **attributes))
-        return found[0]
+        names = outputs or (self.new(operator.lower()),)
+        self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), list(names), name=name, **attributes))
+        return names[0]
 
     def graph(self, name: str) -> Any:
-        """Return the graph as it is."""
+        """Return the graph as ONNX has it."""
         return self.onnx.helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.constants)
 
     def model(self, opset: int) -> Any:
         """Return a model of the graph."""
         helper = self.onnx.helper
-        made = helper.make_model(
-            self.graph("lstm"), producer_name="gatewise", opset_imports=[helper.make_opsetid("", opset)]
-        )
-        made.ir_version = 8 if opset < 20 else 10  # what runtimes of their time read
-        return made
+        opsets = [helper.make_opsetid("", opset)]
+        model = helper.make_model(self.graph("lstm"), producer_name="gatewise", opset_imports=opsets)
+        model.ir_version = 8 if opset < 20 else 10  # the version that runtimes of their time read
+        return model

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import permutations, product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gatewise import gates
 from gatewise.arrays import Array
@@ -24,6 +24,9 @@ from gatewise.layers import LSTM
 
 STEPS = 130  # of work that one cell takes
 _PASSING = ("Gather", "Slice", "Squeeze", "Unsqueeze", "Identity", "Reshape", "Split", "Transpose", "Cast")
+
+
+Pattern = str | tuple[Any, ...]
 
 
 class _CellMatch(NamedTuple):
@@ -42,28 +45,36 @@ class _WeightTerm(NamedTuple):
     name: str
 
 
+# h = σ(a_o) · tanh(c): an operator with its operands, or the letter of what it reads.
+_C = ("Add", ("Mul", ("Sigmoid", "f"), "c"), ("Mul", ("Sigmoid", "i"), ("Tanh", "g")))
+_CELL = ("Mul", ("Sigmoid", "o"), ("Tanh", _C))
+
+
 def _output_of(scope: OnnxScope, name: str, *operators: str) -> NodeOutput | None:
-    """Return the output of which a name is, of a node of one of these operators."""
+    """Return the output that has a name, if it is that of a node of one of these operators."""
     source = scope.source(name)
     matches = source is not None and source.node.standard and source.node.operator in operators and source.node.inputs
     return source if matches else None
 
 
-def _node_of(scope: OnnxScope, name: str, *operators: str) -> OnnxNode | None:
-    source = _output_of(scope, name, *operators)
-    return source.node if source is not None else None
+def _bindings(node: OnnxNode, operands: Sequence[Pattern]) -> Iterator[dict[str, OnnxValue]]:
+    """Yield the names that the letters of a pattern stand for, in each way in which the inputs of a node match it.
+
+    Two operands are matched in either order: products and sums are commutative.
+    """
+    if len(operands) == 2 and len(node.inputs) != 2:
+        return
+    for names in permutations(node.inputs, 2) if len(operands) == 2 else [node.inputs[:1]]:
+        parts = [_of_name(node.scope, name, operand) for name, operand in zip(names, operands, strict=True)]
+        for bindings in product(*parts):
+            yield {letter: value for binding in bindings for letter, value in binding.items()}
 
 
-def _both_orders(node: OnnxNode) -> Iterator[tuple[str, ...]]:
-    """Yield the two inputs of a node in either order: products and sums are commutative."""
-    if len(node.inputs) == 2:
-        yield from permutations(node.inputs)
-
-
-def _gate(scope: OnnxScope, name: str, operator: str) -> NodeOutput | None:
-    """Return the output of a Split that a gate's nonlinearity reads."""
-    node = _node_of(scope, name, operator)
-    return None if node is None else _output_of(node.scope, node.inputs[0], "Split")
+def _of_name(scope: OnnxScope, name: str, pattern: Pattern) -> Iterator[dict[str, OnnxValue]]:
+    if isinstance(pattern, str):
+        yield {pattern: OnnxValue(scope, name)}
+    elif (source := _output_of(scope, name, pattern[0])) is not None:
+        yield from _bindings(source.node, pattern[1:])
 
 
 def cell_at(node: OnnxNode, name: str) -> Found | None:
@@ -87,25 +98,13 @@ def cell_at(node: OnnxNode, name: str) -> Found | None:
 
 
 def _matches(end: OnnxNode) -> Iterator[_CellMatch]:
-    """Yield the ways in which a Mul is the end of a cell."""
-    for o_name, tanh_name in _both_orders(end):
-        o, tanh = _gate(end.scope, o_name, "Sigmoid"), _node_of(end.scope, tanh_name, "Tanh")
-        c = tanh and _node_of(tanh.scope, tanh.inputs[0], "Add")
-        if o is None or c is None:
-            continue
-        for old_name, new_name in _both_orders(c):
-            old, new = _node_of(c.scope, old_name, "Mul"), _node_of(c.scope, new_name, "Mul")
-            if old is None or new is None:
-                continue
-            for (f_name, c_name), (i_name, g_name) in product(_both_orders(old), _both_orders(new)):
-                f = _gate(old.scope, f_name, "Sigmoid")
-                i, g = _gate(new.scope, i_name, "Sigmoid"), _gate(new.scope, g_name, "Tanh")
-                if f is None or i is None or g is None:
-                    continue
-                letters = dict(zip((i.position, f.position, g.position, o.position), "ifgo", strict=True))
-                if {part.node for part in (i, f, g)} == {o.node} and sorted(letters) == [0, 1, 2, 3]:
-                    order = "".join(letters[position] for position in range(4))
-                    yield _CellMatch(end, order, o.node, OnnxValue(old.scope, c_name))
+    """Yield the ways in which a Mul is the end of a cell, whose gates are the four parts of one Split."""
+    for values in _bindings(end, _CELL[1:]):
+        parts = {letter: _output_of(*values[letter], "Split") for letter in "ifgo"}
+        letters = {part.position: letter for letter, part in parts.items() if part is not None}
+        splits = {part.node for part in parts.values() if part is not None}
+        if sorted(letters) == [0, 1, 2, 3] and len(splits) == 1:
+            yield _CellMatch(end, "".join(letters[position] for position in range(4)), splits.pop(), values["c"])
 
 
 def _read(match: _CellMatch, name: str) -> Found:
@@ -156,7 +155,8 @@ def _terms(split: OnnxNode) -> tuple[list[_WeightTerm], list[Array]]:
     while waiting and len(terms) + len(biases) < 8:
         name = waiting.pop()
         scope.file.budget.work(4, "reading its LSTM cells")
-        node = _node_of(scope, name, "Add", "MatMul", "Gemm")
+        source = _output_of(scope, name, "Add", "MatMul", "Gemm")
+        node = None if source is None else source.node
         if node is None or node.scope is not scope:
             biases.append(_row(scope, name))
         elif node.operator == "Add":
@@ -184,10 +184,10 @@ def _recurrent_and_input(terms: Sequence[_WeightTerm], hidden: int, match: _Cell
     """Return the recurrent weights and the input's: those recur that are multiplied by the old hidden state."""
     if len(terms) == 1:  # of h and x, concatenated
         weight, name = terms[0]
-        both = _node_of(match.split.scope, name, "Concat")
-        if both is None or len(both.inputs) != 2:
+        both = _output_of(match.split.scope, name, "Concat")
+        if both is None or len(both.node.inputs) != 2:
             raise NotConstant("its one product is not of the hidden state and the input")
-        first, second = (_is_old_state(part, match) for part in both.inputs)
+        first, second = (_is_old_state(part, match) for part in both.node.inputs)
         if first == second:
             raise NotConstant("the file does not distinguish its hidden state from its input")
         return (weight[:hidden], weight[hidden:]) if first else (weight[-hidden:], weight[:-hidden])

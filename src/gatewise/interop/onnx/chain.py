@@ -25,7 +25,7 @@ from gatewise.records.step import State
 from gatewise.showing import with_article
 
 
-def network(path: str, sole: SoleLstm, found: Found) -> Network:
+def network(path: str, sole: SoleLstm, description: Found) -> Network:
     """Return the network that a graph computes.
 
     Raises
@@ -34,7 +34,7 @@ def network(path: str, sole: SoleLstm, found: Found) -> Network:
         If it holds what a `Network` cannot express, by the name of the node.
     """
     try:
-        return _network(sole, found)
+        return _network(sole, description)
     except (FileError, NotConstant) as problem:
         why = str(problem)
     except IndexError:
@@ -44,8 +44,8 @@ def network(path: str, sole: SoleLstm, found: Found) -> Network:
     raise FileError(f"cannot read {path} as a network: {why}; its layers can be named instead, as embedding and head")
 
 
-def _network(sole: SoleLstm, found: Found) -> Network:
-    lstm, top, bottom = found.lstm, sole.nodes[-1], sole.nodes[0]
+def _network(sole: SoleLstm, description: Found) -> Network:
+    lstm, top, bottom = description.lstm, sole.nodes[-1], sole.nodes[0]
     states = {name for node in sole.nodes for name in node.outputs[1:3]}
     ends = [name for name in sole.outputs if not _is_final_state(top.scope, name, states)]
     if top.scope.parent is not None or len(ends) != 1:
@@ -64,10 +64,10 @@ def _network(sole: SoleLstm, found: Found) -> Network:
     before = _ChainWalk(top.scope, "before the LSTM", lstm.dtype)
     before.follow(bottom.input("X"), bottom.scope.inputs - bottom.scope.tensors.keys(), embedding=True)
     initial = None
-    if found.state is not None:
-        if {len(state.h) for row in found.state for state in row} != {1}:
+    if description.state is not None:
+        if {len(state.h) for row in description.state for state in row} != {1}:
             raise FileError("it starts from states that differ from sequence to sequence")
-        initial = tuple(tuple(State(state.h[0], state.c[0]) for state in row) for row in found.state)
+        initial = tuple(tuple(State(state.h[0], state.c[0]) for state in row) for row in description.state)
     if before.layers and before.embedding is not None:
         raise FileError("it has a linear layer between its embedding and its LSTM")
     return network_around(lstm, before.embedding, before.layers, head.layers, reads=reads, initial=initial)

@@ -1,4 +1,4 @@
-"""Tensors of an ONNX model that lie in other files: read where these lie in the model's folder, and nowhere else.
+"""Tensors of an ONNX model that are in other files: these must be in the model's folder.
 
 `gatewise.interop.containers.beside` follows the names, and not the package onnx, whose checks differ by version; it
 refuses files of several names as well, from 1.21 on.
@@ -19,7 +19,7 @@ from gatewise.interop.onnx.attributes import NotConstant, text_of
 
 @contextmanager
 def opened(folder: Path | None, tensor: Any) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """Open the file that a tensor lies in, which must be in the model's folder; with what the system says of it.
+    """Open the file that holds a tensor, in the model's folder; yield it with its status.
 
     Raises
     ------
@@ -28,20 +28,23 @@ def opened(folder: Path | None, tensor: Any) -> Iterator[tuple[BinaryIO, os.stat
     """
     if folder is None:
         raise NotConstant("its numbers are in another file; read the model from its path")
-    location = _given(tensor).get("location", "")
+    location = _entries(tensor).get("location", "")
     with ExitStack() as stack:
         try:
-            found = stack.enter_context(beside.opened(folder, location))
+            file_and_status = stack.enter_context(beside.opened(folder, location))
         except FileError as problem:
             raise NotConstant(f"its numbers are in {text_of(location)!r}, {problem}") from None
-        yield found
+        yield file_and_status
 
 
 def part_of(tensor: Any, size: int, needed: int | None) -> tuple[int, int]:
-    """Return where in a file of that size a tensor begins, and its bytes; `needed` is what it takes, if known."""
-    given = _given(tensor)
-    location, length = text_of(given.get("location", "")), given.get("length")
-    start = _number(given.get("offset", "0"))
+    """Return the offset of a tensor in a file of that size, and its length in bytes.
+
+    `needed` is the length by its shape and type; None if the type is unknown.
+    """
+    entries = _entries(tensor)
+    location, length = text_of(entries.get("location", "")), entries.get("length")
+    start = _number(entries.get("offset", "0"))
     count = needed if length is None else _number(length)
     if count is None and length is None and start is not None:
         count = max(0, size - start)  # all the rest
@@ -52,8 +55,8 @@ def part_of(tensor: Any, size: int, needed: int | None) -> tuple[int, int]:
     return start, count
 
 
-def _given(tensor: Any) -> dict[str, str]:
-    return {one.key: one.value for one in tensor.external_data}
+def _entries(tensor: Any) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
 
 
 def _number(text: str) -> int | None:
@@ -61,19 +64,19 @@ def _number(text: str) -> int | None:
 
 
 def tensors(model: Any) -> Iterator[Any]:
-    """Give every tensor of a model that lies in another file."""
+    """Yield every tensor of a model that is in another file."""
     waiting = [model.graph]
     nodes = [node for function in model.functions for node in function.node]
     while waiting or nodes:
         held = []
         if nodes:
-            for one in nodes.pop().attribute:
-                waiting += [one.g] if one.HasField("g") else []
-                waiting += one.graphs
-                held += [one.t] if one.HasField("t") else []
-                held += one.tensors
+            for attribute in nodes.pop().attribute:
+                waiting += [attribute.g] if attribute.HasField("g") else []
+                waiting += attribute.graphs
+                held += [attribute.t] if attribute.HasField("t") else []
+                held += attribute.tensors
         else:
             graph = waiting.pop()
             nodes += graph.node
             held += graph.initializer
-        yield from (one for one in held if one.data_location)
+        yield from (tensor for tensor in held if tensor.data_location)

@@ -1,4 +1,4 @@
-"""One ONNX file: its tensors, those beside it among them, its functions, and its budget."""
+"""An ONNX file: its tensors, those in files beside it included, its functions, and its budget."""
 
 from __future__ import annotations
 
@@ -28,17 +28,16 @@ TYPES = (
 
 
 class OnnxFile:
-    """What all graphs of one file share.
+    """The model of a file, which all its graphs share.
 
     Parameters
     ----------
     model : onnx.ModelProto
     path : path, optional
-        Its path: tensors stored outside it are looked for next to it.
+        Of the file: tensors stored outside it must be in its folder.
     omitted : mapping of str to array
         Values of the model's inputs, by name.
     budget : Budget
-        What the file may cost.
     kept_out : sequence of memoryview, optional
         The long arrays that are not in the model, but in the bytes of its file.
     """
@@ -54,39 +53,39 @@ class OnnxFile:
         self.onnx: Any = packages.reader()
         self.model, self.omitted, self.budget = model, omitted, budget
         self.beside = None if path is None else Path(os.path.abspath(path)).parent
-        self._functions = {(one.domain, one.name, one.overload): one for one in model.functions}
-        versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
+        self._functions = {(proto.domain, proto.name, proto.overload): proto for proto in model.functions}
+        versions = [opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")]
         self.opset = int(versions[0]) if versions else 1
         self._kept_out = kept_out
         self._outside = set[tuple[int, int]]()
-        # By identity, with what they belong to, so that this is not another's meanwhile.
+        # By the identity of a proto, which is held too: otherwise another might get the same identity.
         self._arrays: dict[int, tuple[Any, AnyArray]] = {}
         self._sizes: dict[int, tuple[Any, int, int]] = {}
-        budget.grow(sum(one.nbytes for one in omitted.values()))
+        budget.grow(sum(array.nbytes for array in omitted.values()))
         self._types = {
             number: np.dtype(self.onnx.helper.tensor_dtype_to_np_dtype(number))
             for number in (getattr(self.onnx.TensorProto, name) for name in TYPES)
         }
 
     def visit(self, owner: Any, nodes: Sequence[Any], *named: Sequence[Any]) -> None:
-        """Take nodes off the budget that are going to be looked at: those of a function at every call.
+        """Take nodes that will be read off the budget: those of a function at every call.
 
         Parameters
         ----------
         owner : proto
-            The graph or the function that they are in.
+            The graph or the function with the nodes.
         nodes : sequence of protos
         *named : sequences of protos or str
-            What else it has: its inputs, for example.
+            Its other entries: its inputs, for example.
         """
         if id(owner) not in self._sizes:
             elements = (
                 2 * NODE
                 + sum(map(len, named))
-                + sum(NODE + len(one.input) + len(one.output) + len(one.attribute) for one in nodes)
+                + sum(NODE + len(node.input) + len(node.output) + len(node.attribute) for node in nodes)
             )
-            letters = sum(len(one.op_type) + len(one.name) + len(one.domain) for one in nodes)
-            letters += sum(len(name) for one in nodes for name in (*one.input, *one.output))
+            letters = sum(len(node.op_type) + len(node.name) + len(node.domain) for node in nodes)
+            letters += sum(len(name) for node in nodes for name in (*node.input, *node.output))
             self._sizes[id(owner)] = owner, elements, letters
         _, elements, letters = self._sizes[id(owner)]
         self.budget.count(elements, "nodes and names (those of its functions at every call)")
@@ -94,28 +93,28 @@ class OnnxFile:
         self.budget.hold(letters, 1, "the names of its nodes")
 
     def function(self, node: Any) -> Any | None:
-        """Return the function of the file that a node calls, if it calls one."""
+        """Return the function of the file that a node calls; None if it is an operator."""
         domain = "" if node.domain == "ai.onnx" else node.domain
         return self._functions.get((domain, node.op_type, node.overload))
 
     def dtype(self, number: int) -> np.dtype[Any]:
-        """Return ONNX's type of that number as NumPy's."""
+        """Return the type to which ONNX gives that number."""
         if number not in self._types:
             raise NotConstant(f"it is of ONNX's type {number}, which is not supported")
-        found: np.dtype[Any] = self._types[number]
-        return found
+        dtype: np.dtype[Any] = self._types[number]
+        return dtype
 
-    def hold(self, count: int, itemsize: int, what: str = "computing it") -> None:
-        """Take so many numbers off what the file may take in all."""
+    def hold(self, count: int, itemsize: int, purpose: str = "computing it") -> None:
+        """Take the bytes of numbers off the budget; `NotConstant` if it does not have them."""
         try:
-            self.budget.hold(count, itemsize, what)
+            self.budget.hold(count, itemsize, purpose)
         except CapacityError:
             raise
         except FileError as problem:
             raise NotConstant(str(problem)) from None
 
     def array(self, tensor: Any) -> AnyArray:
-        """Return a tensor of the file, read-only; it is the same array each time."""
+        """Return the numbers of a tensor, read-only: the same array each time."""
         if id(tensor) not in self._arrays:
             self._arrays[id(tensor)] = tensor, self._array(tensor)
         return self._arrays[id(tensor)][1]
@@ -147,7 +146,7 @@ class OnnxFile:
         return 2 if number == self.onnx.TensorProto.BFLOAT16 else self._types[number].itemsize
 
     def outside(self, tensor: Any) -> bytes:
-        """Return the bytes of a tensor that lies in another file, whose bytes are constants of this one as well."""
+        """Return the bytes of a tensor in another file, whose size is added to the budget once."""
         known = tensor.data_type in self._types
         needed = math.prod(dims_of(tensor)) * self._itemsize(tensor.data_type) if known else None
         with external.opened(self.beside, tensor) as (file, status):
@@ -163,20 +162,21 @@ class OnnxFile:
         return data
 
     def _typed(self, tensor: Any) -> AnyArray:
-        """Return a tensor whose numbers are in the field of their type."""
+        """Return the numbers of a tensor that are in the field of their type."""
         fields: Iterable[str] = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
-        given = sum(len(getattr(tensor, name)) for name in fields)
-        self.hold(given, 16)  # numbers of Python on the way, of NumPy in the end
+        count = sum(len(getattr(tensor, name)) for name in fields)
+        self.hold(count, 16)  # numbers of Python on the way, of NumPy in the end
+        unreadable = (ValueError, TypeError, OSError, RuntimeError, OverflowError, self.onnx.checker.ValidationError)
         try:
-            found: AnyArray = self.onnx.numpy_helper.to_array(tensor)
-        except (ValueError, TypeError, OSError, RuntimeError, OverflowError, self.onnx.checker.ValidationError) as one:
-            raise NotConstant(f"its numbers cannot be read ({reason(one)})") from None
-        return found
+            array: AnyArray = self.onnx.numpy_helper.to_array(tensor)
+        except unreadable as problem:
+            raise NotConstant(f"its numbers cannot be read ({reason(problem)})") from None
+        return array
 
 
 def dims_of(tensor: Any) -> tuple[int, ...]:
     """Return the shape of a tensor."""
     dims = tuple(tensor.dims[: AXES + 1])
-    if len(dims) > AXES or any(one < 0 for one in dims):
+    if len(dims) > AXES or any(size < 0 for size in dims):
         raise NotConstant(f"its dimensions {dims[:8]} are not allowed")
     return dims

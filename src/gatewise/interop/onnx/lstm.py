@@ -1,4 +1,4 @@
-"""ONNX's operator LSTM: a node in gatewise's terms.
+"""A node of ONNX's operator LSTM as an `LSTM`.
 
 Its gates come in the order i, o, f, g; two biases, for the input's and the recurrent sums, are added; the peepholes
 come in the order i, o, f. `clip` bounds the pre-activation of each gate, its peephole and its bias in it, and nothing
@@ -48,13 +48,13 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, float | None]]] = {
     "Affine": ("affine", {"alpha": None, "beta": None}),
     "ScaledTanh": ("scaled_tanh", {"alpha": None, "beta": None}),
 }
-# Operators that make nothing new of what they are given.
+# Operators that only move the numbers of their first input.
 _MOVING = ("Gather", "Slice", "Identity", "Expand", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Split", "Cast")
-_BY_NAME = {name.lower(): name for name in ACTIVATIONS}  # onnxruntime does not look at the case
+_BY_NAME = {name.lower(): name for name in ACTIVATIONS}  # onnxruntime ignores the case
 
 
 def read_node(node: OnnxNode, name: str) -> Found:
-    """Return the LSTM of a node.
+    """Return the LSTM of a node under that name.
 
     Raises
     ------
@@ -111,41 +111,43 @@ def number(value: float) -> float:
 
 
 def _arrays(node: OnnxNode, directions: int, notes: list[str]) -> dict[str, Array]:
-    """Return W, R and, where there are any, B and P, in shapes that fit each other, as float32 or float64."""
+    """Return W, R and, if the node has them, B and P, in shapes that fit each other, as float32 or float64."""
     quantised = node.operator == QUANTISED
-    given: dict[str, AnyArray] = {}
+    arrays: dict[str, AnyArray] = {}
     for name in ("W", "R", "B", "P"):
         array = node.constant(name)
         if array is not None:
-            given[name] = _dequantised(node, name, array, directions) if quantised and name in "WR" else array
+            arrays[name] = _dequantised(node, name, array, directions) if quantised and name in "WR" else array
     for name in ("W", "R"):
-        if name not in given:
+        if name not in arrays:
             raise NotConstant(f"it lacks its {name}")
-        if given[name].ndim != 3 or 0 in given[name].shape:
-            raise NotConstant(f"its {name} has shape {given[name].shape}; it must have three axes")
-    hidden, inputs = given["R"].shape[2], given["W"].shape[2]
-    wanted = {
+        if arrays[name].ndim != 3 or 0 in arrays[name].shape:
+            raise NotConstant(f"its {name} has shape {arrays[name].shape}; it must have three axes")
+    hidden, inputs = arrays["R"].shape[2], arrays["W"].shape[2]
+    shapes = {
         "W": (directions, 4 * hidden, inputs),
         "R": (directions, 4 * hidden, hidden),
         "B": (directions, 8 * hidden),
         "P": (directions, 3 * hidden),
     }
-    types = {name: array.dtype.name for name, array in given.items()}
+    types = {name: array.dtype.name for name, array in arrays.items()}
     if len(set(types.values())) > 1 or types["W"] not in ("float16", "bfloat16", "float32", "float64"):
         raise NotConstant(f"its arrays are of types {types}; they must be of one floating-point type")
-    for name, array in given.items():
-        if array.shape != wanted[name]:
-            raise NotConstant(f"its {name} has shape {array.shape}; it must be {wanted[name]}")
+    for name, array in arrays.items():
+        if array.shape != shapes[name]:
+            raise NotConstant(f"its {name} has shape {array.shape}; it must be {shapes[name]}")
     # Many nodes may share one array, but each cell has arrays of its own, and of narrow numbers float32 on the way.
     narrow = types["W"] in ("float16", "bfloat16")
-    node.scope.file.hold((1 + narrow) * sum(one.size for one in given.values()), 8 if types["W"] == "float64" else 4)
+    node.scope.file.hold(
+        (1 + narrow) * sum(array.size for array in arrays.values()), 8 if types["W"] == "float64" else 4
+    )
     if narrow:
         notes.append(f"its weights are stored as {types['W']}; gatewise computes in float32")
-    return {name: real(array) for name, array in given.items()}
+    return {name: real(array) for name, array in arrays.items()}
 
 
 def _cell(arrays: dict[str, Array], place: int, hidden: int, variant: Variant) -> Parameters:
-    """Return one direction's cell."""
+    """Return the cell of a direction, by its position."""
     biases = arrays["B"][place].reshape(2, 4 * hidden) if "B" in arrays else []
     peephole = arrays["P"][place] if "P" in arrays else None
     w, r = arrays["W"][place], arrays["R"][place]
@@ -154,7 +156,7 @@ def _cell(arrays: dict[str, Array], place: int, hidden: int, variant: Variant) -
 
 def _variants(attributes: Attributes, directions: int, peepholes: bool, notes: list[str]) -> list[Variant]:
     """Return the switches of each direction's cell."""
-    names = [text_of(one) for one in attributes.get("activations", "strings", [])] or [
+    names = [text_of(name) for name in attributes.get("activations", "strings", [])] or [
         "Sigmoid",
         "Tanh",
         "Tanh",
@@ -162,8 +164,8 @@ def _variants(attributes: Attributes, directions: int, peepholes: bool, notes: l
     if len(names) != 3 * directions:
         raise NotConstant(f"it has {len(names)} activations; it must have {3 * directions}")
     constants = {letter: list(attributes.get(f"activation_{letter}", "floats", [])) for letter in ("alpha", "beta")}
-    # The lists go by the activations that have such a constant at all, in their order, as onnxruntime reads them.
-    found = [_activation(name, constants) for name in names]
+    # Each list has a value for each activation that has such a constant, in their order, as onnxruntime reads them.
+    activations = [_activation(name, constants) for name in names]
     if left := [f"activation_{letter}" for letter, values in constants.items() if values]:
         notes.append(f"it has more {' and '.join(left)} than its activations use; onnxruntime ignores the rest")
     clip, coupled = attributes.get("clip", "f"), attributes.get("input_forget", "i", 0)
@@ -178,14 +180,14 @@ def _variants(attributes: Attributes, directions: int, peepholes: bool, notes: l
             candidate_activation=candidate,
             cell_activation=cell,
         )
-        for gate, candidate, cell in (found[3 * one : 3 * one + 3] for one in range(directions))
+        for gate, candidate, cell in (activations[start : start + 3] for start in range(0, len(activations), 3))
     ]
 
 
 def _activation(name: str, constants: dict[str, list[float]]) -> Activation:
     if name.lower() not in _BY_NAME:
         raise NotConstant(f"it has an activation {name!r}; known: {', '.join(ACTIVATIONS)}")
-    ours, defaults = ACTIVATIONS[_BY_NAME[name.lower()]]
+    kind, defaults = ACTIVATIONS[_BY_NAME[name.lower()]]
     values: dict[str, float] = {}
     for letter, default in defaults.items():
         if constants[letter]:
@@ -194,10 +196,10 @@ def _activation(name: str, constants: dict[str, list[float]]) -> Activation:
             values[letter] = default
         else:
             raise NotConstant(f"its {name} has no {letter} in activation_{letter}; runtimes differ in their default")
-    return Activation(ours, **values)
+    return Activation(kind, **values)
 
 
-# What it starts from.
+# Lengths and initial states.
 
 
 def _note_lengths(node: OnnxNode, notes: list[str]) -> None:
@@ -205,17 +207,17 @@ def _note_lengths(node: OnnxNode, notes: list[str]) -> None:
         return
     try:
         lengths = node.constant("sequence_lens")
-        given = "" if lengths is None else f", here always {lengths.flat[:8].tolist()}"
+        constant = "" if lengths is None else f", here always {lengths.flat[:8].tolist()}"
     except NotConstant:
-        given = ""
+        constant = ""
     notes.append(
-        f"it takes the lengths of its sequences{given}: give them as lengths=…; the final state of a sequence of length"
-        " 0 is the initial one in gatewise, zeros in onnxruntime"
+        f"it takes the lengths of its sequences{constant}: give them as lengths=…; the final state of a sequence of"
+        " length 0 is the initial one in gatewise, zeros in onnxruntime"
     )
 
 
 def _state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> States | None:
-    """Return the initial state that the file holds; what comes in as the model runs gives a note."""
+    """Return the initial state that the file holds; a note names a state that comes in as the model runs."""
     directions, hidden = len(lstm.directions), lstm.hidden_size
     parts: dict[str, Array] = {}
     missing: list[str] = []
@@ -234,11 +236,11 @@ def _state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> States 
             parts[name] = real(array).astype(lstm.dtype)
     if missing:
         notes.append(f"{OUTSIDE} ({'; '.join(missing)})")
-    if missing or len({one.shape for one in parts.values()}) > 1 or not any(one.any() for one in parts.values()):
+    if missing or len({part.shape for part in parts.values()}) > 1 or not any(part.any() for part in parts.values()):
         return None  # zeros, for so many sequences as were there when the file was written, are no state
     zeros = np.zeros_like(next(iter(parts.values())))
     h, c = parts.get("initial_h", zeros), parts.get("initial_c", zeros)
-    return (tuple(State(h[one], c[one]) for one in range(directions)),)
+    return (tuple(State(h[position], c[position]) for position in range(directions)),)
 
 
 def _is_zero(scope: OnnxScope, name: str) -> bool:
@@ -283,8 +285,8 @@ def _dequantised(node: OnnxNode, name: str, array: AnyArray, directions: int) ->
             f" {name} of {array.dtype} {array.shape}"
         )
 
-    def spread(one: AnyArray) -> AnyArray:
-        return one.reshape(directions, 1, -1)
+    def spread(values: AnyArray) -> AnyArray:
+        return values.reshape(directions, 1, -1)
 
     node.scope.file.hold(3 * array.size, 4)  # as integers, as numbers, and with the axes exchanged
     numbers = (array.astype(np.int32) - spread(zero.astype(np.int32))).astype(np.float32) * spread(scale)
@@ -292,7 +294,7 @@ def _dequantised(node: OnnxNode, name: str, array: AnyArray, directions: int) ->
 
 
 def _error_to_expect(cells: Sequence[Parameters]) -> str:
-    """Say how far the runtime's own numbers are from those of the dequantised weights.
+    """Return a sentence: how far the runtime's numbers are from those of the dequantised weights.
 
     Before each product it rounds the input, and the hidden state, to 256 steps over their range at that moment. One
     rounding is off by half a step at most, and by a step / √12 on average; in a sum of products, independent roundings
@@ -300,10 +302,12 @@ def _error_to_expect(cells: Sequence[Parameters]) -> str:
     """
 
     def typical(weights: list[Array]) -> float:
-        return max(float(np.sqrt(np.square(one, dtype=np.float64).sum(-1).max())) for one in weights) / (255 * 12**0.5)
+        return max(float(np.sqrt(np.square(array, dtype=np.float64).sum(-1).max())) for array in weights) / (
+            255 * 12**0.5
+        )
 
-    of_h = 2 * typical([one.recurrent_weight for one in cells])
-    of_x = typical([one.input_weight for one in cells])
+    of_h = 2 * typical([cell.recurrent_weight for cell in cells])
+    of_x = typical([cell.input_weight for cell in cells])
     return (
         "its weights are 8-bit integers, which are dequantised; its runtime also rounds the input and the hidden state"
         f" to 8 bits at every step, so its pre-activations differ from gatewise's by about {of_x:.2g} times the range"

@@ -1,4 +1,4 @@
-"""A layer as one node of ONNX's operator LSTM, and what that operator cannot express."""
+"""A layer as a node of ONNX's operator LSTM, and the reasons why an LSTM cannot be written so."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gatewise.interop.onnx.lstm import ACTIVATIONS, DIRECTIONS, number
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
 
-_ONNX_NAMES = {ours: name for name, (ours, _) in ACTIVATIONS.items()}
-_SWITCHES = ("peephole", "coupling", "gate_clip")  # of ours, those that the operator has, beside its activations
+_ONNX_NAMES = {kind: name for name, (kind, _) in ACTIVATIONS.items()}
+_SWITCHES = ("peephole", "coupling", "gate_clip")  # of a `Variant`, those that the operator has
 _LAYER_NORM = ("layer_norm", "epsilon")
 _DIRECTION = {directions: name for name, directions in DIRECTIONS.items()}
 
 
 def plain_reason(lstm: LSTM) -> str:
-    """Say what ONNX's operator LSTM cannot express of an LSTM; nothing where it can be written."""
+    """Return the part of an LSTM that ONNX's operator LSTM cannot express; empty if it can be written."""
     for layer, row in enumerate(lstm.layers):
         for cell, direction in zip(row, lstm.directions, strict=True):
             where = f"layer {layer}, {direction}, has "
@@ -39,52 +39,50 @@ def plain_reason(lstm: LSTM) -> str:
             if len({variant.activation(letter) for letter in variant.own.replace("g", "")}) > 1:
                 return f"{where}different activations of its input, forget and output gate"
             for letter in "ifgoc":
-                one = variant.activation(letter)
-                if one.name not in _ONNX_NAMES:
-                    return f"{where}the activation {one.name}"
-            numbers = [one for letter in "igoc" for one in _constants(variant.activation(letter)) if one is not None]
-            numbers += [] if variant.gate_clip is None else [variant.gate_clip]
-            for constant in numbers:
-                if p.dtype == np.float64 and number(constant) != constant:
+                if (kind := variant.activation(letter).name) not in _ONNX_NAMES:
+                    return f"{where}the activation {kind}"
+            constants = [value for letter in "igoc" for value in _constants(variant.activation(letter))]
+            for constant in (*constants, variant.gate_clip):
+                if constant is not None and p.dtype == np.float64 and number(constant) != constant:
                     return f"{where}the constant {constant!r}, which its 32-bit attributes do not hold exactly"
         first, last = row[0], row[-1]
-        for what in ("hidden_size", "peephole", "coupling", "gate_clip"):
-            values = [getattr(one if what == "hidden_size" else one.variant, what) for one in (first, last)]
+        for name in ("hidden_size", "peephole", "coupling", "gate_clip"):
+            values = [getattr(cell if name == "hidden_size" else cell.variant, name) for cell in (first, last)]
             if values[0] != values[1]:
-                return f"the directions of layer {layer} differ in {what}: {values[0]!r} and {values[1]!r}"
+                return f"the directions of layer {layer} differ in {name}: {values[0]!r} and {values[1]!r}"
     return ""
 
 
 def node_arrays(cells: Sequence[Parameters], second_bias: Callable[[Array], Array]) -> dict[str, Array]:
-    """Return W, R, B and, where there are peepholes, P of a node LSTM, given the cell of each direction.
+    """Return W, R, B and, if there are peepholes, P of a node LSTM, given the cell of each direction.
 
-    `second_bias` makes the bias of the recurrent sums of our one bias.
+    `second_bias` returns the bias of the recurrent sums, given the bias of the cell.
     """
     stacked = [conventions.stacked("onnx", p) for p in cells]
-    found = {
-        "W": np.stack([one.input_weight for one in stacked]),
-        "R": np.stack([one.recurrent_weight for one in stacked]),
-        "B": np.stack([np.concatenate([one.bias, second_bias(one.bias)]) for one in stacked]),
+    arrays = {
+        "W": np.stack([cell.input_weight for cell in stacked]),
+        "R": np.stack([cell.recurrent_weight for cell in stacked]),
+        "B": np.stack([np.concatenate([cell.bias, second_bias(cell.bias)]) for cell in stacked]),
     }
-    peepholes = [one.peephole for one in stacked if one.peephole is not None]
-    return found | {"P": np.stack(peepholes)} if peepholes else found
+    peepholes = [cell.peephole for cell in stacked if cell.peephole is not None]
+    return arrays | {"P": np.stack(peepholes)} if peepholes else arrays
 
 
 def node_layer(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[str]:
     """Add a layer as a node LSTM; return the names of its directions' outputs."""
     cells = [cell.parameters for cell in lstm.layers[layer]]
     hidden, variant = cells[0].hidden_size, cells[0].variant
-    held = {name: graph.constant(one, f"{name}{end}") for name, one in node_arrays(cells, np.zeros_like).items()}
-    inputs = [x, held["W"], held["R"], held["B"], ""]
-    inputs += [graph.input(f"{one}0{end}", [len(cells), "batch", hidden]) for one in "hc"]
-    if "P" in held:
-        inputs.append(held["P"])
+    names = {role: graph.constant(array, f"{role}{end}") for role, array in node_arrays(cells, np.zeros_like).items()}
+    inputs = [x, names["W"], names["R"], names["B"], ""]
+    inputs += [graph.input(f"{state}0{end}", [len(cells), "batch", hidden]) for state in "hc"]
+    if "P" in names:
+        inputs.append(names["P"])
     activations = [p.variant.activation(letter) for p in cells for letter in "ogc"]
-    attributes: dict[str, Any] = {"activations": [_ONNX_NAMES[one.name] for one in activations]}
+    attributes: dict[str, Any] = {"activations": [_ONNX_NAMES[activation.name] for activation in activations]}
     for place, letter in enumerate(("alpha", "beta")):
-        values = [_constants(one)[place] for one in activations]
-        if given := [one for one in values if one is not None]:
-            attributes[f"activation_{letter}"] = given
+        values = [_constants(activation)[place] for activation in activations]
+        if constants := [value for value in values if value is not None]:
+            attributes[f"activation_{letter}"] = constants
     if variant.gate_clip is not None:
         attributes["clip"] = variant.gate_clip
     if variant.coupled:
@@ -99,8 +97,8 @@ def node_layer(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[s
         direction=_DIRECTION[lstm.directions],
         **attributes,
     )
-    for one in "hc":
-        graph.output(f"{one}n{end}", [len(cells), "batch", hidden])
+    for state in "hc":
+        graph.output(f"{state}n{end}", [len(cells), "batch", hidden])
     if len(cells) == 1:
         return [graph.node("Squeeze", [raw, graph.constant([1])])]
     return [graph.node("Gather", [raw, graph.constant(place)], axis=1) for place in range(2)]

@@ -1,4 +1,4 @@
-"""What a few operators of ONNX make of constants, computed with NumPy after the size of the result is known."""
+"""Operators of ONNX that are folded: computed of constants with NumPy, once the size of the result is known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatewise.interop.onnx.file import AnyArray, OnnxFile
 
 
 class OperatorCall:
-    """One operator with the values that it is given."""
+    """An operator with the values of its inputs; `place` is the position of the output that is computed."""
 
     def __init__(
         self, file: OnnxFile, node: Any, attributes: Attributes, inputs: list[AnyArray | None], place: int
@@ -23,23 +23,23 @@ class OperatorCall:
 
     def input(self, number: int) -> AnyArray:
         """Return an input that must be there."""
-        if number >= len(self.inputs) or (found := self.inputs[number]) is None:
+        if number >= len(self.inputs) or (array := self.inputs[number]) is None:
             raise NotConstant(f"{self.node.op_type} lacks its input {number}")
-        return found
+        return array
 
     def ints(self, attribute: str, number: int) -> list[int] | None:
         """Return integers that are an attribute in older opsets, and an input in newer ones."""
         if attribute in self.attributes:
-            found: list[int] = self.attributes.get(attribute, "ints")
-            return found
+            integers: list[int] = self.attributes.get(attribute, "ints")
+            return integers
         if number < len(self.inputs) and (array := self.inputs[number]) is not None:
             if array.dtype.kind not in "iu" or array.size > 1024:
                 raise NotConstant(f"{self.node.op_type} is given {attribute} of type {array.dtype}")
-            return [int(one) for one in array.reshape(-1)]
+            return [int(number) for number in array.reshape(-1)]
         return None
 
     def room(self, count: int, itemsize: int) -> None:
-        """Ask for the memory that the result takes."""
+        """Take the memory of the result off the budget."""
         self.file.hold(count, itemsize)
 
 
@@ -71,7 +71,7 @@ def _reshape(call: OperatorCall) -> AnyArray:
     if shape is None:
         raise NotConstant("Reshape lacks its shape")
     if not call.attributes.get("allowzero", "i", 0):
-        shape = [array.shape[place] if one == 0 else one for place, one in enumerate(shape)]
+        shape = [array.shape[axis] if size == 0 else size for axis, size in enumerate(shape)]
     call.room(array.size, array.itemsize)
     return array.reshape(shape)
 
@@ -111,8 +111,8 @@ def _split(call: OperatorCall) -> AnyArray:
 
 def _concat(call: OperatorCall) -> AnyArray:
     arrays = [call.input(number) for number in range(len(call.inputs))]
-    call.room(sum(one.size for one in arrays), max(one.itemsize for one in arrays))
-    if len({one.dtype for one in arrays}) > 1:
+    call.room(sum(array.size for array in arrays), max(array.itemsize for array in arrays))
+    if len({array.dtype for array in arrays}) > 1:
         raise NotConstant("Concat is given several types")
     return np.concatenate(arrays, call.attributes.get("axis", "i", 1))
 
@@ -125,8 +125,8 @@ def _cast(call: OperatorCall) -> AnyArray:
 
 
 def _expand(call: OperatorCall) -> AnyArray:
-    array, wanted = call.input(0), call.ints("shape", 1) or []
-    shape = np.broadcast_shapes(array.shape, tuple(wanted)) if all(one >= 0 for one in wanted) else ()
+    array, sizes = call.input(0), call.ints("shape", 1) or []
+    shape = np.broadcast_shapes(array.shape, tuple(sizes)) if all(size >= 0 for size in sizes) else ()
     call.room(math.prod(shape), array.itemsize)
     return np.broadcast_to(array, shape)
 
@@ -136,7 +136,7 @@ def _constant_of_shape(call: OperatorCall) -> AnyArray:
     value = np.zeros(1, np.float32)
     if "value" in call.attributes:
         value = call.file.array(call.attributes.get("value", "t"))
-    if any(one < 0 for one in shape) or value.size != 1:
+    if any(size < 0 for size in shape) or value.size != 1:
         raise NotConstant("ConstantOfShape has invalid inputs")
     call.room(math.prod(shape), value.itemsize)
     return np.full(shape, value.reshape(-1)[0], value.dtype)

@@ -1,4 +1,4 @@
-"""From the bytes of an ONNX file to a model, after they have been looked through."""
+"""Parse an ONNX file, once its bytes have been checked against the budget."""
 
 from __future__ import annotations
 

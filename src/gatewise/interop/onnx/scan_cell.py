@@ -1,7 +1,7 @@
 """The equations of one step of a cell, written out in ONNX's standard operators: the body of a Scan.
 
-They are those of the cell's program, translated formula by formula. What all gates compute alike is computed once, for
-all of them side by side, and then split: one product with the weights of four gates is faster than four products.
+The formulas of the cell's program are translated. Terms that all gates compute alike are computed once, for all gates
+side by side, and then split: one product with the weights of four gates is faster than four products.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _ANY = "any gate"
 
 
 def fill(body: Graph, p: Parameters, name: str) -> list[str]:
-    """Fill the body of a Scan with the equations of one step; return the names of what is kept of each step.
+    """Fill the body of a Scan with the equations of one step; return the names of the quantities that it outputs.
 
     The node that makes the hidden state before any projection is called `name`.
     """
@@ -68,42 +68,42 @@ class _Translation:
     def __init__(self, body: Graph, p: Parameters, name: str) -> None:
         self.body, self.p, self.name = body, p, name
         self.program = program(binding.form_of(p, NO_DROPOUT))
-        self.own = self.program.form.own
+        self.gates = self.program.form.own
         self.sizes = binding.sizes(p)
         self.parameters = binding.parameters(self.program.form, p)
         self.names: dict[Symbol, str] = {}
-        self.together: dict[Symbol, str] = {}  # what there is of all gates side by side, by the symbol of any gate
-        self.parts: dict[Symbol, dict[str, str]] = {}  # what was computed so and split, for each gate
-        self.made: dict[tuple[str, ...], str] = {}  # nodes by operator and inputs: nothing is computed twice
+        self.together: dict[Symbol, str] = {}  # tensors of all gates side by side, by the symbol of any gate
+        self.parts: dict[Symbol, dict[str, str]] = {}  # of these, the part of each gate, once they are split
+        self.outputs: dict[tuple[str, ...], str] = {}  # of nodes, by operator and inputs: nothing is computed twice
 
     def results(self) -> list[str]:
         """Translate every equation; return the names of the gates, the cell state and the hidden state."""
         body, p = self.body, self.p
         for symbol, width in ((H_PREV, p.recurrent_size), (C_PREV, p.hidden_size), (X, p.input_size)):
             self.names[symbol] = body.input(symbol.base, ["batch", width])
-        for one in self.program.forward:
-            named = {"name": self.name} if one.left == self.program.form.produced else {}
-            if not self._shared(one):
-                self.names[one.left] = self._written(one.right, **named)
+        for line in self.program.forward:
+            named = {"name": self.name} if line.left == self.program.form.produced else {}
+            if not self._shared(line):
+                self.names[line.left] = self._written(line.right, **named)
         body.node("Identity", [self.names[H]], "h_next")
         body.node("Identity", [self.names[C]], "c_next")
-        kept = [self.names[one] for one in (*(Symbol(k) for k in "ifgo"), C, H)]
-        names = [body.node("Identity", [one], f"kept_{number}") for number, one in enumerate(kept)]
+        quantities = [self.names[symbol] for symbol in (*(Symbol(k) for k in "ifgo"), C, H)]
+        names = [body.node("Identity", [name], f"kept_{number}") for number, name in enumerate(quantities)]
         widths = (p.recurrent_size, *[p.hidden_size] * 6, p.recurrent_size)
-        for made, width in zip(("h_next", "c_next", *names), widths, strict=True):
-            body.output(made, ["batch", width])
+        for name, width in zip(("h_next", "c_next", *names), widths, strict=True):
+            body.output(name, ["batch", width])
         return names
 
-    # What all gates compute alike.
+    # Terms that all gates compute alike.
 
-    def _shared(self, one: Assignment) -> bool:
+    def _shared(self, line: Assignment) -> bool:
         """Compute a quantity for all gates at once, as far as its terms are alike for all; return whether it was."""
-        k = _parts(one.left.sub)[1]
-        lines = [self.program.assignments.get(_of(_any(one.left), gate)) for gate in self.own] if k else [None]
-        terms = {gate: _terms(line) for gate, line in zip(self.own, lines, strict=False) if line is not None}
-        if len(terms) != len(self.own):
+        k = _parts(line.left.sub)[1]
+        lines = [self.program.assignments.get(_of(_any(line.left), gate)) for gate in self.gates] if k else [None]
+        terms = {gate: _terms(twin) for gate, twin in zip(self.gates, lines, strict=False) if twin is not None}
+        if len(terms) != len(self.gates):
             return False
-        shapes = {gate: [_shape(term, gate) for term in found] for gate, found in terms.items()}
+        shapes = {gate: [_shape(term, gate) for term in of_gate] for gate, of_gate in terms.items()}
         common = [
             shape
             for shape in shapes[k]
@@ -111,14 +111,14 @@ class _Translation:
         ]
         if all(isinstance(term, Symbol) for term in common):  # a bias alone is better added where it is
             return False
-        sums = _any(replace(one.left, base=f"{one.left.base}·"))
+        sums = _any(replace(line.left, base=f"{line.left.base}·"))
         if sums not in self.together:
             self.together[sums] = self._written(add(*common))
-            if all(len(found) == len(common) for found in shapes.values()):
-                self.together[_any(one.left)] = self.together[sums]
-        if _any(one.left) not in self.together:
+            if all(len(of_gate) == len(common) for of_gate in shapes.values()):
+                self.together[_any(line.left)] = self.together[sums]
+        if _any(line.left) not in self.together:
             rest = [term for term, shape in zip(terms[k], shapes[k], strict=True) if shape not in common]
-            self.names[one.left] = self._folded(self._part(sums, k), rest)
+            self.names[line.left] = self._folded(self._part(sums, k), rest)
         return True
 
     def _side_by_side(self, symbol: Symbol) -> bool:
@@ -129,24 +129,24 @@ class _Translation:
 
     def _stacked(self, symbol: Symbol) -> Array | None:
         """Return a parameter of all gates side by side."""
-        every = [_of(symbol, k) for k in self.own]
-        if not all(one in self.parameters for one in every):
+        every = [_of(symbol, k) for k in self.gates]
+        if not all(part in self.parameters for part in every):
             return None
-        return np.concatenate([self.parameters[one] for one in every])
+        return np.concatenate([self.parameters[part] for part in every])
 
     def _part(self, symbol: Symbol, k: str) -> str:
-        """Return the part of one gate of what there is of all; it is split when a part is first asked for."""
+        """Return the part of a gate in a tensor of all gates, which is split when a part is first asked for."""
         if symbol not in self.parts:
-            names = [self.body.new(gate) for gate in self.own]
+            names = [self.body.new(gate) for gate in self.gates]
             sizes = self.body.constant([self.p.hidden_size] * len(names))
             self.body.node("Split", [self.together[symbol], sizes], *names, axis=1)
-            self.parts[symbol] = dict(zip(self.own, names, strict=True))
+            self.parts[symbol] = dict(zip(self.gates, names, strict=True))
         return self.parts[symbol][k]
 
     # Formulas.
 
     def _written(self, formula: Formula, **named: Any) -> str:
-        """Return the name of what a formula gives."""
+        """Return the name of a formula's value."""
         body = self.body
         match formula:
             case Symbol():
@@ -158,16 +158,16 @@ class _Translation:
             case Negative(term):
                 return self._node("Neg", self._written(term))
             case Product((first, *rest)):
-                found = self._written(first)
+                product = self._written(first)
                 for factor in rest[:-1]:
-                    found = self._node("Mul", found, self._written(factor))
+                    product = self._node("Mul", product, self._written(factor))
                 last = self._written(rest[-1])
-                return body.node("Mul", [found, last], **named) if named else self._node("Mul", found, last)
+                return body.node("Mul", [product, last], **named) if named else self._node("Mul", product, last)
             case Quotient(over, under):
                 return self._node("Div", self._written(over), self._written(under))
             case Power(base, Number(2)):
-                found = self._written(base)
-                return self._node("Mul", found, found)
+                root = self._written(base)
+                return self._node("Mul", root, root)
             case MatMul(Symbol() as matrix, vector):
                 return self._product(matrix, vector)
             case Concatenation(parts):
@@ -180,16 +180,16 @@ class _Translation:
             case FunctionCall(name, arguments) if name in _FUNCTIONS:
                 return self._node(_FUNCTIONS[name], *(self._written(argument) for argument in arguments))
             case FunctionCall(_, (argument,), activation) if activation is not None:
-                whole = rebuild(definition(activation), lambda node: argument if node == ARGUMENT else None)
-                return self._written(whole)
+                formula = rebuild(definition(activation), lambda node: argument if node == ARGUMENT else None)
+                return self._written(formula)
         raise TypeError(f"no operators for {formula!r}")
 
-    def _folded(self, found: str, terms: Sequence[Formula]) -> str:
+    def _folded(self, total: str, terms: Sequence[Formula]) -> str:
         for term in terms:
             negative = isinstance(term, Negative)
             other = self._written(term.term if isinstance(term, Negative) else term)
-            found = self._node("Sub" if negative else "Add", found, other)
-        return found
+            total = self._node("Sub" if negative else "Add", total, other)
+        return total
 
     def _symbol(self, symbol: Symbol) -> str:
         if symbol in self.together:
@@ -208,21 +208,21 @@ class _Translation:
         return self._node("MatMul", self._written(vector), self.body.constant(np.asarray(array).T))
 
     def _node(self, operator: str, *inputs: str) -> str:
-        """Return the name of what a node gives: of an earlier one, where there is one like it."""
-        if (operator, *inputs) not in self.made:
-            self.made[operator, *inputs] = self.body.node(operator, inputs)
-        return self.made[operator, *inputs]
+        """Return the name of a node's output; a node of the same operator and inputs is used again."""
+        if (operator, *inputs) not in self.outputs:
+            self.outputs[operator, *inputs] = self.body.node(operator, inputs)
+        return self.outputs[operator, *inputs]
 
     def _number(self, value: float) -> str:
         key = ("constant", repr(float(value)))
-        if key not in self.made:
-            self.made[key] = self.body.constant(float(value))
-        return self.made[key]
+        if key not in self.outputs:
+            self.outputs[key] = self.body.constant(float(value))
+        return self.outputs[key]
 
     def _concatenated(self, parts: Sequence[Formula]) -> str:
         first = parts[0]
-        if isinstance(first, Symbol) and first.sub and list(parts) == [_of(_any(first), k) for k in self.own]:
-            return self.together.get(_any(first)) or self._concat(parts)  # it was whole before it was split
+        if isinstance(first, Symbol) and first.sub and list(parts) == [_of(_any(first), k) for k in self.gates]:
+            return self.together.get(_any(first)) or self._concat(parts)  # as it was before it was split
         return self._concat(parts)
 
     def _concat(self, parts: Sequence[Formula]) -> str:
@@ -231,8 +231,8 @@ class _Translation:
     def _mean(self, argument: Formula) -> str:
         longest = max(symbols(argument), key=lambda symbol: self.program.ranks[symbol])
         count = self.sizes[self.program.axes[longest][0]]
-        whole = self.body.node("ReduceSum", [self._written(argument), self.body.constant([-1])], keepdims=1)
-        return self._node("Mul", whole, self._number(1 / count))
+        total = self.body.node("ReduceSum", [self._written(argument), self.body.constant([-1])], keepdims=1)
+        return self._node("Mul", total, self._number(1 / count))
 
 
 def _terms(line: Assignment) -> tuple[Formula, ...]:
@@ -272,15 +272,15 @@ def _shape(formula: Formula, k: str) -> Formula:
 
 def _beside(formula: Formula) -> list[Symbol]:
     """Return the symbols of a formula but for the vectors that matrices multiply: those may be of any size."""
-    found: list[Symbol] = []
+    beside: list[Symbol] = []
 
     def change(node: Formula) -> Formula | None:
         if isinstance(node, MatMul):
-            found.extend(symbols(node.left))
+            beside.extend(symbols(node.left))
             return node
         if isinstance(node, Symbol):
-            found.append(node)
+            beside.append(node)
         return None
 
     rebuild(formula, change)
-    return found
+    return beside

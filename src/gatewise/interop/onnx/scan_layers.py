@@ -15,16 +15,16 @@ def scan_layer(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[s
     outputs: list[str] = []
     row = lstm.layers[layer]
     sizes = {"h": [cell.recurrent_size for cell in row], "c": [cell.hidden_size for cell in row]}
-    if any(len(set(one)) > 1 for one in sizes.values()):
+    if any(len(set(of_state)) > 1 for of_state in sizes.values()):
         raise OptionError(f"the directions of layer {layer} have sizes {sizes}; ONNX's initial states need equal ones")
-    given = {one: graph.input(f"{one}0{end}", [len(row), "batch", sizes[one][0]]) for one in "hc"}
+    initial = {state: graph.input(f"{state}0{end}", [len(row), "batch", sizes[state][0]]) for state in "hc"}
     alone = lstm.num_layers * len(row) == 1
     for place, (cell, direction) in enumerate(zip(row, lstm.directions, strict=True)):
         suffix = "" if alone else f"_{layer}_{direction}"
         body = Graph(graph.dtype, graph, f"cell_{layer}_{direction}_")
         results = fill(body, cell.parameters, f"cell{suffix}")
-        start = [graph.node("Gather", [given[one], graph.constant(place)], axis=0) for one in "hc"]
-        names = [f"{one}{suffix}" for one in (*gate_names.NAMES, "cell_state", "hidden_state")]
+        start = [graph.node("Gather", [initial[state], graph.constant(place)], axis=0) for state in "hc"]
+        names = [f"{quantity}{suffix}" for quantity in (*gate_names.NAMES, "cell_state", "hidden_state")]
         final = (graph.new("final_h"), graph.new("final_c"))
         backward = int(direction == "backward")
         graph.node(
@@ -42,9 +42,9 @@ def scan_layer(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[s
             graph.output(name, ["time", "batch", width])
         finals.append(final)
         outputs.append(names[-1])
-    for number_, one in enumerate("hc"):
+    for position, state in enumerate("hc"):
         axis = graph.constant([0])
-        parts = [graph.node("Unsqueeze", [final[number_], axis]) for final in finals]
-        graph.node("Concat", parts, f"{one}n{end}", axis=0)
-        graph.output(f"{one}n{end}", [len(row), "batch", sizes[one][0]])
+        parts = [graph.node("Unsqueeze", [final[position], axis]) for final in finals]
+        graph.node("Concat", parts, f"{state}n{end}", axis=0)
+        graph.output(f"{state}n{end}", [len(row), "batch", sizes[state][0]])
     return outputs

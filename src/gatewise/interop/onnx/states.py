@@ -1,4 +1,4 @@
-"""ONNX' states: of each node LSTM, h and c with its directions on the first axis."""
+"""States as ONNX has them: of each node LSTM, h and c with its directions on the first axis."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_state(state: Any, lstm: LSTM) -> States:
     >>> state[0][1].c.shape
     (5, 2)
     """
-    nodes = [arrays.numbers("a state", one, lstm.dtype) for one in conventions.arrays_in(state)]
+    nodes = [arrays.numbers("a state", array, lstm.dtype) for array in conventions.arrays_in(state)]
     directions = len(lstm.directions)
     for array in nodes:
         if array.ndim != 3 or len(array) != directions:
@@ -79,7 +79,7 @@ def write_state(state: States) -> list[tuple[Array, Array]]:
     """
     pairs = []
     for number, row in enumerate(conventions.listed_state(state, batched=True)):
-        if len(shapes := dict.fromkeys((one.h.shape, one.c.shape) for one in row)) > 1:
+        if len(shapes := dict.fromkeys((part.h.shape, part.c.shape) for part in row)) > 1:
             raise ShapeError(f"the directions of layer {number} differ in the shapes of h and c: {[*shapes]}")
-        pairs.append((np.stack([one.h for one in row]), np.stack([one.c for one in row])))
+        pairs.append((np.stack([part.h for part in row]), np.stack([part.c for part in row])))
     return pairs

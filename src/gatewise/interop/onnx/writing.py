@@ -48,7 +48,7 @@ def model_of(lstm: LSTM, *, gates: bool, opset: int) -> Any:
 
 
 def _ending(lstm: LSTM, layer: int) -> str:
-    """Return what the names of a layer's tensors end in."""
+    """Return the ending of the names of a layer's tensors."""
     return f"_{layer}" if lstm.num_layers > 1 else ""
 
 
@@ -84,11 +84,11 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
     """
     if reason := plain_reason(lstm):
         raise OptionError(f"{INEXPRESSIBLE}: {reason}")
-    found: dict[str, Array] = {}
+    named: dict[str, Array] = {}
     for layer, row in enumerate(conventions.gradients_as_parameters(lstm, gradients).layers):
         arrays = node_arrays([cell.parameters for cell in row], np.copy)
-        found |= {f"{name}{_ending(lstm, layer)}": array for name, array in arrays.items()}
-    return found
+        named |= {f"{name}{_ending(lstm, layer)}": array for name, array in arrays.items()}
+    return named
 
 
 def _merged(graph: Graph, outputs: list[str], how: str, name: str, directions: int) -> str:
@@ -102,5 +102,5 @@ def _merged(graph: Graph, outputs: list[str], how: str, name: str, directions: i
     if how == "average":
         return graph.node("Mul", [graph.node("Add", outputs), graph.constant(0.5)], f"{name}_output")
     axis = graph.constant([2])
-    parts = [graph.node("Unsqueeze", [one, axis]) for one in outputs]
+    parts = [graph.node("Unsqueeze", [output, axis]) for output in outputs]
     return graph.node("Concat", parts, f"{name}_apart", axis=2)
