@@ -199,13 +199,13 @@ def test_a_trace_is_read_back_with_its_edits(out, tmp_path):
     trace = run.lstm.trace(run.x, **run.options(), edit=edits, out=path if out else None)
     if not out:
         gw.save(trace, path)
-    found = gw.load_trace(path)
+    found = gw.load(path)
     assert [str(edit) for edit in found.edits] == [str(edit) for edit in trace.edits]
     dy = np.ones_like(trace.output)
     assert np.array_equal(gw.backward(found, dy).x, gw.backward(trace, dy).x)
     assert np.array_equal(run.lstm.trace(run.x, **run.options(), edit=found.edits).output, trace.output)
     gw.save(trace[0][1:3], path)
-    assert len(gw.load_trace(path).edits) == len(trace[0][1:3].edits)
+    assert len(gw.load(path).edits) == len(trace[0][1:3].edits)
 
 
 def test_an_edited_trace_says_so():

@@ -125,7 +125,7 @@ def files_of_gatewise(folder):
 
 
 def read_by_every_verb(path):
-    for verb in (gw.load, gw.load_network, gw.load_trace):
+    for verb in (gw.load, gw.load_network):
         with suppress(gw.GatewiseError):
             verb(path)
     fuzzing.everything(path, reader="own")

@@ -110,7 +110,7 @@ def test_labels_of_a_run_come_back_from_its_trace_and_from_its_file(tmp_path):
     lstm, x = gw.LSTM(2, 4, rng=0), np.ones((5, 3, 2))
     trace = lstm.trace(x, labels=WHOLE, out=tmp_path / "trace")
     assert trace.labels == WHOLE.replace(units=None)
-    assert trace[0].labels == gw.load_trace(tmp_path / "trace")[0].labels == WHOLE
+    assert trace[0].labels == gw.load(tmp_path / "trace")[0].labels == WHOLE
     assert trace[0].step(1).name == "2001-01-31"
     assert trace[0][1:3, 2:].labels == WHOLE.replace(sequences=("Werra",), times=DAYS[1:3])
 

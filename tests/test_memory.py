@@ -114,7 +114,7 @@ def test_the_process_takes_at_most_a_little_more_than_twice_the_weights(layers, 
 def test_reading_a_trace_takes_little_more_than_it_holds(tmp_path):
     gw.save(gw.LSTM(20, 300, rng=0).trace(np.zeros((1000, 1, 20), np.float32)), tmp_path / "trace")
     size = (tmp_path / "trace").stat().st_size
-    assert peak_of(lambda: gw.load_trace(tmp_path / "trace")) < MOST * size
+    assert peak_of(lambda: gw.load(tmp_path / "trace")) < MOST * size
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

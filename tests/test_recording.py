@@ -65,7 +65,7 @@ def test_a_cell_s_trace_is_the_same_after_saving_and_loading(variant, projection
     )
     trace = run.trace(labels=LABELS)
     gw.save(trace, tmp_path / "trace.safetensors")
-    loaded = gw.load_trace(tmp_path / "trace.safetensors")
+    loaded = gw.load(tmp_path / "trace.safetensors")
     assert_same_trace(loaded, trace)
     dy = np.ones_like(trace.hidden_state)
     np.testing.assert_array_equal(gw.backward(loaded, dy).weight, gw.backward(trace, dy).weight)
@@ -90,8 +90,8 @@ def test_an_lstm_s_trace_is_the_same_in_memory_saved_and_written_as_it_goes(opti
     written = lstm.trace(x, **OPTIONS[options], out=tmp_path / "written.safetensors")
     gw.save(trace, tmp_path / "saved.safetensors")
     assert_same_traces(written, trace)
-    assert_same_traces(gw.load_trace(tmp_path / "written.safetensors"), trace)
-    assert_same_traces(gw.load_trace(tmp_path / "saved.safetensors"), trace)
+    assert_same_traces(gw.load(tmp_path / "written.safetensors"), trace)
+    assert_same_traces(gw.load(tmp_path / "saved.safetensors"), trace)
     assert (tmp_path / "written.safetensors").read_bytes() == (tmp_path / "saved.safetensors").read_bytes()
 
 
@@ -100,13 +100,13 @@ def test_an_lstm_s_trace_is_the_same_in_memory_saved_and_written_as_it_goes(opti
 def test_a_trace_of_nothing_can_be_written_too(time, batch, tmp_path):
     lstm = gw.LSTM(**BIDIRECTIONAL, rng=0)
     written = lstm.trace(np.zeros((time, batch, 2)), out=tmp_path / "trace")
-    assert_same_traces(gw.load_trace(tmp_path / "trace"), written)
+    assert_same_traces(gw.load(tmp_path / "trace"), written)
 
 
 def test_an_unbatched_trace_stays_so_in_its_file(tmp_path):
     lstm = gw.LSTM(**BIDIRECTIONAL, rng=0)
     trace = lstm.trace(np.ones((4, 2)), out=tmp_path / "trace")
-    loaded = gw.load_trace(tmp_path / "trace")
+    loaded = gw.load(tmp_path / "trace")
     dy = np.ones((4, 8))
     assert gw.backward(loaded, dy).x.shape == (4, 2)
     np.testing.assert_array_equal(gw.backward(loaded, dy).x, gw.backward(trace, dy).x)
@@ -188,7 +188,7 @@ def test_the_two_directions_of_a_layer_have_names_and_sizes_of_their_own(tmp_pat
     trace = gw.LSTM.from_cells([tuple(cells)]).trace(np.zeros((2, 1, 2)), out=tmp_path / "trace")
     assert trace[0, "forward"].labels.units == ("a", "b")
     assert trace[0, "backward"].labels.units == ("c", "d", "e")
-    assert gw.load_trace(tmp_path / "trace")[0, "backward"].labels.units == ("c", "d", "e")
+    assert gw.load(tmp_path / "trace")[0, "backward"].labels.units == ("c", "d", "e")
 
 
 @cases.meeting(

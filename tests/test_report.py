@@ -178,7 +178,7 @@ def test_what_cannot_be_reported_on_is_refused_in_a_sentence():
     bad = x.copy()
     bad[4, 1] = np.nan
     for call, words in (
-        (lambda: gw.report("model.onnx"), "not str"),
+        (lambda: gw.report("model.onnx"), "no such file"),
         (lambda: gw.report(lstm), "needs x"),
         (lambda: gw.report(lstm, trace), "x must be numbers, not a LSTMTrace"),
         (lambda: gw.report(trace, x), "x does not go with it"),

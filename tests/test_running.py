@@ -13,9 +13,8 @@ from safetensors.numpy import save_file
 from scipy.io import wavfile
 
 import gatewise as gw
-from gatewise.cli import running, sound
-from gatewise.cli.running import InputOptions
 from gatewise.interop import keras
+from gatewise.opening import sound
 
 
 @pytest.fixture
@@ -25,8 +24,7 @@ def here(tmp_path, monkeypatch):
 
 
 def run(file, input=None, **options):
-    about = {key: options.pop(key) for key in ("name", "settings") if key in options}
-    return running.run(Path(file), None if input is None else Path(input), InputOptions(**options), **about)
+    return gw.open_run(file, input, **options)
 
 
 def samples(count=40, channels=1):
@@ -103,7 +101,7 @@ def test_a_table_gives_names_and_dates_and_a_file_of_a_network_its_outputs(here)
     np.testing.assert_array_equal(made.trace.output, network(x)[0])
     assert made.trace.labels.features == ("rain", "warmth")
     assert made.trace.labels.times == tuple(np.array(["2001-01-01", "2001-01-02", "2001-01-03"], "datetime64[D]"))
-    assert made.notes[0] == "x.csv is taken as the input of the LSTM 'lstm'"
+    assert made.interpretation == "x.csv is taken as the input of the LSTM 'lstm'"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +134,7 @@ def test_a_network_with_an_embedding_runs_on_tokens_and_on_what_they_would_be(he
     for name in ("tokens.npy", "vectors.npy"):
         np.testing.assert_array_equal(run("net", name, axes="time,batch,feature").trace.output, expected)
     np.testing.assert_array_equal(run("net", "tokens.npy", axes="time,batch").trace.tokens, tokens)
-    np.testing.assert_array_equal(run("net", "tokens.npy", lengths="3,1").trace.lstm[0].valid.sum(0), [3, 1])
+    np.testing.assert_array_equal(run("net", "tokens.npy", lengths=[3, 1]).trace.lstm[0].valid.sum(0), [3, 1])
 
 
 def test_a_trace_is_a_run_already(here):

@@ -21,7 +21,7 @@ from gatewise.files import storage
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array([True, False]), "c": np.zeros((0, 4), np.float32)}
 HEADER = {"kind": "nothing", "numbers": [1, 2.5, None, True], "nested": {"name": "é"}}
-LOADERS = (gw.load, gw.load_network, gw.load_trace)
+LOADERS = (gw.load, gw.load_network)
 
 
 def assert_same_arrays(found, expected):
@@ -221,7 +221,7 @@ def test_a_missing_file_or_folder_is_refused_in_one_sentence(tmp_path):
 @pytest.mark.parametrize("path", [None, 3, b"lstm", ["lstm"]])
 def test_what_is_no_path_is_refused_in_one_sentence(path):
     lstm = gw.LSTM(2, 3, rng=0)
-    asked = [lambda: gw.save(lstm, path), lambda: gw.load(path), lambda: gw.load_trace(path)]
+    asked = [lambda: gw.save(lstm, path), lambda: gw.load(path), lambda: gw.load_network(path)]
     asked += [] if path is None else [lambda: lstm.trace(np.ones((1, 2)), out=path)]
     for ask in asked:
         with pytest.raises(gw.OptionError) as caught:
@@ -259,8 +259,8 @@ def test_the_files_to_be_spoilt_are_good_ones(whole, tmp_path):
         (tmp_path / kind).write_bytes(data)
     assert isinstance(gw.load(tmp_path / "lstm"), gw.LSTM)
     assert isinstance(gw.load_network(tmp_path / "network"), gw.Network)
-    assert isinstance(gw.load_trace(tmp_path / "trace"), gw.Trace)
-    assert isinstance(gw.load_trace(tmp_path / "lstm_trace"), gw.LSTMTrace)
+    assert isinstance(gw.load(tmp_path / "trace"), gw.Trace)
+    assert isinstance(gw.load(tmp_path / "lstm_trace"), gw.LSTMTrace)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "network", "trace", "lstm_trace"])
@@ -310,8 +310,6 @@ def test_a_foreign_safetensors_file_without_an_lstm_is_refused_by_what_it_holds(
     for name in ("plain", "pytorch"):
         with pytest.raises(gw.FileError, match=r"none of its 1 tensors has a name of an LSTM's \(weight\)"):
             gw.load(tmp_path / name)
-        with pytest.raises(gw.FileError, match="not written by gatewise"):
-            gw.load_trace(tmp_path / name)
 
 
 @pytest.mark.parametrize("header", ["[]", "5", "null", '"text"', "[{}]"])

@@ -19,7 +19,7 @@ from gatewise import cli
 from gatewise.files import storage
 
 pytestmark = pytest.mark.usefixtures("small_budgets")
-LOADERS = (gw.load, gw.load_network, gw.load_trace, gw.inspect)
+LOADERS = (gw.load, gw.load_network, gw.inspect)
 
 
 @contextmanager

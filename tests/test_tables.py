@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pairwise import pairs
 
 import gatewise as gw
-from gatewise.cli import reading
+from gatewise.cli.typed_numbers import numbers_from
 from gatewise.files import tables
 from gatewise.grading import roster, sheet
+from gatewise.opening.number_files import read_numbers
 
 TEXTS = {
     "plain": ("a,b\n1,2\n", [(1, ["a", "b"]), (2, ["1", "2"])]),
@@ -118,7 +119,7 @@ def test_a_table_in_every_spelling_is_the_same_numbers(
     rows = [[*time, *row] for time, row in zip(times, NUMBERS, strict=True)]
     path = tmp_path / "x.csv"
     path.write_bytes(spelled([*first, *rows], **spelling))
-    for found in (reading.read("x", str(path)), reading.sequence(path, None)):
+    for found in (numbers_from("x", str(path)), read_numbers(path)):
         np.testing.assert_array_equal(found.values, NUMBERS)
         assert found.features == (tuple(NAMES) if first else None)
         assert found.times == (("1.2.2024", "2.2.2024", "3.2.2024") if times[0] else None)
@@ -143,7 +144,7 @@ def test_any_numbers_read_as_they_were_or_are_refused(numbers, marks, quoted, tm
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(spelled(numbers, separator=separator, decimal=decimal, quoted=quoted))
     try:
-        found = reading.read("x", str(path)).values
+        found = numbers_from("x", str(path)).values
     except gw.FileError as problem:
         cases.one_sentence(problem, "which may be")
         assert decimal == ","
@@ -175,10 +176,10 @@ def test_a_sheet_in_json_is_read_in_every_encoding(encoding, tmp_path):
     ],
 )
 def test_a_comma_separates_unless_something_else_does(text, numbers, tmp_path):
-    assert reading.read("x", text).values.tolist() == numbers
+    assert numbers_from("x", text).values.tolist() == numbers
     path = tmp_path / "x.csv"
     path.write_text(text, encoding="utf-8")
-    assert reading.read("x", str(path)).values.reshape(-1).tolist() == numbers
+    assert numbers_from("x", str(path)).values.reshape(-1).tolist() == numbers
 
 
 DOUBTFUL = {
@@ -206,14 +207,14 @@ def test_what_is_in_doubt_is_refused_by_name(name, tmp_path):
     path = tmp_path / "x.csv"
     path.write_bytes(text.encode())
     with pytest.raises(gw.FileError) as caught:
-        reading.read("x", str(path))
+        numbers_from("x", str(path))
     cases.one_sentence(caught.value, str(path), *parts)
 
 
 @pytest.mark.parametrize("text", ["1,234;5", "1 2 3", "", ",", "1,,2", "1_0", "one", "1;2,x", "1,5;2.5", "1\n2"])
 def test_what_is_in_doubt_on_the_command_line_is_refused_by_name(text):
     with pytest.raises(gw.OptionError) as caught:
-        reading.read("x", text)
+        numbers_from("x", text)
     cases.one_sentence(caught.value, "x")
     assert "cannot read" not in str(caught.value)
 
@@ -248,7 +249,7 @@ def test_any_bytes_read_or_get_one_sentence(content, tmp_path_factory):
     path: Path = tmp_path_factory.getbasetemp() / "bytes.csv"
     path.write_bytes(content)
     try:
-        reading.read("x", str(path))
+        numbers_from("x", str(path))
     except gw.GatewiseError as problem:
         cases.one_sentence(problem)
 
@@ -264,7 +265,7 @@ def test_objects_are_refused_without_the_advice_to_trust_them(suffix, tmp_path):
     array = np.array([{}, 1], dtype=object)
     np.savez(path, x=array) if suffix == ".npz" else np.save(path, array, allow_pickle=True)
     with pytest.raises(gw.FileError) as caught:
-        reading.sequence(path, None)
+        read_numbers(path)
     cases.one_sentence(caught.value, "holds Python objects, not numbers; they are never read")
     assert not any(advice in str(caught.value) for advice in ADVICE)
 
@@ -281,7 +282,7 @@ def test_no_damage_to_a_file_of_numpy_s_does_more_than_give_one_sentence(suffix,
             data[rng.integers(min(len(data), 160 if number % 2 else len(data)))] = rng.integers(256)
         path.write_bytes(data[: rng.integers(len(data))] if number % 5 == 0 else data)
         try:
-            reading.sequence(path, None)
+            read_numbers(path)
             outcomes.add("read")
         except gw.GatewiseError as problem:
             cases.one_sentence(problem)
@@ -295,5 +296,5 @@ def test_arrays_in_either_order_and_of_nothing_are_read_as_they_were(tmp_path):
     np.savez(tmp_path / "all.npz", **arrays)
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)
-        np.testing.assert_array_equal(reading.sequence(tmp_path / f"{name}.npy", None).values, array)
-        np.testing.assert_array_equal(reading.sequence(tmp_path / "all.npz", name).values, array)
+        np.testing.assert_array_equal(read_numbers(tmp_path / f"{name}.npy").values, array)
+        np.testing.assert_array_equal(read_numbers(tmp_path / "all.npz", name).values, array)

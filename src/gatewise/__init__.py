@@ -30,15 +30,14 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.interop import inspect as inspect
     from gatewise.interop import load as load
     from gatewise.interop import load_network as load_network
-    from gatewise.interop import load_trace as load_trace
     from gatewise.interop import save as save
     from gatewise.interop.captured import Captured as Captured
     from gatewise.interop.formats import capture as capture
     from gatewise.interop.found import Contents as Contents
     from gatewise.interop.found import Found as Found
-    from gatewise.interop.found import GraphNames as GraphNames
     from gatewise.interop.found import Part as Part
     from gatewise.interop.found import Refused as Refused
+    from gatewise.interop.graph_io import GraphNames as GraphNames
     from gatewise.layers.backward import backward as backward
     from gatewise.layers.lstm import LSTM as LSTM
     from gatewise.layers.stream import Stream as Stream
@@ -50,6 +49,8 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.network import NetworkStream as NetworkStream
     from gatewise.network import NetworkTrace as NetworkTrace
     from gatewise.network import Scaling as Scaling
+    from gatewise.opening.run import open_run as open_run
+    from gatewise.opening.runs import OpenedRun as OpenedRun
     from gatewise.parameters import Parameters as Parameters
     from gatewise.parameters import Variant as Variant
     from gatewise.playground.page import Page as Page
@@ -91,7 +92,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Found": "gatewise.interop.found",
     "GatewiseError": "gatewise.errors",
     "Gradients": "gatewise.records.gradients",
-    "GraphNames": "gatewise.interop.found",
+    "GraphNames": "gatewise.interop.graph_io",
     "Keep": "gatewise.records.keep",
     "LSTMCell": "gatewise.cell",
     "LSTMGradients": "gatewise.records.gradients",
@@ -110,6 +111,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "NetworkTrace": "gatewise.network",
     "Scaling": "gatewise.network",
     "NotKeptError": "gatewise.errors",
+    "OpenedRun": "gatewise.opening.runs",
     "OptionError": "gatewise.errors",
     "Page": "gatewise.playground.page",
     "Parameters": "gatewise.parameters",
@@ -136,7 +138,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "inspect": "gatewise.interop",
     "load": "gatewise.interop",
     "load_network": "gatewise.interop",
-    "load_trace": "gatewise.interop",
+    "open_run": "gatewise.opening.run",
     "page": "gatewise.playground.page",
     "report": "gatewise.reporting.build",
     "save": "gatewise.interop",

@@ -15,8 +15,6 @@ from program import exit_code
 from scipy.io import wavfile
 
 import gatewise as gw
-from gatewise.cli import running
-from gatewise.cli.running import InputOptions
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]  # what frameworks say about themselves
 
@@ -30,7 +28,7 @@ def here(tmp_path, monkeypatch):
 
 
 def run(file, input, name=None, **options):
-    return running.run(Path(file), Path(input), InputOptions(**options), name=name)
+    return gw.open_run(file, input, name=name, **options)
 
 
 class Net(torch.nn.Module):
@@ -90,7 +88,7 @@ def test_an_onnx_model_and_a_table_have_a_report(net, capsys):
     assert made.trace[0].labels.times == tuple(dates)
     assert exit_code(["report", "model.onnx", "x.csv", "-o", "report.html"]) == 0
     np.save("own.npy", np.ones((5, 1, 3)))
-    assert "own.npy is taken as the input of the LSTM" in run("model.onnx", "own.npy").notes[0]
+    assert "own.npy is taken as the input of the LSTM" in run("model.onnx", "own.npy").interpretation
 
 
 def test_an_input_that_fits_both_is_refused_until_it_is_said_whose_it_is(net):
@@ -107,8 +105,8 @@ def test_an_input_that_fits_both_is_refused_until_it_is_said_whose_it_is(net):
     with pytest.raises(gw.OptionError, match=r"fits both .*--input-of lstm or --input-of model"):
         run("model.onnx", "x.csv")
     own, whole = (run("model.onnx", "x.csv", input_of=kind) for kind in ("lstm", "model"))
-    assert "the input of the LSTM" in own.notes[0]
-    assert "which onnxruntime ran" in whole.notes[0]
+    assert "the input of the LSTM" in own.interpretation
+    assert "which onnxruntime runs" in whole.interpretation
     assert np.abs(own.trace.output - whole.trace.output).max() > 1e-3
 
 

@@ -17,9 +17,10 @@ import program
 import pytest
 
 import gatewise as gw
-from gatewise.chunked import computing, stores
+from gatewise.chunked import computing
 from gatewise.chunked.task import Task
 from gatewise.cli import main
+from gatewise.interop.containers import zarr_stores
 
 pytestmark = pytest.mark.peers
 distributed = pytest.importorskip("distributed")
@@ -335,7 +336,7 @@ def test_what_is_no_store_is_refused_in_one_sentence(name, here, capsys):
 def test_without_what_reads_stores_one_sentence_tells_how_to_get_it(here, monkeypatch):
     monkeypatch.setitem(sys.modules, "zarr", None)
     with pytest.raises(gw.MissingExtraError) as caught:
-        stores.read(Path("x.zarr"))
+        zarr_stores.read(Path("x.zarr"))
     cases.one_sentence(caught.value, "zarr", "pip install '.[dask]'")
 
 

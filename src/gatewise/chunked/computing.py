@@ -11,9 +11,9 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from gatewise.chunked.stores import is_store, require_packages
 from gatewise.errors import FileError, GatewiseError, OptionError, reason
 from gatewise.files.replacing import folder_beside
+from gatewise.interop.containers.zarr_stores import is_store, require_packages
 from gatewise.progress import working
 
 ANSWER = 5.0  # seconds in which a scheduler answers

@@ -15,6 +15,7 @@ from gatewise.cli.check import check
 from gatewise.cli.convert import convert
 from gatewise.cli.exercise import exercise
 from gatewise.cli.inspect import inspect
+from gatewise.cli.printing import printing_warnings
 from gatewise.cli.trace import trace
 from gatewise.cli.usage import flowing, sentence
 from gatewise.cli.verify import verify
@@ -78,7 +79,8 @@ def main(tokens: Sequence[str] | None = None) -> None:
                 app[name]
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
         try:
-            command(*bound.args, **bound.kwargs)
+            with printing_warnings():
+                command(*bound.args, **bound.kwargs)
         except SystemExit:  # of a command whose exit code is an answer
             _flush()
             raise

@@ -21,7 +21,7 @@ from gatewise.cli.options import (
     given,
     refuse,
 )
-from gatewise.cli.reading import require_other
+from gatewise.cli.printing import require_other
 from gatewise.cli.run import build
 from gatewise.cli.walk import Output, deliver
 

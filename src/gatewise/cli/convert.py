@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, ModelFile, Settings
+from gatewise.cli.models import inspect_file
+from gatewise.cli.printing import print_notes, require_other
 from gatewise.errors import OptionError
-from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
 from gatewise.network import Network
+from gatewise.opening.models import OpenedModel, opened_model
 from gatewise.records.labels import NO_LABELS
 
 TARGET = Group("What is written", sort_key=2)
@@ -70,14 +70,21 @@ def convert(
     target = _target(output, to)
     if gates and target != "onnx":
         raise OptionError(f"--gates belongs to ONNX; {output} is written for {target}")
-    reading.require_other(output, file)
-    contents, found = reading.picked(file, name, settings)
-    network = reading.network_of(contents, found) if target == "gatewise" else None
-    _write(target, found.lstm if network is None else network, output, gates)
+    require_other(output, file)
+    contents = inspect_file(file, settings)
+    model = opened_model(contents, contents.pick(name))
+    network = model.network if target == "gatewise" else None
+    if target == "gatewise":
+        print_notes(model.notes)
+    _write(target, model.lstm if network is None else network, output, gates)
     from gatewise.render.text import clean
 
-    left = left_behind(contents, found, network, target)
-    print(clean(f"{file}: {found.name} ({contents.format}) -> {output} ({target}{', with every gate' * gates}){left}"))
+    left = left_behind(model, target)
+    print(
+        clean(
+            f"{file}: {model.found.name} ({contents.format}) -> {output} ({target}{', with every gate' * gates}){left}"
+        )
+    )
 
 
 def _target(output: Path, to: str | None) -> str:
@@ -114,14 +121,14 @@ def _write(target: str, thing: LSTM | Network, output: Path, gates: bool) -> Non
         onnx.write(lstm, output, gates=gates)
 
 
-def left_behind(contents: Contents, found: Found, network: Network | None, target: str) -> str:
-    """Say in words what a file holds that is not in the one that was written."""
+def left_behind(model: OpenedModel, target: str) -> str:
+    """Return the clause about what the source holds and the target does not; empty if that is nothing."""
+    contents, found, network = model.contents, model.found, model.network
     left = []
-    if network is None:
-        whole = reading.network_of(contents, found)
-        left += ["the scaling of features and outputs"] if whole is not None and whole.inputs is not None else []
-        left += [f"{one.name} ({one.kind})" for one in contents.parts]
-    left += [f"{one.name} (another LSTM)" for one in contents.found if one.name != found.name]
+    if network is None or target != "gatewise":
+        left += ["the scaling of features and outputs"] if network is not None and network.inputs is not None else []
+        left += [f"{part.name} ({part.kind})" for part in contents.parts]
+    left += [f"{other.name} (another LSTM)" for other in contents.found if other.name != found.name]
     if target != "gatewise" and any(cell.labels != NO_LABELS for row in found.lstm.layers for cell in row):
         left.append("the labels")
     if found.state is not None:
@@ -130,5 +137,5 @@ def left_behind(contents: Contents, found: Found, network: Network | None, targe
         left.append("that its outputs have the last step first")
     if not left:
         return ""
-    shown = left if len(left) <= 4 else [*left[:3], f"{len(left) - 3} more"]
-    return f"; not carried over: {', '.join(map(os.fspath, shown))}"
+    listing = left if len(left) <= 4 else [*left[:3], f"{len(left) - 3} more"]
+    return f"; not carried over: {', '.join(listing)}"

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from gatewise.activations import Activation
-from gatewise.cli import reading
+from gatewise.cli.models import inspect_file
 from gatewise.interop.found import Contents, Found
 from gatewise.showing import counted
 
@@ -73,7 +73,7 @@ def inspect(
         inputs and outputs are x, lengths, h0, c0, y, hn and cn) and not_finite; a part has name, kind and shape; what
         is refused has name and reason.
     """
-    contents = reading.inspected(file, settings)
+    contents = inspect_file(file, settings)
     if json:
         print(json_module.dumps(as_json(contents), indent=2))
     else:

@@ -11,7 +11,6 @@ from cyclopts import Group, Parameter, Token
 
 from gatewise import gates
 from gatewise.cli.choices import Direction, ExampleName, Init
-from gatewise.cli.columns import Attributes, Basin
 from gatewise.errors import OptionError
 from gatewise.parameters import SWITCHES
 
@@ -32,6 +31,18 @@ def _integer(kind: object, tokens: Sequence[Token]) -> int:
         raise ValueError(f"it must be an integer, not {tokens[0].value!r}") from None
 
 
+Attributes = Annotated[
+    list[Path] | None,
+    Parameter(
+        negative="",
+        help="A .csv file with static attributes, a line for each basin and its id in the first column, for features"
+        " that are no columns of INPUT. May be given several times.",
+    ),
+]
+Basin = Annotated[
+    str | None,
+    Parameter(help="The id of the basin whose attributes are taken. Default: the name of INPUT, without its ending."),
+]
 Integer = Annotated[int | None, Parameter(converter=_integer)]
 Count = Annotated[int, Parameter(converter=_integer)]
 

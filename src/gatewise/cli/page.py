@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli import reading
 from gatewise.cli.inspect import FILE, Settings
+from gatewise.cli.models import INPUT, InputArguments, InputFile, RunFile, open_printing
 from gatewise.cli.options import given
-from gatewise.cli.running import INPUT, OF_RUN, InputFile, InputOptions, run
+from gatewise.cli.printing import print_notes, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.network import NetworkTrace
@@ -20,11 +19,11 @@ from gatewise.showing import counted
 
 SHOWN = Group("What is shown", sort_key=3)
 OUTPUT = Group("Output", sort_key=4)
-LARGE = 20e6  # bytes from which on the size is said beforehand
+LARGE = 20e6  # bytes from which on the size is announced
 
 
 def page(
-    file: Annotated[Path | None, OF_RUN] = None,
+    file: Annotated[Path | None, RunFile] = None,
     input: InputFile = None,
     /,
     *,
@@ -35,7 +34,7 @@ def page(
     open: Annotated[bool, Parameter(group=OUTPUT)] = False,
     name: Annotated[str | None, Parameter(group=FILE)] = None,
     settings: Settings = None,
-    options: InputOptions | None = None,
+    options: InputArguments | None = None,
     sequence: Annotated[str | None, Parameter(group=SHOWN)] = None,
 ) -> None:
     """Write a web page to play with, on which every number of an LSTM opens, moves and answers.
@@ -66,7 +65,7 @@ def page(
     if x is not None and input is not None:
         raise OptionError(f"the input is given twice: {input}, and --x {x}")
     input = x if input is None else input
-    reading.require_other(output, file, input, None if options is None else options.state)
+    require_other(output, file, input, None if options is None else options.state)
     if file is None:
         _require_nothing(input, options, {"name": name, "set": settings, "sequence": sequence})
     from gatewise.files.storage import beside
@@ -77,32 +76,30 @@ def page(
     # The file is opened before the work, so that one that cannot be written is known before it.
     with beside(output) as temporary:
         if file is None:
-            made = page_of(None)
+            web_page = page_of(None)
         else:
-            run_of = run(file, input, options, name=name, settings=settings, finite=False)
-            lstm = run_of.trace.lstm if isinstance(run_of.trace, NetworkTrace) else run_of.trace
+            run = open_printing(file, input, options, name=name, settings=settings, finite=False)
+            lstm = run.trace.lstm if isinstance(run.trace, NetworkTrace) else run.trace
             if sequence is None and lstm.batch_size > 1:
                 batch = counted(lstm.batch_size, "sequence")
-                print(
-                    f"gatewise: the batch has {batch}; the page shows the first: --sequence picks one", file=sys.stderr
-                )
-            subject = subject_of(run_of.trace, None, 0 if sequence is None else sequence, {})
+                print_notes([f"the batch has {batch}; the page shows the first: --sequence picks one"])
+            subject = subject_of(run, None, 0 if sequence is None else sequence, {})
             if (size := size_of(subject)) > LARGE:
-                told = f"{output} will take about {size / 1e6:,.0f} MB ({counted(subject.num_numbers, 'number')})"
-                print(f"gatewise: {clean(told)}", file=sys.stderr)
-            model = file.name or file.resolve().name  # of the folder that is worked in
+                numbers = counted(subject.num_numbers, "number")
+                print_notes([f"{output} will take about {size / 1e6:,.0f} MB ({numbers})"])
+            model = file.name or file.resolve().name  # of the working folder
             source = model if input is None else f"{model} on {input.name}"
-            made = page_of(subject, source, [f"Note: {note}." for note in run_of.notes])
-        temporary.write_text(made.html, encoding="utf-8", errors="backslashreplace", newline="\n")
+            web_page = page_of(subject, source, [f"Note: {note}." for note in run.sentences])
+        temporary.write_text(web_page.html, encoding="utf-8", errors="backslashreplace", newline="\n")
     print(clean(f"{output}: {output.stat().st_size / 1000:,.0f} kB"))
     if open and not webbrowser.open(output.resolve().as_uri()):
-        print(f"gatewise: there is no browser to open {clean(str(output))} in", file=sys.stderr)
+        print_notes([f"there is no browser to open {output} in"])
 
 
 page.__doc__ = flowing(page.__doc__)
 
 
-def _require_nothing(input: Path | None, options: InputOptions | None, others: dict[str, object]) -> None:
+def _require_nothing(input: Path | None, options: InputArguments | None, others: dict[str, object]) -> None:
     """Raise OptionError for what belongs to a model, where there is none."""
     extra = {"x": input, **given(options), **others}
     for option, value in extra.items():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,16 +13,18 @@ from cyclopts import Group, Parameter
 
 from gatewise import insight
 from gatewise.arrays import in_bytes
-from gatewise.cli import reading, running
 from gatewise.cli.choices import Direction, GateName
-from gatewise.cli.estimates import foretell
+from gatewise.cli.estimates import announce_cost
 from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.kinds import KINDS, Kind, Order, required
+from gatewise.cli.models import InputArguments, InputFile, inspect_file, open_printing
 from gatewise.cli.options import Integer, given
+from gatewise.cli.printing import print_notes, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
 from gatewise.files.storage import beside, npz_names, read_text
 from gatewise.insight import Answer
+from gatewise.opening.number_files import read_numbers
 from gatewise.plot import saving, terminal
 from gatewise.plot.records.gates import Gates
 from gatewise.progress import working
@@ -106,14 +107,14 @@ def plot(
     file: Annotated[
         Path, Parameter(help="A trace that gatewise trace wrote as .safetensors, or a model file with an INPUT.")
     ],
-    input: running.InputFile = None,
+    input: InputFile = None,
     /,
     *,
     kind: Annotated[Kind, Parameter(group=PICTURE)] = "gates",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=Group("Output", sort_key=4))] = None,
     name: Annotated[str | None, Parameter(group=FILE)] = None,
     settings: Settings = None,
-    options: running.InputOptions | None = None,
+    options: InputArguments | None = None,
     other: Annotated[Path | None, Parameter(name="--with", group=PICTURE)] = None,
     picture: PictureOptions | None = None,
 ) -> None:
@@ -146,7 +147,7 @@ def plot(
             raise OptionError(
                 f"the name of {output} must end in {', '.join(f'.{one}' for one in ENDINGS[:-1])} or .csv"
             )
-        reading.require_other(output, file, input, other)
+        require_other(output, file, input, other)
     _require_no_arrays(file, input)
     chosen = given(picture)
     data, draw = KINDS[kind]
@@ -159,13 +160,13 @@ def plot(
     if "steps" in chosen and draw is not None and "steps" in inspect.signature(draw).parameters:
         drawn = {"steps": _steps(chosen.pop("steps"))}
     files = [file] if other is None else [file, other]
-    traces = [one.trace for one in running.runs(files, input, options, name=name, settings=settings)]
+    traces = _traces(files, input, options, name, settings)
     with working("drawing", 3) as done:
         subject, *others = _alike([_subject(kind, data, trace, chosen) for trace in traces])
         arguments |= dict(zip(("after",), others, strict=False))
         if "text" in arguments and len(arguments["text"]) != len(subject):
             arguments["text"] = arguments["text"].splitlines()
-        _foretell_cost(kind, subject, arguments)
+        _announce_cost(kind, subject, arguments)
         record = data(subject, **arguments)
         done(1)
         if isinstance(record, Answer):
@@ -176,7 +177,7 @@ def plot(
             return
         if draw is None or ending == "csv":
             count = sum(len(column) for column in record.columns.values())
-            foretell(f"{output} gets {counted(count, 'number')}", count / WRITTEN)
+            announce_cost(f"{output} gets {counted(count, 'number')}", count / WRITTEN)
             with beside(output) as temporary, open(temporary, "w", encoding="utf-8", newline="") as table:
                 record.write_csv(table)
         else:
@@ -197,14 +198,39 @@ def _require_no_arrays(file: Path, input: Path | None) -> None:
         )
 
 
-def _foretell_cost(kind: str, subject: Any, arguments: dict[str, Any]) -> None:
+def _traces(
+    files: Sequence[Path],
+    input: Path | None,
+    options: InputArguments | None,
+    name: str | None,
+    settings: Sequence[str] | None,
+) -> list[Any]:
+    """Return the runs of files over one input; a trace beside a model takes no input.
+
+    Where only some of the files have an LSTM of that name, the others may hold a single one.
+    """
+    several = [inspect_file(file, settings) for file in files]
+    if all(contents.trace is not None for contents in several):
+        return [open_printing(contents, input, options, name=name).trace for contents in several]
+    named = [any(found.name == name for found in contents.found) for contents in several]
+    traces: list[Any] = []
+    for contents, has_name in zip(several, named, strict=True):
+        if contents.trace is not None:
+            traces.append(contents.trace)
+        else:
+            own_name = name if has_name or not any(named) else None
+            traces.append(open_printing(contents, input, options, name=own_name).trace)
+    return traces
+
+
+def _announce_cost(kind: str, subject: Any, arguments: dict[str, Any]) -> None:
     """Say what an answer takes that tells its cost beforehand."""
     cost_of = getattr(insight, f"cost_of_{kind}", None)
     if cost_of is not None:
         taken = inspect.signature(cost_of).parameters
         cost = cost_of(subject, **{name: value for name, value in arguments.items() if name in taken})
         what = f"--kind {kind} over {counted(len(subject), 'step')} needs {in_bytes(cost.memory)} of memory"
-        foretell(what, cost.work / WORK, cost.memory)
+        announce_cost(what, cost.work / WORK, cost.memory)
 
 
 # What is drawn of it.
@@ -253,12 +279,12 @@ def _steps(text: str) -> tuple[int | None, int | None]:
 
 
 def _values(path: Path) -> Any:
-    values = reading.sequence(path, None).values
+    values = read_numbers(path).values
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 
 
 def _called(path: Path) -> dict[str, str]:
-    names = reading.sequence(path, None).features
+    names = read_numbers(path).features
     return {"name": names[0]} if names is not None and len(names) == 1 else {}
 
 
@@ -299,9 +325,7 @@ def _subject(kind: str, data: Callable[..., Any], trace: Any, chosen: dict[str, 
         layer, direction = asked.get("layer", 0), asked.get("direction", lstm.directions[0])
         cell = lstm[layer, direction]
         if len(lstm.cells()) > 1 and not asked:
-            print(
-                f"gatewise: this is layer {layer}, {direction}; --layer and --direction choose another", file=sys.stderr
-            )
+            print_notes([f"this is layer {layer}, {direction}; --layer and --direction choose another"])
     if "steps" in chosen and "start" not in parameters:
         if not isinstance(cell, Trace):
             raise OptionError(f"--steps does not go with --kind {kind}")

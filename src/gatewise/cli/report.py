@@ -9,10 +9,10 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli import reading
-from gatewise.cli.estimates import foretell
+from gatewise.cli.estimates import announce_cost
 from gatewise.cli.inspect import FILE, Settings
-from gatewise.cli.running import OF_RUN, InputFile, InputOptions, run
+from gatewise.cli.models import InputArguments, InputFile, RunFile, open_printing
+from gatewise.cli.printing import require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.network import NetworkTrace
@@ -25,14 +25,14 @@ RATE = 2.5e5  # units of all steps a second that are reported on, about
 
 
 def report(
-    file: Annotated[Path, OF_RUN],
+    file: Annotated[Path, RunFile],
     input: InputFile = None,
     /,
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=Group("Output", sort_key=4))] = None,
     name: Annotated[str | None, Parameter(group=FILE)] = None,
     settings: Settings = None,
-    options: InputOptions | None = None,
+    options: InputArguments | None = None,
     sequence: Annotated[str | None, Parameter(group=ASKED)] = None,
     at: Annotated[list[str] | None, Parameter(group=ASKED, negative="", allow_leading_hyphen=True)] = None,
     target: Annotated[str | None, Parameter(group=ASKED)] = None,
@@ -64,32 +64,32 @@ def report(
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")
     if output is not None:
-        reading.require_other(output, file, input, None if options is None else options.state)
+        require_other(output, file, input, None if options is None else options.state)
         from gatewise.plot import drawing
 
         drawing.library()  # what only the page needs is missed before a run that may be long
-    made = run(file, input, options, name=name, settings=settings)
+    run = open_printing(file, input, options, name=name, settings=settings)
     from gatewise.files.storage import beside
     from gatewise.render.text import clean
     from gatewise.reporting.build import report as report_on
 
-    trace = made.trace.lstm if isinstance(made.trace, NetworkTrace) else made.trace
+    trace = run.trace.lstm if isinstance(run.trace, NetworkTrace) else run.trace
     units = sum(cell.parameters.hidden_size for cell in _cells(trace))
     about = trace.num_steps * trace.batch_size * units / RATE
     what = f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
-    foretell(f"the report is on {what}", about)
-    model = file.name or file.resolve().name  # of the folder that is worked in
+    announce_cost(f"the report is on {what}", about)
+    model = file.name or file.resolve().name  # of the working folder
     source = model if input is None else f"{model} on {input.name}"
     # The file is opened before the work, so that one that cannot be written is known before it.
     with nullcontext() if output is None else beside(output) as temporary:
-        found = report_on(made.trace, sequence=sequence, at=at, target=target, title=source, notes=made.notes)
+        page = report_on(run.trace, sequence=sequence, at=at, target=target, title=source, notes=run.sentences)
         if temporary is not None:
-            temporary.write_text(found.html(), encoding="utf-8", errors="backslashreplace", newline="\n")
+            temporary.write_text(page.html(), encoding="utf-8", errors="backslashreplace", newline="\n")
     if output is None:
-        print(found)
+        print(page)
     else:
         size = output.stat().st_size / 1000
-        print(clean(f"{output}: {counted(len(found.findings), 'question')}, {size:,.0f} kB"))
+        print(clean(f"{output}: {counted(len(page.findings), 'question')}, {size:,.0f} kB"))
 
 
 def _cells(trace: LSTMTrace | Trace) -> Iterable[Trace]:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array, Mask
-from gatewise.cli import feeding, reading
-from gatewise.cli.columns import wanted
+from gatewise.cli.models import inspect_file
 from gatewise.cli.options import (
     BackOptions,
     CellOptions,
@@ -23,11 +22,15 @@ from gatewise.cli.options import (
     refuse,
     switches_of,
 )
+from gatewise.cli.printing import print_notes
 from gatewise.cli.stepping import steps_of
+from gatewise.cli.typed_numbers import numbers_from, vector
 from gatewise.errors import OptionError, ShapeError, WeightsWarning, join_names
 from gatewise.examples import EXAMPLES, Example, notebook
 from gatewise.layers import LSTM
-from gatewise.network import Network
+from gatewise.opening.columns import NamedNumbers, select_features
+from gatewise.opening.models import OpenedModel, opened_model
+from gatewise.opening.states import file_state
 from gatewise.records.labels import Labels
 from gatewise.records.step import State, Step
 from gatewise.showing import counted
@@ -71,7 +74,7 @@ def build(
     """Return the run that the options describe."""
     runs, backs, cells, files = (given(one) for one in (run, back, cell, model))
     switches = switches_of(variant)
-    dh, dc = (reading.vector(name, backs[name]) if name in backs else None for name in ("dh", "dc"))
+    dh, dc = (vector(name, backs[name]) if name in backs else None for name in ("dh", "dc"))
     at = runs.pop("at", None)
     example, x, h, c, steps = (runs.get(name) for name in ("example", "x", "h", "c", "steps"))
     if "given" in runs:
@@ -115,7 +118,7 @@ def of_outputs(text: str, steps: Sequence[Step]) -> Array:
 
     Their rows are those of x; plain numbers are one row, or with a single entry of h a row each.
     """
-    dy = reading.read("dy", text).values
+    dy = numbers_from("dy", text).values
     if dy.ndim == 1:
         dy = dy[:, None] if steps[0].parameters.recurrent_size == 1 else dy[None]
     first, last = (steps[place].time or 0 for place in (0, -1))
@@ -137,8 +140,8 @@ def _of_new_cell(
     from gatewise.parameters import Variant
 
     default = notebook()
-    given = reading.Given(default.x[0]) if x is None else reading.read("x", x)
-    states = {name: None if text is None else reading.vector(name, text) for name, text in (("h", h), ("c", c))}
+    given = NamedNumbers(default.x[0]) if x is None else numbers_from("x", x)
+    states = {name: None if text is None else vector(name, text) for name, text in (("h", h), ("c", c))}
     like = states["c"] if states["c"] is not None else states["h"] if "projection_size" not in cells else None
     inputs = cells.pop("input_size", 3 if x is None else given.values.shape[-1])
     hidden = cells.pop("hidden_size", 2 if like is None else len(like))
@@ -159,7 +162,7 @@ def _of_new_cell(
         facts |= {"not given": f"{join_names((symbols[name] for name in missing), 'and')}: zero"} if missing else {}
     filled: dict[str, Any] = {name: np.resize(numbers[name], sizes[name]) for name in missing}
     filled |= {name: array for name, array in states.items() if array is not None}
-    given = given if x is not None else reading.Given(filled["x"])
+    given = given if x is not None else NamedNumbers(filled["x"])
     state = State(filled["h"], filled["c"])
     sequence = _sequence(given.values, cell.input_size)
     labels = Labels(features=_features(given, cell.input_size), times=given.times)
@@ -170,18 +173,19 @@ def _of_model(
     files: dict[str, Any], x: str | None, steps: int | None, at: int | None, dh: Array | None, dc: Array | None
 ) -> Run:
     path = files["model"]
-    contents = reading.inspected(path, files.get("settings"))
+    contents = inspect_file(path, files.get("settings"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeightsWarning)
         found = contents.pick(files.get("name"))
     if found.bad:
         raise OptionError(f"{path} holds weights that are not finite numbers: {'; '.join(found.bad)}")
-    lstm, network = found.lstm, reading.network_of(contents, found)
+    opened = opened_model(contents, found)
+    lstm = opened.lstm
     if x is None:
         raise OptionError("--model needs --x, the sequence that it runs on")
-    given, valid = _entering(
-        reading.read("x", x, wanted(network, Path(x), files.get("attributes"), files.get("basin"))), lstm, network
-    )
+    selection = select_features(opened.network, Path(x).stem, files.get("attributes"), files.get("basin"))
+    given, valid = _entering(numbers_from("x", x, selection), opened)
+    print_notes((*given.notes, *opened.notes))
     sequence = _first(given.values, steps, len(given.values))
     count = len(sequence)
     names = lstm.layers[0][0].labels
@@ -194,7 +198,7 @@ def _of_model(
     valid = None if valid is None else valid[:count]
     place = _place(at, count)
     _require_valid(valid, place)
-    walked = steps_of(lstm, sequence, reading.starting(found, 1), labels, (layer, direction), valid)
+    walked = steps_of(lstm, sequence, file_state(found, 1), labels, (layer, direction), valid)
     which = {"LSTM": found.name} if len(contents.found) > 1 else {}
     facts = {"model": path, **which, "layer": layer, "direction": direction}
     if len(walked) < count:
@@ -217,20 +221,21 @@ def _require_valid(valid: Mask | None, place: int | None) -> None:
         )
 
 
-def _entering(given: reading.Given, lstm: LSTM, network: Network | None) -> tuple[reading.Given, Mask | None]:
-    """Return what enters an LSTM (time, feature) for the input of its network, and which steps are valid."""
+def _entering(given: NamedNumbers, model: OpenedModel) -> tuple[NamedNumbers, Mask | None]:
+    """Return the input of an LSTM (time, feature) for the input of its network, and which steps are valid."""
+    network = model.network
     if network is not None and network.embedding is not None:
         tokens = given.values.reshape(-1)
         if (tokens != np.rint(tokens)).any():
             raise OptionError("x must be integers: the model embeds them")
         values, known = network.embed(tokens.astype(np.int64))
         return replace(given, values=np.asarray(values), features=None), network.valid_steps(values, known)
-    if network is not None and feeding.before(network) is not None:
+    if network is not None and model.feature_network is not None:
         values = network.embed(_sequence(given.values, network.num_features))[0]
         named = () if network.branches else given.features or ()  # of what the cell reads, which has no unit
         scaled = tuple(f"{name}, scaled" for name in named) or None
         return replace(given, values=np.asarray(values), features=scaled), None
-    values = _sequence(given.values, lstm.input_size)
+    values = _sequence(given.values, model.lstm.input_size)
     return replace(given, values=values), None if network is None else network.valid_steps(values, None)
 
 
@@ -243,7 +248,7 @@ def _sequence(values: Any, features: int) -> Any:
     return values
 
 
-def _features(given: reading.Given, count: int) -> tuple[str, ...] | None:
+def _features(given: NamedNumbers, count: int) -> tuple[str, ...] | None:
     return given.features if given.features is not None and len(given.features) == count else None
 
 

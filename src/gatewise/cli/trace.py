@@ -10,15 +10,19 @@ import numpy as np
 from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_bytes
-from gatewise.cli import feeding, reading, stores
-from gatewise.cli.columns import Attributes, Basin, wanted
-from gatewise.cli.estimates import bytes_kept, foretell, seconds
+from gatewise.cli import stores
+from gatewise.cli.estimates import announce_cost
 from gatewise.cli.inspect import FILE, ModelFile, Settings
-from gatewise.cli.options import Count
+from gatewise.cli.models import inspect_file, print_prepared
+from gatewise.cli.options import Attributes, Basin, Count
+from gatewise.cli.printing import require_other
+from gatewise.cli.typed_numbers import integers
 from gatewise.errors import OptionError
 from gatewise.files.storage import beside
 from gatewise.network import NetworkTrace
-from gatewise.progress import working
+from gatewise.opening.labelled_data import is_store
+from gatewise.opening.preparing import InputOptions, prepare_run
+from gatewise.opening.runs import OpenedRun, PreparedLSTM
 from gatewise.records.keep import QUANTITIES, Keep
 from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.showing import counted
@@ -59,7 +63,7 @@ def trace(
 ) -> None:
     """Run an LSTM over an input and write every gate of every step to a file.
 
-    A .safetensors file is written while the LSTM runs, so it may be larger than memory; gatewise.load_trace reads it.
+    A .safetensors file is written while the LSTM runs, so it may be larger than memory; gatewise.load reads it.
     An .npz file holds plain arrays of shape (time, batch, unit) under names such as layer0.forward.forget_gate, with
     the input, the output and the numbers of the steps that were kept: those of the LSTM. Where the network scales its
     features or has layers before the LSTM, network.input and network.output are its own, in its units.
@@ -103,54 +107,55 @@ def trace(
     """
     from gatewise.render.text import clean
 
-    if stores.is_one(input) or stores.is_one(output):
-        if not (stores.is_one(input) and stores.is_one(output)):
+    keeping = Keep(
+        QUANTITIES if keep is None else tuple(part.strip() for part in keep.split(",")),
+        None if units is None else tuple(integers("units", units)),
+        every,
+    )
+    if is_store(input) or is_store(output):
+        if not (is_store(input) and is_store(output)):
             raise OptionError(f"a .zarr store is traced to another: {input} and {output} must both end in .zarr")
         alone = "the series of one basin in a file, not to a store, whose variable has all features"
         stores.refuse((("attributes", attributes), ("basin", basin)), alone)
-        reading.require_other(output, file, input, state)
-        quantities = None if keep is None else tuple(part.strip() for part in keep.split(","))
-        chosen = None if units is None else tuple(feeding.integers("units", units))
-        wishes = stores.Wishes(key, axes, lengths, layers, cluster, state, quantities, chosen, every)
-        print(clean(stores.traced(*reading.picked(file, name, settings), input, output, wishes)))
+        require_other(output, file, input, state)
+        options = stores.StoreOptions(key, axes, lengths, layers, cluster, state, keeping)
+        contents = inspect_file(file, settings)
+        print(clean(stores.trace_store(contents, contents.pick(name), input, output, options)))
         return
     stores.refuse((("layers", layers), ("cluster", cluster)))
     if output.suffix.lower() not in (".safetensors", ".npz"):
         raise OptionError(f"the name of {output} must end in .safetensors or .npz")
-    reading.require_other(output, file, input, state)
-    contents, found = reading.picked(file, name, settings)
-    lstm = found.lstm
-    given = reading.sequence(input, key, wanted(reading.network_of(contents, found), input, attributes, basin))
-    fed = feeding.fed(contents, found, given, input, axes=axes, lengths=lengths, state=state)
-    x, start, batch = fed.x, fed.start, fed.batch
-    quantities = QUANTITIES if keep is None else tuple(part.strip() for part in keep.split(","))
-    chosen = None if units is None else tuple(feeding.integers("units", units))
-    keeping = Keep(quantities, chosen, every)
-    options: dict[str, Any] = {"keep": quantities, "units": chosen, "every": every}
-    if keeping.everything:
-        options = {}
-    options |= fed.options
+    require_other(output, file, input, state)
+    counts = None if lengths is None else integers("lengths", lengths)
+    options_of_input = InputOptions("lstm", axes, key, counts, state, attributes=attributes, basin=basin)
+    prepared = prepare_run(inspect_file(file, settings), input, name, options_of_input, finite=False)
+    assert isinstance(prepared, PreparedLSTM)
+    print_prepared(prepared)
+    run = _run_to_file(prepared, keeping, output)
+    lstm = run.trace.lstm if isinstance(run.trace, NetworkTrace) else run.trace
+    assert isinstance(lstm, LSTMTrace)
+    text = describe(run.name, lstm, prepared.input.batch, every)
+    print(clean(f"{output}: {text}, {in_bytes(output.stat().st_size)}"))
 
-    def run(**where: Any) -> LSTMTrace | NetworkTrace:
-        return (lstm if fed.network is None else fed.network).trace(x, start, **options, **where)
 
+def _run_to_file(prepared: PreparedLSTM, keep: Keep, output: Path) -> OpenedRun:
+    """Run an LSTM, and write its trace: as it runs to a .safetensors file, or afterwards to an .npz file."""
     on_file = output.suffix.lower() == ".safetensors"
-    kept = bytes_kept(lstm, keeping, len(x), batch, on_file=on_file)
-    about = seconds(lstm, len(x), batch)
+    size, steps = prepared.bytes_kept(keep, on_file=on_file), counted(prepared.num_steps, "step")
     where = f", which are written to {output} as the run goes" if on_file else ""
-    foretell(f"this keeps {in_bytes(kept)} of {counted(len(x), 'step')}{where}", about, kept)
-    with working(f"tracing {counted(len(x), 'step')}, {in_bytes(kept)}", None, about):
-        if on_file:
-            made = run(out=output)
-        else:
-            with beside(output) as temporary, open(temporary, "wb") as target:  # before the run, which may be long
-                made = run()
-                np.savez(target, **(npz_arrays(made) if isinstance(made, LSTMTrace) else network_arrays(made, x)))
-    whole = made if isinstance(made, LSTMTrace) else made.lstm
-    print(clean(f"{output}: {described(found.name, whole, batch, every)}, {in_bytes(output.stat().st_size)}"))
+    announce_cost(f"this keeps {in_bytes(size)} of {steps}{where}", prepared.seconds(), size)
+    if on_file:
+        return prepared.run(keep, output, lstm_only=True)
+    with beside(output) as temporary, open(temporary, "wb") as target:  # before the run, which may be long
+        run = prepared.run(keep, lstm_only=True)
+        trace: Any = run.trace
+        np.savez(
+            target, **(npz_arrays(trace) if isinstance(trace, LSTMTrace) else network_arrays(trace, prepared.input.x))
+        )
+    return run
 
 
-# What comes of it.
+# The arrays and the line that describe it.
 
 
 def npz_arrays(trace: LSTMTrace) -> dict[str, Any]:
@@ -174,34 +179,34 @@ def npz_arrays(trace: LSTMTrace) -> dict[str, Any]:
         arrays["valid"] = first.valid
     if first.keep.units is not None:
         arrays["units"] = np.array(first.keep.units)
-    for what in ("features", "units", "sequences", "times"):
-        if (names := getattr(first.labels, what)) is not None:
-            arrays[f"names.{what}"] = np.array(names, dtype=np.str_)
+    for kind in ("features", "units", "sequences", "times"):
+        if (names := getattr(first.labels, kind)) is not None:
+            arrays[f"names.{kind}"] = np.array(names, dtype=np.str_)
     return arrays
 
 
 def network_arrays(trace: NetworkTrace, x: Any) -> dict[str, Any]:
-    """Return those of its LSTM, and the network's own input and output; features are named where their numbers are."""
+    """Return the arrays of a network's LSTM, and the network's input and output with their names."""
     arrays = npz_arrays(trace.lstm)
     arrays.pop("names.features", None)
     x, y = (x, trace.output) if x.ndim == 3 else (x[:, None], trace.output[..., None, :])  # with a batch axis
     arrays |= {"network.input": x, "network.output": y}
-    for what in ("features", "outputs"):
-        if (names := getattr(trace.labels, what)) is not None:
-            arrays[f"network.names.{what}"] = np.array(names, dtype=np.str_)
+    for kind in ("features", "outputs"):
+        if (names := getattr(trace.labels, kind)) is not None:
+            arrays[f"network.names.{kind}"] = np.array(names, dtype=np.str_)
     return arrays
 
 
-def described(name: str, trace: LSTMTrace, sequences: int, every: int) -> str:
-    """Say in words what a trace holds."""
+def describe(name: str, trace: LSTMTrace, sequences: int, every: int) -> str:
+    """Return the contents of a trace in words."""
     first: Any = next(iter(trace.layers[0].values()))
-    said = [f"{name}, {counted(len(trace.layers), 'layer')}, {' and '.join(trace.directions)}"]
-    said.append(f"{counted(first.num_steps, 'step')} of {counted(sequences, 'sequence')}")
+    phrases = [f"{name}, {counted(len(trace.layers), 'layer')}, {' and '.join(trace.directions)}"]
+    phrases.append(f"{counted(first.num_steps, 'step')} of {counted(sequences, 'sequence')}")
     if every > 1:
-        said.append(f"one step in {every:,} kept")
-    kept: Sequence[str] = first.keep.quantities
-    if kept != QUANTITIES:
-        said.append(", ".join(kept))
+        phrases.append(f"one step in {every:,} kept")
+    quantities: Sequence[str] = first.keep.quantities
+    if quantities != QUANTITIES:
+        phrases.append(", ".join(quantities))
     if first.keep.units is not None:
-        said.append(f"{len(first.keep.units)} of {first.parameters.hidden_size:,} units")
-    return ", ".join(said)
+        phrases.append(f"{len(first.keep.units)} of {first.parameters.hidden_size:,} units")
+    return ", ".join(phrases)

@@ -12,12 +12,14 @@ import numpy as np
 from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_words, time_first
-from gatewise.cli import reading
-from gatewise.cli.feeding import batch_sizes, before, features, initial
 from gatewise.cli.inspect import FILE, ModelFile, Settings, wrapped
+from gatewise.cli.models import inspect_file
 from gatewise.errors import OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz
 from gatewise.interop.found import Contents, Found
+from gatewise.opening.model_input import batch_sizes, features
+from gatewise.opening.models import OpenedModel, opened_model
+from gatewise.opening.states import file_state, initial_state, nested_pairs
 
 if TYPE_CHECKING:
     from gatewise.diagnostics.verification import Verification
@@ -65,7 +67,8 @@ def verify(
         The order of the axes of x and y, for example batch,time,feature. It must be given where neither FILE nor the
         shapes of the answers say it.
     """
-    contents, found = reading.picked(file, name, settings)
+    contents = inspect_file(file, settings)
+    found = contents.pick(name)
     arrays = _arrays(io, prefix)
     lstm, notes = found.lstm, []
     batches = batch_sizes(arrays) | _outputs(arrays, lstm)
@@ -74,17 +77,18 @@ def verify(
         found = replace(found, batch_first=fitting, graph=None)  # of this case
         order = "batch,time,feature" if fitting else "time,batch,feature"
         notes.append(f"the axes are taken to be {order}, the order that fits the outputs, the states or the lengths")
-    if before(reading.network_of(contents, found)) is not None:  # x is the LSTM's, as y is
-        contents = replace(contents, network=None)
-    x, masking, _, names = features(contents, found, arrays["x"], axes, batches)
+    model = opened_model(contents, found)
+    if model.feature_network is not None:  # x is the LSTM's, as y is
+        model = OpenedModel(contents, found)
+    x, masking, _, names = features(model, arrays["x"], axes, batches)
     batch = 1 if x.ndim == 2 else x.shape[1]
     y = arrays.get("y")
     if y is not None:
         y = _in_time(found, y, x, names)
-    state = initial(lstm, arrays, batch) if {"h0", "c0"} & set(arrays) else reading.starting(found, batch)
+    state = initial_state(lstm, arrays, batch) if {"h0", "c0"} & set(arrays) else file_state(found, batch)
     final = None
     if {"hn", "cn"} & set(arrays):
-        final = reading.states(lstm, arrays.get("hn"), arrays.get("cn"), batch, ("hn", "cn"))
+        final = nested_pairs(lstm, arrays.get("hn"), arrays.get("cn"), batch, ("hn", "cn"))
     lengths = arrays.get("lengths")
     if x.ndim == 2 and lengths is not None:
         x = x[:, None]

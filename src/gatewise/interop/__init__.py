@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from gatewise.errors import FileError, join_names
-from gatewise.interop import own
 from gatewise.interop.formats import Path, capture, inspect
 from gatewise.interop.own import write as save
-from gatewise.layers import LSTM
 from gatewise.network import Network
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
 
-__all__ = ["capture", "inspect", "load", "load_network", "load_trace", "save"]
+__all__ = ["capture", "inspect", "load", "load_network", "save"]
 
 
-def load(path: Path, name: str | None = None, **omitted: Any) -> LSTM:
-    """Return an LSTM from a file; if the file holds a network, the network's LSTM. No framework is needed.
+def load(path: Path, name: str | None = None, **omitted: Any) -> Any:
+    """Return an LSTM from a file, or the trace in the file of a trace. No framework is needed.
+
+    If the file holds a network, the network's LSTM is returned.
 
     A live PyTorch module or Keras model is read by `gatewise.interop.torch.read` or `gatewise.interop.keras.read`.
 
@@ -29,10 +26,14 @@ def load(path: Path, name: str | None = None, **omitted: Any) -> LSTM:
     name : str, optional
         The name of the LSTM, if the file holds several.
 
+    Returns
+    -------
+    LSTM, or LSTMTrace or Trace
+
     Raises
     ------
     FileError
-        If the file cannot be read, or holds no readable LSTM.
+        If the file cannot be read, or holds neither a readable LSTM nor a trace.
     OptionError
         If there are several and none is named, if there is none of that name, or if `path` is not a path.
 
@@ -41,7 +42,10 @@ def load(path: Path, name: str | None = None, **omitted: Any) -> LSTM:
     WeightsWarning
         If weights are not finite, or were stored at a lower precision than the one the file's runtime computes with.
     """
-    return inspect(path, **omitted).pick(name).lstm
+    contents = inspect(path, **omitted)
+    if contents.trace is not None and name is None:
+        return contents.trace
+    return contents.pick(name).lstm
 
 
 def load_network(
@@ -86,24 +90,13 @@ def load_network(
         if not contents.found:
             contents.pick(name)  # which says what the file holds instead
         if contents.network is None and embedding is None and head is None:
-            parts = join_names(repr(part.name) for part in contents.parts if part.weight is not None) or "none"
+            source = f"{contents.path} ({contents.format})"
+            parts = join_names(repr(part.name) for part in contents.parts if part.weight is not None)
+            if not contents.parts:
+                raise FileError(f"{source} holds {'an LSTM' if len(contents.found) == 1 else 'LSTMs'}, not a network")
             raise FileError(
-                f"{contents.path} ({contents.format}) does not say how its layers are connected; name the network's"
-                f" head, its embedding, or both; there are: {parts}"
+                f"{source} does not say how its layers are connected; name the network's head, its embedding, or both;"
+                f" there are: {parts or 'none'}"
             )
         return contents.made(name, embedding, head, reads)
     return contents.network()
-
-
-def load_trace(path: Path) -> Trace | LSTMTrace:
-    """Return the trace in a file, of a cell or of an LSTM.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be read, or holds something else.
-    """
-    found = own.read(path)
-    if isinstance(found, (Trace, LSTMTrace)):
-        return found
-    raise FileError(f"{os.fspath(path)} holds {own.describe(found)}, not a trace")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,13 @@ import numpy as np
 from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, WeightsWarning, join_names, one_of, shown
+from gatewise.interop.graph_io import GraphNames
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
 from gatewise.network.parts import READS
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
 from gatewise.showing import brief, counted, inline
 
 LINE = 500  # characters of a note, a reason or a place
@@ -26,48 +29,6 @@ def _print_safely(record: Any, *names: str) -> None:
     for name in names:
         most = 120 if name in ("name", "kind", "format") else LINE
         object.__setattr__(record, name, shown(getattr(record, name), most))
-
-
-@dataclass(frozen=True)
-class GraphNames:
-    """Which inputs and outputs of an ONNX graph belong to an LSTM, by name.
-
-    A name is None where the LSTM has none in the graph: it is left out, or other operators stand between.
-
-    Attributes
-    ----------
-    x : str or None
-        The graph's input that is the LSTM's input.
-    lengths : str or None
-        The input that holds the lengths of the sequences (``sequence_lens``).
-    h0, c0 : tuple of str or None
-        The inputs that are the initial states (``initial_h``, ``initial_c``), one for each layer. A name that comes at
-        every layer is of one input that holds the states of all, one after another on its first axis, as PyTorch's do.
-    y : str or None
-        The output that is the LSTM's output, its directions merged as `LSTM.merge` says.
-    hn, cn : tuple of str or None
-        The outputs that are the final states (``Y_h``, ``Y_c``), one for each layer, in the same way.
-    x_batch_first, y_batch_first : bool
-        Whether x, or y, has the axes (batch, time, feature) in the graph; else they are (time, batch, feature).
-    """
-
-    x: str | None = None
-    lengths: str | None = None
-    h0: tuple[str | None, ...] = (None,)
-    c0: tuple[str | None, ...] = (None,)
-    y: str | None = None
-    hn: tuple[str | None, ...] = (None,)
-    cn: tuple[str | None, ...] = (None,)
-    x_batch_first: bool = False
-    y_batch_first: bool = False
-
-    def __post_init__(self) -> None:
-        for name in (one.name for one in fields(self)):
-            given = getattr(self, name)
-            if isinstance(given, str):
-                object.__setattr__(self, name, shown(given))
-            elif isinstance(given, tuple):
-                object.__setattr__(self, name, tuple(one if one is None else shown(one) for one in given))
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,6 +178,31 @@ class Joined:
     untold: bool = False
 
 
+class _BuiltOnce:
+    """A function that builds a network; it runs once, and its network or its `FileError` is remembered.
+
+    Parameters
+    ----------
+    build : callable
+    """
+
+    def __init__(self, build: Callable[[], Network]) -> None:
+        self.build = build
+        self.network: Network | None = None
+        self.refusal: FileError | None = None
+
+    def __call__(self) -> Network:
+        if self.refusal is not None:
+            raise self.refusal.with_traceback(None)
+        if self.network is None:
+            try:
+                self.network = self.build()
+            except FileError as problem:
+                self.refusal = problem
+                raise
+        return self.network
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Contents:
     """What is in a file.
@@ -234,11 +220,13 @@ class Contents:
         What cannot be read, and why.
     network : callable, optional
         Returns the whole network, where the file says how its layers are connected; raises `FileError` for what a
-        `Network` cannot express.
+        `Network` cannot express. The network is built once; later calls return the same one.
     holds : str
         What the file holds, in words, if it has none of these.
     calls : tuple of str
         For a pickle: the classes and functions that unpickling would have called. None of them is ever imported.
+    trace : LSTMTrace or Trace, optional
+        The run in a file of gatewise's own that holds a trace.
     joined : callable, optional
         Returns, as `Joined`, the network of an LSTM, an embedding or None and a head or None, given by their names, and
         of what is to be read, where the file says how its layers are connected; raises `FileError` if these are not, or
@@ -254,9 +242,12 @@ class Contents:
     holds: str = "it holds no weights"
     calls: tuple[str, ...] = ()
     joined: Callable[..., Any] | None = None
+    trace: LSTMTrace | Trace | None = None
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")
+        if self.network is not None and not isinstance(self.network, _BuiltOnce):
+            object.__setattr__(self, "network", _BuiltOnce(self.network))
         object.__setattr__(self, "calls", tuple(map(shown, self.calls)))
 
     def __repr__(self) -> str:

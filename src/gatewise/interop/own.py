@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from gatewise.activations import Activation
-from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
-from gatewise.errors import FileError, OptionError
+from gatewise.errors import OptionError
 from gatewise.files import storage
 from gatewise.interop.found import Contents, Found, Part, Refused, omissions
 from gatewise.layers import LSTM
@@ -25,6 +24,7 @@ from gatewise.records.named_arrays import checked, header, parameters_from, para
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
+T = TypeVar("T")
 Path = str | os.PathLike[str]
 FORMAT = "gatewise"
 FOREIGN = {".pt": "torch", ".pth": "torch", ".onnx": "onnx", ".keras": "keras", ".h5": "keras"}
@@ -43,7 +43,7 @@ def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> N
     ----------
     thing : LSTM, LSTMCell, Network, Trace or LSTMTrace
     path : path
-        Of a safetensors file, which `load`, `load_network` or `load_trace` reads.
+        Of a safetensors file, which `load` or `load_network` reads.
 
     Raises
     ------
@@ -113,18 +113,32 @@ def recognises(path: os.PathLike[str], head: bytes) -> bool:
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     """Return what is in a file; see `gatewise.interop.inspect`."""
-    omissions(os.fspath(path), omitted, ())
-    name, thing = os.fspath(path), read(path)
+    name = os.fspath(path)
+    omissions(name, omitted, ())
+    return contents_of(read(path), name)
 
-    def no_network() -> Network:
-        raise FileError(f"{name} holds {describe(thing)}, not a network")
 
+def contents_of(
+    thing: LSTM | Network | Trace | LSTMTrace, name: str, where: str = "the whole file", batch_first: bool | None = None
+) -> Contents:
+    """Return an LSTM, a network or a trace as the contents of a file of that name.
+
+    Parameters
+    ----------
+    thing : LSTM, Network, Trace or LSTMTrace
+    name : str
+        Where it comes from: the path of a file, or words for an object in memory.
+    where : str
+        The place of the LSTM there.
+    batch_first : bool, optional
+        As in `Found`.
+    """
     if isinstance(thing, (Trace, LSTMTrace)):
-        refused = Refused("trace", f"it is {describe(thing)}, not an LSTM; load_trace reads it")
-        return Contents(name, FORMAT, refused=(refused,), network=no_network)
+        refused = Refused("trace", f"it is {describe(thing)}, not an LSTM; gatewise.load returns it")
+        return Contents(name, FORMAT, refused=(refused,), trace=thing)
     network = thing if isinstance(thing, Network) else Network(thing)
     convention, start = "gatewise: gates i f g o, one bias", network.initial_state(1)
-    found = Found("lstm", network.lstm, convention, "the whole file", (), start)
+    found = Found("lstm", network.lstm, convention, where, (), start, batch_first)
     parts = []
     if (table := network.embedding) is not None:
         parts.append(Part("embedding", "embedding", table.shape, lambda: table))
@@ -133,12 +147,11 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         parts.append(
             Part(place, "linear layer", weight.shape, partial(_same, weight), partial(_same, bias), layer.activation)
         )
-    whole = network if thing is network else None
-    return Contents(name, FORMAT, (found,), tuple(parts), network=no_network if whole is None else lambda: whole)
+    return Contents(name, FORMAT, (found,), tuple(parts), network=partial(_same, network) if thing is network else None)
 
 
-def _same(array: Array) -> Array:
-    return array
+def _same(thing: T) -> T:
+    return thing
 
 
 def describe(thing: object) -> str:

@@ -3,7 +3,6 @@
 from gatewise.network.backward import NetworkGradients
 from gatewise.network.dense import SOFTMAX, Branch, Linear, LinearGradients, Scaling, outputs_of
 from gatewise.network.network import Network, NetworkTrace
-from gatewise.network.running import run_of
 from gatewise.network.stream import NetworkStream
 from gatewise.network.wired import wiring_of
 
@@ -18,6 +17,5 @@ __all__ = [
     "NetworkTrace",
     "Scaling",
     "outputs_of",
-    "run_of",
     "wiring_of",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise import interop
 from gatewise.arrays import Array, Mask, index
 from gatewise.cell import LSTMCell
 from gatewise.dropout import DropoutMasks
-from gatewise.errors import FileError, NotKeptError, OptionError, join_names
+from gatewise.errors import NotKeptError, OptionError, join_names
 from gatewise.layers import LSTM
 from gatewise.layers.wired import wiring_of
-from gatewise.network import Network, NetworkTrace, run_of
+from gatewise.network import Network, NetworkTrace
 from gatewise.network import wiring_of as wiring_of_network
+from gatewise.opening.run import lstm_trace_of, run_of
 from gatewise.records.labels import Labels
 from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.records.trace import Trace
@@ -121,12 +120,8 @@ class Subject:
 
 def subject_of(thing: object, x: npt.ArrayLike | None, sequence: int | str, options: Mapping[str, Any]) -> Subject:
     """Return what a page is of; the arguments are those of `gatewise.page`."""
-    if isinstance(thing, (str, os.PathLike)):
-        thing = _read(thing)
-    if isinstance(thing, LSTMCell):
-        thing = LSTM.from_cells(thing)
-    run = run_of(thing, x, dict(options), "a page of", f"a page is of {KINDS}")
-    lstm = run.lstm if isinstance(run, NetworkTrace) else run
+    run = run_of(thing, x, options, "a page of", f"a page is of {KINDS}").trace
+    lstm = lstm_trace_of(run)
     for cell in lstm.cells().values():
         if cell.input is None or not cell.keep.everything:
             raise NotKeptError("a page needs a whole trace; this one kept less (keep, units or every)")
@@ -143,19 +138,6 @@ def subject_of(thing: object, x: npt.ArrayLike | None, sequence: int | str, opti
         raise OptionError(f"a page needs a valid step; sequence {sequence} of this run has none")
     _require_legible(subject)
     return subject
-
-
-def _read(path: str | os.PathLike[str]) -> object:
-    """Return what a file holds: a trace, else the network where it tells it, else the only LSTM."""
-    contents = interop.inspect(path)
-    if contents.format == "gatewise" and not contents.found:
-        return interop.load_trace(path)
-    if contents.network is not None:
-        try:
-            return contents.network()
-        except FileError:  # it says so, but a Network cannot express it
-            pass
-    return contents.pick().lstm
 
 
 def _numbered(sequence: int | str, lstm: LSTMTrace) -> int:

@@ -13,7 +13,8 @@ from gatewise.arrays import Array, Mask, index
 from gatewise.errors import OptionError, join_names
 from gatewise.insight.naming import at_step, times_of
 from gatewise.layers import LSTM
-from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of, run_of
+from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of
+from gatewise.opening.run import lstm_trace_of, run_of
 from gatewise.records.labels import Labels
 from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.records.trace import Trace
@@ -147,8 +148,9 @@ def subject_of(
     target: int | str | None,
 ) -> Subject:
     """Return what is to be reported on; the arguments are those of `gatewise.report`."""
-    run = run_of(model, x, options, "a report on", f"a report is on {KINDS}")
-    lstm = run.lstm if isinstance(run, NetworkTrace) else run
+    trace = run_of(model, x, options, "a report on", f"a report is on {KINDS}").trace
+    lstm = lstm_trace_of(trace)
+    run = trace if isinstance(trace, NetworkTrace) else lstm
     _require_steps(lstm)
     first = next(iter(lstm.layers[0].values()))
     outputs, names = _outputs(run, lstm)

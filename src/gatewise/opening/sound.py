@@ -1,8 +1,9 @@
-"""Sound in .wav files, as numbers between -1 and 1; and its samples cut into frames."""
+"""Sound in .wav files as numbers between -1 and 1, and samples cut into frames."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from gatewise.files.storage import readable
 
 
 def samples(path: Path) -> tuple[Array, int]:
-    """Return the samples (time, channel) of a .wav file, and how many there are in a second.
+    """Return the samples (time, channel) of a .wav file, and their number in a second.
 
     Those of integers (8, 16, 24 or 32 bits) are divided by the largest of their kind, so that they lie between -1 and
     1; floats are as they are.
@@ -33,26 +34,26 @@ def samples(path: Path) -> tuple[Array, int]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of a file that ends early
             warnings.filterwarnings("ignore", message=r".*\(non-data\)")  # what other programs add to a file
-            rate, found = wavfile.read(source)
+            rate, data = wavfile.read(source)
     except Exception as problem:  # SciPy's and struct's errors, and warnings of its own
         raise FileError(f"cannot read {path}: it is not an intact .wav file ({reason(problem)})") from None
-    if not found.size or rate <= 0:
+    if not data.size or rate <= 0:
         raise FileError(f"cannot read {path}: it holds no samples")
-    values: Array = found.astype(np.float64)
-    if found.dtype.kind == "u":
+    values: Array = data.astype(np.float64)
+    if data.dtype.kind == "u":
         values = (values - 128) / 128
-    elif found.dtype.kind == "i":
-        values = values / -float(np.iinfo(found.dtype).min)
+    elif data.dtype.kind == "i":
+        values = values / -float(np.iinfo(data.dtype).min)
     return values.reshape(len(values), -1), int(rate)
 
 
-def frames(values: Array, text: str) -> tuple[Array, int]:
-    """Return samples (time, 1) as rows (frame, size), and how many samples lie between the beginnings of two rows.
+def frames(values: Array, frames: str | int | Sequence[int]) -> tuple[Array, int]:
+    """Return samples (time, 1) as rows (frame, size), and the number of samples between the beginnings of two rows.
 
     Parameters
     ----------
     values : array (time, 1)
-    text : str
+    frames : str, int or sequence of int
         SIZE, or SIZE,HOP: where rows overlap, the first begins with zeros and the last sample of each row is new. The
         last row is filled up with zeros.
 
@@ -61,6 +62,7 @@ def frames(values: Array, text: str) -> tuple[Array, int]:
     OptionError
         If it is written otherwise, or there is more than one channel.
     """
+    text = frames if isinstance(frames, str) else ",".join(map(str, np.atleast_1d(frames)))
     parts = text.split(",")
     if len(parts) > 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
         raise OptionError(f"--frames must be SIZE or SIZE,HOP, in samples, not {text!r}")
@@ -74,5 +76,5 @@ def frames(values: Array, text: str) -> tuple[Array, int]:
     count = -(-len(values) // hop)
     padded = np.zeros((size - hop) + count * hop)
     padded[size - hop : size - hop + len(values)] = values[:, 0]
-    found: Any = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
-    return found[:count].copy(), hop
+    rows: Any = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
+    return rows[:count].copy(), hop

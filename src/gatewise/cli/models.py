@@ -1,0 +1,201 @@
+"""Models and inputs on the command line: their options, and runs that print their notes and their cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+from gatewise import interop
+from gatewise.arrays import in_bytes
+from gatewise.cli.estimates import announce_cost
+from gatewise.cli.options import Attributes, Basin, given
+from gatewise.cli.printing import print_notes
+from gatewise.cli.typed_numbers import integers
+from gatewise.errors import FileError, OptionError
+from gatewise.interop.found import Contents
+from gatewise.opening.preparing import InputOptions
+from gatewise.opening.run import prepare
+from gatewise.opening.runs import OpenedRun, PreparedLSTM, PreparedWholeModel
+from gatewise.showing import counted
+
+NUMBER_FILES = (".csv", ".json", ".npy", ".npz")  # whose names are rarely those of models
+INPUT = Group("The input", sort_key=2)
+RunFile = Parameter(
+    help="A model file of gatewise, PyTorch, NumPy, madmom, Keras or ONNX, a JSON model, a folder (of a model as"
+    " Hugging Face names its files, or of a NeuralHydrology run), or a trace of gatewise."
+)
+InputFile = Annotated[
+    Path | None,
+    Parameter(
+        help="A .csv, .npy or .npz file, or the sound of a .wav file: the input of the LSTM, or the one of the whole"
+        " model where its framework is installed to run it (ONNX, TorchScript, Keras). In a .csv file each row is a"
+        " time step; the first line may name the features, and a first column called time or date gives the times. An"
+        " .npz file may give several inputs of the model by their names. Where the model's file names its features,"
+        " they are taken by name, of a .nc file as well."
+    ),
+]
+
+
+@Parameter(name="*", group=INPUT)
+@dataclass(frozen=True)
+class InputArguments:
+    """The options that say what the numbers of the input are."""
+
+    input_of: Annotated[
+        Literal["lstm", "model"] | None,
+        Parameter(help="Whose input it is, where its shape fits both: the LSTM's own, or that of the whole model."),
+    ] = None
+    axes: Annotated[
+        str | None,
+        Parameter(
+            help="The order of the axes of the LSTM's own input, for example batch,time,feature. It must be given where"
+            " the file of the model does not state it, unless there is a single sequence."
+        ),
+    ] = None
+    key: Annotated[str | None, Parameter(help="Which array of an .npz file, if it holds several.")] = None
+    lengths: Annotated[
+        str | None,
+        Parameter(help="The number of valid steps of each sequence in the batch, with commas between them."),
+    ] = None
+    state: Annotated[
+        Path | None,
+        Parameter(
+            help="An .npz file with the initial states h0 and c0 of the LSTM, stacked as in PyTorch and ONNX. The"
+            " default is the initial state in the file of the model, or else zeros."
+        ),
+    ] = None
+    embedding: Annotated[
+        str | None,
+        Parameter(
+            help="The layer of the file whose rows the LSTM is given for the tokens of the input, where the file does"
+            " not say how its layers are connected."
+        ),
+    ] = None
+    head: Annotated[
+        str | None, Parameter(help="The layer of the file that makes the outputs, where the file does not say so.")
+    ] = None
+    reads: Annotated[
+        Literal["every", "last"] | None,
+        Parameter(help="Whether that layer reads every output of the LSTM, which is the default, or the last alone."),
+    ] = None
+    attributes: Attributes = None
+    basin: Basin = None
+    frames: Annotated[
+        str | None,
+        Parameter(
+            help="Cut sound into rows of SIZE samples, or with SIZE,HOP into rows that begin HOP samples apart, for a"
+            " model that takes such rows."
+        ),
+    ] = None
+
+    def parsed(self) -> InputOptions:
+        """Return the options with their numbers read."""
+        options = given(self)
+        if self.lengths is not None:
+            options["lengths"] = integers("lengths", self.lengths)
+        return InputOptions(**options)
+
+
+def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Return what a file leaves out, typed as NAME=VALUE: true and false, numbers, else text.
+
+    Raises
+    ------
+    OptionError
+        If a setting has another form, or occurs twice.
+    """
+    values: dict[str, Any] = {}
+    for setting in settings or ():
+        name, equals, value = setting.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name.isidentifier():
+            raise OptionError(f"--set must be NAME=VALUE, as in --set recurrent_activation=sigmoid, not {setting!r}")
+        if name in values:
+            raise OptionError(f"--set gives {name} twice")
+        values[name] = _parse_value(value.strip())
+    return values
+
+
+def _parse_value(text: str) -> bool | int | float | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def inspect_file(path: Path, settings: Sequence[str] | None) -> Contents:
+    """Return what is in a model's file.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read; of a file that may hold a person's own numbers, it names the command that reads those.
+    """
+    try:
+        return interop.inspect(path, **parse_settings(settings))
+    except FileError as problem:
+        if path.suffix.lower() not in NUMBER_FILES or not path.is_file():
+            raise
+        raise FileError(
+            f"{problem}; if it holds numbers that you worked out yourself, gatewise check reads it"
+        ) from None
+
+
+def print_prepared(prepared: PreparedLSTM | PreparedWholeModel) -> None:
+    """Print the notes of a run that is ready to start, and whose input it takes where that could be doubted."""
+    print_notes([*[prepared.interpretation] * prepared.ambiguous, *prepared.notes])
+
+
+def open_printing(
+    model: Path | Contents,
+    input: Path | None,
+    arguments: InputArguments | None = None,
+    *,
+    name: str | None = None,
+    settings: Sequence[str] | None = None,
+    finite: bool = True,
+) -> OpenedRun:
+    """Return the run of a model over an input, or the one whose trace is in the file.
+
+    Its notes are printed on standard error, and before it begins what it takes, where that is much.
+
+    Parameters
+    ----------
+    model : path or Contents
+    input : path or None
+        None for the file of a trace.
+    arguments : InputArguments, optional
+    name : str, optional
+        Which LSTM, if the file holds several.
+    settings : sequence of str, optional
+        What the model's file leaves out, as NAME=VALUE.
+    finite : bool
+        Whether weights that are not finite are refused.
+
+    Raises
+    ------
+    GatewiseError
+        If a file cannot be read, or the input fits neither the LSTM nor the whole model.
+    """
+    contents = model if isinstance(model, Contents) else inspect_file(model, settings)
+    options = InputOptions() if arguments is None else arguments.parsed()
+    prepared = prepare(contents, input, options, name=name, finite=finite)
+    if isinstance(prepared, OpenedRun):
+        return prepared
+    print_prepared(prepared)
+    if isinstance(prepared, PreparedLSTM):
+        size = prepared.bytes_kept()
+        announce_cost(
+            f"the run keeps {in_bytes(size)} of {counted(prepared.num_steps, 'step')}", prepared.seconds(), size
+        )
+    run = prepared.run()
+    print_notes(run.notes[len(prepared.notes) :])
+    return run

@@ -1,0 +1,70 @@
+"""Numbers on the command line: with commas between them, or in a .csv or .npy file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.errors import FileError, OptionError, ShapeError, shown
+from gatewise.files import tables
+from gatewise.opening.columns import FeatureSelection, NamedNumbers
+from gatewise.opening.number_files import load_npy, parse_number, read_csv
+
+SUFFIXES = (".csv", ".npy")
+
+
+def numbers_from(option: str, text: str, selection: FeatureSelection | None = None) -> NamedNumbers:
+    """Return the numbers of an option, typed or in a file; those of a table by the names of `selection`.
+
+    Raises
+    ------
+    FileError
+        If a file cannot be read.
+    OptionError
+        If something is not a finite number.
+    """
+    if text.lower().endswith(SUFFIXES):
+        path = Path(text)
+        data = read_csv(path, selection) if text.lower().endswith(".csv") else NamedNumbers(load_npy(path))
+        data = data if selection is None else selection.complete(text, data)
+    else:
+        data = _typed(option, text)
+    if data.values.ndim not in (1, 2) or data.values.size == 0:
+        raise ShapeError(f"{option} has shape {data.values.shape}; it must be one row of numbers, or (time, feature)")
+    if not np.isfinite(data.values).all():
+        place = np.argwhere(~np.isfinite(data.values))[0]
+        value = data.values[tuple(place)]
+        where = f"entry {place[-1]}" + (f" of row {place[0]}" if len(place) == 2 else "")
+        raise OptionError(f"{option} must hold finite numbers, but {where} (counted from 0) is {value}")
+    return data
+
+
+def _typed(option: str, text: str) -> NamedNumbers:
+    """Return typed numbers, read by the same rule as a line of a table."""
+    try:
+        ((_, cells),) = tables.numerals(option, text, tables.rows(option, text))
+        return NamedNumbers(np.array([parse_number(cell) for cell in cells]))
+    except FileError as problem:
+        raise OptionError(str(problem).removeprefix("cannot read ")) from None
+    except ValueError:
+        raise OptionError(
+            f"{option} must be numbers with commas between them, or a .csv or .npy file, not {shown(text)!r}"
+        ) from None
+
+
+def vector(option: str, text: str) -> Array:
+    """Return one row of numbers; a file may hold it as a row or as a column."""
+    values = numbers_from(option, text).values
+    if values.ndim == 2 and 1 not in values.shape:
+        raise ShapeError(f"{option} has shape {values.shape}; it must be one row of numbers")
+    return values.reshape(-1)
+
+
+def integers(option: str, text: str) -> list[int]:
+    """Return the integers of an option, which have commas between them."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise OptionError(f"--{option} must be integers with commas between them, not {text!r}") from None

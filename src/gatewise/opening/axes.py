@@ -1,0 +1,77 @@
+"""The order of an input's axes: as it is given, as the file's framework has it, or as the sizes settle it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from gatewise.errors import OptionError
+from gatewise.interop.found import Found
+from gatewise.showing import counted
+
+ALLOWED = (["batch", "feature", "time"], ["feature", "time"], ["batch", "time"], ["time"])
+
+
+class AmbiguousAxesError(OptionError):
+    """Nothing says the order of an input's axes, and its shape allows two."""
+
+
+def axis_order(
+    axes: str | Sequence[str] | None,
+    found: Found,
+    shape: tuple[int, ...],
+    batches: Collection[int] = (),
+) -> tuple[str, ...]:
+    """Return the names of a sequence's axes: as they are given, else in the order of the file's framework.
+
+    Where the file does not say, the sizes in `batches`, or a batch of one sequence, may settle it.
+
+    Parameters
+    ----------
+    axes : str or sequence of str, optional
+        For example "batch,time,feature".
+    found : Found
+    shape : tuple of int
+        Of an array (time, batch) or (batch, time), with or without the features; of fewer axes for one sequence.
+    batches : collection of int
+        The numbers of sequences in the lengths, the states or the outputs that came with the input.
+
+    Raises
+    ------
+    OptionError
+        If the names are others than time, batch and feature, or both orders are possible and none is given.
+    """
+    if axes is None:
+        batch_first = _framework_order(found)
+        if batch_first is None and len(shape) > 1:
+            batch_first = _order_by_sizes(shape, batches)
+        return ("batch", "time", "feature") if batch_first else ("time", "batch", "feature")
+    names = tuple(name.strip() for name in (axes.split(",") if isinstance(axes, str) else axes))
+    if sorted(names) not in ALLOWED:
+        text = axes if isinstance(axes, str) else ",".join(names)
+        raise OptionError(f"--axes must be time,batch,feature in the order that the numbers have, not {text!r}")
+    return names
+
+
+def _framework_order(found: Found) -> bool | None:
+    """Whether the input of an LSTM has the batch first; None where the file does not say, or says both."""
+    graph = found.graph
+    if graph is not None and graph.x is not None and graph.x_batch_first != bool(found.batch_first):
+        return None  # the graph's input has other axes than the LSTM's, and either may be on file
+    return found.batch_first
+
+
+def _order_by_sizes(shape: tuple[int, ...], batches: Collection[int]) -> bool:
+    """Whether the sizes of a shape say that the batch comes first; raise AmbiguousAxesError where they do not say."""
+    first, second = shape[:2]
+    fitting = ({first, second} & set(batches)) or ({first, second} & {1})
+    if len(fitting) == 1 and (first != second or fitting == {1}):
+        return first in fitting
+    rest = ",feature" * (len(shape) > 2)
+    readings = (
+        f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} (--axes {order}{rest})"
+        for steps, sequences, order in ((first, second, "time,batch"), (second, first, "batch,time"))
+    )
+    raise AmbiguousAxesError(
+        f"the order of the axes must be given, since the file does not settle it: an input of shape {shape} is"
+        f" {' or '.join(readings)}"
+    )

@@ -1,0 +1,183 @@
+"""Numbers with names, and the features that a network takes by name: columns of data, and attributes of a basin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.errors import FileError, OptionError, ShapeError, join_names, shown
+from gatewise.files import tables
+from gatewise.files.tables import Row
+from gatewise.network import Network
+from gatewise.showing import counted
+
+MOST_NAMES = 10  # that a sentence lists
+
+
+@dataclass(frozen=True, eq=False)
+class NamedNumbers:
+    """Numbers with the names that came with them.
+
+    Attributes
+    ----------
+    values : array
+        One dimension for a vector, two (time, feature) for a sequence, three for a batch.
+    features : tuple of str or None
+    times : sequence of str, or array of dates, or None
+        One for each step.
+    sequences : tuple of str or None
+        The names of a batch's sequences.
+    notes : tuple of str
+        Sentences about columns that were left out.
+    """
+
+    values: Array
+    features: tuple[str, ...] | None = None
+    times: Sequence[str] | Any = None
+    sequences: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FeatureSelection:
+    """The features that a network takes by name.
+
+    Attributes
+    ----------
+    names : tuple of str
+        In the network's order.
+    constants : mapping of str to float
+        The attributes of a basin.
+    """
+
+    names: tuple[str, ...]
+    constants: Mapping[str, float] = field(default_factory=dict)
+
+    def columns(
+        self, source: str | Path, heads: Sequence[str], rows: Sequence[Row]
+    ) -> tuple[list[str], list[Row], tuple[str, ...]]:
+        """Return the names and the rows of a table's selected columns, in the network's order, and notes."""
+        names, notes = self.choose(source, heads)
+        places = [heads.index(name) for name in names]
+        return names, [(line, [cells[place] for place in places]) for line, cells in rows], notes
+
+    def choose(self, source: str | Path, heads: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+        """Return the names that the network takes, in its order, and a note about those that it does not.
+
+        Raises
+        ------
+        FileError
+            If a feature is neither a column nor an attribute, or two columns have its name.
+        """
+        missing = [name for name in self.names if name not in heads and name not in self.constants]
+        if missing:
+            raise FileError(
+                f"{source} has no column {listed_names(missing)}, which the network takes; it has"
+                f" {listed_names(heads)}; --attributes gives static ones"
+            )
+        names = [name for name in self.names if name in heads]
+        for name in names:
+            if (count := [*heads].count(name)) > 1:
+                raise FileError(f"{source} has {counted(count, 'column')} called {shown(name, 60)!r}")
+        others = [name for name in heads if name not in names]
+        if not others:
+            return names, ()
+        return names, (f"{source}: {listed_names(others)} left out, which the network does not take",)
+
+    def complete(self, source: str | Path, data: NamedNumbers) -> NamedNumbers:
+        """Return data with all features of the network in its order; without names they must be in it already.
+
+        Raises
+        ------
+        ShapeError
+            If data without names have another number of features.
+        """
+        values, heads = data.values, data.features
+        if values.ndim == 1 or (heads is None and values.shape[-1] == len(self.names)):
+            return data
+        heads = tuple(name for name in self.names if name not in self.constants) if heads is None else heads
+        if values.shape[-1] != len(heads):
+            unnamed = f"{counted(values.shape[-1], 'feature')} without names"
+            raise ShapeError(f"{source} has {unnamed}; the network takes {listed_names(self.names)}")
+        parts = [
+            values[..., heads.index(name)] if name in heads else np.full(values.shape[:-1], self.constants[name])
+            for name in self.names
+        ]
+        return replace(data, values=np.stack(parts, axis=-1), features=self.names)
+
+
+def select_features(
+    network: Network | None,
+    basin_by_default: str,
+    attributes: Sequence[Path] | Mapping[str, float] | None = None,
+    basin: str | None = None,
+) -> FeatureSelection | None:
+    """Return the features that a network takes by name; None where it gives them none.
+
+    Parameters
+    ----------
+    network : Network or None
+    basin_by_default : str
+        The basin if `basin` names none: the name of the input's file without its ending.
+    attributes : sequence of path, or mapping of str to float, optional
+        Tables of static attributes, or the attributes of the basin.
+    basin : str, optional
+
+    Raises
+    ------
+    OptionError
+        If attributes are given for a network whose features have no names, or there is no such basin.
+    FileError
+        If a table of attributes cannot be read.
+    """
+    names = None if network is None or network.embedding is not None else network.labels.features
+    if names is None or not attributes:
+        for option, value in (("attributes", attributes), ("basin", basin)):
+            if value:
+                owner = "a model whose file names its features" if names is None else "--attributes"
+                raise OptionError(f"--{option} goes with {owner}")
+        return None if names is None else FeatureSelection(tuple(names))
+    constants: dict[str, float] = {}
+    if isinstance(attributes, Mapping):
+        return FeatureSelection(tuple(names), {str(name): float(value) for name, value in attributes.items()})
+    for path in attributes:
+        constants |= _basin_attributes(path, {*names}, basin, basin_by_default)
+    return FeatureSelection(tuple(names), constants)
+
+
+def _basin_attributes(path: Path, names: set[str], basin: str | None, basin_by_default: str) -> dict[str, float]:
+    """Return the attributes of a basin with these names, from a table whose first column has the ids."""
+    (_, heads), *rows = tables.rows(path, what="a table of attributes") or [(0, [])]
+    if not rows:
+        raise FileError(f"cannot read {path}: it must have a line of names, and one for each basin")
+    matches = [row for row in rows if row[1][:1] == [basin_by_default if basin is None else basin]]
+    if not matches and basin is None and len(rows) == 1:
+        matches = rows
+    if len(matches) != 1:
+        name, many = shown(basin or basin_by_default, 60), "no" if not matches else "more than one"
+        raise OptionError(
+            f"{path} has {many} basin {name!r}; it has {listed_names([row[1][0] for row in rows])}: --basin names one"
+        )
+    line, cells = matches[0]
+    if len(cells) != len(heads):
+        raise FileError(f"cannot read {path}: line {line} has {len(cells)} entries, not {len(heads)}")
+    places = [place for place, name in enumerate(heads) if place and name in names]
+    ((_, texts),) = tables.numerals(path, ";".join(cells), [(line, [cells[place] for place in places])])
+    attributes = {}
+    for place, text in zip(places, texts, strict=True):
+        try:
+            attributes[heads[place]] = float(text)
+        except ValueError:
+            entry = f"{shown(text, 40)!r} for {shown(heads[place], 60)!r}"
+            raise FileError(f"cannot read {path}: line {line} has {entry}, which is not a number") from None
+    return attributes
+
+
+def listed_names(names: Sequence[str]) -> str:
+    """Return names in one line, at most `MOST_NAMES` of them."""
+    return join_names((shown(name, 30) for name in names), most=MOST_NAMES) or "none"

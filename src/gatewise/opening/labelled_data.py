@@ -1,0 +1,157 @@
+"""Labelled data of xarray and tables of pandas as numbers with names; zarr stores; features by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import numbers, require_memory
+from gatewise.errors import OptionError, ShapeError, shown
+from gatewise.opening.columns import FeatureSelection, NamedNumbers
+
+STORE_MARKS = ("zarr.json", ".zgroup")
+
+
+def is_labelled(data: object) -> bool:
+    """Whether an object is an `xarray.DataArray` or a `Dataset`."""
+    return type(data).__module__.partition(".")[0] == "xarray" and hasattr(data, "dims")
+
+
+def is_table(data: object) -> bool:
+    """Whether an object is a `DataFrame`."""
+    return all(hasattr(data, name) for name in ("columns", "index", "to_numpy"))
+
+
+def is_store(path: Path) -> bool:
+    """Whether a path is that of a zarr store, or has its ending."""
+    return path.suffix.lower() == ".zarr" or (path.is_dir() and any((path / name).exists() for name in STORE_MARKS))
+
+
+def open_store(path: Path, key: str | None) -> Any:
+    """Return a variable of a zarr store as a `DataArray` whose numbers are read when they are needed."""
+    from gatewise.interop.containers.zarr_stores import read
+
+    return read(path.absolute(), key)
+
+
+def dimension_names(data: Any, axes: str | Sequence[str] | None, source: str | Path) -> dict[str, str]:
+    """Return the dimensions of a `DataArray` that are the time and the feature; data without features are tokens.
+
+    Parameters
+    ----------
+    data : DataArray
+    axes : str or sequence of str, optional
+        For each dimension ``time``, ``batch`` or ``feature``; by default those that are called time and feature.
+    source : str or path
+        Where the data come from, in errors.
+
+    Raises
+    ------
+    OptionError
+        If no dimension is called time, or `axes` does not say of each what it is.
+    """
+    names = [str(name) for name in data.dims]
+    if axes is None:
+        if "time" not in names:
+            raise OptionError(
+                f"the dimensions of {shown(str(data.name))!r} in {source} are {shown(', '.join(names))}: --axes says"
+                " what they are, for example --axes batch,time,feature"
+            )
+        return {name: name for name in ("time", "feature") if name in names}
+    kinds = [kind.strip() for kind in (axes.split(",") if isinstance(axes, str) else axes)]
+    repeated = {kind for kind in kinds if kind != "batch" and kinds.count(kind) > 1}
+    if len(kinds) != len(names) or repeated or not {"time"} <= set(kinds) <= {"time", "batch", "feature"}:
+        raise OptionError(
+            f"--axes must say of each dimension, {shown(', '.join(names))}, whether it is time, batch or feature,"
+            f" not {axes!r}"
+        )
+    return {kind: name for kind, name in zip(kinds, names, strict=True) if kind != "batch"}
+
+
+def feature_names(data: Any, feature: str) -> list[str] | None:
+    """Return the names along a dimension of features, or None where its coordinate has none."""
+    names = data.coords[feature].values if feature in data.coords else np.empty(0)
+    return [str(name) for name in names] if names.dtype.kind in "UOT" else None
+
+
+def array_numbers(
+    data: Any, source: str, axes: str | Sequence[str] | None, selection: FeatureSelection | None
+) -> tuple[NamedNumbers, tuple[str, ...]]:
+    """Return a `DataArray`, or a `Dataset` with a variable for each feature, as numbers, and the order of their axes.
+
+    All dimensions but the time and the feature count sequences; without any there is no batch.
+
+    Raises
+    ------
+    OptionError
+        If the dimensions do not say what they are.
+    FileError
+        If a feature that the model reads by name is missing.
+    CapacityError
+        If the numbers do not fit into memory.
+    """
+    if hasattr(data, "data_vars"):
+        data = data.to_dataarray("feature")
+    dims = dimension_names(data, axes, source)
+    loop = [name for name in map(str, data.dims) if name not in dims.values()]
+    notes: tuple[str, ...] = ()
+    names = feature_names(data, dims["feature"]) if "feature" in dims else None
+    if selection is not None and names is not None:
+        chosen, notes = selection.choose(source, names)
+        data, names = data.isel({dims["feature"]: [names.index(name) for name in chosen]}), chosen
+    require_memory(data.size, 8, f"reading {source}")
+    ordered = data.transpose(dims["time"], *loop, *([dims["feature"]] if "feature" in dims else []))
+    values = np.array(numbers("the input", ordered.values))
+    batch = [int(np.prod([data.sizes[name] for name in loop]))] if loop else []
+    order = ("time", *["batch"] * bool(loop), *["feature"] * ("feature" in dims))
+    values = values.reshape(len(values), *batch, *values.shape[1 + len(loop) :])
+    result = NamedNumbers(
+        values, None if names is None else tuple(names), _times(data, dims["time"]), _sequence_names(data, loop), notes
+    )
+    return result if selection is None else selection.complete(source, result), order
+
+
+def _times(data: Any, time: str) -> Any:
+    if time not in data.coords:
+        return None
+    values = data.coords[time].values
+    return values if values.dtype.kind == "M" else tuple(map(str, values))
+
+
+def _sequence_names(data: Any, loop: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the names of sequences, where every dimension that counts them has a coordinate."""
+    if not loop or not all(name in data.coords for name in loop):
+        return None
+    grids = np.meshgrid(*(np.array([str(value) for value in data.coords[name].values]) for name in loop), indexing="ij")
+    return tuple(", ".join(names) for names in zip(*(grid.reshape(-1) for grid in grids), strict=True))
+
+
+def table_numbers(data: Any, source: str, selection: FeatureSelection | None) -> NamedNumbers:
+    """Return a `DataFrame` as numbers (time, feature); its index has the times, unless it only counts rows.
+
+    Raises
+    ------
+    FileError
+        If a feature that the model reads by name is missing.
+    ShapeError
+        If its columns hold something else than numbers.
+    """
+    names: list[str] | None = None
+    notes: tuple[str, ...] = ()
+    if not all(isinstance(name, (int, np.integer)) for name in data.columns):
+        names = [str(name) for name in data.columns]
+        if selection is not None:
+            names, notes = selection.choose(source, names)
+            data = data[[name for chosen in names for name in data.columns if str(name) == chosen]]
+    values = data.to_numpy()
+    if values.dtype.kind not in "fiub":
+        raise ShapeError(f"{source} must have columns of numbers; {values.dtype} is the type that holds all of them")
+    index = np.asarray(data.index)
+    times = None if index.dtype.kind in "iu" else index if index.dtype.kind == "M" else tuple(map(str, index))
+    result = NamedNumbers(
+        np.array(numbers("the input", values)), None if names is None else tuple(names), times, notes=notes
+    )
+    return result if selection is None else selection.complete(source, result)

@@ -1,0 +1,222 @@
+"""The input of an LSTM or of its network: axes, embedding, initial state, valid steps and labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gatewise.arrays import time_first
+from gatewise.errors import OptionError, ShapeError, shown
+from gatewise.layers import LSTM
+from gatewise.layers.stack import States
+from gatewise.network import Network
+from gatewise.opening.axes import axis_order
+from gatewise.opening.columns import NamedNumbers
+from gatewise.opening.models import OpenedModel
+from gatewise.opening.states import file_state, initial_state, read_state_arrays, without_batch
+from gatewise.records.labels import Labels
+from gatewise.showing import counted
+
+_DATE = re.compile(r"\d{4}([-/])\d\d(\1\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput:
+    """The arguments of an LSTM's run.
+
+    Attributes
+    ----------
+    x : array (time, batch, feature) or (time, feature)
+        Of the network, in its own units, if its features pass through a scaling or dense layers first.
+    state : states or None
+        The initial state; None for the model's own.
+    options : dict
+        Of the run: lengths, a mask, labels.
+    tokens : array of int, or None
+        The tokens whose embeddings `x` holds.
+    """
+
+    x: Any
+    state: States | None
+    options: dict[str, Any]
+    tokens: Any = None
+
+    @property
+    def batch(self) -> int:
+        """The number of sequences."""
+        return 1 if self.x.ndim == 2 else int(self.x.shape[1])
+
+
+class Features(NamedTuple):
+    """An input with time first, the options of a run that mask steps, the tokens, and the order of the axes."""
+
+    x: Any
+    masking: dict[str, Any]
+    tokens: Any
+    axes: tuple[str, ...]
+
+
+def model_input(
+    model: OpenedModel,
+    data: NamedNumbers,
+    source: str,
+    *,
+    axes: str | Sequence[str] | None = None,
+    lengths: Sequence[int] | None = None,
+    state: Path | Mapping[str, Any] | States | None = None,
+    column: bool = False,
+) -> ModelInput:
+    """Return the arguments of a run, from numbers and the options that say what they are.
+
+    Parameters
+    ----------
+    model : OpenedModel
+    data : NamedNumbers
+    source : str
+        Where the numbers come from, in errors.
+    axes : str or sequence of str, optional
+        See `axis_order`.
+    lengths : array of int (batch,), optional
+    state : path, mapping of str to array, or nested sequence of State, optional
+        An .npz file with h0 and c0, these arrays, or states ``[layer][direction]``.
+    column : bool
+        Whether the only column of a table may hold tokens.
+
+    Raises
+    ------
+    ShapeError, OptionError, FileError
+        If they do not fit the LSTM, or are not finite.
+    """
+    lstm = model.lstm
+    counts = None if lengths is None else np.atleast_1d(np.asarray(lengths))
+    arrays: Mapping[str, Any] = {}
+    if isinstance(state, (Path, Mapping)):
+        arrays = read_state_arrays(state) if isinstance(state, Path) else state
+    batches = batch_sizes(arrays if counts is None else {**arrays, "lengths": counts})
+    x, masking, tokens, _ = features(model, data.values, axes, batches, column=column)
+    batch = 1 if x.ndim == 2 else x.shape[1]
+    if counts is not None and x.ndim == 2:
+        x = x[:, None]
+        tokens = None if tokens is None else tokens[:, None]
+    _require_finite(x, lstm, counts, source, data.features)
+    start: Any = initial_state(lstm, arrays, batch) if arrays else file_state(model.found, batch)
+    if start is not None and x.ndim == 2:
+        start = without_batch(start)
+    if state is not None and not isinstance(state, (Path, Mapping)):
+        start = state
+    options = masking if counts is None else {}
+    labels = {"lengths": counts, "labels": labels_of(data, lstm, len(x))}
+    return ModelInput(x, start, options | labels, tokens)
+
+
+def features(
+    model: OpenedModel,
+    values: Any,
+    axes: str | Sequence[str] | None,
+    batches: Collection[int] = (),
+    *,
+    column: bool = False,
+) -> Features:
+    """Return an input as (time, batch, feature), or (time, feature) where it has no batch; tokens are embedded.
+
+    Raises
+    ------
+    ShapeError
+        If its sizes are others than the LSTM takes.
+    OptionError
+        If it does not hold integers where the network embeds them, or nothing says what its axes are.
+    """
+    lstm, network = model.lstm, model.network
+    if network is not None and network.embedding is not None and not _are_embedded(values, lstm):
+        tokens = integers("the input", values[:, 0] if column else values)
+        order = axis_order(axes, model.found, tokens.shape if tokens.ndim == 2 else (), batches)
+        if tokens.ndim > 1:
+            tokens = time_first(tokens, [name for name in order if name != "feature"], "the input")
+        return Features(network.embed(tokens)[0], _masking(network, tokens == network.masked), tokens, order)
+    order = axis_order(axes, model.found, values.shape if values.ndim == 3 else (), batches)
+    reader = model.feature_network
+    width, taker = (lstm.input_size, "LSTM") if reader is None else (reader.num_features, "network")
+    if values.ndim == 1:
+        values = values[:, None] if width == 1 else values[None]
+    present = order if values.ndim == 3 else tuple(name for name in order if name != "batch")
+    x = time_first(values, present, "the input")
+    if x.shape[-1] != width:
+        raise ShapeError(
+            f"the input has {counted(x.shape[-1], 'feature')}, on the axes {', '.join(present)} of its shape"
+            f" {values.shape}; the {taker} takes {width}"
+        )
+    if network is None or network.masked is None or network.embedding is not None:
+        return Features(x, {}, None, order)
+    return Features(x, _masking(network, (x == network.masked).all(-1)), None, order)
+
+
+def batch_sizes(arrays: Mapping[str, Any]) -> set[int]:
+    """Return the numbers of sequences in lengths and states, by their names (h0, c0, hn, cn, lengths)."""
+    counts = {len(arrays["lengths"])} if "lengths" in arrays else set()
+    stacked = [arrays[key] for key in ("h0", "c0", "hn", "cn") if key in arrays]
+    return counts | {array.shape[-2] for array in stacked if array.ndim > 1}
+
+
+def _masking(network: Network, masked: Any) -> dict[str, Any]:
+    """Return the options of a run in which masked steps are not valid, where there are any."""
+    if network.masked is None or not masked.any():
+        return {}
+    return {"mask": ~masked, "masked_output": network.masked_output}
+
+
+def _are_embedded(values: Any, lstm: LSTM) -> bool:
+    """Whether an input for a network with an embedding holds rows of that embedding: numbers that are no integers."""
+    return values.ndim >= 2 and values.shape[-1] == lstm.input_size and bool((values != np.rint(values)).any())
+
+
+def integers(name: str, array: Any) -> Any:
+    """Return an array as int64, or raise OptionError if a number is not an integer."""
+    array = np.asarray(array)
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all() or (array != np.rint(array)).any():
+        raise OptionError(f"{name} must hold integers: the network embeds them")
+    if array.size and np.abs(array).max() > 2**53:
+        raise OptionError(f"{name} must hold integers that an embedding has rows for")
+    return array.astype(np.int64)
+
+
+def _require_finite(x: Any, lstm: LSTM, lengths: Any, source: str, names: Sequence[str] | None) -> None:
+    """Raise OptionError for a number of a valid step that is not finite in the LSTM's precision."""
+    with np.errstate(over="ignore"):
+        bad = ~np.isfinite(np.asarray(x, lstm.dtype))
+    if lengths is not None and lengths.shape == (x.shape[1],):
+        bad &= (np.arange(len(x))[:, None] < lengths)[..., None]
+    if bad.any():
+        place = np.argwhere(bad)[0]
+        sequence = f" of sequence {place[1]}" if x.ndim == 3 else ""
+        name = (
+            place[-1] if names is None or len(names) != x.shape[-1] else f"{place[-1]}, {shown(names[place[-1]], 60)},"
+        )
+        raise OptionError(
+            f"the input must hold finite numbers of {lstm.dtype}, but feature {name} of step {place[0]}{sequence}"
+            f" (counted from 0) in {source} is {x[tuple(place)]}"
+        )
+
+
+def labels_of(data: NamedNumbers, lstm: LSTM, time: int) -> Labels | list[Labels] | None:
+    """Return the names that came with the input, for each layer; None where there are none."""
+    heads = data.features if data.features is not None and len(data.features) == lstm.input_size else None
+    times = dates_of(data.times) if data.times is not None and len(data.times) == time else None
+    if heads is None and times is None and data.sequences is None:
+        return None
+    rest = Labels(None, None, data.sequences, times)
+    return [rest.replace(features=heads), *[rest] * (lstm.num_layers - 1)]
+
+
+def dates_of(times: Sequence[str] | Any) -> Any:
+    """Return times as dates where all are written as dates (ISO 8601), which gives steps a length; else as names."""
+    if isinstance(times, np.ndarray) or not all(map(_DATE.fullmatch, times)):
+        return times
+    try:
+        return np.array([time.replace("/", "-") for time in times], "datetime64")
+    except ValueError:  # the 31st of February
+        return times

@@ -1,0 +1,180 @@
+"""A run prepared: the model and the input read, and the decision whose input it is; only the steps are left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, join_names
+from gatewise.interop.found import Contents, Found
+from gatewise.interop.own import FORMAT
+from gatewise.layers.stack import States
+from gatewise.opening.axes import AmbiguousAxesError
+from gatewise.opening.columns import select_features
+from gatewise.opening.inputs import InputNumbers, read_input
+from gatewise.opening.model_input import ModelInput, model_input
+from gatewise.opening.models import OpenedModel, opened_model, with_layers
+from gatewise.opening.runs import PreparedLSTM, PreparedWholeModel
+from gatewise.opening.whole_model import WholeModel, is_runnable, load_whole_model
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """The options of `open_run` that say what the numbers of an input are."""
+
+    input_of: str | None = None
+    axes: str | Sequence[str] | None = None
+    key: str | None = None
+    lengths: Any = None
+    state: Path | Mapping[str, Any] | States | None = None
+    embedding: str | None = None
+    head: str | None = None
+    reads: str | None = None
+    attributes: Sequence[Path] | Mapping[str, float] | None = None
+    basin: str | None = None
+    frames: Any = None
+
+
+DEFAULTS = InputOptions()
+
+
+def prepare_run(
+    contents: Contents, input: Any, name: str | None, options: InputOptions, *, finite: bool = True
+) -> PreparedLSTM | PreparedWholeModel:
+    """Return the run of a model over an input, ready to start.
+
+    Parameters
+    ----------
+    contents : Contents
+        Of the model's file.
+    input : path, array, DataFrame, DataArray, Dataset, mapping or None
+    name : str or None
+        Which LSTM, if there are several.
+    options : InputOptions
+    finite : bool
+        Whether weights that are not finite are refused.
+
+    Raises
+    ------
+    GatewiseError
+        If the input cannot be read, or fits neither the LSTM nor the whole model.
+    """
+    contents_named = with_layers(contents, name, options.embedding, options.head, options.reads)
+    found, several = _picked(contents_named, name)
+    if input is None:
+        raise OptionError(f"{contents.path} is a model: give the file of its input as well")
+    if found is not None and finite and found.bad:
+        raise OptionError(f"{contents.path} holds weights that are not finite numbers: {'; '.join(found.bad)}")
+    model = None if found is None else opened_model(contents_named, found)
+    network = None if model is None else model.network
+    stem = Path(input).stem if isinstance(input, (str, Path)) else ""
+    selection = select_features(network, stem, options.attributes, options.basin)
+    data = read_input(input, options.key, options.axes, selection).cut(options.frames)
+    lstm_input, refusal = _lstm_input(model, data, options)
+    fits = lstm_input is not None or isinstance(refusal, AmbiguousAxesError)
+    whole = _whole_model(contents, model, fits, data, options, several or refusal)
+    if whole is not None:
+        return _prepared_whole_model(whole, name, data, options)
+    if lstm_input is None:
+        arrays = join_names(map(repr, data.several or ()))
+        raise (
+            several or refusal or OptionError(f"{data.source} holds several arrays: --key names one of them: {arrays}")
+        )
+    assert model is not None
+    return _prepared_lstm(model, lstm_input, data)
+
+
+def _picked(contents: Contents, name: str | None) -> tuple[Found | None, GatewiseError | None]:
+    """Return the LSTM of that name, or the only one; if several are possible, the error: a run may show which it is."""
+    try:
+        return contents.pick(name), None
+    except OptionError as problem:
+        if name is not None or not contents.found:
+            raise
+        return None, problem
+
+
+def _lstm_input(
+    model: OpenedModel | None, data: InputNumbers, options: InputOptions
+) -> tuple[ModelInput | None, GatewiseError | None]:
+    """Return the input of the LSTM, or the reason why the numbers are not its input."""
+    if model is None or data.single is None or options.input_of == "model":
+        return None, None
+    labelled = data.with_seconds(len(data.single.values))
+    axes = options.axes if data.axes is None else data.axes
+    if not data.on_file and model.contents.format == FORMAT and model.found.batch_first is None:
+        model = replace(model, found=replace(model.found, batch_first=False))  # gatewise's own order in memory
+    column = data.table and data.single.values.shape[1] == 1
+    try:
+        arguments = {"axes": axes, "lengths": options.lengths, "state": options.state, "column": column}
+        return model_input(model, labelled, data.source, **arguments), None
+    except GatewiseError as problem:
+        return None, problem
+
+
+def _whole_model(
+    contents: Contents,
+    model: OpenedModel | None,
+    fits: bool,
+    data: InputNumbers,
+    options: InputOptions,
+    refusal: GatewiseError | None,
+) -> WholeModel | None:
+    """Return the whole model if the input is its input; None if it is that of the LSTM."""
+    if options.input_of == "lstm":
+        return None
+    if options.input_of == "model":
+        return load_whole_model(contents)
+    has_network = model is not None and model.network is not None
+    reads_graph_input = model is not None and model.found.graph is not None and model.found.graph.x is not None
+    if data.single is not None and (has_network or reads_graph_input):
+        return None  # the LSTM's input is the model's
+    if fits and not any(found.graph is not None for found in contents.found):
+        return None  # the inputs of other models than ONNX's are known when these have run
+    try:
+        whole = load_whole_model(contents)
+    except OptionError:  # of a file of weights
+        return None
+    except (MissingExtraError, FileError) as problem:
+        if fits:
+            return None
+        reason = f"{refusal}; and the whole model cannot run: {problem}" if refusal else str(problem)
+        raise type(problem)(reason) from None
+    if data.single is None:
+        named = data.several is not None and any(port.name in data.several for port in whole.inputs)
+        return whole if named else None
+    if not whole.fits(data.single.values):
+        if fits:
+            return None
+        takes = f"the whole model takes {', '.join(map(str, whole.inputs))}"
+        raise OptionError(f"{refusal}; {takes}" if refusal else takes)
+    if fits:
+        raise OptionError(
+            f"the input, of shape {data.single.values.shape}, fits both the LSTM and the whole model, which takes"
+            f" {whole.inputs[0]}: say which it is with --input-of lstm or --input-of model"
+        )
+    return whole
+
+
+def _prepared_lstm(model: OpenedModel, lstm_input: ModelInput, data: InputNumbers) -> PreparedLSTM:
+    reader = "the network" if model.feature_network is not None else f"the LSTM {model.found.name!r}"
+    kind = f"the input of {reader}" if lstm_input.tokens is None else "the tokens of the network"
+    ambiguous = model.network is None and is_runnable(model.contents)
+    left_out = () if data.single is None else data.single.notes
+    notes = (*model.found.notes, *left_out, *model.notes)
+    return PreparedLSTM(model, lstm_input, f"{data.name} is taken as {kind}", ambiguous, notes)
+
+
+def _prepared_whole_model(
+    model: WholeModel, name: str | None, data: InputNumbers, options: InputOptions
+) -> PreparedWholeModel:
+    for option in ("axes", "lengths", "state"):
+        if getattr(options, option) is not None:
+            raise OptionError(
+                f"--{option} belongs to the input of an LSTM, and {data.source} is that of the whole model"
+            )
+    kind = "inputs" if data.several is not None and len(data.several) > 1 else "input"
+    interpretation = f"{data.name} is taken as the {kind} of the whole model, which {model.runtime} runs"
+    return PreparedWholeModel(model, data, name, interpretation)

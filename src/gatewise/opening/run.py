@@ -1,0 +1,237 @@
+"""open_run: a model and an input, opened and run; and the run of a model, an input or a trace for a page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from gatewise.cell import LSTMCell
+from gatewise.errors import OptionError
+from gatewise.interop.captured import Captured
+from gatewise.interop.found import Contents, Found
+from gatewise.layers import LSTM
+from gatewise.layers.stack import States
+from gatewise.network import Network, NetworkTrace
+from gatewise.opening.calls import difference_note
+from gatewise.opening.models import contents_from
+from gatewise.opening.preparing import DEFAULTS, InputOptions, prepare_run
+from gatewise.opening.runs import OpenedRun, PathLike, PreparedLSTM, PreparedWholeModel
+from gatewise.records.keep import EVERYTHING, QUANTITIES, Keep
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
+
+TRACES = (Trace, LSTMTrace, NetworkTrace)
+
+
+def open_run(
+    model: object,
+    input: Any = None,
+    *,
+    name: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    input_of: str | None = None,
+    axes: str | Sequence[str] | None = None,
+    key: str | None = None,
+    lengths: Any = None,
+    state: PathLike | Mapping[str, Any] | States | None = None,
+    embedding: str | None = None,
+    head: str | None = None,
+    reads: str | None = None,
+    attributes: PathLike | Sequence[PathLike] | Mapping[str, float] | None = None,
+    basin: str | None = None,
+    frames: str | int | Sequence[int] | None = None,
+    keep: str | Sequence[str] | None = None,
+    units: Sequence[int] | None = None,
+    every: int = 1,
+    out: PathLike | None = None,
+) -> OpenedRun:
+    """Open a model and its input, and run them, as ``gatewise trace``, ``plot``, ``report`` and ``page`` do.
+
+    Parameters
+    ----------
+    model : path, LSTM, LSTMCell, Network, Contents, Found, Captured, Trace, LSTMTrace or NetworkTrace
+        A model, as a file or in memory; or a run that was made before, which takes no input.
+    input : path, array, DataFrame, DataArray, Dataset or mapping of str to array, optional
+        The input of the LSTM, or of the network that the file describes: a ``.csv``, ``.npy``, ``.npz``, ``.nc`` or
+        ``.wav`` file, a zarr store, or numbers in memory. Or that of the whole model, where its framework is installed
+        to run it (ONNX, TorchScript, Keras); a mapping gives several inputs by name. In a table each row is a step.
+        Where the model names its features, they are taken by name.
+    name : str, optional
+        Which LSTM, if there are several.
+    settings : mapping, optional
+        What the model's file leaves out, as in `inspect`.
+    input_of : {"lstm", "model"}, optional
+        Whose input it is, where its shape fits both.
+    axes : str or sequence of str, optional
+        The order of the input's axes, for example ``batch,time,feature``. By default that of the file's framework; of
+        an LSTM or a Network in memory ``time,batch,feature``. For labelled data the meaning of each dimension.
+    key : str, optional
+        Which array of an ``.npz`` file or variable of a store, if it holds several.
+    lengths : array of int (batch,), optional
+        The number of valid steps of each sequence.
+    state : path, mapping or nested sequence of State, optional
+        The initial states: an ``.npz`` file with h0 and c0, these arrays, each (layers and directions, batch, unit), or
+        ``[layer][direction]``. By default the initial state in the model's file, or zeros.
+    embedding, head, reads : str, optional
+        The layers around the LSTM, where the file does not connect them, as in `load_network`.
+    attributes : path, sequence of path or mapping of str to float, optional
+        Static attributes: tables with a line for each basin, or those of the basin.
+    basin : str, optional
+        The basin whose attributes are taken. By default the name of the input's file, without its ending.
+    frames : str, int or sequence of int, optional
+        Cut sound into rows of SIZE samples, or ``(SIZE, HOP)`` into rows that begin HOP samples apart.
+    keep, units, every, out
+        Which quantities of which units at which steps are kept, and a file that is written as the run goes: see
+        `LSTM.trace`.
+
+    Returns
+    -------
+    OpenedRun
+        The trace, its labels, the LSTM and the network that ran, and notes.
+
+    Raises
+    ------
+    FileError
+        If a file cannot be read.
+    OptionError, ShapeError
+        If something else is given, or the input does not fit the model. Options are written as on the command line,
+        ``--key`` for ``key``.
+    MissingExtraError
+        If what reads a file, or runs a whole model, is not installed.
+    CapacityError
+        If the trace would not fit into memory.
+
+    Notes
+    -----
+    The numbers are those of the command line, bit for bit. The run takes the memory and the time of `LSTM.trace`.
+
+    Examples
+    --------
+    >>> import numpy as np, gatewise as gw
+    >>> run = gw.open_run(gw.LSTM(3, 4, rng=0), np.ones((5, 3)))
+    >>> run.trace.num_steps
+    5
+    >>> run.interpretation
+    "the input is taken as the input of the LSTM 'lstm'"
+    """
+    options = InputOptions(
+        input_of=input_of,
+        axes=axes,
+        key=key,
+        lengths=lengths,
+        state=Path(state) if isinstance(state, (str, os.PathLike)) else state,
+        embedding=embedding,
+        head=head,
+        reads=reads,
+        attributes=_attributes(attributes),
+        basin=basin,
+        frames=frames,
+    )
+    prepared = prepare(model, input, options, name=name, settings=settings)
+    everything = keep is None and units is None and every == 1
+    keeping = EVERYTHING if everything else Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]
+    if isinstance(prepared, PreparedLSTM):
+        return prepared.run(keeping, out)
+    if not everything or out is not None:
+        raise OptionError("keep, units, every and out go with the input of an LSTM, which then runs by itself")
+    return prepared if isinstance(prepared, OpenedRun) else prepared.run()
+
+
+def prepare(
+    model: object,
+    input: Any = None,
+    options: InputOptions = DEFAULTS,
+    *,
+    name: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    finite: bool = True,
+) -> PreparedLSTM | PreparedWholeModel | OpenedRun:
+    """Return the run of a model over an input, ready to start; a trace is a run already.
+
+    Parameters
+    ----------
+    model, input, name, settings
+        As in `open_run`.
+    options : InputOptions
+    finite : bool
+        Whether weights that are not finite are refused.
+    """
+    trace, source = model, "the trace"
+    notes: tuple[str, ...] = ()
+    if isinstance(model, Captured):
+        trace, source, notes = model.trace, model.name, (difference_note(model.difference), *model.notes)
+    elif not isinstance(model, TRACES):
+        contents = contents_from(model, settings)
+        if contents.trace is None:
+            return prepare_run(contents, input, name, options, finite=finite)
+        trace, source = contents.trace, contents.path
+    extra = "an input" if input is not None else "--name" if name is not None else None
+    if extra is None and any(getattr(options, option.name) is not None for option in fields(options)):
+        extra = "options of an input"
+    if extra is not None:
+        raise OptionError(f"{source} holds a trace, which is a run already: {extra} does not go with it")
+    assert isinstance(trace, TRACES)
+    return OpenedRun(trace, Path(source).name, notes=notes)
+
+
+def _attributes(attributes: Any) -> Any:
+    if attributes is None or isinstance(attributes, Mapping):
+        return attributes
+    several = [attributes] if isinstance(attributes, (str, os.PathLike)) else attributes
+    return [Path(path) for path in several]
+
+
+# For a page or a report.
+
+
+def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kinds: str) -> OpenedRun:
+    """Return the run of a model over an input, or a run that was made before.
+
+    An LSTM, a cell or a Network runs over an array as its `trace` does, with the options of that; everything else opens
+    as in `open_run`.
+
+    Parameters
+    ----------
+    model : object
+    x : input or None
+    options : mapping
+        Of the run.
+    purpose : str
+        The beginning of an error: "a page of".
+    kinds : str
+        The beginning of an error: "a page is of an LSTM, a Network, …".
+
+    Raises
+    ------
+    OptionError
+        If it is neither a model with an input nor a run.
+    """
+    if isinstance(x, TRACES):
+        raise OptionError(f"x must be numbers, not a {type(x).__name__}: a trace is a run already, and needs none")
+    if isinstance(model, (OpenedRun, *TRACES)):
+        if extra := ["x"] * (x is not None) + [*options]:
+            raise OptionError(f"a trace is a run already: {extra[0]} does not go with it")
+        return model if isinstance(model, OpenedRun) else OpenedRun(model, "the trace")
+    if isinstance(model, LSTMCell):
+        model = LSTM.from_cells(model)
+    if isinstance(model, (LSTM, Network)):
+        if x is None:
+            raise OptionError(f"{purpose} a model of type {type(model).__name__} needs x, the input that it runs on")
+        if not isinstance(x, (str, os.PathLike)):
+            network = model if isinstance(model, Network) else None
+            return OpenedRun(model.trace(x, **options), "lstm", network=network)
+    elif not isinstance(model, (str, os.PathLike, Contents, Found, Captured)):
+        raise OptionError(f"{kinds}, not {type(model).__name__}")
+    return open_run(model, x, **options)
+
+
+def lstm_trace_of(trace: NetworkTrace | LSTMTrace | Trace) -> LSTMTrace:
+    """Return the trace of the LSTM of a run; that of one cell as an LSTM of one layer."""
+    if isinstance(trace, NetworkTrace):
+        return trace.lstm
+    if isinstance(trace, Trace):
+        return LSTMTrace(({trace.direction: trace},), trace.hidden_state, ("concat",))
+    return trace

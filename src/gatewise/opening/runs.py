@@ -1,0 +1,184 @@
+"""Runs that are ready to start, and runs with their provenance."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from gatewise.arrays import in_bytes
+from gatewise.interop.found import Found
+from gatewise.network import Network, NetworkTrace
+from gatewise.opening.calls import join_calls
+from gatewise.opening.costs import bytes_kept, seconds
+from gatewise.opening.inputs import InputNumbers
+from gatewise.opening.model_input import ModelInput, dates_of
+from gatewise.opening.models import OpenedModel
+from gatewise.opening.whole_model import WholeModel
+from gatewise.progress import working
+from gatewise.records.keep import EVERYTHING, Keep
+from gatewise.records.labels import Labels
+from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import Trace
+from gatewise.showing import counted
+
+PathLike = str | os.PathLike[str]
+RunTrace = NetworkTrace | LSTMTrace | Trace
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedRun:
+    """A run and its provenance.
+
+    Attributes
+    ----------
+    trace : NetworkTrace, LSTMTrace or Trace
+        The network's trace if the file describes a network; otherwise the LSTM's, or that of the one cell in a file.
+    name : str
+        The name of the LSTM in its file; of a trace, the name of its file.
+    found : Found or None
+        The LSTM and what its file says of it; None for a trace.
+    network : Network or None
+        The network that the LSTM belongs to.
+    interpretation : str
+        Whose input it was taken to be, in a sentence without its full stop; empty for a trace.
+    notes : tuple of str
+        What to know of the model and of the run, in such sentences: columns that were left out, why the file gives no
+        network, how far the trace is from what a whole model computed.
+    """
+
+    trace: RunTrace
+    name: str
+    found: Found | None = None
+    network: Network | None = None
+    interpretation: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> Labels:
+        """The names of the run's features, outputs, sequences and times."""
+        return self.trace.labels
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The interpretation, and the notes."""
+        return (self.interpretation, *self.notes) if self.interpretation else self.notes
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedLSTM:
+    """A run of an LSTM, or of its network, that is ready to start.
+
+    Attributes
+    ----------
+    model : OpenedModel
+    input : ModelInput
+    interpretation : str
+        Whose input it is taken to be.
+    ambiguous : bool
+        Whether it might also have been the input of the whole model.
+    notes : tuple of str
+    """
+
+    model: OpenedModel
+    input: ModelInput
+    interpretation: str
+    ambiguous: bool
+    notes: tuple[str, ...]
+
+    @property
+    def num_steps(self) -> int:
+        """The number of steps."""
+        return len(self.input.x)
+
+    def bytes_kept(self, keep: Keep = EVERYTHING, *, on_file: bool = False) -> int:
+        """Return the bytes that the trace keeps."""
+        return bytes_kept(self.model.lstm, keep, self.num_steps, self.input.batch, on_file=on_file)
+
+    def seconds(self) -> float:
+        """Return the seconds that the run takes, about."""
+        return seconds(self.model.lstm, self.num_steps, self.input.batch)
+
+    def run(self, keep: Keep = EVERYTHING, out: PathLike | None = None, *, lstm_only: bool = False) -> OpenedRun:
+        """Run the model.
+
+        Parameters
+        ----------
+        keep : Keep
+        out : path, optional
+            A safetensors file that is written during the run.
+        lstm_only : bool
+            Whether to leave out the network's head, where nothing stands between its features and its LSTM.
+        """
+        lstm, network = self.model.lstm, self.model.network
+        x, state, options = self.input.x, self.input.state, self.input.options | {"out": out}
+        if not keep.everything:
+            options |= {"keep": keep.quantities, "units": keep.units, "every": keep.every}
+        size = in_bytes(self.bytes_kept(keep, on_file=out is not None))
+        with working(f"tracing {counted(self.num_steps, 'step')}, {size}", None, self.seconds()):
+            if network is None or (lstm_only and self.model.feature_network is None):
+                trace: RunTrace = lstm.trace(x, state, **options)
+            elif network.embedding is None or self.input.tokens is not None:
+                trace = network.trace(x if self.input.tokens is None else self.input.tokens, state, **options)
+            else:
+                trace = _behind_embedding(network).trace(x, state, **options)
+        return OpenedRun(trace, self.model.found.name, self.model.found, network, self.interpretation, self.notes)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedWholeModel:
+    """A run of a whole model by its framework that is ready to start.
+
+    Attributes
+    ----------
+    model : WholeModel
+    data : InputNumbers
+    name : str or None
+        Which LSTM is traced, if the model has several.
+    interpretation : str
+        Whose input it is taken to be.
+    """
+
+    model: WholeModel
+    data: InputNumbers
+    name: str | None
+    interpretation: str
+    ambiguous: ClassVar[bool] = True
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    def run(self) -> OpenedRun:
+        """Run the model, and trace the LSTM in it."""
+        model, data = self.model, self.data
+        values: Any = data.several
+        if data.single is not None:
+            values = data.single.values
+            if model.inputs[0].shape is None:  # the model does not say; tables and sounds are one sequence
+                one_sequence = (data.table or data.rate is not None) and not data.framed
+                values = {model.inputs[0].name: (values.T if data.rate else values[None]) if one_sequence else values}
+        calls = model.run(values, data.rate, by_row=data.framed and model.runtime == "PyTorch")
+        name, trace, notes = join_calls(calls, self.name, model.contents)
+        numbers = data.with_seconds(trace.num_steps)
+        row_per_step = data.framed and data.single is not None and trace.num_steps == len(data.single.values)
+        if numbers.times is not None and (row_per_step or (not data.framed and len(numbers.values) == trace.num_steps)):
+            trace = _with_times(trace, dates_of(numbers.times))
+        found = next((found for found in model.contents.found if found.name == name), None)
+        return OpenedRun(trace, name, found, None, self.interpretation, notes)
+
+
+def _behind_embedding(network: Network) -> Network:
+    """Return the part of a network that reads the rows of its embedding."""
+    return Network(
+        network.lstm,
+        head=network.dense or None,
+        reads=network.reads,
+        initial=network.initial,
+        outputs=network.outputs,
+        labels=network.labels,
+    )
+
+
+def _with_times(trace: LSTMTrace, times: Any) -> LSTMTrace:
+    """Return a trace with the times of its steps."""
+    labels = Labels(times=times)
+    layers = tuple({way: replace(cell, labels=labels) for way, cell in layer.items()} for layer in trace.layers)
+    return replace(trace, layers=layers)

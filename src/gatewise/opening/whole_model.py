@@ -1,0 +1,264 @@
+"""A whole model, run on its own input by its framework, with every LSTM in it traced."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gatewise.errors import FileError, GatewiseError, OptionError, importing, join_names, reason
+from gatewise.interop.captured import Captured
+from gatewise.interop.formats import capture, reader_of
+from gatewise.interop.found import Contents
+from gatewise.opening.model_input import integers
+
+RATE_NAMES = ("sr", "rate", "fs", "sample_rate", "sampling_rate")  # of inputs that take the rate of a sound
+STATE_NAME = re.compile(
+    r".*(state|hidden|cell).*|[hc](_?(0|n|in|prev))?", re.IGNORECASE
+)  # of inputs that begin as zeros
+ONNX_TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16, 11: np.float64}
+
+
+class Port(NamedTuple):
+    """An input of a whole model: None stands for a size, a shape or a type that the model does not say."""
+
+    name: str
+    shape: tuple[int | None, ...] | None
+    dtype: Any = None
+
+    def __str__(self) -> str:
+        sizes = () if self.shape is None else ("any" if size is None else str(size) for size in self.shape)
+        return self.name if self.shape is None else f"{self.name} ({', '.join(sizes)})"
+
+
+@dataclass(frozen=True, eq=False)
+class WholeModel:
+    """A model that its framework can run.
+
+    Attributes
+    ----------
+    runtime : str
+        The library that runs it.
+    model : object
+        As `gatewise.capture` takes it.
+    inputs : tuple of Port
+        The inputs that have no value in the file.
+    contents : Contents
+    """
+
+    runtime: str
+    model: Any
+    inputs: tuple[Port, ...]
+    contents: Contents
+
+    def fits(self, values: Any) -> bool:
+        """Whether numbers have the shape of the model's input, a batch axis put in front where it lacks one."""
+        shape = self.inputs[0].shape
+        return shape is None or self._reshaped(values) is not None
+
+    def _reshaped(self, values: Any) -> Any:
+        """Return numbers in the shape of the model's input, or None where they do not fit."""
+        shape = self.inputs[0].shape
+        if shape is None:
+            return values
+        if values.ndim == len(shape) and values.shape[-1] == 1 and shape[-1] not in (None, 1):
+            values = values[:, 0]  # a column of a table, or one channel of a sound
+        if values.ndim == len(shape) - 1:
+            values = values[None]
+        fits = values.ndim == len(shape)
+        return values if fits and all(n in (None, m) for n, m in zip(shape, values.shape, strict=True)) else None
+
+    def run(self, inputs: Mapping[str, Any] | Any, rate: int | None, *, by_row: bool) -> tuple[Captured, ...]:
+        """Return every call of every LSTM, at an input or at inputs by name.
+
+        Parameters
+        ----------
+        inputs : array, or mapping of str to array
+        rate : int or None
+            Of a sound, in samples a second.
+        by_row : bool
+            Whether each row of the input is a call of its own, of a model that keeps its state (TorchScript).
+
+        Raises
+        ------
+        OptionError
+            If it does not fit the model, or an input is missing.
+        FileError
+            If the model does not run.
+        """
+        named = dict(inputs) if isinstance(inputs, Mapping) else {self.inputs[0].name: self._reshaped(inputs)}
+        if any(array is None for array in named.values()):
+            raise OptionError(
+                f"the input has shape {np.asarray(inputs).shape}; the model in {self.contents.path} takes"
+                f" {self.inputs[0]}"
+            )
+        for port in self.inputs[1:]:
+            if port.name not in named and (default := self._default(port, rate)) is not None:
+                named[port.name] = default
+        missing = [port.name for port in self.inputs if port.name not in named]
+        if missing:
+            takes = ", ".join(map(str, self.inputs))
+            raise OptionError(
+                f"the model in {self.contents.path} takes {takes}: an .npz file gives them by name, and"
+                f" {join_names(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of frameworks, about themselves
+            return self._captured(named, by_row)
+
+    def _default(self, port: Port, rate: int | None) -> Any:
+        """Return the value of a missing input: zeros for a state, the rate of a sound; None for others."""
+        if port.name.lower() in RATE_NAMES:
+            return None if rate is None else np.array(rate, port.dtype)
+        floats = (np.float32, np.float64, np.float16)
+        if port.shape is not None and port.dtype in floats and STATE_NAME.fullmatch(port.name):
+            return np.zeros([1 if size is None else size for size in port.shape], port.dtype)
+        return None
+
+    def _captured(self, named: dict[str, Any], by_row: bool) -> tuple[Captured, ...]:
+        if self.runtime == "onnxruntime":
+            types = {port.name: port.dtype for port in self.inputs}
+            typed = {name: _typed(name, array, types.get(name)) for name, array in named.items()}
+            return capture(self.model, **typed)
+        if self.runtime == "Keras":
+            values = [_typed(port.name, named[port.name], port.dtype) for port in self.inputs]
+            try:
+                return capture(self.model, values[0] if len(values) == 1 else values)
+            except GatewiseError:
+                raise
+            except Exception as problem:  # of Keras' backends
+                raise FileError(f"Keras cannot run {self.contents.path}: {reason(problem)}") from None
+        return _scripted(self.model, named, by_row)
+
+
+def _typed(name: str, array: Any, dtype: Any) -> Any:
+    if dtype is not None and np.dtype(dtype).kind in "iu":
+        return integers(f"the input {name!r} of the model", array).astype(dtype)
+    return np.asarray(array, dtype)
+
+
+def _scripted(model: Any, named: Mapping[str, Any], by_row: bool) -> tuple[Captured, ...]:
+    """Run a TorchScript model on numbers of its weights' type; where that fails and they are integers, on integers."""
+    import torch
+
+    kind = next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), torch.float32)
+
+    def calls(as_integers: bool) -> tuple[Captured, ...]:
+        def tensor(array: Any) -> Any:
+            array = np.ascontiguousarray(array)
+            if array.ndim == 0 and array.dtype.kind in "iu":
+                return int(array)
+            return torch.from_numpy(array).to(torch.int64 if as_integers else kind)
+
+        inputs = {name: tensor(array) for name, array in named.items()}
+        first = next(iter(inputs))
+        rows = [inputs[first]]
+        if by_row:
+            rows = list(inputs[first].split(1))
+        captured: list[Captured] = []
+        for row in rows:
+            captured += capture(model, **inputs | {first: row})
+        return tuple(captured)
+
+    try:
+        return calls(False)
+    except OptionError:
+        values = next(iter(named.values()))
+        if (values != np.rint(values)).any():
+            raise
+        try:
+            return calls(True)
+        except OptionError:
+            pass
+        raise
+
+
+# Which models can be run.
+
+
+def is_runnable(contents: Contents) -> bool:
+    """Whether a file describes the computation of its model, in a form that its framework runs."""
+    if contents.format == "TorchScript":
+        return True
+    if not os.path.exists(contents.path):  # a model in memory
+        return False
+    return reader_of(contents.path)[0] in ("onnx", "keras") and not contents.format.endswith("weights alone")
+
+
+def load_whole_model(contents: Contents) -> WholeModel:
+    """Return the model of a file, loaded by its framework.
+
+    Raises
+    ------
+    OptionError
+        If the file does not describe the computation of its model.
+    MissingExtraError
+        If its framework is not installed.
+    FileError
+        If the framework cannot load it.
+    """
+    if not is_runnable(contents):
+        raise OptionError(
+            f"{contents.path} ({contents.format}) does not hold how its model is computed, so only its LSTM can run:"
+            " give the input of the LSTM, or export the model to ONNX or TorchScript"
+        )
+    reader, path = reader_of(contents.path)
+    if reader == "onnx":
+        return WholeModel("onnxruntime", path, _onnx_ports(path), contents)
+    return _load_keras(path, contents) if reader == "keras" else _load_torchscript(path, contents)
+
+
+def _onnx_ports(path: Path) -> tuple[Port, ...]:
+    from gatewise.files.budget import Budget
+    from gatewise.interop.onnx import packages
+    from gatewise.interop.onnx.parsing import parsed
+
+    packages.runtime()
+    graph = parsed(path, Budget.of(path)).graph
+    initialised = {tensor.name for tensor in graph.initializer}
+
+    def sizes(value: Any) -> tuple[int | None, ...]:
+        dims = value.type.tensor_type.shape.dim
+        return tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in dims)
+
+    return tuple(
+        Port(value.name, sizes(value), ONNX_TYPES.get(value.type.tensor_type.elem_type))
+        for value in graph.input
+        if value.name not in initialised
+    )
+
+
+def _load_torchscript(path: Path, contents: Contents) -> WholeModel:
+    with importing("torch", "running a TorchScript model needs"):
+        import torch
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = torch.jit.load(os.fspath(path), map_location="cpu").eval()
+            arguments = model.forward.schema.arguments[1:]
+    except Exception as problem:  # of PyTorch's interpreter
+        raise FileError(f"PyTorch cannot load {path}: {reason(problem)}") from None
+    integer = {str(argument.name): np.int64 for argument in arguments if str(argument.type) == "int"}
+    needed = [str(argument.name) for argument in arguments if not argument.has_default_value()]
+    inputs = tuple(Port(name, None, integer.get(name)) for name in needed or [str(arguments[0].name)])
+    return WholeModel("PyTorch", model, inputs, contents)
+
+
+def _load_keras(path: Path, contents: Contents) -> WholeModel:
+    from gatewise.interop.keras.live import library
+
+    keras = library()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = keras.saving.load_model(path, compile=False)
+    except Exception as problem:  # of Keras, h5py and the backend
+        raise FileError(f"Keras cannot load {path}: {reason(problem)}") from None
+    inputs = tuple(Port(tensor.name, tuple(tensor.shape), np.dtype(tensor.dtype)) for tensor in model.inputs)
+    return WholeModel("Keras", model, inputs, contents)
