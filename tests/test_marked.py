@@ -36,45 +36,43 @@ SAID = {
     ],
     "rounded": [
         "Nothing is wrong: 3 lines are right.",
-        "1 line is off in the last digit, which rounding in between explains.",
+        "1 line is off in the last digit; rounding explains that.",
         "1 line is written with too few digits to judge.",
         "On each of i and g: its digits are cut off, not rounded.",
     ],
     "one mistake": [
         "Right up to g. The first wrong line is c = f * c_prev + i * g, at unit 1: 0.1408 was written where 0.130812 is"
         " right.",
-        "Its likely cause: c uses the hidden state h_prev instead of c_prev. Making that mistake gives what was"
-        " written.",
+        "Its likely cause: c uses the hidden state h_prev instead of c_prev. That mistake gives exactly these numbers.",
         "Of the 2 later lines, 1 follows correctly from it and 1 is right.",
     ],
     "the rest follows": [
         "The first wrong line is a_f = W_f · z + b_f, at unit 0: 0.5 was written where 0.25 is right.",
-        "A possible cause: the bias is missing from a_f. Making that mistake gives what was written.",
+        "A possible cause: the bias is missing from a_f. That mistake gives exactly these numbers.",
         "The rest follows correctly from it.",
     ],
     "a slip": [
         "a_f is right. The first wrong line is f = σ(a_f), at unit 0: 0.4394 was written where 0.49336 is right.",
-        "It looks like a slip in one entry: two digits are exchanged in unit 0. Making that mistake gives what was"
-        " written; 1 other mistake would give the same numbers.",
+        "It looks like a slip in one entry: two digits are exchanged in unit 0. That mistake gives exactly these"
+        " numbers; 1 other mistake would do so too.",
         "The rest is right.",
     ],
     "several causes": [
         "Right up to i. The first wrong line is g = tanh(a_g), at unit 0: 0.2 was written where 0.1 is right.",
         "Its likely cause: c uses the hidden state h_prev instead of c_prev; or the bias is missing from a_f; or two"
-        " digits are exchanged in unit 0. Each of these mistakes gives what was written; 4 other mistakes would give"
-        " the same numbers.",
+        " digits are exchanged in unit 0. Each of these mistakes gives exactly these numbers; 4 other mistakes would do"
+        " so too.",
     ],
     "two mistakes": [
         "f[0] is right. The first wrong line is c[0] (c = f * c_prev + i * g), at unit 0: 0.2 was written where 0.1 is"
         " right.",
         "Its likely cause: c uses the hidden state h_prev instead of c_prev; or the bias is missing from a_f. Either"
-        " mistake gives what was written.",
-        "Of the 5 later lines, 2 follow correctly from what is wrong before, 1 is right and 2 have mistakes of their"
-        " own.",
+        " mistake gives exactly these numbers.",
+        "Of the 5 later lines, 2 follow correctly from earlier wrong numbers, 1 is right and 2 have new mistakes.",
         "Another wrong line is c[1] (c = f * c_prev + i * g), at unit 1: -0.3 was written where 0.12 follows from the"
-        " numbers before it. Too few digits are written to tell the cause; 6 decimals would do.",
-        "Another wrong line is dW_f = da_f · zᵀ: its shape is (5, 2), not (2, 5). No known mistake gives what was"
-        " written.",
+        " earlier numbers. Too few digits are written to tell the cause; 6 decimals would do.",
+        "Another wrong line is dW_f = da_f · zᵀ: its shape is (5, 2), not (2, 5). No known mistake gives these"
+        " numbers.",
         "2 lines could not be read; the rest was checked without them.",
     ],
 }
@@ -88,14 +86,14 @@ TWO_MISTAKES = """\
 f[0] is right. The first wrong line is c[0] (c = f * c_prev + i * g), at unit 0:
 0.2 was written where 0.1 is right.
 Its likely cause: c uses the hidden state h_prev instead of c_prev; or the bias
-is missing from a_f. Either mistake gives what was written.
-Of the 5 later lines, 2 follow correctly from what is wrong before, 1 is right
-and 2 have mistakes of their own.
+is missing from a_f. Either mistake gives exactly these numbers.
+Of the 5 later lines, 2 follow correctly from earlier wrong numbers, 1 is right
+and 2 have new mistakes.
 Another wrong line is c[1] (c = f * c_prev + i * g), at unit 1: -0.3 was written
-where 0.12 follows from the numbers before it. Too few digits are written to
-tell the cause; 6 decimals would do.
+where 0.12 follows from the earlier numbers. Too few digits are written to tell
+the cause; 6 decimals would do.
 Another wrong line is dW_f = da_f · zᵀ: its shape is (5, 2), not (2, 5). No
-known mistake gives what was written.
+known mistake gives these numbers.
 2 lines could not be read; the rest was checked without them.
    line 3: '0.5o' is not a number
    there is no quantity 'q'
@@ -105,7 +103,7 @@ known mistake gives what was written.
          c_prev; or the bias is missing from a_f)
    h[0]  follows
    f[1]  right
-   c[1]  wrong  unit 1: -0.3 for 0.1 (0.12 follows from the numbers before it; 6
+   c[1]  wrong  unit 1: -0.3 for 0.1 (0.12 follows from the earlier numbers; 6
          decimals would tell the cause)
    h[1]  follows
    dW_f  wrong  its shape is (5, 2), not (2, 5)"""

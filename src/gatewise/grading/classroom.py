@@ -77,8 +77,8 @@ def page(grades: Grades, title: str) -> str:
         _section("Which lines go wrong", _lines_section(written)),
         _section("Why", _causes_section(written)),
         _section("Students", _students_table(grades.marks)),
-        _section("Worth a look", _bullet_list(grades.facts, "These are facts; what they mean is for you to find out.")),
-        _section("Files that are nobody's", _bullet_list(grades.strays)),
+        _section("Worth a look", _bullet_list(grades.facts, "These are facts. You decide what they mean.")),
+        _section("Files of nobody", _bullet_list(grades.strays)),
     ]
     body = f"""<main class="class">
 <h1>{_text(title)}</h1>

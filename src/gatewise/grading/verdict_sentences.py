@@ -89,7 +89,7 @@ def explain(verdict: Verdict) -> str:
     """Return a sentence about the causes of a wrong line."""
     if not verdict.causes:
         if verdict.digits is None:
-            return "No known mistake gives what was written."
+            return "No known mistake gives these numbers."
         return f"Too few digits are written to tell the cause; {counted(verdict.digits, 'decimal')} would do."
     first, *others = (clean(str(cause)) for cause in verdict.causes)
     opening = {
@@ -98,9 +98,9 @@ def explain(verdict: Verdict) -> str:
         "one entry": "It looks like a slip in one entry:",
     }[verdict.causes[0].tier]
     listed = "; or ".join([first, *others])
-    gives = ("Making that mistake gives", "Either mistake gives", "Each of these mistakes gives")[min(len(others), 2)]
-    more = f"; {counted(verdict.more, 'other mistake')} would give the same numbers" if verdict.more else ""
-    return f"{opening} {listed}. {gives} what was written{more}."
+    gives = ("That mistake gives", "Either mistake gives", "Each of these mistakes gives")[min(len(others), 2)]
+    more = f"; {counted(verdict.more, 'other mistake')} would do so too" if verdict.more else ""
+    return f"{opening} {listed}. {gives} exactly these numbers{more}."
 
 
 def format_pair(written: float, right: float) -> tuple[str, str]:
@@ -130,7 +130,7 @@ def _describe_wrong(opening: str, verdict: Verdict) -> Sentence:
         written, right = format_pair(verdict.written, verdict.right)
         return *line, f"{where}: {written} was written where {right} is right."
     written, expected = format_pair(verdict.written, verdict.expected)
-    return *line, f"{where}: {written} was written where {expected} follows from the numbers before it."
+    return *line, f"{where}: {written} was written where {expected} follows from the earlier numbers."
 
 
 def _nothing_wrong(marking: Marking) -> str:
@@ -159,12 +159,12 @@ def _describe_rest(after: Sequence[Verdict]) -> Iterator[Sentence]:
         return
     counts = []
     if follow:
-        verb, whence = "follows" if follow == 1 else "follow", "what is wrong before" if wrong else "it"
+        verb, whence = "follows" if follow == 1 else "follow", "earlier wrong numbers" if wrong else "it"
         counts.append(f"{follow:,} {verb} correctly from {whence}")
     if right:
         counts.append(f"{right:,} {'is' if right == 1 else 'are'} right")
     if wrong:
-        has = "has a mistake of its own" if len(wrong) == 1 else "have mistakes of their own"
+        has = "has a new mistake" if len(wrong) == 1 else "have new mistakes"
         counts.append(f"{len(wrong):,} {has}")
     if len(wrong) < len(after):
         yield (f"Of the {counted(len(after), 'later line')}, {_join_names(counts)}.",)
@@ -178,7 +178,7 @@ def _describe_undecided(marking: Marking) -> Iterator[str]:
     """Yield sentences about close, coarse and blank lines."""
     close, coarse, blank = (marking.count(status) for status in (CLOSE, COARSE, BLANK))
     if close:
-        yield f"{_count_with_verb(close, 'line')} off in the last digit, which rounding in between explains."
+        yield f"{_count_with_verb(close, 'line')} off in the last digit; rounding explains that."
     if coarse:
         yield f"{_count_with_verb(coarse, 'line')} written with too few digits to judge."
     if blank and blank < len(marking.verdicts):
@@ -197,7 +197,7 @@ def _describe_remarks(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 def _cell_notes(verdict: Verdict) -> Iterator[str]:
     if verdict.expected is not None and verdict.written is not None:
-        yield f"{format_pair(verdict.written, verdict.expected)[1]} follows from the numbers before it"
+        yield f"{format_pair(verdict.written, verdict.expected)[1]} follows from the earlier numbers"
     if verdict.causes:
         more = f"; or {counted(verdict.more, 'other mistake')}" if verdict.more else ""
         yield "; or ".join(map(str, verdict.causes)) + more

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gatewise.activations import SIGMOID, TANH
 from gatewise.gates import LETTERS
 from gatewise.grading.edits import words
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, ProgramEdit, Scene, subformulas
@@ -81,7 +82,7 @@ def change_factors(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
                 clause = "the derivative of the nonlinearity is applied twice in {}"
                 yield ProgramEdit("derivative twice", clause, equation.left, path, twice, LIKELY)
             else:
-                clause = f"the factor {_text_of(factor)} is there twice in {{}}"
+                clause = f"the factor {_text_of(factor)} appears twice in {{}}"
                 yield ProgramEdit("doubled factor", clause, equation.left, path, twice)
 
 
@@ -164,9 +165,10 @@ def change_signs_and_powers(scene: Scene, equation: Assignment) -> Iterator[Prog
     yield ProgramEdit("wrong sign", clause, equation.left, (), Negative(equation.right), LIKELY)
     for path, node in subformulas(equation.right):
         match node:
-            case FunctionCall(name, (argument,), activation) if activation is not None:
-                negated = FunctionCall(name, (Negative(argument),), activation)
-                clause = "the argument of the nonlinearity has the wrong sign in {}"
+            case FunctionCall(name, (argument,), nonlinearity) if nonlinearity is not None:
+                negated = FunctionCall(name, (Negative(argument),), nonlinearity)
+                has_exponentials = nonlinearity in (SIGMOID, TANH)
+                clause = "e^a is used instead of e^(-a) in {}" if has_exponentials else "-a is used instead of a in {}"
                 yield ProgramEdit("wrong sign", clause, equation.left, path, negated, LIKELY)
             case Power(base, Number(exponent)):
                 clause = (
