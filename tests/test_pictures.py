@@ -27,7 +27,7 @@ def drawn():
     made["note"] = one.annotate("note", (1, 1), (2, 2), arrowprops={"arrowstyle": "->"})
     made["image"] = two.imshow(np.arange(600.0).reshape(20, 30) / 600, aspect="auto", cmap="cividis")
     made["bar"] = figure.colorbar(made["image"], ax=two, label="scale")
-    drawing.names(two.yaxis, [f"unit {n}" for n in range(20)])
+    drawing.name_ticks(two.yaxis, [f"unit {n}" for n in range(20)])
     two.set_title("title")
     return made
 

@@ -153,8 +153,8 @@ def test_no_extreme_is_lost_where_there_are_more_steps_and_units_than_pixels():
 
 def test_dates_with_gaps_leave_them_blank():
     days = np.concatenate([np.arange(50), np.arange(150, 200)]) + np.datetime64("2001-01-01")
-    times = drawing.time_axis(drawing.one_panel(None), days)
-    shown = drawing.heat(np.ones((100, 1)), 400, times)[:, 0]
+    times = drawing.set_time_axis(drawing.single_panel(None), days)
+    shown = drawing.keep_extremes(np.ones((100, 1)), 400, times)[:, 0]
     assert np.isnan(shown[110:290]).all()
     assert not np.isnan(shown[:90]).any()
 

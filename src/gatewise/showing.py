@@ -34,16 +34,16 @@ FORMATS = {  # of each kind of record: the function that renders it, in module:f
     "Report": {"text": "gatewise.reporting.page:text", "html": "gatewise.reporting.page:html"},
 }
 INLINE = {  # of a record or what it derives from
-    "Contents": "gatewise.plot.inline:contents",
-    "Found": "gatewise.plot.inline:found",
-    "LSTM": "gatewise.plot.inline:lstm",
-    "LSTMTrace": "gatewise.plot.inline:lstm_trace",
+    "Contents": "gatewise.plot.inline:contents_html",
+    "Found": "gatewise.plot.inline:found_html",
+    "LSTM": "gatewise.plot.inline:lstm_html",
+    "LSTMTrace": "gatewise.plot.inline:lstm_trace_html",
     "Marking": "gatewise.grading.report:fragment",
-    "Network": "gatewise.plot.inline:network",
-    "NetworkTrace": "gatewise.plot.inline:network_trace",
+    "Network": "gatewise.plot.inline:network_html",
+    "NetworkTrace": "gatewise.plot.inline:network_trace_html",
     "Report": "gatewise.reporting.page:fragment",
-    "Table": "gatewise.plot.inline:answer",
-    "Trace": "gatewise.plot.inline:trace",
+    "Table": "gatewise.plot.inline:table_html",
+    "Trace": "gatewise.plot.inline:trace_html",
     "Walkthrough": "gatewise.render.html:fragment",
 }
 PICTURES = "gatewise.plot.picture"  # the module of the table of pictures

@@ -1,4 +1,4 @@
-"""The picture of activity: how far the hidden state of each unit varies, the most active first."""
+"""The picture of activity: the standard deviation of each unit's hidden state, the most active unit first."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @picture(Activity, data)
 def activity(record: Activity, ax: Any) -> Axes:
-    """Draw how far the hidden state of each unit varies over a run, the most active unit first.
+    """Draw the standard deviation of each unit's hidden state over a run, the most active unit first.
 
     Returns
     -------
     Axes
     """
-    axes = drawing.one_panel(ax, (8, 3))
+    axes = drawing.single_panel(ax, (8, 3))
     order = np.argsort(-record.deviation, kind="stable")
     edges = np.arange(len(order) + 1) - 0.5
     axes.stairs(record.deviation[order], edges, fill=True, facecolor=drawing.hue("hidden_state"), linewidth=0)
     axes.stairs(record.deviation[order], edges, color=drawing.ink(), linewidth=0.8)
-    drawing.names(axes.xaxis, [str(record.columns["unit"][unit]) for unit in order])
+    drawing.name_ticks(axes.xaxis, [str(record.columns["unit"][unit]) for unit in order])
     axes.set(
         xlabel="unit", ylabel="standard deviation of\nthe hidden state", xlim=(edges[0], edges[-1]), ylim=(0, None)
     )

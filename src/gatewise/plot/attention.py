@@ -1,4 +1,4 @@
-"""The picture of a cell's attention: what is left, at each step, of what each earlier one wrote."""
+"""The picture of attention: how much of what each step wrote is left in the cell state at each later step."""
 
 from __future__ import annotations
 
@@ -18,60 +18,60 @@ if TYPE_CHECKING:
 
 @picture(Attention, data)
 def attention(record: Attention, ax: Any) -> Axes:
-    """Draw what is left, at each step, of what each step wrote: steps down, the steps that wrote across.
+    """Draw how much of what each step wrote is left at each later step: later steps down, writing steps across.
 
     Returns
     -------
     Axes
-        The column on the left, apart, is what is left of what was there before the first step. Shares are drawn from
-        dark (0) to light (the largest share of a typical step, and all above it); what is left in one unit in blue
-        (negative) and red.
+        The separate column on the left is the rest of the state before the first step. Shares are coloured from dark
+        (0) to light (the largest share of a typical step, and more); the contributions to one unit in blue (negative)
+        and red.
 
     Notes
     -----
-    Where there are more steps than pixels, the least and the greatest value of each pixel are kept. What was written at
-    steps that are not valid, which is nothing, is hatched.
+    With more steps than pixels, each pixel keeps its least and its greatest value. Invalid steps, which write nothing,
+    are hatched.
     """
-    axes = drawing.one_panel(ax, (7, 6))
+    axes = drawing.single_panel(ax, (7, 6))
     count, pad = len(record.times), max(1, len(record.times) // 40)
     earlier = np.tri(count, dtype=bool)
     weights = np.where(earlier if record.direction == "forward" else earlier.T, record.weights, np.nan)
     pixels = max(20, int(drawing.INNER * axes.get_window_extent().height))
-    weights = drawing.heat(drawing.heat(weights, pixels).T, pixels).T
-    initial = drawing.heat(record.initial[:, None], pixels)
+    weights = drawing.keep_extremes(drawing.keep_extremes(weights, pixels).T, pixels).T
+    initial = drawing.keep_extremes(record.initial[:, None], pixels)
     signed = record.unit is not None
     limits, largest = _limits(record)
     look: dict[str, Any] = {
         "aspect": "auto",
         "interpolation": "nearest",
-        "cmap": drawing.colours(VIK if signed else CIVIDIS),
+        "cmap": drawing.colour_map(VIK if signed else CIVIDIS),
         "vmin": limits[0],
         "vmax": limits[1],
     }
     image = axes.imshow(weights, extent=(-0.5, count - 0.5, count - 0.5, -0.5), **look)
     axes.imshow(initial, extent=(-0.5 - 2 * pad, -0.5 - pad, count - 0.5, -0.5), **look)
     axes.set(xlim=(-0.5 - 2 * pad, count - 0.5), ylim=(count - 0.5, -0.5))
-    drawing.hatched(axes, np.arange(float(count)), record.valid)
+    drawing.hatch_invalid(axes, np.arange(float(count)), record.valid)
     names = [str(time) for time in record.times]
     for axis in (axes.xaxis, axes.yaxis):
-        drawing.names(axis, names)
+        drawing.name_ticks(axis, names)
     above: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": "small"}
     axes.annotate("before", (-0.5 - 1.5 * pad, -0.5), (0, 3), **above)
     axes.set(xlabel="written at", ylabel="in the cell state at")
-    said = "contribution to the cell state" if signed else "share of the cell state"
+    label = "contribution to the cell state" if signed else "share of the cell state"
     extend = "max" if largest > limits[1] else "neither"
-    axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05, aspect=30, extend=extend, label=said)
+    axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05, aspect=30, extend=extend, label=label)
     axes.set_title(
-        "cell state of all units" if record.unit is None else f"cell state of unit {drawing.shortened(record.unit)}"
+        "cell state of all units" if record.unit is None else f"cell state of unit {drawing.shorten(record.unit)}"
     )
     return axes
 
 
 def _limits(record: Attention) -> tuple[tuple[float, float], float]:
-    """Return the limits of the scale, and the largest value. Of shares, the scale ends at a typical step's largest."""
+    """Return the limits of the scale, and the largest value; a scale of shares ends at a typical step's largest."""
     values = np.column_stack([record.initial, record.weights])
     if record.unit is not None:
-        limits = drawing.about_zero(values)
+        limits = drawing.symmetric_limits(values)
         return limits, limits[1]
     most = values.max(1)
     return (0.0, float(np.median(most)) or 1.0), float(most.max())

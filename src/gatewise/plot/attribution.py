@@ -1,4 +1,4 @@
-"""The picture of an attribution: the share of each step or feature in an output; the initial state's is apart."""
+"""The picture of an attribution: the shares of the steps, the features and the initial state in an output."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from gatewise.plot.records.text import Text
 from gatewise.plot.text import text
 
 KINDS = ("series", "features", "tokens")
-MOST_STEPS = 200  # beyond which a part is drawn
-MOST_LINES = 5  # features whose input is drawn
+MOST_STEPS = 200  # above which only a part of the run is drawn
+MOST_LINES = 5  # features of the input
 
 
 @picture(Attribution, data)
 def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps: tuple[int, int] | None = None) -> Any:
-    """Draw why an output is what it is: the share of each step of the input, and apart that of the initial state.
+    """Draw the shares of the steps of the input, and of the initial state, in an output.
 
     Parameters
     ----------
     ax : sequence of Axes, or Figure, optional
         What to draw on: two Axes, or one for tokens; by default a new figure.
     kind : {"series", "features", "tokens"}, optional
-        ``series``: the input, and under it a bar for the share of each step. ``features``: the share of each feature of
-        each step as a colour, and under it the bars. ``tokens``: the tokens, or the names of the times, each on the
-        colour of its share. By default tokens where something was embedded, else series.
+        ``series``: the input, and below it a bar for the share of each step. ``features``: the share of each feature at
+        each step as a colour, and below it the bars. ``tokens``: the tokens, or the names of the times, each on the
+        colour of its share. By default tokens if the network has an embedding, else series.
     steps : (int, int), optional
-        Draw the steps from the first up to, but not including, the second. By default all; of a run of more than 200
-        steps, those around the shares, so that 99.9 % of their absolute values can be seen.
+        The first step, and the step after the last. By default all; of a run of more than 200 steps, those with 99.9 %
+        of the absolute shares.
 
     Returns
     -------
     array of Axes, or Axes
-        The input or the features, and the steps; for tokens one Axes.
+        The input or the features, and the bars; a single Axes for tokens.
 
     Raises
     ------
@@ -50,8 +50,8 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
 
     Notes
     -----
-    The input is that of the features with the largest shares, five at most. Of a long run, the least and the greatest
-    value of each pixel are kept. A triangle shows the step whose output it is. Steps that are not valid are hatched.
+    The input shows the features with the largest shares, at most five. With more steps than pixels, each pixel keeps
+    its least and its greatest value. A triangle marks the step of the output. Invalid steps are hatched.
     """
     if kind is not None:
         one_of("kind", kind, KINDS)
@@ -59,21 +59,21 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
     if kind == "tokens" or (kind is None and record.tokens is not None):
         return _tokens(record, ax)
     rows = len(record.features) if kind == "features" else 0
-    first = min(6.0, drawing.height(rows)) if rows else 1.6
+    first = min(6.0, drawing.heatmap_height(rows)) if rows else 1.6
     axes = drawing.panels(ax, 2, [first, 1.8], (8, min(9, first + 2.4)))
     if kind == "features":
         _features(axes[0], record)
     else:
         _input(axes[0], record)
-    _bars(axes[1], record)
-    axes[0].set_title(drawing.inert(_title(record)))
-    for one in axes:
-        drawing.hatched(one, drawing.time_axis(one, record.times), record.valid)
+    _step_bars(axes[1], record)
+    axes[0].set_title(drawing.safe_text(_title(record)))
+    for panel in axes:
+        drawing.hatch_invalid(panel, drawing.set_time_axis(panel, record.times), record.valid)
     first_step = axes[1].get_xlim()[0]
     left, right = _initial(axes[1], record)
-    for one in axes:
-        one.set_xlim(left, right)
-        drawing.unlabelled_before(one, first_step)
+    for panel in axes:
+        panel.set_xlim(left, right)
+        drawing.hide_ticks_before(panel, first_step)
     return axes
 
 
@@ -82,7 +82,7 @@ def _title(record: Attribution) -> str:
 
 
 def _tokens(record: Attribution, ax: Any) -> Any:
-    """Draw the tokens, each on the colour of its share; the initial state's stands in the title."""
+    """Draw the tokens, each on the colour of its share; the title has the share of the initial state."""
     tokens = record.tokens
     if tokens is None and record.times.dtype.kind == "U":
         tokens = record.times
@@ -91,8 +91,8 @@ def _tokens(record: Attribution, ax: Any) -> Any:
     values = record.scores if record.valid is None else np.where(record.valid, record.scores, np.nan)
     title = f"{_title(record)}; initial state {record.initial:.2g}"
     columns = {"token": tokens, "score": values}
-    shown = Text(columns, title, tuple(tokens.tolist()), values, drawing.about_zero(values), record.valid)
-    return text(shown, ax)
+    tokens_record = Text(columns, title, tuple(tokens.tolist()), values, drawing.symmetric_limits(values), record.valid)
+    return text(tokens_record, ax)
 
 
 def _features(ax: Any, record: Attribution) -> None:
@@ -100,32 +100,32 @@ def _features(ax: Any, record: Attribution) -> None:
         raise OptionError(f"{record.method} has shares of steps alone, not of features; kind='series' draws them")
     off = np.zeros(len(record.times), bool) if record.valid is None else ~record.valid
     values = np.where(off[:, None], np.nan, record.by_step)
-    limits = drawing.about_zero(values)
-    drawing.heatmap(ax, values, record.times, record.features, None, VIK, limits, label=_share(record))
+    limits = drawing.symmetric_limits(values)
+    drawing.draw_heatmap(ax, values, record.times, record.features, None, VIK, limits, label=_share(record))
     ax.set_ylabel("feature")
 
 
 def _input(ax: Any, record: Attribution) -> None:
-    """Draw the features that matter most, in shades that differ in lightness, and in dashes."""
+    """Draw the features with the largest shares, in shades of different lightness and with different dashes."""
     count = len(record.features)
     sizes = np.abs(np.zeros((1, count)) if record.by_step is None else record.by_step).sum(0)
     chosen = np.sort(np.argsort(-sizes, kind="stable")[:MOST_LINES])
-    shades = drawing.colours(CIVIDIS)(np.linspace(0.0, 0.75, len(chosen)) + (0.25 if drawing.dark() else 0))
-    places = drawing.time_axis(ax, record.times)
+    shades = drawing.colour_map(CIVIDIS)(np.linspace(0.0, 0.75, len(chosen)) + (0.25 if drawing.is_dark() else 0))
+    places = drawing.set_time_axis(ax, record.times)
     values = record.input if record.valid is None else np.where(record.valid[:, None], record.input, np.nan)
-    names, measures = ([given[place] for place in chosen] for given in (record.features, record.measures))
+    names, measures = [record.features[place] for place in chosen], [record.measures[place] for place in chosen]
     inputs.lines(ax, places, values[:, chosen], names, measures, shades)
 
 
-def _bars(ax: Any, record: Attribution) -> None:
-    """Draw a bar for each step; of a long run, for the steps that a picture can show."""
-    places = drawing.time_axis(ax, record.times)
-    shown = drawing.reduced(record.scores, drawing.points(ax))
+def _step_bars(ax: Any, record: Attribution) -> None:
+    """Draw a bar for the share of each step; of a long run, for the extremes of each pixel."""
+    places = drawing.set_time_axis(ax, record.times)
+    steps = drawing.extreme_steps(record.scores, drawing.most_points(ax))
     edges = drawing.edges_of(places)
     least = (edges[-1] - edges[0]) / 600
-    middles = (edges[shown] + edges[shown + 1]) / 2
-    widths = np.maximum(0.8 * (edges[shown + 1] - edges[shown]), least)
-    _drawn(ax, middles, widths, record.scores[shown])
+    middles = (edges[steps] + edges[steps + 1]) / 2
+    widths = np.maximum(0.8 * (edges[steps + 1] - edges[steps]), least)
+    _draw_bars(ax, middles, widths, record.scores[steps])
     ax.axhline(0, color=drawing.ink(), linewidth=0.5)
     if record.step is not None:  # where the output is read
         top = ax.get_xaxis_transform()
@@ -133,7 +133,7 @@ def _bars(ax: Any, record: Attribution) -> None:
     ax.set_ylabel(_share(record))
 
 
-def _drawn(ax: Any, middles: Array, widths: Array, heights: Array) -> None:
+def _draw_bars(ax: Any, middles: Array, widths: Array, heights: Array) -> None:
     from matplotlib.collections import PolyCollection
 
     left, right, zero = middles - widths / 2, middles + widths / 2, np.zeros_like(heights)
@@ -144,28 +144,28 @@ def _drawn(ax: Any, middles: Array, widths: Array, heights: Array) -> None:
 
 
 def _initial(ax: Any, record: Attribution) -> tuple[float, float]:
-    """Draw the initial state's share to the left of all steps; return the limits that the axis then needs."""
+    """Draw the share of the initial state to the left of all steps; return the new limits of the axis."""
     left, right = ax.get_xlim()
     room = 0.08 * (right - left)
     middle = np.array([left - room / 2])
-    _drawn(ax, middle, np.array([room / 3]), np.array([record.initial]))
+    _draw_bars(ax, middle, np.array([room / 3]), np.array([record.initial]))
     ax.axvline(left, color=drawing.ink(), linewidth=0.8, linestyle=":")
     small = abs(record.initial) < 5e-4 * np.max(np.abs(record.scores), initial=0.0)
-    said = f"initial\nstate\n{'~0' if small and record.initial else f'{record.initial:.2g}'}"
+    label = f"initial\nstate\n{'~0' if small and record.initial else f'{record.initial:.2g}'}"
     low, high = ax.get_ylim()
     where = (0.97, "top") if high >= -low else (0.03, "bottom")  # on the side that has more room
     look = {"ha": "center", "va": where[1], "fontsize": 7, "color": drawing.ink()}
-    ax.text(float(middle[0]), where[0], said, transform=ax.get_xaxis_transform(), **look)
+    ax.text(float(middle[0]), where[0], label, transform=ax.get_xaxis_transform(), **look)
     return left - room, right
 
 
 def _share(record: Attribution) -> str:
-    """Return what a share is measured in: what the output is."""
-    return drawing.inert(f"share ({record.measure.unit})" if record.measure and record.measure.unit else "share")
+    """Return the label of shares, with the unit of the output."""
+    return drawing.safe_text(f"share ({record.measure.unit})" if record.measure and record.measure.unit else "share")
 
 
 def _part(record: Attribution, steps: tuple[int, int] | None) -> Attribution:
-    """Return the steps that are drawn."""
+    """Return the part of an attribution in the picture: the steps from the first to before the second."""
     count = len(record.scores)
     if steps is None:
         first, stop = _around(record.scores) if count > MOST_STEPS else (0, count)
@@ -174,7 +174,7 @@ def _part(record: Attribution, steps: tuple[int, int] | None) -> Attribution:
         if not isinstance(first, int) or not isinstance(stop, int) or not 0 <= first < stop <= count:
             raise OptionError(f"steps must be two of 0 to {count}, the first below the second, not {steps!r}")
     within = slice(first, stop)
-    seen = record.step is not None and first <= record.step < stop
+    inside = record.step is not None and first <= record.step < stop
     return replace(
         record,
         scores=record.scores[within],
@@ -183,12 +183,12 @@ def _part(record: Attribution, steps: tuple[int, int] | None) -> Attribution:
         tokens=None if record.tokens is None else record.tokens[within],
         times=record.times[within],
         valid=None if record.valid is None else record.valid[within],
-        step=record.step - first if record.step is not None and seen else None,
+        step=record.step - first if record.step is not None and inside else None,
     )
 
 
 def _around(scores: Array) -> tuple[int, int]:
-    """Return the first step and the one after the last of those between which nearly all shares lie."""
+    """Return the first step, and the step after the last, of the range that holds nearly all shares."""
     total = np.cumsum(np.abs(scores))
     first, last = np.searchsorted(total, [0.0005 * total[-1], 0.9995 * total[-1]])
     room = max(20, int(last - first) // 10)

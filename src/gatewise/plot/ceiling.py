@@ -1,4 +1,4 @@
-"""The picture of a ceiling: the output of a run, the largest that it could be, and what was lost in between."""
+"""The picture of a ceiling: the output of a run, its largest possible value, and the losses in between."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatewise.insight.ceiling import ceiling as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
-MOST = 8  # outputs that there is room for
+MOST = 8  # outputs
 LAYERS = {  # from the output upwards
     "lost_to_gate": ("output_gate", 1.0, "lost to output gates that are not fully open"),
     "lost_to_cell": ("cell_state", 0.45, "lost to cell states short of their bound"),
@@ -23,7 +23,7 @@ LAYERS = {  # from the output upwards
 
 @picture(Ceiling, data)
 def ceiling(record: Ceiling, ax: Any) -> Any:
-    """Draw the output of a run, its ceiling, and what was lost in between: one stacked on the other.
+    """Draw the output of a run, its ceiling, and the losses in between, stacked on each other.
 
     Parameters
     ----------
@@ -42,36 +42,35 @@ def ceiling(record: Ceiling, ax: Any) -> Any:
 
     Notes
     -----
-    Where there are more steps than pixels, the least and the greatest output of each pixel are kept. Steps that are not
-    valid are hatched.
+    With more steps than pixels, each pixel keeps its least and its greatest output. Invalid steps are hatched.
     """
     if record.output is None:
-        raise OptionError("a picture of a ceiling shows what a run lost; this is a model without a run")
+        raise OptionError("a picture of a ceiling shows the losses of a run; this is a model without a run")
     count = len(record.outputs)
     if count > MOST:
-        raise OptionError(f"there is room for {MOST} outputs, not for {count:,}; `output` chooses one")
+        raise OptionError(f"a picture of a ceiling has room for {MOST} outputs, not {count:,}; `output` chooses one")
     axes = drawing.panels(ax, count, size=(9, min(12, 1.1 + 2.3 * count)))
-    for place, one in enumerate(axes):
-        _output(one, record, place)
+    for place, panel in enumerate(axes):
+        _output(panel, record, place)
     axes[0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=2, frameon=False, fontsize="small")
     return axes[0] if count == 1 else axes
 
 
 def _output(ax: Any, record: Any, place: int) -> None:
-    places, said = drawing.time_axis(ax, record.times), record.output[:, place]
-    chosen = drawing.reduced(said, drawing.points(ax))
-    edges, base = drawing.edges_of(places[chosen]), said[chosen]
+    places, output = drawing.set_time_axis(ax, record.times), record.output[:, place]
+    steps = drawing.extreme_steps(output, drawing.most_points(ax))
+    edges, base = drawing.edges_of(places[steps]), output[steps]
     top = float(record.ceiling[place])
     ax.axhline(top, color=drawing.ink(), linestyle="--", linewidth=1.0, label=f"ceiling {top:.4g}")
     ax.stairs(base, edges, color=drawing.ink(), linewidth=1.2, baseline=None, label="output", zorder=3)
     for name, (colour, alpha, label) in LAYERS.items():
         if name in record.losses:
-            above = base + record.losses[name][chosen, place]
+            above = base + record.losses[name][steps, place]
             look: dict[str, Any] = {"fill": True, "facecolor": drawing.hue(colour), "alpha": alpha, "linewidth": 0}
             ax.stairs(above, edges, baseline=base, label=label, **look)
             base = above
-    drawing.hatched(ax, places, record.valid)
-    low, high = float(np.nanmin(said)), max(top, float(np.nanmax(base)))
+    drawing.hatch_invalid(ax, places, record.valid)
+    low, high = float(np.nanmin(output)), max(top, float(np.nanmax(base)))
     ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) if high > low else high + 1)
     measure = str(record.measures[place])
-    ax.set_ylabel(drawing.inert(f"{measure}, {record.sequence}" if record.sequence else measure))
+    ax.set_ylabel(drawing.safe_text(f"{measure}, {record.sequence}" if record.sequence else measure))

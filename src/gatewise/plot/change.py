@@ -1,4 +1,4 @@
-"""The picture of a change: two runs, before and after an intervention, where they part and where they were edited."""
+"""The picture of a change: the distance of two runs at every step, and one unit before and after."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gatewise.plot.picture import picture
 
 STYLES = {"input_gate": "--", "forget_gate": "-", "candidate": ":", "output_gate": "-."}
 STATES = ("cell_state", "hidden_state")
-DASHED = 1000  # steps of which dashes can be told apart
+DASHED = 1000  # steps, up to which a line is dashed
 
 
 @picture(Change, data)
 def change(record: Change, ax: Any) -> Any:
-    """Draw what an intervention changes: how far two runs are apart at every step, and one unit before and after.
+    """Draw the effect of an intervention: the distance of two runs at every step, and one unit before and after.
 
     Parameters
     ----------
@@ -30,37 +30,36 @@ def change(record: Change, ax: Any) -> Any:
     Returns
     -------
     array of Axes
-        The distance of the two runs in the unit's cell, on a logarithmic axis where it spans much; then of the unit a
-        panel for the gate where the runs part, the cell state and the hidden state, as far as the traces kept them.
-        Edited steps are shaded; a line marks the step where the runs part.
+        First the distance of the two runs in the unit's cell, on a logarithmic axis if it spans two decades. Then a
+        panel of the unit for the gate in which the runs part, the cell state and the hidden state, if the traces kept
+        them. Edited steps are shaded; a line marks the step at which the runs part.
 
     Notes
     -----
-    Where there are more steps than pixels, the least and the greatest value of each pixel are kept. Steps that are not
-    valid are hatched.
+    With more steps than pixels, each pixel keeps its least and its greatest value. Invalid steps are hatched.
     """
-    shown = [name for name in _shown(record) if name in record.series]
-    axes = drawing.panels(ax, 1 + len(shown), [1.4] + [1.0] * len(shown), (8, 2.4 + 1.3 * len(shown)))
+    names = [name for name in _quantities(record) if name in record.series]
+    axes = drawing.panels(ax, 1 + len(names), [1.4] + [1.0] * len(names), (8, 2.4 + 1.3 * len(names)))
     cell = record.cells.index((record.unit.layer, record.unit.direction))
     _distance(axes[0], record, record.norms[cell])
-    for one, name in zip(axes[1:], shown, strict=True):
-        _before_and_after(one, record, name)
-    for number, one in enumerate(axes):
-        places = drawing.time_axis(one, record.times)
-        drawing.hatched(one, places, record.valid)
-        _shaded(one, places, record.edited[cell], "edited" if number == 0 else None)
+    for panel, name in zip(axes[1:], names, strict=True):
+        _before_and_after(panel, record, name)
+    for number, panel in enumerate(axes):
+        places = drawing.set_time_axis(panel, record.times)
+        drawing.hatch_invalid(panel, places, record.valid)
+        _shade_edits(panel, places, record.edited[cell], "edited" if number == 0 else None)
         if record.first is not None:
             label = "the runs part" if number == 0 else None
-            one.axvline(
+            panel.axvline(
                 places[record.first.step], color=drawing.ink(), linewidth=0.8, linestyle=(0, (1, 2)), label=label
             )
-        _legend(one)
-    axes[0].set_title(drawing.inert(record.name))
+        _legend(panel)
+    axes[0].set_title(drawing.safe_text(record.name))
     return axes
 
 
-def _shown(record: Change) -> tuple[str, ...]:
-    """Return which quantities of the unit have a panel: the gate where the runs part, and the states."""
+def _quantities(record: Change) -> tuple[str, ...]:
+    """Return the quantities of the unit that have a panel: the gate in which the runs part, and the states."""
     first = record.first
     if first is None or first.quantity not in gates.NAMES or first[:2] != record.unit[:2]:
         return STATES
@@ -68,7 +67,7 @@ def _shown(record: Change) -> tuple[str, ...]:
 
 
 def _distance(ax: Any, record: Change, norms: Array) -> None:
-    """Draw how far the two runs are apart."""
+    """Draw the distance of the two runs in each quantity of a cell; `norms` is (time, quantities)."""
     largest = np.max(norms, where=np.isfinite(norms), initial=0.0)
     least = np.min(norms, where=(norms > 0) & np.isfinite(norms), initial=largest)
     if largest > 100 * least:
@@ -76,28 +75,28 @@ def _distance(ax: Any, record: Change, norms: Array) -> None:
         ax.set_ylim(max(least, 1e-12 * largest) / 2, 2 * largest)
     else:
         ax.set_ylim(-0.05 * (largest or 1.0), 1.05 * (largest or 1.0))
-    places = drawing.time_axis(ax, record.times)
+    places = drawing.set_time_axis(ax, record.times)
     for place, name in enumerate(record.quantities):
         values = norms[:, place]
         if (values > 0).any():
-            shown = np.where(values > 0, values, np.nan if ax.get_yscale() == "log" else 0.0)
+            visible = np.where(values > 0, values, np.nan if ax.get_yscale() == "log" else 0.0)
             look = {"color": drawing.hue(name), "linestyle": STYLES.get(name, "-")}
-            drawing.series(ax, places, shown, label=name.replace("_", " "), **look)
+            drawing.draw_series(ax, places, visible, label=name.replace("_", " "), **look)
     ax.set_ylabel("distance")
 
 
 def _before_and_after(ax: Any, record: Change, name: str) -> None:
-    """Draw a quantity of the unit, before in grey and after in its hue; what is dashed is seen over what is not."""
-    places = drawing.time_axis(ax, record.times)
+    """Draw a quantity of the unit, before in grey and dashed over after in its hue."""
+    places = drawing.set_time_axis(ax, record.times)
     before, after = record.series[name]
     look = {"linestyle": "--", "zorder": 2.5} if len(before) <= DASHED else {}
-    drawing.series(ax, places, before, color=drawing.hue("soft"), label="before", **look)
-    drawing.series(ax, places, after, color=drawing.hue(name), label="after")
+    drawing.draw_series(ax, places, before, color=drawing.hue("soft"), label="before", **look)
+    drawing.draw_series(ax, places, after, color=drawing.hue(name), label="after")
     ax.set_ylabel(name.replace("_", "\n", 1).replace("_", " "))
 
 
-def _shaded(ax: Any, places: Any, edited: Mask, label: str | None) -> None:
-    """Shade the steps that were edited."""
+def _shade_edits(ax: Any, places: Any, edited: Mask, label: str | None) -> None:
+    """Shade the edited steps."""
     if not edited.any():
         return
     from matplotlib.collections import PolyCollection

@@ -1,4 +1,4 @@
-"""The picture of who wrote a cell state: what is left of what each step wrote."""
+"""The picture of the contributions to a cell state: how much of what each step wrote is left in it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gatewise.plot.picture import picture
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SHOWN = 5  # units that are told apart at most; the others are one layer
-LARGE = 0.1  # of the whole: the share of a unit that is told apart
-HUES = (0.05, 0.25, 0.65, 0.83, 1.0)  # of cividis, without its greys
-ENOUGH = 0.999  # of all that the steps wrote: earlier steps are left out where they are many
+MOST_UNITS = 5  # that have a layer each; all others share one layer
+LARGE = 0.1  # the least share of a unit with a layer of its own
+HUES = (0.05, 0.25, 0.65, 0.83, 1.0)  # places on cividis, without its greys
+ENOUGH = 0.999  # the share of all contributions that the drawn steps hold
 
 
 @picture(Contributions, data)
 def contributions(record: Contributions, ax: Any, *, unit: int | str | None = None) -> Axes:
-    """Draw who wrote a cell state: of all units the share of each step, stacked; of one unit what is left, signed.
+    """Draw the contributions of all steps to a cell state: shares stacked by unit, or of one unit with their signs.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
     Returns
     -------
     Axes
-        With a bar for the initial state apart, on the left. Steps that come later are not drawn, as they wrote nothing
-        of it; where less than half of the steps hold 99.9 %, only these are, and what is left of the others is said.
-        Of more than five units, at most five that hold a tenth of the whole each are told apart.
+        The bar on the left is the initial state. Later steps contribute nothing and are not drawn. If fewer than half
+        of the steps hold 99.9 %, only they are drawn, and the title names the rest. At most five units, each with a
+        tenth of the total or more, have a layer of their own if there are more.
 
     Raises
     ------
@@ -47,11 +47,10 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
 
     Notes
     -----
-    Where there are more steps than pixels, the least and the greatest of each pixel are kept. Steps that are not valid
-    are hatched.
+    With more steps than pixels, each pixel keeps its least and its greatest value. Invalid steps are hatched.
     """
-    axes = drawing.one_panel(ax, (8, 3.2))
-    at = drawing.inert(at_time(record.times, record.step))
+    axes = drawing.single_panel(ax, (8, 3.2))
+    at = drawing.safe_text(at_time(record.times, record.step))
     if unit is None:
         by_step, initial = record.shares
         layers, names, colours = _layers(by_step, record.units)
@@ -64,12 +63,12 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
         colours, names = [drawing.hue("positive"), drawing.hue("negative")], []
         label, title = (
             "contribution",
-            f"who wrote the cell state of unit {drawing.shortened(record.units[place])} {at}",
+            f"who wrote the cell state of unit {drawing.shorten(record.units[place])} {at}",
         )
-    shown, rest = _window(np.sum(np.abs(layers), axis=0), record.step)
-    places = drawing.time_axis(axes, record.times[shown])
-    _stacked(axes, places, [layer[shown] for layer in layers], colours, names, signed=unit is not None)
-    drawing.hatched(axes, places, None if record.valid is None else record.valid[shown])
+    window, rest = _window(np.sum(np.abs(layers), axis=0), record.step)
+    places = drawing.set_time_axis(axes, record.times[window])
+    _stack(axes, places, [layer[window] for layer in layers], colours, names, signed=unit is not None)
+    drawing.hatch_invalid(axes, places, None if record.valid is None else record.valid[window])
     _initial(axes, drawing.edges_of(places), first[0], signed=unit is not None, rest=rest)
     axes.axhline(0, color=drawing.ink(), linewidth=0.5)
     axes.set_ylabel(label)
@@ -80,23 +79,23 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
 
 
 def _layers(by_step: Array, units: tuple[str, ...]) -> tuple[list[Array], list[str], list[Any]]:
-    """Return the units that are told apart, the largest first, and the others together; their names and colours."""
+    """Return a layer for each large unit, the largest first, and one for all others, with their names and colours."""
     from matplotlib.colors import to_rgba
 
     sizes = by_step.sum(0)
     order = np.argsort(-sizes, kind="stable")
-    told = [place for place in order[:SHOWN] if len(units) <= SHOWN or sizes[place] >= LARGE * sizes.sum()]
-    layers, names = [by_step[:, place] for place in told], [drawing.shortened(units[place], 12) for place in told]
-    colours = list(drawing.colours(CIVIDIS)(HUES)[: len(told)])
-    if others := len(units) - len(told):
+    large = [place for place in order[:MOST_UNITS] if len(units) <= MOST_UNITS or sizes[place] >= LARGE * sizes.sum()]
+    layers, names = [by_step[:, place] for place in large], [drawing.shorten(units[place], 12) for place in large]
+    colours = list(drawing.colour_map(CIVIDIS)(HUES)[: len(large)])
+    if others := len(units) - len(large):
         layers.append(by_step.sum(1) - sum(layers))
-        names.append(f"{others:,} others" if told else f"{others:,} units")
-        colours.append(to_rgba(drawing.hue("soft"), 0.4) if told else drawing.hue("accent"))
+        names.append(f"{others:,} others" if large else f"{others:,} units")
+        colours.append(to_rgba(drawing.hue("soft"), 0.4) if large else drawing.hue("accent"))
     return layers, names, colours
 
 
 def _window(sizes: Array, step: int) -> tuple[slice, float]:
-    """Return the steps to draw, which hold enough, and what the others hold."""
+    """Return the steps to draw, and the share of the contributions that the other steps hold."""
     total, held = sizes.sum(), np.flatnonzero(sizes)
     if not len(held):
         return slice(None), 0.0
@@ -105,14 +104,14 @@ def _window(sizes: Array, step: int) -> tuple[slice, float]:
     count = max(10, int(np.searchsorted(since, ENOUGH * total)) * 5 // 4 + 2)
     if 2 * count > len(sizes):
         return slice(step, None) if backward else slice(0, step + 1), 0.0
-    shown = slice(step, step + count) if backward else slice(max(step + 1 - count, 0), step + 1)
-    return shown, float(total - sizes[shown].sum()) / total
+    window = slice(step, step + count) if backward else slice(max(step + 1 - count, 0), step + 1)
+    return window, float(total - sizes[window].sum()) / total
 
 
-def _stacked(
+def _stack(
     ax: Any, places: npt.NDArray[Any], layers: list[Array], colours: Any, names: list[str], *, signed: bool
 ) -> None:
-    chosen = drawing.reduced(np.sum(layers, axis=0), drawing.points(ax))
+    chosen = drawing.extreme_steps(np.sum(layers, axis=0), drawing.most_points(ax))
     edges = drawing.edges_of(places[chosen])
     base: Array = np.zeros(len(chosen))
     for place, (layer, colour) in enumerate(zip(layers, colours, strict=True)):
@@ -123,19 +122,19 @@ def _stacked(
 
 
 def _initial(ax: Any, edges: npt.NDArray[Any], value: float, *, signed: bool, rest: float) -> None:
-    """Draw what is left of the initial state on the left, apart; say what is left of the steps that are not drawn."""
+    """Draw the rest of the initial state at the left, and name the share of the steps that are not drawn."""
     span = edges[-1] - edges[0]
     left, width = edges[0] - 0.06 * span, 0.03 * span
     ax.bar(left, value, width, facecolor="none", edgecolor=drawing.ink(), hatch="..", linewidth=0.8)
     ax.axvline(edges[0] - 0.02 * span, color=drawing.ink(), linewidth=0.5, linestyle=":")
     ax.set_xlim(left - width, edges[-1])
-    drawing.unlabelled_before(ax, edges[0])
-    told = f"initial state {value:.3g}" if signed else f"initial state {100 * value:.3g} %"
-    told += f"; earlier steps {100 * rest:.2g} %" if rest else ""
-    ax.set_title(told, loc="right", fontsize="small")
+    drawing.hide_ticks_before(ax, edges[0])
+    title = f"initial state {value:.3g}" if signed else f"initial state {100 * value:.3g} %"
+    title += f"; earlier steps {100 * rest:.2g} %" if rest else ""
+    ax.set_title(title, loc="right", fontsize="small")
 
 
 def _reversed(ax: Any) -> tuple[list[Any], list[str]]:
-    """Return the legend's entries in the order in which layers lie on each other."""
+    """Return the entries of the legend from the top layer to the bottom one."""
     handles, labels = ax.get_legend_handles_labels()
     return handles[::-1], labels[::-1]

@@ -1,4 +1,4 @@
-"""The picture of fixed points: their eigenvalues in the complex plane, with circles that say how long each decays."""
+"""The picture of fixed points: their eigenvalues in the complex plane, with circles of equal time constants."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gatewise.plot.picture import picture
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARKS = {"stable": "o", "neutral": "s", "saddle": "X", "unstable": "^"}  # told apart in print, too
+MARKS = {"stable": "o", "neutral": "s", "saddle": "X", "unstable": "^"}  # so that kinds differ in print, too
 COLOURS = {"stable": "negative", "neutral": "soft", "saddle": "positive", "unstable": "forget_gate"}
-CIRCLES = (1, 3, 10)  # steps of the time constants for which a circle is drawn
-FEW = 100  # eigenvalues, whose marks are large
+CIRCLES = (1, 3, 10)  # time constants in steps, each with a circle
+FEW = 100  # eigenvalues, up to which marks are large
 MOST_LINES = 8  # of the legend
-NOTHING = 1e-12  # an eigenvalue so small
+NOTHING = 1e-12  # the absolute value below which an eigenvalue is not drawn
 
 
 @picture(FixedPoints, data)
@@ -32,11 +32,11 @@ def fixed_points(record: FixedPoints, ax: Any) -> Axes:
 
     Notes
     -----
-    Within the unit circle a displacement decays, and on a dotted circle with the time constant that it is named by;
-    outside it grows. Away from the line of real numbers it turns. The legend has a line for each point, of many points
-    for each kind.
+    A displacement decays within the unit circle, on a dotted circle with the time constant written there; outside it
+    grows. Away from the real axis it rotates. The legend has a line for each point, or with more than eight points for
+    each kind.
     """
-    axes = drawing.one_panel(ax, (7.5, 4.5))
+    axes = drawing.single_panel(ax, (7.5, 4.5))
     _circles(axes)
     marks, outline = (36, 0.6) if record.eigenvalues.size <= FEW else (10, 0.2)
     for name, kind, points in _groups(record):
@@ -49,9 +49,9 @@ def fixed_points(record: FixedPoints, ax: Any) -> Axes:
             "linewidth": outline,
         }
         axes.scatter(values.real, values.imag, marker=MARKS[kind], label=name, zorder=3, alpha=0.8, **look)
-    shown = np.append(record.eigenvalues.ravel(), [-1, 1, 1j])
-    wide, high = 0.15, 0.15 + np.abs(shown.imag).max()
-    axes.set(xlim=(shown.real.min() - wide, shown.real.max() + wide), ylim=(-high, high), aspect="equal")
+    visible = np.append(record.eigenvalues.ravel(), [-1, 1, 1j])
+    margin, high = 0.15, 0.15 + np.abs(visible.imag).max()
+    axes.set(xlim=(visible.real.min() - margin, visible.real.max() + margin), ylim=(-high, high), aspect="equal")
     axes.set_xlabel("real part of the eigenvalue")
     axes.set_ylabel("imaginary part")
     if record.kinds:
@@ -62,36 +62,36 @@ def fixed_points(record: FixedPoints, ax: Any) -> Axes:
 
 
 def _groups(record: FixedPoints) -> list[tuple[str, str, list[int]]]:
-    """Return the marks of a line of the legend: what it says, the kind, and the points."""
+    """Return the lines of the legend, each with its text, its kind and its points."""
     constants = record.columns["time_constant"]
     if len(record.kinds) <= MOST_LINES:
         return [
-            (f"point {point}: {kind}{_lasting(constants[point])}", kind, [point])
+            (f"point {point}: {kind}{_duration(constants[point])}", kind, [point])
             for point, kind in enumerate(record.kinds)
         ]
-    found = []
+    groups = []
     for kind in KINDS:
-        if points := [point for point, one in enumerate(record.kinds) if one == kind]:
+        if points := [point for point, kind_of_point in enumerate(record.kinds) if kind_of_point == kind]:
             slowest = max((constants[point] for point in points), key=lambda steps: abs(steps))
-            found.append((f"{len(points):,} {kind}{_lasting(slowest)}", kind, points))
-    return found
+            groups.append((f"{len(points):,} {kind}{_duration(slowest)}", kind, points))
+    return groups
 
 
-def _lasting(steps: float) -> str:
+def _duration(steps: float) -> str:
     if not np.isfinite(steps) or steps == 0:
         return ""
     return f", {'decays' if steps > 0 else 'grows'} in {abs(steps):.3g} steps"
 
 
 def _circles(axes: Axes) -> None:
-    """Draw the unit circle, and those of a few time constants."""
+    """Draw the unit circle, and the circles of a few time constants."""
     from matplotlib.patches import Circle
 
     axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=drawing.ink(), zorder=2))
     for steps in CIRCLES:
         radius = float(np.exp(-1 / steps))
         axes.add_patch(Circle((0, 0), radius, fill=False, edgecolor=drawing.ink(), alpha=0.5, linewidth=0.6, ls=":"))
-        words = f"{steps} step{'s' if steps > 1 else ''}"
-        axes.annotate(words, (0, -radius), ha="center", va="bottom", fontsize="x-small", alpha=0.7)
+        label = f"{steps} step{'s' if steps > 1 else ''}"
+        axes.annotate(label, (0, -radius), ha="center", va="bottom", fontsize="x-small", alpha=0.7)
     axes.axhline(0, color=drawing.ink(), alpha=0.3, linewidth=0.5)
     axes.axvline(0, color=drawing.ink(), alpha=0.3, linewidth=0.5)

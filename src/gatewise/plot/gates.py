@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def gates(record: Gates, ax: Any) -> Axes:
     """Draw a gate of the units of a cell: units × time, from dark (0, closed) to light (1, open).
 
-    A candidate, or a gate whose nonlinearity does not lie between 0 and 1, is drawn from blue (negative) to red.
+    A candidate, or a gate that may lie outside 0 to 1, is drawn from blue (negative) to red (positive).
 
     Returns
     -------
@@ -26,12 +26,11 @@ def gates(record: Gates, ax: Any) -> Axes:
 
     Notes
     -----
-    Where there are more steps or units than pixels, the least and the greatest value of each pixel are kept. Steps that
-    are not valid are hatched.
+    With more steps or units than pixels, each pixel keeps its least and its greatest value. Invalid steps are hatched.
     """
-    axes = drawing.one_panel(ax, (8, drawing.height(len(record.units))))
+    axes = drawing.single_panel(ax, (8, drawing.heatmap_height(len(record.units))))
     stops = VIK if record.limits[0] < 0 else CIVIDIS
     label = "0 closed, 1 open" if record.limits == (0, 1) else record.gate.replace("_", " ")
-    drawing.heatmap(axes, record.values, record.times, record.units, record.valid, stops, record.limits, label)
-    axes.set_title(drawing.inert(record.title))
+    drawing.draw_heatmap(axes, record.values, record.times, record.units, record.valid, stops, record.limits, label)
+    axes.set_title(drawing.safe_text(record.title))
     return axes

@@ -1,4 +1,4 @@
-"""What a notebook shows of a record: words, a table and small pictures of its numbers, as static HTML."""
+"""HTML of records for notebooks: a sentence, a table and small pictures of the numbers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gatewise.layers import LSTM
 from gatewise.network import Linear, Network, NetworkTrace
 from gatewise.palette import PALETTE
 from gatewise.parameters import Variant
-from gatewise.plot.markup import column, numbers, paragraph, picture, record, strip, table, text
+from gatewise.plot.markup import column, numbers, paragraph, picture, record_block, strip, table, text
 from gatewise.plot.svg import svg
 from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.records.trace import Trace
 from gatewise.showing import counted, pictured
 
-NUMBERS = 200_000  # of a quantity, beyond which a sample of its steps is looked at
+NUMBERS = 200_000  # of a quantity, above which only a sample of its steps is read
 MOST_ROWS, MOST_COLUMNS, MOST_CELLS, MOST_NOTES = 8, 9, 16, 12
 MOST_PICTURE = 100_000  # characters of a picture
 ARROW = "→"
@@ -30,62 +30,64 @@ ARROW = "→"
 # A run.
 
 
-def trace(given: Trace) -> str:
+def trace_html(trace: Trace) -> str:
     """Return the HTML of the trace of a cell."""
-    return record("Trace", _run(given), _variants([given.parameters.variant]), _quantities(given))
+    return record_block("Trace", _run(trace), _variants([trace.parameters.variant]), _quantities(trace))
 
 
-def _run(given: Trace) -> str:
-    p, keep = given.parameters, given.keep
-    said = f"of one cell, {given.direction}: {counted(given.num_steps, 'step')} of"
-    said += f" {counted(given.batch_size, 'sequence')}, {counted(p.input_size, 'feature')} {ARROW}"
-    said += f" {counted(p.hidden_size, 'unit')}, {p.dtype.name}, {text(given.engine)} engine, {text(keep)} kept."
-    if given.valid is not None:
-        said += f" {given.valid.mean() if given.valid.size else 0:.0%} of the steps are valid."
-    if (features := given.labels.features) is not None:
+def _run(trace: Trace) -> str:
+    p, keep = trace.parameters, trace.keep
+    sentence = f"of one cell, {trace.direction}: {counted(trace.num_steps, 'step')} of"
+    sentence += f" {counted(trace.batch_size, 'sequence')}, {counted(p.input_size, 'feature')} {ARROW}"
+    sentence += f" {counted(p.hidden_size, 'unit')}, {p.dtype.name}, {text(trace.engine)} engine, {text(keep)} kept."
+    if trace.valid is not None:
+        sentence += f" {trace.valid.mean() if trace.valid.size else 0:.0%} of the steps are valid."
+    if (features := trace.labels.features) is not None:
         named = [
-            f"{text(name, 30)}{f': {text(measure, 40)}' if (measure := given.labels.measures.get(name)) else ''}"
+            f"{text(name, 30)}{f': {text(measure, 40)}' if (measure := trace.labels.measures.get(name)) else ''}"
             for name in features[:6]
         ]
-        said += f" Features: {'; '.join(named)}{'; …' if len(features) > 6 else ''}."
-    if (times := given.labels.times) is not None and len(times):
-        said += f" From {text(times[0], 30)} to {text(times[-1], 30)}."
-    return said
+        sentence += f" Features: {'; '.join(named)}{'; …' if len(features) > 6 else ''}."
+    if (times := trace.labels.times) is not None and len(times):
+        sentence += f" From {text(times[0], 30)} to {text(times[-1], 30)}."
+    return sentence
 
 
-def _quantities(given: Trace) -> str:
-    names = given.distinct()
+def _quantities(trace: Trace) -> str:
+    names = trace.distinct()
     if not names:
         return ""
-    rows, sampled = [], 0
+    rows, sample_size = [], 0
     for name in names:
-        array = given.quantity(name)
-        values, sampled = _sample(given, array)
+        array = trace.quantity(name)
+        values, sample_size = _sample(trace, array)
         low, mean, high = _spread(values)
-        drawn = strip(values[:, 0], f"{name.replace('_', ' ')} of some units over time") if values.size else ""
-        rows.append([_named(name), text(array.shape), mean, low, high, drawn])
-    shape = given.quantity(names[0]).shape
+        picture_of_units = (
+            strip(values[:, 0], f"{name.replace('_', ' ')} of some units over time") if values.size else ""
+        )
+        rows.append([_quantity_label(name), text(array.shape), mean, low, high, picture_of_units])
+    shape = trace.quantity(names[0]).shape
     units = min(4, shape[2])
-    said = (
+    sentence = (
         f"Units × time: {counted(units, 'unit')} of sequence 0; dark is 0 and yellow 1, blue negative and red positive."
     )
-    if sampled < shape[0]:
-        said += f" Means and ranges are of a sample of {sampled:,} steps."
+    if sample_size < shape[0]:
+        sentence += f" Means and ranges are of a sample of {sample_size:,} steps."
     heads = ["quantity", "shape", "mean", "least", "greatest", "units × time"]
-    return table(heads, _aligned(rows, (2, 3, 4)), (2, 3, 4)) + paragraph(said, aside=True)
+    return table(heads, _align_numbers(rows, (2, 3, 4)), (2, 3, 4)) + paragraph(sentence, aside=True)
 
 
-def _aligned(rows: list[list[Any]], places: tuple[int, ...]) -> Iterator[list[str]]:
-    """Go through rows whose numbers at some places are written with as many decimals each."""
+def _align_numbers(rows: list[list[Any]], places: tuple[int, ...]) -> Iterator[list[str]]:
+    """Yield the rows with the numbers at `places` as texts of equally many decimals."""
     texts = iter(numbers([row[place] for row in rows for place in places]))
     for row in rows:
-        yield [next(texts) if place in places else one for place, one in enumerate(row)]
+        yield [next(texts) if place in places else cell for place, cell in enumerate(row)]
 
 
-def _sample(given: Trace, array: Array) -> tuple[Array, int]:
-    """Return some steps and sequences of a quantity (time, batch, ·), NaN where they are not valid, and how many steps.
+def _sample(trace: Trace, array: Array) -> tuple[Array, int]:
+    """Return a sample of a quantity (time, batch, ·), NaN at invalid steps, and the number of its steps.
 
-    All of them where there are few; of a large one, which may lie in a file, no more than that is read.
+    A small quantity is returned whole. Of a large one, which may be on disk, no more than the sample is read.
     """
     steps, batch, units = array.shape
     sequences = np.unique(
@@ -94,188 +96,200 @@ def _sample(given: Trace, array: Array) -> tuple[Array, int]:
     most = max(48, NUMBERS // max(1, len(sequences) * units))
     times = np.arange(steps) if steps <= most else np.linspace(0, steps - 1, most).astype(int)
     values = np.asarray(array[np.ix_(times, sequences)], np.float64)
-    if given.valid is not None:
-        values[~given.valid[:: given.keep.every][times][:, sequences]] = np.nan
+    if trace.valid is not None:
+        values[~trace.valid[:: trace.keep.every][times][:, sequences]] = np.nan
     return values, len(times)
 
 
 def _spread(values: Array) -> tuple[float, float, float]:
-    found = values[~np.isnan(values)]
-    return (float(found.min()), float(found.mean()), float(found.max())) if found.size else (np.nan, np.nan, np.nan)
+    """Return the least value, the mean and the greatest value, without NaN."""
+    finite = values[~np.isnan(values)]
+    return (float(finite.min()), float(finite.mean()), float(finite.max())) if finite.size else (np.nan,) * 3
 
 
-def _named(quantity: str) -> str:
+def _quantity_label(quantity: str) -> str:
     colour = PALETTE[quantity if quantity in PALETTE else "hidden_state"].css
     return f'<span class="swatch" style="background:{colour}"></span>{text(quantity)}'
 
 
-def lstm_trace(given: LSTMTrace) -> str:
+def lstm_trace_html(trace: LSTMTrace) -> str:
     """Return the HTML of the trace of an LSTM."""
-    return record("LSTMTrace", _whole_run(given), _cells_of_run(given))
+    return record_block("LSTMTrace", _lstm_run(trace), _cell_runs(trace))
 
 
-def _whole_run(given: LSTMTrace) -> str:
-    first = next(iter(given.layers[0].values()))
-    said = f"of {counted(given.num_layers, 'layer')}, {' and '.join(given.directions)}: "
-    said += f"{counted(given.num_steps, 'step')} of {counted(given.batch_size, 'sequence')}, {given.output.dtype.name},"
-    return f"{said} {text(first.keep)} kept; output {text(given.output.shape)}."
+def _lstm_run(trace: LSTMTrace) -> str:
+    first = next(iter(trace.layers[0].values()))
+    sentence = f"of {counted(trace.num_layers, 'layer')}, {' and '.join(trace.directions)}: "
+    sentence += (
+        f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}, {trace.output.dtype.name},"
+    )
+    return f"{sentence} {text(first.keep)} kept; output {text(trace.output.shape)}."
 
 
-def _cells_of_run(given: LSTMTrace) -> str:
+def _cell_runs(trace: LSTMTrace) -> str:
     rows: list[list[Any]] = []
-    for (layer, way), one in list(given.cells().items())[:MOST_CELLS]:
-        name = next((name for name in ("forget_gate", *one.keep.quantities) if name in one.keep.quantities), None)
-        p = one.parameters
-        row = [f"[{layer}, {text(repr(way))}]", f"{p.input_size:,} {ARROW} {p.hidden_size:,}"]
+    for (layer, direction), cell in list(trace.cells().items())[:MOST_CELLS]:
+        name = next((name for name in ("forget_gate", *cell.keep.quantities) if name in cell.keep.quantities), None)
+        p = cell.parameters
+        row = [f"[{layer}, {text(repr(direction))}]", f"{p.input_size:,} {ARROW} {p.hidden_size:,}"]
         if name is None:
             rows.append([*row, "nothing", np.nan, np.nan, np.nan, ""])
             continue
-        values, _ = _sample(one, one.quantity(name))
+        values, _ = _sample(cell, cell.quantity(name))
         low, mean, high = _spread(values)
         rows.append(
-            [*row, _named(name), mean, low, high, strip(values[:, 0], f"{name} over time") if values.size else ""]
+            [
+                *row,
+                _quantity_label(name),
+                mean,
+                low,
+                high,
+                strip(values[:, 0], f"{name} over time") if values.size else "",
+            ]
         )
     heads = ["cell", f"features {ARROW} units", "quantity", "mean", "least", "greatest", "units × time"]
-    more = len(given.cells()) - MOST_CELLS
+    more = len(trace.cells()) - MOST_CELLS
     after = paragraph(f"and {counted(more, 'more cell')}", aside=True) if more > 0 else ""
-    return table(heads, _aligned(rows, (3, 4, 5)), (3, 4, 5)) + after
+    return table(heads, _align_numbers(rows, (3, 4, 5)), (3, 4, 5)) + after
 
 
-def network_trace(given: NetworkTrace) -> str:
+def network_trace_html(trace: NetworkTrace) -> str:
     """Return the HTML of the trace of a network."""
-    said = f"of {text(repr(given.network).strip('<>'), 300)}: {counted(given.lstm.num_steps, 'step')} of"
-    said += f" {counted(given.lstm.batch_size, 'sequence')}, output {text(given.output.shape)}."
-    return record("NetworkTrace", said, _cells_of_run(given.lstm))
+    sentence = f"of {text(repr(trace.network).strip('<>'), 300)}: {counted(trace.lstm.num_steps, 'step')} of"
+    sentence += f" {counted(trace.lstm.batch_size, 'sequence')}, output {text(trace.output.shape)}."
+    return record_block("NetworkTrace", sentence, _cell_runs(trace.lstm))
 
 
 # A model.
 
 
-def lstm(given: LSTM) -> str:
+def lstm_html(lstm: LSTM) -> str:
     """Return the HTML of an LSTM."""
-    return record("LSTM", _sizes(given), _variants([c.variant for row in given.layers for c in row]), _cells(given))
+    return record_block("LSTM", _sizes(lstm), _variants([c.variant for row in lstm.layers for c in row]), _cells(lstm))
 
 
-def _sizes(given: LSTM) -> str:
-    said = f"{counted(given.input_size, 'feature')} {ARROW} {counted(given.output_size, 'output')}; "
-    said += f"{counted(given.num_layers, 'layer')}, {' and '.join(given.directions)}"
-    merges = ", ".join(dict.fromkeys(given.merge)) if given.bidirectional else ""
-    said += f" (merged by {merges})" if merges else ""
-    return f"{said}; {counted(given.num_parameters, 'parameter')}, {given.dtype.name}."
+def _sizes(lstm: LSTM) -> str:
+    sentence = f"{counted(lstm.input_size, 'feature')} {ARROW} {counted(lstm.output_size, 'output')}; "
+    sentence += f"{counted(lstm.num_layers, 'layer')}, {' and '.join(lstm.directions)}"
+    merges = ", ".join(dict.fromkeys(lstm.merge)) if lstm.bidirectional else ""
+    sentence += f" (merged by {merges})" if merges else ""
+    return f"{sentence}; {counted(lstm.num_parameters, 'parameter')}, {lstm.dtype.name}."
 
 
 def _variants(variants: list[Variant]) -> str:
-    said = dict.fromkeys(
-        ", ".join(f"{name}={value}" for name, value in one.differences().items()) or "plain" for one in variants
+    kinds = dict.fromkeys(
+        ", ".join(f"{name}={value}" for name, value in variant.differences().items()) or "plain" for variant in variants
     )
-    return "" if list(said) == ["plain"] else paragraph(f"Variant: {text('; or '.join(said), 300)}.")
+    return "" if list(kinds) == ["plain"] else paragraph(f"Variant: {text('; or '.join(kinds), 300)}.")
 
 
-def _cells(given: LSTM) -> str:
-    cells = list(given.cells().items())
+def _cells(lstm: LSTM) -> str:
+    cells = list(lstm.cells().items())
     rows = []
-    for (layer, way), cell in cells[:MOST_CELLS]:
+    for (layer, direction), cell in cells[:MOST_CELLS]:
         p = cell.parameters
         projected = "" if p.projection is None else f" {ARROW} {p.recurrent_size:,}"
         sizes = f"{p.input_size:,} {ARROW} {p.hidden_size:,}{projected}"
-        rows.append([str(layer), text(way), sizes, f"{p.num_parameters:,}"])
+        rows.append([str(layer), text(direction), sizes, f"{p.num_parameters:,}"])
     after = (
         paragraph(f"and {counted(len(cells) - MOST_CELLS, 'more cell')}", aside=True) if len(cells) > MOST_CELLS else ""
     )
     return table(["layer", "direction", f"features {ARROW} units", "parameters"], rows, (3,)) + after
 
 
-def network(given: Network) -> str:
+def network_html(network: Network) -> str:
     """Return the HTML of a network."""
-    reads = "every output" if given.reads == "every" else "the last state"
-    said = f"{counted(given.num_parameters, 'parameter')}; its last part reads {reads}."
+    reads = "every output" if network.reads == "every" else "the last state"
+    sentence = f"{counted(network.num_parameters, 'parameter')}; its last part reads {reads}."
     rows = []
-    if (words := given.embedding) is not None:
+    if (words := network.embedding) is not None:
         rows.append(["embedding", f"{counted(len(words), 'token')} {ARROW} {words.shape[1]:,}"])
-    if given.inputs is not None:
+    if network.inputs is not None:
         rows.append(["inputs", "in physical units, which are scaled"])
-    for branch in given.branches:
+    for branch in network.branches:
         sizes = [f"{len(branch.features):,}", *(_dense(layer) for layer in branch.layers)]
         rows.append(["features", f" {ARROW} ".join(sizes)])
-    rows.append(["LSTM", _sizes(given.lstm)])
-    for layer in given.dense:
-        name = "head" if layer is given.head else "dense layer"
+    rows.append(["LSTM", _sizes(network.lstm)])
+    for layer in network.dense:
+        name = "head" if layer is network.head else "dense layer"
         rows.append([name, f"{layer.weight.shape[1]:,} {ARROW} {_dense(layer)}"])
-    if given.skip:
-        rows.append(["skip connection", f"the first {counted(given.skip, 'feature')} added"])
-    if given.outputs is not None:
+    if network.skip:
+        rows.append(["skip connection", f"the first {counted(network.skip, 'feature')} added"])
+    if network.outputs is not None:
         rows.append(["outputs", "in physical units"])
-    variants = _variants([cell.variant for row in given.lstm.layers for cell in row])
-    return record("Network", said, table(["", ""], rows, wide=1), variants, _cells(given.lstm))
+    variants = _variants([cell.variant for row in network.lstm.layers for cell in row])
+    return record_block("Network", sentence, table(["", ""], rows, wide=1), variants, _cells(network.lstm))
 
 
 def _dense(layer: Linear) -> str:
     return f"{len(layer.weight):,}" + ("" if layer.activation is None else f", {text(layer.activation)}")
 
 
-def found(given: Found) -> str:
-    """Return the HTML of an LSTM that was found in a file."""
+def found_html(entry: Found) -> str:
+    """Return the HTML of an LSTM in a file."""
     rows = [
-        ["what it is", _sizes(given.lstm)],
-        ["stored as", text(given.convention, 300)],
-        ["lies in", text(given.where, 300)],
+        ["sizes", _sizes(entry.lstm)],
+        ["stored as", text(entry.convention, 300)],
+        ["place", text(entry.where, 300)],
     ]
-    if given.state is not None:
-        rows.append(["starts from", "an initial state that is in the file"])
-    if given.batch_first is not None:
-        rows.append(["axes", "batch, time, feature" if given.batch_first else "time, batch, feature"])
-    if given.time_reversed:
+    if entry.state is not None:
+        rows.append(["initial state", "in the file"])
+    if entry.batch_first is not None:
+        rows.append(["axes", "batch, time, feature" if entry.batch_first else "time, batch, feature"])
+    if entry.time_reversed:
         rows.append(["outputs", "its framework puts the last step first; here they are in the order of the input"])
-    if given.masked:
-        rows.append(["mask", f"arrives at it; at masked steps the output is {text(given.masked_output or 'not said')}"])
-    notes = [*given.notes, *given.warns]
+    if entry.masked:
+        rows.append(
+            ["mask", f"arrives at the LSTM; at masked steps the output is {text(entry.masked_output or 'unknown')}"]
+        )
+    notes = [*entry.notes, *entry.warns]
     rows += [["note", text(note, 300)] for note in notes[:MOST_NOTES]]
     rows += [["note", f"and {len(notes) - MOST_NOTES:,} more"]] if len(notes) > MOST_NOTES else []
-    rows += [["not finite", text(bad, 300)] for bad in given.bad[:MOST_NOTES]]
-    if untold := _untold(given):
-        rows.append(["not said", f"{'; '.join(untold)}"])
-    variants = _variants([cell.variant for row in given.lstm.layers for cell in row])
-    return record("Found", text(given.name, 120), table(["", ""], rows, wide=1), variants, _cells(given.lstm))
+    rows += [["not finite", text(bad, 300)] for bad in entry.bad[:MOST_NOTES]]
+    if unknown := _unknown(entry):
+        rows.append(["unknown", "; ".join(unknown)])
+    variants = _variants([cell.variant for row in entry.lstm.layers for cell in row])
+    return record_block("Found", text(entry.name, 120), table(["", ""], rows, wide=1), variants, _cells(entry.lstm))
 
 
-def _untold(given: Found) -> list[str]:
-    """Return what the file does not tell, in words."""
-    untold = [] if given.batch_first is not None else ["whether its input has the batch first, or time"]
-    if "Keras" in given.convention:
-        untold += [] if given.masked is not None else ["whether a mask arrives at it"]
-        untold += [] if given.masked_output is not None else ["what it returns at masked steps"]
-    return untold
+def _unknown(entry: Found) -> list[str]:
+    """Return the open questions that the file does not answer."""
+    unknown = [] if entry.batch_first is not None else ["whether its input has the batch first, or time"]
+    if "Keras" in entry.convention:
+        unknown += [] if entry.masked is not None else ["whether a mask arrives at the LSTM"]
+        unknown += [] if entry.masked_output is not None else ["its output at masked steps"]
+    return unknown
 
 
-def contents(given: Contents) -> str:
-    """Return the HTML of what is in a file."""
-    rows = [[text(one.name), "LSTM", _sizes(one.lstm)] for one in given.found]
-    rows += [[text(one.name), text(one.kind), text(one.shape) if one.shape else ""] for one in given.parts]
-    rows += [[text(one.name), "cannot be read", text(one.reason, 300)] for one in given.refused]
-    rows += [[text(name), "would be called by unpickling", "and is not called here"] for name in given.calls]
-    said = f"of {text(given.path, 200)}: {text(given.format, 120)}"
+def contents_html(contents: Contents) -> str:
+    """Return the HTML of the contents of a file."""
+    rows = [[text(entry.name), "LSTM", _sizes(entry.lstm)] for entry in contents.found]
+    rows += [[text(part.name), text(part.kind), text(part.shape) if part.shape else ""] for part in contents.parts]
+    rows += [[text(entry.name), "cannot be read", text(entry.reason, 300)] for entry in contents.refused]
+    rows += [[text(name), "would be called by unpickling", "and is not called here"] for name in contents.calls]
+    sentence = f"of {text(contents.path, 200)}: {text(contents.format, 120)}"
     more = len(rows) - 2 * MOST_CELLS
     after = paragraph(f"and {more:,} more", aside=True) if more > 0 else ""
-    shown = table(["name", "kind", "what it is"], rows[: 2 * MOST_CELLS], wide=2) if rows else ""
-    return record("Contents", said, shown or paragraph(f"{text(given.holds, 120)}."), after)
+    listing = table(["name", "kind", "content"], rows[: 2 * MOST_CELLS], wide=2) if rows else ""
+    return record_block("Contents", sentence, listing or paragraph(f"{text(contents.holds, 120)}."), after)
 
 
 # An answer.
 
 
-def answer(given: Table) -> str:
-    """Return the HTML of an answer, or of another table."""
-    kind = type(given).__name__
-    if not isinstance(given, Answer):
-        return record(kind, "", _picture(given, kind), _rows(given))
-    off = f" Residual: {given.residual:.1e}, relative to the sum of the absolute values of its terms."
-    off = "" if np.isnan(given.residual) else " It holds exactly." if given.residual == 0 else off
-    law = paragraph(f"Law: {text(given.law, 300)}.{off}", aside=True) if given.law else ""
-    return record(kind, text(given.sentence, 1000), _picture(given, given.sentence), _rows(given), law)
+def table_html(record: Table) -> str:
+    """Return the HTML of an answer or another table."""
+    kind = type(record).__name__
+    if not isinstance(record, Answer):
+        return record_block(kind, "", _picture(record, kind), _rows(record))
+    residual = f" Residual: {record.residual:.1e}, relative to the sum of the absolute values of its terms."
+    residual = "" if np.isnan(record.residual) else " It holds exactly." if record.residual == 0 else residual
+    law = paragraph(f"Law: {text(record.law, 300)}.{residual}", aside=True) if record.law else ""
+    return record_block(kind, text(record.sentence, 1000), _picture(record, record.sentence), _rows(record), law)
 
 
-def _rows(given: Table) -> str:
-    columns = {name: np.asarray(one) for name, one in given.columns.items()}
+def _rows(record: Table) -> str:
+    columns = {name: np.asarray(values) for name, values in record.columns.items()}
     count = len(next(iter(columns.values()), ()))
     names = list(columns)[:MOST_COLUMNS]
     cells = [column(columns[name][:MOST_ROWS]) for name in names]
@@ -285,22 +299,22 @@ def _rows(given: Table) -> str:
         left_out.append(f"{MOST_ROWS} of {count:,} rows")
     if len(columns) > MOST_COLUMNS:
         left_out.append(f"{MOST_COLUMNS} of {len(columns):,} columns")
-    shown = table([text(name) for name in names], zip(*(texts for texts, _ in cells), strict=True), flush)
-    return shown + (paragraph(f"{' and '.join(left_out)} are shown.", aside=True) if left_out else "")
+    rows = table([text(name) for name in names], zip(*(texts for texts, _ in cells), strict=True), flush)
+    return rows + (paragraph(f"{' and '.join(left_out)} are shown.", aside=True) if left_out else "")
 
 
-def _picture(given: Table, sentence: str) -> str:
-    """Return the picture of a record, where there is one and matplotlib is installed."""
-    draw = pictured(given)
+def _picture(record: Table, sentence: str) -> str:
+    """Return the picture of a record, or an empty text if it has none or matplotlib is not installed."""
+    draw = pictured(record)
     if draw is None:
         return ""
     try:
         for dpi in (100, 50, 25):
-            found = svg(lambda figure: draw(given, ax=figure), sentence, dpi=dpi)
-            if len(found) <= MOST_PICTURE:
-                return picture(found)
+            drawing = svg(lambda figure: draw(record, ax=figure), sentence, dpi=dpi)
+            if len(drawing) <= MOST_PICTURE:
+                return picture(drawing)
     except MissingExtraError:
         return ""
-    except GatewiseError as why:
-        return paragraph(f"There is no picture: {text(why, 300)}.", aside=True)
+    except GatewiseError as problem:
+        return paragraph(f"There is no picture: {text(problem, 300)}.", aside=True)
     return paragraph(f"Its picture is too large for a notebook: gatewise.plot.{draw.__name__} draws it.", aside=True)

@@ -1,7 +1,7 @@
-"""The pieces of what a notebook shows: text that is inert, tables, and strips of coloured cells; static, in any theme.
+"""Parts of the HTML of records in a notebook: safe text, tables, and strips of coloured cells.
 
-Everything is in the reader's text colour or in colours that are seen on light and dark ground. The markup is
-well-formed XML too, has no ids and no script, and can be read without its style, which some viewers take out.
+All colours are the reader's text colour or visible on light and dark ground. The markup is static and well-formed XML
+without ids and scripts, and readable without its style, which some viewers remove.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import shown
 from gatewise.palette import CIVIDIS, VIK
-from gatewise.plot.drawing import heat
+from gatewise.plot.drawing import keep_extremes
 
 MOST_TEXT = 60  # characters of a cell of a table
-ROWS, COLUMNS = 4, 24  # cells of a strip
-SHADES = 4  # from one colour of a map to the next
+ROWS, COLUMNS = 4, 24  # of cells in a strip
+SHADES = 4  # steps between neighbouring colours of a map
 SIZE = 6  # pixels of a cell
 LINE = "1px solid color-mix(in srgb,currentColor 18%,transparent)"
 STYLE = f"""<style>
@@ -47,42 +47,42 @@ border:1px solid currentColor;print-color-adjust:exact}}
 </style>"""
 
 
-def record(kind: str, *parts: str) -> str:
-    """Return the HTML of a record: its kind in bold before the first part, and the parts."""
+def record_block(kind: str, *parts: str) -> str:
+    """Return the HTML of a record: its kind in bold, and the parts."""
     first, *rest = parts
     body = "\n".join([f"<p><strong>{text(kind)}</strong> {first}</p>", *filter(None, rest)])
     return f'<div class="gatewise-record tex2jax_ignore mathjax_ignore">\n{STYLE}\n{body}\n</div>'
 
 
-def text(given: object, most: int = MOST_TEXT) -> str:
-    """Return what comes from data as text: on one line, printable, not too long, and inert."""
-    return escape(shown(" ".join(str(given).split()), most))
+def text(value: object, most: int = MOST_TEXT) -> str:
+    """Return a value from data as escaped text: one printable line of at most `most` characters."""
+    return escape(shown(" ".join(str(value).split()), most))
 
 
-def paragraph(said: str, aside: bool = False) -> str:
-    """Return a paragraph; `said` is markup."""
-    return f'<p class="aside">{said}</p>' if aside else f"<p>{said}</p>"
+def paragraph(markup: str, aside: bool = False) -> str:
+    """Return a paragraph of markup."""
+    return f'<p class="aside">{markup}</p>' if aside else f"<p>{markup}</p>"
 
 
-def picture(drawn: str) -> str:
-    """Return an SVG that only shows where the style is there: who takes that out leaves of a picture its text."""
-    return f'<div class="picture" style="display:none">{drawn}</div>'
+def picture(svg: str) -> str:
+    """Return an SVG that is hidden without the style: some viewers would show the bare text of the picture."""
+    return f'<div class="picture" style="display:none">{svg}</div>'
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = (), wide: int = -1) -> str:
-    """Return a table of markup, whose first column names the rows; columns of `numbers` are flush right.
+    """Return a table of markup whose first column names the rows.
 
-    The text of the column `wide` may take several lines.
+    The columns `numbers` are flush right; the column `wide` may wrap.
     """
 
     def cell(tag: str, place: int, inner: str) -> str:
         kind = ' class="number"' if place in numbers else ' class="wide"' if place == wide else ""
         return f"<{tag}{kind}>{inner}</{tag.split()[0]}>"
 
-    head = "".join(cell('th scope="col"', place, one) for place, one in enumerate(heads))
+    head = "".join(cell('th scope="col"', place, name) for place, name in enumerate(heads))
     body = "\n".join(
         "<tr>"
-        + "".join(cell("td" if place else 'th scope="row"', place, one) for place, one in enumerate(row))
+        + "".join(cell("td" if place else 'th scope="row"', place, inner) for place, inner in enumerate(row))
         + "</tr>"
         for row in rows
     )
@@ -91,7 +91,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence
 
 
 def column(values: npt.NDArray[Any]) -> tuple[list[str], bool]:
-    """Return the texts of a column, and whether they are numbers, which have as many decimals each."""
+    """Return the texts of a column, and whether they are numbers, all with equally many decimals."""
     if values.dtype.kind in "iu":
         return [f"{value:,}".replace("-", "−") for value in values.tolist()], True
     if values.dtype.kind == "f":
@@ -100,9 +100,9 @@ def column(values: npt.NDArray[Any]) -> tuple[list[str], bool]:
 
 
 def numbers(values: npt.ArrayLike) -> list[str]:
-    """Return numbers with four significant digits of the largest, their decimal points below each other."""
-    found = np.asarray(values, np.float64)
-    finite = np.abs(found[np.isfinite(found)])
+    """Return numbers with equally many decimals: four significant digits of the largest."""
+    array = np.asarray(values, np.float64)
+    finite = np.abs(array[np.isfinite(array)])
     largest = float(finite.max(initial=0.0))
     if largest and not 1e-3 <= largest < 1e6:
         form = ".3e"
@@ -110,44 +110,44 @@ def numbers(values: npt.ArrayLike) -> list[str]:
         form = f",.{min(5, max(0, 3 - math.floor(math.log10(largest))) if largest else 0)}f"
     words = {"inf": "∞", "-inf": "−∞", "nan": "–"}
     return [
-        f"{value:{form}}".replace("-", "−") if math.isfinite(value) else words[str(value)] for value in found.tolist()
+        f"{value:{form}}".replace("-", "−") if math.isfinite(value) else words[str(value)] for value in array.tolist()
     ]
 
 
 @cache
 def shades(stops: tuple[str, ...]) -> list[str]:
-    """Return the colours of a map and `SHADES` - 1 between each two of them."""
-    given = np.array([[int(stop[place : place + 2], 16) for place in (1, 3, 5)] for stop in stops])
+    """Return the colours of a map, with `SHADES` - 1 colours between neighbours."""
+    corners = np.array([[int(stop[place : place + 2], 16) for place in (1, 3, 5)] for stop in stops])
     places = np.linspace(0, len(stops) - 1, SHADES * (len(stops) - 1) + 1)
-    mixed = np.stack([np.interp(places, np.arange(len(stops)), given[:, part]) for part in range(3)], axis=1)
+    mixed = np.stack([np.interp(places, np.arange(len(stops)), corners[:, part]) for part in range(3)], axis=1)
     return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in mixed.round().astype(int).tolist()]
 
 
 def strip(values: Array, label: str) -> str:
-    """Return values (time, units) as a strip of cells: cividis from 0 to 1, or vik about 0 where some are negative.
+    """Return values (time, units) as a strip of cells: cividis from 0 to 1, or vik about 0 if some are negative.
 
-    At most `ROWS` units are shown, which lie at equal distances, and `COLUMNS` columns; of the steps of a column, the
-    least and the greatest value are kept.
+    The strip has at most `ROWS` units, at equal distances, and `COLUMNS` columns; each column keeps its least and its
+    greatest value.
     """
     if not values.size:
         return ""
     chosen = np.unique(np.linspace(0, values.shape[1] - 1, ROWS).round().astype(int))
-    every = values[np.isfinite(values)]
-    size = float(np.abs(every).max(initial=0.0)) or 1.0
-    signed = bool((every < 0).any())
+    finite = values[np.isfinite(values)]
+    size = float(np.abs(finite).max(initial=0.0)) or 1.0
+    signed = bool((finite < 0).any())
     stops, low, high = (VIK, -size, size) if signed else (CIVIDIS, 0.0, max(1.0, size))
     colours = shades(stops)
-    cells = heat(values[:, chosen].astype(np.float64), COLUMNS).T
+    cells = keep_extremes(values[:, chosen].astype(np.float64), COLUMNS).T
     with np.errstate(invalid="ignore"):
         place = np.rint((np.clip(cells, low, high) - low) / (high - low) * (len(colours) - 1))
-    drawn = []
+    paths = []
     for number, colour in enumerate(colours):
         at = np.argwhere(place == number)
         if len(at):
             path = "".join(f"M{column} {row}h1v1h-1z" for row, column in at.tolist())
-            drawn.append(f'<path fill="{colour}" d="{path}"/>')
+            paths.append(f'<path fill="{colour}" d="{path}"/>')
     rows, columns = cells.shape
     return (
         f'<svg role="img" aria-label="{text(label)}" width="{SIZE * columns}" height="{SIZE * rows}"'
-        f' viewBox="0 0 {columns} {rows}" shape-rendering="crispEdges">{"".join(drawn)}</svg>'
+        f' viewBox="0 0 {columns} {rows}" shape-rendering="crispEdges">{"".join(paths)}</svg>'
     )

@@ -1,4 +1,4 @@
-"""The picture of matches: where in each sequence the units of a chosen stretch are on too."""
+"""The picture of matches: the stretches of all sequences in which the units of a chosen stretch are on."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_SEQUENCES = 30
-NARROWEST = 1 / 300  # of the axis, so that a short stretch of a long run is seen
+NARROWEST = 1 / 300  # of the axis, so that a short stretch of a long run is visible
 
 
 @picture(Matches, data)
 def matches(record: Matches, ax: Any) -> Axes:
-    """Draw the stretches at which the units of a chosen stretch are on: sequences × time, coloured by the score.
+    """Draw the stretches in which the units of a chosen stretch are on: sequences × time, coloured by score.
 
     Returns
     -------
@@ -27,16 +27,16 @@ def matches(record: Matches, ax: Any) -> Axes:
 
     Notes
     -----
-    The chosen stretch has an outline and no filling. Of many sequences, those with the best matches are shown; of a
-    long run, a stretch is at least so wide that it can be seen.
+    The chosen stretch is outlined. At most 30 sequences are drawn, those with the best matches. Each stretch is wide
+    enough to be visible.
     """
     best = dict.fromkeys([record.sequence, *record.places[:, 0].tolist()])
     rows = {sequence: row for row, sequence in enumerate(sorted(list(best)[:MOST_SEQUENCES]))}
-    axes = drawing.one_panel(ax, (8, 1.6 + 0.28 * len(rows)))
-    places = drawing.time_axis(axes, record.times)
+    axes = drawing.single_panel(ax, (8, 1.6 + 0.28 * len(rows)))
+    places = drawing.set_time_axis(axes, record.times)
     edges = drawing.edges_of(places)
     narrowest = (edges[-1] - edges[0]) * NARROWEST
-    colours = drawing.colours(CIVIDIS)
+    colours = drawing.colour_map(CIVIDIS)
     for (sequence, start, stop), score in list(zip(record.places, record.columns["score"], strict=True))[::-1]:
         if sequence in rows:
             left, right = edges[start], edges[stop]
@@ -57,7 +57,7 @@ def matches(record: Matches, ax: Any) -> Axes:
     )
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    drawing.names(axes.yaxis, [record.sequences[sequence] for sequence in rows], MOST_SEQUENCES)
+    drawing.name_ticks(axes.yaxis, [record.sequences[sequence] for sequence in rows], MOST_SEQUENCES)
     axes.set_ylabel("sequence")
     axes.set_title(
         f"{len(record.places):,} {'match' if len(record.places) == 1 else 'matches'} of {len(record.units):,} "

@@ -1,4 +1,4 @@
-"""Which units of a cell are drawn, and in which order."""
+"""The choice and the order of the units in a picture."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from gatewise.insight.naming import unit_names
 from gatewise.records.trace import Trace
 
 ORDERS = ("none", "timescale", "cluster")
-SEEN = 1000  # steps by which units are compared
+MOST_STEPS = 1000  # by which units are clustered
 Units = int | str | Sequence[int | str]
 
 
-def places(trace: Trace, units: Units | None) -> npt.NDArray[np.intp]:
-    """Return where the chosen units lie among those that a trace kept.
+def unit_places(trace: Trace, units: Units | None) -> npt.NDArray[np.intp]:
+    """Return the places of chosen units among the units that a trace kept.
 
     Parameters
     ----------
     trace : Trace
     units : int, str, or a sequence of them; or None
-        Hidden units, counted from 0 (negative from the end), or their names; None for all that are kept.
+        Hidden units, counted from 0 (negative from the end), or their names; None for all units of the trace.
 
     Raises
     ------
@@ -35,54 +35,54 @@ def places(trace: Trace, units: Units | None) -> npt.NDArray[np.intp]:
         If the trace did not keep it.
     """
     count, names = trace.parameters.hidden_size, unit_names(trace)
-    kept = list(range(count) if trace.keep.units is None else trace.keep.units)
+    available = list(range(count) if trace.keep.units is None else trace.keep.units)
     if units is None:
-        return np.arange(len(kept))
-    found = []
+        return np.arange(len(available))
+    places = []
     for unit in [units] if isinstance(units, (int, str, np.integer)) else units:
         if isinstance(unit, str) and unit in names:
-            found.append(names.index(unit))
-        elif (hidden := index("unit", unit, count, "this cell")) in kept:
-            found.append(kept.index(hidden))
+            places.append(names.index(unit))
+        elif (hidden := index("unit", unit, count, "this cell")) in available:
+            places.append(available.index(hidden))
         else:
-            raise NotKeptError(f"this trace did not keep unit {hidden}; it kept {join_names(kept)}")
-    if not found:
+            raise NotKeptError(f"this trace did not keep unit {hidden}; it kept {join_names(available)}")
+    if not places:
         raise OptionError("units must name at least one unit")
-    return np.array(found, np.intp)
+    return np.array(places, np.intp)
 
 
-def ordered(trace: Trace, values: Array, units: Units | None, sort: str) -> npt.NDArray[np.intp]:
-    """Return the places of the chosen units, among those that are kept, in the order in which they are drawn.
+def order_units(trace: Trace, values: Array, units: Units | None, sort: str) -> npt.NDArray[np.intp]:
+    """Return the places of chosen units among those of a trace, in the order of the picture.
 
     Parameters
     ----------
     trace : Trace
     values : array (time, units)
-        What is drawn of them.
+        The values in the picture.
     units
-        See `places`.
+        See `unit_places`.
     sort : {"none", "timescale", "cluster"}
-        As they are given, by their timescales (the longest first), or by a hierarchical clustering of `values` in which
-        neighbours are alike.
+        As given, by timescale (the longest first), or by a hierarchical clustering of `values`, similar units side by
+        side.
 
     Raises
     ------
     OptionError
         If there is no such order or unit.
     MissingExtraError
-        If units are to be clustered and SciPy is not installed.
+        If `sort` is cluster and SciPy is not installed.
     """
     one_of("sort", sort, ORDERS)
-    chosen = places(trace, units)
+    chosen = unit_places(trace, units)
     if sort == "timescale":
         return chosen[np.argsort(-timescales(trace).timescale[chosen], kind="stable")]
     if sort == "cluster" and len(chosen) > 2:
-        return chosen[_clustered(values[:: max(1, len(values) // SEEN)][:, chosen])]
+        return chosen[_cluster_order(values[:: max(1, len(values) // MOST_STEPS)][:, chosen])]
     return chosen
 
 
-def _clustered(values: Array) -> npt.NDArray[np.intp]:
+def _cluster_order(values: Array) -> npt.NDArray[np.intp]:
     with importing("scipy", "clustering units needs"):
         from scipy.cluster.hierarchy import leaves_list, linkage
-    found: npt.NDArray[np.intp] = leaves_list(linkage(np.nan_to_num(values.T), "average", optimal_ordering=True))
-    return found
+    order: npt.NDArray[np.intp] = leaves_list(linkage(np.nan_to_num(values.T), "average", optimal_ordering=True))
+    return order

@@ -1,4 +1,4 @@
-"""Fewer points than a long run has steps: of each pixel's, the least and the greatest."""
+"""Reduction of long runs to the pixels of a picture: each pixel keeps its least and its greatest value."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array
 
-MOST_POINTS = 2000  # of a line: about two for each pixel of its width
+MOST_POINTS = 2000  # of a line: about two for each pixel
 
 
 def edges_of(places: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the edges between places on an axis, one more than there are places."""
+    """Return the edges (places + 1,) of cells around places on an axis."""
     if len(places) < 2:
         return np.concatenate([places - 0.5, places + 0.5])
     middle = (places[1:] + places[:-1]) / 2
     return np.concatenate([[places[0] - (middle[0] - places[0])], middle, [places[-1] + (places[-1] - middle[-1])]])
 
 
-def bins(places: npt.NDArray[Any], most: int) -> npt.NDArray[np.intp]:
-    """Return the first step of each of ``most // 2`` equal parts of an axis, and the one after its last.
+def pixel_bins(places: npt.NDArray[Any], most: int) -> npt.NDArray[np.intp]:
+    """Return the first step of each of ``most // 2`` equal parts of an axis, and the step after its last.
 
-    A part without a step of its own has the step that it is nearest to, or none where that is far away: where dates
-    have a gap.
+    A part without a step gets the nearest step, or none if that is far away, as in a gap of dates.
     """
     count = len(places)
-    if even(places):
+    if is_even(places):
         marks = np.linspace(0, count, most // 2 + 1).astype(np.intp)
         return np.stack([marks[:-1], np.maximum(marks[1:], marks[:-1] + 1)], axis=1)
     edges, reach = edges_of(places), 0.75 * np.median(np.diff(places))
@@ -37,55 +36,55 @@ def bins(places: npt.NDArray[Any], most: int) -> npt.NDArray[np.intp]:
     first = np.searchsorted(edges, left, "right") - 1
     stop = np.maximum(np.searchsorted(edges, right, "left"), first + 1)
     gap = np.searchsorted(places + reach, left, "right") >= np.searchsorted(places - reach, right, "left")
-    found: npt.NDArray[np.intp] = np.stack([first, np.where(gap, first, stop)], axis=1).clip(0, count)
-    return found
+    bounds: npt.NDArray[np.intp] = np.stack([first, np.where(gap, first, stop)], axis=1).clip(0, count)
+    return bounds
 
 
-def even(places: npt.NDArray[Any]) -> bool:
-    """Whether places lie at equal distances."""
-    apart = np.diff(places)
-    return len(places) < 3 or bool(np.ptp(apart) <= 1e-3 * abs(apart.mean()))
+def is_even(places: npt.NDArray[Any]) -> bool:
+    """Say whether places lie at equal distances."""
+    distances = np.diff(places)
+    return len(places) < 3 or bool(np.ptp(distances) <= 1e-3 * abs(distances.mean()))
 
 
-def reduced(values: Array, most: int = MOST_POINTS) -> npt.NDArray[np.intp]:
-    """Return which steps of a long series a picture shows: of each pixel's, that of the least and of the greatest.
+def extreme_steps(values: Array, most: int = MOST_POINTS) -> npt.NDArray[np.intp]:
+    """Return the steps of a long series that a picture shows: those of each pixel's least and greatest value.
 
     Parameters
     ----------
     values : array (time,)
-        NaN is passed over.
+        NaN is ignored.
     most : int
-        How many steps to show at most.
+        The largest number of steps.
 
     Returns
     -------
     array of int
-        The steps, in order; all of them where there are not too many.
+        The steps in order; all of them if there are no more than `most`.
     """
     count = len(values)
     if count <= most:
         return np.arange(count)
     bounds = np.linspace(0, count, most // 2 + 1).astype(np.intp)
-    found = []
+    steps = []
     for first, stop in pairwise(bounds):
         part = values[first:stop]
         low = first + int(np.argmin(np.where(np.isnan(part), np.inf, part)))
         high = first + int(np.argmax(np.where(np.isnan(part), -np.inf, part)))
-        found += sorted((low, high))
-    return np.array(found, np.intp)
+        steps += sorted((low, high))
+    return np.array(steps, np.intp)
 
 
-def heat(values: Array, most: int = MOST_POINTS, places: npt.NDArray[Any] | None = None) -> Array:
-    """Return a series (time, rows) as at most `most` columns, in which no row loses an extreme.
+def keep_extremes(values: Array, most: int = MOST_POINTS, places: npt.NDArray[Any] | None = None) -> Array:
+    """Return a series (time, rows) with at most `most` steps, in which no row loses an extreme.
 
-    Each pixel's steps become two columns, with the least and the greatest value of each row, in the order in which
-    they occur. Steps that lie unevenly on the axis, at `places`, become columns of equal width.
+    The steps of each pixel become two, with the least and the greatest value of each row in the order in which they
+    occur. Steps at uneven `places` on the axis become steps of equal width.
     """
-    uneven = places is not None and not even(places)
+    uneven = places is not None and not is_even(places)
     if len(values) <= most and not uneven:
         return values
-    bounds = bins(np.arange(len(values)) if places is None else places, most)
-    shown = np.empty((2 * len(bounds), values.shape[1]))
+    bounds = pixel_bins(np.arange(len(values)) if places is None else places, most)
+    reduced = np.empty((2 * len(bounds), values.shape[1]))
     for place, (first, stop) in enumerate(bounds):
         part = values[first:stop] if stop > first else np.full((1, values.shape[1]), np.nan)
         none = np.isnan(part)
@@ -93,5 +92,5 @@ def heat(values: Array, most: int = MOST_POINTS, places: npt.NDArray[Any] | None
         down = low.argmin(0) > high.argmax(0)
         pair = np.stack([low.min(0), high.max(0)])
         pair[:, none.all(0)] = np.nan
-        shown[2 * place : 2 * place + 2] = np.where(down, pair[::-1], pair)
-    return shown
+        reduced[2 * place : 2 * place + 2] = np.where(down, pair[::-1], pair)
+    return reduced

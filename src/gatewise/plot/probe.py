@@ -1,4 +1,4 @@
-"""The picture of a probe: predicted and given values, R² under shifts in time, and the best units."""
+"""The picture of a probe: true and predicted values, R² of shifted values, and the best units."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def probe(record: Probe, ax: Any) -> npt.NDArray[Any]:
 
     Notes
     -----
-    Over time is shown the first sequence with values. A unit's bar is filled where its correlation is significant: at
-    most 5 % of shifts give any unit a larger one.
+    The series are those of the first sequence with values. The bar of a unit is filled if its correlation is
+    significant: at most 5 % of shifts give any unit a larger one.
     """
-    axes = drawing.panels(ax, 3, (2, 1, 1.6), (8, 6.8), one_time=False)
+    axes = drawing.panels(ax, 3, (2, 1, 1.6), (8, 6.8), share_time=False)
     _over_time(axes[0], record)
     _among_shifts(axes[1], record)
     _best_units(axes[2], record)
@@ -46,25 +46,25 @@ def probe(record: Probe, ax: Any) -> npt.NDArray[Any]:
 
 def _over_time(ax: Axes, record: Probe) -> None:
     place = int((~np.isnan(record.values)).any(0).argmax())
-    times = drawing.time_axis(ax, record.times)
-    given, found = record.values[:, place], record.predicted[:, place]
+    times = drawing.set_time_axis(ax, record.times)
+    true, predicted = record.values[:, place], record.predicted[:, place]
     for values, colour, label, width in (
-        (given, drawing.ink(), "given", 2.4),
-        (found, PALETTE["forget_gate"].light, "predicted", 1.0),
+        (true, drawing.ink(), "given", 2.4),
+        (predicted, PALETTE["forget_gate"].light, "predicted", 1.0),
     ):
-        shown = drawing.reduced(values)
-        ax.plot(times[shown], values[shown], color=colour, label=label, linewidth=width, marker=_marker(values))
-    drawing.hatched(ax, times, ~np.isnan(given))
+        steps = drawing.extreme_steps(values)
+        ax.plot(times[steps], values[steps], color=colour, label=label, linewidth=width, marker=_marker(values))
+    drawing.hatch_invalid(ax, times, ~np.isnan(true))
     ax.margins(x=0)
-    ax.set_ylabel(drawing.shortened(record.name, 30))
-    many = f", sequence {drawing.shortened(record.sequences[place])}" if len(record.sequences) > 1 else ""
+    ax.set_ylabel(drawing.shorten(record.name, 30))
+    many = f", sequence {drawing.shorten(record.sequences[place])}" if len(record.sequences) > 1 else ""
     held = "sequences" if record.by == "sequence" else "blocks"
     ax.set_title(f"held-out {held}: R² = {record.r_squared:.2f}, r = {record.correlation:.2f}{many}", loc="left")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, frameon=False, ncols=2)
 
 
 def _marker(values: npt.NDArray[Any]) -> str:
-    """Return a dot where no line would be seen: at steps that stand alone."""
+    """Return the marker of a line: a dot if some steps stand alone, where no line would be visible."""
     on = ~np.isnan(values)
     alone = on & ~np.concatenate([[False], on[:-1]]) & ~np.concatenate([on[1:], [False]])
     return "." if alone.any() else ""
@@ -93,14 +93,14 @@ def _among_shifts(ax: Axes, record: Probe) -> None:
 
 
 def _best_units(ax: Axes, record: Probe) -> None:
-    found = record.columns["correlation"]
-    best = np.argsort(-np.abs(found), kind="stable")[:MOST_UNITS]
+    correlation = record.columns["correlation"]
+    best = np.argsort(-np.abs(correlation), kind="stable")[:MOST_UNITS]
     for row, unit in enumerate(best):
-        colour = PALETTE["positive" if found[unit] >= 0 else "negative"].light
+        colour = PALETTE["positive" if correlation[unit] >= 0 else "negative"].light
         certain = record.columns["p_value"][unit] <= SIGNIFICANT
-        ax.barh(row, found[unit], color=colour if certain else "none", edgecolor=colour, linewidth=1.2)
+        ax.barh(row, correlation[unit], color=colour if certain else "none", edgecolor=colour, linewidth=1.2)
     ax.axvline(0, color=drawing.ink(), linewidth=0.8)
-    drawing.names(ax.yaxis, [str(record.columns["unit"][unit]) for unit in best])
+    drawing.name_ticks(ax.yaxis, [str(record.columns["unit"][unit]) for unit in best])
     ax.set_ylim(max(len(best), 4) - 0.5, -0.5)
     ax.set_xlim(-1.02, 1.02)
     ax.set_xlabel(f"correlation of the unit alone (filled: p ≤ {SIGNIFICANT:g})")

@@ -1,4 +1,4 @@
-"""The picture of how saturated gates are: for each unit, how often it is closed against how often it is open."""
+"""The picture of saturation: of each gate and unit, the share of closed steps against that of open ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gatewise.insight.saturation import saturation as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
-NAMED = 10  # units whose names there is room for
+NAMED = 10  # units, up to which each point has a name
 LARGEST = 300.0  # area of a point, in square points
 
 
@@ -30,19 +30,19 @@ def saturation(record: Saturation, ax: Any) -> Any:
     Returns
     -------
     array of Axes
-        For the input, the forget and the output gate. A point that stands for several units is larger. Points of dead
-        units are hollow; of few units, they have names.
+        One each for the input, the forget and the output gate. A point of several units is larger, one of dead units
+        hollow. Up to 10 units have their names beside them.
     """
-    axes = drawing.panels(ax, len(GATES), size=(9, 3.4), across=True)
+    axes = drawing.panels(ax, len(GATES), size=(9, 3.4), side_by_side=True)
     units = record.columns["unit"][: record.closed.shape[1]]
     dead = np.zeros(len(units), bool) if record.dead is None else record.dead
-    for place, (name, one) in enumerate(zip(GATES, axes, strict=True)):
-        one.plot([0, 1], [1, 0], color=drawing.ink(), alpha=0.5, linewidth=0.8, linestyle="--")
-        _points(one, record.closed[place], record.open[place], dead, drawing.hue(name))
+    for place, (name, panel) in enumerate(zip(GATES, axes, strict=True)):
+        panel.plot([0, 1], [1, 0], color=drawing.ink(), alpha=0.5, linewidth=0.8, linestyle="--")
+        _points(panel, record.closed[place], record.open[place], dead, drawing.hue(name))
         if len(units) <= NAMED:
-            _named(one, record.closed[place], record.open[place], units)
-        one.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), aspect="equal", title=name.replace("_", " "))
-        one.set_xlabel(f"share of steps below {record.low:g}")
+            _name_points(panel, record.closed[place], record.open[place], units)
+        panel.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), aspect="equal", title=name.replace("_", " "))
+        panel.set_xlabel(f"share of steps below {record.low:g}")
     axes[0].set_ylabel(f"share of steps above {record.high:g}")
     return axes
 
@@ -51,34 +51,34 @@ def _points(ax: Any, closed: Any, opened: Any, dead: Any, colour: str) -> None:
     size = float(np.clip(900 / len(closed), 8, 40))
     look: dict[str, Any] = {"edgecolor": drawing.ink(), "linewidth": 0.5, "clip_on": False, "zorder": 3}
     if not dead.all():
-        places, counts = _together(closed[~dead], opened[~dead])
+        places, counts = _distinct_places(closed[~dead], opened[~dead])
         ax.scatter(*places, s=_sizes(size, counts), color=colour, alpha=0.7 if len(closed) > NAMED else 1.0, **look)
     if dead.any():
-        places, counts = _together(closed[dead], opened[dead])
+        places, counts = _distinct_places(closed[dead], opened[dead])
         ax.scatter(*places, s=_sizes(size, counts), facecolor="none", **look, label="dead")
         ax.legend(loc="upper right", frameon=False, handletextpad=0.2)
 
 
-def _together(closed: Any, opened: Any) -> tuple[Any, Any]:
-    """Return the places of points that can be told apart (2, ·), and how many units lie at each."""
+def _distinct_places(closed: Any, opened: Any) -> tuple[Any, Any]:
+    """Return the distinct places of points (2, ·), and the number of units at each."""
     places, counts = np.unique(np.round([closed, opened], 2), axis=1, return_counts=True)
     return places, counts
 
 
 def _sizes(size: float, counts: Any) -> Any:
-    """Return the areas of points, which grow with the number of units up to a bound."""
+    """Return the areas of points; they grow with the number of units, up to a bound."""
     return np.minimum(size * counts, LARGEST)
 
 
-def _named(ax: Any, closed: Any, opened: Any, units: Any) -> None:
-    """Write the names of units beside their points; those that lie together side by side."""
+def _name_points(ax: Any, closed: Any, opened: Any, units: Any) -> None:
+    """Write the names of units beside their points; units of nearly one place share a line."""
     places: dict[tuple[float, float], list[tuple[float, float, str]]] = {}
     for x, y, name in zip(closed.tolist(), opened.tolist(), units, strict=True):
-        places.setdefault((round(x, 1), round(y, 1)), []).append((x, y, drawing.shortened(name, 12)))
-    for found in places.values():
-        (x, y, _), names = found[0], [name for _, _, name in found]
+        places.setdefault((round(x, 1), round(y, 1)), []).append((x, y, drawing.shorten(name, 12)))
+    for units_there in places.values():
+        (x, y, _), names = units_there[0], [name for _, _, name in units_there]
         left = x > 0.5
         look: dict[str, Any] = {"ha": "right" if left else "left", "va": "center", "fontsize": "x-small"}
-        told = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
-        text = ax.annotate(told, (x, y), (-6 if left else 6, 7), textcoords="offset points", **look)
+        label = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+        text = ax.annotate(label, (x, y), (-6 if left else 6, 7), textcoords="offset points", **look)
         text.set_in_layout(False)

@@ -1,4 +1,4 @@
-"""Pictures as files: the same bytes whenever and wherever the same picture is written."""
+"""Pictures as files, with the same bytes for the same picture anywhere and at any time."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from gatewise.files.storage import beside
 from gatewise.plot.drawing import library
 
 FORMATS = ("svg", "png", "pdf")
-DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}  # that would tell files apart
+DATES = {
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+    "png": {"Software": None},
+}  # that differ
 DPI = 200
-FONTS = (  # that have the characters of names which matplotlib's own font lacks
+FONTS = (  # with characters of names that matplotlib's own font lacks
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "Yu Gothic", "PingFang SC", "Microsoft YaHei"),
     *("Malgun Gothic", "Arial Unicode MS", "IPAexGothic", "WenQuanYi Zen Hei"),
 )
 
 
 def save(path: str | os.PathLike[str], format: str, draw: Callable[[], Any]) -> None:
-    """Write a picture to a file, beside it first; letters are written as shapes, and look the same everywhere.
+    """Write a picture to a file; letters become shapes and look the same everywhere.
 
     Parameters
     ----------
     path : path
     format : {"svg", "png", "pdf"}
     draw : callable
-        Returns the Axes of a new figure; called where matplotlib is set up for a file.
+        Draws a new figure and returns its Axes; it is called with matplotlib set up for a file.
 
     Raises
     ------
@@ -40,7 +44,7 @@ def save(path: str | os.PathLike[str], format: str, draw: Callable[[], Any]) -> 
     from matplotlib import font_manager, pyplot, rc_context
 
     installed = set(font_manager.fontManager.get_font_names())
-    family = [*library().rcParams["font.family"], *(one for one in FONTS if one in installed)]
+    family = [*library().rcParams["font.family"], *(font for font in FONTS if font in installed)]
     options: dict[Any, Any] = {"svg.hashsalt": "gatewise", "svg.fonttype": "path"}
     options |= {"figure.dpi": DPI, "font.family": family}
     with rc_context(options), beside(path) as temporary:

@@ -1,4 +1,4 @@
-"""The picture of the states: the cell state and the hidden state, each a colour for each unit and step."""
+"""The picture of the states: a colour for each unit and step of the cell state and of the hidden state."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def states(record: States, ax: Any) -> Any:
     Returns
     -------
     array of Axes
-        Two, or one where the trace kept only one of the states.
+        Two, or one if the trace kept only one of the states.
 
     Notes
     -----
-    Each scale is symmetric about 0. Where there are more steps or units than pixels, the least and the greatest value
-    of each pixel are kept. Steps that are not valid are hatched.
+    Each scale is symmetric about 0. With more steps or units than pixels, each pixel keeps its least and its greatest
+    value. Invalid steps are hatched.
     """
-    heights = [drawing.height(len(units)) for units in record.units.values()]
+    heights = [drawing.heatmap_height(len(units)) for units in record.units.values()]
     axes = drawing.panels(ax, len(heights), heights, (8, min(9, sum(heights))))
-    for one, (name, values) in zip(axes, record.values.items(), strict=True):
-        of = record.times, record.units[name], record.valid, VIK, record.limits[name]
-        drawing.heatmap(one, values, *of, label=name.replace("_", " "))
-        one.set_title(drawing.inert(record.titles[name]))
+    for panel, (name, values) in zip(axes, record.values.items(), strict=True):
+        look = record.times, record.units[name], record.valid, VIK, record.limits[name]
+        drawing.draw_heatmap(panel, values, *look, label=name.replace("_", " "))
+        panel.set_title(drawing.safe_text(record.titles[name]))
     return axes

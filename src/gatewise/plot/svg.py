@@ -1,4 +1,4 @@
-"""Pictures as SVG within a page: in the reader's text colour, transparent, and the same bytes every time."""
+"""Pictures as SVG for a page: in the reader's text colour, transparent, with the same bytes every time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gatewise.errors import shown
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
 
-INK = "#010203"  # stands for the reader's text colour; no picture has it
+INK = "#010203"  # in place of the reader's text colour; no picture has it
 WIDTH = 7.0  # inches
-VISIBLE = 0.38  # how light a line must be to be seen on a dark ground
-LABEL = 2000  # characters of what a reader is told who does not see a picture
+VISIBLE = 0.38  # the least luminance of a line on a dark ground
+LABEL = 2000  # characters of the alternative text
 SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "gatewise",
@@ -62,17 +62,17 @@ def svg(
     Parameters
     ----------
     draw : callable
-        Draws on the Figure that it is given.
+        Draws on a Figure, its argument.
     sentence : str
         Its alternative text.
     key : str, optional
-        What its ids begin with, which must differ from picture to picture of a page; by default a hash of the picture.
+        The beginning of its ids, which must differ between the pictures of a page; by default a hash of the picture.
     size : (float, float), optional
-        Width and height in inches; by default as high as it has rows of panels.
+        Width and height in inches; by default the height depends on the number of rows of panels.
     settings : dict
-        Of matplotlib, in addition to its defaults and `SETTINGS`.
+        Settings of matplotlib, in addition to its defaults and `SETTINGS`.
     dpi : int
-        Pixels to an inch, into which long runs are reduced: with fewer, the picture takes fewer bytes.
+        Pixels per inch, to which long runs are reduced: fewer make a smaller picture.
 
     Raises
     ------
@@ -100,13 +100,13 @@ def svg(
 
 
 def _element(document: str, sentence: str, key: str | None) -> str:
-    """Return the element of a document of SVG: in the page's ink and font, with ids of its own."""
+    """Return the element of an SVG document, in the ink and font of the page, with unique ids."""
     head, body = document[document.index("<svg") : document.rindex("</svg>")].split(">", 1)
     body = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     body = _UNPRINTABLE.sub("?", body)
     key = f"g{sha256(body.encode()).hexdigest()[:8]}" if key is None else key
-    called = _REFERENCE.findall("".join(_TAG.findall(body)))
-    ids = {name: f"{key}-{place}" for place, name in enumerate(dict.fromkeys(called))}
+    references = _REFERENCE.findall("".join(_TAG.findall(body)))
+    ids = {name: f"{key}-{place}" for place, name in enumerate(dict.fromkeys(references))}
     parts = re.split(f"({_TAG.pattern})", body)  # what lies between the tags is text, and stays as it is
     body = "".join(_tag(part, ids) if place % 2 else part.strip("\n ") for place, part in enumerate(parts))
     body = body.replace("<defs></defs>", "").replace("<defs/>", "")
@@ -119,26 +119,26 @@ def _element(document: str, sentence: str, key: str | None) -> str:
 
 
 def _tag(tag: str, ids: dict[str, str]) -> str:
-    """Return a tag of a document as it is in a page."""
-    tag = re.sub(r'\s+id="([^"]*)"', lambda its: f' id="{ids[its[1]]}"' if its[1] in ids else "", tag)
-    tag = _REFERENCE.sub(lambda its: ids[its[1]], tag)
+    """Return a tag of an SVG document, adapted to a page."""
+    tag = re.sub(r'\s+id="([^"]*)"', lambda match: f' id="{ids[match[1]]}"' if match[1] in ids else "", tag)
+    tag = _REFERENCE.sub(lambda match: ids[match[1]], tag)
     tag = tag.replace("xlink:href", "href")  # as SVG has it since its second edition, and HTML
     tag = re.sub(r"font-family: [^;\"]*(; )?", "", tag)
     tag = re.sub(r"font: [^;\"]*?([\d.]+px) [^;\"]*", r"font-size: \1", tag)  # as older versions of matplotlib have it
     thin = "fill: none" in tag or tag.startswith("<use")
-    tag = re.sub(r"#[0-9a-f]{6}\b", lambda its: _adapted(its[0], thin=thin), tag)
-    tag = re.sub(r'(?<= d=")[^"]*', lambda its: _shorter(its[0]), tag)
+    tag = re.sub(r"#[0-9a-f]{6}\b", lambda match: _themed_colour(match[0], thin=thin), tag)
+    tag = re.sub(r'(?<= d=")[^"]*', lambda match: _round_path(match[0]), tag)
     return re.sub(r"\s*\n\s*", "" if "base64," in tag else " ", tag)
 
 
-def _shorter(path: str) -> str:
-    """Return the outline of a shape to a tenth of a point, which nobody sees."""
-    words = " ".join(re.sub(r"-?\d+\.\d{2,}", lambda its: f"{float(its[0]):.1f}", path).split())
+def _round_path(path: str) -> str:
+    """Return the outline of a shape, rounded to an invisible tenth of a point."""
+    words = " ".join(re.sub(r"-?\d+\.\d{2,}", lambda match: f"{float(match[0]):.1f}", path).split())
     return re.sub(r" ?([A-Za-z]) ?", r"\1", words).replace(".0 ", " ")
 
 
-def _adapted(colour: str, *, thin: bool) -> str:
-    """Return a colour as CSS that suits the reader's ground, on which a dark line would not be seen."""
+def _themed_colour(colour: str, *, thin: bool) -> str:
+    """Return a colour as CSS for the reader's ground: a dark line becomes lighter on a dark ground."""
     if colour in _THEMED or not thin:
         return _THEMED.get(colour, colour)
     from matplotlib.colors import to_hex, to_rgb

@@ -1,4 +1,4 @@
-"""The picture of a text that is coloured by a unit: a box for each character or token, in lines."""
+"""The picture of a text coloured by a unit: lines of boxes, one for each character or token."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from gatewise.plot.records.text import text as data
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FONT = "DejaVu Sans Mono"  # comes with matplotlib; what it lacks is taken from the reader's
-SEEN = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "←"}  # what would not be
-LONGEST = 24  # letters of a token that are shown
+FONT = "DejaVu Sans Mono"  # of matplotlib; the reader's fonts have the rest
+SIGNS = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "←"}  # in place of invisible characters
+LONGEST = 24  # letters of a token
 LINE = 0.22  # inches
 
 
 @picture(Text, data)
 def text(record: Text, ax: Any, *, width: int = 80) -> Axes:
-    """Draw the text that a cell read, each character or token on the colour of a unit's state or gate.
+    """Draw the text that a cell read, each character or token on the colour of a unit's gate or state.
 
     Parameters
     ----------
     width : int
-        Letters in a line. A line also ends at a line break.
+        The number of letters of a line; a line break also ends a line.
 
     Returns
     -------
@@ -39,63 +39,65 @@ def text(record: Text, ax: Any, *, width: int = 80) -> Axes:
 
     Notes
     -----
-    Blanks are shown as ·, line breaks as ↵, tabs as ⇥, other control characters as their codes. Gates are drawn from
-    dark (0) to light (1), states from blue (negative) to red. Steps that are not valid are hatched.
+    Blanks become ·, line breaks ↵, tabs ⇥, other control characters their codes. Gates are coloured from dark (0) to
+    light (1), states from blue (negative) to red (positive). Invalid steps are hatched.
     """
     size("width", width)
-    shown = [_visible(token) for token in record.tokens]
-    lefts, lines, widths = _places(record.tokens, shown, width)
+    labels = [_visible(token) for token in record.tokens]
+    lefts, lines, widths = _places(record.tokens, labels, width)
     count = lines[-1] + 1
     across = max(10, int((lefts + widths).max()))
-    axes = drawing.one_panel(ax, (1 + 0.1 * width, 0.9 + LINE * max(3, count)))
+    axes = drawing.single_panel(ax, (1 + 0.1 * width, 0.9 + LINE * max(3, count)))
     _boxes(axes, record, lefts, lines, widths)
     axes.set(xlim=(0, across if count == 1 else width), ylim=(max(3, count) - 0.5, -0.5))
     axes.set_axis_off()
-    axes.set_title(drawing.inert(record.title), loc="left")
+    axes.set_title(drawing.safe_text(record.title), loc="left")
     return axes
 
 
 def _visible(token: str) -> str:
-    """Return a token as it is shown: on one line, with a sign for what cannot be seen."""
-    found = "".join(SEEN.get(one, one if one.isprintable() else f"\\x{ord(one):02x}") for one in token) or "∅"
-    return drawing.inert(found if len(found) <= LONGEST else f"{found[: LONGEST - 1]}…", _fonts())
+    """Return the label of a token: one line, with signs for invisible characters."""
+    label = "".join(SIGNS.get(letter, letter if letter.isprintable() else f"\\x{ord(letter):02x}") for letter in token)
+    label = label or "∅"
+    return drawing.safe_text(label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…", _fonts())
 
 
 def _fonts() -> list[str]:
     return [FONT, *drawing.library().rcParams["font.family"]]
 
 
-def _places(tokens: Any, shown: list[str], width: int) -> tuple[Any, Any, Any]:
-    """Return where each token begins, in which line, and how wide it is, in letters."""
-    apart = _apart(tokens)
+def _places(tokens: Any, labels: list[str], width: int) -> tuple[Any, Any, Any]:
+    """Return the left edge, the line and the width of each token, in letters."""
+    gap = _has_gaps(tokens)
     lefts, lines, widths = [], [], []
     left = line = 0
-    for token, said in zip(tokens, shown, strict=True):
-        wide = sum(2 if east_asian_width(one) in "WF" else 1 for one in said.replace(r"\$", "$")) + apart
-        if left and left + wide > width:
+    for token, label in zip(tokens, labels, strict=True):
+        letters = label.replace(r"\$", "$")
+        token_width = sum(2 if east_asian_width(letter) in "WF" else 1 for letter in letters) + gap
+        if left and left + token_width > width:
             left, line = 0, line + 1
         lefts.append(left)
         lines.append(line)
-        widths.append(wide)
-        left += wide
+        widths.append(token_width)
+        left += token_width
         if token.endswith("\n"):
             left, line = 0, line + 1
     return np.array(lefts), np.array(lines), np.array(widths)
 
 
-def _apart(tokens: Sequence[str]) -> bool:
-    """Whether there is a gap behind each token: characters stand side by side."""
+def _has_gaps(tokens: Sequence[str]) -> bool:
+    """Say whether tokens have gaps between them; single characters have none."""
     return any(len(token) > 1 for token in tokens)
 
 
 def _boxes(ax: Axes, record: Text, lefts: Any, lines: Any, widths: Any) -> None:
     from matplotlib.collections import PolyCollection
 
-    gap = 0.1 if _apart(record.tokens) else 0.0
+    gap = 0.1 if _has_gaps(record.tokens) else 0.0
     boxes = np.empty((len(lefts), 4, 2))
     boxes[:, :, 0] = np.stack([lefts, lefts, lefts + widths - gap, lefts + widths - gap], axis=1)
     boxes[:, :, 1] = np.stack([lines - 0.46, lines + 0.46, lines + 0.46, lines - 0.46], axis=1)
-    colours = drawing.colours(VIK if record.limits[0] < 0 else CIVIDIS)
+    colours = drawing.colour_map(VIK if record.limits[0] < 0 else CIVIDIS)
     filled = PolyCollection(list(boxes), cmap=colours, array=record.values, linewidth=0)
     filled.set_clim(*record.limits)
     ax.add_collection(filled)

@@ -1,4 +1,4 @@
-"""The picture of one unit's story: the input, its gates, its cell state and its hidden state on one time axis."""
+"""The picture of one unit: its input, gates, cell state and hidden state on one time axis."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gatewise.plot.records.unit import Unit
 from gatewise.plot.records.unit import unit as data
 
 STYLES = {"input_gate": "--", "forget_gate": "-", "candidate": "-", "output_gate": "-."}
-BETWEEN = (-0.05, 1.05)
+GATE_LIMITS = (-0.05, 1.05)
 
 
 @picture(Unit, data)
 def unit(record: Unit, ax: Any) -> Any:
-    """Draw the story of one unit: the input, its gates, its cell state and its hidden state on one time axis.
+    """Draw the story of one unit: its input, gates, cell state and hidden state on one time axis.
 
     Parameters
     ----------
@@ -29,49 +29,48 @@ def unit(record: Unit, ax: Any) -> Any:
     Returns
     -------
     array of Axes
-        A panel for the input, the gates, the candidate, the cell state and the hidden state, as far as the trace kept
+        A panel each for the input, the gates, the candidate, the cell state and the hidden state, if the trace kept
         them.
 
     Notes
     -----
-    Where there are more steps than pixels, the least and the greatest value of each pixel are kept. Steps that are not
-    valid are hatched.
+    With more steps than pixels, each pixel keeps its least and its greatest value. Invalid steps are hatched.
     """
-    open_or_shut = [name for name in gates.NAMES if record.limits.get(name) == (0, 1)]
-    alone = [name for name in record.values if name not in open_or_shut]
-    count = bool(record.features) + bool(open_or_shut) + len(alone)
+    amounts = [name for name in gates.NAMES if record.limits.get(name) == (0, 1)]
+    alone = [name for name in record.values if name not in amounts]
+    count = bool(record.features) + bool(amounts) + len(alone)
     heights = [1.3] * (count - len(alone)) + [1.0] * len(alone)
     axes = drawing.panels(ax, count, heights, (8, 0.6 + 1.2 * sum(heights)))
     rest = iter(axes)
     if record.features:
         _input(next(rest), record)
-    if open_or_shut:
-        one = next(rest)
-        one.set_ylabel("gates")
-        one.set_ylim(*BETWEEN)
-        for name in open_or_shut:
-            _line(one, record, record.values[name], name.removesuffix("_gate"), drawing.hue(name), STYLES[name])
-        _legend(one)
-    for one, name in zip(rest, alone, strict=True):
-        one.axhline(0, color=drawing.ink(), linewidth=0.5)
-        one.set_ylabel(name.replace("_", "\n", 1).replace("_", " "))
+    if amounts:
+        panel = next(rest)
+        panel.set_ylabel("gates")
+        panel.set_ylim(*GATE_LIMITS)
+        for name in amounts:
+            _line(panel, record, record.values[name], name.removesuffix("_gate"), drawing.hue(name), STYLES[name])
+        _legend(panel)
+    for panel, name in zip(rest, alone, strict=True):
+        panel.axhline(0, color=drawing.ink(), linewidth=0.5)
+        panel.set_ylabel(name.replace("_", "\n", 1).replace("_", " "))
         colour = drawing.hue("hidden_state" if name == "unprojected_state" else name)
-        _line(one, record, record.values[name], name, colour)
-    for one in axes:
-        drawing.hatched(one, drawing.time_axis(one, record.times), record.valid)
-    axes[0].set_title(drawing.inert(record.title))
+        _line(panel, record, record.values[name], name, colour)
+    for panel in axes:
+        drawing.hatch_invalid(panel, drawing.set_time_axis(panel, record.times), record.valid)
+    axes[0].set_title(drawing.safe_text(record.title))
     return axes
 
 
 def _input(ax: Any, record: Unit) -> None:
     """Draw the features, in shades that differ in lightness, and in dashes."""
-    shades = drawing.colours(CIVIDIS)(np.linspace(0.0, 0.6, len(record.features)) + 0.4 * drawing.dark())
-    places = drawing.time_axis(ax, record.times)
+    shades = drawing.colour_map(CIVIDIS)(np.linspace(0.0, 0.6, len(record.features)) + 0.4 * drawing.is_dark())
+    places = drawing.set_time_axis(ax, record.times)
     inputs.lines(ax, places, record.input, record.features, record.measures, shades)
 
 
 def _line(ax: Any, record: Unit, values: Any, label: str, colour: Any, style: str = "-") -> None:
-    drawing.series(ax, drawing.time_axis(ax, record.times), values, color=colour, linestyle=style, label=label)
+    drawing.draw_series(ax, drawing.set_time_axis(ax, record.times), values, color=colour, linestyle=style, label=label)
 
 
 def _legend(ax: Any) -> None:

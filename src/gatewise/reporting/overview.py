@@ -87,25 +87,25 @@ def draw(found: Overview, figure: Any) -> Any:
         return _bars(found, figure)
     several = drawing.panels(figure, len(found.names))
     for ax, name, hue, values in zip(several, found.names, LINES, found.outputs.T, strict=False):
-        places = drawing.time_axis(ax, found.times)
-        line = drawing.series(ax, places, values, color=drawing.ink(), linewidth=1.0)
+        places = drawing.set_time_axis(ax, found.times)
+        line = drawing.draw_series(ax, places, values, color=drawing.ink(), linewidth=1.0)
         if len(values) < 30:
             line.set_marker("o")
         for t in found.marked:
             ax.plot(places[t], values[t], "o", color=PALETTE[hue].light, markeredgecolor=drawing.ink(), markersize=8)
-        drawing.hatched(ax, places, found.valid)
-        ax.set_ylabel(drawing.shortened(name, 30))
+        drawing.hatch_invalid(ax, places, found.valid)
+        ax.set_ylabel(drawing.shorten(name, 30))
     if "sequence" in found.columns:
         several[-1].set_xlabel("sequence")
     return several
 
 
 def _bars(found: Overview, figure: Any) -> Any:
-    ax = drawing.one_panel(figure)
+    ax = drawing.single_panel(figure)
     places, values = np.arange(len(found.names)), found.outputs[0]
     ax.bar(places, values, color=PALETTE["hidden_state"].light, edgecolor=drawing.ink(), linewidth=0.8)
     ax.axhline(0, color=drawing.ink(), linewidth=0.5)
-    drawing.names(ax.xaxis, found.names)
+    drawing.name_ticks(ax.xaxis, found.names)
     ax.set(ylabel="output", xlim=(-0.6, len(places) - 0.4))
     return ax
 

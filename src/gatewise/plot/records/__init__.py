@@ -1,1 +1,1 @@
-"""The records that pictures draw, where they are no answers of `insight`."""
+"""Records of pictures that are not answers of `insight`."""

@@ -1,4 +1,4 @@
-"""The record behind the picture of a gate: its values, step by step and unit by unit."""
+"""The record of the picture of a gate: its values at each step of each unit."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gatewise.arrays import Array, Mask
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
-from gatewise.plot.ordering import Units, ordered
-from gatewise.plot.records.picking import called, limits_of, sequence_of, table, values_of
+from gatewise.plot.ordering import Units, order_units
+from gatewise.plot.records.picking import columns_of, limits_of, sequence_of, title_of, values_of
 from gatewise.records.trace import Trace
 
 
@@ -26,17 +26,17 @@ class Gates(Table):
     ----------
     gate : str
     title : str
-        The gate, and which sequence.
+        The gate and the sequence.
     values : array (time, units)
-        After the gate's nonlinearity; NaN at steps that are not valid.
+        After the gate's nonlinearity; NaN at invalid steps.
     limits : (float, float)
-        Between which numbers they are coloured: 0 and 1, or symmetric about 0 where the gate may be negative.
+        Limits of the colours: 0 and 1, or symmetric about 0 if the gate may be negative.
     units : tuple of str
-        The names of the units, in the order in which they are drawn.
+        Names of the units, in the order of the picture.
     times : array (time,)
         Dates, names, or the numbers of the steps.
     valid : boolean array (time,) or None
-        Which steps are valid; None means all.
+        True at valid steps; None if all are valid.
     """
 
     gate: str
@@ -61,15 +61,15 @@ def gates(
     Parameters
     ----------
     trace : Trace
-        One that kept the gate.
+        A run of one cell that kept the gate.
     gate : str
         ``input_gate``, ``forget_gate``, ``candidate`` or ``output_gate``.
     sequence : int or str
-        Which sequence of the batch, or its name.
+        The place of a sequence in the batch, or its name.
     units : int, str or a sequence of them, optional
-        Which hidden units, or their names; by default all that are kept.
+        Hidden units or their names; by default all that the trace kept.
     sort : {"none", "timescale", "cluster"}
-        The order of the units: as they are, by how long they remember, or similar ones side by side.
+        The order of the units: as they are, by timescale (the longest first), or similar units side by side.
 
     Returns
     -------
@@ -85,13 +85,13 @@ def gates(
     """
     place = sequence_of(trace, sequence)
     gate = names.NAMES[names.index(str(gate))]
-    chosen = ordered(trace, trace.quantity(gate)[:, place], units, sort)
+    chosen = order_units(trace, trace.quantity(gate)[:, place], units, sort)
     values, times = values_of(trace, gate, place, chosen), times_of(trace)
     known = tuple(np.array(unit_names(trace))[chosen].tolist())
     return Gates(
-        columns=table(times, known, values.T),
+        columns=columns_of(times, known, values.T),
         gate=gate,
-        title=called(gate.replace("_", " "), trace, place),
+        title=title_of(gate.replace("_", " "), trace, place),
         values=values,
         limits=limits_of(trace, gate, values),
         units=known,

@@ -1,4 +1,4 @@
-"""What every picture picks of a trace: one sequence, its valid steps, the scale of a quantity, a title."""
+"""Parts of the records of pictures: a sequence, its values, the limits of its colours, a title, the columns."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.insight import naming
 from gatewise.insight.retention import of_one_cell, require_between_0_and_1, valid_steps
-from gatewise.plot.drawing import about_zero
+from gatewise.plot.drawing import symmetric_limits
 from gatewise.records.trace import Trace
 
 BOTH_SIDES = ("tanh", "softsign")  # nonlinearities between -1 and 1
 
 
 def sequence_of(trace: Trace, sequence: int | str) -> int:
-    """Return the place of a sequence of the batch, given it or its name, of the trace of one cell that has steps.
+    """Return the place of a sequence in the batch from its number or its name.
 
     Raises
     ------
     OptionError
-        If there is no such sequence, no step, or this is not the trace of one cell.
+        If there is no such sequence, the trace has no step, or it is not the trace of one cell.
     """
     if not len(of_one_cell(trace)):
         raise OptionError("a picture needs at least one step; this trace has none")
@@ -33,7 +33,7 @@ def sequence_of(trace: Trace, sequence: int | str) -> int:
 
 
 def values_of(trace: Trace, quantity: str, sequence: int, chosen: Any) -> Array:
-    """Return a quantity (time, chosen) of one sequence in float64, NaN at steps that are not valid."""
+    """Return a quantity (time, chosen) of one sequence in float64, NaN at invalid steps."""
     values = trace.quantity(quantity)[:, sequence][:, chosen].astype(np.float64)
     valid = valid_steps(trace, which=sequence)
     if valid is not None:
@@ -42,28 +42,28 @@ def values_of(trace: Trace, quantity: str, sequence: int, chosen: Any) -> Array:
 
 
 def limits_of(trace: Trace, quantity: str, values: Array) -> tuple[float, float]:
-    """Return between which numbers a quantity is coloured: 0 and 1 for a gate, else symmetric about 0."""
+    """Return the limits of a quantity's colours: 0 and 1 for a gate, else symmetric about 0."""
     if quantity in gates.NAMES:
         try:
             require_between_0_and_1(trace, quantity, "a picture")
         except OptionError:
             name = trace.parameters.variant.activation(gates.LETTERS[gates.index(quantity)]).name
-            return (-1.0, 1.0) if name in BOTH_SIDES else about_zero(values)
-        beyond = trace.edits and ((values < 0) | (values > 1)).any()
-        return about_zero(values) if beyond else (0.0, 1.0)
-    return about_zero(values)
+            return (-1.0, 1.0) if name in BOTH_SIDES else symmetric_limits(values)
+        outside = trace.edits and ((values < 0) | (values > 1)).any()
+        return symmetric_limits(values) if outside else (0.0, 1.0)
+    return symmetric_limits(values)
 
 
-def called(what: str, trace: Trace, sequence: int) -> str:
-    """Return the title of a picture: what is drawn, of which sequence of several, and if the cell runs backward."""
+def title_of(subject: str, trace: Trace, sequence: int) -> str:
+    """Return the title of a picture: its subject, the sequence of a batch, and ``backward`` if the cell runs so."""
     names = trace.labels.sequences
     if trace.batch_size > 1 or names is not None:
-        what += f", sequence {sequence if names is None else names[sequence]}"
-    return what if trace.direction == "forward" else f"{what}, backward"
+        subject += f", sequence {sequence if names is None else names[sequence]}"
+    return subject if trace.direction == "forward" else f"{subject}, backward"
 
 
-def table(times: npt.NDArray[Any], names: Sequence[str], values: Iterable[Array]) -> dict[str, npt.NDArray[Any]]:
-    """Return columns by their names, which say the place as well where two are the same; the first are the times."""
+def columns_of(times: npt.NDArray[Any], names: Sequence[str], values: Iterable[Array]) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns of a record by name, the times first; a repeated name gets its place in brackets."""
     columns: dict[str, npt.NDArray[Any]] = {"time": times}
     for place, (name, column) in enumerate(zip(names, values, strict=True)):
         columns[name if name not in columns else f"{name} ({place})"] = column

@@ -1,4 +1,4 @@
-"""The record behind the picture of the states: c and h, step by step and unit by unit."""
+"""The record of the picture of the states: c and h at each step of each unit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gatewise.errors import NotKeptError
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
-from gatewise.plot.ordering import Units, ordered
-from gatewise.plot.records.picking import called, limits_of, sequence_of, table, values_of
+from gatewise.plot.ordering import Units, order_units
+from gatewise.plot.records.picking import columns_of, limits_of, sequence_of, title_of, values_of
 from gatewise.records.trace import Trace
 
 STATES = ("cell_state", "hidden_state")
@@ -28,18 +28,18 @@ class States(Table):
     Attributes
     ----------
     values : dict of array (time, units)
-        By ``cell_state`` and ``hidden_state``, those that the trace kept; NaN at steps that are not valid.
+        By ``cell_state`` and ``hidden_state``, those that the trace kept; NaN at invalid steps.
     titles : dict of str
-        What each is, and of which sequence.
+        The state and the sequence of each.
     limits : dict of (float, float)
-        Between which numbers each is coloured, symmetric about 0.
+        Limits of the colours of each, symmetric about 0.
     units : dict of tuple of str
-        The names of the units of each, in the order in which they are drawn; a projected hidden state has no units, and
-        its entries are called h0, h1, ….
+        Names of the units of each, in the order of the picture. A projected hidden state has no units; its entries are
+        called h0, h1, ….
     times : array (time,)
         Dates, names, or the numbers of the steps.
     valid : boolean array (time,) or None
-        Which steps are valid; None means all.
+        True at valid steps; None if all are valid.
     """
 
     values: dict[str, Array]
@@ -56,13 +56,13 @@ def states(trace: Trace, *, sequence: int | str = 0, units: Units | None = None,
     Parameters
     ----------
     trace : Trace
-        One that kept either of them.
+        A run of one cell that kept at least one of them.
     sequence : int or str
-        Which sequence of the batch, or its name.
+        The place of a sequence in the batch, or its name.
     units : int, str or a sequence of them, optional
-        Which hidden units, or their names; by default all that are kept.
+        Hidden units or their names; by default all that the trace kept.
     sort : {"none", "timescale", "cluster"}
-        The order of the units: as they are, by how long they remember, or those side by side whose states are similar.
+        The order of the units: as they are, by timescale (the longest first), or similar units side by side.
 
     Returns
     -------
@@ -77,18 +77,18 @@ def states(trace: Trace, *, sequence: int | str = 0, units: Units | None = None,
         If the trace kept neither of them, or not a unit.
     """
     place = sequence_of(trace, sequence)
-    kept = [name for name in STATES if name in trace.keep.quantities]
-    if not kept:
+    states = [name for name in STATES if name in trace.keep.quantities]
+    if not states:
         raise NotKeptError(
             f"this trace kept neither {' nor '.join(STATES)}; it kept {', '.join(trace.keep.quantities)}"
         )
-    first = trace.quantity(kept[0])[:, place]
+    first = trace.quantity(states[0])[:, place]
     projected = trace.parameters.projection is not None
-    chosen = ordered(
-        trace, np.zeros((1, len(unit_names(trace)))) if projected and len(kept) == 1 else first, units, sort
+    chosen = order_units(
+        trace, np.zeros((1, len(unit_names(trace)))) if projected and len(states) == 1 else first, units, sort
     )
     values, known = {}, {}
-    for name in kept:
+    for name in states:
         entries = name == "hidden_state" and projected
         names = trace.labels.states(trace.parameters.recurrent_size, trace.parameters.hidden_size)
         which = np.arange(len(names)) if entries else chosen
@@ -96,14 +96,14 @@ def states(trace: Trace, *, sequence: int | str = 0, units: Units | None = None,
         known[name] = tuple(np.array(names if entries else unit_names(trace))[which].tolist())
     times = times_of(trace)
     return States(
-        columns=table(
+        columns=columns_of(
             times,
-            [f"{name} {unit}" for name in kept for unit in known[name]],
-            chain.from_iterable(values[name].T for name in kept),
+            [f"{name} {unit}" for name in states for unit in known[name]],
+            chain.from_iterable(values[name].T for name in states),
         ),
         values=values,
-        titles={name: called(name.replace("_", " "), trace, place) for name in kept},
-        limits={name: limits_of(trace, name, values[name]) for name in kept},
+        titles={name: title_of(name.replace("_", " "), trace, place) for name in states},
+        limits={name: limits_of(trace, name, values[name]) for name in states},
         units=known,
         times=times,
         valid=valid_steps(trace, which=place),

@@ -1,4 +1,4 @@
-"""The record behind a text that is coloured by a unit: its characters or tokens, and a number for each."""
+"""The record of a text coloured by a unit: its characters or tokens, with a number for each."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
-from gatewise.plot.ordering import places
-from gatewise.plot.records.picking import called, limits_of, sequence_of, values_of
+from gatewise.plot.ordering import unit_places
+from gatewise.plot.records.picking import limits_of, sequence_of, title_of, values_of
 from gatewise.records.keep import QUANTITIES
 from gatewise.records.trace import Trace
 
-MOST = 20_000  # characters or tokens that a picture can show
+MOST = 20_000  # characters or tokens of a picture
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,14 +27,14 @@ class Text(Table):
     Attributes
     ----------
     title : str
-        Which quantity of which unit.
+        The quantity and the unit.
     tokens : tuple of str
     values : array (time,)
-        NaN at steps that are not valid.
+        NaN at invalid steps.
     limits : (float, float)
-        Between which numbers they are coloured.
+        Limits of the colours.
     valid : boolean array (time,) or None
-        Which steps are valid; None means all.
+        True at valid steps; None if all are valid.
     """
 
     title: str
@@ -60,15 +60,15 @@ def text(
     Parameters
     ----------
     trace : Trace
-        One that kept the quantity, with a step for each character or token.
+        A run of one cell that kept the quantity, with a step for each character or token.
     text : str, or a sequence of str
         The characters, or the tokens; by default the names of the trace's times.
     unit : int or str
-        Which hidden unit, or its name.
+        A hidden unit, or its name.
     quantity : str
         ``cell_state``, ``hidden_state``, a gate, or ``unprojected_state``.
     sequence : int or str
-        Which sequence of the batch, or its name.
+        The place of a sequence in the batch, or its name.
 
     Returns
     -------
@@ -101,12 +101,12 @@ def text(
         raise OptionError(
             f"a picture can show {MOST:,} characters or tokens, not {len(tokens):,}; draw a slice of the trace"
         )
-    place = places(trace, unit)[:1]
+    place = unit_places(trace, unit)[:1]
     values = values_of(trace, quantity, sequence, place)[:, 0]
-    what = f"{quantity.replace('_', ' ')} of unit {unit_names(trace)[place[0]]}"
+    subject = f"{quantity.replace('_', ' ')} of unit {unit_names(trace)[place[0]]}"
     return Text(
         columns={"time": times, "token": np.array(tokens, dtype=object), quantity: values},
-        title=called(what, trace, sequence),
+        title=title_of(subject, trace, sequence),
         tokens=tokens,
         values=values,
         limits=limits_of(trace, quantity, values),

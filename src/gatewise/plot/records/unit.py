@@ -1,4 +1,4 @@
-"""The record behind the story of one unit: the input, its gates, its cell state and its hidden state."""
+"""The record of the story of one unit: its input, gates, cell state and hidden state."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gatewise.errors import NotKeptError, join_names
 from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
-from gatewise.plot.ordering import places
-from gatewise.plot.records.picking import called, limits_of, sequence_of, table, values_of
+from gatewise.plot.ordering import unit_places
+from gatewise.plot.records.picking import columns_of, limits_of, sequence_of, title_of, values_of
 from gatewise.records.keep import QUANTITIES
 from gatewise.records.trace import Trace
 
-MOST_FEATURES = 5  # that are drawn where none are chosen
+MOST_FEATURES = 5  # of a picture, if none are chosen
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,22 +29,22 @@ class Unit(Table):
     Attributes
     ----------
     title : str
-        Which unit, of which sequence.
+        The unit and the sequence.
     input : array (time, features)
-        The chosen features; none where the trace did not keep the input.
+        The chosen features; none if the trace did not keep the input.
     features : tuple of str
         Their names.
     measures : tuple of str
-        What each of them measures; empty where that is not known.
+        The measure of each feature; empty if unknown.
     values : dict of array (time,)
-        The gates and states of the unit that the trace kept, by name; NaN at steps that are not valid. With a
-        projection, the hidden state is the one before it.
+        The gates and states of the unit that the trace kept, by name; NaN at invalid steps. With a projection, the
+        hidden state is the unprojected one.
     limits : dict of (float, float)
-        Between which numbers each gate lies.
+        The range of each gate or state.
     times : array (time,)
         Dates, names, or the numbers of the steps.
     valid : boolean array (time,) or None
-        Which steps are valid; None means all.
+        True at valid steps; None if all are valid.
     """
 
     title: str
@@ -69,14 +69,14 @@ def unit(
     Parameters
     ----------
     trace : Trace
-        One that kept any of them.
+        A run of one cell that kept at least one of them.
     unit : int or str
-        Which hidden unit, or its name.
+        A hidden unit, or its name.
     sequence : int or str
-        Which sequence of the batch, or its name.
+        The place of a sequence in the batch, or its name.
     features : int, str or a sequence of them, optional
-        Which features of the input, or their names. By default the 5 that move the unit most: by the sum over its gates
-        of the absolute weight, times the feature's standard deviation.
+        Features of the input, or their names. By default the 5 with the largest effect on the unit: the sum over its
+        gates of the absolute weight, times the feature's standard deviation.
 
     Returns
     -------
@@ -91,34 +91,34 @@ def unit(
         If the trace did not keep the unit, or kept nothing of it.
     """
     sequence = sequence_of(trace, sequence)
-    place = places(trace, unit)
+    place = unit_places(trace, unit)
     projected = trace.parameters.projection is not None
     left_out = "hidden_state" if projected else "unprojected_state"
-    kept = [name for name in QUANTITIES if name in trace.keep.quantities and name != left_out]
-    if not kept:
+    quantities = [name for name in QUANTITIES if name in trace.keep.quantities and name != left_out]
+    if not quantities:
         raise NotKeptError(
             f"this trace kept nothing of a unit; it kept {join_names(trace.keep.quantities) or 'nothing'}"
         )
-    values = {name: values_of(trace, name, sequence, place)[:, 0] for name in kept}
-    shown = _features(trace, int(place[0]), sequence, features)
-    x = np.zeros((len(trace), 0)) if trace.input is None else trace.input[:, sequence][:, shown].astype(np.float64)
+    values = {name: values_of(trace, name, sequence, place)[:, 0] for name in quantities}
+    chosen = _features(trace, int(place[0]), sequence, features)
+    x = np.zeros((len(trace), 0)) if trace.input is None else trace.input[:, sequence][:, chosen].astype(np.float64)
     labels, times = trace.labels, times_of(trace)
-    names = tuple(labels.feature(place) for place in shown)
+    names = tuple(labels.feature(place) for place in chosen)
     return Unit(
-        columns=table(times, [*names, *kept], [*x.T, *values.values()]),
-        title=called(f"unit {unit_names(trace)[place[0]]}", trace, sequence),
+        columns=columns_of(times, [*names, *quantities], [*x.T, *values.values()]),
+        title=title_of(f"unit {unit_names(trace)[place[0]]}", trace, sequence),
         input=x,
         features=names,
         measures=tuple(str(labels.measures.get(name, "")) for name in names),
         values=values,
-        limits={name: limits_of(trace, name, values[name]) for name in kept},
+        limits={name: limits_of(trace, name, values[name]) for name in quantities},
         times=times,
         valid=valid_steps(trace, which=sequence),
     )
 
 
 def _features(trace: Trace, unit: int, sequence: int, features: Any) -> npt.NDArray[np.intp]:
-    """Return which features are drawn."""
+    """Return the places of the chosen features, or of those with the largest effect on a unit."""
     count = trace.parameters.input_size
     if trace.input is None:
         if features is not None:
@@ -126,12 +126,14 @@ def _features(trace: Trace, unit: int, sequence: int, features: Any) -> npt.NDAr
         return np.zeros(0, np.intp)
     if features is not None:
         names: list[Any] = list(trace.labels.features or ())
-        given = [features] if isinstance(features, (int, str, np.integer)) else features
-        found = [names.index(one) if one in names else index("feature", one, count, "this trace") for one in given]
-        return np.array(found, np.intp)
+        several = [features] if isinstance(features, (int, str, np.integer)) else features
+        places = [
+            names.index(name) if name in names else index("feature", name, count, "this trace") for name in several
+        ]
+        return np.array(places, np.intp)
     if count <= MOST_FEATURES:
         return np.arange(count)
     valid = valid_steps(trace, which=sequence)
     x = trace.input[:, sequence] if valid is None else trace.input[valid, sequence]
-    moves = np.abs(trace.parameters.input_weight[:, unit]).sum(0) * (x.std(0) if len(x) else 1.0)
-    return np.sort(np.argsort(-moves, kind="stable")[:MOST_FEATURES])
+    effects = np.abs(trace.parameters.input_weight[:, unit]).sum(0) * (x.std(0) if len(x) else 1.0)
+    return np.sort(np.argsort(-effects, kind="stable")[:MOST_FEATURES])
