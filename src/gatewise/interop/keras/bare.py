@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from gatewise.activations import Activation
 from gatewise.errors import FileError, GatewiseError, OptionError
 from gatewise.files.budget import Budget
 from gatewise.interop.found import Found, Part, Refused, distinct
-from gatewise.interop.keras.config import MERGES, Version, activation, chosen, clean, variant_of
-from gatewise.interop.keras.files import Node, Source, Tensor
-from gatewise.interop.keras.weights import Run, cell, runs, shape_kind
+from gatewise.interop.keras.config import MERGES, Version, activation, clean, named_activation, variant_of
+from gatewise.interop.keras.files import KerasTensor, WeightGroup
+from gatewise.interop.keras.weights import WeightRun, cell_of, runs, shape_problem
 from gatewise.layers import LSTM
-from gatewise.parameters import Parameters, Variant
+from gatewise.parameters import Variant
 
-Listed = tuple[tuple[Found, ...], tuple[Part, ...], tuple[Refused, ...]]
+Listing = tuple[tuple[Found, ...], tuple[Part, ...], tuple[Refused, ...]]
+STACKED_DIRECTIONS = "each of its directions stacks cells, and they are merged only at the end"
 
 
 class Options:
-    """Options for what a file leaves out, which of them were needed, and what reading it may cost."""
+    """Options for settings that a file leaves out, which of them were used, and the file's budget."""
 
-    def __init__(self, given: Mapping[str, Any], version: Version, budget: Budget) -> None:
-        self.given, self.version, self.used, self.budget = dict(given), version, set[str](), budget
-        self.activations = {
-            name: chosen(given[name], version) for name in ("activation", "recurrent_activation") if name in given
-        }
-        if "go_backwards" in given and not isinstance(given["go_backwards"], bool):
-            raise OptionError(f"go_backwards must be True or False, not {given['go_backwards']!r}")
-        if "merge" in given and not (given["merge"] is None or given["merge"] in tuple(MERGES)):
-            raise OptionError(f"there is no merge {given['merge']!r}; allowed: concat, sum, mul, ave, None")
+    def __init__(self, values: Mapping[str, Any], version: Version, budget: Budget) -> None:
+        self.values, self.version, self.used, self.budget = dict(values), version, set[str](), budget
+        names = ("activation", "recurrent_activation")
+        self.activations = {name: named_activation(values[name], version) for name in names if name in values}
+        if "go_backwards" in values and not isinstance(values["go_backwards"], bool):
+            raise OptionError(f"go_backwards must be True or False, not {values['go_backwards']!r}")
+        if "merge" in values and not (values["merge"] is None or values["merge"] in tuple(MERGES)):
+            raise OptionError(f"there is no merge {values['merge']!r}; allowed: concat, sum, mul, ave, None")
 
     def activation(self, name: str, default: str, notes: list[str]) -> Activation | None:
-        """Return an activation that the file does not state."""
+        """Return an activation that the file does not state; a note says which default is assumed."""
         self.used.add(name)
         if name in self.activations:
             return self.activations[name]
@@ -43,192 +43,220 @@ class Options:
         notes.append(f"the file does not say its {name}: {default}, the default of {self.version}, is assumed{other}")
         return activation(default, self.version)
 
+    def variant(self, config: Mapping[str, Any], notes: list[str]) -> Variant:
+        """Return the variant of a cell by its configuration, where this states the activations."""
+        stated = [config[name] for name in ("recurrent_activation", "inner_activation") if name in config][:1]
+        if "activation" in config:
+            inner = activation(config["activation"], self.version)
+        else:
+            inner = self.activation("activation", "tanh", notes)
+        if stated:
+            return variant_of(inner, activation(stated[0], self.version))
+        default = self.version.recurrent_activation()
+        return variant_of(inner, self.activation("recurrent_activation", default, notes))
+
+    def setting(self, name: str, default: Any, subject: str, notes: list[str]) -> Any:
+        """Return an option; where it is not given, the default, and a note that it is assumed for the subject."""
+        self.used.add(name)
+        if name in self.values:
+            return self.values[name]
+        word = "forward" if default is False else default
+        notes.append(f"the file does not say {subject}: {word}, the default, is assumed")
+        return default
+
     def require_used(self, path: str) -> None:
         """Raise OptionError for an option that nothing in the file needed."""
-        for name in self.given:
+        for name in self.values:
             if name not in self.used:
                 raise OptionError(f"{name} is given, but no LSTM in {path} needs it")
 
 
-def linear(name: str, tensors: Sequence[Tensor]) -> Part:
-    """Return a linear layer of a kernel (features, output), and a bias where there is one."""
+class CellWeights(NamedTuple):
+    """The arrays of a cell, its variant, and its configuration as far as the file has it."""
+
+    tensors: Sequence[KerasTensor]
+    variant: Variant
+    config: Mapping[str, Any]
+
+
+def assemble(
+    columns: Sequence[Sequence[CellWeights]], merge: str, backward: bool, options: Options
+) -> tuple[LSTM, str, str]:
+    """Return an LSTM, its convention in words, and the group of the file that holds its arrays.
+
+    `columns` are the cells of each direction, which become cells of one precision; `backward` is of a single direction.
+    """
+    cells = [[cell_of(*weights, options.budget) for weights in column] for column in columns]
+    styles = sorted({style for column in cells for _, style in column})
+    widest = max((p.dtype for column in cells for p, _ in column), key=lambda dtype: dtype.itemsize)
+    rows = [[p if p.dtype == widest else p.astype(widest) for p, _ in row] for row in zip(*cells, strict=True)]
+    merges = [merge] * len(rows) if len(columns) == 2 else "concat"
+    lstm = LSTM.from_cells(rows, direction="backward" if backward else "forward", merge=merges)
+    folders = [os.path.dirname("/" + tensor.name) for column in columns for cell in column for tensor in cell.tensors]
+    group = clean(os.path.commonpath(folders)[1:] or "/")
+    return lstm, f"{options.version}: {', '.join(styles)}", group
+
+
+def linear_part(name: str, tensors: Sequence[KerasTensor]) -> Part:
+    """Return a linear layer of a kernel (features, output), and a bias if there is one."""
     kernel = tensors[0]
     bias = tensors[1].read if len(tensors) > 1 and tensors[1].shape == kernel.shape[1:] else None
     return Part(name, "linear layer", kernel.shape[::-1], lambda: kernel.read().T, bias)
 
 
-def joined(columns: Sequence[Sequence[Parameters]], merge: str, backward: bool) -> LSTM:
-    """Return an LSTM of the cells of each direction; of one precision where theirs differ."""
-    widest = max((one.dtype for column in columns for one in column), key=lambda dtype: dtype.itemsize)
-    rows = [[one if one.dtype == widest else one.astype(widest) for one in row] for row in zip(*columns, strict=True)]
-    merges = [merge] * len(rows) if len(columns) == 2 else "concat"
-    return LSTM.from_cells(rows, direction="backward" if backward else "forward", merge=merges)
+def embedding_part(name: str, tensors: Sequence[KerasTensor]) -> Part:
+    """Return an embedding of a table (vocabulary, size)."""
+    return Part(name, "embedding", tensors[0].shape, tensors[0].read)
 
 
-def common(tensors: Sequence[Tensor]) -> str:
-    """Return the group that holds arrays."""
-    return clean(os.path.commonpath([os.path.dirname("/" + one.name) for one in tensors])[1:] or "/")
+@dataclass(eq=False)
+class _Recogniser:
+    """Recognises layers by their arrays."""
+
+    options: Options
+    lstms: list[Found] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    def listing(self) -> Listing:
+        return distinct(self.lstms), tuple(self.parts), tuple(self.refused)
+
+    def add_lstm(self, name: str, cells: Sequence[WeightRun], layer: str) -> None:
+        """Add an LSTM of two directions, or of one with one or several layers."""
+        try:
+            self.lstms.append(self._lstm(name, cells, layer))
+        except (GatewiseError, ValueError, OverflowError) as problem:
+            self.refused.append(Refused(name, str(problem)))
+
+    def _lstm(self, name: str, cells: Sequence[WeightRun], layer: str) -> Found:
+        options, notes = self.options, list[str]()
+        for run in cells:
+            if (problem := shape_problem(run.tensors)) is not None:
+                raise FileError(problem)
+        both = len(cells) == 2 and _are_directions(cells[0], cells[1], layer, options)
+        weights = []
+        for run in cells:
+            fused = run.tensors[-1].shape == (8 * run.units,)
+            weights.append(CellWeights(run.tensors, Variant() if fused else options.variant({}, notes), {}))
+        backward, merge = False, "concat"
+        if both:
+            merge = MERGES[options.setting("merge", "concat", "how its directions are merged", notes)]
+        else:
+            backward = options.setting("go_backwards", False, "its direction", notes)
+        columns = [[cell] for cell in weights] if both else [weights]
+        lstm, convention, group = assemble(columns, merge, backward, options)
+        notes = list(dict.fromkeys(notes))
+        return Found(name, lstm, convention, group, tuple(notes), batch_first=True, time_reversed=backward)
+
+    def add_part(self, name: str, run: WeightRun) -> None:
+        """Add a layer that is no LSTM."""
+        shapes = [tensor.shape for tensor in run.tensors]
+        matrix, alone = len(shapes[0]) == 2, len(shapes) == 1
+        if matrix and (run.roles[0] == "embeddings" or (alone and "embedding" in name)):
+            self.parts.append(embedding_part(name, run.tensors))
+        elif matrix and (alone or (len(shapes) == 2 and len(shapes[1]) == 1)):
+            self.parts.append(linear_part(name, run.tensors))
+        else:
+            self.parts.append(Part(name, f"layer with {', '.join(map(clean, run.roles[:6]))}", ()))
+
+    def add_group(self, group: WeightGroup, key: str) -> None:
+        """Add the layers in a group of the tree, which has that key among the others."""
+        name = clean(group.name or group.path or "model")
+        sides = {side: group.children.get(f"{side}_layer") for side in ("forward", "backward")}
+        if all(inner is not None for inner in sides.values()):
+            pairs = [(side, run) for side, inner in sides.items() if inner is not None for run in _cells_in(inner)]
+            if len(pairs) == 2:
+                runs = [replace(run, place=f"{run.place}/{side}") for side, run in pairs]
+                self.add_lstm(name, runs, "bidirectional")
+            elif pairs:
+                self.refused.append(Refused(name, STACKED_DIRECTIONS))
+            return
+        cells = _cells_in(group)
+        if cells and all(run.recurrent for run in cells):
+            self.add_lstm(name, cells, key)
+            return
+        run = _cell_run(group.path, group.tensors)
+        if run.recurrent and shape_problem(run.tensors) is None:
+            self.add_lstm(name, [run], key)
+        elif run.tensors and len(run.tensors[0].shape) == 2:
+            alone = len(run.tensors) == 1
+            if alone and "embedding" in key:
+                self.parts.append(embedding_part(name, run.tensors))
+            elif alone or run.tensors[1].shape == run.tensors[0].shape[1:]:
+                self.parts.append(linear_part(name, run.tensors))
+        for key, child in _in_order(group.children):
+            self.add_group(child, key)
 
 
-def from_runs(options: Options, layers: Mapping[str, Sequence[Tensor]]) -> Listed:
-    """Return what the weights of Keras 1 and 2 hold, given by layer."""
-    found: list[Found] = []
-    parts: list[Part] = []
-    refused: list[Refused] = []
+def from_layers(options: Options, layers: Mapping[str, Sequence[KerasTensor]]) -> Listing:
+    """Return the layers in weights of Keras 1 and 2, which are listed by layer."""
+    recogniser = _Recogniser(options)
     for layer, tensors in layers.items():
-        of = runs(tensors, layer)
-        recurrent = [one for one in of if one.recurrent]
-        for one in of:
-            if not one.recurrent:
-                parts += _unconfigured_part(one, layer, len(of))
-        for group in _grouped(recurrent, layer, options):
-            name = clean(layer if len(group) == len(recurrent) else f"{layer}/{group[0].owner}")
-            _unconfigured(name, group, layer, options, found, refused)
-    return distinct(found), tuple(parts), tuple(refused)
+        all_runs = runs(tensors, layer)
+        cells = [run for run in all_runs if run.recurrent]
+        for run in all_runs:
+            if not run.recurrent:
+                name = layer if len(all_runs) == 1 else f"{layer}/{run.owner}".rstrip("/")
+                recogniser.add_part(clean(name), run)
+        for group in _grouped(cells, layer, options):
+            name = clean(layer if len(group) == len(cells) else f"{layer}/{group[0].owner}")
+            recogniser.add_lstm(name, group, layer)
+    return recogniser.listing()
 
 
-def _unconfigured_part(one: Run, layer: str, count: int) -> list[Part]:
-    name = clean(layer if count == 1 else f"{layer}/{one.owner}".rstrip("/"))
-    tensors = list(one.tensors)
-    if one.roles[0] == "embeddings" and len(tensors[0].shape) == 2:
-        return [Part(name, "embedding", tensors[0].shape, tensors[0].read)]
-    if len(tensors[0].shape) == 2 and (len(tensors) == 1 or (len(tensors) == 2 and len(tensors[1].shape) == 1)):
-        kind = "embedding" if "embedding" in name else "linear"
-        if kind == "embedding" and len(tensors) == 1:
-            return [Part(name, "embedding", tensors[0].shape, tensors[0].read)]
-        return [linear(name, tensors)]
-    return [Part(name, f"layer with {', '.join(map(clean, one.roles[:6]))}", ())]
+def from_tree(options: Options, tree: WeightGroup | None) -> Listing:
+    """Return the layers in a tree of weights."""
+    recogniser = _Recogniser(options)
+    if tree is not None:
+        recogniser.add_group(tree, "")
+    return recogniser.listing()
 
 
-def _grouped(recurrent: Sequence[Run], layer: str, options: Options) -> Iterator[tuple[Run, ...]]:
-    """Yield the runs of arrays that make one LSTM: two directions, the cells of a stack, or each on its own."""
-    rest = list(recurrent)
+def _grouped(cells: Sequence[WeightRun], layer: str, options: Options) -> Iterator[tuple[WeightRun, ...]]:
+    """Yield the cells that make an LSTM: two directions, the cells of a stack, or each separately."""
+    rest = list(cells)
     while rest:
-        one = rest.pop(0)
-        if rest and _are_directions(one, rest[0], layer, options):
-            yield one, rest.pop(0)
+        first = rest.pop(0)
+        if rest and _are_directions(first, rest[0], layer, options):
+            yield first, rest.pop(0)
             continue
-        stack = [one]
-        while rest and rest[0].owner == one.owner and rest[0].inputs == stack[-1].units and _same_place(one, rest[0]):
+        stack = [first]
+        while (
+            rest and rest[0].inputs == stack[-1].units and (rest[0].owner, rest[0].place) == (first.owner, first.place)
+        ):
             stack.append(rest.pop(0))
         yield tuple(stack)
 
 
-def _same_place(one: Run, other: Run) -> bool:
-    """Say whether two cells belong to the same layer."""
-    return one.place == other.place
-
-
-def _are_directions(one: Run, other: Run, layer: str, options: Options) -> bool:
-    if one.inputs != other.inputs:
+def _are_directions(first: WeightRun, second: WeightRun, layer: str, options: Options) -> bool:
+    """Say whether two cells are the directions of a Bidirectional."""
+    if first.inputs != second.inputs:
         return False
-    if "forward" in one.place + one.owner and "backward" in other.place + other.owner:
+    if "forward" in first.place + first.owner and "backward" in second.place + second.owner:
         return True
-    same = one.place == other.place
-    return same and (
-        "bidirectional" in f"{layer}/{one.place}".lower() or one.inputs != one.units or "merge" in options.given
-    )
+    stated = "bidirectional" in f"{layer}/{first.place}".lower() or "merge" in options.values
+    return first.place == second.place and (stated or first.inputs != first.units)
 
 
-def _unconfigured(
-    name: str, group: Sequence[Run], layer: str, options: Options, found: list[Found], refused: list[Refused]
-) -> None:
-    notes: list[str] = []
-    try:
-        for one in group:
-            if (reason := shape_kind(one.tensors)) is not None:
-                raise FileError(reason)
-        both = len(group) == 2 and _are_directions(group[0], group[1], layer, options)
-        cells, styles, tensors = [], set[str](), [tensor for one in group for tensor in one.tensors]
-        for one in group:
-            fused = one.tensors[-1].shape == (8 * one.units,)
-            if fused:
-                variant = Variant()
-            else:
-                inner = options.activation("activation", "tanh", notes)
-                outer = options.activation("recurrent_activation", options.version.recurrent_activation(), notes)
-                variant = variant_of(inner, outer)
-            parameters, style = cell(one.tensors, variant, {}, options.budget)
-            cells.append(parameters)
-            styles.add(style)
-        backward, merge = False, "concat"
-        if both:
-            options.used.add("merge")
-            merge = MERGES[options.given.get("merge", "concat")]
-            if "merge" not in options.given:
-                notes.append("the file does not say how its directions are merged: concat, the default, is assumed")
-        else:
-            options.used.add("go_backwards")
-            backward = options.given.get("go_backwards", False)
-            if "go_backwards" not in options.given:
-                notes.append("the file does not say its direction: forward, the default, is assumed")
-        lstm = joined([[one] for one in cells] if both else [cells], merge, backward)
-    except (GatewiseError, ValueError, OverflowError) as problem:
-        refused.append(Refused(name, str(problem)))
-        return
-    convention = f"{options.version}: {', '.join(sorted(styles))}"
-    one_of = dict.fromkeys(notes)
-    found.append(
-        Found(name, lstm, convention, common(tensors), tuple(one_of), batch_first=True, time_reversed=backward)
-    )
+def _cell_run(path: str, tensors: tuple[KerasTensor, ...]) -> WeightRun:
+    return WeightRun(path, "", tensors, ("kernel", "recurrent_kernel", "bias"))
 
 
-def from_tree(source: Source, options: Options) -> Listed:
-    """Return what a tree of weights holds: cells are known by the shapes of their arrays."""
-    found: list[Found] = []
-    parts: list[Part] = []
-    refused: list[Refused] = []
-
-    def cells_of(node: Node) -> list[Node]:
-        inner = node.children.get("cell")
-        if inner is None:
-            return []
-        stack = inner.children.get("cells")
-        return [one for _, one in natural(stack.children)] if stack is not None else [inner]
-
-    def as_runs(node: Node) -> tuple[Run, ...]:
-        return tuple(Run(node.path, "", one.tensors, ("kernel", "recurrent_kernel", "bias")) for one in cells_of(node))
-
-    def walk(node: Node, key: str) -> None:
-        name = clean(node.name or node.path or "model")
-        forward, backward = (node.children.get(f"{one}_layer") for one in ("forward", "backward"))
-        if forward is not None and backward is not None:
-            group = (*as_runs(forward), *as_runs(backward))
-            sides = ("forward", "backward")
-            if len(group) == 2:
-                group = tuple(replace(one, place=f"{one.place}/{side}") for one, side in zip(group, sides, strict=True))
-                _unconfigured(name, group, "bidirectional", options, found, refused)
-            elif group:
-                refused.append(
-                    Refused(name, "each of its directions stacks cells, and they are merged only at the end")
-                )
-            return
-        group = as_runs(node)
-        if group and all(one.recurrent for one in group):
-            _unconfigured(name, group, key, options, found, refused)
-            return
-        own = Run(node.path, "", node.tensors, ("kernel", "recurrent_kernel", "bias"))
-        if own.recurrent and shape_kind(own.tensors) is None:
-            _unconfigured(name, (own,), key, options, found, refused)
-        elif own.tensors and len(own.tensors[0].shape) == 2:
-            alone = len(own.tensors) == 1
-            if alone and "embedding" in key:
-                parts.append(Part(name, "embedding", own.tensors[0].shape, own.tensors[0].read))
-            elif alone or own.tensors[1].shape == own.tensors[0].shape[1:]:
-                parts.append(linear(name, own.tensors))
-        for inner, child in natural(node.children):
-            walk(child, inner)
-
-    if source.tree is not None:
-        walk(source.tree, "")
-    return distinct(found), tuple(parts), tuple(refused)
+def _cells_in(group: WeightGroup) -> list[WeightRun]:
+    """Return the cells of a recurrent layer in a tree; none of another layer."""
+    inner = group.children.get("cell")
+    if inner is None:
+        return []
+    stack = inner.children.get("cells")
+    cells = [inner] if stack is None else [cell for _, cell in _in_order(stack.children)]
+    return [_cell_run(group.path, cell.tensors) for cell in cells]
 
 
-def natural(children: Mapping[str, Node]) -> list[tuple[str, Node]]:
+def _in_order(children: Mapping[str, WeightGroup]) -> list[tuple[str, WeightGroup]]:
     """Return members in the order of their numbers: lstm, lstm_1, …, lstm_10."""
 
-    def key(item: tuple[str, Node]) -> tuple[str, int]:
+    def order(item: tuple[str, WeightGroup]) -> tuple[str, int]:
         stem, _, number = item[0].rpartition("_")
         return (stem, int(number)) if stem and number.isdecimal() and len(number) < 9 else (item[0], -1)
 
-    return sorted(children.items(), key=key)
+    return sorted(children.items(), key=order)

@@ -1,4 +1,4 @@
-"""Live Keras models captured as they run: the trace of each call of each LSTM."""
+"""Run a live Keras model, and trace each call of each LSTM in it."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     keras = library()
     if not isinstance(model, keras.layers.Layer):
         raise OptionError(f"capture takes a Keras model, not {type(model).__name__}")
-    found = recurrent_layers(model)
-    if not found:
+    layers_of = recurrent_layers(model)
+    if not layers_of:
         late = "" if model.built else "; it is not built, so call it once if its layers are made then"
         raise OptionError(f"there is no LSTM layer in {model.name!r}{late}")
-    seen: list[Captured] = []
+    captured: list[Captured] = []
     problems: list[GatewiseError] = []
     restored: list[tuple[Any, dict[str, Any]]] = []
 
@@ -60,19 +60,19 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
             before = _initial(layer, initial_state)
             result = original(sequences, initial_state=initial_state, mask=mask, **more)
             try:
-                trace, off, notes = _seen(layer, lstm_of(layer), numbers(sequences), before, mask, result)
+                trace, off, notes = _traced(layer, lstm_of(layer), numbers(sequences), before, mask, result)
             except GatewiseError as problem:  # Keras would wrap it in many lines: it is raised after the run
                 problems.append(problem)
                 return result
             if more.get("training"):
                 notes = (*notes, "it ran in training mode: its dropout is not in the trace")
-            seen.append(Captured(name, next(order), trace, off, notes))
+            captured.append(Captured(name, next(order), trace, off, notes))
             return result
 
         return call
 
     try:
-        for name, layers in found.items():
+        for name, layers in layers_of.items():
             for layer in layers:
                 restored.append((layer, {key: layer.__dict__[key] for key in ("call",) if key in layer.__dict__}))
                 layer.__dict__["call"] = watch(layer, name)
@@ -83,45 +83,47 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
             layer.__dict__.update(before)
     if problems:
         raise problems[0]
-    return tuple(seen)
+    return tuple(captured)
 
 
-def _initial(layer: Any, given: Any) -> list[Array] | None:
-    """Return what a call starts from, h and c of each cell; None for zeros."""
-    states = list(arrays_in(given))
+def _initial(layer: Any, argument: Any) -> list[Array] | None:
+    """Return the states from which a call starts, h and c of each cell; None for zeros."""
+    states = list(arrays_in(argument))
     if not states and layer.stateful:
         states = list(arrays_in(layer.states))
-    return [numbers(one) for one in states] or None
+    return [numbers(state) for state in states] or None
 
 
-def _seen(
+def _traced(
     layer: Any, lstm: LSTM, x: Array, before: list[Array] | None, mask: Any, result: Any
 ) -> tuple[LSTMTrace, float, tuple[str, ...]]:
+    """Return the trace of a call, its difference from the layer's result, and notes on their comparison."""
     described, _, version = live_tensors(layer)
     valid = None
-    if (given := next(arrays_in(mask), None)) is not None:
-        valid = np.asarray(library().ops.convert_to_numpy(given)).astype(bool).T
+    if (steps := next(arrays_in(mask), None)) is not None:
+        valid = np.asarray(library().ops.convert_to_numpy(steps)).astype(bool).T
     state = None if before is None else read_state(before, lstm)
     trace = lstm.trace(x.swapaxes(0, 1), state, mask=valid, masked_output=masked_output(described, version))
-    given_back = [numbers(one) for one in arrays_in(result)]
+    returned = [numbers(array) for array in arrays_in(result)]
     inner = layer.forward_layer if described.kind == "Bidirectional" else layer
     outputs = 2 if lstm.bidirectional and lstm.merge[-1] == "none" else 1
-    own, notes = _as_keras(lstm, trace, inner), []
-    wanted = [*own, *arrays_in(write_state(trace.state))] if layer.return_state else own
-    if x.dtype != numbers(given_back[0]).dtype or "16" in str(inner.compute_dtype):
+    expected, notes = _as_keras(lstm, trace, inner), []
+    if layer.return_state:
+        expected += arrays_in(write_state(trace.state))
+    if x.dtype != numbers(returned[0]).dtype or "16" in str(inner.compute_dtype):
         notes.append(f"the model computes in {inner.compute_dtype}, the trace in {lstm.dtype}")
-    if len(given_back) < outputs or len(wanted) != len(given_back):
+    if len(returned) < outputs or len(expected) != len(returned):
         notes.append("its output has another form than Keras' own")
-        wanted = wanted[: len(given_back)]
-    return trace, difference(zip(wanted, given_back, strict=False)), tuple(notes)
+        expected = expected[: len(returned)]
+    return trace, difference(zip(expected, returned, strict=False)), tuple(notes)
 
 
 def _as_keras(lstm: LSTM, trace: LSTMTrace, inner: Any) -> list[Array]:
-    """Return a trace's outputs as the layer returns them: batch first, in its own order, or the last alone."""
+    """Return a trace's outputs as the layer returns them: batch first, in its order of the steps, or the last alone."""
     if inner.return_sequences:
         y = trace.output.swapaxes(0, 1)
         if lstm.directions == ("backward",):
             y = y[:, ::-1]
     else:
-        y = merge([one.h for one in trace.state[-1]], lstm.merge[-1])
+        y = merge([state.h for state in trace.state[-1]], lstm.merge[-1])
     return [y[..., 0, :], y[..., 1, :]] if lstm.bidirectional and lstm.merge[-1] == "none" else [y]

@@ -1,6 +1,6 @@
 """A Keras model as a `Network`: an embedding or dense layers, LSTMs, and a head of dense layers, in a chain.
 
-Only at its end a layer may add what the model itself is given: a skip connection.
+Only its last layer may add the input of the model: a skip connection.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop.found import Found, Part, Refused
 from gatewise.interop.keras.config import Layer, Version, activation, clean, masked_output
-from gatewise.interop.keras.layer_calls import calls, made_masks, named, tensors
+from gatewise.interop.keras.layer_calls import calls, computed_masks, named, tensors
 from gatewise.interop.keras.layer_graph import is_identity, is_reversal
 from gatewise.interop.stacks import LayerStack, network_around
 from gatewise.layers import LSTM
@@ -29,7 +29,7 @@ def network(
     path: str,
     root: Layer,
     version: Version,
-    found: Sequence[Found],
+    lstms: Sequence[Found],
     parts: Sequence[Part],
     refused: Sequence[Refused],
 ) -> Network:
@@ -41,7 +41,7 @@ def network(
         If it holds what a `Network` cannot express, by the name and class of the layer.
     """
     try:
-        builder = Builder(version, found, parts, refused)
+        builder = Builder(version, lstms, parts, refused)
         for name, layer, added in _chain(root, "", True):
             if layer.kind in RECURRENT and layer.forward_layer.flag("return_state"):
                 raise FileError(f"{name!r} ({with_article(layer.kind)}) also returns its states")
@@ -57,11 +57,11 @@ def network(
 
 
 def _chain(model: Layer, prefix: str, at_start: bool) -> list[tuple[str, Layer, bool]]:
-    """Return the layers of a model, and of each whether it adds what comes into the whole model.
+    """Return the layers of a model, and of each whether it adds the input of the whole model.
 
-    `at_start` says whether what this model is given is that.
+    `at_start` says whether that is the input of this model too.
     """
-    if not model.own:
+    if not model.is_keras:
         raise FileError(f"{model.name!r} is a model of a custom class, whose code is not in the file")
     children = [child for _, child in model.children]
     ordered, adds = (children, set[Layer]()) if model.kind == "Sequential" else _followed(model, children, at_start)
@@ -76,7 +76,7 @@ def _chain(model: Layer, prefix: str, at_start: bool) -> list[tuple[str, Layer, 
 def _followed(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[list[Layer], set[Layer]]:
     """Return the layers of a functional model from its input to its output, where each has just one before it.
 
-    One may also add the model's input to that; those that do are returned as well.
+    The layers that also add the input of the model are returned as well.
     """
     by_name = {child.name: child for child in children}
     if len(by_name) != len(children):
@@ -95,12 +95,12 @@ def _followed(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[
         sources = _sources(layer)
         if not sources:
             break
-        if len(sources) == 2 and layer.kind == "Add" and layer.own and at_start:
-            direct = [_direct(by_name, one) for one in sources]
-            if sum(one is not None for one in direct) == 1:
+        if len(sources) == 2 and layer.kind == "Add" and layer.is_keras and at_start:
+            direct = [_direct(by_name, source) for source in sources]
+            if sum(path is not None for path in direct) == 1:
                 adds.add(layer)
-                beside |= {one for path in direct for one in path or ()}
-                sources = tuple(one for one, path in zip(sources, direct, strict=True) if path is None)
+                beside |= {identity for path in direct for identity in path or ()}
+                sources = tuple(source for source, path in zip(sources, direct, strict=True) if path is None)
         if len(sources) > 1:
             raise FileError(
                 f"{layer.name!r} ({with_article(layer.kind)}) has {len(sources)} inputs; a network has no branches"
@@ -112,18 +112,18 @@ def _followed(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[
                 f"{child.name!r} ({with_article(child.kind)}) is not between its input and its output; a network has no"
                 " branches"
             )
-    made = made_masks(children, chain)
+    computed = computed_masks(children, chain)
     for layer in chain:
         for call in calls(layer):
             mask = call.arguments.get("mask")
             masks = tensors(mask)
-            if mask is not None and (len(masks) != 1 or masks[0] not in made):
+            if mask is not None and (len(masks) != 1 or masks[0] not in computed):
                 raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is given an explicit mask")
     return list(chain)[::-1], adds
 
 
 def _direct(by_name: Mapping[str, Layer], name: str) -> list[Layer] | None:
-    """Return the layers between a model's input and what a layer of it returns, if they leave that as it is."""
+    """Return the layers from a model's input to a layer of it, if all of them are identities."""
     path: list[Layer] = []
     while (layer := by_name.get(name)) is not None and is_identity(layer) and layer not in path:
         path.append(layer)
@@ -137,48 +137,63 @@ def _direct(by_name: Mapping[str, Layer], name: str) -> list[Layer] | None:
 
 
 def _sources(layer: Layer) -> tuple[str, ...]:
-    """Return the layers whose outputs a layer takes, without those that only make its mask."""
-    found = calls(layer)
-    if len(found) > 1:
-        raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is used {len(found)} times")
-    for call in found:
+    """Return the layers whose outputs a layer takes, without those that only compute its mask."""
+    uses = calls(layer)
+    if len(uses) > 1:
+        raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is used {len(uses)} times")
+    for call in uses:
         for name, value in call.arguments.items():
             if name not in ("mask", "training") and value is not None:
                 raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is also given {clean(name)!r}")
-    return found[0].sources if found else ()
+    return uses[0].sources if uses else ()
 
 
-# What they make.
+# The network of these layers.
 
 
 class Builder:
-    """Builds a network layer by layer, from the input on."""
+    """Builds a network layer by layer, from the input on.
+
+    Attributes
+    ----------
+    embedding : array or None
+    masked : float or None
+        The value of masked steps: see `Network`.
+    before, head : list of Linear
+        The dense layers before the LSTM, and after it.
+    stack : LayerStack
+    last : tuple of (str, Layer) or None
+        The last recurrent layer with its name.
+    plain : bool
+        Whether the last dense layer has no activation yet: a layer of its own may follow with it.
+    adds : bool
+        Whether the input is added to the output.
+    """
 
     def __init__(
-        self, version: Version, found: Sequence[Found], parts: Sequence[Part], refused: Sequence[Refused]
+        self, version: Version, lstms: Sequence[Found], parts: Sequence[Part], refused: Sequence[Refused]
     ) -> None:
         self.version = version
-        self.found = {one.name: one for one in found}
-        self.parts = {one.name: one for one in parts}
-        self.refused = {one.name: one for one in refused}
+        self.lstms = {lstm.name: lstm for lstm in lstms}
+        self.parts = {part.name: part for part in parts}
+        self.reasons = {refusal.name: refusal.reason for refusal in refused}
         self.embedding: Array | None = None
         self.masked: float | None = None
         self.before: list[Linear] = []
         self.stack = LayerStack()
         self.last: tuple[str, Layer] | None = None
         self.head: list[Linear] = []
-        self.plain = False  # whether the last dense layer may still be given its activation by a layer of its own
-        self.adds = False  # whether the input is added to the output
+        self.plain = self.adds = False
 
     @property
     def dense(self) -> list[Linear]:
-        """The dense layers of which the next may be one."""
+        """The dense layers to which the next belongs."""
         return self.head if self.stack else self.before
 
     def add(self, name: str, layer: Layer, adds: bool = False) -> None:
-        """Add the next layer; `adds` says of it that it adds the input of the network to what the last one returns."""
+        """Add the next layer; `adds` says that it adds the input of the network to the output of the last."""
         kind = layer.kind
-        if not layer.own:
+        if not layer.is_keras:
             raise FileError(f"{name!r} is {with_article(kind)}, whose code is not in the file")
         if is_identity(layer):
             return
@@ -195,11 +210,11 @@ class Builder:
         elif kind in ("Dense", "TimeDistributed") and (self.stack or self.embedding is None):
             self._add_dense(name, layer)
         elif kind in ACTIVATIONS and self.dense and self.plain:
-            given = (
-                {"class_name": kind, "config": layer.config} if kind != "Activation" else layer.config.get("activation")
+            stated = (
+                layer.config.get("activation") if kind == "Activation" else {"class_name": kind, "config": layer.config}
             )
             last = self.dense[-1]
-            self.dense[-1] = Linear(last.weight, last.bias, self._activation(name, given))
+            self.dense[-1] = Linear(last.weight, last.bias, self._activation(name, stated))
             self.plain = False
         elif adds and self.stack:
             self.adds = True
@@ -208,10 +223,7 @@ class Builder:
             raise FileError(f"{name!r} is {with_article(kind)}, which a network does not have {where}")
 
     def _embed(self, name: str, layer: Layer) -> None:
-        part = self.parts.get(name)
-        if part is None or part.weight is None:
-            raise FileError(f"the weights of {name!r} cannot be read")
-        self.embedding = part.weight()
+        self.embedding, _ = self._weights(name)
         if layer.flag("mask_zero"):
             self.masked = 0.0
 
@@ -221,43 +233,45 @@ class Builder:
         return self.last is None or self.last[1].returns_sequences
 
     def _run(self, name: str, layer: Layer) -> None:
-        found = self.found.get(name)
-        if found is None:
-            reason = self.refused[name].reason if name in self.refused else "its weights are not there"
-            raise FileError(f"{name!r} cannot be read: {reason}")
+        if name not in self.lstms:
+            raise FileError(f"{name!r} cannot be read: {self.reasons.get(name, 'its weights are not there')}")
         if not self.sequences:
             raise FileError(f"{name!r} follows an LSTM that returns only its last step")
-        self.stack.add(name, found.lstm, masked=self.masked is not None, reverses=True)
+        self.stack.add(name, self.lstms[name].lstm, masked=self.masked is not None, reverses=True)
         self.last = (name, layer)
 
     def _add_dense(self, name: str, layer: Layer) -> None:
         dense = layer.children[0][1] if layer.kind == "TimeDistributed" and layer.children else layer
-        if dense.kind != "Dense" or not dense.own:
+        if dense.kind != "Dense" or not dense.is_keras:
             raise FileError(f"{name!r} is a TimeDistributed {dense.kind}, which a network does not have")
+        weight, bias = self._weights(name)
+        stated = dense.config.get("activation")
+        self.plain = stated in (None, "linear")
+        self.dense.append(Linear(weight, bias, self._activation(name, stated)))
+
+    def _weights(self, name: str) -> tuple[Array, Array | None]:
+        """Return the weight and the bias of a layer."""
         part = self.parts.get(name)
         if part is None or part.weight is None:
             raise FileError(f"the weights of {name!r} cannot be read")
-        given = dense.config.get("activation")
-        self.plain = given in (None, "linear")
-        bias = None if part.bias is None else part.bias()
-        self.dense.append(Linear(part.weight(), bias, self._activation(name, given)))
+        return part.weight(), None if part.bias is None else part.bias()
 
-    def _activation(self, name: str, given: Any) -> Activation | str | None:
-        word = given.get("config") if isinstance(given, dict) and given.get("class_name") == "function" else given
-        if isinstance(given, dict) and given.get("class_name") == "Softmax":
-            of = given.get("config")
-            if isinstance(of, dict) and of.get("axis", -1) not in (-1, [-1]):
+    def _activation(self, name: str, stated: Any) -> Activation | str | None:
+        """Return an activation of a layer as `Linear` has it, by its configuration."""
+        kind, config = (stated.get("class_name"), stated.get("config")) if isinstance(stated, dict) else ("", None)
+        if kind == "Softmax":
+            if isinstance(config, dict) and config.get("axis", -1) not in (-1, [-1]):
                 raise FileError(f"{name!r} is a Softmax over another axis than the last")
             return SOFTMAX
-        if word == SOFTMAX:
+        if SOFTMAX in (stated, config if kind == "function" else None):
             return SOFTMAX
         try:
-            return activation(given, self.version)
+            return activation(stated, self.version)
         except FileError as problem:
             raise FileError(f"the activation of {name!r} is not supported: {problem}") from None
 
     def network(self, reads: str | None = None) -> Network:
-        """Return the network; `reads` in place of what the file says."""
+        """Return the network; `reads` takes the place of the file's setting."""
         if self.last is None:
             raise FileError("there is no LSTM between its input and its output")
         layer = self.last[1]

@@ -1,10 +1,10 @@
-"""Keras' configurations: layers by class and name, and what their words mean in each version of Keras."""
+"""Keras' configurations: layers by class and name, and the meaning of their words in each version of Keras."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gatewise.activations import KINDS, SIGMOID, TANH, Activation
@@ -38,11 +38,11 @@ class Version:
 
     @classmethod
     def parse(cls, text: str | None) -> Version:
-        """Return the version written so."""
-        found = re.match(r"(\d{1,4})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?", text or "")
-        if found is None:
+        """Return the version that a text states."""
+        match = re.match(r"(\d{1,4})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?", text or "")
+        if match is None:
             return cls(None, ())
-        return cls(clean(text), tuple(int(one or 0) for one in found.groups()))
+        return cls(clean(text), tuple(int(number or 0) for number in match.groups()))
 
     @property
     def tensorflow(self) -> bool:
@@ -58,21 +58,21 @@ class Version:
         return f"Keras {self.text}" if self.text else "Keras (version unknown)"
 
     def recurrent_activation(self) -> str:
-        """Return what the gates' activation was where none was given."""
+        """Return the default of the gates' activation."""
         if self.major >= 3 or not self.numbers:
             return "sigmoid"
-        first = (2, 2, 4) if self.tensorflow else (2, 3)  # of those that take the sigmoid
+        first = (2, 2, 4) if self.tensorflow else (2, 3)  # with the sigmoid as the default
         return "sigmoid" if self.numbers >= first else "hard_sigmoid"
 
     def hard_sigmoid(self) -> Activation:
-        """Return what `hard_sigmoid` means."""
+        """Return the activation that `hard_sigmoid` names."""
         return Activation("hard_sigmoid", 1 / 6 if self.major >= 3 else 0.2, 0.5)
 
 
 PLAIN = ("sigmoid", "tanh", "relu", "softsign", "softplus", "elu", "selu", "exponential")
 
 
-def activation(given: Any, version: Version) -> Activation | None:
+def activation(config: Any, version: Version) -> Activation | None:
     """Return an activation of a configuration, None for the identity.
 
     Raises
@@ -80,34 +80,35 @@ def activation(given: Any, version: Version) -> Activation | None:
     FileError
         If it is not one that gatewise has; nothing in it is executed.
     """
-    if given is None or given == "linear":
+    if config is None or config == "linear":
         return None
-    if isinstance(given, str):
-        name = given.removeprefix("keras>")
+    if isinstance(config, str):
+        name = config.removeprefix("keras>")
         if name in PLAIN:
             return Activation(name)
         if name == "hard_sigmoid":
             return version.hard_sigmoid()
         if name in ("leaky_relu", "leakyrelu"):
             return Activation("leaky_relu", 0.2)
-        raise FileError(f"its activation {clean(given)!r} is not one that gatewise has ({', '.join(PLAIN)} and others)")
-    if isinstance(given, dict):
-        return _from_object(given, version)
-    raise FileError(f"its activation is {clean(said(given))}, which is not the name of one")
+        raise FileError(
+            f"its activation {clean(config)!r} is not one that gatewise has ({', '.join(PLAIN)} and others)"
+        )
+    if isinstance(config, dict):
+        return _from_object(config, version)
+    raise FileError(f"its activation is {clean(said(config))}, which is not the name of one")
 
 
-def _from_object(given: dict[str, Any], version: Version) -> Activation | None:
-    kind, config = given.get("class_name"), given.get("config")
-    module = given.get("module")
-    registered = given.get("registered_name")
+def _from_object(described: dict[str, Any], version: Version) -> Activation | None:
+    kind, config = described.get("class_name"), described.get("config")
+    module, registered = described.get("module"), described.get("registered_name")
     if (isinstance(module, str) and module.split(".")[0] not in OWN_MODULES) or ">" in str(registered):
         raise FileError(f"its activation {clean(registered or kind)!r} is a custom class or function")
     if kind == "function" and isinstance(config, str):
         return activation(config, version)
-    of = config if isinstance(config, dict) else {}
+    settings = config if isinstance(config, dict) else {}
     if kind == "Activation":
-        return activation(of.get("activation"), version)
-    slope = of.get("negative_slope", of.get("alpha"))
+        return activation(settings.get("activation"), version)
+    slope = settings.get("negative_slope", settings.get("alpha"))
     if isinstance(slope, dict):  # an array, as Keras 2 writes one
         slope = slope.get("value")
     if not (slope is None or (isinstance(slope, (int, float)) and not isinstance(slope, bool))):
@@ -118,7 +119,7 @@ def _from_object(given: dict[str, Any], version: Version) -> Activation | None:
         if kind == "ELU":
             return Activation("elu", float(1.0 if slope is None else slope))
         if kind == "ReLU":
-            if of.get("max_value") is not None or of.get("threshold"):
+            if settings.get("max_value") is not None or settings.get("threshold"):
                 raise FileError(
                     "its activation is a ReLU with a maximum or a threshold, which gatewise's ReLU does not have"
                 )
@@ -130,33 +131,33 @@ def _from_object(given: dict[str, Any], version: Version) -> Activation | None:
     raise FileError(f"its activation {clean(kind)!r} is not one that gatewise has")
 
 
-def chosen(given: Any, version: Version) -> Activation | None:
-    """Return an activation that a caller names, in Keras' words or gatewise's.
+def named_activation(name: Any, version: Version) -> Activation | None:
+    """Return an activation by the name that a caller gives, in Keras' words or gatewise's.
 
     Raises
     ------
     OptionError
         If there is none of this name.
     """
-    if isinstance(given, Activation):
-        return given
-    if not isinstance(given, str):
-        raise OptionError(f"an activation must be an Activation or its name, not {given!r}")
-    if given == "hard_sigmoid" and not version.numbers:
+    if isinstance(name, Activation):
+        return name
+    if not isinstance(name, str):
+        raise OptionError(f"an activation must be an Activation or its name, not {name!r}")
+    if name == "hard_sigmoid" and not version.numbers:
         raise OptionError(
             "the file does not say its version, and hard_sigmoid changed: give hard_sigmoid:0.2,0.5 (Keras 1 and 2)"
             " or Activation('hard_sigmoid', 1 / 6, 0.5) (Keras 3)"
         )
     try:
-        return activation(given, version)
+        return activation(name, version)
     except FileError:
-        if given.partition(":")[0] in KINDS:
-            return Activation.parse(given)
-        raise OptionError(f"there is no activation {given!r}; allowed: {', '.join(KINDS)}") from None
+        if name.partition(":")[0] in KINDS:
+            return Activation.parse(name)
+        raise OptionError(f"there is no activation {name!r}; allowed: {', '.join(KINDS)}") from None
 
 
 def variant_of(inner: Activation | None, outer: Activation | None) -> Variant:
-    """Return the variant whose gates have one activation, and whose candidate and output have the other."""
+    """Return the variant whose candidate and output have the inner activation, and whose gates have the outer."""
     identity = Activation("affine", 1.0, 0.0)
     gate, squash = outer or identity, inner or identity
     if (gate, squash) == (SIGMOID, TANH):
@@ -182,19 +183,19 @@ class Layer:
     name, kind : str
         Its class without the module; ``Sequential`` or ``Functional`` for everything that holds layers.
     config : dict
-    own : bool
+    is_keras : bool
         Whether its class is Keras' own, as far as the file says.
     children : tuple of (str, Layer)
-        What it holds, by the attribute under which it does.
+        The layers in it, by the attributes that hold them.
     inbound : object
-        What a functional model says of its inputs.
+        Its inputs, as a functional model states them.
     trainable : bool
     """
 
     name: str
     kind: str
     config: dict[str, Any]
-    own: bool = True
+    is_keras: bool = True
     children: tuple[tuple[str, Layer], ...] = ()
     inbound: Any = None
     trainable: bool = True
@@ -234,68 +235,67 @@ class Layer:
             yield from child.leaves()
 
 
-def model(given: Any, budget: Budget) -> Layer:
+def model(config: Any, budget: Budget) -> Layer:
     """Return the model that a configuration describes; its layers are taken off a budget.
 
     Raises
     ------
     FileError
-        If it is not what Keras writes.
+        If Keras does not write configurations of this form.
     """
-    return _layer(given, 0, budget)
+    return _layer(config, 0, budget)
 
 
-def _layer(given: Any, depth: int, budget: Budget, trainable: bool = True) -> Layer:
+def _layer(described: Any, depth: int, budget: Budget, trainable: bool = True) -> Layer:
     _count(budget, depth)
     if depth > DEEPEST:
         raise FileError(f"its configuration nests more than {DEEPEST} layers")
-    if not isinstance(given, dict) or not isinstance(given.get("class_name"), str):
-        raise FileError(f"its configuration has {clean(said(given))} in place of a layer")
-    kind, config = given["class_name"].rpartition(">")[2], given.get("config")
+    if not isinstance(described, dict) or not isinstance(described.get("class_name"), str):
+        raise FileError(f"its configuration has {clean(said(described))} in place of a layer")
+    kind, config = described["class_name"].rpartition(">")[2], described.get("config")
     if isinstance(config, list):  # of a Sequential in Keras 1 and early 2
         config = {"layers": config}
     if not isinstance(config, dict):
         raise FileError(f"its configuration has {clean(said(config))} for a {clean(kind)}")
-    name = config.get("name", given.get("name"))
+    name = config.get("name", described.get("name"))
     trainable = trainable and config.get("trainable", True) is not False
-    module, registered = given.get("module"), given.get("registered_name")
+    module, registered = described.get("module"), described.get("registered_name")
     # A class that somebody registered has its package before its name: Mine>LSTM.
-    own = ">" not in f"{given['class_name']}{registered}" and (
+    is_keras = ">" not in f"{described['class_name']}{registered}" and (
         (module is None and registered is None) or str(module).split(".")[0] in OWN_MODULES
     )
     children: list[tuple[str, Layer]] = []
 
-    def inner(attribute: str, one: Any) -> None:
-        children.append((attribute, _layer(one, depth + 1, budget, trainable)))
+    def add(attribute: str, inner: Any) -> None:
+        children.append((attribute, _layer(inner, depth + 1, budget, trainable)))
 
     layers = config.get("layers")
     if isinstance(layers, list):
-        own = own and kind in MODELS
+        is_keras = is_keras and kind in MODELS
         kind = "Functional" if "input_layers" in config else "Sequential"
-        for one in layers:
-            inner("layers", one)
+        for inner in layers:
+            add("layers", inner)
     elif kind == "Bidirectional":
-        inner("forward_layer", config.get("layer"))
+        add("forward_layer", config.get("layer"))
         backward = config.get("backward_layer")
         twin = _layer(backward, depth + 1, budget) if backward is not None else _mirrored(children[0][1], depth, budget)
         children.append(("backward_layer", twin))
     elif kind == "RNN":
-        inner("cell", config.get("cell"))
+        add("cell", config.get("cell"))
     elif kind == "StackedRNNCells":
         cells = config.get("cells")
         if not isinstance(cells, list) or not cells:
             raise FileError("its configuration has StackedRNNCells without a cell")
-        for one in cells:
-            inner("cells", one)
+        for inner in cells:
+            add("cells", inner)
     elif isinstance(config.get("layer"), dict) and "class_name" in config["layer"]:
-        inner("layer", config["layer"])
-    return Layer(
-        clean(name or kind.lower()), clean(kind), config, own, tuple(children), given.get("inbound_nodes"), trainable
-    )
+        add("layer", config["layer"])
+    inbound = described.get("inbound_nodes")
+    return Layer(clean(name or kind.lower()), clean(kind), config, is_keras, tuple(children), inbound, trainable)
 
 
 def _count(budget: Budget, depth: int) -> None:
-    """Take off what a layer takes, with the names of those around it."""
+    """Take a layer off the budget, with the names of the layers around it."""
     budget.count(1, "layers")
     budget.work(30, "its layers")
     budget.hold(LAYER + LONGEST * depth, 1, "its layers")
@@ -307,17 +307,16 @@ def _mirrored(forward: Layer, depth: int, budget: Budget) -> Layer:
     config = forward.config | {"go_backwards": not forward.flag("go_backwards"), "name": name}
     _count(budget, depth)
     twins = tuple((attribute, _copied(child, depth, budget)) for attribute, child in forward.children)
-    return Layer(name, forward.kind, config, forward.own, twins, None, forward.trainable)
+    return Layer(name, forward.kind, config, forward.is_keras, twins, None, forward.trainable)
 
 
-def _copied(one: Layer, depth: int, budget: Budget) -> Layer:
+def _copied(layer: Layer, depth: int, budget: Budget) -> Layer:
     _count(budget, depth)
-    children = tuple((attribute, _copied(child, depth, budget)) for attribute, child in one.children)
-    return Layer(one.name, one.kind, one.config, one.own, children, one.inbound, one.trainable)
+    return replace(layer, children=tuple((name, _copied(child, depth, budget)) for name, child in layer.children))
 
 
 def computed_in(layer: Layer) -> str:
-    """Return the type that a layer computes in, where its policy says; else an empty string."""
+    """Return the type that a layer computes in by its policy; empty if it has none."""
     policy = layer.config.get("dtype")
     for _ in range(3):
         if isinstance(policy, dict):
@@ -329,7 +328,7 @@ def computed_in(layer: Layer) -> str:
 
 
 def masked_output(layer: Layer, version: Version) -> str:
-    """Return what a recurrent layer, or a Bidirectional, returns at masked steps: zeros, or repeat its last output."""
+    """Return the kind of a recurrent layer's output at masked steps: zeros, or its last output repeated."""
     if layer.kind == "Bidirectional":
         zeros = layer.returns_sequences and (version.major >= 3 or version.tensorflow)
     else:

@@ -1,4 +1,4 @@
-"""A recurrent layer of Keras with its configuration, as an LSTM, or why it cannot be read."""
+"""A recurrent layer of Keras with its configuration, as an LSTM."""
 
 from __future__ import annotations
 
@@ -6,119 +6,99 @@ from collections.abc import Mapping, Sequence
 
 from gatewise.errors import FileError
 from gatewise.interop.found import Found
-from gatewise.interop.keras.bare import Options, common, joined
+from gatewise.interop.keras.bare import STACKED_DIRECTIONS, CellWeights, Options, assemble
 from gatewise.interop.keras.config import (
     MERGES,
     Layer,
     Version,
-    activation,
     clean,
     computed_in,
     masked_output,
-    variant_of,
 )
-from gatewise.interop.keras.files import Tensor
+from gatewise.interop.keras.files import KerasTensor
 from gatewise.interop.keras.layer_graph import RECURRENT, LayerNode
-from gatewise.interop.keras.weights import cell
 from gatewise.parameters import Variant
 from gatewise.showing import with_article
 
 MASKED = "a mask arrives at it"  # how a note begins
 
 
-def configured(
-    place: LayerNode, bound: Mapping[Layer, Sequence[Tensor]], options: Options, problem: str | None = None
+def configured_lstm(
+    node: LayerNode, bound: Mapping[Layer, Sequence[KerasTensor]], options: Options, problem: str | None = None
 ) -> Found:
-    """Return the LSTM of a layer with the arrays that are bound to it and to what it wraps.
+    """Return the LSTM of a layer with the arrays that are bound to it and to the layers that it wraps.
 
     Raises
     ------
     FileError
         If it cannot be read, or its weights have a `problem`.
     """
-    layer, version = place.layer, options.version
-    outer = layer
-    notes: list[str] = []
+    layer, version, notes = node.layer, options.version, list[str]()
+    directions, merge = [layer], "concat"
     if layer.kind == "Bidirectional":
-        forward, backward = (child for _, child in layer.children)
-        if forward.flag("go_backwards") or not backward.flag("go_backwards"):
-            raise FileError("its forward layer runs backward")
-        if len(forward.cells) > 1 or len(backward.cells) > 1:
-            raise FileError("each of its directions stacks cells, and they are merged only at the end")
-        directions = [forward, backward]
-        mode = layer.config.get("merge_mode", "concat")
-        if mode not in MERGES:
-            raise FileError(f"it merges its directions by {clean(mode)!r}, which is unknown")
-        merge = MERGES[mode]
-        outer = forward
-    else:
-        directions, merge = [layer], "concat"
-    for one in (layer, *directions):
-        if not one.own:
-            raise FileError(f"its class {one.kind!r} is not one of Keras' own, and its code is not in the file")
-        if one.kind in RECURRENT:
-            raise FileError(RECURRENT[one.kind])
-        if one.kind not in ("LSTM", "CuDNNLSTM", "LSTMCell", "RNN", "Bidirectional"):
-            raise FileError(f"it is {with_article(one.kind)}, which is not supported")
-        for single in one.cells:
-            if one.kind == "RNN" and (single.kind != "LSTMCell" or not single.own):
-                raise FileError(RECURRENT.get(single.kind, f"its cell {single.kind!r} is not an LSTM cell of Keras'"))
+        directions, merge = _directions(layer)
+    for wrapped in (layer, *directions):
+        _require_lstm(wrapped)
     if problem is not None:
         raise FileError(problem)
-    columns = []
-    styles = set[str]()
-    tensors: list[Tensor] = []
-    for one in directions:
-        column = []
-        for single in one.cells:
-            own = bound.get(single, ())
-            variant = _variant(single, options, notes)
-            parameters, style = cell(own, variant, single.config, options.budget)
-            column.append(parameters)
-            styles.add(style)
-            tensors += own
-        columns.append(column)
+    columns: list[list[CellWeights]] = []
+    for direction in directions:
+        columns.append([])
+        for cell in direction.cells:
+            variant = Variant() if cell.kind == "CuDNNLSTM" else options.variant(cell.config, notes)
+            columns[-1].append(CellWeights(bound.get(cell, ()), variant, cell.config))
     backward_only = len(directions) == 1 and layer.flag("go_backwards")
-    lstm = joined(columns, merge, backward_only)
-    notes += _notes(place, outer, layer, version)
-    if narrow := {one.kind for one in tensors} & {"float16", "bfloat16"}:
+    lstm, convention, group = assemble(columns, merge, backward_only, options)
+    notes += _notes(node, version)
+    kinds = {tensor.kind for column in columns for cell in column for tensor in cell.tensors}
+    if narrow := kinds & {"float16", "bfloat16"}:
         notes.append(f"it is stored in {min(narrow)} and read as float32, which changes no number")
     return Found(
-        place.name,
+        node.name,
         lstm,
-        f"{version}: {', '.join(sorted(styles))}",
-        common(tensors),
+        convention,
+        group,
         tuple(dict.fromkeys(notes)),
-        batch_first=not outer.flag("time_major"),
+        batch_first=not layer.forward_layer.flag("time_major"),
         time_reversed=backward_only,
-        masked=place.masked,
+        masked=node.masked,
         masked_output=masked_output(layer, version),
     )
 
 
-def _variant(single: Layer, options: Options, notes: list[str]) -> Variant:
-    config, version = single.config, options.version
-    if single.kind == "CuDNNLSTM":
-        return Variant()
-    if "activation" in config:
-        inner = activation(config["activation"], version)
-    else:
-        inner = options.activation("activation", "tanh", notes)
-    told = next((name for name in ("recurrent_activation", "inner_activation") if name in config), None)
-    if told is not None:
-        outer = activation(config[told], version)
-    else:
-        outer = options.activation("recurrent_activation", version.recurrent_activation(), notes)
-    return variant_of(inner, outer)
+def _directions(layer: Layer) -> tuple[list[Layer], str]:
+    """Return the directions of a Bidirectional, and how it merges them."""
+    forward, backward = (child for _, child in layer.children)
+    if forward.flag("go_backwards") or not backward.flag("go_backwards"):
+        raise FileError("its forward layer runs backward")
+    if len(forward.cells) > 1 or len(backward.cells) > 1:
+        raise FileError(STACKED_DIRECTIONS)
+    mode = layer.config.get("merge_mode", "concat")
+    if mode not in MERGES:
+        raise FileError(f"it merges its directions by {clean(mode)!r}, which is unknown")
+    return [forward, backward], MERGES[mode]
 
 
-def _notes(place: LayerNode, outer: Layer, layer: Layer, version: Version) -> list[str]:
-    notes = []
-    if place.masked:
+def _require_lstm(layer: Layer) -> None:
+    """Raise FileError for a layer that is no LSTM of Keras, nor wraps only such."""
+    if not layer.is_keras:
+        raise FileError(f"its class {layer.kind!r} is not one of Keras' own, and its code is not in the file")
+    if layer.kind in RECURRENT:
+        raise FileError(RECURRENT[layer.kind])
+    if layer.kind not in ("LSTM", "CuDNNLSTM", "LSTMCell", "RNN", "Bidirectional"):
+        raise FileError(f"it is {with_article(layer.kind)}, which is not supported")
+    for cell in layer.cells if layer.kind == "RNN" else ():
+        if cell.kind != "LSTMCell" or not cell.is_keras:
+            raise FileError(RECURRENT.get(cell.kind, f"its cell {cell.kind!r} is not an LSTM cell of Keras'"))
+
+
+def _notes(node: LayerNode, version: Version) -> list[str]:
+    notes, layer, outer = [], node.layer, node.layer.forward_layer
+    if node.masked:
         notes.append(f"{MASKED}: give mask=… and masked_output={masked_output(layer, version)!r}")
-    if place.started:
+    if node.started:
         notes.append("it starts from a state that the file does not hold (initial_state)")
-    if place.distributed:
+    if node.distributed:
         notes.append("it runs separately for each outer step of its input (TimeDistributed)")
     if outer.flag("stateful"):
         notes.append("it is stateful: Keras starts each batch from the final state of the previous one")

@@ -1,4 +1,4 @@
-"""What Keras' files hold: a configuration, where there is one, and the weights of each layer in order.
+"""Keras' files in their parts: the configuration, if there is one, and the weights of each layer in order.
 
 Four layouts. ``.keras``: a zip archive with ``config.json``, ``metadata.json`` and ``model.weights.h5``. ``.h5`` of a
 whole model: the configuration is the attribute ``model_config``, the weights are under ``model_weights``. Weights
@@ -34,8 +34,8 @@ SKIPPED = {"optimizer", "optimizer_weights", "_distribute_strategy"}
 
 
 @dataclass(frozen=True, eq=False)
-class Tensor:
-    """An array in a file: `name` says where, `read` takes it from there as float32 or float64."""
+class KerasTensor:
+    """An array in a file, by its path there."""
 
     name: str
     dataset: Dataset
@@ -48,29 +48,29 @@ class Tensor:
 
     @property
     def kind(self) -> str:
-        """What it is stored as: float16, bfloat16, float32, float64, or in words."""
-        one = self.dataset.type
-        return f"float{8 * one.size}" if one.kind == "float" else one.kind
+        """The type of the stored numbers: float16, bfloat16, float32, float64, or in words."""
+        stored = self.dataset.type
+        return f"float{8 * stored.size}" if stored.kind == "float" else stored.kind
 
     def read(self) -> Array:
-        """Return its numbers; those of fewer bits become float32."""
+        """Return its numbers as float64, or as float32 if they have fewer bits."""
         if self.dataset.type.kind not in ("float", "bfloat16"):
             raise FileError(f"{self.name} holds {self.dataset.type.kind}, not floats: it may be quantised")
         with self.source.opened() as (stream, budget):
-            found: Array = replace(self.dataset, file=self.dataset.file.reopened(stream, budget)).read()
-            if found.dtype.itemsize < 4:
-                budget.hold(found.size, 4, shown(self.name))
-        return real(found)
+            array: Array = replace(self.dataset, file=self.dataset.file.reopened(stream, budget)).read()
+            if array.dtype.itemsize < 4:
+                budget.hold(array.size, 4, shown(self.name))
+        return real(array)
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
-    """An object in a tree of weights: its own arrays in order, and the objects it has by name."""
+class WeightGroup:
+    """An object in a tree of weights: its arrays in order, and the objects in it by name."""
 
     path: str
     name: str | None = None
-    tensors: tuple[Tensor, ...] = ()
-    children: dict[str, Node] = field(default_factory=dict)
+    tensors: tuple[KerasTensor, ...] = ()
+    children: dict[str, WeightGroup] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -81,17 +81,17 @@ class Source:
     ----------
     path : path
     budget : Budget
-        What reading it may cost; it ends with the inspection.
+        Ends with the inspection.
     kind : str
         ``keras``, ``h5``, ``weights`` (Keras 1 and 2) or ``tree`` (weights alone, of Keras 3).
     version : str or None
-        Keras', where the file says it.
+        Of Keras, if the file states it.
     config : object
-        The configuration as in the file; None where there is none.
-    layers : dict of str to tuple of Tensor, or None
+        The configuration as in the file; None if there is none.
+    layers : dict of str to tuple of KerasTensor, or None
         The weights by layer, of an ``.h5``.
-    tree : Node or None
-        The weights of all else.
+    tree : WeightGroup or None
+        The weights of other files.
     """
 
     path: Path
@@ -99,14 +99,14 @@ class Source:
     kind: str = "tree"
     version: str | None = None
     config: Any = None
-    layers: dict[str, tuple[Tensor, ...]] | None = None
-    tree: Node | None = None
+    layers: dict[str, tuple[KerasTensor, ...]] | None = None
+    tree: WeightGroup | None = None
     archive: zips.Archive | None = None
     _live: list[BinaryIO] = field(default_factory=list, repr=False)
 
     @contextmanager
     def opened(self) -> Iterator[tuple[BinaryIO, Budget]]:
-        """Give a file of the HDF5 part, and what reading it may cost; one that is open already is used again."""
+        """Yield a stream of the HDF5 part, which is opened if it is not open already, and the budget."""
         if self._live:
             yield self._live[-1], self.budget
             return
@@ -136,7 +136,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
 @contextmanager
 def reading(path: Path) -> Iterator[Source]:
-    """Give the parts of a file, which stays open for the duration of the block.
+    """Yield the parts of a file, which stays open for the duration of the block.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def reading(path: Path) -> Iterator[Source]:
 
 
 def document(text: bytes | str, budget: Budget) -> Any:
-    """Return a JSON document; what it becomes, and the work that is done on it, is taken off a budget."""
+    """Return a JSON document; its objects, and the work of reading it, are taken off a budget."""
     budget.work(STEPS * budget.parse(text, "its configuration"), "its configuration")
     try:
         return json.loads(text)
@@ -180,7 +180,7 @@ def document(text: bytes | str, budget: Budget) -> Any:
 
 
 def _legacy(source: Source, root: Group) -> None:
-    """Fill in what an HDF5 file holds."""
+    """Fill in the parts of an HDF5 file."""
     weights = root
     if "model_weights" in root:
         member = root["model_weights"]
@@ -207,22 +207,22 @@ def _legacy(source: Source, root: Group) -> None:
         group = _at(weights, name)
         if isinstance(group, Dataset):
             raise FileError(f"the layer {name[:100]!r} is an array, not a group")
-        found = []
-        for one in _names(group, "weight_names") or ():
-            dataset = _at(group, one)
+        tensors = []
+        for weight in _names(group, "weight_names") or ():
+            dataset = _at(group, weight)
             if not isinstance(dataset, Dataset):
-                raise FileError(f"the weight {one[:100]!r} of the layer {name[:100]!r} is a group, not an array")
-            found.append(Tensor(dataset.path, dataset, source))
-        source.layers[name] = tuple(found)
+                raise FileError(f"the weight {weight[:100]!r} of the layer {name[:100]!r} is a group, not an array")
+            tensors.append(KerasTensor(dataset.path, dataset, source))
+        source.layers[name] = tuple(tensors)
 
 
 def _names(group: Group, attribute: str) -> list[str] | None:
-    """Return a list of names, which Keras cuts into numbered pieces where it is long; None where there is none."""
-    found = group.attributes.get(attribute)
-    if found is None and f"{attribute}0" not in group.attributes:
+    """Return a list of names, which Keras cuts into numbered pieces if it is long; None if there is none."""
+    value = group.attributes.get(attribute)
+    if value is None and f"{attribute}0" not in group.attributes:
         return None if attribute not in group.attributes else []
-    pieces = [found] if found is not None else []
-    while not pieces or (found is None and f"{attribute}{len(pieces)}" in group.attributes):
+    pieces = [value] if value is not None else []
+    while not pieces or (value is None and f"{attribute}{len(pieces)}" in group.attributes):
         pieces.append(group.attributes[f"{attribute}{len(pieces)}"])
     names: list[str] = []
     for piece in pieces:
@@ -245,14 +245,14 @@ def _at(group: Group, path: str) -> Group | Dataset:
 # The tree of objects of Keras 3.
 
 
-def _node(source: Source, group: Group, depth: int) -> Node:
+def _node(source: Source, group: Group, depth: int) -> WeightGroup:
     if depth > DEPTH:
         raise FileError(f"it nests more than {DEPTH} groups")
     source.budget.work(10, "the tree of its weights")
     source.budget.hold(NODE + len(group.path), 1, "the tree of its weights")
     name: str | None = None
-    tensors: tuple[Tensor, ...] = ()
-    children: dict[str, Node] = {}
+    tensors: tuple[KerasTensor, ...] = ()
+    children: dict[str, WeightGroup] = {}
     for key in group.links:
         if key in SKIPPED:
             continue
@@ -260,28 +260,28 @@ def _node(source: Source, group: Group, depth: int) -> Node:
         if isinstance(member, Dataset):
             continue
         if key == "vars":
-            given = member.attributes.get("name")
-            name = given if isinstance(given, str) else None
+            stated = member.attributes.get("name")
+            name = stated if isinstance(stated, str) else None
             tensors = _numbered(source, member)
         else:
             _put(children, key.split("\\")[:DEPTH], _node(source, member, depth + 1))
-    return Node(group.path, name, tensors, children)
+    return WeightGroup(group.path, name, tensors, children)
 
 
-def _put(children: dict[str, Node], path: list[str], node: Node) -> None:
-    """Put an object among others; one saved on Windows may have a whole path as its name."""
+def _put(children: dict[str, WeightGroup], path: list[str], node: WeightGroup) -> None:
+    """Put an object among others; an object saved on Windows may have a path as its name."""
     if len(path) > 1:
-        inner = children.setdefault(path[0], Node(node.path))
+        inner = children.setdefault(path[0], WeightGroup(node.path))
         _put(inner.children, path[1:], node)
     else:
         there = children.get(path[0])
         children[path[0]] = node if there is None else replace(node, children=there.children | node.children)
 
 
-def _numbered(source: Source, group: Group) -> tuple[Tensor, ...]:
-    found = []
+def _numbered(source: Source, group: Group) -> tuple[KerasTensor, ...]:
+    tensors = []
     for key in sorted((key for key in group.links if key.isdecimal() and len(key) < 6), key=int):
         dataset = group[key]
         if isinstance(dataset, Dataset):
-            found.append(Tensor(dataset.path, dataset, source))
-    return tuple(found)
+            tensors.append(KerasTensor(dataset.path, dataset, source))
+    return tuple(tensors)

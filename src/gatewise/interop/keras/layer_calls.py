@@ -1,4 +1,4 @@
-"""How a functional model connects its layers: what each is called with, and from which outputs of which layers."""
+"""The calls of layers in a functional model: the outputs of other layers that each takes, and its other arguments."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class KerasCall:
     sources : tuple of str
         The layers whose outputs it takes, without those that only compute its mask.
     outputs : tuple of int
-        Which of its outputs each of these gives; -1 where the file does not say.
+        The number of the output that each of these gives; -1 if the file does not state it.
     positional : list
-        What it is called with, as the file has it: Keras 3's alone.
+        Its arguments by position, as the file has them: of Keras 3 alone.
     arguments : mapping of str to object
-        What it is given by name, as the file has it.
+        Its arguments by name, as the file has them.
     masks_stated : bool
         Whether the arguments include masks that layers compute, as Keras 3 writes them.
     """
@@ -54,10 +54,10 @@ def calls(layer: Layer) -> list[KerasCall]:
 def _call(layer: Layer, node: Any) -> KerasCall:
     if isinstance(node, dict):
         positional, arguments = node.get("args"), node.get("kwargs")
-        given = _histories(positional)
+        histories = _histories(positional)
         return KerasCall(
-            tuple(clean(one[0]) for one in given),
-            tuple(_output(one) for one in given),
+            tuple(clean(history[0]) for history in histories),
+            tuple(_output(history) for history in histories),
             positional if isinstance(positional, list) else [],
             arguments if isinstance(arguments, dict) else {},
             masks_stated=True,
@@ -66,47 +66,46 @@ def _call(layer: Layer, node: Any) -> KerasCall:
         raise FileError(f"{layer.name!r} does not say what comes before it")
     entries = [node] if node and isinstance(node[0], str) else node  # Keras 1 and 2: [[name, node, tensor, arguments]]
     arguments = {}
-    for one in entries:
-        if isinstance(one, list) and len(one) > 3 and isinstance(one[3], dict):
-            arguments |= {name: value for name, value in one[3].items() if value is not None}
-    found = _listed(entries)
-    return KerasCall(tuple(clean(one[0]) for one in found), tuple(_output(one) for one in found), arguments=arguments)
+    for entry in entries:
+        if isinstance(entry, list) and len(entry) > 3 and isinstance(entry[3], dict):
+            arguments |= {name: value for name, value in entry[3].items() if value is not None}
+    outputs = named(entries)
+    return KerasCall(tuple(name for name, _ in outputs), tuple(number for _, number in outputs), arguments=arguments)
 
 
-def named(given: Any) -> list[tuple[str, int]]:
-    """Return the layers that a list of inputs or outputs names, each with which of its outputs it is."""
-    return [(clean(one[0]), _output(one)) for one in _listed(given)]
+def named(config: Any) -> list[tuple[str, int]]:
+    """Return the layers in a list of inputs or outputs, each with the number of its output.
 
-
-def _listed(given: Any) -> list[list[Any]]:
-    """Return the entries of a list of inputs or outputs: [name, node, output] or a list of such."""
-    if isinstance(given, dict):
-        given = list(given.values())
-    if isinstance(given, list) and given and isinstance(given[0], str):
-        given = [given]
-    if not isinstance(given, list):
+    The list has entries [name, node, output], or is one.
+    """
+    if isinstance(config, dict):
+        config = list(config.values())
+    if isinstance(config, list) and config and isinstance(config[0], str):
+        config = [config]
+    if not isinstance(config, list):
         return []
-    return [one for one in given if isinstance(one, list) and one and isinstance(one[0], str)]
+    entries = [entry for entry in config if isinstance(entry, list) and entry and isinstance(entry[0], str)]
+    return [(clean(entry[0]), _output(entry)) for entry in entries]
 
 
 def _output(entry: list[Any]) -> int:
-    """Return which output of a layer an entry (name, node, output) means."""
+    """Return the number of a layer's output in an entry (name, node, output); -1 if it has none."""
     return entry[2] if len(entry) > 2 and isinstance(entry[2], int) and entry[2] >= 0 else -1
 
 
-def tensors(given: Any) -> list[str]:
-    """Return the layers whose outputs are in an argument of Keras 3's."""
-    return [clean(one[0]) for one in _histories(given)]
+def tensors(argument: Any) -> list[str]:
+    """Return the layers whose outputs are in an argument, as Keras 3 writes it."""
+    return [clean(history[0]) for history in _histories(argument)]
 
 
-def _histories(given: Any, depth: int = 0) -> list[list[Any]]:
-    """Return what an argument of Keras 3's says of the tensors in it: (name, node, output) each."""
+def _histories(argument: Any, depth: int = 0) -> list[list[Any]]:
+    """Return the history (name, node, output) of each tensor in an argument, as Keras 3 writes it."""
     if depth > DEEPEST:
         raise FileError("its configuration is nested too deeply")
-    if isinstance(given, list):
-        return [name for one in given for name in _histories(one, depth + 1)]
-    if isinstance(given, dict) and given.get("class_name") == "__keras_tensor__":
-        config = given.get("config")
+    if isinstance(argument, list):
+        return [history for member in argument for history in _histories(member, depth + 1)]
+    if isinstance(argument, dict) and argument.get("class_name") == "__keras_tensor__":
+        config = argument.get("config")
         history = config.get("keras_history") if isinstance(config, dict) else None
         if isinstance(history, list) and history and isinstance(history[0], str):
             return [history]
@@ -117,31 +116,33 @@ def _histories(given: Any, depth: int = 0) -> list[list[Any]]:
 # Masks.
 
 
-def made_masks(layers: Iterable[Layer], chain: Iterable[Layer]) -> set[str]:
-    """Return the operations among layers that compute the mask of an Embedding or a Masking from its input."""
-    own = {mask_of(one, calls(one)[0].sources) for one in chain if calls(one)}
-    return {name for name, mask in compared(layers).items() if mask in own}
+def computed_masks(layers: Iterable[Layer], chain: Iterable[Layer]) -> set[str]:
+    """Return the operations that compute the mask of an Embedding or a Masking of the chain from its input."""
+    masks = {mask_of(layer, calls(layer)[0].sources) for layer in chain if calls(layer)}
+    return {name for name, mask in compared(layers).items() if mask in masks}
 
 
 def compared(layers: Iterable[Layer]) -> dict[str, Comparison]:
-    """Return the operations that compare with a number, as a mask is made: of tokens, or of all features of a step."""
+    """Return the operations that compare with a number, as masks do: the tokens, or all features of a step."""
     tokens, features = dict[str, Comparison](), dict[str, Comparison]()
-    operations = [one for one in layers if one.own and one.kind in ("NotEqual", "Any") and len(calls(one)) == 1]
-    for one in operations:
-        (call,) = calls(one)
+    operations = [
+        (layer, uses[0])
+        for layer in layers
+        if layer.is_keras and layer.kind in ("NotEqual", "Any") and len(uses := calls(layer)) == 1
+    ]
+    for layer, call in operations:
         value = call.positional[1] if len(call.positional) == 2 else None
-        if one.kind == "NotEqual" and len(call.sources) == 1 and isinstance(value, (int, float)):
-            tokens[one.name] = "tokens", call.sources[0], value
-    for one in operations:
-        (call,) = calls(one)
-        over_features = one.kind == "Any" and one.config.get("axis") in (-1, [-1]) and not one.flag("keepdims")
+        if layer.kind == "NotEqual" and len(call.sources) == 1 and isinstance(value, (int, float)):
+            tokens[layer.name] = "tokens", call.sources[0], value
+    for layer, call in operations:
+        over_features = layer.kind == "Any" and layer.config.get("axis") in (-1, [-1]) and not layer.flag("keepdims")
         if over_features and len(call.sources) == 1 and call.sources[0] in tokens:
-            features[one.name] = "features", *tokens[call.sources[0]][1:]
+            features[layer.name] = "features", *tokens[call.sources[0]][1:]
     return tokens | features
 
 
 def mask_of(layer: Layer, sources: tuple[str, ...]) -> Comparison | None:
-    """Return what an Embedding or a Masking compares, if it makes a mask of the one layer that it takes."""
+    """Return the comparison by which an Embedding or a Masking computes a mask of its only input."""
     value = layer.config.get("mask_value", 0.0)
     if len(sources) == 1 and layer.kind == "Embedding" and layer.flag("mask_zero"):
         return "tokens", sources[0], 0

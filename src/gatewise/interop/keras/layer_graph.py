@@ -73,24 +73,24 @@ def is_recurrent(layer: Layer) -> bool:
 
 def is_reversal(layer: Layer) -> bool:
     """Say whether a layer reverses the steps of its input, and does nothing more."""
-    return layer.own and layer.kind == "Flip" and layer.config.get("axis") in (1, [1], -2)
+    return layer.is_keras and layer.kind == "Flip" and layer.config.get("axis") in (1, [1], -2)
 
 
 def is_identity(layer: Layer) -> bool:
     """Say whether a layer leaves its input as it is when a model is run, and lets masks through."""
-    if layer.kind == "TimeDistributed" and layer.own and layer.children:
+    if layer.kind == "TimeDistributed" and layer.is_keras and layer.children:
         layer = layer.children[0][1]
     linear = layer.kind == "Activation" and layer.config.get("activation") == "linear"
-    return layer.own and (layer.kind in NOTHING or linear)
+    return layer.is_keras and (layer.kind in NOTHING or linear)
 
 
 def layer_nodes(
-    model: Layer, prefix: str = "", distributed: bool = False, given: LayerEdge = OUTSIDE
+    model: Layer, prefix: str = "", distributed: bool = False, entry: LayerEdge = OUTSIDE
 ) -> Generator[LayerNode, None, LayerEdge]:
-    """Yield the layers of a model whose input is an edge, and return the edge that leaves it."""
+    """Yield the layers of a model whose input is the edge `entry`, and return the edge that leaves it."""
     leaving: dict[str, LayerEdge] = {}  # of each layer; all that a layer takes comes before it
-    wiring = _Wiring(model, given) if model.kind == "Functional" else None
-    edge = given = given if model.own else Edge(None, mask=given.mask)
+    wiring = _Wiring(model, entry) if model.kind == "Functional" else None
+    edge = entry = entry if model.is_keras else Edge(None, mask=entry.mask)
     for _, layer in model.children:
         name = f"{prefix}/{layer.name}" if prefix else layer.name
         uses = _calls(layer) if wiring else []
@@ -112,18 +112,18 @@ def layer_nodes(
         else:
             yield node
             edge = _after(node, uses, model)
-        if len(uses) > 1 or not model.own:  # each call of it returns something else, or other code does what it likes
+        if len(uses) > 1 or not model.is_keras:  # calls differ, or other code is unknown
             edge = Edge(None, mask=edge.mask)
         leaving[layer.name] = edge
     return wiring.leaving(leaving, edge) if wiring else edge
 
 
 class _Wiring:
-    """The connections of the layers of a functional model, whose input is an edge."""
+    """The connections of the layers of a functional model, whose input is the edge `entry`."""
 
-    def __init__(self, model: Layer, given: LayerEdge) -> None:
+    def __init__(self, model: Layer, entry: LayerEdge) -> None:
         children = [child for _, child in model.children]
-        self.model, self.given = model, given
+        self.model, self.entry = model, entry
         self.models = {child.name for child in children if child.holds_layers}
         self.one_input = len(named(model.config.get("input_layers"))) == 1
         try:
@@ -134,7 +134,7 @@ class _Wiring:
     def arriving(self, layer: Layer, uses: Sequence[KerasCall], leaving: Mapping[str, LayerEdge]) -> LayerEdge:
         """Return the input of a layer, by the edges that leave the layers before it."""
         if not uses:
-            return self.given if self.one_input and layer.kind == "InputLayer" else Edge(None, mask=self.given.mask)
+            return self.entry if self.one_input and layer.kind == "InputLayer" else Edge(None, mask=self.entry.mask)
         masks = {mask for call in uses for mask in self._masks(layer, call, leaving)}
         mask = None if not masks else masks.pop() if len(masks) == 1 else (id(layer), "several")
         (call, *more) = uses
@@ -152,9 +152,9 @@ class _Wiring:
                 names = tensors(argument) or [name for name, _ in named(argument)]
             except FileError:
                 names = []
-            mask = self.compared.get(names[0], names[0]) if len(names) == 1 else (id(layer), "given")
+            mask = self.compared.get(names[0], names[0]) if len(names) == 1 else (id(layer), "stated")
             return {(id(self.model), mask)}
-        entered = self.given.mask is not None
+        entered = self.entry.mask is not None
         carrying = {name for name in call.sources if entered or not call.masks_stated or name in self.models}
         return {leaving[name].mask for name in carrying if name in leaving} - {None}
 
@@ -177,14 +177,14 @@ def _calls(layer: Layer) -> list[KerasCall]:
 
 def _after(node: LayerNode, uses: Sequence[KerasCall], model: Layer) -> LayerEdge:
     """Return the edge that leaves a layer that holds no others."""
-    layer, given = node.layer, node.input
+    layer, edge = node.layer, node.input
     if is_recurrent(layer):
-        return Edge(node, mask=given.mask if layer.returns_sequences else None)
+        return Edge(node, mask=edge.mask if layer.returns_sequences else None)
     if is_identity(layer):
-        return replace(given, dropped=(node, *given.dropped))
+        return replace(edge, dropped=(node, *edge.dropped))
     if is_reversal(layer):
-        return replace(given, reversed=not given.reversed, dropped=(node, *given.dropped))
+        return replace(edge, reversed=not edge.reversed, dropped=(node, *edge.dropped))
     if layer.kind == "Masking" or (layer.kind == "Embedding" and layer.flag("mask_zero")):
         sources = uses[0].sources if len(uses) == 1 else ()
         return Edge(node, mask=(id(model), mask_of(layer, sources) or id(layer)))
-    return Edge(node, mask=given.mask)
+    return Edge(node, mask=edge.mask)

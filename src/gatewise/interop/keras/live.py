@@ -1,4 +1,4 @@
-"""Live Keras models: their layers as configurations with weights."""
+"""Live Keras models: their LSTM layers, each as a configuration with weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatewise.files.budget import Budget
 from gatewise.interop.containers.floats import real
 from gatewise.interop.keras.bare import Options
 from gatewise.interop.keras.config import Layer, Version, model
-from gatewise.interop.keras.configured import configured
+from gatewise.interop.keras.configured import configured_lstm
 from gatewise.interop.keras.layer_graph import OUTSIDE, LayerNode
 from gatewise.layers import LSTM
 
@@ -34,13 +34,13 @@ def library() -> Any:
 
 
 def numbers(tensor: Any) -> Array:
-    """Return a tensor of any backend's as float32 or float64."""
+    """Return a tensor of any backend as float32 or float64."""
     return real(np.asarray(library().ops.convert_to_numpy(tensor)))
 
 
 @dataclass(frozen=True, eq=False)
 class LiveTensor:
-    """An array of a live layer, as `files.Tensor` is one of a file."""
+    """An array of a live layer, as `files.KerasTensor` is one of a file."""
 
     name: str
     variable: Any
@@ -59,7 +59,7 @@ class LiveTensor:
 def _is_lstm(layer: Any) -> bool:
     keras = library()
     if isinstance(layer, keras.layers.Bidirectional):
-        return all(_is_lstm(one) for one in (layer.forward_layer, layer.backward_layer))
+        return all(_is_lstm(side) for side in (layer.forward_layer, layer.backward_layer))
     if isinstance(layer, keras.layers.RNN):
         cells = layer.cell.cells if isinstance(layer.cell, keras.layers.StackedRNNCells) else [layer.cell]
         return all(isinstance(cell, keras.layers.LSTMCell) for cell in cells)
@@ -73,15 +73,15 @@ def recurrent_layers(source: Any) -> dict[str, list[Any]]:
     those within a Bidirectional are not listed.
     """
     keras = library()
-    found: dict[str, list[Any]] = {}
-    seen = set[int]()
+    layers: dict[str, list[Any]] = {}
+    visited = set[int]()
 
     def walk(layer: Any, name: str, prefix: str) -> None:
-        if id(layer) in seen:
+        if id(layer) in visited:
             return
-        seen.add(id(layer))
+        visited.add(id(layer))
         if _is_lstm(layer):
-            found.setdefault(name, []).append(layer)
+            layers.setdefault(name, []).append(layer)
             return
         for child in layer._flatten_layers(recursive=False, include_self=False):
             if isinstance(layer, keras.layers.TimeDistributed):
@@ -90,7 +90,7 @@ def recurrent_layers(source: Any) -> dict[str, list[Any]]:
                 walk(child, f"{prefix}{child.name}", f"{prefix}{child.name}/")
 
     walk(source, source.name, "")
-    return found
+    return layers
 
 
 def model_layer(source: Any, name: str | None) -> Any:
@@ -105,7 +105,7 @@ def model_layer(source: Any, name: str | None) -> Any:
     if not isinstance(source, keras.layers.Layer):
         raise OptionError(f"read takes a Keras layer, a model or a path, not {type(source).__name__}")
     by_name = recurrent_layers(source)
-    layers = [one for key, same in by_name.items() for one in same if name in (None, key)]
+    layers = [layer for key, same in by_name.items() for layer in same if name in (None, key)]
     if len(layers) != 1:
         names = join_names(map(repr, by_name)) or "none"
         raise OptionError(f"there are {len(layers)} LSTM layers to read in {source.name!r}; it has {names}")
@@ -123,13 +123,12 @@ def live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Versi
     except (GatewiseError, TypeError, ValueError, NotImplementedError) as problem:
         raise OptionError(f"the layer {layer.name!r} cannot be described: {reason(problem)}") from None
     bound: dict[Layer, tuple[Any, ...]] = {}
-    sides = [layer]
-    wanted = [described]
+    sides, described_sides = [layer], [described]
     if described.kind == "Bidirectional":
-        sides, wanted = [layer.forward_layer, layer.backward_layer], [child for _, child in described.children]
-    for side, one in zip(sides, wanted, strict=True):
+        sides, described_sides = [layer.forward_layer, layer.backward_layer], [child for _, child in described.children]
+    for side, described_side in zip(sides, described_sides, strict=True):
         cells = side.cell.cells if isinstance(side.cell, keras.layers.StackedRNNCells) else [side.cell]
-        for cell, leaf in zip(cells, one.cells, strict=True):
+        for cell, leaf in zip(cells, described_side.cells, strict=True):
             _require_keras_activations(layer.name, cell, leaf)
             names = ("kernel", "recurrent_kernel", "bias")
             variables = [getattr(cell, name) for name in names if getattr(cell, name, None) is not None]
@@ -140,7 +139,7 @@ def live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Versi
 
 
 def _require_keras_activations(name: str, cell: Any, described: Layer) -> None:
-    """Raise OptionError for a function of somebody's own: its configuration has no more of it than its name."""
+    """Raise OptionError for a custom activation: its configuration states no more than its name."""
     activations = library().activations
     for kind in ("activation", "recurrent_activation"):
         word = described.config.get(kind)
@@ -154,7 +153,7 @@ def lstm_of(source: Any, name: str | None = None) -> LSTM:
     """Return the LSTM of a live layer, or of one of those in a model; see `gatewise.interop.keras.read`."""
     described, bound, version = live_tensors(model_layer(source, name))
     try:
-        return configured(
+        return configured_lstm(
             LayerNode(described.name, described, OUTSIDE), bound, Options({}, version, Budget(LARGE))
         ).lstm
     except (FileError, ShapeError) as problem:

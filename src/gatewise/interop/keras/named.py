@@ -1,4 +1,4 @@
-"""The network of an LSTM and of layers that somebody names, connected as the file says."""
+"""The network of an LSTM, an embedding and a head that a caller names, connected as in the file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gatewise.showing import with_article
 
 @dataclass(frozen=True)
 class NamedNodes:
-    """Where the layers of a model are, by their names.
+    """The layers of a model by their names.
 
     Attributes
     ----------
     recurrent : dict of str to tuple of LayerNode
-        Of each LSTM, and of each stack the LSTMs that it is made of.
+        Of each LSTM, and of each stack, its layers.
     others : dict of str to LayerNode
     """
 
@@ -32,7 +32,7 @@ def network(
     path: str,
     nodes: NamedNodes,
     version: Version,
-    found: Sequence[Found],
+    lstms: Sequence[Found],
     parts: Sequence[Part],
     name: str,
     embedding: str | None,
@@ -44,29 +44,29 @@ def network(
     Raises
     ------
     FileError
-        If they are not connected, or what stands between is nothing that a `Network` can express.
+        If they are not connected, or a `Network` cannot express a layer between them.
     """
     try:
         rows = nodes.recurrent[name]
-        builder = Builder(version, found, parts, ())
-        used = {one for one, place in nodes.others.items() if is_identity(place.layer)}
+        builder = Builder(version, lstms, parts, ())
+        used = {name for name, node in nodes.others.items() if is_identity(node.layer)}
         if embedding is not None:
             _embedded(builder, nodes.others[embedding], rows[0], used)
         elif (source := rows[0].input.source) is not None and source.layer.kind == "Masking":
             _add(builder, [source], used)
-        names = {places: one for one, places in nodes.recurrent.items()}
-        for place in rows:
-            if place.input.reversed and builder.stack:
-                builder.stack.reverse_steps(place.name, place.masked)
-            builder.add(names[place,], place.layer)
-        says = "every" if builder.sequences else "last"
+        names = {row: name for name, row in nodes.recurrent.items()}
+        for node in rows:
+            if node.input.reversed and builder.stack:
+                builder.stack.reverse_steps(node.name, node.masked)
+            builder.add(names[node,], node.layer)
+        stated = "every" if builder.sequences else "last"
         if head is not None:
             after = _between(rows[-1], nodes.others[head])
             if after[0].input.reversed:
                 builder.stack.reverse_steps(after[0].name, rows[-1].masked)
             _add(builder, after, used)
-        untold = rows[0].masked and builder.masked is None
-        return Joined(builder.network(reads), frozenset(used), says, untold)
+        foreign_mask = rows[0].masked and builder.masked is None
+        return Joined(builder.network(reads), frozenset(used), stated, foreign_mask)
     except FileError as problem:
         raise FileError(f"cannot read {path} as a network: {problem}") from None
     except GatewiseError as problem:
@@ -74,7 +74,7 @@ def network(
 
 
 def _embedded(builder: Builder, embedding: LayerNode, lstm: LayerNode, used: set[str]) -> None:
-    """Add an embedding, and what comes between it and the LSTM."""
+    """Add an embedding; raise FileError if a layer is between it and the LSTM."""
     between = _between(embedding, lstm)[:-1]
     if between:
         raise FileError(
@@ -86,14 +86,14 @@ def _embedded(builder: Builder, embedding: LayerNode, lstm: LayerNode, used: set
     _add(builder, [embedding], used)
 
 
-def _add(builder: Builder, places: Sequence[LayerNode], used: set[str]) -> None:
-    for place in places:
-        builder.add(place.name, place.layer)
-        used.add(place.name)
+def _add(builder: Builder, nodes: Sequence[LayerNode], used: set[str]) -> None:
+    for node in nodes:
+        builder.add(node.name, node.layer)
+        used.add(node.name)
 
 
 def _between(first: LayerNode, last: LayerNode) -> list[LayerNode]:
-    """Return the layers that lead from one to another, this at the end, if each of them reads the one before alone."""
+    """Return the layers after the first up to the last, if each of them reads only the one before."""
     path = [last]
     while (source := path[-1].input.source) is not first:
         here = path[-1]

@@ -1,4 +1,4 @@
-"""Keras' states: of each layer a list of arrays, h and c of each direction or cell."""
+"""States as Keras has them: of each layer a list of arrays, h and c of each direction or cell."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def read_state(state: Any, lstm: LSTM) -> States:
     >>> state[0][0].c.shape
     (5, 2)
     """
-    flat = [one if isinstance(one, np.ndarray) else numbers(one) for one in conventions.arrays_in(state)]
-    found = conventions.nested_state(lstm, flat)
-    conventions.listed_state(found, batched=True)
-    return found
+    flat = [array if isinstance(array, np.ndarray) else numbers(array) for array in conventions.arrays_in(state)]
+    states = conventions.nested_state(lstm, flat)
+    conventions.listed_state(states, batched=True)
+    return states
 
 
 def write_state(state: States) -> list[list[Array]]:
@@ -70,7 +70,7 @@ def write_state(state: States) -> list[list[Array]]:
     [[(5, 2), (5, 2)], [(5, 2), (5, 2)]]
     """
     rows = conventions.listed_state(state, batched=True)
-    for one in (one for row in rows for one in row):
-        if one.h.shape != one.c.shape:
-            raise OptionError(f"Keras' LSTM has no projection, but h has shape {one.h.shape} and c {one.c.shape}")
-    return [[part for one in row for part in one] for row in rows]
+    for h, c in (cell for row in rows for cell in row):
+        if h.shape != c.shape:
+            raise OptionError(f"Keras' LSTM has no projection, but h has shape {h.shape} and c {c.shape}")
+    return [[part for cell in row for part in cell] for row in rows]

@@ -1,4 +1,4 @@
-"""Keras' weights: which arrays belong to which layer, and how they become gatewise's."""
+"""Keras' weights: the arrays of each layer, and the parameters of a cell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.keras.config import Layer, clean
-from gatewise.interop.keras.files import CONTAINERS, Node, Tensor
+from gatewise.interop.keras.files import CONTAINERS, KerasTensor, WeightGroup
 from gatewise.parameters import Parameters, Variant
 
 ONE_OF_TWELVE = re.compile(r"(?:(.*)_)?([WUb])_([ifco])(?:_\d+)?", re.DOTALL)
@@ -25,8 +25,8 @@ RECURRENT_ROLES = {"recurrent_kernel", "U", "U_i"}
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """Arrays of a file that follow each other and belong together.
+class WeightRun:
+    """Arrays of a layer, or of a cell in it, that follow each other in a file.
 
     Attributes
     ----------
@@ -34,21 +34,21 @@ class Run:
         The folder of the cell's layer.
     owner : str
         The name of the cell's folder, or of its layer, within the file's layer.
-    tensors : tuple of Tensor
+    tensors : tuple of KerasTensor
     roles : tuple of str
-        What each of them is by its name.
+        The role of each by its name: ``kernel``, for example.
     """
 
     place: str
     owner: str
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[KerasTensor, ...]
     roles: tuple[str, ...]
 
     @property
     def recurrent(self) -> bool:
         """Whether they are a recurrent cell's."""
         named = bool(RECURRENT_ROLES & set(self.roles)) and len(self.tensors) in (2, 3, 12)
-        return named and all(len(one.shape) > 0 for one in self.tensors) and len(self.tensors[1].shape) >= 2
+        return named and all(len(tensor.shape) > 0 for tensor in self.tensors) and len(self.tensors[1].shape) >= 2
 
     @property
     def inputs(self) -> int:
@@ -61,11 +61,11 @@ class Run:
         return self.tensors[1].shape[0]
 
 
-def runs(tensors: Sequence[Tensor], layer: str) -> list[Run]:
+def runs(tensors: Sequence[KerasTensor], layer: str) -> list[WeightRun]:
     """Return a layer's arrays, in the file's order, cut where another cell or layer begins."""
-    found: list[tuple[str, str, list[Tensor], list[str]]] = []
-    for one in tensors:
-        folder, _, base = _within(one.name, layer).rpartition("/")
+    folders: list[tuple[str, list[KerasTensor], list[str]]] = []
+    for tensor in tensors:
+        folder, _, base = _within(tensor.name, layer).rpartition("/")
         base = base.partition(":")[0]
         if (match := ONE_OF_TWELVE.fullmatch(base)) is not None:
             owner, role = match[1] or "", f"{match[2]}_{match[3]}"
@@ -75,14 +75,16 @@ def runs(tensors: Sequence[Tensor], layer: str) -> list[Run]:
             numbered = NUMBERED.fullmatch(base)
             owner, role = "", base if numbered is None else numbered[1]
         folder = f"{folder}/{owner}".strip("/")
-        if not found or found[-1][0] != folder or role in found[-1][3]:
-            found.append((folder, owner, [], []))
-        found[-1][2].append(one)
-        found[-1][3].append(role)
+        if not folders or folders[-1][0] != folder or role in folders[-1][2]:
+            folders.append((folder, [], []))
+        folders[-1][1].append(tensor)
+        folders[-1][2].append(role)
     result = []
-    for folder, _, arrays, roles in found:
+    for folder, arrays, roles in folders:
         place = folder.rpartition("/")[0] if "cell" in folder.rpartition("/")[2] else folder
-        result.append(Run(place, folder.partition("/")[0] if "/" not in place else place, tuple(arrays), tuple(roles)))
+        result.append(
+            WeightRun(place, folder.partition("/")[0] if "/" not in place else place, tuple(arrays), tuple(roles))
+        )
     return result
 
 
@@ -94,14 +96,16 @@ def _within(name: str, layer: str) -> str:
     return name
 
 
-Bound = dict[Layer, tuple[Tensor, ...]]
+Bound = dict[Layer, tuple[KerasTensor, ...]]
 
 
-def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]], budget: Budget) -> tuple[Bound, dict[Layer, str]]:
+def bind_layers(
+    root: Layer, layers: Mapping[str, Sequence[KerasTensor]], budget: Budget
+) -> tuple[Bound, dict[Layer, str]]:
     """Return the arrays of each layer of a model, of weights by the names of the outermost layers.
 
-    Within a layer that holds others, they are distinguished by names, else by their order. Where neither can be, the
-    layer is among the problems, with the reason.
+    Within a layer that holds others, they are distinguished by names, else by their order. A layer for which neither
+    is possible is among the problems, with the reason.
     """
     bound: Bound = {}
     problems: dict[Layer, str] = {}
@@ -115,15 +119,16 @@ def bind_layers(root: Layer, layers: Mapping[str, Sequence[Tensor]], budget: Bud
         elif leaves == [child]:
             bound[child] = tuple(tensors)
         else:
-            of = runs(tensors, name)
-            budget.work(len(leaves) * (len(of) + 1), "finding the arrays of its layers")
-            bound |= {leaves[0]: of[0].tensors} if len(leaves) == len(of) == 1 else _by_name(leaves, of)
-            cells = [one for one in leaves if _is_cell(one)]
-            if any(one not in bound for one in cells) or len({bound[one] for one in cells}) != len(cells):
-                recurrent = [one for one in of if one.recurrent]
+            of_layer = runs(tensors, name)
+            budget.work(len(leaves) * (len(of_layer) + 1), "finding the arrays of its layers")
+            alone = len(leaves) == len(of_layer) == 1
+            bound |= {leaves[0]: of_layer[0].tensors} if alone else _by_name(leaves, of_layer)
+            cells = [leaf for leaf in leaves if _is_cell(leaf)]
+            if any(cell not in bound for cell in cells) or len({bound[cell] for cell in cells}) != len(cells):
+                recurrent = [run for run in of_layer if run.recurrent]
                 if len(recurrent) == len(cells):
-                    cells.sort(key=lambda one: not one.trainable)  # Keras writes those that are trained first
-                    bound |= {one: run.tensors for one, run in zip(cells, recurrent, strict=True)}
+                    cells.sort(key=lambda cell: not cell.trainable)  # Keras writes those that are trained first
+                    bound |= {cell: run.tensors for cell, run in zip(cells, recurrent, strict=True)}
                 else:
                     words = f"its arrays cannot be distinguished: {len(recurrent)} cells for {len(cells)} layers"
                     problems |= dict.fromkeys(_holders(child), words)
@@ -139,27 +144,22 @@ def _is_cell(layer: Layer) -> bool:
     return any(word in layer.kind for word in ("LSTM", "GRU", "RNN"))
 
 
-def _by_name(leaves: Sequence[Layer], of: Sequence[Run]) -> Bound:
+def _by_name(leaves: Sequence[Layer], of_layer: Sequence[WeightRun]) -> Bound:
     """Return the arrays of the layers whose names are those of just one folder."""
-    found: Bound = {}
+    bound: Bound = {}
     for leaf in leaves:
-        same = [run for run in of if any(f"/{leaf.name}/" in f"/{_folder(one.name)}/" for one in run.tensors[:1])] or [
-            run for run in of if run.owner == leaf.name
-        ]
+        within = [run for run in of_layer if f"/{leaf.name}/" in f"/{run.tensors[0].name.rpartition('/')[0]}/"]
+        same = within or [run for run in of_layer if run.owner == leaf.name]
         if len(same) == 1:
-            found[leaf] = same[0].tensors
-    return found
+            bound[leaf] = same[0].tensors
+    return bound
 
 
-def _folder(name: str) -> str:
-    return name.rpartition("/")[0]
-
-
-def bind_tree(root: Layer, tree: Node) -> Bound:
+def bind_tree(root: Layer, tree: WeightGroup) -> Bound:
     """Return the arrays of each layer of a model, of a tree of weights as Keras 3 writes it."""
     bound: Bound = {}
 
-    def walk(layer: Layer, node: Node | None) -> None:
+    def walk(layer: Layer, node: WeightGroup | None) -> None:
         if node is None:
             return
         if layer.kind in ("LSTM", "CuDNNLSTM") or (not layer.children and "cell" in node.children):
@@ -168,7 +168,7 @@ def bind_tree(root: Layer, tree: Node) -> Bound:
         elif not layer.children:
             bound[layer] = node.tensors
         counts: dict[str, int] = {}
-        named = dict[str, dict[str | None, list[Node]]]()
+        named = dict[str, dict[str | None, list[WeightGroup]]]()
         for attribute, child in layer.children:
             if attribute not in ("layers", "cells"):
                 walk(child, node.children.get(attribute))
@@ -177,40 +177,29 @@ def bind_tree(root: Layer, tree: Node) -> Bound:
             number = counts[stem] = counts.get(stem, -1) + 1
             key = stem if not number else f"{stem}_{number}"
             places = CONTAINERS if attribute == "layers" else ("cells",)
-            place = next((one for one in places if one in node.children), None)
+            place = next((name for name in places if name in node.children), None)
             if place is not None:
-                held = node.children[place]
+                members = node.children[place].children
                 if place not in named:
-                    named[place] = _by_their_names(held)
-                walk(child, _member(held, named[place].get(child.name, []), child.name, key))
+                    named[place] = {}
+                    for member in members.values():
+                        named[place].setdefault(member.name, []).append(member)
+                same = named[place].get(child.name, [])  # the member of its name, or else the member at its position
+                walk(child, same[0] if len(same) == 1 else members.get(key, members.get(child.name)))
 
     walk(root, tree)
     return bound
 
 
-def _by_their_names(held: Node) -> dict[str | None, list[Node]]:
-    found: dict[str | None, list[Node]] = {}
-    for one in held.children.values():
-        found.setdefault(one.name, []).append(one)
-    return found
-
-
-def _member(held: Node, same: Sequence[Node], name: str, key: str) -> Node | None:
-    """Return the member for a layer: the one of its name, where there is one alone, else the one at its position."""
-    if len(same) == 1:
-        return same[0]
-    return held.children.get(key, held.children.get(name))
-
-
 def snake(kind: str) -> str:
-    """Return the name of a class as Keras' files have it."""
+    """Return the name of a class as Keras' files spell it."""
     words = re.sub(r"\W+", "", kind)
     words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", words)
     return re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
 
 
-def shape_kind(tensors: Sequence[Tensor]) -> str | None:
-    """Return why arrays are not those of an LSTM's cell, or None where they may be."""
+def shape_problem(tensors: Sequence[KerasTensor]) -> str | None:
+    """Return the reason why arrays are not those of an LSTM's cell; None if they may be."""
     if len(tensors) == 12:
         return None
     if len(tensors) not in (2, 3):
@@ -227,8 +216,8 @@ def shape_kind(tensors: Sequence[Tensor]) -> str | None:
     return None
 
 
-def cell(
-    tensors: Sequence[Tensor], variant: Variant, config: Mapping[str, Any], budget: Budget
+def cell_of(
+    tensors: Sequence[KerasTensor], variant: Variant, config: Mapping[str, Any], budget: Budget
 ) -> tuple[Parameters, str]:
     """Return the parameters of a cell, which are taken off a budget, and the convention of its arrays in words.
 
@@ -238,22 +227,22 @@ def cell(
         If they are not those of an LSTM's cell.
     """
     if len(tensors) == 12:
-        arrays, style = _twelve(tensors)
+        (kernel, recurrent, biases), style = _twelve(tensors)
     elif len(tensors) in (2, 3):
-        arrays, style = _three(tensors)
+        (kernel, recurrent, biases), style = _three(tensors)
     elif not tensors:
         raise FileError("the file has no weights in its place; they may be shared with another layer")
     else:
         raise FileError(f"it has {len(tensors)} arrays in the file; an LSTM has 2, 3 or, in Keras 1, 12")
-    kernel, recurrent, biases = arrays
     units = config.get("units", config.get("output_dim"))
     if isinstance(units, int) and units != recurrent.shape[1]:
         raise FileError(f"its configuration says {units} units, its weights {recurrent.shape[1]}")
-    widest = max((one.dtype for one in (kernel, recurrent, *biases)), key=lambda dtype: dtype.itemsize)
-    numbers = sum(one.size for one in (kernel, recurrent, *biases))
+    arrays = (kernel, recurrent, *biases)
+    widest = max((array.dtype for array in arrays), key=lambda dtype: dtype.itemsize)
+    numbers = sum(array.size for array in arrays)
     budget.work(500, "its cells")
     budget.hold(3 * numbers, widest.itemsize, "a cell of its weights")  # of one precision, side by side, and locked
-    kernel, recurrent, *biases = (one.astype(widest, copy=False) for one in (kernel, recurrent, *biases))
+    kernel, recurrent, *biases = (array.astype(widest, copy=False) for array in arrays)
     if not biases:
         style += ", without biases"
     return conventions.parameters("keras", kernel, recurrent, biases, variant=variant), style
@@ -262,7 +251,7 @@ def cell(
 Arrays = tuple[Array, Array, list[Array]]
 
 
-def _three(tensors: Sequence[Tensor]) -> tuple[Arrays, str]:
+def _three(tensors: Sequence[KerasTensor]) -> tuple[Arrays, str]:
     kernel, recurrent = tensors[0].shape, tensors[1].shape
     if len(kernel) != 2 or len(recurrent) != 2 or recurrent[1] != 4 * recurrent[0] or kernel[1] != recurrent[1]:
         raise FileError(f"its kernels have shapes {kernel} and {recurrent}; they must be (input, 4 · units) and so on")
@@ -284,17 +273,17 @@ def _three(tensors: Sequence[Tensor]) -> tuple[Arrays, str]:
     return (kernel_.T, recurrent_.T, biases), "gates i f c o, one bias, kernels transposed"
 
 
-def _twelve(tensors: Sequence[Tensor]) -> tuple[Arrays, str]:
-    names = [ONE_OF_TWELVE.fullmatch(one.name.rpartition("/")[2].partition(":")[0]) for one in tensors]
-    by_role = {match[2] + match[3]: one for match, one in zip(names, tensors, strict=True) if match is not None}
+def _twelve(tensors: Sequence[KerasTensor]) -> tuple[Arrays, str]:
+    names = [ONE_OF_TWELVE.fullmatch(tensor.name.rpartition("/")[2].partition(":")[0]) for tensor in tensors]
+    by_role = {match[2] + match[3]: tensor for match, tensor in zip(names, tensors, strict=True) if match is not None}
     if len(by_role) != 12:
         by_role = {kind + gate: tensors[3 * n + k] for n, gate in enumerate(ORDER_1) for k, kind in enumerate("WUb")}
     units = by_role["bi"].shape[0] if len(by_role["bi"].shape) == 1 else 0
     inputs = by_role["Wi"].shape[0] if len(by_role["Wi"].shape) == 2 else 0
-    wanted = {"W": (inputs, units), "U": (units, units), "b": (units,)}
-    for role, one in by_role.items():
-        if one.shape != wanted[role[0]] or 0 in one.shape:
-            raise FileError(f"its array {role[0]}_{role[1]} has shape {one.shape}; it must be {wanted[role[0]]}")
+    shapes = {"W": (inputs, units), "U": (units, units), "b": (units,)}
+    for role, tensor in by_role.items():
+        if tensor.shape != shapes[role[0]] or 0 in tensor.shape:
+            raise FileError(f"its array {role[0]}_{role[1]} has shape {tensor.shape}; it must be {shapes[role[0]]}")
     kernel, recurrent = (np.concatenate([by_role[kind + gate].read() for gate in "ifco"], axis=1) for kind in "WU")
     bias = np.concatenate([by_role["b" + gate].read() for gate in "ifco"])
     return (kernel.T, recurrent.T, [bias]), "twelve arrays of the gates i c f o, transposed"

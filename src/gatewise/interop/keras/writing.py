@@ -78,7 +78,7 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
         import h5py
     with storage.beside(path) as temporary:
         if name.endswith(".h5"):
-            held = io.BytesIO()  # libhdf5 does not get over a disk that is full
+            held = io.BytesIO()  # libhdf5 cannot handle a full disk
             with h5py.File(held, "w") as file:
                 _whole_model(file, lstm)
             temporary.write_bytes(held.getvalue())
@@ -88,14 +88,15 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
 
 
 def require_expressible(lstm: LSTM) -> None:
-    """Raise OptionError for what Keras' LSTM does not have."""
+    """Raise OptionError if Keras' LSTM cannot express an LSTM."""
     for number, row in enumerate(lstm.layers):
         for cell in row:
-            if (what := _inexpressible(cell)) is not None:
-                raise OptionError(f"Keras' LSTM has no {what}, which layer {number} has")
+            if (quality := _inexpressible(cell)) is not None:
+                raise OptionError(f"Keras' LSTM has no {quality}, which layer {number} has")
 
 
 def _inexpressible(cell: LSTMCell) -> str | None:
+    """Return the part of a cell that Keras' LSTM does not have; None if it has all."""
     p, v = cell.parameters, cell.variant
     if v.peephole != "none":
         return "peepholes"
@@ -187,10 +188,10 @@ def configuration(lstm: LSTM) -> Config:
         node = {"args": [{"class_name": "__keras_tensor__", "config": history}], "kwargs": {}}
         layers.append(_object(module, kind, config, name=config["name"], inbound_nodes=[node], **more))
 
-    for (kind, own, config), row, merge in zip(_layers(lstm), lstm.layers, lstm.merge, strict=True):
+    for (kind, layer, config), row, merge in zip(_layers(lstm), lstm.layers, lstm.merge, strict=True):
         after("keras.layers", kind, config, build_config={"input_shape": [None, None, features]})
         features = sum(cell.hidden_size for cell in row) if merge == "concat" else row[0].hidden_size
-        name = own
+        name = layer
     if lstm.directions == ("backward",):
         after("keras.src.ops.numpy", "Flip", {"name": "flip", "axis": 1})
         layers[-1]["registered_name"] = "Flip"
@@ -213,8 +214,12 @@ def configuration(lstm: LSTM) -> Config:
 
 def arrays(cell: LSTMCell) -> list[Array]:
     """Return a cell's kernel, recurrent kernel and bias, as Keras has them."""
-    found = conventions.stacked("keras", cell.parameters)
-    return [np.ascontiguousarray(found.input_weight.T), np.ascontiguousarray(found.recurrent_weight.T), found.bias]
+    stacked = conventions.stacked("keras", cell.parameters)
+    return [
+        np.ascontiguousarray(stacked.input_weight.T),
+        np.ascontiguousarray(stacked.recurrent_weight.T),
+        stacked.bias,
+    ]
 
 
 ROLES = ("kernel", "recurrent_kernel", "bias")  # of the `arrays` of a cell
@@ -226,7 +231,7 @@ def _by_layer(lstm: LSTM) -> Iterator[tuple[str, dict[str, Array]]]:
         held: dict[str, Array] = {}
         for direction, cell in zip(lstm.directions, row, strict=True):
             side = f"{direction}_{name.replace('bidirectional', 'lstm')}/" if lstm.bidirectional else ""
-            held |= {f"{name}/{side}lstm_cell/{role}": one for role, one in zip(ROLES, arrays(cell), strict=True)}
+            held |= {f"{name}/{side}lstm_cell/{role}": array for role, array in zip(ROLES, arrays(cell), strict=True)}
         yield name, held
 
 
@@ -270,7 +275,7 @@ def _archive(path: Any, lstm: LSTM, h5py: Any) -> None:
     target = io.BytesIO()
     with h5py.File(target, "w") as file:
         for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
-            sides = [f"{one}_layer/" for one in lstm.directions] if lstm.bidirectional else [""]
+            sides = [f"{direction}_layer/" for direction in lstm.directions] if lstm.bidirectional else [""]
             for side, cell in zip(sides, row, strict=True):
                 group = file.create_group(f"layers/{name}/{side}cell/vars")
                 for number, array in enumerate(arrays(cell)):
@@ -298,7 +303,7 @@ def _whole_model(file: Any, lstm: LSTM) -> None:
         group = weights.create_group(name)
         for path, array in held.items():
             group.create_dataset(path, data=array)
-        group.attrs["weight_names"] = [one.encode() for one in held]
+        group.attrs["weight_names"] = [path.encode() for path in held]
     weights.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0)
 
 
