@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -117,18 +118,9 @@ def stacks_of(
 ) -> dict[tuple[Node, ...], Found]:
     """Return the LSTMs of a model that are stacked, each stack as one LSTM, by its nodes from the lowest layer on.
 
-    Parameters
-    ----------
-    below : mapping of node to node
-        Of each LSTM that reads another, the other.
-    lstms : mapping of node to Found
-    extend : callable
-        Adds the LSTM of a node to a `LayerStack`; raises `FileError` where it must begin a stack of its own.
-    budget : Budget
-    inner_notes : str
-        How notes begin that do not hold of a stack where only its lower layers have them.
-    tallest : int, optional
-        Higher stacks, and LSTMs that read themselves, are left out; without it there must be no circles.
+    `below` has the LSTM that each reads, if it reads one. `extend` adds the LSTM of a node to a stack; it raises
+    `FileError` where that must begin another stack. Notes that begin with `inner_notes` hold of the last layer alone.
+    Stacks higher than `tallest`, and LSTMs that read themselves, are left out; without it there must be no circles.
     """
     stacks: dict[tuple[Node, ...], Found] = {}
     for nodes in _chains(below, budget, tallest):
@@ -183,6 +175,17 @@ def _combined(layers: Sequence[Found], stack: LayerStack, inner_notes: str) -> F
         eight_bits=any(layer.eight_bits for layer in layers),
         masked_output=last.masked_output,
     )
+
+
+@contextmanager
+def reading_network(path: str, advice: str = "") -> Iterator[None]:
+    """Raise what a network cannot express, within the block, as the `FileError` of a file; advice ends its sentence."""
+    try:
+        yield
+    except FileError as problem:
+        raise FileError(f"cannot read {path} as a network: {problem}{advice}") from None
+    except GatewiseError as problem:
+        raise FileError(f"cannot read {path} as a network: its parts do not fit together: {problem}{advice}") from None
 
 
 def network_around(

@@ -10,12 +10,12 @@ from typing import Any
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array
-from gatewise.errors import FileError, GatewiseError
+from gatewise.errors import FileError
 from gatewise.interop.found import Found, Part, Refused
 from gatewise.interop.keras.config import Layer, Version, activation, clean, masked_output
 from gatewise.interop.keras.layer_calls import calls, computed_masks, named, tensors
 from gatewise.interop.keras.layer_graph import is_identity, is_reversal
-from gatewise.interop.stacks import LayerStack, network_around
+from gatewise.interop.stacks import LayerStack, network_around, reading_network
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network
 from gatewise.showing import with_article
@@ -40,17 +40,13 @@ def network(
     FileError
         If it holds what a `Network` cannot express, by the name and class of the layer.
     """
-    try:
+    with reading_network(path):
         builder = Builder(version, lstms, parts, refused)
         for name, layer, added in _chain(root, "", True):
             if layer.kind in RECURRENT and layer.forward_layer.flag("return_state"):
                 raise FileError(f"{name!r} ({with_article(layer.kind)}) also returns its states")
             builder.add(name, layer, added)
         return builder.network()
-    except FileError as problem:
-        raise FileError(f"cannot read {path} as a network: {problem}") from None
-    except GatewiseError as problem:
-        raise FileError(f"cannot read {path} as a network: its parts do not fit together: {problem}") from None
 
 
 # The layers in the order in which they run.

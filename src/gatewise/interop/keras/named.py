@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gatewise.errors import FileError, GatewiseError
+from gatewise.errors import FileError
 from gatewise.interop.found import Found, Joined, Part
 from gatewise.interop.keras.chain import Builder
 from gatewise.interop.keras.config import Version
 from gatewise.interop.keras.layer_graph import LayerNode, is_identity, is_recurrent
+from gatewise.interop.stacks import reading_network
 from gatewise.showing import with_article
 
 
@@ -46,7 +47,7 @@ def network(
     FileError
         If they are not connected, or a `Network` cannot express a layer between them.
     """
-    try:
+    with reading_network(path):
         rows = nodes.recurrent[name]
         builder = Builder(version, lstms, parts, ())
         used = {name for name, node in nodes.others.items() if is_identity(node.layer)}
@@ -67,10 +68,6 @@ def network(
             _add(builder, after, used)
         foreign_mask = rows[0].masked and builder.masked is None
         return Joined(builder.network(reads), frozenset(used), stated, foreign_mask)
-    except FileError as problem:
-        raise FileError(f"cannot read {path} as a network: {problem}") from None
-    except GatewiseError as problem:
-        raise FileError(f"cannot read {path} as a network: its parts do not fit together: {problem}") from None
 
 
 def _embedded(builder: Builder, embedding: LayerNode, lstm: LayerNode, used: set[str]) -> None:

@@ -5,60 +5,58 @@ Operators are followed from the graph's output back to its input; identities are
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, GatewiseError, shown
+from gatewise.errors import FileError, shown
 from gatewise.interop.found import Found
 from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, exchanged
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_exchange, is_identity
 from gatewise.interop.onnx.parts import ACTIVATIONS, Matrix, matrix_of, read_tensor, softmax_axis
 from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope
-from gatewise.interop.onnx.stacks import SoleLstm
-from gatewise.interop.stacks import network_around
+from gatewise.interop.onnx.stacks import LstmGraph
+from gatewise.interop.stacks import network_around, reading_network
 from gatewise.network import Linear, Network
 from gatewise.records.step import State
 from gatewise.showing import with_article
 
 
-def network(path: str, sole: SoleLstm, description: Found) -> Network:
-    """Return the network that a graph computes.
+def network(path: str, graph: LstmGraph, nodes: Sequence[OnnxNode], description: Found) -> Network:
+    """Return the network that a graph computes, given the nodes of its only LSTM, the lowest layer's first.
 
     Raises
     ------
     FileError
         If it holds what a `Network` cannot express, by the name of the node.
     """
-    try:
-        return _network(sole, description)
-    except (FileError, NotConstant) as problem:
-        why = str(problem)
-    except IndexError:
-        why = "one of its nodes lacks an input"
-    except GatewiseError as problem:
-        why = f"its parts do not fit together: {problem}"
-    raise FileError(f"cannot read {path} as a network: {why}; its layers can be named instead, as embedding and head")
+    with reading_network(path, "; its layers can be named instead, as embedding and head"):
+        try:
+            return _network(graph, nodes, description)
+        except NotConstant as problem:
+            raise FileError(str(problem)) from None
+        except IndexError:
+            raise FileError("one of its nodes lacks an input") from None
 
 
-def _network(sole: SoleLstm, description: Found) -> Network:
-    lstm, top, bottom = description.lstm, sole.nodes[-1], sole.nodes[0]
-    states = {name for node in sole.nodes for name in node.outputs[1:3]}
-    ends = [name for name in sole.outputs if not _is_final_state(top.scope, name, states)]
+def _network(graph: LstmGraph, nodes: Sequence[OnnxNode], description: Found) -> Network:
+    lstm, top, bottom = description.lstm, nodes[-1], nodes[0]
+    states = {name for node in nodes for name in node.outputs[1:3]}
+    ends = [name for name in graph.outputs if not _is_final_state(top.scope, name, states)]
     if top.scope.parent is not None or len(ends) != 1:
         raise FileError(f"it has {len(ends)} outputs besides final states; a network has one")
     head = _ChainWalk(top.scope, "after the LSTM", lstm.dtype)
-    results = {name: output for name, output in sole.results.items() if output.merge == lstm.merge[-1]}
+    results = {name: output for name, output in graph.results[top].items() if output.merge == lstm.merge[-1]}
     y = results[head.follow(ends[0], results)]
     reads = "every"
     if head.last_step_of is not None:
         batch_first = (y.layout == BATCH_FIRST) != (head.layout == BATCH_FIRST)
         if head.last_step_of != (1 if batch_first else 0) or lstm.directions != ("forward",):
             raise FileError("its head reads one step that is not the final one of the LSTM")
-        if any(node.input("sequence_lens") for node in sole.nodes):
+        if any(node.input("sequence_lens") for node in nodes):
             raise FileError("its head reads the last step, which of a sequence that has ended before holds zeros")
         reads = "last"
     before = _ChainWalk(top.scope, "before the LSTM", lstm.dtype)

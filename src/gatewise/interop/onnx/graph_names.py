@@ -56,20 +56,10 @@ def names_of(
     finals: FinalOutputs,
     sizes: Sizes,
 ) -> GraphNames:
-    """Return the names of an LSTM.
+    """Return the names of the LSTM of nodes, the lowest layer's first.
 
-    Parameters
-    ----------
-    nodes : sequence of OnnxNode
-        Of its layers, the lowest first.
-    lstm : LSTM
-    results : mapping of str to LstmOutput
-        The names of the main graph that hold the output of the last node.
-    outputs : mapping of str to int
-        The outputs of the main graph, with their positions.
-    finals : mapping
-        As `final_outputs` returns them.
-    sizes : Sizes
+    `results` are the names of the main graph that hold its output; `outputs` are those of the main graph, with their
+    positions.
     """
     first = nodes[0]
     x = trace_back(first.scope, first.input("X"), exchanges=True)

@@ -59,14 +59,7 @@ def output_after(
 ) -> LstmOutput | None:
     """Return the LSTM's output that the first output of a node is, if it is one.
 
-    Parameters
-    ----------
-    node : OnnxNode
-    known : mapping of str to LstmOutput
-        The names of its graph that are known so far.
-    lstms : mapping of OnnxNode to Found
-    sizes : Sizes
-        Learns the sizes of merged outputs.
+    `known` has the names of its graph that are known so far; the sizes of merged outputs are learned.
     """
     inputs = [known.get(name) for name in node.inputs]
     if all(value is None for value in inputs):

@@ -21,7 +21,7 @@ from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.lstm import QUANTISED, read_node
 from gatewise.interop.onnx.parts import parts_of
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope
-from gatewise.interop.onnx.stacks import group_stacks
+from gatewise.interop.onnx.stacks import LstmGraph
 from gatewise.interop.onnx.walking import nodes_of
 
 PRODUCER = "gatewise"
@@ -48,7 +48,7 @@ def read_model(
         nodes = list(nodes_of(file))
         with np.errstate(all="ignore"):  # NaN and infinity go through as they are
             lstms = _read_lstms(nodes, budget)
-            groups = group_stacks(lstms.of_nodes, outputs, budget)
+            graph = LstmGraph(lstms.of_nodes, outputs, budget)
         refused = (*lstms.refused, *unrecognised(nodes, lstms.scopes))
         parts = parts_of(nodes, outputs)
     except GatewiseError as problem:
@@ -57,14 +57,15 @@ def read_model(
         raise FileError(f"cannot read {path}: {problem}") from None
     except RecursionError:
         raise FileError(f"cannot read {path}: it is nested too deeply") from None
-    singles, stacks = [*groups.singles, *lstms.cells], [] if single else [*groups.stacks]
+    singles = [*graph.singles.values(), *lstms.cells]
+    stacks = [] if single else [*graph.stacks.values()]
     if len(stacks) == 1 and stacks[0].lstm.num_layers == len(singles) and not refused:
         stacks = [replace(stacks[0], stacked=True)]
     if model.producer_name == PRODUCER and len(stacks) == 1 and len(singles) == stacks[0].lstm.num_layers:
         singles, stacks = [], [replace(stacks[0], name="lstm", stacked=False)]  # gatewise wrote it as one LSTM
     every, network = distinct([*singles, *stacks]), None
-    if groups.sole is not None and not refused and not single and (len(every) == 1 or every[-1].stacked):
-        network = partial(chain.network, path, groups.sole, every[-1])
+    if graph.sole is not None and not refused and not single and (len(every) == 1 or every[-1].stacked):
+        network = partial(chain.network, path, graph, graph.sole, every[-1])
     return Contents(path, _format(model, file), every, parts, refused, network), [*lstms.of_nodes]
 
 

@@ -107,7 +107,7 @@ class Sizes:
         return self._declared[scope].get(name)
 
     def _rank(self, scope: OnnxScope, name: str) -> int | None:
-        """Return how many axes an array has."""
+        """Return the number of axes of an array."""
         try:
             value = scope.owner(name)
             if value in self._learned:

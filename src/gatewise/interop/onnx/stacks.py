@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,128 +26,99 @@ STEPS = 50  # of work that looking at one name takes
 MOST = 200  # names that are looked through for the source of a state
 
 
-@dataclass(frozen=True, eq=False)
-class SoleLstm:
-    """The only LSTM of a graph, of one node or of several that are stacked.
-
-    Attributes
-    ----------
-    nodes : sequence of OnnxNode
-        The lowest layer's first.
-    results : mapping of str to LstmOutput
-        The names of the main graph that hold its output.
-    outputs : sequence of str
-        Of the main graph.
-    """
-
-    nodes: Sequence[OnnxNode]
-    results: Mapping[str, LstmOutput]
-    outputs: Sequence[str]
-
-
-@dataclass(frozen=True, eq=False)
-class LstmGroups:
-    """The LSTMs of single nodes, each stack of them as one LSTM, and the LSTM that is all of these, if one is."""
-
-    singles: Sequence[Found]
-    stacks: Sequence[Found]
-    sole: SoleLstm | None
-
-
-def group_stacks(lstms: Mapping[OnnxNode, Found], outputs: Iterable[str], budget: Budget) -> LstmGroups:
-    """Return LSTM nodes with their merges and names, and as the stacks that they make.
+class LstmGraph:
+    """The LSTM nodes of a model in their graphs.
 
     Parameters
     ----------
     lstms : mapping of OnnxNode to Found
+        As they are by themselves.
     outputs : iterable of str
         Of the main graph.
     budget : Budget
-    """
-    positions = {name: position for position, name in enumerate(outputs)}
-    sizes = Sizes()
-    known = _Surroundings(lstms, positions, sizes, budget)
-    finals = final_outputs(lstms, positions)
-    singles: dict[OnnxNode, Found] = {}
-    for node, single in lstms.items():
-        merged = _with_merge(single, known.merges.get(node, set()))
-        graph = names_of([node], merged.lstm, known.results[node], positions, finals, sizes)
-        singles[node] = replace(merged, graph=graph)
-
-    def extend(stack: LayerStack, node: OnnxNode) -> None:
-        if stack:
-            lower = known.below[node]
-            if lower.node.input("sequence_lens") != node.input("sequence_lens"):
-                raise FileError(f"{node.label!r} has sequences of other lengths than the LSTM before it")
-            if singles[lower.node].lstm.dtype != singles[node].lstm.dtype:
-                raise FileError(f"{node.label!r} computes in another precision than the LSTM before it")
-        stack.add(singles[node].name, singles[node].lstm)
-        if len(stack) > 1:
-            stack.merges[-2] = known.below[node].merge or "concat"
-
-    below = {node: output.node for node, output in known.below.items()}
-    stacks: list[Found] = []
-    sole = [SoleLstm([node], known.results[node], [*positions]) for node in lstms] if len(lstms) == 1 else []
-    for nodes, stack in stacks_of(below, singles, extend, budget, APART, TALLEST).items():
-        graph = names_of(nodes, stack.lstm, known.results[nodes[-1]], positions, finals, sizes)
-        stacks.append(replace(stack, state=_stack_state([singles[node] for node in nodes]), graph=graph))
-        if len(nodes) == len(lstms):
-            sole.append(SoleLstm(nodes, known.results[nodes[-1]], [*positions]))
-    return LstmGroups([*singles.values()], stacks, sole[0] if sole else None)
-
-
-class _Surroundings:
-    """What the graphs of LSTM nodes do with their outputs.
 
     Attributes
     ----------
-    below : dict of OnnxNode to LstmOutput
-        Of each LSTM that another feeds, the output that it reads.
-    merges : dict of OnnxNode to set of str
-        In which ways the directions of an LSTM are merged.
     results : dict of OnnxNode to dict of str to LstmOutput
         The names of the main graph that hold an LSTM's output.
+    outputs : dict of str to int
+        The outputs of the main graph with their positions.
+    singles : dict of OnnxNode to Found
+        The LSTMs of single nodes, with their merges and the names around them.
+    stacks : dict of tuple of OnnxNode to Found
+        Those that read one another as one LSTM, by its nodes from the lowest layer on.
     """
 
-    def __init__(
-        self, lstms: Mapping[OnnxNode, Found], outputs: Mapping[str, int], sizes: Sizes, budget: Budget
-    ) -> None:
-        self.below: dict[OnnxNode, LstmOutput] = {}
-        self.merges: dict[OnnxNode, set[str]] = {}
+    def __init__(self, lstms: Mapping[OnnxNode, Found], outputs: Iterable[str], budget: Budget) -> None:
+        self.outputs = {name: position for position, name in enumerate(outputs)}
         self.results: dict[OnnxNode, dict[str, LstmOutput]] = {node: {} for node in lstms}
-        time_first = {node: single for node, single in lstms.items() if not single.batch_first}
+        self._budget, self._sizes = budget, Sizes()
+        self._below: dict[OnnxNode, LstmOutput] = {}  # the outputs that LSTMs read
+        self._merges: dict[OnnxNode, set[str]] = {}
+        self._trace_outputs({node: single for node, single in lstms.items() if not single.batch_first})
+        self._finals = final_outputs(lstms, self.outputs)
+        self.singles = {node: self._named([node], self._merged(node, single)) for node, single in lstms.items()}
+        below = {node: output.node for node, output in self._below.items()}
+        stacks = stacks_of(below, self.singles, self._extend, budget, APART, TALLEST)
+        self.stacks = {nodes: self._named(nodes, stack) for nodes, stack in stacks.items()}
+
+    @property
+    def sole(self) -> Sequence[OnnxNode] | None:
+        """The nodes of the only LSTM, the lowest layer's first; None if there are several that are not stacked."""
+        if len(self.singles) == 1:
+            return [*self.singles]
+        return next((nodes for nodes in self.stacks if len(nodes) == len(self.singles)), None)
+
+    def _trace_outputs(self, lstms: Mapping[OnnxNode, Found]) -> None:
+        """Follow the outputs of LSTMs through their graphs."""
         known_of: dict[OnnxScope, dict[str, LstmOutput]] = {}
-        for node in time_first:
+        for node in lstms:
             known_of.setdefault(node.scope, {}).update((name, LstmOutput(node)) for name in node.outputs[:1] if name)
         for scope, known in known_of.items():
-            self._follow(scope, known, time_first, sizes, budget)
-            if scope.parent is None:
-                for name, output in known.items():
-                    self.results[output.node][name] = output
-                    if name in outputs and output.is_result("none"):
-                        self.merges.setdefault(output.node, {"none"})
+            for node in scope.nodes:
+                if node in lstms:
+                    output = known.get(node.inputs[0])
+                    fed = output is not None and output.merge is not None and output.layout == TIME_FIRST
+                    if output is not None and fed and not _continues(node, lstms, self._budget):
+                        self._below[node] = output
+                    continue
+                output = output_after(node, known, lstms, self._sizes)
+                if output is not None and node.outputs:
+                    known[node.outputs[0]] = output
+                    if output.merge is not None:
+                        self._merges.setdefault(output.node, set()).add(output.merge)
+            for name, output in known.items() if scope.parent is None else ():
+                self.results[output.node][name] = output
+                if name in self.outputs and output.is_result("none"):
+                    self._merges.setdefault(output.node, {"none"})
 
-    def _follow(
-        self,
-        scope: OnnxScope,
-        known: dict[str, LstmOutput],
-        lstms: Mapping[OnnxNode, Found],
-        sizes: Sizes,
-        budget: Budget,
-    ) -> None:
-        """Add to the known outputs of LSTMs in a graph those that are computed from them."""
-        for node in scope.nodes:
-            if node in lstms:
-                output = known.get(node.inputs[0])
-                fed = output is not None and output.merge is not None and output.layout == TIME_FIRST
-                if output is not None and fed and not _continues(node, lstms, budget):
-                    self.below[node] = output
-                continue
-            output = output_after(node, known, lstms, sizes)
-            if output is not None and node.outputs:
-                known[node.outputs[0]] = output
-                if output.merge is not None:
-                    self.merges.setdefault(output.node, set()).add(output.merge)
+    def _merged(self, node: OnnxNode, single: Found) -> Found:
+        """Return an LSTM whose directions are merged as in the graph, if it merges them in one way only."""
+        merges = self._merges.get(node, set())
+        if "average" in merges:
+            merges = merges - {"sum"}  # a step on the way to it
+        if len(merges) != 1 or not single.lstm.bidirectional:
+            return single
+        notes = tuple(note for note in single.notes if note != APART)
+        return replace(single, lstm=LSTM.from_cells(single.lstm.layers, merge=next(iter(merges))), notes=notes)
+
+    def _extend(self, stack: LayerStack, node: OnnxNode) -> None:
+        """Add the LSTM of a node to a stack; FileError if it cannot be a layer of it."""
+        if stack:
+            lower = self._below[node]
+            if lower.node.input("sequence_lens") != node.input("sequence_lens"):
+                raise FileError(f"{node.label!r} has sequences of other lengths than the LSTM before it")
+            if self.singles[lower.node].lstm.dtype != self.singles[node].lstm.dtype:
+                raise FileError(f"{node.label!r} computes in another precision than the LSTM before it")
+        stack.add(self.singles[node].name, self.singles[node].lstm)
+        if len(stack) > 1:
+            stack.merges[-2] = self._below[node].merge or "concat"
+
+    def _named(self, nodes: Sequence[OnnxNode], lstm: Found) -> Found:
+        """Return an LSTM with the names that belong to it; a stack also with its initial state."""
+        graph = names_of(nodes, lstm.lstm, self.results[nodes[-1]], self.outputs, self._finals, self._sizes)
+        state = lstm.state if len(nodes) == 1 else _stack_state([self.singles[node] for node in nodes])
+        return replace(lstm, graph=graph, state=state)
 
 
 def _continues(node: OnnxNode, lstms: Mapping[OnnxNode, Found], budget: Budget) -> bool:
@@ -168,16 +139,6 @@ def _continues(node: OnnxNode, lstms: Mapping[OnnxNode, Found], budget: Budget) 
         if source.node.operator not in ("Shape", "Size"):  # of which only sizes are used
             waiting += [(source.node.scope, name) for name in source.node.inputs if name]
     return bool(waiting)
-
-
-def _with_merge(single: Found, merges: set[str]) -> Found:
-    """Return an LSTM whose directions are merged as in the graph, if it merges them in one way only."""
-    if "average" in merges:
-        merges = merges - {"sum"}  # a step on the way to it
-    if len(merges) != 1 or not single.lstm.bidirectional:
-        return single
-    notes = tuple(note for note in single.notes if note != APART)
-    return replace(single, lstm=LSTM.from_cells(single.lstm.layers, merge=next(iter(merges))), notes=notes)
 
 
 def _stack_state(layers: Sequence[Found]) -> States | None:
