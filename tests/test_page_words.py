@@ -112,7 +112,7 @@ def test_the_head_has_formulas():
     ],
 )
 def test_the_first_case_that_holds_is_said(value, said):
-    assert sentences.GATES["f"].said(value=value) == said
+    assert sentences.GATES["f"].fill(value=value) == said
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_the_first_case_that_holds_is_said(value, said):
 def test_what_is_not_finite_is_no_share(arrived, passed, said):
     with np.errstate(all="ignore"):
         share = np.float64(passed) / np.float64(arrived)
-    assert sentences.PREVIOUS_BACKWARD.said(arrived=arrived, passed=passed, share=share) == said
+    assert sentences.PREVIOUS_BACKWARD.fill(arrived=arrived, passed=passed, share=share) == said
 
 
 def test_the_latch_writes_holds_and_releases():
@@ -137,7 +137,7 @@ def test_the_latch_writes_holds_and_releases():
     for step in (trace.step(t) for t in range(len(trace))):
         M = step.moment
         values = {name: getattr(M, name)[0, 0] for name in "ifgoch"} | {"before": M.c_prev[0, 0]}
-        told.append(sentences.MOMENT.said(name="latch", **values))
+        told.append(sentences.MOMENT.fill(name="latch", **values))
     assert told[0].startswith("latch writes 0.9951: its input gate lets in 99.8\xa0% of it")
     assert all(one.startswith("latch holds 0.9") for one in told[1:])
     assert all("; it keeps that to itself" in one for one in told[:-1])

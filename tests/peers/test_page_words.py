@@ -29,9 +29,10 @@ from gatewise.symbolic import binding
 from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Concatenation, NumberRow, Sum, Symbol, nodes
 from gatewise.symbolic.rewrites import sized
-from gatewise.walkthrough import grouping, meaning, told
+from gatewise.walkthrough import grouping
 from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import Sentence
+from gatewise.walkthrough.quantity_sentences import carried_share, moment_sentence, quantity_sentences
 
 pytestmark = pytest.mark.peers
 node = shutil.which("node")
@@ -105,9 +106,8 @@ class Cell:
         for symbol in self.program.axes:
             if symbol not in found:
                 one = self.program.assignments.get(symbol)
-                stacked = one is not None and isinstance(
-                    one.right, Concatenation
-                )  # in the order of this program's gates
+                # In the order of this program's gates.
+                stacked = one is not None and isinstance(one.right, Concatenation)
                 found[symbol] = evaluate(one.right, found) if stacked else scope[symbol]
         return found
 
@@ -175,7 +175,7 @@ class Cell:
     def sentences(self):
         by_section = grouping.forward(self.program.forward) | grouping.backward(self.program.backward)
         found = {key: text.formula(equations[-1].left) for key, equations in by_section.items()}
-        found |= {key: text.formula(one.of) for key, one in told.of_program(self.program).items()}
+        found |= {key: text.formula(one.of) for key, one in quantity_sentences(self.program).items()}
         found |= {"input": "x", "arriving": "dh", "d_weights": "dW_g"}
         for unit in (None, self.p.hidden_size - 1):
             walks = [gw.walk(self.trace, unit=unit), gw.walk(self.trace, unit=unit, backward=True, dy=self.dy)]
@@ -193,19 +193,19 @@ class Cell:
                 }
 
     def moments(self):
-        moment = told.moment(self.program)
+        moment = moment_sentence(self.program)
         for step, env in enumerate(self.steps):
             for unit in range(self.p.hidden_size):
                 values = {name: evaluate(one, env)[unit] for name, one in moment.variables.items()}
                 name = self.walk.steps[0].named(unit)
-                line = moment.saying.said(name=name, **values)
+                line = moment.pattern.fill(name=name, **values)
                 line = f"U{line[1:]}" if line.startswith("unit ") else line
                 yield {"step": step, "unit": unit, "text": line}
 
     def carried(self) -> dict:
         share = self.steps[-1][Symbol("f")] * np.linspace(0.2, 1.4, self.p.hidden_size)
         steps = {"last": "step 7", "first": "step {0:number}"}
-        said_of_it = meaning.carried(*steps.values(), share, range(self.p.hidden_size), self.walk.steps[0].named)
+        said_of_it = carried_share(*steps.values(), share, range(self.p.hidden_size), self.walk.steps[0].named)
         return {"steps": steps, "shares": numbers(share), "text": said_of_it}
 
     def table(self) -> str:

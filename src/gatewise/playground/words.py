@@ -52,9 +52,9 @@ from gatewise.symbolic.symbols import (
     d,
 )
 from gatewise.symbolic.wiring import Wiring
-from gatewise.walkthrough import grouping, sentences, told
-from gatewise.walkthrough.sentences import Case
-from gatewise.walkthrough.told import Told
+from gatewise.walkthrough import grouping, quantity_sentences, sentences
+from gatewise.walkthrough.quantity_sentences import QuantitySentence
+from gatewise.walkthrough.sentences import Wording
 
 Object = dict[str, Any]
 HUES = {
@@ -109,17 +109,17 @@ def _programs(wiring: Wiring) -> Iterator[tuple[Program, int, int]]:
 
 def _words(program: Program, recurrent: int, inputs: int) -> Object:
     conditions: list[Formula] = []
-    sayings = {key: _told(one, conditions) for key, one in told.of_program(program).items()}
-    moment = _told(told.moment(program), conditions)
-    carried = _told(told.carried(), conditions) | {"from": sentences.CARRIED_FROM}
+    sayings = {key: _sentence(one, conditions) for key, one in quantity_sentences.quantity_sentences(program).items()}
+    moment = _sentence(quantity_sentences.moment_sentence(program), conditions)
+    carried = _sentence(quantity_sentences.CARRIED_SENTENCE, conditions) | {"from": sentences.CARRIED_FROM}
     fixed = {
-        "input": [told.INPUT],
-        "arriving": [told.ARRIVING_AT_OUTPUT],
-        "sums": [told.SUMS],
-        "combined_input": told.masks(program),
+        "input": [quantity_sentences.INPUT],
+        "arriving": [quantity_sentences.ARRIVING_AT_OUTPUT],
+        "sums": [quantity_sentences.SUMS],
+        "combined_input": quantity_sentences.masks(program),
     }
     if Z in program.axes:
-        fixed["combined_input"].append(told.combined(program, recurrent, inputs))
+        fixed["combined_input"].append(quantity_sentences.combined(program, recurrent, inputs))
     sayings |= {key: {"words": " ".join(said(one, text.formula) for one in some)} for key, some in fixed.items()}
     of = {X: "input", H_PREV: "input", C_PREV: "input"}
     of |= dict.fromkeys((DY, DH, DH_NEXT, DC_NEXT), "arriving")
@@ -151,24 +151,25 @@ def _is_of(symbol: Symbol, key: str) -> bool:
 # Sentences.
 
 
-def _told(one: Told, conditions: list[Formula]) -> Object:
+def _sentence(sentence: QuantitySentence, conditions: list[Formula]) -> Object:
+    pattern = sentence.pattern
     return {
-        "of": text.formula(one.of),
-        "variables": {name: _tree(formula) for name, formula in one.variables.items()},
-        "parts": [[_case(case, conditions) for case in cases] for cases in one.saying.parts],
-        "what": one.saying.what,
-        "begins": one.saying.begins,
+        "of": text.formula(sentence.of),
+        "variables": {name: _tree(formula) for name, formula in sentence.variables.items()},
+        "parts": [[_wording(wording, conditions) for wording in wordings] for wordings in pattern.parts],
+        "what": pattern.quantity,
+        "begins": pattern.begins,
     }
 
 
-def _case(case: Case, conditions: list[Formula]) -> Object:
-    """Return a case as plain data; its condition is a number, for many cases have the same."""
-    found: Object = {"words": case.words}
-    if case.when is not None:
-        if case.when not in conditions:
-            conditions.append(case.when)
-        found["when"] = conditions.index(case.when)
-    return found
+def _wording(wording: Wording, conditions: list[Formula]) -> Object:
+    """Return a wording as plain data; its condition is a number, for many wordings have the same."""
+    plain: Object = {"words": wording.words}
+    if wording.when is not None:
+        if wording.when not in conditions:
+            conditions.append(wording.when)
+        plain["when"] = conditions.index(wording.when)
+    return plain
 
 
 def _tree(formula: Formula) -> Object:

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from gatewise.diagnostics.gradient_check import gradient_check
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DC_PREV, DH, DH_NEXT, DY, H_PREV, UNITS, C, F, H, X, d
-from gatewise.walkthrough import meaning, setting, stepback
+from gatewise.walkthrough import setting, stepback
 from gatewise.walkthrough.arriving import Arriving
 from gatewise.walkthrough.bound import BoundStep, last_gradients, over_all_steps
 from gatewise.walkthrough.lazy import ENDS, FEW, ends
 from gatewise.walkthrough.parts import Block, Section, Sentence, Table, Words
+from gatewise.walkthrough.quantity_sentences import carried_share, gradient_check_sentence
 
 WORK = 1_000  # steps of a run that are always checked against differences
 
@@ -140,7 +141,7 @@ class BackwardWalk:
             blocks.append(Sentence(f"… and {rest} more units (--unit K, or unit=K, shows one)."))
         if last:
             reached = self._reached(0, carried)
-            blocks.append(Sentence(meaning.carried(self.times[-1], self.times[0], reached, shown, first.named)))
+            blocks.append(Sentence(carried_share(self.times[-1], self.times[0], reached, shown, first.named)))
         words: Words
         if plain:
             words = ("Along the cell state alone, ", DC_PREV, " is ", F, " times the gradient that arrives.")
@@ -174,5 +175,5 @@ class BackwardWalk:
         names: dict[str, Symbol] = {"x": X, "h_prev": H_PREV, "c_prev": C_PREV}
         rows = tuple((names.get(one.name, one.name), (one.entries, one.of, one.largest, one.error)) for one in compared)
         heads = ("compared", "entries", "largest gradient", "largest error")
-        blocks = (Table("", heads, rows, digits=3, whole=True), Sentence(meaning.compared(compared)))
+        blocks = (Table("", heads, rows, digits=3, whole=True), Sentence(gradient_check_sentence(compared)))
         return Section("gradient_check", title, blocks, self.after)

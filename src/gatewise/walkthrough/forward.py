@@ -8,14 +8,21 @@ import numpy as np
 
 from gatewise.gates import NAMES
 from gatewise.records.edited_steps import effects_of
-from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, H, X, Z
-from gatewise.walkthrough import grouping, meaning
+from gatewise.walkthrough import grouping
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Expanded, Section, Sentence, Table
-from gatewise.walkthrough.told import INPUT, SUMS, combined, kept_and_new, masks
+from gatewise.walkthrough.quantity_sentences import (
+    INPUT,
+    SUMS,
+    UnitNames,
+    combined,
+    edits_sentence,
+    masks,
+    quantity_sentences,
+)
 
 TITLES = {
     "input_gate": "Input gate",
@@ -94,31 +101,36 @@ def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
     if not coupled:
         blocks += bound.terms(Symbol("a", k), name)
     blocks += _edited(bound, k, bound.units, bound.named)
-    blocks.append(Sentence(meaning.gate(bound.step, k, bound.units, bound.named)))
+    blocks.append(_meaning(bound, name))
     return bound.section(name, f"{TITLES[name]}: {PURPOSES[name]}", blocks)
 
 
-def _edited(bound: BoundStep, letter: str, units: Sequence[int], names: meaning.Names) -> list[Block]:
+def _edited(bound: BoundStep, letter: str, units: Sequence[int], names: UnitNames) -> list[Block]:
     """What edits did to a quantity, where they did anything."""
     if (effect := effects_of(bound.M).get(letter)) is None:
         return []
-    said = meaning.edited(effect, bound.M.computed(letter), units, names)
-    return [Sentence(said)] if said else []
+    sentence = edits_sentence(effect, bound.M.computed(letter), units, names)
+    return [Sentence(sentence)] if sentence else []
+
+
+def _meaning(bound: BoundStep, key: str) -> Sentence:
+    """Return the sentence about the units' numbers in a section."""
+    sentence = quantity_sentences(bound.program)[key]
+    return Sentence(sentence.describe(bound.scope, bound.units, bound.named))
 
 
 def _cell_state(bound: BoundStep, equations: Equations) -> Section:
     blocks = bound.equations(equations)
     blocks += bound.terms(C, "cell_state")
-    old, new = (evaluate(part, bound.scope) for part in kept_and_new(bound.program))
     blocks += _edited(bound, "c", bound.units, bound.named)
-    blocks.append(Sentence(meaning.cell_state(bound.step, old, new, bound.units, bound.named)))
+    blocks.append(_meaning(bound, "cell_state"))
     return bound.section("cell_state", "The new cell state: what is kept and what is new", blocks)
 
 
 def _hidden_state(bound: BoundStep, equations: Equations) -> Section:
     blocks = bound.equations(equations)
     units: Sequence[int] = bound.units
-    name: meaning.Names = bound.named
+    name: UnitNames = bound.named
     if bound.p.projection is None:
         blocks += bound.terms(H, "hidden_state")
     else:
@@ -126,5 +138,5 @@ def _hidden_state(bound: BoundStep, equations: Equations) -> Section:
         if bound.expanded:  # a projected entry takes from every unit: all are expanded
             blocks += [Expanded(H, k, bound.step.terms("hidden_state", k), RECURRENT) for k in units]
     blocks += _edited(bound, "h", units, name)
-    blocks.append(Sentence(meaning.hidden_state(bound.step, units, name)))
+    blocks.append(Sentence(quantity_sentences(bound.program)["hidden_state"].describe(bound.scope, units, name)))
     return bound.section("hidden_state", "The new hidden state: what the cell puts out", blocks)

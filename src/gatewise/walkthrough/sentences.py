@@ -3,7 +3,7 @@
 What is said of a unit has parts; of each part, the first case is said that holds. A condition is a formula, which holds
 where it is not 0. Words have slots: ``{value:number}`` is a number with four decimals, ``{value:percent}`` a
 percentage. The names in both are those of variables, which are formulas of a program's symbols: see
-`gatewise.walkthrough.told`.
+`gatewise.walkthrough.quantity_sentences`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ EACH = {
 
 
 @dataclass(frozen=True)
-class Case:
+class Wording:
     """Words, and when they are said: where a formula is not 0, or always."""
 
     words: str
@@ -61,36 +61,36 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Saying:
+class SentencePattern:
     """What is said of one unit: of each part, the first case that holds.
 
     Attributes
     ----------
-    parts : tuple of tuples of Case
-    what : str
-        What the values are that are compared where there are many units.
+    parts : tuple of tuples of Wording
+    quantity : str
+        The name of the values that are compared where there are many units.
     begins : bool
         Whether a sentence begins with it.
     """
 
-    parts: tuple[tuple[Case, ...], ...]
-    what: str = ""
+    parts: tuple[tuple[Wording, ...], ...]
+    quantity: str = ""
     begins: bool = True
 
-    def said(self, **values: Any) -> str:
-        """Return what is said for values of the variables."""
+    def fill(self, **values: Any) -> str:
+        """Return the sentence for values of the variables."""
         named = {Symbol(name): value for name, value in values.items()}
         with np.errstate(all="ignore"):
             found = (next((one for one in cases if one.holds(named)), None) for cases in self.parts)
-            return "".join(filled(one.words, values) for one in found if one is not None)
+            return "".join(fill_slots(one.words, values) for one in found if one is not None)
 
 
-def filled(words: str, values: Mapping[str, Any]) -> str:
+def fill_slots(words: str, values: Mapping[str, Any]) -> str:
     r"""Return words with values in their slots.
 
     Examples
     --------
-    >>> filled("{name} keeps {share:percent}.", {"name": "latch", "share": 0.5})
+    >>> fill_slots("{name} keeps {share:percent}.", {"name": "latch", "share": 0.5})
     'latch keeps 50.0\xa0%.'
     """
     return SLOT.sub(lambda slot: FORMATS.get(slot[2], str)(values[slot[1]]), words)
@@ -127,43 +127,45 @@ def _between(least: float, value: Formula, most: float) -> Formula:
 
 _VALUE = Symbol("value")
 _SHARE = _between(0, _VALUE, 1)
-_IS_NAN = Case("is NaN, because something that it is computed from is NaN", _nan(_VALUE))
-_CLOSED = Case(" (nearly closed)", _all(_SHARE, Holds(_VALUE, "≤", Number(0.1))))
-_OPEN = Case(" (nearly open)", _all(_SHARE, Holds(Number(0.9), "≤", _VALUE)))
+_IS_NAN = Wording("is NaN, because something that it is computed from is NaN", _nan(_VALUE))
+_CLOSED = Wording(" (nearly closed)", _all(_SHARE, Holds(_VALUE, "≤", Number(0.1))))
+_OPEN = Wording(" (nearly open)", _all(_SHARE, Holds(Number(0.9), "≤", _VALUE)))
 
 
-def _gate(share: str, multiple: str, what: str) -> Saying:
-    return Saying(((_IS_NAN, Case(share, _SHARE), Case(f"{multiple} {{value:number}}")), (_CLOSED, _OPEN)), what)
+def _gate(share: str, multiple: str, what: str) -> SentencePattern:
+    return SentencePattern(
+        ((_IS_NAN, Wording(share, _SHARE), Wording(f"{multiple} {{value:number}}")), (_CLOSED, _OPEN)), what
+    )
 
 
 GATES = {
     "f": _gate("keeps {value:percent} of its old cell state", "multiplies its old cell state by", "forget gate"),
     "i": _gate("lets in {value:percent} of its candidate", "multiplies its candidate by", "input gate"),
     "o": _gate("puts out {value:percent} of its cell state", "multiplies what it puts out by", "output gate"),
-    "g": Saying(
+    "g": SentencePattern(
         (
             (
                 _IS_NAN,
-                Case("proposes to raise its cell state ({value:number})", Holds(_VALUE, ">", ZERO)),
-                Case("proposes to lower its cell state ({value:number})", Holds(_VALUE, "<", ZERO)),
-                Case("proposes no change of its cell state ({value:number})"),
+                Wording("proposes to raise its cell state ({value:number})", Holds(_VALUE, ">", ZERO)),
+                Wording("proposes to lower its cell state ({value:number})", Holds(_VALUE, "<", ZERO)),
+                Wording("proposes no change of its cell state ({value:number})"),
             ),
         ),
         "candidate",
     ),
 }
-HIDDEN_STATE = Saying(((Case("puts out {value:number}"),),), "new hidden state")
+HIDDEN_STATE = SentencePattern(((Wording("puts out {value:number}"),),), "new hidden state")
 
 
-def cell_state(clip: float | None, zoneout: bool) -> Saying:
+def cell_state(clip: float | None, zoneout: bool) -> SentencePattern:
     """Return how each unit's cell state changes, and what of it is kept and what is new."""
-    parts = [(Case("goes from {before:number} to {value:number}: {old:number} is kept, {new:number} is new"),)]
+    parts = [(Wording("goes from {before:number} to {value:number}: {old:number} is kept, {new:number} is new"),)]
     if clip is not None:
         beyond = Holds(FunctionCall("abs", (Symbol("raw"),)), ">", Number(clip))
-        parts.append((Case(", clipped to {clipped:number}", beyond),))
+        parts.append((Wording(", clipped to {clipped:number}", beyond),))
     if zoneout:
-        parts.append((Case(", and zoneout keeps {kept:percent} of the old cell state"),))
-    return Saying(tuple(parts), "new cell state")
+        parts.append((Wording(", and zoneout keeps {kept:percent} of the old cell state"),))
+    return SentencePattern(tuple(parts), "new cell state")
 
 
 # Backward.
@@ -171,24 +173,24 @@ def cell_state(clip: float | None, zoneout: bool) -> Saying:
 _BEFORE, _SLOPE, _ARRIVED, _PASSED = (Symbol(name) for name in ("before", "slope", "arrived", "passed"))
 
 
-def _passes(share: Symbol, value: str) -> tuple[Case, Case]:
+def _passes(share: Symbol, value: str) -> tuple[Wording, Wording]:
     return (
-        Case(f"passes on {{{share.base}:percent}} of its gradient, {{{value}:number}}", _between(0, share, 1)),
-        Case(f"passes on {{{share.base}:number}} times its gradient, {{{value}:number}}"),
+        Wording(f"passes on {{{share.base}:percent}} of its gradient, {{{value}:number}}", _between(0, share, 1)),
+        Wording(f"passes on {{{share.base}:number}} times its gradient, {{{value}:number}}"),
     )
 
 
-def _gate_backward(what: str) -> Saying:
+def _gate_backward(what: str) -> SentencePattern:
     known = _all(_finite(_BEFORE), _finite(_SLOPE))
     unknown = "has no finite gradient, because something that it is computed from is not finite"
-    return Saying(
+    return SentencePattern(
         (
-            (Case(unknown, _not(known)), *_passes(_SLOPE, "before")),
+            (Wording(unknown, _not(known)), *_passes(_SLOPE, "before")),
             (
-                Case("", _not(known)),
-                Case(f" ({what} raises the loss)", Holds(_BEFORE, ">", ZERO)),
-                Case(f" ({what} lowers the loss)", Holds(_BEFORE, "<", ZERO)),
-                Case(f" ({what} does not change the loss)"),
+                Wording("", _not(known)),
+                Wording(f" ({what} raises the loss)", Holds(_BEFORE, ">", ZERO)),
+                Wording(f" ({what} lowers the loss)", Holds(_BEFORE, "<", ZERO)),
+                Wording(f" ({what} does not change the loss)"),
             ),
         ),
         "gradient with respect to the pre-activation",
@@ -196,35 +198,41 @@ def _gate_backward(what: str) -> Saying:
 
 
 GATES_BACKWARD = {k: _gate_backward("a larger candidate" if k == "g" else "opening this gate further") for k in "ifgo"}
-CELL_BACKWARD = Saying(
-    ((Case("receives {value:number}: {later:number} along the cell state, {through:number} through this step's h"),),),
-    "gradient with respect to the cell state",
-)
-PREVIOUS_BACKWARD = Saying(
+CELL_BACKWARD = SentencePattern(
     (
         (
-            Case(
+            Wording(
+                "receives {value:number}: {later:number} along the cell state, {through:number} through this step's h"
+            ),
+        ),
+    ),
+    "gradient with respect to the cell state",
+)
+PREVIOUS_BACKWARD = SentencePattern(
+    (
+        (
+            Wording(
                 "passes on {passed:number} to the previous cell state",
                 _any(Holds(FunctionCall("abs", (_ARRIVED,)), "≤", ZERO), _not(_finite(Symbol("share")))),
             ),
-            Case(
+            Wording(
                 "passes on {share:percent} of its gradient, {arrived:number}, to the previous cell state",
                 _between(0, Symbol("share"), 1),
             ),
-            Case("passes on {share:number} times its gradient, {arrived:number}, to the previous cell state"),
+            Wording("passes on {share:number} times its gradient, {arrived:number}, to the previous cell state"),
         ),
     ),
     "gradient with respect to the previous cell state",
 )
-CARRIED = Saying(
+CARRIED = SentencePattern(
     (
         (
-            Case("carries {value:percent}", _SHARE),
-            Case("carries {value:number} times as much"),
+            Wording("carries {value:percent}", _SHARE),
+            Wording("carries {value:number} times as much"),
         ),
         (
-            Case(" (it survives)", Holds(Number(0.5), "≤", FunctionCall("abs", (_VALUE,)))),
-            Case(" (it fades)", Holds(FunctionCall("abs", (_VALUE,)), "≤", Number(0.1))),
+            Wording(" (it survives)", Holds(Number(0.5), "≤", FunctionCall("abs", (_VALUE,)))),
+            Wording(" (it fades)", Holds(FunctionCall("abs", (_VALUE,)), "≤", Number(0.1))),
         ),
     ),
     "product over the later steps",
@@ -244,29 +252,29 @@ _AMOUNTS = _all(*(_between(0, gate, 1) for gate in (I, F, O)))
 _LETS_IN, _KEEPS, _PUTS_OUT = (Holds(Number(0.9), "≤", gate) for gate in (I, F, O))
 _SHUTS_OUT, _FORGETS, _WITHHOLDS = (Holds(gate, "≤", Number(0.1)) for gate in (I, F, O))
 _GATES_NOW = "its forget gate keeps {f:percent} of the cell state, its input gate lets in {i:percent} of the candidate"
-MOMENT = Saying(
+MOMENT = SentencePattern(
     (
         (
-            Case("{name} goes from {before:number} to {c:number}", _not(_AMOUNTS)),
-            Case(f"{{name}} adds to what it holds: {_GATES_NOW}, {{g:number}}", _all(_LETS_IN, _KEEPS)),
-            Case(
+            Wording("{name} goes from {before:number} to {c:number}", _not(_AMOUNTS)),
+            Wording(f"{{name}} adds to what it holds: {_GATES_NOW}, {{g:number}}", _all(_LETS_IN, _KEEPS)),
+            Wording(
                 "{name} writes {g:number}: its input gate lets in {i:percent} of it, and its forget gate keeps"
                 " {f:percent} of what was there",
                 _all(_LETS_IN, _FORGETS),
             ),
-            Case(
+            Wording(
                 "{name} holds {c:number}: its forget gate keeps {f:percent} of what was there, and its input gate lets"
                 " in {i:percent} of the candidate",
                 _all(_KEEPS, _SHUTS_OUT),
             ),
-            Case(f"{{name}} erases: {_GATES_NOW}", _all(_FORGETS, _SHUTS_OUT)),
-            Case(f"{{name}} mixes old and new: {_GATES_NOW}, {{g:number}}"),
+            Wording(f"{{name}} erases: {_GATES_NOW}", _all(_FORGETS, _SHUTS_OUT)),
+            Wording(f"{{name}} mixes old and new: {_GATES_NOW}, {{g:number}}"),
         ),
         (
-            Case("; it puts out {h:number}.", _not(_AMOUNTS)),
-            Case("; it releases {h:number}, its output gate open by {o:percent}.", _PUTS_OUT),
-            Case("; it keeps that to itself, its output gate open by {o:percent}.", _WITHHOLDS),
-            Case("; it puts out {h:number}, its output gate open by {o:percent}."),
+            Wording("; it puts out {h:number}.", _not(_AMOUNTS)),
+            Wording("; it releases {h:number}, its output gate open by {o:percent}.", _PUTS_OUT),
+            Wording("; it keeps that to itself, its output gate open by {o:percent}.", _WITHHOLDS),
+            Wording("; it puts out {h:number}, its output gate open by {o:percent}."),
         ),
     ),
     "new cell state",

@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewise.records.step import Term, Terms
 from gatewise.symbolic.evaluation import evaluate, substitute
-from gatewise.symbolic.formula import Product, Sum, Symbol
+from gatewise.symbolic.formula import Product, Sum
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import (
@@ -27,10 +27,16 @@ from gatewise.symbolic.symbols import (
     F,
     d,
 )
-from gatewise.walkthrough import grouping, meaning
+from gatewise.walkthrough import grouping
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Equation, Expanded, Section, Sentence, Table
-from gatewise.walkthrough.told import ARRIVING, ARRIVING_AT_OUTPUT, along_the_cell, passed_on
+from gatewise.walkthrough.quantity_sentences import (
+    ARRIVING,
+    ARRIVING_AT_OUTPUT,
+    along_the_cell,
+    largest_weight_gradient,
+    quantity_sentences,
+)
 
 TITLES = {
     "d_hidden_state": "Back through the hidden state",
@@ -80,32 +86,17 @@ def _arriving(step: BoundStep, equations: tuple[Assignment, ...]) -> Section:
 
 
 def _meaning(step: BoundStep, key: str, equations: list[Equation]) -> list[Block]:
-    """Return what follows the equations of a section: every product of a sum, and what it means."""
-    scope, units, named = step.scope, step.units, step.named
-    match key:
-        case "d_hidden_state" | "d_sums":
-            return []
-        case "d_cell_state":
-            later = evaluate(along_the_cell(step.program), scope)
-            return [Sentence(meaning.cell_backward(later, scope[d(step.form.cell)], units, named))]
-        case "d_weights":
-            weights = [one for one in equations if np.ndim(one.value) == 2 and one.left.base in "WU"]
-            return [Sentence(meaning.weights_backward(weights, step.names))]
-        case "d_previous":
-            left = DH_PREV if step.apart else DZ
-            products = _expanded(step, next(one for one in equations if one.left == left))
-            said = meaning.previous_backward(scope[d(step.form.raw_cell)], scope[DC_PREV], units, named)
-            return [*products, Sentence(said)]
-    k = equations[-1].left.sub[:1]
-    gate = d(step.form.computed(Symbol(k)))
-    slopes = _passed_on(step, d(Symbol("a", k))) * np.ones_like(scope[Symbol(k)])
-    if step.form.variant.gate_clip is not None:
-        slopes = slopes * _passed_on(step, d(step.form.unclipped(k)))
-    return [Sentence(meaning.gate_backward(k, scope[gate], slopes, units, named))]
-
-
-def _passed_on(step: BoundStep, symbol: Symbol) -> Any:
-    return evaluate(passed_on(step.program, symbol), step.scope)
+    """Return the blocks below the equations of a section: every product of a sum, and the meaning of the numbers."""
+    blocks: list[Block] = []
+    if key == "d_weights":
+        weights = [one for one in equations if np.ndim(one.value) == 2 and one.left.base in "WU"]
+        blocks.append(Sentence(largest_weight_gradient(weights, step.names)))
+    if key == "d_previous":
+        left = DH_PREV if step.apart else DZ
+        blocks += _expanded(step, next(one for one in equations if one.left == left))
+    if (sentence := quantity_sentences(step.program).get(key)) is not None:
+        blocks.append(Sentence(sentence.describe(step.scope, step.units, step.named)))
+    return blocks
 
 
 def kept(step: BoundStep) -> Any:

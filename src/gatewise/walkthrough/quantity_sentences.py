@@ -1,0 +1,309 @@
+"""Sentences about a program's quantities, with the formulas that fill them.
+
+The sentences themselves are data, in `gatewise.walkthrough.sentences`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.diagnostics.gradient_check import Compared
+from gatewise.gates import NAMES, index
+from gatewise.records.edited_steps import Effect
+from gatewise.showing import counted
+from gatewise.symbolic.evaluation import Env, evaluate
+from gatewise.symbolic.formula import Formula, Product, Quotient, Sum, Symbol, less, times
+from gatewise.symbolic.program import Program
+from gatewise.symbolic.symbols import (
+    C_PREV,
+    D_H,
+    D_X,
+    DC_NEXT,
+    DC_PREV,
+    DH,
+    DH_NEXT,
+    DY,
+    H_PREV,
+    K_C,
+    C,
+    F,
+    G,
+    H,
+    I,
+    M,
+    O,
+    X,
+    d,
+)
+from gatewise.walkthrough.numbers import number
+from gatewise.walkthrough.parts import Equation, Words
+from gatewise.walkthrough.sentences import (
+    CARRIED,
+    CARRIED_FROM,
+    CELL_BACKWARD,
+    EACH,
+    GATES,
+    GATES_BACKWARD,
+    HIDDEN_STATE,
+    MOMENT,
+    MOST,
+    PREVIOUS_BACKWARD,
+    WEIGHTS,
+    SentencePattern,
+    cell_state,
+    fill_slots,
+)
+
+UnitNames = Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class QuantitySentence:
+    """A sentence about the units of a program.
+
+    Attributes
+    ----------
+    pattern : SentencePattern
+    variables : dict of str to Formula
+        The formulas of the variables in the pattern, of symbols of the program; ``extreme`` is compared where there are
+        many units.
+    of : Symbol
+        The vector whose entries the sentence is about.
+    """
+
+    pattern: SentencePattern
+    variables: Mapping[str, Formula]
+    of: Symbol
+
+    def describe(self, values: Env, units: Sequence[int], names: UnitNames) -> str:
+        """Return the sentence about each unit, or where there are many, about the least and the greatest.
+
+        Parameters
+        ----------
+        values : mapping of Symbol to array
+            The values of the program's symbols in one step.
+        units : sequence of int
+        names : function of int
+            Returns the name of a unit.
+        """
+        variables = {name: np.asarray(evaluate(formula, values)) for name, formula in self.variables.items()}
+
+        def describe(k: int) -> str:
+            entries = {name: array if array.ndim == 0 else array[k] for name, array in variables.items()}
+            return self.pattern.fill(**entries)
+
+        quantity = self.pattern.quantity
+        if len(units) <= MOST:
+            text = fill_slots(EACH["listed"], {"listed": "; ".join(f"{names(k)} {describe(k)}" for k in units)})
+            return _begin(text) if self.pattern.begins else text
+        compared = variables["extreme"]
+        if not np.isfinite(compared).all():
+            bad = int(np.flatnonzero(~np.isfinite(compared))[0])
+            return fill_slots(EACH["unfinite"], {"count": len(units), "name": names(bad), "what": quantity})
+        least, most = int(np.argmin(compared)), int(np.argmax(compared))
+        if least == most:
+            alike = {"count": len(units), "name": names(least), "said": describe(least), "what": quantity}
+            return fill_slots(EACH["alike"], alike)
+        extremes = {"most": names(most), "most_said": describe(most), "least": names(least)}
+        return fill_slots(
+            EACH["extremes"], {"count": len(units), **extremes, "least_said": describe(least), "what": quantity}
+        )
+
+
+def _begin(text: str) -> str:
+    """Begin a sentence; a unit's own name stays as it is."""
+    return text[0].upper() + text[1:] if text.startswith("unit ") else text
+
+
+# Sentences that are the same whatever the numbers are.
+
+INPUT: Words = (
+    X,
+    " is the new input, ",
+    H_PREV,
+    " what the cell put out one step ago, and ",
+    C_PREV,
+    " its memory of the past.",
+)
+FROM_LATER = " from the next step, or from the loss if there is none."
+ARRIVING: Words = (
+    DH,
+    " is the gradient that arrives at the hidden state, ",
+    DC_NEXT,
+    " the one at the cell state; both come",
+    FROM_LATER,
+)
+ARRIVING_AT_OUTPUT: Words = (
+    DY,
+    " is the gradient of the loss with respect to the output of this step itself; ",
+    DH_NEXT,
+    " and ",
+    DC_NEXT,
+    " come",
+    FROM_LATER,
+)
+
+
+SUMS: Words = ("Layer norm brings ", Symbol("u"), " and ", Symbol("w"), " separately to mean 0 and variance 1.")
+
+
+def masks(program: Program) -> list[Words]:
+    """Return what the dropout masks of a program are, each in a sentence."""
+    pairs = ((mask, of) for mask, of in ((D_H, H_PREV), (D_X, X)) if mask in program.axes)
+    return [(mask, " is the dropout mask on ", of, ".") for mask, of in pairs]
+
+
+def combined(program: Program, recurrent: int, inputs: int) -> Words:
+    """Return what the entries of the combined input are, in a cell of these sizes."""
+    first, last = (n if n > 1 else "" for n in (recurrent, inputs))
+    h, x = (" under its dropout mask" if mask in program.axes else "" for mask in (D_H, D_X))
+    of_h = (f"The first {first} entries are " if first else "The first entry is ", H_PREV)
+    of_x = (f"{h}, the last {last} are " if last else f"{h}, the last is ", X)
+    return (*of_h, *of_x, f"{x}.")
+
+
+# Of each unit.
+
+
+def passed_on(program: Program, symbol: Symbol) -> Formula:
+    """Return what a product has beside its first factor: how much of that is passed on."""
+    right = program.assignments[symbol].right
+    assert isinstance(right, Product)
+    return times(*right.factors[1:])
+
+
+def along_the_cell(program: Program) -> Formula:
+    """Return what arrives at the new cell state from the step after; the rest comes through this step's h."""
+    right = program.assignments[d(program.form.cell)].right
+    assert isinstance(right, Sum)
+    return right.terms[0]
+
+
+def kept_and_new(program: Program) -> tuple[Formula, Formula]:
+    """Return what of the old cell state is kept, and what is new."""
+    right = program.assignments[program.form.raw_cell].right
+    assert isinstance(right, Sum)
+    kept, new = right.terms
+    return kept, new
+
+
+@lru_cache(256)
+def quantity_sentences(program: Program) -> Mapping[str, QuantitySentence]:
+    """Return the sentences about a program's units, by the key of the section that they are in."""
+    form = program.form
+    sentences = {
+        NAMES[index(k)]: QuantitySentence(GATES[k], {"value": Symbol(k), "extreme": Symbol(k)}, Symbol(k))
+        for k in "ifgo"
+    }
+    old, new = kept_and_new(program)
+    variables: dict[str, Formula] = {"before": C_PREV, "value": C, "extreme": C, "old": old, "new": new}
+    if form.variant.cell_clip is not None:
+        variables |= {"raw": form.raw_cell, "clipped": form.cell}
+    if "zoneout_cell" in form.dropout:
+        variables["kept"] = K_C
+    pattern = cell_state(form.variant.cell_clip, "zoneout_cell" in form.dropout)
+    sentences["cell_state"] = QuantitySentence(pattern, variables, C)
+    sentences["hidden_state"] = QuantitySentence(HIDDEN_STATE, {"value": H, "extreme": H}, H)
+    for k in form.own:
+        before, slope = d(form.computed(Symbol(k))), passed_on(program, d(Symbol("a", k)))
+        if form.variant.gate_clip is not None:
+            slope = times(slope, passed_on(program, d(form.unclipped(k))))
+        variables = {"before": before, "slope": slope, "extreme": times(before, slope)}
+        sentences[f"d_{NAMES[index(k)]}"] = QuantitySentence(GATES_BACKWARD[k], variables, d(Symbol("a", k)))
+    total, later = d(form.cell), along_the_cell(program)
+    variables = {"value": total, "extreme": total, "later": later, "through": less(total, later)}
+    sentences["d_cell_state"] = QuantitySentence(CELL_BACKWARD, variables, total)
+    arrived = d(form.raw_cell)
+    share = Quotient(DC_PREV, arrived)
+    variables = {"arrived": arrived, "passed": DC_PREV, "share": share, "extreme": DC_PREV}
+    sentences["d_previous"] = QuantitySentence(PREVIOUS_BACKWARD, variables, DC_PREV)
+    return sentences
+
+
+def moment_sentence(program: Program) -> QuantitySentence:
+    """Return the sentence about a unit in one step: its memory, and its output before any projection."""
+    output = M if program.form.projected else H
+    return QuantitySentence(MOMENT, {"i": I, "f": F, "g": G, "o": O, "before": C_PREV, "c": C, "h": output}, C)
+
+
+SHARE = Symbol("value")  # of a gradient, that reaches an earlier step; no symbol of a program
+CARRIED_SENTENCE = QuantitySentence(CARRIED, {"value": SHARE, "extreme": SHARE}, C)
+
+
+def carried_share(last: str, first: str, share: Array, units: Sequence[int], names: UnitNames) -> str:
+    """Return the sentence about the share of a gradient that reaches the first step along the cell state alone."""
+    opening = fill_slots(CARRIED_FROM, {"last": last, "first": first})
+    return opening + CARRIED_SENTENCE.describe({SHARE: share}, units, names)
+
+
+def edits_sentence(effect: Effect, computed: Array, units: Sequence[int], names: UnitNames) -> str:
+    """Return the sentence about the edited units of a quantity: the edits, and the values before and after them."""
+    after = effect(computed)[0]
+
+    def describe(k: int) -> str:
+        how = ["patched from another run" if effect.patched[0, k] else "set"] if effect.fixed[0, k] else []
+        if effect.scale[0, k] != 1 and not how:
+            how.append(f"scaled by {four_decimals(effect.scale[0, k])}")
+        low, high = effect.low[0, k], effect.high[0, k]
+        if np.isfinite(low) and np.isfinite(high):
+            how.append(f"clamped between {four_decimals(low)} and {four_decimals(high)}")
+        elif np.isfinite(low) or np.isfinite(high):
+            how.append(
+                f"clamped to at least {four_decimals(low)}"
+                if np.isfinite(low)
+                else f"clamped to at most {four_decimals(high)}"
+            )
+        was, now = four_decimals(computed[0, k]), four_decimals(after[k])
+        return f"{names(k)} was {' and '.join(how)}, {f'and stays {now}' if was == now else f'from {was} to {now}'}"
+
+    touched = [k for k in units if effect.touched[0, k]]
+    rest = len(touched) - MOST
+    more = [f"and {counted(rest, 'more unit')} edited"] if rest > 0 else []
+    return f"Edited: {'; '.join([*(describe(k) for k in touched[:MOST]), *more])}." if touched else ""
+
+
+def four_decimals(value: float) -> str:
+    """Return a number with four decimals."""
+    return number(value, 4)
+
+
+def largest_weight_gradient(equations: Sequence[Equation], names: Mapping[str, tuple[str, ...]]) -> str:
+    """Return the sentence about the weight with the largest gradient."""
+    largest: tuple[float, dict[str, Any]] = (0.0, {})
+    for equation in equations:
+        sizes = np.abs(equation.value)
+        if not np.isfinite(sizes).all():
+            return WEIGHTS["unfinite"]
+        at = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
+        if sizes[at] > largest[0]:
+            unit, column = names[equation.over][at[0]], names[equation.across][at[1]]
+            gate_of = NAMES[index(equation.left.sub)].replace("_", " ")
+            slots = {"column": column, "gate": gate_of, "unit": unit, "value": equation.value[at]}
+            largest = (float(sizes[at]), slots)
+    return fill_slots(WEIGHTS["largest"], largest[1]) if largest[1] else WEIGHTS["none"]
+
+
+def gradient_check_sentence(comparisons: Sequence[Compared]) -> str:
+    """Return the sentence about the agreement of gradients with central differences."""
+    if not all(np.isfinite(comparison.error) for comparison in comparisons):
+        return "Not all numbers are finite, so there is nothing to compare."
+    apart = [comparison.name for comparison in comparisons if not comparison.agrees]
+    if apart:
+        return (
+            f"The gradients with respect to {', '.join(apart)} differ from central differences: a nonlinearity or a"
+            " clip has a kink nearby, or the loss curves too strongly for differences of this size."
+        )
+    sampled = "" if all(comparison.entries == comparison.of for comparison in comparisons) else "sampled "
+    errors = [comparison.relative for comparison in comparisons if comparison.visible]
+    if not errors:
+        return f"The {sampled}gradients are too small for central differences to resolve, and consistent with them."
+    small = ", ".join(comparison.name for comparison in comparisons if not comparison.visible and comparison.largest)
+    more = f" ({small}: too small for differences to resolve)" if small else ""
+    within = f"within {max(errors):.1e} of each array's largest entry"
+    return f"The {sampled}gradients agree with central differences {within}{more}."
