@@ -18,12 +18,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from gatewise.activations import Activation
+from gatewise.activations import KINDS, Activation
 from gatewise.arrays import Array, Mask, quiet
 from gatewise.dropout import DropoutMasks
 from gatewise.errors import OptionError, one_of
 from gatewise.gates import LETTERS
-from gatewise.parameters import Parameters, Variant
+from gatewise.parameters import ARRAYS, SWITCHES, Parameters, Variant
 from gatewise.records.edits import Edit
 from gatewise.records.gradients import Gradients
 from gatewise.records.keep import Keep
@@ -42,8 +42,6 @@ except ImportError as problem:
 
 NAME = "native"
 MOST_THREADS = 1024
-SWITCHES = ("peephole", "coupling", "gate_clip", "cell_clip", "projection_clip")  # beside the nonlinearities
-FUNCTIONS = ("sigmoid", "tanh", "hard_sigmoid", "exponential")
 _packed: WeakKeyDictionary[Parameters, dict[str, Any]] = WeakKeyDictionary()
 
 
@@ -56,12 +54,34 @@ def refusal(parameters: Parameters) -> str | None:
 def _refusal(variant: Variant) -> str | None:
     """Return which switch or nonlinearity of a variant the kernels do not support, or None."""
     for switch, value in variant.differences().items():
-        if switch not in SWITCHES and not isinstance(value, Activation):
+        if switch not in switches() and not isinstance(value, Activation):
             return f"only the reference engine supports {switch.replace('_', ' ')}"
     for letter in variant.own + "c":
-        if (name := variant.activation(letter).name) not in FUNCTIONS:
+        if (name := variant.activation(letter).name) not in nonlinearities():
             return f"only the reference engine supports the nonlinearity {name}"
     return None
+
+
+@cache
+def switches() -> tuple[str, ...]:
+    """Return the switches that the extension's cells take, beside the nonlinearities."""
+    signature = _native.CellFloat32.__init__.__doc__
+    return tuple(switch.name for switch in SWITCHES if f" {switch.name}: " in signature)
+
+
+@cache
+def nonlinearities() -> tuple[str, ...]:
+    """Return the names of the nonlinearities that the kernels have."""
+
+    def is_known(name: str) -> bool:
+        nothing = np.empty(0, np.float32)
+        try:
+            _native.apply(kernels()[0], name, 1.0, 0.0, nothing, nothing)
+        except ValueError:
+            return False
+        return True
+
+    return tuple(filter(is_known, KINDS))
 
 
 def kernels() -> tuple[str, ...]:
@@ -145,12 +165,13 @@ def _pack(p: Parameters, name: str, weight: Array) -> Any:
         p.peephole,
         p.projection,
         activations,
-        variant.coupling.partition("=")[0],
-        *(
-            math.inf if clip is None else clip
-            for clip in (variant.gate_clip, variant.cell_clip, variant.projection_clip)
-        ),
+        **{name: _plain_switch(getattr(variant, name)) for name in switches() if name not in ARRAYS},
     )
+
+
+def _plain_switch(value: str | float | None) -> str | float:
+    """Return a switch as the extension takes it: the word before any =, and infinity for no bound."""
+    return value.partition("=")[0] if isinstance(value, str) else math.inf if value is None else value
 
 
 @quiet

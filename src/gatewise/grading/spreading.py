@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.symbolic.evaluation import OVER_A_VECTOR, Ranks, evaluate, rank
+from gatewise.symbolic.evaluation import Ranks, evaluate, rank
 from gatewise.symbolic.formula import (
     Concatenation,
     Formula,
@@ -27,6 +27,7 @@ from gatewise.symbolic.formula import (
     rebuild,
     symbols,
 )
+from gatewise.symbolic.functions import OVER_A_VECTOR
 
 # Single precision rounds each number by at most 2^-24 of it; a computed number is off by a few times that.
 SINGLE = 4 * 2.0**-24
@@ -114,7 +115,7 @@ def _propagate_vector(
         case FunctionCall(name, (argument,)):
             value, tolerance = propagate(argument, env, off, ranks)
             total = np.mean(tolerance, axis=-1) if name == "mean" else np.sum(tolerance, axis=-1)
-            return OVER_A_VECTOR[name](value, axis=-1), total
+            return OVER_A_VECTOR[name].compute(value, axis=-1), total
         case Holds(left, _, right):  # on which side of a kink a number is: on either where rounding may bring it over
             (left_value, left_off), (right_value, right_off) = (
                 propagate(side, env, off, ranks) for side in (left, right)

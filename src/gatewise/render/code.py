@@ -34,20 +34,13 @@ from gatewise.symbolic.formula import (
     factors,
     rebuild,
 )
+from gatewise.symbolic.functions import FUNCTIONS, OVER_A_VECTOR, RELATIONS
 from gatewise.symbolic.nonlinearities import textbook
 
 Names = Mapping[Symbol, str]  # what symbols are called in the source
 Functions = Mapping[Activation, str]  # and what nonlinearities are
 NONE: Functions = MappingProxyType({})
 WIDTH = 100
-FUNCTIONS = {
-    "σ": "sigmoid",
-    "max": "np.maximum",
-    "min": "np.minimum",
-    "ln": "np.log",
-    **{name: f"np.{name}" for name in ("tanh", "exp", "abs", "sqrt", "mean", "clip")},
-}
-RELATIONS = {">": ">", "<": "<", "≤": "<="}
 SUM, PRODUCT, MINUS, POWER, ATOM = range(5)  # how tightly an expression holds together
 
 
@@ -135,10 +128,14 @@ def _written(node: Formula, names: Names, functions: Functions) -> tuple[str, in
         case Slice(vector, start, stop):
             return f"{names[vector]}[{start}:{stop}]", ATOM
         case FunctionCall(name, arguments, activation):
-            function = FUNCTIONS[name] if activation is None or name == "tanh" else functions[activation]
+            function = (
+                (FUNCTIONS | OVER_A_VECTOR)[name].source
+                if activation is None or name == "tanh"
+                else functions[activation]
+            )
             return f"{function}({', '.join(inside(argument, SUM) for argument in arguments)})", ATOM
         case Holds(left, relation, right):
-            return f"np.where({inside(left, SUM)} {RELATIONS[relation]} {inside(right, SUM)}, 1.0, 0.0)", ATOM
+            return f"np.where({inside(left, SUM)} {RELATIONS[relation].source} {inside(right, SUM)}, 1.0, 0.0)", ATOM
         case Concatenation(parts):
             return f"np.concatenate([{', '.join(inside(part, SUM) for part in parts)}])", ATOM
         case _:

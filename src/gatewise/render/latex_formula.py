@@ -31,6 +31,7 @@ from gatewise.symbolic.formula import (
     Transpose,
     factors,
 )
+from gatewise.symbolic.functions import FUNCTIONS, RELATIONS
 from gatewise.walkthrough.numbers import number
 from gatewise.walkthrough.parts import Definition, Equation
 
@@ -42,8 +43,6 @@ GREEK = {
     for letter in "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ"
 }
 GREEK |= {letter: command.title() for letter, command in GREEK.items() if letter.isupper()}
-_FUNCTIONS = ("tanh", "max", "min", "ln")
-_RELATIONS = {">": ">", "<": "<", "≤": r"\le"}
 _TILDE = "\N{COMBINING TILDE}"
 
 
@@ -96,7 +95,7 @@ def formula(node: Formula) -> str:
         case FunctionCall(name, arguments):
             return function(name) + _brackets(", ".join(formula(argument) for argument in arguments), node)
         case Holds(left, relation, right):
-            return f"[{formula(left)} {_RELATIONS[relation]} {formula(right)}]"
+            return f"[{formula(left)} {RELATIONS[relation].latex} {formula(right)}]"
         case Concatenation(parts, mark):
             return f"[{f'{mark} '.join(formula(part) for part in parts)}]"
         case _:
@@ -124,7 +123,8 @@ def function(name: str) -> str:
     if bare in GREEK:
         shown = GREEK[bare]
     else:
-        shown = f"\\{bare}" if bare in _FUNCTIONS else rf"\operatorname{{{bare.replace('_', '~')}}}"
+        known = FUNCTIONS.get(bare)
+        shown = known.latex if known and known.latex else rf"\operatorname{{{bare.replace('_', '~')}}}"
     return shown + name[len(bare) :]
 
 

@@ -28,7 +28,6 @@ from typing import Any
 from gatewise.render import mathml, text
 from gatewise.render.mathml import Element, Nodes, bracketed, nodes_of
 from gatewise.render.writing import FIRST_TERMS, LEFT_OUT, MOST_TERMS, loose_behind, signed
-from gatewise.symbolic.evaluation import OVER_A_VECTOR
 from gatewise.symbolic.formula import (
     Concatenation,
     Formula,
@@ -48,6 +47,7 @@ from gatewise.symbolic.formula import (
     nodes,
     rebuild,
 )
+from gatewise.symbolic.functions import OVER_A_VECTOR
 from gatewise.symbolic.heads import Head, given, reading, unreading
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.walkthrough.numbers import GLUE

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gatewise.activations import sigmoid
 from gatewise.symbolic.formula import (
     Concatenation,
     Formula,
@@ -33,6 +32,7 @@ from gatewise.symbolic.formula import (
     Transpose,
     parts,
 )
+from gatewise.symbolic.functions import FUNCTIONS, OVER_A_VECTOR, RELATIONS
 
 
 class Env(Protocol):
@@ -42,22 +42,6 @@ class Env(Protocol):
 
 
 Ranks = Mapping[Symbol, int]
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "σ": sigmoid,
-    "tanh": np.tanh,
-    "max": np.maximum,
-    "min": np.minimum,
-    "exp": np.exp,
-    "ln": np.log,
-    "abs": np.abs,
-    "sqrt": np.sqrt,
-    "clip": np.clip,
-    "by column": lambda matrix: matrix.reshape(matrix.shape[::-1]).T,  # written row by row, read column by column
-    "by row": lambda matrix: matrix.T.reshape(matrix.shape),  # and the other way round
-}
-OVER_A_VECTOR: dict[str, Callable[..., Any]] = {"mean": np.mean, "sum": np.sum, "greatest": np.max}
-RELATIONS: dict[str, Callable[..., Any]] = {">": np.greater, "<": np.less, "≤": np.less_equal}
 
 
 def evaluate(formula: Formula, env: Env, ranks: Ranks | None = None) -> Any:
@@ -106,12 +90,12 @@ class _Evaluator:
                 first, second = self.together((base, exponent))
                 return first**second
             case FunctionCall(name, (argument,)) if name in OVER_A_VECTOR:
-                return OVER_A_VECTOR[name](self.value(argument), axis=-1)
+                return OVER_A_VECTOR[name].compute(self.value(argument), axis=-1)
             case FunctionCall(name, arguments, activation):
-                function: Callable[..., Any] = activation or FUNCTIONS[name]
+                function: Callable[..., Any] = activation or FUNCTIONS[name].compute
                 return function(*self.together(arguments))
             case Holds(left, relation, right):
-                return np.where(RELATIONS[relation](*self.together((left, right))), 1.0, 0.0)
+                return np.where(RELATIONS[relation].compute(*self.together((left, right))), 1.0, 0.0)
         return self._of_vectors(formula)
 
     def _of_vectors(self, formula: Formula) -> Any:

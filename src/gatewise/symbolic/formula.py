@@ -132,7 +132,7 @@ class Power(Formula):
 
 @dataclass(frozen=True)
 class FunctionCall(Formula, kind="call"):
-    """A function of formulas: a key of `evaluation.FUNCTIONS` or `OVER_A_VECTOR`, or an activation of gatewise."""
+    """A function of formulas: a key of `functions.FUNCTIONS` or `OVER_A_VECTOR`, or an activation of gatewise."""
 
     name: str
     arguments: tuple[Formula, ...]
@@ -141,7 +141,7 @@ class FunctionCall(Formula, kind="call"):
 
 @dataclass(frozen=True)
 class Holds(Formula):
-    """1 where a relation of two formulas, a key of `evaluation.RELATIONS`, holds, else 0."""
+    """1 where a relation of two formulas, a key of `functions.RELATIONS`, holds, else 0."""
 
     left: Formula
     relation: str

@@ -35,22 +35,11 @@ from gatewise.symbolic.formula import (
     rebuild,
     symbols,
 )
+from gatewise.symbolic.functions import FUNCTIONS, RELATIONS
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, H_PREV, C, H, X
 
-_FUNCTIONS = {
-    "σ": "Sigmoid",
-    "tanh": "Tanh",
-    "exp": "Exp",
-    "ln": "Log",
-    "abs": "Abs",
-    "sqrt": "Sqrt",
-    "max": "Max",
-    "min": "Min",
-    "clip": "Clip",
-}
-_RELATIONS = {">": "Greater", "<": "Less", "≤": "LessOrEqual"}
 _ANY = "any gate"
 
 
@@ -173,12 +162,12 @@ class _Translation:
             case Concatenation(parts):
                 return self._concatenated(parts)
             case Holds(left, relation, right):
-                truth = self._node(_RELATIONS[relation], self._written(left), self._written(right))
+                truth = self._node(RELATIONS[relation].operator, self._written(left), self._written(right))
                 return self._node("Where", truth, self._number(1), self._number(0))
             case FunctionCall("mean", (argument,)):
                 return self._mean(argument)
-            case FunctionCall(name, arguments) if name in _FUNCTIONS:
-                return self._node(_FUNCTIONS[name], *(self._written(argument) for argument in arguments))
+            case FunctionCall(name, arguments) if name in FUNCTIONS and FUNCTIONS[name].operator:
+                return self._node(FUNCTIONS[name].operator, *(self._written(argument) for argument in arguments))
             case FunctionCall(_, (argument,), activation) if activation is not None:
                 formula = rebuild(definition(activation), lambda node: argument if node == ARGUMENT else None)
                 return self._written(formula)
